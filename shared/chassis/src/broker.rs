@@ -1,0 +1,138 @@
+//! The broker: a connection that comes back by itself, and the streams that every service makes if they are missing.
+//!
+//! A service starts without NATS and is not ready until it is there; nothing of a service ends because NATS is away.
+
+use anyhow::Context as _;
+use async_nats::{
+    Client, ConnectOptions,
+    connection::State,
+    jetstream::{
+        self, Context,
+        stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+    },
+};
+use kurir_contract::{stream, subject};
+use std::time::Duration;
+
+/// How to reach the broker.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BrokerSettings {
+    /// Where NATS is; user and password, or a token, may stand in the URL.
+    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
+    pub nats_url: String,
+    /// Copies of each stream that is made: 1, or 3 in a cluster of three.
+    #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub stream_replicas: u8,
+}
+
+/// A request to JetStream that takes longer than this has failed: the API promises its 503 within 5 s.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+/// The longest pause between two tries to reach a broker that is away. Short, since it is beside us.
+const RECONNECT_CAP: Duration = Duration::from_secs(1);
+/// Commands that wait in the client while it has no connection; beyond it a publish waits, which is back-pressure.
+const CLIENT_CAPACITY: usize = 4096;
+
+/// The connection, for core NATS and for JetStream.
+#[derive(Clone)]
+pub struct Broker {
+    pub client: Client,
+    pub jetstream: Context,
+    replicas: usize,
+}
+
+impl Broker {
+    /// Begins to connect, and goes on trying for ever. Returns at once, connected or not.
+    ///
+    /// # Errors
+    /// If the URL cannot be used.
+    pub async fn connect(settings: &BrokerSettings, name: &str) -> anyhow::Result<Self> {
+        let client = ConnectOptions::new()
+            .name(name)
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(|attempts| {
+                let doubled = Duration::from_millis(20) * 2_u32.saturating_pow(attempts.min(8) as u32);
+                doubled.min(RECONNECT_CAP)
+            })
+            .connection_timeout(Duration::from_secs(2))
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .ping_interval(Duration::from_secs(5))
+            .client_capacity(CLIENT_CAPACITY)
+            .event_callback(|event| async move { tracing::info!("NATS: {event}") })
+            .connect(&settings.nats_url)
+            .await
+            .context("failed to use NATS_URL")?;
+        let jetstream = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
+        Ok(Self { client, jetstream, replicas: usize::from(settings.stream_replicas) })
+    }
+
+    /// Connected at this moment, as far as the client knows.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Waits until the broker is there and every stream with it; tries for ever, so select it against the shutdown.
+    pub async fn ready(&self) {
+        let mut told = false;
+        loop {
+            match self.make_streams().await {
+                Ok(()) => return,
+                Err(error) if told => tracing::debug!("the broker is not ready: {error:#}"),
+                Err(error) => {
+                    tracing::warn!("waiting for the broker: {error:#}");
+                    told = true;
+                }
+            }
+            tokio::time::sleep(RECONNECT_CAP / 2).await;
+        }
+    }
+
+    /// Makes the streams that are missing. Those that exist are left as an operator set them.
+    ///
+    /// # Errors
+    /// If the broker is away or refuses one of them.
+    pub async fn make_streams(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.is_connected(), "no connection to NATS");
+        for config in streams(self.replicas) {
+            let name = config.name.clone();
+            self.jetstream.get_or_create_stream(config).await.with_context(|| format!("failed to make {name}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The streams as they are made.
+fn streams(replicas: usize) -> [Config; 4] {
+    let limits = |name: &str, subjects: &str, max_age: Duration| Config {
+        name: name.to_owned(),
+        subjects: vec![subjects.to_owned()],
+        retention: RetentionPolicy::Limits,
+        // If an operator sets a size, a full stream refuses new events (and the gateway stops acknowledging them to
+        // WhatsApp) instead of dropping old ones that nobody has delivered.
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        max_age,
+        max_consumers: stream::MAX_CONSUMERS,
+        num_replicas: replicas,
+        allow_direct: true,
+        ..Config::default()
+    };
+    [
+        Config {
+            duplicate_window: stream::EVENTS_DUPLICATE_WINDOW,
+            ..limits(stream::EVENTS, subject::ALL_EVENTS, stream::EVENTS_MAX_AGE)
+        },
+        Config {
+            retention: RetentionPolicy::WorkQueue,
+            allow_message_schedules: true,
+            // A retry that fired while nobody consumed it must wait as long as its event does.
+            ..limits(stream::RETRIES, subject::ALL_RETRIES, Duration::ZERO)
+        },
+        Config {
+            discard: DiscardPolicy::Old,
+            ..limits(stream::DELIVERIES, subject::ALL_DELIVERIES, stream::DELIVERIES_MAX_AGE)
+        },
+        limits(stream::DEAD_LETTERS, subject::ALL_DEAD_LETTERS, stream::DEAD_LETTERS_MAX_AGE),
+    ]
+}

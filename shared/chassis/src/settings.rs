@@ -1,0 +1,62 @@
+//! Settings: one clap struct per service, from flags, the environment and `.env`, with all problems told at once.
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Exit code for settings that cannot work (`EX_USAGE` of sysexits).
+pub const BAD_SETTINGS: u8 = 64;
+
+/// A setting that cannot work, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What is wrong with it and what would be right, as the end of a sentence.
+    pub fix: String,
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(variable: &'static str, fix: impl Into<String>) -> Self {
+        Self { variable, fix: fix.into() }
+    }
+}
+
+/// Settings of a service.
+pub trait Settings: Parser {
+    /// What clap cannot see: settings that must agree with each other, values that are missing.
+    fn problems(&self) -> Vec<Problem>;
+    fn logging(&self) -> &crate::telemetry::LogSettings;
+}
+
+/// Reads `.env` if there is one (the real environment wins), the environment and the flags.
+///
+/// # Errors
+/// The exit code to end with; the problems have been printed.
+pub fn read<S: Settings>() -> Result<S, ExitCode> {
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(error) if error.not_found() => {}
+        Err(error) => {
+            eprintln!("failed to read .env: {error}");
+            return Err(ExitCode::from(BAD_SETTINGS));
+        }
+    }
+    let settings = match S::try_parse() {
+        Ok(settings) => settings,
+        Err(error) => {
+            // A failure to print leaves nothing better to do.
+            let _ = error.print();
+            // `--help` and `--version` are no mistakes.
+            return Err(if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS });
+        }
+    };
+    let problems = settings.problems();
+    if problems.is_empty() {
+        return Ok(settings);
+    }
+    for Problem { variable, fix } in problems {
+        eprintln!("bad setting {variable}: {fix}");
+    }
+    Err(ExitCode::from(BAD_SETTINGS))
+}

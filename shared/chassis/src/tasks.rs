@@ -1,0 +1,97 @@
+//! Supervised tasks: the first that ends unasked, well or badly, ends the service with its name and error.
+
+use crate::shutdown::CancellationToken;
+use std::{future::Future, time::Duration};
+use tokio::task::JoinSet;
+
+/// The tasks of one service.
+pub struct Tasks {
+    set: JoinSet<(&'static str, anyhow::Result<()>)>,
+    shutdown: CancellationToken,
+}
+
+impl Tasks {
+    #[must_use]
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { set: JoinSet::new(), shutdown }
+    }
+
+    /// Cancelled when the service is asked to stop, or when one of its tasks failed.
+    #[must_use]
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Starts a task. It is expected to run until the shutdown and then to end by itself.
+    pub fn spawn<F>(&mut self, name: &'static str, task: F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        self.set.spawn(async move { (name, task.await) });
+    }
+
+    /// Waits for the shutdown, then until `drain` has passed for the tasks to end.
+    ///
+    /// # Errors
+    /// The first task that failed, panicked or ended unasked. The others are asked to stop then, too.
+    pub async fn run(mut self, drain: Duration) -> anyhow::Result<()> {
+        let first = tokio::select! {
+            ended = self.set.join_next() => ended.map(|ended| self.judge(ended)),
+            () = self.shutdown.cancelled() => None,
+        };
+        self.shutdown.cancel();
+        let mut result = first.unwrap_or(Ok(()));
+        let all_ended = async {
+            while let Some(ended) = self.set.join_next().await {
+                let ended = self.judge(ended);
+                if result.is_ok() {
+                    result = ended;
+                }
+            }
+        };
+        if tokio::time::timeout(drain, all_ended).await.is_err() {
+            tracing::warn!("{} task(s) did not stop within {}", self.set.len(), humantime::format_duration(drain));
+        }
+        result
+    }
+
+    fn judge(&self, ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Result<()> {
+        match ended {
+            Ok((_, Ok(()))) if self.shutdown.is_cancelled() => Ok(()),
+            Ok((name, Ok(()))) => Err(anyhow::anyhow!("the task {name:?} ended unasked")),
+            Ok((name, Err(error))) => Err(error.context(format!("the task {name:?} failed"))),
+            Err(error) => Err(anyhow::anyhow!("a task ended badly: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_unasked_ends_the_service_with_its_name() {
+        let mut tasks = Tasks::new(CancellationToken::new());
+        let token = tasks.shutdown();
+        tasks.spawn("patient", async move {
+            token.cancelled().await;
+            Ok(())
+        });
+        tasks.spawn("hasty", async { Ok(()) });
+        let error = tasks.run(Duration::from_secs(5)).await.expect_err("must fail");
+        assert!(error.to_string().contains("hasty"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_lets_the_tasks_finish() {
+        let token = CancellationToken::new();
+        let mut tasks = Tasks::new(token.clone());
+        let asked = tasks.shutdown();
+        tasks.spawn("patient", async move {
+            asked.cancelled().await;
+            Ok(())
+        });
+        token.cancel();
+        assert!(tasks.run(Duration::from_secs(5)).await.is_ok());
+    }
+}

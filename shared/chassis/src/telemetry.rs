@@ -1,0 +1,103 @@
+//! Logs to the terminal and to a file, traces to a collector if one is set.
+
+use anyhow::Context as _;
+use kurir_contract::service::Service;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::{
+    Resource, runtime,
+    trace::{SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
+};
+use std::{fs::OpenOptions, io::IsTerminal as _, path::Path, sync::Mutex};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+/// What is logged, and where.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LogSettings {
+    /// The log's level, or a filter such as `info,kurir_gateway=debug`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// A file that gets the log beside the terminal; empty: none.
+    #[arg(long, env = "LOG_FILE", default_value = "logs/app.log")]
+    pub log_file: String,
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Base URL of an OpenTelemetry collector (OTLP over HTTP); unset: no traces.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otel_exporter_otlp_endpoint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Ended at the end of `main`, so that the last spans go out.
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    pub fn end(self) {
+        if let Some(traces) = self.traces
+            && let Err(error) = traces.shutdown()
+        {
+            eprintln!("failed to send the last traces: {error}");
+        }
+    }
+}
+
+/// # Errors
+/// If the filter, the file or the collector's URL cannot be used.
+pub fn start(settings: &LogSettings, service: Service) -> anyhow::Result<Telemetry> {
+    // Every TLS connection of this process uses one implementation; the second call of a test is no failure.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let filter = EnvFilter::try_new(&settings.log_level).context("failed to read LOG_LEVEL")?;
+    let traces = settings.otel_exporter_otlp_endpoint.as_deref().map(|url| exporter(url, service)).transpose()?;
+    let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("kurir")));
+    let mut logs = vec![lines(settings.log_format, std::io::stderr, std::io::stderr().is_terminal())];
+    if !settings.log_file.is_empty() {
+        logs.push(lines(settings.log_format, Mutex::new(open(Path::new(&settings.log_file))?), false));
+    }
+    tracing_subscriber::registry().with(logs).with(spans).with(filter).try_init().context("failed to start the log")?;
+    Ok(Telemetry { traces })
+}
+
+fn lines<W>(format: LogFormat, writer: W, colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    match format {
+        LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(colours).boxed(),
+        LogFormat::Json => fmt::layer().json().with_writer(writer).boxed(),
+    }
+}
+
+/// Appends, so that several services may share one file: each line is one write.
+fn open(path: &Path) -> anyhow::Result<std::fs::File> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make {} (LOG_FILE; empty: none)", folder.display()))?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("failed to open {} (LOG_FILE; empty: none)", path.display()))
+}
+
+fn exporter(url: &str, service: Service) -> anyhow::Result<SdkTracerProvider> {
+    use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+    let endpoint = format!("{}/v1/traces", url.trim_end_matches('/'));
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint)
+        .build()
+        .context("failed to use OTEL_EXPORTER_OTLP_ENDPOINT")?;
+    Ok(SdkTracerProvider::builder()
+        .with_span_processor(BatchSpanProcessor::builder(exporter, runtime::Tokio).build())
+        .with_resource(Resource::builder().with_service_name(format!("kurir-{service}")).build())
+        .build())
+}

@@ -1,0 +1,161 @@
+//! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
+//! [`Reply`].
+
+use crate::{address::ChatJid, session::SessionStatus};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What a gateway can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// [`Empty`] → [`Status`].
+    Status,
+    /// [`SendText`] → [`Sent`].
+    SendText,
+    /// [`PairingCodeRequest`] → [`PairingCode`].
+    PairingCode,
+    /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout).
+    Restart,
+    /// [`Empty`] → [`LoggedOut`].
+    Logout,
+}
+
+impl Command {
+    pub const ALL: [Self; 5] = [Self::Status, Self::SendText, Self::PairingCode, Self::Restart, Self::Logout];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::SendText => "send-text",
+            Self::PairingCode => "pairing-code",
+            Self::Restart => "restart",
+            Self::Logout => "logout",
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// No command has this name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no command {0:?}")]
+pub struct UnknownCommand(String);
+
+impl FromStr for Command {
+    type Err = UnknownCommand;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|c| c.as_str() == name).ok_or_else(|| UnknownCommand(name.to_owned()))
+    }
+}
+
+/// The body of a command without arguments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
+
+/// Where a session stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    pub is_connected: bool,
+    pub qr_code: Option<String>,
+    /// `WHATSAPP_SESSION_PATH` as it was set.
+    pub session_path: String,
+    pub status: SessionStatus,
+    /// Why, in words; null if there is nothing to say.
+    pub reason: Option<String>,
+    /// When a ban ends, ISO 8601.
+    pub until: Option<String>,
+    /// The own number's JID once paired.
+    pub jid: Option<ChatJid>,
+    /// The own LID once paired.
+    pub lid: Option<ChatJid>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendText {
+    pub to: ChatJid,
+    /// Trimmed, 1 to 4096 characters.
+    pub text: String,
+    /// Id of the message that this one replies to.
+    #[serde(default)]
+    pub quoted: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    pub message_id: String,
+    /// Where it went, canonical.
+    pub to: ChatJid,
+    /// The try that WhatsApp took, counted from 1.
+    pub attempt: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingCodeRequest {
+    /// Digits with the country code.
+    pub phone_number: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingCode {
+    /// Eight characters, typed on the phone.
+    pub code: String,
+    /// How long it is good for, seconds.
+    pub expires_in_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoggedOut {
+    /// False if no session was there to end.
+    pub was_paired: bool,
+}
+
+/// The answer to any command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply<T> {
+    Ok(T),
+    Error(Refusal),
+}
+
+/// Why a command was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub code: RefusalCode,
+    /// For the user.
+    pub message: String,
+    /// WhatsApp's own number, if it refused.
+    #[serde(default)]
+    pub whatsapp_code: Option<u16>,
+}
+
+/// What a caller may branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// The request could not be read or says something impossible.
+    InvalidRequest,
+    /// Never paired, logged out, or at another end.
+    NotConnected,
+    /// WhatsApp knows no such account.
+    NotOnWhatsapp,
+    /// WhatsApp answered with a nack.
+    RefusedByWhatsapp,
+    /// All tries ended without an answer.
+    TimedOut,
+    /// The command does not fit the session's state, for example a pairing code for a paired session.
+    Conflict,
+    Internal,
+}

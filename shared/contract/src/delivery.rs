@@ -1,0 +1,72 @@
+//! What became of an event at an endpoint: each attempt, its end, and a dead letter's reason.
+
+use crate::{
+    endpoint::EndpointId,
+    event::{EventId, EventType},
+};
+use serde::{Deserialize, Serialize};
+
+/// One attempt, as DELIVERIES records it (an array of these per message).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    pub event_id: EventId,
+    pub event: EventType,
+    pub endpoint: EndpointId,
+    /// Of the event in EVENTS.
+    pub sequence: u64,
+    /// Counted from 1.
+    pub attempt: u32,
+    pub result: AttemptResult,
+    pub duration_ms: u64,
+    /// When it began, ISO 8601.
+    pub at: String,
+}
+
+/// What the receiver did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum AttemptResult {
+    /// A 2xx.
+    Delivered { status: u16 },
+    /// An answer that is no 2xx, with the first kilobyte of its body.
+    Refused { status: u16, body: String },
+    /// No answer: `class` is `connect`, `tls`, `timeout`, `reset`, `invalid`, …
+    Failed { class: String, message: String },
+}
+
+/// Sent once to the inbox that an event's `Kurir-Report-To` names, when its delivery to an endpoint has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    pub event_id: EventId,
+    pub endpoint: EndpointId,
+    /// The attempt that was the last, counted from 1.
+    pub attempt: u32,
+    /// Of the last answer; null if there was none.
+    pub status: Option<u16>,
+    pub delivered: bool,
+    /// Why not; null if it was delivered.
+    pub error: Option<String>,
+}
+
+/// Payload of a dead letter: what was given up, why, and all that a replay needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetter {
+    pub event_id: EventId,
+    pub event: EventType,
+    pub endpoint: EndpointId,
+    /// Of the event in EVENTS.
+    pub sequence: u64,
+    /// How many were made.
+    pub attempts: u32,
+    /// In words.
+    pub reason: String,
+    /// What the receiver did last; null if no attempt was possible.
+    pub last: Option<AttemptResult>,
+    /// When it was given up, ISO 8601.
+    pub at: String,
+    /// The body as it would have been delivered: it outlives EVENTS.
+    pub payload: String,
+}

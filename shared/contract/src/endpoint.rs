@@ -1,0 +1,62 @@
+//! A webhook endpoint's name.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// 1 to 64 of `[A-Za-z0-9_-]`: it is part of subjects and of consumer names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EndpointId(String);
+
+/// What [`EndpointId`] refuses.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no endpoint id: use 1 to 64 letters, digits, '-' or '_'")]
+pub struct InvalidEndpointId(String);
+
+impl EndpointId {
+    /// The endpoint of `WEBHOOK_URL`.
+    pub const DEFAULT: &str = "default";
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for EndpointId {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+impl FromStr for EndpointId {
+    type Err = InvalidEndpointId;
+
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        // The rule is the session's: both are tokens of a subject.
+        match id.parse::<crate::session::SessionId>() {
+            Ok(_) => Ok(Self(id.to_owned())),
+            Err(_) => Err(InvalidEndpointId(id.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for EndpointId {
+    type Error = InvalidEndpointId;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        id.parse()
+    }
+}
+
+impl From<EndpointId> for String {
+    fn from(id: EndpointId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

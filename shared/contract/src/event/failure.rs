@@ -1,0 +1,20 @@
+//! `error.occurred`: something was given up, and who must know.
+
+use serde::{Deserialize, Serialize};
+
+/// `data` of `error.occurred`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorOccurred {
+    /// A stable name: `message.send.failed`, `webhook.delivery.failed`.
+    pub error_type: String,
+    pub error_message: String,
+    /// What it was about: `{jid, attempts}` of a send; `{endpoint, eventId, event, attempts, …}` of a delivery.
+    pub context: serde_json::Value,
+    pub timestamp: String,
+}
+
+impl ErrorOccurred {
+    pub const SEND_FAILED: &str = "message.send.failed";
+    pub const DELIVERY_FAILED: &str = "webhook.delivery.failed";
+}

@@ -1,0 +1,110 @@
+//! The id of an event: the same for the same thing that happened, however often it comes.
+
+use super::EventType;
+use crate::{address::ChatJid, session::SessionId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// `evt_` and 32 hex digits. It is `Nats-Msg-Id` in EVENTS and `webhook-id` at the receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(String);
+
+/// What makes an event the one it is. Addresses are canonical: one person is one address.
+#[derive(Clone, Copy, Debug)]
+pub struct EventIdentity<'a> {
+    pub session: &'a SessionId,
+    pub event: &'a EventType,
+    pub chat: &'a ChatJid,
+    pub sender: &'a ChatJid,
+    pub message_id: &'a str,
+    /// Tells events about one message apart: kind of receipt and its reader, the edit, …; else empty.
+    pub variant: &'a str,
+}
+
+impl EventId {
+    #[must_use]
+    pub fn of(identity: &EventIdentity<'_>) -> Self {
+        let mut hash = Sha256::new();
+        for part in [
+            identity.session.as_str(),
+            identity.event.as_str(),
+            identity.chat.as_str(),
+            identity.sender.as_str(),
+            identity.message_id,
+            identity.variant,
+        ] {
+            // The length in front keeps ("ab", "c") and ("a", "bc") apart.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self::from_bytes(&hash.finalize()[..16])
+    }
+
+    /// For an event without a message id. Made once, before the first try to publish.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::from_bytes(&rand::random::<[u8; 16]>())
+    }
+
+    /// For an event that another service stored without `Nats-Msg-Id`.
+    #[must_use]
+    pub fn of_sequence(stream_sequence: u64) -> Self {
+        Self(format!("evt_seq{stream_sequence}"))
+    }
+
+    /// Takes an id as it came in a header.
+    #[must_use]
+    pub fn from_header(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        use fmt::Write as _;
+        let mut id = String::with_capacity(4 + 2 * bytes.len());
+        id.push_str("evt_");
+        for byte in bytes {
+            // Writing to a String cannot fail.
+            let _ = write!(id, "{byte:02x}");
+        }
+        Self(id)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(chat: &str, message_id: &str, variant: &str) -> EventId {
+        let (session, chat) = (SessionId::default(), ChatJid::from_whatsapp(chat));
+        EventId::of(&EventIdentity {
+            session: &session,
+            event: &EventType::MESSAGE_RECEIVED,
+            chat: &chat,
+            sender: &chat,
+            message_id,
+            variant,
+        })
+    }
+
+    #[test]
+    fn the_same_message_has_the_same_id_and_no_other_has() {
+        let first = id("628@s.whatsapp.net", "3EB0", "");
+        assert_eq!(first, id("628:4@s.whatsapp.net", "3EB0", ""));
+        assert_ne!(first, id("629@s.whatsapp.net", "3EB0", ""));
+        assert_ne!(first, id("628@s.whatsapp.net", "3EB", "0"));
+        assert_eq!(first.as_str().len(), 36);
+    }
+}

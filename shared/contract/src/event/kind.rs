@@ -1,0 +1,85 @@
+//! The type of an event: words joined by dots, which are the tail of its NATS subject.
+
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fmt, str::FromStr};
+
+/// `message.received`, `custom.event`, …: `[A-Za-z0-9_-]+` joined by dots, at most 128 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EventType(Cow<'static, str>);
+
+/// What [`EventType`] refuses; the text is the contract's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid eventType")]
+pub struct InvalidEventType;
+
+/// The longest event type in characters; NATS would take more, a reader would not.
+const MAX_LENGTH: usize = 128;
+
+impl EventType {
+    pub const MESSAGE_RECEIVED: Self = Self(Cow::Borrowed("message.received"));
+    pub const MESSAGE_SENT: Self = Self(Cow::Borrowed("message.sent"));
+    pub const CONNECTION_STATUS: Self = Self(Cow::Borrowed("connection.status"));
+    pub const ERROR_OCCURRED: Self = Self(Cow::Borrowed("error.occurred"));
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Events about deliveries themselves. If delivering one of these fails, nothing more is emitted: two dead
+    /// endpoints would feed each other.
+    #[must_use]
+    pub fn is_about_delivery(&self) -> bool {
+        self.0 == "error.occurred" || self.0.starts_with("endpoint.")
+    }
+}
+
+impl FromStr for EventType {
+    type Err = InvalidEventType;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::try_from(name.to_owned())
+    }
+}
+
+impl TryFrom<String> for EventType {
+    type Error = InvalidEventType;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let is_word =
+            |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if name.len() <= MAX_LENGTH && name.split('.').all(is_word) {
+            Ok(Self(Cow::Owned(name)))
+        } else {
+            Err(InvalidEventType)
+        }
+    }
+}
+
+impl From<EventType> for String {
+    fn from(kind: EventType) -> Self {
+        kind.0.into_owned()
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_type_is_always_a_subject() {
+        for good in ["test", "custom.event", "a-b_c.D.9", &"x".repeat(128)] {
+            assert_eq!(good.parse::<EventType>().map(String::from), Ok(good.to_owned()));
+        }
+        for bad in ["", ".", "a.", ".a", "a..b", "a b", "a.>", "*", "ü", &"x".repeat(129)] {
+            assert_eq!(bad.parse::<EventType>(), Err(InvalidEventType), "{bad:?}");
+        }
+    }
+}

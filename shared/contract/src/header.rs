@@ -1,0 +1,18 @@
+//! Names of the NATS headers. NATS compares them with upper and lower case.
+
+/// The event id in EVENTS; JetStream stores one message for it within the duplicate window.
+pub const EVENT_ID: &str = "Nats-Msg-Id";
+/// The event id where `Nats-Msg-Id` cannot be used: NATS strips that from a schedule that fires.
+pub const KURIR_EVENT_ID: &str = "Kurir-Event-Id";
+/// Of a retry: which attempt comes next, counted from 1.
+pub const ATTEMPT: &str = "Kurir-Attempt";
+/// Of an event: the endpoint that must not receive it, because the event is about it.
+pub const NOT_FOR: &str = "Kurir-Not-For";
+/// Of an event: an inbox (`_INBOX.…`) that wants an [`Outcome`](crate::delivery::Ended) when its delivery has ended.
+pub const REPORT_TO: &str = "Kurir-Report-To";
+/// When a scheduled message fires: `@at <RFC 3339>` (NATS 2.12, ADR-51).
+pub const SCHEDULE: &str = "Nats-Schedule";
+/// The subject it fires into.
+pub const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
+/// W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";

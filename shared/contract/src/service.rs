@@ -1,0 +1,41 @@
+//! The services of Kurir and what each says of itself when it is asked.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    Gateway,
+    WebhookDispatcher,
+    Api,
+}
+
+impl Service {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::WebhookDispatcher => "webhook-dispatcher",
+            Self::Api => "api",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The answer to a ping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pong {
+    pub service: Service,
+    /// Random, one per process.
+    pub instance: String,
+    pub version: String,
+    pub ready: bool,
+    pub uptime_seconds: u64,
+}

@@ -1,0 +1,114 @@
+//! A WhatsApp session: its name and the states it can be in, as other processes see them.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Name of a session: 1 to 64 of `[A-Za-z0-9_-]`, so that it fits into a subject and a file name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SessionId(String);
+
+/// What [`SessionId`] refuses.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no session name: use 1 to 64 letters, digits, '-' or '_'")]
+pub struct InvalidSessionId(String);
+
+impl SessionId {
+    /// The session of the contract's routes.
+    pub const DEFAULT: &str = "default";
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for SessionId {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let fits =
+            (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if fits { Ok(Self(name.to_owned())) } else { Err(InvalidSessionId(name.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for SessionId {
+    type Error = InvalidSessionId;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(id: SessionId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a session stands. The last six are ends: the gateway makes no attempt to connect until it is told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStatus {
+    /// The gateway opens a connection to WhatsApp.
+    Connecting,
+    /// Not paired: a QR code waits to be scanned.
+    Pairing,
+    /// Logged in; events flow.
+    Connected,
+    /// The connection is gone, the gateway tries again by itself.
+    Reconnecting,
+    /// The gateway left WhatsApp on purpose because the broker is away: WhatsApp keeps the messages meanwhile.
+    WaitingForBroker,
+    /// The phone, WhatsApp or a user removed this device. A new pairing is needed.
+    LoggedOut,
+    /// Another client took over this device's connection.
+    Replaced,
+    /// WhatsApp banned the number, for a time or for good.
+    Banned,
+    /// WhatsApp locked the account: the phone shows what to do.
+    Locked,
+    /// WhatsApp no longer accepts this client version: Kurir must be updated.
+    Outdated,
+    /// WhatsApp refused the login with a code that names no known end.
+    Refused,
+}
+
+impl SessionStatus {
+    /// The gateway does nothing more in this state until a user asks for it.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        match self {
+            Self::LoggedOut | Self::Replaced | Self::Banned | Self::Locked | Self::Outdated | Self::Refused => true,
+            Self::Connecting | Self::Pairing | Self::Connected | Self::Reconnecting | Self::WaitingForBroker => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_name_fits_into_a_subject() {
+        for good in ["default", "sales-2", "A_b"] {
+            assert_eq!(good.parse::<SessionId>().map(String::from), Ok(good.to_owned()));
+        }
+        for bad in ["", "a.b", "a b", "*", ">", "ü", &"x".repeat(65)] {
+            assert_eq!(bad.parse::<SessionId>(), Err(InvalidSessionId(bad.to_owned())), "{bad:?}");
+        }
+    }
+}

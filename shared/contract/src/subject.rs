@@ -1,0 +1,156 @@
+//! Every NATS subject of Kurir, built and parsed here and spelled nowhere else.
+//!
+//! | subject | who writes it |
+//! |---|---|
+//! | `whatsapp.events.<session>.<event type>` | gateway, api |
+//! | `whatsapp.commands.<session>.<command>` | api (request/reply) |
+//! | `whatsapp.retries.waiting.<endpoint>.<chat>.<run>.<sequence>` | dispatcher: a scheduled message |
+//! | `whatsapp.retries.due.<endpoint>.<chat>.<run>.<sequence>` | NATS, when it fires |
+//! | `whatsapp.deliveries.<endpoint>` | dispatcher: batches of attempts |
+//! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
+//! | `kurir.services.<service>.ping` | api (request/reply) |
+
+use crate::{
+    command::Command,
+    endpoint::EndpointId,
+    event::{EventId, EventType},
+    service::Service,
+    session::SessionId,
+};
+
+/// All events of all sessions.
+pub const ALL_EVENTS: &str = "whatsapp.events.>";
+/// All that RETRIES holds.
+pub const ALL_RETRIES: &str = "whatsapp.retries.>";
+/// All that DELIVERIES holds.
+pub const ALL_DELIVERIES: &str = "whatsapp.deliveries.>";
+/// All that DEAD_LETTERS holds.
+pub const ALL_DEAD_LETTERS: &str = "whatsapp.dead-letters.>";
+
+const EVENTS: &str = "whatsapp.events.";
+
+#[must_use]
+pub fn event(session: &SessionId, kind: &EventType) -> String {
+    format!("{EVENTS}{session}.{kind}")
+}
+
+/// The inverse of [`event`].
+#[must_use]
+pub fn parse_event(subject: &str) -> Option<(SessionId, EventType)> {
+    let (session, kind) = subject.strip_prefix(EVENTS)?.split_once('.')?;
+    Some((session.parse().ok()?, kind.parse().ok()?))
+}
+
+#[must_use]
+pub fn command(session: &SessionId, command: Command) -> String {
+    format!("whatsapp.commands.{session}.{command}")
+}
+
+/// What a gateway subscribes to for one session.
+#[must_use]
+pub fn all_commands(session: &SessionId) -> String {
+    format!("whatsapp.commands.{session}.*")
+}
+
+/// The command that a subject of [`command`] names.
+#[must_use]
+pub fn parse_command(subject: &str) -> Option<Command> {
+    subject.strip_prefix("whatsapp.commands.")?.split_once('.')?.1.parse().ok()
+}
+
+/// Which delivery a retry belongs to. A step repeated after a crash replaces itself and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry<'a> {
+    pub endpoint: &'a EndpointId,
+    /// Hash of the chat, or `-`: lets an ordered endpoint see that a chat waits.
+    pub chat: &'a str,
+    /// `live`, or the id of a replay.
+    pub run: &'a str,
+    /// Of the event in EVENTS.
+    pub sequence: u64,
+}
+
+impl Retry<'_> {
+    /// Where the schedule rests.
+    #[must_use]
+    pub fn waiting(&self) -> String {
+        self.subject("waiting")
+    }
+
+    /// Where NATS puts it when its time has come.
+    #[must_use]
+    pub fn due(&self) -> String {
+        self.subject("due")
+    }
+
+    fn subject(&self, state: &str) -> String {
+        format!("whatsapp.retries.{state}.{}.{}.{}.{}", self.endpoint, self.chat, self.run, self.sequence)
+    }
+}
+
+/// Filter of one endpoint's consumer on RETRIES.
+#[must_use]
+pub fn due_retries(endpoint: &EndpointId) -> String {
+    format!("whatsapp.retries.due.{endpoint}.>")
+}
+
+/// The sequence in EVENTS that a due retry's subject names.
+#[must_use]
+pub fn parse_retry_sequence(subject: &str) -> Option<u64> {
+    subject.strip_prefix("whatsapp.retries.")?.rsplit_once('.')?.1.parse().ok()
+}
+
+#[must_use]
+pub fn deliveries(endpoint: &EndpointId) -> String {
+    format!("whatsapp.deliveries.{endpoint}")
+}
+
+#[must_use]
+pub fn dead_letter(endpoint: &EndpointId, event: &EventId) -> String {
+    // An id may come from a foreign publisher's header: what a subject cannot hold is replaced.
+    let token: String =
+        event.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect();
+    format!("whatsapp.dead-letters.{endpoint}.{token}")
+}
+
+/// Every running instance of a service answers here.
+#[must_use]
+pub fn service_ping(service: Service) -> String {
+    format!("kurir.services.{service}.ping")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_subject_is_read_back_as_it_was_built() {
+        let session = SessionId::default();
+        let subject = event(&session, &EventType::MESSAGE_RECEIVED);
+        assert_eq!(subject, "whatsapp.events.default.message.received");
+        assert_eq!(parse_event(&subject), Some((session, EventType::MESSAGE_RECEIVED)));
+        assert_eq!(parse_event("whatsapp.events.default"), None);
+    }
+
+    #[test]
+    fn a_command_subject_is_read_back_as_it_was_built() {
+        for one in Command::ALL {
+            assert_eq!(parse_command(&command(&SessionId::default(), one)), Some(one));
+        }
+        assert_eq!(parse_command("whatsapp.commands.default.dance"), None);
+    }
+
+    #[test]
+    fn a_retry_names_its_event() {
+        let endpoint = EndpointId::default();
+        let retry = Retry { endpoint: &endpoint, chat: "-", run: "live", sequence: 7 };
+        assert_eq!(retry.waiting(), "whatsapp.retries.waiting.default.-.live.7");
+        assert_eq!(parse_retry_sequence(&retry.due()), Some(7));
+    }
+
+    #[test]
+    fn a_foreign_event_id_cannot_break_a_subject() {
+        let id = EventId::from_header("a b.>*");
+        assert_eq!(dead_letter(&EndpointId::default(), &id), "whatsapp.dead-letters.default.a_b___");
+    }
+}
