@@ -78,8 +78,9 @@ def demo(system):
 
     system.start_nats(ports["NATS_PORT"], folder / "nats", deadline)
     arrived = threading.Event()
-    system.start("receiver", [sys.executable, str(ROOT / "deploy/demo/receiver.py")],
-                 {"RECEIVER_PORT": str(ports["RECEIVER_PORT"])}, on_line=lambda line: show_webhook(line, arrived))
+    system.start("receiver", [binaries / "kurir", "receive", "--listen", f"127.0.0.1:{ports['RECEIVER_PORT']}"], {},
+                 on_line=lambda line: show_webhook(line, arrived))
+    system.wait_ready("receiver", deadline)
     system.start("simulator", [binaries / "whatsapp-simulator"],
                  {"SIMULATOR_LISTEN": f"127.0.0.1:{ports['SIMULATOR_PORT']}", "SIMULATOR_AUTO_SCAN": "true"})
     system.wait_ready("simulator", deadline)

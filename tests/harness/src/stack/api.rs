@@ -37,7 +37,6 @@ impl Api {
     }
 
     /// A request of the test's own making, without the key.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))
     }
