@@ -37,7 +37,8 @@ async fn nothing_bad_is_published() {
         let (status, answer) = stack.api.post(path, body.clone()).await;
         assert_eq!((status, &answer["success"], &answer["message"]), (400, &json!(false), &json!(message)), "{body}");
     }
-    let (status, answer) = stack.api.post("/api/whatsapp/send-message", json!({"to": "081234567890", "message": "x"})).await;
+    let (status, answer) =
+        stack.api.post("/api/whatsapp/send-message", json!({"to": "081234567890", "message": "x"})).await;
     assert_eq!(status, 400);
     assert!(answer["message"].as_str().unwrap().contains("country code"), "{answer}");
 

@@ -16,7 +16,8 @@ async fn test_and_send_answer_with_the_real_outcome() {
     assert_eq!((&body["data"]["n"], &body["data"]["test"]), (&json!(1), &json!(true)));
 
     stack.receiver.answers([500]);
-    let (_, answer) = stack.api.post("/api/webhook/send", json!({"eventType": "custom.event", "data": {"a": [1]}})).await;
+    let (_, answer) =
+        stack.api.post("/api/webhook/send", json!({"eventType": "custom.event", "data": {"a": [1]}})).await;
     assert_eq!(answer["message"], "Custom webhook sent");
     assert_eq!(answer["result"], json!({"success": true, "status": 200, "attempt": 2}));
     let body = webhook(&stack.receiver, "the custom event", |body| body["event"] == "custom.event").await.json();
@@ -43,7 +44,9 @@ async fn a_message_whose_receiver_fails_is_tried_on_the_contracts_schedule() {
 async fn what_is_given_up_rests_in_the_dead_letters() {
     let stack = Stack::start().await;
     stack.settled().await;
-    stack.receiver.answer_with(|request| Answer::status(if request.json()["event"] == "custom.doomed" { 500 } else { 200 }));
+    stack
+        .receiver
+        .answer_with(|request| Answer::status(if request.json()["event"] == "custom.doomed" { 500 } else { 200 }));
     let (_, answer) = stack.api.post("/api/webhook/send", json!({"eventType": "custom.doomed"})).await;
     assert_eq!(answer["result"], json!({"success": false, "error": "All retry attempts failed"}));
     stack.settled().await;
@@ -64,10 +67,8 @@ async fn two_dispatchers_share_the_events() {
     let stack = Stack::plan().dispatchers(2).start().await;
     let texts = 300;
     stack.simulator.post("/load", json!({"messages": texts, "rate": 200, "contacts": 5})).await;
-    let requests = stack
-        .receiver
-        .wait_until("all", Duration::from_secs(60), |r| crate::expect::by_id(r).len() >= texts)
-        .await;
+    let requests =
+        stack.receiver.wait_until("all", Duration::from_secs(60), |r| crate::expect::by_id(r).len() >= texts).await;
     stack.settled().await;
     assert!(crate::expect::by_id(&requests).values().all(|copies| copies.len() == 1), "each delivered once");
     for dispatcher in &stack.dispatchers {

@@ -62,7 +62,8 @@ fn every_link_and_every_path_leads_somewhere() {
             }
         }
         for path in text.split('`').skip(1).step_by(2) {
-            let ours = ["services/", "shared/", "tests/", "deploy/", "docs/", "cli/"].iter().any(|top| path.starts_with(top));
+            let ours =
+                ["services/", "shared/", "tests/", "deploy/", "docs/", "cli/"].iter().any(|top| path.starts_with(top));
             if ours && !path.contains([' ', '*', '<', '{']) && !repository().join(path).exists() {
                 missing.push(format!("{}: path {path}", document.display()));
             }
@@ -106,11 +107,8 @@ fn run(stack: &Stack, line: &str) -> (bool, String) {
         .replace("127.0.0.1:8080", &address(stack.simulator.url("")))
         .replace("127.0.0.1:4222", &stack.nats.addr().to_string());
     let line = if line.starts_with("curl ") { format!("{line} -sS --fail-with-body") } else { line };
-    let path = format!(
-        "{}:{}",
-        kurir_test_harness::binaries::folder().display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let path =
+        format!("{}:{}", kurir_test_harness::binaries::folder().display(), std::env::var("PATH").unwrap_or_default());
     let done = Command::new("sh")
         .arg("-c")
         .arg(&line)
@@ -166,7 +164,8 @@ async fn another_service_subscribes_as_the_readme_says() {
 }
 
 fn install(folder: &Path) -> bool {
-    let pip = Command::new("python3").args(["-m", "pip", "install", "-q", "--target"]).arg(folder).arg("nats-py").output();
+    let pip =
+        Command::new("python3").args(["-m", "pip", "install", "-q", "--target"]).arg(folder).arg("nats-py").output();
     pip.is_ok_and(|done| done.status.success())
 }
 
