@@ -154,7 +154,14 @@ impl Deliverer {
                 (Event::new(&message.subject, pending.sequence(), headers, payload), 1)
             }
             Source::Retries => {
-                let due = Schedule::read(pending)?;
+                // Only a foreign publisher can have put such a message there; it would come back for ever.
+                let due = match Schedule::read(pending) {
+                    Ok(due) => due,
+                    Err(error) => {
+                        warn!("a message in RETRIES is no retry and is dropped: {error:#}");
+                        return Ok(Asked::Nothing("it is no retry"));
+                    }
+                };
                 if pending.is_redelivered() && schedule.holds_successor_of(&due, pending.sequence()).await? {
                     return Ok(Asked::Nothing("this attempt was made and the next one is kept"));
                 }

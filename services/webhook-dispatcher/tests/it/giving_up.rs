@@ -67,8 +67,8 @@ async fn a_payload_that_does_not_fit_into_a_dead_letter_stops_nothing() {
     let stage = Stage::set().await;
     let _dispatcher = stage.dispatcher().await;
     stage.receiver.always(500_u16);
-    // Every quote is escaped in the letter: 600 kB become 1.2 MB, above NATS' limit.
-    let payload = format!("{{\"event\":\"test\",\"data\":[{}0]}}", "\"\",".repeat(200_000));
+    // Every quote is escaped in the letter: 720 kB become 1.2 MB, above NATS' limit.
+    let payload = format!("{{\"event\":\"test\",\"data\":[{}0]}}", "\"\",".repeat(240_000));
     let stored = stage.jetstream.publish("whatsapp.events.default.test", payload.into()).await.unwrap();
     assert_eq!(stored.await.unwrap().sequence, 1);
     stage.receiver.wait_for(4, AFTER_ALL_RETRIES).await;

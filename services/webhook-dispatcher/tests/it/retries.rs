@@ -123,3 +123,12 @@ async fn a_retry_whose_event_is_gone_is_a_dead_letter() {
     assert_eq!(stage.receiver.count(), 1);
     assert_eq!(stage.events("error.occurred").await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_message_among_the_retries_is_dropped() {
+    let stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher().await;
+    stage.jetstream.publish("whatsapp.retries.due.default.x", "?".into()).await.unwrap().await.unwrap();
+    stage.settled(SOON).await;
+    assert_eq!(stage.receiver.count(), 0);
+}
