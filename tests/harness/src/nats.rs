@@ -1,0 +1,155 @@
+//! A nats-server of one's own, with the configuration that Kurir ships, on a port and a store of its own.
+//!
+//! The store and the port stay through stops, kills and starts; they go with this value. The binary is the
+//! one that `KURIR_NATS_SERVER` names, else the one that `deploy/nats/fetch.py` finds or fetches.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::binaries::repository;
+use crate::{Port, Process, until};
+
+/// With 10,000 consumers in its store it takes 5 s.
+const STARTED_WITHIN: Duration = Duration::from_secs(30);
+/// It stops consumers one after another, 11 ms each: enough for 2,500.
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+/// A download on a slow line included.
+const FETCHED_WITHIN: Duration = Duration::from_secs(600);
+
+#[derive(Debug)]
+pub struct Nats {
+    process: Process,
+    port: Port,
+}
+
+impl Nats {
+    /// Starts it and waits until it answers.
+    pub async fn start() -> Self {
+        let binary = binary().await;
+        let configuration = repository().join("deploy/nats/nats-server.conf");
+        let port = Port::reserve();
+        let number = port.number().to_string();
+        let process = Process::spawn_with_arguments(
+            "nats-server",
+            binary,
+            [
+                "-c".into(),
+                configuration.into_os_string(),
+                "-a".into(),
+                "127.0.0.1".into(),
+                "-p".into(),
+                number.into(),
+                // Relative to the folder that the process has for itself.
+                "-sd".into(),
+                "store".into(),
+            ],
+            [("", ""); 0],
+        );
+        let mut nats = Self { process, port };
+        nats.answers().await;
+        nats
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.addr())
+    }
+
+    /// The server's process: its id, its output.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// A new connection. It reconnects by itself after a stop or a kill.
+    pub async fn client(&self) -> async_nats::Client {
+        match async_nats::connect(self.url()).await {
+            Ok(client) => client,
+            Err(problem) => panic!("cannot connect to nats-server: {problem}"),
+        }
+    }
+
+    /// JetStream over a new connection.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.client().await)
+    }
+
+    /// SIGTERM, and its end.
+    pub async fn stop(&mut self) {
+        self.process.terminate(STOPPED_WITHIN).await;
+    }
+
+    /// SIGKILL, and its end.
+    pub async fn kill(&mut self) {
+        self.process.kill_9().await;
+    }
+
+    /// After a stop or a kill: the same store, the same port; waits until it answers.
+    pub async fn start_again(&mut self) {
+        self.process.start_again();
+        self.answers().await;
+    }
+
+    /// It keeps its connections and does nothing.
+    pub fn pause(&mut self) {
+        self.process.pause();
+    }
+
+    /// After [`Nats::pause`].
+    pub fn resume(&mut self) {
+        self.process.resume();
+    }
+
+    /// JetStream is up before the port is open, so the greeting is enough.
+    async fn answers(&mut self) {
+        let addr = self.addr();
+        self.process
+            .wait_for_line(|line| line.ends_with("Server is ready"), STARTED_WITHIN)
+            .await;
+        until("nats-server's greeting", STARTED_WITHIN, || async {
+            let mut greeting = [0; 4];
+            let mut stream = TcpStream::connect(addr).await?;
+            stream.read_exact(&mut greeting).await?;
+            Ok::<_, std::io::Error>(())
+        })
+        .await;
+    }
+}
+
+async fn binary() -> PathBuf {
+    /// The answer does not change while a test binary runs, and each question starts a python.
+    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
+    FOUND
+        .get_or_init(|| async {
+            match env::var_os("KURIR_NATS_SERVER") {
+                Some(path) => path.into(),
+                None => fetched().await,
+            }
+        })
+        .await
+        .clone()
+}
+
+async fn fetched() -> PathBuf {
+    let fetch = repository().join("deploy/nats/fetch.py");
+    let mut command = Command::new("python3");
+    command.arg(&fetch).kill_on_drop(true);
+    match tokio::time::timeout(FETCHED_WITHIN, command.output()).await {
+        Ok(Ok(done)) if done.status.success() => {
+            String::from_utf8_lossy(&done.stdout).trim().into()
+        }
+        Ok(Ok(done)) => panic!("no nats-server:\n{}", String::from_utf8_lossy(&done.stderr)),
+        Ok(Err(problem)) => panic!("no nats-server: python3 {}: {problem}", fetch.display()),
+        Err(_) => panic!("no nats-server: {} took too long", fetch.display()),
+    }
+}

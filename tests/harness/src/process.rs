@@ -1,0 +1,352 @@
+//! A program that runs for a test: clean environment, own folder, output kept.
+//!
+//! Promises that nothing survives the test (killed by its id on drop) and that a program which ended by
+//! itself fails the test. What a program says and does is for the test to judge.
+
+mod output;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::wait::until;
+use output::{Output, Source};
+
+/// For a SIGKILL: only a process in an uninterruptible system call takes longer.
+const KILLED_WITHIN: Duration = Duration::from_secs(10);
+/// For [`Process::restart`]: longer than any service's drain.
+const STOPPED_WITHIN: Duration = Duration::from_secs(40);
+/// For what a dropped process had written, to be read; a child of its own may hold its outputs open.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+/// What a dropped process prints; the test runner shows it for failed tests only.
+const TAIL: usize = 200;
+
+/// Taken over from the test's own environment if set; nothing else is, so that no setting of the
+/// developer's reaches the program.
+const INHERITED: [&str; 3] = ["PATH", "LANG", "LLVM_PROFILE_FILE"];
+
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    binary: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    folder: TempDir,
+    child: Child,
+    output: Output,
+    /// Whether the test asked for the end of this life.
+    end_expected: bool,
+}
+
+impl Process {
+    /// Starts `binary` with these settings and no others, in an empty folder of its own.
+    #[track_caller]
+    pub fn spawn<K, V>(
+        name: &str,
+        binary: impl AsRef<Path>,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Self
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self::spawn_with_arguments(name, binary, [""; 0], environment)
+    }
+
+    /// As [`Process::spawn`], with arguments.
+    #[track_caller]
+    pub fn spawn_with_arguments<A, K, V>(
+        name: &str,
+        binary: impl AsRef<Path>,
+        arguments: impl IntoIterator<Item = A>,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Self
+    where
+        A: Into<OsString>,
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let folder = match tempfile::Builder::new().prefix("kurir-").tempdir() {
+            Ok(folder) => folder,
+            Err(problem) => panic!("no folder for {name}: {problem}"),
+        };
+        let binary = binary.as_ref().to_owned();
+        let arguments: Vec<_> = arguments.into_iter().map(Into::into).collect();
+        let environment: Vec<_> = environment
+            .into_iter()
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect();
+        let output = Output::default();
+        let child = start(
+            name,
+            &binary,
+            &arguments,
+            &environment,
+            folder.path(),
+            &output,
+        );
+        Self {
+            name: name.to_owned(),
+            binary,
+            arguments,
+            environment,
+            folder,
+            child,
+            output,
+            end_expected: false,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its working folder; it stays through restarts and goes with this value.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Changes a setting; the next start has it.
+    pub fn set_env(&mut self, key: impl Into<OsString>, value: impl Into<OsString>) {
+        let key = key.into();
+        self.environment.retain(|(known, _)| *known != key);
+        self.environment.push((key, value.into()));
+    }
+
+    /// Takes a setting away; the next start lacks it.
+    pub fn unset_env(&mut self, key: impl Into<OsString>) {
+        let key = key.into();
+        self.environment.retain(|(known, _)| *known != key);
+    }
+
+    /// Waits for the line `ready` on standard error, of this life.
+    pub async fn wait_ready(&mut self, deadline: Duration) {
+        self.wait_for(
+            &format!("{} to be ready", self.name),
+            deadline,
+            |source, line| source == Source::Stderr && line == "ready",
+        )
+        .await;
+    }
+
+    /// Waits for a line of this life, on either output, and gives it.
+    pub async fn wait_for_line(
+        &mut self,
+        predicate: impl Fn(&str) -> bool,
+        deadline: Duration,
+    ) -> String {
+        self.wait_for(&format!("a line of {}", self.name), deadline, |_, line| {
+            predicate(line)
+        })
+        .await
+    }
+
+    async fn wait_for(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        predicate: impl Fn(Source, &str) -> bool,
+    ) -> String {
+        let mut next = self.output.life_began();
+        until(what, deadline, || {
+            // Asked before looking: what it said before its end is then all there.
+            let ended = self
+                .child
+                .try_wait()
+                .ok()
+                .flatten()
+                .filter(|_| self.output.is_complete());
+            let (found, seen) = self.output.find(next, &predicate);
+            next = seen;
+            let answer = match (found, ended) {
+                (Some(line), _) => Ok(line),
+                (None, Some(status)) => panic!(
+                    "waited for {what}, but it ended with {status}\n{}",
+                    self.output.tail(TAIL)
+                ),
+                (None, None) => Err(LastSaid(self.output.tail(10))),
+            };
+            async { answer }
+        })
+        .await
+    }
+
+    /// All it said on both outputs, in all its lives.
+    pub fn output(&self) -> String {
+        self.output.tail(usize::MAX)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGKILL, and its end.
+    pub async fn kill_9(&mut self) {
+        self.end_expected = true;
+        // Refused only if it has ended and was waited for.
+        let _ = self.child.kill();
+        self.exited(KILLED_WITHIN).await;
+    }
+
+    /// SIGTERM, and its end with the exit status.
+    pub async fn terminate(&mut self, deadline: Duration) -> ExitStatus {
+        self.end_expected = true;
+        self.signal("TERM");
+        self.exited(deadline).await
+    }
+
+    /// Waits for an end that the test knows will come, such as that of a program with bad settings.
+    pub async fn exited(&mut self, deadline: Duration) -> ExitStatus {
+        self.end_expected = true;
+        let (name, child, output) = (&self.name, &mut self.child, &self.output);
+        until(format!("{name} to end"), deadline, || {
+            let status = match child.try_wait() {
+                // Its last words are read by then, too.
+                Ok(Some(status)) if output.is_complete() => Ok(status),
+                _ => Err(LastSaid(output.tail(10))),
+            };
+            async { status }
+        })
+        .await
+    }
+
+    /// Stops it as a supervisor would, if it runs, and starts it again in the same folder.
+    pub async fn restart(&mut self) {
+        if self.is_running() {
+            self.terminate(STOPPED_WITHIN).await;
+        }
+        self.start_again();
+    }
+
+    /// Starts it again in the same folder, after its end.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        if self.is_running() {
+            panic!("{} still runs: kill_9() or terminate() it first", self.name);
+        }
+        self.fail_if_it_died_unasked();
+        self.output.begin_life();
+        self.child = start(
+            &self.name,
+            &self.binary,
+            &self.arguments,
+            &self.environment,
+            self.folder.path(),
+            &self.output,
+        );
+        self.end_expected = false;
+    }
+
+    /// SIGSTOP: it keeps its connections and does nothing, as on a machine that hangs.
+    pub fn pause(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT after [`Process::pause`].
+    pub fn resume(&mut self) {
+        self.signal("CONT");
+    }
+
+    /// Sends a signal by its name without `SIG`.
+    #[track_caller]
+    pub fn signal(&mut self, signal: &str) {
+        if !self.is_running() {
+            return;
+        }
+        // The shell's own `kill`: the program of that name is missing on small systems. The id is still
+        // ours, since nobody else waits for this child.
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -s {signal} {}", self.id()))
+            .status();
+        if !sent.as_ref().is_ok_and(ExitStatus::success) {
+            panic!("cannot send SIG{signal} to {}: {sent:?}", self.name);
+        }
+    }
+
+    #[track_caller]
+    fn fail_if_it_died_unasked(&mut self) {
+        if let (false, Ok(Some(status))) = (self.end_expected, self.child.try_wait()) {
+            panic!(
+                "{} ended unasked with {status}:\n{}",
+                self.name,
+                self.output.tail(TAIL)
+            );
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let died = self.child.try_wait().ok().flatten();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.output.wait_until_complete(LAST_WORDS_WITHIN);
+        eprintln!(
+            "--- {} (process {}) said last:\n{}---",
+            self.name,
+            self.child.id(),
+            self.output.tail(TAIL)
+        );
+        if let (false, Some(status), false) = (self.end_expected, died, std::thread::panicking()) {
+            panic!(
+                "{} ended unasked with {status}; its last words are above",
+                self.name
+            );
+        }
+    }
+}
+
+#[track_caller]
+fn start(
+    name: &str,
+    binary: &Path,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+    folder: &Path,
+    output: &Output,
+) -> Child {
+    let inherited = INHERITED
+        .into_iter()
+        .filter_map(|key| Some((key, std::env::var_os(key)?)));
+    let child = Command::new(binary)
+        .args(arguments)
+        .env_clear()
+        .envs(inherited)
+        .env("HOME", folder)
+        .env("RUST_BACKTRACE", "1")
+        .envs(environment.iter().map(|(key, value)| (key, value)))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    match child {
+        Ok(mut child) => {
+            if let Some(stdout) = child.stdout.take() {
+                output.read(Source::Stdout, stdout);
+            }
+            if let Some(stderr) = child.stderr.take() {
+                output.read(Source::Stderr, stderr);
+            }
+            child
+        }
+        Err(problem) => panic!("cannot start {name} ({}): {problem}", binary.display()),
+    }
+}
+
+/// Printed as the lines that they are.
+struct LastSaid(String);
+
+impl std::fmt::Debug for LastSaid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "its last lines:\n{}", self.0)
+    }
+}

@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use kurir_test_harness::{Cable, Receiver, http, until};
+
+use crate::SOON;
+
+#[tokio::test]
+async fn a_cable_passes_requests_until_it_is_cut_and_again_when_mended() {
+    let receiver = Receiver::start().await;
+    let mut cable = Cable::to(receiver.addr());
+    let url = format!("http://{}/", cable.addr());
+    let client = http::client();
+
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 200);
+    assert_eq!((cable.connections(), cable.connections_made()), (1, 1));
+
+    cable.cut().await;
+    assert_eq!(cable.connections(), 0);
+    assert!(client.get(&url).send().await.unwrap_err().is_connect());
+
+    cable.mend();
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 200);
+    assert_eq!(cable.connections_made(), 2);
+    assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test]
+async fn a_frozen_cable_holds_a_request_back_without_an_end() {
+    let receiver = Receiver::start().await;
+    let mut cable = Cable::to(receiver.addr());
+    let url = format!("http://{}/", cable.addr());
+    let client = http::client();
+    client.get(&url).send().await.unwrap();
+
+    cable.freeze();
+    let mut held = Box::pin(client.get(&url).send());
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut held).await;
+    assert!(early.is_err(), "nothing passes: {early:?}");
+    assert_eq!((receiver.count(), cable.connections()), (1, 1));
+
+    cable.mend();
+    assert_eq!(held.await.unwrap().status(), 200);
+    assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test]
+async fn a_cable_to_nowhere_ends_its_connections() {
+    let mut receiver = Receiver::start().await;
+    let cable = Cable::to(receiver.addr());
+    receiver.stop().await;
+    let url = format!("http://{}/", cable.addr());
+    assert!(http::client().get(&url).send().await.is_err());
+    until("no open connection", SOON, || async {
+        cable.connections() == 0
+    })
+    .await;
+}
