@@ -126,6 +126,8 @@ fn streams(replicas: usize) -> [Config; 4] {
         Config {
             retention: RetentionPolicy::WorkQueue,
             allow_message_schedules: true,
+            // NATS refuses `New` for a stream with schedules; without a limit nothing is discarded.
+            discard: DiscardPolicy::Old,
             // A retry that fired while nobody consumed it must wait as long as its event does.
             ..limits(stream::RETRIES, subject::ALL_RETRIES, Duration::ZERO)
         },
