@@ -34,8 +34,9 @@ pub trait Settings: Parser {
 /// # Errors
 /// The exit code to end with; the problems have been printed.
 pub fn read<S: Settings>() -> Result<S, ExitCode> {
-    match dotenvy::dotenv() {
-        Ok(_) => {}
+    // Of this folder alone: a `.env` further up belongs to something else.
+    match dotenvy::from_path(".env") {
+        Ok(()) => {}
         Err(error) if error.not_found() => {}
         Err(error) => {
             eprintln!("failed to read .env: {error}");

@@ -47,9 +47,5 @@ fn beside_this_test() -> PathBuf {
         Err(problem) => panic!("the running test does not know where it is: {problem}"),
     };
     let folder = test.parent().unwrap_or(&test);
-    if folder.ends_with("deps") {
-        folder.parent().unwrap_or(folder).to_owned()
-    } else {
-        folder.to_owned()
-    }
+    if folder.ends_with("deps") { folder.parent().unwrap_or(folder).to_owned() } else { folder.to_owned() }
 }

@@ -88,12 +88,7 @@ impl Cable {
 }
 
 /// One connection, until either direction has broken or both have ended.
-async fn connection(
-    mut near: TcpStream,
-    to: SocketAddr,
-    frozen: watch::Receiver<bool>,
-    counts: Arc<Counts>,
-) {
+async fn connection(mut near: TcpStream, to: SocketAddr, frozen: watch::Receiver<bool>, counts: Arc<Counts>) {
     counts.made.fetch_add(1, Ordering::SeqCst);
     counts.open.fetch_add(1, Ordering::SeqCst);
     let _open = Open(counts);
@@ -106,10 +101,7 @@ async fn connection(
     let _ = far.set_nodelay(true);
     let (near_reads, near_writes) = near.split();
     let (far_reads, far_writes) = far.split();
-    let _ = tokio::try_join!(
-        pass(near_reads, far_writes, frozen.clone()),
-        pass(far_reads, near_writes, frozen)
-    );
+    let _ = tokio::try_join!(pass(near_reads, far_writes, frozen.clone()), pass(far_reads, near_writes, frozen));
 }
 
 async fn pass(

@@ -10,11 +10,8 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 pub fn client() -> reqwest::Client {
     // Refused if another client of this process did it before: then it is done.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build();
+    let client =
+        reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy().build();
     match client {
         Ok(client) => client,
         Err(problem) => panic!("no HTTP client: {problem}"),

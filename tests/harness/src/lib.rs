@@ -6,6 +6,7 @@
 //! - [`cable`]: the wire between two parts, which can be cut or frozen.
 //! - [`receiver`]: the HTTP server that webhooks go to, with scripted answers, good and bad.
 //! - [`http`]: a client for the test itself.
+//! - [`stack`]: all of Kurir together.
 //! - [`wait`]: for conditions, never for time.
 //! - [`port`]: ports that nobody else takes meanwhile; [`listening`] on them.
 //!
@@ -19,6 +20,7 @@ pub mod nats;
 pub mod port;
 pub mod process;
 pub mod receiver;
+pub mod stack;
 pub mod wait;
 
 pub use cable::Cable;
@@ -26,4 +28,5 @@ pub use nats::Nats;
 pub use port::Port;
 pub use process::Process;
 pub use receiver::{Answer, Receiver, Request};
+pub use stack::Stack;
 pub use wait::until;

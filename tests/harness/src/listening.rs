@@ -44,10 +44,7 @@ impl Listening {
             drop(listener);
             connections.shutdown().await;
         });
-        Self {
-            asked_to_stop,
-            accepting: AbortOnDropHandle::new(accepting),
-        }
+        Self { asked_to_stop, accepting: AbortOnDropHandle::new(accepting) }
     }
 
     pub async fn stop(self) {

@@ -113,9 +113,7 @@ impl Nats {
     /// JetStream is up before the port is open, so the greeting is enough.
     async fn answers(&mut self) {
         let addr = self.addr();
-        self.process
-            .wait_for_line(|line| line.ends_with("Server is ready"), STARTED_WITHIN)
-            .await;
+        self.process.wait_for_line(|line| line.ends_with("Server is ready"), STARTED_WITHIN).await;
         until("nats-server's greeting", STARTED_WITHIN, || async {
             let mut greeting = [0; 4];
             let mut stream = TcpStream::connect(addr).await?;
@@ -145,9 +143,7 @@ async fn fetched() -> PathBuf {
     let mut command = Command::new("python3");
     command.arg(&fetch).kill_on_drop(true);
     match tokio::time::timeout(FETCHED_WITHIN, command.output()).await {
-        Ok(Ok(done)) if done.status.success() => {
-            String::from_utf8_lossy(&done.stdout).trim().into()
-        }
+        Ok(Ok(done)) if done.status.success() => String::from_utf8_lossy(&done.stdout).trim().into(),
         Ok(Ok(done)) => panic!("no nats-server:\n{}", String::from_utf8_lossy(&done.stderr)),
         Ok(Err(problem)) => panic!("no nats-server: python3 {}: {problem}", fetch.display()),
         Err(_) => panic!("no nats-server: {} took too long", fetch.display()),

@@ -23,8 +23,8 @@ impl Port {
     /// Chooses a free port and keeps it until this value is dropped.
     #[track_caller]
     pub fn reserve() -> Self {
-        let chosen = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-            .and_then(|socket| Ok((socket.local_addr()?, socket)));
+        let chosen =
+            bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).and_then(|socket| Ok((socket.local_addr()?, socket)));
         match chosen {
             Ok((addr, _kept)) => Self {
                 addr,

@@ -44,11 +44,7 @@ pub struct Process {
 impl Process {
     /// Starts `binary` with these settings and no others, in an empty folder of its own.
     #[track_caller]
-    pub fn spawn<K, V>(
-        name: &str,
-        binary: impl AsRef<Path>,
-        environment: impl IntoIterator<Item = (K, V)>,
-    ) -> Self
+    pub fn spawn<K, V>(name: &str, binary: impl AsRef<Path>, environment: impl IntoIterator<Item = (K, V)>) -> Self
     where
         K: Into<OsString>,
         V: Into<OsString>,
@@ -75,29 +71,10 @@ impl Process {
         };
         let binary = binary.as_ref().to_owned();
         let arguments: Vec<_> = arguments.into_iter().map(Into::into).collect();
-        let environment: Vec<_> = environment
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect();
+        let environment: Vec<_> = environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let output = Output::default();
-        let child = start(
-            name,
-            &binary,
-            &arguments,
-            &environment,
-            folder.path(),
-            &output,
-        );
-        Self {
-            name: name.to_owned(),
-            binary,
-            arguments,
-            environment,
-            folder,
-            child,
-            output,
-            end_expected: false,
-        }
+        let child = start(name, &binary, &arguments, &environment, folder.path(), &output);
+        Self { name: name.to_owned(), binary, arguments, environment, folder, child, output, end_expected: false }
     }
 
     pub fn name(&self) -> &str {
@@ -128,49 +105,29 @@ impl Process {
 
     /// Waits for the line `ready` on standard error, of this life.
     pub async fn wait_ready(&mut self, deadline: Duration) {
-        self.wait_for(
-            &format!("{} to be ready", self.name),
-            deadline,
-            |source, line| source == Source::Stderr && line == "ready",
-        )
+        self.wait_for(&format!("{} to be ready", self.name), deadline, |source, line| {
+            source == Source::Stderr && line == "ready"
+        })
         .await;
     }
 
     /// Waits for a line of this life, on either output, and gives it.
-    pub async fn wait_for_line(
-        &mut self,
-        predicate: impl Fn(&str) -> bool,
-        deadline: Duration,
-    ) -> String {
-        self.wait_for(&format!("a line of {}", self.name), deadline, |_, line| {
-            predicate(line)
-        })
-        .await
+    pub async fn wait_for_line(&mut self, predicate: impl Fn(&str) -> bool, deadline: Duration) -> String {
+        self.wait_for(&format!("a line of {}", self.name), deadline, |_, line| predicate(line)).await
     }
 
-    async fn wait_for(
-        &mut self,
-        what: &str,
-        deadline: Duration,
-        predicate: impl Fn(Source, &str) -> bool,
-    ) -> String {
+    async fn wait_for(&mut self, what: &str, deadline: Duration, predicate: impl Fn(Source, &str) -> bool) -> String {
         let mut next = self.output.life_began();
         until(what, deadline, || {
             // Asked before looking: what it said before its end is then all there.
-            let ended = self
-                .child
-                .try_wait()
-                .ok()
-                .flatten()
-                .filter(|_| self.output.is_complete());
+            let ended = self.child.try_wait().ok().flatten().filter(|_| self.output.is_complete());
             let (found, seen) = self.output.find(next, &predicate);
             next = seen;
             let answer = match (found, ended) {
                 (Some(line), _) => Ok(line),
-                (None, Some(status)) => panic!(
-                    "waited for {what}, but it ended with {status}\n{}",
-                    self.output.tail(TAIL)
-                ),
+                (None, Some(status)) => {
+                    panic!("waited for {what}, but it ended with {status}\n{}", self.output.tail(TAIL))
+                }
                 (None, None) => Err(LastSaid(self.output.tail(10))),
             };
             async { answer }
@@ -233,14 +190,8 @@ impl Process {
         }
         self.fail_if_it_died_unasked();
         self.output.begin_life();
-        self.child = start(
-            &self.name,
-            &self.binary,
-            &self.arguments,
-            &self.environment,
-            self.folder.path(),
-            &self.output,
-        );
+        self.child =
+            start(&self.name, &self.binary, &self.arguments, &self.environment, self.folder.path(), &self.output);
         self.end_expected = false;
     }
 
@@ -262,10 +213,7 @@ impl Process {
         }
         // The shell's own `kill`: the program of that name is missing on small systems. The id is still
         // ours, since nobody else waits for this child.
-        let sent = Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -s {signal} {}", self.id()))
-            .status();
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -s {signal} {}", self.id())).status();
         if !sent.as_ref().is_ok_and(ExitStatus::success) {
             panic!("cannot send SIG{signal} to {}: {sent:?}", self.name);
         }
@@ -274,11 +222,7 @@ impl Process {
     #[track_caller]
     fn fail_if_it_died_unasked(&mut self) {
         if let (false, Ok(Some(status))) = (self.end_expected, self.child.try_wait()) {
-            panic!(
-                "{} ended unasked with {status}:\n{}",
-                self.name,
-                self.output.tail(TAIL)
-            );
+            panic!("{} ended unasked with {status}:\n{}", self.name, self.output.tail(TAIL));
         }
     }
 }
@@ -289,17 +233,9 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.output.wait_until_complete(LAST_WORDS_WITHIN);
-        eprintln!(
-            "--- {} (process {}) said last:\n{}---",
-            self.name,
-            self.child.id(),
-            self.output.tail(TAIL)
-        );
+        eprintln!("--- {} (process {}) said last:\n{}---", self.name, self.child.id(), self.output.tail(TAIL));
         if let (false, Some(status), false) = (self.end_expected, died, std::thread::panicking()) {
-            panic!(
-                "{} ended unasked with {status}; its last words are above",
-                self.name
-            );
+            panic!("{} ended unasked with {status}; its last words are above", self.name);
         }
     }
 }
@@ -313,9 +249,7 @@ fn start(
     folder: &Path,
     output: &Output,
 ) -> Child {
-    let inherited = INHERITED
-        .into_iter()
-        .filter_map(|key| Some((key, std::env::var_os(key)?)));
+    let inherited = INHERITED.into_iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
     let child = Command::new(binary)
         .args(arguments)
         .env_clear()

@@ -68,9 +68,7 @@ impl Receiver {
 
     /// Answers the next requests with these, one each and in this order, before any rule.
     pub fn answers(&self, answers: impl IntoIterator<Item = impl Into<Answer>>) {
-        self.script()
-            .next
-            .extend(answers.into_iter().map(Into::into));
+        self.script().next.extend(answers.into_iter().map(Into::into));
     }
 
     /// Answers all further requests with this one.
@@ -104,11 +102,7 @@ impl Receiver {
     /// Waits until there were at least `count` requests, and gives all.
     pub async fn wait_for(&self, count: usize, deadline: Duration) -> Vec<Request> {
         until(format!("{count} requests"), deadline, || async {
-            if self.count() >= count {
-                Ok(())
-            } else {
-                Err(self.summary())
-            }
+            if self.count() >= count { Ok(()) } else { Err(self.summary()) }
         })
         .await;
         self.requests()
@@ -141,9 +135,7 @@ impl Receiver {
     pub fn start_again(&mut self) {
         if self.listening.is_none() {
             let script = Arc::clone(&self.script);
-            self.listening = Some(Listening::start(&self.port, move |stream| {
-                connection(stream, Arc::clone(&script))
-            }));
+            self.listening = Some(Listening::start(&self.port, move |stream| connection(stream, Arc::clone(&script))));
         }
     }
 

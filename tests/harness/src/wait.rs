@@ -40,9 +40,7 @@ where
                 Err(_) => last_seen.push_str(" (asked again, no answer)"),
             }
             if Instant::now() >= end {
-                panic!(
-                    "waited {deadline:?} in vain for: {what}\n  asked at {asked_at}\n  last seen: {last_seen}"
-                );
+                panic!("waited {deadline:?} in vain for: {what}\n  asked at {asked_at}\n  last seen: {last_seen}");
             }
             sleep(PAUSE).await;
         }
@@ -77,10 +75,6 @@ impl Observation for bool {
     type Answer = ();
 
     fn answer(self) -> Result<(), String> {
-        if self {
-            Ok(())
-        } else {
-            Err("false".to_owned())
-        }
+        if self { Ok(()) } else { Err("false".to_owned()) }
     }
 }

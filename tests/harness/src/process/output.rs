@@ -82,33 +82,18 @@ impl Output {
     }
 
     /// The first line from number `from` on that fits, and the number to go on with.
-    pub fn find(
-        &self,
-        from: usize,
-        predicate: impl Fn(Source, &str) -> bool,
-    ) -> (Option<String>, usize) {
+    pub fn find(&self, from: usize, predicate: impl Fn(Source, &str) -> bool) -> (Option<String>, usize) {
         let lines = self.lines();
-        let found = lines
-            .kept
-            .iter()
-            .skip(from.saturating_sub(lines.dropped))
-            .find(|(source, line)| predicate(*source, line));
-        (
-            found.map(|(_, line)| line.clone()),
-            lines.dropped + lines.kept.len(),
-        )
+        let found =
+            lines.kept.iter().skip(from.saturating_sub(lines.dropped)).find(|(source, line)| predicate(*source, line));
+        (found.map(|(_, line)| line.clone()), lines.dropped + lines.kept.len())
     }
 
     /// The last `count` lines.
     pub fn tail(&self, count: usize) -> String {
         let lines = self.lines();
         let skipped = lines.kept.len().saturating_sub(count);
-        lines
-            .kept
-            .iter()
-            .skip(skipped)
-            .flat_map(|(_, line)| [line.as_str(), "\n"])
-            .collect()
+        lines.kept.iter().skip(skipped).flat_map(|(_, line)| [line.as_str(), "\n"]).collect()
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {

@@ -12,11 +12,7 @@ const DRIP: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A whole answer.
-    Whole {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-    },
+    Whole { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
     /// This answer, so much later.
     Slow(Duration, Box<Answer>),
     /// None, on a connection that stays open.
@@ -41,11 +37,7 @@ pub enum After {
 
 impl Answer {
     pub fn status(status: u16) -> Self {
-        Self::Whole {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self::Whole { status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// 302 to `location`.
@@ -86,11 +78,7 @@ impl Answer {
         }
         match answer {
             Self::Slow(..) => unreachable!("unwrapped above"),
-            Self::Whole {
-                status,
-                headers,
-                body,
-            } => {
+            Self::Whole { status, headers, body } => {
                 stream.write_all(&whole(status, &headers, &body)).await?;
                 return Ok(After::KeepOpen);
             }
@@ -119,11 +107,7 @@ impl Answer {
                 }
             }
             Self::Reset => stream.set_zero_linger()?,
-            Self::Garbage => {
-                stream
-                    .write_all(b"\x00\xffthis is not HTTP\r\n\r\n")
-                    .await?
-            }
+            Self::Garbage => stream.write_all(b"\x00\xffthis is not HTTP\r\n\r\n").await?,
         }
         Ok(After::Close)
     }

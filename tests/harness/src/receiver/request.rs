@@ -30,10 +30,7 @@ pub struct Request {
 impl Request {
     /// A header's value, or an empty text if it is missing.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The body as JSON.
@@ -41,19 +38,13 @@ impl Request {
     pub fn json(&self) -> serde_json::Value {
         match serde_json::from_slice(&self.body) {
             Ok(value) => value,
-            Err(problem) => panic!(
-                "the body is not JSON ({problem}): {}",
-                String::from_utf8_lossy(&self.body)
-            ),
+            Err(problem) => panic!("the body is not JSON ({problem}): {}", String::from_utf8_lossy(&self.body)),
         }
     }
 }
 
 /// Reads the next request; `read_ahead` holds what came after the last one. None at the end.
-pub(super) async fn read(
-    stream: &mut TcpStream,
-    read_ahead: &mut Vec<u8>,
-) -> io::Result<Option<Request>> {
+pub(super) async fn read(stream: &mut TcpStream, read_ahead: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let Some(end) = find_end(stream, read_ahead, 0, b"\r\n\r\n", MAX_HEAD).await? else {
         return Ok(None);
     };
@@ -61,8 +52,7 @@ pub(super) async fn read(
     let head = String::from_utf8(head).map_err(|_| bad("a head that is not text"))?;
     let mut lines = head.split("\r\n");
     let mut start = lines.next().unwrap_or_default().split(' ');
-    let (Some(method), Some(path), Some("HTTP/1.1")) = (start.next(), start.next(), start.next())
-    else {
+    let (Some(method), Some(path), Some("HTTP/1.1")) = (start.next(), start.next(), start.next()) else {
         return Err(bad("a start line that is not HTTP/1.1's"));
     };
     let headers = headers(lines)?;
@@ -96,9 +86,7 @@ pub(super) async fn read(
 fn headers<'a>(lines: impl Iterator<Item = &'a str>) -> io::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| bad("a header without a colon"))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| bad("a header without a colon"))?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("a header's name"))?;
         let value = HeaderValue::from_str(value.trim()).map_err(|_| bad("a header's value"))?;
         headers.append(name, value);
@@ -109,9 +97,8 @@ fn headers<'a>(lines: impl Iterator<Item = &'a str>) -> io::Result<HeaderMap> {
 async fn chunks(stream: &mut TcpStream, read_ahead: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let line = find_end(stream, read_ahead, 0, b"\r\n", MAX_HEAD)
-            .await?
-            .ok_or_else(|| bad("an end within the chunks"))?;
+        let line =
+            find_end(stream, read_ahead, 0, b"\r\n", MAX_HEAD).await?.ok_or_else(|| bad("an end within the chunks"))?;
         let size: Vec<u8> = read_ahead.drain(..line).collect();
         let size = String::from_utf8_lossy(&size);
         let size = size.split(';').next().unwrap_or_default().trim();
@@ -128,11 +115,7 @@ async fn chunks(stream: &mut TcpStream, read_ahead: &mut Vec<u8>) -> io::Result<
     }
 }
 
-async fn exactly(
-    stream: &mut TcpStream,
-    read_ahead: &mut Vec<u8>,
-    length: usize,
-) -> io::Result<Vec<u8>> {
+async fn exactly(stream: &mut TcpStream, read_ahead: &mut Vec<u8>, length: usize) -> io::Result<Vec<u8>> {
     if length > MAX_BODY {
         return Err(bad("a body above the bound"));
     }
@@ -154,9 +137,7 @@ async fn find_end(
     bound: usize,
 ) -> io::Result<Option<usize>> {
     loop {
-        let found = read_ahead[searched..]
-            .windows(mark.len())
-            .position(|window| window == mark);
+        let found = read_ahead[searched..].windows(mark.len()).position(|window| window == mark);
         if let Some(found) = found {
             return Ok(Some(searched + found + mark.len()));
         }

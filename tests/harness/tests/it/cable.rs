@@ -50,8 +50,5 @@ async fn a_cable_to_nowhere_ends_its_connections() {
     receiver.stop().await;
     let url = format!("http://{}/", cable.addr());
     assert!(http::client().get(&url).send().await.is_err());
-    until("no open connection", SOON, || async {
-        cable.connections() == 0
-    })
-    .await;
+    until("no open connection", SOON, || async { cable.connections() == 0 }).await;
 }

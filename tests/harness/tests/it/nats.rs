@@ -20,12 +20,7 @@ async fn a_stored_message_and_the_address_survive_a_kill_and_a_stop() {
         .unwrap();
     let mut stored = 0;
     for ended_by_kill in [true, false] {
-        jetstream
-            .publish("s.one", "x".into())
-            .await
-            .unwrap()
-            .await
-            .unwrap();
+        jetstream.publish("s.one", "x".into()).await.unwrap().await.unwrap();
         stored += 1;
         if ended_by_kill {
             nats.kill().await;
@@ -34,10 +29,9 @@ async fn a_stored_message_and_the_address_survive_a_kill_and_a_stop() {
         }
         nats.start_again().await;
         assert_eq!(nats.url(), url);
-        let messages = until("the client to be back", SOON, || async {
-            stream.get_info().await.map(|info| info.state.messages)
-        })
-        .await;
+        let messages =
+            until("the client to be back", SOON, || async { stream.get_info().await.map(|info| info.state.messages) })
+                .await;
         assert_eq!(messages, stored);
     }
 }

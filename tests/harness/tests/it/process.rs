@@ -14,9 +14,7 @@ fn sh(script: &str) -> Process {
 async fn a_process_is_ready_when_it_says_so_on_standard_error() {
     let mut process = sh("echo ready; echo not yet >&2; echo ready >&2; exec sleep 600");
     process.wait_ready(SOON).await;
-    let line = process
-        .wait_for_line(|line| line.starts_with("not"), SOON)
-        .await;
+    let line = process.wait_for_line(|line| line.starts_with("not"), SOON).await;
     assert_eq!(line, "not yet");
     assert!(process.is_running());
 }
@@ -30,18 +28,14 @@ async fn a_process_has_its_settings_and_no_others_in_an_empty_folder() {
         output.contains("kurir-").then_some(output)
     })
     .await;
-    assert!(
-        output.contains("KURIR_SETTING=one") && output.contains("entries: 0"),
-        "{output}"
-    );
+    assert!(output.contains("KURIR_SETTING=one") && output.contains("entries: 0"), "{output}");
     // Cargo sets this one for every test.
     assert!(!output.contains("CARGO_MANIFEST_DIR"), "{output}");
 }
 
 #[tokio::test]
 async fn terminate_gives_the_exit_status_and_all_that_was_said() {
-    let mut process =
-        sh("trap 'echo drained; exit 3' TERM; echo ready >&2; while :; do sleep 0.01; done");
+    let mut process = sh("trap 'echo drained; exit 3' TERM; echo ready >&2; while :; do sleep 0.01; done");
     process.wait_ready(SOON).await;
     assert_eq!(process.terminate(SOON).await.code(), Some(3));
     assert!(process.output().ends_with("drained\n"));
@@ -49,8 +43,7 @@ async fn terminate_gives_the_exit_status_and_all_that_was_said() {
 
 #[tokio::test]
 async fn a_restarted_process_has_its_folder_still_and_must_say_ready_anew() {
-    let mut process =
-        sh("ls; touch left; test $KURIR_SETTING = two || echo ready >&2; exec sleep 600");
+    let mut process = sh("ls; touch left; test $KURIR_SETTING = two || echo ready >&2; exec sleep 600");
     process.wait_ready(SOON).await;
     let first = process.id();
     process.kill_9().await;
@@ -69,10 +62,7 @@ async fn a_restarted_process_has_its_folder_still_and_must_say_ready_anew() {
 async fn waiting_for_a_process_that_ended_shows_its_last_words_at_once() {
     let mut process = sh("echo no such setting >&2; exit 64");
     let text = panic_of(process.wait_ready(SOON)).await;
-    assert!(
-        text.contains("no such setting") && text.contains("64"),
-        "{text}"
-    );
+    assert!(text.contains("no such setting") && text.contains("64"), "{text}");
     assert_eq!(process.exited(SOON).await.code(), Some(64));
 }
 
@@ -97,8 +87,6 @@ async fn a_dropped_process_is_gone_with_its_folder_even_if_it_hangs() {
     let (id, folder) = (process.id(), process.folder().to_owned());
     drop(process);
     assert!(!folder.exists());
-    let alive = std::process::Command::new("sh")
-        .args(["-c", &format!("kill -0 {id} 2>/dev/null")])
-        .status();
+    let alive = std::process::Command::new("sh").args(["-c", &format!("kill -0 {id} 2>/dev/null")]).status();
     assert!(!alive.unwrap().success());
 }

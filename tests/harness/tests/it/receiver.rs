@@ -16,11 +16,7 @@ async fn answers_come_in_order_and_then_200() {
     for _ in 0..4 {
         let answer = client.post(receiver.url()).send().await.unwrap();
         let retry_after = answer.headers().contains_key("retry-after");
-        got.push((
-            answer.status().as_u16(),
-            retry_after,
-            answer.text().await.unwrap(),
-        ));
+        got.push((answer.status().as_u16(), retry_after, answer.text().await.unwrap()));
     }
     let expected = [
         (500, false, String::new()),
@@ -38,18 +34,12 @@ async fn a_request_is_recorded_whole_whether_it_has_a_length_or_comes_in_chunks(
     let chunked = reqwest::Body::wrap_stream(stream::iter(parts));
     let client = http::client();
     for body in [reqwest::Body::from("{\"a\":1}"), chunked] {
-        let request = client
-            .put(receiver.url())
-            .header("Webhook-Id", "e1")
-            .body(body);
+        let request = client.put(receiver.url()).header("Webhook-Id", "e1").body(body);
         request.send().await.unwrap();
     }
     let requests = receiver.wait_for(2, SOON).await;
     for request in &requests {
-        assert_eq!(
-            (request.method.as_str(), request.path.as_str()),
-            ("PUT", "/webhook")
-        );
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", "/webhook"));
         assert_eq!(request.header("webhook-id"), "e1");
         assert_eq!(request.json(), serde_json::json!({"a": 1}));
     }
@@ -78,12 +68,9 @@ async fn a_rule_answers_by_what_is_asked() {
 async fn the_endless_answers_do_not_end() {
     let receiver = Receiver::start().await;
     let client = http::client();
-    for (answer, has_head) in [
-        (Answer::Hang, false),
-        (Answer::DripHead, false),
-        (Answer::Drip, true),
-        (Answer::Flood, true),
-    ] {
+    for (answer, has_head) in
+        [(Answer::Hang, false), (Answer::DripHead, false), (Answer::Drip, true), (Answer::Flood, true)]
+    {
         receiver.answers([answer.clone()]);
         let head = client.post(receiver.url()).send();
         let head = tokio::time::timeout(Duration::from_millis(500), head).await;
@@ -140,13 +127,9 @@ async fn it_keeps_up_with_thousands_of_requests_a_second() {
     // The bound is for a busy machine and an unoptimised client; it shows a receiver that queues.
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     println!("5,000 requests in {:?}", began.elapsed());
-    let bodies = receiver
-        .wait_until("all numbers", SOON, |requests| requests.len() == 5_000)
-        .await;
-    let mut numbers: Vec<u32> = bodies
-        .iter()
-        .map(|request| String::from_utf8_lossy(&request.body).parse().unwrap())
-        .collect();
+    let bodies = receiver.wait_until("all numbers", SOON, |requests| requests.len() == 5_000).await;
+    let mut numbers: Vec<u32> =
+        bodies.iter().map(|request| String::from_utf8_lossy(&request.body).parse().unwrap()).collect();
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..5_000));
 }
@@ -158,8 +141,5 @@ async fn forgotten_requests_are_not_waited_for() {
     receiver.forget();
     assert_eq!(receiver.count(), 0);
     http::client().post(receiver.url()).send().await.unwrap();
-    until("one request", SOON, || async {
-        receiver.requests().len() == 1
-    })
-    .await;
+    until("one request", SOON, || async { receiver.requests().len() == 1 }).await;
 }

@@ -23,10 +23,7 @@ async fn until_says_what_it_saw_last_when_it_waited_in_vain() {
     let question = || async { Err::<(), _>("half of it") };
     let waiting = until("all of it", Duration::from_millis(50), question);
     let text = panic_of(waiting).await;
-    assert!(
-        text.contains("all of it") && text.contains("half of it"),
-        "{text}"
-    );
+    assert!(text.contains("all of it") && text.contains("half of it"), "{text}");
     assert!(text.contains("wait.rs"), "it names the place: {text}");
 }
 

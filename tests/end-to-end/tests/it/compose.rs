@@ -1,0 +1,153 @@
+//! The compose file as it is: images built, containers up, a message arrives, all gone afterwards.
+//!
+//! Runs where a Docker Engine does, with binaries that are built already; says aloud where it does not run.
+
+use kurir_test_harness::{
+    Port,
+    binaries::{binary, repository},
+    http, until,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
+
+const PROGRAMS: [&str; 6] = [
+    "kurir",
+    "kurir-api",
+    "kurir-gateway",
+    "kurir-gateway-for-simulator",
+    "kurir-webhook-dispatcher",
+    "whatsapp-simulator",
+];
+const UP_WITHIN: Duration = Duration::from_secs(90);
+
+/// What this test made, taken away again however it ends.
+struct Compose {
+    project: String,
+    folder: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
+    stand_ins: Vec<String>,
+}
+
+impl Compose {
+    fn run(&self, arguments: &[&str]) -> Output {
+        let file = repository().join("docker-compose.yml");
+        let settings = repository().join("deploy/simulator.env");
+        let mut command = docker("docker-compose");
+        command.args(["-p", &self.project, "-f"]).arg(file).arg("--project-directory").arg(self.folder.path());
+        command.arg("--env-file").arg(settings).args(arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.output().unwrap()
+    }
+
+    #[track_caller]
+    fn must(&self, arguments: &[&str]) -> String {
+        let done = self.run(arguments);
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{arguments:?}: {}\n{said}", done.status);
+        said
+    }
+}
+
+impl Drop for Compose {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", String::from_utf8_lossy(&self.run(&["logs", "--no-color", "--tail", "40"]).stdout));
+        }
+        self.run(&["down", "-v", "--remove-orphans", "-t", "5"]);
+        let images = docker("docker").args(["images", "-q", "kurir/*"]).output().map(|o| o.stdout).unwrap_or_default();
+        let images = String::from_utf8_lossy(&images).into_owned();
+        let own = images.split_whitespace().map(str::to_owned).chain(self.stand_ins.drain(..));
+        let _ = docker("docker").args(["image", "rm", "-f"]).args(own).output();
+    }
+}
+
+/// Debian's own client knows BuildKit where a second one on PATH may not.
+fn docker(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", format!("/usr/bin:{}", std::env::var("PATH").unwrap_or_default()));
+    command.env("DOCKER_BUILDKIT", "1").env("COMPOSE_DOCKER_CLI_BUILD", "1");
+    command
+}
+
+fn works(program: &str, arguments: &[&str]) -> bool {
+    docker(program).args(arguments).output().is_ok_and(|done| done.status.success())
+}
+
+/// The build context: what the Dockerfile copies, with programs that are built already and stripped.
+fn context(folder: &Path) {
+    let dist = folder.join("target/dist");
+    fs::create_dir_all(&dist).unwrap();
+    fs::create_dir_all(folder.join("deploy/nats")).unwrap();
+    for file in ["Dockerfile", "deploy/nats/nats-server.conf"] {
+        fs::copy(repository().join(file), folder.join(file)).unwrap();
+    }
+    for program in PROGRAMS {
+        let copy = dist.join(program);
+        fs::copy(binary(program), &copy).unwrap();
+        // Smaller, so that the copy into the image is quick; where there is no `strip` it works as well.
+        let _ = Command::new("strip").arg(&copy).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_compose_file_brings_a_message_to_the_receiver() {
+    if !works("docker", &["info"]) || !works("docker-compose", &["version"]) {
+        eprintln!("SKIPPED: no Docker Engine with docker-compose here, so the compose file was not run");
+        return;
+    }
+    let found = Command::new("python3").arg(repository().join("deploy/nats/fetch.py")).output().unwrap();
+    let nats = String::from_utf8(found.stdout).unwrap();
+    let script = repository().join("tests/end-to-end/stand-in-images.sh");
+    let made = docker(script.to_str().unwrap()).arg(nats.trim()).output().unwrap();
+    if !made.status.success() {
+        eprintln!("SKIPPED: the base images can be neither pulled nor made: {}", String::from_utf8_lossy(&made.stderr));
+        return;
+    }
+
+    let ports = [(); 2].map(|()| Port::reserve());
+    let compose = Compose {
+        project: format!("kurir-test-{}", std::process::id()),
+        folder: tempfile::tempdir().unwrap(),
+        environment: vec![
+            ("BIN_STAGE", "prebuilt".to_owned()),
+            ("PORT", ports[0].number().to_string()),
+            ("SIMULATOR_PORT", ports[1].number().to_string()),
+        ],
+        stand_ins: String::from_utf8(made.stdout).unwrap().lines().map(str::to_owned).collect(),
+    };
+    context(compose.folder.path());
+    compose.must(&["build"]);
+    compose.must(&["up", "-d", "--scale", "webhook-dispatcher=3"]);
+
+    let client = http::client();
+    let status = format!("http://{}/api/whatsapp/status", ports[0].addr());
+    until("the session to be connected", UP_WITHIN, || async {
+        let answer = client.get(&status).header("X-API-Key", "demo-key").send().await.map_err(|e| e.to_string())?;
+        let body: Value = answer.json().await.map_err(|e| e.to_string())?;
+        if body["data"]["isConnected"] == true { Ok(()) } else { Err(body.to_string()) }
+    })
+    .await;
+    let contact = format!("http://{}/contacts/6281234567890/messages", ports[1].addr());
+    client.post(contact).json(&json!({"text": "through containers"})).send().await.unwrap().error_for_status().unwrap();
+    until("the receiver to print the message", UP_WITHIN, || async {
+        let logs = compose.must(&["logs", "--no-color", "receiver"]);
+        if logs.contains("through containers") { Ok(()) } else { Err(logs) }
+    })
+    .await;
+
+    let running = compose.must(&["ps", "-q", "webhook-dispatcher"]);
+    assert_eq!(running.split_whitespace().count(), 3, "{running}");
+    let unhealthy = docker("docker")
+        .args(["ps", "--filter", &format!("label=com.docker.compose.project={}", compose.project)])
+        .args(["--filter", "health=unhealthy", "-q"])
+        .output()
+        .unwrap();
+    assert!(unhealthy.stdout.is_empty(), "a service is unhealthy");
+    let logs = compose.must(&["logs", "--no-color", "gateway"]);
+    assert!(logs.contains("ready"), "{logs}");
+}

@@ -1,0 +1,17 @@
+//! Kurir as its users have it: every process real, WhatsApp simulated. A file per promise of the README.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod broker_outage;
+mod compose;
+mod delivery;
+mod demo;
+mod documents;
+mod endings;
+mod expect;
+mod gateway_killed;
+mod inbound;
+mod outbound;
+mod pairing;
+mod released;

@@ -1,0 +1,40 @@
+//! The gateway that is released trusts WhatsApp alone: it refuses the simulator.
+
+use kurir_test_harness::{Nats, Process, binaries::repository, stack::Simulator};
+use std::{path::PathBuf, process::Command, time::Duration};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_released_gateway_refuses_the_simulators_certificate() {
+    let binary = build();
+    let nats = Nats::start().await;
+    let simulator = Simulator::start(true).await;
+    let mut gateway = Process::spawn(
+        "released gateway",
+        binary,
+        [
+            ("NATS_URL", nats.url()),
+            ("LOG_FILE", String::new()),
+            ("WHATSAPP_URL", simulator.websocket_url()),
+            ("WHATSAPP_SESSION_PATH", "sessions".to_owned()),
+        ],
+    );
+    gateway.wait_ready(Duration::from_secs(30)).await;
+    let refused = |line: &str| line.contains("signature") && (line.contains("verify") || line.contains("cert"));
+    gateway.wait_for_line(refused, Duration::from_secs(30)).await;
+    let statistics = simulator.get("/statistics").await;
+    assert_eq!(statistics["logins"], 0, "{statistics}");
+    assert!(!gateway.output().contains('█'), "it showed a QR code of the simulator");
+    gateway.terminate(Duration::from_secs(40)).await;
+}
+
+/// Built by a cargo call of its own, as `make build` does: features are unified within one call.
+fn build() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "-p", "kurir-gateway", "--bin", "kurir-gateway"])
+        .current_dir(repository())
+        .status()
+        .unwrap();
+    assert!(built.success(), "the released gateway does not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    target.join("release/kurir-gateway")
+}

@@ -1,0 +1,55 @@
+//! The API's process, and a user's calls to it.
+
+use crate::{Port, Process, binaries::binary, http};
+use serde_json::Value;
+
+/// The key of every stack's API.
+pub const KEY: &str = "test-key";
+
+pub struct Api {
+    pub process: Process,
+    port: Port,
+    client: reqwest::Client,
+}
+
+impl Api {
+    pub(super) fn start(settings: impl IntoIterator<Item = (String, String)>) -> Self {
+        let port = Port::reserve();
+        let own = [("HOST", "127.0.0.1"), ("PORT", &port.number().to_string()), ("API_KEY", KEY)]
+            .map(|(variable, value)| (variable.to_owned(), value.to_owned()));
+        let process = Process::spawn("api", binary("kurir-api"), own.into_iter().chain(settings));
+        Self { process, port, client: http::client() }
+    }
+
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.port.addr())
+    }
+
+    /// GET with the key: status and body.
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.client.get(self.url(path)).header("X-API-Key", KEY)).await
+    }
+
+    /// POST with the key: status and body.
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        answer(self.client.post(self.url(path)).header("X-API-Key", KEY).json(&body)).await
+    }
+
+    /// A request of the test's own making, without the key.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+}
+
+/// Status and body of an answer; a body that is no JSON is shown as text, a missing answer as status 0.
+pub(super) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    match request.send().await {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let text = response.text().await.unwrap_or_default();
+            (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        }
+        Err(problem) => (0, Value::String(problem.to_string())),
+    }
+}
