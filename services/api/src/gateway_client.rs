@@ -58,7 +58,7 @@ impl GatewayClient {
     }
 
     pub async fn status(&self, session: &SessionId) -> Result<Status, CommandError> {
-        self.ask(session, Command::Status, &Empty {}).await
+        self.request(session, Command::Status, &Empty {}).await
     }
 
     /// Sends a command and waits for its answer, as long as this command may take.
@@ -66,6 +66,17 @@ impl GatewayClient {
     /// # Errors
     /// If there is no result; dropped while it waits, the gateway goes on with what it was asked.
     pub async fn ask<A: DeserializeOwned>(
+        &self,
+        session: &SessionId,
+        command: Command,
+        arguments: &impl Serialize,
+    ) -> Result<A, CommandError> {
+        // A broker or a gateway that hangs shows itself within seconds, with nothing handed over.
+        self.status(session).await?;
+        self.request(session, command, arguments).await
+    }
+
+    async fn request<A: DeserializeOwned>(
         &self,
         session: &SessionId,
         command: Command,

@@ -35,7 +35,7 @@ pub async fn logout(State(app): State<App>, Session(session): Session) -> Answer
     Ok(Json(if was_paired {
         json!({"success": true, "message": "Logged out successfully"})
     } else {
-        json!({"success": false, "message": "No active session found", "code": "no_session"})
+        json!({"success": false, "message": "No active session found"})
     }))
 }
 

@@ -32,14 +32,9 @@ pub async fn qr(State(app): State<App>, Session(session): Session) -> Answer {
     Ok(Json(match status {
         Status { qr_code: Some(code), .. } => json!({"success": true, "qrCode": code}),
         Status { is_connected: true, .. } => {
-            json!({"success": false, "message": "WhatsApp is already connected", "code": "already_connected"})
+            json!({"success": false, "message": "WhatsApp is already connected"})
         }
-        Status { status, .. } => json!({
-            "success": false,
-            "message": "QR Code not available. Please restart the service.",
-            "code": "qr_not_available",
-            "status": status,
-        }),
+        Status { .. } => json!({"success": false, "message": "QR Code not available. Please restart the service."}),
     }))
 }
 

@@ -4,7 +4,6 @@ use crate::{
     answer::{Answer, Failure},
     app::App,
     body::Fields,
-    gateway_client::CommandError,
     metrics::Counter,
     refusal::failure,
 };
@@ -33,7 +32,7 @@ pub async fn send_message(State(app): State<App>, Session(session): Session, Fie
 }
 
 async fn send(app: &App, session: &SessionId, message: &SendText) -> Answer {
-    let sent = hand_over(app, session, message).await;
+    let sent = app.gateway.ask::<Sent>(session, Command::SendText, message).await;
     let counter = if sent.is_ok() { Counter::MessagesSent } else { Counter::MessagesFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
@@ -49,12 +48,6 @@ async fn send(app: &App, session: &SessionId, message: &SendText) -> Answer {
             Err(failure(error, Command::SendText, session))
         }
     }
-}
-
-async fn hand_over(app: &App, session: &SessionId, message: &SendText) -> Result<Sent, CommandError> {
-    // Asked first: a broker or a gateway that hangs shows itself within seconds, with nothing handed over.
-    app.gateway.status(session).await?;
-    app.gateway.ask(session, Command::SendText, message).await
 }
 
 /// Checks the fields in the order in which their texts are promised.
