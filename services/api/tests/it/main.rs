@@ -6,6 +6,7 @@
 
 mod authentication;
 mod broker_away;
+mod documents;
 mod other_routes;
 mod settings;
 mod shapes;
