@@ -21,6 +21,18 @@ impl EndpointId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its durable consumer on EVENTS: `num_pending` is its backlog.
+    #[must_use]
+    pub fn consumer(&self) -> String {
+        format!("webhook-{self}")
+    }
+
+    /// Its durable consumer on RETRIES.
+    #[must_use]
+    pub fn retries_consumer(&self) -> String {
+        format!("webhook-{self}-retries")
+    }
 }
 
 impl Default for EndpointId {

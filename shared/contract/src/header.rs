@@ -6,6 +6,8 @@ pub const EVENT_ID: &str = "Nats-Msg-Id";
 pub const KURIR_EVENT_ID: &str = "Kurir-Event-Id";
 /// Of a retry: which attempt comes next, counted from 1.
 pub const ATTEMPT: &str = "Kurir-Attempt";
+/// Of a retry: the subject of its event, which is told of even if the event is gone from EVENTS meanwhile.
+pub const EVENT_SUBJECT: &str = "Kurir-Event-Subject";
 /// Of an event: the endpoint that must not receive it, because the event is about it.
 pub const NOT_FOR: &str = "Kurir-Not-For";
 /// Of an event: an inbox (`_INBOX.…`) that wants an [`Outcome`](crate::delivery::Ended) when its delivery has ended.

@@ -54,6 +54,17 @@ impl EventId {
         Self(format!("evt_seq{stream_sequence}"))
     }
 
+    /// For an event that tells of this one: the same at every try to tell the same.
+    #[must_use]
+    pub fn derived(&self, of_what: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [self.0.as_str(), of_what] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self::from_bytes(&hash.finalize()[..16])
+    }
+
     /// Takes an id as it came in a header.
     #[must_use]
     pub fn from_header(id: &str) -> Self {
@@ -106,5 +117,13 @@ mod tests {
         assert_ne!(first, id("629@s.whatsapp.net", "3EB0", ""));
         assert_ne!(first, id("628@s.whatsapp.net", "3EB", "0"));
         assert_eq!(first.as_str().len(), 36);
+    }
+
+    #[test]
+    fn a_derived_id_is_the_same_for_the_same_and_no_other() {
+        let event = EventId::of_sequence(7);
+        assert_eq!(event.derived("default live"), event.derived("default live"));
+        assert_ne!(event.derived("default live"), event.derived("other live"));
+        assert_ne!(event.derived("default live"), EventId::of_sequence(8).derived("default live"));
     }
 }

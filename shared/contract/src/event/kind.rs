@@ -21,6 +21,8 @@ impl EventType {
     pub const MESSAGE_SENT: Self = Self(Cow::Borrowed("message.sent"));
     pub const CONNECTION_STATUS: Self = Self(Cow::Borrowed("connection.status"));
     pub const ERROR_OCCURRED: Self = Self(Cow::Borrowed("error.occurred"));
+    /// Of what a foreign publisher stored under a subject that names no type.
+    pub const UNKNOWN: Self = Self(Cow::Borrowed("unknown"));
 
     #[must_use]
     pub fn as_str(&self) -> &str {

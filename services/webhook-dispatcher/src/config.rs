@@ -1,0 +1,161 @@
+//! The dispatcher's settings, each checked for itself and against those that it must agree with.
+
+use crate::endpoints::Endpoint;
+use clap::Parser;
+use kurir_chassis::{
+    broker::BrokerSettings,
+    settings::{Problem, Settings},
+    telemetry::LogSettings,
+};
+use reqwest::Url;
+use std::{net::SocketAddr, time::Duration};
+
+/// Delivers WhatsApp events to a webhook.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "kurir-webhook-dispatcher", version)]
+pub struct Config {
+    /// Where events are delivered to, http or https; empty: webhooks are disabled.
+    #[arg(long, env = "WEBHOOK_URL", hide_env_values = true)]
+    pub webhook_url: Option<String>,
+    /// Fresh events that are delivered at the same time; retries have a quarter of it beside them.
+    #[arg(long, env = "WEBHOOK_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub webhook_concurrency: u16,
+    /// How long one attempt may take: connecting, the answer's head and its body together.
+    #[arg(long, env = "WEBHOOK_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub webhook_timeout: Duration,
+    /// After this time the broker gives an event whose dispatcher died to another one.
+    #[arg(long, env = "WEBHOOK_ACK_WAIT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub webhook_ack_wait: Duration,
+    /// How long a dispatcher that is asked to stop may finish what it has begun.
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+    /// Where `/livez` and `/readyz` are served, as 127.0.0.1:8081; empty: nowhere.
+    #[arg(long, env = "HEALTH_LISTEN")]
+    pub health_listen: Option<String>,
+    #[command(flatten)]
+    pub broker: BrokerSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// After an attempt its end must still be stored before the broker gives the event to another dispatcher.
+const SETTLEMENT_RESERVE: Duration = Duration::from_secs(5);
+
+impl Config {
+    /// The endpoints that the settings name: `default`, or none.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.webhook_url().and_then(Result::ok).map(|url| Endpoint::of_settings(self, url)).into_iter().collect()
+    }
+
+    /// The address of `HEALTH_LISTEN`.
+    #[must_use]
+    pub fn health_listen(&self) -> Option<SocketAddr> {
+        set(self.health_listen.as_deref()).and_then(|address| address.parse().ok())
+    }
+
+    fn webhook_url(&self) -> Option<Result<Url, String>> {
+        set(self.webhook_url.as_deref()).map(read_url)
+    }
+}
+
+impl Settings for Config {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(Err(fix)) = self.webhook_url() {
+            problems.push(Problem::new("WEBHOOK_URL", fix));
+        }
+        if let Some(address) = set(self.health_listen.as_deref())
+            && address.parse::<SocketAddr>().is_err()
+        {
+            let fix = format!("{address:?} is no address: write an IP and a port, as 127.0.0.1:8081");
+            problems.push(Problem::new("HEALTH_LISTEN", fix));
+        }
+        if self.webhook_timeout.is_zero() {
+            problems.push(Problem::new("WEBHOOK_TIMEOUT", "an attempt needs time: write at least 1s"));
+        }
+        let (timeout, ack_wait) = (self.webhook_timeout, self.webhook_ack_wait);
+        if ack_wait < timeout + SETTLEMENT_RESERVE {
+            let least = humantime::format_duration(timeout + SETTLEMENT_RESERVE);
+            let fix = format!(
+                "must be at least {least}, which is WEBHOOK_TIMEOUT and 5s, or the broker gives an event to a second \
+                 dispatcher while the first still delivers it"
+            );
+            problems.push(Problem::new("WEBHOOK_ACK_WAIT", fix));
+        }
+        if self.drain_timeout < timeout {
+            let fix = format!(
+                "must be at least WEBHOOK_TIMEOUT ({}), so that an attempt that has begun can end",
+                humantime::format_duration(timeout)
+            );
+            problems.push(Problem::new("DRAIN_TIMEOUT", fix));
+        }
+        problems
+    }
+
+    fn logging(&self) -> &LogSettings {
+        &self.log
+    }
+}
+
+/// An empty variable is one that is not set: compose files write them so.
+fn set(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// The error never repeats the URL: its path may be a secret.
+fn read_url(url: &str) -> Result<Url, String> {
+    const RIGHT: &str = "write a whole URL, as http://localhost:5678/webhook";
+    let url = Url::parse(url).map_err(|error| format!("is no URL ({error}): {RIGHT}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!("{other}: is not supported, only http and https are: {RIGHT}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(arguments: &[&str]) -> Vec<&'static str> {
+        let arguments = ["kurir-webhook-dispatcher"].iter().chain(arguments);
+        let config = Config::try_parse_from(arguments).unwrap();
+        config.problems().into_iter().map(|problem| problem.variable).collect()
+    }
+
+    #[test]
+    fn the_defaults_work_and_deliver_nowhere() {
+        assert!(problems(&["--webhook-url="]).is_empty());
+        let config = Config::try_parse_from(["kurir-webhook-dispatcher", "--webhook-url="]).unwrap();
+        assert!(config.endpoints().is_empty());
+        assert_eq!(config.health_listen(), None);
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_all_told_at_once() {
+        for (url, good) in [
+            ("http://localhost:5678/webhook", true),
+            ("https://user:word@example.org/a?b=c", true),
+            ("http://[::1]:80/", true),
+            ("ftp://example.org/", false),
+            ("localhost:5678", false),
+            ("example.org/webhook", false),
+            ("http://", false),
+            ("http://exa mple/", false),
+        ] {
+            let expected: &[&str] = if good { &[] } else { &["WEBHOOK_URL"] };
+            assert_eq!(problems(&["--webhook-url", url]), expected, "{url}");
+        }
+        assert_eq!(
+            problems(&["--webhook-url=x", "--health-listen=here", "--webhook-timeout=40s"]),
+            ["WEBHOOK_URL", "HEALTH_LISTEN", "WEBHOOK_ACK_WAIT", "DRAIN_TIMEOUT"]
+        );
+    }
+
+    #[test]
+    fn a_problem_never_repeats_the_urls_path() {
+        let config =
+            Config::try_parse_from(["kurir-webhook-dispatcher", "--webhook-url=ftp://example.org/secret"]).unwrap();
+        assert!(config.problems().iter().all(|problem| !problem.fix.contains("secret")));
+    }
+}

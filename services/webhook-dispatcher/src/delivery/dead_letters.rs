@@ -1,0 +1,142 @@
+//! Events that were given up: each rests in DEAD_LETTERS with its payload, and `error.occurred` tells of it.
+
+use super::{
+    Event,
+    event::session_of,
+    store::{self, Message},
+};
+use anyhow::Context as _;
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use kurir_chassis::{broker::Broker, trace_context};
+use kurir_contract::{
+    clock,
+    delivery::{AttemptResult, DeadLetter},
+    endpoint::EndpointId,
+    event::{Envelope, ErrorOccurred, EventId, EventType},
+    header, subject,
+};
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+/// What is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct GivenUp<'a> {
+    pub event_id: &'a EventId,
+    pub event: &'a EventType,
+    pub event_subject: &'a str,
+    pub event_sequence: u64,
+    pub payload: &'a [u8],
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// In words.
+    pub reason: &'a str,
+    pub last: Option<&'a AttemptResult>,
+    /// Of the last answer, if there was one.
+    pub last_status: Option<u16>,
+}
+
+impl<'a> GivenUp<'a> {
+    #[must_use]
+    pub fn of(event: &'a Event, attempts: u32, failure: &'a super::Failure) -> Self {
+        Self {
+            event_id: &event.id,
+            event: &event.kind,
+            event_subject: &event.subject,
+            event_sequence: event.sequence,
+            payload: &event.payload,
+            attempts,
+            reason: &failure.reason,
+            last: Some(&failure.result),
+            last_status: failure.status,
+        }
+    }
+}
+
+/// DEAD_LETTERS, as one endpoint uses it.
+pub struct DeadLetters {
+    broker: Broker,
+    endpoint: EndpointId,
+}
+
+impl DeadLetters {
+    #[must_use]
+    pub fn new(broker: Broker, endpoint: EndpointId) -> Self {
+        Self { broker, endpoint }
+    }
+
+    /// Both are stored when this returns, and a repeat after a crash stores neither again.
+    pub async fn bury(&self, given_up: &GivenUp<'_>, by: Instant) -> anyhow::Result<()> {
+        store::store(&self.broker, &self.letter(given_up)?, by).await?;
+        // An event about deliveries that cannot be delivered tells of nothing more: two dead endpoints would feed
+        // each other.
+        if given_up.event.is_about_delivery() {
+            return Ok(());
+        }
+        store::store(&self.broker, &self.notice(given_up)?, by).await
+    }
+
+    fn letter(&self, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
+        let mut letter = DeadLetter {
+            event_id: given_up.event_id.clone(),
+            event: given_up.event.clone(),
+            endpoint: self.endpoint.clone(),
+            sequence: given_up.event_sequence,
+            attempts: given_up.attempts,
+            reason: given_up.reason.to_owned(),
+            last: given_up.last.cloned(),
+            at: clock::now_iso(),
+            payload: String::from_utf8_lossy(given_up.payload).into_owned(),
+        };
+        let mut payload = json(&letter)?;
+        let mut headers = HeaderMap::new();
+        let run = format!("{} {}", self.endpoint, given_up.event_sequence);
+        headers.insert(header::EVENT_ID, given_up.event_id.derived(&run).as_str());
+        if payload.len() + HEADERS_RESERVE > self.broker.client.max_payload() {
+            // Quoted once more, a payload just below the broker's limit is above it.
+            letter.payload = String::new();
+            letter.reason = format!(
+                "{} (its {} bytes do not fit into a dead letter; they are message {} of EVENTS)",
+                letter.reason,
+                given_up.payload.len(),
+                given_up.event_sequence
+            );
+            payload = json(&letter)?;
+        }
+        Ok(Message { subject: subject::dead_letter(&self.endpoint, given_up.event_id), headers, payload })
+    }
+
+    fn notice(&self, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
+        let now = OffsetDateTime::now_utc();
+        let data = ErrorOccurred {
+            error_type: ErrorOccurred::DELIVERY_FAILED.to_owned(),
+            error_message: format!("All webhook attempts failed for event: {}: {}", given_up.event, given_up.reason),
+            context: json!({
+                "endpoint": self.endpoint,
+                "eventId": given_up.event_id,
+                "event": given_up.event,
+                "attempts": given_up.attempts,
+                "lastStatus": given_up.last_status,
+            }),
+            timestamp: clock::iso(now),
+        };
+        let mut headers = HeaderMap::new();
+        let told = format!("{} {} {}", ErrorOccurred::DELIVERY_FAILED, self.endpoint, given_up.event_sequence);
+        headers.insert(header::EVENT_ID, given_up.event_id.derived(&told).as_str());
+        headers.insert(header::NOT_FOR, self.endpoint.as_str());
+        trace_context::inject(&mut headers);
+        Ok(Message {
+            subject: subject::event(&session_of(given_up.event_subject), &EventType::ERROR_OCCURRED),
+            headers,
+            payload: json(&Envelope::new(EventType::ERROR_OCCURRED, now, data))?,
+        })
+    }
+}
+
+/// NATS counts headers as payload; ours are an id and a trace.
+const HEADERS_RESERVE: usize = 1024;
+
+fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<Bytes> {
+    Ok(serde_json::to_vec(value).context("failed to write JSON")?.into())
+}

@@ -1,0 +1,82 @@
+//! A broker that is away is waited for; when it is back, everything goes on by itself.
+
+use crate::stage::{SHORT_ACK_WAIT, SOON, Stage};
+use kurir_contract::stream;
+use kurir_test_harness::until;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dispatcher_starts_without_nats_and_works_when_it_comes() {
+    let mut stage = Stage::set().await;
+    stage.nats.stop().await;
+    let mut dispatcher = stage.start([]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(dispatcher.is_running());
+    assert!(!dispatcher.output().lines().any(|line| line == "ready"));
+    stage.nats.start_again().await;
+    dispatcher.wait_ready(SOON).await;
+    stage.jetstream = stage.nats.jetstream().await;
+    stage.publish("test", "evt_1").await;
+    stage.receiver.wait_for(1, SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_go_on_within_seconds_after_an_outage() {
+    let mut stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher_with(SHORT_ACK_WAIT).await;
+    stage.publish("test", "evt_1").await;
+    stage.receiver.wait_for(1, SOON).await;
+    stage.nats.kill().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stage.nats.start_again().await;
+    stage.jetstream = stage.nats.jetstream().await;
+    stage.publish("test", "evt_2").await;
+    stage.receiver.wait_for(2, Duration::from_secs(4)).await;
+    // NATS may have forgotten that the first was acknowledged; the dispatcher has not.
+    stage.settled(SOON).await;
+    assert_eq!(stage.receiver.count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_or_a_consumer_that_was_deleted_is_made_again() {
+    let stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher().await;
+    stage.publish("test", "evt_1").await;
+    stage.receiver.wait_for(1, SOON).await;
+
+    let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
+    events.delete_consumer("webhook-default").await.unwrap();
+    stage.publish("test", "evt_2").await;
+    // The new consumer begins at the first stored event again; what was settled here is remembered.
+    stage.receiver.wait_for(2, SOON).await;
+    stage.settled(SOON).await;
+    assert_eq!(stage.receiver.count(), 2);
+
+    for stream in [stream::EVENTS, stream::RETRIES, stream::DELIVERIES, stream::DEAD_LETTERS] {
+        stage.jetstream.delete_stream(stream).await.unwrap();
+    }
+    until("EVENTS to be made again", SOON, || stage.jetstream.get_stream(stream::EVENTS)).await;
+    // Its sequence is that of the first event of the old stream, which was delivered.
+    stage.receiver.answers([500_u16]);
+    stage.publish("test", "evt_3").await;
+    let requests = stage.receiver.wait_for(4, SOON).await;
+    assert!(requests[2..].iter().all(|request| request.header("webhook-id") == "evt_3"));
+    stage.settled(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_cannot_be_stored_at_once_is_stored_when_the_broker_is_back() {
+    let mut stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher().await;
+    stage.receiver.answers([kurir_test_harness::Answer::status(500).slow(Duration::from_secs(2))]);
+    stage.publish("test", "evt_1").await;
+    stage.receiver.wait_for(1, SOON).await;
+    stage.nats.kill().await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    stage.nats.start_again().await;
+    stage.jetstream = stage.nats.jetstream().await;
+    stage.receiver.wait_for(2, SOON).await;
+    stage.settled(SOON).await;
+    assert_eq!(stage.receiver.count(), 2);
+    assert_eq!(stage.recorded(2).await.iter().map(|attempt| attempt.attempt).max(), Some(2));
+}
