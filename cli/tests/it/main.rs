@@ -1,10 +1,9 @@
-//! The built command line against the built API and a NATS; a gateway and a dispatcher are answered for where a text
-//! depends on them. The whole way is in `tests/end-to-end`.
+//! The built command line against the built API, a NATS and, for webhooks, the built dispatcher; a gateway is answered
+//! for where a text depends on it. The whole way is in `tests/end-to-end`.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use async_nats::Client;
 use futures::StreamExt as _;
-use kurir_test_harness::{Nats, Port, Process, binaries::binary};
+use kurir_test_harness::{Answer, Nats, Port, Process, Receiver, binaries::binary};
 use std::time::Duration;
 
 const KEY: &str = "a-key-of-the-tests";
@@ -46,53 +45,47 @@ async fn kurir(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, S
     (status.code(), process.output())
 }
 
-/// Answers all that is published on `subjects` and names an inbox in the reply or in `Kurir-Report-To`.
-async fn answer(client: Client, subjects: &'static str, with: impl Fn(&str, &str) -> String + Send + 'static) {
-    let mut messages = client.subscribe(subjects).await.expect("a subscription");
-    client.flush().await.expect("a connection");
+async fn dispatcher(nats: &Nats, webhook_url: &str) -> Process {
+    let settings = [("NATS_URL", nats.url()), ("WEBHOOK_URL", webhook_url.to_owned())];
+    let mut process = Process::spawn("dispatcher", binary("kurir-webhook-dispatcher"), settings);
+    process.wait_ready(SOON).await;
+    process
+}
+
+/// Answers the commands to a gateway whose session is in this state.
+async fn gateway(nats: &Nats, state: &'static str) {
+    let client = nats.client().await;
+    let mut commands = client.subscribe("whatsapp.commands.default.*").await.expect("a subscription");
+    // NATS reads commands in their order: with this answer it knows the subscription.
+    client.request("nobody.listens.here", "".into()).await.expect_err("no responders");
     tokio::spawn(async move {
-        while let Some(message) = messages.next().await {
-            let header = |name| message.headers.as_ref().and_then(|headers| headers.get(name)).map(ToString::to_string);
-            let event = header("Nats-Msg-Id").unwrap_or_default();
-            let inbox = header("Kurir-Report-To").or(message.reply.as_ref().map(ToString::to_string));
-            if let Some(inbox) = inbox {
-                client.publish(inbox, with(&message.subject, &event).into()).await.expect("a connection");
-            }
+        while let Some(command) = commands.next().await {
+            let reply = if command.subject.ends_with("send-text") {
+                r#"{"ok":{"messageId":"3EB0AA","to":"6281234567890@s.whatsapp.net","attempt":1}}"#.to_owned()
+            } else {
+                format!(r#"{{"ok":{{"sessionPath":"./sessions","reason":null,"until":null,"lid":null,{state}}}}}"#)
+            };
+            client.publish(command.reply.expect("an inbox"), reply.into()).await.expect("a connection");
         }
     });
-}
-
-async fn ends(nats: &Nats, delivered: bool) {
-    let end = move |_: &str, event: &str| {
-        format!(
-            r#"{{"eventId":"{event}","endpoint":"default","attempt":1,"status":200,"delivered":{delivered},"error":null}}"#
-        )
-    };
-    answer(nats.client().await, "whatsapp.events.>", end).await;
-}
-
-async fn gateway(nats: &Nats, state: &'static str) {
-    let reply = move |subject: &str, _: &str| {
-        if subject.ends_with("send-text") {
-            return r#"{"ok":{"messageId":"3EB0AA","to":"6281234567890@s.whatsapp.net","attempt":1}}"#.to_owned();
-        }
-        format!(r#"{{"ok":{{"sessionPath":"./sessions","reason":null,"until":null,"lid":null,{state}}}}}"#)
-    };
-    answer(nats.client().await, "whatsapp.commands.default.*", reply).await;
 }
 
 #[tokio::test]
 async fn all_four_checks_tell_of_a_webhook_that_works() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, "http://127.0.0.1:9/webhook").await;
-    ends(&nats, true).await;
+    let receiver = Receiver::start().await;
+    let api = Api::start(&nats, &receiver.url()).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
     let delivered = "delivered, the receiver answered 200 (attempt 1)";
     let (code, output) = api.kurir(&["webhook"]).await;
     let expected = format!(
-        "webhook status: enabled, events go to http://127.0.0.1:9/webhook\nwebhook test: {delivered}\n\
-         webhook custom: {delivered}\nwebhook message: {delivered}\n"
+        "webhook status: enabled, events go to {}\nwebhook test: {delivered}\n\
+         webhook custom: {delivered}\nwebhook message: {delivered}\n",
+        receiver.url()
     );
     assert_eq!((code, output.as_str()), (Some(0), expected.as_str()));
+    let events: Vec<_> = receiver.requests().iter().map(|request| request.json()["event"].clone()).collect();
+    assert_eq!(events, ["test", "custom.event", "message.received"]);
     for check in ["status", "test", "custom", "message"] {
         let (code, output) = api.kurir(&["webhook", check]).await;
         assert!(code == Some(0) && output.starts_with(&format!("webhook {check}: ")), "{check}: {output}");
@@ -102,8 +95,10 @@ async fn all_four_checks_tell_of_a_webhook_that_works() {
 #[tokio::test]
 async fn a_webhook_that_does_not_work_is_exit_code_1() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, "http://127.0.0.1:9/webhook").await;
-    ends(&nats, false).await;
+    let receiver = Receiver::start().await;
+    receiver.always(Answer::status(500));
+    let api = Api::start(&nats, &receiver.url()).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
     let (code, output) = api.kurir(&["webhook", "test"]).await;
     assert_eq!((code, output.as_str()), (Some(1), "webhook test: not delivered: All retry attempts failed\n"));
 

@@ -79,3 +79,15 @@ pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
     tracing::error!("a route panicked: {}", text.unwrap_or("no text"));
     Failure::internal().into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_answer_too() {
+        let response = after_panic(Box::new("out of luck"));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["content-type"], "application/json");
+    }
+}

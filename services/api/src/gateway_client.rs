@@ -46,7 +46,8 @@ pub enum CommandError {
     NoGateway,
     #[error("the gateway did not answer in time")]
     NoAnswer,
-    #[error("the gateway refused: {0}")]
+    /// The log has only the code: the text may hold a number.
+    #[error("the gateway refused: {:?}", .0.code)]
     Refused(Refusal),
     #[error("the command or its answer could not be written or read: {0}")]
     Unreadable(String),

@@ -1,7 +1,7 @@
-//! The API under test, and a caller.
+//! The API under test, a caller, and a dispatcher behind it.
 
 use kurir_contract::stream;
-use kurir_test_harness::{Nats, Port, Process, http};
+use kurir_test_harness::{Nats, Port, Process, binaries::binary, http};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use std::time::Duration;
@@ -50,6 +50,14 @@ impl Api {
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         answer(self.request(Method::POST, path).header("X-API-Key", KEY).json(body)).await
     }
+}
+
+/// A dispatcher that delivers to `webhook_url`.
+pub async fn dispatcher(nats: &Nats, webhook_url: &str) -> Process {
+    let settings = [("NATS_URL", nats.url()), ("WEBHOOK_URL", webhook_url.to_owned())];
+    let mut process = Process::spawn("dispatcher", binary("kurir-webhook-dispatcher"), settings);
+    process.wait_ready(SOON).await;
+    process
 }
 
 /// Status and JSON of an answer.

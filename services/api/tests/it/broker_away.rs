@@ -1,11 +1,11 @@
 //! NATS is not there: 503 within 5 s, and all is well again without a restart when it is back.
 
 use crate::{
-    api::{Api, KEY, SOON, answer, events_stored},
-    stand_in::{Dispatcher, Gateway, connected},
+    api::{Api, KEY, SOON, answer, dispatcher, events_stored},
+    stand_in::{Gateway, connected},
 };
 use kurir_contract::command::Command;
-use kurir_test_harness::{Nats, until};
+use kurir_test_harness::{Nats, Receiver, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -59,12 +59,12 @@ async fn all_is_well(api: &Api) {
 #[tokio::test]
 async fn a_broker_that_is_killed_is_told_at_once_and_used_again_when_it_is_back() {
     let mut nats = Nats::start().await;
-    let api = Api::start(&nats, &[("WEBHOOK_URL", "http://127.0.0.1:9/")]).await;
-    let end = json!({"attempt": 1, "status": 200, "delivered": true, "error": null});
-    let dispatcher = Dispatcher::start(&nats, move |_| Some(end.clone())).await;
+    let receiver = Receiver::start().await;
+    let api = Api::start(&nats, &[("WEBHOOK_URL", &receiver.url())]).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
     let gateway = Gateway::start(&nats, "default", answers).await;
     all_is_well(&api).await;
-    let (commands, events) = (gateway.commands().len(), dispatcher.events().len());
+    let (commands, events) = (gateway.commands().len(), events_stored(&nats).await);
 
     nats.kill().await;
     all_answer_503(&api).await;
@@ -75,7 +75,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_used_again_when_it_is_back(
     nats.start_again().await;
     until("the API to be ready", SOON, || async { api.get("/readyz").await.0 == 200 }).await;
     // What was answered with 503 does not come after all.
-    assert_eq!(events_stored(&nats).await, events as u64);
+    assert_eq!(events_stored(&nats).await, events);
     assert_eq!(gateway.commands().len(), commands);
     all_is_well(&api).await;
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Api, KEY, answer, assert_iso, take},
-    stand_in::{Gateway, connected},
+    stand_in::{Gateway, connected, known},
 };
 use futures::StreamExt as _;
 use kurir_contract::{command::Command, service::Service, subject};
@@ -27,7 +27,7 @@ async fn health_in_detail_shows_what_runs_and_what_does_not() {
     let api = Api::start(&nats, &[("NODE_ENV", "production")]).await;
     let client = nats.client().await;
     let mut pings = client.subscribe(subject::service_ping(Service::WebhookDispatcher)).await.expect("a subscription");
-    client.flush().await.expect("a connection");
+    known(&client).await;
     let dispatcher = tokio::spawn(async move {
         while let Some(ping) = pings.next().await {
             for instance in ["a", "b"] {

@@ -1,8 +1,9 @@
-//! Stand-ins on the subjects of a gateway and of a dispatcher: they answer what a test tells them to.
+//! Stands in for a gateway on its subjects: answers what a test tells it to.
 
 use crate::api::SOON;
+use async_nats::{Client, RequestErrorKind};
 use futures::StreamExt as _;
-use kurir_contract::{command::Command, header, session::SessionId, subject};
+use kurir_contract::{command::Command, session::SessionId, subject};
 use kurir_test_harness::{Nats, until};
 use serde_json::{Value, json};
 use std::{
@@ -39,7 +40,7 @@ impl Gateway {
         let client = nats.client().await;
         let session: SessionId = session.parse().expect("a session");
         let mut commands = client.subscribe(subject::all_commands(&session)).await.expect("a subscription");
-        client.flush().await.expect("a connection");
+        known(&client).await;
         let said = Said::default();
         let heard = Arc::clone(&said);
         let task = tokio::spawn(async move {
@@ -81,6 +82,13 @@ impl Drop for Gateway {
     }
 }
 
+/// Waits until NATS knows the subscriptions that this client made: it reads its commands in their order, and answers
+/// the last one.
+pub async fn known(client: &Client) {
+    let answer = client.request("nobody.listens.here", "".into()).await;
+    assert!(answer.is_err_and(|error| error.kind() == RequestErrorKind::NoResponders));
+}
+
 /// A reply of a gateway whose session is connected.
 pub fn connected() -> Value {
     status("connected", true, None)
@@ -97,52 +105,4 @@ pub fn status(status: &str, is_connected: bool, qr_code: Option<&str>) -> Value 
         "jid": null,
         "lid": null,
     }})
-}
-
-/// A dispatcher's report for each event that asks for one; keeps the events' bodies.
-pub struct Dispatcher {
-    bodies: Arc<Mutex<Vec<(String, Value)>>>,
-    task: JoinHandle<()>,
-}
-
-impl Dispatcher {
-    /// `report` gives the fields of the end beside event and endpoint.
-    pub async fn start(nats: &Nats, report: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Self {
-        let client = nats.client().await;
-        let mut events = client.subscribe(subject::ALL_EVENTS).await.expect("a subscription");
-        client.flush().await.expect("a connection");
-        let bodies = Arc::<Mutex<Vec<_>>>::default();
-        let kept = Arc::clone(&bodies);
-        let task = tokio::spawn(async move {
-            while let Some(message) = events.next().await {
-                let body: Value = serde_json::from_slice(&message.payload).expect("JSON");
-                let headers = message.headers.expect("headers");
-                let event = headers.get(header::EVENT_ID).expect("an event id").to_string();
-                let report = report(&body);
-                kept.lock().expect("a lock").push((message.subject.to_string(), body));
-                let (Some(mut report), Some(inbox)) = (report, headers.get(header::REPORT_TO)) else { continue };
-                report["eventId"] = json!(event);
-                for endpoint in ["another", "default"] {
-                    report["endpoint"] = json!(endpoint);
-                    let mut report = report.clone();
-                    if endpoint == "another" {
-                        report["status"] = json!(418);
-                    }
-                    client.publish(inbox.to_string(), report.to_string().into()).await.expect("a connection");
-                }
-            }
-        });
-        Self { bodies, task }
-    }
-
-    /// Subject and body of each event that it saw.
-    pub fn events(&self) -> Vec<(String, Value)> {
-        self.bodies.lock().expect("a lock").clone()
-    }
-}
-
-impl Drop for Dispatcher {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }

@@ -1,19 +1,12 @@
 //! The contract's section "Webhook routes".
 
-use crate::{
-    api::{Api, KEY, answer, assert_iso, events_stored, take},
-    stand_in::Dispatcher,
-};
-use kurir_test_harness::Nats;
+use crate::api::{Api, KEY, answer, assert_iso, dispatcher, events_stored, take};
+use kurir_test_harness::{Answer, Nats, Process, Receiver, Request};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const URL: &str = "http://127.0.0.1:9/webhook";
-
-fn delivered(attempt: u32) -> Value {
-    json!({"attempt": attempt, "status": 200, "delivered": true, "error": null})
-}
 
 #[tokio::test]
 async fn the_status_tells_whether_webhooks_are_enabled() {
@@ -27,74 +20,79 @@ async fn the_status_tells_whether_webhooks_are_enabled() {
     }
 }
 
+struct Stage {
+    nats: Nats,
+    receiver: Receiver,
+    api: Api,
+    _dispatcher: Process,
+}
+
+async fn stage() -> Stage {
+    let nats = Nats::start().await;
+    let receiver = Receiver::start().await;
+    let api = Api::start(&nats, &[("WEBHOOK_URL", &receiver.url())]).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
+    Stage { nats, receiver, api, _dispatcher }
+}
+
 #[tokio::test]
 async fn a_test_goes_the_way_of_every_event_and_answers_with_its_end() {
-    let nats = Nats::start().await;
-    let api = Api::start(&nats, &[("WEBHOOK_URL", URL)]).await;
-    let dispatcher =
-        Dispatcher::start(&nats, |body| Some(delivered(if body["event"] == "test" { 1 } else { 3 }))).await;
-    let completed = |attempt: u32| {
-        let result = json!({"success": true, "status": 200, "attempt": attempt});
+    let Stage { nats, receiver, api, .. } = &stage().await;
+    receiver.answers([Answer::status(200), Answer::status(500), Answer::status(204)]);
+    let completed = |status: u16, attempt: u32| {
+        let result = json!({"success": true, "status": status, "attempt": attempt});
         (200, json!({"success": true, "message": "Webhook test completed", "result": result}))
     };
-
     let empty = api.request(Method::POST, "/api/webhook/test").header("X-API-Key", KEY);
-    assert_eq!(answer(empty).await, completed(1));
+    assert_eq!(answer(empty).await, completed(200, 1));
     let given = json!({"eventType": "my.test", "data": {"a": [1], "test": "mine", "timestamp": 0}});
-    assert_eq!(api.post("/api/webhook/test", &given).await, completed(3));
+    assert_eq!(api.post("/api/webhook/test", &given).await, completed(204, 2));
 
-    let mut events = dispatcher.events();
-    for (_, body) in &mut events {
+    let mut bodies: Vec<Value> = receiver.requests().iter().map(Request::json).collect();
+    for body in &mut bodies {
         let made = take(body, "timestamp");
         assert_iso(&made);
         assert_eq!(take(&mut body["data"], "timestamp"), made);
     }
-    let expected = [
-        ("whatsapp.events.default.test".to_owned(), json!({"event": "test", "data": {"test": true}})),
-        ("whatsapp.events.default.my.test".to_owned(), json!({"event": "my.test", "data": {"a": [1], "test": true}})),
-    ];
-    assert_eq!(events, expected);
-    assert_eq!(events_stored(&nats).await, 2);
+    let second = json!({"event": "my.test", "data": {"a": [1], "test": true}});
+    assert_eq!(bodies, [json!({"event": "test", "data": {"test": true}}), second.clone(), second]);
+    assert_eq!(events_stored(nats).await, 2);
 }
 
 #[tokio::test]
 async fn an_event_of_the_users_own_is_delivered_as_it_was_given() {
-    let nats = Nats::start().await;
-    let api = Api::start(&nats, &[("WEBHOOK_URL", URL)]).await;
-    let dispatcher = Dispatcher::start(&nats, |_| Some(delivered(2))).await;
-    let result = json!({"success": true, "status": 200, "attempt": 2});
+    let Stage { receiver, api, .. } = &stage().await;
+    let result = json!({"success": true, "status": 200, "attempt": 1});
     let sent = (200, json!({"success": true, "message": "Custom webhook sent", "result": result}));
     let data = json!({"orderId": 7, "nested": {"ü": null}});
     assert_eq!(api.post("/api/webhook/send", &json!({"eventType": "custom.event", "data": data})).await, sent);
     assert_eq!(api.post("/api/webhook/send", &json!({"eventType": "a-b_C.9"})).await, sent);
-    let datas: Vec<_> = dispatcher.events().into_iter().map(|(_, body)| body["data"].clone()).collect();
-    assert_eq!(datas, [data, json!({})]);
+    let mut bodies: Vec<Value> = receiver.requests().iter().map(Request::json).collect();
+    bodies.iter_mut().for_each(|body| assert_iso(&take(body, "timestamp")));
+    assert_eq!(bodies, [json!({"event": "custom.event", "data": data}), json!({"event": "a-b_C.9", "data": {}})]);
 }
 
 #[tokio::test]
 async fn a_delivery_that_was_given_up_is_told() {
-    let nats = Nats::start().await;
-    let api = Api::start(&nats, &[("WEBHOOK_URL", URL)]).await;
-    let end = json!({"attempt": 4, "status": 500, "delivered": false, "error": "the receiver answered 500"});
-    let _dispatcher = Dispatcher::start(&nats, move |_| Some(end.clone())).await;
+    let Stage { receiver, api, .. } = &stage().await;
+    receiver.always(Answer::status(500));
     let (status, body) = api.post("/api/webhook/test", &json!({})).await;
-    assert_eq!((status, &body["success"]), (200, &json!(true)));
-    assert_eq!(body["result"], json!({"success": false, "error": "All retry attempts failed"}));
+    let result = json!({"success": false, "error": "All retry attempts failed"});
+    assert_eq!((status, body), (200, json!({"success": true, "message": "Webhook test completed", "result": result})));
 }
 
 #[tokio::test]
 async fn after_25_seconds_without_an_end_it_says_that_it_is_still_being_retried() {
-    let nats = Nats::start().await;
-    let api = Api::start(&nats, &[("WEBHOOK_URL", URL)]).await;
-    let dispatcher = Dispatcher::start(&nats, |_| None).await;
+    let Stage { receiver, api, .. } = &stage().await;
+    receiver.always(Answer::Hang);
     let began = Instant::now();
     let (status, mut body) = api.post("/api/webhook/send", &json!({"eventType": "custom.event"})).await;
     let took = began.elapsed();
     assert!((Duration::from_secs(24)..Duration::from_secs(30)).contains(&took), "{took:?}");
-    assert!(take(&mut body["result"], "eventId").as_str().is_some_and(|id| id.starts_with("evt_")));
+    let id = take(&mut body["result"], "eventId");
+    assert_eq!(json!(receiver.requests()[0].header("webhook-id")), id);
     let result = json!({"success": false, "error": "Still being retried"});
     assert_eq!((status, body), (200, json!({"success": true, "message": "Custom webhook sent", "result": result})));
-    assert_eq!(dispatcher.events().len(), 1);
 }
 
 #[tokio::test]
