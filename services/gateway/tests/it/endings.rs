@@ -34,11 +34,14 @@ async fn restart(world: &World) -> Status {
 
 #[tokio::test]
 async fn a_logout_on_the_phone_wants_a_new_pairing() {
-    let world = World::connected(&[]).await;
+    let world = World::unpaired(&[]).await;
+    let first = world.qr(None).await;
+    world.simulator.scan(&first).await;
+    world.is("connected").await;
     world.simulator.post("/sessions/logout", json!({})).await;
     has_ended(&world, "logged_out").await;
     restart(&world).await;
-    let code = world.qr(None).await;
+    let code = world.qr(Some(&first)).await;
     world.simulator.scan(&code).await;
     world.is("connected").await;
     world.finish().await;
@@ -112,20 +115,31 @@ async fn each_refusal_of_the_login_is_an_end_of_its_own() {
 async fn an_interruption_says_why_and_passes_by_itself() {
     let world = World::connected(&[]).await;
     for (interruption, reason) in [
-        (json!({"streamError": 503}), "(503)"),
+        (json!({"streamError": 503}), "not available (503)"),
         (json!({"streamError": "xmlstreamend"}), "closed the stream"),
         (json!({}), "connection was lost"),
-        (json!({"streamError": 429}), "(429)"),
     ] {
         world.simulator.post("/connections/drop", interruption).await;
-        let fits = |data: &Value| data["reason"].as_str().is_some_and(|text| text.contains(reason));
-        let event = world.event("connection.status", fits).await;
-        assert_eq!(event.body["data"]["status"], "reconnecting");
-        world.is("connected").await;
+        reconnects(&world, reason).await;
     }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_login_that_is_turned_away_is_tried_again() {
+    let world = World::connected(&[]).await;
     world.simulator.post("/connections/refuse", json!({"failure": 503, "times": 1})).await;
     world.simulator.post("/connections/drop", json!({})).await;
-    world.is("reconnecting").await;
-    world.is("connected").await;
+    reconnects(&world, "not available (503)").await;
+    // The client waits longer then, as it was asked to.
+    world.simulator.post("/connections/drop", json!({"streamError": 429})).await;
+    reconnects(&world, "slow down (429)").await;
     world.finish().await;
+}
+
+async fn reconnects(world: &World, reason: &str) {
+    let fits = |data: &Value| data["reason"].as_str().is_some_and(|text| text.contains(reason));
+    let event = world.event("connection.status", fits).await;
+    assert_eq!(event.body["data"]["status"], "reconnecting");
+    world.is("connected").await;
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const ANI: &str = "6281230000009";
 const ANI_JID: &str = "6281230000009@s.whatsapp.net";
 /// Quicker than the contract's.
-const QUICK: [(&str, &str); 2] = [("SEND_TIMEOUT", "3s"), ("SEND_PAUSES", "200ms,400ms")];
+const QUICK: [(&str, &str); 2] = [("WHATSAPP_SEND_TIMEOUT", "3s"), ("WHATSAPP_SEND_PAUSES", "200ms,400ms")];
 
 #[tokio::test]
 async fn a_text_reaches_the_contact_and_its_event_follows() {
@@ -80,7 +80,7 @@ async fn a_swallowed_acknowledgement_means_another_try_under_the_same_id() {
 
 #[tokio::test]
 async fn three_swallowed_acknowledgements_are_a_timeout() {
-    let world = World::connected(&[("SEND_TIMEOUT", "1s"), ("SEND_PAUSES", "100ms,200ms")]).await;
+    let world = World::connected(&[("WHATSAPP_SEND_TIMEOUT", "1s"), ("WHATSAPP_SEND_PAUSES", "100ms,200ms")]).await;
     let fault = json!({"kind": "swallow-ack", "match": {"direction": "fromClient", "contact": ANI}});
     world.simulator.post("/faults", fault).await;
     let refused = world.send(ANI, "hilang").await.expect_err("no acknowledgement comes");
@@ -148,7 +148,9 @@ async fn a_slow_chat_holds_up_its_own_messages_and_nothing_else() {
     let begun = Instant::now();
     let slow = async {
         let answers = tokio::join!(world.send(ANI, "1"), world.send(ANI, "2"), world.send(ANI, "3"));
-        [answers.0, answers.1, answers.2].map(|sent| sent.expect("sent"));
+        for answer in [answers.0, answers.1, answers.2] {
+            answer.expect("sent");
+        }
     };
     let others = async {
         world.send("6281230000010", "cepat").await.expect("sent");
