@@ -130,14 +130,15 @@ impl SessionTask {
             let waits_for_broker = self.state == State::WaitingForBroker;
             let signal = tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some((life, signal)) = self.signals.1.recv() => {
-                    // A signal of a life that is over says nothing about the one that is.
-                    if self.life.as_ref().is_none_or(|now| now.number != life) {
-                        continue;
-                    }
-                    signal
+                Some(told) = self.signals.1.recv() => {
+                    self.hear(told).await?;
+                    continue;
                 }
                 () = over(&mut self.life) => {
+                    // What the client said last explains its end, and is in the queue by now.
+                    while let Ok(told) = self.signals.1.try_recv() {
+                        self.hear(told).await?;
+                    }
                     self.end_life().await;
                     Signal::LifeEnded
                 }
@@ -158,6 +159,14 @@ impl SessionTask {
             self.step(signal).await?;
         }
         self.end_life().await;
+        Ok(())
+    }
+
+    /// A signal of a life that is over says nothing about the one that is.
+    async fn hear(&mut self, (life, signal): LifeSignal) -> anyhow::Result<()> {
+        if self.life.as_ref().is_some_and(|now| now.number == life) {
+            self.step(signal).await?;
+        }
         Ok(())
     }
 
