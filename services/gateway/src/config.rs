@@ -30,11 +30,11 @@ pub struct Config {
     #[arg(long, env = "BROKER_WAIT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub broker_wait: Duration,
     /// How long one try of a send may take until WhatsApp's acknowledgement.
-    #[arg(long, env = "SEND_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
-    pub send_timeout: Duration,
+    #[arg(long, env = "WHATSAPP_SEND_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub whatsapp_send_timeout: Duration,
     /// The pauses between the tries of a send: one try more than there are pauses.
-    #[arg(long, env = "SEND_PAUSES", default_value = "2s,4s", value_delimiter = ',', value_parser = humantime::parse_duration)]
-    pub send_pauses: Vec<Duration>,
+    #[arg(long, env = "WHATSAPP_SEND_PAUSES", default_value = "2s,4s", value_delimiter = ',', value_parser = humantime::parse_duration)]
+    pub whatsapp_send_pauses: Vec<Duration>,
     /// Address for `/livez` and `/readyz`; unset: none.
     #[arg(long, env = "HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
@@ -91,11 +91,11 @@ impl Settings for Config {
         if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
             problems.push(Problem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
         }
-        if self.send_timeout.is_zero() {
-            problems.push(Problem::new("SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
+        if self.whatsapp_send_timeout.is_zero() {
+            problems.push(Problem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
         }
-        if self.send_pauses.len() > MOST_PAUSES {
-            problems.push(Problem::new("SEND_PAUSES", format!("name at most {MOST_PAUSES} pauses, as 2s,4s")));
+        if self.whatsapp_send_pauses.len() > MOST_PAUSES {
+            problems.push(Problem::new("WHATSAPP_SEND_PAUSES", format!("name at most {MOST_PAUSES} pauses, as 2s,4s")));
         }
         problems
     }
@@ -134,17 +134,17 @@ mod tests {
     #[test]
     fn each_problem_names_its_variable() {
         assert_eq!(config(&[]).problems(), []);
-        let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--send-timeout", "0s"]);
+        let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
         let variables: Vec<_> = wrong.problems().into_iter().map(|problem| problem.variable).collect();
-        assert_eq!(variables, ["WHATSAPP_URL", "BROKER_WAIT", "SEND_TIMEOUT"]);
+        assert_eq!(variables, ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
     }
 
     #[test]
     fn the_defaults_are_the_contract() {
         let config = config(&[]);
         assert_eq!(config.whatsapp_session_path, PathBuf::from("./sessions"));
-        assert_eq!(config.send_timeout, Duration::from_secs(30));
-        assert_eq!(config.send_pauses, [Duration::from_secs(2), Duration::from_secs(4)]);
+        assert_eq!(config.whatsapp_send_timeout, Duration::from_secs(30));
+        assert_eq!(config.whatsapp_send_pauses, [Duration::from_secs(2), Duration::from_secs(4)]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ const LONGEST_TEXT: usize = 4096;
 impl Sender {
     #[must_use]
     pub fn new(session: Session, config: &Config) -> Self {
-        let (timeout, pauses) = (config.send_timeout, config.send_pauses.clone());
+        let (timeout, pauses) = (config.whatsapp_send_timeout, config.whatsapp_send_pauses.clone());
         Self { session, recipients: Recipients::default(), timeout, pauses }
     }
 

@@ -45,8 +45,8 @@ impl EventHandler for Listener {
             Event::Messages(_) => {}
             Event::PairError(error) => tracing::warn!("pairing failed: {}", error.error),
             Event::RawNode(stanza) => {
-                if let Some(reason) = lost_by(stanza) {
-                    self.signal(Signal::ConnectionLost(reason));
+                if let Some(reason) = turned_away_by(stanza) {
+                    self.signal(Signal::TurnedAway(reason));
                 }
             }
             event => {
@@ -95,7 +95,7 @@ fn signal_of(event: &Event, now: OffsetDateTime) -> Option<Signal> {
         }),
         Event::ClientOutdated(_) => Signal::Ended(End::Outdated),
         Event::ConnectFailure(failure) if failure.reason.should_reconnect() => {
-            Signal::ConnectionLost(format!("WhatsApp is not available ({})", failure.reason.code()))
+            Signal::TurnedAway(format!("WhatsApp is not available ({})", failure.reason.code()))
         }
         Event::ConnectFailure(failure) => match failure.reason {
             ConnectFailureReason::TempBanned => {
@@ -117,7 +117,7 @@ fn until(now: OffsetDateTime, left: Duration) -> Option<OffsetDateTime> {
 
 /// The reason for which this stanza ends the connection for a while, if it does. The client has no event
 /// for these.
-fn lost_by(stanza: &OwnedNodeRef) -> Option<String> {
+fn turned_away_by(stanza: &OwnedNodeRef) -> Option<String> {
     match stanza.tag() {
         "xmlstreamend" => Some("WhatsApp closed the stream".to_owned()),
         "stream:error" => match stanza.get().get_attr("code")?.as_str().as_ref() {
@@ -190,7 +190,7 @@ mod tests {
     fn a_server_that_is_down_is_tried_again() {
         for code in [500, 503] {
             let signal = signal_of(&failure(code), NOW);
-            assert_eq!(signal, Some(Signal::ConnectionLost(format!("WhatsApp is not available ({code})"))));
+            assert_eq!(signal, Some(Signal::TurnedAway(format!("WhatsApp is not available ({code})"))));
         }
     }
 }

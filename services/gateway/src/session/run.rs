@@ -126,7 +126,6 @@ impl SessionTask {
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.changes.add(&self.inbound.session, &self.state);
         loop {
             let waits_for_broker = self.state == State::WaitingForBroker;
             let signal = tokio::select! {

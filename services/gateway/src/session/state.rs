@@ -47,6 +47,8 @@ pub enum Signal {
     Connected,
     /// The client is no longer logged in, and tries again by itself.
     ConnectionLost(String),
+    /// WhatsApp said itself that it wants no connection now; the client tries again by itself.
+    TurnedAway(String),
     Ended(End),
     /// The client's run loop is over.
     LifeEnded,
@@ -107,14 +109,15 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
         (Pairing { .. }, Signal::Paired) => (Connecting, Nothing),
         (state, Signal::Paired) => stay(state),
 
-        (Pairing { .. }, Signal::QrCodesExhausted { .. } | Signal::ConnectionLost(_)) => {
+        (Pairing { .. }, Signal::QrCodesExhausted { .. } | Signal::ConnectionLost(_) | Signal::TurnedAway(_)) => {
             (Pairing { qr_code: None }, Nothing)
         }
         (Pairing { .. }, Signal::PairingCodeExpired) => (Pairing { qr_code: None }, BeginLife),
         (Pairing { .. }, Signal::LifeEnded) => (Pairing { qr_code: None }, BeginLifeLater),
         (state, Signal::QrCodesExhausted { .. } | Signal::PairingCodeExpired) => stay(state),
 
-        // The first reason explains a loss best: what follows is its echo.
+        // What WhatsApp says explains a loss best, then what came first: the rest is its echo.
+        (_, Signal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
         (state @ Reconnecting { .. }, Signal::ConnectionLost(_)) => stay(state),
         (_, Signal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
         (state @ Reconnecting { .. }, Signal::LifeEnded) => (state, BeginLifeLater),

@@ -16,6 +16,10 @@ fn lost(reason: &str) -> Signal {
     Signal::ConnectionLost(reason.to_owned())
 }
 
+fn turned_away(reason: &str) -> Signal {
+    Signal::TurnedAway(reason.to_owned())
+}
+
 fn logged_out() -> End {
     End::LoggedOut { reason: "the phone removed this device".to_owned() }
 }
@@ -63,7 +67,11 @@ fn each_signal_makes_its_step() {
         // Connected, and back.
         (Connecting, Signal::Connected, (Connected, Nothing)),
         (Connected, lost("closed"), (reconnecting("closed"), Nothing)),
-        (Connecting, lost("503"), (reconnecting("503"), Nothing)),
+        (Connected, turned_away("503"), (reconnecting("503"), Nothing)),
+        (Connecting, turned_away("503"), (reconnecting("503"), Nothing)),
+        (Connecting, lost("closed"), (reconnecting("closed"), Nothing)),
+        (reconnecting("closed"), turned_away("503"), (reconnecting("503"), Nothing)),
+        (pairing("a"), turned_away("503"), (BETWEEN_CODES, Nothing)),
         (reconnecting("429"), lost("closed"), (reconnecting("429"), Nothing)),
         (reconnecting("429"), Signal::Connected, (Connected, Nothing)),
         (reconnecting("429"), Signal::RestartAsked, (Connecting, BeginLife)),
@@ -103,6 +111,7 @@ fn nothing_but_a_user_leaves_an_end() {
             Signal::Paired,
             Signal::Connected,
             lost("closed"),
+            turned_away("503"),
             // A logout is told twice if WhatsApp closes the stream over it; the first reason stands.
             Signal::Ended(End::LoggedOut { reason: "again".to_owned() }),
             Signal::LifeEnded,
