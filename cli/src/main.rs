@@ -1,22 +1,25 @@
 //! The command line `kurir`: asks the management API, and knows nothing but HTTP.
 //!
-//! `settings` says which API and with which key, `api` calls it, `session` and `webhook` are the commands.
+//! `settings` says which API and with which key, `api` calls it, `session` and `webhook` are the commands. `receive` and
+//! `ready` need no API: an example receiver, and the health check of the images.
 //! Exit codes: 0 it is as asked, 1 it is not, 64 bad settings.
 
 mod api;
+mod ready;
+mod receive;
 mod session;
 mod settings;
 mod webhook;
 
-use settings::{Command, Settings};
+use settings::{Alone, Asked, Command, Settings};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let (command, settings) = match settings::read() {
-        Ok(read) => read,
+    let asked = match settings::read() {
+        Ok(asked) => asked,
         Err(code) => return code,
     };
-    match run(command, settings) {
+    match run(asked) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -27,7 +30,15 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(command: Command, settings: Settings) -> anyhow::Result<bool> {
+async fn run(asked: Asked) -> anyhow::Result<bool> {
+    match asked {
+        Asked::OfApi(command, settings) => ask(command, settings).await,
+        Asked::Alone(Alone::Ready { url }) => ready::ready(url).await,
+        Asked::Alone(Alone::Receive { listen }) => receive::receive(listen).await,
+    }
+}
+
+async fn ask(command: Command, settings: Settings) -> anyhow::Result<bool> {
     let api = api::Api::new(settings)?;
     match command {
         Command::Webhook { check } => webhook::check(&api, check).await,

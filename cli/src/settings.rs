@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use reqwest::Url;
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
 /// Exit code for settings that cannot work, as the services have it.
 const BAD_SETTINGS: u8 = 64;
@@ -21,9 +21,34 @@ struct Arguments {
     #[arg(long, env = "API_KEY", hide_env_values = true, global = true)]
     api_key: Option<String>,
     #[command(subcommand)]
-    command: Command,
+    command: Typed,
 }
 
+/// What the user typed.
+#[derive(Subcommand)]
+enum Typed {
+    #[command(flatten)]
+    OfApi(Command),
+    #[command(flatten)]
+    Alone(Alone),
+}
+
+/// What needs neither API nor key.
+#[derive(Subcommand)]
+pub enum Alone {
+    /// Exits with 0 if a service's `/readyz` says that it is ready: the health check of the images.
+    Ready {
+        /// Such as http://127.0.0.1:9000/readyz.
+        url: Url,
+    },
+    /// An example receiver: answers 200 to every webhook and prints its body, one line of JSON each.
+    Receive {
+        #[arg(long, default_value = "127.0.0.1:8090")]
+        listen: SocketAddr,
+    },
+}
+
+/// What asks the API.
 #[derive(Subcommand)]
 pub enum Command {
     /// Checks the webhook; all four checks one after another without an argument.
@@ -64,11 +89,18 @@ pub struct Settings {
     pub api_key: String,
 }
 
+/// What is to be done.
+pub enum Asked {
+    OfApi(Command, Settings),
+    Alone(Alone),
+}
+
 /// # Errors
 /// The exit code to end with; what was wrong has been printed.
-pub fn read() -> Result<(Command, Settings), ExitCode> {
-    match dotenvy::dotenv() {
-        Ok(_) => {}
+pub fn read() -> Result<Asked, ExitCode> {
+    // Of this folder alone, as the services read it.
+    match dotenvy::from_path(".env") {
+        Ok(()) => {}
         Err(error) if error.not_found() => {}
         Err(error) => {
             eprintln!("failed to read .env: {error}");
@@ -81,13 +113,17 @@ pub fn read() -> Result<(Command, Settings), ExitCode> {
         // `--help` and `--version` are no mistakes.
         if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS }
     })?;
+    let command = match command {
+        Typed::OfApi(command) => command,
+        Typed::Alone(alone) => return Ok(Asked::Alone(alone)),
+    };
     let given = url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty());
     let url = Url::parse(&given.unwrap_or_else(|| format!("http://127.0.0.1:{port}")))
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let api_key = api_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
     match (url, api_key) {
-        (Some(url), Some(api_key)) => Ok((command, Settings { url, api_key })),
+        (Some(url), Some(api_key)) => Ok(Asked::OfApi(command, Settings { url, api_key })),
         (url, api_key) => {
             if url.is_none() {
                 eprintln!("bad setting KURIR_URL: it must be a URL such as http://127.0.0.1:3000");

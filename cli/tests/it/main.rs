@@ -172,3 +172,33 @@ async fn a_wrong_key_is_told_and_dot_env_is_read() {
     assert_eq!(process.exited(SOON).await.code(), Some(1));
     assert!(process.output().contains("webhook status: disabled"), "{}", process.output());
 }
+
+#[tokio::test]
+async fn an_example_receiver_prints_what_it_gets_and_ready_sees_whether_a_service_is() {
+    let port = Port::reserve();
+    let listen = port.addr().to_string();
+    let mut receiver = Process::spawn_with_arguments(
+        "receiver",
+        env!("CARGO_BIN_EXE_kurir"),
+        ["receive", "--listen", &listen],
+        [("", ""); 0],
+    );
+    receiver.wait_ready(SOON).await;
+    let answer = kurir_test_harness::http::client()
+        .post(format!("http://{listen}/any/path"))
+        .body("{\"event\": \"test\",\n \"data\": {}}")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let line = receiver.wait_for_line(|line| line.contains("\"event\""), SOON).await;
+    assert!(line.contains("\"data\""), "one line of JSON: {line}");
+    assert!(receiver.terminate(SOON).await.success());
+
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, "").await;
+    let readyz = format!("http://{}/readyz", api.port.addr());
+    assert_eq!(kurir(&["ready", &readyz], &[]).await.0, Some(0));
+    assert_eq!(kurir(&["ready", &format!("http://{}/none", api.port.addr())], &[]).await.0, Some(1));
+    assert_eq!(kurir(&["ready", &format!("http://{listen}/readyz")], &[]).await.0, Some(1));
+}

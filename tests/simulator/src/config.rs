@@ -54,13 +54,6 @@ impl Config {
     /// Free loopback ports, nothing kept, no automatic scan: what an embedding test starts from.
     pub fn for_tests() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self {
-            listen: any,
-            media_listen: any,
-            auto_scan: false,
-            account: None,
-            state: None,
-            lid_migrated: true,
-        }
+        Self { listen: any, media_listen: any, auto_scan: false, account: None, state: None, lid_migrated: true }
     }
 }

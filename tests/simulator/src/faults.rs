@@ -119,9 +119,7 @@ impl Faults {
         self.next += 1;
         self.active.push(ActiveFault {
             id: self.next,
-            until: fault
-                .seconds
-                .map(|seconds| Instant::now() + Duration::from_secs(seconds)),
+            until: fault.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
             fault,
             met: 0,
         });
@@ -169,10 +167,7 @@ impl Faults {
             let pattern = &active.fault.pattern;
             active.fault.kind == Kind::Silence
                 && active.in_force(now)
-                && pattern
-                    .account
-                    .as_deref()
-                    .is_none_or(|wanted| wanted == account)
+                && pattern.account.as_deref().is_none_or(|wanted| wanted == account)
                 && pattern.device.is_none_or(|wanted| wanted == device)
         })
     }
@@ -180,8 +175,7 @@ impl Faults {
 
 impl ActiveFault {
     fn in_force(&self, now: Instant) -> bool {
-        self.fault.times.is_none_or(|times| self.met < times)
-            && self.until.is_none_or(|until| now < until)
+        self.fault.times.is_none_or(|times| self.met < times) && self.until.is_none_or(|until| now < until)
     }
 }
 
@@ -192,19 +186,14 @@ impl Fault {
             Kind::Duplicate | Kind::Reorder | Kind::Corrupt => Some(Direction::ToClient),
             Kind::Lose | Kind::Delay | Kind::Silence => None,
         };
-        own.is_none_or(|own| own == direction)
-            && self
-                .pattern
-                .direction
-                .is_none_or(|wanted| wanted == direction)
+        own.is_none_or(|own| own == direction) && self.pattern.direction.is_none_or(|wanted| wanted == direction)
     }
 }
 
 impl Pattern {
     fn fits(&self, seen: &Seen<'_>) -> bool {
-        let fits = |wanted: &Option<String>, is: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| Some(wanted) == is)
-        };
+        let fits =
+            |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == is);
         self.stanza.as_deref().unwrap_or("message") == seen.stanza
             && fits(&self.id, seen.id)
             && fits(&self.contact, seen.contact)
@@ -222,13 +211,7 @@ mod tests {
     use super::*;
 
     fn seen<'a>(contact: &'a str) -> Seen<'a> {
-        Seen {
-            stanza: "message",
-            contact: Some(contact),
-            account: "15550100001",
-            device: 1,
-            ..Seen::default()
-        }
+        Seen { stanza: "message", contact: Some(contact), account: "15550100001", device: 1, ..Seen::default() }
     }
 
     #[test]

@@ -46,23 +46,10 @@ impl Groups {
         participants: BTreeSet<Number>,
         now: i64,
     ) -> Result<&Group> {
-        ensure!(
-            participants.len() <= MAX_PARTICIPANTS,
-            "a group has at most {MAX_PARTICIPANTS} participants"
-        );
-        ensure!(
-            self.groups.len() < MAX_GROUPS,
-            "there are {MAX_GROUPS} groups already"
-        );
+        ensure!(participants.len() <= MAX_PARTICIPANTS, "a group has at most {MAX_PARTICIPANTS} participants");
+        ensure!(self.groups.len() < MAX_GROUPS, "there are {MAX_GROUPS} groups already");
         let id = format!("120363{:012}", rand::random::<u64>() % 1_000_000_000_000);
-        let group = Group {
-            id: id.clone(),
-            subject,
-            creator,
-            created: now,
-            participants,
-            holders: BTreeMap::new(),
-        };
+        let group = Group { id: id.clone(), subject, creator, created: now, participants, holders: BTreeMap::new() };
         Ok(self.groups.entry(id).or_insert(group))
     }
 

@@ -50,12 +50,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn open(&mut self, record: Record) -> RecordKey {
-        if self.lines.len() >= MAX_LINES
-            && self
-                .lines
-                .front()
-                .is_some_and(|line| line.state == State::Acknowledged)
-        {
+        if self.lines.len() >= MAX_LINES && self.lines.front().is_some_and(|line| line.state == State::Acknowledged) {
             self.lines.pop_front();
             self.first += 1;
         }
@@ -89,9 +84,10 @@ impl Ledger {
 
     /// The newest line about this message to this companion.
     pub fn find(&self, id: &str, to: &Number, device: u16, contact: &Number) -> Option<RecordKey> {
-        let index = self.lines.iter().rposition(|line| {
-            line.id == id && line.device == device && line.to == *to && line.contact == *contact
-        })?;
+        let index = self
+            .lines
+            .iter()
+            .rposition(|line| line.id == id && line.device == device && line.to == *to && line.contact == *contact)?;
         Some(RecordKey(self.first + index as u64))
     }
 
@@ -113,11 +109,7 @@ impl Ledger {
         for line in &lines {
             *counts.entry(line.state).or_default() += 1;
         }
-        Self {
-            lines: lines.into(),
-            first,
-            counts,
-        }
+        Self { lines: lines.into(), first, counts }
     }
 
     fn line(&mut self, key: RecordKey) -> Option<&mut Record> {

@@ -65,12 +65,7 @@ impl Simulator {
         let stop = CancellationToken::new();
         let store = Arc::new(MediaStore::default());
         let media_handle = axum_server::Handle::new();
-        let (media, media_server) = media::bind(
-            Arc::clone(&store),
-            config.media_listen,
-            media_handle.clone(),
-        )
-        .await?;
+        let (media, media_server) = media::bind(Arc::clone(&store), config.media_listen, media_handle.clone()).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("listen on {} (SIMULATOR_LISTEN)", config.listen))?;
@@ -84,19 +79,11 @@ impl Simulator {
         let router = control::router(shared.clone());
         let stopped = stop.cancelled_owned();
         tasks.spawn(async move {
-            let served = axum::serve(listener, router)
-                .with_graceful_shutdown(stopped)
-                .await;
+            let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
             ("control API", served.map_err(Into::into))
         });
         tracing::info!("listening on {listen}, media on {media}");
-        Ok(Self {
-            listen,
-            media,
-            shared,
-            media_handle,
-            tasks,
-        })
+        Ok(Self { listen, media, shared, media_handle, tasks })
     }
 
     /// Resolves when a part ends unasked, with its name.

@@ -77,22 +77,12 @@ impl Loads {
 }
 
 impl World {
-    pub fn begin_load(
-        &mut self,
-        to: Number,
-        messages: u64,
-        rate: f64,
-        contacts: u64,
-    ) -> Result<Load> {
+    pub fn begin_load(&mut self, to: Number, messages: u64, rate: f64, contacts: u64) -> Result<Load> {
         let number = self.loads.next;
         self.loads.next += 1;
         // Numbers of their own for each load, so that their messages are told apart.
         let contacts = (0..contacts)
-            .map(|contact| {
-                format!("1999{:04}{contact:04}", number % 10_000)
-                    .parse()
-                    .map_err(anyhow::Error::msg)
-            })
+            .map(|contact| format!("1999{:04}{contact:04}", number % 10_000).parse().map_err(anyhow::Error::msg))
             .collect::<Result<Vec<Number>>>()?;
         let load = Load {
             id: format!("L{:04x}{number}", rand::random::<u16>()),

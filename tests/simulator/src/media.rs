@@ -79,37 +79,24 @@ pub async fn bind(
     listen: SocketAddr,
     handle: Handle<SocketAddr>,
 ) -> Result<(SocketAddr, impl Future<Output = Result<()>>)> {
-    let listener = TcpListener::bind(listen)
-        .with_context(|| format!("listen on {listen} (SIMULATOR_MEDIA_LISTEN)"))?;
+    let listener = TcpListener::bind(listen).with_context(|| format!("listen on {listen} (SIMULATOR_MEDIA_LISTEN)"))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     // Loopback is what a client on this machine reaches, whatever the store listens on.
-    let host = if address.ip().is_unspecified() {
-        format!("127.0.0.1:{}", address.port())
-    } else {
-        address.to_string()
-    };
-    store
-        .host
-        .set(host)
-        .ok()
-        .context("the store listens already")?;
+    let host =
+        if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() };
+    store.host.set(host).ok().context("the store listens already")?;
     let names = vec!["localhost".to_owned(), address.ip().to_string()];
     let certified = rcgen::generate_simple_self_signed(names).context("make a certificate")?;
-    let tls = RustlsConfig::from_der(
-        vec![certified.cert.der().to_vec()],
-        certified.signing_key.serialize_der(),
-    )
-    .await?;
+    let tls =
+        RustlsConfig::from_der(vec![certified.cert.der().to_vec()], certified.signing_key.serialize_der()).await?;
     let router = Router::new()
         .route("/mms/{kind}/{token}", post(upload))
         .route("/v/{kind}/{name}", get(download))
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
         .with_state(store);
     let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
-    Ok((address, async move {
-        Ok(server.serve(router.into_make_service()).await?)
-    }))
+    Ok((address, async move { Ok(server.serve(router.into_make_service()).await?) }))
 }
 
 #[derive(Deserialize)]
@@ -134,17 +121,10 @@ async fn upload(
         return Json(serde_json::json!({"resume": "0"})).into_response();
     }
     let direct_path = store.put(&kind, bytes);
-    Json(Uploaded {
-        url: store.url(&direct_path),
-        direct_path,
-    })
-    .into_response()
+    Json(Uploaded { url: store.url(&direct_path), direct_path }).into_response()
 }
 
-async fn download(
-    State(store): State<Arc<MediaStore>>,
-    Path((kind, name)): Path<(String, String)>,
-) -> Response {
+async fn download(State(store): State<Arc<MediaStore>>, Path((kind, name)): Path<(String, String)>) -> Response {
     match store.get(&format!("/v/{kind}/{name}")) {
         Some(bytes) => bytes.into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -71,10 +71,7 @@ impl OfflineQueue {
         let place = self.next;
         self.next += 1;
         self.messages += usize::from(entry.class == Class::Message);
-        self.by_id
-            .entry((entry.class, entry.id.clone()))
-            .or_default()
-            .push_back(place);
+        self.by_id.entry((entry.class, entry.id.clone())).or_default().push_back(place);
         self.entries.insert(place, entry);
         place
     }
@@ -102,9 +99,7 @@ impl OfflineQueue {
         let key = (class, id.to_owned());
         let places = self.by_id.get_mut(&key)?;
         let index = places.iter().position(|place| {
-            self.entries.get(place).is_some_and(|entry| {
-                entry.written > 0 && chat.is_none_or(|chat| chat == entry.chat)
-            })
+            self.entries.get(place).is_some_and(|entry| entry.written > 0 && chat.is_none_or(|chat| chat == entry.chat))
         })?;
         let place = places.remove(index)?;
         if places.is_empty() {

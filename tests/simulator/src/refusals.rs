@@ -61,11 +61,7 @@ impl Ending {
     /// What is written before the socket closes.
     pub fn node(&self) -> Option<Node> {
         match self {
-            Self::Failure {
-                reason,
-                code,
-                expire,
-            } => {
+            Self::Failure { reason, code, expire } => {
                 let mut node = NodeBuilder::new("failure").attr("reason", reason.to_string());
                 if let Some(code) = code {
                     node = node.attr("code", code.as_str());
@@ -75,16 +71,12 @@ impl Ending {
                 }
                 Some(node.build())
             }
-            Self::StreamError(StreamError::Code(code)) => Some(
-                NodeBuilder::new("stream:error")
-                    .attr("code", code.to_string())
-                    .build(),
-            ),
+            Self::StreamError(StreamError::Code(code)) => {
+                Some(NodeBuilder::new("stream:error").attr("code", code.to_string()).build())
+            }
             Self::StreamError(StreamError::Conflict(kind)) => Some(
                 NodeBuilder::new("stream:error")
-                    .children([NodeBuilder::new("conflict")
-                        .attr("type", kind.as_str())
-                        .build()])
+                    .children([NodeBuilder::new("conflict").attr("type", kind.as_str()).build()])
                     .build(),
             ),
             Self::StreamError(StreamError::End) => Some(NodeBuilder::new("xmlstreamend").build()),
@@ -106,20 +98,9 @@ pub struct Refusals(Vec<Refusal>);
 
 impl Refusals {
     /// Without a number of times and a duration: once.
-    pub fn add(
-        &mut self,
-        number: Option<Number>,
-        ending: Ending,
-        times: Option<u32>,
-        lasting: Option<Duration>,
-    ) {
+    pub fn add(&mut self, number: Option<Number>, ending: Ending, times: Option<u32>, lasting: Option<Duration>) {
         let times = times.or(lasting.is_none().then_some(1));
-        self.0.push(Refusal {
-            number,
-            ending,
-            times,
-            until: lasting.map(|lasting| Instant::now() + lasting),
-        });
+        self.0.push(Refusal { number, ending, times, until: lasting.map(|lasting| Instant::now() + lasting) });
     }
 
     pub fn len(&self) -> usize {
@@ -133,15 +114,9 @@ impl Refusals {
     /// How to refuse this login, if it is to be refused. `number` is none while a client pairs.
     pub fn for_login(&mut self, number: Option<&Number>) -> Option<Ending> {
         let now = Instant::now();
-        self.0.retain(|refusal| {
-            refusal.times != Some(0) && refusal.until.is_none_or(|until| now < until)
-        });
-        let refusal = self.0.iter_mut().find(|refusal| {
-            refusal
-                .number
-                .as_ref()
-                .is_none_or(|wanted| Some(wanted) == number)
-        })?;
+        self.0.retain(|refusal| refusal.times != Some(0) && refusal.until.is_none_or(|until| now < until));
+        let refusal =
+            self.0.iter_mut().find(|refusal| refusal.number.as_ref().is_none_or(|wanted| Some(wanted) == number))?;
         if let Some(times) = &mut refusal.times {
             *times -= 1;
         }
@@ -166,10 +141,7 @@ mod tests {
     #[test]
     fn a_refusal_of_one_number_spares_the_others() {
         let mut refusals = Refusals::default();
-        let (one, other): (Number, Number) = (
-            "15550100001".parse().unwrap(),
-            "15550100002".parse().unwrap(),
-        );
+        let (one, other): (Number, Number) = ("15550100001".parse().unwrap(), "15550100002".parse().unwrap());
         refusals.add(Some(one.clone()), Ending::Closed, Some(2), None);
         assert_eq!(refusals.for_login(Some(&other)), None);
         assert_eq!(refusals.for_login(None), None);

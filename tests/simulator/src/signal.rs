@@ -9,12 +9,11 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use rand::RngExt as _;
 use wacore_libsignal::protocol::{
-    CiphertextMessage, CiphertextMessageType, DeviceId, Direction, GenericSignedPreKey as _,
-    IdentityChange, IdentityKey, IdentityKeyPair, IdentityKeyStore, KeyPair, PreKeyBundle,
-    PreKeyId, PreKeyRecord, PreKeySignalMessage, PreKeyStore, ProtocolAddress, PublicKey,
-    SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord, SenderKeyStore, SessionRecord,
-    SessionStore, SignalMessage, SignalProtocolError, SignedPreKeyId, SignedPreKeyRecord,
-    SignedPreKeyStore, Timestamp, UsePQRatchet, create_sender_key_distribution_message,
+    CiphertextMessage, CiphertextMessageType, DeviceId, Direction, GenericSignedPreKey as _, IdentityChange,
+    IdentityKey, IdentityKeyPair, IdentityKeyStore, KeyPair, PreKeyBundle, PreKeyId, PreKeyRecord, PreKeySignalMessage,
+    PreKeyStore, ProtocolAddress, PublicKey, SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord,
+    SenderKeyStore, SessionRecord, SessionStore, SignalMessage, SignalProtocolError, SignedPreKeyId,
+    SignedPreKeyRecord, SignedPreKeyStore, Timestamp, UsePQRatchet, create_sender_key_distribution_message,
     group_decrypt, group_encrypt, message_decrypt, message_encrypt, process_prekey_bundle,
     process_sender_key_distribution_message,
 };
@@ -58,10 +57,7 @@ pub fn sender_key_name(group: &str, number: &str, device: u16) -> SenderKeyName 
 /// The stores are maps in memory, so the library's futures are ready at their first poll.
 fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
     future.now_or_never().unwrap_or_else(|| {
-        Err(SignalProtocolError::InvalidState(
-            "signal endpoint",
-            "a store in memory did not answer at once".to_owned(),
-        ))
+        Err(SignalProtocolError::InvalidState("signal endpoint", "a store in memory did not answer at once".to_owned()))
     })
 }
 
@@ -103,22 +99,14 @@ impl Endpoint {
 
     /// XEdDSA by the identity key: how a phone vouches for its companions.
     pub fn sign(&self, message: &[u8]) -> Result<[u8; 64]> {
-        let signature = self
-            .identities
-            .pair
-            .private_key()
-            .calculate_signature(message, &mut rand::rng())?;
+        let signature = self.identities.pair.private_key().calculate_signature(message, &mut rand::rng())?;
         Ok(signature)
     }
 
     /// The Diffie-Hellman secret of the identity key and another one (pairing by code).
     pub fn agree(&self, theirs: &[u8]) -> Result<[u8; 32]> {
         let theirs = PublicKey::from_djb_public_key_bytes(theirs)?;
-        Ok(self
-            .identities
-            .pair
-            .private_key()
-            .calculate_agreement(&theirs)?)
+        Ok(self.identities.pair.private_key().calculate_agreement(&theirs)?)
     }
 
     /// A bundle for whoever wants to write to this phone, with a fresh one-time prekey.
@@ -159,13 +147,8 @@ impl Endpoint {
     }
 
     pub fn encrypt(&mut self, to: &ProtocolAddress, plaintext: &[u8]) -> Result<Sealed> {
-        let sealed = at_once(message_encrypt(
-            plaintext,
-            to,
-            &mut self.sessions,
-            &mut self.identities,
-        ))
-        .with_context(|| format!("encrypt for {to}"))?;
+        let sealed = at_once(message_encrypt(plaintext, to, &mut self.sessions, &mut self.identities))
+            .with_context(|| format!("encrypt for {to}"))?;
         let kind = match sealed.message_type() {
             CiphertextMessageType::PreKey => "pkmsg",
             CiphertextMessageType::Whisper => "msg",
@@ -173,18 +156,13 @@ impl Endpoint {
                 bail!("a session cannot produce a message of this kind")
             }
         };
-        Ok(Sealed {
-            kind,
-            bytes: sealed.serialize().to_vec(),
-        })
+        Ok(Sealed { kind, bytes: sealed.serialize().to_vec() })
     }
 
     /// Decrypts a `pkmsg` or `msg` of one device.
     pub fn decrypt(&mut self, from: &ProtocolAddress, kind: &str, bytes: &[u8]) -> Result<Vec<u8>> {
         let message = match kind {
-            "pkmsg" => {
-                CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(bytes)?)
-            }
+            "pkmsg" => CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(bytes)?),
             "msg" => CiphertextMessage::SignalMessage(SignalMessage::try_from(bytes)?),
             other => bail!("no session decrypts an enc of type {other:?}"),
         };
@@ -207,31 +185,19 @@ impl Endpoint {
 
     /// The sender key of this phone in a group, made at first use, as the others need it.
     pub fn sender_key_distribution(&mut self, name: &SenderKeyName) -> Result<Vec<u8>> {
-        let distribution = at_once(create_sender_key_distribution_message(
-            name,
-            &mut self.sender_keys,
-            &mut rand::rng(),
-        ))?;
+        let distribution =
+            at_once(create_sender_key_distribution_message(name, &mut self.sender_keys, &mut rand::rng()))?;
         Ok(distribution.serialized().to_vec())
     }
 
     pub fn accept_sender_key(&mut self, name: &SenderKeyName, bytes: &[u8]) -> Result<()> {
         let distribution = SenderKeyDistributionMessage::try_from(bytes)?;
-        at_once(process_sender_key_distribution_message(
-            name,
-            &distribution,
-            &mut self.sender_keys,
-        ))?;
+        at_once(process_sender_key_distribution_message(name, &distribution, &mut self.sender_keys))?;
         Ok(())
     }
 
     pub fn group_encrypt(&mut self, name: &SenderKeyName, plaintext: &[u8]) -> Result<Vec<u8>> {
-        let sealed = at_once(group_encrypt(
-            &mut self.sender_keys,
-            name,
-            plaintext,
-            &mut rand::rng(),
-        ))?;
+        let sealed = at_once(group_encrypt(&mut self.sender_keys, name, plaintext, &mut rand::rng()))?;
         Ok(sealed.serialized().to_vec())
     }
 
@@ -263,10 +229,7 @@ impl Endpoint {
     }
 
     pub fn import(record: &EndpointRecord) -> Result<Self> {
-        let mut prekeys = PreKeys {
-            next: record.next_prekey,
-            ..PreKeys::default()
-        };
+        let mut prekeys = PreKeys { next: record.next_prekey, ..PreKeys::default() };
         for bytes in &record.prekeys {
             let prekey = PreKeyRecord::deserialize(bytes)?;
             prekeys.records.insert(u32::from(prekey.id()?), prekey);
@@ -369,8 +332,7 @@ impl PreKeys {
         // Ids travel in three bytes.
         self.next = self.next % 0x00ff_fffe + 1;
         let pair = KeyPair::generate(&mut rand::rng());
-        self.records
-            .insert(self.next, PreKeyRecord::new(self.next.into(), &pair));
+        self.records.insert(self.next, PreKeyRecord::new(self.next.into(), &pair));
         while self.records.len() > MAX_ONE_TIME_PREKEYS {
             self.records.pop_first();
         }
@@ -381,10 +343,7 @@ impl PreKeys {
 #[async_trait]
 impl PreKeyStore for PreKeys {
     async fn get_pre_key(&self, id: PreKeyId) -> SignalResult<PreKeyRecord> {
-        self.records
-            .get(&u32::from(id))
-            .cloned()
-            .ok_or(SignalProtocolError::InvalidPreKeyId)
+        self.records.get(&u32::from(id)).cloned().ok_or(SignalProtocolError::InvalidPreKeyId)
     }
 
     async fn save_pre_key(&mut self, id: PreKeyId, record: &PreKeyRecord) -> SignalResult<()> {
@@ -411,11 +370,7 @@ impl SignedPreKeyStore for SignedPreKey {
         }
     }
 
-    async fn save_signed_pre_key(
-        &mut self,
-        _id: SignedPreKeyId,
-        record: &SignedPreKeyRecord,
-    ) -> SignalResult<()> {
+    async fn save_signed_pre_key(&mut self, _id: SignedPreKeyId, record: &SignedPreKeyRecord) -> SignalResult<()> {
         self.0 = record.clone();
         Ok(())
     }
@@ -434,11 +389,7 @@ impl SessionStore for Sessions {
         Ok(self.0.contains_key(address.as_str()))
     }
 
-    async fn store_session(
-        &mut self,
-        address: &ProtocolAddress,
-        record: SessionRecord,
-    ) -> SignalResult<()> {
+    async fn store_session(&mut self, address: &ProtocolAddress, record: SessionRecord) -> SignalResult<()> {
         self.0.insert(address.as_str().to_owned(), record);
         Ok(())
     }
@@ -449,11 +400,7 @@ struct SenderKeys(HashMap<String, SenderKeyRecord>);
 
 #[async_trait]
 impl SenderKeyStore for SenderKeys {
-    async fn store_sender_key(
-        &mut self,
-        name: &SenderKeyName,
-        record: SenderKeyRecord,
-    ) -> SignalResult<()> {
+    async fn store_sender_key(&mut self, name: &SenderKeyName, record: SenderKeyRecord) -> SignalResult<()> {
         self.0.insert(name.cache_key().to_owned(), record);
         Ok(())
     }

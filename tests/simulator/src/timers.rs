@@ -38,8 +38,7 @@ pub struct Timers {
 impl Timers {
     pub fn after(&mut self, delay: Duration, action: Action) {
         self.sequence += 1;
-        self.due
-            .insert((Instant::now() + delay, self.sequence), action);
+        self.due.insert((Instant::now() + delay, self.sequence), action);
         self.changed.notify_one();
     }
 

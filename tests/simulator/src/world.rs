@@ -133,11 +133,7 @@ impl World {
     /// A stanza id of the server's own; random in front, so that a restart repeats none.
     pub fn fresh_id(&mut self, prefix: &str) -> String {
         self.next_id += 1;
-        format!(
-            "{prefix}{:08X}{:04X}",
-            rand::random::<u32>(),
-            self.next_id & 0xffff
-        )
+        format!("{prefix}{:08X}{:04X}", rand::random::<u32>(), self.next_id & 0xffff)
     }
 
     /// Hands a stanza to one connection; a connection that is gone gets nothing.
@@ -161,10 +157,7 @@ impl World {
         let Some(companion) = self.people.companion_mut(number, device) else {
             return Ok(());
         };
-        anyhow::ensure!(
-            !companion.queue.is_full(),
-            "the offline queue of {number} device {device} is full"
-        );
+        anyhow::ensure!(!companion.queue.is_full(), "the offline queue of {number} device {device} is full");
         let place = companion.queue.push(entry);
         self.deliver(number, device, place, false);
         Ok(())
@@ -176,11 +169,7 @@ impl World {
             match action {
                 Action::Send(connection, node) => self.send(connection, *node),
                 Action::Close(connection) => self.close(connection),
-                Action::Deliver {
-                    number,
-                    device,
-                    place,
-                } => self.write_entry(&number, device, place, false, false),
+                Action::Deliver { number, device, place } => self.write_entry(&number, device, place, false, false),
                 Action::ReleaseHeld(connection) => self.release_held(connection),
                 Action::WakeAll => self.wake_all(),
             }

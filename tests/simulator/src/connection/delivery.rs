@@ -35,14 +35,7 @@ impl World {
         };
         let places: Vec<u64> = companion.queue.places().collect();
         let messages = companion.queue.messages();
-        let count = |class| {
-            companion
-                .queue
-                .entries()
-                .filter(|entry| entry.class.as_str() == class)
-                .count()
-                .to_string()
-        };
+        let count = |class| companion.queue.entries().filter(|entry| entry.class.as_str() == class).count().to_string();
         let preview = NodeBuilder::new("offline_preview")
             .attr("count", places.len().to_string())
             .attr("message", messages.to_string())
@@ -55,9 +48,7 @@ impl World {
             self.deliver(number, device, *place, true);
         }
         self.release_held(id);
-        let offline = NodeBuilder::new("offline")
-            .attr("count", places.len().to_string())
-            .build();
+        let offline = NodeBuilder::new("offline").attr("count", places.len().to_string()).build();
         self.send(id, from_server(offline));
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.online = true;
@@ -99,14 +90,7 @@ impl World {
             Kind::Lose => {}
             Kind::Delay => {
                 let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
-                self.timers.after(
-                    delay,
-                    Action::Deliver {
-                        number: number.clone(),
-                        device,
-                        place,
-                    },
-                );
+                self.timers.after(delay, Action::Deliver { number: number.clone(), device, place });
             }
             Kind::Duplicate => {
                 self.write_entry(number, device, place, offline, false);
@@ -129,25 +113,11 @@ impl World {
 
     /// Puts an entry into the outbox of the companion's connection, and after it what it was
     /// held back for.
-    pub fn write_entry(
-        &mut self,
-        number: &Number,
-        device: u16,
-        place: u64,
-        offline: bool,
-        corrupt: bool,
-    ) {
-        let connection = self
-            .people
-            .companion(number, device)
-            .and_then(|companion| companion.connection);
+    pub fn write_entry(&mut self, number: &Number, device: u16, place: u64, offline: bool, corrupt: bool) {
+        let connection = self.people.companion(number, device).and_then(|companion| companion.connection);
         let Some(connection) = connection else { return };
         if let Some(connection) = self.connections.get_mut(&connection) {
-            connection.push(Outgoing::Entry {
-                place,
-                offline,
-                corrupt,
-            });
+            connection.push(Outgoing::Entry { place, offline, corrupt });
         }
         self.release_held(connection);
     }
@@ -157,11 +127,7 @@ impl World {
             && let Some(place) = connection.held.take()
         {
             let offline = !connection.online;
-            connection.push(Outgoing::Entry {
-                place,
-                offline,
-                corrupt: false,
-            });
+            connection.push(Outgoing::Entry { place, offline, corrupt: false });
         }
     }
 
@@ -172,9 +138,7 @@ impl World {
             batch.close = true;
             return batch;
         };
-        let owner = connection
-            .logged_in()
-            .map(|(number, device)| (number.clone(), device));
+        let owner = connection.logged_in().map(|(number, device)| (number.clone(), device));
         if let Some((number, device)) = &owner
             && self.faults.is_silent(number.as_str(), *device)
         {
@@ -188,18 +152,12 @@ impl World {
                     break;
                 }
                 Some(Outgoing::Stanza(node)) => batch.nodes.push(*node),
-                Some(Outgoing::Entry {
-                    place,
-                    offline,
-                    corrupt,
-                }) => {
+                Some(Outgoing::Entry { place, offline, corrupt }) => {
                     let Some((number, device)) = &owner else {
                         continue;
                     };
-                    let entry = self
-                        .people
-                        .companion_mut(number, *device)
-                        .and_then(|companion| companion.queue.get_mut(place));
+                    let entry =
+                        self.people.companion_mut(number, *device).and_then(|companion| companion.queue.get_mut(place));
                     // Acknowledged in the meantime: a copy of it was written before.
                     let Some(entry) = entry else { continue };
                     entry.written += 1;
@@ -231,10 +189,7 @@ impl World {
 }
 
 fn from_server(child: Node) -> Node {
-    NodeBuilder::new("ib")
-        .attr("from", "s.whatsapp.net")
-        .children([child])
-        .build()
+    NodeBuilder::new("ib").attr("from", "s.whatsapp.net").children([child]).build()
 }
 
 /// Turns a bit of the last byte of every ciphertext: its MAC does not fit any more.

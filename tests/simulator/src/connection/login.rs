@@ -35,18 +35,8 @@ impl World {
             },
         );
         if let Err(error) = self.admit(id, client_static, payload) {
-            tracing::warn!(
-                connection = id.0,
-                "a client's payload is unusable: {error:#}"
-            );
-            self.end(
-                id,
-                &Ending::Failure {
-                    reason: 400,
-                    code: None,
-                    expire: None,
-                },
-            );
+            tracing::warn!(connection = id.0, "a client's payload is unusable: {error:#}");
+            self.end(id, &Ending::Failure { reason: 400, code: None, expire: None });
         }
         id
     }
@@ -83,9 +73,7 @@ impl World {
     }
 
     pub fn wake_of(&self, id: ConnectionId) -> Option<Arc<Notify>> {
-        self.connections
-            .get(&id)
-            .map(|connection| Arc::clone(&connection.wake))
+        self.connections.get(&id).map(|connection| Arc::clone(&connection.wake))
     }
 
     fn admit(&mut self, id: ConnectionId, client_static: [u8; 32], payload: &[u8]) -> Result<()> {
@@ -95,9 +83,7 @@ impl World {
             self.register(id, keys, payload.push_name);
             return Ok(());
         }
-        let username = payload
-            .username
-            .context("neither registration nor username")?;
+        let username = payload.username.context("neither registration nor username")?;
         let number: Number = username.to_string().parse().map_err(anyhow::Error::msg)?;
         let device = u16::try_from(payload.device.unwrap_or_default())?;
         self.log_in(id, number, device, client_static);
@@ -127,38 +113,23 @@ impl World {
             self.end(id, &ending);
             return;
         }
-        let known = self
-            .people
-            .companion_mut(&number, device)
-            .filter(|companion| companion.keys.noise == noise);
+        let known = self.people.companion_mut(&number, device).filter(|companion| companion.keys.noise == noise);
         let Some(companion) = known else {
             tracing::info!("{number} device {device} is not linked");
-            self.end(
-                id,
-                &Ending::Failure {
-                    reason: NOT_LINKED,
-                    code: None,
-                    expire: None,
-                },
-            );
+            self.end(id, &Ending::Failure { reason: NOT_LINKED, code: None, expire: None });
             return;
         };
         let older = companion.connection.replace(id);
         if let Some(older) = older {
-            self.end(
-                older,
-                &Ending::StreamError(StreamError::Conflict("replaced".to_owned())),
-            );
+            self.end(older, &Ending::StreamError(StreamError::Conflict("replaced".to_owned())));
             // `end` took the companion's connection away only if it was the older one.
             if let Some(companion) = self.people.companion_mut(&number, device) {
                 companion.connection = Some(id);
             }
         }
         self.statistics.logins += 1;
-        let success = NodeBuilder::new("success")
-            .attr("t", self.now().to_string())
-            .attr("lid", number.lid_jid(device))
-            .build();
+        let success =
+            NodeBuilder::new("success").attr("t", self.now().to_string()).attr("lid", number.lid_jid(device)).build();
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.phase = Phase::LoggedIn { number, device };
             connection.push(Outgoing::Stanza(Box::new(success)));

@@ -3,9 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use buffa::Message as _;
-use wacore_binary::consts::{
-    NOISE_PATTERN_IK, NOISE_PATTERN_XX, NOISE_PATTERN_XXFALLBACK, WA_CONN_HEADER,
-};
+use wacore_binary::consts::{NOISE_PATTERN_IK, NOISE_PATTERN_XX, NOISE_PATTERN_XXFALLBACK, WA_CONN_HEADER};
 use wacore_libsignal::protocol::{KeyPair, PrivateKey};
 use wacore_noise::{NoiseCipher, NoiseHandshake, test_util::build_cert_chain_bytes};
 use waproto::whatsapp::{
@@ -94,14 +92,7 @@ fn full(identity: &ServerIdentity, theirs: &[u8], pattern: &'static str) -> Resu
     noise.mix_shared_secret(identity.key.private_key.serialize(), theirs)?;
     let payload = noise.encrypt(&identity.chain)?;
     let reply = server_hello(&ephemeral, Some(sealed_static), payload);
-    Ok(Answer::Continue(
-        reply,
-        Box::new(Pending {
-            noise,
-            ephemeral,
-            pattern,
-        }),
-    ))
+    Ok(Answer::Continue(reply, Box::new(Pending { noise, ephemeral, pattern })))
 }
 
 fn resume(identity: &ServerIdentity, theirs: &[u8], hello: &ClientHello) -> Result<Answer> {
@@ -119,20 +110,13 @@ fn resume(identity: &ServerIdentity, theirs: &[u8], hello: &ClientHello) -> Resu
     noise.mix_shared_secret(ephemeral.private_key.serialize(), theirs)?;
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_static)?;
     let reply = server_hello(&ephemeral, None, noise.encrypt(&identity.chain)?);
-    Ok(Answer::Done(
-        reply,
-        Box::new(established(noise, client_static, payload)?),
-    ))
+    Ok(Answer::Done(reply, Box::new(established(noise, client_static, payload)?)))
 }
 
 impl Pending {
     /// The pattern's name in the statistics.
     pub fn pattern(&self) -> &'static str {
-        if self.pattern == NOISE_PATTERN_XX {
-            "xx"
-        } else {
-            "xxfallback"
-        }
+        if self.pattern == NOISE_PATTERN_XX { "xx" } else { "xxfallback" }
     }
 
     /// Reads the client's finish.
@@ -142,38 +126,21 @@ impl Pending {
             .client_finish
             .into_option()
             .context("the last handshake message is no client finish")?;
-        let client_static = static_key(
-            self.noise
-                .decrypt(finish.r#static.as_deref().unwrap_or_default())?,
-        )?;
-        self.noise
-            .mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
-        let payload = self
-            .noise
-            .decrypt(finish.payload.as_deref().unwrap_or_default())?;
+        let client_static = static_key(self.noise.decrypt(finish.r#static.as_deref().unwrap_or_default())?)?;
+        self.noise.mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
+        let payload = self.noise.decrypt(finish.payload.as_deref().unwrap_or_default())?;
         established(self.noise, client_static, payload)
     }
 }
 
-fn established(
-    noise: NoiseHandshake,
-    client_static: [u8; 32],
-    payload: Vec<u8>,
-) -> Result<Established> {
+fn established(noise: NoiseHandshake, client_static: [u8; 32], payload: Vec<u8>) -> Result<Established> {
     // The names of `finish()` are the initiator's: what it writes is what we read.
     let (read, write) = noise.finish()?;
-    Ok(Established {
-        read,
-        write,
-        client_static,
-        payload,
-    })
+    Ok(Established { read, write, client_static, payload })
 }
 
 fn static_key(bytes: Vec<u8>) -> Result<[u8; 32]> {
-    bytes
-        .try_into()
-        .map_err(|_| anyhow::anyhow!("the client's static key has not 32 bytes"))
+    bytes.try_into().map_err(|_| anyhow::anyhow!("the client's static key has not 32 bytes"))
 }
 
 fn server_hello(ephemeral: &KeyPair, sealed: Option<Vec<u8>>, payload: Vec<u8>) -> Vec<u8> {

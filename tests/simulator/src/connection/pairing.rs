@@ -9,9 +9,7 @@ use buffa::Message as _;
 use rand::distr::{Alphanumeric, SampleString as _};
 use wacore_binary::{NodeRef, builder::NodeBuilder};
 use wacore_libsignal::crypto::hmac_sha256;
-use waproto::whatsapp::{
-    ADVDeviceIdentity, ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC, ClientPairingProps,
-};
+use waproto::whatsapp::{ADVDeviceIdentity, ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC, ClientPairingProps};
 
 use super::{Agreed, ConnectionId, Phase, Registration};
 use crate::{
@@ -56,9 +54,8 @@ impl World {
         let Some(registration) = self.registration(id) else {
             return;
         };
-        registration.refs = (0..QR_CODES)
-            .map(|_| format!("2@{}", Alphanumeric.sample_string(&mut rand::rng(), 88)))
-            .collect();
+        registration.refs =
+            (0..QR_CODES).map(|_| format!("2@{}", Alphanumeric.sample_string(&mut rand::rng(), 88))).collect();
         let refs: Vec<_> = registration
             .refs
             .iter()
@@ -93,7 +90,8 @@ impl World {
         let fields: Vec<&str> = qr.trim().split(',').collect();
         let [reference, _noise, identity, secret, ..] = fields.as_slice() else {
             return Err(PairingError::Malformed(
-                "a QR code is: reference, noise key, identity key, adv secret, client type, with commas between".to_owned(),
+                "a QR code is: reference, noise key, identity key, adv secret, client type, with commas between"
+                    .to_owned(),
             ));
         };
         let decode = |name: &str, text: &str| {
@@ -101,11 +99,7 @@ impl World {
                 .decode(text)
                 .ok()
                 .filter(|bytes| bytes.len() == 32)
-                .ok_or_else(|| {
-                    PairingError::Malformed(format!(
-                        "the QR code's {name} is not 32 bytes in base64"
-                    ))
-                })
+                .ok_or_else(|| PairingError::Malformed(format!("the QR code's {name} is not 32 bytes in base64")))
         };
         let identity = decode("identity key", identity)?;
         let secret = decode("adv secret", secret)?;
@@ -129,12 +123,7 @@ impl World {
     }
 
     /// The phone of `number` vouches for the client: sends `<pair-success>`.
-    pub(super) fn agree(
-        &mut self,
-        id: ConnectionId,
-        number: &Number,
-        secret: &[u8],
-    ) -> Result<Scanned> {
+    pub(super) fn agree(&mut self, id: ConnectionId, number: &Number, secret: &[u8]) -> Result<Scanned> {
         let now = self.now();
         let iq_id = self.fresh_id("P");
         let lid_migrated = self.lid_migrated;
@@ -149,24 +138,14 @@ impl World {
         name_account(person, push_name);
         let container = vouch(person, device, now, &companion_identity, secret)?;
         let name = person.push_name.clone();
-        let props = ClientPairingProps {
-            is_chat_db_lid_migrated: Some(lid_migrated),
-            ..Default::default()
-        };
+        let props = ClientPairingProps { is_chat_db_lid_migrated: Some(lid_migrated), ..Default::default() };
         let success = NodeBuilder::new("pair-success").children([
             NodeBuilder::new("device-identity").bytes(container).build(),
-            NodeBuilder::new("device")
-                .attr("jid", number.jid(device))
-                .attr("lid", number.lid_jid(device))
-                .build(),
+            NodeBuilder::new("device").attr("jid", number.jid(device)).attr("lid", number.lid_jid(device)).build(),
             // Without a name the client waits 10 s for one at every login.
             NodeBuilder::new("biz").attr("name", name.as_str()).build(),
-            NodeBuilder::new("platform")
-                .attr("name", "simulator")
-                .build(),
-            NodeBuilder::new("client-props")
-                .bytes(props.encode_to_vec())
-                .build(),
+            NodeBuilder::new("platform").attr("name", "simulator").build(),
+            NodeBuilder::new("client-props").bytes(props.encode_to_vec()).build(),
         ]);
         let iq = NodeBuilder::new("iq")
             .attr("from", "s.whatsapp.net")
@@ -177,16 +156,9 @@ impl World {
             .build();
         self.send(id, iq);
         if let Some(registration) = self.registration(id) {
-            registration.agreed = Some(Agreed {
-                iq_id,
-                number: number.clone(),
-                device,
-            });
+            registration.agreed = Some(Agreed { iq_id, number: number.clone(), device });
         }
-        Ok(Scanned {
-            number: number.clone(),
-            device,
-        })
+        Ok(Scanned { number: number.clone(), device })
     }
 
     /// A stanza of a client that is not linked yet.
@@ -194,11 +166,7 @@ impl World {
         if stanza.tag != "iq" {
             return;
         }
-        let attr = |name| {
-            stanza
-                .get_attr(name)
-                .map(|value| value.as_str().into_owned())
-        };
+        let attr = |name| stanza.get_attr(name).map(|value| value.as_str().into_owned());
         let (kind, iq_id) = (attr("type"), attr("id").unwrap_or_default());
         match kind.as_deref() {
             Some("result") => {
@@ -248,8 +216,7 @@ impl World {
         self.tell_of_device(&number, device, true);
         let restart = Ending::StreamError(StreamError::Code(515));
         if let Some(node) = restart.node() {
-            self.timers
-                .after(BEFORE_RESTART, Action::Send(id, Box::new(node)));
+            self.timers.after(BEFORE_RESTART, Action::Send(id, Box::new(node)));
         }
         self.timers.after(BEFORE_RESTART, Action::Close(id));
     }
@@ -272,13 +239,7 @@ fn name_account(person: &mut Person, push_name: Option<String>) {
 }
 
 /// The account's signature over the companion's identity, sealed with the secret of the QR code.
-fn vouch(
-    person: &Person,
-    device: u16,
-    now: i64,
-    companion_identity: &[u8],
-    secret: &[u8],
-) -> Result<Vec<u8>> {
+fn vouch(person: &Person, device: u16, now: i64, companion_identity: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
     let details = ADVDeviceIdentity {
         raw_id: Some(person.raw_id),
         timestamp: Some(u64::try_from(now).unwrap_or_default()),
@@ -286,14 +247,7 @@ fn vouch(
         ..Default::default()
     }
     .encode_to_vec();
-    let signature = person.phone.sign(
-        &[
-            &ACCOUNT_SIGNATURE_PREFIX,
-            details.as_slice(),
-            companion_identity,
-        ]
-        .concat(),
-    )?;
+    let signature = person.phone.sign(&[&ACCOUNT_SIGNATURE_PREFIX, details.as_slice(), companion_identity].concat())?;
     let signed = ADVSignedDeviceIdentity {
         details: Some(details),
         account_signature_key: Some(person.phone.identity_public().to_vec()),

@@ -29,9 +29,7 @@ struct Entered {
 
 impl std::fmt::Debug for CodeRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CodeRequest")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
+        f.debug_struct("CodeRequest").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -59,13 +57,8 @@ impl CodeWork {
         let theirs = PairCodeUtils::decrypt_primary_ephemeral_pub(&self.wrapped, &code)
             .map_err(|error| PairingError::Internal(anyhow::anyhow!("{error}")))?;
         let ephemeral = KeyPair::generate(&mut rand::rng());
-        let wrapped_primary =
-            PairCodeUtils::encrypt_ephemeral_pub(&raw(&ephemeral.public_key), &code);
-        Ok(CodeResult {
-            connection: self.connection,
-            entered: Entered { ephemeral, theirs },
-            wrapped_primary,
-        })
+        let wrapped_primary = PairCodeUtils::encrypt_ephemeral_pub(&raw(&ephemeral.public_key), &code);
+        Ok(CodeResult { connection: self.connection, entered: Entered { ephemeral, theirs }, wrapped_primary })
     }
 }
 
@@ -75,21 +68,14 @@ impl World {
         let answer = match iq.get_optional_child("link_code_companion_reg") {
             Some(stage) => self.on_code_stage(id, stage),
             None if iq.get_attr("xmlns").is_some_and(|ns| ns.as_str() == "w:p") => Ok(None),
-            None => Err(anyhow::anyhow!(
-                "no client may ask this before it is linked"
-            )),
+            None => Err(anyhow::anyhow!("no client may ask this before it is linked")),
         };
-        let node = NodeBuilder::new("iq")
-            .attr("from", "s.whatsapp.net")
-            .attr("id", iq_id);
+        let node = NodeBuilder::new("iq").attr("from", "s.whatsapp.net").attr("id", iq_id);
         let node = match answer {
             Ok(children) => node.attr("type", "result").children(children).build(),
             Err(error) => {
                 tracing::warn!("a client that is not linked is refused: {error:#}");
-                let refused = NodeBuilder::new("error")
-                    .attr("code", "400")
-                    .attr("text", "bad-request")
-                    .build();
+                let refused = NodeBuilder::new("error").attr("code", "400").attr("text", "bad-request").build();
                 node.attr("type", "error").children([refused]).build()
             }
         };
@@ -104,25 +90,14 @@ impl World {
             .user
             .parse()
             .map_err(anyhow::Error::msg)?;
-        match stage
-            .get_attr("stage")
-            .map(|value| value.as_str())
-            .as_deref()
-        {
+        match stage.get_attr("stage").map(|value| value.as_str()).as_deref() {
             Some("companion_hello") => {
                 let wrapped = bytes(stage, "link_code_pairing_wrapped_companion_ephemeral_pub")?;
                 ensure!(wrapped.len() == 80, "the wrapped key has not 80 bytes");
                 let reference = format!("3@{:016x}", rand::random::<u64>()).into_bytes();
                 let registration = self.registration(id).context("the client is gone")?;
-                registration.code = Some(CodeRequest {
-                    number,
-                    reference: reference.clone(),
-                    wrapped,
-                    entered: None,
-                });
-                let reference = NodeBuilder::new("link_code_pairing_ref")
-                    .bytes(reference)
-                    .build();
+                registration.code = Some(CodeRequest { number, reference: reference.clone(), wrapped, entered: None });
+                let reference = NodeBuilder::new("link_code_pairing_ref").bytes(reference).build();
                 Ok(Some(
                     NodeBuilder::new("link_code_companion_reg")
                         .attr("stage", "companion_hello")
@@ -149,21 +124,14 @@ impl World {
                     .code
                     .as_ref()
                     .filter(|code| code.number == *number)
-                    .map(|code| CodeWork {
-                        connection: *id,
-                        wrapped: code.wrapped.clone(),
-                    }),
+                    .map(|code| CodeWork { connection: *id, wrapped: code.wrapped.clone() }),
                 Phase::LoggedIn { .. } | Phase::Ended => None,
             })
             .ok_or_else(|| PairingError::NoCodeAwaited(number.clone()))
     }
 
     /// Second step: the phone says hello to the client.
-    pub fn code_entered(
-        &mut self,
-        number: &Number,
-        result: CodeResult,
-    ) -> Result<(), PairingError> {
+    pub fn code_entered(&mut self, number: &Number, result: CodeResult) -> Result<(), PairingError> {
         let identity = self.people.meet(number)?.phone.identity_public();
         let id = result.connection;
         let code = self
@@ -177,12 +145,8 @@ impl World {
                 NodeBuilder::new("link_code_pairing_wrapped_primary_ephemeral_pub")
                     .bytes(result.wrapped_primary.to_vec())
                     .build(),
-                NodeBuilder::new("primary_identity_pub")
-                    .bytes(identity.to_vec())
-                    .build(),
-                NodeBuilder::new("link_code_pairing_ref")
-                    .bytes(code.reference.clone())
-                    .build(),
+                NodeBuilder::new("primary_identity_pub").bytes(identity.to_vec()).build(),
+                NodeBuilder::new("link_code_pairing_ref").bytes(code.reference.clone()).build(),
             ])
             .build();
         let notification = NodeBuilder::new("notification")
@@ -197,12 +161,7 @@ impl World {
     }
 
     /// Opens the client's bundle and derives the secret that both will have.
-    fn open_key_bundle(
-        &mut self,
-        id: ConnectionId,
-        number: &Number,
-        bundle: &[u8],
-    ) -> Result<[u8; 32]> {
+    fn open_key_bundle(&mut self, id: ConnectionId, number: &Number, bundle: &[u8]) -> Result<[u8; 32]> {
         let registration = self.registration(id).context("the client is gone")?;
         let companion_identity = registration.keys.identity.clone();
         let entered = registration
@@ -212,12 +171,8 @@ impl World {
             .context("no code was entered on the phone")?;
         let theirs = PublicKey::from_djb_public_key_bytes(&entered.theirs)?;
         let ephemeral_secret = entered.ephemeral.calculate_agreement(&theirs)?;
-        let (salt, rest) = bundle
-            .split_at_checked(32)
-            .context("the bundle is too short")?;
-        let (iv, sealed) = rest
-            .split_at_checked(12)
-            .context("the bundle is too short")?;
+        let (salt, rest) = bundle.split_at_checked(32).context("the bundle is too short")?;
+        let (iv, sealed) = rest.split_at_checked(12).context("the bundle is too short")?;
         let mut key = [0; 32];
         wacore::crypto::hkdf_sha256_into(
             &ephemeral_secret,

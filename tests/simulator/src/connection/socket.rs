@@ -37,12 +37,7 @@ const BATCH: usize = 128;
 pub async fn accept(shared: Shared, mut socket: WebSocket) {
     shared.lock().statistics.connections_accepted += 1;
     let mut frames = Frames::default();
-    let established = match timeout(
-        HANDSHAKE_DEADLINE,
-        handshake(&shared, &mut socket, &mut frames),
-    )
-    .await
-    {
+    let established = match timeout(HANDSHAKE_DEADLINE, handshake(&shared, &mut socket, &mut frames)).await {
         Ok(Ok(established)) => established,
         Ok(Err(error)) => {
             shared.lock().statistics.handshakes_failed += 1;
@@ -55,12 +50,7 @@ pub async fn accept(shared: Shared, mut socket: WebSocket) {
             return;
         }
     };
-    let Established {
-        read,
-        write,
-        client_static,
-        payload,
-    } = established;
+    let Established { read, write, client_static, payload } = established;
     let id = shared.lock().connected(client_static, &payload);
     let (sink, stream) = socket.split();
     let ended = tokio::select! {
@@ -74,11 +64,7 @@ pub async fn accept(shared: Shared, mut socket: WebSocket) {
     shared.lock().disconnected(id);
 }
 
-async fn handshake(
-    shared: &Shared,
-    socket: &mut WebSocket,
-    frames: &mut Frames,
-) -> Result<Established> {
+async fn handshake(shared: &Shared, socket: &mut WebSocket, frames: &mut Frames) -> Result<Established> {
     let hello = next_frame(socket, frames).await?;
     let identity = shared.lock().identity.clone();
     match noise::answer(&identity, &hello)? {
@@ -88,12 +74,7 @@ async fn handshake(
             Ok(*established)
         }
         Answer::Continue(reply, pending) => {
-            *shared
-                .lock()
-                .statistics
-                .handshakes
-                .entry(pending.pattern())
-                .or_default() += 1;
+            *shared.lock().statistics.handshakes.entry(pending.pattern()).or_default() += 1;
             send_plain(socket, &reply).await?;
             pending.finish(&next_frame(socket, frames).await?)
         }
@@ -114,9 +95,7 @@ async fn next_frame(socket: &mut WebSocket, frames: &mut Frames) -> Result<Bytes
 }
 
 async fn send_plain(socket: &mut WebSocket, message: &[u8]) -> Result<()> {
-    socket
-        .send(Message::Binary(encode_frame(message, None)?.into()))
-        .await?;
+    socket.send(Message::Binary(encode_frame(message, None)?.into())).await?;
     Ok(())
 }
 
@@ -173,9 +152,7 @@ async fn write_stanzas(
             shared.lock().written(&batch.records);
         }
         if batch.close {
-            timeout(WRITE_DEADLINE, sink.close())
-                .await
-                .context("the client does not read")??;
+            timeout(WRITE_DEADLINE, sink.close()).await.context("the client does not read")??;
             return Ok(());
         }
     }
@@ -218,10 +195,7 @@ impl Frames {
             let Some(rest) = head.get(skip..).filter(|rest| rest.len() >= 4) else {
                 return Ok(None);
             };
-            ensure!(
-                rest[..3] == WA_CONN_HEADER[..3],
-                "the client does not begin as a WhatsApp client"
-            );
+            ensure!(rest[..3] == WA_CONN_HEADER[..3], "the client does not begin as a WhatsApp client");
             self.decoder.feed(&rest[4..]);
             self.head = Head::Gone;
         }

@@ -74,14 +74,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| Error(error.status(), error.body_text()))?;
-        let bytes: &[u8] = if bytes.trim_ascii().is_empty() {
-            b"{}"
-        } else {
-            &bytes
-        };
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|error| Error(error.status(), error.body_text()))?;
+        let bytes: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(bytes)
             .map(Self)
             .map_err(|error| Error::bad(format!("the body is not what this call takes: {error}")))
@@ -109,8 +104,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NumberPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let path: Result<Path<String>, PathRejection> =
-            Path::from_request_parts(parts, state).await;
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
         let Path(text) = path.map_err(|error| Error::bad(error.body_text()))?;
         text.parse().map(Self).map_err(Error::bad)
     }
@@ -121,8 +115,5 @@ pub async fn no_such_route(uri: Uri) -> Error {
 }
 
 pub async fn no_such_method(method: Method, uri: Uri) -> Error {
-    Error(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("{} does not take {method}", uri.path()),
-    )
+    Error(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()))
 }

@@ -22,10 +22,7 @@ pub struct Drop {
     stream_error: Option<StreamError>,
 }
 
-pub async fn drop_now(
-    State(shared): State<Shared>,
-    Body(drop): Body<Drop>,
-) -> Answer<Json<serde_json::Value>> {
+pub async fn drop_now(State(shared): State<Shared>, Body(drop): Body<Drop>) -> Answer<Json<serde_json::Value>> {
     let mut world = shared.lock();
     if let Some(number) = &drop.number
         && world.people.get(number).is_none()
@@ -44,9 +41,7 @@ pub async fn drop_now(
         })
         .map(|(id, _)| *id)
         .collect();
-    let ending = drop
-        .stream_error
-        .map_or(Ending::Closed, Ending::StreamError);
+    let ending = drop.stream_error.map_or(Ending::Closed, Ending::StreamError);
     for id in &wanted {
         world.end(*id, &ending);
     }
@@ -66,20 +61,13 @@ pub struct Refuse {
     seconds: Option<u64>,
 }
 
-pub async fn refuse(
-    State(shared): State<Shared>,
-    Body(refuse): Body<Refuse>,
-) -> Answer<StatusCode> {
+pub async fn refuse(State(shared): State<Shared>, Body(refuse): Body<Refuse>) -> Answer<StatusCode> {
     let ending = match (refuse.failure, refuse.stream_error) {
-        (Some(reason), None) if (100..1000).contains(&reason) => Ending::Failure {
-            reason,
-            code: refuse.code.map(|code| code.to_string()),
-            expire: refuse.expire,
-        },
+        (Some(reason), None) if (100..1000).contains(&reason) => {
+            Ending::Failure { reason, code: refuse.code.map(|code| code.to_string()), expire: refuse.expire }
+        }
         (Some(reason), None) => {
-            return Err(Error::bad(format!(
-                "{reason} is no reason of a failure (401, 402, 403, 405, 503, …)"
-            )));
+            return Err(Error::bad(format!("{reason} is no reason of a failure (401, 402, 403, 405, 503, …)")));
         }
         (None, Some(error)) => {
             if refuse.code.is_some() || refuse.expire.is_some() {
@@ -88,23 +76,14 @@ pub async fn refuse(
             Ending::StreamError(error)
         }
         _ => {
-            return Err(Error::bad(
-                "give `failure` (a number) or `streamError` (a number or a name), one of the two",
-            ));
+            return Err(Error::bad("give `failure` (a number) or `streamError` (a number or a name), one of the two"));
         }
     };
     let mut world = shared.lock();
     if world.refusals.len() >= MAX_REFUSALS {
-        return Err(Error::conflict(format!(
-            "there are {MAX_REFUSALS} refusals already"
-        )));
+        return Err(Error::conflict(format!("there are {MAX_REFUSALS} refusals already")));
     }
-    world.refusals.add(
-        refuse.number,
-        ending,
-        refuse.times,
-        refuse.seconds.map(Duration::from_secs),
-    );
+    world.refusals.add(refuse.number, ending, refuse.times, refuse.seconds.map(Duration::from_secs));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -120,20 +99,12 @@ pub struct LogOut {
     device: Option<u16>,
 }
 
-pub async fn log_out(
-    State(shared): State<Shared>,
-    Body(wanted): Body<LogOut>,
-) -> Answer<Json<serde_json::Value>> {
+pub async fn log_out(State(shared): State<Shared>, Body(wanted): Body<LogOut>) -> Answer<Json<serde_json::Value>> {
     let mut world = shared.lock();
     let companions: Vec<(Number, u16)> = world
         .people
         .accounts()
-        .filter(|person| {
-            wanted
-                .number
-                .as_ref()
-                .is_none_or(|number| *number == person.number)
-        })
+        .filter(|person| wanted.number.as_ref().is_none_or(|number| *number == person.number))
         .flat_map(|person| {
             let devices = person.companions.keys();
             devices.map(|device| (person.number.clone(), *device))
@@ -141,9 +112,7 @@ pub async fn log_out(
         .filter(|(_, device)| wanted.device.is_none_or(|wanted| wanted == *device))
         .collect();
     if companions.is_empty() {
-        return Err(Error::not_found(
-            "no such companion (GET /accounts lists them)",
-        ));
+        return Err(Error::not_found("no such companion (GET /accounts lists them)"));
     }
     for (number, device) in &companions {
         world.remove_companion(number, *device);

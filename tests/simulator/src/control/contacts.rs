@@ -39,11 +39,7 @@ pub async fn write(
     if new.to.is_some() && new.group.is_some() {
         return Err(Error::bad("give `to` or `group`, not both"));
     }
-    if new
-        .id
-        .as_ref()
-        .is_some_and(|id| id.is_empty() || id.len() > MAX_ID)
-    {
+    if new.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_ID) {
         return Err(Error::bad(format!("`id` has 1 to {MAX_ID} characters")));
     }
     let to = match (&new.to, &new.group) {
@@ -71,47 +67,28 @@ pub async fn write(
 
 /// The account that is meant when none is named.
 pub fn only_account(world: &World, but: &Number) -> Answer<Number> {
-    let mut accounts = world
-        .people
-        .accounts()
-        .filter(|person| person.number != *but && !person.companions.is_empty());
+    let mut accounts = world.people.accounts().filter(|person| person.number != *but && !person.companions.is_empty());
     match (accounts.next(), accounts.next()) {
         (Some(only), None) => Ok(only.number.clone()),
-        (None, _) => Err(Error::conflict(
-            "no account has a companion: pair one first (POST /admin/mock-phone/scan-qr)",
-        )),
-        (Some(_), Some(_)) => Err(Error::bad(
-            "there are several accounts: name one in `to` (GET /accounts lists them)",
-        )),
+        (None, _) => {
+            Err(Error::conflict("no account has a companion: pair one first (POST /admin/mock-phone/scan-qr)"))
+        }
+        (Some(_), Some(_)) => {
+            Err(Error::bad("there are several accounts: name one in `to` (GET /accounts lists them)"))
+        }
     }
 }
 
-pub async fn received(
-    State(shared): State<Shared>,
-    NumberPath(number): NumberPath,
-) -> Json<Vec<Received>> {
+pub async fn received(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<Received>> {
     let world = shared.lock();
     let person = world.people.get(&number);
-    Json(
-        person
-            .into_iter()
-            .flat_map(|person| person.inbox.messages().cloned())
-            .collect(),
-    )
+    Json(person.into_iter().flat_map(|person| person.inbox.messages().cloned()).collect())
 }
 
-pub async fn receipts(
-    State(shared): State<Shared>,
-    NumberPath(number): NumberPath,
-) -> Json<Vec<ReceivedReceipt>> {
+pub async fn receipts(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedReceipt>> {
     let world = shared.lock();
     let person = world.people.get(&number);
-    Json(
-        person
-            .into_iter()
-            .flat_map(|person| person.inbox.receipts().cloned())
-            .collect(),
-    )
+    Json(person.into_iter().flat_map(|person| person.inbox.receipts().cloned()).collect())
 }
 
 #[derive(Deserialize)]
@@ -142,32 +119,18 @@ pub async fn confirm(
         .and_then(|person| person.inbox.find(&new.id))
         .ok_or_else(|| Error::not_found(format!("{number} has received no message {:?}", new.id)))?
         .clone();
-    let to = if message.addressing == "lid" {
-        number.lid_jid(0)
-    } else {
-        number.jid(0)
-    };
+    let to = if message.addressing == "lid" { number.lid_jid(0) } else { number.jid(0) };
     let kind = match new.kind {
         ReceiptKind::Delivered => None,
         ReceiptKind::Read => Some("read"),
         ReceiptKind::Played => Some("played"),
     };
-    world.confirm(
-        &number,
-        &message.from,
-        &to,
-        message.group.as_deref(),
-        &new.id,
-        kind,
-    );
+    world.confirm(&number, &message.from, &to, message.group.as_deref(), &new.id, kind);
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The plaintext of a medium that this contact received, as its phone would open it.
-pub async fn media(
-    State(shared): State<Shared>,
-    Path((number, id)): Path<(String, String)>,
-) -> Answer<Response> {
+pub async fn media(State(shared): State<Shared>, Path((number, id)): Path<(String, String)>) -> Answer<Response> {
     let number: Number = number.parse().map_err(Error::bad)?;
     let (message, store) = {
         let world = shared.lock();
@@ -179,9 +142,7 @@ pub async fn media(
             .ok_or_else(|| Error::not_found(format!("{number} has received no message {id:?}")))?;
         (message, world.media.clone())
     };
-    let raw = BASE64_STANDARD
-        .decode(&message.raw)
-        .map_err(anyhow::Error::new)?;
+    let raw = BASE64_STANDARD.decode(&message.raw).map_err(anyhow::Error::new)?;
     let decoded = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
     let medium: &dyn Downloadable = if let Some(image) = decoded.image_message.as_option() {
         image
@@ -197,17 +158,11 @@ pub async fn media(
         return Err(Error::not_found(format!("message {id:?} has no medium")));
     };
     let path = medium.direct_path().unwrap_or_default();
-    let sealed = store
-        .get(path)
-        .ok_or_else(|| Error::not_found(format!("the store has nothing under {path:?}")))?;
-    let key = medium
-        .media_key()
-        .ok_or_else(|| Error::not_found("the message has no media key"))?;
+    let sealed = store.get(path).ok_or_else(|| Error::not_found(format!("the store has nothing under {path:?}")))?;
+    let key = medium.media_key().ok_or_else(|| Error::not_found("the message has no media key"))?;
     let plain = DownloadUtils::verify_and_decrypt(&sealed, key, medium.app_info())
         .map_err(|error| Error::conflict(format!("the medium does not decrypt: {error}")))?;
-    let mimetype = message
-        .mimetype
-        .unwrap_or_else(|| "application/octet-stream".to_owned());
+    let mimetype = message.mimetype.unwrap_or_else(|| "application/octet-stream".to_owned());
     Ok(([(header::CONTENT_TYPE, mimetype)], plain).into_response())
 }
 
@@ -246,10 +201,7 @@ pub struct Change {
     addressing: Option<Addressing>,
 }
 
-pub async fn show(
-    State(shared): State<Shared>,
-    NumberPath(number): NumberPath,
-) -> Answer<Json<Contact>> {
+pub async fn show(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<Contact>> {
     let mut world = shared.lock();
     Ok(Json(Contact::of(world.people.meet(&number)?)))
 }
@@ -272,10 +224,7 @@ pub async fn change(
 }
 
 /// The contact's phone is installed anew: a new identity, and no session is left.
-pub async fn reinstall(
-    State(shared): State<Shared>,
-    NumberPath(number): NumberPath,
-) -> Answer<Json<Contact>> {
+pub async fn reinstall(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<Contact>> {
     let mut world = shared.lock();
     world.dirty = true;
     world.groups.forget_sender(&number);

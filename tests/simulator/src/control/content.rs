@@ -10,8 +10,8 @@ use wacore::{download::MediaType, upload::encrypt_media};
 use waproto::whatsapp::{
     ContextInfo, Message, MessageKey,
     message::{
-        AudioMessage, ContactMessage, DocumentMessage, ExtendedTextMessage, ImageMessage,
-        LocationMessage, ReactionMessage, StickerMessage, VideoMessage,
+        AudioMessage, ContactMessage, DocumentMessage, ExtendedTextMessage, ImageMessage, LocationMessage,
+        ReactionMessage, StickerMessage, VideoMessage,
     },
 };
 
@@ -196,10 +196,7 @@ impl NewMessage {
         };
         message.extended_text_message = MessageField::some(ExtendedTextMessage {
             text: Some(text),
-            context_info: MessageField::some(ContextInfo {
-                stanza_id: Some(quoted.clone()),
-                ..Default::default()
-            }),
+            context_info: MessageField::some(ContextInfo { stanza_id: Some(quoted.clone()), ..Default::default() }),
             ..Default::default()
         });
         Ok(())
@@ -223,9 +220,5 @@ impl NewMessage {
 }
 
 fn required<T>(value: Option<T>, name: &str) -> Answer<T> {
-    value.ok_or_else(|| {
-        Error::bad(format!(
-            "`{name}` is missing: a message of this type has one"
-        ))
-    })
+    value.ok_or_else(|| Error::bad(format!("`{name}` is missing: a message of this type has one")))
 }

@@ -30,15 +30,11 @@ pub async fn add(
         return Err(Error::bad("a delay needs `delayMs`"));
     }
     if fault.kind == Kind::Silence && fault.times.is_some() {
-        return Err(Error::bad(
-            "a silence is bounded by `seconds`, not by `times`",
-        ));
+        return Err(Error::bad("a silence is bounded by `seconds`, not by `times`"));
     }
     let mut world = shared.lock();
     if world.faults.len() >= MAX_FAULTS {
-        return Err(Error::conflict(format!(
-            "there are {MAX_FAULTS} faults already"
-        )));
+        return Err(Error::conflict(format!("there are {MAX_FAULTS} faults already")));
     }
     if fault.kind == Kind::Silence
         && let Some(seconds) = fault.seconds

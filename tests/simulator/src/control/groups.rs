@@ -43,47 +43,32 @@ impl Shown {
     }
 }
 
-pub async fn create(
-    State(shared): State<Shared>,
-    Body(new): Body<NewGroup>,
-) -> Answer<(StatusCode, Json<Shown>)> {
+pub async fn create(State(shared): State<Shared>, Body(new): Body<NewGroup>) -> Answer<(StatusCode, Json<Shown>)> {
     if new.participants.is_empty() {
         return Err(Error::bad("a group needs at least one participant"));
     }
     let mut world = shared.lock();
     let mut participants: BTreeSet<Number> = new.participants.into_iter().collect();
-    let has_account = participants.iter().any(|number| {
-        world
-            .people
-            .get(number)
-            .is_some_and(|person| person.is_account)
-    });
+    let has_account =
+        participants.iter().any(|number| world.people.get(number).is_some_and(|person| person.is_account));
     let creator = match new.account {
         Some(account) => Some(account),
         // Clients that are named as participants need no further account.
         None if has_account => None,
         None => Some(only_account(
             &world,
-            &participants
-                .iter()
-                .next()
-                .cloned()
-                .ok_or_else(|| Error::bad("no participant"))?,
+            &participants.iter().next().cloned().ok_or_else(|| Error::bad("no participant"))?,
         )?),
     };
     participants.extend(creator.clone());
     for number in &participants {
         world.people.meet(number)?;
     }
-    let creator = creator
-        .or_else(|| participants.first().cloned())
-        .ok_or_else(|| Error::bad("no participant"))?;
+    let creator = creator.or_else(|| participants.first().cloned()).ok_or_else(|| Error::bad("no participant"))?;
     let now = world.now();
     world.dirty = true;
-    let group = world
-        .groups
-        .create(new.subject, creator, participants, now)
-        .map_err(|error| Error::bad(error.to_string()))?;
+    let group =
+        world.groups.create(new.subject, creator, participants, now).map_err(|error| Error::bad(error.to_string()))?;
     Ok((StatusCode::CREATED, Json(Shown::of(group))))
 }
 
@@ -94,7 +79,5 @@ pub async fn list(State(shared): State<Shared>) -> Json<Vec<Shown>> {
 pub async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<Json<Shown>> {
     let world = shared.lock();
     let group = world.groups.get(&id);
-    group
-        .map(|group| Json(Shown::of(group)))
-        .ok_or_else(|| Error::not_found(format!("there is no group {id:?}")))
+    group.map(|group| Json(Shown::of(group))).ok_or_else(|| Error::not_found(format!("there is no group {id:?}")))
 }

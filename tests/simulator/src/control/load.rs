@@ -38,9 +38,7 @@ pub async fn begin(
         return Err(Error::bad(format!("`contacts` is 1 to {MAX_CONTACTS}")));
     }
     if !(new.rate > 0.0 && new.rate <= MAX_RATE) {
-        return Err(Error::bad(format!(
-            "`rate` is above 0 and at most {MAX_RATE} a second"
-        )));
+        return Err(Error::bad(format!("`rate` is above 0 and at most {MAX_RATE} a second")));
     }
     let load = {
         let mut world = shared.lock();
@@ -48,14 +46,9 @@ pub async fn begin(
             Some(to) => to,
             None => only_account(&world, &"19990000000".parse().map_err(Error::bad)?)?,
         };
-        let ready = world
-            .people
-            .get(&to)
-            .is_some_and(|person| !person.companions.is_empty());
+        let ready = world.people.get(&to).is_some_and(|person| !person.companions.is_empty());
         if !ready {
-            return Err(Error::conflict(format!(
-                "{to} has no companion: pair one first"
-            )));
+            return Err(Error::conflict(format!("{to} has no companion: pair one first")));
         }
         world.begin_load(to, new.messages, new.rate, new.contacts)?
     };
@@ -65,13 +58,6 @@ pub async fn begin(
     Ok((StatusCode::ACCEPTED, Json(serde_json::json!({"id": id}))))
 }
 
-pub async fn progress(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-) -> Answer<Json<Progress>> {
-    shared
-        .lock()
-        .load_progress(&id)
-        .map(Json)
-        .ok_or_else(|| Error::not_found(format!("there is no load {id:?}")))
+pub async fn progress(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<Json<Progress>> {
+    shared.lock().load_progress(&id).map(Json).ok_or_else(|| Error::not_found(format!("there is no load {id:?}")))
 }

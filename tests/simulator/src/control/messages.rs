@@ -23,25 +23,18 @@ pub struct Filter {
 }
 
 pub async fn list(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> Json<Vec<Record>> {
-    let group = filter
-        .group
-        .map(|group| group.trim_end_matches("@g.us").to_owned());
+    let group = filter.group.map(|group| group.trim_end_matches("@g.us").to_owned());
     let world = shared.lock();
     let lines = world
         .ledger
         .iter()
         .filter(|line| {
             filter.state.is_none_or(|state| line.state == state)
-                && filter
-                    .contact
-                    .as_ref()
-                    .is_none_or(|contact| line.contact == *contact)
+                && filter.contact.as_ref().is_none_or(|contact| line.contact == *contact)
                 && filter.to.as_ref().is_none_or(|to| line.to == *to)
                 && filter.device.is_none_or(|device| line.device == device)
                 && filter.id.as_ref().is_none_or(|id| line.id == *id)
-                && group
-                    .as_ref()
-                    .is_none_or(|group| line.group.as_ref() == Some(group))
+                && group.as_ref().is_none_or(|group| line.group.as_ref() == Some(group))
         })
         .cloned()
         .collect();
@@ -94,10 +87,7 @@ pub struct Offset {
 /// A hundred years either way: a timestamp stays a timestamp.
 const MAX_OFFSET: i64 = 100 * 365 * 24 * 3_600;
 
-pub async fn set_clock(
-    State(shared): State<Shared>,
-    Body(offset): Body<Offset>,
-) -> Answer<Json<serde_json::Value>> {
+pub async fn set_clock(State(shared): State<Shared>, Body(offset): Body<Offset>) -> Answer<Json<serde_json::Value>> {
     let seconds = offset
         .days
         .checked_mul(24 * 3_600)

@@ -34,38 +34,20 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/enter-code", post(phone::enter_code))
         .route("/admin/mock-phone/expire-qr", post(phone::expire_qr))
         .route("/accounts", get(accounts::list))
-        .route(
-            "/contacts/{number}",
-            get(contacts::show).patch(contacts::change),
-        )
+        .route("/contacts/{number}", get(contacts::show).patch(contacts::change))
         .route("/contacts/{number}/reinstall", post(contacts::reinstall))
-        .route(
-            "/contacts/{number}/messages",
-            get(contacts::received).post(contacts::write),
-        )
-        .route(
-            "/contacts/{number}/messages/{id}/media",
-            get(contacts::media),
-        )
-        .route(
-            "/contacts/{number}/receipts",
-            get(contacts::receipts).post(contacts::confirm),
-        )
+        .route("/contacts/{number}/messages", get(contacts::received).post(contacts::write))
+        .route("/contacts/{number}/messages/{id}/media", get(contacts::media))
+        .route("/contacts/{number}/receipts", get(contacts::receipts).post(contacts::confirm))
         .route("/messages", get(messages::list))
         .route("/groups", get(groups::list).post(groups::create))
         .route("/groups/{id}", get(groups::show))
         .route("/load", post(load::begin))
         .route("/load/{id}", get(load::progress))
         .route("/connections/drop", post(connections::drop_now))
-        .route(
-            "/connections/refuse",
-            post(connections::refuse).delete(connections::refuse_no_more),
-        )
+        .route("/connections/refuse", post(connections::refuse).delete(connections::refuse_no_more))
         .route("/sessions/logout", post(connections::log_out))
-        .route(
-            "/faults",
-            get(faults::list).post(faults::add).delete(faults::clear),
-        )
+        .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/faults/{id}", delete(faults::remove))
         .route("/clock", get(messages::clock).post(messages::set_clock))
         .route("/statistics", get(messages::statistics))

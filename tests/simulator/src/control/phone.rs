@@ -29,19 +29,11 @@ pub struct Paired {
 
 impl From<Scanned> for Paired {
     fn from(scanned: Scanned) -> Self {
-        Self {
-            lid: scanned.number.lid(),
-            number: scanned.number,
-            device: scanned.device,
-        }
+        Self { lid: scanned.number.lid(), number: scanned.number, device: scanned.device }
     }
 }
 
-pub async fn scan_qr(
-    State(shared): State<Shared>,
-    Asked(scan): Asked<Scan>,
-    qr: String,
-) -> Answer<Response> {
+pub async fn scan_qr(State(shared): State<Shared>, Asked(scan): Asked<Scan>, qr: String) -> Answer<Response> {
     let mut world = shared.lock();
     if scan.auto == Some(true) && !world.auto_scan {
         let ignored = serde_json::json!({
@@ -60,10 +52,7 @@ pub struct Code {
     code: String,
 }
 
-pub async fn enter_code(
-    State(shared): State<Shared>,
-    Body(entry): Body<Code>,
-) -> Answer<Json<serde_json::Value>> {
+pub async fn enter_code(State(shared): State<Shared>, Body(entry): Body<Code>) -> Answer<Json<serde_json::Value>> {
     let work = shared.lock().code_awaited(&entry.number)?;
     let result = tokio::task::spawn_blocking(move || work.run(&entry.code))
         .await

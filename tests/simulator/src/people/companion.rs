@@ -5,9 +5,7 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, Result, ensure};
-use wacore_libsignal::protocol::{
-    DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId,
-};
+use wacore_libsignal::protocol::{DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId};
 use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
 
 use crate::{connection::ConnectionId, offline_queue::OfflineQueue};
@@ -25,10 +23,7 @@ pub struct CompanionKeys {
 }
 
 impl CompanionKeys {
-    pub fn from_registration(
-        data: &DevicePairingRegistrationData,
-        noise: [u8; 32],
-    ) -> Result<Self> {
+    pub fn from_registration(data: &DevicePairingRegistrationData, noise: [u8; 32]) -> Result<Self> {
         let keys = Self {
             registration_id: big_endian(data.e_regid.as_deref().context("no registration id")?),
             identity: data.e_ident.clone().context("no identity key")?,
@@ -37,19 +32,14 @@ impl CompanionKeys {
             signed_prekey_signature: data.e_skey_sig.clone().context("no prekey signature")?,
             noise,
         };
-        ensure!(
-            keys.identity.len() == 32 && keys.signed_prekey.len() == 32,
-            "keys have 32 bytes"
-        );
+        ensure!(keys.identity.len() == 32 && keys.signed_prekey.len() == 32, "keys have 32 bytes");
         Ok(keys)
     }
 }
 
 /// Ids travel in three or four bytes, the highest first.
 pub fn big_endian(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .fold(0, |value, byte| (value << 8) | u32::from(*byte))
+    bytes.iter().fold(0, |value, byte| (value << 8) | u32::from(*byte))
 }
 
 #[derive(Debug)]
@@ -72,10 +62,7 @@ impl Companion {
     /// it comes without one, as WhatsApp does.
     pub fn take_bundle(&mut self) -> Result<PreKeyBundle> {
         let one_time = match self.one_time_prekeys.pop_front() {
-            Some((id, key)) => Some((
-                PreKeyId::from(id),
-                PublicKey::from_djb_public_key_bytes(&key)?,
-            )),
+            Some((id, key)) => Some((PreKeyId::from(id), PublicKey::from_djb_public_key_bytes(&key)?)),
             None => None,
         };
         Ok(PreKeyBundle::new(

@@ -32,39 +32,25 @@ impl People {
     /// The person with this number, made on demand.
     pub fn meet(&mut self, number: &Number) -> Result<&mut Person> {
         if !self.people.contains_key(number) {
-            ensure!(
-                self.people.len() < MAX_PEOPLE,
-                "{MAX_PEOPLE} people are on this WhatsApp, no more fit"
-            );
+            ensure!(self.people.len() < MAX_PEOPLE, "{MAX_PEOPLE} people are on this WhatsApp, no more fit");
             let tail = &number.as_str()[number.as_str().len() - 4..];
             self.insert(Person::new(number.clone(), format!("Contact {tail}"))?);
         }
-        self.people
-            .get_mut(number)
-            .ok_or_else(|| anyhow::anyhow!("a person vanished"))
+        self.people.get_mut(number).ok_or_else(|| anyhow::anyhow!("a person vanished"))
     }
 
     pub fn insert(&mut self, person: Person) {
-        self.by_lid
-            .insert(person.lid.clone(), person.number.clone());
+        self.by_lid.insert(person.lid.clone(), person.number.clone());
         self.people.insert(person.number.clone(), person);
     }
 
     /// Two people at once, to let one write to the other.
     pub fn pair_mut(&mut self, one: &Number, other: &Number) -> Option<(&mut Person, &mut Person)> {
-        let (low, high) = if one < other {
-            (one, other)
-        } else {
-            (other, one)
-        };
+        let (low, high) = if one < other { (one, other) } else { (other, one) };
         let mut range = self.people.range_mut(low..=high);
         let first = range.next().filter(|(number, _)| *number == low)?.1;
         let last = range.next_back().filter(|(number, _)| *number == high)?.1;
-        Some(if one < other {
-            (first, last)
-        } else {
-            (last, first)
-        })
+        Some(if one < other { (first, last) } else { (last, first) })
     }
 
     /// Whose address this is, phone number or LID. `None`: nobody's (an unknown LID, a group).
@@ -127,10 +113,7 @@ mod tests {
     #[test]
     fn a_pair_is_given_in_the_order_asked() {
         let mut people = People::default();
-        let (one, two): (Number, Number) = (
-            "15550100009".parse().unwrap(),
-            "15550100003".parse().unwrap(),
-        );
+        let (one, two): (Number, Number) = ("15550100009".parse().unwrap(), "15550100003".parse().unwrap());
         people.meet(&one).unwrap();
         people.meet(&two).unwrap();
         people.meet(&"15550100005".parse().unwrap()).unwrap();

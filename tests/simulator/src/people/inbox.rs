@@ -80,16 +80,13 @@ impl Inbox {
     /// Adds a message, or a copy to the one that is there under its id.
     pub fn take(&mut self, message: Received) {
         let key = (message.from.clone(), message.id.clone());
-        if let Some(known) = self
-            .positions
-            .get(&key)
-            .and_then(|position| self.messages.get_mut(position - self.forgotten))
+        if let Some(known) =
+            self.positions.get(&key).and_then(|position| self.messages.get_mut(position - self.forgotten))
         {
             known.copies += message.copies;
             return;
         }
-        self.positions
-            .insert(key, self.forgotten + self.messages.len());
+        self.positions.insert(key, self.forgotten + self.messages.len());
         self.messages.push_back(message);
         if self.messages.len() > MAX_SHOWN
             && let Some(oldest) = self.messages.pop_front()

@@ -13,16 +13,8 @@ pub(super) struct Kind {
 }
 
 pub(super) fn kind(message: &Message) -> Kind {
-    let media = |name| Kind {
-        name,
-        stanza_type: "media",
-        mediatype: Some(name),
-    };
-    let other = |name, stanza_type| Kind {
-        name,
-        stanza_type,
-        mediatype: None,
-    };
+    let media = |name| Kind { name, stanza_type: "media", mediatype: Some(name) };
+    let other = |name, stanza_type| Kind { name, stanza_type, mediatype: None };
     if message.image_message.is_set() {
         media("image")
     } else if message.video_message.is_set() {
@@ -36,11 +28,7 @@ pub(super) fn kind(message: &Message) -> Kind {
     } else if message.location_message.is_set() {
         media("location")
     } else if message.contact_message.is_set() {
-        Kind {
-            name: "contact",
-            stanza_type: "media",
-            mediatype: Some("vcard"),
-        }
+        Kind { name: "contact", stanza_type: "media", mediatype: Some("vcard") }
     } else if message.reaction_message.is_set() {
         other("reaction", "reaction")
     } else if message.protocol_message.is_set() {
@@ -52,10 +40,7 @@ pub(super) fn kind(message: &Message) -> Kind {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one column of what the control API shows"
-)]
+#[expect(clippy::too_many_arguments, reason = "each is one column of what the control API shows")]
 pub(super) fn received(
     message: &Message,
     id: &str,
@@ -110,10 +95,7 @@ pub(super) fn received(
         received.target = reaction.key.as_option().and_then(|key| key.id.clone());
     } else if let Some(protocol) = message.protocol_message.as_option() {
         received.target = protocol.key.as_option().and_then(|key| key.id.clone());
-        received.text = protocol
-            .edited_message
-            .as_option()
-            .and_then(|edited| edited.conversation.clone());
+        received.text = protocol.edited_message.as_option().and_then(|edited| edited.conversation.clone());
     } else if let Some(contact) = message.contact_message.as_option() {
         received.text = contact.display_name.clone();
     }

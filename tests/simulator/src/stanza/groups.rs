@@ -7,28 +7,19 @@ use crate::{groups::Group, people::Number, world::World};
 
 impl World {
     pub(super) fn on_group_iq(&mut self, number: &Number, iq: &NodeRef<'_>) -> Reply {
-        let tag = iq
-            .children()
-            .and_then(|children| children.first())
-            .map(|child| child.tag.to_string())
-            .unwrap_or_default();
+        let tag =
+            iq.children().and_then(|children| children.first()).map(|child| child.tag.to_string()).unwrap_or_default();
         match tag.as_str() {
             "query" => {
                 let group = jid(iq, "to").and_then(|to| self.groups.get(&to.user));
                 match group {
                     None => Reply::refused(404, "item-not-found"),
-                    Some(group) if !group.participants.contains(number) => {
-                        Reply::refused(403, "forbidden")
-                    }
+                    Some(group) if !group.participants.contains(number) => Reply::refused(403, "forbidden"),
                     Some(group) => Reply::one(describe(group)),
                 }
             }
             "participating" => {
-                let mine = self
-                    .groups
-                    .iter()
-                    .filter(|group| group.participants.contains(number))
-                    .map(describe);
+                let mine = self.groups.iter().filter(|group| group.participants.contains(number)).map(describe);
                 Reply::one(NodeBuilder::new("groups").children(mine).build())
             }
             _ => {
@@ -41,9 +32,8 @@ impl World {
 
 fn describe(group: &Group) -> Node {
     let participants = group.participants.iter().map(|number| {
-        let mut participant = NodeBuilder::new("participant")
-            .attr("jid", number.lid_jid(0))
-            .attr("phone_number", number.jid(0));
+        let mut participant =
+            NodeBuilder::new("participant").attr("jid", number.lid_jid(0)).attr("phone_number", number.jid(0));
         if *number == group.creator {
             participant = participant.attr("type", "superadmin");
         }

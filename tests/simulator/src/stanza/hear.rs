@@ -85,15 +85,9 @@ impl World {
             self.accept_sender_key(number, incoming, &key);
         }
         let own = number == incoming.from;
-        let sent_to = message
-            .device_sent_message
-            .as_option()
-            .and_then(|sent| sent.destination_jid.clone());
+        let sent_to = message.device_sent_message.as_option().and_then(|sent| sent.destination_jid.clone());
         let message = unwrap_device_sent(message);
-        let context_only = Message {
-            message_context_info: message.message_context_info.clone(),
-            ..Default::default()
-        };
+        let context_only = Message { message_context_info: message.message_context_info.clone(), ..Default::default() };
         // Nothing but a sender key.
         if message == context_only {
             return;
@@ -102,11 +96,7 @@ impl World {
         if own && sent_to.is_none() && incoming.group.is_none() {
             return;
         }
-        let addressing = if incoming.to.is_pn() {
-            Addressing::Pn
-        } else {
-            Addressing::Lid
-        };
+        let addressing = if incoming.to.is_pn() { Addressing::Pn } else { Addressing::Lid };
         let mut received = describe::received(
             &message,
             incoming.id,
@@ -122,17 +112,9 @@ impl World {
         };
         person.inbox.take(received);
         let confirms = person.receipts == Receipts::Auto && !own;
-        self.requests
-            .remove(&(number.clone(), incoming.id.to_owned()));
+        self.requests.remove(&(number.clone(), incoming.id.to_owned()));
         if confirms {
-            self.confirm(
-                number,
-                incoming.from,
-                incoming.to,
-                incoming.group,
-                incoming.id,
-                None,
-            );
+            self.confirm(number, incoming.from, incoming.to, incoming.group, incoming.id, None);
         }
     }
 
@@ -142,9 +124,7 @@ impl World {
         incoming: &Incoming<'_>,
         key: &waproto::whatsapp::message::SenderKeyDistributionMessage,
     ) {
-        let (Some(group), Some(bytes)) =
-            (&key.group_id, &key.axolotl_sender_key_distribution_message)
-        else {
+        let (Some(group), Some(bytes)) = (&key.group_id, &key.axolotl_sender_key_distribution_message) else {
             return;
         };
         let name = sender_key_name(group, incoming.from.as_str(), incoming.device);
@@ -166,13 +146,11 @@ impl World {
         id: &str,
         kind: Option<&str>,
     ) {
-        let mut node = NodeBuilder::new("receipt")
-            .attr("id", id)
-            .attr("t", self.now().to_string());
+        let mut node = NodeBuilder::new("receipt").attr("id", id).attr("t", self.now().to_string());
         node = match group {
-            Some(group) => node
-                .attr("from", Jid::group(group.trim_end_matches("@g.us")))
-                .attr("participant", reader.lid_jid(0)),
+            Some(group) => {
+                node.attr("from", Jid::group(group.trim_end_matches("@g.us"))).attr("participant", reader.lid_jid(0))
+            }
             None if to.is_lid() => node.attr("from", reader.lid_jid(0)),
             None => node.attr("from", reader.jid(0)),
         };
@@ -180,32 +158,16 @@ impl World {
             node = node.attr("type", kind);
         }
         let node = node.build();
-        let devices: Vec<u16> = self
-            .people
-            .get(writer)
-            .map(|person| person.companions.keys().copied().collect())
-            .unwrap_or_default();
+        let devices: Vec<u16> =
+            self.people.get(writer).map(|person| person.companions.keys().copied().collect()).unwrap_or_default();
         for device in devices {
             self.post_receipt(writer, device, id, reader, node.clone());
         }
     }
 
-    pub(super) fn post_receipt(
-        &mut self,
-        number: &Number,
-        device: u16,
-        id: &str,
-        from: &Number,
-        node: Node,
-    ) {
-        let entry = Entry {
-            class: Class::Receipt,
-            id: id.to_owned(),
-            chat: from.to_string(),
-            node,
-            record: None,
-            written: 0,
-        };
+    pub(super) fn post_receipt(&mut self, number: &Number, device: u16, id: &str, from: &Number, node: Node) {
+        let entry =
+            Entry { class: Class::Receipt, id: id.to_owned(), chat: from.to_string(), node, record: None, written: 0 };
         if let Err(error) = self.enqueue(number, device, entry) {
             tracing::warn!("a receipt for {number} device {device} is lost: {error:#}");
         }
@@ -238,19 +200,13 @@ impl World {
         // From the second request on, phones send the keys along.
         if count > 1 {
             let bundle = phone.publish_bundle()?;
-            let identity = bundle
-                .identity_key()?
-                .public_key()
-                .public_key_bytes()
-                .to_vec();
+            let identity = bundle.identity_key()?.public_key().public_key_bytes().to_vec();
             let mut keys = vec![
                 NodeBuilder::new("type").bytes(vec![5]).build(),
                 NodeBuilder::new("identity").bytes(identity).build(),
             ];
             if let (Some(id), Some(key)) = (bundle.pre_key_id()?, bundle.pre_key_public()?) {
-                keys.push(
-                    OneTimePreKeyNode::new(id.into(), key.public_key_bytes().to_vec()).into_node(),
-                );
+                keys.push(OneTimePreKeyNode::new(id.into(), key.public_key_bytes().to_vec()).into_node());
             }
             keys.push(
                 SignedPreKeyNode::new(
@@ -267,9 +223,7 @@ impl World {
             .attr("id", incoming.id)
             .attr("t", incoming.now.to_string());
         node = match incoming.group {
-            Some(_) => node
-                .attr("from", incoming.to)
-                .attr("participant", number.lid_jid(0)),
+            Some(_) => node.attr("from", incoming.to).attr("participant", number.lid_jid(0)),
             None if incoming.to.is_lid() => node.attr("from", number.lid_jid(0)),
             None => node.attr("from", number.jid(0)),
         };

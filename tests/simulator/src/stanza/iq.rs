@@ -39,13 +39,7 @@ impl Reply {
 }
 
 impl World {
-    pub(super) fn on_iq(
-        &mut self,
-        id: ConnectionId,
-        number: &Number,
-        device: u16,
-        iq: &NodeRef<'_>,
-    ) {
+    pub(super) fn on_iq(&mut self, id: ConnectionId, number: &Number, device: u16, iq: &NodeRef<'_>) {
         let kind = attribute(iq, "type").unwrap_or_default();
         if kind != "get" && kind != "set" {
             return;
@@ -81,10 +75,7 @@ impl World {
             Some(Kind::SwallowAck) => {}
             Some(Kind::Delay) => {
                 let delay = fault.and_then(|fault| fault.delay_ms).unwrap_or(1_000);
-                self.timers.after(
-                    Duration::from_millis(delay),
-                    Action::Send(id, Box::new(node)),
-                );
+                self.timers.after(Duration::from_millis(delay), Action::Send(id, Box::new(node)));
             }
             _ => self.send(id, node),
         }
@@ -93,10 +84,7 @@ impl World {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the table below reads best with its columns as names"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the table below reads best with its columns as names")]
     fn reply_to(
         &mut self,
         id: ConnectionId,
@@ -124,17 +112,12 @@ impl World {
             ("w:m", ..) => Reply::one(self.media_connection()),
             ("w:g2", ..) => self.on_group_iq(number, iq),
             ("md", "set", "remove-companion-device") => self.log_out(id, number, device),
-            ("disappearing_mode", ..) => Reply::one(
-                NodeBuilder::new("disappearing_mode")
-                    .attr("duration", "0")
-                    .attr("t", "0")
-                    .build(),
-            ),
+            ("disappearing_mode", ..) => {
+                Reply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
+            }
             ("status" | "w:profile:picture", "set", _) => Reply::empty(),
             ("w:profile:picture", ..) => Reply::refused(404, "item-not-found"),
-            ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => {
-                Reply::empty()
-            }
+            ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => Reply::empty(),
             _ => {
                 self.statistics.unanswered(namespace);
                 tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
@@ -184,20 +167,8 @@ fn props() -> Node {
 }
 
 fn privacy() -> Node {
-    let categories = [
-        "readreceipts",
-        "last",
-        "online",
-        "profile",
-        "status",
-        "groupadd",
-    ]
-    .map(|name| {
-        NodeBuilder::new("category")
-            .attr("name", name)
-            .attr("value", "all")
-            .build()
-    });
+    let categories = ["readreceipts", "last", "online", "profile", "status", "groupadd"]
+        .map(|name| NodeBuilder::new("category").attr("name", name).attr("value", "all").build());
     NodeBuilder::new("privacy").children(categories).build()
 }
 

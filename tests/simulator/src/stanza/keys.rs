@@ -21,17 +21,11 @@ const LOW: usize = 5;
 const MAX_ONE_TIME_PREKEYS: usize = 10_000;
 
 impl World {
-    pub(super) fn store_prekeys(
-        &mut self,
-        number: &Number,
-        device: u16,
-        iq: &NodeRef<'_>,
-    ) -> Reply {
+    pub(super) fn store_prekeys(&mut self, number: &Number, device: u16, iq: &NodeRef<'_>) -> Reply {
         let mut prekeys = Vec::new();
         let list = iq.get_optional_child("list");
         for key in list.and_then(|list| list.children()).unwrap_or_default() {
-            let (Some(id), Some(value)) = (child_bytes(key, "id"), child_bytes(key, "value"))
-            else {
+            let (Some(id), Some(value)) = (child_bytes(key, "id"), child_bytes(key, "value")) else {
                 return Reply::refused(406, "not-acceptable");
             };
             prekeys.push((big_endian(&id), value));
@@ -55,15 +49,8 @@ impl World {
         Reply::empty()
     }
 
-    pub(super) fn rotate_signed_prekey(
-        &mut self,
-        number: &Number,
-        device: u16,
-        iq: &NodeRef<'_>,
-    ) -> Reply {
-        let signed = iq
-            .get_optional_child("rotate")
-            .and_then(|rotate| rotate.get_optional_child("skey"));
+    pub(super) fn rotate_signed_prekey(&mut self, number: &Number, device: u16, iq: &NodeRef<'_>) -> Reply {
+        let signed = iq.get_optional_child("rotate").and_then(|rotate| rotate.get_optional_child("skey"));
         match (self.people.companion_mut(number, device), signed) {
             (Some(companion), Some(signed)) => {
                 store_signed(companion, signed);
@@ -75,15 +62,8 @@ impl World {
     }
 
     pub(super) fn prekey_count(&self, number: &Number, device: u16) -> Reply {
-        let count = self
-            .people
-            .companion(number, device)
-            .map_or(0, |companion| companion.one_time_prekeys.len());
-        Reply::one(
-            NodeBuilder::new("count")
-                .attr("value", count.to_string())
-                .build(),
-        )
+        let count = self.people.companion(number, device).map_or(0, |companion| companion.one_time_prekeys.len());
+        Reply::one(NodeBuilder::new("count").attr("value", count.to_string()).build())
     }
 
     /// What the server holds, for the client to compare.
@@ -95,22 +75,13 @@ impl World {
             return Reply::refused(404, "item-not-found");
         }
         let keys = &companion.keys;
-        let publics: Vec<&[u8]> = companion
+        let publics: Vec<&[u8]> = companion.one_time_prekeys.iter().map(|(_, key)| key.as_slice()).collect();
+        let hash =
+            compute_key_bundle_digest(&keys.identity, &keys.signed_prekey, &keys.signed_prekey_signature, &publics);
+        let ids = companion
             .one_time_prekeys
             .iter()
-            .map(|(_, key)| key.as_slice())
-            .collect();
-        let hash = compute_key_bundle_digest(
-            &keys.identity,
-            &keys.signed_prekey,
-            &keys.signed_prekey_signature,
-            &publics,
-        );
-        let ids = companion.one_time_prekeys.iter().map(|(id, _)| {
-            NodeBuilder::new("id")
-                .bytes(id.to_be_bytes()[1..].to_vec())
-                .build()
-        });
+            .map(|(id, _)| NodeBuilder::new("id").bytes(id.to_be_bytes()[1..].to_vec()).build());
         let leaf = |tag, bytes: Vec<u8>| NodeBuilder::new(tag).bytes(bytes).build();
         Reply::one(
             NodeBuilder::new("digest")
@@ -146,10 +117,7 @@ impl World {
                 Ok(bundle) => bundle.into_node(),
                 Err(error) => {
                     tracing::debug!("no bundle of {jid}: {error:#}");
-                    NodeBuilder::new("user")
-                        .attr("jid", jid)
-                        .children([super::error(406, "not-acceptable")])
-                        .build()
+                    NodeBuilder::new("user").attr("jid", jid).children([super::error(406, "not-acceptable")]).build()
                 }
             });
         }
@@ -157,10 +125,7 @@ impl World {
     }
 
     fn bundle_of(&mut self, jid: &Jid) -> anyhow::Result<PreKeyBundleUserNode> {
-        let number = self
-            .people
-            .number_of(jid)
-            .ok_or_else(|| anyhow::anyhow!("nobody has this address"))?;
+        let number = self.people.number_of(jid).ok_or_else(|| anyhow::anyhow!("nobody has this address"))?;
         let person = self.people.meet(&number)?;
         anyhow::ensure!(person.registered, "{number} is not on WhatsApp");
         self.dirty = true;
@@ -194,18 +159,9 @@ impl World {
             .attr("from", "s.whatsapp.net")
             .attr("id", id.as_str())
             .attr("t", self.now().to_string())
-            .children([NodeBuilder::new("count")
-                .attr("value", left.to_string())
-                .build()])
+            .children([NodeBuilder::new("count").attr("value", left.to_string()).build()])
             .build();
-        let entry = Entry {
-            class: Class::Notification,
-            id,
-            chat: String::new(),
-            node,
-            record: None,
-            written: 0,
-        };
+        let entry = Entry { class: Class::Notification, id, chat: String::new(), node, record: None, written: 0 };
         if let Err(error) = self.enqueue(number, device, entry) {
             tracing::warn!("cannot ask {number} device {device} for prekeys: {error:#}");
         }
@@ -213,11 +169,9 @@ impl World {
 }
 
 fn store_signed(companion: &mut crate::people::Companion, signed: &NodeRef<'_>) {
-    if let (Some(id), Some(value), Some(signature)) = (
-        child_bytes(signed, "id"),
-        child_bytes(signed, "value"),
-        child_bytes(signed, "signature"),
-    ) {
+    if let (Some(id), Some(value), Some(signature)) =
+        (child_bytes(signed, "id"), child_bytes(signed, "value"), child_bytes(signed, "signature"))
+    {
         companion.keys.signed_prekey_id = big_endian(&id);
         companion.keys.signed_prekey = value;
         companion.keys.signed_prekey_signature = signature;

@@ -22,13 +22,7 @@ use crate::{connection::ConnectionId, people::Number, world::World};
 
 impl World {
     /// A stanza of a logged-in companion.
-    pub fn on_companion_stanza(
-        &mut self,
-        id: ConnectionId,
-        number: &Number,
-        device: u16,
-        stanza: &NodeRef<'_>,
-    ) {
+    pub fn on_companion_stanza(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
         match stanza.tag.as_ref() {
             "iq" => self.on_iq(id, number, device, stanza),
             "message" => self.on_message(id, number, device, stanza),
@@ -51,9 +45,7 @@ impl World {
 }
 
 fn ack_of(stanza: &NodeRef<'_>, now: i64) -> NodeBuilder {
-    let mut ack = NodeBuilder::new("ack")
-        .attr("class", stanza.tag.as_ref())
-        .attr("t", now.to_string());
+    let mut ack = NodeBuilder::new("ack").attr("class", stanza.tag.as_ref()).attr("t", now.to_string());
     if let Some(id) = attribute(stanza, "id") {
         ack = ack.attr("id", id);
     }
@@ -80,15 +72,10 @@ fn jid(node: &NodeRef<'_>, name: &str) -> Option<Jid> {
 }
 
 fn child_bytes(node: &NodeRef<'_>, name: &str) -> Option<Vec<u8>> {
-    node.get_optional_child(name)?
-        .content_bytes()
-        .map(<[u8]>::to_vec)
+    node.get_optional_child(name)?.content_bytes().map(<[u8]>::to_vec)
 }
 
 /// `<error code text/>`, for IQs.
 fn error(code: u16, text: &str) -> Node {
-    NodeBuilder::new("error")
-        .attr("code", code.to_string())
-        .attr("text", text)
-        .build()
+    NodeBuilder::new("error").attr("code", code.to_string()).attr("text", text).build()
 }

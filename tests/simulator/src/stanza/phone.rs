@@ -14,9 +14,8 @@ use waproto::whatsapp::{
     HistorySync, Message, Pushname,
     history_sync::HistorySyncType as SyncType,
     message::{
-        AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId,
-        AppStateSyncKeyShare, HistorySyncNotification, HistorySyncType, ProtocolMessage,
-        protocol_message,
+        AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
+        HistorySyncNotification, HistorySyncType, ProtocolMessage, protocol_message,
     },
 };
 
@@ -61,10 +60,7 @@ impl World {
         let pushnames = self
             .people
             .get(number)
-            .map(|person| Pushname {
-                id: Some(number.jid(0).to_string()),
-                pushname: Some(person.push_name.clone()),
-            })
+            .map(|person| Pushname { id: Some(number.jid(0).to_string()), pushname: Some(person.push_name.clone()) })
             .into_iter()
             .collect();
         let history = HistorySync {
@@ -76,32 +72,15 @@ impl World {
         }
         .encode_to_vec();
         let mut deflated = vec![0; zlib_rs::compress_bound(history.len())];
-        let (written, code) =
-            zlib_rs::compress_slice(&mut deflated, &history, zlib_rs::DeflateConfig::default());
-        anyhow::ensure!(
-            code == zlib_rs::ReturnCode::Ok,
-            "deflating the history failed: {code:?}"
-        );
+        let (written, code) = zlib_rs::compress_slice(&mut deflated, &history, zlib_rs::DeflateConfig::default());
+        anyhow::ensure!(code == zlib_rs::ReturnCode::Ok, "deflating the history failed: {code:?}");
         Ok(written.to_vec())
     }
 
     /// A protocol message of the account's phone to one of its own companions.
-    fn tell_companion(
-        &mut self,
-        number: &Number,
-        device: u16,
-        protocol: ProtocolMessage,
-    ) -> Result<()> {
-        let message = Message {
-            protocol_message: MessageField::some(protocol),
-            ..Default::default()
-        };
-        let sealed = self.seal(
-            number,
-            number,
-            device,
-            &MessageUtils::encode_and_pad(&message),
-        )?;
+    fn tell_companion(&mut self, number: &Number, device: u16, protocol: ProtocolMessage) -> Result<()> {
+        let message = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
+        let sealed = self.seal(number, number, device, &MessageUtils::encode_and_pad(&message))?;
         let id = self.fresh_id("3A");
         let node = NodeBuilder::new("message")
             .attr("from", number.jid(0))
@@ -109,11 +88,7 @@ impl World {
             .attr("t", self.now().to_string())
             .attr("type", "text")
             .attr("category", "peer")
-            .children([NodeBuilder::new("enc")
-                .attr("v", "2")
-                .attr("type", sealed.kind)
-                .bytes(sealed.bytes)
-                .build()])
+            .children([NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind).bytes(sealed.bytes).build()])
             .build();
         self.post_node(number, device, &id, number.as_str(), node, None)
     }
@@ -123,10 +98,7 @@ impl World {
         let Some(person) = self.people.get(number) else {
             return;
         };
-        let key_index = KeyIndexInfo {
-            timestamp: self.now(),
-            signed_bytes: added.then(|| key_index_list(person)),
-        };
+        let key_index = KeyIndexInfo { timestamp: self.now(), signed_bytes: added.then(|| key_index_list(person)) };
         let element = DeviceElement {
             jid: number.jid(device),
             key_index: added.then_some(u32::from(device)),
@@ -138,12 +110,7 @@ impl World {
         let others: Vec<(Number, u16)> = self
             .people
             .accounts()
-            .flat_map(|person| {
-                person
-                    .companions
-                    .keys()
-                    .map(|at| (person.number.clone(), *at))
-            })
+            .flat_map(|person| person.companions.keys().map(|at| (person.number.clone(), *at)))
             .filter(|(account, at)| (account, *at) != (number, device))
             .collect();
         for (account, at) in others {
@@ -156,14 +123,8 @@ impl World {
                 .attr("t", self.now().to_string())
                 .children([change.clone()])
                 .build();
-            let entry = Entry {
-                class: Class::Notification,
-                id,
-                chat: number.to_string(),
-                node,
-                record: None,
-                written: 0,
-            };
+            let entry =
+                Entry { class: Class::Notification, id, chat: number.to_string(), node, record: None, written: 0 };
             if let Err(error) = self.enqueue(&account, at, entry) {
                 tracing::warn!("{account} device {at} is not told of a device: {error:#}");
             }
@@ -200,9 +161,7 @@ impl World {
 fn app_state_key(device: u16, now: i64) -> AppStateSyncKey {
     let mut rng = rand::rng();
     AppStateSyncKey {
-        key_id: MessageField::some(AppStateSyncKeyId {
-            key_id: Some(rng.random::<[u8; 6]>().to_vec()),
-        }),
+        key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(rng.random::<[u8; 6]>().to_vec()) }),
         key_data: MessageField::some(AppStateSyncKeyData {
             key_data: Some(rng.random::<[u8; 32]>().to_vec()),
             fingerprint: MessageField::some(AppStateSyncKeyFingerprint {

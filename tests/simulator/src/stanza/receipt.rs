@@ -3,9 +3,7 @@
 //! Promises that nothing but the client's own word acknowledges a message.
 
 use wacore_binary::{Jid, JidExt as _, NodeRef, builder::NodeBuilder};
-use wacore_libsignal::protocol::{
-    DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId,
-};
+use wacore_libsignal::protocol::{DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId};
 
 use super::{attribute, jid, keys, keys::RetryKeys};
 use crate::{
@@ -18,13 +16,7 @@ use crate::{
 };
 
 impl World {
-    pub(super) fn on_receipt(
-        &mut self,
-        id: ConnectionId,
-        number: &Number,
-        device: u16,
-        stanza: &NodeRef<'_>,
-    ) {
+    pub(super) fn on_receipt(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
         let kind = attribute(stanza, "type");
         let (Some(first), Some(to)) = (attribute(stanza, "id"), jid(stanza, "to")) else {
             return;
@@ -42,10 +34,7 @@ impl World {
             kind: kind.as_deref(),
             xmlns: None,
         };
-        let fault = self
-            .faults
-            .meet(Direction::FromClient, &seen)
-            .map(|f| f.kind);
+        let fault = self.faults.meet(Direction::FromClient, &seen).map(|f| f.kind);
         if fault == Some(Kind::Lose) {
             return;
         }
@@ -60,10 +49,7 @@ impl World {
         match kind.as_deref() {
             Some("retry") => self.on_retry_request(number, device, &writer, stanza),
             // Read, played and the like come after the delivery was confirmed.
-            Some(
-                "read" | "read-self" | "played" | "played-self" | "server-error"
-                | "enc_rekey_retry",
-            ) => {}
+            Some("read" | "read-self" | "played" | "played-self" | "server-error" | "enc_rekey_retry") => {}
             // Delivered, under whatever name: `inactive`, `sender`, `peer_msg`, `hist_sync`.
             _ => {
                 for id in &ids {
@@ -97,10 +83,7 @@ impl World {
 
     /// Takes an entry off the queue, and writes it down.
     fn settle(&mut self, number: &Number, device: u16, class: Class, id: &str, to: Option<&Jid>) {
-        let chat = to.map(|to| {
-            self.number_behind(to)
-                .map_or_else(|| to.user.to_string(), |number| number.to_string())
-        });
+        let chat = to.map(|to| self.number_behind(to).map_or_else(|| to.user.to_string(), |number| number.to_string()));
         let Some(companion) = self.people.companion_mut(number, device) else {
             return;
         };
@@ -113,15 +96,7 @@ impl World {
     }
 
     /// The contact whose message was delivered or read learns of it.
-    fn tell_writer(
-        &mut self,
-        contact: &Number,
-        reader: &Number,
-        device: u16,
-        to: &Jid,
-        id: &str,
-        kind: Option<&str>,
-    ) {
+    fn tell_writer(&mut self, contact: &Number, reader: &Number, device: u16, to: &Jid, id: &str, kind: Option<&str>) {
         let now = self.now();
         let Some(person) = self.people.get_mut(contact) else {
             return;
@@ -133,12 +108,9 @@ impl World {
             timestamp: now,
         });
         let companions: Vec<u16> = person.companions.keys().copied().collect();
-        let mut node = NodeBuilder::new("receipt")
-            .attr("id", id)
-            .attr("t", now.to_string());
+        let mut node = NodeBuilder::new("receipt").attr("id", id).attr("t", now.to_string());
         node = if to.is_group() {
-            node.attr("from", to)
-                .attr("participant", reader.lid_jid(device))
+            node.attr("from", to).attr("participant", reader.lid_jid(device))
         } else if to.is_lid() {
             node.attr("from", reader.lid_jid(device))
         } else {
@@ -154,13 +126,7 @@ impl World {
     }
 
     /// A companion could not decrypt something and asks its writer for it.
-    fn on_retry_request(
-        &mut self,
-        number: &Number,
-        device: u16,
-        writer: &Jid,
-        stanza: &NodeRef<'_>,
-    ) {
+    fn on_retry_request(&mut self, number: &Number, device: u16, writer: &Jid, stanza: &NodeRef<'_>) {
         self.statistics.retry_requests_from_client += 1;
         let Some(contact) = self.number_behind(writer) else {
             return;
@@ -176,9 +142,7 @@ impl World {
         }
         let result = self
             .renew_session(&contact, number, device, RetryKeys::from_receipt(stanza))
-            .and_then(|()| {
-                self.say_again(&contact, number, device, &id, keys::retry_count(stanza))
-            });
+            .and_then(|()| self.say_again(&contact, number, device, &id, keys::retry_count(stanza)));
         if let Err(error) = result {
             tracing::warn!("{contact} cannot send {id} again: {error:#}");
         }
@@ -193,18 +157,13 @@ impl World {
         keys: Option<RetryKeys>,
     ) -> anyhow::Result<()> {
         let to = address(number.as_str(), device);
-        let registration_id = self
-            .people
-            .companion(number, device)
-            .map_or(0, |companion| companion.keys.registration_id);
+        let registration_id =
+            self.people.companion(number, device).map_or(0, |companion| companion.keys.registration_id);
         let phone = &mut self.people.meet(contact)?.phone;
         phone.forget_session(&to);
         let Some(keys) = keys else { return Ok(()) };
         let one_time = match keys.one_time {
-            Some((id, key)) => Some((
-                PreKeyId::from(id),
-                PublicKey::from_djb_public_key_bytes(&key)?,
-            )),
+            Some((id, key)) => Some((PreKeyId::from(id), PublicKey::from_djb_public_key_bytes(&key)?)),
             None => None,
         };
         let bundle = PreKeyBundle::new(
@@ -229,27 +188,15 @@ impl World {
         stanza: &NodeRef<'_>,
     ) {
         let to = jid(stanza, "to").unwrap_or_else(|| writer.clone());
-        let mut node = NodeBuilder::new("receipt")
-            .attr("id", id)
-            .attr("type", "retry")
-            .attr("t", self.now().to_string());
-        let from = if writer.is_lid() {
-            number.lid_jid(device)
-        } else {
-            number.jid(device)
-        };
-        node = if to.is_group() {
-            node.attr("from", &to).attr("participant", from)
-        } else {
-            node.attr("from", from)
-        };
+        let mut node =
+            NodeBuilder::new("receipt").attr("id", id).attr("type", "retry").attr("t", self.now().to_string());
+        let from = if writer.is_lid() { number.lid_jid(device) } else { number.jid(device) };
+        node = if to.is_group() { node.attr("from", &to).attr("participant", from) } else { node.attr("from", from) };
         if let Some(recipient) = jid(stanza, "recipient") {
             node = node.attr("recipient", recipient);
         }
         let children = stanza.children().unwrap_or_default();
-        let node = node
-            .children(children.iter().map(NodeRef::to_owned))
-            .build();
+        let node = node.children(children.iter().map(NodeRef::to_owned)).build();
         self.post_receipt(contact, writer.device, id, number, node);
     }
 }

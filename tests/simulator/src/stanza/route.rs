@@ -37,13 +37,7 @@ struct Outbound {
 }
 
 impl World {
-    pub(super) fn on_message(
-        &mut self,
-        id: ConnectionId,
-        number: &Number,
-        device: u16,
-        stanza: &NodeRef<'_>,
-    ) {
+    pub(super) fn on_message(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
         let fault = self.fault_for(number, device, stanza);
         let kind = fault.as_ref().map(|fault| fault.kind);
         if kind == Some(Kind::Lose) {
@@ -73,10 +67,7 @@ impl World {
     fn fault_for(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) -> Option<Fault> {
         let to = jid(stanza, "to");
         let contact = to.as_ref().and_then(|to| self.number_behind(to));
-        let group = to
-            .as_ref()
-            .filter(|to| to.is_group())
-            .map(|to| to.user.as_str());
+        let group = to.as_ref().filter(|to| to.is_group()).map(|to| to.user.as_str());
         let (id, kind) = (attribute(stanza, "id"), attribute(stanza, "type"));
         let seen = Seen {
             stanza: "message",
@@ -114,11 +105,8 @@ impl World {
         let receivers = self.receivers_of(&outbound, number, device);
         for (receiver, at) in receivers {
             // Whoever holds no key yet finds its own part in front of the group's.
-            let mut encs: Vec<&Enc> = outbound
-                .personal
-                .get(&(receiver.clone(), at))
-                .map(|encs| encs.iter().collect())
-                .unwrap_or_default();
+            let mut encs: Vec<&Enc> =
+                outbound.personal.get(&(receiver.clone(), at)).map(|encs| encs.iter().collect()).unwrap_or_default();
             encs.extend(&outbound.shared);
             if encs.is_empty() {
                 continue;
@@ -133,9 +121,7 @@ impl World {
     }
 
     fn take_apart(&self, stanza: &NodeRef<'_>) -> Result<Outbound, u16> {
-        let id = attribute(stanza, "id")
-            .filter(|id| !id.is_empty())
-            .ok_or(400_u16)?;
+        let id = attribute(stanza, "id").filter(|id| !id.is_empty()).ok_or(400_u16)?;
         let to = jid(stanza, "to").ok_or(400_u16)?;
         let mut personal: HashMap<(Number, u16), Vec<Enc>> = HashMap::new();
         let participants = stanza
@@ -150,10 +136,7 @@ impl World {
                 continue;
             };
             let encs = participant.children().unwrap_or_default();
-            personal
-                .entry((number, at.device))
-                .or_default()
-                .extend(encs.iter().filter_map(enc));
+            personal.entry((number, at.device)).or_default().extend(encs.iter().filter_map(enc));
         }
         let mut shared = None;
         // A resend is addressed to one device, without participants around it.
@@ -183,12 +166,7 @@ impl World {
     }
 
     /// Every device that gets something, without the one that sends.
-    fn receivers_of(
-        &self,
-        outbound: &Outbound,
-        number: &Number,
-        device: u16,
-    ) -> Vec<(Number, u16)> {
+    fn receivers_of(&self, outbound: &Outbound, number: &Number, device: u16) -> Vec<(Number, u16)> {
         let mut receivers: Vec<(Number, u16)> = outbound.personal.keys().cloned().collect();
         if outbound.shared.is_some()
             && let Some(group) = self.groups.get(&outbound.to.user)
@@ -196,10 +174,7 @@ impl World {
             for member in &group.participants {
                 receivers.push((member.clone(), 0));
                 let companions = self.people.get(member).map(|person| &person.companions);
-                for at in companions
-                    .into_iter()
-                    .flat_map(|companions| companions.keys())
-                {
+                for at in companions.into_iter().flat_map(|companions| companions.keys()) {
                     receivers.push((member.clone(), *at));
                 }
             }
@@ -223,11 +198,7 @@ impl World {
             return Ok(());
         }
         let from = incoming.from;
-        let push_name = self
-            .people
-            .get(from)
-            .map(|person| person.push_name.clone())
-            .unwrap_or_default();
+        let push_name = self.people.get(from).map(|person| person.push_name.clone()).unwrap_or_default();
         let mut node = NodeBuilder::new("message")
             .attr("id", incoming.id)
             .attr("t", incoming.now.to_string())
@@ -246,25 +217,19 @@ impl World {
                 .attr("sender_pn", from.jid(0))
                 .attr("addressing_mode", "lid")
         } else {
-            node.attr("from", from.jid(incoming.device))
-                .attr("sender_lid", from.lid_jid(0))
+            node.attr("from", from.jid(incoming.device)).attr("sender_lid", from.lid_jid(0))
         };
         if receiver == from && incoming.group.is_none() {
             node = node.attr("recipient", incoming.to.to_non_ad());
         }
-        let children = encs
-            .iter()
-            .map(|enc| enc.node.clone())
-            .chain(outbound.extras.iter().cloned());
+        let children = encs.iter().map(|enc| enc.node.clone()).chain(outbound.extras.iter().cloned());
         let node = node.children(children).build();
         let record = self.ledger.open(Record {
             id: incoming.id.to_owned(),
             to: receiver.clone(),
             device: at,
             contact: from.clone(),
-            group: incoming
-                .group
-                .map(|group| group.trim_end_matches("@g.us").to_owned()),
+            group: incoming.group.map(|group| group.trim_end_matches("@g.us").to_owned()),
             state: State::Queued,
             deliveries: 0,
         });
@@ -277,9 +242,5 @@ fn enc(node: &NodeRef<'_>) -> Option<Enc> {
     if node.tag != "enc" {
         return None;
     }
-    Some(Enc {
-        kind: attribute(node, "type")?,
-        bytes: node.content_bytes()?.to_vec(),
-        node: node.to_owned(),
-    })
+    Some(Enc { kind: attribute(node, "type")?, bytes: node.content_bytes()?.to_vec(), node: node.to_owned() })
 }

@@ -65,20 +65,12 @@ impl World {
     pub fn say(&mut self, sender: &Number, utterance: Utterance) -> Result<(), Refused> {
         let person = self.people.meet(sender)?;
         let addressing = utterance.addressing.unwrap_or(person.addressing);
-        let push_name = utterance
-            .push_name
-            .unwrap_or_else(|| person.push_name.clone());
-        let receivers =
-            self.receivers(sender, utterance.to.as_ref(), utterance.group.as_deref())?;
+        let push_name = utterance.push_name.unwrap_or_else(|| person.push_name.clone());
+        let receivers = self.receivers(sender, utterance.to.as_ref(), utterance.group.as_deref())?;
         for (number, device) in &receivers {
-            let full = self
-                .people
-                .companion(number, *device)
-                .is_some_and(|companion| companion.queue.is_full());
+            let full = self.people.companion(number, *device).is_some_and(|companion| companion.queue.is_full());
             if full {
-                return Err(Refused::Full(format!(
-                    "the offline queue of {number} device {device} is full"
-                )));
+                return Err(Refused::Full(format!("the offline queue of {number} device {device} is full")));
             }
         }
         let plaintext = utterance.message.encode_to_vec();
@@ -111,29 +103,16 @@ impl World {
             }
             (None, None) => return Err(Refused::Invalid("neither `to` nor `group`".to_owned())),
         }
-        self.phones_hear(
-            &envelope,
-            utterance.to.as_ref(),
-            &utterance.message,
-            addressing,
-        );
+        self.phones_hear(&envelope, utterance.to.as_ref(), &utterance.message, addressing);
         Ok(())
     }
 
     /// The companions that a message reaches: those of the account or of the group's members,
     /// and the sender's own.
-    fn receivers(
-        &self,
-        sender: &Number,
-        to: Option<&Number>,
-        group: Option<&str>,
-    ) -> Result<Vec<Device>, Refused> {
+    fn receivers(&self, sender: &Number, to: Option<&Number>, group: Option<&str>) -> Result<Vec<Device>, Refused> {
         let mut numbers = vec![sender.clone()];
         if let Some(id) = group {
-            let group = self
-                .groups
-                .get(id)
-                .ok_or_else(|| Refused::NotFound(format!("there is no group {id:?}")))?;
+            let group = self.groups.get(id).ok_or_else(|| Refused::NotFound(format!("there is no group {id:?}")))?;
             if !group.participants.contains(sender) {
                 return Err(Refused::Conflict(format!("{sender} is not in group {id}")));
             }
@@ -150,9 +129,7 @@ impl World {
             .collect();
         if receivers.is_empty() {
             return Err(Refused::Conflict(match to {
-                Some(to) => format!(
-                    "{to} has no companion: pair one first (POST /admin/mock-phone/scan-qr)"
-                ),
+                Some(to) => format!("{to} has no companion: pair one first (POST /admin/mock-phone/scan-qr)"),
                 None => "no member of the group has a companion".to_owned(),
             }));
         }
@@ -170,12 +147,8 @@ impl World {
         let copy = MessageUtils::encode_and_pad(&wrap_device_sent(message, to.jid(0).to_string()));
         for (number, device) in receivers {
             let own = number == envelope.sender;
-            let sealed = self.seal(
-                envelope.sender,
-                number,
-                *device,
-                if own && number != to { &copy } else { &padded },
-            )?;
+            let sealed =
+                self.seal(envelope.sender, number, *device, if own && number != to { &copy } else { &padded })?;
             let mut node = envelope.direct().children([envelope.enc(&sealed)]).build();
             if own && number != to {
                 let recipient = match envelope.addressing {
@@ -196,27 +169,14 @@ impl World {
         plaintext: &[u8],
         receivers: &[Device],
     ) -> Result<()> {
-        let jid = self
-            .groups
-            .get(group)
-            .context("the group vanished")?
-            .jid()
-            .to_string();
+        let jid = self.groups.get(group).context("the group vanished")?.jid().to_string();
         let name = sender_key_name(&jid, envelope.sender.as_str(), 0);
-        let phone = &mut self
-            .people
-            .get_mut(envelope.sender)
-            .context("the sender vanished")?
-            .phone;
+        let phone = &mut self.people.get_mut(envelope.sender).context("the sender vanished")?.phone;
         let distribution = Message {
-            sender_key_distribution_message: buffa::MessageField::some(
-                SenderKeyDistributionMessage {
-                    group_id: Some(jid),
-                    axolotl_sender_key_distribution_message: Some(
-                        phone.sender_key_distribution(&name)?,
-                    ),
-                },
-            ),
+            sender_key_distribution_message: buffa::MessageField::some(SenderKeyDistributionMessage {
+                group_id: Some(jid),
+                axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
+            }),
             ..Default::default()
         };
         let distribution = MessageUtils::encode_and_pad(&distribution);
@@ -231,30 +191,17 @@ impl World {
                 children.push(envelope.enc(&key));
             }
             children.push(envelope.enc(&sealed));
-            let node = envelope
-                .in_group(&self.group_jid(group))
-                .children(children)
-                .build();
+            let node = envelope.in_group(&self.group_jid(group)).children(children).build();
             self.post(envelope, number, *device, node)?;
         }
         Ok(())
     }
 
     /// Marks the companion as holding the sender's key of this group; true the first time.
-    fn needs_sender_key(
-        &mut self,
-        group: &str,
-        sender: &Number,
-        number: &Number,
-        device: u16,
-    ) -> bool {
-        self.groups.get_mut(group).is_some_and(|group| {
-            group
-                .holders
-                .entry(sender.clone())
-                .or_default()
-                .insert((number.clone(), device))
-        })
+    fn needs_sender_key(&mut self, group: &str, sender: &Number, number: &Number, device: u16) -> bool {
+        self.groups
+            .get_mut(group)
+            .is_some_and(|group| group.holders.entry(sender.clone()).or_default().insert((number.clone(), device)))
     }
 
     fn group_jid(&self, group: &str) -> wacore_binary::Jid {
@@ -262,47 +209,25 @@ impl World {
     }
 
     /// Encrypts for one companion, opening the session if there is none.
-    pub(super) fn seal(
-        &mut self,
-        sender: &Number,
-        number: &Number,
-        device: u16,
-        padded: &[u8],
-    ) -> Result<Sealed> {
+    pub(super) fn seal(&mut self, sender: &Number, number: &Number, device: u16, padded: &[u8]) -> Result<Sealed> {
         let to = address(number.as_str(), device);
-        let known = self
-            .people
-            .get(sender)
-            .is_some_and(|person| person.phone.has_session(&to));
+        let known = self.people.get(sender).is_some_and(|person| person.phone.has_session(&to));
         let bundle = if known {
             None
         } else {
-            let companion = self
-                .people
-                .companion_mut(number, device)
-                .context("the companion vanished")?;
+            let companion = self.people.companion_mut(number, device).context("the companion vanished")?;
             let bundle = companion.take_bundle()?;
             self.ask_for_prekeys(number, device);
             Some(bundle)
         };
-        let phone = &mut self
-            .people
-            .get_mut(sender)
-            .context("the sender vanished")?
-            .phone;
+        let phone = &mut self.people.get_mut(sender).context("the sender vanished")?.phone;
         if let Some(bundle) = bundle {
             phone.open_session(&to, &bundle)?;
         }
         phone.encrypt(&to, padded)
     }
 
-    fn post(
-        &mut self,
-        envelope: &Envelope<'_>,
-        number: &Number,
-        device: u16,
-        node: Node,
-    ) -> Result<()> {
+    fn post(&mut self, envelope: &Envelope<'_>, number: &Number, device: u16, node: Node) -> Result<()> {
         let record = self.ledger.open(Record {
             id: envelope.id.to_owned(),
             to: number.clone(),
@@ -357,24 +282,16 @@ impl World {
             let jid = self.group_jid(group).to_string();
             let name = sender_key_name(&jid, sender.as_str(), 0);
             let phone = &mut self.people.meet(sender)?.phone;
-            message.sender_key_distribution_message =
-                buffa::MessageField::some(SenderKeyDistributionMessage {
-                    group_id: Some(jid),
-                    axolotl_sender_key_distribution_message: Some(
-                        phone.sender_key_distribution(&name)?,
-                    ),
-                });
+            message.sender_key_distribution_message = buffa::MessageField::some(SenderKeyDistributionMessage {
+                group_id: Some(jid),
+                axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
+            });
         } else if let Some(to) = sent.to.as_ref().filter(|_| number == sender) {
             message = wrap_device_sent(message, to.jid(0).to_string());
         }
         let person = self.people.meet(sender)?;
         let (addressing, push_name) = (person.addressing, person.push_name.clone());
-        let sealed = self.seal(
-            sender,
-            number,
-            device,
-            &MessageUtils::encode_and_pad(&message),
-        )?;
+        let sealed = self.seal(sender, number, device, &MessageUtils::encode_and_pad(&message))?;
         let envelope = Envelope {
             sender,
             id,
@@ -404,27 +321,14 @@ impl World {
     }
 
     /// The simulated phones that the message reaches as well: the account's, or the group's.
-    fn phones_hear(
-        &mut self,
-        envelope: &Envelope<'_>,
-        to: Option<&Number>,
-        message: &Message,
-        addressing: Addressing,
-    ) {
+    fn phones_hear(&mut self, envelope: &Envelope<'_>, to: Option<&Number>, message: &Message, addressing: Addressing) {
         let members = envelope
             .group
             .and_then(|group| self.groups.get(group))
             .map(|group| group.participants.clone())
             .unwrap_or_default();
-        let mut received = describe::received(
-            message,
-            envelope.id,
-            envelope.sender,
-            0,
-            envelope.group,
-            addressing,
-            envelope.now,
-        );
+        let mut received =
+            describe::received(message, envelope.id, envelope.sender, 0, envelope.group, addressing, envelope.now);
         if envelope.group.is_none() {
             received.sent_to = None;
         }
@@ -449,10 +353,7 @@ impl Envelope<'_> {
 
     fn direct(&self) -> NodeBuilder {
         match self.addressing {
-            Addressing::Pn => self
-                .base()
-                .attr("from", self.sender.jid(0))
-                .attr("sender_lid", self.sender.lid_jid(0)),
+            Addressing::Pn => self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0)),
             Addressing::Lid => self
                 .base()
                 .attr("from", self.sender.lid_jid(0))
@@ -470,9 +371,7 @@ impl Envelope<'_> {
     }
 
     fn enc(&self, sealed: &Sealed) -> Node {
-        let mut enc = NodeBuilder::new("enc")
-            .attr("v", "2")
-            .attr("type", sealed.kind);
+        let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
         if let Some(mediatype) = self.mediatype {
             enc = enc.attr("mediatype", mediatype);
         }

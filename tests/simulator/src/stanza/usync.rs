@@ -26,26 +26,18 @@ impl World {
             .iter()
             .map(|child| child.tag.to_string())
             .collect();
-        let asked = usync
-            .get_optional_child("list")
-            .and_then(|list| list.children())
-            .unwrap_or_default();
+        let asked = usync.get_optional_child("list").and_then(|list| list.children()).unwrap_or_default();
         if asked.len() > MAX_ASKED {
             return Reply::refused(400, "bad-request");
         }
-        let users: Vec<Node> = asked
-            .iter()
-            .filter_map(|user| self.look_up_one(user, &wanted))
-            .collect();
+        let users: Vec<Node> = asked.iter().filter_map(|user| self.look_up_one(user, &wanted)).collect();
         let mut answer = NodeBuilder::new("usync");
         for name in ["sid", "mode", "context"] {
             if let Some(value) = super::attribute(usync, name) {
                 answer = answer.attr(name, value);
             }
         }
-        let results = wanted
-            .iter()
-            .map(|name| NodeBuilder::new_dynamic(name.clone()).build());
+        let results = wanted.iter().map(|name| NodeBuilder::new_dynamic(name.clone()).build());
         Reply::one(
             answer
                 .children([
@@ -76,19 +68,17 @@ impl World {
         for name in wanted {
             match (name.as_str(), &person) {
                 ("contact", person) => {
-                    let mut contact = NodeBuilder::new("contact")
-                        .attr("type", if person.is_some() { "in" } else { "out" });
+                    let mut contact =
+                        NodeBuilder::new("contact").attr("type", if person.is_some() { "in" } else { "out" });
                     if let Some(number) = &by_number {
                         contact = contact.string_content(format!("+{number}"));
                     }
                     children.push(contact.build());
                 }
                 ("devices", Some(person)) => children.push(devices(person)),
-                ("lid", Some(person)) => children.push(
-                    NodeBuilder::new("lid")
-                        .attr("val", person.number.lid_jid(0))
-                        .build(),
-                ),
+                ("lid", Some(person)) => {
+                    children.push(NodeBuilder::new("lid").attr("val", person.number.lid_jid(0)).build())
+                }
                 ("status", Some(_)) => children.push(NodeBuilder::new("status").build()),
                 _ => {}
             }
@@ -106,10 +96,7 @@ impl World {
 fn devices(person: &Person) -> Node {
     let phone = NodeBuilder::new("device").attr("id", "0").build();
     let companions = person.companions.keys().map(|device| {
-        NodeBuilder::new("device")
-            .attr("id", device.to_string())
-            .attr("key-index", device.to_string())
-            .build()
+        NodeBuilder::new("device").attr("id", device.to_string()).attr("key-index", device.to_string()).build()
     });
     let list = NodeBuilder::new("device-list")
         .attr("hash", device_hash(person))
@@ -117,12 +104,7 @@ fn devices(person: &Person) -> Node {
         .build();
     let mut children = vec![list];
     if !person.companions.is_empty() {
-        children.push(
-            NodeBuilder::new("key-index-list")
-                .attr("ts", "1")
-                .bytes(key_index_list(person))
-                .build(),
-        );
+        children.push(NodeBuilder::new("key-index-list").attr("ts", "1").bytes(key_index_list(person)).build());
     }
     NodeBuilder::new("devices").children(children).build()
 }
@@ -139,19 +121,13 @@ pub(super) fn key_index_list(person: &Person) -> Vec<u8> {
         raw_id: Some(person.raw_id),
         timestamp: Some(1),
         current_index: Some(u32::from(person.next_device.saturating_sub(1))),
-        valid_indexes: std::iter::once(0)
-            .chain(person.companions.keys().map(|device| u32::from(*device)))
-            .collect(),
+        valid_indexes: std::iter::once(0).chain(person.companions.keys().map(|device| u32::from(*device))).collect(),
         ..Default::default()
     }
     .encode_to_vec();
     let signature = person.phone.sign(&details).map(|bytes| bytes.to_vec());
-    ADVSignedKeyIndexList {
-        details: Some(details),
-        account_signature: signature.ok(),
-        ..Default::default()
-    }
-    .encode_to_vec()
+    ADVSignedKeyIndexList { details: Some(details), account_signature: signature.ok(), ..Default::default() }
+        .encode_to_vec()
 }
 
 impl World {

@@ -15,14 +15,7 @@ const ANNA: &str = "15550200001";
 async fn a_client_is_connected_within_a_second_of_the_scan() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     let store = folder.path().join("client.db");
-    let phone = Phone::run(
-        &sim,
-        Setup {
-            store: store.to_str().unwrap(),
-            push_name: None,
-        },
-    )
-    .await;
+    let phone = Phone::run(&sim, Setup { store: store.to_str().unwrap(), push_name: None }).await;
     phone.qr().await;
     let begun = Instant::now();
     let paired = phone.scan(&sim).await;
@@ -47,10 +40,7 @@ async fn texts_and_receipts_go_both_ways() {
 
     let id = sim.text(ANNA, "hello", json!({"pushName": "Anna"})).await;
     let heard = phone.until_heard("hello").await;
-    assert_eq!(
-        (heard.id.as_str(), heard.push_name.as_str()),
-        (id.as_str(), "Anna")
-    );
+    assert_eq!((heard.id.as_str(), heard.push_name.as_str()), (id.as_str(), "Anna"));
     assert_eq!(heard.chat.to_string(), format!("{ANNA}@s.whatsapp.net"));
     let lines = sim.until_state(&id, "acknowledged").await;
     assert_eq!(lines[0]["deliveries"], 1);
@@ -59,16 +49,11 @@ async fn texts_and_receipts_go_both_ways() {
     })
     .await;
 
-    let sent = phone
-        .send(&format!("{ANNA}@s.whatsapp.net"), "good day")
-        .await;
+    let sent = phone.send(&format!("{ANNA}@s.whatsapp.net"), "good day").await;
     assert_eq!(phone.until_acked(&sent).await, None);
     let received = sim.until_received(ANNA, "good day").await;
     assert_eq!(received["id"], sent.as_str());
-    assert_eq!(
-        (received["from"].as_str(), &received["copies"]),
-        (Some(ACCOUNT), &json!(1))
-    );
+    assert_eq!((received["from"].as_str(), &received["copies"]), (Some(ACCOUNT), &json!(1)));
     phone
         .until(|event| match event {
             Event::Receipt(receipt) => receipt.message_ids.contains(&sent).then_some(()),
@@ -86,10 +71,7 @@ async fn what_was_missed_comes_on_the_next_connection() {
     sim.text(ANNA, "while you are here", json!({})).await;
     phone.until_heard("while you are here").await;
     phone.shutdown().await;
-    sim.until("/accounts", |accounts| {
-        accounts[0]["devices"][0]["connected"] == false
-    })
-    .await;
+    sim.until("/accounts", |accounts| accounts[0]["devices"][0]["connected"] == false).await;
 
     let mut ids = Vec::new();
     for n in 1..=20 {
@@ -97,14 +79,7 @@ async fn what_was_missed_comes_on_the_next_connection() {
     }
     sim.until_state(&ids[19], "queued").await;
     let store = folder.path().join("default.db");
-    let phone = Phone::run(
-        &sim,
-        Setup {
-            store: store.to_str().unwrap(),
-            push_name: None,
-        },
-    )
-    .await;
+    let phone = Phone::run(&sim, Setup { store: store.to_str().unwrap(), push_name: None }).await;
     phone.until_heard("missed 20").await;
     let order: Vec<String> = phone.heard().into_iter().map(|heard| heard.text).collect();
     let wanted: Vec<String> = (1..=20).map(|n| format!("missed {n}")).collect();

@@ -44,11 +44,7 @@ impl Sim {
                 .try_init();
         }
         let simulator = Simulator::start(config).await.unwrap();
-        Self {
-            base: format!("http://{}", simulator.listen),
-            http: reqwest::Client::new(),
-            simulator: Some(simulator),
-        }
+        Self { base: format!("http://{}", simulator.listen), http: reqwest::Client::new(), simulator: Some(simulator) }
     }
 
     pub async fn stop(mut self) {
@@ -62,19 +58,14 @@ impl Sim {
     }
 
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self
-            .http
-            .request(method.parse().unwrap(), format!("{}{path}", self.base));
+        let mut request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
         if let Some(body) = body {
             request = request.json(&body);
         }
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
-        (
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -85,48 +76,28 @@ impl Sim {
 
     pub async fn post(&self, path: &str, body: Value) -> Value {
         let (status, value) = self.call("POST", path, Some(body)).await;
-        assert!(
-            (200..300).contains(&status),
-            "POST {path}: {status} {value}"
-        );
+        assert!((200..300).contains(&status), "POST {path}: {status} {value}");
         value
     }
 
     pub async fn raw(&self, path: &str, body: impl Into<String>) -> (u16, Value) {
-        let request = self
-            .http
-            .post(format!("{}{path}", self.base))
-            .body(body.into());
+        let request = self.http.post(format!("{}{path}", self.base)).body(body.into());
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
-        (
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
     pub async fn bytes(&self, path: &str) -> Vec<u8> {
-        let response = self
-            .http
-            .get(format!("{}{path}", self.base))
-            .send()
-            .await
-            .unwrap();
-        assert!(
-            response.status().is_success(),
-            "GET {path}: {}",
-            response.status()
-        );
+        let response = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
+        assert!(response.status().is_success(), "GET {path}: {}", response.status());
         response.bytes().await.unwrap().to_vec()
     }
 
     /// A contact writes a text to an account; gives the message's id.
     pub async fn text(&self, from: &str, text: &str, more: Value) -> String {
         let mut body = json!({"text": text});
-        body.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().cloned().unwrap_or_default());
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
         let answer = self.post(&format!("/contacts/{from}/messages"), body).await;
         answer["id"].as_str().unwrap().to_owned()
     }
@@ -139,10 +110,7 @@ impl Sim {
             if wanted(&value) {
                 return value;
             }
-            assert!(
-                begun.elapsed() < DEADLINE,
-                "GET {path} still shows {value:#}"
-            );
+            assert!(begun.elapsed() < DEADLINE, "GET {path} still shows {value:#}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -160,18 +128,13 @@ impl Sim {
     /// Waits until a contact has received a message with this text.
     pub async fn until_received(&self, contact: &str, text: &str) -> Value {
         let path = format!("/contacts/{contact}/messages");
-        let all = self
-            .until(&path, |all| find_text(all, text).is_some())
-            .await;
+        let all = self.until(&path, |all| find_text(all, text).is_some()).await;
         find_text(&all, text).unwrap()
     }
 }
 
 fn find_text(all: &Value, text: &str) -> Option<Value> {
-    all.as_array()?
-        .iter()
-        .find(|message| message["text"] == text || message["caption"] == text)
-        .cloned()
+    all.as_array()?.iter().find(|message| message["text"] == text || message["caption"] == text).cloned()
 }
 
 /// What a client heard, as far as tests ask for it.
@@ -226,11 +189,7 @@ impl Phone {
         }
         let bot = builder.build().await.unwrap();
         let client = bot.client();
-        Self {
-            client,
-            handle: Some(bot.spawn()),
-            events,
-        }
+        Self { client, handle: Some(bot.spawn()), events }
     }
 
     /// A new client, paired by QR and connected.
@@ -259,8 +218,7 @@ impl Phone {
     }
 
     pub async fn connected(&self) {
-        self.until(|event| matches!(event, Event::Connected(_)).then_some(()))
-            .await;
+        self.until(|event| matches!(event, Event::Connected(_)).then_some(())).await;
     }
 
     /// How many events fit so far.
@@ -294,10 +252,8 @@ impl Phone {
             Ok(found) => found,
             Err(_) => {
                 let all = self.events.all.lock().unwrap();
-                let seen: Vec<String> = all
-                    .iter()
-                    .map(|event| format!("{event:?}").chars().take(200).collect())
-                    .collect();
+                let seen: Vec<String> =
+                    all.iter().map(|event| format!("{event:?}").chars().take(200).collect()).collect();
                 panic!("the event did not come; seen: {seen:#?}");
             }
         }
@@ -314,16 +270,12 @@ impl Phone {
             .flat_map(|batch| batch.messages.iter())
             .filter_map(|message| {
                 let body = &message.message;
-                let body = body
-                    .device_sent_message
-                    .as_option()
-                    .and_then(|sent| sent.message.as_option())
-                    .unwrap_or(body);
-                let text = body.conversation.clone().or_else(|| {
-                    body.extended_text_message
-                        .as_option()
-                        .and_then(|text| text.text.clone())
-                })?;
+                let body =
+                    body.device_sent_message.as_option().and_then(|sent| sent.message.as_option()).unwrap_or(body);
+                let text = body
+                    .conversation
+                    .clone()
+                    .or_else(|| body.extended_text_message.as_option().and_then(|text| text.text.clone()))?;
                 let info = &message.info;
                 Some(Heard {
                     id: info.id.clone(),
@@ -340,19 +292,13 @@ impl Phone {
     }
 
     pub async fn until_heard(&self, text: &str) -> Heard {
-        until(
-            || self.heard().into_iter().find(|heard| heard.text == text),
-            || self.heard(),
-        )
-        .await
+        until(|| self.heard().into_iter().find(|heard| heard.text == text), || self.heard()).await
     }
 
     /// The server's ack of a sent message, with the number of a nack.
     pub async fn until_acked(&self, id: &str) -> Option<String> {
         self.until(|event| match event {
-            Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => {
-                Some(ack.error.clone())
-            }
+            Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
             _ => None,
         })
         .await
@@ -383,11 +329,7 @@ pub async fn until<T, S: Debug>(wanted: impl Fn() -> Option<T>, seen: impl Fn() 
         if let Some(found) = wanted() {
             return found;
         }
-        assert!(
-            begun.elapsed() < DEADLINE,
-            "still waiting; last seen: {:#?}",
-            seen()
-        );
+        assert!(begun.elapsed() < DEADLINE, "still waiting; last seen: {:#?}", seen());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
