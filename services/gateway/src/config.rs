@@ -14,7 +14,7 @@ pub struct Config {
     /// The folder in which the WhatsApp session is kept; who can read it can read the account's messages.
     #[arg(long, env = "WHATSAPP_SESSION_PATH", default_value = "./sessions")]
     pub whatsapp_session_path: PathBuf,
-    /// Log level of the WhatsApp client.
+    /// Log level of the WhatsApp client; at `debug` and `trace` its log holds phone numbers.
     #[arg(long, env = "WHATSAPP_LOG_LEVEL", value_enum, default_value_t = WhatsappLogLevel::Info)]
     pub whatsapp_log_level: WhatsappLogLevel,
     /// Connects elsewhere than to WhatsApp, for example to its simulator: `ws://127.0.0.1:8080/ws/chat`.
@@ -79,6 +79,10 @@ const WHATSAPP_TARGETS: [&str; 15] = [
     "Passkey",
 ];
 
+/// Parts of it that are kept to warnings.
+const TELLTALES: [&str; 4] =
+    ["Client/PairCode", "Bot/PairCode", "whatsapp_rust::pair", "whatsapp_rust::handlers::notification::device"];
+
 impl Settings for Config {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -114,8 +118,11 @@ impl Settings for Config {
             WhatsappLogLevel::Silent => "off",
         };
         let mut filter: String = WHATSAPP_TARGETS.iter().map(|target| format!("{target}={level},")).collect();
-        // At `info` it writes the phone number and the code, which are for nobody who reads a log.
-        filter.push_str("Client/PairCode=warn,Bot/PairCode=warn,");
+        // At `info` these write whole phone numbers, and the pairing code, which are for nobody who reads a log.
+        for target in TELLTALES {
+            filter.push_str(target);
+            filter.push_str("=warn,");
+        }
         // Last, so that an operator's own directive for the same target wins.
         filter.push_str(&self.log.log_level);
         filter

@@ -342,8 +342,7 @@ impl SessionTask {
 
 /// One line for each change, without the code: who reads a log must not be able to pair.
 fn tell(session: &kurir_contract::session::SessionId, state: &State) {
-    let status = state.status();
-    let name = format!("{status:?}");
+    let name = state.status().as_str();
     match state.reason() {
         Some(reason) => {
             tracing::info!(session.id = %session, session.status = name, "session {session} is {name}: {reason}")

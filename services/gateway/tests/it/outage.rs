@@ -142,6 +142,34 @@ async fn killed_ten_times_in_a_stream_of_messages_the_gateway_loses_none() {
     world.finish().await;
 }
 
+#[tokio::test]
+async fn nats_killed_again_and_again_keeps_every_chat_in_order() {
+    // Shorter than the outages: the gateway leaves WhatsApp in each, mostly in the middle of a batch.
+    let mut world = World::connected(&[("BROKER_WAIT", "500ms")]).await;
+    let load = world.simulator.post("/load", json!({"messages": 2000, "rate": 100, "contacts": 4})).await;
+    let load = load["id"].as_str().expect("an id").to_owned();
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        world.nats.kill().await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        world.nats.start_again().await;
+    }
+    until("all messages to be in EVENTS", SOON * 3, || async {
+        let stored = message_ids(&world).await.len();
+        if stored == 2000 { Ok(()) } else { Err(stored) }
+    })
+    .await;
+    all_acknowledged(&world).await;
+    let received = world.events_of("message.received").await;
+    let chats: BTreeSet<&str> = received.iter().filter_map(|event| event.body["data"]["from"].as_str()).collect();
+    assert_eq!(chats.len(), 4);
+    for chat in chats {
+        let expected: Vec<String> = (1..=500).map(|n| format!("{load} {n}")).collect();
+        assert_eq!(world.texts_from(chat).await, expected, "{chat}");
+    }
+    world.finish().await;
+}
+
 async fn message_ids(world: &World) -> BTreeSet<String> {
     let received = world.events_of("message.received").await;
     received.iter().map(|event| event.body["data"]["messageId"].as_str().unwrap_or_default().to_owned()).collect()

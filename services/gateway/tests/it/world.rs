@@ -98,7 +98,7 @@ impl World {
             let answer = self.client.send_request(subject, request).await.map_err(|error| error.to_string())?;
             let answer: Reply<Status> = serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
             match answer {
-                Reply::Ok(answer) if name(&answer) == status => Ok(answer),
+                Reply::Ok(answer) if answer.status.as_str() == status => Ok(answer),
                 other => Err(format!("{other:?}")),
             }
         })
@@ -168,9 +168,4 @@ impl World {
         let status = self.gateway.terminate(SOON).await;
         assert!(status.success(), "the gateway ended with {status}");
     }
-}
-
-/// A status as it is written.
-pub fn name(status: &Status) -> String {
-    serde_json::to_value(status.status).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
