@@ -1,12 +1,10 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 
 use crate::{
-    outbound::{
-        send::{Done, Sender},
-        turns::Turns,
-    },
+    outbound::send::{Done, Sender},
     publish::{OutgoingEvent, Publisher},
     session::{Session, state::State},
+    turns::Turns,
 };
 use anyhow::Context as _;
 use async_nats::Message;
@@ -60,11 +58,17 @@ impl Commands {
         Self { session, sender: Arc::new(sender), publisher, broker, sends: Arc::new(Semaphore::new(SENDS_AT_ONCE)) }
     }
 
-    /// Serves until the shutdown, and then until what is under way is done.
+    /// Serves until the shutdown, and then until what is under way is `done`.
     ///
     /// # Errors
     /// If the subscription ends.
-    pub async fn serve(self, health: Health, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn serve(
+        self,
+        health: Health,
+        shutdown: CancellationToken,
+        done: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let _done = done.drop_guard();
         let subject = subject::all_commands(&self.session.id);
         let nats = &self.broker.client;
         let mut requests =
@@ -105,7 +109,7 @@ impl Commands {
             Some(Command::SendText) => match parse::<SendText>(&request) {
                 Ok(send) => {
                     // Taken here, in the order in which the requests came.
-                    let turn = turns.take(&send.to).await;
+                    let turn = turns.take(&send.to);
                     let task = async move {
                         let _turn = turn.comes().await;
                         commands.send_text(request, send).await;

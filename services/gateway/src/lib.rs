@@ -8,6 +8,7 @@
 //! | [`publish`] | an event is stored in EVENTS |
 //! | [`commands`] | requests from the broker are answered |
 //! | [`outbound`] | a command becomes a message to WhatsApp |
+//! | [`turns`] | what belongs to one chat keeps its order |
 //!
 //! The promise: a message is acknowledged to WhatsApp only after JetStream has it.
 
@@ -20,6 +21,8 @@ pub mod publish;
 pub mod commands;
 pub mod outbound;
 
+pub mod turns;
+
 use config::Config;
 use inbound::{Inbound, unhooked};
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
@@ -29,9 +32,9 @@ use publish::Publisher;
 use session::{status::Changes, store::Store};
 use std::time::Duration;
 
-/// How long the tasks have to end once the shutdown is asked for: the client leaves WhatsApp within 9 s, and a
-/// supervisor that kills after 15 s must not be needed.
-const DRAIN: Duration = Duration::from_secs(12);
+/// How long the tasks have to end once the shutdown is asked for: commands under way have 3 s, then the client leaves
+/// WhatsApp within 9 s. A supervisor should wait 15 s before it kills.
+const DRAIN: Duration = Duration::from_secs(13);
 
 /// Runs the gateway until `shutdown`.
 ///
@@ -46,13 +49,14 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let changes = Changes::default();
     let (task, session) = session::control(&config, &broker, store, inbound.clone(), unhooked, changes.clone());
     let commands = commands::Commands::new(session.clone(), Sender::new(session.clone(), &config), broker.clone());
+    let commands_done = CancellationToken::new();
     let publisher = Publisher::new(broker);
 
     let mut tasks = Tasks::new(shutdown);
-    tasks.spawn("session", task.run(tasks.shutdown()));
+    tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
     tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown()));
     tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
-    tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown()));
+    tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown(), commands_done));
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
     if let Some(listen) = config.health_listen {
         tasks.spawn("health", health.serve(listen, tasks.shutdown()));

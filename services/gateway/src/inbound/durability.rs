@@ -9,10 +9,15 @@ use super::{Inbound, Received};
 use crate::{
     publish::{NotStored, Publisher},
     session::state::{LifeSignal, Signal},
+    turns::{Turn, Turns},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kurir_contract::address::ChatJid;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -28,6 +33,8 @@ pub struct DurabilityHook {
     pub wait: Duration,
     /// Cancelled when nothing more of this life may be published.
     pub broken: CancellationToken,
+    /// The client tells chats apart by the address that a message came by; here a person is one chat.
+    pub turns: Mutex<Turns>,
     pub signals: mpsc::Sender<LifeSignal>,
 }
 
@@ -68,6 +75,8 @@ impl DurabilityHook {
     /// One after the other, each acknowledged before the next is sent: a lost connection may swallow one and let the
     /// next through.
     async fn store_in_order(&self, chat: Vec<Received>, deadline: Instant) -> Result<(), NotStored> {
+        let Some(turn) = chat.first().map(|first| self.turn(&first.chat)) else { return Ok(()) };
+        let _turn = turn.comes().await;
         for Received { chat, event } in chat {
             let span = tracing::info_span!(
                 "message.received",
@@ -86,8 +95,13 @@ impl DurabilityHook {
         Ok(())
     }
 
+    fn turn(&self, chat: &ChatJid) -> Turn {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).take(chat)
+    }
+
+    /// A batch, chat by chat, each in the order in which it was written.
     async fn by_chat(&self, client: &Client, batch: &[InboundMessage]) -> Vec<Vec<Received>> {
-        let mut chats: Vec<Vec<Received>> = Vec::new();
+        let mut chats: Vec<Vec<(&InboundMessage, Received)>> = Vec::new();
         let mut places: HashMap<ChatJid, usize> = HashMap::new();
         for message in batch {
             let Some(received) = self.event_of(client, message).await else { continue };
@@ -95,9 +109,9 @@ impl DurabilityHook {
                 chats.push(Vec::new());
                 chats.len() - 1
             });
-            chats[place].push(received);
+            chats[place].push((message, received));
         }
-        chats
+        chats.into_iter().map(in_order).collect()
     }
 
     async fn event_of(&self, client: &Client, message: &InboundMessage) -> Option<Received> {
@@ -115,4 +129,15 @@ impl DurabilityHook {
         // A full queue already holds what will end this life.
         let _ = self.signals.try_send((self.life, Signal::BrokerLost));
     }
+}
+
+/// The client keeps the order of each address. If a person wrote under both of his, WhatsApp's clock decides, as far as
+/// its seconds tell.
+fn in_order(mut chat: Vec<(&InboundMessage, Received)>) -> Vec<Received> {
+    let address = |(message, _): &(&InboundMessage, Received)| message.info.source.chat.server;
+    let several = chat.iter().any(|message| address(message) != address(&chat[0]));
+    if several {
+        chat.sort_by_key(|(message, _)| message.info.timestamp);
+    }
+    chat.into_iter().map(|(_, received)| received).collect()
 }

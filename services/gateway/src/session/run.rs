@@ -17,7 +17,11 @@ use crate::{
 };
 use kurir_chassis::broker::Broker;
 use kurir_contract::command::LoggedOut;
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -67,6 +71,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MOST_DOUBLINGS: u32 = 6;
 /// WhatsApp takes a pairing code for three minutes (the client's own figure).
 const PAIRING_CODE_LASTS: Duration = Duration::from_secs(180);
+/// What commands under way have when the gateway stops; WhatsApp answers a send within one second.
+const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 /// The client asks WhatsApp to forget the device, which takes it three seconds at most, and closes.
 const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -123,7 +129,7 @@ impl SessionTask {
     ///
     /// # Errors
     /// If the keys cannot be opened or wiped.
-    pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, shutdown: CancellationToken, commands_done: CancellationToken) -> anyhow::Result<()> {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -158,6 +164,8 @@ impl SessionTask {
             };
             self.step(signal).await?;
         }
+        // A send under way needs its acknowledgement still.
+        let _ = timeout(PATIENCE_WITH_COMMANDS, commands_done.cancelled()).await;
         self.end_life().await;
         Ok(())
     }
@@ -297,6 +305,7 @@ impl SessionTask {
             publisher: self.publisher.clone(),
             wait: self.config.broker_wait,
             broken: CancellationToken::new(),
+            turns: Mutex::default(),
             signals: self.signals.0.clone(),
         };
         let life = Life::begin(&self.config, &self.store, listener, hook).await?;

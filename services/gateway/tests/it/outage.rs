@@ -9,8 +9,8 @@ const CONTACTS: [&str; 3] = ["6281230000001", "6281230000002", "6281230000003"];
 
 async fn write(world: &World, from: usize, to: usize) {
     for n in from..to {
-        for contact in CONTACTS {
-            world.simulator.contact_writes(contact, &n.to_string()).await;
+        for (contact, addressing) in CONTACTS.iter().zip(["pn", "lid", "lid"]) {
+            world.simulator.contact_sends(contact, json!({"text": n.to_string(), "addressing": addressing})).await;
         }
     }
 }
@@ -86,6 +86,7 @@ async fn a_long_outage_of_nats_makes_the_gateway_leave_whatsapp_and_come_back() 
         }
     })
     .await;
+    world.is("connected").await;
     world.finish().await;
 }
 
