@@ -74,14 +74,17 @@ impl Broker {
 
     /// Waits until the broker is there and every stream with it; tries for ever, so select it against the shutdown.
     pub async fn ready(&self) {
-        let mut told = false;
+        let mut told = String::new();
         loop {
             match self.make_streams().await {
                 Ok(()) => return,
-                Err(error) if told => tracing::debug!("the broker is not ready: {error:#}"),
+                // Once for each reason: the first may be a start before NATS, the second one that an operator must mend.
                 Err(error) => {
-                    tracing::warn!("waiting for the broker: {error:#}");
-                    told = true;
+                    let reason = format!("{error:#}");
+                    if reason != told {
+                        tracing::warn!("waiting for the broker: {reason}");
+                        told = reason;
+                    }
                 }
             }
             tokio::time::sleep(RECONNECT_CAP / 2).await;
