@@ -79,16 +79,19 @@ impl Broker {
     /// Waits until the broker is there and every stream with it; tries for ever, so select it against the shutdown.
     pub async fn ready(&self) {
         let mut pause = FIRST_LOOK;
-        let mut told = false;
+        let mut told = String::new();
         loop {
             match self.make_streams().await {
                 Ok(()) => return,
-                // A broker that is there answers before the pauses have grown.
-                Err(error) if !told && pause == LOOK_EVERY => {
-                    tracing::warn!("waiting for the broker: {error:#}");
-                    told = true;
+                // Once for each reason: the first may be a start before NATS, the second one that an operator must mend.
+                // A broker that is there answers before the pauses have grown, and is no reason at all.
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    if pause == LOOK_EVERY && reason != told {
+                        tracing::warn!("waiting for the broker: {reason}");
+                        told = reason;
+                    }
                 }
-                Err(error) => tracing::debug!("the broker is not ready: {error:#}"),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_EVERY);
