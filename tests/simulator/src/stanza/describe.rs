@@ -4,6 +4,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::Message as _;
 use waproto::whatsapp::{ContextInfo, Message};
 
+use crate::groups;
 use crate::people::{Addressing, Number, Received};
 
 pub(super) struct Kind {
@@ -61,7 +62,7 @@ pub(super) fn received(
         file_name: None,
         quoted: None,
         target: None,
-        group: group.map(|group| format!("{}@g.us", group.trim_end_matches("@g.us"))),
+        group: group.map(groups::whole),
         sent_to: None,
         addressing: match addressing {
             Addressing::Pn => "pn",

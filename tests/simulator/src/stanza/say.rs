@@ -10,6 +10,7 @@ use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
 
 use super::describe;
 use crate::{
+    groups,
     ledger::{Record, RecordKey, State},
     offline_queue::{Class, Entry},
     people::{Addressing, Number},
@@ -62,7 +63,8 @@ struct Envelope<'a> {
 
 impl World {
     /// Says it, to everybody concerned.
-    pub fn say(&mut self, sender: &Number, utterance: Utterance) -> Result<(), Refused> {
+    pub fn say(&mut self, sender: &Number, mut utterance: Utterance) -> Result<(), Refused> {
+        utterance.group = utterance.group.as_deref().map(groups::whole);
         let person = self.people.meet(sender)?;
         let addressing = utterance.addressing.unwrap_or(person.addressing);
         let push_name = utterance.push_name.unwrap_or_else(|| person.push_name.clone());
@@ -205,7 +207,7 @@ impl World {
     }
 
     fn group_jid(&self, group: &str) -> wacore_binary::Jid {
-        wacore_binary::Jid::group(group.strip_suffix("@g.us").unwrap_or(group))
+        wacore_binary::Jid::group(groups::bare(group))
     }
 
     /// Encrypts for one companion, opening the session if there is none.
@@ -236,6 +238,7 @@ impl World {
             group: envelope.group.map(str::to_owned),
             state: State::Queued,
             deliveries: 0,
+            handed: 0,
         });
         let chat = envelope.group.unwrap_or(envelope.sender.as_str());
         self.post_node(number, device, envelope.id, chat, node, Some(record))
@@ -256,7 +259,7 @@ impl World {
             Entry {
                 class: Class::Message,
                 id: id.to_owned(),
-                chat: chat.strip_suffix("@g.us").unwrap_or(chat).to_owned(),
+                chat: groups::bare(chat).to_owned(),
                 node,
                 record,
                 written: 0,
