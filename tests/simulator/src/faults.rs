@@ -209,7 +209,6 @@ impl Pattern {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     fn seen<'a>(contact: &'a str) -> Seen<'a> {

@@ -121,7 +121,6 @@ impl OfflineQueue {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use wacore_binary::builder::NodeBuilder;
 

@@ -5,10 +5,10 @@
 use anyhow::{Context as _, Result};
 use buffa::Message as _;
 use wacore::messages::{MessageUtils, wrap_device_sent};
-use wacore_binary::{Node, builder::NodeBuilder};
+use wacore_binary::{Jid, Node};
 use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
 
-use super::describe;
+use super::{describe, envelope::Envelope};
 use crate::{
     groups,
     ledger::{Record, RecordKey, State},
@@ -48,18 +48,6 @@ pub struct Utterance {
 
 /// A companion that gets a message.
 type Device = (Number, u16);
-
-/// The envelope of a message from a phone, the same for all its receivers.
-struct Envelope<'a> {
-    sender: &'a Number,
-    id: &'a str,
-    group: Option<&'a str>,
-    stanza_type: &'static str,
-    mediatype: Option<&'static str>,
-    addressing: Addressing,
-    push_name: String,
-    now: i64,
-}
 
 impl World {
     /// Says it, to everybody concerned.
@@ -206,8 +194,8 @@ impl World {
             .is_some_and(|group| group.holders.entry(sender.clone()).or_default().insert((number.clone(), device)))
     }
 
-    fn group_jid(&self, group: &str) -> wacore_binary::Jid {
-        wacore_binary::Jid::group(groups::bare(group))
+    fn group_jid(&self, group: &str) -> Jid {
+        Jid::group(groups::bare(group))
     }
 
     /// Encrypts for one companion, opening the session if there is none.
@@ -342,42 +330,5 @@ impl World {
                 person.inbox.take(received.clone());
             }
         }
-    }
-}
-
-impl Envelope<'_> {
-    fn base(&self) -> NodeBuilder {
-        NodeBuilder::new("message")
-            .attr("id", self.id)
-            .attr("t", self.now.to_string())
-            .attr("type", self.stanza_type)
-            .attr("notify", self.push_name.as_str())
-    }
-
-    fn direct(&self) -> NodeBuilder {
-        match self.addressing {
-            Addressing::Pn => self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0)),
-            Addressing::Lid => self
-                .base()
-                .attr("from", self.sender.lid_jid(0))
-                .attr("sender_pn", self.sender.jid(0))
-                .attr("addressing_mode", "lid"),
-        }
-    }
-
-    fn in_group(&self, group: &wacore_binary::Jid) -> NodeBuilder {
-        self.base()
-            .attr("from", group)
-            .attr("participant", self.sender.lid_jid(0))
-            .attr("participant_pn", self.sender.jid(0))
-            .attr("addressing_mode", "lid")
-    }
-
-    fn enc(&self, sealed: &Sealed) -> Node {
-        let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
-        if let Some(mediatype) = self.mediatype {
-            enc = enc.attr("mediatype", mediatype);
-        }
-        enc.bytes(sealed.bytes.clone()).build()
     }
 }

@@ -90,7 +90,10 @@ async fn a_load_says_everything_once_in_order() {
 async fn ten_thousand_messages_wait_while_nobody_is_there() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     let phone = Phone::paired(&sim, folder.path(), None).await;
+    // The phone's greeting is acknowledged, so that only the load waits.
+    sim.until("/accounts", |accounts| accounts[0]["devices"][0]["pending"] == 0).await;
     phone.shutdown().await;
+    sim.until("/accounts", |accounts| accounts[0]["devices"][0]["connected"] == false).await;
     let load = json!({"messages": 10_000, "rate": 100_000, "contacts": 10, "to": "15550100001"});
     let id = sim.post("/load", load).await["id"].as_str().unwrap().to_owned();
     let progress = sim.until(&format!("/load/{id}"), |progress| progress["done"] == true).await;

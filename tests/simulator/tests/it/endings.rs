@@ -6,12 +6,15 @@ use whatsapp_rust::types::events::Event;
 
 use crate::support::{Phone, Setup, Sim};
 
+/// The event that an ending is to become.
+type Wanted = fn(&Event) -> bool;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_code_is_understood() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     Phone::paired(&sim, folder.path(), None).await.shutdown().await;
     let store = folder.path().join("default.db");
-    let table: [(Value, fn(&Event) -> bool, bool); 8] = [
+    let table: [(Value, Wanted, bool); 8] = [
         (json!({"failure": 401}), |event| matches!(event, Event::LoggedOut(_)), true),
         (json!({"failure": 403}), |event| matches!(event, Event::LoggedOut(_)), true),
         (json!({"failure": 406}), |event| matches!(event, Event::LoggedOut(_)), true),
@@ -39,16 +42,13 @@ async fn each_failure_code_is_understood() {
 async fn each_stream_error_is_understood() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     let phone = Phone::paired(&sim, folder.path(), None).await;
-    let mut connected = 1;
-    for error in [json!(503), json!("xmlstreamend"), json!(515)] {
+    for (nth, error) in (2..).zip([json!(503), json!("xmlstreamend"), json!(515)]) {
         sim.post("/connections/drop", json!({"streamError": error})).await;
-        connected += 1;
-        let nth = connected;
         phone.until_nth(nth, |event| matches!(event, Event::Connected(_)).then_some(())).await;
     }
     phone.shutdown().await;
     for (error, wanted) in [
-        (json!("replaced"), (|event| matches!(event, Event::StreamReplaced(_))) as fn(&Event) -> bool),
+        (json!("replaced"), (|event| matches!(event, Event::StreamReplaced(_))) as Wanted),
         (json!(409), |event| matches!(event, Event::StreamReplaced(_))),
         (json!(401), |event| matches!(event, Event::LoggedOut(_))),
         (json!("device_removed"), |event| matches!(event, Event::LoggedOut(_))),
