@@ -225,15 +225,23 @@ impl World {
         }
         let children = encs.iter().map(|enc| enc.node.clone()).chain(outbound.extras.iter().cloned());
         let node = node.children(children).build();
-        let record = self.ledger.open(Record {
-            id: incoming.id.to_owned(),
-            to: receiver.clone(),
-            device: at,
-            contact: from.clone(),
-            group: incoming.group.map(str::to_owned),
-            state: State::Queued,
-            deliveries: 0,
-            handed: 0,
+        // What is encrypted once more on request is still the same message.
+        let again = encs.iter().any(|enc| enc.node.attrs.contains_key("count"));
+        let known = if again { self.ledger.find(incoming.id, receiver, at, from) } else { None };
+        if let Some(record) = known {
+            self.ledger.queued_again(record);
+        }
+        let record = known.unwrap_or_else(|| {
+            self.ledger.open(Record {
+                id: incoming.id.to_owned(),
+                to: receiver.clone(),
+                device: at,
+                contact: from.clone(),
+                group: incoming.group.map(str::to_owned),
+                state: State::Queued,
+                deliveries: 0,
+                handed: 0,
+            })
         });
         let chat = incoming.group.unwrap_or(from.as_str());
         self.post_node(receiver, at, incoming.id, chat, node, Some(record))

@@ -82,6 +82,25 @@ async fn two_clients_write_to_each_other_and_read_receipts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_cannot_decrypt_asks_the_client_that_wrote() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let ann = Phone::paired(&sim, folder.path(), Some("Ann")).await;
+    let bob = Phone::paired(&sim, folder.path(), Some("Bob")).await;
+    ann.send(&jid_of(&bob), "hello").await;
+    bob.until_heard("hello").await;
+    sim.post("/faults", json!({"kind": "corrupt", "match": {"contact": number_of(&ann)}, "times": 1})).await;
+    let id = ann.send(&jid_of(&bob), "damaged on the way").await;
+    assert_eq!(bob.until_heard("damaged on the way").await.id, id);
+    let lines = sim.until_state(&id, "acknowledged").await;
+    let to_bob: Vec<_> =
+        lines.as_array().unwrap().iter().filter(|line| line["to"] == number_of(&bob).as_str()).collect();
+    assert_eq!((to_bob.len(), &to_bob[0]["deliveries"]), (1, &json!(2)), "{lines:#}");
+    ann.shutdown().await;
+    bob.shutdown().await;
+    sim.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clients_and_contacts_share_a_group() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     let ann = Phone::paired(&sim, folder.path(), Some("Ann")).await;
