@@ -1,1 +1,66 @@
+//! The management API: HTTP in front, NATS behind; it keeps nothing that a restart would miss but its counters.
+//!
+//! The way of one request: `server` takes it, `access` logs and counts it, `router` says who may do what, `auth` checks
+//! the key, `body` reads the JSON, a file in `routes` does it, and `answer` shapes what goes back. Behind the routes
+//! stand `gateway_client`, which asks a WhatsApp gateway (`refusal` turns its no into HTTP), and `events`, which puts an
+//! event on its way to the webhook and waits for the end of its delivery. `metrics` counts.
 
+mod access;
+mod answer;
+mod app;
+mod auth;
+mod body;
+mod config;
+mod events;
+mod gateway_client;
+mod metrics;
+mod refusal;
+mod router;
+mod routes;
+mod server;
+
+pub use config::Config;
+
+use app::App;
+use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
+use kurir_contract::service::Service;
+use std::time::Duration;
+
+/// A webhook test waits 25 s for its answer: whoever stops the API must let that end. A send may take longer; the
+/// gateway goes on with it whether or not somebody waits for the answer.
+const DRAIN: Duration = Duration::from_secs(28);
+/// What the last answers need to go out after [`DRAIN`] cut the rest.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+
+/// Serves until the shutdown. Without the broker it serves too: what needs the broker answers 503 then.
+///
+/// # Errors
+/// If the port is taken, `NATS_URL` cannot be used, or a task ends unasked.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = server::listen(&config.host, config.port).await?;
+    let broker = Broker::connect(&config.broker, "kurir-api").await?;
+    let health = Health::new(Service::Api, broker.clone());
+    let app = App::new(&config, broker.clone(), health.clone());
+
+    let mut tasks = Tasks::new(shutdown);
+    let asked = tasks.shutdown();
+    tasks.spawn("http", server::serve(listener, router::router(&config, app.clone()), DRAIN, asked.clone()));
+    tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
+    tasks.spawn("ready", {
+        let asked = asked.clone();
+        async move {
+            tokio::select! {
+                () = broker.ready() => health.works(),
+                () = asked.cancelled() => {}
+            }
+            asked.cancelled().await;
+            Ok(())
+        }
+    });
+    tasks.spawn("sends", async move {
+        asked.cancelled().await;
+        app.end_of_sends().await;
+        Ok(())
+    });
+    tasks.run(DRAIN + DRAIN_MARGIN).await
+}

@@ -1,1 +1,8 @@
-fn main() {}
+//! The binary `kurir-api`: reads the settings and runs the service until it is asked to stop.
+
+use kurir_contract::service::Service;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kurir_chassis::service::main(Service::Api, kurir_api::run)
+}

@@ -1,1 +1,9 @@
-fn main() {}
+//! The gateway for tests and the demo: the same, but its client trusts the WhatsApp simulator's certificates (a feature
+//! that is compiled in, see Cargo.toml). Never part of a release.
+
+use kurir_contract::service::Service;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kurir_chassis::service::main(Service::Gateway, kurir_gateway::run)
+}

@@ -29,6 +29,10 @@ pub struct BrokerSettings {
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// The longest pause between two tries to reach a broker that is away. Short, since it is beside us.
 const RECONNECT_CAP: Duration = Duration::from_secs(1);
+/// The first pause between two looks at a broker that is not ready; doubled each time.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// The longest.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Commands that wait in the client while it has no connection; beyond it a publish waits, which is back-pressure.
 const CLIENT_CAPACITY: usize = 4096;
 
@@ -74,17 +78,23 @@ impl Broker {
 
     /// Waits until the broker is there and every stream with it; tries for ever, so select it against the shutdown.
     pub async fn ready(&self) {
-        let mut told = false;
+        let mut pause = FIRST_LOOK;
+        let mut told = String::new();
         loop {
             match self.make_streams().await {
                 Ok(()) => return,
-                Err(error) if told => tracing::debug!("the broker is not ready: {error:#}"),
+                // Once for each reason: the first may be a start before NATS, the second one that an operator must mend.
+                // A broker that is there answers before the pauses have grown, and is no reason at all.
                 Err(error) => {
-                    tracing::warn!("waiting for the broker: {error:#}");
-                    told = true;
+                    let reason = format!("{error:#}");
+                    if pause == LOOK_EVERY && reason != told {
+                        tracing::warn!("waiting for the broker: {reason}");
+                        told = reason;
+                    }
                 }
             }
-            tokio::time::sleep(RECONNECT_CAP / 2).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_EVERY);
         }
     }
 

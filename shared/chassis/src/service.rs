@@ -26,7 +26,7 @@ where
         }
     };
     let result = runtime.block_on(async {
-        let telemetry = telemetry::start(settings.logging(), service)?;
+        let telemetry = telemetry::start(settings.logging(), &settings.log_filter(), service)?;
         let result = run(settings, shutdown::on_signal()?).await;
         if let Err(error) = &result {
             tracing::error!("{service} failed: {error:#}");

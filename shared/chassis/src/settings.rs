@@ -27,6 +27,23 @@ pub trait Settings: Parser {
     /// What clap cannot see: settings that must agree with each other, values that are missing.
     fn problems(&self) -> Vec<Problem>;
     fn logging(&self) -> &crate::telemetry::LogSettings;
+
+    /// The log's filter; a service may add to `LOG_LEVEL`.
+    fn log_filter(&self) -> String {
+        self.logging().log_level.clone()
+    }
+}
+
+/// As clap's own `try_parse`, but an empty variable of a setting without a default counts as unset: compose hands on
+/// `A=${A:-}`.
+fn parse<S: Parser>() -> Result<S, clap::Error> {
+    let is_unset = |arg: &clap::Arg| {
+        let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        empty && arg.get_default_values().is_empty()
+    };
+    let command = S::command().mut_args(|arg| if is_unset(&arg) { arg.env(None::<&'static str>) } else { arg });
+    let mut matches = command.try_get_matches()?;
+    S::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut S::command()))
 }
 
 /// Reads `.env` if there is one (the real environment wins), the environment and the flags.
@@ -43,7 +60,7 @@ pub fn read<S: Settings>() -> Result<S, ExitCode> {
             return Err(ExitCode::from(BAD_SETTINGS));
         }
     }
-    let settings = match S::try_parse() {
+    let settings = match parse::<S>() {
         Ok(settings) => settings,
         Err(error) => {
             // A failure to print leaves nothing better to do.

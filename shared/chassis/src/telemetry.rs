@@ -49,12 +49,14 @@ impl Telemetry {
     }
 }
 
+/// Starts the log at `filter`, which is `LOG_LEVEL` and what the service adds to it.
+///
 /// # Errors
 /// If the filter, the file or the collector's URL cannot be used.
-pub fn start(settings: &LogSettings, service: Service) -> anyhow::Result<Telemetry> {
+pub fn start(settings: &LogSettings, filter: &str, service: Service) -> anyhow::Result<Telemetry> {
     // Every TLS connection of this process uses one implementation; the second call of a test is no failure.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let filter = EnvFilter::try_new(&settings.log_level).context("failed to read LOG_LEVEL")?;
+    let filter = EnvFilter::try_new(filter).context("failed to read LOG_LEVEL")?;
     let traces = settings.otel_exporter_otlp_endpoint.as_deref().map(|url| exporter(url, service)).transpose()?;
     let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("kurir")));
     let mut logs = vec![lines(settings.log_format, std::io::stderr, std::io::stderr().is_terminal())];

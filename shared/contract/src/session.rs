@@ -88,6 +88,24 @@ pub enum SessionStatus {
 }
 
 impl SessionStatus {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Pairing => "pairing",
+            Self::Connected => "connected",
+            Self::Reconnecting => "reconnecting",
+            Self::WaitingForBroker => "waiting_for_broker",
+            Self::LoggedOut => "logged_out",
+            Self::Replaced => "replaced",
+            Self::Banned => "banned",
+            Self::Locked => "locked",
+            Self::Outdated => "outdated",
+            Self::Refused => "refused",
+        }
+    }
+
     /// The gateway does nothing more in this state until a user asks for it.
     #[must_use]
     pub fn is_end(self) -> bool {
@@ -109,6 +127,26 @@ mod tests {
         }
         for bad in ["", "a.b", "a b", "*", ">", "ü", &"x".repeat(65)] {
             assert_eq!(bad.parse::<SessionId>(), Err(InvalidSessionId(bad.to_owned())), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_called_in_text_as_in_json() {
+        use SessionStatus as S;
+        for status in [
+            S::Connecting,
+            S::Pairing,
+            S::Connected,
+            S::Reconnecting,
+            S::WaitingForBroker,
+            S::LoggedOut,
+            S::Replaced,
+            S::Banned,
+            S::Locked,
+            S::Outdated,
+            S::Refused,
+        ] {
+            assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
         }
     }
 }

@@ -1,1 +1,136 @@
+//! A WhatsApp server for tests: unmodified `whatsapp-rust` clients pair with it, log in, receive
+//! and send; simulated people answer them. Told what to do over HTTP.
+//!
+//! The map, in the order in which a client meets it:
+//! - [`config`]: the settings
+//! - `connection`: socket, handshake, pairing, login, what is written when
+//! - `stanza`: what companions and simulated phones say to each other
+//! - `people`: everybody, with phone, companions and inbox; `signal`: a phone's keys and sessions
+//! - `groups`, `offline_queue`, `ledger`, `sent_log`: what is remembered of conversations
+//! - `faults`, `refusals`, `timers`, `load`: what is done to them on purpose
+//! - `media`: the HTTPS store; `control`: the HTTP API; `snapshot`: what survives a restart
+//! - `world`: all of the state, behind one lock
 
+mod config;
+mod connection;
+mod control;
+mod faults;
+mod groups;
+mod ledger;
+mod load;
+mod media;
+mod offline_queue;
+mod people;
+mod refusals;
+mod sent_log;
+mod signal;
+mod stanza;
+mod statistics;
+mod timers;
+mod world;
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use people::Number;
+
+use media::MediaStore;
+use world::{Shared, World};
+
+/// How long `stop` lets connections end by themselves.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// A running simulator.
+pub struct Simulator {
+    /// WebSocket and control API.
+    pub listen: SocketAddr,
+    /// The media store.
+    pub media: SocketAddr,
+    shared: Shared,
+    media_handle: axum_server::Handle<SocketAddr>,
+    tasks: JoinSet<(&'static str, Result<()>)>,
+}
+
+impl Simulator {
+    /// Binds both ports and serves until stopped.
+    pub async fn start(config: Config) -> Result<Self> {
+        let stop = CancellationToken::new();
+        let store = Arc::new(MediaStore::default());
+        let media_handle = axum_server::Handle::new();
+        let (media, media_server) = media::bind(Arc::clone(&store), config.media_listen, media_handle.clone()).await?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("listen on {} (SIMULATOR_LISTEN)", config.listen))?;
+        let listen = listener.local_addr()?;
+        let shared = Shared::new(World::new(&config, store), stop.clone());
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { ("media store", media_server.await) });
+        let clock = run_timers(shared.clone());
+        tasks.spawn(async move { ("timers", clock.await) });
+        let router = control::router(shared.clone());
+        let stopped = stop.cancelled_owned();
+        tasks.spawn(async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+            ("control API", served.map_err(Into::into))
+        });
+        tracing::info!("listening on {listen}, media on {media}");
+        Ok(Self { listen, media, shared, media_handle, tasks })
+    }
+
+    /// Resolves when a part ends unasked, with its name.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Ok((name, Ok(())))) => anyhow::anyhow!("the {name} ended unasked"),
+            Some(Ok((name, Err(error)))) => error.context(format!("the {name} failed")),
+            Some(Err(error)) => anyhow::Error::new(error).context("a part panicked"),
+            None => anyhow::anyhow!("every part ended"),
+        }
+    }
+
+    /// Closes every connection and ends every part.
+    pub async fn stop(mut self) -> Result<()> {
+        self.shared.stop.cancel();
+        self.media_handle.graceful_shutdown(Some(STOP_GRACE));
+        let all = timeout(STOP_GRACE, async {
+            while let Some(ended) = self.tasks.join_next().await {
+                let (name, result) = ended.context("a part panicked")?;
+                result.with_context(|| format!("the {name} failed"))?;
+            }
+            self.shared.finished().await;
+            Ok(())
+        });
+        match all.await {
+            Ok(result) => result,
+            Err(_) => {
+                self.tasks.shutdown().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn run_timers(shared: Shared) -> Result<()> {
+    loop {
+        let next = shared.lock().run_timers(Instant::now());
+        let due = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = shared.timers_changed.notified() => {}
+            () = shared.stop.cancelled() => return Ok(()),
+        }
+    }
+}

@@ -45,6 +45,8 @@ pub struct Pull {
 /// What came.
 pub enum Pulled {
     Message(Message),
+    /// A request ended without all of its messages: [`Pull::ask`] again.
+    Expired,
     /// The requests are lost: make sure that the consumer is there, then [`Pull::begin_anew`].
     Trouble(String),
 }
@@ -107,8 +109,8 @@ impl Pull {
                 message = self.messages.next() => match message {
                     None => return Pulled::Trouble("the subscription ended".to_owned()),
                     Some(message) if message.subject.starts_with(&self.inbox) => {
-                        if let Some(trouble) = self.status(&message) {
-                            return Pulled::Trouble(trouble);
+                        if let Some(pulled) = self.status(&message) {
+                            return pulled;
                         }
                     }
                     Some(message) => {
@@ -147,8 +149,8 @@ impl Pull {
         rest
     }
 
-    /// What NATS says about a request; something if the requests are lost.
-    fn status(&mut self, message: &Message) -> Option<String> {
+    /// What NATS says about a request, if something follows from it.
+    fn status(&mut self, message: &Message) -> Option<Pulled> {
         if message.subject.rsplit_once('.').and_then(|(_, last)| last.parse().ok()) != Some(self.generation) {
             return None;
         }
@@ -166,9 +168,12 @@ impl Pull {
         match unserved {
             Some(unserved) if status == StatusCode::TIMEOUT => {
                 self.asked = self.asked.saturating_sub(unserved);
-                None
+                Some(Pulled::Expired)
             }
-            _ => Some(format!("NATS said {status} {}", message.description.as_deref().unwrap_or_default())),
+            _ => {
+                let what = message.description.as_deref().unwrap_or_default();
+                Some(Pulled::Trouble(format!("NATS said {status} {what}")))
+            }
         }
     }
 }

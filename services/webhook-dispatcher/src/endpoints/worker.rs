@@ -85,6 +85,8 @@ impl Worker {
                         mend_pause = MEND_PAUSE;
                         in_delivery.extend(self.take(message, &desk).await);
                     }
+                    // The next turn asks again.
+                    Pulled::Expired => {}
                     Pulled::Trouble(what) => {
                         tracing::info!(endpoint.id = %self.endpoint.id, "taking up webhook work anew: {what}");
                         mending = Some(self.mend(mend_pause).boxed());

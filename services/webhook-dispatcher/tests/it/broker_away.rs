@@ -80,3 +80,13 @@ async fn a_failure_that_cannot_be_stored_at_once_is_stored_when_the_broker_is_ba
     assert_eq!(stage.receiver.count(), 2);
     assert_eq!(stage.recorded(2).await.iter().map(|attempt| attempt.attempt).max(), Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_after_a_quiet_minute_is_delivered_at_once() {
+    let stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher().await;
+    // Longer than a pull request lives at the broker: it must have been made again, twice.
+    tokio::time::sleep(Duration::from_secs(65)).await;
+    stage.publish("test", "evt_1").await;
+    stage.receiver.wait_for(1, Duration::from_secs(3)).await;
+}

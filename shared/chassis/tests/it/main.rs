@@ -1,7 +1,5 @@
 //! The parts of a service that need a broker, with a real one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use async_nats::jetstream::stream::Config;
 use kurir_chassis::{
     broker::{Broker, BrokerSettings},

@@ -20,7 +20,7 @@ async fn nothing_bad_is_published() {
     assert_eq!(read(wrong_key).await, (401, json!("Invalid API key")));
     let no_json = stack
         .api
-        .request(Method::POST, "/api/webhook/send?api_key=test-key")
+        .request(Method::POST, "/api/webhook/send?api_key=demo-key")
         .header("Content-Type", "application/json")
         .body("{no json");
     assert_eq!(read(no_json).await.0, 400);

@@ -74,7 +74,7 @@ fn every_link_and_every_path_leads_somewhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_in_the_documents_runs() {
-    let stack = Stack::plan().api("API_KEY", "demo-key").start().await;
+    let stack = Stack::start().await;
     let mut failed = Vec::new();
     for document in documents() {
         for line in fenced(&fs::read_to_string(&document).unwrap(), "sh") {
@@ -114,7 +114,7 @@ fn run(stack: &Stack, line: &str) -> (bool, String) {
         .arg(&line)
         .current_dir(repository())
         .env("PATH", path)
-        .env("API_KEY", "demo-key")
+        .env("API_KEY", kurir_test_harness::stack::KEY)
         .env("KURIR_URL", stack.api.url(""))
         .stdin(Stdio::null())
         .output()

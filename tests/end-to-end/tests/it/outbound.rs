@@ -73,7 +73,7 @@ async fn a_swallowed_ack_is_tried_again_under_one_message_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nack_is_an_answer_and_an_error_occurred() {
     let stack = Stack::start().await;
-    stack.simulator.post("/faults", json!({"kind": "nack", "error": 479, "times": 3})).await;
+    stack.simulator.post("/faults", json!({"kind": "nack", "code": 479, "times": 3})).await;
     let (status, answer) =
         stack.api.post("/api/whatsapp/send-message", json!({"to": CONTACT, "message": "refused"})).await;
     assert_eq!(status, 502, "{answer}");

@@ -3,8 +3,8 @@
 use crate::{Port, Process, binaries::binary, http};
 use serde_json::Value;
 
-/// The key of every stack's API.
-pub const KEY: &str = "test-key";
+/// The key of every stack's API; that of the demo, so that the documents' commands work against a stack.
+pub const KEY: &str = "demo-key";
 
 pub struct Api {
     pub process: Process,

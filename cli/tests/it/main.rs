@@ -1,0 +1,204 @@
+//! The built command line against the built API, a NATS and, for webhooks, the built dispatcher; a gateway is answered
+//! for where a text depends on it. The whole way is in `tests/end-to-end`.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use futures::StreamExt as _;
+use kurir_test_harness::{Answer, Nats, Port, Process, Receiver, binaries::binary};
+use std::time::Duration;
+
+const KEY: &str = "a-key-of-the-tests";
+const SOON: Duration = Duration::from_secs(30);
+
+struct Api {
+    _process: Process,
+    port: Port,
+}
+
+impl Api {
+    async fn start(nats: &Nats, webhook_url: &str) -> Self {
+        let port = Port::reserve();
+        let (url, number) = (nats.url(), port.number().to_string());
+        let settings = [
+            ("NATS_URL", url.as_str()),
+            ("API_KEY", KEY),
+            ("HOST", "127.0.0.1"),
+            ("PORT", &number),
+            ("WEBHOOK_URL", webhook_url),
+        ];
+        let mut process = Process::spawn("kurir-api", binary("kurir-api"), settings);
+        process.wait_ready(SOON).await;
+        Self { _process: process, port }
+    }
+
+    /// Exit code and output of one call.
+    async fn kurir(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let port = self.port.number().to_string();
+        kurir(arguments, &[("API_KEY", KEY), ("PORT", &port)]).await
+    }
+}
+
+async fn kurir(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
+    let binary = env!("CARGO_BIN_EXE_kurir");
+    let arguments = arguments.iter().copied();
+    let mut process = Process::spawn_with_arguments("kurir", binary, arguments, settings.iter().copied());
+    let status = process.exited(SOON).await;
+    (status.code(), process.output())
+}
+
+async fn dispatcher(nats: &Nats, webhook_url: &str) -> Process {
+    let settings = [("NATS_URL", nats.url()), ("WEBHOOK_URL", webhook_url.to_owned())];
+    let mut process = Process::spawn("dispatcher", binary("kurir-webhook-dispatcher"), settings);
+    process.wait_ready(SOON).await;
+    process
+}
+
+/// Answers the commands to a gateway whose session is in this state.
+async fn gateway(nats: &Nats, state: &'static str) {
+    let client = nats.client().await;
+    let mut commands = client.subscribe("whatsapp.commands.default.*").await.expect("a subscription");
+    // NATS reads commands in their order: with this answer it knows the subscription.
+    client.request("nobody.listens.here", "".into()).await.expect_err("no responders");
+    tokio::spawn(async move {
+        while let Some(command) = commands.next().await {
+            let reply = if command.subject.ends_with("send-text") {
+                r#"{"ok":{"messageId":"3EB0AA","to":"6281234567890@s.whatsapp.net","attempt":1}}"#.to_owned()
+            } else {
+                format!(r#"{{"ok":{{"sessionPath":"./sessions","reason":null,"until":null,"lid":null,{state}}}}}"#)
+            };
+            client.publish(command.reply.expect("an inbox"), reply.into()).await.expect("a connection");
+        }
+    });
+}
+
+#[tokio::test]
+async fn all_four_checks_tell_of_a_webhook_that_works() {
+    let nats = Nats::start().await;
+    let receiver = Receiver::start().await;
+    let api = Api::start(&nats, &receiver.url()).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
+    let delivered = "delivered, the receiver answered 200 (attempt 1)";
+    let (code, output) = api.kurir(&["webhook"]).await;
+    let expected = format!(
+        "webhook status: enabled, events go to {}\nwebhook test: {delivered}\n\
+         webhook custom: {delivered}\nwebhook message: {delivered}\n",
+        receiver.url()
+    );
+    assert_eq!((code, output.as_str()), (Some(0), expected.as_str()));
+    let events: Vec<_> = receiver.requests().iter().map(|request| request.json()["event"].clone()).collect();
+    assert_eq!(events, ["test", "custom.event", "message.received"]);
+    for check in ["status", "test", "custom", "message"] {
+        let (code, output) = api.kurir(&["webhook", check]).await;
+        assert!(code == Some(0) && output.starts_with(&format!("webhook {check}: ")), "{check}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_does_not_work_is_exit_code_1() {
+    let nats = Nats::start().await;
+    let receiver = Receiver::start().await;
+    receiver.always(Answer::status(500));
+    let api = Api::start(&nats, &receiver.url()).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
+    let (code, output) = api.kurir(&["webhook", "test"]).await;
+    assert_eq!((code, output.as_str()), (Some(1), "webhook test: not delivered: All retry attempts failed\n"));
+
+    let disabled = Api::start(&nats, "").await;
+    let (code, output) = disabled.kurir(&["webhook"]).await;
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("disabled: set WEBHOOK_URL") && output.contains("the event is in NATS"), "{output}");
+}
+
+#[tokio::test]
+async fn the_session_is_shown_and_sends() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, "").await;
+    let (code, output) = api.kurir(&["status"]).await;
+    assert_eq!((code, output.as_str()), (Some(1), "WhatsApp: WhatsApp is not connected\n"));
+
+    gateway(&nats, r#""status":"connected","isConnected":true,"qrCode":null,"jid":"628@s.whatsapp.net""#).await;
+    let (code, output) = api.kurir(&["status"]).await;
+    assert_eq!((code, output.as_str()), (Some(0), "WhatsApp: connected as 628@s.whatsapp.net\n"));
+    let (code, output) = api.kurir(&["qr"]).await;
+    assert_eq!((code, output.as_str()), (Some(1), "WhatsApp is already connected\n"));
+    let (code, output) = api.kurir(&["send", "+62 812-3456-7890", "Hello"]).await;
+    assert_eq!((code, output.as_str()), (Some(0), "Message sent successfully (3EB0AA)\n"));
+    let (code, output) = api.kurir(&["send", "12", "Hello"]).await;
+    assert_eq!((code, output.as_str()), (Some(1), "not sent: Invalid phone number format\n"));
+}
+
+#[tokio::test]
+async fn the_qr_code_is_a_picture() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, "").await;
+    gateway(&nats, r#""status":"pairing","isConnected":false,"qrCode":"2@abc,def","jid":null"#).await;
+    let (code, output) = api.kurir(&["qr"]).await;
+    assert!(code == Some(0) && output.contains('▀') && output.contains("Linked devices"), "{output}");
+    let (code, output) = api.kurir(&["status"]).await;
+    assert!(code == Some(1) && output.starts_with("WhatsApp: pairing\n"), "{output}");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_exit_code_64_and_an_api_that_is_away_is_1() {
+    for (arguments, settings, variable) in [
+        (&["status"][..], &[][..], "API_KEY"),
+        (&["status"], &[("API_KEY", KEY), ("KURIR_URL", "localhost:3000")], "KURIR_URL"),
+        (&["status"], &[("API_KEY", KEY), ("PORT", "x")], "--port"),
+        (&["webhook", "nothing"], &[("API_KEY", KEY)], "nothing"),
+        (&[], &[("API_KEY", KEY)], "Usage"),
+    ] {
+        let (code, output) = kurir(arguments, settings).await;
+        assert!(code == Some(64) && output.contains(variable), "{variable}: {code:?} {output}");
+    }
+    let port = Port::reserve();
+    let number = port.number().to_string();
+    let (code, output) = kurir(&["webhook"], &[("API_KEY", KEY), ("PORT", &number)]).await;
+    assert!(code == Some(1) && output.contains("failed to reach the API"), "{code:?} {output}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_told_and_dot_env_is_read() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, "").await;
+    let url = format!("http://{}/", api.port.addr());
+    let (code, output) = kurir(&["status"], &[("API_KEY", "wrong"), ("KURIR_URL", &url)]).await;
+    assert!(code == Some(1) && output.contains("does not accept this key"), "{output}");
+
+    let mut process =
+        Process::spawn_with_arguments("kurir", env!("CARGO_BIN_EXE_kurir"), ["webhook", "status"], [("", ""); 0]);
+    process.exited(SOON).await;
+    let settings = format!("API_KEY={KEY}\nPORT={}\n", api.port.number());
+    std::fs::write(process.folder().join(".env"), settings).expect("a file");
+    process.start_again();
+    assert_eq!(process.exited(SOON).await.code(), Some(1));
+    assert!(process.output().contains("webhook status: disabled"), "{}", process.output());
+}
+
+#[tokio::test]
+async fn an_example_receiver_prints_what_it_gets_and_ready_sees_whether_a_service_is() {
+    let port = Port::reserve();
+    let listen = port.addr().to_string();
+    let mut receiver = Process::spawn_with_arguments(
+        "receiver",
+        env!("CARGO_BIN_EXE_kurir"),
+        ["receive", "--listen", &listen],
+        [("", ""); 0],
+    );
+    receiver.wait_ready(SOON).await;
+    let answer = kurir_test_harness::http::client()
+        .post(format!("http://{listen}/any/path"))
+        .body("{\"event\": \"test\",\n \"data\": {}}")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let line = receiver.wait_for_line(|line| line.contains("\"event\""), SOON).await;
+    assert!(line.contains("\"data\""), "one line of JSON: {line}");
+    assert!(receiver.terminate(SOON).await.success());
+
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, "").await;
+    let readyz = format!("http://{}/readyz", api.port.addr());
+    assert_eq!(kurir(&["ready", &readyz], &[]).await.0, Some(0));
+    assert_eq!(kurir(&["ready", &format!("http://{}/none", api.port.addr())], &[]).await.0, Some(1));
+    assert_eq!(kurir(&["ready", &format!("http://{listen}/readyz")], &[]).await.0, Some(1));
+}

@@ -1,0 +1,93 @@
+//! What goes back to a caller: JSON with `success`, and for every error a `message` and a stable `code`.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::{any::Any, borrow::Cow};
+
+/// What a route gives.
+pub type Answer = Result<Json<Value>, Failure>;
+
+/// An error as its caller sees it. What the log needs beside it was logged where it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub status: StatusCode,
+    pub code: Code,
+    pub message: Cow<'static, str>,
+}
+
+/// What a program may branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Code {
+    Name(&'static str),
+    /// WhatsApp's own number.
+    WhatsApp(u16),
+}
+
+impl Failure {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: Code::Name(code), message: message.into() }
+    }
+
+    pub fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error")
+    }
+
+    /// NATS is away, or does not answer.
+    pub fn broker_unavailable() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "broker_unavailable",
+            "The message broker (NATS) is not available; nothing was done. Try again later.",
+        )
+    }
+
+    /// The same, when what was asked for is already on its way.
+    pub fn broker_lost() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "broker_unavailable",
+            "The connection to the message broker (NATS) was lost; whether the request was done is unknown.",
+        )
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = json!({"success": false, "message": self.message, "code": self.code});
+        (self.status, Json(body)).into_response()
+    }
+}
+
+/// For every path that is no route, and every method that a route does not know.
+pub async fn route_not_found() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "route_not_found", "Route not found")
+}
+
+/// For a route that panicked; the panic's own hook wrote to standard error.
+pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!("a route panicked: {}", text.unwrap_or("no text"));
+    Failure::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_answer_too() {
+        let response = after_panic(Box::new("out of luck"));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["content-type"], "application/json");
+    }
+}

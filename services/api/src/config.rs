@@ -1,0 +1,126 @@
+//! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
+
+use crate::auth::ApiKey;
+use axum::http::HeaderValue;
+use kurir_chassis::{
+    broker::BrokerSettings,
+    settings::{Problem, Settings},
+    telemetry::LogSettings,
+};
+
+/// The management API of Kurir.
+#[derive(clap::Parser)]
+#[command(name = "kurir-api", version)]
+pub struct Config {
+    /// The port of the API.
+    #[arg(long, env = "PORT", default_value_t = 3000)]
+    pub port: u16,
+    /// The address to listen on.
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    pub host: String,
+    /// The key that callers send as `X-API-Key` or `?api_key=`. Required.
+    #[arg(long, env = "API_KEY", hide_env_values = true)]
+    pub api_key: Option<ApiKey>,
+    /// Where events are delivered; unset or empty: webhooks are disabled. The dispatcher needs the same value.
+    #[arg(long, env = "WEBHOOK_URL", hide_env_values = true)]
+    pub webhook_url: Option<String>,
+    /// Shown by `/api/health/detailed` as `environment`, and nothing else.
+    #[arg(long, env = "NODE_ENV", default_value = "development")]
+    pub node_env: String,
+    /// The origins whose pages may call the API, separated by commas; `*`: all, without credentials; empty: none.
+    #[arg(long, env = "CORS_ORIGIN", default_value = "*")]
+    pub cors_origin: String,
+    #[command(flatten)]
+    pub broker: BrokerSettings,
+    #[command(flatten)]
+    pub logging: LogSettings,
+}
+
+impl Config {
+    /// The URL of the endpoint `default`; none means that webhooks are disabled.
+    pub(crate) fn webhook_url(&self) -> Option<&str> {
+        self.webhook_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
+    }
+
+    /// The origins that `CORS_ORIGIN` names; an error names the one that cannot be an origin.
+    pub(crate) fn origins(&self) -> Result<Origins, String> {
+        let named = self.cors_origin.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        if named.clone().any(|origin| origin == "*") {
+            return Ok(Origins::All);
+        }
+        named
+            .map(|origin| {
+                let is_origin =
+                    origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+                HeaderValue::from_str(origin).ok().filter(|_| is_origin).ok_or_else(|| origin.to_owned())
+            })
+            .collect::<Result<_, _>>()
+            .map(Origins::Only)
+    }
+}
+
+/// Whose pages may call the API.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Origins {
+    All,
+    Only(Vec<HeaderValue>),
+}
+
+impl Settings for Config {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.api_key.as_ref().is_none_or(ApiKey::is_empty) {
+            problems.push(Problem::new(
+                "API_KEY",
+                "it is missing: choose a long random key and set it in the environment or in .env, for example \
+                 API_KEY=$(openssl rand -hex 32); callers send it as X-API-Key",
+            ));
+        }
+        if self.webhook_url().is_some_and(|url| !is_http_url(url)) {
+            problems.push(Problem::new(
+                "WEBHOOK_URL",
+                "it must be a URL that begins with http:// or https://, or unset to disable webhooks",
+            ));
+        }
+        if let Err(origin) = self.origins() {
+            problems.push(Problem::new(
+                "CORS_ORIGIN",
+                format!(
+                    "{origin:?} is no origin: write `*`, or origins such as https://example.org separated by commas"
+                ),
+            ));
+        }
+        problems
+    }
+
+    fn logging(&self) -> &LogSettings {
+        &self.logging
+    }
+}
+
+fn is_http_url(url: &str) -> bool {
+    let lower = url.to_ascii_lowercase();
+    ["http://", "https://"].iter().any(|scheme| lower.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    fn problems(flags: &[&str]) -> Vec<&'static str> {
+        let flags = ["kurir-api"].iter().chain(flags);
+        let config = Config::try_parse_from(flags).map_err(|error| error.to_string()).expect("flags are read");
+        config.problems().iter().map(|problem| problem.variable).collect()
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let bad = ["--api-key", "", "--webhook-url", "ftp://x", "--cors-origin", "example.org"];
+        assert_eq!(problems(&bad), ["API_KEY", "WEBHOOK_URL", "CORS_ORIGIN"]);
+        let good =
+            ["--api-key", "k", "--webhook-url", " ", "--cors-origin", "https://a.example, http://b.example:8080"];
+        assert_eq!(problems(&good), [""; 0]);
+        assert_eq!(problems(&["--api-key", "k", "--webhook-url", "HTTP://localhost:5678/x"]), [""; 0]);
+    }
+}

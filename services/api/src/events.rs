@@ -1,0 +1,135 @@
+//! An event of the API's own on its way to the webhook: published to EVENTS, and its delivery's end waited for.
+//!
+//! It goes the way of every event; nothing here talks to a receiver.
+
+use crate::answer::Failure;
+use async_nats::{HeaderMap, Subscriber, jetstream::context::PublishErrorKind};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use kurir_chassis::{broker::Broker, trace_context};
+use kurir_contract::{
+    delivery::Ended,
+    endpoint::EndpointId,
+    event::{Envelope, EventId},
+    header,
+    session::SessionId,
+    subject,
+};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// The contract's bound; the script of the old program gives up after 30 s.
+const ENDS_WITHIN: Duration = Duration::from_secs(25);
+
+pub struct Events {
+    broker: Broker,
+}
+
+/// How the delivery to the endpoint `default` stands when the answer must go out.
+pub enum Outcome {
+    Delivered { status: Option<u16>, attempt: u32 },
+    GivenUp,
+    StillRetried(EventId),
+}
+
+impl Events {
+    pub fn new(broker: Broker) -> Self {
+        Self { broker }
+    }
+
+    /// Stores the event; whoever subscribes to EVENTS sees it.
+    pub async fn publish(&self, envelope: &Envelope) -> Result<EventId, Failure> {
+        self.store(envelope, HeaderMap::new()).await
+    }
+
+    /// Stores the event and waits, at most 25 s, until its delivery to the endpoint `default` has ended.
+    pub async fn deliver(&self, envelope: &Envelope) -> Result<Outcome, Failure> {
+        let deadline = Instant::now() + ENDS_WITHIN;
+        let inbox = self.broker.client.new_inbox();
+        // Before the event is published: a report is sent once, and may come at once.
+        let reports = self.broker.client.subscribe(inbox.clone()).await.map_err(|error| {
+            tracing::warn!("failed to subscribe to a delivery's end: {error}");
+            Failure::broker_unavailable()
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::REPORT_TO, inbox);
+        let event = self.store(envelope, headers).await?;
+        Ok(match timeout_at(deadline, end_of(&event, reports)).await {
+            Ok(Some(Ended { delivered: true, status, attempt, .. })) => Outcome::Delivered { status, attempt },
+            Ok(Some(Ended { delivered: false, .. })) => Outcome::GivenUp,
+            Ok(None) | Err(_) => Outcome::StillRetried(event),
+        })
+    }
+
+    async fn store(&self, envelope: &Envelope, mut headers: HeaderMap) -> Result<EventId, Failure> {
+        // What is published without a connection would wait in the client and go out after the caller heard the 503.
+        if !self.broker.is_connected() {
+            return Err(Failure::broker_unavailable());
+        }
+        let event = EventId::random();
+        headers.insert(header::EVENT_ID, event.as_str());
+        trace_context::inject(&mut headers);
+        let payload = Bytes::from(serde_json::to_vec(envelope).map_err(|error| {
+            tracing::error!(event.id = %event, "failed to write an event: {error}");
+            Failure::internal()
+        })?);
+        let subject = subject::event(&SessionId::default(), &envelope.event);
+        match self.publish_once(&subject, &headers, &payload).await {
+            // Somebody removed the stream, or NATS lost its store: every service makes what is missing.
+            Err(PublishErrorKind::StreamNotFound) if self.broker.make_streams().await.is_ok() => {
+                self.publish_once(&subject, &headers, &payload).await
+            }
+            published => published,
+        }
+        .map_err(|kind| not_stored(&event, kind))?;
+        Ok(event)
+    }
+
+    async fn publish_once(&self, subject: &str, headers: &HeaderMap, payload: &Bytes) -> Result<(), PublishErrorKind> {
+        let acknowledged = async {
+            let publish =
+                self.broker.jetstream.publish_with_headers(subject.to_owned(), headers.clone(), payload.clone());
+            publish.await?.await
+        };
+        acknowledged.await.map(drop).map_err(|error| {
+            tracing::warn!("failed to store an event: {error}");
+            error.kind()
+        })
+    }
+}
+
+/// The first report about this event and the endpoint `default`; none if the subscription ends.
+async fn end_of(event: &EventId, mut reports: Subscriber) -> Option<Ended> {
+    while let Some(report) = reports.next().await {
+        match serde_json::from_slice::<Ended>(&report.payload) {
+            Ok(ended) if ended.event_id == *event && ended.endpoint == EndpointId::default() => return Some(ended),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(event.id = %event, "failed to read a delivery's end: {error}"),
+        }
+    }
+    None
+}
+
+fn not_stored(event: &EventId, kind: PublishErrorKind) -> Failure {
+    match kind {
+        PublishErrorKind::MaxPayloadExceeded => Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "event_too_large",
+            "The event is larger than the message broker (NATS) takes",
+        ),
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Failure::broker_lost(),
+        PublishErrorKind::StreamNotFound
+        | PublishErrorKind::WrongLastMessageId
+        | PublishErrorKind::WrongLastSequence
+        | PublishErrorKind::MaxAckPending
+        | PublishErrorKind::Other => {
+            tracing::error!(event.id = %event, "an event was not stored: {kind}");
+            Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "event_not_stored",
+                "The message broker (NATS) did not store the event; its disk may be full",
+            )
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A command's failure as HTTP: status, code and the contract's texts. Pure; the table is the test below.
+
+use crate::{
+    answer::{Code, Failure},
+    gateway_client::CommandError,
+};
+use axum::http::StatusCode;
+use kurir_contract::{
+    command::{Command, Refusal, RefusalCode},
+    session::SessionId,
+};
+
+const NOT_CONNECTED: &str = "WhatsApp is not connected";
+const REFUSED: &str = "WhatsApp refused the message";
+const SEND_TIMEOUT: &str = "Message send timeout after multiple attempts. Please check your connection.";
+const NO_ANSWER: &str = "The WhatsApp gateway did not answer in time";
+
+/// What the caller of a route hears when the command behind it failed.
+pub fn failure(error: CommandError, command: Command, session: &SessionId) -> Failure {
+    match error {
+        CommandError::BrokerAway => Failure::broker_unavailable(),
+        CommandError::BrokerLost => Failure::broker_lost(),
+        // The session `default` is always meant to be there, so its gateway is what is missing.
+        CommandError::NoGateway if *session == SessionId::default() => {
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable", NOT_CONNECTED)
+        }
+        CommandError::NoGateway => Failure::new(StatusCode::NOT_FOUND, "session_not_found", "Session not found"),
+        CommandError::NoAnswer => {
+            Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", timeout_text(command).unwrap_or(NO_ANSWER))
+        }
+        CommandError::Refused(refusal) => refused(refusal, command),
+        CommandError::Unreadable(problem) => {
+            tracing::error!(session.id = %session, "the command {command} failed: {problem}");
+            Failure::internal()
+        }
+    }
+}
+
+fn refused(refusal: Refusal, command: Command) -> Failure {
+    let Refusal { code, message, whatsapp_code } = refusal;
+    match code {
+        RefusalCode::InvalidRequest => Failure::new(StatusCode::BAD_REQUEST, "invalid_request", message),
+        RefusalCode::NotConnected => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_connected", NOT_CONNECTED),
+        RefusalCode::NotOnWhatsapp => Failure::new(StatusCode::NOT_FOUND, "not_on_whatsapp", message),
+        RefusalCode::RefusedByWhatsapp => Failure {
+            status: StatusCode::BAD_GATEWAY,
+            code: whatsapp_code.map_or(Code::Name("refused_by_whatsapp"), Code::WhatsApp),
+            message: if is_send(command) { REFUSED.into() } else { message.into() },
+        },
+        RefusalCode::TimedOut => Failure {
+            status: StatusCode::GATEWAY_TIMEOUT,
+            code: Code::Name("timed_out"),
+            message: timeout_text(command).map_or(message.into(), Into::into),
+        },
+        RefusalCode::Conflict => Failure::new(StatusCode::CONFLICT, "conflict", message),
+        RefusalCode::Internal => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
+    }
+}
+
+fn timeout_text(command: Command) -> Option<&'static str> {
+    is_send(command).then_some(SEND_TIMEOUT)
+}
+
+fn is_send(command: Command) -> bool {
+    match command {
+        Command::SendText => true,
+        Command::Status | Command::PairingCode | Command::Restart | Command::Logout => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(code: RefusalCode, whatsapp_code: Option<u16>) -> CommandError {
+        CommandError::Refused(Refusal { code, message: "its own text".to_owned(), whatsapp_code })
+    }
+
+    #[test]
+    fn each_failure_of_a_send_has_its_status_code_and_text() {
+        use RefusalCode as R;
+        let own = "its own text";
+        for (error, status, code, message) in [
+            (CommandError::NoGateway, 503, Code::Name("gateway_unavailable"), NOT_CONNECTED),
+            (CommandError::NoAnswer, 504, Code::Name("timed_out"), SEND_TIMEOUT),
+            (CommandError::Unreadable(String::new()), 500, Code::Name("internal"), "Internal server error"),
+            (refusal(R::InvalidRequest, None), 400, Code::Name("invalid_request"), own),
+            (refusal(R::NotConnected, None), 503, Code::Name("not_connected"), NOT_CONNECTED),
+            (refusal(R::NotOnWhatsapp, None), 404, Code::Name("not_on_whatsapp"), own),
+            (refusal(R::RefusedByWhatsapp, Some(463)), 502, Code::WhatsApp(463), REFUSED),
+            (refusal(R::RefusedByWhatsapp, None), 502, Code::Name("refused_by_whatsapp"), REFUSED),
+            (refusal(R::TimedOut, None), 504, Code::Name("timed_out"), SEND_TIMEOUT),
+            (refusal(R::Conflict, None), 409, Code::Name("conflict"), own),
+            (refusal(R::Internal, None), 500, Code::Name("internal"), own),
+        ] {
+            let shown = error.to_string();
+            let failure = failure(error, Command::SendText, &SessionId::default());
+            let seen = (failure.status.as_u16(), failure.code, failure.message.as_ref());
+            assert_eq!(seen, (status, code, message), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_no_gateway_serves_is_not_found() {
+        let session = "sales".parse::<SessionId>().expect("a name");
+        assert_eq!(failure(CommandError::NoGateway, Command::Status, &session).status, StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn only_a_send_has_the_text_of_a_send() {
+        let failure = failure(CommandError::NoAnswer, Command::Logout, &SessionId::default());
+        assert_eq!(failure.message, NO_ANSWER);
+    }
+}

@@ -1,0 +1,78 @@
+//! Every route on one page: method, path, who may, and the function that does it.
+
+use crate::{
+    access, answer,
+    app::App,
+    auth,
+    config::{Config, Origins},
+    routes::{health, metrics, webhook, whatsapp},
+};
+use axum::{
+    Router,
+    http::Method,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowHeaders, AllowOrigin, CorsLayer},
+};
+
+pub fn router(config: &Config, app: App) -> Router {
+    // Nobody needs a key.
+    let open = Router::new()
+        .route("/api/health", get(health::brief))
+        .route("/api/health/detailed", get(health::detailed))
+        .route("/api/metrics", get(metrics::show))
+        .with_state(app.clone())
+        // `/livez` and `/readyz`.
+        .merge(app.health.routes());
+
+    let keyed = Router::new()
+        .route("/api/metrics/reset", post(metrics::reset))
+        .route_layer(from_fn_with_state(app.clone(), auth::whatsapp_key));
+
+    let webhook = Router::new()
+        .route("/api/webhook/status", get(webhook::status))
+        .route("/api/webhook/test", post(webhook::test))
+        .route("/api/webhook/send", post(webhook::send))
+        .route_layer(from_fn_with_state(app.clone(), auth::webhook_key));
+
+    // The same for the session `default` and, by name, for any other.
+    let session = Router::new()
+        .route("/whatsapp/status", get(whatsapp::status))
+        .route("/whatsapp/qr", get(whatsapp::qr))
+        .route("/whatsapp/send-message", post(whatsapp::send_message))
+        .route("/whatsapp/logout", post(whatsapp::logout))
+        .route("/whatsapp/pairing-code", post(whatsapp::pairing_code))
+        .route("/whatsapp/restart", post(whatsapp::restart))
+        .route_layer(from_fn_with_state(app.clone(), auth::whatsapp_key));
+
+    let routes = Router::new()
+        .merge(keyed)
+        .merge(webhook)
+        .nest("/api", session.clone())
+        .nest("/api/sessions/{session}", session)
+        .with_state(app.clone())
+        .merge(open)
+        .fallback(answer::route_not_found)
+        .method_not_allowed_fallback(answer::route_not_found)
+        .layer(CatchPanicLayer::custom(answer::after_panic))
+        .layer(from_fn_with_state(app, access::record));
+    match cors(config) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
+}
+
+/// As the old program's: every method, the headers that are asked for, no credentials.
+fn cors(config: &Config) -> Option<CorsLayer> {
+    let origins = match config.origins() {
+        Ok(Origins::All) => AllowOrigin::any(),
+        Ok(Origins::Only(origins)) if !origins.is_empty() => AllowOrigin::list(origins),
+        // An empty list allows none; the settings refuse what is no origin.
+        Ok(Origins::Only(_)) | Err(_) => return None,
+    };
+    let methods = [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE];
+    Some(CorsLayer::new().allow_origin(origins).allow_methods(methods).allow_headers(AllowHeaders::mirror_request()))
+}

@@ -1,0 +1,86 @@
+//! `/api/webhook`: whether webhooks are enabled, and events of a user's own that go the way of every event.
+
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    body::Fields,
+    events::Outcome,
+};
+use axum::{Json, extract::State};
+use kurir_contract::{
+    clock,
+    event::{Envelope, EventType},
+};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+pub async fn status(State(app): State<App>) -> Answer {
+    Ok(Json(json!({
+        "success": true,
+        "data": {
+            "enabled": app.webhook_url.is_some(),
+            "webhookUrl": app.webhook_url,
+            "timestamp": clock::now_iso(),
+        },
+    })))
+}
+
+pub async fn test(State(app): State<App>, Fields(fields): Fields) -> Answer {
+    let event = match fields.get("eventType") {
+        None | Some(Value::Null) => event_type("test")?,
+        Some(Value::String(name)) => event_type(name)?,
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => return Err(invalid_type()),
+    };
+    let mut data = data(fields)?;
+    let now = OffsetDateTime::now_utc();
+    data.insert("test".to_owned(), json!(true));
+    data.insert("timestamp".to_owned(), json!(clock::iso(now)));
+    deliver(&app, Envelope::new(event, now, Value::Object(data)), "Webhook test completed").await
+}
+
+pub async fn send(State(app): State<App>, Fields(fields): Fields) -> Answer {
+    let event = match fields.get("eventType") {
+        None | Some(Value::Null) => return Err(missing_type()),
+        Some(Value::String(name)) if name.is_empty() => return Err(missing_type()),
+        Some(Value::String(name)) => event_type(name)?,
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => return Err(invalid_type()),
+    };
+    let data = Value::Object(data(fields)?);
+    deliver(&app, Envelope::new(event, OffsetDateTime::now_utc(), data), "Custom webhook sent").await
+}
+
+async fn deliver(app: &App, envelope: Envelope, message: &str) -> Answer {
+    if app.webhook_url.is_none() {
+        // Other subscribers of NATS still get it.
+        app.events.publish(&envelope).await?;
+        return Ok(Json(json!({"success": true, "message": message})));
+    }
+    let result = match app.events.deliver(&envelope).await? {
+        Outcome::Delivered { status, attempt } => json!({"success": true, "status": status, "attempt": attempt}),
+        Outcome::GivenUp => json!({"success": false, "error": "All retry attempts failed"}),
+        Outcome::StillRetried(event) => json!({"success": false, "error": "Still being retried", "eventId": event}),
+    };
+    Ok(Json(json!({"success": true, "message": message, "result": result})))
+}
+
+fn event_type(name: &str) -> Result<EventType, Failure> {
+    name.parse().map_err(|_| invalid_type())
+}
+
+fn data(mut fields: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+    match fields.remove("data") {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(data)) => Ok(data),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Err(Failure::bad_request("invalid_data", "data must be an object"))
+        }
+    }
+}
+
+fn missing_type() -> Failure {
+    Failure::bad_request("missing_event_type", "eventType is required")
+}
+
+fn invalid_type() -> Failure {
+    Failure::bad_request("invalid_event_type", "Invalid eventType")
+}

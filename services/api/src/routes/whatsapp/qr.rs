@@ -1,0 +1,58 @@
+//! `GET qr`: the QR code that waits to be scanned, as raw text. After a logout it begins a new pairing, because old
+//! users know no other way to a new code.
+
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    metrics::Counter,
+    refusal::failure,
+};
+use axum::{Json, extract::State};
+use kurir_contract::{
+    command::{Command, Empty, Status},
+    session::{SessionId, SessionStatus},
+};
+use serde_json::json;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
+
+use super::session_name::Session;
+
+/// A new pairing has its first code in about a second.
+const NEW_CODE_WITHIN: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
+
+pub async fn qr(State(app): State<App>, Session(session): Session) -> Answer {
+    app.metrics.count(Counter::QrCodeRequests, OffsetDateTime::now_utc());
+    let mut status = status(&app, &session).await?;
+    if status.status == SessionStatus::LoggedOut && status.qr_code.is_none() {
+        status = begin_pairing(&app, &session).await?;
+    }
+    Ok(Json(match status {
+        Status { qr_code: Some(code), .. } => json!({"success": true, "qrCode": code}),
+        Status { is_connected: true, .. } => {
+            json!({"success": false, "message": "WhatsApp is already connected"})
+        }
+        Status { .. } => json!({"success": false, "message": "QR Code not available. Please restart the service."}),
+    }))
+}
+
+/// Asks for a new pairing and waits for its code.
+async fn begin_pairing(app: &App, session: &SessionId) -> Result<Status, Failure> {
+    let deadline = Instant::now() + NEW_CODE_WITHIN;
+    let mut seen: Status = app
+        .gateway
+        .ask(session, Command::Restart, &Empty {})
+        .await
+        .map_err(|error| failure(error, Command::Restart, session))?;
+    while seen.qr_code.is_none() && !seen.is_connected && Instant::now() < deadline {
+        sleep(LOOK).await;
+        seen = status(app, session).await?;
+    }
+    Ok(seen)
+}
+
+async fn status(app: &App, session: &SessionId) -> Result<Status, Failure> {
+    app.gateway.status(session).await.map_err(|error| failure(error, Command::Status, session))
+}

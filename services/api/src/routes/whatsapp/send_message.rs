@@ -1,0 +1,91 @@
+//! `POST send-message`: reads what is to be sent, hands it to the gateway, and tells how it ended.
+
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    body::Fields,
+    metrics::Counter,
+    refusal::failure,
+};
+use axum::{Json, extract::State};
+use kurir_contract::{
+    command::{Command, SendText, Sent},
+    session::SessionId,
+};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::{recipient, session_name::Session};
+
+/// In UTF-16 code units, as JavaScript's `length` counts: an emoji is two.
+const MAX_MESSAGE: usize = 4096;
+/// WhatsApp's ids have up to 32 characters; what is longer is none.
+const MAX_MESSAGE_ID: usize = 128;
+
+pub async fn send_message(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
+    let message = read(&fields)?;
+    let carried = app.clone();
+    app.carry(async move { send(&carried, &session, &message).await }).await.map_err(|panic| {
+        tracing::error!("a send panicked: {panic}");
+        Failure::internal()
+    })?
+}
+
+async fn send(app: &App, session: &SessionId, message: &SendText) -> Answer {
+    let sent = app.gateway.ask::<Sent>(session, Command::SendText, message).await;
+    let counter = if sent.is_ok() { Counter::MessagesSent } else { Counter::MessagesFailed };
+    app.metrics.count(counter, OffsetDateTime::now_utc());
+    match sent {
+        Ok(Sent { message_id, to, attempt }) => Ok(Json(json!({
+            "success": true,
+            "messageId": message_id,
+            "message": "Message sent successfully",
+            "to": to,
+            "attempt": attempt,
+        }))),
+        Err(error) => {
+            tracing::warn!(session.id = %session, "failed to send to {}: {error}", message.to.redacted());
+            Err(failure(error, Command::SendText, session))
+        }
+    }
+}
+
+/// Checks the fields in the order in which their texts are promised.
+fn read(fields: &Map<String, Value>) -> Result<SendText, Failure> {
+    let to = recipient(fields.get("to"))?;
+    let text = text(fields.get("message"))?;
+    let quoted = quoted(fields.get("options"))?;
+    Ok(SendText { to, text, quoted })
+}
+
+fn text(given: Option<&Value>) -> Result<String, Failure> {
+    let text = given
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Failure::bad_request("missing_message", "Message is required and must be a string"))?;
+    if text.encode_utf16().count() > MAX_MESSAGE {
+        return Err(Failure::bad_request("message_too_long", "Message is too long (max 4096 characters)"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The id of the message that is replied to: `options.quoted`, or its `key.id`.
+fn quoted(options: Option<&Value>) -> Result<Option<String>, Failure> {
+    let options = match options {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(options)) => options,
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            return Err(Failure::bad_request("invalid_options", "options must be an object"));
+        }
+    };
+    let id = match options.get("quoted") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(id)) => Some(id.as_str()),
+        Some(message) => message.pointer("/key/id").and_then(Value::as_str),
+    };
+    let id = id.map(str::trim).filter(|id| (1..=MAX_MESSAGE_ID).contains(&id.len())).ok_or_else(|| {
+        Failure::bad_request("invalid_quoted", "options.quoted must be a message id or an object with key.id")
+    })?;
+    Ok(Some(id.to_owned()))
+}

@@ -1,0 +1,82 @@
+//! The contract's section "Authentication".
+
+use crate::api::{Api, KEY, answer};
+use kurir_test_harness::Nats;
+use reqwest::Method;
+use serde_json::json;
+
+const WEBHOOK: [&str; 3] = ["GET /api/webhook/status", "POST /api/webhook/test", "POST /api/webhook/send"];
+const WHATSAPP: [&str; 9] = [
+    "GET /api/whatsapp/status",
+    "GET /api/whatsapp/qr",
+    "POST /api/whatsapp/send-message",
+    "POST /api/whatsapp/logout",
+    "POST /api/whatsapp/pairing-code",
+    "POST /api/whatsapp/restart",
+    "GET /api/sessions/sales/whatsapp/status",
+    "POST /api/sessions/sales/whatsapp/send-message",
+    "POST /api/metrics/reset",
+];
+const OPEN: [&str; 5] =
+    ["GET /api/health", "GET /api/health/detailed", "GET /api/metrics", "GET /livez", "GET /readyz"];
+
+fn split(route: &str) -> (Method, &str) {
+    let (method, path) = route.split_once(' ').expect("a method");
+    (method.parse().expect("a method"), path)
+}
+
+#[tokio::test]
+async fn each_group_of_routes_says_its_own_text_without_the_right_key() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let refusal = |message: &str, code: &str| (401, json!({"success": false, "message": message, "code": code}));
+    let in_webhook = "Invalid or missing API key";
+    for (routes, missing, wrong) in [
+        (&WEBHOOK[..], refusal(in_webhook, "invalid_api_key"), refusal(in_webhook, "invalid_api_key")),
+        (
+            &WHATSAPP[..],
+            refusal("API key is required", "missing_api_key"),
+            refusal("Invalid API key", "invalid_api_key"),
+        ),
+    ] {
+        for route in routes {
+            let (method, path) = split(route);
+            let bare = || api.request(method.clone(), path);
+            assert_eq!(answer(bare()).await, missing, "{route} without a key");
+            assert_eq!(answer(bare().header("X-API-Key", "")).await, missing, "{route} with an empty key");
+            for key in ["wrong", &KEY[1..], &format!("{KEY}x"), "ü"] {
+                assert_eq!(answer(bare().header("X-API-Key", key)).await, wrong, "{route} with {key}");
+                assert_eq!(
+                    answer(api.request(method.clone(), &format!("{path}?api_key={key}"))).await,
+                    wrong,
+                    "{route}?api_key={key}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_good_in_the_header_and_in_the_query_and_never_in_the_log() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let status = || api.request(Method::GET, "/api/webhook/status");
+    assert_eq!(answer(status().header("x-api-key", KEY)).await.0, 200);
+    let with_query = || api.request(Method::GET, &format!("/api/webhook/status?a=b&api_key={KEY}"));
+    assert_eq!(answer(with_query()).await.0, 200);
+    assert_eq!(answer(with_query().header("x-api-key", "")).await.0, 200);
+    assert_eq!(answer(with_query().header("x-api-key", "wrong")).await.0, 401, "the header comes first");
+    let log = api.process.output();
+    assert!(log.contains("GET /api/webhook/status: 200"), "{log}");
+    assert!(!log.contains(KEY), "{log}");
+}
+
+#[tokio::test]
+async fn some_routes_want_no_key() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    for route in OPEN {
+        let (method, path) = split(route);
+        assert_eq!(answer(api.request(method, path)).await.0, 200, "{route}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The API as its callers meet it: the built binary, a NATS of one's own, real HTTP.
+//!
+//! Webhooks go through the built dispatcher. Where a gateway would answer, a stand-in on the same subjects does, for the
+//! texts and the status codes only: `tests/end-to-end` goes the whole way with the real one. A file per section of the
+//! contract.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod authentication;
+mod broker_away;
+mod documents;
+mod other_routes;
+mod settings;
+mod shapes;
+mod shutdown;
+mod stand_in;
+mod webhook_routes;
+mod whatsapp_routes;
+
+mod api;

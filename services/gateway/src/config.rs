@@ -1,0 +1,164 @@
+//! The gateway's settings, from flags and the environment, and what must hold between them.
+
+use kurir_chassis::{
+    broker::BrokerSettings,
+    settings::{Problem, Settings},
+    telemetry::LogSettings,
+};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Connects one WhatsApp session with NATS.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "kurir-gateway", version)]
+pub struct Config {
+    /// The folder in which the WhatsApp session is kept; who can read it can read the account's messages.
+    #[arg(long, env = "WHATSAPP_SESSION_PATH", default_value = "./sessions")]
+    pub whatsapp_session_path: PathBuf,
+    /// Log level of the WhatsApp client; at `debug` and `trace` its log holds phone numbers.
+    #[arg(long, env = "WHATSAPP_LOG_LEVEL", value_enum, default_value_t = WhatsappLogLevel::Info)]
+    pub whatsapp_log_level: WhatsappLogLevel,
+    /// Connects elsewhere than to WhatsApp, for example to its simulator: `ws://127.0.0.1:8080/ws/chat`.
+    #[arg(long, env = "WHATSAPP_URL")]
+    pub whatsapp_url: Option<String>,
+    /// The name that the account shows to others; unset: the one that the phone has.
+    #[arg(long, env = "WHATSAPP_PUSH_NAME")]
+    pub whatsapp_push_name: Option<String>,
+    /// Whether status updates of contacts are events, too.
+    #[arg(long, env = "WHATSAPP_STATUS_BROADCAST", default_value_t = false, action = clap::ArgAction::Set)]
+    pub whatsapp_status_broadcast: bool,
+    /// How long a message waits for NATS before the gateway leaves WhatsApp, which keeps the messages meanwhile.
+    #[arg(long, env = "BROKER_WAIT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub broker_wait: Duration,
+    /// How long one try of a send may take until WhatsApp's acknowledgement.
+    #[arg(long, env = "WHATSAPP_SEND_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub whatsapp_send_timeout: Duration,
+    /// The pauses between the tries of a send: one try more than there are pauses.
+    #[arg(long, env = "WHATSAPP_SEND_PAUSES", default_value = "2s,4s", value_delimiter = ',', value_parser = humantime::parse_duration)]
+    pub whatsapp_send_pauses: Vec<Duration>,
+    /// Address for `/livez` and `/readyz`; unset: none.
+    #[arg(long, env = "HEALTH_LISTEN")]
+    pub health_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub broker: BrokerSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// The levels of the program that Kurir replaces, which was written with pino.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum WhatsappLogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+    Silent,
+}
+
+/// A hook that waits longer than WhatsApp's keep-alive would make the connection die first.
+const LONGEST_BROKER_WAIT: Duration = Duration::from_secs(300);
+/// A send that is tried more often helps nobody: its caller has given up.
+const MOST_PAUSES: usize = 10;
+/// Everything that the WhatsApp client logs under; a directive matches every target that begins with it.
+const WHATSAPP_TARGETS: [&str; 15] = [
+    "whatsapp_rust",
+    "wacore",
+    "Client",
+    "Bot",
+    "AppState",
+    "Blocking",
+    "Chatstate",
+    "MessageQueue",
+    "Mex",
+    "PresenceHandler",
+    "TcToken",
+    "UnifiedSession",
+    "blocklist",
+    "usync",
+    "Passkey",
+];
+
+/// Parts of it that are kept to warnings.
+const TELLTALES: [&str; 4] =
+    ["Client/PairCode", "Bot/PairCode", "whatsapp_rust::pair", "whatsapp_rust::handlers::notification::device"];
+
+impl Settings for Config {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(url) = &self.whatsapp_url
+            && !(url.starts_with("ws://") || url.starts_with("wss://"))
+        {
+            problems
+                .push(Problem::new("WHATSAPP_URL", format!("{url:?} is no WebSocket URL: begin with ws:// or wss://")));
+        }
+        if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
+            problems.push(Problem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
+        }
+        if self.whatsapp_send_timeout.is_zero() {
+            problems.push(Problem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
+        }
+        if self.whatsapp_send_pauses.len() > MOST_PAUSES {
+            problems.push(Problem::new("WHATSAPP_SEND_PAUSES", format!("name at most {MOST_PAUSES} pauses, as 2s,4s")));
+        }
+        problems
+    }
+
+    fn logging(&self) -> &LogSettings {
+        &self.log
+    }
+
+    fn log_filter(&self) -> String {
+        let level = match self.whatsapp_log_level {
+            WhatsappLogLevel::Trace => "trace",
+            WhatsappLogLevel::Debug => "debug",
+            WhatsappLogLevel::Info => "info",
+            WhatsappLogLevel::Warn => "warn",
+            WhatsappLogLevel::Error | WhatsappLogLevel::Fatal => "error",
+            WhatsappLogLevel::Silent => "off",
+        };
+        let mut filter: String = WHATSAPP_TARGETS.iter().map(|target| format!("{target}={level},")).collect();
+        // At `info` these write whole phone numbers, and the pairing code, which are for nobody who reads a log.
+        for target in TELLTALES {
+            filter.push_str(target);
+            filter.push_str("=warn,");
+        }
+        // Last, so that an operator's own directive for the same target wins.
+        filter.push_str(&self.log.log_level);
+        filter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    fn config(flags: &[&str]) -> Config {
+        Config::parse_from(["kurir-gateway"].iter().chain(flags))
+    }
+
+    #[test]
+    fn each_problem_names_its_variable() {
+        assert_eq!(config(&[]).problems(), []);
+        let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
+        let variables: Vec<_> = wrong.problems().into_iter().map(|problem| problem.variable).collect();
+        assert_eq!(variables, ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
+    }
+
+    #[test]
+    fn the_defaults_are_the_contract() {
+        let config = config(&[]);
+        assert_eq!(config.whatsapp_session_path, PathBuf::from("./sessions"));
+        assert_eq!(config.whatsapp_send_timeout, Duration::from_secs(30));
+        assert_eq!(config.whatsapp_send_pauses, [Duration::from_secs(2), Duration::from_secs(4)]);
+    }
+
+    #[test]
+    fn an_operators_directive_comes_after_ours() {
+        let config = config(&["--whatsapp-log-level", "silent", "--log-level", "info,wacore=trace"]);
+        let filter = config.log_filter();
+        assert!(filter.starts_with("whatsapp_rust=off,wacore=off,"), "{filter}");
+        assert!(filter.ends_with("info,wacore=trace"), "{filter}");
+    }
+}

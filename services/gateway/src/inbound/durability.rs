@@ -1,0 +1,143 @@
+//! The durability hook: a message is acknowledged to WhatsApp only after JetStream has it.
+//!
+//! The client never retries a failed hook on a live connection, and later messages of the chat would overtake the failed
+//! one. So the hook waits for the broker, which keeps the order by itself, up to a bound. Then this life is broken: the
+//! message and everything after it fails, the gateway leaves WhatsApp, and WhatsApp sends all of it again, in order, when
+//! the gateway comes back with the broker (docs/decisions: waiting inside the hook).
+
+use super::{Inbound, Received};
+use crate::{
+    publish::{NotStored, Publisher},
+    session::state::{LifeSignal, Signal},
+    turns::{Turn, Turns},
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kurir_contract::address::ChatJid;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use wacore::types::events::InboundMessage;
+use whatsapp_rust::{Client, InboundDurabilityHook, async_trait};
+
+/// The hook of one life.
+pub struct DurabilityHook {
+    pub life: u64,
+    pub inbound: Inbound,
+    pub publisher: Publisher,
+    /// How long a message waits for the broker.
+    pub wait: Duration,
+    /// Cancelled when nothing more of this life may be published.
+    pub broken: CancellationToken,
+    /// The client tells chats apart by the address that a message came by; here a person is one chat.
+    pub turns: Mutex<Turns>,
+    pub signals: mpsc::Sender<LifeSignal>,
+}
+
+/// Chats of one batch that are published at the same time; as many as the client hands over in live mode.
+const CHATS_AT_ONCE: usize = 64;
+
+#[async_trait]
+impl InboundDurabilityHook for DurabilityHook {
+    async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + self.wait;
+        let stored = tokio::select! {
+            biased;
+            () = self.broken.cancelled() => anyhow::bail!("the gateway leaves WhatsApp; {} message(s) come again", batch.len()),
+            stored = self.store(&client, batch, deadline) => stored,
+        };
+        stored.map_err(|error| {
+            self.break_life(&error);
+            error.into()
+        })
+    }
+}
+
+impl DurabilityHook {
+    async fn store(&self, client: &Client, batch: &[InboundMessage], deadline: Instant) -> Result<(), NotStored> {
+        // Live messages come one by one.
+        if let [message] = batch {
+            return match self.event_of(client, message).await {
+                Some(received) => self.store_in_order(vec![received], deadline).await,
+                None => Ok(()),
+            };
+        }
+        stream::iter(self.by_chat(client, batch).await)
+            .map(Ok)
+            .try_for_each_concurrent(CHATS_AT_ONCE, |chat| self.store_in_order(chat, deadline))
+            .await
+    }
+
+    /// One after the other, each acknowledged before the next is sent: a lost connection may swallow one and let the
+    /// next through.
+    async fn store_in_order(&self, chat: Vec<Received>, deadline: Instant) -> Result<(), NotStored> {
+        let Some(turn) = chat.first().map(|first| self.turn(&first.chat)) else { return Ok(()) };
+        let _turn = turn.comes().await;
+        for Received { chat, event } in chat {
+            let span = tracing::info_span!(
+                "message.received",
+                session.id = %self.inbound.session,
+                event.id = %event.id,
+                chat = %chat.redacted(),
+            );
+            async {
+                self.publisher.store(&event, deadline).await?;
+                tracing::debug!("stored a message");
+                Ok(())
+            }
+            .instrument(span)
+            .await?;
+        }
+        Ok(())
+    }
+
+    fn turn(&self, chat: &ChatJid) -> Turn {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).take(chat)
+    }
+
+    /// A batch, chat by chat, each in the order in which it was written.
+    async fn by_chat(&self, client: &Client, batch: &[InboundMessage]) -> Vec<Vec<Received>> {
+        let mut chats: Vec<Vec<(&InboundMessage, Received)>> = Vec::new();
+        let mut places: HashMap<ChatJid, usize> = HashMap::new();
+        for message in batch {
+            let Some(received) = self.event_of(client, message).await else { continue };
+            let place = *places.entry(received.chat.clone()).or_insert_with(|| {
+                chats.push(Vec::new());
+                chats.len() - 1
+            });
+            chats[place].push((message, received));
+        }
+        chats.into_iter().map(in_order).collect()
+    }
+
+    async fn event_of(&self, client: &Client, message: &InboundMessage) -> Option<Received> {
+        let received = self.inbound.event_of(client, message).await;
+        received.inspect_err(|why| tracing::debug!(message.id = message.info.id, "no event for a message: {why}")).ok()
+    }
+
+    fn break_life(&self, error: &NotStored) {
+        if self.broken.is_cancelled() {
+            return;
+        }
+        tracing::warn!(session.id = %self.inbound.session, "leaving WhatsApp until NATS is back: {error}");
+        // First, so that no later message of this life is published before this one comes again.
+        self.broken.cancel();
+        // A full queue already holds what will end this life.
+        let _ = self.signals.try_send((self.life, Signal::BrokerLost));
+    }
+}
+
+/// The client keeps the order of each address. If a person wrote under both of his, WhatsApp's clock decides, as far as
+/// its seconds tell.
+fn in_order(mut chat: Vec<(&InboundMessage, Received)>) -> Vec<Received> {
+    let address = |(message, _): &(&InboundMessage, Received)| message.info.source.chat.server;
+    let several = chat.iter().any(|message| address(message) != address(&chat[0]));
+    if several {
+        chat.sort_by_key(|(message, _)| message.info.timestamp);
+    }
+    chat.into_iter().map(|(_, received)| received).collect()
+}

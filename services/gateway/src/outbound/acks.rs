@@ -1,0 +1,133 @@
+//! Sends that wait for the server's acknowledgement: the client's own `Ok` comes before it, and also without it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use wacore::types::events::ServerAck;
+
+/// What WhatsApp's server said about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Taken {
+        at: OffsetDateTime,
+    },
+    /// A nack, with its number if it has one.
+    Refused {
+        code: Option<u16>,
+    },
+}
+
+/// The sends that wait, by message id; as many as are under way.
+#[derive(Default)]
+pub struct Acks(Mutex<HashMap<String, mpsc::Sender<Answer>>>);
+
+/// One that waits, through all its tries: an acknowledgement of the first may come during the second.
+pub struct Waiting {
+    id: String,
+    acks: Arc<Acks>,
+    answers: mpsc::Receiver<Answer>,
+}
+
+/// One answer for each try, and more are of no interest.
+const ANSWERS: usize = 16;
+
+impl Acks {
+    /// Begins to wait; before the message goes out, since the answer is faster than the client's `Ok`.
+    #[must_use]
+    pub fn wait_for(self: &Arc<Self>, id: &str) -> Waiting {
+        let (sender, answers) = mpsc::channel(ANSWERS);
+        self.waiting().insert(id.to_owned(), sender);
+        Waiting { id: id.to_owned(), acks: Arc::clone(self), answers }
+    }
+
+    pub fn hear(&self, ack: &ServerAck) {
+        if ack.class.as_deref() != Some("message") {
+            return;
+        }
+        if let Some(waiting) = self.waiting().get(&ack.id) {
+            // If it is full, an answer is there already.
+            let _ = waiting.try_send(answer(ack));
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, mpsc::Sender<Answer>>> {
+        // Each change is one call, so a panic elsewhere left the map whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answer(ack: &ServerAck) -> Answer {
+    match &ack.error {
+        Some(code) => Answer::Refused { code: code.parse().ok() },
+        None => {
+            let at = ack.timestamp.and_then(|at| OffsetDateTime::from_unix_timestamp(at.timestamp()).ok());
+            Answer::Taken { at: at.unwrap_or_else(OffsetDateTime::now_utc) }
+        }
+    }
+}
+
+impl Waiting {
+    /// The next answer; waits for it.
+    pub async fn next(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            // Its sender is in the map until this is dropped.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Forgets the refusals of earlier tries. If one of these was taken after all, says so.
+    pub fn taken_meanwhile(&mut self) -> Option<OffsetDateTime> {
+        while let Ok(answer) = self.answers.try_recv() {
+            if let Answer::Taken { at } = answer {
+                return Some(at);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.acks.waiting().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(id: &str, class: &str, error: Option<&str>) -> ServerAck {
+        ServerAck::builder().id(id.to_owned()).class(class.to_owned()).maybe_error(error.map(str::to_owned)).build()
+    }
+
+    #[tokio::test]
+    async fn an_answer_reaches_the_send_that_waits_for_it() {
+        let acks = Arc::new(Acks::default());
+        let mut first = acks.wait_for("A");
+        let mut second = acks.wait_for("B");
+        // A receipt may have a message's id, and says nothing about it.
+        acks.hear(&ack("A", "receipt", None));
+        acks.hear(&ack("C", "message", None));
+        acks.hear(&ack("B", "message", Some("479")));
+        acks.hear(&ack("A", "message", None));
+        assert!(matches!(first.next().await, Answer::Taken { .. }));
+        assert_eq!(second.next().await, Answer::Refused { code: Some(479) });
+        drop((first, second));
+        assert!(acks.waiting().is_empty());
+    }
+
+    #[test]
+    fn a_late_acknowledgement_of_an_earlier_try_counts() {
+        let acks = Arc::new(Acks::default());
+        let mut waiting = acks.wait_for("A");
+        acks.hear(&ack("A", "message", Some("500")));
+        assert_eq!(waiting.taken_meanwhile(), None);
+        acks.hear(&ack("A", "message", Some("500")));
+        acks.hear(&ack("A", "message", None));
+        assert!(waiting.taken_meanwhile().is_some());
+    }
+}

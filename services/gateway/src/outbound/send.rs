@@ -1,0 +1,269 @@
+//! A message to WhatsApp: one id however often it is tried, done when WhatsApp's server has acknowledged it.
+//!
+//! The recipient's app drops a repeat by its id, so trying again is safe where the old program reached people twice.
+
+use super::{
+    acks::{Answer, Waiting},
+    recipients::Recipients,
+};
+use crate::{
+    config::Config,
+    inbound::addresses,
+    publish::OutgoingEvent,
+    session::{Own, Session, View, state::State},
+};
+use kurir_contract::{
+    address::ChatJid,
+    clock,
+    command::{Refusal, RefusalCode, SendText, Sent},
+    event::{Content, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent},
+};
+use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use wacore_binary::Jid;
+use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
+use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
+
+/// Sends for one session.
+pub struct Sender {
+    session: Session,
+    recipients: Recipients,
+    timeout: Duration,
+    pauses: Vec<Duration>,
+}
+
+/// What a command has led to: its answer, and the event that tells of it.
+pub struct Done {
+    pub answer: Result<Sent, Refusal>,
+    pub event: Option<OutgoingEvent>,
+}
+
+/// Why a try was not the one.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("Message send timeout after multiple attempts. Please check your connection.")]
+    TimedOut,
+    #[error("WhatsApp refused the message")]
+    Refused { code: Option<u16> },
+    /// Trying again would not help.
+    #[error("{0} is not on WhatsApp")]
+    NotOnWhatsapp(ChatJid),
+    /// Nor here.
+    #[error("WhatsApp is not connected")]
+    Ended,
+    #[error("WhatsApp's client could not send the message: {0}")]
+    Client(String),
+}
+
+/// The contract's bound, in characters.
+const LONGEST_TEXT: usize = 4096;
+
+impl Sender {
+    #[must_use]
+    pub fn new(session: Session, config: &Config) -> Self {
+        let (timeout, pauses) = (config.whatsapp_send_timeout, config.whatsapp_send_pauses.clone());
+        Self { session, recipients: Recipients::default(), timeout, pauses }
+    }
+
+    /// Sends a text; takes as long as all its tries.
+    pub async fn send_text(&self, request: SendText) -> Done {
+        match self.checked(&request) {
+            Ok(jid) => self.send(request, &jid).await,
+            Err(refusal) => Done { answer: Err(refusal), event: None },
+        }
+    }
+
+    fn checked(&self, request: &SendText) -> Result<Jid, Refusal> {
+        let invalid = |message: &str| refusal(RefusalCode::InvalidRequest, message);
+        if request.text.trim().is_empty() {
+            return Err(invalid("Message is required and must be a string"));
+        }
+        if request.text.chars().count() > LONGEST_TEXT {
+            return Err(invalid("Message is too long (max 4096 characters)"));
+        }
+        let jid = request.to.as_str().parse().map_err(|_| invalid("Invalid phone number format"))?;
+        if is_lost(&self.session.view.borrow()) {
+            return Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
+        }
+        Ok(jid)
+    }
+
+    async fn send(&self, request: SendText, jid: &Jid) -> Done {
+        let id = new_message_id();
+        let message = message_of(&request, jid);
+        let mut answers = self.session.acks.wait_for(&id);
+        let mut attempt = 1;
+        let mut pauses = self.pauses.iter();
+        let result = loop {
+            let failure = match self.try_once(&request.to, jid, &message, &id, &mut answers).await {
+                Ok(at) => break Ok(at),
+                Err(failure) => failure,
+            };
+            tracing::debug!(attempt.number = attempt, "a send failed: {failure}");
+            let Some(pause) = pauses.next().filter(|_| failure.may_pass()) else { break Err(failure) };
+            if let Ok(Answer::Taken { at }) = timeout(*pause, answers.next()).await {
+                break Ok(at);
+            }
+            attempt += 1;
+        };
+        match result {
+            Ok(at) => self.sent(request, jid, id, attempt, at).await,
+            Err(failure) => self.failed(&request.to, attempt, &failure),
+        }
+    }
+
+    async fn try_once(
+        &self,
+        to: &ChatJid,
+        jid: &Jid,
+        message: &Message,
+        id: &str,
+        answers: &mut Waiting,
+    ) -> Result<OffsetDateTime, Failure> {
+        if let Some(at) = answers.taken_meanwhile() {
+            return Ok(at);
+        }
+        let tried = async {
+            let client = self.connected().await?;
+            let exists = self.recipients.exists(&client, to, jid).await;
+            if !exists.map_err(|error| Failure::Client(format!("{error:#}")))? {
+                return Err(Failure::NotOnWhatsapp(to.clone()));
+            }
+            let options = SendOptions::default().with_message_id(id);
+            client.send_message_with_options(jid, message.clone(), options).await.map_err(Failure::of)?;
+            match answers.next().await {
+                Answer::Taken { at } => Ok(at),
+                Answer::Refused { code } => Err(Failure::Refused { code }),
+            }
+        };
+        timeout(self.timeout, tried).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    /// Waits for the connection; a try includes it.
+    async fn connected(&self) -> Result<Arc<Client>, Failure> {
+        let mut view = self.session.view.clone();
+        let view = view.wait_for(|view| is_lost(view) || is_connected(view)).await.map_err(|_| Failure::Ended)?;
+        view.client.clone().filter(|_| is_connected(&view)).ok_or(Failure::Ended)
+    }
+
+    async fn sent(&self, request: SendText, jid: &Jid, id: String, attempt: u32, at: OffsetDateTime) -> Done {
+        let View { own, client, .. } = self.session.view.borrow().clone();
+        let to = match client {
+            Some(client) => addresses::resolve_one(&client, jid).await,
+            None => request.to,
+        };
+        let session = &self.session.id;
+        let kind = EventType::MESSAGE_SENT;
+        let sender = own.map_or_else(|| to.clone(), |Own { jid, .. }| jid);
+        let event_id = EventId::of(&EventIdentity {
+            session,
+            event: &kind,
+            chat: &to,
+            sender: &sender,
+            message_id: &id,
+            variant: "",
+        });
+        let data = MessageSent {
+            message_id: id.clone(),
+            to: to.clone(),
+            content: Content::Text { text: request.text },
+            timestamp: clock::iso(at),
+            session: session.clone(),
+            event_id: event_id.clone(),
+        };
+        tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
+        let event = OutgoingEvent::new(session, kind, event_id, OffsetDateTime::now_utc(), data);
+        Done { answer: Ok(Sent { message_id: id, to, attempt }), event: Some(event) }
+    }
+
+    fn failed(&self, to: &ChatJid, attempts: u32, failure: &Failure) -> Done {
+        let answer = Err(failure.refusal());
+        if let Failure::NotOnWhatsapp(_) = failure {
+            return Done { answer, event: None };
+        }
+        tracing::warn!(session.id = %self.session.id, chat = to.redacted(), attempt.number = attempts, "a message was not sent: {failure}");
+        let at = OffsetDateTime::now_utc();
+        let data = ErrorOccurred {
+            error_type: ErrorOccurred::SEND_FAILED.to_owned(),
+            error_message: failure.to_string(),
+            context: serde_json::json!({"jid": to, "attempts": attempts}),
+            timestamp: clock::iso(at),
+        };
+        let event = OutgoingEvent::new(&self.session.id, EventType::ERROR_OCCURRED, EventId::random(), at, data);
+        Done { answer, event: Some(event) }
+    }
+}
+
+impl Failure {
+    fn of(error: SendError) -> Self {
+        match error {
+            SendError::Iq(IqError::ServerError { code, .. }) => Self::Refused { code: Some(code) },
+            error => Self::Client(error.to_string()),
+        }
+    }
+
+    /// Whether another try could go better.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Refused { .. } | Self::Client(_) => true,
+            Self::NotOnWhatsapp(_) | Self::Ended => false,
+        }
+    }
+
+    fn refusal(&self) -> Refusal {
+        let (code, whatsapp_code) = match self {
+            Self::TimedOut => (RefusalCode::TimedOut, None),
+            Self::Refused { code } => (RefusalCode::RefusedByWhatsapp, *code),
+            Self::NotOnWhatsapp(_) => (RefusalCode::NotOnWhatsapp, None),
+            Self::Ended => (RefusalCode::NotConnected, None),
+            Self::Client(_) => (RefusalCode::Internal, None),
+        };
+        Refusal { whatsapp_code, ..refusal(code, &self.to_string()) }
+    }
+}
+
+fn refusal(code: RefusalCode, message: &str) -> Refusal {
+    Refusal { code, message: message.to_owned(), whatsapp_code: None }
+}
+
+fn is_connected(view: &View) -> bool {
+    view.state == State::Connected && view.client.is_some()
+}
+
+/// Never paired, or at an end: no waiting would help.
+fn is_lost(view: &View) -> bool {
+    match view.state {
+        State::Ended(_) | State::Pairing { .. } => true,
+        // Before the first life nobody knows whether there are keys.
+        State::Connecting => view.client.is_some() && view.own.is_none(),
+        State::Connected | State::Reconnecting { .. } | State::WaitingForBroker => false,
+    }
+}
+
+/// In the form of WhatsApp Web's own ids, which is the client's, too.
+fn new_message_id() -> String {
+    use std::fmt::Write as _;
+    rand::random::<[u8; 9]>().iter().fold("3EB0".to_owned(), |mut id, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{byte:02X}");
+        id
+    })
+}
+
+fn message_of(request: &SendText, chat: &Jid) -> Message {
+    let text = Some(request.text.clone());
+    let Some(quoted) = &request.quoted else {
+        return Message { conversation: text, ..Message::default() };
+    };
+    // In a direct chat a reply is nearly always to the other; in a group only the app itself knows to whom.
+    let participant = (chat.is_pn() || chat.is_lid()).then(|| chat.to_non_ad().to_string());
+    let context = ContextInfo {
+        stanza_id: Some(quoted.clone()),
+        participant,
+        quoted_message: buffa::MessageField::some(Message { conversation: Some(String::new()), ..Message::default() }),
+        ..ContextInfo::default()
+    };
+    let extended = ExtendedTextMessage { text, context_info: buffa::MessageField::some(context), ..Default::default() };
+    Message { extended_text_message: buffa::MessageField::some(extended), ..Message::default() }
+}

@@ -1,0 +1,55 @@
+//! The right to use a session's folder: one gateway at a time, or WhatsApp would see the keys used twice.
+//!
+//! It is a lock on a file, which the system releases when the process ends, however it ends.
+
+use anyhow::Context as _;
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::Path,
+};
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub struct Lease {
+    _lock: File,
+}
+
+impl Lease {
+    /// # Errors
+    /// If another gateway uses the folder, or it cannot be written.
+    pub fn take(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("failed to open {} (WHATSAPP_SESSION_PATH)", path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { _lock: lock }),
+            Err(TryLockError::WouldBlock) => anyhow::bail!(
+                "another gateway uses {}: stop it, or set WHATSAPP_SESSION_PATH to another folder",
+                folder.display()
+            ),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("failed to lock {} (WHATSAPP_SESSION_PATH)", path.display()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_used_by_one_gateway_at_a_time() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let first = Lease::take(folder.path())?;
+        let refused = Lease::take(folder.path()).expect_err("the folder is taken");
+        assert!(refused.to_string().contains("another gateway uses"), "{refused}");
+        drop(first);
+        Lease::take(folder.path())?;
+        Ok(())
+    }
+}

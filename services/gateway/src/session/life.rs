@@ -1,0 +1,91 @@
+//! One life of a session's client: made on the keys that are there, and left cleanly.
+
+use super::{listen::Listener, store::Store};
+use crate::{config::Config, inbound::durability::DurabilityHook};
+use anyhow::Context as _;
+use std::{pin::pin, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wacore::store::DevicePropsOverride;
+use waproto::whatsapp::device_props::PlatformType;
+use whatsapp_rust::{
+    CacheConfig, Client, RawNodeLease,
+    bot::{Bot, BotHandle},
+    transport::TokioWebSocketTransportFactory,
+};
+
+/// A client that runs.
+pub struct Life {
+    pub number: u64,
+    pub client: Arc<Client>,
+    /// Cancelled when no message of this life may be published any more; see [`DurabilityHook`].
+    pub broken: CancellationToken,
+    handle: BotHandle,
+    _raw_stanzas: RawNodeLease,
+}
+
+/// A recipient that cannot decrypt asks again; who was offline for days asks late. The client's default is two hours.
+const SENT_MESSAGES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// What is told to a server that is not WhatsApp: the client would otherwise ask the web for the newest version.
+const VERSION_ELSEWHERE: (u32, u32, u32) = (2, 3000, 1_023_000_000);
+/// Leaving flushes acknowledgements and keys; messages that still wait for the broker then are given up, and WhatsApp
+/// sends them again.
+const PATIENCE_WITH_MESSAGES: Duration = Duration::from_secs(3);
+/// Then it is dropped; a supervisor's patience with a stopping gateway is longer.
+const LEAVE_WITHIN: Duration = Duration::from_secs(6);
+
+impl Life {
+    /// Makes a client and lets it connect.
+    ///
+    /// # Errors
+    /// If the keys cannot be opened.
+    pub async fn begin(
+        config: &Config,
+        store: &Store,
+        listener: Listener,
+        hook: DurabilityHook,
+    ) -> anyhow::Result<Self> {
+        let number = listener.life;
+        let broken = hook.broken.clone();
+        let mut builder = Bot::builder()
+            .with_backend_arc(store.keys().await?)
+            .with_inbound_durability_hook(hook)
+            .with_event_handler(listener)
+            .with_device_props(DevicePropsOverride::new().with_os("Kurir").with_platform_type(PlatformType::CHROME))
+            .with_cache_config(CacheConfig {
+                sent_message_ttl_secs: SENT_MESSAGES_KEPT.as_secs(),
+                ..CacheConfig::default()
+            })
+            // The past is no event; it would cost a new session minutes and memory.
+            .skip_history_sync();
+        if let Some(url) = &config.whatsapp_url {
+            builder = builder
+                .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(url))
+                .with_version(VERSION_ELSEWHERE);
+        }
+        if let Some(name) = &config.whatsapp_push_name {
+            builder = builder.with_push_name(name);
+        }
+        let bot = builder.build().await.context("failed to make the WhatsApp client")?;
+        let client = bot.client();
+        let raw_stanzas = client.acquire_raw_node_forwarding();
+        Ok(Self { number, client, broken, handle: bot.spawn(), _raw_stanzas: raw_stanzas })
+    }
+
+    /// Waits until the client's run loop is over.
+    pub async fn over(&mut self) {
+        (&mut self.handle).await;
+    }
+
+    /// Leaves WhatsApp, with what is in flight acknowledged if that takes no longer than it should.
+    pub async fn end(self) {
+        let mut left = pin!(self.handle.shutdown());
+        if timeout(PATIENCE_WITH_MESSAGES, &mut left).await.is_ok() {
+            return;
+        }
+        self.broken.cancel();
+        if timeout(LEAVE_WITHIN, left).await.is_err() {
+            tracing::warn!("the WhatsApp client did not stop in time and was dropped");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What the client of one life says, and who must hear it: lifecycle events become signals, acknowledgements go to the
+//! sends that wait for them, messages that did not pass the durability hook to their own publisher.
+//!
+//! It runs inline in the client, in the order of the events, and never waits.
+
+use super::state::{End, LifeSignal, Signal};
+use crate::{inbound::unhooked::Unhooked, outbound::acks::Acks};
+use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use wacore::types::events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind};
+use whatsapp_rust::OwnedNodeRef;
+
+/// The ears of one life.
+pub struct Listener {
+    pub life: u64,
+    pub signals: mpsc::Sender<LifeSignal>,
+    pub acks: Arc<Acks>,
+    pub unhooked: Unhooked,
+}
+
+/// What the listener wants to hear.
+const INTEREST: [EventKind; 14] = [
+    EventKind::PairingQrCode,
+    EventKind::PairingQrCodesExhausted,
+    EventKind::PairSuccess,
+    EventKind::PairError,
+    EventKind::Connected,
+    EventKind::Disconnected,
+    EventKind::LoggedOut,
+    EventKind::StreamReplaced,
+    EventKind::TemporaryBan,
+    EventKind::ClientOutdated,
+    EventKind::ConnectFailure,
+    EventKind::ServerAck,
+    EventKind::Messages,
+    EventKind::RawNode,
+];
+
+impl EventHandler for Listener {
+    fn handle_event(&self, event: Arc<Event>) {
+        match &*event {
+            Event::ServerAck(ack) => self.acks.hear(ack),
+            Event::Messages(batch) if !batch.hook_committed => self.unhooked.hear(batch),
+            Event::Messages(_) => {}
+            Event::PairError(error) => tracing::warn!("pairing failed: {}", error.error),
+            Event::RawNode(stanza) => {
+                if let Some(reason) = turned_away_by(stanza) {
+                    self.signal(Signal::TurnedAway(reason));
+                }
+            }
+            event => {
+                if let Some(signal) = signal_of(event, OffsetDateTime::now_utc()) {
+                    self.signal(signal);
+                }
+            }
+        }
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&INTEREST)
+    }
+}
+
+impl Listener {
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = self.signals.try_send((self.life, signal)) {
+            // The queue is far longer than a life has lifecycle events.
+            tracing::error!("a signal of the WhatsApp client was lost: {error}");
+        }
+    }
+}
+
+/// What an event of the client means for the session; pure.
+fn signal_of(event: &Event, now: OffsetDateTime) -> Option<Signal> {
+    Some(match event {
+        Event::PairingQrCode(qr) => Signal::QrCode(qr.code.clone()),
+        Event::PairingQrCodesExhausted(qr) => Signal::QrCodesExhausted { life_goes_on: !qr.disconnected },
+        Event::PairSuccess(_) => Signal::Paired,
+        Event::Connected(_) => Signal::Connected,
+        Event::Disconnected(lost) => Signal::ConnectionLost(format!("the connection was lost: {}", lost.reason)),
+        Event::LoggedOut(out) => Signal::Ended(match out.reason {
+            ConnectFailureReason::AccountLocked => {
+                End::Locked { reason: "WhatsApp locked the account (403): the phone shows what to do".to_owned() }
+            }
+            _ if out.on_connect => {
+                End::LoggedOut { reason: format!("WhatsApp no longer knows this device ({})", out.reason.code()) }
+            }
+            _ => End::LoggedOut { reason: "this device was removed on the phone".to_owned() },
+        }),
+        Event::StreamReplaced(_) => Signal::Ended(End::Replaced),
+        Event::TemporaryBan(ban) => Signal::Ended(End::Banned {
+            reason: format!("WhatsApp banned the number (402): {}", ban.code),
+            until: ban.expire.to_std().ok().and_then(|left| until(now, left)),
+        }),
+        Event::ClientOutdated(_) => Signal::Ended(End::Outdated),
+        Event::ConnectFailure(failure) if failure.reason.should_reconnect() => {
+            Signal::TurnedAway(format!("WhatsApp is not available ({})", failure.reason.code()))
+        }
+        Event::ConnectFailure(failure) => match failure.reason {
+            ConnectFailureReason::TempBanned => {
+                Signal::Ended(End::Banned { reason: "WhatsApp banned the number (402)".to_owned(), until: None })
+            }
+            _ => Signal::Ended(End::Refused {
+                reason: format!("WhatsApp refused the login ({})", failure.reason.code()),
+            }),
+        },
+        // Everything else says nothing about the connection.
+        _ => return None,
+    })
+}
+
+/// A duration beyond the calendar is a ban without an end.
+fn until(now: OffsetDateTime, left: Duration) -> Option<OffsetDateTime> {
+    now.checked_add(left.try_into().ok()?)
+}
+
+/// The reason for which this stanza ends the connection for a while, if it does. The client has no event
+/// for these.
+fn turned_away_by(stanza: &OwnedNodeRef) -> Option<String> {
+    match stanza.tag() {
+        "xmlstreamend" => Some("WhatsApp closed the stream".to_owned()),
+        "stream:error" => match stanza.get().get_attr("code")?.as_str().as_ref() {
+            "429" => Some("WhatsApp asks to slow down (429)".to_owned()),
+            "503" => Some("WhatsApp is not available (503)".to_owned()),
+            // 515 is a reconnect that was asked for; the others have events of their own.
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wacore::types::events::{
+        ClientOutdated, ConnectFailure, LoggedOut, StreamReplaced, TempBanReason, TemporaryBan,
+    };
+    use whatsapp_rust::chrono;
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-11-24 12:00 UTC);
+
+    fn logged_out(reason: ConnectFailureReason, on_connect: bool) -> Event {
+        Event::LoggedOut(LoggedOut::builder().on_connect(on_connect).reason(reason).build())
+    }
+
+    fn failure(code: i32) -> Event {
+        Event::ConnectFailure(ConnectFailure::builder().reason(ConnectFailureReason::from(code)).build())
+    }
+
+    fn ban(left: chrono::Duration) -> Event {
+        Event::TemporaryBan(TemporaryBan::builder().code(TempBanReason::BlockedByUsers).expire(left).build())
+    }
+
+    #[test]
+    fn each_ending_has_its_own_state() {
+        let status = |event: &Event| match signal_of(event, NOW) {
+            Some(Signal::Ended(end)) => super::super::state::State::Ended(end).status(),
+            other => panic!("{event:?} gave {other:?}"),
+        };
+        use kurir_contract::session::SessionStatus as S;
+        for (event, expected) in [
+            (logged_out(ConnectFailureReason::LoggedOut, false), S::LoggedOut),
+            (logged_out(ConnectFailureReason::LoggedOut, true), S::LoggedOut),
+            (logged_out(ConnectFailureReason::UnknownLogout, true), S::LoggedOut),
+            (logged_out(ConnectFailureReason::AccountLocked, true), S::Locked),
+            (Event::StreamReplaced(StreamReplaced::builder().build()), S::Replaced),
+            (Event::ClientOutdated(ClientOutdated::builder().build()), S::Outdated),
+            (ban(chrono::Duration::hours(1)), S::Banned),
+            (failure(402), S::Banned),
+            (failure(400), S::Refused),
+            (failure(418), S::Refused),
+        ] {
+            assert_eq!(status(&event), expected);
+        }
+    }
+
+    #[test]
+    fn a_ban_says_when_it_ends() {
+        let until = |event: &Event| match signal_of(event, NOW) {
+            Some(Signal::Ended(End::Banned { until, .. })) => until,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(until(&ban(chrono::Duration::hours(1))), Some(time::macros::datetime!(2026-11-24 13:00 UTC)));
+        assert_eq!(until(&ban(chrono::Duration::MAX)), None);
+        assert_eq!(until(&failure(402)), None);
+    }
+
+    #[test]
+    fn a_server_that_is_down_is_tried_again() {
+        for code in [500, 503] {
+            let signal = signal_of(&failure(code), NOW);
+            assert_eq!(signal, Some(Signal::TurnedAway(format!("WhatsApp is not available ({code})"))));
+        }
+    }
+}

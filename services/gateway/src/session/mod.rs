@@ -1,0 +1,113 @@
+//! A WhatsApp session: one account, its keys, and the client that lives on them.
+//!
+//! `run` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
+//! says; everybody else sees a [`Session`]. `life` makes a client, `listen` hears its events, `store` keeps its keys
+//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal.
+
+pub mod lease;
+pub mod life;
+mod listen;
+mod qr;
+mod run;
+#[cfg(feature = "simulator")]
+mod simulated_phone;
+pub mod state;
+pub mod status;
+pub mod store;
+
+pub use run::{SessionTask, control};
+
+use crate::outbound::acks::Acks;
+use kurir_contract::{address::ChatJid, command::LoggedOut, command::Status, session::SessionId};
+use state::State;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot, watch};
+use whatsapp_rust::Client;
+
+/// A session as the rest of the gateway sees it.
+#[derive(Clone)]
+pub struct Session {
+    pub id: SessionId,
+    /// `WHATSAPP_SESSION_PATH` as it was set.
+    pub path: String,
+    /// What it is at this moment.
+    pub view: watch::Receiver<View>,
+    /// Sends that wait for WhatsApp's acknowledgement.
+    pub acks: Arc<Acks>,
+    control: mpsc::Sender<Control>,
+}
+
+/// What a session is at a moment.
+#[derive(Clone)]
+pub struct View {
+    pub state: State,
+    /// The own addresses, once paired.
+    pub own: Option<Own>,
+    /// The client of the life that is.
+    pub client: Option<Arc<Client>>,
+}
+
+/// The account's own addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    pub jid: ChatJid,
+    pub lid: Option<ChatJid>,
+}
+
+/// What a user may ask of a session's life.
+pub enum Control {
+    Restart(oneshot::Sender<()>),
+    Logout(oneshot::Sender<LoggedOut>),
+}
+
+/// A request that the session's task has not taken in this time is refused; a logout alone may take several seconds.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The session's task did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the session did not answer in time")]
+pub struct NoAnswer;
+
+impl Session {
+    /// As the command `status` answers it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let view = self.view.borrow();
+        let state = &view.state;
+        Status {
+            is_connected: *state == State::Connected,
+            qr_code: state.qr_code().map(str::to_owned),
+            session_path: self.path.clone(),
+            status: state.status(),
+            reason: state.reason().map(str::to_owned),
+            until: state.until().map(kurir_contract::clock::iso),
+            jid: view.own.as_ref().map(|own| own.jid.clone()),
+            lid: view.own.as_ref().and_then(|own| own.lid.clone()),
+        }
+    }
+
+    /// Begins anew after an end; elsewhere it changes nothing.
+    ///
+    /// # Errors
+    /// If the session's task does not answer.
+    pub async fn restart(&self) -> Result<(), NoAnswer> {
+        self.ask(Control::Restart).await
+    }
+
+    /// Ends the session at WhatsApp and wipes its keys.
+    ///
+    /// # Errors
+    /// If the session's task does not answer.
+    pub async fn log_out(&self) -> Result<LoggedOut, NoAnswer> {
+        self.ask(Control::Logout).await
+    }
+
+    async fn ask<T>(&self, control: impl FnOnce(oneshot::Sender<T>) -> Control) -> Result<T, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            self.control.send(control(answer)).await.map_err(|_| NoAnswer)?;
+            answered.await.map_err(|_| NoAnswer)
+        };
+        tokio::time::timeout(CONTROL_TIMEOUT, asked).await.map_err(|_| NoAnswer)?
+    }
+}

@@ -1,0 +1,381 @@
+//! The task that owns a session: it takes signals one at a time, lets `state` decide, and does what that says.
+
+use super::{
+    Control, Own, Session, View,
+    life::Life,
+    listen::Listener,
+    qr,
+    state::{Action, LifeSignal, Signal, State, next},
+    status::Changes,
+    store::Store,
+};
+use crate::{
+    config::Config,
+    inbound::{Inbound, addresses::chat_jid, durability::DurabilityHook, unhooked::Unhooked},
+    outbound::acks::Acks,
+    publish::Publisher,
+};
+use kurir_chassis::broker::Broker;
+use kurir_contract::command::LoggedOut;
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// All that a session needs to live.
+pub struct SessionTask {
+    config: Config,
+    broker: Broker,
+    store: Store,
+    publisher: Publisher,
+    inbound: Inbound,
+    unhooked: Unhooked,
+    changes: Changes,
+    acks: Arc<Acks>,
+    view: watch::Sender<View>,
+    control: mpsc::Receiver<Control>,
+    signals: (mpsc::Sender<LifeSignal>, mpsc::Receiver<LifeSignal>),
+    state: State,
+    life: Option<Life>,
+    /// Lives begun so far.
+    lives: u64,
+    begun: Instant,
+    /// Lives in a row that ended by themselves too soon.
+    short_lives: u32,
+    next_life: Option<Instant>,
+    broker_away_since: Option<Instant>,
+    pairing_code_until: Option<Instant>,
+    /// How often the gateway left WhatsApp because of the broker.
+    left_for_broker: u64,
+    #[cfg(feature = "simulator")]
+    phone: tokio::task::JoinSet<()>,
+}
+
+/// Lifecycle events come a few a minute; a burst this long does not exist.
+const SIGNALS: usize = 1024;
+/// Users' requests that wait for their turn.
+const CONTROLS: usize = 16;
+/// How often the connection is looked at: some ways to lose it have no event.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A life that ends by itself sooner is a failure, and the next waits longer.
+const LONG_LIFE: Duration = Duration::from_secs(30);
+/// The pause before a life that follows one that ended by itself; doubled at each failure in a row.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause, reached after six doublings.
+const MOST_DOUBLINGS: u32 = 6;
+/// WhatsApp takes a pairing code for three minutes (the client's own figure).
+const PAIRING_CODE_LASTS: Duration = Duration::from_secs(180);
+/// What commands under way have when the gateway stops; WhatsApp answers a send within one second.
+const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
+/// The client asks WhatsApp to forget the device, which takes it three seconds at most, and closes.
+const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Makes a session's task and what the others see of it.
+#[must_use]
+pub fn control(
+    config: &Config,
+    broker: &Broker,
+    store: Store,
+    inbound: Inbound,
+    unhooked: Unhooked,
+    changes: Changes,
+) -> (SessionTask, Session) {
+    let state = State::WaitingForBroker;
+    let (view, seen) = watch::channel(View { state: state.clone(), own: None, client: None });
+    let (control, controls) = mpsc::channel(CONTROLS);
+    let acks = Arc::new(Acks::default());
+    let session = Session {
+        id: inbound.session.clone(),
+        path: config.whatsapp_session_path.display().to_string(),
+        view: seen,
+        acks: Arc::clone(&acks),
+        control,
+    };
+    let task = SessionTask {
+        config: config.clone(),
+        broker: broker.clone(),
+        store,
+        publisher: Publisher::new(broker.clone()),
+        inbound,
+        unhooked,
+        changes,
+        acks,
+        view,
+        control: controls,
+        signals: mpsc::channel(SIGNALS),
+        state,
+        life: None,
+        lives: 0,
+        begun: Instant::now(),
+        short_lives: 0,
+        next_life: None,
+        broker_away_since: None,
+        pairing_code_until: None,
+        left_for_broker: 0,
+        #[cfg(feature = "simulator")]
+        phone: tokio::task::JoinSet::new(),
+    };
+    (task, session)
+}
+
+impl SessionTask {
+    /// Lives until the shutdown.
+    ///
+    /// # Errors
+    /// If the keys cannot be opened or wiped.
+    pub async fn run(mut self, shutdown: CancellationToken, commands_done: CancellationToken) -> anyhow::Result<()> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let waits_for_broker = self.state == State::WaitingForBroker;
+            let signal = tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(told) = self.signals.1.recv() => {
+                    self.hear(told).await?;
+                    continue;
+                }
+                () = over(&mut self.life) => {
+                    // What the client said last explains its end, and is in the queue by now.
+                    while let Ok(told) = self.signals.1.try_recv() {
+                        self.hear(told).await?;
+                    }
+                    self.end_life().await;
+                    Signal::LifeEnded
+                }
+                Some(control) = self.control.recv() => {
+                    self.obey(control).await?;
+                    continue;
+                }
+                () = self.broker.ready(), if waits_for_broker => Signal::BrokerReady,
+                () = at(self.next_life) => {
+                    self.begin_life().await?;
+                    continue;
+                }
+                _ = look.tick(), if !waits_for_broker => match self.look() {
+                    Some(signal) => signal,
+                    None => continue,
+                },
+            };
+            self.step(signal).await?;
+        }
+        // A send under way needs its acknowledgement still.
+        let _ = timeout(PATIENCE_WITH_COMMANDS, commands_done.cancelled()).await;
+        self.end_life().await;
+        Ok(())
+    }
+
+    /// A signal of a life that is over says nothing about the one that is.
+    async fn hear(&mut self, (life, signal): LifeSignal) -> anyhow::Result<()> {
+        if self.life.as_ref().is_some_and(|now| now.number == life) {
+            self.step(signal).await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, control: Control) -> anyhow::Result<()> {
+        // A caller that has gone needs no answer.
+        match control {
+            Control::Restart(answer) => {
+                self.step(Signal::RestartAsked).await?;
+                let _ = answer.send(());
+            }
+            Control::Logout(answer) => {
+                let has_keys = self.view.borrow().own.is_some();
+                let was_paired = has_keys && !self.is_logged_out();
+                if has_keys {
+                    self.step(Signal::LogoutAsked).await?;
+                }
+                let _ = answer.send(LoggedOut { was_paired });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_logged_out(&self) -> bool {
+        matches!(self.state, State::Ended(super::state::End::LoggedOut { .. }))
+    }
+
+    /// What no event tells.
+    fn look(&mut self) -> Option<Signal> {
+        if self.broker.is_connected() {
+            self.broker_away_since = None;
+        } else {
+            let since = *self.broker_away_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= self.config.broker_wait {
+                return Some(Signal::BrokerLost);
+            }
+        }
+        if self.pairing_code_until.is_some_and(|until| until <= Instant::now()) {
+            self.pairing_code_until = None;
+            return Some(Signal::PairingCodeExpired);
+        }
+        let client = &self.life.as_ref()?.client;
+        let lost = self.state == State::Connected && !(client.is_connected() && client.is_logged_in());
+        lost.then(|| Signal::ConnectionLost("the connection to WhatsApp was lost".to_owned()))
+    }
+
+    async fn step(&mut self, signal: Signal) -> anyhow::Result<()> {
+        if let Signal::QrCodesExhausted { life_goes_on: true } = signal {
+            self.pairing_code_until = Some(Instant::now() + PAIRING_CODE_LASTS);
+        }
+        let (state, action) = next(self.state.clone(), signal);
+        match action {
+            Action::Nothing => self.enter(state),
+            Action::BeginLife => {
+                self.enter(state);
+                self.begin_life().await?;
+            }
+            Action::BeginLifeLater => {
+                self.enter(state);
+                self.begin_life_later();
+            }
+            Action::BeginAnew => {
+                self.end_life().await;
+                self.wipe()?;
+                self.enter(state);
+                self.begin_life().await?;
+            }
+            Action::EndLife => {
+                self.enter(state);
+                self.end_life().await;
+            }
+            Action::LogOut => {
+                self.log_out().await?;
+                // Last: whoever sees it may rely on the keys being gone.
+                self.enter(state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the state to everybody; what is no change is no event.
+    fn enter(&mut self, state: State) {
+        let own = self.life.as_ref().map(|life| own_of(&life.client));
+        self.view.send_modify(|view| {
+            view.state = state.clone();
+            if let Some(own) = own {
+                view.own = own;
+            }
+        });
+        if state == self.state {
+            return;
+        }
+        if state == State::WaitingForBroker {
+            self.left_for_broker += 1;
+            tracing::warn!(session.id = %self.inbound.session, times = self.left_for_broker, "leaving WhatsApp, which keeps the messages, until NATS is back");
+        }
+        tell(&self.inbound.session, &state);
+        self.changes.add(&self.inbound.session, &state);
+        if let Some(code) = state.qr_code() {
+            self.show(code);
+        }
+        self.state = state;
+    }
+
+    fn show(&mut self, code: &str) {
+        qr::show(code);
+        #[cfg(feature = "simulator")]
+        if let Some(url) = &self.config.whatsapp_url {
+            while self.phone.try_join_next().is_some() {}
+            self.phone.spawn(super::simulated_phone::show(url.clone(), code.to_owned()));
+        }
+    }
+
+    async fn begin_life(&mut self) -> anyhow::Result<()> {
+        self.end_life().await;
+        self.next_life = None;
+        self.pairing_code_until = None;
+        self.lives += 1;
+        self.begun = Instant::now();
+        let listener = Listener {
+            life: self.lives,
+            signals: self.signals.0.clone(),
+            acks: Arc::clone(&self.acks),
+            unhooked: self.unhooked.clone(),
+        };
+        let hook = DurabilityHook {
+            life: self.lives,
+            inbound: self.inbound.clone(),
+            publisher: self.publisher.clone(),
+            wait: self.config.broker_wait,
+            broken: CancellationToken::new(),
+            turns: Mutex::default(),
+            signals: self.signals.0.clone(),
+        };
+        let life = Life::begin(&self.config, &self.store, listener, hook).await?;
+        self.view.send_modify(|view| {
+            view.own = own_of(&life.client);
+            view.client = Some(Arc::clone(&life.client));
+        });
+        self.life = Some(life);
+        Ok(())
+    }
+
+    fn begin_life_later(&mut self) {
+        self.short_lives = if self.begun.elapsed() < LONG_LIFE { self.short_lives + 1 } else { 0 };
+        let pause = FIRST_PAUSE * 2_u32.pow(self.short_lives.min(MOST_DOUBLINGS));
+        self.next_life = Some(Instant::now() + pause);
+    }
+
+    async fn end_life(&mut self) {
+        self.next_life = None;
+        self.view.send_modify(|view| view.client = None);
+        if let Some(life) = self.life.take() {
+            life.end().await;
+        }
+    }
+
+    async fn log_out(&mut self) -> anyhow::Result<()> {
+        if let Some(life) = &self.life {
+            let told = life.client.is_connected();
+            if !told || timeout(LOGOUT_WITHIN, life.client.logout()).await.is_err() {
+                tracing::warn!(session.id = %self.inbound.session, "WhatsApp could not be told of the logout: remove this device on the phone");
+            }
+        }
+        self.end_life().await;
+        self.wipe()
+    }
+
+    fn wipe(&mut self) -> anyhow::Result<()> {
+        self.store.wipe()?;
+        self.view.send_modify(|view| view.own = None);
+        Ok(())
+    }
+}
+
+/// One line for each change, without the code: who reads a log must not be able to pair.
+fn tell(session: &kurir_contract::session::SessionId, state: &State) {
+    let name = state.status().as_str();
+    match state.reason() {
+        Some(reason) => {
+            tracing::info!(session.id = %session, session.status = name, "session {session} is {name}: {reason}")
+        }
+        None => tracing::info!(session.id = %session, session.status = name, "session {session} is {name}"),
+    }
+}
+
+fn own_of(client: &whatsapp_rust::Client) -> Option<Own> {
+    let number = client.pn()?;
+    Some(Own { jid: chat_jid(&number), lid: client.lid().map(|lid| chat_jid(&lid)) })
+}
+
+/// When the run loop of the life that is has ended; never without one.
+async fn over(life: &mut Option<Life>) {
+    match life {
+        Some(life) => life.over().await,
+        None => pending().await,
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,194 @@
+//! Where a session stands, and what a signal makes of it: `next(state, signal)` is pure, one row of its test each.
+//!
+//! A disconnected client cannot run again, so a session has lives: each is a new client on the keys that are there.
+//! While a life lasts the client reconnects by itself; at an end nothing reconnects until a user asks.
+
+use kurir_contract::session::SessionStatus;
+use time::OffsetDateTime;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// The gateway is away from WhatsApp on purpose, and comes when the broker does.
+    WaitingForBroker,
+    Connecting,
+    /// Not paired. Between two codes there is none.
+    Pairing {
+        qr_code: Option<String>,
+    },
+    Connected,
+    Reconnecting {
+        reason: String,
+    },
+    Ended(End),
+}
+
+/// The ends, none of which is left by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    LoggedOut { reason: String },
+    Replaced,
+    Banned { reason: String, until: Option<OffsetDateTime> },
+    Locked { reason: String },
+    Outdated,
+    Refused { reason: String },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    QrCode(String),
+    /// No code is left; `life_goes_on` if a pairing code still waits to be typed.
+    QrCodesExhausted {
+        life_goes_on: bool,
+    },
+    /// Nobody typed the pairing code in time.
+    PairingCodeExpired,
+    /// The phone has accepted this device; the client logs in next.
+    Paired,
+    Connected,
+    /// The client is no longer logged in, and tries again by itself.
+    ConnectionLost(String),
+    /// WhatsApp said itself that it wants no connection now; the client tries again by itself.
+    TurnedAway(String),
+    Ended(End),
+    /// The client's run loop is over.
+    LifeEnded,
+    /// The broker has been away for longer than messages may wait.
+    BrokerLost,
+    /// The broker is there, and its streams with it.
+    BrokerReady,
+    RestartAsked,
+    LogoutAsked,
+}
+
+/// A signal, and the number of the life that gave it: late ones of an earlier life are told apart by it.
+pub type LifeSignal = (u64, Signal);
+
+/// What must be done at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Nothing,
+    /// Ends the life that is, if one is, and begins the next.
+    BeginLife,
+    /// The same after a pause: a life that ended by itself must not become a loop.
+    BeginLifeLater,
+    /// Wipes the keys first: the next life pairs.
+    BeginAnew,
+    EndLife,
+    /// Tells WhatsApp if it can, ends the life and wipes the keys.
+    LogOut,
+}
+
+/// The step that `signal` makes.
+#[must_use]
+pub fn next(state: State, signal: Signal) -> (State, Action) {
+    use Action::{BeginAnew, BeginLife, BeginLifeLater, EndLife, LogOut, Nothing};
+    use State::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
+    let stay = |state| (state, Nothing);
+    match (state, signal) {
+        // Asked by a user, in any state.
+        (_, Signal::LogoutAsked) => {
+            (Ended(End::LoggedOut { reason: "a user logged this device out".to_owned() }), LogOut)
+        }
+        (Ended(End::LoggedOut { .. }), Signal::RestartAsked) => (Connecting, BeginAnew),
+        (Ended(_) | Reconnecting { .. }, Signal::RestartAsked) => (Connecting, BeginLife),
+        (state, Signal::RestartAsked) => stay(state),
+
+        // At an end, and away on purpose, whatever the last client still says changes nothing.
+        (state @ Ended(_), _) => stay(state),
+        (WaitingForBroker, Signal::BrokerReady) => (Connecting, BeginLife),
+        (state @ WaitingForBroker, _) => stay(state),
+
+        (_, Signal::Ended(end)) => (Ended(end), EndLife),
+        // Nothing can be lost while nobody is paired, and the code in the terminal stays good.
+        (state @ Pairing { .. }, Signal::BrokerLost) => stay(state),
+        (_, Signal::BrokerLost) => (WaitingForBroker, EndLife),
+        (state, Signal::BrokerReady) => stay(state),
+
+        (_, Signal::Connected) => (Connected, Nothing),
+        (_, Signal::QrCode(code)) => (Pairing { qr_code: Some(code) }, Nothing),
+        (Pairing { .. }, Signal::Paired) => (Connecting, Nothing),
+        (state, Signal::Paired) => stay(state),
+
+        (Pairing { .. }, Signal::QrCodesExhausted { .. } | Signal::ConnectionLost(_) | Signal::TurnedAway(_)) => {
+            (Pairing { qr_code: None }, Nothing)
+        }
+        (Pairing { .. }, Signal::PairingCodeExpired) => (Pairing { qr_code: None }, BeginLife),
+        (Pairing { .. }, Signal::LifeEnded) => (Pairing { qr_code: None }, BeginLifeLater),
+        (state, Signal::QrCodesExhausted { .. } | Signal::PairingCodeExpired) => stay(state),
+
+        // What WhatsApp says explains a loss best, then what came first: the rest is its echo.
+        (_, Signal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
+        (state @ Reconnecting { .. }, Signal::ConnectionLost(_)) => stay(state),
+        (_, Signal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
+        (state @ Reconnecting { .. }, Signal::LifeEnded) => (state, BeginLifeLater),
+        (Connecting | Connected, Signal::LifeEnded) => {
+            (Reconnecting { reason: "the client ended without a reason".to_owned() }, BeginLifeLater)
+        }
+    }
+}
+
+impl State {
+    #[must_use]
+    pub fn status(&self) -> SessionStatus {
+        match self {
+            Self::WaitingForBroker => SessionStatus::WaitingForBroker,
+            Self::Connecting => SessionStatus::Connecting,
+            Self::Pairing { .. } => SessionStatus::Pairing,
+            Self::Connected => SessionStatus::Connected,
+            Self::Reconnecting { .. } => SessionStatus::Reconnecting,
+            Self::Ended(End::LoggedOut { .. }) => SessionStatus::LoggedOut,
+            Self::Ended(End::Replaced) => SessionStatus::Replaced,
+            Self::Ended(End::Banned { .. }) => SessionStatus::Banned,
+            Self::Ended(End::Locked { .. }) => SessionStatus::Locked,
+            Self::Ended(End::Outdated) => SessionStatus::Outdated,
+            Self::Ended(End::Refused { .. }) => SessionStatus::Refused,
+        }
+    }
+
+    #[must_use]
+    pub fn qr_code(&self) -> Option<&str> {
+        match self {
+            Self::Pairing { qr_code } => qr_code.as_deref(),
+            Self::WaitingForBroker
+            | Self::Connecting
+            | Self::Connected
+            | Self::Reconnecting { .. }
+            | Self::Ended(_) => None,
+        }
+    }
+
+    /// Why, in words for a user.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Connecting | Self::Pairing { .. } | Self::Connected => None,
+            Self::WaitingForBroker => Some("NATS is away; WhatsApp keeps the messages meanwhile"),
+            Self::Reconnecting { reason }
+            | Self::Ended(
+                End::LoggedOut { reason }
+                | End::Banned { reason, .. }
+                | End::Locked { reason }
+                | End::Refused { reason },
+            ) => Some(reason),
+            Self::Ended(End::Replaced) => Some("another client took over this device's connection"),
+            Self::Ended(End::Outdated) => Some("WhatsApp no longer accepts this version of the client: update Kurir"),
+        }
+    }
+
+    /// When a ban ends.
+    #[must_use]
+    pub fn until(&self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Ended(End::Banned { until, .. }) => *until,
+            Self::WaitingForBroker
+            | Self::Connecting
+            | Self::Pairing { .. }
+            | Self::Connected
+            | Self::Reconnecting { .. }
+            | Self::Ended(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

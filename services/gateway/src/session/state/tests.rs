@@ -1,0 +1,146 @@
+//! One row for each step of the session's life.
+
+use super::{Action, End, Signal, State, next};
+
+fn pairing(code: &str) -> State {
+    State::Pairing { qr_code: Some(code.to_owned()) }
+}
+
+const BETWEEN_CODES: State = State::Pairing { qr_code: None };
+
+fn reconnecting(reason: &str) -> State {
+    State::Reconnecting { reason: reason.to_owned() }
+}
+
+fn lost(reason: &str) -> Signal {
+    Signal::ConnectionLost(reason.to_owned())
+}
+
+fn turned_away(reason: &str) -> Signal {
+    Signal::TurnedAway(reason.to_owned())
+}
+
+fn logged_out() -> End {
+    End::LoggedOut { reason: "the phone removed this device".to_owned() }
+}
+
+fn ends() -> [End; 6] {
+    let reason = String::from("why");
+    [
+        logged_out(),
+        End::Replaced,
+        End::Banned { reason: reason.clone(), until: None },
+        End::Locked { reason: reason.clone() },
+        End::Outdated,
+        End::Refused { reason },
+    ]
+}
+
+#[test]
+fn each_signal_makes_its_step() {
+    use Action::{BeginLife, BeginLifeLater, EndLife, Nothing};
+    use State::{Connected, Connecting, WaitingForBroker};
+    let qr = |code: &str| Signal::QrCode(code.to_owned());
+    let exhausted = Signal::QrCodesExhausted { life_goes_on: false };
+    let ended = reconnecting("the client ended without a reason");
+    for (state, signal, expected) in [
+        // The broker comes first.
+        (WaitingForBroker, Signal::BrokerReady, (Connecting, BeginLife)),
+        (WaitingForBroker, Signal::BrokerLost, (WaitingForBroker, Nothing)),
+        (WaitingForBroker, Signal::LifeEnded, (WaitingForBroker, Nothing)),
+        (WaitingForBroker, Signal::Connected, (WaitingForBroker, Nothing)),
+        (WaitingForBroker, Signal::RestartAsked, (WaitingForBroker, Nothing)),
+        // Pairing.
+        (Connecting, qr("a"), (pairing("a"), Nothing)),
+        (pairing("a"), qr("b"), (pairing("b"), Nothing)),
+        (pairing("a"), exhausted.clone(), (BETWEEN_CODES, Nothing)),
+        (pairing("a"), lost("closed"), (BETWEEN_CODES, Nothing)),
+        (BETWEEN_CODES, Signal::LifeEnded, (BETWEEN_CODES, BeginLifeLater)),
+        (BETWEEN_CODES, Signal::PairingCodeExpired, (BETWEEN_CODES, BeginLife)),
+        (BETWEEN_CODES, qr("c"), (pairing("c"), Nothing)),
+        (pairing("a"), Signal::BrokerLost, (pairing("a"), Nothing)),
+        (pairing("a"), Signal::RestartAsked, (pairing("a"), Nothing)),
+        (pairing("a"), Signal::Paired, (Connecting, Nothing)),
+        (Connecting, Signal::Paired, (Connecting, Nothing)),
+        (Connecting, exhausted, (Connecting, Nothing)),
+        (Connecting, Signal::PairingCodeExpired, (Connecting, Nothing)),
+        // Connected, and back.
+        (Connecting, Signal::Connected, (Connected, Nothing)),
+        (Connected, lost("closed"), (reconnecting("closed"), Nothing)),
+        (Connected, turned_away("503"), (reconnecting("503"), Nothing)),
+        (Connecting, turned_away("503"), (reconnecting("503"), Nothing)),
+        (Connecting, lost("closed"), (reconnecting("closed"), Nothing)),
+        (reconnecting("closed"), turned_away("503"), (reconnecting("503"), Nothing)),
+        (pairing("a"), turned_away("503"), (BETWEEN_CODES, Nothing)),
+        (reconnecting("429"), lost("closed"), (reconnecting("429"), Nothing)),
+        (reconnecting("429"), Signal::Connected, (Connected, Nothing)),
+        (reconnecting("429"), Signal::RestartAsked, (Connecting, BeginLife)),
+        (Connected, Signal::RestartAsked, (Connected, Nothing)),
+        (Connected, Signal::BrokerReady, (Connected, Nothing)),
+        // A run loop that ends by itself.
+        (Connected, Signal::LifeEnded, (ended.clone(), BeginLifeLater)),
+        (Connecting, Signal::LifeEnded, (ended, BeginLifeLater)),
+        (reconnecting("429"), Signal::LifeEnded, (reconnecting("429"), BeginLifeLater)),
+        // The broker goes.
+        (Connected, Signal::BrokerLost, (WaitingForBroker, EndLife)),
+        (Connecting, Signal::BrokerLost, (WaitingForBroker, EndLife)),
+        (reconnecting("429"), Signal::BrokerLost, (WaitingForBroker, EndLife)),
+    ] {
+        assert_eq!(next(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
+    }
+}
+
+#[test]
+fn an_end_ends_the_life_from_any_living_state() {
+    for end in ends() {
+        for state in [State::Connecting, pairing("a"), State::Connected, reconnecting("closed")] {
+            let expected = (State::Ended(end.clone()), Action::EndLife);
+            assert_eq!(next(state, Signal::Ended(end.clone())), expected);
+        }
+    }
+}
+
+#[test]
+fn nothing_but_a_user_leaves_an_end() {
+    for end in ends() {
+        let state = State::Ended(end);
+        for signal in [
+            Signal::QrCode("a".to_owned()),
+            Signal::QrCodesExhausted { life_goes_on: false },
+            Signal::PairingCodeExpired,
+            Signal::Paired,
+            Signal::Connected,
+            lost("closed"),
+            turned_away("503"),
+            // A logout is told twice if WhatsApp closes the stream over it; the first reason stands.
+            Signal::Ended(End::LoggedOut { reason: "again".to_owned() }),
+            Signal::LifeEnded,
+            Signal::BrokerLost,
+            Signal::BrokerReady,
+        ] {
+            assert_eq!(
+                next(state.clone(), signal.clone()),
+                (state.clone(), Action::Nothing),
+                "{state:?} and {signal:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_restart_keeps_the_keys_unless_they_are_worthless() {
+    for end in ends() {
+        let action = if end == logged_out() { Action::BeginAnew } else { Action::BeginLife };
+        assert_eq!(next(State::Ended(end), Signal::RestartAsked), (State::Connecting, action));
+    }
+}
+
+#[test]
+fn a_logout_on_request_works_in_every_state() {
+    let living = [State::WaitingForBroker, State::Connecting, pairing("a"), State::Connected, reconnecting("closed")];
+    for state in living.into_iter().chain(ends().map(State::Ended)) {
+        let (state, action) = next(state, Signal::LogoutAsked);
+        assert!(matches!(state, State::Ended(End::LoggedOut { .. })), "{state:?}");
+        assert_eq!(action, Action::LogOut);
+    }
+}

@@ -1,0 +1,66 @@
+//! Where a session's keys are: a SQLite file in a folder of its own, which only its owner can read.
+//!
+//! It survives a restart and a kill: the client needs no new QR code. Wiped, it is as if it had never been.
+
+use super::lease::Lease;
+use anyhow::Context as _;
+use kurir_contract::session::SessionId;
+use std::{
+    fs::{DirBuilder, remove_file},
+    io::ErrorKind,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use whatsapp_rust::store::SqliteStore;
+
+/// A session's folder, leased.
+pub struct Store {
+    folder: PathBuf,
+    _lease: Lease,
+}
+
+/// The database, and what SQLite keeps beside it.
+const FILES: [&str; 3] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm"];
+
+impl Store {
+    /// # Errors
+    /// If the folder cannot be made or another gateway uses it.
+    pub fn open(sessions: &Path, id: &SessionId) -> anyhow::Result<Self> {
+        let folder = sessions.join(id.as_str());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("failed to make {} (WHATSAPP_SESSION_PATH)", folder.display()))?;
+        let lease = Lease::take(&folder)?;
+        Ok(Self { folder, _lease: lease })
+    }
+
+    /// The keys, for one life of the client.
+    ///
+    /// # Errors
+    /// If the database cannot be opened.
+    pub async fn keys(&self) -> anyhow::Result<Arc<SqliteStore>> {
+        let file = self.folder.join(FILES[0]);
+        let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
+        let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
+        Ok(Arc::new(store))
+    }
+
+    /// Removes the keys. A client that still has them open keeps a file that nobody will see again.
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
+    pub fn wipe(&self) -> anyhow::Result<()> {
+        for name in FILES {
+            let file = self.folder.join(name);
+            match remove_file(&file) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| format!("failed to remove {}", file.display())),
+            }
+        }
+        Ok(())
+    }
+}

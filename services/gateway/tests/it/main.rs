@@ -1,0 +1,10 @@
+//! The gateway against a real NATS and the simulated WhatsApp, each part a process.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod endings;
+mod inbound;
+mod outage;
+mod outbound;
+mod pairing;
+mod world;

@@ -1,0 +1,171 @@
+//! What each test starts: NATS, the simulated WhatsApp, the gateway; and how a test asks and looks.
+
+use async_nats::jetstream::{self, stream::Stream};
+use kurir_contract::{
+    command::{Command, Empty, Refusal, Reply, SendText, Sent, Status},
+    header,
+    session::SessionId,
+    stream, subject,
+};
+use kurir_test_harness::{Nats, Process, stack::Simulator, until};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::time::Duration;
+
+/// For what takes a second on a quiet machine.
+pub const SOON: Duration = Duration::from_secs(30);
+/// Longer than all tries of a send with the contract's numbers.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+
+pub struct World {
+    pub gateway: Process,
+    pub simulator: Simulator,
+    pub nats: Nats,
+    client: async_nats::Client,
+}
+
+/// An event as EVENTS holds it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub id: String,
+    pub subject: String,
+    pub body: Value,
+}
+
+impl World {
+    /// Paired by a phone that scans by itself.
+    pub async fn connected(settings: &[(&str, &str)]) -> Self {
+        let world = Self::start(true, settings).await;
+        world.is("connected").await;
+        world
+    }
+
+    /// The phone waits for the test.
+    pub async fn unpaired(settings: &[(&str, &str)]) -> Self {
+        Self::start(false, settings).await
+    }
+
+    async fn start(scans: bool, settings: &[(&str, &str)]) -> Self {
+        let nats = Nats::start().await;
+        let simulator = Simulator::start(scans).await;
+        let (url, whatsapp) = (nats.url(), simulator.websocket_url());
+        let own = [
+            ("NATS_URL", url.as_str()),
+            ("WHATSAPP_URL", &whatsapp),
+            ("LOG_FILE", ""),
+            ("LOG_LEVEL", "info,kurir_gateway=debug"),
+            // As compose hands on what is not set.
+            ("HEALTH_LISTEN", ""),
+            ("WHATSAPP_PUSH_NAME", ""),
+        ];
+        let settings = own.iter().chain(settings).copied();
+        let mut gateway = Process::spawn("gateway", env!("CARGO_BIN_EXE_kurir-gateway-for-simulator"), settings);
+        gateway.wait_ready(SOON).await;
+        let client = nats.client().await;
+        Self { gateway, simulator, nats, client }
+    }
+
+    /// The answer to a command.
+    pub async fn ask<T: DeserializeOwned>(&self, command: Command, body: impl Serialize) -> Result<T, Refusal> {
+        let body = serde_json::to_vec(&body).expect("a command is JSON");
+        self.ask_raw(subject::command(&SessionId::default(), command), body).await
+    }
+
+    pub async fn ask_raw<T: DeserializeOwned>(&self, subject: String, body: Vec<u8>) -> Result<T, Refusal> {
+        let request = async_nats::Request::new().payload(body.into()).timeout(Some(ANSWERED_WITHIN));
+        let answer = self.client.send_request(subject, request).await.expect("the gateway answers");
+        match serde_json::from_slice(&answer.payload).expect("an answer") {
+            Reply::Ok(answer) => Ok(answer),
+            Reply::Error(refusal) => Err(refusal),
+        }
+    }
+
+    pub async fn status(&self) -> Status {
+        self.ask(Command::Status, Empty {}).await.expect("the status is never refused")
+    }
+
+    pub async fn send(&self, to: &str, text: &str) -> Result<Sent, Refusal> {
+        let to = to.parse().expect("a recipient");
+        self.ask(Command::SendText, SendText { to, text: text.to_owned(), quoted: None }).await
+    }
+
+    /// Waits until the session has this status.
+    pub async fn is(&self, status: &str) -> Status {
+        until(format!("the session to be {status}"), SOON * 2, || async {
+            // Asked with a short deadline: the gateway may be starting.
+            let request = async_nats::Request::new().payload("{}".into()).timeout(Some(Duration::from_secs(2)));
+            let subject = subject::command(&SessionId::default(), Command::Status);
+            let answer = self.client.send_request(subject, request).await.map_err(|error| error.to_string())?;
+            let answer: Reply<Status> = serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
+            match answer {
+                Reply::Ok(answer) if answer.status.as_str() == status => Ok(answer),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until a QR code waits to be scanned, another than `old`.
+    pub async fn qr(&self, old: Option<&str>) -> String {
+        until("a QR code", SOON, || async {
+            let status = self.status().await;
+            status.qr_code.clone().filter(|code| Some(code.as_str()) != old).ok_or(status)
+        })
+        .await
+    }
+
+    pub async fn jetstream(&self) -> jetstream::Context {
+        self.nats.jetstream().await
+    }
+
+    /// All of EVENTS, oldest first.
+    pub async fn events(&self) -> Vec<Stored> {
+        let stream: Stream =
+            self.jetstream().await.get_stream(stream::EVENTS).await.expect("the gateway made the stream");
+        let state = &stream.cached_info().state;
+        let mut events = Vec::new();
+        if state.messages == 0 {
+            return events;
+        }
+        for sequence in state.first_sequence..=state.last_sequence {
+            let message = stream.get_raw_message(sequence).await.expect("a stored event");
+            let id = message.headers.get(header::EVENT_ID).map(ToString::to_string).unwrap_or_default();
+            let body = serde_json::from_slice(&message.payload).expect("an event is JSON");
+            events.push(Stored { id, subject: message.subject.to_string(), body });
+        }
+        events
+    }
+
+    /// The events of a type, oldest first.
+    pub async fn events_of(&self, kind: &str) -> Vec<Stored> {
+        self.events().await.into_iter().filter(|event| event.body["event"] == kind).collect()
+    }
+
+    /// The texts that EVENTS holds from one chat, oldest first.
+    pub async fn texts_from(&self, chat: &str) -> Vec<String> {
+        let received = self.events_of("message.received").await;
+        let of_chat = received.iter().filter(|event| event.body["data"]["from"] == chat);
+        of_chat.map(|event| event.body["data"]["content"]["text"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Waits for an event of this type that fits.
+    pub async fn event(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Stored {
+        until(format!("an event {kind}"), SOON, || async {
+            let events = self.events_of(kind).await;
+            events.iter().find(|event| fits(&event.body["data"])).cloned().ok_or(events)
+        })
+        .await
+    }
+
+    /// The statuses that `connection.status` told of, in order.
+    pub async fn told(&self) -> Vec<String> {
+        let events = self.events_of("connection.status").await;
+        events.iter().map(|event| event.body["data"]["status"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The gateway stops as a supervisor would stop it.
+    pub async fn finish(mut self) {
+        let status = self.gateway.terminate(SOON).await;
+        assert!(status.success(), "the gateway ended with {status}");
+    }
+}

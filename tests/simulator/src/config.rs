@@ -1,0 +1,59 @@
+//! The settings of the simulator: one struct, flag and environment.
+//! Promises that every default works on its own. Leaves reading them to `main`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+
+use crate::people::Number;
+
+/// A WhatsApp server for tests: clients pair with it, log in, receive and send.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "whatsapp-simulator", version)]
+pub struct Config {
+    /// Where the WebSocket (`/ws/chat`) and the control API listen.
+    #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Where the media store listens (HTTPS, certificate made at start). Port 0: any free one.
+    #[arg(long, env = "SIMULATOR_MEDIA_LISTEN", default_value = "127.0.0.1:0")]
+    pub media_listen: SocketAddr,
+
+    /// The phone scans every QR code posted with `?auto=true` (else those are ignored).
+    #[arg(
+        long,
+        env = "SIMULATOR_AUTO_SCAN",
+        default_value_t = false,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub auto_scan: bool,
+
+    /// Pair every client with this number, whatever its push name.
+    #[arg(long, env = "SIMULATOR_ACCOUNT")]
+    pub account: Option<Number>,
+
+    /// A folder to keep keys, accounts and queues in; without it they end with the process.
+    #[arg(long, env = "SIMULATOR_STATE")]
+    pub state: Option<PathBuf>,
+
+    /// Whether accounts write to LIDs (as WhatsApp does today) or to phone numbers.
+    #[arg(
+        long,
+        env = "SIMULATOR_LID_MIGRATED",
+        default_value_t = true,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub lid_migrated: bool,
+}
+
+impl Config {
+    /// Free loopback ports, nothing kept, no automatic scan: what an embedding test starts from.
+    pub fn for_tests() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listen: any, media_listen: any, auto_scan: false, account: None, state: None, lid_migrated: true }
+    }
+}

@@ -1,0 +1,207 @@
+//! What of a companion's offline queue is written when: the whole queue after `<active/>`, each
+//! new entry at once after that, and the faults in between.
+//! Promises that an entry is written again on every connection until it is acknowledged.
+
+use std::time::Duration;
+
+use wacore_binary::{Node, NodeContent, builder::NodeBuilder};
+
+use super::{ConnectionId, Outgoing};
+use crate::{
+    faults::{Direction, Kind, Seen},
+    ledger::RecordKey,
+    people::Number,
+    timers::Action,
+    world::World,
+};
+
+/// How long a held entry waits to be overtaken.
+const HOLD: Duration = Duration::from_secs(2);
+
+/// What the writing half takes at once.
+#[derive(Default)]
+pub struct Batch {
+    pub nodes: Vec<Node>,
+    /// The lines of the ledger that these stanzas are.
+    pub records: Vec<RecordKey>,
+    pub close: bool,
+}
+
+impl World {
+    /// The client is ready: announces and writes everything that waits.
+    pub fn write_offline_queue(&mut self, id: ConnectionId, number: &Number, device: u16) {
+        let Some(companion) = self.people.companion(number, device) else {
+            return;
+        };
+        let places: Vec<u64> = companion.queue.places().collect();
+        let messages = companion.queue.messages();
+        let count = |class| companion.queue.entries().filter(|entry| entry.class.as_str() == class).count().to_string();
+        let preview = NodeBuilder::new("offline_preview")
+            .attr("count", places.len().to_string())
+            .attr("message", messages.to_string())
+            .attr("receipt", count("receipt"))
+            .attr("notification", count("notification"))
+            .attr("appdata", "0")
+            .build();
+        self.send(id, from_server(preview));
+        for place in &places {
+            self.deliver(number, device, *place, true);
+        }
+        self.release_held(id);
+        let offline = NodeBuilder::new("offline").attr("count", places.len().to_string()).build();
+        self.send(id, from_server(offline));
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.online = true;
+        }
+    }
+
+    /// Writes one entry now, unless a fault decides otherwise or the companion is not there.
+    pub fn deliver(&mut self, number: &Number, device: u16, place: u64, offline: bool) {
+        let Some(companion) = self.people.companion(number, device) else {
+            return;
+        };
+        let Some(connection) = companion.connection else {
+            return;
+        };
+        if !offline && !self.connections.get(&connection).is_some_and(|c| c.online) {
+            return;
+        }
+        let Some(entry) = companion.queue.get(place) else {
+            return;
+        };
+        let record = entry.record.and_then(|key| self.ledger.get(key));
+        let stanza_type = entry.node.attrs.get("type").map(|value| value.as_str());
+        let seen = Seen {
+            stanza: entry.class.as_str(),
+            id: Some(&entry.id),
+            contact: record.map(|record| record.contact.as_str()),
+            account: number.as_str(),
+            device,
+            group: record.and_then(|record| record.group.as_deref()),
+            kind: stanza_type.as_deref(),
+            xmlns: None,
+        };
+        let fault = self.faults.meet(Direction::ToClient, &seen);
+        let Some(fault) = fault else {
+            self.write_entry(number, device, place, offline, false);
+            return;
+        };
+        match fault.kind {
+            Kind::Lose => {}
+            Kind::Delay => {
+                let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
+                self.timers.after(delay, Action::Deliver { number: number.clone(), device, place });
+            }
+            Kind::Duplicate => {
+                self.write_entry(number, device, place, offline, false);
+                self.write_entry(number, device, place, offline, false);
+            }
+            Kind::Reorder => {
+                self.release_held(connection);
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.held = Some(place);
+                }
+                self.timers.after(HOLD, Action::ReleaseHeld(connection));
+            }
+            Kind::Corrupt => self.write_entry(number, device, place, offline, true),
+            // Not of this direction: `meet` never gives them here.
+            Kind::SwallowAck | Kind::Nack | Kind::Silence => {
+                self.write_entry(number, device, place, offline, false);
+            }
+        }
+    }
+
+    /// Puts an entry into the outbox of the companion's connection, and after it what it was
+    /// held back for.
+    pub fn write_entry(&mut self, number: &Number, device: u16, place: u64, offline: bool, corrupt: bool) {
+        let connection = self.people.companion(number, device).and_then(|companion| companion.connection);
+        let Some(connection) = connection else { return };
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.push(Outgoing::Entry { place, offline, corrupt });
+        }
+        self.release_held(connection);
+    }
+
+    pub fn release_held(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && let Some(place) = connection.held.take()
+        {
+            let offline = !connection.online;
+            connection.push(Outgoing::Entry { place, offline, corrupt: false });
+        }
+    }
+
+    /// What the writing half of a connection writes next.
+    pub fn take_batch(&mut self, id: ConnectionId, most: usize) -> Batch {
+        let mut batch = Batch::default();
+        let Some(connection) = self.connections.get_mut(&id) else {
+            batch.close = true;
+            return batch;
+        };
+        let owner = connection.logged_in().map(|(number, device)| (number.clone(), device));
+        if let Some((number, device)) = &owner
+            && self.faults.is_silent(number.as_str(), *device)
+        {
+            return batch;
+        }
+        while batch.nodes.len() < most {
+            match connection.outbox.pop_front() {
+                None => break,
+                Some(Outgoing::Close) => {
+                    batch.close = true;
+                    break;
+                }
+                Some(Outgoing::Stanza(node)) => batch.nodes.push(*node),
+                Some(Outgoing::Entry { place, offline, corrupt }) => {
+                    let Some((number, device)) = &owner else {
+                        continue;
+                    };
+                    let entry =
+                        self.people.companion_mut(number, *device).and_then(|companion| companion.queue.get_mut(place));
+                    // Acknowledged in the meantime: a copy of it was written before.
+                    let Some(entry) = entry else { continue };
+                    entry.written += 1;
+                    let mut node = entry.node.clone();
+                    if offline {
+                        node.attrs.insert("offline", "1");
+                    }
+                    if corrupt {
+                        damage(&mut node);
+                    }
+                    batch.records.extend(entry.record);
+                    batch.nodes.push(node);
+                }
+            }
+        }
+        for node in &batch.nodes {
+            self.statistics.went(&node.tag);
+        }
+        batch
+    }
+
+    /// These messages were written to the socket.
+    pub fn written(&mut self, records: &[RecordKey]) {
+        for record in records {
+            self.dirty = true;
+            self.ledger.written(*record);
+        }
+    }
+}
+
+fn from_server(child: Node) -> Node {
+    NodeBuilder::new("ib").attr("from", "s.whatsapp.net").children([child]).build()
+}
+
+/// Turns a bit of the last byte of every ciphertext: its MAC does not fit any more.
+fn damage(node: &mut Node) {
+    let Some(NodeContent::Nodes(children)) = &mut node.content else {
+        return;
+    };
+    for child in children.iter_mut().filter(|child| child.tag == "enc") {
+        if let Some(NodeContent::Bytes(bytes)) = &mut child.content
+            && let Some(last) = bytes.last_mut()
+        {
+            *last ^= 1;
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The socket of one client: WebSocket messages in, frames, Noise, stanzas; and back.
+//! Promises that a stanza handed to the outbox is written in order, and that the ledger hears of
+//! a delivery only after the write. Decides nothing.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use axum::extract::ws::{Message, WebSocket};
+use bytes::BytesMut;
+use futures::{
+    SinkExt as _, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::time::timeout;
+use wacore_binary::{OwnedNodeRef, consts::WA_CONN_HEADER, marshal, util::unpack_bytes};
+use wacore_noise::{
+    NoiseCipher,
+    framing::{FrameDecoder, append_frame_into, encode_frame},
+};
+
+use super::{
+    ConnectionId,
+    noise::{self, Answer, Established},
+};
+use crate::world::Shared;
+
+/// Real clients give a handshake 20 s as well.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A client that does not read for so long is gone.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Stanzas written at once: enough to keep the socket busy, few enough to answer in between.
+const BATCH: usize = 128;
+
+/// Serves one client until one of the two ends it.
+pub async fn accept(shared: Shared, mut socket: WebSocket) {
+    shared.lock().statistics.connections_accepted += 1;
+    let mut frames = Frames::default();
+    let established = match timeout(HANDSHAKE_DEADLINE, handshake(&shared, &mut socket, &mut frames)).await {
+        Ok(Ok(established)) => established,
+        Ok(Err(error)) => {
+            shared.lock().statistics.handshakes_failed += 1;
+            tracing::warn!("a handshake failed: {error:#}");
+            return;
+        }
+        Err(_) => {
+            shared.lock().statistics.handshakes_failed += 1;
+            tracing::warn!("a client did not finish its handshake");
+            return;
+        }
+    };
+    let Established { read, write, client_static, payload } = established;
+    let id = shared.lock().connected(client_static, &payload);
+    let (sink, stream) = socket.split();
+    let ended = tokio::select! {
+        ended = read_stanzas(&shared, id, stream, frames, read) => ended,
+        ended = write_stanzas(&shared, id, sink, write) => ended,
+        () = shared.stop.cancelled() => Ok(()),
+    };
+    if let Err(error) = ended {
+        tracing::debug!(connection = id.0, "a connection ended: {error:#}");
+    }
+    shared.lock().disconnected(id);
+}
+
+async fn handshake(shared: &Shared, socket: &mut WebSocket, frames: &mut Frames) -> Result<Established> {
+    let hello = next_frame(socket, frames).await?;
+    let identity = shared.lock().identity.clone();
+    match noise::answer(&identity, &hello)? {
+        Answer::Done(reply, established) => {
+            *shared.lock().statistics.handshakes.entry("ik").or_default() += 1;
+            send_plain(socket, &reply).await?;
+            Ok(*established)
+        }
+        Answer::Continue(reply, pending) => {
+            *shared.lock().statistics.handshakes.entry(pending.pattern()).or_default() += 1;
+            send_plain(socket, &reply).await?;
+            pending.finish(&next_frame(socket, frames).await?)
+        }
+    }
+}
+
+async fn next_frame(socket: &mut WebSocket, frames: &mut Frames) -> Result<BytesMut> {
+    loop {
+        if let Some(frame) = frames.next()? {
+            return Ok(frame);
+        }
+        match socket.recv().await.context("the client left")?? {
+            Message::Binary(bytes) => frames.feed(&bytes),
+            Message::Close(_) => bail!("the client left"),
+            Message::Text(_) | Message::Ping(_) | Message::Pong(_) => {}
+        }
+    }
+}
+
+async fn send_plain(socket: &mut WebSocket, message: &[u8]) -> Result<()> {
+    socket.send(Message::Binary(encode_frame(message, None)?.into())).await?;
+    Ok(())
+}
+
+async fn read_stanzas(
+    shared: &Shared,
+    id: ConnectionId,
+    mut stream: SplitStream<WebSocket>,
+    mut frames: Frames,
+    cipher: NoiseCipher,
+) -> Result<()> {
+    let mut counter = 0;
+    loop {
+        while let Some(mut frame) = frames.next()? {
+            cipher.decrypt_in_place_with_counter(counter, &mut frame)?;
+            counter += 1;
+            let stanza = OwnedNodeRef::new(unpack_bytes(frame)?)?;
+            shared.lock().on_stanza(id, stanza.get());
+        }
+        match stream.next().await {
+            Some(Ok(Message::Binary(bytes))) => frames.feed(&bytes),
+            Some(Ok(Message::Close(_))) | None => return Ok(()),
+            Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+}
+
+async fn write_stanzas(
+    shared: &Shared,
+    id: ConnectionId,
+    mut sink: SplitSink<WebSocket, Message>,
+    cipher: NoiseCipher,
+) -> Result<()> {
+    let mut counter = 0;
+    let Some(wake) = shared.lock().wake_of(id) else {
+        return Ok(());
+    };
+    loop {
+        let batch = shared.lock().take_batch(id, BATCH);
+        if batch.nodes.is_empty() && !batch.close {
+            wake.notified().await;
+            continue;
+        }
+        let mut buffer = Vec::new();
+        for node in &batch.nodes {
+            let sealed = cipher.encrypt_with_counter(counter, &marshal(node)?)?;
+            counter += 1;
+            append_frame_into(&sealed, None, &mut buffer)?;
+        }
+        if !buffer.is_empty() {
+            timeout(WRITE_DEADLINE, sink.send(Message::Binary(buffer.into())))
+                .await
+                .context("the client does not read")??;
+            shared.lock().written(&batch.records);
+        }
+        if batch.close {
+            timeout(WRITE_DEADLINE, sink.close()).await.context("the client does not read")??;
+            return Ok(());
+        }
+    }
+}
+
+/// Bytes of the socket cut into frames, without the header in front of the first.
+#[derive(Default)]
+struct Frames {
+    decoder: FrameDecoder,
+    /// What came before the header was complete; `None` once it is gone.
+    head: Head,
+}
+
+#[derive(Default)]
+enum Head {
+    #[default]
+    Empty,
+    Partial(Vec<u8>),
+    Gone,
+}
+
+impl Frames {
+    fn feed(&mut self, bytes: &[u8]) {
+        match &mut self.head {
+            Head::Gone => self.decoder.feed(bytes),
+            Head::Empty => self.head = Head::Partial(bytes.to_vec()),
+            Head::Partial(head) => head.extend_from_slice(bytes),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<BytesMut>> {
+        if let Head::Partial(head) = &self.head {
+            // Edge routing: "ED" 00 01, a length of three bytes, the routing itself.
+            let skip = match head.get(..7) {
+                Some([b'E', b'D', 0, 1, high, middle, low]) => {
+                    7 + usize::from(*high) * 65_536 + usize::from(*middle) * 256 + usize::from(*low)
+                }
+                _ => 0,
+            };
+            let Some(rest) = head.get(skip..).filter(|rest| rest.len() >= 4) else {
+                return Ok(None);
+            };
+            ensure!(rest[..3] == WA_CONN_HEADER[..3], "the client does not begin as a WhatsApp client");
+            self.decoder.feed(&rest[4..]);
+            self.head = Head::Gone;
+        }
+        Ok(self.decoder.decode_frame())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_header_in_pieces_and_edge_routing_are_skipped() {
+        let mut bytes = b"ED\x00\x01\x00\x00\x02xy".to_vec();
+        bytes.extend_from_slice(&WA_CONN_HEADER);
+        bytes.extend_from_slice(&encode_frame(b"hello", None).unwrap());
+        let mut frames = Frames::default();
+        for byte in &bytes[..bytes.len() - 1] {
+            frames.feed(&[*byte]);
+            assert!(frames.next().unwrap().is_none());
+        }
+        frames.feed(&bytes[bytes.len() - 1..]);
+        assert_eq!(&frames.next().unwrap().unwrap()[..], b"hello");
+    }
+
+    #[test]
+    fn another_protocol_is_refused() {
+        let mut frames = Frames::default();
+        frames.feed(b"GET / HTTP/1.1");
+        assert!(frames.next().is_err());
+    }
+}

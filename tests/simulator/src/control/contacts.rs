@@ -1,0 +1,234 @@
+//! Contacts: what they write, receive, confirm, and how they behave.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use buffa::Message as _;
+use serde::{Deserialize, Serialize};
+use wacore::download::{DownloadUtils, Downloadable};
+use waproto::whatsapp::Message;
+
+use super::{
+    answer::{Answer, Body, Error, NumberPath},
+    content::NewMessage,
+};
+use crate::{
+    people::{Addressing, Number, Person, Receipts, Received, ReceivedReceipt},
+    stanza::Utterance,
+    world::{Shared, World},
+};
+
+/// A message id is what a client's database takes without thinking.
+const MAX_ID: usize = 128;
+
+#[derive(Serialize)]
+pub struct Written {
+    id: String,
+}
+
+pub async fn write(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(new): Body<NewMessage>,
+) -> Answer<(StatusCode, Json<Written>)> {
+    let store = shared.lock().media.clone();
+    if new.to.is_some() && new.group.is_some() {
+        return Err(Error::bad("give `to` or `group`, not both"));
+    }
+    if new.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_ID) {
+        return Err(Error::bad(format!("`id` has 1 to {MAX_ID} characters")));
+    }
+    let to = match (&new.to, &new.group) {
+        (_, Some(_)) => None,
+        (Some(to), None) => Some(to.clone()),
+        (None, None) => Some(only_account(&shared.lock(), &number)?),
+    };
+    // Encryption of media takes its time, so it happens before the lock.
+    let message = new.message(&store, to.as_ref())?;
+    let mut world = shared.lock();
+    let id = new.id.unwrap_or_else(|| world.fresh_id("3A"));
+    world.say(
+        &number,
+        Utterance {
+            id: id.clone(),
+            message,
+            to,
+            group: new.group,
+            addressing: new.addressing,
+            push_name: new.push_name,
+        },
+    )?;
+    Ok((StatusCode::CREATED, Json(Written { id })))
+}
+
+/// The account that is meant when none is named.
+pub fn only_account(world: &World, but: &Number) -> Answer<Number> {
+    let mut accounts = world.people.accounts().filter(|person| person.number != *but && !person.companions.is_empty());
+    match (accounts.next(), accounts.next()) {
+        (Some(only), None) => Ok(only.number.clone()),
+        (None, _) => {
+            Err(Error::conflict("no account has a companion: pair one first (POST /admin/mock-phone/scan-qr)"))
+        }
+        (Some(_), Some(_)) => {
+            Err(Error::bad("there are several accounts: name one in `to` (GET /accounts lists them)"))
+        }
+    }
+}
+
+pub async fn received(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<Received>> {
+    let world = shared.lock();
+    let person = world.people.get(&number);
+    Json(person.into_iter().flat_map(|person| person.inbox.messages().cloned()).collect())
+}
+
+pub async fn receipts(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedReceipt>> {
+    let world = shared.lock();
+    let person = world.people.get(&number);
+    Json(person.into_iter().flat_map(|person| person.inbox.receipts().cloned()).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiptKind {
+    Delivered,
+    Read,
+    Played,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewReceipt {
+    id: String,
+    #[serde(rename = "type")]
+    kind: ReceiptKind,
+}
+
+pub async fn confirm(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(new): Body<NewReceipt>,
+) -> Answer<StatusCode> {
+    let mut world = shared.lock();
+    let message = world
+        .people
+        .get(&number)
+        .and_then(|person| person.inbox.find(&new.id))
+        .ok_or_else(|| Error::not_found(format!("{number} has received no message {:?}", new.id)))?
+        .clone();
+    let to = if message.addressing == "lid" { number.lid_jid(0) } else { number.jid(0) };
+    let kind = match new.kind {
+        ReceiptKind::Delivered => None,
+        ReceiptKind::Read => Some("read"),
+        ReceiptKind::Played => Some("played"),
+    };
+    world.confirm(&number, &message.from, &to, message.group.as_deref(), &new.id, kind);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The plaintext of a medium that this contact received, as its phone would open it.
+pub async fn media(State(shared): State<Shared>, Path((number, id)): Path<(String, String)>) -> Answer<Response> {
+    let number: Number = number.parse().map_err(Error::bad)?;
+    let (message, store) = {
+        let world = shared.lock();
+        let message = world
+            .people
+            .get(&number)
+            .and_then(|person| person.inbox.find(&id))
+            .cloned()
+            .ok_or_else(|| Error::not_found(format!("{number} has received no message {id:?}")))?;
+        (message, world.media.clone())
+    };
+    let raw = BASE64_STANDARD.decode(&message.raw).map_err(anyhow::Error::new)?;
+    let decoded = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
+    let medium: &dyn Downloadable = if let Some(image) = decoded.image_message.as_option() {
+        image
+    } else if let Some(video) = decoded.video_message.as_option() {
+        video
+    } else if let Some(audio) = decoded.audio_message.as_option() {
+        audio
+    } else if let Some(document) = decoded.document_message.as_option() {
+        document
+    } else if let Some(sticker) = decoded.sticker_message.as_option() {
+        sticker
+    } else {
+        return Err(Error::not_found(format!("message {id:?} has no medium")));
+    };
+    let path = medium.direct_path().unwrap_or_default();
+    let sealed = store.get(path).ok_or_else(|| Error::not_found(format!("the store has nothing under {path:?}")))?;
+    let key = medium.media_key().ok_or_else(|| Error::not_found("the message has no media key"))?;
+    let plain = DownloadUtils::verify_and_decrypt(&sealed, key, medium.app_info())
+        .map_err(|error| Error::conflict(format!("the medium does not decrypt: {error}")))?;
+    let mimetype = message.mimetype.unwrap_or_else(|| "application/octet-stream".to_owned());
+    Ok(([(header::CONTENT_TYPE, mimetype)], plain).into_response())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contact {
+    number: Number,
+    lid: String,
+    push_name: String,
+    registered: bool,
+    receipts: Receipts,
+    addressing: Addressing,
+    account: bool,
+}
+
+impl Contact {
+    fn of(person: &Person) -> Self {
+        Self {
+            number: person.number.clone(),
+            lid: person.lid.clone(),
+            push_name: person.push_name.clone(),
+            registered: person.registered,
+            receipts: person.receipts,
+            addressing: person.addressing,
+            account: person.is_account,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Change {
+    push_name: Option<String>,
+    registered: Option<bool>,
+    receipts: Option<Receipts>,
+    addressing: Option<Addressing>,
+}
+
+pub async fn show(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<Contact>> {
+    let mut world = shared.lock();
+    Ok(Json(Contact::of(world.people.meet(&number)?)))
+}
+
+pub async fn change(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(change): Body<Change>,
+) -> Answer<Json<Contact>> {
+    let mut world = shared.lock();
+    world.dirty = true;
+    let person = world.people.meet(&number)?;
+    if let Some(push_name) = change.push_name {
+        person.push_name = push_name;
+    }
+    person.registered = change.registered.unwrap_or(person.registered);
+    person.receipts = change.receipts.unwrap_or(person.receipts);
+    person.addressing = change.addressing.unwrap_or(person.addressing);
+    Ok(Json(Contact::of(person)))
+}
+
+/// The contact's phone is installed anew: a new identity, and no session is left.
+pub async fn reinstall(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<Contact>> {
+    let mut world = shared.lock();
+    world.dirty = true;
+    world.groups.forget_sender(&number);
+    let person = world.people.meet(&number)?;
+    person.reinstall()?;
+    Ok(Json(Contact::of(person)))
+}

@@ -1,0 +1,224 @@
+//! What a contact is told to write, as JSON, and the WhatsApp message that it becomes.
+//! Media are encrypted and put into the store as a phone would do it.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use buffa::MessageField;
+use serde::Deserialize;
+use wacore::{download::MediaType, upload::encrypt_media};
+use waproto::whatsapp::{
+    ContextInfo, Message, MessageKey,
+    message::{
+        AudioMessage, ContactMessage, DocumentMessage, ExtendedTextMessage, ImageMessage, LocationMessage,
+        ReactionMessage, StickerMessage, VideoMessage,
+    },
+};
+
+use super::answer::{Answer, Error};
+use crate::{
+    media::MediaStore,
+    people::{Addressing, Number},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    #[default]
+    Text,
+    Image,
+    Video,
+    Audio,
+    Document,
+    Sticker,
+    Location,
+    Contact,
+    Reaction,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewMessage {
+    #[serde(rename = "type", default)]
+    pub kind: Kind,
+    pub text: Option<String>,
+    /// The id of a message that this one answers (text only).
+    pub quoted: Option<String>,
+    pub mimetype: Option<String>,
+    pub caption: Option<String>,
+    pub base64: Option<String>,
+    pub file_name: Option<String>,
+    /// A voice note.
+    pub ptt: Option<bool>,
+    pub seconds: Option<u32>,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+    pub name: Option<String>,
+    pub address: Option<String>,
+    pub display_name: Option<String>,
+    pub vcard: Option<String>,
+    /// The id of the message reacted to.
+    pub target: Option<String>,
+
+    pub to: Option<Number>,
+    pub group: Option<String>,
+    pub id: Option<String>,
+    pub addressing: Option<Addressing>,
+    pub push_name: Option<String>,
+}
+
+/// What encryption adds to a media message.
+struct Encrypted {
+    url: Option<String>,
+    direct_path: Option<String>,
+    media_key: Option<Vec<u8>>,
+    file_sha256: Option<Vec<u8>>,
+    file_enc_sha256: Option<Vec<u8>>,
+    file_length: Option<u64>,
+}
+
+impl NewMessage {
+    /// `account` is who is written to: its message is the one reacted to.
+    pub fn message(&self, store: &Arc<MediaStore>, account: Option<&Number>) -> Answer<Message> {
+        let mimetype = |default: &str| Some(self.mimetype.clone().unwrap_or(default.to_owned()));
+        let mut message = Message::default();
+        match self.kind {
+            Kind::Text => self.text_into(&mut message)?,
+            Kind::Image => {
+                let media = self.encrypt(store, MediaType::Image, "image")?;
+                message.image_message = MessageField::some(ImageMessage {
+                    url: media.url,
+                    direct_path: media.direct_path,
+                    media_key: media.media_key,
+                    file_sha256: media.file_sha256,
+                    file_enc_sha256: media.file_enc_sha256,
+                    file_length: media.file_length,
+                    mimetype: mimetype("image/jpeg"),
+                    caption: self.caption.clone(),
+                    ..Default::default()
+                });
+            }
+            Kind::Video => {
+                let media = self.encrypt(store, MediaType::Video, "video")?;
+                message.video_message = MessageField::some(VideoMessage {
+                    url: media.url,
+                    direct_path: media.direct_path,
+                    media_key: media.media_key,
+                    file_sha256: media.file_sha256,
+                    file_enc_sha256: media.file_enc_sha256,
+                    file_length: media.file_length,
+                    mimetype: mimetype("video/mp4"),
+                    caption: self.caption.clone(),
+                    seconds: self.seconds,
+                    ..Default::default()
+                });
+            }
+            Kind::Audio => {
+                let media = self.encrypt(store, MediaType::Audio, "audio")?;
+                message.audio_message = MessageField::some(AudioMessage {
+                    url: media.url,
+                    direct_path: media.direct_path,
+                    media_key: media.media_key,
+                    file_sha256: media.file_sha256,
+                    file_enc_sha256: media.file_enc_sha256,
+                    file_length: media.file_length,
+                    mimetype: mimetype("audio/ogg; codecs=opus"),
+                    ptt: self.ptt,
+                    seconds: self.seconds,
+                    ..Default::default()
+                });
+            }
+            Kind::Document => {
+                let media = self.encrypt(store, MediaType::Document, "document")?;
+                message.document_message = MessageField::some(DocumentMessage {
+                    url: media.url,
+                    direct_path: media.direct_path,
+                    media_key: media.media_key,
+                    file_sha256: media.file_sha256,
+                    file_enc_sha256: media.file_enc_sha256,
+                    file_length: media.file_length,
+                    mimetype: mimetype("application/pdf"),
+                    caption: self.caption.clone(),
+                    file_name: self.file_name.clone(),
+                    ..Default::default()
+                });
+            }
+            Kind::Sticker => {
+                let media = self.encrypt(store, MediaType::Sticker, "sticker")?;
+                message.sticker_message = MessageField::some(StickerMessage {
+                    url: media.url,
+                    direct_path: media.direct_path,
+                    media_key: media.media_key,
+                    file_sha256: media.file_sha256,
+                    file_enc_sha256: media.file_enc_sha256,
+                    file_length: media.file_length,
+                    mimetype: mimetype("image/webp"),
+                    ..Default::default()
+                });
+            }
+            Kind::Location => {
+                message.location_message = MessageField::some(LocationMessage {
+                    degrees_latitude: Some(required(self.latitude, "latitude")?),
+                    degrees_longitude: Some(required(self.longitude, "longitude")?),
+                    name: self.name.clone(),
+                    address: self.address.clone(),
+                    ..Default::default()
+                });
+            }
+            Kind::Contact => {
+                message.contact_message = MessageField::some(ContactMessage {
+                    display_name: Some(required(self.display_name.clone(), "displayName")?),
+                    vcard: Some(required(self.vcard.clone(), "vcard")?),
+                    ..Default::default()
+                });
+            }
+            Kind::Reaction => {
+                message.reaction_message = MessageField::some(ReactionMessage {
+                    key: MessageField::some(MessageKey {
+                        id: Some(required(self.target.clone(), "target")?),
+                        remote_jid: account.map(|number| number.jid(0).to_string()),
+                        from_me: Some(false),
+                        ..Default::default()
+                    }),
+                    text: Some(required(self.text.clone(), "text")?),
+                    ..Default::default()
+                });
+            }
+        }
+        Ok(message)
+    }
+
+    fn text_into(&self, message: &mut Message) -> Answer<()> {
+        let text = required(self.text.clone(), "text")?;
+        let Some(quoted) = &self.quoted else {
+            message.conversation = Some(text);
+            return Ok(());
+        };
+        message.extended_text_message = MessageField::some(ExtendedTextMessage {
+            text: Some(text),
+            context_info: MessageField::some(ContextInfo { stanza_id: Some(quoted.clone()), ..Default::default() }),
+            ..Default::default()
+        });
+        Ok(())
+    }
+
+    fn encrypt(&self, store: &MediaStore, media: MediaType, kind: &str) -> Answer<Encrypted> {
+        let bytes = BASE64_STANDARD
+            .decode(required(self.base64.as_deref(), "base64")?)
+            .map_err(|error| Error::bad(format!("`base64` is not base64: {error}")))?;
+        let sealed = encrypt_media(&bytes, media).map_err(Error::from)?;
+        let direct_path = store.put(kind, sealed.data_to_upload.into());
+        Ok(Encrypted {
+            url: Some(store.url(&direct_path)),
+            direct_path: Some(direct_path),
+            media_key: Some(sealed.media_key.to_vec()),
+            file_sha256: Some(sealed.file_sha256.to_vec()),
+            file_enc_sha256: Some(sealed.file_enc_sha256.to_vec()),
+            file_length: Some(bytes.len() as u64),
+        })
+    }
+}
+
+fn required<T>(value: Option<T>, name: &str) -> Answer<T> {
+    value.ok_or_else(|| Error::bad(format!("`{name}` is missing: a message of this type has one")))
+}

@@ -1,0 +1,66 @@
+//! The control API: every route on this page, the handlers by chapter.
+//! Promises JSON errors `{"error": …}` that say what was wrong and what is right.
+
+mod accounts;
+mod answer;
+mod connections;
+mod contacts;
+mod content;
+mod faults;
+mod groups;
+mod load;
+mod messages;
+mod phone;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State, WebSocketUpgrade},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+
+use crate::{connection, world::Shared};
+
+/// A body holds one medium in base64 at most.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// A frame is at most 16 MiB, and a client coalesces 64 KiB of small ones.
+const MAX_SOCKET_MESSAGE: usize = 17 * 1024 * 1024;
+
+pub fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/ws/chat", get(chat))
+        .route("/admin/mock-phone/scan-qr", post(phone::scan_qr))
+        .route("/admin/mock-phone/enter-code", post(phone::enter_code))
+        .route("/admin/mock-phone/expire-qr", post(phone::expire_qr))
+        .route("/accounts", get(accounts::list))
+        .route("/contacts/{number}", get(contacts::show).patch(contacts::change))
+        .route("/contacts/{number}/reinstall", post(contacts::reinstall))
+        .route("/contacts/{number}/messages", get(contacts::received).post(contacts::write))
+        .route("/contacts/{number}/messages/{id}/media", get(contacts::media))
+        .route("/contacts/{number}/receipts", get(contacts::receipts).post(contacts::confirm))
+        .route("/messages", get(messages::list))
+        .route("/groups", get(groups::list).post(groups::create))
+        .route("/groups/{id}", get(groups::show))
+        .route("/load", post(load::begin))
+        .route("/load/{id}", get(load::progress))
+        .route("/connections/drop", post(connections::drop_now))
+        .route("/connections/refuse", post(connections::refuse).delete(connections::refuse_no_more))
+        .route("/sessions/logout", post(connections::log_out))
+        .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
+        .route("/faults/{id}", delete(faults::remove))
+        .route("/clock", get(messages::clock).post(messages::set_clock))
+        .route("/statistics", get(messages::statistics))
+        .fallback(answer::no_such_route)
+        .method_not_allowed_fallback(answer::no_such_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(shared)
+}
+
+async fn chat(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade
+        .max_message_size(MAX_SOCKET_MESSAGE)
+        .max_frame_size(MAX_SOCKET_MESSAGE)
+        .on_upgrade(move |socket| connection::accept(shared, socket))
+        .into_response()
+}

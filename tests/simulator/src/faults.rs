@@ -1,0 +1,233 @@
+//! Deliberate faults: which stanzas meet which fault, how often and for how long.
+//! Only decides; the chapters that read and write stanzas ask here and act.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// Faults in force at once.
+pub const MAX_FAULTS: usize = 1_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// From a client: done, but never acknowledged.
+    SwallowAck,
+    /// From a client: not done, and refused with `code`.
+    Nack,
+    /// From a client: as if it had never come (an IQ stays unanswered). To a client: not written
+    /// on this connection.
+    Lose,
+    /// From a client: acknowledged `delayMs` later. To a client: written so much later.
+    Delay,
+    /// To a client: written twice.
+    Duplicate,
+    /// To a client: the next stanza to it goes first.
+    Reorder,
+    /// To a client: the ciphertext is damaged.
+    Corrupt,
+    /// The connection stays open, nothing is answered and nothing written.
+    Silence,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    FromClient,
+    ToClient,
+}
+
+/// Which stanzas: every field given must fit. Contacts and accounts by number.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pattern {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// `message`, `receipt`, `iq`, `ack`, `notification`, …; without it `message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stanza: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The stanza's `type` attribute (`text`, `media`, `read`, …).
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The namespace of an IQ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xmlns: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    pub kind: Kind,
+    #[serde(default, rename = "match")]
+    pub pattern: Pattern,
+    /// How many stanzas it meets; without it, every one until it is taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// How long it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// The number of a nack (479 if not given).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+}
+
+/// A stanza as the patterns see it.
+#[derive(Debug, Default)]
+pub struct Seen<'a> {
+    pub stanza: &'a str,
+    pub id: Option<&'a str>,
+    pub contact: Option<&'a str>,
+    pub account: &'a str,
+    pub device: u16,
+    pub group: Option<&'a str>,
+    pub kind: Option<&'a str>,
+    pub xmlns: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveFault {
+    pub id: u64,
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// How many stanzas it met.
+    pub met: u32,
+    #[serde(skip)]
+    until: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+pub struct Faults {
+    active: Vec<ActiveFault>,
+    next: u64,
+}
+
+impl Faults {
+    pub fn add(&mut self, fault: Fault) -> u64 {
+        self.next += 1;
+        self.active.push(ActiveFault {
+            id: self.next,
+            until: fault.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
+            fault,
+            met: 0,
+        });
+        self.next
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &ActiveFault> {
+        self.active.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.active.len()
+    }
+
+    pub fn clear(&mut self) {
+        self.active.clear();
+    }
+
+    pub fn remove(&mut self, id: u64) -> bool {
+        let before = self.active.len();
+        self.active.retain(|fault| fault.id != id);
+        self.active.len() < before
+    }
+
+    /// The fault that this stanza meets, counted. The first that fits wins.
+    pub fn meet(&mut self, direction: Direction, seen: &Seen<'_>) -> Option<Fault> {
+        if self.active.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let active = self.active.iter_mut().find(|active| {
+            active.fault.kind != Kind::Silence
+                && active.in_force(now)
+                && active.fault.applies(direction)
+                && active.fault.pattern.fits(seen)
+        })?;
+        active.met += 1;
+        Some(active.fault.clone())
+    }
+
+    /// Whether this companion's connection is to stay silent.
+    pub fn is_silent(&self, account: &str, device: u16) -> bool {
+        let now = Instant::now();
+        self.active.iter().any(|active| {
+            let pattern = &active.fault.pattern;
+            active.fault.kind == Kind::Silence
+                && active.in_force(now)
+                && pattern.account.as_deref().is_none_or(|wanted| wanted == account)
+                && pattern.device.is_none_or(|wanted| wanted == device)
+        })
+    }
+}
+
+impl ActiveFault {
+    fn in_force(&self, now: Instant) -> bool {
+        self.fault.times.is_none_or(|times| self.met < times) && self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Fault {
+    fn applies(&self, direction: Direction) -> bool {
+        let own = match self.kind {
+            Kind::SwallowAck | Kind::Nack => Some(Direction::FromClient),
+            Kind::Duplicate | Kind::Reorder | Kind::Corrupt => Some(Direction::ToClient),
+            Kind::Lose | Kind::Delay | Kind::Silence => None,
+        };
+        own.is_none_or(|own| own == direction) && self.pattern.direction.is_none_or(|wanted| wanted == direction)
+    }
+}
+
+impl Pattern {
+    fn fits(&self, seen: &Seen<'_>) -> bool {
+        let fits =
+            |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == is);
+        self.stanza.as_deref().unwrap_or("message") == seen.stanza
+            && fits(&self.id, seen.id)
+            && fits(&self.contact, seen.contact)
+            && fits(&self.account, Some(seen.account))
+            && self.device.is_none_or(|wanted| wanted == seen.device)
+            && fits(&self.group, seen.group)
+            && fits(&self.kind, seen.kind)
+            && fits(&self.xmlns, seen.xmlns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn seen<'a>(contact: &'a str) -> Seen<'a> {
+        Seen { stanza: "message", contact: Some(contact), account: "15550100001", device: 1, ..Seen::default() }
+    }
+
+    #[test]
+    fn a_fault_meets_what_fits_and_as_often_as_told() {
+        let mut faults = Faults::default();
+        let fault = serde_json::json!({"kind": "nack", "match": {"contact": "111"}, "times": 1});
+        faults.add(serde_json::from_value(fault).unwrap());
+        assert!(faults.meet(Direction::ToClient, &seen("111")).is_none());
+        assert!(faults.meet(Direction::FromClient, &seen("222")).is_none());
+        assert!(faults.meet(Direction::FromClient, &seen("111")).is_some());
+        assert!(faults.meet(Direction::FromClient, &seen("111")).is_none());
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let fault = serde_json::json!({"kind": "nack", "match": {"contat": "111"}});
+        assert!(serde_json::from_value::<Fault>(fault).is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! The ledger of messages to companions: what WhatsApp counts as queued, sent, acknowledged.
+//! Tests trust it, so a line changes only by what really happened: written to a socket, or
+//! acknowledged by the client.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::people::Number;
+
+/// Lines kept. The oldest acknowledged lines give way; 250,000 take about 60 MB.
+const MAX_LINES: usize = 250_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not yet written to any socket.
+    Queued,
+    /// Written, and not acknowledged.
+    Sent,
+    Acknowledged,
+}
+
+/// The place of a line: its number since the ledger began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RecordKey(pub u64);
+
+/// One message to one companion.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    pub id: String,
+    /// The account.
+    pub to: Number,
+    pub device: u16,
+    /// Who wrote it. The account itself in what is a copy of its own message.
+    pub contact: Number,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    pub state: State,
+    pub deliveries: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    lines: VecDeque<Record>,
+    first: u64,
+    counts: HashMap<State, u64>,
+}
+
+impl Ledger {
+    pub fn open(&mut self, record: Record) -> RecordKey {
+        if self.lines.len() >= MAX_LINES && self.lines.front().is_some_and(|line| line.state == State::Acknowledged) {
+            self.lines.pop_front();
+            self.first += 1;
+        }
+        *self.counts.entry(record.state).or_default() += 1;
+        self.lines.push_back(record);
+        RecordKey(self.first + self.lines.len() as u64 - 1)
+    }
+
+    pub fn written(&mut self, key: RecordKey) {
+        if let Some(line) = self.line(key) {
+            line.deliveries += 1;
+            if line.state == State::Queued {
+                self.become_state(key, State::Sent);
+            }
+        }
+    }
+
+    pub fn acknowledged(&mut self, key: RecordKey) {
+        self.become_state(key, State::Acknowledged);
+    }
+
+    /// The message is sent once more after a retry request: it waits again.
+    pub fn queued_again(&mut self, key: RecordKey) {
+        self.become_state(key, State::Queued);
+    }
+
+    pub fn get(&self, key: RecordKey) -> Option<&Record> {
+        let index = key.0.checked_sub(self.first)?;
+        self.lines.get(usize::try_from(index).ok()?)
+    }
+
+    /// The newest line about this message to this companion.
+    pub fn find(&self, id: &str, to: &Number, device: u16, contact: &Number) -> Option<RecordKey> {
+        let index = self
+            .lines
+            .iter()
+            .rposition(|line| line.id == id && line.device == device && line.to == *to && line.contact == *contact)?;
+        Some(RecordKey(self.first + index as u64))
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
+        self.lines.iter()
+    }
+
+    pub fn count(&self, state: State) -> u64 {
+        self.counts.get(&state).copied().unwrap_or_default()
+    }
+
+    /// For a snapshot: the number of the first line, and all lines.
+    pub fn export(&self) -> (u64, Vec<Record>) {
+        (self.first, self.lines.iter().cloned().collect())
+    }
+
+    pub fn import(first: u64, lines: Vec<Record>) -> Self {
+        let mut counts: HashMap<State, u64> = HashMap::new();
+        for line in &lines {
+            *counts.entry(line.state).or_default() += 1;
+        }
+        Self { lines: lines.into(), first, counts }
+    }
+
+    fn line(&mut self, key: RecordKey) -> Option<&mut Record> {
+        let index = key.0.checked_sub(self.first)?;
+        self.lines.get_mut(usize::try_from(index).ok()?)
+    }
+
+    fn become_state(&mut self, key: RecordKey, state: State) {
+        let Some(line) = self.line(key) else { return };
+        let before = std::mem::replace(&mut line.state, state);
+        if let Some(count) = self.counts.get_mut(&before) {
+            *count -= 1;
+        }
+        *self.counts.entry(state).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn an_acknowledged_message_is_never_sent_again_by_a_late_write() {
+        let mut ledger = Ledger::default();
+        let number: Number = "15550100001".parse().unwrap();
+        let key = ledger.open(Record {
+            id: "A".to_owned(),
+            to: number.clone(),
+            device: 1,
+            contact: number,
+            group: None,
+            state: State::Queued,
+            deliveries: 0,
+        });
+        // The client can be quicker than the task that wrote.
+        ledger.acknowledged(key);
+        ledger.written(key);
+        let line = ledger.get(key).unwrap();
+        assert_eq!((line.state, line.deliveries), (State::Acknowledged, 1));
+        assert_eq!(ledger.count(State::Queued), 0);
+        assert_eq!(ledger.count(State::Acknowledged), 1);
+    }
+}

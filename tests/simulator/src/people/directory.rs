@@ -1,0 +1,138 @@
+//! The directory: finds a person by number or LID, makes one on demand, chooses the account
+//! that a pairing client gets.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Result, ensure};
+use wacore_binary::Jid;
+
+use super::{Companion, Number, Person};
+
+/// The account of a client without a push name.
+const DEFAULT_ACCOUNT: &str = "15550100001";
+
+/// People are made on demand, by anybody who asks for a number: this many fit into about 1 GB.
+const MAX_PEOPLE: usize = 100_000;
+
+#[derive(Default)]
+pub struct People {
+    people: BTreeMap<Number, Person>,
+    by_lid: HashMap<String, Number>,
+}
+
+impl People {
+    pub fn get(&self, number: &Number) -> Option<&Person> {
+        self.people.get(number)
+    }
+
+    pub fn get_mut(&mut self, number: &Number) -> Option<&mut Person> {
+        self.people.get_mut(number)
+    }
+
+    /// The person with this number, made on demand.
+    pub fn meet(&mut self, number: &Number) -> Result<&mut Person> {
+        if !self.people.contains_key(number) {
+            ensure!(self.people.len() < MAX_PEOPLE, "{MAX_PEOPLE} people are on this WhatsApp, no more fit");
+            let tail = &number.as_str()[number.as_str().len() - 4..];
+            self.insert(Person::new(number.clone(), format!("Contact {tail}"))?);
+        }
+        self.people.get_mut(number).ok_or_else(|| anyhow::anyhow!("a person vanished"))
+    }
+
+    pub fn insert(&mut self, person: Person) {
+        self.by_lid.insert(person.lid.clone(), person.number.clone());
+        self.people.insert(person.number.clone(), person);
+    }
+
+    /// Two people at once, to let one write to the other.
+    pub fn pair_mut(&mut self, one: &Number, other: &Number) -> Option<(&mut Person, &mut Person)> {
+        let (low, high) = if one < other { (one, other) } else { (other, one) };
+        let mut range = self.people.range_mut(low..=high);
+        let first = range.next().filter(|(number, _)| *number == low)?.1;
+        let last = range.next_back().filter(|(number, _)| *number == high)?.1;
+        Some(if one < other { (first, last) } else { (last, first) })
+    }
+
+    /// Whose address this is, phone number or LID. `None`: nobody's (an unknown LID, a group).
+    pub fn number_of(&self, jid: &Jid) -> Option<Number> {
+        if jid.is_lid() {
+            self.by_lid.get(jid.user.as_str()).cloned()
+        } else if jid.is_pn() {
+            jid.user.parse().ok()
+        } else {
+            None
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Person> {
+        self.people.values()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Person> {
+        self.people.values_mut()
+    }
+
+    pub fn accounts(&self) -> impl Iterator<Item = &Person> {
+        self.people.values().filter(|person| person.is_account)
+    }
+
+    pub fn companion_mut(&mut self, number: &Number, device: u16) -> Option<&mut Companion> {
+        self.people.get_mut(number)?.companions.get_mut(&device)
+    }
+
+    pub fn companion(&self, number: &Number, device: u16) -> Option<&Companion> {
+        self.people.get(number)?.companions.get(&device)
+    }
+
+    /// The account for a client that pairs: the same push name is the same number, a new one
+    /// the next free number, none the default one.
+    pub fn account_for(&self, push_name: Option<&str>) -> Result<Number> {
+        let default: Number = DEFAULT_ACCOUNT.parse().map_err(anyhow::Error::msg)?;
+        let Some(name) = push_name.filter(|name| !name.is_empty()) else {
+            return Ok(default);
+        };
+        if let Some(known) = self.accounts().find(|person| person.push_name == name) {
+            return Ok(known.number.clone());
+        }
+        let first: u64 = DEFAULT_ACCOUNT.parse()?;
+        for candidate in first + 1.. {
+            let number: Number = candidate.to_string().parse().map_err(anyhow::Error::msg)?;
+            if !self.people.contains_key(&number) {
+                return Ok(number);
+            }
+        }
+        Ok(default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_pair_is_given_in_the_order_asked() {
+        let mut people = People::default();
+        let (one, two): (Number, Number) = ("15550100009".parse().unwrap(), "15550100003".parse().unwrap());
+        people.meet(&one).unwrap();
+        people.meet(&two).unwrap();
+        people.meet(&"15550100005".parse().unwrap()).unwrap();
+        let (first, second) = people.pair_mut(&one, &two).unwrap();
+        assert_eq!((&first.number, &second.number), (&one, &two));
+        assert!(people.pair_mut(&one, &one).is_none());
+    }
+
+    #[test]
+    fn a_push_name_chooses_the_account() {
+        let mut people = People::default();
+        let none = people.account_for(None).unwrap();
+        assert_eq!(none.as_str(), DEFAULT_ACCOUNT);
+        let anna = people.account_for(Some("Anna")).unwrap();
+        assert_ne!(anna, none);
+        let person = people.meet(&anna).unwrap();
+        person.push_name = "Anna".to_owned();
+        person.is_account = true;
+        assert_eq!(people.account_for(Some("Anna")).unwrap(), anna);
+        assert_ne!(people.account_for(Some("Ben")).unwrap(), anna);
+    }
+}

@@ -1,0 +1,109 @@
+//! What a phone received: decrypted messages, and receipts for what it sent.
+//! Promises that a message repeated under one id is one entry with a count of copies.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::Number;
+
+/// Messages and receipts that a phone shows; older ones give way.
+const MAX_SHOWN: usize = 20_000;
+
+/// A message that a phone decrypted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Received {
+    pub id: String,
+    /// The number that wrote it.
+    pub from: Number,
+    /// The device of that number (0 is its phone).
+    pub device: u16,
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mimetype: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quoted: Option<String>,
+    /// The message reacted to, edited or revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// A copy of what a companion of the same account sent: this is to whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<String>,
+    /// Under which kind of address the sender wrote: `pn` or `lid`.
+    pub addressing: String,
+    /// Unix seconds at which the server took it.
+    pub timestamp: i64,
+    pub copies: u32,
+    /// The protobuf, base64: what the media call decrypts with, and whatever a test wants to see.
+    pub raw: String,
+}
+
+/// A receipt for a message that this phone sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceivedReceipt {
+    pub id: String,
+    pub from: Number,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub timestamp: i64,
+}
+
+#[derive(Debug, Default)]
+pub struct Inbox {
+    messages: VecDeque<Received>,
+    /// How many messages have given way: positions below count from here.
+    forgotten: usize,
+    positions: HashMap<(Number, String), usize>,
+    receipts: VecDeque<ReceivedReceipt>,
+}
+
+impl Inbox {
+    pub fn messages(&self) -> impl Iterator<Item = &Received> {
+        self.messages.iter()
+    }
+
+    pub fn receipts(&self) -> impl Iterator<Item = &ReceivedReceipt> {
+        self.receipts.iter()
+    }
+
+    /// Adds a message, or a copy to the one that is there under its id.
+    pub fn take(&mut self, message: Received) {
+        let key = (message.from.clone(), message.id.clone());
+        if let Some(known) =
+            self.positions.get(&key).and_then(|position| self.messages.get_mut(position - self.forgotten))
+        {
+            known.copies += message.copies;
+            return;
+        }
+        self.positions.insert(key, self.forgotten + self.messages.len());
+        self.messages.push_back(message);
+        if self.messages.len() > MAX_SHOWN
+            && let Some(oldest) = self.messages.pop_front()
+        {
+            self.positions.remove(&(oldest.from, oldest.id));
+            self.forgotten += 1;
+        }
+    }
+
+    pub fn take_receipt(&mut self, receipt: ReceivedReceipt) {
+        self.receipts.push_back(receipt);
+        if self.receipts.len() > MAX_SHOWN {
+            self.receipts.pop_front();
+        }
+    }
+
+    pub fn find(&self, id: &str) -> Option<&Received> {
+        self.messages.iter().find(|message| message.id == id)
+    }
+}

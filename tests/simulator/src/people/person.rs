@@ -1,0 +1,71 @@
+//! A person: number, LID, name, phone and companions, and how it was told to behave.
+//! Leaves what the person says and hears to the stanza modules.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::{Companion, Inbox, Number};
+use crate::signal::Endpoint;
+
+/// By which name a contact appears in what it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Addressing {
+    Pn,
+    Lid,
+}
+
+/// Whether the phone confirms a delivery by itself, as phones do, or only when told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Receipts {
+    Auto,
+    Manual,
+}
+
+pub struct Person {
+    pub number: Number,
+    pub lid: String,
+    pub push_name: String,
+    /// The phone, device 0.
+    pub phone: Endpoint,
+    pub companions: BTreeMap<u16, Companion>,
+    /// A device id is never given twice, so no session is ever confused with an older one.
+    pub next_device: u16,
+    /// Had a companion once. Stays true after a logout.
+    pub is_account: bool,
+    pub registered: bool,
+    pub receipts: Receipts,
+    pub addressing: Addressing,
+    pub inbox: Inbox,
+    /// Changes only when the phone is installed anew: clients read it as the account's identity.
+    pub raw_id: u32,
+}
+
+impl Person {
+    pub fn new(number: Number, push_name: String) -> Result<Self> {
+        Ok(Self {
+            lid: number.lid(),
+            raw_id: rand::random::<u32>() >> 1,
+            number,
+            push_name,
+            phone: Endpoint::generate()?,
+            companions: BTreeMap::new(),
+            next_device: 1,
+            is_account: false,
+            registered: true,
+            receipts: Receipts::Auto,
+            addressing: Addressing::Pn,
+            inbox: Inbox::default(),
+        })
+    }
+
+    /// The phone is replaced by a new one: new identity, no session left.
+    pub fn reinstall(&mut self) -> Result<()> {
+        self.phone = Endpoint::generate()?;
+        self.raw_id = rand::random::<u32>() >> 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! What simulated phones sent lately, so that a client which could not decrypt it gets it again.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::people::Number;
+
+/// Messages kept for a retry request; real phones keep a few hundred.
+const MAX_KEPT: usize = 20_000;
+
+/// A message as it was before it was encrypted for each device.
+#[derive(Debug, Clone)]
+pub struct SentMessage {
+    /// The encoded protobuf, without padding.
+    pub plaintext: Vec<u8>,
+    pub group: Option<String>,
+    /// The account it went to, if it was not a group.
+    pub to: Option<Number>,
+    pub stanza_type: &'static str,
+    pub mediatype: Option<&'static str>,
+}
+
+#[derive(Debug, Default)]
+pub struct SentLog {
+    messages: HashMap<(Number, String), SentMessage>,
+    order: VecDeque<(Number, String)>,
+}
+
+impl SentLog {
+    pub fn keep(&mut self, sender: &Number, id: &str, message: SentMessage) {
+        let key = (sender.clone(), id.to_owned());
+        if self.messages.insert(key.clone(), message).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > MAX_KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.messages.remove(&oldest);
+        }
+    }
+
+    pub fn find(&self, sender: &Number, id: &str) -> Option<&SentMessage> {
+        self.messages.get(&(sender.clone(), id.to_owned()))
+    }
+}

@@ -1,0 +1,411 @@
+//! One end of the Signal protocol: the keys and sessions of a simulated phone.
+//! Promises that a session is opened, encrypted and decrypted by wacore-libsignal alone.
+//! Leaves to others which device is written to and what a plaintext means.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use rand::RngExt as _;
+use wacore_libsignal::protocol::{
+    CiphertextMessage, CiphertextMessageType, DeviceId, Direction, GenericSignedPreKey as _, IdentityChange,
+    IdentityKey, IdentityKeyPair, IdentityKeyStore, KeyPair, PreKeyBundle, PreKeyId, PreKeyRecord, PreKeySignalMessage,
+    PreKeyStore, ProtocolAddress, PublicKey, SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord,
+    SenderKeyStore, SessionRecord, SessionStore, SignalMessage, SignalProtocolError, SignedPreKeyId,
+    SignedPreKeyRecord, SignedPreKeyStore, Timestamp, UsePQRatchet, create_sender_key_distribution_message,
+    group_decrypt, group_encrypt, message_decrypt, message_encrypt, process_prekey_bundle,
+    process_sender_key_distribution_message,
+};
+
+type SignalResult<T> = std::result::Result<T, SignalProtocolError>;
+
+/// The id of the one signed prekey that an endpoint ever has.
+const SIGNED_PREKEY_ID: u32 = 1;
+
+/// One-time prekeys wait for the first message of whoever fetched them. A fetch without a
+/// message leaves one behind, so the oldest give way.
+const MAX_ONE_TIME_PREKEYS: usize = 4_096;
+
+/// What goes into an `<enc>`: its `type` and its content.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    pub kind: &'static str,
+    pub bytes: Vec<u8>,
+}
+
+/// The keys and sessions of one simulated phone.
+#[derive(Clone)]
+pub struct Endpoint {
+    identities: Identities,
+    prekeys: PreKeys,
+    signed_prekey: SignedPreKey,
+    sessions: Sessions,
+    sender_keys: SenderKeys,
+}
+
+/// The names under which an endpoint keeps sessions: a phone number and a device, never a LID,
+/// so that one device has one session however it is addressed.
+pub fn address(number: &str, device: u16) -> ProtocolAddress {
+    ProtocolAddress::new(number, DeviceId::new(u32::from(device)))
+}
+
+pub fn sender_key_name(group: &str, number: &str, device: u16) -> SenderKeyName {
+    SenderKeyName::new(group.to_owned(), format!("{number}.{device}"))
+}
+
+/// The stores are maps in memory, so the library's futures are ready at their first poll.
+fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
+    future.now_or_never().unwrap_or_else(|| {
+        Err(SignalProtocolError::InvalidState("signal endpoint", "a store in memory did not answer at once".to_owned()))
+    })
+}
+
+impl Endpoint {
+    pub fn generate() -> Result<Self> {
+        let mut rng = rand::rng();
+        let pair = IdentityKeyPair::generate(&mut rng);
+        let signed = KeyPair::generate(&mut rng);
+        let signature = pair
+            .private_key()
+            .calculate_signature(&signed.public_key.serialize(), &mut rng)
+            .context("sign a prekey")?;
+        let record = SignedPreKeyRecord::new(
+            SignedPreKeyId::from(SIGNED_PREKEY_ID),
+            Timestamp::from_epoch_millis(0),
+            &signed,
+            &signature,
+        );
+        Ok(Self {
+            identities: Identities {
+                pair,
+                // 14 bits, as WhatsApp's own apps choose it.
+                registration_id: rng.random_range(1..=0x3fff),
+            },
+            prekeys: PreKeys::default(),
+            signed_prekey: SignedPreKey(record),
+            sessions: Sessions::default(),
+            sender_keys: SenderKeys::default(),
+        })
+    }
+
+    pub fn identity_public(&self) -> [u8; 32] {
+        raw(self.identities.pair.public_key())
+    }
+
+    pub fn registration_id(&self) -> u32 {
+        self.identities.registration_id
+    }
+
+    /// XEdDSA by the identity key: how a phone vouches for its companions.
+    pub fn sign(&self, message: &[u8]) -> Result<[u8; 64]> {
+        let signature = self.identities.pair.private_key().calculate_signature(message, &mut rand::rng())?;
+        Ok(signature)
+    }
+
+    /// The Diffie-Hellman secret of the identity key and another one (pairing by code).
+    pub fn agree(&self, theirs: &[u8]) -> Result<[u8; 32]> {
+        let theirs = PublicKey::from_djb_public_key_bytes(theirs)?;
+        Ok(self.identities.pair.private_key().calculate_agreement(&theirs)?)
+    }
+
+    /// A bundle for whoever wants to write to this phone, with a fresh one-time prekey.
+    pub fn publish_bundle(&mut self) -> Result<PreKeyBundle> {
+        let (id, public) = self.prekeys.generate();
+        let signed = &self.signed_prekey.0;
+        Ok(PreKeyBundle::new(
+            self.identities.registration_id,
+            DeviceId::new(0),
+            Some((PreKeyId::from(id), public)),
+            SignedPreKeyId::from(SIGNED_PREKEY_ID),
+            signed.public_key()?,
+            signed.signature()?,
+            *self.identities.pair.identity_key(),
+        )?)
+    }
+
+    pub fn has_session(&self, to: &ProtocolAddress) -> bool {
+        self.sessions.0.contains_key(to.as_str())
+    }
+
+    pub fn forget_session(&mut self, with: &ProtocolAddress) {
+        self.sessions.0.remove(with.as_str());
+    }
+
+    /// Opens (or replaces) the session with a device by its key bundle.
+    pub fn open_session(&mut self, to: &ProtocolAddress, bundle: &PreKeyBundle) -> Result<()> {
+        at_once(process_prekey_bundle(
+            to,
+            &mut self.sessions,
+            &mut self.identities,
+            bundle,
+            &mut rand::rng(),
+            UsePQRatchet::No,
+        ))
+        .with_context(|| format!("open a session with {to}"))?;
+        Ok(())
+    }
+
+    pub fn encrypt(&mut self, to: &ProtocolAddress, plaintext: &[u8]) -> Result<Sealed> {
+        let sealed = at_once(message_encrypt(plaintext, to, &mut self.sessions, &mut self.identities))
+            .with_context(|| format!("encrypt for {to}"))?;
+        let kind = match sealed.message_type() {
+            CiphertextMessageType::PreKey => "pkmsg",
+            CiphertextMessageType::Whisper => "msg",
+            CiphertextMessageType::SenderKey | CiphertextMessageType::Plaintext => {
+                bail!("a session cannot produce a message of this kind")
+            }
+        };
+        Ok(Sealed { kind, bytes: sealed.serialize().to_vec() })
+    }
+
+    /// Decrypts a `pkmsg` or `msg` of one device.
+    pub fn decrypt(&mut self, from: &ProtocolAddress, kind: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+        let message = match kind {
+            "pkmsg" => CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(bytes)?),
+            "msg" => CiphertextMessage::SignalMessage(SignalMessage::try_from(bytes)?),
+            other => bail!("no session decrypts an enc of type {other:?}"),
+        };
+        let opened = at_once(message_decrypt(
+            &message,
+            from,
+            &mut self.sessions,
+            &mut self.identities,
+            &mut self.prekeys,
+            &self.signed_prekey,
+            &mut rand::rng(),
+            UsePQRatchet::No,
+        ))
+        .with_context(|| format!("decrypt a {kind} of {from}"))?;
+        if let Some(id) = opened.consumed_prekey_id {
+            self.prekeys.records.remove(&u32::from(id));
+        }
+        Ok(opened.plaintext)
+    }
+
+    /// The sender key of this phone in a group, made at first use, as the others need it.
+    pub fn sender_key_distribution(&mut self, name: &SenderKeyName) -> Result<Vec<u8>> {
+        let distribution =
+            at_once(create_sender_key_distribution_message(name, &mut self.sender_keys, &mut rand::rng()))?;
+        Ok(distribution.serialized().to_vec())
+    }
+
+    pub fn accept_sender_key(&mut self, name: &SenderKeyName, bytes: &[u8]) -> Result<()> {
+        let distribution = SenderKeyDistributionMessage::try_from(bytes)?;
+        at_once(process_sender_key_distribution_message(name, &distribution, &mut self.sender_keys))?;
+        Ok(())
+    }
+
+    pub fn group_encrypt(&mut self, name: &SenderKeyName, plaintext: &[u8]) -> Result<Vec<u8>> {
+        let sealed = at_once(group_encrypt(&mut self.sender_keys, name, plaintext, &mut rand::rng()))?;
+        Ok(sealed.serialized().to_vec())
+    }
+
+    pub fn group_decrypt(&mut self, name: &SenderKeyName, bytes: &[u8]) -> Result<Vec<u8>> {
+        Ok(at_once(group_decrypt(bytes, &mut self.sender_keys, name))?)
+    }
+
+    /// Everything that must survive a restart, as the library serialises it.
+    pub fn export(&self) -> Result<EndpointRecord> {
+        Ok(EndpointRecord {
+            identity: self.identities.pair.serialize().to_vec(),
+            registration_id: self.identities.registration_id,
+            signed_prekey: self.signed_prekey.0.serialize()?,
+            next_prekey: self.prekeys.next,
+            prekeys: collect(self.prekeys.records.values().map(PreKeyRecord::serialize))?,
+            sessions: self
+                .sessions
+                .0
+                .iter()
+                .map(|(name, record)| Ok((name.clone(), record.serialize()?)))
+                .collect::<SignalResult<_>>()?,
+            sender_keys: self
+                .sender_keys
+                .0
+                .iter()
+                .map(|(name, record)| Ok((name.clone(), record.serialize()?)))
+                .collect::<SignalResult<_>>()?,
+        })
+    }
+
+    pub fn import(record: &EndpointRecord) -> Result<Self> {
+        let mut prekeys = PreKeys { next: record.next_prekey, ..PreKeys::default() };
+        for bytes in &record.prekeys {
+            let prekey = PreKeyRecord::deserialize(bytes)?;
+            prekeys.records.insert(u32::from(prekey.id()?), prekey);
+        }
+        Ok(Self {
+            identities: Identities {
+                pair: IdentityKeyPair::try_from(record.identity.as_slice())?,
+                registration_id: record.registration_id,
+            },
+            prekeys,
+            signed_prekey: SignedPreKey(SignedPreKeyRecord::deserialize(&record.signed_prekey)?),
+            sessions: Sessions(
+                record
+                    .sessions
+                    .iter()
+                    .map(|(name, bytes)| Ok((name.clone(), SessionRecord::deserialize(bytes)?)))
+                    .collect::<SignalResult<_>>()?,
+            ),
+            sender_keys: SenderKeys(
+                record
+                    .sender_keys
+                    .iter()
+                    .map(|(name, bytes)| Ok((name.clone(), SenderKeyRecord::deserialize(bytes)?)))
+                    .collect::<SignalResult<_>>()?,
+            ),
+        })
+    }
+}
+
+/// An [`Endpoint`] at rest.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointRecord {
+    pub identity: Vec<u8>,
+    pub registration_id: u32,
+    pub signed_prekey: Vec<u8>,
+    pub next_prekey: u32,
+    pub prekeys: Vec<Vec<u8>>,
+    pub sessions: Vec<(String, Vec<u8>)>,
+    pub sender_keys: Vec<(String, Vec<u8>)>,
+}
+
+fn collect(records: impl Iterator<Item = SignalResult<Vec<u8>>>) -> Result<Vec<Vec<u8>>> {
+    Ok(records.collect::<SignalResult<_>>()?)
+}
+
+/// The 32 bytes of a key without its type byte.
+pub fn raw(key: &PublicKey) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(key.public_key_bytes());
+    bytes
+}
+
+#[derive(Clone)]
+struct Identities {
+    pair: IdentityKeyPair,
+    registration_id: u32,
+}
+
+#[async_trait]
+impl IdentityKeyStore for Identities {
+    async fn get_identity_key_pair(&self) -> SignalResult<IdentityKeyPair> {
+        Ok(self.pair.clone())
+    }
+
+    async fn get_local_registration_id(&self) -> SignalResult<u32> {
+        Ok(self.registration_id)
+    }
+
+    async fn save_identity(
+        &mut self,
+        _address: &ProtocolAddress,
+        _identity: &IdentityKey,
+    ) -> SignalResult<IdentityChange> {
+        Ok(IdentityChange::NewOrUnchanged)
+    }
+
+    // A simulated phone trusts everybody: a client that was installed anew is a test, not an attack.
+    async fn is_trusted_identity(
+        &self,
+        _address: &ProtocolAddress,
+        _identity: &IdentityKey,
+        _direction: Direction,
+    ) -> SignalResult<bool> {
+        Ok(true)
+    }
+
+    async fn get_identity(&self, _address: &ProtocolAddress) -> SignalResult<Option<IdentityKey>> {
+        Ok(None)
+    }
+}
+
+#[derive(Clone, Default)]
+struct PreKeys {
+    next: u32,
+    records: std::collections::BTreeMap<u32, PreKeyRecord>,
+}
+
+impl PreKeys {
+    fn generate(&mut self) -> (u32, PublicKey) {
+        // Ids travel in three bytes.
+        self.next = self.next % 0x00ff_fffe + 1;
+        let pair = KeyPair::generate(&mut rand::rng());
+        self.records.insert(self.next, PreKeyRecord::new(self.next.into(), &pair));
+        while self.records.len() > MAX_ONE_TIME_PREKEYS {
+            self.records.pop_first();
+        }
+        (self.next, pair.public_key)
+    }
+}
+
+#[async_trait]
+impl PreKeyStore for PreKeys {
+    async fn get_pre_key(&self, id: PreKeyId) -> SignalResult<PreKeyRecord> {
+        self.records.get(&u32::from(id)).cloned().ok_or(SignalProtocolError::InvalidPreKeyId)
+    }
+
+    async fn save_pre_key(&mut self, id: PreKeyId, record: &PreKeyRecord) -> SignalResult<()> {
+        self.records.insert(id.into(), record.clone());
+        Ok(())
+    }
+
+    async fn remove_pre_key(&mut self, id: PreKeyId) -> SignalResult<()> {
+        self.records.remove(&u32::from(id));
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+struct SignedPreKey(SignedPreKeyRecord);
+
+#[async_trait]
+impl SignedPreKeyStore for SignedPreKey {
+    async fn get_signed_pre_key(&self, id: SignedPreKeyId) -> SignalResult<SignedPreKeyRecord> {
+        if u32::from(id) == SIGNED_PREKEY_ID {
+            Ok(self.0.clone())
+        } else {
+            Err(SignalProtocolError::InvalidSignedPreKeyId)
+        }
+    }
+
+    async fn save_signed_pre_key(&mut self, _id: SignedPreKeyId, record: &SignedPreKeyRecord) -> SignalResult<()> {
+        self.0 = record.clone();
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Sessions(HashMap<String, SessionRecord>);
+
+#[async_trait]
+impl SessionStore for Sessions {
+    async fn load_session(&self, address: &ProtocolAddress) -> SignalResult<Option<SessionRecord>> {
+        Ok(self.0.get(address.as_str()).cloned())
+    }
+
+    async fn has_session(&self, address: &ProtocolAddress) -> SignalResult<bool> {
+        Ok(self.0.contains_key(address.as_str()))
+    }
+
+    async fn store_session(&mut self, address: &ProtocolAddress, record: SessionRecord) -> SignalResult<()> {
+        self.0.insert(address.as_str().to_owned(), record);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct SenderKeys(HashMap<String, SenderKeyRecord>);
+
+#[async_trait]
+impl SenderKeyStore for SenderKeys {
+    async fn store_sender_key(&mut self, name: &SenderKeyName, record: SenderKeyRecord) -> SignalResult<()> {
+        self.0.insert(name.cache_key().to_owned(), record);
+        Ok(())
+    }
+
+    async fn load_sender_key(&self, name: &SenderKeyName) -> SignalResult<Option<SenderKeyRecord>> {
+        Ok(self.0.get(name.cache_key()).cloned())
+    }
+}

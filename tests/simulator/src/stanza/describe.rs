@@ -1,0 +1,107 @@
+//! What a message is: its stanza's type, and how the control API shows it.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use buffa::Message as _;
+use waproto::whatsapp::{ContextInfo, Message};
+
+use crate::people::{Addressing, Number, Received};
+
+pub(super) struct Kind {
+    pub name: &'static str,
+    pub stanza_type: &'static str,
+    pub mediatype: Option<&'static str>,
+}
+
+pub(super) fn kind(message: &Message) -> Kind {
+    let media = |name| Kind { name, stanza_type: "media", mediatype: Some(name) };
+    let other = |name, stanza_type| Kind { name, stanza_type, mediatype: None };
+    if message.image_message.is_set() {
+        media("image")
+    } else if message.video_message.is_set() {
+        media("video")
+    } else if message.audio_message.is_set() {
+        media("audio")
+    } else if message.document_message.is_set() {
+        media("document")
+    } else if message.sticker_message.is_set() {
+        media("sticker")
+    } else if message.location_message.is_set() {
+        media("location")
+    } else if message.contact_message.is_set() {
+        Kind { name: "contact", stanza_type: "media", mediatype: Some("vcard") }
+    } else if message.reaction_message.is_set() {
+        other("reaction", "reaction")
+    } else if message.protocol_message.is_set() {
+        other("protocol", "text")
+    } else if message.conversation.is_some() || message.extended_text_message.is_set() {
+        other("text", "text")
+    } else {
+        other("unknown", "text")
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one column of what the control API shows")]
+pub(super) fn received(
+    message: &Message,
+    id: &str,
+    from: &Number,
+    device: u16,
+    group: Option<&str>,
+    addressing: Addressing,
+    timestamp: i64,
+) -> Received {
+    let mut received = Received {
+        id: id.to_owned(),
+        from: from.clone(),
+        device,
+        kind: kind(message).name.to_owned(),
+        text: message.conversation.clone(),
+        caption: None,
+        mimetype: None,
+        file_name: None,
+        quoted: None,
+        target: None,
+        group: group.map(|group| format!("{}@g.us", group.trim_end_matches("@g.us"))),
+        sent_to: None,
+        addressing: match addressing {
+            Addressing::Pn => "pn",
+            Addressing::Lid => "lid",
+        }
+        .to_owned(),
+        timestamp,
+        copies: 1,
+        raw: BASE64_STANDARD.encode(message.encode_to_vec()),
+    };
+    if let Some(text) = message.extended_text_message.as_option() {
+        received.text = text.text.clone();
+        received.quoted = quoted(text.context_info.as_option());
+    } else if let Some(image) = message.image_message.as_option() {
+        received.caption = image.caption.clone();
+        received.mimetype = image.mimetype.clone();
+        received.quoted = quoted(image.context_info.as_option());
+    } else if let Some(video) = message.video_message.as_option() {
+        received.caption = video.caption.clone();
+        received.mimetype = video.mimetype.clone();
+    } else if let Some(audio) = message.audio_message.as_option() {
+        received.mimetype = audio.mimetype.clone();
+    } else if let Some(document) = message.document_message.as_option() {
+        received.caption = document.caption.clone();
+        received.mimetype = document.mimetype.clone();
+        received.file_name = document.file_name.clone();
+    } else if let Some(sticker) = message.sticker_message.as_option() {
+        received.mimetype = sticker.mimetype.clone();
+    } else if let Some(reaction) = message.reaction_message.as_option() {
+        received.text = reaction.text.clone();
+        received.target = reaction.key.as_option().and_then(|key| key.id.clone());
+    } else if let Some(protocol) = message.protocol_message.as_option() {
+        received.target = protocol.key.as_option().and_then(|key| key.id.clone());
+        received.text = protocol.edited_message.as_option().and_then(|edited| edited.conversation.clone());
+    } else if let Some(contact) = message.contact_message.as_option() {
+        received.text = contact.display_name.clone();
+    }
+    received
+}
+
+fn quoted(context: Option<&ContextInfo>) -> Option<String> {
+    context.and_then(|context| context.stanza_id.clone())
+}

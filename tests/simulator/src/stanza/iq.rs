@@ -1,0 +1,193 @@
+//! IQs: one line per question, the answers in the chapters.
+//! Promises that every IQ is answered: with an error where nothing here knows the answer.
+
+use std::time::Duration;
+
+use wacore::{
+    iq::mediaconn::{HostType, MediaConnHostExtended, MediaConnResponseExtended},
+    protocol::ProtocolNode as _,
+};
+use wacore_binary::{JidExt as _, Node, NodeRef, builder::NodeBuilder};
+
+use super::{attribute, error, jid};
+use crate::{
+    connection::ConnectionId,
+    faults::{Direction, Kind, Seen},
+    people::Number,
+    timers::Action,
+    world::World,
+};
+
+/// What an IQ is answered with.
+pub(super) enum Reply {
+    Result(Vec<Node>),
+    Error(Node),
+}
+
+impl Reply {
+    pub(super) fn one(node: Node) -> Self {
+        Self::Result(vec![node])
+    }
+
+    pub(super) fn empty() -> Self {
+        Self::Result(Vec::new())
+    }
+
+    pub(super) fn refused(code: u16, text: &str) -> Self {
+        Self::Error(error(code, text))
+    }
+}
+
+impl World {
+    pub(super) fn on_iq(&mut self, id: ConnectionId, number: &Number, device: u16, iq: &NodeRef<'_>) {
+        let kind = attribute(iq, "type").unwrap_or_default();
+        if kind != "get" && kind != "set" {
+            return;
+        }
+        let namespace = attribute(iq, "xmlns").unwrap_or_default();
+        let iq_id = attribute(iq, "id").unwrap_or_default();
+        let seen = Seen {
+            stanza: "iq",
+            id: Some(&iq_id),
+            account: number.as_str(),
+            device,
+            kind: Some(&kind),
+            xmlns: Some(&namespace),
+            ..Seen::default()
+        };
+        let fault = self.faults.meet(Direction::FromClient, &seen);
+        let fault_kind = fault.as_ref().map(|fault| fault.kind);
+        if fault_kind == Some(Kind::Lose) {
+            return;
+        }
+        let first = iq.children().and_then(|children| children.first());
+        let tag = first.map(|child| child.tag.as_ref()).unwrap_or_default();
+        let becomes_active = namespace == "passive" && tag == "active";
+        let reply = match fault_kind {
+            Some(Kind::Nack) => {
+                let code = fault.as_ref().and_then(|fault| fault.code).unwrap_or(500);
+                Reply::refused(code, "refused-by-fault")
+            }
+            _ => self.reply_to(id, number, device, iq, &namespace, &kind, tag),
+        };
+        let node = iq_answer(iq, &iq_id, reply);
+        match fault_kind {
+            Some(Kind::SwallowAck) => {}
+            Some(Kind::Delay) => {
+                let delay = fault.and_then(|fault| fault.delay_ms).unwrap_or(1_000);
+                self.timers.after(Duration::from_millis(delay), Action::Send(id, Box::new(node)));
+            }
+            _ => self.send(id, node),
+        }
+        if becomes_active {
+            self.write_offline_queue(id, number, device);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the table below reads best with its columns as names")]
+    fn reply_to(
+        &mut self,
+        id: ConnectionId,
+        number: &Number,
+        device: u16,
+        iq: &NodeRef<'_>,
+        namespace: &str,
+        kind: &str,
+        tag: &str,
+    ) -> Reply {
+        match (namespace, kind, tag) {
+            ("w:p" | "urn:xmpp:ping", ..) => Reply::empty(),
+            ("passive", ..) => Reply::empty(),
+            ("encrypt", "set", "rotate") => self.rotate_signed_prekey(number, device, iq),
+            ("encrypt", "set", _) => self.store_prekeys(number, device, iq),
+            ("encrypt", "get", "digest") => self.key_digest(number, device),
+            ("encrypt", "get", "count") => self.prekey_count(number, device),
+            ("encrypt", "get", "key") => self.hand_out_bundles(iq),
+            ("usync", "get", _) => self.look_up(iq),
+            ("abt", ..) => Reply::one(props()),
+            ("blocklist", ..) => Reply::one(NodeBuilder::new("list").build()),
+            ("privacy", "get", _) => Reply::one(privacy()),
+            ("privacy", "set", _) => Reply::empty(),
+            ("w:sync:app:state", ..) => Reply::one(app_state(iq)),
+            ("w:m", ..) => Reply::one(self.media_connection()),
+            ("w:g2", ..) => self.on_group_iq(number, iq),
+            ("md", "set", "remove-companion-device") => self.log_out(id, number, device),
+            ("disappearing_mode", ..) => {
+                Reply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
+            }
+            ("status" | "w:profile:picture", "set", _) => Reply::empty(),
+            ("w:profile:picture", ..) => Reply::refused(404, "item-not-found"),
+            ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => Reply::empty(),
+            _ => {
+                self.statistics.unanswered(namespace);
+                tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
+                Reply::refused(501, "feature-not-implemented")
+            }
+        }
+    }
+
+    fn media_connection(&self) -> Node {
+        let host = MediaConnHostExtended::simple(self.media.host(), HostType::Primary);
+        MediaConnResponseExtended::mock("simulator".to_owned(), 3_600, vec![host]).into_node()
+    }
+
+    /// The client logs itself out.
+    fn log_out(&mut self, id: ConnectionId, number: &Number, device: u16) -> Reply {
+        self.forget_companion(number, device);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            // The client closes the socket after the answer.
+            connection.online = false;
+        }
+        Reply::empty()
+    }
+}
+
+fn iq_answer(iq: &NodeRef<'_>, id: &str, reply: Reply) -> Node {
+    let mut node = NodeBuilder::new("iq").attr("id", id);
+    // Groups answer for themselves.
+    node = match jid(iq, "to") {
+        Some(to) if to.is_group() => node.attr("from", to),
+        _ => node.attr("from", "s.whatsapp.net"),
+    };
+    match reply {
+        Reply::Result(children) if children.is_empty() => node.attr("type", "result").build(),
+        Reply::Result(children) => node.attr("type", "result").children(children).build(),
+        Reply::Error(error) => node.attr("type", "error").children([error]).build(),
+    }
+}
+
+fn props() -> Node {
+    NodeBuilder::new("props")
+        .attr("protocol", "1")
+        .attr("ab_key", "simulator")
+        .attr("hash", "simulator")
+        .attr("refresh", "86400")
+        .attr("refresh_id", "1")
+        .build()
+}
+
+fn privacy() -> Node {
+    let categories = ["readreceipts", "last", "online", "profile", "status", "groupadd"]
+        .map(|name| NodeBuilder::new("category").attr("name", name).attr("value", "all").build());
+    NodeBuilder::new("privacy").children(categories).build()
+}
+
+/// Every collection asked for comes back, at the version that the client has (one further after
+/// its patch). The contents are nobody's business here: the phone shows nothing of them.
+fn app_state(iq: &NodeRef<'_>) -> Node {
+    let collections = iq
+        .get_optional_child("sync")
+        .and_then(|sync| sync.children())
+        .unwrap_or_default()
+        .iter()
+        .filter(|child| child.tag == "collection")
+        .map(|collection| {
+            let version = collection.attrs().optional_u64("version").unwrap_or(0);
+            let patched = collection.get_optional_child("patch").is_some();
+            NodeBuilder::new("collection")
+                .attr("name", attribute(collection, "name").unwrap_or_default())
+                .attr("version", (version + u64::from(patched)).to_string())
+                .build()
+        });
+    NodeBuilder::new("sync").children(collections).build()
+}

@@ -1,0 +1,81 @@
+//! What companions and simulated phones say to each other. From a companion: `iq` (with `usync`,
+//! `keys`, `groups`), `route` (its messages, to everybody), `receipt` (its receipts and acks).
+//! From a simulated phone: `say` (to companions), `hear` (what it makes of a companion's
+//! message), `phone` (what an account's phone tells its own companions).
+
+mod describe;
+mod groups;
+mod hear;
+mod iq;
+mod keys;
+mod phone;
+mod receipt;
+mod route;
+mod say;
+mod usync;
+
+pub use say::{Refused, Utterance};
+
+use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
+
+use crate::{connection::ConnectionId, people::Number, world::World};
+
+impl World {
+    /// A stanza of a logged-in companion.
+    pub fn on_companion_stanza(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
+        match stanza.tag.as_ref() {
+            "iq" => self.on_iq(id, number, device, stanza),
+            "message" => self.on_message(id, number, device, stanza),
+            "receipt" => self.on_receipt(id, number, device, stanza),
+            "ack" => self.on_ack(number, device, stanza),
+            "call" | "notification" => self.acknowledge(id, stanza),
+            // Presence and typing change nothing that is simulated; they are counted.
+            "presence" | "chatstate" | "ib" => {}
+            other => {
+                tracing::debug!("{number} device {device} sent <{other}>, which nothing answers")
+            }
+        }
+    }
+
+    /// The server's ack of a stanza: its class is the stanza's tag.
+    fn acknowledge(&mut self, id: ConnectionId, stanza: &NodeRef<'_>) {
+        let node = ack_of(stanza, self.now()).build();
+        self.send(id, node);
+    }
+}
+
+fn ack_of(stanza: &NodeRef<'_>, now: i64) -> NodeBuilder {
+    let mut ack = NodeBuilder::new("ack").attr("class", stanza.tag.as_ref()).attr("t", now.to_string());
+    if let Some(id) = attribute(stanza, "id") {
+        ack = ack.attr("id", id);
+    }
+    if let Some(to) = jid(stanza, "to") {
+        ack = ack.attr("from", to);
+    }
+    if let Some(participant) = jid(stanza, "participant") {
+        ack = ack.attr("participant", participant);
+    }
+    if stanza.tag != "message"
+        && let Some(kind) = attribute(stanza, "type")
+    {
+        ack = ack.attr("type", kind);
+    }
+    ack
+}
+
+fn attribute(node: &NodeRef<'_>, name: &str) -> Option<String> {
+    node.get_attr(name).map(|value| value.as_str().into_owned())
+}
+
+fn jid(node: &NodeRef<'_>, name: &str) -> Option<Jid> {
+    node.attrs().optional_jid(name)
+}
+
+fn child_bytes(node: &NodeRef<'_>, name: &str) -> Option<Vec<u8>> {
+    node.get_optional_child(name)?.content_bytes().map(<[u8]>::to_vec)
+}
+
+/// `<error code text/>`, for IQs.
+fn error(code: u16, text: &str) -> Node {
+    NodeBuilder::new("error").attr("code", code.to_string()).attr("text", text).build()
+}

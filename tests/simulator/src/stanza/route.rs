@@ -1,0 +1,246 @@
+//! A companion's message, to everybody it is for: the phones, which are simulated, and other
+//! companions, which are real clients. Then the server's ack, or its nack.
+
+use std::{collections::HashMap, time::Duration};
+
+use wacore_binary::{Jid, JidExt as _, Node, NodeRef, builder::NodeBuilder};
+
+use super::{
+    ack_of, attribute,
+    hear::{Enc, Incoming},
+    jid,
+};
+use crate::{
+    connection::ConnectionId,
+    faults::{Direction, Fault, Kind, Seen},
+    ledger::{Record, State},
+    people::Number,
+    timers::Action,
+    world::World,
+};
+
+/// What a nack says when a fault gives no number: malformed.
+const NACK: u16 = 479;
+
+/// One message of a companion, taken apart.
+struct Outbound {
+    id: String,
+    to: Jid,
+    /// By device: what was encrypted for it alone.
+    personal: HashMap<(Number, u16), Vec<Enc>>,
+    /// Encrypted once for the whole group.
+    shared: Option<Enc>,
+    /// Besides the ciphertexts: what goes along to companions.
+    extras: Vec<Node>,
+    stanza_type: String,
+    edit: Option<String>,
+}
+
+impl World {
+    pub(super) fn on_message(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
+        let fault = self.fault_for(number, device, stanza);
+        let kind = fault.as_ref().map(|fault| fault.kind);
+        if kind == Some(Kind::Lose) {
+            return;
+        }
+        let refused = if kind == Some(Kind::Nack) {
+            Some(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
+        } else {
+            self.pass_on(number, device, stanza).err()
+        };
+        let mut ack = ack_of(stanza, self.now());
+        if let Some(code) = refused {
+            self.statistics.nacks += 1;
+            ack = ack.attr("error", code.to_string());
+        }
+        let ack = ack.build();
+        match (kind, fault) {
+            (Some(Kind::SwallowAck), _) => {}
+            (Some(Kind::Delay), Some(fault)) => {
+                let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
+                self.timers.after(delay, Action::Send(id, Box::new(ack)));
+            }
+            _ => self.send(id, ack),
+        }
+    }
+
+    fn fault_for(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) -> Option<Fault> {
+        let to = jid(stanza, "to");
+        let contact = to.as_ref().and_then(|to| self.number_behind(to));
+        let group = to.as_ref().filter(|to| to.is_group()).map(|to| to.user.as_str());
+        let (id, kind) = (attribute(stanza, "id"), attribute(stanza, "type"));
+        let seen = Seen {
+            stanza: "message",
+            id: id.as_deref(),
+            contact: contact.as_ref().map(Number::as_str),
+            account: number.as_str(),
+            device,
+            group,
+            kind: kind.as_deref(),
+            xmlns: None,
+        };
+        self.faults.meet(Direction::FromClient, &seen)
+    }
+
+    /// Gives everybody their part. The error is the number of the nack.
+    fn pass_on(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) -> Result<(), u16> {
+        let outbound = self.take_apart(stanza)?;
+        let group = if outbound.to.is_group() {
+            let group = self.groups.get(&outbound.to.user).ok_or(404_u16)?;
+            if !group.participants.contains(number) {
+                return Err(403);
+            }
+            Some(group.jid().to_string())
+        } else {
+            None
+        };
+        let incoming = Incoming {
+            id: &outbound.id,
+            from: number,
+            device,
+            to: &outbound.to,
+            group: group.as_deref(),
+            now: self.now(),
+        };
+        let receivers = self.receivers_of(&outbound, number, device);
+        for (receiver, at) in receivers {
+            // Whoever holds no key yet finds its own part in front of the group's.
+            let mut encs: Vec<&Enc> =
+                outbound.personal.get(&(receiver.clone(), at)).map(|encs| encs.iter().collect()).unwrap_or_default();
+            encs.extend(&outbound.shared);
+            if encs.is_empty() {
+                continue;
+            }
+            if at == 0 {
+                self.hear(&receiver, &incoming, &encs);
+            } else if let Err(error) = self.forward(&receiver, at, &incoming, &outbound, &encs) {
+                tracing::warn!("a message for {receiver} device {at} is lost: {error:#}");
+            }
+        }
+        Ok(())
+    }
+
+    fn take_apart(&self, stanza: &NodeRef<'_>) -> Result<Outbound, u16> {
+        let id = attribute(stanza, "id").filter(|id| !id.is_empty()).ok_or(400_u16)?;
+        let to = jid(stanza, "to").ok_or(400_u16)?;
+        let mut personal: HashMap<(Number, u16), Vec<Enc>> = HashMap::new();
+        let participants = stanza
+            .get_optional_child("participants")
+            .and_then(|participants| participants.children())
+            .unwrap_or_default();
+        for participant in participants {
+            let Some(at) = jid(participant, "jid") else {
+                return Err(400);
+            };
+            let Some(number) = self.number_behind(&at) else {
+                continue;
+            };
+            let encs = participant.children().unwrap_or_default();
+            personal.entry((number, at.device)).or_default().extend(encs.iter().filter_map(enc));
+        }
+        let mut shared = None;
+        // A resend is addressed to one device, without participants around it.
+        let only = jid(stanza, "participant").unwrap_or_else(|| to.clone());
+        for child in stanza.children().unwrap_or_default() {
+            let Some(enc) = enc(child) else { continue };
+            if enc.kind == "skmsg" {
+                shared = Some(enc);
+            } else if let Some(number) = self.number_behind(&only) {
+                personal.entry((number, only.device)).or_default().push(enc);
+            }
+        }
+        let extras = ["device-identity", "reporting"]
+            .iter()
+            .filter_map(|name| stanza.get_optional_child(name))
+            .map(NodeRef::to_owned)
+            .collect();
+        Ok(Outbound {
+            id,
+            to,
+            personal,
+            shared,
+            extras,
+            stanza_type: attribute(stanza, "type").unwrap_or_else(|| "text".to_owned()),
+            edit: attribute(stanza, "edit"),
+        })
+    }
+
+    /// Every device that gets something, without the one that sends.
+    fn receivers_of(&self, outbound: &Outbound, number: &Number, device: u16) -> Vec<(Number, u16)> {
+        let mut receivers: Vec<(Number, u16)> = outbound.personal.keys().cloned().collect();
+        if outbound.shared.is_some()
+            && let Some(group) = self.groups.get(&outbound.to.user)
+        {
+            for member in &group.participants {
+                receivers.push((member.clone(), 0));
+                let companions = self.people.get(member).map(|person| &person.companions);
+                for at in companions.into_iter().flat_map(|companions| companions.keys()) {
+                    receivers.push((member.clone(), *at));
+                }
+            }
+        }
+        receivers.sort();
+        receivers.dedup();
+        receivers.retain(|(receiver, at)| (receiver, *at) != (number, device));
+        receivers
+    }
+
+    /// Puts a message of one client into the queue of another.
+    fn forward(
+        &mut self,
+        receiver: &Number,
+        at: u16,
+        incoming: &Incoming<'_>,
+        outbound: &Outbound,
+        encs: &[&Enc],
+    ) -> anyhow::Result<()> {
+        if self.people.companion(receiver, at).is_none() {
+            return Ok(());
+        }
+        let from = incoming.from;
+        let push_name = self.people.get(from).map(|person| person.push_name.clone()).unwrap_or_default();
+        let mut node = NodeBuilder::new("message")
+            .attr("id", incoming.id)
+            .attr("t", incoming.now.to_string())
+            .attr("type", outbound.stanza_type.as_str())
+            .attr("notify", push_name);
+        if let Some(edit) = &outbound.edit {
+            node = node.attr("edit", edit.as_str());
+        }
+        node = if incoming.group.is_some() {
+            node.attr("from", incoming.to)
+                .attr("participant", from.lid_jid(incoming.device))
+                .attr("participant_pn", from.jid(incoming.device))
+                .attr("addressing_mode", "lid")
+        } else if incoming.to.is_lid() {
+            node.attr("from", from.lid_jid(incoming.device))
+                .attr("sender_pn", from.jid(0))
+                .attr("addressing_mode", "lid")
+        } else {
+            node.attr("from", from.jid(incoming.device)).attr("sender_lid", from.lid_jid(0))
+        };
+        if receiver == from && incoming.group.is_none() {
+            node = node.attr("recipient", incoming.to.to_non_ad());
+        }
+        let children = encs.iter().map(|enc| enc.node.clone()).chain(outbound.extras.iter().cloned());
+        let node = node.children(children).build();
+        let record = self.ledger.open(Record {
+            id: incoming.id.to_owned(),
+            to: receiver.clone(),
+            device: at,
+            contact: from.clone(),
+            group: incoming.group.map(|group| group.trim_end_matches("@g.us").to_owned()),
+            state: State::Queued,
+            deliveries: 0,
+        });
+        let chat = incoming.group.unwrap_or(from.as_str());
+        self.post_node(receiver, at, incoming.id, chat, node, Some(record))
+    }
+}
+
+fn enc(node: &NodeRef<'_>) -> Option<Enc> {
+    if node.tag != "enc" {
+        return None;
+    }
+    Some(Enc { kind: attribute(node, "type")?, bytes: node.content_bytes()?.to_vec(), node: node.to_owned() })
+}

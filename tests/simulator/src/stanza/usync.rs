@@ -1,0 +1,138 @@
+//! The directory as clients ask it: who is on WhatsApp, which LID, which devices.
+//! Promises that a user comes back under the address it was asked by.
+
+use buffa::Message as _;
+use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
+use waproto::whatsapp::{ADVKeyIndexList, ADVSignedKeyIndexList};
+
+use super::{iq::Reply, jid};
+use crate::{
+    people::{Number, Person},
+    world::World,
+};
+
+/// Users in one question; a client asks for a group's participants at most.
+const MAX_ASKED: usize = 4_096;
+
+impl World {
+    pub(super) fn look_up(&mut self, iq: &NodeRef<'_>) -> Reply {
+        let Some(usync) = iq.get_optional_child("usync") else {
+            return Reply::refused(400, "bad-request");
+        };
+        let wanted: Vec<String> = usync
+            .get_optional_child("query")
+            .and_then(|query| query.children())
+            .unwrap_or_default()
+            .iter()
+            .map(|child| child.tag.to_string())
+            .collect();
+        let asked = usync.get_optional_child("list").and_then(|list| list.children()).unwrap_or_default();
+        if asked.len() > MAX_ASKED {
+            return Reply::refused(400, "bad-request");
+        }
+        let users: Vec<Node> = asked.iter().filter_map(|user| self.look_up_one(user, &wanted)).collect();
+        let mut answer = NodeBuilder::new("usync");
+        for name in ["sid", "mode", "context"] {
+            if let Some(value) = super::attribute(usync, name) {
+                answer = answer.attr(name, value);
+            }
+        }
+        let results = wanted.iter().map(|name| NodeBuilder::new_dynamic(name.clone()).build());
+        Reply::one(
+            answer
+                .children([
+                    NodeBuilder::new("result").children(results).build(),
+                    NodeBuilder::new("list").children(users).build(),
+                ])
+                .build(),
+        )
+    }
+
+    fn look_up_one(&mut self, user: &NodeRef<'_>, wanted: &[String]) -> Option<Node> {
+        let by_number = user
+            .get_optional_child("contact")
+            .and_then(|contact| contact.content_as_string())
+            .map(|text| text.trim_start_matches('+').to_owned());
+        let asked = match (jid(user, "jid"), &by_number) {
+            (Some(jid), _) => jid.to_non_ad(),
+            (None, Some(number)) => Jid::pn(number.as_str()),
+            (None, None) => return None,
+        };
+        let number = self.people.number_of(&asked);
+        let person = match &number {
+            Some(number) => self.people.meet(number).ok(),
+            None => None,
+        };
+        let person = person.filter(|person| person.registered);
+        let mut children = Vec::with_capacity(wanted.len());
+        for name in wanted {
+            match (name.as_str(), &person) {
+                ("contact", person) => {
+                    let mut contact =
+                        NodeBuilder::new("contact").attr("type", if person.is_some() { "in" } else { "out" });
+                    if let Some(number) = &by_number {
+                        contact = contact.string_content(format!("+{number}"));
+                    }
+                    children.push(contact.build());
+                }
+                ("devices", Some(person)) => children.push(devices(person)),
+                ("lid", Some(person)) => {
+                    children.push(NodeBuilder::new("lid").attr("val", person.number.lid_jid(0)).build())
+                }
+                ("status", Some(_)) => children.push(NodeBuilder::new("status").build()),
+                _ => {}
+            }
+        }
+        let mut answer = NodeBuilder::new("user").attr("jid", asked.clone());
+        if asked.is_lid()
+            && let Some(number) = number
+        {
+            answer = answer.attr("pn_jid", number.jid(0));
+        }
+        Some(answer.children(children).build())
+    }
+}
+
+fn devices(person: &Person) -> Node {
+    let phone = NodeBuilder::new("device").attr("id", "0").build();
+    let companions = person.companions.keys().map(|device| {
+        NodeBuilder::new("device").attr("id", device.to_string()).attr("key-index", device.to_string()).build()
+    });
+    let list = NodeBuilder::new("device-list")
+        .attr("hash", device_hash(person))
+        .children(std::iter::once(phone).chain(companions))
+        .build();
+    let mut children = vec![list];
+    if !person.companions.is_empty() {
+        children.push(NodeBuilder::new("key-index-list").attr("ts", "1").bytes(key_index_list(person)).build());
+    }
+    NodeBuilder::new("devices").children(children).build()
+}
+
+/// Differs whenever the devices do; clients only compare it.
+fn device_hash(person: &Person) -> String {
+    let newest = person.companions.keys().next_back().copied().unwrap_or(0);
+    format!("2:{:x}{:x}", person.companions.len(), newest)
+}
+
+/// The key indexes that the account vouches for. Clients read it and do not verify it.
+pub(super) fn key_index_list(person: &Person) -> Vec<u8> {
+    let details = ADVKeyIndexList {
+        raw_id: Some(person.raw_id),
+        timestamp: Some(1),
+        current_index: Some(u32::from(person.next_device.saturating_sub(1))),
+        valid_indexes: std::iter::once(0).chain(person.companions.keys().map(|device| u32::from(*device))).collect(),
+        ..Default::default()
+    }
+    .encode_to_vec();
+    let signature = person.phone.sign(&details).map(|bytes| bytes.to_vec());
+    ADVSignedKeyIndexList { details: Some(details), account_signature: signature.ok(), ..Default::default() }
+        .encode_to_vec()
+}
+
+impl World {
+    /// The number behind a JID, if somebody has it.
+    pub(super) fn number_behind(&self, jid: &Jid) -> Option<Number> {
+        self.people.number_of(jid)
+    }
+}

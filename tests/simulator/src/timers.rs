@@ -1,0 +1,58 @@
+//! What is to happen later: one ordered list instead of a task per delay.
+//! Leaves carrying an action out to `World::run_timers`.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+use wacore_binary::Node;
+
+use crate::{connection::ConnectionId, people::Number};
+
+#[derive(Debug)]
+pub enum Action {
+    Send(ConnectionId, Box<Node>),
+    Close(ConnectionId),
+    /// Writes a queued entry whose time has come.
+    Deliver {
+        number: Number,
+        device: u16,
+        place: u64,
+    },
+    /// Writes what was held back to change the order, if nothing came to overtake it.
+    ReleaseHeld(ConnectionId),
+    /// A silence may have ended.
+    WakeAll,
+}
+
+#[derive(Default)]
+pub struct Timers {
+    due: BTreeMap<(Instant, u64), Action>,
+    sequence: u64,
+    changed: Arc<Notify>,
+}
+
+impl Timers {
+    pub fn after(&mut self, delay: Duration, action: Action) {
+        self.sequence += 1;
+        self.due.insert((Instant::now() + delay, self.sequence), action);
+        self.changed.notify_one();
+    }
+
+    pub fn take_due(&mut self, now: Instant) -> Option<Action> {
+        let entry = self.due.first_entry()?;
+        (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    pub fn next(&self) -> Option<Instant> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Told when something was added.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+}

@@ -1,0 +1,6 @@
+//! The simulator against the unmodified `whatsapp-rust` client, one file per chapter.
+//! Each test has a simulator of its own on free ports.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod basics;
+mod support;
