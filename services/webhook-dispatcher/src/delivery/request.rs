@@ -29,7 +29,7 @@ impl Template {
         Ok(Self(request))
     }
 
-    pub fn request(&self, event: &Event) -> Request {
+    pub fn request(&self, event: &Event, traced: bool) -> Request {
         let mut request = Request::new(self.0.method().clone(), self.0.url().clone());
         let headers = request.headers_mut();
         headers.clone_from(self.0.headers());
@@ -37,7 +37,7 @@ impl Template {
         if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
             headers.insert(WEBHOOK_ID, id);
         }
-        if let Some(trace) = traceparent(event) {
+        if let Some(trace) = traceparent(event, traced) {
             headers.insert(HeaderName::from_static(header::TRACEPARENT), trace);
         }
         *request.body_mut() = Some(event.payload.clone().into());
@@ -46,7 +46,7 @@ impl Template {
 }
 
 /// Of the current span if there is a collector, else of the event, so that a trace goes on through us in any case.
-fn traceparent(event: &Event) -> Option<HeaderValue> {
-    let own = if tracing::Span::current().is_none() { None } else { trace_context::current() };
-    HeaderValue::from_str(own.as_deref().or_else(|| event.traceparent())?).ok()
+fn traceparent(event: &Event, traced: bool) -> Option<HeaderValue> {
+    let own = if traced { trace_context::current() } else { None };
+    HeaderValue::from_str(own.as_deref().or(event.traceparent.as_deref())?).ok()
 }
