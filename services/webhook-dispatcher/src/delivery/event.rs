@@ -2,6 +2,7 @@
 
 use async_nats::{HeaderMap, Subject, jetstream::message::StreamMessage};
 use bytes::Bytes;
+use http::header::HeaderValue;
 use kurir_contract::{
     endpoint::EndpointId,
     event::{EventId, EventType},
@@ -9,7 +10,6 @@ use kurir_contract::{
     session::SessionId,
     subject,
 };
-use reqwest::header::HeaderValue;
 
 /// An event and all that its delivery needs to know.
 #[derive(Clone, Debug)]

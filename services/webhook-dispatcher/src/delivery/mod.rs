@@ -19,6 +19,7 @@ mod store;
 pub use event::Event;
 pub use message::{Desk, Pending};
 pub use outcome::{Failure, Outcome};
+pub use request::request_uri;
 pub use retry_policy::{Decision, RetryPolicy};
 
 use crate::endpoints::{Endpoint, Source};
@@ -75,10 +76,10 @@ impl Deliverer {
         attempts: AttemptLog,
         traced: bool,
     ) -> anyhow::Result<Self> {
-        let http = HttpClient::new(endpoint.concurrency + endpoint.retry_concurrency())?;
+        let http = HttpClient::new(&endpoint.url, endpoint.concurrency + endpoint.retry_concurrency())?;
         let id = endpoint.id.clone();
         Ok(Self {
-            template: Template::new(http.client(), &endpoint)?,
+            template: Template::new(&endpoint)?,
             http,
             settlement: Settlement {
                 schedule: Schedule::open(broker.clone(), id.clone()).await?,
