@@ -41,7 +41,6 @@ pub(super) fn kind(message: &Message) -> Kind {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one column of what the control API shows")]
 pub(super) fn received(
     message: &Message,
     id: &str,
