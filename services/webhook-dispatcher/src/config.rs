@@ -1,14 +1,14 @@
 //! The dispatcher's settings, each checked for itself and against those that it must agree with.
 
-use crate::endpoints::Endpoint;
+use crate::{delivery::request_uri, endpoints::Endpoint};
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
     settings::{Problem, Settings},
     telemetry::LogSettings,
 };
-use reqwest::Url;
 use std::{net::SocketAddr, time::Duration};
+use url::Url;
 
 /// Delivers WhatsApp events to a webhook.
 #[derive(Clone, Debug, Parser)]
@@ -108,6 +108,7 @@ fn read_url(url: &str) -> Result<Url, String> {
     const RIGHT: &str = "write a whole URL, as http://localhost:5678/webhook";
     let url = Url::parse(url).map_err(|error| format!("is no URL ({error}): {RIGHT}"))?;
     match url.scheme() {
+        "http" | "https" if request_uri(&url).is_err() => Err(format!("cannot be requested: {RIGHT}")),
         "http" | "https" => Ok(url),
         other => Err(format!("{other}: is not supported, only http and https are: {RIGHT}")),
     }

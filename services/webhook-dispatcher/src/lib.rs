@@ -50,7 +50,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     }
     let mut begun = Vec::new();
     for endpoint in endpoints.into_iter().map(Arc::new) {
-        let deliverer = Arc::new(Deliverer::new(Arc::clone(&endpoint), broker.clone(), attempts.clone()).await?);
+        let traced = config.log.otel_exporter_otlp_endpoint.is_some();
+        let deliverer = Deliverer::new(Arc::clone(&endpoint), broker.clone(), attempts.clone(), traced).await?;
+        let deliverer = Arc::new(deliverer);
         for source in [Source::Events, Source::Retries] {
             let (has_begun, begins) = oneshot::channel();
             begun.push(begins);

@@ -1,11 +1,12 @@
 //! What a service needs to be one, in the order in which its life meets it.
 //!
 //! `service` is the frame of every `main`: settings are read and checked (`settings`), logs and traces begin
-//! (`telemetry`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
+//! (`telemetry`, through `log_lines`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
 //! and makes what is missing there, `health` tells the world whether the service works.
 
 pub mod broker;
 pub mod health;
+mod log_lines;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

@@ -1,5 +1,6 @@
 //! Logs to the terminal and to a file, traces to a collector if one is set.
 
+use crate::log_lines::{LogLines, Writing};
 use anyhow::Context as _;
 use kurir_contract::service::Service;
 use opentelemetry::trace::TracerProvider as _;
@@ -7,10 +8,12 @@ use opentelemetry_sdk::{
     Resource, runtime,
     trace::{SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
 };
-use std::{fs::OpenOptions, io::IsTerminal as _, path::Path, sync::Mutex};
-use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+use std::{
+    fs::OpenOptions,
+    io::{self, IsTerminal as _, Write},
+    path::Path,
 };
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// What is logged, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,9 +37,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Ended at the end of `main`, so that the last spans go out.
+/// Ended at the end of `main`, so that the last spans and the last lines go out.
 pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
+    logs: Vec<Writing>,
 }
 
 impl Telemetry {
@@ -46,6 +50,7 @@ impl Telemetry {
         {
             eprintln!("failed to send the last traces: {error}");
         }
+        self.logs.into_iter().for_each(Writing::end);
     }
 }
 
@@ -59,25 +64,47 @@ pub fn start(settings: &LogSettings, filter: &str, service: Service) -> anyhow::
     let filter = EnvFilter::try_new(filter).context("failed to read LOG_LEVEL")?;
     let traces = settings.otel_exporter_otlp_endpoint.as_deref().map(|url| exporter(url, service)).transpose()?;
     let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("kurir")));
-    let mut logs = vec![lines(settings.log_format, std::io::stderr, std::io::stderr().is_terminal())];
+    let (layers, logs) = logs(settings)?;
+    tracing_subscriber::registry()
+        .with(layers)
+        .with(spans)
+        .with(filter)
+        .try_init()
+        .context("failed to start the log")?;
+    Ok(Telemetry { traces, logs })
+}
+
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Lines are formatted once for all places, but for a terminal with colours.
+fn logs(settings: &LogSettings) -> anyhow::Result<(Vec<LogLayer>, Vec<Writing>)> {
+    let mut places: Vec<Box<dyn Write + Send>> = vec![Box::new(io::stderr())];
+    let mut coloured: Vec<Box<dyn Write + Send>> = Vec::new();
+    if io::stderr().is_terminal() {
+        std::mem::swap(&mut places, &mut coloured);
+    }
     if !settings.log_file.is_empty() {
-        logs.push(lines(settings.log_format, Mutex::new(open(Path::new(&settings.log_file))?), false));
+        places.push(Box::new(open(Path::new(&settings.log_file))?));
     }
-    tracing_subscriber::registry().with(logs).with(spans).with(filter).try_init().context("failed to start the log")?;
-    Ok(Telemetry { traces })
+    let (mut layers, mut writing) = (Vec::new(), Vec::new());
+    for (places, colours) in [(places, false), (coloured, true)] {
+        if !places.is_empty() {
+            let (lines, thread) = LogLines::to(places).context("failed to start the log")?;
+            layers.push(layer(settings.log_format, lines, colours));
+            writing.push(thread);
+        }
+    }
+    Ok((layers, writing))
 }
 
-fn lines<W>(format: LogFormat, writer: W, colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
+fn layer(format: LogFormat, lines: LogLines, colours: bool) -> LogLayer {
     match format {
-        LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(colours).boxed(),
-        LogFormat::Json => fmt::layer().json().with_writer(writer).boxed(),
+        LogFormat::Text => fmt::layer().with_writer(lines).with_ansi(colours).boxed(),
+        LogFormat::Json => fmt::layer().json().with_writer(lines).boxed(),
     }
 }
 
-/// Appends, so that several services may share one file: each line is one write.
+/// Appends, so that several services may share one file: each write is of whole lines.
 fn open(path: &Path) -> anyhow::Result<std::fs::File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)

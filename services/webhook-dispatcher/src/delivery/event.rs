@@ -1,7 +1,8 @@
 //! The event that a delivery is about, as EVENTS holds it.
 
-use async_nats::{HeaderMap, jetstream::message::StreamMessage};
+use async_nats::{HeaderMap, Subject, jetstream::message::StreamMessage};
 use bytes::Bytes;
+use http::header::HeaderValue;
 use kurir_contract::{
     endpoint::EndpointId,
     event::{EventId, EventType},
@@ -9,66 +10,62 @@ use kurir_contract::{
     session::SessionId,
     subject,
 };
-use reqwest::header::HeaderValue;
 
 /// An event and all that its delivery needs to know.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub id: EventId,
     pub kind: EventType,
-    pub subject: String,
+    pub subject: Subject,
     /// In EVENTS.
     pub sequence: u64,
     /// The body, byte for byte.
     pub payload: Bytes,
-    headers: Option<HeaderMap>,
+    /// The endpoint that must not have it.
+    pub not_for: Option<String>,
+    /// The inbox that waits for the end of its delivery.
+    pub report_to: Option<String>,
+    pub traceparent: Option<String>,
+    pub headers: Option<HeaderMap>,
 }
 
 impl Event {
     /// Every message in EVENTS is one, also what a foreign publisher put there: an id or a type that is missing or
     /// cannot travel on is replaced, never a reason not to deliver.
     #[must_use]
-    pub fn new(subject: &str, sequence: u64, headers: Option<HeaderMap>, payload: Bytes) -> Self {
-        let id = headers
-            .as_ref()
-            .and_then(|headers| headers.get(header::EVENT_ID))
-            .map(async_nats::HeaderValue::as_str)
-            .filter(|id| !id.is_empty() && HeaderValue::from_str(id).is_ok())
-            .map_or_else(|| EventId::of_sequence(sequence), EventId::from_header);
-        Self { id, kind: kind_of(subject), subject: subject.to_owned(), sequence, payload, headers }
+    pub fn new(subject: Subject, sequence: u64, headers: Option<HeaderMap>, payload: Bytes) -> Self {
+        let (mut id, mut not_for, mut report_to, mut traceparent) = (None, None, None, None);
+        // One walk over the two or three headers there are costs less than to ask for each by name.
+        for (name, values) in headers.iter().flat_map(HeaderMap::iter) {
+            let Some(value) = values.first().map(async_nats::HeaderValue::as_str) else { continue };
+            match name.as_ref() {
+                header::EVENT_ID if is_usable(value) => id = Some(EventId::from_header(value)),
+                header::NOT_FOR => not_for = Some(value.to_owned()),
+                // Nothing but an inbox: a header must not make us write into a subject that its publisher could not
+                // write to himself.
+                header::REPORT_TO if value.starts_with("_INBOX.") => report_to = Some(value.to_owned()),
+                header::TRACEPARENT => traceparent = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        let (id, kind) = (id.unwrap_or_else(|| EventId::of_sequence(sequence)), kind_of(&subject));
+        Self { id, kind, subject, sequence, payload, not_for, report_to, traceparent, headers }
     }
 
-    /// The endpoint that must not have it.
     #[must_use]
     pub fn is_not_for(&self, endpoint: &EndpointId) -> bool {
-        self.header(header::NOT_FOR) == Some(endpoint.as_str())
+        self.not_for.as_deref() == Some(endpoint.as_str())
     }
+}
 
-    /// The inbox that waits for the end of its delivery. Nothing but an inbox: a header must not make us write into
-    /// any subject that its publisher could not write to himself.
-    #[must_use]
-    pub fn report_to(&self) -> Option<&str> {
-        self.header(header::REPORT_TO).filter(|inbox| inbox.starts_with("_INBOX."))
-    }
-
-    #[must_use]
-    pub fn traceparent(&self) -> Option<&str> {
-        self.header(header::TRACEPARENT)
-    }
-
-    #[must_use]
-    pub fn headers(&self) -> Option<&HeaderMap> {
-        self.headers.as_ref()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
-    }
+/// It becomes a header of HTTP.
+fn is_usable(id: &str) -> bool {
+    !id.is_empty() && HeaderValue::from_str(id).is_ok()
 }
 
 impl From<StreamMessage> for Event {
     fn from(stored: StreamMessage) -> Self {
-        Self::new(&stored.subject, stored.sequence, Some(stored.headers), stored.payload)
+        Self::new(stored.subject, stored.sequence, Some(stored.headers), stored.payload)
     }
 }
 
@@ -93,7 +90,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, *value);
         }
-        Event::new(subject, 7, Some(map), Bytes::from_static(b"{}"))
+        Event::new(subject.into(), 7, Some(map), Bytes::from_static(b"{}"))
     }
 
     #[test]
@@ -119,9 +116,9 @@ mod tests {
     #[test]
     fn only_an_inbox_is_reported_to() {
         let to = |inbox| event("whatsapp.events.default.test", &[(header::REPORT_TO, inbox)]);
-        assert_eq!(to("_INBOX.abc").report_to(), Some("_INBOX.abc"));
+        assert_eq!(to("_INBOX.abc").report_to.as_deref(), Some("_INBOX.abc"));
         for foreign in ["whatsapp.commands.default.logout", "$JS.API.STREAM.PURGE.EVENTS", "_INBOX", ""] {
-            assert_eq!(to(foreign).report_to(), None, "{foreign}");
+            assert_eq!(to(foreign).report_to, None, "{foreign}");
         }
     }
 }

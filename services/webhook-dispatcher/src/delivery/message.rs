@@ -5,12 +5,9 @@
 
 use crate::endpoints::{
     Endpoint,
-    settled::{Position, Settled, Taken},
+    settled::{Handed, Position, Settled, Taken},
 };
-use async_nats::{
-    Message, Subject,
-    jetstream::{self, AckKind},
-};
+use async_nats::{Client, Message, Subject, jetstream::AckKind};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,7 +19,7 @@ const ACK_WAIT_MARGIN: Duration = Duration::from_secs(1);
 
 /// Where a worker's messages lie: what was settled lately, and the way back for what was not.
 pub struct Desk {
-    jetstream: jetstream::Context,
+    client: Client,
     ack_wait: Duration,
     settled: Mutex<Settled>,
     returned: mpsc::Sender<Subject>,
@@ -31,14 +28,10 @@ pub struct Desk {
 impl Desk {
     /// What is dropped unsettled comes out of the channel, for the worker to give it back: a drop cannot wait.
     #[must_use]
-    pub fn open(
-        jetstream: jetstream::Context,
-        endpoint: &Endpoint,
-        slots: usize,
-    ) -> (Arc<Self>, mpsc::Receiver<Subject>) {
+    pub fn open(client: Client, endpoint: &Endpoint, slots: usize) -> (Arc<Self>, mpsc::Receiver<Subject>) {
         // At the end, all that is in delivery and all that was only fetched may come at once.
         let (returned, receiver) = mpsc::channel(2 * slots);
-        (Arc::new(Self { jetstream, ack_wait: endpoint.ack_wait, settled: Mutex::default(), returned }), receiver)
+        (Arc::new(Self { client, ack_wait: endpoint.ack_wait, settled: Mutex::default(), returned }), receiver)
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -49,36 +42,27 @@ impl Desk {
 
 /// A message of a consumer that nobody has settled yet.
 pub struct Pending {
-    message: jetstream::Message,
+    /// Empty once it is settled.
+    reply: Option<Subject>,
     position: Position,
     redelivered: bool,
     taken: Instant,
     desk: Arc<Desk>,
-    is_given_back_on_drop: bool,
 }
 
 impl Pending {
-    /// None if it is no message of a consumer.
+    /// Takes what settles a message out of it. None if it is no message of a consumer.
     #[must_use]
-    pub fn new(message: Message, desk: &Arc<Desk>) -> Option<Self> {
-        let message = jetstream::Message { message, context: desk.jetstream.clone() };
-        let info = message.info().ok()?;
-        let position =
-            Position { sequence: info.stream_sequence, stored_at: info.published.unix_timestamp_nanos() as i64 };
-        let redelivered = info.delivered > 1;
-        let (taken, desk) = (Instant::now(), Arc::clone(desk));
-        Some(Self { message, position, redelivered, taken, desk, is_given_back_on_drop: true })
+    pub fn of(message: &mut Message, desk: &Arc<Desk>) -> Option<Self> {
+        let Handed { position, times } = Handed::read(message.reply.as_ref()?)?;
+        let reply = message.reply.take();
+        Some(Self { reply, position, redelivered: times > 1, taken: Instant::now(), desk: Arc::clone(desk) })
     }
 
     /// Whether it is to be delivered; asked once.
     #[must_use]
     pub fn begin(&self) -> Taken {
         self.desk.settled().take(self.position)
-    }
-
-    #[must_use]
-    pub fn message(&self) -> &Message {
-        &self.message
     }
 
     /// In the stream that it came from.
@@ -101,25 +85,25 @@ impl Pending {
 
     /// It is done with. Sent without waiting for an answer: a lost acknowledgement is a repeat, which is known here.
     pub async fn acknowledge(mut self) {
-        self.is_given_back_on_drop = false;
         self.desk.settled().settle(self.position);
         self.send(AckKind::Ack).await;
     }
 
     /// It could not be settled now; the broker hands it out again after `delay`.
     pub async fn postpone(mut self, delay: Duration) {
-        self.is_given_back_on_drop = false;
         self.desk.settled().forget(self.position);
         self.send(AckKind::Nak(Some(delay))).await;
     }
 
     /// It is a copy of one that is in delivery and will be settled by that.
     pub fn ignore(mut self) {
-        self.is_given_back_on_drop = false;
+        self.reply = None;
     }
 
-    async fn send(&self, kind: AckKind) {
-        if let Err(error) = self.message.ack_with(kind).await {
+    async fn send(&mut self, kind: AckKind) {
+        if let Some(reply) = self.reply.take()
+            && let Err(error) = self.desk.client.publish(reply, kind.into()).await
+        {
             // Refused only by a client that is at its end; the broker waits for ack_wait then.
             tracing::debug!("failed to settle a message: {error}");
         }
@@ -128,12 +112,10 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.is_given_back_on_drop {
+        if let Some(reply) = self.reply.take() {
             self.desk.settled().forget(self.position);
-            if let Some(reply) = self.message.message.reply.take() {
-                // Full or closed only if the worker is gone: the broker waits for ack_wait then.
-                let _ = self.desk.returned.try_send(reply);
-            }
+            // Full or closed only if the worker is gone: the broker waits for ack_wait then.
+            let _ = self.desk.returned.try_send(reply);
         }
     }
 }

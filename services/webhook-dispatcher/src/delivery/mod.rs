@@ -19,9 +19,11 @@ mod store;
 pub use event::Event;
 pub use message::{Desk, Pending};
 pub use outcome::{Failure, Outcome};
+pub use request::request_uri;
 pub use retry_policy::{Decision, RetryPolicy};
 
 use crate::endpoints::{Endpoint, Source};
+use async_nats::Message;
 use attempt_log::AttemptLog;
 use dead_letters::DeadLetters;
 use http_client::HttpClient;
@@ -49,6 +51,8 @@ pub struct Deliverer {
     http: HttpClient,
     template: Template,
     settlement: Settlement,
+    /// A collector takes our spans. Without one there are none: they would cost every delivery.
+    traced: bool,
 }
 
 /// What a message asks for.
@@ -66,11 +70,16 @@ enum Asked {
 impl Deliverer {
     /// # Errors
     /// If the endpoint's URL cannot be used.
-    pub async fn new(endpoint: Arc<Endpoint>, broker: Broker, attempts: AttemptLog) -> anyhow::Result<Self> {
-        let http = HttpClient::new(endpoint.concurrency + endpoint.retry_concurrency())?;
+    pub async fn new(
+        endpoint: Arc<Endpoint>,
+        broker: Broker,
+        attempts: AttemptLog,
+        traced: bool,
+    ) -> anyhow::Result<Self> {
+        let http = HttpClient::new(&endpoint.url, endpoint.concurrency + endpoint.retry_concurrency())?;
         let id = endpoint.id.clone();
         Ok(Self {
-            template: Template::new(http.client(), &endpoint)?,
+            template: Template::new(&endpoint)?,
             http,
             settlement: Settlement {
                 schedule: Schedule::open(broker.clone(), id.clone()).await?,
@@ -80,29 +89,42 @@ impl Deliverer {
                 endpoint: id,
             },
             endpoint,
+            traced,
         })
     }
 
-    /// Makes the attempt that `pending` asks for, and settles it. Dropped before its end, it gives the message back.
-    pub async fn deliver(&self, source: Source, pending: Pending) {
-        match self.asked(source, &pending).await {
-            Ok(Asked::Attempt { event, attempt }) => {
-                let span = tracing::debug_span!("webhook", event.id = %event.id, attempt.number = attempt);
-                trace_context::adopt(&span, event.headers());
-                self.attempt(pending, &event, attempt).instrument(span).await;
+    /// Makes the attempt that a message asks for, and settles it. Dropped before its end, it gives the message back.
+    ///
+    /// The rare ways are boxed, so that the usual one is small: it is moved about for every event.
+    pub async fn deliver(&self, source: Source, pending: Pending, message: Message) {
+        let asked = match source {
+            Source::Events if !pending.is_redelivered() => {
+                let Message { subject, payload, headers, .. } = message;
+                self.unless_about_us(Event::new(subject, pending.sequence(), headers, payload), 1)
             }
-            Ok(Asked::Nothing(why)) => {
+            _ => match Box::pin(self.look_up(source, &pending, message)).await {
+                Ok(asked) => asked,
+                Err(error) => {
+                    warn!("a webhook delivery is looked at again in {} s: {error:#}", LOOK_AGAIN.as_secs());
+                    return Box::pin(pending.postpone(LOOK_AGAIN)).await;
+                }
+            },
+        };
+        match asked {
+            Asked::Attempt { event, attempt } if self.traced => {
+                let span = tracing::info_span!("webhook", event.id = %event.id, attempt.number = attempt);
+                trace_context::adopt(&span, event.headers.as_ref());
+                Box::pin(self.attempt(pending, &event, attempt).instrument(span)).await;
+            }
+            Asked::Attempt { event, attempt } => self.attempt(pending, &event, attempt).await,
+            Asked::Nothing(why) => {
                 tracing::debug!("nothing to deliver: {why}");
                 pending.acknowledge().await;
             }
-            Ok(Asked::Lost(due)) => {
-                let event = event::kind_of(&due.event_subject);
-                warn!(event.id = %due.event_id, "All webhook attempts failed for event: {event}: it is gone from EVENTS");
-                self.settlement.lost(pending, &due, &event).await;
-            }
-            Err(error) => {
-                warn!("a webhook delivery is looked at again in {} s: {error:#}", LOOK_AGAIN.as_secs());
-                pending.postpone(LOOK_AGAIN).await;
+            Asked::Lost(due) => {
+                let kind = event::kind_of(&due.event_subject);
+                warn!(event.id = %due.event_id, "All webhook attempts failed for event: {kind}: it is gone from EVENTS");
+                Box::pin(self.settlement.lost(pending, &due, &kind)).await;
             }
         }
     }
@@ -113,49 +135,54 @@ impl Deliverer {
         info!(event.id = %event.id, endpoint.id = %endpoint, "Sending webhook {kind} (attempt {attempt}/{attempts})");
 
         let (at, begun) = (OffsetDateTime::now_utc(), Instant::now());
-        let answer = self.http.exchange(self.template.request(event), self.endpoint.timeout).await;
-        let outcome = Outcome::of(answer);
+        let request = self.template.request(event, self.traced);
+        let outcome = Outcome::of(self.http.exchange(request, self.endpoint.timeout).await);
         let duration = begun.elapsed();
 
-        let record = |result| self.record(event, attempt, result, at, duration);
-        let duration_ms = duration.as_millis() as u64;
         match outcome {
             Outcome::Delivered { status } => {
+                let duration_ms = duration.as_millis() as u64;
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Webhook sent successfully: {kind} ({status} after {duration_ms} ms)");
-                self.settlement.delivered(pending, event, record(AttemptResult::Delivered { status }), status).await;
+                let record = self.record(event, attempt, AttemptResult::Delivered { status }, at, duration);
+                self.settlement.delivered(pending, event, record, status).await;
             }
             Outcome::Failed(failure) => {
-                warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
-                let record = record(failure.result.clone());
-                match self.endpoint.retry_policy.after(attempt) {
-                    Decision::Retry { attempt: next, delay } => {
-                        info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
-                        let due = retry_policy::due_at(OffsetDateTime::now_utc(), delay);
-                        self.settlement.retry(pending, event, record, next, due).await;
-                    }
-                    Decision::GiveUp => {
-                        warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {kind}");
-                        self.settlement.dead(pending, event, record, &failure).await;
-                    }
-                }
+                let record = self.record(event, attempt, failure.result.clone(), at, duration);
+                Box::pin(self.failed(pending, event, record, failure)).await;
             }
         }
     }
 
-    async fn asked(&self, source: Source, pending: &Pending) -> anyhow::Result<Asked> {
+    async fn failed(&self, pending: Pending, event: &Event, record: Attempt, failure: Failure) {
+        let (endpoint, attempt, duration_ms) = (&self.endpoint.id, record.attempt, record.duration_ms);
+        warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
+        match self.endpoint.retry_policy.after(attempt) {
+            Decision::Retry { attempt: next, delay } => {
+                info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
+                let due = retry_policy::due_at(OffsetDateTime::now_utc(), delay);
+                self.settlement.retry(pending, event, record, next, due).await;
+            }
+            Decision::GiveUp => {
+                warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
+                self.settlement.dead(pending, event, record, &failure).await;
+            }
+        }
+    }
+
+    /// What is asked for by a message that is no fresh event: the broker must be asked first.
+    async fn look_up(&self, source: Source, pending: &Pending, message: Message) -> anyhow::Result<Asked> {
         let schedule = &self.settlement.schedule;
-        let (event, attempt) = match source {
+        match source {
             Source::Events => {
-                let message = pending.message();
                 if pending.is_redelivered() && schedule.holds_retry_of(pending.sequence()).await? {
                     return Ok(Asked::Nothing("its first attempt was made and its retry is kept"));
                 }
-                let (headers, payload) = (message.headers.clone(), message.payload.clone());
-                (Event::new(&message.subject, pending.sequence(), headers, payload), 1)
+                let Message { subject, payload, headers, .. } = message;
+                Ok(self.unless_about_us(Event::new(subject, pending.sequence(), headers, payload), 1))
             }
             Source::Retries => {
                 // Only a foreign publisher can have put such a message there; it would come back for ever.
-                let due = match Schedule::read(pending) {
+                let due = match Schedule::read(&message) {
                     Ok(due) => due,
                     Err(error) => {
                         warn!("a message in RETRIES is no retry and is dropped: {error:#}");
@@ -165,16 +192,19 @@ impl Deliverer {
                 if pending.is_redelivered() && schedule.holds_successor_of(&due, pending.sequence()).await? {
                     return Ok(Asked::Nothing("this attempt was made and the next one is kept"));
                 }
-                match schedule.event(&due).await? {
-                    Some(event) => (event, due.attempt),
-                    None => return Ok(Asked::Lost(due)),
-                }
+                Ok(match schedule.event(&due).await? {
+                    Some(event) => self.unless_about_us(event, due.attempt),
+                    None => Asked::Lost(due),
+                })
             }
-        };
-        if event.is_not_for(&self.endpoint.id) {
-            return Ok(Asked::Nothing("the event is about this endpoint"));
         }
-        Ok(Asked::Attempt { event, attempt })
+    }
+
+    fn unless_about_us(&self, event: Event, attempt: u32) -> Asked {
+        if event.is_not_for(&self.endpoint.id) {
+            return Asked::Nothing("the event is about this endpoint");
+        }
+        Asked::Attempt { event, attempt }
     }
 
     fn record(

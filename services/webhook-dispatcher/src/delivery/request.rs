@@ -3,50 +3,129 @@
 use super::Event;
 use crate::endpoints::Endpoint;
 use anyhow::Context as _;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT},
+};
+use http_body_util::Full;
 use kurir_chassis::trace_context;
 use kurir_contract::header;
-use reqwest::{
-    Request,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT},
-};
+use url::Url;
 
 /// The contract's, so that a receiver's filters go on working.
-const CONTRACT_USER_AGENT: &str = "WhatsApp-API-Webhook/1.0.0";
+const CONTRACT_USER_AGENT: HeaderValue = HeaderValue::from_static("WhatsApp-API-Webhook/1.0.0");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Standard Webhooks' name for the event id: the same at every try and every replay.
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
 
-/// What all requests to one endpoint share. A user and password in the URL become basic authentication.
-pub struct Template(Request);
+/// What all requests to one endpoint share.
+pub struct Template {
+    uri: Uri,
+    headers: HeaderMap,
+}
 
 impl Template {
-    pub fn new(client: &reqwest::Client, endpoint: &Endpoint) -> anyhow::Result<Self> {
-        let request = client
-            .post(endpoint.url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, CONTRACT_USER_AGENT)
-            .build()
-            .context("failed to use the webhook's URL")?;
-        Ok(Self(request))
+    pub fn new(endpoint: &Endpoint) -> anyhow::Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(USER_AGENT, CONTRACT_USER_AGENT);
+        if let Some(authorization) = authorization(&endpoint.url)? {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        Ok(Self { uri: request_uri(&endpoint.url)?, headers })
     }
 
-    pub fn request(&self, event: &Event) -> Request {
-        let mut request = Request::new(self.0.method().clone(), self.0.url().clone());
-        let headers = request.headers_mut();
-        headers.clone_from(self.0.headers());
+    /// `traced`: a collector takes the current span.
+    pub fn request(&self, event: &Event, traced: bool) -> Request<Full<Bytes>> {
+        let mut headers = self.headers.clone();
         // Both were looked at when the event was read; what cannot travel in a header stays out of the request.
         if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
             headers.insert(WEBHOOK_ID, id);
         }
-        if let Some(trace) = traceparent(event) {
-            headers.insert(HeaderName::from_static(header::TRACEPARENT), trace);
+        if let Some(trace) = traceparent(event, traced) {
+            headers.insert(TRACEPARENT, trace);
         }
-        *request.body_mut() = Some(event.payload.clone().into());
+        let mut request = Request::new(Full::new(event.payload.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
         request
     }
 }
 
+/// A URL without what is no part of a request: the fragment, and user and password.
+///
+/// # Errors
+/// If it cannot be requested.
+pub fn request_uri(url: &Url) -> anyhow::Result<Uri> {
+    let mut bare = url.clone();
+    bare.set_fragment(None);
+    // Refused only for a URL without a host, and then there is no user to remove.
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.as_str().parse().context("failed to use the webhook's URL")
+}
+
+/// A user and password in the URL are basic authentication.
+fn authorization(url: &Url) -> anyhow::Result<Option<HeaderValue>> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let decoded = |text| percent_decode(text).collect::<Vec<u8>>();
+    let mut credentials = decoded(url.username());
+    credentials.push(b':');
+    credentials.extend(decoded(url.password().unwrap_or_default()));
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(credentials)))
+        .context("failed to use the webhook URL's user and password")?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+/// In a URL, what would end the user or the password is written as `%` and two hex digits.
+fn percent_decode(text: &str) -> impl Iterator<Item = u8> {
+    let mut bytes = text.bytes();
+    std::iter::from_fn(move || {
+        let byte = bytes.next()?;
+        let hex = |byte: u8| char::from(byte).to_digit(16);
+        let mut ahead = bytes.clone();
+        match (byte, ahead.next().and_then(hex), ahead.next().and_then(hex)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes = ahead;
+                // Two hex digits are a byte.
+                Some((high * 16 + low) as u8)
+            }
+            _ => Some(byte),
+        }
+    })
+}
+
 /// Of the current span if there is a collector, else of the event, so that a trace goes on through us in any case.
-fn traceparent(event: &Event) -> Option<HeaderValue> {
-    let own = if tracing::Span::current().is_none() { None } else { trace_context::current() };
-    HeaderValue::from_str(own.as_deref().or_else(|| event.traceparent())?).ok()
+fn traceparent(event: &Event, traced: bool) -> Option<HeaderValue> {
+    let own = if traced { trace_context::current() } else { None };
+    HeaderValue::from_str(own.as_deref().or(event.traceparent.as_deref())?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_goes_to_the_url_without_what_is_no_part_of_it() {
+        for (url, expected, credentials) in [
+            ("http://localhost:5678", "http://localhost:5678/", None),
+            ("https://example.org/a%20b?c=d#e", "https://example.org/a%20b?c=d", None),
+            ("https://user:p%40ss@example.org/", "https://example.org/", Some("Basic dXNlcjpwQHNz")),
+            ("https://user@example.org/", "https://example.org/", Some("Basic dXNlcjo=")),
+            ("http://bücher.example/ä", "http://xn--bcher-kva.example/%C3%A4", None),
+            ("http://[::1]:80/", "http://[::1]/", None),
+        ] {
+            let url: Url = url.parse().unwrap();
+            assert_eq!(request_uri(&url).unwrap(), expected);
+            let authorization = authorization(&url).unwrap();
+            assert_eq!(authorization.as_ref().map(|value| value.to_str().unwrap()), credentials, "{url}");
+        }
+    }
 }

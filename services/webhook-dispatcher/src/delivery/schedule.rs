@@ -5,7 +5,7 @@
 //! repeated after a crash replaces its schedule and adds none.
 
 use super::{
-    Event, Pending,
+    Event,
     store::{self, Message},
 };
 use anyhow::Context as _;
@@ -57,15 +57,14 @@ impl Schedule {
         headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(at)));
         headers.insert(header::SCHEDULE_TARGET, retry.due());
         headers.insert(header::KURIR_EVENT_ID, event.id.as_str());
-        headers.insert(header::EVENT_SUBJECT, event.subject.as_str());
+        headers.insert(header::EVENT_SUBJECT, &*event.subject);
         headers.insert(header::ATTEMPT, attempt.to_string());
         // The payload stays in EVENTS: 100,000 waiting copies would be 80 MB.
         store::store(&self.broker, &Message { subject: retry.waiting(), headers, payload: Bytes::new() }, by).await
     }
 
     /// What a message of RETRIES asks for.
-    pub fn read(pending: &Pending) -> anyhow::Result<Due> {
-        let message = pending.message();
+    pub fn read(message: &async_nats::Message) -> anyhow::Result<Due> {
         let headers = message.headers.as_ref().context("a retry has no headers")?;
         let text = |name| headers.get(name).map(async_nats::HeaderValue::as_str);
         Ok(Due {

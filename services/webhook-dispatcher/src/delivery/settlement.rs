@@ -104,7 +104,7 @@ impl Settlement {
     }
 
     async fn report(&self, event: &Event, end: &End<'_>) {
-        let Some(inbox) = event.report_to() else { return };
+        let Some(inbox) = event.report_to.clone() else { return };
         let ended = Ended {
             event_id: event.id.clone(),
             endpoint: self.endpoint.clone(),
@@ -115,7 +115,7 @@ impl Settlement {
         };
         // Who waits has a deadline of his own and knows then that no word came.
         if let Ok(ended) = serde_json::to_vec(&ended)
-            && let Err(error) = self.client.publish(inbox.to_owned(), ended.into()).await
+            && let Err(error) = self.client.publish(inbox, ended.into()).await
         {
             tracing::debug!("failed to report the end of a delivery: {error}");
         }

@@ -14,8 +14,8 @@ pub use worker::Worker;
 
 use crate::{config::Config, delivery::RetryPolicy};
 use kurir_contract::endpoint::EndpointId;
-use reqwest::Url;
 use std::time::Duration;
+use url::Url;
 
 /// Where events go, and how.
 #[derive(Clone, Debug)]

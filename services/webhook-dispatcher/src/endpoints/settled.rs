@@ -17,6 +17,29 @@ pub struct Position {
     pub stored_at: i64,
 }
 
+/// What NATS writes into the subject by which a message is acknowledged (ADR-15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handed {
+    pub position: Position,
+    /// How often the message was handed out, this time included.
+    pub times: u64,
+}
+
+impl Handed {
+    /// `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<consumer sequence>.<stored at>.<pending>`, or the same with
+    /// domain and account in front and more behind. None if it is neither.
+    #[must_use]
+    pub fn read(reply: &str) -> Option<Self> {
+        let tokens = reply.strip_prefix("$JS.ACK.")?;
+        let skipped = if tokens.bytes().filter(|byte| *byte == b'.').count() == 6 { 2 } else { 4 };
+        let mut tokens = tokens.split('.').skip(skipped);
+        let times = tokens.next()?.parse().ok()?;
+        let sequence = tokens.next()?.parse().ok()?;
+        let stored_at = tokens.nth(1)?.parse().ok()?;
+        Some(Self { position: Position { sequence, stored_at }, times })
+    }
+}
+
 /// A table by sequence; of two messages that meet in one slot the later stays.
 #[derive(Debug)]
 pub struct Settled(Vec<Option<(Position, State)>>);
@@ -78,6 +101,21 @@ mod tests {
     use super::*;
 
     const FIRST: Position = Position { sequence: 7, stored_at: 1_000 };
+
+    #[test]
+    fn what_nats_says_of_a_message_is_read_in_both_of_its_forms() {
+        let handed = Some(Handed { position: Position { sequence: 42, stored_at: 1_700 }, times: 3 });
+        for (reply, expected) in [
+            ("$JS.ACK.EVENTS.webhook-default.3.42.7.1700.5", handed),
+            ("$JS.ACK.hub.hash.EVENTS.webhook-default.3.42.7.1700.5", handed),
+            ("$JS.ACK._.hash.EVENTS.webhook-default.3.42.7.1700.5.token", handed),
+            ("$JS.ACK.EVENTS.webhook-default.3.42", None),
+            ("_INBOX.abc", None),
+            ("", None),
+        ] {
+            assert_eq!(Handed::read(reply), expected, "{reply}");
+        }
+    }
 
     #[test]
     fn a_message_is_delivered_once_and_acknowledged_again() {

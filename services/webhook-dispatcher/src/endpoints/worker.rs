@@ -60,7 +60,7 @@ impl Worker {
         };
         let slots = self.source.slots(&self.endpoint);
         let mut pull = Pull::open(&self.broker.client, consumer, slots).await?;
-        let (desk, mut returned) = Desk::open(self.broker.jetstream.clone(), &self.endpoint, slots);
+        let (desk, mut returned) = Desk::open(self.broker.client.clone(), &self.endpoint, slots);
         let _ = begun.send(());
 
         let mut in_delivery = FuturesUnordered::new();
@@ -83,7 +83,9 @@ impl Worker {
                 pulled = pull.next(), if mending.is_none() && free > 0 => match pulled {
                     Pulled::Message(message) => {
                         mend_pause = MEND_PAUSE;
-                        in_delivery.extend(self.take(message, &desk).await);
+                        if let Some((pending, message)) = take(message, &desk).await {
+                            in_delivery.push(self.deliverer.deliver(self.source, pending, message));
+                        }
                     }
                     // The next turn asks again.
                     Pulled::Expired => {}
@@ -100,7 +102,7 @@ impl Worker {
         // Given back before the wait for what is in delivery: somebody else can have it meanwhile.
         let fetched = pull.close(CLOSE_WITHIN).await;
         let (begun, fetched_only) = (in_delivery.len(), fetched.len());
-        drop(fetched.into_iter().filter_map(|message| Pending::new(message, &desk)).collect::<Vec<_>>());
+        drop(fetched.into_iter().filter_map(|mut message| Pending::of(&mut message, &desk)).collect::<Vec<_>>());
         let deadline = Instant::now() + drain;
         while !in_delivery.is_empty() {
             tokio::select! {
@@ -125,23 +127,6 @@ impl Worker {
         Ok(())
     }
 
-    /// The delivery of a message, unless it was settled already.
-    async fn take<'a>(&'a self, message: Message, desk: &Arc<Desk>) -> Option<impl Future<Output = ()> + use<'a>> {
-        // None is no message of JetStream's: nobody else knows the inbox, so this cannot be, and has nothing to settle.
-        let pending = Pending::new(message, desk)?;
-        match pending.begin() {
-            Taken::Deliver => Some(self.deliverer.deliver(self.source, pending)),
-            Taken::AcknowledgeAgain => {
-                pending.acknowledge().await;
-                None
-            }
-            Taken::Ignore => {
-                pending.ignore();
-                None
-            }
-        }
-    }
-
     async fn mend(&self, pause: Duration) -> Consumer<Config> {
         tokio::time::sleep(pause).await;
         consumer::ready(&self.broker, self.source, &self.endpoint).await
@@ -151,4 +136,16 @@ impl Worker {
         // Refused only by a client that is at its end; the broker gives it to another after ack_wait.
         let _ = self.broker.client.publish(reply, async_nats::jetstream::AckKind::Nak(None).into()).await;
     }
+}
+
+/// A message that is to be delivered; one that was settled already is not.
+async fn take(mut message: Message, desk: &Arc<Desk>) -> Option<(Pending, Message)> {
+    // None is no message of JetStream's: nobody else knows the inbox, so this cannot be, and has nothing to settle.
+    let pending = Pending::of(&mut message, desk)?;
+    match pending.begin() {
+        Taken::Deliver => return Some((pending, message)),
+        Taken::AcknowledgeAgain => pending.acknowledge().await,
+        Taken::Ignore => pending.ignore(),
+    }
+    None
 }

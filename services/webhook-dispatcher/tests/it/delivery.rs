@@ -6,8 +6,9 @@ use kurir_contract::{
     delivery::{AttemptResult, Ended},
     header,
 };
-use kurir_test_harness::{Answer, Receiver};
+use kurir_test_harness::{Answer, Port, Receiver};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_arrives_as_it_was_stored_with_the_contracts_headers() {
@@ -133,6 +134,28 @@ async fn a_receiver_that_is_away_is_a_failure_of_connecting() {
     stage.receiver.start_again();
     stage.settled(SOON).await;
     assert_eq!(stage.receiver.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_cannot_be_trusted_gets_nothing() {
+    let stage = Stage::set().await;
+    // It answers a TLS greeting as a server without TLS does.
+    let port = Port::reserve();
+    let listener = port.listen();
+    let serving = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let url = format!("https://{}/secret", port.addr());
+    let mut dispatcher = stage.dispatcher_with([("WEBHOOK_URL", url.as_str())]).await;
+    stage.publish("test", "evt_1").await;
+    let first = &stage.recorded(1).await[0];
+    assert!(matches!(&first.result, AttemptResult::Failed { class, .. } if class == "tls"), "{first:?}");
+    let line = dispatcher.wait_for_line(|line| line.contains("Webhook attempt 1 failed"), SOON).await;
+    assert!(!line.contains("secret"), "{line}");
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

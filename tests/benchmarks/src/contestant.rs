@@ -1,0 +1,116 @@
+//! Who is measured: a process, what it took of the CPU and how much memory it has.
+
+use anyhow::Context as _;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// Ticks of /proc in a second; fixed at 100 on Linux (`getconf CLK_TCK`).
+const TICKS: f64 = 100.0;
+
+/// Either of the two that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Raw,
+    Dispatcher,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "the bare loop",
+            Self::Dispatcher => "the dispatcher",
+        }
+    }
+
+    /// Its durable consumer on EVENTS.
+    pub fn consumer(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Dispatcher => "webhook-default",
+        }
+    }
+}
+
+/// Builds the dispatcher as it is released, and gives its path.
+pub fn dispatcher_binary() -> anyhow::Result<PathBuf> {
+    const NAME: &str = "kurir-webhook-dispatcher";
+    let own = std::env::current_exe().context("failed to find the benchmark's own path")?;
+    let beside = own.with_file_name(NAME);
+    // As cargo started us; without cargo, a dispatcher that lies beside is taken as it is.
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let built = Command::new(cargo).args(["build", "--release", "-p", NAME, "--bin", NAME]).status();
+        anyhow::ensure!(built.context("failed to start cargo")?.success(), "failed to build {NAME}");
+    }
+    anyhow::ensure!(beside.is_file(), "{NAME} is not beside {}: run `cargo run --release`", own.display());
+    Ok(beside)
+}
+
+/// A running contestant; killed when dropped.
+pub struct Contestant {
+    child: Child,
+    /// Its log is in there, and goes with it.
+    _folder: TempDir,
+}
+
+/// What it has used.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    pub cpu: Duration,
+    pub rss_megabytes: f64,
+}
+
+impl Contestant {
+    /// The dispatcher runs with its defaults: its log goes to a terminal (here a file) and to its file.
+    pub fn start(kind: Kind, dispatcher: &Path, nats: &str, webhook: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("failed to make a folder")?;
+        let mut command = match kind {
+            Kind::Raw => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["raw", nats, webhook]);
+                command
+            }
+            Kind::Dispatcher => {
+                let mut command = Command::new(dispatcher);
+                command.env("NATS_URL", nats).env("WEBHOOK_URL", webhook);
+                command
+            }
+        };
+        let terminal = File::create(folder.path().join("terminal")).context("failed to make a file")?;
+        let child = command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(terminal)
+            .spawn()
+            .with_context(|| format!("failed to start {}", kind.name()))?;
+        Ok(Self { child, _folder: folder })
+    }
+
+    pub fn usage(&self) -> anyhow::Result<Usage> {
+        let proc = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()));
+        let stat = proc("stat").context("failed to read the process's figures")?;
+        // The name in parentheses may hold blanks; behind it, user and system time are the 12th and 13th field.
+        let fields: Vec<&str> = stat.rsplit_once(") ").map_or(stat.as_str(), |(_, rest)| rest).split(' ').collect();
+        let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or_default();
+        let status = proc("status")?;
+        let kilobytes: f64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or_default();
+        Ok(Usage { cpu: Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS), rss_megabytes: kilobytes / 1024.0 })
+    }
+}
+
+impl Drop for Contestant {
+    fn drop(&mut self) {
+        // It may have ended by itself; the measurement has failed then anyway.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,43 @@
+//! From the publish to the POST, while events come at a steady pace.
+
+use crate::{
+    contestant::{Contestant, Kind},
+    stage::{Stage, quantile},
+};
+use std::{path::Path, time::Duration};
+use tokio::time::{MissedTickBehavior, interval};
+
+const PER_SECOND: u64 = 1_000;
+const SECONDS: u64 = 10;
+
+pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
+    println!("\nlatency from the publish to the POST, {PER_SECOND} events a second for {SECONDS} s, milliseconds");
+    println!("{:>16}  {:>8}  {:>8}  {:>8}  {:>8}", "who", "p50", "p90", "p99", "max");
+    for kind in [Kind::Raw, Kind::Dispatcher] {
+        let latencies = one(kind, dispatcher).await?;
+        let at = |part: f64| f64::from(quantile(&latencies, part)) / 1_000.0;
+        println!("{:>16}  {:>8.2}  {:>8.2}  {:>8.2}  {:>8.2}", kind.name(), at(0.5), at(0.9), at(0.99), at(1.0));
+    }
+    Ok(())
+}
+
+/// Sorted, in microseconds.
+async fn one(kind: Kind, dispatcher: &Path) -> anyhow::Result<Vec<u32>> {
+    let stage = Stage::set(Duration::ZERO).await?;
+    let _contestant = Contestant::start(kind, dispatcher, &stage.nats.url(), &stage.sink.url())?;
+    // What comes before it is warm is not measured.
+    stage.fill(1_000).await?;
+    stage.sink.wait_for(1_000, Duration::from_secs(30)).await?;
+    stage.sink.reset();
+    let mut ticks = interval(Duration::from_millis(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for _ in 0..PER_SECOND * SECONDS {
+        ticks.tick().await;
+        // Not waited for: the pace is the events', not NATS'.
+        drop(stage.publish_now().await?);
+    }
+    stage.sink.wait_for(PER_SECOND * SECONDS, Duration::from_secs(30)).await?;
+    let mut latencies = stage.sink.take_latencies();
+    latencies.sort_unstable();
+    Ok(latencies)
+}

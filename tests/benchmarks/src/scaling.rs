@@ -1,0 +1,33 @@
+//! Several dispatchers with a receiver that takes its time.
+
+use crate::{
+    contestant::{Contestant, Kind},
+    stage::Stage,
+};
+use std::{path::Path, time::Duration};
+
+const RECEIVER: Duration = Duration::from_millis(100);
+/// For one dispatcher; 64 in flight at 100 ms are 640 a second.
+const EVENTS: u64 = 6_400;
+
+pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
+    println!("\nscaling: a receiver that takes 100 ms, 64 in flight for each dispatcher");
+    println!("{:>12}  {:>20}  {:>8}  {:>10}", "dispatchers", "deliveries a second", "factor", "repeats");
+    let mut alone = None;
+    for count in [1, 2, 4] {
+        let stage = Stage::set(RECEIVER).await?;
+        let events = EVENTS * count;
+        stage.fill(events).await?;
+        let contestants = (0..count)
+            .map(|_| Contestant::start(Kind::Dispatcher, dispatcher, &stage.nats.url(), &stage.sink.url()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let seen = stage.sink.wait_for(events, Duration::from_secs(60)).await?;
+        // Repeats would come soon after.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let rate = (seen.count - 1) as f64 / seen.span.as_secs_f64();
+        let factor = rate / *alone.get_or_insert(rate);
+        println!("{count:>12}  {rate:>20.0}  {factor:>8.2}  {:>10}", stage.sink.count() - events);
+        drop(contestants);
+    }
+    Ok(())
+}

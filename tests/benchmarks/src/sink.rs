@@ -1,0 +1,156 @@
+//! The receiver: answers 200 to everything at once, and counts.
+//!
+//! Just enough HTTP/1.1 for requests with a length, so that it takes as little of the machine as a receiver can.
+
+use anyhow::Context as _;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+/// In a body: when the event was published, nanoseconds since 1970.
+const SENT: &[u8] = b"\"sent\":";
+
+#[derive(Clone)]
+pub struct Sink(Arc<Inner>);
+
+struct Inner {
+    address: SocketAddr,
+    begun: Instant,
+    delay: Duration,
+    count: AtomicU64,
+    /// Since `begun`, nanoseconds.
+    first: AtomicU64,
+    last: AtomicU64,
+    /// From the publish to here, microseconds; empty unless bodies say when they were sent.
+    latencies: Mutex<Vec<u32>>,
+}
+
+/// What came since the last [`Sink::reset`].
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub count: u64,
+    /// Between the first and the last.
+    pub span: Duration,
+}
+
+impl Sink {
+    /// `delay`: how long it takes to answer.
+    pub async fn start(delay: Duration) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("failed to listen")?;
+        let sink = Self(Arc::new(Inner {
+            address: listener.local_addr()?,
+            begun: Instant::now(),
+            delay,
+            count: AtomicU64::new(0),
+            first: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            latencies: Mutex::default(),
+        }));
+        let own = sink.clone();
+        // Ends with the process, as the benchmark does.
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let sink = own.clone();
+                tokio::spawn(async move { sink.serve(stream).await });
+            }
+        });
+        Ok(sink)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/webhook", self.0.address)
+    }
+
+    pub fn reset(&self) {
+        self.0.count.store(0, Ordering::SeqCst);
+        self.latencies().clear();
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.count.load(Ordering::SeqCst)
+    }
+
+    pub fn seen(&self) -> Seen {
+        let nanoseconds = self.0.last.load(Ordering::SeqCst).saturating_sub(self.0.first.load(Ordering::SeqCst));
+        Seen { count: self.count(), span: Duration::from_nanos(nanoseconds) }
+    }
+
+    pub fn take_latencies(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.latencies())
+    }
+
+    /// Waits until `count` requests have come.
+    pub async fn wait_for(&self, count: u64, within: Duration) -> anyhow::Result<Seen> {
+        let deadline = Instant::now() + within;
+        while self.count() < count {
+            anyhow::ensure!(Instant::now() < deadline, "{} of {count} deliveries within {within:?}", self.count());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(self.seen())
+    }
+
+    /// Until the connection ends; a request that is not understood ends it.
+    async fn serve(&self, mut stream: TcpStream) -> Option<()> {
+        stream.set_nodelay(true).ok()?;
+        let mut buffer = Vec::with_capacity(16 * 1024);
+        loop {
+            while let Some(length) = request_length(&buffer) {
+                self.saw(&buffer[..length]);
+                buffer.drain(..length);
+                if !self.0.delay.is_zero() {
+                    tokio::time::sleep(self.0.delay).await;
+                }
+                stream.write_all(ANSWER).await.ok()?;
+            }
+            if stream.read_buf(&mut buffer).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    fn saw(&self, request: &[u8]) {
+        let at = self.0.begun.elapsed().as_nanos() as u64;
+        if self.0.count.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.0.first.store(at, Ordering::SeqCst);
+        }
+        self.0.last.fetch_max(at, Ordering::SeqCst);
+        if let Some(latency) = latency(request) {
+            self.latencies().push(latency);
+        }
+    }
+
+    fn latencies(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.0.latencies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The length of the request at the beginning of `buffer`, if all of it is there.
+fn request_length(buffer: &[u8]) -> Option<usize> {
+    let head = find(buffer, b"\r\n\r\n")? + 4;
+    let length = find(&buffer[..head], b"ontent-length: ").or_else(|| find(&buffer[..head], b"ontent-Length: "))?;
+    let digits = buffer[length + 15..].split(|byte| *byte == b'\r').next()?;
+    let body: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (buffer.len() >= head + body).then_some(head + body)
+}
+
+fn latency(request: &[u8]) -> Option<u32> {
+    let at = find(request, SENT)? + SENT.len();
+    let digits = request[at..].split(|byte| !byte.is_ascii_digit()).next()?;
+    let sent: u128 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    Some((now.saturating_sub(sent) / 1_000) as u32)
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}

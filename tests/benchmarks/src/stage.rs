@@ -1,0 +1,105 @@
+//! NATS with events in it, and a sink.
+
+use crate::sink::Sink;
+use anyhow::Context as _;
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        Context,
+        consumer::pull,
+        message::PublishMessage,
+        stream::{Config, DiscardPolicy},
+    },
+};
+use kurir_contract::{event::EventId, header, stream, subject};
+use kurir_test_harness::Nats;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Bytes of an event, as a short text message has.
+const EVENT_SIZE: usize = 600;
+/// Published and not acknowledged by NATS at one time.
+const PUBLISHING: usize = 1_000;
+
+pub struct Stage {
+    pub nats: Nats,
+    pub jetstream: Context,
+    pub sink: Sink,
+}
+
+impl Stage {
+    pub async fn set(sink_delay: Duration) -> anyhow::Result<Self> {
+        let nats = Nats::start().await;
+        let jetstream = nats.jetstream().await;
+        let config = Config {
+            name: stream::EVENTS.to_owned(),
+            subjects: vec![subject::ALL_EVENTS.to_owned()],
+            discard: DiscardPolicy::New,
+            max_age: stream::EVENTS_MAX_AGE,
+            duplicate_window: stream::EVENTS_DUPLICATE_WINDOW,
+            max_consumers: stream::MAX_CONSUMERS,
+            allow_direct: true,
+            ..Config::default()
+        };
+        jetstream.create_stream(config).await.context("failed to make EVENTS")?;
+        Ok(Self { nats, jetstream, sink: Sink::start(sink_delay).await? })
+    }
+
+    /// Stores so many events more.
+    pub async fn fill(&self, events: u64) -> anyhow::Result<()> {
+        let mut stored = Vec::with_capacity(PUBLISHING);
+        for number in 0..events {
+            stored.push(self.send(event(None)).await?);
+            if stored.len() == PUBLISHING || number + 1 == events {
+                for acknowledged in stored.drain(..) {
+                    acknowledged.await.context("failed to store an event")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores one that says when it was sent.
+    pub async fn publish_now(&self) -> anyhow::Result<impl IntoFuture<Output = anyhow::Result<()>> + use<>> {
+        let stored = self.send(event(Some(SystemTime::now()))).await?;
+        Ok(async move {
+            stored.await?;
+            Ok(())
+        })
+    }
+
+    /// The next contestant begins at the first event again.
+    pub async fn forget(&self, consumer: &str) -> anyhow::Result<()> {
+        let events = self.jetstream.get_stream(stream::EVENTS).await?;
+        if events.get_consumer::<pull::Config>(consumer).await.is_ok() {
+            events.delete_consumer(consumer).await?;
+        }
+        self.sink.reset();
+        Ok(())
+    }
+
+    async fn send(&self, payload: String) -> anyhow::Result<async_nats::jetstream::context::PublishAckFuture> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::EVENT_ID, EventId::random().as_str());
+        let publish = PublishMessage::build().headers(headers).payload(payload.into());
+        self.jetstream
+            .send_publish("whatsapp.events.default.message.received", publish)
+            .await
+            .context("failed to publish an event")
+    }
+}
+
+fn event(sent: Option<SystemTime>) -> String {
+    let sent = sent.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let sent = sent.map(|at| format!(",\"sent\":{}", at.as_nanos())).unwrap_or_default();
+    let head = format!(
+        "{{\"event\":\"message.received\",\"timestamp\":\"2026-11-24T13:27:25.042Z\",\"data\":{{\"messageId\":\"3EB0\"{sent},\"text\":\""
+    );
+    let text = "x".repeat(EVENT_SIZE.saturating_sub(head.len() + 4));
+    format!("{head}{text}\"}}}}")
+}
+
+/// The value at a part (0.5: the median) of sorted values.
+pub fn quantile<T: Copy + Default>(sorted: &[T], part: f64) -> T {
+    let at = ((sorted.len() as f64 - 1.0) * part).round().max(0.0) as usize;
+    sorted.get(at).copied().unwrap_or_default()
+}
