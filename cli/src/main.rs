@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 async fn run(asked: Asked) -> anyhow::Result<bool> {
     match asked {
         Asked::OfApi(command, settings) => ask(command, settings).await,
-        Asked::Alone(Alone::Ready { url }) => ready::ready(url).await,
+        Asked::Alone(Alone::Ready { readyz }) => ready::ready(readyz).await,
         Asked::Alone(Alone::Receive { listen }) => receive::receive(listen).await,
     }
 }

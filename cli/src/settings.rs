@@ -39,7 +39,7 @@ pub enum Alone {
     /// Exits with 0 if a service's `/readyz` says that it is ready: the health check of the images.
     Ready {
         /// Such as http://127.0.0.1:9000/readyz.
-        url: Url,
+        readyz: Url,
     },
     /// An example receiver: answers 200 to every webhook and prints its body, one line of JSON each.
     Receive {

@@ -156,8 +156,15 @@ async fn nats_killed_again_and_again_keeps_every_chat_in_order() {
         world.nats.start_again().await;
     }
     until("all messages to be in EVENTS", SOON * 3, || async {
-        let stored = message_ids(&world).await.len();
-        if stored == 2000 { Ok(()) } else { Err(stored) }
+        let stored = message_ids(&world).await;
+        if stored.len() == 2000 {
+            return Ok(());
+        }
+        // What WhatsApp still holds comes again; what it holds no more and EVENTS lacks is lost.
+        let known = world.simulator.get("/messages").await;
+        let known = known.as_array().cloned().unwrap_or_default();
+        let missing = known.into_iter().filter(|m| !stored.contains(m["id"].as_str().unwrap_or_default()));
+        Err((stored.len(), missing.take(5).collect::<Vec<_>>()))
     })
     .await;
     all_acknowledged(&world).await;
