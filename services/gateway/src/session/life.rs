@@ -1,6 +1,10 @@
 //! One life of a session's client: made on the keys that are there, and left cleanly.
 
-use super::{listen::Listener, store::Store};
+use super::{
+    gate::{GatedTransport, SETTLED_WITHIN},
+    listen::Listener,
+    store::Store,
+};
 use crate::{config::Config, inbound::durability::DurabilityHook};
 use anyhow::Context as _;
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -20,6 +24,8 @@ pub struct Life {
     pub client: Arc<Client>,
     /// Cancelled when no message of this life may be published any more; see [`DurabilityHook`].
     pub broken: CancellationToken,
+    /// Cancelled before the client leaves; see [`GatedTransport`].
+    gate: CancellationToken,
     handle: BotHandle,
     _raw_stanzas: RawNodeLease,
 }
@@ -47,7 +53,14 @@ impl Life {
     ) -> anyhow::Result<Self> {
         let number = listener.life;
         let broken = hook.broken.clone();
+        let gate = CancellationToken::new();
+        let sockets = TokioWebSocketTransportFactory::new();
+        let sockets = match &config.whatsapp_url {
+            Some(url) => sockets.with_url(url),
+            None => sockets,
+        };
         let mut builder = Bot::builder()
+            .with_transport_factory(GatedTransport { sockets, closed: gate.clone() })
             .with_backend_arc(store.keys().await?)
             .with_inbound_durability_hook(hook)
             .with_event_handler(listener)
@@ -58,10 +71,8 @@ impl Life {
             })
             // The past is no event; it would cost a new session minutes and memory.
             .skip_history_sync();
-        if let Some(url) = &config.whatsapp_url {
-            builder = builder
-                .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(url))
-                .with_version(VERSION_ELSEWHERE);
+        if config.whatsapp_url.is_some() {
+            builder = builder.with_version(VERSION_ELSEWHERE);
         }
         if let Some(name) = &config.whatsapp_push_name {
             builder = builder.with_push_name(name);
@@ -69,7 +80,7 @@ impl Life {
         let bot = builder.build().await.context("failed to make the WhatsApp client")?;
         let client = bot.client();
         let raw_stanzas = client.acquire_raw_node_forwarding();
-        Ok(Self { number, client, broken, handle: bot.spawn(), _raw_stanzas: raw_stanzas })
+        Ok(Self { number, client, broken, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas })
     }
 
     /// Waits until the client's run loop is over.
@@ -79,6 +90,8 @@ impl Life {
 
     /// Leaves WhatsApp, with what is in flight acknowledged if that takes no longer than it should.
     pub async fn end(self) {
+        self.gate.cancel();
+        tokio::time::sleep(SETTLED_WITHIN).await;
         let mut left = pin!(self.handle.shutdown());
         if timeout(PATIENCE_WITH_MESSAGES, &mut left).await.is_ok() {
             return;

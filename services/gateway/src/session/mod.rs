@@ -4,8 +4,9 @@
 //! says; everybody else sees a [`Session`]. `life` makes a client, `listen` hears its events, `store` keeps its keys
 //! under a `lease`, `status` tells the world, `qr` shows a code in the terminal.
 
+pub mod gate;
 pub mod lease;
-pub mod life;
+mod life;
 mod listen;
 mod qr;
 mod run;
