@@ -74,6 +74,12 @@ impl Groups {
     }
 }
 
-fn bare(id: &str) -> &str {
+/// The one spelling of a group outside of stanzas: its whole JID.
+pub fn whole(id: &str) -> String {
+    format!("{}@g.us", bare(id))
+}
+
+/// The group's id without its server.
+pub fn bare(id: &str) -> &str {
     id.strip_suffix("@g.us").unwrap_or(id)
 }

@@ -39,6 +39,10 @@ pub struct Record {
     pub group: Option<String>,
     pub state: State,
     pub deliveries: u32,
+    /// How often it was handed to a socket. A delivery counts once the write is done, or once the
+    /// client has acknowledged it, whichever is known first.
+    #[serde(skip)]
+    pub handed: u32,
 }
 
 #[derive(Debug, Default)]
@@ -59,9 +63,17 @@ impl Ledger {
         RecordKey(self.first + self.lines.len() as u64 - 1)
     }
 
-    pub fn written(&mut self, key: RecordKey) {
+    /// It is handed to a socket: which time this is.
+    pub fn handed(&mut self, key: RecordKey) -> u32 {
+        let Some(line) = self.line(key) else { return 0 };
+        line.handed = line.handed.max(line.deliveries) + 1;
+        line.handed
+    }
+
+    /// The write that was the `nth` is done.
+    pub fn written(&mut self, key: RecordKey, nth: u32) {
         if let Some(line) = self.line(key) {
-            line.deliveries += 1;
+            line.deliveries = line.deliveries.max(nth);
             if line.state == State::Queued {
                 self.become_state(key, State::Sent);
             }
@@ -69,6 +81,9 @@ impl Ledger {
     }
 
     pub fn acknowledged(&mut self, key: RecordKey) {
+        if let Some(line) = self.line(key) {
+            line.deliveries = line.deliveries.max(line.handed);
+        }
         self.become_state(key, State::Acknowledged);
     }
 
@@ -129,7 +144,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
@@ -144,10 +158,13 @@ mod tests {
             group: None,
             state: State::Queued,
             deliveries: 0,
+            handed: 0,
         });
         // The client can be quicker than the task that wrote.
+        let nth = ledger.handed(key);
         ledger.acknowledged(key);
-        ledger.written(key);
+        assert_eq!(ledger.get(key).unwrap().deliveries, 1);
+        ledger.written(key, nth);
         let line = ledger.get(key).unwrap();
         assert_eq!((line.state, line.deliveries), (State::Acknowledged, 1));
         assert_eq!(ledger.count(State::Queued), 0);

@@ -24,6 +24,7 @@ mod people;
 mod refusals;
 mod sent_log;
 mod signal;
+mod snapshot;
 mod stanza;
 mod statistics;
 mod timers;
@@ -70,12 +71,20 @@ impl Simulator {
             .await
             .with_context(|| format!("listen on {} (SIMULATOR_LISTEN)", config.listen))?;
         let listen = listener.local_addr()?;
-        let shared = Shared::new(World::new(&config, store), stop.clone());
+        let mut world = World::new(&config, store);
+        if let Some(folder) = &config.state {
+            snapshot::restore(&mut world, folder)?;
+        }
+        let shared = Shared::new(world, stop.clone());
 
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { ("media store", media_server.await) });
         let clock = run_timers(shared.clone());
         tasks.spawn(async move { ("timers", clock.await) });
+        if let Some(folder) = config.state {
+            let keeper = snapshot::keep(shared.clone(), folder);
+            tasks.spawn(async move { ("state folder", keeper.await) });
+        }
         let router = control::router(shared.clone());
         let stopped = stop.cancelled_owned();
         tasks.spawn(async move {

@@ -71,6 +71,15 @@ pub struct Loads {
 }
 
 impl Loads {
+    /// How many loads there ever were: the next one gets contacts that none had before.
+    pub fn begun(&self) -> u64 {
+        self.next
+    }
+
+    pub fn continue_from(&mut self, begun: u64) {
+        self.next = begun;
+    }
+
     fn get_mut(&mut self, id: &str) -> Option<&mut Load> {
         self.loads.values_mut().find(|load| load.id == id)
     }

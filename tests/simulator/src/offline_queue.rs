@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use wacore_binary::Node;
 
 use crate::ledger::RecordKey;
@@ -14,7 +15,8 @@ use crate::ledger::RecordKey;
 pub const MAX_WAITING: usize = 100_000;
 
 /// What kind of acknowledgment takes an entry away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Class {
     Message,
     Receipt,
@@ -53,10 +55,6 @@ pub struct OfflineQueue {
 }
 
 impl OfflineQueue {
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Messages that wait, without receipts and notifications.
     pub fn messages(&self) -> usize {
         self.messages
@@ -93,6 +91,16 @@ impl OfflineQueue {
         self.entries.values()
     }
 
+    /// Whether the message of an entry that left waits once more, as its own repetition.
+    pub fn waits_again(&self, left: &Entry) -> bool {
+        let places = self.by_id.get(&(left.class, left.id.clone()));
+        places
+            .into_iter()
+            .flatten()
+            .filter_map(|place| self.entries.get(place))
+            .any(|entry| entry.record == left.record)
+    }
+
     /// The client acknowledged `id` of this chat: the oldest entry of that name that was written
     /// leaves. What was never written cannot have been acknowledged.
     pub fn acknowledge(&mut self, class: Class, id: &str, chat: Option<&str>) -> Option<Entry> {
@@ -113,7 +121,6 @@ impl OfflineQueue {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use wacore_binary::builder::NodeBuilder;
 
@@ -137,7 +144,7 @@ mod tests {
         assert!(queue.acknowledge(Class::Receipt, "A", Some("1")).is_none());
         assert!(queue.acknowledge(Class::Message, "A", Some("2")).is_none());
         assert!(queue.acknowledge(Class::Message, "A", Some("1")).is_some());
-        assert_eq!((queue.len(), queue.messages()), (0, 0));
+        assert_eq!((queue.entries().count(), queue.messages()), (0, 0));
     }
 
     #[test]

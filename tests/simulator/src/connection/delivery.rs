@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use wacore_binary::{Node, NodeContent, builder::NodeBuilder};
+use wacore_libsignal::protocol::PreKeySignalMessage;
 
 use super::{ConnectionId, Outgoing};
 use crate::{
@@ -23,7 +24,7 @@ const HOLD: Duration = Duration::from_secs(2);
 pub struct Batch {
     pub nodes: Vec<Node>,
     /// The lines of the ledger that these stanzas are.
-    pub records: Vec<RecordKey>,
+    pub records: Vec<(RecordKey, u32)>,
     pub close: bool,
 }
 
@@ -168,7 +169,9 @@ impl World {
                     if corrupt {
                         damage(&mut node);
                     }
-                    batch.records.extend(entry.record);
+                    if let Some(key) = entry.record {
+                        batch.records.push((key, self.ledger.handed(key)));
+                    }
                     batch.nodes.push(node);
                 }
             }
@@ -180,10 +183,10 @@ impl World {
     }
 
     /// These messages were written to the socket.
-    pub fn written(&mut self, records: &[RecordKey]) {
-        for record in records {
+    pub fn written(&mut self, records: &[(RecordKey, u32)]) {
+        for (record, nth) in records {
             self.dirty = true;
-            self.ledger.written(*record);
+            self.ledger.written(*record, *nth);
         }
     }
 }
@@ -192,16 +195,26 @@ fn from_server(child: Node) -> Node {
     NodeBuilder::new("ib").attr("from", "s.whatsapp.net").children([child]).build()
 }
 
-/// Turns a bit of the last byte of every ciphertext: its MAC does not fit any more.
+/// Turns one bit of the MAC or signature of every ciphertext: what is around it stays readable.
 fn damage(node: &mut Node) {
     let Some(NodeContent::Nodes(children)) = &mut node.content else {
         return;
     };
     for child in children.iter_mut().filter(|child| child.tag == "enc") {
         if let Some(NodeContent::Bytes(bytes)) = &mut child.content
-            && let Some(last) = bytes.last_mut()
+            && let Some(last) = end_of_mac(bytes).and_then(|end| bytes.get_mut(end))
         {
             *last ^= 1;
         }
     }
+}
+
+/// The message inside a pkmsg is followed by other fields; any other ciphertext ends with its MAC.
+fn end_of_mac(bytes: &[u8]) -> Option<usize> {
+    let inside = PreKeySignalMessage::try_from(bytes).ok().and_then(|prekey| {
+        let inner = prekey.message().serialized();
+        let begin = bytes.windows(inner.len()).position(|window| window == inner)?;
+        Some(begin + inner.len() - 1)
+    });
+    inside.or_else(|| bytes.len().checked_sub(1))
 }

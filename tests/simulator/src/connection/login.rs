@@ -1,7 +1,7 @@
 //! Lets a connection in or refuses it: registration, login, replaced, failures.
 //! Leaves linking to `pairing` and everything after `<success>` to the stanza modules.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use buffa::Message as _;
@@ -13,8 +13,13 @@ use super::{Connection, ConnectionId, Outgoing, Phase, Registration};
 use crate::{
     people::{CompanionKeys, Number},
     refusals::{Ending, StreamError},
+    timers::Action,
     world::World,
 };
+
+/// Between the last stanza and the close. A client that sees the socket close in the same moment may
+/// take it for a lost connection, and never read why.
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// `<failure>` for a companion that is not linked (any more): the client logs out.
 const NOT_LINKED: u16 = 401;
@@ -55,12 +60,15 @@ impl World {
         }
     }
 
-    /// Says how it ends, and closes.
+    /// Says how it ends, and closes. From now on nothing more is heard.
     pub fn end(&mut self, id: ConnectionId, ending: &Ending) {
-        if let Some(node) = ending.node() {
-            self.send(id, node);
+        match ending.node() {
+            Some(node) => {
+                self.send(id, node);
+                self.timers.after(LAST_WORD, Action::Close(id));
+            }
+            None => self.close(id),
         }
-        self.close(id);
         if let Some(connection) = self.connections.get_mut(&id) {
             let phase = std::mem::replace(&mut connection.phase, Phase::Ended);
             if let Phase::LoggedIn { number, device } = phase

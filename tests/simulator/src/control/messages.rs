@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Asked, Body, Error};
 use crate::{
+    groups,
     ledger::{Record, State as MessageState},
     people::Number,
     statistics::Statistics,
@@ -23,7 +24,7 @@ pub struct Filter {
 }
 
 pub async fn list(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> Json<Vec<Record>> {
-    let group = filter.group.map(|group| group.trim_end_matches("@g.us").to_owned());
+    let group = filter.group.as_deref().map(groups::whole);
     let world = shared.lock();
     let lines = world
         .ledger

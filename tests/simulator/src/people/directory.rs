@@ -44,15 +44,6 @@ impl People {
         self.people.insert(person.number.clone(), person);
     }
 
-    /// Two people at once, to let one write to the other.
-    pub fn pair_mut(&mut self, one: &Number, other: &Number) -> Option<(&mut Person, &mut Person)> {
-        let (low, high) = if one < other { (one, other) } else { (other, one) };
-        let mut range = self.people.range_mut(low..=high);
-        let first = range.next().filter(|(number, _)| *number == low)?.1;
-        let last = range.next_back().filter(|(number, _)| *number == high)?.1;
-        Some(if one < other { (first, last) } else { (last, first) })
-    }
-
     /// Whose address this is, phone number or LID. `None`: nobody's (an unknown LID, a group).
     pub fn number_of(&self, jid: &Jid) -> Option<Number> {
         if jid.is_lid() {
@@ -66,10 +57,6 @@ impl People {
 
     pub fn iter(&self) -> impl Iterator<Item = &Person> {
         self.people.values()
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Person> {
-        self.people.values_mut()
     }
 
     pub fn accounts(&self) -> impl Iterator<Item = &Person> {
@@ -107,20 +94,7 @@ impl People {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-
-    #[test]
-    fn a_pair_is_given_in_the_order_asked() {
-        let mut people = People::default();
-        let (one, two): (Number, Number) = ("15550100009".parse().unwrap(), "15550100003".parse().unwrap());
-        people.meet(&one).unwrap();
-        people.meet(&two).unwrap();
-        people.meet(&"15550100005".parse().unwrap()).unwrap();
-        let (first, second) = people.pair_mut(&one, &two).unwrap();
-        assert_eq!((&first.number, &second.number), (&one, &two));
-        assert!(people.pair_mut(&one, &one).is_none());
-    }
 
     #[test]
     fn a_push_name_chooses_the_account() {

@@ -4,6 +4,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::Message as _;
 use waproto::whatsapp::{ContextInfo, Message};
 
+use crate::groups;
 use crate::people::{Addressing, Number, Received};
 
 pub(super) struct Kind {
@@ -40,7 +41,6 @@ pub(super) fn kind(message: &Message) -> Kind {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one column of what the control API shows")]
 pub(super) fn received(
     message: &Message,
     id: &str,
@@ -61,7 +61,7 @@ pub(super) fn received(
         file_name: None,
         quoted: None,
         target: None,
-        group: group.map(|group| format!("{}@g.us", group.trim_end_matches("@g.us"))),
+        group: group.map(groups::whole),
         sent_to: None,
         addressing: match addressing {
             Addressing::Pn => "pn",

@@ -12,6 +12,7 @@ use waproto::whatsapp::Message;
 
 use super::describe;
 use crate::{
+    groups,
     offline_queue::{Class, Entry},
     people::{Addressing, Number, Receipts},
     signal::{address, sender_key_name},
@@ -148,9 +149,7 @@ impl World {
     ) {
         let mut node = NodeBuilder::new("receipt").attr("id", id).attr("t", self.now().to_string());
         node = match group {
-            Some(group) => {
-                node.attr("from", Jid::group(group.trim_end_matches("@g.us"))).attr("participant", reader.lid_jid(0))
-            }
+            Some(group) => node.attr("from", Jid::group(groups::bare(group))).attr("participant", reader.lid_jid(0)),
             None if to.is_lid() => node.attr("from", reader.lid_jid(0)),
             None => node.attr("from", reader.jid(0)),
         };

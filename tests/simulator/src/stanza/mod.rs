@@ -4,6 +4,7 @@
 //! message), `phone` (what an account's phone tells its own companions).
 
 mod describe;
+mod envelope;
 mod groups;
 mod hear;
 mod iq;

@@ -9,6 +9,7 @@ use super::{attribute, jid, keys, keys::RetryKeys};
 use crate::{
     connection::ConnectionId,
     faults::{Direction, Kind, Seen},
+    groups,
     offline_queue::Class,
     people::{Number, ReceivedReceipt},
     signal::address,
@@ -24,13 +25,14 @@ impl World {
         // In a group the participant is who wrote; in a chat it is `to`.
         let writer = jid(stanza, "participant").unwrap_or_else(|| to.clone());
         let contact = self.number_behind(&writer);
+        let group = to.is_group().then(|| groups::whole(&to.user));
         let seen = Seen {
             stanza: "receipt",
             id: Some(&first),
             contact: contact.as_ref().map(Number::as_str),
             account: number.as_str(),
             device,
-            group: to.is_group().then_some(to.user.as_str()),
+            group: group.as_deref(),
             kind: kind.as_deref(),
             xmlns: None,
         };
@@ -87,11 +89,16 @@ impl World {
         let Some(companion) = self.people.companion_mut(number, device) else {
             return;
         };
-        if let Some(entry) = companion.queue.acknowledge(class, id, chat.as_deref()) {
-            self.dirty = true;
-            if let Some(record) = entry.record {
-                self.ledger.acknowledged(record);
-            }
+        let Some(entry) = companion.queue.acknowledge(class, id, chat.as_deref()) else {
+            return;
+        };
+        self.dirty = true;
+        // The client acknowledges what it cannot decrypt as well. Its repetition still waits then.
+        let repeated = companion.queue.waits_again(&entry);
+        if let Some(record) = entry.record
+            && !repeated
+        {
+            self.ledger.acknowledged(record);
         }
     }
 

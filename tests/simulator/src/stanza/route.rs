@@ -13,6 +13,7 @@ use super::{
 use crate::{
     connection::ConnectionId,
     faults::{Direction, Fault, Kind, Seen},
+    groups,
     ledger::{Record, State},
     people::Number,
     timers::Action,
@@ -67,7 +68,7 @@ impl World {
     fn fault_for(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) -> Option<Fault> {
         let to = jid(stanza, "to");
         let contact = to.as_ref().and_then(|to| self.number_behind(to));
-        let group = to.as_ref().filter(|to| to.is_group()).map(|to| to.user.as_str());
+        let group = to.as_ref().filter(|to| to.is_group()).map(|to| groups::whole(&to.user));
         let (id, kind) = (attribute(stanza, "id"), attribute(stanza, "type"));
         let seen = Seen {
             stanza: "message",
@@ -75,7 +76,7 @@ impl World {
             contact: contact.as_ref().map(Number::as_str),
             account: number.as_str(),
             device,
-            group,
+            group: group.as_deref(),
             kind: kind.as_deref(),
             xmlns: None,
         };
@@ -224,14 +225,23 @@ impl World {
         }
         let children = encs.iter().map(|enc| enc.node.clone()).chain(outbound.extras.iter().cloned());
         let node = node.children(children).build();
-        let record = self.ledger.open(Record {
-            id: incoming.id.to_owned(),
-            to: receiver.clone(),
-            device: at,
-            contact: from.clone(),
-            group: incoming.group.map(|group| group.trim_end_matches("@g.us").to_owned()),
-            state: State::Queued,
-            deliveries: 0,
+        // What is encrypted once more on request is still the same message.
+        let again = encs.iter().any(|enc| enc.node.attrs.contains_key("count"));
+        let known = if again { self.ledger.find(incoming.id, receiver, at, from) } else { None };
+        if let Some(record) = known {
+            self.ledger.queued_again(record);
+        }
+        let record = known.unwrap_or_else(|| {
+            self.ledger.open(Record {
+                id: incoming.id.to_owned(),
+                to: receiver.clone(),
+                device: at,
+                contact: from.clone(),
+                group: incoming.group.map(str::to_owned),
+                state: State::Queued,
+                deliveries: 0,
+                handed: 0,
+            })
         });
         let chat = incoming.group.unwrap_or(from.as_str());
         self.post_node(receiver, at, incoming.id, chat, node, Some(record))

@@ -5,11 +5,12 @@
 use anyhow::{Context as _, Result};
 use buffa::Message as _;
 use wacore::messages::{MessageUtils, wrap_device_sent};
-use wacore_binary::{Node, builder::NodeBuilder};
+use wacore_binary::{Jid, Node};
 use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
 
-use super::describe;
+use super::{describe, envelope::Envelope};
 use crate::{
+    groups,
     ledger::{Record, RecordKey, State},
     offline_queue::{Class, Entry},
     people::{Addressing, Number},
@@ -48,21 +49,10 @@ pub struct Utterance {
 /// A companion that gets a message.
 type Device = (Number, u16);
 
-/// The envelope of a message from a phone, the same for all its receivers.
-struct Envelope<'a> {
-    sender: &'a Number,
-    id: &'a str,
-    group: Option<&'a str>,
-    stanza_type: &'static str,
-    mediatype: Option<&'static str>,
-    addressing: Addressing,
-    push_name: String,
-    now: i64,
-}
-
 impl World {
     /// Says it, to everybody concerned.
-    pub fn say(&mut self, sender: &Number, utterance: Utterance) -> Result<(), Refused> {
+    pub fn say(&mut self, sender: &Number, mut utterance: Utterance) -> Result<(), Refused> {
+        utterance.group = utterance.group.as_deref().map(groups::whole);
         let person = self.people.meet(sender)?;
         let addressing = utterance.addressing.unwrap_or(person.addressing);
         let push_name = utterance.push_name.unwrap_or_else(|| person.push_name.clone());
@@ -204,8 +194,8 @@ impl World {
             .is_some_and(|group| group.holders.entry(sender.clone()).or_default().insert((number.clone(), device)))
     }
 
-    fn group_jid(&self, group: &str) -> wacore_binary::Jid {
-        wacore_binary::Jid::group(group.strip_suffix("@g.us").unwrap_or(group))
+    fn group_jid(&self, group: &str) -> Jid {
+        Jid::group(groups::bare(group))
     }
 
     /// Encrypts for one companion, opening the session if there is none.
@@ -236,6 +226,7 @@ impl World {
             group: envelope.group.map(str::to_owned),
             state: State::Queued,
             deliveries: 0,
+            handed: 0,
         });
         let chat = envelope.group.unwrap_or(envelope.sender.as_str());
         self.post_node(number, device, envelope.id, chat, node, Some(record))
@@ -256,7 +247,7 @@ impl World {
             Entry {
                 class: Class::Message,
                 id: id.to_owned(),
-                chat: chat.strip_suffix("@g.us").unwrap_or(chat).to_owned(),
+                chat: groups::bare(chat).to_owned(),
                 node,
                 record,
                 written: 0,
@@ -339,42 +330,5 @@ impl World {
                 person.inbox.take(received.clone());
             }
         }
-    }
-}
-
-impl Envelope<'_> {
-    fn base(&self) -> NodeBuilder {
-        NodeBuilder::new("message")
-            .attr("id", self.id)
-            .attr("t", self.now.to_string())
-            .attr("type", self.stanza_type)
-            .attr("notify", self.push_name.as_str())
-    }
-
-    fn direct(&self) -> NodeBuilder {
-        match self.addressing {
-            Addressing::Pn => self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0)),
-            Addressing::Lid => self
-                .base()
-                .attr("from", self.sender.lid_jid(0))
-                .attr("sender_pn", self.sender.jid(0))
-                .attr("addressing_mode", "lid"),
-        }
-    }
-
-    fn in_group(&self, group: &wacore_binary::Jid) -> NodeBuilder {
-        self.base()
-            .attr("from", group)
-            .attr("participant", self.sender.lid_jid(0))
-            .attr("participant_pn", self.sender.jid(0))
-            .attr("addressing_mode", "lid")
-    }
-
-    fn enc(&self, sealed: &Sealed) -> Node {
-        let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
-        if let Some(mediatype) = self.mediatype {
-            enc = enc.attr("mediatype", mediatype);
-        }
-        enc.bytes(sealed.bytes.clone()).build()
     }
 }

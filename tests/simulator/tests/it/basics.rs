@@ -26,7 +26,8 @@ async fn a_client_is_connected_within_a_second_of_the_scan() {
     assert!(took < Duration::from_secs(4), "pairing took {took:?}");
     eprintln!("pairing took {took:?}");
 
-    let accounts = sim.get("/accounts").await;
+    phone.until(|event| matches!(event, Event::HistorySync(_)).then_some(())).await;
+    let accounts = sim.until("/accounts", |accounts| accounts[0]["devices"][0]["pending"] == 0).await;
     assert_eq!(accounts[0]["number"], ACCOUNT);
     assert_eq!(accounts[0]["devices"][0]["connected"], true);
     phone.shutdown().await;

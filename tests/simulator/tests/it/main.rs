@@ -3,4 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod basics;
+mod binary;
+mod clients;
+mod control;
+mod conversation;
+mod endings;
+mod faults;
+mod pairing;
+mod restart;
 mod support;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use whatsapp_rust::{
     Jid,
-    bot::{Bot, BotHandle},
+    bot::{Bot, BotHandle, EventDelivery},
     client::Client,
     store::SqliteStore,
     transport::TokioWebSocketTransportFactory,
@@ -177,6 +177,7 @@ impl Phone {
             .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(sim.socket()))
             .with_version((2, 3000, 1_023_000_000))
             .with_wanted_pre_key_count(50)
+            .with_event_delivery(EventDelivery::Ordered { capacity: 100_000 })
             .on_event(move |event, _client| {
                 let sink = Arc::clone(&sink);
                 async move {

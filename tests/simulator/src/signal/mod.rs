@@ -2,30 +2,20 @@
 //! Promises that a session is opened, encrypted and decrypted by wacore-libsignal alone.
 //! Leaves to others which device is written to and what a plaintext means.
 
-use std::collections::HashMap;
+mod stores;
 
 use anyhow::{Context as _, Result, bail};
-use async_trait::async_trait;
 use futures::FutureExt as _;
 use rand::RngExt as _;
 use wacore_libsignal::protocol::{
-    CiphertextMessage, CiphertextMessageType, DeviceId, Direction, GenericSignedPreKey as _, IdentityChange,
-    IdentityKey, IdentityKeyPair, IdentityKeyStore, KeyPair, PreKeyBundle, PreKeyId, PreKeyRecord, PreKeySignalMessage,
-    PreKeyStore, ProtocolAddress, PublicKey, SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord,
-    SenderKeyStore, SessionRecord, SessionStore, SignalMessage, SignalProtocolError, SignedPreKeyId,
-    SignedPreKeyRecord, SignedPreKeyStore, Timestamp, UsePQRatchet, create_sender_key_distribution_message,
-    group_decrypt, group_encrypt, message_decrypt, message_encrypt, process_prekey_bundle,
-    process_sender_key_distribution_message,
+    CiphertextMessage, CiphertextMessageType, DeviceId, GenericSignedPreKey as _, IdentityKeyPair, KeyPair,
+    PreKeyBundle, PreKeyId, PreKeyRecord, PreKeySignalMessage, ProtocolAddress, PublicKey,
+    SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord, SessionRecord, SignalMessage, SignalProtocolError,
+    SignedPreKeyId, SignedPreKeyRecord, Timestamp, UsePQRatchet, create_sender_key_distribution_message, group_decrypt,
+    group_encrypt, message_decrypt, message_encrypt, process_prekey_bundle, process_sender_key_distribution_message,
 };
 
-type SignalResult<T> = std::result::Result<T, SignalProtocolError>;
-
-/// The id of the one signed prekey that an endpoint ever has.
-const SIGNED_PREKEY_ID: u32 = 1;
-
-/// One-time prekeys wait for the first message of whoever fetched them. A fetch without a
-/// message leaves one behind, so the oldest give way.
-const MAX_ONE_TIME_PREKEYS: usize = 4_096;
+use stores::{Identities, PreKeys, SIGNED_PREKEY_ID, SenderKeys, Sessions, SignalResult, SignedPreKey};
 
 /// What goes into an `<enc>`: its `type` and its content.
 #[derive(Debug, Clone)]
@@ -280,132 +270,4 @@ pub fn raw(key: &PublicKey) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(key.public_key_bytes());
     bytes
-}
-
-#[derive(Clone)]
-struct Identities {
-    pair: IdentityKeyPair,
-    registration_id: u32,
-}
-
-#[async_trait]
-impl IdentityKeyStore for Identities {
-    async fn get_identity_key_pair(&self) -> SignalResult<IdentityKeyPair> {
-        Ok(self.pair.clone())
-    }
-
-    async fn get_local_registration_id(&self) -> SignalResult<u32> {
-        Ok(self.registration_id)
-    }
-
-    async fn save_identity(
-        &mut self,
-        _address: &ProtocolAddress,
-        _identity: &IdentityKey,
-    ) -> SignalResult<IdentityChange> {
-        Ok(IdentityChange::NewOrUnchanged)
-    }
-
-    // A simulated phone trusts everybody: a client that was installed anew is a test, not an attack.
-    async fn is_trusted_identity(
-        &self,
-        _address: &ProtocolAddress,
-        _identity: &IdentityKey,
-        _direction: Direction,
-    ) -> SignalResult<bool> {
-        Ok(true)
-    }
-
-    async fn get_identity(&self, _address: &ProtocolAddress) -> SignalResult<Option<IdentityKey>> {
-        Ok(None)
-    }
-}
-
-#[derive(Clone, Default)]
-struct PreKeys {
-    next: u32,
-    records: std::collections::BTreeMap<u32, PreKeyRecord>,
-}
-
-impl PreKeys {
-    fn generate(&mut self) -> (u32, PublicKey) {
-        // Ids travel in three bytes.
-        self.next = self.next % 0x00ff_fffe + 1;
-        let pair = KeyPair::generate(&mut rand::rng());
-        self.records.insert(self.next, PreKeyRecord::new(self.next.into(), &pair));
-        while self.records.len() > MAX_ONE_TIME_PREKEYS {
-            self.records.pop_first();
-        }
-        (self.next, pair.public_key)
-    }
-}
-
-#[async_trait]
-impl PreKeyStore for PreKeys {
-    async fn get_pre_key(&self, id: PreKeyId) -> SignalResult<PreKeyRecord> {
-        self.records.get(&u32::from(id)).cloned().ok_or(SignalProtocolError::InvalidPreKeyId)
-    }
-
-    async fn save_pre_key(&mut self, id: PreKeyId, record: &PreKeyRecord) -> SignalResult<()> {
-        self.records.insert(id.into(), record.clone());
-        Ok(())
-    }
-
-    async fn remove_pre_key(&mut self, id: PreKeyId) -> SignalResult<()> {
-        self.records.remove(&u32::from(id));
-        Ok(())
-    }
-}
-
-#[derive(Clone)]
-struct SignedPreKey(SignedPreKeyRecord);
-
-#[async_trait]
-impl SignedPreKeyStore for SignedPreKey {
-    async fn get_signed_pre_key(&self, id: SignedPreKeyId) -> SignalResult<SignedPreKeyRecord> {
-        if u32::from(id) == SIGNED_PREKEY_ID {
-            Ok(self.0.clone())
-        } else {
-            Err(SignalProtocolError::InvalidSignedPreKeyId)
-        }
-    }
-
-    async fn save_signed_pre_key(&mut self, _id: SignedPreKeyId, record: &SignedPreKeyRecord) -> SignalResult<()> {
-        self.0 = record.clone();
-        Ok(())
-    }
-}
-
-#[derive(Clone, Default)]
-struct Sessions(HashMap<String, SessionRecord>);
-
-#[async_trait]
-impl SessionStore for Sessions {
-    async fn load_session(&self, address: &ProtocolAddress) -> SignalResult<Option<SessionRecord>> {
-        Ok(self.0.get(address.as_str()).cloned())
-    }
-
-    async fn has_session(&self, address: &ProtocolAddress) -> SignalResult<bool> {
-        Ok(self.0.contains_key(address.as_str()))
-    }
-
-    async fn store_session(&mut self, address: &ProtocolAddress, record: SessionRecord) -> SignalResult<()> {
-        self.0.insert(address.as_str().to_owned(), record);
-        Ok(())
-    }
-}
-
-#[derive(Clone, Default)]
-struct SenderKeys(HashMap<String, SenderKeyRecord>);
-
-#[async_trait]
-impl SenderKeyStore for SenderKeys {
-    async fn store_sender_key(&mut self, name: &SenderKeyName, record: SenderKeyRecord) -> SignalResult<()> {
-        self.0.insert(name.cache_key().to_owned(), record);
-        Ok(())
-    }
-
-    async fn load_sender_key(&self, name: &SenderKeyName) -> SignalResult<Option<SenderKeyRecord>> {
-        Ok(self.0.get(name.cache_key()).cloned())
-    }
 }

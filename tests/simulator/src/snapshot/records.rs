@@ -1,0 +1,275 @@
+//! The state as it is written: plain records, and the way there and back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+use wacore_binary::{OwnedNodeRef, marshal};
+
+use crate::{
+    connection::ServerIdentity,
+    groups::Groups,
+    ledger::{Ledger, Record, RecordKey},
+    offline_queue::{Class, Entry, OfflineQueue},
+    people::{Addressing, Companion, CompanionKeys, Inbox, Number, Person, Receipts, Received, ReceivedReceipt},
+    signal::{Endpoint, EndpointRecord},
+    world::World,
+};
+
+/// Bytes, as base64 in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[derive(Clone)]
+struct Bytes(Vec<u8>);
+
+impl From<Bytes> for String {
+    fn from(bytes: Bytes) -> Self {
+        BASE64_STANDARD.encode(bytes.0)
+    }
+}
+
+impl TryFrom<String> for Bytes {
+    type Error = base64::DecodeError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        BASE64_STANDARD.decode(text).map(Self)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Snapshot {
+    server_key: Bytes,
+    clock_offset: i64,
+    loads_begun: u64,
+    people: Vec<PersonRecord>,
+    groups: Groups,
+    first_line: u64,
+    lines: Vec<Record>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PersonRecord {
+    number: Number,
+    push_name: String,
+    phone: PhoneRecord,
+    companions: Vec<CompanionRecord>,
+    next_device: u16,
+    is_account: bool,
+    registered: bool,
+    receipts: Receipts,
+    addressing: Addressing,
+    raw_id: u32,
+    received: Vec<Received>,
+    received_receipts: Vec<ReceivedReceipt>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PhoneRecord {
+    identity: Bytes,
+    registration_id: u32,
+    signed_prekey: Bytes,
+    next_prekey: u32,
+    prekeys: Vec<Bytes>,
+    sessions: Vec<(String, Bytes)>,
+    sender_keys: Vec<(String, Bytes)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CompanionRecord {
+    device: u16,
+    push_name: String,
+    registration_id: u32,
+    identity: Bytes,
+    signed_prekey_id: u32,
+    signed_prekey: Bytes,
+    signed_prekey_signature: Bytes,
+    noise: Bytes,
+    one_time_prekeys: Vec<(u32, Bytes)>,
+    signed_identity: Bytes,
+    asked_for_prekeys: bool,
+    queue: Vec<EntryRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryRecord {
+    class: Class,
+    id: String,
+    chat: String,
+    /// The stanza in WhatsApp's own encoding.
+    node: Bytes,
+    record: Option<RecordKey>,
+    written: u32,
+}
+
+impl Snapshot {
+    pub fn of(world: &World) -> Result<Self> {
+        let (first_line, lines) = world.ledger.export();
+        Ok(Self {
+            server_key: Bytes(world.identity.private().to_vec()),
+            clock_offset: world.clock_offset,
+            loads_begun: world.loads.begun(),
+            people: world.people.iter().map(PersonRecord::of).collect::<Result<_>>()?,
+            groups: world.groups.clone(),
+            first_line,
+            lines,
+        })
+    }
+
+    pub fn restore(self, world: &mut World) -> Result<()> {
+        world.identity = ServerIdentity::from_private(&self.server_key.0)?;
+        world.clock_offset = self.clock_offset;
+        world.loads.continue_from(self.loads_begun);
+        world.groups = self.groups;
+        world.ledger = Ledger::import(self.first_line, self.lines);
+        for person in self.people {
+            let number = person.number.clone();
+            world.people.insert(person.restore().with_context(|| format!("read what belongs to {number}"))?);
+        }
+        Ok(())
+    }
+}
+
+impl PersonRecord {
+    fn of(person: &Person) -> Result<Self> {
+        Ok(Self {
+            number: person.number.clone(),
+            push_name: person.push_name.clone(),
+            phone: PhoneRecord::of(&person.phone)?,
+            companions: person.companions.values().map(CompanionRecord::of).collect::<Result<_>>()?,
+            next_device: person.next_device,
+            is_account: person.is_account,
+            registered: person.registered,
+            receipts: person.receipts,
+            addressing: person.addressing,
+            raw_id: person.raw_id,
+            received: person.inbox.messages().cloned().collect(),
+            received_receipts: person.inbox.receipts().cloned().collect(),
+        })
+    }
+
+    fn restore(self) -> Result<Person> {
+        let mut inbox = Inbox::default();
+        self.received.into_iter().for_each(|message| inbox.take(message));
+        self.received_receipts.into_iter().for_each(|receipt| inbox.take_receipt(receipt));
+        let mut companions = BTreeMap::new();
+        for companion in self.companions {
+            companions.insert(companion.device, companion.restore()?);
+        }
+        Ok(Person {
+            lid: self.number.lid(),
+            number: self.number,
+            push_name: self.push_name,
+            phone: self.phone.restore()?,
+            companions,
+            next_device: self.next_device,
+            is_account: self.is_account,
+            registered: self.registered,
+            receipts: self.receipts,
+            addressing: self.addressing,
+            inbox,
+            raw_id: self.raw_id,
+        })
+    }
+}
+
+impl PhoneRecord {
+    fn of(phone: &Endpoint) -> Result<Self> {
+        let record = phone.export()?;
+        let named =
+            |pairs: Vec<(String, Vec<u8>)>| pairs.into_iter().map(|(name, bytes)| (name, Bytes(bytes))).collect();
+        Ok(Self {
+            identity: Bytes(record.identity),
+            registration_id: record.registration_id,
+            signed_prekey: Bytes(record.signed_prekey),
+            next_prekey: record.next_prekey,
+            prekeys: record.prekeys.into_iter().map(Bytes).collect(),
+            sessions: named(record.sessions),
+            sender_keys: named(record.sender_keys),
+        })
+    }
+
+    fn restore(self) -> Result<Endpoint> {
+        let named = |pairs: Vec<(String, Bytes)>| pairs.into_iter().map(|(name, bytes)| (name, bytes.0)).collect();
+        Endpoint::import(&EndpointRecord {
+            identity: self.identity.0,
+            registration_id: self.registration_id,
+            signed_prekey: self.signed_prekey.0,
+            next_prekey: self.next_prekey,
+            prekeys: self.prekeys.into_iter().map(|bytes| bytes.0).collect(),
+            sessions: named(self.sessions),
+            sender_keys: named(self.sender_keys),
+        })
+    }
+}
+
+impl CompanionRecord {
+    fn of(companion: &Companion) -> Result<Self> {
+        let keys = &companion.keys;
+        Ok(Self {
+            device: companion.device,
+            push_name: companion.push_name.clone(),
+            registration_id: keys.registration_id,
+            identity: Bytes(keys.identity.clone()),
+            signed_prekey_id: keys.signed_prekey_id,
+            signed_prekey: Bytes(keys.signed_prekey.clone()),
+            signed_prekey_signature: Bytes(keys.signed_prekey_signature.clone()),
+            noise: Bytes(keys.noise.to_vec()),
+            one_time_prekeys: companion.one_time_prekeys.iter().map(|(id, key)| (*id, Bytes(key.clone()))).collect(),
+            signed_identity: Bytes(companion.signed_identity.clone()),
+            asked_for_prekeys: companion.asked_for_prekeys,
+            queue: companion.queue.entries().map(EntryRecord::of).collect::<Result<_>>()?,
+        })
+    }
+
+    fn restore(self) -> Result<Companion> {
+        let mut queue = OfflineQueue::default();
+        for entry in self.queue {
+            queue.push(entry.restore()?);
+        }
+        let noise = self.noise.0.try_into().ok().context("a Noise key has 32 bytes")?;
+        Ok(Companion {
+            device: self.device,
+            push_name: self.push_name,
+            keys: CompanionKeys {
+                registration_id: self.registration_id,
+                identity: self.identity.0,
+                signed_prekey_id: self.signed_prekey_id,
+                signed_prekey: self.signed_prekey.0,
+                signed_prekey_signature: self.signed_prekey_signature.0,
+                noise,
+            },
+            one_time_prekeys: self.one_time_prekeys.into_iter().map(|(id, key)| (id, key.0)).collect(),
+            signed_identity: self.signed_identity.0,
+            queue,
+            connection: None,
+            asked_for_prekeys: self.asked_for_prekeys,
+        })
+    }
+}
+
+impl EntryRecord {
+    fn of(entry: &Entry) -> Result<Self> {
+        Ok(Self {
+            class: entry.class,
+            id: entry.id.clone(),
+            chat: entry.chat.clone(),
+            node: Bytes(marshal(&entry.node)?),
+            record: entry.record,
+            written: entry.written,
+        })
+    }
+
+    fn restore(self) -> Result<Entry> {
+        // `marshal` puts the frame's flag byte in front; a plain one is 0.
+        let bytes = self.node.0.get(1..).context("a stanza is empty")?.to_vec();
+        Ok(Entry {
+            class: self.class,
+            id: self.id,
+            chat: self.chat,
+            node: OwnedNodeRef::new(bytes)?.to_owned_node(),
+            record: self.record,
+            written: self.written,
+        })
+    }
+}
