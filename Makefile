@@ -49,3 +49,6 @@ tests:
 deny: ## licences, sources and bans of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny --workspace check bans licenses sources
+
+bench: ## what a delivery costs, beside a bare loop (docs/performance.md); takes some minutes
+	$(CARGO) run --release -p kurir-benchmarks

@@ -92,19 +92,24 @@ impl Contestant {
     }
 
     pub fn usage(&self) -> anyhow::Result<Usage> {
-        let proc = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()));
-        let stat = proc("stat").context("failed to read the process's figures")?;
-        // The name in parentheses may hold blanks; behind it, user and system time are the 12th and 13th field.
-        let fields: Vec<&str> = stat.rsplit_once(") ").map_or(stat.as_str(), |(_, rest)| rest).split(' ').collect();
-        let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or_default();
-        let status = proc("status")?;
-        let kilobytes: f64 = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-            .unwrap_or_default();
-        Ok(Usage { cpu: Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS), rss_megabytes: kilobytes / 1024.0 })
+        usage(self.child.id())
     }
+}
+
+/// Of any process.
+pub fn usage(process: u32) -> anyhow::Result<Usage> {
+    let proc = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}"));
+    let stat = proc("stat").context("failed to read a process's figures")?;
+    // The name in parentheses may hold blanks; behind it, user and system time are the 12th and 13th field.
+    let fields: Vec<&str> = stat.rsplit_once(") ").map_or(stat.as_str(), |(_, rest)| rest).split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or_default();
+    let status = proc("status").context("failed to read a process's figures")?;
+    let kilobytes: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or_default();
+    Ok(Usage { cpu: Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS), rss_megabytes: kilobytes / 1024.0 })
 }
 
 impl Drop for Contestant {

@@ -1,7 +1,7 @@
 //! Deliveries a second: the dispatcher beside the bare loop, in turns over the same events.
 
 use crate::{
-    contestant::{Contestant, Kind},
+    contestant::{Contestant, Kind, usage},
     stage::{Stage, quantile},
 };
 use std::{path::Path, time::Duration};
@@ -9,50 +9,69 @@ use std::{path::Path, time::Duration};
 /// A tenth of what is usual here.
 const SLOWEST: f64 = 2_000.0;
 
-#[derive(Default)]
-struct Results {
-    rates: Vec<f64>,
-    microseconds: Vec<f64>,
+/// One turn, or the medians of all.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// Deliveries a second.
+    rate: f64,
+    /// CPU time for each delivery, microseconds.
+    own: f64,
+    /// The same of NATS.
+    nats: f64,
 }
 
 pub async fn measure(dispatcher: &Path, rounds: u32, events: u64) -> anyhow::Result<()> {
     println!("\nthroughput: {events} events of 600 bytes, 64 in flight, {rounds} rounds in turns");
-    println!("{:>7}  {:>16}  {:>20}  {:>16}", "round", "who", "deliveries a second", "CPU µs for each");
-    let stage = Stage::set(Duration::ZERO).await?;
+    println!(
+        "{:>7}  {:>16}  {:>20}  {:>16}  {:>10}",
+        "round", "who", "deliveries a second", "CPU µs for each", "of NATS"
+    );
+    let mut stage = Stage::set(Duration::ZERO).await?;
     stage.fill(events).await?;
-    let (mut raw, mut ours) = (Results::default(), Results::default());
+    let (mut raw, mut ours) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
-        for (kind, results) in [(Kind::Raw, &mut raw), (Kind::Dispatcher, &mut ours)] {
-            let (rate, microseconds) = one(&stage, kind, dispatcher, events).await?;
-            println!("{round:>7}  {:>16}  {rate:>20.0}  {microseconds:>16.1}", kind.name());
-            results.rates.push(rate);
-            results.microseconds.push(microseconds);
+        for (kind, turns) in [(Kind::Raw, &mut raw), (Kind::Dispatcher, &mut ours)] {
+            let turn = one(&mut stage, kind, dispatcher, events).await?;
+            turn.print(&round.to_string(), kind);
+            turns.push(turn);
         }
     }
-    let (raw, ours) = (raw.medians(), ours.medians());
-    for (kind, (rate, microseconds)) in [(Kind::Raw, raw), (Kind::Dispatcher, ours)] {
-        println!("{:>7}  {:>16}  {rate:>20.0}  {microseconds:>16.1}", "median", kind.name());
-    }
+    let (raw, ours) = (medians(&raw), medians(&ours));
+    raw.print("median", Kind::Raw);
+    ours.print("median", Kind::Dispatcher);
     // The server says its last words now: the last line is the ratio.
     drop(stage);
-    println!("dispatcher/raw ratio: {:.2}", ours.0 / raw.0);
+    println!("dispatcher/raw ratio: {:.2}", ours.rate / raw.rate);
     Ok(())
 }
 
-async fn one(stage: &Stage, kind: Kind, dispatcher: &Path, events: u64) -> anyhow::Result<(f64, f64)> {
+async fn one(stage: &mut Stage, kind: Kind, dispatcher: &Path, events: u64) -> anyhow::Result<Turn> {
     stage.forget(kind.consumer()).await?;
+    let nats = stage.nats.process().id();
+    let nats_before = usage(nats)?.cpu;
     let contestant = Contestant::start(kind, dispatcher, &stage.nats.url(), &stage.sink.url())?;
     let within = Duration::from_secs_f64(events as f64 / SLOWEST + 10.0);
     let seen = stage.sink.wait_for(events, within).await?;
-    let usage = contestant.usage()?;
-    let rate = (seen.count - 1) as f64 / seen.span.as_secs_f64();
-    Ok((rate, usage.cpu.as_secs_f64() * 1e6 / events as f64))
+    let for_each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / events as f64;
+    Ok(Turn {
+        rate: (seen.count - 1) as f64 / seen.span.as_secs_f64(),
+        own: for_each(contestant.usage()?.cpu),
+        nats: for_each(usage(nats)?.cpu - nats_before),
+    })
 }
 
-impl Results {
-    fn medians(mut self) -> (f64, f64) {
-        self.rates.sort_by(f64::total_cmp);
-        self.microseconds.sort_by(f64::total_cmp);
-        (quantile(&self.rates, 0.5), quantile(&self.microseconds, 0.5))
+fn medians(turns: &[Turn]) -> Turn {
+    let median = |value: fn(&Turn) -> f64| {
+        let mut values: Vec<f64> = turns.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        quantile(&values, 0.5)
+    };
+    Turn { rate: median(|turn| turn.rate), own: median(|turn| turn.own), nats: median(|turn| turn.nats) }
+}
+
+impl Turn {
+    fn print(self, round: &str, kind: Kind) {
+        let Self { rate, own, nats } = self;
+        println!("{round:>7}  {:>16}  {rate:>20.0}  {own:>16.1}  {nats:>10.1}", kind.name());
     }
 }

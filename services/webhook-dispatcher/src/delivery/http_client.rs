@@ -147,10 +147,10 @@ fn class(cause: &(dyn Error + 'static)) -> Option<Class> {
     broken.contains(&kind).then_some(Class::Reset)
 }
 
-/// rustls' error lies inside an io error, whose `source` skips it.
+/// rustls' error lies inside one or two io errors, whose `source` skips what they hold.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
-    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }
 
 #[cfg(test)]

@@ -65,6 +65,21 @@ async fn an_event_without_an_id_is_named_by_its_sequence_and_its_trace_goes_on()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collector_sees_the_delivery_as_a_part_of_the_events_trace() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c";
+    let stage = Stage::set().await;
+    let collector = Receiver::start().await;
+    let endpoint = format!("http://{}", collector.addr());
+    let _dispatcher = stage.dispatcher_with([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())]).await;
+    stage.publish_with("test", &[(header::TRACEPARENT, &format!("{TRACE}-b7ad6b7169203331-01"))]).await;
+    let requests = stage.receiver.wait_for(1, SOON).await;
+    let sent = requests[0].header("traceparent");
+    assert!(sent.starts_with(TRACE) && !sent.contains("b7ad6b7169203331"), "{sent}");
+    let spans = collector.wait_for(1, SOON).await;
+    assert_eq!(spans[0].path, "/v1/traces");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_hangs_or_drips_is_cut_after_ten_seconds_and_one_that_floods_at_once() {
     let stage = Stage::set().await;
     let _dispatcher = stage.dispatcher().await;
