@@ -43,7 +43,10 @@ lint: ## lints as errors; prints the five longest files
 	$(CARGO) clippy --workspace --all-targets $(WITH_SIMULATOR) -- -D warnings
 	@echo "the five longest files:"; find services shared cli tests -name '*.rs' | grep -vE '/tests/|tests\.rs$$' | xargs wc -l | sort -rn | sed -n '2,6p'
 
-tests:
+# Built before, so that no test waits for a compiler: the demo's programs, and the released gateway that must refuse the
+# simulator.
+tests: $(DIST)/kurir-gateway
+	$(CARGO) build --workspace --bins $(WITH_SIMULATOR)
 	$(CARGO) test --workspace $(WITH_SIMULATOR)
 
 deny: ## licences, sources and bans of all dependencies
