@@ -47,7 +47,7 @@ lint: ## lints as errors; prints the five longest files
 # simulator.
 tests: $(DIST)/kurir-gateway
 	$(CARGO) build --workspace --bins $(WITH_SIMULATOR)
-	$(CARGO) test --workspace $(WITH_SIMULATOR)
+	$(CARGO) test --workspace $(WITH_SIMULATOR) --no-fail-fast
 
 deny: ## licences, sources and bans of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked

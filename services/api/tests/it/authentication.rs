@@ -1,6 +1,6 @@
 //! The contract's section "Authentication".
 
-use crate::api::{Api, KEY, answer};
+use crate::api::{Api, KEY, SOON, answer};
 use kurir_test_harness::Nats;
 use reqwest::Method;
 use serde_json::json;
@@ -59,15 +59,17 @@ async fn each_group_of_routes_says_its_own_text_without_the_right_key() {
 #[tokio::test]
 async fn the_key_is_good_in_the_header_and_in_the_query_and_never_in_the_log() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, &[]).await;
+    let mut api = Api::start(&nats, &[]).await;
     let status = || api.request(Method::GET, "/api/webhook/status");
     assert_eq!(answer(status().header("x-api-key", KEY)).await.0, 200);
     let with_query = || api.request(Method::GET, &format!("/api/webhook/status?a=b&api_key={KEY}"));
     assert_eq!(answer(with_query()).await.0, 200);
     assert_eq!(answer(with_query().header("x-api-key", "")).await.0, 200);
     assert_eq!(answer(with_query().header("x-api-key", "wrong")).await.0, 401, "the header comes first");
+    // Lines of the log are written a moment after what they tell of: the last one is waited for.
+    api.process.wait_for_line(|line| line.contains("GET /api/webhook/status: 401"), SOON).await;
     let log = api.process.output();
-    assert!(log.contains("GET /api/webhook/status: 200"), "{log}");
+    assert_eq!(log.matches("GET /api/webhook/status: 200").count(), 3, "{log}");
     assert!(!log.contains(KEY), "{log}");
 }
 

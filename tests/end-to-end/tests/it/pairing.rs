@@ -6,7 +6,7 @@ use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_qr_code_reaches_the_webhook_and_scanning_it_connects() {
-    let stack = Stack::plan().unpaired().start().await;
+    let mut stack = Stack::plan().unpaired().start().await;
     let with_code = webhook(&stack.receiver, "connection.status with a QR code", |body| {
         body["event"] == "connection.status" && body["data"]["qrCode"].is_string()
     })
@@ -19,8 +19,8 @@ async fn a_qr_code_reaches_the_webhook_and_scanning_it_connects() {
     let (status, shown) = stack.api.get("/api/whatsapp/qr").await;
     assert_eq!((status, &shown["success"]), (200, &json!(true)));
     let code = shown["qrCode"].as_str().unwrap();
-    let picture = stack.gateway.output();
-    assert!(picture.contains('█') || picture.contains('▀'), "no picture of the code in the terminal:\n{picture}");
+    let is_picture = |line: &str| line.contains('█') || line.contains('▀');
+    stack.gateway.wait_for_line(is_picture, Duration::from_secs(5)).await;
 
     stack.simulator.scan(code).await;
     let connected = webhook(&stack.receiver, "connection.status connected", |body| {
