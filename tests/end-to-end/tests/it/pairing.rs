@@ -20,7 +20,7 @@ async fn a_qr_code_reaches_the_webhook_and_scanning_it_connects() {
     assert_eq!((status, &shown["success"]), (200, &json!(true)));
     let code = shown["qrCode"].as_str().unwrap();
     let is_picture = |line: &str| line.contains('█') || line.contains('▀');
-    stack.gateway.wait_for_line(is_picture, Duration::from_secs(5)).await;
+    stack.gateway.wait_for_line(is_picture, SOON).await;
 
     stack.simulator.scan(code).await;
     let connected = webhook(&stack.receiver, "connection.status connected", |body| {
