@@ -46,6 +46,12 @@ impl fmt::Display for Command {
 #[error("there is no command {0:?}")]
 pub struct UnknownCommand(String);
 
+impl UnknownCommand {
+    pub(crate) fn new(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
 impl FromStr for Command {
     type Err = UnknownCommand;
 

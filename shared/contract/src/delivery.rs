@@ -21,6 +21,9 @@ pub struct Attempt {
     pub duration_ms: u64,
     /// When it began, ISO 8601.
     pub at: String,
+    /// The replay that it belongs to; none if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
 }
 
 /// What the receiver did.
@@ -30,9 +33,18 @@ pub enum AttemptResult {
     /// A 2xx.
     Delivered { status: u16 },
     /// An answer that is no 2xx, with the first kilobyte of its body.
-    Refused { status: u16, body: String },
-    /// No answer: `class` is `connect`, `tls`, `timeout`, `reset`, `invalid`, …
+    Refused {
+        status: u16,
+        body: String,
+        /// The answer's head: names and values, at most a kilobyte.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+    },
+    /// No answer: `class` is `connect`, `tls`, `timeout`, `reset`, `invalid`, `forbidden`, …
     Failed { class: String, message: String },
+    /// Not sent, and never to be: the endpoint does not want it (`content`), its format has no counterpart (`format`),
+    /// or it is about the endpoint itself (`about`).
+    Filtered { by: String },
 }
 
 /// Sent once to the inbox that an event's `Kurir-Report-To` names, when its delivery to an endpoint has ended.

@@ -12,6 +12,10 @@ pub const EVENT_SUBJECT: &str = "Kurir-Event-Subject";
 pub const NOT_FOR: &str = "Kurir-Not-For";
 /// Of an event: an inbox (`_INBOX.…`) that wants an [`Outcome`](crate::delivery::Ended) when its delivery has ended.
 pub const REPORT_TO: &str = "Kurir-Report-To";
+/// Of an event: the only endpoint that receives it (a test of that endpoint).
+pub const ONLY_FOR: &str = "Kurir-Only-For";
+/// Of a request: the event was delivered before, or given up; it comes again because somebody asked for it.
+pub const REPLAY: &str = "kurir-replay";
 /// When a scheduled message fires: `@at <RFC 3339>` (NATS 2.12, ADR-51).
 pub const SCHEDULE: &str = "Nats-Schedule";
 /// The subject it fires into.

@@ -1,7 +1,7 @@
 //! All that crosses a process in Kurir: the types and the subjects, in the order in which an event meets them.
 //!
 //! `session` and `address` say whose event it is, `event` what it holds, `subject`, `stream` and `header` how it
-//! travels, `endpoint` and `delivery` what becomes of it, `command` what comes the other way. Nothing here does I/O,
+//! travels, `endpoint` and `delivery` what becomes of it, `command` and `webhook` what comes the other way. Nothing here does I/O,
 //! and no other crate spells a subject, a stream name or a header.
 
 pub mod address;
@@ -15,3 +15,4 @@ pub mod service;
 pub mod session;
 pub mod stream;
 pub mod subject;
+pub mod webhook;

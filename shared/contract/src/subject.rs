@@ -8,6 +8,7 @@
 //! | `whatsapp.retries.due.<endpoint>.<chat>.<run>.<sequence>` | NATS, when it fires |
 //! | `whatsapp.deliveries.<endpoint>` | dispatcher: batches of attempts |
 //! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
+//! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     event::{EventId, EventType},
     service::Service,
     session::SessionId,
+    webhook::WebhookCommand,
 };
 
 /// All events of all sessions.
@@ -32,6 +34,12 @@ const EVENTS: &str = "whatsapp.events.";
 #[must_use]
 pub fn event(session: &SessionId, kind: &EventType) -> String {
     format!("{EVENTS}{session}.{kind}")
+}
+
+/// Filter of the events of a session (none: of all) whose type has this tail; the tail may end with `>`.
+#[must_use]
+pub fn events_of(session: Option<&SessionId>, tail: &str) -> String {
+    format!("{EVENTS}{}.{tail}", session.map_or("*", SessionId::as_str))
 }
 
 /// The inverse of [`event`].
@@ -83,6 +91,12 @@ impl Retry<'_> {
         self.subject("due")
     }
 
+    /// Where it rests while an earlier event of its chat is not settled.
+    #[must_use]
+    pub fn parked(&self) -> String {
+        self.subject("parked")
+    }
+
     fn subject(&self, state: &str) -> String {
         format!("whatsapp.retries.{state}.{}.{}.{}.{}", self.endpoint, self.chat, self.run, self.sequence)
     }
@@ -94,10 +108,55 @@ pub fn due_retries(endpoint: &EndpointId) -> String {
     format!("whatsapp.retries.due.{endpoint}.>")
 }
 
-/// The sequence in EVENTS that a due retry's subject names.
+/// All that RETRIES holds of one endpoint.
 #[must_use]
-pub fn parse_retry_sequence(subject: &str) -> Option<u64> {
-    subject.strip_prefix("whatsapp.retries.")?.rsplit_once('.')?.1.parse().ok()
+pub fn retries_of(endpoint: &EndpointId) -> String {
+    format!("whatsapp.retries.*.{endpoint}.>")
+}
+
+/// All that RETRIES holds of one replay.
+#[must_use]
+pub fn retries_of_run(endpoint: &EndpointId, run: &str) -> String {
+    format!("whatsapp.retries.*.{endpoint}.*.{run}.*")
+}
+
+/// What a subject of [`Retry`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParsedRetry<'a> {
+    /// `waiting`, `due` or `parked`.
+    pub state: &'a str,
+    pub chat: &'a str,
+    pub run: &'a str,
+    pub sequence: u64,
+}
+
+/// The inverse of [`Retry::waiting`] and its like.
+#[must_use]
+pub fn parse_retry(subject: &str) -> Option<ParsedRetry<'_>> {
+    let mut tokens = subject.strip_prefix("whatsapp.retries.")?.split('.');
+    let (state, _endpoint, chat, run) = (tokens.next()?, tokens.next()?, tokens.next()?, tokens.next()?);
+    Some(ParsedRetry { state, chat, run, sequence: tokens.next()?.parse().ok()? })
+}
+
+/// Where the dispatchers are asked; any one answers.
+#[must_use]
+pub fn webhooks(command: WebhookCommand) -> String {
+    format!("whatsapp.webhooks.{command}")
+}
+
+/// What a dispatcher subscribes to.
+pub const ALL_WEBHOOK_COMMANDS: &str = "whatsapp.webhooks.*";
+
+/// The command that a subject of [`webhooks`] names.
+#[must_use]
+pub fn parse_webhooks(subject: &str) -> Option<WebhookCommand> {
+    subject.strip_prefix("whatsapp.webhooks.")?.parse().ok()
+}
+
+/// All dead letters of one endpoint.
+#[must_use]
+pub fn dead_letters(endpoint: &EndpointId) -> String {
+    format!("whatsapp.dead-letters.{endpoint}.*")
 }
 
 #[must_use]
@@ -141,11 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_command_is_read_back_as_it_was_built() {
+        for one in WebhookCommand::ALL {
+            assert_eq!(parse_webhooks(&webhooks(one)), Some(one));
+        }
+    }
+
+    #[test]
     fn a_retry_names_its_event() {
         let endpoint = EndpointId::default();
         let retry = Retry { endpoint: &endpoint, chat: "-", run: "live", sequence: 7 };
         assert_eq!(retry.waiting(), "whatsapp.retries.waiting.default.-.live.7");
-        assert_eq!(parse_retry_sequence(&retry.due()), Some(7));
+        let parsed = ParsedRetry { state: "due", chat: "-", run: "live", sequence: 7 };
+        assert_eq!(parse_retry(&retry.due()), Some(parsed));
+        assert_eq!(parse_retry("whatsapp.retries.due.default.-.live.x"), None);
     }
 
     #[test]

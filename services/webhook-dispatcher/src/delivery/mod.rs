@@ -224,6 +224,7 @@ impl Deliverer {
             result,
             duration_ms: duration.as_millis() as u64,
             at: clock::iso(at),
+            replay: None,
         }
     }
 }

@@ -98,7 +98,11 @@ impl Outcome {
                     ),
                     None => format!("the receiver answered {status}"),
                 },
-                result: AttemptResult::Refused { status, body: String::from_utf8_lossy(&body).into_owned() },
+                result: AttemptResult::Refused {
+                    status,
+                    body: String::from_utf8_lossy(&body).into_owned(),
+                    headers: Vec::new(),
+                },
                 status: Some(status),
             }),
             Err(NoAnswer { class, message }) => Self::Failed(Failure {

@@ -70,7 +70,9 @@ impl Schedule {
         Ok(Due {
             event_id: EventId::from_header(text(header::KURIR_EVENT_ID).context("a retry names no event")?),
             event_subject: text(header::EVENT_SUBJECT).unwrap_or_default().to_owned(),
-            event_sequence: subject::parse_retry_sequence(&message.subject).context("a retry names no sequence")?,
+            event_sequence: subject::parse_retry(&message.subject)
+                .map(|retry| retry.sequence)
+                .context("a retry names no sequence")?,
             attempt: text(header::ATTEMPT).and_then(|attempt| attempt.parse().ok()).context("a retry has no number")?,
         })
     }

@@ -129,7 +129,7 @@ async fn what_is_no_good_answer_is_a_failure_with_its_class() {
     assert!(matches!(result("redirect"), AttemptResult::Refused { status: 302, .. }));
     assert!(matches!(result("garbage"), AttemptResult::Failed { class, .. } if class == "invalid"));
     assert!(matches!(result("reset"), AttemptResult::Failed { class, .. } if class == "reset"));
-    assert_eq!(result("teapot"), AttemptResult::Refused { status: 418, body: "x".repeat(1_024) });
+    assert!(matches!(result("teapot"), AttemptResult::Refused { status: 418, body, .. } if body == "x".repeat(1_024)));
 
     let target = format!("a redirect to http://{}", elsewhere.addr());
     let line = dispatcher.wait_for_line(|line| line.contains(&target), SOON).await;

@@ -21,6 +21,9 @@ impl EventType {
     pub const MESSAGE_SENT: Self = Self(Cow::Borrowed("message.sent"));
     pub const CONNECTION_STATUS: Self = Self(Cow::Borrowed("connection.status"));
     pub const ERROR_OCCURRED: Self = Self(Cow::Borrowed("error.occurred"));
+    pub const ENDPOINT_FAILING: Self = Self(Cow::Borrowed("endpoint.failing"));
+    pub const ENDPOINT_DISABLED: Self = Self(Cow::Borrowed("endpoint.disabled"));
+    pub const ENDPOINT_RECOVERED: Self = Self(Cow::Borrowed("endpoint.recovered"));
     /// Of what a foreign publisher stored under a subject that names no type.
     pub const UNKNOWN: Self = Self(Cow::Borrowed("unknown"));
 

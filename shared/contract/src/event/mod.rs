@@ -3,12 +3,14 @@
 //! The shapes of the four contract types are in `message`, `connection` and `failure`.
 
 mod connection;
+mod endpoint;
 mod failure;
 mod id;
 mod kind;
 mod message;
 
 pub use connection::ConnectionStatus;
+pub use endpoint::EndpointEvent;
 pub use failure::ErrorOccurred;
 pub use id::{EventId, EventIdentity};
 pub use kind::{EventType, InvalidEventType};

@@ -8,6 +8,8 @@ use std::{fmt, str::FromStr};
 #[serde(try_from = "String", into = "String")]
 pub struct EndpointId(String);
 
+const RETRIES_SUFFIX: &str = "-retries";
+
 /// What [`EndpointId`] refuses.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no endpoint id: use 1 to 64 letters, digits, '-' or '_'")]
@@ -17,9 +19,28 @@ impl EndpointId {
     /// The endpoint of `WEBHOOK_URL`.
     pub const DEFAULT: &str = "default";
 
+    /// For an endpoint that is made now. Never used again, so that nothing of a deleted one can be taken for its own.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(format!("ep_{:032x}", rand::random::<u128>()))
+    }
+
+    /// The endpoint of the settings: it is not in the bucket, and the API changes nothing of it.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0 == Self::DEFAULT
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The inverse of [`consumer`](Self::consumer) and of [`retries_consumer`](Self::retries_consumer).
+    #[must_use]
+    pub fn of_consumer(name: &str) -> Option<Self> {
+        let id = name.strip_prefix("webhook-")?;
+        id.strip_suffix(RETRIES_SUFFIX).unwrap_or(id).parse().ok()
     }
 
     /// Its durable consumer on EVENTS: `num_pending` is its backlog.
@@ -31,7 +52,7 @@ impl EndpointId {
     /// Its durable consumer on RETRIES.
     #[must_use]
     pub fn retries_consumer(&self) -> String {
-        format!("webhook-{self}-retries")
+        format!("webhook-{self}{RETRIES_SUFFIX}")
     }
 }
 
@@ -70,5 +91,18 @@ impl From<EndpointId> for String {
 impl fmt::Display for EndpointId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumers_name_names_its_endpoint() {
+        let id = EndpointId::random();
+        assert_eq!(EndpointId::of_consumer(&id.consumer()), Some(id.clone()));
+        assert_eq!(EndpointId::of_consumer(&id.retries_consumer()), Some(id));
+        assert_eq!(EndpointId::of_consumer("n8n"), None);
     }
 }

@@ -1,0 +1,30 @@
+//! A webhook endpoint: where events go, which, how, and what is done if they do not arrive.
+//!
+//! Stored as JSON ([`Settings`]) in the KV bucket [`BUCKET`] under its id; every dispatcher follows that bucket. The
+//! endpoint `default` is not in it: it comes from `WEBHOOK_URL`. What a user writes is read by [`input`], which refuses
+//! a wrong one with everything that is wrong.
+
+mod filter;
+mod format;
+mod id;
+pub mod input;
+mod pattern;
+mod retry;
+mod secret;
+mod settings;
+mod state;
+
+pub use filter::{ChatType, ContentFilter};
+pub use format::Format;
+pub use id::{EndpointId, InvalidEndpointId};
+pub use input::Problem;
+pub use pattern::{EventPattern, InvalidPattern, subjects};
+pub use retry::{InvalidRetry, Retry};
+pub use secret::{InvalidSecret, SigningSecret, StoredSecret};
+pub use settings::{Ordering, Settings};
+pub use state::{Circuit, State};
+
+/// KV bucket of the endpoints.
+pub const BUCKET: &str = "webhook_endpoints";
+/// KV bucket of what the dispatchers see of each endpoint that does not work: [`State`].
+pub const STATES_BUCKET: &str = "webhook_endpoint_states";

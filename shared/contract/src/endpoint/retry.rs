@@ -1,0 +1,116 @@
+//! When a failed delivery is tried again: the delays, as data.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The delays after the first, second, … failure; after the last the event rests in the dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum Retry {
+    /// The contract's: 2 s, 4 s, 8 s.
+    #[default]
+    Default,
+    /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h: what Standard Webhooks recommends.
+    Patient,
+    /// Own delays, whole seconds.
+    Own(Vec<u64>),
+}
+
+/// Why a value is none; the end of "retry …".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRetry {
+    #[error("must be \"default\", \"patient\" or a list of seconds, as [10, 60, 600]")]
+    Shape,
+    #[error("has {0} delays, at most {MAX_DELAYS} are possible")]
+    TooMany(usize),
+    #[error("has a delay of {0} s, at most {MAX_DELAY_SECONDS} (7 days) are possible")]
+    TooLong(u64),
+}
+
+/// More attempts than that are a receiver that is given up anyway.
+const MAX_DELAYS: usize = 50;
+const MAX_DELAY_SECONDS: u64 = 7 * 24 * 60 * 60;
+
+const CONTRACT: [u64; 3] = [2, 4, 8];
+const PATIENT: [u64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
+
+impl Retry {
+    #[must_use]
+    pub fn delays(&self) -> Vec<Duration> {
+        let seconds = match self {
+            Self::Default => &CONTRACT[..],
+            Self::Patient => &PATIENT,
+            Self::Own(seconds) => seconds,
+        };
+        seconds.iter().copied().map(Duration::from_secs).collect()
+    }
+
+    /// From the first attempt to the last, if each is answered at once.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        self.delays().iter().sum()
+    }
+}
+
+impl TryFrom<Value> for Retry {
+    type Error = InvalidRetry;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(name) if name == "default" => Ok(Self::Default),
+            Value::String(name) if name == "patient" => Ok(Self::Patient),
+            Value::Array(delays) => {
+                if delays.len() > MAX_DELAYS {
+                    return Err(InvalidRetry::TooMany(delays.len()));
+                }
+                let seconds: Vec<u64> =
+                    delays.iter().map(|delay| delay.as_u64().ok_or(InvalidRetry::Shape)).collect::<Result<_, _>>()?;
+                match seconds.iter().find(|&&delay| delay > MAX_DELAY_SECONDS) {
+                    Some(&delay) => Err(InvalidRetry::TooLong(delay)),
+                    None => Ok(Self::Own(seconds)),
+                }
+            }
+            _ => Err(InvalidRetry::Shape),
+        }
+    }
+}
+
+impl From<Retry> for Value {
+    fn from(retry: Retry) -> Self {
+        match retry {
+            Retry::Default => "default".into(),
+            Retry::Patient => "patient".into(),
+            Retry::Own(seconds) => seconds.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_schedule_is_a_name_or_a_list_of_seconds() {
+        for (value, expected) in [
+            (json!("default"), Ok(Retry::Default)),
+            (json!("patient"), Ok(Retry::Patient)),
+            (json!([]), Ok(Retry::Own(vec![]))),
+            (json!([10, 60]), Ok(Retry::Own(vec![10, 60]))),
+            (json!("never"), Err(InvalidRetry::Shape)),
+            (json!([1.5]), Err(InvalidRetry::Shape)),
+            (json!([-1]), Err(InvalidRetry::Shape)),
+            (json!(null), Err(InvalidRetry::Shape)),
+            (json!([604_801]), Err(InvalidRetry::TooLong(604_801))),
+            (json!(vec![1; 51]), Err(InvalidRetry::TooMany(51))),
+        ] {
+            let read = Retry::try_from(value.clone());
+            assert_eq!(read, expected, "{value}");
+            if let Ok(retry) = read {
+                assert_eq!(Value::from(retry), value);
+            }
+        }
+        assert_eq!(Retry::Default.span(), Duration::from_secs(14));
+    }
+}
