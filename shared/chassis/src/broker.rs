@@ -7,7 +7,7 @@ use async_nats::{
     Client, ConnectOptions,
     connection::State,
     jetstream::{
-        self, Context,
+        self, Context, kv,
         stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
     },
 };
@@ -96,6 +96,25 @@ impl Broker {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_EVERY);
         }
+    }
+
+    /// A KV bucket, made if it is missing. One value a key is kept, and the marker of one that was deleted.
+    ///
+    /// # Errors
+    /// If the broker is away or refuses it.
+    pub async fn bucket(&self, name: &str) -> anyhow::Result<kv::Store> {
+        anyhow::ensure!(self.is_connected(), "no connection to NATS");
+        if let Ok(bucket) = self.jetstream.get_key_value(name).await {
+            return Ok(bucket);
+        }
+        let config = kv::Config {
+            bucket: name.to_owned(),
+            history: 1,
+            storage: StorageType::File,
+            num_replicas: self.replicas,
+            ..kv::Config::default()
+        };
+        self.jetstream.create_key_value(config).await.with_context(|| format!("failed to make the bucket {name}"))
     }
 
     /// Makes the streams that are missing. Those that exist are left as an operator set them.
