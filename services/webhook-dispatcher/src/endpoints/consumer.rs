@@ -1,13 +1,13 @@
 //! An endpoint's two durable consumers: fresh events, and retries that are due.
 
 use super::Endpoint;
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
+use anyhow::Context as _;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use kurir_chassis::broker::Broker;
-use kurir_contract::{stream, subject};
-use std::time::Duration;
+use kurir_contract::{endpoint::EndpointId, stream, subject};
 
-/// Where a worker's messages come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a line's messages come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// EVENTS: an event that was not tried yet.
     Events,
@@ -16,22 +16,12 @@ pub enum Source {
 }
 
 /// A hard wall: at it the broker hands out nothing more to any dispatcher. Far above what a dozen dispatchers have in
-/// flight at the highest concurrency.
+/// flight at the highest concurrency, and what waits for its record.
 const MAX_ACK_PENDING: i64 = 20_000;
 /// Pull requests that wait at the broker: a dispatcher has up to eight of them.
 const MAX_WAITING: i64 = 2_048;
-/// The longest pause between two tries to make a consumer that the broker refuses.
-const PAUSE_CAP: Duration = Duration::from_secs(5);
 
 impl Source {
-    #[must_use]
-    pub fn task_name(self) -> &'static str {
-        match self {
-            Self::Events => "webhook deliveries",
-            Self::Retries => "webhook retries",
-        }
-    }
-
     /// How many deliveries from it an endpoint takes at once.
     pub(super) fn slots(self, endpoint: &Endpoint) -> usize {
         match self {
@@ -40,50 +30,78 @@ impl Source {
         }
     }
 
-    fn stream(self) -> &'static str {
+    pub(super) fn stream(self) -> &'static str {
         match self {
             Self::Events => stream::EVENTS,
             Self::Retries => stream::RETRIES,
         }
     }
 
-    fn consumer(self, endpoint: &Endpoint) -> pull::Config {
-        let (name, filter_subject) = match self {
-            Self::Events => (endpoint.id.consumer(), subject::ALL_EVENTS.to_owned()),
-            Self::Retries => (endpoint.id.retries_consumer(), subject::due_retries(&endpoint.id)),
-        };
-        pull::Config {
-            durable_name: Some(name),
-            filter_subject,
-            // The endpoint `default` begins at the first stored event; a work queue allows nothing else.
-            deliver_policy: DeliverPolicy::All,
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: endpoint.ack_wait,
-            // The broker's count must never end a delivery: we do, with a dead letter.
-            max_deliver: -1,
-            max_ack_pending: MAX_ACK_PENDING,
-            max_waiting: MAX_WAITING,
-            ..pull::Config::default()
+    /// Its durable consumer's name.
+    pub(super) fn consumer(self, endpoint: &EndpointId) -> String {
+        match self {
+            Self::Events => endpoint.consumer(),
+            Self::Retries => endpoint.retries_consumer(),
         }
     }
 }
 
-/// Waits until the broker, the stream and the consumer are there, and makes what is missing. Tries for ever.
-pub(super) async fn ready(broker: &Broker, source: Source, endpoint: &Endpoint) -> Consumer<pull::Config> {
-    let mut pause = Duration::from_millis(100);
-    loop {
-        broker.ready().await;
-        let made = broker.jetstream.create_consumer_on_stream(source.consumer(endpoint), source.stream()).await;
-        match made {
-            Ok(consumer) => return consumer,
-            Err(error) => tracing::warn!(
-                endpoint.id = %endpoint.id,
-                "failed to make the consumer of webhook {} on {}, trying again: {error}",
-                endpoint.id,
-                source.stream()
-            ),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_CAP);
+/// Makes the consumer, or changes the one that is there. Each dispatcher does so, and all ask for the same.
+pub(super) async fn make(broker: &Broker, source: Source, endpoint: &Endpoint) -> anyhow::Result<()> {
+    let made = broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await;
+    let Err(refused) = made else { return Ok(()) };
+    // Streams may be missing, or NATS away; then what was refused is tried once more.
+    broker.ready().await;
+    match broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refused).with_context(|| format!("failed to make its consumer on {}", source.stream())),
     }
+}
+
+fn config(source: Source, endpoint: &Endpoint) -> pull::Config {
+    let deliver_policy = match source {
+        // A work queue allows nothing else.
+        Source::Retries => DeliverPolicy::All,
+        // The endpoint `default` begins at the first stored event, the others at their making.
+        Source::Events if endpoint.start_sequence == 0 => DeliverPolicy::All,
+        Source::Events => DeliverPolicy::ByStartSequence { start_sequence: endpoint.start_sequence },
+    };
+    let mut config = pull::Config {
+        durable_name: Some(source.consumer(&endpoint.id)),
+        deliver_policy,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: endpoint.ack_wait,
+        // The broker's count must never end a delivery: we do, with a dead letter.
+        max_deliver: -1,
+        max_ack_pending: MAX_ACK_PENDING,
+        max_waiting: MAX_WAITING,
+        ..pull::Config::default()
+    };
+    match (source, &endpoint.subjects[..]) {
+        (Source::Retries, _) => config.filter_subject = subject::due_retries(&endpoint.id),
+        (Source::Events, [one]) => config.filter_subject.clone_from(one),
+        (Source::Events, several) => config.filter_subjects = several.to_vec(),
+    }
+    config
+}
+
+/// Removes what a deleted endpoint leaves: its consumers, and the retries that nobody will make.
+pub(super) async fn remove(broker: &Broker, endpoint: &EndpointId) -> anyhow::Result<()> {
+    for source in [Source::Events, Source::Retries] {
+        let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
+        // Most have no retries, and another dispatcher may have been here first.
+        let _ = stream.delete_consumer(&source.consumer(endpoint)).await;
+        if source == Source::Retries {
+            stream.purge().filter(subject::retries_of(endpoint)).await.context("failed to purge its retries")?;
+        }
+    }
+    Ok(())
+}
+
+/// The endpoints that have a consumer on a stream.
+pub(super) async fn endpoints(broker: &Broker, source: Source) -> anyhow::Result<Vec<EndpointId>> {
+    use futures::TryStreamExt as _;
+    let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
+    let names: Vec<String> = stream.consumer_names().try_collect().await.context("failed to list consumers")?;
+    Ok(names.iter().filter_map(|name| EndpointId::of_consumer(name)).collect())
 }

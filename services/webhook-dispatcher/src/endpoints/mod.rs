@@ -1,35 +1,69 @@
 //! The endpoints that events are delivered to, and how their events are taken from the broker.
 //!
-//! An endpoint has a durable consumer on EVENTS (`consumer`), so its position and its backlog are its own, and another
-//! on RETRIES. A `worker` takes from each, through a `pull` that asks for no more than can be delivered at once.
-//! `settled` knows what was settled lately, for the day when the broker forgets.
+//! `follow` hears of every endpoint that is made, changed or deleted, and tells the one `worker`. An endpoint has a
+//! durable `consumer` on EVENTS, so its position and its backlog are its own, and, once it has retries, another on
+//! RETRIES: each is a `line`, which asks for no more than can be delivered at once. All lines are heard through one
+//! `inbox`. `roster` is the worker's list of endpoints with their lines, limits and circuit breakers; `settled` knows
+//! what was settled lately, for the day when the broker forgets; `standing` makes known how an endpoint fares.
 
+mod breaker;
+mod colleagues;
 mod consumer;
-mod pull;
+mod follow;
+mod inbox;
+mod line;
+mod rate_limit;
+mod roster;
 pub(crate) mod settled;
+pub mod standing;
 mod worker;
 
+pub use colleagues::Colleagues;
 pub use consumer::Source;
-pub use worker::Worker;
+pub use follow::{Change, Follower};
+pub use worker::{Supplies, Worker};
 
 use crate::{config::Config, delivery::RetryPolicy};
-use kurir_contract::endpoint::EndpointId;
-use std::time::Duration;
+use anyhow::Context as _;
+use kurir_contract::{
+    endpoint::{ContentFilter, EndpointId, Format, Ordering, Settings, StoredSecret},
+    subject,
+};
+use std::{collections::BTreeMap, time::Duration};
 use url::Url;
 
 /// Where events go, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     pub id: EndpointId,
     pub url: Url,
+    pub description: String,
+    /// While it is false, its events wait in EVENTS.
+    pub enabled: bool,
+    /// Of its consumer on EVENTS.
+    pub subjects: Vec<String>,
+    /// The first event that is its; 0: the first that is stored.
+    pub start_sequence: u64,
+    pub filter: ContentFilter,
+    pub format: Format,
+    pub headers: BTreeMap<String, String>,
+    pub secrets: Vec<StoredSecret>,
     /// One deadline over connecting, the answer's head and its body.
     pub timeout: Duration,
     /// After it the broker gives an event that is not settled to another dispatcher.
     pub ack_wait: Duration,
     /// Fresh events in delivery at the same time.
     pub concurrency: usize,
+    /// Requests a second, by all dispatchers together.
+    pub rate_limit: Option<f64>,
+    pub ordering: Ordering,
     pub retry_policy: RetryPolicy,
+    /// The user who made it is not the operator: its URL must not lead into the operator's network.
+    pub guarded: bool,
 }
+
+/// After an attempt its end must still be stored before the broker gives the event to another dispatcher.
+pub const SETTLEMENT_RESERVE: Duration = Duration::from_secs(5);
 
 impl Endpoint {
     /// The endpoint `default`. Its URL is the operator's own and may point anywhere.
@@ -38,11 +72,54 @@ impl Endpoint {
         Self {
             id: EndpointId::default(),
             url,
+            description: String::new(),
+            enabled: true,
+            subjects: vec![subject::ALL_EVENTS.to_owned()],
+            start_sequence: 0,
+            filter: ContentFilter::default(),
+            format: Format::Kurir,
+            headers: BTreeMap::new(),
+            secrets: config.webhook_secret().into_iter().map(StoredSecret::new).collect(),
             timeout: config.webhook_timeout,
             ack_wait: config.webhook_ack_wait,
             concurrency: usize::from(config.webhook_concurrency),
+            rate_limit: None,
+            ordering: Ordering::None,
             retry_policy: RetryPolicy::default(),
+            guarded: false,
         }
+    }
+
+    /// One that was made through the API.
+    ///
+    /// # Errors
+    /// If the bucket holds what no endpoint can be.
+    pub fn of_bucket(id: EndpointId, settings: Settings, config: &Config) -> anyhow::Result<Self> {
+        let subjects = settings.subjects(&id);
+        let timeout = Duration::from_secs(settings.timeout_seconds.max(1));
+        Ok(Self {
+            id,
+            url: settings.url.parse().context("its URL is none")?,
+            description: settings.description,
+            enabled: settings.enabled,
+            subjects,
+            start_sequence: settings.start_sequence,
+            filter: settings.filter,
+            format: settings.format,
+            headers: settings.headers,
+            secrets: settings.secrets,
+            timeout,
+            ack_wait: config.webhook_ack_wait.max(timeout + SETTLEMENT_RESERVE),
+            concurrency: usize::from(settings.concurrency.max(1)),
+            rate_limit: settings.rate_limit_per_second,
+            ordering: settings.ordering,
+            retry_policy: RetryPolicy::new(
+                settings.retry.delays(),
+                settings.retry_jitter_percent,
+                settings.give_up_on,
+            ),
+            guarded: true,
+        })
     }
 
     /// Retries have slots of their own, so that neither they nor fresh events wait for the other. A quarter: an

@@ -1,0 +1,140 @@
+//! A circuit breaker for each endpoint. Pure.
+//!
+//! Closed, all events are sent. After [`FAILURES`] attempts in a row without a success it opens: nothing is sent, the
+//! events wait untouched, their attempts are not spent. After a pause one goes as a probe: if it succeeds the circuit
+//! closes, if not it is given back and the next pause is twice as long.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// In a row. Five events that fail through the contract's whole schedule, or a receiver that dies under load.
+pub const FAILURES: u32 = 20;
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// A receiver that is back is noticed within a minute.
+const PAUSE_CAP: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open { until: Instant },
+    /// One probe is out.
+    Probing,
+}
+
+pub struct Breaker {
+    state: State,
+    failures: u32,
+    pause: Duration,
+}
+
+/// What a verdict changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Opened,
+    StillOpen,
+    Closed,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { state: State::Closed, failures: 0, pause: FIRST_PAUSE }
+    }
+}
+
+impl Breaker {
+    /// How many may be sent now.
+    #[must_use]
+    pub fn admits(&self, now: Instant) -> usize {
+        match self.state {
+            State::Closed => usize::MAX,
+            State::Open { until } if now < until => 0,
+            State::Open { .. } => 1,
+            State::Probing => 0,
+        }
+    }
+
+    /// A message is about to be sent; whether it is sent, and then whether as a probe.
+    pub fn sends(&mut self, now: Instant) -> Option<bool> {
+        match self.state {
+            State::Closed => Some(false),
+            State::Open { until } if now >= until => {
+                self.state = State::Probing;
+                Some(true)
+            }
+            State::Open { .. } | State::Probing => None,
+        }
+    }
+
+    pub fn succeeded(&mut self) -> Option<Turn> {
+        self.failures = 0;
+        self.pause = FIRST_PAUSE;
+        let was = std::mem::replace(&mut self.state, State::Closed);
+        (was != State::Closed).then_some(Turn::Closed)
+    }
+
+    /// `probe`: what failed was the probe. Of what had been sent before it opened, no failure changes an open circuit.
+    pub fn failed(&mut self, probe: bool, now: Instant) -> Option<Turn> {
+        self.failures = self.failures.saturating_add(1);
+        match self.state {
+            State::Closed if self.failures >= FAILURES => {
+                self.state = State::Open { until: now + self.pause };
+                Some(Turn::Opened)
+            }
+            State::Probing if probe => {
+                self.pause = (self.pause * 2).min(PAUSE_CAP);
+                self.state = State::Open { until: now + self.pause };
+                Some(Turn::StillOpen)
+            }
+            State::Closed | State::Open { .. } | State::Probing => None,
+        }
+    }
+
+    /// The probe ended without a verdict: there was nothing to send.
+    pub fn untried(&mut self, probe: bool, now: Instant) {
+        if probe && self.state == State::Probing {
+            self.state = State::Open { until: now };
+        }
+    }
+
+    /// Until when nothing is sent, from now on.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_opens_after_failures_in_a_row_and_closes_after_a_probe() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        for _ in 1..FAILURES {
+            assert_eq!(breaker.failed(false, now), None);
+        }
+        breaker.succeeded();
+        for _ in 1..FAILURES {
+            assert_eq!(breaker.failed(false, now), None);
+        }
+        assert_eq!(breaker.failed(false, now), Some(Turn::Opened));
+        assert_eq!((breaker.admits(now), breaker.sends(now)), (0, None));
+        assert_eq!(breaker.failed(false, now), None, "one that was sent before");
+
+        let mut at = now;
+        for seconds in [5, 10, 20, 40, 60, 60] {
+            assert_eq!(breaker.admits(at + Duration::from_secs(seconds) - Duration::from_millis(1)), 0);
+            at += Duration::from_secs(seconds);
+            assert_eq!((breaker.admits(at), breaker.sends(at)), (1, Some(true)));
+            assert_eq!((breaker.admits(at), breaker.sends(at)), (0, None), "one probe at a time");
+            assert_eq!(breaker.failed(true, at), Some(Turn::StillOpen));
+        }
+        at += PAUSE_CAP;
+        assert_eq!(breaker.sends(at), Some(true));
+        breaker.untried(true, at);
+        assert_eq!(breaker.sends(at), Some(true), "a probe that had nothing to send is followed by another");
+        assert_eq!(breaker.succeeded(), Some(Turn::Closed));
+        assert_eq!((breaker.admits(at), breaker.sends(at), breaker.pause()), (usize::MAX, Some(false), FIRST_PAUSE));
+    }
+}

@@ -1,0 +1,128 @@
+//! One inbox for the messages of all consumers. A subscription for each would cost a dispatcher of 10,000 endpoints
+//! 190 MB; a message says by itself which consumer it comes from.
+
+use super::consumer::Source;
+use anyhow::Context as _;
+use async_nats::{Client, Message, StatusCode, Subscriber};
+use futures::StreamExt as _;
+use std::time::Duration;
+
+/// Of one line of this process; never used again.
+pub type LineId = u64;
+
+/// A request for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub line: LineId,
+    /// Requests of an earlier generation are lost; what NATS still says about them counts no more.
+    pub generation: u64,
+    pub source: Source,
+    pub consumer: &'a str,
+    pub batch: usize,
+    /// How long NATS keeps it if there is no message for it.
+    pub expires: Duration,
+    /// NATS says at this pace that it is not forgotten.
+    pub heartbeat: Duration,
+}
+
+/// What came.
+#[derive(Debug)]
+pub enum Arrival {
+    Message(Message),
+    /// NATS said something about a request.
+    Status {
+        line: LineId,
+        generation: u64,
+        said: Said,
+    },
+    /// The client is at its end.
+    Ended,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The request waits.
+    Heartbeat,
+    /// It ended, and so many of its messages will not come.
+    Expired { unserved: usize },
+    /// It is lost, and all others of its line with it: without a number nothing is sure.
+    Trouble(String),
+}
+
+pub struct Inbox {
+    client: Client,
+    prefix: String,
+    messages: Subscriber,
+}
+
+impl Inbox {
+    pub async fn open(client: &Client) -> anyhow::Result<Self> {
+        let prefix = client.new_inbox();
+        let messages = client.subscribe(format!("{prefix}.*.*")).await.context("failed to subscribe to an inbox")?;
+        Ok(Self { client: client.clone(), prefix, messages })
+    }
+
+    /// A request that cannot be sent is one that is lost: the silence will tell.
+    pub async fn ask(&self, request: &Request<'_>) {
+        let Request { line, generation, source, consumer, batch, expires, heartbeat } = request;
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", source.stream());
+        let reply = format!("{}.{line}.{generation}", self.prefix);
+        let payload = format!(
+            r#"{{"batch":{batch},"expires":{},"idle_heartbeat":{}}}"#,
+            expires.as_nanos(),
+            heartbeat.as_nanos()
+        );
+        if let Err(error) = self.client.publish_with_reply(subject, reply, payload.into()).await {
+            tracing::debug!("failed to ask for events: {error}");
+        }
+    }
+
+    /// May be dropped at any await without losing anything.
+    pub async fn next(&mut self) -> Arrival {
+        loop {
+            let Some(message) = self.messages.next().await else { return Arrival::Ended };
+            let Some(about) = message.subject.strip_prefix(&self.prefix) else { return Arrival::Message(message) };
+            // Nobody else knows the inbox; what cannot be read has nothing to say.
+            if let Some((line, generation)) = read(about) {
+                return Arrival::Status { line, generation, said: said(&message) };
+            }
+        }
+    }
+
+    /// Ends the requests, and gives what NATS had sent before it knew.
+    pub async fn close(mut self, within: Duration) -> Vec<Message> {
+        let mut rest = Vec::new();
+        if self.messages.drain().await.is_err() {
+            return rest;
+        }
+        let drained = async {
+            while let Some(message) = self.messages.next().await {
+                if !message.subject.starts_with(&self.prefix) {
+                    rest.push(message);
+                }
+            }
+        };
+        // NATS is away then: its requests are gone with it.
+        let _ = tokio::time::timeout(within, drained).await;
+        rest
+    }
+}
+
+/// `.<line>.<generation>`
+fn read(about: &str) -> Option<(LineId, u64)> {
+    let (line, generation) = about.strip_prefix('.')?.split_once('.')?;
+    Some((line.parse().ok()?, generation.parse().ok()?))
+}
+
+fn said(message: &Message) -> Said {
+    let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
+    let unserved = pending.and_then(|pending| pending.as_str().parse().ok());
+    match (message.status, unserved) {
+        (Some(StatusCode::IDLE_HEARTBEAT), _) => Said::Heartbeat,
+        (Some(StatusCode::TIMEOUT), Some(unserved)) => Said::Expired { unserved },
+        (status, _) => {
+            let status = status.map_or(0, |status| status.as_u16());
+            Said::Trouble(format!("NATS said {status} {}", message.description.as_deref().unwrap_or_default()))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What one endpoint takes from one consumer: never more than can be delivered at once. Pure.
+//!
+//! A message that lies in a client's buffer is nobody else's until `ack_wait` has passed, and costs its receiver a
+//! second delivery if its turn comes later than that. So there is no buffer. What was asked for and never came (the
+//! connection broke, the consumer was deleted, NATS forgot) shows itself as silence or trouble; then the line asks anew.
+
+use super::{consumer::Source, inbox::LineId};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long NATS keeps a request, and how often it says that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    pub expires: Duration,
+    pub heartbeat: Duration,
+}
+
+/// A further request is made when at least half of the slots wait for it: with quarters, NATS takes a tenth more CPU
+/// time for each event.
+const CHUNKS: usize = 2;
+/// Beyond so many lines they are paced slowly, or an idle dispatcher of 10,000 endpoints would hear 2,000 heartbeats a
+/// second.
+const MANY_LINES: usize = 200;
+/// The pause before the first and before each further try to mend a line that does not work.
+const MEND_PAUSE: Duration = Duration::from_millis(50);
+const MEND_PAUSE_CAP: Duration = Duration::from_secs(5);
+
+impl Pace {
+    #[must_use]
+    pub fn of(lines: usize) -> Self {
+        let seconds = |expires, heartbeat| Self {
+            expires: Duration::from_secs(expires),
+            heartbeat: Duration::from_secs(heartbeat),
+        };
+        if lines > MANY_LINES { seconds(300, 60) } else { seconds(30, 5) }
+    }
+
+    /// Two heartbeats missed and some patience: the request is lost.
+    fn silence(self) -> Duration {
+        2 * self.heartbeat + Duration::from_secs(1)
+    }
+}
+
+pub struct Line {
+    pub id: LineId,
+    pub source: Source,
+    /// Its consumer's name.
+    pub consumer: String,
+    pub slots: usize,
+    /// Its consumer is there.
+    pub open: bool,
+    pub generation: u64,
+    /// Messages that were asked for and have not come.
+    asked: usize,
+    in_delivery: usize,
+    heard: Instant,
+    pace: Pace,
+    mend_pause: Duration,
+}
+
+impl Line {
+    #[must_use]
+    pub fn new(id: LineId, source: Source, consumer: String, slots: usize, now: Instant) -> Self {
+        Self {
+            id,
+            source,
+            consumer,
+            slots,
+            open: false,
+            generation: 0,
+            asked: 0,
+            in_delivery: 0,
+            heard: now,
+            pace: Pace::of(1),
+            mend_pause: MEND_PAUSE,
+        }
+    }
+
+    /// How many messages to ask for now. `most`: what its limits allow beyond what is in delivery. Not for each slot at
+    /// once: a request for several costs NATS as much as one for one.
+    #[must_use]
+    pub fn wanted(&self, most: usize) -> usize {
+        let wanted = (self.slots.saturating_sub(self.in_delivery)).min(most).saturating_sub(self.asked);
+        if self.open && (self.asked == 0 || wanted >= self.slots.div_ceil(CHUNKS)) { wanted } else { 0 }
+    }
+
+    pub fn asked(&mut self, wanted: usize, pace: Pace, now: Instant) {
+        if self.asked == 0 {
+            // Nothing was to be heard while nothing was asked for.
+            self.heard = now;
+        }
+        self.asked += wanted;
+        self.pace = pace;
+    }
+
+    #[must_use]
+    pub fn in_delivery(&self) -> usize {
+        self.in_delivery
+    }
+
+    pub fn arrived(&mut self, now: Instant) {
+        self.asked = self.asked.saturating_sub(1);
+        self.heard = now;
+        self.mend_pause = MEND_PAUSE;
+    }
+
+    pub fn begins(&mut self) {
+        self.in_delivery += 1;
+    }
+
+    pub fn ends(&mut self) {
+        self.in_delivery = self.in_delivery.saturating_sub(1);
+    }
+
+    pub fn heartbeat(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    pub fn expired(&mut self, unserved: usize, now: Instant) {
+        self.asked = self.asked.saturating_sub(unserved);
+        self.heard = now;
+    }
+
+    #[must_use]
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.open && self.asked > 0 && now.duration_since(self.heard) > self.pace.silence()
+    }
+
+    /// All that was asked for is lost.
+    pub fn lost(&mut self, now: Instant) {
+        self.generation += 1;
+        self.asked = 0;
+        self.heard = now;
+    }
+
+    /// It asks for nothing until its consumer was seen again; gives how long to wait before looking.
+    pub fn breaks(&mut self, now: Instant) -> Duration {
+        self.lost(now);
+        self.open = false;
+        let pause = self.mend_pause;
+        self.mend_pause = (pause * 2).min(MEND_PAUSE_CAP);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(slots: usize) -> (Line, Instant) {
+        let now = Instant::now();
+        let mut line = Line::new(1, Source::Events, "webhook-default".to_owned(), slots, now);
+        assert_eq!(line.wanted(usize::MAX), 0, "its consumer is not there yet");
+        line.open = true;
+        (line, now)
+    }
+
+    #[tokio::test]
+    async fn a_line_never_asks_for_more_than_it_can_deliver() {
+        let (mut line, now) = line(8);
+        assert_eq!(line.wanted(usize::MAX), 8);
+        assert_eq!(line.wanted(3), 3);
+        line.asked(8, Pace::of(1), now);
+        assert_eq!(line.wanted(usize::MAX), 0);
+        for _ in 0..8 {
+            line.arrived(now);
+            line.begins();
+        }
+        assert_eq!(line.wanted(usize::MAX), 0);
+        line.ends();
+        assert_eq!(line.wanted(usize::MAX), 1, "nothing is asked for, so one slot is enough");
+        line.asked(1, Pace::of(1), now);
+        line.ends();
+        assert_eq!(line.wanted(usize::MAX), 0, "one more is not worth a request");
+        (0..3).for_each(|_| line.ends());
+        assert_eq!(line.wanted(usize::MAX), 4, "half of the slots are");
+        line.expired(1, now);
+        assert_eq!(line.wanted(usize::MAX), 5);
+    }
+
+    #[tokio::test]
+    async fn silence_is_noticed_only_where_something_was_asked_for() {
+        let (mut line, now) = line(8);
+        let later = now + Duration::from_secs(12);
+        assert!(!line.is_silent(later));
+        line.asked(8, Pace::of(1), now);
+        assert!(line.is_silent(later));
+        line.heartbeat(later);
+        assert!(!line.is_silent(later));
+        line.lost(later);
+        assert_eq!((line.wanted(usize::MAX), line.generation), (8, 1));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_does_not_work_is_mended_at_growing_pauses() {
+        let (mut line, now) = line(1);
+        let pauses: Vec<u128> = (0..9).map(|_| line.breaks(now).as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        line.arrived(now);
+        assert_eq!(line.breaks(now), MEND_PAUSE);
+    }
+}
