@@ -14,6 +14,7 @@ mod request;
 mod retry_policy;
 mod schedule;
 mod settlement;
+pub mod signature;
 mod store;
 
 pub use event::Event;
