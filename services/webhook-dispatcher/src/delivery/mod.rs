@@ -7,6 +7,7 @@
 pub mod attempt_log;
 mod dead_letters;
 mod event;
+pub mod format;
 mod http_client;
 mod message;
 mod outcome;

@@ -1,0 +1,47 @@
+//! The shape of what an endpoint is sent.
+
+use serde::{Deserialize, Serialize};
+
+/// How an event is written for an endpoint. What each looks like, event by event, is in `docs/formats.md`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The contract's: the stored bytes, untouched.
+    #[default]
+    Kurir,
+    /// CloudEvents 1.0 over HTTP in binary mode: the attributes are headers, the body is the event's `data`.
+    Cloudevents,
+    /// As the webhooks of WAHA, for the events that both know.
+    Waha,
+    /// As the webhooks of Evolution API v2, for the events that both know.
+    Evolution,
+}
+
+impl Format {
+    pub const ALL: [Self; 4] = [Self::Kurir, Self::Cloudevents, Self::Waha, Self::Evolution];
+
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kurir => "kurir",
+            Self::Cloudevents => "cloudevents",
+            Self::Waha => "waha",
+            Self::Evolution => "evolution",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_called_in_text_as_in_json() {
+        for format in Format::ALL {
+            assert_eq!(serde_json::to_value(format).ok(), Some(format.as_str().into()));
+        }
+        assert_eq!(Format::default(), Format::Kurir);
+        assert!(serde_json::from_str::<Format>("\"Kurir\"").is_err());
+    }
+}
