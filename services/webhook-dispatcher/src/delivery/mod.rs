@@ -7,6 +7,7 @@
 pub mod attempt_log;
 mod dead_letters;
 mod event;
+pub mod format;
 mod http_client;
 mod message;
 mod outcome;
@@ -14,6 +15,7 @@ mod request;
 mod retry_policy;
 mod schedule;
 mod settlement;
+pub mod signature;
 mod store;
 
 pub use event::Event;
@@ -156,13 +158,14 @@ impl Deliverer {
     async fn failed(&self, pending: Pending, event: &Event, record: Attempt, failure: Failure) {
         let (endpoint, attempt, duration_ms) = (&self.endpoint.id, record.attempt, record.duration_ms);
         warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
-        match self.endpoint.retry_policy.after(attempt) {
+        match self.endpoint.retry_policy.after(attempt, failure.status, None, rand::random()) {
             Decision::Retry { attempt: next, delay } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
                 let due = retry_policy::due_at(OffsetDateTime::now_utc(), delay);
                 self.settlement.retry(pending, event, record, next, due).await;
             }
-            Decision::GiveUp => {
+            // Nothing can be disabled yet.
+            Decision::GiveUp | Decision::Disable => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
                 self.settlement.dead(pending, event, record, &failure).await;
             }

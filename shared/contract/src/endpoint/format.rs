@@ -1,19 +1,19 @@
-//! In which shape an endpoint wants its events.
+//! The shape of what an endpoint is sent.
 
 use serde::{Deserialize, Serialize};
 
-/// The shape of a webhook's body.
+/// How an event is written for an endpoint. What each looks like, event by event, is in `docs/formats.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// The contract's envelope, byte for byte as it is stored.
+    /// The contract's: the stored bytes, untouched.
     #[default]
     Kurir,
-    /// `CloudEvents` 1.0, binary mode: the attributes are headers, the body is the event's `data`.
+    /// CloudEvents 1.0 over HTTP in binary mode: the attributes are headers, the body is the event's `data`.
     Cloudevents,
-    /// As WAHA posts it.
+    /// As the webhooks of WAHA, for the events that both know.
     Waha,
-    /// As Evolution API posts it.
+    /// As the webhooks of Evolution API v2, for the events that both know.
     Evolution,
 }
 
@@ -29,5 +29,19 @@ impl Format {
             Self::Waha => "waha",
             Self::Evolution => "evolution",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_called_in_text_as_in_json() {
+        for format in Format::ALL {
+            assert_eq!(serde_json::to_value(format).ok(), Some(format.as_str().into()));
+        }
+        assert_eq!(Format::default(), Format::Kurir);
+        assert!(serde_json::from_str::<Format>("\"Kurir\"").is_err());
     }
 }

@@ -1,4 +1,8 @@
-//! A webhook endpoint's name.
+//! A webhook endpoint's name, and the format of what it is sent.
+
+mod format;
+
+pub use format::Format;
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

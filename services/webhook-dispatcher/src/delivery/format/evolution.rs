@@ -1,0 +1,204 @@
+//! Evolution API's webhooks, version 2 (its documentation, "Webhooks"; `data` is what the library Baileys gives it).
+//!
+//! One URL for all events, as its setting `webhook_by_events: false` has it.
+
+use super::{
+    Source, baileys,
+    baileys::without_nulls,
+    fields::Fields,
+    message::{Ack, Message, reacted_to, reaction, target},
+    state::{Change, Connection, Doing, Presence, group_id},
+};
+use kurir_contract::session::SessionStatus;
+use serde_json::{Map, Value, json};
+
+pub fn render(source: &Source<'_>) -> Option<Value> {
+    let (event, data) = match source.kind {
+        "message.received" => ("messages.upsert", message(source, &Message::of(source)?)),
+        // What was sent on the phone comes as any other message, with `fromMe`.
+        "message.sent" if source.data.is_true("fromDevice") => {
+            ("messages.upsert", message(source, &Message::of(source)?))
+        }
+        "message.sent" => ("send.message", message(source, &Message::of(source)?)),
+        "message.ack" => ("messages.update", ack(source, &Message::of(source)?)?),
+        "message.reaction" => ("messages.upsert", reacted(source, &Message::of(source)?)),
+        "message.edited" => ("messages.edited", edited(source, &Message::of(source)?)),
+        "message.revoked" => ("messages.delete", revoked(&Message::of(source)?)),
+        "connection.status" => connection(source)?,
+        "call.received" | "call.missed" | "call.ended" => ("call", call(source)?),
+        "group.participants" => ("group-participants.update", participants(source.data)?),
+        "group.updated" => ("groups.update", json!([group(source.data)?])),
+        "presence.updated" => ("presence.update", presence(source.data)?),
+        _ => return None,
+    };
+    Some(json!({
+        "event": event,
+        "instance": source.session,
+        "data": data,
+        "destination": null,
+        "date_time": source.timestamp,
+        "sender": null,
+        "server_url": source.public_url,
+        // A key in every request would be a key in every log of a receiver.
+        "apikey": null,
+    }))
+}
+
+fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
+    let (kind, content) = baileys::content(source, message);
+    whole(source, message, &kind, content)
+}
+
+/// A message as Evolution keeps it: Baileys' own, its kind, and where it came from.
+fn whole(source: &Source<'_>, message: &Message<'_>, kind: &str, content: Value) -> Value {
+    json!({
+        "key": baileys::key(message),
+        "pushName": message.push_name,
+        "status": if message.from_me { named(Ack::Server) } else { named(Ack::Delivered) },
+        "message": content,
+        "contextInfo": null,
+        "messageType": kind,
+        "messageTimestamp": message.seconds,
+        "instanceId": source.session,
+        "source": "unknown",
+    })
+}
+
+fn ack(source: &Source<'_>, message: &Message<'_>) -> Option<Value> {
+    Some(without_nulls(json!({
+        "messageId": message.id,
+        "keyId": message.id,
+        "remoteJid": message.chat,
+        // An acknowledgement is about a message of ours unless it says otherwise.
+        "fromMe": message.data.get("fromMe").is_none_or(|_| message.from_me),
+        "participant": message.participant,
+        "status": named(Ack::of(message.data)?),
+        "instanceId": source.session,
+    })))
+}
+
+fn named(ack: Ack) -> &'static str {
+    match ack {
+        Ack::Server => "SERVER_ACK",
+        Ack::Delivered => "DELIVERY_ACK",
+        Ack::Read => "READ",
+        Ack::Played => "PLAYED",
+    }
+}
+
+fn reacted(source: &Source<'_>, message: &Message<'_>) -> Value {
+    let content = json!({
+        "reactionMessage": {
+            "key": baileys::key(&reacted_to(message)),
+            "text": reaction(message),
+            // Baileys writes 64-bit numbers of the protocol as texts.
+            "senderTimestampMs": (message.seconds * 1000).to_string(),
+        },
+    });
+    whole(source, message, "reactionMessage", content)
+}
+
+fn edited(source: &Source<'_>, message: &Message<'_>) -> Value {
+    let mut key = baileys::key(message);
+    key["id"] = target(message).into();
+    let (_, content) = baileys::content(source, message);
+    json!({
+        "key": key,
+        "type": "MESSAGE_EDIT",
+        "editedMessage": content,
+        "timestampMs": (message.seconds * 1000).to_string(),
+    })
+}
+
+fn revoked(message: &Message<'_>) -> Value {
+    let mut data = baileys::key(message);
+    data["id"] = target(message).into();
+    data["status"] = "DELETED".into();
+    data
+}
+
+fn connection(source: &Source<'_>) -> Option<(&'static str, Value)> {
+    let state = Connection::of(source.data)?;
+    if let (Connection::Pairing, Some(code)) = (state, source.data.first_text(&["qrCode"])) {
+        let qrcode = json!({ "instance": source.session, "pairingCode": null, "code": code, "base64": null });
+        return Some(("qrcode.updated", json!({ "qrcode": qrcode })));
+    }
+    let (state, reason) = match state {
+        Connection::Open => ("open", 200),
+        Connection::Connecting | Connection::Pairing => ("connecting", 200),
+        Connection::Ended(end) => ("close", disconnect_reason(end)),
+    };
+    Some(("connection.update", json!({ "instance": source.session, "state": state, "statusReason": reason })))
+}
+
+/// Baileys' `DisconnectReason` for an end.
+fn disconnect_reason(end: SessionStatus) -> u16 {
+    match end {
+        SessionStatus::LoggedOut => 401,
+        SessionStatus::Replaced => 440,
+        SessionStatus::Banned | SessionStatus::Locked => 403,
+        // WhatsApp's own number for a client that is too old.
+        SessionStatus::Outdated => 405,
+        SessionStatus::Refused
+        | SessionStatus::Connecting
+        | SessionStatus::Pairing
+        | SessionStatus::Connected
+        | SessionStatus::Reconnecting
+        | SessionStatus::WaitingForBroker => 500,
+    }
+}
+
+fn call(source: &Source<'_>) -> Option<Value> {
+    let data = source.data;
+    let from = data.first_text(&["from"])?;
+    Some(json!({
+        "chatId": data.first_text(&["chat", "chatId"]).unwrap_or(from),
+        "from": from,
+        "id": data.first_text(&["callId", "id"])?,
+        "date": source.timestamp,
+        "offline": data.is_true("offline"),
+        "status": match source.kind {
+            "call.received" => "offer",
+            "call.missed" => "timeout",
+            _ => "terminate",
+        },
+        "isVideo": data.is_true("isVideo") || data.is_true("video"),
+        "isGroup": data.is_true("isGroup"),
+    }))
+}
+
+fn participants(data: Fields<'_>) -> Option<Value> {
+    let action = match Change::of(data)? {
+        Change::Added => "add",
+        Change::Removed => "remove",
+        Change::Promoted => "promote",
+        Change::Demoted => "demote",
+    };
+    let (who, author) = (data.texts("participants"), data.first_text(&["author", "by", "actor"]));
+    Some(without_nulls(json!({ "id": group_id(data)?, "author": author, "participants": who, "action": action })))
+}
+
+fn group(data: Fields<'_>) -> Option<Value> {
+    let mut group = Map::new();
+    group.insert("id".to_owned(), group_id(data)?.into());
+    for (theirs, ours) in [("subject", "subject"), ("desc", "description"), ("announce", "announce")] {
+        if let Some(value) = data.get(ours) {
+            group.insert(theirs.to_owned(), value.clone());
+        }
+    }
+    Some(group.into())
+}
+
+fn presence(data: Fields<'_>) -> Option<Value> {
+    let Presence { chat, who, doing, last_seen } = Presence::of(data)?;
+    let known = match doing {
+        Doing::Available => "available",
+        Doing::Unavailable => "unavailable",
+        Doing::Composing => "composing",
+        Doing::Recording => "recording",
+        Doing::Paused => "paused",
+    };
+    let mut presences = Map::new();
+    presences.insert(who.to_owned(), without_nulls(json!({ "lastKnownPresence": known, "lastSeen": last_seen })));
+    Some(json!({ "id": chat, "presences": presences }))
+}

@@ -1,0 +1,100 @@
+//! Lenient reading of an event's `data`: what is there in the right kind is found, all else is as if it were missing.
+
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// A JSON value whose fields are asked for by name. Of several names the first that has a value counts: the contract's
+/// own comes first.
+#[derive(Clone, Copy)]
+pub struct Fields<'a>(pub &'a Value);
+
+/// Seconds since 1970 that are greater are milliseconds: as seconds they would be in the year 5138.
+const GREATEST_SECONDS: i64 = 100_000_000_000;
+
+impl<'a> Fields<'a> {
+    /// The value of a field; none if it is missing or null.
+    pub fn get(self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A field's own fields; of one that is missing there are none.
+    pub fn within(self, name: &str) -> Self {
+        Self(self.get(name).unwrap_or(&Value::Null))
+    }
+
+    pub fn text(self, name: &str) -> Option<&'a str> {
+        self.get(name)?.as_str()
+    }
+
+    /// A text that is not empty.
+    pub fn first_text(self, names: &[&str]) -> Option<&'a str> {
+        names.iter().find_map(|name| self.text(name).filter(|text| !text.is_empty()))
+    }
+
+    pub fn is_true(self, name: &str) -> bool {
+        self.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// The texts of a list. A list of objects gives the text of each one's `id`, `jid` or `participant`.
+    pub fn texts(self, name: &str) -> Vec<&'a str> {
+        let text = |item: &'a Value| item.as_str().or_else(|| Fields(item).first_text(&["id", "jid", "participant"]));
+        self.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(text).collect()
+    }
+
+    /// A moment in seconds since 1970, from milliseconds, seconds or ISO 8601.
+    pub fn seconds(self, name: &str) -> Option<i64> {
+        self.milliseconds(name).map(|milliseconds| milliseconds.div_euclid(1000))
+    }
+
+    pub fn milliseconds(self, name: &str) -> Option<i64> {
+        match self.get(name)? {
+            Value::Number(number) => {
+                let number = number.as_i64().or_else(|| number.as_f64().map(|number| number as i64))?;
+                let are_seconds = number.checked_abs().is_some_and(|size| size < GREATEST_SECONDS);
+                Some(if are_seconds { number * 1000 } else { number })
+            }
+            Value::String(text) => iso_milliseconds(text),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn iso_milliseconds(text: &str) -> Option<i64> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_moment_is_read_in_each_of_its_forms() {
+        for (written, milliseconds) in [
+            (json!(1_795_526_845_042_i64), Some(1_795_526_845_042)),
+            (json!(1_795_526_845), Some(1_795_526_845_000)),
+            (json!("2026-11-24T13:27:25.042Z"), Some(1_795_526_845_042)),
+            (json!("2026-11-24T20:27:25+07:00"), Some(1_795_526_845_000)),
+            (json!(i64::MIN), Some(i64::MIN)),
+            (json!("yesterday"), None),
+            (json!(null), None),
+            (json!([1]), None),
+        ] {
+            let data = json!({ "at": written });
+            assert_eq!(Fields(&data).milliseconds("at"), milliseconds, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_of_another_kind_is_not_there() {
+        let data = json!({ "text": "a", "empty": "", "null": null, "number": 1, "list": ["a", {"jid": "b"}, 3] });
+        let fields = Fields(&data);
+        assert_eq!(fields.first_text(&["number", "null", "empty", "gone", "text"]), Some("a"));
+        assert_eq!(fields.texts("list"), ["a", "b"]);
+        assert!(fields.texts("text").is_empty());
+        assert!(fields.within("text").within("gone").get("x").is_none());
+        assert!(!fields.is_true("number"));
+    }
+}

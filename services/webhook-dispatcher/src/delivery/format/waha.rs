@@ -1,0 +1,255 @@
+//! WAHA's webhooks (its documentation, "Events"; the shapes are those of its engine NOWEB).
+//!
+//! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages too; here it is only what
+//! this account sent, or a flow that listens to both would see each message twice.
+
+use super::{
+    Source, baileys,
+    message::{Ack, Message, reacted_to, reaction, target},
+    state::{Change, Connection, Doing, Presence, group_id},
+};
+use serde_json::{Value, json};
+
+/// The engine whose shapes these are; flows look at it to know the form of `_data`.
+const ENGINE: &str = "NOWEB";
+
+pub fn render(source: &Source<'_>) -> Option<Value> {
+    let (event, payload) = match source.kind {
+        "message.received" => ("message", message(source, &Message::of(source)?)),
+        "message.sent" => ("message.any", message(source, &Message::of(source)?)),
+        "message.ack" => ("message.ack", ack(&Message::of(source)?)?),
+        "message.reaction" => ("message.reaction", reacted(&Message::of(source)?)),
+        "message.edited" => ("message.edited", edited(source, &Message::of(source)?)),
+        "message.revoked" => ("message.revoked", revoked(source, &Message::of(source)?)),
+        "connection.status" => ("session.status", status(source)?),
+        "call.received" => ("call.received", call(source)?),
+        "group.participants" => ("group.v2.participants", participants(source)?),
+        "group.updated" => ("group.v2.update", group(source)?),
+        "presence.updated" => ("presence.update", presence(source)?),
+        _ => return None,
+    };
+    Some(json!({
+        "id": source.id,
+        "timestamp": source.milliseconds(),
+        "session": source.session,
+        "metadata": {},
+        "me": null,
+        "engine": ENGINE,
+        "event": event,
+        "payload": payload,
+        "environment": {
+            "version": env!("CARGO_PKG_VERSION"),
+            "engine": ENGINE,
+            "tier": "CORE",
+            "browser": null,
+        },
+    }))
+}
+
+fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
+    let (chat, participant) = (jid(message.chat), message.participant.map(jid));
+    // A message that came to us has reached this device; one that we sent has reached WhatsApp.
+    let (ack, ack_name) = if message.from_me { numbered(Ack::Server) } else { numbered(Ack::Delivered) };
+    let media = media(source, message);
+    json!({
+        "id": id(message, message.id, message.from_me),
+        "timestamp": message.seconds,
+        "from": chat,
+        "fromMe": message.from_me,
+        "source": if message.from_me && !message.data.is_true("fromDevice") { "api" } else { "app" },
+        "to": if message.participant.is_some() || message.from_me { Some(&chat) } else { None },
+        "participant": participant,
+        "body": message.text(),
+        "hasMedia": message.has_media(),
+        "mediaUrl": media.get("url"),
+        "media": media,
+        "ack": ack,
+        "ackName": ack_name,
+        "location": location(message),
+        "vCards": message.content.first_text(&["vcard"]).map(|vcard| [vcard]),
+        "replyTo": null,
+        "_data": data(source, message),
+    })
+}
+
+fn media(source: &Source<'_>, message: &Message<'_>) -> Value {
+    if !message.has_media() {
+        return Value::Null;
+    }
+    json!({
+        "url": message.link(source),
+        "mimetype": message.mimetype(),
+        "filename": message.file_name().filter(|_| message.kind == "document"),
+        "s3": null,
+        // A link that is not there yet, or never will be, says so.
+        "error": message.media("error").map(|error| json!({ "message": error })),
+    })
+}
+
+fn location(message: &Message<'_>) -> Option<Value> {
+    (message.kind == "location").then(|| {
+        json!({
+            "latitude": message.content.get("latitude"),
+            "longitude": message.content.get("longitude"),
+            "name": message.content.first_text(&["name"]),
+            "address": message.content.first_text(&["address"]),
+            "description": message.content.first_text(&["name", "address"]),
+        })
+    })
+}
+
+/// What flows look up here is the writer's name; the rest is as the engine has it.
+fn data(source: &Source<'_>, message: &Message<'_>) -> Value {
+    let (_, content) = baileys::content(source, message);
+    json!({
+        "key": baileys::key(message),
+        "messageTimestamp": message.seconds,
+        "pushName": message.push_name,
+        "notifyName": message.push_name,
+        "message": content,
+    })
+}
+
+fn ack(message: &Message<'_>) -> Option<Value> {
+    let (ack, name) = numbered(Ack::of(message.data)?);
+    let chat = jid(message.chat);
+    // An acknowledgement is about a message of ours unless it says otherwise.
+    let from_me = message.data.get("fromMe").is_none_or(|_| message.from_me);
+    Some(json!({
+        "id": id(message, message.id, from_me),
+        "from": chat,
+        "to": message.participant.map(|_| &chat),
+        "participant": message.participant.map(jid),
+        "fromMe": from_me,
+        "ack": ack,
+        "ackName": name,
+        "_data": message.data.0,
+    }))
+}
+
+fn numbered(ack: Ack) -> (i8, &'static str) {
+    match ack {
+        Ack::Server => (1, "SERVER"),
+        Ack::Delivered => (2, "DEVICE"),
+        Ack::Read => (3, "READ"),
+        Ack::Played => (4, "PLAYED"),
+    }
+}
+
+fn reacted(message: &Message<'_>) -> Value {
+    let chat = jid(message.chat);
+    let to = reacted_to(message);
+    json!({
+        "id": id(message, message.id, message.from_me),
+        "timestamp": message.seconds,
+        "from": chat,
+        "fromMe": message.from_me,
+        "source": "app",
+        "to": message.participant.map(|_| &chat),
+        "participant": message.participant.map(jid),
+        "reaction": { "text": reaction(message), "messageId": id(&to, to.id, to.from_me) },
+        "_data": message.data.0,
+    })
+}
+
+fn edited(source: &Source<'_>, edited: &Message<'_>) -> Value {
+    let mut payload = message(source, edited);
+    payload["editedMessageId"] = target(edited).into();
+    payload
+}
+
+fn revoked(source: &Source<'_>, revoked: &Message<'_>) -> Value {
+    json!({
+        "revokedMessageId": target(revoked),
+        "after": message(source, revoked),
+        // What it said before is not ours to keep.
+        "before": null,
+        "_data": revoked.data.0,
+    })
+}
+
+fn status(source: &Source<'_>) -> Option<Value> {
+    let status = match Connection::of(source.data)? {
+        Connection::Open => "WORKING",
+        Connection::Connecting => "STARTING",
+        Connection::Pairing => "SCAN_QR_CODE",
+        Connection::Ended(_) => "FAILED",
+    };
+    Some(json!({
+        "name": source.session,
+        "status": status,
+        "statuses": [{ "status": status, "timestamp": source.milliseconds() }],
+    }))
+}
+
+fn call(source: &Source<'_>) -> Option<Value> {
+    let data = source.data;
+    Some(json!({
+        "id": data.first_text(&["callId", "id"])?,
+        "from": jid(data.first_text(&["from"])?),
+        "timestamp": data.seconds("timestamp").unwrap_or_else(|| source.seconds()),
+        "isVideo": data.is_true("isVideo") || data.is_true("video"),
+        "isGroup": data.is_true("isGroup"),
+        "_data": data.0,
+    }))
+}
+
+fn participants(source: &Source<'_>) -> Option<Value> {
+    let data = source.data;
+    let (kind, role) = match Change::of(data)? {
+        Change::Added => ("join", "participant"),
+        Change::Removed => ("leave", "left"),
+        Change::Promoted => ("promote", "admin"),
+        Change::Demoted => ("demote", "participant"),
+    };
+    let participants: Vec<Value> =
+        data.texts("participants").into_iter().map(|who| json!({ "id": jid(who), "role": role })).collect();
+    Some(json!({
+        "type": kind,
+        "timestamp": source.milliseconds(),
+        "group": { "id": group_id(data)? },
+        "participants": participants,
+        "_data": data.0,
+    }))
+}
+
+fn group(source: &Source<'_>) -> Option<Value> {
+    let data = source.data;
+    let mut group = json!({ "id": group_id(data)? });
+    for (theirs, ours) in [("subject", "subject"), ("description", "description"), ("announce", "announce")] {
+        if let Some(value) = data.get(ours) {
+            group[theirs] = value.clone();
+        }
+    }
+    Some(json!({ "timestamp": source.milliseconds(), "group": group, "_data": data.0 }))
+}
+
+fn presence(source: &Source<'_>) -> Option<Value> {
+    let Presence { chat, who, doing, last_seen } = Presence::of(source.data)?;
+    let known = match doing {
+        Doing::Available => "online",
+        Doing::Unavailable => "offline",
+        Doing::Composing => "typing",
+        Doing::Recording => "recording",
+        Doing::Paused => "paused",
+    };
+    let presence = json!({ "participant": jid(who), "lastKnownPresence": known, "lastSeen": last_seen });
+    Some(json!({ "id": jid(chat), "presences": [presence] }))
+}
+
+/// A message's id as WAHA builds it: `<from me>_<chat>_<id>`, in groups with the writer at its end.
+fn id(message: &Message<'_>, id: &str, from_me: bool) -> String {
+    let chat = jid(message.chat);
+    match message.participant {
+        Some(participant) => format!("{from_me}_{chat}_{id}_{}", jid(participant)),
+        None => format!("{from_me}_{chat}_{id}"),
+    }
+}
+
+/// WAHA writes a person's address with the server `c.us`, all others as WhatsApp does.
+fn jid(jid: &str) -> String {
+    match jid.strip_suffix("@s.whatsapp.net") {
+        Some(user) => format!("{user}@c.us"),
+        None => jid.to_owned(),
+    }
+}
