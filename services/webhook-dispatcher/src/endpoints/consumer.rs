@@ -37,6 +37,11 @@ impl Source {
         }
     }
 
+    /// The inverse of [`stream`](Self::stream).
+    pub(super) fn of_stream(name: &str) -> Option<Self> {
+        [Self::Events, Self::Retries].into_iter().find(|source| source.stream() == name)
+    }
+
     /// Its durable consumer's name.
     pub(super) fn consumer(self, endpoint: &EndpointId) -> String {
         match self {

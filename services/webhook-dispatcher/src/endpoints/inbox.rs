@@ -1,14 +1,11 @@
 //! One inbox for the messages of all consumers. A subscription for each would cost a dispatcher of 10,000 endpoints
 //! 190 MB; a message says by itself which consumer it comes from.
 
-use super::consumer::Source;
+use super::{consumer::Source, roster::LineId};
 use anyhow::Context as _;
 use async_nats::{Client, Message, StatusCode, Subscriber};
 use futures::StreamExt as _;
 use std::time::Duration;
-
-/// Of one line of this process; never used again.
-pub type LineId = u64;
 
 /// A request for messages.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +13,6 @@ pub struct Request<'a> {
     pub line: LineId,
     /// Requests of an earlier generation are lost; what NATS still says about them counts no more.
     pub generation: u64,
-    pub source: Source,
     pub consumer: &'a str,
     pub batch: usize,
     /// How long NATS keeps it if there is no message for it.
@@ -58,15 +54,15 @@ pub struct Inbox {
 impl Inbox {
     pub async fn open(client: &Client) -> anyhow::Result<Self> {
         let prefix = client.new_inbox();
-        let messages = client.subscribe(format!("{prefix}.*.*")).await.context("failed to subscribe to an inbox")?;
+        let messages = client.subscribe(format!("{prefix}.*.*.*")).await.context("failed to subscribe to an inbox")?;
         Ok(Self { client: client.clone(), prefix, messages })
     }
 
     /// A request that cannot be sent is one that is lost: the silence will tell.
     pub async fn ask(&self, request: &Request<'_>) {
-        let Request { line, generation, source, consumer, batch, expires, heartbeat } = request;
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", source.stream());
-        let reply = format!("{}.{line}.{generation}", self.prefix);
+        let Request { line, generation, consumer, batch, expires, heartbeat } = request;
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", line.source.stream());
+        let reply = format!("{}.{}.{}.{generation}", self.prefix, line.source.stream(), line.station);
         let payload = format!(
             r#"{{"batch":{batch},"expires":{},"idle_heartbeat":{}}}"#,
             expires.as_nanos(),
@@ -108,10 +104,12 @@ impl Inbox {
     }
 }
 
-/// `.<line>.<generation>`
+/// `.<stream>.<station>.<generation>`
 fn read(about: &str) -> Option<(LineId, u64)> {
-    let (line, generation) = about.strip_prefix('.')?.split_once('.')?;
-    Some((line.parse().ok()?, generation.parse().ok()?))
+    let mut tokens = about.strip_prefix('.')?.split('.');
+    let source = Source::of_stream(tokens.next()?)?;
+    let station = tokens.next()?.parse().ok()?;
+    Some((LineId { station, source }, tokens.next()?.parse().ok()?))
 }
 
 fn said(message: &Message) -> Said {

@@ -4,7 +4,7 @@
 //! second delivery if its turn comes later than that. So there is no buffer. What was asked for and never came (the
 //! connection broke, the consumer was deleted, NATS forgot) shows itself as silence or trouble; then the line asks anew.
 
-use super::{consumer::Source, inbox::LineId};
+use super::{Endpoint, consumer::Source};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -42,7 +42,6 @@ impl Pace {
 }
 
 pub struct Line {
-    pub id: LineId,
     pub source: Source,
     /// Its consumer's name.
     pub consumer: String,
@@ -60,12 +59,11 @@ pub struct Line {
 
 impl Line {
     #[must_use]
-    pub fn new(id: LineId, source: Source, consumer: String, slots: usize, now: Instant) -> Self {
+    pub fn new(endpoint: &Endpoint, source: Source, now: Instant) -> Self {
         Self {
-            id,
             source,
-            consumer,
-            slots,
+            consumer: source.consumer(&endpoint.id),
+            slots: source.slots(endpoint),
             open: false,
             generation: 0,
             asked: 0,
@@ -146,10 +144,14 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use clap::Parser as _;
 
     fn line(slots: usize) -> (Line, Instant) {
         let now = Instant::now();
-        let mut line = Line::new(1, Source::Events, "webhook-default".to_owned(), slots, now);
+        let config = Config::try_parse_from(["kurir-webhook-dispatcher", "--webhook-concurrency", &slots.to_string()]);
+        let endpoint = Endpoint::of_settings(&config.unwrap(), "http://localhost/".parse().unwrap());
+        let mut line = Line::new(&endpoint, Source::Events, now);
         assert_eq!(line.wanted(usize::MAX), 0, "its consumer is not there yet");
         line.open = true;
         (line, now)

@@ -1,151 +1,491 @@
-//! The life of one endpoint's work: pull, deliver, settle, and at the end give back.
+//! The dispatcher's one worker: it asks for events, delivers them, and at the end gives back what it did not begin.
 //!
-//! One task holds all deliveries of its source; a task for each would cost a third of the throughput. Promises that
-//! nothing is taken without a free slot, that a broker that goes away and comes back is no more than a pause, and that
+//! One task holds all deliveries of all endpoints; a task for each would cost a third of the throughput. Promises that
+//! nothing is taken without a free slot, that one endpoint's trouble costs no other a slot, that a broker that goes
+//! away and comes back is no more than a pause, that a change of an endpoint touches nothing that is in flight, and that
 //! at the shutdown everything that was begun ends and everything else is given back at once.
 
 use super::{
-    Endpoint, Source, consumer,
-    pull::{Pull, Pulled},
-    settled::Taken,
+    Change, Colleagues, Endpoint,
+    breaker::Turn,
+    consumer::{self, Source},
+    inbox::{Arrival, Inbox, Request, Said},
+    roster::{LineId, Roster, Station, StationId},
+    settled::{Handed, Taken},
+    standing::News,
 };
-use crate::delivery::{Deliverer, Desk, Pending};
-use async_nats::{
-    Message,
-    jetstream::consumer::{Consumer, pull::Config},
-};
+use crate::delivery::{Deliverer, Desk, Pending, Told, Tools, Verdict};
+use async_nats::{Message, Subject};
 use futures::{
     FutureExt as _, StreamExt as _,
-    future::{BoxFuture, OptionFuture},
+    future::BoxFuture,
     stream::FuturesUnordered,
 };
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
-use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::{sync::oneshot, time::Instant};
+use kurir_contract::endpoint::EndpointId;
+use std::{
+    collections::HashSet,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::{Instant, Interval, MissedTickBehavior},
+};
 
+/// How soon the worker sees that a connection was made anew, that NATS is silent, that a limit or a circuit lets more
+/// through.
+const TICK: Duration = Duration::from_millis(100);
+/// How soon a dispatcher takes part in the retries of an endpoint that only another one had to do with.
+const LOOK_FOR_RETRIES: Duration = Duration::from_secs(10);
 /// How long NATS may take to end the requests at the shutdown.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// The pause before the first and before each further try to mend a pull that does not work.
-const MEND_PAUSE: Duration = Duration::from_millis(50);
-const MEND_PAUSE_CAP: Duration = Duration::from_secs(5);
+/// Consumers that are made at the same time: with these, 10,000 take five seconds.
+const MAKING: usize = 64;
+
+/// What a worker works with.
+pub struct Supplies {
+    pub broker: Broker,
+    pub tools: Arc<Tools>,
+    pub changes: mpsc::Receiver<Change>,
+    pub news: mpsc::Sender<News>,
+    pub colleagues: Colleagues,
+}
 
 pub struct Worker {
-    source: Source,
-    endpoint: Arc<Endpoint>,
     broker: Broker,
-    deliverer: Arc<Deliverer>,
+    tools: Arc<Tools>,
+    changes: mpsc::Receiver<Change>,
+    news: mpsc::Sender<News>,
+    colleagues: Colleagues,
+    inbox: Inbox,
+    desk: Arc<Desk>,
+    returned: mpsc::UnboundedReceiver<Subject>,
+    roster: Roster,
+    in_delivery: FuturesUnordered<Delivery>,
+    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    making: Arc<Semaphore>,
+    connects: u64,
+    looked_for_retries: Instant,
+    /// Lines whose consumer has not been asked for once; ready is who has none, and was told of all endpoints.
+    untried: HashSet<LineId>,
+    complete: bool,
+    begun: Option<oneshot::Sender<()>>,
+}
+
+type Delivery = BoxFuture<'static, (LineId, Told)>;
+
+/// What went on beside the deliveries.
+enum Done {
+    Made(LineId, anyhow::Result<()>),
+    /// Endpoints that have retries.
+    Retries(Vec<EndpointId>),
 }
 
 impl Worker {
-    #[must_use]
-    pub fn new(source: Source, endpoint: Arc<Endpoint>, broker: Broker, deliverer: Arc<Deliverer>) -> Self {
-        Self { source, endpoint, broker, deliverer }
+    /// Says `begun` when every endpoint that there is has its consumer.
+    ///
+    /// # Errors
+    /// If the client itself is at its end.
+    pub async fn new(supplies: Supplies, begun: oneshot::Sender<()>) -> anyhow::Result<Self> {
+        let Supplies { broker, tools, changes, news, colleagues } = supplies;
+        let (desk, returned) = Desk::open(broker.client.clone());
+        Ok(Self {
+            inbox: Inbox::open(&broker.client).await?,
+            connects: connects(&broker),
+            looked_for_retries: Instant::now(),
+            broker,
+            tools,
+            changes,
+            news,
+            colleagues,
+            desk,
+            returned,
+            roster: Roster::default(),
+            in_delivery: FuturesUnordered::new(),
+            jobs: FuturesUnordered::new(),
+            making: Arc::new(Semaphore::new(MAKING)),
+            untried: HashSet::new(),
+            complete: false,
+            begun: Some(begun),
+        })
     }
 
-    /// Works until the shutdown, then for at most `drain` on what it has begun. Says `begun` when its consumer is
-    /// there.
+    /// Works until the shutdown, then for at most `drain` on what it has begun.
     ///
     /// # Errors
     /// If the client itself is at its end. A broker that is away is waited for.
-    pub async fn run(
-        self,
-        begun: oneshot::Sender<()>,
-        drain: Duration,
-        shutdown: CancellationToken,
-    ) -> anyhow::Result<()> {
+    pub async fn run(mut self, drain: Duration, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut stop = pin!(shutdown.cancelled());
-        let consumer = tokio::select! {
-            consumer = consumer::ready(&self.broker, self.source, &self.endpoint) => consumer,
-            () = &mut stop => return Ok(()),
-        };
-        let slots = self.source.slots(&self.endpoint);
-        let mut pull = Pull::open(&self.broker.client, consumer, slots).await?;
-        let (desk, mut returned) = Desk::open(self.broker.client.clone(), &self.endpoint, slots);
-        let _ = begun.send(());
-
-        let mut in_delivery = FuturesUnordered::new();
-        let mut mending: Option<BoxFuture<'_, Consumer<Config>>> = None;
-        let mut mend_pause = MEND_PAUSE;
+        let mut tick = ticks();
         loop {
-            let free = slots - in_delivery.len();
-            if mending.is_none() {
-                pull.ask(free).await;
-            }
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(()) = in_delivery.next(), if !in_delivery.is_empty() => {}
-                Some(reply) = returned.recv() => self.give_back(reply).await,
-                Some(consumer) = OptionFuture::from(mending.as_mut()) => {
-                    mending = None;
-                    pull.begin_anew(consumer);
+                Some((line, told)) = self.in_delivery.next(), if !self.in_delivery.is_empty() => {
+                    self.ended(line, told).await;
                 }
-                pulled = pull.next(), if mending.is_none() && free > 0 => match pulled {
-                    Pulled::Message(message) => {
-                        mend_pause = MEND_PAUSE;
-                        if let Some((pending, message)) = take(message, &desk).await {
-                            in_delivery.push(self.deliverer.deliver(self.source, pending, message));
-                        }
-                    }
-                    // The next turn asks again.
-                    Pulled::Expired => {}
-                    Pulled::Trouble(what) => {
-                        tracing::info!(endpoint.id = %self.endpoint.id, "taking up webhook work anew: {what}");
-                        mending = Some(self.mend(mend_pause).boxed());
-                        mend_pause = (mend_pause * 2).min(MEND_PAUSE_CAP);
-                    }
+                Some(change) = self.changes.recv() => self.change(change),
+                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done).await,
+                Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
+                _ = tick.tick() => self.look_around().await,
+                arrival = self.inbox.next() => match arrival {
+                    Arrival::Message(message) => self.take(message).await,
+                    Arrival::Status { line, generation, said } => self.heard(line, generation, said).await,
+                    Arrival::Ended => anyhow::bail!("the subscription to events ended"),
                 },
             }
         }
-        drop(mending);
-
-        // Given back before the wait for what is in delivery: somebody else can have it meanwhile.
-        let fetched = pull.close(CLOSE_WITHIN).await;
-        let (begun, fetched_only) = (in_delivery.len(), fetched.len());
-        drop(fetched.into_iter().filter_map(|mut message| Pending::of(&mut message, &desk)).collect::<Vec<_>>());
-        let deadline = Instant::now() + drain;
-        while !in_delivery.is_empty() {
-            tokio::select! {
-                Some(()) = in_delivery.next() => {}
-                Some(reply) = returned.recv() => self.give_back(reply).await,
-                () = tokio::time::sleep_until(deadline) => break,
-            }
-        }
-        let cut = in_delivery.len();
-        drop(in_delivery);
-        drop(desk);
-        while let Some(reply) = returned.recv().await {
-            self.give_back(reply).await;
-        }
-        tracing::info!(
-            endpoint.id = %self.endpoint.id,
-            "stopped {}: {} in delivery ended, {} given back",
-            self.source.task_name(),
-            begun - cut,
-            fetched_only + cut
-        );
+        self.stop(drain).await;
         Ok(())
     }
 
-    async fn mend(&self, pause: Duration) -> Consumer<Config> {
-        tokio::time::sleep(pause).await;
-        consumer::ready(&self.broker, self.source, &self.endpoint).await
+    // What an endpoint is made of.
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
+            Change::Set(endpoint) => self.set(endpoint),
+            Change::Removed(endpoint) => self.close(&endpoint, "it was deleted"),
+            Change::Complete => {
+                self.complete = true;
+                self.look_for_retries();
+            }
+        }
+        self.say_if_begun();
     }
 
-    async fn give_back(&self, reply: async_nats::Subject) {
-        // Refused only by a client that is at its end; the broker gives it to another after ack_wait.
-        let _ = self.broker.client.publish(reply, async_nats::jetstream::AckKind::Nak(None).into()).await;
+    fn set(&mut self, endpoint: Arc<Endpoint>) {
+        let now = Instant::now();
+        let known = self.roster.of_endpoint(&endpoint.id);
+        let station = known.and_then(|station| self.roster.get(station));
+        if station.is_some_and(|station| station.endpoint == endpoint) {
+            return;
+        }
+        let deliverer = match Deliverer::new(Arc::clone(&endpoint), Arc::clone(&self.tools)) {
+            Ok(deliverer) => Arc::new(deliverer),
+            Err(error) => {
+                let id = &endpoint.id;
+                tracing::warn!(endpoint.id = %id, "webhook endpoint {id} cannot be used: {error:#}");
+                return self.close(id, "it cannot be used");
+            }
+        };
+        let Some(id) = known else {
+            let is_default = endpoint.id.is_default();
+            let id = self.roster.open(Station::new(endpoint, deliverer, now));
+            self.make(LineId { station: id, source: Source::Events }, Duration::ZERO);
+            if is_default {
+                self.open_retries(id);
+            }
+            return;
+        };
+        let Some(station) = self.roster.get(id) else { return };
+        station.change(endpoint, deliverer, now);
+        let sources: Vec<Source> = station.lines().map(|line| line.source).collect();
+        for source in sources {
+            self.make(LineId { station: id, source }, Duration::ZERO);
+        }
+    }
+
+    fn open_retries(&mut self, station: StationId) {
+        if let Some(line) = self.roster.open_retries(station, Instant::now()) {
+            self.make(line, Duration::ZERO);
+        }
+    }
+
+    fn close(&mut self, endpoint: &EndpointId, why: &str) {
+        let Some(station) = self.roster.of_endpoint(endpoint) else { return };
+        self.roster.close(station);
+        self.untried.retain(|line| line.station != station);
+        tracing::info!(endpoint.id = %endpoint, "no more events are taken for webhook endpoint {endpoint}: {why}");
+    }
+
+    // What the broker says.
+
+    /// Makes sure that a line's consumer is there and is as it should be.
+    fn make(&mut self, line: LineId, pause: Duration) {
+        let Some(station) = self.roster.get(line.station) else { return };
+        let (broker, endpoint) = (self.broker.clone(), Arc::clone(&station.endpoint));
+        let making = Arc::clone(&self.making);
+        if self.begun.is_some() {
+            self.untried.insert(line);
+        }
+        let made = async move {
+            tokio::time::sleep(pause).await;
+            // Closed by nobody.
+            let _permit = making.acquire().await;
+            Done::Made(line, consumer::make(&broker, line.source, &endpoint).await)
+        };
+        self.jobs.push(made.boxed());
+    }
+
+    async fn done(&mut self, done: Done) {
+        match done {
+            Done::Made(line, made) => {
+                self.untried.remove(&line);
+                self.made(line, made).await;
+                self.say_if_begun();
+            }
+            Done::Retries(endpoints) => {
+                for endpoint in endpoints {
+                    if let Some(station) = self.roster.of_endpoint(&endpoint) {
+                        self.open_retries(station);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn made(&mut self, id: LineId, made: anyhow::Result<()>) {
+        let Some(station) = self.roster.get(id.station) else { return };
+        let endpoint = Arc::clone(&station.endpoint);
+        let Some(line) = station.line(id.source) else { return };
+        match made {
+            Ok(()) => {
+                line.open = true;
+                self.ask(id).await;
+            }
+            Err(error) => {
+                let pause = line.breaks(Instant::now());
+                let endpoint = &endpoint.id;
+                tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} waits for its consumer: {error:#}");
+                self.make(id, pause);
+            }
+        }
+    }
+
+    async fn heard(&mut self, id: LineId, generation: u64, said: Said) {
+        let Some(line) = self.roster.get(id.station).and_then(|station| station.line(id.source)) else { return };
+        if line.generation != generation {
+            return;
+        }
+        match said {
+            Said::Heartbeat => line.heartbeat(Instant::now()),
+            Said::Expired { unserved } => {
+                line.expired(unserved, Instant::now());
+                self.ask(id).await;
+            }
+            Said::Trouble(what) => self.mend(id, &what),
+        }
+    }
+
+    /// The line's requests are lost: it asks again when its consumer was seen.
+    fn mend(&mut self, id: LineId, what: &str) {
+        let Some(station) = self.roster.get(id.station) else { return };
+        let endpoint = station.endpoint.id.clone();
+        let Some(line) = station.line(id.source).filter(|line| line.open) else { return };
+        tracing::info!(endpoint.id = %endpoint, "taking up the work of webhook endpoint {endpoint} anew: {what}");
+        let pause = line.breaks(Instant::now());
+        self.make(id, pause);
+    }
+
+    async fn ask(&mut self, id: LineId) {
+        let (now, pace, sharers) = (Instant::now(), self.roster.pace(), self.colleagues.count());
+        let Some(station) = self.roster.get(id.station) else { return };
+        let batch = station.wanted(id.source, sharers, now);
+        let Some(line) = station.line(id.source).filter(|_| batch > 0) else { return };
+        line.asked(batch, pace, now);
+        let request = Request {
+            line: id,
+            generation: line.generation,
+            consumer: &line.consumer,
+            batch,
+            expires: pace.expires,
+            heartbeat: pace.heartbeat,
+        };
+        self.inbox.ask(&request).await;
+    }
+
+    async fn look_around(&mut self) {
+        let now = Instant::now();
+        let is_new = connects(&self.broker) != self.connects;
+        self.connects = connects(&self.broker);
+        let (mut asking, mut silent) = (Vec::new(), Vec::new());
+        for (id, station) in self.roster.stations() {
+            for line in station.lines() {
+                let line_id = LineId { station: id, source: line.source };
+                if is_new {
+                    line.lost(now);
+                }
+                if line.is_silent(now) {
+                    silent.push(line_id);
+                } else if line.wanted(1) > 0 {
+                    asking.push(line_id);
+                }
+            }
+        }
+        if is_new {
+            tracing::debug!("the connection to NATS was made anew: all webhook work is asked for again");
+        }
+        for line in silent {
+            self.mend(line, "NATS was silent");
+        }
+        for line in asking {
+            self.ask(line).await;
+        }
+        if now.duration_since(self.looked_for_retries) > LOOK_FOR_RETRIES {
+            self.look_for_retries();
+        }
+    }
+
+    fn look_for_retries(&mut self) {
+        self.looked_for_retries = Instant::now();
+        let broker = self.broker.clone();
+        // An error is a broker that is away: the next look tells.
+        let found =
+            async move { Done::Retries(consumer::endpoints(&broker, Source::Retries).await.unwrap_or_default()) };
+        self.jobs.push(found.boxed());
+    }
+
+    // What becomes of a message.
+
+    async fn take(&mut self, mut message: Message) {
+        // Whatever is no message of a consumer has nothing to settle.
+        let consumer = message.reply.as_ref().and_then(|reply| Handed::read(reply)).map(|handed| handed.consumer);
+        let id = consumer.and_then(|consumer| self.roster.of_consumer(consumer));
+        let Some((id, station)) = id.and_then(|id| Some((id, self.roster.get(id.station)?))) else {
+            // Of an endpoint that was closed meanwhile: whoever has it open gets it.
+            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+            return;
+        };
+        let deliverer = Arc::clone(&station.deliverer);
+        let Some(line) = station.line(id.source) else { return };
+        line.arrived(Instant::now());
+        let ack_wait = station.endpoint.ack_wait;
+        let Some(pending) = Pending::of(&mut message, &self.desk, id.station, ack_wait) else { return };
+        match pending.begin() {
+            Taken::AcknowledgeAgain => pending.acknowledge().await,
+            Taken::Ignore => pending.ignore(),
+            Taken::Deliver => match station.breaker.sends(Instant::now()) {
+                // Asked for before the circuit opened: it is given back untouched.
+                None => drop(pending),
+                Some(probe) => {
+                    if let Some(limit) = &mut station.limit {
+                        limit.spend();
+                    }
+                    if let Some(line) = station.line(id.source) {
+                        line.begins();
+                    }
+                    if probe {
+                        let endpoint = station.endpoint.id.clone();
+                        self.tell(News::Probing { endpoint });
+                    }
+                    let delivered =
+                        async move { (id, deliverer.deliver(id.source, pending, message, probe).await) };
+                    self.in_delivery.push(delivered.boxed());
+                }
+            },
+        }
+        self.ask(id).await;
+    }
+
+    async fn ended(&mut self, id: LineId, told: Told) {
+        if told.retry_kept {
+            self.open_retries(id.station);
+        }
+        // Closed meanwhile.
+        let Some(station) = self.roster.get(id.station) else { return };
+        if let Some(line) = station.line(id.source) {
+            line.ends();
+        }
+        let now = Instant::now();
+        let turn = match &told.verdict {
+            Verdict::Succeeded => station.breaker.succeeded(),
+            Verdict::Failed { .. } => station.breaker.failed(told.probe, now),
+            Verdict::Untried | Verdict::Gone { .. } => {
+                station.breaker.untried(told.probe, now);
+                None
+            }
+        };
+        self.make_known(id.station, turn, told.verdict);
+        self.ask(id).await;
+    }
+
+    fn make_known(&mut self, station: StationId, turn: Option<Turn>, verdict: Verdict) {
+        let Some(station) = self.roster.get(station) else { return };
+        let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause().as_secs());
+        match (turn, verdict) {
+            (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
+                tracing::warn!(
+                    endpoint.id = %endpoint,
+                    "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
+                );
+                self.tell(News::Open { endpoint, reason });
+            }
+            (Some(Turn::Closed), _) => {
+                tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
+                self.tell(News::Closed { endpoint });
+            }
+            (_, Verdict::Gone { reason }) => {
+                // Not one more request, whatever the bucket says by now.
+                self.close(&endpoint, "its receiver is gone for good");
+                self.tell(News::Gone { endpoint, reason });
+            }
+            (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => {}
+        }
+    }
+
+    /// News that find no room are made up for by the next of their kind.
+    fn tell(&self, news: News) {
+        let _ = self.news.try_send(news);
+    }
+
+    // The beginning and the end.
+
+    fn say_if_begun(&mut self) {
+        if self.complete
+            && self.untried.is_empty()
+            && let Some(begun) = self.begun.take()
+        {
+            // Whoever asked may have gone.
+            let _ = begun.send(());
+        }
+    }
+
+    async fn stop(mut self, drain: Duration) {
+        // Given back before the wait for what is in delivery: somebody else can have it meanwhile.
+        let fetched = self.inbox.close(CLOSE_WITHIN).await;
+        let (begun, fetched_only) = (self.in_delivery.len(), fetched.len());
+        for mut message in fetched {
+            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+        }
+        let deadline = Instant::now() + drain;
+        while !self.in_delivery.is_empty() {
+            tokio::select! {
+                Some(_) = self.in_delivery.next() => {}
+                Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        let cut = self.in_delivery.len();
+        drop(self.in_delivery);
+        drop(self.desk);
+        // What waits for its record holds the desk until it is written: this ends with the last of it.
+        drop(self.tools);
+        drop(self.roster);
+        while let Some(reply) = self.returned.recv().await {
+            give_back(&self.broker, reply).await;
+        }
+        tracing::info!(
+            "stopped webhook deliveries: {} in delivery ended, {} given back",
+            begun - cut,
+            fetched_only + cut
+        );
     }
 }
 
-/// A message that is to be delivered; one that was settled already is not.
-async fn take(mut message: Message, desk: &Arc<Desk>) -> Option<(Pending, Message)> {
-    // None is no message of JetStream's: nobody else knows the inbox, so this cannot be, and has nothing to settle.
-    let pending = Pending::of(&mut message, desk)?;
-    match pending.begin() {
-        Taken::Deliver => return Some((pending, message)),
-        Taken::AcknowledgeAgain => pending.acknowledge().await,
-        Taken::Ignore => pending.ignore(),
-    }
-    None
+async fn give_back(broker: &Broker, reply: Subject) {
+    // Refused only by a client that is at its end; the broker gives it to another after ack_wait.
+    let _ = broker.client.publish(reply, async_nats::jetstream::AckKind::Nak(None).into()).await;
+}
+
+fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn connects(broker: &Broker) -> u64 {
+    broker.client.statistics().connects.load(Ordering::Relaxed)
 }
