@@ -4,19 +4,24 @@
 //! time (it parses the URL and walks through its layers anew for each request) and follows redirects, which we must
 //! not.
 
-use super::outcome::{Answer, Class, NoAnswer};
-use anyhow::Context as _;
+use super::{
+    outcome::{Answer, Class, NoAnswer, RetryAfter},
+    resolver::{Connector, Forbidden},
+    transport::Transport,
+};
 use bytes::Bytes;
-use http::{Request, Response, header::LOCATION};
+use http::{
+    HeaderMap, Request, StatusCode,
+    header::{LOCATION, RETRY_AFTER},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use kurir_contract::address_guard::Networks;
 use std::{
     error::Error,
     io::{self, ErrorKind},
@@ -33,26 +38,30 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Connecting is part of the deadline of an attempt; this only ends an attempt that the deadline has abandoned.
 const CONNECT: Duration = Duration::from_secs(30);
 
+/// What makes one endpoint's client.
+pub struct ClientSettings<'a> {
+    pub url: &'a Url,
+    /// As many as there are requests at once; more are never idle.
+    pub connections: usize,
+    /// For an endpoint made through the API: the networks that the operator opened. None: the URL is the operator's
+    /// own and may point anywhere.
+    pub guard: Option<Networks>,
+    pub transport: &'a Transport,
+}
+
 pub struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
     url: Url,
 }
 
 impl HttpClient {
-    /// `connections`: as many as there are requests at once; more are never idle.
-    ///
     /// # Errors
     /// If the URL is https and this machine has no certificates to trust.
-    pub fn new(url: &Url, connections: usize) -> anyhow::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(url)?)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
+    pub fn new(settings: &ClientSettings<'_>) -> anyhow::Result<Self> {
+        let ClientSettings { url, connections, ref guard, transport } = *settings;
+        let tcp = Connector::new(transport.dns(), guard.clone(), CONNECT);
+        // Over TLS the receiver chooses HTTP/2 if it can: then one connection carries all requests.
+        let https = HttpsConnector::from((tcp, transport.tls(url)?));
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -72,21 +81,12 @@ impl HttpClient {
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, NoAnswer> {
         let response = self.client.request(request).await.map_err(|error| no_answer(&error, error.is_connect()))?;
-        let status = response.status();
-        let redirect_to = if status.is_redirection() { redirect_target(&self.url, &response) } else { None };
-        let body = read_body(response.into_body()).await.map_err(|error| no_answer(&error, false))?;
-        Ok(Answer { status: status.as_u16(), redirect_to, body })
+        let (head, body) = response.into_parts();
+        let redirect_to = if head.status.is_redirection() { redirect_target(&self.url, &head.headers) } else { None };
+        let retry_after = if asks_for_patience(head.status) { retry_after(&head.headers) } else { None };
+        let body = read_body(body).await.map_err(|error| no_answer(&error, false))?;
+        Ok(Answer { status: head.status.as_u16(), redirect_to, retry_after, headers: head.headers, body })
     }
-}
-
-/// A receiver on http must not depend on the certificates of this machine: a small image has none.
-fn tls(url: &Url) -> anyhow::Result<ClientConfig> {
-    let config = ClientConfig::builder();
-    if url.scheme() == "http" {
-        return Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
-    }
-    let config = config.with_platform_verifier().context("failed to find the certificates that this machine trusts")?;
-    Ok(config.with_no_client_auth())
 }
 
 /// The body's beginning. Who answers and then floods has answered: the rest is not waited for.
@@ -105,9 +105,17 @@ async fn read_body(mut body: Incoming) -> hyper::Result<Vec<u8>> {
     Ok(kept)
 }
 
-fn redirect_target(url: &Url, response: &Response<Incoming>) -> Option<String> {
-    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+fn redirect_target(url: &Url, headers: &HeaderMap) -> Option<String> {
+    let location = headers.get(LOCATION)?.to_str().ok()?;
     Some(origin(&url.join(location).ok()?))
+}
+
+fn asks_for_patience(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+    RetryAfter::parse(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
 /// Scheme, host and port: a path may be a secret.
@@ -121,7 +129,9 @@ fn origin(url: &Url) -> String {
 
 fn no_answer(error: &(dyn Error + 'static), while_connecting: bool) -> NoAnswer {
     let causes = || std::iter::successors(Some(error), |&cause| cause.source());
-    let class = if causes().any(is_tls) {
+    let class = if causes().any(|cause| cause.is::<Forbidden>()) {
+        Class::Forbidden
+    } else if causes().any(is_tls) {
         Class::Tls
     } else if while_connecting {
         Class::Connect
@@ -154,16 +164,4 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redirects_target_is_named_without_its_path() {
-        for (url, expected) in [
-            ("https://user:word@other.example/secret?key=1", "https://other.example"),
-            ("http://10.0.0.1:8080/secret", "http://10.0.0.1:8080"),
-        ] {
-            assert_eq!(origin(&url.parse().unwrap()), expected);
-        }
-    }
-}
+mod tests;

@@ -12,23 +12,26 @@ mod http_client;
 mod message;
 mod outcome;
 mod request;
+mod resolver;
 mod retry_policy;
 mod schedule;
 mod settlement;
 pub mod signature;
 mod store;
+mod transport;
 
 pub use event::Event;
 pub use message::{Desk, Pending};
-pub use outcome::{Failure, Outcome};
+pub use outcome::{Failure, Outcome, RetryAfter, head};
 pub use request::request_uri;
 pub use retry_policy::{Decision, RetryPolicy};
+pub use transport::Transport;
 
 use crate::endpoints::{Endpoint, Source};
 use async_nats::Message;
 use attempt_log::AttemptLog;
 use dead_letters::DeadLetters;
-use http_client::HttpClient;
+use http_client::{ClientSettings, HttpClient};
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
     clock,
@@ -39,7 +42,7 @@ use schedule::{Due, Schedule};
 use settlement::Settlement;
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info, warn};
@@ -78,7 +81,12 @@ impl Deliverer {
         attempts: AttemptLog,
         traced: bool,
     ) -> anyhow::Result<Self> {
-        let http = HttpClient::new(&endpoint.url, endpoint.concurrency + endpoint.retry_concurrency())?;
+        let http = HttpClient::new(&ClientSettings {
+            url: &endpoint.url,
+            connections: endpoint.concurrency + endpoint.retry_concurrency(),
+            guard: None,
+            transport: &Transport::new(None)?,
+        })?;
         let id = endpoint.id.clone();
         Ok(Self {
             template: Template::new(&endpoint)?,
@@ -142,7 +150,7 @@ impl Deliverer {
         let duration = begun.elapsed();
 
         match outcome {
-            Outcome::Delivered { status } => {
+            Outcome::Delivered { status, .. } => {
                 let duration_ms = duration.as_millis() as u64;
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Webhook sent successfully: {kind} ({status} after {duration_ms} ms)");
                 let record = self.record(event, attempt, AttemptResult::Delivered { status }, at, duration);
@@ -158,7 +166,8 @@ impl Deliverer {
     async fn failed(&self, pending: Pending, event: &Event, record: Attempt, failure: Failure) {
         let (endpoint, attempt, duration_ms) = (&self.endpoint.id, record.attempt, record.duration_ms);
         warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
-        match self.endpoint.retry_policy.after(attempt, failure.status, None, rand::random()) {
+        let asked = failure.retry_after.map(|asked| asked.from(SystemTime::now()));
+        match self.endpoint.retry_policy.after(attempt, failure.status, asked, rand::random()) {
             Decision::Retry { attempt: next, delay } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
                 let due = retry_policy::due_at(OffsetDateTime::now_utc(), delay);

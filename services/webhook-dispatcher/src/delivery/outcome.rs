@@ -2,8 +2,15 @@
 //!
 //! Pure. Nothing here holds a URL's path: it may be a secret.
 
+use http::{HeaderMap, header::SET_COOKIE};
 use kurir_contract::delivery::AttemptResult;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+/// Of an answer's head, names and values together, for the record.
+const HEAD_KEPT: usize = 1024;
 
 /// A receiver's answer, read as far as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +18,57 @@ pub struct Answer {
     pub status: u16,
     /// Where a redirect points, without its path.
     pub redirect_to: Option<String>,
+    /// Read from the answers that ask for patience, 429 and 503.
+    pub retry_after: Option<RetryAfter>,
+    /// As they came: they are moved here and cost nothing. [`head`] says what of them is kept.
+    pub headers: HeaderMap,
     /// The first kilobyte.
     pub body: Vec<u8>,
+}
+
+/// What is kept of an answer's headers: each that still fits into a kilobyte, without the receiver's cookies, which
+/// may be keys to it.
+#[must_use]
+pub fn head(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut room = HEAD_KEPT;
+    let mut kept = Vec::new();
+    for (name, value) in headers {
+        let length = name.as_str().len() + value.len();
+        if name != SET_COOKIE && length <= room {
+            room -= length;
+            kept.push((name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        }
+    }
+    kept
+}
+
+/// When a receiver wants to be asked again (RFC 9110, 10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    After(Duration),
+    At(SystemTime),
+}
+
+impl RetryAfter {
+    /// Seconds, or a date in one of HTTP's three forms; what is neither is as if it were not there.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        let value = value.trim();
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            // More seconds than there are numbers for are as many as there are.
+            return Some(Self::After(Duration::from_secs(value.parse().unwrap_or(u64::MAX))));
+        }
+        httpdate::parse_http_date(value).ok().map(Self::At)
+    }
+
+    /// How long that is from now; nothing if it is over.
+    #[must_use]
+    pub fn from(self, now: SystemTime) -> Duration {
+        match self {
+            Self::After(delay) => delay,
+            Self::At(at) => at.duration_since(now).unwrap_or_default(),
+        }
+    }
 }
 
 /// There was no answer, or not all of it.
@@ -28,6 +84,8 @@ pub struct NoAnswer {
 pub enum Class {
     /// No connection: refused, unreachable, no such host.
     Connect,
+    /// An address where no webhook may go: nothing was connected to.
+    Forbidden,
     /// A connection that cannot be trusted.
     Tls,
     /// The deadline passed.
@@ -45,6 +103,7 @@ impl Class {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Forbidden => "forbidden",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
@@ -65,7 +124,7 @@ impl NoAnswer {
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Delivered { status: u16 },
+    Delivered { status: u16, headers: HeaderMap },
     Failed(Failure),
 }
 
@@ -77,6 +136,10 @@ pub struct Failure {
     pub reason: String,
     /// Of the answer, if there was one.
     pub status: Option<u16>,
+    /// What the receiver asked for.
+    pub retry_after: Option<RetryAfter>,
+    /// Of the answer; empty if there was none.
+    pub headers: HeaderMap,
 }
 
 impl fmt::Display for Failure {
@@ -89,8 +152,8 @@ impl Outcome {
     #[must_use]
     pub fn of(answer: Result<Answer, NoAnswer>) -> Self {
         match answer {
-            Ok(Answer { status: status @ 200..=299, .. }) => Self::Delivered { status },
-            Ok(Answer { status, redirect_to, body }) => Self::Failed(Failure {
+            Ok(Answer { status: status @ 200..=299, headers, .. }) => Self::Delivered { status, headers },
+            Ok(Answer { status, redirect_to, retry_after, headers, body }) => Self::Failed(Failure {
                 reason: match redirect_to {
                     Some(target) => format!(
                         "the receiver answered {status}, a redirect to {target}; redirects are not followed, so the \
@@ -104,11 +167,15 @@ impl Outcome {
                     headers: Vec::new(),
                 },
                 status: Some(status),
+                retry_after,
+                headers,
             }),
             Err(NoAnswer { class, message }) => Self::Failed(Failure {
                 reason: message.clone(),
                 result: AttemptResult::Failed { class: class.as_str().to_owned(), message },
                 status: None,
+                retry_after: None,
+                headers: HeaderMap::new(),
             }),
         }
     }
@@ -120,7 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn answer(status: u16) -> Answer {
-        Answer { status, redirect_to: None, body: b"why".to_vec() }
+        Answer { status, redirect_to: None, retry_after: None, headers: HeaderMap::new(), body: b"why".to_vec() }
     }
 
     #[test]
@@ -131,7 +198,8 @@ mod tests {
                 .chain([301, 302, 307, 308, 400, 401, 404, 410, 429, 500, 502, 503, 599, 600].map(|s| (s, false)))
         {
             let outcome = Outcome::of(Ok(answer(status)));
-            assert_eq!(outcome == Outcome::Delivered { status }, delivered, "{status}: {outcome:?}");
+            let seen = matches!(outcome, Outcome::Delivered { status: seen, .. } if seen == status);
+            assert_eq!(seen, delivered, "{status}: {outcome:?}");
         }
     }
 
@@ -155,11 +223,53 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            // The three forms of RFC 9110, 5.6.7, a minute after now.
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("1994-11-06T08:49:37Z", None),
+        ] {
+            let asked = RetryAfter::parse(value).map(|asked| asked.from(now));
+            assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_head_a_kilobyte_is_kept_and_no_cookie() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "text/plain".parse().unwrap());
+        headers.insert(SET_COOKIE, "key=secret".parse().unwrap());
+        headers.insert("x-long", "x".repeat(1020).parse().unwrap());
+        headers.append("x-twice", "1".parse().unwrap());
+        headers.append("x-twice", http::HeaderValue::from_bytes(b"\xff").unwrap());
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut kept = head(&headers);
+        kept.sort();
+        assert_eq!(kept, [pair("content-type", "text/plain"), pair("x-twice", "1"), pair("x-twice", "\u{fffd}")]);
+    }
+
     proptest! {
         #[test]
+        fn no_text_makes_the_reading_of_a_retry_after_panic(value in "\\PC{0,40}") {
+            let _ = RetryAfter::parse(&value);
+        }
+
+        #[test]
         fn every_answer_has_an_outcome(status in any::<u16>(), body in prop::collection::vec(any::<u8>(), 0..64)) {
-            match Outcome::of(Ok(Answer { status, redirect_to: None, body })) {
-                Outcome::Delivered { status: seen } => prop_assert!(seen == status && (200..300).contains(&status)),
+            match Outcome::of(Ok(Answer { body, ..answer(status) })) {
+                Outcome::Delivered { status: seen, .. } => prop_assert!(seen == status && (200..300).contains(&status)),
                 Outcome::Failed(failure) => {
                     prop_assert!(!(200..300).contains(&status));
                     prop_assert_eq!(failure.status, Some(status));
