@@ -1,13 +1,20 @@
 //! The dispatcher's settings, each checked for itself and against those that it must agree with.
 
-use crate::{delivery::request_uri, endpoints::Endpoint};
+use crate::{
+    delivery::request_uri,
+    endpoints::{Endpoint, SETTLEMENT_RESERVE},
+};
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
     settings::{Problem, Settings},
     telemetry::LogSettings,
 };
-use std::{net::SocketAddr, time::Duration};
+use kurir_contract::{
+    address_guard::{InvalidNetworks, Networks},
+    endpoint::SigningSecret,
+};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 /// Delivers WhatsApp events to a webhook.
@@ -17,6 +24,22 @@ pub struct Config {
     /// Where events are delivered to, http or https; empty: webhooks are disabled.
     #[arg(long, env = "WEBHOOK_URL", hide_env_values = true)]
     pub webhook_url: Option<String>,
+    /// Signs what `WEBHOOK_URL` receives, as Standard Webhooks has it: `whsec_` and base64 of 24 to 64 bytes.
+    #[arg(long, env = "WEBHOOK_SECRET", hide_env_values = true)]
+    pub webhook_secret: Option<String>,
+    /// Networks that endpoints made through the API may lead into although they are private, as
+    /// 10.0.0.0/8,192.168.1.5; `WEBHOOK_URL` may point anywhere.
+    #[arg(long, env = "WEBHOOK_ALLOWED_NETWORKS")]
+    pub webhook_allowed_networks: Option<String>,
+    /// A file of certificates (PEM) that are trusted beside those of this machine.
+    #[arg(long, env = "WEBHOOK_CA_FILE")]
+    pub webhook_ca_file: Option<PathBuf>,
+    /// An endpoint made through the API that fails for so long is disabled, its events wait; 0s: never.
+    #[arg(long, env = "WEBHOOK_DISABLE_AFTER", default_value = "5d", value_parser = humantime::parse_duration)]
+    pub webhook_disable_after: Duration,
+    /// Where others reach the API, as https://kurir.example.org: links to media begin with it.
+    #[arg(long, env = "PUBLIC_URL")]
+    pub public_url: Option<String>,
     /// Fresh events that are delivered at the same time; retries have a quarter of it beside them.
     #[arg(long, env = "WEBHOOK_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub webhook_concurrency: u16,
@@ -38,9 +61,6 @@ pub struct Config {
     pub log: LogSettings,
 }
 
-/// After an attempt its end must still be stored before the broker gives the event to another dispatcher.
-const SETTLEMENT_RESERVE: Duration = Duration::from_secs(5);
-
 impl Config {
     /// The endpoints that the settings name: `default`, or none.
     #[must_use]
@@ -54,6 +74,22 @@ impl Config {
         set(self.health_listen.as_deref()).and_then(|address| address.parse().ok())
     }
 
+    /// What signs the requests to `WEBHOOK_URL`.
+    #[must_use]
+    pub fn webhook_secret(&self) -> Option<SigningSecret> {
+        set(self.webhook_secret.as_deref()).and_then(|secret| secret.parse().ok())
+    }
+
+    /// Of `WEBHOOK_ALLOWED_NETWORKS`.
+    #[must_use]
+    pub fn allowed_networks(&self) -> Networks {
+        self.networks().unwrap_or_default()
+    }
+
+    fn networks(&self) -> Result<Networks, InvalidNetworks> {
+        Networks::parse(self.webhook_allowed_networks.as_deref().unwrap_or_default())
+    }
+
     fn webhook_url(&self) -> Option<Result<Url, String>> {
         set(self.webhook_url.as_deref()).map(read_url)
     }
@@ -64,6 +100,12 @@ impl Settings for Config {
         let mut problems = Vec::new();
         if let Some(Err(fix)) = self.webhook_url() {
             problems.push(Problem::new("WEBHOOK_URL", fix));
+        }
+        if let Some(Err(fix)) = set(self.webhook_secret.as_deref()).map(str::parse::<SigningSecret>) {
+            problems.push(Problem::new("WEBHOOK_SECRET", format!("{fix}: \"openssl rand -base64 32\" makes one")));
+        }
+        if let Err(error) = self.networks() {
+            problems.push(Problem::new("WEBHOOK_ALLOWED_NETWORKS", error.to_string()));
         }
         if let Some(address) = set(self.health_listen.as_deref())
             && address.parse::<SocketAddr>().is_err()

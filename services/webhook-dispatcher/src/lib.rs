@@ -2,9 +2,9 @@
 //! or the event rests in the dead letters.
 //!
 //! The modules in the order in which an event meets them:
-//! - [`config`]: the settings, and the endpoints that they name.
-//! - [`endpoints`]: what an endpoint is, its consumers in the broker, and the worker that pulls no more than it can
-//!   deliver at once. One worker takes fresh events, another the retries that are due.
+//! - [`config`]: the settings.
+//! - [`endpoints`]: which endpoints there are, their consumers in the broker, and the one worker that takes no more than
+//!   it can deliver at once, from an endpoint that fails nothing.
 //! - [`delivery`]: one attempt from top to bottom, and what becomes of its end: acknowledged, tried again later, or
 //!   given up. Every wait between two attempts is kept by the broker.
 //!
@@ -17,15 +17,17 @@ pub mod endpoints;
 pub use config::Config;
 
 use crate::{
-    delivery::{Deliverer, attempt_log},
-    endpoints::{Source, Worker},
+    delivery::{ToolSettings, Tools, Transport, attempt_log},
+    endpoints::{Colleagues, Follower, Supplies, Worker, standing},
 };
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::service::Service;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+/// Changes of endpoints that the worker has not heard of; the bucket is read no faster than it works.
+const CHANGES: usize = 64;
 /// What comes after the drain: the last attempts are recorded, the last acknowledgements sent.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -44,24 +46,29 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (attempts, recorder) = attempt_log::open(broker.clone());
     tasks.spawn("attempt log", recorder.run(shutdown.clone()));
 
-    let endpoints = config.endpoints();
-    if endpoints.is_empty() {
-        tracing::info!("WEBHOOK_URL is not set: webhooks are disabled, events still reach NATS");
+    if config.endpoints().is_empty() {
+        tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
-    let mut begun = Vec::new();
-    for endpoint in endpoints.into_iter().map(Arc::new) {
-        let traced = config.log.otel_exporter_otlp_endpoint.is_some();
-        let deliverer = Deliverer::new(Arc::clone(&endpoint), broker.clone(), attempts.clone(), traced).await?;
-        let deliverer = Arc::new(deliverer);
-        for source in [Source::Events, Source::Retries] {
-            let (has_begun, begins) = oneshot::channel();
-            begun.push(begins);
-            let worker = Worker::new(source, Arc::clone(&endpoint), broker.clone(), Arc::clone(&deliverer));
-            tasks.spawn(source.task_name(), worker.run(has_begun, config.drain_timeout, shutdown.clone()));
-        }
-    }
-    drop(attempts);
-    tasks.spawn("readiness", readiness(health, broker.clone(), begun, shutdown.clone()));
+    let (changed, changes) = mpsc::channel(CHANGES);
+    let follower = Follower::new(config.clone(), broker.clone(), changed);
+    tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
+    let (news, heard) = mpsc::channel(standing::QUEUE);
+    let registrar = standing::Registrar::new(broker.clone(), heard, config.webhook_disable_after);
+    tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
+    let colleagues = Colleagues::default();
+    tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
+
+    let transport = Transport::new(config.webhook_ca_file.as_deref())?;
+    let settings = ToolSettings {
+        allowed: config.allowed_networks(),
+        public_url: config.public_url.clone(),
+        traced: config.log.otel_exporter_otlp_endpoint.is_some(),
+    };
+    let tools = Arc::new(Tools::new(broker.clone(), attempts, transport, settings).await?);
+    let (has_begun, begins) = oneshot::channel();
+    let worker = Worker::new(Supplies { broker: broker.clone(), tools, changes, news, colleagues }, has_begun).await?;
+    tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
+    tasks.spawn("readiness", readiness(health, broker.clone(), begins, shutdown.clone()));
 
     let result = tasks.run(config.drain_timeout + LAST_WORDS).await;
     // Acknowledgements are sent without waiting: what still lies in the client goes out here.
@@ -71,19 +78,17 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     }
 }
 
-/// Ready means that the streams are there and every worker has its consumer; then nothing more is to be done.
+/// Ready means that the streams are there and every endpoint has its consumer; then nothing more is to be done.
 async fn readiness(
     health: Health,
     broker: Broker,
-    begun: Vec<oneshot::Receiver<()>>,
+    begun: oneshot::Receiver<()>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let all_begun = async {
         broker.ready().await;
-        for worker in begun {
-            // A worker that ended instead is told of by its own task.
-            let _ = worker.await;
-        }
+        // A worker that ended instead is told of by its own task.
+        let _ = begun.await;
         health.works();
     };
     tokio::select! {

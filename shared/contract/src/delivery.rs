@@ -31,7 +31,12 @@ pub struct Attempt {
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum AttemptResult {
     /// A 2xx.
-    Delivered { status: u16 },
+    Delivered {
+        status: u16,
+        /// As of a refusal.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+    },
     /// An answer that is no 2xx, with the first kilobyte of its body.
     Refused {
         status: u16,

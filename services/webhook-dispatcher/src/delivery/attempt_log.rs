@@ -1,36 +1,23 @@
 //! The record of every attempt: DELIVERIES, in batches.
 //!
-//! One message an attempt would cost a quarter of the throughput, up to 64 in one cost nothing. A delivery that
-//! succeeded does not wait for its record: a dispatcher that is killed loses the records of its last milliseconds, and
-//! no delivery. A failed attempt does wait, so that what is given up or tried again is on record before it is.
+//! One message an attempt would cost a quarter of the throughput, up to 64 in one cost nothing. A message is
+//! acknowledged when its attempt is on record, so a dispatcher that is killed leaves no event that was settled and is
+//! not in the record: the ledger adds up. Its slot is free meanwhile.
 
+use super::Pending;
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{delivery::Attempt, endpoint::EndpointId, event::EventId, header, subject};
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use std::{collections::HashMap, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
 
 /// Attempts in one message. With a kilobyte of an answer each they are far below NATS' 1 MB.
 const BATCH: usize = 64;
 /// How long a batch waits to become full.
 const BATCH_WAIT: Duration = Duration::from_millis(50);
-/// The same if a failed attempt waits for it: its slot is not held for long.
-const BATCH_WAIT_AWAITED: Duration = Duration::from_millis(5);
 /// Attempts that wait to be written. NATS hands out nothing while it cannot take records either, so these are a
-/// hiccup's worth; beyond them records are dropped and counted, since delivering goes first.
+/// hiccup's worth; beyond them deliveries wait.
 const QUEUE: usize = 4_096;
-/// How long a failed attempt waits for its record.
-const RECORDED_WITHIN: Duration = Duration::from_secs(2);
 /// Tries to write one batch.
 const TRIES: u32 = 3;
 
@@ -38,47 +25,46 @@ const TRIES: u32 = 3;
 #[derive(Clone)]
 pub struct AttemptLog {
     entries: mpsc::Sender<Entry>,
-    dropped: Arc<AtomicU64>,
 }
 
 /// The task that writes them.
 pub struct Recorder {
     broker: Broker,
     entries: mpsc::Receiver<Entry>,
-    dropped: Arc<AtomicU64>,
 }
 
 struct Entry {
     attempt: Attempt,
-    /// Somebody waits for it to be on record.
-    recorded: Option<oneshot::Sender<()>>,
+    then: Then,
+}
+
+/// What follows when it is on record.
+enum Then {
+    Acknowledge(Pending),
+    /// Its message goes back to the broker: a probe that failed.
+    GiveBack(Pending),
 }
 
 #[must_use]
 pub fn open(broker: Broker) -> (AttemptLog, Recorder) {
     let (sender, entries) = mpsc::channel(QUEUE);
-    let dropped = Arc::new(AtomicU64::new(0));
-    (AttemptLog { entries: sender, dropped: Arc::clone(&dropped) }, Recorder { broker, entries, dropped })
+    (AttemptLog { entries: sender }, Recorder { broker, entries })
 }
 
 impl AttemptLog {
-    /// Hands it in and goes on.
-    pub fn record(&self, attempt: Attempt) {
-        self.hand_in(Entry { attempt, recorded: None });
+    /// Hands it in and goes on; the message is acknowledged when it is on record.
+    pub async fn acknowledge(&self, attempt: Attempt, pending: Pending) {
+        self.hand_in(attempt, Then::Acknowledge(pending)).await;
     }
 
-    /// Waits until it is on record, or until it is clear that this takes too long.
-    pub async fn recorded(&self, attempt: Attempt) {
-        let (sender, recorded) = oneshot::channel();
-        self.hand_in(Entry { attempt, recorded: Some(sender) });
-        // A record that cannot be written was told of by the recorder; the delivery goes on.
-        let _ = tokio::time::timeout(RECORDED_WITHIN, recorded).await;
+    /// The same, and the message is given back.
+    pub async fn give_back(&self, attempt: Attempt, pending: Pending) {
+        self.hand_in(attempt, Then::GiveBack(pending)).await;
     }
 
-    fn hand_in(&self, entry: Entry) {
-        if self.entries.try_send(entry).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    async fn hand_in(&self, attempt: Attempt, then: Then) {
+        // The recorder outlives every delivery; were it gone, the message would be given back.
+        let _ = self.entries.send(Entry { attempt, then }).await;
     }
 }
 
@@ -91,10 +77,6 @@ impl Recorder {
         let mut batch = Vec::with_capacity(BATCH);
         while self.fill(&mut batch).await {
             self.write(&mut batch).await;
-            let dropped = self.dropped.swap(0, Ordering::Relaxed);
-            if dropped > 0 {
-                tracing::warn!(dropped, "{dropped} webhook attempts were made and not recorded in time");
-            }
         }
         shutdown.cancelled().await;
         Ok(())
@@ -103,16 +85,11 @@ impl Recorder {
     /// Collects a batch; false at the end.
     async fn fill(&mut self, batch: &mut Vec<Entry>) -> bool {
         let Some(first) = self.entries.recv().await else { return false };
-        let begun = Instant::now();
-        let wait = |entry: &Entry| if entry.recorded.is_some() { BATCH_WAIT_AWAITED } else { BATCH_WAIT };
-        let mut until = begun + wait(&first);
+        let until = Instant::now() + BATCH_WAIT;
         batch.push(first);
         while batch.len() < BATCH {
             match tokio::time::timeout_at(until, self.entries.recv()).await {
-                Ok(Some(entry)) => {
-                    until = until.min(Instant::now() + wait(&entry));
-                    batch.push(entry);
-                }
+                Ok(Some(entry)) => batch.push(entry),
                 // Full time or the end: what was collected is written in either case.
                 Ok(None) | Err(_) => break,
             }
@@ -131,16 +108,20 @@ impl Recorder {
                 }
             }
         }
-        for (endpoint, entries) in by_endpoint {
-            let attempts: Vec<&Attempt> = entries.iter().map(|entry| &entry.attempt).collect();
-            match self.store(&endpoint, &attempts).await {
-                Ok(()) => entries.into_iter().filter_map(|entry| entry.recorded).for_each(|recorded| {
-                    // Who waited may have gone on.
-                    let _ = recorded.send(());
-                }),
-                Err(error) => {
-                    tracing::warn!(endpoint.id = %endpoint, "{} webhook attempts were not recorded: {error:#}", attempts.len());
-                }
+        let written = by_endpoint.into_iter().map(|(endpoint, entries)| self.write_one(endpoint, entries));
+        futures::future::join_all(written).await;
+    }
+
+    async fn write_one(&self, endpoint: EndpointId, entries: Vec<Entry>) {
+        let attempts: Vec<&Attempt> = entries.iter().map(|entry| &entry.attempt).collect();
+        if let Err(error) = self.store(&endpoint, &attempts).await {
+            // Delivering goes first: what was delivered is not delivered again for the sake of its record.
+            tracing::warn!(endpoint.id = %endpoint, "{} webhook attempts were not recorded: {error:#}", attempts.len());
+        }
+        for entry in entries {
+            match entry.then {
+                Then::Acknowledge(pending) => pending.acknowledge().await,
+                Then::GiveBack(pending) => drop(pending),
             }
         }
     }

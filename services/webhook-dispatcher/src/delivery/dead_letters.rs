@@ -14,7 +14,7 @@ use kurir_contract::{
     delivery::{AttemptResult, DeadLetter},
     endpoint::EndpointId,
     event::{Envelope, ErrorOccurred, EventId, EventType},
-    header, subject,
+    header, stream, subject,
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -35,11 +35,13 @@ pub struct GivenUp<'a> {
     pub last: Option<&'a AttemptResult>,
     /// Of the last answer, if there was one.
     pub last_status: Option<u16>,
+    /// The replay that it was given up in.
+    pub replay: Option<&'a str>,
 }
 
 impl<'a> GivenUp<'a> {
     #[must_use]
-    pub fn of(event: &'a Event, attempts: u32, failure: &'a super::Failure) -> Self {
+    pub fn of(event: &'a Event, attempts: u32, failure: &'a super::Failure, replay: Option<&'a str>) -> Self {
         Self {
             event_id: &event.id,
             event: &event.kind,
@@ -50,38 +52,59 @@ impl<'a> GivenUp<'a> {
             reason: &failure.reason,
             last: Some(&failure.result),
             last_status: failure.status,
+            replay,
         }
     }
 }
 
-/// DEAD_LETTERS, as one endpoint uses it.
+/// DEAD_LETTERS.
 pub struct DeadLetters {
     broker: Broker,
-    endpoint: EndpointId,
 }
 
 impl DeadLetters {
     #[must_use]
-    pub fn new(broker: Broker, endpoint: EndpointId) -> Self {
-        Self { broker, endpoint }
+    pub fn new(broker: Broker) -> Self {
+        Self { broker }
     }
 
     /// Both are stored when this returns, and a repeat after a crash stores neither again.
-    pub async fn bury(&self, given_up: &GivenUp<'_>, by: Instant) -> anyhow::Result<()> {
-        store::store(&self.broker, &self.letter(given_up)?, by).await?;
+    pub async fn bury(&self, endpoint: &EndpointId, given_up: &GivenUp<'_>, by: Instant) -> anyhow::Result<()> {
+        store::store(&self.broker, &self.letter(endpoint, given_up)?, by).await?;
+        if given_up.replay.is_some() {
+            // The letter that was replayed has this one in its place.
+            self.purge(endpoint, given_up.event_id, 1).await;
+        }
         // An event about deliveries that cannot be delivered tells of nothing more: two dead endpoints would feed
         // each other.
         if given_up.event.is_about_delivery() {
             return Ok(());
         }
-        store::store(&self.broker, &self.notice(given_up)?, by).await
+        store::store(&self.broker, &self.notice(endpoint, given_up)?, by).await
     }
 
-    fn letter(&self, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
+    /// A replay delivered it after all.
+    pub async fn exhume(&self, endpoint: &EndpointId, event: &EventId) {
+        self.purge(endpoint, event, 0).await;
+    }
+
+    /// A letter that cannot be removed stays, and can be replayed again: its receiver knows the id.
+    async fn purge(&self, endpoint: &EndpointId, event: &EventId, keep: u64) {
+        let purged = async {
+            let letters = self.broker.jetstream.get_stream_no_info(stream::DEAD_LETTERS).await?;
+            letters.purge().filter(subject::dead_letter(endpoint, event)).keep(keep).await?;
+            anyhow::Ok(())
+        };
+        if let Err(error) = purged.await {
+            tracing::warn!(endpoint.id = %endpoint, event.id = %event, "a dead letter that was replayed stays: {error:#}");
+        }
+    }
+
+    fn letter(&self, endpoint: &EndpointId, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
         let mut letter = DeadLetter {
             event_id: given_up.event_id.clone(),
             event: given_up.event.clone(),
-            endpoint: self.endpoint.clone(),
+            endpoint: endpoint.clone(),
             sequence: given_up.event_sequence,
             attempts: given_up.attempts,
             reason: given_up.reason.to_owned(),
@@ -91,7 +114,7 @@ impl DeadLetters {
         };
         let mut payload = json(&letter)?;
         let mut headers = HeaderMap::new();
-        let run = format!("{} {}", self.endpoint, given_up.event_sequence);
+        let run = format!("{endpoint} {} {}", given_up.event_sequence, given_up.replay.unwrap_or_default());
         headers.insert(header::EVENT_ID, given_up.event_id.derived(&run).as_str());
         if payload.len() + HEADERS_RESERVE > self.broker.client.max_payload() {
             // Quoted once more, a payload just below the broker's limit is above it.
@@ -104,16 +127,16 @@ impl DeadLetters {
             );
             payload = json(&letter)?;
         }
-        Ok(Message { subject: subject::dead_letter(&self.endpoint, given_up.event_id), headers, payload })
+        Ok(Message { subject: subject::dead_letter(endpoint, given_up.event_id), headers, payload })
     }
 
-    fn notice(&self, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
+    fn notice(&self, endpoint: &EndpointId, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
         let now = OffsetDateTime::now_utc();
         let data = ErrorOccurred {
             error_type: ErrorOccurred::DELIVERY_FAILED.to_owned(),
             error_message: format!("All webhook attempts failed for event: {}: {}", given_up.event, given_up.reason),
             context: json!({
-                "endpoint": self.endpoint,
+                "endpoint": endpoint,
                 "eventId": given_up.event_id,
                 "event": given_up.event,
                 "attempts": given_up.attempts,
@@ -122,9 +145,14 @@ impl DeadLetters {
             timestamp: clock::iso(now),
         };
         let mut headers = HeaderMap::new();
-        let told = format!("{} {} {}", ErrorOccurred::DELIVERY_FAILED, self.endpoint, given_up.event_sequence);
+        let told = format!(
+            "{} {endpoint} {} {}",
+            ErrorOccurred::DELIVERY_FAILED,
+            given_up.event_sequence,
+            given_up.replay.unwrap_or_default()
+        );
         headers.insert(header::EVENT_ID, given_up.event_id.derived(&told).as_str());
-        headers.insert(header::NOT_FOR, self.endpoint.as_str());
+        headers.insert(header::NOT_FOR, endpoint.as_str());
         trace_context::inject(&mut headers);
         Ok(Message {
             subject: subject::event(&session_of(given_up.event_subject), &EventType::ERROR_OCCURRED),

@@ -23,6 +23,8 @@ pub struct Event {
     pub payload: Bytes,
     /// The endpoint that must not have it.
     pub not_for: Option<String>,
+    /// The only endpoint that may have it.
+    pub only_for: Option<String>,
     /// The inbox that waits for the end of its delivery.
     pub report_to: Option<String>,
     pub traceparent: Option<String>,
@@ -34,13 +36,14 @@ impl Event {
     /// cannot travel on is replaced, never a reason not to deliver.
     #[must_use]
     pub fn new(subject: Subject, sequence: u64, headers: Option<HeaderMap>, payload: Bytes) -> Self {
-        let (mut id, mut not_for, mut report_to, mut traceparent) = (None, None, None, None);
+        let (mut id, mut not_for, mut only_for, mut report_to, mut traceparent) = (None, None, None, None, None);
         // One walk over the two or three headers there are costs less than to ask for each by name.
         for (name, values) in headers.iter().flat_map(HeaderMap::iter) {
             let Some(value) = values.first().map(async_nats::HeaderValue::as_str) else { continue };
             match name.as_ref() {
                 header::EVENT_ID if is_usable(value) => id = Some(EventId::from_header(value)),
                 header::NOT_FOR => not_for = Some(value.to_owned()),
+                header::ONLY_FOR => only_for = Some(value.to_owned()),
                 // Nothing but an inbox: a header must not make us write into a subject that its publisher could not
                 // write to himself.
                 header::REPORT_TO if value.starts_with("_INBOX.") => report_to = Some(value.to_owned()),
@@ -49,12 +52,19 @@ impl Event {
             }
         }
         let (id, kind) = (id.unwrap_or_else(|| EventId::of_sequence(sequence)), kind_of(&subject));
-        Self { id, kind, subject, sequence, payload, not_for, report_to, traceparent, headers }
+        Self { id, kind, subject, sequence, payload, not_for, only_for, report_to, traceparent, headers }
     }
 
     #[must_use]
     pub fn is_not_for(&self, endpoint: &EndpointId) -> bool {
         self.not_for.as_deref() == Some(endpoint.as_str())
+            || self.only_for.as_deref().is_some_and(|only| only != endpoint.as_str())
+    }
+
+    /// It was made for this endpoint alone, whatever that wants otherwise.
+    #[must_use]
+    pub fn is_only_for(&self, endpoint: &EndpointId) -> bool {
+        self.only_for.as_deref() == Some(endpoint.as_str())
     }
 }
 

@@ -3,10 +3,7 @@
 //! Every [`Pending`] ends in one of three ways: acknowledged, postponed, or dropped, and then the broker hands it out
 //! again at once. A task that is aborted thus loses nothing.
 
-use crate::endpoints::{
-    Endpoint,
-    settled::{Handed, Position, Settled, Taken},
-};
+use crate::endpoints::settled::{Handed, Position, Settled, Taken};
 use async_nats::{Client, Message, Subject, jetstream::AckKind};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,21 +14,20 @@ use tokio::{sync::mpsc, time::Instant};
 /// Settling ends this long before the broker gives the message to somebody else.
 const ACK_WAIT_MARGIN: Duration = Duration::from_secs(1);
 
-/// Where a worker's messages lie: what was settled lately, and the way back for what was not.
+/// Where the worker's messages lie: what was settled lately, and the way back for what was not.
 pub struct Desk {
     client: Client,
-    ack_wait: Duration,
     settled: Mutex<Settled>,
-    returned: mpsc::Sender<Subject>,
+    returned: mpsc::UnboundedSender<Subject>,
 }
 
 impl Desk {
     /// What is dropped unsettled comes out of the channel, for the worker to give it back: a drop cannot wait.
     #[must_use]
-    pub fn open(client: Client, endpoint: &Endpoint, slots: usize) -> (Arc<Self>, mpsc::Receiver<Subject>) {
-        // At the end, all that is in delivery and all that was only fetched may come at once.
-        let (returned, receiver) = mpsc::channel(2 * slots);
-        (Arc::new(Self { client, ack_wait: endpoint.ack_wait, settled: Mutex::default(), returned }), receiver)
+    pub fn open(client: Client) -> (Arc<Self>, mpsc::UnboundedReceiver<Subject>) {
+        // It holds no more than what was asked for, and that has its bounds.
+        let (returned, receiver) = mpsc::unbounded_channel();
+        (Arc::new(Self { client, settled: Mutex::default(), returned }), receiver)
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -46,17 +42,19 @@ pub struct Pending {
     reply: Option<Subject>,
     position: Position,
     redelivered: bool,
-    taken: Instant,
+    settle_by: Instant,
     desk: Arc<Desk>,
 }
 
 impl Pending {
-    /// Takes what settles a message out of it. None if it is no message of a consumer.
+    /// Takes what settles a message out of it. None if it is no message of a consumer. `station`: whose it is.
     #[must_use]
-    pub fn of(message: &mut Message, desk: &Arc<Desk>) -> Option<Self> {
-        let Handed { position, times } = Handed::read(message.reply.as_ref()?)?;
+    pub fn of(message: &mut Message, desk: &Arc<Desk>, station: u64, ack_wait: Duration) -> Option<Self> {
+        let Handed { sequence, stored_at, times, .. } = Handed::read(message.reply.as_ref()?)?;
+        let position = Position { station, sequence, stored_at };
+        let settle_by = Instant::now() + ack_wait.saturating_sub(ACK_WAIT_MARGIN);
         let reply = message.reply.take();
-        Some(Self { reply, position, redelivered: times > 1, taken: Instant::now(), desk: Arc::clone(desk) })
+        Some(Self { reply, position, redelivered: times > 1, settle_by, desk: Arc::clone(desk) })
     }
 
     /// Whether it is to be delivered; asked once.
@@ -80,7 +78,7 @@ impl Pending {
     /// When it must be settled, or somebody else has it too.
     #[must_use]
     pub fn settle_by(&self) -> Instant {
-        self.taken + self.desk.ack_wait.saturating_sub(ACK_WAIT_MARGIN)
+        self.settle_by
     }
 
     /// It is done with. Sent without waiting for an answer: a lost acknowledgement is a repeat, which is known here.
@@ -114,8 +112,8 @@ impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
             self.desk.settled().forget(self.position);
-            // Full or closed only if the worker is gone: the broker waits for ack_wait then.
-            let _ = self.desk.returned.try_send(reply);
+            // Closed only if the worker is gone: the broker waits for ack_wait then.
+            let _ = self.desk.returned.send(reply);
         }
     }
 }

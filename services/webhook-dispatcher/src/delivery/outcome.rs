@@ -142,6 +142,19 @@ pub struct Failure {
     pub headers: HeaderMap,
 }
 
+impl Failure {
+    /// For the record, with the head of the answer.
+    #[must_use]
+    pub fn recorded(&self) -> AttemptResult {
+        match self.result.clone() {
+            AttemptResult::Refused { status, body, .. } => {
+                AttemptResult::Refused { status, body, headers: head(&self.headers) }
+            }
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)

@@ -1,6 +1,11 @@
-//! The request that carries an event: the contract's headers around the stored bytes.
+//! The request that carries an event: the contract's headers, the endpoint's own, and the signature.
 
-use super::Event;
+use super::{
+    Event,
+    event::session_of,
+    format::{self, Rendered},
+    signature::{Signer, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+};
 use crate::endpoints::Endpoint;
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -11,44 +16,86 @@ use http::{
 };
 use http_body_util::Full;
 use kurir_chassis::trace_context;
-use kurir_contract::header;
+use kurir_contract::{endpoint::Format, header};
 use url::Url;
 
 /// The contract's, so that a receiver's filters go on working.
 const CONTRACT_USER_AGENT: HeaderValue = HeaderValue::from_static("WhatsApp-API-Webhook/1.0.0");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Standard Webhooks' name for the event id: the same at every try and every replay.
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const REPLAY: HeaderName = HeaderName::from_static(header::REPLAY);
 const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+
+/// What a request carries.
+pub struct Body {
+    pub bytes: Bytes,
+    pub content_type: HeaderValue,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Body {
+    /// None: the endpoint's format has no counterpart for the event.
+    pub fn of(event: &Event, format: Format, public_url: Option<&str>) -> Option<Self> {
+        match format::render(format, event, &session_of(&event.subject), public_url) {
+            Rendered::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
+            Rendered::NoCounterpart => None,
+        }
+    }
+}
 
 /// What all requests to one endpoint share.
 pub struct Template {
     uri: Uri,
     headers: HeaderMap,
+    signer: Option<Signer>,
+}
+
+/// What one request says beside its event.
+#[derive(Clone, Copy, Debug)]
+pub struct Saying {
+    /// When it is made, seconds since 1970.
+    pub at: i64,
+    /// The event comes again because somebody asked for it.
+    pub is_replay: bool,
+    /// A collector takes the current span.
+    pub traced: bool,
 }
 
 impl Template {
     pub fn new(endpoint: &Endpoint) -> anyhow::Result<Self> {
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, JSON);
         headers.insert(USER_AGENT, CONTRACT_USER_AGENT);
+        for (name, value) in &endpoint.headers {
+            let name: HeaderName = name.parse().context("failed to use the name of a header")?;
+            let mut value: HeaderValue = value.parse().context("failed to use the value of a header")?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
         if let Some(authorization) = authorization(&endpoint.url)? {
             headers.insert(AUTHORIZATION, authorization);
         }
-        Ok(Self { uri: request_uri(&endpoint.url)?, headers })
+        Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: Signer::new(&endpoint.secrets) })
     }
 
-    /// `traced`: a collector takes the current span.
-    pub fn request(&self, event: &Event, traced: bool) -> Request<Full<Bytes>> {
+    pub fn request(&self, event: &Event, body: Body, saying: &Saying) -> Request<Full<Bytes>> {
         let mut headers = self.headers.clone();
+        headers.insert(CONTENT_TYPE, body.content_type);
+        headers.extend(body.headers);
         // Both were looked at when the event was read; what cannot travel in a header stays out of the request.
         if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
             headers.insert(WEBHOOK_ID, id);
         }
-        if let Some(trace) = traceparent(event, traced) {
+        if let Some(signer) = &self.signer {
+            headers.insert(WEBHOOK_TIMESTAMP, saying.at.into());
+            headers.insert(WEBHOOK_SIGNATURE, signer.sign(event.id.as_str(), saying.at, &body.bytes));
+        }
+        if saying.is_replay {
+            headers.insert(REPLAY, HeaderValue::from_static("true"));
+        }
+        if let Some(trace) = traceparent(event, saying.traced) {
             headers.insert(TRACEPARENT, trace);
         }
-        let mut request = Request::new(Full::new(event.payload.clone()));
+        let mut request = Request::new(Full::new(body.bytes));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;

@@ -3,6 +3,7 @@
 //! Pure: the policy is data, the present and the randomness are arguments. Whatever is added to a wait, jitter or the
 //! receiver's own wish, can only make it longer.
 
+use kurir_contract::endpoint::Retry;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -25,6 +26,8 @@ pub struct RetryPolicy {
     jitter_percent: u8,
     /// Answers after which there is no other attempt.
     give_up_on: Vec<u16>,
+    /// An answer that the receiver is gone is the last.
+    believes_gone: bool,
 }
 
 /// What follows a failed attempt.
@@ -41,27 +44,17 @@ pub enum Decision {
 }
 
 impl Default for RetryPolicy {
-    /// The contract's: 2 s, 4 s and 8 s after each failure.
+    /// The contract's: 2 s, 4 s and 8 s after each failure, whatever the receiver answers.
     fn default() -> Self {
-        Self::of_schedule([2, 4, 8].map(Duration::from_secs).to_vec())
+        Self { believes_gone: false, ..Self::of_schedule(Retry::Default.delays()) }
     }
 }
 
 impl RetryPolicy {
-    /// For receivers that may be away for a night: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h, 27.6 hours in all. A
-    /// tenth of jitter keeps events that failed together from coming back together.
-    #[must_use]
-    pub fn patient() -> Self {
-        const MINUTE: u64 = 60;
-        const HOUR: u64 = 60 * MINUTE;
-        let delays = [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR];
-        Self::of_schedule(delays.map(Duration::from_secs).to_vec()).with_jitter(10)
-    }
-
     /// The delays after the first, second, … failure; none: there is one attempt.
     #[must_use]
     pub fn of_schedule(delays: Vec<Duration>) -> Self {
-        Self { delays, jitter_percent: 0, give_up_on: Vec::new() }
+        Self { delays, jitter_percent: 0, give_up_on: Vec::new(), believes_gone: true }
     }
 
     /// Up to `percent` of each delay is added to it by chance.
@@ -95,7 +88,7 @@ impl RetryPolicy {
     /// is the last. `status` and `retry_after`: of the answer, if there was one. `random`: 0 to 1.
     #[must_use]
     pub fn after(&self, failed: u32, status: Option<u16>, retry_after: Option<Duration>, random: f64) -> Decision {
-        if status == Some(GONE) {
+        if self.believes_gone && status == Some(GONE) {
             return Decision::Disable;
         }
         if status.is_some_and(|status| self.give_up_on.contains(&status)) {
@@ -153,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_patient_schedule_takes_more_than_a_day() {
-        let policy = RetryPolicy::patient();
+        let policy = RetryPolicy::of_schedule(Retry::Patient.delays()).with_jitter(10);
         for (failed, seconds) in [(1, 5), (2, 300), (3, 1_800), (4, 7_200), (5, 18_000), (6, 36_000), (7, 36_000)] {
             assert_eq!(policy.after(failed, None, None, 0.0), retry(failed + 1, seconds));
         }
@@ -164,7 +157,7 @@ mod tests {
     #[test]
     fn the_answer_decides_as_the_policy_says() {
         let hour = Duration::from_secs(3_600);
-        let of_4xx = RetryPolicy::default().giving_up_on(vec![400, 404]);
+        let of_4xx = RetryPolicy::of_schedule(Retry::Default.delays()).giving_up_on(vec![400, 404]);
         for (status, retry_after, expected) in [
             (None, None, retry(2, 2)),
             (Some(500), None, retry(2, 2)),
@@ -185,7 +178,10 @@ mod tests {
             let retry_after = retry_after.map(Duration::from_secs);
             assert_eq!(of_4xx.after(1, status, retry_after, 0.0), expected, "{status:?} {retry_after:?}");
         }
-        assert_eq!(RetryPolicy::default().after(1, Some(404), None, 0.0), retry(2, 2), "the contract retries all");
+        for status in [404, 410] {
+            let contracts = RetryPolicy::default().after(1, Some(status), None, 0.0);
+            assert_eq!(contracts, retry(2, 2), "the contract retries all");
+        }
         assert_eq!(of_4xx.after(4, Some(429), Some(hour), 0.0), Decision::GiveUp, "it adds no attempt");
     }
 

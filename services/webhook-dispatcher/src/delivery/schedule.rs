@@ -15,14 +15,21 @@ use async_nats::{
 };
 use bytes::Bytes;
 use kurir_chassis::broker::Broker;
-use kurir_contract::{clock, endpoint::EndpointId, event::EventId, header, stream, subject};
+use kurir_contract::{clock, delivery::DeadLetter, endpoint::EndpointId, event::EventId, header, stream, subject};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-/// Of a subject's chat while no endpoint keeps its chats in order.
-const NO_CHAT: &str = "-";
 /// Of a subject's run: not a replay.
 const LIVE: &str = "live";
+
+/// An attempt that is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Counted from 1.
+    pub attempt: u32,
+    pub at: OffsetDateTime,
+    pub place: Place,
+}
 
 /// A retry whose time has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,32 +40,61 @@ pub struct Due {
     pub event_sequence: u64,
     /// Counted from 1.
     pub attempt: u32,
+    pub place: Place,
 }
 
-/// RETRIES, as one endpoint uses it, and EVENTS, where the events of its retries are.
+/// Which deliveries a retry belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub chat: String,
+    /// A replay's id; none: it is none.
+    pub replay: Option<String>,
+}
+
+impl Place {
+    /// Of an endpoint that does not keep its chats in order.
+    pub const NO_CHAT: &str = "-";
+
+    /// Not in a replay.
+    #[must_use]
+    pub fn live(chat: String) -> Self {
+        Self { chat, replay: None }
+    }
+
+    fn retry<'a>(&'a self, endpoint: &'a EndpointId, event_sequence: u64) -> subject::Retry<'a> {
+        let run = self.replay.as_deref().unwrap_or(LIVE);
+        subject::Retry { endpoint, chat: &self.chat, run, sequence: event_sequence }
+    }
+}
+
+/// RETRIES, and the streams that hold the events of retries.
 pub struct Schedule {
     broker: Broker,
-    endpoint: EndpointId,
     retries: Stream<()>,
     events: Stream<()>,
+    dead_letters: Stream<()>,
 }
 
 impl Schedule {
-    pub async fn open(broker: Broker, endpoint: EndpointId) -> anyhow::Result<Self> {
+    pub async fn open(broker: Broker) -> anyhow::Result<Self> {
         let stream = async |name| broker.jetstream.get_stream_no_info(name).await.context("failed to name a stream");
-        let (retries, events) = (stream(stream::RETRIES).await?, stream(stream::EVENTS).await?);
-        Ok(Self { broker, endpoint, retries, events })
+        Ok(Self {
+            retries: stream(stream::RETRIES).await?,
+            events: stream(stream::EVENTS).await?,
+            dead_letters: stream(stream::DEAD_LETTERS).await?,
+            broker,
+        })
     }
 
-    /// Keeps `attempt` for `at`; replaces what was kept for this event.
-    pub async fn keep(&self, event: &Event, attempt: u32, at: OffsetDateTime, by: Instant) -> anyhow::Result<()> {
-        let retry = self.retry(event.sequence);
+    /// Keeps an attempt; replaces what was kept for this event in this place.
+    pub async fn keep(&self, endpoint: &EndpointId, event: &Event, next: &Next, by: Instant) -> anyhow::Result<()> {
+        let retry = next.place.retry(endpoint, event.sequence);
         let mut headers = HeaderMap::new();
-        headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(at)));
+        headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(next.at)));
         headers.insert(header::SCHEDULE_TARGET, retry.due());
         headers.insert(header::KURIR_EVENT_ID, event.id.as_str());
         headers.insert(header::EVENT_SUBJECT, &*event.subject);
-        headers.insert(header::ATTEMPT, attempt.to_string());
+        headers.insert(header::ATTEMPT, next.attempt.to_string());
         // The payload stays in EVENTS: 100,000 waiting copies would be 80 MB.
         store::store(&self.broker, &Message { subject: retry.waiting(), headers, payload: Bytes::new() }, by).await
     }
@@ -66,24 +102,32 @@ impl Schedule {
     /// What a message of RETRIES asks for.
     pub fn read(message: &async_nats::Message) -> anyhow::Result<Due> {
         let headers = message.headers.as_ref().context("a retry has no headers")?;
+        let retry = subject::parse_retry(&message.subject).context("a retry names no sequence")?;
         let text = |name| headers.get(name).map(async_nats::HeaderValue::as_str);
         Ok(Due {
             event_id: EventId::from_header(text(header::KURIR_EVENT_ID).context("a retry names no event")?),
             event_subject: text(header::EVENT_SUBJECT).unwrap_or_default().to_owned(),
-            event_sequence: subject::parse_retry(&message.subject)
-                .map(|retry| retry.sequence)
-                .context("a retry names no sequence")?,
+            event_sequence: retry.sequence,
+            place: Place { chat: retry.chat.to_owned(), replay: (retry.run != LIVE).then(|| retry.run.to_owned()) },
             attempt: text(header::ATTEMPT).and_then(|attempt| attempt.parse().ok()).context("a retry has no number")?,
         })
     }
 
-    /// The event of a retry; none if it is gone from EVENTS.
-    pub async fn event(&self, due: &Due) -> anyhow::Result<Option<Event>> {
-        let stored = match self.events.direct_get(due.event_sequence).await {
+    /// The event of a retry; none if it is gone from EVENTS, and from the dead letters if it comes from there.
+    pub async fn event(&self, endpoint: &EndpointId, due: &Due) -> anyhow::Result<Option<Event>> {
+        // EVENTS may have been deleted and made again: then the sequence is another event's.
+        match self.stored_event(due.event_sequence).await?.filter(|event| event.id == due.event_id) {
+            None if due.place.replay.is_some() => self.buried_event(endpoint, due).await,
+            event => Ok(event),
+        }
+    }
+
+    async fn stored_event(&self, sequence: u64) -> anyhow::Result<Option<Event>> {
+        let stored = match self.events.direct_get(sequence).await {
             Ok(stored) => stored,
             // A replica may lag behind: that it is gone is the leader's to say.
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
-                match self.events.get_raw_message(due.event_sequence).await {
+                match self.events.get_raw_message(sequence).await {
                     Ok(stored) => stored,
                     Err(error) if is_not_found(&error.kind()) => return Ok(None),
                     Err(error) => return Err(error).context("failed to read an event"),
@@ -91,22 +135,37 @@ impl Schedule {
             }
             Err(error) => return Err(error).context("failed to read an event"),
         };
-        let event = Event::from(stored);
-        // EVENTS may have been deleted and made again: then the sequence is another event's.
-        Ok((event.id == due.event_id).then_some(event))
+        Ok(Some(Event::from(stored)))
+    }
+
+    /// A dead letter outlives its event, and holds it.
+    async fn buried_event(&self, endpoint: &EndpointId, due: &Due) -> anyhow::Result<Option<Event>> {
+        let subject = subject::dead_letter(endpoint, &due.event_id);
+        let stored = match self.dead_letters.direct_get_last_for_subject(subject).await {
+            Ok(stored) => stored,
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).context("failed to read a dead letter"),
+        };
+        let letter: DeadLetter = serde_json::from_slice(&stored.payload).context("a dead letter cannot be read")?;
+        if letter.payload.is_empty() {
+            return Ok(None);
+        }
+        let mut event = Event::new(due.event_subject.as_str().into(), due.event_sequence, None, letter.payload.into());
+        event.id = letter.event_id;
+        Ok(Some(event))
     }
 
     /// Whether RETRIES already holds what follows the first attempt of this event: a dispatcher died after it had kept
     /// the retry and before it had acknowledged the event.
-    pub async fn holds_retry_of(&self, event_sequence: u64) -> anyhow::Result<bool> {
-        let retry = self.retry(event_sequence);
+    pub async fn holds_retry_of(&self, endpoint: &EndpointId, place: &Place, sequence: u64) -> anyhow::Result<bool> {
+        let retry = place.retry(endpoint, sequence);
         // In this order a retry that fires in between is seen.
         Ok(self.last(&retry.waiting()).await?.is_some() || self.last(&retry.due()).await?.is_some())
     }
 
-    /// Whether RETRIES already holds what follows this attempt.
-    pub async fn holds_successor_of(&self, due: &Due, sequence: u64) -> anyhow::Result<bool> {
-        let retry = self.retry(due.event_sequence);
+    /// Whether RETRIES already holds what follows this attempt. `sequence`: of the due retry, in RETRIES.
+    pub async fn holds_successor_of(&self, endpoint: &EndpointId, due: &Due, sequence: u64) -> anyhow::Result<bool> {
+        let retry = due.place.retry(endpoint, due.event_sequence);
         let is_later = |last: Option<u64>| last.is_some_and(|last| last > sequence);
         Ok(is_later(self.last(&retry.waiting()).await?) || is_later(self.last(&retry.due()).await?))
     }
@@ -118,10 +177,6 @@ impl Schedule {
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("failed to look into RETRIES"),
         }
-    }
-
-    fn retry(&self, event_sequence: u64) -> subject::Retry<'_> {
-        subject::Retry { endpoint: &self.endpoint, chat: NO_CHAT, run: LIVE, sequence: event_sequence }
     }
 }
 

@@ -2,28 +2,27 @@
 //!
 //! | the attempt | first | then | last |
 //! |---|---|---|---|
-//! | delivered | handed to the record | acknowledged | reported |
+//! | delivered | recorded in DELIVERIES | acknowledged | |
 //! | to be tried again | the retry stored in RETRIES | recorded | acknowledged |
-//! | given up | dead letter stored, `error.occurred` stored | recorded | acknowledged, reported |
+//! | given up | dead letter stored, `error.occurred` stored | recorded | acknowledged |
+//!
+//! The record acknowledges (`attempt_log`): it collects attempts for some milliseconds, and nobody waits for that.
 //!
 //! What comes later in a row is known to the broker only if what comes earlier is. A crash between two steps brings the
 //! message back and repeats the row: RETRIES holds one schedule for an event, and both stored messages have an id that
 //! is the same at the repeat, so nothing multiplies. If a step cannot be done, the message is postponed.
 
 use super::{
-    Event, Failure, Pending,
-    attempt_log::AttemptLog,
-    dead_letters::{DeadLetters, GivenUp},
-    schedule::{Due, Schedule},
+    Event, Failure, Pending, Tools,
+    dead_letters::GivenUp,
+    schedule::{Due, Next},
 };
-use async_nats::Client;
 use kurir_contract::{
     delivery::{Attempt, Ended},
     endpoint::EndpointId,
     event::EventType,
 };
-use std::time::Duration;
-use time::OffsetDateTime;
+use std::{sync::Arc, time::Duration};
 
 /// After the broker could not take the end of an attempt for a long time, the attempt is made again; this much later,
 /// so that the receiver does not pay for the broker.
@@ -31,10 +30,7 @@ const POSTPONED_BY: Duration = Duration::from_secs(15);
 
 pub struct Settlement {
     pub endpoint: EndpointId,
-    pub schedule: Schedule,
-    pub dead_letters: DeadLetters,
-    pub attempts: AttemptLog,
-    pub client: Client,
+    pub tools: Arc<Tools>,
 }
 
 /// How a delivery ended, for who waits for it.
@@ -46,49 +42,63 @@ struct End<'a> {
 
 impl Settlement {
     pub async fn delivered(&self, pending: Pending, event: &Event, attempt: Attempt, status: u16) {
-        let number = attempt.attempt;
-        self.attempts.record(attempt);
-        pending.acknowledge().await;
-        self.report(event, &End { attempt: number, status: Some(status), error: None }).await;
+        let end = End { attempt: attempt.attempt, status: Some(status), error: None };
+        let is_replay = attempt.replay.is_some();
+        self.tools.attempts.acknowledge(attempt, pending).await;
+        self.report(event, &end).await;
+        if is_replay {
+            self.tools.dead_letters.exhume(&self.endpoint, &event.id).await;
+        }
     }
 
-    /// `next` at `due`.
-    pub async fn retry(&self, pending: Pending, event: &Event, attempt: Attempt, next: u32, due: OffsetDateTime) {
-        if let Err(error) = self.schedule.keep(event, next, due, pending.settle_by()).await {
-            return self.postpone(pending, &error).await;
+    /// Whether the next attempt is kept.
+    pub async fn retry(&self, pending: Pending, event: &Event, attempt: Attempt, next: &Next) -> bool {
+        if let Err(error) = self.tools.schedule.keep(&self.endpoint, event, next, pending.settle_by()).await {
+            self.postpone(pending, &error).await;
+            return false;
         }
         // A crash from here on brings the message back; it is then seen that its retry is kept already.
-        self.attempts.recorded(attempt).await;
-        pending.acknowledge().await;
+        self.tools.attempts.acknowledge(attempt, pending).await;
+        true
     }
 
     pub async fn dead(&self, pending: Pending, event: &Event, attempt: Attempt, failure: &Failure) {
         let number = attempt.attempt;
-        let given_up = GivenUp::of(event, number, failure);
-        if let Err(error) = self.dead_letters.bury(&given_up, pending.settle_by()).await {
+        let given_up = GivenUp::of(event, number, failure, attempt.replay.as_deref());
+        if let Err(error) = self.tools.dead_letters.bury(&self.endpoint, &given_up, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
         }
-        self.attempts.recorded(attempt).await;
-        pending.acknowledge().await;
+        self.tools.attempts.acknowledge(attempt, pending).await;
         self.report(event, &End { attempt: number, status: failure.status, error: Some(&failure.reason) }).await;
+    }
+
+    /// Neither sent nor to be sent.
+    pub async fn filtered(&self, pending: Pending, event: &Event, record: Attempt, why: &str) {
+        let end = End { attempt: 0, status: None, error: Some(why) };
+        self.tools.attempts.acknowledge(record, pending).await;
+        self.report(event, &end).await;
+    }
+
+    /// It was a probe of an endpoint that does not work: its attempt is not spent.
+    pub async fn untouched(&self, pending: Pending, attempt: Attempt) {
+        self.tools.attempts.give_back(attempt, pending).await;
     }
 
     /// A retry whose event is gone from EVENTS: expired, purged or deleted. Without its payload there is no attempt.
     pub async fn lost(&self, pending: Pending, due: &Due, event: &EventType) {
-        let attempts = due.attempt.saturating_sub(1);
-        let reason = "its event is no longer in EVENTS, so it could not be tried again";
         let given_up = GivenUp {
             event_id: &due.event_id,
             event,
             event_subject: &due.event_subject,
             event_sequence: due.event_sequence,
             payload: &[],
-            attempts,
-            reason,
+            attempts: due.attempt.saturating_sub(1),
+            reason: "its event is no longer in EVENTS, so it could not be tried again",
             last: None,
             last_status: None,
+            replay: due.place.replay.as_deref(),
         };
-        if let Err(error) = self.dead_letters.bury(&given_up, pending.settle_by()).await {
+        if let Err(error) = self.tools.dead_letters.bury(&self.endpoint, &given_up, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
         }
         pending.acknowledge().await;
@@ -115,7 +125,7 @@ impl Settlement {
         };
         // Who waits has a deadline of his own and knows then that no word came.
         if let Ok(ended) = serde_json::to_vec(&ended)
-            && let Err(error) = self.client.publish(inbox, ended.into()).await
+            && let Err(error) = self.tools.broker.client.publish(inbox, ended.into()).await
         {
             tracing::debug!("failed to report the end of a delivery: {error}");
         }

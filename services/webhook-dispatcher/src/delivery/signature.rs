@@ -7,6 +7,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderName, HeaderValue};
+use kurir_contract::endpoint::StoredSecret;
 use sha2::Sha256;
 
 /// When this attempt was made, in seconds since 1970: a receiver refuses what is older than some minutes.
@@ -14,42 +15,33 @@ pub const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-times
 /// One `v1,<base64>` for each secret, separated by spaces.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// In front of a secret's base64, so that a secret is recognised as one where it must not be.
-const SECRET_PREFIX: &str = "whsec_";
 /// Of the scheme with a shared secret; `v1a` is the one with a key pair.
 const VERSION: &str = "v1,";
 /// A version, the base64 of 32 bytes, and the space before the next.
 const SIGNATURE_LENGTH: usize = VERSION.len() + 44 + 1;
 
-/// Why a secret cannot be used. The text never holds the secret.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is whsec_ and then base64, as \"openssl rand -base64 32\" makes it")]
-pub struct InvalidSecret;
-
-/// The bytes of a secret as a user writes it: `whsec_<base64>`.
-///
-/// # Errors
-/// Without the prefix, with what is not base64, or with nothing behind the prefix.
-pub fn secret_bytes(secret: &str) -> Result<Vec<u8>, InvalidSecret> {
-    let encoded = secret.trim().strip_prefix(SECRET_PREFIX).ok_or(InvalidSecret)?;
-    match BASE64_STANDARD.decode(encoded) {
-        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
-        Ok(_) | Err(_) => Err(InvalidSecret),
-    }
-}
-
 /// Signs for one endpoint. The keys are prepared once; a signature costs two or three microseconds for a usual event.
 pub struct Signer {
-    keys: Vec<Hmac<Sha256>>,
+    keys: Vec<Key>,
+}
+
+struct Key {
+    hmac: Hmac<Sha256>,
+    /// Seconds since 1970; from then on it signs no more.
+    until: Option<i64>,
 }
 
 impl Signer {
-    /// `secrets`: the bytes, without prefix and base64; all sign, in this order. An endpoint without a secret has no
+    /// All of `secrets` sign, in this order, each until its time is over. None: an endpoint without a secret has no
     /// signer.
     #[must_use]
-    pub fn new(secrets: &[Vec<u8>]) -> Self {
+    pub fn new(secrets: &[StoredSecret]) -> Option<Self> {
         // HMAC refuses no key: a long one is hashed, a short one filled up (RFC 2104, 2).
-        Self { keys: secrets.iter().filter_map(|secret| Hmac::new_from_slice(secret).ok()).collect() }
+        let key = |secret: &StoredSecret| {
+            Some(Key { hmac: Hmac::new_from_slice(secret.secret.key()).ok()?, until: secret.until_seconds() })
+        };
+        let keys: Vec<Key> = secrets.iter().filter_map(key).collect();
+        if keys.is_empty() { None } else { Some(Self { keys }) }
     }
 
     /// The value of `webhook-signature`. `id` is the value of `webhook-id`, `unix_seconds` that of
@@ -58,8 +50,8 @@ impl Signer {
     pub fn sign(&self, id: &str, unix_seconds: i64, body: &[u8]) -> HeaderValue {
         let head = format!("{id}.{unix_seconds}.");
         let mut signatures = String::with_capacity(self.keys.len() * SIGNATURE_LENGTH);
-        for key in &self.keys {
-            let mut hmac = key.clone();
+        for key in self.keys.iter().filter(|key| key.until.is_none_or(|until| unix_seconds < until)) {
+            let mut hmac = key.hmac.clone();
             hmac.update(head.as_bytes());
             hmac.update(body);
             if !signatures.is_empty() {
@@ -77,9 +69,11 @@ impl Signer {
 mod tests {
     use super::*;
     use http::HeaderMap;
+    use kurir_contract::{clock, endpoint::SigningSecret};
     use proptest::prelude::*;
     use standardwebhooks::Webhook;
     use std::time::{SystemTime, UNIX_EPOCH};
+    use time::OffsetDateTime;
 
     fn now() -> i64 {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
@@ -112,41 +106,42 @@ mod tests {
                 "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
             ),
         ] {
-            let signer = Signer::new(&[secret_bytes(secret).unwrap()]);
+            let signer = Signer::new(&[StoredSecret::new(secret.parse().unwrap())]).unwrap();
             assert_eq!(signer.sign(id, seconds, body.as_bytes()), expected, "{id}");
         }
     }
 
     #[test]
     fn each_of_two_secrets_verifies_while_one_is_replaced_and_a_third_does_not() {
-        let (old, new, other) = (b"old secret".to_vec(), b"new secret".to_vec(), b"other secret".to_vec());
         let (body, seconds) = (br#"{"event":"test"}"#, now());
-        let signature = Signer::new(&[new.clone(), old.clone()]).sign("evt_1", seconds, body);
+        let until = |seconds| Some(clock::iso(OffsetDateTime::from_unix_timestamp(seconds).unwrap()));
+        let [old, new, other] = [0; 3].map(|_| SigningSecret::random());
+        let old_one = |seconds| StoredSecret { secret: old.clone(), until: until(seconds) };
+        let secrets = [StoredSecret::new(new.clone()), old_one(seconds + 1)];
+        let signature = Signer::new(&secrets).unwrap().sign("evt_1", seconds, body);
         assert_eq!(signature.to_str().unwrap().split(' ').count(), 2);
-        assert!(verify(&old, "evt_1", seconds, &signature, body));
-        assert!(verify(&new, "evt_1", seconds, &signature, body));
-        assert!(!verify(&other, "evt_1", seconds, &signature, body));
-    }
+        assert!(verify(old.key(), "evt_1", seconds, &signature, body));
+        assert!(verify(new.key(), "evt_1", seconds, &signature, body));
+        assert!(!verify(other.key(), "evt_1", seconds, &signature, body));
 
-    #[test]
-    fn a_secret_is_read_only_in_its_published_form() {
-        assert_eq!(secret_bytes("whsec_AQID"), Ok(vec![1, 2, 3]));
-        assert_eq!(secret_bytes(" whsec_AQID\n"), Ok(vec![1, 2, 3]));
-        for bad in ["", "AQID", "whsec_", "whsec_!", "whsec_AQI", "WHSEC_AQID", "whsec_AQ ID"] {
-            assert_eq!(secret_bytes(bad), Err(InvalidSecret), "{bad:?}");
-        }
+        let secrets = [StoredSecret::new(new.clone()), old_one(seconds)];
+        let signature = Signer::new(&secrets).unwrap().sign("evt_1", seconds, body);
+        assert!(verify(new.key(), "evt_1", seconds, &signature, body));
+        assert!(!verify(old.key(), "evt_1", seconds, &signature, body), "its time is over");
+        assert!(Signer::new(&[]).is_none());
     }
 
     proptest! {
         #[test]
         fn what_is_signed_verifies_and_nothing_else_does(
-            secrets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..100), 1..4),
+            keys in 1_usize..4,
             id in "[!-~]{1,40}",
             body in "\\PC{0,200}",
         ) {
             let seconds = now();
-            let signature = Signer::new(&secrets).sign(&id, seconds, body.as_bytes());
-            for secret in &secrets {
+            let secrets: Vec<StoredSecret> = (0..keys).map(|_| StoredSecret::new(SigningSecret::random())).collect();
+            let signature = Signer::new(&secrets).unwrap().sign(&id, seconds, body.as_bytes());
+            for secret in secrets.iter().map(|secret| secret.secret.key()) {
                 prop_assert!(verify(secret, &id, seconds, &signature, body.as_bytes()));
                 prop_assert!(!verify(secret, &id, seconds - 1, &signature, body.as_bytes()));
                 let other_id = format!("{id}x");

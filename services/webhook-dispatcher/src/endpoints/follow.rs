@@ -165,4 +165,3 @@ impl Follower {
         self.broker.client.statistics().connects.load(Ordering::Relaxed)
     }
 }
-

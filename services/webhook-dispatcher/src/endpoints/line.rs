@@ -91,11 +91,6 @@ impl Line {
         self.pace = pace;
     }
 
-    #[must_use]
-    pub fn in_delivery(&self) -> usize {
-        self.in_delivery
-    }
-
     pub fn arrived(&mut self, now: Instant) {
         self.asked = self.asked.saturating_sub(1);
         self.heard = now;

@@ -16,11 +16,7 @@ use super::{
 };
 use crate::delivery::{Deliverer, Desk, Pending, Told, Tools, Verdict};
 use async_nats::{Message, Subject};
-use futures::{
-    FutureExt as _, StreamExt as _,
-    future::BoxFuture,
-    stream::FuturesUnordered,
-};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::endpoint::EndpointId;
 use std::{
@@ -371,8 +367,7 @@ impl Worker {
                         let endpoint = station.endpoint.id.clone();
                         self.tell(News::Probing { endpoint });
                     }
-                    let delivered =
-                        async move { (id, deliverer.deliver(id.source, pending, message, probe).await) };
+                    let delivered = async move { (id, deliverer.deliver(id.source, pending, message, probe).await) };
                     self.in_delivery.push(delivered.boxed());
                 }
             },

@@ -1,8 +1,4 @@
-//! A webhook endpoint's name, and the format of what it is sent.
-
-mod format;
-
-pub use format::Format;
+//! A webhook endpoint's name.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -1,0 +1,296 @@
+//! How endpoints fare, made known: in the bucket of states, and as events.
+//!
+//! The worker sends its news here and goes on. What is known lies in the bucket, so it is one truth for all dispatchers
+//! and outlives them: since when an endpoint fails, and what was told of it. One that fails for too long is disabled;
+//! its events wait in EVENTS. Every event that tells of this has an id made of what it tells, so that it comes once
+//! however many dispatchers see the same.
+
+use crate::delivery::{StoreMessage, store};
+use anyhow::Context as _;
+use async_nats::{
+    HeaderMap,
+    jetstream::kv::{Store, UpdateErrorKind},
+};
+use futures::TryStreamExt as _;
+use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use kurir_contract::{
+    clock,
+    endpoint::{BUCKET, Circuit, EndpointId, STATES_BUCKET, Settings, State},
+    event::{EndpointEvent, Envelope, EventId, EventType},
+    header,
+    session::SessionId,
+    subject,
+};
+use std::time::Duration;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::{sync::mpsc, time::Instant};
+
+/// What a worker saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It fails: its events wait.
+    Open { endpoint: EndpointId, reason: String },
+    /// One event is sent to see whether it works again.
+    Probing { endpoint: EndpointId },
+    /// It works again.
+    Closed { endpoint: EndpointId },
+    /// Its receiver answered that it is gone for good.
+    Gone { endpoint: EndpointId, reason: String },
+}
+
+/// News that wait. A circuit has some in five seconds at the most.
+pub const QUEUE: usize = 1_024;
+/// Tries to change a state that others change too.
+const TRIES: u32 = 5;
+/// How long an event about an endpoint is tried to be stored.
+const STORE_WITHIN: Duration = Duration::from_secs(20);
+/// Of the time until it is disabled, in percent: told of once each.
+const WARNINGS: [u8; 2] = [80, 50];
+
+pub struct Registrar {
+    broker: Broker,
+    news: mpsc::Receiver<News>,
+    /// An endpoint that fails for so long is disabled; zero: none is.
+    disable_after: Duration,
+}
+
+impl Registrar {
+    #[must_use]
+    pub fn new(broker: Broker, news: mpsc::Receiver<News>, disable_after: Duration) -> Self {
+        Self { broker, news, disable_after }
+    }
+
+    /// Works until the shutdown.
+    ///
+    /// # Errors
+    /// None: what cannot be written now is written at the next news or the next look.
+    pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        // A hundredth of the time is exact enough, and a minute is often enough.
+        let every = (self.disable_after / 100).clamp(Duration::from_millis(200), Duration::from_secs(60));
+        let mut looks = tokio::time::interval(every);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let done = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                Some(news) = self.news.recv() => self.hear(news).await,
+                _ = looks.tick(), if !self.disable_after.is_zero() => self.look().await,
+            };
+            if let Err(error) = done
+                && self.broker.is_connected()
+            {
+                tracing::warn!("how a webhook endpoint fares could not be made known: {error:#}");
+            }
+        }
+    }
+
+    async fn hear(&self, news: News) -> anyhow::Result<()> {
+        match news {
+            News::Open { endpoint, reason } => {
+                self.change(&endpoint, |state| {
+                    state.circuit = Circuit::Open;
+                    state.last_error = Some(reason.clone());
+                    state.failing_since.get_or_insert_with(clock::now_iso);
+                })
+                .await
+            }
+            News::Probing { endpoint } => self.change(&endpoint, |state| state.circuit = Circuit::HalfOpen).await,
+            News::Closed { endpoint } => self.recovered(&endpoint).await,
+            News::Gone { endpoint, reason } => self.disable(&endpoint, &reason, None).await,
+        }
+    }
+
+    async fn recovered(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
+        let states = self.broker.bucket(STATES_BUCKET).await?;
+        let Some((state, _)) = read::<State>(&states, endpoint).await? else { return Ok(()) };
+        states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint")?;
+        let since = state.failing_since.clone().unwrap_or_default();
+        let told = Tale { kind: EventType::ENDPOINT_RECOVERED, once: since, reason: None, state: &state };
+        self.tell(endpoint, &told).await
+    }
+
+    /// Looks at all that fail: whom to warn of, whom to disable.
+    async fn look(&self) -> anyhow::Result<()> {
+        if !self.broker.is_connected() {
+            return Ok(());
+        }
+        let states = self.broker.bucket(STATES_BUCKET).await?;
+        let keys: Vec<String> = states
+            .keys()
+            .await
+            .context("failed to list the states of endpoints")?
+            .try_collect()
+            .await
+            .context("failed to list the states of endpoints")?;
+        for key in keys {
+            let Ok(endpoint) = key.parse::<EndpointId>() else { continue };
+            if let Some((state, _)) = read::<State>(&states, &endpoint).await? {
+                self.judge(&endpoint, &state, OffsetDateTime::now_utc()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge(&self, endpoint: &EndpointId, state: &State, now: OffsetDateTime) -> anyhow::Result<()> {
+        let Some(percent) = percent_of_the_way(state, self.disable_after, now) else { return Ok(()) };
+        let since = state.failing_since.clone().unwrap_or_default();
+        let reason = state.last_error.clone().unwrap_or_default();
+        // `default` is the operator's setting: it is told of and never disabled.
+        if percent >= 100 && !endpoint.is_default() {
+            return self.disable(endpoint, &reason, Some(state)).await;
+        }
+        let Some(warning) = WARNINGS.into_iter().find(|warning| percent >= u64::from(*warning)) else { return Ok(()) };
+        if state.warned_percent >= warning {
+            return Ok(());
+        }
+        let once = format!("{since} {warning}");
+        let told = Tale { kind: EventType::ENDPOINT_FAILING, once, reason: Some(&reason), state };
+        self.tell(endpoint, &told).await?;
+        tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} has failed since {since}: {reason}");
+        self.change(endpoint, |state| state.warned_percent = warning).await
+    }
+
+    /// Its events wait from now on. Told before it is done: a crash in between tells it once.
+    async fn disable(&self, endpoint: &EndpointId, reason: &str, state: Option<&State>) -> anyhow::Result<()> {
+        let endpoints = self.broker.bucket(BUCKET).await?;
+        for _ in 0..TRIES {
+            let Some((mut settings, revision)) = read::<Settings>(&endpoints, endpoint).await? else { return Ok(()) };
+            if !settings.enabled {
+                return Ok(());
+            }
+            let nothing = State::default();
+            let once = format!("{} {revision}", settings.updated_at);
+            let kind = EventType::ENDPOINT_DISABLED;
+            self.tell(endpoint, &Tale { kind, once, reason: Some(reason), state: state.unwrap_or(&nothing) }).await?;
+            settings.enabled = false;
+            settings.disabled_reason = Some(reason.to_owned());
+            settings.updated_at = clock::now_iso();
+            if write(&endpoints, endpoint, &settings, revision).await? {
+                tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is disabled, its events wait: {reason}");
+                let states = self.broker.bucket(STATES_BUCKET).await?;
+                return states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint");
+            }
+        }
+        anyhow::bail!("others changed the endpoint {endpoint} at the same time, {TRIES} times in a row")
+    }
+
+    async fn change(&self, endpoint: &EndpointId, change: impl Fn(&mut State)) -> anyhow::Result<()> {
+        let states = self.broker.bucket(STATES_BUCKET).await?;
+        for _ in 0..TRIES {
+            let (before, revision) = match read::<State>(&states, endpoint).await? {
+                Some((state, revision)) => (state, revision),
+                None => (State::default(), 0),
+            };
+            let mut state = before.clone();
+            change(&mut state);
+            let written = state == before
+                || if revision == 0 {
+                    states.create(endpoint.as_str(), json(&state)?).await.is_ok()
+                } else {
+                    write(&states, endpoint, &state, revision).await?
+                };
+            if written {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("others changed the state of {endpoint} at the same time, {TRIES} times in a row")
+    }
+
+    async fn tell(&self, endpoint: &EndpointId, tale: &Tale<'_>) -> anyhow::Result<()> {
+        let description = match read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint).await? {
+            Some((settings, _)) => settings.description,
+            None => String::new(),
+        };
+        let now = OffsetDateTime::now_utc();
+        let since = tale.state.failing_since.as_deref();
+        let data = EndpointEvent {
+            endpoint: endpoint.clone(),
+            description,
+            reason: tale.reason.map(ToOwned::to_owned),
+            failing_since: since.map(ToOwned::to_owned),
+            disabled_at: since.and_then(|since| self.disabled_at(endpoint, tale, since)),
+            timestamp: clock::iso(now),
+        };
+        let mut headers = HeaderMap::new();
+        let told = format!("{} {}", tale.kind, tale.once);
+        headers.insert(header::EVENT_ID, EventId::from_header(endpoint.as_str()).derived(&told).as_str());
+        headers.insert(header::NOT_FOR, endpoint.as_str());
+        let envelope = Envelope::new(tale.kind.clone(), now, data);
+        let message = StoreMessage {
+            subject: subject::event(&SessionId::default(), &tale.kind),
+            headers,
+            payload: json(&envelope)?,
+        };
+        store(&self.broker, &message, Instant::now() + STORE_WITHIN).await
+    }
+
+    fn disabled_at(&self, endpoint: &EndpointId, tale: &Tale<'_>, since: &str) -> Option<String> {
+        if endpoint.is_default() || self.disable_after.is_zero() || tale.kind != EventType::ENDPOINT_FAILING {
+            return None;
+        }
+        Some(clock::iso(OffsetDateTime::parse(since, &Rfc3339).ok()? + self.disable_after))
+    }
+}
+
+/// What is told of an endpoint.
+struct Tale<'a> {
+    kind: EventType,
+    /// The same for the same, so that it is told once.
+    once: String,
+    reason: Option<&'a str>,
+    state: &'a State,
+}
+
+/// How far it is on the way to be disabled; none if it does not fail.
+fn percent_of_the_way(state: &State, disable_after: Duration, now: OffsetDateTime) -> Option<u64> {
+    let since = OffsetDateTime::parse(state.failing_since.as_ref()?, &Rfc3339).ok()?;
+    let elapsed = Duration::try_from(now - since).ok()?;
+    Some((elapsed.as_millis() * 100 / disable_after.as_millis().max(1)).min(100) as u64)
+}
+
+async fn read<T: serde::de::DeserializeOwned>(
+    bucket: &Store,
+    endpoint: &EndpointId,
+) -> anyhow::Result<Option<(T, u64)>> {
+    use async_nats::jetstream::kv::Operation;
+    let entry = bucket.entry(endpoint.as_str()).await.context("failed to read of an endpoint")?;
+    let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else { return Ok(None) };
+    Ok(Some((
+        serde_json::from_slice(&entry.value).context("what is stored of an endpoint cannot be read")?,
+        entry.revision,
+    )))
+}
+
+/// False: somebody else was faster.
+async fn write<T: serde::Serialize>(
+    bucket: &Store,
+    endpoint: &EndpointId,
+    value: &T,
+    revision: u64,
+) -> anyhow::Result<bool> {
+    match bucket.update(endpoint.as_str(), json(value)?, revision).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
+        Err(error) => Err(error).context("failed to write of an endpoint"),
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<bytes::Bytes> {
+    Ok(serde_json::to_vec(value).context("failed to write JSON")?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_being_disabled_is_told_in_percent() {
+        let since = OffsetDateTime::UNIX_EPOCH;
+        let failing = State { failing_since: Some(clock::iso(since)), ..State::default() };
+        let after = Duration::from_secs(1_000);
+        for (seconds, percent) in [(0, 0), (499, 49), (500, 50), (800, 80), (999, 99), (1_000, 100), (9_000, 100)] {
+            assert_eq!(percent_of_the_way(&failing, after, since + Duration::from_secs(seconds)), Some(percent));
+        }
+        assert_eq!(percent_of_the_way(&State::default(), after, since), None);
+        assert_eq!(percent_of_the_way(&failing, after, since - Duration::from_secs(5)), None, "clocks differ");
+    }
+}
