@@ -41,7 +41,7 @@ struct Entry {
 /// What follows when it is on record.
 enum Then {
     Acknowledge(Pending),
-    /// Its message goes back to the broker: a probe that failed.
+    /// Its message goes back to the broker.
     GiveBack(Pending),
 }
 

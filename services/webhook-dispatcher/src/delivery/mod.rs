@@ -55,6 +55,9 @@ use tracing::{Instrument as _, info, warn};
 /// A message that could not be read or whose event could not be fetched is looked at again so much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// An event that was sent as a probe in vain waits so long before it can be one again.
+const PROBED_AGAIN: Duration = Duration::from_secs(30);
+
 /// What the deliveries to all endpoints share.
 pub struct Tools {
     pub broker: Broker,
@@ -254,7 +257,13 @@ impl Deliverer {
                 self.settlement.untouched(pending, record).await;
                 told.verdict = Verdict::Gone { reason: failure.reason };
             }
-            Decision::Retry { .. } | Decision::GiveUp if probe => self.settlement.untouched(pending, record).await,
+            // Its attempt is not spent. It waits with the retries, so that the next probe is another event: one that a
+            // receiver cannot bear must not keep it from all others.
+            Decision::Retry { .. } | Decision::GiveUp if probe => {
+                let at = retry_policy::due_at(OffsetDateTime::now_utc(), PROBED_AGAIN);
+                let next = Next { attempt, at, place: place.unwrap_or_else(|| Place::live(Place::NO_CHAT.to_owned())) };
+                told.retry_kept = self.settlement.retry(pending, &event, record, &next).await;
+            }
             Decision::Retry { attempt: next, delay } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
                 let at = retry_policy::due_at(OffsetDateTime::now_utc(), delay);

@@ -79,7 +79,7 @@ impl Settlement {
         self.report(event, &end).await;
     }
 
-    /// It was a probe of an endpoint that does not work: its attempt is not spent.
+    /// The endpoint is to be disabled: the message waits with all others.
     pub async fn untouched(&self, pending: Pending, attempt: Attempt) {
         self.tools.attempts.give_back(attempt, pending).await;
     }

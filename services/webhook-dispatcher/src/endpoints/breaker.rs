@@ -1,14 +1,17 @@
 //! A circuit breaker for each endpoint. Pure.
 //!
-//! Closed, all events are sent. After [`FAILURES`] attempts in a row without a success it opens: nothing is sent, the
-//! events wait untouched, their attempts are not spent. After a pause one goes as a probe: if it succeeds the circuit
-//! closes, if not it is given back and the next pause is twice as long.
+//! Closed, all events are sent. It opens when nothing but failures came for [`FAILING_FOR`], and [`FAILURES`] of them: a
+//! handful of events that a receiver cannot bear is no receiver that is down. Then nothing is sent, and the events wait
+//! untouched. After a pause one goes as a probe: if it succeeds the circuit closes, if not the next pause is twice as
+//! long and the next probe another event.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// In a row. Five events that fail through the contract's whole schedule, or a receiver that dies under load.
+/// In a row: five events that fail through the contract's whole schedule.
 pub const FAILURES: u32 = 20;
+/// From the first of them to the last. Longer than a receiver's restart.
+pub const FAILING_FOR: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// A receiver that is back is noticed within a minute.
 const PAUSE_CAP: Duration = Duration::from_secs(60);
@@ -26,6 +29,7 @@ enum State {
 pub struct Breaker {
     state: State,
     failures: u32,
+    failing_since: Option<Instant>,
     pause: Duration,
 }
 
@@ -39,7 +43,7 @@ pub enum Turn {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { state: State::Closed, failures: 0, pause: FIRST_PAUSE }
+        Self { state: State::Closed, failures: 0, failing_since: None, pause: FIRST_PAUSE }
     }
 }
 
@@ -69,6 +73,7 @@ impl Breaker {
 
     pub fn succeeded(&mut self) -> Option<Turn> {
         self.failures = 0;
+        self.failing_since = None;
         self.pause = FIRST_PAUSE;
         let was = std::mem::replace(&mut self.state, State::Closed);
         (was != State::Closed).then_some(Turn::Closed)
@@ -77,8 +82,9 @@ impl Breaker {
     /// `probe`: what failed was the probe. Of what had been sent before it opened, no failure changes an open circuit.
     pub fn failed(&mut self, probe: bool, now: Instant) -> Option<Turn> {
         self.failures = self.failures.saturating_add(1);
+        let since = *self.failing_since.get_or_insert(now);
         match self.state {
-            State::Closed if self.failures >= FAILURES => {
+            State::Closed if self.failures >= FAILURES && now.duration_since(since) >= FAILING_FOR => {
                 self.state = State::Open { until: now + self.pause };
                 Some(Turn::Opened)
             }
@@ -111,14 +117,16 @@ mod tests {
 
     #[tokio::test]
     async fn it_opens_after_failures_in_a_row_and_closes_after_a_probe() {
-        let now = Instant::now();
+        let begun = Instant::now();
+        let now = begun + FAILING_FOR;
         let mut breaker = Breaker::default();
-        for _ in 1..FAILURES {
-            assert_eq!(breaker.failed(false, now), None);
+        for _ in 0..2 * FAILURES {
+            assert_eq!(breaker.failed(false, begun), None, "too short a time");
         }
         breaker.succeeded();
-        for _ in 1..FAILURES {
-            assert_eq!(breaker.failed(false, now), None);
+        assert_eq!(breaker.failed(false, begun), None);
+        for _ in 2..FAILURES {
+            assert_eq!(breaker.failed(false, now), None, "too few");
         }
         assert_eq!(breaker.failed(false, now), Some(Turn::Opened));
         assert_eq!((breaker.admits(now), breaker.sends(now)), (0, None));

@@ -31,7 +31,7 @@ async fn an_event_arrives_as_it_was_stored_with_the_contracts_headers() {
     let attempts = stage.recorded(1).await;
     assert_eq!(attempts.len(), 1);
     assert_eq!((attempts[0].event_id.as_str(), attempts[0].attempt, attempts[0].sequence), ("evt_1", 1, 1));
-    assert_eq!(attempts[0].result, AttemptResult::Delivered { status: 200 });
+    assert!(matches!(&attempts[0].result, AttemptResult::Delivered { status: 200, .. }));
     for line in ["Sending webhook message.received (attempt 1/4)", "Webhook sent successfully: message.received"] {
         dispatcher.wait_for_line(|said| said.contains(line) && said.contains("webhook"), SOON).await;
     }
@@ -103,7 +103,7 @@ async fn a_receiver_that_hangs_or_drips_is_cut_after_ten_seconds_and_one_that_fl
     }
     // It said 2xx; what it floods is not waited for.
     assert!(firsts[2].duration_ms < 10_000, "{:?}", firsts[2]);
-    assert_eq!(firsts[2].result, AttemptResult::Delivered { status: 200 });
+    assert!(matches!(&firsts[2].result, AttemptResult::Delivered { status: 200, .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
