@@ -165,6 +165,16 @@ async fn http_1_is_spoken_where_the_receiver_knows_no_other_and_its_connection_i
     assert_eq!(server.connections(), 1);
 }
 
+#[tokio::test]
+async fn a_connection_that_ends_before_the_answer_is_a_reset_in_each_version() {
+    for protocol in ["h2", "http/1.1"] {
+        let server = TlsServer::start("localhost", &[protocol]).await;
+        let transport = transport(None, Some(server.authority.path()));
+        let failed = post(&client(&server.hanging_up(), None, &transport)).await.unwrap_err();
+        assert_eq!(failed.class, Class::Reset, "{protocol}: {failed:?}");
+    }
+}
+
 #[test]
 fn a_ca_file_without_certificates_is_refused_with_its_variable() {
     let empty = tempfile::NamedTempFile::new().unwrap();
