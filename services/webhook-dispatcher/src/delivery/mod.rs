@@ -173,7 +173,7 @@ impl Deliverer {
                 let due = retry_policy::due_at(OffsetDateTime::now_utc(), delay);
                 self.settlement.retry(pending, event, record, next, due).await;
             }
-            // Nothing can be disabled yet.
+            // No policy asks for the second yet.
             Decision::GiveUp | Decision::Disable => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
                 self.settlement.dead(pending, event, record, &failure).await;

@@ -25,6 +25,8 @@ pub struct RetryPolicy {
     jitter_percent: u8,
     /// Answers after which there is no other attempt.
     give_up_on: Vec<u16>,
+    /// Whether a receiver that says that it is gone ends its endpoint.
+    disabling: bool,
 }
 
 /// What follows a failed attempt.
@@ -61,7 +63,7 @@ impl RetryPolicy {
     /// The delays after the first, second, … failure; none: there is one attempt.
     #[must_use]
     pub fn of_schedule(delays: Vec<Duration>) -> Self {
-        Self { delays, jitter_percent: 0, give_up_on: Vec::new() }
+        Self { delays, jitter_percent: 0, give_up_on: Vec::new(), disabling: true }
     }
 
     /// Up to `percent` of each delay is added to it by chance.
@@ -74,6 +76,13 @@ impl RetryPolicy {
     #[must_use]
     pub fn giving_up_on(self, statuses: Vec<u16>) -> Self {
         Self { give_up_on: statuses, ..self }
+    }
+
+    /// For an endpoint that cannot be disabled, the one of `WEBHOOK_URL`: 410 is a failure as any other, as the
+    /// contract has it.
+    #[must_use]
+    pub fn never_disabling(self) -> Self {
+        Self { disabling: false, ..self }
     }
 
     /// How many attempts there are at most.
@@ -95,7 +104,7 @@ impl RetryPolicy {
     /// is the last. `status` and `retry_after`: of the answer, if there was one. `random`: 0 to 1.
     #[must_use]
     pub fn after(&self, failed: u32, status: Option<u16>, retry_after: Option<Duration>, random: f64) -> Decision {
-        if status == Some(GONE) {
+        if self.disabling && status == Some(GONE) {
             return Decision::Disable;
         }
         if status.is_some_and(|status| self.give_up_on.contains(&status)) {
@@ -185,7 +194,10 @@ mod tests {
             let retry_after = retry_after.map(Duration::from_secs);
             assert_eq!(of_4xx.after(1, status, retry_after, 0.0), expected, "{status:?} {retry_after:?}");
         }
-        assert_eq!(RetryPolicy::default().after(1, Some(404), None, 0.0), retry(2, 2), "the contract retries all");
+        let contract = RetryPolicy::default().never_disabling();
+        for status in (100..=199).chain(300..=599) {
+            assert_eq!(contract.after(1, Some(status), None, 0.0), retry(2, 2), "the contract retries all");
+        }
         assert_eq!(of_4xx.after(4, Some(429), Some(hour), 0.0), Decision::GiveUp, "it adds no attempt");
     }
 

@@ -41,7 +41,7 @@ impl Endpoint {
             timeout: config.webhook_timeout,
             ack_wait: config.webhook_ack_wait,
             concurrency: usize::from(config.webhook_concurrency),
-            retry_policy: RetryPolicy::default(),
+            retry_policy: RetryPolicy::default().never_disabling(),
         }
     }
 
