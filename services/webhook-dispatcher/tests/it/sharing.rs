@@ -1,7 +1,7 @@
 //! Any number of dispatchers share the work.
 
 use crate::stage::{SOON, Stage};
-use kurir_test_harness::Answer;
+use kurir_test_harness::{Answer, until};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -28,7 +28,12 @@ async fn two_dispatchers_share_1000_events_and_each_is_delivered_once() {
     let part = |dispatcher: &kurir_test_harness::Process| {
         dispatcher.output().lines().filter(|line| line.contains("Webhook sent successfully")).count()
     };
-    let parts = [part(&first), part(&second)];
+    // The log is written some milliseconds after the events are settled.
+    let parts = until("every delivery in the log", SOON, || async {
+        let parts = [part(&first), part(&second)];
+        if parts.iter().sum::<usize>() >= EVENTS { Ok(parts) } else { Err(format!("{parts:?}")) }
+    })
+    .await;
     assert_eq!(parts.iter().sum::<usize>(), EVENTS);
     assert!(parts.iter().all(|&part| part >= EVENTS / 10), "{parts:?}");
 }
