@@ -126,6 +126,13 @@ async fn a_name_without_addresses_is_a_failure_of_connecting() {
     let failed = post(&client).await.unwrap_err();
     let message = "there is no host nowhere.example".to_owned();
     assert_eq!(failed, NoAnswer { class: Class::Connect, message });
+
+    // Not the same as a name server that is broken: the host may well be there.
+    dns.breaks();
+    let failed = post(&self::client("http://other.example/", None, &transport(Some(dns.address), None))).await;
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.class, Class::Connect);
+    assert!(failed.message.starts_with("the host other.example could not be looked up: "), "{failed:?}");
 }
 
 #[tokio::test]
