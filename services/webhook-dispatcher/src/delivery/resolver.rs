@@ -59,14 +59,21 @@ struct Shared {
 
 struct Made {
     resolver: TokioResolver,
-    /// Of the settings that it was made from.
-    settings_of: Option<SystemTime>,
+    settings: Settings,
 }
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
 
-fn settings_of() -> Option<SystemTime> {
-    std::fs::metadata(RESOLV_CONF).and_then(|file| file.modified()).ok()
+/// When the files that a resolver is made from were written.
+#[derive(PartialEq, Eq)]
+struct Settings([Option<SystemTime>; 2]);
+
+impl Settings {
+    fn now() -> Self {
+        let written = |file| std::fs::metadata(file).and_then(|file| file.modified()).ok();
+        Self([RESOLV_CONF, HOSTS].map(written))
+    }
 }
 
 impl Dns {
@@ -107,15 +114,15 @@ impl Dns {
     async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
         let failed = |error: &NetError| Unresolved::Failed { host: host.to_owned(), why: error.to_string() };
         let resolver = self.resolver().map_err(|error| failed(&error))?;
-        match resolver.lookup_ip(host).await {
-            Ok(found) => Ok(found.iter().collect()),
-            Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
-                Err(Unresolved::NoSuchHost { host: host.to_owned() })
-            }
-            Err(error) => {
-                self.forget_old_settings();
-                Err(failed(&error))
-            }
+        let error = match resolver.lookup_ip(host).await {
+            Ok(found) => return Ok(found.iter().collect()),
+            Err(error) => error,
+        };
+        self.forget_old_settings();
+        if error.is_nx_domain() || error.is_no_records_found() {
+            Err(Unresolved::NoSuchHost { host: host.to_owned() })
+        } else {
+            Err(failed(&error))
         }
     }
 
@@ -124,14 +131,15 @@ impl Dns {
         if let Some(made) = &*made {
             return Ok(made.resolver.clone());
         }
-        let new = Made { resolver: (self.0.make)()?, settings_of: settings_of() };
+        let new = Made { resolver: (self.0.make)()?, settings: Settings::now() };
         Ok(made.insert(new).resolver.clone())
     }
 
-    /// A network that came later brought its own name servers. Looked at only where a lookup has failed.
+    /// A network that came later brought its own name servers, or a user has just written a host into the file. Looked
+    /// at only where a lookup has failed.
     fn forget_old_settings(&self) {
         let mut made = self.0.resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        made.take_if(|made| made.settings_of != settings_of());
+        made.take_if(|made| made.settings != Settings::now());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages as the library Baileys writes them. Evolution API passes them on, and WAHA does so in `_data`.
 
-use super::{Source, message::Message};
+use super::message::Message;
 use serde_json::{Map, Value, json};
 
 /// `{remoteJid, fromMe, id}`, in groups with `participant`.
@@ -13,7 +13,7 @@ pub fn key(message: &Message<'_>) -> Value {
 }
 
 /// The type's name, and the message: an object whose one field has that name.
-pub fn content(source: &Source<'_>, message: &Message<'_>) -> (String, Value) {
+pub fn content(message: &Message<'_>) -> (String, Value) {
     let text = |names: &[&str]| message.content.first_text(names);
     let (name, content) = match message.kind {
         "text" => return ("conversation".to_owned(), json!({ "conversation": text(&["text"]).unwrap_or_default() })),
@@ -34,15 +34,8 @@ pub fn content(source: &Source<'_>, message: &Message<'_>) -> (String, Value) {
         // What we have no own form for is kept as WhatsApp sent it, which is what Baileys shows too.
         _ => return raw(message),
     };
-    let mut whole = Map::new();
-    whole.insert(name.clone(), without_nulls(content));
-    if let Some(link) = message.link(source) {
-        whole.insert("mediaUrl".to_owned(), link.into());
-    }
-    if let Some(base64) = message.media("base64") {
-        whole.insert("base64".to_owned(), base64.into());
-    }
-    (name, Value::Object(whole))
+    let whole = Map::from_iter([(name.clone(), without_nulls(content))]);
+    (name, whole.into())
 }
 
 fn file(message: &Message<'_>) -> Value {

@@ -7,6 +7,7 @@ use super::{
     baileys::without_nulls,
     fields::Fields,
     message::{Ack, Message, reacted_to, reaction, target},
+    qr_picture,
     state::{Change, Connection, Doing, Presence, group_id},
 };
 use kurir_contract::session::SessionStatus;
@@ -22,7 +23,7 @@ pub fn render(source: &Source<'_>) -> Option<Value> {
         "message.sent" => ("send.message", message(source, &Message::of(source)?)),
         "message.ack" => ("messages.update", ack(source, &Message::of(source)?)?),
         "message.reaction" => ("messages.upsert", reacted(source, &Message::of(source)?)),
-        "message.edited" => ("messages.edited", edited(source, &Message::of(source)?)),
+        "message.edited" => ("messages.edited", edited(&Message::of(source)?)),
         "message.revoked" => ("messages.delete", revoked(&Message::of(source)?)),
         "connection.status" => connection(source)?,
         "call.received" | "call.missed" | "call.ended" => ("call", call(source)?),
@@ -45,7 +46,13 @@ pub fn render(source: &Source<'_>) -> Option<Value> {
 }
 
 fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
-    let (kind, content) = baileys::content(source, message);
+    let (kind, mut content) = baileys::content(message);
+    // Evolution puts both beside what Baileys gave it.
+    if let (Some(content), true) = (content.as_object_mut(), message.has_media()) {
+        let (link, base64) = (message.link(source), message.media("base64"));
+        content.extend(link.map(|link| ("mediaUrl".to_owned(), link.into())));
+        content.extend(base64.map(|base64| ("base64".to_owned(), base64.into())));
+    }
     whole(source, message, &kind, content)
 }
 
@@ -98,10 +105,10 @@ fn reacted(source: &Source<'_>, message: &Message<'_>) -> Value {
     whole(source, message, "reactionMessage", content)
 }
 
-fn edited(source: &Source<'_>, message: &Message<'_>) -> Value {
+fn edited(message: &Message<'_>) -> Value {
     let mut key = baileys::key(message);
     key["id"] = target(message).into();
-    let (_, content) = baileys::content(source, message);
+    let (_, content) = baileys::content(message);
     json!({
         "key": key,
         "type": "MESSAGE_EDIT",
@@ -120,7 +127,8 @@ fn revoked(message: &Message<'_>) -> Value {
 fn connection(source: &Source<'_>) -> Option<(&'static str, Value)> {
     let state = Connection::of(source.data)?;
     if let (Connection::Pairing, Some(code)) = (state, source.data.first_text(&["qrCode"])) {
-        let qrcode = json!({ "instance": source.session, "pairingCode": null, "code": code, "base64": null });
+        let picture = qr_picture::data_url(code);
+        let qrcode = json!({ "instance": source.session, "pairingCode": null, "code": code, "base64": picture });
         return Some(("qrcode.updated", json!({ "qrcode": qrcode })));
     }
     let (state, reason) = match state {

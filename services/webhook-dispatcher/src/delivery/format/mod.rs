@@ -9,6 +9,7 @@ mod cloudevents;
 mod evolution;
 mod fields;
 mod message;
+mod qr_picture;
 mod state;
 mod waha;
 

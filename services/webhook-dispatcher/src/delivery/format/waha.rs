@@ -68,7 +68,7 @@ fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
         "location": location(message),
         "vCards": message.content.first_text(&["vcard"]).map(|vcard| [vcard]),
         "replyTo": null,
-        "_data": data(source, message),
+        "_data": data(message),
     })
 }
 
@@ -99,8 +99,8 @@ fn location(message: &Message<'_>) -> Option<Value> {
 }
 
 /// What flows look up here is the writer's name; the rest is as the engine has it.
-fn data(source: &Source<'_>, message: &Message<'_>) -> Value {
-    let (_, content) = baileys::content(source, message);
+fn data(message: &Message<'_>) -> Value {
+    let (_, content) = baileys::content(message);
     json!({
         "key": baileys::key(message),
         "messageTimestamp": message.seconds,

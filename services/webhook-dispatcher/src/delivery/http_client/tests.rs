@@ -126,6 +126,13 @@ async fn a_name_without_addresses_is_a_failure_of_connecting() {
     let failed = post(&client).await.unwrap_err();
     let message = "there is no host nowhere.example".to_owned();
     assert_eq!(failed, NoAnswer { class: Class::Connect, message });
+
+    // Not the same as a name server that is broken: the host may well be there.
+    dns.breaks();
+    let failed = post(&self::client("http://other.example/", None, &transport(Some(dns.address), None))).await;
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.class, Class::Connect);
+    assert!(failed.message.starts_with("the host other.example could not be looked up: "), "{failed:?}");
 }
 
 #[tokio::test]
@@ -163,6 +170,16 @@ async fn http_1_is_spoken_where_the_receiver_knows_no_other_and_its_connection_i
     }
     assert_eq!(server.requests(), [Version::HTTP_11; 3]);
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_before_the_answer_is_a_reset_in_each_version() {
+    for protocol in ["h2", "http/1.1"] {
+        let server = TlsServer::start("localhost", &[protocol]).await;
+        let transport = transport(None, Some(server.authority.path()));
+        let failed = post(&client(&server.hanging_up(), None, &transport)).await.unwrap_err();
+        assert_eq!(failed.class, Class::Reset, "{protocol}: {failed:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 use tokio::{net::UdpSocket, task::JoinHandle};
 
 const A: u16 = 1;
+const FAILED: u8 = 2;
 const NO_SUCH_NAME: u8 = 3;
 
 pub struct DnsServer {
@@ -20,6 +21,7 @@ pub struct DnsServer {
 struct Script {
     addresses: Vec<Ipv4Addr>,
     ttl: u32,
+    is_broken: bool,
     /// Of questions for addresses of IPv4.
     questions: usize,
 }
@@ -38,6 +40,11 @@ impl DnsServer {
         let mut script = self.script.lock().unwrap();
         script.addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         script.ttl = ttl.as_secs() as u32;
+    }
+
+    /// Answers that it cannot answer.
+    pub fn breaks(&self) {
+        self.script.lock().unwrap().is_broken = true;
     }
 
     pub fn questions(&self) -> usize {
@@ -69,7 +76,11 @@ fn answer(query: &[u8], script: &mut Script) -> Vec<u8> {
     let question = &query[12..end + 5];
     let addresses = if kind == A { script.addresses.clone() } else { Vec::new() };
     script.questions += usize::from(kind == A);
-    let code = if script.addresses.is_empty() { NO_SUCH_NAME } else { 0 };
+    let code = match script {
+        Script { is_broken: true, .. } => FAILED,
+        Script { addresses, .. } if addresses.is_empty() => NO_SUCH_NAME,
+        Script { .. } => 0,
+    };
 
     let mut answer = query[..2].to_vec();
     answer.extend([0x81, 0x80 | code, 0, 1, 0, addresses.len() as u8, 0, 0, 0, 0]);

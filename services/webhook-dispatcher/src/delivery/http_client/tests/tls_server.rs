@@ -22,6 +22,7 @@ use std::{
 use tempfile::NamedTempFile;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
@@ -70,6 +71,11 @@ impl TlsServer {
         format!("https://{host}:{}/webhook", self.address.port())
     }
 
+    /// Where it ends the connection instead of answering.
+    pub fn hanging_up(&self) -> String {
+        format!("https://localhost:{}/hang-up", self.address.port())
+    }
+
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -106,13 +112,23 @@ async fn connection(
     // Who does not trust us leaves here.
     let Ok(stream) = tls.accept(stream).await else { return };
     connections.fetch_add(1, Ordering::SeqCst);
+    let hung_up = Arc::new(Notify::new());
+    let hang_up = Arc::clone(&hung_up);
     let service = service_fn(move |request: Request<Incoming>| {
-        let requests = Arc::clone(&requests);
+        let (requests, hang_up) = (Arc::clone(&requests), Arc::clone(&hang_up));
         async move {
+            if request.uri().path() == "/hang-up" {
+                hang_up.notify_one();
+                std::future::pending::<()>().await;
+            }
             requests.lock().unwrap().push(request.version());
             let body = request.into_body().collect().await.unwrap().to_bytes();
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::new(body)))
         }
     });
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+    let server = auto::Builder::new(TokioExecutor::new());
+    tokio::select! {
+        _ = server.serve_connection(TokioIo::new(stream), service) => {}
+        () = hung_up.notified() => {}
+    }
 }
