@@ -69,13 +69,6 @@ impl RetryPolicy {
         Self { give_up_on: statuses, ..self }
     }
 
-    /// For an endpoint that cannot be disabled, the one of `WEBHOOK_URL`: 410 is a failure as any other, as the
-    /// contract has it.
-    #[must_use]
-    pub fn never_disabling(self) -> Self {
-        Self { disabling: false, ..self }
-    }
-
     /// How many attempts there are at most.
     #[must_use]
     pub fn attempts(&self) -> u32 {
