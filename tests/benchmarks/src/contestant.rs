@@ -5,9 +5,12 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
+
+/// Signs every request of a dispatcher that is measured.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 
 /// Ticks of /proc in a second; fixed at 100 on Linux (`getconf CLK_TCK`).
 const TICKS: f64 = 100.0;
@@ -54,7 +57,7 @@ pub fn dispatcher_binary() -> anyhow::Result<PathBuf> {
 pub struct Contestant {
     child: Child,
     /// Its log is in there, and goes with it.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What it has used.
@@ -65,7 +68,7 @@ pub struct Usage {
 }
 
 impl Contestant {
-    /// The dispatcher runs with its defaults: its log goes to a terminal (here a file) and to its file.
+    /// The dispatcher runs with its defaults, and signs: its log goes to a terminal (here a file) and to its file.
     pub fn start(kind: Kind, dispatcher: &Path, nats: &str, webhook: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
         let mut command = match kind {
@@ -77,6 +80,7 @@ impl Contestant {
             Kind::Dispatcher => {
                 let mut command = Command::new(dispatcher);
                 command.env("NATS_URL", nats).env("WEBHOOK_URL", webhook);
+                command.env("WEBHOOK_SECRET", SECRET).env("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8");
                 command
             }
         };
@@ -88,7 +92,20 @@ impl Contestant {
             .stderr(terminal)
             .spawn()
             .with_context(|| format!("failed to start {}", kind.name()))?;
-        Ok(Self { child, _folder: folder })
+        Ok(Self { child, folder })
+    }
+
+    /// Waits until the dispatcher says that it is ready; gives how long that took.
+    pub async fn ready(&self, within: Duration) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        loop {
+            let said = std::fs::read_to_string(self.folder.path().join("terminal")).unwrap_or_default();
+            if said.lines().any(|line| line == "ready") {
+                return Ok(begun.elapsed());
+            }
+            anyhow::ensure!(begun.elapsed() < within, "not ready within {within:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub fn usage(&self) -> anyhow::Result<Usage> {

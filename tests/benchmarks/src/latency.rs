@@ -29,14 +29,28 @@ async fn one(kind: Kind, dispatcher: &Path) -> anyhow::Result<Vec<u32>> {
     stage.fill(1_000).await?;
     stage.sink.wait_for(1_000, Duration::from_secs(30)).await?;
     stage.sink.reset();
+    paced(&stage, SECONDS, 0, |_| None).await
+}
+
+/// Publishes at the pace, and gives the latencies of what came to the sink, sorted, in microseconds. `kind`: the type of
+/// each event by its number; none: the usual one. So many events as `elsewhere` do not reach the sink.
+pub async fn paced(
+    stage: &Stage,
+    seconds: u64,
+    elsewhere: u64,
+    kind: impl Fn(u64) -> Option<String>,
+) -> anyhow::Result<Vec<u32>> {
     let mut ticks = interval(Duration::from_millis(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    for _ in 0..PER_SECOND * SECONDS {
+    for number in 0..PER_SECOND * seconds {
         ticks.tick().await;
         // Not waited for: the pace is the events', not NATS'.
-        drop(stage.publish_now().await?);
+        match kind(number) {
+            Some(kind) => drop(stage.publish_now_to(&kind).await?),
+            None => drop(stage.publish_now().await?),
+        }
     }
-    stage.sink.wait_for(PER_SECOND * SECONDS, Duration::from_secs(30)).await?;
+    stage.sink.wait_for(PER_SECOND * seconds - elsewhere, Duration::from_secs(30)).await?;
     let mut latencies = stage.sink.take_latencies();
     latencies.sort_unstable();
     Ok(latencies)

@@ -4,19 +4,22 @@
 //! - [`raw`]: the bare loop (JetStream pull → POST → acknowledge) that the dispatcher is compared with.
 //! - [`contestant`]: either of the two as a process, with its CPU time and its memory.
 //! - [`stage`]: NATS, filled with events.
-//! - [`throughput`], [`latency`], [`scaling`], [`memory`]: the measurements.
+//! - [`throughput`], [`latency`], [`scaling`], [`memory`], [`endpoints`], [`neighbours`], [`waiting`]: the measurements.
 //!
 //! All processes share this machine, so rates move by a fifth from run to run: what is compared is measured in turns,
 //! and medians are told.
 
 mod contestant;
+mod endpoints;
 mod latency;
 mod memory;
+mod neighbours;
 mod raw;
 mod scaling;
 mod sink;
 mod stage;
 mod throughput;
+mod waiting;
 
 use clap::{Parser, Subcommand};
 use contestant::dispatcher_binary;
@@ -44,6 +47,12 @@ enum Measurement {
     Scaling,
     /// Of a dispatcher after a million deliveries.
     Memory,
+    /// 1, 100, 1,000 and 10,000 endpoints, idle and delivering.
+    Endpoints,
+    /// 100 endpoints of which one hangs: what the others notice.
+    Neighbours,
+    /// Fresh events beside 100,000 waiting retries.
+    Waiting,
     /// The bare loop itself; started by the others.
     #[command(hide = true)]
     Raw { nats: String, webhook: String },
@@ -64,6 +73,9 @@ async fn measure(Arguments { only, rounds, events }: Arguments) -> anyhow::Resul
         Some(Measurement::Latency) => latency::measure(&dispatcher).await,
         Some(Measurement::Scaling) => scaling::measure(&dispatcher).await,
         Some(Measurement::Memory) => memory::measure(&dispatcher).await,
+        Some(Measurement::Endpoints) => endpoints::measure(&dispatcher).await,
+        Some(Measurement::Neighbours) => neighbours::measure(&dispatcher, rounds).await,
+        Some(Measurement::Waiting) => waiting::measure(&dispatcher).await,
         Some(Measurement::Throughput | Measurement::Raw { .. }) => {
             throughput::measure(&dispatcher, rounds, events).await
         }
@@ -71,6 +83,9 @@ async fn measure(Arguments { only, rounds, events }: Arguments) -> anyhow::Resul
             latency::measure(&dispatcher).await?;
             scaling::measure(&dispatcher).await?;
             memory::measure(&dispatcher).await?;
+            endpoints::measure(&dispatcher).await?;
+            neighbours::measure(&dispatcher, rounds).await?;
+            waiting::measure(&dispatcher).await?;
             // Last, because its last line is the one that is looked for.
             throughput::measure(&dispatcher, rounds, events).await
         }

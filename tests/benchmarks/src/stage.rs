@@ -7,16 +7,23 @@ use async_nats::{
     jetstream::{
         Context,
         consumer::pull,
+        kv,
         message::PublishMessage,
         stream::{Config, DiscardPolicy},
     },
 };
-use kurir_contract::{event::EventId, header, stream, subject};
+use kurir_contract::{
+    endpoint::{BUCKET, EndpointId, Settings},
+    event::EventId,
+    header, stream, subject,
+};
 use kurir_test_harness::Nats;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes of an event, as a short text message has.
 const EVENT_SIZE: usize = 600;
+/// Of the events for `default`.
+const TEXT: &str = "message.received";
 /// Published and not acknowledged by NATS at one time.
 const PUBLISHING: usize = 1_000;
 
@@ -48,7 +55,7 @@ impl Stage {
     pub async fn fill(&self, events: u64) -> anyhow::Result<()> {
         let mut stored = Vec::with_capacity(PUBLISHING);
         for number in 0..events {
-            stored.push(self.send(event(None)).await?);
+            stored.push(self.send(TEXT, event(None)).await?);
             if stored.len() == PUBLISHING || number + 1 == events {
                 for acknowledged in stored.drain(..) {
                     acknowledged.await.context("failed to store an event")?;
@@ -60,11 +67,35 @@ impl Stage {
 
     /// Stores one that says when it was sent.
     pub async fn publish_now(&self) -> anyhow::Result<impl IntoFuture<Output = anyhow::Result<()>> + use<>> {
-        let stored = self.send(event(Some(SystemTime::now()))).await?;
+        self.publish_now_to(TEXT).await
+    }
+
+    /// The same, of another type.
+    pub async fn publish_now_to(
+        &self,
+        kind: &str,
+    ) -> anyhow::Result<impl IntoFuture<Output = anyhow::Result<()>> + use<>> {
+        let stored = self.send(kind, event(Some(SystemTime::now()))).await?;
         Ok(async move {
             stored.await?;
             Ok(())
         })
+    }
+
+    /// Puts `count` endpoints into the bucket; number `n` wants the events of the type `bench.<n>`.
+    pub async fn endpoints(&self, count: usize, url: impl Fn(usize) -> String) -> anyhow::Result<()> {
+        let config = kv::Config { bucket: BUCKET.to_owned(), history: 1, ..kv::Config::default() };
+        let bucket = self.jetstream.create_key_value(config).await.context("failed to make the bucket")?;
+        for number in 0..count {
+            let events = vec![format!("bench.{number}").parse()?];
+            let settings = Settings { events, ..Settings::new(url(number)) };
+            let id = EndpointId::random();
+            bucket
+                .put(id.as_str(), serde_json::to_vec(&settings)?.into())
+                .await
+                .context("failed to put an endpoint")?;
+        }
+        Ok(())
     }
 
     /// The next contestant begins at the first event again.
@@ -77,12 +108,16 @@ impl Stage {
         Ok(())
     }
 
-    async fn send(&self, payload: String) -> anyhow::Result<async_nats::jetstream::context::PublishAckFuture> {
+    async fn send(
+        &self,
+        kind: &str,
+        payload: String,
+    ) -> anyhow::Result<async_nats::jetstream::context::PublishAckFuture> {
         let mut headers = HeaderMap::new();
         headers.insert(header::EVENT_ID, EventId::random().as_str());
         let publish = PublishMessage::build().headers(headers).payload(payload.into());
         self.jetstream
-            .send_publish("whatsapp.events.default.message.received", publish)
+            .send_publish(format!("whatsapp.events.default.{kind}"), publish)
             .await
             .context("failed to publish an event")
     }
