@@ -7,21 +7,24 @@
 //!   it can deliver at once, from an endpoint that fails nothing.
 //! - [`delivery`]: one attempt from top to bottom, and what becomes of its end: acknowledged, tried again later, or
 //!   given up. Every wait between two attempts is kept by the broker.
+//! - [`metrics`]: what is counted of it.
 //!
 //! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
 
 pub mod config;
 pub mod delivery;
 pub mod endpoints;
+pub mod metrics;
 
 pub use config::Config;
 
 use crate::{
     delivery::{ToolSettings, Tools, Transport, attempt_log},
     endpoints::{Colleagues, Follower, Supplies, Worker, standing},
+    metrics::DeliveryMetrics,
 };
 use anyhow::Context as _;
-use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
+use kurir_chassis::{broker::Broker, health::Health, metrics::Metrics, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::service::Service;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
@@ -38,9 +41,10 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let broker = Broker::connect(&config.broker, "kurir-webhook-dispatcher").await?;
     let health = Health::new(Service::WebhookDispatcher, broker.clone());
+    let metrics = Metrics::default();
     let mut tasks = Tasks::new(shutdown.clone());
     if let Some(listen) = config.health_listen() {
-        tasks.spawn("health", health.clone().serve(listen, shutdown.clone()));
+        tasks.spawn("health", health.clone().serve_metrics(listen, metrics.clone(), shutdown.clone()));
     }
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
     let (attempts, recorder) = attempt_log::open(broker.clone());
@@ -61,6 +65,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
     let settings = ToolSettings {
         allowed: config.allowed_networks(),
+        metrics: DeliveryMetrics::declared(&metrics),
         public_url: config.public_url.clone(),
         traced: config.log.otel_exporter_otlp_endpoint.is_some(),
     };

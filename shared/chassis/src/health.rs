@@ -1,6 +1,7 @@
-//! Whether a service works: `/livez` and `/readyz` for an orchestrator, an answer to a ping for the API.
+//! Whether a service works: `/livez` and `/readyz` for an orchestrator, an answer to a ping for the API. A service with
+//! metrics shows them beside, at `/metrics`.
 
-use crate::{broker::Broker, shutdown::CancellationToken};
+use crate::{broker::Broker, metrics::Metrics, shutdown::CancellationToken};
 use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use futures::StreamExt as _;
@@ -72,9 +73,26 @@ impl Health {
     /// # Errors
     /// If the address is taken.
     pub async fn serve(self, listen: SocketAddr, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.serve_with(listen, Router::new(), shutdown).await
+    }
+
+    /// The same with `/metrics`.
+    ///
+    /// # Errors
+    /// If the address is taken.
+    pub async fn serve_metrics(
+        self,
+        listen: SocketAddr,
+        metrics: Metrics,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        self.serve_with(listen, metrics.route(), shutdown).await
+    }
+
+    async fn serve_with(self, listen: SocketAddr, others: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("failed to listen on {listen} (HEALTH_LISTEN)"))?;
-        axum::serve(listener, self.routes::<()>())
+        axum::serve(listener, self.routes::<()>().merge(others))
             .with_graceful_shutdown(shutdown.cancelled_owned())
             .await
             .context("failed to serve HEALTH_LISTEN")

@@ -7,6 +7,7 @@
 pub mod broker;
 pub mod health;
 mod log_lines;
+pub mod metrics;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

@@ -31,7 +31,10 @@ pub use store::{Message as StoreMessage, store};
 pub use transport::Transport;
 pub use verdict::{Told, Verdict};
 
-use crate::endpoints::{Endpoint, Source};
+use crate::{
+    endpoints::{Endpoint, Source},
+    metrics::{DeliveryMetrics, EndpointMetrics},
+};
 use async_nats::Message;
 use attempt_log::AttemptLog;
 use dead_letters::DeadLetters;
@@ -67,6 +70,8 @@ pub struct Tools {
     transport: Transport,
     /// Into these, endpoints of the API may lead although they are nobody's business.
     allowed: Networks,
+    /// What is counted, of each endpoint.
+    pub metrics: DeliveryMetrics,
     /// Where others reach the API: links to media begin with it.
     public_url: Option<String>,
     /// A collector takes our spans. Without one there are none: they would cost every delivery.
@@ -74,9 +79,9 @@ pub struct Tools {
 }
 
 /// What of [`Tools`] the settings say.
-#[derive(Clone, Debug, Default)]
 pub struct ToolSettings {
     pub allowed: Networks,
+    pub metrics: DeliveryMetrics,
     pub public_url: Option<String>,
     pub traced: bool,
 }
@@ -90,7 +95,7 @@ impl Tools {
         transport: Transport,
         settings: ToolSettings,
     ) -> anyhow::Result<Self> {
-        let ToolSettings { allowed, public_url, traced } = settings;
+        let ToolSettings { allowed, metrics, public_url, traced } = settings;
         Ok(Self {
             schedule: Schedule::open(broker.clone()).await?,
             dead_letters: DeadLetters::new(broker.clone()),
@@ -98,6 +103,7 @@ impl Tools {
             attempts,
             transport,
             allowed,
+            metrics,
             public_url,
             traced,
         })
@@ -110,6 +116,7 @@ pub struct Deliverer {
     http: HttpClient,
     template: Template,
     settlement: Settlement,
+    metrics: EndpointMetrics,
     tools: Arc<Tools>,
 }
 
@@ -147,9 +154,16 @@ impl Deliverer {
             template: Template::new(&endpoint)?,
             http,
             settlement: Settlement { endpoint: endpoint.id.clone(), tools: Arc::clone(&tools) },
+            metrics: tools.metrics.of(&endpoint.id),
             endpoint,
             tools,
         })
+    }
+
+    /// What is counted of its endpoint.
+    #[must_use]
+    pub fn metrics(&self) -> &EndpointMetrics {
+        &self.metrics
     }
 
     /// Makes the attempt that a message asks for, and settles it. Dropped before its end, it gives the message back.
@@ -273,6 +287,7 @@ impl Deliverer {
             }
             Decision::GiveUp => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
+                self.metrics.dead_letters.inc();
                 self.settlement.dead(pending, &event, record, &failure).await;
             }
         }
@@ -315,6 +330,7 @@ impl Deliverer {
 
     fn record(&self, asking: &Asking, result: AttemptResult, taken: &Taken) -> Attempt {
         let Asking { event, attempt, place, .. } = asking;
+        self.metrics.attempt(&result, taken.duration);
         Attempt {
             event_id: event.id.clone(),
             event: event.kind.clone(),

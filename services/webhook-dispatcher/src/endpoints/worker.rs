@@ -18,7 +18,7 @@ use crate::delivery::{Deliverer, Desk, Pending, Told, Tools, Verdict};
 use async_nats::{Message, Subject};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
-use kurir_contract::endpoint::EndpointId;
+use kurir_contract::endpoint::{Circuit, EndpointId};
 use std::{
     collections::HashSet,
     pin::pin,
@@ -194,6 +194,7 @@ impl Worker {
         let Some(station) = self.roster.of_endpoint(endpoint) else { return };
         self.roster.close(station);
         self.untried.retain(|line| line.station != station);
+        self.tools.metrics.forget(endpoint);
         tracing::info!(endpoint.id = %endpoint, "no more events are taken for webhook endpoint {endpoint}: {why}");
     }
 
@@ -363,7 +364,9 @@ impl Worker {
                     if let Some(line) = station.line(id.source) {
                         line.begins();
                     }
+                    deliverer.metrics().in_delivery.inc();
                     if probe {
+                        deliverer.metrics().circuit(Circuit::HalfOpen);
                         let endpoint = station.endpoint.id.clone();
                         self.tell(News::Probing { endpoint });
                     }
@@ -384,6 +387,7 @@ impl Worker {
         if let Some(line) = station.line(id.source) {
             line.ends();
         }
+        station.deliverer.metrics().in_delivery.dec();
         let now = Instant::now();
         let turn = match &told.verdict {
             Verdict::Succeeded => station.breaker.succeeded(),
@@ -402,6 +406,7 @@ impl Worker {
         let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause().as_secs());
         match (turn, verdict) {
             (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
+                station.deliverer.metrics().circuit(Circuit::Open);
                 tracing::warn!(
                     endpoint.id = %endpoint,
                     "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
@@ -409,6 +414,7 @@ impl Worker {
                 self.tell(News::Open { endpoint, reason });
             }
             (Some(Turn::Closed), _) => {
+                station.deliverer.metrics().circuit(Circuit::Closed);
                 tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
                 self.tell(News::Closed { endpoint });
             }

@@ -1,0 +1,143 @@
+//! What a dispatcher counts, each for its endpoint: `/metrics` on `HEALTH_LISTEN`.
+//!
+//! An endpoint's handles are looked up once, when it is opened; counting is then an addition.
+
+use kurir_chassis::metrics::Metrics;
+use kurir_contract::{
+    delivery::AttemptResult,
+    endpoint::{Circuit, EndpointId},
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+};
+use std::time::Duration;
+
+/// From a millisecond to half a minute, each twice the one before: an attempt takes no longer than a minute.
+const FIRST_BUCKET_SECONDS: f64 = 0.001;
+const BUCKETS: u16 = 16;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEndpoint {
+    endpoint: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAttempt {
+    endpoint: String,
+    result: &'static str,
+}
+
+const RESULTS: [&str; 4] = ["delivered", "refused", "failed", "filtered"];
+
+/// The metrics of all endpoints.
+#[derive(Clone)]
+pub struct DeliveryMetrics {
+    attempts: Family<OfAttempt, Counter>,
+    dead_letters: Family<OfEndpoint, Counter>,
+    in_delivery: Family<OfEndpoint, Gauge>,
+    circuit: Family<OfEndpoint, Gauge>,
+    duration: Histogram,
+}
+
+/// Those of one.
+#[derive(Clone)]
+pub struct EndpointMetrics {
+    delivered: Counter,
+    refused: Counter,
+    failed: Counter,
+    filtered: Counter,
+    pub dead_letters: Counter,
+    pub in_delivery: Gauge,
+    circuit: Gauge,
+    duration: Histogram,
+}
+
+impl DeliveryMetrics {
+    #[must_use]
+    pub fn declared(metrics: &Metrics) -> Self {
+        let declared = Self {
+            attempts: Family::default(),
+            dead_letters: Family::default(),
+            in_delivery: Family::default(),
+            circuit: Family::default(),
+            duration: Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS)),
+        };
+        metrics.declare(|registry| {
+            registry.register(
+                "webhook_attempts",
+                "Attempts, by endpoint and result (filtered: not sent, and not to be)",
+                declared.attempts.clone(),
+            );
+            registry.register("webhook_dead_letters", "Events that were given up", declared.dead_letters.clone());
+            registry.register("webhook_in_delivery", "Requests that are under way", declared.in_delivery.clone());
+            registry.register(
+                "webhook_circuit",
+                "Whether events are sent: 0 all (closed), 1 one as a probe (half open), 2 none (open)",
+                declared.circuit.clone(),
+            );
+            registry.register("webhook_attempt_seconds", "How long attempts took", declared.duration.clone());
+        });
+        declared
+    }
+
+    #[must_use]
+    pub fn of(&self, endpoint: &EndpointId) -> EndpointMetrics {
+        let label = OfEndpoint { endpoint: endpoint.to_string() };
+        let [delivered, refused, failed, filtered] =
+            RESULTS.map(|result| self.attempts.get_or_create_owned(&of_attempt(endpoint, result)));
+        EndpointMetrics {
+            delivered,
+            refused,
+            failed,
+            filtered,
+            dead_letters: self.dead_letters.get_or_create_owned(&label),
+            in_delivery: self.in_delivery.get_or_create_owned(&label),
+            circuit: self.circuit.get_or_create_owned(&label),
+            duration: self.duration.clone(),
+        }
+    }
+
+    /// The endpoint is closed: what it had is shown no longer.
+    pub fn forget(&self, endpoint: &EndpointId) {
+        let label = OfEndpoint { endpoint: endpoint.to_string() };
+        for result in RESULTS {
+            self.attempts.remove(&of_attempt(endpoint, result));
+        }
+        self.dead_letters.remove(&label);
+        self.in_delivery.remove(&label);
+        self.circuit.remove(&label);
+    }
+}
+
+impl EndpointMetrics {
+    pub fn attempt(&self, result: &AttemptResult, duration: Duration) {
+        match result {
+            AttemptResult::Delivered { .. } => self.delivered.inc(),
+            AttemptResult::Refused { .. } => self.refused.inc(),
+            AttemptResult::Failed { .. } => self.failed.inc(),
+            AttemptResult::Filtered { .. } => {
+                self.filtered.inc();
+                return;
+            }
+        };
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    pub fn circuit(&self, circuit: Circuit) {
+        self.circuit.set(match circuit {
+            Circuit::Closed => 0,
+            Circuit::HalfOpen => 1,
+            Circuit::Open => 2,
+        });
+    }
+}
+
+fn of_attempt(endpoint: &EndpointId, result: &'static str) -> OfAttempt {
+    OfAttempt { endpoint: endpoint.to_string(), result }
+}

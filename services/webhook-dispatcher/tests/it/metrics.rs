@@ -1,0 +1,31 @@
+//! What a dispatcher counts is served to Prometheus and its kin.
+
+use crate::stage::{SOON, Stage};
+use kurir_test_harness::{Answer, Port, http, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_counted_by_endpoint_and_result() {
+    let stage = Stage::set().await;
+    let port = Port::reserve();
+    let listen = port.addr().to_string();
+    let client = http::client();
+    stage.receiver.answers([Answer::status(500), Answer::status(200)]);
+    let _dispatcher = stage.dispatcher_with([("HEALTH_LISTEN", listen.as_str())]).await;
+    stage.publish("test", "evt_1").await;
+    stage.recorded(2).await;
+    for line in [
+        r#"kurir_webhook_attempts_total{endpoint="default",result="refused"} 1"#,
+        r#"kurir_webhook_attempts_total{endpoint="default",result="delivered"} 1"#,
+        r#"kurir_webhook_attempts_total{endpoint="default",result="failed"} 0"#,
+        r#"kurir_webhook_dead_letters_total{endpoint="default"} 0"#,
+        r#"kurir_webhook_in_delivery{endpoint="default"} 0"#,
+        r#"kurir_webhook_circuit{endpoint="default"} 0"#,
+        "kurir_webhook_attempt_seconds_count 2",
+    ] {
+        until(line, SOON, || async {
+            let text = client.get(format!("http://{listen}/metrics")).send().await.unwrap().text().await.unwrap();
+            if text.lines().any(|said| said == line) { Ok(()) } else { Err(text) }
+        })
+        .await;
+    }
+}
