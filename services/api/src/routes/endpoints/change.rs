@@ -1,0 +1,63 @@
+//! `PATCH` and `DELETE` of an endpoint, and its switch.
+
+use super::{changeable, input::Rules, shown};
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    body::Fields,
+    parameters::Id,
+};
+use axum::{Json, extract::State};
+use kurir_contract::endpoint::{EndpointId, Settings};
+use serde_json::{Value, json};
+
+pub async fn change(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
+    let id = changeable(id)?;
+    let kept = app.events.kept().await?;
+    let rules = Rules { kept: &kept, allowed: &app.allowed_networks };
+    if fields.get("enabled").and_then(Value::as_bool) == Some(true) {
+        // As in `enable`, but only if the rest of the change is good.
+        rules.read(fields.clone(), Some(&app.endpoints.get(&id).await?))?;
+        begin_anew(&app, &id).await?;
+    }
+    let settings = app.endpoints.change(&id, |before| rules.read(fields.clone(), Some(before))).await?;
+    tracing::info!(endpoint.id = %id, "the endpoint {id} was changed");
+    Ok(Json(json!({"success": true, "data": shown::endpoint(&id, &settings)})))
+}
+
+pub async fn enable(State(app): State<App>, id: Id) -> Answer {
+    let id = changeable(id)?;
+    begin_anew(&app, &id).await?;
+    let settings = app
+        .endpoints
+        .change(&id, |before| Ok(Settings { enabled: true, disabled_reason: None, ..before.clone() }))
+        .await?;
+    tracing::info!(endpoint.id = %id, "the endpoint {id} was enabled");
+    Ok(Json(json!({"success": true, "data": shown::endpoint(&id, &settings)})))
+}
+
+/// Its events wait in EVENTS meanwhile.
+pub async fn disable(State(app): State<App>, id: Id) -> Answer {
+    let id = changeable(id)?;
+    let settings = app
+        .endpoints
+        .change(&id, |before| Ok(Settings { enabled: false, disabled_reason: None, ..before.clone() }))
+        .await?;
+    tracing::info!(endpoint.id = %id, "the endpoint {id} was disabled");
+    Ok(Json(json!({"success": true, "data": shown::endpoint(&id, &settings)})))
+}
+
+pub async fn remove(State(app): State<App>, id: Id) -> Answer {
+    let id = changeable(id)?;
+    app.endpoints.delete(&id).await?;
+    tracing::info!(endpoint.id = %id, "the endpoint {id} was deleted");
+    Ok(Json(json!({"success": true, "message": "Endpoint deleted"})))
+}
+
+/// Before it is enabled: a dispatcher that found "failing for six days" then would disable it again at once.
+async fn begin_anew(app: &App, id: &EndpointId) -> Result<(), Failure> {
+    if !app.endpoints.get(id).await?.enabled {
+        app.endpoints.forget_state(id).await?;
+    }
+    Ok(())
+}
