@@ -3,14 +3,20 @@
 //! Each call ends within [`WITHIN`]. Nothing is handed over while the broker is away.
 
 use crate::answer::Failure;
-use async_nats::jetstream::kv::{Entry, Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::{
+    kv::{Operation, Store, UpdateErrorKind},
+    stream::RawMessageErrorKind,
+};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use kurir_chassis::broker::Broker;
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
 /// The API promises its 503 within 5 s. A whole bucket of 10,000 endpoints is read in a fraction of that.
 const WITHIN: Duration = Duration::from_secs(4);
+
+/// The header of a marker (NATS ADR-8: `DEL`, `PURGE`); a value has none, or `PUT`.
+const OPERATION: &str = "KV-Operation";
 
 pub struct Bucket {
     broker: Broker,
@@ -43,17 +49,26 @@ impl Bucket {
 
     pub async fn get(&self, key: &str) -> Result<Option<Stored>, Failure> {
         self.read(async {
-            let entry = self.store().await?.entry(key).await?;
-            Ok(entry.filter(is_there).map(|entry| Stored { value: entry.value, revision: entry.revision }))
+            let store = self.store().await?;
+            // Of the leader: another replica may not know yet what was written a moment ago.
+            let last = store.stream.raw_message_builder().last_by_subject(format!("{}{key}", store.prefix));
+            match last.send().await {
+                // A marker says that the key was deleted.
+                Ok(message) if message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT") => Ok(None),
+                Ok(message) => Ok(Some(Stored { value: message.payload, revision: message.sequence })),
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(error.into()),
+            }
         })
         .await
     }
 
     /// Every key that is there, with its value.
-    pub async fn all(&self) -> Result<Vec<(String, Bytes)>, Failure> {
+    pub async fn all(&self) -> Result<BTreeMap<String, Bytes>, Failure> {
         self.read(async {
             let store = self.store().await?;
-            let mut all = Vec::new();
+            // One that is changed meanwhile comes twice.
+            let mut all = BTreeMap::new();
             // An empty bucket would send nothing that says so.
             if store.stream.cached_info().state.messages == 0 {
                 return Ok(all);
@@ -62,9 +77,10 @@ impl Bucket {
             while let Some(entry) = entries.next().await {
                 let entry = entry?;
                 let is_last = entry.delta == 0;
-                if is_there(&entry) {
-                    all.push((entry.key, entry.value));
-                }
+                match entry.operation {
+                    Operation::Put => all.insert(entry.key, entry.value),
+                    Operation::Delete | Operation::Purge => all.remove(&entry.key),
+                };
                 if is_last {
                     break;
                 }
@@ -130,8 +146,4 @@ impl Bucket {
         tracing::error!("failed to write to the bucket {}: {error}", self.name);
         Failure::not_stored()
     }
-}
-
-fn is_there(entry: &Entry) -> bool {
-    entry.operation == Operation::Put
 }
