@@ -41,7 +41,7 @@ impl Endpoints {
         let mut all: Vec<Endpoint> = stored
             .into_iter()
             .filter_map(|(key, value)| {
-                let id = key.parse().ok()?;
+                let id = key.parse().ok().filter(|id: &EndpointId| !id.is_default())?;
                 // It is told, and stands in nobody's way.
                 let settings = read(&value, &key).ok()?;
                 Some(Endpoint { id, settings })

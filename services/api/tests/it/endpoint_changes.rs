@@ -71,7 +71,8 @@ async fn enabled_again_an_endpoint_begins_anew() {
     let path = format!("{PATH}/{id}");
     assert_eq!(api.get(&path).await.0, 200);
     let states = bucket(&nats, STATES_BUCKET).await;
-    for (way, change) in [("/enable", None), ("", Some(json!({"enabled": true})))] {
+    for (way, change) in [("/enable", None), ("", Some(json!({"enabled": true}))), ("", Some(json!({"enabled": null})))]
+    {
         // As a dispatcher leaves it.
         let mut disabled = stored(&nats, &id).await;
         disabled.enabled = false;

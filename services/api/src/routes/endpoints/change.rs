@@ -9,16 +9,16 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::endpoint::{EndpointId, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub async fn change(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
     let id = changeable(id)?;
     let kept = app.events.kept().await?;
     let rules = Rules { kept: &kept, allowed: &app.allowed_networks };
-    if fields.get("enabled").and_then(Value::as_bool) == Some(true) {
-        // As in `enable`, but only if the rest of the change is good.
-        rules.read(fields.clone(), Some(&app.endpoints.get(&id).await?))?;
-        begin_anew(&app, &id).await?;
+    let before = app.endpoints.get(&id).await?;
+    let wanted = rules.read(fields.clone(), Some(&before))?;
+    if wanted.enabled {
+        begin_anew(&app, &id, &before).await?;
     }
     let settings = app.endpoints.change(&id, |before| rules.read(fields.clone(), Some(before))).await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was changed");
@@ -27,7 +27,7 @@ pub async fn change(State(app): State<App>, id: Id, Fields(fields): Fields) -> A
 
 pub async fn enable(State(app): State<App>, id: Id) -> Answer {
     let id = changeable(id)?;
-    begin_anew(&app, &id).await?;
+    begin_anew(&app, &id, &app.endpoints.get(&id).await?).await?;
     let settings = app
         .endpoints
         .change(&id, |before| Ok(Settings { enabled: true, disabled_reason: None, ..before.clone() }))
@@ -55,9 +55,6 @@ pub async fn remove(State(app): State<App>, id: Id) -> Answer {
 }
 
 /// Before it is enabled: a dispatcher that found "failing for six days" then would disable it again at once.
-async fn begin_anew(app: &App, id: &EndpointId) -> Result<(), Failure> {
-    if !app.endpoints.get(id).await?.enabled {
-        app.endpoints.forget_state(id).await?;
-    }
-    Ok(())
+async fn begin_anew(app: &App, id: &EndpointId, before: &Settings) -> Result<(), Failure> {
+    if before.enabled { Ok(()) } else { app.endpoints.forget_state(id).await }
 }
