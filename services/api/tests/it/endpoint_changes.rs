@@ -101,6 +101,14 @@ async fn enabled_again_an_endpoint_begins_anew() {
         );
         assert!(states.get(id.as_str()).await.expect("NATS").is_none());
     }
+    // One that is enabled, too; the dispatchers see that something was done.
+    states.put(id.as_str(), json!({"circuit": "open"}).to_string().into()).await.expect("stored");
+    let endpoints = bucket(&nats, BUCKET).await;
+    let before = endpoints.entry(id.as_str()).await.expect("NATS").expect("an endpoint").revision;
+    assert_eq!(api.post(&format!("{path}/enable"), &json!({})).await.0, 200);
+    assert!(states.get(id.as_str()).await.expect("NATS").is_none());
+    assert!(endpoints.entry(id.as_str()).await.expect("NATS").expect("an endpoint").revision > before);
+
     let (status, body) = api.post(&format!("{path}/disable"), &json!({})).await;
     assert_eq!((status, &body["data"]["enabled"]), (200, &json!(false)));
     assert!(!stored(&nats, &id).await.enabled);

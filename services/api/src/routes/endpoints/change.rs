@@ -1,14 +1,9 @@
 //! `PATCH` and `DELETE` of an endpoint, and its switch.
 
 use super::{changeable, input::Rules, shown};
-use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    parameters::Id,
-};
+use crate::{answer::Answer, app::App, body::Fields, parameters::Id};
 use axum::{Json, extract::State};
-use kurir_contract::endpoint::{EndpointId, Settings};
+use kurir_contract::{clock, endpoint::Settings};
 use serde_json::json;
 
 pub async fn change(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
@@ -17,20 +12,27 @@ pub async fn change(State(app): State<App>, id: Id, Fields(fields): Fields) -> A
     let rules = Rules { kept: &kept, allowed: &app.allowed_networks };
     let before = app.endpoints.get(&id).await?;
     let wanted = rules.read(fields.clone(), Some(&before))?;
-    if wanted.enabled {
-        begin_anew(&app, &id, &before).await?;
+    if wanted.enabled && !before.enabled {
+        // First, as in `enable`: a dispatcher that found "failing for six days" then would disable it again at once.
+        app.endpoints.forget_state(&id).await?;
     }
     let settings = app.endpoints.change(&id, |before| rules.read(fields.clone(), Some(before))).await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was changed");
     Ok(Json(json!({"success": true, "data": shown::endpoint(&id, &settings)})))
 }
 
+/// Also for one that is enabled and whose circuit is open: it is written in any case, so that the dispatchers look.
 pub async fn enable(State(app): State<App>, id: Id) -> Answer {
     let id = changeable(id)?;
-    begin_anew(&app, &id, &app.endpoints.get(&id).await?).await?;
+    app.endpoints.get(&id).await?;
+    app.endpoints.forget_state(&id).await?;
+    let updated_at = clock::now_iso();
     let settings = app
         .endpoints
-        .change(&id, |before| Ok(Settings { enabled: true, disabled_reason: None, ..before.clone() }))
+        .change(&id, |before| {
+            let updated_at = updated_at.clone();
+            Ok(Settings { enabled: true, disabled_reason: None, updated_at, ..before.clone() })
+        })
         .await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was enabled");
     Ok(Json(json!({"success": true, "data": shown::endpoint(&id, &settings)})))
@@ -52,9 +54,4 @@ pub async fn remove(State(app): State<App>, id: Id) -> Answer {
     app.endpoints.delete(&id).await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was deleted");
     Ok(Json(json!({"success": true, "message": "Endpoint deleted"})))
-}
-
-/// Before it is enabled: a dispatcher that found "failing for six days" then would disable it again at once.
-async fn begin_anew(app: &App, id: &EndpointId, before: &Settings) -> Result<(), Failure> {
-    if before.enabled { Ok(()) } else { app.endpoints.forget_state(id).await }
 }
