@@ -58,24 +58,24 @@ impl Events {
 
     /// Stores the event; whoever subscribes to EVENTS sees it.
     pub async fn publish(&self, envelope: &Envelope) -> Result<EventId, Failure> {
-        self.store(&SessionId::default(), envelope, HeaderMap::new()).await
+        self.store(&usual_subject(envelope), envelope, HeaderMap::new()).await
     }
 
     /// Stores the event and waits, at most 25 s, until its delivery to the endpoint `default` has ended.
     pub async fn deliver(&self, envelope: &Envelope) -> Result<Outcome, Failure> {
-        self.end(&SessionId::default(), envelope, &EndpointId::default(), HeaderMap::new()).await
+        self.end(&usual_subject(envelope), envelope, &EndpointId::default(), HeaderMap::new()).await
     }
 
-    /// The same for an event that goes to this endpoint alone.
+    /// The same for an event that goes to this endpoint alone, under a subject that it hears.
     pub async fn deliver_only(
         &self,
-        session: &SessionId,
+        subject: &str,
         envelope: &Envelope,
         endpoint: &EndpointId,
     ) -> Result<Outcome, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ONLY_FOR, endpoint.as_str());
-        self.end(session, envelope, endpoint, headers).await
+        self.end(subject, envelope, endpoint, headers).await
     }
 
     /// Asks NATS what EVENTS is.
@@ -103,7 +103,7 @@ impl Events {
 
     async fn end(
         &self,
-        session: &SessionId,
+        subject: &str,
         envelope: &Envelope,
         endpoint: &EndpointId,
         mut headers: HeaderMap,
@@ -116,7 +116,7 @@ impl Events {
             Failure::broker_unavailable()
         })?;
         headers.insert(header::REPORT_TO, inbox);
-        let event = self.store(session, envelope, headers).await?;
+        let event = self.store(subject, envelope, headers).await?;
         Ok(match timeout_at(deadline, end_of(&event, endpoint, reports)).await {
             Ok(Some(Ended { delivered: true, status, attempt, .. })) => Outcome::Delivered { status, attempt },
             Ok(Some(Ended { delivered: false, error, .. })) => Outcome::GivenUp { reason: error },
@@ -124,12 +124,7 @@ impl Events {
         })
     }
 
-    async fn store(
-        &self,
-        session: &SessionId,
-        envelope: &Envelope,
-        mut headers: HeaderMap,
-    ) -> Result<EventId, Failure> {
+    async fn store(&self, subject: &str, envelope: &Envelope, mut headers: HeaderMap) -> Result<EventId, Failure> {
         // What is published without a connection would wait in the client and go out after the caller heard the 503.
         if !self.broker.is_connected() {
             return Err(Failure::broker_unavailable());
@@ -141,11 +136,10 @@ impl Events {
             tracing::error!(event.id = %event, "failed to write an event: {error}");
             Failure::internal()
         })?);
-        let subject = subject::event(session, &envelope.event);
-        match self.publish_once(&subject, &headers, &payload).await {
+        match self.publish_once(subject, &headers, &payload).await {
             // Somebody removed the stream, or NATS lost its store: every service makes what is missing.
             Err(PublishErrorKind::StreamNotFound) if self.broker.make_streams().await.is_ok() => {
-                self.publish_once(&subject, &headers, &payload).await
+                self.publish_once(subject, &headers, &payload).await
             }
             published => published,
         }
@@ -164,6 +158,10 @@ impl Events {
             error.kind()
         })
     }
+}
+
+fn usual_subject(envelope: &Envelope) -> String {
+    subject::event(&SessionId::default(), &envelope.event)
 }
 
 /// The first report about this event and this endpoint; none if the subscription ends.

@@ -42,6 +42,27 @@ pub fn events_of(session: Option<&SessionId>, tail: &str) -> String {
     format!("{EVENTS}{}.{tail}", session.map_or("*", SessionId::as_str))
 }
 
+/// Where the test of one endpoint is published: every endpoint hears it whatever types it wants.
+#[must_use]
+pub fn test_of_endpoint(endpoint: &EndpointId) -> String {
+    format!("{EVENTS}{}.test.{endpoint}", SessionId::DEFAULT)
+}
+
+/// Whether a filter (`*` for one token, `>` for the rest) holds a subject.
+#[must_use]
+pub fn holds(filter: &str, subject: &str) -> bool {
+    let mut tokens = subject.split('.');
+    for wanted in filter.split('.') {
+        match (wanted, tokens.next()) {
+            (">", Some(_)) => return true,
+            ("*", Some(_)) => {}
+            (wanted, Some(token)) if wanted == token => {}
+            _ => return false,
+        }
+    }
+    tokens.next().is_none()
+}
+
 /// The inverse of [`event`].
 #[must_use]
 pub fn parse_event(subject: &str) -> Option<(SessionId, EventType)> {

@@ -8,9 +8,8 @@ use async_nats::Message;
 use futures::StreamExt as _;
 use kurir_contract::{
     delivery::Ended,
-    event::{EventId, EventType},
+    event::EventId,
     header,
-    session::SessionId,
     subject::{self, ALL_EVENTS},
 };
 use kurir_test_harness::{Answer, Nats, Receiver};
@@ -46,30 +45,33 @@ fn ended(event: &EventId, endpoint: &str, status: u16) -> Ended {
 async fn a_test_is_for_one_endpoint_alone_and_of_what_it_wants() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
-    for (wants, session, event) in [
-        (json!({}), "default", "test"),
-        (json!({"events": ["message.*"], "sessions": ["sales"]}), "sales", "message.test"),
-        (json!({"events": ["message.received"], "sessions": ["a", "default"]}), "default", "message.received"),
+    let wants = json!({"events": ["message.*"], "sessions": ["sales"]});
+    for (wants, chosen, subject) in [
+        (json!({}), None, None),
+        (wants.clone(), None, None),
+        (wants, Some("message.sent"), Some("whatsapp.events.sales.message.sent")),
+        (json!({"sessions": ["a", "default"]}), Some("a.b"), Some("whatsapp.events.default.a.b")),
     ] {
         let mut body = wants;
         body["url"] = json!(URL);
         let id = made(&api, &body).await;
         let named = id.clone();
         let settled = settle_one(&nats, move |event| ended(event, &named, 204)).await;
-        let (status, answer) = api.post(&format!("{PATH}/{id}/test"), &json!({"data": {"a": 1}})).await;
+        let (status, answer) =
+            api.post(&format!("{PATH}/{id}/test"), &json!({"eventType": chosen, "data": {"a": 1}})).await;
         let result = json!({"success": true, "status": 204, "attempt": 2});
         let expected = json!({"success": true, "message": "Webhook test completed", "result": result});
         assert_eq!((status, answer), (200, expected));
 
         let message = settled.await.expect("an event");
-        let (session, event): (SessionId, EventType) = (session.parse().expect("one"), event.parse().expect("one"));
-        assert_eq!(message.subject.as_str(), subject::event(&session, &event));
+        let own = subject::test_of_endpoint(&id.parse().expect("an id"));
+        assert_eq!(message.subject.as_str(), subject.unwrap_or(&own));
         let headers = message.headers.expect("headers");
         assert_eq!(headers.get(header::ONLY_FOR).map(ToString::to_string), Some(id));
         let mut envelope: Value = serde_json::from_slice(&message.payload).expect("JSON");
         assert_iso(&take(&mut envelope, "timestamp"));
         assert_iso(&take(&mut envelope["data"], "timestamp"));
-        assert_eq!(envelope, json!({"event": event, "data": {"a": 1, "test": true}}));
+        assert_eq!(envelope, json!({"event": chosen.unwrap_or("test"), "data": {"a": 1, "test": true}}));
     }
 }
 

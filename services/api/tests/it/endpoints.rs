@@ -190,7 +190,7 @@ async fn how_it_fares_and_what_waits_is_shown() {
     let consumer = pull::Config {
         durable_name: Some(id.consumer()),
         ack_policy: AckPolicy::Explicit,
-        filter_subjects: stored(&nats, id.as_str()).await.subjects(),
+        filter_subjects: stored(&nats, id.as_str()).await.subjects(&id),
         ..pull::Config::default()
     };
     let consumer = events.create_consumer(consumer).await.expect("a consumer");

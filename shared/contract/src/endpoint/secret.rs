@@ -1,10 +1,9 @@
 //! The key that signs an endpoint's webhooks (Standard Webhooks, "Symmetric": `whsec_` and base64 of 24 to 64 bytes).
 
-use crate::clock;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 const PREFIX: &str = "whsec_";
 /// Bytes of a key, as the specification wants them.
@@ -57,8 +56,14 @@ impl StoredSecret {
 
     #[must_use]
     pub fn is_valid(&self, now: OffsetDateTime) -> bool {
-        // Both are written by `clock::iso`, whose texts sort as the times do.
-        self.until.as_ref().is_none_or(|until| *until > clock::iso(now))
+        self.until_seconds().is_none_or(|until| now.unix_timestamp() < until)
+    }
+
+    /// Until when it signs, seconds since 1970. What is no time is over.
+    #[must_use]
+    pub fn until_seconds(&self) -> Option<i64> {
+        let until = self.until.as_ref()?;
+        Some(OffsetDateTime::parse(until, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp))
     }
 }
 
@@ -94,6 +99,7 @@ impl fmt::Debug for SigningSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[test]
     fn a_secret_is_read_back_as_it_was_written_and_never_shown() {

@@ -1,7 +1,7 @@
 //! An endpoint as the bucket holds it.
 
-use super::{ContentFilter, EventPattern, Format, Retry, StoredSecret};
-use crate::session::SessionId;
+use super::{ContentFilter, EndpointId, EventPattern, Format, Retry, StoredSecret};
+use crate::{session::SessionId, subject};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -124,16 +124,42 @@ impl Settings {
         }
     }
 
-    /// The filter subjects of its consumer on EVENTS.
+    /// The filter subjects of its consumer on EVENTS: what it wants, and its own tests.
     #[must_use]
-    pub fn subjects(&self) -> Vec<String> {
-        super::subjects(&self.sessions, &self.events)
+    pub fn subjects(&self, id: &EndpointId) -> Vec<String> {
+        let mut subjects = super::subjects(&self.sessions, &self.events);
+        let test = subject::test_of_endpoint(id);
+        if !subjects.iter().any(|wanted| subject::holds(wanted, &test)) {
+            subjects.push(test);
+        }
+        subjects
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_always_hears_its_own_tests_and_no_subjects_overlap() {
+        let id: EndpointId = "ep_1".parse().unwrap();
+        let own = "whatsapp.events.default.test.ep_1";
+        for (sessions, events, expected) in [
+            (vec![], vec![], vec!["whatsapp.events.>"]),
+            (vec![], vec!["message.*"], vec!["whatsapp.events.*.message.>", own]),
+            (vec![], vec!["test.*"], vec!["whatsapp.events.*.test.>"]),
+            (vec![], vec!["test"], vec!["whatsapp.events.*.test", own]),
+            (vec!["default"], vec!["*"], vec!["whatsapp.events.default.>"]),
+            (vec!["sales"], vec!["*"], vec!["whatsapp.events.sales.>", own]),
+        ] {
+            let settings = Settings {
+                sessions: sessions.iter().map(|session| session.parse().unwrap()).collect(),
+                events: events.iter().map(|event| event.parse().unwrap()).collect(),
+                ..Settings::new(String::new())
+            };
+            assert_eq!(settings.subjects(&id), expected, "{sessions:?} {events:?}");
+        }
+    }
 
     #[test]
     fn what_an_older_version_stored_is_read() {

@@ -1,6 +1,7 @@
 //! `POST /api/endpoints/{id}/test`: an event that goes to this endpoint alone, and how its delivery ended.
 //!
-//! It goes the way of every event, so it is of a session and a type that the endpoint wants.
+//! It goes the way of every event. An endpoint hears its own tests whatever it wants otherwise; a type that the caller
+//! chose must be one that it wants.
 
 use super::settings;
 use crate::{
@@ -13,9 +14,10 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
-    endpoint::{EventPattern, Settings},
+    endpoint::Settings,
     event::{Envelope, EventType},
     session::SessionId,
+    subject,
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -30,8 +32,16 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
         let message = "The endpoint is disabled, so nothing is delivered to it: enable it first";
         return Err(Failure::new(StatusCode::CONFLICT, "endpoint_disabled", message));
     }
-    let event = wanted(&settings.events, chosen)?;
-    let outcome = app.events.deliver_only(&session(&settings), &Envelope::new(event, now, data), &id).await?;
+    let outcome = match chosen {
+        None => {
+            let test = "test".parse().map_err(|_| Failure::internal())?;
+            app.events.deliver_only(&subject::test_of_endpoint(&id), &Envelope::new(test, now, data), &id).await?
+        }
+        Some(event) => {
+            let subject = wanted(&settings, &event)?;
+            app.events.deliver_only(&subject, &Envelope::new(event, now, data), &id).await?
+        }
+    };
     let mut result = webhook::result(&outcome);
     if let Outcome::GivenUp { reason: Some(reason) } = outcome {
         result["reason"] = json!(reason);
@@ -39,43 +49,14 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
     Ok(Json(json!({"success": true, "message": "Webhook test completed", "result": result})))
 }
 
-/// What the caller chose, else `test`, else a type that the endpoint wants. Another would never reach it.
-fn wanted(events: &[EventPattern], chosen: Option<EventType>) -> Result<EventType, Failure> {
-    let admitted = |event: &EventType| events.is_empty() || events.iter().any(|pattern| pattern.admits(event));
-    if let Some(chosen) = chosen {
-        let refused = || problem("eventType", "is none of the events that the endpoint wants");
-        return Some(chosen).filter(admitted).ok_or_else(|| Failure::invalid("invalid_event_type", vec![refused()]));
+/// Where an event of this type reaches the endpoint; another than it wants never would.
+fn wanted(settings: &Settings, event: &EventType) -> Result<String, Failure> {
+    let admitted = settings.events.is_empty() || settings.events.iter().any(|pattern| pattern.admits(event));
+    if !admitted {
+        let refused = problem("eventType", "is none of the events that the endpoint wants");
+        return Err(Failure::invalid("invalid_event_type", vec![refused]));
     }
-    let test = "test".parse().ok().filter(admitted);
-    Ok(test.or_else(|| events.first().map(EventPattern::example)).unwrap_or(EventType::UNKNOWN))
-}
-
-fn session(settings: &Settings) -> SessionId {
     let default = SessionId::default();
-    match settings.sessions.first() {
-        Some(first) if !settings.sessions.contains(&default) => first.clone(),
-        Some(_) | None => default,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_test_is_of_a_type_that_the_endpoint_wants() {
-        let patterns = |names: &[&str]| names.iter().map(|name| name.parse().expect("a pattern")).collect::<Vec<_>>();
-        for (events, expected) in [
-            (&[][..], "test"),
-            (&["*"], "test"),
-            (&["message.*", "test"], "test"),
-            (&["message.*"], "message.test"),
-            (&["message.received"], "message.received"),
-        ] {
-            assert_eq!(wanted(&patterns(events), None).expect("one").as_str(), expected);
-        }
-        let chosen = || Some(EventType::MESSAGE_SENT);
-        assert_eq!(wanted(&patterns(&["message.*"]), chosen()), Ok(EventType::MESSAGE_SENT));
-        assert!(wanted(&patterns(&["message.received"]), chosen()).is_err());
-    }
+    let session = settings.sessions.first().filter(|_| !settings.sessions.contains(&default)).unwrap_or(&default);
+    Ok(subject::event(session, event))
 }
