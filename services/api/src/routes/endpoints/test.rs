@@ -22,6 +22,9 @@ use kurir_contract::{
 use serde_json::json;
 use time::OffsetDateTime;
 
+/// The reason of a delivery that was no attempt: `AttemptResult::Filtered` has the name.
+const FORMAT: &str = "format";
+
 pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
     let id = id.endpoint()?;
     let chosen = webhook::chosen_type(&fields)?;
@@ -43,8 +46,13 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
         }
     };
     let mut result = webhook::result(&outcome);
-    if let Outcome::GivenUp { reason: Some(reason) } = outcome {
-        result["reason"] = json!(reason);
+    match outcome {
+        Outcome::GivenUp { reason: Some(by) } if by == FORMAT => {
+            result["error"] = json!("Not sent");
+            result["reason"] = json!("the endpoint's format has nothing for this event: choose another eventType");
+        }
+        Outcome::GivenUp { reason: Some(reason) } => result["reason"] = json!(reason),
+        Outcome::GivenUp { reason: None } | Outcome::Delivered { .. } | Outcome::StillRetried(_) => {}
     }
     Ok(Json(json!({"success": true, "message": "Webhook test completed", "result": result})))
 }
