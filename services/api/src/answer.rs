@@ -5,6 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use kurir_contract::endpoint::Problem;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{any::Any, borrow::Cow};
@@ -18,6 +19,8 @@ pub struct Failure {
     pub status: StatusCode,
     pub code: Code,
     pub message: Cow<'static, str>,
+    /// What is wrong with each field; empty unless that is why.
+    pub problems: Vec<Problem>,
 }
 
 /// What a program may branch on.
@@ -31,7 +34,18 @@ pub enum Code {
 
 impl Failure {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: Code::Name(code), message: message.into() }
+        Self { status, code: Code::Name(code), message: message.into(), problems: Vec::new() }
+    }
+
+    /// A body that cannot be taken, with everything that is wrong with it.
+    pub fn invalid(code: &'static str, problems: Vec<Problem>) -> Self {
+        let told: Vec<String> =
+            problems.iter().map(|problem| format!("{} {}", problem.field, problem.message)).collect();
+        Self { problems, ..Self::bad_request(code, told.join("; ")) }
+    }
+
+    pub fn not_found(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
     pub fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -51,7 +65,16 @@ impl Failure {
         )
     }
 
-    /// The same, when what was asked for is already on its way.
+    /// NATS is there and did not take what was to be stored.
+    pub fn not_stored() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_stored",
+            "The message broker (NATS) did not store the change; its disk may be full",
+        )
+    }
+
+    /// NATS is away, when what was asked for is already on its way.
     pub fn broker_lost() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -63,7 +86,10 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body = json!({"success": false, "message": self.message, "code": self.code});
+        let mut body = json!({"success": false, "message": self.message, "code": self.code});
+        if !self.problems.is_empty() {
+            body["problems"] = json!(self.problems);
+        }
         (self.status, Json(body)).into_response()
     }
 }

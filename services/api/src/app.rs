@@ -1,7 +1,11 @@
 //! What every request can reach: the settings that matter to it, the way to a gateway, to the webhook, the counters.
 
-use crate::{auth::ApiKey, config::Config, events::Events, gateway_client::GatewayClient, metrics::Metrics};
+use crate::{
+    auth::ApiKey, config::Config, dead_letters::DeadLetters, dispatcher_client::DispatcherClient, endpoints::Endpoints,
+    events::Events, gateway_client::GatewayClient, metrics::Metrics, replays::Replays,
+};
 use kurir_chassis::{broker::Broker, health::Health};
+use kurir_contract::address_guard::Networks;
 use std::{future::Future, sync::Arc, time::Instant};
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
@@ -19,6 +23,11 @@ pub struct Inner {
     pub health: Health,
     pub gateway: GatewayClient,
     pub events: Events,
+    pub allowed_networks: Networks,
+    pub endpoints: Endpoints,
+    pub dead_letters: DeadLetters,
+    pub replays: Replays,
+    pub dispatchers: DispatcherClient,
     pub metrics: Metrics,
     sends: TaskTracker,
 }
@@ -33,6 +42,12 @@ impl App {
             api_key: config.api_key.clone().unwrap_or_default(),
             gateway: GatewayClient::new(broker.clone()),
             events: Events::new(broker.clone()),
+            // Settings that cannot be read are refused; none are opened then.
+            allowed_networks: config.allowed_networks().unwrap_or_default(),
+            endpoints: Endpoints::new(broker.clone()),
+            dead_letters: DeadLetters::new(broker.clone()),
+            replays: Replays::new(broker.clone()),
+            dispatchers: DispatcherClient::new(broker.clone()),
             metrics: Metrics::new(time::OffsetDateTime::now_utc()),
             broker,
             health,

@@ -7,6 +7,7 @@ use kurir_chassis::{
     settings::{Problem, Settings},
     telemetry::LogSettings,
 };
+use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, Networks};
 
 /// The management API of Kurir.
 #[derive(clap::Parser)]
@@ -24,6 +25,10 @@ pub struct Config {
     /// Where events are delivered; unset or empty: webhooks are disabled. The dispatcher needs the same value.
     #[arg(long, env = "WEBHOOK_URL", hide_env_values = true)]
     pub webhook_url: Option<String>,
+    /// Networks that endpoints made through the API may point into although they are private, as
+    /// `10.0.0.0/8,192.168.1.5`. The dispatcher needs the same value.
+    #[arg(long, env = "WEBHOOK_ALLOWED_NETWORKS", default_value = "")]
+    pub webhook_allowed_networks: String,
     /// Shown by `/api/health/detailed` as `environment`, and nothing else.
     #[arg(long, env = "NODE_ENV", default_value = "development")]
     pub node_env: String,
@@ -40,6 +45,11 @@ impl Config {
     /// The URL of the endpoint `default`; none means that webhooks are disabled.
     pub(crate) fn webhook_url(&self) -> Option<&str> {
         self.webhook_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
+    }
+
+    /// The networks that `WEBHOOK_ALLOWED_NETWORKS` opens.
+    pub(crate) fn allowed_networks(&self) -> Result<Networks, InvalidNetworks> {
+        Networks::parse(&self.webhook_allowed_networks)
     }
 
     /// The origins that `CORS_ORIGIN` names; an error names the one that cannot be an origin.
@@ -82,6 +92,9 @@ impl Settings for Config {
                 "it must be a URL that begins with http:// or https://, or unset to disable webhooks",
             ));
         }
+        if let Err(error) = self.allowed_networks() {
+            problems.push(Problem::new(ALLOWED_NETWORKS, error.to_string()));
+        }
         if let Err(origin) = self.origins() {
             problems.push(Problem::new(
                 "CORS_ORIGIN",
@@ -118,6 +131,7 @@ mod tests {
     fn all_problems_are_told_at_once() {
         let bad = ["--api-key", "", "--webhook-url", "ftp://x", "--cors-origin", "example.org"];
         assert_eq!(problems(&bad), ["API_KEY", "WEBHOOK_URL", "CORS_ORIGIN"]);
+        assert_eq!(problems(&["--api-key", "k", "--webhook-allowed-networks", "lan"]), ["WEBHOOK_ALLOWED_NETWORKS"]);
         let good =
             ["--api-key", "k", "--webhook-url", " ", "--cors-origin", "https://a.example, http://b.example:8080"];
         assert_eq!(problems(&good), [""; 0]);

@@ -3,7 +3,10 @@
 //! It goes the way of every event; nothing here talks to a receiver.
 
 use crate::answer::Failure;
-use async_nats::{HeaderMap, Subscriber, jetstream::context::PublishErrorKind};
+use async_nats::{
+    HeaderMap, Subscriber,
+    jetstream::context::{GetStreamErrorKind, PublishErrorKind},
+};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -14,6 +17,7 @@ use kurir_contract::{
     event::{Envelope, EventId},
     header,
     session::SessionId,
+    stream::EVENTS,
     subject,
 };
 use std::time::Duration;
@@ -26,11 +30,25 @@ pub struct Events {
     broker: Broker,
 }
 
-/// How the delivery to the endpoint `default` stands when the answer must go out.
+/// How the delivery to an endpoint stands when the answer must go out.
 pub enum Outcome {
-    Delivered { status: Option<u16>, attempt: u32 },
-    GivenUp,
+    Delivered {
+        status: Option<u16>,
+        attempt: u32,
+    },
+    GivenUp {
+        /// What the receiver did last, in words.
+        reason: Option<String>,
+    },
     StillRetried(EventId),
+}
+
+/// What EVENTS is at this moment.
+pub struct Kept {
+    /// Of the event that is stored next.
+    pub next_sequence: u64,
+    /// How long an event is kept; none: for ever.
+    pub max_age: Option<Duration>,
 }
 
 impl Events {
@@ -40,11 +58,56 @@ impl Events {
 
     /// Stores the event; whoever subscribes to EVENTS sees it.
     pub async fn publish(&self, envelope: &Envelope) -> Result<EventId, Failure> {
-        self.store(envelope, HeaderMap::new()).await
+        self.store(&usual_subject(envelope), envelope, HeaderMap::new()).await
     }
 
     /// Stores the event and waits, at most 25 s, until its delivery to the endpoint `default` has ended.
     pub async fn deliver(&self, envelope: &Envelope) -> Result<Outcome, Failure> {
+        self.end(&usual_subject(envelope), envelope, &EndpointId::default(), HeaderMap::new()).await
+    }
+
+    /// The same for an event that goes to this endpoint alone, under a subject that it hears.
+    pub async fn deliver_only(
+        &self,
+        subject: &str,
+        envelope: &Envelope,
+        endpoint: &EndpointId,
+    ) -> Result<Outcome, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ONLY_FOR, endpoint.as_str());
+        self.end(subject, envelope, endpoint, headers).await
+    }
+
+    /// Asks NATS what EVENTS is.
+    pub async fn kept(&self) -> Result<Kept, Failure> {
+        if !self.broker.is_connected() {
+            return Err(Failure::broker_unavailable());
+        }
+        let mut stream = self.broker.jetstream.get_stream(EVENTS).await;
+        if let Err(error) = &stream
+            && matches!(error.kind(), GetStreamErrorKind::JetStream(_))
+            && self.broker.make_streams().await.is_ok()
+        {
+            stream = self.broker.jetstream.get_stream(EVENTS).await;
+        }
+        let stream = stream.map_err(|error| {
+            tracing::warn!("failed to look at EVENTS: {error}");
+            Failure::broker_unavailable()
+        })?;
+        let info = stream.cached_info();
+        Ok(Kept {
+            next_sequence: info.state.last_sequence.saturating_add(1),
+            max_age: Some(info.config.max_age).filter(|age| !age.is_zero()),
+        })
+    }
+
+    async fn end(
+        &self,
+        subject: &str,
+        envelope: &Envelope,
+        endpoint: &EndpointId,
+        mut headers: HeaderMap,
+    ) -> Result<Outcome, Failure> {
         let deadline = Instant::now() + ENDS_WITHIN;
         let inbox = self.broker.client.new_inbox();
         // Before the event is published: a report is sent once, and may come at once.
@@ -52,17 +115,16 @@ impl Events {
             tracing::warn!("failed to subscribe to a delivery's end: {error}");
             Failure::broker_unavailable()
         })?;
-        let mut headers = HeaderMap::new();
         headers.insert(header::REPORT_TO, inbox);
-        let event = self.store(envelope, headers).await?;
-        Ok(match timeout_at(deadline, end_of(&event, reports)).await {
+        let event = self.store(subject, envelope, headers).await?;
+        Ok(match timeout_at(deadline, end_of(&event, endpoint, reports)).await {
             Ok(Some(Ended { delivered: true, status, attempt, .. })) => Outcome::Delivered { status, attempt },
-            Ok(Some(Ended { delivered: false, .. })) => Outcome::GivenUp,
+            Ok(Some(Ended { delivered: false, error, .. })) => Outcome::GivenUp { reason: error },
             Ok(None) | Err(_) => Outcome::StillRetried(event),
         })
     }
 
-    async fn store(&self, envelope: &Envelope, mut headers: HeaderMap) -> Result<EventId, Failure> {
+    async fn store(&self, subject: &str, envelope: &Envelope, mut headers: HeaderMap) -> Result<EventId, Failure> {
         // What is published without a connection would wait in the client and go out after the caller heard the 503.
         if !self.broker.is_connected() {
             return Err(Failure::broker_unavailable());
@@ -74,11 +136,10 @@ impl Events {
             tracing::error!(event.id = %event, "failed to write an event: {error}");
             Failure::internal()
         })?);
-        let subject = subject::event(&SessionId::default(), &envelope.event);
-        match self.publish_once(&subject, &headers, &payload).await {
+        match self.publish_once(subject, &headers, &payload).await {
             // Somebody removed the stream, or NATS lost its store: every service makes what is missing.
             Err(PublishErrorKind::StreamNotFound) if self.broker.make_streams().await.is_ok() => {
-                self.publish_once(&subject, &headers, &payload).await
+                self.publish_once(subject, &headers, &payload).await
             }
             published => published,
         }
@@ -99,11 +160,15 @@ impl Events {
     }
 }
 
-/// The first report about this event and the endpoint `default`; none if the subscription ends.
-async fn end_of(event: &EventId, mut reports: Subscriber) -> Option<Ended> {
+fn usual_subject(envelope: &Envelope) -> String {
+    subject::event(&SessionId::default(), &envelope.event)
+}
+
+/// The first report about this event and this endpoint; none if the subscription ends.
+async fn end_of(event: &EventId, endpoint: &EndpointId, mut reports: Subscriber) -> Option<Ended> {
     while let Some(report) = reports.next().await {
         match serde_json::from_slice::<Ended>(&report.payload) {
-            Ok(ended) if ended.event_id == *event && ended.endpoint == EndpointId::default() => return Some(ended),
+            Ok(ended) if ended.event_id == *event && ended.endpoint == *endpoint => return Some(ended),
             Ok(_) => {}
             Err(error) => tracing::warn!(event.id = %event, "failed to read a delivery's end: {error}"),
         }

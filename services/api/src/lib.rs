@@ -1,20 +1,30 @@
 //! The management API: HTTP in front, NATS behind; it keeps nothing that a restart would miss but its counters.
 //!
 //! The way of one request: `server` takes it, `access` logs and counts it, `router` says who may do what, `auth` checks
-//! the key, `body` reads the JSON, a file in `routes` does it, and `answer` shapes what goes back. Behind the routes
-//! stand `gateway_client`, which asks a WhatsApp gateway (`refusal` turns its no into HTTP), and `events`, which puts an
-//! event on its way to the webhook and waits for the end of its delivery. `metrics` counts.
+//! the key, `parameters` and `body` read what is asked, a file in `routes` does it, and `answer` shapes what goes back.
+//! Behind the routes stand `gateway_client` and `dispatcher_client`, which ask the other services (through `commands`;
+//! `refusal` turns a no into HTTP), and `events`, which puts an event on its way to the webhook and waits for the end of
+//! its delivery. What NATS keeps is read and written by `endpoints` and `replays` (each a `bucket`), `dead_letters` and
+//! `backlog`. `metrics` counts.
 
 mod access;
 mod answer;
 mod app;
 mod auth;
+mod backlog;
 mod body;
+mod bucket;
+mod commands;
 mod config;
+mod dead_letters;
+mod dispatcher_client;
+mod endpoints;
 mod events;
 mod gateway_client;
 mod metrics;
+mod parameters;
 mod refusal;
+mod replays;
 mod router;
 mod routes;
 mod server;

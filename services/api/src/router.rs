@@ -5,13 +5,13 @@ use crate::{
     app::App,
     auth,
     config::{Config, Origins},
-    routes::{health, metrics, webhook, whatsapp},
+    routes::{dead_letters, endpoints, health, ledger, metrics, replays, webhook, whatsapp},
 };
 use axum::{
     Router,
     http::Method,
     middleware::from_fn_with_state,
-    routing::{get, post},
+    routing::{delete, get, patch, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -30,6 +30,25 @@ pub fn router(config: &Config, app: App) -> Router {
 
     let keyed = Router::new()
         .route("/api/metrics/reset", post(metrics::reset))
+        .route("/api/endpoints", get(endpoints::list))
+        .route("/api/endpoints", post(endpoints::create))
+        .route("/api/endpoints/{id}", get(endpoints::show))
+        .route("/api/endpoints/{id}", patch(endpoints::change))
+        .route("/api/endpoints/{id}", delete(endpoints::remove))
+        .route("/api/endpoints/{id}/enable", post(endpoints::enable))
+        .route("/api/endpoints/{id}/disable", post(endpoints::disable))
+        .route("/api/endpoints/{id}/test", post(endpoints::test))
+        .route("/api/endpoints/{id}/secret/rotate", post(endpoints::rotate))
+        .route("/api/dead-letters", get(dead_letters::list))
+        .route("/api/dead-letters/replay", post(dead_letters::replay_all))
+        .route("/api/dead-letters/{id}", get(dead_letters::show))
+        .route("/api/dead-letters/{id}", delete(dead_letters::remove))
+        .route("/api/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/api/replays", get(replays::list))
+        .route("/api/replays", post(replays::create))
+        .route("/api/replays/{id}", get(replays::show))
+        .route("/api/replays/{id}", delete(replays::cancel))
+        .route("/api/ledger", get(ledger::show))
         .route_layer(from_fn_with_state(app.clone(), auth::whatsapp_key));
 
     let webhook = Router::new()

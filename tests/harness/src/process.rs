@@ -8,7 +8,7 @@ mod output;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -17,6 +17,8 @@ use output::{Output, Source};
 
 /// For a SIGKILL: only a process in an uninterruptible system call takes longer.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
+/// For a SIGSTOP.
+const PAUSED_WITHIN: Duration = Duration::from_secs(10);
 /// For [`Process::restart`]: longer than any service's drain.
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 /// For what a dropped process had written, to be read; a child of its own may hold its outputs open.
@@ -196,8 +198,16 @@ impl Process {
     }
 
     /// SIGSTOP: it keeps its connections and does nothing, as on a machine that hangs.
+    #[track_caller]
     pub fn pause(&mut self) {
         self.signal("STOP");
+        // The signal is only on its way then: on a busy machine a thread goes on for a moment and answers what must
+        // not be answered.
+        let deadline = Instant::now() + PAUSED_WITHIN;
+        while self.is_running() && !is_paused(self.child.id()) {
+            assert!(Instant::now() < deadline, "{} does not pause", self.name);
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// SIGCONT after [`Process::pause`].
@@ -283,4 +293,14 @@ impl std::fmt::Debug for LastSaid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "its last lines:\n{}", self.0)
     }
+}
+
+/// Whether each of its threads has stopped; true where the system does not tell.
+fn is_paused(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // `<id> (<name>) <state> …`; a name may hold anything. One that is gone does nothing.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }

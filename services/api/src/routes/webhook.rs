@@ -26,16 +26,9 @@ pub async fn status(State(app): State<App>) -> Answer {
 }
 
 pub async fn test(State(app): State<App>, Fields(fields): Fields) -> Answer {
-    let event = match fields.get("eventType") {
-        None | Some(Value::Null) => event_type("test")?,
-        Some(Value::String(name)) => event_type(name)?,
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => return Err(invalid_type()),
-    };
-    let mut data = data(fields)?;
+    let event = chosen_type(&fields)?.map_or_else(|| event_type("test"), Ok)?;
     let now = OffsetDateTime::now_utc();
-    data.insert("test".to_owned(), json!(true));
-    data.insert("timestamp".to_owned(), json!(clock::iso(now)));
-    deliver(&app, Envelope::new(event, now, Value::Object(data)), "Webhook test completed").await
+    deliver(&app, Envelope::new(event, now, test_data(fields, now)?), "Webhook test completed").await
 }
 
 pub async fn send(State(app): State<App>, Fields(fields): Fields) -> Answer {
@@ -55,12 +48,34 @@ async fn deliver(app: &App, envelope: Envelope, message: &str) -> Answer {
         app.events.publish(&envelope).await?;
         return Ok(Json(json!({"success": true, "message": message})));
     }
-    let result = match app.events.deliver(&envelope).await? {
-        Outcome::Delivered { status, attempt } => json!({"success": true, "status": status, "attempt": attempt}),
-        Outcome::GivenUp => json!({"success": false, "error": "All retry attempts failed"}),
-        Outcome::StillRetried(event) => json!({"success": false, "error": "Still being retried", "eventId": event}),
-    };
+    let result = result(&app.events.deliver(&envelope).await?);
     Ok(Json(json!({"success": true, "message": message, "result": result})))
+}
+
+/// How a delivery ended, in the contract's words.
+pub fn result(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Delivered { status, attempt } => json!({"success": true, "status": status, "attempt": attempt}),
+        Outcome::GivenUp { .. } => json!({"success": false, "error": "All retry attempts failed"}),
+        Outcome::StillRetried(event) => json!({"success": false, "error": "Still being retried", "eventId": event}),
+    }
+}
+
+/// The `data` of a test: what the caller gave, and two fields that say what it is.
+pub fn test_data(fields: Map<String, Value>, now: OffsetDateTime) -> Result<Value, Failure> {
+    let mut data = data(fields)?;
+    data.insert("test".to_owned(), json!(true));
+    data.insert("timestamp".to_owned(), json!(clock::iso(now)));
+    Ok(Value::Object(data))
+}
+
+/// The event type that a test's caller chose, if he did.
+pub fn chosen_type(fields: &Map<String, Value>) -> Result<Option<EventType>, Failure> {
+    match fields.get("eventType") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(name)) => event_type(name).map(Some),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => Err(invalid_type()),
+    }
 }
 
 fn event_type(name: &str) -> Result<EventType, Failure> {

@@ -50,6 +50,14 @@ impl Api {
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         answer(self.request(Method::POST, path).header("X-API-Key", KEY).json(body)).await
     }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.request(Method::PATCH, path).header("X-API-Key", KEY).json(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::DELETE, path).header("X-API-Key", KEY)).await
+    }
 }
 
 /// A dispatcher that delivers to `webhook_url`.

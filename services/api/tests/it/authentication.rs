@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 const WEBHOOK: [&str; 3] = ["GET /api/webhook/status", "POST /api/webhook/test", "POST /api/webhook/send"];
-const WHATSAPP: [&str; 9] = [
+const WHATSAPP: [&str; 28] = [
     "GET /api/whatsapp/status",
     "GET /api/whatsapp/qr",
     "POST /api/whatsapp/send-message",
@@ -16,6 +16,25 @@ const WHATSAPP: [&str; 9] = [
     "GET /api/sessions/sales/whatsapp/status",
     "POST /api/sessions/sales/whatsapp/send-message",
     "POST /api/metrics/reset",
+    "GET /api/endpoints",
+    "POST /api/endpoints",
+    "GET /api/endpoints/default",
+    "PATCH /api/endpoints/default",
+    "DELETE /api/endpoints/default",
+    "POST /api/endpoints/default/enable",
+    "POST /api/endpoints/default/disable",
+    "POST /api/endpoints/default/test",
+    "POST /api/endpoints/default/secret/rotate",
+    "GET /api/dead-letters",
+    "GET /api/dead-letters/1",
+    "DELETE /api/dead-letters/1",
+    "POST /api/dead-letters/1/replay",
+    "POST /api/dead-letters/replay",
+    "GET /api/replays",
+    "POST /api/replays",
+    "GET /api/replays/rep_1",
+    "DELETE /api/replays/rep_1",
+    "GET /api/ledger",
 ];
 const OPEN: [&str; 5] =
     ["GET /api/health", "GET /api/health/detailed", "GET /api/metrics", "GET /livez", "GET /readyz"];

@@ -7,8 +7,13 @@
 
 mod authentication;
 mod broker_away;
+mod dead_letters;
 mod documents;
+mod endpoint_changes;
+mod endpoint_tests;
+mod endpoints;
 mod other_routes;
+mod replays;
 mod settings;
 mod shapes;
 mod shutdown;

@@ -25,9 +25,13 @@ async fn without_a_key_it_refuses_to_start_and_says_how_to_set_one() {
 
 #[tokio::test]
 async fn a_setting_that_cannot_work_is_named() {
-    for (variable, value) in
-        [("PORT", "http"), ("PORT", "70000"), ("WEBHOOK_URL", "localhost:5678"), ("CORS_ORIGIN", "example.org")]
-    {
+    for (variable, value) in [
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("WEBHOOK_URL", "localhost:5678"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.5/8"),
+        ("CORS_ORIGIN", "example.org"),
+    ] {
         let (code, output) = ends(&[("API_KEY", KEY), (variable, value)]).await;
         assert_eq!(code, Some(64), "{variable}={value}: {output}");
         let names_it = output.contains(variable) || output.contains("--port");
@@ -51,7 +55,17 @@ async fn help_names_every_setting_and_no_secret() {
     let mut process = Process::spawn_with_arguments("kurir-api", BINARY, ["--help"], environment);
     assert_eq!(process.exited(SOON).await.code(), Some(0));
     let help = process.output();
-    for variable in ["PORT", "HOST", "API_KEY", "WEBHOOK_URL", "NODE_ENV", "CORS_ORIGIN", "NATS_URL", "LOG_FILE"] {
+    for variable in [
+        "PORT",
+        "HOST",
+        "API_KEY",
+        "WEBHOOK_URL",
+        "WEBHOOK_ALLOWED_NETWORKS",
+        "NODE_ENV",
+        "CORS_ORIGIN",
+        "NATS_URL",
+        "LOG_FILE",
+    ] {
         assert!(help.contains(&format!("[env: {variable}")), "{variable} is missing in {help}");
     }
     assert!(!help.contains(KEY), "{help}");

@@ -1,9 +1,9 @@
-//! Stands in for a gateway on its subjects: answers what a test tells it to.
+//! Stands in for a gateway, or for a dispatcher, on its subjects: answers what a test tells it to.
 
 use crate::api::SOON;
 use async_nats::{Client, RequestErrorKind};
 use futures::StreamExt as _;
-use kurir_contract::{command::Command, session::SessionId, subject};
+use kurir_contract::{command::Command, session::SessionId, subject, webhook::WebhookCommand};
 use kurir_test_harness::{Nats, until};
 use serde_json::{Value, json};
 use std::{
@@ -105,4 +105,47 @@ pub fn status(status: &str, is_connected: bool, qr_code: Option<&str>) -> Value 
         "jid": null,
         "lid": null,
     }})
+}
+
+/// Answers what dispatchers are asked, until it is dropped.
+pub struct Dispatcher {
+    asked: Arc<Mutex<Vec<(WebhookCommand, Value)>>>,
+    task: JoinHandle<()>,
+}
+
+impl Dispatcher {
+    /// `answers` gives the reply to a command, or nothing for none.
+    pub async fn start(
+        nats: &Nats,
+        answers: impl Fn(WebhookCommand, &Value) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
+        let client = nats.client().await;
+        let mut commands = client.subscribe(subject::ALL_WEBHOOK_COMMANDS).await.expect("a subscription");
+        known(&client).await;
+        let asked = Arc::<Mutex<Vec<_>>>::default();
+        let heard = Arc::clone(&asked);
+        let task = tokio::spawn(async move {
+            while let Some(message) = commands.next().await {
+                let command = subject::parse_webhooks(&message.subject).expect("a command");
+                let arguments = serde_json::from_slice(&message.payload).expect("JSON");
+                let reply = answers(command, &arguments);
+                heard.lock().expect("a lock").push((command, arguments));
+                if let (Some(reply), Some(to)) = (reply, message.reply) {
+                    client.publish(to, reply.to_string().into()).await.expect("a connection");
+                }
+            }
+        });
+        Self { asked, task }
+    }
+
+    /// What it was asked.
+    pub fn commands(&self) -> Vec<(WebhookCommand, Value)> {
+        self.asked.lock().expect("a lock").clone()
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }

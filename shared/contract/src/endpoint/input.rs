@@ -125,7 +125,7 @@ impl Problems {
         let new = Settings::new(String::new());
         match name {
             "description" => settings.description = new.description,
-            "enabled" => settings.enabled = new.enabled,
+            "enabled" => (settings.enabled, settings.disabled_reason) = (new.enabled, None),
             "sessions" => settings.sessions = new.sessions,
             "events" => settings.events = new.events,
             "filter" => settings.filter = new.filter,

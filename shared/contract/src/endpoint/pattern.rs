@@ -23,6 +23,14 @@ impl EventPattern {
         &self.0
     }
 
+    #[must_use]
+    pub fn admits(&self, event: &EventType) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(beginning) => event.as_str().starts_with(beginning),
+            None => self.0 == event.as_str(),
+        }
+    }
+
     /// Every type that this one admits, the other does too.
     fn is_part_of(&self, other: &Self) -> bool {
         match other.0.strip_suffix('*') {
@@ -113,6 +121,21 @@ mod tests {
         }
         for bad in ["", "*.received", "mess*", "a.*.b", "message.", "a b", ".*", "**"] {
             assert!(bad.parse::<EventPattern>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_admits_what_begins_as_it_says() {
+        for (pattern, event, admitted) in [
+            ("*", "a.b", true),
+            ("message.*", "message.received", true),
+            ("message.*", "message", false),
+            ("message.*", "messages.received", false),
+            ("message.sent", "message.sent", true),
+            ("message.sent", "message.sent.again", false),
+        ] {
+            let (pattern, event): (EventPattern, EventType) = (pattern.parse().unwrap(), event.parse().unwrap());
+            assert_eq!(pattern.admits(&event), admitted, "{pattern} {event}");
         }
     }
 

@@ -57,6 +57,19 @@ fn every_field_is_read() {
 }
 
 #[test]
+fn who_switches_an_endpoint_takes_the_reason_away() {
+    let disabled = Settings {
+        enabled: false,
+        disabled_reason: Some("it failed".to_owned()),
+        ..Settings::new("https://example.org/".to_owned())
+    };
+    for (switch, enabled) in [(json!(true), true), (json!(false), false), (json!(null), true)] {
+        let after = read(&json!({"enabled": switch}), Some(&disabled)).unwrap();
+        assert_eq!((after.enabled, after.disabled_reason), (enabled, None), "{switch}");
+    }
+}
+
+#[test]
 fn a_wrong_field_is_refused_with_what_is_right() {
     for (field, value, expected) in [
         ("url", json!("ftp://example.org/"), "url begins with ftp:, only http and https are supported"),

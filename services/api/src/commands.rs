@@ -1,0 +1,96 @@
+//! Commands to another service: NATS request and reply, each with a deadline.
+//!
+//! Nothing is handed over while the broker is away: the client would keep the request and send it after the caller was
+//! told that it failed. What a no means in HTTP is `refusal`'s.
+
+use async_nats::{HeaderMap, Request, RequestErrorKind};
+use kurir_chassis::{broker::Broker, trace_context};
+use kurir_contract::{
+    command::{Refusal, Reply},
+    service::Service,
+    subject,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// The broker answers itself in a millisecond.
+const BROKER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// A connection that is gone for longer than this takes the requests under way with it. The client tries again at
+/// least every second, so a broker that only restarts is back before.
+const BROKER_LOST_AFTER: Duration = Duration::from_secs(3);
+/// How often the connection is looked at meanwhile.
+const BROKER_LOOK: Duration = Duration::from_millis(100);
+
+/// Why a command was not answered with its result.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("the broker is not available; nothing was handed over")]
+    BrokerAway,
+    #[error("the broker went away before the answer came")]
+    BrokerLost,
+    #[error("no service takes this command")]
+    NobodyThere,
+    #[error("the service did not answer in time")]
+    NoAnswer,
+    /// The log has only the code: the text may hold a number.
+    #[error("the service refused: {:?}", .0.code)]
+    Refused(Refusal),
+    #[error("the command or its answer could not be written or read: {0}")]
+    Unreadable(String),
+}
+
+/// Sends a command and waits for its answer, at most `within`.
+///
+/// # Errors
+/// If there is no result; dropped while it waits, the service goes on with what it was asked.
+pub async fn request<A: DeserializeOwned>(
+    broker: &Broker,
+    subject: String,
+    arguments: &impl Serialize,
+    within: Duration,
+) -> Result<A, CommandError> {
+    if !broker.is_connected() {
+        return Err(CommandError::BrokerAway);
+    }
+    let payload = serde_json::to_vec(arguments).map_err(unreadable)?;
+    let mut headers = HeaderMap::new();
+    trace_context::inject(&mut headers);
+    let request = Request::new().payload(payload.into()).headers(headers).timeout(Some(within));
+    let reply = tokio::select! {
+        reply = broker.client.send_request(subject, request) => reply,
+        () = lost(broker) => return Err(CommandError::BrokerLost),
+    };
+    match reply {
+        Ok(message) => match serde_json::from_slice(&message.payload).map_err(unreadable)? {
+            Reply::Ok(answer) => Ok(answer),
+            Reply::Error(refusal) => Err(CommandError::Refused(refusal)),
+        },
+        Err(error) => Err(match error.kind() {
+            RequestErrorKind::NoResponders => CommandError::NobodyThere,
+            RequestErrorKind::TimedOut if answers(broker).await => CommandError::NoAnswer,
+            RequestErrorKind::TimedOut => CommandError::BrokerLost,
+            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::Other => {
+                unreadable(error)
+            }
+        }),
+    }
+}
+
+/// Returns when the broker has been away for [`BROKER_LOST_AFTER`].
+async fn lost(broker: &Broker) {
+    let mut away = Duration::ZERO;
+    while away < BROKER_LOST_AFTER {
+        tokio::time::sleep(BROKER_LOOK).await;
+        away = if broker.is_connected() { Duration::ZERO } else { away + BROKER_LOOK };
+    }
+}
+
+/// Tells a service that hangs from a broker that does: this process answers pings, so it can ask itself.
+async fn answers(broker: &Broker) -> bool {
+    let ping = Request::new().timeout(Some(BROKER_ANSWERS_WITHIN));
+    broker.client.send_request(subject::service_ping(Service::Api), ping).await.is_ok()
+}
+
+fn unreadable(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Unreadable(error.to_string())
+}

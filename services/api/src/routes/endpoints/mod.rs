@@ -1,0 +1,71 @@
+//! `/api/endpoints`: where events go, made and changed while everything runs.
+//!
+//! What a user writes is read by `input`, what he sees is shaped by `shown`; a chapter for each kind of change.
+
+mod change;
+mod create;
+mod input;
+mod list;
+mod secret;
+mod shown;
+mod test;
+
+pub use change::{change, disable, enable, remove};
+pub use create::create;
+pub use list::list;
+pub use secret::rotate;
+pub use test::test;
+
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    backlog,
+    endpoints::{Endpoint, not_found},
+    parameters::Id,
+};
+use axum::{Json, extract::State, http::StatusCode};
+use kurir_contract::endpoint::{EndpointId, Settings};
+use serde_json::json;
+
+/// One endpoint, how it fares and what waits for it.
+pub async fn show(State(app): State<App>, id: Id) -> Answer {
+    let id = id.endpoint()?;
+    let settings = settings(&app, &id).await?;
+    let (state, backlog) = futures::try_join!(app.endpoints.state(&id), backlog::of(&app.broker, &id))?;
+    let mut shown = shown::endpoint(&id, &settings);
+    shown["circuit"] = json!(state.circuit);
+    shown["failingSince"] = json!(state.failing_since);
+    shown["lastError"] = json!(state.last_error);
+    shown["backlog"] = json!(backlog);
+    Ok(Json(json!({"success": true, "data": shown})))
+}
+
+/// Of the bucket, or of the environment.
+async fn settings(app: &App, id: &EndpointId) -> Result<Settings, Failure> {
+    if id.is_default() {
+        return default(app).map(|default| default.settings).ok_or_else(not_found);
+    }
+    app.endpoints.get(id).await
+}
+
+/// The endpoint of `WEBHOOK_URL`; none if that is not set.
+fn default(app: &App) -> Option<Endpoint> {
+    let url = app.webhook_url.clone()?;
+    Some(Endpoint { id: EndpointId::default(), settings: Settings::new(url) })
+}
+
+/// Refuses an endpoint that is not there.
+pub async fn must_exist(app: &App, id: &EndpointId) -> Result<(), Failure> {
+    settings(app, id).await.map(drop)
+}
+
+/// Refuses what only the environment can change.
+fn changeable(id: Id) -> Result<EndpointId, Failure> {
+    let id = id.endpoint()?;
+    if id.is_default() {
+        let message =
+            "The endpoint default comes from the environment: change WEBHOOK_URL and start the services again";
+        return Err(Failure::new(StatusCode::CONFLICT, "managed_by_environment", message));
+    }
+    Ok(id)
+}

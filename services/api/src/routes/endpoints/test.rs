@@ -1,0 +1,70 @@
+//! `POST /api/endpoints/{id}/test`: an event that goes to this endpoint alone, and how its delivery ended.
+//!
+//! It goes the way of every event. An endpoint hears its own tests whatever it wants otherwise; a type that the caller
+//! chose must be one that it wants.
+
+use super::settings;
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    body::Fields,
+    events::Outcome,
+    parameters::{Id, problem},
+    routes::webhook,
+};
+use axum::{Json, extract::State, http::StatusCode};
+use kurir_contract::{
+    endpoint::Settings,
+    event::{Envelope, EventType},
+    session::SessionId,
+    subject,
+};
+use serde_json::json;
+use time::OffsetDateTime;
+
+/// The reason of a delivery that was no attempt: `AttemptResult::Filtered` has the name.
+const FORMAT: &str = "format";
+
+pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
+    let id = id.endpoint()?;
+    let chosen = webhook::chosen_type(&fields)?;
+    let now = OffsetDateTime::now_utc();
+    let data = webhook::test_data(fields, now)?;
+    let settings = settings(&app, &id).await?;
+    if !settings.enabled {
+        let message = "The endpoint is disabled, so nothing is delivered to it: enable it first";
+        return Err(Failure::new(StatusCode::CONFLICT, "endpoint_disabled", message));
+    }
+    let outcome = match chosen {
+        None => {
+            let test = "test".parse().map_err(|_| Failure::internal())?;
+            app.events.deliver_only(&subject::test_of_endpoint(&id), &Envelope::new(test, now, data), &id).await?
+        }
+        Some(event) => {
+            let subject = wanted(&settings, &event)?;
+            app.events.deliver_only(&subject, &Envelope::new(event, now, data), &id).await?
+        }
+    };
+    let mut result = webhook::result(&outcome);
+    match outcome {
+        Outcome::GivenUp { reason: Some(by) } if by == FORMAT => {
+            result["error"] = json!("Not sent");
+            result["reason"] = json!("the endpoint's format has nothing for this event: choose another eventType");
+        }
+        Outcome::GivenUp { reason: Some(reason) } => result["reason"] = json!(reason),
+        Outcome::GivenUp { reason: None } | Outcome::Delivered { .. } | Outcome::StillRetried(_) => {}
+    }
+    Ok(Json(json!({"success": true, "message": "Webhook test completed", "result": result})))
+}
+
+/// Where an event of this type reaches the endpoint; another than it wants never would.
+fn wanted(settings: &Settings, event: &EventType) -> Result<String, Failure> {
+    let admitted = settings.events.is_empty() || settings.events.iter().any(|pattern| pattern.admits(event));
+    if !admitted {
+        let refused = problem("eventType", "is none of the events that the endpoint wants");
+        return Err(Failure::invalid("invalid_event_type", vec![refused]));
+    }
+    let default = SessionId::default();
+    let session = settings.sessions.first().filter(|_| !settings.sessions.contains(&default)).unwrap_or(&default);
+    Ok(subject::event(session, event))
+}

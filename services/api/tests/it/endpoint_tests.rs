@@ -1,0 +1,129 @@
+//! `POST /api/endpoints/{id}/test`: an event for one endpoint, and how its delivery ended.
+
+use crate::{
+    api::{Api, assert_iso, dispatcher, events_stored, take},
+    endpoints::{PATH, URL, made},
+};
+use async_nats::Message;
+use futures::StreamExt as _;
+use kurir_contract::{
+    delivery::Ended,
+    event::EventId,
+    header,
+    subject::{self, ALL_EVENTS},
+};
+use kurir_test_harness::{Answer, Nats, Receiver};
+use serde_json::{Value, json};
+
+/// Stands in for the dispatcher of one event: tells of its end and gives what was published.
+async fn settle_one(
+    nats: &Nats,
+    end: impl FnOnce(&EventId) -> Ended + Send + 'static,
+) -> tokio::task::JoinHandle<Message> {
+    let client = nats.client().await;
+    let mut events = client.subscribe(ALL_EVENTS).await.expect("a subscription");
+    crate::stand_in::known(&client).await;
+    tokio::spawn(async move {
+        let event = events.next().await.expect("an event");
+        let headers = event.headers.clone().expect("headers");
+        let text = |name| headers.get(name).map(ToString::to_string).unwrap_or_default();
+        let ended = serde_json::to_vec(&end(&EventId::from_header(&text(header::EVENT_ID)))).expect("JSON");
+        client.publish(text(header::REPORT_TO), ended.into()).await.expect("a connection");
+        client.flush().await.expect("a connection");
+        event
+    })
+}
+
+fn ended(event: &EventId, endpoint: &str, status: u16) -> Ended {
+    let delivered = status < 300;
+    let error = (!delivered).then(|| format!("the receiver answered {status}"));
+    let endpoint = endpoint.parse().expect("an id");
+    Ended { event_id: event.clone(), endpoint, attempt: 2, status: Some(status), delivered, error }
+}
+
+#[tokio::test]
+async fn a_test_is_for_one_endpoint_alone_and_of_what_it_wants() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let wants = json!({"events": ["message.*"], "sessions": ["sales"]});
+    for (wants, chosen, subject) in [
+        (json!({}), None, None),
+        (wants.clone(), None, None),
+        (wants, Some("message.sent"), Some("whatsapp.events.sales.message.sent")),
+        (json!({"sessions": ["a", "default"]}), Some("a.b"), Some("whatsapp.events.default.a.b")),
+    ] {
+        let mut body = wants;
+        body["url"] = json!(URL);
+        let id = made(&api, &body).await;
+        let named = id.clone();
+        let settled = settle_one(&nats, move |event| ended(event, &named, 204)).await;
+        let (status, answer) =
+            api.post(&format!("{PATH}/{id}/test"), &json!({"eventType": chosen, "data": {"a": 1}})).await;
+        let result = json!({"success": true, "status": 204, "attempt": 2});
+        let expected = json!({"success": true, "message": "Webhook test completed", "result": result});
+        assert_eq!((status, answer), (200, expected));
+
+        let message = settled.await.expect("an event");
+        let own = subject::test_of_endpoint(&id.parse().expect("an id"));
+        assert_eq!(message.subject.as_str(), subject.unwrap_or(&own));
+        let headers = message.headers.expect("headers");
+        assert_eq!(headers.get(header::ONLY_FOR).map(ToString::to_string), Some(id));
+        let mut envelope: Value = serde_json::from_slice(&message.payload).expect("JSON");
+        assert_iso(&take(&mut envelope, "timestamp"));
+        assert_iso(&take(&mut envelope["data"], "timestamp"));
+        assert_eq!(envelope, json!({"event": chosen.unwrap_or("test"), "data": {"a": 1, "test": true}}));
+    }
+}
+
+#[tokio::test]
+async fn a_test_that_was_given_up_says_why() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let id = made(&api, &json!({"url": URL})).await;
+    let named = id.clone();
+    let settled = settle_one(&nats, move |event| ended(event, &named, 500)).await;
+    let (status, body) = api.post(&format!("{PATH}/{id}/test"), &json!({})).await;
+    let result = json!({"success": false, "error": "All retry attempts failed", "reason": "the receiver answered 500"});
+    assert_eq!((status, &body["result"]), (200, &result));
+    settled.await.expect("an event");
+
+    let named = id.clone();
+    let unsent = move |event: &EventId| Ended { error: Some("format".to_owned()), ..ended(event, &named, 500) };
+    let settled = settle_one(&nats, unsent).await;
+    let (_, body) = api.post(&format!("{PATH}/{id}/test"), &json!({})).await;
+    assert_eq!(body["result"]["error"], "Not sent");
+    assert!(body["result"]["reason"].as_str().is_some_and(|reason| reason.contains("eventType")), "{body}");
+    settled.await.expect("an event");
+}
+
+#[tokio::test]
+async fn what_would_never_arrive_is_not_published() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let id = made(&api, &json!({"url": URL, "events": ["message.*"]})).await;
+    let path = format!("{PATH}/{id}");
+    for (body, code) in [
+        (json!({"eventType": "call.received"}), "invalid_event_type"),
+        (json!({"eventType": "a b"}), "invalid_event_type"),
+        (json!({"data": 7}), "invalid_data"),
+    ] {
+        let (status, answer) = api.post(&format!("{path}/test"), &body).await;
+        assert_eq!((status, &answer["code"]), (400, &json!(code)), "{body}");
+    }
+    assert_eq!(api.post(&format!("{path}/disable"), &json!({})).await.0, 200);
+    let (status, answer) = api.post(&format!("{path}/test"), &json!({})).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("endpoint_disabled")));
+    assert_eq!(events_stored(&nats).await, 0);
+}
+
+#[tokio::test]
+async fn the_endpoint_of_the_environment_is_tested_by_the_real_dispatcher() {
+    let nats = Nats::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answers([Answer::status(204)]);
+    let api = Api::start(&nats, &[("WEBHOOK_URL", &receiver.url())]).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
+    let (status, body) = api.post(&format!("{PATH}/default/test"), &json!({})).await;
+    assert_eq!((status, &body["result"]), (200, &json!({"success": true, "status": 204, "attempt": 1})));
+    assert_eq!(receiver.requests()[0].json()["event"], "test");
+}
