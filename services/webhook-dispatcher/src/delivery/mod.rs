@@ -31,7 +31,7 @@ pub use store::{Message as StoreMessage, store};
 pub use transport::Transport;
 pub use verdict::{Told, Verdict};
 
-use crate::endpoints::{Endpoint, Source};
+use crate::endpoints::{Endpoint, RetriesConsumer, Source};
 use async_nats::Message;
 use attempt_log::AttemptLog;
 use dead_letters::DeadLetters;
@@ -146,7 +146,11 @@ impl Deliverer {
         Ok(Self {
             template: Template::new(&endpoint)?,
             http,
-            settlement: Settlement { endpoint: endpoint.id.clone(), tools: Arc::clone(&tools) },
+            settlement: Settlement {
+                endpoint: endpoint.id.clone(),
+                tools: Arc::clone(&tools),
+                retries: RetriesConsumer::new(Arc::clone(&endpoint)),
+            },
             endpoint,
             tools,
         })
