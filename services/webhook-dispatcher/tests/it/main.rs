@@ -4,11 +4,20 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broker_away;
+mod circuit;
 mod crashes;
 mod delivery;
+mod endpoints;
+mod filters;
+mod formats;
 mod giving_up;
+mod hostile;
+mod limits;
+mod policies;
 mod retries;
+mod scale;
 mod settings;
 mod sharing;
 mod shutdown;
+mod signature;
 mod stage;
