@@ -20,7 +20,7 @@ pub use config::Config;
 
 use crate::{
     delivery::{ToolSettings, Tools, Transport, attempt_log},
-    endpoints::{Colleagues, Follower, Supplies, Worker, standing},
+    endpoints::{Colleagues, Failing, Follower, Supplies, Worker, standing},
     metrics::DeliveryMetrics,
 };
 use anyhow::Context as _;
@@ -57,7 +57,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let follower = Follower::new(config.clone(), broker.clone(), changed);
     tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
     let (news, heard) = mpsc::channel(standing::QUEUE);
-    let registrar = standing::Registrar::new(broker.clone(), heard, config.webhook_disable_after);
+    let failing = Failing::default();
+    let registrar = standing::Registrar::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
     tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
     let colleagues = Colleagues::default();
     tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
@@ -71,7 +72,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     };
     let tools = Arc::new(Tools::new(broker.clone(), attempts, transport, settings).await?);
     let (has_begun, begins) = oneshot::channel();
-    let worker = Worker::new(Supplies { broker: broker.clone(), tools, changes, news, colleagues }, has_begun).await?;
+    let worker =
+        Worker::new(Supplies { broker: broker.clone(), tools, changes, news, failing, colleagues }, has_begun).await?;
     tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
     tasks.spawn("readiness", readiness(health, broker.clone(), begins, shutdown.clone()));
 

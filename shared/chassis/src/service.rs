@@ -18,6 +18,7 @@ where
         Ok(settings) => settings,
         Err(code) => return code,
     };
+    allow_many_connections();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -40,6 +41,16 @@ where
             eprintln!("{service} failed: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Each connection is an open file, and the soft limit is 1,024 on many a system, for the sake of programs older than
+/// epoll: a thousand receivers that hang would take the connections of all others. As Go's runtime does it.
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        eprintln!("the limit of open files stays as it is: {error}");
     }
 }
 

@@ -32,7 +32,7 @@ pub use transport::Transport;
 pub use verdict::{Told, Verdict};
 
 use crate::{
-    endpoints::{Endpoint, Source},
+    endpoints::{Endpoint, RetriesConsumer, Source},
     metrics::{DeliveryMetrics, EndpointMetrics},
 };
 use async_nats::Message;
@@ -153,7 +153,11 @@ impl Deliverer {
         Ok(Self {
             template: Template::new(&endpoint)?,
             http,
-            settlement: Settlement { endpoint: endpoint.id.clone(), tools: Arc::clone(&tools) },
+            settlement: Settlement {
+                endpoint: endpoint.id.clone(),
+                tools: Arc::clone(&tools),
+                retries: RetriesConsumer::new(Arc::clone(&endpoint)),
+            },
             metrics: tools.metrics.of(&endpoint.id),
             endpoint,
             tools,

@@ -3,7 +3,7 @@
 //! | the attempt | first | then | last |
 //! |---|---|---|---|
 //! | delivered | recorded in DELIVERIES | acknowledged | |
-//! | to be tried again | the retry stored in RETRIES | recorded | acknowledged |
+//! | to be tried again | its consumer made, the retry stored in RETRIES | recorded | acknowledged |
 //! | given up | dead letter stored, `error.occurred` stored | recorded | acknowledged |
 //!
 //! The record acknowledges (`attempt_log`): it collects attempts for some milliseconds, and nobody waits for that.
@@ -17,6 +17,7 @@ use super::{
     dead_letters::GivenUp,
     schedule::{Due, Next},
 };
+use crate::endpoints::RetriesConsumer;
 use kurir_contract::{
     delivery::{Attempt, Ended},
     endpoint::EndpointId,
@@ -31,6 +32,7 @@ const POSTPONED_BY: Duration = Duration::from_secs(15);
 pub struct Settlement {
     pub endpoint: EndpointId,
     pub tools: Arc<Tools>,
+    pub retries: RetriesConsumer,
 }
 
 /// How a delivery ended, for who waits for it.
@@ -53,7 +55,12 @@ impl Settlement {
 
     /// Whether the next attempt is kept.
     pub async fn retry(&self, pending: Pending, event: &Event, attempt: Attempt, next: &Next) -> bool {
-        if let Err(error) = self.tools.schedule.keep(&self.endpoint, event, next, pending.settle_by()).await {
+        let by = pending.settle_by();
+        let kept = async {
+            self.retries.ready(&self.tools.broker, by).await?;
+            self.tools.schedule.keep(&self.endpoint, event, next, by).await
+        };
+        if let Err(error) = kept.await {
             self.postpone(pending, &error).await;
             return false;
         }

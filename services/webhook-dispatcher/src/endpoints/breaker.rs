@@ -3,7 +3,7 @@
 //! Closed, all events are sent. It opens when nothing but failures came for [`FAILING_FOR`], and [`FAILURES`] of them: a
 //! handful of events that a receiver cannot bear is no receiver that is down. Then nothing is sent, and the events wait
 //! untouched. After a pause one goes as a probe: if it succeeds the circuit closes, if not the next pause is twice as
-//! long and the next probe another event.
+//! long and the next probe another event. Dispatchers tell each other of theirs: what one sees holds for all.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -98,6 +98,20 @@ impl Breaker {
         }
     }
 
+    /// Another dispatcher's circuit opened: the events that come here are spared too.
+    pub fn opened_elsewhere(&mut self, now: Instant) {
+        if self.state == State::Closed {
+            self.state = State::Open { until: now + self.pause };
+        }
+    }
+
+    /// Another dispatcher saw that it works. A probe that is out tells by itself.
+    pub fn closed_elsewhere(&mut self) {
+        if matches!(self.state, State::Open { .. }) {
+            *self = Self::default();
+        }
+    }
+
     /// The probe ended without a verdict: there was nothing to send.
     pub fn untried(&mut self, probe: bool, now: Instant) {
         if probe && self.state == State::Probing {
@@ -147,5 +161,21 @@ mod tests {
         assert_eq!(breaker.sends(at), Some(true), "a probe that had nothing to send is followed by another");
         assert_eq!(breaker.succeeded(), Some(Turn::Closed));
         assert_eq!((breaker.admits(at), breaker.sends(at), breaker.pause()), (usize::MAX, Some(false), FIRST_PAUSE));
+    }
+
+    #[tokio::test]
+    async fn what_another_dispatcher_sees_opens_and_closes_it_but_ends_no_probe() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        breaker.opened_elsewhere(now);
+        assert_eq!((breaker.admits(now), breaker.sends(now)), (0, None));
+        let later = now + FIRST_PAUSE;
+        assert_eq!(breaker.sends(later), Some(true));
+        breaker.opened_elsewhere(later);
+        breaker.closed_elsewhere();
+        assert_eq!(breaker.sends(later), None, "the probe is still out");
+        assert_eq!(breaker.failed(true, later), Some(Turn::StillOpen));
+        breaker.closed_elsewhere();
+        assert_eq!(breaker.sends(later), Some(false));
     }
 }

@@ -5,6 +5,8 @@ use anyhow::Context as _;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{endpoint::EndpointId, stream, subject};
+use std::sync::Arc;
+use tokio::{sync::OnceCell, time::Instant};
 
 /// Where a line's messages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +62,30 @@ pub(super) async fn make(broker: &Broker, source: Source, endpoint: &Endpoint) -
     match broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await {
         Ok(_) => Ok(()),
         Err(_) => Err(refused).with_context(|| format!("failed to make its consumer on {}", source.stream())),
+    }
+}
+
+/// An endpoint's consumer on RETRIES, which must be there before its first retry is: the dispatchers hear of retries by
+/// their consumers, and who keeps one may die at once.
+pub struct RetriesConsumer {
+    endpoint: Arc<Endpoint>,
+    seen: OnceCell<()>,
+}
+
+impl RetriesConsumer {
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>) -> Self {
+        Self { endpoint, seen: OnceCell::new() }
+    }
+
+    /// Makes it if it was not seen yet.
+    ///
+    /// # Errors
+    /// If it could not be made until `by`.
+    pub async fn ready(&self, broker: &Broker, by: Instant) -> anyhow::Result<()> {
+        let made = self.seen.get_or_try_init(|| make(broker, Source::Retries, &self.endpoint));
+        tokio::time::timeout_at(by, made).await.context("its consumer on RETRIES could not be made in time")??;
+        Ok(())
     }
 }
 

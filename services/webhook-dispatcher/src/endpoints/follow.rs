@@ -3,7 +3,7 @@
 //!
 //! A connection that breaks may swallow a change, so after it the whole bucket is read again; what is the same as
 //! before changes nothing. What a deleted endpoint leaves in the broker is removed, also if no dispatcher ran when it
-//! was deleted.
+//! was deleted, and once more when its last delivery must have ended: that may have kept a retry.
 
 use super::{
     Endpoint,
@@ -14,14 +14,21 @@ use anyhow::Context as _;
 use async_nats::jetstream::kv::{Entry, Operation};
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
-use kurir_contract::endpoint::{BUCKET, EndpointId, Settings};
-use std::{collections::HashSet, sync::Arc, sync::atomic::Ordering, time::Duration};
-use tokio::sync::mpsc;
+use kurir_contract::endpoint::{BUCKET, Circuit, EndpointId, STATES_BUCKET, Settings, State};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::Instant};
 
 /// How soon a connection that was made anew is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two tries to follow a bucket that cannot be followed.
 const PAUSE: Duration = Duration::from_secs(1);
+/// When a deleted endpoint's deliveries have ended: most within seconds, all within the longest timeout (60 s) and the
+/// time to settle them.
+const SWEEPS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(75)];
 
 /// What a worker hears.
 #[derive(Clone, Debug)]
@@ -29,6 +36,11 @@ pub enum Change {
     /// Made, changed, or told of again.
     Set(Arc<Endpoint>),
     Removed(EndpointId),
+    /// Some dispatcher's circuit opened, or nothing is wrong any more.
+    Circuit {
+        endpoint: EndpointId,
+        open: bool,
+    },
     /// All that were there when the following began have been told of.
     Complete,
 }
@@ -39,12 +51,14 @@ pub struct Follower {
     changes: mpsc::Sender<Change>,
     /// Told of and not removed.
     known: HashSet<EndpointId>,
+    /// Removed, and when to do so once more.
+    swept: Vec<(Instant, EndpointId)>,
 }
 
 impl Follower {
     #[must_use]
     pub fn new(config: Config, broker: Broker, changes: mpsc::Sender<Change>) -> Self {
-        Self { config, broker, changes, known: HashSet::new() }
+        Self { config, broker, changes, known: HashSet::new(), swept: Vec::new() }
     }
 
     /// Follows until the shutdown.
@@ -85,6 +99,8 @@ impl Follower {
         let bucket = self.broker.bucket(BUCKET).await?;
         let stored = bucket.status().await.context("failed to look at the bucket of endpoints")?.values();
         let mut watch = bucket.watch_with_history(">").await.context("failed to watch the endpoints")?;
+        let states = self.broker.bucket(STATES_BUCKET).await?;
+        let mut states = states.watch_with_history(">").await.context("failed to watch the states of endpoints")?;
         let (mut seen, mut complete) = (HashSet::new(), stored == 0);
         if complete {
             self.complete(&seen, &left).await;
@@ -93,13 +109,18 @@ impl Follower {
         loop {
             let entry = tokio::select! {
                 entry = watch.next() => entry.context("the watch ended")?.context("the watch broke")?,
+                state = states.next() => {
+                    self.state(state.context("the watch of states ended")?.context("the watch of states broke")?).await;
+                    continue;
+                }
                 _ = look.tick() => {
                     anyhow::ensure!(self.connects() == connects, "the connection to NATS was made anew");
+                    self.sweep().await;
                     continue;
                 }
             };
             let is_current = entry.seen_current;
-            self.entry(entry, &mut seen).await;
+            self.entry(entry, &mut seen, complete).await;
             if is_current && !complete {
                 complete = true;
                 self.complete(&seen, &left).await;
@@ -107,7 +128,8 @@ impl Follower {
         }
     }
 
-    async fn entry(&mut self, entry: Entry, seen: &mut HashSet<EndpointId>) {
+    /// `complete`: it changes now. What was deleted before is found missing when the whole bucket was read.
+    async fn entry(&mut self, entry: Entry, seen: &mut HashSet<EndpointId>, complete: bool) {
         // Whoever puts another key there puts no endpoint there.
         let Ok(id) = entry.key.parse::<EndpointId>() else { return };
         if id.is_default() {
@@ -128,8 +150,24 @@ impl Follower {
             },
             Operation::Delete | Operation::Purge => {
                 seen.remove(&id);
-                self.remove(&id).await;
+                if complete {
+                    self.remove(&id).await;
+                }
             }
+        }
+    }
+
+    async fn state(&self, entry: Entry) {
+        let Ok(endpoint) = entry.key.parse::<EndpointId>() else { return };
+        let circuit = match entry.operation {
+            Operation::Put => serde_json::from_slice::<State>(&entry.value).map(|state| state.circuit).ok(),
+            Operation::Delete | Operation::Purge => Some(Circuit::Closed),
+        };
+        match circuit {
+            Some(Circuit::Open) => self.tell(Change::Circuit { endpoint, open: true }).await,
+            Some(Circuit::Closed) => self.tell(Change::Circuit { endpoint, open: false }).await,
+            // Only a probe, or what a newer version wrote.
+            Some(Circuit::HalfOpen) | None => {}
         }
     }
 
@@ -149,7 +187,21 @@ impl Follower {
 
     async fn remove(&mut self, id: &EndpointId) {
         self.known.remove(id);
+        self.swept.extend(SWEEPS.map(|after| (Instant::now() + after, id.clone())));
         self.tell(Change::Removed(id.clone())).await;
+        self.clear(id).await;
+    }
+
+    async fn sweep(&mut self) {
+        let now = Instant::now();
+        let due: Vec<EndpointId> =
+            self.swept.extract_if(.., |(at, _)| *at <= now).map(|(_, endpoint)| endpoint).collect();
+        for id in due.iter().filter(|id| !self.known.contains(*id)) {
+            self.clear(id).await;
+        }
+    }
+
+    async fn clear(&self, id: &EndpointId) {
         // Another dispatcher may have done it; if none can now, the next start does.
         if let Err(error) = consumer::remove(&self.broker, id).await {
             tracing::warn!(endpoint.id = %id, "failed to remove what the deleted webhook endpoint {id} left: {error:#}");

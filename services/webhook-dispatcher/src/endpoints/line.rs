@@ -97,6 +97,11 @@ impl Line {
         self.mend_pause = MEND_PAUSE;
     }
 
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.in_delivery < self.slots
+    }
+
     pub fn begins(&mut self) {
         self.in_delivery += 1;
     }

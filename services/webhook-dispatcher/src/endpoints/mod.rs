@@ -4,11 +4,13 @@
 //! durable `consumer` on EVENTS, so its position and its backlog are its own, and, once it has retries, another on
 //! RETRIES: each is a `line`, which asks for no more than can be delivered at once. All lines are heard through one
 //! `inbox`. `roster` is the worker's list of endpoints with their lines, limits and circuit breakers; `settled` knows
-//! what was settled lately, for the day when the broker forgets; `standing` makes known how an endpoint fares.
+//! what was settled lately, for the day when the broker forgets; `standing` makes known how an endpoint fares, and
+//! `failing` tells the worker what is known.
 
 mod breaker;
 mod colleagues;
 mod consumer;
+mod failing;
 mod follow;
 mod inbox;
 mod line;
@@ -19,7 +21,8 @@ pub mod standing;
 mod worker;
 
 pub use colleagues::Colleagues;
-pub use consumer::Source;
+pub use consumer::{RetriesConsumer, Source};
+pub use failing::Failing;
 pub use follow::{Change, Follower};
 pub use worker::{Supplies, Worker};
 
@@ -97,9 +100,11 @@ impl Endpoint {
     pub fn of_bucket(id: EndpointId, settings: Settings, config: &Config) -> anyhow::Result<Self> {
         let subjects = settings.subjects(&id);
         let timeout = Duration::from_secs(settings.timeout_seconds.max(1));
+        let url: Url = settings.url.parse().context("its URL is none")?;
+        anyhow::ensure!(["http", "https"].contains(&url.scheme()), "its URL is neither http nor https");
         Ok(Self {
             id,
-            url: settings.url.parse().context("its URL is none")?,
+            url,
             description: settings.description,
             enabled: settings.enabled,
             subjects,

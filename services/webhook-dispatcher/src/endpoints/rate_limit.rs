@@ -30,6 +30,11 @@ impl RateLimit {
     pub fn spend(&mut self) {
         self.tokens -= 1.0;
     }
+
+    /// It was no request after all.
+    pub fn refund(&mut self) {
+        self.tokens += 1.0;
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 //!
 //! The worker sends its news here and goes on. What is known lies in the bucket, so it is one truth for all dispatchers
 //! and outlives them: since when an endpoint fails, and what was told of it. One that fails for too long is disabled;
-//! its events wait in EVENTS. Every event that tells of this has an id made of what it tells, so that it comes once
+//! its events wait in EVENTS. Only who saw it fail speaks of it: what a dispatcher finds in the bucket at its start may be
+//! over long since. Every event that tells of this has an id made of what it tells, so that it comes once
 //! however many dispatchers see the same.
 
+use super::Failing;
 use crate::delivery::{StoreMessage, store};
 use anyhow::Context as _;
 use async_nats::{
@@ -21,7 +23,10 @@ use kurir_contract::{
     session::SessionId,
     subject,
 };
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -34,6 +39,8 @@ pub enum News {
     Probing { endpoint: EndpointId },
     /// It works again.
     Closed { endpoint: EndpointId },
+    /// It has another URL: how the old one fared says nothing of it.
+    Moved { endpoint: EndpointId },
     /// Its receiver answered that it is gone for good.
     Gone { endpoint: EndpointId, reason: String },
 }
@@ -46,18 +53,26 @@ const TRIES: u32 = 5;
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 /// Of the time until it is disabled, in percent: told of once each.
 const WARNINGS: [u8; 2] = [80, 50];
+/// So long the bucket may call an endpoint failing that works.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 pub struct Registrar {
     broker: Broker,
     news: mpsc::Receiver<News>,
     /// An endpoint that fails for so long is disabled; zero: none is.
     disable_after: Duration,
+    /// For the worker: what the bucket calls failing.
+    failing: Failing,
+    /// What this dispatcher saw failing and not working since.
+    seen: HashSet<EndpointId>,
+    /// Their receivers said that they are gone, and they could not be disabled yet; with the reason.
+    gone: HashMap<EndpointId, String>,
 }
 
 impl Registrar {
     #[must_use]
-    pub fn new(broker: Broker, news: mpsc::Receiver<News>, disable_after: Duration) -> Self {
-        Self { broker, news, disable_after }
+    pub fn new(broker: Broker, news: mpsc::Receiver<News>, disable_after: Duration, failing: Failing) -> Self {
+        Self { broker, news, disable_after, failing, seen: HashSet::new(), gone: HashMap::new() }
     }
 
     /// Works until the shutdown.
@@ -66,14 +81,17 @@ impl Registrar {
     /// None: what cannot be written now is written at the next news or the next look.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         // A hundredth of the time is exact enough, and a minute is often enough.
-        let every = (self.disable_after / 100).clamp(Duration::from_millis(200), Duration::from_secs(60));
+        let every = match self.disable_after / 100 {
+            Duration::ZERO => LOOK_AT_LEAST_EVERY,
+            hundredth => hundredth.clamp(Duration::from_millis(200), LOOK_AT_LEAST_EVERY),
+        };
         let mut looks = tokio::time::interval(every);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 Some(news) = self.news.recv() => self.hear(news).await,
-                _ = looks.tick(), if !self.disable_after.is_zero() => self.look().await,
+                _ = looks.tick() => self.look().await,
             };
             if let Err(error) = done
                 && self.broker.is_connected()
@@ -83,9 +101,10 @@ impl Registrar {
         }
     }
 
-    async fn hear(&self, news: News) -> anyhow::Result<()> {
+    async fn hear(&mut self, news: News) -> anyhow::Result<()> {
         match news {
             News::Open { endpoint, reason } => {
+                self.seen.insert(endpoint.clone());
                 self.change(&endpoint, |state| {
                     state.circuit = Circuit::Open;
                     state.last_error = Some(reason.clone());
@@ -94,24 +113,56 @@ impl Registrar {
                 .await
             }
             News::Probing { endpoint } => self.change(&endpoint, |state| state.circuit = Circuit::HalfOpen).await,
-            News::Closed { endpoint } => self.recovered(&endpoint).await,
-            News::Gone { endpoint, reason } => self.disable(&endpoint, &reason, None).await,
+            News::Closed { endpoint } => {
+                self.seen.remove(&endpoint);
+                self.recovered(&endpoint).await
+            }
+            News::Moved { endpoint } => {
+                self.seen.remove(&endpoint);
+                self.forget(&endpoint).await
+            }
+            News::Gone { endpoint, reason } => {
+                self.disable_gone(endpoint, reason).await;
+                Ok(())
+            }
         }
     }
 
+    /// No more is sent to it, so nothing else would say it again: what cannot be done now is done at the next look.
+    async fn disable_gone(&mut self, endpoint: EndpointId, reason: String) {
+        if let Err(error) = self.disable(&endpoint, &reason, None).await {
+            tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is gone and could not be disabled yet: {error:#}");
+            self.gone.insert(endpoint, reason);
+        }
+    }
+
+    /// Told before it is done: a crash in between tells it once.
     async fn recovered(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
         let states = self.broker.bucket(STATES_BUCKET).await?;
         let Some((state, _)) = read::<State>(&states, endpoint).await? else { return Ok(()) };
-        states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint")?;
-        let since = state.failing_since.clone().unwrap_or_default();
-        let told = Tale { kind: EventType::ENDPOINT_RECOVERED, once: since, reason: None, state: &state };
-        self.tell(endpoint, &told).await
+        if let Some(since) = state.failing_since.clone() {
+            let told = Tale { kind: EventType::ENDPOINT_RECOVERED, once: since, reason: None, state: &state };
+            self.tell(endpoint, &told).await?;
+        }
+        self.forget(endpoint).await
+    }
+
+    async fn forget(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
+        let states = self.broker.bucket(STATES_BUCKET).await?;
+        if read::<State>(&states, endpoint).await?.is_some() {
+            states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint")?;
+        }
+        Ok(())
     }
 
     /// Looks at all that fail: whom to warn of, whom to disable.
-    async fn look(&self) -> anyhow::Result<()> {
+    async fn look(&mut self) -> anyhow::Result<()> {
         if !self.broker.is_connected() {
             return Ok(());
+        }
+        let gone = std::mem::take(&mut self.gone);
+        for (endpoint, reason) in gone {
+            self.disable_gone(endpoint, reason).await;
         }
         let states = self.broker.bucket(STATES_BUCKET).await?;
         let keys: Vec<String> = states
@@ -121,13 +172,28 @@ impl Registrar {
             .try_collect()
             .await
             .context("failed to list the states of endpoints")?;
-        for key in keys {
-            let Ok(endpoint) = key.parse::<EndpointId>() else { continue };
-            if let Some((state, _)) = read::<State>(&states, &endpoint).await? {
+        let failing: HashSet<EndpointId> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+        for endpoint in self.failing.set(&failing) {
+            self.recovered(&endpoint).await?;
+        }
+        self.seen.retain(|endpoint| failing.contains(endpoint));
+        for endpoint in failing {
+            if !self.is_taken_for(&endpoint).await? {
+                self.forget(&endpoint).await?;
+            } else if self.seen.contains(&endpoint)
+                && !self.disable_after.is_zero()
+                && let Some((state, _)) = read::<State>(&states, &endpoint).await?
+            {
                 self.judge(&endpoint, &state, OffsetDateTime::now_utc()).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether events are taken for it: of one that its user deleted or disabled there is nothing to say.
+    async fn is_taken_for(&self, endpoint: &EndpointId) -> anyhow::Result<bool> {
+        let settings = read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint).await?;
+        Ok(endpoint.is_default() || settings.is_some_and(|(settings, _)| settings.enabled))
     }
 
     async fn judge(&self, endpoint: &EndpointId, state: &State, now: OffsetDateTime) -> anyhow::Result<()> {
@@ -166,8 +232,7 @@ impl Registrar {
             settings.updated_at = clock::now_iso();
             if write(&endpoints, endpoint, &settings, revision).await? {
                 tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is disabled, its events wait: {reason}");
-                let states = self.broker.bucket(STATES_BUCKET).await?;
-                return states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint");
+                return self.forget(endpoint).await;
             }
         }
         anyhow::bail!("others changed the endpoint {endpoint} at the same time, {TRIES} times in a row")
@@ -182,6 +247,10 @@ impl Registrar {
             };
             let mut state = before.clone();
             change(&mut state);
+            if revision == 0 && state.failing_since.is_none() {
+                // Another dispatcher saw it work meanwhile.
+                return Ok(());
+            }
             let written = state == before
                 || if revision == 0 {
                     states.create(endpoint.as_str(), json(&state)?).await.is_ok()

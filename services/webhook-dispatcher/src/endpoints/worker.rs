@@ -6,7 +6,7 @@
 //! at the shutdown everything that was begun ends and everything else is given back at once.
 
 use super::{
-    Change, Colleagues, Endpoint,
+    Change, Colleagues, Endpoint, Failing,
     breaker::Turn,
     consumer::{self, Source},
     inbox::{Arrival, Inbox, Request, Said},
@@ -35,6 +35,8 @@ use tokio::{
 const TICK: Duration = Duration::from_millis(100);
 /// How soon a dispatcher takes part in the retries of an endpoint that only another one had to do with.
 const LOOK_FOR_RETRIES: Duration = Duration::from_secs(10);
+/// The same for an endpoint that was enabled: its retries may have waited for that.
+const LOOK_SOON: Duration = Duration::from_millis(500);
 /// How long NATS may take to end the requests at the shutdown.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// Consumers that are made at the same time: with these, 10,000 take five seconds.
@@ -46,6 +48,7 @@ pub struct Supplies {
     pub tools: Arc<Tools>,
     pub changes: mpsc::Receiver<Change>,
     pub news: mpsc::Sender<News>,
+    pub failing: Failing,
     pub colleagues: Colleagues,
 }
 
@@ -54,6 +57,7 @@ pub struct Worker {
     tools: Arc<Tools>,
     changes: mpsc::Receiver<Change>,
     news: mpsc::Sender<News>,
+    failing: Failing,
     colleagues: Colleagues,
     inbox: Inbox,
     desk: Arc<Desk>,
@@ -63,7 +67,7 @@ pub struct Worker {
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     making: Arc<Semaphore>,
     connects: u64,
-    looked_for_retries: Instant,
+    looks_for_retries: Instant,
     /// Lines whose consumer has not been asked for once; ready is who has none, and was told of all endpoints.
     untried: HashSet<LineId>,
     complete: bool,
@@ -85,16 +89,17 @@ impl Worker {
     /// # Errors
     /// If the client itself is at its end.
     pub async fn new(supplies: Supplies, begun: oneshot::Sender<()>) -> anyhow::Result<Self> {
-        let Supplies { broker, tools, changes, news, colleagues } = supplies;
+        let Supplies { broker, tools, changes, news, failing, colleagues } = supplies;
         let (desk, returned) = Desk::open(broker.client.clone());
         Ok(Self {
             inbox: Inbox::open(&broker.client).await?,
             connects: connects(&broker),
-            looked_for_retries: Instant::now(),
+            looks_for_retries: Instant::now() + LOOK_FOR_RETRIES,
             broker,
             tools,
             changes,
             news,
+            failing,
             colleagues,
             desk,
             returned,
@@ -144,6 +149,7 @@ impl Worker {
             Change::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
             Change::Set(endpoint) => self.set(endpoint),
             Change::Removed(endpoint) => self.close(&endpoint, "it was deleted"),
+            Change::Circuit { endpoint, open } => self.circuit(&endpoint, open),
             Change::Complete => {
                 self.complete = true;
                 self.look_for_retries();
@@ -174,13 +180,28 @@ impl Worker {
             if is_default {
                 self.open_retries(id);
             }
+            self.looks_for_retries = self.looks_for_retries.min(now + LOOK_SOON);
             return;
         };
         let Some(station) = self.roster.get(id) else { return };
-        station.change(endpoint, deliverer, now);
+        let moved = station.endpoint.url != endpoint.url;
+        station.change(Arc::clone(&endpoint), deliverer, now);
         let sources: Vec<Source> = station.lines().map(|line| line.source).collect();
         for source in sources {
             self.make(LineId { station: id, source }, Duration::ZERO);
+        }
+        if moved {
+            self.tell(News::Moved { endpoint: endpoint.id.clone() });
+        }
+    }
+
+    /// What another dispatcher saw.
+    fn circuit(&mut self, endpoint: &EndpointId, open: bool) {
+        let station = self.roster.of_endpoint(endpoint).and_then(|station| self.roster.get(station));
+        match station {
+            Some(station) if open => station.breaker.opened_elsewhere(Instant::now()),
+            Some(station) => station.breaker.closed_elsewhere(),
+            None => {}
         }
     }
 
@@ -321,13 +342,13 @@ impl Worker {
         for line in asking {
             self.ask(line).await;
         }
-        if now.duration_since(self.looked_for_retries) > LOOK_FOR_RETRIES {
+        if now >= self.looks_for_retries {
             self.look_for_retries();
         }
     }
 
     fn look_for_retries(&mut self) {
-        self.looked_for_retries = Instant::now();
+        self.looks_for_retries = Instant::now() + LOOK_FOR_RETRIES;
         let broker = self.broker.clone();
         // An error is a broker that is away: the next look tells.
         let found =
@@ -354,6 +375,8 @@ impl Worker {
         match pending.begin() {
             Taken::AcknowledgeAgain => pending.acknowledge().await,
             Taken::Ignore => pending.ignore(),
+            // Asked for when the endpoint took more, or before it was disabled: it comes again when there is a slot.
+            Taken::Deliver if station.line(id.source).is_none_or(|line| !line.has_room()) => drop(pending),
             Taken::Deliver => match station.breaker.sends(Instant::now()) {
                 // Asked for before the circuit opened: it is given back untouched.
                 None => drop(pending),
@@ -394,6 +417,9 @@ impl Worker {
             Verdict::Failed { .. } => station.breaker.failed(told.probe, now),
             Verdict::Untried | Verdict::Gone { .. } => {
                 station.breaker.untried(told.probe, now);
+                if let Some(limit) = station.limit.as_mut().filter(|_| told.verdict == Verdict::Untried) {
+                    limit.refund();
+                }
                 None
             }
         };
@@ -420,16 +446,21 @@ impl Worker {
             }
             (_, Verdict::Gone { reason }) => {
                 // Not one more request, whatever the bucket says by now.
-                self.close(&endpoint, "its receiver is gone for good");
-                self.tell(News::Gone { endpoint, reason });
+                if self.tell(News::Gone { endpoint: endpoint.clone(), reason }) {
+                    self.close(&endpoint, "its receiver is gone for good");
+                }
+            }
+            // Said of it by a dispatcher that is gone, or whose word was lost.
+            (None, Verdict::Succeeded) if self.failing.works(&endpoint) => {
+                self.tell(News::Closed { endpoint });
             }
             (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => {}
         }
     }
 
-    /// News that find no room are made up for by the next of their kind.
-    fn tell(&self, news: News) {
-        let _ = self.news.try_send(news);
+    /// News that find no room are made up for by the next of their kind. Whether there was room.
+    fn tell(&self, news: News) -> bool {
+        self.news.try_send(news).is_ok()
     }
 
     // The beginning and the end.

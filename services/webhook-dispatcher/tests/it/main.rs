@@ -4,12 +4,21 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broker_away;
+mod circuit;
 mod crashes;
 mod delivery;
+mod endpoints;
+mod filters;
+mod formats;
 mod giving_up;
+mod hostile;
+mod limits;
 mod metrics;
+mod policies;
 mod retries;
+mod scale;
 mod settings;
 mod sharing;
 mod shutdown;
+mod signature;
 mod stage;

@@ -1,5 +1,8 @@
 //! The parts that every test here needs: NATS, a receiver, dispatchers between them, and a look into the streams.
 
+pub mod endpoints;
+pub mod tls;
+
 use async_nats::{
     HeaderMap,
     jetstream::{
@@ -54,10 +57,26 @@ impl Stage {
 
     /// One that is not waited for.
     pub fn start<const N: usize>(&self, settings: [(&str, &str); N]) -> Process {
-        let own = [("NATS_URL", self.nats.url()), ("WEBHOOK_URL", self.receiver.url()), ("LOG_FILE", String::new())];
+        Process::spawn("webhook-dispatcher", BINARY, self.environment(settings))
+    }
+
+    /// One that a shell starts with a soft limit of so many open files.
+    pub fn start_with_few_files<const N: usize>(&self, files: usize, settings: [(&str, &str); N]) -> Process {
+        let script = format!("ulimit -Sn {files}; exec '{BINARY}'");
+        Process::spawn_with_arguments("webhook-dispatcher", "/bin/sh", ["-c", &script], self.environment(settings))
+    }
+
+    fn environment<const N: usize>(&self, settings: [(&str, &str); N]) -> Vec<(String, String)> {
+        let own = [
+            ("NATS_URL", self.nats.url()),
+            ("WEBHOOK_URL", self.receiver.url()),
+            // Where the receivers of endpoints made through the API are.
+            ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
+            ("LOG_FILE", String::new()),
+        ];
         let own = own.into_iter().filter(|(key, _)| settings.iter().all(|(other, _)| other != key));
         let settings = settings.map(|(key, value)| (key, value.to_owned()));
-        Process::spawn("webhook-dispatcher", BINARY, own.chain(settings))
+        own.chain(settings).map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     /// Stores an event as the gateway does.

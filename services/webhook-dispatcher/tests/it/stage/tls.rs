@@ -1,0 +1,86 @@
+//! Receivers on https, with certificates of authorities that nobody knows.
+
+use kurir_test_harness::Port;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use std::{
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tempfile::NamedTempFile;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
+
+pub struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = authority.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(authority, key) }
+    }
+
+    /// Its certificate in PEM form.
+    pub fn file(&self) -> NamedTempFile {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(self.pem.as_bytes()).unwrap();
+        file
+    }
+}
+
+/// Answers 200 to each request, one a connection.
+pub struct TlsReceiver {
+    port: Port,
+    requests: Arc<AtomicUsize>,
+    serving: JoinHandle<()>,
+}
+
+impl TlsReceiver {
+    /// `name`: the one in its certificate.
+    pub async fn start(authority: &Authority, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority.issuer);
+        let chain = vec![certificate.unwrap().der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let (tls, port, requests) = (TlsAcceptor::from(Arc::new(config)), Port::reserve(), Arc::default());
+        let (listener, counted) = (port.listen(), Arc::clone(&requests));
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Who does not trust us leaves here.
+                let Ok(mut stream) = tls.accept(stream).await else { continue };
+                let _ = stream.read(&mut [0; 16 * 1024]).await;
+                AtomicUsize::fetch_add(&counted, 1, Ordering::SeqCst);
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        Self { port, requests, serving }
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}/webhook", self.port.number())
+    }
+
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for TlsReceiver {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
