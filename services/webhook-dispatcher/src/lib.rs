@@ -7,18 +7,26 @@
 //!   it can deliver at once, from an endpoint that fails nothing.
 //! - [`delivery`]: one attempt from top to bottom, and what becomes of its end: acknowledged, tried again later, or
 //!   given up. Every wait between two attempts is kept by the broker.
+//! - [`commands`]: what a dispatcher is asked: [`replay`], which delivers events again. [`figures`] are
+//!   the broker's own, [`refusal`] says why not.
 //!
 //! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
 
+pub mod commands;
 pub mod config;
 pub mod delivery;
 pub mod endpoints;
+pub mod figures;
+pub mod refusal;
+pub mod replay;
 
 pub use config::Config;
 
 use crate::{
+    commands::Commands,
     delivery::{ToolSettings, Tools, Transport, attempt_log},
-    endpoints::{Colleagues, Follower, Supplies, Worker, standing},
+    endpoints::{Colleagues, Directory, Follower, Supplies, Worker, standing},
+    replay::Replays,
 };
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
@@ -50,13 +58,18 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
     let (changed, changes) = mpsc::channel(CHANGES);
-    let follower = Follower::new(config.clone(), broker.clone(), changed);
+    let follower = Follower::new(config.clone(), broker.clone(), changed.clone());
     tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
     let (news, heard) = mpsc::channel(standing::QUEUE);
     let registrar = standing::Registrar::new(broker.clone(), heard, config.webhook_disable_after);
     tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
     let colleagues = Colleagues::default();
     tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
+
+    let directory = Directory::new(config.clone(), broker.clone());
+    let (replays, keeper) = Replays::open(broker.clone(), directory, changed);
+    tasks.spawn("replays", keeper.run(shutdown.clone()));
+    tasks.spawn("webhook commands", Commands::new(broker.clone(), replays).serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
     let settings = ToolSettings {

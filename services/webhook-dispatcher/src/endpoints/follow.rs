@@ -29,6 +29,8 @@ pub enum Change {
     /// Made, changed, or told of again.
     Set(Arc<Endpoint>),
     Removed(EndpointId),
+    /// RETRIES holds something of it.
+    Retries(EndpointId),
     /// All that were there when the following began have been told of.
     Complete,
 }

@@ -9,6 +9,7 @@
 mod breaker;
 mod colleagues;
 mod consumer;
+mod directory;
 mod follow;
 mod inbox;
 mod line;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use colleagues::Colleagues;
 pub use consumer::Source;
+pub use directory::Directory;
 pub use follow::{Change, Follower};
 pub use worker::{Supplies, Worker};
 

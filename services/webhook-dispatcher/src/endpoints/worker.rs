@@ -144,6 +144,11 @@ impl Worker {
             Change::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
             Change::Set(endpoint) => self.set(endpoint),
             Change::Removed(endpoint) => self.close(&endpoint, "it was deleted"),
+            Change::Retries(endpoint) => {
+                if let Some(station) = self.roster.of_endpoint(&endpoint) {
+                    self.open_retries(station);
+                }
+            }
             Change::Complete => {
                 self.complete = true;
                 self.look_for_retries();

@@ -3,10 +3,12 @@
 //! Each file holds the tests of one promise; `stage` sets up the parts.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod asking;
 mod broker_away;
 mod crashes;
 mod delivery;
 mod giving_up;
+mod replay;
 mod retries;
 mod settings;
 mod sharing;
