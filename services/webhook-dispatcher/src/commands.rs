@@ -1,7 +1,7 @@
 //! Commands from the broker: a request each, answered once, by any one dispatcher. A ledger that takes long never holds
 //! a replay.
 
-use crate::{refusal, replay::Replays};
+use crate::{ledger::Ledgers, refusal, replay::Replays};
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
@@ -9,7 +9,7 @@ use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{
     command::{Empty, Refusal, Reply},
     subject,
-    webhook::{ReplayId, ReplayRequest, WebhookCommand},
+    webhook::{LedgerRequest, ReplayId, ReplayRequest, WebhookCommand},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -21,19 +21,18 @@ const QUEUE_GROUP: &str = "webhook-dispatcher";
 const COMMANDS_AT_ONCE: usize = 256;
 /// A replay is stored, or counted. The API waits for 15 s.
 const REPLAY_WITHIN: Duration = Duration::from_secs(12);
+/// The record of all attempts is read. The API waits for 45 s.
+const LEDGER_WITHIN: Duration = Duration::from_secs(42);
 
+/// Answers them.
 #[derive(Clone)]
 pub struct Commands {
-    broker: Broker,
-    replays: Replays,
+    pub broker: Broker,
+    pub replays: Replays,
+    pub ledgers: Ledgers,
 }
 
 impl Commands {
-    #[must_use]
-    pub fn new(broker: Broker, replays: Replays) -> Self {
-        Self { broker, replays }
-    }
-
     /// Serves until the shutdown, and then until what is under way is answered.
     ///
     /// # Errors
@@ -75,7 +74,11 @@ impl Commands {
                 let answer = async { self.replays.cancel(&parse::<ReplayId>(&request)?.id).await };
                 self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
             }
-            Some(WebhookCommand::Ledger) | None => {
+            Some(WebhookCommand::Ledger) => {
+                let answer = async { self.ledgers.ledger(parse::<LedgerRequest>(&request)?).await };
+                self.answer(&request, within(LEDGER_WITHIN, answer).await).await;
+            }
+            None => {
                 let names = WebhookCommand::ALL.map(WebhookCommand::as_str).join(", ");
                 let refusal = refusal::invalid(format!("there is no such command; there are {names}"));
                 self.answer::<Empty>(&request, Err(refusal)).await;

@@ -7,7 +7,8 @@
 //!   it can deliver at once, from an endpoint that fails nothing.
 //! - [`delivery`]: one attempt from top to bottom, and what becomes of its end: acknowledged, tried again later, or
 //!   given up. Every wait between two attempts is kept by the broker.
-//! - [`commands`]: what a dispatcher is asked: [`replay`], which delivers events again. [`figures`] are
+//! - [`commands`]: what a dispatcher is asked: [`replay`], which delivers events again, and [`ledger`], which says where each
+//!   event is. [`figures`] are
 //!   the broker's own, [`refusal`] says why not.
 //!
 //! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
@@ -17,6 +18,7 @@ pub mod config;
 pub mod delivery;
 pub mod endpoints;
 pub mod figures;
+pub mod ledger;
 pub mod refusal;
 pub mod replay;
 
@@ -26,6 +28,7 @@ use crate::{
     commands::Commands,
     delivery::{ToolSettings, Tools, Transport, attempt_log},
     endpoints::{Colleagues, Directory, Follower, Supplies, Worker, standing},
+    ledger::Ledgers,
     replay::Replays,
 };
 use anyhow::Context as _;
@@ -67,9 +70,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
 
     let directory = Directory::new(config.clone(), broker.clone());
-    let (replays, keeper) = Replays::open(broker.clone(), directory, changed);
+    let (replays, keeper) = Replays::open(broker.clone(), directory.clone(), changed);
     tasks.spawn("replays", keeper.run(shutdown.clone()));
-    tasks.spawn("webhook commands", Commands::new(broker.clone(), replays).serve(shutdown.clone()));
+    let commands = Commands { broker: broker.clone(), replays, ledgers: Ledgers::new(broker.clone(), directory) };
+    tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
     let settings = ToolSettings {

@@ -20,7 +20,7 @@ impl Replays {
         }
         let unmoved = self.unmoved(&record).await?;
         // Asked after what is not moved: what is moved in between is counted twice, and never not at all.
-        let waiting = unmoved + self.in_retries(&record.replay).await?;
+        let in_retries = self.in_retries(&record.replay).await?;
         // And this last: what is deleted first is the endpoint, and then its retries, which are not delivered.
         if self.directory.endpoint(&record.replay.endpoint).await?.is_none() {
             return self.write_cancelled(record).await;
@@ -33,6 +33,8 @@ impl Replays {
                 if replay.state != ReplayState::Running {
                     return;
                 }
+                // Another dispatcher may have been done with the moving, and have removed what was counted.
+                let waiting = if *fed { in_retries } else { unmoved + in_retries };
                 replay.waiting = waiting.min(replay.total);
                 // Settled means: recorded, or kept as a retry or a dead letter, before it goes from RETRIES.
                 if *fed && unmoved == 0 && waiting == 0 {

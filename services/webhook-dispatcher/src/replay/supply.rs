@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
+    context::ConsumerInfoErrorKind,
 };
 use kurir_chassis::broker::Broker;
 use kurir_contract::{delivery::DeadLetter, event::EventId, header, stream, subject, webhook::ReplayOf};
@@ -53,15 +54,12 @@ impl Supply {
     pub async fn left(&self, broker: &Broker, id: &str, last: u64) -> anyhow::Result<u64> {
         // Asked first: an event that is stored in between makes more of it, never less, so nothing is left behind.
         let after = figures::beyond(broker, self.stream, &self.filters, last).await?;
-        let consumer: Result<Consumer<pull::Config>, _> =
-            broker.jetstream.get_consumer_from_stream(consumer_name(id), self.stream).await;
-        match consumer {
-            Ok(consumer) => {
-                let info = consumer.cached_info();
-                Ok((info.num_pending + info.num_ack_pending as u64).saturating_sub(after))
-            }
-            // Not made yet, or away with the broker, which the next question tells.
-            Err(_) => self.total(broker, last).await,
+        let stream = broker.jetstream.get_stream_no_info(self.stream).await.context("failed to name a stream")?;
+        match stream.consumer_info(consumer_name(id)).await {
+            Ok(info) => Ok((info.num_pending + info.num_ack_pending as u64).saturating_sub(after)),
+            // Not made yet.
+            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => self.total(broker, last).await,
+            Err(error) => Err(error).context("failed to look at the consumer of a replay"),
         }
     }
 

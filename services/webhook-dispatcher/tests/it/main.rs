@@ -8,6 +8,7 @@ mod broker_away;
 mod crashes;
 mod delivery;
 mod giving_up;
+mod ledger;
 mod replay;
 mod retries;
 mod settings;

@@ -314,4 +314,4 @@ async fn a_replay_to_an_endpoint_that_is_deleted_ends() {
 }
 
 /// No endpoint but those of the API; these may lead to this machine.
-const API_ONLY: [(&str, &str); 2] = [("WEBHOOK_URL", ""), ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")];
+pub const API_ONLY: [(&str, &str); 2] = [("WEBHOOK_URL", ""), ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")];
