@@ -24,6 +24,9 @@ const REPLAY_WITHIN: Duration = Duration::from_secs(12);
 /// The record of all attempts is read. The API waits for 45 s.
 const LEDGER_WITHIN: Duration = Duration::from_secs(42);
 
+/// What is under way at the shutdown.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+
 /// Answers them.
 #[derive(Clone)]
 pub struct Commands {
@@ -33,7 +36,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Serves until the shutdown, and then until what is under way is answered.
+    /// Serves until the shutdown, and then until what is under way is answered, or takes long.
     ///
     /// # Errors
     /// If the subscription ends.
@@ -56,7 +59,9 @@ impl Commands {
             }
         }
         let _ = requests.unsubscribe().await;
-        while under_way.join_next().await.is_some() {}
+        let answered = async { while under_way.join_next().await.is_some() {} };
+        // Who asked for a ledger asks again: another dispatcher answers.
+        let _ = timeout(ANSWERED_WITHIN, answered).await;
         Ok(())
     }
 

@@ -46,7 +46,7 @@ impl Asked {
         let events = info(broker, stream::EVENTS).await.map_err(refusal::internal)?;
         let deliveries = info(broker, stream::DELIVERIES).await.map_err(refusal::internal)?;
         let now = OffsetDateTime::now_utc();
-        let recorded = record_begins(&deliveries, now);
+        let recorded = record_begins(&deliveries, &events, now);
         if let (Some(from), Some(recorded)) = (self.from, recorded)
             && from < recorded
         {
@@ -82,8 +82,15 @@ impl Asked {
     }
 }
 
-/// Attempts before it may have been removed; none: nothing was ever removed.
-fn record_begins(deliveries: &Info, now: OffsetDateTime) -> Option<OffsetDateTime> {
+/// Attempts before it may be missing; none: all are there that ever were.
+fn record_begins(deliveries: &Info, events: &Info, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    // Made after there were events: those of before may have had a record that was deleted.
+    let made_late =
+        (events.state.messages > 0 && events.state.first_timestamp < deliveries.created).then_some(deliveries.created);
+    made_late.max(removed_up_to(deliveries, now))
+}
+
+fn removed_up_to(deliveries: &Info, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let (config, state) = (&deliveries.config, &deliveries.state);
     if state.first_sequence <= 1 {
         return None;

@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ROUND: Duration = Duration::from_secs(1);
 /// Between two such looks when all is moved.
 const FED_LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A look at the whole may take a twentieth of the time: with 100,000 retries that wait it is long.
+/// When all is moved, such looks may take a twentieth of the time: with 100,000 retries that wait they are long.
 const SHARE: u32 = 20;
 /// After trouble with the broker.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl Replays {
                 "the replay {id} of {total} events to webhook endpoint {} is done", replay.endpoint
             );
         }
-        Ok(Some(if feed.fed { FED_LOOK_EVERY } else { LOOK_EVERY }.max(began.elapsed() * SHARE)))
+        Ok(Some(if feed.fed { FED_LOOK_EVERY.max(began.elapsed() * SHARE) } else { LOOK_EVERY }))
     }
 
     /// Moves events for a [`ROUND`], or until there are none.

@@ -1,6 +1,7 @@
 //! What a test asks of the dispatchers, as the API does, and endpoints as the API makes them.
 
 use crate::stage::{SOON, Stage};
+use async_nats::RequestErrorKind;
 use kurir_contract::{
     command::{Refusal, Reply},
     endpoint::{BUCKET, EndpointId, Settings},
@@ -10,6 +11,9 @@ use kurir_contract::{
 use kurir_test_harness::until;
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
+
+/// Longer than the longest command.
+const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 
 impl Stage {
     /// An endpoint of the API that leads to the receiver.
@@ -30,8 +34,18 @@ impl Stage {
     ) -> Result<T, Refusal> {
         let payload = serde_json::to_vec(request).unwrap();
         let client = self.nats.client().await;
-        let request = async_nats::Request::new().payload(payload.into()).timeout(Some(Duration::from_secs(45)));
-        let answer = client.send_request(subject::webhooks(command), request).await.unwrap();
+        let answer = until("a dispatcher to be there", SOON, || {
+            let request = async_nats::Request::new().payload(payload.clone().into()).timeout(Some(ANSWER_WITHIN));
+            let asked = client.send_request(subject::webhooks(command), request);
+            async move {
+                match asked.await {
+                    // It starts, or NATS does not know of it again yet.
+                    Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(error),
+                    answer => Ok(answer.unwrap()),
+                }
+            }
+        })
+        .await;
         match serde_json::from_slice(&answer.payload).unwrap() {
             Reply::Ok(value) => Ok(value),
             Reply::Error(refusal) => Err(refusal),

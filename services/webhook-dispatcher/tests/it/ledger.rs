@@ -125,7 +125,7 @@ async fn it_adds_up_at_every_moment_while_things_break() {
     let recovers = std::time::Instant::now() + Duration::from_secs(8);
     stage.receiver.answer_with(move |request| {
         let number: usize = request.header("webhook-id").trim_start_matches("evt_").parse().unwrap_or_default();
-        let fails = number % 50 == 0 || (number % 10 == 0 && std::time::Instant::now() < recovers);
+        let fails = number.is_multiple_of(50) || (number.is_multiple_of(10) && std::time::Instant::now() < recovers);
         Answer::status(if fails { 500 } else { 200 }).slow(Duration::from_millis(5))
     });
     for number in 0..EVENTS {

@@ -254,6 +254,61 @@ async fn a_replay_disturbs_no_live_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn other_retries_of_its_endpoint_do_not_wait_for_a_replay() {
+    const EVENTS: usize = 800;
+    let stage = Stage::set().await;
+    // Two retries at a time, 20 ms each: the replay takes 8 s.
+    let _dispatcher = stage.dispatcher_with([("WEBHOOK_CONCURRENCY", "8")]).await;
+    for number in 0..EVENTS {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(EVENTS, SOON).await;
+    stage.receiver.answer_with(|request| match (request.header("webhook-id"), is_replay(request)) {
+        (_, true) => Answer::status(200).slow(Duration::from_millis(20)),
+        ("live", false) => Answer::status(503),
+        (_, false) => Answer::status(200),
+    });
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    stage.receiver.wait_for(EVENTS + 50, SOON).await;
+    stage.publish("test", "live").await;
+    let is_live = |request: &&Request| request.header("webhook-id") == "live";
+    let all = stage.receiver.wait_until("the retry", SOON, |requests| requests.iter().filter(is_live).count() == 2);
+    let live: Vec<_> = all.await.into_iter().filter(|request| is_live(&request)).collect();
+    let late = live[1].at - live[0].at - Duration::from_secs(2);
+    assert!(late < Duration::from_secs(3), "{late:?} late");
+    assert!(stage.progress(&replay).await.waiting > 100, "the replay is over before it could disturb anything");
+    stage.cancel(&replay).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_goes_on_after_nats_was_killed() {
+    const EVENTS: usize = 500;
+    let mut stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher_with(SHORT_ACK_WAIT).await;
+    for number in 0..EVENTS {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(EVENTS, SOON).await;
+    stage.settled(SOON).await;
+    stage.receiver.always(Answer::status(200).slow(Duration::from_millis(50)));
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    stage.receiver.wait_for(EVENTS + 100, SOON).await;
+    stage.nats.kill().await;
+    stage.nats.start_again().await;
+    stage.jetstream = stage.nats.jetstream().await;
+    until("a dispatcher to answer again", SOON, || async {
+        let id = ReplayId { id: replay.id.clone() };
+        stage.ask::<Replay>(WebhookCommand::ReplayProgress, &id).await
+    })
+    .await;
+    stage.done(&replay, AFTER_ALL_RETRIES).await;
+    let requests = stage.receiver.requests();
+    let again: HashSet<&str> =
+        requests.iter().filter(|request| is_replay(request)).map(|request| request.header("webhook-id")).collect();
+    assert_eq!(again.len(), EVENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_that_cannot_be_is_refused_with_the_reason() {
     let stage = Stage::set().await;
     stage.endpoint_of_api("ep_off", |settings| settings.enabled = false).await;
