@@ -166,6 +166,26 @@ async fn it_adds_up_at_every_moment_while_things_break() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outage_longer_than_any_try_leaves_no_gap_in_the_record() {
+    let mut stage = Stage::set().await;
+    let endpoint = EndpointId::default();
+    let _dispatcher = stage.dispatcher().await;
+    stage.receiver.always(Answer::status(200).slow(Duration::from_secs(2)));
+    for number in 0..5 {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(5, SOON).await;
+    // It takes what is sent and does nothing with it: that is lost, and not only late.
+    stage.nats.pause();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    stage.nats.kill().await;
+    stage.nats.start_again().await;
+    stage.jetstream = stage.nats.jetstream().await;
+    let ledger = stage.all_told(&endpoint, AFTER_ALL_RETRIES).await;
+    assert_eq!(figures(&ledger), ([5, 0, 0, 0], 5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_span_holds_what_was_stored_within_it() {
     let stage = Stage::set().await;
     let endpoint = EndpointId::default();
