@@ -7,21 +7,31 @@
 //!   it can deliver at once, from an endpoint that fails nothing.
 //! - [`delivery`]: one attempt from top to bottom, and what becomes of its end: acknowledged, tried again later, or
 //!   given up. Every wait between two attempts is kept by the broker.
+//! - [`commands`]: what a dispatcher is asked: [`replay`], which delivers events again, and [`ledger`], which says where
+//!   each event is. [`figures`] are the broker's own, [`refusal`] says why not.
 //! - [`metrics`]: what is counted of it.
 //!
 //! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
 
+pub mod commands;
 pub mod config;
 pub mod delivery;
 pub mod endpoints;
+pub mod figures;
+pub mod ledger;
 pub mod metrics;
+pub mod refusal;
+pub mod replay;
 
 pub use config::Config;
 
 use crate::{
+    commands::Commands,
     delivery::{ToolSettings, Tools, Transport, attempt_log},
-    endpoints::{Colleagues, Failing, Follower, Supplies, Worker, standing},
+    endpoints::{Colleagues, Directory, Failing, Follower, Supplies, Worker, standing},
+    ledger::Ledgers,
     metrics::DeliveryMetrics,
+    replay::Replays,
 };
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, health::Health, metrics::Metrics, shutdown::CancellationToken, tasks::Tasks};
@@ -54,7 +64,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
     let (changed, changes) = mpsc::channel(CHANGES);
-    let follower = Follower::new(config.clone(), broker.clone(), changed);
+    let follower = Follower::new(config.clone(), broker.clone(), changed.clone());
     tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
     let (news, heard) = mpsc::channel(standing::QUEUE);
     let failing = Failing::default();
@@ -62,6 +72,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
     let colleagues = Colleagues::default();
     tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
+
+    let directory = Directory::new(config.clone(), broker.clone());
+    let (replays, keeper) = Replays::open(broker.clone(), directory.clone(), changed);
+    tasks.spawn("replays", keeper.run(shutdown.clone()));
+    let commands = Commands { broker: broker.clone(), replays, ledgers: Ledgers::new(broker.clone(), directory) };
+    tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
     let settings = ToolSettings {

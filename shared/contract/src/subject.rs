@@ -141,6 +141,12 @@ pub fn retries_of_run(endpoint: &EndpointId, run: &str) -> String {
     format!("whatsapp.retries.*.{endpoint}.*.{run}.*")
 }
 
+/// What of it is to be delivered now, or is in delivery.
+#[must_use]
+pub fn due_retries_of_run(endpoint: &EndpointId, run: &str) -> String {
+    format!("whatsapp.retries.due.{endpoint}.*.{run}.*")
+}
+
 /// What a subject of [`Retry`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParsedRetry<'a> {

@@ -116,6 +116,8 @@ impl DeadLetters {
         let mut headers = HeaderMap::new();
         let run = format!("{endpoint} {} {}", given_up.event_sequence, given_up.replay.unwrap_or_default());
         headers.insert(header::EVENT_ID, given_up.event_id.derived(&run).as_str());
+        // A replay names it again: the session is in it, and the event may be gone by then.
+        headers.insert(header::EVENT_SUBJECT, given_up.event_subject);
         if payload.len() + HEADERS_RESERVE > self.broker.client.max_payload() {
             // Quoted once more, a payload just below the broker's limit is above it.
             letter.payload = String::new();

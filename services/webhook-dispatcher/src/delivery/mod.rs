@@ -27,6 +27,7 @@ pub use message::{Desk, Pending};
 pub use outcome::{Failure, Outcome, RetryAfter, head};
 pub use request::request_uri;
 pub use retry_policy::{Decision, RetryPolicy};
+pub use schedule::Again;
 pub use store::{Message as StoreMessage, store};
 pub use transport::Transport;
 pub use verdict::{Told, Verdict};

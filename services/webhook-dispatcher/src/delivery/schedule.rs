@@ -67,6 +67,36 @@ impl Place {
     }
 }
 
+/// An event that is to be delivered again because somebody asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Again {
+    pub event_id: EventId,
+    pub event_subject: String,
+    /// Of the event in EVENTS.
+    pub event_sequence: u64,
+}
+
+impl Again {
+    /// A retry that is due at once, the first attempt of a replay. It waits for no schedule, so it has an id instead of
+    /// a subject's one place: a step that is repeated after a crash is not stored a second time.
+    #[must_use]
+    pub fn due(&self, endpoint: &EndpointId, replay: &str) -> Message {
+        let place = Place { chat: Place::NO_CHAT.to_owned(), replay: Some(replay.to_owned()) };
+        let mut headers = headers(&self.event_id, &self.event_subject, 1);
+        headers.insert(header::EVENT_ID, format!("{replay} {}", self.event_id));
+        Message { subject: place.retry(endpoint, self.event_sequence).due(), headers, payload: Bytes::new() }
+    }
+}
+
+/// What each message in RETRIES says of its event, and which attempt it asks for.
+fn headers(event_id: &EventId, event_subject: &str, attempt: u32) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::KURIR_EVENT_ID, event_id.as_str());
+    headers.insert(header::EVENT_SUBJECT, event_subject);
+    headers.insert(header::ATTEMPT, attempt.to_string());
+    headers
+}
+
 /// RETRIES, and the streams that hold the events of retries.
 pub struct Schedule {
     broker: Broker,
@@ -89,12 +119,9 @@ impl Schedule {
     /// Keeps an attempt; replaces what was kept for this event in this place.
     pub async fn keep(&self, endpoint: &EndpointId, event: &Event, next: &Next, by: Instant) -> anyhow::Result<()> {
         let retry = next.place.retry(endpoint, event.sequence);
-        let mut headers = HeaderMap::new();
+        let mut headers = headers(&event.id, &event.subject, next.attempt);
         headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(next.at)));
         headers.insert(header::SCHEDULE_TARGET, retry.due());
-        headers.insert(header::KURIR_EVENT_ID, event.id.as_str());
-        headers.insert(header::EVENT_SUBJECT, &*event.subject);
-        headers.insert(header::ATTEMPT, next.attempt.to_string());
         // The payload stays in EVENTS: 100,000 waiting copies would be 80 MB.
         store::store(&self.broker, &Message { subject: retry.waiting(), headers, payload: Bytes::new() }, by).await
     }

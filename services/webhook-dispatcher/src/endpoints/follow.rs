@@ -41,6 +41,8 @@ pub enum Change {
         endpoint: EndpointId,
         open: bool,
     },
+    /// RETRIES holds something of it.
+    Retries(EndpointId),
     /// All that were there when the following began have been told of.
     Complete,
 }

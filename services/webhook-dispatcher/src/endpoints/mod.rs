@@ -10,6 +10,7 @@
 mod breaker;
 mod colleagues;
 mod consumer;
+mod directory;
 mod failing;
 mod follow;
 mod inbox;
@@ -23,6 +24,7 @@ mod worker;
 pub use colleagues::Colleagues;
 pub use consumer::{RetriesConsumer, Source};
 pub use failing::Failing;
+pub use directory::Directory;
 pub use follow::{Change, Follower};
 pub use worker::{Supplies, Worker};
 

@@ -150,6 +150,11 @@ impl Worker {
             Change::Set(endpoint) => self.set(endpoint),
             Change::Removed(endpoint) => self.close(&endpoint, "it was deleted"),
             Change::Circuit { endpoint, open } => self.circuit(&endpoint, open),
+            Change::Retries(endpoint) => {
+                if let Some(station) = self.roster.of_endpoint(&endpoint) {
+                    self.open_retries(station);
+                }
+            }
             Change::Complete => {
                 self.complete = true;
                 self.look_for_retries();

@@ -3,6 +3,7 @@
 //! Each file holds the tests of one promise; `stage` sets up the parts.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod asking;
 mod broker_away;
 mod circuit;
 mod crashes;
@@ -12,9 +13,11 @@ mod filters;
 mod formats;
 mod giving_up;
 mod hostile;
+mod ledger;
 mod limits;
 mod metrics;
 mod policies;
+mod replay;
 mod retries;
 mod scale;
 mod settings;

@@ -1,0 +1,49 @@
+//! One endpoint as it is now, for who asks seldom: read when it is asked for, kept nowhere.
+
+use super::Endpoint;
+use crate::{config::Config, refusal};
+use anyhow::Context as _;
+use kurir_chassis::broker::Broker;
+use kurir_contract::{
+    command::Refusal,
+    endpoint::{BUCKET, EndpointId, Settings},
+};
+
+#[derive(Clone)]
+pub struct Directory {
+    config: Config,
+    broker: Broker,
+}
+
+impl Directory {
+    #[must_use]
+    pub fn new(config: Config, broker: Broker) -> Self {
+        Self { config, broker }
+    }
+
+    /// The endpoint that a command is about.
+    ///
+    /// # Errors
+    /// If there is none of this name, or the broker is away.
+    pub async fn must_exist(&self, id: &EndpointId) -> Result<Endpoint, Refusal> {
+        let found = self.endpoint(id).await.map_err(refusal::internal)?;
+        found.ok_or_else(|| refusal::invalid(format!("there is no endpoint {id}")))
+    }
+
+    /// None: there is none of this name.
+    ///
+    /// # Errors
+    /// If the broker is away, or the bucket holds what is no endpoint.
+    pub async fn endpoint(&self, id: &EndpointId) -> anyhow::Result<Option<Endpoint>> {
+        if id.is_default() {
+            return Ok(self.config.endpoints().into_iter().next());
+        }
+        let bucket = self.broker.bucket(BUCKET).await?;
+        let Some(stored) = bucket.get(id.as_str()).await.context("failed to read an endpoint")? else {
+            return Ok(None);
+        };
+        let settings: Settings =
+            serde_json::from_slice(&stored).context("what is stored of an endpoint cannot be read")?;
+        Endpoint::of_bucket(id.clone(), settings, &self.config).map(Some)
+    }
+}

@@ -1,0 +1,67 @@
+//! Where an endpoint's events are, to the last one: matched = delivered + waiting + dead + filtered.
+//!
+//! `span` finds the events that are asked for; `look` reads the broker's figures and the record of attempts, `sum` adds
+//! them up as sets of sequences (`sequences`). Nothing is counted along the way and kept: what was settled is in the
+//! record before it is acknowledged, so the broker alone knows it all.
+
+mod look;
+mod sequences;
+mod span;
+mod sum;
+
+use crate::{endpoints::Directory, refusal};
+use kurir_chassis::broker::Broker;
+use kurir_contract::{
+    command::Refusal,
+    webhook::{Ledger, LedgerRequest},
+};
+use span::Asked;
+use std::{sync::Arc, time::Duration};
+use sum::Sum;
+use tokio::{sync::Semaphore, time::timeout};
+
+/// Ledgers that are added up at the same time: each reads the record of attempts as fast as NATS gives it.
+const AT_ONCE: usize = 2;
+/// How long one waits for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(15);
+/// What moved between two looks can leave a gap that is none: it is looked at again.
+const LOOKS: u32 = 4;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+#[derive(Clone)]
+pub struct Ledgers {
+    broker: Broker,
+    directory: Directory,
+    turns: Arc<Semaphore>,
+}
+
+impl Ledgers {
+    #[must_use]
+    pub fn new(broker: Broker, directory: Directory) -> Self {
+        Self { broker, directory, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// # Errors
+    /// If there is no such endpoint or no record of such a time, or the broker is away.
+    pub async fn ledger(&self, request: LedgerRequest) -> Result<Ledger, Refusal> {
+        let asked = Asked::read(&request)?;
+        let endpoint = self.directory.must_exist(&request.endpoint).await?;
+        // Closed by nobody; so it is the time that ends the wait.
+        let Ok(_turn) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
+            return Err(refusal::timed_out("other ledgers are being added up; try again".to_owned()));
+        };
+        let span = asked.find(&self.broker, &endpoint).await?;
+        let mut looks = LOOKS;
+        loop {
+            let looked = look::look(&self.broker, &endpoint, &span).await.map_err(refusal::internal)?;
+            let (places, position, matched) = looked;
+            let Sum { delivered, waiting, dead, filtered, missing } = Sum::of(&places, position, matched);
+            looks -= 1;
+            if missing == 0 || looks == 0 {
+                let (endpoint, from, to, matched) = (endpoint.id, span.from, span.to, matched.all);
+                return Ok(Ledger { endpoint, from, to, matched, delivered, waiting, dead, filtered, missing });
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+}

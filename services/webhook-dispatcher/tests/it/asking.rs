@@ -1,0 +1,84 @@
+//! What a test asks of the dispatchers, as the API does, and endpoints as the API makes them.
+
+use crate::stage::{SOON, Stage};
+use async_nats::RequestErrorKind;
+use kurir_contract::{
+    command::{Refusal, Reply},
+    endpoint::{BUCKET, EndpointId, Settings},
+    subject,
+    webhook::{Replay, ReplayId, ReplayOf, ReplayRequest, ReplayState, WebhookCommand},
+};
+use kurir_test_harness::until;
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// Longer than the longest command.
+const ANSWER_WITHIN: Duration = Duration::from_secs(45);
+
+impl Stage {
+    /// An endpoint of the API that leads to the receiver.
+    pub async fn endpoint_of_api(&self, name: &str, change: impl FnOnce(&mut Settings)) -> EndpointId {
+        let id: EndpointId = name.parse().unwrap();
+        let mut settings = Settings::new(self.receiver.url());
+        change(&mut settings);
+        let bucket = async_nats::jetstream::kv::Config { bucket: BUCKET.into(), ..Default::default() };
+        let bucket = self.jetstream.create_or_update_key_value(bucket).await.unwrap();
+        bucket.put(name, serde_json::to_vec(&settings).unwrap().into()).await.unwrap();
+        id
+    }
+
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        command: WebhookCommand,
+        request: &(impl Serialize + Sync),
+    ) -> Result<T, Refusal> {
+        let payload = serde_json::to_vec(request).unwrap();
+        let client = self.nats.client().await;
+        let answer = until("a dispatcher to be there", SOON, || {
+            let request = async_nats::Request::new().payload(payload.clone().into()).timeout(Some(ANSWER_WITHIN));
+            let asked = client.send_request(subject::webhooks(command), request);
+            async move {
+                match asked.await {
+                    // It starts, or NATS does not know of it again yet.
+                    Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(error),
+                    answer => Ok(answer.unwrap()),
+                }
+            }
+        })
+        .await;
+        match serde_json::from_slice(&answer.payload).unwrap() {
+            Reply::Ok(value) => Ok(value),
+            Reply::Error(refusal) => Err(refusal),
+        }
+    }
+
+    pub async fn replay(&self, endpoint: &EndpointId, of: ReplayOf) -> Replay {
+        self.ask(WebhookCommand::Replay, &ReplayRequest { endpoint: endpoint.clone(), of }).await.unwrap()
+    }
+
+    pub async fn progress(&self, replay: &Replay) -> Replay {
+        self.ask(WebhookCommand::ReplayProgress, &ReplayId { id: replay.id.clone() }).await.unwrap()
+    }
+
+    pub async fn cancel(&self, replay: &Replay) -> Replay {
+        self.ask(WebhookCommand::CancelReplay, &ReplayId { id: replay.id.clone() }).await.unwrap()
+    }
+
+    /// Waits until it is done.
+    pub async fn done(&self, replay: &Replay, within: Duration) -> Replay {
+        until("the replay to be done", within, || async {
+            let stands = self.progress(replay).await;
+            if stands.state == ReplayState::Done { Ok(stands) } else { Err(stands) }
+        })
+        .await
+    }
+
+    /// Waits until there are so many dead letters.
+    pub async fn buried(&self, count: usize) {
+        until(format!("{count} dead letters"), SOON, || async {
+            let letters = self.dead_letters().await;
+            if letters.len() == count { Ok(()) } else { Err(letters) }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,372 @@
+//! Events are delivered again when somebody asks for it: under the same id, marked, beside everything else.
+
+use crate::stage::{AFTER_ALL_RETRIES, SHORT_ACK_WAIT, SOON, Stage};
+use kurir_contract::{
+    clock,
+    command::{Refusal, RefusalCode},
+    endpoint::{BUCKET, EndpointId, Retry},
+    stream, subject,
+    webhook::{Replay, ReplayId, ReplayOf, ReplayRequest, ReplayState, WebhookCommand},
+};
+use kurir_test_harness::{Answer, Request, until};
+use std::{collections::HashSet, time::Duration};
+use time::OffsetDateTime;
+
+/// A minute ago: before everything that a test stores.
+fn before_all() -> ReplayOf {
+    since(OffsetDateTime::now_utc() - Duration::from_secs(60))
+}
+
+fn since(at: OffsetDateTime) -> ReplayOf {
+    ReplayOf::Since { since: clock::iso(at) }
+}
+
+fn is_replay(request: &Request) -> bool {
+    request.header("kurir-replay") == "true"
+}
+
+fn ids(requests: &[Request]) -> Vec<String> {
+    let mut ids: Vec<String> = requests.iter().map(|request| request.header("webhook-id").to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+/// An endpoint that gives up at once.
+async fn hasty(stage: &Stage, name: &str) -> EndpointId {
+    stage
+        .endpoint_of_api(name, |settings| {
+            settings.retry = Retry::Own(Vec::new());
+            settings.events = vec!["test".parse().unwrap(), "message.*".parse().unwrap()];
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_events_since_a_time_come_again_under_their_ids_and_say_that_they_do() {
+    let stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher().await;
+    stage.publish("test", "evt_1").await;
+    stage.receiver.wait_for(1, SOON).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let between = OffsetDateTime::now_utc();
+    for number in 2..=9 {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    let first = stage.receiver.wait_for(9, SOON).await;
+    stage.settled(SOON).await;
+    assert!(!first.iter().any(is_replay));
+
+    let replay = stage.replay(&EndpointId::default(), since(between)).await;
+    assert_eq!((replay.state, replay.total, replay.waiting), (ReplayState::Running, 8, 8));
+    let done = stage.done(&replay, SOON).await;
+    assert_eq!((done.total, done.waiting, done.ended_at.is_some()), (8, 0, true));
+    let again = &stage.receiver.requests()[9..];
+    assert!(again.iter().all(is_replay), "{again:?}");
+    assert_eq!(ids(again), (2..=9).map(|number| format!("evt_{number}")).collect::<Vec<_>>());
+    assert_eq!(again[0].body, first[1].body);
+    let attempts = stage.recorded(17).await;
+    assert_eq!(attempts.iter().filter(|attempt| attempt.replay.as_ref() == Some(&replay.id)).count(), 8);
+
+    // It has ended: nothing of it is left, and nothing can end it again.
+    assert_eq!(stage.cancel(&replay).await, done);
+    assert_eq!(stage.retries().await, 0);
+    let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
+    assert_eq!(events.cached_info().state.consumer_count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_delivered_again_and_is_gone_then() {
+    let stage = Stage::set().await;
+    let endpoint = hasty(&stage, "ep_1").await;
+    let _dispatcher = stage.dispatcher_with(API_ONLY).await;
+    stage.receiver.answers([500_u16, 500]);
+    stage.publish("test", "evt_1").await;
+    stage.publish("test", "evt_2").await;
+    stage.buried(2).await;
+    let letter = stage.dead_letters().await.into_iter().position(|letter| letter.event_id.as_str() == "evt_2").unwrap();
+
+    let replay = stage.replay(&endpoint, ReplayOf::DeadLetter { sequence: letter as u64 + 1 }).await;
+    assert_eq!(replay.total, 1);
+    stage.done(&replay, SOON).await;
+    stage.buried(1).await;
+    let requests = stage.receiver.requests();
+    assert_eq!((requests.len(), requests[2].header("webhook-id")), (3, "evt_2"));
+    assert!(is_replay(&requests[2]));
+    assert_eq!(stage.dead_letters().await[0].event_id.as_str(), "evt_1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_all_dead_letters_those_that_fail_again_rest_with_their_new_reason() {
+    let stage = Stage::set().await;
+    let endpoint = hasty(&stage, "ep_1").await;
+    let other = hasty(&stage, "ep_2").await;
+    let _dispatcher = stage.dispatcher_with(API_ONLY).await;
+    stage.receiver.always(500_u16);
+    for number in 1..=4 {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.buried(8).await;
+    stage
+        .receiver
+        .answer_with(|request| Answer::status(if request.header("webhook-id") == "evt_3" { 503 } else { 200 }));
+
+    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    assert_eq!(replay.total, 4);
+    stage.done(&replay, SOON).await;
+    stage.buried(5).await;
+    let letters = stage.dead_letters().await;
+    let own: Vec<_> = letters.iter().filter(|letter| letter.endpoint == endpoint).collect();
+    assert_eq!(
+        (own.len(), own[0].event_id.as_str(), own[0].reason.as_str()),
+        (1, "evt_3", "the receiver answered 503")
+    );
+    assert_eq!(letters.iter().filter(|letter| letter.endpoint == other).count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_outlives_its_event() {
+    let stage = Stage::set().await;
+    let endpoint = hasty(&stage, "ep_1").await;
+    let _dispatcher = stage.dispatcher_with(API_ONLY).await;
+    stage.receiver.answers([500_u16]);
+    let body = stage.publish("message.received", "evt_1").await;
+    stage.buried(1).await;
+    stage.jetstream.get_stream(stream::EVENTS).await.unwrap().purge().await.unwrap();
+
+    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    stage.done(&replay, SOON).await;
+    stage.buried(0).await;
+    let requests = stage.receiver.requests();
+    assert_eq!((requests.len(), requests[1].header("webhook-id")), (2, "evt_1"));
+    assert_eq!(requests[1].body, body.to_string().as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_delivered_before_it_was_cancelled_is_not() {
+    let stage = Stage::set().await;
+    // Two retries at a time, 200 ms each.
+    let _dispatcher = stage.dispatcher_with([("WEBHOOK_CONCURRENCY", "8")]).await;
+    for number in 0..300 {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(300, SOON).await;
+    stage.receiver.always(Answer::status(200).slow(Duration::from_millis(200)));
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    stage.receiver.wait_for(310, SOON).await;
+    let halfway = stage.progress(&replay).await;
+    assert!(halfway.waiting > 250 && halfway.waiting < 300, "{halfway:?}");
+
+    let cancelled = stage.cancel(&replay).await;
+    assert_eq!((cancelled.state, cancelled.ended_at.is_some()), (ReplayState::Cancelled, true));
+    until("nothing to wait in RETRIES", SOON, || async { stage.retries().await == 0 }).await;
+    let delivered = stage.receiver.count();
+    // A second: five more of each slot, if there were any.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(stage.receiver.count() <= delivered + 2, "{} after {delivered}", stage.receiver.count());
+    assert_eq!(stage.progress(&replay).await, cancelled);
+    let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
+    assert_eq!(events.cached_info().state.consumer_count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_goes_on_after_its_dispatcher_was_killed_and_loses_nothing() {
+    const EVENTS: usize = 600;
+    let stage = Stage::set().await;
+    let mut first = stage.dispatcher_with(SHORT_ACK_WAIT).await;
+    for number in 0..EVENTS {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(EVENTS, SOON).await;
+    stage.settled(SOON).await;
+    stage.receiver.always(Answer::status(200).slow(Duration::from_millis(50)));
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    stage.receiver.wait_for(EVENTS + 50, SOON).await;
+    first.kill_9().await;
+    first.start_again();
+    stage.receiver.wait_for(EVENTS + 200, SOON).await;
+    first.kill_9().await;
+    let _second = stage.dispatcher_with(SHORT_ACK_WAIT).await;
+
+    let done = stage.done(&replay, AFTER_ALL_RETRIES).await;
+    assert_eq!(done.total, EVENTS as u64);
+    let requests = stage.receiver.requests();
+    let again: HashSet<&str> =
+        requests.iter().filter(|request| is_replay(request)).map(|request| request.header("webhook-id")).collect();
+    assert_eq!(again.len(), EVENTS);
+    // In delivery at a crash, or delivered and not yet acknowledged: a few slots' worth each time.
+    let repeats = requests.len() - 2 * EVENTS;
+    eprintln!("{repeats} repeats after two crashes");
+    assert!(repeats < 100, "{repeats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_is_fed_by_all_dispatchers_and_nothing_comes_twice() {
+    const EVENTS: usize = 1_500;
+    let stage = Stage::set().await;
+    let _first = stage.dispatcher().await;
+    let _second = stage.dispatcher().await;
+    for number in 0..EVENTS {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(EVENTS, SOON).await;
+    stage.receiver.always(Answer::status(200).slow(Duration::from_millis(100)));
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    // Stored after it began: they are delivered once, and not part of it.
+    for number in 0..100 {
+        stage.publish("test", &format!("live_{number}")).await;
+    }
+    assert_eq!(stage.done(&replay, AFTER_ALL_RETRIES).await.total, EVENTS as u64);
+    let requests = stage.receiver.requests();
+    assert_eq!(requests.len(), 2 * EVENTS + 100);
+    assert_eq!(requests.iter().filter(|request| is_replay(request)).count(), EVENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_disturbs_no_live_event() {
+    const EVENTS: usize = 400;
+    let stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher_with([("WEBHOOK_CONCURRENCY", "4")]).await;
+    for number in 0..EVENTS {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(EVENTS, SOON).await;
+    stage.receiver.answer_with(|request| {
+        let pause = if is_replay(request) { Duration::from_millis(50) } else { Duration::ZERO };
+        Answer::status(200).slow(pause)
+    });
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    stage.receiver.wait_for(EVENTS + 5, SOON).await;
+    for number in 0..10 {
+        let published = std::time::Instant::now();
+        let id = format!("live_{number}");
+        stage.publish("test", &id).await;
+        let arrived = stage.receiver.wait_until("the live event", SOON, |requests| {
+            requests.iter().any(|request| request.header("webhook-id") == id)
+        });
+        let all = arrived.await;
+        let live = all.iter().find(|request| request.header("webhook-id") == id).unwrap();
+        assert!(!is_replay(live));
+        assert!(live.at - published < Duration::from_secs(1), "{:?}", live.at - published);
+    }
+    // The replay went on beside them and was not over before them.
+    assert!(stage.progress(&replay).await.waiting > 0);
+    stage.cancel(&replay).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_retries_of_its_endpoint_do_not_wait_for_a_replay() {
+    const EVENTS: usize = 800;
+    let stage = Stage::set().await;
+    // Two retries at a time, 20 ms each: the replay takes 8 s.
+    let _dispatcher = stage.dispatcher_with([("WEBHOOK_CONCURRENCY", "8")]).await;
+    for number in 0..EVENTS {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(EVENTS, SOON).await;
+    stage.receiver.answer_with(|request| match (request.header("webhook-id"), is_replay(request)) {
+        (_, true) => Answer::status(200).slow(Duration::from_millis(20)),
+        ("live", false) => Answer::status(503),
+        (_, false) => Answer::status(200),
+    });
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    stage.receiver.wait_for(EVENTS + 50, SOON).await;
+    stage.publish("test", "live").await;
+    let is_live = |request: &&Request| request.header("webhook-id") == "live";
+    let all = stage.receiver.wait_until("the retry", SOON, |requests| requests.iter().filter(is_live).count() == 2);
+    let live: Vec<_> = all.await.into_iter().filter(|request| is_live(&request)).collect();
+    let late = live[1].at - live[0].at - Duration::from_secs(2);
+    assert!(late < Duration::from_secs(3), "{late:?} late");
+    assert!(stage.progress(&replay).await.waiting > 100, "the replay is over before it could disturb anything");
+    stage.cancel(&replay).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_goes_on_after_nats_was_killed() {
+    const EVENTS: usize = 500;
+    let mut stage = Stage::set().await;
+    let _dispatcher = stage.dispatcher_with(SHORT_ACK_WAIT).await;
+    for number in 0..EVENTS {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(EVENTS, SOON).await;
+    stage.settled(SOON).await;
+    stage.receiver.always(Answer::status(200).slow(Duration::from_millis(50)));
+    let replay = stage.replay(&EndpointId::default(), before_all()).await;
+    stage.receiver.wait_for(EVENTS + 100, SOON).await;
+    stage.nats.kill().await;
+    stage.nats.start_again().await;
+    stage.jetstream = stage.nats.jetstream().await;
+    until("a dispatcher to answer again", SOON, || async {
+        let id = ReplayId { id: replay.id.clone() };
+        stage.ask::<Replay>(WebhookCommand::ReplayProgress, &id).await
+    })
+    .await;
+    stage.done(&replay, AFTER_ALL_RETRIES).await;
+    let requests = stage.receiver.requests();
+    let again: HashSet<&str> =
+        requests.iter().filter(|request| is_replay(request)).map(|request| request.header("webhook-id")).collect();
+    assert_eq!(again.len(), EVENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_cannot_be_is_refused_with_the_reason() {
+    let stage = Stage::set().await;
+    stage.endpoint_of_api("ep_off", |settings| settings.enabled = false).await;
+    let endpoint = hasty(&stage, "ep_1").await;
+    let _dispatcher = stage.dispatcher_with(API_ONLY).await;
+    let hour = Duration::from_secs(3_600);
+    for (endpoint, of, code, said) in [
+        ("ep_none", ReplayOf::DeadLetters, RefusalCode::InvalidRequest, "no endpoint ep_none"),
+        ("default", ReplayOf::DeadLetters, RefusalCode::InvalidRequest, "no endpoint default"),
+        ("ep_off", ReplayOf::DeadLetters, RefusalCode::Conflict, "enable it first"),
+        ("ep_1", ReplayOf::Since { since: "yesterday".into() }, RefusalCode::InvalidRequest, "2026-11-24T13:27:25Z"),
+        ("ep_1", since(OffsetDateTime::now_utc() + hour), RefusalCode::InvalidRequest, "not over yet"),
+        ("ep_1", ReplayOf::DeadLetter { sequence: 7 }, RefusalCode::InvalidRequest, "no dead letter 7"),
+        ("ep_1", ReplayOf::DeadLetter { sequence: 0 }, RefusalCode::InvalidRequest, "no dead letter 0"),
+    ] {
+        let request = ReplayRequest { endpoint: endpoint.parse().unwrap(), of };
+        let refusal = stage.ask::<Replay>(WebhookCommand::Replay, &request).await.unwrap_err();
+        assert_eq!(refusal.code, code, "{refusal:?}");
+        assert!(refusal.message.contains(said), "{refusal:?}");
+    }
+    for command in [WebhookCommand::ReplayProgress, WebhookCommand::CancelReplay] {
+        for id in ["rep_00000000000000000000000000000000", "rep_*", ""] {
+            let refusal = stage.ask::<Replay>(command, &ReplayId { id: id.into() }).await.unwrap_err();
+            assert_eq!(refusal.code, RefusalCode::InvalidRequest, "{refusal:?}");
+        }
+    }
+    let unreadable: Result<Replay, Refusal> = stage.ask(WebhookCommand::Replay, &"?").await;
+    assert_eq!(unreadable.unwrap_err().code, RefusalCode::InvalidRequest);
+    // Nothing to do is no refusal.
+    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    assert_eq!((stage.done(&replay, SOON).await.total, stage.receiver.count()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_to_an_endpoint_that_is_deleted_ends() {
+    let stage = Stage::set().await;
+    let endpoint = stage.endpoint_of_api("ep_1", |_| {}).await;
+    let _dispatcher = stage.dispatcher_with(API_ONLY).await;
+    for number in 0..100 {
+        stage.publish("test", &format!("evt_{number}")).await;
+    }
+    stage.receiver.wait_for(100, SOON).await;
+    stage.receiver.always(Answer::Hang);
+    let replay = stage.replay(&endpoint, before_all()).await;
+    stage.receiver.wait_for(101, SOON).await;
+    stage.jetstream.get_key_value(BUCKET).await.unwrap().delete("ep_1").await.unwrap();
+    until("the replay to end", SOON, || async {
+        let stands = stage.progress(&replay).await;
+        if stands.state == ReplayState::Cancelled { Ok(()) } else { Err(stands) }
+    })
+    .await;
+    let retries = stage.jetstream.get_stream(stream::RETRIES).await.unwrap();
+    until("its retries to be gone", SOON, || async {
+        let mut left = retries.info_with_subjects(subject::retries_of(&endpoint)).await.unwrap();
+        futures::StreamExt::next(&mut left).await.is_none()
+    })
+    .await;
+}
+
+/// No endpoint but those of the API; these may lead to this machine.
+pub const API_ONLY: [(&str, &str); 2] = [("WEBHOOK_URL", ""), ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")];
