@@ -15,6 +15,7 @@ use waproto::whatsapp::Message;
 use super::{
     answer::{Answer, Body, Error, NumberPath},
     content::NewMessage,
+    talk::Speaker,
 };
 use crate::{
     people::{Addressing, Number, Person, Receipts, Received, ReceivedReceipt},
@@ -47,8 +48,12 @@ pub async fn write(
         (Some(to), None) => Some(to.clone()),
         (None, None) => Some(only_account(&shared.lock(), &number)?),
     };
+    let poll = new.target.as_ref().and_then(|target| {
+        let world = shared.lock();
+        world.people.get(&number).and_then(|person| person.inbox.find(target)).cloned()
+    });
     // Encryption of media takes its time, so it happens before the lock.
-    let message = new.message(&store, to.as_ref())?;
+    let message = new.message(&store, Speaker { number: &number, to: to.as_ref(), poll: poll.as_ref() })?;
     let mut world = shared.lock();
     let id = new.id.unwrap_or_else(|| world.fresh_id("3A"));
     world.say(
