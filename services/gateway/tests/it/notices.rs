@@ -3,6 +3,7 @@
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_test_harness::until;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const ANI: &str = "6281230000002";
 
@@ -144,4 +145,33 @@ async fn the_past_is_told_only_if_it_was_asked_for() {
         assert_eq!(world.events_of("message.received").await.len(), 1, "the past is no new message");
         world.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_receipt_waits_for_nats_and_one_that_comes_meanwhile_waits_at_whatsapp() {
+    let mut world = World::connected(&[("BROKER_WAIT", "4s")]).await;
+    world.simulator.patch(&format!("/contacts/{BUDI}"), json!({"receipts": "manual"})).await;
+    let id = world.send(BUDI, "hello").await.expect("sent").message_id;
+    world.data("message.ack", |data| data["status"] == "server").await;
+    world.simulator.contact_receives(BUDI, "the text", SOON, |message| message["id"] == id.as_str()).await;
+    let confirm = async |world: &World, kind: &str| {
+        world.simulator.post(&format!("/contacts/{BUDI}/receipts"), json!({"id": id, "type": kind})).await;
+    };
+    // A short outage is waited for.
+    world.nats.stop().await;
+    confirm(&world, "delivered").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.nats.start_again().await;
+    world.data("message.ack", |data| data["status"] == "delivered").await;
+    // In a long one the gateway leaves, and WhatsApp keeps what comes.
+    world.nats.stop().await;
+    until("the gateway to leave WhatsApp", SOON, || async {
+        let accounts = world.simulator.get("/accounts").await;
+        if accounts[0]["devices"][0]["connected"] == false { Ok(()) } else { Err(accounts) }
+    })
+    .await;
+    confirm(&world, "read").await;
+    world.nats.start_again().await;
+    world.data("message.ack", |data| data["status"] == "read").await;
+    world.finish().await;
 }

@@ -19,8 +19,12 @@ async fn a_qr_code_reaches_the_webhook_and_scanning_it_connects() {
     let (status, shown) = stack.api.get("/api/whatsapp/qr").await;
     assert_eq!((status, &shown["success"]), (200, &json!(true)));
     let code = shown["qrCode"].as_str().unwrap();
-    let picture = stack.gateway.output();
-    assert!(picture.contains('█') || picture.contains('▀'), "no picture of the code in the terminal:\n{picture}");
+    // The webhook may be quicker than the drawing.
+    until("a picture of the code in the terminal", SOON, || async {
+        let picture = stack.gateway.output();
+        if picture.contains('█') || picture.contains('▀') { Ok(()) } else { Err(picture) }
+    })
+    .await;
 
     stack.simulator.scan(code).await;
     let connected = webhook(&stack.receiver, "connection.status connected", |body| {

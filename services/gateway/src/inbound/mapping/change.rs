@@ -25,6 +25,7 @@ pub fn told(seen: &Seen<'_>, message: &Message, polls: &Polls) -> Option<Result<
         match protocol.r#type {
             Some(Type::REVOKE) => revoked(seen, protocol),
             Some(Type::MESSAGE_EDIT) => edited(seen, protocol),
+            None if protocol.edited_message.is_set() => edited(seen, protocol),
             // Settings and keys.
             _ => None,
         }
