@@ -35,6 +35,11 @@ async fn reactions_edits_and_deletions_name_their_message() {
         let data = world.data("message.edited", |data| data["editId"] == edit.as_str()).await;
         assert_eq!((&data["messageId"], &data["content"]), (&json!(text), &json!({"text": "second"})));
 
+        // As newer apps send it.
+        let edit = say(json!({"type": "edit", "target": text, "text": "third", "encrypted": true})).await;
+        let data = world.data("message.edited", |data| data["editId"] == edit.as_str()).await;
+        assert_eq!((&data["messageId"], &data["content"]), (&json!(text), &json!({"text": "third"})));
+
         let revoke = say(json!({"type": "revoke", "target": text})).await;
         let data = world.data("message.revoked", |data| data["revokeId"] == revoke.as_str()).await;
         assert_eq!((&data["messageId"], &data["byAdmin"]), (&json!(text), &json!(false)));

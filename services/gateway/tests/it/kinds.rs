@@ -140,3 +140,19 @@ async fn what_comes_with_a_message_is_told_beside_it() {
     assert_eq!(round["media"]["round"], true);
     world.finish().await;
 }
+
+#[tokio::test]
+async fn a_status_is_an_event_only_if_statuses_are_asked_for() {
+    for asked in [false, true] {
+        let world = World::connected(&[("WHATSAPP_STATUS_BROADCAST", &asked.to_string())]).await;
+        world.simulator.contact_sends(BUDI, json!({"text": "at the sea", "status": true})).await;
+        world.simulator.contact_writes(BUDI, "a message").await;
+        if asked {
+            let data = world.data("message.received", |data| data["from"] == "status@broadcast").await;
+            assert_eq!((&data["content"]["text"], &data["participant"]), (&json!("at the sea"), &json!(BUDI_JID)));
+        }
+        world.event("message.received", |data| data["content"]["text"] == "a message").await;
+        assert_eq!(world.events_of("message.received").await.len(), if asked { 2 } else { 1 });
+        world.finish().await;
+    }
+}

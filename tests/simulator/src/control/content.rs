@@ -79,6 +79,8 @@ pub struct NewMessage {
     pub address: Option<String>,
     pub display_name: Option<String>,
     pub vcard: Option<String>,
+    /// An edit in the form of newer apps.
+    pub encrypted: Option<bool>,
     pub contacts: Option<Vec<Card>>,
     /// Of a poll, or those that a vote chooses.
     pub options: Option<Vec<String>>,
@@ -90,6 +92,8 @@ pub struct NewMessage {
     pub target_author: Option<Number>,
 
     pub to: Option<Number>,
+    /// To everybody, as a status update.
+    pub status: Option<bool>,
     pub group: Option<String>,
     pub id: Option<String>,
     pub addressing: Option<Addressing>,
@@ -109,7 +113,7 @@ struct Encrypted {
 impl NewMessage {
     /// The message that `speaker` sends.
     pub fn message(&self, store: &Arc<MediaStore>, speaker: Speaker<'_>) -> Answer<Message> {
-        Ok(self.wrapped(self.content(store, speaker)?))
+        Ok(self.wrapped(self.with_secret(self.content(store, speaker)?)))
     }
 
     fn content(&self, store: &Arc<MediaStore>, speaker: Speaker<'_>) -> Answer<Message> {

@@ -4,14 +4,19 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::{Message as _, MessageField};
 use serde::Deserialize;
-use wacore::poll::{compute_option_hash, encrypt_poll_vote_with_secret};
+use wacore::{
+    message_edit::{MessageEditContext, encrypt_message_edit},
+    poll::{compute_option_hash, encrypt_poll_vote_with_secret},
+};
+use wacore_binary::Jid;
 use waproto::whatsapp::{
     ContextInfo, Message, MessageContextInfo, MessageKey,
     message::{
         ButtonsResponseMessage, ContactMessage, ContactsArrayMessage, ExtendedTextMessage, FutureProofMessage,
         ListResponseMessage, LiveLocationMessage, PollCreationMessage, PollEncValue, PollUpdateMessage,
-        ProtocolMessage, buttons_response_message::Response, list_response_message::SingleSelectReply,
-        poll_creation_message, protocol_message,
+        ProtocolMessage, SecretEncryptedMessage, buttons_response_message::Response,
+        list_response_message::SingleSelectReply, poll_creation_message, protocol_message,
+        secret_encrypted_message::SecretEncType,
     },
 };
 
@@ -19,7 +24,10 @@ use super::{
     answer::{Answer, Error},
     content::{Kind, NewMessage, required},
 };
-use crate::people::{Addressing, Number, Received};
+use crate::{
+    people::{Addressing, Number, Received},
+    sent_log::SentMessage,
+};
 
 /// One of several contacts.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +45,8 @@ pub struct Speaker<'a> {
     pub to: Option<&'a Number>,
     /// The poll that is voted on, as the speaker's phone received it.
     pub poll: Option<&'a Received>,
+    /// The message that is edited, as the speaker's phone sent it.
+    pub original: Option<&'a SentMessage>,
 }
 
 impl NewMessage {
@@ -86,7 +96,11 @@ impl NewMessage {
                 let protocol = self.protocol(protocol_message::Type::MESSAGE_EDIT, speaker)?;
                 let protocol = ProtocolMessage { edited_message: MessageField::some(text), ..protocol };
                 let inner = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
-                message.edited_message = envelope(inner);
+                if self.encrypted == Some(true) {
+                    message.secret_encrypted_message = MessageField::some(self.sealed(&inner, speaker)?);
+                } else {
+                    message.edited_message = envelope(inner);
+                }
             }
             Kind::Revoke => {
                 let protocol = self.protocol(protocol_message::Type::REVOKE, speaker)?;
@@ -103,6 +117,15 @@ impl NewMessage {
         Ok(message)
     }
 
+    /// Apps give each message that may be added to a secret of its own.
+    pub(super) fn with_secret(&self, mut message: Message) -> Message {
+        match self.kind {
+            Kind::Reaction | Kind::Vote | Kind::Edit | Kind::Revoke | Kind::Raw => {}
+            _ => message.message_context_info = MessageField::some(fresh_secret()),
+        }
+        message
+    }
+
     fn poll_into(&self, message: &mut Message) -> Answer<()> {
         let options = required(self.options.clone(), "options")?.into_iter();
         let options =
@@ -111,10 +134,6 @@ impl NewMessage {
             name: Some(required(self.name.clone(), "name")?),
             options: options.collect(),
             selectable_options_count: Some(self.selectable.unwrap_or(1)),
-            ..Default::default()
-        });
-        message.message_context_info = MessageField::some(MessageContextInfo {
-            message_secret: Some(rand::random::<[u8; 32]>().to_vec()),
             ..Default::default()
         });
         Ok(())
@@ -126,11 +145,9 @@ impl NewMessage {
         let message = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
         let secret = message.message_context_info.as_option().and_then(|context| context.message_secret.clone());
         let secret = secret.ok_or_else(|| Error::bad("the message under `target` is no poll"))?;
-        let by_number = self.addressing == Some(Addressing::Pn) && self.group.is_none();
-        let jid = |number: &Number| if by_number { number.jid(0) } else { number.lid_jid(0) };
         let chosen = required(self.options.clone(), "options")?;
         let hashes: Vec<Vec<u8>> = chosen.iter().map(|name| compute_option_hash(name).to_vec()).collect();
-        let (creator, voter) = (jid(&poll.from), jid(speaker.number));
+        let (creator, voter) = (self.own_jid(&poll.from), self.own_jid(speaker.number));
         let (payload, iv) =
             encrypt_poll_vote_with_secret(&hashes, &secret, &poll.id, &creator.to_string(), &voter.to_string())?;
         Ok(PollUpdateMessage {
@@ -139,6 +156,31 @@ impl NewMessage {
             sender_timestamp_ms: Some(time::OffsetDateTime::now_utc().unix_timestamp() * 1_000),
             ..Default::default()
         })
+    }
+
+    /// An edit as newer apps send it: encrypted once more, with the secret of the message that it changes.
+    fn sealed(&self, edit: &Message, speaker: Speaker<'_>) -> Answer<SecretEncryptedMessage> {
+        let target = required(self.target.as_deref(), "target")?;
+        let original = speaker.original.ok_or_else(|| Error::not_found("the contact has sent no such message"))?;
+        let original = Message::decode_from_slice(&original.plaintext).map_err(anyhow::Error::new)?;
+        let secret = original.message_context_info.as_option().and_then(|context| context.message_secret.clone());
+        let secret = secret.ok_or_else(|| Error::bad("the message under `target` has no secret"))?;
+        let editor = self.own_jid(speaker.number).to_string();
+        let context = MessageEditContext { original_msg_id: target, original_sender_jid: &editor, editor_jid: &editor };
+        let (payload, iv) = encrypt_message_edit(edit, &secret, &context)?;
+        Ok(SecretEncryptedMessage {
+            target_message_key: MessageField::some(self.key(target, Some(speaker.number), speaker)),
+            enc_payload: Some(payload),
+            enc_iv: Some(iv.to_vec()),
+            secret_enc_type: Some(SecretEncType::MESSAGE_EDIT),
+            ..Default::default()
+        })
+    }
+
+    /// What its app binds an addition to a message to.
+    fn own_jid(&self, number: &Number) -> Jid {
+        let by_number = self.addressing == Some(Addressing::Pn) && self.group.is_none();
+        if by_number { number.jid(0) } else { number.lid_jid(0) }
     }
 
     fn protocol(&self, kind: protocol_message::Type, speaker: Speaker<'_>) -> Answer<ProtocolMessage> {
@@ -211,6 +253,10 @@ impl NewMessage {
         }
         message
     }
+}
+
+fn fresh_secret() -> MessageContextInfo {
+    MessageContextInfo { message_secret: Some(rand::random::<[u8; 32]>().to_vec()), ..Default::default() }
 }
 
 fn envelope(message: Message) -> MessageField<FutureProofMessage> {

@@ -14,6 +14,7 @@ mod phone;
 mod receipt;
 mod route;
 mod say;
+mod status;
 mod usync;
 
 pub use people::{Past, Presence, Signal};
