@@ -53,8 +53,7 @@ const PAIRING_CODE_WITHIN: Duration = Duration::from_secs(35);
 
 impl Commands {
     #[must_use]
-    pub fn new(session: Session, sender: Sender, broker: Broker) -> Self {
-        let publisher = Publisher::new(broker.clone());
+    pub fn new(session: Session, sender: Sender, broker: Broker, publisher: Publisher) -> Self {
         Self { session, sender: Arc::new(sender), publisher, broker, sends: Arc::new(Semaphore::new(SENDS_AT_ONCE)) }
     }
 

@@ -26,6 +26,15 @@ pub struct Config {
     /// Whether status updates of contacts are events, too.
     #[arg(long, env = "WHATSAPP_STATUS_BROADCAST", default_value_t = false, action = clap::ArgAction::Set)]
     pub whatsapp_status_broadcast: bool,
+    /// Whether the past that the phone tells after a pairing is events (`history.sync`), too.
+    #[arg(long, env = "WHATSAPP_HISTORY_SYNC", default_value_t = false, action = clap::ArgAction::Set)]
+    pub whatsapp_history_sync: bool,
+    /// How long a message that cannot be decrypted may take to come again before `message.undecryptable` tells of it.
+    #[arg(long, env = "WHATSAPP_UNDECRYPTABLE_AFTER", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub whatsapp_undecryptable_after: Duration,
+    /// Whether events in NATS carry the headers of CloudEvents 1.0, too: some 160 bytes each.
+    #[arg(long, env = "CLOUD_EVENTS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub cloud_events: bool,
     /// How long a message waits for NATS before the gateway leaves WhatsApp, which keeps the messages meanwhile.
     #[arg(long, env = "BROKER_WAIT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub broker_wait: Duration,

@@ -24,7 +24,7 @@ pub mod outbound;
 pub mod turns;
 
 use config::Config;
-use inbound::{Inbound, unhooked};
+use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
 use outbound::send::Sender;
@@ -43,18 +43,30 @@ const DRAIN: Duration = Duration::from_secs(13);
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let broker = Broker::connect(&config.broker, "kurir-gateway").await?;
     let health = Health::new(Service::Gateway, broker.clone());
-    let inbound = Inbound { session: SessionId::default(), statuses: config.whatsapp_status_broadcast };
-    let store = Store::open(&config.whatsapp_session_path, &inbound.session)?;
+    let session = SessionId::default();
+    let store = Store::open(&config.whatsapp_session_path, &session)?;
+    let inbound = Inbound {
+        session,
+        statuses: config.whatsapp_status_broadcast,
+        polls: Polls::open(&store.polls()),
+        undecryptable: Undecryptable::new(config.whatsapp_undecryptable_after),
+    };
     let (unhooked, unhooked_messages) = unhooked::queue();
+    let (notices, heard_notices) = notices::queue();
     let changes = Changes::default();
-    let (task, session) = session::control(&config, &broker, store, inbound.clone(), unhooked, changes.clone());
-    let commands = commands::Commands::new(session.clone(), Sender::new(session.clone(), &config), broker.clone());
+    let (task, session) =
+        session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
+    let publisher = Publisher::new(broker.clone(), config.cloud_events);
+    let sender = Sender::new(session.clone(), &config);
+    let commands = commands::Commands::new(session.clone(), sender, broker, publisher.clone());
     let commands_done = CancellationToken::new();
-    let publisher = Publisher::new(broker);
 
     let mut tasks = Tasks::new(shutdown);
     tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
     tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown()));
+    let view = session.view.clone();
+    let notices = heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, tasks.shutdown());
+    tasks.spawn("notices", notices);
     tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
     tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown(), commands_done));
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));

@@ -9,6 +9,7 @@ use async_nats::{
 use bytes::Bytes;
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
+    clock,
     event::{Envelope, EventId, EventType},
     header,
     session::SessionId,
@@ -25,6 +26,7 @@ pub struct OutgoingEvent {
     pub id: EventId,
     subject: String,
     payload: Bytes,
+    at: OffsetDateTime,
 }
 
 impl OutgoingEvent {
@@ -33,7 +35,20 @@ impl OutgoingEvent {
     pub fn new<D: Serialize>(session: &SessionId, kind: EventType, id: EventId, at: OffsetDateTime, data: D) -> Self {
         let subject = subject::event(session, &kind);
         let payload = serde_json::to_vec(&Envelope::new(kind, at, data)).expect("an event is JSON");
-        Self { id, subject, payload: payload.into() }
+        Self { id, subject, payload: payload.into(), at }
+    }
+
+    fn headers(&self, cloud_events: bool) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::EVENT_ID, self.id.as_str());
+        if cloud_events && let Some((session, kind)) = subject::parse_event(&self.subject) {
+            headers.insert(header::CLOUD_EVENT_SPECVERSION, "1.0");
+            headers.insert(header::CLOUD_EVENT_ID, self.id.as_str());
+            headers.insert(header::CLOUD_EVENT_SOURCE, format!("/sessions/{session}").as_str());
+            headers.insert(header::CLOUD_EVENT_TYPE, kind.as_str());
+            headers.insert(header::CLOUD_EVENT_TIME, clock::iso(self.at).as_str());
+        }
+        headers
     }
 
     #[must_use]
@@ -59,12 +74,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Publisher {
     broker: Broker,
+    /// Whether events carry the headers of CloudEvents, too.
+    cloud_events: bool,
 }
 
 impl Publisher {
     #[must_use]
-    pub fn new(broker: Broker) -> Self {
-        Self { broker }
+    pub fn new(broker: Broker, cloud_events: bool) -> Self {
+        Self { broker, cloud_events }
     }
 
     /// Tries until JetStream has acknowledged the event, or until `deadline`.
@@ -94,8 +111,7 @@ impl Publisher {
         if !self.broker.is_connected() {
             return Err("no connection to NATS".to_owned());
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(header::EVENT_ID, event.id.as_str());
+        let mut headers = event.headers(self.cloud_events);
         trace_context::inject(&mut headers);
         let message = PublishMessage::build().payload(event.payload.clone()).headers(headers);
         let sent = self.broker.jetstream.send_publish(event.subject.clone(), message).await;
@@ -119,4 +135,36 @@ impl Publisher {
 /// Between half of `pause` and all of it, so that many waiting chats do not come back in one moment.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: OffsetDateTime = time::macros::datetime!(2026-11-24 12:00 UTC);
+
+    #[test]
+    fn cloud_events_are_headers_if_they_are_asked_for() {
+        let id = EventId::from_header("evt_1");
+        let event = OutgoingEvent::new(&SessionId::default(), EventType::MESSAGE_RECEIVED, id, AT, ());
+        let headers = |asked| {
+            let headers = event.headers(asked);
+            let mut headers: Vec<(String, String)> =
+                headers.iter().map(|(name, values)| (name.to_string(), values[0].to_string())).collect();
+            headers.sort();
+            headers
+        };
+        let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let id = ("Nats-Msg-Id", "evt_1");
+        assert_eq!(headers(false), [id].map(pair));
+        let all = [
+            id,
+            ("ce-id", "evt_1"),
+            ("ce-source", "/sessions/default"),
+            ("ce-specversion", "1.0"),
+            ("ce-time", "2026-11-24T12:00:00.000Z"),
+            ("ce-type", "message.received"),
+        ];
+        assert_eq!(headers(true), all.map(pair));
+    }
 }

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 /// A chat's address without a device: `digits@s.whatsapp.net`, `…@lid`, `…@g.us`, and what WhatsApp adds in time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct ChatJid(String);
 
 /// Why a `to` was refused; the text is the contract's.

@@ -22,3 +22,10 @@ pub const SCHEDULE: &str = "Nats-Schedule";
 pub const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
+
+/// CloudEvents 1.0 in the binary mode of its NATS binding: what of an event's envelope is in headers, if that is asked for.
+pub const CLOUD_EVENT_SPECVERSION: &str = "ce-specversion";
+pub const CLOUD_EVENT_ID: &str = "ce-id";
+pub const CLOUD_EVENT_SOURCE: &str = "ce-source";
+pub const CLOUD_EVENT_TYPE: &str = "ce-type";
+pub const CLOUD_EVENT_TIME: &str = "ce-time";

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 /// Name of a session: 1 to 64 of `[A-Za-z0-9_-]`, so that it fits into a subject and a file name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct SessionId(String);
 
 /// What [`SessionId`] refuses.
@@ -62,6 +63,7 @@ impl fmt::Display for SessionId {
 /// Where a session stands. The last six are ends: the gateway makes no attempt to connect until it is told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SessionStatus {
     /// The gateway opens a connection to WhatsApp.
     Connecting,

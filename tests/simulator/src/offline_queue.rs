@@ -21,6 +21,7 @@ pub enum Class {
     Message,
     Receipt,
     Notification,
+    Call,
 }
 
 impl Class {
@@ -29,6 +30,7 @@ impl Class {
             Self::Message => "message",
             Self::Receipt => "receipt",
             Self::Notification => "notification",
+            Self::Call => "call",
         }
     }
 }

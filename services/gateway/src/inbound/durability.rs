@@ -79,7 +79,7 @@ impl DurabilityHook {
         let _turn = turn.comes().await;
         for Received { chat, event } in chat {
             let span = tracing::info_span!(
-                "message.received",
+                "message",
                 session.id = %self.inbound.session,
                 event.id = %event.id,
                 chat = %chat.redacted(),

@@ -1,126 +1,155 @@
-//! What a message from WhatsApp is to a user: `message.received`, or nothing that a user received. Pure.
+//! What a message from WhatsApp is to a user, and the event that tells of it. Pure.
 //!
-//! Content that has no mapping is `unknown` with the raw message, never an error: an error would bring it back for ever.
+//! `change` has what becomes of other messages: reactions, edits, deletions, votes. Content that has no mapping is
+//! `unknown` with the raw message, never an error: an error would bring it back for ever.
 
-use super::content::content_of;
+pub mod change;
+mod target;
+
+use super::{
+    addresses::Directory,
+    content::{content_of, context::context_of, open},
+    polls::Polls,
+    told::{Data, Told},
+};
 use kurir_contract::{
-    address::ChatJid,
-    event::{Content, EventId, MessageReceived, Sender},
+    clock,
+    event::{Content, Context, EventId, EventIdentity, EventType, MessageReceived, MessageSent, Origin, Sender},
     session::SessionId,
 };
+use time::OffsetDateTime;
 use wacore::types::message::{MessageCategory, MessageInfo};
-use wacore_binary::JidExt as _;
+use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp::Message;
 
-/// Why a message is no `message.received`.
+/// Why a message has no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Skipped {
     #[error("the own phone's message to this device")]
     Peer,
-    #[error("sent by this account")]
-    Own,
     #[error("a status update, which WHATSAPP_STATUS_BROADCAST does not ask for")]
     Status,
-    #[error("a protocol message, a reaction or keys, which are no content")]
+    #[error("a protocol message or keys, which are no content")]
     NoContent,
 }
 
+/// A message, and all that is known around it.
+pub struct Seen<'a> {
+    pub info: &'a MessageInfo,
+    pub message: &'a Message,
+    pub directory: &'a Directory,
+    pub session: &'a SessionId,
+}
+
+/// Whether a message is one that users hear of.
+///
 /// # Errors
-/// If the message is not one that a user received.
-pub fn content(info: &MessageInfo, message: &Message, statuses: bool) -> Result<Content, Skipped> {
+/// If it is not.
+pub fn is_wanted(info: &MessageInfo, statuses: bool) -> Result<(), Skipped> {
     if info.category == MessageCategory::Peer {
         return Err(Skipped::Peer);
-    }
-    if info.source.is_from_me {
-        return Err(Skipped::Own);
     }
     if info.source.chat.is_status_broadcast() && !statuses {
         return Err(Skipped::Status);
     }
-    content_of(message).ok_or(Skipped::NoContent)
+    Ok(())
 }
 
-/// The event's `data`.
-#[must_use]
-pub fn received(
-    info: &MessageInfo,
-    chat: &ChatJid,
-    sender: &ChatJid,
-    content: Content,
-    session: &SessionId,
-    id: &EventId,
-) -> MessageReceived {
-    let is_direct = chat == sender;
-    let name = if info.push_name.is_empty() { "Unknown" } else { &info.push_name };
-    MessageReceived {
-        message_id: info.id.clone(),
-        from: chat.clone(),
-        timestamp: info.timestamp.timestamp_millis(),
+/// The event that tells of a message.
+///
+/// # Errors
+/// If it holds nothing to tell of.
+pub fn told(seen: &Seen<'_>, polls: &Polls) -> Result<Told, Skipped> {
+    let opened = open(seen.message);
+    if let Some(changed) = change::told(seen, opened.message, polls) {
+        return changed;
+    }
+    let content = content_of(opened.message).ok_or(Skipped::NoContent)?;
+    let context = context_of(opened, seen.info.ephemeral_expiration, seen.directory);
+    Ok(if seen.info.source.is_from_me { sent(seen, content, context) } else { received(seen, content, context) })
+}
+
+fn received(seen: &Seen<'_>, content: Content, context: Context) -> Told {
+    let origin = seen.origin(&EventType::MESSAGE_RECEIVED);
+    let name = if seen.info.push_name.is_empty() { "Unknown" } else { &seen.info.push_name };
+    let data = MessageReceived {
+        message_id: seen.info.id.clone(),
+        from: origin.chat.jid.clone(),
+        timestamp: seen.milliseconds(),
         content,
-        sender: Sender { jid: chat.clone(), push_name: name.to_owned() },
-        participant: (!is_direct).then(|| sender.clone()),
-        session: session.clone(),
-        event_id: id.clone(),
+        sender: Sender { jid: origin.chat.jid.clone(), push_name: name.to_owned() },
+        context,
+        origin,
+    };
+    Told::new(EventType::MESSAGE_RECEIVED, data.origin.event_id.clone(), Data::Received(Box::new(data)))
+}
+
+/// Written on the phone, or on another device of the account.
+fn sent(seen: &Seen<'_>, content: Content, context: Context) -> Told {
+    let origin = seen.origin(&EventType::MESSAGE_SENT);
+    let at = OffsetDateTime::from_unix_timestamp(seen.info.timestamp.timestamp());
+    let data = MessageSent {
+        message_id: seen.info.id.clone(),
+        to: origin.chat.jid.clone(),
+        content,
+        timestamp: clock::iso(at.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+        from_device: true,
+        context,
+        origin,
+    };
+    Told::new(EventType::MESSAGE_SENT, data.origin.event_id.clone(), Data::Sent(Box::new(data)))
+}
+
+impl Seen<'_> {
+    fn origin(&self, kind: &EventType) -> Origin {
+        let source = &self.info.source;
+        let place = Place { chat: &source.chat, author: &source.sender, from_me: source.is_from_me };
+        place.origin(self.directory, self.session, kind, (&self.info.id, ""))
+    }
+
+    /// When it was sent, milliseconds since 1970.
+    fn milliseconds(&self) -> i64 {
+        self.info.timestamp.timestamp_millis()
+    }
+}
+
+/// Where something happened and whose doing it was, as WhatsApp named it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub chat: &'a Jid,
+    pub author: &'a Jid,
+    pub from_me: bool,
+}
+
+impl Place<'_> {
+    /// The same for users. `message` is the id of the message or whatever else happened, and what tells several events
+    /// about it apart; without an id the event's is random.
+    #[must_use]
+    pub fn origin(
+        self,
+        directory: &Directory,
+        session: &SessionId,
+        kind: &EventType,
+        (message_id, variant): (&str, &str),
+    ) -> Origin {
+        let (chat, author) = (directory.party(self.chat), directory.party(self.author));
+        let event_id = if message_id.is_empty() {
+            EventId::random()
+        } else {
+            let (chat, sender) = (&chat.jid, &author.jid);
+            EventId::of(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
+        };
+        let is_direct = self.chat.server.is_pn_family() || self.chat.server.is_lid_family() || chat == author;
+        Origin {
+            participant: (!is_direct).then(|| author.jid.clone()),
+            from_me: self.from_me,
+            session: session.clone(),
+            event_id,
+            chat,
+            author,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn info(chat: &str) -> MessageInfo {
-        let mut info = MessageInfo { id: "3EB0".to_owned(), ..MessageInfo::default() };
-        info.source.chat = chat.parse().unwrap();
-        info.source.sender = "628@s.whatsapp.net".parse().unwrap();
-        info
-    }
-
-    fn text() -> Message {
-        Message { conversation: Some("hello".to_owned()), ..Message::default() }
-    }
-
-    #[test]
-    fn only_what_others_wrote_is_received() {
-        let chat = "628@s.whatsapp.net";
-        let mut peer = info(chat);
-        peer.category = MessageCategory::Peer;
-        let mut own = info(chat);
-        own.source.is_from_me = true;
-        let status = info("status@broadcast");
-        assert_eq!(content(&peer, &text(), false), Err(Skipped::Peer));
-        assert_eq!(content(&own, &text(), false), Err(Skipped::Own));
-        assert_eq!(content(&status, &text(), false), Err(Skipped::Status));
-        assert!(content(&status, &text(), true).is_ok());
-        assert_eq!(content(&info(chat), &Message::default(), false), Err(Skipped::NoContent));
-        assert_eq!(content(&info(chat), &text(), false), Ok(Content::Text { text: "hello".to_owned() }));
-    }
-
-    #[test]
-    fn the_data_is_the_contract() {
-        let chat = ChatJid::from_whatsapp("628@s.whatsapp.net");
-        let group = ChatJid::from_whatsapp("120363@g.us");
-        let mut info = info("628@s.whatsapp.net");
-        info.timestamp = whatsapp_rust::chrono::DateTime::from_timestamp(1_790_000_000, 0).unwrap();
-        let (session, id) = (SessionId::default(), EventId::from_header("evt_1"));
-        let hello = || Content::Text { text: "hello".to_owned() };
-        let direct = received(&info, &chat, &chat, hello(), &session, &id);
-        assert_eq!(
-            serde_json::to_value(&direct).unwrap(),
-            serde_json::json!({
-                "messageId": "3EB0",
-                "from": "628@s.whatsapp.net",
-                "timestamp": 1_790_000_000_000_i64,
-                "messageType": "text",
-                "content": {"text": "hello"},
-                "sender": {"jid": "628@s.whatsapp.net", "pushName": "Unknown"},
-                "participant": null,
-                "session": "default",
-                "eventId": "evt_1",
-            })
-        );
-        info.push_name = "Budi".to_owned();
-        let in_group = received(&info, &group, &chat, hello(), &session, &id);
-        assert_eq!(in_group.sender, Sender { jid: group, push_name: "Budi".to_owned() });
-        assert_eq!(in_group.participant, Some(chat));
-    }
-}
+mod tests;

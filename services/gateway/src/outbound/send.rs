@@ -10,13 +10,13 @@ use crate::{
     config::Config,
     inbound::addresses,
     publish::OutgoingEvent,
-    session::{Own, Session, View, state::State},
+    session::{Session, View, state::State},
 };
 use kurir_contract::{
     address::ChatJid,
     clock,
     command::{Refusal, RefusalCode, SendText, Sent},
-    event::{Content, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent},
+    event::{Content, Context, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent, Origin, Party, Reply},
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -149,28 +149,38 @@ impl Sender {
 
     async fn sent(&self, request: SendText, jid: &Jid, id: String, attempt: u32, at: OffsetDateTime) -> Done {
         let View { own, client, .. } = self.session.view.borrow().clone();
-        let to = match client {
+        let chat = match client {
             Some(client) => addresses::resolve_one(&client, jid).await,
-            None => request.to,
+            None => Party::of(request.to),
         };
+        let to = chat.jid.clone();
         let session = &self.session.id;
         let kind = EventType::MESSAGE_SENT;
-        let sender = own.map_or_else(|| to.clone(), |Own { jid, .. }| jid);
+        let author = own.map_or_else(|| Party::of(to.clone()), |own| own.party());
         let event_id = EventId::of(&EventIdentity {
             session,
             event: &kind,
             chat: &to,
-            sender: &sender,
+            sender: &author.jid,
             message_id: &id,
             variant: "",
         });
+        let reply = request.quoted.map(|message_id| Reply { message_id, author: None, chat: None, quoted: None });
         let data = MessageSent {
             message_id: id.clone(),
             to: to.clone(),
             content: Content::Text { text: request.text },
             timestamp: clock::iso(at),
-            session: session.clone(),
-            event_id: event_id.clone(),
+            from_device: false,
+            context: Context { reply, ..Context::default() },
+            origin: Origin {
+                participant: to.is_group().then(|| author.jid.clone()),
+                chat,
+                author,
+                from_me: true,
+                session: session.clone(),
+                event_id: event_id.clone(),
+            },
         };
         tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
         let event = OutgoingEvent::new(session, kind, event_id, OffsetDateTime::now_utc(), data);

@@ -68,9 +68,11 @@ impl Life {
             .with_cache_config(CacheConfig {
                 sent_message_ttl_secs: SENT_MESSAGES_KEPT.as_secs(),
                 ..CacheConfig::default()
-            })
-            // The past is no event; it would cost a new session minutes and memory.
-            .skip_history_sync();
+            });
+        if !config.whatsapp_history_sync {
+            // It would cost a new session minutes and memory.
+            builder = builder.skip_history_sync();
+        }
         if config.whatsapp_url.is_some() {
             builder = builder.with_version(VERSION_ELSEWHERE);
         }

@@ -1,13 +1,17 @@
 //! What the client of one life says, and who must hear it: lifecycle events become signals, acknowledgements go to the
-//! sends that wait for them, messages that did not pass the durability hook to their own publisher.
+//! sends that wait for them, messages that did not pass the durability hook to their own publisher, and so does what
+//! happens beside messages.
 //!
 //! It runs inline in the client, in the order of the events, and never waits.
 
 use super::state::{End, LifeSignal, Signal};
-use crate::{inbound::unhooked::Unhooked, outbound::acks::Acks};
+use crate::{
+    inbound::{notices::Notices, undecryptable::Undecryptable, unhooked::Unhooked},
+    outbound::acks::Acks,
+};
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use wacore::types::events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind};
 use whatsapp_rust::OwnedNodeRef;
 
@@ -17,10 +21,12 @@ pub struct Listener {
     pub signals: mpsc::Sender<LifeSignal>,
     pub acks: Arc<Acks>,
     pub unhooked: Unhooked,
+    pub notices: Notices,
+    pub undecryptable: Undecryptable,
 }
 
 /// What the listener wants to hear.
-const INTEREST: [EventKind; 14] = [
+const INTEREST: [EventKind; 28] = [
     EventKind::PairingQrCode,
     EventKind::PairingQrCodesExhausted,
     EventKind::PairSuccess,
@@ -35,14 +41,47 @@ const INTEREST: [EventKind; 14] = [
     EventKind::ServerAck,
     EventKind::Messages,
     EventKind::RawNode,
+    EventKind::UndecryptableMessage,
+    EventKind::Receipt,
+    EventKind::Presence,
+    EventKind::ChatPresence,
+    EventKind::GroupUpdate,
+    EventKind::PictureUpdate,
+    EventKind::UserAboutUpdate,
+    EventKind::ContactUpdated,
+    EventKind::ContactNumberChanged,
+    EventKind::ContactUpdate,
+    EventKind::IdentityChange,
+    EventKind::IncomingCall,
+    EventKind::MissedCall,
+    EventKind::HistorySync,
 ];
 
 impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
-            Event::ServerAck(ack) => self.acks.hear(ack),
+            Event::ServerAck(ack) => {
+                self.acks.hear(ack);
+                if ack.class.as_deref() == Some("message") {
+                    self.notices.hear(event);
+                }
+            }
             Event::Messages(batch) if !batch.hook_committed => self.unhooked.hear(batch),
             Event::Messages(_) => {}
+            Event::UndecryptableMessage(message) => self.undecryptable.hear(message, Instant::now()),
+            Event::Receipt(_)
+            | Event::Presence(_)
+            | Event::ChatPresence(_)
+            | Event::GroupUpdate(_)
+            | Event::PictureUpdate(_)
+            | Event::UserAboutUpdate(_)
+            | Event::ContactUpdated(_)
+            | Event::ContactNumberChanged(_)
+            | Event::ContactUpdate(_)
+            | Event::IdentityChange(_)
+            | Event::IncomingCall(_)
+            | Event::MissedCall(_)
+            | Event::HistorySync(_) => self.notices.hear(event),
             Event::PairError(error) => tracing::warn!("pairing failed: {}", error.error),
             Event::RawNode(stanza) => {
                 if let Some(reason) = turned_away_by(stanza) {

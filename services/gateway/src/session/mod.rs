@@ -19,7 +19,12 @@ pub mod store;
 pub use run::{SessionTask, control};
 
 use crate::outbound::acks::Acks;
-use kurir_contract::{address::ChatJid, command::LoggedOut, command::Status, session::SessionId};
+use kurir_contract::{
+    address::ChatJid,
+    command::{LoggedOut, Status},
+    event::Party,
+    session::SessionId,
+};
 use state::State;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,6 +58,14 @@ pub struct View {
 pub struct Own {
     pub jid: ChatJid,
     pub lid: Option<ChatJid>,
+}
+
+impl Own {
+    /// As events name it.
+    #[must_use]
+    pub fn party(self) -> Party {
+        Party { jid: self.jid.clone(), pn: Some(self.jid), lid: self.lid }
+    }
 }
 
 /// What a user may ask of a session's life.

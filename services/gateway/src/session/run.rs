@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    inbound::{Inbound, addresses::chat_jid, durability::DurabilityHook, unhooked::Unhooked},
+    inbound::{Inbound, addresses::chat_jid, durability::DurabilityHook, notices::Notices, unhooked::Unhooked},
     outbound::acks::Acks,
     publish::Publisher,
 };
@@ -36,6 +36,7 @@ pub struct SessionTask {
     publisher: Publisher,
     inbound: Inbound,
     unhooked: Unhooked,
+    notices: Notices,
     changes: Changes,
     acks: Arc<Acks>,
     view: watch::Sender<View>,
@@ -83,7 +84,7 @@ pub fn control(
     broker: &Broker,
     store: Store,
     inbound: Inbound,
-    unhooked: Unhooked,
+    (unhooked, notices): (Unhooked, Notices),
     changes: Changes,
 ) -> (SessionTask, Session) {
     let state = State::WaitingForBroker;
@@ -101,9 +102,10 @@ pub fn control(
         config: config.clone(),
         broker: broker.clone(),
         store,
-        publisher: Publisher::new(broker.clone()),
+        publisher: Publisher::new(broker.clone(), config.cloud_events),
         inbound,
         unhooked,
+        notices,
         changes,
         acks,
         view,
@@ -298,6 +300,8 @@ impl SessionTask {
             signals: self.signals.0.clone(),
             acks: Arc::clone(&self.acks),
             unhooked: self.unhooked.clone(),
+            notices: self.notices.clone(),
+            undecryptable: self.inbound.undecryptable.clone(),
         };
         let hook = DurabilityHook {
             life: self.lives,
@@ -344,6 +348,7 @@ impl SessionTask {
 
     fn wipe(&mut self) -> anyhow::Result<()> {
         self.store.wipe()?;
+        self.inbound.polls.forget();
         self.view.send_modify(|view| view.own = None);
         Ok(())
     }

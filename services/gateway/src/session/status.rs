@@ -1,4 +1,4 @@
-//! `connection.status`, one event for each change, in order.
+//! `connection.status`, one event for each change, in order; after it `session.…`, if the change is an end.
 //!
 //! While the broker is away they wait. Of more than a few the oldest are superseded: what counts is where the session
 //! stands.
@@ -7,7 +7,7 @@ use super::state::State;
 use crate::publish::{OutgoingEvent, Publisher};
 use kurir_contract::{
     clock,
-    event::{ConnectionStatus, EventId, EventType},
+    event::{ConnectionStatus, EventId, EventType, SessionEnded},
     session::{SessionId, SessionStatus},
 };
 use std::{
@@ -50,14 +50,28 @@ impl Changes {
             until: state.until().map(clock::iso),
         };
         // It has no message's id, so its own is made here, once.
-        let event = OutgoingEvent::new(session, EventType::CONNECTION_STATUS, EventId::random(), at, data);
+        let until = data.until.clone();
+        self.push(OutgoingEvent::new(session, EventType::CONNECTION_STATUS, EventId::random(), at, data));
+        if let Some(kind) = SessionEnded::event_type(state.status()) {
+            let event_id = EventId::random();
+            let data = SessionEnded {
+                reason: state.reason().map(str::to_owned),
+                until,
+                timestamp: clock::iso(at),
+                session: session.clone(),
+                event_id: event_id.clone(),
+            };
+            self.push(OutgoingEvent::new(session, kind, event_id, at, data));
+        }
+        self.0.more.notify_one();
+    }
+
+    fn push(&self, event: OutgoingEvent) {
         let mut events = self.events();
         if events.len() == WAITING {
             events.pop_front();
         }
         events.push_back(event);
-        drop(events);
-        self.0.more.notify_one();
     }
 
     /// Publishes them, until the shutdown and what was there at it.

@@ -20,8 +20,9 @@ pub struct Store {
     _lease: Lease,
 }
 
-/// The database, and what SQLite keeps beside it.
-const FILES: [&str; 3] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm"];
+/// The database, and what SQLite keeps beside it; the secrets of polls.
+const FILES: [&str; 4] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm", POLLS];
+const POLLS: &str = "polls.jsonl";
 
 impl Store {
     /// # Errors
@@ -46,6 +47,12 @@ impl Store {
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
         Ok(Arc::new(store))
+    }
+
+    /// The file of the polls that were seen.
+    #[must_use]
+    pub fn polls(&self) -> PathBuf {
+        self.folder.join(POLLS)
     }
 
     /// Removes the keys. A client that still has them open keeps a file that nobody will see again.

@@ -1,15 +1,19 @@
 //! A message from WhatsApp is an event in EVENTS, field by field as the contract says.
 
-use crate::world::World;
+use crate::world::{BUDI, BUDI_JID, World};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-const BUDI: &str = "6281230000001";
-const BUDI_JID: &str = "6281230000001@s.whatsapp.net";
 
 fn is_iso(timestamp: &Value) -> bool {
     let text = timestamp.as_str().unwrap_or_default();
     text.len() == 24 && text.ends_with('Z') && OffsetDateTime::parse(text, &Rfc3339).is_ok()
+}
+
+/// Budi under both of his addresses.
+async fn budi(world: &World) -> Value {
+    let contact = world.simulator.get(&format!("/contacts/{BUDI}")).await;
+    let lid = contact["lid"].as_str().expect("a LID");
+    json!({"jid": BUDI_JID, "pn": BUDI_JID, "lid": format!("{lid}@lid")})
 }
 
 #[tokio::test]
@@ -22,6 +26,8 @@ async fn a_text_is_one_event_by_number_by_lid_and_in_a_group() {
         (json!({"addressing": "lid"}), BUDI_JID, Value::Null),
         (json!({"group": group}), group.as_str(), json!(BUDI_JID)),
     ] {
+        let budi = budi(&world).await;
+        let in_chat = if participant.is_null() { budi.clone() } else { json!({"jid": chat, "pn": null, "lid": null}) };
         let mut message = json!({"text": "halo 👋", "pushName": "Budi"});
         message.as_object_mut().expect("an object").extend(how.as_object().expect("an object").clone());
         let id = world.simulator.contact_sends(BUDI, message).await;
@@ -45,7 +51,18 @@ async fn a_text_is_one_event_by_number_by_lid_and_in_a_group() {
                     "messageType": "text",
                     "content": {"text": "halo 👋"},
                     "sender": {"jid": chat, "pushName": "Budi"},
+                    "reply": null,
+                    "mentions": [],
+                    "forwarded": false,
+                    "forwardingScore": 0,
+                    "viewOnce": false,
+                    "expiresAfter": null,
+                    "linkPreview": null,
+                    "media": null,
+                    "chat": in_chat,
+                    "author": budi,
                     "participant": participant,
+                    "fromMe": false,
                     "session": "default",
                     "eventId": event.id,
                 },

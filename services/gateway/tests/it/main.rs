@@ -2,9 +2,13 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod changes;
 mod endings;
 mod inbound;
+mod kinds;
+mod notices;
 mod outage;
 mod outbound;
 mod pairing;
+mod schema;
 mod world;

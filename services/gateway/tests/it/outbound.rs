@@ -24,6 +24,9 @@ async fn a_text_reaches_the_contact_and_its_event_follows() {
     assert_eq!((&got["text"], &got["copies"]), (&json!("selamat pagi"), &json!(1)));
     let event = world.event("message.sent", |data| data["messageId"] == sent.message_id.as_str()).await;
     let data = &event.body["data"];
+    let own = world.status().await;
+    assert_eq!(data["chat"]["pn"], ANI_JID);
+    assert!(data["chat"]["lid"].as_str().is_some_and(|lid| lid.ends_with("@lid")), "{data}");
     assert_eq!(
         *data,
         json!({
@@ -32,6 +35,19 @@ async fn a_text_reaches_the_contact_and_its_event_follows() {
             "messageType": "text",
             "content": {"text": "selamat pagi"},
             "timestamp": data["timestamp"],
+            "fromDevice": false,
+            "reply": null,
+            "mentions": [],
+            "forwarded": false,
+            "forwardingScore": 0,
+            "viewOnce": false,
+            "expiresAfter": null,
+            "linkPreview": null,
+            "media": null,
+            "chat": {"jid": ANI_JID, "pn": ANI_JID, "lid": data["chat"]["lid"]},
+            "author": {"jid": own.jid, "pn": own.jid, "lid": own.lid},
+            "participant": null,
+            "fromMe": true,
             "session": "default",
             "eventId": event.id,
         })

@@ -1,5 +1,6 @@
 //! What each test starts: NATS, the simulated WhatsApp, the gateway; and how a test asks and looks.
 
+use crate::schema;
 use async_nats::jetstream::{self, stream::Stream};
 use kurir_contract::{
     command::{Command, Empty, Refusal, Reply, SendText, Sent, Status},
@@ -16,6 +17,10 @@ use std::time::Duration;
 pub const SOON: Duration = Duration::from_secs(30);
 /// Longer than all tries of a send with the contract's numbers.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+
+/// The contact of most tests, by number as users see him.
+pub const BUDI: &str = "6281230000001";
+pub const BUDI_JID: &str = "6281230000001@s.whatsapp.net";
 
 pub struct World {
     pub gateway: Process,
@@ -157,14 +162,31 @@ impl World {
         .await
     }
 
+    /// The same, and its `data` alone.
+    pub async fn data(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.event(kind, fits).await.body["data"].clone()
+    }
+
+    /// The number of the paired account.
+    pub async fn account(&self) -> String {
+        self.simulator.get("/accounts").await[0]["number"].as_str().expect("an account").to_owned()
+    }
+
+    pub async fn restart(&self) {
+        let _: Status = self.ask(Command::Restart, Empty {}).await.expect("a restart is never refused");
+    }
+
     /// The statuses that `connection.status` told of, in order.
     pub async fn told(&self) -> Vec<String> {
         let events = self.events_of("connection.status").await;
         events.iter().map(|event| event.body["data"]["status"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// The gateway stops as a supervisor would stop it.
+    /// Every event is what its schema says, and the gateway stops as a supervisor would stop it.
     pub async fn finish(mut self) {
+        for event in self.events().await {
+            schema::check(&event.body);
+        }
         let status = self.gateway.terminate(SOON).await;
         assert!(status.success(), "the gateway ended with {status}");
     }

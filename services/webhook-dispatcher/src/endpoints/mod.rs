@@ -23,8 +23,8 @@ mod worker;
 
 pub use colleagues::Colleagues;
 pub use consumer::{RetriesConsumer, Source};
-pub use failing::Failing;
 pub use directory::Directory;
+pub use failing::Failing;
 pub use follow::{Change, Follower};
 pub use worker::{Supplies, Worker};
 

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 /// 1 to 64 of `[A-Za-z0-9_-]`: it is part of subjects and of consumer names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EndpointId(String);
 
 const RETRIES_SUFFIX: &str = "-retries";

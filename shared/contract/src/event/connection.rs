@@ -1,11 +1,13 @@
-//! `connection.status`: sent at every change of a session's state, and with each new QR code.
+//! `connection.status` at every change of a session's state and with each new QR code; `session.…` at its ends.
 
+use super::{EventId, EventType};
 use crate::session::{SessionId, SessionStatus};
 use serde::{Deserialize, Serialize};
 
 /// `data` of `connection.status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectionStatus {
     pub is_connected: bool,
     /// The raw text of the QR code; null unless one waits to be scanned.
@@ -19,4 +21,64 @@ pub struct ConnectionStatus {
     pub reason: Option<String>,
     /// When a ban ends, ISO 8601; null if there is none or its end is unknown. (Kurir's own.)
     pub until: Option<String>,
+}
+
+/// `data` of `session.logged_out`, `.replaced`, `.banned`, `.locked`, `.outdated` and `.refused`: somebody must act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SessionEnded {
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// When a ban ends, ISO 8601; null if there is none or its end is unknown.
+    pub until: Option<String>,
+    /// ISO 8601.
+    pub timestamp: String,
+    pub session: SessionId,
+    pub event_id: EventId,
+}
+
+impl SessionEnded {
+    /// The event of an end; none of what is no end.
+    #[must_use]
+    pub fn event_type(status: SessionStatus) -> Option<EventType> {
+        match status {
+            SessionStatus::LoggedOut => Some(EventType::SESSION_LOGGED_OUT),
+            SessionStatus::Replaced => Some(EventType::SESSION_REPLACED),
+            SessionStatus::Banned => Some(EventType::SESSION_BANNED),
+            SessionStatus::Locked => Some(EventType::SESSION_LOCKED),
+            SessionStatus::Outdated => Some(EventType::SESSION_OUTDATED),
+            SessionStatus::Refused => Some(EventType::SESSION_REFUSED),
+            SessionStatus::Connecting
+            | SessionStatus::Pairing
+            | SessionStatus::Connected
+            | SessionStatus::Reconnecting
+            | SessionStatus::WaitingForBroker => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_event_and_nothing_else_has() {
+        for status in [
+            SessionStatus::Connecting,
+            SessionStatus::Pairing,
+            SessionStatus::Connected,
+            SessionStatus::Reconnecting,
+            SessionStatus::WaitingForBroker,
+            SessionStatus::LoggedOut,
+            SessionStatus::Replaced,
+            SessionStatus::Banned,
+            SessionStatus::Locked,
+            SessionStatus::Outdated,
+            SessionStatus::Refused,
+        ] {
+            let expected = status.is_end().then(|| format!("session.{}", status.as_str()));
+            assert_eq!(SessionEnded::event_type(status).map(String::from), expected);
+        }
+    }
 }

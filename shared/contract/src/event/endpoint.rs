@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// `data` of all three.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EndpointEvent {
     pub endpoint: EndpointId,
     pub description: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// `data` of `error.occurred`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorOccurred {
     /// A stable name: `message.send.failed`, `webhook.delivery.failed`.
     pub error_type: String,

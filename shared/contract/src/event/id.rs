@@ -9,6 +9,7 @@ use std::fmt;
 /// `evt_` and 32 hex digits. It is `Nats-Msg-Id` in EVENTS and `webhook-id` at the receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EventId(String);
 
 /// What makes an event the one it is. Addresses are canonical: one person is one address.

@@ -6,6 +6,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 /// `message.received`, `custom.event`, …: `[A-Za-z0-9_-]+` joined by dots, at most 128 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EventType(Cow<'static, str>);
 
 /// What [`EventType`] refuses; the text is the contract's.
@@ -24,6 +25,27 @@ impl EventType {
     pub const ENDPOINT_FAILING: Self = Self(Cow::Borrowed("endpoint.failing"));
     pub const ENDPOINT_DISABLED: Self = Self(Cow::Borrowed("endpoint.disabled"));
     pub const ENDPOINT_RECOVERED: Self = Self(Cow::Borrowed("endpoint.recovered"));
+    pub const MESSAGE_ACK: Self = Self(Cow::Borrowed("message.ack"));
+    pub const MESSAGE_REACTION: Self = Self(Cow::Borrowed("message.reaction"));
+    pub const MESSAGE_EDITED: Self = Self(Cow::Borrowed("message.edited"));
+    pub const MESSAGE_REVOKED: Self = Self(Cow::Borrowed("message.revoked"));
+    pub const MESSAGE_UNDECRYPTABLE: Self = Self(Cow::Borrowed("message.undecryptable"));
+    pub const POLL_VOTE: Self = Self(Cow::Borrowed("poll.vote"));
+    pub const GROUP_UPDATED: Self = Self(Cow::Borrowed("group.updated"));
+    pub const GROUP_PARTICIPANTS: Self = Self(Cow::Borrowed("group.participants"));
+    pub const CALL_RECEIVED: Self = Self(Cow::Borrowed("call.received"));
+    pub const CALL_MISSED: Self = Self(Cow::Borrowed("call.missed"));
+    pub const CALL_ENDED: Self = Self(Cow::Borrowed("call.ended"));
+    pub const PRESENCE_UPDATED: Self = Self(Cow::Borrowed("presence.updated"));
+    pub const CONTACT_UPDATED: Self = Self(Cow::Borrowed("contact.updated"));
+    pub const CONTACT_IDENTITY_CHANGED: Self = Self(Cow::Borrowed("contact.identity_changed"));
+    pub const SESSION_LOGGED_OUT: Self = Self(Cow::Borrowed("session.logged_out"));
+    pub const SESSION_REPLACED: Self = Self(Cow::Borrowed("session.replaced"));
+    pub const SESSION_BANNED: Self = Self(Cow::Borrowed("session.banned"));
+    pub const SESSION_LOCKED: Self = Self(Cow::Borrowed("session.locked"));
+    pub const SESSION_OUTDATED: Self = Self(Cow::Borrowed("session.outdated"));
+    pub const SESSION_REFUSED: Self = Self(Cow::Borrowed("session.refused"));
+    pub const HISTORY_SYNC: Self = Self(Cow::Borrowed("history.sync"));
     /// Of what a foreign publisher stored under a subject that names no type.
     pub const UNKNOWN: Self = Self(Cow::Borrowed("unknown"));
 

@@ -1,26 +1,48 @@
 //! An event: its type, its id and the envelope that a webhook receives as its body.
 //!
-//! The shapes of the four contract types are in `message`, `connection` and `failure`.
+//! The contract's four types are in `message`, `connection` and `failure`; `change` tells what becomes of a message,
+//! `notice` what happens beside messages, `history` of the past. `party` and `context` are what they share.
 
+mod change;
 mod connection;
+mod content;
+mod context;
 mod endpoint;
 mod failure;
+mod history;
 mod id;
 mod kind;
 mod message;
+mod notice;
+mod party;
+#[cfg(feature = "schema")]
+pub mod schema;
 
-pub use connection::ConnectionStatus;
+pub use change::{
+    AckStatus, MessageAck, MessageEdited, MessageReaction, MessageRevoked, MessageUndecryptable, PollVote,
+    UndecryptableReason,
+};
+pub use connection::{ConnectionStatus, SessionEnded};
+pub use content::{Card, Content, Place};
+pub use context::{Context, LinkPreview, Media, Reply};
 pub use endpoint::EndpointEvent;
 pub use failure::ErrorOccurred;
+pub use history::{HistorySync, PastMessage};
 pub use id::{EventId, EventIdentity};
 pub use kind::{EventType, InvalidEventType};
-pub use message::{Content, MessageReceived, MessageSent, Sender};
+pub use message::{MessageReceived, MessageSent, Sender};
+pub use notice::{
+    Call, ContactChange, ContactUpdated, GroupChange, GroupParticipants, GroupUpdated, IdentityChanged,
+    ParticipantAction, Presence, PresenceUpdated,
+};
+pub use party::{Origin, Party};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// The body of a webhook and the payload in EVENTS: exactly these three fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope<D = serde_json::Value> {
     pub event: EventType,
     /// When the event was made, ISO 8601 UTC with milliseconds; the same at every delivery.

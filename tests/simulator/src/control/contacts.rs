@@ -15,6 +15,7 @@ use waproto::whatsapp::Message;
 use super::{
     answer::{Answer, Body, Error, NumberPath},
     content::NewMessage,
+    talk::Speaker,
 };
 use crate::{
     people::{Addressing, Number, Person, Receipts, Received, ReceivedReceipt},
@@ -44,13 +45,26 @@ pub async fn write(
     }
     let to = match (&new.to, &new.group) {
         (_, Some(_)) => None,
+        (None, None) if new.status == Some(true) => None,
         (Some(to), None) => Some(to.clone()),
         (None, None) => Some(only_account(&shared.lock(), &number)?),
     };
+    let (poll, original) = {
+        let world = shared.lock();
+        let target = new.target.as_deref();
+        let inbox = world.people.get(&number).map(|person| &person.inbox);
+        let poll = inbox.and_then(|inbox| inbox.find(target?)).cloned();
+        (poll, target.and_then(|target| world.sent.find(&number, target)).cloned())
+    };
     // Encryption of media takes its time, so it happens before the lock.
-    let message = new.message(&store, to.as_ref())?;
+    let speaker = Speaker { number: &number, to: to.as_ref(), poll: poll.as_ref(), original: original.as_ref() };
+    let message = new.message(&store, speaker)?;
     let mut world = shared.lock();
     let id = new.id.unwrap_or_else(|| world.fresh_id("3A"));
+    if new.status == Some(true) {
+        world.show_status(&number, &id, &message)?;
+        return Ok((StatusCode::CREATED, Json(Written { id })));
+    }
     world.say(
         &number,
         Utterance {

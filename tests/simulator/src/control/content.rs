@@ -8,21 +8,24 @@ use buffa::MessageField;
 use serde::Deserialize;
 use wacore::{download::MediaType, upload::encrypt_media};
 use waproto::whatsapp::{
-    ContextInfo, Message, MessageKey,
+    ContextInfo, Message,
     message::{
-        AudioMessage, ContactMessage, DocumentMessage, ExtendedTextMessage, ImageMessage, LocationMessage,
-        ReactionMessage, StickerMessage, VideoMessage,
+        AudioMessage, ContactMessage, DocumentMessage, ImageMessage, LocationMessage, ReactionMessage, StickerMessage,
+        VideoMessage,
     },
 };
 
-use super::answer::{Answer, Error};
+use super::{
+    answer::{Answer, Error},
+    talk::{Card, Speaker},
+};
 use crate::{
     media::MediaStore,
     people::{Addressing, Number},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     #[default]
     Text,
@@ -34,6 +37,16 @@ pub enum Kind {
     Location,
     Contact,
     Reaction,
+    Contacts,
+    LiveLocation,
+    Poll,
+    Vote,
+    ListReply,
+    ButtonReply,
+    Edit,
+    Revoke,
+    /// Any message of WhatsApp's protocol, as protobuf in `base64`.
+    Raw,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,14 +55,23 @@ pub struct NewMessage {
     #[serde(rename = "type", default)]
     pub kind: Kind,
     pub text: Option<String>,
-    /// The id of a message that this one answers (text only).
+    /// The id of a message that this one answers.
     pub quoted: Option<String>,
+    pub quoted_author: Option<Number>,
+    pub quoted_text: Option<String>,
+    pub mentions: Option<Vec<Number>>,
+    pub forwarded: Option<bool>,
+    pub view_once: Option<bool>,
+    /// Seconds after which it disappears.
+    pub expires_after: Option<u32>,
     pub mimetype: Option<String>,
     pub caption: Option<String>,
     pub base64: Option<String>,
     pub file_name: Option<String>,
     /// A voice note.
     pub ptt: Option<bool>,
+    /// A video in a circle.
+    pub round: Option<bool>,
     pub seconds: Option<u32>,
     pub latitude: Option<f64>,
     pub longitude: Option<f64>,
@@ -57,10 +79,21 @@ pub struct NewMessage {
     pub address: Option<String>,
     pub display_name: Option<String>,
     pub vcard: Option<String>,
-    /// The id of the message reacted to.
+    /// An edit in the form of newer apps.
+    pub encrypted: Option<bool>,
+    pub contacts: Option<Vec<Card>>,
+    /// Of a poll, or those that a vote chooses.
+    pub options: Option<Vec<String>>,
+    /// How many options of a poll one may choose.
+    pub selectable: Option<u32>,
+    /// The id of the message reacted to, edited, deleted or voted on; of a reply the row or the button.
     pub target: Option<String>,
+    /// Who wrote it, if not who is assumed.
+    pub target_author: Option<Number>,
 
     pub to: Option<Number>,
+    /// To everybody, as a status update.
+    pub status: Option<bool>,
     pub group: Option<String>,
     pub id: Option<String>,
     pub addressing: Option<Addressing>,
@@ -78,8 +111,12 @@ struct Encrypted {
 }
 
 impl NewMessage {
-    /// `account` is who is written to: its message is the one reacted to.
-    pub fn message(&self, store: &Arc<MediaStore>, account: Option<&Number>) -> Answer<Message> {
+    /// The message that `speaker` sends.
+    pub fn message(&self, store: &Arc<MediaStore>, speaker: Speaker<'_>) -> Answer<Message> {
+        Ok(self.wrapped(self.with_secret(self.content(store, speaker)?)))
+    }
+
+    fn content(&self, store: &Arc<MediaStore>, speaker: Speaker<'_>) -> Answer<Message> {
         let mimetype = |default: &str| Some(self.mimetype.clone().unwrap_or(default.to_owned()));
         let mut message = Message::default();
         match self.kind {
@@ -95,12 +132,13 @@ impl NewMessage {
                     file_length: media.file_length,
                     mimetype: mimetype("image/jpeg"),
                     caption: self.caption.clone(),
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
             }
             Kind::Video => {
                 let media = self.encrypt(store, MediaType::Video, "video")?;
-                message.video_message = MessageField::some(VideoMessage {
+                let video = MessageField::some(VideoMessage {
                     url: media.url,
                     direct_path: media.direct_path,
                     media_key: media.media_key,
@@ -110,8 +148,14 @@ impl NewMessage {
                     mimetype: mimetype("video/mp4"),
                     caption: self.caption.clone(),
                     seconds: self.seconds,
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
+                if self.round == Some(true) {
+                    message.ptv_message = video;
+                } else {
+                    message.video_message = video;
+                }
             }
             Kind::Audio => {
                 let media = self.encrypt(store, MediaType::Audio, "audio")?;
@@ -173,33 +217,30 @@ impl NewMessage {
                 });
             }
             Kind::Reaction => {
+                // Of the other's message, if nobody is named.
+                let author = self.target_author.as_ref().or(speaker.to);
+                let target = required(self.target.as_deref(), "target")?;
                 message.reaction_message = MessageField::some(ReactionMessage {
-                    key: MessageField::some(MessageKey {
-                        id: Some(required(self.target.clone(), "target")?),
-                        remote_jid: account.map(|number| number.jid(0).to_string()),
-                        from_me: Some(false),
-                        ..Default::default()
-                    }),
+                    key: MessageField::some(self.key(target, author, speaker)),
                     text: Some(required(self.text.clone(), "text")?),
                     ..Default::default()
                 });
             }
+            Kind::Contacts
+            | Kind::LiveLocation
+            | Kind::Poll
+            | Kind::Vote
+            | Kind::ListReply
+            | Kind::ButtonReply
+            | Kind::Edit
+            | Kind::Revoke
+            | Kind::Raw => message = self.talk(speaker)?,
         }
         Ok(message)
     }
 
-    fn text_into(&self, message: &mut Message) -> Answer<()> {
-        let text = required(self.text.clone(), "text")?;
-        let Some(quoted) = &self.quoted else {
-            message.conversation = Some(text);
-            return Ok(());
-        };
-        message.extended_text_message = MessageField::some(ExtendedTextMessage {
-            text: Some(text),
-            context_info: MessageField::some(ContextInfo { stanza_id: Some(quoted.clone()), ..Default::default() }),
-            ..Default::default()
-        });
-        Ok(())
+    fn context_field(&self) -> MessageField<ContextInfo> {
+        self.context().map(MessageField::some).unwrap_or_default()
     }
 
     fn encrypt(&self, store: &MediaStore, media: MediaType, kind: &str) -> Answer<Encrypted> {
@@ -219,6 +260,6 @@ impl NewMessage {
     }
 }
 
-fn required<T>(value: Option<T>, name: &str) -> Answer<T> {
+pub(super) fn required<T>(value: Option<T>, name: &str) -> Answer<T> {
     value.ok_or_else(|| Error::bad(format!("`{name}` is missing: a message of this type has one")))
 }

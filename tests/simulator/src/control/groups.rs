@@ -1,4 +1,4 @@
-//! Groups: made and shown.
+//! Groups: made, shown and changed.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
+use wacore_binary::{Node, builder::NodeBuilder};
 
 use super::{
     answer::{Answer, Body, Error},
@@ -80,4 +81,80 @@ pub async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Answe
     let world = shared.lock();
     let group = world.groups.get(&id);
     group.map(|group| Json(Shown::of(group))).ok_or_else(|| Error::not_found(format!("there is no group {id:?}")))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Change {
+    /// Who does it; its maker if nobody is named.
+    by: Option<Number>,
+    subject: Option<String>,
+    description: Option<String>,
+    /// Only administrators may write.
+    announcement: Option<bool>,
+    /// Only administrators may change its data.
+    locked: Option<bool>,
+    #[serde(default)]
+    add: Vec<Number>,
+    #[serde(default)]
+    remove: Vec<Number>,
+    #[serde(default)]
+    promote: Vec<Number>,
+    #[serde(default)]
+    demote: Vec<Number>,
+}
+
+pub async fn change(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    Body(change): Body<Change>,
+) -> Answer<Json<Shown>> {
+    let mut world = shared.lock();
+    for number in &change.add {
+        world.people.meet(number)?;
+    }
+    let missing = || Error::not_found(format!("there is no group {id:?}"));
+    let group = world.groups.get_mut(&id).ok_or_else(missing)?;
+    let by = change.by.clone().unwrap_or_else(|| group.creator.clone());
+    // Whoever leaves learns of it as well.
+    let mut told: BTreeSet<Number> = group.participants.clone();
+    group.participants.extend(change.add.iter().cloned());
+    group.participants.retain(|number| !change.remove.contains(number));
+    if let Some(subject) = &change.subject {
+        group.subject.clone_from(subject);
+    }
+    told.extend(group.participants.iter().cloned());
+    let shown = Shown::of(group);
+    world.dirty = true;
+    let told: Vec<Number> = told.into_iter().collect();
+    world.tell_of_group(&shown.id, &by, &told, changes(&change, &by));
+    Ok(Json(shown))
+}
+
+/// As the server's notification names them.
+fn changes(change: &Change, by: &Number) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    if let Some(subject) = &change.subject {
+        nodes.push(NodeBuilder::new("subject").attr("subject", subject.as_str()).attr("s_o", by.lid_jid(0)).build());
+    }
+    if let Some(description) = &change.description {
+        let body = NodeBuilder::new("body").bytes(description.as_bytes().to_vec()).build();
+        nodes.push(NodeBuilder::new("description").attr("id", "1").children([body]).build());
+    }
+    for (setting, [on, off]) in
+        [(change.announcement, ["announcement", "not_announcement"]), (change.locked, ["locked", "unlocked"])]
+    {
+        nodes.extend(setting.map(|is_on| NodeBuilder::new(if is_on { on } else { off }).build()));
+    }
+    for (tag, numbers) in
+        [("add", &change.add), ("remove", &change.remove), ("promote", &change.promote), ("demote", &change.demote)]
+    {
+        let participants = numbers.iter().map(|number| {
+            NodeBuilder::new("participant").attr("jid", number.lid_jid(0)).attr("phone_number", number.jid(0)).build()
+        });
+        if !numbers.is_empty() {
+            nodes.push(NodeBuilder::new(tag).children(participants).build());
+        }
+    }
+    nodes
 }

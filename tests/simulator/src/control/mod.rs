@@ -10,7 +10,9 @@ mod faults;
 mod groups;
 mod load;
 mod messages;
+mod people;
 mod phone;
+mod talk;
 
 use axum::{
     Router,
@@ -34,14 +36,18 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/enter-code", post(phone::enter_code))
         .route("/admin/mock-phone/expire-qr", post(phone::expire_qr))
         .route("/accounts", get(accounts::list))
+        .route("/accounts/{number}/history", post(people::history))
         .route("/contacts/{number}", get(contacts::show).patch(contacts::change))
         .route("/contacts/{number}/reinstall", post(contacts::reinstall))
         .route("/contacts/{number}/messages", get(contacts::received).post(contacts::write))
         .route("/contacts/{number}/messages/{id}/media", get(contacts::media))
         .route("/contacts/{number}/receipts", get(contacts::receipts).post(contacts::confirm))
+        .route("/contacts/{number}/calls", post(people::call))
+        .route("/contacts/{number}/presence", post(people::presence))
+        .route("/contacts/{number}/profile", post(people::profile))
         .route("/messages", get(messages::list))
         .route("/groups", get(groups::list).post(groups::create))
-        .route("/groups/{id}", get(groups::show))
+        .route("/groups/{id}", get(groups::show).patch(groups::change))
         .route("/load", post(load::begin))
         .route("/load/{id}", get(load::progress))
         .route("/connections/drop", post(connections::drop_now))

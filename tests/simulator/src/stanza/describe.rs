@@ -32,8 +32,12 @@ pub(super) fn kind(message: &Message) -> Kind {
         Kind { name: "contact", stanza_type: "media", mediatype: Some("vcard") }
     } else if message.reaction_message.is_set() {
         other("reaction", "reaction")
-    } else if message.protocol_message.is_set() {
+    } else if message.protocol_message.is_set() || message.edited_message.is_set() {
         other("protocol", "text")
+    } else if message.poll_creation_message_v3.is_set() {
+        other("poll", "poll")
+    } else if message.poll_update_message.is_set() {
+        other("vote", "poll")
     } else if message.conversation.is_some() || message.extended_text_message.is_set() {
         other("text", "text")
     } else {

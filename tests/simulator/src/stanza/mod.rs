@@ -1,7 +1,7 @@
 //! What companions and simulated phones say to each other. From a companion: `iq` (with `usync`,
 //! `keys`, `groups`), `route` (its messages, to everybody), `receipt` (its receipts and acks).
 //! From a simulated phone: `say` (to companions), `hear` (what it makes of a companion's
-//! message), `phone` (what an account's phone tells its own companions).
+//! message), `phone` (what an account's phone tells its own companions), `people` (what people do beside writing).
 
 mod describe;
 mod envelope;
@@ -9,12 +9,15 @@ mod groups;
 mod hear;
 mod iq;
 mod keys;
+mod people;
 mod phone;
 mod receipt;
 mod route;
 mod say;
+mod status;
 mod usync;
 
+pub use people::{Past, Presence, Signal};
 pub use say::{Refused, Utterance};
 
 use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};

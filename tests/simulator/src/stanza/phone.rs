@@ -11,7 +11,7 @@ use wacore::{
 };
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::{
-    HistorySync, Message, Pushname,
+    Conversation, HistorySync, Message, Pushname,
     history_sync::HistorySyncType as SyncType,
     message::{
         AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
@@ -39,42 +39,49 @@ impl World {
             ..Default::default()
         };
         self.tell_companion(number, device, key_share)?;
-        let history = self.history(number)?;
+        let pushnames = self
+            .people
+            .get(number)
+            .map(|person| Pushname { id: Some(number.jid(0).to_string()), pushname: Some(person.push_name.clone()) });
+        let names = HistorySync { pushnames: pushnames.into_iter().collect(), ..Default::default() };
+        self.sync_history(number, device, (SyncType::PUSH_NAME, HistorySyncType::PUSH_NAME), names, Some(100))
+    }
+
+    /// Chats of the past for one companion.
+    pub(super) fn send_history(
+        &mut self,
+        number: &Number,
+        device: u16,
+        conversations: Vec<Conversation>,
+        progress: Option<u32>,
+    ) -> Result<()> {
+        let chats = HistorySync { conversations, ..Default::default() };
+        self.sync_history(number, device, (SyncType::RECENT, HistorySyncType::RECENT), chats, progress)
+    }
+
+    fn sync_history(
+        &mut self,
+        number: &Number,
+        device: u16,
+        (kind, told_kind): (SyncType, HistorySyncType),
+        history: HistorySync,
+        progress: Option<u32>,
+    ) -> Result<()> {
+        let history = HistorySync { sync_type: kind, chunk_order: Some(1), progress, ..history };
+        let history = deflated(&history.encode_to_vec())?;
         let notification = ProtocolMessage {
             r#type: Some(protocol_message::Type::HISTORY_SYNC_NOTIFICATION),
             history_sync_notification: MessageField::some(HistorySyncNotification {
                 file_length: Some(history.len() as u64),
-                sync_type: Some(HistorySyncType::PUSH_NAME),
+                sync_type: Some(told_kind),
                 chunk_order: Some(1),
-                progress: Some(100),
+                progress,
                 initial_hist_bootstrap_inline_payload: Some(history),
                 ..Default::default()
             }),
             ..Default::default()
         };
         self.tell_companion(number, device, notification)
-    }
-
-    /// The push names that the phone knows, deflated.
-    fn history(&self, number: &Number) -> Result<Vec<u8>> {
-        let pushnames = self
-            .people
-            .get(number)
-            .map(|person| Pushname { id: Some(number.jid(0).to_string()), pushname: Some(person.push_name.clone()) })
-            .into_iter()
-            .collect();
-        let history = HistorySync {
-            sync_type: SyncType::PUSH_NAME,
-            chunk_order: Some(1),
-            progress: Some(100),
-            pushnames,
-            ..Default::default()
-        }
-        .encode_to_vec();
-        let mut deflated = vec![0; zlib_rs::compress_bound(history.len())];
-        let (written, code) = zlib_rs::compress_slice(&mut deflated, &history, zlib_rs::DeflateConfig::default());
-        anyhow::ensure!(code == zlib_rs::ReturnCode::Ok, "deflating the history failed: {code:?}");
-        Ok(written.to_vec())
     }
 
     /// A protocol message of the account's phone to one of its own companions.
@@ -156,6 +163,13 @@ impl World {
             self.tell_of_device(number, device, false);
         }
     }
+}
+
+fn deflated(history: &[u8]) -> Result<Vec<u8>> {
+    let mut deflated = vec![0; zlib_rs::compress_bound(history.len())];
+    let (written, code) = zlib_rs::compress_slice(&mut deflated, history, zlib_rs::DeflateConfig::default());
+    anyhow::ensure!(code == zlib_rs::ReturnCode::Ok, "deflating the history failed: {code:?}");
+    Ok(written.to_vec())
 }
 
 fn app_state_key(device: u16, now: i64) -> AppStateSyncKey {

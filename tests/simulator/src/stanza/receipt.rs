@@ -77,6 +77,7 @@ impl World {
             Some("message") => Class::Message,
             Some("receipt") => Class::Receipt,
             Some("notification") => Class::Notification,
+            Some("call") => Class::Call,
             _ => return,
         };
         let to = jid(stanza, "to").filter(|_| class == Class::Message);

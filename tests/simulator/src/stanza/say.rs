@@ -53,6 +53,9 @@ impl World {
     /// Says it, to everybody concerned.
     pub fn say(&mut self, sender: &Number, mut utterance: Utterance) -> Result<(), Refused> {
         utterance.group = utterance.group.as_deref().map(groups::whole);
+        if let Some(to) = &utterance.to {
+            self.people.meet(to)?;
+        }
         let person = self.people.meet(sender)?;
         let addressing = utterance.addressing.unwrap_or(person.addressing);
         let push_name = utterance.push_name.unwrap_or_else(|| person.push_name.clone());
@@ -146,6 +149,9 @@ impl World {
                     Addressing::Lid => to.lid_jid(0),
                 };
                 node.attrs.insert("recipient", recipient);
+                if envelope.addressing == Addressing::Lid {
+                    node.attrs.insert("peer_recipient_pn", to.jid(0));
+                }
             }
             self.post(envelope, number, *device, node)?;
         }

@@ -10,5 +10,6 @@ mod conversation;
 mod endings;
 mod faults;
 mod pairing;
+mod people;
 mod restart;
 mod support;

@@ -1,11 +1,12 @@
 //! One row for each kind of content, with and without what may be missing.
 
-use super::*;
+use super::{context::context_of, *};
+use crate::inbound::addresses::Directory;
 use buffa::MessageField;
-use serde_json::json;
+use serde_json::{Value, json};
 use waproto::whatsapp::{
     self as wa,
-    message::{self as m, FutureProofMessage},
+    message::{self as m, ContactMessage, FutureProofMessage},
 };
 
 fn text(text: &str) -> Message {
@@ -85,14 +86,110 @@ fn each_kind_has_its_content() {
 }
 
 #[test]
-fn several_contacts_are_one_file_of_cards() {
-    let card = |vcard: &str| ContactMessage { vcard: some(vcard), ..Default::default() };
+fn several_contacts_are_a_list() {
+    let card =
+        |name: &str, vcard: &str| ContactMessage { display_name: some(name), vcard: some(vcard), ..Default::default() };
     let message = with!(contacts_array_message: ContactsArrayMessage {
         display_name: some("2 contacts"),
-        contacts: vec![card("A"), card("B")],
+        contacts: vec![card("Ani", "A"), card("Budi", "B")],
     });
-    let expected = json!({"messageType": "contact", "content": {"displayName": "2 contacts", "vcard": "A\nB"}});
+    let expected = json!({"messageType": "contacts", "content": {"displayName": "2 contacts",
+        "contacts": [{"displayName": "Ani", "vcard": "A"}, {"displayName": "Budi", "vcard": "B"}]}});
     assert_eq!(json_of(&message), expected);
+}
+
+#[test]
+fn kurirs_own_kinds_have_their_content() {
+    use m::{
+        buttons_response_message::Response, interactive_response_message as form,
+        list_response_message::SingleSelectReply, poll_creation_message::Option as PollOption,
+        product_message::ProductSnapshot,
+    };
+    let option = |name: &str| PollOption { option_name: some(name), ..Default::default() };
+    let poll = m::PollCreationMessage {
+        name: some("Lunch?"),
+        options: vec![option("Rice"), option("Soup")],
+        selectable_options_count: Some(1),
+        ..Default::default()
+    };
+    let place = m::LocationMessage { name: some("Office"), ..Default::default() };
+    for (message, kind, content) in [
+        (
+            Message { poll_creation_message_v3: MessageField::some(poll), ..Message::default() },
+            "poll",
+            json!({"name": "Lunch?", "options": ["Rice", "Soup"], "selectable": 1}),
+        ),
+        (
+            with!(live_location_message: LiveLocationMessage { degrees_latitude: Some(1.5), sequence_number: Some(7) }),
+            "live_location",
+            json!({"latitude": 1.5, "longitude": 0.0, "caption": "", "accuracy": null, "speed": null, "sequence": 7}),
+        ),
+        (
+            with!(event_message: EventMessage {
+                name: some("Launch"), start_time: Some(9), location: MessageField::some(place),
+            }),
+            "event",
+            json!({"name": "Launch", "description": "", "startsAt": 9, "endsAt": null, "joinLink": null,
+                "cancelled": false,
+                "location": {"latitude": 0.0, "longitude": 0.0, "name": "Office", "address": ""}}),
+        ),
+        (
+            with!(list_response_message: ListResponseMessage {
+                title: some("Tea"),
+                single_select_reply: MessageField::some(SingleSelectReply { selected_row_id: some("row-1") }),
+            }),
+            "list_reply",
+            json!({"title": "Tea", "description": "", "rowId": "row-1"}),
+        ),
+        (
+            with!(buttons_response_message: ButtonsResponseMessage {
+                selected_button_id: some("yes"),
+                response: Some(Response::SelectedDisplayText("Yes".to_owned())),
+            }),
+            "button_reply",
+            json!({"text": "Yes", "buttonId": "yes"}),
+        ),
+        (
+            with!(template_button_reply_message: TemplateButtonReplyMessage {
+                selected_id: some("no"), selected_display_text: some("No"),
+            }),
+            "button_reply",
+            json!({"text": "No", "buttonId": "no"}),
+        ),
+        (
+            with!(interactive_response_message: InteractiveResponseMessage {
+                body: MessageField::some(form::Body { text: some("Sent"), ..Default::default() }),
+            }),
+            "form_reply",
+            json!({"text": "Sent", "name": "", "parameters": ""}),
+        ),
+        (
+            with!(product_message: ProductMessage {
+                product: MessageField::some(ProductSnapshot { title: some("Cup"), ..Default::default() }),
+            }),
+            "product",
+            json!({"title": "Cup", "description": "", "productId": "", "url": ""}),
+        ),
+        (
+            with!(order_message: OrderMessage { order_id: some("7"), item_count: Some(2) }),
+            "order",
+            json!({"orderId": "7", "title": "", "message": "", "items": 2}),
+        ),
+        (
+            with!(album_message: AlbumMessage { expected_image_count: Some(3) }),
+            "album",
+            json!({"images": 3, "videos": 0}),
+        ),
+        (
+            with!(pin_in_chat_message: PinInChatMessage {
+                key: MessageField::some(wa::MessageKey { id: some("A"), ..Default::default() }),
+            }),
+            "pin",
+            json!({"messageId": "A", "pinned": true}),
+        ),
+    ] {
+        assert_eq!(json_of(&message), json!({"messageType": kind, "content": content}));
+    }
 }
 
 #[test]
@@ -109,10 +206,10 @@ fn an_envelope_does_not_change_what_is_in_it() {
 
 #[test]
 fn what_has_no_mapping_keeps_the_raw_message() {
-    let poll = with!(poll_creation_message: PollCreationMessage { name: some("Lunch?") });
-    let found = json_of(&poll);
+    let invoice = with!(invoice_message: InvoiceMessage { note: some("for lunch") });
+    let found = json_of(&invoice);
     assert_eq!(found["messageType"], "unknown");
-    assert_eq!(found["content"]["raw"]["pollCreationMessage"]["name"], "Lunch?");
+    assert_eq!(found["content"]["raw"]["invoiceMessage"]["note"], "for lunch");
 }
 
 #[test]
@@ -132,4 +229,87 @@ fn a_text_that_comes_with_keys_is_a_text() {
     let mut message = with!(sender_key_distribution_message: SenderKeyDistributionMessage {});
     message.conversation = some("hello");
     assert_eq!(json_of(&message), json_of(&text("hello")));
+}
+
+fn context_json(message: &Message) -> Value {
+    let mut directory = Directory::default();
+    directory.learn(&"628@s.whatsapp.net".parse().unwrap(), &"900@lid".parse().unwrap());
+    serde_json::to_value(context_of(open(message), None, &directory)).unwrap()
+}
+
+#[test]
+fn a_reply_names_what_it_answers_and_whom_it_mentions() {
+    let context = wa::ContextInfo {
+        stanza_id: some("A"),
+        participant: some("900@lid"),
+        quoted_message: MessageField::some(text("the question")),
+        mentioned_jid: vec!["900@lid".to_owned(), "629@s.whatsapp.net".to_owned(), "nobody".to_owned()],
+        is_forwarded: Some(true),
+        forwarding_score: Some(127),
+        expiration: Some(86_400),
+        ..Default::default()
+    };
+    let message = with!(extended_text_message: ExtendedTextMessage {
+        text: some("the answer"),
+        context_info: MessageField::some(context.clone()),
+    });
+    let found = context_json(&message);
+    let quoted = json!({"messageType": "text", "content": {"text": "the question"}});
+    assert_eq!(
+        found["reply"],
+        json!({"messageId": "A", "author": "628@s.whatsapp.net", "chat": null, "quoted": quoted})
+    );
+    assert_eq!(found["mentions"][0], "628@s.whatsapp.net");
+    assert_eq!(found["mentions"][1], "629@s.whatsapp.net");
+    assert_eq!((&found["forwarded"], &found["forwardingScore"]), (&json!(true), &json!(127)));
+    assert_eq!(found["expiresAfter"], 86_400);
+    // In whatever kind of message.
+    let image = with!(image_message: ImageMessage { context_info: MessageField::some(context) });
+    assert_eq!(context_json(&image)["reply"], found["reply"]);
+    assert_eq!(context_json(&text("no reply"))["reply"], Value::Null);
+}
+
+#[test]
+fn what_is_shown_once_says_so_in_either_form() {
+    let image = with!(image_message: ImageMessage { view_once: Some(true) });
+    let envelope = MessageField::some(FutureProofMessage { message: MessageField::some(text("once")) });
+    let wrapped = Message { view_once_message_v2: envelope, ..Message::default() };
+    for (message, once) in [(image, true), (wrapped, true), (text("often"), false)] {
+        assert_eq!(context_json(&message)["viewOnce"], once);
+    }
+}
+
+#[test]
+fn a_file_tells_what_it_is_and_a_link_what_it_shows() {
+    let none = json!({"voiceNote": false, "round": false, "gif": false, "animated": false, "seconds": null,
+        "width": null, "height": null, "bytes": null, "caption": null});
+    let but = |fields: Value| {
+        let mut media = none.clone();
+        for (name, value) in fields.as_object().unwrap() {
+            media[name] = value.clone();
+        }
+        media
+    };
+    for (message, expected) in [
+        (
+            with!(audio_message: AudioMessage { ptt: Some(true), seconds: Some(3) }),
+            but(json!({"voiceNote": true, "seconds": 3})),
+        ),
+        (with!(ptv_message: VideoMessage {}), but(json!({"round": true}))),
+        (with!(video_message: VideoMessage { gif_playback: Some(true) }), but(json!({"gif": true}))),
+        (with!(sticker_message: StickerMessage { is_animated: Some(true) }), but(json!({"animated": true}))),
+        (
+            with!(image_message: ImageMessage { width: Some(8), file_length: Some(9) }),
+            but(json!({"width": 8, "bytes": 9})),
+        ),
+        (with!(document_message: DocumentMessage { caption: some("read it") }), but(json!({"caption": "read it"}))),
+        (text("no file"), Value::Null),
+    ] {
+        assert_eq!(context_json(&message)["media"], expected);
+    }
+    let link = with!(extended_text_message: ExtendedTextMessage {
+        text: some("see https://example.org"), matched_text: some("https://example.org"), title: some("Example"),
+    });
+    let preview = json!({"url": "https://example.org", "title": "Example", "description": ""});
+    assert_eq!(context_json(&link)["linkPreview"], preview);
 }

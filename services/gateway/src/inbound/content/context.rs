@@ -1,0 +1,138 @@
+//! What comes with a message's content: what it answers, whom it names, how it may be seen. Pure.
+
+use super::{Opened, content_of};
+use crate::inbound::addresses::Directory;
+use kurir_contract::event::{Context, LinkPreview, Media, Reply};
+use wacore_binary::Jid;
+use waproto::whatsapp::{ContextInfo, Message};
+
+/// Mentions that are resolved and told of; WhatsApp's own limit of a group is 1,024 members.
+const MENTIONS: usize = 1_024;
+
+/// The context of a message; `expires_after` is what its envelope says of it, in seconds.
+#[must_use]
+pub fn context_of(opened: Opened<'_>, expires_after: Option<u32>, directory: &Directory) -> Context {
+    let Opened { message, view_once } = opened;
+    let info = info_of(message);
+    Context {
+        reply: info.and_then(|info| reply(info, directory)),
+        mentions: info.map(|info| mentioned(info).map(|jid| directory.address(&jid)).collect()).unwrap_or_default(),
+        forwarded: info.and_then(|info| info.is_forwarded).unwrap_or_default(),
+        forwarding_score: info.and_then(|info| info.forwarding_score).unwrap_or_default(),
+        view_once: view_once || is_view_once(message),
+        expires_after: info.and_then(|info| info.expiration).or(expires_after).filter(|seconds| *seconds > 0),
+        link_preview: link_preview(message),
+        media: media(message),
+    }
+}
+
+/// Whom the context names beside the message's own chat and writer: those are looked up.
+pub fn named(opened: Opened<'_>) -> Vec<Jid> {
+    let Some(info) = info_of(opened.message) else { return Vec::new() };
+    let author = info.participant.as_deref().and_then(|author| author.parse().ok());
+    mentioned(info).chain(author).collect()
+}
+
+fn mentioned(info: &ContextInfo) -> impl Iterator<Item = Jid> {
+    info.mentioned_jid.iter().take(MENTIONS).filter_map(|jid| jid.parse().ok())
+}
+
+/// Each kind of message keeps it in a place of its own.
+fn info_of(message: &Message) -> Option<&ContextInfo> {
+    macro_rules! first_of {
+        ($($kind:ident),* $(,)?) => {
+            None$(.or_else(|| message.$kind.as_option().and_then(|kind| kind.context_info.as_option())))*
+        };
+    }
+    first_of!(
+        extended_text_message,
+        image_message,
+        video_message,
+        ptv_message,
+        audio_message,
+        document_message,
+        sticker_message,
+        contact_message,
+        contacts_array_message,
+        location_message,
+        live_location_message,
+        group_invite_message,
+        poll_creation_message,
+        poll_creation_message_v2,
+        poll_creation_message_v3,
+        poll_creation_message_v5,
+        poll_creation_message_v6,
+        event_message,
+        album_message,
+        list_response_message,
+        buttons_response_message,
+        template_button_reply_message,
+        interactive_response_message,
+        product_message,
+        order_message,
+        list_message,
+        buttons_message,
+        template_message,
+        interactive_message,
+    )
+}
+
+fn reply(info: &ContextInfo, directory: &Directory) -> Option<Reply> {
+    let message_id = info.stanza_id.clone().filter(|id| !id.is_empty())?;
+    let address = |jid: &Option<String>| Some(directory.address(&jid.as_deref()?.parse().ok()?));
+    Some(Reply {
+        message_id,
+        author: address(&info.participant),
+        chat: address(&info.remote_jid),
+        quoted: info.quoted_message.as_option().and_then(content_of),
+    })
+}
+
+fn is_view_once(message: &Message) -> bool {
+    let image = message.image_message.as_option().and_then(|image| image.view_once);
+    let video = message.video_message.as_option().and_then(|video| video.view_once);
+    let audio = message.audio_message.as_option().and_then(|audio| audio.view_once);
+    image.or(video).or(audio).unwrap_or_default()
+}
+
+fn link_preview(message: &Message) -> Option<LinkPreview> {
+    let text = message.extended_text_message.as_option()?;
+    let url = text.matched_text.clone().filter(|url| !url.is_empty())?;
+    let (title, description) = (text.title.clone(), text.description.clone());
+    Some(LinkPreview { url, title: title.unwrap_or_default(), description: description.unwrap_or_default() })
+}
+
+fn media(message: &Message) -> Option<Media> {
+    let none = Media::default();
+    if let Some(image) = message.image_message.as_option() {
+        return Some(Media { width: image.width, height: image.height, bytes: image.file_length, ..none });
+    }
+    let round = message.ptv_message.as_option();
+    if let Some(video) = message.video_message.as_option().or(round) {
+        return Some(Media {
+            round: round.is_some(),
+            gif: video.gif_playback.unwrap_or_default(),
+            seconds: video.seconds,
+            width: video.width,
+            height: video.height,
+            bytes: video.file_length,
+            ..none
+        });
+    }
+    if let Some(audio) = message.audio_message.as_option() {
+        let voice_note = audio.ptt.unwrap_or_default();
+        return Some(Media { voice_note, seconds: audio.seconds, bytes: audio.file_length, ..none });
+    }
+    if let Some(document) = message.document_message.as_option() {
+        let caption = document.caption.clone().filter(|caption| !caption.is_empty());
+        return Some(Media { bytes: document.file_length, caption, ..none });
+    }
+    let sticker = message.sticker_message.as_option()?;
+    Some(Media {
+        animated: sticker.is_animated.unwrap_or_default(),
+        width: sticker.width,
+        height: sticker.height,
+        bytes: sticker.file_length,
+        ..none
+    })
+}

@@ -1,0 +1,45 @@
+//! A message as JSON, for what has no mapping.
+
+use kurir_contract::event::Content;
+use serde::Serialize;
+use serde_json::Value;
+use waproto::whatsapp::Message;
+
+/// What is left, raw. A message that carries only keys is no content.
+pub fn unknown(message: &Message) -> Option<Content> {
+    let Value::Object(mut fields) = raw(message) else { return None };
+    for key in ["senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage", "messageContextInfo"] {
+        fields.remove(key);
+    }
+    (!fields.is_empty()).then_some(Content::Unknown { raw: Value::Object(fields) })
+}
+
+/// A protobuf message as JSON under its own field names, as in WhatsApp's definitions; what is unset is left out, and
+/// bytes are arrays of numbers.
+pub fn raw<M: Serialize>(message: &M) -> Value {
+    // Cannot fail for a protobuf message; if it did, the message must still go out.
+    pruned(serde_json::to_value(message).unwrap_or_else(|error| Value::String(error.to_string())))
+}
+
+fn pruned(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (camel_case(&name), pruned(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(pruned).collect(),
+        other => other,
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}

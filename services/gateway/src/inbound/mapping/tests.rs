@@ -1,0 +1,246 @@
+//! Each meaning that a message can have, and the fields of its event.
+
+use super::*;
+use crate::inbound::addresses::Directory;
+use buffa::MessageField;
+use serde_json::{Value, json};
+use wacore::poll::{compute_option_hash, encrypt_poll_vote_with_secret};
+use waproto::whatsapp::{
+    MessageContextInfo, MessageKey,
+    message::{
+        PollCreationMessage, PollEncValue, PollUpdateMessage, ProtocolMessage, ReactionMessage, poll_creation_message,
+        protocol_message::Type,
+    },
+};
+
+const BUDI: &str = "628@s.whatsapp.net";
+const GROUP: &str = "120363@g.us";
+
+fn jid(jid: &str) -> Jid {
+    jid.parse().unwrap()
+}
+
+fn directory() -> Directory {
+    let mut directory = Directory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
+    directory.learn(&jid(BUDI), &jid("900@lid"));
+    directory
+}
+
+fn info(chat: &str, sender: &str) -> MessageInfo {
+    let mut info = MessageInfo { id: "3EB0".to_owned(), push_name: "Budi".to_owned(), ..MessageInfo::default() };
+    info.source.chat = jid(chat);
+    info.source.sender = jid(sender);
+    info.source.is_from_me = directory().is_own(&info.source.sender);
+    info.timestamp = whatsapp_rust::chrono::DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+    info
+}
+
+fn text(text: &str) -> Message {
+    Message { conversation: Some(text.to_owned()), ..Message::default() }
+}
+
+fn told_with(info: &MessageInfo, message: &Message, polls: &Polls) -> Result<(String, Value), Skipped> {
+    let (directory, session) = (directory(), SessionId::default());
+    let seen = Seen { info, message, directory: &directory, session: &session };
+    let told = told(&seen, polls)?;
+    let data = serde_json::to_value(&told.data).unwrap();
+    assert_eq!(data["eventId"], told.id.as_str());
+    Ok((told.kind.to_string(), data))
+}
+
+fn told_of(info: &MessageInfo, message: &Message) -> (String, Value) {
+    told_with(info, message, &Polls::default()).expect("an event")
+}
+
+fn key(id: &str, from_me: bool, participant: Option<&str>) -> MessageField<MessageKey> {
+    MessageField::some(MessageKey {
+        id: Some(id.to_owned()),
+        from_me: Some(from_me),
+        participant: participant.map(str::to_owned),
+        ..Default::default()
+    })
+}
+
+#[test]
+fn what_is_no_users_is_not_told() {
+    let mut peer = info(BUDI, BUDI);
+    peer.category = MessageCategory::Peer;
+    let status = info("status@broadcast", BUDI);
+    assert_eq!(is_wanted(&peer, true), Err(Skipped::Peer));
+    assert_eq!(is_wanted(&status, false), Err(Skipped::Status));
+    assert_eq!(is_wanted(&status, true), Ok(()));
+    assert_eq!(is_wanted(&info(BUDI, BUDI), false), Ok(()));
+    let nothing = told_with(&info(BUDI, BUDI), &Message::default(), &Polls::default());
+    assert_eq!(nothing, Err(Skipped::NoContent));
+    let settings = ProtocolMessage { r#type: Some(Type::EPHEMERAL_SETTING), ..Default::default() };
+    let settings = Message { protocol_message: MessageField::some(settings), ..Message::default() };
+    assert_eq!(told_with(&info(BUDI, BUDI), &settings, &Polls::default()), Err(Skipped::NoContent));
+}
+
+#[test]
+fn a_received_message_is_the_contract_and_what_is_beside_it() {
+    let (kind, direct) = told_of(&info(BUDI, BUDI), &text("hello"));
+    assert_eq!(kind, "message.received");
+    let budi = json!({"jid": BUDI, "pn": BUDI, "lid": "900@lid"});
+    assert_eq!(
+        direct,
+        json!({
+            "messageId": "3EB0",
+            "from": BUDI,
+            "timestamp": 1_790_000_000_000_i64,
+            "messageType": "text",
+            "content": {"text": "hello"},
+            "sender": {"jid": BUDI, "pushName": "Budi"},
+            "reply": null,
+            "mentions": [],
+            "forwarded": false,
+            "forwardingScore": 0,
+            "viewOnce": false,
+            "expiresAfter": null,
+            "linkPreview": null,
+            "media": null,
+            "chat": budi,
+            "author": budi,
+            "participant": null,
+            "fromMe": false,
+            "session": "default",
+            "eventId": direct["eventId"],
+        })
+    );
+    let (_, by_lid) = told_of(&info("900@lid", "900:3@lid"), &text("hello"));
+    assert_eq!(by_lid, direct, "the same person, the same event");
+    let mut nameless = info(GROUP, "900@lid");
+    nameless.push_name.clear();
+    let (_, in_group) = told_of(&nameless, &text("hello"));
+    assert_eq!(in_group["sender"], json!({"jid": GROUP, "pushName": "Unknown"}));
+    assert_eq!((&in_group["participant"], &in_group["author"]), (&json!(BUDI), &budi));
+    assert_eq!(in_group["chat"], json!({"jid": GROUP, "pn": null, "lid": null}));
+}
+
+#[test]
+fn what_the_phone_sent_is_sent() {
+    let (kind, data) = told_of(&info("900@lid", "111:0@s.whatsapp.net"), &text("from the phone"));
+    assert_eq!(kind, "message.sent");
+    assert_eq!((&data["to"], &data["fromDevice"], &data["fromMe"]), (&json!(BUDI), &json!(true), &json!(true)));
+    assert_eq!(data["timestamp"], "2026-09-21T14:13:20.000Z");
+    assert_eq!(data["author"], json!({"jid": "111@s.whatsapp.net", "pn": "111@s.whatsapp.net", "lid": "222@lid"}));
+    assert_eq!(data["participant"], Value::Null);
+}
+
+#[test]
+fn a_reaction_names_its_message_and_who_wrote_that() {
+    let reaction = |key, emoji: &str| Message {
+        reaction_message: MessageField::some(ReactionMessage {
+            key,
+            text: Some(emoji.to_owned()),
+            sender_timestamp_ms: Some(7),
+            ..Default::default()
+        }),
+        ..Message::default()
+    };
+    for (chat, sender, key, author) in [
+        // In a key "me" is who wrote the key.
+        (BUDI, BUDI, key("A", false, None), json!("111@s.whatsapp.net")),
+        (BUDI, BUDI, key("A", true, None), json!(BUDI)),
+        (BUDI, "111@s.whatsapp.net", key("A", false, None), json!(BUDI)),
+        (BUDI, "111@s.whatsapp.net", key("A", true, None), json!("111@s.whatsapp.net")),
+        (GROUP, BUDI, key("A", false, Some("222@lid")), json!("111@s.whatsapp.net")),
+        (GROUP, BUDI, key("A", false, None), Value::Null),
+    ] {
+        let (kind, data) = told_of(&info(chat, sender), &reaction(key, "👍"));
+        assert_eq!(kind, "message.reaction");
+        assert_eq!(data["messageAuthor"]["jid"], author, "{chat} {sender}");
+        assert_eq!(
+            (&data["messageId"], &data["emoji"], &data["reactionId"]),
+            (&json!("A"), &json!("👍"), &json!("3EB0"))
+        );
+        assert_eq!(data["timestamp"], 7);
+    }
+    let (_, taken_back) = told_of(&info(BUDI, BUDI), &reaction(key("A", true, None), ""));
+    assert_eq!(taken_back["emoji"], "");
+    let aimless = told_with(&info(BUDI, BUDI), &reaction(MessageField::none(), "👍"), &Polls::default());
+    assert_eq!(aimless, Err(Skipped::NoContent));
+}
+
+fn protocol(kind: Type, key: MessageField<MessageKey>, edited: Option<Message>) -> Message {
+    let protocol = ProtocolMessage {
+        r#type: Some(kind),
+        key,
+        edited_message: edited.map(MessageField::some).unwrap_or_default(),
+        timestamp_ms: Some(9),
+        ..Default::default()
+    };
+    Message { protocol_message: MessageField::some(protocol), ..Message::default() }
+}
+
+#[test]
+fn an_edit_holds_what_the_message_is_now() {
+    let (kind, data) =
+        told_of(&info(BUDI, BUDI), &protocol(Type::MESSAGE_EDIT, key("A", true, None), Some(text("new"))));
+    assert_eq!(kind, "message.edited");
+    assert_eq!((&data["messageId"], &data["editId"], &data["timestamp"]), (&json!("A"), &json!("3EB0"), &json!(9)));
+    assert_eq!((&data["messageType"], &data["content"]), (&json!("text"), &json!({"text": "new"})));
+}
+
+#[test]
+fn a_deletion_is_the_writers_or_an_administrators() {
+    for (sender, key, by_admin) in [
+        (BUDI, key("A", true, None), false),
+        (BUDI, key("A", false, Some(BUDI)), false),
+        (BUDI, key("A", false, Some("222@lid")), true),
+    ] {
+        let (kind, data) = told_of(&info(GROUP, sender), &protocol(Type::REVOKE, key, None));
+        assert_eq!(kind, "message.revoked");
+        assert_eq!((&data["messageId"], &data["revokeId"]), (&json!("A"), &json!("3EB0")));
+        assert_eq!(data["byAdmin"], by_admin);
+    }
+}
+
+#[test]
+fn a_vote_is_opened_with_the_secret_of_its_poll() {
+    let (secret, polls) = (vec![7; 32], Polls::default());
+    let option =
+        |name: &str| poll_creation_message::Option { option_name: Some(name.to_owned()), ..Default::default() };
+    let poll = Message {
+        poll_creation_message_v3: MessageField::some(PollCreationMessage {
+            name: Some("Lunch?".to_owned()),
+            options: vec![option("Rice"), option("Soup")],
+            ..Default::default()
+        }),
+        message_context_info: MessageField::some(MessageContextInfo {
+            message_secret: Some(secret.clone()),
+            ..Default::default()
+        }),
+        ..Message::default()
+    };
+    let vote = |chosen: &[&str], voter: &str| {
+        let hashes: Vec<Vec<u8>> = chosen.iter().map(|name| compute_option_hash(name).to_vec()).collect();
+        let (payload, iv) = encrypt_poll_vote_with_secret(&hashes, &secret, "POLL", "222@lid", voter).unwrap();
+        let update = PollUpdateMessage {
+            poll_creation_message_key: key("POLL", false, None),
+            vote: MessageField::some(PollEncValue { enc_payload: Some(payload), enc_iv: Some(iv.to_vec()) }),
+            sender_timestamp_ms: Some(5),
+            ..Default::default()
+        };
+        Message { poll_update_message: MessageField::some(update), ..Message::default() }
+    };
+    let info = info(BUDI, BUDI);
+    let (kind, unknown) = told_with(&info, &vote(&["Soup"], "900@lid"), &polls).unwrap();
+    assert_eq!(kind, "poll.vote");
+    assert_eq!((&unknown["pollName"], &unknown["selectedOptions"]), (&Value::Null, &Value::Null));
+    polls.remember(&directory().address(&jid(BUDI)), "POLL", &poll);
+    for (chosen, voter, expected) in [
+        (&["Soup"][..], "900@lid", json!(["Soup"])),
+        (&["Soup", "Rice"], "900@lid", json!(["Rice", "Soup"])),
+        (&[], "900@lid", json!([])),
+    ] {
+        let (_, data) = told_with(&info, &vote(chosen, voter), &polls).unwrap();
+        assert_eq!(
+            (&data["messageId"], &data["voteId"], &data["timestamp"]),
+            (&json!("POLL"), &json!("3EB0"), &json!(5))
+        );
+        assert_eq!((&data["pollName"], &data["selectedOptions"]), (&json!("Lunch?"), &expected));
+    }
+    let (_, forged) = told_with(&info, &vote(&["Soup"], "901@lid"), &polls).unwrap();
+    assert_eq!(forged["selectedOptions"], Value::Null, "another one's vote");
+}

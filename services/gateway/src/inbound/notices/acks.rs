@@ -1,0 +1,76 @@
+//! `message.ack`: WhatsApp has a message of this account, somebody received, read or played it. Pure.
+
+use super::Notice;
+use crate::inbound::{addresses::Directory, mapping::Place};
+use kurir_contract::{
+    event::{AckStatus, EventType, MessageAck},
+    session::SessionId,
+};
+use wacore::types::{
+    events::{Receipt, ServerAck},
+    presence::ReceiptType,
+};
+use wacore_binary::{Jid, JidExt as _};
+
+/// WhatsApp's server took what this device sent. A refusal is the sender's business.
+pub fn of_server(ack: &ServerAck, directory: &Directory, session: &SessionId) -> Option<Notice> {
+    if ack.class.as_deref() != Some("message") || ack.error.is_some() {
+        return None;
+    }
+    let chat = ack.from.as_ref()?;
+    let place = Place { chat, author: directory.own()?, from_me: true };
+    let at = ack.timestamp.map_or_else(now, |at| at.timestamp_millis());
+    Some(notice(&ack.id, AckStatus::Server, at, place, directory, session))
+}
+
+/// One event for each message that a receipt names.
+pub fn of_receipt(receipt: &Receipt, directory: &Directory, session: &SessionId) -> Vec<Notice> {
+    let Some(status) = status(&receipt.r#type) else { return Vec::new() };
+    let (chat, author) = (&receipt.source.chat, &receipt.source.sender);
+    let mut directory = directory.clone();
+    if let Some(alt) = &receipt.source.sender_alt {
+        directory.learn(author, alt);
+    }
+    let from_me = directory.is_own(author);
+    if from_me && (status == AckStatus::Delivered || is_direct(chat)) {
+        // Another own device has its copy; or it read something of which the client does not tell the chat.
+        return Vec::new();
+    }
+    let place = Place { chat, author, from_me };
+    let at = receipt.timestamp.timestamp_millis();
+    receipt.message_ids.iter().map(|id| notice(id, status, at, place, &directory, session)).collect()
+}
+
+fn is_direct(chat: &Jid) -> bool {
+    !chat.is_group() && !chat.is_status_broadcast()
+}
+
+fn status(kind: &ReceiptType) -> Option<AckStatus> {
+    match kind {
+        // A device in the background has it as well.
+        ReceiptType::Delivered | ReceiptType::Inactive => Some(AckStatus::Delivered),
+        ReceiptType::Read => Some(AckStatus::Read),
+        ReceiptType::Played => Some(AckStatus::Played),
+        // Own devices among themselves, requests to send again, and what WhatsApp adds in time.
+        _ => None,
+    }
+}
+
+fn notice(
+    message_id: &str,
+    status: AckStatus,
+    timestamp: i64,
+    place: Place<'_>,
+    directory: &Directory,
+    session: &SessionId,
+) -> Notice {
+    let kind = EventType::MESSAGE_ACK;
+    let origin = place.origin(directory, session, &kind, (message_id, status.as_str()));
+    let id = origin.event_id.clone();
+    Notice::new(kind, id, MessageAck { message_id: message_id.to_owned(), status, timestamp, origin })
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    whatsapp_rust::chrono::Utc::now().timestamp_millis()
+}

@@ -1,0 +1,95 @@
+//! `group.updated` and `group.participants`. Pure.
+
+use super::Notice;
+use crate::inbound::{addresses::Directory, mapping::Place};
+use kurir_contract::{
+    event::{EventType, GroupChange, GroupParticipants, GroupUpdated, Origin, ParticipantAction},
+    session::SessionId,
+};
+use wacore::{
+    stanza::groups::{GroupNotificationAction as Action, GroupParticipantInfo},
+    types::events::GroupUpdate,
+};
+use wacore_binary::Jid;
+
+/// Participants that an update names, and who made it: those are looked up.
+pub fn named(update: &GroupUpdate) -> Vec<Jid> {
+    let members = members(&update.action).map(|(_, members, _)| members).unwrap_or_default();
+    members.iter().map(|member| member.jid.clone()).chain(update.participant.clone()).collect()
+}
+
+/// The event of one change of a group.
+pub fn update(update: &GroupUpdate, directory: &Directory, session: &SessionId) -> Option<Notice> {
+    let mut directory = directory.clone();
+    if let (Some(author), Some(number)) = (&update.participant, &update.participant_pn) {
+        directory.learn(author, number);
+    }
+    let timestamp = update.timestamp.timestamp_millis();
+    let Some((action, members, reason)) = members(&update.action) else {
+        let change = change(&update.action);
+        let kind = EventType::GROUP_UPDATED;
+        let origin = origin(update, &directory, session, &kind);
+        return Some(Notice::new(kind, origin.event_id.clone(), GroupUpdated { change, timestamp, origin }));
+    };
+    for member in members {
+        for other in [&member.phone_number, &member.lid].into_iter().flatten() {
+            directory.learn(&member.jid, other);
+        }
+    }
+    let kind = EventType::GROUP_PARTICIPANTS;
+    let origin = origin(update, &directory, session, &kind);
+    let participants = match &update.action {
+        // Who asks is named on the notification itself.
+        Action::MembershipApprovalRequest { .. } => vec![origin.author.clone()],
+        Action::RevokedMembershipRequests { participants } => {
+            participants.iter().map(|jid| directory.party(jid)).collect()
+        }
+        _ => members.iter().map(|member| directory.party(&member.jid)).collect(),
+    };
+    let reason = reason.map(str::to_owned);
+    let data = GroupParticipants { action, participants, reason, timestamp, origin };
+    Some(Notice::new(kind, data.origin.event_id.clone(), data))
+}
+
+fn origin(update: &GroupUpdate, directory: &Directory, session: &SessionId, kind: &EventType) -> Origin {
+    // Without an author WhatsApp itself did it.
+    let author = update.participant.as_ref().unwrap_or(&update.group_jid);
+    let place = Place { chat: &update.group_jid, author, from_me: directory.is_own(author) };
+    // A notification that comes again has the same id.
+    let id = update.notification_id.as_deref().unwrap_or_default();
+    place.origin(directory, session, kind, (id, &update.action_index.to_string()))
+}
+
+/// What happened to whom, and why, if it is about members.
+fn members(action: &Action) -> Option<(ParticipantAction, &[GroupParticipantInfo], Option<&str>)> {
+    Some(match action {
+        Action::Add { participants, reason } => (ParticipantAction::Add, participants, reason.as_deref()),
+        Action::Remove { participants, reason } => (ParticipantAction::Remove, participants, reason.as_deref()),
+        Action::Promote { participants } => (ParticipantAction::Promote, participants, None),
+        Action::Demote { participants } => (ParticipantAction::Demote, participants, None),
+        Action::Modify { participants } => (ParticipantAction::NumberChanged, participants, None),
+        Action::CreatedMembershipRequests { requests, .. } => (ParticipantAction::JoinRequested, requests, None),
+        Action::MembershipApprovalRequest { .. } => (ParticipantAction::JoinRequested, &[], None),
+        Action::RevokedMembershipRequests { .. } => (ParticipantAction::JoinRequestRevoked, &[], None),
+        // Changes of the group itself.
+        _ => return None,
+    })
+}
+
+fn change(action: &Action) -> GroupChange {
+    match action {
+        Action::Subject { subject, .. } => GroupChange::Subject { subject: subject.clone() },
+        Action::Description { description, .. } => GroupChange::Description { description: description.clone() },
+        Action::Locked { .. } => GroupChange::Locked { locked: true },
+        Action::Unlocked => GroupChange::Locked { locked: false },
+        Action::Announce => GroupChange::Announcement { announcement: true },
+        Action::NotAnnounce => GroupChange::Announcement { announcement: false },
+        Action::Ephemeral { expiration, .. } => GroupChange::Expiration { seconds: *expiration },
+        Action::MembershipApprovalMode { enabled } => GroupChange::Approval { required: *enabled },
+        Action::MemberAddMode { mode } => GroupChange::MemberAddMode { mode: mode.clone() },
+        Action::RevokeInvite => GroupChange::InviteRevoked {},
+        Action::Create { .. } => GroupChange::Created {},
+        Action::Delete { reason } => GroupChange::Deleted { reason: reason.clone() },
+        other => GroupChange::Other { name: other.tag_name().to_owned() },
+    }
+}

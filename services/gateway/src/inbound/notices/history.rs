@@ -1,0 +1,125 @@
+//! `history.sync`: what the phone tells of the past after a pairing, a few messages of one chat in each event.
+
+use super::Notice;
+use crate::inbound::{
+    addresses::Directory,
+    content::{content_of, context, open},
+};
+use kurir_contract::{
+    address::ChatJid,
+    event::{EventId, EventIdentity, EventType, HistorySync, PastMessage},
+    session::SessionId,
+};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use wacore::types::events::Event;
+use wacore_binary::Jid;
+use waproto::whatsapp::{Conversation, WebMessageInfo};
+
+/// Messages in one event: with all that surrounds a text it is some 40 kB.
+const MESSAGES: usize = 50;
+/// A message that would make an event too large for NATS is left out; it is a picture's thumbnail more often than a text.
+const LARGEST_MESSAGE: usize = 16_000;
+/// Chats that are unpacked ahead of the broker; the largest may have some megabytes.
+const AHEAD: usize = 2;
+
+/// The chats of a part of the past, unpacked one after the other.
+pub fn conversations(event: Arc<Event>) -> mpsc::Receiver<Conversation> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    // Ends with its receiver.
+    tokio::task::spawn_blocking(move || {
+        let Event::HistorySync(past) = &*event else { return };
+        let mut stream = past.stream();
+        loop {
+            match stream.next_conversation() {
+                Ok(Some(conversation)) => {
+                    if sender.blocking_send(conversation).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => return tracing::warn!("a part of the past cannot be unpacked: {error}"),
+            }
+        }
+    });
+    receiver
+}
+
+/// Whom a chat of the past names.
+pub fn named(conversation: &Conversation) -> Vec<Jid> {
+    let ids = [Some(&conversation.id), conversation.pn_jid.as_ref(), conversation.lid_jid.as_ref()];
+    let writers = messages(conversation).filter_map(participant);
+    ids.into_iter().flatten().filter_map(|id| id.parse().ok()).chain(writers).collect()
+}
+
+/// The events of one chat. Pure.
+pub fn told(
+    conversation: &Conversation,
+    progress: Option<u32>,
+    directory: &Directory,
+    session: &SessionId,
+) -> Vec<Notice> {
+    let Ok(id) = conversation.id.parse::<Jid>() else { return Vec::new() };
+    let mut directory = directory.clone();
+    for other in [&conversation.pn_jid, &conversation.lid_jid].into_iter().flatten() {
+        if let Ok(other) = other.parse() {
+            directory.learn(&id, &other);
+        }
+    }
+    let chat = directory.party(&id);
+    let messages: Vec<PastMessage> = messages(conversation).filter_map(|past| message(past, &directory)).collect();
+    let notices = messages.chunks(MESSAGES).map(|messages| {
+        let event_id = id_of(&chat.jid, messages, session);
+        let data = HistorySync {
+            chat: chat.clone(),
+            name: conversation.name.clone(),
+            messages: messages.to_vec(),
+            progress,
+            session: session.clone(),
+            event_id: event_id.clone(),
+        };
+        Notice::new(EventType::HISTORY_SYNC, event_id, data)
+    });
+    notices.collect()
+}
+
+fn messages(conversation: &Conversation) -> impl Iterator<Item = &WebMessageInfo> {
+    conversation.messages.iter().filter_map(|message| message.message.as_option())
+}
+
+fn participant(message: &WebMessageInfo) -> Option<Jid> {
+    let key = message.key.as_option();
+    let participant = message.participant.as_ref().or_else(|| key.and_then(|key| key.participant.as_ref()));
+    participant?.parse().ok()
+}
+
+fn message(past: &WebMessageInfo, directory: &Directory) -> Option<PastMessage> {
+    let key = past.key.as_option()?;
+    let opened = open(past.message.as_option()?);
+    let seconds = past.message_timestamp.and_then(|at| i64::try_from(at).ok()).unwrap_or_default();
+    let message = PastMessage {
+        message_id: key.id.clone()?,
+        timestamp: seconds.saturating_mul(1_000),
+        content: content_of(opened.message)?,
+        from_me: key.from_me.unwrap_or_default(),
+        participant: participant(past).map(|jid| directory.address(&jid)),
+        push_name: past.push_name.clone(),
+        context: context::context_of(opened, past.ephemeral_duration, directory),
+    };
+    let fits = serde_json::to_vec(&message).is_ok_and(|bytes| bytes.len() <= LARGEST_MESSAGE);
+    fits.then_some(message)
+}
+
+/// The same part of the past is the same event, however often the phone sends it.
+fn id_of(chat: &ChatJid, messages: &[PastMessage], session: &SessionId) -> EventId {
+    let (kind, sender) = (EventType::HISTORY_SYNC, chat);
+    let first = messages.first().map(|message| message.message_id.as_str()).unwrap_or_default();
+    EventId::of(&EventIdentity {
+        session,
+        event: &kind,
+        chat,
+        sender,
+        message_id: first,
+        variant: &messages.len().to_string(),
+    })
+}

@@ -1,0 +1,216 @@
+//! What happens beside messages: acknowledgements, groups, calls, presence, contacts.
+//!
+//! WhatsApp counts these as delivered when the client has them, so they are told of at most once: they wait for the
+//! broker as long as a message's hook does, in order, and are lost if the gateway dies or leaves before.
+
+mod acks;
+mod calls;
+mod groups;
+mod history;
+mod people;
+
+use super::{Inbound, addresses::Directory, addresses::look_up, undecryptable};
+use crate::{
+    publish::{OutgoingEvent, Publisher},
+    session::View,
+};
+use calls::Calls;
+use kurir_contract::{
+    event::{EventId, EventType},
+    session::SessionId,
+};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+use wacore::types::events::Event;
+use wacore_binary::Jid;
+use waproto::whatsapp::Conversation;
+use whatsapp_rust::Client;
+
+/// Notices that wait for the broker: a group's worth of receipts, a few kilobytes each. The newest beyond it are lost.
+const WAITING: usize = 8_192;
+/// What waited out an outage has this much time once its turn comes.
+const LAST_TRY: Duration = Duration::from_secs(1);
+/// How exactly the wait for an undecryptable message ends.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where the client's listener puts them.
+#[derive(Clone)]
+pub struct Notices(mpsc::Sender<(Instant, Arc<Event>)>);
+
+/// Where they are taken from, in order.
+pub struct HeardNotices(mpsc::Receiver<(Instant, Arc<Event>)>);
+
+#[must_use]
+pub fn queue() -> (Notices, HeardNotices) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (Notices(sender), HeardNotices(receiver))
+}
+
+impl Notices {
+    pub fn hear(&self, event: Arc<Event>) {
+        if self.0.try_send((Instant::now(), event)).is_err() {
+            tracing::error!("a notice of WhatsApp was lost: too many wait for NATS");
+        }
+    }
+}
+
+/// An event about a notice, and where it belongs.
+pub(crate) struct Notice {
+    kind: EventType,
+    id: EventId,
+    data: serde_json::Value,
+}
+
+impl Notice {
+    fn new(kind: EventType, id: EventId, data: impl Serialize) -> Self {
+        // The types are the contract's; one that is no JSON would be null in its test.
+        Self { kind, id, data: serde_json::to_value(data).unwrap_or_default() }
+    }
+}
+
+impl HeardNotices {
+    /// Publishes them in order, until the shutdown.
+    ///
+    /// # Errors
+    /// Never; the type is the supervisor's.
+    pub async fn publish(
+        mut self,
+        inbound: Inbound,
+        publisher: Publisher,
+        wait: Duration,
+        mut view: watch::Receiver<View>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut teller = Teller { inbound, publisher, wait, calls: Calls::default() };
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let publish_all = async {
+            loop {
+                let heard = tokio::select! {
+                    heard = self.0.recv() => heard,
+                    _ = look.tick() => None,
+                };
+                // The client's store knows the addresses; between two lives there is none for a moment.
+                let client =
+                    view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
+                let Some(client) = client else { return };
+                if let Some((at, event)) = heard {
+                    teller.tell(&client, event, at + wait).await;
+                }
+                teller.tell_of_undecryptable(&client).await;
+            }
+        };
+        tokio::select! {
+            () = publish_all => {}
+            () = shutdown.cancelled() => {}
+        }
+        shutdown.cancelled().await;
+        Ok(())
+    }
+}
+
+struct Teller {
+    inbound: Inbound,
+    publisher: Publisher,
+    /// How long one waits for the broker.
+    wait: Duration,
+    calls: Calls,
+}
+
+impl Teller {
+    async fn tell(&mut self, client: &Client, event: Arc<Event>, deadline: Instant) {
+        if let Event::HistorySync(past) = &*event {
+            self.tell_of_the_past(client, past.progress(), history::conversations(Arc::clone(&event))).await;
+            return;
+        }
+        let directory = directory(client, &named(&event)).await;
+        for notice in notices_of(&event, &directory, &self.inbound.session, &mut self.calls) {
+            self.store(notice, deadline).await;
+        }
+    }
+
+    async fn tell_of_the_past(
+        &self,
+        client: &Client,
+        progress: Option<u32>,
+        mut conversations: mpsc::Receiver<Conversation>,
+    ) {
+        while let Some(conversation) = conversations.recv().await {
+            let directory = directory(client, &history::named(&conversation)).await;
+            for notice in history::told(&conversation, progress, &directory, &self.inbound.session) {
+                self.store(notice, Instant::now() + self.wait).await;
+            }
+        }
+    }
+
+    async fn tell_of_undecryptable(&self, client: &Client) {
+        for message in self.inbound.undecryptable.take_due(Instant::now()) {
+            if super::mapping::is_wanted(&message.info, self.inbound.statuses).is_err() {
+                continue;
+            }
+            let directory = super::addresses::directory(client, &message.info, &[]).await;
+            let data = undecryptable::told(&message, &directory, &self.inbound.session);
+            tracing::info!(event.id = %data.origin.event_id, "a message could not be decrypted");
+            let notice = Notice::new(EventType::MESSAGE_UNDECRYPTABLE, data.origin.event_id.clone(), data);
+            self.store(notice, Instant::now() + self.wait).await;
+        }
+    }
+
+    async fn store(&self, Notice { kind, id, data }: Notice, deadline: Instant) {
+        let event = OutgoingEvent::new(&self.inbound.session, kind, id, OffsetDateTime::now_utc(), data);
+        let deadline = deadline.max(Instant::now() + LAST_TRY);
+        if let Err(error) = self.publisher.store(&event, deadline).await {
+            tracing::warn!(event.id = %event.id, "a notice of WhatsApp was lost: {error}");
+        }
+    }
+}
+
+/// What an event of the client tells users. Pure but for the calls that ring.
+fn notices_of(event: &Event, directory: &Directory, session: &SessionId, calls: &mut Calls) -> Vec<Notice> {
+    match event {
+        Event::ServerAck(ack) => acks::of_server(ack, directory, session).into_iter().collect(),
+        Event::Receipt(receipt) => acks::of_receipt(receipt, directory, session),
+        Event::GroupUpdate(update) => groups::update(update, directory, session).into_iter().collect(),
+        Event::PictureUpdate(picture) => people::picture(picture, directory, session).into_iter().collect(),
+        Event::IncomingCall(call) => calls.heard(call, directory, session).into_iter().collect(),
+        Event::MissedCall(missed) => calls.missed(missed, directory, session).into_iter().collect(),
+        event => people::told(event, directory, session).into_iter().collect(),
+    }
+}
+
+/// Whom an event names: those are looked up.
+fn named(event: &Event) -> Vec<Jid> {
+    let source = |source: &wacore::types::message::MessageSource| vec![source.chat.clone(), source.sender.clone()];
+    match event {
+        Event::ServerAck(ack) => ack.from.iter().cloned().collect(),
+        Event::Receipt(receipt) => source(&receipt.source),
+        Event::ChatPresence(presence) => source(&presence.source),
+        Event::GroupUpdate(update) => groups::named(update),
+        Event::PictureUpdate(picture) => std::iter::once(&picture.jid).chain(&picture.author).cloned().collect(),
+        Event::IncomingCall(call) => vec![call.from.clone(), call.action.call_creator().clone()],
+        Event::MissedCall(missed) => vec![missed.from.clone()],
+        Event::Presence(presence) => vec![presence.from.clone()],
+        Event::UserAboutUpdate(about) => vec![about.jid.clone()],
+        Event::ContactUpdated(updated) => vec![updated.jid.clone()],
+        Event::ContactNumberChanged(changed) => vec![changed.old_jid.clone(), changed.new_jid.clone()],
+        Event::ContactUpdate(update) => vec![update.jid.clone()],
+        Event::IdentityChange(change) => vec![change.user.clone()],
+        // The listener gives no others.
+        _ => Vec::new(),
+    }
+}
+
+async fn directory(client: &Client, named: &[Jid]) -> Directory {
+    let mut directory = Directory::of_account(client.pn(), client.lid());
+    look_up(client, &mut directory, named).await;
+    directory
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The polls that were seen: a vote holds only hashes, encrypted with the poll's own secret.
+//!
+//! They are kept beside the session's keys, so that a vote of next week is readable after a restart. Losing them loses
+//! the meaning of votes and nothing else, so trouble with the file is told and passed over.
+
+use super::content::poll_in;
+use kurir_contract::{address::ChatJid, event::Party};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io::{BufRead as _, BufReader, ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use wacore::poll::{PollVoteAddressing, PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_fallback};
+use waproto::whatsapp::{Message, message::PollEncValue};
+
+/// Polls that are remembered, the newest: about 300 bytes each. A session with more open polls is a voting machine.
+const KEPT: usize = 2_000;
+
+/// All that are remembered; clones share them.
+#[derive(Clone, Default)]
+pub struct Polls(Arc<Mutex<Memory>>);
+
+#[derive(Default)]
+struct Memory {
+    polls: HashMap<(ChatJid, String), Arc<Poll>>,
+    /// Oldest first.
+    order: Vec<(ChatJid, String)>,
+    file: Option<PathBuf>,
+}
+
+/// What is needed to read a vote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poll {
+    chat: ChatJid,
+    id: String,
+    pub name: String,
+    options: Vec<String>,
+    secret: Vec<u8>,
+}
+
+impl Polls {
+    /// Those of a file, which need not be there yet.
+    #[must_use]
+    pub fn open(file: &Path) -> Self {
+        let mut memory = Memory { file: Some(file.to_owned()), ..Memory::default() };
+        match File::open(file) {
+            Ok(lines) => {
+                let lines = BufReader::new(lines).lines().map_while(Result::ok);
+                // A line that was cut off by a crash is a poll less.
+                lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|poll| memory.add(poll));
+                memory.rewrite();
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!("the polls seen before cannot be read, so votes on them cannot: {error}"),
+        }
+        Self(Arc::new(Mutex::new(memory)))
+    }
+
+    /// Remembers the poll that a message is, if it is one.
+    pub fn remember(&self, chat: &ChatJid, id: &str, message: &Message) {
+        let Some((name, options, secret)) = poll_in(message) else { return };
+        let poll = Poll { chat: chat.clone(), id: id.to_owned(), name, options, secret };
+        let mut memory = self.memory();
+        if memory.polls.contains_key(&(poll.chat.clone(), poll.id.clone())) {
+            return;
+        }
+        memory.write(&poll);
+        memory.add(poll);
+    }
+
+    /// Forgets all: the session was logged out, and its file is gone.
+    pub fn forget(&self) {
+        let mut memory = self.memory();
+        memory.polls.clear();
+        memory.order.clear();
+    }
+
+    #[must_use]
+    pub fn get(&self, chat: &ChatJid, id: &str) -> Option<Arc<Poll>> {
+        self.memory().polls.get(&(chat.clone(), id.to_owned())).cloned()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // A panic while it was held left whole polls.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn add(&mut self, poll: Poll) {
+        let key = (poll.chat.clone(), poll.id.clone());
+        if self.polls.insert(key.clone(), Arc::new(poll)).is_none() {
+            self.order.push(key);
+        }
+        if self.order.len() > KEPT {
+            let oldest = self.order.remove(0);
+            self.polls.remove(&oldest);
+        }
+    }
+
+    fn write(&self, poll: &Poll) {
+        let Some(path) = &self.file else { return };
+        let line = serde_json::to_string(poll).unwrap_or_default();
+        let written = file(path, false).and_then(|mut file| writeln!(file, "{line}"));
+        if let Err(error) = written {
+            tracing::warn!("a poll is remembered until the next start only: {error}");
+        }
+    }
+
+    /// Leaves out what was forgotten meanwhile.
+    fn rewrite(&self) {
+        let Some(path) = &self.file else { return };
+        let polls = self.order.iter().filter_map(|key| self.polls.get(key));
+        let lines: String = polls.map(|poll| serde_json::to_string(&**poll).unwrap_or_default() + "\n").collect();
+        if let Err(error) = file(path, true).and_then(|mut file| file.write_all(lines.as_bytes())) {
+            tracing::warn!("the file of polls grows: {error}");
+        }
+    }
+}
+
+/// Readable by its owner only: it holds secrets.
+fn file(path: &Path, anew: bool) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(!anew).write(true).truncate(anew).mode(0o600).open(path)
+}
+
+impl Poll {
+    /// The options that a vote chose; none if it cannot be opened. WhatsApp binds a vote to the addresses of creator and
+    /// voter, by number or by LID.
+    #[must_use]
+    pub fn open_vote(
+        &self,
+        vote: &PollEncValue,
+        id: &str,
+        creator: Option<&Party>,
+        voter: &Party,
+    ) -> Option<Vec<String>> {
+        let (enc_payload, enc_iv) = (vote.enc_payload.as_deref()?, vote.enc_iv.as_deref()?);
+        let creator = creator?;
+        let mut chosen = None;
+        for poll_creator_jid in [&creator.lid, &creator.pn].into_iter().flatten() {
+            for voter_jid in [&voter.lid, &voter.pn].into_iter().flatten() {
+                let addressing =
+                    PollVoteAddressing { poll_creator_jid: poll_creator_jid.as_str(), voter_jid: voter_jid.as_str() };
+                let ciphertext = PollVoteCiphertext { enc_payload, enc_iv };
+                chosen = chosen
+                    .or_else(|| decrypt_poll_vote_with_fallback(ciphertext, &self.secret, id, addressing, None).ok());
+            }
+        }
+        let hashes = chosen?;
+        let is_chosen = |option: &&String| hashes.iter().any(|hash| hash[..] == compute_option_hash(option)[..]);
+        Some(self.options.iter().filter(is_chosen).cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

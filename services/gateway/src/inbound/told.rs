@@ -1,0 +1,113 @@
+//! The event that tells of a message, before it is bytes: if these are too many, its content is left out.
+
+use crate::publish::OutgoingEvent;
+use kurir_contract::{
+    event::{
+        Content, Context, EventId, EventType, MessageEdited, MessageReaction, MessageReceived, MessageRevoked,
+        MessageSent, PollVote,
+    },
+    session::SessionId,
+};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+/// NATS takes 1 MB in one message by default. What is larger keeps its place in the order, but not its content.
+const LARGEST_EVENT: usize = 900_000;
+
+/// An event about a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub kind: EventType,
+    pub id: EventId,
+    pub data: Data,
+}
+
+/// Its `data`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Data {
+    Received(Box<MessageReceived>),
+    Sent(Box<MessageSent>),
+    Edited(Box<MessageEdited>),
+    Reaction(Box<MessageReaction>),
+    Revoked(Box<MessageRevoked>),
+    Vote(Box<PollVote>),
+}
+
+impl Told {
+    #[must_use]
+    pub fn new(kind: EventType, id: EventId, data: Data) -> Self {
+        Self { kind, id, data }
+    }
+
+    /// As EVENTS will hold it, small enough for NATS.
+    #[must_use]
+    pub fn outgoing(mut self, session: &SessionId) -> OutgoingEvent {
+        let at = OffsetDateTime::now_utc();
+        let event = OutgoingEvent::new(session, self.kind.clone(), self.id.clone(), at, &self.data);
+        let size = event.size();
+        if size <= LARGEST_EVENT {
+            return event;
+        }
+        tracing::warn!(event.id = %self.id, "a message of {size} bytes is too large for an event: its content is left out");
+        self.data.leave_out_content(size);
+        OutgoingEvent::new(session, self.kind, self.id, at, &self.data)
+    }
+}
+
+impl Data {
+    fn leave_out_content(&mut self, bytes: usize) {
+        let (content, context) = match self {
+            Self::Received(data) => (&mut data.content, &mut data.context),
+            Self::Sent(data) => (&mut data.content, &mut data.context),
+            Self::Edited(data) => (&mut data.content, &mut data.context),
+            // WhatsApp bounds an emoji and the options of a poll.
+            Self::Reaction(_) | Self::Revoked(_) | Self::Vote(_) => return,
+        };
+        let raw = serde_json::json!({"omitted": "the message is too large for an event", "bytes": bytes});
+        *content = Content::Unknown { raw };
+        *context = Context { reply: None, link_preview: None, mentions: Vec::new(), ..std::mem::take(context) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurir_contract::{
+        address::ChatJid,
+        event::{Origin, Party, Sender},
+    };
+
+    fn received(text: String) -> Told {
+        let (jid, id) = (ChatJid::from_whatsapp("628@s.whatsapp.net"), EventId::from_header("evt_1"));
+        let party = Party::of(jid.clone());
+        let origin = Origin {
+            chat: party.clone(),
+            author: party,
+            participant: None,
+            from_me: false,
+            session: SessionId::default(),
+            event_id: id.clone(),
+        };
+        let data = MessageReceived {
+            message_id: "3EB0".to_owned(),
+            from: jid.clone(),
+            timestamp: 0,
+            content: Content::Text { text },
+            sender: Sender { jid, push_name: "Budi".to_owned() },
+            context: Context { mentions: vec![ChatJid::from_whatsapp("629@s.whatsapp.net")], ..Context::default() },
+            origin,
+        };
+        Told::new(EventType::MESSAGE_RECEIVED, id, Data::Received(Box::new(data)))
+    }
+
+    #[test]
+    fn what_is_too_large_for_nats_keeps_its_place_without_its_content() {
+        let small = received("x".repeat(LARGEST_EVENT / 2)).outgoing(&SessionId::default());
+        assert!(small.size() > LARGEST_EVENT / 2);
+        let large = received("x".repeat(LARGEST_EVENT)).outgoing(&SessionId::default());
+        assert!(large.size() < 2_000, "{}", large.size());
+        let shown = format!("{large:?}");
+        assert!(shown.contains("omitted") && shown.contains("3EB0") && shown.contains("evt_1"), "{shown}");
+    }
+}

@@ -1,0 +1,148 @@
+//! What a message holds: `messageType` and the `content` that belongs to it.
+//!
+//! The first ten are the contract's and stay as they are. The others are Kurir's own.
+
+use serde::Serialize;
+
+/// `messageType` and the `content` that belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Content {
+    Text {
+        text: String,
+    },
+    Image {
+        caption: String,
+        mimetype: String,
+    },
+    Video {
+        caption: String,
+        mimetype: String,
+    },
+    Audio {
+        mimetype: String,
+    },
+    Document {
+        file_name: String,
+        mimetype: String,
+    },
+    Sticker {
+        mimetype: String,
+    },
+    Contact {
+        display_name: String,
+        vcard: String,
+    },
+    Location {
+        latitude: f64,
+        longitude: f64,
+        name: String,
+        address: String,
+    },
+    GroupInvite {
+        raw: serde_json::Value,
+    },
+    /// What has no mapping keeps the raw message: it is never an error, which would bring it back for ever.
+    Unknown {
+        raw: serde_json::Value,
+    },
+
+    /// Several contacts in one message.
+    Contacts {
+        display_name: String,
+        contacts: Vec<Card>,
+    },
+    /// A place that moves; each later one is a message of its own.
+    LiveLocation {
+        latitude: f64,
+        longitude: f64,
+        caption: String,
+        /// Metres; null if unknown.
+        accuracy: Option<u32>,
+        /// Metres a second; null if unknown.
+        speed: Option<f64>,
+        /// Counts the places of one sharing.
+        sequence: Option<i64>,
+    },
+    Poll {
+        name: String,
+        options: Vec<String>,
+        /// How many options one may choose; 0 is any number.
+        selectable: u32,
+    },
+    /// A calendar event in a chat.
+    Event {
+        name: String,
+        description: String,
+        /// Seconds since 1970; null if it has none.
+        starts_at: Option<i64>,
+        /// Seconds since 1970; null if it has none.
+        ends_at: Option<i64>,
+        location: Option<Place>,
+        join_link: Option<String>,
+        cancelled: bool,
+    },
+    /// An answer to a list of a business.
+    ListReply {
+        title: String,
+        description: String,
+        row_id: String,
+    },
+    /// An answer to a button of a business, of whatever sort.
+    ButtonReply {
+        text: String,
+        button_id: String,
+    },
+    /// The result of a form of a business.
+    FormReply {
+        text: String,
+        name: String,
+        /// JSON as WhatsApp wrote it.
+        parameters: String,
+    },
+    /// An article of a catalogue.
+    Product {
+        title: String,
+        description: String,
+        product_id: String,
+        url: String,
+    },
+    /// A shopping cart.
+    Order {
+        order_id: String,
+        title: String,
+        message: String,
+        items: u32,
+    },
+    /// The head of several pictures that follow as messages of their own.
+    Album {
+        images: u32,
+        videos: u32,
+    },
+    /// A message was pinned in the chat, or no longer is.
+    Pin {
+        message_id: String,
+        pinned: bool,
+    },
+}
+
+/// One of several contacts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Card {
+    pub display_name: String,
+    pub vcard: String,
+}
+
+/// Where a calendar event happens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Place {
+    pub latitude: f64,
+    pub longitude: f64,
+    pub name: String,
+    pub address: String,
+}

@@ -1,0 +1,39 @@
+//! `history.sync`: what the phone tells of the past after a pairing, if it was asked for.
+
+use super::{Content, Context, EventId, Party};
+use crate::{address::ChatJid, session::SessionId};
+use serde::Serialize;
+
+/// `data` of `history.sync`: some messages of one chat, newest first, as the phone sends them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HistorySync {
+    pub chat: Party,
+    /// The chat's name, if the phone has one.
+    pub name: Option<String>,
+    pub messages: Vec<PastMessage>,
+    /// How far the phone has come, per cent; null if it does not say.
+    pub progress: Option<u32>,
+    pub session: SessionId,
+    pub event_id: EventId,
+}
+
+/// One message of the past.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PastMessage {
+    pub message_id: String,
+    /// When it was sent, milliseconds since 1970.
+    pub timestamp: i64,
+    #[serde(flatten)]
+    pub content: Content,
+    pub from_me: bool,
+    /// Who wrote it in a group; null elsewhere.
+    pub participant: Option<ChatJid>,
+    /// The name that the writer chose; null if unknown.
+    pub push_name: Option<String>,
+    #[serde(flatten)]
+    pub context: Context,
+}

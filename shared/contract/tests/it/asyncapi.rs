@@ -1,0 +1,84 @@
+//! `docs/asyncapi.yaml`: the subjects of the events and what is on them, for tools that read AsyncAPI 3.
+
+use crate::committed;
+use kurir_contract::{
+    event::{EventType, schema},
+    session::SessionId,
+    subject,
+};
+use std::fmt::Write as _;
+
+const DOCUMENT: &str = "docs/asyncapi.yaml";
+
+#[test]
+fn the_document_has_every_event_on_its_subject() {
+    let mut channels = String::new();
+    let mut operations = String::new();
+    let mut messages = String::new();
+    for event in schema::all() {
+        let (name, key) = (event.kind.as_str(), key(&event.kind));
+        let address = subject::event(&SessionId::default(), &event.kind);
+        let address = address.replace(".default.", ".{session}.");
+        write!(
+            channels,
+            "  {key}:\n    address: {address}\n    parameters:\n      session:\n        $ref: '#/components/parameters/session'\n    messages:\n      {key}:\n        $ref: '#/components/messages/{key}'\n"
+        )
+        .unwrap();
+        write!(
+            operations,
+            "  on_{key}:\n    action: send\n    channel:\n      $ref: '#/channels/{key}'\n    messages:\n      - $ref: '#/channels/{key}/messages/{key}'\n"
+        )
+        .unwrap();
+        write!(
+            messages,
+            "    {key}:\n      name: {name}\n      title: {}\n      contentType: application/json\n      headers:\n        $ref: '#/components/schemas/headers'\n      payload:\n        schemaFormat: application/schema+json;version=draft-2020-12\n        schema:\n          $ref: ../shared/contract/schemas/{name}.json\n",
+            quoted(event.tells)
+        )
+        .unwrap();
+    }
+    let document =
+        format!("{HEAD}channels:\n{channels}operations:\n{operations}components:\n  messages:\n{messages}{TAIL}");
+    committed::is(DOCUMENT, &document);
+}
+
+/// A channel's name in the document, which has no dots.
+fn key(kind: &EventType) -> String {
+    kind.as_str().replace('.', "_")
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+const HEAD: &str = "# Generated from the types of shared/contract; see its tests.
+asyncapi: 3.0.0
+info:
+  title: Kurir
+  version: 0.1.0
+  description: The events of WhatsApp sessions in NATS JetStream, stream EVENTS.
+  license:
+    name: MIT
+defaultContentType: application/json
+servers:
+  nats:
+    host: 127.0.0.1:4222
+    protocol: nats
+";
+
+const TAIL: &str = "  parameters:
+    session:
+      description: The session's name; that of the contract's routes is `default`.
+      default: default
+  schemas:
+    headers:
+      type: object
+      properties:
+        Nats-Msg-Id:
+          type: string
+          description: The event's id, also `webhook-id` at a receiver.
+        traceparent:
+          type: string
+          description: The trace that the event is a part of (W3C Trace Context).
+      required:
+        - Nats-Msg-Id
+";

@@ -1,0 +1,50 @@
+//! `shared/contract/schemas/`: a JSON Schema of each event's body.
+
+use crate::committed;
+use kurir_contract::event::schema;
+use serde_json::Value;
+use std::{collections::BTreeSet, fs};
+
+const FOLDER: &str = "shared/contract/schemas";
+
+#[test]
+fn the_schema_of_each_event_is_committed_and_no_other() {
+    let mut names = BTreeSet::new();
+    for event in schema::all() {
+        let schema = committed::sorted(serde_json::to_value(&event.schema).unwrap());
+        let mut text = serde_json::to_string_pretty(&schema).unwrap();
+        text.push('\n');
+        let name = format!("{}.json", event.kind);
+        committed::is(&format!("{FOLDER}/{name}"), &text);
+        assert!(names.insert(name), "{} is there twice", event.kind);
+    }
+    let there = fs::read_dir(committed::repository().join(FOLDER)).unwrap();
+    let there: BTreeSet<String> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(there, names);
+}
+
+/// A schema whose references lead nowhere would let everything pass.
+#[test]
+fn every_reference_in_a_schema_leads_somewhere() {
+    for event in schema::all() {
+        let schema = serde_json::to_value(&event.schema).unwrap();
+        let mut references = Vec::new();
+        collect(&schema, &mut references);
+        assert!(!references.is_empty());
+        for reference in references {
+            let pointer = reference.trim_start_matches('#');
+            assert!(schema.pointer(pointer).is_some(), "{}: {reference}", event.kind);
+        }
+    }
+}
+
+fn collect(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            references.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|value| collect(value, references));
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, references)),
+        _ => {}
+    }
+}

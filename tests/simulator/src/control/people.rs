@@ -1,0 +1,122 @@
+//! What people do beside writing: they call, type, come and go, change their profile; and what a phone tells of the past.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+
+use super::{
+    answer::{Answer, Body, Error, NumberPath},
+    contacts::only_account,
+};
+use crate::{
+    groups,
+    people::{Addressing, Number},
+    stanza::{Past, Presence, Signal},
+    world::Shared,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewCall {
+    /// `offer` (which is the default), `terminate`, `reject`.
+    #[serde(default)]
+    action: Signal,
+    /// The call; may be left out of an offer.
+    id: Option<String>,
+    #[serde(default)]
+    video: bool,
+    /// Why it ends, in WhatsApp's words: `timeout`, `accepted_elsewhere`, …
+    reason: Option<String>,
+    to: Option<Number>,
+}
+
+pub async fn call(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(new): Body<NewCall>,
+) -> Answer<(StatusCode, Json<serde_json::Value>)> {
+    let mut world = shared.lock();
+    let to = match new.to {
+        Some(to) => to,
+        None => only_account(&world, &number)?,
+    };
+    let id = match (new.id, new.action) {
+        (Some(id), _) => id,
+        (None, Signal::Offer) => world.fresh_id("CALL"),
+        (None, _) => return Err(Error::bad("`id` is missing: it names the call that ends")),
+    };
+    world.people.meet(&number)?;
+    world.call(&number, &to, &id, new.action, new.video, new.reason.as_deref())?;
+    Ok((StatusCode::CREATED, Json(serde_json::json!({"id": id}))))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewPresence {
+    state: Presence,
+    /// Unix seconds.
+    last_seen: Option<i64>,
+    group: Option<String>,
+    addressing: Option<Addressing>,
+    to: Option<Number>,
+}
+
+pub async fn presence(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(new): Body<NewPresence>,
+) -> Answer<StatusCode> {
+    let mut world = shared.lock();
+    let to = match new.to {
+        Some(to) => to,
+        None => only_account(&world, &number)?,
+    };
+    let addressing = new.addressing.unwrap_or(world.people.meet(&number)?.addressing);
+    let group = new.group.as_deref().map(groups::whole);
+    world.show_presence(&number, &to, new.state, new.last_seen, group.as_deref(), addressing);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewProfile {
+    about: Option<String>,
+    /// A new picture if true, none any more if false.
+    picture: Option<bool>,
+}
+
+pub async fn profile(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(new): Body<NewProfile>,
+) -> Answer<StatusCode> {
+    let mut world = shared.lock();
+    world.people.meet(&number)?;
+    if let Some(about) = &new.about {
+        world.tell_of_about(&number, about);
+    }
+    if let Some(picture) = new.picture {
+        world.tell_of_picture(&number, picture);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewHistory {
+    contact: Number,
+    messages: Vec<Past>,
+    /// Per cent.
+    progress: Option<u32>,
+}
+
+/// The account's phone tells its companions of an earlier chat.
+pub async fn history(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(new): Body<NewHistory>,
+) -> Answer<StatusCode> {
+    let mut world = shared.lock();
+    world.people.meet(&new.contact)?;
+    world.tell_of_the_past(&number, &new.contact, &new.messages, new.progress)?;
+    Ok(StatusCode::NO_CONTENT)
+}
