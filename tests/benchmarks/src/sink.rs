@@ -13,10 +13,13 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
 };
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+/// Connections that wait to be taken: thousands of endpoints begin at the same time, and one that finds no room tries
+/// again after a second.
+const BACKLOG: u32 = 4_096;
 /// In a body: when the event was published, nanoseconds since 1970.
 const SENT: &[u8] = b"\"sent\":";
 
@@ -46,7 +49,9 @@ pub struct Seen {
 impl Sink {
     /// `delay`: how long it takes to answer.
     pub async fn start(delay: Duration) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("failed to listen")?;
+        let socket = TcpSocket::new_v4().context("failed to make a socket")?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).context("failed to bind")?;
+        let listener = socket.listen(BACKLOG).context("failed to listen")?;
         let sink = Self(Arc::new(Inner {
             address: listener.local_addr()?,
             begun: Instant::now(),
