@@ -5,6 +5,7 @@
 //! untouched. After a pause one goes as a probe: if it succeeds the circuit closes, if not the next pause is twice as
 //! long and the next probe another event.
 
+use crate::delivery::Verdict;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -95,6 +96,18 @@ impl Breaker {
                 Some(Turn::StillOpen)
             }
             State::Closed | State::Open { .. } | State::Probing => None,
+        }
+    }
+
+    /// What a delivery said of the endpoint.
+    pub fn hears(&mut self, verdict: &Verdict, probe: bool, now: Instant) -> Option<Turn> {
+        match verdict {
+            Verdict::Succeeded => self.succeeded(),
+            Verdict::Failed { .. } => self.failed(probe, now),
+            Verdict::Untried | Verdict::Gone { .. } => {
+                self.untried(probe, now);
+                None
+            }
         }
     }
 

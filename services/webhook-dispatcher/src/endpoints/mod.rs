@@ -12,6 +12,7 @@ mod consumer;
 mod follow;
 mod inbox;
 mod line;
+mod ordered;
 mod rate_limit;
 mod roster;
 pub(crate) mod settled;

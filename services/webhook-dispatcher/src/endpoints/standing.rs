@@ -5,7 +5,8 @@
 //! its events wait in EVENTS. Every event that tells of this has an id made of what it tells, so that it comes once
 //! however many dispatchers see the same.
 
-use crate::delivery::{StoreMessage, store};
+use super::breaker::Turn;
+use crate::delivery::{StoreMessage, Verdict, store};
 use anyhow::Context as _;
 use async_nats::{
     HeaderMap,
@@ -46,6 +47,27 @@ const TRIES: u32 = 5;
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 /// Of the time until it is disabled, in percent: told of once each.
 const WARNINGS: [u8; 2] = [80, 50];
+
+/// What is made known of a verdict that turned an endpoint's circuit, or ended the endpoint. `pause`: of the circuit.
+#[must_use]
+pub fn news_of(endpoint: &EndpointId, turn: Option<Turn>, verdict: Verdict, pause: Duration) -> Option<News> {
+    let pause = pause.as_secs();
+    match (turn, verdict) {
+        (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
+            tracing::warn!(
+                endpoint.id = %endpoint,
+                "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
+            );
+            Some(News::Open { endpoint: endpoint.clone(), reason })
+        }
+        (Some(Turn::Closed), _) => {
+            tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
+            Some(News::Closed { endpoint: endpoint.clone() })
+        }
+        (_, Verdict::Gone { reason }) => Some(News::Gone { endpoint: endpoint.clone(), reason }),
+        (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => None,
+    }
+}
 
 pub struct Registrar {
     broker: Broker,
