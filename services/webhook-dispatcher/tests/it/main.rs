@@ -7,6 +7,7 @@ mod broker_away;
 mod crashes;
 mod delivery;
 mod giving_up;
+mod ordering;
 mod retries;
 mod settings;
 mod sharing;
