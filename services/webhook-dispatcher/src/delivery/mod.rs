@@ -42,10 +42,7 @@ use attempt_log::AttemptLog;
 use dead_letters::DeadLetters;
 use http_client::{ClientSettings, HttpClient};
 use kurir_chassis::broker::Broker;
-use kurir_contract::{
-    address_guard::Networks,
-    delivery::Attempt,
-};
+use kurir_contract::{address_guard::Networks, delivery::Attempt};
 use request::{Body, Template};
 use schedule::{Due, Next, Place, Schedule};
 use settlement::Settlement;

@@ -62,8 +62,7 @@ impl Deliverer {
             }
         };
         let exchange = self.exchange(&asking, body);
-        let (record, ended) =
-            if self.tools.traced { exchange.instrument(asking.span()).await } else { exchange.await };
+        let (record, ended) = if self.tools.traced { exchange.instrument(asking.span()).await } else { exchange.await };
         let failure = match ended {
             Ended::Delivered { status } => {
                 self.settlement.report(event, &End { attempt, status: Some(status), error: None }).await;

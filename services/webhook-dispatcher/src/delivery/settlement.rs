@@ -73,13 +73,7 @@ impl Settlement {
     }
 
     /// Stores its dead letter, and what tells of it.
-    pub async fn bury(
-        &self,
-        event: &Event,
-        last: &Attempt,
-        failure: &Failure,
-        by: Instant,
-    ) -> anyhow::Result<()> {
+    pub async fn bury(&self, event: &Event, last: &Attempt, failure: &Failure, by: Instant) -> anyhow::Result<()> {
         let given_up = GivenUp::of(event, last.attempt, failure, last.replay.as_deref());
         self.tools.dead_letters.bury(&self.endpoint, &given_up, by).await
     }

@@ -18,8 +18,8 @@ use super::{
     standing::{self, News},
 };
 use crate::delivery::{Deliverer, Desk, Pending, Told, Tools, Verdict};
-use async_nats::{Message, Subject};
 use anyhow::Context as _;
+use async_nats::{Message, Subject};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::endpoint::{EndpointId, Ordering};
@@ -158,7 +158,10 @@ impl Worker {
         match change {
             Change::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
             Change::Set(endpoint) => self.set(endpoint),
-            Change::Removed(endpoint) => self.close(&endpoint, "it was deleted"),
+            Change::Removed(endpoint) => {
+                self.shifts.delete(&endpoint);
+                self.close(&endpoint, "it was deleted");
+            }
             Change::Complete => {
                 self.complete = true;
                 self.look_for_retries();
@@ -270,7 +273,9 @@ impl Worker {
         let endpoint = Arc::clone(&station.endpoint);
         let Some(line) = station.line(id.source) else { return };
         match made {
-            Ok(()) if id.source == Source::Events && endpoint.ordering == Ordering::Chat => self.begin_shift(id.station),
+            Ok(()) if id.source == Source::Events && endpoint.ordering == Ordering::Chat => {
+                self.begin_shift(id.station)
+            }
             Ok(()) => {
                 line.open = true;
                 self.ask(id).await;

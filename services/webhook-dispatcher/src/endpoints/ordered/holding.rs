@@ -9,6 +9,7 @@ mod steps;
 use super::{
     Current, Limits, Place, Task,
     chats::{Arrival, Chats, Park, Turn},
+    is_nobodys,
     parked::Shelf,
     pinned::{Came, GROUP, Pull},
 };
@@ -22,14 +23,13 @@ use crate::{
         standing::{self, News},
     },
 };
-use anyhow::Context as _;
 use async_nats::Message;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_contract::{chat::ChatToken, delivery::Attempt, event::EventId};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use steps::{Done, Tried};
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 /// Events in memory, and what comes again after a takeover at the most.
 const WINDOW: usize = 512;
@@ -39,7 +39,10 @@ const MAX_PARKED: usize = 100_000;
 const STORES: usize = 64;
 /// Ends of attempts that are being made to last; deliveries wait beyond them.
 const ENDINGS: usize = 256;
+/// How soon it is seen that a limit or a circuit lets more through, or that a chat is slow.
 const TICK: Duration = Duration::from_millis(100);
+/// While there is nothing to deliver. The place is kept by asking every second.
+const IDLE_TICK: Duration = Duration::from_millis(500);
 /// How often the lease is renewed.
 const RENEW_LEASE: Duration = Duration::from_secs(2);
 
@@ -90,9 +93,9 @@ impl Holding {
             Place::Pinned(pin) => Some(pin),
             Place::Leased => None,
         };
-        let mut pull = Pull::open(&task.work.broker.client, consumer.clone()).await?;
+        let mut pull = Pull::open(&task.work.broker.client, consumer).await?;
         let parked = {
-            let mut prepared = std::pin::pin!(prepare(task, pin.is_some(), &current, &consumer));
+            let mut prepared = std::pin::pin!(prepare(task, pin.is_some(), &current));
             loop {
                 tokio::select! {
                     parked = &mut prepared => break parked?,
@@ -101,6 +104,7 @@ impl Holding {
                 }
             }
         };
+        task.limits.rate = current.endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
         let (now, mut chats) = (OffsetDateTime::now_utc(), Chats::new(WINDOW));
         for (sequence, chat) in &parked {
             chats.load(*sequence, *chat, now);
@@ -134,9 +138,13 @@ impl Holding {
             let consumer = Source::Events.consumer(&self.current.endpoint.id);
             let _ = events.unpin_consumer(&consumer, GROUP).await;
         }
-        for known in self.known.into_values() {
-            // Whoever holds the endpoint next asks for all of it again.
-            known.pending.into_iter().for_each(Pending::leave);
+        if matches!(end, Ok(End::Stopped)) {
+            // Given back, it is what the next one is served.
+            drop(self.known);
+            self.pull.close().await;
+        } else {
+            // We may be the next ourselves, and have all of it handed out again.
+            self.known.into_values().filter_map(|known| known.pending).for_each(Pending::leave);
         }
         end
     }
@@ -144,6 +152,9 @@ impl Holding {
     async fn work(&mut self, task: &mut Task) -> anyhow::Result<End> {
         let stop = task.stop.clone();
         loop {
+            if !task.work.deleted.is_cancelled() {
+                self.park();
+            }
             self.go_on(&mut task.limits, &task.work.news).await;
             if self.stopping && self.attempts.is_empty() && self.endings.is_empty() {
                 return Ok(End::Stopped);
@@ -169,6 +180,7 @@ impl Holding {
                         self.handout = handout;
                         self.take(message, task).await;
                     }
+                    Came::Unpinned(message) => self.pull.give_back(message).await,
                     Came::Word => {}
                     Came::Refused => return Ok(End::Lost { why: "NATS serves another", to: None }),
                     Came::Ended => anyhow::bail!("the subscription to events ended"),
@@ -177,7 +189,7 @@ impl Holding {
                     self.chats.look(OffsetDateTime::now_utc());
                     if self.pin.is_none() && self.lease_renewed.elapsed() > RENEW_LEASE {
                         self.lease_renewed = Instant::now();
-                        if !task.is_nobodys().await? || !task.lease.claim().await? {
+                        if !is_nobodys(&task.consumer().await?) || !task.lease.claim().await? {
                             return Ok(End::Lost { why: "NATS serves another", to: None });
                         }
                     }
@@ -186,15 +198,19 @@ impl Holding {
         }
     }
 
-    /// Begins all that can begin now.
-    async fn go_on(&mut self, limits: &mut Limits, news: &tokio::sync::mpsc::Sender<News>) {
-        let now = Instant::now();
+    /// Begins to store all that is to be stored now.
+    fn park(&mut self) {
         while self.pull.is_fresh()
             && self.storing < STORES
             && let Some(park) = self.chats.next_park()
         {
             self.store(park);
         }
+    }
+
+    /// Begins all attempts that can begin now, and asks for more.
+    async fn go_on(&mut self, limits: &mut Limits, news: &mpsc::Sender<News>) {
+        let now = Instant::now();
         while self.may_begin(limits)
             && let Some(turn) = self.chats.next_turn(OffsetDateTime::now_utc())
         {
@@ -229,7 +245,9 @@ impl Holding {
             Some(due) if self.may_begin(limits) => {
                 Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default().min(TICK)
             }
-            Some(_) | None => TICK,
+            Some(_) => TICK,
+            None if self.attempts.is_empty() => IDLE_TICK,
+            None => TICK,
         }
     }
 
@@ -271,13 +289,7 @@ impl Holding {
         }
     }
 
-    fn verdict(
-        &mut self,
-        verdict: Verdict,
-        probe: bool,
-        breaker: &mut Breaker,
-        news: &tokio::sync::mpsc::Sender<News>,
-    ) {
+    fn verdict(&mut self, verdict: Verdict, probe: bool, breaker: &mut Breaker, news: &mpsc::Sender<News>) {
         self.gone |= matches!(verdict, Verdict::Gone { .. });
         let turn = breaker.hears(&verdict, probe, Instant::now());
         if let Some(told) = standing::news_of(&self.current.endpoint.id, turn, verdict, breaker.pause()) {
@@ -288,16 +300,10 @@ impl Holding {
 }
 
 /// Gives what is parked.
-async fn prepare(
-    task: &Task,
-    pinned: bool,
-    current: &Current,
-    consumer: &str,
-) -> anyhow::Result<Vec<(u64, ChatToken)>> {
+async fn prepare(task: &Task, pinned: bool, current: &Current) -> anyhow::Result<Vec<(u64, ChatToken)>> {
     // In this order: what one before us stores and acknowledges after this is handed out again.
     if pinned {
-        let events = task.events().await?;
-        events.reset_consumer(consumer, None).await.context("failed to have events handed out again")?;
+        task.hand_out_again().await?;
     }
     task.shelf.adopt(&current.deliverer).await?;
     task.shelf.list().await

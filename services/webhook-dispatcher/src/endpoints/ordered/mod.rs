@@ -24,6 +24,7 @@ pub use shifts::Shifts;
 use super::{Endpoint, breaker::Breaker, consumer, consumer::Source, rate_limit::RateLimit, standing::News};
 use crate::delivery::{Deliverer, Desk};
 use anyhow::Context as _;
+use async_nats::jetstream::consumer::Info;
 use holding::{End, Holding};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::stream;
@@ -31,10 +32,7 @@ use lease::Lease;
 use parked::Shelf;
 use pinned::{Came, Pull};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, watch};
 
 /// How soon whoever does not hold the endpoint sees that nobody does.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -49,6 +47,8 @@ struct Work {
     news: mpsc::Sender<News>,
     /// Of the worker's list.
     station: u64,
+    /// The endpoint is.
+    deleted: CancellationToken,
 }
 
 /// The endpoint as it is at the moment.
@@ -87,10 +87,7 @@ impl Task {
         Ok(Self {
             shelf: Shelf::open(work.broker.clone(), endpoint.id.clone()).await?,
             lease: Lease::new(work.broker.clone(), endpoint.id.clone()),
-            limits: Limits {
-                breaker: Breaker::default(),
-                rate: endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now())),
-            },
+            limits: Limits { breaker: Breaker::default(), rate: None },
             work,
             current,
             stop,
@@ -143,9 +140,13 @@ impl Task {
             pull.ask(1, None).await;
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(None),
+                () = stop.cancelled() => {
+                    pull.close().await;
+                    return Ok(None);
+                }
                 came = pull.next() => match came {
                     Came::Message { pin, .. } => return Ok(Some(Place::Pinned(pin))),
+                    Came::Unpinned(message) => pull.give_back(message).await,
                     Came::Word | Came::Refused => {}
                     Came::Ended => anyhow::bail!("the subscription to events ended"),
                 },
@@ -161,16 +162,34 @@ impl Task {
         }
     }
 
-    /// Nobody is served and something is parked: whoever has the lease makes its retries.
+    /// NATS serves nobody, and something is parked: whoever has the lease makes its retries.
     async fn is_free(&mut self) -> anyhow::Result<bool> {
-        Ok(self.is_nobodys().await? && !self.shelf.is_empty().await? && self.lease.claim().await?)
+        let info = self.consumer().await?;
+        if !is_nobodys(&info) || (info.num_ack_pending == 0 && self.shelf.is_empty().await?) {
+            return Ok(false);
+        }
+        if !self.lease.claim().await? {
+            return Ok(false);
+        }
+        if info.num_ack_pending > 0 {
+            // Whoever had it died with these. Handed out again, they are what somebody is served.
+            self.hand_out_again().await?;
+            return Ok(false);
+        }
+        Ok(true)
     }
 
-    async fn is_nobodys(&self) -> anyhow::Result<bool> {
+    /// All that is not acknowledged, at once and in its order.
+    async fn hand_out_again(&self) -> anyhow::Result<()> {
         let consumer = Source::Events.consumer(&self.current.borrow().endpoint.id);
         let events = self.events().await?;
-        let info = events.consumer_info(consumer).await.context("failed to see whom NATS serves")?;
-        Ok(info.priority_groups.iter().all(|group| group.pinned_client_id.as_ref().is_none_or(String::is_empty)))
+        events.reset_consumer(&consumer, None).await.context("failed to have events handed out again")?;
+        Ok(())
+    }
+
+    async fn consumer(&self) -> anyhow::Result<Info> {
+        let consumer = Source::Events.consumer(&self.current.borrow().endpoint.id);
+        self.events().await?.consumer_info(consumer).await.context("failed to see whom NATS serves")
     }
 
     async fn make_consumer(&self) -> anyhow::Result<()> {
@@ -181,4 +200,8 @@ impl Task {
     async fn events(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {
         self.work.broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")
     }
+}
+
+fn is_nobodys(consumer: &Info) -> bool {
+    consumer.priority_groups.iter().all(|group| group.pinned_client_id.as_ref().is_none_or(String::is_empty))
 }

@@ -175,9 +175,7 @@ fn read(message: &StreamMessage) -> Option<Entry> {
         event_id: EventId::from_header(text(header::KURIR_EVENT_ID)?),
         event_subject: text(header::EVENT_SUBJECT).unwrap_or_default().to_owned(),
         attempt: text(header::ATTEMPT)?.parse().ok()?,
-        due: due
-            .and_then(|due| OffsetDateTime::parse(due, &Rfc3339).ok())
-            .unwrap_or_else(OffsetDateTime::now_utc),
+        due: due.and_then(|due| OffsetDateTime::parse(due, &Rfc3339).ok()).unwrap_or_else(OffsetDateTime::now_utc),
     })
 }
 

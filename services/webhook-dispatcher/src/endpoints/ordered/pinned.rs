@@ -6,7 +6,7 @@
 
 use crate::endpoints::settled::Handed;
 use anyhow::Context as _;
-use async_nats::{Client, Message, StatusCode, Subscriber};
+use async_nats::{Client, Message, StatusCode, Subscriber, jetstream::AckKind};
 use futures::StreamExt as _;
 use kurir_contract::{header, stream};
 use std::time::Duration;
@@ -27,6 +27,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 const FRESH_FOR: Duration = Duration::from_secs(3);
 /// Before the next request after one that was refused for some reason.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long NATS may take to end the requests.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 pub struct Pull {
     client: Client,
@@ -49,6 +51,8 @@ pub enum Came {
         /// Of the consumer, in a row without a gap.
         handout: u64,
     },
+    /// One that nobody is pinned for: to be given back.
+    Unpinned(Message),
     /// NATS said something that changes nothing.
     Word,
     /// The place is somebody else's.
@@ -130,10 +134,38 @@ impl Pull {
         self.asked = self.asked.saturating_sub(1);
         let pin = message.headers.as_ref().and_then(|headers| headers.get(header::PIN_ID));
         let handed = message.reply.as_ref().and_then(|reply| Handed::read(reply));
-        // A consumer that pins nobody is one that is being changed.
-        let (Some(pin), Some(handed)) = (pin, handed) else { return Came::Word };
-        let (pin, handout) = (pin.as_str().to_owned(), handed.handout);
-        Came::Message { message, pin, handout }
+        match (pin, handed) {
+            (Some(pin), Some(handed)) => {
+                let (pin, handout) = (pin.as_str().to_owned(), handed.handout);
+                Came::Message { message, pin, handout }
+            }
+            // A consumer that pins nobody is one that is being changed.
+            (_, Some(_)) => Came::Unpinned(message),
+            (_, None) => Came::Word,
+        }
+    }
+
+    pub async fn give_back(&self, message: Message) {
+        if let Some(reply) = message.reply {
+            // Refused only by a client that is at its end.
+            let _ = self.client.publish(reply, AckKind::Nak(None).into()).await;
+        }
+    }
+
+    /// Asks no more, and gives back what NATS had sent before it knew.
+    pub async fn close(mut self) {
+        if self.messages.drain().await.is_err() {
+            return;
+        }
+        let drained = async {
+            while let Some(message) = self.messages.next().await {
+                if !message.subject.starts_with(&self.inbox) {
+                    self.give_back(message).await;
+                }
+            }
+        };
+        // NATS is away then: its requests are gone with it.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, drained).await;
     }
 
     fn status(&mut self, about: &str, message: &Message) -> Came {

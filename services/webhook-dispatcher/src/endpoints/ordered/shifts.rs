@@ -25,6 +25,7 @@ pub struct Shifts {
 struct Shift {
     current: watch::Sender<Current>,
     stop: CancellationToken,
+    deleted: CancellationToken,
 }
 
 impl Shifts {
@@ -55,9 +56,10 @@ impl Shifts {
     /// Begins the task of an endpoint that has none. `station`: of the worker's list.
     pub fn begin(&mut self, station: u64, endpoint: Arc<Endpoint>, deliverer: Arc<Deliverer>) {
         let (broker, desk, news) = (self.broker.clone(), Arc::clone(&self.desk), self.news.clone());
-        let (work, id, stop) = (Work { broker, desk, news, station }, endpoint.id.clone(), CancellationToken::new());
+        let (id, stop, deleted) = (endpoint.id.clone(), CancellationToken::new(), CancellationToken::new());
+        let work = Work { broker, desk, news, station, deleted: deleted.clone() };
         let (sender, current) = watch::channel(Current { endpoint, deliverer });
-        self.running.insert(id.clone(), Shift { current: sender, stop: stop.clone() });
+        self.running.insert(id.clone(), Shift { current: sender, stop: stop.clone(), deleted });
         self.tasks.spawn(async move {
             match Task::new(work, current, stop).await {
                 Ok(task) => task.run().await,
@@ -70,6 +72,14 @@ impl Shifts {
     /// What it has begun ends first.
     pub fn end(&self, endpoint: &EndpointId) {
         if let Some(shift) = self.running.get(endpoint) {
+            shift.stop.cancel();
+        }
+    }
+
+    /// The same, and nothing more is parked: nobody would ever look for it.
+    pub fn delete(&self, endpoint: &EndpointId) {
+        if let Some(shift) = self.running.get(endpoint) {
+            shift.deleted.cancel();
             shift.stop.cancel();
         }
     }

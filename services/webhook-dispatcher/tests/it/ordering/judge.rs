@@ -38,7 +38,11 @@ pub struct Judge(Arc<Mutex<Seen>>);
 
 impl Judge {
     /// `fails`: by chat, number and how often it came before.
-    pub fn at(receiver: &Receiver, delay: Duration, fails: impl Fn(&str, u64, u32) -> bool + Send + Sync + 'static) -> Self {
+    pub fn at(
+        receiver: &Receiver,
+        delay: Duration,
+        fails: impl Fn(&str, u64, u32) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let judge = Self::default();
         let seen = judge.clone();
         receiver.answer_with(move |request| {

@@ -14,9 +14,8 @@ async fn the_events_of_each_chat_arrive_in_order_while_a_third_of_the_requests_f
     const CHATS: u64 = 20;
     const EACH: u64 = 15;
     let stage = Stage::set().await;
-    let judge = Judge::at(&stage.receiver, Duration::from_millis(5), |chat, number, times| {
-        times == 0 && a_third(chat, number)
-    });
+    let judge =
+        Judge::at(&stage.receiver, Duration::from_millis(5), |chat, number, times| times == 0 && a_third(chat, number));
     let _first = dispatcher(&stage).await;
     let _second = dispatcher(&stage).await;
     write(&stage, &settings(&stage, Ordering::Chat, &[1, 1, 1])).await;
@@ -37,7 +36,8 @@ async fn the_events_of_each_chat_arrive_in_order_while_a_third_of_the_requests_f
 async fn a_chat_that_fails_with_thousands_behind_it_delays_no_other() {
     const BEHIND: u64 = 3_000;
     let stage = Stage::set().await;
-    let judge = Judge::at(&stage.receiver, Duration::ZERO, |chat, number, times| chat == "bad" && number == 0 && times < 2);
+    let judge =
+        Judge::at(&stage.receiver, Duration::ZERO, |chat, number, times| chat == "bad" && number == 0 && times < 2);
     let _dispatcher = dispatcher(&stage).await;
     write(&stage, &settings(&stage, Ordering::Chat, &[1, 25])).await;
     for number in 0..BEHIND {

@@ -1,8 +1,6 @@
 //! Whoever holds the endpoint may stop, die, freeze, or lose the broker: another goes on, in order.
 
-use super::judge::{
-    ALONE, Judge, a_third, dispatcher, holder, parked, publish, settings, settled, wait_parked, write,
-};
+use super::judge::{ALONE, Judge, a_third, dispatcher, holder, parked, publish, settings, settled, wait_parked, write};
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
 use kurir_contract::endpoint::Ordering;
 use kurir_test_harness::{Process, until};

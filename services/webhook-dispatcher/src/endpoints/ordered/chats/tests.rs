@@ -31,7 +31,9 @@ enum Step {
     Wait(u8),
     Look,
     /// Another dispatcher takes over; the one before is dead, or goes on without being served.
-    TakeOver { haunts: bool },
+    TakeOver {
+        haunts: bool,
+    },
     /// Of the steps above, the following is that of a dispatcher that lost its place.
     Haunt,
 }

@@ -62,7 +62,10 @@ impl Holding {
                 return match other {
                     Ok(CameTo::NotYet(entry)) => self.chats.untried(sequence, Some(entry.attempt), entry.due),
                     Err(error) => {
-                        tracing::warn!("a webhook delivery is looked at again in {} s: {error:#}", LOOK_AGAIN.as_secs());
+                        tracing::warn!(
+                            "a webhook delivery is looked at again in {} s: {error:#}",
+                            LOOK_AGAIN.as_secs()
+                        );
                         self.chats.untried(sequence, None, now + LOOK_AGAIN);
                     }
                     Ok(CameTo::Nothing | CameTo::Made(..)) => self.settle(sequence, chat, None),
@@ -103,7 +106,8 @@ impl Holding {
                 self.unpark(sequence, chat, record);
             }
             Settled::Later => {
-                let before = self.known.get_mut(&sequence).and_then(|known| std::mem::replace(&mut known.record, record));
+                let before =
+                    self.known.get_mut(&sequence).and_then(|known| std::mem::replace(&mut known.record, record));
                 self.write(before);
             }
             Settled::Unknown => self.write(record),
