@@ -32,7 +32,8 @@ pub(super) struct Asking {
 /// How it ended.
 pub(super) enum Ended {
     Delivered { status: u16 },
-    Failed(Failure),
+    /// Boxed: the rare one, and what is moved about for every event stays small.
+    Failed(Box<Failure>),
 }
 
 /// What comes after a failure.
@@ -96,7 +97,7 @@ impl Deliverer {
             }
             Outcome::Failed(failure) => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
-                (self.record(asking, failure.recorded(), &taken), Ended::Failed(failure))
+                (self.record(asking, failure.recorded(), &taken), Ended::Failed(Box::new(failure)))
             }
         }
     }

@@ -190,7 +190,7 @@ impl Deliverer {
                 self.settlement.delivered(pending, &asking.event, record, status).await;
                 Told { verdict: Verdict::Succeeded, probe: asking.probe, retry_kept: false }
             }
-            (record, Ended::Failed(failure)) => Box::pin(self.failed(pending, asking, record, failure)).await,
+            (record, Ended::Failed(failure)) => Box::pin(self.failed(pending, asking, record, *failure)).await,
         }
     }
 

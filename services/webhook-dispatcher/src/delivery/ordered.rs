@@ -68,7 +68,7 @@ impl Deliverer {
                 self.settlement.report(event, &End { attempt, status: Some(status), error: None }).await;
                 return Ok(Tried { verdict: Verdict::Succeeded, record: Some(record), end: OrderedEnd::Settled });
             }
-            Ended::Failed(failure) => failure,
+            Ended::Failed(failure) => *failure,
         };
         let (mut verdict, mut end) = (Verdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
         match self.follows(&asking, &failure) {
