@@ -31,7 +31,9 @@ pub(super) struct Asking {
 
 /// How it ended.
 pub(super) enum Ended {
-    Delivered { status: u16 },
+    Delivered {
+        status: u16,
+    },
     /// Boxed: the rare one, and what is moved about for every event stays small.
     Failed(Box<Failure>),
 }

@@ -257,6 +257,17 @@ impl Chats {
         self.window.saturating_sub(self.taken.len())
     }
 
+    #[must_use]
+    pub fn knows(&self, sequence: u64) -> bool {
+        self.chat_of.contains_key(&sequence)
+    }
+
+    /// Whether anything is in memory alone.
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
+        self.chat_of.len() > self.stored
+    }
+
     /// How many lie in RETRIES.
     #[must_use]
     pub fn stored(&self) -> usize {

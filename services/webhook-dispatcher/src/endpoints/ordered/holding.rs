@@ -26,7 +26,11 @@ use crate::{
 use async_nats::Message;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_contract::{chat::ChatToken, delivery::Attempt, event::EventId};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use steps::{Done, Tried};
 use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
@@ -39,10 +43,19 @@ const MAX_PARKED: usize = 100_000;
 const STORES: usize = 64;
 /// Ends of attempts that are being made to last; deliveries wait beyond them.
 const ENDINGS: usize = 256;
+/// Whoever is asked to stop delivers what he has in memory for so long: what was delivered behind an event that was not
+/// comes again at the next one's.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
 /// How soon it is seen that a limit or a circuit lets more through, or that a chat is slow.
 const TICK: Duration = Duration::from_millis(100);
 /// While there is nothing to deliver. The place is kept by asking every second.
 const IDLE_TICK: Duration = Duration::from_millis(500);
+/// This loop goes round twice a second at least. If it did not, the place may be another's by now.
+const FROZEN: Duration = Duration::from_millis(2_500);
+/// How often is looked for what somebody parked who had lost the place and did not know.
+const LOOK_FOR_STRAYS: Duration = Duration::from_secs(15);
+/// With more than so many parked it is not looked for: the list would be long.
+const STRAYS_AMONG: usize = 5_000;
 /// How often the lease is renewed.
 const RENEW_LEASE: Duration = Duration::from_secs(2);
 
@@ -80,7 +93,11 @@ pub struct Holding {
     /// Of the last message that came.
     handout: u64,
     lease_renewed: Instant,
-    stopping: bool,
+    looked: Instant,
+    /// Parked, and not known here, at the last look.
+    strays: HashSet<(u64, ChatToken)>,
+    /// Since when it is about to be left.
+    stopping: Option<Instant>,
     /// The receiver is: not one more request.
     gone: bool,
 }
@@ -123,7 +140,9 @@ impl Holding {
             storing: 0,
             handout: 0,
             lease_renewed: Instant::now(),
-            stopping: false,
+            looked: Instant::now(),
+            strays: HashSet::new(),
+            stopping: None,
             gone: false,
         })
     }
@@ -151,24 +170,34 @@ impl Holding {
 
     async fn work(&mut self, task: &mut Task) -> anyhow::Result<End> {
         let stop = task.stop.clone();
+        let mut awake = Instant::now();
         loop {
+            if awake.elapsed() > FROZEN {
+                // Before anything else: what we would store now is another's to store.
+                return Ok(End::Lost { why: "this process stood still", to: None });
+            }
+            awake = Instant::now();
             if !task.work.deleted.is_cancelled() {
                 self.park();
             }
             self.go_on(&mut task.limits, &task.work.news).await;
-            if self.stopping && self.attempts.is_empty() && self.endings.is_empty() {
+            if self.has_finished() {
                 return Ok(End::Stopped);
             }
             let pause = self.pause(&mut task.limits);
             tokio::select! {
                 biased;
-                () = stop.cancelled(), if !self.stopping => self.stopping = true,
+                () = stop.cancelled(), if self.stopping.is_none() => {
+                    self.stopping = Some(Instant::now());
+                    self.pull.stop().await;
+                }
                 Some(tried) = self.attempts.next(), if !self.attempts.is_empty() => {
                     self.tried(tried, &mut task.limits.breaker, &task.work.news);
                 }
                 Some(done) = self.endings.next(), if !self.endings.is_empty() => self.done(done?),
                 Ok(()) = task.current.changed() => self.change(task.current.borrow_and_update().clone(), &mut task.limits),
-                came = self.pull.next() => match came {
+                came = self.pull.next(), if !self.pull.has_ended() => match came {
+                    Came::Message { message, .. } if self.stopping.is_some() => self.pull.give_back(message).await,
                     Came::Message { message, pin, handout } => {
                         if self.pin.as_ref() != Some(&pin) {
                             return Ok(End::Lost { why: "NATS serves us anew", to: Some(Place::Pinned(pin)) });
@@ -183,10 +212,15 @@ impl Holding {
                     Came::Unpinned(message) => self.pull.give_back(message).await,
                     Came::Word => {}
                     Came::Refused => return Ok(End::Lost { why: "NATS serves another", to: None }),
+                    Came::Ended if self.stopping.is_some() => {}
                     Came::Ended => anyhow::bail!("the subscription to events ended"),
                 },
                 () = tokio::time::sleep(pause) => {
                     self.chats.look(OffsetDateTime::now_utc());
+                    if self.looked.elapsed() > LOOK_FOR_STRAYS && self.chats.stored() < STRAYS_AMONG {
+                        self.looked = Instant::now();
+                        self.look_for_strays();
+                    }
                     if self.pin.is_none() && self.lease_renewed.elapsed() > RENEW_LEASE {
                         self.lease_renewed = Instant::now();
                         if !is_nobodys(&task.consumer().await?) || !task.lease.claim().await? {
@@ -200,7 +234,7 @@ impl Holding {
 
     /// Begins to store all that is to be stored now.
     fn park(&mut self) {
-        while self.pull.is_fresh()
+        while (self.pull.is_fresh() || self.stopping.is_some())
             && self.storing < STORES
             && let Some(park) = self.chats.next_park()
         {
@@ -221,15 +255,20 @@ impl Holding {
             }
             self.begin_attempt(turn, probe);
         }
-        let is_open = !self.stopping && !self.gone && self.chats.stored() < MAX_PARKED;
+        let is_open = self.stopping.is_none() && !self.gone && self.chats.stored() < MAX_PARKED;
         let room = if is_open { self.chats.room().min(limits.breaker.admits(now)) } else { 0 };
         let room = if self.pin.is_some() { room } else { room.min(1) };
         self.pull.ask(room, self.pin.as_deref()).await;
     }
 
+    fn has_finished(&self) -> bool {
+        let no_more = |since: Instant| since.elapsed() > FINISH_WITHIN || !self.chats.holds_any();
+        self.stopping.is_some_and(no_more) && self.attempts.is_empty() && self.endings.is_empty()
+    }
+
     fn may_begin(&self, limits: &mut Limits) -> bool {
         let now = Instant::now();
-        !self.stopping
+        !self.stopping.is_some_and(|since| since.elapsed() > FINISH_WITHIN || !self.chats.holds_any())
             && !self.gone
             && self.attempts.len() < self.current.endpoint.concurrency
             && self.endings.len() < ENDINGS

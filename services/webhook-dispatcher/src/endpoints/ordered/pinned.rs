@@ -41,6 +41,7 @@ pub struct Pull {
     asked_at: Instant,
     heard: Instant,
     not_before: Instant,
+    ended: bool,
 }
 
 /// What came.
@@ -76,7 +77,14 @@ impl Pull {
             asked_at: now,
             heard: now,
             not_before: now,
+            ended: false,
         })
+    }
+
+    /// Nothing comes any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// NATS was heard of lately: the place can be ours.
@@ -121,7 +129,10 @@ impl Pull {
 
     /// May be dropped at any await without losing anything.
     pub async fn next(&mut self) -> Came {
-        let Some(message) = self.messages.next().await else { return Came::Ended };
+        let Some(message) = self.messages.next().await else {
+            self.ended = true;
+            return Came::Ended;
+        };
         let about = message.subject.strip_prefix(&self.inbox).map(ToOwned::to_owned);
         match about {
             None => self.message(message),
@@ -152,11 +163,16 @@ impl Pull {
         }
     }
 
-    /// Asks no more, and gives back what NATS had sent before it knew.
+    /// Ends its requests. What NATS had sent before it knew still comes, then the end; the place is kept by asking.
+    pub async fn stop(&mut self) {
+        // Refused only by a client that is at its end.
+        let _ = self.messages.drain().await;
+        self.lost();
+    }
+
+    /// Ends its requests, and gives back what NATS had sent before it knew.
     pub async fn close(mut self) {
-        if self.messages.drain().await.is_err() {
-            return;
-        }
+        self.stop().await;
         let drained = async {
             while let Some(message) = self.messages.next().await {
                 if !message.subject.starts_with(&self.inbox) {

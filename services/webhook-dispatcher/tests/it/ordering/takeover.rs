@@ -7,7 +7,8 @@ use kurir_test_harness::{Process, until};
 use std::time::{Duration, Instant};
 
 const CHATS: u64 = 10;
-const EACH: u64 = 40;
+/// More than a dispatcher has in memory, all chats together.
+const EACH: u64 = 100;
 const ALL: usize = (CHATS * EACH) as usize;
 
 /// Two dispatchers, and events with failures among them: the one that holds the endpoint, and the other.
@@ -22,7 +23,7 @@ async fn under_way(stage: &Stage) -> (Judge, Process, Process) {
             publish(stage, &format!("chat{chat}"), number).await;
         }
     }
-    judge.wait(ALL / 10, SOON).await;
+    judge.wait(ALL / 20, SOON).await;
     let (holds, waits) = match holder(&[&first, &second], SOON).await {
         0 => (first, second),
         _ => (second, first),

@@ -33,6 +33,8 @@ enum CameTo {
 pub enum Done {
     Stored(Park),
     Ended,
+    /// All that is parked.
+    Listed(Vec<(u64, ChatToken)>),
 }
 
 impl Holding {
@@ -115,7 +117,15 @@ impl Holding {
     }
 
     pub(super) fn done(&mut self, done: Done) {
-        let Done::Stored(Park { sequence, chat, .. }) = done else { return };
+        match done {
+            Done::Stored(park) => self.stored(park),
+            Done::Listed(parked) => self.take_strays(parked),
+            Done::Ended => {}
+        }
+    }
+
+    fn stored(&mut self, park: Park) {
+        let Park { sequence, chat, .. } = park;
         self.storing -= 1;
         let then = self.chats.parked(sequence);
         let Some(known) = self.known.get_mut(&sequence) else { return };
@@ -130,6 +140,21 @@ impl Holding {
             self.acknowledge(pending, record);
         } else {
             self.write(record);
+        }
+    }
+
+    pub(super) fn look_for_strays(&mut self) {
+        let shelf = self.shelf.clone();
+        self.endings.push(async move { Ok(Done::Listed(shelf.list().await?)) }.boxed());
+    }
+
+    /// What nobody here knows at two looks is no purge that is under way: it is a repeat that is still to be made.
+    fn take_strays(&mut self, parked: Vec<(u64, ChatToken)>) {
+        let unknown = parked.into_iter().filter(|(sequence, _)| !self.chats.knows(*sequence)).collect();
+        let before = std::mem::replace(&mut self.strays, unknown);
+        let now = OffsetDateTime::now_utc();
+        for (sequence, chat) in self.strays.intersection(&before) {
+            self.chats.load(*sequence, *chat, now);
         }
     }
 
