@@ -2,6 +2,7 @@
 
 mod changes;
 mod judge;
+mod limits;
 mod takeover;
 
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};

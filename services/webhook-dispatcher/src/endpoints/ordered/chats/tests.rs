@@ -320,3 +320,20 @@ fn a_chat_that_is_slow_is_parked_when_it_keeps_others_out() {
     assert_eq!(chats.room(), 3);
     assert_eq!(chats.settled(1), Settled::Purge, "its attempt went on meanwhile");
 }
+
+#[test]
+fn what_comes_behind_something_parked_is_parked_too_and_the_chat_goes_on_from_memory_when_that_is_done() {
+    let (chat, now) = (ChatToken::from(1), OffsetDateTime::UNIX_EPOCH);
+    let mut chats = Chats::new(WINDOW);
+    chats.load(1, chat, now);
+    chats.arrives(2, chat, now);
+    assert_eq!(chats.next_park().map(|park| park.sequence), Some(2));
+    chats.parked(2);
+    for sequence in [1, 2] {
+        assert_eq!(chats.next_turn(now).map(|turn| (turn.sequence, turn.parked)), Some((sequence, true)));
+        assert_eq!(chats.settled(sequence), Settled::Purge);
+    }
+    chats.arrives(3, chat, now);
+    assert_eq!(chats.next_park(), None);
+    assert_eq!(chats.next_turn(now).map(|turn| turn.parked), Some(false));
+}
