@@ -82,11 +82,12 @@ impl Judge {
         self.0.lock().unwrap().arrivals.values().map(|times| times - 1).sum()
     }
 
-    /// The longest time without a first arrival since `since`.
-    pub fn pause_after(&self, since: Instant) -> Duration {
+    /// The longest time without a first arrival of this chat since `since`.
+    pub fn pause_after(&self, since: Instant, chat: &str) -> Duration {
         let seen = self.0.lock().unwrap();
-        let times: Vec<Instant> =
-            std::iter::once(since).chain(seen.first.iter().map(|(_, at)| *at).filter(|at| *at > since)).collect();
+        let times: Vec<Instant> = std::iter::once(since)
+            .chain(seen.first.iter().filter(|(of, at)| of.0 == chat && *at > since).map(|(_, at)| *at))
+            .collect();
         times.windows(2).map(|two| two[1] - two[0]).max().unwrap_or_default()
     }
 
