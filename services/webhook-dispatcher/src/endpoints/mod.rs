@@ -3,8 +3,9 @@
 //! `follow` hears of every endpoint that is made, changed or deleted, and tells the one `worker`. An endpoint has a
 //! durable `consumer` on EVENTS, so its position and its backlog are its own, and, once it has retries, another on
 //! RETRIES: each is a `line`, which asks for no more than can be delivered at once. All lines are heard through one
-//! `inbox`. `roster` is the worker's list of endpoints with their lines, limits and circuit breakers; `settled` knows
-//! what was settled lately, for the day when the broker forgets; `standing` makes known how an endpoint fares.
+//! `inbox`. An endpoint that keeps its chats in order has a task of its own for its events: `ordered`. `roster` is the
+//! worker's list of endpoints with their lines, limits and circuit breakers; `settled` knows what was settled lately, for
+//! the day when the broker forgets; `standing` makes known how an endpoint fares.
 
 mod breaker;
 mod colleagues;

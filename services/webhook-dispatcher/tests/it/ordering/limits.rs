@@ -26,6 +26,25 @@ async fn what_the_filter_keeps_out_is_settled_without_a_request() {
     assert_eq!(stage.recorded(10).await.len(), 10);
 }
 
+/// Taking over has events handed out again: not those before its making.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_begins_with_its_first_event_and_not_before() {
+    let stage = Stage::set().await;
+    let judge = Judge::at(&stage.receiver, Duration::ZERO, |_, _, _| false);
+    stage.make_events().await;
+    for number in 0..3 {
+        publish(&stage, "before", number).await;
+    }
+    let mut made_now = settings(&stage, Ordering::Chat, &[1]);
+    made_now.start_sequence = 4;
+    let _dispatcher = dispatcher(&stage).await;
+    write(&stage, &made_now).await;
+    publish(&stage, "after", 0).await;
+    judge.wait(1, SOON).await;
+    settled(&stage, SOON).await;
+    assert_eq!((judge.accepted_of("after"), judge.accepted()), (1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_gone_gets_one_request_and_its_events_wait_in_order() {
     let stage = Stage::set().await;
