@@ -8,6 +8,12 @@ pub const KURIR_EVENT_ID: &str = "Kurir-Event-Id";
 pub const ATTEMPT: &str = "Kurir-Attempt";
 /// Of a retry: the subject of its event, which is told of even if the event is gone from EVENTS meanwhile.
 pub const EVENT_SUBJECT: &str = "Kurir-Event-Subject";
+/// Of a retry that is parked: when its attempt is due, ISO 8601.
+pub const DUE: &str = "Kurir-Due";
+/// Replaces what its subject held before (`sub`).
+pub const ROLLUP: &str = "Nats-Rollup";
+/// Of a message from a consumer that serves one client at a time: that client's pin.
+pub const PIN_ID: &str = "Nats-Pin-Id";
 /// Of an event: the endpoint that must not receive it, because the event is about it.
 pub const NOT_FOR: &str = "Kurir-Not-For";
 /// Of an event: an inbox (`_INBOX.…`) that wants an [`Outcome`](crate::delivery::Ended) when its delivery has ended.

@@ -1,12 +1,13 @@
 //! All that crosses a process in Kurir: the types and the subjects, in the order in which an event meets them.
 //!
-//! `session` and `address` say whose event it is, `event` what it holds, `subject`, `stream` and `header` how it
+//! `session`, `address` and `chat` say whose event it is, `event` what it holds, `subject`, `stream` and `header` how it
 //! travels, `endpoint` and `delivery` what becomes of it, `address_guard` where it must not go, `command` and
 //! `webhook` what comes the other way. Nothing here does I/O, and no other crate spells a subject, a stream name or a
 //! header.
 
 pub mod address;
 pub mod address_guard;
+pub mod chat;
 pub mod clock;
 pub mod command;
 pub mod delivery;

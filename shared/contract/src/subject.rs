@@ -6,6 +6,7 @@
 //! | `whatsapp.commands.<session>.<command>` | api (request/reply) |
 //! | `whatsapp.retries.waiting.<endpoint>.<chat>.<run>.<sequence>` | dispatcher: a scheduled message |
 //! | `whatsapp.retries.due.<endpoint>.<chat>.<run>.<sequence>` | NATS, when it fires |
+//! | `whatsapp.retries.parked.<endpoint>.<chat>.live.<sequence>` | dispatcher: waits for its turn in its chat |
 //! | `whatsapp.deliveries.<endpoint>` | dispatcher: batches of attempts |
 //! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
@@ -129,6 +130,21 @@ pub fn due_retries(endpoint: &EndpointId) -> String {
     format!("whatsapp.retries.due.{endpoint}.>")
 }
 
+/// All that is parked in RETRIES.
+pub const ALL_PARKED_RETRIES: &str = "whatsapp.retries.parked.>";
+
+/// All that an endpoint with `ordering: "chat"` has parked in RETRIES.
+#[must_use]
+pub fn parked_retries(endpoint: &EndpointId) -> String {
+    format!("whatsapp.retries.parked.{endpoint}.>")
+}
+
+/// The live retries of an endpoint (not those of replays) that are `waiting`, or `due`.
+#[must_use]
+pub fn live_retries(state: &str, endpoint: &EndpointId) -> String {
+    format!("whatsapp.retries.{state}.{endpoint}.*.live.*")
+}
+
 /// All that RETRIES holds of one endpoint.
 #[must_use]
 pub fn retries_of(endpoint: &EndpointId) -> String {
@@ -163,6 +179,12 @@ pub fn parse_retry(subject: &str) -> Option<ParsedRetry<'_>> {
     let mut tokens = subject.strip_prefix("whatsapp.retries.")?.split('.');
     let (state, _endpoint, chat, run) = (tokens.next()?, tokens.next()?, tokens.next()?, tokens.next()?);
     Some(ParsedRetry { state, chat, run, sequence: tokens.next()?.parse().ok()? })
+}
+
+/// Whose a subject of [`Retry`] is.
+#[must_use]
+pub fn endpoint_of_retry(subject: &str) -> Option<EndpointId> {
+    subject.strip_prefix("whatsapp.retries.")?.split('.').nth(1)?.parse().ok()
 }
 
 /// Where the dispatchers are asked; any one answers.
@@ -241,6 +263,7 @@ mod tests {
         let parsed = ParsedRetry { state: "due", chat: "-", run: "live", sequence: 7 };
         assert_eq!(parse_retry(&retry.due()), Some(parsed));
         assert_eq!(parse_retry("whatsapp.retries.due.default.-.live.x"), None);
+        assert_eq!(endpoint_of_retry(&retry.parked()), Some(endpoint.clone()));
     }
 
     #[test]

@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{delivery::Attempt, endpoint::EndpointId, event::EventId, header, subject};
 use std::{collections::HashMap, time::Duration};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// Attempts in one message. With a kilobyte of an answer each they are far below NATS' 1 MB.
 const BATCH: usize = 64;
@@ -43,6 +46,8 @@ enum Then {
     Acknowledge(Pending),
     /// Its message goes back to the broker.
     GiveBack(Pending),
+    /// Whoever waits for it is told.
+    Tell(oneshot::Sender<()>),
 }
 
 #[must_use]
@@ -60,6 +65,13 @@ impl AttemptLog {
     /// The same, and the message is given back.
     pub async fn give_back(&self, attempt: Attempt, pending: Pending) {
         self.hand_in(attempt, Then::GiveBack(pending)).await;
+    }
+
+    /// Hands it in; what is given back ends when it is on record. Whoever does not need to know drops that.
+    pub async fn write(&self, attempt: Attempt) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        self.hand_in(attempt, Then::Tell(tell)).await;
+        told
     }
 
     async fn hand_in(&self, attempt: Attempt, then: Then) {
@@ -122,6 +134,8 @@ impl Recorder {
             match entry.then {
                 Then::Acknowledge(pending) => pending.acknowledge().await,
                 Then::GiveBack(pending) => drop(pending),
+                // Nobody may be waiting.
+                Then::Tell(tell) => drop(tell.send(())),
             }
         }
     }

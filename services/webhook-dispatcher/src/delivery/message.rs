@@ -98,6 +98,12 @@ impl Pending {
         self.reply = None;
     }
 
+    /// It comes again by itself: what was in delivery is no more.
+    pub fn leave(mut self) {
+        self.desk.settled().forget(self.position);
+        self.reply = None;
+    }
+
     async fn send(&mut self, kind: AckKind) {
         if let Some(reply) = self.reply.take()
             && let Err(error) = self.desk.client.publish(reply, kind.into()).await

@@ -2,15 +2,18 @@
 //!
 //! `message` is what must be settled, `event` what it is about; `format` writes it as its endpoint wants it, `request`
 //! and `signature` make the request, `http_client` the exchange (to where `resolver` allows, over what `transport`
-//! shares). `outcome` judges it, `retry_policy` says what follows, `settlement` makes it last: in `schedule`,
-//! `dead_letters` and the `attempt_log`, each through `store`.
+//! shares); `exchange` is all of that in one. `outcome` judges it, `retry_policy` says what follows, `settlement` makes it last: in `schedule`,
+//! `dead_letters` and the `attempt_log`, each through `store`. An endpoint that keeps its chats in order settles by
+//! `ordered` instead.
 
 pub mod attempt_log;
 mod dead_letters;
 mod event;
+mod exchange;
 pub mod format;
 mod http_client;
 mod message;
+mod ordered;
 mod outcome;
 mod request;
 mod resolver;
@@ -22,8 +25,10 @@ mod store;
 mod transport;
 mod verdict;
 
-pub use event::Event;
+pub use event::{Event, session_of};
+use exchange::{Asking, Ended, Follows};
 pub use message::{Desk, Pending};
+pub use ordered::{Entry, OrderedEnd, Tried};
 pub use outcome::{Failure, Outcome, RetryAfter, head};
 pub use request::request_uri;
 pub use retry_policy::{Decision, RetryPolicy};
@@ -40,27 +45,16 @@ use async_nats::Message;
 use attempt_log::AttemptLog;
 use dead_letters::DeadLetters;
 use http_client::{ClientSettings, HttpClient};
-use kurir_chassis::{broker::Broker, trace_context};
-use kurir_contract::{
-    address_guard::Networks,
-    clock,
-    delivery::{Attempt, AttemptResult},
-};
-use request::{Body, Saying, Template};
+use kurir_chassis::broker::Broker;
+use kurir_contract::{address_guard::Networks, delivery::Attempt};
+use request::{Body, Template};
 use schedule::{Due, Next, Place, Schedule};
 use settlement::Settlement;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
-use time::OffsetDateTime;
-use tracing::{Instrument as _, info, warn};
+use std::{sync::Arc, time::Duration};
+use tracing::{Instrument as _, warn};
 
 /// A message that could not be read or whose event could not be fetched is looked at again so much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// An event that was sent as a probe in vain waits so long before it can be one again.
-const PROBED_AGAIN: Duration = Duration::from_secs(30);
 
 /// What the deliveries to all endpoints share.
 pub struct Tools {
@@ -130,17 +124,6 @@ enum Asked {
     Lost(Due),
 }
 
-/// An attempt that is asked for.
-struct Asking {
-    event: Event,
-    /// Counted from 1.
-    attempt: u32,
-    /// Where its retries belong; none while it is a fresh event.
-    place: Option<Place>,
-    /// The endpoint's circuit is open, and this tries whether it works again.
-    probe: bool,
-}
-
 impl Deliverer {
     /// # Errors
     /// If the endpoint's URL or headers cannot be used.
@@ -208,7 +191,7 @@ impl Deliverer {
         let body = match self.wanted(&asking.event) {
             Ok(body) => body,
             Err(by) => {
-                let record = self.record(&asking, AttemptResult::Filtered { by: by.to_owned() }, &Taken::now());
+                let record = self.filtered(&asking, by);
                 Box::pin(self.settlement.filtered(pending, &asking.event, record, by)).await;
                 return Told { verdict: Verdict::Untried, probe: asking.probe, retry_kept: false };
             }
@@ -216,85 +199,35 @@ impl Deliverer {
         if !self.tools.traced {
             return self.attempt(pending, asking, body).await;
         }
-        let span = tracing::info_span!("webhook", event.id = %asking.event.id, attempt.number = asking.attempt);
-        trace_context::adopt(&span, asking.event.headers.as_ref());
+        let span = asking.span();
         Box::pin(self.attempt(pending, asking, body).instrument(span)).await
     }
 
-    /// What the endpoint is sent of an event, or why it is not sent.
-    fn wanted(&self, event: &Event) -> Result<Body, &'static str> {
-        let endpoint = &self.endpoint;
-        if event.is_not_for(&endpoint.id) {
-            return Err("about");
-        }
-        if !endpoint.filter.admits_all() && !event.is_only_for(&endpoint.id) {
-            // What is no JSON is about no chat.
-            let admitted = serde_json::from_slice(&event.payload).map_or(true, |read| endpoint.filter.admits(&read));
-            if !admitted {
-                return Err("content");
-            }
-        }
-        Body::of(event, endpoint.format, self.tools.public_url.as_deref()).ok_or("format")
-    }
-
     async fn attempt(&self, pending: Pending, asking: Asking, body: Body) -> Told {
-        let (endpoint, attempts) = (&self.endpoint.id, self.endpoint.retry_policy.attempts());
-        let Asking { event, attempt, probe, .. } = &asking;
-        let (kind, probe) = (&event.kind, *probe);
-        info!(event.id = %event.id, endpoint.id = %endpoint, "Sending webhook {kind} (attempt {attempt}/{attempts})");
-
-        let mut taken = Taken::now();
-        let is_replay = asking.place.as_ref().is_some_and(|place| place.replay.is_some());
-        let saying = Saying { at: taken.at.unix_timestamp(), is_replay, traced: self.tools.traced };
-        let request = self.template.request(event, body, &saying);
-        let outcome = Outcome::of(self.http.exchange(request, self.endpoint.timeout).await);
-        taken.duration = taken.began.elapsed();
-
-        match outcome {
-            Outcome::Delivered { status, headers } => {
-                let duration_ms = taken.duration.as_millis() as u64;
-                info!(event.id = %event.id, endpoint.id = %endpoint, "Webhook sent successfully: {kind} ({status} after {duration_ms} ms)");
-                let record = self.record(&asking, AttemptResult::Delivered { status, headers: head(&headers) }, &taken);
-                self.settlement.delivered(pending, event, record, status).await;
-                Told { verdict: Verdict::Succeeded, probe, retry_kept: false }
+        match self.exchange(&asking, body).await {
+            (record, Ended::Delivered { status }) => {
+                self.settlement.delivered(pending, &asking.event, record, status).await;
+                Told { verdict: Verdict::Succeeded, probe: asking.probe, retry_kept: false }
             }
-            Outcome::Failed(failure) => {
-                let record = self.record(&asking, failure.recorded(), &taken);
-                Box::pin(self.failed(pending, asking, record, failure)).await
-            }
+            (record, Ended::Failed(failure)) => Box::pin(self.failed(pending, asking, record, *failure)).await,
         }
     }
 
     async fn failed(&self, pending: Pending, asking: Asking, record: Attempt, failure: Failure) -> Told {
-        let Asking { event, attempt, place, probe } = asking;
-        let (endpoint, duration_ms) = (&self.endpoint.id, record.duration_ms);
-        warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
-        let asked = failure.retry_after.map(|asked| asked.from(SystemTime::now()));
+        let follows = self.follows(&asking, &failure);
+        let Asking { event, place, probe, .. } = asking;
         let mut told = Told { verdict: Verdict::Failed { reason: failure.reason.clone() }, probe, retry_kept: false };
-        match self.endpoint.retry_policy.after(attempt, failure.status, asked, rand::random()) {
-            Decision::Disable => {
+        match follows {
+            Follows::Disable => {
                 self.settlement.untouched(pending, record).await;
                 told.verdict = Verdict::Gone { reason: failure.reason };
             }
-            // Its attempt is not spent. It waits with the retries, so that the next probe is another event: one that a
-            // receiver cannot bear must not keep it from all others.
-            Decision::Retry { .. } | Decision::GiveUp if probe => {
-                let at = retry_policy::due_at(OffsetDateTime::now_utc(), PROBED_AGAIN);
-                let next = Next { attempt, at, place: place.unwrap_or_else(|| Place::live(Place::NO_CHAT.to_owned())) };
-                told.retry_kept = self.settlement.retry(pending, &event, record, &next).await;
-            }
-            Decision::Retry { attempt: next, delay } => {
-                info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
-                let at = retry_policy::due_at(OffsetDateTime::now_utc(), delay);
+            Follows::Attempt { attempt, at } => {
                 let place = place.unwrap_or_else(|| Place::live(Place::NO_CHAT.to_owned()));
-                let next = Next { attempt: next, at, place };
+                let next = Next { attempt, at, place };
                 told.retry_kept = self.settlement.retry(pending, &event, record, &next).await;
             }
-            Decision::GiveUp => {
-                warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
-                self.metrics.dead_letters.inc();
-                self.settlement.dead(pending, &event, record, &failure).await;
-            }
+            Follows::Nothing => self.settlement.dead(pending, &event, record, &failure).await,
         }
         told
     }
@@ -331,35 +264,6 @@ impl Deliverer {
                 })
             }
         }
-    }
-
-    fn record(&self, asking: &Asking, result: AttemptResult, taken: &Taken) -> Attempt {
-        let Asking { event, attempt, place, .. } = asking;
-        self.metrics.attempt(&result, taken.duration);
-        Attempt {
-            event_id: event.id.clone(),
-            event: event.kind.clone(),
-            endpoint: self.endpoint.id.clone(),
-            sequence: event.sequence,
-            attempt: *attempt,
-            result,
-            duration_ms: taken.duration.as_millis() as u64,
-            at: clock::iso(taken.at),
-            replay: place.as_ref().and_then(|place| place.replay.clone()),
-        }
-    }
-}
-
-/// When an attempt began, and how long it took.
-struct Taken {
-    at: OffsetDateTime,
-    began: Instant,
-    duration: Duration,
-}
-
-impl Taken {
-    fn now() -> Self {
-        Self { at: OffsetDateTime::now_utc(), began: Instant::now(), duration: Duration::ZERO }
     }
 }
 

@@ -149,7 +149,8 @@ impl Schedule {
         }
     }
 
-    async fn stored_event(&self, sequence: u64) -> anyhow::Result<Option<Event>> {
+    /// The event at this place of EVENTS, if there is one.
+    pub async fn stored_event(&self, sequence: u64) -> anyhow::Result<Option<Event>> {
         let stored = match self.events.direct_get(sequence).await {
             Ok(stored) => stored,
             // A replica may lag behind: that it is gone is the leader's to say.

@@ -24,6 +24,7 @@ use kurir_contract::{
     event::EventType,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// After the broker could not take the end of an attempt for a long time, the attempt is made again; this much later,
 /// so that the receiver does not pay for the broker.
@@ -36,10 +37,10 @@ pub struct Settlement {
 }
 
 /// How a delivery ended, for who waits for it.
-struct End<'a> {
-    attempt: u32,
-    status: Option<u16>,
-    error: Option<&'a str>,
+pub struct End<'a> {
+    pub attempt: u32,
+    pub status: Option<u16>,
+    pub error: Option<&'a str>,
 }
 
 impl Settlement {
@@ -70,13 +71,18 @@ impl Settlement {
     }
 
     pub async fn dead(&self, pending: Pending, event: &Event, attempt: Attempt, failure: &Failure) {
-        let number = attempt.attempt;
-        let given_up = GivenUp::of(event, number, failure, attempt.replay.as_deref());
-        if let Err(error) = self.tools.dead_letters.bury(&self.endpoint, &given_up, pending.settle_by()).await {
+        if let Err(error) = self.bury(event, &attempt, failure, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
         }
+        let end = End { attempt: attempt.attempt, status: failure.status, error: Some(&failure.reason) };
         self.tools.attempts.acknowledge(attempt, pending).await;
-        self.report(event, &End { attempt: number, status: failure.status, error: Some(&failure.reason) }).await;
+        self.report(event, &end).await;
+    }
+
+    /// Stores its dead letter, and what tells of it.
+    pub async fn bury(&self, event: &Event, last: &Attempt, failure: &Failure, by: Instant) -> anyhow::Result<()> {
+        let given_up = GivenUp::of(event, last.attempt, failure, last.replay.as_deref());
+        self.tools.dead_letters.bury(&self.endpoint, &given_up, by).await
     }
 
     /// Neither sent nor to be sent.
@@ -93,6 +99,14 @@ impl Settlement {
 
     /// A retry whose event is gone from EVENTS: expired, purged or deleted. Without its payload there is no attempt.
     pub async fn lost(&self, pending: Pending, due: &Due, event: &EventType) {
+        if let Err(error) = self.bury_lost(due, event, pending.settle_by()).await {
+            return self.postpone(pending, &error).await;
+        }
+        pending.acknowledge().await;
+    }
+
+    /// Its dead letter has no payload.
+    pub async fn bury_lost(&self, due: &Due, event: &EventType, by: Instant) -> anyhow::Result<()> {
         let given_up = GivenUp {
             event_id: &due.event_id,
             event,
@@ -105,10 +119,7 @@ impl Settlement {
             last_status: None,
             replay: due.place.replay.as_deref(),
         };
-        if let Err(error) = self.tools.dead_letters.bury(&self.endpoint, &given_up, pending.settle_by()).await {
-            return self.postpone(pending, &error).await;
-        }
-        pending.acknowledge().await;
+        self.tools.dead_letters.bury(&self.endpoint, &given_up, by).await
     }
 
     async fn postpone(&self, pending: Pending, error: &anyhow::Error) {
@@ -120,7 +131,8 @@ impl Settlement {
         pending.postpone(POSTPONED_BY).await;
     }
 
-    async fn report(&self, event: &Event, end: &End<'_>) {
+    /// Tells whoever waits for it.
+    pub async fn report(&self, event: &Event, end: &End<'_>) {
         let Some(inbox) = event.report_to.clone() else { return };
         let ended = Ended {
             event_id: event.id.clone(),

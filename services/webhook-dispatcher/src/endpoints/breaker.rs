@@ -5,6 +5,7 @@
 //! untouched. After a pause one goes as a probe: if it succeeds the circuit closes, if not the next pause is twice as
 //! long and the next probe another event. Dispatchers tell each other of theirs: what one sees holds for all.
 
+use crate::delivery::Verdict;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -109,6 +110,18 @@ impl Breaker {
     pub fn closed_elsewhere(&mut self) {
         if matches!(self.state, State::Open { .. }) {
             *self = Self::default();
+        }
+    }
+
+    /// What a delivery said of the endpoint.
+    pub fn hears(&mut self, verdict: &Verdict, probe: bool, now: Instant) -> Option<Turn> {
+        match verdict {
+            Verdict::Succeeded => self.succeeded(),
+            Verdict::Failed { .. } => self.failed(probe, now),
+            Verdict::Untried | Verdict::Gone { .. } => {
+                self.untried(probe, now);
+                None
+            }
         }
     }
 

@@ -1,11 +1,14 @@
 //! An endpoint's two durable consumers: fresh events, and retries that are due.
 
-use super::Endpoint;
+use super::{Endpoint, ordered};
 use anyhow::Context as _;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PriorityPolicy, pull};
 use kurir_chassis::broker::Broker;
-use kurir_contract::{endpoint::EndpointId, stream, subject};
-use std::sync::Arc;
+use kurir_contract::{
+    endpoint::{EndpointId, Ordering},
+    stream, subject,
+};
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::OnceCell, time::Instant};
 
 /// Where a line's messages come from.
@@ -22,6 +25,10 @@ pub enum Source {
 const MAX_ACK_PENDING: i64 = 20_000;
 /// Pull requests that wait at the broker: a dispatcher has up to eight of them.
 const MAX_WAITING: i64 = 2_048;
+
+/// Of an ordered endpoint. Whoever takes over has all that is not acknowledged handed out again at once, and a message
+/// that got lost on its way leaves a gap that shows, so nothing depends on this; and events wait for their turn.
+const ORDERED_ACK_WAIT: Duration = Duration::from_secs(10 * 60);
 
 impl Source {
     /// How many deliveries from it an endpoint takes at once.
@@ -112,6 +119,13 @@ fn config(source: Source, endpoint: &Endpoint) -> pull::Config {
         (Source::Retries, _) => config.filter_subject = subject::due_retries(&endpoint.id),
         (Source::Events, [one]) => config.filter_subject.clone_from(one),
         (Source::Events, several) => config.filter_subjects = several.to_vec(),
+    }
+    if source == Source::Events && endpoint.ordering == Ordering::Chat {
+        // NATS takes this change, and the one back, of a consumer that is there.
+        config.priority_policy = PriorityPolicy::PinnedClient;
+        config.priority_groups = vec![ordered::GROUP.to_owned()];
+        config.priority_timeout = ordered::PRIORITY_TIMEOUT;
+        config.ack_wait = ORDERED_ACK_WAIT;
     }
     config
 }

@@ -110,6 +110,12 @@ impl Line {
         self.in_delivery = self.in_delivery.saturating_sub(1);
     }
 
+    /// Nothing of it is in delivery.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.in_delivery == 0
+    }
+
     pub fn heartbeat(&mut self, now: Instant) {
         self.heard = now;
     }

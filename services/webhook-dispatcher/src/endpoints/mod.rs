@@ -3,9 +3,9 @@
 //! `follow` hears of every endpoint that is made, changed or deleted, and tells the one `worker`. An endpoint has a
 //! durable `consumer` on EVENTS, so its position and its backlog are its own, and, once it has retries, another on
 //! RETRIES: each is a `line`, which asks for no more than can be delivered at once. All lines are heard through one
-//! `inbox`. `roster` is the worker's list of endpoints with their lines, limits and circuit breakers; `settled` knows
-//! what was settled lately, for the day when the broker forgets; `standing` makes known how an endpoint fares, and
-//! `failing` tells the worker what is known.
+//! `inbox`. An endpoint that keeps its chats in order has a task of its own for its events: `ordered`. `roster` is the
+//! worker's list of endpoints with their lines, limits and circuit breakers; `settled` knows what was settled lately, for
+//! the day when the broker forgets; `standing` makes known how an endpoint fares, and `failing` tells what is known.
 
 mod breaker;
 mod colleagues;
@@ -15,6 +15,7 @@ mod failing;
 mod follow;
 mod inbox;
 mod line;
+mod ordered;
 mod rate_limit;
 mod roster;
 pub(crate) mod settled;

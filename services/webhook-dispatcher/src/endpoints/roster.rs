@@ -28,6 +28,7 @@ pub struct Station {
     pub deliverer: Arc<Deliverer>,
     pub breaker: Breaker,
     pub limit: Option<RateLimit>,
+    /// Of an ordered endpoint it stays closed: that has a task of its own.
     pub events: Line,
     /// From its first retry on.
     pub retries: Option<Line>,

@@ -29,6 +29,8 @@ pub struct Handed<'a> {
     pub stored_at: i64,
     /// How often the message was handed out, this time included.
     pub times: u64,
+    /// Counts what the consumer hands out.
+    pub handout: u64,
 }
 
 impl<'a> Handed<'a> {
@@ -42,8 +44,9 @@ impl<'a> Handed<'a> {
         let consumer = tokens.next()?;
         let times = tokens.next()?.parse().ok()?;
         let sequence = tokens.next()?.parse().ok()?;
-        let stored_at = tokens.nth(1)?.parse().ok()?;
-        Some(Self { consumer, sequence, stored_at, times })
+        let handout = tokens.next()?.parse().ok()?;
+        let stored_at = tokens.next()?.parse().ok()?;
+        Some(Self { consumer, sequence, stored_at, times, handout })
     }
 }
 
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_nats_says_of_a_message_is_read_in_both_of_its_forms() {
-        let handed = Some(Handed { consumer: "webhook-default", sequence: 42, stored_at: 1_700, times: 3 });
+        let handed = Some(Handed { consumer: "webhook-default", sequence: 42, stored_at: 1_700, times: 3, handout: 7 });
         for (reply, expected) in [
             ("$JS.ACK.EVENTS.webhook-default.3.42.7.1700.5", handed),
             ("$JS.ACK.hub.hash.EVENTS.webhook-default.3.42.7.1700.5", handed),

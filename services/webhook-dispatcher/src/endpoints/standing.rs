@@ -6,8 +6,11 @@
 //! over long since. Every event that tells of this has an id made of what it tells, so that it comes once
 //! however many dispatchers see the same.
 
-use super::Failing;
-use crate::delivery::{StoreMessage, store};
+use super::{Failing, breaker::Turn};
+use crate::{
+    delivery::{StoreMessage, Verdict, store},
+    metrics::EndpointMetrics,
+};
 use anyhow::Context as _;
 use async_nats::{
     HeaderMap,
@@ -55,6 +58,38 @@ const STORE_WITHIN: Duration = Duration::from_secs(20);
 const WARNINGS: [u8; 2] = [80, 50];
 /// So long the bucket may call an endpoint failing that works.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// What is made known of a verdict that turned an endpoint's circuit, or ended the endpoint. `pause`: of the circuit.
+#[must_use]
+pub fn news_of(
+    endpoint: &EndpointId,
+    turn: Option<Turn>,
+    verdict: Verdict,
+    pause: Duration,
+    metrics: &EndpointMetrics,
+    failing: &Failing,
+) -> Option<News> {
+    let pause = pause.as_secs();
+    match (turn, verdict) {
+        (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
+            metrics.circuit(Circuit::Open);
+            tracing::warn!(
+                endpoint.id = %endpoint,
+                "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
+            );
+            Some(News::Open { endpoint: endpoint.clone(), reason })
+        }
+        (Some(Turn::Closed), _) => {
+            metrics.circuit(Circuit::Closed);
+            tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
+            Some(News::Closed { endpoint: endpoint.clone() })
+        }
+        // Said of it by a dispatcher that is gone, or whose word was lost.
+        (None, Verdict::Succeeded) if failing.works(endpoint) => Some(News::Closed { endpoint: endpoint.clone() }),
+        (_, Verdict::Gone { reason }) => Some(News::Gone { endpoint: endpoint.clone(), reason }),
+        (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => None,
+    }
+}
 
 pub struct Registrar {
     broker: Broker,

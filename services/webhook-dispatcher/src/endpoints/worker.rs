@@ -5,24 +5,28 @@
 //! away and comes back is no more than a pause, that a change of an endpoint touches nothing that is in flight, and that
 //! at the shutdown everything that was begun ends and everything else is given back at once.
 
+mod order;
+
 use super::{
     Change, Colleagues, Endpoint, Failing,
     breaker::Turn,
     consumer::{self, Source},
     inbox::{Arrival, Inbox, Request, Said},
+    ordered::Shifts,
     roster::{LineId, Roster, Station, StationId},
     settled::{Handed, Taken},
-    standing::News,
+    standing::{self, News},
 };
 use crate::delivery::{Deliverer, Desk, Pending, Told, Tools, Verdict};
+use anyhow::Context as _;
 use async_nats::{Message, Subject};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
-use kurir_contract::endpoint::{Circuit, EndpointId};
+use kurir_contract::endpoint::{Circuit, EndpointId, Ordering};
 use std::{
     collections::HashSet,
     pin::pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic},
     time::Duration,
 };
 use tokio::{
@@ -63,6 +67,7 @@ pub struct Worker {
     desk: Arc<Desk>,
     returned: mpsc::UnboundedReceiver<Subject>,
     roster: Roster,
+    shifts: Shifts,
     in_delivery: FuturesUnordered<Delivery>,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     making: Arc<Semaphore>,
@@ -81,6 +86,10 @@ enum Done {
     Made(LineId, anyhow::Result<()>),
     /// Endpoints that have retries.
     Retries(Vec<EndpointId>),
+    /// Endpoints that have something parked.
+    Parked(Vec<EndpointId>),
+    /// Nothing of this endpoint is parked any more.
+    Released(EndpointId, anyhow::Result<()>),
 }
 
 impl Worker {
@@ -91,6 +100,7 @@ impl Worker {
     pub async fn new(supplies: Supplies, begun: oneshot::Sender<()>) -> anyhow::Result<Self> {
         let Supplies { broker, tools, changes, news, failing, colleagues } = supplies;
         let (desk, returned) = Desk::open(broker.client.clone());
+        let shifts = Shifts::new(broker.clone(), Arc::clone(&desk), news.clone(), failing.clone());
         Ok(Self {
             inbox: Inbox::open(&broker.client).await?,
             connects: connects(&broker),
@@ -104,6 +114,7 @@ impl Worker {
             desk,
             returned,
             roster: Roster::default(),
+            shifts,
             in_delivery: FuturesUnordered::new(),
             jobs: FuturesUnordered::new(),
             making: Arc::new(Semaphore::new(MAKING)),
@@ -130,6 +141,10 @@ impl Worker {
                 Some(change) = self.changes.recv() => self.change(change),
                 Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done).await,
                 Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
+                ended = self.shifts.ended() => {
+                    let endpoint = ended.context("the task of an ordered webhook endpoint broke")?;
+                    self.shift_ended(&endpoint);
+                }
                 _ = tick.tick() => self.look_around().await,
                 arrival = self.inbox.next() => match arrival {
                     Arrival::Message(message) => self.take(message).await,
@@ -148,7 +163,10 @@ impl Worker {
         match change {
             Change::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
             Change::Set(endpoint) => self.set(endpoint),
-            Change::Removed(endpoint) => self.close(&endpoint, "it was deleted"),
+            Change::Removed(endpoint) => {
+                self.shifts.delete(&endpoint);
+                self.close(&endpoint, "it was deleted");
+            }
             Change::Circuit { endpoint, open } => self.circuit(&endpoint, open),
             Change::Retries(endpoint) => {
                 if let Some(station) = self.roster.of_endpoint(&endpoint) {
@@ -158,6 +176,7 @@ impl Worker {
             Change::Complete => {
                 self.complete = true;
                 self.look_for_retries();
+                self.look_for_parked();
             }
         }
         self.say_if_begun();
@@ -185,14 +204,27 @@ impl Worker {
             if is_default {
                 self.open_retries(id);
             }
+            if self.complete {
+                self.look_for_parked();
+            }
             self.looks_for_retries = self.looks_for_retries.min(now + LOOK_SOON);
             return;
         };
         let Some(station) = self.roster.get(id) else { return };
         let moved = station.endpoint.url != endpoint.url;
+        self.shifts.change(&endpoint, &deliverer);
+        let unordered_again = endpoint.ordering == Ordering::None && self.shifts.has(&endpoint.id);
+        if unordered_again {
+            // What it has begun ends first; then its consumer is changed.
+            self.shifts.end(&endpoint.id);
+        }
+        if endpoint.ordering == Ordering::Chat {
+            station.events.lost(now);
+            station.events.open = false;
+        }
         station.change(Arc::clone(&endpoint), deliverer, now);
         let sources: Vec<Source> = station.lines().map(|line| line.source).collect();
-        for source in sources {
+        for source in sources.into_iter().filter(|source| !(unordered_again && *source == Source::Events)) {
             self.make(LineId { station: id, source }, Duration::ZERO);
         }
         if moved {
@@ -219,6 +251,7 @@ impl Worker {
     fn close(&mut self, endpoint: &EndpointId, why: &str) {
         let Some(station) = self.roster.of_endpoint(endpoint) else { return };
         self.roster.close(station);
+        self.shifts.end(endpoint);
         self.untried.retain(|line| line.station != station);
         self.tools.metrics.forget(endpoint);
         tracing::info!(endpoint.id = %endpoint, "no more events are taken for webhook endpoint {endpoint}: {why}");
@@ -257,6 +290,8 @@ impl Worker {
                     }
                 }
             }
+            Done::Parked(endpoints) => self.found_parked(endpoints),
+            Done::Released(endpoint, released) => self.released(&endpoint, released),
         }
     }
 
@@ -265,6 +300,9 @@ impl Worker {
         let endpoint = Arc::clone(&station.endpoint);
         let Some(line) = station.line(id.source) else { return };
         match made {
+            Ok(()) if id.source == Source::Events && endpoint.ordering == Ordering::Chat => {
+                self.begin_shift(id.station)
+            }
             Ok(()) => {
                 line.open = true;
                 self.ask(id).await;
@@ -324,8 +362,11 @@ impl Worker {
         let now = Instant::now();
         let is_new = connects(&self.broker) != self.connects;
         self.connects = connects(&self.broker);
-        let (mut asking, mut silent) = (Vec::new(), Vec::new());
+        let (mut asking, mut silent, mut shifts) = (Vec::new(), Vec::new(), Vec::new());
         for (id, station) in self.roster.stations() {
+            if station.endpoint.ordering == Ordering::Chat && !self.shifts.has(&station.endpoint.id) {
+                shifts.push(id);
+            }
             for line in station.lines() {
                 let line_id = LineId { station: id, source: line.source };
                 if is_new {
@@ -340,6 +381,9 @@ impl Worker {
         }
         if is_new {
             tracing::debug!("the connection to NATS was made anew: all webhook work is asked for again");
+        }
+        for station in shifts {
+            self.begin_shift(station);
         }
         for line in silent {
             self.mend(line, "NATS was silent");
@@ -373,6 +417,11 @@ impl Worker {
             return;
         };
         let deliverer = Arc::clone(&station.deliverer);
+        if id.source == Source::Events && station.endpoint.ordering == Ordering::Chat {
+            // Asked for before the endpoint kept its chats in order.
+            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+            return;
+        }
         let Some(line) = station.line(id.source) else { return };
         line.arrived(Instant::now());
         let ack_wait = station.endpoint.ack_wait;
@@ -417,49 +466,23 @@ impl Worker {
         }
         station.deliverer.metrics().in_delivery.dec();
         let now = Instant::now();
-        let turn = match &told.verdict {
-            Verdict::Succeeded => station.breaker.succeeded(),
-            Verdict::Failed { .. } => station.breaker.failed(told.probe, now),
-            Verdict::Untried | Verdict::Gone { .. } => {
-                station.breaker.untried(told.probe, now);
-                if let Some(limit) = station.limit.as_mut().filter(|_| told.verdict == Verdict::Untried) {
-                    limit.refund();
-                }
-                None
-            }
-        };
+        let turn = station.breaker.hears(&told.verdict, told.probe, now);
+        if let Some(limit) = station.limit.as_mut().filter(|_| told.verdict == Verdict::Untried) {
+            limit.refund();
+        }
         self.make_known(id.station, turn, told.verdict);
         self.ask(id).await;
     }
 
     fn make_known(&mut self, station: StationId, turn: Option<Turn>, verdict: Verdict) {
         let Some(station) = self.roster.get(station) else { return };
-        let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause().as_secs());
-        match (turn, verdict) {
-            (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
-                station.deliverer.metrics().circuit(Circuit::Open);
-                tracing::warn!(
-                    endpoint.id = %endpoint,
-                    "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
-                );
-                self.tell(News::Open { endpoint, reason });
-            }
-            (Some(Turn::Closed), _) => {
-                station.deliverer.metrics().circuit(Circuit::Closed);
-                tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
-                self.tell(News::Closed { endpoint });
-            }
-            (_, Verdict::Gone { reason }) => {
-                // Not one more request, whatever the bucket says by now.
-                if self.tell(News::Gone { endpoint: endpoint.clone(), reason }) {
-                    self.close(&endpoint, "its receiver is gone for good");
-                }
-            }
-            // Said of it by a dispatcher that is gone, or whose word was lost.
-            (None, Verdict::Succeeded) if self.failing.works(&endpoint) => {
-                self.tell(News::Closed { endpoint });
-            }
-            (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => {}
+        let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause());
+        let metrics = station.deliverer.metrics();
+        let Some(news) = standing::news_of(&endpoint, turn, verdict, pause, metrics, &self.failing) else { return };
+        let is_gone = matches!(news, News::Gone { .. });
+        // Not one more request, whatever the bucket says by now; one whose word found no room is asked once more.
+        if self.tell(news) && is_gone {
+            self.close(&endpoint, "its receiver is gone for good");
         }
     }
 
@@ -481,6 +504,7 @@ impl Worker {
     }
 
     async fn stop(mut self, drain: Duration) {
+        self.shifts.end_all();
         // Given back before the wait for what is in delivery: somebody else can have it meanwhile.
         let fetched = self.inbox.close(CLOSE_WITHIN).await;
         let (begun, fetched_only) = (self.in_delivery.len(), fetched.len());
@@ -488,15 +512,18 @@ impl Worker {
             drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
         }
         let deadline = Instant::now() + drain;
-        while !self.in_delivery.is_empty() {
+        while !self.in_delivery.is_empty() || !self.shifts.is_empty() {
             tokio::select! {
-                Some(_) = self.in_delivery.next() => {}
+                Some(_) = self.in_delivery.next(), if !self.in_delivery.is_empty() => {}
+                // One that broke ends with all others.
+                ended = self.shifts.ended() => if ended.is_err() { break },
                 Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
         let cut = self.in_delivery.len();
         drop(self.in_delivery);
+        drop(self.shifts);
         drop(self.desk);
         // What waits for its record holds the desk until it is written: this ends with the last of it.
         drop(self.tools);
@@ -524,5 +551,5 @@ fn ticks() -> Interval {
 }
 
 fn connects(broker: &Broker) -> u64 {
-    broker.client.statistics().connects.load(Ordering::Relaxed)
+    broker.client.statistics().connects.load(atomic::Ordering::Relaxed)
 }

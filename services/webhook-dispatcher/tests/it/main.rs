@@ -16,6 +16,7 @@ mod hostile;
 mod ledger;
 mod limits;
 mod metrics;
+mod ordering;
 mod policies;
 mod replay;
 mod retries;

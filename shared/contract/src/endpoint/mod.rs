@@ -28,3 +28,5 @@ pub use state::{Circuit, State};
 pub const BUCKET: &str = "webhook_endpoints";
 /// KV bucket of what the dispatchers see of each endpoint that does not work: [`State`].
 pub const STATES_BUCKET: &str = "webhook_endpoint_states";
+/// The KV bucket of who retries for an endpoint with `ordering: "chat"` while NATS serves nobody, by endpoint.
+pub const HOLDERS_BUCKET: &str = "webhook_endpoint_holders";

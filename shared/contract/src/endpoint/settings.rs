@@ -74,7 +74,8 @@ pub enum Ordering {
     /// As fast as it goes: a retry may overtake, and be overtaken.
     #[default]
     None,
-    /// Events of one chat in the order in which they were stored; an event that fails holds its chat, and no other.
+    /// Events of one chat in the order in which they were stored; an event that fails holds its chat, and no other. What
+    /// is replayed comes beside them, in no order.
     Chat,
 }
 

@@ -1,0 +1,129 @@
+//! The attempts of an endpoint that keeps its chats in order. Which comes when is `endpoints::ordered`'s to say, and what
+//! waits is its to keep; the exchange, the policy, the record and the dead letters are the same as for all.
+
+use super::{
+    Deliverer, Event, Pending, Verdict,
+    event::kind_of,
+    exchange::{Asking, Ended, Follows},
+    schedule::{Due, Place},
+    settlement::End,
+};
+use kurir_contract::{delivery::Attempt, event::EventId};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+/// For how long a dead letter is tried to be stored.
+const BURY_WITHIN: Duration = Duration::from_secs(30);
+
+/// An event that waits for its turn, as RETRIES has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub event_id: EventId,
+    pub event_subject: String,
+    /// The one that comes next, counted from 1.
+    pub attempt: u32,
+    pub due: OffsetDateTime,
+}
+
+/// How an attempt ended.
+pub struct Tried {
+    pub verdict: Verdict,
+    /// To be written.
+    pub record: Option<Attempt>,
+    pub end: OrderedEnd,
+}
+
+/// What that means for its chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderedEnd {
+    /// Delivered, not to be delivered, or buried: its turn is over.
+    Settled,
+    Again {
+        attempt: u32,
+        at: OffsetDateTime,
+    },
+    /// As if it had not been tried.
+    Untouched,
+}
+
+impl Deliverer {
+    /// # Errors
+    /// If it is given up and its dead letter cannot be stored.
+    pub async fn try_in_order(&self, event: &Event, attempt: u32, probe: bool) -> anyhow::Result<Tried> {
+        let asking = Asking { event: event.clone(), attempt, place: None, probe };
+        let body = match self.wanted(event) {
+            Ok(body) => body,
+            Err(by) => {
+                let record = Some(self.filtered(&asking, by));
+                self.settlement.report(event, &End { attempt: 0, status: None, error: Some(by) }).await;
+                return Ok(Tried { verdict: Verdict::Untried, record, end: OrderedEnd::Settled });
+            }
+        };
+        let exchange = self.exchange(&asking, body);
+        let (record, ended) = if self.tools.traced { exchange.instrument(asking.span()).await } else { exchange.await };
+        let failure = match ended {
+            Ended::Delivered { status } => {
+                self.settlement.report(event, &End { attempt, status: Some(status), error: None }).await;
+                return Ok(Tried { verdict: Verdict::Succeeded, record: Some(record), end: OrderedEnd::Settled });
+            }
+            Ended::Failed(failure) => *failure,
+        };
+        let (mut verdict, mut end) = (Verdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
+        match self.follows(&asking, &failure) {
+            Follows::Attempt { attempt, at } => end = OrderedEnd::Again { attempt, at },
+            Follows::Disable => {
+                end = OrderedEnd::Untouched;
+                verdict = Verdict::Gone { reason: failure.reason };
+            }
+            // Before the next of its chat is tried: a repeat after a crash would come behind that.
+            Follows::Nothing => {
+                self.settlement.bury(event, &record, &failure, Instant::now() + BURY_WITHIN).await?;
+                let end = End { attempt, status: failure.status, error: Some(&failure.reason) };
+                self.settlement.report(event, &end).await;
+            }
+        }
+        Ok(Tried { verdict, record: Some(record), end })
+    }
+
+    /// The event of an entry; none if it is gone from EVENTS.
+    ///
+    /// # Errors
+    /// If the broker does not say.
+    pub async fn event_of(&self, sequence: u64, entry: &Entry) -> anyhow::Result<Option<Event>> {
+        // EVENTS may have been deleted and made again: then the sequence is another event's.
+        Ok(self.tools.schedule.stored_event(sequence).await?.filter(|event| event.id == entry.event_id))
+    }
+
+    /// The event is gone from EVENTS: it is given up.
+    ///
+    /// # Errors
+    /// If its dead letter cannot be stored.
+    pub async fn give_up_lost(&self, sequence: u64, entry: &Entry) -> anyhow::Result<()> {
+        let due = Due {
+            event_id: entry.event_id.clone(),
+            event_subject: entry.event_subject.clone(),
+            event_sequence: sequence,
+            attempt: entry.attempt,
+            place: Place::live(Place::NO_CHAT.to_owned()),
+        };
+        self.settlement.bury_lost(&due, &kind_of(&entry.event_subject), Instant::now() + BURY_WITHIN).await
+    }
+
+    /// A message is done with, and acknowledged when its last attempt is on record.
+    pub async fn acknowledge(&self, pending: Pending, record: Option<Attempt>) {
+        match record {
+            Some(record) => self.tools.attempts.acknowledge(record, pending).await,
+            None => pending.acknowledge().await,
+        }
+    }
+
+    /// Ends when the attempt is on record.
+    pub async fn write(&self, record: Option<Attempt>) {
+        if let Some(record) = record {
+            // Dropped only by a recorder that is at its end.
+            let _ = self.tools.attempts.write(record).await.await;
+        }
+    }
+}

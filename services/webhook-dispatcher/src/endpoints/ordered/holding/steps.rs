@@ -1,0 +1,229 @@
+//! The steps that take time: an attempt, and what makes its end last. Each is a future of its own; what follows from it
+//! is said here too.
+
+use super::{Holding, Known, OffsetDateTime, Park, Turn};
+use crate::{
+    delivery::{Deliverer, Entry, Event, OrderedEnd, Pending, Tried as Made, Verdict},
+    endpoints::{
+        ordered::{Limits, Work, chats::Settled, parked::Shelf},
+        rate_limit::RateLimit,
+    },
+};
+use futures::FutureExt as _;
+use kurir_contract::{chat::ChatToken, delivery::Attempt};
+use std::{sync::Arc, time::Duration};
+
+/// After an attempt that could not be made or ended the broker is given this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// An attempt that is over.
+pub struct Tried {
+    turn: Turn,
+    probe: bool,
+    came_to: anyhow::Result<CameTo>,
+}
+
+enum CameTo {
+    Made(Arc<Event>, Made),
+    /// It is not due yet: another one's, or from before we took over.
+    NotYet(Entry),
+    /// Somebody else settled it, or it was given up without an attempt.
+    Nothing,
+}
+
+/// Something that lasts by now.
+pub enum Done {
+    Stored(Park),
+    Ended,
+    /// All that is parked.
+    Listed(Vec<(u64, ChatToken)>),
+}
+
+impl Holding {
+    pub(super) fn begin_attempt(&mut self, turn: Turn, probe: bool) {
+        let (deliverer, shelf) = (Arc::clone(&self.current.deliverer), self.shelf.clone());
+        let event = self.known.get(&turn.sequence).and_then(|known| known.event.clone());
+        let tried = async move {
+            let came_to = match event.filter(|_| !turn.parked) {
+                Some(event) => {
+                    let made = deliverer.try_in_order(&event, turn.attempt.unwrap_or(1), probe).await;
+                    made.map(|made| CameTo::Made(event, made))
+                }
+                None => from_shelf(&deliverer, &shelf, turn, probe).await,
+            };
+            Tried { turn, probe, came_to }
+        };
+        self.attempts.push(tried.boxed());
+    }
+
+    pub(super) fn tried(&mut self, tried: Tried, limits: &mut Limits, work: &Work) {
+        let Tried { turn: Turn { sequence, chat, .. }, probe, came_to } = tried;
+        let now = OffsetDateTime::now_utc();
+        let (event, made) = match came_to {
+            Ok(CameTo::Made(event, made)) => (event, made),
+            other => {
+                limits.breaker.untried(probe, tokio::time::Instant::now());
+                limits.rate.iter_mut().for_each(RateLimit::refund);
+                return match other {
+                    Ok(CameTo::NotYet(entry)) => self.chats.untried(sequence, Some(entry.attempt), entry.due),
+                    Err(error) => {
+                        tracing::warn!(
+                            "a webhook delivery is looked at again in {} s: {error:#}",
+                            LOOK_AGAIN.as_secs()
+                        );
+                        self.chats.untried(sequence, None, now + LOOK_AGAIN);
+                    }
+                    Ok(CameTo::Nothing | CameTo::Made(..)) => self.settle(sequence, chat, None),
+                };
+            }
+        };
+        let Made { verdict, record, end } = made;
+        if verdict == Verdict::Untried {
+            limits.rate.iter_mut().for_each(RateLimit::refund);
+        }
+        self.verdict(verdict, probe, &mut limits.breaker, work);
+        match end {
+            OrderedEnd::Settled => self.settle(sequence, chat, record),
+            OrderedEnd::Untouched => {
+                self.chats.untried(sequence, None, now);
+                self.write(record);
+            }
+            OrderedEnd::Again { attempt, at } => {
+                self.chats.failed(sequence, attempt, at);
+                let known = self.known.entry(sequence).or_insert_with(|| Known {
+                    event_id: event.id.clone(),
+                    event_subject: event.subject.to_string(),
+                    event: None,
+                    pending: None,
+                    record: None,
+                });
+                let before = std::mem::replace(&mut known.record, record);
+                self.write(before);
+            }
+        }
+    }
+
+    fn settle(&mut self, sequence: u64, chat: ChatToken, record: Option<Attempt>) {
+        match self.chats.settled(sequence) {
+            Settled::Acknowledge => {
+                let pending = self.known.remove(&sequence).and_then(|known| known.pending);
+                self.acknowledge(pending, record);
+            }
+            Settled::Purge => {
+                self.known.remove(&sequence);
+                self.unpark(sequence, chat, record);
+            }
+            Settled::Later => {
+                let before =
+                    self.known.get_mut(&sequence).and_then(|known| std::mem::replace(&mut known.record, record));
+                self.write(before);
+            }
+            Settled::Unknown => self.write(record),
+        }
+    }
+
+    pub(super) fn done(&mut self, done: Done) {
+        match done {
+            Done::Stored(park) => self.stored(park),
+            Done::Listed(parked) => self.take_strays(parked),
+            Done::Ended => {}
+        }
+    }
+
+    fn stored(&mut self, park: Park) {
+        let Park { sequence, chat, .. } = park;
+        self.storing -= 1;
+        let then = self.chats.parked(sequence);
+        let Some(known) = self.known.get_mut(&sequence) else { return };
+        let (pending, record) = (known.pending.take(), known.record.take());
+        if !then.again {
+            self.known.remove(&sequence);
+        }
+        if then.purge {
+            self.unpark(sequence, chat, record);
+            self.acknowledge(pending, None);
+        } else if pending.is_some() {
+            self.acknowledge(pending, record);
+        } else {
+            self.write(record);
+        }
+    }
+
+    pub(super) fn look_for_strays(&mut self) {
+        let shelf = self.shelf.clone();
+        self.endings.push(async move { Ok(Done::Listed(shelf.list().await?)) }.boxed());
+    }
+
+    /// What nobody here knows at two looks is no purge that is under way: it is a repeat that is still to be made.
+    fn take_strays(&mut self, parked: Vec<(u64, ChatToken)>) {
+        let unknown = parked.into_iter().filter(|(sequence, _)| !self.chats.knows(*sequence)).collect();
+        let before = std::mem::replace(&mut self.strays, unknown);
+        let now = OffsetDateTime::now_utc();
+        for (sequence, chat) in self.strays.intersection(&before) {
+            self.chats.load(*sequence, *chat, now);
+        }
+    }
+
+    pub(super) fn store(&mut self, park: Park) {
+        let Park { sequence, chat, attempt, due } = park;
+        let Some(known) = self.known.get(&sequence) else { return };
+        let (event_id, event_subject) = (known.event_id.clone(), known.event_subject.clone());
+        let shelf = self.shelf.clone();
+        let stored = async move {
+            shelf.put(sequence, chat, &Entry { event_id, event_subject, attempt, due }).await?;
+            Ok(Done::Stored(park))
+        };
+        self.storing += 1;
+        self.endings.push(stored.boxed());
+    }
+
+    /// Recorded before it is purged: the ledger adds up after a crash too.
+    fn unpark(&mut self, sequence: u64, chat: ChatToken, record: Option<Attempt>) {
+        let (deliverer, shelf) = (Arc::clone(&self.current.deliverer), self.shelf.clone());
+        let unparked = async move {
+            deliverer.write(record).await;
+            shelf.remove(sequence, chat).await?;
+            Ok(Done::Ended)
+        };
+        self.endings.push(unparked.boxed());
+    }
+
+    fn acknowledge(&mut self, pending: Option<Pending>, record: Option<Attempt>) {
+        let deliverer = Arc::clone(&self.current.deliverer);
+        let Some(pending) = pending else { return self.write(record) };
+        let acknowledged = async move {
+            deliverer.acknowledge(pending, record).await;
+            Ok(Done::Ended)
+        };
+        self.endings.push(acknowledged.boxed());
+    }
+
+    fn write(&mut self, record: Option<Attempt>) {
+        if record.is_some() {
+            let deliverer = Arc::clone(&self.current.deliverer);
+            let written = async move {
+                deliverer.write(record).await;
+                Ok(Done::Ended)
+            };
+            self.endings.push(written.boxed());
+        }
+    }
+}
+
+async fn from_shelf(deliverer: &Deliverer, shelf: &Shelf, turn: Turn, probe: bool) -> anyhow::Result<CameTo> {
+    let Turn { sequence, chat, .. } = turn;
+    let Some(entry) = shelf.get(sequence, chat).await? else { return Ok(CameTo::Nothing) };
+    if entry.due > OffsetDateTime::now_utc() {
+        return Ok(CameTo::NotYet(entry));
+    }
+    match deliverer.event_of(sequence, &entry).await? {
+        Some(event) => {
+            let made = deliverer.try_in_order(&event, entry.attempt, probe).await?;
+            Ok(CameTo::Made(Arc::new(event), made))
+        }
+        None => {
+            deliverer.give_up_lost(sequence, &entry).await?;
+            Ok(CameTo::Nothing)
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The tasks of all ordered endpoints in this dispatcher: begun, changed and ended by the worker, which hears of their
+//! end.
+
+use super::{Current, Shelf, Task, Work};
+use crate::{
+    delivery::{Deliverer, Desk},
+    endpoints::{Endpoint, Failing, standing::News},
+};
+use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use kurir_contract::endpoint::EndpointId;
+use std::{collections::HashMap, sync::Arc};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+pub struct Shifts {
+    broker: Broker,
+    desk: Arc<Desk>,
+    news: mpsc::Sender<News>,
+    failing: Failing,
+    running: HashMap<EndpointId, Shift>,
+    tasks: JoinSet<EndpointId>,
+}
+
+struct Shift {
+    current: watch::Sender<Current>,
+    stop: CancellationToken,
+    deleted: CancellationToken,
+}
+
+impl Shifts {
+    #[must_use]
+    pub fn new(broker: Broker, desk: Arc<Desk>, news: mpsc::Sender<News>, failing: Failing) -> Self {
+        Self { broker, desk, news, failing, running: HashMap::new(), tasks: JoinSet::new() }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Also one that is about to end.
+    #[must_use]
+    pub fn has(&self, endpoint: &EndpointId) -> bool {
+        self.running.contains_key(endpoint)
+    }
+
+    /// The endpoint as it is from now on, if it has a task.
+    pub fn change(&self, endpoint: &Arc<Endpoint>, deliverer: &Arc<Deliverer>) {
+        if let Some(shift) = self.running.get(&endpoint.id) {
+            let current = Current { endpoint: Arc::clone(endpoint), deliverer: Arc::clone(deliverer) };
+            shift.current.send_replace(current);
+        }
+    }
+
+    /// Begins the task of an endpoint that has none. `station`: of the worker's list.
+    pub fn begin(&mut self, station: u64, endpoint: Arc<Endpoint>, deliverer: Arc<Deliverer>) {
+        let (broker, desk, news) = (self.broker.clone(), Arc::clone(&self.desk), self.news.clone());
+        let (id, stop, deleted) = (endpoint.id.clone(), CancellationToken::new(), CancellationToken::new());
+        let failing = self.failing.clone();
+        let work = Work { broker, desk, news, failing, station, deleted: deleted.clone() };
+        let (sender, current) = watch::channel(Current { endpoint, deliverer });
+        self.running.insert(id.clone(), Shift { current: sender, stop: stop.clone(), deleted });
+        self.tasks.spawn(async move {
+            match Task::new(work, current, stop).await {
+                Ok(task) => task.run().await,
+                Err(error) => tracing::warn!("the order of a webhook endpoint cannot be kept: {error:#}"),
+            }
+            id
+        });
+    }
+
+    /// What it has begun ends first.
+    pub fn end(&self, endpoint: &EndpointId) {
+        if let Some(shift) = self.running.get(endpoint) {
+            shift.stop.cancel();
+        }
+    }
+
+    /// The same, and nothing more is parked: nobody would ever look for it.
+    pub fn delete(&self, endpoint: &EndpointId) {
+        if let Some(shift) = self.running.get(endpoint) {
+            shift.deleted.cancel();
+            shift.stop.cancel();
+        }
+    }
+
+    pub fn end_all(&self) {
+        self.running.values().for_each(|shift| shift.stop.cancel());
+    }
+
+    /// Waits for the next that ends; for ever while there is none.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub async fn ended(&mut self) -> anyhow::Result<EndpointId> {
+        match self.tasks.join_next().await {
+            Some(ended) => {
+                let endpoint = ended?;
+                self.running.remove(&endpoint);
+                Ok(endpoint)
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Nobody keeps the order of this endpoint any more: what is parked is due.
+    ///
+    /// # Errors
+    /// If the broker does not take it; then some may be parked still.
+    pub async fn release(broker: Broker, endpoint: EndpointId) -> anyhow::Result<()> {
+        Shelf::open(broker, endpoint).await?.release().await
+    }
+
+    /// The endpoints that have something parked.
+    ///
+    /// # Errors
+    /// If the broker does not say.
+    pub async fn parked(broker: Broker) -> anyhow::Result<Vec<EndpointId>> {
+        super::parked::endpoints(&broker).await
+    }
+}
