@@ -9,6 +9,7 @@ mod delivery;
 mod demo;
 mod documents;
 mod endings;
+mod endpoints;
 mod expect;
 mod gateway_killed;
 mod inbound;
