@@ -65,7 +65,7 @@ fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
         "timestamp": message.seconds,
         "from": chat,
         "fromMe": message.from_me,
-        "source": if message.from_me && !message.data.is_true("fromDevice") { "api" } else { "app" },
+        "source": if message.data.get("fromDevice") == Some(&Value::Bool(false)) { "api" } else { "app" },
         "to": if message.participant.is_some() || message.from_me { Some(&chat) } else { None },
         "participant": participant,
         "body": message.text(),
