@@ -10,6 +10,7 @@ use kurir_chassis::trace_context;
 use kurir_contract::{
     clock,
     delivery::{Attempt, AttemptResult},
+    endpoint::Format,
 };
 use std::time::{Duration, Instant, SystemTime};
 use time::OffsetDateTime;
@@ -74,7 +75,11 @@ impl Deliverer {
                 return Err("content");
             }
         }
-        Body::of(event, endpoint.format, self.tools.public_url.as_deref()).ok_or("format")
+        let public_url = self.tools.public_url.as_deref();
+        let body = Body::of(event, endpoint.format, public_url);
+        // A test shows that the URL works: what the format has nothing for goes as it is stored.
+        let is_test = event.kind.as_str() == "test" || event.is_only_for(&endpoint.id);
+        body.or_else(|| Body::of(event, Format::Kurir, public_url).filter(|_| is_test)).ok_or("format")
     }
 
     pub(super) async fn exchange(&self, asking: &Asking, body: Body) -> (Attempt, Ended) {

@@ -4,6 +4,7 @@ use crate::stage::{SOON, Stage};
 use kurir_contract::{
     delivery::AttemptResult,
     endpoint::{EndpointId, SigningSecret},
+    header, subject,
 };
 use kurir_test_harness::{Receiver, Request};
 use serde_json::{Value, json};
@@ -81,4 +82,30 @@ async fn what_has_no_counterpart_is_counted_and_not_sent() {
         assert_eq!(unsent[0].event_id.as_str(), "evt_1");
     }
     assert!(stage.dead_letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_of_an_endpoint_arrives_whatever_its_format_is() {
+    let stage = Stage::set().await;
+    let _dispatcher = stage.endpoints_dispatcher().await;
+    let secret = SigningSecret::random();
+    for format in ["waha", "evolution"] {
+        let (id, receiver) = endpoint(&stage, format, &secret).await;
+        for (kind, subject) in [
+            ("test", subject::test_of_endpoint(&id)),
+            ("custom.event", "whatsapp.events.default.custom.event".to_owned()),
+            ("message.received", "whatsapp.events.default.message.received".to_owned()),
+        ] {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert(header::EVENT_ID, format!("evt_{kind}_{id}").as_str());
+            headers.insert(header::ONLY_FOR, id.as_str());
+            let body = json!({"event": kind, "timestamp": "2026-11-24T13:27:25.042Z", "data": data()}).to_string();
+            stage.jetstream.publish_with_headers(subject, headers, body.clone().into()).await.unwrap().await.unwrap();
+            stage.all_settled(&[&id], SOON).await;
+            let arrived = receiver.requests().pop().unwrap();
+            // What the format knows has its form; all else is what is stored.
+            assert_eq!(arrived.body == body.as_bytes(), kind != "message.received", "{format} {kind}");
+        }
+        assert_eq!(receiver.count(), 3);
+    }
 }

@@ -22,9 +22,6 @@ use kurir_contract::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-/// The reason of a delivery that was no attempt: `AttemptResult::Filtered` has the name.
-const FORMAT: &str = "format";
-
 pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
     let id = id.endpoint()?;
     let chosen = webhook::chosen_type(&fields)?;
@@ -47,10 +44,6 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
     };
     let mut result = webhook::result(&outcome);
     match outcome {
-        Outcome::GivenUp { reason: Some(by) } if by == FORMAT => {
-            result["error"] = json!("Not sent");
-            result["reason"] = json!("the endpoint's format has nothing for this event: choose another eventType");
-        }
         Outcome::GivenUp { reason: Some(reason) } => result["reason"] = json!(reason),
         Outcome::GivenUp { reason: None } | Outcome::Delivered { .. } | Outcome::StillRetried(_) => {}
     }

@@ -1,6 +1,6 @@
 //! Messages as the library Baileys writes them. Evolution API passes them on, and WAHA does so in `_data`.
 
-use super::message::Message;
+use super::{fields::Fields, message::Message};
 use serde_json::{Map, Value, json};
 
 /// `{remoteJid, fromMe, id}`, in groups with `participant`.
@@ -14,39 +14,157 @@ pub fn key(message: &Message<'_>) -> Value {
 
 /// The type's name, and the message: an object whose one field has that name.
 pub fn content(message: &Message<'_>) -> (String, Value) {
-    let text = |names: &[&str]| message.content.first_text(names);
-    let (name, content) = match message.kind {
-        "text" => return ("conversation".to_owned(), json!({ "conversation": text(&["text"]).unwrap_or_default() })),
-        "image" | "video" | "audio" | "document" | "sticker" => (format!("{}Message", message.kind), file(message)),
-        "contact" => {
-            let content = json!({ "displayName": text(&["displayName"]), "vcard": text(&["vcard"]) });
-            ("contactMessage".to_owned(), content)
-        }
-        "location" => {
-            let content = json!({
-                "degreesLatitude": message.content.get("latitude"),
-                "degreesLongitude": message.content.get("longitude"),
-                "name": text(&["name"]),
-                "address": text(&["address"]),
-            });
-            ("locationMessage".to_owned(), content)
-        }
+    let Some((name, content)) = known(message) else {
         // What we have no own form for is kept as WhatsApp sent it, which is what Baileys shows too.
-        _ => return raw(message),
+        return raw(message);
     };
-    let whole = Map::from_iter([(name.clone(), without_nulls(content))]);
-    (name, whole.into())
+    let whole = Map::from_iter([(name.to_owned(), without_nulls(content))]);
+    (name.to_owned(), whole.into())
+}
+
+fn known(message: &Message<'_>) -> Option<(&'static str, Value)> {
+    let content = message.content;
+    let text = |name: &str| content.text(name);
+    Some(match message.kind {
+        "text" => ("conversation", json!(text("text").unwrap_or_default())),
+        "image" => ("imageMessage", file(message)),
+        "video" if message.about_file().is_true("round") => ("ptvMessage", file(message)),
+        "video" => ("videoMessage", file(message)),
+        "audio" => ("audioMessage", file(message)),
+        "document" => ("documentMessage", file(message)),
+        "sticker" => ("stickerMessage", file(message)),
+        "contact" => ("contactMessage", card(content)),
+        "contacts" => {
+            let cards: Vec<Value> = content.list("contacts").map(|contact| card(Fields(contact))).collect();
+            ("contactsArrayMessage", json!({ "displayName": text("displayName"), "contacts": cards }))
+        }
+        "location" => ("locationMessage", place(content)),
+        "live_location" => {
+            let place = json!({
+                "degreesLatitude": content.get("latitude"),
+                "degreesLongitude": content.get("longitude"),
+                "accuracyInMeters": content.get("accuracy"),
+                "speedInMps": content.get("speed"),
+                "caption": text("caption"),
+                // Baileys writes 64-bit numbers of the protocol as texts.
+                "sequenceNumber": content.get("sequence").map(Value::to_string),
+            });
+            ("liveLocationMessage", place)
+        }
+        "poll" => {
+            // WhatsApp has an own kind for polls with one choice.
+            let single = content.get("selectable").and_then(Value::as_i64) == Some(1);
+            let name = if single { "pollCreationMessageV3" } else { "pollCreationMessage" };
+            let options: Vec<Value> = content.list("options").map(|option| json!({ "optionName": option })).collect();
+            let selectable = content.get("selectable");
+            (name, json!({ "name": text("name"), "options": options, "selectableOptionsCount": selectable }))
+        }
+        "event" => {
+            let event = json!({
+                "name": text("name"),
+                "description": text("description"),
+                "startTime": content.get("startsAt").map(Value::to_string),
+                "endTime": content.get("endsAt").map(Value::to_string),
+                "location": content.get("location").map(|location| place(Fields(location))),
+                "joinLink": text("joinLink"),
+                "isCanceled": content.is_true("cancelled"),
+            });
+            ("eventMessage", event)
+        }
+        "list_reply" => {
+            let row = json!({ "selectedRowId": text("rowId") });
+            let reply = json!({ "title": text("title"), "description": text("description"), "singleSelectReply": row });
+            ("listResponseMessage", reply)
+        }
+        "button_reply" => {
+            let reply = json!({ "selectedButtonId": text("buttonId"), "selectedDisplayText": text("text") });
+            ("buttonsResponseMessage", reply)
+        }
+        "form_reply" => {
+            let form = json!({ "name": text("name"), "paramsJson": text("parameters") });
+            let reply = json!({ "body": { "text": text("text") }, "nativeFlowResponseMessage": form });
+            ("interactiveResponseMessage", reply)
+        }
+        "product" => {
+            let product = json!({
+                "productId": text("productId"),
+                "title": text("title"),
+                "description": text("description"),
+                "url": text("url"),
+            });
+            ("productMessage", json!({ "product": product }))
+        }
+        "order" => {
+            let order = json!({
+                "orderId": text("orderId"),
+                "orderTitle": text("title"),
+                "message": text("message"),
+                "itemCount": content.get("items"),
+            });
+            ("orderMessage", order)
+        }
+        "album" => {
+            let (images, videos) = (content.get("images"), content.get("videos"));
+            ("albumMessage", json!({ "expectedImageCount": images, "expectedVideoCount": videos }))
+        }
+        "pin" => {
+            let key = json!({ "remoteJid": message.chat, "id": text("messageId") });
+            let kind = if content.is_true("pinned") { "PIN_FOR_ALL" } else { "UNPIN_FOR_ALL" };
+            ("pinInChatMessage", json!({ "key": key, "type": kind }))
+        }
+        _ => return None,
+    })
+}
+
+fn card(content: Fields<'_>) -> Value {
+    json!({ "displayName": content.text("displayName"), "vcard": content.text("vcard") })
+}
+
+fn place(content: Fields<'_>) -> Value {
+    without_nulls(json!({
+        "degreesLatitude": content.get("latitude"),
+        "degreesLongitude": content.get("longitude"),
+        "name": content.first_text(&["name"]),
+        "address": content.first_text(&["address"]),
+    }))
 }
 
 fn file(message: &Message<'_>) -> Value {
+    let about = message.about_file();
+    let size = message.content.get("fileSize").or(about.get("bytes"));
+    let is_true = |name: &str| about.is_true(name).then_some(true);
     json!({
-        "caption": message.content.first_text(&["caption"]),
+        "caption": message.caption(),
         "mimetype": message.mimetype(),
         "fileName": message.file_name().filter(|_| message.kind == "document"),
         "title": message.file_name().filter(|_| message.kind == "document"),
-        "fileLength": message.content.get("fileSize").map(Value::to_string),
-        "ptt": message.content.get("ptt"),
+        "fileLength": size.map(Value::to_string),
+        "seconds": about.get("seconds"),
+        "width": about.get("width"),
+        "height": about.get("height"),
+        "ptt": (message.kind == "audio").then(|| about.is_true("voiceNote")),
+        "gifPlayback": is_true("gif"),
+        "isAnimated": is_true("animated"),
+        "viewOnce": message.data.is_true("viewOnce").then_some(true),
     })
+}
+
+/// What a message answers, whom it names, how often it was forwarded; none if it is about nothing else.
+pub fn context(message: &Message<'_>) -> Option<Value> {
+    let (data, reply) = (message.data, message.reply());
+    let mentions = data.addresses("mentions");
+    let forwarded = data.is_true("forwarded");
+    let context = without_nulls(json!({
+        "stanzaId": reply.and_then(|reply| reply.first_text(&["messageId"])),
+        "participant": reply.and_then(|reply| reply.address(&["author"])),
+        "remoteJid": reply.and_then(|reply| reply.address(&["chat"])),
+        "quotedMessage": message.quoted().map(|quoted| content(&quoted).1),
+        "mentionedJid": (!mentions.is_empty()).then_some(mentions),
+        "isForwarded": forwarded.then_some(true),
+        "forwardingScore": data.get("forwardingScore").filter(|_| forwarded),
+        "expiration": data.get("expiresAfter"),
+    }));
+    context.as_object().is_some_and(|fields| !fields.is_empty()).then_some(context)
 }
 
 fn raw(message: &Message<'_>) -> (String, Value) {

@@ -28,7 +28,6 @@ struct Chat {
     from: Option<serde_json::Value>,
     to: Option<serde_json::Value>,
     chat: Option<serde_json::Value>,
-    group: Option<serde_json::Value>,
 }
 
 pub fn render(event: &Event, session: &SessionId) -> Rendered {
@@ -47,9 +46,11 @@ pub fn render(event: &Event, session: &SessionId) -> Rendered {
         headers.push(attribute("ce-time", time));
     }
     let data = envelope.data.get();
-    let Chat { from, to, chat, group } = serde_json::from_str(data).unwrap_or_default();
-    if let Some(serde_json::Value::String(chat)) = from.or(to).or(chat).or(group) {
-        headers.push(attribute("ce-subject", &chat));
+    let Chat { from, to, chat } = serde_json::from_str(data).unwrap_or_default();
+    let chat = from.or(to).or(chat).unwrap_or_default();
+    // A text, or a party under its canonical address.
+    if let Some(chat) = chat.as_str().or_else(|| chat["jid"].as_str()) {
+        headers.push(attribute("ce-subject", chat));
     }
     Rendered::Body { body: event.payload.slice_ref(data.as_bytes()), content_type: JSON, headers }
 }

@@ -6,9 +6,9 @@ use super::{
     Source, baileys,
     baileys::without_nulls,
     fields::Fields,
-    message::{Ack, Message, reacted_to, reaction, target},
+    message::{Ack, Message, reaction, target},
     qr_picture,
-    state::{Change, Connection, Doing, Presence, group_id},
+    state::{Call, CallEnd, Change, Connection, Doing, GroupChange, Presence, group_id},
 };
 use kurir_contract::session::SessionStatus;
 use serde_json::{Map, Value, json};
@@ -63,7 +63,7 @@ fn whole(source: &Source<'_>, message: &Message<'_>, kind: &str, content: Value)
         "pushName": message.push_name,
         "status": if message.from_me { named(Ack::Server) } else { named(Ack::Delivered) },
         "message": content,
-        "contextInfo": null,
+        "contextInfo": baileys::context(message),
         "messageType": kind,
         "messageTimestamp": message.seconds,
         "instanceId": source.session,
@@ -76,8 +76,8 @@ fn ack(source: &Source<'_>, message: &Message<'_>) -> Option<Value> {
         "messageId": message.id,
         "keyId": message.id,
         "remoteJid": message.chat,
-        // An acknowledgement is about a message of ours unless it says otherwise.
-        "fromMe": message.data.get("fromMe").is_none_or(|_| message.from_me),
+        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        "fromMe": true,
         "participant": message.participant,
         "status": named(Ack::of(message.data)?),
         "instanceId": source.session,
@@ -96,7 +96,7 @@ fn named(ack: Ack) -> &'static str {
 fn reacted(source: &Source<'_>, message: &Message<'_>) -> Value {
     let content = json!({
         "reactionMessage": {
-            "key": baileys::key(&reacted_to(message)),
+            "key": baileys::key(&target(message)),
             "text": reaction(message),
             // Baileys writes 64-bit numbers of the protocol as texts.
             "senderTimestampMs": (message.seconds * 1000).to_string(),
@@ -106,11 +106,9 @@ fn reacted(source: &Source<'_>, message: &Message<'_>) -> Value {
 }
 
 fn edited(message: &Message<'_>) -> Value {
-    let mut key = baileys::key(message);
-    key["id"] = target(message).into();
     let (_, content) = baileys::content(message);
     json!({
-        "key": key,
+        "key": baileys::key(&target(message)),
         "type": "MESSAGE_EDIT",
         "editedMessage": content,
         "timestampMs": (message.seconds * 1000).to_string(),
@@ -118,8 +116,7 @@ fn edited(message: &Message<'_>) -> Value {
 }
 
 fn revoked(message: &Message<'_>) -> Value {
-    let mut data = baileys::key(message);
-    data["id"] = target(message).into();
+    let mut data = baileys::key(&target(message));
     data["status"] = "DELETED".into();
     data
 }
@@ -157,21 +154,23 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
 }
 
 fn call(source: &Source<'_>) -> Option<Value> {
-    let data = source.data;
-    let from = data.first_text(&["from"])?;
+    let call = Call::of(source.data)?;
+    let status = match (source.kind, call.end) {
+        ("call.received", _) => "offer",
+        ("call.missed", _) => "timeout",
+        (_, Some(CallEnd::Accepted)) => "accept",
+        (_, Some(CallEnd::Rejected)) => "reject",
+        (_, None) => "terminate",
+    };
     Some(json!({
-        "chatId": data.first_text(&["chat", "chatId"]).unwrap_or(from),
-        "from": from,
-        "id": data.first_text(&["callId", "id"])?,
+        "chatId": call.chat,
+        "from": call.from,
+        "id": call.id,
         "date": source.timestamp,
-        "offline": data.is_true("offline"),
-        "status": match source.kind {
-            "call.received" => "offer",
-            "call.missed" => "timeout",
-            _ => "terminate",
-        },
-        "isVideo": data.is_true("isVideo") || data.is_true("video"),
-        "isGroup": data.is_true("isGroup"),
+        "offline": source.data.text("reason") == Some("offline"),
+        "status": status,
+        "isVideo": call.is_video,
+        "isGroup": call.is_group,
     }))
 }
 
@@ -182,19 +181,21 @@ fn participants(data: Fields<'_>) -> Option<Value> {
         Change::Promoted => "promote",
         Change::Demoted => "demote",
     };
-    let (who, author) = (data.texts("participants"), data.first_text(&["author", "by", "actor"]));
+    let (who, author) = (data.addresses("participants"), data.address(&["author"]));
     Some(without_nulls(json!({ "id": group_id(data)?, "author": author, "participants": who, "action": action })))
 }
 
 fn group(data: Fields<'_>) -> Option<Value> {
-    let mut group = Map::new();
-    group.insert("id".to_owned(), group_id(data)?.into());
-    for (theirs, ours) in [("subject", "subject"), ("desc", "description"), ("announce", "announce")] {
-        if let Some(value) = data.get(ours) {
-            group.insert(theirs.to_owned(), value.clone());
-        }
-    }
-    Some(group.into())
+    let (name, value) = match GroupChange::of(data)? {
+        GroupChange::Subject(subject) => ("subject", json!(subject)),
+        GroupChange::Description(description) => ("desc", json!(description)),
+        GroupChange::Announcement(only_admins) => ("announce", json!(only_admins)),
+        GroupChange::Locked(only_admins) => ("restrict", json!(only_admins)),
+        GroupChange::Approval(required) => ("joinApprovalMode", json!(required)),
+        GroupChange::Expiration(seconds) => ("ephemeralDuration", json!(seconds)),
+        GroupChange::MembersAdd(all) => ("memberAddMode", json!(all)),
+    };
+    Some(json!({ "id": group_id(data)?, "author": data.address(&["author"]), name: value }))
 }
 
 fn presence(data: Fields<'_>) -> Option<Value> {

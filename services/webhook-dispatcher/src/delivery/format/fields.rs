@@ -35,10 +35,18 @@ impl<'a> Fields<'a> {
         self.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// The texts of a list. A list of objects gives the text of each one's `id`, `jid` or `participant`.
-    pub fn texts(self, name: &str) -> Vec<&'a str> {
-        let text = |item: &'a Value| item.as_str().or_else(|| Fields(item).first_text(&["id", "jid", "participant"]));
-        self.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(text).collect()
+    pub fn list(self, name: &str) -> impl Iterator<Item = &'a Value> {
+        self.get(name).and_then(Value::as_array).into_iter().flatten()
+    }
+
+    /// The canonical address of a person or a chat, which is a text or a `Party`. Of several names the first counts.
+    pub fn address(self, names: &[&str]) -> Option<&'a str> {
+        names.iter().find_map(|name| address_of(self.get(name)?))
+    }
+
+    /// The addresses of a list.
+    pub fn addresses(self, name: &str) -> Vec<&'a str> {
+        self.list(name).filter_map(address_of).collect()
     }
 
     /// A moment in seconds since 1970, from milliseconds, seconds or ISO 8601.
@@ -56,6 +64,13 @@ impl<'a> Fields<'a> {
             Value::String(text) => iso_milliseconds(text),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         }
+    }
+}
+
+fn address_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(jid) => Some(jid.as_str()).filter(|jid| !jid.is_empty()),
+        party => Fields(party).first_text(&["jid"]),
     }
 }
 
@@ -92,8 +107,9 @@ mod tests {
         let data = json!({ "text": "a", "empty": "", "null": null, "number": 1, "list": ["a", {"jid": "b"}, 3] });
         let fields = Fields(&data);
         assert_eq!(fields.first_text(&["number", "null", "empty", "gone", "text"]), Some("a"));
-        assert_eq!(fields.texts("list"), ["a", "b"]);
-        assert!(fields.texts("text").is_empty());
+        assert_eq!(fields.addresses("list"), ["a", "b"]);
+        assert!(fields.addresses("text").is_empty());
+        assert_eq!(fields.address(&["gone", "empty", "list", "text"]), Some("a"));
         assert!(fields.within("text").within("gone").get("x").is_none());
         assert!(!fields.is_true("number"));
     }

@@ -1,6 +1,7 @@
 //! The message that an event is about, whichever of our events it is: who, where, when and what.
 
 use super::{Source, fields::Fields};
+use serde_json::Value;
 
 /// A message, or what refers to one.
 #[derive(Clone, Copy)]
@@ -26,13 +27,16 @@ impl<'a> Message<'a> {
     pub fn of(source: &Source<'a>) -> Option<Self> {
         let data = source.data;
         // Of `message.received` the chat is `from`, of `message.sent` it is `to`.
-        let chat = data.first_text(&["from", "to", "chat", "chatId"])?;
+        let chat = data.address(&["from", "to", "chat"])?;
         Some(Self {
-            id: data.first_text(&["messageId", "id"])?,
+            // `messageId` is the message that a reaction, an edit, … is about.
+            id: data.first_text(&["reactionId", "editId", "revokeId", "voteId", "messageId"])?,
             chat,
-            participant: data.first_text(&["participant"]).filter(|_| chat.ends_with("@g.us")),
-            from_me: data.is_true("fromMe") || source.kind == "message.sent",
-            push_name: data.within("sender").first_text(&["pushName"]).or(data.first_text(&["pushName"])),
+            participant: data
+                .address(&["participant"])
+                .filter(|_| chat.ends_with("@g.us") || chat.ends_with("@broadcast")),
+            from_me: data.get("fromMe").map_or(source.kind == "message.sent", |_| data.is_true("fromMe")),
+            push_name: data.within("sender").first_text(&["pushName"]),
             seconds: data.seconds("timestamp").unwrap_or_else(|| source.seconds()),
             kind: data.text("messageType").unwrap_or("unknown"),
             content: data.within("content"),
@@ -42,7 +46,31 @@ impl<'a> Message<'a> {
 
     /// A field of the received media: it is part of the content.
     pub fn media(&self, name: &str) -> Option<&'a str> {
-        self.content.first_text(&[name]).or(self.data.first_text(&[name]))
+        self.content.first_text(&[name])
+    }
+
+    /// What the message says of its file.
+    pub fn about_file(&self) -> Fields<'a> {
+        self.data.within("media")
+    }
+
+    /// The message that this one answers.
+    pub fn reply(&self) -> Option<Fields<'a>> {
+        self.data.get("reply").map(Fields)
+    }
+
+    /// What the answered message held, as a message.
+    pub fn quoted(&self) -> Option<Self> {
+        let reply = self.reply()?;
+        let quoted = reply.get("quoted").map(Fields)?;
+        Some(Self {
+            id: reply.first_text(&["messageId"])?,
+            kind: quoted.text("messageType")?,
+            content: quoted.within("content"),
+            // Of its file and of what it answers nothing is known.
+            data: Fields(&Value::Null),
+            ..*self
+        })
     }
 
     pub fn mimetype(&self) -> Option<&'a str> {
@@ -53,6 +81,10 @@ impl<'a> Message<'a> {
         self.content.first_text(&["fileName", "filename"])
     }
 
+    pub fn caption(&self) -> Option<&'a str> {
+        self.content.first_text(&["caption"]).or(self.about_file().first_text(&["caption"]))
+    }
+
     /// Whether its kind has a file.
     pub fn has_media(&self) -> bool {
         matches!(self.kind, "image" | "video" | "audio" | "document" | "sticker")
@@ -60,7 +92,12 @@ impl<'a> Message<'a> {
 
     /// What a person reads of it.
     pub fn text(&self) -> Option<&'a str> {
-        self.content.first_text(&["text", "caption"])
+        match self.kind {
+            "poll" | "event" => self.content.first_text(&["name"]),
+            "list_reply" | "product" => self.content.first_text(&["title"]),
+            "order" => self.content.first_text(&["message", "title"]),
+            _ => self.content.first_text(&["text"]).or(self.caption()),
+        }
     }
 
     /// The link to its file, as others can use it.
@@ -91,9 +128,9 @@ pub enum Ack {
 
 impl Ack {
     pub fn of(data: Fields<'_>) -> Option<Self> {
-        match data.first_text(&["ack", "status", "receipt"])?.to_ascii_lowercase().as_str() {
-            "server" | "sent" => Some(Self::Server),
-            "delivered" | "delivery" | "device" => Some(Self::Delivered),
+        match data.text("status")? {
+            "server" => Some(Self::Server),
+            "delivered" => Some(Self::Delivered),
             "read" => Some(Self::Read),
             "played" => Some(Self::Played),
             _ => None,
@@ -101,22 +138,28 @@ impl Ack {
     }
 }
 
-/// The id of the message that an edit or a revocation is about.
-pub fn target<'a>(message: &Message<'a>) -> &'a str {
-    message.data.first_text(&["targetMessageId", "targetId"]).unwrap_or(message.id)
-}
-
-/// The message that a reaction is about. Who wrote it is told only if it is known: not he who reacts.
-pub fn reacted_to<'a>(message: &Message<'a>) -> Message<'a> {
-    Message {
-        id: target(message),
-        participant: message.data.first_text(&["targetParticipant", "targetSender"]),
-        from_me: message.data.is_true("targetFromMe"),
-        ..*message
-    }
+/// The message that a reaction, an edit or a deletion is about.
+///
+/// No event says outright whether this account wrote it. It is known if this account acts, or in a direct chat: there
+/// it is whoever the chat is not. In a group another's reaction to our message counts as one to somebody's.
+pub fn target<'a>(message: &Message<'a>) -> Message<'a> {
+    let data = message.data;
+    let id = data.first_text(&["messageId"]).unwrap_or(message.id);
+    let edits = data.get("editId").is_some();
+    let deletes_own = data.get("revokeId").is_some() && !data.is_true("byAdmin");
+    let Some(writer) = data.address(&["messageAuthor"]) else {
+        // Only the writer himself edits, and he deletes unless it was an administrator.
+        let is_the_writers = edits || deletes_own;
+        let participant = message.participant.filter(|_| is_the_writers);
+        return Message { id, participant, from_me: is_the_writers && message.from_me, ..*message };
+    };
+    let acts_himself = data.address(&["author"]) == Some(writer);
+    let is_direct = message.participant.is_none();
+    let from_me = if acts_himself { message.from_me } else { is_direct && !message.from_me };
+    Message { id, participant: message.participant.map(|_| writer), from_me, ..*message }
 }
 
 /// The emoji of a reaction; empty if it was taken back.
 pub fn reaction<'a>(message: &Message<'a>) -> &'a str {
-    ["reaction", "emoji", "text"].into_iter().find_map(|name| message.data.text(name)).unwrap_or_default()
+    message.data.text("emoji").unwrap_or_default()
 }

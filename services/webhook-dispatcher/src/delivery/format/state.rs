@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use kurir_contract::session::SessionStatus;
 use serde::Deserialize as _;
+use serde_json::Value;
 
 /// Where a session stands, as far as the other gateways tell states apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +55,12 @@ pub enum Change {
 
 impl Change {
     pub fn of(data: Fields<'_>) -> Option<Self> {
-        match data.first_text(&["action", "change", "type"])? {
-            "add" | "added" | "join" | "joined" => Some(Self::Added),
-            "remove" | "removed" | "leave" | "left" => Some(Self::Removed),
-            "promote" | "promoted" => Some(Self::Promoted),
-            "demote" | "demoted" => Some(Self::Demoted),
+        match data.text("action")? {
+            "add" => Some(Self::Added),
+            "remove" => Some(Self::Removed),
+            "promote" => Some(Self::Promoted),
+            "demote" => Some(Self::Demoted),
+            // A new number and requests to join are nothing that the other gateways tell.
             _ => None,
         }
     }
@@ -66,7 +68,80 @@ impl Change {
 
 /// The group that an event is about.
 pub fn group_id(data: Fields<'_>) -> Option<&str> {
-    data.first_text(&["group", "groupId", "chat", "chatId", "from", "id"])
+    data.address(&["chat"])
+}
+
+/// A change of a group that the other gateways have a field for.
+pub enum GroupChange<'a> {
+    Subject(&'a str),
+    /// None if it was deleted.
+    Description(Option<&'a str>),
+    /// Whether only administrators may write.
+    Announcement(bool),
+    /// Whether only administrators may change the group's data.
+    Locked(bool),
+    /// Whether an administrator must let new members in.
+    Approval(bool),
+    /// After how many seconds messages disappear.
+    Expiration(i64),
+    /// Whether every member may add others.
+    MembersAdd(bool),
+}
+
+impl<'a> GroupChange<'a> {
+    pub fn of(data: Fields<'a>) -> Option<Self> {
+        let details = data.within("details");
+        let flag = |name: &str| details.get(name).and_then(Value::as_bool);
+        match data.text("change")? {
+            "subject" => details.text("subject").map(Self::Subject),
+            "description" => Some(Self::Description(details.text("description"))),
+            "announcement" => flag("announcement").map(Self::Announcement),
+            "locked" => flag("locked").map(Self::Locked),
+            "approval" => flag("required").map(Self::Approval),
+            "expiration" => details.get("seconds").and_then(Value::as_i64).map(Self::Expiration),
+            "member_add_mode" => match details.text("mode")? {
+                "all_member_add" => Some(Self::MembersAdd(true)),
+                "admin_add" => Some(Self::MembersAdd(false)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// A call: who calls whom.
+pub struct Call<'a> {
+    pub id: &'a str,
+    pub chat: &'a str,
+    pub from: &'a str,
+    pub is_video: bool,
+    pub is_group: bool,
+    pub end: Option<CallEnd>,
+}
+
+/// What another device of this account did with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    Accepted,
+    Rejected,
+}
+
+impl<'a> Call<'a> {
+    pub fn of(data: Fields<'a>) -> Option<Self> {
+        let from = data.address(&["author"])?;
+        Some(Self {
+            id: data.first_text(&["callId"])?,
+            chat: data.address(&["group", "chat"]).unwrap_or(from),
+            from,
+            is_video: data.is_true("video"),
+            is_group: data.get("group").is_some(),
+            end: match data.text("reason") {
+                Some("accepted_elsewhere") => Some(CallEnd::Accepted),
+                Some("rejected_elsewhere") => Some(CallEnd::Rejected),
+                Some(_) | None => None,
+            },
+        })
+    }
 }
 
 /// What somebody does at the moment.
@@ -90,16 +165,16 @@ pub struct Presence<'a> {
 
 impl<'a> Presence<'a> {
     pub fn of(data: Fields<'a>) -> Option<Self> {
-        let chat = data.first_text(&["chat", "chatId", "from", "id"])?;
-        let doing = match data.first_text(&["presence", "state", "status"])? {
-            "available" | "online" => Doing::Available,
-            "unavailable" | "offline" => Doing::Unavailable,
-            "composing" | "typing" => Doing::Composing,
+        let chat = data.address(&["chat"])?;
+        let doing = match data.text("presence")? {
+            "available" => Doing::Available,
+            "unavailable" => Doing::Unavailable,
+            "composing" => Doing::Composing,
             "recording" => Doing::Recording,
             "paused" => Doing::Paused,
             _ => return None,
         };
-        let who = data.first_text(&["participant", "from"]).unwrap_or(chat);
+        let who = data.address(&["author"]).unwrap_or(chat);
         Some(Self { chat, who, doing, last_seen: data.seconds("lastSeen") })
     }
 }

@@ -1,14 +1,12 @@
+mod events;
+
 use super::*;
 use async_nats::HeaderMap;
+use events::{events, text};
 use insta::assert_json_snapshot;
 use kurir_contract::{
-    address::ChatJid,
-    event::{
-        ConnectionStatus, Content, Envelope, ErrorOccurred, EventId, EventType, MessageReceived, MessageSent, Sender,
-    },
-    header,
-    session::SessionStatus,
-    subject,
+    event::{Envelope, EventType},
+    header, subject,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -33,118 +31,6 @@ fn stored(kind: &str, payload: impl Into<Bytes>) -> Event {
 fn event(kind: &str, data: impl Serialize) -> Event {
     let envelope = Envelope::new(kind.parse().unwrap(), AT, data);
     stored(kind, serde_json::to_vec(&envelope).unwrap())
-}
-
-fn received(chat: &str, participant: Option<&str>, content: Content) -> Event {
-    event(
-        "message.received",
-        MessageReceived {
-            message_id: "3EB0A1".to_owned(),
-            from: ChatJid::from_whatsapp(chat),
-            timestamp: 1_795_526_845_000,
-            content,
-            sender: Sender { jid: ChatJid::from_whatsapp(chat), push_name: "Budi".to_owned() },
-            participant: participant.map(ChatJid::from_whatsapp),
-            session: sales(),
-            event_id: EventId::from_header(ID),
-        },
-    )
-}
-
-fn text() -> Event {
-    received("6281234567890@s.whatsapp.net", None, Content::Text { text: "Hello".to_owned() })
-}
-
-/// One event of each shape that the contract has, and of those that come with it.
-fn events() -> Vec<(&'static str, Event)> {
-    let person = "6281234567890@s.whatsapp.net";
-    let group = "120363000000000001@g.us";
-    let image = Content::Image { caption: "Look".to_owned(), mimetype: "image/jpeg".to_owned() };
-    let location =
-        Content::Location { latitude: -6.2, longitude: 106.8, name: "Monas".to_owned(), address: "Jakarta".to_owned() };
-    let sent = MessageSent {
-        message_id: "3EB0B2".to_owned(),
-        to: ChatJid::from_whatsapp(person),
-        content: Content::Text { text: "Hi".to_owned() },
-        timestamp: "2026-11-24T13:27:26.000Z".to_owned(),
-        session: sales(),
-        event_id: EventId::from_header(ID),
-    };
-    let connection = |status: SessionStatus, qr_code: Option<&str>| ConnectionStatus {
-        is_connected: status == SessionStatus::Connected,
-        qr_code: qr_code.map(str::to_owned),
-        timestamp: "2026-11-24T13:27:25.042Z".to_owned(),
-        session: sales(),
-        status,
-        reason: None,
-        until: None,
-    };
-    let mut with_file = json!({
-        "messageId": "3EB0A2", "from": person, "timestamp": 1_795_526_845_000_i64, "messageType": "document",
-        "content": { "fileName": "bill.pdf", "mimetype": "application/pdf" },
-        "sender": { "jid": person, "pushName": "Budi" }, "participant": null, "session": "sales", "eventId": ID,
-    });
-    let downloaded = json!({
-        "mediaDownloaded": true, "filename": "document_3EB0A2_1_x.pdf", "filepath": "media/document_3EB0A2_1_x.pdf",
-        "fileSize": 12_345, "mimeType": "application/pdf", "downloadUrl": "/media/document_3EB0A2_1_x.pdf",
-        "base64": "QUJD",
-    });
-    for (name, value) in downloaded.as_object().unwrap() {
-        with_file["content"][name] = value.clone();
-    }
-    let raw = json!({ "pollCreationMessage": { "name": "Where?" } });
-    let about = |more: Value| {
-        let mut data = json!({ "messageId": "3EB0A3", "from": group, "participant": person,
-            "timestamp": 1_795_526_845_000_i64, "session": "sales" });
-        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        data
-    };
-    let failure = ErrorOccurred {
-        error_type: ErrorOccurred::SEND_FAILED.to_owned(),
-        error_message: "no".to_owned(),
-        context: json!({ "jid": person, "attempts": 3 }),
-        timestamp: "2026-11-24T13:27:25.042Z".to_owned(),
-    };
-    vec![
-        ("text", text()),
-        ("text_in_a_group", received(group, Some(person), Content::Text { text: "Hello all".to_owned() })),
-        ("image_without_a_file", received(person, None, image)),
-        ("document_with_its_file", event("message.received", with_file)),
-        ("location", received(person, None, location)),
-        ("unknown", received(person, None, Content::Unknown { raw })),
-        ("sent", event("message.sent", sent)),
-        ("sent_on_the_phone", {
-            let data = json!({ "messageId": "3EB0B3", "to": person, "messageType": "text", "content": { "text": "Hi" },
-                "timestamp": "2026-11-24T13:27:26.000Z", "fromDevice": true });
-            event("message.sent", data)
-        }),
-        ("ack", event("message.ack", about(json!({ "ack": "read", "fromMe": true })))),
-        ("reaction", event("message.reaction", about(json!({ "targetMessageId": "3EB0A1", "reaction": "👍" })))),
-        ("edited", {
-            let data = json!({ "targetMessageId": "3EB0A1", "messageType": "text", "content": { "text": "Better" } });
-            event("message.edited", about(data))
-        }),
-        ("revoked", event("message.revoked", about(json!({ "targetMessageId": "3EB0A1" })))),
-        ("connected", event("connection.status", connection(SessionStatus::Connected, None))),
-        ("qr_code", event("connection.status", connection(SessionStatus::Pairing, Some("2@abc,def")))),
-        ("reconnecting", event("connection.status", connection(SessionStatus::Reconnecting, None))),
-        ("logged_out", event("connection.status", connection(SessionStatus::LoggedOut, None))),
-        ("call", {
-            let data = json!({ "callId": "C1", "from": person, "timestamp": 1_795_526_845_000_i64, "isVideo": true });
-            event("call.received", data)
-        }),
-        ("added_to_a_group", {
-            let data = json!({ "group": group, "action": "add", "participants": [person], "author": "629@lid" });
-            event("group.participants", data)
-        }),
-        ("group", event("group.updated", json!({ "group": group, "subject": "Family" }))),
-        (
-            "presence",
-            event("presence.updated", json!({ "chat": group, "participant": person, "presence": "composing" })),
-        ),
-        ("error", event("error.occurred", failure)),
-        ("custom", event("custom.event", json!({ "any": "thing" }))),
-    ]
 }
 
 /// What is sent, in a form that a person can read.
@@ -246,10 +132,12 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "(|a|text|image|add|read|composing|connected|628@s\\.whatsapp\\.net|1@g\\.us)".prop_map(Value::from),
+        "(|a|text|image|poll|contacts|location|event|subject|add|read|composing|connected|628@s\\.whatsapp\\.net|1@g\\.us)".prop_map(Value::from),
     ];
-    let name = "(messageId|from|to|participant|participants|timestamp|messageType|content|sender|pushName|text|raw|ack|\
-        action|group|presence|chat|status|isConnected|qrCode|callId|fromMe|fromDevice|caption|base64|downloadUrl)";
+    let name = "(messageId|reactionId|editId|revokeId|voteId|from|to|chat|author|messageAuthor|jid|lid|participant|\
+        participants|timestamp|messageType|content|sender|pushName|text|raw|status|emoji|byAdmin|action|change|details|\
+        subject|mode|presence|lastSeen|isConnected|qrCode|callId|group|reason|fromMe|fromDevice|caption|base64|\
+        downloadUrl|media|voiceNote|reply|quoted|mentions|forwarded|options|selectedOptions|contacts|location)";
     leaf.prop_recursive(3, 40, 12, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
@@ -263,7 +151,8 @@ proptest! {
     #[test]
     fn no_data_makes_a_mapping_panic_and_what_is_sent_is_json(
         data in any_json(),
-        kind in "(message\\.(received|sent|ack|reaction|edited|revoked)|connection\\.status|call\\.(received|missed)|\
+        kind in "(message\\.(received|sent|ack|reaction|edited|revoked)|poll\\.vote|connection\\.status|\
+            call\\.(received|missed|ended)|\
             group\\.(updated|participants)|presence\\.updated|error\\.occurred|x)",
         url in prop::option::of(Just(URL)),
     ) {

@@ -5,8 +5,9 @@
 
 use super::{
     Source, baileys,
-    message::{Ack, Message, reacted_to, reaction, target},
-    state::{Change, Connection, Doing, Presence, group_id},
+    fields::Fields,
+    message::{Ack, Message, reaction, target},
+    state::{Call, CallEnd, Change, Connection, Doing, GroupChange, Presence, group_id},
 };
 use serde_json::{Value, json};
 
@@ -22,7 +23,15 @@ pub fn render(source: &Source<'_>) -> Option<Value> {
         "message.edited" => ("message.edited", edited(source, &Message::of(source)?)),
         "message.revoked" => ("message.revoked", revoked(source, &Message::of(source)?)),
         "connection.status" => ("session.status", status(source)?),
-        "call.received" => ("call.received", call(source)?),
+        "poll.vote" => voted(&Message::of(source)?),
+        "call.received" => ("call.received", call(source, &Call::of(source.data)?)),
+        "call.ended" => {
+            let ended = Call::of(source.data)?;
+            match ended.end? {
+                CallEnd::Accepted => ("call.accepted", call(source, &ended)),
+                CallEnd::Rejected => ("call.rejected", call(source, &ended)),
+            }
+        }
         "group.participants" => ("group.v2.participants", participants(source)?),
         "group.updated" => ("group.v2.update", group(source)?),
         "presence.updated" => ("presence.update", presence(source)?),
@@ -56,7 +65,7 @@ fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
         "timestamp": message.seconds,
         "from": chat,
         "fromMe": message.from_me,
-        "source": if message.from_me && !message.data.is_true("fromDevice") { "api" } else { "app" },
+        "source": if message.data.get("fromDevice") == Some(&Value::Bool(false)) { "api" } else { "app" },
         "to": if message.participant.is_some() || message.from_me { Some(&chat) } else { None },
         "participant": participant,
         "body": message.text(),
@@ -66,8 +75,8 @@ fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
         "ack": ack,
         "ackName": ack_name,
         "location": location(message),
-        "vCards": message.content.first_text(&["vcard"]).map(|vcard| [vcard]),
-        "replyTo": null,
+        "vCards": cards(message),
+        "replyTo": reply(message),
         "_data": data(message),
     })
 }
@@ -86,14 +95,33 @@ fn media(source: &Source<'_>, message: &Message<'_>) -> Value {
     })
 }
 
+fn cards<'a>(message: &Message<'a>) -> Option<Vec<&'a str>> {
+    match message.kind {
+        "contact" => message.content.first_text(&["vcard"]).map(|vcard| vec![vcard]),
+        "contacts" => {
+            Some(message.content.list("contacts").filter_map(|card| Fields(card).first_text(&["vcard"])).collect())
+        }
+        _ => None,
+    }
+}
+
+fn reply(message: &Message<'_>) -> Option<Value> {
+    let reply = message.reply()?;
+    Some(json!({
+        "id": reply.first_text(&["messageId"])?,
+        "participant": reply.address(&["author"]).map(jid),
+        "body": message.quoted().and_then(|quoted| quoted.text()),
+    }))
+}
+
 fn location(message: &Message<'_>) -> Option<Value> {
-    (message.kind == "location").then(|| {
+    matches!(message.kind, "location" | "live_location").then(|| {
         json!({
             "latitude": message.content.get("latitude"),
             "longitude": message.content.get("longitude"),
             "name": message.content.first_text(&["name"]),
             "address": message.content.first_text(&["address"]),
-            "description": message.content.first_text(&["name", "address"]),
+            "description": message.content.first_text(&["name", "address", "caption"]),
         })
     })
 }
@@ -113,14 +141,13 @@ fn data(message: &Message<'_>) -> Value {
 fn ack(message: &Message<'_>) -> Option<Value> {
     let (ack, name) = numbered(Ack::of(message.data)?);
     let chat = jid(message.chat);
-    // An acknowledgement is about a message of ours unless it says otherwise.
-    let from_me = message.data.get("fromMe").is_none_or(|_| message.from_me);
     Some(json!({
-        "id": id(message, message.id, from_me),
+        "id": id(message, message.id, true),
         "from": chat,
         "to": message.participant.map(|_| &chat),
         "participant": message.participant.map(jid),
-        "fromMe": from_me,
+        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        "fromMe": true,
         "ack": ack,
         "ackName": name,
         "_data": message.data.0,
@@ -138,7 +165,7 @@ fn numbered(ack: Ack) -> (i8, &'static str) {
 
 fn reacted(message: &Message<'_>) -> Value {
     let chat = jid(message.chat);
-    let to = reacted_to(message);
+    let to = target(message);
     json!({
         "id": id(message, message.id, message.from_me),
         "timestamp": message.seconds,
@@ -154,18 +181,44 @@ fn reacted(message: &Message<'_>) -> Value {
 
 fn edited(source: &Source<'_>, edited: &Message<'_>) -> Value {
     let mut payload = message(source, edited);
-    payload["editedMessageId"] = target(edited).into();
+    payload["editedMessageId"] = target(edited).id.into();
     payload
 }
 
 fn revoked(source: &Source<'_>, revoked: &Message<'_>) -> Value {
     json!({
-        "revokedMessageId": target(revoked),
+        "revokedMessageId": target(revoked).id,
         "after": message(source, revoked),
         // What it said before is not ours to keep.
         "before": null,
         "_data": revoked.data.0,
     })
+}
+
+/// What was not decrypted is told as WAHA tells it, under a name of its own.
+fn voted(vote: &Message<'_>) -> (&'static str, Value) {
+    let chat = jid(vote.chat);
+    let in_group = vote.participant.map(|_| &chat);
+    let chosen: Option<Vec<&Value>> =
+        vote.data.get("selectedOptions").map(|_| vote.data.list("selectedOptions").collect());
+    let event = if chosen.is_some() { "poll.vote" } else { "poll.vote.failed" };
+    // Our event does not say who asked; a flow that waits for votes has asked itself.
+    let asked = Message { participant: None, ..*vote };
+    let poll = vote.data.first_text(&["messageId"]).unwrap_or(vote.id);
+    let payload = json!({
+        "vote": {
+            "id": id(vote, vote.id, vote.from_me),
+            "from": chat,
+            "fromMe": vote.from_me,
+            "to": in_group,
+            "participant": vote.participant.map(jid),
+            "selectedOptions": chosen.unwrap_or_default(),
+            "timestamp": vote.seconds,
+        },
+        "poll": { "id": id(&asked, poll, true), "from": chat, "fromMe": true, "to": in_group, "participant": null },
+        "_data": vote.data.0,
+    });
+    (event, payload)
 }
 
 fn status(source: &Source<'_>) -> Option<Value> {
@@ -182,16 +235,15 @@ fn status(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn call(source: &Source<'_>) -> Option<Value> {
-    let data = source.data;
-    Some(json!({
-        "id": data.first_text(&["callId", "id"])?,
-        "from": jid(data.first_text(&["from"])?),
-        "timestamp": data.seconds("timestamp").unwrap_or_else(|| source.seconds()),
-        "isVideo": data.is_true("isVideo") || data.is_true("video"),
-        "isGroup": data.is_true("isGroup"),
-        "_data": data.0,
-    }))
+fn call(source: &Source<'_>, call: &Call<'_>) -> Value {
+    json!({
+        "id": call.id,
+        "from": jid(call.from),
+        "timestamp": source.data.seconds("timestamp").unwrap_or_else(|| source.seconds()),
+        "isVideo": call.is_video,
+        "isGroup": call.is_group,
+        "_data": source.data.0,
+    })
 }
 
 fn participants(source: &Source<'_>) -> Option<Value> {
@@ -203,7 +255,7 @@ fn participants(source: &Source<'_>) -> Option<Value> {
         Change::Demoted => ("demote", "participant"),
     };
     let participants: Vec<Value> =
-        data.texts("participants").into_iter().map(|who| json!({ "id": jid(who), "role": role })).collect();
+        data.addresses("participants").into_iter().map(|who| json!({ "id": jid(who), "role": role })).collect();
     Some(json!({
         "type": kind,
         "timestamp": source.milliseconds(),
@@ -215,12 +267,16 @@ fn participants(source: &Source<'_>) -> Option<Value> {
 
 fn group(source: &Source<'_>) -> Option<Value> {
     let data = source.data;
-    let mut group = json!({ "id": group_id(data)? });
-    for (theirs, ours) in [("subject", "subject"), ("description", "description"), ("announce", "announce")] {
-        if let Some(value) = data.get(ours) {
-            group[theirs] = value.clone();
-        }
-    }
+    let (name, value) = match GroupChange::of(data)? {
+        GroupChange::Subject(subject) => ("subject", json!(subject)),
+        GroupChange::Description(description) => ("description", json!(description.unwrap_or_default())),
+        GroupChange::Announcement(only_admins) => ("membersCanSendMessages", json!(!only_admins)),
+        GroupChange::Approval(required) => ("newMembersApprovalRequired", json!(required)),
+        GroupChange::MembersAdd(all) => ("membersCanAddNewMember", json!(all)),
+        // WAHA has no field for these.
+        GroupChange::Locked(_) | GroupChange::Expiration(_) => return None,
+    };
+    let group = json!({ "id": group_id(data)?, name: value });
     Some(json!({ "timestamp": source.milliseconds(), "group": group, "_data": data.0 }))
 }
 
