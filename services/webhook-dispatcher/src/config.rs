@@ -52,7 +52,7 @@ pub struct Config {
     /// How long a dispatcher that is asked to stop may finish what it has begun.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
-    /// Where `/livez` and `/readyz` are served, as 127.0.0.1:8081; empty: nowhere.
+    /// Where `/livez`, `/readyz` and `/metrics` are served, as 127.0.0.1:8081; empty: nowhere.
     #[arg(long, env = "HEALTH_LISTEN")]
     pub health_listen: Option<String>,
     #[command(flatten)]
