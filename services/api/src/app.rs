@@ -67,6 +67,11 @@ impl App {
         self.sends.spawn(send).await
     }
 
+    /// Whether the shutdown was asked for: what has not begun should not begin any more.
+    pub fn is_stopping(&self) -> bool {
+        self.sends.is_closed()
+    }
+
     /// Waits until no send is under way; called at the shutdown, whose deadline is the caller's.
     pub async fn end_of_sends(&self) {
         self.sends.close();

@@ -18,13 +18,16 @@ const DAYS: usize = 8;
 pub enum Counter {
     MessagesSent,
     MessagesFailed,
+    BulkRequests,
+    BulkMessagesSent,
+    BulkMessagesFailed,
     QrCodeRequests,
     ApiRequests,
     ApiErrors,
 }
 
-/// The names of all counters, in the order of the contract. Those of media and bulk sends stay at zero until there are
-/// routes that count them.
+/// The names of all counters, in the order of the contract. Those of media stay at zero until there is a route that
+/// counts them.
 const NAMES: [&str; 10] = [
     "messagesSent",
     "messagesFailed",
@@ -43,6 +46,9 @@ impl Counter {
         match self {
             Self::MessagesSent => "messagesSent",
             Self::MessagesFailed => "messagesFailed",
+            Self::BulkRequests => "bulkRequests",
+            Self::BulkMessagesSent => "bulkMessagesSent",
+            Self::BulkMessagesFailed => "bulkMessagesFailed",
             Self::QrCodeRequests => "qrCodeRequests",
             Self::ApiRequests => "apiRequests",
             Self::ApiErrors => "apiErrors",

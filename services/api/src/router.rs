@@ -62,6 +62,7 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/status", get(whatsapp::status))
         .route("/whatsapp/qr", get(whatsapp::qr))
         .route("/whatsapp/send-message", post(whatsapp::send_message))
+        .route("/whatsapp/send-bulk", post(whatsapp::send_bulk))
         .route("/whatsapp/logout", post(whatsapp::logout))
         .route("/whatsapp/pairing-code", post(whatsapp::pairing_code))
         .route("/whatsapp/restart", post(whatsapp::restart))

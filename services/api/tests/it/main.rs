@@ -7,6 +7,7 @@
 
 mod authentication;
 mod broker_away;
+mod bulk;
 mod dead_letters;
 mod documents;
 mod endpoint_changes;

@@ -77,7 +77,7 @@ async fn what_was_given_up_is_replayed_under_its_id() {
     .await;
     ledger(&stack, &id, json!({"matched": 1, "delivered": 1, "dead": 0})).await;
 
-    // A month ago is before the endpoint was made: its own events come, and no others.
+    // Everything of the types that it wants, however long ago.
     let since = json!({"endpoint": id, "since": "2026-01-01T00:00:00Z"});
     let (status, answer) = stack.api.post("/api/replays", since).await;
     assert_eq!((status, &answer["data"]["total"]), (202, &json!(1)), "{answer}");

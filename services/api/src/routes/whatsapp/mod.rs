@@ -1,10 +1,12 @@
 //! `/api/whatsapp`: what a user asks of the WhatsApp session, passed on to the gateway that holds it.
 
 mod qr;
+mod send_bulk;
 mod send_message;
 mod session_name;
 
 pub use qr::qr;
+pub use send_bulk::send_bulk;
 pub use send_message::send_message;
 
 use crate::{

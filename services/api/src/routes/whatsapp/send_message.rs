@@ -51,7 +51,7 @@ async fn send(app: &App, session: &SessionId, message: &SendText) -> Answer {
 }
 
 /// Checks the fields in the order in which their texts are promised.
-fn read(fields: &Map<String, Value>) -> Result<SendText, Failure> {
+pub(super) fn read(fields: &Map<String, Value>) -> Result<SendText, Failure> {
     let to = recipient(fields.get("to"))?;
     let text = text(fields.get("message"))?;
     let quoted = quoted(fields.get("options"))?;
