@@ -1,0 +1,104 @@
+//! What becomes of a message: taken, delivered or given back; what its end says about its endpoint.
+
+use super::Worker;
+use crate::{
+    delivery::{Pending, Told, Verdict},
+    endpoints::{
+        breaker::Turn,
+        consumer::Source,
+        roster::{LineId, StationId},
+        settled::{Handed, Taken},
+        standing::{self, News},
+    },
+};
+use async_nats::Message;
+use futures::FutureExt as _;
+use kurir_contract::endpoint::{Circuit, Ordering};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+impl Worker {
+    pub(super) async fn take(&mut self, mut message: Message) {
+        // Whatever is no message of a consumer has nothing to settle.
+        let consumer = message.reply.as_ref().and_then(|reply| Handed::read(reply)).map(|handed| handed.consumer);
+        let id = consumer.and_then(|consumer| self.roster.of_consumer(consumer));
+        let Some((id, station)) = id.and_then(|id| Some((id, self.roster.get(id.station)?))) else {
+            // Of an endpoint that was closed meanwhile: whoever has it open gets it.
+            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+            return;
+        };
+        let deliverer = Arc::clone(&station.deliverer);
+        if id.source == Source::Events && station.endpoint.ordering == Ordering::Chat {
+            // Asked for before the endpoint kept its chats in order.
+            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+            return;
+        }
+        let Some(line) = station.line(id.source) else { return };
+        line.arrived(Instant::now());
+        let ack_wait = station.endpoint.ack_wait;
+        let Some(pending) = Pending::of(&mut message, &self.desk, id.station, ack_wait) else { return };
+        match pending.begin() {
+            Taken::AcknowledgeAgain => pending.acknowledge().await,
+            Taken::Ignore => pending.ignore(),
+            // Asked for when the endpoint took more, or before it was disabled: it comes again when there is a slot.
+            Taken::Deliver if station.line(id.source).is_none_or(|line| !line.has_room()) => drop(pending),
+            Taken::Deliver => match station.breaker.sends(Instant::now()) {
+                // Asked for before the circuit opened: it is given back untouched.
+                None => drop(pending),
+                Some(probe) => {
+                    if let Some(limit) = &mut station.limit {
+                        limit.spend();
+                    }
+                    if let Some(line) = station.line(id.source) {
+                        line.begins();
+                    }
+                    deliverer.metrics().in_delivery.inc();
+                    if probe {
+                        deliverer.metrics().circuit(Circuit::HalfOpen);
+                        let endpoint = station.endpoint.id.clone();
+                        self.tell(News::Probing { endpoint });
+                    }
+                    let delivered = async move { (id, deliverer.deliver(id.source, pending, message, probe).await) };
+                    self.in_delivery.push(delivered.boxed());
+                }
+            },
+        }
+        self.ask(id).await;
+    }
+
+    pub(super) async fn ended(&mut self, id: LineId, told: Told) {
+        if told.retry_kept {
+            self.open_retries(id.station);
+        }
+        // Closed meanwhile.
+        let Some(station) = self.roster.get(id.station) else { return };
+        if let Some(line) = station.line(id.source) {
+            line.ends();
+        }
+        station.deliverer.metrics().in_delivery.dec();
+        let now = Instant::now();
+        let turn = station.breaker.hears(&told.verdict, told.probe, now);
+        if let Some(limit) = station.limit.as_mut().filter(|_| told.verdict == Verdict::Untried) {
+            limit.refund();
+        }
+        self.make_known(id.station, turn, told.verdict);
+        self.ask(id).await;
+    }
+
+    pub(super) fn make_known(&mut self, station: StationId, turn: Option<Turn>, verdict: Verdict) {
+        let Some(station) = self.roster.get(station) else { return };
+        let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause());
+        let metrics = station.deliverer.metrics();
+        let Some(news) = standing::news_of(&endpoint, turn, verdict, pause, metrics, &self.failing) else { return };
+        let is_gone = matches!(news, News::Gone { .. });
+        // Not one more request, whatever the bucket says by now; one whose word found no room is asked once more.
+        if self.tell(news) && is_gone {
+            self.close(&endpoint, "its receiver is gone for good");
+        }
+    }
+
+    /// News that find no room are made up for by the next of their kind. Whether there was room.
+    pub(super) fn tell(&self, news: News) -> bool {
+        self.news.try_send(news).is_ok()
+    }
+}
