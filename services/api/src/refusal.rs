@@ -92,7 +92,7 @@ fn timeout_text(command: Command) -> Option<&'static str> {
 fn is_send(command: Command) -> bool {
     match command {
         Command::SendText => true,
-        Command::Status | Command::PairingCode | Command::Restart | Command::Logout => false,
+        Command::Status | Command::CheckNumber | Command::PairingCode | Command::Restart | Command::Logout => false,
     }
 }
 

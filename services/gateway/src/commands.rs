@@ -1,7 +1,10 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 
 use crate::{
-    outbound::send::{Done, Sender},
+    outbound::{
+        idempotency::{self, Known},
+        send::{Done, Sender},
+    },
     publish::{OutgoingEvent, Publisher},
     session::{Session, state::State},
     turns::Turns,
@@ -12,7 +15,8 @@ use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
     command::{
-        Command, Empty, LoggedOut, PairingCode, PairingCodeRequest, Refusal, RefusalCode, Reply, SendText, Status,
+        CheckNumber, Command, Empty, LoggedOut, NumberChecked, PairingCode, PairingCodeRequest, Refusal, RefusalCode,
+        Reply, SendText, Status,
     },
     subject,
 };
@@ -130,6 +134,7 @@ impl Commands {
                 self.answer(&request, parse::<Empty>(&request).map(|_| self.session.status())).await
             }
             Some(Command::PairingCode) => self.answer(&request, self.pairing_code(parse(&request)).await).await,
+            Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
             Some(Command::Restart) => self.answer(&request, self.restart(parse(&request)).await).await,
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
             Some(Command::SendText) | None => {
@@ -144,12 +149,41 @@ impl Commands {
         let Done { answer, event } = {
             // Never closed.
             let _permit = self.sends.acquire().await;
-            self.sender.send_text(send).await
+            self.send_once(send).await
         };
         self.answer(&request, answer).await;
         if let Some(event) = event {
             self.publish(&event).await;
         }
+    }
+
+    /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one
+    /// chat, so the second one finds the answer of the first.
+    async fn send_once(&self, send: SendText) -> Done {
+        let Some(key) = send.idempotency_key.clone() else { return self.sender.send_text(send).await };
+        let (session, request) = (&self.session.id, send.fingerprint());
+        let answer = match idempotency::take(&self.broker, session, &key, &request).await {
+            Ok(Known::Open) => {
+                let done = self.sender.send_text(send).await;
+                if let Ok(sent) = &done.answer {
+                    idempotency::remember(&self.broker, session, &key, request, sent).await;
+                }
+                return done;
+            }
+            Ok(Known::Sent(sent)) => Ok(sent),
+            Ok(Known::OfAnother) => {
+                Err(refusal(RefusalCode::Conflict, "This Idempotency-Key was used for another message"))
+            }
+            Err(error) => {
+                tracing::warn!("failed to look up an idempotency key: {error:#}");
+                Err(refusal(RefusalCode::Internal, "NATS could not look up the Idempotency-Key; nothing was sent"))
+            }
+        };
+        Done { answer, event: None }
+    }
+
+    async fn check_number(&self, request: Result<CheckNumber, Refusal>) -> Result<NumberChecked, Refusal> {
+        self.sender.check(request?).await
     }
 
     async fn publish(&self, event: &OutgoingEvent) {

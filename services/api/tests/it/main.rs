@@ -13,6 +13,7 @@ mod documents;
 mod endpoint_changes;
 mod endpoint_tests;
 mod endpoints;
+mod idempotency;
 mod other_routes;
 mod replays;
 mod settings;

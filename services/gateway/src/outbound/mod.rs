@@ -1,8 +1,10 @@
 //! The path of one command to WhatsApp.
 //!
 //! `send` is done when WhatsApp's server has acknowledged the message (`acks`), to somebody who is on WhatsApp
-//! (`recipients`).
+//! (`recipients`), and
+//! once for each key of a caller (`idempotency`).
 
 pub mod acks;
+pub mod idempotency;
 mod recipients;
 pub mod send;

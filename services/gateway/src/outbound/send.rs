@@ -15,7 +15,7 @@ use crate::{
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::{Refusal, RefusalCode, SendText, Sent},
+    command::{CheckNumber, IdempotencyKey, NumberChecked, Refusal, RefusalCode, SendText, Sent},
     event::{Content, Context, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent, Origin, Party, Reply},
 };
 use std::{sync::Arc, time::Duration};
@@ -74,6 +74,29 @@ impl Sender {
         }
     }
 
+    /// Asks WhatsApp whether somebody is there.
+    ///
+    /// # Errors
+    /// If it cannot be asked, or does not answer in the time of one try.
+    pub async fn check(&self, request: CheckNumber) -> Result<NumberChecked, Refusal> {
+        let number = request.number;
+        let jid: Option<Jid> = number.as_str().parse().ok();
+        let jid = jid.filter(|jid| jid.is_pn() || jid.is_lid());
+        let jid = jid.ok_or_else(|| refusal(RefusalCode::InvalidRequest, "Invalid phone number format"))?;
+        if is_lost(&self.session.view.borrow()) {
+            return Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
+        }
+        let asked = async {
+            let client = self.connected().await?;
+            let answer = self.recipients.ask(&client, &number, &jid).await;
+            answer.map_err(|error| Failure::Client(format!("{error:#}")))
+        };
+        match timeout(self.timeout, asked).await {
+            Ok(answer) => answer.map_err(|failure| failure.refusal()),
+            Err(_) => Err(refusal(RefusalCode::TimedOut, "WhatsApp did not say in time whether the number is there")),
+        }
+    }
+
     fn checked(&self, request: &SendText) -> Result<Jid, Refusal> {
         let invalid = |message: &str| refusal(RefusalCode::InvalidRequest, message);
         if request.text.trim().is_empty() {
@@ -90,7 +113,9 @@ impl Sender {
     }
 
     async fn send(&self, request: SendText, jid: &Jid) -> Done {
-        let id = new_message_id();
+        let session = &self.session.id;
+        let of_key = |key: &IdempotencyKey| key.message_id(session);
+        let id = request.idempotency_key.as_ref().map_or_else(new_message_id, of_key);
         let message = message_of(&request, jid);
         let mut answers = self.session.acks.wait_for(&id);
         let mut attempt = 1;

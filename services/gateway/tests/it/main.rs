@@ -4,6 +4,7 @@
 
 mod changes;
 mod endings;
+mod idempotency;
 mod inbound;
 mod kinds;
 mod notices;

@@ -15,15 +15,20 @@ use kurir_contract::{
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::{recipient, session_name::Session};
+use super::{idempotency::Key, recipient, session_name::Session};
 
 /// In UTF-16 code units, as JavaScript's `length` counts: an emoji is two.
 const MAX_MESSAGE: usize = 4096;
 /// WhatsApp's ids have up to 32 characters; what is longer is none.
 const MAX_MESSAGE_ID: usize = 128;
 
-pub async fn send_message(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
-    let message = read(&fields)?;
+pub async fn send_message(
+    State(app): State<App>,
+    Session(session): Session,
+    Key(key): Key,
+    Fields(fields): Fields,
+) -> Answer {
+    let message = SendText { idempotency_key: key, ..read(&fields)? };
     let carried = app.clone();
     app.carry(async move { send(&carried, &session, &message).await }).await.map_err(|panic| {
         tracing::error!("a send panicked: {panic}");
@@ -55,7 +60,7 @@ pub(super) fn read(fields: &Map<String, Value>) -> Result<SendText, Failure> {
     let to = recipient(fields.get("to"))?;
     let text = text(fields.get("message"))?;
     let quoted = quoted(fields.get("options"))?;
-    Ok(SendText { to, text, quoted })
+    Ok(SendText { to, text, quoted, idempotency_key: None })
 }
 
 fn text(given: Option<&Value>) -> Result<String, Failure> {
