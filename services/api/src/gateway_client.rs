@@ -63,7 +63,7 @@ impl GatewayClient {
 fn deadline(command: Command) -> Duration {
     match command {
         Command::Status => STATUS_WITHIN,
-        Command::SendText => SEND_WITHIN,
+        Command::SendText | Command::SendLocation | Command::SendContact => SEND_WITHIN,
         Command::CheckNumber => CHECK_WITHIN,
         Command::PairingCode => PAIRING_CODE_WITHIN,
         Command::Restart | Command::Logout => SESSION_CHANGE_WITHIN,

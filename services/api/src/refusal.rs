@@ -91,7 +91,7 @@ fn timeout_text(command: Command) -> Option<&'static str> {
 
 fn is_send(command: Command) -> bool {
     match command {
-        Command::SendText => true,
+        Command::SendText | Command::SendLocation | Command::SendContact => true,
         Command::Status | Command::CheckNumber | Command::PairingCode | Command::Restart | Command::Logout => false,
     }
 }

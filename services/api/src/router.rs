@@ -63,6 +63,8 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/qr", get(whatsapp::qr))
         .route("/whatsapp/send-message", post(whatsapp::send_message))
         .route("/whatsapp/send-bulk", post(whatsapp::send_bulk))
+        .route("/whatsapp/send-location", post(whatsapp::send_location))
+        .route("/whatsapp/send-contact", post(whatsapp::send_contact))
         .route("/whatsapp/check-number", post(whatsapp::check_number))
         .route("/whatsapp/logout", post(whatsapp::logout))
         .route("/whatsapp/pairing-code", post(whatsapp::pairing_code))

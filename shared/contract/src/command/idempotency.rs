@@ -1,6 +1,6 @@
 //! The key that makes a send happen once: what a caller may give, and what is made of it.
 
-use super::SendText;
+use super::{SendContact, SendLocation, SendText};
 use crate::session::SessionId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -62,6 +62,25 @@ impl SendText {
     pub fn fingerprint(&self) -> String {
         // A reply to the empty id is none.
         hex(&hash(&[self.to.as_str(), &self.text, self.quoted.as_deref().unwrap_or_default()]))
+    }
+}
+
+impl SendLocation {
+    /// The same for the same place to the same chat, and for no other message.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let (latitude, longitude) = (self.latitude.to_string(), self.longitude.to_string());
+        let quoted = self.quoted.as_deref().unwrap_or_default();
+        hex(&hash(&["location", self.to.as_str(), &latitude, &longitude, &self.name, &self.address, quoted]))
+    }
+}
+
+impl SendContact {
+    /// The same for the same contact to the same chat, and for no other message.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let quoted = self.quoted.as_deref().unwrap_or_default();
+        hex(&hash(&["contact", self.to.as_str(), &self.display_name, &self.vcard, quoted]))
     }
 }
 

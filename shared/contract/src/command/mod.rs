@@ -1,8 +1,10 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
 //! [`Reply`].
 
+mod content;
 mod idempotency;
 
+pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 
 use crate::{address::ChatJid, session::SessionStatus};
@@ -16,6 +18,10 @@ pub enum Command {
     Status,
     /// [`SendText`] → [`Sent`].
     SendText,
+    /// [`SendLocation`] → [`Sent`].
+    SendLocation,
+    /// [`SendContact`] → [`Sent`].
+    SendContact,
     /// [`CheckNumber`] → [`NumberChecked`].
     CheckNumber,
     /// [`PairingCodeRequest`] → [`PairingCode`].
@@ -27,14 +33,24 @@ pub enum Command {
 }
 
 impl Command {
-    pub const ALL: [Self; 6] =
-        [Self::Status, Self::SendText, Self::CheckNumber, Self::PairingCode, Self::Restart, Self::Logout];
+    pub const ALL: [Self; 8] = [
+        Self::Status,
+        Self::SendText,
+        Self::SendLocation,
+        Self::SendContact,
+        Self::CheckNumber,
+        Self::PairingCode,
+        Self::Restart,
+        Self::Logout,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Status => "status",
             Self::SendText => "send-text",
+            Self::SendLocation => "send-location",
+            Self::SendContact => "send-contact",
             Self::CheckNumber => "check-number",
             Self::PairingCode => "pairing-code",
             Self::Restart => "restart",

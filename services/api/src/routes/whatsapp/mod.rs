@@ -3,11 +3,15 @@
 mod idempotency;
 mod qr;
 mod send_bulk;
+mod send_contact;
+mod send_location;
 mod send_message;
 mod session_name;
 
 pub use qr::qr;
 pub use send_bulk::send_bulk;
+pub use send_contact::send_contact;
+pub use send_location::send_location;
 pub use send_message::send_message;
 
 use crate::{
