@@ -91,8 +91,8 @@ fn timeout_text(command: Command) -> Option<&'static str> {
 
 fn is_send(command: Command) -> bool {
     match command {
-        Command::SendText => true,
-        Command::Status | Command::PairingCode | Command::Restart | Command::Logout => false,
+        Command::SendText | Command::SendLocation | Command::SendContact => true,
+        Command::Status | Command::CheckNumber | Command::PairingCode | Command::Restart | Command::Logout => false,
     }
 }
 

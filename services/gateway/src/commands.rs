@@ -1,7 +1,11 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 
 use crate::{
-    outbound::send::{Done, Sender},
+    outbound::{
+        content::{self, Outgoing},
+        idempotency::{self, Known},
+        send::{Done, Sender},
+    },
     publish::{OutgoingEvent, Publisher},
     session::{Session, state::State},
     turns::Turns,
@@ -12,7 +16,8 @@ use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
     command::{
-        Command, Empty, LoggedOut, PairingCode, PairingCodeRequest, Refusal, RefusalCode, Reply, SendText, Status,
+        CheckNumber, Command, Empty, LoggedOut, NumberChecked, PairingCode, PairingCodeRequest, Refusal, RefusalCode,
+        Reply, Status,
     },
     subject,
 };
@@ -104,23 +109,30 @@ impl Commands {
         let span = tracing::info_span!("command", session.id = %self.session.id, command = name);
         trace_context::adopt(&span, request.headers.as_ref());
         let commands = self.clone();
-        match command {
-            Some(Command::SendText) => match parse::<SendText>(&request) {
-                Ok(send) => {
-                    // Taken here, in the order in which the requests came.
-                    let turn = turns.take(&send.to);
-                    let task = async move {
-                        let _turn = turn.comes().await;
-                        commands.send_text(request, send).await;
-                    };
-                    under_way.spawn(task.instrument(span));
-                }
-                Err(refusal) => self.answer::<Empty>(&request, Err(refusal)).instrument(span).await,
-            },
-            command => {
+        let outgoing = match command {
+            Some(Command::SendText) => parse(&request).and_then(content::text),
+            Some(Command::SendLocation) => parse(&request).and_then(content::location),
+            Some(Command::SendContact) => parse(&request).and_then(content::contact),
+            Some(
+                Command::Status | Command::CheckNumber | Command::PairingCode | Command::Restart | Command::Logout,
+            )
+            | None => {
                 let task = async move { commands.obey(command, request).await };
                 under_way.spawn(task.instrument(span));
+                return;
             }
+        };
+        match outgoing {
+            Ok(outgoing) => {
+                // Taken here, in the order in which the requests came.
+                let turn = turns.take(&outgoing.to);
+                let task = async move {
+                    let _turn = turn.comes().await;
+                    commands.send(request, outgoing).await;
+                };
+                under_way.spawn(task.instrument(span));
+            }
+            Err(refusal) => self.answer::<Empty>(&request, Err(refusal)).instrument(span).await,
         }
     }
 
@@ -130,9 +142,10 @@ impl Commands {
                 self.answer(&request, parse::<Empty>(&request).map(|_| self.session.status())).await
             }
             Some(Command::PairingCode) => self.answer(&request, self.pairing_code(parse(&request)).await).await,
+            Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
             Some(Command::Restart) => self.answer(&request, self.restart(parse(&request)).await).await,
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
-            Some(Command::SendText) | None => {
+            Some(Command::SendText | Command::SendLocation | Command::SendContact) | None => {
                 let names = Command::ALL.map(Command::as_str).join(", ");
                 let refusal = invalid(format!("there is no such command; there are {names}"));
                 self.answer::<Empty>(&request, Err(refusal)).await;
@@ -140,16 +153,45 @@ impl Commands {
         }
     }
 
-    async fn send_text(&self, request: Message, send: SendText) {
+    async fn send(&self, request: Message, outgoing: Outgoing) {
         let Done { answer, event } = {
             // Never closed.
             let _permit = self.sends.acquire().await;
-            self.sender.send_text(send).await
+            self.send_once(outgoing).await
         };
         self.answer(&request, answer).await;
         if let Some(event) = event {
             self.publish(&event).await;
         }
+    }
+
+    /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one
+    /// chat, so the second one finds the answer of the first.
+    async fn send_once(&self, outgoing: Outgoing) -> Done {
+        let Some(key) = outgoing.key.clone() else { return self.sender.send(outgoing).await };
+        let (session, request) = (&self.session.id, outgoing.fingerprint.clone());
+        let answer = match idempotency::take(&self.broker, session, &key, &request).await {
+            Ok(Known::Open) => {
+                let done = self.sender.send(outgoing).await;
+                if let Ok(sent) = &done.answer {
+                    idempotency::remember(&self.broker, session, &key, request, sent).await;
+                }
+                return done;
+            }
+            Ok(Known::Sent(sent)) => Ok(sent),
+            Ok(Known::OfAnother) => {
+                Err(refusal(RefusalCode::Conflict, "This Idempotency-Key was used for another message"))
+            }
+            Err(error) => {
+                tracing::warn!("failed to look up an idempotency key: {error:#}");
+                Err(refusal(RefusalCode::Internal, "NATS could not look up the Idempotency-Key; nothing was sent"))
+            }
+        };
+        Done { answer, event: None }
+    }
+
+    async fn check_number(&self, request: Result<CheckNumber, Refusal>) -> Result<NumberChecked, Refusal> {
+        self.sender.check(request?).await
     }
 
     async fn publish(&self, event: &OutgoingEvent) {

@@ -103,6 +103,14 @@ impl Broker {
     /// # Errors
     /// If the broker is away or refuses it.
     pub async fn bucket(&self, name: &str) -> anyhow::Result<kv::Store> {
+        self.expiring_bucket(name, Duration::ZERO).await
+    }
+
+    /// The same, whose values vanish when they are `max_age` old; zero: never.
+    ///
+    /// # Errors
+    /// If the broker is away or refuses it.
+    pub async fn expiring_bucket(&self, name: &str, max_age: Duration) -> anyhow::Result<kv::Store> {
         anyhow::ensure!(self.is_connected(), "no connection to NATS");
         if let Ok(bucket) = self.jetstream.get_key_value(name).await {
             return Ok(bucket);
@@ -110,6 +118,7 @@ impl Broker {
         let config = kv::Config {
             bucket: name.to_owned(),
             history: 1,
+            max_age,
             storage: StorageType::File,
             num_replicas: self.replicas,
             ..kv::Config::default()

@@ -8,11 +8,13 @@
 mod authentication;
 mod broker_away;
 mod bulk;
+mod content;
 mod dead_letters;
 mod documents;
 mod endpoint_changes;
 mod endpoint_tests;
 mod endpoints;
+mod idempotency;
 mod other_routes;
 mod replays;
 mod settings;

@@ -23,7 +23,6 @@ async fn what_is_no_route_is_not_found_with_or_without_a_key() {
         (Method::POST, "/api/webhook/status"),
         // These come with a later release.
         (Method::POST, "/api/whatsapp/send-media"),
-        (Method::POST, "/api/whatsapp/send-bulk"),
         (Method::GET, "/media/image_1_2_3.jpg"),
     ] {
         assert_eq!(answer(api.request(method.clone(), path)).await, not_found, "{method} {path}");

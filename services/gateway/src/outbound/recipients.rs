@@ -1,6 +1,6 @@
 //! Who is on WhatsApp: the client sends to a number that nobody has and says `Ok`.
 
-use kurir_contract::address::ChatJid;
+use kurir_contract::{address::ChatJid, command::NumberChecked};
 use std::{
     collections::HashSet,
     sync::{Mutex, PoisonError},
@@ -25,16 +25,25 @@ impl Recipients {
         if !(jid.is_pn() || jid.is_lid()) || self.known().contains(chat) {
             return Ok(true);
         }
+        Ok(self.ask(client, chat, jid).await?.exists)
+    }
+
+    /// Asks WhatsApp about a number or a LID, known or not.
+    ///
+    /// # Errors
+    /// If WhatsApp did not answer.
+    pub async fn ask(&self, client: &Client, chat: &ChatJid, jid: &Jid) -> anyhow::Result<NumberChecked> {
         let found = client.contacts().is_on_whatsapp(std::slice::from_ref(jid)).await?;
-        let exists = found.iter().any(|user| user.is_registered);
-        if exists {
-            let mut known = self.known();
-            if known.len() == KNOWN {
-                known.clear();
-            }
-            known.insert(chat.clone());
+        let found = found.into_iter().find(|user| user.is_registered);
+        let mut known = self.known();
+        known.remove(chat);
+        let Some(found) = found else { return Ok(NumberChecked { exists: false, jid: chat.clone(), lid: None }) };
+        if known.len() == KNOWN {
+            known.clear();
         }
-        Ok(exists)
+        known.insert(chat.clone());
+        let address = |jid: &Jid| ChatJid::from_whatsapp(&jid.to_string());
+        Ok(NumberChecked { exists: true, jid: address(&found.jid), lid: found.lid.as_ref().map(address) })
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashSet<ChatJid>> {

@@ -4,6 +4,7 @@
 
 use super::{
     acks::{Answer, Waiting},
+    content::Outgoing,
     recipients::Recipients,
 };
 use crate::{
@@ -15,14 +16,13 @@ use crate::{
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::{Refusal, RefusalCode, SendText, Sent},
-    event::{Content, Context, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent, Origin, Party, Reply},
+    command::{CheckNumber, IdempotencyKey, NumberChecked, Refusal, RefusalCode, Sent},
+    event::{Context, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent, Origin, Party, Reply},
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use wacore_binary::Jid;
-use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
 /// Sends for one session.
@@ -56,9 +56,6 @@ enum Failure {
     Client(String),
 }
 
-/// The contract's bound, in characters.
-const LONGEST_TEXT: usize = 4096;
-
 impl Sender {
     #[must_use]
     pub fn new(session: Session, config: &Config) -> Self {
@@ -66,37 +63,43 @@ impl Sender {
         Self { session, recipients: Recipients::default(), timeout, pauses }
     }
 
-    /// Sends a text; takes as long as all its tries.
-    pub async fn send_text(&self, request: SendText) -> Done {
-        match self.checked(&request) {
-            Ok(jid) => self.send(request, &jid).await,
-            Err(refusal) => Done { answer: Err(refusal), event: None },
-        }
-    }
-
-    fn checked(&self, request: &SendText) -> Result<Jid, Refusal> {
-        let invalid = |message: &str| refusal(RefusalCode::InvalidRequest, message);
-        if request.text.trim().is_empty() {
-            return Err(invalid("Message is required and must be a string"));
-        }
-        if request.text.chars().count() > LONGEST_TEXT {
-            return Err(invalid("Message is too long (max 4096 characters)"));
-        }
-        let jid = request.to.as_str().parse().map_err(|_| invalid("Invalid phone number format"))?;
+    /// Asks WhatsApp whether somebody is there.
+    ///
+    /// # Errors
+    /// If it cannot be asked, or does not answer in the time of one try.
+    pub async fn check(&self, request: CheckNumber) -> Result<NumberChecked, Refusal> {
+        let number = request.number;
+        let jid: Option<Jid> = number.as_str().parse().ok();
+        let jid = jid.filter(|jid| jid.is_pn() || jid.is_lid());
+        let jid = jid.ok_or_else(|| refusal(RefusalCode::InvalidRequest, "Invalid phone number format"))?;
         if is_lost(&self.session.view.borrow()) {
             return Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
         }
-        Ok(jid)
+        let asked = async {
+            let client = self.connected().await?;
+            let answer = self.recipients.ask(&client, &number, &jid).await;
+            answer.map_err(|error| Failure::Client(format!("{error:#}")))
+        };
+        match timeout(self.timeout, asked).await {
+            Ok(answer) => answer.map_err(|failure| failure.refusal()),
+            Err(_) => Err(refusal(RefusalCode::TimedOut, "WhatsApp did not say in time whether the number is there")),
+        }
     }
 
-    async fn send(&self, request: SendText, jid: &Jid) -> Done {
-        let id = new_message_id();
-        let message = message_of(&request, jid);
+    /// Sends a message; takes as long as all its tries.
+    pub async fn send(&self, outgoing: Outgoing) -> Done {
+        if is_lost(&self.session.view.borrow()) {
+            let answer = Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
+            return Done { answer, event: None };
+        }
+        let session = &self.session.id;
+        let of_key = |key: &IdempotencyKey| key.message_id(session);
+        let id = outgoing.key.as_ref().map_or_else(new_message_id, of_key);
         let mut answers = self.session.acks.wait_for(&id);
         let mut attempt = 1;
         let mut pauses = self.pauses.iter();
         let result = loop {
-            let failure = match self.try_once(&request.to, jid, &message, &id, &mut answers).await {
+            let failure = match self.try_once(&outgoing, &id, &mut answers).await {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
@@ -108,19 +111,13 @@ impl Sender {
             attempt += 1;
         };
         match result {
-            Ok(at) => self.sent(request, jid, id, attempt, at).await,
-            Err(failure) => self.failed(&request.to, attempt, &failure),
+            Ok(at) => self.sent(outgoing, id, attempt, at).await,
+            Err(failure) => self.failed(&outgoing.to, attempt, &failure),
         }
     }
 
-    async fn try_once(
-        &self,
-        to: &ChatJid,
-        jid: &Jid,
-        message: &Message,
-        id: &str,
-        answers: &mut Waiting,
-    ) -> Result<OffsetDateTime, Failure> {
+    async fn try_once(&self, outgoing: &Outgoing, id: &str, answers: &mut Waiting) -> Result<OffsetDateTime, Failure> {
+        let Outgoing { to, jid, message, .. } = outgoing;
         if let Some(at) = answers.taken_meanwhile() {
             return Ok(at);
         }
@@ -147,11 +144,11 @@ impl Sender {
         view.client.clone().filter(|_| is_connected(&view)).ok_or(Failure::Ended)
     }
 
-    async fn sent(&self, request: SendText, jid: &Jid, id: String, attempt: u32, at: OffsetDateTime) -> Done {
+    async fn sent(&self, outgoing: Outgoing, id: String, attempt: u32, at: OffsetDateTime) -> Done {
         let View { own, client, .. } = self.session.view.borrow().clone();
         let chat = match client {
-            Some(client) => addresses::resolve_one(&client, jid).await,
-            None => Party::of(request.to),
+            Some(client) => addresses::resolve_one(&client, &outgoing.jid).await,
+            None => Party::of(outgoing.to),
         };
         let to = chat.jid.clone();
         let session = &self.session.id;
@@ -165,11 +162,11 @@ impl Sender {
             message_id: &id,
             variant: "",
         });
-        let reply = request.quoted.map(|message_id| Reply { message_id, author: None, chat: None, quoted: None });
+        let reply = outgoing.quoted.map(|message_id| Reply { message_id, author: None, chat: None, quoted: None });
         let data = MessageSent {
             message_id: id.clone(),
             to: to.clone(),
-            content: Content::Text { text: request.text },
+            content: outgoing.content,
             timestamp: clock::iso(at),
             from_device: false,
             context: Context { reply, ..Context::default() },
@@ -259,21 +256,4 @@ fn new_message_id() -> String {
         let _ = write!(id, "{byte:02X}");
         id
     })
-}
-
-fn message_of(request: &SendText, chat: &Jid) -> Message {
-    let text = Some(request.text.clone());
-    let Some(quoted) = &request.quoted else {
-        return Message { conversation: text, ..Message::default() };
-    };
-    // In a direct chat a reply is nearly always to the other; in a group only the app itself knows to whom.
-    let participant = (chat.is_pn() || chat.is_lid()).then(|| chat.to_non_ad().to_string());
-    let context = ContextInfo {
-        stanza_id: Some(quoted.clone()),
-        participant,
-        quoted_message: buffa::MessageField::some(Message { conversation: Some(String::new()), ..Message::default() }),
-        ..ContextInfo::default()
-    };
-    let extended = ExtendedTextMessage { text, context_info: buffa::MessageField::some(context), ..Default::default() };
-    Message { extended_text_message: buffa::MessageField::some(extended), ..Message::default() }
 }

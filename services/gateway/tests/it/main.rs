@@ -3,7 +3,9 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod changes;
+mod content;
 mod endings;
+mod idempotency;
 mod inbound;
 mod kinds;
 mod notices;

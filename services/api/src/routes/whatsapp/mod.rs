@@ -1,12 +1,17 @@
 //! `/api/whatsapp`: what a user asks of the WhatsApp session, passed on to the gateway that holds it.
 
+mod idempotency;
 mod qr;
 mod send_bulk;
+mod send_contact;
+mod send_location;
 mod send_message;
 mod session_name;
 
 pub use qr::qr;
 pub use send_bulk::send_bulk;
+pub use send_contact::send_contact;
+pub use send_location::send_location;
 pub use send_message::send_message;
 
 use crate::{
@@ -18,7 +23,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::{ChatJid, InvalidRecipient},
-    command::{Command, Empty, LoggedOut, PairingCode, PairingCodeRequest, Status},
+    command::{CheckNumber, Command, Empty, LoggedOut, NumberChecked, PairingCode, PairingCodeRequest, Status},
 };
 use serde_json::{Value, json};
 use session_name::Session;
@@ -64,6 +69,20 @@ pub async fn pairing_code(State(app): State<App>, Session(session): Session, Fie
         .await
         .map_err(|error| failure(error, Command::PairingCode, &session))?;
     Ok(Json(json!({"success": true, "message": "Pairing code created", "data": code})))
+}
+
+/// Whether WhatsApp knows an account.
+pub async fn check_number(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
+    let number = recipient(fields.get("number"))?;
+    if number.is_group() {
+        return Err(invalid_recipient(InvalidRecipient::Format));
+    }
+    let checked: NumberChecked = app
+        .gateway
+        .ask(&session, Command::CheckNumber, &CheckNumber { number })
+        .await
+        .map_err(|error| failure(error, Command::CheckNumber, &session))?;
+    Ok(Json(json!({"success": true, "data": checked})))
 }
 
 /// A number or a JID as a user wrote it. What JavaScript takes for nothing counts as missing.

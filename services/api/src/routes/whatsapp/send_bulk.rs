@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-use super::{send_message, session_name::Session};
+use super::{idempotency::Key, send_message, session_name::Session};
 
 /// The contract's bound.
 const MOST: usize = 100;
@@ -34,8 +34,16 @@ struct Item {
     message: SendText,
 }
 
-pub async fn send_bulk(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
-    let items = read(&fields)?;
+pub async fn send_bulk(
+    State(app): State<App>,
+    Session(session): Session,
+    Key(key): Key,
+    Fields(fields): Fields,
+) -> Answer {
+    let mut items = read(&fields)?;
+    for (index, item) in items.iter_mut().enumerate() {
+        item.message.idempotency_key = key.as_ref().map(|key| key.part(index));
+    }
     app.metrics.count(Counter::BulkRequests, OffsetDateTime::now_utc());
     let carried = app.clone();
     app.carry(async move { send(&carried, &session, items).await }).await.map_err(|panic| {

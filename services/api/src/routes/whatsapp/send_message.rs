@@ -9,30 +9,55 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
+    address::ChatJid,
     command::{Command, SendText, Sent},
     session::SessionId,
 };
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::{recipient, session_name::Session};
+use super::{idempotency::Key, recipient, session_name::Session};
 
 /// In UTF-16 code units, as JavaScript's `length` counts: an emoji is two.
 const MAX_MESSAGE: usize = 4096;
 /// WhatsApp's ids have up to 32 characters; what is longer is none.
 const MAX_MESSAGE_ID: usize = 128;
 
-pub async fn send_message(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
-    let message = read(&fields)?;
+pub async fn send_message(
+    State(app): State<App>,
+    Session(session): Session,
+    Key(key): Key,
+    Fields(fields): Fields,
+) -> Answer {
+    let message = SendText { idempotency_key: key, ..read(&fields)? };
+    let to = message.to.clone();
+    send(app, session, Command::SendText, to, message).await
+}
+
+/// Hands a message of any kind over, counts it, and tells how it ended.
+pub(super) async fn send(
+    app: App,
+    session: SessionId,
+    command: Command,
+    to: ChatJid,
+    message: impl Serialize + Send + Sync + 'static,
+) -> Answer {
     let carried = app.clone();
-    app.carry(async move { send(&carried, &session, &message).await }).await.map_err(|panic| {
+    app.carry(async move { ask(&carried, &session, command, &to, &message).await }).await.map_err(|panic| {
         tracing::error!("a send panicked: {panic}");
         Failure::internal()
     })?
 }
 
-async fn send(app: &App, session: &SessionId, message: &SendText) -> Answer {
-    let sent = app.gateway.ask::<Sent>(session, Command::SendText, message).await;
+async fn ask(
+    app: &App,
+    session: &SessionId,
+    command: Command,
+    to: &ChatJid,
+    message: &(impl Serialize + Sync),
+) -> Answer {
+    let sent = app.gateway.ask::<Sent>(session, command, message).await;
     let counter = if sent.is_ok() { Counter::MessagesSent } else { Counter::MessagesFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
@@ -44,8 +69,8 @@ async fn send(app: &App, session: &SessionId, message: &SendText) -> Answer {
             "attempt": attempt,
         }))),
         Err(error) => {
-            tracing::warn!(session.id = %session, "failed to send to {}: {error}", message.to.redacted());
-            Err(failure(error, Command::SendText, session))
+            tracing::warn!(session.id = %session, "failed to send to {}: {error}", to.redacted());
+            Err(failure(error, command, session))
         }
     }
 }
@@ -55,7 +80,7 @@ pub(super) fn read(fields: &Map<String, Value>) -> Result<SendText, Failure> {
     let to = recipient(fields.get("to"))?;
     let text = text(fields.get("message"))?;
     let quoted = quoted(fields.get("options"))?;
-    Ok(SendText { to, text, quoted })
+    Ok(SendText { to, text, quoted, idempotency_key: None })
 }
 
 fn text(given: Option<&Value>) -> Result<String, Failure> {
@@ -71,7 +96,7 @@ fn text(given: Option<&Value>) -> Result<String, Failure> {
 }
 
 /// The id of the message that is replied to: `options.quoted`, or its `key.id`.
-fn quoted(options: Option<&Value>) -> Result<Option<String>, Failure> {
+pub(super) fn quoted(options: Option<&Value>) -> Result<Option<String>, Failure> {
     let options = match options {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Object(options)) => options,

@@ -1,6 +1,12 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
 //! [`Reply`].
 
+mod content;
+mod idempotency;
+
+pub use content::{SendContact, SendLocation};
+pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
+
 use crate::{address::ChatJid, session::SessionStatus};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -12,6 +18,12 @@ pub enum Command {
     Status,
     /// [`SendText`] → [`Sent`].
     SendText,
+    /// [`SendLocation`] → [`Sent`].
+    SendLocation,
+    /// [`SendContact`] → [`Sent`].
+    SendContact,
+    /// [`CheckNumber`] → [`NumberChecked`].
+    CheckNumber,
     /// [`PairingCodeRequest`] → [`PairingCode`].
     PairingCode,
     /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout).
@@ -21,13 +33,25 @@ pub enum Command {
 }
 
 impl Command {
-    pub const ALL: [Self; 5] = [Self::Status, Self::SendText, Self::PairingCode, Self::Restart, Self::Logout];
+    pub const ALL: [Self; 8] = [
+        Self::Status,
+        Self::SendText,
+        Self::SendLocation,
+        Self::SendContact,
+        Self::CheckNumber,
+        Self::PairingCode,
+        Self::Restart,
+        Self::Logout,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Status => "status",
             Self::SendText => "send-text",
+            Self::SendLocation => "send-location",
+            Self::SendContact => "send-contact",
+            Self::CheckNumber => "check-number",
             Self::PairingCode => "pairing-code",
             Self::Restart => "restart",
             Self::Logout => "logout",
@@ -92,6 +116,9 @@ pub struct SendText {
     /// Id of the message that this one replies to.
     #[serde(default)]
     pub quoted: Option<String>,
+    /// The same key never sends twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +129,24 @@ pub struct Sent {
     pub to: ChatJid,
     /// The try that WhatsApp took, counted from 1.
     pub attempt: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckNumber {
+    /// A person; no group.
+    pub number: ChatJid,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberChecked {
+    /// Whether WhatsApp knows the account.
+    pub exists: bool,
+    /// The address that WhatsApp has for it, else the one that was asked for.
+    pub jid: ChatJid,
+    /// Null if WhatsApp did not tell it.
+    pub lid: Option<ChatJid>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

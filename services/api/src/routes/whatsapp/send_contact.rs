@@ -1,0 +1,82 @@
+//! `POST send-contact`: somebody's card, given as a vCard or made of a name and a number.
+
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    body::Fields,
+};
+use axum::extract::State;
+use kurir_contract::{
+    address::{ChatJid, InvalidRecipient},
+    command::{Command, IdempotencyKey, SendContact},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    idempotency::Key,
+    invalid_recipient, recipient,
+    send_message::{quoted, send},
+    session_name::Session,
+};
+
+/// More than the apps show.
+const LONGEST_NAME: usize = 256;
+/// A card with a small picture.
+const LONGEST_CARD: usize = 64 * 1024;
+
+pub async fn send_contact(
+    State(app): State<App>,
+    Session(session): Session,
+    Key(key): Key,
+    Fields(fields): Fields,
+) -> Answer {
+    let contact = read(&fields, key)?;
+    send(app, session, Command::SendContact, contact.to.clone(), contact).await
+}
+
+fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendContact, Failure> {
+    let to = recipient(fields.get("to"))?;
+    let display_name = name(fields.get("displayName"))?;
+    let vcard = match fields.get("vcard") {
+        None | Some(Value::Null) => card_of(&display_name, &recipient(fields.get("phoneNumber"))?)?,
+        Some(card) => card_given(card)?,
+    };
+    Ok(SendContact { to, display_name, vcard, quoted: quoted(fields.get("options"))?, idempotency_key })
+}
+
+fn name(given: Option<&Value>) -> Result<String, Failure> {
+    let name = given.and_then(Value::as_str).map(str::trim);
+    // A line break would be another line of the card.
+    let fits = |name: &&str| (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains(char::is_control);
+    let name = name.filter(fits).ok_or_else(|| {
+        invalid(format!("displayName is required: a string of at most {LONGEST_NAME} characters on one line"))
+    })?;
+    Ok(name.to_owned())
+}
+
+fn card_given(card: &Value) -> Result<String, Failure> {
+    let card = card.as_str().map(str::trim);
+    let fits = |card: &&str| card.len() <= LONGEST_CARD && card.starts_with("BEGIN:VCARD");
+    let card = card
+        .filter(fits)
+        .ok_or_else(|| invalid("vcard must be a string that starts with BEGIN:VCARD, of at most 64 kB".to_owned()))?;
+    Ok(card.to_owned())
+}
+
+/// With `waid`, from which the recipient's app offers to write to the contact.
+fn card_of(name: &str, number: &ChatJid) -> Result<String, Failure> {
+    if number.server() != "s.whatsapp.net" {
+        return Err(invalid_recipient(InvalidRecipient::Format));
+    }
+    let (name, digits) = (escaped(name), number.user());
+    Ok(format!("BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;waid={digits}:+{digits}\nEND:VCARD"))
+}
+
+/// As RFC 2426, section 4, has it.
+fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,")
+}
+
+fn invalid(text: String) -> Failure {
+    Failure::bad_request("invalid_contact", text)
+}

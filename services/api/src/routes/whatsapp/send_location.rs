@@ -1,0 +1,59 @@
+//! `POST send-location`: a place on the map.
+
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    body::Fields,
+};
+use axum::extract::State;
+use kurir_contract::command::{Command, IdempotencyKey, SendLocation};
+use serde_json::{Map, Value};
+
+use super::{
+    idempotency::Key,
+    recipient,
+    send_message::{quoted, send},
+    session_name::Session,
+};
+
+/// More than the apps show.
+const LONGEST: usize = 1000;
+
+pub async fn send_location(
+    State(app): State<App>,
+    Session(session): Session,
+    Key(key): Key,
+    Fields(fields): Fields,
+) -> Answer {
+    let place = read(&fields, key)?;
+    send(app, session, Command::SendLocation, place.to.clone(), place).await
+}
+
+fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendLocation, Failure> {
+    Ok(SendLocation {
+        to: recipient(fields.get("to"))?,
+        latitude: degrees(fields, "latitude", 90.0)?,
+        longitude: degrees(fields, "longitude", 180.0)?,
+        name: text(fields, "name")?,
+        address: text(fields, "address")?,
+        quoted: quoted(fields.get("options"))?,
+        idempotency_key,
+    })
+}
+
+fn degrees(fields: &Map<String, Value>, name: &str, most: f64) -> Result<f64, Failure> {
+    let given = fields.get(name).and_then(Value::as_f64).filter(|degrees| degrees.abs() <= most);
+    given.ok_or_else(|| invalid(format!("{name} must be a number from -{most} to {most}")))
+}
+
+fn text(fields: &Map<String, Value>, name: &str) -> Result<String, Failure> {
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) if text.chars().count() <= LONGEST => Ok(text.trim().to_owned()),
+        Some(_) => Err(invalid(format!("{name} must be a string of at most {LONGEST} characters"))),
+    }
+}
+
+fn invalid(text: String) -> Failure {
+    Failure::bad_request("invalid_location", text)
+}

@@ -1,0 +1,29 @@
+//! Somebody's card.
+
+use super::{Outgoing, invalid, jid_of, reply_to};
+use buffa::MessageField;
+use kurir_contract::{
+    command::{Refusal, SendContact},
+    event::Content,
+};
+use waproto::whatsapp::{Message, message::ContactMessage};
+
+/// # Errors
+/// If it is no card.
+pub fn contact(request: SendContact) -> Result<Outgoing, Refusal> {
+    if request.display_name.trim().is_empty() || !request.vcard.trim_start().starts_with("BEGIN:VCARD") {
+        return Err(invalid("a contact has a displayName and a vcard that starts with BEGIN:VCARD"));
+    }
+    let jid = jid_of(&request.to)?;
+    let fingerprint = request.fingerprint();
+    let SendContact { to, display_name, vcard, quoted, idempotency_key: key } = request;
+    let card = ContactMessage {
+        display_name: Some(display_name.clone()),
+        vcard: Some(vcard.clone()),
+        context_info: reply_to(quoted.as_deref(), &jid),
+        ..ContactMessage::default()
+    };
+    let message = Message { contact_message: MessageField::some(card), ..Message::default() };
+    let content = Content::Contact { display_name, vcard };
+    Ok(Outgoing { to, jid, message, content, quoted, key, fingerprint })
+}

@@ -1,0 +1,32 @@
+//! A place on the map.
+
+use super::{Outgoing, invalid, jid_of, reply_to};
+use buffa::MessageField;
+use kurir_contract::{
+    command::{Refusal, SendLocation},
+    event::Content,
+};
+use waproto::whatsapp::{Message, message::LocationMessage};
+
+/// # Errors
+/// If there is no such place.
+pub fn location(request: SendLocation) -> Result<Outgoing, Refusal> {
+    if !(-90.0..=90.0).contains(&request.latitude) || !(-180.0..=180.0).contains(&request.longitude) {
+        return Err(invalid("latitude is from -90 to 90 and longitude from -180 to 180"));
+    }
+    let jid = jid_of(&request.to)?;
+    let fingerprint = request.fingerprint();
+    let SendLocation { to, latitude, longitude, name, address, quoted, idempotency_key: key } = request;
+    let shown = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let place = LocationMessage {
+        degrees_latitude: Some(latitude),
+        degrees_longitude: Some(longitude),
+        name: shown(&name),
+        address: shown(&address),
+        context_info: reply_to(quoted.as_deref(), &jid),
+        ..LocationMessage::default()
+    };
+    let message = Message { location_message: MessageField::some(place), ..Message::default() };
+    let content = Content::Location { latitude, longitude, name, address };
+    Ok(Outgoing { to, jid, message, content, quoted, key, fingerprint })
+}

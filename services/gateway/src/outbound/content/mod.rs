@@ -1,0 +1,52 @@
+//! What goes out, a file for each kind: the message as WhatsApp has it, and the content as its event tells it. Pure.
+
+mod contact;
+mod location;
+mod text;
+
+pub use contact::contact;
+pub use location::location;
+pub use text::text;
+
+use buffa::MessageField;
+use kurir_contract::{
+    address::ChatJid,
+    command::{IdempotencyKey, Refusal, RefusalCode},
+    event::Content,
+};
+use wacore_binary::Jid;
+use waproto::whatsapp::{ContextInfo, Message};
+
+/// A message that was checked and is ready to go.
+pub struct Outgoing {
+    pub to: ChatJid,
+    pub jid: Jid,
+    pub message: Message,
+    pub content: Content,
+    /// Id of the message that it replies to.
+    pub quoted: Option<String>,
+    pub key: Option<IdempotencyKey>,
+    /// Tells this message from every other that its key could be used for.
+    pub fingerprint: String,
+}
+
+fn jid_of(to: &ChatJid) -> Result<Jid, Refusal> {
+    to.as_str().parse().map_err(|_| invalid("Invalid phone number format"))
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal { code: RefusalCode::InvalidRequest, message: message.to_owned(), whatsapp_code: None }
+}
+
+/// What a reply says of the message that it answers; unset if it answers none.
+fn reply_to(quoted: Option<&str>, chat: &Jid) -> MessageField<ContextInfo> {
+    let Some(quoted) = quoted else { return MessageField::default() };
+    // In a direct chat a reply is nearly always to the other; in a group only the app itself knows to whom.
+    let participant = (chat.is_pn() || chat.is_lid()).then(|| chat.to_non_ad().to_string());
+    MessageField::some(ContextInfo {
+        stanza_id: Some(quoted.to_owned()),
+        participant,
+        quoted_message: MessageField::some(Message { conversation: Some(String::new()), ..Message::default() }),
+        ..ContextInfo::default()
+    })
+}

@@ -1,0 +1,84 @@
+//! A key that a caller gives to a send: the same key never sends twice, whoever asks again and after whatever restart.
+//!
+//! Two things hold it. The message id is made of the key, so that even a repeat after a crash is one message for the
+//! recipient's app. And a record in NATS says what the key was used for, and the answer once there is one.
+
+use anyhow::Context as _;
+use async_nats::jetstream::kv::{CreateErrorKind, Store};
+use kurir_chassis::broker::Broker;
+use kurir_contract::{
+    command::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, Sent},
+    session::SessionId,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What is known about a key.
+#[derive(Debug, PartialEq)]
+pub enum Known {
+    /// Nothing was sent that is known of: send, under the key's message id.
+    Open,
+    /// It was sent; this was the answer.
+    Sent(Sent),
+    /// The key belongs to another message.
+    OfAnother,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    /// A hash: the bucket holds no text.
+    request: String,
+    /// Null while it is being sent, and after a failure: then another try is another try at the same message.
+    sent: Option<Sent>,
+}
+
+/// The bucket answers in milliseconds, or NATS is in trouble.
+const WITHIN: Duration = Duration::from_secs(4);
+
+/// Looks a key up and takes it, if nobody has.
+///
+/// # Errors
+/// If NATS did not answer; nothing may be sent then.
+pub async fn take(broker: &Broker, session: &SessionId, key: &IdempotencyKey, request: &str) -> anyhow::Result<Known> {
+    let asked = async {
+        let bucket = bucket(broker).await?;
+        let (key, request) = (key.of(session), request.to_owned());
+        let record = serde_json::to_vec(&Record { request: request.clone(), sent: None })?;
+        match bucket.create(&key, record.into()).await {
+            Ok(_) => return Ok(Known::Open),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).context("failed to take an idempotency key"),
+        }
+        // If it has expired since, the next caller is told so.
+        let entry = bucket.get(&key).await?.context("an idempotency key vanished")?;
+        let record: Record = serde_json::from_slice(&entry).context("a record of an idempotency key is unreadable")?;
+        Ok(match record {
+            Record { request: other, .. } if other != request => Known::OfAnother,
+            Record { sent: Some(sent), .. } => Known::Sent(sent),
+            Record { sent: None, .. } => Known::Open,
+        })
+    };
+    timeout(WITHIN, asked).await.context("NATS did not answer")?
+}
+
+/// Keeps the answer for whoever asks again.
+pub async fn remember(broker: &Broker, session: &SessionId, key: &IdempotencyKey, request: String, sent: &Sent) {
+    let stored = async {
+        let record = Record { request, sent: Some(sent.clone()) };
+        let bucket = bucket(broker).await?;
+        bucket.put(key.of(session), serde_json::to_vec(&record)?.into()).await?;
+        anyhow::Ok(())
+    };
+    // Without it a repeat goes out again, under the same id.
+    match timeout(WITHIN, stored).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("the answer to an idempotency key was not kept: {error:#}"),
+        Err(_) => tracing::warn!("the answer to an idempotency key was not kept: NATS did not answer"),
+    }
+}
+
+async fn bucket(broker: &Broker) -> anyhow::Result<Store> {
+    broker.expiring_bucket(IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS).await
+}

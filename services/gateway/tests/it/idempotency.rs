@@ -1,0 +1,91 @@
+//! A key sends once, through repeats and restarts; and who is on WhatsApp is told without a send.
+
+use crate::world::{SOON, World};
+use kurir_contract::{
+    command::{CheckNumber, Command, IdempotencyKey, NumberChecked, Refusal, RefusalCode, SendText, Sent},
+    session::SessionId,
+};
+use serde_json::json;
+
+const ANI: &str = "6281230000009";
+const ANI_JID: &str = "6281230000009@s.whatsapp.net";
+
+fn key(key: &str) -> IdempotencyKey {
+    key.parse().expect("a key")
+}
+
+async fn send(world: &World, with: &str, text: &str) -> Result<Sent, Refusal> {
+    let to = ANI.parse().expect("a number");
+    let send = SendText { to, text: text.to_owned(), quoted: None, idempotency_key: Some(key(with)) };
+    world.ask(Command::SendText, send).await
+}
+
+/// How often the contact got the message of a key.
+async fn copies(world: &World, of: &str) -> u64 {
+    let id = key(of).message_id(&SessionId::default());
+    let received = world.simulator.received_by(ANI).await;
+    received.iter().filter(|got| got["id"] == id.as_str()).filter_map(|got| got["copies"].as_u64()).sum()
+}
+
+#[tokio::test]
+async fn the_same_key_sends_once_also_across_a_crash() {
+    let mut world = World::connected(&[]).await;
+    let (first, second) = tokio::join!(send(&world, "order-7", "sekali"), send(&world, "order-7", "sekali"));
+    let first = first.expect("sent");
+    assert_eq!(second.expect("the first answer"), first);
+    assert_eq!(first.message_id, key("order-7").message_id(&SessionId::default()));
+    world.gateway.kill_9().await;
+    world.gateway.start_again();
+    world.gateway.wait_ready(SOON).await;
+    world.is("connected").await;
+    assert_eq!(send(&world, "order-7", "sekali").await.expect("the first answer"), first);
+    let other = send(&world, "order-8", "sekali").await.expect("another key is another message");
+    world.simulator.contact_receives(ANI, "the other", SOON, |got| got["id"] == other.message_id.as_str()).await;
+    assert_eq!((copies(&world, "order-7").await, copies(&world, "order-8").await), (1, 1));
+    world.event("message.sent", |data| data["messageId"] == other.message_id.as_str()).await;
+    assert_eq!(world.events_of("message.sent").await.len(), 2);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_one_message() {
+    let world = World::connected(&[]).await;
+    send(&world, "order-7", "sekali").await.expect("sent");
+    let refused = send(&world, "order-7", "lain").await.expect_err("another text");
+    assert_eq!(refused.code, RefusalCode::Conflict);
+    assert_eq!(refused.message, "This Idempotency-Key was used for another message");
+    assert_eq!(world.simulator.received_by(ANI).await.len(), 1);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_send_that_failed_is_tried_again_under_the_id_of_its_key() {
+    let world = World::connected(&[("WHATSAPP_SEND_TIMEOUT", "3s"), ("WHATSAPP_SEND_PAUSES", "100ms,200ms")]).await;
+    let nack = json!({"kind": "nack", "code": 463, "times": 3, "match": {"direction": "fromClient", "contact": ANI}});
+    world.simulator.post("/faults", nack).await;
+    let refused = send(&world, "order-7", "akhirnya").await.expect_err("three nacks");
+    assert_eq!(refused.code, RefusalCode::RefusedByWhatsapp);
+    let sent = send(&world, "order-7", "akhirnya").await.expect("sent");
+    assert_eq!(sent.message_id, key("order-7").message_id(&SessionId::default()));
+    world.simulator.contact_receives(ANI, "the text", SOON, |got| got["text"] == "akhirnya").await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_number_is_checked_and_nobody_is_written_to() {
+    let world = World::connected(&[]).await;
+    let check = || CheckNumber { number: ANI.parse().expect("a number") };
+    let known: NumberChecked = world.ask(Command::CheckNumber, check()).await.expect("checked");
+    assert_eq!((known.exists, known.jid.as_str()), (true, ANI_JID));
+    world.simulator.patch(&format!("/contacts/{ANI}"), json!({"registered": false})).await;
+    let gone: NumberChecked = world.ask(Command::CheckNumber, check()).await.expect("checked");
+    assert_eq!((gone.exists, gone.jid.as_str(), gone.lid), (false, ANI_JID, None));
+    // What was found out holds for sends, too.
+    let refused = world.send(ANI, "halo").await.expect_err("nobody is there");
+    assert_eq!(refused.code, RefusalCode::NotOnWhatsapp);
+    let group = CheckNumber { number: "120363000000000001@g.us".parse().expect("a group") };
+    let refused = world.ask::<NumberChecked>(Command::CheckNumber, group).await.expect_err("no person");
+    assert_eq!(refused.code, RefusalCode::InvalidRequest);
+    assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
+    world.finish().await;
+}

@@ -1,0 +1,148 @@
+//! The key that makes a send happen once: what a caller may give, and what is made of it.
+
+use super::{SendContact, SendLocation, SendText};
+use crate::session::SessionId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{fmt::Write as _, str::FromStr, time::Duration};
+
+/// The KV bucket of the keys that were used, each under [`IdempotencyKey::of`].
+pub const IDEMPOTENCY_BUCKET: &str = "idempotency_keys";
+/// How long a key is remembered. A caller that tries again does so within hours.
+pub const IDEMPOTENCY_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+/// UUIDs have 36 characters; this leaves room for names made of several.
+const LONGEST: usize = 255;
+
+/// 1 to 255 visible ASCII characters, chosen by the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IdempotencyKey(String);
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Idempotency-Key must be 1 to 255 visible ASCII characters")]
+pub struct InvalidIdempotencyKey;
+
+impl IdempotencyKey {
+    /// The key in the bucket: 32 hex digits, since a caller's own may hold what NATS does not take.
+    #[must_use]
+    pub fn of(&self, session: &SessionId) -> String {
+        hex(&self.hash(session)[..16])
+    }
+
+    /// The id of the message that is sent under this key, in the form of WhatsApp Web's own ids.
+    #[must_use]
+    pub fn message_id(&self, session: &SessionId) -> String {
+        // Other bytes than the bucket's.
+        format!("3EB0{}", hex(&self.hash(session)[16..25]).to_uppercase())
+    }
+
+    /// The key of one of several messages that were sent under this one.
+    #[must_use]
+    pub fn part(&self, index: usize) -> Self {
+        Self(format!("{}/{index}", self.0))
+    }
+
+    fn hash(&self, session: &SessionId) -> [u8; 32] {
+        hash(&[session.as_str(), &self.0])
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidIdempotencyKey;
+
+    fn from_str(key: &str) -> Result<Self, InvalidIdempotencyKey> {
+        let fits = (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(Self(key.to_owned())) } else { Err(InvalidIdempotencyKey) }
+    }
+}
+
+impl SendText {
+    /// The same for the same message to the same chat, and for no other.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        // A reply to the empty id is none.
+        hex(&hash(&[self.to.as_str(), &self.text, self.quoted.as_deref().unwrap_or_default()]))
+    }
+}
+
+impl SendLocation {
+    /// The same for the same place to the same chat, and for no other message.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let (latitude, longitude) = (self.latitude.to_string(), self.longitude.to_string());
+        let quoted = self.quoted.as_deref().unwrap_or_default();
+        hex(&hash(&["location", self.to.as_str(), &latitude, &longitude, &self.name, &self.address, quoted]))
+    }
+}
+
+impl SendContact {
+    /// The same for the same contact to the same chat, and for no other message.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let quoted = self.quoted.as_deref().unwrap_or_default();
+        hex(&hash(&["contact", self.to.as_str(), &self.display_name, &self.vcard, quoted]))
+    }
+}
+
+fn hash(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length in front keeps ("ab", "c") and ("a", "bc") apart.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(key: &str) -> IdempotencyKey {
+        key.parse().expect("a key")
+    }
+
+    #[test]
+    fn a_key_is_visible_ascii_of_a_bounded_length() {
+        for bad in ["", "a b", "ü", "a\n", &"x".repeat(256)] {
+            assert_eq!(bad.parse::<IdempotencyKey>(), Err(InvalidIdempotencyKey), "{bad:?}");
+        }
+        assert!("x".repeat(255).parse::<IdempotencyKey>().is_ok());
+    }
+
+    #[test]
+    fn the_same_key_of_a_session_is_the_same_message_and_no_other_is() {
+        let (default, sales) = (SessionId::default(), "sales".parse::<SessionId>().expect("a session"));
+        let id = key("order-7").message_id(&default);
+        assert_eq!(id, key("order-7").message_id(&default));
+        assert_eq!((id.len(), &id[..4]), (22, "3EB0"));
+        for other in [key("order-7").message_id(&sales), key("order-8").message_id(&default)] {
+            assert_ne!(id, other);
+        }
+        assert_ne!(key("a").part(0).of(&default), key("a").part(1).of(&default));
+    }
+
+    #[test]
+    fn a_fingerprint_tells_messages_apart() {
+        let text = |to: &str, text: &str, quoted: Option<&str>| {
+            let to = to.parse().expect("a recipient");
+            SendText { to, text: text.to_owned(), quoted: quoted.map(str::to_owned), idempotency_key: None }
+                .fingerprint()
+        };
+        let first = text("6281234567890", "a", None);
+        assert_eq!(first, text("+62 812-3456-7890", "a", None));
+        for other in
+            [text("6281234567891", "a", None), text("6281234567890", "b", None), text("6281234567890", "a", Some("b"))]
+        {
+            assert_ne!(first, other);
+        }
+    }
+}
