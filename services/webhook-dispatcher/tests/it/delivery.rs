@@ -203,6 +203,7 @@ async fn an_event_about_an_endpoint_is_not_delivered_to_it() {
     let _dispatcher = stage.dispatcher().await;
     stage.publish_with("error.occurred", &[(header::EVENT_ID, "evt_1"), (header::NOT_FOR, "default")]).await;
     stage.publish_with("error.occurred", &[(header::EVENT_ID, "evt_2"), (header::NOT_FOR, "other")]).await;
+    stage.receiver.wait_for(1, SOON).await;
     stage.settled(SOON).await;
     let ids: Vec<_> = stage.receiver.requests().iter().map(|request| request.header("webhook-id").to_owned()).collect();
     assert_eq!(ids, ["evt_2"]);

@@ -246,7 +246,7 @@ async fn a_replay_disturbs_no_live_event() {
         let all = arrived.await;
         let live = all.iter().find(|request| request.header("webhook-id") == id).unwrap();
         assert!(!is_replay(live));
-        assert!(live.at - published < Duration::from_secs(1), "{:?}", live.at - published);
+        assert!(live.at - published < Duration::from_secs(3), "{:?}", live.at - published);
     }
     // The replay went on beside them and was not over before them.
     assert!(stage.progress(&replay).await.waiting > 0);
@@ -275,7 +275,7 @@ async fn other_retries_of_its_endpoint_do_not_wait_for_a_replay() {
     let all = stage.receiver.wait_until("the retry", SOON, |requests| requests.iter().filter(is_live).count() == 2);
     let live: Vec<_> = all.await.into_iter().filter(|request| is_live(&request)).collect();
     let late = live[1].at - live[0].at - Duration::from_secs(2);
-    assert!(late < Duration::from_secs(3), "{late:?} late");
+    assert!(late < Duration::from_secs(5), "{late:?} late");
     assert!(stage.progress(&replay).await.waiting > 100, "the replay is over before it could disturb anything");
     stage.cancel(&replay).await;
 }
