@@ -9,10 +9,11 @@
 //!   given up. Every wait between two attempts is kept by the broker.
 //! - [`commands`]: what a dispatcher is asked: [`replay`], which delivers events again, and [`ledger`], which says where
 //!   each event is. [`figures`] are the broker's own, [`refusal`] says why not.
-//! - [`metrics`]: what is counted of it.
+//! - [`metrics`]: what is counted of it. [`bucket`]: how what is stored in NATS under a key is read and changed.
 //!
 //! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
 
+pub mod bucket;
 pub mod commands;
 pub mod config;
 pub mod delivery;
@@ -28,7 +29,7 @@ pub use config::Config;
 use crate::{
     commands::Commands,
     delivery::{ToolSettings, Tools, Transport, attempt_log},
-    endpoints::{Colleagues, Directory, Failing, Follower, Supplies, Worker, standing},
+    endpoints::{Colleagues, Directory, Failing, Follower, NEWS, Supplies, Worker, standing},
     ledger::Ledgers,
     metrics::DeliveryMetrics,
     replay::Replays,
@@ -66,7 +67,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (changed, changes) = mpsc::channel(CHANGES);
     let follower = Follower::new(config.clone(), broker.clone(), changed.clone());
     tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
-    let (news, heard) = mpsc::channel(standing::QUEUE);
+    let (news, heard) = mpsc::channel(NEWS);
     let failing = Failing::default();
     let registrar = standing::Registrar::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
     tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));

@@ -92,7 +92,9 @@ impl Deliverer {
         let is_replay = asking.place.as_ref().is_some_and(|place| place.replay.is_some());
         let saying = Saying { at: taken.at.unix_timestamp(), is_replay, traced: self.tools.traced };
         let request = self.template.request(event, body, &saying);
+        self.metrics.in_delivery.inc();
         let outcome = Outcome::of(self.http.exchange(request, self.endpoint.timeout).await);
+        self.metrics.in_delivery.dec();
         taken.duration = taken.began.elapsed();
 
         let duration_ms = taken.duration.as_millis() as u64;

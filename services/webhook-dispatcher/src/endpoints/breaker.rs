@@ -6,6 +6,7 @@
 //! long and the next probe another event. Dispatchers tell each other of theirs: what one sees holds for all.
 
 use crate::delivery::Verdict;
+use kurir_contract::endpoint::Circuit;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -122,6 +123,16 @@ impl Breaker {
                 self.untried(probe, now);
                 None
             }
+        }
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn circuit(&self) -> Circuit {
+        match self.state {
+            State::Closed => Circuit::Closed,
+            State::Open { .. } => Circuit::Open,
+            State::Probing => Circuit::HalfOpen,
         }
     }
 

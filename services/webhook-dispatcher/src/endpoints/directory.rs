@@ -1,8 +1,7 @@
 //! One endpoint as it is now, for who asks seldom: read when it is asked for, kept nowhere.
 
 use super::Endpoint;
-use crate::{config::Config, refusal};
-use anyhow::Context as _;
+use crate::{bucket, config::Config, refusal};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::Refusal,
@@ -38,12 +37,7 @@ impl Directory {
         if id.is_default() {
             return Ok(self.config.endpoints().into_iter().next());
         }
-        let bucket = self.broker.bucket(BUCKET).await?;
-        let Some(stored) = bucket.get(id.as_str()).await.context("failed to read an endpoint")? else {
-            return Ok(None);
-        };
-        let settings: Settings =
-            serde_json::from_slice(&stored).context("what is stored of an endpoint cannot be read")?;
-        Endpoint::of_bucket(id.clone(), settings, &self.config).map(Some)
+        let stored = bucket::read::<Settings>(&self.broker.bucket(BUCKET).await?, id.as_str()).await?;
+        stored.map(|(settings, _)| Endpoint::of_bucket(id.clone(), settings, &self.config)).transpose()
     }
 }

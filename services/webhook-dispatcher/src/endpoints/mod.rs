@@ -5,7 +5,8 @@
 //! RETRIES: each is a `line`, which asks for no more than can be delivered at once. All lines are heard through one
 //! `inbox`. An endpoint that keeps its chats in order has a task of its own for its events: `ordered`. `roster` is the
 //! worker's list of endpoints with their lines, limits and circuit breakers; `settled` knows what was settled lately, for
-//! the day when the broker forgets; `standing` makes known how an endpoint fares, and `failing` tells what is known.
+//! the day when the broker forgets. What deliveries say of an endpoint is `news`; `standing` makes it known, and `failing`
+//! tells what is known. `directory` reads one endpoint for who asks seldom, `colleagues` counts the dispatchers.
 
 mod breaker;
 mod colleagues;
@@ -15,6 +16,7 @@ mod failing;
 mod follow;
 mod inbox;
 mod line;
+mod news;
 mod ordered;
 mod rate_limit;
 mod roster;
@@ -27,6 +29,7 @@ pub use consumer::{RetriesConsumer, Source};
 pub use directory::Directory;
 pub use failing::Failing;
 pub use follow::{Change, Follower};
+pub use news::QUEUE as NEWS;
 pub use worker::{Supplies, Worker};
 
 use crate::{config::Config, delivery::RetryPolicy};

@@ -6,16 +6,13 @@
 //! over long since. Every event that tells of this has an id made of what it tells, so that it comes once
 //! however many dispatchers see the same.
 
-use super::{Failing, breaker::Turn};
+use super::{Failing, news::News};
 use crate::{
-    delivery::{StoreMessage, Verdict, store},
-    metrics::EndpointMetrics,
+    bucket::{json, read, write},
+    delivery::{StoreMessage, store},
 };
 use anyhow::Context as _;
-use async_nats::{
-    HeaderMap,
-    jetstream::kv::{Store, UpdateErrorKind},
-};
+use async_nats::HeaderMap;
 use futures::TryStreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{
@@ -33,23 +30,6 @@ use std::{
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{sync::mpsc, time::Instant};
 
-/// What a worker saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// It fails: its events wait.
-    Open { endpoint: EndpointId, reason: String },
-    /// One event is sent to see whether it works again.
-    Probing { endpoint: EndpointId },
-    /// It works again.
-    Closed { endpoint: EndpointId },
-    /// It has another URL: how the old one fared says nothing of it.
-    Moved { endpoint: EndpointId },
-    /// Its receiver answered that it is gone for good.
-    Gone { endpoint: EndpointId, reason: String },
-}
-
-/// News that wait. A circuit has some in five seconds at the most.
-pub const QUEUE: usize = 1_024;
 /// Tries to change a state that others change too.
 const TRIES: u32 = 5;
 /// How long an event about an endpoint is tried to be stored.
@@ -58,38 +38,6 @@ const STORE_WITHIN: Duration = Duration::from_secs(20);
 const WARNINGS: [u8; 2] = [80, 50];
 /// So long the bucket may call an endpoint failing that works.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
-
-/// What is made known of a verdict that turned an endpoint's circuit, or ended the endpoint. `pause`: of the circuit.
-#[must_use]
-pub fn news_of(
-    endpoint: &EndpointId,
-    turn: Option<Turn>,
-    verdict: Verdict,
-    pause: Duration,
-    metrics: &EndpointMetrics,
-    failing: &Failing,
-) -> Option<News> {
-    let pause = pause.as_secs();
-    match (turn, verdict) {
-        (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
-            metrics.circuit(Circuit::Open);
-            tracing::warn!(
-                endpoint.id = %endpoint,
-                "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
-            );
-            Some(News::Open { endpoint: endpoint.clone(), reason })
-        }
-        (Some(Turn::Closed), _) => {
-            metrics.circuit(Circuit::Closed);
-            tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
-            Some(News::Closed { endpoint: endpoint.clone() })
-        }
-        // Said of it by a dispatcher that is gone, or whose word was lost.
-        (None, Verdict::Succeeded) if failing.works(endpoint) => Some(News::Closed { endpoint: endpoint.clone() }),
-        (_, Verdict::Gone { reason }) => Some(News::Gone { endpoint: endpoint.clone(), reason }),
-        (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => None,
-    }
-}
 
 pub struct Registrar {
     broker: Broker,
@@ -174,7 +122,7 @@ impl Registrar {
     /// Told before it is done: a crash in between tells it once.
     async fn recovered(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
         let states = self.broker.bucket(STATES_BUCKET).await?;
-        let Some((state, _)) = read::<State>(&states, endpoint).await? else { return Ok(()) };
+        let Some((state, _)) = read::<State>(&states, endpoint.as_str()).await? else { return Ok(()) };
         if let Some(since) = state.failing_since.clone() {
             let told = Tale { kind: EventType::ENDPOINT_RECOVERED, once: since, reason: None, state: &state };
             self.tell(endpoint, &told).await?;
@@ -184,7 +132,7 @@ impl Registrar {
 
     async fn forget(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
         let states = self.broker.bucket(STATES_BUCKET).await?;
-        if read::<State>(&states, endpoint).await?.is_some() {
+        if read::<State>(&states, endpoint.as_str()).await?.is_some() {
             states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint")?;
         }
         Ok(())
@@ -217,7 +165,7 @@ impl Registrar {
                 self.forget(&endpoint).await?;
             } else if self.seen.contains(&endpoint)
                 && !self.disable_after.is_zero()
-                && let Some((state, _)) = read::<State>(&states, &endpoint).await?
+                && let Some((state, _)) = read::<State>(&states, endpoint.as_str()).await?
             {
                 self.judge(&endpoint, &state, OffsetDateTime::now_utc()).await?;
             }
@@ -227,7 +175,7 @@ impl Registrar {
 
     /// Whether events are taken for it: of one that its user deleted or disabled there is nothing to say.
     async fn is_taken_for(&self, endpoint: &EndpointId) -> anyhow::Result<bool> {
-        let settings = read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint).await?;
+        let settings = read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await?;
         Ok(endpoint.is_default() || settings.is_some_and(|(settings, _)| settings.enabled))
     }
 
@@ -254,7 +202,9 @@ impl Registrar {
     async fn disable(&self, endpoint: &EndpointId, reason: &str, state: Option<&State>) -> anyhow::Result<()> {
         let endpoints = self.broker.bucket(BUCKET).await?;
         for _ in 0..TRIES {
-            let Some((mut settings, revision)) = read::<Settings>(&endpoints, endpoint).await? else { return Ok(()) };
+            let Some((mut settings, revision)) = read::<Settings>(&endpoints, endpoint.as_str()).await? else {
+                return Ok(());
+            };
             if !settings.enabled {
                 return Ok(());
             }
@@ -265,7 +215,7 @@ impl Registrar {
             settings.enabled = false;
             settings.disabled_reason = Some(reason.to_owned());
             settings.updated_at = clock::now_iso();
-            if write(&endpoints, endpoint, &settings, revision).await? {
+            if write(&endpoints, endpoint.as_str(), json(&settings)?, revision).await? {
                 tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is disabled, its events wait: {reason}");
                 return self.forget(endpoint).await;
             }
@@ -276,7 +226,7 @@ impl Registrar {
     async fn change(&self, endpoint: &EndpointId, change: impl Fn(&mut State)) -> anyhow::Result<()> {
         let states = self.broker.bucket(STATES_BUCKET).await?;
         for _ in 0..TRIES {
-            let (before, revision) = match read::<State>(&states, endpoint).await? {
+            let (before, revision) = match read::<State>(&states, endpoint.as_str()).await? {
                 Some((state, revision)) => (state, revision),
                 None => (State::default(), 0),
             };
@@ -290,7 +240,7 @@ impl Registrar {
                 || if revision == 0 {
                     states.create(endpoint.as_str(), json(&state)?).await.is_ok()
                 } else {
-                    write(&states, endpoint, &state, revision).await?
+                    write(&states, endpoint.as_str(), json(&state)?, revision).await?
                 };
             if written {
                 return Ok(());
@@ -300,7 +250,7 @@ impl Registrar {
     }
 
     async fn tell(&self, endpoint: &EndpointId, tale: &Tale<'_>) -> anyhow::Result<()> {
-        let description = match read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint).await? {
+        let description = match read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await? {
             Some((settings, _)) => settings.description,
             None => String::new(),
         };
@@ -349,37 +299,6 @@ fn percent_of_the_way(state: &State, disable_after: Duration, now: OffsetDateTim
     let since = OffsetDateTime::parse(state.failing_since.as_ref()?, &Rfc3339).ok()?;
     let elapsed = Duration::try_from(now - since).ok()?;
     Some((elapsed.as_millis() * 100 / disable_after.as_millis().max(1)).min(100) as u64)
-}
-
-async fn read<T: serde::de::DeserializeOwned>(
-    bucket: &Store,
-    endpoint: &EndpointId,
-) -> anyhow::Result<Option<(T, u64)>> {
-    use async_nats::jetstream::kv::Operation;
-    let entry = bucket.entry(endpoint.as_str()).await.context("failed to read of an endpoint")?;
-    let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else { return Ok(None) };
-    Ok(Some((
-        serde_json::from_slice(&entry.value).context("what is stored of an endpoint cannot be read")?,
-        entry.revision,
-    )))
-}
-
-/// False: somebody else was faster.
-async fn write<T: serde::Serialize>(
-    bucket: &Store,
-    endpoint: &EndpointId,
-    value: &T,
-    revision: u64,
-) -> anyhow::Result<bool> {
-    match bucket.update(endpoint.as_str(), json(value)?, revision).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
-        Err(error) => Err(error).context("failed to write of an endpoint"),
-    }
-}
-
-fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<bytes::Bytes> {
-    Ok(serde_json::to_vec(value).context("failed to write JSON")?.into())
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ mod supply;
 use super::{
     Change, Colleagues, Failing,
     inbox::{Arrival, Inbox},
+    news::News,
     ordered::Shifts,
     roster::{LineId, Roster},
-    standing::News,
 };
 use crate::delivery::{Desk, Pending, Told, Tools};
 use anyhow::Context as _;

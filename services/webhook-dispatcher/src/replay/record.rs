@@ -2,8 +2,9 @@
 //!
 //! Whoever reads the bucket finds a [`Replay`]; the dispatchers' own two fields stand beside its.
 
+use crate::bucket;
 use anyhow::Context as _;
-use async_nats::jetstream::kv::{Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use kurir_chassis::broker::Broker;
@@ -75,10 +76,9 @@ impl Records {
             if record == before {
                 return Ok(Some(record));
             }
-            match bucket.update(id, record.write().context("failed to write a replay")?, revision).await {
-                Ok(_) => return Ok(Some(record)),
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-                Err(error) => return Err(error).context("failed to store a replay"),
+            let value = record.write().context("failed to write a replay")?;
+            if bucket::write(&bucket, id, value, revision).await? {
+                return Ok(Some(record));
             }
         }
         anyhow::bail!("others changed the replay {id} at the same time, {TRIES} times in a row")
@@ -102,10 +102,8 @@ impl Records {
         if !is_id(id) {
             return Ok(None);
         }
-        let entry = bucket.entry(id).await.context("failed to read a replay")?;
-        let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else { return Ok(None) };
-        let record = Record::read(&entry.value).context("what is stored of a replay cannot be read")?;
-        Ok(Some((record, entry.revision)))
+        let Some((value, revision)) = bucket::entry(bucket, id).await? else { return Ok(None) };
+        Ok(Some((Record::read(&value).context("what is stored of a replay cannot be read")?, revision)))
     }
 }
 

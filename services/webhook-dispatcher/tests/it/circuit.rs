@@ -1,15 +1,18 @@
 //! A receiver that is down: its events wait untouched, one at a time sees whether it is back, and if it never is the
 //! endpoint is disabled and its events wait on.
 
-use crate::stage::{
-    SOON, Stage,
-    endpoints::{NO_DEFAULT, arrivals},
+use crate::{
+    metrics::shows,
+    stage::{
+        SOON, Stage,
+        endpoints::{NO_DEFAULT, arrivals},
+    },
 };
 use kurir_contract::{
     clock,
     endpoint::{Circuit, EndpointId, State},
 };
-use kurir_test_harness::{Answer, until};
+use kurir_test_harness::{Answer, Port, until};
 use serde_json::json;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -37,14 +40,22 @@ async fn publish(stage: &Stage, numbers: std::ops::Range<usize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_receivers_events_wait_and_all_are_delivered_once_it_is_back() {
     let mut stage = Stage::set().await;
-    let _dispatchers = (stage.endpoints_dispatcher().await, stage.endpoints_dispatcher().await);
+    let ports = [Port::reserve(), Port::reserve()];
+    let [one, other] = ports.each_ref().map(|port| port.addr().to_string());
+    let _dispatchers = (
+        stage.dispatcher_with([NO_DEFAULT, ("HEALTH_LISTEN", &one)]).await,
+        stage.dispatcher_with([NO_DEFAULT, ("HEALTH_LISTEN", &other)]).await,
+    );
     stage.receiver.stop().await;
     let id = stage.endpoint(json!({"retry": LONG, "events": ["test"]})).await;
     publish(&stage, 0..30).await;
     let state = is_open(&stage, &id).await;
     assert!(state.failing_since.is_some() && state.last_error.is_some(), "{state:?}");
-    // What one dispatcher sees holds for the other within a second. Fresh ones, of which none but a probe now and then is tried.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // What one dispatcher sees holds for the other.
+    for listen in [&one, &other] {
+        shows(listen, &format!(r#"kurir_webhook_circuit{{endpoint="{id}"}} 2"#)).await;
+    }
+    // Fresh ones, of which none but a probe now and then is tried.
     publish(&stage, 30..330).await;
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(stage.unsettled_of(&id).await > Some(280), "{:?}", stage.unsettled_of(&id).await);
@@ -54,6 +65,9 @@ async fn a_dead_receivers_events_wait_and_all_are_delivered_once_it_is_back() {
     let told = stage.told("endpoint.recovered", 1, RECOVERS_WITHIN).await;
     assert_eq!(told[0]["endpoint"], json!(id));
     stage.all_settled(&[&id], RECOVERS_WITHIN).await;
+    for listen in [&one, &other] {
+        shows(listen, &format!(r#"kurir_webhook_circuit{{endpoint="{id}"}} 0"#)).await;
+    }
     let arrivals = arrivals(&[&stage.receiver]);
     assert_eq!(arrivals.len(), 330);
     assert!(arrivals.values().all(|&count| count == 1), "{arrivals:?}");

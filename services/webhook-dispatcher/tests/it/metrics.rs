@@ -3,12 +3,21 @@
 use crate::stage::{SOON, Stage};
 use kurir_test_harness::{Answer, Port, http, until};
 
+/// Waits until a dispatcher's metrics have this line.
+pub async fn shows(listen: &str, line: &str) {
+    let client = http::client();
+    until(line, SOON, || async {
+        let text = client.get(format!("http://{listen}/metrics")).send().await.unwrap().text().await.unwrap();
+        if text.lines().any(|said| said == line) { Ok(()) } else { Err(text) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_are_counted_by_endpoint_and_result() {
     let stage = Stage::set().await;
     let port = Port::reserve();
     let listen = port.addr().to_string();
-    let client = http::client();
     stage.receiver.answers([Answer::status(500), Answer::status(200)]);
     let _dispatcher = stage.dispatcher_with([("HEALTH_LISTEN", listen.as_str())]).await;
     stage.publish("test", "evt_1").await;
@@ -22,10 +31,6 @@ async fn attempts_are_counted_by_endpoint_and_result() {
         r#"kurir_webhook_circuit{endpoint="default"} 0"#,
         "kurir_webhook_attempt_seconds_count 2",
     ] {
-        until(line, SOON, || async {
-            let text = client.get(format!("http://{listen}/metrics")).send().await.unwrap().text().await.unwrap();
-            if text.lines().any(|said| said == line) { Ok(()) } else { Err(text) }
-        })
-        .await;
+        shows(&listen, line).await;
     }
 }

@@ -18,9 +18,9 @@ use crate::{
     endpoints::{
         breaker::Breaker,
         consumer::Source,
+        news::{News, news_of},
         rate_limit::RateLimit,
         settled::Taken,
-        standing::{self, News},
     },
 };
 use async_nats::Message;
@@ -255,6 +255,7 @@ impl Holding {
             }
             self.begin_attempt(turn, probe);
         }
+        self.current.deliverer.metrics().circuit(limits.breaker.circuit());
         let is_open = self.stopping.is_none() && !self.gone && self.chats.stored() < MAX_PARKED;
         let room = if is_open { self.chats.room().min(limits.breaker.admits(now)) } else { 0 };
         let room = if self.pin.is_some() { room } else { room.min(1) };
@@ -331,8 +332,7 @@ impl Holding {
     fn verdict(&mut self, verdict: Verdict, probe: bool, breaker: &mut Breaker, work: &Work) {
         self.gone |= matches!(verdict, Verdict::Gone { .. });
         let turn = breaker.hears(&verdict, probe, Instant::now());
-        let (endpoint, metrics) = (&self.current.endpoint.id, self.current.deliverer.metrics());
-        if let Some(told) = standing::news_of(endpoint, turn, verdict, breaker.pause(), metrics, &work.failing) {
+        if let Some(told) = news_of(&self.current.endpoint.id, turn, verdict, breaker.pause(), &work.failing) {
             // What finds no room is made up for by the next of its kind.
             let _ = work.news.try_send(told);
         }

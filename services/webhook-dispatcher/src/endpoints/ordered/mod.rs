@@ -21,7 +21,7 @@ mod shifts;
 pub use pinned::{GROUP, PRIORITY_TIMEOUT};
 pub use shifts::Shifts;
 
-use super::{Endpoint, Failing, breaker::Breaker, consumer, consumer::Source, rate_limit::RateLimit, standing::News};
+use super::{Endpoint, Failing, breaker::Breaker, consumer, consumer::Source, news::News, rate_limit::RateLimit};
 use crate::delivery::{Deliverer, Desk};
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::Info;

@@ -4,7 +4,7 @@
 use super::{Current, Shelf, Task, Work};
 use crate::{
     delivery::{Deliverer, Desk},
-    endpoints::{Endpoint, Failing, standing::News},
+    endpoints::{Endpoint, Failing, news::News},
 };
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::endpoint::EndpointId;

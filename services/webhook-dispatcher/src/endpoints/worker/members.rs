@@ -6,8 +6,8 @@ use crate::{
     endpoints::{
         Change, Endpoint,
         consumer::Source,
+        news::News,
         roster::{LineId, Station, StationId},
-        standing::News,
     },
 };
 use kurir_contract::endpoint::{EndpointId, Ordering};

@@ -6,14 +6,14 @@ use crate::{
     endpoints::{
         breaker::Turn,
         consumer::Source,
+        news::{News, news_of},
         roster::{LineId, StationId},
         settled::{Handed, Taken},
-        standing::{self, News},
     },
 };
 use async_nats::Message;
 use futures::FutureExt as _;
-use kurir_contract::endpoint::{Circuit, Ordering};
+use kurir_contract::endpoint::Ordering;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -52,9 +52,7 @@ impl Worker {
                     if let Some(line) = station.line(id.source) {
                         line.begins();
                     }
-                    deliverer.metrics().in_delivery.inc();
                     if probe {
-                        deliverer.metrics().circuit(Circuit::HalfOpen);
                         let endpoint = station.endpoint.id.clone();
                         self.tell(News::Probing { endpoint });
                     }
@@ -75,7 +73,6 @@ impl Worker {
         if let Some(line) = station.line(id.source) {
             line.ends();
         }
-        station.deliverer.metrics().in_delivery.dec();
         let now = Instant::now();
         let turn = station.breaker.hears(&told.verdict, told.probe, now);
         if let Some(limit) = station.limit.as_mut().filter(|_| told.verdict == Verdict::Untried) {
@@ -88,8 +85,7 @@ impl Worker {
     pub(super) fn make_known(&mut self, station: StationId, turn: Option<Turn>, verdict: Verdict) {
         let Some(station) = self.roster.get(station) else { return };
         let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause());
-        let metrics = station.deliverer.metrics();
-        let Some(news) = standing::news_of(&endpoint, turn, verdict, pause, metrics, &self.failing) else { return };
+        let Some(news) = news_of(&endpoint, turn, verdict, pause, &self.failing) else { return };
         let is_gone = matches!(news, News::Gone { .. });
         // Not one more request, whatever the bucket says by now; one whose word found no room is asked once more.
         if self.tell(news) && is_gone {

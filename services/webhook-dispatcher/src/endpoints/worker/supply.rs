@@ -120,6 +120,9 @@ impl Worker {
             if station.endpoint.ordering == Ordering::Chat && !self.shifts.has(&station.endpoint.id) {
                 shifts.push(id);
             }
+            if station.endpoint.ordering == Ordering::None {
+                station.deliverer.metrics().circuit(station.breaker.circuit());
+            }
             for line in station.lines() {
                 let line_id = LineId { station: id, source: line.source };
                 if is_new {

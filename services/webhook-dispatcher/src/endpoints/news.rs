@@ -1,0 +1,52 @@
+//! What deliveries say of an endpoint that others must hear: `standing` makes it known.
+
+use super::{Failing, breaker::Turn};
+use crate::delivery::Verdict;
+use kurir_contract::endpoint::EndpointId;
+use std::time::Duration;
+
+/// What a worker saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It fails: its events wait.
+    Open { endpoint: EndpointId, reason: String },
+    /// One event is sent to see whether it works again.
+    Probing { endpoint: EndpointId },
+    /// It works again.
+    Closed { endpoint: EndpointId },
+    /// It has another URL: how the old one fared says nothing of it.
+    Moved { endpoint: EndpointId },
+    /// Its receiver answered that it is gone for good.
+    Gone { endpoint: EndpointId, reason: String },
+}
+
+/// News that wait. A circuit has some in five seconds at the most.
+pub const QUEUE: usize = 1_024;
+/// What is made known of a verdict that turned an endpoint's circuit, or ended the endpoint. `pause`: of the circuit.
+#[must_use]
+pub fn news_of(
+    endpoint: &EndpointId,
+    turn: Option<Turn>,
+    verdict: Verdict,
+    pause: Duration,
+    failing: &Failing,
+) -> Option<News> {
+    let pause = pause.as_secs();
+    match (turn, verdict) {
+        (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
+            tracing::warn!(
+                endpoint.id = %endpoint,
+                "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
+            );
+            Some(News::Open { endpoint: endpoint.clone(), reason })
+        }
+        (Some(Turn::Closed), _) => {
+            tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
+            Some(News::Closed { endpoint: endpoint.clone() })
+        }
+        // Said of it by a dispatcher that is gone, or whose word was lost.
+        (None, Verdict::Succeeded) if failing.works(endpoint) => Some(News::Closed { endpoint: endpoint.clone() }),
+        (_, Verdict::Gone { reason }) => Some(News::Gone { endpoint: endpoint.clone(), reason }),
+        (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => None,
+    }
+}
