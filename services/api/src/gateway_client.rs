@@ -15,7 +15,7 @@ const STATUS_WITHIN: Duration = Duration::from_secs(3);
 /// The gateway tries three times, 30 s each, with 2 s and 4 s between: 96 s, and a margin.
 const SEND_WITHIN: Duration = Duration::from_secs(110);
 /// As long as the gateway gives WhatsApp for one try, and a margin.
-const CHECK_WITHIN: Duration = Duration::from_secs(35);
+const ASK_WITHIN: Duration = Duration::from_secs(35);
 /// Derives a key over 131,072 rounds and asks WhatsApp.
 const PAIRING_CODE_WITHIN: Duration = Duration::from_secs(40);
 /// Logout asks WhatsApp, restart closes a connection and opens another.
@@ -63,9 +63,10 @@ impl GatewayClient {
 fn deadline(command: Command) -> Duration {
     match command {
         Command::Status => STATUS_WITHIN,
-        Command::SendText | Command::SendLocation | Command::SendContact => SEND_WITHIN,
-        Command::CheckNumber => CHECK_WITHIN,
         Command::PairingCode => PAIRING_CODE_WITHIN,
         Command::Restart | Command::Logout => SESSION_CHANGE_WITHIN,
+        send if send.is_send() => SEND_WITHIN,
+        // A question to WhatsApp.
+        _ => ASK_WITHIN,
     }
 }

@@ -46,7 +46,7 @@ fn refused(refusal: Refusal, command: Command) -> Failure {
         RefusalCode::NotConnected => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_connected", NOT_CONNECTED),
         RefusalCode::NotOnWhatsapp => Failure::new(StatusCode::NOT_FOUND, "not_on_whatsapp", message),
         RefusalCode::RefusedByWhatsapp => {
-            let text = if is_send(command) { REFUSED.into() } else { message };
+            let text = if command.is_send() { REFUSED.into() } else { message };
             let failure = Failure::new(StatusCode::BAD_GATEWAY, "refused_by_whatsapp", text);
             Failure { code: whatsapp_code.map_or(failure.code, Code::WhatsApp), ..failure }
         }
@@ -86,14 +86,7 @@ pub fn of_dispatcher(error: CommandError, command: WebhookCommand) -> Failure {
 }
 
 fn timeout_text(command: Command) -> Option<&'static str> {
-    is_send(command).then_some(SEND_TIMEOUT)
-}
-
-fn is_send(command: Command) -> bool {
-    match command {
-        Command::SendText | Command::SendLocation | Command::SendContact => true,
-        Command::Status | Command::CheckNumber | Command::PairingCode | Command::Restart | Command::Logout => false,
-    }
+    command.is_send().then_some(SEND_TIMEOUT)
 }
 
 #[cfg(test)]

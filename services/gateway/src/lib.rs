@@ -27,10 +27,10 @@ use config::Config;
 use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
-use outbound::send::Sender;
+use outbound::{Outbound, send::Sender};
 use publish::Publisher;
 use session::{status::Changes, store::Store};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long the tasks have to end once the shutdown is asked for: commands under way have 3 s, then the client leaves
 /// WhatsApp within 9 s. A supervisor should wait 15 s before it kills.
@@ -58,7 +58,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
     let publisher = Publisher::new(broker.clone(), config.cloud_events);
     let sender = Sender::new(session.clone(), &config);
-    let commands = commands::Commands::new(session.clone(), sender, broker, publisher.clone());
+    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
+    let commands = commands::Commands { session: session.clone(), outbound, broker };
     let commands_done = CancellationToken::new();
 
     let mut tasks = Tasks::new(shutdown);

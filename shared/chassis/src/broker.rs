@@ -7,7 +7,7 @@ use async_nats::{
     Client, ConnectOptions,
     connection::State,
     jetstream::{
-        self, Context, kv,
+        self, Context, kv, object_store,
         stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
     },
 };
@@ -124,6 +124,25 @@ impl Broker {
             ..kv::Config::default()
         };
         self.jetstream.create_key_value(config).await.with_context(|| format!("failed to make the bucket {name}"))
+    }
+
+    /// An object store, made if it is missing, whose objects vanish when they are `max_age` old.
+    ///
+    /// # Errors
+    /// If the broker is away or refuses it.
+    pub async fn object_store(&self, name: &str, max_age: Duration) -> anyhow::Result<object_store::ObjectStore> {
+        anyhow::ensure!(self.is_connected(), "no connection to NATS");
+        if let Ok(store) = self.jetstream.get_object_store(name).await {
+            return Ok(store);
+        }
+        let config = object_store::Config {
+            bucket: name.to_owned(),
+            max_age,
+            storage: StorageType::File,
+            num_replicas: self.replicas,
+            ..object_store::Config::default()
+        };
+        self.jetstream.create_object_store(config).await.with_context(|| format!("failed to make the store {name}"))
     }
 
     /// Makes the streams that are missing. Those that exist are left as an operator set them.

@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_command_subject_is_read_back_as_it_was_built() {
-        for one in Command::ALL {
+        for &one in Command::ALL {
             assert_eq!(parse_command(&command(&SessionId::default(), one)), Some(one));
         }
         assert_eq!(parse_command("whatsapp.commands.default.dance"), None);

@@ -11,51 +11,55 @@ use crate::{address::ChatJid, session::SessionStatus};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// What a gateway can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Command {
+/// Names the commands once: the enum, all of it, and what each is called on the wire.
+macro_rules! commands {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
+        /// What a gateway can be asked.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Command {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Command {
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+commands! {
     /// [`Empty`] → [`Status`].
-    Status,
-    /// [`SendText`] → [`Sent`].
-    SendText,
-    /// [`SendLocation`] → [`Sent`].
-    SendLocation,
-    /// [`SendContact`] → [`Sent`].
-    SendContact,
-    /// [`CheckNumber`] → [`NumberChecked`].
-    CheckNumber,
+    Status = "status",
     /// [`PairingCodeRequest`] → [`PairingCode`].
-    PairingCode,
+    PairingCode = "pairing-code",
     /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout).
-    Restart,
+    Restart = "restart",
     /// [`Empty`] → [`LoggedOut`].
-    Logout,
+    Logout = "logout",
+
+    /// [`SendText`] → [`Sent`].
+    SendText = "send-text",
+    /// [`SendLocation`] → [`Sent`].
+    SendLocation = "send-location",
+    /// [`SendContact`] → [`Sent`].
+    SendContact = "send-contact",
+
+    /// [`CheckNumber`] → [`NumberChecked`].
+    CheckNumber = "check-number",
 }
 
 impl Command {
-    pub const ALL: [Self; 8] = [
-        Self::Status,
-        Self::SendText,
-        Self::SendLocation,
-        Self::SendContact,
-        Self::CheckNumber,
-        Self::PairingCode,
-        Self::Restart,
-        Self::Logout,
-    ];
-
+    /// A message to WhatsApp: it has its turn in its chat, is tried several times under one id, and is answered with
+    /// [`Sent`].
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::SendText => "send-text",
-            Self::SendLocation => "send-location",
-            Self::SendContact => "send-contact",
-            Self::CheckNumber => "check-number",
-            Self::PairingCode => "pairing-code",
-            Self::Restart => "restart",
-            Self::Logout => "logout",
-        }
+    pub fn is_send(self) -> bool {
+        self.as_str().starts_with("send-")
     }
 }
 
@@ -80,7 +84,11 @@ impl FromStr for Command {
     type Err = UnknownCommand;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|c| c.as_str() == name).ok_or_else(|| UnknownCommand(name.to_owned()))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|command| command.as_str() == name)
+            .ok_or_else(|| UnknownCommand(name.to_owned()))
     }
 }
 

@@ -4,16 +4,13 @@ mod contact;
 mod location;
 mod text;
 
-pub use contact::contact;
-pub use location::location;
-pub use text::text;
-
 use buffa::MessageField;
 use kurir_contract::{
     address::ChatJid,
-    command::{IdempotencyKey, Refusal, RefusalCode},
+    command::{Command, IdempotencyKey, Refusal, RefusalCode},
     event::Content,
 };
+use serde::de::DeserializeOwned;
 use wacore_binary::Jid;
 use waproto::whatsapp::{ContextInfo, Message};
 
@@ -28,6 +25,25 @@ pub struct Outgoing {
     pub key: Option<IdempotencyKey>,
     /// Tells this message from every other that its key could be used for.
     pub fingerprint: String,
+}
+
+/// Reads what a command asks to send.
+///
+/// # Errors
+/// If it cannot be read, or says something impossible.
+pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
+    match command {
+        Command::SendText => text::text(parse(request)?),
+        Command::SendLocation => location::location(parse(request)?),
+        Command::SendContact => contact::contact(parse(request)?),
+        Command::Status | Command::PairingCode | Command::Restart | Command::Logout | Command::CheckNumber => {
+            Err(invalid("this command sends nothing"))
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(request: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(request).map_err(|error| invalid(&format!("the request cannot be read: {error}")))
 }
 
 fn jid_of(to: &ChatJid) -> Result<Jid, Refusal> {
