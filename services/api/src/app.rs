@@ -2,7 +2,7 @@
 
 use crate::{
     auth::ApiKey, config::Config, dead_letters::DeadLetters, dispatcher_client::DispatcherClient, endpoints::Endpoints,
-    events::Events, gateway_client::GatewayClient, metrics::Metrics, replays::Replays,
+    events::Events, gateway_client::GatewayClient, metrics::Metrics, replays::Replays, uploads::Uploads,
 };
 use kurir_chassis::{broker::Broker, health::Health};
 use kurir_contract::address_guard::Networks;
@@ -28,6 +28,7 @@ pub struct Inner {
     pub dead_letters: DeadLetters,
     pub replays: Replays,
     pub dispatchers: DispatcherClient,
+    pub uploads: Uploads,
     pub metrics: Metrics,
     sends: TaskTracker,
 }
@@ -48,6 +49,7 @@ impl App {
             dead_letters: DeadLetters::new(broker.clone()),
             replays: Replays::new(broker.clone()),
             dispatchers: DispatcherClient::new(broker.clone()),
+            uploads: Uploads::new(broker.clone(), config.media_upload_max.clone()),
             metrics: Metrics::new(time::OffsetDateTime::now_utc()),
             broker,
             health,

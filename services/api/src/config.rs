@@ -1,6 +1,6 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::auth::ApiKey;
+use crate::{auth::ApiKey, size::Size};
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -35,11 +35,17 @@ pub struct Config {
     /// The origins whose pages may call the API, separated by commas; `*`: all, without credentials; empty: none.
     #[arg(long, env = "CORS_ORIGIN", default_value = "*")]
     pub cors_origin: String,
+    /// The largest file that can be sent; WhatsApp itself takes 2GB.
+    #[arg(long, env = "MEDIA_UPLOAD_MAX", default_value = "10MB")]
+    pub media_upload_max: Size,
     #[command(flatten)]
     pub broker: BrokerSettings,
     #[command(flatten)]
     pub logging: LogSettings,
 }
+
+/// The largest file that WhatsApp takes.
+const LARGEST_MEDIA: u64 = 2 << 30;
 
 impl Config {
     /// The URL of the endpoint `default`; none means that webhooks are disabled.
@@ -103,6 +109,10 @@ impl Settings for Config {
                 ),
             ));
         }
+        if self.media_upload_max.bytes == 0 || self.media_upload_max.bytes > LARGEST_MEDIA {
+            let fix = format!("{} cannot be sent: use a size from 1kB to 2GB, as 10MB", self.media_upload_max);
+            problems.push(Problem::new("MEDIA_UPLOAD_MAX", fix));
+        }
         problems
     }
 
@@ -132,6 +142,7 @@ mod tests {
         let bad = ["--api-key", "", "--webhook-url", "ftp://x", "--cors-origin", "example.org"];
         assert_eq!(problems(&bad), ["API_KEY", "WEBHOOK_URL", "CORS_ORIGIN"]);
         assert_eq!(problems(&["--api-key", "k", "--webhook-allowed-networks", "lan"]), ["WEBHOOK_ALLOWED_NETWORKS"]);
+        assert_eq!(problems(&["--api-key", "k", "--media-upload-max", "3GB"]), ["MEDIA_UPLOAD_MAX"]);
         let good =
             ["--api-key", "k", "--webhook-url", " ", "--cors-origin", "https://a.example, http://b.example:8080"];
         assert_eq!(problems(&good), [""; 0]);

@@ -14,6 +14,8 @@ use std::time::Duration;
 const STATUS_WITHIN: Duration = Duration::from_secs(3);
 /// The gateway tries three times, 30 s each, with 2 s and 4 s between: 96 s, and a margin.
 const SEND_WITHIN: Duration = Duration::from_secs(110);
+/// The same with 60 s a try, and some time in the queue of files.
+const MEDIA_WITHIN: Duration = Duration::from_secs(240);
 /// As long as the gateway gives WhatsApp for one try, and a margin.
 const ASK_WITHIN: Duration = Duration::from_secs(35);
 /// Derives a key over 131,072 rounds and asks WhatsApp.
@@ -65,6 +67,7 @@ fn deadline(command: Command) -> Duration {
         Command::Status => STATUS_WITHIN,
         Command::PairingCode => PAIRING_CODE_WITHIN,
         Command::Restart | Command::Logout => SESSION_CHANGE_WITHIN,
+        Command::SendMedia => MEDIA_WITHIN,
         send if send.is_send() => SEND_WITHIN,
         // A question to WhatsApp.
         _ => ASK_WITHIN,

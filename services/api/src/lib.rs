@@ -5,7 +5,7 @@
 //! Behind the routes stand `gateway_client` and `dispatcher_client`, which ask the other services (through `commands`;
 //! `refusal` turns a no into HTTP), and `events`, which puts an event on its way to the webhook and waits for the end of
 //! its delivery. What NATS keeps is read and written by `endpoints` and `replays` (each a `bucket`), `dead_letters` and
-//! `backlog`. `metrics` counts.
+//! `backlog`. `uploads` puts files that are to be sent there while they arrive. `metrics` counts.
 
 mod access;
 mod answer;
@@ -28,6 +28,8 @@ mod replays;
 mod router;
 mod routes;
 mod server;
+mod size;
+mod uploads;
 
 pub use config::Config;
 

@@ -18,6 +18,8 @@ const DAYS: usize = 8;
 pub enum Counter {
     MessagesSent,
     MessagesFailed,
+    MediaSent,
+    MediaFailed,
     BulkRequests,
     BulkMessagesSent,
     BulkMessagesFailed,
@@ -26,8 +28,7 @@ pub enum Counter {
     ApiErrors,
 }
 
-/// The names of all counters, in the order of the contract. Those of media stay at zero until there is a route that
-/// counts them.
+/// The names of all counters, in the order of the contract.
 const NAMES: [&str; 10] = [
     "messagesSent",
     "messagesFailed",
@@ -46,6 +47,8 @@ impl Counter {
         match self {
             Self::MessagesSent => "messagesSent",
             Self::MessagesFailed => "messagesFailed",
+            Self::MediaSent => "mediaSent",
+            Self::MediaFailed => "mediaFailed",
             Self::BulkRequests => "bulkRequests",
             Self::BulkMessagesSent => "bulkMessagesSent",
             Self::BulkMessagesFailed => "bulkMessagesFailed",

@@ -9,6 +9,7 @@ use crate::{
 };
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::Method,
     middleware::from_fn_with_state,
     routing::{delete, get, patch, post},
@@ -57,6 +58,17 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/api/webhook/send", post(webhook::send))
         .route_layer(from_fn_with_state(app.clone(), auth::webhook_key));
 
+    // What is bounded here are files, by `MEDIA_UPLOAD_MAX`, and every other field, by the routes themselves.
+    let files = Router::new()
+        .route("/whatsapp/send-media", post(whatsapp::send_media))
+        .route("/whatsapp/send-image", post(whatsapp::send_image))
+        .route("/whatsapp/send-video", post(whatsapp::send_video))
+        .route("/whatsapp/send-audio", post(whatsapp::send_audio))
+        .route("/whatsapp/send-voice", post(whatsapp::send_voice))
+        .route("/whatsapp/send-document", post(whatsapp::send_document))
+        .route("/whatsapp/send-sticker", post(whatsapp::send_sticker))
+        .layer(DefaultBodyLimit::disable());
+
     // The same for the session `default` and, by name, for any other.
     let session = Router::new()
         .route("/whatsapp/status", get(whatsapp::status))
@@ -65,6 +77,7 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/send-bulk", post(whatsapp::send_bulk))
         .route("/whatsapp/send-location", post(whatsapp::send_location))
         .route("/whatsapp/send-contact", post(whatsapp::send_contact))
+        .merge(files)
         .route("/whatsapp/check-number", post(whatsapp::check_number))
         .route("/whatsapp/logout", post(whatsapp::logout))
         .route("/whatsapp/pairing-code", post(whatsapp::pairing_code))

@@ -41,6 +41,9 @@ pub struct Config {
     /// How long one try of a send may take until WhatsApp's acknowledgement.
     #[arg(long, env = "WHATSAPP_SEND_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub whatsapp_send_timeout: Duration,
+    /// How long one try of a send with a file may take, its upload included.
+    #[arg(long, env = "WHATSAPP_MEDIA_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub whatsapp_media_timeout: Duration,
     /// The pauses between the tries of a send: one try more than there are pauses.
     #[arg(long, env = "WHATSAPP_SEND_PAUSES", default_value = "2s,4s", value_delimiter = ',', value_parser = humantime::parse_duration)]
     pub whatsapp_send_pauses: Vec<Duration>,
@@ -107,6 +110,9 @@ impl Settings for Config {
         if self.whatsapp_send_timeout.is_zero() {
             problems.push(Problem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
         }
+        if self.whatsapp_media_timeout.is_zero() {
+            problems.push(Problem::new("WHATSAPP_MEDIA_TIMEOUT", "0 leaves no time for an upload: use 60s"));
+        }
         if self.whatsapp_send_pauses.len() > MOST_PAUSES {
             problems.push(Problem::new("WHATSAPP_SEND_PAUSES", format!("name at most {MOST_PAUSES} pauses, as 2s,4s")));
         }
@@ -160,6 +166,7 @@ mod tests {
         let config = config(&[]);
         assert_eq!(config.whatsapp_session_path, PathBuf::from("./sessions"));
         assert_eq!(config.whatsapp_send_timeout, Duration::from_secs(30));
+        assert_eq!(config.whatsapp_media_timeout, Duration::from_secs(60));
         assert_eq!(config.whatsapp_send_pauses, [Duration::from_secs(2), Duration::from_secs(4)]);
     }
 

@@ -27,7 +27,7 @@ use config::Config;
 use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
-use outbound::{Outbound, send::Sender};
+use outbound::{Outbound, media::Files, send::Sender};
 use publish::Publisher;
 use session::{status::Changes, store::Store};
 use std::{sync::Arc, time::Duration};
@@ -45,6 +45,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let health = Health::new(Service::Gateway, broker.clone());
     let session = SessionId::default();
     let store = Store::open(&config.whatsapp_session_path, &session)?;
+    let files = Files::new(broker.clone(), store.folder());
     let inbound = Inbound {
         session,
         statuses: config.whatsapp_status_broadcast,
@@ -57,7 +58,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (task, session) =
         session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
     let publisher = Publisher::new(broker.clone(), config.cloud_events);
-    let sender = Sender::new(session.clone(), &config);
+    let sender = Sender::new(session.clone(), files, &config);
     let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
     let commands = commands::Commands { session: session.clone(), outbound, broker };
     let commands_done = CancellationToken::new();

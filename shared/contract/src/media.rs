@@ -10,3 +10,9 @@ pub const MEDIA_BUCKET: &str = "media";
 pub const MEDIA_TO_SEND_BUCKET: &str = "media_to_send";
 /// A send that waits (`sendAt`, a restriction) needs its file as long.
 pub const MEDIA_TO_SEND_LASTS: Duration = Duration::from_secs(32 * 24 * 60 * 60);
+
+/// A name for a file that is to be sent, which nobody can guess and nothing else has.
+#[must_use]
+pub fn new_object() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

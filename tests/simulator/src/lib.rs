@@ -65,8 +65,6 @@ impl Simulator {
     pub async fn start(config: Config) -> Result<Self> {
         let stop = CancellationToken::new();
         let store = Arc::new(MediaStore::default());
-        let media_handle = axum_server::Handle::new();
-        let (media, media_server) = media::bind(Arc::clone(&store), config.media_listen, media_handle.clone()).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("listen on {} (SIMULATOR_LISTEN)", config.listen))?;
@@ -76,6 +74,8 @@ impl Simulator {
             snapshot::restore(&mut world, folder)?;
         }
         let shared = Shared::new(world, stop.clone());
+        let media_handle = axum_server::Handle::new();
+        let (media, media_server) = media::bind(shared.clone(), config.media_listen, media_handle.clone()).await?;
 
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { ("media store", media_server.await) });

@@ -1,11 +1,12 @@
 //! The media store: HTTPS with a certificate made at start, bytes in memory.
 //! Promises to give back what was put under a path. Encryption is the senders' and receivers'
-//! business; only the control API asks it to encrypt for a simulated phone.
+//! business; only the control API asks it to encrypt for a simulated phone. Uploads meet faults as stanzas do.
 
 use std::{
     collections::{HashMap, VecDeque},
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -20,6 +21,11 @@ use axum::{
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    faults::{Direction, Fault, Kind, Seen},
+    world::Shared,
+};
 
 /// WhatsApp takes documents of 2 GB; no test here needs more than this.
 const MAX_UPLOAD: usize = 128 * 1024 * 1024;
@@ -75,7 +81,7 @@ impl MediaStore {
 
 /// Binds the store and gives what serves it.
 pub async fn bind(
-    store: Arc<MediaStore>,
+    shared: Shared,
     listen: SocketAddr,
     handle: Handle<SocketAddr>,
 ) -> Result<(SocketAddr, impl Future<Output = Result<()>>)> {
@@ -85,6 +91,7 @@ pub async fn bind(
     // Loopback is what a client on this machine reaches, whatever the store listens on.
     let host =
         if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() };
+    let store = Arc::clone(&shared.lock().media);
     store.host.set(host).ok().context("the store listens already")?;
     let names = vec!["localhost".to_owned(), address.ip().to_string()];
     let certified = rcgen::generate_simple_self_signed(names).context("make a certificate")?;
@@ -94,7 +101,7 @@ pub async fn bind(
         .route("/mms/{kind}/{token}", post(upload))
         .route("/v/{kind}/{name}", get(download))
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
-        .with_state(store);
+        .with_state(shared);
     let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
     Ok((address, async move { Ok(server.serve(router.into_make_service()).await?) }))
 }
@@ -111,7 +118,7 @@ struct Uploaded {
 }
 
 async fn upload(
-    State(store): State<Arc<MediaStore>>,
+    State(shared): State<Shared>,
     Path((kind, _token)): Path<(String, String)>,
     Query(query): Query<UploadQuery>,
     bytes: Bytes,
@@ -120,11 +127,27 @@ async fn upload(
     if query.resume.is_some() && bytes.is_empty() {
         return Json(serde_json::json!({"resume": "0"})).into_response();
     }
+    let (store, fault) = {
+        let mut world = shared.lock();
+        let seen = Seen { stanza: "upload", kind: Some(&kind), ..Seen::default() };
+        (Arc::clone(&world.media), world.faults.meet(Direction::FromClient, &seen))
+    };
+    match fault {
+        Some(Fault { kind: Kind::Delay, delay_ms, .. }) => {
+            tokio::time::sleep(Duration::from_millis(delay_ms.unwrap_or_default())).await;
+        }
+        Some(Fault { code, .. }) => {
+            let code = code.and_then(|code| StatusCode::from_u16(code).ok());
+            return code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        }
+        None => {}
+    }
     let direct_path = store.put(&kind, bytes);
     Json(Uploaded { url: store.url(&direct_path), direct_path }).into_response()
 }
 
-async fn download(State(store): State<Arc<MediaStore>>, Path((kind, name)): Path<(String, String)>) -> Response {
+async fn download(State(shared): State<Shared>, Path((kind, name)): Path<(String, String)>) -> Response {
+    let store = Arc::clone(&shared.lock().media);
     match store.get(&format!("/v/{kind}/{name}")) {
         Some(bytes) => bytes.into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

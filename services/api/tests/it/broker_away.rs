@@ -35,7 +35,7 @@ async fn all_answer_503(api: &Api) {
 
 fn answers(command: Command, _: &Value) -> Option<Value> {
     Some(match command {
-        Command::SendText | Command::SendLocation | Command::SendContact => {
+        Command::SendText | Command::SendLocation | Command::SendContact | Command::SendMedia => {
             json!({"ok": {"messageId": "1", "to": "6281234567890@s.whatsapp.net", "attempt": 1}})
         }
         Command::Logout => json!({"ok": {"wasPaired": true}}),

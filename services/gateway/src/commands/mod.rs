@@ -118,7 +118,7 @@ impl Commands {
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
             Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
             // Sends went the other way.
-            Some(Command::SendText | Command::SendLocation | Command::SendContact) | None => {
+            Some(Command::SendText | Command::SendLocation | Command::SendContact | Command::SendMedia) | None => {
                 let names: Vec<_> = Command::ALL.iter().map(|command| command.as_str()).collect();
                 let refusal = invalid(format!("there is no such command; there are {}", names.join(", ")));
                 self.answer::<Empty>(&request, Err(refusal)).await;

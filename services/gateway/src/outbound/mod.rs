@@ -1,12 +1,13 @@
 //! The path of one command to WhatsApp.
 //!
-//! `content` makes the message, a file for each kind. `send` is done when WhatsApp's server has acknowledged the message
+//! `content` makes the message, a file for each kind; `media` uploads what is in it. `send` is done when WhatsApp's server has acknowledged the message
 //! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`).
 
 pub mod content;
 
 pub mod acks;
 mod idempotency;
+pub mod media;
 mod recipients;
 pub mod send;
 
@@ -29,24 +30,43 @@ pub struct Outbound {
     broker: Broker,
     publisher: Publisher,
     permits: Semaphore,
+    uploads: Semaphore,
 }
 
 /// Sends under way. WhatsApp is not written to faster by more.
 const SENDS_AT_ONCE: usize = 32;
+/// Files under way, each with a thread, a file on disk and buffers; two fill a line already.
+const FILES_AT_ONCE: usize = 4;
 /// How long the event about a send is tried for, once its caller has his answer.
 const EVENT_WITHIN: Duration = Duration::from_secs(600);
 
 impl Outbound {
     #[must_use]
     pub fn new(session: SessionId, sender: Sender, broker: Broker, publisher: Publisher) -> Self {
-        Self { sender, session, broker, publisher, permits: Semaphore::new(SENDS_AT_ONCE) }
+        Self {
+            sender,
+            session,
+            broker,
+            publisher,
+            permits: Semaphore::new(SENDS_AT_ONCE),
+            uploads: Semaphore::new(FILES_AT_ONCE),
+        }
     }
 
     /// Sends a message, once for its key; takes as long as all its tries.
     pub async fn send(&self, outgoing: Outgoing) -> Done {
-        // Never closed.
+        let file = outgoing.attachment.as_ref().map(|attachment| attachment.file.clone());
+        // First, so that no text waits behind files that wait. Neither is ever closed.
+        let _upload = match file {
+            Some(_) => self.uploads.acquire().await.ok(),
+            None => None,
+        };
         let _permit = self.permits.acquire().await;
-        self.once(outgoing).await
+        let done = self.once(outgoing).await;
+        if let Some(file) = file.filter(|_| media::is_settled(&done.answer)) {
+            self.sender.files.forget(&file).await;
+        }
+        done
     }
 
     /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one

@@ -5,6 +5,7 @@
 use super::{
     acks::{Answer, Waiting},
     content::Outgoing,
+    media::{Files, NotUploaded, Upload},
     recipients::Recipients,
 };
 use crate::{
@@ -27,9 +28,11 @@ use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
 /// Sends for one session.
 pub struct Sender {
+    pub files: Files,
     session: Session,
     recipients: Recipients,
     timeout: Duration,
+    media_timeout: Duration,
     pauses: Vec<Duration>,
 }
 
@@ -52,15 +55,24 @@ enum Failure {
     /// Nor here.
     #[error("WhatsApp is not connected")]
     Ended,
+    /// Nor here.
+    #[error("{}", NotUploaded::Gone)]
+    FileGone,
     #[error("WhatsApp's client could not send the message: {0}")]
     Client(String),
 }
 
 impl Sender {
     #[must_use]
-    pub fn new(session: Session, config: &Config) -> Self {
-        let (timeout, pauses) = (config.whatsapp_send_timeout, config.whatsapp_send_pauses.clone());
-        Self { session, recipients: Recipients::default(), timeout, pauses }
+    pub fn new(session: Session, files: Files, config: &Config) -> Self {
+        Self {
+            files,
+            session,
+            recipients: Recipients::default(),
+            timeout: config.whatsapp_send_timeout,
+            media_timeout: config.whatsapp_media_timeout,
+            pauses: config.whatsapp_send_pauses.clone(),
+        }
     }
 
     /// Asks WhatsApp whether somebody is there.
@@ -96,10 +108,11 @@ impl Sender {
         let of_key = |key: &IdempotencyKey| key.message_id(session);
         let id = outgoing.key.as_ref().map_or_else(new_message_id, of_key);
         let mut answers = self.session.acks.wait_for(&id);
+        let mut upload = outgoing.attachment.as_ref().map(|attachment| self.files.upload(attachment));
         let mut attempt = 1;
         let mut pauses = self.pauses.iter();
         let result = loop {
-            let failure = match self.try_once(&outgoing, &id, &mut answers).await {
+            let failure = match self.try_once(&outgoing, upload.as_mut(), &id, &mut answers).await {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
@@ -116,25 +129,36 @@ impl Sender {
         }
     }
 
-    async fn try_once(&self, outgoing: &Outgoing, id: &str, answers: &mut Waiting) -> Result<OffsetDateTime, Failure> {
+    async fn try_once(
+        &self,
+        outgoing: &Outgoing,
+        upload: Option<&mut Upload<'_>>,
+        id: &str,
+        answers: &mut Waiting,
+    ) -> Result<OffsetDateTime, Failure> {
         let Outgoing { to, jid, message, .. } = outgoing;
         if let Some(at) = answers.taken_meanwhile() {
             return Ok(at);
         }
+        let within = if upload.is_some() { self.media_timeout } else { self.timeout };
         let tried = async {
             let client = self.connected().await?;
             let exists = self.recipients.exists(&client, to, jid).await;
             if !exists.map_err(|error| Failure::Client(format!("{error:#}")))? {
                 return Err(Failure::NotOnWhatsapp(to.clone()));
             }
+            let mut message = message.clone();
+            if let Some(upload) = upload {
+                upload.complete(&client, &mut message).await?;
+            }
             let options = SendOptions::default().with_message_id(id);
-            client.send_message_with_options(jid, message.clone(), options).await.map_err(Failure::of)?;
+            client.send_message_with_options(jid, message, options).await.map_err(Failure::of)?;
             match answers.next().await {
                 Answer::Taken { at } => Ok(at),
                 Answer::Refused { code } => Err(Failure::Refused { code }),
             }
         };
-        timeout(self.timeout, tried).await.unwrap_or(Err(Failure::TimedOut))
+        timeout(within, tried).await.unwrap_or(Err(Failure::TimedOut))
     }
 
     /// Waits for the connection; a try includes it.
@@ -186,7 +210,7 @@ impl Sender {
 
     fn failed(&self, to: &ChatJid, attempts: u32, failure: &Failure) -> Done {
         let answer = Err(failure.refusal());
-        if let Failure::NotOnWhatsapp(_) = failure {
+        if let Failure::NotOnWhatsapp(_) | Failure::FileGone = failure {
             return Done { answer, event: None };
         }
         tracing::warn!(session.id = %self.session.id, chat = to.redacted(), attempt.number = attempts, "a message was not sent: {failure}");
@@ -214,7 +238,7 @@ impl Failure {
     fn may_pass(&self) -> bool {
         match self {
             Self::TimedOut | Self::Refused { .. } | Self::Client(_) => true,
-            Self::NotOnWhatsapp(_) | Self::Ended => false,
+            Self::NotOnWhatsapp(_) | Self::Ended | Self::FileGone => false,
         }
     }
 
@@ -224,9 +248,21 @@ impl Failure {
             Self::Refused { code } => (RefusalCode::RefusedByWhatsapp, *code),
             Self::NotOnWhatsapp(_) => (RefusalCode::NotOnWhatsapp, None),
             Self::Ended => (RefusalCode::NotConnected, None),
+            Self::FileGone => (RefusalCode::InvalidRequest, None),
             Self::Client(_) => (RefusalCode::Internal, None),
         };
         Refusal { whatsapp_code, ..refusal(code, &self.to_string()) }
+    }
+}
+
+impl From<NotUploaded> for Failure {
+    fn from(not_uploaded: NotUploaded) -> Self {
+        match not_uploaded {
+            NotUploaded::Gone => Self::FileGone,
+            other @ (NotUploaded::Unread(_) | NotUploaded::NotWritten(_) | NotUploaded::NotTaken(_)) => {
+                Self::Client(other.to_string())
+            }
+        }
     }
 }
 

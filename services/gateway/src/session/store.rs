@@ -49,6 +49,12 @@ impl Store {
         Ok(Arc::new(store))
     }
 
+    /// Where files may lie for a moment.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
     /// The file of the polls that were seen.
     #[must_use]
     pub fn polls(&self) -> PathBuf {

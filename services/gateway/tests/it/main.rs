@@ -13,4 +13,5 @@ mod outage;
 mod outbound;
 mod pairing;
 mod schema;
+mod send_media;
 mod world;

@@ -1,6 +1,6 @@
 //! The key that makes a send happen once: what a caller may give, and what is made of it.
 
-use super::{SendContact, SendLocation, SendText};
+use super::{SendContact, SendLocation, SendMedia, SendText};
 use crate::session::SessionId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -84,6 +84,26 @@ impl SendContact {
     }
 }
 
+impl SendMedia {
+    /// The same for the same file to the same chat, wherever the file rests meanwhile, and for no other message.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let flag = |flag: bool| if flag { "1" } else { "" };
+        hex(&hash(&[
+            "media",
+            self.to.as_str(),
+            self.kind.as_str(),
+            &self.file.sha256,
+            &self.mimetype,
+            &self.caption,
+            self.file_name.as_deref().unwrap_or_default(),
+            flag(self.view_once),
+            flag(self.gif_playback),
+            self.quoted.as_deref().unwrap_or_default(),
+        ]))
+    }
+}
+
 fn hash(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -105,6 +125,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{FileToSend, MediaKind};
 
     fn key(key: &str) -> IdempotencyKey {
         key.parse().expect("a key")
@@ -143,6 +164,27 @@ mod tests {
             [text("6281234567891", "a", None), text("6281234567890", "b", None), text("6281234567890", "a", Some("b"))]
         {
             assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn a_file_is_the_same_under_any_name_of_its_object() {
+        let media = |object: &str, sha256: &str, view_once: bool| SendMedia {
+            to: "6281234567890".parse().expect("a recipient"),
+            kind: MediaKind::Image,
+            file: FileToSend { object: object.to_owned(), received: false, size: 3, sha256: sha256.to_owned() },
+            mimetype: "image/png".to_owned(),
+            caption: String::new(),
+            file_name: None,
+            view_once,
+            gif_playback: false,
+            quoted: None,
+            idempotency_key: None,
+        };
+        let first = media("a", "01", false).fingerprint();
+        assert_eq!(first, media("b", "01", false).fingerprint());
+        for other in [media("a", "02", false), media("a", "01", true)] {
+            assert_ne!(first, other.fingerprint());
         }
     }
 }

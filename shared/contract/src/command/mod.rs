@@ -3,9 +3,11 @@
 
 mod content;
 mod idempotency;
+mod media;
 
 pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
+pub use media::{FileToSend, MediaKind, SendMedia};
 
 use crate::{address::ChatJid, session::SessionStatus};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ commands! {
     SendLocation = "send-location",
     /// [`SendContact`] → [`Sent`].
     SendContact = "send-contact",
+    /// [`SendMedia`] → [`Sent`].
+    SendMedia = "send-media",
 
     /// [`CheckNumber`] → [`NumberChecked`].
     CheckNumber = "check-number",

@@ -15,15 +15,30 @@ pub enum Content {
     Image {
         caption: String,
         mimetype: String,
+        /// Of one that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_name: Option<String>,
     },
     Video {
         caption: String,
         mimetype: String,
+        /// Of one that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_name: Option<String>,
     },
     Audio {
+        /// Of one that was sent through Kurir, as asked for; the apps show none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
         mimetype: String,
+        /// Of one that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_name: Option<String>,
     },
     Document {
+        /// Of one that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
         file_name: String,
         mimetype: String,
     },

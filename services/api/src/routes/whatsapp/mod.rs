@@ -1,6 +1,7 @@
 //! `/api/whatsapp`: what a user asks of the WhatsApp session, passed on to the gateway that holds it.
 
 mod idempotency;
+mod media;
 mod qr;
 mod send_bulk;
 mod send_contact;
@@ -8,6 +9,7 @@ mod send_location;
 mod send_message;
 mod session_name;
 
+pub use media::{send_audio, send_document, send_image, send_media, send_sticker, send_video, send_voice};
 pub use qr::qr;
 pub use send_bulk::send_bulk;
 pub use send_contact::send_contact;

@@ -25,5 +25,5 @@ pub fn contact(request: SendContact) -> Result<Outgoing, Refusal> {
     };
     let message = Message { contact_message: MessageField::some(card), ..Message::default() };
     let content = Content::Contact { display_name, vcard };
-    Ok(Outgoing { to, jid, message, content, quoted, key, fingerprint })
+    Ok(Outgoing { to, jid, message, attachment: None, content, quoted, key, fingerprint })
 }

@@ -28,5 +28,5 @@ pub fn location(request: SendLocation) -> Result<Outgoing, Refusal> {
     };
     let message = Message { location_message: MessageField::some(place), ..Message::default() };
     let content = Content::Location { latitude, longitude, name, address };
-    Ok(Outgoing { to, jid, message, content, quoted, key, fingerprint })
+    Ok(Outgoing { to, jid, message, attachment: None, content, quoted, key, fingerprint })
 }

@@ -2,7 +2,10 @@
 
 mod contact;
 mod location;
+mod media;
 mod text;
+
+pub use media::Attachment;
 
 use buffa::MessageField;
 use kurir_contract::{
@@ -19,6 +22,8 @@ pub struct Outgoing {
     pub to: ChatJid,
     pub jid: Jid,
     pub message: Message,
+    /// Its file, which is uploaded before it goes.
+    pub attachment: Option<Attachment>,
     pub content: Content,
     /// Id of the message that it replies to.
     pub quoted: Option<String>,
@@ -36,6 +41,7 @@ pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
         Command::SendText => text::text(parse(request)?),
         Command::SendLocation => location::location(parse(request)?),
         Command::SendContact => contact::contact(parse(request)?),
+        Command::SendMedia => media::media(parse(request)?),
         Command::Status | Command::PairingCode | Command::Restart | Command::Logout | Command::CheckNumber => {
             Err(invalid("this command sends nothing"))
         }

@@ -30,5 +30,5 @@ pub fn text(request: SendText) -> Result<Outgoing, Refusal> {
     } else {
         Message { conversation: Some(text.clone()), ..Message::default() }
     };
-    Ok(Outgoing { to, jid, message, content: Content::Text { text }, quoted, key, fingerprint })
+    Ok(Outgoing { to, jid, message, attachment: None, content: Content::Text { text }, quoted, key, fingerprint })
 }

@@ -1,0 +1,114 @@
+//! `POST send-media` and a route for each kind of media: a file goes to the broker while it arrives, and then the gateway
+//! is asked to send it.
+//!
+//! `request` takes fields and file out of the request, `read` makes the command of them. A file that is not sent after all
+//! is taken away again; one of which nobody knows the end stays until it is too old.
+
+mod read;
+mod request;
+
+use crate::{
+    answer::{Answer, Failure},
+    app::App,
+    commands::CommandError,
+    metrics::Counter,
+    refusal::failure,
+};
+use axum::{
+    Json,
+    extract::{Request, State},
+};
+use kurir_contract::{
+    command::{Command, IdempotencyKey, MediaKind, Sent},
+    session::SessionId,
+};
+use request::Given;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{idempotency::Key, session_name::Session};
+
+macro_rules! routes {
+    ($($name:ident: $kind:expr;)+) => {
+        $(pub async fn $name(
+            State(app): State<App>,
+            Session(session): Session,
+            Key(key): Key,
+            request: Request,
+        ) -> Answer {
+            carry(app, session, key, $kind, request).await
+        })+
+    };
+}
+
+routes! {
+    // The request says the kind.
+    send_media: None;
+    send_image: Some(MediaKind::Image);
+    send_video: Some(MediaKind::Video);
+    send_audio: Some(MediaKind::Audio);
+    send_voice: Some(MediaKind::Voice);
+    send_document: Some(MediaKind::Document);
+    send_sticker: Some(MediaKind::Sticker);
+}
+
+/// All of it goes on if its caller goes away: only whoever holds the file can take it away again.
+async fn carry(
+    app: App,
+    session: SessionId,
+    key: Option<IdempotencyKey>,
+    kind: Option<MediaKind>,
+    request: Request,
+) -> Answer {
+    let carried = app.clone();
+    app.carry(async move { send(&carried, &session, key, kind, request).await }).await.map_err(|panic| {
+        tracing::error!("a send panicked: {panic}");
+        Failure::internal()
+    })?
+}
+
+async fn send(
+    app: &App,
+    session: &SessionId,
+    key: Option<IdempotencyKey>,
+    kind: Option<MediaKind>,
+    request: Request,
+) -> Answer {
+    let Given { fields, file } = request::take(app, request).await?;
+    let media = match read::read(&fields, kind, file.as_ref(), key) {
+        Ok(media) => media,
+        Err(failure) => {
+            if let Some(kept) = file {
+                app.uploads.forget(&kept.file).await;
+            }
+            return Err(failure);
+        }
+    };
+    let sent = app.gateway.ask::<Sent>(session, Command::SendMedia, &media).await;
+    let counter = if sent.is_ok() { Counter::MediaSent } else { Counter::MediaFailed };
+    app.metrics.count(counter, OffsetDateTime::now_utc());
+    match sent {
+        Ok(Sent { message_id, to, attempt }) => Ok(Json(json!({
+            "success": true,
+            "messageId": message_id,
+            "message": "Media message sent successfully",
+            "to": to,
+            "attempt": attempt,
+        }))),
+        Err(error) => {
+            tracing::warn!(session.id = %session, "failed to send media to {}: {error}", media.to.redacted());
+            if is_over(&error) {
+                app.uploads.forget(&media.file).await;
+            }
+            Err(failure(error, Command::SendMedia, session))
+        }
+    }
+}
+
+/// Whether the gateway will not send the file any more; whoever asks again brings it again.
+fn is_over(error: &CommandError) -> bool {
+    match error {
+        CommandError::BrokerAway | CommandError::NobodyThere | CommandError::Refused(_) => true,
+        CommandError::BrokerLost | CommandError::NoAnswer | CommandError::Unreadable(_) => false,
+    }
+}

@@ -1,0 +1,55 @@
+//! A number of bytes as people write it: `10MB`. Told as it was written.
+
+use std::{fmt, str::FromStr};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub bytes: u64,
+    text: String,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a whole number of kB, MB or GB, as 10MB")]
+pub struct InvalidSize;
+
+/// As the old program counted, and most programs that say MB.
+const UNITS: [(&str, u64); 3] = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30)];
+
+impl FromStr for Size {
+    type Err = InvalidSize;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSize> {
+        let text = text.trim();
+        let lower = text.to_ascii_lowercase();
+        let of_unit =
+            |(name, unit): (&str, u64)| lower.strip_suffix(name).map(|number| (number.trim_end().to_owned(), unit));
+        let (number, unit) = UNITS.into_iter().find_map(of_unit).ok_or(InvalidSize)?;
+        let number: u64 = number.parse().map_err(|_| InvalidSize)?;
+        let bytes = number.checked_mul(unit).ok_or(InvalidSize)?;
+        Ok(Self { bytes, text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_read_and_told_as_it_was_written() {
+        for (text, bytes) in [("10MB", Some(10 << 20)), (" 64 kB ", Some(64 << 10)), ("2gb", Some(2 << 30))] {
+            assert_eq!(
+                text.parse::<Size>().ok().map(|size| (size.bytes, size.to_string())),
+                bytes.map(|bytes: u64| (bytes, text.trim().to_owned()))
+            );
+        }
+        for wrong in ["", "10", "MB", "-1MB", "1.5MB", "99999999999999999999GB", "18446744073709551615kB"] {
+            assert_eq!(wrong.parse::<Size>(), Err(InvalidSize), "{wrong:?}");
+        }
+    }
+}

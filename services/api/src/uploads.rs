@@ -1,0 +1,207 @@
+//! Files that are to be sent: put into the broker as they arrive, chunk by chunk, and taken away if nobody will send them.
+//!
+//! No file is ever whole in memory, and what is refused leaves nothing behind. Which file belongs to which message is the
+//! routes' business.
+
+use crate::{answer::Failure, size::Size};
+use async_nats::jetstream::object_store::{InfoErrorKind, ObjectInfo, ObjectStore};
+use axum::http::StatusCode;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use kurir_chassis::broker::Broker;
+use kurir_contract::{
+    command::FileToSend,
+    media::{self, MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS},
+};
+use std::{fmt::Write as _, pin::pin, time::Duration};
+use tokio::{
+    io::{AsyncWriteExt as _, DuplexStream},
+    time::{Instant, timeout, timeout_at},
+};
+
+pub struct Uploads {
+    broker: Broker,
+    /// The largest file.
+    pub most: Size,
+}
+
+/// A file in the broker.
+pub struct Kept {
+    pub file: FileToSend,
+    /// Its first bytes, which tell of some types that they are what they say; unknown of a received file.
+    pub begins: Option<Vec<u8>>,
+    /// Its type as its sender called it.
+    pub mimetype: Option<String>,
+    /// Its name where it came from.
+    pub name: Option<String>,
+}
+
+/// NATS answers in milliseconds, or is in trouble.
+const WITHIN: Duration = Duration::from_secs(4);
+/// What a part of the file waits for NATS in; NATS' own chunks are as large.
+const ON_THE_WAY: usize = 128 * 1024;
+/// A sender that says nothing for this long is gone.
+const STALLED: Duration = Duration::from_secs(20);
+/// Enough to know a type by.
+const BEGINS: usize = 12;
+/// Longer than any name that a received file has.
+const LONGEST_NAME: usize = 255;
+
+impl Uploads {
+    pub fn new(broker: Broker, most: Size) -> Self {
+        Self { broker, most }
+    }
+
+    /// Puts a file into the broker while it arrives, until `deadline`.
+    ///
+    /// # Errors
+    /// If it is too large, empty, or too slow, or NATS does not take it; nothing of it stays then.
+    pub async fn keep(
+        &self,
+        source: impl Stream<Item = Result<Bytes, Failure>>,
+        deadline: Instant,
+    ) -> Result<Kept, Failure> {
+        let store = self.store().await?;
+        let object = media::new_object();
+        let (writer, mut reader) = tokio::io::duplex(ON_THE_WAY);
+        let put = async {
+            let put = store.put(object.as_str(), &mut reader).await;
+            // Who writes on is told that nobody reads.
+            drop(reader);
+            put
+        };
+        // If the source ends early, so does the object: whole, and removed as such. One that is broken off leaves chunks
+        // that nobody knows of.
+        let (fed, put) = tokio::join!(feed(source, writer, &self.most, deadline), put);
+        let info = put.map_err(|error| self.not_stored(&error))?;
+        let file = FileToSend { object, received: false, size: info.size as u64, sha256: sha256(&info)? };
+        match fed {
+            Ok(_) if info.size == 0 => {
+                self.forget(&file).await;
+                Err(Failure::bad_request("empty_file", "The media file is empty"))
+            }
+            Ok(begins) => Ok(Kept { file, begins: Some(begins), mimetype: None, name: None }),
+            Err(failure) => {
+                self.forget(&file).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// A file that was received, to be sent on.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub async fn received(&self, name: &str) -> Result<Kept, Failure> {
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            return Err(no_such_file());
+        }
+        self.connected()?;
+        let looked_up = timeout(WITHIN, async {
+            let Ok(store) = self.broker.jetstream.get_object_store(MEDIA_BUCKET).await else { return Ok(None) };
+            match store.info(name).await {
+                Ok(info) if info.deleted => Ok(None),
+                Ok(info) => Ok(Some(info)),
+                Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        let info = looked_up.await.map_err(|_| Failure::broker_unavailable())?.map_err(|error| {
+            tracing::warn!("failed to look up a received file: {error}");
+            Failure::broker_unavailable()
+        })?;
+        let info = info.ok_or_else(no_such_file)?;
+        let file =
+            FileToSend { object: name.to_owned(), received: true, size: info.size as u64, sha256: sha256(&info)? };
+        Ok(Kept { file, begins: None, mimetype: None, name: Some(name.to_owned()) })
+    }
+
+    /// Takes a file away that nobody will send; a received one stays.
+    pub async fn forget(&self, file: &FileToSend) {
+        if file.received {
+            return;
+        }
+        let forgotten = async {
+            let store = self.broker.object_store(MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS).await?;
+            store.delete(&file.object).await?;
+            anyhow::Ok(())
+        };
+        // The gateway may have done so already; and its age removes it in any case.
+        match timeout(WITHIN, forgotten).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("a file that is not sent was not removed: {error:#}"),
+            Err(_) => tracing::info!("a file that is not sent stays in NATS until it is too old"),
+        }
+    }
+
+    async fn store(&self) -> Result<ObjectStore, Failure> {
+        self.connected()?;
+        match timeout(WITHIN, self.broker.object_store(MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS)).await {
+            Ok(Ok(store)) => Ok(store),
+            Ok(Err(error)) => {
+                tracing::warn!("failed to open the store of files to send: {error:#}");
+                Err(Failure::broker_unavailable())
+            }
+            Err(_) => Err(Failure::broker_unavailable()),
+        }
+    }
+
+    fn connected(&self) -> Result<(), Failure> {
+        if self.broker.is_connected() { Ok(()) } else { Err(Failure::broker_unavailable()) }
+    }
+
+    fn not_stored(&self, error: &impl std::fmt::Display) -> Failure {
+        tracing::warn!("a file to send was not stored: {error}");
+        if self.broker.is_connected() { Failure::not_stored() } else { Failure::broker_unavailable() }
+    }
+}
+
+/// Hands a file on while it arrives; its first bytes.
+async fn feed(
+    source: impl Stream<Item = Result<Bytes, Failure>>,
+    mut into: DuplexStream,
+    most: &Size,
+    deadline: Instant,
+) -> Result<Vec<u8>, Failure> {
+    let (mut source, mut size, mut begins) = (pin!(source), 0_u64, Vec::with_capacity(BEGINS));
+    loop {
+        let patience = deadline.min(Instant::now() + STALLED);
+        let Some(chunk) = timeout_at(patience, source.next()).await.map_err(|_| stalled())? else { return Ok(begins) };
+        let chunk = chunk?;
+        size += chunk.len() as u64;
+        if size > most.bytes {
+            return Err(too_large(most));
+        }
+        begins.extend_from_slice(&chunk[..chunk.len().min(BEGINS - begins.len())]);
+        // Refused only if NATS did not take what came before, which is told by whoever reads there.
+        into.write_all(&chunk).await.map_err(|_| Failure::not_stored())?;
+    }
+}
+
+pub fn stalled() -> Failure {
+    Failure::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The file did not arrive in time: nothing came for 20 s")
+}
+
+fn too_large(most: &Size) -> Failure {
+    let text = format!("File size too large. Maximum size: {most}");
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", text)
+}
+
+fn no_such_file() -> Failure {
+    Failure::not_found("file_not_found", "There is no received file of this name")
+}
+
+/// NATS has it in base64.
+fn sha256(info: &ObjectInfo) -> Result<String, Failure> {
+    let digest = info.digest.as_deref().and_then(|digest| digest.strip_prefix("SHA-256="));
+    let bytes = digest.and_then(|digest| BASE64_URL_SAFE.decode(digest).ok()).ok_or_else(|| {
+        tracing::error!("an object of NATS has no digest");
+        Failure::internal()
+    })?;
+    Ok(bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
+}

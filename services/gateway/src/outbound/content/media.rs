@@ -1,0 +1,235 @@
+//! A file: the message around it, which is whole once the file is uploaded, and what its event tells.
+
+use super::{Outgoing, invalid, jid_of, reply_to};
+use buffa::MessageField;
+use kurir_contract::{
+    command::{FileToSend, MediaKind, Refusal, SendMedia},
+    event::Content,
+};
+use wacore::download::MediaType;
+use waproto::whatsapp::{
+    Message,
+    message::{AudioMessage, DocumentMessage, ImageMessage, StickerMessage, VideoMessage},
+};
+use whatsapp_rust::upload::UploadResponse;
+
+/// As the apps show it to its recipient if it has no name.
+const DOCUMENT: &str = "document.pdf";
+
+/// The file of a message.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    pub kind: MediaKind,
+    pub file: FileToSend,
+}
+
+/// # Errors
+/// If it cannot be sent as what it is meant to be.
+pub fn media(request: SendMedia) -> Result<Outgoing, Refusal> {
+    let kind = request.kind;
+    if !kind.takes(&request.mimetype) {
+        return Err(invalid(&format!("{} cannot be sent as {kind}, which takes {}", request.mimetype, kind.types())));
+    }
+    let jid = jid_of(&request.to)?;
+    let fingerprint = request.fingerprint();
+    let message = message(&request, reply_to(request.quoted.as_deref(), &jid));
+    let content = content(&request);
+    let SendMedia { to, file, quoted, idempotency_key: key, .. } = request;
+    let attachment = Some(Attachment { kind, file });
+    Ok(Outgoing { to, jid, message, attachment, content, quoted, key, fingerprint })
+}
+
+/// Everything but where the file is and how it is decrypted.
+fn message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::ContextInfo>) -> Message {
+    let mimetype = Some(request.mimetype.clone());
+    let caption = Some(request.caption.clone()).filter(|caption| !caption.is_empty());
+    let file_length = Some(request.file.size);
+    let view_once = request.view_once.then_some(true);
+    let mut message = Message::default();
+    match request.kind {
+        MediaKind::Image => {
+            let image =
+                ImageMessage { mimetype, caption, file_length, view_once, context_info, ..ImageMessage::default() };
+            message.image_message = MessageField::some(image);
+        }
+        MediaKind::Video => {
+            let gif_playback = request.gif_playback.then_some(true);
+            message.video_message = MessageField::some(VideoMessage {
+                mimetype,
+                caption,
+                file_length,
+                view_once,
+                gif_playback,
+                context_info,
+                ..VideoMessage::default()
+            });
+        }
+        MediaKind::Audio | MediaKind::Voice => {
+            let ptt = Some(request.kind == MediaKind::Voice);
+            let audio = AudioMessage { mimetype, ptt, file_length, view_once, context_info, ..AudioMessage::default() };
+            message.audio_message = MessageField::some(audio);
+        }
+        MediaKind::Document => {
+            let file_name = Some(document_name(request));
+            message.document_message = MessageField::some(DocumentMessage {
+                mimetype,
+                caption,
+                title: file_name.clone(),
+                file_name,
+                file_length,
+                context_info,
+                ..DocumentMessage::default()
+            });
+        }
+        MediaKind::Sticker => {
+            let sticker = StickerMessage { mimetype, file_length, context_info, ..StickerMessage::default() };
+            message.sticker_message = MessageField::some(sticker);
+        }
+    }
+    message
+}
+
+/// With the names that the contract has for files without one.
+fn content(request: &SendMedia) -> Content {
+    let (caption, mimetype) = (request.caption.clone(), request.mimetype.clone());
+    let named = |default: &str| request.file_name.clone().unwrap_or_else(|| default.to_owned());
+    match request.kind {
+        MediaKind::Image => Content::Image { caption, mimetype, file_name: Some(named("media.jpg")) },
+        MediaKind::Video => Content::Video { caption, mimetype, file_name: Some(named("media.mp4")) },
+        MediaKind::Audio | MediaKind::Voice => {
+            Content::Audio { caption: Some(caption), mimetype, file_name: Some(named("media.mp3")) }
+        }
+        MediaKind::Document => Content::Document { caption: Some(caption), file_name: named("media.pdf"), mimetype },
+        MediaKind::Sticker => Content::Sticker { mimetype },
+    }
+}
+
+fn document_name(request: &SendMedia) -> String {
+    request.file_name.clone().unwrap_or_else(|| DOCUMENT.to_owned())
+}
+
+impl Attachment {
+    /// What its bytes are encrypted as, and where WhatsApp takes them.
+    #[must_use]
+    pub fn media_type(&self) -> MediaType {
+        match self.kind {
+            MediaKind::Image => MediaType::Image,
+            MediaKind::Video => MediaType::Video,
+            MediaKind::Audio | MediaKind::Voice => MediaType::Audio,
+            MediaKind::Document => MediaType::Document,
+            MediaKind::Sticker => MediaType::Sticker,
+        }
+    }
+
+    /// Writes into a message where its file is.
+    pub fn complete(&self, message: &mut Message, uploaded: &UploadResponse) {
+        macro_rules! complete {
+            ($field:ident) => {
+                let file = message.$field.get_or_insert_default();
+                file.url = Some(uploaded.url.clone());
+                file.direct_path = Some(uploaded.direct_path.clone());
+                file.media_key = Some(uploaded.media_key.to_vec());
+                file.media_key_timestamp = Some(uploaded.media_key_timestamp);
+                file.file_sha256 = Some(uploaded.file_sha256.to_vec());
+                file.file_enc_sha256 = Some(uploaded.file_enc_sha256.to_vec());
+                file.file_length = Some(uploaded.file_length);
+            };
+        }
+        match self.kind {
+            MediaKind::Image => {
+                complete!(image_message);
+            }
+            MediaKind::Video => {
+                complete!(video_message);
+                message.video_message.get_or_insert_default().streaming_sidecar = uploaded.streaming_sidecar.clone();
+            }
+            MediaKind::Audio | MediaKind::Voice => {
+                complete!(audio_message);
+                message.audio_message.get_or_insert_default().streaming_sidecar = uploaded.streaming_sidecar.clone();
+            }
+            MediaKind::Document => {
+                complete!(document_message);
+            }
+            MediaKind::Sticker => {
+                complete!(sticker_message);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn request(kind: MediaKind, mimetype: &str, more: Value) -> SendMedia {
+        let mut request = json!({
+            "to": "6281234567890@s.whatsapp.net",
+            "kind": kind,
+            "file": {"object": "a", "size": 3, "sha256": "01"},
+            "mimetype": mimetype,
+        });
+        for (name, value) in more.as_object().expect("an object") {
+            request[name] = value.clone();
+        }
+        serde_json::from_value(request).expect("a request")
+    }
+
+    #[test]
+    fn each_kind_has_the_content_of_the_contract() {
+        for (kind, mimetype, more, expected) in [
+            (
+                MediaKind::Image,
+                "image/png",
+                json!({"caption": "sea"}),
+                json!({"messageType": "image", "content": {"caption": "sea", "mimetype": "image/png", "fileName": "media.jpg"}}),
+            ),
+            (
+                MediaKind::Video,
+                "video/mp4",
+                json!({"fileName": "a.mp4"}),
+                json!({"messageType": "video", "content": {"caption": "", "mimetype": "video/mp4", "fileName": "a.mp4"}}),
+            ),
+            (
+                MediaKind::Voice,
+                "audio/ogg; codecs=opus",
+                json!({}),
+                json!({"messageType": "audio",
+                    "content": {"caption": "", "mimetype": "audio/ogg; codecs=opus", "fileName": "media.mp3"}}),
+            ),
+            (
+                MediaKind::Document,
+                "application/pdf",
+                json!({"caption": "bill"}),
+                json!({"messageType": "document",
+                    "content": {"caption": "bill", "fileName": "media.pdf", "mimetype": "application/pdf"}}),
+            ),
+            (
+                MediaKind::Sticker,
+                "image/webp",
+                json!({}),
+                json!({"messageType": "sticker", "content": {"mimetype": "image/webp"}}),
+            ),
+        ] {
+            let outgoing = media(request(kind, mimetype, more)).expect("sent as what it is");
+            assert_eq!(serde_json::to_value(outgoing.content).expect("JSON"), expected);
+        }
+    }
+
+    #[test]
+    fn flags_and_names_are_in_the_message() {
+        let video = media(request(MediaKind::Video, "video/mp4", json!({"viewOnce": true, "gifPlayback": true})));
+        let video = video.expect("a video").message.video_message;
+        assert_eq!((video.view_once, video.gif_playback, video.caption.clone()), (Some(true), Some(true), None));
+        let voice = media(request(MediaKind::Voice, "audio/ogg", json!({}))).expect("a voice note").message;
+        assert_eq!(voice.audio_message.ptt, Some(true));
+        let document = media(request(MediaKind::Document, "text/csv", json!({}))).expect("a document").message;
+        assert_eq!(document.document_message.file_name.as_deref(), Some("document.pdf"));
+    }
+
+    #[test]
+    fn a_file_of_another_type_is_refused() {
+        let refused = media(request(MediaKind::Image, "video/mp4", json!({}))).err().expect("no image");
+        assert_eq!(refused.message, "video/mp4 cannot be sent as image, which takes image/…");
+    }
+}

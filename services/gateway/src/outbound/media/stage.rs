@@ -1,0 +1,166 @@
+//! A file out of the broker, encrypted on its way to a file on disk that has no name: nothing is left of it when the
+//! gateway ends, in whatever way.
+
+use super::{NotUploaded, ciphertext::Ciphertext};
+use async_nats::jetstream::{
+    ErrorCode,
+    context::GetStreamErrorKind,
+    object_store::{InfoErrorKind, ObjectInfo},
+    stream::{DirectGetErrorKind, Stream},
+};
+use bytes::Bytes;
+use kurir_chassis::broker::Broker;
+use kurir_contract::command::FileToSend;
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::Path,
+    sync::Arc,
+};
+use tokio_util::sync::CancellationToken;
+use wacore::{
+    download::MediaType,
+    upload::{EncryptedMediaInfo, MediaEncryptor},
+};
+
+/// An encrypted file, ready to be uploaded.
+pub struct Staged {
+    file: Arc<File>,
+    length: u64,
+    info: EncryptedMediaInfo,
+}
+
+/// # Errors
+/// If the file is gone or cannot be read, is another one than was meant, or the disk does not take it.
+pub async fn stage(
+    broker: &Broker,
+    folder: &Path,
+    file: &FileToSend,
+    media_type: MediaType,
+) -> Result<Staged, NotUploaded> {
+    let stream = stream(broker, file).await?;
+    let object = object(broker, file).await?;
+    let folder = folder.to_owned();
+    let mut encrypting = on_disk(move || Encrypting::begin(&folder, media_type)).await?;
+    // One chunk at a time: a consumer would be sent megabytes ahead of the disk.
+    let mut next = 1;
+    for _ in 0..object.chunks {
+        let (chunk, sequence) = chunk(&stream, file, &object, next).await?;
+        next = sequence + 1;
+        encrypting = on_disk(move || encrypting.add(&chunk)).await?;
+    }
+    let staged = on_disk(move || encrypting.end()).await?;
+    let is_meant = staged.info.file_length == file.size && hex(&staged.info.file_sha256) == file.sha256;
+    if is_meant { Ok(staged) } else { Err(NotUploaded::Unread("it is not the file that was put there".to_owned())) }
+}
+
+/// The stream under the file's store.
+async fn stream(broker: &Broker, file: &FileToSend) -> Result<Stream, NotUploaded> {
+    match broker.jetstream.get_stream(format!("OBJ_{}", file.bucket())).await {
+        Ok(stream) => Ok(stream),
+        Err(error) => Err(match error.kind() {
+            GetStreamErrorKind::JetStream(refused) if refused.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                NotUploaded::Gone
+            }
+            _ => unread(error),
+        }),
+    }
+}
+
+async fn object(broker: &Broker, file: &FileToSend) -> Result<ObjectInfo, NotUploaded> {
+    let store = broker.jetstream.get_object_store(file.bucket()).await.map_err(unread)?;
+    match store.info(&file.object).await {
+        Ok(object) if object.deleted => Err(NotUploaded::Gone),
+        Ok(object) => Ok(object),
+        Err(error) if error.kind() == InfoErrorKind::NotFound => Err(NotUploaded::Gone),
+        Err(error) => Err(unread(error)),
+    }
+}
+
+async fn chunk(
+    stream: &Stream,
+    file: &FileToSend,
+    object: &ObjectInfo,
+    from: u64,
+) -> Result<(Bytes, u64), NotUploaded> {
+    let subject = format!("$O.{}.C.{}", file.bucket(), object.nuid);
+    match stream.direct_get_next_for_subject(subject, Some(from)).await {
+        Ok(chunk) => Ok((chunk.payload, chunk.sequence)),
+        // A replica of the stream that lags behind says so, too; the next try finds it there.
+        Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
+            Err(NotUploaded::Unread("a part of it is missing".to_owned()))
+        }
+        Err(error) => Err(unread(error)),
+    }
+}
+
+/// What has been encrypted so far. Its work is blocking.
+struct Encrypting {
+    encryptor: MediaEncryptor,
+    into: BufWriter<File>,
+}
+
+impl Encrypting {
+    fn begin(folder: &Path, media_type: MediaType) -> Result<Self, NotUploaded> {
+        // Sound and video can be played while they are loaded, with a table of checksums for it.
+        let plays = matches!(media_type, MediaType::Audio | MediaType::Video);
+        let encryptor = MediaEncryptor::new_with_sidecar(media_type, plays).map_err(not_written)?;
+        let file = tempfile::tempfile_in(folder).map_err(not_written)?;
+        Ok(Self { encryptor, into: BufWriter::new(file) })
+    }
+
+    fn add(mut self, chunk: &[u8]) -> Result<Self, NotUploaded> {
+        self.encryptor.update_to_writer(chunk, &mut self.into).map_err(not_written)?;
+        Ok(self)
+    }
+
+    fn end(mut self) -> Result<Staged, NotUploaded> {
+        let info = self.encryptor.finalize_to_writer(&mut self.into).map_err(not_written)?;
+        self.into.flush().map_err(not_written)?;
+        let file = self.into.into_inner().map_err(not_written)?;
+        let length = file.metadata().map_err(not_written)?.len();
+        Ok(Staged { file: Arc::new(file), length, info })
+    }
+}
+
+impl Staged {
+    /// What an upload reads, until it is `over`.
+    pub fn ciphertext(&self, over: CancellationToken) -> Ciphertext {
+        Ciphertext { file: Arc::clone(&self.file), length: self.length, over }
+    }
+
+    /// How it is decrypted. (The library's type cannot be cloned.)
+    pub fn info(&self) -> EncryptedMediaInfo {
+        EncryptedMediaInfo {
+            media_key: self.info.media_key,
+            file_sha256: self.info.file_sha256,
+            file_enc_sha256: self.info.file_enc_sha256,
+            file_length: self.info.file_length,
+            streaming_sidecar: self.info.streaming_sidecar.clone(),
+        }
+    }
+}
+
+/// On a thread that may wait for the disk.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NotUploaded> + Send + 'static,
+) -> Result<T, NotUploaded> {
+    tokio::task::spawn_blocking(work).await.map_err(not_written)?
+}
+
+fn unread(error: impl std::fmt::Display) -> NotUploaded {
+    NotUploaded::Unread(error.to_string())
+}
+
+fn not_written(error: impl std::fmt::Display) -> NotUploaded {
+    NotUploaded::NotWritten(error.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
