@@ -5,7 +5,7 @@
 //! Behind the routes stand `gateway_client` and `dispatcher_client`, which ask the other services (through `commands`;
 //! `refusal` turns a no into HTTP), and `events`, which puts an event on its way to the webhook and waits for the end of
 //! its delivery. What NATS keeps is read and written by `endpoints` and `replays` (each a `bucket`), `dead_letters` and
-//! `backlog`. `metrics` counts.
+//! `backlog`; received files come piece by piece, the `ranges` that are asked for. `metrics` counts.
 
 mod access;
 mod answer;
@@ -23,6 +23,7 @@ mod events;
 mod gateway_client;
 mod metrics;
 mod parameters;
+mod ranges;
 mod refusal;
 mod replays;
 mod router;

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     auth,
     config::{Config, Origins},
-    routes::{dead_letters, endpoints, health, ledger, metrics, replays, webhook, whatsapp},
+    routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, webhook, whatsapp},
 };
 use axum::{
     Router,
@@ -24,6 +24,8 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/api/health", get(health::brief))
         .route("/api/health/detailed", get(health::detailed))
         .route("/api/metrics", get(metrics::show))
+        // The link itself is the permission.
+        .route("/media/{file}", get(media::show))
         .with_state(app.clone())
         // `/livez` and `/readyz`.
         .merge(app.health.routes());

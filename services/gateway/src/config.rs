@@ -2,7 +2,7 @@
 
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings},
+    settings::{Problem, Settings, bytes},
     telemetry::LogSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -32,6 +32,18 @@ pub struct Config {
     /// How long a message that cannot be decrypted may take to come again before `message.undecryptable` tells of it.
     #[arg(long, env = "WHATSAPP_UNDECRYPTABLE_AFTER", default_value = "60s", value_parser = humantime::parse_duration)]
     pub whatsapp_undecryptable_after: Duration,
+    /// Whether files of messages are downloaded.
+    #[arg(long, env = "MEDIA_DOWNLOAD", default_value_t = true, action = clap::ArgAction::Set)]
+    pub media_download: bool,
+    /// The largest file that is downloaded.
+    #[arg(long, env = "MEDIA_MAX_SIZE", default_value = "100MB", value_parser = bytes)]
+    pub media_max_size: u64,
+    /// How long files are kept. Of a store that is there already, an operator changes it with `nats stream edit`.
+    #[arg(long, env = "MEDIA_MAX_AGE", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub media_max_age: Duration,
+    /// How long an event waits for its file; then it goes out without, and `media.downloaded` follows.
+    #[arg(long, env = "MEDIA_WAIT", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub media_wait: Duration,
     /// Whether events in NATS carry the headers of CloudEvents 1.0, too: some 160 bytes each.
     #[arg(long, env = "CLOUD_EVENTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub cloud_events: bool,
@@ -67,6 +79,8 @@ pub enum WhatsappLogLevel {
 
 /// A hook that waits longer than WhatsApp's keep-alive would make the connection die first.
 const LONGEST_BROKER_WAIT: Duration = Duration::from_secs(300);
+/// A chat waits for the file of its message.
+const LONGEST_MEDIA_WAIT: Duration = Duration::from_secs(60);
 /// A send that is tried more often helps nobody: its caller has given up.
 const MOST_PAUSES: usize = 10;
 /// Everything that the WhatsApp client logs under; a directive matches every target that begins with it.
@@ -103,6 +117,13 @@ impl Settings for Config {
         }
         if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
             problems.push(Problem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
+        }
+        if self.media_max_size == 0 {
+            problems.push(Problem::new("MEDIA_MAX_SIZE", "0 bytes are no file: set MEDIA_DOWNLOAD=false instead"));
+        }
+        if self.media_wait > LONGEST_MEDIA_WAIT {
+            problems
+                .push(Problem::new("MEDIA_WAIT", "use at most 60s: a chat waits as long for the file of a message"));
         }
         if self.whatsapp_send_timeout.is_zero() {
             problems.push(Problem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
@@ -153,12 +174,20 @@ mod tests {
         let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
         let variables: Vec<_> = wrong.problems().into_iter().map(|problem| problem.variable).collect();
         assert_eq!(variables, ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
+        let wrong = config(&["--media-max-size", "0MB", "--media-wait", "2m"]);
+        let variables: Vec<_> = wrong.problems().into_iter().map(|problem| problem.variable).collect();
+        assert_eq!(variables, ["MEDIA_MAX_SIZE", "MEDIA_WAIT"]);
     }
 
     #[test]
     fn the_defaults_are_the_contract() {
         let config = config(&[]);
         assert_eq!(config.whatsapp_session_path, PathBuf::from("./sessions"));
+        assert_eq!((config.media_download, config.media_max_size), (true, 100_000_000));
+        assert_eq!(
+            (config.media_max_age, config.media_wait),
+            (Duration::from_secs(30 * 86_400), Duration::from_secs(20))
+        );
         assert_eq!(config.whatsapp_send_timeout, Duration::from_secs(30));
         assert_eq!(config.whatsapp_send_pauses, [Duration::from_secs(2), Duration::from_secs(4)]);
     }

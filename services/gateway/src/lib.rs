@@ -24,7 +24,7 @@ pub mod outbound;
 pub mod turns;
 
 use config::Config;
-use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
+use inbound::{Inbound, media, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
 use outbound::{Outbound, send::Sender};
@@ -45,11 +45,18 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let health = Health::new(Service::Gateway, broker.clone());
     let session = SessionId::default();
     let store = Store::open(&config.whatsapp_session_path, &session)?;
+    let (media, files) = media::queue(config.media_wait);
+    let media_settings = media::MediaSettings {
+        largest: config.media_max_size,
+        max_age: config.media_max_age,
+        scratch: store.folder().to_owned(),
+    };
     let inbound = Inbound {
         session,
         statuses: config.whatsapp_status_broadcast,
         polls: Polls::open(&store.polls()),
         undecryptable: Undecryptable::new(config.whatsapp_undecryptable_after),
+        media: config.media_download.then_some(media),
     };
     let (unhooked, unhooked_messages) = unhooked::queue();
     let (notices, heard_notices) = notices::queue();
@@ -59,6 +66,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let publisher = Publisher::new(broker.clone(), config.cloud_events);
     let sender = Sender::new(session.clone(), &config);
     let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
+    let files = media::Downloads::new(files, media_settings, broker.clone(), publisher.clone(), session.view.clone());
     let commands = commands::Commands { session: session.clone(), outbound, broker };
     let commands_done = CancellationToken::new();
 
@@ -69,6 +77,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let notices = heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, tasks.shutdown());
     tasks.spawn("notices", notices);
     tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
+    tasks.spawn("files", files.run(tasks.shutdown()));
     tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown(), commands_done));
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
     if let Some(listen) = config.health_listen {

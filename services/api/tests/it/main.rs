@@ -15,6 +15,7 @@ mod endpoint_changes;
 mod endpoint_tests;
 mod endpoints;
 mod idempotency;
+mod media;
 mod other_routes;
 mod replays;
 mod settings;

@@ -49,6 +49,12 @@ impl Store {
         Ok(Arc::new(store))
     }
 
+    /// The session's own folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The file of the polls that were seen.
     #[must_use]
     pub fn polls(&self) -> PathBuf {

@@ -8,6 +8,7 @@ mod endings;
 mod idempotency;
 mod inbound;
 mod kinds;
+mod media;
 mod notices;
 mod outage;
 mod outbound;

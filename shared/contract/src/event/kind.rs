@@ -46,6 +46,7 @@ impl EventType {
     pub const SESSION_OUTDATED: Self = Self(Cow::Borrowed("session.outdated"));
     pub const SESSION_REFUSED: Self = Self(Cow::Borrowed("session.refused"));
     pub const HISTORY_SYNC: Self = Self(Cow::Borrowed("history.sync"));
+    pub const MEDIA_DOWNLOADED: Self = Self(Cow::Borrowed("media.downloaded"));
     /// Of what a foreign publisher stored under a subject that names no type.
     pub const UNKNOWN: Self = Self(Cow::Borrowed("unknown"));
 

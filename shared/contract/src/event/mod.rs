@@ -23,14 +23,14 @@ pub use change::{
     UndecryptableReason,
 };
 pub use connection::{ConnectionStatus, SessionEnded};
-pub use content::{Card, Content, Place};
+pub use content::{Card, Content, Place, ReceivedFile};
 pub use context::{Context, LinkPreview, Media, Reply};
 pub use endpoint::EndpointEvent;
 pub use failure::ErrorOccurred;
 pub use history::{HistorySync, PastMessage};
 pub use id::{EventId, EventIdentity};
 pub use kind::{EventType, InvalidEventType};
-pub use message::{MessageReceived, MessageSent, Sender};
+pub use message::{MediaDownloaded, MessageReceived, MessageSent, Sender};
 pub use notice::{
     Call, ContactChange, ContactUpdated, GroupChange, GroupParticipants, GroupUpdated, IdentityChanged,
     ParticipantAction, Presence, PresenceUpdated,

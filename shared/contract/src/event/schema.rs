@@ -4,9 +4,9 @@
 
 use super::{
     Call, ConnectionStatus, ContactUpdated, Content, Context, EndpointEvent, Envelope, ErrorOccurred, EventType,
-    GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, MessageAck, MessageEdited, MessageReaction,
-    MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, Origin, PollVote, PresenceUpdated,
-    SessionEnded,
+    GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, MediaDownloaded, MessageAck, MessageEdited,
+    MessageReaction, MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, Origin, PollVote,
+    PresenceUpdated, SessionEnded,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::json;
@@ -27,6 +27,7 @@ pub fn all() -> Vec<Described> {
     vec![
         event::<MessageReceived>(T::MESSAGE_RECEIVED, "Somebody wrote to this account."),
         event::<MessageSent>(T::MESSAGE_SENT, "This account wrote: through Kurir, or on the phone or another device."),
+        event::<MediaDownloaded>(T::MEDIA_DOWNLOADED, "The file of an earlier message came after all."),
         event::<MessageAck>(T::MESSAGE_ACK, "How far a message of this account has come."),
         event::<MessageReaction>(T::MESSAGE_REACTION, "Somebody reacted to a message, or took it back."),
         event::<MessageEdited>(T::MESSAGE_EDITED, "The writer changed a message."),

@@ -21,6 +21,14 @@ impl Api {
         Self { process, port, client: http::client() }
     }
 
+    /// Another one beside it, ready.
+    pub async fn replica(&self, nats_url: &str) -> Self {
+        let settings = [("NATS_URL", nats_url), ("LOG_FILE", "")];
+        let mut replica = Self::start(settings.map(|(variable, value)| (variable.to_owned(), value.to_owned())));
+        replica.process.wait_ready(super::SOON).await;
+        replica
+    }
+
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.port.addr())

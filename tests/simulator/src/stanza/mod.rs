@@ -1,7 +1,7 @@
 //! What companions and simulated phones say to each other. From a companion: `iq` (with `usync`,
 //! `keys`, `groups`), `route` (its messages, to everybody), `receipt` (its receipts and acks).
 //! From a simulated phone: `say` (to companions), `hear` (what it makes of a companion's
-//! message), `phone` (what an account's phone tells its own companions), `people` (what people do beside writing).
+//! message), `phone` (what an account's phone tells its own companions), `media_retry` (files once more), `people` (what people do beside writing).
 
 mod describe;
 mod envelope;
@@ -9,6 +9,7 @@ mod groups;
 mod hear;
 mod iq;
 mod keys;
+mod media_retry;
 mod people;
 mod phone;
 mod receipt;

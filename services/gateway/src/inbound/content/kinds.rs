@@ -28,20 +28,32 @@ fn of_contract(message: &Message) -> Option<Content> {
         return Some(Content::Text { text: or(&extended.text, "") });
     }
     if let Some(image) = message.image_message.as_option() {
-        return Some(Content::Image { caption: or(&image.caption, ""), mimetype: or(&image.mimetype, "image/jpeg") });
+        return Some(Content::Image {
+            caption: or(&image.caption, ""),
+            mimetype: or(&image.mimetype, "image/jpeg"),
+            file: None,
+        });
     }
     if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {
-        return Some(Content::Video { caption: or(&video.caption, ""), mimetype: or(&video.mimetype, "video/mp4") });
+        return Some(Content::Video {
+            caption: or(&video.caption, ""),
+            mimetype: or(&video.mimetype, "video/mp4"),
+            file: None,
+        });
     }
     if let Some(audio) = message.audio_message.as_option() {
-        return Some(Content::Audio { mimetype: or(&audio.mimetype, "audio/ogg") });
+        return Some(Content::Audio { mimetype: or(&audio.mimetype, "audio/ogg"), file: None });
     }
     if let Some(document) = message.document_message.as_option() {
         let file_name = or(&document.file_name, "document");
-        return Some(Content::Document { file_name, mimetype: or(&document.mimetype, "application/octet-stream") });
+        return Some(Content::Document {
+            file_name,
+            mimetype: or(&document.mimetype, "application/octet-stream"),
+            file: None,
+        });
     }
     if let Some(sticker) = message.sticker_message.as_option() {
-        return Some(Content::Sticker { mimetype: or(&sticker.mimetype, "image/webp") });
+        return Some(Content::Sticker { mimetype: or(&sticker.mimetype, "image/webp"), file: None });
     }
     if let Some(contact) = message.contact_message.as_option() {
         let Card { display_name, vcard } = card(contact);
