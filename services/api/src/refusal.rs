@@ -45,6 +45,9 @@ fn refused(refusal: Refusal, command: Command) -> Failure {
         RefusalCode::InvalidRequest => Failure::new(StatusCode::BAD_REQUEST, "invalid_request", message),
         RefusalCode::NotConnected => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_connected", NOT_CONNECTED),
         RefusalCode::NotOnWhatsapp => Failure::new(StatusCode::NOT_FOUND, "not_on_whatsapp", message),
+        RefusalCode::GroupNotFound => Failure::new(StatusCode::NOT_FOUND, "group_not_found", message),
+        RefusalCode::InviteNotFound => Failure::new(StatusCode::NOT_FOUND, "invite_not_found", message),
+        RefusalCode::CallNotFound => Failure::new(StatusCode::NOT_FOUND, "call_not_found", message),
         RefusalCode::RefusedByWhatsapp => {
             let text = if command.is_send() { REFUSED.into() } else { message };
             let failure = Failure::new(StatusCode::BAD_GATEWAY, "refused_by_whatsapp", text);
@@ -76,6 +79,9 @@ pub fn of_dispatcher(error: CommandError, command: WebhookCommand) -> Failure {
             RefusalCode::Internal
             | RefusalCode::NotConnected
             | RefusalCode::NotOnWhatsapp
+            | RefusalCode::GroupNotFound
+            | RefusalCode::InviteNotFound
+            | RefusalCode::CallNotFound
             | RefusalCode::RefusedByWhatsapp => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
         },
         CommandError::Unreadable(problem) => {
@@ -108,6 +114,9 @@ mod tests {
             (refusal(R::InvalidRequest, None), 400, Code::Name("invalid_request"), own),
             (refusal(R::NotConnected, None), 503, Code::Name("not_connected"), NOT_CONNECTED),
             (refusal(R::NotOnWhatsapp, None), 404, Code::Name("not_on_whatsapp"), own),
+            (refusal(R::GroupNotFound, None), 404, Code::Name("group_not_found"), own),
+            (refusal(R::InviteNotFound, None), 404, Code::Name("invite_not_found"), own),
+            (refusal(R::CallNotFound, None), 404, Code::Name("call_not_found"), own),
             (refusal(R::RefusedByWhatsapp, Some(463)), 502, Code::WhatsApp(463), REFUSED),
             (refusal(R::RefusedByWhatsapp, None), 502, Code::Name("refused_by_whatsapp"), REFUSED),
             (refusal(R::TimedOut, None), 504, Code::Name("timed_out"), SEND_TIMEOUT),

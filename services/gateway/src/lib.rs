@@ -59,14 +59,16 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let publisher = Publisher::new(broker.clone(), config.cloud_events);
     let sender = Sender::new(session.clone(), &config);
     let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
-    let commands = commands::Commands { session: session.clone(), outbound, broker };
+    let calls = notices::Calls::default();
+    let commands = commands::Commands { session: session.clone(), outbound, calls: calls.clone(), broker };
     let commands_done = CancellationToken::new();
 
     let mut tasks = Tasks::new(shutdown);
     tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
     tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown()));
     let view = session.view.clone();
-    let notices = heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, tasks.shutdown());
+    let notices =
+        heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown());
     tasks.spawn("notices", notices);
     tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
     tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown(), commands_done));

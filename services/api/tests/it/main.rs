@@ -14,6 +14,7 @@ mod documents;
 mod endpoint_changes;
 mod endpoint_tests;
 mod endpoints;
+mod groups_and_people;
 mod idempotency;
 mod other_routes;
 mod replays;

@@ -1,12 +1,16 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 //!
 //! What is sent goes to `outbound`, in the order of its chat. The rest is answered here, a file for each thing that is
-//! asked about: `session`, `people`.
+//! asked about: `session`, `people`, `groups`, `calls`; `asking` is how they ask WhatsApp.
 
+mod asking;
+mod calls;
+mod groups;
 mod people;
 mod session;
 
 use crate::{
+    inbound::notices::Calls,
     outbound::{
         Outbound,
         content::{self, Outgoing},
@@ -18,6 +22,7 @@ use crate::{
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
+use groups::Change;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
     command::{Command, Empty, Refusal, RefusalCode, Reply},
@@ -33,6 +38,8 @@ use tracing::Instrument as _;
 pub struct Commands {
     pub session: Session,
     pub outbound: Arc<Outbound>,
+    /// Those that ring.
+    pub calls: Calls,
     pub broker: Broker,
 }
 
@@ -117,6 +124,35 @@ impl Commands {
             Some(Command::Restart) => self.answer(&request, self.restart(parse(&request)).await).await,
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
             Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
+            Some(Command::Contact) => self.answer(&request, self.contact(parse(&request)).await).await,
+            Some(Command::Picture) => self.answer(&request, self.picture(parse(&request)).await).await,
+            Some(Command::SetPicture) => self.answer(&request, self.set_picture(parse(&request)).await).await,
+            Some(Command::Blocklist) => self.answer(&request, self.blocklist(parse(&request)).await).await,
+            Some(Command::Block) => self.answer(&request, self.block(parse(&request)).await).await,
+            Some(Command::Unblock) => self.answer(&request, self.unblock(parse(&request)).await).await,
+            Some(Command::ListGroups) => self.answer(&request, self.list_groups(parse(&request)).await).await,
+            Some(Command::Group) => self.answer(&request, self.group(parse(&request)).await).await,
+            Some(Command::CreateGroup) => self.answer(&request, self.create_group(parse(&request)).await).await,
+            Some(Command::ChangeGroup) => self.answer(&request, self.change_group(parse(&request)).await).await,
+            Some(Command::AddParticipants) => self.change(&request, Change::Add).await,
+            Some(Command::RemoveParticipants) => self.change(&request, Change::Remove).await,
+            Some(Command::PromoteParticipants) => self.change(&request, Change::Promote).await,
+            Some(Command::DemoteParticipants) => self.change(&request, Change::Demote).await,
+            Some(Command::GroupInvite) => {
+                self.answer(&request, self.group_invite(parse(&request), false).await).await;
+            }
+            Some(Command::RevokeGroupInvite) => {
+                self.answer(&request, self.group_invite(parse(&request), true).await).await;
+            }
+            Some(Command::JoinGroup) => self.answer(&request, self.join_group(parse(&request)).await).await,
+            Some(Command::LeaveGroup) => self.answer(&request, self.leave_group(parse(&request)).await).await,
+            Some(Command::RejectCall) => {
+                let (answer, event) = self.reject_call(parse(&request)).await;
+                self.answer(&request, answer).await;
+                if let Some(event) = event {
+                    self.outbound.tell(&event).await;
+                }
+            }
             // Sends went the other way.
             Some(Command::SendText | Command::SendLocation | Command::SendContact) | None => {
                 let names: Vec<_> = Command::ALL.iter().map(|command| command.as_str()).collect();
@@ -124,6 +160,10 @@ impl Commands {
                 self.answer::<Empty>(&request, Err(refusal)).await;
             }
         }
+    }
+
+    async fn change(&self, request: &Message, change: Change) {
+        self.answer(request, self.change_participants(parse(request), change).await).await;
     }
 
     async fn send(&self, request: Message, outgoing: Outgoing) {

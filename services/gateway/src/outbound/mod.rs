@@ -7,7 +7,7 @@ pub mod content;
 
 pub mod acks;
 mod idempotency;
-mod recipients;
+pub mod recipients;
 pub mod send;
 
 use crate::publish::{OutgoingEvent, Publisher};

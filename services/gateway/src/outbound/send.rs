@@ -28,7 +28,7 @@ use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 /// Sends for one session.
 pub struct Sender {
     session: Session,
-    recipients: Recipients,
+    pub(crate) recipients: Recipients,
     timeout: Duration,
     pauses: Vec<Duration>,
 }
@@ -84,6 +84,19 @@ impl Sender {
             Ok(answer) => answer.map_err(|failure| failure.refusal()),
             Err(_) => Err(refusal(RefusalCode::TimedOut, "WhatsApp did not say in time whether the number is there")),
         }
+    }
+
+    /// The client, once it is connected; none if waiting would not help.
+    pub(crate) async fn client(&self) -> Option<Arc<Client>> {
+        if is_lost(&self.session.view.borrow()) {
+            return None;
+        }
+        self.connected().await.ok()
+    }
+
+    /// How long WhatsApp has for one answer.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout
     }
 
     /// Sends a message; takes as long as all its tries.

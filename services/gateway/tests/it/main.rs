@@ -5,6 +5,7 @@
 mod changes;
 mod content;
 mod endings;
+mod groups;
 mod idempotency;
 mod inbound;
 mod kinds;
@@ -12,5 +13,6 @@ mod notices;
 mod outage;
 mod outbound;
 mod pairing;
+mod people;
 mod schema;
 mod world;

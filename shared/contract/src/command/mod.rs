@@ -1,11 +1,16 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
 //! [`Reply`].
 
+mod call;
 mod content;
+pub mod group;
 mod idempotency;
+pub mod people;
 
+pub use call::{CallRejected, RejectCall};
 pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
+pub use people::{CheckNumber, NumberChecked};
 
 use crate::{address::ChatJid, session::SessionStatus};
 use serde::{Deserialize, Serialize};
@@ -52,6 +57,46 @@ commands! {
 
     /// [`CheckNumber`] → [`NumberChecked`].
     CheckNumber = "check-number",
+    /// [`people::OfPerson`] → [`people::Contact`].
+    Contact = "contact",
+    /// [`people::OfPicture`] → [`people::PictureFound`].
+    Picture = "picture",
+    /// [`people::SetPicture`] → [`people::PictureSet`].
+    SetPicture = "set-picture",
+    /// [`Empty`] → [`people::Blocklist`].
+    Blocklist = "blocklist",
+    /// [`people::OfPerson`] → [`people::Blocked`].
+    Block = "block",
+    /// [`people::OfPerson`] → [`people::Blocked`].
+    Unblock = "unblock",
+
+    /// [`group::ListGroups`] → [`group::Groups`].
+    ListGroups = "list-groups",
+    /// [`group::OfGroup`] → [`group::Group`].
+    Group = "group",
+    /// [`group::CreateGroup`] → [`group::GroupCreated`].
+    CreateGroup = "create-group",
+    /// [`group::ChangeGroup`] → [`group::Group`].
+    ChangeGroup = "change-group",
+    /// [`group::Participants`] → [`group::ParticipantResults`].
+    AddParticipants = "add-participants",
+    /// [`group::Participants`] → [`group::ParticipantResults`].
+    RemoveParticipants = "remove-participants",
+    /// [`group::Participants`] → [`group::ParticipantResults`]: makes administrators.
+    PromoteParticipants = "promote-participants",
+    /// [`group::Participants`] → [`group::ParticipantResults`]: of administrators makes members.
+    DemoteParticipants = "demote-participants",
+    /// [`group::OfGroup`] → [`group::Invite`].
+    GroupInvite = "group-invite",
+    /// [`group::OfGroup`] → [`group::Invite`]: a new link; the old one is no longer good.
+    RevokeGroupInvite = "revoke-group-invite",
+    /// [`group::JoinGroup`] → [`group::Joined`].
+    JoinGroup = "join-group",
+    /// [`group::OfGroup`] → [`group::Left`].
+    LeaveGroup = "leave-group",
+
+    /// [`RejectCall`] → [`CallRejected`].
+    RejectCall = "reject-call",
 }
 
 impl Command {
@@ -141,24 +186,6 @@ pub struct Sent {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CheckNumber {
-    /// A person; no group.
-    pub number: ChatJid,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NumberChecked {
-    /// Whether WhatsApp knows the account.
-    pub exists: bool,
-    /// The address that WhatsApp has for it, else the one that was asked for.
-    pub jid: ChatJid,
-    /// Null if WhatsApp did not tell it.
-    pub lid: Option<ChatJid>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct PairingCodeRequest {
     /// Digits with the country code.
     pub phone_number: String,
@@ -210,6 +237,12 @@ pub enum RefusalCode {
     NotConnected,
     /// WhatsApp knows no such account.
     NotOnWhatsapp,
+    /// There is no such group, or the account is not in it.
+    GroupNotFound,
+    /// An invitation's code is not one, or is no longer good.
+    InviteNotFound,
+    /// No call rings under this id.
+    CallNotFound,
     /// WhatsApp answered with a nack.
     RefusedByWhatsapp,
     /// All tries ended without an answer.

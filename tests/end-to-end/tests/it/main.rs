@@ -12,6 +12,7 @@ mod endings;
 mod endpoints;
 mod expect;
 mod gateway_killed;
+mod groups;
 mod inbound;
 mod outbound;
 mod pairing;

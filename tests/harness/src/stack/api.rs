@@ -36,6 +36,11 @@ impl Api {
         answer(self.client.post(self.url(path)).header("X-API-Key", KEY).json(&body)).await
     }
 
+    /// Any method with the key and a body: status and body.
+    pub async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
+        answer(self.client.request(method, self.url(path)).header("X-API-Key", KEY).json(&body)).await
+    }
+
     /// A request of the test's own making, without the key.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))

@@ -3,12 +3,14 @@
 //! Promises that a number is always the same person with the same LID. A person with companions
 //! is what the control API calls an account; anybody is a contact of everybody.
 
+mod calls;
 mod companion;
 mod directory;
 mod inbox;
 mod number;
 mod person;
 
+pub use calls::{Call, Calls};
 pub use companion::{Companion, CompanionKeys, big_endian};
 pub use directory::People;
 pub use inbox::{Inbox, Received, ReceivedReceipt};

@@ -105,18 +105,20 @@ impl World {
             ("encrypt", "get", "key") => self.hand_out_bundles(iq),
             ("usync", "get", _) => self.look_up(iq),
             ("abt", ..) => Reply::one(props()),
-            ("blocklist", ..) => Reply::one(NodeBuilder::new("list").build()),
+            ("blocklist", "get", _) => self.blocklist(number),
+            ("blocklist", "set", _) => self.block(number, iq),
             ("privacy", "get", _) => Reply::one(privacy()),
             ("privacy", "set", _) => Reply::empty(),
             ("w:sync:app:state", ..) => Reply::one(app_state(iq)),
             ("w:m", ..) => Reply::one(self.media_connection()),
-            ("w:g2", ..) => self.on_group_iq(number, iq),
+            ("w:g2", ..) => self.on_group_iq(number, kind, iq),
             ("md", "set", "remove-companion-device") => self.log_out(id, number, device),
             ("disappearing_mode", ..) => {
                 Reply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
             }
-            ("status" | "w:profile:picture", "set", _) => Reply::empty(),
-            ("w:profile:picture", ..) => Reply::refused(404, "item-not-found"),
+            ("status", "set", _) => self.set_about(number, iq),
+            ("w:profile:picture", "set", _) => self.set_picture(number, iq),
+            ("w:profile:picture", ..) => self.picture(number, iq),
             ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => Reply::empty(),
             _ => {
                 self.statistics.unanswered(namespace);

@@ -1,16 +1,18 @@
 //! What companions and simulated phones say to each other. From a companion: `iq` (with `usync`,
-//! `keys`, `groups`), `route` (its messages, to everybody), `receipt` (its receipts and acks).
+//! `keys`, `groups`, `group_changes`, `profile`), `route` (its messages, to everybody), `receipt` (its receipts and acks).
 //! From a simulated phone: `say` (to companions), `hear` (what it makes of a companion's
 //! message), `phone` (what an account's phone tells its own companions), `people` (what people do beside writing).
 
 mod describe;
 mod envelope;
+mod group_changes;
 mod groups;
 mod hear;
 mod iq;
 mod keys;
 mod people;
 mod phone;
+mod profile;
 mod receipt;
 mod route;
 mod say;
@@ -32,7 +34,11 @@ impl World {
             "message" => self.on_message(id, number, device, stanza),
             "receipt" => self.on_receipt(id, number, device, stanza),
             "ack" => self.on_ack(number, device, stanza),
-            "call" | "notification" => self.acknowledge(id, stanza),
+            "call" => {
+                self.acknowledge(id, stanza);
+                self.on_call(number, device, stanza);
+            }
+            "notification" => self.acknowledge(id, stanza),
             // Presence and typing change nothing that is simulated; they are counted.
             "presence" | "chatstate" | "ib" => {}
             other => {

@@ -88,7 +88,7 @@ impl World {
         let outbound = self.take_apart(stanza)?;
         let group = if outbound.to.is_group() {
             let group = self.groups.get(&outbound.to.user).ok_or(404_u16)?;
-            if !group.participants.contains(number) {
+            if !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
                 return Err(403);
             }
             Some(group.jid().to_string())

@@ -36,9 +36,30 @@ pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
         Command::SendText => text::text(parse(request)?),
         Command::SendLocation => location::location(parse(request)?),
         Command::SendContact => contact::contact(parse(request)?),
-        Command::Status | Command::PairingCode | Command::Restart | Command::Logout | Command::CheckNumber => {
-            Err(invalid("this command sends nothing"))
-        }
+        Command::Status
+        | Command::PairingCode
+        | Command::Restart
+        | Command::Logout
+        | Command::CheckNumber
+        | Command::Contact
+        | Command::Picture
+        | Command::SetPicture
+        | Command::Blocklist
+        | Command::Block
+        | Command::Unblock
+        | Command::ListGroups
+        | Command::Group
+        | Command::CreateGroup
+        | Command::ChangeGroup
+        | Command::AddParticipants
+        | Command::RemoveParticipants
+        | Command::PromoteParticipants
+        | Command::DemoteParticipants
+        | Command::GroupInvite
+        | Command::RevokeGroupInvite
+        | Command::JoinGroup
+        | Command::LeaveGroup
+        | Command::RejectCall => Err(invalid("this command sends nothing")),
     }
 }
 
