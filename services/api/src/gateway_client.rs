@@ -12,8 +12,9 @@ use std::time::Duration;
 
 /// The gateway knows its state by heart: who does not say it within this time hangs.
 const STATUS_WITHIN: Duration = Duration::from_secs(3);
-/// The gateway tries three times, 30 s each, with 2 s and 4 s between: 96 s, and a margin.
-const SEND_WITHIN: Duration = Duration::from_secs(110);
+/// The gateway lets a message wait for its turn, 60 s at most, and tries three times, 30 s each, with 2 s and 4 s between:
+/// 156 s, and a margin.
+const SEND_WITHIN: Duration = Duration::from_secs(170);
 /// As long as the gateway gives WhatsApp for one try, and a margin.
 const ASK_WITHIN: Duration = Duration::from_secs(35);
 /// Derives a key over 131,072 rounds and asks WhatsApp.

@@ -44,6 +44,12 @@ pub struct Config {
     /// The pauses between the tries of a send: one try more than there are pauses.
     #[arg(long, env = "WHATSAPP_SEND_PAUSES", default_value = "2s,4s", value_delimiter = ',', value_parser = humantime::parse_duration)]
     pub whatsapp_send_pauses: Vec<Duration>,
+    /// The least time between two messages of the session, since WhatsApp bans numbers that write too fast; `0s`: none.
+    #[arg(long, env = "SEND_GAP", default_value = "500ms", value_parser = humantime::parse_duration)]
+    pub send_gap: Duration,
+    /// Up to this much is added to the gap, by chance.
+    #[arg(long, env = "SEND_JITTER", default_value = "500ms", value_parser = humantime::parse_duration)]
+    pub send_jitter: Duration,
     /// Address for `/livez` and `/readyz`; unset: none.
     #[arg(long, env = "HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
@@ -69,6 +75,8 @@ pub enum WhatsappLogLevel {
 const LONGEST_BROKER_WAIT: Duration = Duration::from_secs(300);
 /// A send that is tried more often helps nobody: its caller has given up.
 const MOST_PAUSES: usize = 10;
+/// A message a minute is gentle enough; what is slower looks as if it hung.
+const LONGEST_GAP: Duration = Duration::from_secs(60);
 /// Everything that the WhatsApp client logs under; a directive matches every target that begins with it.
 const WHATSAPP_TARGETS: [&str; 15] = [
     "whatsapp_rust",
@@ -109,6 +117,11 @@ impl Settings for Config {
         }
         if self.whatsapp_send_pauses.len() > MOST_PAUSES {
             problems.push(Problem::new("WHATSAPP_SEND_PAUSES", format!("name at most {MOST_PAUSES} pauses, as 2s,4s")));
+        }
+        for (variable, pause) in [("SEND_GAP", self.send_gap), ("SEND_JITTER", self.send_jitter)] {
+            if pause > LONGEST_GAP {
+                problems.push(Problem::new(variable, "use at most 60s"));
+            }
         }
         problems
     }
@@ -151,8 +164,10 @@ mod tests {
     fn each_problem_names_its_variable() {
         assert_eq!(config(&[]).problems(), []);
         let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
-        let variables: Vec<_> = wrong.problems().into_iter().map(|problem| problem.variable).collect();
-        assert_eq!(variables, ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
+        let variables =
+            |config: Config| -> Vec<_> { config.problems().into_iter().map(|problem| problem.variable).collect() };
+        assert_eq!(variables(wrong), ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
+        assert_eq!(variables(config(&["--send-gap", "61s", "--send-jitter", "1h"])), ["SEND_GAP", "SEND_JITTER"]);
     }
 
     #[test]

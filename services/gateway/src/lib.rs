@@ -27,7 +27,7 @@ use config::Config;
 use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
-use outbound::{Outbound, send::Sender};
+use outbound::{Outbound, pacing::Pacer, send::Sender};
 use publish::Publisher;
 use session::{status::Changes, store::Store};
 use std::{sync::Arc, time::Duration};
@@ -58,7 +58,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
     let publisher = Publisher::new(broker.clone(), config.cloud_events);
     let sender = Sender::new(session.clone(), &config);
-    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
+    let pacer = Pacer::new(config.send_gap, config.send_jitter);
+    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone(), pacer));
     let commands = commands::Commands { session: session.clone(), outbound, broker };
     let commands_done = CancellationToken::new();
 

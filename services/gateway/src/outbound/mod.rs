@@ -1,12 +1,13 @@
 //! The path of one command to WhatsApp.
 //!
-//! `content` makes the message, a file for each kind. `send` is done when WhatsApp's server has acknowledged the message
+//! `content` makes the message, a file for each kind. `pacing` says when it may go. `send` is done when WhatsApp's server has acknowledged the message
 //! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`).
 
 pub mod content;
 
 pub mod acks;
 mod idempotency;
+pub mod pacing;
 mod recipients;
 pub mod send;
 
@@ -18,6 +19,7 @@ use kurir_contract::{
     command::{Refusal, RefusalCode},
     session::SessionId,
 };
+use pacing::{Class, Pacer};
 use send::{Done, Sender};
 use std::time::Duration;
 use tokio::{sync::Semaphore, time::Instant};
@@ -28,6 +30,7 @@ pub struct Outbound {
     session: SessionId,
     broker: Broker,
     publisher: Publisher,
+    pacer: Pacer,
     permits: Semaphore,
 }
 
@@ -38,25 +41,23 @@ const EVENT_WITHIN: Duration = Duration::from_secs(600);
 
 impl Outbound {
     #[must_use]
-    pub fn new(session: SessionId, sender: Sender, broker: Broker, publisher: Publisher) -> Self {
-        Self { sender, session, broker, publisher, permits: Semaphore::new(SENDS_AT_ONCE) }
+    pub fn new(session: SessionId, sender: Sender, broker: Broker, publisher: Publisher, pacer: Pacer) -> Self {
+        Self { sender, session, broker, publisher, pacer, permits: Semaphore::new(SENDS_AT_ONCE) }
     }
 
     /// Sends a message, once for its key; takes as long as all its tries.
     pub async fn send(&self, outgoing: Outgoing) -> Done {
-        // Never closed.
-        let _permit = self.permits.acquire().await;
         self.once(outgoing).await
     }
 
     /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one
     /// chat, so the second one finds the answer of the first.
     async fn once(&self, outgoing: Outgoing) -> Done {
-        let Some(key) = outgoing.key.clone() else { return self.sender.send(outgoing).await };
+        let Some(key) = outgoing.key.clone() else { return self.in_turn(outgoing).await };
         let (session, request) = (&self.session, outgoing.fingerprint.clone());
         let answer = match idempotency::take(&self.broker, session, &key, &request).await {
             Ok(Known::Open) => {
-                let done = self.sender.send(outgoing).await;
+                let done = self.in_turn(outgoing).await;
                 if let Ok(sent) = &done.answer {
                     idempotency::remember(&self.broker, session, &key, request, sent).await;
                 }
@@ -72,6 +73,16 @@ impl Outbound {
             }
         };
         Done { answer, event: None }
+    }
+
+    async fn in_turn(&self, outgoing: Outgoing) -> Done {
+        // Who cannot write at all hears it now.
+        if self.sender.may_send() {
+            self.pacer.turn(Class::Direct).await;
+        }
+        // Never closed.
+        let _permit = self.permits.acquire().await;
+        self.sender.send(outgoing).await
     }
 
     /// Stores the event that tells of a send.

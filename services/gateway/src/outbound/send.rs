@@ -86,6 +86,12 @@ impl Sender {
         }
     }
 
+    /// Whether there is a session to send from, connected or about to be.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        !is_lost(&self.session.view.borrow())
+    }
+
     /// Sends a message; takes as long as all its tries.
     pub async fn send(&self, outgoing: Outgoing) -> Done {
         if is_lost(&self.session.view.borrow()) {

@@ -185,6 +185,20 @@ async fn a_slow_chat_holds_up_its_own_messages_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn messages_to_different_chats_go_a_gap_apart() {
+    let world = World::connected(&[("SEND_GAP", "1s"), ("SEND_JITTER", "0s")]).await;
+    let begun = Instant::now();
+    let (first, second, third) =
+        tokio::join!(world.send(ANI, "1"), world.send("6281230000010", "2"), world.send("6281230000011", "3"));
+    for sent in [first, second, third] {
+        sent.expect("sent");
+    }
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(2), "three messages took {took:?}");
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_malformed_command_is_refused_with_what_was_wrong() {
     let world = World::connected(&[]).await;
     let session = SessionId::default();

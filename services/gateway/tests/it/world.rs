@@ -59,6 +59,8 @@ impl World {
             ("WHATSAPP_URL", &whatsapp),
             ("LOG_FILE", ""),
             ("LOG_LEVEL", "info,kurir_gateway=debug"),
+            // Pacing has tests of its own.
+            ("SEND_GAP", "0s"),
             // As compose hands on what is not set.
             ("HEALTH_LISTEN", ""),
             ("WHATSAPP_PUSH_NAME", ""),
