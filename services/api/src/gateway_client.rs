@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// The gateway knows its state by heart: who does not say it within this time hangs.
 const STATUS_WITHIN: Duration = Duration::from_secs(3);
+/// A few requests to NATS, 4 s each at most.
+const JOB_WITHIN: Duration = Duration::from_secs(20);
 /// The gateway lets a message wait for its turn, 60 s at most, and tries three times, 30 s each, with 2 s and 4 s between:
 /// 156 s, and a margin.
 const SEND_WITHIN: Duration = Duration::from_secs(170);
@@ -66,6 +68,7 @@ fn deadline(command: Command) -> Duration {
         Command::Status => STATUS_WITHIN,
         Command::PairingCode => PAIRING_CODE_WITHIN,
         Command::Restart | Command::Logout => SESSION_CHANGE_WITHIN,
+        Command::SubmitJob | Command::CancelJob => JOB_WITHIN,
         send if send.is_send() => SEND_WITHIN,
         // A question to WhatsApp.
         _ => ASK_WITHIN,

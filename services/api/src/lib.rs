@@ -4,7 +4,7 @@
 //! the key, `parameters` and `body` read what is asked, a file in `routes` does it, and `answer` shapes what goes back.
 //! Behind the routes stand `gateway_client` and `dispatcher_client`, which ask the other services (through `commands`;
 //! `refusal` turns a no into HTTP), and `events`, which puts an event on its way to the webhook and waits for the end of
-//! its delivery. What NATS keeps is read and written by `endpoints` and `replays` (each a `bucket`), `dead_letters` and
+//! its delivery. What NATS keeps is read and written by `endpoints`, `jobs` and `replays` (each a `bucket`), `dead_letters` and
 //! `backlog`. `metrics` counts.
 
 mod access;
@@ -21,6 +21,7 @@ mod dispatcher_client;
 mod endpoints;
 mod events;
 mod gateway_client;
+mod jobs;
 mod metrics;
 mod parameters;
 mod refusal;

@@ -32,6 +32,11 @@ pub fn failure(error: CommandError, command: Command, session: &SessionId) -> Fa
             Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", timeout_text(command).unwrap_or(NO_ANSWER))
         }
         CommandError::Refused(refusal) => refused(refusal, command),
+        // Its routes answer for themselves.
+        CommandError::Queued(queued) => {
+            tracing::error!(session.id = %session, "the command {command} waits as the job {}", queued.job_id);
+            Failure::internal()
+        }
         CommandError::Unreadable(problem) => {
             tracing::error!(session.id = %session, "the command {command} failed: {problem}");
             Failure::internal()
@@ -78,6 +83,7 @@ pub fn of_dispatcher(error: CommandError, command: WebhookCommand) -> Failure {
             | RefusalCode::NotOnWhatsapp
             | RefusalCode::RefusedByWhatsapp => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
         },
+        CommandError::Queued(_) => Failure::internal(),
         CommandError::Unreadable(problem) => {
             tracing::error!("the webhook command {command} failed: {problem}");
             Failure::internal()

@@ -50,6 +50,9 @@ pub struct Config {
     /// Up to this much is added to the gap, by chance.
     #[arg(long, env = "SEND_JITTER", default_value = "500ms", value_parser = humantime::parse_duration)]
     pub send_jitter: Duration,
+    /// People that the session has no chat with yet whom it writes to in a day; more wait until the next. 0: any number.
+    #[arg(long, env = "NEW_CHATS_PER_DAY", default_value_t = 200)]
+    pub new_chats_per_day: u32,
     /// Address for `/livez` and `/readyz`; unset: none.
     #[arg(long, env = "HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,

@@ -27,7 +27,13 @@ use config::Config;
 use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
-use outbound::{Outbound, pacing::Pacer, send::Sender};
+use outbound::{
+    Outbound,
+    jobs::{Queue, Runner},
+    pacing::Pacer,
+    reach::{self, Reach, Restrictions},
+    send::Sender,
+};
 use publish::Publisher;
 use session::{status::Changes, store::Store};
 use std::{sync::Arc, time::Duration};
@@ -45,11 +51,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let health = Health::new(Service::Gateway, broker.clone());
     let session = SessionId::default();
     let store = Store::open(&config.whatsapp_session_path, &session)?;
+    let (known, heard_chats) = reach::queue(session.clone());
     let inbound = Inbound {
         session,
         statuses: config.whatsapp_status_broadcast,
         polls: Polls::open(&store.polls()),
         undecryptable: Undecryptable::new(config.whatsapp_undecryptable_after),
+        known: known.clone(),
     };
     let (unhooked, unhooked_messages) = unhooked::queue();
     let (notices, heard_notices) = notices::queue();
@@ -57,10 +65,20 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (task, session) =
         session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
     let publisher = Publisher::new(broker.clone(), config.cloud_events);
-    let sender = Sender::new(session.clone(), &config);
+    let restrictions = Restrictions::default();
+    let sender = Sender::new(session.clone(), restrictions.clone(), &config);
     let pacer = Pacer::new(config.send_gap, config.send_jitter);
-    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone(), pacer));
-    let commands = commands::Commands { session: session.clone(), outbound, broker };
+    let reach = Reach::new(known.clone(), restrictions.clone(), config.new_chats_per_day, broker.clone());
+    let when = (pacer, reach);
+    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone(), when));
+    let queue = Queue::new(session.id.clone(), broker.clone(), publisher.clone());
+    let jobs = Runner {
+        session: session.id.clone(),
+        queue: queue.clone(),
+        outbound: Arc::clone(&outbound),
+        broker: broker.clone(),
+    };
+    let commands = commands::Commands { session: session.clone(), outbound, queue, broker: broker.clone() };
     let commands_done = CancellationToken::new();
 
     let mut tasks = Tasks::new(shutdown);
@@ -69,11 +87,29 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let view = session.view.clone();
     let notices = heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, tasks.shutdown());
     tasks.spawn("notices", notices);
+    tasks.spawn("known chats", heard_chats.store(known, broker, tasks.shutdown()));
+    let view = session.view.clone();
+    let restrictions = restrictions.follow(session.id.clone(), view, publisher.clone(), tasks.shutdown());
+    tasks.spawn("restrictions", restrictions);
     tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
-    tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown(), commands_done));
+    let sends = sends(commands, jobs, health.clone(), tasks.shutdown(), commands_done);
+    tasks.spawn("commands", sends);
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
     if let Some(listen) = config.health_listen {
         tasks.spawn("health", health.serve(listen, tasks.shutdown()));
     }
     tasks.run(DRAIN).await
+}
+
+/// Commands and jobs; `done` when both have ended.
+async fn sends(
+    commands: commands::Commands,
+    jobs: Runner,
+    health: Health,
+    shutdown: CancellationToken,
+    done: CancellationToken,
+) -> anyhow::Result<()> {
+    let _done = done.drop_guard();
+    tokio::try_join!(commands.serve(health, shutdown.clone()), jobs.serve(shutdown))?;
+    Ok(())
 }

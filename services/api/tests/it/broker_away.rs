@@ -39,7 +39,12 @@ fn answers(command: Command, _: &Value) -> Option<Value> {
             json!({"ok": {"messageId": "1", "to": "6281234567890@s.whatsapp.net", "attempt": 1}})
         }
         Command::Logout => json!({"ok": {"wasPaired": true}}),
-        Command::Status | Command::CheckNumber | Command::PairingCode | Command::Restart => connected(),
+        Command::Status
+        | Command::CheckNumber
+        | Command::PairingCode
+        | Command::Restart
+        | Command::SubmitJob
+        | Command::CancelJob => connected(),
     })
 }
 

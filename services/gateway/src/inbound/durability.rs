@@ -86,6 +86,7 @@ impl DurabilityHook {
             );
             async {
                 self.publisher.store(&event, deadline).await?;
+                self.inbound.known.heard(&chat);
                 tracing::debug!("stored a message");
                 Ok(())
             }

@@ -15,7 +15,7 @@ mod told;
 pub mod undecryptable;
 pub mod unhooked;
 
-use crate::publish::OutgoingEvent;
+use crate::{outbound::reach::KnownChats, publish::OutgoingEvent};
 use content::{context, open};
 use kurir_contract::{address::ChatJid, session::SessionId};
 use mapping::{Seen, Skipped, change};
@@ -34,6 +34,8 @@ pub struct Inbound {
     pub statuses: bool,
     pub polls: Polls,
     pub undecryptable: Undecryptable,
+    /// Who wrote is somebody that the session has a chat with.
+    pub known: KnownChats,
 }
 
 /// A message's event, and the chat within which its order counts.

@@ -3,8 +3,10 @@
 //! The recipient's app drops a repeat by its id, so trying again is safe where the old program reached people twice.
 
 use super::{
+    Held, Outcome,
     acks::{Answer, Waiting},
     content::Outgoing,
+    reach::Restrictions,
     recipients::Recipients,
 };
 use crate::{
@@ -29,6 +31,7 @@ use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 pub struct Sender {
     session: Session,
     recipients: Recipients,
+    restrictions: Restrictions,
     timeout: Duration,
     pauses: Vec<Duration>,
 }
@@ -58,9 +61,9 @@ enum Failure {
 
 impl Sender {
     #[must_use]
-    pub fn new(session: Session, config: &Config) -> Self {
+    pub fn new(session: Session, restrictions: Restrictions, config: &Config) -> Self {
         let (timeout, pauses) = (config.whatsapp_send_timeout, config.whatsapp_send_pauses.clone());
-        Self { session, recipients: Recipients::default(), timeout, pauses }
+        Self { session, recipients: Recipients::default(), restrictions, timeout, pauses }
     }
 
     /// Asks WhatsApp whether somebody is there.
@@ -92,11 +95,23 @@ impl Sender {
         !is_lost(&self.session.view.borrow())
     }
 
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        is_connected(&self.session.view.borrow())
+    }
+
+    /// Waits until the session is connected, or does not try to be.
+    pub async fn settled(&self) {
+        let mut view = self.session.view.clone();
+        // Its sender ends with the process.
+        let _ = view.wait_for(|view| is_lost(view) || is_connected(view)).await;
+    }
+
     /// Sends a message; takes as long as all its tries.
-    pub async fn send(&self, outgoing: Outgoing) -> Done {
+    pub async fn send(&self, outgoing: Outgoing) -> Outcome {
         if is_lost(&self.session.view.borrow()) {
             let answer = Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
-            return Done { answer, event: None };
+            return Outcome::Done(Done { answer, event: None });
         }
         let session = &self.session.id;
         let of_key = |key: &IdempotencyKey| key.message_id(session);
@@ -109,6 +124,9 @@ impl Sender {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
+            if let Some(held) = self.restricted(&failure).await {
+                return Outcome::Held(held);
+            }
             tracing::debug!(attempt.number = attempt, "a send failed: {failure}");
             let Some(pause) = pauses.next().filter(|_| failure.may_pass()) else { break Err(failure) };
             if let Ok(Answer::Taken { at }) = timeout(*pause, answers.next()).await {
@@ -116,10 +134,18 @@ impl Sender {
             }
             attempt += 1;
         };
-        match result {
+        Outcome::Done(match result {
             Ok(at) => self.sent(outgoing, id, attempt, at).await,
             Err(failure) => self.failed(&outgoing.to, attempt, &failure),
-        }
+        })
+    }
+
+    /// Until when WhatsApp takes no such message, if that is why it refused this one.
+    async fn restricted(&self, failure: &Failure) -> Option<Held> {
+        let Failure::Refused { code } = failure else { return None };
+        let client = self.session.view.borrow().client.clone()?;
+        let restriction = self.restrictions.nacked(&client, *code).await?;
+        Some(Held { until: restriction.until, reason: restriction.reason() })
     }
 
     async fn try_once(&self, outgoing: &Outgoing, id: &str, answers: &mut Waiting) -> Result<OffsetDateTime, Failure> {

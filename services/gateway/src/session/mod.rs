@@ -2,13 +2,14 @@
 //!
 //! `run` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
 //! says; everybody else sees a [`Session`]. `life` makes a client, `listen` hears its events, `store` keeps its keys
-//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal.
+//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal. `restriction` is what WhatsApp does not let it do.
 
 pub mod gate;
 pub mod lease;
 mod life;
 mod listen;
 mod qr;
+pub mod restriction;
 mod run;
 #[cfg(feature = "simulator")]
 mod simulated_phone;
@@ -97,6 +98,8 @@ impl Session {
             until: state.until().map(kurir_contract::clock::iso),
             jid: view.own.as_ref().map(|own| own.jid.clone()),
             lid: view.own.as_ref().and_then(|own| own.lid.clone()),
+            // Of who sends: nothing else is restricted.
+            restriction: None,
         }
     }
 

@@ -36,6 +36,11 @@ impl IdempotencyKey {
         format!("3EB0{}", hex(&self.hash(session)[16..25]).to_uppercase())
     }
 
+    /// What the parts of a job's key are made of.
+    pub(crate) fn of_job(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
     /// The key of one of several messages that were sent under this one.
     #[must_use]
     pub fn part(&self, index: usize) -> Self {
@@ -84,7 +89,7 @@ impl SendContact {
     }
 }
 
-fn hash(parts: &[&str]) -> [u8; 32] {
+pub(crate) fn hash(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         // The length in front keeps ("ab", "c") and ("a", "bc") apart.
@@ -94,7 +99,7 @@ fn hash(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");

@@ -2,12 +2,16 @@
 //! [`Reply`].
 
 mod content;
-mod idempotency;
+pub(crate) mod idempotency;
 
 pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 
-use crate::{address::ChatJid, session::SessionStatus};
+use crate::{
+    address::ChatJid,
+    job::JobId,
+    session::{RestrictionKind, SessionStatus},
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -49,6 +53,11 @@ commands! {
     SendLocation = "send-location",
     /// [`SendContact`] → [`Sent`].
     SendContact = "send-contact",
+
+    /// [`Job`](crate::job::Job) → [`JobRecord`](crate::job::JobRecord): stored when it is answered.
+    SubmitJob = "submit-job",
+    /// [`JobNamed`](crate::job::JobNamed) → [`JobRecord`](crate::job::JobRecord).
+    CancelJob = "cancel-job",
 
     /// [`CheckNumber`] → [`NumberChecked`].
     CheckNumber = "check-number",
@@ -113,6 +122,20 @@ pub struct Status {
     pub jid: Option<ChatJid>,
     /// The own LID once paired.
     pub lid: Option<ChatJid>,
+    /// What WhatsApp does not let the account do at the moment; null if nothing.
+    #[serde(default)]
+    pub restriction: Option<Restriction>,
+}
+
+/// A restriction by WhatsApp.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restriction {
+    pub kind: RestrictionKind,
+    /// ISO 8601.
+    pub since: String,
+    /// When it ends, or is looked at again, ISO 8601.
+    pub until: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +208,57 @@ pub struct LoggedOut {
 #[serde(rename_all = "snake_case")]
 pub enum Reply<T> {
     Ok(T),
+    /// Of a send: it is stored, and goes out later.
+    Queued(Queued),
     Error(Refusal),
+}
+
+/// A send that waits as a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Queued {
+    pub job_id: JobId,
+    pub message_id: String,
+    pub to: ChatJid,
+    /// Not before, ISO 8601.
+    pub until: String,
+    pub reason: WaitReason,
+}
+
+/// Why a send waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum WaitReason {
+    /// The caller said when.
+    Scheduled,
+    /// More is to be sent than the session's pace allows in a minute.
+    Pacing,
+    /// As many people have been written to for the first time today as the settings allow.
+    NewChatsPerDay,
+    /// WhatsApp does not let this account write to people that it has no chat with.
+    TimeLock,
+    /// WhatsApp does not let this account begin more chats.
+    NewChatCap,
+    /// The session is not connected, and does not try to be.
+    NotConnected,
+}
+
+impl WaitReason {
+    pub const ALL: [Self; 6] =
+        [Self::Scheduled, Self::Pacing, Self::NewChatsPerDay, Self::TimeLock, Self::NewChatCap, Self::NotConnected];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Pacing => "pacing",
+            Self::NewChatsPerDay => "new_chats_per_day",
+            Self::TimeLock => "time_lock",
+            Self::NewChatCap => "new_chat_cap",
+            Self::NotConnected => "not_connected",
+        }
+    }
 }
 
 /// Why a command was not done.
@@ -217,4 +290,16 @@ pub enum RefusalCode {
     /// The command does not fit the session's state, for example a pairing code for a paired session.
     Conflict,
     Internal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_to_wait_is_called_in_text_as_in_json() {
+        for reason in WaitReason::ALL {
+            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod endpoints;
 mod expect;
 mod gateway_killed;
 mod inbound;
+mod jobs;
 mod outbound;
 mod pairing;
 mod released;

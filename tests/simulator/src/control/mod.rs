@@ -12,6 +12,7 @@ mod load;
 mod messages;
 mod people;
 mod phone;
+mod restrictions;
 mod talk;
 
 use axum::{
@@ -37,6 +38,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/expire-qr", post(phone::expire_qr))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/history", post(people::history))
+        .route("/accounts/{number}/restriction", post(restrictions::begin).delete(restrictions::end))
         .route("/contacts/{number}", get(contacts::show).patch(contacts::change))
         .route("/contacts/{number}/reinstall", post(contacts::reinstall))
         .route("/contacts/{number}/messages", get(contacts::received).post(contacts::write))

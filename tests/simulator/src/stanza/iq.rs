@@ -118,12 +118,18 @@ impl World {
             ("status" | "w:profile:picture", "set", _) => Reply::empty(),
             ("w:profile:picture", ..) => Reply::refused(404, "item-not-found"),
             ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => Reply::empty(),
-            _ => {
-                self.statistics.unanswered(namespace);
-                tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
-                Reply::refused(501, "feature-not-implemented")
-            }
+            ("w:mex", ..) => match self.answer_graphql(number, iq) {
+                Some(answer) => Reply::one(answer),
+                None => self.unknown(namespace, tag),
+            },
+            _ => self.unknown(namespace, tag),
         }
+    }
+
+    fn unknown(&mut self, namespace: &str, tag: &str) -> Reply {
+        self.statistics.unanswered(namespace);
+        tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
+        Reply::refused(501, "feature-not-implemented")
     }
 
     fn media_connection(&self) -> Node {

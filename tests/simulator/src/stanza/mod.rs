@@ -67,7 +67,7 @@ fn ack_of(stanza: &NodeRef<'_>, now: i64) -> NodeBuilder {
     ack
 }
 
-fn attribute(node: &NodeRef<'_>, name: &str) -> Option<String> {
+pub(crate) fn attribute(node: &NodeRef<'_>, name: &str) -> Option<String> {
     node.get_attr(name).map(|value| value.as_str().into_owned())
 }
 

@@ -1,6 +1,7 @@
 //! `/api/whatsapp`: what a user asks of the WhatsApp session, passed on to the gateway that holds it.
 
 mod idempotency;
+pub mod jobs;
 mod qr;
 mod send_bulk;
 mod send_contact;

@@ -1,13 +1,7 @@
 //! `POST send-message`: reads what is to be sent, hands it to the gateway, and tells how it ended.
 
-use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    metrics::Counter,
-    refusal::failure,
-};
-use axum::{Json, extract::State};
+use crate::{answer::Failure, app::App, body::Fields, commands::CommandError, metrics::Counter, refusal::failure};
+use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     address::ChatJid,
     command::{Command, SendText, Sent},
@@ -17,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::{idempotency::Key, recipient, session_name::Session};
+use super::{idempotency::Key, jobs, recipient, session_name::Session};
 
 /// In UTF-16 code units, as JavaScript's `length` counts: an emoji is two.
 const MAX_MESSAGE: usize = 4096;
@@ -29,20 +23,27 @@ pub async fn send_message(
     Session(session): Session,
     Key(key): Key,
     Fields(fields): Fields,
-) -> Answer {
+) -> SendAnswer {
     let message = SendText { idempotency_key: key, ..read(&fields)? };
     let to = message.to.clone();
-    send(app, session, Command::SendText, to, message).await
+    send(app, session, Command::SendText, to, message, jobs::send_at(&fields)?).await
 }
 
-/// Hands a message of any kind over, counts it, and tells how it ended.
+/// 200 once it is sent, 202 if it goes out later.
+pub(super) type SendAnswer = Result<(StatusCode, Json<Value>), Failure>;
+
+/// Hands a message of any kind over, counts it, and tells how it ended; or has it kept until its time (`at`).
 pub(super) async fn send(
     app: App,
     session: SessionId,
     command: Command,
     to: ChatJid,
     message: impl Serialize + Send + Sync + 'static,
-) -> Answer {
+    at: Option<OffsetDateTime>,
+) -> SendAnswer {
+    if let Some(at) = at {
+        return jobs::schedule(&app, &session, command, &message, at).await;
+    }
     let carried = app.clone();
     app.carry(async move { ask(&carried, &session, command, &to, &message).await }).await.map_err(|panic| {
         tracing::error!("a send panicked: {panic}");
@@ -56,18 +57,24 @@ async fn ask(
     command: Command,
     to: &ChatJid,
     message: &(impl Serialize + Sync),
-) -> Answer {
-    let sent = app.gateway.ask::<Sent>(session, command, message).await;
+) -> SendAnswer {
+    let sent = match app.gateway.ask::<Sent>(session, command, message).await {
+        Err(CommandError::Queued(queued)) => return Ok(jobs::queued(&queued)),
+        sent => sent,
+    };
     let counter = if sent.is_ok() { Counter::MessagesSent } else { Counter::MessagesFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
-        Ok(Sent { message_id, to, attempt }) => Ok(Json(json!({
-            "success": true,
-            "messageId": message_id,
-            "message": "Message sent successfully",
-            "to": to,
-            "attempt": attempt,
-        }))),
+        Ok(Sent { message_id, to, attempt }) => Ok((
+            StatusCode::OK,
+            Json(json!({
+                "success": true,
+                "messageId": message_id,
+                "message": "Message sent successfully",
+                "to": to,
+                "attempt": attempt,
+            })),
+        )),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send to {}: {error}", to.redacted());
             Err(failure(error, command, session))

@@ -15,6 +15,7 @@ use wacore_binary::Jid;
 use waproto::whatsapp::{ContextInfo, Message};
 
 /// A message that was checked and is ready to go.
+#[derive(Clone)]
 pub struct Outgoing {
     pub to: ChatJid,
     pub jid: Jid,
@@ -36,9 +37,13 @@ pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
         Command::SendText => text::text(parse(request)?),
         Command::SendLocation => location::location(parse(request)?),
         Command::SendContact => contact::contact(parse(request)?),
-        Command::Status | Command::PairingCode | Command::Restart | Command::Logout | Command::CheckNumber => {
-            Err(invalid("this command sends nothing"))
-        }
+        Command::Status
+        | Command::PairingCode
+        | Command::Restart
+        | Command::Logout
+        | Command::SubmitJob
+        | Command::CancelJob
+        | Command::CheckNumber => Err(invalid("this command sends nothing")),
     }
 }
 
