@@ -23,6 +23,9 @@ pub struct Config {
     /// The name that the account shows to others; unset: the one that the phone has.
     #[arg(long, env = "WHATSAPP_PUSH_NAME")]
     pub whatsapp_push_name: Option<String>,
+    /// Whether the account appears online while it is connected; the phone stays quiet then.
+    #[arg(long, env = "WHATSAPP_MARK_ONLINE", default_value_t = false, action = clap::ArgAction::Set)]
+    pub whatsapp_mark_online: bool,
     /// Whether status updates of contacts are events, too.
     #[arg(long, env = "WHATSAPP_STATUS_BROADCAST", default_value_t = false, action = clap::ArgAction::Set)]
     pub whatsapp_status_broadcast: bool,
@@ -38,13 +41,23 @@ pub struct Config {
     /// How long a message waits for NATS before the gateway leaves WhatsApp, which keeps the messages meanwhile.
     #[arg(long, env = "BROKER_WAIT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub broker_wait: Duration,
+    /// How long nothing may come from WhatsApp before it is asked whether it is there, and left if it is not.
+    #[arg(long, env = "WHATSAPP_SILENCE", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub whatsapp_silence: Duration,
+    /// How long only answers to pings may come before WhatsApp is asked something that its servers must answer.
+    #[arg(long, env = "WHATSAPP_PROBE_EVERY", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub whatsapp_probe_every: Duration,
+    /// For how long the account's phone must be away before `session.phone_offline` warns; WhatsApp removes this device
+    /// after 14 days.
+    #[arg(long, env = "WHATSAPP_PHONE_OFFLINE_AFTER", default_value = "12d", value_parser = humantime::parse_duration)]
+    pub whatsapp_phone_offline_after: Duration,
     /// How long one try of a send may take until WhatsApp's acknowledgement.
     #[arg(long, env = "WHATSAPP_SEND_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub whatsapp_send_timeout: Duration,
     /// The pauses between the tries of a send: one try more than there are pauses.
     #[arg(long, env = "WHATSAPP_SEND_PAUSES", default_value = "2s,4s", value_delimiter = ',', value_parser = humantime::parse_duration)]
     pub whatsapp_send_pauses: Vec<Duration>,
-    /// Address for `/livez` and `/readyz`; unset: none.
+    /// Address for `/livez`, `/readyz` and `/metrics`; unset: none.
     #[arg(long, env = "HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
     #[command(flatten)]
@@ -67,6 +80,10 @@ pub enum WhatsappLogLevel {
 
 /// A hook that waits longer than WhatsApp's keep-alive would make the connection die first.
 const LONGEST_BROKER_WAIT: Duration = Duration::from_secs(300);
+/// Less is no silence: WhatsApp's answers take up to a second.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+/// WhatsApp's own bound for a phone that is away.
+const DEVICE_REMOVED_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// A send that is tried more often helps nobody: its caller has given up.
 const MOST_PAUSES: usize = 10;
 /// Everything that the WhatsApp client logs under; a directive matches every target that begins with it.
@@ -103,6 +120,21 @@ impl Settings for Config {
         }
         if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
             problems.push(Problem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
+        }
+        for (variable, time, use_instead) in [
+            ("WHATSAPP_SILENCE", self.whatsapp_silence, "60s"),
+            ("WHATSAPP_PROBE_EVERY", self.whatsapp_probe_every, "15m"),
+        ] {
+            if time < SHORTEST_SILENCE {
+                problems
+                    .push(Problem::new(variable, format!("WhatsApp would be asked all the time: use {use_instead}")));
+            }
+        }
+        if self.whatsapp_phone_offline_after.is_zero() || self.whatsapp_phone_offline_after > DEVICE_REMOVED_AFTER {
+            problems.push(Problem::new(
+                "WHATSAPP_PHONE_OFFLINE_AFTER",
+                "WhatsApp removes this device after 14 days: use more than 0 and at most 14d",
+            ));
         }
         if self.whatsapp_send_timeout.is_zero() {
             problems.push(Problem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
@@ -150,9 +182,29 @@ mod tests {
     #[test]
     fn each_problem_names_its_variable() {
         assert_eq!(config(&[]).problems(), []);
-        let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
+        let wrong = config(&[
+            "--whatsapp-url",
+            "http://x",
+            "--broker-wait",
+            "1h",
+            "--whatsapp-send-timeout",
+            "0s",
+            "--whatsapp-silence",
+            "1ms",
+            "--whatsapp-phone-offline-after",
+            "15d",
+        ]);
         let variables: Vec<_> = wrong.problems().into_iter().map(|problem| problem.variable).collect();
-        assert_eq!(variables, ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
+        assert_eq!(
+            variables,
+            [
+                "WHATSAPP_URL",
+                "BROKER_WAIT",
+                "WHATSAPP_SILENCE",
+                "WHATSAPP_PHONE_OFFLINE_AFTER",
+                "WHATSAPP_SEND_TIMEOUT"
+            ]
+        );
     }
 
     #[test]

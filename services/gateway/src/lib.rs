@@ -8,6 +8,7 @@
 //! | [`publish`] | an event is stored in EVENTS |
 //! | [`commands`] | requests from the broker are answered |
 //! | [`outbound`] | a command becomes a message to WhatsApp |
+//! | [`metrics`] | what is counted of it |
 //! | [`turns`] | what belongs to one chat keeps its order |
 //!
 //! The promise: a message is acknowledged to WhatsApp only after JetStream has it.
@@ -21,12 +22,14 @@ pub mod publish;
 pub mod commands;
 pub mod outbound;
 
+pub mod metrics;
 pub mod turns;
 
 use config::Config;
 use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
-use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
+use kurir_chassis::{broker::Broker, health::Health, metrics::Metrics, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
+use metrics::GatewayMetrics;
 use outbound::{Outbound, send::Sender};
 use publish::Publisher;
 use session::{status::Changes, store::Store};
@@ -54,9 +57,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (unhooked, unhooked_messages) = unhooked::queue();
     let (notices, heard_notices) = notices::queue();
     let changes = Changes::default();
-    let (task, session) =
-        session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
-    let publisher = Publisher::new(broker.clone(), config.cloud_events);
+    let metrics = Metrics::default();
+    let publisher = Publisher::new(broker.clone(), config.cloud_events, GatewayMetrics::declared(&metrics));
+    let sinks = (unhooked, notices, changes.clone(), publisher.clone());
+    let (task, session) = session::control(&config, &broker, store, inbound.clone(), sinks);
     let sender = Sender::new(session.clone(), &config);
     let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
     let commands = commands::Commands { session: session.clone(), outbound, broker };
@@ -72,7 +76,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown(), commands_done));
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
     if let Some(listen) = config.health_listen {
-        tasks.spawn("health", health.serve(listen, tasks.shutdown()));
+        tasks.spawn("health", health.serve_metrics(listen, metrics, tasks.shutdown()));
     }
     tasks.run(DRAIN).await
 }

@@ -3,7 +3,7 @@
 //! Promises that no method waits: the lock is held for microseconds, never across an await.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -42,6 +42,8 @@ pub struct World {
     pub sent: SentLog,
     /// How often a phone asked again for a message that it cannot decrypt.
     pub requests: HashMap<(Number, String), u8>,
+    /// The accounts whose phone is switched off: it confirms nothing.
+    pub phones_off: HashSet<Number>,
     pub faults: Faults,
     pub refusals: Refusals,
     pub loads: Loads,
@@ -113,6 +115,7 @@ impl World {
             ledger: Ledger::default(),
             sent: SentLog::default(),
             requests: HashMap::new(),
+            phones_off: HashSet::new(),
             faults: Faults::default(),
             refusals: Refusals::default(),
             loads: Loads::default(),

@@ -44,12 +44,14 @@ const CHATS_AT_ONCE: usize = 64;
 #[async_trait]
 impl InboundDurabilityHook for DurabilityHook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let deadline = Instant::now() + self.wait;
+        let begun = Instant::now();
+        let deadline = begun + self.wait;
         let stored = tokio::select! {
             biased;
             () = self.broken.cancelled() => anyhow::bail!("the gateway leaves WhatsApp; {} message(s) come again", batch.len()),
             stored = self.store(&client, batch, deadline) => stored,
         };
+        self.publisher.metrics.hook_waited(begun.elapsed());
         stored.map_err(|error| {
             self.break_life(&error);
             error.into()

@@ -46,7 +46,9 @@ impl Outbound {
     pub async fn send(&self, outgoing: Outgoing) -> Done {
         // Never closed.
         let _permit = self.permits.acquire().await;
-        self.once(outgoing).await
+        let done = self.once(outgoing).await;
+        self.publisher.metrics.sent(done.answer.is_ok());
+        done
     }
 
     /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one

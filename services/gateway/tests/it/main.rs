@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod appearance;
 mod changes;
 mod content;
 mod endings;
@@ -12,5 +13,7 @@ mod notices;
 mod outage;
 mod outbound;
 mod pairing;
+mod phone;
 mod schema;
+mod silence;
 mod world;

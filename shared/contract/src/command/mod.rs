@@ -113,6 +113,9 @@ pub struct Status {
     pub jid: Option<ChatJid>,
     /// The own LID once paired.
     pub lid: Option<ChatJid>,
+    /// When the account's phone was last seen, ISO 8601.
+    #[serde(default)]
+    pub phone_last_seen: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -45,6 +45,9 @@ impl EventType {
     pub const SESSION_LOCKED: Self = Self(Cow::Borrowed("session.locked"));
     pub const SESSION_OUTDATED: Self = Self(Cow::Borrowed("session.outdated"));
     pub const SESSION_REFUSED: Self = Self(Cow::Borrowed("session.refused"));
+    pub const SESSION_SILENT: Self = Self(Cow::Borrowed("session.silent"));
+    pub const SESSION_PHONE_OFFLINE: Self = Self(Cow::Borrowed("session.phone_offline"));
+    pub const SESSION_PHONE_ONLINE: Self = Self(Cow::Borrowed("session.phone_online"));
     pub const HISTORY_SYNC: Self = Self(Cow::Borrowed("history.sync"));
     /// Of what a foreign publisher stored under a subject that names no type.
     pub const UNKNOWN: Self = Self(Cow::Borrowed("unknown"));

@@ -5,8 +5,8 @@
 use super::{
     Call, ConnectionStatus, ContactUpdated, Content, Context, EndpointEvent, Envelope, ErrorOccurred, EventType,
     GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, MessageAck, MessageEdited, MessageReaction,
-    MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, Origin, PollVote, PresenceUpdated,
-    SessionEnded,
+    MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, Origin, PhoneOffline, PhoneOnline, PollVote,
+    PresenceUpdated, SessionEnded, SessionSilent,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::json;
@@ -48,6 +48,12 @@ pub fn all() -> Vec<Described> {
         event::<SessionEnded>(T::SESSION_LOCKED, "WhatsApp locked the account: the phone shows what to do."),
         event::<SessionEnded>(T::SESSION_OUTDATED, "WhatsApp wants a newer client: update Kurir."),
         event::<SessionEnded>(T::SESSION_REFUSED, "WhatsApp refused the login for another reason."),
+        event::<SessionSilent>(T::SESSION_SILENT, "The connection was open and silent; the gateway connects again."),
+        event::<PhoneOffline>(
+            T::SESSION_PHONE_OFFLINE,
+            "The account's phone has been away for long: WhatsApp removes this device after 14 days.",
+        ),
+        event::<PhoneOnline>(T::SESSION_PHONE_ONLINE, "The account's phone is back."),
         event::<HistorySync>(
             T::HISTORY_SYNC,
             "Messages of the past after a pairing; only with `WHATSAPP_HISTORY_SYNC=true`.",

@@ -35,6 +35,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/scan-qr", post(phone::scan_qr))
         .route("/admin/mock-phone/enter-code", post(phone::enter_code))
         .route("/admin/mock-phone/expire-qr", post(phone::expire_qr))
+        .route("/admin/mock-phone/power", post(phone::power))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/history", post(people::history))
         .route("/contacts/{number}", get(contacts::show).patch(contacts::change))

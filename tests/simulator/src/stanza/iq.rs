@@ -70,7 +70,11 @@ impl World {
             }
             _ => self.reply_to(id, number, device, iq, &namespace, &kind, tag),
         };
-        let node = iq_answer(iq, &iq_id, reply);
+        let mut node = iq_answer(iq, &iq_id, reply);
+        if namespace == "w:p" {
+            // The answer to a ping tells the time.
+            node.attrs.insert("t", self.now().to_string());
+        }
         match fault_kind {
             Some(Kind::SwallowAck) => {}
             Some(Kind::Delay) => {

@@ -24,6 +24,9 @@ use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
 
 use crate::{connection::ConnectionId, people::Number, world::World};
 
+/// What is kept of a connection's presences; a client says a few.
+const MAX_PRESENCES: usize = 16;
+
 impl World {
     /// A stanza of a logged-in companion.
     pub fn on_companion_stanza(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
@@ -33,11 +36,23 @@ impl World {
             "receipt" => self.on_receipt(id, number, device, stanza),
             "ack" => self.on_ack(number, device, stanza),
             "call" | "notification" => self.acknowledge(id, stanza),
-            // Presence and typing change nothing that is simulated; they are counted.
-            "presence" | "chatstate" | "ib" => {}
+            "presence" => self.note_presence(id, stanza),
+            // Typing changes nothing that is simulated; it is counted.
+            "chatstate" | "ib" => {}
             other => {
                 tracing::debug!("{number} device {device} sent <{other}>, which nothing answers")
             }
+        }
+    }
+
+    /// A subscription is none.
+    fn note_presence(&mut self, id: ConnectionId, stanza: &NodeRef<'_>) {
+        let said = attribute(stanza, "type").filter(|kind| kind == "available" || kind == "unavailable");
+        if let (Some(said), Some(connection)) = (said, self.connections.get_mut(&id)) {
+            if connection.presences.len() == MAX_PRESENCES {
+                connection.presences.remove(0);
+            }
+            connection.presences.push(said);
         }
     }
 
