@@ -5,6 +5,7 @@
 mod bad_input;
 mod broker_outage;
 mod compose;
+mod contract;
 mod delivery;
 mod demo;
 mod documents;
