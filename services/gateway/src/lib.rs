@@ -57,7 +57,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (task, session) =
         session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
     let publisher = Publisher::new(broker.clone(), config.cloud_events);
-    let sender = Sender::new(session.clone(), &config);
+    let sender = Sender::new(session.clone(), inbound.clone(), &config);
     let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
     let commands = commands::Commands { session: session.clone(), outbound, broker };
     let commands_done = CancellationToken::new();

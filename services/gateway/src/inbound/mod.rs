@@ -11,7 +11,7 @@ pub mod durability;
 pub mod mapping;
 pub mod notices;
 pub mod polls;
-mod told;
+pub mod told;
 pub mod undecryptable;
 pub mod unhooked;
 
@@ -61,7 +61,8 @@ impl Inbound {
 }
 
 /// Whom a message names beside its own chat and writer.
-fn named(message: &Message) -> Vec<Jid> {
+#[must_use]
+pub fn named(message: &Message) -> Vec<Jid> {
     let opened = open(message);
     let mut named = context::named(opened);
     let participant = change::named(opened.message).and_then(|key| key.participant.as_deref()?.parse().ok());

@@ -1,12 +1,14 @@
 //! The path of one command to WhatsApp.
 //!
 //! `content` makes the message, a file for each kind. `send` is done when WhatsApp's server has acknowledged the message
-//! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`).
+//! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`). `own` tells
+//! of it as of any message of the account.
 
 pub mod content;
 
 pub mod acks;
 mod idempotency;
+mod own;
 mod recipients;
 pub mod send;
 

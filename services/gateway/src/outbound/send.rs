@@ -5,11 +5,12 @@
 use super::{
     acks::{Answer, Waiting},
     content::Outgoing,
+    own,
     recipients::Recipients,
 };
 use crate::{
     config::Config,
-    inbound::addresses,
+    inbound::Inbound,
     publish::OutgoingEvent,
     session::{Session, View, state::State},
 };
@@ -17,7 +18,7 @@ use kurir_contract::{
     address::ChatJid,
     clock,
     command::{CheckNumber, IdempotencyKey, NumberChecked, Refusal, RefusalCode, Sent},
-    event::{Context, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent, Origin, Party, Reply},
+    event::{ErrorOccurred, EventId, EventType},
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -28,6 +29,7 @@ use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 /// Sends for one session.
 pub struct Sender {
     session: Session,
+    inbound: Inbound,
     recipients: Recipients,
     timeout: Duration,
     pauses: Vec<Duration>,
@@ -58,9 +60,9 @@ enum Failure {
 
 impl Sender {
     #[must_use]
-    pub fn new(session: Session, config: &Config) -> Self {
+    pub fn new(session: Session, inbound: Inbound, config: &Config) -> Self {
         let (timeout, pauses) = (config.whatsapp_send_timeout, config.whatsapp_send_pauses.clone());
-        Self { session, recipients: Recipients::default(), timeout, pauses }
+        Self { session, inbound, recipients: Recipients::default(), timeout, pauses }
     }
 
     /// Asks WhatsApp whether somebody is there.
@@ -111,7 +113,7 @@ impl Sender {
             attempt += 1;
         };
         match result {
-            Ok(at) => self.sent(outgoing, id, attempt, at).await,
+            Ok(at) => self.sent(&outgoing, id, attempt, at).await,
             Err(failure) => self.failed(&outgoing.to, attempt, &failure),
         }
     }
@@ -144,44 +146,13 @@ impl Sender {
         view.client.clone().filter(|_| is_connected(&view)).ok_or(Failure::Ended)
     }
 
-    async fn sent(&self, outgoing: Outgoing, id: String, attempt: u32, at: OffsetDateTime) -> Done {
+    async fn sent(&self, outgoing: &Outgoing, id: String, attempt: u32, at: OffsetDateTime) -> Done {
         let View { own, client, .. } = self.session.view.borrow().clone();
-        let chat = match client {
-            Some(client) => addresses::resolve_one(&client, &outgoing.jid).await,
-            None => Party::of(outgoing.to),
-        };
-        let to = chat.jid.clone();
-        let session = &self.session.id;
-        let kind = EventType::MESSAGE_SENT;
-        let author = own.map_or_else(|| Party::of(to.clone()), |own| own.party());
-        let event_id = EventId::of(&EventIdentity {
-            session,
-            event: &kind,
-            chat: &to,
-            sender: &author.jid,
-            message_id: &id,
-            variant: "",
-        });
-        let reply = outgoing.quoted.map(|message_id| Reply { message_id, author: None, chat: None, quoted: None });
-        let data = MessageSent {
-            message_id: id.clone(),
-            to: to.clone(),
-            content: outgoing.content,
-            timestamp: clock::iso(at),
-            from_device: false,
-            context: Context { reply, ..Context::default() },
-            origin: Origin {
-                participant: to.is_group().then(|| author.jid.clone()),
-                chat,
-                author,
-                from_me: true,
-                session: session.clone(),
-                event_id: event_id.clone(),
-            },
-        };
+        let directory = own::directory(client.as_deref(), own.as_ref(), outgoing).await;
+        let to = directory.address(&outgoing.jid);
         tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
-        let event = OutgoingEvent::new(session, kind, event_id, OffsetDateTime::now_utc(), data);
-        Done { answer: Ok(Sent { message_id: id, to, attempt }), event: Some(event) }
+        let event = own::told(&self.inbound, &directory, outgoing, (&id, at));
+        Done { answer: Ok(Sent { message_id: id, to, attempt }), event }
     }
 
     fn failed(&self, to: &ChatJid, attempts: u32, failure: &Failure) -> Done {

@@ -1,4 +1,6 @@
-//! What goes out, a file for each kind: the message as WhatsApp has it, and the content as its event tells it. Pure.
+//! What goes out, a file for each kind: the message as WhatsApp has it. Pure.
+//!
+//! Nothing else is said of it: its event is read from the message, as the event of one that was written on the phone is.
 
 mod contact;
 mod location;
@@ -8,7 +10,6 @@ use buffa::MessageField;
 use kurir_contract::{
     address::ChatJid,
     command::{Command, IdempotencyKey, Refusal, RefusalCode},
-    event::Content,
 };
 use serde::de::DeserializeOwned;
 use wacore_binary::Jid;
@@ -19,9 +20,6 @@ pub struct Outgoing {
     pub to: ChatJid,
     pub jid: Jid,
     pub message: Message,
-    pub content: Content,
-    /// Id of the message that it replies to.
-    pub quoted: Option<String>,
     pub key: Option<IdempotencyKey>,
     /// Tells this message from every other that its key could be used for.
     pub fingerprint: String,

@@ -2,10 +2,7 @@
 
 use super::{Outgoing, invalid, jid_of, reply_to};
 use buffa::MessageField;
-use kurir_contract::{
-    command::{Refusal, SendText},
-    event::Content,
-};
+use kurir_contract::command::{Refusal, SendText};
 use waproto::whatsapp::{Message, message::ExtendedTextMessage};
 
 /// The contract's bound, in characters.
@@ -25,10 +22,10 @@ pub fn text(request: SendText) -> Result<Outgoing, Refusal> {
     let SendText { to, text, quoted, idempotency_key: key } = request;
     let context_info = reply_to(quoted.as_deref(), &jid);
     let message = if quoted.is_some() {
-        let extended = ExtendedTextMessage { text: Some(text.clone()), context_info, ..ExtendedTextMessage::default() };
+        let extended = ExtendedTextMessage { text: Some(text), context_info, ..ExtendedTextMessage::default() };
         Message { extended_text_message: MessageField::some(extended), ..Message::default() }
     } else {
-        Message { conversation: Some(text.clone()), ..Message::default() }
+        Message { conversation: Some(text), ..Message::default() }
     };
-    Ok(Outgoing { to, jid, message, content: Content::Text { text }, quoted, key, fingerprint })
+    Ok(Outgoing { to, jid, message, key, fingerprint })
 }
