@@ -8,6 +8,7 @@
 mod authentication;
 mod broker_away;
 mod bulk;
+mod chat;
 mod content;
 mod dead_letters;
 mod documents;

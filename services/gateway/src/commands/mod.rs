@@ -1,8 +1,9 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 //!
 //! What is sent goes to `outbound`, in the order of its chat. The rest is answered here, a file for each thing that is
-//! asked about: `session`, `people`.
+//! asked about: `session`, `chat`, `people`.
 
+mod chat;
 mod people;
 mod session;
 
@@ -117,8 +118,24 @@ impl Commands {
             Some(Command::Restart) => self.answer(&request, self.restart(parse(&request)).await).await,
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
             Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
+            Some(Command::MarkRead) => self.answer(&request, self.mark_read(parse(&request)).await).await,
+            Some(Command::ShowTyping) => self.answer(&request, self.show_typing(parse(&request)).await).await,
+            Some(Command::SetPresence) => self.answer(&request, self.set_presence(parse(&request)).await).await,
+            Some(Command::SubscribePresence) => {
+                self.answer(&request, self.subscribe_presence(parse(&request)).await).await;
+            }
             // Sends went the other way.
-            Some(Command::SendText | Command::SendLocation | Command::SendContact) | None => {
+            Some(
+                Command::SendText
+                | Command::SendLocation
+                | Command::SendContact
+                | Command::SendPoll
+                | Command::SendReaction
+                | Command::SendEdit
+                | Command::SendRevoke
+                | Command::SendForward,
+            )
+            | None => {
                 let names: Vec<_> = Command::ALL.iter().map(|command| command.as_str()).collect();
                 let refusal = invalid(format!("there is no such command; there are {}", names.join(", ")));
                 self.answer::<Empty>(&request, Err(refusal)).await;

@@ -2,12 +2,13 @@
 //!
 //! `content` makes the message, a file for each kind. `send` is done when WhatsApp's server has acknowledged the message
 //! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`). `own` tells
-//! of it as of any message of the account.
+//! of it as of any message of the account. `naming` knows people by the names that WhatsApp has for them.
 
 pub mod content;
 
 pub mod acks;
 mod idempotency;
+pub mod naming;
 mod own;
 mod recipients;
 pub mod send;

@@ -5,12 +5,12 @@
 use super::{
     acks::{Answer, Waiting},
     content::Outgoing,
-    own,
+    naming, own,
     recipients::Recipients,
 };
 use crate::{
     config::Config,
-    inbound::Inbound,
+    inbound::{Inbound, addresses, polls::is_poll},
     publish::OutgoingEvent,
     session::{Session, View, state::State},
 };
@@ -24,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use wacore_binary::Jid;
+use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
 /// Sends for one session.
@@ -74,18 +75,29 @@ impl Sender {
         let jid: Option<Jid> = number.as_str().parse().ok();
         let jid = jid.filter(|jid| jid.is_pn() || jid.is_lid());
         let jid = jid.ok_or_else(|| refusal(RefusalCode::InvalidRequest, "Invalid phone number format"))?;
+        let (number, jid) = (&number, &jid);
+        let asked = self.with_client(|client| async move { self.recipients.ask(&client, number, jid).await });
+        asked.await?.map_err(|error| Failure::Client(format!("{error:#}")).refusal())
+    }
+
+    /// Asks something of the client, once it is connected, in the time of one try.
+    ///
+    /// # Errors
+    /// If it is not connected, or WhatsApp does not answer in time.
+    pub async fn with_client<T, F: Future<Output = T>>(
+        &self,
+        ask: impl FnOnce(Arc<Client>) -> F,
+    ) -> Result<T, Refusal> {
         if is_lost(&self.session.view.borrow()) {
             return Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
         }
         let asked = async {
-            let client = self.connected().await?;
-            let answer = self.recipients.ask(&client, &number, &jid).await;
-            answer.map_err(|error| Failure::Client(format!("{error:#}")))
+            let client = self.connected().await.map_err(|failure| failure.refusal())?;
+            Ok(ask(client).await)
         };
-        match timeout(self.timeout, asked).await {
-            Ok(answer) => answer.map_err(|failure| failure.refusal()),
-            Err(_) => Err(refusal(RefusalCode::TimedOut, "WhatsApp did not say in time whether the number is there")),
-        }
+        timeout(self.timeout, asked)
+            .await
+            .unwrap_or_else(|_| Err(refusal(RefusalCode::TimedOut, "WhatsApp did not answer in time")))
     }
 
     /// Sends a message; takes as long as all its tries.
@@ -119,7 +131,7 @@ impl Sender {
     }
 
     async fn try_once(&self, outgoing: &Outgoing, id: &str, answers: &mut Waiting) -> Result<OffsetDateTime, Failure> {
-        let Outgoing { to, jid, message, .. } = outgoing;
+        let Outgoing { to, jid, .. } = outgoing;
         if let Some(at) = answers.taken_meanwhile() {
             return Ok(at);
         }
@@ -129,14 +141,32 @@ impl Sender {
             if !exists.map_err(|error| Failure::Client(format!("{error:#}")))? {
                 return Err(Failure::NotOnWhatsapp(to.clone()));
             }
+            let ready = self.made_ready(&client, outgoing, id).await;
+            let message = ready.map_err(|error| Failure::Client(format!("{error:#}")))?;
             let options = SendOptions::default().with_message_id(id);
-            client.send_message_with_options(jid, message.clone(), options).await.map_err(Failure::of)?;
+            client.send_message_with_options(jid, message, options).await.map_err(Failure::of)?;
             match answers.next().await {
                 Answer::Taken { at } => Ok(at),
                 Answer::Refused { code } => Err(Failure::Refused { code }),
             }
         };
         timeout(self.timeout, tried).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    /// The message with what only the client knows. The same at every try.
+    async fn made_ready(&self, client: &Client, outgoing: &Outgoing, id: &str) -> anyhow::Result<Message> {
+        let mut message = outgoing.message.clone();
+        naming::rename_writer(client, &outgoing.jid, &mut message).await?;
+        if is_poll(&message) {
+            // Before it goes out: a vote may be faster than the answer.
+            let chat = addresses::resolve_one(client, &outgoing.jid).await.jid;
+            self.inbound.polls.remember(&chat, id, &message);
+            // One that goes out again under the id of its key has the secret of the first, which may have arrived.
+            if let Some(poll) = self.inbound.polls.get(&chat, id) {
+                poll.seal(&mut message);
+            }
+        }
+        Ok(message)
     }
 
     /// Waits for the connection; a try includes it.

@@ -91,7 +91,7 @@ impl World {
 
     pub async fn send(&self, to: &str, text: &str) -> Result<Sent, Refusal> {
         let to = to.parse().expect("a recipient");
-        self.ask(Command::SendText, SendText { to, text: text.to_owned(), quoted: None, idempotency_key: None }).await
+        self.ask(Command::SendText, SendText::new(to, text)).await
     }
 
     /// Waits until the session has this status.

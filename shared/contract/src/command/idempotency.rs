@@ -1,7 +1,7 @@
 //! The key that makes a send happen once: what a caller may give, and what is made of it.
 
 use super::{SendContact, SendLocation, SendText};
-use crate::session::SessionId;
+use crate::{address::ChatJid, session::SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt::Write as _, str::FromStr, time::Duration};
@@ -61,7 +61,13 @@ impl SendText {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         // A reply to the empty id is none.
-        hex(&hash(&[self.to.as_str(), &self.text, self.quoted.as_deref().unwrap_or_default()]))
+        let mut parts = vec![self.to.as_str(), &self.text, self.quoted.as_deref().unwrap_or_default()];
+        // What is not there leaves no trace: an earlier release knew neither.
+        if self.quoted_participant.is_some() || !self.mentions.is_empty() {
+            parts.push(self.quoted_participant.as_ref().map(ChatJid::as_str).unwrap_or_default());
+            parts.extend(self.mentions.iter().map(ChatJid::as_str));
+        }
+        fingerprint(&parts)
     }
 }
 
@@ -82,6 +88,11 @@ impl SendContact {
         let quoted = self.quoted.as_deref().unwrap_or_default();
         hex(&hash(&["contact", self.to.as_str(), &self.display_name, &self.vcard, quoted]))
     }
+}
+
+/// The same for the same parts, and for no others.
+pub(super) fn fingerprint(parts: &[&str]) -> String {
+    hex(&hash(parts))
 }
 
 fn hash(parts: &[&str]) -> [u8; 32] {
@@ -134,8 +145,7 @@ mod tests {
     fn a_fingerprint_tells_messages_apart() {
         let text = |to: &str, text: &str, quoted: Option<&str>| {
             let to = to.parse().expect("a recipient");
-            SendText { to, text: text.to_owned(), quoted: quoted.map(str::to_owned), idempotency_key: None }
-                .fingerprint()
+            SendText { quoted: quoted.map(str::to_owned), ..SendText::new(to, text) }.fingerprint()
         };
         let first = text("6281234567890", "a", None);
         assert_eq!(first, text("+62 812-3456-7890", "a", None));
@@ -144,5 +154,10 @@ mod tests {
         {
             assert_ne!(first, other);
         }
+        let to: ChatJid = "6281234567890".parse().expect("a recipient");
+        let plain = SendText::new(to.clone(), "a");
+        let mention = SendText { mentions: vec![to.clone()], ..plain.clone() }.fingerprint();
+        let writer = SendText { quoted_participant: Some(to), ..plain.clone() }.fingerprint();
+        assert!(plain.fingerprint() == first && mention != first && writer != first && mention != writer);
     }
 }

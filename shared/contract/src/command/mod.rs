@@ -1,9 +1,14 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
 //! [`Reply`].
 
+mod chat;
 mod content;
 mod idempotency;
 
+pub use chat::{
+    Forwarded, MarkRead, OwnPresence, SendEdit, SendForward, SendPoll, SendReaction, SendRevoke, SetPresence,
+    ShowTyping, SubscribePresence, Typing,
+};
 pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 
@@ -49,6 +54,25 @@ commands! {
     SendLocation = "send-location",
     /// [`SendContact`] → [`Sent`].
     SendContact = "send-contact",
+    /// [`SendPoll`] → [`Sent`].
+    SendPoll = "send-poll",
+    /// [`SendReaction`] → [`Sent`].
+    SendReaction = "send-reaction",
+    /// [`SendEdit`] → [`Sent`].
+    SendEdit = "send-edit",
+    /// [`SendRevoke`] → [`Sent`].
+    SendRevoke = "send-revoke",
+    /// [`SendForward`] → [`Sent`].
+    SendForward = "send-forward",
+
+    /// [`MarkRead`] → [`Empty`].
+    MarkRead = "mark-read",
+    /// [`ShowTyping`] → [`Empty`].
+    ShowTyping = "show-typing",
+    /// [`SetPresence`] → [`Empty`].
+    SetPresence = "set-presence",
+    /// [`SubscribePresence`] → [`Empty`]: its `presence.updated` come from now on.
+    SubscribePresence = "subscribe-presence",
 
     /// [`CheckNumber`] → [`NumberChecked`].
     CheckNumber = "check-number",
@@ -124,9 +148,24 @@ pub struct SendText {
     /// Id of the message that this one replies to.
     #[serde(default)]
     pub quoted: Option<String>,
+    /// Who wrote that one, in a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted_participant: Option<ChatJid>,
+    /// Who is mentioned; the text names each as `@` and his digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<ChatJid>,
     /// The same key never sends twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl SendText {
+    /// A text and nothing around it.
+    #[must_use]
+    pub fn new(to: ChatJid, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { to, text, quoted: None, quoted_participant: None, mentions: Vec::new(), idempotency_key: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod broker_outage;
+mod chat;
 mod compose;
 mod delivery;
 mod demo;

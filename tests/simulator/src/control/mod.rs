@@ -43,7 +43,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/contacts/{number}/messages/{id}/media", get(contacts::media))
         .route("/contacts/{number}/receipts", get(contacts::receipts).post(contacts::confirm))
         .route("/contacts/{number}/calls", post(people::call))
-        .route("/contacts/{number}/presence", post(people::presence))
+        .route("/contacts/{number}/presence", get(people::presences).post(people::presence))
         .route("/contacts/{number}/profile", post(people::profile))
         .route("/messages", get(messages::list))
         .route("/groups", get(groups::list).post(groups::create))

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     groups,
-    people::{Addressing, Number},
+    people::{Addressing, Number, ReceivedPresence},
     stanza::{Past, Presence, Signal},
     world::Shared,
 };
@@ -74,6 +74,13 @@ pub async fn presence(
     let group = new.group.as_deref().map(groups::whole);
     world.show_presence(&number, &to, new.state, new.last_seen, group.as_deref(), addressing);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What clients showed this contact of themselves.
+pub async fn presences(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedPresence>> {
+    let world = shared.lock();
+    let person = world.people.get(&number);
+    Json(person.into_iter().flat_map(|person| person.inbox.presence().cloned()).collect())
 }
 
 #[derive(Deserialize)]

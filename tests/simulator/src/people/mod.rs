@@ -11,6 +11,6 @@ mod person;
 
 pub use companion::{Companion, CompanionKeys, big_endian};
 pub use directory::People;
-pub use inbox::{Inbox, Received, ReceivedReceipt};
+pub use inbox::{Inbox, Received, ReceivedPresence, ReceivedReceipt};
 pub use number::Number;
 pub use person::{Addressing, Person, Receipts};

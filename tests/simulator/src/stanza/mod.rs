@@ -1,5 +1,5 @@
 //! What companions and simulated phones say to each other. From a companion: `iq` (with `usync`,
-//! `keys`, `groups`), `route` (its messages, to everybody), `receipt` (its receipts and acks).
+//! `keys`, `groups`), `route` (its messages, to everybody), `receipt` (its receipts and acks), `signs` (presence, typing).
 //! From a simulated phone: `say` (to companions), `hear` (what it makes of a companion's
 //! message), `phone` (what an account's phone tells its own companions), `people` (what people do beside writing).
 
@@ -14,6 +14,7 @@ mod phone;
 mod receipt;
 mod route;
 mod say;
+mod signs;
 mod status;
 mod usync;
 
@@ -33,8 +34,9 @@ impl World {
             "receipt" => self.on_receipt(id, number, device, stanza),
             "ack" => self.on_ack(number, device, stanza),
             "call" | "notification" => self.acknowledge(id, stanza),
-            // Presence and typing change nothing that is simulated; they are counted.
-            "presence" | "chatstate" | "ib" => {}
+            "presence" => self.on_presence(number, stanza),
+            "chatstate" => self.on_chatstate(number, stanza),
+            "ib" => {}
             other => {
                 tracing::debug!("{number} device {device} sent <{other}>, which nothing answers")
             }

@@ -1,18 +1,26 @@
 //! `/api/whatsapp`: what a user asks of the WhatsApp session, passed on to the gateway that holds it.
 
+mod changes;
+mod forward_message;
 mod idempotency;
+mod presence;
 mod qr;
 mod send_bulk;
 mod send_contact;
 mod send_location;
 mod send_message;
+mod send_poll;
 mod session_name;
 
+pub use changes::{edit_message, revoke_message, send_reaction};
+pub use forward_message::forward_message;
+pub use presence::{mark_read, presence, subscribe_presence, typing};
 pub use qr::qr;
 pub use send_bulk::send_bulk;
 pub use send_contact::send_contact;
 pub use send_location::send_location;
 pub use send_message::send_message;
+pub use send_poll::send_poll;
 
 use crate::{
     answer::{Answer, Failure},

@@ -22,7 +22,9 @@ use super::{idempotency::Key, recipient, session_name::Session};
 /// In UTF-16 code units, as JavaScript's `length` counts: an emoji is two.
 const MAX_MESSAGE: usize = 4096;
 /// WhatsApp's ids have up to 32 characters; what is longer is none.
-const MAX_MESSAGE_ID: usize = 128;
+pub(super) const MAX_MESSAGE_ID: usize = 128;
+/// As many as a group has members.
+const MENTIONS: usize = 1_024;
 
 pub async fn send_message(
     State(app): State<App>,
@@ -79,11 +81,36 @@ async fn ask(
 pub(super) fn read(fields: &Map<String, Value>) -> Result<SendText, Failure> {
     let to = recipient(fields.get("to"))?;
     let text = text(fields.get("message"))?;
-    let quoted = quoted(fields.get("options"))?;
-    Ok(SendText { to, text, quoted, idempotency_key: None })
+    let options = fields.get("options");
+    let quoted = quoted(options)?;
+    let (quoted_participant, mentions) = (quoted_participant(options)?, mentions(options)?);
+    Ok(SendText { to, text, quoted, quoted_participant, mentions, idempotency_key: None })
 }
 
-fn text(given: Option<&Value>) -> Result<String, Failure> {
+fn quoted_participant(options: Option<&Value>) -> Result<Option<ChatJid>, Failure> {
+    let given = options.and_then(|options| options.get("quotedParticipant")).filter(|given| !given.is_null());
+    let wrong = || {
+        let text = "options.quotedParticipant must be the number of who wrote the quoted message";
+        Failure::bad_request("invalid_quoted", text)
+    };
+    given.map(|given| person(given).ok_or_else(wrong)).transpose()
+}
+
+fn mentions(options: Option<&Value>) -> Result<Vec<ChatJid>, Failure> {
+    let given = options.and_then(|options| options.get("mentions")).filter(|given| !given.is_null());
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let people = given.as_array().filter(|people| people.len() <= MENTIONS);
+    people.and_then(|people| people.iter().map(person).collect()).ok_or_else(|| {
+        let text = "options.mentions must be a list of at most 1024 numbers; the text names each as @ and its digits";
+        Failure::bad_request("invalid_mentions", text)
+    })
+}
+
+fn person(given: &Value) -> Option<ChatJid> {
+    recipient(Some(given)).ok().filter(|person| !person.is_group())
+}
+
+pub(super) fn text(given: Option<&Value>) -> Result<String, Failure> {
     let text = given
         .and_then(Value::as_str)
         .map(str::trim)

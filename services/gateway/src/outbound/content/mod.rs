@@ -2,8 +2,11 @@
 //!
 //! Nothing else is said of it: its event is read from the message, as the event of one that was written on the phone is.
 
+mod change;
 mod contact;
+mod forward;
 mod location;
+mod poll;
 mod text;
 
 use buffa::MessageField;
@@ -34,9 +37,20 @@ pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
         Command::SendText => text::text(parse(request)?),
         Command::SendLocation => location::location(parse(request)?),
         Command::SendContact => contact::contact(parse(request)?),
-        Command::Status | Command::PairingCode | Command::Restart | Command::Logout | Command::CheckNumber => {
-            Err(invalid("this command sends nothing"))
-        }
+        Command::SendPoll => poll::poll(parse(request)?),
+        Command::SendReaction => change::reaction(parse(request)?),
+        Command::SendEdit => change::edit(parse(request)?),
+        Command::SendRevoke => change::revoke(parse(request)?),
+        Command::SendForward => forward::forward(parse(request)?),
+        Command::Status
+        | Command::PairingCode
+        | Command::Restart
+        | Command::Logout
+        | Command::CheckNumber
+        | Command::MarkRead
+        | Command::ShowTyping
+        | Command::SetPresence
+        | Command::SubscribePresence => Err(invalid("this command sends nothing")),
     }
 }
 
@@ -64,3 +78,6 @@ fn reply_to(quoted: Option<&str>, chat: &Jid) -> MessageField<ContextInfo> {
         ..ContextInfo::default()
     })
 }
+
+#[cfg(test)]
+mod tests;
