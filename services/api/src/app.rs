@@ -2,7 +2,7 @@
 
 use crate::{
     auth::ApiKey, config::Config, dead_letters::DeadLetters, dispatcher_client::DispatcherClient, endpoints::Endpoints,
-    events::Events, gateway_client::GatewayClient, metrics::Metrics, replays::Replays, uploads::Uploads,
+    events::Events, gateway_client::GatewayClient, jobs::Jobs, metrics::Metrics, replays::Replays, uploads::Uploads,
 };
 use kurir_chassis::{broker::Broker, health::Health};
 use kurir_contract::address_guard::Networks;
@@ -22,6 +22,7 @@ pub struct Inner {
     pub broker: Broker,
     pub health: Health,
     pub gateway: GatewayClient,
+    pub jobs: Jobs,
     pub events: Events,
     pub allowed_networks: Networks,
     pub endpoints: Endpoints,
@@ -42,6 +43,7 @@ impl App {
             // An empty key, which the settings refuse, opens nothing.
             api_key: config.api_key.clone().unwrap_or_default(),
             gateway: GatewayClient::new(broker.clone()),
+            jobs: Jobs::new(broker.clone()),
             events: Events::new(broker.clone()),
             // Settings that cannot be read are refused; none are opened then.
             allowed_networks: config.allowed_networks().unwrap_or_default(),

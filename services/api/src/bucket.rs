@@ -21,6 +21,7 @@ const OPERATION: &str = "KV-Operation";
 pub struct Bucket {
     broker: Broker,
     name: &'static str,
+    max_age: Duration,
 }
 
 /// What a key holds.
@@ -44,7 +45,12 @@ impl From<Failure> for NotWritten {
 
 impl Bucket {
     pub fn new(broker: Broker, name: &'static str) -> Self {
-        Self { broker, name }
+        Self::expiring(broker, name, Duration::ZERO)
+    }
+
+    /// One whose values vanish when they are `max_age` old.
+    pub fn expiring(broker: Broker, name: &'static str, max_age: Duration) -> Self {
+        Self { broker, name, max_age }
     }
 
     pub async fn get(&self, key: &str) -> Result<Option<Stored>, Failure> {
@@ -125,7 +131,7 @@ impl Bucket {
     }
 
     async fn store(&self) -> anyhow::Result<Store> {
-        self.broker.bucket(self.name).await
+        self.broker.expiring_bucket(self.name, self.max_age).await
     }
 
     async fn read<T>(&self, reading: impl Future<Output = anyhow::Result<T>>) -> Result<T, Failure> {

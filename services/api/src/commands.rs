@@ -6,7 +6,7 @@
 use async_nats::{HeaderMap, Request, RequestErrorKind};
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
-    command::{Refusal, Reply},
+    command::{Queued, Refusal, Reply},
     service::Service,
     subject,
 };
@@ -32,6 +32,9 @@ pub enum CommandError {
     NobodyThere,
     #[error("the service did not answer in time")]
     NoAnswer,
+    /// No failure: the message goes out later.
+    #[error("the message waits as the job {}", .0.job_id)]
+    Queued(Queued),
     /// The log has only the code: the text may hold a number.
     #[error("the service refused: {:?}", .0.code)]
     Refused(Refusal),
@@ -63,6 +66,7 @@ pub async fn request<A: DeserializeOwned>(
     match reply {
         Ok(message) => match serde_json::from_slice(&message.payload).map_err(unreadable)? {
             Reply::Ok(answer) => Ok(answer),
+            Reply::Queued(queued) => Err(CommandError::Queued(queued)),
             Reply::Error(refusal) => Err(CommandError::Refused(refusal)),
         },
         Err(error) => Err(match error.kind() {

@@ -12,10 +12,13 @@ use std::time::Duration;
 
 /// The gateway knows its state by heart: who does not say it within this time hangs.
 const STATUS_WITHIN: Duration = Duration::from_secs(3);
-/// The gateway tries three times, 30 s each, with 2 s and 4 s between: 96 s, and a margin.
-const SEND_WITHIN: Duration = Duration::from_secs(110);
-/// The same with 60 s a try, and some time in the queue of files.
-const MEDIA_WITHIN: Duration = Duration::from_secs(240);
+/// As a send, with 60 s a try, and some time in the queue of files.
+const MEDIA_WITHIN: Duration = Duration::from_secs(300);
+/// A few requests to NATS, 4 s each at most.
+const JOB_WITHIN: Duration = Duration::from_secs(20);
+/// The gateway lets a message wait for its turn, 60 s at most, and tries three times, 30 s each, with 2 s and 4 s between:
+/// 156 s, and a margin.
+const SEND_WITHIN: Duration = Duration::from_secs(170);
 /// As long as the gateway gives WhatsApp for one try, and a margin.
 const ASK_WITHIN: Duration = Duration::from_secs(35);
 /// Derives a key over 131,072 rounds and asks WhatsApp.
@@ -68,6 +71,7 @@ fn deadline(command: Command) -> Duration {
         Command::PairingCode => PAIRING_CODE_WITHIN,
         Command::Restart | Command::Logout => SESSION_CHANGE_WITHIN,
         Command::SendMedia => MEDIA_WITHIN,
+        Command::SubmitJob | Command::CancelJob => JOB_WITHIN,
         send if send.is_send() => SEND_WITHIN,
         // A question to WhatsApp.
         _ => ASK_WITHIN,

@@ -4,8 +4,9 @@
 //! the key, `parameters` and `body` read what is asked, a file in `routes` does it, and `answer` shapes what goes back.
 //! Behind the routes stand `gateway_client` and `dispatcher_client`, which ask the other services (through `commands`;
 //! `refusal` turns a no into HTTP), and `events`, which puts an event on its way to the webhook and waits for the end of
-//! its delivery. What NATS keeps is read and written by `endpoints` and `replays` (each a `bucket`), `dead_letters` and
-//! `backlog`. `uploads` puts files that are to be sent there while they arrive. `metrics` counts.
+//! its delivery. What NATS keeps is read and written by `endpoints`, `jobs` and `replays` (each a `bucket`),
+//! `dead_letters` and `backlog`. `uploads` puts files that are to be sent there while they arrive; received ones come
+//! piece by piece, the `ranges` that are asked for. `metrics` counts.
 
 mod access;
 mod answer;
@@ -21,8 +22,10 @@ mod dispatcher_client;
 mod endpoints;
 mod events;
 mod gateway_client;
+mod jobs;
 mod metrics;
 mod parameters;
+mod ranges;
 mod refusal;
 mod replays;
 mod router;

@@ -32,6 +32,11 @@ pub fn failure(error: CommandError, command: Command, session: &SessionId) -> Fa
             Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", timeout_text(command).unwrap_or(NO_ANSWER))
         }
         CommandError::Refused(refusal) => refused(refusal, command),
+        // Its routes answer for themselves.
+        CommandError::Queued(queued) => {
+            tracing::error!(session.id = %session, "the command {command} waits as the job {}", queued.job_id);
+            Failure::internal()
+        }
         CommandError::Unreadable(problem) => {
             tracing::error!(session.id = %session, "the command {command} failed: {problem}");
             Failure::internal()
@@ -45,6 +50,9 @@ fn refused(refusal: Refusal, command: Command) -> Failure {
         RefusalCode::InvalidRequest => Failure::new(StatusCode::BAD_REQUEST, "invalid_request", message),
         RefusalCode::NotConnected => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_connected", NOT_CONNECTED),
         RefusalCode::NotOnWhatsapp => Failure::new(StatusCode::NOT_FOUND, "not_on_whatsapp", message),
+        RefusalCode::GroupNotFound => Failure::new(StatusCode::NOT_FOUND, "group_not_found", message),
+        RefusalCode::InviteNotFound => Failure::new(StatusCode::NOT_FOUND, "invite_not_found", message),
+        RefusalCode::CallNotFound => Failure::new(StatusCode::NOT_FOUND, "call_not_found", message),
         RefusalCode::RefusedByWhatsapp => {
             let text = if command.is_send() { REFUSED.into() } else { message };
             let failure = Failure::new(StatusCode::BAD_GATEWAY, "refused_by_whatsapp", text);
@@ -76,8 +84,12 @@ pub fn of_dispatcher(error: CommandError, command: WebhookCommand) -> Failure {
             RefusalCode::Internal
             | RefusalCode::NotConnected
             | RefusalCode::NotOnWhatsapp
+            | RefusalCode::GroupNotFound
+            | RefusalCode::InviteNotFound
+            | RefusalCode::CallNotFound
             | RefusalCode::RefusedByWhatsapp => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
         },
+        CommandError::Queued(_) => Failure::internal(),
         CommandError::Unreadable(problem) => {
             tracing::error!("the webhook command {command} failed: {problem}");
             Failure::internal()
@@ -108,6 +120,9 @@ mod tests {
             (refusal(R::InvalidRequest, None), 400, Code::Name("invalid_request"), own),
             (refusal(R::NotConnected, None), 503, Code::Name("not_connected"), NOT_CONNECTED),
             (refusal(R::NotOnWhatsapp, None), 404, Code::Name("not_on_whatsapp"), own),
+            (refusal(R::GroupNotFound, None), 404, Code::Name("group_not_found"), own),
+            (refusal(R::InviteNotFound, None), 404, Code::Name("invite_not_found"), own),
+            (refusal(R::CallNotFound, None), 404, Code::Name("call_not_found"), own),
             (refusal(R::RefusedByWhatsapp, Some(463)), 502, Code::WhatsApp(463), REFUSED),
             (refusal(R::RefusedByWhatsapp, None), 502, Code::Name("refused_by_whatsapp"), REFUSED),
             (refusal(R::TimedOut, None), 504, Code::Name("timed_out"), SEND_TIMEOUT),

@@ -5,14 +5,14 @@ use crate::{
     app::App,
     auth,
     config::{Config, Origins},
-    routes::{dead_letters, endpoints, health, ledger, metrics, replays, webhook, whatsapp},
+    routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, webhook, whatsapp},
 };
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::Method,
     middleware::from_fn_with_state,
-    routing::{delete, get, patch, post},
+    routing::{delete, get, patch, post, put},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -25,6 +25,8 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/api/health", get(health::brief))
         .route("/api/health/detailed", get(health::detailed))
         .route("/api/metrics", get(metrics::show))
+        // The link itself is the permission.
+        .route("/media/{file}", get(media::show))
         .with_state(app.clone())
         // `/livez` and `/readyz`.
         .merge(app.health.routes());
@@ -78,7 +80,43 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/send-location", post(whatsapp::send_location))
         .route("/whatsapp/send-contact", post(whatsapp::send_contact))
         .merge(files)
+        .route("/whatsapp/jobs", post(whatsapp::jobs::create))
+        .route("/whatsapp/jobs", get(whatsapp::jobs::list))
+        .route("/whatsapp/jobs/{id}", get(whatsapp::jobs::show))
+        .route("/whatsapp/jobs/{id}", delete(whatsapp::jobs::cancel))
+        .route("/whatsapp/send-poll", post(whatsapp::send_poll))
+        .route("/whatsapp/send-reaction", post(whatsapp::send_reaction))
+        .route("/whatsapp/edit-message", post(whatsapp::edit_message))
+        .route("/whatsapp/revoke-message", post(whatsapp::revoke_message))
+        .route("/whatsapp/forward-message", post(whatsapp::forward_message))
+        .route("/whatsapp/mark-read", post(whatsapp::mark_read))
+        .route("/whatsapp/typing", post(whatsapp::typing))
+        .route("/whatsapp/presence", post(whatsapp::presence))
+        .route("/whatsapp/subscribe-presence", post(whatsapp::subscribe_presence))
         .route("/whatsapp/check-number", post(whatsapp::check_number))
+        .route("/whatsapp/contacts/{id}", get(whatsapp::contact))
+        .route("/whatsapp/contacts/{id}/picture", get(whatsapp::contact_picture))
+        .route("/whatsapp/profile/picture", put(whatsapp::set_own_picture))
+        .route("/whatsapp/profile/picture", delete(whatsapp::remove_own_picture))
+        .route("/whatsapp/blocklist", get(whatsapp::blocklist))
+        .route("/whatsapp/block", post(whatsapp::block))
+        .route("/whatsapp/unblock", post(whatsapp::unblock))
+        .route("/whatsapp/groups", get(whatsapp::list_groups))
+        .route("/whatsapp/groups", post(whatsapp::create_group))
+        .route("/whatsapp/groups/join", post(whatsapp::join_group))
+        .route("/whatsapp/groups/{id}", get(whatsapp::show_group))
+        .route("/whatsapp/groups/{id}", patch(whatsapp::change_group))
+        .route("/whatsapp/groups/{id}/participants", post(whatsapp::add_participants))
+        .route("/whatsapp/groups/{id}/participants", delete(whatsapp::remove_participants))
+        .route("/whatsapp/groups/{id}/admins", post(whatsapp::make_admins))
+        .route("/whatsapp/groups/{id}/admins", delete(whatsapp::make_members))
+        .route("/whatsapp/groups/{id}/invite", get(whatsapp::invite))
+        .route("/whatsapp/groups/{id}/invite", delete(whatsapp::revoke_invite))
+        .route("/whatsapp/groups/{id}/picture", get(whatsapp::group_picture))
+        .route("/whatsapp/groups/{id}/picture", put(whatsapp::set_group_picture))
+        .route("/whatsapp/groups/{id}/picture", delete(whatsapp::remove_group_picture))
+        .route("/whatsapp/groups/{id}/leave", post(whatsapp::leave_group))
+        .route("/whatsapp/calls/{id}/reject", post(whatsapp::reject_call))
         .route("/whatsapp/logout", post(whatsapp::logout))
         .route("/whatsapp/pairing-code", post(whatsapp::pairing_code))
         .route("/whatsapp/restart", post(whatsapp::restart))

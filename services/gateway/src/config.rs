@@ -2,7 +2,7 @@
 
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings},
+    settings::{Problem, Settings, bytes},
     telemetry::LogSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -23,6 +23,9 @@ pub struct Config {
     /// The name that the account shows to others; unset: the one that the phone has.
     #[arg(long, env = "WHATSAPP_PUSH_NAME")]
     pub whatsapp_push_name: Option<String>,
+    /// Whether the account appears online while it is connected; the phone stays quiet then.
+    #[arg(long, env = "WHATSAPP_MARK_ONLINE", default_value_t = false, action = clap::ArgAction::Set)]
+    pub whatsapp_mark_online: bool,
     /// Whether status updates of contacts are events, too.
     #[arg(long, env = "WHATSAPP_STATUS_BROADCAST", default_value_t = false, action = clap::ArgAction::Set)]
     pub whatsapp_status_broadcast: bool,
@@ -32,12 +35,34 @@ pub struct Config {
     /// How long a message that cannot be decrypted may take to come again before `message.undecryptable` tells of it.
     #[arg(long, env = "WHATSAPP_UNDECRYPTABLE_AFTER", default_value = "60s", value_parser = humantime::parse_duration)]
     pub whatsapp_undecryptable_after: Duration,
+    /// Whether files of messages are downloaded.
+    #[arg(long, env = "MEDIA_DOWNLOAD", default_value_t = true, action = clap::ArgAction::Set)]
+    pub media_download: bool,
+    /// The largest file that is downloaded.
+    #[arg(long, env = "MEDIA_MAX_SIZE", default_value = "100MB", value_parser = bytes)]
+    pub media_max_size: u64,
+    /// How long files are kept. Of a store that is there already, an operator changes it with `nats stream edit`.
+    #[arg(long, env = "MEDIA_MAX_AGE", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub media_max_age: Duration,
+    /// How long an event waits for its file; then it goes out without, and `media.downloaded` follows.
+    #[arg(long, env = "MEDIA_WAIT", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub media_wait: Duration,
     /// Whether events in NATS carry the headers of CloudEvents 1.0, too: some 160 bytes each.
     #[arg(long, env = "CLOUD_EVENTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub cloud_events: bool,
     /// How long a message waits for NATS before the gateway leaves WhatsApp, which keeps the messages meanwhile.
     #[arg(long, env = "BROKER_WAIT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub broker_wait: Duration,
+    /// How long nothing may come from WhatsApp before it is asked whether it is there, and left if it is not.
+    #[arg(long, env = "WHATSAPP_SILENCE", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub whatsapp_silence: Duration,
+    /// How long only answers to pings may come before WhatsApp is asked something that its servers must answer.
+    #[arg(long, env = "WHATSAPP_PROBE_EVERY", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub whatsapp_probe_every: Duration,
+    /// For how long the account's phone must be away before `session.phone_offline` warns; WhatsApp removes this device
+    /// after 14 days.
+    #[arg(long, env = "WHATSAPP_PHONE_OFFLINE_AFTER", default_value = "12d", value_parser = humantime::parse_duration)]
+    pub whatsapp_phone_offline_after: Duration,
     /// How long one try of a send may take until WhatsApp's acknowledgement.
     #[arg(long, env = "WHATSAPP_SEND_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub whatsapp_send_timeout: Duration,
@@ -47,7 +72,16 @@ pub struct Config {
     /// The pauses between the tries of a send: one try more than there are pauses.
     #[arg(long, env = "WHATSAPP_SEND_PAUSES", default_value = "2s,4s", value_delimiter = ',', value_parser = humantime::parse_duration)]
     pub whatsapp_send_pauses: Vec<Duration>,
-    /// Address for `/livez` and `/readyz`; unset: none.
+    /// The least time between two messages of the session, since WhatsApp bans numbers that write too fast; `0s`: none.
+    #[arg(long, env = "SEND_GAP", default_value = "500ms", value_parser = humantime::parse_duration)]
+    pub send_gap: Duration,
+    /// Up to this much is added to the gap, by chance.
+    #[arg(long, env = "SEND_JITTER", default_value = "500ms", value_parser = humantime::parse_duration)]
+    pub send_jitter: Duration,
+    /// People that the session has no chat with yet whom it writes to in a day; more wait until the next. 0: any number.
+    #[arg(long, env = "NEW_CHATS_PER_DAY", default_value_t = 200)]
+    pub new_chats_per_day: u32,
+    /// Address for `/livez`, `/readyz` and `/metrics`; unset: none.
     #[arg(long, env = "HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
     #[command(flatten)]
@@ -70,8 +104,16 @@ pub enum WhatsappLogLevel {
 
 /// A hook that waits longer than WhatsApp's keep-alive would make the connection die first.
 const LONGEST_BROKER_WAIT: Duration = Duration::from_secs(300);
+/// A chat waits for the file of its message.
+const LONGEST_MEDIA_WAIT: Duration = Duration::from_secs(60);
+/// Less is no silence: WhatsApp's answers take up to a second.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+/// WhatsApp's own bound for a phone that is away.
+const DEVICE_REMOVED_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// A send that is tried more often helps nobody: its caller has given up.
 const MOST_PAUSES: usize = 10;
+/// A message a minute is gentle enough; what is slower looks as if it hung.
+const LONGEST_GAP: Duration = Duration::from_secs(60);
 /// Everything that the WhatsApp client logs under; a directive matches every target that begins with it.
 const WHATSAPP_TARGETS: [&str; 15] = [
     "whatsapp_rust",
@@ -107,6 +149,28 @@ impl Settings for Config {
         if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
             problems.push(Problem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
         }
+        if self.media_max_size == 0 {
+            problems.push(Problem::new("MEDIA_MAX_SIZE", "0 bytes are no file: set MEDIA_DOWNLOAD=false instead"));
+        }
+        if self.media_wait > LONGEST_MEDIA_WAIT {
+            problems
+                .push(Problem::new("MEDIA_WAIT", "use at most 60s: a chat waits as long for the file of a message"));
+        }
+        for (variable, time, use_instead) in [
+            ("WHATSAPP_SILENCE", self.whatsapp_silence, "60s"),
+            ("WHATSAPP_PROBE_EVERY", self.whatsapp_probe_every, "15m"),
+        ] {
+            if time < SHORTEST_SILENCE {
+                problems
+                    .push(Problem::new(variable, format!("WhatsApp would be asked all the time: use {use_instead}")));
+            }
+        }
+        if self.whatsapp_phone_offline_after.is_zero() || self.whatsapp_phone_offline_after > DEVICE_REMOVED_AFTER {
+            problems.push(Problem::new(
+                "WHATSAPP_PHONE_OFFLINE_AFTER",
+                "WhatsApp removes this device after 14 days: use more than 0 and at most 14d",
+            ));
+        }
         if self.whatsapp_send_timeout.is_zero() {
             problems.push(Problem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
         }
@@ -115,6 +179,11 @@ impl Settings for Config {
         }
         if self.whatsapp_send_pauses.len() > MOST_PAUSES {
             problems.push(Problem::new("WHATSAPP_SEND_PAUSES", format!("name at most {MOST_PAUSES} pauses, as 2s,4s")));
+        }
+        for (variable, pause) in [("SEND_GAP", self.send_gap), ("SEND_JITTER", self.send_jitter)] {
+            if pause > LONGEST_GAP {
+                problems.push(Problem::new(variable, "use at most 60s"));
+            }
         }
         problems
     }
@@ -156,15 +225,26 @@ mod tests {
     #[test]
     fn each_problem_names_its_variable() {
         assert_eq!(config(&[]).problems(), []);
+        let variables =
+            |config: Config| -> Vec<_> { config.problems().into_iter().map(|problem| problem.variable).collect() };
         let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
-        let variables: Vec<_> = wrong.problems().into_iter().map(|problem| problem.variable).collect();
-        assert_eq!(variables, ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
+        assert_eq!(variables(wrong), ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
+        assert_eq!(variables(config(&["--send-gap", "61s", "--send-jitter", "1h"])), ["SEND_GAP", "SEND_JITTER"]);
+        let wrong = config(&["--media-max-size", "0MB", "--media-wait", "2m"]);
+        assert_eq!(variables(wrong), ["MEDIA_MAX_SIZE", "MEDIA_WAIT"]);
+        let wrong = config(&["--whatsapp-silence", "1ms", "--whatsapp-phone-offline-after", "15d"]);
+        assert_eq!(variables(wrong), ["WHATSAPP_SILENCE", "WHATSAPP_PHONE_OFFLINE_AFTER"]);
     }
 
     #[test]
     fn the_defaults_are_the_contract() {
         let config = config(&[]);
         assert_eq!(config.whatsapp_session_path, PathBuf::from("./sessions"));
+        assert_eq!((config.media_download, config.media_max_size), (true, 100_000_000));
+        assert_eq!(
+            (config.media_max_age, config.media_wait),
+            (Duration::from_secs(30 * 86_400), Duration::from_secs(20))
+        );
         assert_eq!(config.whatsapp_send_timeout, Duration::from_secs(30));
         assert_eq!(config.whatsapp_media_timeout, Duration::from_secs(60));
         assert_eq!(config.whatsapp_send_pauses, [Duration::from_secs(2), Duration::from_secs(4)]);

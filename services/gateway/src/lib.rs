@@ -8,6 +8,7 @@
 //! | [`publish`] | an event is stored in EVENTS |
 //! | [`commands`] | requests from the broker are answered |
 //! | [`outbound`] | a command becomes a message to WhatsApp |
+//! | [`metrics`] | what is counted of it |
 //! | [`turns`] | what belongs to one chat keeps its order |
 //!
 //! The promise: a message is acknowledged to WhatsApp only after JetStream has it.
@@ -21,13 +22,22 @@ pub mod publish;
 pub mod commands;
 pub mod outbound;
 
+pub mod metrics;
 pub mod turns;
 
 use config::Config;
-use inbound::{Inbound, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
-use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
+use inbound::{Inbound, media, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
+use kurir_chassis::{broker::Broker, health::Health, metrics::Metrics, shutdown::CancellationToken, tasks::Tasks};
 use kurir_contract::{service::Service, session::SessionId};
-use outbound::{Outbound, media::Files, send::Sender};
+use metrics::GatewayMetrics;
+use outbound::{
+    Outbound,
+    jobs::{Queue, Runner},
+    media::Files,
+    pacing::Pacer,
+    reach::{self, Reach, Restrictions},
+    send::Sender,
+};
 use publish::Publisher;
 use session::{status::Changes, store::Store};
 use std::{sync::Arc, time::Duration};
@@ -45,35 +55,79 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let health = Health::new(Service::Gateway, broker.clone());
     let session = SessionId::default();
     let store = Store::open(&config.whatsapp_session_path, &session)?;
-    let files = Files::new(broker.clone(), store.folder());
+    let uploads = Files::new(broker.clone(), store.folder().to_owned());
+    let (media, files) = media::queue(config.media_wait);
+    let media_settings = media::MediaSettings {
+        largest: config.media_max_size,
+        max_age: config.media_max_age,
+        scratch: store.folder().to_owned(),
+    };
+    let (known, heard_chats) = reach::queue(session.clone());
     let inbound = Inbound {
         session,
         statuses: config.whatsapp_status_broadcast,
         polls: Polls::open(&store.polls()),
         undecryptable: Undecryptable::new(config.whatsapp_undecryptable_after),
+        media: config.media_download.then_some(media),
+        known: known.clone(),
     };
     let (unhooked, unhooked_messages) = unhooked::queue();
     let (notices, heard_notices) = notices::queue();
     let changes = Changes::default();
-    let (task, session) =
-        session::control(&config, &broker, store, inbound.clone(), (unhooked, notices), changes.clone());
-    let publisher = Publisher::new(broker.clone(), config.cloud_events);
-    let sender = Sender::new(session.clone(), files, &config);
-    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone()));
-    let commands = commands::Commands { session: session.clone(), outbound, broker };
+    let metrics = Metrics::default();
+    let publisher = Publisher::new(broker.clone(), config.cloud_events, GatewayMetrics::declared(&metrics));
+    let sinks = (unhooked, notices, changes.clone(), publisher.clone());
+    let (task, session) = session::control(&config, &broker, store, inbound.clone(), sinks);
+    let restrictions = Restrictions::default();
+    let sender = Sender::new(session.clone(), inbound.clone(), uploads, restrictions.clone(), &config);
+    let pacer = Pacer::new(config.send_gap, config.send_jitter);
+    let reach = Reach::new(known.clone(), restrictions.clone(), config.new_chats_per_day, broker.clone());
+    let when = (pacer, reach);
+    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone(), when));
+    let queue = Queue::new(session.id.clone(), broker.clone(), publisher.clone());
+    let jobs = Runner {
+        session: session.id.clone(),
+        queue: queue.clone(),
+        outbound: Arc::clone(&outbound),
+        broker: broker.clone(),
+    };
+    let files = media::Downloads::new(files, media_settings, broker.clone(), publisher.clone(), session.view.clone());
+    let calls = notices::Calls::default();
+    let commands =
+        commands::Commands { session: session.clone(), outbound, queue, calls: calls.clone(), broker: broker.clone() };
     let commands_done = CancellationToken::new();
 
     let mut tasks = Tasks::new(shutdown);
     tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
     tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown()));
     let view = session.view.clone();
-    let notices = heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, tasks.shutdown());
+    let notices =
+        heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown());
     tasks.spawn("notices", notices);
+    tasks.spawn("known chats", heard_chats.store(known, broker, tasks.shutdown()));
+    let view = session.view.clone();
+    let restrictions = restrictions.follow(session.id.clone(), view, publisher.clone(), tasks.shutdown());
+    tasks.spawn("restrictions", restrictions);
     tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
-    tasks.spawn("commands", commands.serve(health.clone(), tasks.shutdown(), commands_done));
+    tasks.spawn("files", files.run(tasks.shutdown()));
+    let sends = sends(commands, jobs, health.clone(), tasks.shutdown(), commands_done);
+    tasks.spawn("commands", sends);
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
     if let Some(listen) = config.health_listen {
-        tasks.spawn("health", health.serve(listen, tasks.shutdown()));
+        tasks.spawn("health", health.serve_metrics(listen, metrics, tasks.shutdown()));
     }
     tasks.run(DRAIN).await
+}
+
+/// Commands and jobs; `done` when both have ended.
+async fn sends(
+    commands: commands::Commands,
+    jobs: Runner,
+    health: Health,
+    shutdown: CancellationToken,
+    done: CancellationToken,
+) -> anyhow::Result<()> {
+    let _done = done.drop_guard();
+    tokio::try_join!(commands.serve(health, shutdown.clone()), jobs.serve(shutdown))?;
+    Ok(())
 }

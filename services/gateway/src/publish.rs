@@ -2,6 +2,7 @@
 //!
 //! A repeat has the same id, so JetStream stores one. What to do when the time is up is the caller's decision.
 
+use crate::metrics::GatewayMetrics;
 use async_nats::{
     HeaderMap,
     jetstream::{context::PublishErrorKind, message::PublishMessage},
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 #[derive(Clone, Debug)]
 pub struct OutgoingEvent {
     pub id: EventId,
+    kind: EventType,
     subject: String,
     payload: Bytes,
     at: OffsetDateTime,
@@ -34,8 +36,8 @@ impl OutgoingEvent {
     #[expect(clippy::expect_used, reason = "only a map whose keys are no text fails, and no event's data has one")]
     pub fn new<D: Serialize>(session: &SessionId, kind: EventType, id: EventId, at: OffsetDateTime, data: D) -> Self {
         let subject = subject::event(session, &kind);
-        let payload = serde_json::to_vec(&Envelope::new(kind, at, data)).expect("an event is JSON");
-        Self { id, subject, payload: payload.into(), at }
+        let payload = serde_json::to_vec(&Envelope::new(kind.clone(), at, data)).expect("an event is JSON");
+        Self { id, kind, subject, payload: payload.into(), at }
     }
 
     fn headers(&self, cloud_events: bool) -> HeaderMap {
@@ -76,12 +78,13 @@ pub struct Publisher {
     broker: Broker,
     /// Whether events carry the headers of CloudEvents, too.
     cloud_events: bool,
+    pub metrics: GatewayMetrics,
 }
 
 impl Publisher {
     #[must_use]
-    pub fn new(broker: Broker, cloud_events: bool) -> Self {
-        Self { broker, cloud_events }
+    pub fn new(broker: Broker, cloud_events: bool, metrics: GatewayMetrics) -> Self {
+        Self { broker, cloud_events, metrics }
     }
 
     /// Tries until JetStream has acknowledged the event, or until `deadline`.
@@ -92,7 +95,10 @@ impl Publisher {
         let mut pause = FIRST_PAUSE;
         loop {
             let last = match timeout_at(deadline, self.try_once(event)).await {
-                Ok(Ok(())) => return Ok(()),
+                Ok(Ok(())) => {
+                    self.metrics.published(&event.kind);
+                    return Ok(());
+                }
                 Ok(Err(problem)) => problem,
                 Err(_) => "no answer".to_owned(),
             };

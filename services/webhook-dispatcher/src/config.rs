@@ -7,7 +7,7 @@ use crate::{
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings},
+    settings::{Problem, Settings, bytes},
     telemetry::LogSettings,
 };
 use kurir_contract::{
@@ -16,6 +16,9 @@ use kurir_contract::{
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
+
+/// Two bodies of this size fit into the memory that is meant for files.
+const LARGEST_BASE64: u64 = 20_000_000;
 
 /// Delivers WhatsApp events to a webhook.
 #[derive(Clone, Debug, Parser)]
@@ -37,6 +40,9 @@ pub struct Config {
     /// An endpoint made through the API that fails for so long is disabled, its events wait; 0s: never.
     #[arg(long, env = "WEBHOOK_DISABLE_AFTER", default_value = "5d", value_parser = humantime::parse_duration)]
     pub webhook_disable_after: Duration,
+    /// Received files up to this size come in the body as base64, for endpoints that want it; larger ones as a link.
+    #[arg(long, env = "WEBHOOK_BASE64_MAX", default_value = "5MB", value_parser = bytes)]
+    pub webhook_base64_max: u64,
     /// Where others reach the API, as https://kurir.example.org: links to media begin with it.
     #[arg(long, env = "PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -112,6 +118,10 @@ impl Settings for Config {
         {
             let fix = format!("{address:?} is no address: write an IP and a port, as 127.0.0.1:8081");
             problems.push(Problem::new("HEALTH_LISTEN", fix));
+        }
+        if self.webhook_base64_max > LARGEST_BASE64 {
+            let fix = "at most 20MB: larger files are links, or they would fill this process's memory";
+            problems.push(Problem::new("WEBHOOK_BASE64_MAX", fix));
         }
         if self.webhook_timeout.is_zero() {
             problems.push(Problem::new("WEBHOOK_TIMEOUT", "an attempt needs time: write at least 1s"));
@@ -190,8 +200,8 @@ mod tests {
             assert_eq!(problems(&["--webhook-url", url]), expected, "{url}");
         }
         assert_eq!(
-            problems(&["--webhook-url=x", "--health-listen=here", "--webhook-timeout=40s"]),
-            ["WEBHOOK_URL", "HEALTH_LISTEN", "WEBHOOK_ACK_WAIT", "DRAIN_TIMEOUT"]
+            problems(&["--webhook-url=x", "--health-listen=here", "--webhook-base64-max=1GB", "--webhook-timeout=40s"]),
+            ["WEBHOOK_URL", "HEALTH_LISTEN", "WEBHOOK_BASE64_MAX", "WEBHOOK_ACK_WAIT", "DRAIN_TIMEOUT"]
         );
     }
 

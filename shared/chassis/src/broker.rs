@@ -160,7 +160,7 @@ impl Broker {
 }
 
 /// The streams as they are made.
-fn streams(replicas: usize) -> [Config; 4] {
+fn streams(replicas: usize) -> [Config; 5] {
     let limits = |name: &str, subjects: &str, max_age: Duration| Config {
         name: name.to_owned(),
         subjects: vec![subjects.to_owned()],
@@ -187,6 +187,15 @@ fn streams(replicas: usize) -> [Config; 4] {
             discard: DiscardPolicy::Old,
             // A retry that fired while nobody consumed it must wait as long as its event does.
             ..limits(stream::RETRIES, subject::ALL_RETRIES, Duration::ZERO)
+        },
+        Config {
+            retention: RetentionPolicy::WorkQueue,
+            allow_message_schedules: true,
+            duplicate_window: stream::OUTBOX_DUPLICATE_WINDOW,
+            // As of RETRIES.
+            discard: DiscardPolicy::Old,
+            // A job waits as long as its gateway is away.
+            ..limits(stream::OUTBOX, subject::ALL_OUTBOX, Duration::ZERO)
         },
         Config {
             discard: DiscardPolicy::Old,

@@ -2,12 +2,13 @@
 //!
 //! `service` is the frame of every `main`: settings are read and checked (`settings`), logs and traces begin
 //! (`telemetry`, through `log_lines`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
-//! and makes what is missing there, `health` tells the world whether the service works.
+//! and makes what is missing there, `objects` are files in it, `health` tells the world whether the service works.
 
 pub mod broker;
 pub mod health;
 mod log_lines;
 pub mod metrics;
+pub mod objects;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

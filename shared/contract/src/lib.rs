@@ -1,8 +1,8 @@
 //! All that crosses a process in Kurir: the types and the subjects, in the order in which an event meets them.
 //!
 //! `session`, `address` and `chat` say whose event it is, `event` what it holds, `subject`, `stream` and `header` how it
-//! travels, `endpoint` and `delivery` what becomes of it, `address_guard` where it must not go, `command` and
-//! `webhook` what comes the other way. Nothing here does I/O, and no other crate spells a subject, a stream name or a
+//! travels, `endpoint` and `delivery` what becomes of it, `address_guard` where it must not go, `command`,
+//! `job` and `webhook` what comes the other way. Nothing here does I/O, and no other crate spells a subject, a stream name or a
 //! header.
 
 pub mod address;
@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod endpoint;
 pub mod event;
 pub mod header;
+pub mod job;
 pub mod media;
 pub mod service;
 pub mod session;

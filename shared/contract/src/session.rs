@@ -60,6 +60,17 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// What WhatsApp does not let an account do that wrote to too many strangers. It stays connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RestrictionKind {
+    /// Write to people that it has no chat with.
+    TimeLock,
+    /// Begin more chats.
+    NewChatCap,
+}
+
 /// Where a session stands. The last six are ends: the gateway makes no attempt to connect until it is told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const EVENTS: &str = "EVENTS";
 /// Deliveries that wait for their next attempt, as scheduled messages.
 pub const RETRIES: &str = "RETRIES";
+/// Jobs: sends that wait for their time, as scheduled messages, or go out now.
+pub const OUTBOX: &str = "OUTBOX";
 /// Every attempt, in batches.
 pub const DELIVERIES: &str = "DELIVERIES";
 /// Events that were given up for an endpoint.
@@ -18,6 +20,8 @@ pub const EVENTS_MAX_AGE: Duration = DAY.saturating_mul(14);
 /// Within it a repeated `Nats-Msg-Id` is stored once. WhatsApp redelivers at the next connection, which may be hours
 /// later; an id costs 190 bytes of NATS' memory, so a day is affordable where the default is two minutes.
 pub const EVENTS_DUPLICATE_WINDOW: Duration = DAY;
+/// Within it a job that is handed in twice is stored once; a caller that had no answer asks again sooner.
+pub const OUTBOX_DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 pub const DELIVERIES_MAX_AGE: Duration = DAY.saturating_mul(7);
 pub const DEAD_LETTERS_MAX_AGE: Duration = DAY.saturating_mul(30);
 /// JetStream's default is refused at 1,000 consumers; each endpoint is one.

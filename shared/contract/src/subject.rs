@@ -7,15 +7,19 @@
 //! | `whatsapp.retries.waiting.<endpoint>.<chat>.<run>.<sequence>` | dispatcher: a scheduled message |
 //! | `whatsapp.retries.due.<endpoint>.<chat>.<run>.<sequence>` | NATS, when it fires |
 //! | `whatsapp.retries.parked.<endpoint>.<chat>.live.<sequence>` | dispatcher: waits for its turn in its chat |
+//! | `whatsapp.outbox.waiting.<session>.<job>` | gateway: a scheduled message |
+//! | `whatsapp.outbox.due.<session>.<job>` | gateway, or NATS when the schedule fires |
 //! | `whatsapp.deliveries.<endpoint>` | dispatcher: batches of attempts |
 //! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
 
 use crate::{
+    address::ChatJid,
     command::Command,
     endpoint::EndpointId,
     event::{EventId, EventType},
+    job::JobId,
     service::Service,
     session::SessionId,
     webhook::WebhookCommand,
@@ -25,6 +29,8 @@ use crate::{
 pub const ALL_EVENTS: &str = "whatsapp.events.>";
 /// All that RETRIES holds.
 pub const ALL_RETRIES: &str = "whatsapp.retries.>";
+/// All that OUTBOX holds.
+pub const ALL_OUTBOX: &str = "whatsapp.outbox.>";
 /// All that DELIVERIES holds.
 pub const ALL_DELIVERIES: &str = "whatsapp.deliveries.>";
 /// All that DEAD_LETTERS holds.
@@ -185,6 +191,31 @@ pub fn parse_retry(subject: &str) -> Option<ParsedRetry<'_>> {
 #[must_use]
 pub fn endpoint_of_retry(subject: &str) -> Option<EndpointId> {
     subject.strip_prefix("whatsapp.retries.")?.split('.').nth(1)?.parse().ok()
+}
+
+/// Where a job rests until its time has come.
+#[must_use]
+pub fn waiting_job(session: &SessionId, job: &JobId) -> String {
+    format!("whatsapp.outbox.waiting.{session}.{job}")
+}
+
+/// Where a job is whose time has come.
+#[must_use]
+pub fn due_job(session: &SessionId, job: &JobId) -> String {
+    format!("whatsapp.outbox.due.{session}.{job}")
+}
+
+/// Filter of a session's consumer on OUTBOX.
+#[must_use]
+pub fn due_jobs(session: &SessionId) -> String {
+    format!("whatsapp.outbox.due.{session}.*")
+}
+
+/// The key of a chat that a session knows, in a bucket: no address stands in it.
+#[must_use]
+pub fn known_chat(session: &SessionId, chat: &ChatJid) -> String {
+    use crate::command::idempotency::{hash, hex};
+    format!("{session}.{}", hex(&hash(&[chat.as_str()])[..16]))
 }
 
 /// Where the dispatchers are asked; any one answers.

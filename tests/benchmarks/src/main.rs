@@ -4,13 +4,17 @@
 //! - [`raw`]: the bare loop (JetStream pull → POST → acknowledge) that the dispatcher is compared with.
 //! - [`contestant`]: either of the two as a process, with its CPU time and its memory.
 //! - [`stage`]: NATS, filled with events.
-//! - [`throughput`], [`latency`], [`scaling`], [`memory`], [`endpoints`], [`neighbours`], [`waiting`]: the measurements.
+//! - [`gateway`]: a gateway, paired with a simulated WhatsApp; [`inbound`], [`growth`]: its measurements.
+//! - [`throughput`], [`latency`], [`scaling`], [`memory`], [`endpoints`], [`neighbours`], [`waiting`]: the dispatcher's.
 //!
 //! All processes share this machine, so rates move by a fifth from run to run: what is compared is measured in turns,
 //! and medians are told.
 
 mod contestant;
 mod endpoints;
+mod gateway;
+mod growth;
+mod inbound;
 mod latency;
 mod memory;
 mod neighbours;
@@ -23,9 +27,10 @@ mod waiting;
 
 use clap::{Parser, Subcommand};
 use contestant::dispatcher_binary;
+use gateway::gateway_binary;
 
 #[derive(Parser)]
-#[command(about = "Measures the webhook-dispatcher beside a bare loop")]
+#[command(about = "Measures the webhook-dispatcher beside a bare loop, and the gateway beside a simulated WhatsApp")]
 struct Arguments {
     #[command(subcommand)]
     only: Option<Measurement>,
@@ -53,6 +58,10 @@ enum Measurement {
     Neighbours,
     /// Fresh events beside 100,000 waiting retries.
     Waiting,
+    /// Messages a second, WhatsApp → EVENTS, through one gateway.
+    Inbound,
+    /// A gateway's memory over half an hour's worth of mixed events.
+    Growth,
     /// The bare loop itself; started by the others.
     #[command(hide = true)]
     Raw { nats: String, webhook: String },
@@ -65,21 +74,21 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(Arguments { only, rounds, events }: Arguments) -> anyhow::Result<()> {
-    if let Some(Measurement::Raw { nats, webhook }) = only {
-        return raw::run(&nats, &webhook).await;
-    }
-    let dispatcher = dispatcher_binary()?;
     match only {
-        Some(Measurement::Latency) => latency::measure(&dispatcher).await,
-        Some(Measurement::Scaling) => scaling::measure(&dispatcher).await,
-        Some(Measurement::Memory) => memory::measure(&dispatcher).await,
-        Some(Measurement::Endpoints) => endpoints::measure(&dispatcher).await,
-        Some(Measurement::Neighbours) => neighbours::measure(&dispatcher, rounds).await,
-        Some(Measurement::Waiting) => waiting::measure(&dispatcher).await,
-        Some(Measurement::Throughput | Measurement::Raw { .. }) => {
-            throughput::measure(&dispatcher, rounds, events).await
-        }
+        Some(Measurement::Raw { nats, webhook }) => raw::run(&nats, &webhook).await,
+        Some(Measurement::Inbound) => inbound::measure(&gateway_binary()?, rounds).await,
+        Some(Measurement::Growth) => growth::measure(&gateway_binary()?).await,
+        Some(Measurement::Latency) => latency::measure(&dispatcher_binary()?).await,
+        Some(Measurement::Scaling) => scaling::measure(&dispatcher_binary()?).await,
+        Some(Measurement::Memory) => memory::measure(&dispatcher_binary()?).await,
+        Some(Measurement::Endpoints) => endpoints::measure(&dispatcher_binary()?).await,
+        Some(Measurement::Neighbours) => neighbours::measure(&dispatcher_binary()?, rounds).await,
+        Some(Measurement::Waiting) => waiting::measure(&dispatcher_binary()?).await,
+        Some(Measurement::Throughput) => throughput::measure(&dispatcher_binary()?, rounds, events).await,
         None => {
+            let (gateway, dispatcher) = (gateway_binary()?, dispatcher_binary()?);
+            inbound::measure(&gateway, rounds).await?;
+            growth::measure(&gateway).await?;
             latency::measure(&dispatcher).await?;
             scaling::measure(&dispatcher).await?;
             memory::measure(&dispatcher).await?;

@@ -78,6 +78,8 @@ impl Plan {
         let whatsapp = [
             ("WHATSAPP_URL".to_owned(), simulator.websocket_url()),
             ("WHATSAPP_SESSION_PATH".to_owned(), "sessions".to_owned()),
+            // Pacing has tests of its own.
+            ("SEND_GAP".to_owned(), "0s".to_owned()),
         ];
         let settings = broker.iter().cloned().chain(whatsapp).chain(self.gateway);
         let gateway = Process::spawn("gateway", binary("kurir-gateway-for-simulator"), settings);

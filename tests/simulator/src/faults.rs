@@ -30,6 +30,8 @@ pub enum Kind {
     Corrupt,
     /// The connection stays open, nothing is answered and nothing written.
     Silence,
+    /// The same, but pings are answered.
+    HalfDeaf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,7 +155,7 @@ impl Faults {
         }
         let now = Instant::now();
         let active = self.active.iter_mut().find(|active| {
-            active.fault.kind != Kind::Silence
+            !active.fault.kind.is_hush()
                 && active.in_force(now)
                 && active.fault.applies(direction)
                 && active.fault.pattern.fits(seen)
@@ -162,16 +164,24 @@ impl Faults {
         Some(active.fault.clone())
     }
 
-    /// Whether this companion's connection is to stay silent.
-    pub fn is_silent(&self, account: &str, device: u16) -> bool {
+    /// Whether this companion's connection is to stay silent, and how: [`Kind::Silence`] or [`Kind::HalfDeaf`].
+    pub fn hush(&self, account: &str, device: u16) -> Option<Kind> {
         let now = Instant::now();
-        self.active.iter().any(|active| {
+        let hushed = self.active.iter().find(|active| {
             let pattern = &active.fault.pattern;
-            active.fault.kind == Kind::Silence
+            active.fault.kind.is_hush()
                 && active.in_force(now)
                 && pattern.account.as_deref().is_none_or(|wanted| wanted == account)
                 && pattern.device.is_none_or(|wanted| wanted == device)
-        })
+        });
+        hushed.map(|active| active.fault.kind)
+    }
+}
+
+impl Kind {
+    /// Of a whole connection rather than of a stanza.
+    pub fn is_hush(self) -> bool {
+        matches!(self, Self::Silence | Self::HalfDeaf)
     }
 }
 
@@ -186,7 +196,7 @@ impl Fault {
         let own = match self.kind {
             Kind::SwallowAck | Kind::Nack => Some(Direction::FromClient),
             Kind::Duplicate | Kind::Reorder | Kind::Corrupt => Some(Direction::ToClient),
-            Kind::Lose | Kind::Delay | Kind::Silence => None,
+            Kind::Lose | Kind::Delay | Kind::Silence | Kind::HalfDeaf => None,
         };
         own.is_none_or(|own| own == direction) && self.pattern.direction.is_none_or(|wanted| wanted == direction)
     }

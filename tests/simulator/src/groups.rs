@@ -1,4 +1,5 @@
-//! Groups: who is in them, and which device already holds whose sender key.
+//! Groups: who is in them with which rights, what they say of themselves, and which device already holds whose sender
+//! key. Promises nothing about who may change them: that is decided where a client asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,12 +23,64 @@ pub struct Group {
     pub creator: Number,
     pub created: i64,
     pub participants: BTreeSet<Number>,
+    /// Those participants who may change everything; its maker is one of them at first.
+    #[serde(default)]
+    pub admins: BTreeSet<Number>,
+    #[serde(default)]
+    pub description: Option<Description>,
+    /// Only administrators may write.
+    #[serde(default)]
+    pub announcement: bool,
+    /// Only administrators may change its data.
+    #[serde(default)]
+    pub locked: bool,
+    /// Every member may add others.
+    #[serde(default)]
+    pub members_add: bool,
+    /// The codes of its invitation links; the last one is good, the others were revoked.
+    #[serde(default)]
+    pub invites: Vec<String>,
+    /// Not kept over a restart, as no medium is.
+    #[serde(skip)]
+    pub picture: Option<Picture>,
     /// Simulated senders, and the companions that have got their sender key.
     #[serde(default)]
     pub holders: BTreeMap<Number, BTreeSet<(Number, u16)>>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// Whoever changes it must know the one that is there.
+    pub id: String,
+    pub text: String,
+}
+
+/// A picture of a group or a person, kept in the media store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub id: String,
+    pub path: String,
+}
+
 impl Group {
+    pub fn is_admin(&self, number: &Number) -> bool {
+        self.participants.contains(number) && self.admins.contains(number)
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.participants.len() >= MAX_PARTICIPANTS
+    }
+
+    /// Takes somebody out, with his rights and the keys that he holds: whoever comes again gets them anew.
+    pub fn remove(&mut self, number: &Number) {
+        self.participants.remove(number);
+        self.admins.remove(number);
+        self.holders.remove(number);
+        for holders in self.holders.values_mut() {
+            holders.retain(|(holder, _)| holder != number);
+        }
+    }
+
     pub fn jid(&self) -> Jid {
         Jid::group(self.id.as_str())
     }
@@ -49,7 +102,21 @@ impl Groups {
         ensure!(participants.len() <= MAX_PARTICIPANTS, "a group has at most {MAX_PARTICIPANTS} participants");
         ensure!(self.groups.len() < MAX_GROUPS, "there are {MAX_GROUPS} groups already");
         let id = format!("120363{:012}", rand::random::<u64>() % 1_000_000_000_000);
-        let group = Group { id: id.clone(), subject, creator, created: now, participants, holders: BTreeMap::new() };
+        let group = Group {
+            id: id.clone(),
+            subject,
+            admins: BTreeSet::from([creator.clone()]),
+            creator,
+            created: now,
+            participants,
+            description: None,
+            announcement: false,
+            locked: false,
+            members_add: false,
+            invites: Vec::new(),
+            picture: None,
+            holders: BTreeMap::new(),
+        };
         Ok(self.groups.entry(id).or_insert(group))
     }
 
@@ -60,6 +127,11 @@ impl Groups {
 
     pub fn get_mut(&mut self, id: &str) -> Option<&mut Group> {
         self.groups.get_mut(bare(id))
+    }
+
+    /// Whose invitation this code is, revoked or not.
+    pub fn invited_by(&self, code: &str) -> Option<&Group> {
+        self.groups.values().find(|group| group.invites.iter().any(|invite| invite == code))
     }
 
     /// This sender's key is no longer held by anybody: it has a new one.

@@ -7,7 +7,7 @@
 //! - `stanza`: what companions and simulated phones say to each other
 //! - `people`: everybody, with phone, companions and inbox; `signal`: a phone's keys and sessions
 //! - `groups`, `offline_queue`, `ledger`, `sent_log`: what is remembered of conversations
-//! - `faults`, `refusals`, `timers`, `load`: what is done to them on purpose
+//! - `faults`, `refusals`, `restrictions`, `timers`, `load`: what is done to them on purpose
 //! - `media`: the HTTPS store; `control`: the HTTP API; `snapshot`: what survives a restart
 //! - `world`: all of the state, behind one lock
 
@@ -22,6 +22,7 @@ mod media;
 mod offline_queue;
 mod people;
 mod refusals;
+mod restrictions;
 mod sent_log;
 mod signal;
 mod snapshot;

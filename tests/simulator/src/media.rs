@@ -1,9 +1,10 @@
 //! The media store: HTTPS with a certificate made at start, bytes in memory.
-//! Promises to give back what was put under a path. Encryption is the senders' and receivers'
+//! Promises to give back what was put under a path, as slowly as was asked. Encryption is the senders' and receivers'
 //! business; only the control API asks it to encrypt for a simulated phone. Uploads meet faults as stanzas do.
 
 use std::{
     collections::{HashMap, VecDeque},
+    convert::Infallible,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -12,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use axum::{
     Json, Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -20,6 +21,7 @@ use axum::{
 };
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures::{Stream, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -42,11 +44,72 @@ pub struct MediaStore {
 #[derive(Default)]
 struct Held {
     blobs: HashMap<String, Bytes>,
+    /// Bytes a second, of those that come slowly.
+    slow: HashMap<String, u64>,
+    /// What phones can upload once more.
+    originals: VecDeque<Arc<Original>>,
     order: VecDeque<String>,
     size: usize,
 }
 
+/// A file as the phone that sent it still has it, or has it no longer.
+pub struct Original {
+    pub media_key: Vec<u8>,
+    pub kind: &'static str,
+    /// Encrypted.
+    pub sealed: Bytes,
+    pub answer: Reupload,
+}
+
+/// What a phone says when it is asked for a file once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reupload {
+    #[default]
+    Success,
+    NotFound,
+    /// Nothing.
+    Silent,
+}
+
+/// Files that phones can be asked for; the oldest are forgotten.
+const MAX_ORIGINALS: usize = 1_000;
+/// A slow file is written so often a second.
+const PIECES_A_SECOND: u64 = 10;
+
 impl MediaStore {
+    /// From now on it comes with so many bytes a second.
+    pub fn slow_down(&self, path: &str, bytes_per_second: u64) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.slow.insert(path.to_owned(), bytes_per_second.max(PIECES_A_SECOND));
+    }
+
+    /// It is no longer there.
+    pub fn remove(&self, path: &str) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = held.blobs.remove(path).map_or(0, |bytes| bytes.len());
+        held.size -= gone;
+    }
+
+    /// A phone remembers a file.
+    pub fn remember(&self, original: Original) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.originals.push_back(Arc::new(original));
+        if held.originals.len() > MAX_ORIGINALS {
+            held.originals.pop_front();
+        }
+    }
+
+    /// The newest file that a phone remembers and that fits.
+    pub fn original(&self, fits: impl Fn(&Original) -> bool) -> Option<Arc<Original>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.originals.iter().rev().find(|original| fits(original)).cloned()
+    }
+
+    fn rate(&self, path: &str) -> Option<u64> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).slow.get(path).copied()
+    }
+
     /// `address:port`, once the store listens.
     pub fn host(&self) -> String {
         self.host.get().cloned().unwrap_or_default()
@@ -148,8 +211,22 @@ async fn upload(
 
 async fn download(State(shared): State<Shared>, Path((kind, name)): Path<(String, String)>) -> Response {
     let store = Arc::clone(&shared.lock().media);
-    match store.get(&format!("/v/{kind}/{name}")) {
-        Some(bytes) => bytes.into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+    let path = format!("/v/{kind}/{name}");
+    match (store.get(&path), store.rate(&path)) {
+        (Some(bytes), None) => bytes.into_response(),
+        (Some(bytes), Some(rate)) => Body::from_stream(slowly(bytes, rate)).into_response(),
+        (None, _) => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+fn slowly(bytes: Bytes, rate: u64) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let piece = usize::try_from(rate / PIECES_A_SECOND).unwrap_or(usize::MAX).max(1);
+    stream::unfold(bytes, move |mut left| async move {
+        if left.is_empty() {
+            return None;
+        }
+        let next = left.split_to(piece.min(left.len()));
+        tokio::time::sleep(Duration::from_millis(1_000 / PIECES_A_SECOND)).await;
+        Some((Ok(next), left))
+    })
 }

@@ -3,7 +3,7 @@
 //! Promises that no method waits: the lock is held for microseconds, never across an await.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -24,6 +24,7 @@ use crate::{
     offline_queue::Entry,
     people::{Number, People},
     refusals::Refusals,
+    restrictions::Restrictions,
     sent_log::SentLog,
     statistics::Statistics,
     timers::{Action, Timers},
@@ -42,8 +43,11 @@ pub struct World {
     pub sent: SentLog,
     /// How often a phone asked again for a message that it cannot decrypt.
     pub requests: HashMap<(Number, String), u8>,
+    /// The accounts whose phone is switched off: it confirms nothing.
+    pub phones_off: HashSet<Number>,
     pub faults: Faults,
     pub refusals: Refusals,
+    pub restrictions: Restrictions,
     pub loads: Loads,
     pub statistics: Statistics,
     pub timers: Timers,
@@ -113,8 +117,10 @@ impl World {
             ledger: Ledger::default(),
             sent: SentLog::default(),
             requests: HashMap::new(),
+            phones_off: HashSet::new(),
             faults: Faults::default(),
             refusals: Refusals::default(),
+            restrictions: Restrictions::default(),
             loads: Loads::default(),
             statistics: Statistics::default(),
             timers: Timers::default(),

@@ -4,6 +4,7 @@ pub mod dead_letters;
 pub mod endpoints;
 pub mod health;
 pub mod ledger;
+pub mod media;
 pub mod metrics;
 pub mod replays;
 pub mod webhook;

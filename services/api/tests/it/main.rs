@@ -5,24 +5,26 @@
 //! contract.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod api;
 mod authentication;
 mod broker_away;
 mod bulk;
+mod chat;
 mod content;
 mod dead_letters;
 mod documents;
 mod endpoint_changes;
 mod endpoint_tests;
 mod endpoints;
+mod groups_and_people;
 mod idempotency;
 mod media;
 mod other_routes;
 mod replays;
+mod send_media;
 mod settings;
 mod shapes;
 mod shutdown;
 mod stand_in;
 mod webhook_routes;
 mod whatsapp_routes;
-
-mod api;

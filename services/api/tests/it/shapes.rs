@@ -21,8 +21,6 @@ async fn what_is_no_route_is_not_found_with_or_without_a_key() {
         (Method::DELETE, "/api/health"),
         (Method::GET, "/api/whatsapp/send-message"),
         (Method::POST, "/api/webhook/status"),
-        // This comes with a later release.
-        (Method::GET, "/media/image_1_2_3.jpg"),
     ] {
         assert_eq!(answer(api.request(method.clone(), path)).await, not_found, "{method} {path}");
         let with_key = api.request(method.clone(), path).header("X-API-Key", KEY);

@@ -1,15 +1,22 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 //!
 //! What is sent goes to `outbound`, in the order of its chat. The rest is answered here, a file for each thing that is
-//! asked about: `session`, `people`.
+//! asked about: `session`, `chat`, `people`, `groups`, `calls`; `asking` is how they ask WhatsApp.
 
+mod asking;
+mod calls;
+mod chat;
+mod groups;
 mod people;
 mod session;
 
 use crate::{
+    inbound::notices::Calls,
     outbound::{
-        Outbound,
+        Outbound, Outcome,
         content::{self, Outgoing},
+        jobs::Queue,
+        pacing::Class,
         send::Done,
     },
     session::Session,
@@ -18,9 +25,11 @@ use crate::{
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
+use groups::Change;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
-    command::{Command, Empty, Refusal, RefusalCode, Reply},
+    command::{Command, Empty, Refusal, RefusalCode, Reply, Status},
+    job::JobNamed,
     subject,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,6 +42,9 @@ use tracing::Instrument as _;
 pub struct Commands {
     pub session: Session,
     pub outbound: Arc<Outbound>,
+    /// Those that ring.
+    pub calls: Calls,
+    pub queue: Queue,
     pub broker: Broker,
 }
 
@@ -42,17 +54,11 @@ const QUEUE_GROUP: &str = "gateway";
 const COMMANDS_AT_ONCE: usize = 512;
 
 impl Commands {
-    /// Serves until the shutdown, and then until what is under way is `done`.
+    /// Serves until the shutdown, and then until what is under way is done.
     ///
     /// # Errors
     /// If the subscription ends.
-    pub async fn serve(
-        self,
-        health: Health,
-        shutdown: CancellationToken,
-        done: CancellationToken,
-    ) -> anyhow::Result<()> {
-        let _done = done.drop_guard();
+    pub async fn serve(self, health: Health, shutdown: CancellationToken) -> anyhow::Result<()> {
         let subject = subject::all_commands(&self.session.id);
         let nats = &self.broker.client;
         let mut requests =
@@ -100,7 +106,7 @@ impl Commands {
                 let turn = turns.take(&outgoing.to);
                 let task = async move {
                     let _turn = turn.comes().await;
-                    commands.send(request, outgoing).await;
+                    commands.send(send, request, outgoing).await;
                 };
                 under_way.spawn(task.instrument(span));
             }
@@ -110,15 +116,73 @@ impl Commands {
 
     async fn obey(&self, command: Option<Command>, request: Message) {
         match command {
-            Some(Command::Status) => {
-                self.answer(&request, parse::<Empty>(&request).map(|_| self.session.status())).await
-            }
+            Some(Command::Status) => self.answer(&request, parse::<Empty>(&request).map(|_| self.status())).await,
             Some(Command::PairingCode) => self.answer(&request, self.pairing_code(parse(&request)).await).await,
             Some(Command::Restart) => self.answer(&request, self.restart(parse(&request)).await).await,
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
+            Some(Command::SubmitJob) => {
+                let stored = match parse(&request) {
+                    Ok(job) => self.queue.submit(job).await,
+                    Err(refusal) => Err(refusal),
+                };
+                self.answer(&request, stored).await;
+            }
+            Some(Command::CancelJob) => {
+                let cancelled = match parse::<JobNamed>(&request) {
+                    Ok(JobNamed { id }) => self.queue.cancel(&id).await,
+                    Err(refusal) => Err(refusal),
+                };
+                self.answer(&request, cancelled).await;
+            }
             Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
+            Some(Command::Contact) => self.answer(&request, self.contact(parse(&request)).await).await,
+            Some(Command::Picture) => self.answer(&request, self.picture(parse(&request)).await).await,
+            Some(Command::SetPicture) => self.answer(&request, self.set_picture(parse(&request)).await).await,
+            Some(Command::Blocklist) => self.answer(&request, self.blocklist(parse(&request)).await).await,
+            Some(Command::Block) => self.answer(&request, self.block(parse(&request)).await).await,
+            Some(Command::Unblock) => self.answer(&request, self.unblock(parse(&request)).await).await,
+            Some(Command::ListGroups) => self.answer(&request, self.list_groups(parse(&request)).await).await,
+            Some(Command::Group) => self.answer(&request, self.group(parse(&request)).await).await,
+            Some(Command::CreateGroup) => self.answer(&request, self.create_group(parse(&request)).await).await,
+            Some(Command::ChangeGroup) => self.answer(&request, self.change_group(parse(&request)).await).await,
+            Some(Command::AddParticipants) => self.change(&request, Change::Add).await,
+            Some(Command::RemoveParticipants) => self.change(&request, Change::Remove).await,
+            Some(Command::PromoteParticipants) => self.change(&request, Change::Promote).await,
+            Some(Command::DemoteParticipants) => self.change(&request, Change::Demote).await,
+            Some(Command::GroupInvite) => {
+                self.answer(&request, self.group_invite(parse(&request), false).await).await;
+            }
+            Some(Command::RevokeGroupInvite) => {
+                self.answer(&request, self.group_invite(parse(&request), true).await).await;
+            }
+            Some(Command::JoinGroup) => self.answer(&request, self.join_group(parse(&request)).await).await,
+            Some(Command::LeaveGroup) => self.answer(&request, self.leave_group(parse(&request)).await).await,
+            Some(Command::RejectCall) => {
+                let (answer, event) = self.reject_call(parse(&request)).await;
+                self.answer(&request, answer).await;
+                if let Some(event) = event {
+                    self.outbound.tell(&event).await;
+                }
+            }
+            Some(Command::MarkRead) => self.answer(&request, self.mark_read(parse(&request)).await).await,
+            Some(Command::ShowTyping) => self.answer(&request, self.show_typing(parse(&request)).await).await,
+            Some(Command::SetPresence) => self.answer(&request, self.set_presence(parse(&request)).await).await,
+            Some(Command::SubscribePresence) => {
+                self.answer(&request, self.subscribe_presence(parse(&request)).await).await;
+            }
             // Sends went the other way.
-            Some(Command::SendText | Command::SendLocation | Command::SendContact | Command::SendMedia) | None => {
+            Some(
+                Command::SendText
+                | Command::SendLocation
+                | Command::SendContact
+                | Command::SendMedia
+                | Command::SendPoll
+                | Command::SendReaction
+                | Command::SendEdit
+                | Command::SendRevoke
+                | Command::SendForward,
+            )
+            | None => {
                 let names: Vec<_> = Command::ALL.iter().map(|command| command.as_str()).collect();
                 let refusal = invalid(format!("there is no such command; there are {}", names.join(", ")));
                 self.answer::<Empty>(&request, Err(refusal)).await;
@@ -126,8 +190,28 @@ impl Commands {
         }
     }
 
-    async fn send(&self, request: Message, outgoing: Outgoing) {
-        let Done { answer, event } = self.outbound.send(outgoing).await;
+    async fn change(&self, request: &Message, change: Change) {
+        self.answer(request, self.change_participants(parse(request), change).await).await;
+    }
+
+    fn status(&self) -> Status {
+        Status { restriction: self.outbound.restriction(), ..self.session.status() }
+    }
+
+    async fn send(&self, command: Command, request: Message, outgoing: Outgoing) {
+        let Done { answer, event } = match self.outbound.send(outgoing.clone(), Class::Direct).await {
+            Outcome::Done(done) => done,
+            Outcome::NotTried(refusal) => Done { answer: Err(refusal), event: None },
+            Outcome::Held(held) => {
+                let queued = self.queue.hold(command, &request.payload, &outgoing, held).await;
+                let reply = match queued {
+                    Ok(queued) => Reply::<Empty>::Queued(queued),
+                    Err(refusal) => Reply::Error(refusal),
+                };
+                self.reply(&request, &reply).await;
+                return;
+            }
+        };
         self.answer(&request, answer).await;
         if let Some(event) = event {
             self.outbound.tell(&event).await;
@@ -135,18 +219,22 @@ impl Commands {
     }
 
     async fn answer<T: Serialize>(&self, request: &Message, answer: Result<T, Refusal>) {
-        let Some(reply) = request.reply.clone() else {
-            tracing::warn!("a command came as a message without a reply subject, so nobody has its answer");
-            return;
-        };
-        let answer = match answer {
+        let reply = match answer {
             Ok(answer) => Reply::Ok(answer),
             Err(refusal) => {
                 tracing::info!(refusal.code = ?refusal.code, "a command was refused");
                 Reply::Error(refusal)
             }
         };
-        match serde_json::to_vec(&answer) {
+        self.reply(request, &reply).await;
+    }
+
+    async fn reply<T: Serialize>(&self, request: &Message, answer: &Reply<T>) {
+        let Some(reply) = request.reply.clone() else {
+            tracing::warn!("a command came as a message without a reply subject, so nobody has its answer");
+            return;
+        };
+        match serde_json::to_vec(answer) {
             // A caller that is not reached asks again.
             Ok(body) => drop(self.broker.client.publish(reply, body.into()).await),
             Err(error) => tracing::error!("failed to write an answer: {error}"),

@@ -1,10 +1,155 @@
-//! Questions about people.
+//! People: whether a number is there, what somebody shows, pictures, and whom the account blocks.
 
-use super::Commands;
-use kurir_contract::command::{CheckNumber, NumberChecked, Refusal};
+use super::{
+    Commands,
+    asking::Failure,
+    groups::{group_jid, in_group},
+    invalid, refusal,
+};
+use crate::inbound::addresses;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use kurir_contract::{
+    address::ChatJid,
+    command::{
+        CheckNumber, Empty, NumberChecked, Refusal, RefusalCode,
+        people::{
+            Blocked, Blocklist, Contact, LONGEST_PICTURE, MOST_BLOCKED_SHOWN, OfPerson, OfPicture, Picture,
+            PictureFound, PictureSet, SetPicture,
+        },
+    },
+    event::Party,
+};
+use wacore_binary::Jid;
+use whatsapp_rust::{Client, features::ContactError};
+
+/// How every JPEG begins.
+const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
 impl Commands {
     pub(super) async fn check_number(&self, request: Result<CheckNumber, Refusal>) -> Result<NumberChecked, Refusal> {
         self.outbound.sender.check(request?).await
     }
+
+    pub(super) async fn contact(&self, request: Result<OfPerson, Refusal>) -> Result<Contact, Refusal> {
+        let number = request?.number;
+        let jid = person(&number)?;
+        self.ask(|client| async move {
+            self.find(&client, &number, &jid).await?;
+            let info = client.contacts().get_user_info(std::slice::from_ref(&jid)).await?.into_values().next();
+            // A picture that is not shown to this account is none.
+            let picture = client.contacts().get_profile_picture(&jid, false).await;
+            let picture = picture.ok().flatten().map(|picture| Picture { id: picture.id, url: picture.url });
+            let Party { jid, pn, lid } = addresses::resolve_one(&client, &jid).await;
+            Ok(Contact {
+                jid,
+                pn,
+                lid,
+                about: info.as_ref().and_then(|info| info.status.clone()).filter(|about| !about.is_empty()),
+                picture,
+                business: info.as_ref().is_some_and(|info| info.is_business),
+                verified_name: info.and_then(|info| info.verified_name).and_then(|name| name.name),
+            })
+        })
+        .await
+    }
+
+    /// Of a person or a group.
+    pub(super) async fn picture(&self, request: Result<OfPicture, Refusal>) -> Result<PictureFound, Refusal> {
+        let of = request?.of;
+        let jid = if of.is_group() { group_jid(&of)? } else { person(&of)? };
+        self.ask(|client| async move {
+            let picture = client.contacts().get_profile_picture(&jid, false).await?;
+            Ok(PictureFound { picture: picture.map(|picture| Picture { id: picture.id, url: picture.url }) })
+        })
+        .await
+    }
+
+    /// The account's own or a group's; none removes it.
+    pub(super) async fn set_picture(&self, request: Result<SetPicture, Refusal>) -> Result<PictureSet, Refusal> {
+        let SetPicture { group, picture } = request?;
+        let group = group.as_ref().map(group_jid).transpose()?;
+        let jpeg = picture.as_deref().map(jpeg).transpose()?;
+        self.ask(|client| async move {
+            let is_there = jpeg.is_some();
+            // The client removes the picture when there are no bytes.
+            let jpeg = jpeg.unwrap_or_default();
+            let set = match &group {
+                Some(group) => {
+                    let set = client.groups().set_profile_picture(group, jpeg).await;
+                    in_group(&client, group, set).await?
+                }
+                None => client.profile().set_profile_picture(jpeg).await?,
+            };
+            Ok(PictureSet { id: is_there.then_some(set.id) })
+        })
+        .await
+    }
+
+    pub(super) async fn blocklist(&self, request: Result<Empty, Refusal>) -> Result<Blocklist, Refusal> {
+        request?;
+        self.ask(|client| async move {
+            let mut people = Vec::new();
+            for entry in client.blocking().get_blocklist().await?.iter().take(MOST_BLOCKED_SHOWN) {
+                people.push(blocked(addresses::resolve_one(&client, &entry.jid).await));
+            }
+            Ok(Blocklist { people })
+        })
+        .await
+    }
+
+    pub(super) async fn block(&self, request: Result<OfPerson, Refusal>) -> Result<Blocked, Refusal> {
+        self.set_blocked(request, true).await
+    }
+
+    pub(super) async fn unblock(&self, request: Result<OfPerson, Refusal>) -> Result<Blocked, Refusal> {
+        self.set_blocked(request, false).await
+    }
+
+    /// Whoever is blocked already stays it.
+    async fn set_blocked(&self, request: Result<OfPerson, Refusal>, is_to_be: bool) -> Result<Blocked, Refusal> {
+        let number = request?.number;
+        let jid = person(&number)?;
+        self.ask(|client| async move {
+            // WhatsApp wants both addresses; the question tells the other one.
+            let Party { pn, lid, .. } = addresses::resolve_one(&client, &jid).await;
+            if pn.is_none() || lid.is_none() {
+                self.find(&client, &number, &jid).await?;
+            }
+            if is_to_be {
+                client.blocking().block(&jid).await?;
+            } else {
+                client.blocking().unblock(&jid).await?;
+            }
+            Ok(blocked(addresses::resolve_one(&client, &jid).await))
+        })
+        .await
+    }
+
+    /// Asks who it is, so that the client knows both addresses.
+    async fn find(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<(), Failure> {
+        let found = self.outbound.sender.recipients.ask(client, number, jid).await.map_err(|error| {
+            error.downcast::<ContactError>().map_or_else(|error| Failure::Client(format!("{error:#}")), Failure::from)
+        })?;
+        if found.exists {
+            return Ok(());
+        }
+        Err(refusal(RefusalCode::NotOnWhatsapp, &format!("{number} is not on WhatsApp")).into())
+    }
+}
+
+fn blocked(Party { jid, pn, lid }: Party) -> Blocked {
+    Blocked { jid, pn, lid }
+}
+
+fn person(number: &ChatJid) -> Result<Jid, Refusal> {
+    let jid: Option<Jid> = number.as_str().parse().ok();
+    jid.filter(|jid| jid.is_pn() || jid.is_lid()).ok_or_else(|| invalid("Invalid phone number format".to_owned()))
+}
+
+fn jpeg(picture: &str) -> Result<Vec<u8>, Refusal> {
+    let bytes = Some(picture).filter(|picture| picture.len() <= LONGEST_PICTURE);
+    let bytes = bytes.and_then(|picture| BASE64_STANDARD.decode(picture).ok());
+    bytes
+        .filter(|bytes| bytes.starts_with(&JPEG))
+        .ok_or_else(|| invalid(format!("a picture is a JPEG in base64, of at most {LONGEST_PICTURE} characters")))
 }

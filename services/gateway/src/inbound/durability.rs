@@ -44,12 +44,15 @@ const CHATS_AT_ONCE: usize = 64;
 #[async_trait]
 impl InboundDurabilityHook for DurabilityHook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let deadline = Instant::now() + self.wait;
+        let begun = Instant::now();
+        // All of a batch together: it holds up whatever comes behind it.
+        let files_by = self.inbound.files_by();
         let stored = tokio::select! {
             biased;
             () = self.broken.cancelled() => anyhow::bail!("the gateway leaves WhatsApp; {} message(s) come again", batch.len()),
-            stored = self.store(&client, batch, deadline) => stored,
+            stored = self.store(&client, batch, files_by) => stored,
         };
+        self.publisher.metrics.hook_waited(begun.elapsed());
         stored.map_err(|error| {
             self.break_life(&error);
             error.into()
@@ -58,26 +61,28 @@ impl InboundDurabilityHook for DurabilityHook {
 }
 
 impl DurabilityHook {
-    async fn store(&self, client: &Client, batch: &[InboundMessage], deadline: Instant) -> Result<(), NotStored> {
+    async fn store(&self, client: &Arc<Client>, batch: &[InboundMessage], files_by: Instant) -> Result<(), NotStored> {
         // Live messages come one by one.
         if let [message] = batch {
             return match self.event_of(client, message).await {
-                Some(received) => self.store_in_order(vec![received], deadline).await,
+                Some(received) => self.store_in_order(vec![received], files_by).await,
                 None => Ok(()),
             };
         }
         stream::iter(self.by_chat(client, batch).await)
             .map(Ok)
-            .try_for_each_concurrent(CHATS_AT_ONCE, |chat| self.store_in_order(chat, deadline))
+            .try_for_each_concurrent(CHATS_AT_ONCE, |chat| self.store_in_order(chat, files_by))
             .await
     }
 
     /// One after the other, each acknowledged before the next is sent: a lost connection may swallow one and let the
     /// next through.
-    async fn store_in_order(&self, chat: Vec<Received>, deadline: Instant) -> Result<(), NotStored> {
+    async fn store_in_order(&self, chat: Vec<Received>, files_by: Instant) -> Result<(), NotStored> {
         let Some(turn) = chat.first().map(|first| self.turn(&first.chat)) else { return Ok(()) };
         let _turn = turn.comes().await;
-        for Received { chat, event } in chat {
+        for received in chat {
+            let chat = received.chat.clone();
+            let (event, owed) = received.event(&self.inbound.session, files_by).await;
             let span = tracing::info_span!(
                 "message",
                 session.id = %self.inbound.session,
@@ -85,7 +90,13 @@ impl DurabilityHook {
                 chat = %chat.redacted(),
             );
             async {
-                self.publisher.store(&event, deadline).await?;
+                // From now: the wait for a file, or for an earlier message's, is not one for the broker. If the broker is
+                // away, the first that has waited so long ends the wait of all.
+                self.publisher.store(&event, Instant::now() + self.wait).await?;
+                if let Some(owed) = owed {
+                    owed.event_is_stored();
+                }
+                self.inbound.known.heard(&chat);
                 tracing::debug!("stored a message");
                 Ok(())
             }
@@ -100,7 +111,7 @@ impl DurabilityHook {
     }
 
     /// A batch, chat by chat, each in the order in which it was written.
-    async fn by_chat(&self, client: &Client, batch: &[InboundMessage]) -> Vec<Vec<Received>> {
+    async fn by_chat(&self, client: &Arc<Client>, batch: &[InboundMessage]) -> Vec<Vec<Received>> {
         let mut chats: Vec<Vec<(&InboundMessage, Received)>> = Vec::new();
         let mut places: HashMap<ChatJid, usize> = HashMap::new();
         for message in batch {
@@ -114,7 +125,7 @@ impl DurabilityHook {
         chats.into_iter().map(in_order).collect()
     }
 
-    async fn event_of(&self, client: &Client, message: &InboundMessage) -> Option<Received> {
+    async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Option<Received> {
         let received = self.inbound.event_of(client, message).await;
         received.inspect_err(|why| tracing::debug!(message.id = message.info.id, "no event for a message: {why}")).ok()
     }

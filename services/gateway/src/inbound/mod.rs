@@ -2,24 +2,29 @@
 //!
 //! `durability` is called by the client before it acknowledges a message, and answers when JetStream has it. `content`
 //! reads what a message holds, `mapping` says what it is to a user, `addresses` whose it is: one person is one address.
-//! `told` makes an event of it. `unhooked` takes the few messages that the client gives without asking, `notices` what
+//! `told` makes an event of it, for which `media` fetches the file. `unhooked` takes the few messages that the client gives without asking, `notices` what
 //! happens beside messages, `undecryptable` waits for what could not be read.
 
 pub mod addresses;
 mod content;
 pub mod durability;
 pub mod mapping;
+pub mod media;
 pub mod notices;
 pub mod polls;
-mod told;
+pub mod told;
 pub mod undecryptable;
 pub mod unhooked;
 
-use crate::publish::OutgoingEvent;
+use crate::{outbound::reach::KnownChats, publish::OutgoingEvent};
 use content::{context, open};
 use kurir_contract::{address::ChatJid, session::SessionId};
 use mapping::{Seen, Skipped, change};
+use media::{Fetching, Media, Owed};
 use polls::Polls;
+use std::sync::Arc;
+use tokio::time::Instant;
+use told::Told;
 use undecryptable::Undecryptable;
 use wacore::types::events::InboundMessage;
 use wacore_binary::Jid;
@@ -34,12 +39,29 @@ pub struct Inbound {
     pub statuses: bool,
     pub polls: Polls,
     pub undecryptable: Undecryptable,
+    /// Unless files are not to be downloaded.
+    pub media: Option<Media>,
+    /// Who wrote is somebody that the session has a chat with.
+    pub known: KnownChats,
 }
 
-/// A message's event, and the chat within which its order counts.
+/// What a message tells, the chat within which its order counts, and its file if that is on its way.
 pub struct Received {
     pub chat: ChatJid,
-    pub event: OutgoingEvent,
+    told: Told,
+    file: Option<Fetching>,
+}
+
+impl Received {
+    /// The event as it is to be stored; its file is waited for until `by`.
+    pub async fn event(self, session: &SessionId, by: Instant) -> (OutgoingEvent, Option<Owed>) {
+        let Self { mut told, file, .. } = self;
+        let owed = match file {
+            Some(file) => Some(file.into_event(&mut told, by).await),
+            None => None,
+        };
+        (told.outgoing(session), owed)
+    }
 }
 
 impl Inbound {
@@ -47,7 +69,7 @@ impl Inbound {
     ///
     /// # Errors
     /// If the message is not one that a user hears of.
-    pub async fn event_of(&self, client: &Client, message: &InboundMessage) -> Result<Received, Skipped> {
+    pub async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Result<Received, Skipped> {
         let InboundMessage { message, info, .. } = message;
         self.undecryptable.came(&info.id);
         mapping::is_wanted(info, self.statuses)?;
@@ -55,13 +77,21 @@ impl Inbound {
         let chat = directory.address(&info.source.chat);
         self.polls.remember(&chat, &info.id, message);
         let seen = Seen { info, message, directory: &directory, session: &self.session };
-        let event = mapping::told(&seen, &self.polls)?.outgoing(&self.session);
-        Ok(Received { chat, event })
+        let told = mapping::told(&seen, &self.polls)?;
+        let file = self.media.as_ref().and_then(|media| media.begin(client, info, message, &told));
+        Ok(Received { chat, told, file })
+    }
+
+    /// Until when the files of what has come now are waited for.
+    #[must_use]
+    pub fn files_by(&self) -> Instant {
+        Instant::now() + self.media.as_ref().map(Media::wait).unwrap_or_default()
     }
 }
 
 /// Whom a message names beside its own chat and writer.
-fn named(message: &Message) -> Vec<Jid> {
+#[must_use]
+pub fn named(message: &Message) -> Vec<Jid> {
     let opened = open(message);
     let mut named = context::named(opened);
     let participant = change::named(opened.message).and_then(|key| key.participant.as_deref()?.parse().ok());

@@ -84,10 +84,22 @@ impl Polls {
         self.memory().polls.get(&(chat.clone(), id.to_owned())).cloned()
     }
 
+    /// The poll of a chat, also if it was seen before the chat's number was known.
+    #[must_use]
+    pub fn find(&self, chat: &Party, id: &str) -> Option<Arc<Poll>> {
+        self.get(&chat.jid, id).or_else(|| self.get(chat.lid.as_ref()?, id))
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         // A panic while it was held left whole polls.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a message is a poll.
+#[must_use]
+pub fn is_poll(message: &Message) -> bool {
+    poll_in(message).is_some()
 }
 
 impl Memory {
@@ -128,6 +140,13 @@ fn file(path: &Path, anew: bool) -> std::io::Result<File> {
 }
 
 impl Poll {
+    /// Gives a message this poll's secret.
+    pub fn seal(&self, message: &mut Message) {
+        if let Some(context) = message.message_context_info.as_option_mut() {
+            context.message_secret = Some(self.secret.clone());
+        }
+    }
+
     /// The options that a vote chose; none if it cannot be opened. WhatsApp binds a vote to the addresses of creator and
     /// voter, by number or by LID.
     #[must_use]

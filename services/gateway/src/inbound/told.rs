@@ -3,8 +3,8 @@
 use crate::publish::OutgoingEvent;
 use kurir_contract::{
     event::{
-        Content, Context, EventId, EventType, MessageEdited, MessageReaction, MessageReceived, MessageRevoked,
-        MessageSent, PollVote,
+        Content, Context, EventId, EventType, MediaDownloaded, MessageEdited, MessageReaction, MessageReceived,
+        MessageRevoked, MessageSent, PollVote, ReceivedFile,
     },
     session::SessionId,
 };
@@ -32,12 +32,31 @@ pub enum Data {
     Reaction(Box<MessageReaction>),
     Revoked(Box<MessageRevoked>),
     Vote(Box<PollVote>),
+    Downloaded(Box<MediaDownloaded>),
 }
 
 impl Told {
     #[must_use]
     pub fn new(kind: EventType, id: EventId, data: Data) -> Self {
         Self { kind, id, data }
+    }
+
+    /// The event that tells that this one's file came later, and its session; `sent_at`: milliseconds since 1970.
+    #[must_use]
+    pub fn with_late_file(mut self, file: ReceivedFile, sent_at: i64) -> Option<(SessionId, Self)> {
+        self.data.set_file(file);
+        let (message_id, content, mut origin) = match self.data {
+            Data::Received(data) => (data.message_id, data.content, data.origin),
+            Data::Sent(data) => (data.message_id, data.content, data.origin),
+            Data::Edited(_) | Data::Reaction(_) | Data::Revoked(_) | Data::Vote(_) | Data::Downloaded(_) => {
+                return None;
+            }
+        };
+        let (kind, id) = (EventType::MEDIA_DOWNLOADED, self.id.derived(EventType::MEDIA_DOWNLOADED.as_str()));
+        origin.event_id = id.clone();
+        let session = origin.session.clone();
+        let data = MediaDownloaded { message_id, content, timestamp: sent_at, origin };
+        Some((session, Self::new(kind, id, Data::Downloaded(Box::new(data)))))
     }
 
     /// As EVENTS will hold it, small enough for NATS.
@@ -56,6 +75,26 @@ impl Told {
 }
 
 impl Data {
+    /// What the message holds, of an event about a message with a content of its own.
+    #[must_use]
+    pub fn content(&self) -> Option<&Content> {
+        match self {
+            Self::Received(data) => Some(&data.content),
+            Self::Sent(data) => Some(&data.content),
+            // What an edit changes is the text beside a file.
+            Self::Edited(_) | Self::Reaction(_) | Self::Revoked(_) | Self::Vote(_) | Self::Downloaded(_) => None,
+        }
+    }
+
+    /// Says what became of the message's file.
+    pub fn set_file(&mut self, file: ReceivedFile) {
+        match self {
+            Self::Received(data) => data.content.set_file(file),
+            Self::Sent(data) => data.content.set_file(file),
+            Self::Edited(_) | Self::Reaction(_) | Self::Revoked(_) | Self::Vote(_) | Self::Downloaded(_) => {}
+        }
+    }
+
     fn leave_out_content(&mut self, bytes: usize) {
         let (content, context) = match self {
             Self::Received(data) => (&mut data.content, &mut data.context),
@@ -63,6 +102,8 @@ impl Data {
             Self::Edited(data) => (&mut data.content, &mut data.context),
             // WhatsApp bounds an emoji and the options of a poll.
             Self::Reaction(_) | Self::Revoked(_) | Self::Vote(_) => return,
+            // A file's event without its file would say nothing.
+            Self::Downloaded(_) => return,
         };
         let raw = serde_json::json!({"omitted": "the message is too large for an event", "bytes": bytes});
         *content = Content::Unknown { raw };

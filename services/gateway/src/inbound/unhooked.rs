@@ -71,11 +71,15 @@ impl UnhookedMessages {
     }
 }
 
-async fn store(inbound: &Inbound, publisher: &Publisher, client: &Client, message: &InboundMessage) {
+async fn store(inbound: &Inbound, publisher: &Publisher, client: &Arc<Client>, message: &InboundMessage) {
     match inbound.event_of(client, message).await {
         Ok(received) => {
-            while let Err(error) = publisher.store(&received.event, Instant::now() + PATIENCE).await {
-                tracing::warn!(event.id = %received.event.id, "a message still waits: {error}");
+            let (event, owed) = received.event(&inbound.session, inbound.files_by()).await;
+            while let Err(error) = publisher.store(&event, Instant::now() + PATIENCE).await {
+                tracing::warn!(event.id = %event.id, "a message still waits: {error}");
+            }
+            if let Some(owed) = owed {
+                owed.event_is_stored();
             }
         }
         Err(why) => tracing::debug!(message.id = message.info.id, "no event for a message: {why}"),

@@ -1,14 +1,21 @@
 //! The path of one command to WhatsApp.
 //!
-//! `content` makes the message, a file for each kind; `media` uploads what is in it. `send` is done when WhatsApp's server has acknowledged the message
-//! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`).
+//! `content` makes the message, a file for each kind; `media` uploads what is in it. `pacing` says when it may go and
+//! `reach` to whom, `jobs` keeps what cannot go yet. `send` is done when WhatsApp's server has acknowledged the message
+//! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`). `own` tells
+//! of it as of any message of the account. `naming` knows people by the names that WhatsApp has for them.
 
 pub mod content;
 
 pub mod acks;
 mod idempotency;
+pub mod jobs;
 pub mod media;
-mod recipients;
+pub mod naming;
+mod own;
+pub mod pacing;
+pub mod reach;
+pub mod recipients;
 pub mod send;
 
 use crate::publish::{OutgoingEvent, Publisher};
@@ -16,11 +23,14 @@ use content::Outgoing;
 use idempotency::Known;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    command::{Refusal, RefusalCode},
+    command::{Refusal, RefusalCode, Restriction, WaitReason},
     session::SessionId,
 };
+use pacing::{Class, Pacer};
+use reach::Reach;
 use send::{Done, Sender};
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::Instant};
 
 /// Sends for one session, whoever asks for it.
@@ -29,10 +39,31 @@ pub struct Outbound {
     session: SessionId,
     broker: Broker,
     publisher: Publisher,
+    pacer: Pacer,
+    reach: Reach,
     permits: Semaphore,
     uploads: Semaphore,
 }
 
+/// What became of a message.
+pub enum Outcome {
+    /// It was sent, or given up.
+    Done(Done),
+    /// It cannot go out yet; nothing was sent.
+    Held(Held),
+    /// NATS was away; nothing was sent.
+    NotTried(Refusal),
+}
+
+/// Until when a message has to wait, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub until: OffsetDateTime,
+    pub reason: WaitReason,
+}
+
+/// Whoever waits for an answer waits no longer for a turn; the message is kept, and he is told so.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Sends under way. WhatsApp is not written to faster by more.
 const SENDS_AT_ONCE: usize = 32;
 /// Files under way, each with a thread, a file on disk and buffers; two fill a line already.
@@ -42,45 +73,60 @@ const EVENT_WITHIN: Duration = Duration::from_secs(600);
 
 impl Outbound {
     #[must_use]
-    pub fn new(session: SessionId, sender: Sender, broker: Broker, publisher: Publisher) -> Self {
-        Self {
-            sender,
-            session,
-            broker,
-            publisher,
-            permits: Semaphore::new(SENDS_AT_ONCE),
-            uploads: Semaphore::new(FILES_AT_ONCE),
-        }
+    pub fn new(
+        session: SessionId,
+        sender: Sender,
+        broker: Broker,
+        publisher: Publisher,
+        (pacer, reach): (Pacer, Reach),
+    ) -> Self {
+        let (permits, uploads) = (Semaphore::new(SENDS_AT_ONCE), Semaphore::new(FILES_AT_ONCE));
+        Self { sender, session, broker, publisher, pacer, reach, permits, uploads }
     }
 
-    /// Sends a message, once for its key; takes as long as all its tries.
-    pub async fn send(&self, outgoing: Outgoing) -> Done {
+    #[must_use]
+    pub fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// What WhatsApp does not let the session do at the moment.
+    #[must_use]
+    pub fn restriction(&self) -> Option<Restriction> {
+        self.reach.restrictions.now(OffsetDateTime::now_utc()).map(|restriction| restriction.shown())
+    }
+
+    /// Sends a message, once for its key; takes as long as its turn and all its tries.
+    pub async fn send(&self, outgoing: Outgoing, class: Class) -> Outcome {
         let file = outgoing.attachment.as_ref().map(|attachment| attachment.file.clone());
-        // First, so that no text waits behind files that wait. Neither is ever closed.
+        // First, so that no text waits behind files that wait. Never closed.
         let _upload = match file {
             Some(_) => self.uploads.acquire().await.ok(),
             None => None,
         };
-        let _permit = self.permits.acquire().await;
-        let done = self.once(outgoing).await;
-        if let Some(file) = file.filter(|_| media::is_settled(&done.answer)) {
+        let outcome = self.once(outgoing, class).await;
+        if let (Some(file), Outcome::Done(done)) = (file, &outcome)
+            && media::is_settled(&done.answer)
+        {
             self.sender.files.forget(&file).await;
         }
-        done
+        if let Outcome::Done(done) = &outcome {
+            self.publisher.metrics.sent(done.answer.is_ok());
+        }
+        outcome
     }
 
     /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one
     /// chat, so the second one finds the answer of the first.
-    async fn once(&self, outgoing: Outgoing) -> Done {
-        let Some(key) = outgoing.key.clone() else { return self.sender.send(outgoing).await };
+    async fn once(&self, outgoing: Outgoing, class: Class) -> Outcome {
+        let Some(key) = outgoing.key.clone() else { return self.in_turn(outgoing, class).await };
         let (session, request) = (&self.session, outgoing.fingerprint.clone());
         let answer = match idempotency::take(&self.broker, session, &key, &request).await {
             Ok(Known::Open) => {
-                let done = self.sender.send(outgoing).await;
-                if let Ok(sent) = &done.answer {
+                let outcome = self.in_turn(outgoing, class).await;
+                if let Outcome::Done(Done { answer: Ok(sent), .. }) = &outcome {
                     idempotency::remember(&self.broker, session, &key, request, sent).await;
                 }
-                return done;
+                return outcome;
             }
             Ok(Known::Sent(sent)) => Ok(sent),
             Ok(Known::OfAnother) => {
@@ -88,10 +134,36 @@ impl Outbound {
             }
             Err(error) => {
                 tracing::warn!("failed to look up an idempotency key: {error:#}");
-                Err(refusal(RefusalCode::Internal, "NATS could not look up the Idempotency-Key; nothing was sent"))
+                let text = "NATS could not look up the Idempotency-Key; nothing was sent";
+                return Outcome::NotTried(refusal(RefusalCode::Internal, text));
             }
         };
-        Done { answer, event: None }
+        Outcome::Done(Done { answer, event: None })
+    }
+
+    async fn in_turn(&self, outgoing: Outgoing, class: Class) -> Outcome {
+        // What is about a message that is there takes no turn, and begins no chat.
+        let is_message = outgoing.is_message();
+        // Who cannot write at all hears it now.
+        if is_message && self.sender.may_send() {
+            if class == Class::Direct && self.pacer.wait() > LONGEST_WAIT {
+                return Outcome::Held(Held { until: OffsetDateTime::now_utc(), reason: WaitReason::Pacing });
+            }
+            if let Some(held) = self.reach.held(&outgoing.to, OffsetDateTime::now_utc()).await {
+                return Outcome::Held(held);
+            }
+            self.pacer.turn(class).await;
+        }
+        // Never closed.
+        let _permit = self.permits.acquire().await;
+        let to = outgoing.to.clone();
+        let outcome = self.sender.send(outgoing).await;
+        if let Outcome::Done(Done { answer: Ok(_), .. }) = &outcome
+            && is_message
+        {
+            self.reach.known.heard(&to);
+        }
+        outcome
     }
 
     /// Stores the event that tells of a send.

@@ -3,14 +3,17 @@
 //! The recipient's app drops a repeat by its id, so trying again is safe where the old program reached people twice.
 
 use super::{
+    Held, Outcome,
     acks::{Answer, Waiting},
     content::Outgoing,
     media::{Files, NotUploaded, Upload},
+    naming, own,
+    reach::Restrictions,
     recipients::Recipients,
 };
 use crate::{
     config::Config,
-    inbound::addresses,
+    inbound::{Inbound, addresses, polls::is_poll},
     publish::OutgoingEvent,
     session::{Session, View, state::State},
 };
@@ -18,19 +21,22 @@ use kurir_contract::{
     address::ChatJid,
     clock,
     command::{CheckNumber, IdempotencyKey, NumberChecked, Refusal, RefusalCode, Sent},
-    event::{Context, ErrorOccurred, EventId, EventIdentity, EventType, MessageSent, Origin, Party, Reply},
+    event::{ErrorOccurred, EventId, EventType},
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use wacore_binary::Jid;
+use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
 /// Sends for one session.
 pub struct Sender {
     pub files: Files,
     session: Session,
-    recipients: Recipients,
+    inbound: Inbound,
+    pub(crate) recipients: Recipients,
+    restrictions: Restrictions,
     timeout: Duration,
     media_timeout: Duration,
     pauses: Vec<Duration>,
@@ -64,11 +70,13 @@ enum Failure {
 
 impl Sender {
     #[must_use]
-    pub fn new(session: Session, files: Files, config: &Config) -> Self {
+    pub fn new(session: Session, inbound: Inbound, files: Files, restrictions: Restrictions, config: &Config) -> Self {
         Self {
             files,
             session,
+            inbound,
             recipients: Recipients::default(),
+            restrictions,
             timeout: config.whatsapp_send_timeout,
             media_timeout: config.whatsapp_media_timeout,
             pauses: config.whatsapp_send_pauses.clone(),
@@ -84,25 +92,67 @@ impl Sender {
         let jid: Option<Jid> = number.as_str().parse().ok();
         let jid = jid.filter(|jid| jid.is_pn() || jid.is_lid());
         let jid = jid.ok_or_else(|| refusal(RefusalCode::InvalidRequest, "Invalid phone number format"))?;
+        let (number, jid) = (&number, &jid);
+        let asked = self.with_client(|client| async move { self.recipients.ask(&client, number, jid).await });
+        asked.await?.map_err(|error| Failure::Client(format!("{error:#}")).refusal())
+    }
+
+    /// Asks something of the client, once it is connected, in the time of one try.
+    ///
+    /// # Errors
+    /// If it is not connected, or WhatsApp does not answer in time.
+    pub async fn with_client<T, F: Future<Output = T>>(
+        &self,
+        ask: impl FnOnce(Arc<Client>) -> F,
+    ) -> Result<T, Refusal> {
         if is_lost(&self.session.view.borrow()) {
             return Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
         }
         let asked = async {
-            let client = self.connected().await?;
-            let answer = self.recipients.ask(&client, &number, &jid).await;
-            answer.map_err(|error| Failure::Client(format!("{error:#}")))
+            let client = self.connected().await.map_err(|failure| failure.refusal())?;
+            Ok(ask(client).await)
         };
-        match timeout(self.timeout, asked).await {
-            Ok(answer) => answer.map_err(|failure| failure.refusal()),
-            Err(_) => Err(refusal(RefusalCode::TimedOut, "WhatsApp did not say in time whether the number is there")),
+        timeout(self.timeout, asked)
+            .await
+            .unwrap_or_else(|_| Err(refusal(RefusalCode::TimedOut, "WhatsApp did not answer in time")))
+    }
+
+    /// The client, once it is connected; none if waiting would not help.
+    pub(crate) async fn client(&self) -> Option<Arc<Client>> {
+        if is_lost(&self.session.view.borrow()) {
+            return None;
         }
+        self.connected().await.ok()
+    }
+
+    /// How long WhatsApp has for one answer.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Whether there is a session to send from, connected or about to be.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        !is_lost(&self.session.view.borrow())
+    }
+
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        is_connected(&self.session.view.borrow())
+    }
+
+    /// Waits until the session is connected, or does not try to be.
+    pub async fn settled(&self) {
+        let mut view = self.session.view.clone();
+        // Its sender ends with the process.
+        let _ = view.wait_for(|view| is_lost(view) || is_connected(view)).await;
     }
 
     /// Sends a message; takes as long as all its tries.
-    pub async fn send(&self, outgoing: Outgoing) -> Done {
+    pub async fn send(&self, outgoing: Outgoing) -> Outcome {
         if is_lost(&self.session.view.borrow()) {
             let answer = Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
-            return Done { answer, event: None };
+            return Outcome::Done(Done { answer, event: None });
         }
         let session = &self.session.id;
         let of_key = |key: &IdempotencyKey| key.message_id(session);
@@ -116,6 +166,9 @@ impl Sender {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
+            if let Some(held) = self.restricted(&failure).await {
+                return Outcome::Held(held);
+            }
             tracing::debug!(attempt.number = attempt, "a send failed: {failure}");
             let Some(pause) = pauses.next().filter(|_| failure.may_pass()) else { break Err(failure) };
             if let Ok(Answer::Taken { at }) = timeout(*pause, answers.next()).await {
@@ -123,10 +176,18 @@ impl Sender {
             }
             attempt += 1;
         };
-        match result {
-            Ok(at) => self.sent(outgoing, id, attempt, at).await,
+        Outcome::Done(match result {
+            Ok(at) => self.sent(&outgoing, id, attempt, at).await,
             Err(failure) => self.failed(&outgoing.to, attempt, &failure),
-        }
+        })
+    }
+
+    /// Until when WhatsApp takes no such message, if that is why it refused this one.
+    async fn restricted(&self, failure: &Failure) -> Option<Held> {
+        let Failure::Refused { code } = failure else { return None };
+        let client = self.session.view.borrow().client.clone()?;
+        let restriction = self.restrictions.nacked(&client, *code).await?;
+        Some(Held { until: restriction.until, reason: restriction.reason() })
     }
 
     async fn try_once(
@@ -136,7 +197,7 @@ impl Sender {
         id: &str,
         answers: &mut Waiting,
     ) -> Result<OffsetDateTime, Failure> {
-        let Outgoing { to, jid, message, .. } = outgoing;
+        let Outgoing { to, jid, .. } = outgoing;
         if let Some(at) = answers.taken_meanwhile() {
             return Ok(at);
         }
@@ -147,7 +208,8 @@ impl Sender {
             if !exists.map_err(|error| Failure::Client(format!("{error:#}")))? {
                 return Err(Failure::NotOnWhatsapp(to.clone()));
             }
-            let mut message = message.clone();
+            let ready = self.made_ready(&client, outgoing, id).await;
+            let mut message = ready.map_err(|error| Failure::Client(format!("{error:#}")))?;
             if let Some(upload) = upload {
                 upload.complete(&client, &mut message).await?;
             }
@@ -161,6 +223,22 @@ impl Sender {
         timeout(within, tried).await.unwrap_or(Err(Failure::TimedOut))
     }
 
+    /// The message with what only the client knows. The same at every try.
+    async fn made_ready(&self, client: &Client, outgoing: &Outgoing, id: &str) -> anyhow::Result<Message> {
+        let mut message = outgoing.message.clone();
+        naming::rename_writer(client, &outgoing.jid, &mut message).await?;
+        if is_poll(&message) {
+            // Before it goes out: a vote may be faster than the answer.
+            let chat = addresses::resolve_one(client, &outgoing.jid).await.jid;
+            self.inbound.polls.remember(&chat, id, &message);
+            // One that goes out again under the id of its key has the secret of the first, which may have arrived.
+            if let Some(poll) = self.inbound.polls.get(&chat, id) {
+                poll.seal(&mut message);
+            }
+        }
+        Ok(message)
+    }
+
     /// Waits for the connection; a try includes it.
     async fn connected(&self) -> Result<Arc<Client>, Failure> {
         let mut view = self.session.view.clone();
@@ -168,44 +246,13 @@ impl Sender {
         view.client.clone().filter(|_| is_connected(&view)).ok_or(Failure::Ended)
     }
 
-    async fn sent(&self, outgoing: Outgoing, id: String, attempt: u32, at: OffsetDateTime) -> Done {
+    async fn sent(&self, outgoing: &Outgoing, id: String, attempt: u32, at: OffsetDateTime) -> Done {
         let View { own, client, .. } = self.session.view.borrow().clone();
-        let chat = match client {
-            Some(client) => addresses::resolve_one(&client, &outgoing.jid).await,
-            None => Party::of(outgoing.to),
-        };
-        let to = chat.jid.clone();
-        let session = &self.session.id;
-        let kind = EventType::MESSAGE_SENT;
-        let author = own.map_or_else(|| Party::of(to.clone()), |own| own.party());
-        let event_id = EventId::of(&EventIdentity {
-            session,
-            event: &kind,
-            chat: &to,
-            sender: &author.jid,
-            message_id: &id,
-            variant: "",
-        });
-        let reply = outgoing.quoted.map(|message_id| Reply { message_id, author: None, chat: None, quoted: None });
-        let data = MessageSent {
-            message_id: id.clone(),
-            to: to.clone(),
-            content: outgoing.content,
-            timestamp: clock::iso(at),
-            from_device: false,
-            context: Context { reply, ..Context::default() },
-            origin: Origin {
-                participant: to.is_group().then(|| author.jid.clone()),
-                chat,
-                author,
-                from_me: true,
-                session: session.clone(),
-                event_id: event_id.clone(),
-            },
-        };
+        let directory = own::directory(client.as_deref(), own.as_ref(), outgoing).await;
+        let to = directory.address(&outgoing.jid);
         tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
-        let event = OutgoingEvent::new(session, kind, event_id, OffsetDateTime::now_utc(), data);
-        Done { answer: Ok(Sent { message_id: id, to, attempt }), event: Some(event) }
+        let event = own::told(&self.inbound, &directory, outgoing, (&id, at));
+        Done { answer: Ok(Sent { message_id: id, to, attempt }), event }
     }
 
     fn failed(&self, to: &ChatJid, attempts: u32, failure: &Failure) -> Done {

@@ -1,6 +1,7 @@
 //! One life of a session's client: made on the keys that are there, and left cleanly.
 
 use super::{
+    appearance::Appearance,
     gate::{GatedTransport, SETTLED_WITHIN},
     listen::Listener,
     store::Store,
@@ -8,7 +9,7 @@ use super::{
 use crate::{config::Config, inbound::durability::DurabilityHook};
 use anyhow::Context as _;
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use wacore::store::DevicePropsOverride;
 use waproto::whatsapp::device_props::PlatformType;
@@ -28,12 +29,16 @@ pub struct Life {
     gate: CancellationToken,
     handle: BotHandle,
     _raw_stanzas: RawNodeLease,
+    /// What goes on beside it; ends with it.
+    beside: JoinSet<()>,
 }
 
 /// A recipient that cannot decrypt asks again; who was offline for days asks late. The client's default is two hours.
 const SENT_MESSAGES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What is told to a server that is not WhatsApp: the client would otherwise ask the web for the newest version.
 const VERSION_ELSEWHERE: (u32, u32, u32) = (2, 3000, 1_023_000_000);
+/// A question to the phone is a message, and may need its keys first.
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// Leaving flushes acknowledgements and keys; messages that still wait for the broker then are given up, and WhatsApp
 /// sends them again.
 const PATIENCE_WITH_MESSAGES: Duration = Duration::from_secs(3);
@@ -50,6 +55,7 @@ impl Life {
         store: &Store,
         listener: Listener,
         hook: DurabilityHook,
+        appearance: Appearance,
     ) -> anyhow::Result<Self> {
         let number = listener.life;
         let broken = hook.broken.clone();
@@ -82,7 +88,26 @@ impl Life {
         let bot = builder.build().await.context("failed to make the WhatsApp client")?;
         let client = bot.client();
         let raw_stanzas = client.acquire_raw_node_forwarding();
-        Ok(Self { number, client, broken, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas })
+        let mut beside = JoinSet::new();
+        beside.spawn(appearance.keep(Arc::clone(&client)));
+        Ok(Self { number, client, broken, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas, beside })
+    }
+
+    /// Asks the account's phone for a sign of life: for the message before one that nobody wrote. It confirms the
+    /// question, whatever it finds.
+    pub fn ask_phone(&mut self) {
+        let client = Arc::clone(&self.client);
+        while self.beside.try_join_next().is_some() {}
+        self.beside.spawn(async move {
+            let Some(own) = client.pn() else { return };
+            let (own, nobodys) = (own.to_non_ad(), client.generate_message_id());
+            let asked = client.fetch_message_history(&own, &nobodys, true, wacore::time::now_millis(), 1);
+            match timeout(ASKED_WITHIN, asked).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!("the phone could not be asked whether it is there: {error}"),
+                Err(_) => tracing::debug!("the phone could not be asked whether it is there in time"),
+            }
+        });
     }
 
     /// Waits until the client's run loop is over.

@@ -4,7 +4,12 @@
 //!
 //! It runs inline in the client, in the order of the events, and never waits.
 
-use super::state::{End, LifeSignal, Signal};
+use super::{
+    appearance::Appearance,
+    phone::Phone,
+    state::{End, LifeSignal, Signal},
+    watchdog::Heard,
+};
 use crate::{
     inbound::{notices::Notices, undecryptable::Undecryptable, unhooked::Unhooked},
     outbound::acks::Acks,
@@ -23,6 +28,9 @@ pub struct Listener {
     pub unhooked: Unhooked,
     pub notices: Notices,
     pub undecryptable: Undecryptable,
+    pub appearance: Appearance,
+    pub heard: Heard,
+    pub phone: Phone,
 }
 
 /// What the listener wants to hear.
@@ -84,11 +92,16 @@ impl EventHandler for Listener {
             | Event::HistorySync(_) => self.notices.hear(event),
             Event::PairError(error) => tracing::warn!("pairing failed: {}", error.error),
             Event::RawNode(stanza) => {
+                self.heard.stanza(stanza.tag());
+                self.phone.hear(stanza);
                 if let Some(reason) = turned_away_by(stanza) {
                     self.signal(Signal::TurnedAway(reason));
                 }
             }
             event => {
+                if let Event::Connected(_) = event {
+                    self.appearance.logged_in();
+                }
                 if let Some(signal) = signal_of(event, OffsetDateTime::now_utc()) {
                     self.signal(signal);
                 }

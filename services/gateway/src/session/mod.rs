@@ -1,22 +1,30 @@
 //! A WhatsApp session: one account, its keys, and the client that lives on them.
 //!
 //! `run` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
-//! says; everybody else sees a [`Session`]. `life` makes a client, `listen` hears its events, `store` keeps its keys
-//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal.
+//! says; everybody else sees a [`Session`]. `life` makes a client, `listen` hears its events, `watchdog` sees that WhatsApp
+//! is silent, `phone` when the phone was there, `appearance` keeps the account from looking online, `store` keeps its keys
+//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal. `restriction` is what WhatsApp does not
+//! let it do.
 
+pub mod appearance;
 pub mod gate;
 pub mod lease;
 mod life;
 mod listen;
+pub mod phone;
 mod qr;
+pub mod restriction;
 mod run;
 #[cfg(feature = "simulator")]
 mod simulated_phone;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod watchdog;
 
 pub use run::{SessionTask, control};
+
+use appearance::Appearance;
 
 use crate::outbound::acks::Acks;
 use kurir_contract::{
@@ -25,6 +33,7 @@ use kurir_contract::{
     event::Party,
     session::SessionId,
 };
+use phone::Phone;
 use state::State;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +49,9 @@ pub struct Session {
     pub view: watch::Receiver<View>,
     /// Sends that wait for WhatsApp's acknowledgement.
     pub acks: Arc<Acks>,
+    /// Whether the account appears online.
+    pub appearance: Appearance,
+    pub phone: Phone,
     control: mpsc::Sender<Control>,
 }
 
@@ -96,7 +108,10 @@ impl Session {
             reason: state.reason().map(str::to_owned),
             until: state.until().map(kurir_contract::clock::iso),
             jid: view.own.as_ref().map(|own| own.jid.clone()),
+            phone_last_seen: self.phone.last_seen().map(kurir_contract::clock::iso),
             lid: view.own.as_ref().and_then(|own| own.lid.clone()),
+            // Of who sends: nothing else is restricted.
+            restriction: None,
         }
     }
 

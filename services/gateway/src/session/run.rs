@@ -1,27 +1,29 @@
-//! The task that owns a session: it takes signals one at a time, lets `state` decide, and does what that says.
+//! The task that owns a session: it takes signals one at a time, lets `state` decide, and does what that says; `lives`
+//! begins and ends the lives of its client.
+
+mod lives;
+mod seen;
 
 use super::{
-    Control, Own, Session, View,
+    Control, Session, View,
+    appearance::Appearance,
     life::Life,
-    listen::Listener,
+    phone::Phone,
     qr,
     state::{Action, LifeSignal, Signal, State, next},
     status::Changes,
     store::Store,
+    watchdog::{Limits, Watchdog},
 };
 use crate::{
     config::Config,
-    inbound::{Inbound, addresses::chat_jid, durability::DurabilityHook, notices::Notices, unhooked::Unhooked},
+    inbound::{Inbound, notices::Notices, unhooked::Unhooked},
     outbound::acks::Acks,
     publish::Publisher,
 };
 use kurir_chassis::broker::Broker;
 use kurir_contract::command::LoggedOut;
-use std::{
-    future::pending,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -38,7 +40,10 @@ pub struct SessionTask {
     unhooked: Unhooked,
     notices: Notices,
     changes: Changes,
+    watchdog: Watchdog,
+    phone: Phone,
     acks: Arc<Acks>,
+    appearance: Appearance,
     view: watch::Sender<View>,
     control: mpsc::Receiver<Control>,
     signals: (mpsc::Sender<LifeSignal>, mpsc::Receiver<LifeSignal>),
@@ -55,7 +60,7 @@ pub struct SessionTask {
     /// How often the gateway left WhatsApp because of the broker.
     left_for_broker: u64,
     #[cfg(feature = "simulator")]
-    phone: tokio::task::JoinSet<()>,
+    simulated_phone: tokio::task::JoinSet<()>,
 }
 
 /// Lifecycle events come a few a minute; a burst this long does not exist.
@@ -64,18 +69,10 @@ const SIGNALS: usize = 1024;
 const CONTROLS: usize = 16;
 /// How often the connection is looked at: some ways to lose it have no event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A life that ends by itself sooner is a failure, and the next waits longer.
-const LONG_LIFE: Duration = Duration::from_secs(30);
-/// The pause before a life that follows one that ended by itself; doubled at each failure in a row.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause, reached after six doublings.
-const MOST_DOUBLINGS: u32 = 6;
 /// WhatsApp takes a pairing code for three minutes (the client's own figure).
 const PAIRING_CODE_LASTS: Duration = Duration::from_secs(180);
 /// What commands under way have when the gateway stops; WhatsApp answers a send within one second.
 const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
-/// The client asks WhatsApp to forget the device, which takes it three seconds at most, and closes.
-const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes a session's task and what the others see of it.
 #[must_use]
@@ -84,30 +81,36 @@ pub fn control(
     broker: &Broker,
     store: Store,
     inbound: Inbound,
-    (unhooked, notices): (Unhooked, Notices),
-    changes: Changes,
+    (unhooked, notices, changes, publisher): (Unhooked, Notices, Changes, Publisher),
 ) -> (SessionTask, Session) {
     let state = State::WaitingForBroker;
     let (view, seen) = watch::channel(View { state: state.clone(), own: None, client: None });
     let (control, controls) = mpsc::channel(CONTROLS);
+    let phone = Phone::open(&store.phone());
     let acks = Arc::new(Acks::default());
+    let appearance = Appearance::new(config.whatsapp_mark_online);
     let session = Session {
         id: inbound.session.clone(),
         path: config.whatsapp_session_path.display().to_string(),
         view: seen,
+        phone: phone.clone(),
         acks: Arc::clone(&acks),
+        appearance: appearance.clone(),
         control,
     };
     let task = SessionTask {
         config: config.clone(),
         broker: broker.clone(),
         store,
-        publisher: Publisher::new(broker.clone(), config.cloud_events),
+        publisher,
         inbound,
         unhooked,
         notices,
         changes,
+        watchdog: Watchdog::new(Limits { silence: config.whatsapp_silence, deafness: config.whatsapp_probe_every }),
+        phone,
         acks,
+        appearance,
         view,
         control: controls,
         signals: mpsc::channel(SIGNALS),
@@ -121,7 +124,7 @@ pub fn control(
         pairing_code_until: None,
         left_for_broker: 0,
         #[cfg(feature = "simulator")]
-        phone: tokio::task::JoinSet::new(),
+        simulated_phone: tokio::task::JoinSet::new(),
     };
     (task, session)
 }
@@ -169,6 +172,7 @@ impl SessionTask {
         // A send under way needs its acknowledgement still.
         let _ = timeout(PATIENCE_WITH_COMMANDS, commands_done.cancelled()).await;
         self.end_life().await;
+        self.keep_phone(true);
         Ok(())
     }
 
@@ -217,15 +221,26 @@ impl SessionTask {
             self.pairing_code_until = None;
             return Some(Signal::PairingCodeExpired);
         }
+        self.look_at_phone();
         let client = &self.life.as_ref()?.client;
         let lost = self.state == State::Connected && !(client.is_connected() && client.is_logged_in());
-        lost.then(|| Signal::ConnectionLost("the connection to WhatsApp was lost".to_owned()))
+        if lost {
+            return Some(Signal::ConnectionLost("the connection to WhatsApp was lost".to_owned()));
+        }
+        match self.state {
+            State::Connecting | State::Connected | State::Reconnecting { .. } => {
+                self.watchdog.look(client).map(Signal::Silent)
+            }
+            // Who waits for a phone hears nothing for long.
+            State::Pairing { .. } | State::WaitingForBroker | State::Ended(_) => None,
+        }
     }
 
     async fn step(&mut self, signal: Signal) -> anyhow::Result<()> {
         if let Signal::QrCodesExhausted { life_goes_on: true } = signal {
             self.pairing_code_until = Some(Instant::now() + PAIRING_CODE_LASTS);
         }
+        self.tell_of(&signal);
         let (state, action) = next(self.state.clone(), signal);
         match action {
             Action::Nothing => self.enter(state),
@@ -258,7 +273,7 @@ impl SessionTask {
 
     /// Shows the state to everybody; what is no change is no event.
     fn enter(&mut self, state: State) {
-        let own = self.life.as_ref().map(|life| own_of(&life.client));
+        let own = self.life.as_ref().map(|life| self.own_of(&life.client));
         self.view.send_modify(|view| {
             view.state = state.clone();
             if let Some(own) = own {
@@ -272,6 +287,7 @@ impl SessionTask {
             self.left_for_broker += 1;
             tracing::warn!(session.id = %self.inbound.session, times = self.left_for_broker, "leaving WhatsApp, which keeps the messages, until NATS is back");
         }
+        self.publisher.metrics.entered(&self.inbound.session, self.state.status(), state.status());
         tell(&self.inbound.session, &state);
         self.changes.add(&self.inbound.session, &state);
         if let Some(code) = state.qr_code() {
@@ -284,73 +300,9 @@ impl SessionTask {
         qr::show(code);
         #[cfg(feature = "simulator")]
         if let Some(url) = &self.config.whatsapp_url {
-            while self.phone.try_join_next().is_some() {}
-            self.phone.spawn(super::simulated_phone::show(url.clone(), code.to_owned()));
+            while self.simulated_phone.try_join_next().is_some() {}
+            self.simulated_phone.spawn(super::simulated_phone::show(url.clone(), code.to_owned()));
         }
-    }
-
-    async fn begin_life(&mut self) -> anyhow::Result<()> {
-        self.end_life().await;
-        self.next_life = None;
-        self.pairing_code_until = None;
-        self.lives += 1;
-        self.begun = Instant::now();
-        let listener = Listener {
-            life: self.lives,
-            signals: self.signals.0.clone(),
-            acks: Arc::clone(&self.acks),
-            unhooked: self.unhooked.clone(),
-            notices: self.notices.clone(),
-            undecryptable: self.inbound.undecryptable.clone(),
-        };
-        let hook = DurabilityHook {
-            life: self.lives,
-            inbound: self.inbound.clone(),
-            publisher: self.publisher.clone(),
-            wait: self.config.broker_wait,
-            broken: CancellationToken::new(),
-            turns: Mutex::default(),
-            signals: self.signals.0.clone(),
-        };
-        let life = Life::begin(&self.config, &self.store, listener, hook).await?;
-        self.view.send_modify(|view| {
-            view.own = own_of(&life.client);
-            view.client = Some(Arc::clone(&life.client));
-        });
-        self.life = Some(life);
-        Ok(())
-    }
-
-    fn begin_life_later(&mut self) {
-        self.short_lives = if self.begun.elapsed() < LONG_LIFE { self.short_lives + 1 } else { 0 };
-        let pause = FIRST_PAUSE * 2_u32.pow(self.short_lives.min(MOST_DOUBLINGS));
-        self.next_life = Some(Instant::now() + pause);
-    }
-
-    async fn end_life(&mut self) {
-        self.next_life = None;
-        self.view.send_modify(|view| view.client = None);
-        if let Some(life) = self.life.take() {
-            life.end().await;
-        }
-    }
-
-    async fn log_out(&mut self) -> anyhow::Result<()> {
-        if let Some(life) = &self.life {
-            let told = life.client.is_connected();
-            if !told || timeout(LOGOUT_WITHIN, life.client.logout()).await.is_err() {
-                tracing::warn!(session.id = %self.inbound.session, "WhatsApp could not be told of the logout: remove this device on the phone");
-            }
-        }
-        self.end_life().await;
-        self.wipe()
-    }
-
-    fn wipe(&mut self) -> anyhow::Result<()> {
-        self.store.wipe()?;
-        self.inbound.polls.forget();
-        self.view.send_modify(|view| view.own = None);
-        Ok(())
     }
 }
 
@@ -363,11 +315,6 @@ fn tell(session: &kurir_contract::session::SessionId, state: &State) {
         }
         None => tracing::info!(session.id = %session, session.status = name, "session {session} is {name}"),
     }
-}
-
-fn own_of(client: &whatsapp_rust::Client) -> Option<Own> {
-    let number = client.pn()?;
-    Some(Own { jid: chat_jid(&number), lid: client.lid().map(|lid| chat_jid(&lid)) })
 }
 
 /// When the run loop of the life that is has ended; never without one.

@@ -3,6 +3,7 @@
 //! A disconnected client cannot run again, so a session has lives: each is a new client on the keys that are there.
 //! While a life lasts the client reconnects by itself; at an end nothing reconnects until a user asks.
 
+use super::watchdog::Silence;
 use kurir_contract::session::SessionStatus;
 use time::OffsetDateTime;
 
@@ -50,6 +51,8 @@ pub enum Signal {
     /// WhatsApp said itself that it wants no connection now; the client tries again by itself.
     TurnedAway(String),
     Ended(End),
+    /// The connection is open, and nothing comes.
+    Silent(Silence),
     /// The client's run loop is over.
     LifeEnded,
     /// The broker has been away for longer than messages may wait.
@@ -120,6 +123,11 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
         (_, Signal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
         (state @ Reconnecting { .. }, Signal::ConnectionLost(_)) => stay(state),
         (_, Signal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
+        (state @ Pairing { .. }, Signal::Silent(_)) => stay(state),
+        (_, Signal::Silent(silence)) => {
+            let reason = format!("WhatsApp was silent for {} s", silence.lasted.as_secs());
+            (Reconnecting { reason }, BeginLife)
+        }
         (state @ Reconnecting { .. }, Signal::LifeEnded) => (state, BeginLifeLater),
         (Connecting | Connected, Signal::LifeEnded) => {
             (Reconnecting { reason: "the client ended without a reason".to_owned() }, BeginLifeLater)

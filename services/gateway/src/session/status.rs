@@ -10,6 +10,7 @@ use kurir_contract::{
     event::{ConnectionStatus, EventId, EventType, SessionEnded},
     session::{SessionId, SessionStatus},
 };
+use serde::Serialize;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -63,6 +64,19 @@ impl Changes {
             };
             self.push(OutgoingEvent::new(session, kind, event_id, at, data));
         }
+        self.0.more.notify_one();
+    }
+
+    /// Adds an event that is no change of the state; `data` makes it of its id and its time.
+    pub fn add_event<D: Serialize>(
+        &self,
+        session: &SessionId,
+        kind: EventType,
+        data: impl FnOnce(EventId, String) -> D,
+    ) {
+        let (at, event_id) = (OffsetDateTime::now_utc(), EventId::random());
+        let data = data(event_id.clone(), clock::iso(at));
+        self.push(OutgoingEvent::new(session, kind, event_id, at, data));
         self.0.more.notify_one();
     }
 

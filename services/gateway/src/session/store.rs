@@ -20,9 +20,10 @@ pub struct Store {
     _lease: Lease,
 }
 
-/// The database, and what SQLite keeps beside it; the secrets of polls.
-const FILES: [&str; 4] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm", POLLS];
+/// The database, and what SQLite keeps beside it; the secrets of polls; when the phone was seen.
+const FILES: [&str; 5] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm", POLLS, PHONE];
 const POLLS: &str = "polls.jsonl";
+const PHONE: &str = "phone.json";
 
 impl Store {
     /// # Errors
@@ -49,16 +50,22 @@ impl Store {
         Ok(Arc::new(store))
     }
 
-    /// Where files may lie for a moment.
+    /// The session's own folder.
     #[must_use]
-    pub fn folder(&self) -> PathBuf {
-        self.folder.clone()
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The file of the polls that were seen.
     #[must_use]
     pub fn polls(&self) -> PathBuf {
         self.folder.join(POLLS)
+    }
+
+    /// The file of when the phone was seen.
+    #[must_use]
+    pub fn phone(&self) -> PathBuf {
+        self.folder.join(PHONE)
     }
 
     /// Removes the keys. A client that still has them open keeps a file that nobody will see again.

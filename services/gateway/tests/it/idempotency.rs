@@ -16,7 +16,7 @@ fn key(key: &str) -> IdempotencyKey {
 
 async fn send(world: &World, with: &str, text: &str) -> Result<Sent, Refusal> {
     let to = ANI.parse().expect("a number");
-    let send = SendText { to, text: text.to_owned(), quoted: None, idempotency_key: Some(key(with)) };
+    let send = SendText { idempotency_key: Some(key(with)), ..SendText::new(to, text) };
     world.ask(Command::SendText, send).await
 }
 

@@ -21,7 +21,8 @@ fn raw(message: Message) -> Value {
 
 #[tokio::test]
 async fn each_kind_of_the_contract_has_its_content() {
-    let world = World::connected(&[]).await;
+    // What becomes of files is in `media`.
+    let world = World::connected(&[("MEDIA_DOWNLOAD", "false")]).await;
     let file = "aGVsbG8=";
     for (message, kind, content) in [
         (

@@ -2,16 +2,25 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod appearance;
 mod changes;
+mod chat_out;
 mod content;
 mod endings;
+mod groups;
 mod idempotency;
 mod inbound;
+mod jobs;
 mod kinds;
+mod media;
 mod notices;
 mod outage;
 mod outbound;
 mod pairing;
+mod people;
+mod phone;
+mod restriction;
 mod schema;
 mod send_media;
+mod silence;
 mod world;

@@ -60,12 +60,7 @@ async fn a_reply_names_the_message_that_it_answers() {
     let world = World::connected(&[]).await;
     let asked = world.simulator.contact_writes(ANI, "kapan?").await;
     world.event("message.received", |data| data["messageId"] == asked.as_str()).await;
-    let request = SendText {
-        to: ANI.parse().expect("a number"),
-        text: "besok".to_owned(),
-        quoted: Some(asked.clone()),
-        idempotency_key: None,
-    };
+    let request = SendText { quoted: Some(asked.clone()), ..SendText::new(ANI.parse().expect("a number"), "besok") };
     let sent: Sent = world.ask(Command::SendText, request).await.expect("sent");
     let got =
         world.simulator.contact_receives(ANI, "the reply", SOON, |got| got["id"] == sent.message_id.as_str()).await;
@@ -185,6 +180,20 @@ async fn a_slow_chat_holds_up_its_own_messages_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn messages_to_different_chats_go_a_gap_apart() {
+    let world = World::connected(&[("SEND_GAP", "1s"), ("SEND_JITTER", "0s")]).await;
+    let begun = Instant::now();
+    let (first, second, third) =
+        tokio::join!(world.send(ANI, "1"), world.send("6281230000010", "2"), world.send("6281230000011", "3"));
+    for sent in [first, second, third] {
+        sent.expect("sent");
+    }
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(2), "three messages took {took:?}");
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_malformed_command_is_refused_with_what_was_wrong() {
     let world = World::connected(&[]).await;
     let session = SessionId::default();
@@ -200,8 +209,7 @@ async fn a_malformed_command_is_refused_with_what_was_wrong() {
         let refused = world.ask_raw::<Status>(subject.clone(), body.into()).await.expect_err("malformed");
         assert_eq!(refused.code, RefusalCode::InvalidRequest, "{subject} {body}: {refused:?}");
     }
-    let long =
-        SendText { to: ANI.parse().expect("a number"), text: "x".repeat(4097), quoted: None, idempotency_key: None };
+    let long = SendText::new(ANI.parse().expect("a number"), "x".repeat(4097));
     let refused = world.ask::<Sent>(Command::SendText, long).await.expect_err("too long");
     assert_eq!(refused.message, "Message is too long (max 4096 characters)");
     world.ask::<Status>(Command::Status, Empty {}).await.expect("it goes on");

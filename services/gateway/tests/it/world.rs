@@ -3,7 +3,7 @@
 use crate::schema;
 use async_nats::jetstream::{self, stream::Stream};
 use kurir_contract::{
-    command::{Command, Empty, Refusal, Reply, SendText, Sent, Status},
+    command::{Command, Empty, Queued, Refusal, Reply, SendText, Sent, Status},
     header,
     session::SessionId,
     stream, subject,
@@ -59,6 +59,8 @@ impl World {
             ("WHATSAPP_URL", &whatsapp),
             ("LOG_FILE", ""),
             ("LOG_LEVEL", "info,kurir_gateway=debug"),
+            // Pacing has tests of its own.
+            ("SEND_GAP", "0s"),
             // As compose hands on what is not set.
             ("HEALTH_LISTEN", ""),
             ("WHATSAPP_PUSH_NAME", ""),
@@ -81,6 +83,7 @@ impl World {
         let answer = self.client.send_request(subject, request).await.expect("the gateway answers");
         match serde_json::from_slice(&answer.payload).expect("an answer") {
             Reply::Ok(answer) => Ok(answer),
+            Reply::Queued(queued) => panic!("it waits: {queued:?}"),
             Reply::Error(refusal) => Err(refusal),
         }
     }
@@ -91,7 +94,22 @@ impl World {
 
     pub async fn send(&self, to: &str, text: &str) -> Result<Sent, Refusal> {
         let to = to.parse().expect("a recipient");
-        self.ask(Command::SendText, SendText { to, text: text.to_owned(), quoted: None, idempotency_key: None }).await
+        self.ask(Command::SendText, SendText::new(to, text)).await
+    }
+
+    /// A send that has to wait.
+    pub async fn queued(&self, to: &str, text: &str) -> Queued {
+        let to = to.parse().expect("a recipient");
+        let text = SendText::new(to, text);
+        let body = serde_json::to_vec(&text).expect("a command is JSON");
+        let request = async_nats::Request::new().payload(body.into()).timeout(Some(ANSWERED_WITHIN));
+        let subject = subject::command(&SessionId::default(), Command::SendText);
+        let answer = self.client.send_request(subject, request).await.expect("the gateway answers");
+        match serde_json::from_slice(&answer.payload).expect("an answer") {
+            Reply::Queued(queued) => queued,
+            Reply::Ok::<Sent>(sent) => panic!("it was sent: {sent:?}"),
+            Reply::Error(refusal) => panic!("it was refused: {refusal:?}"),
+        }
     }
 
     /// Waits until the session has this status.

@@ -1,6 +1,6 @@
 //! One attempt, from the message to its settlement: [`Deliverer::deliver`] shows every step.
 //!
-//! `message` is what must be settled, `event` what it is about; `format` writes it as its endpoint wants it, `request`
+//! `message` is what must be settled, `event` what it is about; `format` writes it as its endpoint wants it (`media` puts a file into it), `request`
 //! and `signature` make the request, `http_client` the exchange (to where `resolver` allows, over what `transport`
 //! shares); `exchange` is all of that in one. `outcome` judges it, `retry_policy` says what follows, `settlement` makes it last: in `schedule`,
 //! `dead_letters` and the `attempt_log`, each through `store`. An endpoint that keeps its chats in order settles by
@@ -12,6 +12,7 @@ mod event;
 mod exchange;
 pub mod format;
 mod http_client;
+mod media;
 mod message;
 mod ordered;
 mod outcome;
@@ -27,6 +28,7 @@ mod verdict;
 
 pub use event::{Event, session_of};
 use exchange::{Asking, Ended, Follows};
+pub use media::Files;
 pub use message::{Desk, Pending};
 pub use ordered::{Entry, OrderedEnd, Tried};
 pub use outcome::{Failure, Outcome, RetryAfter, head};
@@ -69,6 +71,8 @@ pub struct Tools {
     pub metrics: DeliveryMetrics,
     /// Where others reach the API: links to media begin with it.
     public_url: Option<String>,
+    /// The files of received messages.
+    files: Files,
     /// A collector takes our spans. Without one there are none: they would cost every delivery.
     traced: bool,
 }
@@ -78,6 +82,7 @@ pub struct ToolSettings {
     pub allowed: Networks,
     pub metrics: DeliveryMetrics,
     pub public_url: Option<String>,
+    pub files: Files,
     pub traced: bool,
 }
 
@@ -90,7 +95,7 @@ impl Tools {
         transport: Transport,
         settings: ToolSettings,
     ) -> anyhow::Result<Self> {
-        let ToolSettings { allowed, metrics, public_url, traced } = settings;
+        let ToolSettings { allowed, metrics, public_url, files, traced } = settings;
         Ok(Self {
             schedule: Schedule::open(broker.clone()).await?,
             dead_letters: DeadLetters::new(broker.clone()),
@@ -100,6 +105,7 @@ impl Tools {
             allowed,
             metrics,
             public_url,
+            files,
             traced,
         })
     }
@@ -188,7 +194,8 @@ impl Deliverer {
     }
 
     async fn ask_of(&self, pending: Pending, asking: Asking) -> Told {
-        let body = match self.wanted(&asking.event) {
+        let filled = if self.endpoint.base64 { self.tools.files.fill(&asking.event).await } else { None };
+        let body = match self.wanted(filled.as_ref().map_or(&asking.event, |filled| &filled.event)) {
             Ok(body) => body,
             Err(by) => {
                 let record = self.filtered(&asking, by);

@@ -53,7 +53,8 @@ impl Deliverer {
     /// If it is given up and its dead letter cannot be stored.
     pub async fn try_in_order(&self, event: &Event, attempt: u32, probe: bool) -> anyhow::Result<Tried> {
         let asking = Asking { event: event.clone(), attempt, place: None, probe };
-        let body = match self.wanted(event) {
+        let filled = if self.endpoint.base64 { self.tools.files.fill(event).await } else { None };
+        let body = match self.wanted(filled.as_ref().map_or(event, |filled| &filled.event)) {
             Ok(body) => body,
             Err(by) => {
                 let record = Some(self.filtered(&asking, by));

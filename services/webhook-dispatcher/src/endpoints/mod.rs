@@ -55,6 +55,8 @@ pub struct Endpoint {
     pub start_sequence: u64,
     pub filter: ContentFilter,
     pub format: Format,
+    /// Whether received files come in the body, too.
+    pub base64: bool,
     pub headers: BTreeMap<String, String>,
     pub secrets: Vec<StoredSecret>,
     /// One deadline over connecting, the answer's head and its body.
@@ -87,6 +89,8 @@ impl Endpoint {
             start_sequence: 0,
             filter: ContentFilter::default(),
             format: Format::Kurir,
+            // The contract's.
+            base64: true,
             headers: BTreeMap::new(),
             secrets: config.webhook_secret().into_iter().map(StoredSecret::new).collect(),
             timeout: config.webhook_timeout,
@@ -117,6 +121,8 @@ impl Endpoint {
             start_sequence: settings.start_sequence,
             filter: settings.filter,
             format: settings.format,
+            // WAHA's events have links alone.
+            base64: settings.base64 && settings.format != Format::Waha,
             headers: settings.headers,
             secrets: settings.secrets,
             timeout,

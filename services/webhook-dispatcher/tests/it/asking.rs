@@ -48,6 +48,7 @@ impl Stage {
         .await;
         match serde_json::from_slice(&answer.payload).unwrap() {
             Reply::Ok(value) => Ok(value),
+            Reply::Queued(queued) => panic!("a dispatcher queues nothing: {queued:?}"),
             Reply::Error(refusal) => Err(refusal),
         }
     }

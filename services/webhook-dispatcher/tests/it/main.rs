@@ -15,6 +15,7 @@ mod giving_up;
 mod hostile;
 mod ledger;
 mod limits;
+mod media;
 mod metrics;
 mod ordering;
 mod policies;

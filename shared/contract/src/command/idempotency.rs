@@ -1,7 +1,7 @@
 //! The key that makes a send happen once: what a caller may give, and what is made of it.
 
 use super::{SendContact, SendLocation, SendMedia, SendText};
-use crate::session::SessionId;
+use crate::{address::ChatJid, session::SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt::Write as _, str::FromStr, time::Duration};
@@ -36,6 +36,11 @@ impl IdempotencyKey {
         format!("3EB0{}", hex(&self.hash(session)[16..25]).to_uppercase())
     }
 
+    /// What the parts of a job's key are made of.
+    pub(crate) fn of_job(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
     /// The key of one of several messages that were sent under this one.
     #[must_use]
     pub fn part(&self, index: usize) -> Self {
@@ -61,7 +66,13 @@ impl SendText {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         // A reply to the empty id is none.
-        hex(&hash(&[self.to.as_str(), &self.text, self.quoted.as_deref().unwrap_or_default()]))
+        let mut parts = vec![self.to.as_str(), &self.text, self.quoted.as_deref().unwrap_or_default()];
+        // What is not there leaves no trace: an earlier release knew neither.
+        if self.quoted_participant.is_some() || !self.mentions.is_empty() {
+            parts.push(self.quoted_participant.as_ref().map(ChatJid::as_str).unwrap_or_default());
+            parts.extend(self.mentions.iter().map(ChatJid::as_str));
+        }
+        fingerprint(&parts)
     }
 }
 
@@ -104,7 +115,12 @@ impl SendMedia {
     }
 }
 
-fn hash(parts: &[&str]) -> [u8; 32] {
+/// The same for the same parts, and for no others.
+pub(super) fn fingerprint(parts: &[&str]) -> String {
+    hex(&hash(parts))
+}
+
+pub(crate) fn hash(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         // The length in front keeps ("ab", "c") and ("a", "bc") apart.
@@ -114,7 +130,7 @@ fn hash(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
@@ -155,8 +171,7 @@ mod tests {
     fn a_fingerprint_tells_messages_apart() {
         let text = |to: &str, text: &str, quoted: Option<&str>| {
             let to = to.parse().expect("a recipient");
-            SendText { to, text: text.to_owned(), quoted: quoted.map(str::to_owned), idempotency_key: None }
-                .fingerprint()
+            SendText { quoted: quoted.map(str::to_owned), ..SendText::new(to, text) }.fingerprint()
         };
         let first = text("6281234567890", "a", None);
         assert_eq!(first, text("+62 812-3456-7890", "a", None));
@@ -165,6 +180,11 @@ mod tests {
         {
             assert_ne!(first, other);
         }
+        let to: ChatJid = "6281234567890".parse().expect("a recipient");
+        let plain = SendText::new(to.clone(), "a");
+        let mention = SendText { mentions: vec![to.clone()], ..plain.clone() }.fingerprint();
+        let writer = SendText { quoted_participant: Some(to), ..plain.clone() }.fingerprint();
+        assert!(plain.fingerprint() == first && mention != first && writer != first && mention != writer);
     }
 
     #[test]

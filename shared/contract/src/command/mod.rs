@@ -1,15 +1,29 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
 //! [`Reply`].
 
+mod call;
+mod chat;
 mod content;
-mod idempotency;
+pub mod group;
+pub(crate) mod idempotency;
 mod media;
+pub mod people;
 
+pub use call::{CallRejected, RejectCall};
+pub use chat::{
+    Forwarded, MarkRead, OwnPresence, SendEdit, SendForward, SendPoll, SendReaction, SendRevoke, SetPresence,
+    ShowTyping, SubscribePresence, Typing,
+};
 pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 pub use media::{FileToSend, MediaKind, SendMedia};
+pub use people::{CheckNumber, NumberChecked};
 
-use crate::{address::ChatJid, session::SessionStatus};
+use crate::{
+    address::ChatJid,
+    job::JobId,
+    session::{RestrictionKind, SessionStatus},
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -53,9 +67,73 @@ commands! {
     SendContact = "send-contact",
     /// [`SendMedia`] → [`Sent`].
     SendMedia = "send-media",
+    /// [`SendPoll`] → [`Sent`].
+    SendPoll = "send-poll",
+    /// [`SendReaction`] → [`Sent`].
+    SendReaction = "send-reaction",
+    /// [`SendEdit`] → [`Sent`].
+    SendEdit = "send-edit",
+    /// [`SendRevoke`] → [`Sent`].
+    SendRevoke = "send-revoke",
+    /// [`SendForward`] → [`Sent`].
+    SendForward = "send-forward",
+
+    /// [`Job`](crate::job::Job) → [`JobRecord`](crate::job::JobRecord): stored when it is answered.
+    SubmitJob = "submit-job",
+    /// [`JobNamed`](crate::job::JobNamed) → [`JobRecord`](crate::job::JobRecord).
+    CancelJob = "cancel-job",
+
+    /// [`MarkRead`] → [`Empty`].
+    MarkRead = "mark-read",
+    /// [`ShowTyping`] → [`Empty`].
+    ShowTyping = "show-typing",
+    /// [`SetPresence`] → [`Empty`].
+    SetPresence = "set-presence",
+    /// [`SubscribePresence`] → [`Empty`]: its `presence.updated` come from now on.
+    SubscribePresence = "subscribe-presence",
 
     /// [`CheckNumber`] → [`NumberChecked`].
     CheckNumber = "check-number",
+    /// [`people::OfPerson`] → [`people::Contact`].
+    Contact = "contact",
+    /// [`people::OfPicture`] → [`people::PictureFound`].
+    Picture = "picture",
+    /// [`people::SetPicture`] → [`people::PictureSet`].
+    SetPicture = "set-picture",
+    /// [`Empty`] → [`people::Blocklist`].
+    Blocklist = "blocklist",
+    /// [`people::OfPerson`] → [`people::Blocked`].
+    Block = "block",
+    /// [`people::OfPerson`] → [`people::Blocked`].
+    Unblock = "unblock",
+
+    /// [`group::ListGroups`] → [`group::Groups`].
+    ListGroups = "list-groups",
+    /// [`group::OfGroup`] → [`group::Group`].
+    Group = "group",
+    /// [`group::CreateGroup`] → [`group::GroupCreated`].
+    CreateGroup = "create-group",
+    /// [`group::ChangeGroup`] → [`group::Group`].
+    ChangeGroup = "change-group",
+    /// [`group::Participants`] → [`group::ParticipantResults`].
+    AddParticipants = "add-participants",
+    /// [`group::Participants`] → [`group::ParticipantResults`].
+    RemoveParticipants = "remove-participants",
+    /// [`group::Participants`] → [`group::ParticipantResults`]: makes administrators.
+    PromoteParticipants = "promote-participants",
+    /// [`group::Participants`] → [`group::ParticipantResults`]: of administrators makes members.
+    DemoteParticipants = "demote-participants",
+    /// [`group::OfGroup`] → [`group::Invite`].
+    GroupInvite = "group-invite",
+    /// [`group::OfGroup`] → [`group::Invite`]: a new link; the old one is no longer good.
+    RevokeGroupInvite = "revoke-group-invite",
+    /// [`group::JoinGroup`] → [`group::Joined`].
+    JoinGroup = "join-group",
+    /// [`group::OfGroup`] → [`group::Left`].
+    LeaveGroup = "leave-group",
+
+    /// [`RejectCall`] → [`CallRejected`].
+    RejectCall = "reject-call",
 }
 
 impl Command {
@@ -117,6 +195,23 @@ pub struct Status {
     pub jid: Option<ChatJid>,
     /// The own LID once paired.
     pub lid: Option<ChatJid>,
+    /// When the account's phone was last seen, ISO 8601.
+    #[serde(default)]
+    pub phone_last_seen: Option<String>,
+    /// What WhatsApp does not let the account do at the moment; null if nothing.
+    #[serde(default)]
+    pub restriction: Option<Restriction>,
+}
+
+/// A restriction by WhatsApp.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restriction {
+    pub kind: RestrictionKind,
+    /// ISO 8601.
+    pub since: String,
+    /// When it ends, or is looked at again, ISO 8601.
+    pub until: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,9 +223,24 @@ pub struct SendText {
     /// Id of the message that this one replies to.
     #[serde(default)]
     pub quoted: Option<String>,
+    /// Who wrote that one, in a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted_participant: Option<ChatJid>,
+    /// Who is mentioned; the text names each as `@` and his digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<ChatJid>,
     /// The same key never sends twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl SendText {
+    /// A text and nothing around it.
+    #[must_use]
+    pub fn new(to: ChatJid, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { to, text, quoted: None, quoted_participant: None, mentions: Vec::new(), idempotency_key: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,24 +251,6 @@ pub struct Sent {
     pub to: ChatJid,
     /// The try that WhatsApp took, counted from 1.
     pub attempt: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CheckNumber {
-    /// A person; no group.
-    pub number: ChatJid,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NumberChecked {
-    /// Whether WhatsApp knows the account.
-    pub exists: bool,
-    /// The address that WhatsApp has for it, else the one that was asked for.
-    pub jid: ChatJid,
-    /// Null if WhatsApp did not tell it.
-    pub lid: Option<ChatJid>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,7 +281,57 @@ pub struct LoggedOut {
 #[serde(rename_all = "snake_case")]
 pub enum Reply<T> {
     Ok(T),
+    /// Of a send: it is stored, and goes out later.
+    Queued(Queued),
     Error(Refusal),
+}
+
+/// A send that waits as a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Queued {
+    pub job_id: JobId,
+    pub message_id: String,
+    pub to: ChatJid,
+    /// Not before, ISO 8601.
+    pub until: String,
+    pub reason: WaitReason,
+}
+
+/// Why a send waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum WaitReason {
+    /// The caller said when.
+    Scheduled,
+    /// More is to be sent than the session's pace allows in a minute.
+    Pacing,
+    /// As many people have been written to for the first time today as the settings allow.
+    NewChatsPerDay,
+    /// WhatsApp does not let this account write to people that it has no chat with.
+    TimeLock,
+    /// WhatsApp does not let this account begin more chats.
+    NewChatCap,
+    /// The session is not connected, and does not try to be.
+    NotConnected,
+}
+
+impl WaitReason {
+    pub const ALL: [Self; 6] =
+        [Self::Scheduled, Self::Pacing, Self::NewChatsPerDay, Self::TimeLock, Self::NewChatCap, Self::NotConnected];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Pacing => "pacing",
+            Self::NewChatsPerDay => "new_chats_per_day",
+            Self::TimeLock => "time_lock",
+            Self::NewChatCap => "new_chat_cap",
+            Self::NotConnected => "not_connected",
+        }
+    }
 }
 
 /// Why a command was not done.
@@ -214,6 +356,12 @@ pub enum RefusalCode {
     NotConnected,
     /// WhatsApp knows no such account.
     NotOnWhatsapp,
+    /// There is no such group, or the account is not in it.
+    GroupNotFound,
+    /// An invitation's code is not one, or is no longer good.
+    InviteNotFound,
+    /// No call rings under this id.
+    CallNotFound,
     /// WhatsApp answered with a nack.
     RefusedByWhatsapp,
     /// All tries ended without an answer.
@@ -221,4 +369,16 @@ pub enum RefusalCode {
     /// The command does not fit the session's state, for example a pairing code for a paired session.
     Conflict,
     Internal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_to_wait_is_called_in_text_as_in_json() {
+        for reason in WaitReason::ALL {
+            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
+        }
+    }
 }

@@ -116,6 +116,7 @@ impl Problems {
                 let formats = Format::ALL.map(|format| (format.as_str(), format));
                 self.take(name, &mut settings.format, one_of(value, &formats));
             }
+            "base64" => self.take(name, &mut settings.base64, boolean(value)),
             "metadata" => self.take(name, &mut settings.metadata, metadata(value)),
             _ => self.add(name, "is not known"),
         }
@@ -139,6 +140,7 @@ impl Problems {
             "rateLimitPerSecond" => settings.rate_limit_per_second = new.rate_limit_per_second,
             "ordering" => settings.ordering = new.ordering,
             "format" => settings.format = new.format,
+            "base64" => settings.base64 = new.base64,
             "metadata" => settings.metadata = new.metadata,
             _ => self.add(name, "is not known"),
         }

@@ -57,6 +57,9 @@ pub struct Settings {
     /// The user's own; Kurir does nothing with it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Whether received files come in the body, too, as `base64`.
+    #[serde(default)]
+    pub base64: bool,
     /// The first event in EVENTS that is its: those before its making are not.
     #[serde(default)]
     pub start_sequence: u64,
@@ -118,6 +121,7 @@ impl Settings {
             rate_limit_per_second: None,
             ordering: Ordering::None,
             format: Format::Kurir,
+            base64: false,
             metadata: BTreeMap::new(),
             start_sequence: 0,
             created_at: String::new(),

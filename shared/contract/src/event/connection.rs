@@ -1,7 +1,7 @@
-//! `connection.status` at every change of a session's state and with each new QR code; `session.…` at its ends.
+//! `connection.status` at every change of a session's state and with each new QR code; `session.…` at its ends; `session.restricted`.
 
 use super::{EventId, EventType};
-use crate::session::{SessionId, SessionStatus};
+use crate::session::{RestrictionKind, SessionId, SessionStatus};
 use serde::{Deserialize, Serialize};
 
 /// `data` of `connection.status`.
@@ -32,6 +32,24 @@ pub struct SessionEnded {
     pub reason: Option<String>,
     /// When a ban ends, ISO 8601; null if there is none or its end is unknown.
     pub until: Option<String>,
+    /// ISO 8601.
+    pub timestamp: String,
+    pub session: SessionId,
+    pub event_id: EventId,
+}
+
+/// `data` of `session.restricted`: WhatsApp takes no messages to people that the account has no chat with; they wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SessionRestricted {
+    /// False: it is over.
+    pub active: bool,
+    pub kind: RestrictionKind,
+    /// ISO 8601.
+    pub since: String,
+    /// When it ends, or is looked at again, ISO 8601.
+    pub until: String,
     /// ISO 8601.
     pub timestamp: String,
     pub session: SessionId,

@@ -2,6 +2,7 @@
 //!
 //! The first ten are the contract's and stay as they are. The others are Kurir's own.
 
+use crate::media::MediaFile;
 use serde::Serialize;
 
 /// `messageType` and the `content` that belongs to it.
@@ -18,6 +19,8 @@ pub enum Content {
         /// Of one that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
         file_name: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
     },
     Video {
         caption: String,
@@ -25,6 +28,8 @@ pub enum Content {
         /// Of one that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
         file_name: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
     },
     Audio {
         /// Of one that was sent through Kurir, as asked for; the apps show none.
@@ -34,6 +39,8 @@ pub enum Content {
         /// Of one that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
         file_name: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
     },
     Document {
         /// Of one that was sent through Kurir.
@@ -41,9 +48,13 @@ pub enum Content {
         caption: Option<String>,
         file_name: String,
         mimetype: String,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
     },
     Sticker {
         mimetype: String,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
     },
     Contact {
         display_name: String,
@@ -140,6 +151,93 @@ pub enum Content {
         message_id: String,
         pinned: bool,
     },
+}
+
+impl Content {
+    /// The kind and the MIME type of the file that it tells of; none of other kinds.
+    #[must_use]
+    pub fn file_type(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Image { mimetype, .. } => Some(("image", mimetype)),
+            Self::Video { mimetype, .. } => Some(("video", mimetype)),
+            Self::Audio { mimetype, .. } => Some(("audio", mimetype)),
+            Self::Document { mimetype, .. } => Some(("document", mimetype)),
+            Self::Sticker { mimetype, .. } => Some(("sticker", mimetype)),
+            Self::Text { .. }
+            | Self::Contact { .. }
+            | Self::Location { .. }
+            | Self::GroupInvite { .. }
+            | Self::Unknown { .. }
+            | Self::Contacts { .. }
+            | Self::LiveLocation { .. }
+            | Self::Poll { .. }
+            | Self::Event { .. }
+            | Self::ListReply { .. }
+            | Self::ButtonReply { .. }
+            | Self::FormReply { .. }
+            | Self::Product { .. }
+            | Self::Order { .. }
+            | Self::Album { .. }
+            | Self::Pin { .. } => None,
+        }
+    }
+
+    /// Says what became of the file that it tells of; other kinds have none.
+    pub fn set_file(&mut self, received: ReceivedFile) {
+        if let Self::Image { file, .. }
+        | Self::Video { file, .. }
+        | Self::Audio { file, .. }
+        | Self::Document { file, .. }
+        | Self::Sticker { file, .. } = self
+        {
+            *file = Some(received);
+        }
+    }
+}
+
+/// What became of a message's file: it can be fetched, or why it cannot. Absent where no download was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReceivedFile {
+    media_downloaded: bool,
+    /// Why it was not downloaded; absent if it was. If it comes later, `media.downloaded` tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    file: Option<KeptFile>,
+}
+
+/// A file that the API serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct KeptFile {
+    filename: MediaFile,
+    /// `media/<file>`.
+    filepath: String,
+    /// Bytes.
+    file_size: u64,
+    mime_type: String,
+    /// `/media/<file>` of the API. Whoever has it may fetch the file: it holds 128 random bits.
+    download_url: String,
+    /// The file itself. Never in NATS: it is added at delivery, for endpoints that want it, up to a size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl ReceivedFile {
+    #[must_use]
+    pub fn kept(filename: MediaFile, file_size: u64, mime_type: String) -> Self {
+        let (filepath, download_url) = (filename.path(), filename.url());
+        let file = KeptFile { filename, filepath, file_size, mime_type, download_url, base64: None };
+        Self { media_downloaded: true, error: None, file: Some(file) }
+    }
+
+    #[must_use]
+    pub fn missing(error: String) -> Self {
+        Self { media_downloaded: false, error: Some(error), file: None }
+    }
 }
 
 /// One of several contacts.

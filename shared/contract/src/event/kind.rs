@@ -25,6 +25,8 @@ impl EventType {
     pub const ENDPOINT_FAILING: Self = Self(Cow::Borrowed("endpoint.failing"));
     pub const ENDPOINT_DISABLED: Self = Self(Cow::Borrowed("endpoint.disabled"));
     pub const ENDPOINT_RECOVERED: Self = Self(Cow::Borrowed("endpoint.recovered"));
+    pub const SESSION_RESTRICTED: Self = Self(Cow::Borrowed("session.restricted"));
+    pub const MESSAGE_QUEUED: Self = Self(Cow::Borrowed("message.queued"));
     pub const MESSAGE_ACK: Self = Self(Cow::Borrowed("message.ack"));
     pub const MESSAGE_REACTION: Self = Self(Cow::Borrowed("message.reaction"));
     pub const MESSAGE_EDITED: Self = Self(Cow::Borrowed("message.edited"));
@@ -45,7 +47,15 @@ impl EventType {
     pub const SESSION_LOCKED: Self = Self(Cow::Borrowed("session.locked"));
     pub const SESSION_OUTDATED: Self = Self(Cow::Borrowed("session.outdated"));
     pub const SESSION_REFUSED: Self = Self(Cow::Borrowed("session.refused"));
+    pub const JOB_PROGRESS: Self = Self(Cow::Borrowed("job.progress"));
+    pub const JOB_DONE: Self = Self(Cow::Borrowed("job.done"));
+    pub const JOB_CANCELLED: Self = Self(Cow::Borrowed("job.cancelled"));
+    pub const JOB_FAILED: Self = Self(Cow::Borrowed("job.failed"));
+    pub const SESSION_SILENT: Self = Self(Cow::Borrowed("session.silent"));
+    pub const SESSION_PHONE_OFFLINE: Self = Self(Cow::Borrowed("session.phone_offline"));
+    pub const SESSION_PHONE_ONLINE: Self = Self(Cow::Borrowed("session.phone_online"));
     pub const HISTORY_SYNC: Self = Self(Cow::Borrowed("history.sync"));
+    pub const MEDIA_DOWNLOADED: Self = Self(Cow::Borrowed("media.downloaded"));
     /// Of what a foreign publisher stored under a subject that names no type.
     pub const UNKNOWN: Self = Self(Cow::Borrowed("unknown"));
 

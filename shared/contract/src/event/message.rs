@@ -1,4 +1,5 @@
-//! `message.received` and `message.sent`: the contract's fields, and beside them what Kurir adds.
+//! `message.received` and `message.sent`: the contract's fields, and beside them what Kurir adds; and
+//! `media.downloaded`, which tells that the file of one of them came later.
 
 use super::{Content, Context, Origin};
 use crate::address::ChatJid;
@@ -49,6 +50,21 @@ pub struct MessageSent {
     pub from_device: bool,
     #[serde(flatten)]
     pub context: Context,
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+/// `data` of `media.downloaded`: the file of a message that was told of with `mediaDownloaded: false` is there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MediaDownloaded {
+    pub message_id: String,
+    /// As the message's own event told it, now with the file.
+    #[serde(flatten)]
+    pub content: Content,
+    /// When the message was sent, milliseconds since 1970.
+    pub timestamp: i64,
     #[serde(flatten)]
     pub origin: Origin,
 }

@@ -1,7 +1,7 @@
 //! An event: its type, its id and the envelope that a webhook receives as its body.
 //!
 //! The contract's four types are in `message`, `connection` and `failure`; `change` tells what becomes of a message,
-//! `notice` what happens beside messages, `history` of the past. `party` and `context` are what they share.
+//! `notice` what happens beside messages, `job` of sends that wait, `history` of the past. `party` and `context` are what they share.
 
 mod change;
 mod connection;
@@ -9,8 +9,10 @@ mod content;
 mod context;
 mod endpoint;
 mod failure;
+mod health;
 mod history;
 mod id;
+mod job;
 mod kind;
 mod message;
 mod notice;
@@ -22,15 +24,17 @@ pub use change::{
     AckStatus, MessageAck, MessageEdited, MessageReaction, MessageRevoked, MessageUndecryptable, PollVote,
     UndecryptableReason,
 };
-pub use connection::{ConnectionStatus, SessionEnded};
-pub use content::{Card, Content, Place};
+pub use connection::{ConnectionStatus, SessionEnded, SessionRestricted};
+pub use content::{Card, Content, Place, ReceivedFile};
 pub use context::{Context, LinkPreview, Media, Reply};
 pub use endpoint::EndpointEvent;
 pub use failure::ErrorOccurred;
+pub use health::{NoticedBy, PhoneOffline, PhoneOnline, SessionSilent};
 pub use history::{HistorySync, PastMessage};
 pub use id::{EventId, EventIdentity};
+pub use job::{JobEvent, MessageQueued};
 pub use kind::{EventType, InvalidEventType};
-pub use message::{MessageReceived, MessageSent, Sender};
+pub use message::{MediaDownloaded, MessageReceived, MessageSent, Sender};
 pub use notice::{
     Call, ContactChange, ContactUpdated, GroupChange, GroupParticipants, GroupUpdated, IdentityChanged,
     ParticipantAction, Presence, PresenceUpdated,

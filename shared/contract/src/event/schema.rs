@@ -4,9 +4,9 @@
 
 use super::{
     Call, ConnectionStatus, ContactUpdated, Content, Context, EndpointEvent, Envelope, ErrorOccurred, EventType,
-    GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, MessageAck, MessageEdited, MessageReaction,
-    MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, Origin, PollVote, PresenceUpdated,
-    SessionEnded,
+    GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, JobEvent, MediaDownloaded, MessageAck,
+    MessageEdited, MessageQueued, MessageReaction, MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable,
+    Origin, PhoneOffline, PhoneOnline, PollVote, PresenceUpdated, SessionEnded, SessionRestricted, SessionSilent,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::json;
@@ -27,12 +27,18 @@ pub fn all() -> Vec<Described> {
     vec![
         event::<MessageReceived>(T::MESSAGE_RECEIVED, "Somebody wrote to this account."),
         event::<MessageSent>(T::MESSAGE_SENT, "This account wrote: through Kurir, or on the phone or another device."),
+        event::<MediaDownloaded>(T::MEDIA_DOWNLOADED, "The file of an earlier message came after all."),
+        event::<MessageQueued>(T::MESSAGE_QUEUED, "A message of this account cannot go out yet, and waits."),
         event::<MessageAck>(T::MESSAGE_ACK, "How far a message of this account has come."),
         event::<MessageReaction>(T::MESSAGE_REACTION, "Somebody reacted to a message, or took it back."),
         event::<MessageEdited>(T::MESSAGE_EDITED, "The writer changed a message."),
         event::<MessageRevoked>(T::MESSAGE_REVOKED, "A message was deleted for everyone."),
         event::<MessageUndecryptable>(T::MESSAGE_UNDECRYPTABLE, "A message came and cannot be read; it is certain."),
         event::<PollVote>(T::POLL_VOTE, "Somebody voted; his later vote replaces it."),
+        event::<JobEvent>(T::JOB_PROGRESS, "A job has come further: at each tenth, at most once a second."),
+        event::<JobEvent>(T::JOB_DONE, "Each message of a job was sent or given up."),
+        event::<JobEvent>(T::JOB_CANCELLED, "A job was cancelled; what was sent by then is sent."),
+        event::<JobEvent>(T::JOB_FAILED, "A job was given up, for `reason`."),
         event::<GroupUpdated>(T::GROUP_UPDATED, "A group's data or settings changed."),
         event::<GroupParticipants>(T::GROUP_PARTICIPANTS, "Members came, went, or got other rights."),
         event::<Call>(T::CALL_RECEIVED, "A call rings."),
@@ -48,6 +54,16 @@ pub fn all() -> Vec<Described> {
         event::<SessionEnded>(T::SESSION_LOCKED, "WhatsApp locked the account: the phone shows what to do."),
         event::<SessionEnded>(T::SESSION_OUTDATED, "WhatsApp wants a newer client: update Kurir."),
         event::<SessionEnded>(T::SESSION_REFUSED, "WhatsApp refused the login for another reason."),
+        event::<SessionRestricted>(
+            T::SESSION_RESTRICTED,
+            "WhatsApp restricts the account for a while, or no longer does.",
+        ),
+        event::<SessionSilent>(T::SESSION_SILENT, "The connection was open and silent; the gateway connects again."),
+        event::<PhoneOffline>(
+            T::SESSION_PHONE_OFFLINE,
+            "The account's phone has been away for long: WhatsApp removes this device after 14 days.",
+        ),
+        event::<PhoneOnline>(T::SESSION_PHONE_ONLINE, "The account's phone is back."),
         event::<HistorySync>(
             T::HISTORY_SYNC,
             "Messages of the past after a pairing; only with `WHATSAPP_HISTORY_SYNC=true`.",

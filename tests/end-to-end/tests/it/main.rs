@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod broker_outage;
+mod chat;
 mod compose;
+mod contract;
 mod delivery;
 mod demo;
 mod documents;
@@ -12,8 +14,11 @@ mod endings;
 mod endpoints;
 mod expect;
 mod gateway_killed;
+mod groups;
 mod inbound;
+mod jobs;
 mod media;
 mod outbound;
 mod pairing;
 mod released;
+mod send_media;

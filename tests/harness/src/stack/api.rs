@@ -21,6 +21,14 @@ impl Api {
         Self { process, port, client: http::client() }
     }
 
+    /// Another one beside it, ready.
+    pub async fn replica(&self, nats_url: &str) -> Self {
+        let settings = [("NATS_URL", nats_url), ("LOG_FILE", "")];
+        let mut replica = Self::start(settings.map(|(variable, value)| (variable.to_owned(), value.to_owned())));
+        replica.process.wait_ready(super::SOON).await;
+        replica
+    }
+
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.port.addr())
@@ -34,6 +42,11 @@ impl Api {
     /// POST with the key: status and body.
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         answer(self.client.post(self.url(path)).header("X-API-Key", KEY).json(&body)).await
+    }
+
+    /// Any method with the key and a body: status and body.
+    pub async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
+        answer(self.client.request(method, self.url(path)).header("X-API-Key", KEY).json(&body)).await
     }
 
     /// A request of the test's own making, without the key.

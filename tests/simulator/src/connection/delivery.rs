@@ -2,7 +2,7 @@
 //! new entry at once after that, and the faults in between.
 //! Promises that an entry is written again on every connection until it is acknowledged.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use wacore_binary::{Node, NodeContent, builder::NodeBuilder};
 use wacore_libsignal::protocol::PreKeySignalMessage;
@@ -106,7 +106,7 @@ impl World {
             }
             Kind::Corrupt => self.write_entry(number, device, place, offline, true),
             // Not of this direction: `meet` never gives them here.
-            Kind::SwallowAck | Kind::Nack | Kind::Silence => {
+            Kind::SwallowAck | Kind::Nack | Kind::Silence | Kind::HalfDeaf => {
                 self.write_entry(number, device, place, offline, false);
             }
         }
@@ -140,9 +140,19 @@ impl World {
             return batch;
         };
         let owner = connection.logged_in().map(|(number, device)| (number.clone(), device));
-        if let Some((number, device)) = &owner
-            && self.faults.is_silent(number.as_str(), *device)
-        {
+        let hush = owner.as_ref().and_then(|(number, device)| self.faults.hush(number.as_str(), *device));
+        if hush == Some(Kind::HalfDeaf) {
+            // The rest waits.
+            let is_answer = |out: &Outgoing| matches!(out, Outgoing::Stanza(node) if node.tag == "iq");
+            let (answers, rest) = connection.outbox.drain(..).partition(is_answer);
+            connection.outbox = rest;
+            let answers: VecDeque<Outgoing> = answers;
+            batch.nodes.extend(answers.into_iter().filter_map(|out| match out {
+                Outgoing::Stanza(node) => Some(*node),
+                Outgoing::Entry { .. } | Outgoing::Close => None,
+            }));
+        }
+        if hush.is_some() {
             return batch;
         }
         while batch.nodes.len() < most {

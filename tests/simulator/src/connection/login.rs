@@ -11,6 +11,7 @@ use waproto::whatsapp::ClientPayload;
 
 use super::{Connection, ConnectionId, Outgoing, Phase, Registration};
 use crate::{
+    faults::Kind,
     people::{CompanionKeys, Number},
     refusals::{Ending, StreamError},
     timers::Action,
@@ -36,6 +37,7 @@ impl World {
                 outbox: VecDeque::new(),
                 wake: Arc::new(Notify::new()),
                 online: false,
+                presences: Vec::new(),
                 held: None,
             },
         );
@@ -157,8 +159,11 @@ impl World {
             }
             Phase::LoggedIn { number, device } => {
                 let (number, device) = (number.clone(), *device);
-                if self.faults.is_silent(number.as_str(), device) {
-                    return;
+                let is_ping = || stanza.get_attr("xmlns").is_some_and(|namespace| namespace.as_str() == "w:p");
+                match self.faults.hush(number.as_str(), device) {
+                    Some(Kind::HalfDeaf) if is_ping() => {}
+                    Some(_) => return,
+                    None => {}
                 }
                 self.statistics.came(&stanza.tag);
                 self.on_companion_stanza(id, &number, device, stanza);

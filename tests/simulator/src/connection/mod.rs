@@ -76,6 +76,8 @@ pub struct Connection {
     pub wake: Arc<Notify>,
     /// The offline queue was written: new entries follow as they come.
     pub online: bool,
+    /// What the client said of being online on this connection, in order; of many, the last ones.
+    pub presences: Vec<String>,
     /// Held back by a fault, to be overtaken by the next entry.
     pub held: Option<u64>,
 }

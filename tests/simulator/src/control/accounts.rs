@@ -20,6 +20,8 @@ pub struct Device {
     id: u16,
     connected: bool,
     push_name: String,
+    /// What it said of being online on its connection.
+    presences: Vec<String>,
     /// Messages that the client has not acknowledged.
     pending: usize,
     one_time_prekeys: usize,
@@ -41,6 +43,11 @@ pub async fn list(State(shared): State<Shared>) -> Json<Vec<Account>> {
                     id: companion.device,
                     connected: companion.connection.is_some(),
                     push_name: companion.push_name.clone(),
+                    presences: companion
+                        .connection
+                        .and_then(|id| world.connections.get(&id))
+                        .map(|connection| connection.presences.clone())
+                        .unwrap_or_default(),
                     pending: companion.queue.messages(),
                     one_time_prekeys: companion.one_time_prekeys.len(),
                 })

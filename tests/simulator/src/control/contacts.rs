@@ -1,5 +1,7 @@
 //! Contacts: what they write, receive, confirm, and how they behave.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -190,6 +192,11 @@ pub struct Contact {
     receipts: Receipts,
     addressing: Addressing,
     account: bool,
+    about: Option<String>,
+    /// Its id; null if there is none.
+    picture: Option<String>,
+    refuses_groups: bool,
+    blocked: BTreeSet<Number>,
 }
 
 impl Contact {
@@ -202,6 +209,10 @@ impl Contact {
             receipts: person.receipts,
             addressing: person.addressing,
             account: person.is_account,
+            about: person.about.clone(),
+            picture: person.picture.as_ref().map(|picture| picture.id.clone()),
+            refuses_groups: person.refuses_groups,
+            blocked: person.blocked.clone(),
         }
     }
 }
@@ -213,6 +224,8 @@ pub struct Change {
     registered: Option<bool>,
     receipts: Option<Receipts>,
     addressing: Option<Addressing>,
+    /// Nobody adds him to a group.
+    refuses_groups: Option<bool>,
 }
 
 pub async fn show(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<Contact>> {
@@ -234,7 +247,17 @@ pub async fn change(
     person.registered = change.registered.unwrap_or(person.registered);
     person.receipts = change.receipts.unwrap_or(person.receipts);
     person.addressing = change.addressing.unwrap_or(person.addressing);
+    person.refuses_groups = change.refuses_groups.unwrap_or(person.refuses_groups);
     Ok(Json(Contact::of(person)))
+}
+
+/// The bytes of somebody's picture.
+pub async fn picture(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Response> {
+    let world = shared.lock();
+    let picture = world.people.get(&number).and_then(|person| person.picture.as_ref());
+    let bytes = picture.and_then(|picture| world.media.get(&picture.path));
+    let bytes = bytes.ok_or_else(|| Error::not_found(format!("{number} has no picture")))?;
+    Ok(([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 
 /// The contact's phone is installed anew: a new identity, and no session is left.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::MessageField;
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use super::{
     talk::{Card, Speaker},
 };
 use crate::{
-    media::MediaStore,
+    media::{MediaStore, Original, Reupload},
     people::{Addressing, Number},
 };
 
@@ -67,6 +68,14 @@ pub struct NewMessage {
     pub mimetype: Option<String>,
     pub caption: Option<String>,
     pub base64: Option<String>,
+    /// A file of so many bytes, made here: the byte at `n` is `n % 251`.
+    pub size: Option<usize>,
+    /// What is wrong with the file.
+    pub fault: Option<FileFault>,
+    /// How fast the file comes.
+    pub bytes_per_second: Option<u64>,
+    /// What the phone answers when it is asked for the file once more.
+    pub reupload: Option<Reupload>,
     pub file_name: Option<String>,
     /// A voice note.
     pub ptt: Option<bool>,
@@ -99,6 +108,20 @@ pub struct NewMessage {
     pub addressing: Option<Addressing>,
     pub push_name: Option<String>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFault {
+    /// The store has it no longer.
+    Gone,
+    /// A byte is another one.
+    Corrupted,
+    /// The message says that it has one byte less.
+    Longer,
+}
+
+/// The largest file that is made here.
+const MAX_SIZE: usize = 120_000_000;
 
 /// What encryption adds to a media message.
 struct Encrypted {
@@ -243,12 +266,41 @@ impl NewMessage {
         self.context().map(MessageField::some).unwrap_or_default()
     }
 
-    fn encrypt(&self, store: &MediaStore, media: MediaType, kind: &str) -> Answer<Encrypted> {
-        let bytes = BASE64_STANDARD
-            .decode(required(self.base64.as_deref(), "base64")?)
-            .map_err(|error| Error::bad(format!("`base64` is not base64: {error}")))?;
+    fn bytes(&self) -> Answer<Vec<u8>> {
+        match self.size {
+            // Less than 251 is a byte.
+            Some(size) if size <= MAX_SIZE => Ok((0..size).map(|n| (n % 251) as u8).collect()),
+            Some(_) => Err(Error::bad(format!("`size` is at most {MAX_SIZE}"))),
+            None => BASE64_STANDARD
+                .decode(required(self.base64.as_deref(), "base64")?)
+                .map_err(|error| Error::bad(format!("`base64` is not base64: {error}"))),
+        }
+    }
+
+    fn encrypt(&self, store: &MediaStore, media: MediaType, kind: &'static str) -> Answer<Encrypted> {
+        let mut bytes = self.bytes()?;
         let sealed = encrypt_media(&bytes, media).map_err(Error::from)?;
-        let direct_path = store.put(kind, sealed.data_to_upload.into());
+        let original = Bytes::from(sealed.data_to_upload);
+        let direct_path = if self.fault == Some(FileFault::Corrupted) {
+            let mut damaged = original.to_vec();
+            damaged[0] ^= 1;
+            store.put(kind, damaged.into())
+        } else {
+            store.put(kind, original.clone())
+        };
+        if self.fault == Some(FileFault::Gone) {
+            store.remove(&direct_path);
+        }
+        if let Some(rate) = self.bytes_per_second {
+            store.slow_down(&direct_path, rate);
+        }
+        if self.fault.is_some() || self.reupload.is_some() {
+            let (media_key, answer) = (sealed.media_key.to_vec(), self.reupload.unwrap_or_default());
+            store.remember(Original { media_key, kind, sealed: original, answer });
+        }
+        if self.fault == Some(FileFault::Longer) {
+            bytes.pop();
+        }
         Ok(Encrypted {
             url: Some(store.url(&direct_path)),
             direct_path: Some(direct_path),

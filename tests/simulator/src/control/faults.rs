@@ -29,14 +29,14 @@ pub async fn add(
     if fault.kind == Kind::Delay && fault.delay_ms.is_none() {
         return Err(Error::bad("a delay needs `delayMs`"));
     }
-    if fault.kind == Kind::Silence && fault.times.is_some() {
+    if fault.kind.is_hush() && fault.times.is_some() {
         return Err(Error::bad("a silence is bounded by `seconds`, not by `times`"));
     }
     let mut world = shared.lock();
     if world.faults.len() >= MAX_FAULTS {
         return Err(Error::conflict(format!("there are {MAX_FAULTS} faults already")));
     }
-    if fault.kind == Kind::Silence
+    if fault.kind.is_hush()
         && let Some(seconds) = fault.seconds
     {
         // A moment later than its end, to find it ended.

@@ -14,7 +14,11 @@ use super::{
     answer::{Answer, Body, Error},
     contacts::only_account,
 };
-use crate::{groups::Group, people::Number, world::Shared};
+use crate::{
+    groups::{Description, Group},
+    people::Number,
+    world::Shared,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,14 +27,25 @@ pub struct NewGroup {
     participants: Vec<Number>,
     /// The account in it; may be left out if there is one.
     account: Option<Number>,
+    /// Who makes it and administers it; the account if nobody is named.
+    creator: Option<Number>,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Shown {
     id: String,
     subject: String,
     creator: Number,
     participants: Vec<Number>,
+    admins: Vec<Number>,
+    description: Option<String>,
+    announcement: bool,
+    locked: bool,
+    /// The code of its invitation link; null if nobody asked for one.
+    invite: Option<String>,
+    /// Its picture's id; null if there is none.
+    picture: Option<String>,
 }
 
 impl Shown {
@@ -40,6 +55,12 @@ impl Shown {
             subject: group.subject.clone(),
             creator: group.creator.clone(),
             participants: group.participants.iter().cloned().collect(),
+            admins: group.participants.iter().filter(|member| group.is_admin(member)).cloned().collect(),
+            description: group.description.as_ref().map(|description| description.text.clone()),
+            announcement: group.announcement,
+            locked: group.locked,
+            invite: group.invites.last().cloned(),
+            picture: group.picture.as_ref().map(|picture| picture.id.clone()),
         }
     }
 }
@@ -62,6 +83,8 @@ pub async fn create(State(shared): State<Shared>, Body(new): Body<NewGroup>) -> 
         )?),
     };
     participants.extend(creator.clone());
+    participants.extend(new.creator.clone());
+    let creator = new.creator.or(creator);
     for number in &participants {
         world.people.meet(number)?;
     }
@@ -119,7 +142,16 @@ pub async fn change(
     // Whoever leaves learns of it as well.
     let mut told: BTreeSet<Number> = group.participants.clone();
     group.participants.extend(change.add.iter().cloned());
-    group.participants.retain(|number| !change.remove.contains(number));
+    for number in &change.remove {
+        group.remove(number);
+    }
+    group.admins.extend(change.promote.iter().cloned());
+    group.admins.retain(|number| !change.demote.contains(number));
+    group.announcement = change.announcement.unwrap_or(group.announcement);
+    group.locked = change.locked.unwrap_or(group.locked);
+    if let Some(text) = &change.description {
+        group.description = Some(Description { id: "1".to_owned(), text: text.clone() });
+    }
     if let Some(subject) = &change.subject {
         group.subject.clone_from(subject);
     }

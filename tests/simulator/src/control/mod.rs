@@ -12,6 +12,7 @@ mod load;
 mod messages;
 mod people;
 mod phone;
+mod restrictions;
 mod talk;
 
 use axum::{
@@ -35,17 +36,20 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/scan-qr", post(phone::scan_qr))
         .route("/admin/mock-phone/enter-code", post(phone::enter_code))
         .route("/admin/mock-phone/expire-qr", post(phone::expire_qr))
+        .route("/admin/mock-phone/power", post(phone::power))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/history", post(people::history))
+        .route("/accounts/{number}/restriction", post(restrictions::begin).delete(restrictions::end))
         .route("/contacts/{number}", get(contacts::show).patch(contacts::change))
         .route("/contacts/{number}/reinstall", post(contacts::reinstall))
         .route("/contacts/{number}/messages", get(contacts::received).post(contacts::write))
         .route("/contacts/{number}/messages/{id}/media", get(contacts::media))
         .route("/contacts/{number}/receipts", get(contacts::receipts).post(contacts::confirm))
-        .route("/contacts/{number}/calls", post(people::call))
-        .route("/contacts/{number}/presence", post(people::presence))
+        .route("/contacts/{number}/calls", get(people::calls).post(people::call))
+        .route("/contacts/{number}/presence", get(people::presences).post(people::presence))
         .route("/contacts/{number}/profile", post(people::profile))
         .route("/messages", get(messages::list))
+        .route("/contacts/{number}/picture", get(contacts::picture))
         .route("/groups", get(groups::list).post(groups::create))
         .route("/groups/{id}", get(groups::show).patch(groups::change))
         .route("/load", post(load::begin))

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     groups,
-    people::{Addressing, Number},
+    people::{Addressing, Call, Number, ReceivedPresence},
     stanza::{Past, Presence, Signal},
     world::Shared,
 };
@@ -49,6 +49,15 @@ pub async fn call(
     Ok((StatusCode::CREATED, Json(serde_json::json!({"id": id}))))
 }
 
+/// The calls that somebody made, and how they ended.
+pub async fn calls(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<Call>> {
+    let world = shared.lock();
+    Json(world.people.get(&number).into_iter().flat_map(|person| person.calls.iter().cloned()).collect())
+}
+
+/// The beginning of every JPEG, and its end.
+const PICTURE: &[u8] = &[0xff, 0xd8, 0xff, 0xd9];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewPresence {
@@ -76,11 +85,18 @@ pub async fn presence(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What clients showed this contact of themselves.
+pub async fn presences(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedPresence>> {
+    let world = shared.lock();
+    let person = world.people.get(&number);
+    Json(person.into_iter().flat_map(|person| person.inbox.presence().cloned()).collect())
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewProfile {
     about: Option<String>,
-    /// A new picture if true, none any more if false.
+    /// A new picture (of a few bytes) if true, none any more if false.
     picture: Option<bool>,
 }
 
@@ -92,10 +108,13 @@ pub async fn profile(
     let mut world = shared.lock();
     world.people.meet(&number)?;
     if let Some(about) = &new.about {
+        world.people.meet(&number)?.about = Some(about.clone());
+        world.dirty = true;
         world.tell_of_about(&number, about);
     }
-    if let Some(picture) = new.picture {
-        world.tell_of_picture(&number, picture);
+    if let Some(is_new) = new.picture {
+        let picture = is_new.then(|| world.keep_picture(PICTURE.to_vec()));
+        world.show_picture(&number, picture);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -65,3 +65,22 @@ pub async fn expire_qr(State(shared): State<Shared>) -> Json<serde_json::Value> 
     let expired = shared.lock().expire_qr();
     Json(serde_json::json!({"clients": expired}))
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    number: Number,
+    on: bool,
+}
+
+/// A phone that is off confirms nothing that its companions ask it.
+pub async fn power(State(shared): State<Shared>, Body(power): Body<Power>) -> Answer<StatusCode> {
+    let mut world = shared.lock();
+    world.people.meet(&power.number)?;
+    if power.on {
+        world.phones_off.remove(&power.number);
+    } else {
+        world.phones_off.insert(power.number);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

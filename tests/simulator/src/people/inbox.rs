@@ -1,4 +1,4 @@
-//! What a phone received: decrypted messages, and receipts for what it sent.
+//! What a phone received: decrypted messages, receipts for what it sent, and signs of life.
 //! Promises that a message repeated under one id is one entry with a count of copies.
 
 use std::collections::{HashMap, VecDeque};
@@ -9,6 +9,9 @@ use super::Number;
 
 /// Messages and receipts that a phone shows; older ones give way.
 const MAX_SHOWN: usize = 20_000;
+
+/// Signs of life that a phone shows; everybody gets those of every client.
+const MAX_PRESENCE: usize = 200;
 
 /// A message that a phone decrypted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +37,22 @@ pub struct Received {
     /// The message reacted to, edited or revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Who wrote that one, if the message says so: an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_author: Option<String>,
+    /// Who wrote what is quoted, if the message says so: an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted_author: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<String>,
+    /// How often it was forwarded, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<u32>,
+    /// Of a poll: its options, and how many one may choose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selectable: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// A copy of what a companion of the same account sent: this is to whom.
@@ -59,6 +78,18 @@ pub struct ReceivedReceipt {
     pub timestamp: i64,
 }
 
+/// What a companion showed of itself. Gone with the process, as at WhatsApp.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceivedPresence {
+    pub from: Number,
+    /// `available`, `unavailable`, `composing`, `recording`, `paused`; `subscribed`: it asked for this one's.
+    pub state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    pub timestamp: i64,
+}
+
 #[derive(Debug, Default)]
 pub struct Inbox {
     messages: VecDeque<Received>,
@@ -66,6 +97,7 @@ pub struct Inbox {
     forgotten: usize,
     positions: HashMap<(Number, String), usize>,
     receipts: VecDeque<ReceivedReceipt>,
+    presence: VecDeque<ReceivedPresence>,
 }
 
 impl Inbox {
@@ -100,6 +132,17 @@ impl Inbox {
         self.receipts.push_back(receipt);
         if self.receipts.len() > MAX_SHOWN {
             self.receipts.pop_front();
+        }
+    }
+
+    pub fn presence(&self) -> impl Iterator<Item = &ReceivedPresence> {
+        self.presence.iter()
+    }
+
+    pub fn take_presence(&mut self, presence: ReceivedPresence) {
+        self.presence.push_back(presence);
+        if self.presence.len() > MAX_PRESENCE {
+            self.presence.pop_front();
         }
     }
 

@@ -1,13 +1,13 @@
 //! A person: number, LID, name, phone and companions, and how it was told to behave.
 //! Leaves what the person says and hears to the stanza modules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Companion, Inbox, Number};
-use crate::signal::Endpoint;
+use super::{Calls, Companion, Inbox, Number};
+use crate::{groups::Picture, signal::Endpoint};
 
 /// By which name a contact appears in what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,13 @@ pub struct Person {
     pub registered: bool,
     pub receipts: Receipts,
     pub addressing: Addressing,
+    /// What he says of himself.
+    pub about: Option<String>,
+    pub picture: Option<Picture>,
+    /// Nobody adds him to a group: he has to be invited.
+    pub refuses_groups: bool,
+    pub blocked: BTreeSet<Number>,
+    pub calls: Calls,
     pub inbox: Inbox,
     /// Changes only when the phone is installed anew: clients read it as the account's identity.
     pub raw_id: u32,
@@ -58,6 +65,11 @@ impl Person {
             registered: true,
             receipts: Receipts::Auto,
             addressing: Addressing::Pn,
+            about: None,
+            picture: None,
+            refuses_groups: false,
+            blocked: BTreeSet::new(),
+            calls: Calls::default(),
             inbox: Inbox::default(),
         })
     }

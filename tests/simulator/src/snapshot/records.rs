@@ -1,6 +1,6 @@
 //! The state as it is written: plain records, and the way there and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -12,7 +12,7 @@ use crate::{
     groups::Groups,
     ledger::{Ledger, Record, RecordKey},
     offline_queue::{Class, Entry, OfflineQueue},
-    people::{Addressing, Companion, CompanionKeys, Inbox, Number, Person, Receipts, Received, ReceivedReceipt},
+    people::{Addressing, Calls, Companion, CompanionKeys, Inbox, Number, Person, Receipts, Received, ReceivedReceipt},
     signal::{Endpoint, EndpointRecord},
     world::World,
 };
@@ -59,6 +59,12 @@ struct PersonRecord {
     registered: bool,
     receipts: Receipts,
     addressing: Addressing,
+    #[serde(default)]
+    about: Option<String>,
+    #[serde(default)]
+    refuses_groups: bool,
+    #[serde(default)]
+    blocked: BTreeSet<Number>,
     raw_id: u32,
     received: Vec<Received>,
     received_receipts: Vec<ReceivedReceipt>,
@@ -142,6 +148,9 @@ impl PersonRecord {
             registered: person.registered,
             receipts: person.receipts,
             addressing: person.addressing,
+            about: person.about.clone(),
+            refuses_groups: person.refuses_groups,
+            blocked: person.blocked.clone(),
             raw_id: person.raw_id,
             received: person.inbox.messages().cloned().collect(),
             received_receipts: person.inbox.receipts().cloned().collect(),
@@ -167,6 +176,12 @@ impl PersonRecord {
             registered: self.registered,
             receipts: self.receipts,
             addressing: self.addressing,
+            about: self.about,
+            // Media are not kept, so no picture and no call is.
+            picture: None,
+            refuses_groups: self.refuses_groups,
+            blocked: self.blocked,
+            calls: Calls::default(),
             inbox,
             raw_id: self.raw_id,
         })

@@ -2,7 +2,10 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::Message as _;
-use waproto::whatsapp::{ContextInfo, Message};
+use waproto::whatsapp::{
+    ContextInfo, Message, MessageKey,
+    message::{PollCreationMessage, protocol_message::Type},
+};
 
 use crate::groups;
 use crate::people::{Addressing, Number, Received};
@@ -32,9 +35,15 @@ pub(super) fn kind(message: &Message) -> Kind {
         Kind { name: "contact", stanza_type: "media", mediatype: Some("vcard") }
     } else if message.reaction_message.is_set() {
         other("reaction", "reaction")
-    } else if message.protocol_message.is_set() || message.edited_message.is_set() {
-        other("protocol", "text")
-    } else if message.poll_creation_message_v3.is_set() {
+    } else if let Some(protocol) = message.protocol_message.as_option() {
+        match protocol.r#type {
+            Some(Type::REVOKE) => other("revoke", "text"),
+            Some(Type::MESSAGE_EDIT) => other("edit", "text"),
+            _ => other("protocol", "text"),
+        }
+    } else if message.edited_message.is_set() {
+        other("edit", "text")
+    } else if poll(message).is_some() {
         other("poll", "poll")
     } else if message.poll_update_message.is_set() {
         other("vote", "poll")
@@ -65,6 +74,12 @@ pub(super) fn received(
         file_name: None,
         quoted: None,
         target: None,
+        target_author: None,
+        quoted_author: None,
+        mentions: Vec::new(),
+        forwarded: None,
+        options: Vec::new(),
+        selectable: None,
         group: group.map(groups::whole),
         sent_to: None,
         addressing: match addressing {
@@ -78,11 +93,11 @@ pub(super) fn received(
     };
     if let Some(text) = message.extended_text_message.as_option() {
         received.text = text.text.clone();
-        received.quoted = quoted(text.context_info.as_option());
+        around(&mut received, text.context_info.as_option());
     } else if let Some(image) = message.image_message.as_option() {
         received.caption = image.caption.clone();
         received.mimetype = image.mimetype.clone();
-        received.quoted = quoted(image.context_info.as_option());
+        around(&mut received, image.context_info.as_option());
     } else if let Some(video) = message.video_message.as_option() {
         received.caption = video.caption.clone();
         received.mimetype = video.mimetype.clone();
@@ -96,16 +111,38 @@ pub(super) fn received(
         received.mimetype = sticker.mimetype.clone();
     } else if let Some(reaction) = message.reaction_message.as_option() {
         received.text = reaction.text.clone();
-        received.target = reaction.key.as_option().and_then(|key| key.id.clone());
+        about(&mut received, reaction.key.as_option());
     } else if let Some(protocol) = message.protocol_message.as_option() {
-        received.target = protocol.key.as_option().and_then(|key| key.id.clone());
+        about(&mut received, protocol.key.as_option());
         received.text = protocol.edited_message.as_option().and_then(|edited| edited.conversation.clone());
     } else if let Some(contact) = message.contact_message.as_option() {
         received.text = contact.display_name.clone();
+        around(&mut received, contact.context_info.as_option());
+    } else if let Some(place) = message.location_message.as_option() {
+        around(&mut received, place.context_info.as_option());
+    } else if let Some(poll) = poll(message) {
+        received.text = poll.name.clone();
+        received.options = poll.options.iter().filter_map(|option| option.option_name.clone()).collect();
+        received.selectable = poll.selectable_options_count;
     }
     received
 }
 
-fn quoted(context: Option<&ContextInfo>) -> Option<String> {
-    context.and_then(|context| context.stanza_id.clone())
+/// The poll that a message is: WhatsApp Web writes the third version for a single choice, the first for several.
+fn poll(message: &Message) -> Option<&PollCreationMessage> {
+    message.poll_creation_message_v3.as_option().or_else(|| message.poll_creation_message.as_option())
+}
+
+fn about(received: &mut Received, key: Option<&MessageKey>) {
+    received.target = key.and_then(|key| key.id.clone());
+    received.target_author = key.and_then(|key| key.participant.clone());
+}
+
+/// What a message answers, whom it mentions, and that it was said elsewhere before.
+fn around(received: &mut Received, context: Option<&ContextInfo>) {
+    let Some(context) = context else { return };
+    received.quoted = context.stanza_id.clone();
+    received.quoted_author = context.participant.clone();
+    received.mentions = context.mentioned_jid.clone();
+    received.forwarded = context.forwarding_score.filter(|_| context.is_forwarded == Some(true));
 }

@@ -95,6 +95,7 @@ impl World {
         }
         // A companion's protocol messages to its own phone (key requests, settings) are no chat.
         if own && sent_to.is_none() && incoming.group.is_none() {
+            self.confirm_question(number, incoming);
             return;
         }
         let addressing = if incoming.to.is_pn() { Addressing::Pn } else { Addressing::Lid };
@@ -117,6 +118,20 @@ impl World {
         if confirms {
             self.confirm(number, incoming.from, incoming.to, incoming.group, incoming.id, None);
         }
+    }
+
+    /// A phone that is on confirms what its own companion asks it.
+    fn confirm_question(&mut self, number: &Number, incoming: &Incoming<'_>) {
+        if self.phones_off.contains(number) {
+            return;
+        }
+        let node = NodeBuilder::new("receipt")
+            .attr("id", incoming.id)
+            .attr("from", number.jid(0))
+            .attr("type", "peer_msg")
+            .attr("t", self.now().to_string())
+            .build();
+        self.post_receipt(number, incoming.device, incoming.id, number, node);
     }
 
     fn accept_sender_key(

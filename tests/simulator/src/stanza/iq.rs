@@ -70,7 +70,11 @@ impl World {
             }
             _ => self.reply_to(id, number, device, iq, &namespace, &kind, tag),
         };
-        let node = iq_answer(iq, &iq_id, reply);
+        let mut node = iq_answer(iq, &iq_id, reply);
+        if namespace == "w:p" {
+            // The answer to a ping tells the time.
+            node.attrs.insert("t", self.now().to_string());
+        }
         match fault_kind {
             Some(Kind::SwallowAck) => {}
             Some(Kind::Delay) => {
@@ -105,25 +109,33 @@ impl World {
             ("encrypt", "get", "key") => self.hand_out_bundles(iq),
             ("usync", "get", _) => self.look_up(iq),
             ("abt", ..) => Reply::one(props()),
-            ("blocklist", ..) => Reply::one(NodeBuilder::new("list").build()),
+            ("blocklist", "get", _) => self.blocklist(number),
+            ("blocklist", "set", _) => self.block(number, iq),
             ("privacy", "get", _) => Reply::one(privacy()),
             ("privacy", "set", _) => Reply::empty(),
             ("w:sync:app:state", ..) => Reply::one(app_state(iq)),
             ("w:m", ..) => Reply::one(self.media_connection()),
-            ("w:g2", ..) => self.on_group_iq(number, iq),
+            ("w:g2", ..) => self.on_group_iq(number, kind, iq),
             ("md", "set", "remove-companion-device") => self.log_out(id, number, device),
             ("disappearing_mode", ..) => {
                 Reply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
             }
-            ("status" | "w:profile:picture", "set", _) => Reply::empty(),
-            ("w:profile:picture", ..) => Reply::refused(404, "item-not-found"),
+            ("status", "set", _) => self.set_about(number, iq),
+            ("w:profile:picture", "set", _) => self.set_picture(number, iq),
+            ("w:profile:picture", ..) => self.picture(number, iq),
             ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => Reply::empty(),
-            _ => {
-                self.statistics.unanswered(namespace);
-                tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
-                Reply::refused(501, "feature-not-implemented")
-            }
+            ("w:mex", ..) => match self.answer_graphql(number, iq) {
+                Some(answer) => Reply::one(answer),
+                None => self.unknown(namespace, tag),
+            },
+            _ => self.unknown(namespace, tag),
         }
+    }
+
+    fn unknown(&mut self, namespace: &str, tag: &str) -> Reply {
+        self.statistics.unanswered(namespace);
+        tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
+        Reply::refused(501, "feature-not-implemented")
     }
 
     fn media_connection(&self) -> Node {

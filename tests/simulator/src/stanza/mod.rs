@@ -1,19 +1,24 @@
 //! What companions and simulated phones say to each other. From a companion: `iq` (with `usync`,
-//! `keys`, `groups`), `route` (its messages, to everybody), `receipt` (its receipts and acks).
+//! `keys`, `groups`, `group_changes`, `profile`), `route` (its messages, to everybody), `receipt` (its receipts and acks),
+//! `signs` (presence, typing).
 //! From a simulated phone: `say` (to companions), `hear` (what it makes of a companion's
-//! message), `phone` (what an account's phone tells its own companions), `people` (what people do beside writing).
+//! message), `phone` (what an account's phone tells its own companions), `media_retry` (files once more), `people` (what people do beside writing).
 
 mod describe;
 mod envelope;
+mod group_changes;
 mod groups;
 mod hear;
 mod iq;
 mod keys;
+mod media_retry;
 mod people;
 mod phone;
+mod profile;
 mod receipt;
 mod route;
 mod say;
+mod signs;
 mod status;
 mod usync;
 
@@ -24,6 +29,9 @@ use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
 
 use crate::{connection::ConnectionId, people::Number, world::World};
 
+/// What is kept of a connection's presences; a client says a few.
+const MAX_PRESENCES: usize = 16;
+
 impl World {
     /// A stanza of a logged-in companion.
     pub fn on_companion_stanza(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
@@ -32,12 +40,31 @@ impl World {
             "message" => self.on_message(id, number, device, stanza),
             "receipt" => self.on_receipt(id, number, device, stanza),
             "ack" => self.on_ack(number, device, stanza),
-            "call" | "notification" => self.acknowledge(id, stanza),
-            // Presence and typing change nothing that is simulated; they are counted.
-            "presence" | "chatstate" | "ib" => {}
+            "call" => {
+                self.acknowledge(id, stanza);
+                self.on_call(number, device, stanza);
+            }
+            "notification" => self.acknowledge(id, stanza),
+            "presence" => {
+                self.note_presence(id, stanza);
+                self.on_presence(number, stanza);
+            }
+            "chatstate" => self.on_chatstate(number, stanza),
+            "ib" => {}
             other => {
                 tracing::debug!("{number} device {device} sent <{other}>, which nothing answers")
             }
+        }
+    }
+
+    /// A subscription is none.
+    fn note_presence(&mut self, id: ConnectionId, stanza: &NodeRef<'_>) {
+        let said = attribute(stanza, "type").filter(|kind| kind == "available" || kind == "unavailable");
+        if let (Some(said), Some(connection)) = (said, self.connections.get_mut(&id)) {
+            if connection.presences.len() == MAX_PRESENCES {
+                connection.presences.remove(0);
+            }
+            connection.presences.push(said);
         }
     }
 
@@ -67,7 +94,7 @@ fn ack_of(stanza: &NodeRef<'_>, now: i64) -> NodeBuilder {
     ack
 }
 
-fn attribute(node: &NodeRef<'_>, name: &str) -> Option<String> {
+pub(crate) fn attribute(node: &NodeRef<'_>, name: &str) -> Option<String> {
     node.get_attr(name).map(|value| value.as_str().into_owned())
 }
 

@@ -4,9 +4,10 @@
 use anyhow::Result;
 use buffa::MessageField;
 use serde::Deserialize;
-use wacore_binary::{Node, builder::NodeBuilder};
+use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 use waproto::whatsapp::{Conversation, HistorySyncMsg, Message, MessageKey, WebMessageInfo};
 
+use super::{attribute, jid};
 use crate::{
     offline_queue::{Class, Entry},
     people::{Addressing, Number},
@@ -72,6 +73,7 @@ impl World {
         if let Some(reason) = reason {
             action = action.attr("reason", reason);
         }
+        self.people.meet(number)?.calls.note(id, to, signal);
         let stanza = self.fresh_id("C");
         let node = NodeBuilder::new("call")
             .attr("from", number.lid_jid(0))
@@ -83,6 +85,34 @@ impl World {
             self.tell(to, device, Class::Call, &stanza, number.as_str(), node.clone())?;
         }
         Ok(())
+    }
+
+    /// A companion's signal of a call: it turns down what rings, at the caller and on its other companions.
+    pub(super) fn on_call(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) {
+        let Some(reject) = stanza.get_optional_child("reject") else { return };
+        let caller = jid(stanza, "to").and_then(|to| self.people.number_of(&to));
+        let (Some(caller), Some(id)) = (caller, attribute(reject, "call-id")) else { return };
+        let Some(person) = self.people.get_mut(&caller) else { return };
+        if !person.calls.turn_down(&id, number) {
+            return;
+        }
+        let terminate = NodeBuilder::new("terminate")
+            .attr("call-id", id)
+            .attr("call-creator", caller.lid_jid(0))
+            .attr("reason", "rejected_elsewhere")
+            .build();
+        for other in self.devices_of(number).into_iter().filter(|other| *other != device) {
+            let stanza = self.fresh_id("C");
+            let node = NodeBuilder::new("call")
+                .attr("from", caller.lid_jid(0))
+                .attr("id", stanza.as_str())
+                .attr("t", self.now().to_string())
+                .children([terminate.clone()])
+                .build();
+            if let Err(error) = self.tell(number, other, Class::Call, &stanza, caller.as_str(), node) {
+                tracing::warn!("{number} device {other} is not told of a call's end: {error:#}");
+            }
+        }
     }
 
     /// Those companions that are there see what somebody is doing.
@@ -142,6 +172,24 @@ impl World {
     pub fn tell_of_about(&mut self, number: &Number, about: &str) {
         let set = NodeBuilder::new("set").bytes(about.as_bytes().to_vec()).build();
         self.notify_all(number, "status", &set);
+    }
+
+    /// The members of a group learn that its picture is new, or gone.
+    pub fn tell_of_group_picture(&mut self, group: &str, by: &Number, members: &[Number], is_there: bool) {
+        let jid = wacore_binary::Jid::group(crate::groups::bare(group));
+        let change = NodeBuilder::new(if is_there { "set" } else { "delete" }).attr("jid", jid.clone());
+        let change = change.attr("author", by.lid_jid(0)).build();
+        let id = self.fresh_id("N");
+        let node = NodeBuilder::new("notification")
+            .attr("type", "picture")
+            .attr("from", jid)
+            .attr("id", id.as_str())
+            .attr("t", self.now().to_string())
+            .children([change])
+            .build();
+        for member in members {
+            self.notify(member, group, &id, &node);
+        }
     }
 
     /// Every companion learns that a contact's picture is new, or gone.

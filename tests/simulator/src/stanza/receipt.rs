@@ -49,9 +49,10 @@ impl World {
             ids.extend(attribute(item, "id"));
         }
         match kind.as_deref() {
+            Some("server-error") => self.on_media_request(number, device, &ids[0], stanza),
             Some("retry") => self.on_retry_request(number, device, &writer, stanza),
             // Read, played and the like come after the delivery was confirmed.
-            Some("read" | "read-self" | "played" | "played-self" | "server-error" | "enc_rekey_retry") => {}
+            Some("read" | "read-self" | "played" | "played-self" | "enc_rekey_retry") => {}
             // Delivered, under whatever name: `inactive`, `sender`, `peer_msg`, `hist_sync`.
             _ => {
                 for id in &ids {

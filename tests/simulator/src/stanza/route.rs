@@ -86,9 +86,13 @@ impl World {
     /// Gives everybody their part. The error is the number of the nack.
     fn pass_on(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) -> Result<(), u16> {
         let outbound = self.take_apart(stanza)?;
+        let contact = if outbound.to.is_group() { None } else { self.number_behind(&outbound.to) };
+        if let Some(code) = contact.and_then(|contact| self.restricted(number, &contact)) {
+            return Err(code);
+        }
         let group = if outbound.to.is_group() {
             let group = self.groups.get(&outbound.to.user).ok_or(404_u16)?;
-            if !group.participants.contains(number) {
+            if !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
                 return Err(403);
             }
             Some(group.jid().to_string())

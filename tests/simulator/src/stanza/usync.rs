@@ -79,7 +79,13 @@ impl World {
                 ("lid", Some(person)) => {
                     children.push(NodeBuilder::new("lid").attr("val", person.number.lid_jid(0)).build())
                 }
-                ("status", Some(_)) => children.push(NodeBuilder::new("status").build()),
+                ("status", Some(person)) => {
+                    let status = NodeBuilder::new("status");
+                    children.push(match &person.about {
+                        Some(about) => status.string_content(about.as_str()).build(),
+                        None => status.build(),
+                    });
+                }
                 _ => {}
             }
         }

@@ -9,6 +9,7 @@ mod control;
 mod conversation;
 mod endings;
 mod faults;
+mod groups;
 mod pairing;
 mod people;
 mod restart;

@@ -51,7 +51,8 @@ async fn settings(app: &App, id: &EndpointId) -> Result<Settings, Failure> {
 /// The endpoint of `WEBHOOK_URL`; none if that is not set.
 fn default(app: &App) -> Option<Endpoint> {
     let url = app.webhook_url.clone()?;
-    Some(Endpoint { id: EndpointId::default(), settings: Settings::new(url) })
+    // As the dispatchers have it.
+    Some(Endpoint { id: EndpointId::default(), settings: Settings { base64: true, ..Settings::new(url) } })
 }
 
 /// Refuses an endpoint that is not there.

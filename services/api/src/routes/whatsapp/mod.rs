@@ -1,20 +1,41 @@
 //! `/api/whatsapp`: what a user asks of the WhatsApp session, passed on to the gateway that holds it.
 
+mod calls;
+mod changes;
+mod forward_message;
+mod group_members;
+mod groups;
 mod idempotency;
+pub mod jobs;
 mod media;
+mod people;
+mod pictures;
+mod presence;
 mod qr;
 mod send_bulk;
 mod send_contact;
 mod send_location;
 mod send_message;
+mod send_poll;
 mod session_name;
 
+pub use calls::reject_call;
+pub use changes::{edit_message, revoke_message, send_reaction};
+pub use forward_message::forward_message;
+pub use group_members::{add_participants, make_admins, make_members, remove_participants};
+pub use groups::{change_group, create_group, invite, join_group, leave_group, list_groups, revoke_invite, show_group};
 pub use media::{send_audio, send_document, send_image, send_media, send_sticker, send_video, send_voice};
+pub use people::{block, blocklist, check_number, contact, unblock};
+pub use pictures::{
+    contact_picture, group_picture, remove_group_picture, remove_own_picture, set_group_picture, set_own_picture,
+};
+pub use presence::{mark_read, presence, subscribe_presence, typing};
 pub use qr::qr;
 pub use send_bulk::send_bulk;
 pub use send_contact::send_contact;
 pub use send_location::send_location;
 pub use send_message::send_message;
+pub use send_poll::send_poll;
 
 use crate::{
     answer::{Answer, Failure},
@@ -25,8 +46,10 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::{ChatJid, InvalidRecipient},
-    command::{CheckNumber, Command, Empty, LoggedOut, NumberChecked, PairingCode, PairingCodeRequest, Status},
+    command::{Command, Empty, LoggedOut, PairingCode, PairingCodeRequest, Status},
+    session::SessionId,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use session_name::Session;
 
@@ -73,18 +96,14 @@ pub async fn pairing_code(State(app): State<App>, Session(session): Session, Fie
     Ok(Json(json!({"success": true, "message": "Pairing code created", "data": code})))
 }
 
-/// Whether WhatsApp knows an account.
-pub async fn check_number(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
-    let number = recipient(fields.get("number"))?;
-    if number.is_group() {
-        return Err(invalid_recipient(InvalidRecipient::Format));
-    }
-    let checked: NumberChecked = app
-        .gateway
-        .ask(&session, Command::CheckNumber, &CheckNumber { number })
-        .await
-        .map_err(|error| failure(error, Command::CheckNumber, &session))?;
-    Ok(Json(json!({"success": true, "data": checked})))
+/// The gateway's answer to a command.
+async fn asked<A: DeserializeOwned>(
+    app: &App,
+    session: &SessionId,
+    command: Command,
+    arguments: &impl Serialize,
+) -> Result<A, Failure> {
+    app.gateway.ask(session, command, arguments).await.map_err(|error| failure(error, command, session))
 }
 
 /// A number or a JID as a user wrote it. What JavaScript takes for nothing counts as missing.

@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
-    command::{Command, RefusalCode, SendText, Sent},
+    command::{Command, Queued, RefusalCode, SendText, Sent},
     session::SessionId,
 };
 use serde_json::{Map, Value, json};
@@ -29,9 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const STOPPING: &str = "The API is being stopped; this message was not sent";
 
 /// One of the messages: as its caller named the recipient, and as it goes to the gateway.
-struct Item {
+pub(super) struct Item {
     to: Value,
-    message: SendText,
+    pub message: SendText,
 }
 
 pub async fn send_bulk(
@@ -66,8 +66,15 @@ async fn send(app: &App, session: &SessionId, items: Vec<Item>) -> Answer {
             continue;
         }
         let sent = app.gateway.ask::<Sent>(session, Command::SendText, &message).await;
-        count(app, sent.is_ok());
+        let is_success = matches!(sent, Ok(_) | Err(CommandError::Queued(_)));
+        count(app, is_success);
         match sent {
+            Err(CommandError::Queued(Queued { message_id, to, until, .. })) => {
+                success += 1;
+                results.push(
+                    json!({"to": to, "success": true, "messageId": message_id, "status": "queued", "until": until}),
+                );
+            }
             Ok(Sent { message_id, to, .. }) => {
                 success += 1;
                 results.push(json!({"to": to, "success": true, "messageId": message_id}));
@@ -102,7 +109,9 @@ fn nothing_goes(error: &CommandError) -> bool {
         CommandError::BrokerAway | CommandError::NobodyThere => true,
         CommandError::Refused(refusal) => refusal.code == RefusalCode::NotConnected,
         // What was handed over may have been sent; its result says so.
-        CommandError::BrokerLost | CommandError::NoAnswer | CommandError::Unreadable(_) => false,
+        CommandError::Queued(_) | CommandError::BrokerLost | CommandError::NoAnswer | CommandError::Unreadable(_) => {
+            false
+        }
     }
 }
 
@@ -121,7 +130,7 @@ fn read(fields: &Map<String, Value>) -> Result<Vec<Item>, Failure> {
     messages.iter().enumerate().map(|(index, message)| item(index, message)).collect()
 }
 
-fn item(index: usize, message: &Value) -> Result<Item, Failure> {
+pub(super) fn item(index: usize, message: &Value) -> Result<Item, Failure> {
     let missing = || {
         let text = format!("Message at index {index} is missing required fields: to, message");
         Failure::bad_request("incomplete_message", text)

@@ -1,10 +1,6 @@
 //! `POST send-contact`: somebody's card, given as a vCard or made of a name and a number.
 
-use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-};
+use crate::{answer::Failure, app::App, body::Fields};
 use axum::extract::State;
 use kurir_contract::{
     address::{ChatJid, InvalidRecipient},
@@ -14,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::{
     idempotency::Key,
-    invalid_recipient, recipient,
-    send_message::{quoted, send},
+    invalid_recipient, jobs, recipient,
+    send_message::{SendAnswer, quoted, send},
     session_name::Session,
 };
 
@@ -29,9 +25,10 @@ pub async fn send_contact(
     Session(session): Session,
     Key(key): Key,
     Fields(fields): Fields,
-) -> Answer {
+) -> SendAnswer {
     let contact = read(&fields, key)?;
-    send(app, session, Command::SendContact, contact.to.clone(), contact).await
+    let to = contact.to.clone();
+    send(app, session, Command::SendContact, to, contact, jobs::send_at(&fields)?).await
 }
 
 fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendContact, Failure> {

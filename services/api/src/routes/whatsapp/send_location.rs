@@ -1,18 +1,14 @@
 //! `POST send-location`: a place on the map.
 
-use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-};
+use crate::{answer::Failure, app::App, body::Fields};
 use axum::extract::State;
 use kurir_contract::command::{Command, IdempotencyKey, SendLocation};
 use serde_json::{Map, Value};
 
 use super::{
     idempotency::Key,
-    recipient,
-    send_message::{quoted, send},
+    jobs, recipient,
+    send_message::{SendAnswer, quoted, send},
     session_name::Session,
 };
 
@@ -24,9 +20,10 @@ pub async fn send_location(
     Session(session): Session,
     Key(key): Key,
     Fields(fields): Fields,
-) -> Answer {
+) -> SendAnswer {
     let place = read(&fields, key)?;
-    send(app, session, Command::SendLocation, place.to.clone(), place).await
+    let to = place.to.clone();
+    send(app, session, Command::SendLocation, to, place, jobs::send_at(&fields)?).await
 }
 
 fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendLocation, Failure> {

@@ -1,13 +1,7 @@
 //! `POST send-message`: reads what is to be sent, hands it to the gateway, and tells how it ended.
 
-use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    metrics::Counter,
-    refusal::failure,
-};
-use axum::{Json, extract::State};
+use crate::{answer::Failure, app::App, body::Fields, commands::CommandError, metrics::Counter, refusal::failure};
+use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     address::ChatJid,
     command::{Command, SendText, Sent},
@@ -17,32 +11,41 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::{idempotency::Key, recipient, session_name::Session};
+use super::{idempotency::Key, jobs, recipient, session_name::Session};
 
 /// In UTF-16 code units, as JavaScript's `length` counts: an emoji is two.
 const MAX_MESSAGE: usize = 4096;
 /// WhatsApp's ids have up to 32 characters; what is longer is none.
-const MAX_MESSAGE_ID: usize = 128;
+pub(super) const MAX_MESSAGE_ID: usize = 128;
+/// As many as a group has members.
+const MENTIONS: usize = 1_024;
 
 pub async fn send_message(
     State(app): State<App>,
     Session(session): Session,
     Key(key): Key,
     Fields(fields): Fields,
-) -> Answer {
+) -> SendAnswer {
     let message = SendText { idempotency_key: key, ..read(&fields)? };
     let to = message.to.clone();
-    send(app, session, Command::SendText, to, message).await
+    send(app, session, Command::SendText, to, message, jobs::send_at(&fields)?).await
 }
 
-/// Hands a message of any kind over, counts it, and tells how it ended.
+/// 200 once it is sent, 202 if it goes out later.
+pub(super) type SendAnswer = Result<(StatusCode, Json<Value>), Failure>;
+
+/// Hands a message of any kind over, counts it, and tells how it ended; or has it kept until its time (`at`).
 pub(super) async fn send(
     app: App,
     session: SessionId,
     command: Command,
     to: ChatJid,
     message: impl Serialize + Send + Sync + 'static,
-) -> Answer {
+    at: Option<OffsetDateTime>,
+) -> SendAnswer {
+    if let Some(at) = at {
+        return jobs::schedule(&app, &session, command, &message, at).await;
+    }
     let carried = app.clone();
     app.carry(async move { ask(&carried, &session, command, &to, &message).await }).await.map_err(|panic| {
         tracing::error!("a send panicked: {panic}");
@@ -56,18 +59,24 @@ async fn ask(
     command: Command,
     to: &ChatJid,
     message: &(impl Serialize + Sync),
-) -> Answer {
-    let sent = app.gateway.ask::<Sent>(session, command, message).await;
+) -> SendAnswer {
+    let sent = match app.gateway.ask::<Sent>(session, command, message).await {
+        Err(CommandError::Queued(queued)) => return Ok(jobs::queued(&queued)),
+        sent => sent,
+    };
     let counter = if sent.is_ok() { Counter::MessagesSent } else { Counter::MessagesFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
-        Ok(Sent { message_id, to, attempt }) => Ok(Json(json!({
-            "success": true,
-            "messageId": message_id,
-            "message": "Message sent successfully",
-            "to": to,
-            "attempt": attempt,
-        }))),
+        Ok(Sent { message_id, to, attempt }) => Ok((
+            StatusCode::OK,
+            Json(json!({
+                "success": true,
+                "messageId": message_id,
+                "message": "Message sent successfully",
+                "to": to,
+                "attempt": attempt,
+            })),
+        )),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send to {}: {error}", to.redacted());
             Err(failure(error, command, session))
@@ -79,11 +88,36 @@ async fn ask(
 pub(super) fn read(fields: &Map<String, Value>) -> Result<SendText, Failure> {
     let to = recipient(fields.get("to"))?;
     let text = text(fields.get("message"))?;
-    let quoted = quoted(fields.get("options"))?;
-    Ok(SendText { to, text, quoted, idempotency_key: None })
+    let options = fields.get("options");
+    let quoted = quoted(options)?;
+    let (quoted_participant, mentions) = (quoted_participant(options)?, mentions(options)?);
+    Ok(SendText { to, text, quoted, quoted_participant, mentions, idempotency_key: None })
 }
 
-fn text(given: Option<&Value>) -> Result<String, Failure> {
+fn quoted_participant(options: Option<&Value>) -> Result<Option<ChatJid>, Failure> {
+    let given = options.and_then(|options| options.get("quotedParticipant")).filter(|given| !given.is_null());
+    let wrong = || {
+        let text = "options.quotedParticipant must be the number of who wrote the quoted message";
+        Failure::bad_request("invalid_quoted", text)
+    };
+    given.map(|given| person(given).ok_or_else(wrong)).transpose()
+}
+
+fn mentions(options: Option<&Value>) -> Result<Vec<ChatJid>, Failure> {
+    let given = options.and_then(|options| options.get("mentions")).filter(|given| !given.is_null());
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let people = given.as_array().filter(|people| people.len() <= MENTIONS);
+    people.and_then(|people| people.iter().map(person).collect()).ok_or_else(|| {
+        let text = "options.mentions must be a list of at most 1024 numbers; the text names each as @ and its digits";
+        Failure::bad_request("invalid_mentions", text)
+    })
+}
+
+fn person(given: &Value) -> Option<ChatJid> {
+    recipient(Some(given)).ok().filter(|person| !person.is_group())
+}
+
+pub(super) fn text(given: Option<&Value>) -> Result<String, Failure> {
     let text = given
         .and_then(Value::as_str)
         .map(str::trim)

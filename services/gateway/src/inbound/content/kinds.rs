@@ -29,22 +29,27 @@ fn of_contract(message: &Message) -> Option<Content> {
     }
     if let Some(image) = message.image_message.as_option() {
         let mimetype = or(&image.mimetype, "image/jpeg");
-        return Some(Content::Image { caption: or(&image.caption, ""), mimetype, file_name: None });
+        return Some(Content::Image { caption: or(&image.caption, ""), mimetype, file_name: None, file: None });
     }
     if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {
         let mimetype = or(&video.mimetype, "video/mp4");
-        return Some(Content::Video { caption: or(&video.caption, ""), mimetype, file_name: None });
+        return Some(Content::Video { caption: or(&video.caption, ""), mimetype, file_name: None, file: None });
     }
     if let Some(audio) = message.audio_message.as_option() {
-        return Some(Content::Audio { caption: None, mimetype: or(&audio.mimetype, "audio/ogg"), file_name: None });
+        return Some(Content::Audio {
+            caption: None,
+            mimetype: or(&audio.mimetype, "audio/ogg"),
+            file_name: None,
+            file: None,
+        });
     }
     if let Some(document) = message.document_message.as_option() {
         let file_name = or(&document.file_name, "document");
         let mimetype = or(&document.mimetype, "application/octet-stream");
-        return Some(Content::Document { caption: None, file_name, mimetype });
+        return Some(Content::Document { caption: None, file_name, mimetype, file: None });
     }
     if let Some(sticker) = message.sticker_message.as_option() {
-        return Some(Content::Sticker { mimetype: or(&sticker.mimetype, "image/webp") });
+        return Some(Content::Sticker { mimetype: or(&sticker.mimetype, "image/webp"), file: None });
     }
     if let Some(contact) = message.contact_message.as_option() {
         let Card { display_name, vcard } = card(contact);

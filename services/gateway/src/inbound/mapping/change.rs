@@ -92,7 +92,7 @@ fn vote(seen: &Seen<'_>, update: &PollUpdateMessage, polls: &Polls) -> Option<To
     let Target { id, author } = target(update.poll_creation_message_key.as_option(), seen)?;
     let origin = seen.origin(&EventType::POLL_VOTE);
     let creator = author.map(|author| seen.directory.party(&author));
-    let poll = polls.get(&origin.chat.jid, &id);
+    let poll = polls.find(&origin.chat, &id);
     let chosen = poll.as_ref().and_then(|poll| {
         let vote = update.vote.as_option()?;
         poll.open_vote(vote, &id, creator.as_ref(), &origin.author)

@@ -1,37 +1,52 @@
 //! `call.received`, `call.missed`, `call.ended`: a call rings until it is taken on another device, given up or refused.
 //!
-//! Only the signals are heard; Kurir takes no calls. What rings is remembered, so that an end is told of once.
+//! Only the signals are heard; Kurir takes no calls, and turns them down if it is asked to. What rings is remembered, so
+//! that an end is told of once.
 
 use super::Notice;
-use crate::inbound::{
-    addresses::{Directory, chat_jid},
-    mapping::Place,
+use crate::{
+    inbound::{
+        addresses::{Directory, chat_jid},
+        mapping::Place,
+    },
+    publish::OutgoingEvent,
 };
 use kurir_contract::{
     address::ChatJid,
     event::{Call, EventType},
     session::SessionId,
 };
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use time::OffsetDateTime;
 use wacore::types::call::{CallAction, IncomingCall, MissedCall};
 use wacore_binary::Jid;
 
-/// Calls that ring at once; a phone's worth is one. Beyond it the ends of the newest are not told of.
+/// Calls that ring at once; a phone's worth is one. Beyond it the oldest are forgotten, whose ends got lost.
 const RINGING: usize = 256;
 
 /// The calls that ring.
-#[derive(Default)]
-pub struct Calls(HashMap<String, Ringing>);
+#[derive(Clone, Default)]
+pub struct Calls(Arc<Mutex<HashMap<String, Ringing>>>);
 
-struct Ringing {
-    caller: Jid,
+#[derive(Clone)]
+pub struct Ringing {
+    pub caller: Jid,
+    /// Where a signal to the caller goes.
+    pub peer: Jid,
+    /// The caller's number, if the signal said it.
+    number: Option<Jid>,
+    /// Milliseconds since 1970.
+    since: i64,
     video: bool,
     group: Option<ChatJid>,
 }
 
 impl Calls {
     /// What a signal of a call means.
-    pub fn heard(&mut self, call: &IncomingCall, directory: &Directory, session: &SessionId) -> Option<Notice> {
+    pub(crate) fn heard(&self, call: &IncomingCall, directory: &Directory, session: &SessionId) -> Option<Notice> {
         let at = call.timestamp.timestamp_millis();
         let id = call.action.call_id();
         match &call.action {
@@ -41,23 +56,25 @@ impl Calls {
                     directory.learn(call_creator, number);
                 }
                 let group = group_jid.as_ref().map(chat_jid);
-                let ringing = Ringing { caller: call_creator.clone(), video: *is_video, group };
+                let (caller, peer, number) = (call_creator.clone(), call.from.clone(), caller_pn.clone());
+                let ringing = Ringing { caller, peer, number, since: at, video: *is_video, group };
                 let notice = ringing.notice(EventType::CALL_RECEIVED, id, None, at, &directory, session);
                 self.rings(id, ringing).then_some(notice)
             }
             CallAction::OfferNotice { call_creator, is_video, is_group, .. } => {
                 let group = is_group.then(|| chat_jid(&call.from));
-                let ringing = Ringing { caller: call_creator.clone(), video: *is_video, group };
+                let (caller, peer) = (call_creator.clone(), call.from.clone());
+                let ringing = Ringing { caller, peer, number: None, since: at, video: *is_video, group };
                 let notice = ringing.notice(EventType::CALL_RECEIVED, id, None, at, directory, session);
                 self.rings(id, ringing).then_some(notice)
             }
             CallAction::Terminate { reason, .. } => {
-                let ringing = self.0.remove(id)?;
+                let ringing = self.all().remove(id)?;
                 let kind = end_of(reason.as_deref());
                 Some(ringing.notice(kind, id, reason.clone(), at, directory, session))
             }
             CallAction::Reject { reason, .. } if reason.as_deref() != Some("busy") => {
-                let ringing = self.0.remove(id)?;
+                let ringing = self.all().remove(id)?;
                 let reason = Some("rejected".to_owned());
                 Some(ringing.notice(EventType::CALL_ENDED, id, reason, at, directory, session))
             }
@@ -67,21 +84,51 @@ impl Calls {
     }
 
     /// Nobody was there when it rang.
-    pub fn missed(&mut self, call: &MissedCall, directory: &Directory, session: &SessionId) -> Option<Notice> {
+    pub(crate) fn missed(&self, call: &MissedCall, directory: &Directory, session: &SessionId) -> Option<Notice> {
         let at = call.timestamp.timestamp_millis();
-        let ringing = Ringing { caller: call.from.clone(), video: false, group: None };
+        let (caller, peer) = (call.from.clone(), call.from.clone());
+        let ringing = Ringing { caller, peer, number: None, since: at, video: false, group: None };
         let reason = Some("offline".to_owned());
-        self.0.remove(&call.call_id);
+        self.all().remove(&call.call_id);
         Some(ringing.notice(EventType::CALL_MISSED, &call.call_id, reason, at, directory, session))
     }
 
+    /// The call that rings under this id.
+    #[must_use]
+    pub fn ringing(&self, id: &str) -> Option<Ringing> {
+        self.all().get(id).cloned()
+    }
+
+    /// This account turned it down; nothing if it has ended meanwhile.
+    pub fn rejected(
+        &self,
+        id: &str,
+        at: OffsetDateTime,
+        directory: &Directory,
+        session: &SessionId,
+    ) -> Option<OutgoingEvent> {
+        let ringing = self.all().remove(id)?;
+        let directory = ringing.known(directory);
+        let milliseconds = i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        let reason = Some("rejected".to_owned());
+        let notice = ringing.notice(EventType::CALL_ENDED, id, reason, milliseconds, &directory, session);
+        Some(OutgoingEvent::new(session, notice.kind, notice.id, at, notice.data))
+    }
+
     /// False if it does already.
-    fn rings(&mut self, id: &str, ringing: Ringing) -> bool {
-        let is_new = !self.0.contains_key(id);
-        if self.0.len() < RINGING {
-            self.0.insert(id.to_owned(), ringing);
+    fn rings(&self, id: &str, ringing: Ringing) -> bool {
+        let mut all = self.all();
+        let is_new = !all.contains_key(id);
+        if is_new && all.len() == RINGING {
+            let oldest = all.iter().min_by_key(|(_, ringing)| ringing.since).map(|(id, _)| id.clone());
+            oldest.and_then(|oldest| all.remove(&oldest));
         }
+        all.insert(id.to_owned(), ringing);
         is_new
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Ringing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,6 +142,21 @@ fn end_of(reason: Option<&str>) -> EventType {
 }
 
 impl Ringing {
+    /// Whether this is an address of who calls.
+    #[must_use]
+    pub fn is_from(&self, address: &ChatJid, directory: &Directory) -> bool {
+        let party = self.known(directory).party(&self.caller);
+        [Some(party.jid), party.pn, party.lid].contains(&Some(address.clone()))
+    }
+
+    fn known(&self, directory: &Directory) -> Directory {
+        let mut directory = directory.clone();
+        if let Some(number) = &self.number {
+            directory.learn(&self.caller, number);
+        }
+        directory
+    }
+
     fn notice(
         &self,
         kind: EventType,

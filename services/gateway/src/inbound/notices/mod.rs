@@ -14,7 +14,7 @@ use crate::{
     publish::{OutgoingEvent, Publisher},
     session::View,
 };
-use calls::Calls;
+pub use calls::Calls;
 use kurir_contract::{
     event::{EventId, EventType},
     session::SessionId,
@@ -85,9 +85,10 @@ impl HeardNotices {
         publisher: Publisher,
         wait: Duration,
         mut view: watch::Receiver<View>,
+        calls: Calls,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut teller = Teller { inbound, publisher, wait, calls: Calls::default() };
+        let mut teller = Teller { inbound, publisher, wait, calls };
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let publish_all = async {
@@ -130,7 +131,7 @@ impl Teller {
             return;
         }
         let directory = directory(client, &named(&event)).await;
-        for notice in notices_of(&event, &directory, &self.inbound.session, &mut self.calls) {
+        for notice in notices_of(&event, &directory, &self.inbound.session, &self.calls) {
             self.store(notice, deadline).await;
         }
     }
@@ -172,7 +173,7 @@ impl Teller {
 }
 
 /// What an event of the client tells users. Pure but for the calls that ring.
-fn notices_of(event: &Event, directory: &Directory, session: &SessionId, calls: &mut Calls) -> Vec<Notice> {
+fn notices_of(event: &Event, directory: &Directory, session: &SessionId, calls: &Calls) -> Vec<Notice> {
     match event {
         Event::ServerAck(ack) => acks::of_server(ack, directory, session).into_iter().collect(),
         Event::Receipt(receipt) => acks::of_receipt(receipt, directory, session),
@@ -206,7 +207,8 @@ fn named(event: &Event) -> Vec<Jid> {
     }
 }
 
-async fn directory(client: &Client, named: &[Jid]) -> Directory {
+/// Who is who among these.
+pub async fn directory(client: &Client, named: &[Jid]) -> Directory {
     let mut directory = Directory::of_account(client.pn(), client.lid());
     look_up(client, &mut directory, named).await;
     directory

@@ -33,7 +33,7 @@ fn directory() -> Directory {
     directory
 }
 
-fn told_by(calls: &mut Calls, event: &Event) -> Vec<(String, Value)> {
+fn told_by(calls: &Calls, event: &Event) -> Vec<(String, Value)> {
     let notices = notices_of(event, &directory(), &SessionId::default(), calls);
     notices
         .into_iter()
@@ -46,7 +46,7 @@ fn told_by(calls: &mut Calls, event: &Event) -> Vec<(String, Value)> {
 }
 
 fn told(event: &Event) -> Vec<(String, Value)> {
-    told_by(&mut Calls::default(), event)
+    told_by(&Calls::default(), event)
 }
 
 fn only(event: &Event) -> (String, Value) {
@@ -222,14 +222,14 @@ fn a_call_rings_once_and_ends_once() {
         (Some("accepted_elsewhere"), "call.ended"),
         (Some("rejected_elsewhere"), "call.ended"),
     ] {
-        let mut calls = Calls::default();
-        let rings = told_by(&mut calls, &offer());
+        let calls = Calls::default();
+        let rings = told_by(&calls, &offer());
         assert_eq!((rings[0].0.as_str(), &rings[0].1["video"]), ("call.received", &json!(true)));
         assert_eq!((&rings[0].1["callId"], &rings[0].1["author"]["jid"]), (&json!("C"), &json!(BUDI)));
-        assert!(told_by(&mut calls, &offer()).is_empty(), "the offer again");
-        let ended = told_by(&mut calls, &terminate(reason));
+        assert!(told_by(&calls, &offer()).is_empty(), "the offer again");
+        let ended = told_by(&calls, &terminate(reason));
         assert_eq!((ended[0].0.as_str(), &ended[0].1["reason"]), (end, &json!(reason)));
-        assert!(told_by(&mut calls, &terminate(reason)).is_empty(), "the end again");
+        assert!(told_by(&calls, &terminate(reason)).is_empty(), "the end again");
     }
     let missed = MissedCall::new(jid("900@lid"), "C".to_owned(), at(), MissedReason::Offline);
     let (kind, data) = only(&Event::MissedCall(missed));

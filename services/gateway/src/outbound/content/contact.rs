@@ -2,10 +2,7 @@
 
 use super::{Outgoing, invalid, jid_of, reply_to};
 use buffa::MessageField;
-use kurir_contract::{
-    command::{Refusal, SendContact},
-    event::Content,
-};
+use kurir_contract::command::{Refusal, SendContact};
 use waproto::whatsapp::{Message, message::ContactMessage};
 
 /// # Errors
@@ -18,12 +15,11 @@ pub fn contact(request: SendContact) -> Result<Outgoing, Refusal> {
     let fingerprint = request.fingerprint();
     let SendContact { to, display_name, vcard, quoted, idempotency_key: key } = request;
     let card = ContactMessage {
-        display_name: Some(display_name.clone()),
-        vcard: Some(vcard.clone()),
+        display_name: Some(display_name),
+        vcard: Some(vcard),
         context_info: reply_to(quoted.as_deref(), &jid),
         ..ContactMessage::default()
     };
     let message = Message { contact_message: MessageField::some(card), ..Message::default() };
-    let content = Content::Contact { display_name, vcard };
-    Ok(Outgoing { to, jid, message, attachment: None, content, quoted, key, fingerprint })
+    Ok(Outgoing { to, jid, message, attachment: None, key, fingerprint })
 }

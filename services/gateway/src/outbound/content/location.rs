@@ -2,10 +2,7 @@
 
 use super::{Outgoing, invalid, jid_of, reply_to};
 use buffa::MessageField;
-use kurir_contract::{
-    command::{Refusal, SendLocation},
-    event::Content,
-};
+use kurir_contract::command::{Refusal, SendLocation};
 use waproto::whatsapp::{Message, message::LocationMessage};
 
 /// # Errors
@@ -17,16 +14,15 @@ pub fn location(request: SendLocation) -> Result<Outgoing, Refusal> {
     let jid = jid_of(&request.to)?;
     let fingerprint = request.fingerprint();
     let SendLocation { to, latitude, longitude, name, address, quoted, idempotency_key: key } = request;
-    let shown = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let shown = |text: String| Some(text).filter(|text| !text.is_empty());
     let place = LocationMessage {
         degrees_latitude: Some(latitude),
         degrees_longitude: Some(longitude),
-        name: shown(&name),
-        address: shown(&address),
+        name: shown(name),
+        address: shown(address),
         context_info: reply_to(quoted.as_deref(), &jid),
         ..LocationMessage::default()
     };
     let message = Message { location_message: MessageField::some(place), ..Message::default() };
-    let content = Content::Location { latitude, longitude, name, address };
-    Ok(Outgoing { to, jid, message, attachment: None, content, quoted, key, fingerprint })
+    Ok(Outgoing { to, jid, message, attachment: None, key, fingerprint })
 }

@@ -21,6 +21,8 @@ const DOCUMENT: &str = "document.pdf";
 pub struct Attachment {
     pub kind: MediaKind,
     pub file: FileToSend,
+    /// What its event tells.
+    pub content: Content,
 }
 
 /// # Errors
@@ -34,9 +36,9 @@ pub fn media(request: SendMedia) -> Result<Outgoing, Refusal> {
     let fingerprint = request.fingerprint();
     let message = message(&request, reply_to(request.quoted.as_deref(), &jid));
     let content = content(&request);
-    let SendMedia { to, file, quoted, idempotency_key: key, .. } = request;
-    let attachment = Some(Attachment { kind, file });
-    Ok(Outgoing { to, jid, message, attachment, content, quoted, key, fingerprint })
+    let SendMedia { to, file, idempotency_key: key, .. } = request;
+    let attachment = Some(Attachment { kind, file, content });
+    Ok(Outgoing { to, jid, message, attachment, key, fingerprint })
 }
 
 /// Everything but where the file is and how it is decrypted.
@@ -94,13 +96,15 @@ fn content(request: &SendMedia) -> Content {
     let (caption, mimetype) = (request.caption.clone(), request.mimetype.clone());
     let named = |default: &str| request.file_name.clone().unwrap_or_else(|| default.to_owned());
     match request.kind {
-        MediaKind::Image => Content::Image { caption, mimetype, file_name: Some(named("media.jpg")) },
-        MediaKind::Video => Content::Video { caption, mimetype, file_name: Some(named("media.mp4")) },
+        MediaKind::Image => Content::Image { caption, mimetype, file_name: Some(named("media.jpg")), file: None },
+        MediaKind::Video => Content::Video { caption, mimetype, file_name: Some(named("media.mp4")), file: None },
         MediaKind::Audio | MediaKind::Voice => {
-            Content::Audio { caption: Some(caption), mimetype, file_name: Some(named("media.mp3")) }
+            Content::Audio { caption: Some(caption), mimetype, file_name: Some(named("media.mp3")), file: None }
         }
-        MediaKind::Document => Content::Document { caption: Some(caption), file_name: named("media.pdf"), mimetype },
-        MediaKind::Sticker => Content::Sticker { mimetype },
+        MediaKind::Document => {
+            Content::Document { caption: Some(caption), file_name: named("media.pdf"), mimetype, file: None }
+        }
+        MediaKind::Sticker => Content::Sticker { mimetype, file: None },
     }
 }
 
@@ -212,7 +216,7 @@ mod tests {
             ),
         ] {
             let outgoing = media(request(kind, mimetype, more)).expect("sent as what it is");
-            assert_eq!(serde_json::to_value(outgoing.content).expect("JSON"), expected);
+            assert_eq!(serde_json::to_value(outgoing.attachment.expect("a file").content).expect("JSON"), expected);
         }
     }
 

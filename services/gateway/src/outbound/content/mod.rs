@@ -1,8 +1,14 @@
-//! What goes out, a file for each kind: the message as WhatsApp has it, and the content as its event tells it. Pure.
+//! What goes out, a file for each kind: the message as WhatsApp has it. Pure.
+//!
+//! Its event is read from the message, as the event of one that was written on the phone is; only what the contract says of
+//! a file comes with the file.
 
+mod change;
 mod contact;
+mod forward;
 mod location;
 mod media;
+mod poll;
 mod text;
 
 pub use media::Attachment;
@@ -11,25 +17,30 @@ use buffa::MessageField;
 use kurir_contract::{
     address::ChatJid,
     command::{Command, IdempotencyKey, Refusal, RefusalCode},
-    event::Content,
 };
 use serde::de::DeserializeOwned;
 use wacore_binary::Jid;
 use waproto::whatsapp::{ContextInfo, Message};
 
 /// A message that was checked and is ready to go.
+#[derive(Clone)]
 pub struct Outgoing {
     pub to: ChatJid,
     pub jid: Jid,
     pub message: Message,
     /// Its file, which is uploaded before it goes.
     pub attachment: Option<Attachment>,
-    pub content: Content,
-    /// Id of the message that it replies to.
-    pub quoted: Option<String>,
     pub key: Option<IdempotencyKey>,
     /// Tells this message from every other that its key could be used for.
     pub fingerprint: String,
+}
+
+impl Outgoing {
+    /// Whether it is a message of its own, and not about one that is there (a reaction, an edit, a deletion).
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        !self.message.reaction_message.is_set() && !self.message.protocol_message.is_set()
+    }
 }
 
 /// Reads what a command asks to send.
@@ -42,9 +53,13 @@ pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
         Command::SendLocation => location::location(parse(request)?),
         Command::SendContact => contact::contact(parse(request)?),
         Command::SendMedia => media::media(parse(request)?),
-        Command::Status | Command::PairingCode | Command::Restart | Command::Logout | Command::CheckNumber => {
-            Err(invalid("this command sends nothing"))
-        }
+        Command::SendPoll => poll::poll(parse(request)?),
+        Command::SendReaction => change::reaction(parse(request)?),
+        Command::SendEdit => change::edit(parse(request)?),
+        Command::SendRevoke => change::revoke(parse(request)?),
+        Command::SendForward => forward::forward(parse(request)?),
+        // Every other command is answered, and sends nothing.
+        _ => Err(invalid("this command sends nothing")),
     }
 }
 
@@ -72,3 +87,6 @@ fn reply_to(quoted: Option<&str>, chat: &Jid) -> MessageField<ContextInfo> {
         ..ContextInfo::default()
     })
 }
+
+#[cfg(test)]
+mod tests;

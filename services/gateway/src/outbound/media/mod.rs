@@ -124,7 +124,11 @@ pub fn is_settled(answer: &Result<Sent, Refusal>) -> bool {
             RefusalCode::NotConnected
             | RefusalCode::RefusedByWhatsapp
             | RefusalCode::TimedOut
-            | RefusalCode::Internal => false,
+            | RefusalCode::Internal
+            // Of other commands.
+            | RefusalCode::GroupNotFound
+            | RefusalCode::InviteNotFound
+            | RefusalCode::CallNotFound => false,
         },
     }
 }

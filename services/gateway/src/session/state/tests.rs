@@ -1,6 +1,8 @@
 //! One row for each step of the session's life.
 
-use super::{Action, End, Signal, State, next};
+use super::{super::watchdog::Silence, Action, End, Signal, State, next};
+use kurir_contract::event::NoticedBy;
+use std::time::Duration;
 
 fn pairing(code: &str) -> State {
     State::Pairing { qr_code: Some(code.to_owned()) }
@@ -18,6 +20,10 @@ fn lost(reason: &str) -> Signal {
 
 fn turned_away(reason: &str) -> Signal {
     Signal::TurnedAway(reason.to_owned())
+}
+
+fn silent() -> Signal {
+    Signal::Silent(Silence { lasted: Duration::from_secs(70), noticed_by: NoticedBy::Ping })
 }
 
 fn logged_out() -> End {
@@ -64,6 +70,12 @@ fn each_signal_makes_its_step() {
         (Connecting, Signal::Paired, (Connecting, Nothing)),
         (Connecting, exhausted, (Connecting, Nothing)),
         (Connecting, Signal::PairingCodeExpired, (Connecting, Nothing)),
+        // Silence.
+        (Connected, silent(), (reconnecting("WhatsApp was silent for 70 s"), BeginLife)),
+        (Connecting, silent(), (reconnecting("WhatsApp was silent for 70 s"), BeginLife)),
+        (reconnecting("closed"), silent(), (reconnecting("WhatsApp was silent for 70 s"), BeginLife)),
+        (pairing("a"), silent(), (pairing("a"), Nothing)),
+        (WaitingForBroker, silent(), (WaitingForBroker, Nothing)),
         // Connected, and back.
         (Connecting, Signal::Connected, (Connected, Nothing)),
         (Connected, lost("closed"), (reconnecting("closed"), Nothing)),

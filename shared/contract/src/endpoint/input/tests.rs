@@ -19,7 +19,7 @@ fn every_field_is_read() {
         "filter": {"chats": ["+49 170 0000001"], "senders": ["120@lid"], "chatType": "group", "fromMe": false},
         "headers": {"Authorization": "Bearer x"}, "secret": secret.reveal(), "retry": [1, 2],
         "retryJitterPercent": 20, "giveUpOn": [400, 404], "timeoutSeconds": 5, "concurrency": 2,
-        "rateLimitPerSecond": 0.5, "ordering": "chat", "format": "waha", "metadata": {"team": "blue"},
+        "rateLimitPerSecond": 0.5, "ordering": "chat", "format": "waha", "base64": true, "metadata": {"team": "blue"},
     });
     let read = read(&body, None).unwrap();
     let expected = Settings {
@@ -43,6 +43,7 @@ fn every_field_is_read() {
         rate_limit_per_second: Some(0.5),
         ordering: Ordering::Chat,
         format: Format::Waha,
+        base64: true,
         metadata: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
         ..Settings::new(URL.to_owned())
     };
@@ -98,6 +99,7 @@ fn a_wrong_field_is_refused_with_what_is_right() {
         ("rateLimitPerSecond", json!(0), "rateLimitPerSecond must be a number from 0.01 to 10000"),
         ("ordering", json!("strict"), "ordering must be \"none\" or \"chat\""),
         ("format", json!("xml"), "format must be \"kurir\" or \"cloudevents\" or \"waha\" or \"evolution\""),
+        ("base64", json!("yes"), "base64 must be true or false"),
         ("metadata", json!({"a": 1}), "metadata \"a\" must be a string"),
         ("colour", json!("blue"), "colour is not known"),
         ("colour", json!(null), "colour is not known"),

@@ -7,16 +7,11 @@
 mod read;
 mod request;
 
-use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    commands::CommandError,
-    metrics::Counter,
-    refusal::failure,
-};
+use crate::{answer::Failure, app::App, commands::CommandError, metrics::Counter, refusal::failure};
 use axum::{
     Json,
     extract::{Request, State},
+    http::StatusCode,
 };
 use kurir_contract::{
     command::{Command, IdempotencyKey, MediaKind, Sent},
@@ -26,7 +21,7 @@ use request::Given;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{idempotency::Key, session_name::Session};
+use super::{idempotency::Key, jobs, send_message::SendAnswer, session_name::Session};
 
 macro_rules! routes {
     ($($name:ident: $kind:expr;)+) => {
@@ -35,7 +30,7 @@ macro_rules! routes {
             Session(session): Session,
             Key(key): Key,
             request: Request,
-        ) -> Answer {
+        ) -> SendAnswer {
             carry(app, session, key, $kind, request).await
         })+
     };
@@ -59,7 +54,7 @@ async fn carry(
     key: Option<IdempotencyKey>,
     kind: Option<MediaKind>,
     request: Request,
-) -> Answer {
+) -> SendAnswer {
     let carried = app.clone();
     app.carry(async move { send(&carried, &session, key, kind, request).await }).await.map_err(|panic| {
         tracing::error!("a send panicked: {panic}");
@@ -73,7 +68,7 @@ async fn send(
     key: Option<IdempotencyKey>,
     kind: Option<MediaKind>,
     request: Request,
-) -> Answer {
+) -> SendAnswer {
     let Given { fields, file } = request::take(app, request).await?;
     let media = match read::read(&fields, kind, file.as_ref(), key) {
         Ok(media) => media,
@@ -84,17 +79,23 @@ async fn send(
             return Err(failure);
         }
     };
-    let sent = app.gateway.ask::<Sent>(session, Command::SendMedia, &media).await;
+    let sent = match app.gateway.ask::<Sent>(session, Command::SendMedia, &media).await {
+        Err(CommandError::Queued(queued)) => return Ok(jobs::queued(&queued)),
+        sent => sent,
+    };
     let counter = if sent.is_ok() { Counter::MediaSent } else { Counter::MediaFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
-        Ok(Sent { message_id, to, attempt }) => Ok(Json(json!({
-            "success": true,
-            "messageId": message_id,
-            "message": "Media message sent successfully",
-            "to": to,
-            "attempt": attempt,
-        }))),
+        Ok(Sent { message_id, to, attempt }) => Ok((
+            StatusCode::OK,
+            Json(json!({
+                "success": true,
+                "messageId": message_id,
+                "message": "Media message sent successfully",
+                "to": to,
+                "attempt": attempt,
+            })),
+        )),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send media to {}: {error}", media.to.redacted());
             if is_over(&error) {
@@ -109,6 +110,8 @@ async fn send(
 fn is_over(error: &CommandError) -> bool {
     match error {
         CommandError::BrokerAway | CommandError::NobodyThere | CommandError::Refused(_) => true,
-        CommandError::BrokerLost | CommandError::NoAnswer | CommandError::Unreadable(_) => false,
+        CommandError::Queued(_) | CommandError::BrokerLost | CommandError::NoAnswer | CommandError::Unreadable(_) => {
+            false
+        }
     }
 }

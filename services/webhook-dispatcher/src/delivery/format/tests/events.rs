@@ -85,7 +85,8 @@ fn contents() -> Vec<(&'static str, Event)> {
     let with = |content, media| received(BUDI, content, Context { media: Some(media), ..Context::default() });
     let own = str::to_owned;
     let card = |name: &str| Card { display_name: own(name), vcard: format!("BEGIN:VCARD {name}") };
-    let document = Content::Document { caption: None, file_name: own("bill.pdf"), mimetype: own("application/pdf") };
+    let document =
+        Content::Document { caption: None, file_name: own("bill.pdf"), mimetype: own("application/pdf"), file: None };
     let file = Media { bytes: Some(12_345), caption: Some(own("Your bill")), ..Media::default() };
     let voice = Media { voice_note: true, seconds: Some(7), bytes: Some(9_000), ..Media::default() };
     let answer =
@@ -99,12 +100,15 @@ fn contents() -> Vec<(&'static str, Event)> {
         ("text_that_answers", received(GROUP, plain("Fine"), answering)),
         (
             "image_without_a_file",
-            of(Content::Image { caption: own("Look"), mimetype: own("image/jpeg"), file_name: None }),
+            of(Content::Image { caption: own("Look"), mimetype: own("image/jpeg"), file_name: None, file: None }),
         ),
         ("document_with_its_file", downloaded(&with(document, file))),
         (
             "voice_note",
-            with(Content::Audio { caption: None, mimetype: own("audio/ogg; codecs=opus"), file_name: None }, voice),
+            with(
+                Content::Audio { caption: None, mimetype: own("audio/ogg; codecs=opus"), file_name: None, file: None },
+                voice,
+            ),
         ),
         ("contact_card", of(Content::Contact { display_name: own("Ani"), vcard: own("BEGIN:VCARD Ani") })),
         (

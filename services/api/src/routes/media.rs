@@ -1,0 +1,118 @@
+//! `GET /media/{file}`: a received file out of the object store, whole or a range, piece by piece.
+//!
+//! No key: the name holds 128 random bits. Whoever knows it gets what a stranger sent, so a browser must not run it.
+
+use crate::{answer::Failure, app::App, ranges::Wanted};
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{
+            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+            CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use futures::{Stream, stream};
+use kurir_chassis::objects::{Object, ObjectError};
+use kurir_contract::media::{MEDIA_BUCKET, MediaFile, is_runnable};
+use std::ops::Range;
+
+/// A file under a name never changes; a day, so that what has expired here is not shown elsewhere for long.
+const CACHED: HeaderValue = HeaderValue::from_static("private, max-age=86400, immutable");
+/// Even if it is shown as a page: it must not load, run or send anything.
+const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
+
+pub async fn show(State(app): State<App>, Path(file): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
+    // What is no name is no file either.
+    let file: MediaFile = file.parse().map_err(|_| not_found())?;
+    let object = app.broker.open_object(MEDIA_BUCKET, file.as_str()).await.map_err(|error| match error {
+        ObjectError::NotFound => not_found(),
+        ObjectError::Away(problem) => {
+            tracing::warn!("a file could not be read: {problem}");
+            Failure::broker_unavailable()
+        }
+    })?;
+    Ok(answer(&file, object, &headers))
+}
+
+fn not_found() -> Failure {
+    Failure::not_found("media_not_found", "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)")
+}
+
+fn answer(file: &MediaFile, object: Object, asked: &HeaderMap) -> Response {
+    let text = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
+    let tag = format!("\"{}\"", object.digest);
+    let common = common(file, &object, &tag);
+    if text(IF_NONE_MATCH).is_some_and(|tags| tags.split(',').any(|one| matches(one, &tag))) {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    let size = object.size;
+    let fits = text(IF_RANGE).is_none_or(|of| of == tag);
+    match Wanted::of(text(RANGE).filter(|_| fits), size) {
+        Wanted::All => (StatusCode::OK, common, length(size), body(object, 0..size)).into_response(),
+        Wanted::Part(part) => {
+            let range = [(CONTENT_RANGE, format!("bytes {}-{}/{size}", part.start, part.end - 1))];
+            let length = length(part.end - part.start);
+            (StatusCode::PARTIAL_CONTENT, common, range, length, body(object, part)).into_response()
+        }
+        Wanted::Nothing => {
+            let range = [(CONTENT_RANGE, format!("bytes */{size}"))];
+            let why = format!("The file has {size} bytes: ask for a range within them");
+            (range, Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", why)).into_response()
+        }
+    }
+}
+
+fn common(file: &MediaFile, object: &Object, tag: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let disposition = if is_runnable(&object.content_type) { "attachment" } else { "inline" };
+    // What a stranger wrote may be no header; a name has only letters, digits and `_-.`.
+    for (name, value) in [
+        (CONTENT_TYPE, object.content_type.clone()),
+        (CONTENT_DISPOSITION, format!("{disposition}; filename=\"{file}\"")),
+        (ETAG, tag.to_owned()),
+    ] {
+        let unknown = HeaderValue::from_static("application/octet-stream");
+        headers.insert(name, HeaderValue::from_str(&value).unwrap_or(unknown));
+    }
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CACHE_CONTROL, CACHED);
+    headers.insert(CONTENT_SECURITY_POLICY, SANDBOX);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
+fn length(bytes: u64) -> [(HeaderName, HeaderValue); 1] {
+    [(CONTENT_LENGTH, HeaderValue::from(bytes))]
+}
+
+fn matches(one: &str, tag: &str) -> bool {
+    let one = one.trim();
+    one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag
+}
+
+/// The next piece is asked for when the last one is on its way, so a caller that goes away ends it.
+fn body(object: Object, wanted: Range<u64>) -> Body {
+    Body::from_stream(pieces(object, wanted))
+}
+
+fn pieces(object: Object, wanted: Range<u64>) -> impl Stream<Item = Result<Bytes, ObjectError>> {
+    stream::try_unfold((object, 0, wanted), |(mut object, mut at, wanted)| async move {
+        while at < wanted.end {
+            let Some(piece) = object.next().await? else { break };
+            let (begins, ends) = (at, at + piece.len() as u64);
+            at = ends;
+            // Both are within the piece.
+            let (from, to) = (wanted.start.clamp(begins, ends), wanted.end.clamp(begins, ends));
+            if from < to {
+                let cut = piece.slice((from - begins) as usize..(to - begins) as usize);
+                return Ok(Some((cut, (object, at, wanted))));
+            }
+        }
+        Ok(None)
+    })
+}

@@ -1,0 +1,157 @@
+//! A question to WhatsApp: on the connection that is there or comes, within the time of one try, and what its failure
+//! means to who asked. Leaves the question itself to the chapters.
+
+use super::{Commands, refusal};
+use kurir_contract::command::{Refusal, RefusalCode};
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+use whatsapp_rust::{
+    Client,
+    features::{BlockingError, ContactError, GroupError, ProfileError},
+    request::IqError,
+};
+
+/// Why WhatsApp did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("WhatsApp refused it ({code}): {}", words(*.code))]
+    Refused { code: u16 },
+    #[error("WhatsApp did not answer in time; whether it was done is unknown")]
+    Silent,
+    #[error("the connection to WhatsApp was lost before it answered; whether it was done is unknown")]
+    Lost,
+    #[error("WhatsApp's client could not do it: {0}")]
+    Client(String),
+    /// Known before it was asked, or told apart from the rest.
+    #[error("{0}")]
+    Said(#[from] Refusal),
+}
+
+impl Commands {
+    /// Waits for the connection, asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// With what the caller may know.
+    pub(super) async fn ask<T, F>(&self, question: impl FnOnce(Arc<Client>) -> F) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let sender = &self.outbound.sender;
+        let deadline = Instant::now() + sender.patience();
+        let client = timeout_at(deadline, sender.client()).await.map_err(|_| {
+            refusal(RefusalCode::TimedOut, "WhatsApp was not connected in time; nothing was done. Try again later.")
+        })?;
+        let client = client.ok_or_else(|| refusal(RefusalCode::NotConnected, "WhatsApp is not connected"))?;
+        timeout_at(deadline, question(client)).await.unwrap_or(Err(Failure::Silent)).map_err(Failure::refusal)
+    }
+}
+
+impl Failure {
+    pub(super) fn refusal(self) -> Refusal {
+        let text = self.to_string();
+        match self {
+            Self::Refused { code } => {
+                Refusal { whatsapp_code: Some(code), ..refusal(RefusalCode::RefusedByWhatsapp, &text) }
+            }
+            Self::Silent | Self::Lost => refusal(RefusalCode::TimedOut, &text),
+            Self::Client(_) => refusal(RefusalCode::Internal, &text),
+            Self::Said(refusal) => refusal,
+        }
+    }
+}
+
+/// What WhatsApp's numbers mean, as far as they are known.
+fn words(code: u16) -> &'static str {
+    match code {
+        400 => "it takes the request for a wrong one",
+        401 | 403 => "this account may not do that; in a group, only an administrator may",
+        404 => "there is no such thing",
+        406 | 410 => "it does not accept that",
+        409 => "it does not fit what is there",
+        419 => "a bound of WhatsApp is reached",
+        429 => "it asks to slow down; wait before you try again",
+        _ => "it gave no reason",
+    }
+}
+
+impl From<IqError> for Failure {
+    fn from(error: IqError) -> Self {
+        match error {
+            IqError::ServerError { code, .. } => Self::Refused { code },
+            IqError::Timeout => Self::Silent,
+            IqError::NotConnected
+            | IqError::Socket(_)
+            | IqError::ClientState(_)
+            | IqError::Disconnected(_)
+            | IqError::InternalChannelClosed => Self::Lost,
+            error => Self::Client(error.to_string()),
+        }
+    }
+}
+
+impl From<GroupError> for Failure {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Iq(error) => error.into(),
+            GroupError::InvalidRequest(text) => Self::Said(super::invalid(text)),
+            GroupError::DescriptionConflict => Self::Said(refusal(
+                RefusalCode::Conflict,
+                "the description was changed by somebody else at the same moment; try again",
+            )),
+            error => Self::Client(error.to_string()),
+        }
+    }
+}
+
+impl From<ContactError> for Failure {
+    fn from(error: ContactError) -> Self {
+        match error {
+            ContactError::Iq(error) => error.into(),
+            error => Self::Client(error.to_string()),
+        }
+    }
+}
+
+impl From<BlockingError> for Failure {
+    fn from(error: BlockingError) -> Self {
+        match error {
+            BlockingError::Iq(error) => error.into(),
+            error => Self::Client(error.to_string()),
+        }
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::Iq(error) => error.into(),
+            error => Self::Client(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: u16) -> IqError {
+        IqError::ServerError { code, text: String::new(), error_type: None, backoff: None }
+    }
+
+    #[test]
+    fn each_failure_of_whatsapp_has_its_code() {
+        for (failure, code, number) in [
+            (Failure::from(GroupError::Iq(server(403))), RefusalCode::RefusedByWhatsapp, Some(403)),
+            (ContactError::Iq(IqError::Timeout).into(), RefusalCode::TimedOut, None),
+            (BlockingError::Iq(IqError::NotConnected).into(), RefusalCode::TimedOut, None),
+            (ProfileError::Iq(server(429)).into(), RefusalCode::RefusedByWhatsapp, Some(429)),
+            (GroupError::DescriptionConflict.into(), RefusalCode::Conflict, None),
+            (GroupError::InvalidRequest("no code".to_owned()).into(), RefusalCode::InvalidRequest, None),
+            (IqError::UnexpectedResponseType { got: None }.into(), RefusalCode::Internal, None),
+        ] {
+            let shown = failure.to_string();
+            let refusal = failure.refusal();
+            assert_eq!((refusal.code, refusal.whatsapp_code), (code, number), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Groups: shown, made, changed, joined and left. `participants` changes who is in one, `shown` says what it is.
+//!
+//! Nothing of a group is remembered here: WhatsApp is asked each time.
+
+mod participants;
+mod shown;
+
+pub use participants::Change;
+
+use super::{Commands, asking::Failure, invalid, refusal};
+use crate::inbound::addresses::chat_jid;
+use kurir_contract::{
+    address::ChatJid,
+    command::{
+        Refusal, RefusalCode,
+        group::{
+            ChangeGroup, CreateGroup, Group, GroupCreated, Groups, Invite, JoinGroup, Joined, LONGEST_DESCRIPTION,
+            LONGEST_SUBJECT, Left, ListGroups, MOST_GROUPS, OfGroup,
+        },
+    },
+};
+use std::cmp::Ordering;
+use wacore_binary::Jid;
+use whatsapp_rust::{
+    Client,
+    features::{
+        GroupCreateOptions, GroupDescription, GroupError, GroupMetadata, GroupParticipantOptions, GroupSubject,
+        JoinGroupResult, PreviousDescription,
+    },
+    request::IqError,
+};
+
+/// WhatsApp's numbers for who is not in a group, or may not do what he asks for.
+const MAY_NOT: [u16; 3] = [401, 403, 404];
+/// … for a code that is none, was one, or leads to nothing.
+const NO_INVITE: [u16; 3] = [404, 406, 410];
+/// … for who is in the group already.
+const IS_MEMBER: u16 = 409;
+
+impl Commands {
+    pub(super) async fn list_groups(&self, request: Result<ListGroups, Refusal>) -> Result<Groups, Refusal> {
+        let ListGroups { limit, after } = request?;
+        if !(1..=MOST_GROUPS).contains(&limit) {
+            return Err(invalid(format!("limit must be a whole number from 1 to {MOST_GROUPS}")));
+        }
+        self.ask(|client| async move {
+            let all = client.groups().get_participating().await?;
+            let (page, next) = page(all.into_values().collect(), limit, after.as_ref());
+            let mut groups = Vec::with_capacity(page.len());
+            for group in &page {
+                groups.push(shown::summary(&client, group).await);
+            }
+            Ok(Groups { groups, next })
+        })
+        .await
+    }
+
+    pub(super) async fn group(&self, request: Result<OfGroup, Refusal>) -> Result<Group, Refusal> {
+        let group = group_jid(&request?.group)?;
+        self.ask(|client| async move { Ok(shown::group(&client, &known(&client, &group).await?).await) }).await
+    }
+
+    pub(super) async fn create_group(&self, request: Result<CreateGroup, Refusal>) -> Result<GroupCreated, Refusal> {
+        let CreateGroup { subject, participants } = request?;
+        let subject = subject_of(&subject)?;
+        let people = participants::people(&participants)?;
+        self.ask(|client| async move {
+            let options = GroupCreateOptions::new(subject.as_str())
+                .with_participants(people.iter().cloned().map(GroupParticipantOptions::new).collect());
+            let created = client.groups().create_group(options).await?.metadata;
+            Ok(participants::of_created(&client, created, participants, &people).await)
+        })
+        .await
+    }
+
+    /// Says what was changed already, if a later change is refused.
+    pub(super) async fn change_group(&self, request: Result<ChangeGroup, Refusal>) -> Result<Group, Refusal> {
+        let ChangeGroup { group, subject, description, announcement, locked } = request?;
+        let group = group_jid(&group)?;
+        let subject = subject.as_deref().map(subject_of).transpose()?;
+        let description = description.as_deref().map(description_of).transpose()?;
+        self.ask(|client| async move {
+            let (groups, mut done) = (client.groups(), Vec::new());
+            if let Some(subject) = subject {
+                let changed = groups.set_subject(&group, subject).await;
+                step(&client, &group, "subject", changed, &mut done).await?;
+            }
+            if let Some(description) = description {
+                let changed = groups.set_description(&group, description, PreviousDescription::Resolve).await;
+                step(&client, &group, "description", changed, &mut done).await?;
+            }
+            if let Some(announcement) = announcement {
+                let changed = groups.set_announce(&group, announcement).await;
+                step(&client, &group, "announcement", changed, &mut done).await?;
+            }
+            if let Some(locked) = locked {
+                let changed = groups.set_locked(&group, locked).await;
+                step(&client, &group, "locked", changed, &mut done).await?;
+            }
+            Ok(shown::group(&client, &known(&client, &group).await?).await)
+        })
+        .await
+    }
+
+    /// The link, as it is or a new one.
+    pub(super) async fn group_invite(&self, request: Result<OfGroup, Refusal>, anew: bool) -> Result<Invite, Refusal> {
+        let group = group_jid(&request?.group)?;
+        self.ask(|client| async move {
+            let link = client.groups().get_invite_link(&group, anew).await;
+            let link = in_group(&client, &group, link).await?;
+            let code = link.rsplit('/').next().unwrap_or_default().to_owned();
+            Ok(Invite { link, code })
+        })
+        .await
+    }
+
+    pub(super) async fn join_group(&self, request: Result<JoinGroup, Refusal>) -> Result<Joined, Refusal> {
+        let code = request?.code;
+        self.ask(|client| async move {
+            let joined = match client.groups().join_with_invite_code(&code).await {
+                Ok(joined) => joined,
+                // Who is in it already is where he wanted to be.
+                Err(error) if refused_with(&error, &[IS_MEMBER]) => {
+                    JoinGroupResult::Joined(client.groups().get_invite_info(&code).await?.id)
+                }
+                Err(error) if refused_with(&error, &NO_INVITE) => {
+                    let text = "there is no such invitation, or its link was replaced: ask for the new one";
+                    return Err(refusal(RefusalCode::InviteNotFound, text).into());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let pending = matches!(joined, JoinGroupResult::PendingApproval(_));
+            Ok(Joined { id: chat_jid(joined.group_jid()), pending })
+        })
+        .await
+    }
+
+    pub(super) async fn leave_group(&self, request: Result<OfGroup, Refusal>) -> Result<Left, Refusal> {
+        let group = group_jid(&request?.group)?;
+        self.ask(|client| async move {
+            // Leaving a group that one is not in is answered like leaving any other.
+            known(&client, &group).await?;
+            client.groups().leave(&group).await?;
+            Ok(Left {})
+        })
+        .await
+    }
+}
+
+/// What WhatsApp says of a group.
+async fn known(client: &Client, group: &Jid) -> Result<GroupMetadata, Failure> {
+    match client.groups().get_metadata(group).await {
+        Err(error) if refused_with(&error, &MAY_NOT) => Err(not_found().into()),
+        other => Ok(other?),
+    }
+}
+
+/// WhatsApp has one number for who is not in the group and for who may not: the second sees the group.
+pub(super) async fn in_group<T>(client: &Client, group: &Jid, done: Result<T, GroupError>) -> Result<T, Failure> {
+    match done {
+        Err(error) if refused_with(&error, &MAY_NOT) => {
+            known(client, group).await?;
+            Err(error.into())
+        }
+        other => Ok(other?),
+    }
+}
+
+/// One of several changes; `done` are those before it.
+async fn step(
+    client: &Client,
+    group: &Jid,
+    what: &'static str,
+    changed: Result<(), GroupError>,
+    done: &mut Vec<&'static str>,
+) -> Result<(), Failure> {
+    if let Err(failure) = in_group(client, group, changed).await {
+        let refusal = failure.refusal();
+        let message = match done.as_slice() {
+            [] => format!("{what} was not changed: {}", refusal.message),
+            done => format!("{what} was not changed, {} was: {}", done.join(" and "), refusal.message),
+        };
+        return Err(Refusal { message, ..refusal }.into());
+    }
+    done.push(what);
+    Ok(())
+}
+
+fn refused_with(error: &GroupError, codes: &[u16]) -> bool {
+    matches!(error, GroupError::Iq(IqError::ServerError { code, .. }) if codes.contains(code))
+}
+
+fn not_found() -> Refusal {
+    refusal(RefusalCode::GroupNotFound, "there is no such group, or this account is not in it")
+}
+
+/// Those behind `after` in the order of their ids, and where the next page begins.
+fn page(mut all: Vec<GroupMetadata>, limit: usize, after: Option<&ChatJid>) -> (Vec<GroupMetadata>, Option<ChatJid>) {
+    let id = |group: &GroupMetadata| chat_jid(&group.id);
+    all.retain(|group| after.is_none_or(|after| id(group).cmp(after) == Ordering::Greater));
+    all.sort_by_cached_key(id);
+    let has_more = all.len() > limit;
+    all.truncate(limit);
+    let next = all.last().map(id).filter(|_| has_more);
+    (all, next)
+}
+
+pub(super) fn group_jid(group: &ChatJid) -> Result<Jid, Refusal> {
+    let jid = group.as_str().parse().ok().filter(|_| group.is_group());
+    jid.ok_or_else(|| invalid("a group's id looks like 120363000000000001@g.us".to_owned()))
+}
+
+fn subject_of(subject: &str) -> Result<GroupSubject, Refusal> {
+    let subject = Some(subject.trim()).filter(|subject| !subject.is_empty());
+    subject
+        .and_then(|subject| GroupSubject::new(subject).ok())
+        .ok_or_else(|| invalid(format!("a subject has 1 to {LONGEST_SUBJECT} characters")))
+}
+
+/// An empty one is none.
+fn description_of(description: &str) -> Result<Option<GroupDescription>, Refusal> {
+    let description = Some(description.trim()).filter(|description| !description.is_empty());
+    description
+        .map(GroupDescription::new)
+        .transpose()
+        .map_err(|_| invalid(format!("a description has at most {LONGEST_DESCRIPTION} characters")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_begins_behind_the_last_one_and_misses_nobody() {
+        let all = || (10..35).rev().map(|n| GroupMetadata { id: Jid::group(n.to_string()), ..Default::default() });
+        let (mut seen, mut after) = (Vec::new(), None);
+        for size in [10, 10, 5] {
+            let (groups, next) = page(all().collect(), 10, after.as_ref());
+            assert_eq!((groups.len(), next.is_some()), (size, size == 10));
+            seen.extend(groups.iter().map(|group| group.id.user.to_string()));
+            after = next;
+        }
+        assert_eq!(seen, (10..35).map(|n| n.to_string()).collect::<Vec<_>>());
+        let (exact, next) = page(all().collect(), 25, None);
+        assert_eq!((exact.len(), next), (25, None));
+    }
+
+    #[test]
+    fn a_subject_has_letters_and_a_description_may_be_empty() {
+        for bad in ["", "  ", &"x".repeat(101)] {
+            assert!(subject_of(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(subject_of(" Team ").expect("a subject").as_str(), "Team");
+        assert_eq!(description_of(" ").expect("none"), None);
+        assert!(description_of(&"x".repeat(2_049)).is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! What a message says of its file: where it is, how to open it, how long it is.
+
+use crate::inbound::content::open;
+use wacore::download::{Downloadable, MediaType};
+use waproto::whatsapp::Message;
+
+/// A message's file, by itself: the message may be gone when it is downloaded.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub direct_path: Option<String>,
+    static_url: Option<String>,
+    pub media_key: Option<Vec<u8>>,
+    file_sha256: Option<Vec<u8>>,
+    file_enc_sha256: Option<Vec<u8>>,
+    pub length: Option<u64>,
+    kind: MediaType,
+}
+
+impl Part {
+    /// The file in a message, if there is one.
+    #[must_use]
+    pub fn of(message: &Message) -> Option<Self> {
+        let message = open(message).message;
+        let part: &dyn Downloadable = if let Some(image) = message.image_message.as_option() {
+            image
+        } else if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {
+            video
+        } else if let Some(audio) = message.audio_message.as_option() {
+            audio
+        } else if let Some(document) = message.document_message.as_option() {
+            document
+        } else {
+            message.sticker_message.as_option()?
+        };
+        Some(Self {
+            direct_path: part.direct_path().map(str::to_owned),
+            static_url: part.static_url().map(str::to_owned),
+            media_key: part.media_key().map(<[u8]>::to_vec),
+            file_sha256: part.file_sha256().map(<[u8]>::to_vec),
+            file_enc_sha256: part.file_enc_sha256().map(<[u8]>::to_vec),
+            length: part.file_length().filter(|length| *length > 0),
+            kind: part.app_info(),
+        })
+    }
+
+    /// Whether it says where the file is.
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        is_set(&self.direct_path) || is_set(&self.static_url)
+    }
+}
+
+impl Downloadable for Part {
+    fn direct_path(&self) -> Option<&str> {
+        self.direct_path.as_deref()
+    }
+
+    fn media_key(&self) -> Option<&[u8]> {
+        self.media_key.as_deref()
+    }
+
+    fn file_enc_sha256(&self) -> Option<&[u8]> {
+        self.file_enc_sha256.as_deref()
+    }
+
+    fn file_sha256(&self) -> Option<&[u8]> {
+        self.file_sha256.as_deref()
+    }
+
+    fn file_length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn app_info(&self) -> MediaType {
+        self.kind
+    }
+
+    fn static_url(&self) -> Option<&str> {
+        self.static_url.as_deref()
+    }
+}

@@ -1,0 +1,108 @@
+//! Where a file lies between WhatsApp and NATS: on disk, without a name, so that nothing is left however the gateway ends.
+//!
+//! It takes no more than it is told to, and nothing once nobody waits for it any more.
+
+use std::{
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+use whatsapp_rust::download::DownloadWriter;
+
+/// What the client writes into, from a thread of its own.
+pub struct Scratch {
+    pub file: File,
+    written: u64,
+    most: u64,
+    told: Arc<Told>,
+}
+
+/// What passes between the writer, which the client keeps if it fails, and who waits.
+#[derive(Default)]
+struct Told {
+    too_long: AtomicBool,
+    unwanted: AtomicBool,
+}
+
+/// The other end of a [`Scratch`]. Dropped, it ends the download: its thread cannot be cancelled in another way.
+pub struct Wanted(Arc<Told>);
+
+impl Scratch {
+    /// A new file for at most so many bytes. Its name is gone before anything is written.
+    pub fn new(folder: &Path, most: u64) -> io::Result<(Self, Wanted)> {
+        let told = Arc::<Told>::default();
+        let scratch = Self { file: tempfile::tempfile_in(folder)?, written: 0, most, told: Arc::clone(&told) };
+        Ok((scratch, Wanted(told)))
+    }
+}
+
+impl Wanted {
+    /// More came than was to come.
+    pub fn was_too_long(&self) -> bool {
+        self.0.too_long.load(Relaxed)
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.unwanted.store(true, Relaxed);
+    }
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.told.unwanted.load(Relaxed) {
+            return Err(io::Error::other("nobody waits for this file any more"));
+        }
+        if self.written + bytes.len() as u64 > self.most {
+            self.told.too_long.store(true, Relaxed);
+            return Err(io::Error::other("the file is longer than its message says"));
+        }
+        let written = self.file.write(bytes)?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Scratch {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl DownloadWriter for Scratch {
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.written = length;
+        self.file.set_len(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_written_than_is_to_come_and_nothing_that_nobody_wants() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (mut scratch, wanted) = Scratch::new(folder.path(), 4)?;
+        assert_eq!(std::fs::read_dir(folder.path())?.count(), 0, "it has no name");
+        scratch.write_all(b"1234")?;
+        assert!(!wanted.was_too_long());
+        assert!(scratch.write_all(b"5").is_err());
+        assert!(wanted.was_too_long());
+        scratch.truncate(0)?;
+        scratch.write_all(b"1234")?;
+        scratch.truncate(0)?;
+        drop(wanted);
+        assert!(scratch.write_all(b"1").is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! What the gateway counts, each for its session: `/metrics` on `HEALTH_LISTEN`.
+
+use kurir_chassis::metrics::Metrics;
+use kurir_contract::{
+    event::{EventType, NoticedBy},
+    session::{SessionId, SessionStatus},
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+};
+use std::time::Duration;
+
+/// From a millisecond to half a minute, each twice the one before: the default of `BROKER_WAIT` is 30 s.
+const FIRST_BUCKET_SECONDS: f64 = 0.001;
+const BUCKETS: u16 = 16;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSession {
+    session: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStatus {
+    session: String,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSilence {
+    session: String,
+    noticed_by: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEvent {
+    r#type: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSend {
+    outcome: &'static str,
+}
+
+/// All that is counted. A clone counts on the same.
+#[derive(Clone)]
+pub struct GatewayMetrics {
+    status: Family<OfStatus, Gauge>,
+    reconnects: Family<OfSession, Counter>,
+    silences: Family<OfSilence, Counter>,
+    phone_seen: Family<OfSession, Gauge>,
+    published: Family<OfEvent, Counter>,
+    sends: Family<OfSend, Counter>,
+    hook_wait: Histogram,
+}
+
+impl GatewayMetrics {
+    #[must_use]
+    pub fn declared(metrics: &Metrics) -> Self {
+        let declared = Self {
+            status: Family::default(),
+            reconnects: Family::default(),
+            silences: Family::default(),
+            phone_seen: Family::default(),
+            published: Family::default(),
+            sends: Family::default(),
+            hook_wait: Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS)),
+        };
+        metrics.declare(|registry| {
+            registry.register(
+                "session_status",
+                "1 for the status that the session has, 0 for those it had",
+                declared.status.clone(),
+            );
+            registry.register(
+                "session_reconnects",
+                "Connections to WhatsApp that were lost",
+                declared.reconnects.clone(),
+            );
+            registry.register(
+                "session_silences",
+                "Connections that were open and silent, by what noticed it",
+                declared.silences.clone(),
+            );
+            registry.register(
+                "session_phone_last_seen_timestamp_seconds",
+                "When the account's phone was last seen",
+                declared.phone_seen.clone(),
+            );
+            registry.register("events_published", "Events that EVENTS has, by type", declared.published.clone());
+            registry.register("sends", "Sends that were answered, by outcome", declared.sends.clone());
+            registry.register(
+                "hook_wait_seconds",
+                "How long WhatsApp's messages waited until EVENTS had them",
+                declared.hook_wait.clone(),
+            );
+        });
+        declared
+    }
+
+    /// The session is now this.
+    pub fn entered(&self, session: &SessionId, before: SessionStatus, now: SessionStatus) {
+        self.status_of(session, before).set(0);
+        self.status_of(session, now).set(1);
+        if now == SessionStatus::Reconnecting && before != now {
+            self.reconnects.get_or_create(&OfSession { session: session.to_string() }).inc();
+        }
+    }
+
+    fn status_of(&self, session: &SessionId, status: SessionStatus) -> Gauge {
+        self.status.get_or_create(&OfStatus { session: session.to_string(), status: status.as_str() }).clone()
+    }
+
+    pub fn silent(&self, session: &SessionId, noticed_by: NoticedBy) {
+        self.silences.get_or_create(&OfSilence { session: session.to_string(), noticed_by: noticed_by.as_str() }).inc();
+    }
+
+    pub fn phone_seen(&self, session: &SessionId, unix_seconds: i64) {
+        self.phone_seen.get_or_create(&OfSession { session: session.to_string() }).set(unix_seconds);
+    }
+
+    pub fn published(&self, kind: &EventType) {
+        self.published.get_or_create(&OfEvent { r#type: kind.to_string() }).inc();
+    }
+
+    pub fn sent(&self, accepted: bool) {
+        let outcome = if accepted { "accepted" } else { "refused" };
+        self.sends.get_or_create(&OfSend { outcome }).inc();
+    }
+
+    pub fn hook_waited(&self, wait: Duration) {
+        self.hook_wait.observe(wait.as_secs_f64());
+    }
+}

@@ -1,0 +1,54 @@
+//! A poll, with a secret of its own: votes come encrypted with it.
+
+use super::{Outgoing, invalid, jid_of};
+use buffa::MessageField;
+use kurir_contract::command::{Refusal, SendPoll};
+use std::collections::HashSet;
+use waproto::whatsapp::{
+    Message, MessageContextInfo,
+    message::{PollContentType, PollCreationMessage, poll_creation_message},
+};
+
+/// WhatsApp's own bound; two options with one name are one to a vote.
+const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
+/// What the apps let one write, in characters.
+const LONGEST_OPTION: usize = 100;
+const LONGEST_NAME: usize = 255;
+
+/// # Errors
+/// If nobody could vote on it.
+pub fn poll(request: SendPoll) -> Result<Outgoing, Refusal> {
+    let SendPoll { name, options, selectable, .. } = &request;
+    if !(1..=LONGEST_NAME).contains(&name.chars().count()) {
+        return Err(invalid("name is required: the question, of at most 255 characters"));
+    }
+    let fits = |option: &String| (1..=LONGEST_OPTION).contains(&option.chars().count());
+    let different: HashSet<&String> = options.iter().collect();
+    if !OPTIONS.contains(&options.len()) || different.len() != options.len() || !options.iter().all(fits) {
+        return Err(invalid("options must be 2 to 12 different strings of 1 to 100 characters"));
+    }
+    if *selectable as usize > options.len() {
+        return Err(invalid("selectable must be 0 (any number of options) or at most the number of options"));
+    }
+    let jid = jid_of(&request.to)?;
+    let fingerprint = request.fingerprint();
+    let SendPoll { to, name, options, selectable, idempotency_key: key } = request;
+    let option = |name| poll_creation_message::Option { option_name: Some(name), ..Default::default() };
+    let poll = MessageField::some(PollCreationMessage {
+        name: Some(name),
+        options: options.into_iter().map(option).collect(),
+        selectable_options_count: Some(selectable),
+        poll_content_type: Some(PollContentType::TEXT),
+        ..PollCreationMessage::default()
+    });
+    let secret = rand::random::<[u8; 32]>().to_vec();
+    let context = MessageContextInfo { message_secret: Some(secret), ..MessageContextInfo::default() };
+    let mut message = Message { message_context_info: MessageField::some(context), ..Message::default() };
+    // As WhatsApp Web does it: the third version for a single choice, the first for several.
+    if selectable == 1 {
+        message.poll_creation_message_v3 = poll;
+    } else {
+        message.poll_creation_message = poll;
+    }
+    Ok(Outgoing { to, jid, message, attachment: None, key, fingerprint })
+}

@@ -1,0 +1,266 @@
+//! Jobs on their way into OUTBOX and out of it again before their time.
+
+use super::{records::Records, told};
+use crate::{
+    outbound::{
+        EVENT_WITHIN, Held,
+        content::{self, Outgoing},
+        refusal,
+    },
+    publish::Publisher,
+};
+use anyhow::Context as _;
+use async_nats::{HeaderMap, jetstream::message::PublishMessage};
+use kurir_chassis::broker::Broker;
+use kurir_contract::{
+    clock,
+    command::{Command, Queued, Refusal, RefusalCode},
+    header,
+    job::{self, Item, Job, JobId, JobRecord, JobState},
+    session::SessionId,
+    stream, subject,
+};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout};
+
+/// Where the jobs of one session are put.
+#[derive(Clone)]
+pub struct Queue {
+    pub(super) records: Records,
+    session: SessionId,
+    broker: Broker,
+    publisher: Publisher,
+}
+
+/// Jobs that wait or run at once in the whole stream: with their largest size some gigabytes.
+const MOST_JOBS: u64 = 10_000;
+/// NATS stores a message in milliseconds, or is in trouble.
+const WITHIN: Duration = Duration::from_secs(4);
+
+impl Queue {
+    #[must_use]
+    pub fn new(session: SessionId, broker: Broker, publisher: Publisher) -> Self {
+        Self { records: Records::new(broker.clone(), session.clone()), session, broker, publisher }
+    }
+
+    /// Stores a job. The same job again is the one that is there.
+    ///
+    /// # Errors
+    /// If one of its messages cannot be sent as it is, if its id is another's, or if NATS did not store it.
+    pub async fn submit(&self, job: Job) -> Result<JobRecord, Refusal> {
+        let now = OffsetDateTime::now_utc();
+        let at = checked(&job, now)?;
+        let stored = async {
+            if let Some(record) = self.records.get(&job.id).await? {
+                return anyhow::Ok(Ok(record));
+            }
+            if self.jobs().await? >= MOST_JOBS {
+                let text = format!("{MOST_JOBS} jobs wait already: cancel some, or wait until they are done");
+                return Ok(Err(refusal(RefusalCode::Conflict, &text)));
+            }
+            // First: a crash after it leaves a job without a record, and the job makes one.
+            self.put(&job, at.filter(|at| *at > now), true).await?;
+            Ok(Ok(self.records.open(&job, now).await?))
+        };
+        let record = stored.await.map_err(|error| {
+            tracing::warn!(job.id = %job.id, "failed to store a job: {error:#}");
+            refusal(RefusalCode::Internal, "NATS did not store the job; nothing was sent")
+        })??;
+        if record.request != job.fingerprint() {
+            return Err(refusal(RefusalCode::Conflict, "This Idempotency-Key was used for another job"));
+        }
+        tracing::info!(session.id = %self.session, job.id = %job.id, "a job of {} message(s) is {}", record.total, record.state.as_str());
+        Ok(record)
+    }
+
+    /// Keeps a single message that cannot go out now, as a job of one.
+    ///
+    /// # Errors
+    /// If NATS did not store it: then it will not be sent.
+    pub async fn hold(
+        &self,
+        command: Command,
+        arguments: &[u8],
+        outgoing: &Outgoing,
+        held: Held,
+    ) -> Result<Queued, Refusal> {
+        let key = outgoing.key.as_ref();
+        let id = key.map_or_else(JobId::random, |key| JobId::of(&self.session, key));
+        let arguments = serde_json::from_slice(arguments)
+            .map_err(|error| refusal(RefusalCode::Internal, &format!("the message cannot be kept: {error}")))?;
+        let now = OffsetDateTime::now_utc();
+        let job = Job {
+            id: id.clone(),
+            name: None,
+            created_at: clock::iso(now),
+            send_at: None,
+            items: vec![Item { command: command.as_str().to_owned(), arguments }],
+        };
+        let stored = async {
+            let mut record = self.records.open(&job, now).await?;
+            if record.state.is_end() {
+                // The same key again, after it was cancelled for example.
+                record = self.records.reopen(&job, now).await?;
+            }
+            wait(&mut record, held);
+            self.records.save(&mut record).await?;
+            // Last: a crash before it is a message whose caller has no answer and asks again.
+            self.put(&job, Some(held.until).filter(|at| *at > now), false).await
+        };
+        stored.await.map_err(|error| {
+            tracing::warn!(job.id = %id, "failed to keep a message: {error:#}");
+            refusal(RefusalCode::Internal, "The message must wait, and NATS did not store it; it was not sent")
+        })?;
+        let key = key.cloned().unwrap_or_else(|| id.part(0));
+        let message_id = key.message_id(&self.session);
+        let queued = Queued {
+            job_id: id,
+            message_id,
+            to: outgoing.to.clone(),
+            until: clock::iso(held.until),
+            reason: held.reason,
+        };
+        self.tell_queued(&queued).await;
+        Ok(queued)
+    }
+
+    /// Cancels a job: at once if it waits, before its next message if it runs.
+    ///
+    /// # Errors
+    /// If there is no such job, or NATS did not answer.
+    pub async fn cancel(&self, id: &JobId) -> Result<JobRecord, Refusal> {
+        let cancelled = async {
+            let Some(record) = self.records.get(id).await? else { return Ok(None) };
+            if record.state.is_end() {
+                return Ok(Some(record));
+            }
+            self.records.mark_cancelled(id).await?;
+            if self.take_back(id).await? {
+                return self.end(record, JobState::Cancelled, None).await.map(Some);
+            }
+            // It runs, or is about to, and looks at the mark before its next message.
+            anyhow::Ok(Some(record))
+        };
+        match cancelled.await {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => Err(refusal(RefusalCode::InvalidRequest, "there is no such job")),
+            Err(error) => {
+                tracing::warn!(job.id = %id, "failed to cancel a job: {error:#}");
+                Err(refusal(RefusalCode::Internal, "NATS did not answer; whether the job is cancelled is unknown"))
+            }
+        }
+    }
+
+    /// Lets a job that has begun wait. It may have been cancelled meanwhile.
+    pub(super) async fn wait(&self, job: &Job, record: &mut JobRecord, held: Held) -> anyhow::Result<()> {
+        self.put(job, Some(held.until), false).await?;
+        wait(record, held);
+        self.records.save(record).await?;
+        if self.records.is_cancelled(&job.id).await? && self.take_back(&job.id).await? {
+            *record = self.end(record.clone(), JobState::Cancelled, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Records an end and tells of it. The event's id is made of the job, so a repeat after a crash is stored once.
+    pub(super) async fn end(
+        &self,
+        mut record: JobRecord,
+        state: JobState,
+        reason: Option<&str>,
+    ) -> anyhow::Result<JobRecord> {
+        record.state = state;
+        record.until = None;
+        record.reason = reason.map(str::to_owned);
+        if let Some(event) = told::end(&record, OffsetDateTime::now_utc()) {
+            self.publisher.store(&event, Instant::now() + EVENT_WITHIN).await?;
+        }
+        self.records.save(&mut record).await?;
+        tracing::info!(session.id = %self.session, job.id = %record.id, "a job is {}: {} sent, {} failed", state.as_str(), record.sent, record.failed);
+        Ok(record)
+    }
+
+    pub(super) async fn tell_queued(&self, queued: &Queued) {
+        let event = told::queued(&self.session, queued, OffsetDateTime::now_utc());
+        if let Err(error) = self.publisher.store(&event, Instant::now() + EVENT_WITHIN).await {
+            tracing::error!(event.id = %event.id, "the event about a message that waits was lost: {error}");
+        }
+    }
+
+    pub(super) async fn tell_progress(&self, record: &JobRecord) {
+        let event = told::progress(record, OffsetDateTime::now_utc());
+        if let Err(error) = self.publisher.store(&event, Instant::now() + WITHIN).await {
+            tracing::debug!(event.id = %event.id, "the progress of a job was not told: {error}");
+        }
+    }
+
+    /// One schedule a subject: a repeat replaces it.
+    async fn put(&self, job: &Job, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
+        let mut headers = HeaderMap::new();
+        let due = subject::due_job(&self.session, &job.id);
+        let subject = match at {
+            Some(at) => {
+                headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(at)));
+                headers.insert(header::SCHEDULE_TARGET, due);
+                subject::waiting_job(&self.session, &job.id)
+            }
+            None => due,
+        };
+        if once && at.is_none() {
+            headers.insert(header::EVENT_ID, job.id.as_str());
+        }
+        let message = PublishMessage::build().headers(headers).payload(serde_json::to_vec(job)?.into());
+        anyhow::ensure!(self.broker.is_connected(), "no connection to NATS");
+        let stored = async { anyhow::Ok(self.broker.jetstream.send_publish(subject, message).await?.await?) };
+        timeout(WITHIN, stored).await.context("NATS did not answer")?.context("failed to store a job")?;
+        Ok(())
+    }
+
+    /// Whether it waited.
+    async fn take_back(&self, id: &JobId) -> anyhow::Result<bool> {
+        let taken = async {
+            let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await?;
+            let purged = outbox.purge().filter(subject::waiting_job(&self.session, id)).await?;
+            anyhow::Ok(purged.purged > 0)
+        };
+        timeout(WITHIN, taken).await.context("NATS did not answer")?
+    }
+
+    async fn jobs(&self) -> anyhow::Result<u64> {
+        let asked =
+            async { anyhow::Ok(self.broker.jetstream.get_stream(stream::OUTBOX).await?.cached_info().state.messages) };
+        timeout(WITHIN, asked).await.context("NATS did not answer")?
+    }
+}
+
+fn wait(record: &mut JobRecord, held: Held) {
+    record.state = JobState::Queued;
+    record.until = Some(clock::iso(held.until));
+    record.reason = Some(held.reason.as_str().to_owned());
+}
+
+/// When the job is to begin; none: now.
+fn checked(job: &Job, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, Refusal> {
+    let invalid = |text: String| refusal(RefusalCode::InvalidRequest, &text);
+    if job.items.is_empty() || job.items.len() > job::MOST_ITEMS {
+        return Err(invalid(format!("a job has 1 to {} messages", job::MOST_ITEMS)));
+    }
+    for (index, item) in job.items.iter().enumerate() {
+        let wrong = |text: &str| invalid(format!("Message at index {index}: {text}"));
+        item_of(item).map_err(|refused| wrong(&refused.message))?;
+    }
+    let Some(at) = &job.send_at else { return Ok(None) };
+    let at = clock::parse(at)
+        .ok_or_else(|| invalid("sendAt must be a time in ISO 8601, as 2026-11-24T13:00:00Z".to_owned()))?;
+    if at > now + job::LATEST {
+        return Err(invalid("sendAt must be at most 30 days ahead".to_owned()));
+    }
+    Ok(Some(at))
+}
+
+/// A message of a job, ready to go.
+pub(super) fn item_of(item: &Item) -> Result<Outgoing, Refusal> {
+    let command = item.command().map_err(|error| refusal(RefusalCode::InvalidRequest, &error.to_string()))?;
+    content::outgoing(command, item.arguments.to_string().as_bytes())
+}

@@ -1,0 +1,117 @@
+//! The records of jobs, in a bucket: written by the gateway that holds the session, read by everybody.
+
+use anyhow::Context as _;
+use async_nats::jetstream::kv::{CreateErrorKind, Store};
+use kurir_chassis::broker::Broker;
+use kurir_contract::{
+    clock,
+    job::{self, Job, JobId, JobRecord, JobState},
+    session::SessionId,
+};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::timeout;
+
+/// The bucket answers in milliseconds, or NATS is in trouble.
+const WITHIN: Duration = Duration::from_secs(4);
+
+#[derive(Clone)]
+pub struct Records {
+    broker: Broker,
+    session: SessionId,
+}
+
+impl Records {
+    pub fn new(broker: Broker, session: SessionId) -> Self {
+        Self { broker, session }
+    }
+
+    pub async fn get(&self, id: &JobId) -> anyhow::Result<Option<JobRecord>> {
+        within(async {
+            let entry =
+                self.bucket().await?.get(id.key(&self.session)).await.context("failed to read a job's record")?;
+            entry.map(|entry| serde_json::from_slice(&entry).context("a job's record is unreadable")).transpose()
+        })
+        .await
+    }
+
+    /// The record of a job, made if there is none.
+    pub async fn open(&self, job: &Job, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
+        let fresh = fresh(job, &self.session, now);
+        let made = within(async {
+            let record = serde_json::to_vec(&fresh)?;
+            match self.bucket().await?.create(job.id.key(&self.session), record.into()).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error).context("failed to make a job's record"),
+            }
+        })
+        .await?;
+        if made { Ok(fresh) } else { self.get(&job.id).await?.context("a job's record vanished") }
+    }
+
+    /// The record of a job that begins anew, whatever became of it before.
+    pub async fn reopen(&self, job: &Job, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
+        let mut record = fresh(job, &self.session, now);
+        within(async {
+            self.bucket().await?.delete(job.id.cancel_key(&self.session)).await?;
+            Ok(())
+        })
+        .await?;
+        self.save(&mut record).await?;
+        Ok(record)
+    }
+
+    pub async fn save(&self, record: &mut JobRecord) -> anyhow::Result<()> {
+        record.updated_at = clock::iso(OffsetDateTime::now_utc());
+        within(async {
+            let stored = serde_json::to_vec(record)?;
+            self.bucket().await?.put(record.id.key(&self.session), stored.into()).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// From now on whoever looks sees that the job is cancelled. A mark of its own, since the record is rewritten all the
+    /// time by whoever sends.
+    pub async fn mark_cancelled(&self, id: &JobId) -> anyhow::Result<()> {
+        within(async {
+            self.bucket().await?.put(id.cancel_key(&self.session), "".into()).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn is_cancelled(&self, id: &JobId) -> anyhow::Result<bool> {
+        within(async { Ok(self.bucket().await?.get(id.cancel_key(&self.session)).await?.is_some()) }).await
+    }
+
+    async fn bucket(&self) -> anyhow::Result<Store> {
+        self.broker.expiring_bucket(job::BUCKET, job::RECORD_LASTS).await
+    }
+}
+
+async fn within<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    timeout(WITHIN, asked).await.context("NATS did not answer")?
+}
+
+/// Of a job that has not begun.
+fn fresh(job: &Job, session: &SessionId, now: OffsetDateTime) -> JobRecord {
+    let waits = job.send_at.as_deref().and_then(clock::parse).is_some_and(|at| at > now);
+    JobRecord {
+        id: job.id.clone(),
+        name: job.name.clone(),
+        session: session.clone(),
+        state: if waits { JobState::Scheduled } else { JobState::Running },
+        total: job.items.len(),
+        sent: 0,
+        failed: 0,
+        created_at: job.created_at.clone(),
+        updated_at: clock::iso(now),
+        send_at: job.send_at.clone(),
+        until: job.send_at.clone().filter(|_| waits),
+        reason: None,
+        failures: Vec::new(),
+        request: job.fingerprint(),
+    }
+}

@@ -1,0 +1,174 @@
+//! One job from where it stands to its end, or to where it has to wait.
+
+use super::{
+    queue::{Queue, item_of},
+    told,
+};
+use crate::outbound::{Held, Outbound, Outcome, pacing::Class};
+use kurir_chassis::shutdown::CancellationToken;
+use kurir_contract::{
+    clock,
+    command::{Queued, RefusalCode, WaitReason},
+    job::{FAILURES_KEPT, ItemFailure, Job, JobRecord, JobState},
+};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+/// What is to happen with the job's message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It ended, or waits as another message.
+    Settled,
+    /// The gateway stops.
+    GivenBack,
+}
+
+/// What became of one message.
+enum Step {
+    Sent,
+    Failed(ItemFailure),
+    Held(Held, Option<Queued>),
+    /// NATS or WhatsApp was away: the same again.
+    NotTried,
+}
+
+/// A session that is logged out is looked at again so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// A job that could not go on for so long is of no use to anybody.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Between two tries while NATS is away.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Between two events of a job's progress.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+pub struct Run<'a> {
+    pub queue: &'a Queue,
+    pub outbound: &'a Outbound,
+    pub job: &'a Job,
+    pub stopping: &'a CancellationToken,
+}
+
+impl Run<'_> {
+    /// # Errors
+    /// If NATS is away where that cannot be waited for; the job comes again.
+    pub async fn run(&self) -> anyhow::Result<End> {
+        let mut record = self.queue.records.open(self.job, OffsetDateTime::now_utc()).await?;
+        if record.state.is_end() {
+            return Ok(End::Settled);
+        }
+        if record.state != JobState::Running {
+            record.state = JobState::Running;
+            (record.until, record.reason) = (None, None);
+            self.queue.records.save(&mut record).await?;
+        }
+        let mut told: Option<Instant> = None;
+        while record.next() < record.total {
+            if self.stopping.is_cancelled() {
+                return Ok(End::GivenBack);
+            }
+            if self.queue.records.is_cancelled(&self.job.id).await? {
+                self.queue.end(record, JobState::Cancelled, None).await?;
+                return Ok(End::Settled);
+            }
+            // A job waits as long as the connection takes to come back.
+            tokio::select! {
+                () = self.outbound.sender.settled() => {}
+                () = self.stopping.cancelled() => return Ok(End::GivenBack),
+            }
+            match self.step(record.next()).await {
+                Step::Sent => record.sent += 1,
+                Step::Failed(failure) => {
+                    record.failed += 1;
+                    if record.failures.len() < FAILURES_KEPT {
+                        record.failures.push(failure);
+                    }
+                }
+                Step::Held(..) if self.stopping.is_cancelled() => return Ok(End::GivenBack),
+                Step::Held(held, queued) => return self.wait(record, held, queued).await,
+                Step::NotTried => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            }
+            self.keep(&mut record).await?;
+            if told::completes_a_tenth(record.next(), record.total)
+                && told.is_none_or(|told| told.elapsed() >= TOLD_EVERY)
+            {
+                told = Some(Instant::now());
+                self.queue.tell_progress(&record).await;
+            }
+        }
+        self.queue.end(record, JobState::Done, None).await?;
+        Ok(End::Settled)
+    }
+
+    async fn step(&self, index: usize) -> Step {
+        let Some(item) = self.job.items.get(index) else { return Step::NotTried };
+        let mut outgoing = match item_of(item) {
+            Ok(outgoing) => outgoing,
+            // Checked when it was handed in; another version of the gateway may see it otherwise.
+            Err(refusal) => return Step::Failed(ItemFailure { index, to: None, error: refusal.message }),
+        };
+        let to = outgoing.to.clone();
+        let key = outgoing.key.get_or_insert_with(|| self.job.id.part(index)).clone();
+        match self.outbound.send(outgoing, Class::Job).await {
+            Outcome::Done(done) => {
+                if let Some(event) = &done.event {
+                    self.outbound.tell(event).await;
+                }
+                match done.answer {
+                    Ok(_) => Step::Sent,
+                    Err(refusal) if refusal.code == RefusalCode::NotConnected => {
+                        let until = OffsetDateTime::now_utc() + LOOK_AGAIN;
+                        Step::Held(Held { until, reason: WaitReason::NotConnected }, None)
+                    }
+                    // The same message again, once there is a connection.
+                    Err(refusal) if refusal.code == RefusalCode::TimedOut && !self.outbound.sender.is_connected() => {
+                        Step::NotTried
+                    }
+                    Err(refusal) => Step::Failed(ItemFailure { index, to: Some(to), error: refusal.message }),
+                }
+            }
+            Outcome::Held(held) => {
+                let queued = Queued {
+                    job_id: self.job.id.clone(),
+                    message_id: key.message_id(self.outbound.session()),
+                    to,
+                    until: clock::iso(held.until),
+                    reason: held.reason,
+                };
+                Step::Held(held, Some(queued))
+            }
+            Outcome::NotTried(_) => Step::NotTried,
+        }
+    }
+
+    async fn wait(&self, mut record: JobRecord, held: Held, queued: Option<Queued>) -> anyhow::Result<End> {
+        let begun = [self.job.send_at.as_deref(), Some(self.job.created_at.as_str())];
+        let begun = begun.into_iter().flatten().filter_map(clock::parse).max();
+        if held.reason == WaitReason::NotConnected
+            && begun.is_some_and(|begun| OffsetDateTime::now_utc() - begun > GIVEN_UP_AFTER)
+        {
+            self.queue.end(record, JobState::Failed, Some(held.reason.as_str())).await?;
+            return Ok(End::Settled);
+        }
+        self.queue.wait(self.job, &mut record, held).await?;
+        if let Some(queued) = queued.filter(|_| record.state == JobState::Queued) {
+            self.queue.tell_queued(&queued).await;
+        }
+        Ok(End::Settled)
+    }
+
+    /// Before the next message, as long as it takes: what is not recorded is sent again.
+    async fn keep(&self, record: &mut JobRecord) -> anyhow::Result<()> {
+        while let Err(error) = self.queue.records.save(record).await {
+            if self.stopping.is_cancelled() {
+                return Err(error);
+            }
+            tracing::debug!(job.id = %self.job.id, "the progress of a job is not stored yet: {error:#}");
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+}

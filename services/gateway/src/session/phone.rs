@@ -1,0 +1,256 @@
+//! When the account's phone was last seen. WhatsApp removes a linked device whose phone was away for 14 days, so its
+//! user is warned before, once a day.
+//!
+//! What proves a phone: a message or a receipt of the account's device 0. A phone that nobody touches writes none, so
+//! it is asked once a day; only one that does not answer is away. "Now" is WhatsApp's clock. [`next`] is pure.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use time::OffsetDateTime;
+use whatsapp_rust::{Jid, OwnedNodeRef};
+
+/// WhatsApp's bound, in seconds as all times here.
+const REMOVED_AFTER: i64 = 14 * DAY;
+const DAY: i64 = 24 * 60 * 60;
+/// A phone that sleeps is woken by the question.
+const ANSWERS_WITHIN: i64 = 20;
+/// What was learnt is written at most so often.
+const WRITE_EVERY: i64 = 60;
+
+/// What is known of the phone. A clone is the same.
+#[derive(Clone)]
+pub struct Phone(Arc<Mutex<Known>>);
+
+struct Known {
+    file: PathBuf,
+    kept: Kept,
+    /// What the file says.
+    written: Kept,
+    written_at: i64,
+    /// WhatsApp's clock minus the machine's.
+    skew: i64,
+    asked: Option<i64>,
+    /// The account's own numbers, under which its devices write.
+    own: Vec<String>,
+}
+
+/// Survives a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Kept {
+    /// Unix seconds.
+    last_seen: Option<i64>,
+    /// When it was last warned of a phone that is away; none while it is there.
+    warned: Option<i64>,
+}
+
+/// What is to be done about the phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask it for a sign of life.
+    Ask,
+    Away {
+        last_seen: i64,
+        days_left: u32,
+    },
+    Back {
+        last_seen: i64,
+    },
+}
+
+/// The step that is due, if one is.
+fn next(offline_after: i64, kept: Kept, asked: Option<i64>, now: i64) -> Option<Step> {
+    let last_seen = kept.last_seen?;
+    let away_for = now - last_seen;
+    let a_day_ago = |at: Option<i64>| at.is_none_or(|at| now - at >= DAY);
+    if kept.warned.is_some() && away_for < offline_after {
+        return Some(Step::Back { last_seen });
+    }
+    if away_for >= offline_after.min(DAY) && a_day_ago(asked) {
+        return Some(Step::Ask);
+    }
+    let had_its_chance = asked.is_some_and(|at| now - at >= ANSWERS_WITHIN);
+    if away_for >= offline_after && had_its_chance && a_day_ago(kept.warned) {
+        let left = u64::try_from(REMOVED_AFTER - away_for).unwrap_or_default();
+        let days_left = left.div_ceil(DAY.unsigned_abs());
+        return Some(Step::Away { last_seen, days_left: u32::try_from(days_left).unwrap_or_default() });
+    }
+    None
+}
+
+impl Phone {
+    /// What the session's folder knows of it; a file that cannot be read knows nothing.
+    #[must_use]
+    pub fn open(file: &Path) -> Self {
+        let kept: Kept = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let file = file.to_owned();
+        Self(Arc::new(Mutex::new(Known {
+            file,
+            kept,
+            written: kept,
+            written_at: 0,
+            skew: 0,
+            asked: None,
+            own: vec![],
+        })))
+    }
+
+    /// The account's own addresses.
+    pub fn belongs_to(&self, own: impl Iterator<Item = Jid>) {
+        self.known().own = own.map(|jid| jid.user.to_string()).collect();
+    }
+
+    /// A stanza came: it may tell WhatsApp's time, and it may be the phone's.
+    pub fn hear(&self, stanza: &OwnedNodeRef) {
+        let stanza = stanza.get();
+        let mut known = self.known();
+        let told = stanza.attrs().optional_unix_time("t");
+        match stanza.tag.as_ref() {
+            "success" | "iq" => {
+                if let Some(time) = told {
+                    known.skew = time - machine_now();
+                }
+            }
+            "message" | "receipt" => {
+                let writer = stanza.attrs().optional_jid("participant").or_else(|| stanza.attrs().optional_jid("from"));
+                if writer.is_some_and(|writer| known.is_phone(&writer)) {
+                    known.seen(told);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// It was just paired, or its session is older than what is kept of it.
+    pub fn is_there(&self, even_if_known: bool) {
+        let mut known = self.known();
+        if even_if_known || known.kept.last_seen.is_none() {
+            known.seen(None);
+        }
+    }
+
+    /// The step that is due, which counts as done.
+    pub fn step(&self, offline_after: std::time::Duration) -> Option<Step> {
+        let mut known = self.known();
+        let now = known.now();
+        let offline_after = i64::try_from(offline_after.as_secs()).unwrap_or(i64::MAX);
+        let step = next(offline_after, known.kept, known.asked, now)?;
+        match step {
+            Step::Ask => known.asked = Some(now),
+            Step::Away { .. } => known.kept.warned = Some(now),
+            Step::Back { .. } => known.kept.warned = None,
+        }
+        Some(step)
+    }
+
+    /// Writes what is new, not too often; `now` if it cannot wait.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, cannot_wait: bool) -> std::io::Result<()> {
+        let mut known = self.known();
+        let now = machine_now();
+        let is_due = cannot_wait || now - known.written_at >= WRITE_EVERY || known.kept.warned != known.written.warned;
+        if known.kept == known.written || !is_due {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec(&known.kept)?;
+        let beside = known.file.with_extension("new");
+        fs::write(&beside, bytes)?;
+        fs::rename(&beside, &known.file)?;
+        (known.written, known.written_at) = (known.kept, now);
+        Ok(())
+    }
+
+    /// The keys were wiped, and the file with them.
+    pub fn forget(&self) {
+        let mut known = self.known();
+        (known.kept, known.written, known.asked) = (Kept::default(), Kept::default(), None);
+        known.own.clear();
+    }
+
+    #[must_use]
+    pub fn last_seen(&self) -> Option<OffsetDateTime> {
+        moment(self.known().kept.last_seen?)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn now(&self) -> i64 {
+        machine_now() + self.skew
+    }
+
+    fn is_phone(&self, writer: &Jid) -> bool {
+        writer.device == 0 && self.own.iter().any(|user| *user == writer.user.as_str())
+    }
+
+    /// A stanza that waited tells when it was written; a time to come is nobody's.
+    fn seen(&mut self, at: Option<i64>) {
+        let at = at.unwrap_or(i64::MAX).min(self.now());
+        self.kept.last_seen = Some(self.kept.last_seen.map_or(at, |before| before.max(at)));
+    }
+}
+
+fn machine_now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+/// Nothing, if it is beyond the calendar.
+#[must_use]
+pub fn moment(unix_seconds: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(unix_seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: i64 = 12 * DAY;
+    const NOW: i64 = 1_800_000_000;
+
+    #[test]
+    fn a_phone_is_asked_before_anybody_is_warned_and_both_once_a_day() {
+        let ago = |seconds: i64| Some(NOW - seconds);
+        let away = |days: i64, days_left| Some(Step::Away { last_seen: NOW - days * DAY, days_left });
+        for (what, last_seen, warned, asked, expected) in [
+            ("never seen", None, None, None, None),
+            ("seen lately", ago(3600), None, None, None),
+            ("quiet for a day", ago(DAY), None, None, Some(Step::Ask)),
+            ("asked an hour ago", ago(2 * DAY), None, ago(3600), None),
+            ("asked yesterday", ago(2 * DAY), None, ago(DAY), Some(Step::Ask)),
+            ("away and not asked", ago(13 * DAY), None, None, Some(Step::Ask)),
+            ("away and just asked", ago(13 * DAY), None, ago(19), None),
+            ("away", ago(12 * DAY), None, ago(20), away(12, 2)),
+            ("away for 13 days", ago(13 * DAY), None, ago(20), away(13, 1)),
+            ("away for longer than it can be", ago(20 * DAY), None, ago(20), away(20, 0)),
+            ("warned an hour ago", ago(13 * DAY), ago(3600), ago(3620), None),
+            ("warned yesterday", ago(13 * DAY), ago(DAY), ago(20), away(13, 1)),
+            ("back", ago(5), ago(DAY), ago(3620), Some(Step::Back { last_seen: NOW - 5 })),
+        ] {
+            assert_eq!(next(AFTER, Kept { last_seen, warned }, asked, NOW), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_survives_a_restart() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("phone.json");
+        let phone = Phone::open(&file);
+        assert_eq!(phone.last_seen(), None);
+        phone.is_there(false);
+        let seen = phone.last_seen();
+        phone.write(false)?;
+        assert!(seen.is_some() && Phone::open(&file).last_seen() == seen);
+        fs::write(&file, "not JSON")?;
+        assert_eq!(Phone::open(&file).last_seen(), None);
+        Ok(())
+    }
+}

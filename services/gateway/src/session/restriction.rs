@@ -1,0 +1,96 @@
+//! WhatsApp's restriction of an account that wrote to too many strangers: what WhatsApp says of it, and what follows. Pure.
+//!
+//! The session stays connected, and whoever it has a chat with is still written to.
+
+use kurir_contract::{
+    clock,
+    command::{self, WaitReason},
+    session::RestrictionKind,
+};
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// A restriction that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restriction {
+    pub kind: RestrictionKind,
+    pub since: OffsetDateTime,
+    pub until: OffsetDateTime,
+}
+
+/// WhatsApp did not say when it ends, and is asked again then: most last a day, and four questions a day cost nothing.
+const LOOK_AGAIN: Duration = Duration::from_secs(6 * 60 * 60);
+/// An end that is as good as now would be tried again and again.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// When what WhatsApp tells of ends. `ends`: its Unix seconds, if it said some.
+#[must_use]
+pub fn end(ends: Option<i64>, now: OffsetDateTime) -> OffsetDateTime {
+    let told = ends.and_then(|ends| OffsetDateTime::from_unix_timestamp(ends).ok());
+    told.map_or(now + LOOK_AGAIN, |until| until.max(now + SHORTEST))
+}
+
+/// The restriction that follows the one that was, when WhatsApp tells of this one.
+#[must_use]
+pub fn told(
+    was: Option<Restriction>,
+    kind: RestrictionKind,
+    until: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Restriction {
+    let since = was.filter(|was| was.kind == kind && was.until > now).map_or(now, |was| was.since);
+    Restriction { kind, since, until }
+}
+
+impl Restriction {
+    #[must_use]
+    pub fn holds(&self, now: OffsetDateTime) -> bool {
+        self.until > now
+    }
+
+    #[must_use]
+    pub fn reason(&self) -> WaitReason {
+        match self.kind {
+            RestrictionKind::TimeLock => WaitReason::TimeLock,
+            RestrictionKind::NewChatCap => WaitReason::NewChatCap,
+        }
+    }
+
+    /// As the status shows it.
+    #[must_use]
+    pub fn shown(&self) -> command::Restriction {
+        command::Restriction { kind: self.kind, since: clock::iso(self.since), until: clock::iso(self.until) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
+
+    #[test]
+    fn an_end_that_is_unknown_or_over_is_looked_for_later() {
+        for (ends, until) in [
+            (Some(NOW.unix_timestamp() + 3600), datetime!(2026-11-24 13:00 UTC)),
+            (Some(NOW.unix_timestamp() - 5), datetime!(2026-11-24 12:00:01 UTC)),
+            (None, datetime!(2026-11-24 18:00 UTC)),
+            (Some(i64::MAX), datetime!(2026-11-24 18:00 UTC)),
+        ] {
+            assert_eq!(end(ends, NOW), until, "{ends:?}");
+        }
+    }
+
+    #[test]
+    fn a_restriction_that_goes_on_has_begun_when_it_began() {
+        let (later, tomorrow) = (NOW + Duration::from_secs(60), NOW + Duration::from_secs(86_400));
+        let first = told(None, RestrictionKind::TimeLock, tomorrow, NOW);
+        assert_eq!((first.since, first.until, first.holds(later)), (NOW, tomorrow, true));
+        assert_eq!(told(Some(first), RestrictionKind::TimeLock, tomorrow, later).since, NOW);
+        assert_eq!(told(Some(first), RestrictionKind::NewChatCap, tomorrow, later).since, later);
+        let over = tomorrow + Duration::from_secs(1);
+        assert_eq!(told(Some(first), RestrictionKind::TimeLock, over, tomorrow).since, tomorrow);
+        assert!(!first.holds(tomorrow));
+    }
+}

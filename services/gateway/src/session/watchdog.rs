@@ -1,0 +1,231 @@
+//! Sees the session that is connected and says nothing: the connection is open, and nothing comes.
+//!
+//! Two doubts. Nothing at all came for a while: the client's own pings make traffic every half minute, unless it thinks
+//! that it waits for something else; a ping is asked for. Or only pings are answered: then a question is asked that
+//! only WhatsApp's servers behind the connection can answer. What [`look`] decides has no clock and asks nobody.
+
+use kurir_contract::event::NoticedBy;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use wacore::iq::{keepalive::KeepaliveSpec, prekeys::PreKeyCountSpec};
+use whatsapp_rust::{Client, request::IqError};
+
+/// WhatsApp answers within a second; the client itself gives its pings 20.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long silence may last.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Without any stanza.
+    pub silence: Duration,
+    /// With answers to pings alone.
+    pub deafness: Duration,
+}
+
+/// When the client of a life last heard something. A clone is the same.
+#[derive(Clone)]
+pub struct Heard(Arc<Mutex<Moments>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Moments {
+    any: Instant,
+    /// Anything but answers to questions of the client's own.
+    news: Instant,
+}
+
+impl Heard {
+    /// A life begins.
+    #[must_use]
+    pub fn now() -> Self {
+        let now = Instant::now();
+        Self(Arc::new(Mutex::new(Moments { any: now, news: now })))
+    }
+
+    /// A stanza came.
+    pub fn stanza(&self, tag: &str) {
+        let now = Instant::now();
+        let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moments.any = now;
+        if tag != "iq" {
+            moments.news = now;
+        }
+    }
+
+    fn moments(&self) -> Moments {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A silence that is certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    pub lasted: Duration,
+    pub noticed_by: NoticedBy,
+}
+
+/// What one look needs to know.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    now: Instant,
+    moments: Moments,
+    /// Since when the connection is open.
+    open_since: Instant,
+    logged_in: bool,
+    /// When a probe was last answered.
+    answered: Instant,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    Ask(NoticedBy),
+    Silent(Silence),
+}
+
+fn look(limits: Limits, seen: Seen) -> Verdict {
+    let silent_for = seen.now - seen.moments.any.max(seen.open_since);
+    let deaf_for = seen.now - seen.moments.news.max(seen.open_since).max(seen.answered);
+    if !seen.logged_in {
+        // There is nobody to ask yet; the answer to the login is what is missing.
+        if silent_for >= limits.silence + ANSWERED_WITHIN {
+            return Verdict::Silent(Silence { lasted: silent_for, noticed_by: NoticedBy::Login });
+        }
+    } else if silent_for >= limits.silence {
+        return Verdict::Ask(NoticedBy::Ping);
+    } else if deaf_for >= limits.deafness {
+        return Verdict::Ask(NoticedBy::Probe);
+    }
+    Verdict::Well
+}
+
+/// Watches one life after the other.
+pub struct Watchdog {
+    limits: Limits,
+    heard: Heard,
+    answered: Instant,
+    open_since: Option<Instant>,
+    /// At most one question, of the life that is.
+    asked: JoinSet<(NoticedBy, bool)>,
+}
+
+impl Watchdog {
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, heard: Heard::now(), answered: Instant::now(), open_since: None, asked: JoinSet::new() }
+    }
+
+    /// A life begins; its listener tells what it hears.
+    pub fn begin(&mut self) -> Heard {
+        self.asked.abort_all();
+        *self = Self::new(self.limits);
+        self.heard.clone()
+    }
+
+    /// Looks, and asks if there is a doubt: the silence that is certain by now, if there is one.
+    pub fn look(&mut self, client: &Arc<Client>) -> Option<Silence> {
+        let now = Instant::now();
+        let moments = self.heard.moments();
+        if let Some(answer) = self.asked.try_join_next() {
+            match answer {
+                Ok((noticed_by, false)) => {
+                    let since = if noticed_by == NoticedBy::Probe { moments.news } else { moments.any };
+                    return Some(Silence { lasted: now - since, noticed_by });
+                }
+                Ok((NoticedBy::Probe, true)) => self.answered = now,
+                // An answer to a ping was heard; what was aborted says nothing.
+                Ok((NoticedBy::Ping | NoticedBy::Login, true)) | Err(_) => {}
+            }
+        }
+        if !client.is_connected() {
+            self.open_since = None;
+            self.asked.abort_all();
+            return None;
+        }
+        let open_since = *self.open_since.get_or_insert(now);
+        let seen = Seen { now, moments, open_since, logged_in: client.is_logged_in(), answered: self.answered };
+        match look(self.limits, seen) {
+            Verdict::Well => None,
+            Verdict::Silent(silence) => Some(silence),
+            Verdict::Ask(question) => {
+                if self.asked.is_empty() {
+                    self.asked.spawn(ask(Arc::clone(client), question));
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The question, and whether it was answered.
+async fn ask(client: Arc<Client>, question: NoticedBy) -> (NoticedBy, bool) {
+    let answer = async {
+        match question {
+            NoticedBy::Ping | NoticedBy::Login => {
+                client.execute(KeepaliveSpec::with_timeout(ANSWERED_WITHIN)).await.err()
+            }
+            // What WhatsApp Web asks from time to time, too.
+            NoticedBy::Probe => client.execute(PreKeyCountSpec::new()).await.err(),
+        }
+    };
+    // A refusal is an answer, too; and a connection that is lost meanwhile is seen elsewhere.
+    let stays_open = matches!(timeout(ANSWERED_WITHIN, answer).await, Err(_) | Ok(Some(IqError::Timeout)));
+    (question, !stays_open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { silence: Duration::from_secs(60), deafness: Duration::from_secs(900) };
+
+    /// Each in seconds before now.
+    fn seen(any: u64, news: u64, open: u64, answered: u64, logged_in: bool) -> Seen {
+        let now = Instant::now() + Duration::from_secs(10_000);
+        let ago = |seconds| now - Duration::from_secs(seconds);
+        Seen {
+            now,
+            moments: Moments { any: ago(any), news: ago(news) },
+            open_since: ago(open),
+            logged_in,
+            answered: ago(answered),
+        }
+    }
+
+    #[test]
+    fn a_doubt_asks_and_a_login_without_an_answer_is_certain() {
+        let silent =
+            |seconds| Verdict::Silent(Silence { lasted: Duration::from_secs(seconds), noticed_by: NoticedBy::Login });
+        for (what, seen, expected) in [
+            ("fresh news", seen(5, 5, 1000, 1000, true), Verdict::Well),
+            ("only pings, for a while", seen(20, 800, 1000, 1000, true), Verdict::Well),
+            ("nothing", seen(60, 60, 1000, 1000, true), Verdict::Ask(NoticedBy::Ping)),
+            ("nothing for long", seen(2000, 2000, 3000, 3000, true), Verdict::Ask(NoticedBy::Ping)),
+            ("only pings", seen(20, 900, 1000, 1000, true), Verdict::Ask(NoticedBy::Probe)),
+            ("only pings, asked lately", seen(20, 2000, 3000, 100, true), Verdict::Well),
+            ("a new connection", seen(2000, 2000, 10, 2000, true), Verdict::Well),
+            ("a login under way", seen(69, 69, 69, 1000, false), Verdict::Well),
+            ("a login without an answer", seen(70, 70, 70, 1000, false), silent(70)),
+            ("a new connection that logs in", seen(2000, 2000, 10, 2000, false), Verdict::Well),
+        ] {
+            assert_eq!(look(LIMITS, seen), expected, "{what}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_are_no_news() {
+        let heard = Heard::now();
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        heard.stanza("iq");
+        let Moments { any, news } = heard.moments();
+        assert_eq!((any - begun, news - begun), (Duration::from_secs(5), Duration::ZERO));
+        heard.stanza("message");
+        assert_eq!(heard.moments().news - begun, Duration::from_secs(5));
+    }
+}

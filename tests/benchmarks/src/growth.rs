@@ -1,0 +1,96 @@
+//! A gateway's memory over half an hour's worth of everything that happens on WhatsApp, 20 events a second, told as fast
+//! as they are taken.
+
+use crate::gateway::Paired;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+
+const PER_SECOND: usize = 20;
+const MINUTES: usize = 30;
+const CONTACTS: usize = 200;
+/// Said to the simulator at the same time, each by another contact.
+const AT_ONCE: usize = 16;
+
+pub async fn measure(gateway: &Path) -> anyhow::Result<()> {
+    println!("\nmemory of one gateway over {MINUTES} minutes' worth of mixed events, MB");
+    println!("{:>12}  {:>10}  {:>8}  {:>8}", "minutes", "events", "RSS", "NATS");
+    let mut paired = Paired::start(gateway).await?;
+    let group = group(&paired).await?;
+    let mut after_a_third = 0.0;
+    for minute in 1..=MINUTES {
+        let before = paired.stored().await?;
+        let told: Vec<bool> = stream::iter((0..60 * PER_SECOND).map(|number| {
+            let (simulator, group) = (&paired.simulator, &group);
+            async move {
+                let (path, body, is_event) = happening(minute, number, group);
+                simulator.post(&path, body).await;
+                anyhow::Ok(is_event)
+            }
+        }))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+        let events = told.iter().filter(|&&is_event| is_event).count() as u64;
+        paired.wait_for(before + events, Duration::from_secs(120)).await?;
+        let used = paired.used()?;
+        if minute == MINUTES / 3 {
+            after_a_third = used.gateway.rss_megabytes;
+        }
+        if minute == 1 || minute % 5 == 0 {
+            let stored = paired.stored().await?;
+            println!(
+                "{minute:>12}  {stored:>10}  {:>8.1}  {:>8.1}",
+                used.gateway.rss_megabytes, used.nats.rss_megabytes
+            );
+        }
+    }
+    let growth = paired.used()?.gateway.rss_megabytes - after_a_third;
+    println!("growth after the first third: {growth:+.1} MB");
+    Ok(())
+}
+
+async fn group(paired: &Paired) -> anyhow::Result<String> {
+    let members: Vec<String> = (0..10).map(contact).collect();
+    let accounts = paired.simulator.get("/accounts").await;
+    let account = accounts[0]["number"].as_str().unwrap_or_default().to_owned();
+    let everybody: Vec<String> = members.into_iter().chain([account]).collect();
+    let made = paired.simulator.post("/groups", json!({"subject": "Growth", "participants": everybody})).await;
+    let id = made["id"].as_str().unwrap_or_default().to_owned();
+    anyhow::ensure!(!id.is_empty(), "the simulator made no group: {made}");
+    Ok(id)
+}
+
+fn contact(number: usize) -> String {
+    format!("62812{:07}", number % CONTACTS)
+}
+
+/// What happens, where the simulator is told of it, and whether it is one event for certain: of twenty, thirteen texts
+/// (three in the group), and one each of the rest.
+fn happening(minute: usize, number: usize, group: &str) -> (String, Value, bool) {
+    let who = contact(number / 20 + minute * 7);
+    let messages = format!("/contacts/{who}/messages");
+    let text = format!("minute {minute}, number {number}: a text as people write them, with some words more");
+    let target = format!("3A{minute:04}{:06}", number / 20 * 20);
+    match number % 20 {
+        // The others refer to this one.
+        0 => (messages, json!({"text": text, "id": target}), true),
+        1 => (messages, json!({"type": "reaction", "target": target, "text": "👍"}), true),
+        2 => (messages, json!({"type": "edit", "target": target, "text": text}), true),
+        3 => (messages, json!({"type": "location", "latitude": -6.2, "longitude": 106.8, "name": "Jakarta"}), true),
+        4 => (
+            messages,
+            json!({"type": "contact", "displayName": "Sari", "vcard": "BEGIN:VCARD\nFN:Sari\nEND:VCARD"}),
+            true,
+        ),
+        5 => (
+            messages,
+            json!({"type": "poll", "name": "When?", "options": ["today", "tomorrow"], "selectable": 1}),
+            true,
+        ),
+        6 => (format!("/contacts/{who}/presence"), json!({"state": "composing"}), false),
+        7..=9 => (format!("/contacts/{}/messages", contact(number % 10)), json!({"text": text, "group": group}), true),
+        19 => (messages, json!({"type": "revoke", "target": target}), true),
+        _ => (messages, json!({"text": text}), true),
+    }
+}

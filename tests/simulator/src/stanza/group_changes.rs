@@ -1,0 +1,120 @@
+//! What a member changes in a group: its members and their rights, its subject, description and settings.
+//! Promises that nobody does what he may not, and that all members are told of what was done.
+
+use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
+
+use super::{
+    attribute,
+    groups::{children, participant, participant_of, text, turned_down},
+    iq::Reply,
+    jid,
+};
+use crate::{groups::Description, people::Number, world::World};
+
+impl World {
+    /// `<add>`, `<remove>`, `<promote>`, `<demote>`: an answer for each participant.
+    pub(super) fn change_members(&mut self, number: &Number, id: &str, action: &NodeRef<'_>) -> Reply {
+        let tag = action.tag.to_string();
+        let Some(group) = self.groups.get(id) else { return Reply::refused(404, "item-not-found") };
+        let may = group.is_admin(number) || tag == "add" && group.members_add;
+        if !may {
+            return Reply::refused(403, "forbidden");
+        }
+        // Whoever leaves learns of it as well.
+        let mut told = group.participants.clone();
+        let (mut answers, mut done) = (Vec::new(), Vec::new());
+        for asked in children(action, "participant").filter_map(|child| jid(child, "jid")) {
+            let Some(member) = self.people.number_of(&asked) else {
+                answers.push(NodeBuilder::new("participant").attr("jid", asked).attr("error", "404").build());
+                continue;
+            };
+            let answer = self.change_member(id, &tag, &member);
+            if !answer.attrs.contains_key("error") {
+                done.push(member);
+            }
+            answers.push(answer);
+        }
+        if !done.is_empty() {
+            self.dirty = true;
+            told.extend(done.iter().cloned());
+            let told: Vec<Number> = told.into_iter().collect();
+            let change = NodeBuilder::new_dynamic(tag.clone()).children(done.iter().map(participant)).build();
+            self.tell_of_group(id, number, &told, vec![change]);
+        }
+        Reply::one(NodeBuilder::new_dynamic(tag).children(answers).build())
+    }
+
+    fn change_member(&mut self, id: &str, tag: &str, member: &Number) -> Node {
+        let refused = |code: &'static str| participant_of(member).attr("error", code).build();
+        let may_be_added = match self.people.meet(member) {
+            Ok(person) if person.registered && !person.refuses_groups => Ok(()),
+            Ok(person) => Err(turned_down(person)),
+            Err(_) => Err(refused("404")),
+        };
+        let Some(group) = self.groups.get_mut(id) else { return refused("404") };
+        let is_member = group.participants.contains(member);
+        match (tag, is_member) {
+            ("add", true) => return refused("409"),
+            ("add", false) if group.is_full() => return refused("419"),
+            ("add", false) => match may_be_added {
+                Ok(()) => drop(group.participants.insert(member.clone())),
+                Err(answer) => return answer,
+            },
+            (_, false) => return refused("404"),
+            // Nobody takes its rights from who made it.
+            ("remove" | "demote", true) if *member == group.creator => return refused("406"),
+            ("remove", true) => group.remove(member),
+            ("promote", true) => drop(group.admins.insert(member.clone())),
+            (_, true) => drop(group.admins.remove(member)),
+        }
+        participant(member)
+    }
+
+    /// Its subject, its description, its settings.
+    pub(super) fn change_group(&mut self, number: &Number, id: &str, change: &NodeRef<'_>) -> Reply {
+        let Some(group) = self.groups.get_mut(id) else { return Reply::refused(404, "item-not-found") };
+        let is_admin = group.is_admin(number);
+        let may = match change.tag.as_ref() {
+            "subject" | "description" => is_admin || !group.locked,
+            _ => is_admin,
+        };
+        if !may {
+            return Reply::refused(403, "forbidden");
+        }
+        let told = match change.tag.as_ref() {
+            "subject" => {
+                group.subject = text(change);
+                NodeBuilder::new("subject").attr("subject", group.subject.as_str()).attr("s_o", number.lid_jid(0))
+            }
+            "description" => {
+                let known = group.description.as_ref().map(|description| description.id.clone());
+                if attribute(change, "prev") != known {
+                    return Reply::refused(409, "conflict");
+                }
+                let new = attribute(change, "id").unwrap_or_default();
+                let is_gone = attribute(change, "delete").is_some();
+                let body = change.get_optional_child("body").map(text).unwrap_or_default();
+                group.description = (!is_gone).then(|| Description { id: new.clone(), text: body.clone() });
+                let content = if is_gone {
+                    NodeBuilder::new("delete").build()
+                } else {
+                    NodeBuilder::new("body").bytes(body.into_bytes()).build()
+                };
+                NodeBuilder::new("description").attr("id", new).children([content])
+            }
+            "announcement" | "not_announcement" => {
+                group.announcement = change.tag == "announcement";
+                NodeBuilder::new_dynamic(change.tag.to_string())
+            }
+            "locked" | "unlocked" => {
+                group.locked = change.tag == "locked";
+                NodeBuilder::new_dynamic(change.tag.to_string())
+            }
+            _ => return self.unknown_to_groups(),
+        };
+        let members: Vec<Number> = group.participants.iter().cloned().collect();
+        self.dirty = true;
+        self.tell_of_group(id, number, &members, vec![told.build()]);
+        Reply::empty()
+    }
+}
