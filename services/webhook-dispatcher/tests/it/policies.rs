@@ -2,7 +2,7 @@
 
 use crate::stage::{SHORT_ACK_WAIT, SOON, Stage, endpoints::NO_DEFAULT};
 use kurir_contract::{delivery::AttemptResult, endpoint::EndpointId, header, stream, subject::Retry};
-use kurir_test_harness::Answer;
+use kurir_test_harness::{Answer, until};
 use serde_json::json;
 use std::time::{Duration, SystemTime};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -76,6 +76,13 @@ async fn answers_that_end_it_end_it_at_once() {
         stage.receiver.answers([status]);
         stage.publish("test", &format!("evt_{number}")).await;
         stage.recorded_of(&id, number).await;
+        // Told of before the next is published, so that each has its place in the stream.
+        let told = number.min(2);
+        until("the dead letters to be told of", SOON, || async {
+            let events = stage.events("error.occurred").await.len();
+            if events == told { Ok(()) } else { Err(events) }
+        })
+        .await;
     }
     let mut letters = stage.dead_letters().await;
     letters.sort_by(|a, b| a.event_id.cmp(&b.event_id));
