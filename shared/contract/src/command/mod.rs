@@ -1,6 +1,7 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
 //! [`Reply`].
 
+mod answer;
 mod call;
 mod chat;
 mod content;
@@ -8,7 +9,9 @@ pub mod group;
 pub(crate) mod idempotency;
 mod media;
 pub mod people;
+mod session;
 
+pub use answer::{Queued, Refusal, RefusalCode, Reply, WaitReason};
 pub use call::{CallRejected, RejectCall};
 pub use chat::{
     Forwarded, MarkRead, OwnPresence, SendEdit, SendForward, SendPoll, SendReaction, SendRevoke, SetPresence,
@@ -18,12 +21,9 @@ pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 pub use media::{FileToSend, MediaKind, SendMedia};
 pub use people::{CheckNumber, NumberChecked};
+pub use session::{LoggedOut, PairingCode, PairingCodeRequest, Restriction, Status};
 
-use crate::{
-    address::ChatJid,
-    job::JobId,
-    session::{RestrictionKind, SessionStatus},
-};
+use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -178,42 +178,6 @@ impl FromStr for Command {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Empty {}
 
-/// Where a session stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Status {
-    pub is_connected: bool,
-    pub qr_code: Option<String>,
-    /// `WHATSAPP_SESSION_PATH` as it was set.
-    pub session_path: String,
-    pub status: SessionStatus,
-    /// Why, in words; null if there is nothing to say.
-    pub reason: Option<String>,
-    /// When a ban ends, ISO 8601.
-    pub until: Option<String>,
-    /// The own number's JID once paired.
-    pub jid: Option<ChatJid>,
-    /// The own LID once paired.
-    pub lid: Option<ChatJid>,
-    /// When the account's phone was last seen, ISO 8601.
-    #[serde(default)]
-    pub phone_last_seen: Option<String>,
-    /// What WhatsApp does not let the account do at the moment; null if nothing.
-    #[serde(default)]
-    pub restriction: Option<Restriction>,
-}
-
-/// A restriction by WhatsApp.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Restriction {
-    pub kind: RestrictionKind,
-    /// ISO 8601.
-    pub since: String,
-    /// When it ends, or is looked at again, ISO 8601.
-    pub until: String,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendText {
@@ -251,134 +215,4 @@ pub struct Sent {
     pub to: ChatJid,
     /// The try that WhatsApp took, counted from 1.
     pub attempt: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PairingCodeRequest {
-    /// Digits with the country code.
-    pub phone_number: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PairingCode {
-    /// Eight characters, typed on the phone.
-    pub code: String,
-    /// How long it is good for, seconds.
-    pub expires_in_seconds: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LoggedOut {
-    /// False if no session was there to end.
-    pub was_paired: bool,
-}
-
-/// The answer to any command.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reply<T> {
-    Ok(T),
-    /// Of a send: it is stored, and goes out later.
-    Queued(Queued),
-    Error(Refusal),
-}
-
-/// A send that waits as a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Queued {
-    pub job_id: JobId,
-    pub message_id: String,
-    pub to: ChatJid,
-    /// Not before, ISO 8601.
-    pub until: String,
-    pub reason: WaitReason,
-}
-
-/// Why a send waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum WaitReason {
-    /// The caller said when.
-    Scheduled,
-    /// More is to be sent than the session's pace allows in a minute.
-    Pacing,
-    /// As many people have been written to for the first time today as the settings allow.
-    NewChatsPerDay,
-    /// WhatsApp does not let this account write to people that it has no chat with.
-    TimeLock,
-    /// WhatsApp does not let this account begin more chats.
-    NewChatCap,
-    /// The session is not connected, and does not try to be.
-    NotConnected,
-}
-
-impl WaitReason {
-    pub const ALL: [Self; 6] =
-        [Self::Scheduled, Self::Pacing, Self::NewChatsPerDay, Self::TimeLock, Self::NewChatCap, Self::NotConnected];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Pacing => "pacing",
-            Self::NewChatsPerDay => "new_chats_per_day",
-            Self::TimeLock => "time_lock",
-            Self::NewChatCap => "new_chat_cap",
-            Self::NotConnected => "not_connected",
-        }
-    }
-}
-
-/// Why a command was not done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct Refusal {
-    pub code: RefusalCode,
-    /// For the user.
-    pub message: String,
-    /// WhatsApp's own number, if it refused.
-    #[serde(default)]
-    pub whatsapp_code: Option<u16>,
-}
-
-/// What a caller may branch on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefusalCode {
-    /// The request could not be read or says something impossible.
-    InvalidRequest,
-    /// Never paired, logged out, or at another end.
-    NotConnected,
-    /// WhatsApp knows no such account.
-    NotOnWhatsapp,
-    /// There is no such group, or the account is not in it.
-    GroupNotFound,
-    /// An invitation's code is not one, or is no longer good.
-    InviteNotFound,
-    /// No call rings under this id.
-    CallNotFound,
-    /// WhatsApp answered with a nack.
-    RefusedByWhatsapp,
-    /// All tries ended without an answer.
-    TimedOut,
-    /// The command does not fit the session's state, for example a pairing code for a paired session.
-    Conflict,
-    Internal,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_to_wait_is_called_in_text_as_in_json() {
-        for reason in WaitReason::ALL {
-            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
-        }
-    }
 }
