@@ -47,6 +47,11 @@ impl Commands {
 }
 
 impl Failure {
+    /// Of what the client has no better name for.
+    pub(super) fn of_client(error: impl std::fmt::Display) -> Self {
+        Self::Client(error.to_string())
+    }
+
     pub(super) fn refusal(self) -> Refusal {
         let text = self.to_string();
         match self {

@@ -1,6 +1,6 @@
 //! Signs of life in chats: what was read, who types, who is there. WhatsApp confirms none of them.
 
-use super::{Commands, internal, invalid, refusal};
+use super::{Commands, asking::Failure, invalid, refusal};
 use crate::outbound::naming;
 use kurir_contract::{
     address::ChatJid,
@@ -23,16 +23,19 @@ impl Commands {
         if chat.is_group() && participant.is_none() {
             return Err(invalid("participant is required in a group: who wrote the messages".to_owned()));
         }
-        let marked = self.outbound.sender.with_client(|client| async move {
+        self.ask(|client| async move {
             let writer = match &participant {
-                Some(writer) if chat.is_group() => Some(naming::participant(&client, &chat, writer).await?),
+                Some(writer) if chat.is_group() => {
+                    Some(naming::participant(&client, &chat, writer).await.map_err(Failure::of_client)?)
+                }
                 Some(_) | None => None,
             };
             let ids: Vec<&str> = message_ids.iter().map(String::as_str).collect();
-            client.mark_as_read(&naming::chat(&client, &chat).await, writer.as_ref(), &ids).await
-        });
-        marked.await?.map_err(internal)?;
-        Ok(Empty {})
+            let chat = naming::chat(&client, &chat).await;
+            client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(Failure::of_client)?;
+            Ok(Empty {})
+        })
+        .await
     }
 
     pub(super) async fn show_typing(&self, request: Result<ShowTyping, Refusal>) -> Result<Empty, Refusal> {
@@ -43,34 +46,35 @@ impl Commands {
             Typing::Recording => ChatStateType::Recording,
             Typing::Paused => ChatStateType::Paused,
         };
-        let shown = self.outbound.sender.with_client(|client| async move {
+        self.ask(|client| async move {
             let chat = naming::chat(&client, &chat).await;
-            client.chatstate().send(&chat, state).await
-        });
-        shown.await?.map_err(internal)?;
-        Ok(Empty {})
+            client.chatstate().send(&chat, state).await.map_err(Failure::of_client)?;
+            Ok(Empty {})
+        })
+        .await
     }
 
     pub(super) async fn set_presence(&self, request: Result<SetPresence, Refusal>) -> Result<Empty, Refusal> {
         let state = request?.state;
         let appearance = &self.session.appearance;
-        let set = self.outbound.sender.with_client(|client| async move {
+        self.ask(|client| async move {
             // First: what nobody wants is taken back as soon as it is said.
             appearance.set(state == OwnPresence::Available);
-            match state {
+            let set = match state {
                 OwnPresence::Available => client.presence().set_available().await,
                 OwnPresence::Unavailable => client.presence().set_unavailable().await,
+            };
+            match set {
+                Ok(()) => Ok(Empty {}),
+                Err(PresenceError::PushNameEmpty) => {
+                    let text =
+                        "the account has no name yet, without which WhatsApp shows no presence: set WHATSAPP_PUSH_NAME";
+                    Err(refusal(RefusalCode::Conflict, text).into())
+                }
+                Err(error) => Err(Failure::of_client(error)),
             }
-        });
-        match set.await? {
-            Ok(()) => Ok(Empty {}),
-            Err(PresenceError::PushNameEmpty) => {
-                let text =
-                    "the account has no name yet, without which WhatsApp shows no presence: set WHATSAPP_PUSH_NAME";
-                Err(refusal(RefusalCode::Conflict, text))
-            }
-            Err(error) => Err(internal(error)),
-        }
+        })
+        .await
     }
 
     pub(super) async fn subscribe_presence(
@@ -82,12 +86,12 @@ impl Commands {
             return Err(invalid("to must be a person: a group has no presence".to_owned()));
         }
         let contact = jid(&to)?;
-        let subscribed = self.outbound.sender.with_client(|client| async move {
+        self.ask(|client| async move {
             let contact = naming::chat(&client, &contact).await;
-            client.presence().subscribe(contact).await
-        });
-        subscribed.await?.map_err(internal)?;
-        Ok(Empty {})
+            client.presence().subscribe(contact).await.map_err(Failure::of_client)?;
+            Ok(Empty {})
+        })
+        .await
     }
 }
 

@@ -27,7 +27,9 @@ const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
 impl Commands {
     pub(super) async fn check_number(&self, request: Result<CheckNumber, Refusal>) -> Result<NumberChecked, Refusal> {
-        self.outbound.sender.check(request?).await
+        let number = request?.number;
+        let jid = person(&number)?;
+        self.ask(|client| async move { self.look_up(&client, &number, &jid).await }).await
     }
 
     pub(super) async fn contact(&self, request: Result<OfPerson, Refusal>) -> Result<Contact, Refusal> {
@@ -127,13 +129,16 @@ impl Commands {
 
     /// Asks who it is, so that the client knows both addresses.
     async fn find(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<(), Failure> {
-        let found = self.outbound.sender.recipients.ask(client, number, jid).await.map_err(|error| {
-            error.downcast::<ContactError>().map_or_else(|error| Failure::Client(format!("{error:#}")), Failure::from)
-        })?;
-        if found.exists {
+        if self.look_up(client, number, jid).await?.exists {
             return Ok(());
         }
         Err(refusal(RefusalCode::NotOnWhatsapp, &format!("{number} is not on WhatsApp")).into())
+    }
+
+    async fn look_up(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<NumberChecked, Failure> {
+        self.outbound.sender.recipients.ask(client, number, jid).await.map_err(|error| {
+            error.downcast::<ContactError>().map_or_else(|error| Failure::Client(format!("{error:#}")), Failure::from)
+        })
     }
 }
 

@@ -20,13 +20,12 @@ use crate::{
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::{CheckNumber, IdempotencyKey, NumberChecked, Refusal, RefusalCode, Sent},
+    command::{IdempotencyKey, Refusal, RefusalCode, Sent},
     event::{ErrorOccurred, EventId, EventType},
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::timeout;
-use wacore_binary::Jid;
 use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
@@ -81,40 +80,6 @@ impl Sender {
             media_timeout: config.whatsapp_media_timeout,
             pauses: config.whatsapp_send_pauses.clone(),
         }
-    }
-
-    /// Asks WhatsApp whether somebody is there.
-    ///
-    /// # Errors
-    /// If it cannot be asked, or does not answer in the time of one try.
-    pub async fn check(&self, request: CheckNumber) -> Result<NumberChecked, Refusal> {
-        let number = request.number;
-        let jid: Option<Jid> = number.as_str().parse().ok();
-        let jid = jid.filter(|jid| jid.is_pn() || jid.is_lid());
-        let jid = jid.ok_or_else(|| refusal(RefusalCode::InvalidRequest, "Invalid phone number format"))?;
-        let (number, jid) = (&number, &jid);
-        let asked = self.with_client(|client| async move { self.recipients.ask(&client, number, jid).await });
-        asked.await?.map_err(|error| Failure::Client(format!("{error:#}")).refusal())
-    }
-
-    /// Asks something of the client, once it is connected, in the time of one try.
-    ///
-    /// # Errors
-    /// If it is not connected, or WhatsApp does not answer in time.
-    pub async fn with_client<T, F: Future<Output = T>>(
-        &self,
-        ask: impl FnOnce(Arc<Client>) -> F,
-    ) -> Result<T, Refusal> {
-        if is_lost(&self.session.view.borrow()) {
-            return Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
-        }
-        let asked = async {
-            let client = self.connected().await.map_err(|failure| failure.refusal())?;
-            Ok(ask(client).await)
-        };
-        timeout(self.timeout, asked)
-            .await
-            .unwrap_or_else(|_| Err(refusal(RefusalCode::TimedOut, "WhatsApp did not answer in time")))
     }
 
     /// The client, once it is connected; none if waiting would not help.
