@@ -1,24 +1,15 @@
 //! What the gateway counts, each for its session: `/metrics` on `HEALTH_LISTEN`.
 
-use kurir_chassis::metrics::Metrics;
+use kurir_chassis::metrics::{Metrics, seconds};
 use kurir_contract::{
     event::{EventType, NoticedBy},
     session::{SessionId, SessionStatus},
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use std::time::Duration;
-
-/// From a millisecond to half a minute, each twice the one before: the default of `BROKER_WAIT` is 30 s.
-const FIRST_BUCKET_SECONDS: f64 = 0.001;
-const BUCKETS: u16 = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSession {
@@ -69,7 +60,7 @@ impl GatewayMetrics {
             phone_seen: Family::default(),
             published: Family::default(),
             sends: Family::default(),
-            hook_wait: Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS)),
+            hook_wait: seconds(),
         };
         metrics.declare(|registry| {
             registry.register(

@@ -2,25 +2,16 @@
 //!
 //! An endpoint's handles are looked up once, when it is opened; counting is then an addition.
 
-use kurir_chassis::metrics::Metrics;
+use kurir_chassis::metrics::{Metrics, seconds};
 use kurir_contract::{
     delivery::AttemptResult,
     endpoint::{Circuit, EndpointId},
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use std::time::Duration;
-
-/// From a millisecond to half a minute, each twice the one before: an attempt takes no longer than a minute.
-const FIRST_BUCKET_SECONDS: f64 = 0.001;
-const BUCKETS: u16 = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEndpoint {
@@ -66,7 +57,7 @@ impl DeliveryMetrics {
             dead_letters: Family::default(),
             in_delivery: Family::default(),
             circuit: Family::default(),
-            duration: Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS)),
+            duration: seconds(),
         };
         metrics.declare(|registry| {
             registry.register(

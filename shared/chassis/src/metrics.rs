@@ -3,10 +3,24 @@
 //! A metric is declared where the thing that it counts happens; here they are only collected.
 
 use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::histogram::{Histogram, exponential_buckets},
+    registry::Registry,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// From a millisecond to half a minute, each twice the one before: what services wait for ends within it.
+const FIRST_BUCKET_SECONDS: f64 = 0.001;
+const BUCKETS: u16 = 16;
+
+/// A histogram of times, in seconds.
+#[must_use]
+pub fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS))
+}
 
 /// All metrics of one process. A clone is the same.
 #[derive(Clone)]
