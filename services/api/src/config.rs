@@ -1,10 +1,11 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::{auth::ApiKey, size::Size};
+use crate::auth::ApiKey;
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
     settings::{Problem, Settings},
+    size::Size,
     telemetry::LogSettings,
 };
 use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, Networks};

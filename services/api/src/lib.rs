@@ -31,7 +31,6 @@ mod replays;
 mod router;
 mod routes;
 mod server;
-mod size;
 mod uploads;
 
 pub use config::Config;

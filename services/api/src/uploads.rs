@@ -3,18 +3,19 @@
 //! No file is ever whole in memory, and what is refused leaves nothing behind. Which file belongs to which message is the
 //! routes' business.
 
-use crate::{answer::Failure, size::Size};
-use async_nats::jetstream::object_store::{InfoErrorKind, ObjectInfo, ObjectStore};
+use crate::answer::Failure;
+use async_nats::jetstream::object_store::ObjectStore;
 use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{broker::Broker, objects::ObjectError, size::Size};
 use kurir_contract::{
     command::FileToSend,
-    media::{self, MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS},
+    hex::hex,
+    media::{self, MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS, MediaFile},
 };
-use std::{fmt::Write as _, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 use tokio::{
     io::{AsyncWriteExt as _, DuplexStream},
     time::{Instant, timeout, timeout_at},
@@ -45,8 +46,6 @@ const ON_THE_WAY: usize = 128 * 1024;
 const STALLED: Duration = Duration::from_secs(20);
 /// Enough to know a type by.
 const BEGINS: usize = 12;
-/// Longer than any name that a received file has.
-const LONGEST_NAME: usize = 255;
 
 impl Uploads {
     pub fn new(broker: Broker, most: Size) -> Self {
@@ -75,7 +74,12 @@ impl Uploads {
         // that nobody knows of.
         let (fed, put) = tokio::join!(feed(source, writer, &self.most, deadline), put);
         let info = put.map_err(|error| self.not_stored(&error))?;
-        let file = FileToSend { object, received: false, size: info.size as u64, sha256: sha256(&info)? };
+        let file = FileToSend {
+            object,
+            received: false,
+            size: info.size as u64,
+            sha256: sha256(info.digest.as_deref().unwrap_or_default())?,
+        };
         match fed {
             Ok(_) if info.size == 0 => {
                 self.forget(&file).await;
@@ -94,27 +98,17 @@ impl Uploads {
     /// # Errors
     /// If there is none of this name.
     pub async fn received(&self, name: &str) -> Result<Kept, Failure> {
-        if name.is_empty() || name.len() > LONGEST_NAME {
-            return Err(no_such_file());
-        }
-        self.connected()?;
-        let looked_up = timeout(WITHIN, async {
-            let Ok(store) = self.broker.jetstream.get_object_store(MEDIA_BUCKET).await else { return Ok(None) };
-            match store.info(name).await {
-                Ok(info) if info.deleted => Ok(None),
-                Ok(info) => Ok(Some(info)),
-                Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
+        let name: MediaFile = name.parse().map_err(|_| no_such_file())?;
+        let object = self.broker.open_object(MEDIA_BUCKET, name.as_str()).await.map_err(|error| match error {
+            ObjectError::NotFound => no_such_file(),
+            ObjectError::Away(why) => {
+                tracing::warn!("failed to look up a received file: {why}");
+                Failure::broker_unavailable()
             }
-        });
-        let info = looked_up.await.map_err(|_| Failure::broker_unavailable())?.map_err(|error| {
-            tracing::warn!("failed to look up a received file: {error}");
-            Failure::broker_unavailable()
         })?;
-        let info = info.ok_or_else(no_such_file)?;
-        let file =
-            FileToSend { object: name.to_owned(), received: true, size: info.size as u64, sha256: sha256(&info)? };
-        Ok(Kept { file, begins: None, mimetype: None, name: Some(name.to_owned()) })
+        let (size, sha256) = (object.size, sha256(&object.digest)?);
+        let file = FileToSend { object: name.to_string(), received: true, size, sha256 };
+        Ok(Kept { file, begins: None, mimetype: None, name: Some(name.to_string()) })
     }
 
     /// Takes a file away that nobody will send; a received one stays.
@@ -193,15 +187,11 @@ fn no_such_file() -> Failure {
 }
 
 /// NATS has it in base64.
-fn sha256(info: &ObjectInfo) -> Result<String, Failure> {
-    let digest = info.digest.as_deref().and_then(|digest| digest.strip_prefix("SHA-256="));
-    let bytes = digest.and_then(|digest| BASE64_URL_SAFE.decode(digest).ok()).ok_or_else(|| {
+fn sha256(digest: &str) -> Result<String, Failure> {
+    let bytes = digest.strip_prefix("SHA-256=").and_then(|digest| BASE64_URL_SAFE.decode(digest).ok());
+    let bytes = bytes.ok_or_else(|| {
         tracing::error!("an object of NATS has no digest");
         Failure::internal()
     })?;
-    Ok(bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    Ok(hex(&bytes))
 }

@@ -2,7 +2,8 @@
 
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings, bytes},
+    settings::{Problem, Settings},
+    size::Size,
     telemetry::LogSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -39,8 +40,8 @@ pub struct Config {
     #[arg(long, env = "MEDIA_DOWNLOAD", default_value_t = true, action = clap::ArgAction::Set)]
     pub media_download: bool,
     /// The largest file that is downloaded.
-    #[arg(long, env = "MEDIA_MAX_SIZE", default_value = "100MB", value_parser = bytes)]
-    pub media_max_size: u64,
+    #[arg(long, env = "MEDIA_MAX_SIZE", default_value = "100MB")]
+    pub media_max_size: Size,
     /// How long files are kept. Of a store that is there already, an operator changes it with `nats stream edit`.
     #[arg(long, env = "MEDIA_MAX_AGE", default_value = "30d", value_parser = humantime::parse_duration)]
     pub media_max_age: Duration,
@@ -149,7 +150,7 @@ impl Settings for Config {
         if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
             problems.push(Problem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
         }
-        if self.media_max_size == 0 {
+        if self.media_max_size.bytes == 0 {
             problems.push(Problem::new("MEDIA_MAX_SIZE", "0 bytes are no file: set MEDIA_DOWNLOAD=false instead"));
         }
         if self.media_wait > LONGEST_MEDIA_WAIT {
@@ -240,7 +241,7 @@ mod tests {
     fn the_defaults_are_the_contract() {
         let config = config(&[]);
         assert_eq!(config.whatsapp_session_path, PathBuf::from("./sessions"));
-        assert_eq!((config.media_download, config.media_max_size), (true, 100_000_000));
+        assert_eq!((config.media_download, config.media_max_size.bytes), (true, 100 << 20));
         assert_eq!(
             (config.media_max_age, config.media_wait),
             (Duration::from_secs(30 * 86_400), Duration::from_secs(20))

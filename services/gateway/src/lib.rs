@@ -58,7 +58,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let uploads = Files::new(broker.clone(), store.folder().to_owned());
     let (media, files) = media::queue(config.media_wait);
     let media_settings = media::MediaSettings {
-        largest: config.media_max_size,
+        largest: config.media_max_size.bytes,
         max_age: config.media_max_age,
         scratch: store.folder().to_owned(),
     };

@@ -7,7 +7,8 @@ use crate::{
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings, bytes},
+    settings::{Problem, Settings},
+    size::Size,
     telemetry::LogSettings,
 };
 use kurir_contract::{
@@ -18,7 +19,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 /// Two bodies of this size fit into the memory that is meant for files.
-const LARGEST_BASE64: u64 = 20_000_000;
+const LARGEST_BASE64: u64 = 20 << 20;
 
 /// Delivers WhatsApp events to a webhook.
 #[derive(Clone, Debug, Parser)]
@@ -41,8 +42,8 @@ pub struct Config {
     #[arg(long, env = "WEBHOOK_DISABLE_AFTER", default_value = "5d", value_parser = humantime::parse_duration)]
     pub webhook_disable_after: Duration,
     /// Received files up to this size come in the body as base64, for endpoints that want it; larger ones as a link.
-    #[arg(long, env = "WEBHOOK_BASE64_MAX", default_value = "5MB", value_parser = bytes)]
-    pub webhook_base64_max: u64,
+    #[arg(long, env = "WEBHOOK_BASE64_MAX", default_value = "5MB")]
+    pub webhook_base64_max: Size,
     /// Where others reach the API, as https://kurir.example.org: links to media begin with it.
     #[arg(long, env = "PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -119,7 +120,7 @@ impl Settings for Config {
             let fix = format!("{address:?} is no address: write an IP and a port, as 127.0.0.1:8081");
             problems.push(Problem::new("HEALTH_LISTEN", fix));
         }
-        if self.webhook_base64_max > LARGEST_BASE64 {
+        if self.webhook_base64_max.bytes > LARGEST_BASE64 {
             let fix = "at most 20MB: larger files are links, or they would fill this process's memory";
             problems.push(Problem::new("WEBHOOK_BASE64_MAX", fix));
         }

@@ -85,7 +85,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         allowed: config.allowed_networks(),
         metrics: DeliveryMetrics::declared(&metrics),
         public_url: config.public_url.clone(),
-        files: Files::new(broker.clone(), config.webhook_base64_max, &metrics),
+        files: Files::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
         traced: config.log.otel_exporter_otlp_endpoint.is_some(),
     };
     let tools = Arc::new(Tools::new(broker.clone(), attempts, transport, settings).await?);

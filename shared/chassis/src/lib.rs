@@ -12,6 +12,7 @@ pub mod objects;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
+pub mod size;
 pub mod tasks;
 pub mod telemetry;
 pub mod trace_context;

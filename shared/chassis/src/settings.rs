@@ -6,27 +6,6 @@ use std::process::ExitCode;
 /// Exit code for settings that cannot work (`EX_USAGE` of sysexits).
 pub const BAD_SETTINGS: u8 = 64;
 
-/// A number of bytes, as `100MB`: a whole number and a unit, of 1,000 (`kB`, `MB`, `GB`) or of 1,024 (`KiB`, `MiB`, `GiB`).
-///
-/// # Errors
-/// If it is none.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    const RIGHT: &str = "write a whole number of bytes, as 100MB or 64MiB";
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        _ => return Err(RIGHT.to_owned()),
-    };
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(|| RIGHT.to_owned())
-}
-
 /// A setting that cannot work, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -98,27 +77,4 @@ pub fn read<S: Settings>() -> Result<S, ExitCode> {
         eprintln!("bad setting {variable}: {fix}");
     }
     Err(ExitCode::from(BAD_SETTINGS))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_size_is_a_number_and_a_unit() {
-        for (text, expected) in [
-            ("100MB", Some(100_000_000)),
-            ("5 mb", Some(5_000_000)),
-            ("64MiB", Some(64 << 20)),
-            ("1234", Some(1_234)),
-            ("0", Some(0)),
-            ("MB", None),
-            ("1.5MB", None),
-            ("-1MB", None),
-            ("1TBx", None),
-            ("99999999999GB", None),
-        ] {
-            assert_eq!(bytes(text).ok(), expected, "{text}");
-        }
-    }
 }

@@ -9,11 +9,11 @@ pub struct Size {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write a whole number of kB, MB or GB, as 10MB")]
+#[error("write a whole number of bytes, kB, MB or GB, as 10MB")]
 pub struct InvalidSize;
 
 /// As the old program counted, and most programs that say MB.
-const UNITS: [(&str, u64); 3] = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30)];
+const UNITS: [(&str, u64); 4] = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("", 1)];
 
 impl FromStr for Size {
     type Err = InvalidSize;
@@ -42,13 +42,15 @@ mod tests {
 
     #[test]
     fn a_size_is_read_and_told_as_it_was_written() {
-        for (text, bytes) in [("10MB", Some(10 << 20)), (" 64 kB ", Some(64 << 10)), ("2gb", Some(2 << 30))] {
+        for (text, bytes) in
+            [("10MB", Some(10 << 20)), (" 64 kB ", Some(64 << 10)), ("2gb", Some(2 << 30)), ("300", Some(300))]
+        {
             assert_eq!(
                 text.parse::<Size>().ok().map(|size| (size.bytes, size.to_string())),
                 bytes.map(|bytes: u64| (bytes, text.trim().to_owned()))
             );
         }
-        for wrong in ["", "10", "MB", "-1MB", "1.5MB", "99999999999999999999GB", "18446744073709551615kB"] {
+        for wrong in ["", "MB", "10TB", "-1MB", "1.5MB", "99999999999999999999GB", "18446744073709551615kB"] {
             assert_eq!(wrong.parse::<Size>(), Err(InvalidSize), "{wrong:?}");
         }
     }

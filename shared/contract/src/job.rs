@@ -4,10 +4,8 @@
 
 use crate::{
     address::ChatJid,
-    command::{
-        Command, IdempotencyKey, UnknownCommand,
-        idempotency::{hash, hex},
-    },
+    command::{Command, IdempotencyKey, UnknownCommand, idempotency::hash},
+    hex::hex,
     session::SessionId,
 };
 use serde::{Deserialize, Serialize};

@@ -92,11 +92,11 @@ async fn what_nobody_has_is_missing_and_what_is_too_large_is_not_fetched() {
     let gone = json!({"type": "image", "size": 10, "fault": "gone", "reupload": "not_found"});
     assert_eq!(received(&world, gone).await["content"]["mediaDownloaded"], false);
     world.gateway.wait_for_line(|line| line.contains("it has it no longer"), SOON).await;
-    let large = received(&world, json!({"type": "image", "size": 1_001})).await;
+    let large = received(&world, json!({"type": "image", "size": 1_025})).await;
     let error = large["content"]["error"].as_str().unwrap_or_default();
-    assert!(error.contains("1001") && error.contains("MEDIA_MAX_SIZE"), "{large}");
-    let fits = received(&world, json!({"type": "image", "size": 1_000})).await;
-    assert_kept(&world, &fits, &made(1_000), "image/jpeg", "jpg").await;
+    assert!(error.contains("1025") && error.contains("MEDIA_MAX_SIZE"), "{large}");
+    let fits = received(&world, json!({"type": "image", "size": 1_024})).await;
+    assert_kept(&world, &fits, &made(1_024), "image/jpeg", "jpg").await;
     assert!(world.events_of("media.downloaded").await.is_empty());
     world.finish().await;
 }

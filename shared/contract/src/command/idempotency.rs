@@ -1,10 +1,10 @@
 //! The key that makes a send happen once: what a caller may give, and what is made of it.
 
 use super::{SendContact, SendLocation, SendMedia, SendText};
-use crate::{address::ChatJid, session::SessionId};
+use crate::{address::ChatJid, hex::hex, session::SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{fmt::Write as _, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 /// The KV bucket of the keys that were used, each under [`IdempotencyKey::of`].
 pub const IDEMPOTENCY_BUCKET: &str = "idempotency_keys";
@@ -128,14 +128,6 @@ pub(crate) fn hash(parts: &[&str]) -> [u8; 32] {
         hash.update(part.as_bytes());
     }
     hash.finalize().into()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 #[cfg(test)]

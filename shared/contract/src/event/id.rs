@@ -1,7 +1,7 @@
 //! The id of an event: the same for the same thing that happened, however often it comes.
 
 use super::EventType;
-use crate::{address::ChatJid, session::SessionId};
+use crate::{address::ChatJid, hex::hex, session::SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -73,14 +73,7 @@ impl EventId {
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {
-        use fmt::Write as _;
-        let mut id = String::with_capacity(4 + 2 * bytes.len());
-        id.push_str("evt_");
-        for byte in bytes {
-            // Writing to a String cannot fail.
-            let _ = write!(id, "{byte:02x}");
-        }
-        Self(id)
+        Self(format!("evt_{}", hex(bytes)))
     }
 
     #[must_use]

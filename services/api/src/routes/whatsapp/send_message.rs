@@ -67,21 +67,18 @@ async fn ask(
     let counter = if sent.is_ok() { Counter::MessagesSent } else { Counter::MessagesFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
-        Ok(Sent { message_id, to, attempt }) => Ok((
-            StatusCode::OK,
-            Json(json!({
-                "success": true,
-                "messageId": message_id,
-                "message": "Message sent successfully",
-                "to": to,
-                "attempt": attempt,
-            })),
-        )),
+        Ok(sent) => Ok(answer(&sent, "Message sent successfully")),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send to {}: {error}", to.redacted());
             Err(failure(error, command, session))
         }
     }
+}
+
+/// What the caller of a message that was sent is told, with the text of its route.
+pub(super) fn answer(Sent { message_id, to, attempt }: &Sent, text: &str) -> (StatusCode, Json<Value>) {
+    let told = json!({"success": true, "messageId": message_id, "message": text, "to": to, "attempt": attempt});
+    (StatusCode::OK, Json(told))
 }
 
 /// Checks the fields in the order in which their texts are promised.

@@ -2,17 +2,9 @@
 //! gateway ends, in whatever way.
 
 use super::{NotUploaded, ciphertext::Ciphertext};
-use async_nats::jetstream::{
-    ErrorCode,
-    context::GetStreamErrorKind,
-    object_store::{InfoErrorKind, ObjectInfo},
-    stream::{DirectGetErrorKind, Stream},
-};
-use bytes::Bytes;
-use kurir_chassis::broker::Broker;
-use kurir_contract::command::FileToSend;
+use kurir_chassis::{broker::Broker, objects::ObjectError};
+use kurir_contract::{command::FileToSend, hex::hex};
 use std::{
-    fmt::Write as _,
     fs::File,
     io::{BufWriter, Write as _},
     path::Path,
@@ -39,60 +31,18 @@ pub async fn stage(
     file: &FileToSend,
     media_type: MediaType,
 ) -> Result<Staged, NotUploaded> {
-    let stream = stream(broker, file).await?;
-    let object = object(broker, file).await?;
+    let mut object = broker.open_object(file.bucket(), &file.object).await.map_err(|error| match error {
+        ObjectError::NotFound => NotUploaded::Gone,
+        error @ ObjectError::Away(_) => unread(error),
+    })?;
     let folder = folder.to_owned();
     let mut encrypting = on_disk(move || Encrypting::begin(&folder, media_type)).await?;
-    // One chunk at a time: a consumer would be sent megabytes ahead of the disk.
-    let mut next = 1;
-    for _ in 0..object.chunks {
-        let (chunk, sequence) = chunk(&stream, file, &object, next).await?;
-        next = sequence + 1;
-        encrypting = on_disk(move || encrypting.add(&chunk)).await?;
+    while let Some(piece) = object.next().await.map_err(unread)? {
+        encrypting = on_disk(move || encrypting.add(&piece)).await?;
     }
     let staged = on_disk(move || encrypting.end()).await?;
     let is_meant = staged.info.file_length == file.size && hex(&staged.info.file_sha256) == file.sha256;
     if is_meant { Ok(staged) } else { Err(NotUploaded::Unread("it is not the file that was put there".to_owned())) }
-}
-
-/// The stream under the file's store.
-async fn stream(broker: &Broker, file: &FileToSend) -> Result<Stream, NotUploaded> {
-    match broker.jetstream.get_stream(format!("OBJ_{}", file.bucket())).await {
-        Ok(stream) => Ok(stream),
-        Err(error) => Err(match error.kind() {
-            GetStreamErrorKind::JetStream(refused) if refused.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                NotUploaded::Gone
-            }
-            _ => unread(error),
-        }),
-    }
-}
-
-async fn object(broker: &Broker, file: &FileToSend) -> Result<ObjectInfo, NotUploaded> {
-    let store = broker.jetstream.get_object_store(file.bucket()).await.map_err(unread)?;
-    match store.info(&file.object).await {
-        Ok(object) if object.deleted => Err(NotUploaded::Gone),
-        Ok(object) => Ok(object),
-        Err(error) if error.kind() == InfoErrorKind::NotFound => Err(NotUploaded::Gone),
-        Err(error) => Err(unread(error)),
-    }
-}
-
-async fn chunk(
-    stream: &Stream,
-    file: &FileToSend,
-    object: &ObjectInfo,
-    from: u64,
-) -> Result<(Bytes, u64), NotUploaded> {
-    let subject = format!("$O.{}.C.{}", file.bucket(), object.nuid);
-    match stream.direct_get_next_for_subject(subject, Some(from)).await {
-        Ok(chunk) => Ok((chunk.payload, chunk.sequence)),
-        // A replica of the stream that lags behind says so, too; the next try finds it there.
-        Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
-            Err(NotUploaded::Unread("a part of it is missing".to_owned()))
-        }
-        Err(error) => Err(unread(error)),
-    }
 }
 
 /// What has been encrypted so far. Its work is blocking.
@@ -155,12 +105,4 @@ fn unread(error: impl std::fmt::Display) -> NotUploaded {
 
 fn not_written(error: impl std::fmt::Display) -> NotUploaded {
     NotUploaded::NotWritten(error.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

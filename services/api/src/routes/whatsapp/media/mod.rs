@@ -8,20 +8,20 @@ mod read;
 mod request;
 
 use crate::{answer::Failure, app::App, commands::CommandError, metrics::Counter, refusal::failure};
-use axum::{
-    Json,
-    extract::{Request, State},
-    http::StatusCode,
-};
+use axum::extract::{Request, State};
 use kurir_contract::{
     command::{Command, IdempotencyKey, MediaKind, Sent},
     session::SessionId,
 };
 use request::Given;
-use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{idempotency::Key, jobs, send_message::SendAnswer, session_name::Session};
+use super::{
+    idempotency::Key,
+    jobs,
+    send_message::{SendAnswer, answer},
+    session_name::Session,
+};
 
 macro_rules! routes {
     ($($name:ident: $kind:expr;)+) => {
@@ -86,16 +86,7 @@ async fn send(
     let counter = if sent.is_ok() { Counter::MediaSent } else { Counter::MediaFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
-        Ok(Sent { message_id, to, attempt }) => Ok((
-            StatusCode::OK,
-            Json(json!({
-                "success": true,
-                "messageId": message_id,
-                "message": "Media message sent successfully",
-                "to": to,
-                "attempt": attempt,
-            })),
-        )),
+        Ok(sent) => Ok(answer(&sent, "Media message sent successfully")),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send media to {}: {error}", media.to.redacted());
             if is_over(&error) {
