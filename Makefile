@@ -8,6 +8,11 @@ DIST := target/dist
 # What the demo and the tests start: everything, and beside the gateway its twin that trusts the simulator.
 WITH_SIMULATOR := --features kurir-gateway/simulator
 OTHERS := kurir-webhook-dispatcher kurir-api kurir whatsapp-simulator
+# Tests wait for conditions most of their time: four for each core of the smallest machine. More only make each other late.
+export RUST_TEST_THREADS ?= 8
+# waproto's build script watches a file that it writes itself: unless that is dated back, the next call compiles it, and
+# all that stands on it, once more.
+SETTLE := find target -path '*/build/waproto-*/out/*' -name '*.desc' -exec touch -d 2000-01-01 {} +
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,12 +46,14 @@ format:
 
 lint: ## lints as errors; prints the five longest files
 	$(CARGO) clippy --workspace --all-targets $(WITH_SIMULATOR) -- -D warnings
+	@$(SETTLE)
 	@echo "the five longest files:"; find services shared cli tests -name '*.rs' | grep -vE '/tests/|tests\.rs$$' | xargs wc -l | sort -rn | sed -n '2,6p'
 
 # Built before, so that no test waits for a compiler: the demo's programs, and the released gateway that must refuse the
 # simulator.
 tests: $(DIST)/kurir-gateway
 	$(CARGO) build --workspace --bins $(WITH_SIMULATOR)
+	@$(SETTLE)
 	$(CARGO) test --workspace $(WITH_SIMULATOR) --no-fail-fast
 
 deny: ## licences, sources and bans of all dependencies
