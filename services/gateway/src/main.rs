@@ -3,6 +3,10 @@
 use kurir_contract::service::Service;
 use std::process::ExitCode;
 
+/// Every message allocates some hundred times: see docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     kurir_chassis::service::main(Service::Gateway, kurir_gateway::run)
 }

@@ -61,7 +61,7 @@ pub struct Contestant {
 }
 
 /// What it has used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     pub cpu: Duration,
     pub rss_megabytes: f64,

@@ -4,7 +4,11 @@
 use crate::contestant::{Usage, usage};
 use anyhow::Context as _;
 use async_nats::jetstream::stream::Stream;
-use kurir_contract::stream;
+use kurir_contract::{
+    command::{Command as Asked, SendText},
+    session::SessionId,
+    stream, subject,
+};
 use kurir_test_harness::{Nats, Process, stack::Simulator};
 use serde_json::{Value, json};
 use std::{
@@ -17,6 +21,22 @@ use std::{
 const SOON: Duration = Duration::from_secs(60);
 /// How often figures are looked at while something is awaited.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// As fast as they are taken, on a machine that does something else beside.
+const LOADED_WITHIN: Duration = Duration::from_secs(600);
+/// Nothing comes any more.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// A load of the simulator, by its id.
+pub struct Load(String);
+
+/// Who writes.
+pub enum Whose {
+    /// So many people who never wrote before.
+    New(u64),
+    /// Those of an earlier load.
+    Of(Load),
+}
 
 /// The dropped first is stopped first.
 pub struct Paired {
@@ -53,7 +73,8 @@ impl Paired {
     pub async fn start(gateway: &Path) -> anyhow::Result<Self> {
         let nats = Nats::start().await;
         let simulator = Simulator::start(true).await;
-        let settings = [("NATS_URL", nats.url()), ("WHATSAPP_URL", simulator.websocket_url())];
+        let own = [("SEND_GAP", "0s".to_owned()), ("NEW_CHATS_PER_DAY", "0".to_owned())];
+        let settings = [("NATS_URL", nats.url()), ("WHATSAPP_URL", simulator.websocket_url())].into_iter().chain(own);
         let mut gateway = Process::spawn("gateway", gateway, settings);
         gateway.wait_ready(SOON).await;
         let begun = Instant::now();
@@ -65,13 +86,66 @@ impl Paired {
         Ok(Self { gateway, simulator, nats, events })
     }
 
-    /// Lets `contacts` write so many texts, as fast as they are taken, and gives how long it took until all were stored.
-    pub async fn load(&mut self, messages: u64, contacts: u64) -> anyhow::Result<Duration> {
+    /// Lets them write so many texts, as fast as they are taken, and gives how long it took until all were stored.
+    pub async fn load(&mut self, messages: u64, whose: &Whose) -> anyhow::Result<(Load, Duration)> {
         let before = self.stored().await?;
         let begun = Instant::now();
-        self.simulator.post("/load", json!({"messages": messages, "rate": 100_000, "contacts": contacts})).await;
-        self.wait_for(before + messages, Duration::from_secs(600)).await?;
+        let load = self.begin_load(messages, whose).await?;
+        self.wait_for(before + messages, LOADED_WITHIN).await?;
+        Ok((load, begun.elapsed()))
+    }
+
+    /// Stops the gateway and lets them write: WhatsApp keeps it.
+    pub async fn load_while_away(&mut self, messages: u64, whose: &Whose) -> anyhow::Result<()> {
+        self.gateway.terminate(SOON).await;
+        let Load(id) = self.begin_load(messages, whose).await?;
+        let begun = Instant::now();
+        while self.simulator.get(&format!("/load/{id}")).await["done"] != true {
+            anyhow::ensure!(begun.elapsed() < LOADED_WITHIN, "the texts were not queued within {LOADED_WITHIN:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Starts the gateway again, and gives how long it took from then until all that waited was stored.
+    pub async fn catch_up(&mut self, messages: u64) -> anyhow::Result<Duration> {
+        let before = self.stored().await?;
+        let begun = Instant::now();
+        self.gateway.start_again();
+        self.wait_for(before + messages, LOADED_WITHIN).await?;
         Ok(begun.elapsed())
+    }
+
+    async fn begin_load(&self, messages: u64, whose: &Whose) -> anyhow::Result<Load> {
+        let load = match whose {
+            Whose::New(contacts) => json!({"messages": messages, "rate": 100_000, "contacts": contacts}),
+            Whose::Of(Load(earlier)) => json!({"messages": messages, "rate": 100_000, "contactsOf": earlier}),
+        };
+        let id = self.simulator.post("/load", load).await["id"].as_str().map(str::to_owned);
+        Ok(Load(id.context("the simulator began no load")?))
+    }
+
+    /// Answers everybody of a load: until then each of their messages brings the keys for a new session with it.
+    pub async fn answer(&mut self, Load(id): &Load) -> anyhow::Result<()> {
+        let client = self.nats.client().await;
+        let load = self.simulator.get(&format!("/load/{id}")).await;
+        for contact in load["contacts"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let text = SendText::new(contact.parse().context("a contact is a number")?, "Thank you");
+            let request = async_nats::Request::new().payload(serde_json::to_vec(&text)?.into()).timeout(Some(SOON));
+            let answer =
+                client.send_request(subject::command(&SessionId::default(), Asked::SendText), request).await?.payload;
+            anyhow::ensure!(answer.starts_with(b"{\"ok\""), "not sent: {}", String::from_utf8_lossy(&answer));
+        }
+        // Its receipts are events, too.
+        let mut before = 0;
+        loop {
+            let stored = self.stored().await?;
+            if stored == before {
+                return Ok(());
+            }
+            before = stored;
+            tokio::time::sleep(QUIET).await;
+        }
     }
 
     /// Waits until EVENTS holds so many.
@@ -92,12 +166,10 @@ impl Paired {
         Ok(self.events.info().await.context("failed to look at EVENTS")?.state.messages)
     }
 
+    /// A gateway that does not run has used nothing.
     pub fn used(&mut self) -> anyhow::Result<Used> {
-        Ok(Used {
-            gateway: usage(self.gateway.id())?,
-            simulator: usage(self.simulator.process.id())?,
-            nats: usage(self.nats.process().id())?,
-        })
+        let gateway = if self.gateway.is_running() { usage(self.gateway.id())? } else { Usage::default() };
+        Ok(Used { gateway, simulator: usage(self.simulator.process.id())?, nats: usage(self.nats.process().id())? })
     }
 }
 

@@ -1,5 +1,5 @@
-//! A gateway's memory over half an hour's worth of everything that happens on WhatsApp, 20 events a second, told as fast
-//! as they are taken.
+//! A gateway's memory over two hours' worth of everything that happens on WhatsApp, 20 events a second, told as fast as
+//! they are taken: long enough to see where its caches are full.
 
 use crate::gateway::Paired;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 
 const PER_SECOND: usize = 20;
-const MINUTES: usize = 30;
+const MINUTES: usize = 120;
+/// The growth of each is told by itself.
+const A_THIRD: usize = MINUTES / 3;
 const CONTACTS: usize = 200;
 /// Said to the simulator at the same time, each by another contact.
 const AT_ONCE: usize = 16;
@@ -17,7 +19,7 @@ pub async fn measure(gateway: &Path) -> anyhow::Result<()> {
     println!("{:>12}  {:>10}  {:>8}  {:>8}", "minutes", "events", "RSS", "NATS");
     let mut paired = Paired::start(gateway).await?;
     let group = group(&paired).await?;
-    let mut after_a_third = 0.0;
+    let mut thirds = Vec::new();
     for minute in 1..=MINUTES {
         let before = paired.stored().await?;
         let told: Vec<bool> = stream::iter((0..60 * PER_SECOND).map(|number| {
@@ -34,10 +36,10 @@ pub async fn measure(gateway: &Path) -> anyhow::Result<()> {
         let events = told.iter().filter(|&&is_event| is_event).count() as u64;
         paired.wait_for(before + events, Duration::from_secs(120)).await?;
         let used = paired.used()?;
-        if minute == MINUTES / 3 {
-            after_a_third = used.gateway.rss_megabytes;
+        if minute % A_THIRD == 0 {
+            thirds.push(used.gateway.rss_megabytes);
         }
-        if minute == 1 || minute % 5 == 0 {
+        if minute == 1 || minute % 10 == 0 {
             let stored = paired.stored().await?;
             println!(
                 "{minute:>12}  {stored:>10}  {:>8.1}  {:>8.1}",
@@ -45,8 +47,9 @@ pub async fn measure(gateway: &Path) -> anyhow::Result<()> {
             );
         }
     }
-    let growth = paired.used()?.gateway.rss_megabytes - after_a_third;
-    println!("growth after the first third: {growth:+.1} MB");
+    for (third, of) in thirds.windows(2).zip(["second", "last"]) {
+        println!("growth in the {of} third: {:+.1} MB", third[1] - third[0]);
+    }
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! Messages a second from the simulated WhatsApp into EVENTS, through one gateway: decrypted, mapped, stored, and only
-//! then acknowledged.
+//! then acknowledged. From people who were never answered (each message brings keys), from those who were, and what
+//! waited while the gateway was away.
 
 use crate::{
-    gateway::{Paired, Used},
+    gateway::{Paired, Used, Whose},
     stage::quantile,
 };
 use std::{path::Path, time::Duration};
@@ -12,6 +13,7 @@ const CONTACTS: u64 = 100;
 /// Sessions are made and caches filled before anything is measured.
 const WARM: u64 = 2_000;
 
+#[derive(Clone, Copy)]
 struct Turn {
     rate: f64,
     /// CPU time for each message, microseconds.
@@ -20,24 +22,48 @@ struct Turn {
     nats: f64,
 }
 
+/// The three kinds, in the order in which they are measured.
+const KINDS: [&str; 3] = ["strangers", "who was answered", "a backlog"];
+
 pub async fn measure(gateway: &Path, rounds: u32) -> anyhow::Result<()> {
     println!("\ninbound: {MESSAGES} texts of {CONTACTS} contacts, WhatsApp → EVENTS, {rounds} rounds");
     println!(
-        "{:>7}  {:>18}  {:>18}  {:>16}  {:>10}",
-        "round", "messages a second", "gateway's CPU µs", "the simulator's", "of NATS"
+        "{:>7}  {:>16}  {:>18}  {:>18}  {:>16}  {:>10}",
+        "round", "of whom", "messages a second", "gateway's CPU µs", "the simulator's", "of NATS"
     );
-    let mut turns = Vec::new();
+    let mut all: [Vec<Turn>; 3] = Default::default();
     for round in 1..=rounds {
-        let mut paired = Paired::start(gateway).await?;
-        paired.load(WARM, CONTACTS).await?;
-        let before = paired.used()?;
-        let took = paired.load(MESSAGES, CONTACTS).await?;
-        let turn = Turn::of(took, before, paired.used()?);
-        turn.print(&round.to_string());
-        turns.push(turn);
+        let turns = turns(&mut Paired::start(gateway).await?).await?;
+        for ((turn, kind), all) in turns.into_iter().zip(KINDS).zip(&mut all) {
+            turn.print(&round.to_string(), kind);
+            all.push(turn);
+        }
     }
-    Turn::median(&turns).print("median");
+    for (turns, kind) in all.iter().zip(KINDS) {
+        Turn::median(turns).print("median", kind);
+    }
     Ok(())
+}
+
+async fn turns(paired: &mut Paired) -> anyhow::Result<[Turn; 3]> {
+    paired.load(WARM, &Whose::New(CONTACTS)).await?;
+
+    let before = paired.used()?;
+    let (load, took) = paired.load(MESSAGES, &Whose::New(CONTACTS)).await?;
+    let strangers = Turn::of(took, before, paired.used()?);
+
+    paired.answer(&load).await?;
+    let same = Whose::Of(load);
+    paired.load(WARM, &same).await?;
+    let before = paired.used()?;
+    let (_, took) = paired.load(MESSAGES, &same).await?;
+    let answered = Turn::of(took, before, paired.used()?);
+
+    paired.load_while_away(MESSAGES, &same).await?;
+    let before = paired.used()?;
+    let took = paired.catch_up(MESSAGES).await?;
+    let backlog = Turn::of(took, before, paired.used()?);
+    Ok([strangers, answered, backlog])
 }
 
 impl Turn {
@@ -65,8 +91,8 @@ impl Turn {
         }
     }
 
-    fn print(&self, round: &str) {
+    fn print(&self, round: &str, kind: &str) {
         let Self { rate, gateway, simulator, nats } = self;
-        println!("{round:>7}  {rate:>18.0}  {gateway:>18.1}  {simulator:>16.1}  {nats:>10.1}");
+        println!("{round:>7}  {kind:>16}  {rate:>18.0}  {gateway:>18.1}  {simulator:>16.1}  {nats:>10.1}");
     }
 }

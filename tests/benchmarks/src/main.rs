@@ -60,7 +60,7 @@ enum Measurement {
     Waiting,
     /// Messages a second, WhatsApp → EVENTS, through one gateway.
     Inbound,
-    /// A gateway's memory over half an hour's worth of mixed events.
+    /// A gateway's memory over two hours' worth of mixed events.
     Growth,
     /// The bare loop itself; started by the others.
     #[command(hide = true)]

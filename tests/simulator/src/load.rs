@@ -86,13 +86,17 @@ impl Loads {
 }
 
 impl World {
-    pub fn begin_load(&mut self, to: Number, messages: u64, rate: f64, contacts: u64) -> Result<Load> {
+    /// Contacts that none had before, so that the messages of two loads are told apart.
+    pub fn new_contacts(&self, contacts: u64) -> Result<Vec<Number>> {
+        let number = self.loads.next % 10_000;
+        (0..contacts)
+            .map(|contact| format!("1999{number:04}{contact:04}").parse().map_err(anyhow::Error::msg))
+            .collect()
+    }
+
+    pub fn begin_load(&mut self, to: Number, messages: u64, rate: f64, contacts: Vec<Number>) -> Load {
         let number = self.loads.next;
         self.loads.next += 1;
-        // Numbers of their own for each load, so that their messages are told apart.
-        let contacts = (0..contacts)
-            .map(|contact| format!("1999{:04}{contact:04}", number % 10_000).parse().map_err(anyhow::Error::msg))
-            .collect::<Result<Vec<Number>>>()?;
         let load = Load {
             id: format!("L{:04x}{number}", rand::random::<u16>()),
             to,
@@ -108,7 +112,7 @@ impl World {
         if self.loads.loads.len() > MAX_LOADS {
             self.loads.loads.pop_first();
         }
-        Ok(load)
+        load
     }
 
     pub fn load_progress(&self, id: &str) -> Option<Progress> {

@@ -18,12 +18,14 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct NewLoad {
     messages: u64,
     /// Messages a second.
     rate: f64,
-    contacts: u64,
+    /// How many new contacts write; or those of an earlier load do, by its id.
+    contacts: Option<u64>,
+    contacts_of: Option<String>,
     to: Option<Number>,
 }
 
@@ -34,8 +36,12 @@ pub async fn begin(
     if !(1..=MAX_MESSAGES).contains(&new.messages) {
         return Err(Error::bad(format!("`messages` is 1 to {MAX_MESSAGES}")));
     }
-    if !(1..=MAX_CONTACTS).contains(&new.contacts) {
+    let contacts = new.contacts.unwrap_or_default();
+    if new.contacts_of.is_none() && !(1..=MAX_CONTACTS).contains(&contacts) {
         return Err(Error::bad(format!("`contacts` is 1 to {MAX_CONTACTS}")));
+    }
+    if new.contacts_of.is_some() && new.contacts.is_some() {
+        return Err(Error::bad("either `contacts` or `contactsOf`".to_owned()));
     }
     if !(new.rate > 0.0 && new.rate <= MAX_RATE) {
         return Err(Error::bad(format!("`rate` is above 0 and at most {MAX_RATE} a second")));
@@ -50,7 +56,14 @@ pub async fn begin(
         if !ready {
             return Err(Error::conflict(format!("{to} has no companion: pair one first")));
         }
-        world.begin_load(to, new.messages, new.rate, new.contacts)?
+        let contacts = match &new.contacts_of {
+            Some(earlier) => world
+                .load_progress(earlier)
+                .map(|load| load.contacts)
+                .ok_or_else(|| Error::not_found(format!("there is no load {earlier:?}")))?,
+            None => world.new_contacts(contacts)?,
+        };
+        world.begin_load(to, new.messages, new.rate, contacts)
     };
     let id = load.id.clone();
     let background = shared.clone();

@@ -30,6 +30,7 @@ async fn bad_bodies_are_refused_with_the_reason() {
         ("/load", r#"{"messages":0,"rate":1,"contacts":1}"#, 400, "`messages` is 1 to"),
         ("/load", r#"{"messages":1,"rate":0,"contacts":1}"#, 400, "`rate` is above 0"),
         ("/load", r#"{"messages":1,"rate":1,"contacts":0}"#, 400, "`contacts` is 1 to"),
+        ("/load", r#"{"messages":1,"rate":1,"contacts":1,"contactsOf":"L1"}"#, 400, "either `contacts` or"),
         ("/load", r#"{"messages":1,"rate":1,"contacts":1}"#, 409, "pair one first"),
         ("/connections/refuse", "{}", 400, "give `failure`"),
         ("/connections/refuse", r#"{"failure":503,"streamError":503}"#, 400, "one of the two"),
@@ -82,6 +83,11 @@ async fn a_load_says_everything_once_in_order() {
     }
     let lines = sim.get("/messages?state=acknowledged").await;
     assert_eq!(lines.as_array().unwrap().len(), 1_000);
+    // The same contacts write again.
+    let again = json!({"messages": 7, "rate": 1_000, "contactsOf": id});
+    let again = sim.post("/load", again).await["id"].as_str().unwrap().to_owned();
+    let second = sim.until(&format!("/load/{again}"), |progress| progress["done"] == true).await;
+    assert_eq!(second["contacts"], progress["contacts"]);
     phone.shutdown().await;
     sim.stop().await;
 }
