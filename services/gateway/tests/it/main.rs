@@ -7,6 +7,7 @@ mod changes;
 mod chat_out;
 mod content;
 mod endings;
+mod forwarding;
 mod groups;
 mod idempotency;
 mod inbound;

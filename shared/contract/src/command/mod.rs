@@ -5,6 +5,7 @@ mod answer;
 mod call;
 mod chat;
 mod content;
+mod forward;
 pub mod group;
 pub(crate) mod idempotency;
 mod media;
@@ -14,10 +15,11 @@ mod session;
 pub use answer::{Queued, Refusal, RefusalCode, Reply, WaitReason};
 pub use call::{CallRejected, RejectCall};
 pub use chat::{
-    Forwarded, MarkRead, OwnPresence, SendEdit, SendForward, SendPoll, SendReaction, SendRevoke, SetPresence,
-    ShowTyping, SubscribePresence, Typing,
+    MarkRead, OwnPresence, SendEdit, SendPoll, SendReaction, SendRevoke, SetPresence, ShowTyping, SubscribePresence,
+    Typing,
 };
 pub use content::{SendContact, SendLocation};
+pub use forward::{Forwarded, ForwardedFile, ForwardedMedia, SendForward};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 pub use media::{FileToSend, MediaKind, SendMedia};
 pub use people::{CheckNumber, NumberChecked};

@@ -162,7 +162,7 @@ pub async fn media(State(shared): State<Shared>, Path((number, id)): Path<(Strin
     let decoded = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
     let medium: &dyn Downloadable = if let Some(image) = decoded.image_message.as_option() {
         image
-    } else if let Some(video) = decoded.video_message.as_option() {
+    } else if let Some(video) = decoded.video_message.as_option().or_else(|| decoded.ptv_message.as_option()) {
         video
     } else if let Some(audio) = decoded.audio_message.as_option() {
         audio

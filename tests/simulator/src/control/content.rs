@@ -192,6 +192,7 @@ impl NewMessage {
                     mimetype: mimetype("audio/ogg; codecs=opus"),
                     ptt: self.ptt,
                     seconds: self.seconds,
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
             }
@@ -207,6 +208,7 @@ impl NewMessage {
                     mimetype: mimetype("application/pdf"),
                     caption: self.caption.clone(),
                     file_name: self.file_name.clone(),
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
             }
@@ -220,6 +222,7 @@ impl NewMessage {
                     file_enc_sha256: media.file_enc_sha256,
                     file_length: media.file_length,
                     mimetype: mimetype("image/webp"),
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
             }
