@@ -118,6 +118,8 @@ pub enum FileFault {
     Corrupted,
     /// The message says that it has one byte less.
     Longer,
+    /// Half of it comes, and then nothing.
+    Stalled,
 }
 
 /// The largest file that is made here.
@@ -293,6 +295,9 @@ impl NewMessage {
         };
         if self.fault == Some(FileFault::Gone) {
             store.remove(&direct_path);
+        }
+        if self.fault == Some(FileFault::Stalled) {
+            store.stall(&direct_path);
         }
         if let Some(rate) = self.bytes_per_second {
             store.slow_down(&direct_path, rate);
