@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod appearance;
+mod asked_again;
 mod changes;
 mod chat_out;
 mod content;

@@ -113,6 +113,8 @@ pub enum ReceiptKind {
     Delivered,
     Read,
     Played,
+    /// The phone asks for the message once more.
+    Retry,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +142,10 @@ pub async fn confirm(
         ReceiptKind::Delivered => None,
         ReceiptKind::Read => Some("read"),
         ReceiptKind::Played => Some("played"),
+        ReceiptKind::Retry => {
+            world.ask_for(&number, &message, &to)?;
+            return Ok(StatusCode::NO_CONTENT);
+        }
     };
     world.confirm(&number, &message.from, &to, message.group.as_deref(), &new.id, kind);
     Ok(StatusCode::NO_CONTENT)
