@@ -25,4 +25,5 @@ mod restriction;
 mod schema;
 mod send_media;
 mod silence;
+mod unhooked;
 mod world;
