@@ -70,7 +70,8 @@ fn deadline(command: Command) -> Duration {
         Command::Status => STATUS_WITHIN,
         Command::PairingCode => PAIRING_CODE_WITHIN,
         Command::Restart | Command::Logout => SESSION_CHANGE_WITHIN,
-        Command::SendMedia => MEDIA_WITHIN,
+        // What is forwarded may be a file.
+        Command::SendMedia | Command::SendForward => MEDIA_WITHIN,
         Command::SubmitJob | Command::CancelJob => JOB_WITHIN,
         send if send.is_send() => SEND_WITHIN,
         // A question to WhatsApp.

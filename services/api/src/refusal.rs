@@ -63,6 +63,7 @@ fn refused(refusal: Refusal, command: Command) -> Failure {
             Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", text)
         }
         RefusalCode::Conflict => Failure::new(StatusCode::CONFLICT, "conflict", message),
+        RefusalCode::BrokerUnavailable => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", message),
         RefusalCode::Internal => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
     }
 }
@@ -80,6 +81,9 @@ pub fn of_dispatcher(error: CommandError, command: WebhookCommand) -> Failure {
             RefusalCode::InvalidRequest => Failure::bad_request("invalid_request", message),
             RefusalCode::Conflict => Failure::new(StatusCode::CONFLICT, "conflict", message),
             RefusalCode::TimedOut => Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message),
+            RefusalCode::BrokerUnavailable => {
+                Failure::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", message)
+            }
             // All but the first are a gateway's alone.
             RefusalCode::Internal
             | RefusalCode::NotConnected
@@ -127,6 +131,7 @@ mod tests {
             (refusal(R::RefusedByWhatsapp, None), 502, Code::Name("refused_by_whatsapp"), REFUSED),
             (refusal(R::TimedOut, None), 504, Code::Name("timed_out"), SEND_TIMEOUT),
             (refusal(R::Conflict, None), 409, Code::Name("conflict"), own),
+            (refusal(R::BrokerUnavailable, None), 503, Code::Name("broker_unavailable"), own),
             (refusal(R::Internal, None), 500, Code::Name("internal"), own),
         ] {
             let shown = error.to_string();
@@ -154,6 +159,7 @@ mod tests {
             (refusal(R::InvalidRequest, None), 400, "invalid_request"),
             (refusal(R::Conflict, None), 409, "conflict"),
             (refusal(R::TimedOut, None), 504, "timed_out"),
+            (refusal(R::BrokerUnavailable, None), 503, "broker_unavailable"),
             (refusal(R::Internal, None), 500, "internal"),
         ] {
             let shown = error.to_string();

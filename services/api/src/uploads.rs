@@ -77,8 +77,8 @@ impl Uploads {
         let file = FileToSend {
             object,
             received: false,
-            size: info.size as u64,
-            sha256: sha256(info.digest.as_deref().unwrap_or_default())?,
+            size: Some(info.size as u64),
+            sha256: Some(sha256(info.digest.as_deref().unwrap_or_default())?),
         };
         match fed {
             Ok(_) if info.size == 0 => {
@@ -106,8 +106,8 @@ impl Uploads {
                 Failure::broker_unavailable()
             }
         })?;
-        let (size, sha256) = (object.size, sha256(&object.digest)?);
-        let file = FileToSend { object: name.to_string(), received: true, size, sha256 };
+        let (size, sha256) = (Some(object.size), Some(sha256(&object.digest)?));
+        let file = FileToSend { size, sha256, ..FileToSend::received(&name) };
         Ok(Kept { file, begins: None, mimetype: None, name: Some(name.to_string()) })
     }
 

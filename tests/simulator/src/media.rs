@@ -3,7 +3,7 @@
 //! business; only the control API asks it to encrypt for a simulated phone. Uploads meet faults as stanzas do.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     convert::Infallible,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -15,13 +15,13 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_LENGTH},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -46,6 +46,8 @@ struct Held {
     blobs: HashMap<String, Bytes>,
     /// Bytes a second, of those that come slowly.
     slow: HashMap<String, u64>,
+    /// Of which half comes, and then nothing, and no end.
+    stalled: HashSet<String>,
     /// What phones can upload once more.
     originals: VecDeque<Arc<Original>>,
     order: VecDeque<String>,
@@ -84,6 +86,11 @@ impl MediaStore {
         held.slow.insert(path.to_owned(), bytes_per_second.max(PIECES_A_SECOND));
     }
 
+    /// From now on half of it comes, and then nothing.
+    pub fn stall(&self, path: &str) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.insert(path.to_owned());
+    }
+
     /// It is no longer there.
     pub fn remove(&self, path: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,6 +111,10 @@ impl MediaStore {
     pub fn original(&self, fits: impl Fn(&Original) -> bool) -> Option<Arc<Original>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.originals.iter().rev().find(|original| fits(original)).cloned()
+    }
+
+    fn stalls(&self, path: &str) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.contains(path)
     }
 
     fn rate(&self, path: &str) -> Option<u64> {
@@ -213,6 +224,11 @@ async fn download(State(shared): State<Shared>, Path((kind, name)): Path<(String
     let store = Arc::clone(&shared.lock().media);
     let path = format!("/v/{kind}/{name}");
     match (store.get(&path), store.rate(&path)) {
+        (Some(bytes), _) if store.stalls(&path) => {
+            let half = bytes.slice(..bytes.len() / 2);
+            let first = stream::once(async move { Ok::<_, Infallible>(half) });
+            ([(CONTENT_LENGTH, bytes.len())], Body::from_stream(first.chain(stream::pending()))).into_response()
+        }
         (Some(bytes), None) => bytes.into_response(),
         (Some(bytes), Some(rate)) => Body::from_stream(slowly(bytes, rate)).into_response(),
         (None, _) => StatusCode::NOT_FOUND.into_response(),

@@ -122,8 +122,19 @@ async fn what_cannot_be_done_is_refused_with_what_is_right() {
     let emoji = "emoji must be one emoji, or \"\" to take the reaction back";
     let (writer, writers) =
         ("participant is required in a group: who wrote the message", "participant must be the number of a person");
-    let forward =
-        "message must be the data of a message.received or message.sent whose messageType is text, location or contact";
+    let forward = "message must be the data of a message.received or message.sent whose messageType is text, location, \
+        contact, image, video, audio, document or sticker";
+    let no_file = "The file of this message was not downloaded, so it cannot be forwarded (mediaDownloaded is not true); \
+        if media.downloaded came later, its content belongs into the message";
+    let image = |more: Value| {
+        let mut data = json!({"messageType": "image", "content": {"caption": "", "mimetype": "image/png"}});
+        for (name, value) in more.as_object().expect("an object") {
+            data["content"][name] = value.clone();
+        }
+        data
+    };
+    let once =
+        json!({"messageType": "image", "viewOnce": true, "content": {"mimetype": "image/png", "filename": "a.png"}});
     let mentions = "options.mentions must be a list of at most 1024 numbers; the text names each as @ and its digits";
     let many: Vec<String> = (0..13).map(|option| option.to_string()).collect();
     for (route, body, code, message) in [
@@ -143,6 +154,7 @@ async fn what_cannot_be_done_is_refused_with_what_is_right() {
         ("send-poll", with("options", json!(many)), "invalid_poll", options),
         ("send-poll", with("selectable", json!(3)), "invalid_poll", selectable),
         ("send-poll", with("selectable", json!("1")), "invalid_poll", selectable),
+        ("send-poll", with("sendAt", json!("2020-01-01T00:00:00Z")), "invalid_send_at", "sendAt is in the past"),
         ("send-reaction", with("messageId", json!("")), "invalid_message_id", id),
         ("send-reaction", with("emoji", Value::Null), "invalid_reaction", emoji),
         ("send-reaction", with("emoji", json!("x".repeat(33))), "invalid_reaction", emoji),
@@ -173,9 +185,23 @@ async fn what_cannot_be_done_is_refused_with_what_is_right() {
         ("forward-message", with("message", json!("x")), "invalid_forward", forward),
         (
             "forward-message",
-            with("message", json!({"messageType": "image", "content": {"caption": "", "mimetype": "image/png"}})),
+            with("message", json!({"messageType": "poll", "content": {"name": "Lunch?"}})),
             "invalid_forward",
             forward,
+        ),
+        (
+            "forward-message",
+            with("message", image(json!({"mediaDownloaded": false, "error": "gone"}))),
+            "invalid_forward",
+            no_file,
+        ),
+        ("forward-message", with("message", image(json!({"filename": "../a"}))), "invalid_forward", no_file),
+        ("forward-message", with("message", image(json!({"filename": 7}))), "invalid_forward", forward),
+        (
+            "forward-message",
+            with("message", once),
+            "invalid_forward",
+            "A message that is shown once cannot be forwarded",
         ),
         (
             "forward-message",

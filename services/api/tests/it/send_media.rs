@@ -168,6 +168,37 @@ async fn a_received_file_is_sent_on_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_received_file_is_forwarded_by_the_data_of_its_event() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let gateway = Gateway::start(&nats, "default", sent).await;
+    let config = async_nats::jetstream::object_store::Config {
+        bucket: kurir_contract::media::MEDIA_BUCKET.to_owned(),
+        ..Default::default()
+    };
+    let received = nats.jetstream().await.create_object_store(config).await.expect("a store");
+    received.put("audio_3EB0_1_ab.ogg", &mut b"abc".as_slice()).await.expect("a file");
+    let data = |filename: &str| {
+        json!({"messageId": "3EB0", "messageType": "audio", "forwardingScore": 2, "viewOnce": false,
+            "media": {"voiceNote": true, "round": false, "gif": false, "seconds": 3, "width": null, "bytes": 3},
+            "content": {"mimetype": "audio/ogg", "mediaDownloaded": true, "filename": filename, "fileSize": 3}})
+    };
+    let forward = |filename: &str| json!({"to": BUDI, "message": data(filename)});
+    let (status, answer) = api.post("/api/whatsapp/forward-message", &forward("audio_3EB0_1_ab.ogg")).await;
+    assert_eq!((status, &answer["messageId"]), (200, &json!("3EB0AA")), "{answer}");
+    let content = json!({"mimetype": "audio/ogg", "filename": "audio_3EB0_1_ab.ogg"});
+    let media = json!({"voiceNote": true, "round": false, "gif": false, "animated": false, "seconds": 3, "width": null,
+        "height": null, "caption": null});
+    let expected = json!({"to": BUDI_JID, "message": {"messageType": "audio", "content": content}, "media": media,
+        "forwardingScore": 2});
+    assert_eq!(gateway.commands(), [(Command::SendForward, expected)]);
+    let (status, answer) = api.post("/api/whatsapp/forward-message", &forward("audio_3EB0_1_cd.ogg")).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("file_not_found")), "{answer}");
+    assert_eq!(gateway.commands().len(), 1, "nobody was asked to send what is not there");
+    assert_eq!(waiting(&nats).await, [""; 0], "nothing was copied");
+}
+
+#[tokio::test]
 async fn every_refusal_has_its_text_and_nothing_stays() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[("MEDIA_UPLOAD_MAX", "100kB")]).await;

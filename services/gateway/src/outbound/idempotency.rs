@@ -25,6 +25,15 @@ pub enum Known {
     OfAnother,
 }
 
+/// Why nobody knows what a key was used for; nothing may be sent then.
+#[derive(Debug, thiserror::Error)]
+pub enum NotLookedUp {
+    #[error("NATS did not give it: {0:#}")]
+    Away(#[from] anyhow::Error),
+    #[error("its record is unreadable: {0}")]
+    Unreadable(serde_json::Error),
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -40,27 +49,33 @@ const WITHIN: Duration = Duration::from_secs(4);
 /// Looks a key up and takes it, if nobody has.
 ///
 /// # Errors
-/// If NATS did not answer; nothing may be sent then.
-pub async fn take(broker: &Broker, session: &SessionId, key: &IdempotencyKey, request: &str) -> anyhow::Result<Known> {
+/// If NATS did not answer, or with what nobody can read.
+pub async fn take(
+    broker: &Broker,
+    session: &SessionId,
+    key: &IdempotencyKey,
+    request: &str,
+) -> Result<Known, NotLookedUp> {
     let asked = async {
         let bucket = bucket(broker).await?;
         let (key, request) = (key.of(session), request.to_owned());
-        let record = serde_json::to_vec(&Record { request: request.clone(), sent: None })?;
+        let record =
+            serde_json::to_vec(&Record { request: request.clone(), sent: None }).map_err(anyhow::Error::from)?;
         match bucket.create(&key, record.into()).await {
             Ok(_) => return Ok(Known::Open),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).context("failed to take an idempotency key"),
+            Err(error) => return Err(anyhow::Error::from(error).into()),
         }
         // If it has expired since, the next caller is told so.
-        let entry = bucket.get(&key).await?.context("an idempotency key vanished")?;
-        let record: Record = serde_json::from_slice(&entry).context("a record of an idempotency key is unreadable")?;
+        let entry = bucket.get(&key).await.map_err(anyhow::Error::from)?.context("it vanished")?;
+        let record: Record = serde_json::from_slice(&entry).map_err(NotLookedUp::Unreadable)?;
         Ok(match record {
             Record { request: other, .. } if other != request => Known::OfAnother,
             Record { sent: Some(sent), .. } => Known::Sent(sent),
             Record { sent: None, .. } => Known::Open,
         })
     };
-    timeout(WITHIN, asked).await.context("NATS did not answer")?
+    timeout(WITHIN, asked).await.context("no answer")?
 }
 
 /// Keeps the answer for whoever asks again.

@@ -20,7 +20,7 @@ pub mod send;
 
 use crate::publish::{OutgoingEvent, Publisher};
 use content::Outgoing;
-use idempotency::Known;
+use idempotency::{Known, NotLookedUp};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::{Refusal, RefusalCode, Restriction, WaitReason},
@@ -133,9 +133,17 @@ impl Outbound {
                 Err(refusal(RefusalCode::Conflict, "This Idempotency-Key was used for another message"))
             }
             Err(error) => {
-                tracing::warn!("failed to look up an idempotency key: {error:#}");
-                let text = "NATS could not look up the Idempotency-Key; nothing was sent";
-                return Outcome::NotTried(refusal(RefusalCode::Internal, text));
+                tracing::warn!("failed to look up an idempotency key: {error}");
+                match error {
+                    NotLookedUp::Away(_) => {
+                        let text = "NATS did not say what the Idempotency-Key was used for; nothing was sent";
+                        return Outcome::NotTried(refusal(RefusalCode::BrokerUnavailable, text));
+                    }
+                    // Nor would it be readable at another try.
+                    NotLookedUp::Unreadable(_) => {
+                        Err(refusal(RefusalCode::Internal, "What the Idempotency-Key was used for cannot be read"))
+                    }
+                }
             }
         };
         Outcome::Done(Done { answer, event: None })

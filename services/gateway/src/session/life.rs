@@ -3,6 +3,7 @@
 use super::{
     appearance::Appearance,
     gate::{GatedTransport, SETTLED_WITHIN},
+    http,
     listen::Listener,
     store::Store,
 };
@@ -67,6 +68,7 @@ impl Life {
         };
         let mut builder = Bot::builder()
             .with_transport_factory(GatedTransport { sockets, closed: gate.clone() })
+            .with_http_client(http::client())
             .with_backend_arc(store.keys().await?)
             .with_inbound_durability_hook(hook)
             .with_event_handler(listener)

@@ -154,6 +154,7 @@ async fn each_command_has_the_event_that_the_phone_s_own_would_be() {
     let forward = SendForward {
         to: to(BUDI),
         message: Forwarded::Text { text: "when?".to_owned() },
+        media: None,
         forwarding_score: 4,
         idempotency_key: None,
     };

@@ -2,7 +2,9 @@
 
 use crate::world::{SOON, World};
 use kurir_contract::{
-    command::{CheckNumber, Command, IdempotencyKey, NumberChecked, Refusal, RefusalCode, SendText, Sent},
+    command::{
+        CheckNumber, Command, IDEMPOTENCY_BUCKET, IdempotencyKey, NumberChecked, Refusal, RefusalCode, SendText, Sent,
+    },
     session::SessionId,
 };
 use serde_json::json;
@@ -68,6 +70,30 @@ async fn a_send_that_failed_is_tried_again_under_the_id_of_its_key() {
     let sent = send(&world, "order-7", "akhirnya").await.expect("sent");
     assert_eq!(sent.message_id, key("order-7").message_id(&SessionId::default()));
     world.simulator.contact_receives(ANI, "the text", SOON, |got| got["text"] == "akhirnya").await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_that_nats_cannot_look_up_sends_nothing_and_says_why() {
+    let world = World::connected(&[]).await;
+    // NATS answers requests, and does not give the bucket: another stream has its subjects.
+    let jetstream = world.jetstream().await;
+    let config = async_nats::jetstream::stream::Config {
+        name: "in_the_way".to_owned(),
+        subjects: vec![format!("$KV.{IDEMPOTENCY_BUCKET}.>")],
+        ..Default::default()
+    };
+    jetstream.create_stream(config).await.expect("a stream");
+    let refused = send(&world, "order-7", "sekali").await.expect_err("nobody knows");
+    assert_eq!(refused.code, RefusalCode::BrokerUnavailable, "{refused}");
+    assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
+    jetstream.delete_stream("in_the_way").await.expect("deleted");
+    send(&world, "order-7", "sekali").await.expect("sent");
+    // What somebody else wrote there is no matter of NATS.
+    let bucket = jetstream.get_key_value(IDEMPOTENCY_BUCKET).await.expect("the bucket");
+    bucket.put(key("order-8").of(&SessionId::default()), "no record".into()).await.expect("put");
+    let refused = send(&world, "order-8", "sekali").await.expect_err("unreadable");
+    assert_eq!(refused.code, RefusalCode::Internal, "{refused}");
     world.finish().await;
 }
 

@@ -3,10 +3,12 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod appearance;
+mod asked_again;
 mod changes;
 mod chat_out;
 mod content;
 mod endings;
+mod forwarding;
 mod groups;
 mod idempotency;
 mod inbound;
@@ -23,4 +25,5 @@ mod restriction;
 mod schema;
 mod send_media;
 mod silence;
+mod unhooked;
 mod world;

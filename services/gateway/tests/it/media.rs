@@ -130,6 +130,31 @@ fn step(body: &Value, slow: &str) -> Option<String> {
 }
 
 #[tokio::test]
+async fn a_media_server_that_stalls_holds_no_other_file_for_long() {
+    let world = World::connected(&[("MEDIA_WAIT", "1s")]).await;
+    // As many as are downloaded at once.
+    for n in 0..4 {
+        let stalled = json!({"type": "image", "size": 100_000, "fault": "stalled", "reupload": "not_found"});
+        world.simulator.contact_sends(&format!("628123000010{n}"), stalled).await;
+    }
+    until("all four to stall", SOON, || async {
+        let told = world.events_of("message.received").await.len();
+        if told == 4 { Ok(()) } else { Err(told) }
+    })
+    .await;
+    let data = received(&world, json!({"type": "image", "size": 5_000})).await;
+    assert_eq!(data["content"]["mediaDownloaded"], false, "it waits for its turn");
+    let late = until("its turn", SOON * 4, || async {
+        let late = world.events_of("media.downloaded").await;
+        late.first().map(|late| late.body["data"].clone()).ok_or(late)
+    })
+    .await;
+    assert_eq!(late["messageId"], data["messageId"]);
+    assert_kept(&world, &late, &made(5_000), "image/jpeg", "jpg").await;
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_gateway_killed_during_a_download_loses_nothing_and_leaves_nothing_on_disk() {
     let mut world = World::connected(&[]).await;
     let id =

@@ -28,11 +28,11 @@ async fn put(world: &World, kind: MediaKind, mimetype: &str, bytes: &[u8]) -> Se
     let info = store(world).await.put(object.as_str(), &mut reader).await.expect("the file is put");
     let digest = info.digest.as_deref().and_then(|digest| digest.strip_prefix("SHA-256=")).expect("a digest");
     let digest = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE, digest).expect("base64");
-    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = Some(digest.iter().map(|byte| format!("{byte:02x}")).collect());
     SendMedia {
         to: ANI.parse().expect("a number"),
         kind,
-        file: FileToSend { object, received: false, size: info.size as u64, sha256 },
+        file: FileToSend { object, received: false, size: Some(info.size as u64), sha256 },
         mimetype: mimetype.to_owned(),
         caption: String::new(),
         file_name: None,

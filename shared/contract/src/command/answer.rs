@@ -95,6 +95,8 @@ pub enum RefusalCode {
     TimedOut,
     /// The command does not fit the session's state, for example a pairing code for a paired session.
     Conflict,
+    /// NATS did not answer, or did not take what has to be stored first.
+    BrokerUnavailable,
     Internal,
 }
 

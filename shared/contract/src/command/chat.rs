@@ -65,40 +65,6 @@ pub struct SendRevoke {
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendForward {
-    pub to: ChatJid,
-    pub message: Forwarded,
-    /// How often it was forwarded before.
-    #[serde(default)]
-    pub forwarding_score: u32,
-    /// The same key never sends twice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idempotency_key: Option<IdempotencyKey>,
-}
-
-/// What can be forwarded, as events tell it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum Forwarded {
-    Text {
-        text: String,
-    },
-    Location {
-        latitude: f64,
-        longitude: f64,
-        #[serde(default)]
-        name: String,
-        #[serde(default)]
-        address: String,
-    },
-    Contact {
-        display_name: String,
-        vcard: String,
-    },
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkRead {
@@ -184,38 +150,9 @@ impl SendRevoke {
     }
 }
 
-impl SendForward {
-    /// The same for the same content to the same chat, and for no other message.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let score = self.forwarding_score.to_string();
-        let head = ["forward", self.to.as_str(), &score];
-        match &self.message {
-            Forwarded::Text { text } => fingerprint(&[&head[..], &["text", text]].concat()),
-            Forwarded::Location { latitude, longitude, name, address } => {
-                let (latitude, longitude) = (latitude.to_string(), longitude.to_string());
-                fingerprint(&[&head[..], &["location", &latitude, &longitude, name, address]].concat())
-            }
-            Forwarded::Contact { display_name, vcard } => {
-                fingerprint(&[&head[..], &["contact", display_name, vcard]].concat())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_forwarded_is_read_from_an_event_as_it_is() {
-        let data = serde_json::json!({"messageType": "location", "content": {"latitude": 1.5, "longitude": 2.0, "name": "Monas", "address": ""}});
-        let place =
-            Forwarded::Location { latitude: 1.5, longitude: 2.0, name: "Monas".to_owned(), address: String::new() };
-        assert_eq!(serde_json::from_value::<Forwarded>(data).expect("a location"), place);
-        let image = serde_json::json!({"messageType": "image", "content": {"caption": "", "mimetype": "image/png"}});
-        assert!(serde_json::from_value::<Forwarded>(image).is_err());
-    }
 
     #[test]
     fn no_two_messages_about_a_message_have_one_fingerprint() {
@@ -238,9 +175,6 @@ mod tests {
             let options = options.iter().map(|option| (*option).to_owned()).collect();
             SendPoll { to: to.clone(), name: text.clone(), options, selectable: 1, idempotency_key: None }.fingerprint()
         };
-        let forward = |message: Forwarded| {
-            SendForward { to: to.clone(), message, forwarding_score: 0, idempotency_key: None }.fingerprint()
-        };
         let all = [
             edit.fingerprint(),
             reaction.fingerprint(),
@@ -249,8 +183,6 @@ mod tests {
             by_admin.fingerprint(),
             poll(&["a", "b"]),
             poll(&["b", "a"]),
-            forward(Forwarded::Text { text: "x".to_owned() }),
-            forward(Forwarded::Contact { display_name: "x".to_owned(), vcard: String::new() }),
         ];
         let different: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());

@@ -104,7 +104,8 @@ impl SendMedia {
             "media",
             self.to.as_str(),
             self.kind.as_str(),
-            &self.file.sha256,
+            // A received file's name is nobody else's.
+            self.file.sha256.as_deref().unwrap_or(&self.file.object),
             &self.mimetype,
             &self.caption,
             self.file_name.as_deref().unwrap_or_default(),
@@ -184,7 +185,12 @@ mod tests {
         let media = |object: &str, sha256: &str, view_once: bool| SendMedia {
             to: "6281234567890".parse().expect("a recipient"),
             kind: MediaKind::Image,
-            file: FileToSend { object: object.to_owned(), received: false, size: 3, sha256: sha256.to_owned() },
+            file: FileToSend {
+                object: object.to_owned(),
+                received: false,
+                size: Some(3),
+                sha256: Some(sha256.to_owned()),
+            },
             mimetype: "image/png".to_owned(),
             caption: String::new(),
             file_name: None,

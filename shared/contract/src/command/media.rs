@@ -3,7 +3,7 @@
 use super::IdempotencyKey;
 use crate::{
     address::ChatJid,
-    media::{MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET},
+    media::{MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MediaFile},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -41,6 +41,8 @@ pub struct SendMedia {
 pub enum MediaKind {
     Image,
     Video,
+    /// A video that was recorded in a circle.
+    Round,
     /// A file with sound.
     Audio,
     /// Sound as if it had been spoken into the app.
@@ -58,10 +60,12 @@ pub struct FileToSend {
     /// Whether it is a received file, which is only read, or one that was put there for this message alone.
     #[serde(default)]
     pub received: bool,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes; so is `sha256`, not said of a received file whose name alone is known: no other file ever has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// Hex, lower case.
-    pub sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 impl FileToSend {
@@ -70,16 +74,24 @@ impl FileToSend {
     pub fn bucket(&self) -> &'static str {
         if self.received { MEDIA_BUCKET } else { MEDIA_TO_SEND_BUCKET }
     }
+
+    /// A received file, known by its name.
+    #[must_use]
+    pub fn received(name: &MediaFile) -> Self {
+        Self { object: name.to_string(), received: true, size: None, sha256: None }
+    }
 }
 
 impl MediaKind {
-    pub const ALL: [Self; 6] = [Self::Image, Self::Video, Self::Audio, Self::Voice, Self::Document, Self::Sticker];
+    pub const ALL: [Self; 7] =
+        [Self::Image, Self::Video, Self::Round, Self::Audio, Self::Voice, Self::Document, Self::Sticker];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
             Self::Video => "video",
+            Self::Round => "round",
             Self::Audio => "audio",
             Self::Voice => "voice",
             Self::Document => "document",
@@ -93,7 +105,7 @@ impl MediaKind {
         let lower = mimetype.to_ascii_lowercase();
         match self {
             Self::Image => lower.starts_with("image/"),
-            Self::Video => lower.starts_with("video/"),
+            Self::Video | Self::Round => lower.starts_with("video/"),
             Self::Audio | Self::Voice => lower.starts_with("audio/"),
             Self::Document => true,
             Self::Sticker => lower == "image/webp",
@@ -105,7 +117,7 @@ impl MediaKind {
     pub fn types(self) -> &'static str {
         match self {
             Self::Image => "image/…",
-            Self::Video => "video/…",
+            Self::Video | Self::Round => "video/…",
             Self::Audio | Self::Voice => "audio/…",
             Self::Document => "any type",
             Self::Sticker => "image/webp",

@@ -5,6 +5,7 @@ mod answer;
 mod call;
 mod chat;
 mod content;
+mod forward;
 pub mod group;
 pub(crate) mod idempotency;
 mod media;
@@ -14,10 +15,11 @@ mod session;
 pub use answer::{Queued, Refusal, RefusalCode, Reply, WaitReason};
 pub use call::{CallRejected, RejectCall};
 pub use chat::{
-    Forwarded, MarkRead, OwnPresence, SendEdit, SendForward, SendPoll, SendReaction, SendRevoke, SetPresence,
-    ShowTyping, SubscribePresence, Typing,
+    MarkRead, OwnPresence, SendEdit, SendPoll, SendReaction, SendRevoke, SetPresence, ShowTyping, SubscribePresence,
+    Typing,
 };
 pub use content::{SendContact, SendLocation};
+pub use forward::{Forwarded, ForwardedFile, ForwardedMedia, SendForward};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 pub use media::{FileToSend, MediaKind, SendMedia};
 pub use people::{CheckNumber, NumberChecked};
@@ -27,9 +29,11 @@ use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Names the commands once: the enum, all of it, and what each is called on the wire.
+/// Names the commands once: the enum, all of it, what each is called on the wire, and which of them send.
 macro_rules! commands {
-    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
+    (@is_send send) => { true };
+    (@is_send) => { false };
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal $($send:ident)?,)+) => {
         /// What a gateway can be asked.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Command {
@@ -43,6 +47,15 @@ macro_rules! commands {
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)+
+                }
+            }
+
+            /// A message to WhatsApp: it has its turn in its chat, is tried several times under one id, and is answered
+            /// with [`Sent`].
+            #[must_use]
+            pub fn is_send(self) -> bool {
+                match self {
+                    $(Self::$name => commands!(@is_send $($send)?),)+
                 }
             }
         }
@@ -60,23 +73,23 @@ commands! {
     Logout = "logout",
 
     /// [`SendText`] → [`Sent`].
-    SendText = "send-text",
+    SendText = "send-text" send,
     /// [`SendLocation`] → [`Sent`].
-    SendLocation = "send-location",
+    SendLocation = "send-location" send,
     /// [`SendContact`] → [`Sent`].
-    SendContact = "send-contact",
+    SendContact = "send-contact" send,
     /// [`SendMedia`] → [`Sent`].
-    SendMedia = "send-media",
+    SendMedia = "send-media" send,
     /// [`SendPoll`] → [`Sent`].
-    SendPoll = "send-poll",
+    SendPoll = "send-poll" send,
     /// [`SendReaction`] → [`Sent`].
-    SendReaction = "send-reaction",
+    SendReaction = "send-reaction" send,
     /// [`SendEdit`] → [`Sent`].
-    SendEdit = "send-edit",
+    SendEdit = "send-edit" send,
     /// [`SendRevoke`] → [`Sent`].
-    SendRevoke = "send-revoke",
+    SendRevoke = "send-revoke" send,
     /// [`SendForward`] → [`Sent`].
-    SendForward = "send-forward",
+    SendForward = "send-forward" send,
 
     /// [`Job`](crate::job::Job) → [`JobRecord`](crate::job::JobRecord): stored when it is answered.
     SubmitJob = "submit-job",
@@ -134,15 +147,6 @@ commands! {
 
     /// [`RejectCall`] → [`CallRejected`].
     RejectCall = "reject-call",
-}
-
-impl Command {
-    /// A message to WhatsApp: it has its turn in its chat, is tried several times under one id, and is answered with
-    /// [`Sent`].
-    #[must_use]
-    pub fn is_send(self) -> bool {
-        self.as_str().starts_with("send-")
-    }
 }
 
 impl fmt::Display for Command {
@@ -215,4 +219,17 @@ pub struct Sent {
     pub to: ChatJid,
     /// The try that WhatsApp took, counted from 1.
     pub attempt: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sends_is_called_so_and_nothing_else_is() {
+        for command in Command::ALL {
+            assert_eq!(command.is_send(), command.as_str().starts_with("send-"), "{command}");
+            assert_eq!(command.as_str().parse(), Ok(*command));
+        }
+    }
 }

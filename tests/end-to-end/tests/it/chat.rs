@@ -1,7 +1,7 @@
 //! What a user does in a chat through the API, alone with somebody and in a group: the others see it, the webhook hears.
 
 use crate::expect::webhook;
-use kurir_test_harness::{Stack, stack::SOON, until};
+use kurir_test_harness::{Stack, http, stack::SOON, until};
 use serde_json::{Value, json};
 
 const CONTACT: &str = "6281234567890";
@@ -122,6 +122,31 @@ async fn what_a_webhook_delivered_is_forwarded_as_it_is() {
             let data = told(&stack, "message.sent", "messageId", &seen).await;
             assert_eq!((&data["messageType"], &data["content"]), (&json!(kind), &message["content"]));
             assert_eq!((&data["forwarded"], &data["forwardingScore"]), (&json!(true), &json!(score)));
+        }
+    }
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_webhook_told_of_is_forwarded_from_where_it_is_kept() {
+    let (stack, chats) = stage().await;
+    let file: Vec<u8> = (0..20_000_u32).map(|n| (n % 251) as u8).collect();
+    let image = json!({"type": "image", "size": file.len(), "caption": "laut", "forwarded": true});
+    let video = json!({"type": "video", "size": file.len(), "round": true});
+    for (message, kind, score) in [(image, "image", 2), (video, "ptv", 1)] {
+        let id = stack.simulator.contact_sends(CONTACT, message).await;
+        let came = webhook(&stack.receiver, kind, |body| body["data"]["messageId"] == id.as_str()).await;
+        for chat in &chats {
+            let message = came.json()["data"].take();
+            let seen = sends(&stack, "forward-message", json!({"to": chat, "message": message})).await;
+            assert_eq!((&seen["type"], &seen["forwarded"]), (&json!(kind), &json!(score)), "{seen}");
+            let id = seen["id"].as_str().unwrap();
+            let url = stack.simulator.url(&format!("/contacts/{CONTACT}/messages/{id}/media"));
+            let bytes = http::client().get(url).send().await.unwrap().bytes().await.unwrap();
+            assert!(bytes == file, "another file arrived");
+            let data = told(&stack, "message.sent", "messageId", &seen).await;
+            assert_eq!((&data["forwarded"], &data["forwardingScore"]), (&json!(true), &json!(score)));
+            assert_eq!(data["content"]["caption"], message["content"]["caption"]);
         }
     }
     stack.finish().await;

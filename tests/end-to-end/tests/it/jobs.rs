@@ -60,6 +60,9 @@ async fn a_message_with_a_time_waits_for_it_or_is_cancelled() {
     let (status, kept) = stack.api.post("/api/whatsapp/send-message", send("later", &at)).await;
     assert_eq!((status, &kept["status"], &kept["reason"]), (202, &json!("queued"), &json!("scheduled")), "{kept}");
     assert_eq!(kept["to"], format!("{CONTACT}@s.whatsapp.net"));
+    let poll = json!({"to": CONTACT, "name": "Lunch?", "options": ["Rice", "Soup"], "sendAt": at});
+    let (status, poll) = stack.api.post("/api/whatsapp/send-poll", poll).await;
+    assert_eq!((status, &poll["reason"], &poll["until"]), (202, &json!("scheduled"), &kept["until"]), "{poll}");
     let (status, dropped) = stack.api.post("/api/whatsapp/send-message", send("never", &within(3600))).await;
     assert_eq!(status, 202);
     let id = dropped["jobId"].as_str().unwrap();
@@ -69,9 +72,10 @@ async fn a_message_with_a_time_waits_for_it_or_is_cancelled() {
     assert_eq!(cancelled.json::<Value>().await.unwrap()["data"]["state"], "cancelled");
     webhook(&stack.receiver, "job.cancelled", |body| body["event"] == "job.cancelled").await;
     stack.simulator.contact_receives(CONTACT, "the text", SOON, |got| got["id"] == kept["messageId"]).await;
+    stack.simulator.contact_receives(CONTACT, "the poll", SOON, |got| got["id"] == poll["messageId"]).await;
     let due = OffsetDateTime::parse(&at, &Rfc3339).unwrap();
     assert!(OffsetDateTime::now_utc() >= due);
-    assert_eq!(stack.simulator.received_by(CONTACT).await.len(), 1);
+    assert_eq!(stack.simulator.received_by(CONTACT).await.len(), 2);
     stack.finish().await;
 }
 

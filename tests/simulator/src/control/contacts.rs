@@ -113,6 +113,8 @@ pub enum ReceiptKind {
     Delivered,
     Read,
     Played,
+    /// The phone asks for the message once more.
+    Retry,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +142,10 @@ pub async fn confirm(
         ReceiptKind::Delivered => None,
         ReceiptKind::Read => Some("read"),
         ReceiptKind::Played => Some("played"),
+        ReceiptKind::Retry => {
+            world.ask_for(&number, &message, &to)?;
+            return Ok(StatusCode::NO_CONTENT);
+        }
     };
     world.confirm(&number, &message.from, &to, message.group.as_deref(), &new.id, kind);
     Ok(StatusCode::NO_CONTENT)
@@ -162,7 +168,7 @@ pub async fn media(State(shared): State<Shared>, Path((number, id)): Path<(Strin
     let decoded = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
     let medium: &dyn Downloadable = if let Some(image) = decoded.image_message.as_option() {
         image
-    } else if let Some(video) = decoded.video_message.as_option() {
+    } else if let Some(video) = decoded.video_message.as_option().or_else(|| decoded.ptv_message.as_option()) {
         video
     } else if let Some(audio) = decoded.audio_message.as_option() {
         audio

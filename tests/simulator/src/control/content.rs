@@ -118,6 +118,8 @@ pub enum FileFault {
     Corrupted,
     /// The message says that it has one byte less.
     Longer,
+    /// Half of it comes, and then nothing.
+    Stalled,
 }
 
 /// The largest file that is made here.
@@ -192,6 +194,7 @@ impl NewMessage {
                     mimetype: mimetype("audio/ogg; codecs=opus"),
                     ptt: self.ptt,
                     seconds: self.seconds,
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
             }
@@ -207,6 +210,7 @@ impl NewMessage {
                     mimetype: mimetype("application/pdf"),
                     caption: self.caption.clone(),
                     file_name: self.file_name.clone(),
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
             }
@@ -220,6 +224,7 @@ impl NewMessage {
                     file_enc_sha256: media.file_enc_sha256,
                     file_length: media.file_length,
                     mimetype: mimetype("image/webp"),
+                    context_info: self.context_field(),
                     ..Default::default()
                 });
             }
@@ -290,6 +295,9 @@ impl NewMessage {
         };
         if self.fault == Some(FileFault::Gone) {
             store.remove(&direct_path);
+        }
+        if self.fault == Some(FileFault::Stalled) {
+            store.stall(&direct_path);
         }
         if let Some(rate) = self.bytes_per_second {
             store.slow_down(&direct_path, rate);

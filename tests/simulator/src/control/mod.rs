@@ -3,6 +3,7 @@
 
 mod accounts;
 mod answer;
+mod channels;
 mod connections;
 mod contacts;
 mod content;
@@ -39,6 +40,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/power", post(phone::power))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/history", post(people::history))
+        .route("/accounts/{number}/recovered", post(people::recovered))
         .route("/accounts/{number}/restriction", post(restrictions::begin).delete(restrictions::end))
         .route("/contacts/{number}", get(contacts::show).patch(contacts::change))
         .route("/contacts/{number}/reinstall", post(contacts::reinstall))
@@ -48,6 +50,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/contacts/{number}/calls", get(people::calls).post(people::call))
         .route("/contacts/{number}/presence", get(people::presences).post(people::presence))
         .route("/contacts/{number}/profile", post(people::profile))
+        .route("/channels/{channel}/messages", post(channels::write))
         .route("/messages", get(messages::list))
         .route("/contacts/{number}/picture", get(contacts::picture))
         .route("/groups", get(groups::list).post(groups::create))

@@ -128,6 +128,25 @@ pub struct NewHistory {
     progress: Option<u32>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Recovered {
+    contact: Number,
+    message: Past,
+}
+
+/// The account's phone gives its companions a message that they could not read.
+pub async fn recovered(
+    State(shared): State<Shared>,
+    NumberPath(number): NumberPath,
+    Body(new): Body<Recovered>,
+) -> Answer<StatusCode> {
+    let mut world = shared.lock();
+    world.people.meet(&new.contact)?;
+    world.recover(&number, &new.contact, &new.message)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// The account's phone tells its companions of an earlier chat.
 pub async fn history(
     State(shared): State<Shared>,

@@ -23,6 +23,8 @@ pub(super) fn kind(message: &Message) -> Kind {
         media("image")
     } else if message.video_message.is_set() {
         media("video")
+    } else if message.ptv_message.is_set() {
+        media("ptv")
     } else if message.audio_message.is_set() {
         media("audio")
     } else if message.document_message.is_set() {
@@ -98,17 +100,21 @@ pub(super) fn received(
         received.caption = image.caption.clone();
         received.mimetype = image.mimetype.clone();
         around(&mut received, image.context_info.as_option());
-    } else if let Some(video) = message.video_message.as_option() {
+    } else if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {
         received.caption = video.caption.clone();
         received.mimetype = video.mimetype.clone();
+        around(&mut received, video.context_info.as_option());
     } else if let Some(audio) = message.audio_message.as_option() {
         received.mimetype = audio.mimetype.clone();
+        around(&mut received, audio.context_info.as_option());
     } else if let Some(document) = message.document_message.as_option() {
         received.caption = document.caption.clone();
         received.mimetype = document.mimetype.clone();
         received.file_name = document.file_name.clone();
+        around(&mut received, document.context_info.as_option());
     } else if let Some(sticker) = message.sticker_message.as_option() {
         received.mimetype = sticker.mimetype.clone();
+        around(&mut received, sticker.context_info.as_option());
     } else if let Some(reaction) = message.reaction_message.as_option() {
         received.text = reaction.text.clone();
         about(&mut received, reaction.key.as_option());

@@ -14,7 +14,7 @@ use super::describe;
 use crate::{
     groups,
     offline_queue::{Class, Entry},
-    people::{Addressing, Number, Receipts},
+    people::{Addressing, Number, Receipts, Received},
     signal::{address, sender_key_name},
     world::World,
 };
@@ -185,6 +185,14 @@ impl World {
         if let Err(error) = self.enqueue(number, device, entry) {
             tracing::warn!("a receipt for {number} device {device} is lost: {error:#}");
         }
+    }
+
+    /// Asks for a message that it has, as a phone does that was set up anew: a person was written to as `to`.
+    pub fn ask_for(&mut self, number: &Number, message: &Received, to: &Jid) -> Result<()> {
+        let group = message.group.as_deref();
+        let to = group.map_or_else(|| to.clone(), |group| Jid::group(groups::bare(group)));
+        let (id, from, device, now) = (message.id.as_str(), &message.from, message.device, self.now());
+        self.ask_again(number, &Incoming { id, from, device, to: &to, group, now })
     }
 
     /// Asks the companion that wrote to encrypt once more.

@@ -3,7 +3,9 @@
 //! `signs` (presence, typing).
 //! From a simulated phone: `say` (to companions), `hear` (what it makes of a companion's
 //! message), `phone` (what an account's phone tells its own companions), `media_retry` (files once more), `people` (what people do beside writing).
+//! From nobody's phone: `channel`.
 
+mod channel;
 mod describe;
 mod envelope;
 mod group_changes;

@@ -48,6 +48,24 @@ pub struct Past {
     pub timestamp: u64,
 }
 
+impl Past {
+    /// As phones keep it.
+    pub(super) fn in_chat(&self, chat: &str) -> WebMessageInfo {
+        let key = MessageKey {
+            id: Some(self.id.clone()),
+            from_me: Some(self.from_me),
+            remote_jid: Some(chat.to_owned()),
+            ..Default::default()
+        };
+        WebMessageInfo {
+            key: MessageField::some(key),
+            message: MessageField::some(Message { conversation: Some(self.text.clone()), ..Default::default() }),
+            message_timestamp: Some(self.timestamp),
+            ..Default::default()
+        }
+    }
+}
+
 impl World {
     /// A call from `number` rings, or ends, at every companion of an account.
     pub fn call(
@@ -246,7 +264,7 @@ impl World {
         self.enqueue(to, device, entry)
     }
 
-    fn devices_of(&self, number: &Number) -> Vec<u16> {
+    pub(super) fn devices_of(&self, number: &Number) -> Vec<u16> {
         self.people.get(number).map(|person| person.companions.keys().copied().collect()).unwrap_or_default()
     }
 
@@ -260,18 +278,7 @@ impl World {
     ) -> Result<()> {
         let chat = contact.jid(0).to_string();
         let messages = messages.iter().map(|past| {
-            let key = MessageKey {
-                id: Some(past.id.clone()),
-                from_me: Some(past.from_me),
-                remote_jid: Some(chat.clone()),
-                ..Default::default()
-            };
-            let info = WebMessageInfo {
-                key: MessageField::some(key),
-                message: MessageField::some(Message { conversation: Some(past.text.clone()), ..Default::default() }),
-                message_timestamp: Some(past.timestamp),
-                ..Default::default()
-            };
+            let info = past.in_chat(&chat);
             HistorySyncMsg { message: MessageField::some(info), ..Default::default() }
         });
         let conversation = Conversation { id: chat.clone(), messages: messages.collect(), ..Default::default() };

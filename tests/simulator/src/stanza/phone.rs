@@ -15,11 +15,15 @@ use waproto::whatsapp::{
     history_sync::HistorySyncType as SyncType,
     message::{
         AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
-        HistorySyncNotification, HistorySyncType, ProtocolMessage, protocol_message,
+        HistorySyncNotification, HistorySyncType, PeerDataOperationRequestResponseMessage, ProtocolMessage,
+        peer_data_operation_request_response_message::{
+            PeerDataOperationResult, peer_data_operation_result::PlaceholderMessageResendResponse,
+        },
+        protocol_message,
     },
 };
 
-use super::usync::key_index_list;
+use super::{Past, usync::key_index_list};
 use crate::{
     offline_queue::{Class, Entry},
     people::Number,
@@ -82,6 +86,27 @@ impl World {
             ..Default::default()
         };
         self.tell_companion(number, device, notification)
+    }
+
+    /// What companions could not read of a contact's messages, they get from the phone, which could.
+    pub fn recover(&mut self, number: &Number, contact: &Number, message: &Past) -> Result<()> {
+        let info = message.in_chat(&contact.jid(0).to_string());
+        let again = PlaceholderMessageResendResponse { web_message_info_bytes: Some(info.encode_to_vec()) };
+        let result = PeerDataOperationResult {
+            placeholder_message_resend_response: MessageField::some(again),
+            ..Default::default()
+        };
+        let response =
+            PeerDataOperationRequestResponseMessage { peer_data_operation_result: vec![result], ..Default::default() };
+        let answer = ProtocolMessage {
+            r#type: Some(protocol_message::Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE),
+            peer_data_operation_request_response_message: MessageField::some(response),
+            ..Default::default()
+        };
+        for device in self.devices_of(number) {
+            self.tell_companion(number, device, answer.clone())?;
+        }
+        Ok(())
     }
 
     /// A protocol message of the account's phone to one of its own companions.

@@ -1,4 +1,4 @@
-//! `POST forward-message`: what was said elsewhere. The caller has it: the `data` of its event.
+//! `POST forward-message`: what was said elsewhere. The caller has it: the `data` of its event. A file is where it is kept.
 
 use crate::{answer::Failure, app::App, body::Fields};
 use axum::extract::State;
@@ -12,8 +12,11 @@ use super::{
     session_name::Session,
 };
 
-const WRONG: &str =
-    "message must be the data of a message.received or message.sent whose messageType is text, location or contact";
+const WRONG: &str = "message must be the data of a message.received or message.sent whose messageType is text, location, \
+    contact, image, video, audio, document or sticker";
+const NO_FILE: &str = "The file of this message was not downloaded, so it cannot be forwarded (mediaDownloaded is not true); \
+    if media.downloaded came later, its content belongs into the message";
+const ONCE: &str = "A message that is shown once cannot be forwarded";
 
 pub async fn forward_message(
     State(app): State<App>,
@@ -22,6 +25,10 @@ pub async fn forward_message(
     Fields(fields): Fields,
 ) -> SendAnswer {
     let forward = read(&fields, key)?;
+    if let Some(media) = forward.as_media() {
+        // Who forwards a file that is no longer kept hears it now.
+        app.uploads.received(&media.file.object).await?;
+    }
     send(app, session, Command::SendForward, forward.to.clone(), forward, jobs::send_at(&fields)?).await
 }
 
@@ -32,10 +39,20 @@ fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) ->
     let (kind, content) = (given.get("messageType"), given.get("content"));
     let message = match serde_json::from_value(json!({"messageType": kind, "content": content})) {
         Ok(Forwarded::Text { text: said }) => Forwarded::Text { text: text(Some(&Value::String(said)))? },
-        Ok(place @ Forwarded::Location { .. }) => place,
-        Ok(card @ Forwarded::Contact { .. }) => card,
+        Ok(message) => message,
         Err(_) => return Err(wrong()),
     };
+    let media = message.file().and(given.get("media"));
+    let media = media.map(|media| serde_json::from_value(media.clone())).transpose().map_err(|_| wrong())?.flatten();
     let score = given.get("forwardingScore").and_then(Value::as_u64).unwrap_or_default();
-    Ok(SendForward { to, message, forwarding_score: u32::try_from(score).unwrap_or(u32::MAX), idempotency_key })
+    let forwarding_score = u32::try_from(score).unwrap_or(u32::MAX);
+    let forward = SendForward { to, message, media, forwarding_score, idempotency_key };
+    if forward.message.file().is_some() {
+        // WhatsApp's apps do not let it go on either.
+        if given.get("viewOnce") == Some(&Value::Bool(true)) {
+            return Err(Failure::bad_request("invalid_forward", ONCE));
+        }
+        forward.as_media().ok_or_else(|| Failure::bad_request("invalid_forward", NO_FILE))?;
+    }
+    Ok(forward)
 }

@@ -39,7 +39,7 @@ pub async fn create(
         id: id_of(&session, key.as_ref()),
         name: name(fields.get("name"))?,
         created_at: clock::iso(now),
-        send_at: later(fields.get("sendAt"), "sendAt", now)?.map(clock::iso),
+        send_at: send_at_of_job(&fields)?.map(clock::iso),
         items: items(&fields)?,
     };
     let messages: Vec<Value> = (job.items.iter().enumerate())
@@ -129,6 +129,11 @@ pub(super) fn queued(queued: &Queued) -> (StatusCode, Json<Value>) {
     body["status"] = "queued".into();
     body["message"] = "Message queued".into();
     (StatusCode::ACCEPTED, Json(body))
+}
+
+/// `sendAt` as a job has it, if it is there: of a poll, whose `options` are its own.
+pub(super) fn send_at_of_job(fields: &Map<String, Value>) -> Result<Option<OffsetDateTime>, Failure> {
+    later(fields.get("sendAt"), "sendAt", OffsetDateTime::now_utc())
 }
 
 /// `options.sendAt`, if it is there.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::{
     idempotency::Key,
-    recipient,
+    jobs, recipient,
     send_message::{SendAnswer, send},
     session_name::Session,
 };
@@ -26,8 +26,7 @@ pub async fn send_poll(
     Fields(fields): Fields,
 ) -> SendAnswer {
     let poll = read(&fields, key)?;
-    // Its `options` are those of the poll: who wants it sent later makes a job.
-    send(app, session, Command::SendPoll, poll.to.clone(), poll, None).await
+    send(app, session, Command::SendPoll, poll.to.clone(), poll, jobs::send_at_of_job(&fields)?).await
 }
 
 fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendPoll, Failure> {

@@ -1,8 +1,9 @@
-//! What was said elsewhere, and says so. The content comes with the request: no message is kept here.
+//! What was said elsewhere, and says so. The content comes with the request, a file is sent from where it is kept: no
+//! message is kept here.
 
-use super::{Outgoing, contact, jid_of, location, text};
+use super::{Outgoing, contact, invalid, jid_of, location, media, text};
 use buffa::MessageField;
-use kurir_contract::command::{Forwarded, Refusal, SendContact, SendForward, SendLocation};
+use kurir_contract::command::{Forwarded, ForwardedMedia, Refusal, SendContact, SendForward, SendLocation};
 use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
 
 /// WhatsApp's "many times", from which it does not count on.
@@ -12,7 +13,8 @@ const MANY_TIMES: u32 = 127;
 /// If the content could not be sent either.
 pub fn forward(request: SendForward) -> Result<Outgoing, Refusal> {
     let fingerprint = request.fingerprint();
-    let SendForward { to, message, forwarding_score, idempotency_key: key } = request;
+    let file = request.as_media();
+    let SendForward { to, message, media: of_file, forwarding_score, idempotency_key: key } = request;
     let info = MessageField::some(ContextInfo {
         is_forwarded: Some(true),
         forwarding_score: Some(forwarding_score.saturating_add(1).min(MANY_TIMES)),
@@ -41,6 +43,42 @@ pub fn forward(request: SendForward) -> Result<Outgoing, Refusal> {
             }
             message
         }
+        Forwarded::Image(_)
+        | Forwarded::Video(_)
+        | Forwarded::Audio(_)
+        | Forwarded::Document(_)
+        | Forwarded::Sticker(_) => {
+            let file = file.ok_or_else(|| invalid("a file that was not downloaded cannot be forwarded"))?;
+            let mut outgoing = media::media(file)?;
+            around_file(&mut outgoing.message, &info, &of_file.unwrap_or_default());
+            return Ok(Outgoing { fingerprint, ..outgoing });
+        }
     };
     Ok(Outgoing { jid: jid_of(&to)?, to, message, attachment: None, key, fingerprint })
+}
+
+/// What stands around a file: that it was forwarded, and how it is shown before it is opened.
+fn around_file(message: &mut Message, info: &MessageField<ContextInfo>, of_file: &ForwardedMedia) {
+    let ForwardedMedia { seconds, width, height, animated, .. } = *of_file;
+    if let Some(image) = message.image_message.as_option_mut() {
+        image.context_info = info.clone();
+        (image.width, image.height) = (width, height);
+    }
+    for video in [&mut message.video_message, &mut message.ptv_message] {
+        if let Some(video) = video.as_option_mut() {
+            video.context_info = info.clone();
+            (video.seconds, video.width, video.height) = (seconds, width, height);
+        }
+    }
+    if let Some(audio) = message.audio_message.as_option_mut() {
+        audio.context_info = info.clone();
+        audio.seconds = seconds;
+    }
+    if let Some(document) = message.document_message.as_option_mut() {
+        document.context_info = info.clone();
+    }
+    if let Some(sticker) = message.sticker_message.as_option_mut() {
+        sticker.context_info = info.clone();
+        (sticker.width, sticker.height, sticker.is_animated) = (width, height, animated.then_some(true));
+    }
 }

@@ -45,7 +45,7 @@ pub fn media(request: SendMedia) -> Result<Outgoing, Refusal> {
 fn message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::ContextInfo>) -> Message {
     let mimetype = Some(request.mimetype.clone());
     let caption = Some(request.caption.clone()).filter(|caption| !caption.is_empty());
-    let file_length = Some(request.file.size);
+    let file_length = request.file.size;
     let view_once = request.view_once.then_some(true);
     let mut message = Message::default();
     match request.kind {
@@ -65,6 +65,10 @@ fn message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::Co
                 context_info,
                 ..VideoMessage::default()
             });
+        }
+        MediaKind::Round => {
+            let video = VideoMessage { mimetype, caption, file_length, context_info, ..VideoMessage::default() };
+            message.ptv_message = MessageField::some(video);
         }
         MediaKind::Audio | MediaKind::Voice => {
             let ptt = Some(request.kind == MediaKind::Voice);
@@ -97,7 +101,9 @@ fn content(request: &SendMedia) -> Content {
     let named = |default: &str| request.file_name.clone().unwrap_or_else(|| default.to_owned());
     match request.kind {
         MediaKind::Image => Content::Image { caption, mimetype, file_name: Some(named("media.jpg")), file: None },
-        MediaKind::Video => Content::Video { caption, mimetype, file_name: Some(named("media.mp4")), file: None },
+        MediaKind::Video | MediaKind::Round => {
+            Content::Video { caption, mimetype, file_name: Some(named("media.mp4")), file: None }
+        }
         MediaKind::Audio | MediaKind::Voice => {
             Content::Audio { caption: Some(caption), mimetype, file_name: Some(named("media.mp3")), file: None }
         }
@@ -118,7 +124,7 @@ impl Attachment {
     pub fn media_type(&self) -> MediaType {
         match self.kind {
             MediaKind::Image => MediaType::Image,
-            MediaKind::Video => MediaType::Video,
+            MediaKind::Video | MediaKind::Round => MediaType::Video,
             MediaKind::Audio | MediaKind::Voice => MediaType::Audio,
             MediaKind::Document => MediaType::Document,
             MediaKind::Sticker => MediaType::Sticker,
@@ -146,6 +152,10 @@ impl Attachment {
             MediaKind::Video => {
                 complete!(video_message);
                 message.video_message.get_or_insert_default().streaming_sidecar = uploaded.streaming_sidecar.clone();
+            }
+            MediaKind::Round => {
+                complete!(ptv_message);
+                message.ptv_message.get_or_insert_default().streaming_sidecar = uploaded.streaming_sidecar.clone();
             }
             MediaKind::Audio | MediaKind::Voice => {
                 complete!(audio_message);

@@ -32,6 +32,14 @@ fn what_whatsapp_could_not_show_is_refused() {
             Command::SendForward,
             json!({"to": BUDI, "message": {"messageType": "location", "content": {"latitude": 91, "longitude": 0}}}),
         ),
+        (
+            Command::SendForward,
+            json!({"to": BUDI, "message": {"messageType": "image", "content": {"mimetype": "image/png", "mediaDownloaded": false}}}),
+        ),
+        (
+            Command::SendForward,
+            json!({"to": BUDI, "message": {"messageType": "image", "content": {"mimetype": "video/mp4", "filename": "a.mp4"}}}),
+        ),
         (Command::SendText, json!({"to": BUDI, "text": "x", "mentions": vec![BUDI; 1_025]})),
         (Command::Status, json!({})),
     ] {

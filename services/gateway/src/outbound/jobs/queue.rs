@@ -65,7 +65,7 @@ impl Queue {
         };
         let record = stored.await.map_err(|error| {
             tracing::warn!(job.id = %job.id, "failed to store a job: {error:#}");
-            refusal(RefusalCode::Internal, "NATS did not store the job; nothing was sent")
+            refusal(RefusalCode::BrokerUnavailable, "NATS did not store the job; nothing was sent")
         })??;
         if record.request != job.fingerprint() {
             return Err(refusal(RefusalCode::Conflict, "This Idempotency-Key was used for another job"));
@@ -110,7 +110,7 @@ impl Queue {
         };
         stored.await.map_err(|error| {
             tracing::warn!(job.id = %id, "failed to keep a message: {error:#}");
-            refusal(RefusalCode::Internal, "The message must wait, and NATS did not store it; it was not sent")
+            refusal(RefusalCode::BrokerUnavailable, "The message must wait, and NATS did not store it; it was not sent")
         })?;
         let key = key.cloned().unwrap_or_else(|| id.part(0));
         let message_id = key.message_id(&self.session);
@@ -147,7 +147,10 @@ impl Queue {
             Ok(None) => Err(refusal(RefusalCode::InvalidRequest, "there is no such job")),
             Err(error) => {
                 tracing::warn!(job.id = %id, "failed to cancel a job: {error:#}");
-                Err(refusal(RefusalCode::Internal, "NATS did not answer; whether the job is cancelled is unknown"))
+                Err(refusal(
+                    RefusalCode::BrokerUnavailable,
+                    "NATS did not answer; whether the job is cancelled is unknown",
+                ))
             }
         }
     }

@@ -124,6 +124,7 @@ pub fn is_settled(answer: &Result<Sent, Refusal>) -> bool {
             RefusalCode::NotConnected
             | RefusalCode::RefusedByWhatsapp
             | RefusalCode::TimedOut
+            | RefusalCode::BrokerUnavailable
             | RefusalCode::Internal
             // Of other commands.
             | RefusalCode::GroupNotFound

@@ -80,7 +80,7 @@ fn mimetype(given: Option<&Value>, kind: MediaKind, kept: &Kept) -> Result<Strin
 fn default_of(kind: MediaKind) -> &'static str {
     match kind {
         MediaKind::Image => "image/jpeg",
-        MediaKind::Video => "video/mp4",
+        MediaKind::Video | MediaKind::Round => "video/mp4",
         MediaKind::Audio => "audio/mp4",
         MediaKind::Voice => "audio/ogg; codecs=opus",
         MediaKind::Document => "application/pdf",
@@ -154,7 +154,7 @@ mod tests {
     use kurir_contract::command::FileToSend;
 
     fn kept(mimetype: Option<&str>, begins: &[u8]) -> Kept {
-        let file = FileToSend { object: "a".to_owned(), received: false, size: 3, sha256: "01".to_owned() };
+        let file = FileToSend { object: "a".to_owned(), received: false, size: Some(3), sha256: Some("01".to_owned()) };
         let (mimetype, name) = (mimetype.map(str::to_owned), Some("bill.xlsx".to_owned()));
         Kept { file, begins: Some(begins.to_vec()), mimetype, name }
     }

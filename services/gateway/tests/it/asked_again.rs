@@ -1,0 +1,88 @@
+//! A phone asks for a message that it cannot read, maybe days after it was sent: it comes again, under its id.
+//!
+//! The client keeps what it sent with the machine's time, so days pass by moving that time back in the session's database.
+
+use crate::world::{BUDI, SOON, World};
+use kurir_test_harness::until;
+use serde_json::json;
+use std::{process::Command, time::Duration};
+
+/// The client removes what is too old at every twelfth ping, which are 15 to 30 s apart.
+const REMOVED_WITHIN: Duration = Duration::from_secs(600);
+
+/// Runs SQL on the session's database; the first column of what it gives. (The gateway's own SQLite is not for tests.)
+fn sql(world: &World, statement: &str) -> Vec<String> {
+    let script = "import sqlite3, sys\n\
+        database = sqlite3.connect(sys.argv[1], timeout=10)\n\
+        rows = database.execute(sys.argv[2]).fetchall()\n\
+        database.commit()\n\
+        print('\\n'.join(str(row[0]) for row in rows))";
+    let database = world.gateway.folder().join("sessions/default/whatsapp.db");
+    let output = Command::new("python3").args(["-c", script]).arg(database).arg(statement).output();
+    let output = output.expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Texts that Budi has, sent so many days ago as far as the gateway can know, which has been stopped and started since.
+async fn sent_days_ago<const N: usize>(world: &mut World, days: [u32; N]) -> [String; N] {
+    let mut ids = days.map(|days| days.to_string());
+    for id in &mut ids {
+        let sent = world.send(BUDI, &format!("{id} days ago")).await.expect("sent");
+        world.simulator.contact_receives(BUDI, "the text", SOON, |got| got["id"] == sent.message_id.as_str()).await;
+        *id = sent.message_id;
+    }
+    assert!(world.gateway.terminate(SOON).await.success());
+    for (id, days) in ids.iter().zip(days) {
+        let back =
+            format!("UPDATE sent_messages SET created_at = created_at - {days} * 86400 WHERE message_id = '{id}'");
+        sql(world, &back);
+    }
+    assert_eq!(kept(world).len(), N, "the client keeps what it sent on disk");
+    world.gateway.start_again();
+    world.gateway.wait_ready(SOON).await;
+    world.is("connected").await;
+    ids
+}
+
+/// The ids of the messages that the client could send again.
+fn kept(world: &World) -> Vec<String> {
+    sql(world, "SELECT message_id FROM sent_messages")
+}
+
+async fn asks(world: &World, id: &str) {
+    world.simulator.post(&format!("/contacts/{BUDI}/receipts"), json!({"id": id, "type": "retry"})).await;
+}
+
+/// How often Budi has read a message; waits until it is so often.
+async fn read(world: &World, id: &str, times: u32) {
+    let got = world.simulator.contact_receives(BUDI, "it again", SOON, |got| got["id"] == id && got["copies"] == times);
+    let text = got.await["text"].clone();
+    assert!(text.as_str().is_some_and(|text| text.ends_with("days ago")), "{text}");
+}
+
+#[tokio::test]
+async fn a_message_of_six_days_ago_comes_again_after_a_restart() {
+    let mut world = World::connected(&[]).await;
+    let [id] = sent_days_ago(&mut world, [6]).await;
+    asks(&world, &id).await;
+    read(&world, &id, 2).await;
+    world.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "the client removes what is too old after some minutes: cargo test -p kurir-gateway --features simulator -- --ignored eight_days"]
+async fn what_is_eight_days_old_is_forgotten_and_what_is_six_days_old_is_not() {
+    let mut world = World::connected(&[]).await;
+    let [six, eight] = sent_days_ago(&mut world, [6, 8]).await;
+    until("the older one to be removed", REMOVED_WITHIN, || async {
+        let kept = kept(&world);
+        if kept.contains(&eight) { Err(kept) } else { Ok(()) }
+    })
+    .await;
+    asks(&world, &eight).await;
+    asks(&world, &six).await;
+    read(&world, &six, 2).await;
+    read(&world, &eight, 1).await;
+    world.finish().await;
+}

@@ -1,0 +1,206 @@
+//! What was said elsewhere, as the `data` of its event tells it. A file is named, and sent from where it is kept.
+
+use super::{FileToSend, IdempotencyKey, MediaKind, SendMedia, idempotency::fingerprint};
+use crate::{address::ChatJid, media::MediaFile};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendForward {
+    pub to: ChatJid,
+    pub message: Forwarded,
+    /// What the event tells of the file beside the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<ForwardedMedia>,
+    /// How often it was forwarded before.
+    #[serde(default)]
+    pub forwarding_score: u32,
+    /// The same key never sends twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// What can be forwarded, as events tell it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Forwarded {
+    Text {
+        text: String,
+    },
+    Location {
+        latitude: f64,
+        longitude: f64,
+        #[serde(default)]
+        name: String,
+        #[serde(default)]
+        address: String,
+    },
+    Contact {
+        display_name: String,
+        vcard: String,
+    },
+    Image(ForwardedFile),
+    Video(ForwardedFile),
+    Audio(ForwardedFile),
+    Document(ForwardedFile),
+    Sticker(ForwardedFile),
+}
+
+/// The content of a message with a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForwardedFile {
+    /// A [`MediaFile`]; null of a file that was not downloaded, which cannot be forwarded.
+    #[serde(default)]
+    pub filename: Option<String>,
+    pub mimetype: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    /// The name that people see of a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+}
+
+/// Of an event's `media`, what is forwarded with its file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ForwardedMedia {
+    pub voice_note: bool,
+    pub round: bool,
+    pub gif: bool,
+    pub animated: bool,
+    pub seconds: Option<u32>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// A document's.
+    pub caption: Option<String>,
+}
+
+impl Forwarded {
+    /// The file that belongs to it.
+    #[must_use]
+    pub fn file(&self) -> Option<&ForwardedFile> {
+        match self {
+            Self::Text { .. } | Self::Location { .. } | Self::Contact { .. } => None,
+            Self::Image(file) | Self::Video(file) | Self::Audio(file) | Self::Document(file) | Self::Sticker(file) => {
+                Some(file)
+            }
+        }
+    }
+}
+
+impl SendForward {
+    /// The file of it as it is sent anew; none if it has none that is kept.
+    #[must_use]
+    pub fn as_media(&self) -> Option<SendMedia> {
+        let media = self.media.clone().unwrap_or_default();
+        let kind = match &self.message {
+            Forwarded::Text { .. } | Forwarded::Location { .. } | Forwarded::Contact { .. } => return None,
+            Forwarded::Image(_) => MediaKind::Image,
+            Forwarded::Video(_) if media.round => MediaKind::Round,
+            Forwarded::Video(_) => MediaKind::Video,
+            Forwarded::Audio(_) if media.voice_note => MediaKind::Voice,
+            Forwarded::Audio(_) => MediaKind::Audio,
+            Forwarded::Document(_) => MediaKind::Document,
+            Forwarded::Sticker(_) => MediaKind::Sticker,
+        };
+        let file = self.message.file()?;
+        let name: MediaFile = file.filename.as_ref()?.parse().ok()?;
+        Some(SendMedia {
+            to: self.to.clone(),
+            kind,
+            file: FileToSend::received(&name),
+            mimetype: file.mimetype.clone(),
+            caption: file.caption.clone().or(media.caption).unwrap_or_default(),
+            file_name: file.file_name.clone(),
+            view_once: false,
+            gif_playback: media.gif,
+            quoted: None,
+            idempotency_key: self.idempotency_key.clone(),
+        })
+    }
+
+    /// The same for the same content to the same chat, and for no other message.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let score = self.forwarding_score.to_string();
+        let head = ["forward", self.to.as_str(), &score];
+        match &self.message {
+            Forwarded::Text { text } => fingerprint(&[&head[..], &["text", text]].concat()),
+            Forwarded::Location { latitude, longitude, name, address } => {
+                let (latitude, longitude) = (latitude.to_string(), longitude.to_string());
+                fingerprint(&[&head[..], &["location", &latitude, &longitude, name, address]].concat())
+            }
+            Forwarded::Contact { display_name, vcard } => {
+                fingerprint(&[&head[..], &["contact", display_name, vcard]].concat())
+            }
+            Forwarded::Image(_)
+            | Forwarded::Video(_)
+            | Forwarded::Audio(_)
+            | Forwarded::Document(_)
+            | Forwarded::Sticker(_) => {
+                let file = self.as_media().map(|media| media.fingerprint()).unwrap_or_default();
+                fingerprint(&[&head[..], &["file", &file]].concat())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn forward(message: Value, media: Value) -> SendForward {
+        let forward = json!({"to": "6281234567890@s.whatsapp.net", "message": message, "media": media});
+        serde_json::from_value(forward).expect("a forward")
+    }
+
+    #[test]
+    fn what_is_forwarded_is_read_from_an_event_as_it_is() {
+        let data = json!({"messageType": "location", "content": {"latitude": 1.5, "longitude": 2.0, "name": "Monas", "address": ""}});
+        let place =
+            Forwarded::Location { latitude: 1.5, longitude: 2.0, name: "Monas".to_owned(), address: String::new() };
+        assert_eq!(serde_json::from_value::<Forwarded>(data).expect("a location"), place);
+        let poll = json!({"messageType": "poll", "content": {"name": "Lunch?", "options": [], "selectable": 1}});
+        assert!(serde_json::from_value::<Forwarded>(poll).is_err());
+    }
+
+    #[test]
+    fn a_file_is_forwarded_as_what_it_was() {
+        let content = json!({"caption": "laut", "mimetype": "a/b", "fileName": "bill.pdf", "mediaDownloaded": true,
+            "filename": "x_3EB0_1_ab.bin", "filepath": "media/x_3EB0_1_ab.bin", "fileSize": 3, "base64": "YWJj"});
+        for (kind, media, expected) in [
+            ("image", json!(null), MediaKind::Image),
+            ("video", json!({"gif": true, "bytes": 3}), MediaKind::Video),
+            ("video", json!({"round": true, "voiceNote": false}), MediaKind::Round),
+            ("audio", json!({}), MediaKind::Audio),
+            ("audio", json!({"voiceNote": true, "seconds": 3, "width": null}), MediaKind::Voice),
+            ("document", json!({"caption": null}), MediaKind::Document),
+            ("sticker", json!({"animated": true}), MediaKind::Sticker),
+        ] {
+            let media = forward(json!({"messageType": kind, "content": content}), media).as_media().expect("a file");
+            assert_eq!((media.kind, media.gif_playback), (expected, kind == "video" && expected == MediaKind::Video));
+            assert_eq!((media.caption.as_str(), media.file_name.as_deref()), ("laut", Some("bill.pdf")));
+            assert_eq!((media.file.object.as_str(), media.file.received), ("x_3EB0_1_ab.bin", true));
+        }
+        let bare = json!({"messageType": "document", "content": {"mimetype": "a/b", "fileName": "a", "filename": "a"}});
+        assert_eq!(forward(bare, json!({"caption": "bill"})).as_media().expect("a file").caption, "bill");
+    }
+
+    #[test]
+    fn no_two_forwards_have_one_fingerprint() {
+        let image = |name: &str| json!({"messageType": "image", "content": {"mimetype": "a/b", "filename": name}});
+        let document = json!({"messageType": "document", "content": {"mimetype": "a/b", "filename": "a"}});
+        let all = [
+            forward(json!({"messageType": "text", "content": {"text": "x"}}), json!(null)),
+            forward(json!({"messageType": "contact", "content": {"displayName": "x", "vcard": ""}}), json!(null)),
+            forward(image("a"), json!(null)),
+            forward(image("b"), json!(null)),
+            forward(document, json!(null)),
+            SendForward { forwarding_score: 1, ..forward(image("a"), json!(null)) },
+        ];
+        let different: std::collections::HashSet<_> = all.iter().map(SendForward::fingerprint).collect();
+        assert_eq!(different.len(), all.len());
+    }
+}
