@@ -8,6 +8,7 @@ mod content;
 pub mod group;
 pub(crate) mod idempotency;
 mod media;
+mod passkey;
 pub mod people;
 mod session;
 
@@ -20,6 +21,7 @@ pub use chat::{
 pub use content::{SendContact, SendLocation};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 pub use media::{FileToSend, MediaKind, SendMedia};
+pub use passkey::{AnswerPasskey, Passkey};
 pub use people::{CheckNumber, NumberChecked};
 pub use session::{LoggedOut, PairingCode, PairingCodeRequest, Restriction, Status};
 
@@ -54,7 +56,13 @@ commands! {
     Status = "status",
     /// [`PairingCodeRequest`] → [`PairingCode`].
     PairingCode = "pairing-code",
-    /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout).
+    /// [`Empty`] → [`Passkey`]: where a pairing by passkey stands.
+    Passkey = "passkey",
+    /// [`AnswerPasskey`] → [`Passkey`]: what the account's passkey signed.
+    AnswerPasskey = "answer-passkey",
+    /// [`Empty`] → [`Passkey`]: the phone shows the same code.
+    ConfirmPasskey = "confirm-passkey",
+    /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout) and while nothing is paired.
     Restart = "restart",
     /// [`Empty`] → [`LoggedOut`].
     Logout = "logout",

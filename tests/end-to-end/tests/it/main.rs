@@ -20,5 +20,6 @@ mod jobs;
 mod media;
 mod outbound;
 mod pairing;
+mod passkey;
 mod released;
 mod send_media;
