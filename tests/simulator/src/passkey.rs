@@ -27,6 +27,8 @@ const AUTHENTICATOR_DATA: usize = 32 + 1 + 4;
 /// The key of one account, P-256.
 pub struct Passkey {
     key: EcdsaKeyPair,
+    /// The same in PKCS#8, for a browser that is to have it.
+    document: Vec<u8>,
     credential: [u8; 16],
     /// Signatures so far; an authenticator counts them.
     signed: u32,
@@ -78,7 +80,16 @@ impl Passkey {
         let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
             .ok()
             .context("a generated passkey cannot be read")?;
-        Ok(Self { key, credential: rand::random(), signed: 0, seen: 0 })
+        Ok(Self { key, document: document.as_ref().to_vec(), credential: rand::random(), signed: 0, seen: 0 })
+    }
+
+    /// The key itself, as WebDriver's virtual authenticators take it: a browser has the account's passkey then.
+    pub fn exported(&self) -> Value {
+        json!({
+            "rpId": RP_ID,
+            "credentialId": BASE64URL.encode(self.credential),
+            "privateKey": BASE64URL.encode(&self.document),
+        })
     }
 
     /// What WhatsApp asks the user's browser to sign.

@@ -21,5 +21,6 @@ mod media;
 mod outbound;
 mod pairing;
 mod passkey;
+mod passkey_in_browser;
 mod released;
 mod send_media;

@@ -4,10 +4,10 @@ use crate::expect::webhook;
 use kurir_test_harness::{Stack, stack::SOON, until};
 use serde_json::{Value, json};
 
-const NUMBER: &str = "15550100001";
+pub const NUMBER: &str = "15550100001";
 
 /// `data` of `GET /api/whatsapp/passkey` in this state.
-async fn passkey(stack: &Stack, state: &str) -> Value {
+pub async fn passkey(stack: &Stack, state: &str) -> Value {
     until(format!("the passkey to be {state}"), SOON, || async {
         let (_, mut body) = stack.api.get("/api/whatsapp/passkey").await;
         if body["data"]["state"] == state { Ok(body["data"].take()) } else { Err(body) }

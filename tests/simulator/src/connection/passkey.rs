@@ -3,7 +3,10 @@
 //! client hands over its keys under the secret that both then have, and pairing ends as after a scan.
 //! Promises what wacore's `shortcake` describes, seen from the phone. Leaves the signature to `crate::passkey`.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::hash_map::Entry,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -100,13 +103,14 @@ impl std::fmt::Debug for Ceremony {
 
 impl World {
     /// From now on the account can be linked by passkey only; it keeps the passkey that it has.
-    pub fn require_passkey(&mut self, number: Number, trouble: Option<Trouble>) -> Result<()> {
+    pub fn require_passkey(&mut self, number: Number, trouble: Option<Trouble>) -> Result<&Passkey> {
         self.people.meet(&number)?;
-        match self.passkeys.get_mut(&number) {
-            Some(account) => account.trouble = trouble,
-            None => drop(self.passkeys.insert(number, PasskeyAccount { passkey: Passkey::generate()?, trouble })),
-        }
-        Ok(())
+        let account = match self.passkeys.entry(number) {
+            Entry::Occupied(account) => account.into_mut(),
+            Entry::Vacant(account) => account.insert(PasskeyAccount { passkey: Passkey::generate()?, trouble: None }),
+        };
+        account.trouble = trouble;
+        Ok(&account.passkey)
     }
 
     /// The user's browser signs; without a number, the only passkey that there is.

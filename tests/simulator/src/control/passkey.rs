@@ -20,10 +20,11 @@ pub struct Required {
     trouble: Option<Trouble>,
 }
 
-/// Whoever scans its code, or enters one, is asked for the account's passkey from now on.
-pub async fn require(State(shared): State<Shared>, Body(required): Body<Required>) -> Answer<StatusCode> {
-    shared.lock().require_passkey(required.number, required.trouble)?;
-    Ok(StatusCode::NO_CONTENT)
+/// Whoever scans its code, or enters one, is asked for the account's passkey from now on, which this gives away.
+pub async fn require(State(shared): State<Shared>, Body(required): Body<Required>) -> Answer<Json<Value>> {
+    let mut world = shared.lock();
+    let passkey = world.require_passkey(required.number, required.trouble)?;
+    Ok(Json(passkey.exported()))
 }
 
 #[derive(Deserialize)]
