@@ -150,7 +150,7 @@ impl Session {
     /// # Errors
     /// If the session's task does not answer, or began anew meanwhile.
     pub async fn ask_passkey(&self, ask: PasskeyAsk) -> Result<Result<(), PasskeyRefused>, NoAnswer> {
-        self.ask(Control::passkey(ask)).await
+        self.ask(|answer| Control::Passkey(ask, answer)).await
     }
 
     /// Begins anew after an end, and while nothing is paired; elsewhere it changes nothing.

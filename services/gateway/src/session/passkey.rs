@@ -84,12 +84,12 @@ pub fn next(passkey: Passkey, step: Step) -> (Passkey, Action) {
         (Answered { until }, Step::Code { skip: true, .. }) => (Confirmed { until }, Action::ConfirmPasskey),
         (Answered { until }, Step::Code { code, skip: false }) => (Confirm { code, until }, Action::Nothing),
         (Confirm { until, .. }, Step::Confirmed) => (Confirmed { until }, Action::Nothing),
-        // The first error explains it; what follows is its echo.
-        (failed @ Failed { .. }, Step::Failed(_) | Step::Expired) => (failed, Action::Nothing),
+        // Also after a failure: the life of that one is over, so this is another.
         (_, Step::Failed(error)) => fail(&error),
-        (None, Step::Expired) => (None, Action::Nothing),
-        (_, Step::Expired) => fail("it was not done in time"),
-        (passkey, Step::Answered | Step::Code { .. } | Step::Confirmed) => (passkey, Action::Nothing),
+        (Requested(_) | Answered { .. } | Confirm { .. } | Confirmed { .. }, Step::Expired) => {
+            fail("it was not done in time")
+        }
+        (passkey, Step::Answered | Step::Code { .. } | Step::Confirmed | Step::Expired) => (passkey, Action::Nothing),
     }
 }
 

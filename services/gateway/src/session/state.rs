@@ -121,9 +121,11 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
         (state, Signal::BrokerReady) => stay(state),
 
         (_, Signal::Connected) => (Connected, Nothing),
-        (Pairing { passkey, .. }, Signal::Passkey(step)) => {
+        (Pairing { passkey, qr_code }, Signal::Passkey(step)) => {
             let (passkey, action) = passkey::next(passkey, step);
-            (pairing(passkey), action)
+            // What changes nothing takes no code away.
+            let keeps_code = action == Nothing && !passkey.is_under_way();
+            (Pairing { qr_code: qr_code.filter(|_| keeps_code), passkey }, action)
         }
         (Connecting, Signal::Passkey(step @ passkey::Step::Requested(_))) => {
             (pairing(passkey::next(Passkey::None, step).0), Nothing)

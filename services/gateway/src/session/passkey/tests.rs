@@ -52,7 +52,7 @@ fn each_step_goes_where_it_should() {
         (requested(), broken(), (failed("broken"), BeginLife)),
         (answered.clone(), broken(), (failed("broken"), BeginLife)),
         (confirmed.clone(), broken(), (failed("broken"), BeginLife)),
-        (failed("before"), broken(), (failed("before"), Nothing)),
+        (failed("before"), broken(), (failed("broken"), BeginLife)),
         (requested(), Step::Expired, (failed(late), BeginLife)),
         (answered, Step::Expired, (failed(late), BeginLife)),
         (confirm, Step::Expired, (failed(late), BeginLife)),

@@ -3,7 +3,7 @@
 
 use super::{
     super::{
-        Control, PasskeyAsk, PasskeyRefused,
+        PasskeyAsk, PasskeyRefused,
         passkey::{self, Passkey, Step},
         state::Signal,
     },
@@ -90,13 +90,6 @@ impl SessionTask {
             session: session.clone(),
             event_id,
         });
-    }
-}
-
-impl Control {
-    /// An ask, and where its answer comes.
-    pub(in crate::session) fn passkey(ask: PasskeyAsk) -> impl FnOnce(Answer) -> Self {
-        |answer| Self::Passkey(ask, answer)
     }
 }
 

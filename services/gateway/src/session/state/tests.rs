@@ -152,6 +152,8 @@ fn a_pairing_by_passkey_never_gets_stuck() {
         (failed("why"), Signal::LifeEnded, (failed("why"), BeginLifeLater)),
         (failed("why"), lost("closed"), (failed("why"), Nothing)),
         (failed("why"), qr("b"), (again.clone(), Nothing)),
+        (again.clone(), Signal::Passkey(Step::Expired), (again.clone(), Nothing)),
+        (again.clone(), broken("another"), (failed("another"), BeginLife)),
         (again.clone(), asked(), (requested(), Nothing)),
         (again, Signal::Paired, (State::Connecting, Nothing)),
     ] {
