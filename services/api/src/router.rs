@@ -119,6 +119,9 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/calls/{id}/reject", post(whatsapp::reject_call))
         .route("/whatsapp/logout", post(whatsapp::logout))
         .route("/whatsapp/pairing-code", post(whatsapp::pairing_code))
+        .route("/whatsapp/passkey", get(whatsapp::passkey))
+        .route("/whatsapp/passkey/response", post(whatsapp::answer_passkey))
+        .route("/whatsapp/passkey/confirm", post(whatsapp::confirm_passkey))
         .route("/whatsapp/restart", post(whatsapp::restart))
         .route_layer(from_fn_with_state(app.clone(), auth::whatsapp_key));
 

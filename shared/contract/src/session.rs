@@ -71,6 +71,57 @@ pub enum RestrictionKind {
     NewChatCap,
 }
 
+/// How far a pairing by passkey is: some accounts are linked in no other way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum PasskeyState {
+    /// WhatsApp asked for none.
+    None,
+    /// The account's passkey is to sign what WhatsApp asks.
+    Requested,
+    /// WhatsApp has the answer; the phone is next.
+    Answered,
+    /// Phone and session show a code; the user compares.
+    Confirm,
+    /// The codes were the same; WhatsApp pairs.
+    Confirmed,
+    /// It came to nothing, and a new QR code comes by itself.
+    Failed,
+}
+
+impl PasskeyState {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Requested => "requested",
+            Self::Answered => "answered",
+            Self::Confirm => "confirm",
+            Self::Confirmed => "confirmed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The user's next step, in words.
+    #[must_use]
+    pub fn what_to_do(self) -> &'static str {
+        match self {
+            Self::None => "nothing: WhatsApp asks for no passkey",
+            Self::Requested => {
+                "sign `options` with the account's passkey on https://web.whatsapp.com and POST the result to passkey/response; docs/passkey.md has the lines to paste there"
+            }
+            Self::Answered => "wait for the code: the phone is next",
+            Self::Confirm => {
+                "compare `code` with the one on the phone; POST passkey/confirm if they are the same, restart if they are not"
+            }
+            Self::Confirmed => "wait: WhatsApp pairs this device",
+            Self::Failed => "scan the new QR code to start over",
+        }
+    }
+}
+
 /// Where a session stands. The last six are ends: the gateway makes no attempt to connect until it is told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -140,6 +191,14 @@ mod tests {
         }
         for bad in ["", "a.b", "a b", "*", ">", "ü", &"x".repeat(65)] {
             assert_eq!(bad.parse::<SessionId>(), Err(InvalidSessionId(bad.to_owned())), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_of_a_passkey_is_called_in_text_as_in_json() {
+        use PasskeyState as P;
+        for state in [P::None, P::Requested, P::Answered, P::Confirm, P::Confirmed, P::Failed] {
+            assert_eq!(serde_json::to_value(state).ok(), Some(state.as_str().into()));
         }
     }
 

@@ -6,6 +6,7 @@
 //! - `connection`: socket, handshake, pairing, login, what is written when
 //! - `stanza`: what companions and simulated phones say to each other
 //! - `people`: everybody, with phone, companions and inbox; `signal`: a phone's keys and sessions
+//! - `passkey`: an account's passkey, and the browser that signs with it
 //! - `groups`, `offline_queue`, `ledger`, `sent_log`: what is remembered of conversations
 //! - `faults`, `refusals`, `restrictions`, `timers`, `load`: what is done to them on purpose
 //! - `media`: the HTTPS store; `control`: the HTTP API; `snapshot`: what survives a restart
@@ -20,6 +21,7 @@ mod ledger;
 mod load;
 mod media;
 mod offline_queue;
+mod passkey;
 mod people;
 mod refusals;
 mod restrictions;

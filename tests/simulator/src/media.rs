@@ -16,7 +16,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, Query, State},
     http::{StatusCode, header::CONTENT_LENGTH},
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
 use axum_server::{Handle, tls_rustls::RustlsConfig};
@@ -174,10 +174,16 @@ pub async fn bind(
     let router = Router::new()
         .route("/mms/{kind}/{token}", post(upload))
         .route("/v/{kind}/{name}", get(download))
+        .route("/", get(page))
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
         .with_state(shared);
     let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
     Ok((address, async move { Ok(server.serve(router.into_make_service()).await?) }))
+}
+
+/// A browser that takes this address for WhatsApp's is on its page, where passkeys work.
+async fn page() -> Html<&'static str> {
+    Html("<!doctype html><title>WhatsApp</title><p>The page of a simulated WhatsApp.</p>")
 }
 
 #[derive(Deserialize)]

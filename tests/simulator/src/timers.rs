@@ -24,6 +24,8 @@ pub enum Action {
     },
     /// Writes what was held back to change the order, if nothing came to overtake it.
     ReleaseHeld(ConnectionId),
+    /// The phone of an account that wants a passkey does its next part.
+    PhoneGoesOn(ConnectionId),
     /// A silence may have ended.
     WakeAll,
 }

@@ -15,7 +15,7 @@ use wacore_binary::Node;
 
 use crate::{
     Config,
-    connection::{Connection, ConnectionId, Outgoing, ServerIdentity},
+    connection::{Connection, ConnectionId, Outgoing, PasskeyAccount, ServerIdentity},
     faults::Faults,
     groups::Groups,
     ledger::Ledger,
@@ -45,6 +45,8 @@ pub struct World {
     pub requests: HashMap<(Number, String), u8>,
     /// The accounts whose phone is switched off: it confirms nothing.
     pub phones_off: HashSet<Number>,
+    /// The accounts that are linked by passkey only.
+    pub passkeys: HashMap<Number, PasskeyAccount>,
     pub faults: Faults,
     pub refusals: Refusals,
     pub restrictions: Restrictions,
@@ -118,6 +120,7 @@ impl World {
             sent: SentLog::default(),
             requests: HashMap::new(),
             phones_off: HashSet::new(),
+            passkeys: HashMap::new(),
             faults: Faults::default(),
             refusals: Refusals::default(),
             restrictions: Restrictions::default(),
@@ -177,6 +180,7 @@ impl World {
                 Action::Close(connection) => self.close(connection),
                 Action::Deliver { number, device, place } => self.write_entry(&number, device, place, false, false),
                 Action::ReleaseHeld(connection) => self.release_held(connection),
+                Action::PhoneGoesOn(connection) => self.phone_goes_on(connection),
                 Action::WakeAll => self.wake_all(),
             }
         }

@@ -20,6 +20,7 @@ mod groups_and_people;
 mod idempotency;
 mod media;
 mod other_routes;
+mod passkey;
 mod replays;
 mod send_media;
 mod settings;

@@ -1,12 +1,13 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 //!
 //! What is sent goes to `outbound`, in the order of its chat. The rest is answered here, a file for each thing that is
-//! asked about: `session`, `chat`, `people`, `groups`, `calls`; `asking` is how they ask WhatsApp.
+//! asked about: `session`, `passkey`, `chat`, `people`, `groups`, `calls`; `asking` is how they ask WhatsApp.
 
 mod asking;
 mod calls;
 mod chat;
 mod groups;
+mod passkey;
 mod people;
 mod session;
 
@@ -118,6 +119,11 @@ impl Commands {
         match command {
             Some(Command::Status) => self.answer(&request, parse::<Empty>(&request).map(|_| self.status())).await,
             Some(Command::PairingCode) => self.answer(&request, self.pairing_code(parse(&request)).await).await,
+            Some(Command::Passkey) => {
+                self.answer(&request, parse::<Empty>(&request).map(|_| self.session.passkey())).await;
+            }
+            Some(Command::AnswerPasskey) => self.answer(&request, self.answer_passkey(parse(&request)).await).await,
+            Some(Command::ConfirmPasskey) => self.answer(&request, self.confirm_passkey(parse(&request)).await).await,
             Some(Command::Restart) => self.answer(&request, self.restart(parse(&request)).await).await,
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
             Some(Command::SubmitJob) => {

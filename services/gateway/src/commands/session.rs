@@ -33,6 +33,12 @@ impl Commands {
         let phone_number = request?.phone_number;
         let client = {
             let view = self.session.view.borrow();
+            if view.state.passkey().is_under_way() {
+                return Err(refusal(
+                    RefusalCode::Conflict,
+                    "a pairing by passkey is under way; restart the session to begin another one",
+                ));
+            }
             let may_pair = view.own.is_none() && matches!(view.state, State::Pairing { .. } | State::Connecting);
             let client = view.client.clone().filter(|_| may_pair);
             client.ok_or_else(|| {

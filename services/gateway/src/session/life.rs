@@ -99,8 +99,7 @@ impl Life {
     /// question, whatever it finds.
     pub fn ask_phone(&mut self) {
         let client = Arc::clone(&self.client);
-        while self.beside.try_join_next().is_some() {}
-        self.beside.spawn(async move {
+        self.beside(async move {
             let Some(own) = client.pn() else { return };
             let (own, nobodys) = (own.to_non_ad(), client.generate_message_id());
             let asked = client.fetch_message_history(&own, &nobodys, true, wacore::time::now_millis(), 1);
@@ -110,6 +109,12 @@ impl Life {
                 Err(_) => tracing::debug!("the phone could not be asked whether it is there in time"),
             }
         });
+    }
+
+    /// Runs something beside the client; it ends with this life.
+    pub fn beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        while self.beside.try_join_next().is_some() {}
+        self.beside.spawn(task);
     }
 
     /// Waits until the client's run loop is over.

@@ -6,6 +6,7 @@
 
 use super::{
     appearance::Appearance,
+    passkey::{Request, Step},
     phone::Phone,
     state::{End, LifeSignal, Signal},
     watchdog::Heard,
@@ -34,11 +35,14 @@ pub struct Listener {
 }
 
 /// What the listener wants to hear.
-const INTEREST: [EventKind; 28] = [
+const INTEREST: [EventKind; 31] = [
     EventKind::PairingQrCode,
     EventKind::PairingQrCodesExhausted,
     EventKind::PairSuccess,
     EventKind::PairError,
+    EventKind::PairPasskeyRequest,
+    EventKind::PairPasskeyConfirmation,
+    EventKind::PairPasskeyError,
     EventKind::Connected,
     EventKind::Disconnected,
     EventKind::LoggedOut,
@@ -90,7 +94,10 @@ impl EventHandler for Listener {
             | Event::IncomingCall(_)
             | Event::MissedCall(_)
             | Event::HistorySync(_) => self.notices.hear(event),
-            Event::PairError(error) => tracing::warn!("pairing failed: {}", error.error),
+            Event::PairError(error) => {
+                tracing::warn!("pairing failed: {}", error.error);
+                self.signal(Signal::PairingFailed(error.error.clone()));
+            }
             Event::RawNode(stanza) => {
                 self.heard.stanza(stanza.tag());
                 self.phone.hear(stanza);
@@ -129,6 +136,14 @@ fn signal_of(event: &Event, now: OffsetDateTime) -> Option<Signal> {
         Event::PairingQrCode(qr) => Signal::QrCode(qr.code.clone()),
         Event::PairingQrCodesExhausted(qr) => Signal::QrCodesExhausted { life_goes_on: !qr.disconnected },
         Event::PairSuccess(_) => Signal::Paired,
+        Event::PairPasskeyRequest(asked) => Signal::Passkey(match Request::read(&asked.request_options_json, now) {
+            Ok(request) => Step::Requested(request),
+            Err(error) => Step::Failed(format!("WhatsApp's request for the passkey cannot be read: {error}")),
+        }),
+        Event::PairPasskeyConfirmation(reached) => {
+            Signal::Passkey(Step::Code { code: reached.code.clone(), skip: reached.skip_handoff_ux })
+        }
+        Event::PairPasskeyError(failed) => Signal::Passkey(Step::Failed(failed.error.clone())),
         Event::Connected(_) => Signal::Connected,
         Event::Disconnected(lost) => Signal::ConnectionLost(format!("the connection was lost: {}", lost.reason)),
         Event::LoggedOut(out) => Signal::Ended(match out.reason {

@@ -3,7 +3,8 @@
 //! `run` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
 //! says; everybody else sees a [`Session`]. `life` makes a client, `http` bounds what it waits for, `listen` hears its events, `watchdog` sees that WhatsApp
 //! is silent, `phone` when the phone was there, `appearance` keeps the account from looking online, `store` keeps its keys
-//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal. `restriction` is what WhatsApp does not
+//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal, `passkey` is the ceremony of accounts that are
+//! linked by passkey only. `restriction` is what WhatsApp does not
 //! let it do.
 
 pub mod appearance;
@@ -12,6 +13,7 @@ mod http;
 pub mod lease;
 mod life;
 mod listen;
+pub mod passkey;
 pub mod phone;
 mod qr;
 pub mod restriction;
@@ -30,7 +32,7 @@ use appearance::Appearance;
 use crate::outbound::acks::Acks;
 use kurir_contract::{
     address::ChatJid,
-    command::{LoggedOut, Status},
+    command::{self, LoggedOut, Status},
     event::Party,
     session::SessionId,
 };
@@ -85,6 +87,28 @@ impl Own {
 pub enum Control {
     Restart(oneshot::Sender<()>),
     Logout(oneshot::Sender<LoggedOut>),
+    Passkey(PasskeyAsk, oneshot::Sender<Result<(), PasskeyRefused>>),
+}
+
+/// What a user may do for a pairing by passkey.
+pub enum PasskeyAsk {
+    /// A `PublicKeyCredential` in JSON, as it came.
+    Answer(serde_json::Value),
+    Confirm,
+}
+
+/// Why it was not done.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasskeyRefused {
+    #[error("{0}")]
+    Invalid(String),
+    /// It is not its turn; nothing changed.
+    #[error("{0}")]
+    NotNow(String),
+    #[error("WhatsApp did not take it: {0}")]
+    ByWhatsapp(String),
+    #[error("WhatsApp did not answer in time")]
+    TimedOut,
 }
 
 /// A request that the session's task has not taken in this time is refused; a logout alone may take several seconds.
@@ -116,7 +140,21 @@ impl Session {
         }
     }
 
-    /// Begins anew after an end; elsewhere it changes nothing.
+    /// Where its pairing by passkey stands.
+    #[must_use]
+    pub fn passkey(&self) -> command::Passkey {
+        self.view.borrow().state.passkey().shown()
+    }
+
+    /// Answers or confirms a passkey.
+    ///
+    /// # Errors
+    /// If the session's task does not answer, or began anew meanwhile.
+    pub async fn ask_passkey(&self, ask: PasskeyAsk) -> Result<Result<(), PasskeyRefused>, NoAnswer> {
+        self.ask(|answer| Control::Passkey(ask, answer)).await
+    }
+
+    /// Begins anew after an end, and while nothing is paired; elsewhere it changes nothing.
     ///
     /// # Errors
     /// If the session's task does not answer.

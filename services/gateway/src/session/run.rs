@@ -1,13 +1,16 @@
 //! The task that owns a session: it takes signals one at a time, lets `state` decide, and does what that says; `lives`
-//! begins and ends the lives of its client.
+//! begins and ends the lives of its client, `deadlines` is when a pairing must be done, `passkey` what a user does for one.
 
+mod deadlines;
 mod lives;
+mod passkey;
 mod seen;
 
 use super::{
     Control, Session, View,
     appearance::Appearance,
     life::Life,
+    passkey::Passkey,
     phone::Phone,
     qr,
     state::{Action, LifeSignal, Signal, State, next},
@@ -24,6 +27,7 @@ use crate::{
 use kurir_chassis::broker::Broker;
 use kurir_contract::command::LoggedOut;
 use std::{future::pending, sync::Arc, time::Duration};
+use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -57,6 +61,8 @@ pub struct SessionTask {
     next_life: Option<Instant>,
     broker_away_since: Option<Instant>,
     pairing_code_until: Option<Instant>,
+    /// When the client has shown all its QR codes, and closes the connection.
+    codes_until: Option<OffsetDateTime>,
     /// How often the gateway left WhatsApp because of the broker.
     left_for_broker: u64,
     #[cfg(feature = "simulator")]
@@ -69,8 +75,6 @@ const SIGNALS: usize = 1024;
 const CONTROLS: usize = 16;
 /// How often the connection is looked at: some ways to lose it have no event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// WhatsApp takes a pairing code for three minutes (the client's own figure).
-const PAIRING_CODE_LASTS: Duration = Duration::from_secs(180);
 /// What commands under way have when the gateway stops; WhatsApp answers a send within one second.
 const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 
@@ -122,6 +126,7 @@ pub fn control(
         next_life: None,
         broker_away_since: None,
         pairing_code_until: None,
+        codes_until: None,
         left_for_broker: 0,
         #[cfg(feature = "simulator")]
         simulated_phone: tokio::task::JoinSet::new(),
@@ -199,6 +204,7 @@ impl SessionTask {
                 }
                 let _ = answer.send(LoggedOut { was_paired });
             }
+            Control::Passkey(ask, answer) => self.on_passkey(ask, answer).await?,
         }
         Ok(())
     }
@@ -217,9 +223,8 @@ impl SessionTask {
                 return Some(Signal::BrokerLost);
             }
         }
-        if self.pairing_code_until.is_some_and(|until| until <= Instant::now()) {
-            self.pairing_code_until = None;
-            return Some(Signal::PairingCodeExpired);
+        if let Some(signal) = self.deadline() {
+            return Some(signal);
         }
         self.look_at_phone();
         let client = &self.life.as_ref()?.client;
@@ -236,10 +241,8 @@ impl SessionTask {
         }
     }
 
-    async fn step(&mut self, signal: Signal) -> anyhow::Result<()> {
-        if let Signal::QrCodesExhausted { life_goes_on: true } = signal {
-            self.pairing_code_until = Some(Instant::now() + PAIRING_CODE_LASTS);
-        }
+    async fn step(&mut self, mut signal: Signal) -> anyhow::Result<()> {
+        self.set_deadlines(&mut signal);
         self.tell_of(&signal);
         let (state, action) = next(self.state.clone(), signal);
         match action {
@@ -267,6 +270,10 @@ impl SessionTask {
                 // Last: whoever sees it may rely on the keys being gone.
                 self.enter(state);
             }
+            Action::ConfirmPasskey => {
+                self.enter(state);
+                self.confirm_passkey();
+            }
         }
         Ok(())
     }
@@ -280,7 +287,11 @@ impl SessionTask {
                 view.own = own;
             }
         });
-        if state == self.state {
+        if state.passkey() != self.state.passkey() && *state.passkey() != Passkey::None {
+            self.tell_of_passkey(state.passkey());
+        }
+        if state.looks_like(&self.state) {
+            self.state = state;
             return;
         }
         if state == State::WaitingForBroker {

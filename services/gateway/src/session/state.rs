@@ -3,7 +3,10 @@
 //! A disconnected client cannot run again, so a session has lives: each is a new client on the keys that are there.
 //! While a life lasts the client reconnects by itself; at an end nothing reconnects until a user asks.
 
-use super::watchdog::Silence;
+use super::{
+    passkey::{self, Passkey},
+    watchdog::Silence,
+};
 use kurir_contract::session::SessionStatus;
 use time::OffsetDateTime;
 
@@ -12,9 +15,10 @@ pub enum State {
     /// The gateway is away from WhatsApp on purpose, and comes when the broker does.
     WaitingForBroker,
     Connecting,
-    /// Not paired. Between two codes there is none.
+    /// Not paired. Between two codes there is none, and none while a passkey is asked for.
     Pairing {
         qr_code: Option<String>,
+        passkey: Passkey,
     },
     Connected,
     Reconnecting {
@@ -43,6 +47,9 @@ pub enum Signal {
     },
     /// Nobody typed the pairing code in time.
     PairingCodeExpired,
+    /// What the client got when it was paired was not right.
+    PairingFailed(String),
+    Passkey(passkey::Step),
     /// The phone has accepted this device; the client logs in next.
     Paired,
     Connected,
@@ -79,6 +86,8 @@ pub enum Action {
     EndLife,
     /// Tells WhatsApp if it can, ends the life and wipes the keys.
     LogOut,
+    /// Tells WhatsApp that the codes of phone and session are the same.
+    ConfirmPasskey,
 }
 
 /// The step that `signal` makes.
@@ -87,6 +96,9 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
     use Action::{BeginAnew, BeginLife, BeginLifeLater, EndLife, LogOut, Nothing};
     use State::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
     let stay = |state| (state, Nothing);
+    let pairing = |passkey| Pairing { qr_code: None, passkey };
+    // A ceremony does not outlive its connection.
+    let broken = |why: &str| pairing(Passkey::Failed { error: why.to_owned() });
     match (state, signal) {
         // Asked by a user, in any state.
         (_, Signal::LogoutAsked) => {
@@ -94,6 +106,7 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
         }
         (Ended(End::LoggedOut { .. }), Signal::RestartAsked) => (Connecting, BeginAnew),
         (Ended(_) | Reconnecting { .. }, Signal::RestartAsked) => (Connecting, BeginLife),
+        (Pairing { .. }, Signal::RestartAsked) => (pairing(Passkey::None), BeginLife),
         (state, Signal::RestartAsked) => stay(state),
 
         // At an end, and away on purpose, whatever the last client still says changes nothing.
@@ -108,15 +121,47 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
         (state, Signal::BrokerReady) => stay(state),
 
         (_, Signal::Connected) => (Connected, Nothing),
-        (_, Signal::QrCode(code)) => (Pairing { qr_code: Some(code) }, Nothing),
+        (Pairing { passkey, qr_code }, Signal::Passkey(step)) => {
+            let (passkey, action) = passkey::next(passkey, step);
+            // What changes nothing takes no code away.
+            let keeps_code = action == Nothing && !passkey.is_under_way();
+            (Pairing { qr_code: qr_code.filter(|_| keeps_code), passkey }, action)
+        }
+        (Connecting, Signal::Passkey(step @ passkey::Step::Requested(_))) => {
+            (pairing(passkey::next(Passkey::None, step).0), Nothing)
+        }
+        (state, Signal::Passkey(_)) => stay(state),
+        (Pairing { passkey, .. }, Signal::ConnectionLost(_) | Signal::TurnedAway(_)) if passkey.is_under_way() => {
+            (broken("the connection to WhatsApp was lost"), BeginLife)
+        }
+        (Pairing { passkey, .. }, Signal::LifeEnded) if passkey.is_under_way() => {
+            (broken("the connection to WhatsApp ended"), BeginLifeLater)
+        }
+        (Pairing { passkey, .. }, Signal::PairingFailed(error)) if passkey.is_under_way() => {
+            (broken(&error), BeginLife)
+        }
+        // The client closes the connection when its codes are used up.
+        (Pairing { passkey, .. }, Signal::QrCodesExhausted { life_goes_on: false }) if passkey.is_under_way() => {
+            (broken("it was not done in time"), Nothing)
+        }
+        (state @ Pairing { .. }, Signal::QrCode(_) | Signal::QrCodesExhausted { .. } | Signal::PairingCodeExpired)
+            if state.passkey().is_under_way() =>
+        {
+            stay(state)
+        }
+
+        (Pairing { passkey, .. }, Signal::QrCode(code)) => (Pairing { qr_code: Some(code), passkey }, Nothing),
+        (_, Signal::QrCode(code)) => (Pairing { qr_code: Some(code), passkey: Passkey::None }, Nothing),
         (Pairing { .. }, Signal::Paired) => (Connecting, Nothing),
         (state, Signal::Paired) => stay(state),
 
-        (Pairing { .. }, Signal::QrCodesExhausted { .. } | Signal::ConnectionLost(_) | Signal::TurnedAway(_)) => {
-            (Pairing { qr_code: None }, Nothing)
-        }
-        (Pairing { .. }, Signal::PairingCodeExpired) => (Pairing { qr_code: None }, BeginLife),
-        (Pairing { .. }, Signal::LifeEnded) => (Pairing { qr_code: None }, BeginLifeLater),
+        (
+            Pairing { passkey, .. },
+            Signal::QrCodesExhausted { .. } | Signal::ConnectionLost(_) | Signal::TurnedAway(_),
+        ) => (pairing(passkey), Nothing),
+        (Pairing { passkey, .. }, Signal::PairingCodeExpired) => (pairing(passkey), BeginLife),
+        (Pairing { passkey, .. }, Signal::LifeEnded) => (pairing(passkey), BeginLifeLater),
+        (state, Signal::PairingFailed(_)) => stay(state),
         (state, Signal::QrCodesExhausted { .. } | Signal::PairingCodeExpired) => stay(state),
 
         // What WhatsApp says explains a loss best, then what came first: the rest is its echo.
@@ -156,12 +201,34 @@ impl State {
     #[must_use]
     pub fn qr_code(&self) -> Option<&str> {
         match self {
-            Self::Pairing { qr_code } => qr_code.as_deref(),
+            Self::Pairing { qr_code, .. } => qr_code.as_deref(),
             Self::WaitingForBroker
             | Self::Connecting
             | Self::Connected
             | Self::Reconnecting { .. }
             | Self::Ended(_) => None,
+        }
+    }
+
+    /// Where a pairing by passkey stands.
+    #[must_use]
+    pub fn passkey(&self) -> &Passkey {
+        match self {
+            Self::Pairing { passkey, .. } => passkey,
+            Self::WaitingForBroker
+            | Self::Connecting
+            | Self::Connected
+            | Self::Reconnecting { .. }
+            | Self::Ended(_) => &Passkey::None,
+        }
+    }
+
+    /// Whether the other says the same, but for a passkey.
+    #[must_use]
+    pub fn looks_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pairing { qr_code: one, .. }, Self::Pairing { qr_code: another, .. }) => one == another,
+            (one, another) => one == another,
         }
     }
 

@@ -143,13 +143,14 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::passkey::Passkey, *};
 
     #[test]
     fn too_many_changes_supersede_the_oldest() {
         let changes = Changes::default();
         for n in 0..WAITING + 3 {
-            changes.add(&SessionId::default(), &State::Pairing { qr_code: Some(n.to_string()) });
+            changes
+                .add(&SessionId::default(), &State::Pairing { qr_code: Some(n.to_string()), passkey: Passkey::None });
         }
         assert_eq!(changes.events().len(), WAITING);
         let oldest = changes.oldest().expect("there are many");

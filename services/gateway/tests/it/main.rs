@@ -19,6 +19,7 @@ mod notices;
 mod outage;
 mod outbound;
 mod pairing;
+mod passkey;
 mod people;
 mod phone;
 mod restriction;

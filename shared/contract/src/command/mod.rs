@@ -9,6 +9,7 @@ mod forward;
 pub mod group;
 pub(crate) mod idempotency;
 mod media;
+mod passkey;
 pub mod people;
 mod session;
 
@@ -22,6 +23,7 @@ pub use content::{SendContact, SendLocation};
 pub use forward::{Forwarded, ForwardedFile, ForwardedMedia, SendForward};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 pub use media::{FileToSend, MediaKind, SendMedia};
+pub use passkey::{AnswerPasskey, Passkey};
 pub use people::{CheckNumber, NumberChecked};
 pub use session::{LoggedOut, PairingCode, PairingCodeRequest, Restriction, Status};
 
@@ -67,7 +69,13 @@ commands! {
     Status = "status",
     /// [`PairingCodeRequest`] → [`PairingCode`].
     PairingCode = "pairing-code",
-    /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout).
+    /// [`Empty`] → [`Passkey`]: where a pairing by passkey stands.
+    Passkey = "passkey",
+    /// [`AnswerPasskey`] → [`Passkey`]: what the account's passkey signed.
+    AnswerPasskey = "answer-passkey",
+    /// [`Empty`] → [`Passkey`]: the phone shows the same code.
+    ConfirmPasskey = "confirm-passkey",
+    /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout) and while nothing is paired.
     Restart = "restart",
     /// [`Empty`] → [`LoggedOut`].
     Logout = "logout",

@@ -51,6 +51,7 @@ impl EventType {
     pub const JOB_DONE: Self = Self(Cow::Borrowed("job.done"));
     pub const JOB_CANCELLED: Self = Self(Cow::Borrowed("job.cancelled"));
     pub const JOB_FAILED: Self = Self(Cow::Borrowed("job.failed"));
+    pub const SESSION_PASSKEY: Self = Self(Cow::Borrowed("session.passkey"));
     pub const SESSION_SILENT: Self = Self(Cow::Borrowed("session.silent"));
     pub const SESSION_PHONE_OFFLINE: Self = Self(Cow::Borrowed("session.phone_offline"));
     pub const SESSION_PHONE_ONLINE: Self = Self(Cow::Borrowed("session.phone_online"));

@@ -1,7 +1,7 @@
 //! An event: its type, its id and the envelope that a webhook receives as its body.
 //!
 //! The contract's four types are in `message`, `connection` and `failure`; `change` tells what becomes of a message,
-//! `notice` what happens beside messages, `job` of sends that wait, `history` of the past. `party` and `context` are what they share.
+//! `notice` what happens beside messages, `job` of sends that wait, `history` of the past, `passkey` of a pairing. `party` and `context` are what they share.
 
 mod change;
 mod connection;
@@ -17,6 +17,7 @@ mod kind;
 mod message;
 mod notice;
 mod party;
+mod passkey;
 #[cfg(feature = "schema")]
 pub mod schema;
 
@@ -40,6 +41,7 @@ pub use notice::{
     ParticipantAction, Presence, PresenceUpdated,
 };
 pub use party::{Origin, Party};
+pub use passkey::SessionPasskey;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

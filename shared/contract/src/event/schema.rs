@@ -6,7 +6,8 @@ use super::{
     Call, ConnectionStatus, ContactUpdated, Content, Context, EndpointEvent, Envelope, ErrorOccurred, EventType,
     GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, JobEvent, MediaDownloaded, MessageAck,
     MessageEdited, MessageQueued, MessageReaction, MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable,
-    Origin, PhoneOffline, PhoneOnline, PollVote, PresenceUpdated, SessionEnded, SessionRestricted, SessionSilent,
+    Origin, PhoneOffline, PhoneOnline, PollVote, PresenceUpdated, SessionEnded, SessionPasskey, SessionRestricted,
+    SessionSilent,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::json;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Described> {
         event::<ContactUpdated>(T::CONTACT_UPDATED, "A contact's picture, text, number or name changed."),
         event::<IdentityChanged>(T::CONTACT_IDENTITY_CHANGED, "A contact has new keys, as after a new installation."),
         event::<ConnectionStatus>(T::CONNECTION_STATUS, "The session's state changed, or a new QR code is there."),
+        event::<SessionPasskey>(T::SESSION_PASSKEY, "A pairing by passkey has come further, or failed."),
         event::<SessionEnded>(T::SESSION_LOGGED_OUT, "This device was removed: pair anew."),
         event::<SessionEnded>(T::SESSION_REPLACED, "Another client took over this device's connection."),
         event::<SessionEnded>(T::SESSION_BANNED, "WhatsApp banned the number."),

@@ -169,7 +169,7 @@ fn install(folder: &Path) -> bool {
     pip.is_ok_and(|done| done.status.success())
 }
 
-fn try_which(program: &str) -> Option<PathBuf> {
+pub fn try_which(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 

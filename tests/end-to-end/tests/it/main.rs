@@ -20,5 +20,7 @@ mod jobs;
 mod media;
 mod outbound;
 mod pairing;
+mod passkey;
+mod passkey_in_browser;
 mod released;
 mod send_media;

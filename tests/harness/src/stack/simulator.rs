@@ -3,26 +3,28 @@
 use super::{SOON, api::answer};
 use crate::{Port, Process, binaries::binary, http, until};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 pub struct Simulator {
     pub process: Process,
     port: Port,
+    media: Port,
     client: reqwest::Client,
 }
 
 impl Simulator {
     /// Starts it; `scans` makes the simulated phone scan every QR code by itself.
     pub async fn start(scans: bool) -> Self {
-        let port = Port::reserve();
+        let (port, media) = (Port::reserve(), Port::reserve());
         let settings = [
             ("SIMULATOR_LISTEN", port.addr().to_string()),
+            ("SIMULATOR_MEDIA_LISTEN", media.addr().to_string()),
             ("SIMULATOR_AUTO_SCAN", scans.to_string()),
             ("SIMULATOR_STATE", "state".to_owned()),
         ];
         let mut process = Process::spawn("simulator", binary("whatsapp-simulator"), settings);
         process.wait_ready(SOON).await;
-        Self { process, port, client: http::client() }
+        Self { process, port, media, client: http::client() }
     }
 
     #[must_use]
@@ -33,6 +35,12 @@ impl Simulator {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.port.addr())
+    }
+
+    /// Where it serves HTTPS: files, and a page that a browser can take for WhatsApp's.
+    #[must_use]
+    pub fn page(&self) -> SocketAddr {
+        self.media.addr()
     }
 
     pub async fn get(&self, path: &str) -> Value {

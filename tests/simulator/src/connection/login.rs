@@ -111,6 +111,7 @@ impl World {
                 push_name: push_name.filter(|name| !name.is_empty()),
                 refs: Vec::new(),
                 code: None,
+                passkey: None,
                 agreed: None,
             }));
         }

@@ -7,6 +7,7 @@ mod login;
 mod noise;
 mod pairing;
 mod pairing_code;
+mod passkey;
 mod socket;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -16,6 +17,7 @@ use wacore_binary::Node;
 
 pub use noise::ServerIdentity;
 pub use pairing::{PairingError, Scanned};
+pub use passkey::{PasskeyAccount, Shown, Trouble};
 pub use socket::accept;
 
 use crate::people::{CompanionKeys, Number};
@@ -57,6 +59,8 @@ pub struct Registration {
     pub refs: Vec<String>,
     /// A pairing code was asked for and is not entered yet.
     pub code: Option<pairing_code::CodeRequest>,
+    /// The account's passkey was asked for.
+    pub passkey: Option<passkey::Ceremony>,
     /// The phone agreed; the client's signature is awaited.
     pub agreed: Option<Agreed>,
 }

@@ -1,5 +1,6 @@
 //! Links a companion to an account: QR references, the phone's scan, the mutual signatures.
-//! Promises what wacore's `do_pair_crypto` checks. Leaves the 8-character code to `pairing_code`.
+//! Promises what wacore's `do_pair_crypto` checks. Leaves the 8-character code to `pairing_code`,
+//! and accounts that want a passkey to `passkey`.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -37,6 +38,8 @@ pub enum PairingError {
     UnknownRef,
     #[error("no client waits for a code for {0}")]
     NoCodeAwaited(Number),
+    #[error("no such account has a passkey, or several have one: name the `number` of one that does")]
+    NoPasskey,
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
 }
@@ -45,7 +48,8 @@ pub enum PairingError {
 #[derive(Debug, Clone)]
 pub struct Scanned {
     pub number: Number,
-    pub device: u16,
+    /// None yet if the account's passkey is asked for first.
+    pub device: Option<u16>,
 }
 
 impl World {
@@ -110,6 +114,7 @@ impl World {
                 matches!(&connection.phase, Phase::Registering(registration)
                     if registration.refs.iter().any(|known| known == reference)
                         && registration.agreed.is_none()
+                        && registration.passkey.is_none()
                         && registration.keys.identity == identity)
             })
             .map(|(id, _)| *id)
@@ -119,7 +124,7 @@ impl World {
             Some(number) => number,
             None => self.people.account_for(push_name.as_deref())?,
         };
-        Ok(self.agree(id, &number, &secret)?)
+        Ok(self.link(id, &number, &secret)?)
     }
 
     /// The phone of `number` vouches for the client: sends `<pair-success>`.
@@ -158,7 +163,7 @@ impl World {
         if let Some(registration) = self.registration(id) {
             registration.agreed = Some(Agreed { iq_id, number: number.clone(), device });
         }
-        Ok(Scanned { number: number.clone(), device })
+        Ok(Scanned { number: number.clone(), device: Some(device) })
     }
 
     /// A stanza of a client that is not linked yet.

@@ -63,11 +63,12 @@ impl CodeWork {
 }
 
 impl World {
-    /// IQs of a client that is not linked yet: the two stages of its side.
+    /// IQs of a client that is not linked yet: the two stages of its side here, those of a passkey elsewhere.
     pub(super) fn on_registration_iq(&mut self, id: ConnectionId, iq_id: &str, iq: &NodeRef<'_>) {
         let answer = match iq.get_optional_child("link_code_companion_reg") {
             Some(stage) => self.on_code_stage(id, stage),
             None if iq.get_attr("xmlns").is_some_and(|ns| ns.as_str() == "w:p") => Ok(None),
+            None if iq.get_attr("xmlns").is_some_and(|ns| ns.as_str() == "md") => self.on_passkey_iq(id, iq),
             None => Err(anyhow::anyhow!("no client may ask this before it is linked")),
         };
         let node = NodeBuilder::new("iq").attr("from", "s.whatsapp.net").attr("id", iq_id);
@@ -108,7 +109,7 @@ impl World {
             Some("companion_finish") => {
                 let bundle = bytes(stage, "link_code_pairing_wrapped_key_bundle")?;
                 let secret = self.open_key_bundle(id, &number, &bundle)?;
-                self.agree(id, &number, &secret)?;
+                self.link(id, &number, &secret)?;
                 Ok(None)
             }
             other => anyhow::bail!("{other:?} is no stage of a companion"),
@@ -193,7 +194,7 @@ impl World {
     }
 }
 
-fn bytes(stage: &NodeRef<'_>, name: &str) -> Result<Vec<u8>> {
+pub(super) fn bytes(stage: &NodeRef<'_>, name: &str) -> Result<Vec<u8>> {
     stage
         .get_optional_child(name)
         .and_then(|child| child.content_bytes())

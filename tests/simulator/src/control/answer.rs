@@ -54,7 +54,9 @@ impl From<PairingError> for Error {
     fn from(error: PairingError) -> Self {
         let status = match error {
             PairingError::Malformed(_) => StatusCode::BAD_REQUEST,
-            PairingError::UnknownRef | PairingError::NoCodeAwaited(_) => StatusCode::NOT_FOUND,
+            PairingError::UnknownRef | PairingError::NoCodeAwaited(_) | PairingError::NoPasskey => {
+                StatusCode::NOT_FOUND
+            }
             PairingError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, format!("{error:#}"))

@@ -11,6 +11,7 @@ mod faults;
 mod groups;
 mod load;
 mod messages;
+mod passkey;
 mod people;
 mod phone;
 mod restrictions;
@@ -38,6 +39,9 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/enter-code", post(phone::enter_code))
         .route("/admin/mock-phone/expire-qr", post(phone::expire_qr))
         .route("/admin/mock-phone/power", post(phone::power))
+        .route("/admin/mock-phone/require-passkey", post(passkey::require).delete(passkey::require_no_more))
+        .route("/admin/mock-phone/sign-passkey", post(passkey::sign))
+        .route("/admin/mock-phone/passkey", get(passkey::show))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/history", post(people::history))
         .route("/accounts/{number}/recovered", post(people::recovered))

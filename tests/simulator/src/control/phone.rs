@@ -24,7 +24,8 @@ pub struct Scan {
 pub struct Paired {
     number: Number,
     lid: String,
-    device: u16,
+    /// Null while the account's passkey is asked for.
+    device: Option<u16>,
 }
 
 impl From<Scanned> for Paired {

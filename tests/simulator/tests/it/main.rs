@@ -11,6 +11,7 @@ mod endings;
 mod faults;
 mod groups;
 mod pairing;
+mod passkey;
 mod people;
 mod restart;
 mod support;

@@ -8,6 +8,7 @@ mod groups;
 mod idempotency;
 pub mod jobs;
 mod media;
+mod passkey;
 mod people;
 mod pictures;
 mod presence;
@@ -25,6 +26,7 @@ pub use forward_message::forward_message;
 pub use group_members::{add_participants, make_admins, make_members, remove_participants};
 pub use groups::{change_group, create_group, invite, join_group, leave_group, list_groups, revoke_invite, show_group};
 pub use media::{send_audio, send_document, send_image, send_media, send_sticker, send_video, send_voice};
+pub use passkey::{answer_passkey, confirm_passkey, passkey};
 pub use people::{block, blocklist, check_number, contact, unblock};
 pub use pictures::{
     contact_picture, group_picture, remove_group_picture, remove_own_picture, set_group_picture, set_own_picture,
@@ -71,7 +73,7 @@ pub async fn logout(State(app): State<App>, Session(session): Session) -> Answer
     }))
 }
 
-/// Begins anew after an end: a new QR code after a logout.
+/// Begins anew after an end: a new QR code after a logout, and while nothing is paired.
 pub async fn restart(State(app): State<App>, Session(session): Session) -> Answer {
     let status: Status = app
         .gateway

@@ -27,6 +27,7 @@ impl SessionTask {
         self.end_life().await;
         self.next_life = None;
         self.pairing_code_until = None;
+        self.codes_until = None;
         self.lives += 1;
         self.begun = Instant::now();
         let listener = Listener {

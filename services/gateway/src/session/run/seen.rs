@@ -33,6 +33,8 @@ impl SessionTask {
             Signal::QrCode(_)
             | Signal::QrCodesExhausted { .. }
             | Signal::PairingCodeExpired
+            | Signal::PairingFailed(_)
+            | Signal::Passkey(_)
             | Signal::ConnectionLost(_)
             | Signal::TurnedAway(_)
             | Signal::Ended(_)

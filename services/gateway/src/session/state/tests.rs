@@ -1,14 +1,29 @@
 //! One row for each step of the session's life.
 
-use super::{super::watchdog::Silence, Action, End, Signal, State, next};
+use super::{
+    super::{
+        passkey::{Passkey, Request, Step},
+        watchdog::Silence,
+    },
+    Action, End, Signal, State, next,
+};
 use kurir_contract::event::NoticedBy;
 use std::time::Duration;
 
 fn pairing(code: &str) -> State {
-    State::Pairing { qr_code: Some(code.to_owned()) }
+    State::Pairing { qr_code: Some(code.to_owned()), passkey: Passkey::None }
 }
 
-const BETWEEN_CODES: State = State::Pairing { qr_code: None };
+const BETWEEN_CODES: State = State::Pairing { qr_code: None, passkey: Passkey::None };
+
+fn passkey(passkey: Passkey) -> State {
+    State::Pairing { qr_code: None, passkey }
+}
+
+fn request() -> Request {
+    let now = time::macros::datetime!(2026-11-24 12:00 UTC);
+    Request::read(r#"{"challenge":"YWJj"}"#, now).expect("options")
+}
 
 fn reconnecting(reason: &str) -> State {
     State::Reconnecting { reason: reason.to_owned() }
@@ -65,7 +80,8 @@ fn each_signal_makes_its_step() {
         (BETWEEN_CODES, Signal::PairingCodeExpired, (BETWEEN_CODES, BeginLife)),
         (BETWEEN_CODES, qr("c"), (pairing("c"), Nothing)),
         (pairing("a"), Signal::BrokerLost, (pairing("a"), Nothing)),
-        (pairing("a"), Signal::RestartAsked, (pairing("a"), Nothing)),
+        (pairing("a"), Signal::RestartAsked, (BETWEEN_CODES, BeginLife)),
+        (pairing("a"), Signal::PairingFailed("why".to_owned()), (pairing("a"), Nothing)),
         (pairing("a"), Signal::Paired, (Connecting, Nothing)),
         (Connecting, Signal::Paired, (Connecting, Nothing)),
         (Connecting, exhausted, (Connecting, Nothing)),
@@ -97,6 +113,49 @@ fn each_signal_makes_its_step() {
         (Connected, Signal::BrokerLost, (WaitingForBroker, EndLife)),
         (Connecting, Signal::BrokerLost, (WaitingForBroker, EndLife)),
         (reconnecting("429"), Signal::BrokerLost, (WaitingForBroker, EndLife)),
+    ] {
+        assert_eq!(next(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
+    }
+}
+
+#[test]
+fn a_pairing_by_passkey_never_gets_stuck() {
+    use Action::{BeginLife, BeginLifeLater, Nothing};
+    let qr = |code: &str| Signal::QrCode(code.to_owned());
+    let asked = || Signal::Passkey(Step::Requested(request()));
+    let requested = || passkey(Passkey::Requested(request()));
+    let failed = |error: &str| passkey(Passkey::Failed { error: error.to_owned() });
+    let again = State::Pairing { qr_code: Some("b".to_owned()), passkey: Passkey::Failed { error: "why".to_owned() } };
+    let broken = |why: &str| Signal::Passkey(Step::Failed(why.to_owned()));
+    let exhausted = |life_goes_on| Signal::QrCodesExhausted { life_goes_on };
+    for (state, signal, expected) in [
+        (pairing("a"), asked(), (requested(), Nothing)),
+        (State::Connecting, asked(), (requested(), Nothing)),
+        (State::Connected, asked(), (State::Connected, Nothing)),
+        (State::Connecting, broken("why"), (State::Connecting, Nothing)),
+        // The codes are of no use while it is under way.
+        (requested(), qr("b"), (requested(), Nothing)),
+        (requested(), exhausted(true), (requested(), Nothing)),
+        (requested(), Signal::PairingCodeExpired, (requested(), Nothing)),
+        (requested(), Signal::BrokerLost, (requested(), Nothing)),
+        (requested(), silent(), (requested(), Nothing)),
+        (requested(), Signal::Paired, (State::Connecting, Nothing)),
+        // It fails with its connection, and a new life shows a new code.
+        (requested(), exhausted(false), (failed("it was not done in time"), Nothing)),
+        (requested(), lost("closed"), (failed("the connection to WhatsApp was lost"), BeginLife)),
+        (requested(), turned_away("503"), (failed("the connection to WhatsApp was lost"), BeginLife)),
+        (requested(), Signal::LifeEnded, (failed("the connection to WhatsApp ended"), BeginLifeLater)),
+        (requested(), Signal::PairingFailed("why".to_owned()), (failed("why"), BeginLife)),
+        (requested(), broken("why"), (failed("why"), BeginLife)),
+        (requested(), Signal::RestartAsked, (BETWEEN_CODES, BeginLife)),
+        // The failure stays readable until the next request.
+        (failed("why"), Signal::LifeEnded, (failed("why"), BeginLifeLater)),
+        (failed("why"), lost("closed"), (failed("why"), Nothing)),
+        (failed("why"), qr("b"), (again.clone(), Nothing)),
+        (again.clone(), Signal::Passkey(Step::Expired), (again.clone(), Nothing)),
+        (again.clone(), broken("another"), (failed("another"), BeginLife)),
+        (again.clone(), asked(), (requested(), Nothing)),
+        (again, Signal::Paired, (State::Connecting, Nothing)),
     ] {
         assert_eq!(next(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
     }

@@ -1,0 +1,220 @@
+//! Pairing by passkey, for accounts that are linked in no other way: WhatsApp asks, the user's passkey signs, phone and
+//! session show the same code, the user says that they do.
+//!
+//! Pure: `next` is the ceremony's step, `read` judges what a user answers. The client does the rest, and none of it outlives
+//! a connection: whatever goes wrong ends in `Failed`, a new life and a new QR code.
+
+use super::state::Action;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use kurir_contract::{clock, command, session::PasskeyState};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use whatsapp_rust::passkey::{Assertion, build_webauthn_assertion_json, parse_request_options};
+
+/// Where a ceremony stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Passkey {
+    #[default]
+    None,
+    Requested(Request),
+    Answered {
+        until: OffsetDateTime,
+    },
+    Confirm {
+        code: String,
+        until: OffsetDateTime,
+    },
+    Confirmed {
+        until: OffsetDateTime,
+    },
+    /// Kept until the next begins, so that a user finds out why.
+    Failed {
+        error: String,
+    },
+}
+
+/// What WhatsApp asks the account's passkey to sign.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// As it came, for the user's browser.
+    pub options: Value,
+    challenge: Vec<u8>,
+    /// The credentials that may answer; empty: any.
+    allowed: Vec<Vec<u8>>,
+    /// When the whole ceremony must be done.
+    pub until: OffsetDateTime,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    Requested(Request),
+    /// The answer goes out.
+    Answered,
+    /// Both sides know the code; `skip` if WhatsApp wants nobody to compare it.
+    Code {
+        code: String,
+        skip: bool,
+    },
+    /// The user said that the codes are the same.
+    Confirmed,
+    Failed(String),
+    /// Its time is over.
+    Expired,
+}
+
+/// As long as WhatsApp takes an answer (the default of its setting `passkeys__request_options_ttl_seconds`). What the options
+/// call `timeout` is how long the browser's dialog stays open, which begins again with each dialog.
+const REQUEST_LASTS: time::Duration = time::Duration::seconds(600);
+/// Passkeys of WhatsApp work on its own page only: a browser writes the page into what is signed.
+const ORIGIN: &str = "https://web.whatsapp.com";
+/// The hash of the relying party, the flags, the counter: WebAuthn, section 6.1.
+const LEAST_AUTHENTICATOR_DATA: usize = 37;
+
+/// The step that a ceremony takes. Who answers in the wrong moment is told by `run::passkey`; here it changes nothing.
+pub fn next(passkey: Passkey, step: Step) -> (Passkey, Action) {
+    use Passkey::{Answered, Confirm, Confirmed, Failed, None, Requested};
+    let fail = |error: &str| (Failed { error: error.to_owned() }, Action::BeginLife);
+    match (passkey, step) {
+        (None | Requested(_) | Failed { .. }, Step::Requested(request)) => (Requested(request), Action::Nothing),
+        // The client holds on to the first, and would refuse to answer the second.
+        (Answered { .. } | Confirm { .. } | Confirmed { .. }, Step::Requested(_)) => {
+            fail("WhatsApp asked for the passkey again in the middle")
+        }
+        (Requested(request), Step::Answered) => (Answered { until: request.until }, Action::Nothing),
+        (Answered { until }, Step::Code { skip: true, .. }) => (Confirmed { until }, Action::ConfirmPasskey),
+        (Answered { until }, Step::Code { code, skip: false }) => (Confirm { code, until }, Action::Nothing),
+        (Confirm { until, .. }, Step::Confirmed) => (Confirmed { until }, Action::Nothing),
+        // Also after a failure: the life of that one is over, so this is another.
+        (_, Step::Failed(error)) => fail(&error),
+        (Requested(_) | Answered { .. } | Confirm { .. } | Confirmed { .. }, Step::Expired) => {
+            fail("it was not done in time")
+        }
+        (passkey, Step::Answered | Step::Code { .. } | Step::Confirmed | Step::Expired) => (passkey, Action::Nothing),
+    }
+}
+
+impl Passkey {
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.until().is_some()
+    }
+
+    /// When it must be done, if it is under way.
+    #[must_use]
+    pub fn until(&self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Requested(Request { until, .. })
+            | Self::Answered { until }
+            | Self::Confirm { until, .. }
+            | Self::Confirmed { until } => Some(*until),
+            Self::None | Self::Failed { .. } => None,
+        }
+    }
+
+    #[must_use]
+    pub fn state(&self) -> PasskeyState {
+        match self {
+            Self::None => PasskeyState::None,
+            Self::Requested(_) => PasskeyState::Requested,
+            Self::Answered { .. } => PasskeyState::Answered,
+            Self::Confirm { .. } => PasskeyState::Confirm,
+            Self::Confirmed { .. } => PasskeyState::Confirmed,
+            Self::Failed { .. } => PasskeyState::Failed,
+        }
+    }
+
+    /// As the command `passkey` answers it.
+    #[must_use]
+    pub fn shown(&self) -> command::Passkey {
+        let state = self.state();
+        command::Passkey {
+            state,
+            options: if let Self::Requested(request) = self { Some(request.options.clone()) } else { None },
+            code: if let Self::Confirm { code, .. } = self { Some(code.clone()) } else { None },
+            error: if let Self::Failed { error } = self { Some(error.clone()) } else { None },
+            until: self.until().map(clock::iso),
+            what_to_do: state.what_to_do().to_owned(),
+        }
+    }
+}
+
+impl Request {
+    /// Of the client's event.
+    ///
+    /// # Errors
+    /// If the options are none of WebAuthn's.
+    pub fn read(options_json: &str, now: OffsetDateTime) -> Result<Self, String> {
+        let request = parse_request_options(options_json).map_err(|error| error.to_string())?;
+        let options = serde_json::from_str(options_json).map_err(|error| error.to_string())?;
+        let until = now.saturating_add(REQUEST_LASTS);
+        Ok(Self { options, challenge: request.challenge, allowed: request.allow_credentials, until })
+    }
+}
+
+/// What a user answers to `request`, made into what WhatsApp Web sends.
+///
+/// # Errors
+/// With a text that names the field which is wrong, for a user.
+pub fn read(credential: &Value, request: &Request) -> Result<Assertion, String> {
+    let credential = credential.as_object().ok_or("the body must be the credential as `toJSON()` writes it")?;
+    let response = credential.get("response").and_then(Value::as_object).ok_or("`response` must be an object")?;
+    if credential.get("type").and_then(Value::as_str) != Some("public-key") {
+        return Err("`type` must be \"public-key\"".to_owned());
+    }
+    let id = bytes(credential, "id", "id")?;
+    if bytes(credential, "rawId", "rawId")? != id {
+        return Err("`rawId` must be the same as `id`".to_owned());
+    }
+    let client_data = bytes(response, "clientDataJSON", "response.clientDataJSON")?;
+    judge_client_data(&client_data, request)?;
+    let authenticator_data = bytes(response, "authenticatorData", "response.authenticatorData")?;
+    if authenticator_data.len() < LEAST_AUTHENTICATOR_DATA {
+        return Err("`response.authenticatorData` is too short to be WebAuthn's".to_owned());
+    }
+    let signature = bytes(response, "signature", "response.signature")?;
+    let user_handle = match response.get("userHandle") {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(bytes(response, "userHandle", "response.userHandle")?),
+    };
+    if !request.allowed.is_empty() && !request.allowed.contains(&id) {
+        return Err(
+            "`id` is none of the credentials in `options.allowCredentials`: use the account's passkey".to_owned()
+        );
+    }
+    let assertion_json =
+        build_webauthn_assertion_json(&id, &client_data, &authenticator_data, &signature, user_handle.as_deref());
+    Ok(Assertion { assertion_json, credential_id: id })
+}
+
+fn judge_client_data(client_data: &[u8], request: &Request) -> Result<(), String> {
+    let field = "`response.clientDataJSON`";
+    let said: Value = serde_json::from_slice(client_data).map_err(|_| format!("{field} holds no JSON"))?;
+    if said["type"] != "webauthn.get" {
+        return Err(format!("{field} must be of the type \"webauthn.get\": sign with `navigator.credentials.get`"));
+    }
+    let challenge = said["challenge"].as_str().and_then(decode);
+    if challenge.as_ref() != Some(&request.challenge) {
+        return Err(format!(
+            "{field} answers another challenge than the one that waits: sign the `options` as they are now"
+        ));
+    }
+    match said["origin"].as_str() {
+        Some(ORIGIN) => Ok(()),
+        Some(origin) => Err(format!("the passkey must be used on {ORIGIN}, this one was made on {origin:?} ({field})")),
+        None => Err(format!("{field} names no origin")),
+    }
+}
+
+fn bytes(object: &Map<String, Value>, name: &str, path: &str) -> Result<Vec<u8>, String> {
+    let text = object.get(name).and_then(Value::as_str);
+    let decoded = text.and_then(decode).filter(|bytes| !bytes.is_empty());
+    decoded.ok_or_else(|| format!("`{path}` must be base64url"))
+}
+
+/// Padding is what some write, though WebAuthn has none.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
+}
+
+#[cfg(test)]
+mod tests;

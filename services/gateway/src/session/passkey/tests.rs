@@ -1,0 +1,143 @@
+//! One row for each step of the ceremony, and one for each thing that may be wrong with an answer.
+
+use super::*;
+use serde_json::json;
+use time::macros::datetime;
+
+const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
+const UNTIL: OffsetDateTime = datetime!(2026-11-24 12:10 UTC);
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn request() -> Request {
+    let options = json!({"challenge": b64("challenge"), "allowCredentials": [{"type": "public-key", "id": b64("me")}]});
+    Request::read(&options.to_string(), NOW).expect("options")
+}
+
+fn failed(error: &str) -> Passkey {
+    Passkey::Failed { error: error.to_owned() }
+}
+
+#[test]
+fn each_step_goes_where_it_should() {
+    use Action::{BeginLife, ConfirmPasskey, Nothing};
+    let requested = || Passkey::Requested(request());
+    let code = |skip| Step::Code { code: "ABCD-1234".to_owned(), skip };
+    let (answered, confirmed) = (Passkey::Answered { until: UNTIL }, Passkey::Confirmed { until: UNTIL });
+    let confirm = Passkey::Confirm { code: "ABCD-1234".to_owned(), until: UNTIL };
+    let asked = || Step::Requested(request());
+    let broken = || Step::Failed("broken".to_owned());
+    let again = "WhatsApp asked for the passkey again in the middle";
+    let late = "it was not done in time";
+    for (passkey, step, expected) in [
+        (Passkey::None, asked(), (requested(), Nothing)),
+        (failed("before"), asked(), (requested(), Nothing)),
+        (requested(), asked(), (requested(), Nothing)),
+        (requested(), Step::Answered, (answered.clone(), Nothing)),
+        (answered.clone(), code(false), (confirm.clone(), Nothing)),
+        (answered.clone(), code(true), (confirmed.clone(), ConfirmPasskey)),
+        (confirm.clone(), Step::Confirmed, (confirmed.clone(), Nothing)),
+        // Out of turn.
+        (Passkey::None, Step::Answered, (Passkey::None, Nothing)),
+        (answered.clone(), Step::Answered, (answered.clone(), Nothing)),
+        (requested(), code(false), (requested(), Nothing)),
+        (answered.clone(), Step::Confirmed, (answered.clone(), Nothing)),
+        (confirmed.clone(), Step::Confirmed, (confirmed.clone(), Nothing)),
+        // Never stuck.
+        (answered.clone(), asked(), (failed(again), BeginLife)),
+        (confirm.clone(), asked(), (failed(again), BeginLife)),
+        (Passkey::None, broken(), (failed("broken"), BeginLife)),
+        (requested(), broken(), (failed("broken"), BeginLife)),
+        (answered.clone(), broken(), (failed("broken"), BeginLife)),
+        (confirmed.clone(), broken(), (failed("broken"), BeginLife)),
+        (failed("before"), broken(), (failed("broken"), BeginLife)),
+        (requested(), Step::Expired, (failed(late), BeginLife)),
+        (answered, Step::Expired, (failed(late), BeginLife)),
+        (confirm, Step::Expired, (failed(late), BeginLife)),
+        (confirmed, Step::Expired, (failed(late), BeginLife)),
+        (failed("before"), Step::Expired, (failed("before"), Nothing)),
+        (Passkey::None, Step::Expired, (Passkey::None, Nothing)),
+    ] {
+        assert_eq!(next(passkey.clone(), step.clone()), expected, "{passkey:?} and {step:?}");
+    }
+}
+
+#[test]
+fn options_that_are_none_are_refused() {
+    assert_eq!(request().until, UNTIL);
+    for options in ["", "[]", r#"{"rpId":"web.whatsapp.com"}"#, r#"{"challenge":""}"#] {
+        assert!(Request::read(options, NOW).is_err(), "{options}");
+    }
+}
+
+fn credential() -> Value {
+    let client_data = json!({"type": "webauthn.get", "challenge": b64("challenge"), "origin": ORIGIN});
+    json!({
+        "id": b64("me"),
+        "rawId": b64("me"),
+        "type": "public-key",
+        "authenticatorAttachment": "platform",
+        "response": {
+            "clientDataJSON": b64(client_data.to_string()),
+            "authenticatorData": b64([7; 37]),
+            "signature": b64("signature"),
+            "userHandle": null,
+        },
+    })
+}
+
+#[test]
+fn an_answer_becomes_what_whatsapp_web_sends() {
+    let assertion = read(&credential(), &request()).expect("it is right");
+    assert_eq!(assertion.credential_id, b"me");
+    let sent: Value = serde_json::from_slice(&assertion.assertion_json).expect("JSON");
+    let mut expected = credential();
+    expected.as_object_mut().expect("an object").remove("authenticatorAttachment");
+    assert_eq!(sent, expected);
+}
+
+#[test]
+fn each_wrong_field_is_named() {
+    let with = |pointer: &str, value: Value| {
+        let mut credential = credential();
+        let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+        credential.pointer_mut(parent).expect("a parent")[name] = value;
+        credential
+    };
+    let client_data = |said: Value| with("/response/clientDataJSON", json!(b64(said.to_string())));
+    let good = || json!({"type": "webauthn.get", "challenge": b64("challenge"), "origin": ORIGIN});
+    let but = |name: &str, value: Value| {
+        let mut said = good();
+        said[name] = value;
+        client_data(said)
+    };
+    for (credential, expected) in [
+        (json!([]), "toJSON()"),
+        (with("/response", json!(null)), "`response` must be an object"),
+        (with("/type", json!("password")), "`type` must be"),
+        (with("/id", json!(null)), "`id` must be base64url"),
+        (with("/id", json!("+/=")), "`id` must be base64url"),
+        (with("/rawId", json!("AAAA")), "`rawId` must be the same"),
+        (with("/response/clientDataJSON", json!("")), "`response.clientDataJSON` must be base64url"),
+        (with("/response/clientDataJSON", json!("AAAA")), "`response.clientDataJSON` holds no JSON"),
+        (with("/response/authenticatorData", json!("AAAA")), "`response.authenticatorData` is too short"),
+        (with("/response/authenticatorData", json!(1)), "`response.authenticatorData` must be base64url"),
+        (with("/response/signature", json!({})), "`response.signature` must be base64url"),
+        (with("/response/userHandle", json!("ü")), "`response.userHandle` must be base64url"),
+        (but("type", json!("webauthn.create")), "webauthn.get"),
+        (but("challenge", json!(b64("older"))), "another challenge"),
+        (but("origin", json!("https://example.org")), "this one was made on \"https://example.org\""),
+        (but("origin", json!(null)), "names no origin"),
+    ] {
+        let problem = read(&credential, &request()).expect_err(expected);
+        assert!(problem.contains(expected), "{problem}");
+    }
+    let mut other = credential();
+    other["id"] = json!(b64("you"));
+    other["rawId"] = json!(b64("you"));
+    assert!(read(&other, &request()).expect_err("not allowed").contains("allowCredentials"));
+    let any = Request { allowed: vec![], ..request() };
+    assert!(read(&other, &any).is_ok(), "any credential may answer");
+}
