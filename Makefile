@@ -57,7 +57,7 @@ tests: $(DIST)/kurir-gateway
 	$(CARGO) test --workspace $(WITH_SIMULATOR) --no-fail-fast
 
 deny: ## licences, sources and bans of all dependencies
-	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked --debug
 	$(CARGO) deny --workspace check bans licenses sources
 
 bench: ## what a delivery costs, beside a bare loop (docs/performance.md); takes some minutes

@@ -1,11 +1,10 @@
 //! A WhatsApp session: one account, its keys, and the client that lives on them.
 //!
 //! `run` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
-//! says; everybody else sees a [`Session`]. `life` makes a client, `http` bounds what it waits for, `listen` hears its events, `watchdog` sees that WhatsApp
-//! is silent, `phone` when the phone was there, `appearance` keeps the account from looking online, `store` keeps its keys
-//! under a `lease`, `status` tells the world, `qr` shows a code in the terminal, `passkey` is the ceremony of accounts that are
-//! linked by passkey only. `restriction` is what WhatsApp does not
-//! let it do.
+//! says; everybody else sees a [`Session`]. `life` makes a client, `http` bounds what it waits for, `listen` hears its
+//! events, `watchdog` sees that WhatsApp is silent, `phone` when the phone was there, `appearance` keeps the account from
+//! looking online, `store` keeps its keys under a `lease`, `status` tells the world, `qr` shows a code in the terminal,
+//! `passkey` is the ceremony of accounts that are linked by passkey only, `restriction` what WhatsApp does not let it do.
 
 pub mod appearance;
 pub mod gate;
