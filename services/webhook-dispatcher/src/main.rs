@@ -3,7 +3,7 @@
 use kurir_contract::service::Service;
 use std::process::ExitCode;
 
-/// Every delivery allocates some hundred times; this takes a sixth off its CPU time for 8 MB.
+/// Every delivery allocates some hundred times; this takes a sixth off its CPU time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
