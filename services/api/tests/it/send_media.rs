@@ -146,17 +146,22 @@ async fn each_kind_has_its_route_and_takes_json_too() {
     assert_eq!(commands[0].1["file"]["sha256"], SHA256);
 }
 
-#[tokio::test]
-async fn a_received_file_is_sent_on_where_it_is() {
-    let nats = Nats::start().await;
-    let api = Api::start(&nats, &[]).await;
-    let gateway = Gateway::start(&nats, "default", sent).await;
+/// Keeps `abc` as a gateway keeps a file that came.
+async fn receive(nats: &Nats, name: &str) {
     let config = async_nats::jetstream::object_store::Config {
         bucket: kurir_contract::media::MEDIA_BUCKET.to_owned(),
         ..Default::default()
     };
     let received = nats.jetstream().await.create_object_store(config).await.expect("a store");
-    received.put("image_3EB0_1_ab.png", &mut b"abc".as_slice()).await.expect("a file");
+    received.put(name, &mut b"abc".as_slice()).await.expect("a file");
+}
+
+#[tokio::test]
+async fn a_received_file_is_sent_on_where_it_is() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let gateway = Gateway::start(&nats, "default", sent).await;
+    receive(&nats, "image_3EB0_1_ab.png").await;
     let body = json!({"to": BUDI, "file": "image_3EB0_1_ab.png", "mimetype": "image/png"});
     assert_eq!(api.post("/api/whatsapp/send-image", &body).await.0, 200);
     let said = &gateway.commands()[0].1;
@@ -172,12 +177,7 @@ async fn a_received_file_is_forwarded_by_the_data_of_its_event() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
     let gateway = Gateway::start(&nats, "default", sent).await;
-    let config = async_nats::jetstream::object_store::Config {
-        bucket: kurir_contract::media::MEDIA_BUCKET.to_owned(),
-        ..Default::default()
-    };
-    let received = nats.jetstream().await.create_object_store(config).await.expect("a store");
-    received.put("audio_3EB0_1_ab.ogg", &mut b"abc".as_slice()).await.expect("a file");
+    receive(&nats, "audio_3EB0_1_ab.ogg").await;
     let data = |filename: &str| {
         json!({"messageId": "3EB0", "messageType": "audio", "forwardingScore": 2, "viewOnce": false,
             "media": {"voiceNote": true, "round": false, "gif": false, "seconds": 3, "width": null, "bytes": 3},

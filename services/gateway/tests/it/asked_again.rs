@@ -70,8 +70,9 @@ async fn a_message_of_six_days_ago_comes_again_after_a_restart() {
     world.finish().await;
 }
 
+/// The only one that a shorter time than seven days fails: the client never looks at an age when it answers. It takes some
+/// minutes, of which nothing is work.
 #[tokio::test]
-#[ignore = "the client removes what is too old after some minutes: cargo test -p kurir-gateway --features simulator -- --ignored eight_days"]
 async fn what_is_eight_days_old_is_forgotten_and_what_is_six_days_old_is_not() {
     let mut world = World::connected(&[]).await;
     let [six, eight] = sent_days_ago(&mut world, [6, 8]).await;

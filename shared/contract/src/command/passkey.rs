@@ -7,6 +7,7 @@ use serde_json::Value;
 /// Where a pairing by passkey stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Passkey {
     pub state: PasskeyState,
     /// What the account's passkey is to sign, WebAuthn's `PublicKeyCredentialRequestOptions` in JSON; null unless `requested`.

@@ -15,17 +15,22 @@ pub async fn passkey(stack: &Stack, state: &str) -> Value {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_passkey_signed_elsewhere_and_the_same_code_connect() {
-    let stack = Stack::plan().unpaired().start().await;
-    stack.simulator.post("/admin/mock-phone/require-passkey", json!({"number": NUMBER})).await;
+/// Scans the QR code of an account that is linked by passkey only; gives what the passkey is to sign.
+pub async fn scan(stack: &Stack) -> Value {
     let code = until("a QR code", SOON, || async {
         let (_, body) = stack.api.get("/api/whatsapp/qr").await;
         body["qrCode"].as_str().map(str::to_owned).ok_or(body)
     })
     .await;
     stack.simulator.scan(&code).await;
-    let options = passkey(&stack, "requested").await["options"].take();
+    passkey(stack, "requested").await["options"].take()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passkey_signed_elsewhere_and_the_same_code_connect() {
+    let stack = Stack::plan().unpaired().start().await;
+    stack.simulator.post("/admin/mock-phone/require-passkey", json!({"number": NUMBER})).await;
+    let options = scan(&stack).await;
     let told = webhook(&stack.receiver, "session.passkey requested", |body| {
         body["event"] == "session.passkey" && body["data"]["state"] == "requested"
     })

@@ -3,7 +3,7 @@
 
 use crate::{
     documents::try_which,
-    passkey::{NUMBER, passkey},
+    passkey::{NUMBER, passkey, scan},
 };
 use kurir_test_harness::{Port, Process, Stack, binaries::repository, http, stack::SOON, until};
 use serde_json::{Value, json};
@@ -92,13 +92,7 @@ async fn the_documented_lines_sign_in_a_real_browser() {
     let path = format!("/webauthn/authenticator/{}/credential", authenticator.as_str().unwrap());
     browser.post(&path, credential).await;
 
-    let code = until("a QR code", SOON, || async {
-        let (_, body) = stack.api.get("/api/whatsapp/qr").await;
-        body["qrCode"].as_str().map(str::to_owned).ok_or(body)
-    })
-    .await;
-    stack.simulator.scan(&code).await;
-    let options = passkey(&stack, "requested").await["options"].take();
+    let options = scan(&stack).await;
     // What the console does with them: they run beside, and print.
     let console = format!(
         "const console = {{ log: (line) => {{ window.printed = line; }} }};

@@ -80,12 +80,7 @@ impl SessionTask {
             tracing::warn!(session.id = %session, "the pairing by passkey of session {session} failed: {error}");
         }
         self.changes.add_event(session, EventType::SESSION_PASSKEY, |event_id, timestamp| SessionPasskey {
-            state: shown.state,
-            options: shown.options,
-            code: shown.code,
-            error: shown.error,
-            until: shown.until,
-            what_to_do: shown.what_to_do,
+            passkey: shown,
             timestamp,
             session: session.clone(),
             event_id,
