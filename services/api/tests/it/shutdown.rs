@@ -5,7 +5,7 @@ use crate::{
     stand_in::{Gateway, connected},
 };
 use kurir_contract::command::Command;
-use kurir_test_harness::Nats;
+use kurir_test_harness::{Nats, http};
 use reqwest::Method;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ async fn a_send_under_way_is_answered_before_the_end() {
     assert_eq!(status.code(), Some(0));
     let (status, body) = call.await.expect("an answer");
     assert_eq!((status, &body["messageId"]), (200, &json!("1")));
-    assert!(api.request(Method::GET, "/livez").send().await.is_err_and(|error| error.is_connect()));
+    assert!(http::client().get(api.url("/livez")).send().await.is_err_and(|error| error.is_connect()));
 }
 
 #[tokio::test]
