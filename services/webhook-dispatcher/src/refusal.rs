@@ -20,11 +20,15 @@ pub fn timed_out(message: String) -> Refusal {
     refusal(RefusalCode::TimedOut, message)
 }
 
-/// The broker is away, or holds what cannot be read.
+/// The broker did not do its part, or holds what cannot be read.
 #[must_use]
-pub fn internal(error: anyhow::Error) -> Refusal {
+pub fn of_broker(error: anyhow::Error) -> Refusal {
     tracing::warn!("a webhook command failed: {error:#}");
-    refusal(RefusalCode::Internal, "NATS did not do its part; try again".to_owned())
+    if error.chain().any(|cause| cause.is::<serde_json::Error>()) {
+        let message = "NATS holds what cannot be read; the dispatcher's log tells what it is";
+        return refusal(RefusalCode::Internal, message.to_owned());
+    }
+    refusal(RefusalCode::BrokerUnavailable, "NATS did not do its part; try again".to_owned())
 }
 
 /// The time that a field holds.

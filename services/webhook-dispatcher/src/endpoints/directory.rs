@@ -25,7 +25,7 @@ impl Directory {
     /// # Errors
     /// If there is none of this name, or the broker is away.
     pub async fn must_exist(&self, id: &EndpointId) -> Result<Endpoint, Refusal> {
-        let found = self.endpoint(id).await.map_err(refusal::internal)?;
+        let found = self.endpoint(id).await.map_err(refusal::of_broker)?;
         found.ok_or_else(|| refusal::invalid(format!("there is no endpoint {id}")))
     }
 

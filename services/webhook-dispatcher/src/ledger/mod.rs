@@ -53,7 +53,7 @@ impl Ledgers {
         let span = asked.find(&self.broker, &endpoint).await?;
         let mut looks = LOOKS;
         loop {
-            let looked = look::look(&self.broker, &endpoint, &span).await.map_err(refusal::internal)?;
+            let looked = look::look(&self.broker, &endpoint, &span).await.map_err(refusal::of_broker)?;
             let (places, position, matched) = looked;
             let Sum { delivered, waiting, dead, filtered, missing } = Sum::of(&places, position, matched);
             looks -= 1;

@@ -43,8 +43,8 @@ impl Asked {
     /// # Errors
     /// If there is no record of that time any more, it is too long, or the broker is away.
     pub async fn find(self, broker: &Broker, endpoint: &Endpoint) -> Result<Span, Refusal> {
-        let events = info(broker, stream::EVENTS).await.map_err(refusal::internal)?;
-        let deliveries = info(broker, stream::DELIVERIES).await.map_err(refusal::internal)?;
+        let events = info(broker, stream::EVENTS).await.map_err(refusal::of_broker)?;
+        let deliveries = info(broker, stream::DELIVERIES).await.map_err(refusal::of_broker)?;
         let now = OffsetDateTime::now_utc();
         let recorded = record_begins(&deliveries, &events, now);
         if let (Some(from), Some(recorded)) = (self.from, recorded)
@@ -58,11 +58,11 @@ impl Asked {
         // Without a time it goes as far back as there is a record.
         let from = self.from.or(recorded);
         let first = match from {
-            Some(from) => at(broker, from).await.map_err(refusal::internal)?,
+            Some(from) => at(broker, from).await.map_err(refusal::of_broker)?,
             None => events.state.first_sequence,
         };
         let last = match self.to {
-            Some(to) => at(broker, to).await.map_err(refusal::internal)?.saturating_sub(1),
+            Some(to) => at(broker, to).await.map_err(refusal::of_broker)?.saturating_sub(1),
             None => events.state.last_sequence,
         };
         let first = first.max(endpoint.start_sequence).max(events.state.first_sequence).max(1);

@@ -88,8 +88,8 @@ impl Replays {
         if let ReplayOf::DeadLetter { sequence } = of {
             self.must_be_a_letter(&endpoint.id, sequence).await?;
         }
-        let record = self.made(&endpoint, of).await.map_err(refusal::internal)?;
-        self.records.create(&record).await.map_err(refusal::internal)?;
+        let record = self.made(&endpoint, of).await.map_err(refusal::of_broker)?;
+        self.records.create(&record).await.map_err(refusal::of_broker)?;
         tracing::info!(
             endpoint.id = %endpoint.id,
             "the replay {} of {} events to webhook endpoint {} begins", record.replay.id, record.replay.total, endpoint.id
@@ -104,8 +104,8 @@ impl Replays {
     /// # Errors
     /// If there is none of this name, or the broker is away.
     pub async fn progress(&self, id: &str) -> Result<Replay, Refusal> {
-        let record = self.records.get(id).await.map_err(refusal::internal)?.ok_or_else(|| unknown(id))?;
-        Ok(self.look(record).await.map_err(refusal::internal)?.replay)
+        let record = self.records.get(id).await.map_err(refusal::of_broker)?.ok_or_else(|| unknown(id))?;
+        Ok(self.look(record).await.map_err(refusal::of_broker)?.replay)
     }
 
     /// Ends it: what was not delivered yet will not be. One that has ended stays as it is.
@@ -113,13 +113,13 @@ impl Replays {
     /// # Errors
     /// If there is none of this name, or the broker is away.
     pub async fn cancel(&self, id: &str) -> Result<Replay, Refusal> {
-        let record = self.records.get(id).await.map_err(refusal::internal)?.ok_or_else(|| unknown(id))?;
+        let record = self.records.get(id).await.map_err(refusal::of_broker)?.ok_or_else(|| unknown(id))?;
         // What it is about to be cancelled with.
-        let stands = self.look(record).await.map_err(refusal::internal)?;
-        let cancelled = self.write_cancelled(stands).await.map_err(refusal::internal)?;
+        let stands = self.look(record).await.map_err(refusal::of_broker)?;
+        let cancelled = self.write_cancelled(stands).await.map_err(refusal::of_broker)?;
         if cancelled.replay.state == ReplayState::Cancelled {
             // The keeper does it again: a dispatcher may be feeding it at this moment.
-            self.sweep(&cancelled.replay).await.map_err(refusal::internal)?;
+            self.sweep(&cancelled.replay).await.map_err(refusal::of_broker)?;
         }
         Ok(cancelled.replay)
     }
@@ -190,7 +190,7 @@ impl Replays {
                 Err(error) => Err(error).context("failed to read a dead letter"),
             }
         };
-        if sequence > 0 && asked.await.map_err(refusal::internal)? {
+        if sequence > 0 && asked.await.map_err(refusal::of_broker)? {
             return Ok(());
         }
         Err(refusal::invalid(format!("the endpoint {endpoint} has no dead letter {sequence}")))

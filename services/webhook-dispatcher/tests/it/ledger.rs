@@ -288,3 +288,19 @@ async fn an_event_that_was_lost_is_told_of() {
     .await;
     assert_eq!(figures(&told), ([2, 0, 0, 0], 3, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_does_not_do_is_no_fault_of_kurirs_but_what_it_holds_is() {
+    let stage = Stage::set().await;
+    let endpoint = stage.endpoint_of_api("ep_1", |_| ()).await;
+    let _dispatcher = stage.dispatcher_with(API_ONLY).await;
+    let refused = async |endpoint: &EndpointId| {
+        let request = LedgerRequest { endpoint: endpoint.clone(), from: None, to: None };
+        stage.ask::<Ledger>(WebhookCommand::Ledger, &request).await.unwrap_err().code
+    };
+    let bucket = stage.jetstream.get_key_value(kurir_contract::endpoint::BUCKET).await.unwrap();
+    bucket.put("ep_2", "?".into()).await.unwrap();
+    assert_eq!(refused(&"ep_2".parse().unwrap()).await, RefusalCode::Internal);
+    stage.jetstream.delete_stream(stream::DEAD_LETTERS).await.unwrap();
+    assert_eq!(refused(&endpoint).await, RefusalCode::BrokerUnavailable);
+}
