@@ -8,7 +8,7 @@
 use super::{Inbound, Received};
 use crate::{
     publish::{NotStored, Publisher},
-    session::state::{LifeSignal, Signal},
+    session::{breaker::Breaker, state::Signal},
     turns::{Turn, Turns},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -18,24 +18,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 use wacore::types::events::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, async_trait};
 
 /// The hook of one life.
 pub struct DurabilityHook {
-    pub life: u64,
     pub inbound: Inbound,
     pub publisher: Publisher,
     /// How long a message waits for the broker.
     pub wait: Duration,
-    /// Cancelled when nothing more of this life may be published.
-    pub broken: CancellationToken,
+    pub breaker: Breaker,
     /// The client tells chats apart by the address that a message came by; here a person is one chat.
     pub turns: Mutex<Turns>,
-    pub signals: mpsc::Sender<LifeSignal>,
 }
 
 /// Chats of one batch that are published at the same time; as many as the client hands over in live mode.
@@ -49,12 +45,12 @@ impl InboundDurabilityHook for DurabilityHook {
         let files_by = self.inbound.files_by();
         let stored = tokio::select! {
             biased;
-            () = self.broken.cancelled() => anyhow::bail!("the gateway leaves WhatsApp; {} message(s) come again", batch.len()),
+            () = self.breaker.broken().cancelled() => anyhow::bail!("the gateway leaves WhatsApp; {} message(s) come again", batch.len()),
             stored = self.store(&client, batch, files_by) => stored,
         };
         self.publisher.metrics.hook_waited(begun.elapsed());
         stored.map_err(|error| {
-            self.break_life(&error);
+            self.breaker.break_life(Signal::BrokerLost, &error);
             error.into()
         })
     }
@@ -128,17 +124,6 @@ impl DurabilityHook {
     async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Option<Received> {
         let received = self.inbound.event_of(client, message).await;
         received.inspect_err(|why| tracing::debug!(message.id = message.info.id, "no event for a message: {why}")).ok()
-    }
-
-    fn break_life(&self, error: &NotStored) {
-        if self.broken.is_cancelled() {
-            return;
-        }
-        tracing::warn!(session.id = %self.inbound.session, "leaving WhatsApp until NATS is back: {error}");
-        // First, so that no later message of this life is published before this one comes again.
-        self.broken.cancel();
-        // A full queue already holds what will end this life.
-        let _ = self.signals.try_send((self.life, Signal::BrokerLost));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     appearance::Appearance,
+    breaker::Breaker,
     gate::{GatedTransport, SETTLED_WITHIN},
     http,
     listen::Listener,
@@ -24,8 +25,7 @@ use whatsapp_rust::{
 pub struct Life {
     pub number: u64,
     pub client: Arc<Client>,
-    /// Cancelled when no message of this life may be published any more; see [`DurabilityHook`].
-    pub broken: CancellationToken,
+    breaker: Breaker,
     /// Cancelled before the client leaves; see [`GatedTransport`].
     gate: CancellationToken,
     handle: BotHandle,
@@ -59,7 +59,7 @@ impl Life {
         appearance: Appearance,
     ) -> anyhow::Result<Self> {
         let number = listener.life;
-        let broken = hook.broken.clone();
+        let breaker = hook.breaker.clone();
         let gate = CancellationToken::new();
         let sockets = TokioWebSocketTransportFactory::new();
         let sockets = match &config.whatsapp_url {
@@ -69,7 +69,7 @@ impl Life {
         let mut builder = Bot::builder()
             .with_transport_factory(GatedTransport { sockets, closed: gate.clone() })
             .with_http_client(http::client())
-            .with_backend_arc(store.keys().await?)
+            .with_backend_arc(store.keys(breaker.clone()).await?)
             .with_inbound_durability_hook(hook)
             .with_event_handler(listener)
             .with_device_props(DevicePropsOverride::new().with_os("Kurir").with_platform_type(PlatformType::CHROME))
@@ -92,7 +92,7 @@ impl Life {
         let raw_stanzas = client.acquire_raw_node_forwarding();
         let mut beside = JoinSet::new();
         beside.spawn(appearance.keep(Arc::clone(&client)));
-        Ok(Self { number, client, broken, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas, beside })
+        Ok(Self { number, client, breaker, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas, beside })
     }
 
     /// Asks the account's phone for a sign of life: for the message before one that nobody wrote. It confirms the
@@ -130,7 +130,7 @@ impl Life {
         if timeout(PATIENCE_WITH_MESSAGES, &mut left).await.is_ok() {
             return;
         }
-        self.broken.cancel();
+        self.breaker.broken().cancel();
         if timeout(LEAVE_WITHIN, left).await.is_err() {
             tracing::warn!("the WhatsApp client did not stop in time and was dropped");
         }

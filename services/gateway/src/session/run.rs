@@ -253,6 +253,7 @@ impl SessionTask {
             }
             Action::BeginLifeLater => {
                 self.enter(state);
+                self.end_life().await;
                 self.begin_life_later();
             }
             Action::BeginAnew => {

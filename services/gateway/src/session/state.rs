@@ -62,6 +62,8 @@ pub enum Signal {
     Silent(Silence),
     /// The client's run loop is over.
     LifeEnded,
+    /// A message could not be kept until it would be stored.
+    NotKept(String),
     /// The broker has been away for longer than messages may wait.
     BrokerLost,
     /// The broker is there, and its streams with it.
@@ -79,7 +81,7 @@ pub enum Action {
     Nothing,
     /// Ends the life that is, if one is, and begins the next.
     BeginLife,
-    /// The same after a pause: a life that ended by itself must not become a loop.
+    /// Ends it, and begins the next after a pause: a failure must not become a loop.
     BeginLifeLater,
     /// Wipes the keys first: the next life pairs.
     BeginAnew,
@@ -168,7 +170,10 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
         (_, Signal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
         (state @ Reconnecting { .. }, Signal::ConnectionLost(_)) => stay(state),
         (_, Signal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
-        (state @ Pairing { .. }, Signal::Silent(_)) => stay(state),
+        (state @ Pairing { .. }, Signal::Silent(_) | Signal::NotKept(_)) => stay(state),
+        (_, Signal::NotKept(error)) => {
+            (Reconnecting { reason: format!("the session's folder takes no messages: {error}") }, BeginLifeLater)
+        }
         (_, Signal::Silent(silence)) => {
             let reason = format!("WhatsApp was silent for {} s", silence.lasted.as_secs());
             (Reconnecting { reason }, BeginLife)

@@ -2,7 +2,12 @@
 //!
 //! It survives a restart and a kill: the client needs no new QR code. Wiped, it is as if it had never been.
 
-use super::lease::Lease;
+mod passed_on;
+mod shared_writes;
+
+pub use shared_writes::SharedWrites;
+
+use super::{breaker::Breaker, lease::Lease};
 use anyhow::Context as _;
 use kurir_contract::session::SessionId;
 use std::{
@@ -39,15 +44,15 @@ impl Store {
         Ok(Self { folder, _lease: lease })
     }
 
-    /// The keys, for one life of the client.
+    /// The keys, for one life of the client, which ends when they cannot keep a message.
     ///
     /// # Errors
     /// If the database cannot be opened.
-    pub async fn keys(&self) -> anyhow::Result<Arc<SqliteStore>> {
+    pub async fn keys(&self, breaker: Breaker) -> anyhow::Result<Arc<SharedWrites>> {
         let file = self.folder.join(FILES[0]);
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
-        Ok(Arc::new(store))
+        Ok(Arc::new(SharedWrites::of(Arc::new(store), breaker)))
     }
 
     /// The session's own folder.

@@ -5,24 +5,10 @@
 use crate::world::{BUDI, SOON, World};
 use kurir_test_harness::until;
 use serde_json::json;
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 /// The client removes what is too old at every twelfth ping, which are 15 to 30 s apart.
 const REMOVED_WITHIN: Duration = Duration::from_secs(600);
-
-/// Runs SQL on the session's database; the first column of what it gives. (The gateway's own SQLite is not for tests.)
-fn sql(world: &World, statement: &str) -> Vec<String> {
-    let script = "import sqlite3, sys\n\
-        database = sqlite3.connect(sys.argv[1], timeout=10)\n\
-        rows = database.execute(sys.argv[2]).fetchall()\n\
-        database.commit()\n\
-        print('\\n'.join(str(row[0]) for row in rows))";
-    let database = world.gateway.folder().join("sessions/default/whatsapp.db");
-    let output = Command::new("python3").args(["-c", script]).arg(database).arg(statement).output();
-    let output = output.expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
 
 /// Texts that Budi has, sent so many days ago as far as the gateway can know, which has been stopped and started since.
 async fn sent_days_ago<const N: usize>(world: &mut World, days: [u32; N]) -> [String; N] {
@@ -36,7 +22,7 @@ async fn sent_days_ago<const N: usize>(world: &mut World, days: [u32; N]) -> [St
     for (id, days) in ids.iter().zip(days) {
         let back =
             format!("UPDATE sent_messages SET created_at = created_at - {days} * 86400 WHERE message_id = '{id}'");
-        sql(world, &back);
+        world.sql(&back);
     }
     assert_eq!(kept(world).len(), N, "the client keeps what it sent on disk");
     world.gateway.start_again();
@@ -47,7 +33,7 @@ async fn sent_days_ago<const N: usize>(world: &mut World, days: [u32; N]) -> [St
 
 /// The ids of the messages that the client could send again.
 fn kept(world: &World) -> Vec<String> {
-    sql(world, "SELECT message_id FROM sent_messages")
+    world.sql("SELECT message_id FROM sent_messages")
 }
 
 async fn asks(world: &World, id: &str) {

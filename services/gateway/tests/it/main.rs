@@ -9,6 +9,7 @@ mod chat_out;
 mod content;
 mod endings;
 mod forwarding;
+mod full_disk;
 mod groups;
 mod idempotency;
 mod inbound;

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 const CONTACTS: [&str; 3] = ["6281230000001", "6281230000002", "6281230000003"];
 
-async fn write(world: &World, from: usize, to: usize) {
+pub async fn write(world: &World, from: usize, to: usize) {
     for n in from..to {
         for (contact, addressing) in CONTACTS.iter().zip(["pn", "lid", "lid"]) {
             world.simulator.contact_sends(contact, json!({"text": n.to_string(), "addressing": addressing})).await;
@@ -16,7 +16,7 @@ async fn write(world: &World, from: usize, to: usize) {
 }
 
 /// Waits until EVENTS holds the texts 0 to `last` of every contact, and checks that it holds each once, in order.
-async fn all_in_order(world: &World, last: usize) {
+pub async fn all_in_order(world: &World, last: usize) {
     let expected: Vec<String> = (0..=last).map(|n| n.to_string()).collect();
     for contact in CONTACTS {
         let chat = format!("{contact}@s.whatsapp.net");
@@ -34,7 +34,7 @@ async fn all_in_order(world: &World, last: usize) {
 }
 
 /// Waits until WhatsApp counts everything as acknowledged.
-async fn all_acknowledged(world: &World) {
+pub async fn all_acknowledged(world: &World) {
     until("WhatsApp to have every acknowledgement", SOON, || async {
         let mut open = world.simulator.messages("queued").await;
         open.extend(world.simulator.messages("sent").await);

@@ -137,6 +137,20 @@ impl World {
         .await
     }
 
+    /// Runs SQL on the session's database; the first column of what it gives. (The gateway's own SQLite is not for tests.)
+    pub fn sql(&self, statement: &str) -> Vec<String> {
+        let script = "import sqlite3, sys\n\
+            database = sqlite3.connect(sys.argv[1], timeout=10)\n\
+            rows = database.execute(sys.argv[2]).fetchall()\n\
+            database.commit()\n\
+            print('\\n'.join(str(row[0]) for row in rows))";
+        let database = self.gateway.folder().join("sessions/default/whatsapp.db");
+        let output = std::process::Command::new("python3").args(["-c", script]).arg(database).arg(statement).output();
+        let output = output.expect("python3 runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
     pub async fn jetstream(&self) -> jetstream::Context {
         self.nats.jetstream().await
     }

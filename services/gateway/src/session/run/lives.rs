@@ -1,7 +1,7 @@
 //! The lives of a session's client, one after the other: begun on the keys that are there, ended, or logged out.
 
 use super::{
-    super::{Own, life::Life, listen::Listener},
+    super::{Own, breaker::Breaker, life::Life, listen::Listener, state::State},
     SessionTask,
 };
 use crate::inbound::{addresses::chat_jid, durability::DurabilityHook};
@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 use whatsapp_rust::Client;
 
 /// A life that ends by itself sooner is a failure, and the next waits longer.
@@ -42,15 +41,24 @@ impl SessionTask {
             phone: self.phone.clone(),
         };
         let hook = DurabilityHook {
-            life: self.lives,
             inbound: self.inbound.clone(),
             publisher: self.publisher.clone(),
             wait: self.config.broker_wait,
-            broken: CancellationToken::new(),
+            breaker: Breaker::new(self.inbound.session.clone(), self.lives, self.signals.0.clone()),
             turns: Mutex::default(),
-            signals: self.signals.0.clone(),
         };
-        let life = Life::begin(&self.config, &self.store, listener, hook, self.appearance.clone()).await?;
+        let begun = Life::begin(&self.config, &self.store, listener, hook, self.appearance.clone()).await;
+        let life = match begun {
+            Ok(life) => life,
+            // At the start it is a mistake that somebody must see; later it is a disk that is full, and may have room again.
+            Err(error) if self.lives > 1 => {
+                tracing::error!(session.id = %self.inbound.session, "the client cannot be started, and is tried again: {error:#}");
+                self.begin_life_later();
+                self.enter(State::Reconnecting { reason: format!("{error:#}") });
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         self.view.send_modify(|view| {
             view.own = self.own_of(&life.client);
             view.client = Some(Arc::clone(&life.client));

@@ -39,6 +39,7 @@ impl SessionTask {
             | Signal::TurnedAway(_)
             | Signal::Ended(_)
             | Signal::LifeEnded
+            | Signal::NotKept(_)
             | Signal::BrokerLost
             | Signal::BrokerReady
             | Signal::RestartAsked

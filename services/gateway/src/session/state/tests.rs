@@ -64,6 +64,7 @@ fn each_signal_makes_its_step() {
     let qr = |code: &str| Signal::QrCode(code.to_owned());
     let exhausted = Signal::QrCodesExhausted { life_goes_on: false };
     let ended = reconnecting("the client ended without a reason");
+    let not_kept = || Signal::NotKept("full".to_owned());
     for (state, signal, expected) in [
         // The broker comes first.
         (WaitingForBroker, Signal::BrokerReady, (Connecting, BeginLife)),
@@ -105,6 +106,11 @@ fn each_signal_makes_its_step() {
         (reconnecting("429"), Signal::RestartAsked, (Connecting, BeginLife)),
         (Connected, Signal::RestartAsked, (Connected, Nothing)),
         (Connected, Signal::BrokerReady, (Connected, Nothing)),
+        // The disk is full.
+        (Connected, not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
+        (Connecting, not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
+        (pairing("a"), not_kept(), (pairing("a"), Nothing)),
+        (WaitingForBroker, not_kept(), (WaitingForBroker, Nothing)),
         // A run loop that ends by itself.
         (Connected, Signal::LifeEnded, (ended.clone(), BeginLifeLater)),
         (Connecting, Signal::LifeEnded, (ended, BeginLifeLater)),
