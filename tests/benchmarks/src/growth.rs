@@ -71,7 +71,8 @@ fn contact(number: usize) -> String {
 /// What happens, and where the simulator is told of it: of twenty, thirteen texts (three in the
 /// group), and one each of the rest.
 fn happening(minute: usize, number: usize, group: &str) -> (String, Value) {
-    let who = contact(number / 20 + minute * 7);
+    // All of them within four minutes.
+    let who = contact(number / 20 + minute * 60);
     let messages = format!("/contacts/{who}/messages");
     let text = format!("minute {minute}, number {number}: a text as people write them, with some words more");
     let target = format!("3A{minute:04}{:06}", number / 20 * 20);

@@ -266,6 +266,8 @@ fn start(
         .envs(inherited)
         .env("HOME", folder)
         .env("RUST_BACKTRACE", "1")
+        // Of panics alone: an error that is logged with its trace stops a loaded gateway for seconds.
+        .env("RUST_LIB_BACKTRACE", "0")
         .envs(environment.iter().map(|(key, value)| (key, value)))
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -30,7 +30,7 @@ struct Known {
     kept: Kept,
     /// What the file says.
     written: Kept,
-    written_at: i64,
+    tried_at: i64,
     /// WhatsApp's clock minus the machine's.
     skew: i64,
     asked: Option<i64>,
@@ -88,15 +88,7 @@ impl Phone {
     pub fn open(file: &Path) -> Self {
         let kept: Kept = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let file = file.to_owned();
-        Self(Arc::new(Mutex::new(Known {
-            file,
-            kept,
-            written: kept,
-            written_at: 0,
-            skew: 0,
-            asked: None,
-            own: vec![],
-        })))
+        Self(Arc::new(Mutex::new(Known { file, kept, written: kept, tried_at: 0, skew: 0, asked: None, own: vec![] })))
     }
 
     /// The account's own addresses.
@@ -154,15 +146,16 @@ impl Phone {
     pub fn write(&self, cannot_wait: bool) -> std::io::Result<()> {
         let mut known = self.known();
         let now = machine_now();
-        let is_due = cannot_wait || now - known.written_at >= WRITE_EVERY || known.kept.warned != known.written.warned;
+        let is_due = cannot_wait || now - known.tried_at >= WRITE_EVERY || known.kept.warned != known.written.warned;
         if known.kept == known.written || !is_due {
             return Ok(());
         }
+        known.tried_at = now;
         let bytes = serde_json::to_vec(&known.kept)?;
         let beside = known.file.with_extension("new");
         fs::write(&beside, bytes)?;
         fs::rename(&beside, &known.file)?;
-        (known.written, known.written_at) = (known.kept, now);
+        known.written = known.kept;
         Ok(())
     }
 

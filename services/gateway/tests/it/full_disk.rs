@@ -4,29 +4,25 @@
 
 use crate::{
     outage::{all_acknowledged, all_in_order, write},
-    world::World,
+    world::{SOON, World},
 };
-use kurir_test_harness::until;
 
 const FULL: &str = "ALTER TABLE pending_inbound_messages RENAME TO away";
 const HAS_ROOM: &str = "ALTER TABLE away RENAME TO pending_inbound_messages";
 
 #[tokio::test]
 async fn what_cannot_be_kept_comes_again_in_order_when_there_is_room() {
-    let world = World::connected(&[]).await;
+    let mut world = World::connected(&[]).await;
     write(&world, 0, 3).await;
     all_in_order(&world, 2).await;
     all_acknowledged(&world).await;
     world.sql(FULL);
     write(&world, 3, 6).await;
-    let reason = world.is("reconnecting").await.reason.unwrap_or_default();
+    let reason = world.is("reconnecting").await.reason.expect("a reason");
     assert!(reason.contains("takes no messages: ") && reason.contains("no such table"), "{reason}");
     // The client cannot even start now.
-    until("a start to fail", crate::world::SOON, || async {
-        let reason = world.status().await.reason.unwrap_or_default();
-        if reason.contains("failed to make the WhatsApp client") { Ok(()) } else { Err(reason) }
-    })
-    .await;
+    world.gateway.wait_for_line(|line| line.contains("cannot be started, and is tried again"), SOON).await;
+    assert_eq!(world.is("reconnecting").await.reason, Some(reason));
     write(&world, 6, 9).await;
     assert_eq!(world.simulator.messages("acknowledged").await.len(), 9, "what is not stored was acknowledged");
     world.sql(HAS_ROOM);

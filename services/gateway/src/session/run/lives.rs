@@ -54,7 +54,10 @@ impl SessionTask {
             Err(error) if self.lives > 1 => {
                 tracing::error!(session.id = %self.inbound.session, "the client cannot be started, and is tried again: {error:#}");
                 self.begin_life_later();
-                self.enter(State::Reconnecting { reason: format!("{error:#}") });
+                // The reason that is there tells more: this is its echo.
+                if !matches!(self.state, State::Reconnecting { .. }) {
+                    self.enter(State::Reconnecting { reason: format!("{error:#}") });
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
