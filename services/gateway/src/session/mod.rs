@@ -3,8 +3,9 @@
 //! `run` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
 //! says; everybody else sees a [`Session`]. `life` makes a client, `http` bounds what it waits for, `listen` hears its
 //! events, `watchdog` sees that WhatsApp is silent, `phone` when the phone was there, `appearance` keeps the account from
-//! looking online, `store` keeps its keys under a `lease`, `breaker` gives a life up that could not keep a message, `status` tells the world, `qr` shows a code in the terminal,
-//! `passkey` is the ceremony of accounts that are linked by passkey only, `restriction` what WhatsApp does not let it do.
+//! looking online, `store` keeps its keys under a `lease`, `breaker` gives up a life that could not keep a message,
+//! `status` tells the world, `qr` shows a code in the terminal, `passkey` is the ceremony of accounts that are linked by
+//! passkey only, `restriction` what WhatsApp does not let it do.
 
 pub mod appearance;
 pub mod breaker;

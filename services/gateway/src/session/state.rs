@@ -170,7 +170,7 @@ pub fn next(state: State, signal: Signal) -> (State, Action) {
         (_, Signal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
         (state @ Reconnecting { .. }, Signal::ConnectionLost(_)) => stay(state),
         (_, Signal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
-        (state @ Pairing { .. }, Signal::Silent(_) | Signal::NotKept(_)) => stay(state),
+        (state @ Pairing { .. }, Signal::Silent(_)) => stay(state),
         (_, Signal::NotKept(error)) => {
             (Reconnecting { reason: format!("the session's folder takes no messages: {error}") }, BeginLifeLater)
         }

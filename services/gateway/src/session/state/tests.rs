@@ -109,7 +109,7 @@ fn each_signal_makes_its_step() {
         // The disk is full.
         (Connected, not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
         (Connecting, not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
-        (pairing("a"), not_kept(), (pairing("a"), Nothing)),
+        (pairing("a"), not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
         (WaitingForBroker, not_kept(), (WaitingForBroker, Nothing)),
         // A run loop that ends by itself.
         (Connected, Signal::LifeEnded, (ended.clone(), BeginLifeLater)),
