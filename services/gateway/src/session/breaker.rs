@@ -1,7 +1,5 @@
-//! Gives up a life of the client in which a message could not be kept or stored.
-//!
-//! The client goes on after such a failure, and later messages of the chat would overtake the failed one. So everything
-//! after it fails, the gateway leaves WhatsApp, and WhatsApp sends all of it again, in order, when the gateway is back.
+//! Gives up a life of the client in which a message could not be kept ([`SharedWrites`](super::store::SharedWrites)) or
+//! stored ([`DurabilityHook`](crate::inbound::durability::DurabilityHook), which says why a life must end for it).
 
 use super::state::{LifeSignal, Signal};
 use kurir_contract::session::SessionId;

@@ -25,12 +25,12 @@ use whatsapp_rust::store::{PendingInboundKey, PendingInboundRow, ProtocolStore a
 
 /// As many messages as the client handles at the same time.
 const TOGETHER: usize = 64;
-/// A message that was decrypted is handed over within microseconds.
+/// A message that was decrypted is handed over at once, unless it needs an earlier one's secret from the database.
 const HANDED_OVER_WITHIN: Duration = Duration::from_millis(1);
 /// Nothing is decrypted while keys are written, so an end comes; this is for a mistake in that.
 const MOST_WAITS: u32 = 50;
 
-/// A session's keys, for one life of the client. What is not here is in [`passed_on`](super::passed_on).
+/// A session's keys, for one life of the client. What is not here is in `passed_on`.
 pub struct SharedWrites {
     pub(super) store: Arc<SqliteStore>,
     asked: mpsc::Sender<Asked>,
