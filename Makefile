@@ -47,7 +47,7 @@ format:
 lint: ## lints as errors; prints the five longest files
 	$(CARGO) clippy --workspace --all-targets $(WITH_SIMULATOR) -- -D warnings
 	@$(SETTLE)
-	@echo "the five longest files:"; find services shared cli tests -name '*.rs' | grep -vE '/tests/|tests\.rs$$' | xargs wc -l | sort -rn | sed -n '2,6p'
+	@echo "the five longest files:"; find services shared cli simulator tests -name '*.rs' | grep -vE '/tests/|tests\.rs$$' | xargs wc -l | sort -rn | sed -n '2,6p'
 
 # Built before, so that no test waits for a compiler: the demo's programs, and the released gateway that must refuse the
 # simulator.

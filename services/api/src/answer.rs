@@ -5,7 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use kurir_contract::endpoint::Problem;
+use kurir_contract::endpoint::FieldProblem;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{any::Any, borrow::Cow};
@@ -20,7 +20,7 @@ pub struct Failure {
     pub code: Code,
     pub message: Cow<'static, str>,
     /// What is wrong with each field; empty unless that is why.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<FieldProblem>,
 }
 
 /// What a program may branch on.
@@ -38,7 +38,7 @@ impl Failure {
     }
 
     /// A body that cannot be taken, with everything that is wrong with it.
-    pub fn invalid(code: &'static str, problems: Vec<Problem>) -> Self {
+    pub fn invalid(code: &'static str, problems: Vec<FieldProblem>) -> Self {
         let told: Vec<String> =
             problems.iter().map(|problem| format!("{} {}", problem.field, problem.message)).collect();
         Self { problems, ..Self::bad_request(code, told.join("; ")) }

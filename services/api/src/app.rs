@@ -5,7 +5,7 @@ use crate::{
     events::Events, gateway_client::GatewayClient, jobs::Jobs, metrics::Metrics, replays::Replays, uploads::Uploads,
 };
 use kurir_chassis::{broker::Broker, health::Health};
-use kurir_contract::address_guard::Networks;
+use kurir_contract::address_guard::NetworkList;
 use std::{future::Future, sync::Arc, time::Instant};
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
@@ -24,7 +24,7 @@ pub struct Inner {
     pub gateway: GatewayClient,
     pub jobs: Jobs,
     pub events: Events,
-    pub allowed_networks: Networks,
+    pub allowed_networks: NetworkList,
     pub endpoints: Endpoints,
     pub dead_letters: DeadLetters,
     pub replays: Replays,

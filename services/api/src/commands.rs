@@ -6,8 +6,8 @@
 use async_nats::{HeaderMap, Request, RequestErrorKind};
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
-    command::{Queued, Refusal, Reply},
-    service::Service,
+    command::{CommandError, CommandReply, QueuedSend},
+    service::ServiceName,
     subject,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,7 +23,7 @@ const BROKER_LOOK: Duration = Duration::from_millis(100);
 
 /// Why a command was not answered with its result.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub enum CommandFailure {
     #[error("the broker is not available; nothing was handed over")]
     BrokerAway,
     #[error("the broker went away before the answer came")]
@@ -34,10 +34,10 @@ pub enum CommandError {
     NoAnswer,
     /// No failure: the message goes out later.
     #[error("the message waits as the job {}", .0.job_id)]
-    Queued(Queued),
+    Queued(QueuedSend),
     /// The log has only the code: the text may hold a number.
     #[error("the service refused: {:?}", .0.code)]
-    Refused(Refusal),
+    Refused(CommandError),
     #[error("the command or its answer could not be written or read: {0}")]
     Unreadable(String),
 }
@@ -51,9 +51,9 @@ pub async fn request<A: DeserializeOwned>(
     subject: String,
     arguments: &impl Serialize,
     within: Duration,
-) -> Result<A, CommandError> {
+) -> Result<A, CommandFailure> {
     if !broker.is_connected() {
-        return Err(CommandError::BrokerAway);
+        return Err(CommandFailure::BrokerAway);
     }
     let payload = serde_json::to_vec(arguments).map_err(unreadable)?;
     let mut headers = HeaderMap::new();
@@ -61,18 +61,18 @@ pub async fn request<A: DeserializeOwned>(
     let request = Request::new().payload(payload.into()).headers(headers).timeout(Some(within));
     let reply = tokio::select! {
         reply = broker.client.send_request(subject, request) => reply,
-        () = lost(broker) => return Err(CommandError::BrokerLost),
+        () = lost(broker) => return Err(CommandFailure::BrokerLost),
     };
     match reply {
         Ok(message) => match serde_json::from_slice(&message.payload).map_err(unreadable)? {
-            Reply::Ok(answer) => Ok(answer),
-            Reply::Queued(queued) => Err(CommandError::Queued(queued)),
-            Reply::Error(refusal) => Err(CommandError::Refused(refusal)),
+            CommandReply::Ok(answer) => Ok(answer),
+            CommandReply::Queued(queued) => Err(CommandFailure::Queued(queued)),
+            CommandReply::Error(refusal) => Err(CommandFailure::Refused(refusal)),
         },
         Err(error) => Err(match error.kind() {
-            RequestErrorKind::NoResponders => CommandError::NobodyThere,
-            RequestErrorKind::TimedOut if answers(broker).await => CommandError::NoAnswer,
-            RequestErrorKind::TimedOut => CommandError::BrokerLost,
+            RequestErrorKind::NoResponders => CommandFailure::NobodyThere,
+            RequestErrorKind::TimedOut if answers(broker).await => CommandFailure::NoAnswer,
+            RequestErrorKind::TimedOut => CommandFailure::BrokerLost,
             RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::Other => {
                 unreadable(error)
             }
@@ -92,9 +92,9 @@ async fn lost(broker: &Broker) {
 /// Tells a service that hangs from a broker that does: this process answers pings, so it can ask itself.
 async fn answers(broker: &Broker) -> bool {
     let ping = Request::new().timeout(Some(BROKER_ANSWERS_WITHIN));
-    broker.client.send_request(subject::service_ping(Service::Api), ping).await.is_ok()
+    broker.client.send_request(subject::service_ping(ServiceName::Api), ping).await.is_ok()
 }
 
-fn unreadable(error: impl std::fmt::Display) -> CommandError {
-    CommandError::Unreadable(error.to_string())
+fn unreadable(error: impl std::fmt::Display) -> CommandFailure {
+    CommandFailure::Unreadable(error.to_string())
 }

@@ -4,11 +4,11 @@ use crate::auth::ApiKey;
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings},
-    size::Size,
+    settings::{ServiceSettings, SettingProblem},
+    size::ByteSize,
     telemetry::LogSettings,
 };
-use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, Networks};
+use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, NetworkList};
 
 /// The management API of Kurir.
 #[derive(clap::Parser)]
@@ -38,7 +38,7 @@ pub struct Config {
     pub cors_origin: String,
     /// The largest file that can be sent; WhatsApp itself takes 2GB.
     #[arg(long, env = "MEDIA_UPLOAD_MAX", default_value = "10MB")]
-    pub media_upload_max: Size,
+    pub media_upload_max: ByteSize,
     #[command(flatten)]
     pub broker: BrokerSettings,
     #[command(flatten)]
@@ -55,8 +55,8 @@ impl Config {
     }
 
     /// The networks that `WEBHOOK_ALLOWED_NETWORKS` opens.
-    pub(crate) fn allowed_networks(&self) -> Result<Networks, InvalidNetworks> {
-        Networks::parse(&self.webhook_allowed_networks)
+    pub(crate) fn allowed_networks(&self) -> Result<NetworkList, InvalidNetworks> {
+        NetworkList::parse(&self.webhook_allowed_networks)
     }
 
     /// The origins that `CORS_ORIGIN` names; an error names the one that cannot be an origin.
@@ -83,27 +83,27 @@ pub(crate) enum Origins {
     Only(Vec<HeaderValue>),
 }
 
-impl Settings for Config {
-    fn problems(&self) -> Vec<Problem> {
+impl ServiceSettings for Config {
+    fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if self.api_key.as_ref().is_none_or(ApiKey::is_empty) {
-            problems.push(Problem::new(
+            problems.push(SettingProblem::new(
                 "API_KEY",
                 "it is missing: choose a long random key and set it in the environment or in .env, for example \
                  API_KEY=$(openssl rand -hex 32); callers send it as X-API-Key",
             ));
         }
         if self.webhook_url().is_some_and(|url| !is_http_url(url)) {
-            problems.push(Problem::new(
+            problems.push(SettingProblem::new(
                 "WEBHOOK_URL",
                 "it must be a URL that begins with http:// or https://, or unset to disable webhooks",
             ));
         }
         if let Err(error) = self.allowed_networks() {
-            problems.push(Problem::new(ALLOWED_NETWORKS, error.to_string()));
+            problems.push(SettingProblem::new(ALLOWED_NETWORKS, error.to_string()));
         }
         if let Err(origin) = self.origins() {
-            problems.push(Problem::new(
+            problems.push(SettingProblem::new(
                 "CORS_ORIGIN",
                 format!(
                     "{origin:?} is no origin: write `*`, or origins such as https://example.org separated by commas"
@@ -112,7 +112,7 @@ impl Settings for Config {
         }
         if self.media_upload_max.bytes == 0 || self.media_upload_max.bytes > LARGEST_MEDIA {
             let fix = format!("{} cannot be sent: use a size from 1kB to 2GB, as 10MB", self.media_upload_max);
-            problems.push(Problem::new("MEDIA_UPLOAD_MAX", fix));
+            problems.push(SettingProblem::new("MEDIA_UPLOAD_MAX", fix));
         }
         problems
     }

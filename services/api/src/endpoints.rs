@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     clock,
-    endpoint::{BUCKET, EndpointId, STATES_BUCKET, Settings, State},
+    endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
 };
 use serde::de::DeserializeOwned;
 
@@ -27,7 +27,7 @@ pub struct Endpoints {
 
 pub struct Endpoint {
     pub id: EndpointId,
-    pub settings: Settings,
+    pub settings: EndpointSettings,
 }
 
 impl Endpoints {
@@ -51,13 +51,13 @@ impl Endpoints {
         Ok(all)
     }
 
-    pub async fn get(&self, id: &EndpointId) -> Result<Settings, Failure> {
+    pub async fn get(&self, id: &EndpointId) -> Result<EndpointSettings, Failure> {
         let stored = self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
         read(&stored.value, id.as_str())
     }
 
     /// Refused beyond [`MOST`]; two callers at the same moment may end one above it.
-    pub async fn create(&self, id: &EndpointId, settings: &Settings) -> Result<(), Failure> {
+    pub async fn create(&self, id: &EndpointId, settings: &EndpointSettings) -> Result<(), Failure> {
         let most = MOST as u64;
         if self.settings.at_most().await? >= most && self.settings.all().await?.len() as u64 >= most {
             let message = format!("There are {MOST} endpoints already, more are not possible: delete one first");
@@ -75,8 +75,8 @@ impl Endpoints {
     pub async fn change(
         &self,
         id: &EndpointId,
-        change: impl Fn(&Settings) -> Result<Settings, Failure>,
-    ) -> Result<Settings, Failure> {
+        change: impl Fn(&EndpointSettings) -> Result<EndpointSettings, Failure>,
+    ) -> Result<EndpointSettings, Failure> {
         for _ in 0..TRIES {
             let stored = self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
             let before = read(&stored.value, id.as_str())?;
@@ -103,10 +103,10 @@ impl Endpoints {
         Ok(())
     }
 
-    pub async fn state(&self, id: &EndpointId) -> Result<State, Failure> {
+    pub async fn state(&self, id: &EndpointId) -> Result<EndpointState, Failure> {
         match self.states.get(id.as_str()).await? {
             Some(stored) => read(&stored.value, id.as_str()),
-            None => Ok(State::default()),
+            None => Ok(EndpointState::default()),
         }
     }
 
@@ -139,7 +139,7 @@ fn read<T: DeserializeOwned>(value: &[u8], key: &str) -> Result<T, Failure> {
     })
 }
 
-fn json(settings: &Settings) -> Result<Bytes, Failure> {
+fn json(settings: &EndpointSettings) -> Result<Bytes, Failure> {
     serde_json::to_vec(settings).map(Bytes::from).map_err(|error| {
         tracing::error!("failed to write an endpoint: {error}");
         Failure::internal()

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
-    delivery::Ended,
+    delivery::DeliveryReport,
     endpoint::EndpointId,
-    event::{Envelope, EventId},
+    event::{EventEnvelope, EventId},
     header,
     session::SessionId,
     stream::EVENTS,
@@ -57,12 +57,12 @@ impl Events {
     }
 
     /// Stores the event; whoever subscribes to EVENTS sees it.
-    pub async fn publish(&self, envelope: &Envelope) -> Result<EventId, Failure> {
+    pub async fn publish(&self, envelope: &EventEnvelope) -> Result<EventId, Failure> {
         self.store(&usual_subject(envelope), envelope, HeaderMap::new()).await
     }
 
     /// Stores the event and waits, at most 25 s, until its delivery to the endpoint `default` has ended.
-    pub async fn deliver(&self, envelope: &Envelope) -> Result<Outcome, Failure> {
+    pub async fn deliver(&self, envelope: &EventEnvelope) -> Result<Outcome, Failure> {
         self.end(&usual_subject(envelope), envelope, &EndpointId::default(), HeaderMap::new()).await
     }
 
@@ -70,7 +70,7 @@ impl Events {
     pub async fn deliver_only(
         &self,
         subject: &str,
-        envelope: &Envelope,
+        envelope: &EventEnvelope,
         endpoint: &EndpointId,
     ) -> Result<Outcome, Failure> {
         let mut headers = HeaderMap::new();
@@ -104,7 +104,7 @@ impl Events {
     async fn end(
         &self,
         subject: &str,
-        envelope: &Envelope,
+        envelope: &EventEnvelope,
         endpoint: &EndpointId,
         mut headers: HeaderMap,
     ) -> Result<Outcome, Failure> {
@@ -118,13 +118,13 @@ impl Events {
         headers.insert(header::REPORT_TO, inbox);
         let event = self.store(subject, envelope, headers).await?;
         Ok(match timeout_at(deadline, end_of(&event, endpoint, reports)).await {
-            Ok(Some(Ended { delivered: true, status, attempt, .. })) => Outcome::Delivered { status, attempt },
-            Ok(Some(Ended { delivered: false, error, .. })) => Outcome::GivenUp { reason: error },
+            Ok(Some(DeliveryReport { delivered: true, status, attempt, .. })) => Outcome::Delivered { status, attempt },
+            Ok(Some(DeliveryReport { delivered: false, error, .. })) => Outcome::GivenUp { reason: error },
             Ok(None) | Err(_) => Outcome::StillRetried(event),
         })
     }
 
-    async fn store(&self, subject: &str, envelope: &Envelope, mut headers: HeaderMap) -> Result<EventId, Failure> {
+    async fn store(&self, subject: &str, envelope: &EventEnvelope, mut headers: HeaderMap) -> Result<EventId, Failure> {
         // What is published without a connection would wait in the client and go out after the caller heard the 503.
         if !self.broker.is_connected() {
             return Err(Failure::broker_unavailable());
@@ -160,14 +160,14 @@ impl Events {
     }
 }
 
-fn usual_subject(envelope: &Envelope) -> String {
+fn usual_subject(envelope: &EventEnvelope) -> String {
     subject::event(&SessionId::default(), &envelope.event)
 }
 
 /// The first report about this event and this endpoint; none if the subscription ends.
-async fn end_of(event: &EventId, endpoint: &EndpointId, mut reports: Subscriber) -> Option<Ended> {
+async fn end_of(event: &EventId, endpoint: &EndpointId, mut reports: Subscriber) -> Option<DeliveryReport> {
     while let Some(report) = reports.next().await {
-        match serde_json::from_slice::<Ended>(&report.payload) {
+        match serde_json::from_slice::<DeliveryReport>(&report.payload) {
             Ok(ended) if ended.event_id == *event && ended.endpoint == *endpoint => return Some(ended),
             Ok(_) => {}
             Err(error) => tracing::warn!(event.id = %event, "failed to read a delivery's end: {error}"),

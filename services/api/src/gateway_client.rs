@@ -1,9 +1,9 @@
 //! Commands to the WhatsApp gateway that holds a session, and how long each may take.
 
-use crate::commands::{self, CommandError};
+use crate::commands::{self, CommandFailure};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    command::{Command, Empty, Status},
+    command::{Command, EmptyBody, SessionInfo},
     session::SessionId,
     subject,
 };
@@ -36,8 +36,8 @@ impl GatewayClient {
         Self { broker }
     }
 
-    pub async fn status(&self, session: &SessionId) -> Result<Status, CommandError> {
-        self.request(session, Command::Status, &Empty {}).await
+    pub async fn status(&self, session: &SessionId) -> Result<SessionInfo, CommandFailure> {
+        self.request(session, Command::Status, &EmptyBody {}).await
     }
 
     /// Sends a command and waits for its answer, as long as this command may take.
@@ -49,7 +49,7 @@ impl GatewayClient {
         session: &SessionId,
         command: Command,
         arguments: &impl Serialize,
-    ) -> Result<A, CommandError> {
+    ) -> Result<A, CommandFailure> {
         // A broker or a gateway that hangs shows itself within seconds, with nothing handed over.
         self.status(session).await?;
         self.request(session, command, arguments).await
@@ -60,7 +60,7 @@ impl GatewayClient {
         session: &SessionId,
         command: Command,
         arguments: &impl Serialize,
-    ) -> Result<A, CommandError> {
+    ) -> Result<A, CommandFailure> {
         commands::request(&self.broker, subject::command(session, command), arguments, deadline(command)).await
     }
 }

@@ -36,8 +36,8 @@ mod uploads;
 pub use config::Config;
 
 use app::App;
-use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::Tasks};
-use kurir_contract::service::Service;
+use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
+use kurir_contract::service::ServiceName;
 use std::time::Duration;
 
 /// A webhook test waits 25 s for its answer: whoever stops the API must let that end. A send may take longer; the
@@ -53,10 +53,10 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listener = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
-    let health = Health::new(Service::Api, broker.clone());
+    let health = Health::new(ServiceName::Api, broker.clone());
     let app = App::new(&config, broker.clone(), health.clone());
 
-    let mut tasks = Tasks::new(shutdown);
+    let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown();
     tasks.spawn("http", server::serve(listener, router::router(&config, app.clone()), DRAIN, asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));

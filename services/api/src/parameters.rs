@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequestParts, Query as AxumQuery, RawPathParams},
     http::request::Parts,
 };
-use kurir_contract::endpoint::{EndpointId, Problem};
+use kurir_contract::endpoint::{EndpointId, FieldProblem};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Entries of a page.
@@ -74,11 +74,11 @@ impl Query {
 }
 
 /// A moment as a user writes it.
-pub fn moment(field: &str, given: &str) -> Result<OffsetDateTime, Problem> {
+pub fn moment(field: &str, given: &str) -> Result<OffsetDateTime, FieldProblem> {
     OffsetDateTime::parse(given, &Rfc3339)
         .map_err(|_| problem(field, "must be a time in ISO 8601, as 2026-11-24T13:00:00Z"))
 }
 
-pub fn problem(field: &str, message: impl Into<String>) -> Problem {
-    Problem { field: field.to_owned(), message: message.into() }
+pub fn problem(field: &str, message: impl Into<String>) -> FieldProblem {
+    FieldProblem { field: field.to_owned(), message: message.into() }
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     answer::{Code, Failure},
-    commands::CommandError,
+    commands::CommandFailure,
 };
 use axum::http::StatusCode;
 use kurir_contract::{
-    command::{Command, Refusal, RefusalCode},
+    command::{Command, CommandError, CommandErrorCode},
     session::SessionId,
     webhook::WebhookCommand,
 };
@@ -19,82 +19,86 @@ const NO_DISPATCHER: &str = "No webhook-dispatcher is running; nothing was done.
 const NO_ANSWER_OF_DISPATCHER: &str = "The webhook-dispatcher did not answer in time";
 
 /// What the caller of a route hears when the command behind it failed.
-pub fn failure(error: CommandError, command: Command, session: &SessionId) -> Failure {
+pub fn failure(error: CommandFailure, command: Command, session: &SessionId) -> Failure {
     match error {
-        CommandError::BrokerAway => Failure::broker_unavailable(),
-        CommandError::BrokerLost => Failure::broker_lost(),
+        CommandFailure::BrokerAway => Failure::broker_unavailable(),
+        CommandFailure::BrokerLost => Failure::broker_lost(),
         // The session `default` is always meant to be there, so its gateway is what is missing.
-        CommandError::NobodyThere if *session == SessionId::default() => {
+        CommandFailure::NobodyThere if *session == SessionId::default() => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable", NOT_CONNECTED)
         }
-        CommandError::NobodyThere => Failure::new(StatusCode::NOT_FOUND, "session_not_found", "Session not found"),
-        CommandError::NoAnswer => {
+        CommandFailure::NobodyThere => Failure::new(StatusCode::NOT_FOUND, "session_not_found", "Session not found"),
+        CommandFailure::NoAnswer => {
             Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", timeout_text(command).unwrap_or(NO_ANSWER))
         }
-        CommandError::Refused(refusal) => refused(refusal, command),
+        CommandFailure::Refused(refusal) => refused(refusal, command),
         // Its routes answer for themselves.
-        CommandError::Queued(queued) => {
+        CommandFailure::Queued(queued) => {
             tracing::error!(session.id = %session, "the command {command} waits as the job {}", queued.job_id);
             Failure::internal()
         }
-        CommandError::Unreadable(problem) => {
+        CommandFailure::Unreadable(problem) => {
             tracing::error!(session.id = %session, "the command {command} failed: {problem}");
             Failure::internal()
         }
     }
 }
 
-fn refused(refusal: Refusal, command: Command) -> Failure {
-    let Refusal { code, message, whatsapp_code } = refusal;
+fn refused(refusal: CommandError, command: Command) -> Failure {
+    let CommandError { code, message, whatsapp_code } = refusal;
     match code {
-        RefusalCode::InvalidRequest => Failure::new(StatusCode::BAD_REQUEST, "invalid_request", message),
-        RefusalCode::NotConnected => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_connected", NOT_CONNECTED),
-        RefusalCode::NotOnWhatsapp => Failure::new(StatusCode::NOT_FOUND, "not_on_whatsapp", message),
-        RefusalCode::GroupNotFound => Failure::new(StatusCode::NOT_FOUND, "group_not_found", message),
-        RefusalCode::InviteNotFound => Failure::new(StatusCode::NOT_FOUND, "invite_not_found", message),
-        RefusalCode::CallNotFound => Failure::new(StatusCode::NOT_FOUND, "call_not_found", message),
-        RefusalCode::RefusedByWhatsapp => {
+        CommandErrorCode::InvalidRequest => Failure::new(StatusCode::BAD_REQUEST, "invalid_request", message),
+        CommandErrorCode::NotConnected => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_connected", NOT_CONNECTED),
+        CommandErrorCode::NotOnWhatsapp => Failure::new(StatusCode::NOT_FOUND, "not_on_whatsapp", message),
+        CommandErrorCode::GroupNotFound => Failure::new(StatusCode::NOT_FOUND, "group_not_found", message),
+        CommandErrorCode::InviteNotFound => Failure::new(StatusCode::NOT_FOUND, "invite_not_found", message),
+        CommandErrorCode::CallNotFound => Failure::new(StatusCode::NOT_FOUND, "call_not_found", message),
+        CommandErrorCode::RefusedByWhatsapp => {
             let text = if command.is_send() { REFUSED.into() } else { message };
             let failure = Failure::new(StatusCode::BAD_GATEWAY, "refused_by_whatsapp", text);
             Failure { code: whatsapp_code.map_or(failure.code, Code::WhatsApp), ..failure }
         }
-        RefusalCode::TimedOut => {
+        CommandErrorCode::TimedOut => {
             let text = timeout_text(command).map_or(message, str::to_owned);
             Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", text)
         }
-        RefusalCode::Conflict => Failure::new(StatusCode::CONFLICT, "conflict", message),
-        RefusalCode::BrokerUnavailable => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", message),
-        RefusalCode::Internal => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
+        CommandErrorCode::Conflict => Failure::new(StatusCode::CONFLICT, "conflict", message),
+        CommandErrorCode::BrokerUnavailable => {
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", message)
+        }
+        CommandErrorCode::Internal => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
     }
 }
 
 /// What the caller of a route hears when a dispatcher did not do what it was asked.
-pub fn of_dispatcher(error: CommandError, command: WebhookCommand) -> Failure {
+pub fn of_dispatcher(error: CommandFailure, command: WebhookCommand) -> Failure {
     match error {
-        CommandError::BrokerAway => Failure::broker_unavailable(),
-        CommandError::BrokerLost => Failure::broker_lost(),
-        CommandError::NobodyThere => {
+        CommandFailure::BrokerAway => Failure::broker_unavailable(),
+        CommandFailure::BrokerLost => Failure::broker_lost(),
+        CommandFailure::NobodyThere => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "dispatcher_unavailable", NO_DISPATCHER)
         }
-        CommandError::NoAnswer => Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", NO_ANSWER_OF_DISPATCHER),
-        CommandError::Refused(Refusal { code, message, .. }) => match code {
-            RefusalCode::InvalidRequest => Failure::bad_request("invalid_request", message),
-            RefusalCode::Conflict => Failure::new(StatusCode::CONFLICT, "conflict", message),
-            RefusalCode::TimedOut => Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message),
-            RefusalCode::BrokerUnavailable => {
+        CommandFailure::NoAnswer => Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", NO_ANSWER_OF_DISPATCHER),
+        CommandFailure::Refused(CommandError { code, message, .. }) => match code {
+            CommandErrorCode::InvalidRequest => Failure::bad_request("invalid_request", message),
+            CommandErrorCode::Conflict => Failure::new(StatusCode::CONFLICT, "conflict", message),
+            CommandErrorCode::TimedOut => Failure::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message),
+            CommandErrorCode::BrokerUnavailable => {
                 Failure::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", message)
             }
             // All but the first are a gateway's alone.
-            RefusalCode::Internal
-            | RefusalCode::NotConnected
-            | RefusalCode::NotOnWhatsapp
-            | RefusalCode::GroupNotFound
-            | RefusalCode::InviteNotFound
-            | RefusalCode::CallNotFound
-            | RefusalCode::RefusedByWhatsapp => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
+            CommandErrorCode::Internal
+            | CommandErrorCode::NotConnected
+            | CommandErrorCode::NotOnWhatsapp
+            | CommandErrorCode::GroupNotFound
+            | CommandErrorCode::InviteNotFound
+            | CommandErrorCode::CallNotFound
+            | CommandErrorCode::RefusedByWhatsapp => {
+                Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+            }
         },
-        CommandError::Queued(_) => Failure::internal(),
-        CommandError::Unreadable(problem) => {
+        CommandFailure::Queued(_) => Failure::internal(),
+        CommandFailure::Unreadable(problem) => {
             tracing::error!("the webhook command {command} failed: {problem}");
             Failure::internal()
         }
@@ -109,18 +113,18 @@ fn timeout_text(command: Command) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn refusal(code: RefusalCode, whatsapp_code: Option<u16>) -> CommandError {
-        CommandError::Refused(Refusal { code, message: "its own text".to_owned(), whatsapp_code })
+    fn refusal(code: CommandErrorCode, whatsapp_code: Option<u16>) -> CommandFailure {
+        CommandFailure::Refused(CommandError { code, message: "its own text".to_owned(), whatsapp_code })
     }
 
     #[test]
     fn each_failure_of_a_send_has_its_status_code_and_text() {
-        use RefusalCode as R;
+        use CommandErrorCode as R;
         let own = "its own text";
         for (error, status, code, message) in [
-            (CommandError::NobodyThere, 503, Code::Name("gateway_unavailable"), NOT_CONNECTED),
-            (CommandError::NoAnswer, 504, Code::Name("timed_out"), SEND_TIMEOUT),
-            (CommandError::Unreadable(String::new()), 500, Code::Name("internal"), "Internal server error"),
+            (CommandFailure::NobodyThere, 503, Code::Name("gateway_unavailable"), NOT_CONNECTED),
+            (CommandFailure::NoAnswer, 504, Code::Name("timed_out"), SEND_TIMEOUT),
+            (CommandFailure::Unreadable(String::new()), 500, Code::Name("internal"), "Internal server error"),
             (refusal(R::InvalidRequest, None), 400, Code::Name("invalid_request"), own),
             (refusal(R::NotConnected, None), 503, Code::Name("not_connected"), NOT_CONNECTED),
             (refusal(R::NotOnWhatsapp, None), 404, Code::Name("not_on_whatsapp"), own),
@@ -144,18 +148,18 @@ mod tests {
     #[test]
     fn a_session_that_no_gateway_serves_is_not_found() {
         let session = "sales".parse::<SessionId>().expect("a name");
-        assert_eq!(failure(CommandError::NobodyThere, Command::Status, &session).status, StatusCode::NOT_FOUND);
+        assert_eq!(failure(CommandFailure::NobodyThere, Command::Status, &session).status, StatusCode::NOT_FOUND);
     }
 
     #[test]
     fn each_failure_of_a_dispatcher_has_its_status_and_code() {
-        use RefusalCode as R;
+        use CommandErrorCode as R;
         for (error, status, code) in [
-            (CommandError::BrokerAway, 503, "broker_unavailable"),
-            (CommandError::BrokerLost, 503, "broker_unavailable"),
-            (CommandError::NobodyThere, 503, "dispatcher_unavailable"),
-            (CommandError::NoAnswer, 504, "timed_out"),
-            (CommandError::Unreadable(String::new()), 500, "internal"),
+            (CommandFailure::BrokerAway, 503, "broker_unavailable"),
+            (CommandFailure::BrokerLost, 503, "broker_unavailable"),
+            (CommandFailure::NobodyThere, 503, "dispatcher_unavailable"),
+            (CommandFailure::NoAnswer, 504, "timed_out"),
+            (CommandFailure::Unreadable(String::new()), 500, "internal"),
             (refusal(R::InvalidRequest, None), 400, "invalid_request"),
             (refusal(R::Conflict, None), 409, "conflict"),
             (refusal(R::TimedOut, None), 504, "timed_out"),
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_a_send_has_the_text_of_a_send() {
-        let failure = failure(CommandError::NoAnswer, Command::Logout, &SessionId::default());
+        let failure = failure(CommandFailure::NoAnswer, Command::Logout, &SessionId::default());
         assert_eq!(failure.message, NO_ANSWER);
     }
 }

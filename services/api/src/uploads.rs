@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use kurir_chassis::{broker::Broker, objects::ObjectError, size::Size};
+use kurir_chassis::{broker::Broker, objects::ObjectError, size::ByteSize};
 use kurir_contract::{
     command::FileToSend,
     hex::hex,
@@ -24,7 +24,7 @@ use tokio::{
 pub struct Uploads {
     broker: Broker,
     /// The largest file.
-    pub most: Size,
+    pub most: ByteSize,
 }
 
 /// A file in the broker.
@@ -48,7 +48,7 @@ const STALLED: Duration = Duration::from_secs(20);
 const BEGINS: usize = 12;
 
 impl Uploads {
-    pub fn new(broker: Broker, most: Size) -> Self {
+    pub fn new(broker: Broker, most: ByteSize) -> Self {
         Self { broker, most }
     }
 
@@ -155,7 +155,7 @@ impl Uploads {
 async fn feed(
     source: impl Stream<Item = Result<Bytes, Failure>>,
     mut into: DuplexStream,
-    most: &Size,
+    most: &ByteSize,
     deadline: Instant,
 ) -> Result<Vec<u8>, Failure> {
     let (mut source, mut size, mut begins) = (pin!(source), 0_u64, Vec::with_capacity(BEGINS));
@@ -177,7 +177,7 @@ pub fn stalled() -> Failure {
     Failure::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The file did not arrive in time: nothing came for 20 s")
 }
 
-fn too_large(most: &Size) -> Failure {
+fn too_large(most: &ByteSize) -> Failure {
     let text = format!("File size too large. Maximum size: {most}");
     Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", text)
 }

@@ -2,8 +2,8 @@
 
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings},
-    size::Size,
+    settings::{ServiceSettings, SettingProblem},
+    size::ByteSize,
     telemetry::LogSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -41,7 +41,7 @@ pub struct Config {
     pub media_download: bool,
     /// The largest file that is downloaded.
     #[arg(long, env = "MEDIA_MAX_SIZE", default_value = "100MB")]
-    pub media_max_size: Size,
+    pub media_max_size: ByteSize,
     /// How long files are kept. Of a store that is there already, an operator changes it with `nats stream edit`.
     #[arg(long, env = "MEDIA_MAX_AGE", default_value = "30d", value_parser = humantime::parse_duration)]
     pub media_max_age: Duration,
@@ -138,52 +138,62 @@ const WHATSAPP_TARGETS: [&str; 15] = [
 const TELLTALES: [&str; 4] =
     ["Client/PairCode", "Bot/PairCode", "whatsapp_rust::pair", "whatsapp_rust::handlers::notification::device"];
 
-impl Settings for Config {
-    fn problems(&self) -> Vec<Problem> {
+impl ServiceSettings for Config {
+    fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if let Some(url) = &self.whatsapp_url
             && !(url.starts_with("ws://") || url.starts_with("wss://"))
         {
-            problems
-                .push(Problem::new("WHATSAPP_URL", format!("{url:?} is no WebSocket URL: begin with ws:// or wss://")));
+            problems.push(SettingProblem::new(
+                "WHATSAPP_URL",
+                format!("{url:?} is no WebSocket URL: begin with ws:// or wss://"),
+            ));
         }
         if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
-            problems.push(Problem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
+            problems.push(SettingProblem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
         }
         if self.media_max_size.bytes == 0 {
-            problems.push(Problem::new("MEDIA_MAX_SIZE", "0 bytes are no file: set MEDIA_DOWNLOAD=false instead"));
+            problems
+                .push(SettingProblem::new("MEDIA_MAX_SIZE", "0 bytes are no file: set MEDIA_DOWNLOAD=false instead"));
         }
         if self.media_wait > LONGEST_MEDIA_WAIT {
-            problems
-                .push(Problem::new("MEDIA_WAIT", "use at most 60s: a chat waits as long for the file of a message"));
+            problems.push(SettingProblem::new(
+                "MEDIA_WAIT",
+                "use at most 60s: a chat waits as long for the file of a message",
+            ));
         }
         for (variable, time, use_instead) in [
             ("WHATSAPP_SILENCE", self.whatsapp_silence, "60s"),
             ("WHATSAPP_PROBE_EVERY", self.whatsapp_probe_every, "15m"),
         ] {
             if time < SHORTEST_SILENCE {
-                problems
-                    .push(Problem::new(variable, format!("WhatsApp would be asked all the time: use {use_instead}")));
+                problems.push(SettingProblem::new(
+                    variable,
+                    format!("WhatsApp would be asked all the time: use {use_instead}"),
+                ));
             }
         }
         if self.whatsapp_phone_offline_after.is_zero() || self.whatsapp_phone_offline_after > DEVICE_REMOVED_AFTER {
-            problems.push(Problem::new(
+            problems.push(SettingProblem::new(
                 "WHATSAPP_PHONE_OFFLINE_AFTER",
                 "WhatsApp removes this device after 14 days: use more than 0 and at most 14d",
             ));
         }
         if self.whatsapp_send_timeout.is_zero() {
-            problems.push(Problem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
+            problems.push(SettingProblem::new("WHATSAPP_SEND_TIMEOUT", "0 leaves WhatsApp no time to answer: use 30s"));
         }
         if self.whatsapp_media_timeout.is_zero() {
-            problems.push(Problem::new("WHATSAPP_MEDIA_TIMEOUT", "0 leaves no time for an upload: use 60s"));
+            problems.push(SettingProblem::new("WHATSAPP_MEDIA_TIMEOUT", "0 leaves no time for an upload: use 60s"));
         }
         if self.whatsapp_send_pauses.len() > MOST_PAUSES {
-            problems.push(Problem::new("WHATSAPP_SEND_PAUSES", format!("name at most {MOST_PAUSES} pauses, as 2s,4s")));
+            problems.push(SettingProblem::new(
+                "WHATSAPP_SEND_PAUSES",
+                format!("name at most {MOST_PAUSES} pauses, as 2s,4s"),
+            ));
         }
         for (variable, pause) in [("SEND_GAP", self.send_gap), ("SEND_JITTER", self.send_jitter)] {
             if pause > LONGEST_GAP {
-                problems.push(Problem::new(variable, "use at most 60s"));
+                problems.push(SettingProblem::new(variable, "use at most 60s"));
             }
         }
         problems

@@ -27,8 +27,10 @@ pub mod turns;
 
 use config::Config;
 use inbound::{Inbound, media, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
-use kurir_chassis::{broker::Broker, health::Health, metrics::Metrics, shutdown::CancellationToken, tasks::Tasks};
-use kurir_contract::{service::Service, session::SessionId};
+use kurir_chassis::{
+    broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
+};
+use kurir_contract::{service::ServiceName, session::SessionId};
 use metrics::GatewayMetrics;
 use outbound::{
     Outbound,
@@ -52,7 +54,7 @@ const DRAIN: Duration = Duration::from_secs(13);
 /// If it cannot begin, or one of its tasks fails.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let broker = Broker::connect(&config.broker, "kurir-gateway").await?;
-    let health = Health::new(Service::Gateway, broker.clone());
+    let health = Health::new(ServiceName::Gateway, broker.clone());
     let session = SessionId::default();
     let store = Store::open(&config.whatsapp_session_path, &session)?;
     let uploads = Files::new(broker.clone(), store.folder().to_owned());
@@ -74,7 +76,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (unhooked, unhooked_messages) = unhooked::queue();
     let (notices, heard_notices) = notices::queue();
     let changes = Changes::default();
-    let metrics = Metrics::default();
+    let metrics = MetricsRegistry::default();
     let publisher = Publisher::new(broker.clone(), config.cloud_events, GatewayMetrics::declared(&metrics));
     let sinks = (unhooked, notices, changes.clone(), publisher.clone());
     let (task, session) = session::control(&config, &broker, store, inbound.clone(), sinks);
@@ -97,7 +99,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         commands::Commands { session: session.clone(), outbound, queue, calls: calls.clone(), broker: broker.clone() };
     let commands_done = CancellationToken::new();
 
-    let mut tasks = Tasks::new(shutdown);
+    let mut tasks = TaskSet::new(shutdown);
     tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
     tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown()));
     let view = session.view.clone();

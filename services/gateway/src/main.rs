@@ -1,6 +1,6 @@
 //! The gateway as it is released: it refuses anything but WhatsApp itself.
 
-use kurir_contract::service::Service;
+use kurir_contract::service::ServiceName;
 use std::process::ExitCode;
 
 /// Every message allocates some hundred times: see docs/performance.md.
@@ -8,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    kurir_chassis::service::main(Service::Gateway, kurir_gateway::run)
+    kurir_chassis::service::main(ServiceName::Gateway, kurir_gateway::run)
 }

@@ -1,6 +1,6 @@
 //! What the gateway counts, each for its session: `/metrics` on `HEALTH_LISTEN`.
 
-use kurir_chassis::metrics::{Metrics, seconds};
+use kurir_chassis::metrics::{MetricsRegistry, seconds};
 use kurir_contract::{
     event::{EventType, NoticedBy},
     session::{SessionId, SessionStatus},
@@ -52,7 +52,7 @@ pub struct GatewayMetrics {
 
 impl GatewayMetrics {
     #[must_use]
-    pub fn declared(metrics: &Metrics) -> Self {
+    pub fn declared(metrics: &MetricsRegistry) -> Self {
         let declared = Self {
             status: Family::default(),
             reconnects: Family::default(),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
     clock,
-    event::{Envelope, EventId, EventType},
+    event::{EventEnvelope, EventId, EventType},
     header,
     session::SessionId,
     subject,
@@ -36,7 +36,7 @@ impl OutgoingEvent {
     #[expect(clippy::expect_used, reason = "only a map whose keys are no text fails, and no event's data has one")]
     pub fn new<D: Serialize>(session: &SessionId, kind: EventType, id: EventId, at: OffsetDateTime, data: D) -> Self {
         let subject = subject::event(session, &kind);
-        let payload = serde_json::to_vec(&Envelope::new(kind.clone(), at, data)).expect("an event is JSON");
+        let payload = serde_json::to_vec(&EventEnvelope::new(kind.clone(), at, data)).expect("an event is JSON");
         Self { id, kind, subject, payload: payload.into(), at }
     }
 

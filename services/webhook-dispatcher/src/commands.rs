@@ -7,9 +7,9 @@ use async_nats::Message;
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{
-    command::{Empty, Refusal, Reply},
+    command::{CommandError, CommandReply, EmptyBody},
     subject,
-    webhook::{LedgerRequest, ReplayId, ReplayRequest, WebhookCommand},
+    webhook::{LedgerRequest, ReplayRequest, ReplayRequestId, WebhookCommand},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -72,11 +72,11 @@ impl Commands {
                 self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
             }
             Some(WebhookCommand::ReplayProgress) => {
-                let answer = async { self.replays.progress(&parse::<ReplayId>(&request)?.id).await };
+                let answer = async { self.replays.progress(&parse::<ReplayRequestId>(&request)?.id).await };
                 self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
             }
             Some(WebhookCommand::CancelReplay) => {
-                let answer = async { self.replays.cancel(&parse::<ReplayId>(&request)?.id).await };
+                let answer = async { self.replays.cancel(&parse::<ReplayRequestId>(&request)?.id).await };
                 self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
             }
             Some(WebhookCommand::Ledger) => {
@@ -86,16 +86,16 @@ impl Commands {
             None => {
                 let names = WebhookCommand::ALL.map(WebhookCommand::as_str).join(", ");
                 let refusal = refusal::invalid(format!("there is no such command; there are {names}"));
-                self.answer::<Empty>(&request, Err(refusal)).await;
+                self.answer::<EmptyBody>(&request, Err(refusal)).await;
             }
         }
     }
 
-    async fn answer<T: Serialize>(&self, request: &Message, answer: Result<T, Refusal>) {
+    async fn answer<T: Serialize>(&self, request: &Message, answer: Result<T, CommandError>) {
         let Some(inbox) = request.reply.clone() else { return };
         let reply = match answer {
-            Ok(value) => Reply::Ok(value),
-            Err(refusal) => Reply::Error(refusal),
+            Ok(value) => CommandReply::Ok(value),
+            Err(refusal) => CommandReply::Error(refusal),
         };
         match serde_json::to_vec(&reply) {
             Ok(reply) => {
@@ -108,13 +108,13 @@ impl Commands {
     }
 }
 
-async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     timeout(time, answer).await.unwrap_or_else(|_| {
         Err(refusal::timed_out(format!("there was no end within {}", humantime::format_duration(time))))
     })
 }
 
-fn parse<T: DeserializeOwned>(request: &Message) -> Result<T, Refusal> {
+fn parse<T: DeserializeOwned>(request: &Message) -> Result<T, CommandError> {
     serde_json::from_slice(&request.payload)
         .map_err(|error| refusal::invalid(format!("the command cannot be read: {error}")))
 }

@@ -7,12 +7,12 @@ use crate::{
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
-    settings::{Problem, Settings},
-    size::Size,
+    settings::{ServiceSettings, SettingProblem},
+    size::ByteSize,
     telemetry::LogSettings,
 };
 use kurir_contract::{
-    address_guard::{InvalidNetworks, Networks},
+    address_guard::{InvalidNetworks, NetworkList},
     endpoint::SigningSecret,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -43,7 +43,7 @@ pub struct Config {
     pub webhook_disable_after: Duration,
     /// Received files up to this size come in the body as base64, for endpoints that want it; larger ones as a link.
     #[arg(long, env = "WEBHOOK_BASE64_MAX", default_value = "5MB")]
-    pub webhook_base64_max: Size,
+    pub webhook_base64_max: ByteSize,
     /// Where others reach the API, as https://kurir.example.org: links to media begin with it.
     #[arg(long, env = "PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -89,12 +89,12 @@ impl Config {
 
     /// Of `WEBHOOK_ALLOWED_NETWORKS`.
     #[must_use]
-    pub fn allowed_networks(&self) -> Networks {
+    pub fn allowed_networks(&self) -> NetworkList {
         self.networks().unwrap_or_default()
     }
 
-    fn networks(&self) -> Result<Networks, InvalidNetworks> {
-        Networks::parse(self.webhook_allowed_networks.as_deref().unwrap_or_default())
+    fn networks(&self) -> Result<NetworkList, InvalidNetworks> {
+        NetworkList::parse(self.webhook_allowed_networks.as_deref().unwrap_or_default())
     }
 
     fn webhook_url(&self) -> Option<Result<Url, String>> {
@@ -102,30 +102,31 @@ impl Config {
     }
 }
 
-impl Settings for Config {
-    fn problems(&self) -> Vec<Problem> {
+impl ServiceSettings for Config {
+    fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if let Some(Err(fix)) = self.webhook_url() {
-            problems.push(Problem::new("WEBHOOK_URL", fix));
+            problems.push(SettingProblem::new("WEBHOOK_URL", fix));
         }
         if let Some(Err(fix)) = set(self.webhook_secret.as_deref()).map(str::parse::<SigningSecret>) {
-            problems.push(Problem::new("WEBHOOK_SECRET", format!("{fix}: \"openssl rand -base64 32\" makes one")));
+            problems
+                .push(SettingProblem::new("WEBHOOK_SECRET", format!("{fix}: \"openssl rand -base64 32\" makes one")));
         }
         if let Err(error) = self.networks() {
-            problems.push(Problem::new("WEBHOOK_ALLOWED_NETWORKS", error.to_string()));
+            problems.push(SettingProblem::new("WEBHOOK_ALLOWED_NETWORKS", error.to_string()));
         }
         if let Some(address) = set(self.health_listen.as_deref())
             && address.parse::<SocketAddr>().is_err()
         {
             let fix = format!("{address:?} is no address: write an IP and a port, as 127.0.0.1:8081");
-            problems.push(Problem::new("HEALTH_LISTEN", fix));
+            problems.push(SettingProblem::new("HEALTH_LISTEN", fix));
         }
         if self.webhook_base64_max.bytes > LARGEST_BASE64 {
             let fix = "at most 20MB: larger files are links, or they would fill this process's memory";
-            problems.push(Problem::new("WEBHOOK_BASE64_MAX", fix));
+            problems.push(SettingProblem::new("WEBHOOK_BASE64_MAX", fix));
         }
         if self.webhook_timeout.is_zero() {
-            problems.push(Problem::new("WEBHOOK_TIMEOUT", "an attempt needs time: write at least 1s"));
+            problems.push(SettingProblem::new("WEBHOOK_TIMEOUT", "an attempt needs time: write at least 1s"));
         }
         let (timeout, ack_wait) = (self.webhook_timeout, self.webhook_ack_wait);
         if ack_wait < timeout + SETTLEMENT_RESERVE {
@@ -134,14 +135,14 @@ impl Settings for Config {
                 "must be at least {least}, which is WEBHOOK_TIMEOUT and 5s, or the broker gives an event to a second \
                  dispatcher while the first still delivers it"
             );
-            problems.push(Problem::new("WEBHOOK_ACK_WAIT", fix));
+            problems.push(SettingProblem::new("WEBHOOK_ACK_WAIT", fix));
         }
         if self.drain_timeout < timeout {
             let fix = format!(
                 "must be at least WEBHOOK_TIMEOUT ({}), so that an attempt that has begun can end",
                 humantime::format_duration(timeout)
             );
-            problems.push(Problem::new("DRAIN_TIMEOUT", fix));
+            problems.push(SettingProblem::new("DRAIN_TIMEOUT", fix));
         }
         problems
     }

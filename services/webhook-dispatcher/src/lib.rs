@@ -35,8 +35,10 @@ use crate::{
     replay::Replays,
 };
 use anyhow::Context as _;
-use kurir_chassis::{broker::Broker, health::Health, metrics::Metrics, shutdown::CancellationToken, tasks::Tasks};
-use kurir_contract::service::Service;
+use kurir_chassis::{
+    broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
+};
+use kurir_contract::service::ServiceName;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -51,9 +53,9 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// If the settings cannot be used, or if a task fails; a broker or a receiver that is away is no failure.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let broker = Broker::connect(&config.broker, "kurir-webhook-dispatcher").await?;
-    let health = Health::new(Service::WebhookDispatcher, broker.clone());
-    let metrics = Metrics::default();
-    let mut tasks = Tasks::new(shutdown.clone());
+    let health = Health::new(ServiceName::WebhookDispatcher, broker.clone());
+    let metrics = MetricsRegistry::default();
+    let mut tasks = TaskSet::new(shutdown.clone());
     if let Some(listen) = config.health_listen() {
         tasks.spawn("health", health.clone().serve_metrics(listen, metrics.clone(), shutdown.clone()));
     }

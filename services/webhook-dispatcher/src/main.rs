@@ -1,6 +1,6 @@
 //! The webhook-dispatcher's process.
 
-use kurir_contract::service::Service;
+use kurir_contract::service::ServiceName;
 use std::process::ExitCode;
 
 /// Every delivery allocates some hundred times; this takes a sixth off its CPU time.
@@ -8,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    kurir_chassis::service::main(Service::WebhookDispatcher, kurir_webhook_dispatcher::run)
+    kurir_chassis::service::main(ServiceName::WebhookDispatcher, kurir_webhook_dispatcher::run)
 }

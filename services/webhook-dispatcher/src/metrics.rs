@@ -2,10 +2,10 @@
 //!
 //! An endpoint's handles are looked up once, when it is opened; counting is then an addition.
 
-use kurir_chassis::metrics::{Metrics, seconds};
+use kurir_chassis::metrics::{MetricsRegistry, seconds};
 use kurir_contract::{
     delivery::AttemptResult,
-    endpoint::{Circuit, EndpointId},
+    endpoint::{CircuitState, EndpointId},
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -51,7 +51,7 @@ pub struct EndpointMetrics {
 
 impl DeliveryMetrics {
     #[must_use]
-    pub fn declared(metrics: &Metrics) -> Self {
+    pub fn declared(metrics: &MetricsRegistry) -> Self {
         let declared = Self {
             attempts: Family::default(),
             dead_letters: Family::default(),
@@ -120,11 +120,11 @@ impl EndpointMetrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    pub fn circuit(&self, circuit: Circuit) {
+    pub fn circuit(&self, circuit: CircuitState) {
         self.circuit.set(match circuit {
-            Circuit::Closed => 0,
-            Circuit::HalfOpen => 1,
-            Circuit::Open => 2,
+            CircuitState::Closed => 0,
+            CircuitState::HalfOpen => 1,
+            CircuitState::Open => 2,
         });
     }
 }

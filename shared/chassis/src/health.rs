@@ -1,12 +1,12 @@
 //! Whether a service works: `/livez` and `/readyz` for an orchestrator, an answer to a ping for the API. A service with
 //! metrics shows them beside, at `/metrics`.
 
-use crate::{broker::Broker, metrics::Metrics, shutdown::CancellationToken};
+use crate::{broker::Broker, metrics::MetricsRegistry, shutdown::CancellationToken};
 use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use futures::StreamExt as _;
 use kurir_contract::{
-    service::{Pong, Service},
+    service::{PingReply, ServiceName},
     subject,
 };
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 pub struct Health(Arc<Inner>);
 
 struct Inner {
-    service: Service,
+    service: ServiceName,
     instance: String,
     started: Instant,
     works: AtomicBool,
@@ -35,7 +35,7 @@ struct Inner {
 
 impl Health {
     #[must_use]
-    pub fn new(service: Service, broker: Broker) -> Self {
+    pub fn new(service: ServiceName, broker: Broker) -> Self {
         let instance = format!("{}-{:08x}", std::process::id(), rand_id());
         Self(Arc::new(Inner { service, instance, started: Instant::now(), works: AtomicBool::new(false), broker }))
     }
@@ -53,8 +53,8 @@ impl Health {
     }
 
     #[must_use]
-    pub fn pong(&self) -> Pong {
-        Pong {
+    pub fn pong(&self) -> PingReply {
+        PingReply {
             service: self.0.service,
             instance: self.0.instance.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -83,7 +83,7 @@ impl Health {
     pub async fn serve_metrics(
         self,
         listen: SocketAddr,
-        metrics: Metrics,
+        metrics: MetricsRegistry,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         self.serve_with(listen, metrics.route(), shutdown).await

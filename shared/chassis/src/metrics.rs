@@ -24,16 +24,16 @@ pub fn seconds() -> Histogram {
 
 /// All metrics of one process. A clone is the same.
 #[derive(Clone)]
-pub struct Metrics(Arc<Mutex<Registry>>);
+pub struct MetricsRegistry(Arc<Mutex<Registry>>);
 
-impl Default for Metrics {
+impl Default for MetricsRegistry {
     /// Every name begins with `kurir_`.
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Registry::with_prefix("kurir"))))
     }
 }
 
-impl Metrics {
+impl MetricsRegistry {
     /// Declares metrics.
     pub fn declare(&self, declare: impl FnOnce(&mut Registry)) {
         declare(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));

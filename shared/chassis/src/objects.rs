@@ -33,7 +33,7 @@ pub enum ObjectError {
 }
 
 /// A file that is being read.
-pub struct Object {
+pub struct ObjectReader {
     stream: Stream,
     pieces: String,
     /// The next piece is here or later.
@@ -67,7 +67,7 @@ impl Broker {
     ///
     /// # Errors
     /// If there is none, or the broker is away.
-    pub async fn open_object(&self, bucket: &str, name: &str) -> Result<Object, ObjectError> {
+    pub async fn open_object(&self, bucket: &str, name: &str) -> Result<ObjectReader, ObjectError> {
         if !self.is_connected() {
             return Err(ObjectError::Away("no connection to NATS".to_owned()));
         }
@@ -80,7 +80,7 @@ impl Broker {
             let store = self.jetstream.get_object_store(bucket).await.map_err(away)?;
             match store.info(name).await {
                 Ok(info) if info.deleted => Err(ObjectError::NotFound),
-                Ok(info) => Ok(Object::new(stream, bucket, info)),
+                Ok(info) => Ok(ObjectReader::new(stream, bucket, info)),
                 Err(error) if error.kind() == InfoErrorKind::NotFound => Err(ObjectError::NotFound),
                 Err(error) => Err(away(error)),
             }
@@ -104,7 +104,7 @@ fn missing(error: &async_nats::jetstream::context::GetStreamError) -> ObjectErro
     }
 }
 
-impl Object {
+impl ObjectReader {
     fn new(stream: Stream, bucket: &str, info: ObjectInfo) -> Self {
         let ObjectInfo { size, nuid, digest, mut metadata, .. } = info;
         Self {

@@ -1,17 +1,17 @@
 //! The frame of every `main`: settings, telemetry, a runtime, the service itself, an exit code.
 
 use crate::{
-    settings::{self, Settings},
+    settings::{self, ServiceSettings},
     shutdown::{self, CancellationToken},
     telemetry,
 };
-use kurir_contract::service::Service;
+use kurir_contract::service::ServiceName;
 use std::{future::Future, process::ExitCode};
 
 /// Runs a service until it is asked to stop. Exit codes: 0 stopped as asked, 64 bad settings, 1 anything else.
-pub fn main<S, F>(service: Service, run: impl FnOnce(S, CancellationToken) -> F) -> ExitCode
+pub fn main<S, F>(service: ServiceName, run: impl FnOnce(S, CancellationToken) -> F) -> ExitCode
 where
-    S: Settings,
+    S: ServiceSettings,
     F: Future<Output = anyhow::Result<()>>,
 {
     let settings: S = match settings::read() {

@@ -8,14 +8,14 @@ pub const BAD_SETTINGS: u8 = 64;
 
 /// A setting that cannot work, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingProblem {
     /// The environment variable.
     pub variable: &'static str,
     /// What is wrong with it and what would be right, as the end of a sentence.
     pub fix: String,
 }
 
-impl Problem {
+impl SettingProblem {
     #[must_use]
     pub fn new(variable: &'static str, fix: impl Into<String>) -> Self {
         Self { variable, fix: fix.into() }
@@ -23,9 +23,9 @@ impl Problem {
 }
 
 /// Settings of a service.
-pub trait Settings: Parser {
+pub trait ServiceSettings: Parser {
     /// What clap cannot see: settings that must agree with each other, values that are missing.
-    fn problems(&self) -> Vec<Problem>;
+    fn problems(&self) -> Vec<SettingProblem>;
     fn logging(&self) -> &crate::telemetry::LogSettings;
 
     /// The log's filter; a service may add to `LOG_LEVEL`.
@@ -50,7 +50,7 @@ fn parse<S: Parser>() -> Result<S, clap::Error> {
 ///
 /// # Errors
 /// The exit code to end with; the problems have been printed.
-pub fn read<S: Settings>() -> Result<S, ExitCode> {
+pub fn read<S: ServiceSettings>() -> Result<S, ExitCode> {
     // Of this folder alone: a `.env` further up belongs to something else.
     match dotenvy::from_path(".env") {
         Ok(()) => {}
@@ -73,7 +73,7 @@ pub fn read<S: Settings>() -> Result<S, ExitCode> {
     if problems.is_empty() {
         return Ok(settings);
     }
-    for Problem { variable, fix } in problems {
+    for SettingProblem { variable, fix } in problems {
         eprintln!("bad setting {variable}: {fix}");
     }
     Err(ExitCode::from(BAD_SETTINGS))

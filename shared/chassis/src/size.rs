@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Size {
+pub struct ByteSize {
     pub bytes: u64,
     text: String,
 }
@@ -15,7 +15,7 @@ pub struct InvalidSize;
 /// As the old program counted, and most programs that say MB.
 const UNITS: [(&str, u64); 4] = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("", 1)];
 
-impl FromStr for Size {
+impl FromStr for ByteSize {
     type Err = InvalidSize;
 
     fn from_str(text: &str) -> Result<Self, InvalidSize> {
@@ -30,7 +30,7 @@ impl FromStr for Size {
     }
 }
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -46,12 +46,12 @@ mod tests {
             [("10MB", Some(10 << 20)), (" 64 kB ", Some(64 << 10)), ("2gb", Some(2 << 30)), ("300", Some(300))]
         {
             assert_eq!(
-                text.parse::<Size>().ok().map(|size| (size.bytes, size.to_string())),
+                text.parse::<ByteSize>().ok().map(|size| (size.bytes, size.to_string())),
                 bytes.map(|bytes: u64| (bytes, text.trim().to_owned()))
             );
         }
         for wrong in ["", "MB", "10TB", "-1MB", "1.5MB", "99999999999999999999GB", "18446744073709551615kB"] {
-            assert_eq!(wrong.parse::<Size>(), Err(InvalidSize), "{wrong:?}");
+            assert_eq!(wrong.parse::<ByteSize>(), Err(InvalidSize), "{wrong:?}");
         }
     }
 }

@@ -5,12 +5,12 @@ use std::{future::Future, time::Duration};
 use tokio::task::JoinSet;
 
 /// The tasks of one service.
-pub struct Tasks {
+pub struct TaskSet {
     set: JoinSet<(&'static str, anyhow::Result<()>)>,
     shutdown: CancellationToken,
 }
 
-impl Tasks {
+impl TaskSet {
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
         Self { set: JoinSet::new(), shutdown }
@@ -71,7 +71,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_ends_unasked_ends_the_service_with_its_name() {
-        let mut tasks = Tasks::new(CancellationToken::new());
+        let mut tasks = TaskSet::new(CancellationToken::new());
         let token = tasks.shutdown();
         tasks.spawn("patient", async move {
             token.cancelled().await;
@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test]
     async fn a_shutdown_lets_the_tasks_finish() {
         let token = CancellationToken::new();
-        let mut tasks = Tasks::new(token.clone());
+        let mut tasks = TaskSet::new(token.clone());
         let asked = tasks.shutdown();
         tasks.spawn("patient", async move {
             asked.cancelled().await;

@@ -2,7 +2,7 @@
 
 use crate::log_lines::{LogLines, Writing};
 use anyhow::Context as _;
-use kurir_contract::service::Service;
+use kurir_contract::service::ServiceName;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{
     Resource, runtime,
@@ -58,7 +58,7 @@ impl Telemetry {
 ///
 /// # Errors
 /// If the filter, the file or the collector's URL cannot be used.
-pub fn start(settings: &LogSettings, filter: &str, service: Service) -> anyhow::Result<Telemetry> {
+pub fn start(settings: &LogSettings, filter: &str, service: ServiceName) -> anyhow::Result<Telemetry> {
     // Every TLS connection of this process uses one implementation; the second call of a test is no failure.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let filter = EnvFilter::try_new(filter).context("failed to read LOG_LEVEL")?;
@@ -117,7 +117,7 @@ fn open(path: &Path) -> anyhow::Result<std::fs::File> {
         .with_context(|| format!("failed to open {} (LOG_FILE; empty: none)", path.display()))
 }
 
-fn exporter(url: &str, service: Service) -> anyhow::Result<SdkTracerProvider> {
+fn exporter(url: &str, service: ServiceName) -> anyhow::Result<SdkTracerProvider> {
     use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
     let endpoint = format!("{}/v1/traces", url.trim_end_matches('/'));
     let exporter = SpanExporter::builder()

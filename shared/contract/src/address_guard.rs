@@ -16,7 +16,7 @@ pub const ALLOWED_NETWORKS: &str = "WEBHOOK_ALLOWED_NETWORKS";
 
 /// Networks that the operator opened for webhooks. The default opens none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(Vec<IpNet>);
+pub struct NetworkList(Vec<IpNet>);
 
 /// What [`Networks::parse`] refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum InvalidNetworks {
     Bits { written: String, network: IpNet },
 }
 
-impl Networks {
+impl NetworkList {
     /// Reads `10.0.0.0/8,192.168.1.5,fd00::/8`; an empty text is no network.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ fn network(entry: &str) -> Result<IpNet, InvalidNetworks> {
     }
 }
 
-impl FromStr for Networks {
+impl FromStr for NetworkList {
     type Err = InvalidNetworks;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -69,7 +69,7 @@ impl FromStr for Networks {
     }
 }
 
-impl fmt::Display for Networks {
+impl fmt::Display for NetworkList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, network) in self.0.iter().enumerate() {
             write!(f, "{}{network}", if n == 0 { "" } else { "," })?;
@@ -80,7 +80,7 @@ impl fmt::Display for Networks {
 
 /// Why no webhook may go to this address: the kind of address that it is. None if it may.
 #[must_use]
-pub fn forbidden(ip: IpAddr, allowed: &Networks) -> Option<&'static str> {
+pub fn forbidden(ip: IpAddr, allowed: &NetworkList) -> Option<&'static str> {
     // Judged first, so that an address is the same in each of its forms, for the operator's networks too.
     let ip = canonical(ip);
     let kind = match ip {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// One attempt, as DELIVERIES records it (an array of these per message).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Attempt {
+pub struct AttemptRecord {
     pub event_id: EventId,
     pub event: EventType,
     pub endpoint: EndpointId,
@@ -55,7 +55,7 @@ pub enum AttemptResult {
 /// Sent once to the inbox that an event's `Kurir-Report-To` names, when its delivery to an endpoint has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ended {
+pub struct DeliveryReport {
     pub event_id: EventId,
     pub endpoint: EndpointId,
     /// The attempt that was the last, counted from 1.

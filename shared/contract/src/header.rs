@@ -16,7 +16,7 @@ pub const ROLLUP: &str = "Nats-Rollup";
 pub const PIN_ID: &str = "Nats-Pin-Id";
 /// Of an event: the endpoint that must not receive it, because the event is about it.
 pub const NOT_FOR: &str = "Kurir-Not-For";
-/// Of an event: an inbox (`_INBOX.…`) that wants an [`Outcome`](crate::delivery::Ended) when its delivery has ended.
+/// Of an event: an inbox (`_INBOX.…`) that wants an [`Outcome`](crate::delivery::DeliveryReport) when its delivery has ended.
 pub const REPORT_TO: &str = "Kurir-Report-To";
 /// Of an event: the only endpoint that receives it (a test of that endpoint).
 pub const ONLY_FOR: &str = "Kurir-Only-For";

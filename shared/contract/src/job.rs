@@ -94,7 +94,7 @@ impl fmt::Display for JobId {
 /// What OUTBOX holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Job {
+pub struct SendJob {
     pub id: JobId,
     /// What the caller calls it.
     #[serde(default)]
@@ -105,10 +105,10 @@ pub struct Job {
     #[serde(default)]
     pub send_at: Option<String>,
     /// 1 to [`MOST_ITEMS`].
-    pub items: Vec<Item>,
+    pub items: Vec<JobItem>,
 }
 
-impl Job {
+impl SendJob {
     /// The same for the same job, and for no other.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -121,14 +121,14 @@ impl Job {
 /// One send of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Item {
+pub struct JobItem {
     /// The name of a command that sends.
     pub command: String,
     /// As the command takes it. Its `idempotencyKey` is the caller's, or null: then it has one of the job's.
     pub arguments: serde_json::Value,
 }
 
-impl Item {
+impl JobItem {
     /// # Errors
     /// If there is no such command.
     pub fn command(&self) -> Result<Command, UnknownCommand> {
@@ -225,7 +225,7 @@ impl JobState {
 
 /// Asks about one job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobNamed {
+pub struct JobRequest {
     pub id: JobId,
 }
 

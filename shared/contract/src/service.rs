@@ -5,13 +5,13 @@ use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Service {
+pub enum ServiceName {
     Gateway,
     WebhookDispatcher,
     Api,
 }
 
-impl Service {
+impl ServiceName {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -22,7 +22,7 @@ impl Service {
     }
 }
 
-impl fmt::Display for Service {
+impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -31,8 +31,8 @@ impl fmt::Display for Service {
 /// The answer to a ping.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pong {
-    pub service: Service,
+pub struct PingReply {
+    pub service: ServiceName,
     /// Random, one per process.
     pub instance: String,
     pub version: String,

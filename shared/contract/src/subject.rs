@@ -20,7 +20,7 @@ use crate::{
     endpoint::EndpointId,
     event::{EventId, EventType},
     job::JobId,
-    service::Service,
+    service::ServiceName,
     session::SessionId,
     webhook::WebhookCommand,
 };
@@ -96,7 +96,7 @@ pub fn parse_command(subject: &str) -> Option<Command> {
 
 /// Which delivery a retry belongs to. A step repeated after a crash replaces itself and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry<'a> {
+pub struct RetrySubject<'a> {
     pub endpoint: &'a EndpointId,
     /// Hash of the chat, or `-`: lets an ordered endpoint see that a chat waits.
     pub chat: &'a str,
@@ -106,7 +106,7 @@ pub struct Retry<'a> {
     pub sequence: u64,
 }
 
-impl Retry<'_> {
+impl RetrySubject<'_> {
     /// Where the schedule rests.
     #[must_use]
     pub fn waiting(&self) -> String {
@@ -169,9 +169,9 @@ pub fn due_retries_of_run(endpoint: &EndpointId, run: &str) -> String {
     format!("whatsapp.retries.due.{endpoint}.*.{run}.*")
 }
 
-/// What a subject of [`Retry`] says.
+/// What a subject of [`RetrySubject`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParsedRetry<'a> {
+pub struct ParsedRetrySubject<'a> {
     /// `waiting`, `due` or `parked`.
     pub state: &'a str,
     pub chat: &'a str,
@@ -181,13 +181,13 @@ pub struct ParsedRetry<'a> {
 
 /// The inverse of [`Retry::waiting`] and its like.
 #[must_use]
-pub fn parse_retry(subject: &str) -> Option<ParsedRetry<'_>> {
+pub fn parse_retry(subject: &str) -> Option<ParsedRetrySubject<'_>> {
     let mut tokens = subject.strip_prefix("whatsapp.retries.")?.split('.');
     let (state, _endpoint, chat, run) = (tokens.next()?, tokens.next()?, tokens.next()?, tokens.next()?);
-    Some(ParsedRetry { state, chat, run, sequence: tokens.next()?.parse().ok()? })
+    Some(ParsedRetrySubject { state, chat, run, sequence: tokens.next()?.parse().ok()? })
 }
 
-/// Whose a subject of [`Retry`] is.
+/// Whose a subject of [`RetrySubject`] is.
 #[must_use]
 pub fn endpoint_of_retry(subject: &str) -> Option<EndpointId> {
     subject.strip_prefix("whatsapp.retries.")?.split('.').nth(1)?.parse().ok()
@@ -254,7 +254,7 @@ pub fn dead_letter(endpoint: &EndpointId, event: &EventId) -> String {
 
 /// Every running instance of a service answers here.
 #[must_use]
-pub fn service_ping(service: Service) -> String {
+pub fn service_ping(service: ServiceName) -> String {
     format!("kurir.services.{service}.ping")
 }
 
@@ -289,9 +289,9 @@ mod tests {
     #[test]
     fn a_retry_names_its_event() {
         let endpoint = EndpointId::default();
-        let retry = Retry { endpoint: &endpoint, chat: "-", run: "live", sequence: 7 };
+        let retry = RetrySubject { endpoint: &endpoint, chat: "-", run: "live", sequence: 7 };
         assert_eq!(retry.waiting(), "whatsapp.retries.waiting.default.-.live.7");
-        let parsed = ParsedRetry { state: "due", chat: "-", run: "live", sequence: 7 };
+        let parsed = ParsedRetrySubject { state: "due", chat: "-", run: "live", sequence: 7 };
         assert_eq!(parse_retry(&retry.due()), Some(parsed));
         assert_eq!(parse_retry("whatsapp.retries.due.default.-.live.x"), None);
         assert_eq!(endpoint_of_retry(&retry.parked()), Some(endpoint.clone()));

@@ -1,5 +1,5 @@
 //! What a dispatcher can be asked: replays and the ledger. A NATS request on [`subject::webhooks`](crate::subject),
-//! answered by any one dispatcher with a [`Reply`](crate::command::Reply).
+//! answered by any one dispatcher with a [`Reply`](crate::command::CommandReply).
 
 use crate::endpoint::EndpointId;
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,11 @@ use std::{fmt, str::FromStr};
 pub enum WebhookCommand {
     /// [`ReplayRequest`] → [`Replay`], as soon as it is stored; the work goes on behind it.
     Replay,
-    /// [`ReplayId`] → [`Replay`] as it stands.
+    /// [`ReplayRequestId`] → [`Replay`] as it stands.
     ReplayProgress,
-    /// [`ReplayId`] → [`Replay`]: what was not delivered yet will not be.
+    /// [`ReplayRequestId`] → [`Replay`]: what was not delivered yet will not be.
     CancelReplay,
-    /// [`LedgerRequest`] → [`Ledger`].
+    /// [`LedgerRequest`] → [`LedgerReport`].
     Ledger,
 }
 
@@ -54,12 +54,12 @@ pub const REPLAYS_BUCKET: &str = "webhook_replays";
 #[serde(rename_all = "camelCase")]
 pub struct ReplayRequest {
     pub endpoint: EndpointId,
-    pub of: ReplayOf,
+    pub of: ReplaySelection,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
-pub enum ReplayOf {
+pub enum ReplaySelection {
     /// All events of the endpoint that were stored since then, ISO 8601.
     Since { since: String },
     /// One dead letter: its sequence in DEAD_LETTERS.
@@ -70,7 +70,7 @@ pub enum ReplayOf {
 
 /// The body of a command about a replay that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayId {
+pub struct ReplayRequestId {
     pub id: String,
 }
 
@@ -81,7 +81,7 @@ pub struct Replay {
     /// `rep_` and 32 hex digits.
     pub id: String,
     pub endpoint: EndpointId,
-    pub of: ReplayOf,
+    pub of: ReplaySelection,
     pub state: ReplayState,
     /// Events that it is about.
     pub total: u64,
@@ -117,7 +117,7 @@ pub struct LedgerRequest {
 /// Where an endpoint's events are. Each is in one place: `matched` is the sum of the others, or something was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ledger {
+pub struct LedgerReport {
     pub endpoint: EndpointId,
     pub from: Option<String>,
     pub to: String,

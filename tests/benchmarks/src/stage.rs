@@ -13,7 +13,7 @@ use async_nats::{
     },
 };
 use kurir_contract::{
-    endpoint::{BUCKET, EndpointId, Settings},
+    endpoint::{BUCKET, EndpointId, EndpointSettings},
     event::EventId,
     header, stream, subject,
 };
@@ -88,7 +88,7 @@ impl Stage {
         let bucket = self.jetstream.create_key_value(config).await.context("failed to make the bucket")?;
         for number in 0..count {
             let events = vec![format!("bench.{number}").parse()?];
-            let settings = Settings { events, ..Settings::new(url(number)) };
+            let settings = EndpointSettings { events, ..EndpointSettings::new(url(number)) };
             let id = EndpointId::random();
             bucket
                 .put(id.as_str(), serde_json::to_vec(&settings)?.into())

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::{HeaderMap, jetstream::message::PublishMessage};
-use kurir_contract::{endpoint::EndpointId, header, subject::Retry};
+use kurir_contract::{endpoint::EndpointId, header, subject::RetrySubject};
 use std::{path::Path, time::Duration};
 
 const RETRIES: u64 = 100_000;
@@ -41,7 +41,7 @@ async fn keep(stage: &Stage, count: u64) -> anyhow::Result<()> {
     let endpoint = EndpointId::default();
     let mut kept = Vec::with_capacity(KEEPING);
     for sequence in 1..=count {
-        let retry = Retry { endpoint: &endpoint, chat: "-", run: "live", sequence };
+        let retry = RetrySubject { endpoint: &endpoint, chat: "-", run: "live", sequence };
         let mut headers = HeaderMap::new();
         headers.insert(header::SCHEDULE, "@at 2099-01-01T00:00:00Z");
         headers.insert(header::SCHEDULE_TARGET, retry.due());

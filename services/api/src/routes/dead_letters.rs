@@ -9,7 +9,7 @@ use crate::{
     parameters::{Id, Query, problem},
 };
 use axum::{Json, extract::State, http::StatusCode};
-use kurir_contract::webhook::{ReplayOf, ReplayRequest};
+use kurir_contract::webhook::{ReplayRequest, ReplaySelection};
 use serde_json::{Value, json};
 
 /// The oldest first, after an id.
@@ -37,7 +37,8 @@ pub async fn remove(State(app): State<App>, id: Id) -> Answer {
 pub async fn replay(State(app): State<App>, id: Id) -> Result<(StatusCode, Json<Value>), Failure> {
     let Letter { id: sequence, letter } = app.dead_letters.get(id.sequence().ok_or_else(not_found)?).await?;
     must_exist(&app, &letter.endpoint).await?;
-    replays::start(&app, ReplayRequest { endpoint: letter.endpoint, of: ReplayOf::DeadLetter { sequence } }).await
+    replays::start(&app, ReplayRequest { endpoint: letter.endpoint, of: ReplaySelection::DeadLetter { sequence } })
+        .await
 }
 
 /// All of an endpoint.
@@ -47,7 +48,7 @@ pub async fn replay_all(State(app): State<App>, Fields(fields): Fields) -> Resul
     let endpoint =
         endpoint.filter(|_| problems.is_empty()).ok_or_else(|| Failure::invalid(replays::INVALID, problems))?;
     must_exist(&app, &endpoint).await?;
-    replays::start(&app, ReplayRequest { endpoint, of: ReplayOf::DeadLetters }).await
+    replays::start(&app, ReplayRequest { endpoint, of: ReplaySelection::DeadLetters }).await
 }
 
 fn shown(letter: &Letter) -> Value {

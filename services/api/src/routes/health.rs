@@ -5,7 +5,7 @@ use axum::{Json, extract::State};
 use futures::StreamExt as _;
 use kurir_contract::{
     clock,
-    service::{Pong, Service},
+    service::{PingReply, ServiceName},
     subject,
 };
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn common(app: &App, message: &str) -> Value {
 }
 
 /// Every instance that answers, this one first.
-async fn services(app: &App) -> Vec<Pong> {
+async fn services(app: &App) -> Vec<PingReply> {
     let mut pongs = vec![app.health.pong()];
     if app.broker.is_connected() {
         // Ends by its deadline as a rule, since nobody knows how many will answer; those that came in time are kept.
@@ -50,11 +50,11 @@ async fn services(app: &App) -> Vec<Pong> {
     pongs
 }
 
-async fn collect(app: &App, pongs: &mut Vec<Pong>) -> Option<()> {
+async fn collect(app: &App, pongs: &mut Vec<PingReply>) -> Option<()> {
     let client = &app.broker.client;
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.ok()?;
-    for service in [Service::Gateway, Service::WebhookDispatcher] {
+    for service in [ServiceName::Gateway, ServiceName::WebhookDispatcher] {
         client.publish_with_reply(subject::service_ping(service), inbox.clone(), Vec::new().into()).await.ok()?;
     }
     while pongs.len() < MAX_PONGS {

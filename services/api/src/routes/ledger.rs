@@ -9,8 +9,8 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     clock,
-    endpoint::Problem,
-    webhook::{Ledger, LedgerRequest, WebhookCommand},
+    endpoint::FieldProblem,
+    webhook::{LedgerReport, LedgerRequest, WebhookCommand},
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 pub async fn show(State(app): State<App>, query: Query) -> Answer {
     let request = read(&query)?;
     must_exist(&app, &request.endpoint).await?;
-    let ledger: Ledger = app.dispatchers.ask(WebhookCommand::Ledger, &request).await?;
+    let ledger: LedgerReport = app.dispatchers.ask(WebhookCommand::Ledger, &request).await?;
     Ok(Json(json!({"success": true, "data": ledger})))
 }
 
@@ -43,7 +43,7 @@ fn read(query: &Query) -> Result<LedgerRequest, Failure> {
 }
 
 /// One end of the span, if it is given.
-fn end(name: &str, query: &Query, problems: &mut Vec<Problem>) -> Option<OffsetDateTime> {
+fn end(name: &str, query: &Query, problems: &mut Vec<FieldProblem>) -> Option<OffsetDateTime> {
     match moment(name, query.get(name)?) {
         Ok(moment) => Some(moment),
         Err(wrong) => {

@@ -17,7 +17,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{Stream, stream};
-use kurir_chassis::objects::{Object, ObjectError};
+use kurir_chassis::objects::{ObjectError, ObjectReader};
 use kurir_contract::media::{MEDIA_BUCKET, MediaFile, is_runnable};
 use std::ops::Range;
 
@@ -43,7 +43,7 @@ fn not_found() -> Failure {
     Failure::not_found("media_not_found", "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)")
 }
 
-fn answer(file: &MediaFile, object: Object, asked: &HeaderMap) -> Response {
+fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response {
     let text = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
     let tag = format!("\"{}\"", object.digest);
     let common = common(file, &object, &tag);
@@ -67,7 +67,7 @@ fn answer(file: &MediaFile, object: Object, asked: &HeaderMap) -> Response {
     }
 }
 
-fn common(file: &MediaFile, object: &Object, tag: &str) -> HeaderMap {
+fn common(file: &MediaFile, object: &ObjectReader, tag: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let disposition = if is_runnable(&object.content_type) { "attachment" } else { "inline" };
     // What a stranger wrote may be no header; a name has only letters, digits and `_-.`.
@@ -96,11 +96,11 @@ fn matches(one: &str, tag: &str) -> bool {
 }
 
 /// The next piece is asked for when the last one is on its way, so a caller that goes away ends it.
-fn body(object: Object, wanted: Range<u64>) -> Body {
+fn body(object: ObjectReader, wanted: Range<u64>) -> Body {
     Body::from_stream(pieces(object, wanted))
 }
 
-fn pieces(object: Object, wanted: Range<u64>) -> impl Stream<Item = Result<Bytes, ObjectError>> {
+fn pieces(object: ObjectReader, wanted: Range<u64>) -> impl Stream<Item = Result<Bytes, ObjectError>> {
     stream::try_unfold((object, 0, wanted), |(mut object, mut at, wanted)| async move {
         while at < wanted.end {
             let Some(piece) = object.next().await? else { break };

@@ -11,8 +11,8 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     clock,
-    endpoint::{EndpointId, Problem},
-    webhook::{Replay, ReplayId, ReplayOf, ReplayRequest, WebhookCommand},
+    endpoint::{EndpointId, FieldProblem},
+    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, WebhookCommand},
 };
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -51,7 +51,7 @@ pub async fn cancel(State(app): State<App>, id: Id) -> Answer {
 
 async fn about(app: &App, Id(id): Id, command: WebhookCommand) -> Answer {
     app.replays.must_exist(&id).await?;
-    let replay: Replay = app.dispatchers.ask(command, &ReplayId { id }).await?;
+    let replay: Replay = app.dispatchers.ask(command, &ReplayRequestId { id }).await?;
     Ok(Json(json!({"success": true, "data": replay})))
 }
 
@@ -82,7 +82,7 @@ fn read(fields: &Map<String, Value>, now: OffsetDateTime) -> Result<ReplayReques
     };
     match (endpoint, since) {
         (Some(endpoint), Some(since)) if problems.is_empty() => {
-            Ok(ReplayRequest { endpoint, of: ReplayOf::Since { since: clock::iso(since) } })
+            Ok(ReplayRequest { endpoint, of: ReplaySelection::Since { since: clock::iso(since) } })
         }
         _ => Err(Failure::invalid(INVALID, problems)),
     }
@@ -92,7 +92,11 @@ fn read(fields: &Map<String, Value>, now: OffsetDateTime) -> Result<ReplayReques
 pub const INVALID: &str = "invalid_replay";
 
 /// The endpoint that a body names. What is neither that nor one of the `others` is a problem too.
-pub fn endpoint_of(fields: &Map<String, Value>, others: &[&str], problems: &mut Vec<Problem>) -> Option<EndpointId> {
+pub fn endpoint_of(
+    fields: &Map<String, Value>,
+    others: &[&str],
+    problems: &mut Vec<FieldProblem>,
+) -> Option<EndpointId> {
     for name in fields.keys().filter(|name| *name != "endpoint" && !others.contains(&name.as_str())) {
         problems.push(problem(name, "is not known"));
     }
@@ -123,7 +127,7 @@ mod tests {
             ("", None),
         ] {
             let of = at(since).ok().map(|request| request.of);
-            assert_eq!(of, expected.map(|since| ReplayOf::Since { since: since.to_owned() }), "{since}");
+            assert_eq!(of, expected.map(|since| ReplaySelection::Since { since: since.to_owned() }), "{since}");
         }
         let problems = asked(json!({"endpoint": "a b", "since": 7, "until": null})).expect_err("three").problems;
         let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();

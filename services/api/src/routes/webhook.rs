@@ -9,7 +9,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     clock,
-    event::{Envelope, EventType},
+    event::{EventEnvelope, EventType},
 };
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -28,7 +28,7 @@ pub async fn status(State(app): State<App>) -> Answer {
 pub async fn test(State(app): State<App>, Fields(fields): Fields) -> Answer {
     let event = chosen_type(&fields)?.map_or_else(|| event_type("test"), Ok)?;
     let now = OffsetDateTime::now_utc();
-    deliver(&app, Envelope::new(event, now, test_data(fields, now)?), "Webhook test completed").await
+    deliver(&app, EventEnvelope::new(event, now, test_data(fields, now)?), "Webhook test completed").await
 }
 
 pub async fn send(State(app): State<App>, Fields(fields): Fields) -> Answer {
@@ -39,10 +39,10 @@ pub async fn send(State(app): State<App>, Fields(fields): Fields) -> Answer {
         Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => return Err(invalid_type()),
     };
     let data = Value::Object(data(fields)?);
-    deliver(&app, Envelope::new(event, OffsetDateTime::now_utc(), data), "Custom webhook sent").await
+    deliver(&app, EventEnvelope::new(event, OffsetDateTime::now_utc(), data), "Custom webhook sent").await
 }
 
-async fn deliver(app: &App, envelope: Envelope, message: &str) -> Answer {
+async fn deliver(app: &App, envelope: EventEnvelope, message: &str) -> Answer {
     if app.webhook_url.is_none() {
         // Other subscribers of NATS still get it.
         app.events.publish(&envelope).await?;

@@ -7,7 +7,7 @@ use crate::{
 use async_nats::Message;
 use futures::StreamExt as _;
 use kurir_contract::{
-    delivery::Ended,
+    delivery::DeliveryReport,
     event::EventId,
     header,
     subject::{self, ALL_EVENTS},
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// Stands in for the dispatcher of one event: tells of its end and gives what was published.
 async fn settle_one(
     nats: &Nats,
-    end: impl FnOnce(&EventId) -> Ended + Send + 'static,
+    end: impl FnOnce(&EventId) -> DeliveryReport + Send + 'static,
 ) -> tokio::task::JoinHandle<Message> {
     let client = nats.client().await;
     let mut events = client.subscribe(ALL_EVENTS).await.expect("a subscription");
@@ -34,11 +34,11 @@ async fn settle_one(
     })
 }
 
-fn ended(event: &EventId, endpoint: &str, status: u16) -> Ended {
+fn ended(event: &EventId, endpoint: &str, status: u16) -> DeliveryReport {
     let delivered = status < 300;
     let error = (!delivered).then(|| format!("the receiver answered {status}"));
     let endpoint = endpoint.parse().expect("an id");
-    Ended { event_id: event.clone(), endpoint, attempt: 2, status: Some(status), delivered, error }
+    DeliveryReport { event_id: event.clone(), endpoint, attempt: 2, status: Some(status), delivered, error }
 }
 
 #[tokio::test]

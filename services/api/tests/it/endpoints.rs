@@ -7,7 +7,7 @@ use async_nats::jetstream::{
 };
 use futures::StreamExt as _;
 use kurir_contract::{
-    endpoint::{BUCKET, EndpointId, STATES_BUCKET, Settings},
+    endpoint::{BUCKET, EndpointId, EndpointSettings, STATES_BUCKET},
     event::EventType,
     session::SessionId,
     stream, subject,
@@ -26,7 +26,7 @@ pub async fn bucket(nats: &Nats, name: &str) -> kv::Store {
 }
 
 /// What a dispatcher reads about an endpoint.
-pub async fn stored(nats: &Nats, id: &str) -> Settings {
+pub async fn stored(nats: &Nats, id: &str) -> EndpointSettings {
     let value = bucket(nats, BUCKET).await.get(id).await.expect("NATS").expect("an endpoint");
     serde_json::from_slice(&value).expect("settings")
 }
@@ -202,7 +202,7 @@ async fn how_it_fares_and_what_waits_is_shown() {
     taken.next().await.expect("an event").expect("an event");
     let other = EndpointId::random();
     for (endpoint, sequence) in [(&id, 1), (&id, 2), (&other, 3)] {
-        let retry = subject::Retry { endpoint, chat: "-", run: "live", sequence };
+        let retry = subject::RetrySubject { endpoint, chat: "-", run: "live", sequence };
         jetstream.publish(retry.due(), "".into()).await.expect("NATS").await.expect("stored");
     }
     // Whoever asks for a bucket makes it.
@@ -242,7 +242,10 @@ async fn ten_thousand_are_listed_and_no_more_are_taken() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
     let first = made(&api, &json!({"url": URL})).await;
-    let settings = serde_json::to_vec(&Settings { created_at: "2026".to_owned(), ..Settings::new(URL.to_owned()) });
+    let settings = serde_json::to_vec(&EndpointSettings {
+        created_at: "2026".to_owned(),
+        ..EndpointSettings::new(URL.to_owned())
+    });
     let settings = bytes::Bytes::from(settings.expect("JSON"));
     let jetstream = nats.jetstream().await;
     for chunk in (1..10_000_u32).collect::<Vec<_>>().chunks(500) {

@@ -5,7 +5,7 @@ use crate::{
     stand_in::{Gateway, connected, known},
 };
 use futures::StreamExt as _;
-use kurir_contract::{command::Command, service::Service, subject};
+use kurir_contract::{command::Command, service::ServiceName, subject};
 use kurir_test_harness::Nats;
 use reqwest::Method;
 use serde_json::json;
@@ -26,7 +26,8 @@ async fn health_in_detail_shows_what_runs_and_what_does_not() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[("NODE_ENV", "production")]).await;
     let client = nats.client().await;
-    let mut pings = client.subscribe(subject::service_ping(Service::WebhookDispatcher)).await.expect("a subscription");
+    let mut pings =
+        client.subscribe(subject::service_ping(ServiceName::WebhookDispatcher)).await.expect("a subscription");
     known(&client).await;
     let dispatcher = tokio::spawn(async move {
         while let Some(ping) = pings.next().await {

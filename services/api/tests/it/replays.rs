@@ -7,7 +7,7 @@ use crate::{
 };
 use kurir_contract::{
     endpoint::EndpointId,
-    webhook::{Ledger, REPLAYS_BUCKET, Replay, ReplayState, WebhookCommand},
+    webhook::{LedgerReport, REPLAYS_BUCKET, Replay, ReplayState, WebhookCommand},
 };
 use kurir_test_harness::Nats;
 use serde_json::{Value, json};
@@ -117,7 +117,7 @@ async fn the_ledger_of_a_span_is_the_dispatchers() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
     let id = made(&api, &json!({"url": URL})).await;
-    let ledger = Ledger {
+    let ledger = LedgerReport {
         endpoint: id.parse().expect("an id"),
         from: None,
         to: "2026-11-24T13:00:00.000Z".to_owned(),

@@ -2,7 +2,7 @@
 //! means to who asked. Leaves the question itself to the chapters.
 
 use super::{Commands, refusal};
-use kurir_contract::command::{Refusal, RefusalCode};
+use kurir_contract::command::{CommandError, CommandErrorCode};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use whatsapp_rust::{
@@ -24,7 +24,7 @@ pub(super) enum Failure {
     Client(String),
     /// Known before it was asked, or told apart from the rest.
     #[error("{0}")]
-    Said(#[from] Refusal),
+    Said(#[from] CommandError),
 }
 
 impl Commands {
@@ -32,16 +32,19 @@ impl Commands {
     ///
     /// # Errors
     /// With what the caller may know.
-    pub(super) async fn ask<T, F>(&self, question: impl FnOnce(Arc<Client>) -> F) -> Result<T, Refusal>
+    pub(super) async fn ask<T, F>(&self, question: impl FnOnce(Arc<Client>) -> F) -> Result<T, CommandError>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let sender = &self.outbound.sender;
         let deadline = Instant::now() + sender.patience();
         let client = timeout_at(deadline, sender.client()).await.map_err(|_| {
-            refusal(RefusalCode::TimedOut, "WhatsApp was not connected in time; nothing was done. Try again later.")
+            refusal(
+                CommandErrorCode::TimedOut,
+                "WhatsApp was not connected in time; nothing was done. Try again later.",
+            )
         })?;
-        let client = client.ok_or_else(|| refusal(RefusalCode::NotConnected, "WhatsApp is not connected"))?;
+        let client = client.ok_or_else(|| refusal(CommandErrorCode::NotConnected, "WhatsApp is not connected"))?;
         timeout_at(deadline, question(client)).await.unwrap_or(Err(Failure::Silent)).map_err(Failure::refusal)
     }
 }
@@ -52,14 +55,14 @@ impl Failure {
         Self::Client(error.to_string())
     }
 
-    pub(super) fn refusal(self) -> Refusal {
+    pub(super) fn refusal(self) -> CommandError {
         let text = self.to_string();
         match self {
             Self::Refused { code } => {
-                Refusal { whatsapp_code: Some(code), ..refusal(RefusalCode::RefusedByWhatsapp, &text) }
+                CommandError { whatsapp_code: Some(code), ..refusal(CommandErrorCode::RefusedByWhatsapp, &text) }
             }
-            Self::Silent | Self::Lost => refusal(RefusalCode::TimedOut, &text),
-            Self::Client(_) => refusal(RefusalCode::Internal, &text),
+            Self::Silent | Self::Lost => refusal(CommandErrorCode::TimedOut, &text),
+            Self::Client(_) => refusal(CommandErrorCode::Internal, &text),
             Self::Said(refusal) => refusal,
         }
     }
@@ -100,7 +103,7 @@ impl From<GroupError> for Failure {
             GroupError::Iq(error) => error.into(),
             GroupError::InvalidRequest(text) => Self::Said(super::invalid(text)),
             GroupError::DescriptionConflict => Self::Said(refusal(
-                RefusalCode::Conflict,
+                CommandErrorCode::Conflict,
                 "the description was changed by somebody else at the same moment; try again",
             )),
             error => Self::Client(error.to_string()),
@@ -146,13 +149,13 @@ mod tests {
     #[test]
     fn each_failure_of_whatsapp_has_its_code() {
         for (failure, code, number) in [
-            (Failure::from(GroupError::Iq(server(403))), RefusalCode::RefusedByWhatsapp, Some(403)),
-            (ContactError::Iq(IqError::Timeout).into(), RefusalCode::TimedOut, None),
-            (BlockingError::Iq(IqError::NotConnected).into(), RefusalCode::TimedOut, None),
-            (ProfileError::Iq(server(429)).into(), RefusalCode::RefusedByWhatsapp, Some(429)),
-            (GroupError::DescriptionConflict.into(), RefusalCode::Conflict, None),
-            (GroupError::InvalidRequest("no code".to_owned()).into(), RefusalCode::InvalidRequest, None),
-            (IqError::UnexpectedResponseType { got: None }.into(), RefusalCode::Internal, None),
+            (Failure::from(GroupError::Iq(server(403))), CommandErrorCode::RefusedByWhatsapp, Some(403)),
+            (ContactError::Iq(IqError::Timeout).into(), CommandErrorCode::TimedOut, None),
+            (BlockingError::Iq(IqError::NotConnected).into(), CommandErrorCode::TimedOut, None),
+            (ProfileError::Iq(server(429)).into(), CommandErrorCode::RefusedByWhatsapp, Some(429)),
+            (GroupError::DescriptionConflict.into(), CommandErrorCode::Conflict, None),
+            (GroupError::InvalidRequest("no code".to_owned()).into(), CommandErrorCode::InvalidRequest, None),
+            (IqError::UnexpectedResponseType { got: None }.into(), CommandErrorCode::Internal, None),
         ] {
             let shown = failure.to_string();
             let refusal = failure.refusal();

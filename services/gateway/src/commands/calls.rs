@@ -2,22 +2,22 @@
 
 use super::{Commands, asking::Failure, refusal};
 use crate::{inbound::notices, publish::OutgoingEvent};
-use kurir_contract::command::{CallRejected, Refusal, RefusalCode, RejectCall};
+use kurir_contract::command::{CallRejected, CommandError, CommandErrorCode, RejectCall};
 use time::OffsetDateTime;
 
 impl Commands {
     /// The answer, and the event that tells of the call's end: WhatsApp tells only the account's other devices.
     pub(super) async fn reject_call(
         &self,
-        request: Result<RejectCall, Refusal>,
-    ) -> (Result<CallRejected, Refusal>, Option<OutgoingEvent>) {
+        request: Result<RejectCall, CommandError>,
+    ) -> (Result<CallRejected, CommandError>, Option<OutgoingEvent>) {
         let request = match request {
             Ok(request) => request,
             Err(refusal) => return (Err(refusal), None),
         };
         let RejectCall { call, from } = &request;
         let asked = self.ask(|client| async move {
-            let none = || refusal(RefusalCode::CallNotFound, "no call of this contact rings under this id");
+            let none = || refusal(CommandErrorCode::CallNotFound, "no call of this contact rings under this id");
             let ringing = self.calls.ringing(call).ok_or_else(none)?;
             let directory = notices::directory(&client, std::slice::from_ref(&ringing.caller)).await;
             if !ringing.is_from(from, &directory) {

@@ -4,7 +4,10 @@ use super::{Commands, asking::Failure, invalid, refusal};
 use crate::outbound::naming;
 use kurir_contract::{
     address::ChatJid,
-    command::{Empty, MarkRead, OwnPresence, Refusal, RefusalCode, SetPresence, ShowTyping, SubscribePresence, Typing},
+    command::{
+        CommandError, CommandErrorCode, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence,
+        TypingState,
+    },
 };
 use wacore_binary::{Jid, JidExt as _};
 use whatsapp_rust::features::{ChatStateType, PresenceError};
@@ -13,7 +16,7 @@ use whatsapp_rust::features::{ChatStateType, PresenceError};
 const MESSAGES_READ: std::ops::RangeInclusive<usize> = 1..=100;
 
 impl Commands {
-    pub(super) async fn mark_read(&self, request: Result<MarkRead, Refusal>) -> Result<Empty, Refusal> {
+    pub(super) async fn mark_read(&self, request: Result<MarkRead, CommandError>) -> Result<EmptyBody, CommandError> {
         let MarkRead { to, message_ids, participant } = request?;
         if !MESSAGES_READ.contains(&message_ids.len()) {
             return Err(invalid("messageIds must be a list of 1 to 100 message ids".to_owned()));
@@ -33,28 +36,34 @@ impl Commands {
             let ids: Vec<&str> = message_ids.iter().map(String::as_str).collect();
             let chat = naming::chat(&client, &chat).await;
             client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(Failure::of_client)?;
-            Ok(Empty {})
+            Ok(EmptyBody {})
         })
         .await
     }
 
-    pub(super) async fn show_typing(&self, request: Result<ShowTyping, Refusal>) -> Result<Empty, Refusal> {
+    pub(super) async fn show_typing(
+        &self,
+        request: Result<ShowTyping, CommandError>,
+    ) -> Result<EmptyBody, CommandError> {
         let ShowTyping { to, state } = request?;
         let chat = jid(&to)?;
         let state = match state {
-            Typing::Composing => ChatStateType::Composing,
-            Typing::Recording => ChatStateType::Recording,
-            Typing::Paused => ChatStateType::Paused,
+            TypingState::Composing => ChatStateType::Composing,
+            TypingState::Recording => ChatStateType::Recording,
+            TypingState::Paused => ChatStateType::Paused,
         };
         self.ask(|client| async move {
             let chat = naming::chat(&client, &chat).await;
             client.chatstate().send(&chat, state).await.map_err(Failure::of_client)?;
-            Ok(Empty {})
+            Ok(EmptyBody {})
         })
         .await
     }
 
-    pub(super) async fn set_presence(&self, request: Result<SetPresence, Refusal>) -> Result<Empty, Refusal> {
+    pub(super) async fn set_presence(
+        &self,
+        request: Result<SetPresence, CommandError>,
+    ) -> Result<EmptyBody, CommandError> {
         let state = request?.state;
         let appearance = &self.session.appearance;
         self.ask(|client| async move {
@@ -65,11 +74,11 @@ impl Commands {
                 OwnPresence::Unavailable => client.presence().set_unavailable().await,
             };
             match set {
-                Ok(()) => Ok(Empty {}),
+                Ok(()) => Ok(EmptyBody {}),
                 Err(PresenceError::PushNameEmpty) => {
                     let text =
                         "the account has no name yet, without which WhatsApp shows no presence: set WHATSAPP_PUSH_NAME";
-                    Err(refusal(RefusalCode::Conflict, text).into())
+                    Err(refusal(CommandErrorCode::Conflict, text).into())
                 }
                 Err(error) => Err(Failure::of_client(error)),
             }
@@ -79,8 +88,8 @@ impl Commands {
 
     pub(super) async fn subscribe_presence(
         &self,
-        request: Result<SubscribePresence, Refusal>,
-    ) -> Result<Empty, Refusal> {
+        request: Result<SubscribePresence, CommandError>,
+    ) -> Result<EmptyBody, CommandError> {
         let to = request?.to;
         if to.is_group() {
             return Err(invalid("to must be a person: a group has no presence".to_owned()));
@@ -89,12 +98,12 @@ impl Commands {
         self.ask(|client| async move {
             let contact = naming::chat(&client, &contact).await;
             client.presence().subscribe(contact).await.map_err(Failure::of_client)?;
-            Ok(Empty {})
+            Ok(EmptyBody {})
         })
         .await
     }
 }
 
-fn jid(address: &ChatJid) -> Result<Jid, Refusal> {
+fn jid(address: &ChatJid) -> Result<Jid, CommandError> {
     address.as_str().parse().map_err(|_| invalid("Invalid phone number format".to_owned()))
 }

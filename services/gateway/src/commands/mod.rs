@@ -29,8 +29,8 @@ use futures::StreamExt as _;
 use groups::Change;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
-    command::{Command, Empty, Refusal, RefusalCode, Reply, Status},
-    job::JobNamed,
+    command::{Command, CommandError, CommandErrorCode, CommandReply, EmptyBody, SessionInfo},
+    job::JobRequest,
     subject,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -111,16 +111,16 @@ impl Commands {
                 };
                 under_way.spawn(task.instrument(span));
             }
-            Err(refusal) => self.answer::<Empty>(&request, Err(refusal)).instrument(span).await,
+            Err(refusal) => self.answer::<EmptyBody>(&request, Err(refusal)).instrument(span).await,
         }
     }
 
     async fn obey(&self, command: Option<Command>, request: Message) {
         match command {
-            Some(Command::Status) => self.answer(&request, parse::<Empty>(&request).map(|_| self.status())).await,
+            Some(Command::Status) => self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.status())).await,
             Some(Command::PairingCode) => self.answer(&request, self.pairing_code(parse(&request)).await).await,
             Some(Command::Passkey) => {
-                self.answer(&request, parse::<Empty>(&request).map(|_| self.session.passkey())).await;
+                self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.session.passkey())).await;
             }
             Some(Command::AnswerPasskey) => self.answer(&request, self.answer_passkey(parse(&request)).await).await,
             Some(Command::ConfirmPasskey) => self.answer(&request, self.confirm_passkey(parse(&request)).await).await,
@@ -134,8 +134,8 @@ impl Commands {
                 self.answer(&request, stored).await;
             }
             Some(Command::CancelJob) => {
-                let cancelled = match parse::<JobNamed>(&request) {
-                    Ok(JobNamed { id }) => self.queue.cancel(&id).await,
+                let cancelled = match parse::<JobRequest>(&request) {
+                    Ok(JobRequest { id }) => self.queue.cancel(&id).await,
                     Err(refusal) => Err(refusal),
                 };
                 self.answer(&request, cancelled).await;
@@ -191,7 +191,7 @@ impl Commands {
             | None => {
                 let names: Vec<_> = Command::ALL.iter().map(|command| command.as_str()).collect();
                 let refusal = invalid(format!("there is no such command; there are {}", names.join(", ")));
-                self.answer::<Empty>(&request, Err(refusal)).await;
+                self.answer::<EmptyBody>(&request, Err(refusal)).await;
             }
         }
     }
@@ -200,8 +200,8 @@ impl Commands {
         self.answer(request, self.change_participants(parse(request), change).await).await;
     }
 
-    fn status(&self) -> Status {
-        Status { restriction: self.outbound.restriction(), ..self.session.status() }
+    fn status(&self) -> SessionInfo {
+        SessionInfo { restriction: self.outbound.restriction(), ..self.session.status() }
     }
 
     async fn send(&self, command: Command, request: Message, outgoing: Outgoing) {
@@ -211,8 +211,8 @@ impl Commands {
             Outcome::Held(held) => {
                 let queued = self.queue.hold(command, &request.payload, &outgoing, held).await;
                 let reply = match queued {
-                    Ok(queued) => Reply::<Empty>::Queued(queued),
-                    Err(refusal) => Reply::Error(refusal),
+                    Ok(queued) => CommandReply::<EmptyBody>::Queued(queued),
+                    Err(refusal) => CommandReply::Error(refusal),
                 };
                 self.reply(&request, &reply).await;
                 return;
@@ -224,18 +224,18 @@ impl Commands {
         }
     }
 
-    async fn answer<T: Serialize>(&self, request: &Message, answer: Result<T, Refusal>) {
+    async fn answer<T: Serialize>(&self, request: &Message, answer: Result<T, CommandError>) {
         let reply = match answer {
-            Ok(answer) => Reply::Ok(answer),
+            Ok(answer) => CommandReply::Ok(answer),
             Err(refusal) => {
                 tracing::info!(refusal.code = ?refusal.code, "a command was refused");
-                Reply::Error(refusal)
+                CommandReply::Error(refusal)
             }
         };
         self.reply(request, &reply).await;
     }
 
-    async fn reply<T: Serialize>(&self, request: &Message, answer: &Reply<T>) {
+    async fn reply<T: Serialize>(&self, request: &Message, answer: &CommandReply<T>) {
         let Some(reply) = request.reply.clone() else {
             tracing::warn!("a command came as a message without a reply subject, so nobody has its answer");
             return;
@@ -248,18 +248,18 @@ impl Commands {
     }
 }
 
-fn parse<T: DeserializeOwned>(request: &Message) -> Result<T, Refusal> {
+fn parse<T: DeserializeOwned>(request: &Message) -> Result<T, CommandError> {
     serde_json::from_slice(&request.payload).map_err(|error| invalid(format!("the request cannot be read: {error}")))
 }
 
-fn invalid(message: String) -> Refusal {
-    refusal(RefusalCode::InvalidRequest, &message)
+fn invalid(message: String) -> CommandError {
+    refusal(CommandErrorCode::InvalidRequest, &message)
 }
 
-fn internal(error: impl std::fmt::Display) -> Refusal {
-    refusal(RefusalCode::Internal, &error.to_string())
+fn internal(error: impl std::fmt::Display) -> CommandError {
+    refusal(CommandErrorCode::Internal, &error.to_string())
 }
 
-fn refusal(code: RefusalCode, message: &str) -> Refusal {
-    Refusal { code, message: message.to_owned(), whatsapp_code: None }
+fn refusal(code: CommandErrorCode, message: &str) -> CommandError {
+    CommandError { code, message: message.to_owned(), whatsapp_code: None }
 }

@@ -11,13 +11,13 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        CheckNumber, Empty, NumberChecked, Refusal, RefusalCode,
+        CheckNumber, CommandError, CommandErrorCode, EmptyBody, NumberChecked,
         people::{
-            Blocked, Blocklist, Contact, LONGEST_PICTURE, MOST_BLOCKED_SHOWN, OfPerson, OfPicture, Picture,
-            PictureFound, PictureSet, SetPicture,
+            BlockedContact, BlockedContacts, ContactDetails, LONGEST_PICTURE, MOST_BLOCKED_SHOWN, PersonRequest,
+            PictureLink, PictureLookup, PictureRequest, PictureUpdate, SetPicture,
         },
     },
-    event::Party,
+    event::KnownAddresses,
 };
 use wacore_binary::Jid;
 use whatsapp_rust::{Client, features::ContactError};
@@ -26,13 +26,19 @@ use whatsapp_rust::{Client, features::ContactError};
 const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
 impl Commands {
-    pub(super) async fn check_number(&self, request: Result<CheckNumber, Refusal>) -> Result<NumberChecked, Refusal> {
+    pub(super) async fn check_number(
+        &self,
+        request: Result<CheckNumber, CommandError>,
+    ) -> Result<NumberChecked, CommandError> {
         let number = request?.number;
         let jid = person(&number)?;
         self.ask(|client| async move { self.look_up(&client, &number, &jid).await }).await
     }
 
-    pub(super) async fn contact(&self, request: Result<OfPerson, Refusal>) -> Result<Contact, Refusal> {
+    pub(super) async fn contact(
+        &self,
+        request: Result<PersonRequest, CommandError>,
+    ) -> Result<ContactDetails, CommandError> {
         let number = request?.number;
         let jid = person(&number)?;
         self.ask(|client| async move {
@@ -40,9 +46,9 @@ impl Commands {
             let info = client.contacts().get_user_info(std::slice::from_ref(&jid)).await?.into_values().next();
             // A picture that is not shown to this account is none.
             let picture = client.contacts().get_profile_picture(&jid, false).await;
-            let picture = picture.ok().flatten().map(|picture| Picture { id: picture.id, url: picture.url });
-            let Party { jid, pn, lid } = addresses::resolve_one(&client, &jid).await;
-            Ok(Contact {
+            let picture = picture.ok().flatten().map(|picture| PictureLink { id: picture.id, url: picture.url });
+            let KnownAddresses { jid, pn, lid } = addresses::resolve_one(&client, &jid).await;
+            Ok(ContactDetails {
                 jid,
                 pn,
                 lid,
@@ -56,18 +62,24 @@ impl Commands {
     }
 
     /// Of a person or a group.
-    pub(super) async fn picture(&self, request: Result<OfPicture, Refusal>) -> Result<PictureFound, Refusal> {
+    pub(super) async fn picture(
+        &self,
+        request: Result<PictureRequest, CommandError>,
+    ) -> Result<PictureLookup, CommandError> {
         let of = request?.of;
         let jid = if of.is_group() { group_jid(&of)? } else { person(&of)? };
         self.ask(|client| async move {
             let picture = client.contacts().get_profile_picture(&jid, false).await?;
-            Ok(PictureFound { picture: picture.map(|picture| Picture { id: picture.id, url: picture.url }) })
+            Ok(PictureLookup { picture: picture.map(|picture| PictureLink { id: picture.id, url: picture.url }) })
         })
         .await
     }
 
     /// The account's own or a group's; none removes it.
-    pub(super) async fn set_picture(&self, request: Result<SetPicture, Refusal>) -> Result<PictureSet, Refusal> {
+    pub(super) async fn set_picture(
+        &self,
+        request: Result<SetPicture, CommandError>,
+    ) -> Result<PictureUpdate, CommandError> {
         let SetPicture { group, picture } = request?;
         let group = group.as_ref().map(group_jid).transpose()?;
         let jpeg = picture.as_deref().map(jpeg).transpose()?;
@@ -82,38 +94,51 @@ impl Commands {
                 }
                 None => client.profile().set_profile_picture(jpeg).await?,
             };
-            Ok(PictureSet { id: is_there.then_some(set.id) })
+            Ok(PictureUpdate { id: is_there.then_some(set.id) })
         })
         .await
     }
 
-    pub(super) async fn blocklist(&self, request: Result<Empty, Refusal>) -> Result<Blocklist, Refusal> {
+    pub(super) async fn blocklist(
+        &self,
+        request: Result<EmptyBody, CommandError>,
+    ) -> Result<BlockedContacts, CommandError> {
         request?;
         self.ask(|client| async move {
             let mut people = Vec::new();
             for entry in client.blocking().get_blocklist().await?.iter().take(MOST_BLOCKED_SHOWN) {
                 people.push(blocked(addresses::resolve_one(&client, &entry.jid).await));
             }
-            Ok(Blocklist { people })
+            Ok(BlockedContacts { people })
         })
         .await
     }
 
-    pub(super) async fn block(&self, request: Result<OfPerson, Refusal>) -> Result<Blocked, Refusal> {
+    pub(super) async fn block(
+        &self,
+        request: Result<PersonRequest, CommandError>,
+    ) -> Result<BlockedContact, CommandError> {
         self.set_blocked(request, true).await
     }
 
-    pub(super) async fn unblock(&self, request: Result<OfPerson, Refusal>) -> Result<Blocked, Refusal> {
+    pub(super) async fn unblock(
+        &self,
+        request: Result<PersonRequest, CommandError>,
+    ) -> Result<BlockedContact, CommandError> {
         self.set_blocked(request, false).await
     }
 
     /// Whoever is blocked already stays it.
-    async fn set_blocked(&self, request: Result<OfPerson, Refusal>, is_to_be: bool) -> Result<Blocked, Refusal> {
+    async fn set_blocked(
+        &self,
+        request: Result<PersonRequest, CommandError>,
+        is_to_be: bool,
+    ) -> Result<BlockedContact, CommandError> {
         let number = request?.number;
         let jid = person(&number)?;
         self.ask(|client| async move {
             // WhatsApp wants both addresses; the question tells the other one.
-            let Party { pn, lid, .. } = addresses::resolve_one(&client, &jid).await;
+            let KnownAddresses { pn, lid, .. } = addresses::resolve_one(&client, &jid).await;
             if pn.is_none() || lid.is_none() {
                 self.find(&client, &number, &jid).await?;
             }
@@ -132,7 +157,7 @@ impl Commands {
         if self.look_up(client, number, jid).await?.exists {
             return Ok(());
         }
-        Err(refusal(RefusalCode::NotOnWhatsapp, &format!("{number} is not on WhatsApp")).into())
+        Err(refusal(CommandErrorCode::NotOnWhatsapp, &format!("{number} is not on WhatsApp")).into())
     }
 
     async fn look_up(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<NumberChecked, Failure> {
@@ -142,16 +167,16 @@ impl Commands {
     }
 }
 
-fn blocked(Party { jid, pn, lid }: Party) -> Blocked {
-    Blocked { jid, pn, lid }
+fn blocked(KnownAddresses { jid, pn, lid }: KnownAddresses) -> BlockedContact {
+    BlockedContact { jid, pn, lid }
 }
 
-fn person(number: &ChatJid) -> Result<Jid, Refusal> {
+fn person(number: &ChatJid) -> Result<Jid, CommandError> {
     let jid: Option<Jid> = number.as_str().parse().ok();
     jid.filter(|jid| jid.is_pn() || jid.is_lid()).ok_or_else(|| invalid("Invalid phone number format".to_owned()))
 }
 
-fn jpeg(picture: &str) -> Result<Vec<u8>, Refusal> {
+fn jpeg(picture: &str) -> Result<Vec<u8>, CommandError> {
     let bytes = Some(picture).filter(|picture| picture.len() <= LONGEST_PICTURE);
     let bytes = bytes.and_then(|picture| BASE64_STANDARD.decode(picture).ok());
     bytes

@@ -2,7 +2,9 @@
 
 use super::{Commands, internal, invalid, refusal};
 use crate::session::state::State;
-use kurir_contract::command::{Empty, LoggedOut, PairingCode, PairingCodeRequest, Refusal, RefusalCode, Status};
+use kurir_contract::command::{
+    CommandError, CommandErrorCode, EmptyBody, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo,
+};
 use std::time::Duration;
 use tokio::time::timeout;
 use whatsapp_rust::pair_code::{PairCodeError, PairCodeOptions, PairError};
@@ -15,34 +17,34 @@ const SOCKET_WITHIN: Duration = Duration::from_secs(10);
 const PAIRING_CODE_WITHIN: Duration = Duration::from_secs(35);
 
 impl Commands {
-    pub(super) async fn restart(&self, request: Result<Empty, Refusal>) -> Result<Status, Refusal> {
+    pub(super) async fn restart(&self, request: Result<EmptyBody, CommandError>) -> Result<SessionInfo, CommandError> {
         request?;
         self.session.restart().await.map_err(internal)?;
         Ok(self.session.status())
     }
 
-    pub(super) async fn log_out(&self, request: Result<Empty, Refusal>) -> Result<LoggedOut, Refusal> {
+    pub(super) async fn log_out(&self, request: Result<EmptyBody, CommandError>) -> Result<LoggedOut, CommandError> {
         request?;
         self.session.log_out().await.map_err(internal)
     }
 
     pub(super) async fn pairing_code(
         &self,
-        request: Result<PairingCodeRequest, Refusal>,
-    ) -> Result<PairingCode, Refusal> {
+        request: Result<PairingCodeRequest, CommandError>,
+    ) -> Result<PairingCode, CommandError> {
         let phone_number = request?.phone_number;
         let client = {
             let view = self.session.view.borrow();
             if view.state.passkey().is_under_way() {
                 return Err(refusal(
-                    RefusalCode::Conflict,
+                    CommandErrorCode::Conflict,
                     "a pairing by passkey is under way; restart the session to begin another one",
                 ));
             }
             let may_pair = view.own.is_none() && matches!(view.state, State::Pairing { .. } | State::Connecting);
             let client = view.client.clone().filter(|_| may_pair);
             client.ok_or_else(|| {
-                refusal(RefusalCode::Conflict, "a pairing code is for a session that is not paired; log out first")
+                refusal(CommandErrorCode::Conflict, "a pairing code is for a session that is not paired; log out first")
             })?
         };
         let asked = async {
@@ -60,21 +62,21 @@ impl Commands {
         };
         let code = timeout(PAIRING_CODE_WITHIN, asked)
             .await
-            .map_err(|_| refusal(RefusalCode::TimedOut, "WhatsApp gave no pairing code in time"))??;
+            .map_err(|_| refusal(CommandErrorCode::TimedOut, "WhatsApp gave no pairing code in time"))??;
         Ok(PairingCode { code, expires_in_seconds: PAIRING_CODE_LASTS.as_secs() })
     }
 }
 
-fn pairing_refusal(error: PairError) -> Refusal {
+fn pairing_refusal(error: PairError) -> CommandError {
     match error {
         PairError::PairCode(
             error @ (PairCodeError::PhoneNumberRequired
             | PairCodeError::PhoneNumberTooShort
             | PairCodeError::PhoneNumberNotInternational),
         ) => invalid(error.to_string()),
-        PairError::RequestFailed(whatsapp_rust::request::IqError::ServerError { code, .. }) => Refusal {
+        PairError::RequestFailed(whatsapp_rust::request::IqError::ServerError { code, .. }) => CommandError {
             whatsapp_code: Some(code),
-            ..refusal(RefusalCode::RefusedByWhatsapp, "WhatsApp gave no pairing code; wait before you ask again")
+            ..refusal(CommandErrorCode::RefusedByWhatsapp, "WhatsApp gave no pairing code; wait before you ask again")
         },
         error => internal(error),
     }

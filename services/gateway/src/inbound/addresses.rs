@@ -3,7 +3,7 @@
 //! WhatsApp names the same contact by number in one message and by LID in the next; the event's id and its chat must not
 //! depend on which it was. A [`Directory`] holds who is who, as far as one message and the client's store tell.
 
-use kurir_contract::{address::ChatJid, event::Party};
+use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use wacore::types::message::MessageInfo;
 use wacore_binary::Jid;
 use whatsapp_rust::Client;
@@ -54,14 +54,14 @@ impl Directory {
 
     /// Under every address that is known.
     #[must_use]
-    pub fn party(&self, jid: &Jid) -> Party {
+    pub fn party(&self, jid: &Jid) -> KnownAddresses {
         let (this, other) = (chat_jid(jid), self.other(jid).map(chat_jid));
         if jid.server.is_pn_family() {
-            Party { jid: this.clone(), pn: Some(this), lid: other }
+            KnownAddresses { jid: this.clone(), pn: Some(this), lid: other }
         } else if jid.server.is_lid_family() {
-            Party { jid: other.clone().unwrap_or_else(|| this.clone()), pn: other, lid: Some(this) }
+            KnownAddresses { jid: other.clone().unwrap_or_else(|| this.clone()), pn: other, lid: Some(this) }
         } else {
-            Party::of(this)
+            KnownAddresses::of(this)
         }
     }
 
@@ -119,7 +119,7 @@ pub async fn look_up(client: &Client, directory: &mut Directory, jids: impl Into
 }
 
 /// One address as the store knows it.
-pub async fn resolve_one(client: &Client, jid: &Jid) -> Party {
+pub async fn resolve_one(client: &Client, jid: &Jid) -> KnownAddresses {
     let mut directory = Directory::default();
     look_up(client, &mut directory, [jid]).await;
     directory.party(jid)

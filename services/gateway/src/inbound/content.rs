@@ -6,7 +6,7 @@ pub mod context;
 mod kinds;
 mod raw;
 
-use kurir_contract::event::Content;
+use kurir_contract::event::MessageContent;
 use waproto::whatsapp::Message;
 
 /// A message out of the envelopes that WhatsApp puts around it: ephemeral, view once, …
@@ -57,7 +57,7 @@ fn envelope(message: &Message) -> Option<(&Message, bool)> {
 
 /// What a message holds; none if it holds nothing that a user would read.
 #[must_use]
-pub fn content_of(message: &Message) -> Option<Content> {
+pub fn content_of(message: &Message) -> Option<MessageContent> {
     let message = open(message).message;
     if is_no_content(message) {
         return None;

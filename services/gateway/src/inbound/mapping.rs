@@ -14,7 +14,10 @@ use super::{
 };
 use kurir_contract::{
     clock,
-    event::{Content, Context, EventId, EventIdentity, EventType, MessageReceived, MessageSent, Origin, Sender},
+    event::{
+        EventId, EventIdentity, EventOrigin, EventType, MessageContent, MessageContext, MessageReceived, MessageSender,
+        MessageSent,
+    },
     session::SessionId,
 };
 use time::OffsetDateTime;
@@ -69,7 +72,7 @@ pub fn told(seen: &Seen<'_>, polls: &Polls) -> Result<Told, Skipped> {
     Ok(if seen.info.source.is_from_me { sent(seen, content, context) } else { received(seen, content, context) })
 }
 
-fn received(seen: &Seen<'_>, content: Content, context: Context) -> Told {
+fn received(seen: &Seen<'_>, content: MessageContent, context: MessageContext) -> Told {
     let origin = seen.origin(&EventType::MESSAGE_RECEIVED);
     let name = if seen.info.push_name.is_empty() { "Unknown" } else { &seen.info.push_name };
     let data = MessageReceived {
@@ -77,7 +80,7 @@ fn received(seen: &Seen<'_>, content: Content, context: Context) -> Told {
         from: origin.chat.jid.clone(),
         timestamp: seen.milliseconds(),
         content,
-        sender: Sender { jid: origin.chat.jid.clone(), push_name: name.to_owned() },
+        sender: MessageSender { jid: origin.chat.jid.clone(), push_name: name.to_owned() },
         context,
         origin,
     };
@@ -85,7 +88,7 @@ fn received(seen: &Seen<'_>, content: Content, context: Context) -> Told {
 }
 
 /// Written on the phone, or on another device of the account.
-fn sent(seen: &Seen<'_>, content: Content, context: Context) -> Told {
+fn sent(seen: &Seen<'_>, content: MessageContent, context: MessageContext) -> Told {
     let origin = seen.origin(&EventType::MESSAGE_SENT);
     let at = OffsetDateTime::from_unix_timestamp(seen.info.timestamp.timestamp());
     let data = MessageSent {
@@ -101,7 +104,7 @@ fn sent(seen: &Seen<'_>, content: Content, context: Context) -> Told {
 }
 
 impl Seen<'_> {
-    fn origin(&self, kind: &EventType) -> Origin {
+    fn origin(&self, kind: &EventType) -> EventOrigin {
         let source = &self.info.source;
         let place = Place { chat: &source.chat, author: &source.sender, from_me: source.is_from_me };
         place.origin(self.directory, self.session, kind, (&self.info.id, ""))
@@ -131,7 +134,7 @@ impl Place<'_> {
         session: &SessionId,
         kind: &EventType,
         (message_id, variant): (&str, &str),
-    ) -> Origin {
+    ) -> EventOrigin {
         let (chat, author) = (directory.party(self.chat), directory.party(self.author));
         let event_id = if message_id.is_empty() {
             EventId::random()
@@ -140,7 +143,7 @@ impl Place<'_> {
             EventId::of(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
         };
         let is_direct = self.chat.server.is_pn_family() || self.chat.server.is_lid_family() || chat == author;
-        Origin {
+        EventOrigin {
             participant: (!is_direct).then(|| author.jid.clone()),
             from_me: self.from_me,
             session: session.clone(),

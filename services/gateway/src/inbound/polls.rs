@@ -4,7 +4,7 @@
 //! the meaning of votes and nothing else, so trouble with the file is told and passed over.
 
 use super::content::poll_in;
-use kurir_contract::{address::ChatJid, event::Party};
+use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -86,7 +86,7 @@ impl Polls {
 
     /// The poll of a chat, also if it was seen before the chat's number was known.
     #[must_use]
-    pub fn find(&self, chat: &Party, id: &str) -> Option<Arc<Poll>> {
+    pub fn find(&self, chat: &KnownAddresses, id: &str) -> Option<Arc<Poll>> {
         self.get(&chat.jid, id).or_else(|| self.get(chat.lid.as_ref()?, id))
     }
 
@@ -154,8 +154,8 @@ impl Poll {
         &self,
         vote: &PollEncValue,
         id: &str,
-        creator: Option<&Party>,
-        voter: &Party,
+        creator: Option<&KnownAddresses>,
+        voter: &KnownAddresses,
     ) -> Option<Vec<String>> {
         let (enc_payload, enc_iv) = (vote.enc_payload.as_deref()?, vote.enc_iv.as_deref()?);
         let creator = creator?;

@@ -3,8 +3,8 @@
 use crate::publish::OutgoingEvent;
 use kurir_contract::{
     event::{
-        Content, Context, EventId, EventType, MediaDownloaded, MessageEdited, MessageReaction, MessageReceived,
-        MessageRevoked, MessageSent, PollVote, ReceivedFile,
+        EventId, EventType, MediaDownloaded, MessageContent, MessageContext, MessageEdited, MessageReaction,
+        MessageReceived, MessageRevoked, MessageSent, PollVote, ReceivedFile,
     },
     session::SessionId,
 };
@@ -77,7 +77,7 @@ impl Told {
 impl Data {
     /// What the message holds, of an event about a message with a content of its own.
     #[must_use]
-    pub fn content(&self) -> Option<&Content> {
+    pub fn content(&self) -> Option<&MessageContent> {
         match self {
             Self::Received(data) => Some(&data.content),
             Self::Sent(data) => Some(&data.content),
@@ -106,8 +106,8 @@ impl Data {
             Self::Downloaded(_) => return,
         };
         let raw = serde_json::json!({"omitted": "the message is too large for an event", "bytes": bytes});
-        *content = Content::Unknown { raw };
-        *context = Context { reply: None, link_preview: None, mentions: Vec::new(), ..std::mem::take(context) };
+        *content = MessageContent::Unknown { raw };
+        *context = MessageContext { reply: None, link_preview: None, mentions: Vec::new(), ..std::mem::take(context) };
     }
 }
 
@@ -116,13 +116,13 @@ mod tests {
     use super::*;
     use kurir_contract::{
         address::ChatJid,
-        event::{Origin, Party, Sender},
+        event::{EventOrigin, KnownAddresses, MessageSender},
     };
 
     fn received(text: String) -> Told {
         let (jid, id) = (ChatJid::from_whatsapp("628@s.whatsapp.net"), EventId::from_header("evt_1"));
-        let party = Party::of(jid.clone());
-        let origin = Origin {
+        let party = KnownAddresses::of(jid.clone());
+        let origin = EventOrigin {
             chat: party.clone(),
             author: party,
             participant: None,
@@ -134,9 +134,12 @@ mod tests {
             message_id: "3EB0".to_owned(),
             from: jid.clone(),
             timestamp: 0,
-            content: Content::Text { text },
-            sender: Sender { jid, push_name: "Budi".to_owned() },
-            context: Context { mentions: vec![ChatJid::from_whatsapp("629@s.whatsapp.net")], ..Context::default() },
+            content: MessageContent::Text { text },
+            sender: MessageSender { jid, push_name: "Budi".to_owned() },
+            context: MessageContext {
+                mentions: vec![ChatJid::from_whatsapp("629@s.whatsapp.net")],
+                ..MessageContext::default()
+            },
             origin,
         };
         Told::new(EventType::MESSAGE_RECEIVED, id, Data::Received(Box::new(data)))

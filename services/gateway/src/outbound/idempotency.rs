@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::kv::{CreateErrorKind, Store};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    command::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, Sent},
+    command::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, SentMessage},
     session::SessionId,
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub enum Known {
     /// Nothing was sent that is known of: send, under the key's message id.
     Open,
     /// It was sent; this was the answer.
-    Sent(Sent),
+    Sent(SentMessage),
     /// The key belongs to another message.
     OfAnother,
 }
@@ -40,7 +40,7 @@ struct Record {
     /// A hash: the bucket holds no text.
     request: String,
     /// Null while it is being sent, and after a failure: then another try is another try at the same message.
-    sent: Option<Sent>,
+    sent: Option<SentMessage>,
 }
 
 /// The bucket answers in milliseconds, or NATS is in trouble.
@@ -79,7 +79,7 @@ pub async fn take(
 }
 
 /// Keeps the answer for whoever asks again.
-pub async fn remember(broker: &Broker, session: &SessionId, key: &IdempotencyKey, request: String, sent: &Sent) {
+pub async fn remember(broker: &Broker, session: &SessionId, key: &IdempotencyKey, request: String, sent: &SentMessage) {
     let stored = async {
         let record = Record { request, sent: Some(sent.clone()) };
         let bucket = bucket(broker).await?;

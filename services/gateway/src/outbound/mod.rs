@@ -23,7 +23,7 @@ use content::Outgoing;
 use idempotency::{Known, NotLookedUp};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    command::{Refusal, RefusalCode, Restriction, WaitReason},
+    command::{ActiveRestriction, CommandError, CommandErrorCode, WaitReason},
     session::SessionId,
 };
 use pacing::{Class, Pacer};
@@ -52,7 +52,7 @@ pub enum Outcome {
     /// It cannot go out yet; nothing was sent.
     Held(Held),
     /// NATS was away; nothing was sent.
-    NotTried(Refusal),
+    NotTried(CommandError),
 }
 
 /// Until when a message has to wait, and why.
@@ -91,7 +91,7 @@ impl Outbound {
 
     /// What WhatsApp does not let the session do at the moment.
     #[must_use]
-    pub fn restriction(&self) -> Option<Restriction> {
+    pub fn restriction(&self) -> Option<ActiveRestriction> {
         self.reach.restrictions.now(OffsetDateTime::now_utc()).map(|restriction| restriction.shown())
     }
 
@@ -130,18 +130,18 @@ impl Outbound {
             }
             Ok(Known::Sent(sent)) => Ok(sent),
             Ok(Known::OfAnother) => {
-                Err(refusal(RefusalCode::Conflict, "This Idempotency-Key was used for another message"))
+                Err(refusal(CommandErrorCode::Conflict, "This Idempotency-Key was used for another message"))
             }
             Err(error) => {
                 tracing::warn!("failed to look up an idempotency key: {error}");
                 match error {
                     NotLookedUp::Away(_) => {
                         let text = "NATS did not say what the Idempotency-Key was used for; nothing was sent";
-                        return Outcome::NotTried(refusal(RefusalCode::BrokerUnavailable, text));
+                        return Outcome::NotTried(refusal(CommandErrorCode::BrokerUnavailable, text));
                     }
                     // Nor would it be readable at another try.
                     NotLookedUp::Unreadable(_) => {
-                        Err(refusal(RefusalCode::Internal, "What the Idempotency-Key was used for cannot be read"))
+                        Err(refusal(CommandErrorCode::Internal, "What the Idempotency-Key was used for cannot be read"))
                     }
                 }
             }
@@ -182,6 +182,6 @@ impl Outbound {
     }
 }
 
-fn refusal(code: RefusalCode, message: &str) -> Refusal {
-    Refusal { code, message: message.to_owned(), whatsapp_code: None }
+fn refusal(code: CommandErrorCode, message: &str) -> CommandError {
+    CommandError { code, message: message.to_owned(), whatsapp_code: None }
 }

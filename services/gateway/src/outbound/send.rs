@@ -20,7 +20,7 @@ use crate::{
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::{IdempotencyKey, Refusal, RefusalCode, Sent},
+    command::{CommandError, CommandErrorCode, IdempotencyKey, SentMessage},
     event::{ErrorOccurred, EventId, EventType},
 };
 use std::{sync::Arc, time::Duration};
@@ -43,7 +43,7 @@ pub struct Sender {
 
 /// What a command has led to: its answer, and the event that tells of it.
 pub struct Done {
-    pub answer: Result<Sent, Refusal>,
+    pub answer: Result<SentMessage, CommandError>,
     pub event: Option<OutgoingEvent>,
 }
 
@@ -116,7 +116,7 @@ impl Sender {
     /// Sends a message; takes as long as all its tries.
     pub async fn send(&self, outgoing: Outgoing) -> Outcome {
         if is_lost(&self.session.view.borrow()) {
-            let answer = Err(refusal(RefusalCode::NotConnected, &Failure::Ended.to_string()));
+            let answer = Err(refusal(CommandErrorCode::NotConnected, &Failure::Ended.to_string()));
             return Outcome::Done(Done { answer, event: None });
         }
         let session = &self.session.id;
@@ -217,7 +217,7 @@ impl Sender {
         let to = directory.address(&outgoing.jid);
         tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
         let event = own::told(&self.inbound, &directory, outgoing, (&id, at));
-        Done { answer: Ok(Sent { message_id: id, to, attempt }), event }
+        Done { answer: Ok(SentMessage { message_id: id, to, attempt }), event }
     }
 
     fn failed(&self, to: &ChatJid, attempts: u32, failure: &Failure) -> Done {
@@ -254,16 +254,16 @@ impl Failure {
         }
     }
 
-    fn refusal(&self) -> Refusal {
+    fn refusal(&self) -> CommandError {
         let (code, whatsapp_code) = match self {
-            Self::TimedOut => (RefusalCode::TimedOut, None),
-            Self::Refused { code } => (RefusalCode::RefusedByWhatsapp, *code),
-            Self::NotOnWhatsapp(_) => (RefusalCode::NotOnWhatsapp, None),
-            Self::Ended => (RefusalCode::NotConnected, None),
-            Self::FileGone => (RefusalCode::InvalidRequest, None),
-            Self::Client(_) => (RefusalCode::Internal, None),
+            Self::TimedOut => (CommandErrorCode::TimedOut, None),
+            Self::Refused { code } => (CommandErrorCode::RefusedByWhatsapp, *code),
+            Self::NotOnWhatsapp(_) => (CommandErrorCode::NotOnWhatsapp, None),
+            Self::Ended => (CommandErrorCode::NotConnected, None),
+            Self::FileGone => (CommandErrorCode::InvalidRequest, None),
+            Self::Client(_) => (CommandErrorCode::Internal, None),
         };
-        Refusal { whatsapp_code, ..refusal(code, &self.to_string()) }
+        CommandError { whatsapp_code, ..refusal(code, &self.to_string()) }
     }
 }
 
@@ -278,8 +278,8 @@ impl From<NotUploaded> for Failure {
     }
 }
 
-fn refusal(code: RefusalCode, message: &str) -> Refusal {
-    Refusal { code, message: message.to_owned(), whatsapp_code: None }
+fn refusal(code: CommandErrorCode, message: &str) -> CommandError {
+    CommandError { code, message: message.to_owned(), whatsapp_code: None }
 }
 
 fn is_connected(view: &View) -> bool {

@@ -33,8 +33,8 @@ use appearance::Appearance;
 use crate::outbound::acks::Acks;
 use kurir_contract::{
     address::ChatJid,
-    command::{self, LoggedOut, Status},
-    event::Party,
+    command::{self, LoggedOut, SessionInfo},
+    event::KnownAddresses,
     session::SessionId,
 };
 use phone::Phone;
@@ -79,8 +79,8 @@ pub struct Own {
 impl Own {
     /// As events name it.
     #[must_use]
-    pub fn party(self) -> Party {
-        Party { jid: self.jid.clone(), pn: Some(self.jid), lid: self.lid }
+    pub fn party(self) -> KnownAddresses {
+        KnownAddresses { jid: self.jid.clone(), pn: Some(self.jid), lid: self.lid }
     }
 }
 
@@ -123,10 +123,10 @@ pub struct NoAnswer;
 impl Session {
     /// As the command `status` answers it.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> SessionInfo {
         let view = self.view.borrow();
         let state = &view.state;
-        Status {
+        SessionInfo {
             is_connected: *state == State::Connected,
             qr_code: state.qr_code().map(str::to_owned),
             session_path: self.path.clone(),
@@ -143,7 +143,7 @@ impl Session {
 
     /// Where its pairing by passkey stands.
     #[must_use]
-    pub fn passkey(&self) -> command::Passkey {
+    pub fn passkey(&self) -> command::PasskeyProgress {
         self.view.borrow().state.passkey().shown()
     }
 

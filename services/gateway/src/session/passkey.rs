@@ -125,9 +125,9 @@ impl Passkey {
 
     /// As the command `passkey` answers it.
     #[must_use]
-    pub fn shown(&self) -> command::Passkey {
+    pub fn shown(&self) -> command::PasskeyProgress {
         let state = self.state();
-        command::Passkey {
+        command::PasskeyProgress {
             state,
             options: if let Self::Requested(request) = self { Some(request.options.clone()) } else { None },
             code: if let Self::Confirm { code, .. } = self { Some(code.clone()) } else { None },

@@ -58,8 +58,8 @@ impl Restriction {
 
     /// As the status shows it.
     #[must_use]
-    pub fn shown(&self) -> command::Restriction {
-        command::Restriction { kind: self.kind, since: clock::iso(self.since), until: clock::iso(self.until) }
+    pub fn shown(&self) -> command::ActiveRestriction {
+        command::ActiveRestriction { kind: self.kind, since: clock::iso(self.since), until: clock::iso(self.until) }
     }
 }
 

@@ -4,8 +4,8 @@ use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        Command, Empty, Forwarded, MarkRead, RefusalCode, SendEdit, SendForward, SendPoll, SendReaction, SendRevoke,
-        SendText, Sent,
+        Command, CommandErrorCode, EmptyBody, ForwardedContent, MarkRead, SendEdit, SendForward, SendPoll,
+        SendReaction, SendRevoke, SendText, SentMessage,
     },
 };
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn group(world: &World, members: &[&str]) -> String {
 }
 
 /// What a contact received under the id of a send.
-async fn arrives(world: &World, contact: &str, sent: &Sent) -> Value {
+async fn arrives(world: &World, contact: &str, sent: &SentMessage) -> Value {
     world.simulator.contact_receives(contact, "the send", SOON, |got| got["id"] == sent.message_id.as_str()).await
 }
 
@@ -53,7 +53,7 @@ async fn a_vote_on_an_own_poll_is_read_also_after_a_restart() {
     let group = group(&world, &[BUDI, ANI]).await;
     let mut polls = Vec::new();
     for chat in [BUDI, &group] {
-        let sent: Sent = world.ask(Command::SendPoll, poll(chat, None)).await.expect("sent");
+        let sent: SentMessage = world.ask(Command::SendPoll, poll(chat, None)).await.expect("sent");
         let got = arrives(&world, BUDI, &sent).await;
         assert_eq!((&got["type"], &got["text"]), (&json!("poll"), &json!("Lunch?")), "{got}");
         assert_eq!((&got["options"], &got["selectable"]), (&json!(["Rice", "Soup"]), &json!(1)), "{got}");
@@ -80,9 +80,10 @@ async fn a_poll_that_goes_out_again_under_its_key_keeps_its_secret() {
     let world = World::connected(&[("WHATSAPP_SEND_TIMEOUT", "1s"), ("WHATSAPP_SEND_PAUSES", "100ms")]).await;
     let lost = json!({"kind": "lose", "times": 2, "match": {"direction": "fromClient", "stanza": "message"}});
     world.simulator.post("/faults", lost).await;
-    let refused = world.ask::<Sent>(Command::SendPoll, poll(BUDI, Some("lunch"))).await.expect_err("both are lost");
-    assert_eq!(refused.code, RefusalCode::TimedOut);
-    let sent: Sent = world.ask(Command::SendPoll, poll(BUDI, Some("lunch"))).await.expect("sent");
+    let refused =
+        world.ask::<SentMessage>(Command::SendPoll, poll(BUDI, Some("lunch"))).await.expect_err("both are lost");
+    assert_eq!(refused.code, CommandErrorCode::TimedOut);
+    let sent: SentMessage = world.ask(Command::SendPoll, poll(BUDI, Some("lunch"))).await.expect("sent");
     arrives(&world, BUDI, &sent).await;
     let vote = json!({"type": "vote", "target": sent.message_id, "options": ["Rice"]});
     world.simulator.contact_sends(BUDI, vote).await;
@@ -106,8 +107,8 @@ async fn a_change_is_one_message_over_all_tries_and_once_for_its_key() {
         fault["match"] = json!({"direction": "fromClient", "stanza": "message"});
         world.simulator.post("/faults", fault).await;
     }
-    let sent: Sent = world.ask(Command::SendEdit, edit.clone()).await.expect("the third try goes through");
-    let again: Sent = world.ask(Command::SendEdit, edit.clone()).await.expect("answered");
+    let sent: SentMessage = world.ask(Command::SendEdit, edit.clone()).await.expect("the third try goes through");
+    let again: SentMessage = world.ask(Command::SendEdit, edit.clone()).await.expect("answered");
     assert_eq!((sent.attempt, &again), (3, &sent));
     let got = arrives(&world, BUDI, &sent).await;
     assert_eq!(
@@ -117,13 +118,14 @@ async fn a_change_is_one_message_over_all_tries_and_once_for_its_key() {
     let told = world.data("message.edited", |data| data["editId"] == sent.message_id.as_str()).await;
     assert_eq!((&told["messageId"], &told["content"]), (&json!(text.message_id), &json!({"text": "second"})));
     let other = SendEdit { text: "third".to_owned(), ..edit };
-    let refused = world.ask::<Sent>(Command::SendEdit, other).await.expect_err("another edit");
-    assert_eq!(refused.code, RefusalCode::Conflict);
+    let refused = world.ask::<SentMessage>(Command::SendEdit, other).await.expect_err("another edit");
+    assert_eq!(refused.code, CommandErrorCode::Conflict);
 
     let nacks = json!({"kind": "nack", "code": 479, "times": 3, "match": {"direction": "fromClient", "contact": BUDI}});
     world.simulator.post("/faults", nacks).await;
-    let refused = world.ask::<Sent>(Command::SendReaction, reaction(BUDI, "3EB0", None)).await.expect_err("nacks");
-    assert_eq!((refused.code, refused.whatsapp_code), (RefusalCode::RefusedByWhatsapp, Some(479)));
+    let refused =
+        world.ask::<SentMessage>(Command::SendReaction, reaction(BUDI, "3EB0", None)).await.expect_err("nacks");
+    assert_eq!((refused.code, refused.whatsapp_code), (CommandErrorCode::RefusedByWhatsapp, Some(479)));
     world.event("error.occurred", |data| data["context"]["attempts"] == 3).await;
     assert_eq!(world.events_of("message.edited").await.len(), 1);
     assert_eq!(world.events_of("message.reaction").await.len(), 0);
@@ -153,7 +155,7 @@ async fn each_command_has_the_event_that_the_phone_s_own_would_be() {
     let taken_back = SendReaction { emoji: String::new(), from_me: true, ..reaction(&group, &own, None) };
     let forward = SendForward {
         to: to(BUDI),
-        message: Forwarded::Text { text: "when?".to_owned() },
+        message: ForwardedContent::Text { text: "when?".to_owned() },
         media: None,
         forwarding_score: 4,
         idempotency_key: None,
@@ -176,7 +178,7 @@ async fn each_command_has_the_event_that_the_phone_s_own_would_be() {
         ("forward", Command::SendForward, json(forward), "message.sent", "messageId"),
         ("reply with a mention", Command::SendText, json(mention), "message.sent", "messageId"),
     ] {
-        let sent: Sent = world.ask(command, body).await.unwrap_or_else(|refused| panic!("{name}: {refused:?}"));
+        let sent: SentMessage = world.ask(command, body).await.unwrap_or_else(|refused| panic!("{name}: {refused:?}"));
         let got = arrives(&world, BUDI, &sent).await;
         let event = world.event(event, |data| data[id] == sent.message_id.as_str()).await;
         names.push((sent.message_id, format!("<{name}>")));
@@ -193,11 +195,11 @@ async fn a_group_is_told_of_a_writer_by_his_lid() {
     let text = world.simulator.contact_sends(BUDI, json!({"text": "hi", "group": group})).await;
     world.data("message.received", |data| data["messageId"] == text.as_str()).await;
     let lid = world.simulator.get(&format!("/contacts/{BUDI}")).await["lid"].as_str().expect("a LID").to_owned();
-    let sent: Sent = world.ask(Command::SendReaction, reaction(&group, &text, Some(BUDI))).await.expect("sent");
+    let sent: SentMessage = world.ask(Command::SendReaction, reaction(&group, &text, Some(BUDI))).await.expect("sent");
     let got = arrives(&world, ANI, &sent).await;
     assert_eq!((&got["target"], &got["targetAuthor"]), (&json!(text), &json!(format!("{lid}@lid"))), "{got}");
     let read = MarkRead { to: to(&group), message_ids: vec![text.clone()], participant: Some(to(BUDI)) };
-    let Empty {} = world.ask(Command::MarkRead, read).await.expect("done");
+    let EmptyBody {} = world.ask(Command::MarkRead, read).await.expect("done");
     let receipts = format!("/contacts/{BUDI}/receipts");
     kurir_test_harness::until("Budi to see that it was read", SOON, || async {
         let got = world.simulator.get(&receipts).await;

@@ -1,7 +1,7 @@
 //! Each way in which a session ends or is interrupted has its own state and event, and no end is a reconnect loop.
 
 use crate::world::{SOON, World};
-use kurir_contract::command::{Command, Empty, LoggedOut, Status};
+use kurir_contract::command::{Command, EmptyBody, LoggedOut, SessionInfo};
 use kurir_test_harness::until;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -14,7 +14,7 @@ async fn logins(world: &World) -> Value {
 }
 
 /// The session is at this end, has said so once, and stays away.
-async fn has_ended(world: &World, status: &str) -> Status {
+async fn has_ended(world: &World, status: &str) -> SessionInfo {
     let at_end = world.is(status).await;
     let event = world.event("connection.status", |data| data["status"] == status).await;
     let data = &event.body["data"];
@@ -28,8 +28,8 @@ async fn has_ended(world: &World, status: &str) -> Status {
     at_end
 }
 
-async fn restart(world: &World) -> Status {
-    world.ask(Command::Restart, Empty {}).await.expect("a restart is never refused")
+async fn restart(world: &World) -> SessionInfo {
+    world.ask(Command::Restart, EmptyBody {}).await.expect("a restart is never refused")
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn a_logout_on_the_phone_wants_a_new_pairing() {
 async fn a_logout_on_request_wipes_the_keys() {
     let world = World::connected(&[]).await;
     let folder = world.gateway.folder().join("sessions/default");
-    let answer: LoggedOut = world.ask(Command::Logout, Empty {}).await.expect("logged out");
+    let answer: LoggedOut = world.ask(Command::Logout, EmptyBody {}).await.expect("logged out");
     assert!(answer.was_paired);
     assert!(!folder.join("whatsapp.db").exists(), "the keys are still there");
     let status = has_ended(&world, "logged_out").await;
@@ -61,7 +61,7 @@ async fn a_logout_on_request_wipes_the_keys() {
         if accounts[0]["devices"] == json!([]) { Ok(()) } else { Err(accounts) }
     })
     .await;
-    let again: LoggedOut = world.ask(Command::Logout, Empty {}).await.expect("answered");
+    let again: LoggedOut = world.ask(Command::Logout, EmptyBody {}).await.expect("answered");
     assert!(!again.was_paired);
     restart(&world).await;
     // The simulated phone may have scanned the new code before it is seen here.
@@ -77,7 +77,7 @@ async fn a_logout_on_request_wipes_the_keys() {
 async fn a_logout_without_a_session_changes_nothing() {
     let world = World::unpaired(&[]).await;
     let code = world.qr(None).await;
-    let answer: LoggedOut = world.ask(Command::Logout, Empty {}).await.expect("answered");
+    let answer: LoggedOut = world.ask(Command::Logout, EmptyBody {}).await.expect("answered");
     assert!(!answer.was_paired);
     assert_eq!(world.status().await.qr_code, Some(code));
     world.finish().await;

@@ -5,8 +5,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::Message as _;
 use kurir_contract::{
     clock,
-    command::{Command, RefusalCode, Sent},
-    job::{Item, Job, JobId, JobRecord},
+    command::{Command, CommandErrorCode, SentMessage},
+    job::{JobId, JobItem, JobRecord, SendJob},
     media::MEDIA_BUCKET,
 };
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn each_kind_of_file_is_forwarded_byte_for_byte_as_what_it_was() {
         (json!({"type": "sticker", "size": 5_000}), "sticker", 1),
     ] {
         let data = received(&world, message.clone()).await;
-        let sent: Sent = world.ask(Command::SendForward, forward(&data)).await.expect("sent");
+        let sent: SentMessage = world.ask(Command::SendForward, forward(&data)).await.expect("sent");
         let (got, there, bytes) = arrived(&world, &sent.message_id).await;
         let size = message["size"].as_u64().expect("a size") as usize;
         assert!(bytes == made(size), "{message}: {} bytes of {size} arrived", bytes.len());
@@ -84,19 +84,19 @@ async fn a_forwarded_file_stays_where_it_is_and_goes_out_once_for_its_key() {
         body["idempotencyKey"] = json!(key);
         body
     };
-    let first: Sent = world.ask(Command::SendForward, body("once", &data)).await.expect("sent");
-    let again: Sent = world.ask(Command::SendForward, body("once", &data)).await.expect("the first answer");
+    let first: SentMessage = world.ask(Command::SendForward, body("once", &data)).await.expect("sent");
+    let again: SentMessage = world.ask(Command::SendForward, body("once", &data)).await.expect("the first answer");
     assert_eq!(first, again);
     let other = received(&world, json!({"type": "image", "size": 1_000})).await;
-    let refused = world.ask::<Sent>(Command::SendForward, body("once", &other)).await.expect_err("another file");
-    assert_eq!(refused.code, RefusalCode::Conflict);
+    let refused = world.ask::<SentMessage>(Command::SendForward, body("once", &other)).await.expect_err("another file");
+    assert_eq!(refused.code, CommandErrorCode::Conflict);
     // As a job that the gateway runs by itself.
-    let job = Job {
+    let job = SendJob {
         id: JobId::random(),
         name: None,
         created_at: clock::now_iso(),
         send_at: None,
-        items: vec![Item { command: Command::SendForward.as_str().to_owned(), arguments: forward(&data) }],
+        items: vec![JobItem { command: Command::SendForward.as_str().to_owned(), arguments: forward(&data) }],
     };
     let id = job.id.part(0).message_id(&"default".parse().expect("a session"));
     let record: JobRecord = world.ask(Command::SubmitJob, &job).await.expect("taken");
@@ -113,8 +113,8 @@ async fn a_file_that_is_no_longer_kept_is_not_forwarded() {
     let data = received(&world, json!({"type": "document", "size": 100})).await;
     let store = world.jetstream().await.get_object_store(MEDIA_BUCKET).await.expect("the store");
     store.delete(data["content"]["filename"].as_str().expect("a name")).await.expect("deleted");
-    let refused = world.ask::<Sent>(Command::SendForward, forward(&data)).await.expect_err("nothing is there");
-    let expected = (RefusalCode::InvalidRequest, "The file of this message is no longer there; send it again");
+    let refused = world.ask::<SentMessage>(Command::SendForward, forward(&data)).await.expect_err("nothing is there");
+    let expected = (CommandErrorCode::InvalidRequest, "The file of this message is no longer there; send it again");
     assert_eq!((refused.code, refused.message.as_str()), expected);
     assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
     world.finish().await;

@@ -4,10 +4,10 @@ use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        Command, Refusal, RefusalCode,
+        Command, CommandError, CommandErrorCode,
         group::{
-            ChangeGroup, CreateGroup, Group, GroupCreated, Groups, Invite, JoinGroup, Joined, Left, ListGroups,
-            OfGroup, ParticipantResults, Participants, Rank,
+            ChangeGroup, ChangeParticipants, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft,
+            GroupPage, GroupRequest, GroupRole, InviteLink, JoinGroup, ListGroups, ParticipantResults,
         },
     },
 };
@@ -38,9 +38,9 @@ async fn change(
     command: Command,
     group: &ChatJid,
     people: &[&str],
-) -> Result<ParticipantResults, Refusal> {
+) -> Result<ParticipantResults, CommandError> {
     let participants = people.iter().map(|person| jid(person)).collect();
-    world.ask(command, Participants { group: group.clone(), participants }).await
+    world.ask(command, ChangeParticipants { group: group.clone(), participants }).await
 }
 
 fn nothing(group: &ChatJid) -> ChangeGroup {
@@ -61,19 +61,20 @@ async fn a_group_is_made_without_who_refuses_and_says_why() {
     let budi = group.participants.iter().find(|member| member.jid.as_str() == BUDI_JID).expect("Budi by his number");
     assert_eq!((budi.pn.as_ref(), budi.admin), (Some(&budi.jid), None));
     assert!(budi.lid.as_ref().is_some_and(ChatJid::is_lid), "{budi:?}");
-    let own = group.participants.iter().find(|member| member.admin == Some(Rank::Superadmin)).expect("the account");
+    let own =
+        group.participants.iter().find(|member| member.admin == Some(GroupRole::Superadmin)).expect("the account");
     assert_eq!(group.owner.as_ref(), Some(&own.jid));
     assert!(group.created_at.is_some());
     let told = world.data("group.updated", |data| data["change"] == "created").await;
     assert_eq!((&told["chat"]["jid"], &told["fromMe"]), (&json!(group.id), &json!(true)));
 
-    let of = OfGroup { group: group.id.clone() };
-    let shown: Group = world.ask(Command::Group, &of).await.expect("it is there");
+    let of = GroupRequest { group: group.id.clone() };
+    let shown: GroupDetails = world.ask(Command::Group, &of).await.expect("it is there");
     assert_eq!(shown, group);
     create(&world, "Second", &[]).await;
     let page = |after| ListGroups { limit: 1, after };
-    let first: Groups = world.ask(Command::ListGroups, page(None)).await.expect("a page");
-    let second: Groups = world.ask(Command::ListGroups, page(first.next.clone())).await.expect("the other");
+    let first: GroupPage = world.ask(Command::ListGroups, page(None)).await.expect("a page");
+    let second: GroupPage = world.ask(Command::ListGroups, page(first.next.clone())).await.expect("the other");
     let mut subjects: Vec<_> = [&first.groups[0], &second.groups[0]].map(|group| group.subject.clone()).into();
     subjects.sort();
     assert_eq!((subjects, second.next), (vec!["Second".to_owned(), "Team".to_owned()], None));
@@ -96,12 +97,14 @@ async fn members_come_and_go_and_read_only_what_is_theirs() {
         world.simulator.contact_receives(member, "the second", SOON, |got| got["text"] == "together").await;
     }
 
-    for (command, action, rank) in
-        [(Command::PromoteParticipants, "promote", Some(Rank::Admin)), (Command::DemoteParticipants, "demote", None)]
-    {
+    for (command, action, rank) in [
+        (Command::PromoteParticipants, "promote", Some(GroupRole::Admin)),
+        (Command::DemoteParticipants, "demote", None),
+    ] {
         let changed = change(&world, command, &group, &[ANI, CICI]).await.expect("asked").participants;
         assert_eq!((changed[0].ok, changed[1].code), (true, Some(404)), "{changed:?}");
-        let shown: Group = world.ask(Command::Group, OfGroup { group: group.clone() }).await.expect("it is there");
+        let shown: GroupDetails =
+            world.ask(Command::Group, GroupRequest { group: group.clone() }).await.expect("it is there");
         let ani = shown.participants.iter().find(|member| member.jid.as_str() == ANI_JID).expect("Ani");
         assert_eq!(ani.admin, rank);
         world.data("group.participants", |data| data["action"] == action).await;
@@ -128,7 +131,7 @@ async fn what_a_group_says_of_itself_is_changed_or_it_is_said_what_was_not() {
         announcement: Some(true),
         locked: Some(true),
     };
-    let changed: Group = world.ask(Command::ChangeGroup, &all).await.expect("changed");
+    let changed: GroupDetails = world.ask(Command::ChangeGroup, &all).await.expect("changed");
     assert_eq!((changed.subject.as_str(), changed.description.as_deref()), ("Crew", Some("all of us")));
     assert!(changed.announcement && changed.locked);
     for change in ["subject", "description", "announcement", "locked"] {
@@ -136,18 +139,18 @@ async fn what_a_group_says_of_itself_is_changed_or_it_is_said_what_was_not() {
         assert_eq!(told["fromMe"], true);
     }
     let removed = ChangeGroup { description: Some(String::new()), ..nothing(&group) };
-    let removed: Group = world.ask(Command::ChangeGroup, removed).await.expect("changed");
+    let removed: GroupDetails = world.ask(Command::ChangeGroup, removed).await.expect("changed");
     assert_eq!((removed.description, removed.subject.as_str()), (None, "Crew"));
 
     let group = of_budi(&world).await;
-    let refused = world.ask::<Group>(Command::ChangeGroup, ChangeGroup { group: group.clone(), ..all }).await;
+    let refused = world.ask::<GroupDetails>(Command::ChangeGroup, ChangeGroup { group: group.clone(), ..all }).await;
     let refused = refused.expect_err("only an administrator may");
-    assert_eq!((refused.code, refused.whatsapp_code), (RefusalCode::RefusedByWhatsapp, Some(403)));
+    assert_eq!((refused.code, refused.whatsapp_code), (CommandErrorCode::RefusedByWhatsapp, Some(403)));
     assert!(refused.message.starts_with("announcement was not changed, subject and description was:"), "{refused}");
     let bad = ChangeGroup { subject: Some(" ".to_owned()), ..nothing(&group) };
     assert_eq!(
-        world.ask::<Group>(Command::ChangeGroup, bad).await.expect_err("no subject").code,
-        RefusalCode::InvalidRequest
+        world.ask::<GroupDetails>(Command::ChangeGroup, bad).await.expect_err("no subject").code,
+        CommandErrorCode::InvalidRequest
     );
     world.finish().await;
 }
@@ -157,22 +160,22 @@ async fn who_may_not_and_who_is_not_there_are_told_apart() {
     let world = World::connected(&[]).await;
     let group = of_budi(&world).await;
     let refused = change(&world, Command::AddParticipants, &group, &[ANI]).await.expect_err("no administrator");
-    assert_eq!((refused.code, refused.whatsapp_code), (RefusalCode::RefusedByWhatsapp, Some(403)));
-    let refused = world.ask::<Invite>(Command::GroupInvite, OfGroup { group: group.clone() }).await;
+    assert_eq!((refused.code, refused.whatsapp_code), (CommandErrorCode::RefusedByWhatsapp, Some(403)));
+    let refused = world.ask::<InviteLink>(Command::GroupInvite, GroupRequest { group: group.clone() }).await;
     assert_eq!(refused.expect_err("no administrator").whatsapp_code, Some(401));
-    let Left {} = world.ask(Command::LeaveGroup, OfGroup { group: group.clone() }).await.expect("left");
+    let GroupLeft {} = world.ask(Command::LeaveGroup, GroupRequest { group: group.clone() }).await.expect("left");
     world.data("group.participants", |data| data["action"] == "remove").await;
     for left in [group, jid("120363000000000001@g.us")] {
-        let of = OfGroup { group: left.clone() };
+        let of = GroupRequest { group: left.clone() };
         let refusals = [
-            world.ask::<Group>(Command::Group, &of).await.expect_err("not in it"),
-            world.ask::<Left>(Command::LeaveGroup, &of).await.expect_err("not in it"),
-            world.ask::<Invite>(Command::RevokeGroupInvite, &of).await.expect_err("not in it"),
+            world.ask::<GroupDetails>(Command::Group, &of).await.expect_err("not in it"),
+            world.ask::<GroupLeft>(Command::LeaveGroup, &of).await.expect_err("not in it"),
+            world.ask::<InviteLink>(Command::RevokeGroupInvite, &of).await.expect_err("not in it"),
             change(&world, Command::AddParticipants, &left, &[ANI]).await.expect_err("not in it"),
             change(&world, Command::RemoveParticipants, &left, &[BUDI]).await.expect_err("not in it"),
         ];
         for refusal in refusals {
-            assert_eq!(refusal.code, RefusalCode::GroupNotFound, "{refusal}");
+            assert_eq!(refusal.code, CommandErrorCode::GroupNotFound, "{refusal}");
         }
     }
     world.finish().await;
@@ -182,23 +185,24 @@ async fn who_may_not_and_who_is_not_there_are_told_apart() {
 async fn an_invitation_is_good_until_it_is_replaced() {
     let world = World::connected(&[]).await;
     let id = create(&world, "Open", &[BUDI]).await.group.id;
-    let of = OfGroup { group: id.clone() };
-    let old: Invite = world.ask(Command::GroupInvite, &of).await.expect("a link");
+    let of = GroupRequest { group: id.clone() };
+    let old: InviteLink = world.ask(Command::GroupInvite, &of).await.expect("a link");
     assert_eq!(old.link, format!("https://chat.whatsapp.com/{}", old.code));
-    assert_eq!(world.ask::<Invite>(Command::GroupInvite, &of).await.expect("the same"), old);
-    let new: Invite = world.ask(Command::RevokeGroupInvite, &of).await.expect("a new one");
+    assert_eq!(world.ask::<InviteLink>(Command::GroupInvite, &of).await.expect("the same"), old);
+    let new: InviteLink = world.ask(Command::RevokeGroupInvite, &of).await.expect("a new one");
     assert_ne!(new.code, old.code);
     world.data("group.updated", |data| data["change"] == "invite_revoked").await;
 
-    let join = async |code: &str| world.ask::<Joined>(Command::JoinGroup, JoinGroup { code: code.to_owned() }).await;
-    let there = Joined { id: id.clone(), pending: false };
+    let join =
+        async |code: &str| world.ask::<GroupJoined>(Command::JoinGroup, JoinGroup { code: code.to_owned() }).await;
+    let there = GroupJoined { id: id.clone(), pending: false };
     assert_eq!(join(&new.link).await.expect("who is in it is where he wanted to be"), there);
-    let Left {} = world.ask(Command::LeaveGroup, &of).await.expect("left");
+    let GroupLeft {} = world.ask(Command::LeaveGroup, &of).await.expect("left");
     assert_eq!(join(&new.code).await.expect("let in"), there);
-    let shown: Group = world.ask(Command::Group, &of).await.expect("in it again");
+    let shown: GroupDetails = world.ask(Command::Group, &of).await.expect("in it again");
     assert_eq!(shown.size, 2);
     for bad in [old.code.as_str(), "nonsense"] {
-        assert_eq!(join(bad).await.expect_err("no invitation").code, RefusalCode::InviteNotFound, "{bad}");
+        assert_eq!(join(bad).await.expect_err("no invitation").code, CommandErrorCode::InviteNotFound, "{bad}");
     }
     world.finish().await;
 }
@@ -207,7 +211,7 @@ async fn an_invitation_is_good_until_it_is_replaced() {
 async fn before_the_pairing_nothing_is_asked() {
     let world = World::unpaired(&[]).await;
     world.qr(None).await;
-    let refused = world.ask::<Groups>(Command::ListGroups, ListGroups { limit: 10, after: None }).await;
-    assert_eq!(refused.expect_err("not paired").code, RefusalCode::NotConnected);
+    let refused = world.ask::<GroupPage>(Command::ListGroups, ListGroups { limit: 10, after: None }).await;
+    assert_eq!(refused.expect_err("not paired").code, CommandErrorCode::NotConnected);
     world.finish().await;
 }

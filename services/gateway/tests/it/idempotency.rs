@@ -3,7 +3,8 @@
 use crate::world::{SOON, World};
 use kurir_contract::{
     command::{
-        CheckNumber, Command, IDEMPOTENCY_BUCKET, IdempotencyKey, NumberChecked, Refusal, RefusalCode, SendText, Sent,
+        CheckNumber, Command, CommandError, CommandErrorCode, IDEMPOTENCY_BUCKET, IdempotencyKey, NumberChecked,
+        SendText, SentMessage,
     },
     session::SessionId,
 };
@@ -16,7 +17,7 @@ fn key(key: &str) -> IdempotencyKey {
     key.parse().expect("a key")
 }
 
-async fn send(world: &World, with: &str, text: &str) -> Result<Sent, Refusal> {
+async fn send(world: &World, with: &str, text: &str) -> Result<SentMessage, CommandError> {
     let to = ANI.parse().expect("a number");
     let send = SendText { idempotency_key: Some(key(with)), ..SendText::new(to, text) };
     world.ask(Command::SendText, send).await
@@ -54,7 +55,7 @@ async fn a_key_belongs_to_one_message() {
     let world = World::connected(&[]).await;
     send(&world, "order-7", "sekali").await.expect("sent");
     let refused = send(&world, "order-7", "lain").await.expect_err("another text");
-    assert_eq!(refused.code, RefusalCode::Conflict);
+    assert_eq!(refused.code, CommandErrorCode::Conflict);
     assert_eq!(refused.message, "This Idempotency-Key was used for another message");
     assert_eq!(world.simulator.received_by(ANI).await.len(), 1);
     world.finish().await;
@@ -66,7 +67,7 @@ async fn a_send_that_failed_is_tried_again_under_the_id_of_its_key() {
     let nack = json!({"kind": "nack", "code": 463, "times": 3, "match": {"direction": "fromClient", "contact": ANI}});
     world.simulator.post("/faults", nack).await;
     let refused = send(&world, "order-7", "akhirnya").await.expect_err("three nacks");
-    assert_eq!(refused.code, RefusalCode::RefusedByWhatsapp);
+    assert_eq!(refused.code, CommandErrorCode::RefusedByWhatsapp);
     let sent = send(&world, "order-7", "akhirnya").await.expect("sent");
     assert_eq!(sent.message_id, key("order-7").message_id(&SessionId::default()));
     world.simulator.contact_receives(ANI, "the text", SOON, |got| got["text"] == "akhirnya").await;
@@ -85,7 +86,7 @@ async fn a_key_that_nats_cannot_look_up_sends_nothing_and_says_why() {
     };
     jetstream.create_stream(config).await.expect("a stream");
     let refused = send(&world, "order-7", "sekali").await.expect_err("nobody knows");
-    assert_eq!(refused.code, RefusalCode::BrokerUnavailable, "{refused}");
+    assert_eq!(refused.code, CommandErrorCode::BrokerUnavailable, "{refused}");
     assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
     jetstream.delete_stream("in_the_way").await.expect("deleted");
     send(&world, "order-7", "sekali").await.expect("sent");
@@ -93,7 +94,7 @@ async fn a_key_that_nats_cannot_look_up_sends_nothing_and_says_why() {
     let bucket = jetstream.get_key_value(IDEMPOTENCY_BUCKET).await.expect("the bucket");
     bucket.put(key("order-8").of(&SessionId::default()), "no record".into()).await.expect("put");
     let refused = send(&world, "order-8", "sekali").await.expect_err("unreadable");
-    assert_eq!(refused.code, RefusalCode::Internal, "{refused}");
+    assert_eq!(refused.code, CommandErrorCode::Internal, "{refused}");
     world.finish().await;
 }
 
@@ -108,10 +109,10 @@ async fn a_number_is_checked_and_nobody_is_written_to() {
     assert_eq!((gone.exists, gone.jid.as_str(), gone.lid), (false, ANI_JID, None));
     // What was found out holds for sends, too.
     let refused = world.send(ANI, "halo").await.expect_err("nobody is there");
-    assert_eq!(refused.code, RefusalCode::NotOnWhatsapp);
+    assert_eq!(refused.code, CommandErrorCode::NotOnWhatsapp);
     let group = CheckNumber { number: "120363000000000001@g.us".parse().expect("a group") };
     let refused = world.ask::<NumberChecked>(Command::CheckNumber, group).await.expect_err("no person");
-    assert_eq!(refused.code, RefusalCode::InvalidRequest);
+    assert_eq!(refused.code, CommandErrorCode::InvalidRequest);
     assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
     world.finish().await;
 }

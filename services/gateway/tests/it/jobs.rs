@@ -2,8 +2,8 @@
 
 use crate::world::{SOON, World};
 use kurir_contract::{
-    command::{Command, Refusal, RefusalCode, SendText},
-    job::{BUCKET, Item, Job, JobId, JobNamed, JobRecord, JobState},
+    command::{Command, CommandError, CommandErrorCode, SendText},
+    job::{BUCKET, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
     session::SessionId,
 };
 use kurir_test_harness::until;
@@ -16,13 +16,13 @@ const CONTACTS: [&str; 5] = ["6281230000001", "6281230000002", "6281230000003", 
 const PACE: [(&str, &str); 2] = [("SEND_GAP", "100ms"), ("SEND_JITTER", "0s")];
 
 /// Numbered texts to the contacts in turn.
-fn job(texts: usize, send_at: Option<OffsetDateTime>) -> Job {
+fn job(texts: usize, send_at: Option<OffsetDateTime>) -> SendJob {
     let item = |n: usize| {
         let to = CONTACTS[n % CONTACTS.len()].parse().expect("a number");
         let text = SendText::new(to, n.to_string());
-        Item { command: "send-text".to_owned(), arguments: serde_json::to_value(text).expect("JSON") }
+        JobItem { command: "send-text".to_owned(), arguments: serde_json::to_value(text).expect("JSON") }
     };
-    Job {
+    SendJob {
         id: JobId::random(),
         name: Some("newsletter".to_owned()),
         created_at: kurir_contract::clock::now_iso(),
@@ -31,12 +31,12 @@ fn job(texts: usize, send_at: Option<OffsetDateTime>) -> Job {
     }
 }
 
-async fn submit(world: &World, job: &Job) -> Result<JobRecord, Refusal> {
+async fn submit(world: &World, job: &SendJob) -> Result<JobRecord, CommandError> {
     world.ask(Command::SubmitJob, job).await
 }
 
-async fn cancel(world: &World, id: &JobId) -> Result<JobRecord, Refusal> {
-    world.ask(Command::CancelJob, JobNamed { id: id.clone() }).await
+async fn cancel(world: &World, id: &JobId) -> Result<JobRecord, CommandError> {
+    world.ask(Command::CancelJob, JobRequest { id: id.clone() }).await
 }
 
 /// As the API reads it; an error while NATS is away.
@@ -63,7 +63,7 @@ async fn has_sent(world: &World, id: &JobId, messages: usize) {
 }
 
 /// What each contact got of a job: every text of his once, by its id, in the order of the job.
-async fn each_once_and_in_order(world: &World, job: &Job, sent: usize) {
+async fn each_once_and_in_order(world: &World, job: &SendJob, sent: usize) {
     for (place, contact) in CONTACTS.into_iter().enumerate() {
         let received = world.simulator.received_by(contact).await;
         let got: Vec<_> = received.iter().map(|got| (got["id"].clone(), got["text"].clone())).collect();
@@ -116,7 +116,7 @@ async fn a_job_that_is_cancelled_stops_before_its_next_message() {
     // What has ended stays as it is.
     assert_eq!(cancel(&world, &job.id).await.expect("known").state, JobState::Cancelled);
     let nobody = cancel(&world, &JobId::random()).await.expect_err("no such job");
-    assert_eq!(nobody.code, RefusalCode::InvalidRequest);
+    assert_eq!(nobody.code, CommandErrorCode::InvalidRequest);
     world.finish().await;
 }
 
@@ -178,9 +178,9 @@ async fn what_is_no_job_is_refused() {
     assert_eq!(refused.message, "sendAt must be at most 30 days ahead");
     let first = job(1, None);
     submit(&world, &first).await.expect("taken");
-    let other = Job { id: first.id.clone(), ..job(2, None) };
+    let other = SendJob { id: first.id.clone(), ..job(2, None) };
     let refused = submit(&world, &other).await.expect_err("the id of another");
-    assert_eq!(refused.code, RefusalCode::Conflict);
+    assert_eq!(refused.code, CommandErrorCode::Conflict);
     is(&world, &first.id, JobState::Done).await;
     world.finish().await;
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{SOON, World};
 use kurir_contract::{
-    command::{Command, Empty, RefusalCode, SendText, Sent, Status},
+    command::{Command, CommandErrorCode, EmptyBody, SendText, SentMessage, SessionInfo},
     session::SessionId,
     subject,
 };
@@ -61,7 +61,7 @@ async fn a_reply_names_the_message_that_it_answers() {
     let asked = world.simulator.contact_writes(ANI, "kapan?").await;
     world.event("message.received", |data| data["messageId"] == asked.as_str()).await;
     let request = SendText { quoted: Some(asked.clone()), ..SendText::new(ANI.parse().expect("a number"), "besok") };
-    let sent: Sent = world.ask(Command::SendText, request).await.expect("sent");
+    let sent: SentMessage = world.ask(Command::SendText, request).await.expect("sent");
     let got =
         world.simulator.contact_receives(ANI, "the reply", SOON, |got| got["id"] == sent.message_id.as_str()).await;
     assert_eq!((&got["text"], &got["quoted"]), (&json!("besok"), &json!(asked)), "{got}");
@@ -99,7 +99,7 @@ async fn three_swallowed_acknowledgements_are_a_timeout() {
     let fault = json!({"kind": "swallow-ack", "match": {"direction": "fromClient", "contact": ANI}});
     world.simulator.post("/faults", fault).await;
     let refused = world.send(ANI, "hilang").await.expect_err("no acknowledgement comes");
-    assert_eq!(refused.code, RefusalCode::TimedOut);
+    assert_eq!(refused.code, CommandErrorCode::TimedOut);
     assert_eq!(refused.message, "Message send timeout after multiple attempts. Please check your connection.");
     let event = world.event("error.occurred", |_| true).await;
     assert_eq!(event.body["data"]["errorType"], "message.send.failed");
@@ -116,7 +116,7 @@ async fn a_nack_is_a_failed_try_and_the_last_one_is_the_answer() {
     assert_eq!(sent.attempt, 3);
     world.simulator.post("/faults", nack(3)).await;
     let refused = world.send(ANI, "tidak").await.expect_err("three nacks");
-    assert_eq!((refused.code, refused.whatsapp_code), (RefusalCode::RefusedByWhatsapp, Some(463)));
+    assert_eq!((refused.code, refused.whatsapp_code), (CommandErrorCode::RefusedByWhatsapp, Some(463)));
     assert_eq!(refused.message, "WhatsApp refused the message");
     let event = world.event("error.occurred", |_| true).await;
     assert_eq!(event.body["data"]["context"], json!({"jid": ANI_JID, "attempts": 3}));
@@ -128,7 +128,7 @@ async fn nobody_is_written_to_who_is_not_on_whatsapp() {
     let world = World::connected(&QUICK).await;
     world.simulator.patch(&format!("/contacts/{ANI}"), json!({"registered": false})).await;
     let refused = world.send(ANI, "halo").await.expect_err("nobody is there");
-    assert_eq!(refused.code, RefusalCode::NotOnWhatsapp);
+    assert_eq!(refused.code, CommandErrorCode::NotOnWhatsapp);
     world.simulator.patch(&format!("/contacts/{ANI}"), json!({"registered": true})).await;
     world.send(ANI, "halo").await.expect("he has joined");
     world.finish().await;
@@ -140,7 +140,7 @@ async fn a_session_that_is_not_paired_refuses_at_once() {
     world.qr(None).await;
     let begun = Instant::now();
     let refused = world.send(ANI, "halo").await.expect_err("nobody is paired");
-    assert_eq!((refused.code, refused.message.as_str()), (RefusalCode::NotConnected, "WhatsApp is not connected"));
+    assert_eq!((refused.code, refused.message.as_str()), (CommandErrorCode::NotConnected, "WhatsApp is not connected"));
     assert!(begun.elapsed() < Duration::from_secs(5));
     world.finish().await;
 }
@@ -206,12 +206,12 @@ async fn a_malformed_command_is_refused_with_what_was_wrong() {
         (subject::command(&session, Command::PairingCode), "{}"),
         ("whatsapp.commands.default.dance".to_owned(), "{}"),
     ] {
-        let refused = world.ask_raw::<Status>(subject.clone(), body.into()).await.expect_err("malformed");
-        assert_eq!(refused.code, RefusalCode::InvalidRequest, "{subject} {body}: {refused:?}");
+        let refused = world.ask_raw::<SessionInfo>(subject.clone(), body.into()).await.expect_err("malformed");
+        assert_eq!(refused.code, CommandErrorCode::InvalidRequest, "{subject} {body}: {refused:?}");
     }
     let long = SendText::new(ANI.parse().expect("a number"), "x".repeat(4097));
-    let refused = world.ask::<Sent>(Command::SendText, long).await.expect_err("too long");
+    let refused = world.ask::<SentMessage>(Command::SendText, long).await.expect_err("too long");
     assert_eq!(refused.message, "Message is too long (max 4096 characters)");
-    world.ask::<Status>(Command::Status, Empty {}).await.expect("it goes on");
+    world.ask::<SessionInfo>(Command::Status, EmptyBody {}).await.expect("it goes on");
     world.finish().await;
 }

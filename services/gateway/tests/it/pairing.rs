@@ -1,7 +1,7 @@
 //! A session is paired once, by QR code or by pairing code, and lives through restarts.
 
 use crate::world::{SOON, World};
-use kurir_contract::command::{Command, PairingCode, PairingCodeRequest, RefusalCode};
+use kurir_contract::command::{Command, CommandErrorCode, PairingCode, PairingCodeRequest};
 use kurir_test_harness::until;
 use serde_json::json;
 
@@ -53,7 +53,7 @@ async fn a_typed_pairing_code_connects_too() {
     world.simulator.post("/admin/mock-phone/enter-code", json!({"number": number, "code": code.code})).await;
     world.is("connected").await;
     let refused = ask().await.expect_err("it is paired");
-    assert_eq!(refused.code, RefusalCode::Conflict);
+    assert_eq!(refused.code, CommandErrorCode::Conflict);
     world.finish().await;
 }
 
@@ -75,7 +75,7 @@ async fn a_number_that_cannot_be_is_refused_a_pairing_code() {
     for number in ["", "12", "0812345678"] {
         let request = PairingCodeRequest { phone_number: number.to_owned() };
         let refused = world.ask::<PairingCode>(Command::PairingCode, request).await.expect_err("no number");
-        assert_eq!(refused.code, RefusalCode::InvalidRequest, "{number:?}: {refused:?}");
+        assert_eq!(refused.code, CommandErrorCode::InvalidRequest, "{number:?}: {refused:?}");
     }
     world.finish().await;
 }

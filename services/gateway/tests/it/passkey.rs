@@ -4,7 +4,10 @@
 use crate::world::{SOON, World};
 use kurir_contract::{
     clock,
-    command::{AnswerPasskey, Command, Empty, PairingCode, PairingCodeRequest, Passkey, Refusal, RefusalCode, Status},
+    command::{
+        AnswerPasskey, Command, CommandError, CommandErrorCode, EmptyBody, PairingCode, PairingCodeRequest,
+        PasskeyProgress, SessionInfo,
+    },
     session::PasskeyState,
 };
 use kurir_test_harness::until;
@@ -28,11 +31,11 @@ async fn scanned(world: &World, trouble: Value, code: &str) -> Value {
     is(world, PasskeyState::Requested).await.options.expect("there is something to sign")
 }
 
-async fn passkey(world: &World) -> Passkey {
-    world.ask(Command::Passkey, Empty {}).await.expect("it is never refused")
+async fn passkey(world: &World) -> PasskeyProgress {
+    world.ask(Command::Passkey, EmptyBody {}).await.expect("it is never refused")
 }
 
-async fn is(world: &World, state: PasskeyState) -> Passkey {
+async fn is(world: &World, state: PasskeyState) -> PasskeyProgress {
     until(format!("the passkey to be {}", state.as_str()), SOON, || async {
         let passkey = passkey(world).await;
         if passkey.state == state { Ok(passkey) } else { Err(passkey) }
@@ -44,12 +47,12 @@ async fn sign(world: &World, options: &Value) -> Value {
     world.simulator.post(SIGN, json!({"number": NUMBER, "options": options})).await
 }
 
-async fn answer(world: &World, credential: Value) -> Result<Passkey, Refusal> {
+async fn answer(world: &World, credential: Value) -> Result<PasskeyProgress, CommandError> {
     world.ask(Command::AnswerPasskey, AnswerPasskey { credential }).await
 }
 
-async fn confirm(world: &World) -> Result<Passkey, Refusal> {
-    world.ask(Command::ConfirmPasskey, Empty {}).await
+async fn confirm(world: &World) -> Result<PasskeyProgress, CommandError> {
+    world.ask(Command::ConfirmPasskey, EmptyBody {}).await
 }
 
 /// Goes on to the code.
@@ -80,14 +83,14 @@ async fn a_passkey_and_the_same_code_on_both_sides_connect() {
     assert!(left <= time::Duration::seconds(160) && left > time::Duration::seconds(100), "{left}");
     let status = world.status().await;
     assert_eq!((status.status.as_str(), status.qr_code), ("pairing", None));
-    assert_eq!(confirm(&world).await.expect_err("no code yet").code, RefusalCode::Conflict);
+    assert_eq!(confirm(&world).await.expect_err("no code yet").code, CommandErrorCode::Conflict);
     let request = PairingCodeRequest { phone_number: NUMBER.to_owned() };
     let refused = world.ask::<PairingCode>(Command::PairingCode, request).await.expect_err("it would break this one");
-    assert_eq!(refused.code, RefusalCode::Conflict);
+    assert_eq!(refused.code, CommandErrorCode::Conflict);
 
     let code = compared(&world, &options).await;
     let again = answer(&world, sign(&world, &options).await).await.expect_err("once");
-    assert_eq!((again.code, again.message.as_str()), (RefusalCode::Conflict, "the passkey was answered already"));
+    assert_eq!((again.code, again.message.as_str()), (CommandErrorCode::Conflict, "the passkey was answered already"));
     confirm(&world).await.expect("the codes are the same");
     world.is("connected").await;
     assert_eq!(passkey(&world).await.state, PasskeyState::None);
@@ -138,7 +141,7 @@ async fn what_is_wrong_with_an_answer_is_said_and_the_request_waits_on() {
         (json!({}), "`response`"),
     ] {
         let refused = answer(&world, credential).await.expect_err(expected);
-        assert_eq!(refused.code, RefusalCode::InvalidRequest);
+        assert_eq!(refused.code, CommandErrorCode::InvalidRequest);
         assert!(refused.message.contains(expected), "{refused:?}");
     }
     assert_eq!(passkey(&world).await.state, PasskeyState::Requested);
@@ -153,12 +156,12 @@ async fn an_answer_that_whatsapp_refuses_ends_in_a_new_qr_code() {
     // The counter of another answer: all of it looks right, but for the signature.
     forged["response"]["signature"] = sign(&world, &options).await["response"]["signature"].take();
     let refused = answer(&world, forged).await.expect_err("the signature is of other data");
-    assert_eq!(refused.code, RefusalCode::RefusedByWhatsapp, "{refused:?}");
+    assert_eq!(refused.code, CommandErrorCode::RefusedByWhatsapp, "{refused:?}");
     let failed = is(&world, PasskeyState::Failed).await;
     let error = failed.error.expect("a failure says why");
     assert!(error.contains("passkey_prologue"), "{error}");
     let late = answer(&world, sign(&world, &options).await).await.expect_err("it is over");
-    assert_eq!(late.code, RefusalCode::Conflict);
+    assert_eq!(late.code, CommandErrorCode::Conflict);
     assert!(late.message.contains(&error), "{late:?}");
 
     // The next one begins where the failure was, and works.
@@ -187,7 +190,7 @@ async fn a_phone_that_cannot_go_on_or_refuses_ends_in_a_new_qr_code() {
     let options = scanned(&world, json!("refuses"), &code).await;
     compared(&world, &options).await;
     let refused = confirm(&world).await.expect_err("the phone says no");
-    assert_eq!(refused.code, RefusalCode::RefusedByWhatsapp);
+    assert_eq!(refused.code, CommandErrorCode::RefusedByWhatsapp);
     is(&world, PasskeyState::Failed).await;
     pairs_by_qr_code(&world).await;
     world.finish().await;
@@ -198,8 +201,8 @@ async fn a_phone_that_says_nothing_is_left_by_a_restart_or_with_its_connection()
     let (world, options) = asked(json!("silent")).await;
     answer(&world, sign(&world, &options).await).await.expect("WhatsApp takes it");
     assert_eq!(passkey(&world).await.state, PasskeyState::Answered);
-    assert_eq!(confirm(&world).await.expect_err("no code yet").code, RefusalCode::Conflict);
-    let _: Status = world.ask(Command::Restart, Empty {}).await.expect("a restart is never refused");
+    assert_eq!(confirm(&world).await.expect_err("no code yet").code, CommandErrorCode::Conflict);
+    let _: SessionInfo = world.ask(Command::Restart, EmptyBody {}).await.expect("a restart is never refused");
     assert_eq!(passkey(&world).await.state, PasskeyState::None);
 
     let code = world.qr(None).await;

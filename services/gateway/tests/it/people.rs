@@ -5,8 +5,11 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        CallRejected, Command, Empty, RefusalCode, RejectCall,
-        people::{Blocked, Blocklist, Contact, OfPerson, OfPicture, PictureFound, PictureSet, SetPicture},
+        CallRejected, Command, CommandErrorCode, EmptyBody, RejectCall,
+        people::{
+            BlockedContact, BlockedContacts, ContactDetails, PersonRequest, PictureLookup, PictureRequest,
+            PictureUpdate, SetPicture,
+        },
     },
 };
 use kurir_test_harness::until;
@@ -18,27 +21,27 @@ fn jid(text: &str) -> ChatJid {
     text.parse().expect("an address")
 }
 
-fn of(number: &str) -> OfPerson {
-    OfPerson { number: jid(number) }
+fn of(number: &str) -> PersonRequest {
+    PersonRequest { number: jid(number) }
 }
 
 #[tokio::test]
 async fn a_contact_is_shown_with_what_he_shows() {
     let world = World::connected(&[]).await;
-    let plain: Contact = world.ask(Command::Contact, of(BUDI)).await.expect("he is there");
+    let plain: ContactDetails = world.ask(Command::Contact, of(BUDI)).await.expect("he is there");
     assert_eq!((plain.jid.as_str(), plain.about, plain.picture), (BUDI_JID, None, None));
     assert!(plain.lid.as_ref().is_some_and(ChatJid::is_lid));
     world.simulator.post(&format!("/contacts/{BUDI}/profile"), json!({"about": "busy", "picture": true})).await;
     // By the other address he is the same.
     let lid = plain.lid.expect("a LID");
-    let full: Contact = world.ask(Command::Contact, OfPerson { number: lid }).await.expect("he is there");
+    let full: ContactDetails = world.ask(Command::Contact, PersonRequest { number: lid }).await.expect("he is there");
     assert_eq!((full.jid.as_str(), full.about.as_deref()), (BUDI_JID, Some("busy")));
-    let found: PictureFound = world.ask(Command::Picture, OfPicture { of: jid(BUDI) }).await.expect("asked");
+    let found: PictureLookup = world.ask(Command::Picture, PictureRequest { of: jid(BUDI) }).await.expect("asked");
     assert_eq!(found.picture, full.picture);
     assert!(found.picture.is_some_and(|picture| picture.url.starts_with("https://")));
     world.simulator.patch("/contacts/6281230000009", json!({"registered": false})).await;
-    let refused = world.ask::<Contact>(Command::Contact, of("6281230000009")).await.expect_err("he is not");
-    assert_eq!(refused.code, RefusalCode::NotOnWhatsapp);
+    let refused = world.ask::<ContactDetails>(Command::Contact, of("6281230000009")).await.expect_err("he is not");
+    assert_eq!(refused.code, CommandErrorCode::NotOnWhatsapp);
     world.finish().await;
 }
 
@@ -54,24 +57,25 @@ async fn pictures_of_the_account_and_of_a_group_are_set_and_removed() {
     let picture = Some(BASE64_STANDARD.encode(JPEG));
     for (whose, of) in [(None, jid(&account)), (Some(group.clone()), group.clone())] {
         let set = SetPicture { group: whose.clone(), picture: picture.clone() };
-        let set: PictureSet = world.ask(Command::SetPicture, set).await.expect("set");
-        let found: PictureFound = world.ask(Command::Picture, OfPicture { of: of.clone() }).await.expect("asked");
+        let set: PictureUpdate = world.ask(Command::SetPicture, set).await.expect("set");
+        let found: PictureLookup = world.ask(Command::Picture, PictureRequest { of: of.clone() }).await.expect("asked");
         assert_eq!(found.picture.map(|picture| picture.id), set.id);
         let none = SetPicture { group: whose, picture: None };
-        assert_eq!(world.ask::<PictureSet>(Command::SetPicture, none).await.expect("removed").id, None);
-        let found: PictureFound = world.ask(Command::Picture, OfPicture { of }).await.expect("asked");
+        assert_eq!(world.ask::<PictureUpdate>(Command::SetPicture, none).await.expect("removed").id, None);
+        let found: PictureLookup = world.ask(Command::Picture, PictureRequest { of }).await.expect("asked");
         assert_eq!(found.picture, None);
     }
     let told = world.data("group.updated", |data| data["details"] == json!({"removed": true})).await;
     assert_eq!((&told["change"], &told["chat"]["jid"]), (&json!("picture"), &json!(group)));
 
     let refused = SetPicture { group: Some(other), picture };
-    let refused = world.ask::<PictureSet>(Command::SetPicture, refused).await.expect_err("only an administrator may");
+    let refused =
+        world.ask::<PictureUpdate>(Command::SetPicture, refused).await.expect_err("only an administrator may");
     assert_eq!(refused.whatsapp_code, Some(403));
     for bad in ["!", &BASE64_STANDARD.encode(b"GIF89a"), &"A".repeat(700_001)] {
         let set = SetPicture { group: None, picture: Some(bad.to_owned()) };
-        let refused = world.ask::<PictureSet>(Command::SetPicture, set).await.expect_err("no JPEG");
-        assert_eq!(refused.code, RefusalCode::InvalidRequest);
+        let refused = world.ask::<PictureUpdate>(Command::SetPicture, set).await.expect_err("no JPEG");
+        assert_eq!(refused.code, CommandErrorCode::InvalidRequest);
     }
     world.finish().await;
 }
@@ -79,19 +83,19 @@ async fn pictures_of_the_account_and_of_a_group_are_set_and_removed() {
 #[tokio::test]
 async fn who_is_blocked_stays_it_until_unblocked_however_often_it_is_asked() {
     let world = World::connected(&[]).await;
-    let listed = async || world.ask::<Blocklist>(Command::Blocklist, Empty {}).await.expect("a list").people;
+    let listed = async || world.ask::<BlockedContacts>(Command::Blocklist, EmptyBody {}).await.expect("a list").people;
     assert_eq!(listed().await, []);
     for _ in 0..2 {
-        let blocked: Blocked = world.ask(Command::Block, of(BUDI)).await.expect("blocked");
+        let blocked: BlockedContact = world.ask(Command::Block, of(BUDI)).await.expect("blocked");
         assert_eq!((blocked.jid.as_str(), listed().await), (BUDI_JID, vec![blocked.clone()]));
     }
     for _ in 0..2 {
-        let _: Blocked = world.ask(Command::Unblock, of(BUDI)).await.expect("unblocked");
+        let _: BlockedContact = world.ask(Command::Unblock, of(BUDI)).await.expect("unblocked");
         assert_eq!(listed().await, []);
     }
     world.simulator.patch("/contacts/6281230000009", json!({"registered": false})).await;
-    let refused = world.ask::<Blocked>(Command::Block, of("6281230000009")).await.expect_err("he is not there");
-    assert_eq!(refused.code, RefusalCode::NotOnWhatsapp);
+    let refused = world.ask::<BlockedContact>(Command::Block, of("6281230000009")).await.expect_err("he is not there");
+    assert_eq!(refused.code, CommandErrorCode::NotOnWhatsapp);
     world.finish().await;
 }
 
@@ -106,7 +110,7 @@ async fn a_call_that_rings_is_turned_down_once_and_has_ended() {
         world.ask::<CallRejected>(Command::RejectCall, request).await
     };
     for (call, from) in [("another", BUDI), (&call, "6281230000002")] {
-        assert_eq!(reject(call, from).await.expect_err("none rings").code, RefusalCode::CallNotFound);
+        assert_eq!(reject(call, from).await.expect_err("none rings").code, CommandErrorCode::CallNotFound);
     }
     reject(&call, BUDI).await.expect("it rings");
     until("the caller to see it", SOON, || async {
@@ -116,7 +120,7 @@ async fn a_call_that_rings_is_turned_down_once_and_has_ended() {
     .await;
     let told = world.data("call.ended", |data| data["callId"] == call.as_str()).await;
     assert_eq!((&told["reason"], &told["author"]["jid"]), (&json!("rejected"), &json!(BUDI_JID)));
-    assert_eq!(reject(&call, BUDI).await.expect_err("it rings no more").code, RefusalCode::CallNotFound);
+    assert_eq!(reject(&call, BUDI).await.expect_err("it rings no more").code, CommandErrorCode::CallNotFound);
     world.simulator.post(&calls, json!({"action": "terminate", "id": call, "reason": "rejected_elsewhere"})).await;
     // What follows is heard after it.
     let next = world.simulator.post(&calls, json!({})).await["id"].clone();

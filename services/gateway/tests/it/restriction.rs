@@ -3,8 +3,8 @@
 use crate::world::{BUDI, SOON, World};
 use kurir_contract::{
     clock,
-    command::{Command, Queued, WaitReason},
-    job::{Job, JobId, JobRecord},
+    command::{Command, QueuedSend, WaitReason},
+    job::{JobId, JobRecord, SendJob},
     session::RestrictionKind,
 };
 use kurir_test_harness::until;
@@ -26,7 +26,7 @@ async fn budi_writes(world: &World) {
     world.event("message.received", |data| data["messageId"] == id.as_str()).await;
 }
 
-async fn arrives(world: &World, to: &str, queued: &Queued) -> Value {
+async fn arrives(world: &World, to: &str, queued: &QueuedSend) -> Value {
     world.simulator.contact_receives(to, "what waited", SOON * 2, |got| got["id"] == queued.message_id.as_str()).await
 }
 
@@ -78,11 +78,11 @@ async fn under_a_cap_on_new_chats_they_wait_and_a_job_waits_as_a_whole() {
     restrict(&world, "new_chat_cap", 15).await;
     let single = world.queued(STRANGER, "nanti").await;
     assert_eq!(single.reason, WaitReason::NewChatCap);
-    let item = |to: &str| kurir_contract::job::Item {
+    let item = |to: &str| kurir_contract::job::JobItem {
         command: "send-text".to_owned(),
         arguments: json!({"to": format!("{to}@s.whatsapp.net"), "text": "promo"}),
     };
-    let job = Job {
+    let job = SendJob {
         id: JobId::random(),
         name: None,
         created_at: clock::now_iso(),

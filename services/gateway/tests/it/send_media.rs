@@ -3,7 +3,7 @@
 use crate::world::{SOON, World};
 use async_nats::jetstream::object_store::ObjectStore;
 use kurir_contract::{
-    command::{Command, FileToSend, MediaKind, Refusal, RefusalCode, SendMedia, Sent},
+    command::{Command, CommandError, CommandErrorCode, FileToSend, MediaKind, SendMedia, SentMessage},
     media::{MEDIA_TO_SEND_BUCKET, new_object},
 };
 use kurir_test_harness::until;
@@ -43,12 +43,12 @@ async fn put(world: &World, kind: MediaKind, mimetype: &str, bytes: &[u8]) -> Se
     }
 }
 
-async fn send(world: &World, media: &SendMedia) -> Result<Sent, Refusal> {
+async fn send(world: &World, media: &SendMedia) -> Result<SentMessage, CommandError> {
     world.ask(Command::SendMedia, media).await
 }
 
 /// What the contact has of a message, and its file's bytes.
-async fn received(world: &World, sent: &Sent) -> (Value, Vec<u8>) {
+async fn received(world: &World, sent: &SentMessage) -> (Value, Vec<u8>) {
     let id = sent.message_id.as_str();
     let got = world.simulator.contact_receives(ANI, "the file", SOON, |got| got["id"] == id).await;
     let url = world.simulator.url(&format!("/contacts/{ANI}/messages/{id}/media"));
@@ -162,7 +162,7 @@ async fn all_tries_spent_the_file_stays_for_who_asks_again_with_the_key() {
     let media = put(&world, MediaKind::Document, "text/csv", &bytes(5_000)).await;
     let media = SendMedia { idempotency_key: Some("bill-7".parse().expect("a key")), ..media };
     let refused = send(&world, &media).await.expect_err("three refusals");
-    assert_eq!(refused.code, RefusalCode::Internal, "{refused}");
+    assert_eq!(refused.code, CommandErrorCode::Internal, "{refused}");
     assert!(refused.message.contains("media server did not take the file"), "{refused}");
     let sent = send(&world, &media).await.expect("sent");
     assert_eq!(received(&world, &sent).await.1, bytes(5_000));
@@ -176,7 +176,7 @@ async fn all_tries_spent_the_file_stays_for_who_asks_again_with_the_key() {
     is_gone(&world, &again).await;
     let other = put(&world, MediaKind::Document, "text/csv", &bytes(5_001)).await;
     let other = SendMedia { idempotency_key: media.idempotency_key.clone(), ..other };
-    assert_eq!(send(&world, &other).await.expect_err("another file").code, RefusalCode::Conflict);
+    assert_eq!(send(&world, &other).await.expect_err("another file").code, CommandErrorCode::Conflict);
     is_gone(&world, &other).await;
     assert_eq!(world.simulator.received_by(ANI).await.len(), 1);
     world.finish().await;
@@ -220,11 +220,11 @@ async fn a_file_that_is_no_longer_there_is_refused() {
     let media = put(&world, MediaKind::Image, "image/png", b"abc").await;
     store(&world).await.delete(&media.file.object).await.expect("deleted");
     let refused = send(&world, &media).await.expect_err("nothing is there");
-    assert_eq!(refused.code, RefusalCode::InvalidRequest);
+    assert_eq!(refused.code, CommandErrorCode::InvalidRequest);
     assert_eq!(refused.message, "The file of this message is no longer there; send it again");
     let mut received = SendMedia { file: FileToSend { received: true, ..media.file.clone() }, ..media };
     received.file.object = "image_3EB0_1_ab.png".to_owned();
-    assert_eq!(send(&world, &received).await.expect_err("nor there").code, RefusalCode::InvalidRequest);
+    assert_eq!(send(&world, &received).await.expect_err("nor there").code, CommandErrorCode::InvalidRequest);
     assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
     world.finish().await;
 }

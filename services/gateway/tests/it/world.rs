@@ -3,7 +3,7 @@
 use crate::schema;
 use async_nats::jetstream::{self, stream::Stream};
 use kurir_contract::{
-    command::{Command, Empty, Queued, Refusal, Reply, SendText, Sent, Status},
+    command::{Command, CommandError, CommandReply, EmptyBody, QueuedSend, SendText, SentMessage, SessionInfo},
     header,
     session::SessionId,
     stream, subject,
@@ -73,32 +73,32 @@ impl World {
     }
 
     /// The answer to a command.
-    pub async fn ask<T: DeserializeOwned>(&self, command: Command, body: impl Serialize) -> Result<T, Refusal> {
+    pub async fn ask<T: DeserializeOwned>(&self, command: Command, body: impl Serialize) -> Result<T, CommandError> {
         let body = serde_json::to_vec(&body).expect("a command is JSON");
         self.ask_raw(subject::command(&SessionId::default(), command), body).await
     }
 
-    pub async fn ask_raw<T: DeserializeOwned>(&self, subject: String, body: Vec<u8>) -> Result<T, Refusal> {
+    pub async fn ask_raw<T: DeserializeOwned>(&self, subject: String, body: Vec<u8>) -> Result<T, CommandError> {
         let request = async_nats::Request::new().payload(body.into()).timeout(Some(ANSWERED_WITHIN));
         let answer = self.client.send_request(subject, request).await.expect("the gateway answers");
         match serde_json::from_slice(&answer.payload).expect("an answer") {
-            Reply::Ok(answer) => Ok(answer),
-            Reply::Queued(queued) => panic!("it waits: {queued:?}"),
-            Reply::Error(refusal) => Err(refusal),
+            CommandReply::Ok(answer) => Ok(answer),
+            CommandReply::Queued(queued) => panic!("it waits: {queued:?}"),
+            CommandReply::Error(refusal) => Err(refusal),
         }
     }
 
-    pub async fn status(&self) -> Status {
-        self.ask(Command::Status, Empty {}).await.expect("the status is never refused")
+    pub async fn status(&self) -> SessionInfo {
+        self.ask(Command::Status, EmptyBody {}).await.expect("the status is never refused")
     }
 
-    pub async fn send(&self, to: &str, text: &str) -> Result<Sent, Refusal> {
+    pub async fn send(&self, to: &str, text: &str) -> Result<SentMessage, CommandError> {
         let to = to.parse().expect("a recipient");
         self.ask(Command::SendText, SendText::new(to, text)).await
     }
 
     /// A send that has to wait.
-    pub async fn queued(&self, to: &str, text: &str) -> Queued {
+    pub async fn queued(&self, to: &str, text: &str) -> QueuedSend {
         let to = to.parse().expect("a recipient");
         let text = SendText::new(to, text);
         let body = serde_json::to_vec(&text).expect("a command is JSON");
@@ -106,22 +106,23 @@ impl World {
         let subject = subject::command(&SessionId::default(), Command::SendText);
         let answer = self.client.send_request(subject, request).await.expect("the gateway answers");
         match serde_json::from_slice(&answer.payload).expect("an answer") {
-            Reply::Queued(queued) => queued,
-            Reply::Ok::<Sent>(sent) => panic!("it was sent: {sent:?}"),
-            Reply::Error(refusal) => panic!("it was refused: {refusal:?}"),
+            CommandReply::Queued(queued) => queued,
+            CommandReply::Ok::<SentMessage>(sent) => panic!("it was sent: {sent:?}"),
+            CommandReply::Error(refusal) => panic!("it was refused: {refusal:?}"),
         }
     }
 
     /// Waits until the session has this status.
-    pub async fn is(&self, status: &str) -> Status {
+    pub async fn is(&self, status: &str) -> SessionInfo {
         until(format!("the session to be {status}"), SOON * 2, || async {
             // Asked with a short deadline: the gateway may be starting.
             let request = async_nats::Request::new().payload("{}".into()).timeout(Some(Duration::from_secs(2)));
             let subject = subject::command(&SessionId::default(), Command::Status);
             let answer = self.client.send_request(subject, request).await.map_err(|error| error.to_string())?;
-            let answer: Reply<Status> = serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
+            let answer: CommandReply<SessionInfo> =
+                serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
             match answer {
-                Reply::Ok(answer) if answer.status.as_str() == status => Ok(answer),
+                CommandReply::Ok(answer) if answer.status.as_str() == status => Ok(answer),
                 other => Err(format!("{other:?}")),
             }
         })
@@ -205,7 +206,7 @@ impl World {
     }
 
     pub async fn restart(&self) {
-        let _: Status = self.ask(Command::Restart, Empty {}).await.expect("a restart is never refused");
+        let _: SessionInfo = self.ask(Command::Restart, EmptyBody {}).await.expect("a restart is never refused");
     }
 
     /// The statuses that `connection.status` told of, in order.

@@ -7,7 +7,7 @@
 use super::Pending;
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
-use kurir_contract::{delivery::Attempt, endpoint::EndpointId, event::EventId, header, subject};
+use kurir_contract::{delivery::AttemptRecord, endpoint::EndpointId, event::EventId, header, subject};
 use std::{collections::HashMap, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -37,7 +37,7 @@ pub struct Recorder {
 }
 
 struct Entry {
-    attempt: Attempt,
+    attempt: AttemptRecord,
     then: Then,
 }
 
@@ -58,23 +58,23 @@ pub fn open(broker: Broker) -> (AttemptLog, Recorder) {
 
 impl AttemptLog {
     /// Hands it in and goes on; the message is acknowledged when it is on record.
-    pub async fn acknowledge(&self, attempt: Attempt, pending: Pending) {
+    pub async fn acknowledge(&self, attempt: AttemptRecord, pending: Pending) {
         self.hand_in(attempt, Then::Acknowledge(pending)).await;
     }
 
     /// The same, and the message is given back.
-    pub async fn give_back(&self, attempt: Attempt, pending: Pending) {
+    pub async fn give_back(&self, attempt: AttemptRecord, pending: Pending) {
         self.hand_in(attempt, Then::GiveBack(pending)).await;
     }
 
     /// Hands it in; what is given back ends when it is on record. Whoever does not need to know drops that.
-    pub async fn write(&self, attempt: Attempt) -> oneshot::Receiver<()> {
+    pub async fn write(&self, attempt: AttemptRecord) -> oneshot::Receiver<()> {
         let (tell, told) = oneshot::channel();
         self.hand_in(attempt, Then::Tell(tell)).await;
         told
     }
 
-    async fn hand_in(&self, attempt: Attempt, then: Then) {
+    async fn hand_in(&self, attempt: AttemptRecord, then: Then) {
         // The recorder outlives every delivery; were it gone, the message would be given back.
         let _ = self.entries.send(Entry { attempt, then }).await;
     }
@@ -125,7 +125,7 @@ impl Recorder {
     }
 
     async fn write_one(&self, endpoint: EndpointId, entries: Vec<Entry>) {
-        let attempts: Vec<&Attempt> = entries.iter().map(|entry| &entry.attempt).collect();
+        let attempts: Vec<&AttemptRecord> = entries.iter().map(|entry| &entry.attempt).collect();
         if let Err(error) = self.store(&endpoint, &attempts).await {
             // Delivering goes first: what was delivered is not delivered again for the sake of its record.
             tracing::warn!(endpoint.id = %endpoint, "{} webhook attempts were not recorded: {error:#}", attempts.len());
@@ -140,7 +140,7 @@ impl Recorder {
         }
     }
 
-    async fn store(&self, endpoint: &EndpointId, attempts: &[&Attempt]) -> anyhow::Result<()> {
+    async fn store(&self, endpoint: &EndpointId, attempts: &[&AttemptRecord]) -> anyhow::Result<()> {
         let payload = serde_json::to_vec(attempts).context("failed to write attempts as JSON")?;
         let mut headers = async_nats::HeaderMap::new();
         // A batch whose acknowledgement was lost is stored once.

@@ -13,7 +13,7 @@ use kurir_contract::{
     clock,
     delivery::{AttemptResult, DeadLetter},
     endpoint::EndpointId,
-    event::{Envelope, ErrorOccurred, EventId, EventType},
+    event::{ErrorOccurred, EventEnvelope, EventId, EventType},
     header, stream, subject,
 };
 use serde_json::json;
@@ -159,7 +159,7 @@ impl DeadLetters {
         Ok(Message {
             subject: subject::event(&session_of(given_up.event_subject), &EventType::ERROR_OCCURRED),
             headers,
-            payload: json(&Envelope::new(EventType::ERROR_OCCURRED, now, data))?,
+            payload: json(&EventEnvelope::new(EventType::ERROR_OCCURRED, now, data))?,
         })
     }
 }

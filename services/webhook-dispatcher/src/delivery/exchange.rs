@@ -9,8 +9,8 @@ use super::{
 use kurir_chassis::trace_context;
 use kurir_contract::{
     clock,
-    delivery::{Attempt, AttemptResult},
-    endpoint::Format,
+    delivery::{AttemptRecord, AttemptResult},
+    endpoint::PayloadFormat,
 };
 use std::time::{Duration, Instant, SystemTime};
 use time::OffsetDateTime;
@@ -42,7 +42,7 @@ pub(super) enum Ended {
 /// What comes after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Follows {
-    Attempt {
+    AttemptRecord {
         /// Counted from 1.
         attempt: u32,
         at: OffsetDateTime,
@@ -79,10 +79,10 @@ impl Deliverer {
         let body = Body::of(event, endpoint.format, public_url);
         // A test shows that the URL works: what the format has nothing for goes as it is stored.
         let is_test = event.kind.as_str() == "test" || event.is_only_for(&endpoint.id);
-        body.or_else(|| Body::of(event, Format::Kurir, public_url).filter(|_| is_test)).ok_or("format")
+        body.or_else(|| Body::of(event, PayloadFormat::Kurir, public_url).filter(|_| is_test)).ok_or("format")
     }
 
-    pub(super) async fn exchange(&self, asking: &Asking, body: Body) -> (Attempt, Ended) {
+    pub(super) async fn exchange(&self, asking: &Asking, body: Body) -> (AttemptRecord, Ended) {
         let (endpoint, attempts) = (&self.endpoint.id, self.endpoint.retry_policy.attempts());
         let Asking { event, attempt, .. } = asking;
         let kind = &event.kind;
@@ -121,11 +121,11 @@ impl Deliverer {
             // Its attempt is not spent. It waits with the retries, so that the next probe is another event: one that a
             // receiver cannot bear must not keep it from all others.
             Decision::Retry { .. } | Decision::GiveUp if *probe => {
-                Follows::Attempt { attempt: *attempt, at: retry_policy::due_at(now, PROBED_AGAIN) }
+                Follows::AttemptRecord { attempt: *attempt, at: retry_policy::due_at(now, PROBED_AGAIN) }
             }
             Decision::Retry { attempt: next, delay } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
-                Follows::Attempt { attempt: next, at: retry_policy::due_at(now, delay) }
+                Follows::AttemptRecord { attempt: next, at: retry_policy::due_at(now, delay) }
             }
             Decision::GiveUp => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
@@ -136,14 +136,14 @@ impl Deliverer {
     }
 
     /// The record of an event that is not sent.
-    pub(super) fn filtered(&self, asking: &Asking, by: &'static str) -> Attempt {
+    pub(super) fn filtered(&self, asking: &Asking, by: &'static str) -> AttemptRecord {
         self.record(asking, AttemptResult::Filtered { by: by.to_owned() }, &Taken::now())
     }
 
-    fn record(&self, asking: &Asking, result: AttemptResult, taken: &Taken) -> Attempt {
+    fn record(&self, asking: &Asking, result: AttemptResult, taken: &Taken) -> AttemptRecord {
         let Asking { event, attempt, place, .. } = asking;
         self.metrics.attempt(&result, taken.duration);
-        Attempt {
+        AttemptRecord {
             event_id: event.id.clone(),
             event: event.kind.clone(),
             endpoint: self.endpoint.id.clone(),

@@ -21,7 +21,7 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use kurir_contract::address_guard::Networks;
+use kurir_contract::address_guard::NetworkList;
 use std::{
     error::Error,
     io::{self, ErrorKind},
@@ -45,7 +45,7 @@ pub struct ClientSettings<'a> {
     pub connections: usize,
     /// For an endpoint made through the API: the networks that the operator opened. None: the URL is the operator's
     /// own and may point anywhere.
-    pub guard: Option<Networks>,
+    pub guard: Option<NetworkList>,
     pub transport: &'a Transport,
 }
 

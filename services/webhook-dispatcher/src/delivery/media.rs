@@ -5,7 +5,7 @@
 
 use super::Event;
 use base64::{prelude::BASE64_STANDARD, write::EncoderWriter};
-use kurir_chassis::{broker::Broker, metrics::Metrics, objects::ObjectError};
+use kurir_chassis::{broker::Broker, metrics::MetricsRegistry, objects::ObjectError};
 use kurir_contract::{event::EventType, media::MEDIA_BUCKET};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -60,7 +60,7 @@ enum LeftOut {
 }
 
 impl Files {
-    pub fn new(broker: Broker, largest: u64, metrics: &Metrics) -> Self {
+    pub fn new(broker: Broker, largest: u64, metrics: &MetricsRegistry) -> Self {
         let counted = Family::<Label, Counter>::default();
         metrics.declare(|registry| {
             registry.register(

@@ -48,7 +48,7 @@ use attempt_log::AttemptLog;
 use dead_letters::DeadLetters;
 use http_client::{ClientSettings, HttpClient};
 use kurir_chassis::broker::Broker;
-use kurir_contract::{address_guard::Networks, delivery::Attempt};
+use kurir_contract::{address_guard::NetworkList, delivery::AttemptRecord};
 use request::{Body, Template};
 use schedule::{Due, Next, Place, Schedule};
 use settlement::Settlement;
@@ -66,7 +66,7 @@ pub struct Tools {
     attempts: AttemptLog,
     transport: Transport,
     /// Into these, endpoints of the API may lead although they are nobody's business.
-    allowed: Networks,
+    allowed: NetworkList,
     /// What is counted, of each endpoint.
     pub metrics: DeliveryMetrics,
     /// Where others reach the API: links to media begin with it.
@@ -79,7 +79,7 @@ pub struct Tools {
 
 /// What of [`Tools`] the settings say.
 pub struct ToolSettings {
-    pub allowed: Networks,
+    pub allowed: NetworkList,
     pub metrics: DeliveryMetrics,
     pub public_url: Option<String>,
     pub files: Files,
@@ -220,7 +220,7 @@ impl Deliverer {
         }
     }
 
-    async fn failed(&self, pending: Pending, asking: Asking, record: Attempt, failure: Failure) -> Told {
+    async fn failed(&self, pending: Pending, asking: Asking, record: AttemptRecord, failure: Failure) -> Told {
         let follows = self.follows(&asking, &failure);
         let Asking { event, place, probe, .. } = asking;
         let mut told = Told { verdict: Verdict::Failed { reason: failure.reason.clone() }, probe, retry_kept: false };
@@ -229,7 +229,7 @@ impl Deliverer {
                 self.settlement.untouched(pending, record).await;
                 told.verdict = Verdict::Gone { reason: failure.reason };
             }
-            Follows::Attempt { attempt, at } => {
+            Follows::AttemptRecord { attempt, at } => {
                 let place = place.unwrap_or_else(|| Place::live(Place::NO_CHAT.to_owned()));
                 let next = Next { attempt, at, place };
                 told.retry_kept = self.settlement.retry(pending, &event, record, &next).await;

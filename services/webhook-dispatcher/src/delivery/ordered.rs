@@ -8,7 +8,7 @@ use super::{
     schedule::{Due, Place},
     settlement::End,
 };
-use kurir_contract::{delivery::Attempt, event::EventId};
+use kurir_contract::{delivery::AttemptRecord, event::EventId};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -31,7 +31,7 @@ pub struct Entry {
 pub struct Tried {
     pub verdict: Verdict,
     /// To be written.
-    pub record: Option<Attempt>,
+    pub record: Option<AttemptRecord>,
     pub end: OrderedEnd,
 }
 
@@ -73,7 +73,7 @@ impl Deliverer {
         };
         let (mut verdict, mut end) = (Verdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
         match self.follows(&asking, &failure) {
-            Follows::Attempt { attempt, at } => end = OrderedEnd::Again { attempt, at },
+            Follows::AttemptRecord { attempt, at } => end = OrderedEnd::Again { attempt, at },
             Follows::Disable => {
                 end = OrderedEnd::Untouched;
                 verdict = Verdict::Gone { reason: failure.reason };
@@ -113,7 +113,7 @@ impl Deliverer {
     }
 
     /// A message is done with, and acknowledged when its last attempt is on record.
-    pub async fn acknowledge(&self, pending: Pending, record: Option<Attempt>) {
+    pub async fn acknowledge(&self, pending: Pending, record: Option<AttemptRecord>) {
         match record {
             Some(record) => self.tools.attempts.acknowledge(record, pending).await,
             None => pending.acknowledge().await,
@@ -121,7 +121,7 @@ impl Deliverer {
     }
 
     /// Ends when the attempt is on record.
-    pub async fn write(&self, record: Option<Attempt>) {
+    pub async fn write(&self, record: Option<AttemptRecord>) {
         if let Some(record) = record {
             // Dropped only by a recorder that is at its end.
             let _ = self.tools.attempts.write(record).await.await;

@@ -16,7 +16,7 @@ use http::{
 };
 use http_body_util::Full;
 use kurir_chassis::trace_context;
-use kurir_contract::{endpoint::Format, header};
+use kurir_contract::{endpoint::PayloadFormat, header};
 use url::Url;
 
 /// The contract's, so that a receiver's filters go on working.
@@ -35,7 +35,7 @@ pub struct Body {
 
 impl Body {
     /// None: the endpoint's format has no counterpart for the event.
-    pub fn of(event: &Event, format: Format, public_url: Option<&str>) -> Option<Self> {
+    pub fn of(event: &Event, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
         match format::render(format, event, &session_of(&event.subject), public_url) {
             Rendered::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
             Rendered::NoCounterpart => None,

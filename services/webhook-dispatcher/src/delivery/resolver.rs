@@ -12,7 +12,7 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
 };
 use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
-use kurir_contract::address_guard::{ALLOWED_NETWORKS, Networks, forbidden};
+use kurir_contract::address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden};
 use std::{
     error::Error,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -156,7 +156,7 @@ fn with_our_options(
 
 /// Where an endpoint's connections may go. Without networks, anywhere: the URL is the operator's own.
 #[derive(Clone)]
-pub struct Guard(Option<Arc<Networks>>);
+pub struct Guard(Option<Arc<NetworkList>>);
 
 impl Guard {
     fn check(&self, address: IpAddr) -> Result<(), Forbidden> {
@@ -213,7 +213,7 @@ pub struct Connector {
 impl Connector {
     /// `guard`: the networks that the operator opened, for an endpoint that is guarded.
     #[must_use]
-    pub fn new(dns: Dns, guard: Option<Networks>, timeout: Duration) -> Self {
+    pub fn new(dns: Dns, guard: Option<NetworkList>, timeout: Duration) -> Self {
         let guard = Guard(guard.map(Arc::new));
         let mut tcp = HttpConnector::new_with_resolver(Resolver { dns, guard: guard.clone() });
         tcp.enforce_http(false);

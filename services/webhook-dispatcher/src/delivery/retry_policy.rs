@@ -3,7 +3,7 @@
 //! Pure: the policy is data, the present and the randomness are arguments. Whatever is added to a wait, jitter or the
 //! receiver's own wish, can only make it longer.
 
-use kurir_contract::endpoint::Retry;
+use kurir_contract::endpoint::RetrySchedule;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -46,7 +46,7 @@ pub enum Decision {
 impl Default for RetryPolicy {
     /// The contract's: 2 s, 4 s and 8 s after each failure, whatever the receiver answers.
     fn default() -> Self {
-        Self { believes_gone: false, ..Self::of_schedule(Retry::Default.delays()) }
+        Self { believes_gone: false, ..Self::of_schedule(RetrySchedule::Default.delays()) }
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_patient_schedule_takes_more_than_a_day() {
-        let policy = RetryPolicy::of_schedule(Retry::Patient.delays()).with_jitter(10);
+        let policy = RetryPolicy::of_schedule(RetrySchedule::Patient.delays()).with_jitter(10);
         for (failed, seconds) in [(1, 5), (2, 300), (3, 1_800), (4, 7_200), (5, 18_000), (6, 36_000), (7, 36_000)] {
             assert_eq!(policy.after(failed, None, None, 0.0), retry(failed + 1, seconds));
         }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn the_answer_decides_as_the_policy_says() {
         let hour = Duration::from_secs(3_600);
-        let of_4xx = RetryPolicy::of_schedule(Retry::Default.delays()).giving_up_on(vec![400, 404]);
+        let of_4xx = RetryPolicy::of_schedule(RetrySchedule::Default.delays()).giving_up_on(vec![400, 404]);
         for (status, retry_after, expected) in [
             (None, None, retry(2, 2)),
             (Some(500), None, retry(2, 2)),

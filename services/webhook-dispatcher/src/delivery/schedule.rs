@@ -61,9 +61,9 @@ impl Place {
         Self { chat, replay: None }
     }
 
-    fn retry<'a>(&'a self, endpoint: &'a EndpointId, event_sequence: u64) -> subject::Retry<'a> {
+    fn retry<'a>(&'a self, endpoint: &'a EndpointId, event_sequence: u64) -> subject::RetrySubject<'a> {
         let run = self.replay.as_deref().unwrap_or(LIVE);
-        subject::Retry { endpoint, chat: &self.chat, run, sequence: event_sequence }
+        subject::RetrySubject { endpoint, chat: &self.chat, run, sequence: event_sequence }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::endpoints::RetriesConsumer;
 use kurir_contract::{
-    delivery::{Attempt, Ended},
+    delivery::{AttemptRecord, DeliveryReport},
     endpoint::EndpointId,
     event::EventType,
 };
@@ -44,7 +44,7 @@ pub struct End<'a> {
 }
 
 impl Settlement {
-    pub async fn delivered(&self, pending: Pending, event: &Event, attempt: Attempt, status: u16) {
+    pub async fn delivered(&self, pending: Pending, event: &Event, attempt: AttemptRecord, status: u16) {
         let end = End { attempt: attempt.attempt, status: Some(status), error: None };
         let is_replay = attempt.replay.is_some();
         self.tools.attempts.acknowledge(attempt, pending).await;
@@ -55,7 +55,7 @@ impl Settlement {
     }
 
     /// Whether the next attempt is kept.
-    pub async fn retry(&self, pending: Pending, event: &Event, attempt: Attempt, next: &Next) -> bool {
+    pub async fn retry(&self, pending: Pending, event: &Event, attempt: AttemptRecord, next: &Next) -> bool {
         let by = pending.settle_by();
         let kept = async {
             self.retries.ready(&self.tools.broker, by).await?;
@@ -70,7 +70,7 @@ impl Settlement {
         true
     }
 
-    pub async fn dead(&self, pending: Pending, event: &Event, attempt: Attempt, failure: &Failure) {
+    pub async fn dead(&self, pending: Pending, event: &Event, attempt: AttemptRecord, failure: &Failure) {
         if let Err(error) = self.bury(event, &attempt, failure, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
         }
@@ -80,20 +80,26 @@ impl Settlement {
     }
 
     /// Stores its dead letter, and what tells of it.
-    pub async fn bury(&self, event: &Event, last: &Attempt, failure: &Failure, by: Instant) -> anyhow::Result<()> {
+    pub async fn bury(
+        &self,
+        event: &Event,
+        last: &AttemptRecord,
+        failure: &Failure,
+        by: Instant,
+    ) -> anyhow::Result<()> {
         let given_up = GivenUp::of(event, last.attempt, failure, last.replay.as_deref());
         self.tools.dead_letters.bury(&self.endpoint, &given_up, by).await
     }
 
     /// Neither sent nor to be sent.
-    pub async fn filtered(&self, pending: Pending, event: &Event, record: Attempt, why: &str) {
+    pub async fn filtered(&self, pending: Pending, event: &Event, record: AttemptRecord, why: &str) {
         let end = End { attempt: 0, status: None, error: Some(why) };
         self.tools.attempts.acknowledge(record, pending).await;
         self.report(event, &end).await;
     }
 
     /// The endpoint is to be disabled: the message waits with all others.
-    pub async fn untouched(&self, pending: Pending, attempt: Attempt) {
+    pub async fn untouched(&self, pending: Pending, attempt: AttemptRecord) {
         self.tools.attempts.give_back(attempt, pending).await;
     }
 
@@ -134,7 +140,7 @@ impl Settlement {
     /// Tells whoever waits for it.
     pub async fn report(&self, event: &Event, end: &End<'_>) {
         let Some(inbox) = event.report_to.clone() else { return };
-        let ended = Ended {
+        let ended = DeliveryReport {
             event_id: event.id.clone(),
             endpoint: self.endpoint.clone(),
             attempt: end.attempt,

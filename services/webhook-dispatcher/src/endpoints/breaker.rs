@@ -6,7 +6,7 @@
 //! long and the next probe another event. Dispatchers tell each other of theirs: what one sees holds for all.
 
 use crate::delivery::Verdict;
-use kurir_contract::endpoint::Circuit;
+use kurir_contract::endpoint::CircuitState;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -128,11 +128,11 @@ impl Breaker {
 
     /// As it is shown.
     #[must_use]
-    pub fn circuit(&self) -> Circuit {
+    pub fn circuit(&self) -> CircuitState {
         match self.state {
-            State::Closed => Circuit::Closed,
-            State::Open { .. } => Circuit::Open,
-            State::Probing => Circuit::HalfOpen,
+            State::Closed => CircuitState::Closed,
+            State::Open { .. } => CircuitState::Open,
+            State::Probing => CircuitState::HalfOpen,
         }
     }
 

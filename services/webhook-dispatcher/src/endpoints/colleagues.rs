@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
-use kurir_contract::{service::Service, subject};
+use kurir_contract::{service::ServiceName, subject};
 use std::{
     sync::{
         Arc,
@@ -49,7 +49,7 @@ impl Colleagues {
 async fn count(broker: &Broker) -> Option<usize> {
     let inbox = broker.client.new_inbox();
     let mut answers = broker.client.subscribe(inbox.clone()).await.ok()?;
-    let ping = subject::service_ping(Service::WebhookDispatcher);
+    let ping = subject::service_ping(ServiceName::WebhookDispatcher);
     broker.client.publish_with_reply(ping, inbox, "".into()).await.ok()?;
     let mut count = 0;
     let counted = async {

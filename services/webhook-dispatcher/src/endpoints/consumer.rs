@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PriorityPolicy, pull};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    endpoint::{EndpointId, Ordering},
+    endpoint::{EndpointId, EventOrdering},
     stream, subject,
 };
 use std::{sync::Arc, time::Duration};
@@ -120,7 +120,7 @@ fn config(source: Source, endpoint: &Endpoint) -> pull::Config {
         (Source::Events, [one]) => config.filter_subject.clone_from(one),
         (Source::Events, several) => config.filter_subjects = several.to_vec(),
     }
-    if source == Source::Events && endpoint.ordering == Ordering::Chat {
+    if source == Source::Events && endpoint.ordering == EventOrdering::Chat {
         // NATS takes this change, and the one back, of a consumer that is there.
         config.priority_policy = PriorityPolicy::PinnedClient;
         config.priority_groups = vec![ordered::GROUP.to_owned()];

@@ -4,8 +4,8 @@ use super::Endpoint;
 use crate::{bucket, config::Config, refusal};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    command::Refusal,
-    endpoint::{BUCKET, EndpointId, Settings},
+    command::CommandError,
+    endpoint::{BUCKET, EndpointId, EndpointSettings},
 };
 
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl Directory {
     ///
     /// # Errors
     /// If there is none of this name, or the broker is away.
-    pub async fn must_exist(&self, id: &EndpointId) -> Result<Endpoint, Refusal> {
+    pub async fn must_exist(&self, id: &EndpointId) -> Result<Endpoint, CommandError> {
         let found = self.endpoint(id).await.map_err(refusal::of_broker)?;
         found.ok_or_else(|| refusal::invalid(format!("there is no endpoint {id}")))
     }
@@ -37,7 +37,7 @@ impl Directory {
         if id.is_default() {
             return Ok(self.config.endpoints().into_iter().next());
         }
-        let stored = bucket::read::<Settings>(&self.broker.bucket(BUCKET).await?, id.as_str()).await?;
+        let stored = bucket::read::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, id.as_str()).await?;
         stored.map(|(settings, _)| Endpoint::of_bucket(id.clone(), settings, &self.config)).transpose()
     }
 }

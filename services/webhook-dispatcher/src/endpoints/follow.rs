@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::kv::{Entry, Operation};
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
-use kurir_contract::endpoint::{BUCKET, Circuit, EndpointId, STATES_BUCKET, Settings, State};
+use kurir_contract::endpoint::{BUCKET, CircuitState, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET};
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::Ordering},
@@ -162,19 +162,19 @@ impl Follower {
     async fn state(&self, entry: Entry) {
         let Ok(endpoint) = entry.key.parse::<EndpointId>() else { return };
         let circuit = match entry.operation {
-            Operation::Put => serde_json::from_slice::<State>(&entry.value).map(|state| state.circuit).ok(),
-            Operation::Delete | Operation::Purge => Some(Circuit::Closed),
+            Operation::Put => serde_json::from_slice::<EndpointState>(&entry.value).map(|state| state.circuit).ok(),
+            Operation::Delete | Operation::Purge => Some(CircuitState::Closed),
         };
         match circuit {
-            Some(Circuit::Open) => self.tell(Change::Circuit { endpoint, open: true }).await,
-            Some(Circuit::Closed) => self.tell(Change::Circuit { endpoint, open: false }).await,
+            Some(CircuitState::Open) => self.tell(Change::Circuit { endpoint, open: true }).await,
+            Some(CircuitState::Closed) => self.tell(Change::Circuit { endpoint, open: false }).await,
             // Only a probe, or what a newer version wrote.
-            Some(Circuit::HalfOpen) | None => {}
+            Some(CircuitState::HalfOpen) | None => {}
         }
     }
 
     fn read(&self, id: &EndpointId, value: &[u8]) -> anyhow::Result<Endpoint> {
-        let settings: Settings = serde_json::from_slice(value)?;
+        let settings: EndpointSettings = serde_json::from_slice(value)?;
         Endpoint::of_bucket(id.clone(), settings, &self.config)
     }
 

@@ -35,7 +35,7 @@ pub use worker::{Supplies, Worker};
 use crate::{config::Config, delivery::RetryPolicy};
 use anyhow::Context as _;
 use kurir_contract::{
-    endpoint::{ContentFilter, EndpointId, Format, Ordering, Settings, StoredSecret},
+    endpoint::{ContentFilter, EndpointId, EndpointSettings, EventOrdering, PayloadFormat, StoredSecret},
     subject,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -54,7 +54,7 @@ pub struct Endpoint {
     /// The first event that is its; 0: the first that is stored.
     pub start_sequence: u64,
     pub filter: ContentFilter,
-    pub format: Format,
+    pub format: PayloadFormat,
     /// Whether received files come in the body, too.
     pub base64: bool,
     pub headers: BTreeMap<String, String>,
@@ -67,7 +67,7 @@ pub struct Endpoint {
     pub concurrency: usize,
     /// Requests a second, by all dispatchers together.
     pub rate_limit: Option<f64>,
-    pub ordering: Ordering,
+    pub ordering: EventOrdering,
     pub retry_policy: RetryPolicy,
     /// The user who made it is not the operator: its URL must not lead into the operator's network.
     pub guarded: bool,
@@ -88,7 +88,7 @@ impl Endpoint {
             subjects: vec![subject::ALL_EVENTS.to_owned()],
             start_sequence: 0,
             filter: ContentFilter::default(),
-            format: Format::Kurir,
+            format: PayloadFormat::Kurir,
             // The contract's.
             base64: true,
             headers: BTreeMap::new(),
@@ -97,7 +97,7 @@ impl Endpoint {
             ack_wait: config.webhook_ack_wait,
             concurrency: usize::from(config.webhook_concurrency),
             rate_limit: None,
-            ordering: Ordering::None,
+            ordering: EventOrdering::None,
             retry_policy: RetryPolicy::default(),
             guarded: false,
         }
@@ -107,7 +107,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// If the bucket holds what no endpoint can be.
-    pub fn of_bucket(id: EndpointId, settings: Settings, config: &Config) -> anyhow::Result<Self> {
+    pub fn of_bucket(id: EndpointId, settings: EndpointSettings, config: &Config) -> anyhow::Result<Self> {
         let subjects = settings.subjects(&id);
         let timeout = Duration::from_secs(settings.timeout_seconds.max(1));
         let url: Url = settings.url.parse().context("its URL is none")?;
@@ -122,7 +122,7 @@ impl Endpoint {
             filter: settings.filter,
             format: settings.format,
             // WAHA's events have links alone.
-            base64: settings.base64 && settings.format != Format::Waha,
+            base64: settings.base64 && settings.format != PayloadFormat::Waha,
             headers: settings.headers,
             secrets: settings.secrets,
             timeout,

@@ -17,8 +17,8 @@ use futures::TryStreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{
     clock,
-    endpoint::{BUCKET, Circuit, EndpointId, STATES_BUCKET, Settings, State},
-    event::{EndpointEvent, Envelope, EventId, EventType},
+    endpoint::{BUCKET, CircuitState, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
+    event::{EndpointEvent, EventEnvelope, EventId, EventType},
     header,
     session::SessionId,
     subject,
@@ -89,13 +89,13 @@ impl Registrar {
             News::Open { endpoint, reason } => {
                 self.seen.insert(endpoint.clone());
                 self.change(&endpoint, |state| {
-                    state.circuit = Circuit::Open;
+                    state.circuit = CircuitState::Open;
                     state.last_error = Some(reason.clone());
                     state.failing_since.get_or_insert_with(clock::now_iso);
                 })
                 .await
             }
-            News::Probing { endpoint } => self.change(&endpoint, |state| state.circuit = Circuit::HalfOpen).await,
+            News::Probing { endpoint } => self.change(&endpoint, |state| state.circuit = CircuitState::HalfOpen).await,
             News::Closed { endpoint } => {
                 self.seen.remove(&endpoint);
                 self.recovered(&endpoint).await
@@ -122,7 +122,7 @@ impl Registrar {
     /// Told before it is done: a crash in between tells it once.
     async fn recovered(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
         let states = self.broker.bucket(STATES_BUCKET).await?;
-        let Some((state, _)) = read::<State>(&states, endpoint.as_str()).await? else { return Ok(()) };
+        let Some((state, _)) = read::<EndpointState>(&states, endpoint.as_str()).await? else { return Ok(()) };
         if let Some(since) = state.failing_since.clone() {
             let told = Tale { kind: EventType::ENDPOINT_RECOVERED, once: since, reason: None, state: &state };
             self.tell(endpoint, &told).await?;
@@ -132,7 +132,7 @@ impl Registrar {
 
     async fn forget(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
         let states = self.broker.bucket(STATES_BUCKET).await?;
-        if read::<State>(&states, endpoint.as_str()).await?.is_some() {
+        if read::<EndpointState>(&states, endpoint.as_str()).await?.is_some() {
             states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint")?;
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Registrar {
                 self.forget(&endpoint).await?;
             } else if self.seen.contains(&endpoint)
                 && !self.disable_after.is_zero()
-                && let Some((state, _)) = read::<State>(&states, endpoint.as_str()).await?
+                && let Some((state, _)) = read::<EndpointState>(&states, endpoint.as_str()).await?
             {
                 self.judge(&endpoint, &state, OffsetDateTime::now_utc()).await?;
             }
@@ -175,11 +175,11 @@ impl Registrar {
 
     /// Whether events are taken for it: of one that its user deleted or disabled there is nothing to say.
     async fn is_taken_for(&self, endpoint: &EndpointId) -> anyhow::Result<bool> {
-        let settings = read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await?;
+        let settings = read::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await?;
         Ok(endpoint.is_default() || settings.is_some_and(|(settings, _)| settings.enabled))
     }
 
-    async fn judge(&self, endpoint: &EndpointId, state: &State, now: OffsetDateTime) -> anyhow::Result<()> {
+    async fn judge(&self, endpoint: &EndpointId, state: &EndpointState, now: OffsetDateTime) -> anyhow::Result<()> {
         let Some(percent) = percent_of_the_way(state, self.disable_after, now) else { return Ok(()) };
         let since = state.failing_since.clone().unwrap_or_default();
         let reason = state.last_error.clone().unwrap_or_default();
@@ -199,16 +199,16 @@ impl Registrar {
     }
 
     /// Its events wait from now on. Told before it is done: a crash in between tells it once.
-    async fn disable(&self, endpoint: &EndpointId, reason: &str, state: Option<&State>) -> anyhow::Result<()> {
+    async fn disable(&self, endpoint: &EndpointId, reason: &str, state: Option<&EndpointState>) -> anyhow::Result<()> {
         let endpoints = self.broker.bucket(BUCKET).await?;
         for _ in 0..TRIES {
-            let Some((mut settings, revision)) = read::<Settings>(&endpoints, endpoint.as_str()).await? else {
+            let Some((mut settings, revision)) = read::<EndpointSettings>(&endpoints, endpoint.as_str()).await? else {
                 return Ok(());
             };
             if !settings.enabled {
                 return Ok(());
             }
-            let nothing = State::default();
+            let nothing = EndpointState::default();
             let once = format!("{} {revision}", settings.updated_at);
             let kind = EventType::ENDPOINT_DISABLED;
             self.tell(endpoint, &Tale { kind, once, reason: Some(reason), state: state.unwrap_or(&nothing) }).await?;
@@ -223,12 +223,12 @@ impl Registrar {
         anyhow::bail!("others changed the endpoint {endpoint} at the same time, {TRIES} times in a row")
     }
 
-    async fn change(&self, endpoint: &EndpointId, change: impl Fn(&mut State)) -> anyhow::Result<()> {
+    async fn change(&self, endpoint: &EndpointId, change: impl Fn(&mut EndpointState)) -> anyhow::Result<()> {
         let states = self.broker.bucket(STATES_BUCKET).await?;
         for _ in 0..TRIES {
-            let (before, revision) = match read::<State>(&states, endpoint.as_str()).await? {
+            let (before, revision) = match read::<EndpointState>(&states, endpoint.as_str()).await? {
                 Some((state, revision)) => (state, revision),
-                None => (State::default(), 0),
+                None => (EndpointState::default(), 0),
             };
             let mut state = before.clone();
             change(&mut state);
@@ -250,7 +250,7 @@ impl Registrar {
     }
 
     async fn tell(&self, endpoint: &EndpointId, tale: &Tale<'_>) -> anyhow::Result<()> {
-        let description = match read::<Settings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await? {
+        let description = match read::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await? {
             Some((settings, _)) => settings.description,
             None => String::new(),
         };
@@ -268,7 +268,7 @@ impl Registrar {
         let told = format!("{} {}", tale.kind, tale.once);
         headers.insert(header::EVENT_ID, EventId::from_header(endpoint.as_str()).derived(&told).as_str());
         headers.insert(header::NOT_FOR, endpoint.as_str());
-        let envelope = Envelope::new(tale.kind.clone(), now, data);
+        let envelope = EventEnvelope::new(tale.kind.clone(), now, data);
         let message = StoreMessage {
             subject: subject::event(&SessionId::default(), &tale.kind),
             headers,
@@ -291,11 +291,11 @@ struct Tale<'a> {
     /// The same for the same, so that it is told once.
     once: String,
     reason: Option<&'a str>,
-    state: &'a State,
+    state: &'a EndpointState,
 }
 
 /// How far it is on the way to be disabled; none if it does not fail.
-fn percent_of_the_way(state: &State, disable_after: Duration, now: OffsetDateTime) -> Option<u64> {
+fn percent_of_the_way(state: &EndpointState, disable_after: Duration, now: OffsetDateTime) -> Option<u64> {
     let since = OffsetDateTime::parse(state.failing_since.as_ref()?, &Rfc3339).ok()?;
     let elapsed = Duration::try_from(now - since).ok()?;
     Some((elapsed.as_millis() * 100 / disable_after.as_millis().max(1)).min(100) as u64)
@@ -308,12 +308,12 @@ mod tests {
     #[test]
     fn the_way_to_being_disabled_is_told_in_percent() {
         let since = OffsetDateTime::UNIX_EPOCH;
-        let failing = State { failing_since: Some(clock::iso(since)), ..State::default() };
+        let failing = EndpointState { failing_since: Some(clock::iso(since)), ..EndpointState::default() };
         let after = Duration::from_secs(1_000);
         for (seconds, percent) in [(0, 0), (499, 49), (500, 50), (800, 80), (999, 99), (1_000, 100), (9_000, 100)] {
             assert_eq!(percent_of_the_way(&failing, after, since + Duration::from_secs(seconds)), Some(percent));
         }
-        assert_eq!(percent_of_the_way(&State::default(), after, since), None);
+        assert_eq!(percent_of_the_way(&EndpointState::default(), after, since), None);
         assert_eq!(percent_of_the_way(&failing, after, since - Duration::from_secs(5)), None, "clocks differ");
     }
 }

@@ -61,7 +61,7 @@ struct Letter {
     sequence: u64,
 }
 
-/// What a ledger needs of an [`Attempt`](kurir_contract::delivery::Attempt): there may be millions.
+/// What a ledger needs of an [`AttemptRecord`](kurir_contract::delivery::AttemptRecord): there may be millions.
 #[derive(Deserialize)]
 struct Recorded<'a> {
     sequence: u64,
@@ -166,14 +166,14 @@ async fn read(
 mod tests {
     use super::*;
     use kurir_contract::{
-        delivery::{Attempt, AttemptResult},
+        delivery::{AttemptRecord, AttemptResult},
         endpoint::EndpointId,
         event::{EventId, EventType},
     };
 
     #[test]
     fn an_attempt_is_entered_as_the_contract_writes_it() {
-        let attempt = |sequence, number, result| Attempt {
+        let attempt = |sequence, number, result| AttemptRecord {
             event_id: EventId::random(),
             event: EventType::MESSAGE_RECEIVED,
             endpoint: EndpointId::default(),

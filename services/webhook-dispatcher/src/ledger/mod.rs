@@ -12,8 +12,8 @@ mod sum;
 use crate::{endpoints::Directory, refusal};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    command::Refusal,
-    webhook::{Ledger, LedgerRequest},
+    command::CommandError,
+    webhook::{LedgerReport, LedgerRequest},
 };
 use span::Asked;
 use std::{sync::Arc, time::Duration};
@@ -43,7 +43,7 @@ impl Ledgers {
 
     /// # Errors
     /// If there is no such endpoint or no record of such a time, or the broker is away.
-    pub async fn ledger(&self, request: LedgerRequest) -> Result<Ledger, Refusal> {
+    pub async fn ledger(&self, request: LedgerRequest) -> Result<LedgerReport, CommandError> {
         let asked = Asked::read(&request)?;
         let endpoint = self.directory.must_exist(&request.endpoint).await?;
         // Closed by nobody; so it is the time that ends the wait.
@@ -59,7 +59,7 @@ impl Ledgers {
             looks -= 1;
             if missing == 0 || looks == 0 {
                 let (endpoint, from, to, matched) = (endpoint.id, span.from, span.to, matched.all);
-                return Ok(Ledger { endpoint, from, to, matched, delivered, waiting, dead, filtered, missing });
+                return Ok(LedgerReport { endpoint, from, to, matched, delivered, waiting, dead, filtered, missing });
             }
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }

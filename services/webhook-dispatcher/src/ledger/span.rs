@@ -4,7 +4,7 @@ use crate::{endpoints::Endpoint, figures, refusal};
 use anyhow::Context as _;
 use async_nats::jetstream::{consumer::DeliverPolicy, stream::Info};
 use kurir_chassis::broker::Broker;
-use kurir_contract::{clock, command::Refusal, stream, subject, webhook::LedgerRequest};
+use kurir_contract::{clock, command::CommandError, stream, subject, webhook::LedgerRequest};
 use std::ops::RangeInclusive;
 use time::OffsetDateTime;
 
@@ -31,7 +31,7 @@ pub struct Asked {
 impl Asked {
     /// # Errors
     /// If they are no times, or the wrong way round.
-    pub fn read(request: &LedgerRequest) -> Result<Self, Refusal> {
+    pub fn read(request: &LedgerRequest) -> Result<Self, CommandError> {
         let read = |field, text: &Option<String>| text.as_ref().map(|text| refusal::moment(field, text)).transpose();
         let asked = Self { from: read("from", &request.from)?, to: read("to", &request.to)? };
         match (asked.from, asked.to) {
@@ -42,7 +42,7 @@ impl Asked {
 
     /// # Errors
     /// If there is no record of that time any more, it is too long, or the broker is away.
-    pub async fn find(self, broker: &Broker, endpoint: &Endpoint) -> Result<Span, Refusal> {
+    pub async fn find(self, broker: &Broker, endpoint: &Endpoint) -> Result<Span, CommandError> {
         let events = info(broker, stream::EVENTS).await.map_err(refusal::of_broker)?;
         let deliveries = info(broker, stream::DELIVERIES).await.map_err(refusal::of_broker)?;
         let now = OffsetDateTime::now_utc();

@@ -27,10 +27,10 @@ use async_nats::jetstream::stream::RawMessageErrorKind;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     clock,
-    command::Refusal,
+    command::CommandError,
     endpoint::EndpointId,
     stream, subject,
-    webhook::{Replay, ReplayOf, ReplayRequest, ReplayState},
+    webhook::{Replay, ReplayRequest, ReplaySelection, ReplayState},
 };
 use record::{Feed, Record, Records};
 use std::sync::{
@@ -71,7 +71,7 @@ impl Replays {
     ///
     /// # Errors
     /// If there is nothing that it could be, or the broker is away.
-    pub async fn begin(&self, request: ReplayRequest) -> Result<Replay, Refusal> {
+    pub async fn begin(&self, request: ReplayRequest) -> Result<Replay, CommandError> {
         let endpoint = self.directory.must_exist(&request.endpoint).await?;
         if !endpoint.enabled {
             let id = &endpoint.id;
@@ -85,7 +85,7 @@ impl Replays {
             )));
         }
         let of = check(request.of)?;
-        if let ReplayOf::DeadLetter { sequence } = of {
+        if let ReplaySelection::DeadLetter { sequence } = of {
             self.must_be_a_letter(&endpoint.id, sequence).await?;
         }
         let record = self.made(&endpoint, of).await.map_err(refusal::of_broker)?;
@@ -103,7 +103,7 @@ impl Replays {
     ///
     /// # Errors
     /// If there is none of this name, or the broker is away.
-    pub async fn progress(&self, id: &str) -> Result<Replay, Refusal> {
+    pub async fn progress(&self, id: &str) -> Result<Replay, CommandError> {
         let record = self.records.get(id).await.map_err(refusal::of_broker)?.ok_or_else(|| unknown(id))?;
         Ok(self.look(record).await.map_err(refusal::of_broker)?.replay)
     }
@@ -112,7 +112,7 @@ impl Replays {
     ///
     /// # Errors
     /// If there is none of this name, or the broker is away.
-    pub async fn cancel(&self, id: &str) -> Result<Replay, Refusal> {
+    pub async fn cancel(&self, id: &str) -> Result<Replay, CommandError> {
         let record = self.records.get(id).await.map_err(refusal::of_broker)?.ok_or_else(|| unknown(id))?;
         // What it is about to be cancelled with.
         let stands = self.look(record).await.map_err(refusal::of_broker)?;
@@ -151,12 +151,12 @@ impl Replays {
         Ok(())
     }
 
-    async fn made(&self, endpoint: &Endpoint, of: ReplayOf) -> anyhow::Result<Record> {
+    async fn made(&self, endpoint: &Endpoint, of: ReplaySelection) -> anyhow::Result<Record> {
         let supply = Supply::of(&of, endpoint)?;
         let last_sequence = match of {
-            ReplayOf::DeadLetter { sequence } => sequence,
+            ReplaySelection::DeadLetter { sequence } => sequence,
             // What is stored from now on is delivered anyway.
-            ReplayOf::Since { .. } | ReplayOf::DeadLetters => {
+            ReplaySelection::Since { .. } | ReplaySelection::DeadLetters => {
                 let stream =
                     self.broker.jetstream.get_stream(supply.stream).await.context("failed to look at a stream")?;
                 stream.cached_info().state.last_sequence
@@ -176,7 +176,7 @@ impl Replays {
         Ok(Record { replay, feed: Feed { last_sequence, fed: false } })
     }
 
-    async fn must_be_a_letter(&self, endpoint: &EndpointId, sequence: u64) -> Result<(), Refusal> {
+    async fn must_be_a_letter(&self, endpoint: &EndpointId, sequence: u64) -> Result<(), CommandError> {
         let asked = async {
             let letters = self
                 .broker
@@ -198,8 +198,8 @@ impl Replays {
 }
 
 /// What can be replayed: a time is one, and over.
-fn check(of: ReplayOf) -> Result<ReplayOf, Refusal> {
-    if let ReplayOf::Since { since } = &of {
+fn check(of: ReplaySelection) -> Result<ReplaySelection, CommandError> {
+    if let ReplaySelection::Since { since } = &of {
         let at = refusal::moment("since", since)?;
         if at > OffsetDateTime::now_utc() {
             return Err(refusal::invalid(format!("since is {since:?}, a time that is not over yet")));
@@ -208,6 +208,6 @@ fn check(of: ReplayOf) -> Result<ReplayOf, Refusal> {
     Ok(of)
 }
 
-fn unknown(id: &str) -> Refusal {
+fn unknown(id: &str) -> CommandError {
     refusal::invalid(format!("there is no replay {id:?}; one that has ended is kept for 7 days"))
 }

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use kurir_contract::{
         endpoint::EndpointId,
-        webhook::{ReplayOf, ReplayState},
+        webhook::{ReplaySelection, ReplayState},
     };
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         let replay = Replay {
             id: new_id(),
             endpoint: EndpointId::default(),
-            of: ReplayOf::Since { since: "2026-11-24T13:00:00.000Z".to_owned() },
+            of: ReplaySelection::Since { since: "2026-11-24T13:00:00.000Z".to_owned() },
             state: ReplayState::Running,
             total: 7,
             waiting: 3,

@@ -8,7 +8,7 @@ use async_nats::jetstream::{
     context::ConsumerInfoErrorKind,
 };
 use kurir_chassis::broker::Broker;
-use kurir_contract::{delivery::DeadLetter, event::EventId, header, stream, subject, webhook::ReplayOf};
+use kurir_contract::{delivery::DeadLetter, event::EventId, header, stream, subject, webhook::ReplaySelection};
 use std::time::Duration;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -28,18 +28,18 @@ pub struct Supply {
 impl Supply {
     /// # Errors
     /// If the time is none.
-    pub fn of(of: &ReplayOf, endpoint: &Endpoint) -> anyhow::Result<Self> {
+    pub fn of(of: &ReplaySelection, endpoint: &Endpoint) -> anyhow::Result<Self> {
         let letters =
             |start| Self { stream: stream::DEAD_LETTERS, filters: vec![subject::dead_letters(&endpoint.id)], start };
         Ok(match of {
-            ReplayOf::Since { since } => Self {
+            ReplaySelection::Since { since } => Self {
                 stream: stream::EVENTS,
                 filters: endpoint.subjects.clone(),
                 start: DeliverPolicy::ByStartTime { start_time: OffsetDateTime::parse(since, &Rfc3339)? },
             },
-            ReplayOf::DeadLetters => letters(DeliverPolicy::All),
+            ReplaySelection::DeadLetters => letters(DeliverPolicy::All),
             // The one after it is not part of it: what it is about ends with this sequence, too.
-            ReplayOf::DeadLetter { sequence } => {
+            ReplaySelection::DeadLetter { sequence } => {
                 letters(DeliverPolicy::ByStartSequence { start_sequence: (*sequence).max(1) })
             }
         })

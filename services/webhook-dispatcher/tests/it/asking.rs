@@ -3,10 +3,10 @@
 use crate::stage::{SOON, Stage};
 use async_nats::RequestErrorKind;
 use kurir_contract::{
-    command::{Refusal, Reply},
-    endpoint::{BUCKET, EndpointId, Settings},
+    command::{CommandError, CommandReply},
+    endpoint::{BUCKET, EndpointId, EndpointSettings},
     subject,
-    webhook::{Replay, ReplayId, ReplayOf, ReplayRequest, ReplayState, WebhookCommand},
+    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, ReplayState, WebhookCommand},
 };
 use kurir_test_harness::until;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,9 +17,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 
 impl Stage {
     /// An endpoint of the API that leads to the receiver.
-    pub async fn endpoint_of_api(&self, name: &str, change: impl FnOnce(&mut Settings)) -> EndpointId {
+    pub async fn endpoint_of_api(&self, name: &str, change: impl FnOnce(&mut EndpointSettings)) -> EndpointId {
         let id: EndpointId = name.parse().unwrap();
-        let mut settings = Settings::new(self.receiver.url());
+        let mut settings = EndpointSettings::new(self.receiver.url());
         change(&mut settings);
         let bucket = async_nats::jetstream::kv::Config { bucket: BUCKET.into(), ..Default::default() };
         let bucket = self.jetstream.create_or_update_key_value(bucket).await.unwrap();
@@ -31,7 +31,7 @@ impl Stage {
         &self,
         command: WebhookCommand,
         request: &(impl Serialize + Sync),
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, CommandError> {
         let payload = serde_json::to_vec(request).unwrap();
         let client = self.nats.client().await;
         let answer = until("a dispatcher to be there", SOON, || {
@@ -47,22 +47,22 @@ impl Stage {
         })
         .await;
         match serde_json::from_slice(&answer.payload).unwrap() {
-            Reply::Ok(value) => Ok(value),
-            Reply::Queued(queued) => panic!("a dispatcher queues nothing: {queued:?}"),
-            Reply::Error(refusal) => Err(refusal),
+            CommandReply::Ok(value) => Ok(value),
+            CommandReply::Queued(queued) => panic!("a dispatcher queues nothing: {queued:?}"),
+            CommandReply::Error(refusal) => Err(refusal),
         }
     }
 
-    pub async fn replay(&self, endpoint: &EndpointId, of: ReplayOf) -> Replay {
+    pub async fn replay(&self, endpoint: &EndpointId, of: ReplaySelection) -> Replay {
         self.ask(WebhookCommand::Replay, &ReplayRequest { endpoint: endpoint.clone(), of }).await.unwrap()
     }
 
     pub async fn progress(&self, replay: &Replay) -> Replay {
-        self.ask(WebhookCommand::ReplayProgress, &ReplayId { id: replay.id.clone() }).await.unwrap()
+        self.ask(WebhookCommand::ReplayProgress, &ReplayRequestId { id: replay.id.clone() }).await.unwrap()
     }
 
     pub async fn cancel(&self, replay: &Replay) -> Replay {
-        self.ask(WebhookCommand::CancelReplay, &ReplayId { id: replay.id.clone() }).await.unwrap()
+        self.ask(WebhookCommand::CancelReplay, &ReplayRequestId { id: replay.id.clone() }).await.unwrap()
     }
 
     /// Waits until it is done.

@@ -10,7 +10,7 @@ use crate::{
 };
 use kurir_contract::{
     clock,
-    endpoint::{Circuit, EndpointId, State},
+    endpoint::{CircuitState, EndpointId, EndpointState},
 };
 use kurir_test_harness::{Answer, Port, until};
 use serde_json::json;
@@ -24,9 +24,9 @@ const RECOVERS_WITHIN: Duration = Duration::from_secs(90);
 /// Outlasts the time until the circuit opens: no event is given up before.
 const LONG: [u64; 12] = [5; 12];
 
-async fn is_open(stage: &Stage, id: &EndpointId) -> State {
+async fn is_open(stage: &Stage, id: &EndpointId) -> EndpointState {
     until("the circuit to open", OPENS_WITHIN, || async {
-        stage.state(id).await.filter(|state| state.circuit == Circuit::Open).ok_or("no open circuit")
+        stage.state(id).await.filter(|state| state.circuit == CircuitState::Open).ok_or("no open circuit")
     })
     .await
 }
@@ -151,9 +151,9 @@ async fn an_endpoint_that_fails_for_too_long_is_warned_of_and_disabled_with_its_
     assert!(arrivals.values().all(|&count| count == 1), "{arrivals:?}");
 }
 
-fn failing_for(seconds: i64) -> State {
-    State {
-        circuit: Circuit::Open,
+fn failing_for(seconds: i64) -> EndpointState {
+    EndpointState {
+        circuit: CircuitState::Open,
         failing_since: Some(clock::iso(OffsetDateTime::now_utc() - time::Duration::seconds(seconds))),
         last_error: Some("the receiver answered 500".to_owned()),
         warned_percent: 0,

@@ -1,7 +1,7 @@
 //! A dispatcher or a broker that dies in the middle of something loses nothing and multiplies nothing.
 
 use crate::stage::{AFTER_ALL_RETRIES, SHORT_ACK_WAIT, SOON, Stage};
-use kurir_contract::{endpoint::EndpointId, header, subject::Retry};
+use kurir_contract::{endpoint::EndpointId, header, subject::RetrySubject};
 use kurir_test_harness::{Answer, until};
 use std::{collections::HashMap, time::Duration};
 
@@ -121,7 +121,7 @@ async fn nats_killed_under_load_costs_no_event_and_few_repeats() {
 /// Puts a retry into RETRIES as a dispatcher does.
 async fn keep_retry(stage: &Stage, sequence: u64, event_id: &str, attempt: u32, after: Duration) {
     let endpoint = EndpointId::default();
-    let retry = Retry { endpoint: &endpoint, chat: "-", run: "live", sequence };
+    let retry = RetrySubject { endpoint: &endpoint, chat: "-", run: "live", sequence };
     let at = time::OffsetDateTime::now_utc() + after;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert(header::SCHEDULE, format!("@at {}", kurir_contract::clock::iso(at)));

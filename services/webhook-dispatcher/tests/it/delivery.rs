@@ -3,7 +3,7 @@
 use crate::stage::{SOON, Stage};
 use futures::StreamExt as _;
 use kurir_contract::{
-    delivery::{AttemptResult, Ended},
+    delivery::{AttemptResult, DeliveryReport},
     header,
 };
 use kurir_test_harness::{Answer, Port, Receiver};
@@ -189,7 +189,7 @@ async fn whoever_asked_for_it_hears_how_the_delivery_ended() {
     stage.publish_with("test", &[(header::EVENT_ID, "evt_2"), (header::REPORT_TO, "elsewhere")]).await;
 
     let report = tokio::time::timeout(SOON, reports.next()).await.unwrap().unwrap();
-    let ended: Ended = serde_json::from_slice(&report.payload).unwrap();
+    let ended: DeliveryReport = serde_json::from_slice(&report.payload).unwrap();
     assert_eq!((ended.event_id.as_str(), ended.endpoint.as_str()), ("evt_1", "default"));
     assert_eq!((ended.attempt, ended.status, ended.delivered, ended.error), (2, Some(200), true, None));
     stage.settled(SOON).await;

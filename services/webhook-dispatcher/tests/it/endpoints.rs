@@ -8,7 +8,7 @@ use crate::stage::{
 use kurir_contract::{
     endpoint::{EndpointId, SigningSecret},
     stream,
-    subject::{self, Retry},
+    subject::{self, RetrySubject},
 };
 use kurir_test_harness::{Answer, Receiver, until};
 use serde_json::json;
@@ -203,7 +203,7 @@ async fn nothing_is_left_of_an_endpoint_that_was_deleted_while_no_dispatcher_ran
     dispatcher.start_again();
     dispatcher.wait_ready(SOON).await;
     nothing_left(&stage, &id, AT_ONCE).await;
-    let retry = Retry { endpoint: &other, chat: "-", run: "live", sequence: 1 };
+    let retry = RetrySubject { endpoint: &other, chat: "-", run: "live", sequence: 1 };
     let retries = stage.jetstream.get_stream(stream::RETRIES).await.unwrap();
     retries.get_last_raw_message_by_subject(&retry.waiting()).await.unwrap();
     assert_eq!(stage.retries().await, 1);

@@ -3,7 +3,7 @@
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
 use futures::StreamExt as _;
 use kurir_contract::{
-    delivery::{AttemptResult, Ended},
+    delivery::{AttemptResult, DeliveryReport},
     header,
 };
 use kurir_test_harness::Answer;
@@ -22,7 +22,7 @@ async fn four_failures_are_a_dead_letter_and_one_error_that_the_endpoint_does_no
         stage.publish_with("message.received", &[(header::EVENT_ID, "evt_1"), (header::REPORT_TO, &inbox)]).await;
 
     let report = tokio::time::timeout(AFTER_ALL_RETRIES, reports.next()).await.unwrap().unwrap();
-    let ended: Ended = serde_json::from_slice(&report.payload).unwrap();
+    let ended: DeliveryReport = serde_json::from_slice(&report.payload).unwrap();
     assert_eq!((ended.attempt, ended.status, ended.delivered), (4, Some(503), false));
     assert_eq!(ended.error.as_deref(), Some("the receiver answered 503"));
 

@@ -6,7 +6,7 @@ use crate::stage::{
     tls::{Authority, TlsReceiver},
 };
 use kurir_contract::{
-    delivery::{Attempt, AttemptResult},
+    delivery::{AttemptRecord, AttemptResult},
     endpoint::EndpointId,
 };
 use kurir_test_harness::{Answer, Receiver};
@@ -14,7 +14,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// The class of an attempt that had no answer, or the status.
-fn class(attempt: &Attempt) -> String {
+fn class(attempt: &AttemptRecord) -> String {
     match &attempt.result {
         AttemptResult::Failed { class, .. } => class.clone(),
         AttemptResult::Refused { status, .. } | AttemptResult::Delivered { status, .. } => status.to_string(),

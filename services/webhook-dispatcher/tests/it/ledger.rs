@@ -6,10 +6,10 @@ use crate::{
 };
 use kurir_contract::{
     clock,
-    command::RefusalCode,
-    endpoint::{EndpointId, Retry},
+    command::CommandErrorCode,
+    endpoint::{EndpointId, RetrySchedule},
     stream,
-    webhook::{Ledger, LedgerRequest, ReplayOf, WebhookCommand},
+    webhook::{LedgerReport, LedgerRequest, ReplaySelection, WebhookCommand},
 };
 use kurir_test_harness::{Answer, until};
 use serde_json::json;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 impl Stage {
-    async fn ledger(&self, endpoint: &EndpointId) -> Ledger {
+    async fn ledger(&self, endpoint: &EndpointId) -> LedgerReport {
         self.ledger_of(endpoint, None, None).await
     }
 
@@ -26,13 +26,13 @@ impl Stage {
         endpoint: &EndpointId,
         from: Option<OffsetDateTime>,
         to: Option<OffsetDateTime>,
-    ) -> Ledger {
+    ) -> LedgerReport {
         let (from, to) = (from.map(clock::iso), to.map(clock::iso));
         self.ask(WebhookCommand::Ledger, &LedgerRequest { endpoint: endpoint.clone(), from, to }).await.unwrap()
     }
 
     /// Waits until nothing waits any more, and looks at each ledger on the way: each must add up.
-    async fn all_told(&self, endpoint: &EndpointId, within: Duration) -> Ledger {
+    async fn all_told(&self, endpoint: &EndpointId, within: Duration) -> LedgerReport {
         until("nothing to wait", within, || async {
             let ledger = self.ledger(endpoint).await;
             assert_eq!(ledger.missing, 0, "{ledger:?}");
@@ -52,7 +52,7 @@ impl Stage {
 }
 
 /// Delivered, waiting, dead, filtered; their sum, and what is missing.
-fn figures(ledger: &Ledger) -> ([u64; 4], u64, i64) {
+fn figures(ledger: &LedgerReport) -> ([u64; 4], u64, i64) {
     ([ledger.delivered, ledger.waiting, ledger.dead, ledger.filtered], ledger.matched, ledger.missing)
 }
 
@@ -61,7 +61,7 @@ async fn each_event_is_in_the_place_where_it_is() {
     let stage = Stage::set().await;
     let endpoint = stage
         .endpoint_of_api("ep_1", |settings| {
-            settings.retry = Retry::Own(vec![3_600]);
+            settings.retry = RetrySchedule::Own(vec![3_600]);
             settings.give_up_on = vec![400];
             settings.events = vec!["message.*".parse().unwrap()];
             settings.filter = serde_json::from_value(json!({"fromMe": false})).unwrap();
@@ -100,7 +100,7 @@ async fn each_event_is_in_the_place_where_it_is() {
     assert_eq!(figures(&stage.ledger(&endpoint).await), ([5, 2, 2, 5], 14, 0));
     // And one that a replay delivered is delivered.
     stage.receiver.always(200_u16);
-    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     stage.done(&replay, SOON).await;
     assert_eq!(figures(&stage.ledger(&endpoint).await), ([6, 2, 1, 5], 14, 0));
     drop(dispatcher);
@@ -112,7 +112,7 @@ async fn it_adds_up_at_every_moment_while_things_break() {
     let mut stage = Stage::set().await;
     let endpoint = stage
         .endpoint_of_api("ep_1", |settings| {
-            settings.retry = Retry::Own(vec![1, 2]);
+            settings.retry = RetrySchedule::Own(vec![1, 2]);
             settings.events = vec!["message.*".parse().unwrap()];
             settings.filter = serde_json::from_value(json!({"fromMe": false})).unwrap();
             settings.timeout_seconds = 1;
@@ -157,7 +157,7 @@ async fn it_adds_up_at_every_moment_while_things_break() {
     assert!(ledger.dead >= dead, "{ledger:?}");
 
     stage.receiver.always(200_u16);
-    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     // An event that came back after a crash may have been delivered beside its letter; then it is delivered.
     assert!(replay.total >= ledger.dead, "{replay:?}");
     stage.done(&replay, AFTER_ALL_RETRIES).await;
@@ -224,8 +224,8 @@ async fn a_span_holds_what_was_stored_within_it() {
             "later than from",
         ),
     ] {
-        let refusal = stage.ask::<Ledger>(WebhookCommand::Ledger, &request).await.unwrap_err();
-        assert_eq!(refusal.code, RefusalCode::InvalidRequest);
+        let refusal = stage.ask::<LedgerReport>(WebhookCommand::Ledger, &request).await.unwrap_err();
+        assert_eq!(refusal.code, CommandErrorCode::InvalidRequest);
         assert!(refusal.message.contains(said), "{refusal:?}");
     }
 }
@@ -253,8 +253,8 @@ async fn what_was_before_the_record_begins_is_not_told_of() {
     assert_eq!(figures(&ledger), ([0, 0, 0, 0], 0, 0));
     assert!(ledger.from.is_some(), "it says how far back it goes");
     let request = LedgerRequest { endpoint, from: Some(clock::iso(begin)), to: None };
-    let refusal = stage.ask::<Ledger>(WebhookCommand::Ledger, &request).await.unwrap_err();
-    assert_eq!(refusal.code, RefusalCode::InvalidRequest);
+    let refusal = stage.ask::<LedgerReport>(WebhookCommand::Ledger, &request).await.unwrap_err();
+    assert_eq!(refusal.code, CommandErrorCode::InvalidRequest);
     assert!(refusal.message.contains("goes back to"), "{refusal:?}");
 }
 
@@ -296,11 +296,11 @@ async fn what_the_broker_does_not_do_is_no_fault_of_kurirs_but_what_it_holds_is(
     let _dispatcher = stage.dispatcher_with(API_ONLY).await;
     let refused = async |endpoint: &EndpointId| {
         let request = LedgerRequest { endpoint: endpoint.clone(), from: None, to: None };
-        stage.ask::<Ledger>(WebhookCommand::Ledger, &request).await.unwrap_err().code
+        stage.ask::<LedgerReport>(WebhookCommand::Ledger, &request).await.unwrap_err().code
     };
     let bucket = stage.jetstream.get_key_value(kurir_contract::endpoint::BUCKET).await.unwrap();
     bucket.put("ep_2", "?".into()).await.unwrap();
-    assert_eq!(refused(&"ep_2".parse().unwrap()).await, RefusalCode::Internal);
+    assert_eq!(refused(&"ep_2".parse().unwrap()).await, CommandErrorCode::Internal);
     stage.jetstream.delete_stream(stream::DEAD_LETTERS).await.unwrap();
-    assert_eq!(refused(&endpoint).await, RefusalCode::BrokerUnavailable);
+    assert_eq!(refused(&endpoint).await, CommandErrorCode::BrokerUnavailable);
 }

@@ -1,7 +1,7 @@
 //! The retry policy of an endpoint: its schedule, what chance and the receiver add to it, and what ends it.
 
 use crate::stage::{SHORT_ACK_WAIT, SOON, Stage, endpoints::NO_DEFAULT};
-use kurir_contract::{delivery::AttemptResult, endpoint::EndpointId, header, stream, subject::Retry};
+use kurir_contract::{delivery::AttemptResult, endpoint::EndpointId, header, stream, subject::RetrySubject};
 use kurir_test_harness::{Answer, until};
 use serde_json::json;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// When the kept retry of an event is due, from now on, and which attempt it is.
 async fn kept(stage: &Stage, endpoint: &EndpointId, sequence: u64) -> (f64, u32) {
-    let retry = Retry { endpoint, chat: "-", run: "live", sequence };
+    let retry = RetrySubject { endpoint, chat: "-", run: "live", sequence };
     let retries = stage.jetstream.get_stream(stream::RETRIES).await.unwrap();
     let kept = retries.get_last_raw_message_by_subject(&retry.waiting()).await.unwrap();
     let text = |name| kept.headers.get(name).unwrap().as_str().to_owned();
@@ -186,7 +186,7 @@ async fn a_schedule_of_hours_outlives_dispatchers_and_nats() {
     }
     assert_eq!((stage.receiver.count(), stage.retries().await), (3, 2));
     // And it is made when its time has come: here, because the schedule is replaced by one that is due.
-    let retry = Retry { endpoint: &own, chat: "-", run: "live", sequence: 1 };
+    let retry = RetrySubject { endpoint: &own, chat: "-", run: "live", sequence: 1 };
     let retries = stage.jetstream.get_stream(stream::RETRIES).await.unwrap();
     let mut headers = retries.get_last_raw_message_by_subject(&retry.waiting()).await.unwrap().headers;
     headers.insert(header::SCHEDULE, format!("@at {}", kurir_contract::clock::now_iso()));

@@ -3,22 +3,22 @@
 use crate::stage::{AFTER_ALL_RETRIES, SHORT_ACK_WAIT, SOON, Stage};
 use kurir_contract::{
     clock,
-    command::{Refusal, RefusalCode},
-    endpoint::{BUCKET, EndpointId, Retry},
+    command::{CommandError, CommandErrorCode},
+    endpoint::{BUCKET, EndpointId, RetrySchedule},
     stream, subject,
-    webhook::{Replay, ReplayId, ReplayOf, ReplayRequest, ReplayState, WebhookCommand},
+    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, ReplayState, WebhookCommand},
 };
 use kurir_test_harness::{Answer, Request, until};
 use std::{collections::HashSet, time::Duration};
 use time::OffsetDateTime;
 
 /// A minute ago: before everything that a test stores.
-fn before_all() -> ReplayOf {
+fn before_all() -> ReplaySelection {
     since(OffsetDateTime::now_utc() - Duration::from_secs(60))
 }
 
-fn since(at: OffsetDateTime) -> ReplayOf {
-    ReplayOf::Since { since: clock::iso(at) }
+fn since(at: OffsetDateTime) -> ReplaySelection {
+    ReplaySelection::Since { since: clock::iso(at) }
 }
 
 fn is_replay(request: &Request) -> bool {
@@ -35,7 +35,7 @@ fn ids(requests: &[Request]) -> Vec<String> {
 async fn hasty(stage: &Stage, name: &str) -> EndpointId {
     stage
         .endpoint_of_api(name, |settings| {
-            settings.retry = Retry::Own(Vec::new());
+            settings.retry = RetrySchedule::Own(Vec::new());
             settings.events = vec!["test".parse().unwrap(), "message.*".parse().unwrap()];
         })
         .await
@@ -85,7 +85,7 @@ async fn a_dead_letter_is_delivered_again_and_is_gone_then() {
     stage.buried(2).await;
     let letter = stage.dead_letters().await.into_iter().position(|letter| letter.event_id.as_str() == "evt_2").unwrap();
 
-    let replay = stage.replay(&endpoint, ReplayOf::DeadLetter { sequence: letter as u64 + 1 }).await;
+    let replay = stage.replay(&endpoint, ReplaySelection::DeadLetter { sequence: letter as u64 + 1 }).await;
     assert_eq!(replay.total, 1);
     stage.done(&replay, SOON).await;
     stage.buried(1).await;
@@ -110,7 +110,7 @@ async fn of_all_dead_letters_those_that_fail_again_rest_with_their_new_reason() 
         .receiver
         .answer_with(|request| Answer::status(if request.header("webhook-id") == "evt_3" { 503 } else { 200 }));
 
-    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     assert_eq!(replay.total, 4);
     stage.done(&replay, SOON).await;
     stage.buried(5).await;
@@ -133,7 +133,7 @@ async fn a_dead_letter_outlives_its_event() {
     stage.buried(1).await;
     stage.jetstream.get_stream(stream::EVENTS).await.unwrap().purge().await.unwrap();
 
-    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     stage.done(&replay, SOON).await;
     stage.buried(0).await;
     let requests = stage.receiver.requests();
@@ -297,7 +297,7 @@ async fn a_replay_goes_on_after_nats_was_killed() {
     stage.nats.start_again().await;
     stage.jetstream = stage.nats.jetstream().await;
     until("a dispatcher to answer again", SOON, || async {
-        let id = ReplayId { id: replay.id.clone() };
+        let id = ReplayRequestId { id: replay.id.clone() };
         stage.ask::<Replay>(WebhookCommand::ReplayProgress, &id).await
     })
     .await;
@@ -316,13 +316,18 @@ async fn a_replay_that_cannot_be_is_refused_with_the_reason() {
     let _dispatcher = stage.dispatcher_with(API_ONLY).await;
     let hour = Duration::from_secs(3_600);
     for (endpoint, of, code, said) in [
-        ("ep_none", ReplayOf::DeadLetters, RefusalCode::InvalidRequest, "no endpoint ep_none"),
-        ("default", ReplayOf::DeadLetters, RefusalCode::InvalidRequest, "no endpoint default"),
-        ("ep_off", ReplayOf::DeadLetters, RefusalCode::Conflict, "enable it first"),
-        ("ep_1", ReplayOf::Since { since: "yesterday".into() }, RefusalCode::InvalidRequest, "2026-11-24T13:27:25Z"),
-        ("ep_1", since(OffsetDateTime::now_utc() + hour), RefusalCode::InvalidRequest, "not over yet"),
-        ("ep_1", ReplayOf::DeadLetter { sequence: 7 }, RefusalCode::InvalidRequest, "no dead letter 7"),
-        ("ep_1", ReplayOf::DeadLetter { sequence: 0 }, RefusalCode::InvalidRequest, "no dead letter 0"),
+        ("ep_none", ReplaySelection::DeadLetters, CommandErrorCode::InvalidRequest, "no endpoint ep_none"),
+        ("default", ReplaySelection::DeadLetters, CommandErrorCode::InvalidRequest, "no endpoint default"),
+        ("ep_off", ReplaySelection::DeadLetters, CommandErrorCode::Conflict, "enable it first"),
+        (
+            "ep_1",
+            ReplaySelection::Since { since: "yesterday".into() },
+            CommandErrorCode::InvalidRequest,
+            "2026-11-24T13:27:25Z",
+        ),
+        ("ep_1", since(OffsetDateTime::now_utc() + hour), CommandErrorCode::InvalidRequest, "not over yet"),
+        ("ep_1", ReplaySelection::DeadLetter { sequence: 7 }, CommandErrorCode::InvalidRequest, "no dead letter 7"),
+        ("ep_1", ReplaySelection::DeadLetter { sequence: 0 }, CommandErrorCode::InvalidRequest, "no dead letter 0"),
     ] {
         let request = ReplayRequest { endpoint: endpoint.parse().unwrap(), of };
         let refusal = stage.ask::<Replay>(WebhookCommand::Replay, &request).await.unwrap_err();
@@ -331,14 +336,14 @@ async fn a_replay_that_cannot_be_is_refused_with_the_reason() {
     }
     for command in [WebhookCommand::ReplayProgress, WebhookCommand::CancelReplay] {
         for id in ["rep_00000000000000000000000000000000", "rep_*", ""] {
-            let refusal = stage.ask::<Replay>(command, &ReplayId { id: id.into() }).await.unwrap_err();
-            assert_eq!(refusal.code, RefusalCode::InvalidRequest, "{refusal:?}");
+            let refusal = stage.ask::<Replay>(command, &ReplayRequestId { id: id.into() }).await.unwrap_err();
+            assert_eq!(refusal.code, CommandErrorCode::InvalidRequest, "{refusal:?}");
         }
     }
-    let unreadable: Result<Replay, Refusal> = stage.ask(WebhookCommand::Replay, &"?").await;
-    assert_eq!(unreadable.unwrap_err().code, RefusalCode::InvalidRequest);
+    let unreadable: Result<Replay, CommandError> = stage.ask(WebhookCommand::Replay, &"?").await;
+    assert_eq!(unreadable.unwrap_err().code, CommandErrorCode::InvalidRequest);
     // Nothing to do is no refusal.
-    let replay = stage.replay(&endpoint, ReplayOf::DeadLetters).await;
+    let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     assert_eq!((stage.done(&replay, SOON).await.total, stage.receiver.count()), (0, 0));
 }
 

@@ -49,7 +49,7 @@ async fn it_says_whether_it_works() {
     assert_eq!((status("/livez").await, status("/readyz").await), (200, 200));
 
     let pong = stage.nats.client().await.request("kurir.services.webhook-dispatcher.ping", "".into()).await.unwrap();
-    let pong: kurir_contract::service::Pong = serde_json::from_slice(&pong.payload).unwrap();
+    let pong: kurir_contract::service::PingReply = serde_json::from_slice(&pong.payload).unwrap();
     assert!(pong.ready);
 
     stage.nats.stop().await;

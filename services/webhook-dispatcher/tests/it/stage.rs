@@ -14,7 +14,7 @@ use async_nats::{
 };
 use futures::StreamExt as _;
 use kurir_contract::{
-    delivery::{Attempt, DeadLetter},
+    delivery::{AttemptRecord, DeadLetter},
     header, stream,
 };
 use kurir_test_harness::{Nats, Process, Receiver, until};
@@ -134,13 +134,13 @@ impl Stage {
         .await;
     }
 
-    pub async fn attempts(&self) -> Vec<Attempt> {
-        let batches: Vec<Vec<Attempt>> = self.read(stream::DELIVERIES).await;
+    pub async fn attempts(&self) -> Vec<AttemptRecord> {
+        let batches: Vec<Vec<AttemptRecord>> = self.read(stream::DELIVERIES).await;
         batches.into_iter().flatten().collect()
     }
 
     /// Waits until so many attempts are on record, and gives them.
-    pub async fn recorded(&self, count: usize) -> Vec<Attempt> {
+    pub async fn recorded(&self, count: usize) -> Vec<AttemptRecord> {
         until(format!("{count} recorded attempts"), SOON, || async {
             let attempts = self.attempts().await;
             if attempts.len() >= count { Ok(attempts) } else { Err(attempts) }

@@ -6,7 +6,7 @@ use kurir_chassis::{
     health::Health,
     shutdown::CancellationToken,
 };
-use kurir_contract::{service::Service, stream, subject};
+use kurir_contract::{service::ServiceName, stream, subject};
 use kurir_test_harness::{Nats, Port, http, until};
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn readiness_follows_the_broker_and_liveness_does_not() {
     let mut nats = Nats::start().await;
     let broker = Broker::connect(&settings(&nats), "test").await.unwrap();
     tokio::time::timeout(SOON, broker.ready()).await.unwrap();
-    let health = Health::new(Service::Api, broker.clone());
+    let health = Health::new(ServiceName::Api, broker.clone());
     let (port, stop) = (Port::reserve(), CancellationToken::new());
     let served = tokio::spawn(health.clone().serve(port.addr(), stop.clone()));
     let answers = |path: &'static str, status: u16| {
@@ -83,14 +83,14 @@ async fn a_ping_is_answered_by_every_instance() {
     for _ in 0..2 {
         let broker = Broker::connect(&settings(&nats), "test").await.unwrap();
         tokio::time::timeout(SOON, broker.ready()).await.unwrap();
-        tokio::spawn(Health::new(Service::Gateway, broker).answer_pings(stop.clone()));
+        tokio::spawn(Health::new(ServiceName::Gateway, broker).answer_pings(stop.clone()));
     }
     let client = nats.client().await;
     until("two pongs", SOON, || async {
         use futures::StreamExt as _;
         let inbox = client.new_inbox();
         let pongs = client.subscribe(inbox.clone()).await.unwrap();
-        client.publish_with_reply(subject::service_ping(Service::Gateway), inbox, "".into()).await.unwrap();
+        client.publish_with_reply(subject::service_ping(ServiceName::Gateway), inbox, "".into()).await.unwrap();
         let pongs = pongs.take_until(tokio::time::sleep(Duration::from_millis(300)));
         let count = pongs.count().await;
         if count == 2 { Ok(()) } else { Err(count) }

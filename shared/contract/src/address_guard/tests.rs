@@ -1,8 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-fn none() -> Networks {
-    Networks::default()
+fn none() -> NetworkList {
+    NetworkList::default()
 }
 
 fn judged(ip: &str) -> Option<&'static str> {
@@ -70,7 +70,7 @@ fn forms(ip: Ipv4Addr) -> [Ipv6Addr; 6] {
 
 #[test]
 fn what_the_operator_allows_is_allowed_and_nothing_beside_it() {
-    let allowed = Networks::parse(" 10.0.0.0/8, 192.168.1.5,fd00::/8 ,::1,").unwrap();
+    let allowed = NetworkList::parse(" 10.0.0.0/8, 192.168.1.5,fd00::/8 ,::1,").unwrap();
     for (ip, free) in [
         ("10.1.2.3", true),
         ("::ffff:10.1.2.3", true),
@@ -96,14 +96,14 @@ fn networks_are_read_or_refused_with_what_is_right() {
         ("fd00::/8, ::1", "fd00::/8,::1/128"),
         ("0.0.0.0/0", "0.0.0.0/0"),
     ] {
-        assert_eq!(Networks::parse(text).unwrap().to_string(), written, "{text:?}");
+        assert_eq!(NetworkList::parse(text).unwrap().to_string(), written, "{text:?}");
     }
     for text in ["localhost", "10.0.0.0/33", "10.0.0/8", "10.0.0.0-10.0.0.9", "10.0.0.0/8;1.1.1.1", "::1/129", "/8"] {
-        let error = Networks::parse(text).unwrap_err();
+        let error = NetworkList::parse(text).unwrap_err();
         assert!(matches!(&error, InvalidNetworks::Form(entry) if text == entry), "{text}: {error}");
     }
     assert_eq!(
-        Networks::parse("10.0.0.5/8").unwrap_err(),
+        NetworkList::parse("10.0.0.5/8").unwrap_err(),
         InvalidNetworks::Bits { written: "10.0.0.5/8".to_owned(), network: "10.0.0.0/8".parse().unwrap() }
     );
 }
@@ -144,7 +144,7 @@ proptest! {
         network in any::<u32>(), prefix in 0_u8..=32, ip in any::<u32>(), beside in any::<u32>()
     ) {
         let network = Ipv4Net::new(network.into(), prefix).unwrap().trunc();
-        let allowed = Networks::parse(&network.to_string()).unwrap();
+        let allowed = NetworkList::parse(&network.to_string()).unwrap();
         let inside = u32::from(network.network()) | (ip & u32::from(network.hostmask()));
         prop_assert_eq!(forbidden(Ipv4Addr::from(inside).into(), &allowed), None);
         let beside = Ipv4Addr::from(beside);
@@ -155,6 +155,6 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_reading_of_networks_panic(text in "\\PC{0,40}") {
-        let _ = Networks::parse(&text);
+        let _ = NetworkList::parse(&text);
     }
 }

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 /// The answer to any command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reply<T> {
+pub enum CommandReply<T> {
     Ok(T),
     /// Of a send: it is stored, and goes out later.
-    Queued(Queued),
-    Error(Refusal),
+    Queued(QueuedSend),
+    Error(CommandError),
 }
 
 /// A send that waits as a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Queued {
+pub struct QueuedSend {
     pub job_id: JobId,
     pub message_id: String,
     pub to: ChatJid,
@@ -64,8 +64,8 @@ impl WaitReason {
 /// Why a command was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
-    pub code: RefusalCode,
+pub struct CommandError {
+    pub code: CommandErrorCode,
     /// For the user.
     pub message: String,
     /// WhatsApp's own number, if it refused.
@@ -76,7 +76,7 @@ pub struct Refusal {
 /// What a caller may branch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RefusalCode {
+pub enum CommandErrorCode {
     /// The request could not be read or says something impossible.
     InvalidRequest,
     /// Never paired, logged out, or at another end.

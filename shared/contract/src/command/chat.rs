@@ -80,12 +80,12 @@ pub struct MarkRead {
 #[serde(rename_all = "camelCase")]
 pub struct ShowTyping {
     pub to: ChatJid,
-    pub state: Typing,
+    pub state: TypingState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Typing {
+pub enum TypingState {
     Composing,
     /// A voice note is being recorded.
     Recording,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct SendForward {
     pub to: ChatJid,
-    pub message: Forwarded,
+    pub message: ForwardedContent,
     /// What the event tells of the file beside the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<ForwardedMedia>,
@@ -23,7 +23,7 @@ pub struct SendForward {
 /// What can be forwarded, as events tell it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum Forwarded {
+pub enum ForwardedContent {
     Text {
         text: String,
     },
@@ -76,7 +76,7 @@ pub struct ForwardedMedia {
     pub caption: Option<String>,
 }
 
-impl Forwarded {
+impl ForwardedContent {
     /// The file that belongs to it.
     #[must_use]
     pub fn file(&self) -> Option<&ForwardedFile> {
@@ -95,14 +95,16 @@ impl SendForward {
     pub fn as_media(&self) -> Option<SendMedia> {
         let media = self.media.clone().unwrap_or_default();
         let kind = match &self.message {
-            Forwarded::Text { .. } | Forwarded::Location { .. } | Forwarded::Contact { .. } => return None,
-            Forwarded::Image(_) => MediaKind::Image,
-            Forwarded::Video(_) if media.round => MediaKind::Round,
-            Forwarded::Video(_) => MediaKind::Video,
-            Forwarded::Audio(_) if media.voice_note => MediaKind::Voice,
-            Forwarded::Audio(_) => MediaKind::Audio,
-            Forwarded::Document(_) => MediaKind::Document,
-            Forwarded::Sticker(_) => MediaKind::Sticker,
+            ForwardedContent::Text { .. } | ForwardedContent::Location { .. } | ForwardedContent::Contact { .. } => {
+                return None;
+            }
+            ForwardedContent::Image(_) => MediaKind::Image,
+            ForwardedContent::Video(_) if media.round => MediaKind::Round,
+            ForwardedContent::Video(_) => MediaKind::Video,
+            ForwardedContent::Audio(_) if media.voice_note => MediaKind::Voice,
+            ForwardedContent::Audio(_) => MediaKind::Audio,
+            ForwardedContent::Document(_) => MediaKind::Document,
+            ForwardedContent::Sticker(_) => MediaKind::Sticker,
         };
         let file = self.message.file()?;
         let name: MediaFile = file.filename.as_ref()?.parse().ok()?;
@@ -126,19 +128,19 @@ impl SendForward {
         let score = self.forwarding_score.to_string();
         let head = ["forward", self.to.as_str(), &score];
         match &self.message {
-            Forwarded::Text { text } => fingerprint(&[&head[..], &["text", text]].concat()),
-            Forwarded::Location { latitude, longitude, name, address } => {
+            ForwardedContent::Text { text } => fingerprint(&[&head[..], &["text", text]].concat()),
+            ForwardedContent::Location { latitude, longitude, name, address } => {
                 let (latitude, longitude) = (latitude.to_string(), longitude.to_string());
                 fingerprint(&[&head[..], &["location", &latitude, &longitude, name, address]].concat())
             }
-            Forwarded::Contact { display_name, vcard } => {
+            ForwardedContent::Contact { display_name, vcard } => {
                 fingerprint(&[&head[..], &["contact", display_name, vcard]].concat())
             }
-            Forwarded::Image(_)
-            | Forwarded::Video(_)
-            | Forwarded::Audio(_)
-            | Forwarded::Document(_)
-            | Forwarded::Sticker(_) => {
+            ForwardedContent::Image(_)
+            | ForwardedContent::Video(_)
+            | ForwardedContent::Audio(_)
+            | ForwardedContent::Document(_)
+            | ForwardedContent::Sticker(_) => {
                 let file = self.as_media().map(|media| media.fingerprint()).unwrap_or_default();
                 fingerprint(&[&head[..], &["file", &file]].concat())
             }
@@ -159,11 +161,15 @@ mod tests {
     #[test]
     fn what_is_forwarded_is_read_from_an_event_as_it_is() {
         let data = json!({"messageType": "location", "content": {"latitude": 1.5, "longitude": 2.0, "name": "Monas", "address": ""}});
-        let place =
-            Forwarded::Location { latitude: 1.5, longitude: 2.0, name: "Monas".to_owned(), address: String::new() };
-        assert_eq!(serde_json::from_value::<Forwarded>(data).expect("a location"), place);
+        let place = ForwardedContent::Location {
+            latitude: 1.5,
+            longitude: 2.0,
+            name: "Monas".to_owned(),
+            address: String::new(),
+        };
+        assert_eq!(serde_json::from_value::<ForwardedContent>(data).expect("a location"), place);
         let poll = json!({"messageType": "poll", "content": {"name": "Lunch?", "options": [], "selectable": 1}});
-        assert!(serde_json::from_value::<Forwarded>(poll).is_err());
+        assert!(serde_json::from_value::<ForwardedContent>(poll).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub const MOST_GROUPS: usize = 1_000;
 /// Participants that one command names at most. WhatsApp's groups have up to 1,024; whoever adds so many at once is soon
 /// banned.
 pub const MOST_PARTICIPANTS: usize = 256;
-/// Members that [`Group`] shows at most, since NATS takes one megabyte.
+/// Members that [`GroupDetails`] shows at most, since NATS takes one megabyte.
 pub const MOST_MEMBERS_SHOWN: usize = 5_000;
 /// Characters of a subject, and of a description, as WhatsApp counts them.
 pub const LONGEST_SUBJECT: usize = 100;
@@ -27,7 +27,7 @@ pub struct ListGroups {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Groups {
+pub struct GroupPage {
     pub groups: Vec<GroupSummary>,
     /// `after` of the next page; null if this is the last one.
     pub next: Option<ChatJid>,
@@ -53,7 +53,7 @@ pub struct GroupSummary {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Group {
+pub struct GroupDetails {
     pub id: ChatJid,
     pub subject: String,
     /// Null if it has none.
@@ -69,12 +69,12 @@ pub struct Group {
     /// How many are in it.
     pub size: usize,
     /// Of these at most [`MOST_MEMBERS_SHOWN`].
-    pub participants: Vec<Member>,
+    pub participants: Vec<GroupMember>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Member {
+pub struct GroupMember {
     /// The canonical address.
     pub jid: ChatJid,
     /// `…@s.whatsapp.net`; null if unknown.
@@ -82,12 +82,12 @@ pub struct Member {
     /// `…@lid`; null if unknown.
     pub lid: Option<ChatJid>,
     /// Null for a member without further rights.
-    pub admin: Option<Rank>,
+    pub admin: Option<GroupRole>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Rank {
+pub enum GroupRole {
     Admin,
     /// Who made the group: nobody takes his rights.
     Superadmin,
@@ -96,7 +96,7 @@ pub enum Rank {
 /// A group, and nothing more to say of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OfGroup {
+pub struct GroupRequest {
     pub group: ChatJid,
 }
 
@@ -112,7 +112,7 @@ pub struct CreateGroup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupCreated {
-    pub group: Group,
+    pub group: GroupDetails,
     /// How it went with each of those who were to be in it.
     pub participants: Vec<ParticipantResult>,
 }
@@ -136,7 +136,7 @@ pub struct ChangeGroup {
 /// Of `add-participants`, `remove-participants`, `promote-participants` and `demote-participants`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Participants {
+pub struct ChangeParticipants {
     pub group: ChatJid,
     /// People; 1 to [`MOST_PARTICIPANTS`].
     pub participants: Vec<ChatJid>,
@@ -164,7 +164,7 @@ pub struct ParticipantResult {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Invite {
+pub struct InviteLink {
     /// `https://chat.whatsapp.com/…`.
     pub link: String,
     /// What stands at the link's end.
@@ -179,7 +179,7 @@ pub struct JoinGroup {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Joined {
+pub struct GroupJoined {
     pub id: ChatJid,
     /// Whether an administrator must still let the account in.
     pub pending: bool,
@@ -187,4 +187,4 @@ pub struct Joined {
 
 /// The account is no longer in the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {}
+pub struct GroupLeft {}

@@ -1,5 +1,5 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
-//! [`Reply`].
+//! [`CommandReply`].
 
 mod answer;
 mod call;
@@ -13,19 +13,19 @@ mod passkey;
 pub mod people;
 mod session;
 
-pub use answer::{Queued, Refusal, RefusalCode, Reply, WaitReason};
+pub use answer::{CommandError, CommandErrorCode, CommandReply, QueuedSend, WaitReason};
 pub use call::{CallRejected, RejectCall};
 pub use chat::{
     MarkRead, OwnPresence, SendEdit, SendPoll, SendReaction, SendRevoke, SetPresence, ShowTyping, SubscribePresence,
-    Typing,
+    TypingState,
 };
 pub use content::{SendContact, SendLocation};
-pub use forward::{Forwarded, ForwardedFile, ForwardedMedia, SendForward};
+pub use forward::{ForwardedContent, ForwardedFile, ForwardedMedia, SendForward};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
 pub use media::{FileToSend, MediaKind, SendMedia};
-pub use passkey::{AnswerPasskey, Passkey};
+pub use passkey::{AnswerPasskey, PasskeyProgress};
 pub use people::{CheckNumber, NumberChecked};
-pub use session::{LoggedOut, PairingCode, PairingCodeRequest, Restriction, Status};
+pub use session::{ActiveRestriction, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo};
 
 use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ macro_rules! commands {
             }
 
             /// A message to WhatsApp: it has its turn in its chat, is tried several times under one id, and is answered
-            /// with [`Sent`].
+            /// with [`SentMessage`].
             #[must_use]
             pub fn is_send(self) -> bool {
                 match self {
@@ -65,52 +65,52 @@ macro_rules! commands {
 }
 
 commands! {
-    /// [`Empty`] → [`Status`].
+    /// [`EmptyBody`] → [`SessionInfo`].
     Status = "status",
     /// [`PairingCodeRequest`] → [`PairingCode`].
     PairingCode = "pairing-code",
-    /// [`Empty`] → [`Passkey`]: where a pairing by passkey stands.
+    /// [`EmptyBody`] → [`PasskeyProgress`]: where a pairing by passkey stands.
     Passkey = "passkey",
-    /// [`AnswerPasskey`] → [`Passkey`]: what the account's passkey signed.
+    /// [`AnswerPasskey`] → [`PasskeyProgress`]: what the account's passkey signed.
     AnswerPasskey = "answer-passkey",
-    /// [`Empty`] → [`Passkey`]: the phone shows the same code.
+    /// [`EmptyBody`] → [`PasskeyProgress`]: the phone shows the same code.
     ConfirmPasskey = "confirm-passkey",
-    /// [`Empty`] → [`Status`]: begins anew after an end (a new QR code after a logout) and while nothing is paired.
+    /// [`EmptyBody`] → [`SessionInfo`]: begins anew after an end (a new QR code after a logout) and while nothing is paired.
     Restart = "restart",
-    /// [`Empty`] → [`LoggedOut`].
+    /// [`EmptyBody`] → [`LoggedOut`].
     Logout = "logout",
 
-    /// [`SendText`] → [`Sent`].
+    /// [`SendText`] → [`SentMessage`].
     SendText = "send-text" send,
-    /// [`SendLocation`] → [`Sent`].
+    /// [`SendLocation`] → [`SentMessage`].
     SendLocation = "send-location" send,
-    /// [`SendContact`] → [`Sent`].
+    /// [`SendContact`] → [`SentMessage`].
     SendContact = "send-contact" send,
-    /// [`SendMedia`] → [`Sent`].
+    /// [`SendMedia`] → [`SentMessage`].
     SendMedia = "send-media" send,
-    /// [`SendPoll`] → [`Sent`].
+    /// [`SendPoll`] → [`SentMessage`].
     SendPoll = "send-poll" send,
-    /// [`SendReaction`] → [`Sent`].
+    /// [`SendReaction`] → [`SentMessage`].
     SendReaction = "send-reaction" send,
-    /// [`SendEdit`] → [`Sent`].
+    /// [`SendEdit`] → [`SentMessage`].
     SendEdit = "send-edit" send,
-    /// [`SendRevoke`] → [`Sent`].
+    /// [`SendRevoke`] → [`SentMessage`].
     SendRevoke = "send-revoke" send,
-    /// [`SendForward`] → [`Sent`].
+    /// [`SendForward`] → [`SentMessage`].
     SendForward = "send-forward" send,
 
-    /// [`Job`](crate::job::Job) → [`JobRecord`](crate::job::JobRecord): stored when it is answered.
+    /// [`Job`](crate::job::SendJob) → [`JobRecord`](crate::job::JobRecord): stored when it is answered.
     SubmitJob = "submit-job",
-    /// [`JobNamed`](crate::job::JobNamed) → [`JobRecord`](crate::job::JobRecord).
+    /// [`JobNamed`](crate::job::JobRequest) → [`JobRecord`](crate::job::JobRecord).
     CancelJob = "cancel-job",
 
-    /// [`MarkRead`] → [`Empty`].
+    /// [`MarkRead`] → [`EmptyBody`].
     MarkRead = "mark-read",
-    /// [`ShowTyping`] → [`Empty`].
+    /// [`ShowTyping`] → [`EmptyBody`].
     ShowTyping = "show-typing",
-    /// [`SetPresence`] → [`Empty`].
+    /// [`SetPresence`] → [`EmptyBody`].
     SetPresence = "set-presence",
-    /// [`SubscribePresence`] → [`Empty`]: its `presence.updated` come from now on.
+    /// [`SubscribePresence`] → [`EmptyBody`]: its `presence.updated` come from now on.
     SubscribePresence = "subscribe-presence",
 
     /// [`CheckNumber`] → [`NumberChecked`].
@@ -121,7 +121,7 @@ commands! {
     Picture = "picture",
     /// [`people::SetPicture`] → [`people::PictureSet`].
     SetPicture = "set-picture",
-    /// [`Empty`] → [`people::Blocklist`].
+    /// [`EmptyBody`] → [`people::Blocklist`].
     Blocklist = "blocklist",
     /// [`people::OfPerson`] → [`people::Blocked`].
     Block = "block",
@@ -188,7 +188,7 @@ impl FromStr for Command {
 
 /// The body of a command without arguments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Empty {}
+pub struct EmptyBody {}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -221,7 +221,7 @@ impl SendText {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sent {
+pub struct SentMessage {
     pub message_id: String,
     /// Where it went, canonical.
     pub to: ChatJid,

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Passkey {
+pub struct PasskeyProgress {
     pub state: PasskeyState,
     /// What the account's passkey is to sign, WebAuthn's `PublicKeyCredentialRequestOptions` in JSON; null unless `requested`.
     pub options: Option<Value>,

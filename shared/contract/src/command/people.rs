@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A picture in base64: NATS takes one megabyte, and the apps make pictures of 640 by 640 pixels, 100 kB of JPEG.
 pub const LONGEST_PICTURE: usize = 700_000;
-/// People that [`Blocklist`] shows at most, since NATS takes one megabyte.
+/// People that [`BlockedContacts`] shows at most, since NATS takes one megabyte.
 pub const MOST_BLOCKED_SHOWN: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct NumberChecked {
 /// Of `contact`, `block` and `unblock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OfPerson {
+pub struct PersonRequest {
     /// A person; no group.
     pub number: ChatJid,
 }
@@ -37,7 +37,7 @@ pub struct OfPerson {
 /// What somebody shows to this account; what he hides is null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Contact {
+pub struct ContactDetails {
     /// The canonical address.
     pub jid: ChatJid,
     /// `…@s.whatsapp.net`; null if unknown.
@@ -46,7 +46,7 @@ pub struct Contact {
     pub lid: Option<ChatJid>,
     /// What he says of himself.
     pub about: Option<String>,
-    pub picture: Option<Picture>,
+    pub picture: Option<PictureLink>,
     pub business: bool,
     /// The name of a business that WhatsApp has verified.
     pub verified_name: Option<String>,
@@ -54,7 +54,7 @@ pub struct Contact {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Picture {
+pub struct PictureLink {
     /// Changes with the picture.
     pub id: String,
     /// Good for some days.
@@ -64,15 +64,15 @@ pub struct Picture {
 /// The picture of a person or a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OfPicture {
+pub struct PictureRequest {
     pub of: ChatJid,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PictureFound {
+pub struct PictureLookup {
     /// Null if there is none, or none for this account to see.
-    pub picture: Option<Picture>,
+    pub picture: Option<PictureLink>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,20 +88,20 @@ pub struct SetPicture {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PictureSet {
+pub struct PictureUpdate {
     /// The new picture's; null if it was removed.
     pub id: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Blocklist {
-    pub people: Vec<Blocked>,
+pub struct BlockedContacts {
+    pub people: Vec<BlockedContact>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Blocked {
+pub struct BlockedContact {
     /// The canonical address.
     pub jid: ChatJid,
     /// `…@s.whatsapp.net`; null if unknown.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Status {
+pub struct SessionInfo {
     pub is_connected: bool,
     pub qr_code: Option<String>,
     /// `WHATSAPP_SESSION_PATH` as it was set.
@@ -28,13 +28,13 @@ pub struct Status {
     pub phone_last_seen: Option<String>,
     /// What WhatsApp does not let the account do at the moment; null if nothing.
     #[serde(default)]
-    pub restriction: Option<Restriction>,
+    pub restriction: Option<ActiveRestriction>,
 }
 
 /// A restriction by WhatsApp.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Restriction {
+pub struct ActiveRestriction {
     pub kind: RestrictionKind,
     /// ISO 8601.
     pub since: String,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How an event is written for an endpoint. What each looks like, event by event, is in `docs/formats.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum PayloadFormat {
     /// The contract's: the stored bytes, untouched.
     #[default]
     Kurir,
@@ -17,7 +17,7 @@ pub enum Format {
     Evolution,
 }
 
-impl Format {
+impl PayloadFormat {
     pub const ALL: [Self; 4] = [Self::Kurir, Self::Cloudevents, Self::Waha, Self::Evolution];
 
     /// As it is written in JSON.
@@ -38,10 +38,10 @@ mod tests {
 
     #[test]
     fn a_format_is_called_in_text_as_in_json() {
-        for format in Format::ALL {
+        for format in PayloadFormat::ALL {
             assert_eq!(serde_json::to_value(format).ok(), Some(format.as_str().into()));
         }
-        assert_eq!(Format::default(), Format::Kurir);
-        assert!(serde_json::from_str::<Format>("\"Kurir\"").is_err());
+        assert_eq!(PayloadFormat::default(), PayloadFormat::Kurir);
+        assert!(serde_json::from_str::<PayloadFormat>("\"Kurir\"").is_err());
     }
 }

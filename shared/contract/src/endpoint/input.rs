@@ -3,7 +3,10 @@
 //! A field that is missing keeps its value, one that is null takes its default, one that is unknown is refused: a
 //! misspelt filter would let everything through.
 
-use super::{ChatType, ContentFilter, EventPattern, Format, Ordering, Retry, Settings, SigningSecret, StoredSecret};
+use super::{
+    ChatType, ContentFilter, EndpointSettings, EventOrdering, EventPattern, PayloadFormat, RetrySchedule,
+    SigningSecret, StoredSecret,
+};
 use crate::{address::ChatJid, session::SessionId};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,7 +15,7 @@ use url::Url;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct FieldProblem {
     /// As it is written in JSON, `filter.chats` for one within another.
     pub field: String,
     /// The end of "<field> …".
@@ -44,13 +47,13 @@ const RESERVED_HEADERS: [&str; 8] =
 ///
 /// # Errors
 /// With every problem there is.
-pub fn read(body: &Value, before: Option<&Settings>) -> Result<Settings, Vec<Problem>> {
-    let mut problems = Problems(Vec::new());
+pub fn read(body: &Value, before: Option<&EndpointSettings>) -> Result<EndpointSettings, Vec<FieldProblem>> {
+    let mut problems = FieldProblems(Vec::new());
     let Some(fields) = body.as_object() else {
         problems.add("body", "must be a JSON object");
         return Err(problems.0);
     };
-    let mut settings = before.cloned().unwrap_or_else(|| Settings::new(String::new()));
+    let mut settings = before.cloned().unwrap_or_else(|| EndpointSettings::new(String::new()));
     if before.is_none() && !fields.contains_key("url") {
         problems.add("url", "is required");
     }
@@ -60,11 +63,11 @@ pub fn read(body: &Value, before: Option<&Settings>) -> Result<Settings, Vec<Pro
     if problems.0.is_empty() { Ok(settings) } else { Err(problems.0) }
 }
 
-struct Problems(Vec<Problem>);
+struct FieldProblems(Vec<FieldProblem>);
 
-impl Problems {
+impl FieldProblems {
     fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(Problem { field: field.to_owned(), message: message.into() });
+        self.0.push(FieldProblem { field: field.to_owned(), message: message.into() });
     }
 
     /// Puts what could be read where it belongs.
@@ -75,7 +78,7 @@ impl Problems {
         }
     }
 
-    fn read(&mut self, settings: &mut Settings, name: &str, value: &Value) {
+    fn read(&mut self, settings: &mut EndpointSettings, name: &str, value: &Value) {
         if value.is_null() && name != "url" {
             return self.reset(settings, name);
         }
@@ -92,7 +95,7 @@ impl Problems {
             "headers" => self.take(name, &mut settings.headers, headers(value)),
             "secret" => self.take(name, &mut settings.secrets, secret(value)),
             "retry" => {
-                let read = Retry::try_from(value.clone()).map_err(|error| error.to_string());
+                let read = RetrySchedule::try_from(value.clone()).map_err(|error| error.to_string());
                 self.take(name, &mut settings.retry, read);
             }
             "retryJitterPercent" => {
@@ -109,11 +112,11 @@ impl Problems {
             }
             "rateLimitPerSecond" => self.take(name, &mut settings.rate_limit_per_second, rate(value).map(Some)),
             "ordering" => {
-                let read = one_of(value, &[("none", Ordering::None), ("chat", Ordering::Chat)]);
+                let read = one_of(value, &[("none", EventOrdering::None), ("chat", EventOrdering::Chat)]);
                 self.take(name, &mut settings.ordering, read);
             }
             "format" => {
-                let formats = Format::ALL.map(|format| (format.as_str(), format));
+                let formats = PayloadFormat::ALL.map(|format| (format.as_str(), format));
                 self.take(name, &mut settings.format, one_of(value, &formats));
             }
             "base64" => self.take(name, &mut settings.base64, boolean(value)),
@@ -122,8 +125,8 @@ impl Problems {
         }
     }
 
-    fn reset(&mut self, settings: &mut Settings, name: &str) {
-        let new = Settings::new(String::new());
+    fn reset(&mut self, settings: &mut EndpointSettings, name: &str) {
+        let new = EndpointSettings::new(String::new());
         match name {
             "description" => settings.description = new.description,
             "enabled" => (settings.enabled, settings.disabled_reason) = (new.enabled, None),

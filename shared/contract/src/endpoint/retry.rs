@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The delays after the first, second, … failure; after the last the event rests in the dead letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
-pub enum Retry {
+pub enum RetrySchedule {
     /// The contract's: 2 s, 4 s, 8 s.
     #[default]
     Default,
@@ -35,7 +35,7 @@ const MAX_DELAY_SECONDS: u64 = 7 * 24 * 60 * 60;
 const CONTRACT: [u64; 3] = [2, 4, 8];
 const PATIENT: [u64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 
-impl Retry {
+impl RetrySchedule {
     #[must_use]
     pub fn delays(&self) -> Vec<Duration> {
         let seconds = match self {
@@ -53,7 +53,7 @@ impl Retry {
     }
 }
 
-impl TryFrom<Value> for Retry {
+impl TryFrom<Value> for RetrySchedule {
     type Error = InvalidRetry;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
@@ -76,12 +76,12 @@ impl TryFrom<Value> for Retry {
     }
 }
 
-impl From<Retry> for Value {
-    fn from(retry: Retry) -> Self {
+impl From<RetrySchedule> for Value {
+    fn from(retry: RetrySchedule) -> Self {
         match retry {
-            Retry::Default => "default".into(),
-            Retry::Patient => "patient".into(),
-            Retry::Own(seconds) => seconds.into(),
+            RetrySchedule::Default => "default".into(),
+            RetrySchedule::Patient => "patient".into(),
+            RetrySchedule::Own(seconds) => seconds.into(),
         }
     }
 }
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn a_schedule_is_a_name_or_a_list_of_seconds() {
         for (value, expected) in [
-            (json!("default"), Ok(Retry::Default)),
-            (json!("patient"), Ok(Retry::Patient)),
-            (json!([]), Ok(Retry::Own(vec![]))),
-            (json!([10, 60]), Ok(Retry::Own(vec![10, 60]))),
+            (json!("default"), Ok(RetrySchedule::Default)),
+            (json!("patient"), Ok(RetrySchedule::Patient)),
+            (json!([]), Ok(RetrySchedule::Own(vec![]))),
+            (json!([10, 60]), Ok(RetrySchedule::Own(vec![10, 60]))),
             (json!("never"), Err(InvalidRetry::Shape)),
             (json!([1.5]), Err(InvalidRetry::Shape)),
             (json!([-1]), Err(InvalidRetry::Shape)),
@@ -105,12 +105,12 @@ mod tests {
             (json!([604_801]), Err(InvalidRetry::TooLong(604_801))),
             (json!(vec![1; 51]), Err(InvalidRetry::TooMany(51))),
         ] {
-            let read = Retry::try_from(value.clone());
+            let read = RetrySchedule::try_from(value.clone());
             assert_eq!(read, expected, "{value}");
             if let Ok(retry) = read {
                 assert_eq!(Value::from(retry), value);
             }
         }
-        assert_eq!(Retry::Default.span(), Duration::from_secs(14));
+        assert_eq!(RetrySchedule::Default.span(), Duration::from_secs(14));
     }
 }

@@ -1,6 +1,6 @@
 //! An endpoint as the bucket holds it.
 
-use super::{ContentFilter, EndpointId, EventPattern, Format, Retry, StoredSecret};
+use super::{ContentFilter, EndpointId, EventPattern, PayloadFormat, RetrySchedule, StoredSecret};
 use crate::{session::SessionId, subject};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Everything about an endpoint but its id, which is the key. A field that an older Kurir did not know has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Settings {
+pub struct EndpointSettings {
     /// http or https; its path may be a secret.
     pub url: String,
     #[serde(default)]
@@ -34,7 +34,7 @@ pub struct Settings {
     #[serde(default)]
     pub secrets: Vec<StoredSecret>,
     #[serde(default)]
-    pub retry: Retry,
+    pub retry: RetrySchedule,
     /// Added to each delay by chance, at most so many hundredths of it.
     #[serde(default)]
     pub retry_jitter_percent: u8,
@@ -51,9 +51,9 @@ pub struct Settings {
     #[serde(default)]
     pub rate_limit_per_second: Option<f64>,
     #[serde(default)]
-    pub ordering: Ordering,
+    pub ordering: EventOrdering,
     #[serde(default)]
-    pub format: Format,
+    pub format: PayloadFormat,
     /// The user's own; Kurir does nothing with it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
@@ -73,7 +73,7 @@ pub struct Settings {
 /// In which order events reach an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ordering {
+pub enum EventOrdering {
     /// As fast as it goes: a retry may overtake, and be overtaken.
     #[default]
     None,
@@ -87,14 +87,14 @@ fn yes() -> bool {
 }
 
 fn default_timeout() -> u64 {
-    Settings::DEFAULT_TIMEOUT_SECONDS
+    EndpointSettings::DEFAULT_TIMEOUT_SECONDS
 }
 
 fn default_concurrency() -> u16 {
-    Settings::DEFAULT_CONCURRENCY
+    EndpointSettings::DEFAULT_CONCURRENCY
 }
 
-impl Settings {
+impl EndpointSettings {
     /// The contract's.
     pub const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
     /// Half of what `default` has: there may be thousands.
@@ -113,14 +113,14 @@ impl Settings {
             filter: ContentFilter::default(),
             headers: BTreeMap::new(),
             secrets: Vec::new(),
-            retry: Retry::Default,
+            retry: RetrySchedule::Default,
             retry_jitter_percent: 0,
             give_up_on: Vec::new(),
             timeout_seconds: default_timeout(),
             concurrency: default_concurrency(),
             rate_limit_per_second: None,
-            ordering: Ordering::None,
-            format: Format::Kurir,
+            ordering: EventOrdering::None,
+            format: PayloadFormat::Kurir,
             base64: false,
             metadata: BTreeMap::new(),
             start_sequence: 0,
@@ -157,10 +157,10 @@ mod tests {
             (vec!["default"], vec!["*"], vec!["whatsapp.events.default.>"]),
             (vec!["sales"], vec!["*"], vec!["whatsapp.events.sales.>", own]),
         ] {
-            let settings = Settings {
+            let settings = EndpointSettings {
                 sessions: sessions.iter().map(|session| session.parse().unwrap()).collect(),
                 events: events.iter().map(|event| event.parse().unwrap()).collect(),
-                ..Settings::new(String::new())
+                ..EndpointSettings::new(String::new())
             };
             assert_eq!(settings.subjects(&id), expected, "{sessions:?} {events:?}");
         }
@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn what_an_older_version_stored_is_read() {
-        let read: Settings = serde_json::from_str(r#"{"url":"https://example.org/"}"#).unwrap();
-        assert_eq!(read, Settings::new("https://example.org/".to_owned()));
-        let again: Settings = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+        let read: EndpointSettings = serde_json::from_str(r#"{"url":"https://example.org/"}"#).unwrap();
+        assert_eq!(read, EndpointSettings::new("https://example.org/".to_owned()));
+        let again: EndpointSettings = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
         assert_eq!(again, read);
     }
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// In the bucket [`STATES_BUCKET`](super::STATES_BUCKET) under the endpoint's id. No entry means that nothing is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct State {
+pub struct EndpointState {
     #[serde(default)]
-    pub circuit: Circuit,
+    pub circuit: CircuitState,
     /// Since when nothing was delivered and attempts failed, ISO 8601.
     #[serde(default)]
     pub failing_since: Option<String>,
@@ -22,7 +22,7 @@ pub struct State {
 /// Whether events are sent at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Circuit {
+pub enum CircuitState {
     /// All are.
     #[default]
     Closed,

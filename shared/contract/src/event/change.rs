@@ -2,7 +2,7 @@
 //!
 //! In all of them `messageId` is the message that it is about.
 
-use super::{Content, Context, Origin, Party};
+use super::{EventOrigin, KnownAddresses, MessageContent, MessageContext};
 use serde::Serialize;
 
 /// `data` of `message.ack`: how far a message of this account has come. At most once: see the promises.
@@ -16,7 +16,7 @@ pub struct MessageAck {
     pub timestamp: i64,
     /// The author is who received, read or played it; of `server` this account.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// How far a message has come.
@@ -57,11 +57,11 @@ pub struct MessageReaction {
     /// The id of the reaction itself.
     pub reaction_id: String,
     /// Who wrote the message; null if that is not known.
-    pub message_author: Option<Party>,
+    pub message_author: Option<KnownAddresses>,
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// `data` of `message.edited`.
@@ -72,15 +72,15 @@ pub struct MessageEdited {
     pub message_id: String,
     /// What it holds now.
     #[serde(flatten)]
-    pub content: Content,
+    pub content: MessageContent,
     /// The id of the edit itself.
     pub edit_id: String,
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub context: Context,
+    pub context: MessageContext,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// `data` of `message.revoked`: deleted for everyone.
@@ -92,13 +92,13 @@ pub struct MessageRevoked {
     /// The id of the deletion itself.
     pub revoke_id: String,
     /// Who wrote the message; null if that is not known.
-    pub message_author: Option<Party>,
+    pub message_author: Option<KnownAddresses>,
     /// An administrator of the group did it, not the writer.
     pub by_admin: bool,
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// `data` of `poll.vote`: what somebody chose last; a later vote of his replaces it.
@@ -117,7 +117,7 @@ pub struct PollVote {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// `data` of `message.undecryptable`: a message came and cannot be read.
@@ -132,7 +132,7 @@ pub struct MessageUndecryptable {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

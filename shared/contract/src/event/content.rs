@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Content {
+pub enum MessageContent {
     Text {
         text: String,
     },
@@ -77,7 +77,7 @@ pub enum Content {
     /// Several contacts in one message.
     Contacts {
         display_name: String,
-        contacts: Vec<Card>,
+        contacts: Vec<ContactCard>,
     },
     /// A place that moves; each later one is a message of its own.
     LiveLocation {
@@ -105,7 +105,7 @@ pub enum Content {
         starts_at: Option<i64>,
         /// Seconds since 1970; null if it has none.
         ends_at: Option<i64>,
-        location: Option<Place>,
+        location: Option<EventLocation>,
         join_link: Option<String>,
         cancelled: bool,
     },
@@ -153,7 +153,7 @@ pub enum Content {
     },
 }
 
-impl Content {
+impl MessageContent {
     /// The kind and the MIME type of the file that it tells of; none of other kinds.
     #[must_use]
     pub fn file_type(&self) -> Option<(&'static str, &str)> {
@@ -244,7 +244,7 @@ impl ReceivedFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Card {
+pub struct ContactCard {
     pub display_name: String,
     pub vcard: String,
 }
@@ -253,7 +253,7 @@ pub struct Card {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Place {
+pub struct EventLocation {
     pub latitude: f64,
     pub longitude: f64,
     pub name: String,

@@ -1,6 +1,6 @@
 //! What comes with a message's content: what it answers, whom it names, how it may be seen.
 
-use super::Content;
+use super::MessageContent;
 use crate::address::ChatJid;
 use serde::Serialize;
 
@@ -8,9 +8,9 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Context {
+pub struct MessageContext {
     /// The message that this one answers; null if none.
-    pub reply: Option<Reply>,
+    pub reply: Option<QuotedMessage>,
     /// Who is mentioned, canonical.
     pub mentions: Vec<ChatJid>,
     pub forwarded: bool,
@@ -23,21 +23,21 @@ pub struct Context {
     /// What a text with a link shows of the page; null if nothing.
     pub link_preview: Option<LinkPreview>,
     /// What is known of a file before it is fetched; null if the message has none.
-    pub media: Option<Media>,
+    pub media: Option<MediaInfo>,
 }
 
 /// The message that another one answers, as its writer's app quoted it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Reply {
+pub struct QuotedMessage {
     pub message_id: String,
     /// Who wrote it, canonical; null if the app did not say.
     pub author: Option<ChatJid>,
     /// The chat that it was in, if that is another one, for example a status; else null.
     pub chat: Option<ChatJid>,
     /// What it held; null if the app did not say.
-    pub quoted: Option<Content>,
+    pub quoted: Option<MessageContent>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,7 +54,7 @@ pub struct LinkPreview {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Media {
+pub struct MediaInfo {
     /// An audio that was recorded as a voice note.
     pub voice_note: bool,
     /// A video that was recorded as a round one.

@@ -1,6 +1,6 @@
 //! `history.sync`: what the phone tells of the past after a pairing, if it was asked for.
 
-use super::{Content, Context, EventId, Party};
+use super::{EventId, KnownAddresses, MessageContent, MessageContext};
 use crate::{address::ChatJid, session::SessionId};
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HistorySync {
-    pub chat: Party,
+    pub chat: KnownAddresses,
     /// The chat's name, if the phone has one.
     pub name: Option<String>,
     pub messages: Vec<PastMessage>,
@@ -28,12 +28,12 @@ pub struct PastMessage {
     /// When it was sent, milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub content: Content,
+    pub content: MessageContent,
     pub from_me: bool,
     /// Who wrote it in a group; null elsewhere.
     pub participant: Option<ChatJid>,
     /// The name that the writer chose; null if unknown.
     pub push_name: Option<String>,
     #[serde(flatten)]
-    pub context: Context,
+    pub context: MessageContext,
 }

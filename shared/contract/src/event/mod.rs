@@ -26,8 +26,8 @@ pub use change::{
     UndecryptableReason,
 };
 pub use connection::{ConnectionStatus, SessionEnded, SessionRestricted};
-pub use content::{Card, Content, Place, ReceivedFile};
-pub use context::{Context, LinkPreview, Media, Reply};
+pub use content::{ContactCard, EventLocation, MessageContent, ReceivedFile};
+pub use context::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
 pub use endpoint::EndpointEvent;
 pub use failure::ErrorOccurred;
 pub use health::{NoticedBy, PhoneOffline, PhoneOnline, SessionSilent};
@@ -35,12 +35,12 @@ pub use history::{HistorySync, PastMessage};
 pub use id::{EventId, EventIdentity};
 pub use job::{JobEvent, MessageQueued};
 pub use kind::{EventType, InvalidEventType};
-pub use message::{MediaDownloaded, MessageReceived, MessageSent, Sender};
+pub use message::{MediaDownloaded, MessageReceived, MessageSender, MessageSent};
 pub use notice::{
-    Call, ContactChange, ContactUpdated, GroupChange, GroupParticipants, GroupUpdated, IdentityChanged,
-    ParticipantAction, Presence, PresenceUpdated,
+    CallEvent, ContactChange, ContactUpdated, GroupChange, GroupParticipants, GroupUpdated, IdentityChanged,
+    ParticipantAction, PresenceState, PresenceUpdated,
 };
-pub use party::{Origin, Party};
+pub use party::{EventOrigin, KnownAddresses};
 pub use passkey::SessionPasskey;
 
 use serde::{Deserialize, Serialize};
@@ -49,14 +49,14 @@ use time::OffsetDateTime;
 /// The body of a webhook and the payload in EVENTS: exactly these three fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Envelope<D = serde_json::Value> {
+pub struct EventEnvelope<D = serde_json::Value> {
     pub event: EventType,
     /// When the event was made, ISO 8601 UTC with milliseconds; the same at every delivery.
     pub timestamp: String,
     pub data: D,
 }
 
-impl<D> Envelope<D> {
+impl<D> EventEnvelope<D> {
     #[must_use]
     pub fn new(event: EventType, at: OffsetDateTime, data: D) -> Self {
         Self { event, timestamp: crate::clock::iso(at), data }

@@ -1,6 +1,6 @@
 //! What happens beside messages: groups, calls, presence, contacts. At most once: see the promises.
 
-use super::{Origin, Party};
+use super::{EventOrigin, KnownAddresses};
 use crate::address::ChatJid;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub struct GroupUpdated {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// `change`, and the `details` that belong to it.
@@ -70,13 +70,13 @@ pub enum GroupChange {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupParticipants {
     pub action: ParticipantAction,
-    pub participants: Vec<Party>,
+    pub participants: Vec<KnownAddresses>,
     /// Why, in WhatsApp's words, for example `invite`; null if it did not say.
     pub reason: Option<String>,
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -99,7 +99,7 @@ pub enum ParticipantAction {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Call {
+pub struct CallEvent {
     pub call_id: String,
     pub video: bool,
     /// The group that is called; null for a call to this account alone.
@@ -109,7 +109,7 @@ pub struct Call {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// `data` of `presence.updated`. The author is whose presence it is.
@@ -117,17 +117,17 @@ pub struct Call {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PresenceUpdated {
-    pub presence: Presence,
+    pub presence: PresenceState,
     /// When he was last there, milliseconds since 1970; null if he is, or hides it.
     pub last_seen: Option<i64>,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Presence {
+pub enum PresenceState {
     Available,
     Unavailable,
     /// He types in the chat.
@@ -148,7 +148,7 @@ pub struct ContactUpdated {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }
 
 /// `change`, and the `details` that belong to it.
@@ -164,7 +164,7 @@ pub enum ContactChange {
     },
     /// The contact has a new number: `previous` is the old address, the author the new one.
     Number {
-        previous: Party,
+        previous: KnownAddresses,
     },
     /// The name in the phone's address book.
     Name {
@@ -183,5 +183,5 @@ pub struct IdentityChanged {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: EventOrigin,
 }

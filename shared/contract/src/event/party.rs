@@ -9,7 +9,7 @@ use serde::Serialize;
 /// A person or a chat, under every address that is known. What is not known is null, never guessed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Party {
+pub struct KnownAddresses {
     /// The canonical address: by number where the number is known, else by LID; of a group its own.
     pub jid: ChatJid,
     /// `…@s.whatsapp.net`; null if unknown, and of what is no person.
@@ -18,7 +18,7 @@ pub struct Party {
     pub lid: Option<ChatJid>,
 }
 
-impl Party {
+impl KnownAddresses {
     /// Somebody of whom only one address is known, or a group.
     #[must_use]
     pub fn of(jid: ChatJid) -> Self {
@@ -32,11 +32,11 @@ impl Party {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Origin {
+pub struct EventOrigin {
     /// The chat.
-    pub chat: Party,
+    pub chat: KnownAddresses,
     /// Who did it: wrote, reacted, read, voted, …
-    pub author: Party,
+    pub author: KnownAddresses,
     /// The author again, canonical, in a group or a broadcast; null in a direct chat.
     pub participant: Option<ChatJid>,
     /// Whether the author is this account, on this or another of its devices.

@@ -1,7 +1,7 @@
 //! `session.passkey`: how a pairing by passkey goes on.
 
 use super::EventId;
-use crate::{command::Passkey, session::SessionId};
+use crate::{command::PasskeyProgress, session::SessionId};
 use serde::Serialize;
 
 /// `data` of `session.passkey`, at each step; that it succeeded is told by `connection.status`.
@@ -10,7 +10,7 @@ use serde::Serialize;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionPasskey {
     #[serde(flatten)]
-    pub passkey: Passkey,
+    pub passkey: PasskeyProgress,
     /// ISO 8601.
     pub timestamp: String,
     pub session: SessionId,

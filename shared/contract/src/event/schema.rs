@@ -3,17 +3,17 @@
 //! Only behind the feature `schema`: a test writes them to `shared/contract/schemas/` and compares what is there.
 
 use super::{
-    Call, ConnectionStatus, ContactUpdated, Content, Context, EndpointEvent, Envelope, ErrorOccurred, EventType,
+    CallEvent, ConnectionStatus, ContactUpdated, EndpointEvent, ErrorOccurred, EventEnvelope, EventOrigin, EventType,
     GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, JobEvent, MediaDownloaded, MessageAck,
-    MessageEdited, MessageQueued, MessageReaction, MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable,
-    Origin, PhoneOffline, PhoneOnline, PollVote, PresenceUpdated, SessionEnded, SessionPasskey, SessionRestricted,
-    SessionSilent,
+    MessageContent, MessageContext, MessageEdited, MessageQueued, MessageReaction, MessageReceived, MessageRevoked,
+    MessageSent, MessageUndecryptable, PhoneOffline, PhoneOnline, PollVote, PresenceUpdated, SessionEnded,
+    SessionPasskey, SessionRestricted, SessionSilent,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::json;
 
 /// A type of event.
-pub struct Described {
+pub struct EventSchema {
     pub kind: EventType,
     /// What it tells, in one sentence.
     pub tells: &'static str,
@@ -23,7 +23,7 @@ pub struct Described {
 
 /// Every event that Kurir itself makes, in the order of the documents.
 #[must_use]
-pub fn all() -> Vec<Described> {
+pub fn all() -> Vec<EventSchema> {
     use EventType as T;
     vec![
         event::<MessageReceived>(T::MESSAGE_RECEIVED, "Somebody wrote to this account."),
@@ -42,9 +42,9 @@ pub fn all() -> Vec<Described> {
         event::<JobEvent>(T::JOB_FAILED, "A job was given up, for `reason`."),
         event::<GroupUpdated>(T::GROUP_UPDATED, "A group's data or settings changed."),
         event::<GroupParticipants>(T::GROUP_PARTICIPANTS, "Members came, went, or got other rights."),
-        event::<Call>(T::CALL_RECEIVED, "A call rings."),
-        event::<Call>(T::CALL_MISSED, "Nobody took a call."),
-        event::<Call>(T::CALL_ENDED, "A call was taken or refused on another device, or given up with a reason."),
+        event::<CallEvent>(T::CALL_RECEIVED, "A call rings."),
+        event::<CallEvent>(T::CALL_MISSED, "Nobody took a call."),
+        event::<CallEvent>(T::CALL_ENDED, "A call was taken or refused on another device, or given up with a reason."),
         event::<PresenceUpdated>(T::PRESENCE_UPDATED, "Somebody is there, is not, types or records."),
         event::<ContactUpdated>(T::CONTACT_UPDATED, "A contact's picture, text, number or name changed."),
         event::<IdentityChanged>(T::CONTACT_IDENTITY_CHANGED, "A contact has new keys, as after a new installation."),
@@ -80,23 +80,23 @@ pub fn all() -> Vec<Described> {
 /// What all events about a chat share.
 #[must_use]
 pub fn origin() -> Schema {
-    schema_of::<Origin>()
+    schema_of::<EventOrigin>()
 }
 
 /// What all events with a content share.
 #[must_use]
 pub fn context() -> Schema {
-    schema_of::<Context>()
+    schema_of::<MessageContext>()
 }
 
 /// `messageType` and its `content`, a variant each.
 #[must_use]
 pub fn content() -> Schema {
-    schema_of::<Content>()
+    schema_of::<MessageContent>()
 }
 
-fn event<D: JsonSchema>(kind: EventType, tells: &'static str) -> Described {
-    let mut schema = schema_of::<Envelope<D>>();
+fn event<D: JsonSchema>(kind: EventType, tells: &'static str) -> EventSchema {
+    let mut schema = schema_of::<EventEnvelope<D>>();
     let object = schema.ensure_object();
     object.insert("title".to_owned(), json!(kind.as_str()));
     object.insert("description".to_owned(), json!(tells));
@@ -104,7 +104,7 @@ fn event<D: JsonSchema>(kind: EventType, tells: &'static str) -> Described {
     if let Some(event) = object.get_mut("properties").and_then(|properties| properties.get_mut("event")) {
         *event = json!({"const": kind.as_str()});
     }
-    Described { kind, tells, schema }
+    EventSchema { kind, tells, schema }
 }
 
 /// As it is written, which is what a receiver reads: what may be null is there, too.

@@ -1,7 +1,7 @@
 //! `docs/events.md`: the table of the events and the tables of their fields.
 
 use crate::committed;
-use kurir_contract::event::schema::{self, Described};
+use kurir_contract::event::schema::{self, EventSchema};
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -57,7 +57,7 @@ fn names(schema: &schemars::Schema) -> impl Iterator<Item = String> {
 }
 
 /// The schema of an event's `data`, with the definitions that it names.
-fn data(event: &Described) -> Value {
+fn data(event: &EventSchema) -> Value {
     let schema = serde_json::to_value(&event.schema).unwrap();
     let reference = schema["properties"]["data"]["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
     let mut data = match reference {

@@ -3,7 +3,7 @@
 use super::{changeable, input::Rules, shown};
 use crate::{answer::Answer, app::App, body::Fields, parameters::Id};
 use axum::{Json, extract::State};
-use kurir_contract::{clock, endpoint::Settings};
+use kurir_contract::{clock, endpoint::EndpointSettings};
 use serde_json::json;
 
 pub async fn change(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
@@ -31,7 +31,7 @@ pub async fn enable(State(app): State<App>, id: Id) -> Answer {
         .endpoints
         .change(&id, |before| {
             let updated_at = updated_at.clone();
-            Ok(Settings { enabled: true, disabled_reason: None, updated_at, ..before.clone() })
+            Ok(EndpointSettings { enabled: true, disabled_reason: None, updated_at, ..before.clone() })
         })
         .await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was enabled");
@@ -43,7 +43,7 @@ pub async fn disable(State(app): State<App>, id: Id) -> Answer {
     let id = changeable(id)?;
     let settings = app
         .endpoints
-        .change(&id, |before| Ok(Settings { enabled: false, disabled_reason: None, ..before.clone() }))
+        .change(&id, |before| Ok(EndpointSettings { enabled: false, disabled_reason: None, ..before.clone() }))
         .await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was disabled");
     Ok(Json(json!({"success": true, "data": shown::endpoint(&id, &settings)})))

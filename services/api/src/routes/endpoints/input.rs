@@ -3,8 +3,8 @@
 use super::shown::{MASK, is_secret};
 use crate::{answer::Failure, events::Kept, parameters::problem};
 use kurir_contract::{
-    address_guard::{ALLOWED_NETWORKS, Networks, forbidden},
-    endpoint::{Problem, Settings, input},
+    address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden},
+    endpoint::{EndpointSettings, FieldProblem, input},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -16,7 +16,7 @@ use url::{Host, Url};
 /// What the contract cannot know.
 pub struct Rules<'a> {
     pub kept: &'a Kept,
-    pub allowed: &'a Networks,
+    pub allowed: &'a NetworkList,
 }
 
 impl Rules<'_> {
@@ -24,7 +24,11 @@ impl Rules<'_> {
     ///
     /// # Errors
     /// With everything that is wrong.
-    pub fn read(&self, mut body: Map<String, Value>, before: Option<&Settings>) -> Result<Settings, Failure> {
+    pub fn read(
+        &self,
+        mut body: Map<String, Value>,
+        before: Option<&EndpointSettings>,
+    ) -> Result<EndpointSettings, Failure> {
         let mut problems = unmask(&mut body, before);
         match input::read(&Value::Object(body.clone()), before) {
             Ok(settings) => {
@@ -37,7 +41,7 @@ impl Rules<'_> {
                 // The fields that could be read are judged too: one who writes to us hears all at once.
                 body.retain(|name, _| !wrong.iter().any(|problem| problem.field.split('.').next() == Some(name)));
                 problems.extend(wrong);
-                let rest = before.cloned().unwrap_or_else(|| Settings::new(String::new()));
+                let rest = before.cloned().unwrap_or_else(|| EndpointSettings::new(String::new()));
                 if let Ok(settings) = input::read(&Value::Object(body), Some(&rest)) {
                     problems.extend(self.problems(&settings));
                 }
@@ -46,12 +50,12 @@ impl Rules<'_> {
         Err(Failure::invalid("invalid_endpoint", problems))
     }
 
-    fn problems(&self, settings: &Settings) -> Vec<Problem> {
+    fn problems(&self, settings: &EndpointSettings) -> Vec<FieldProblem> {
         self.address(settings).into_iter().chain(self.schedule(settings)).collect()
     }
 
     /// A name is judged when it is resolved, at each connection; an address is what it is.
-    fn address(&self, settings: &Settings) -> Option<Problem> {
+    fn address(&self, settings: &EndpointSettings) -> Option<FieldProblem> {
         let url = Url::parse(&settings.url).ok()?;
         let ip = match url.host()? {
             Host::Ipv4(ip) => IpAddr::V4(ip),
@@ -76,7 +80,7 @@ impl Rules<'_> {
     }
 
     /// A retry reads its event again, so the event must still be there at the last one.
-    fn schedule(&self, settings: &Settings) -> Option<Problem> {
+    fn schedule(&self, settings: &EndpointSettings) -> Option<FieldProblem> {
         let max_age = self.kept.max_age?;
         let longest = longest(settings);
         (longest >= max_age).then(|| {
@@ -94,7 +98,7 @@ impl Rules<'_> {
 }
 
 /// Each attempt may take its whole time, each delay its whole jitter. In whole seconds, rounded up.
-fn longest(settings: &Settings) -> Duration {
+fn longest(settings: &EndpointSettings) -> Duration {
     let delays = settings.retry.delays();
     let jitter = delays.iter().sum::<Duration>().as_secs() * u64::from(settings.retry_jitter_percent);
     let attempts = (delays.len() as u64 + 1) * settings.timeout_seconds;
@@ -102,7 +106,7 @@ fn longest(settings: &Settings) -> Duration {
 }
 
 /// Puts the stored value where the mask came back. A mask of nothing is a problem.
-fn unmask(body: &mut Map<String, Value>, before: Option<&Settings>) -> Vec<Problem> {
+fn unmask(body: &mut Map<String, Value>, before: Option<&EndpointSettings>) -> Vec<FieldProblem> {
     let mut problems = Vec::new();
     let Some(headers) = body.get_mut("headers").and_then(Value::as_object_mut) else { return problems };
     headers.retain(|name, value| {

@@ -24,7 +24,7 @@ use crate::{
     parameters::Id,
 };
 use axum::{Json, extract::State, http::StatusCode};
-use kurir_contract::endpoint::{EndpointId, Settings};
+use kurir_contract::endpoint::{EndpointId, EndpointSettings};
 use serde_json::json;
 
 /// One endpoint, how it fares and what waits for it.
@@ -41,7 +41,7 @@ pub async fn show(State(app): State<App>, id: Id) -> Answer {
 }
 
 /// Of the bucket, or of the environment.
-async fn settings(app: &App, id: &EndpointId) -> Result<Settings, Failure> {
+async fn settings(app: &App, id: &EndpointId) -> Result<EndpointSettings, Failure> {
     if id.is_default() {
         return default(app).map(|default| default.settings).ok_or_else(not_found);
     }
@@ -52,7 +52,10 @@ async fn settings(app: &App, id: &EndpointId) -> Result<Settings, Failure> {
 fn default(app: &App) -> Option<Endpoint> {
     let url = app.webhook_url.clone()?;
     // As the dispatchers have it.
-    Some(Endpoint { id: EndpointId::default(), settings: Settings { base64: true, ..Settings::new(url) } })
+    Some(Endpoint {
+        id: EndpointId::default(),
+        settings: EndpointSettings { base64: true, ..EndpointSettings::new(url) },
+    })
 }
 
 /// Refuses an endpoint that is not there.

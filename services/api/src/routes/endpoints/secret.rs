@@ -10,7 +10,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     clock,
-    endpoint::{Settings, SigningSecret, StoredSecret},
+    endpoint::{EndpointSettings, SigningSecret, StoredSecret},
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -31,11 +31,11 @@ pub async fn rotate(State(app): State<App>, id: Id, Fields(fields): Fields) -> A
 }
 
 /// Never more than two: the one before the last ends now, whatever it was promised.
-fn rotated(before: &Settings, new: &SigningSecret, keep: Duration, now: OffsetDateTime) -> Settings {
+fn rotated(before: &EndpointSettings, new: &SigningSecret, keep: Duration, now: OffsetDateTime) -> EndpointSettings {
     let mut secrets = vec![StoredSecret::new(new.clone())];
     let last = before.secrets.first().filter(|last| !keep.is_zero() && last.is_valid(now));
     secrets.extend(last.map(|last| StoredSecret { until: Some(clock::iso(now + keep)), ..last.clone() }));
-    Settings { secrets, ..before.clone() }
+    EndpointSettings { secrets, ..before.clone() }
 }
 
 fn read(fields: &Map<String, Value>) -> Result<Duration, Failure> {
@@ -63,9 +63,9 @@ mod tests {
     fn two_secrets_at_most_and_the_new_one_first() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let (first, second, third) = (SigningSecret::random(), SigningSecret::random(), SigningSecret::random());
-        let unsigned = Settings::new(String::new());
+        let unsigned = EndpointSettings::new(String::new());
         let hour = Duration::from_secs(3_600);
-        let valid = |settings: &Settings, at: OffsetDateTime| {
+        let valid = |settings: &EndpointSettings, at: OffsetDateTime| {
             settings.secrets.iter().filter(|one| one.is_valid(at)).map(|one| one.secret.clone()).collect::<Vec<_>>()
         };
         let one = rotated(&unsigned, &first, hour, now);

@@ -1,13 +1,13 @@
 //! An endpoint as its user sees it: no secret, and of headers that may hold one only the name. Pure.
 
-use kurir_contract::endpoint::{EndpointId, Settings, StoredSecret};
+use kurir_contract::endpoint::{EndpointId, EndpointSettings, StoredSecret};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 /// Stands for a value that is not shown. No header's real value is this.
 pub const MASK: &str = "••••";
 
-pub fn endpoint(id: &EndpointId, settings: &Settings) -> Value {
+pub fn endpoint(id: &EndpointId, settings: &EndpointSettings) -> Value {
     let mut shown = json!(settings);
     // An object: that is what a struct becomes.
     if let Some(fields) = shown.as_object_mut() {
@@ -34,7 +34,7 @@ pub fn endpoint(id: &EndpointId, settings: &Settings) -> Value {
 }
 
 /// The same with the secret that signs from now on: shown once, in the answer to whoever made it.
-pub fn with_secret(id: &EndpointId, settings: &Settings) -> Value {
+pub fn with_secret(id: &EndpointId, settings: &EndpointSettings) -> Value {
     let mut shown = endpoint(id, settings);
     shown["secret"] = json!(settings.secrets.first().map(|StoredSecret { secret, .. }| secret.reveal()));
     shown
@@ -56,10 +56,10 @@ mod tests {
         let names = ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-token", "x-secret-thing"];
         let headers = names.iter().map(|name| ((*name).to_owned(), "hidden".to_owned()));
         let (secret, plain) = (SigningSecret::random(), ("x-tenant".to_owned(), "blue".to_owned()));
-        let settings = Settings {
+        let settings = EndpointSettings {
             headers: headers.chain([plain]).collect::<BTreeMap<_, _>>(),
             secrets: vec![StoredSecret::new(secret.clone())],
-            ..Settings::new("https://example.org/".to_owned())
+            ..EndpointSettings::new("https://example.org/".to_owned())
         };
         let shown = endpoint(&EndpointId::random(), &settings);
         assert_eq!((&shown["headers"]["x-tenant"], &shown["signed"]), (&json!("blue"), &json!(true)));

@@ -14,8 +14,8 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
-    endpoint::Settings,
-    event::{Envelope, EventType},
+    endpoint::EndpointSettings,
+    event::{EventEnvelope, EventType},
     session::SessionId,
     subject,
 };
@@ -35,11 +35,11 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
     let outcome = match chosen {
         None => {
             let test = "test".parse().map_err(|_| Failure::internal())?;
-            app.events.deliver_only(&subject::test_of_endpoint(&id), &Envelope::new(test, now, data), &id).await?
+            app.events.deliver_only(&subject::test_of_endpoint(&id), &EventEnvelope::new(test, now, data), &id).await?
         }
         Some(event) => {
             let subject = wanted(&settings, &event)?;
-            app.events.deliver_only(&subject, &Envelope::new(event, now, data), &id).await?
+            app.events.deliver_only(&subject, &EventEnvelope::new(event, now, data), &id).await?
         }
     };
     let mut result = webhook::result(&outcome);
@@ -51,7 +51,7 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
 }
 
 /// Where an event of this type reaches the endpoint; another than it wants never would.
-fn wanted(settings: &Settings, event: &EventType) -> Result<String, Failure> {
+fn wanted(settings: &EndpointSettings, event: &EventType) -> Result<String, Failure> {
     let admitted = settings.events.is_empty() || settings.events.iter().any(|pattern| pattern.admits(event));
     if !admitted {
         let refused = problem("eventType", "is none of the events that the endpoint wants");

@@ -2,7 +2,7 @@
 
 use crate::{answer::Failure, app::App, body::Fields};
 use axum::extract::State;
-use kurir_contract::command::{Command, Forwarded, IdempotencyKey, SendForward};
+use kurir_contract::command::{Command, ForwardedContent, IdempotencyKey, SendForward};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -38,7 +38,7 @@ fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) ->
     let given = fields.get("message").and_then(Value::as_object).ok_or_else(wrong)?;
     let (kind, content) = (given.get("messageType"), given.get("content"));
     let message = match serde_json::from_value(json!({"messageType": kind, "content": content})) {
-        Ok(Forwarded::Text { text: said }) => Forwarded::Text { text: text(Some(&Value::String(said)))? },
+        Ok(ForwardedContent::Text { text: said }) => ForwardedContent::Text { text: text(Some(&Value::String(said)))? },
         Ok(message) => message,
         Err(_) => return Err(wrong()),
     };

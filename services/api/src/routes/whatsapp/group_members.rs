@@ -12,7 +12,7 @@ use kurir_contract::{
     address::ChatJid,
     command::{
         Command,
-        group::{MOST_PARTICIPANTS, ParticipantResults, Participants},
+        group::{ChangeParticipants, MOST_PARTICIPANTS, ParticipantResults},
     },
     session::SessionId,
 };
@@ -35,7 +35,7 @@ pub async fn make_members(State(app): State<App>, Session(session): Session, id:
 }
 
 async fn change(app: App, session: SessionId, command: Command, id: Id, Fields(fields): Fields) -> Answer {
-    let request = Participants { group: group(&id)?, participants: participants(&fields)? };
+    let request = ChangeParticipants { group: group(&id)?, participants: participants(&fields)? };
     if request.participants.is_empty() {
         return Err(invalid(String::new()));
     }

@@ -13,11 +13,11 @@ use kurir_contract::{
     command::{
         Command,
         group::{
-            ChangeGroup, CreateGroup, Group, GroupCreated, Groups, Invite, JoinGroup, Joined, LONGEST_DESCRIPTION,
-            LONGEST_SUBJECT, Left, ListGroups, OfGroup,
+            ChangeGroup, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage, GroupRequest,
+            InviteLink, JoinGroup, LONGEST_DESCRIPTION, LONGEST_SUBJECT, ListGroups,
         },
     },
-    endpoint::Problem,
+    endpoint::FieldProblem,
 };
 use serde_json::{Map, Value, json};
 
@@ -29,7 +29,7 @@ const LONGEST_CODE: usize = 256;
 pub async fn list_groups(State(app): State<App>, Session(session): Session, query: Query) -> Answer {
     let after = query.get("after").map(group_named).transpose()?;
     let request = ListGroups { limit: query.limit()?, after };
-    let Groups { groups, next } = asked(&app, &session, Command::ListGroups, &request).await?;
+    let GroupPage { groups, next } = asked(&app, &session, Command::ListGroups, &request).await?;
     Ok(Json(json!({"success": true, "data": groups, "next": next})))
 }
 
@@ -49,24 +49,24 @@ pub async fn create_group(
 }
 
 pub async fn show_group(State(app): State<App>, Session(session): Session, id: Id) -> Answer {
-    let group: Group = asked(&app, &session, Command::Group, &of(&id)?).await?;
+    let group: GroupDetails = asked(&app, &session, Command::Group, &of(&id)?).await?;
     Ok(Json(json!({"success": true, "data": group})))
 }
 
 pub async fn change_group(State(app): State<App>, Session(session): Session, id: Id, Fields(fields): Fields) -> Answer {
     let request = change(group(&id)?, &fields)?;
-    let group: Group = asked(&app, &session, Command::ChangeGroup, &request).await?;
+    let group: GroupDetails = asked(&app, &session, Command::ChangeGroup, &request).await?;
     Ok(Json(json!({"success": true, "data": group})))
 }
 
 pub async fn invite(State(app): State<App>, Session(session): Session, id: Id) -> Answer {
-    let invite: Invite = asked(&app, &session, Command::GroupInvite, &of(&id)?).await?;
+    let invite: InviteLink = asked(&app, &session, Command::GroupInvite, &of(&id)?).await?;
     Ok(Json(json!({"success": true, "data": invite})))
 }
 
 /// The old link is no longer good; the answer has the new one.
 pub async fn revoke_invite(State(app): State<App>, Session(session): Session, id: Id) -> Answer {
-    let invite: Invite = asked(&app, &session, Command::RevokeGroupInvite, &of(&id)?).await?;
+    let invite: InviteLink = asked(&app, &session, Command::RevokeGroupInvite, &of(&id)?).await?;
     Ok(Json(json!({"success": true, "data": invite})))
 }
 
@@ -78,12 +78,12 @@ pub async fn join_group(State(app): State<App>, Session(session): Session, Field
             "code or link is required: what stands behind https://chat.whatsapp.com/",
         )
     })?;
-    let joined: Joined = asked(&app, &session, Command::JoinGroup, &JoinGroup { code: code.to_owned() }).await?;
+    let joined: GroupJoined = asked(&app, &session, Command::JoinGroup, &JoinGroup { code: code.to_owned() }).await?;
     Ok(Json(json!({"success": true, "data": joined})))
 }
 
 pub async fn leave_group(State(app): State<App>, Session(session): Session, id: Id) -> Answer {
-    let Left {} = asked(&app, &session, Command::LeaveGroup, &of(&id)?).await?;
+    let GroupLeft {} = asked(&app, &session, Command::LeaveGroup, &of(&id)?).await?;
     Ok(Json(json!({"success": true, "message": "Left the group"})))
 }
 
@@ -111,7 +111,7 @@ fn change(group: ChatJid, fields: &Map<String, Value>) -> Result<ChangeGroup, Fa
     }
 }
 
-fn text(fields: &Map<String, Value>, name: &str, longest: usize) -> Result<Option<String>, Problem> {
+fn text(fields: &Map<String, Value>, name: &str, longest: usize) -> Result<Option<String>, FieldProblem> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().chars().count() <= longest => Ok(Some(text.trim().to_owned())),
@@ -119,7 +119,7 @@ fn text(fields: &Map<String, Value>, name: &str, longest: usize) -> Result<Optio
     }
 }
 
-fn flag(fields: &Map<String, Value>, name: &str) -> Result<Option<bool>, Problem> {
+fn flag(fields: &Map<String, Value>, name: &str) -> Result<Option<bool>, FieldProblem> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(flag)) => Ok(Some(*flag)),
@@ -127,12 +127,12 @@ fn flag(fields: &Map<String, Value>, name: &str) -> Result<Option<bool>, Problem
     }
 }
 
-fn invalid(problem: Problem) -> Failure {
+fn invalid(problem: FieldProblem) -> Failure {
     Failure::invalid("invalid_group", vec![problem])
 }
 
-fn of(id: &Id) -> Result<OfGroup, Failure> {
-    Ok(OfGroup { group: group(id)? })
+fn of(id: &Id) -> Result<GroupRequest, Failure> {
+    Ok(GroupRequest { group: group(id)? })
 }
 
 /// The group in a route's path.

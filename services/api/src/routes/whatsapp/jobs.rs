@@ -13,8 +13,8 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     clock,
-    command::{Command, IdempotencyKey, Queued, WaitReason},
-    job::{self, Item, Job, JobId, JobNamed, JobRecord, JobState},
+    command::{Command, IdempotencyKey, QueuedSend, WaitReason},
+    job::{self, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
     session::SessionId,
 };
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub async fn create(
     Fields(fields): Fields,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
     let now = OffsetDateTime::now_utc();
-    let job = Job {
+    let job = SendJob {
         id: id_of(&session, key.as_ref()),
         name: name(fields.get("name"))?,
         created_at: clock::iso(now),
@@ -82,7 +82,7 @@ pub async fn cancel(State(app): State<App>, Session(session): Session, Id(id): I
     app.jobs.get(&session, &id).await?;
     let record: JobRecord = app
         .gateway
-        .ask(&session, Command::CancelJob, &JobNamed { id })
+        .ask(&session, Command::CancelJob, &JobRequest { id })
         .await
         .map_err(|error| failure(error, Command::CancelJob, &session))?;
     Ok(Json(json!({"success": true, "data": shown(&record)})))
@@ -104,16 +104,16 @@ pub(super) async fn schedule(
     let key = arguments.as_object_mut().and_then(|fields| fields.remove("idempotencyKey"));
     let key: Option<IdempotencyKey> = key.and_then(|key| key.as_str().and_then(|key| key.parse().ok()));
     let to = arguments["to"].as_str().map(|to| recipient(Some(&Value::from(to)))).transpose()?;
-    let job = Job {
+    let job = SendJob {
         id: id_of(session, key.as_ref()),
         name: None,
         created_at: clock::now_iso(),
         send_at: Some(clock::iso(at)),
-        items: vec![Item { command: command.as_str().to_owned(), arguments }],
+        items: vec![JobItem { command: command.as_str().to_owned(), arguments }],
     };
     let record = submit(app, session, &job).await?;
     let Some(to) = to else { return Err(Failure::internal()) };
-    Ok(queued(&Queued {
+    Ok(queued(&QueuedSend {
         message_id: job.id.part(0).message_id(session),
         job_id: record.id,
         to,
@@ -123,7 +123,7 @@ pub(super) async fn schedule(
 }
 
 /// What the caller of a send hears whose message goes out later.
-pub(super) fn queued(queued: &Queued) -> (StatusCode, Json<Value>) {
+pub(super) fn queued(queued: &QueuedSend) -> (StatusCode, Json<Value>) {
     let mut body = json!(queued);
     body["success"] = true.into();
     body["status"] = "queued".into();
@@ -142,7 +142,7 @@ pub(super) fn send_at(fields: &Map<String, Value>) -> Result<Option<OffsetDateTi
     later(given, "options.sendAt", OffsetDateTime::now_utc())
 }
 
-async fn submit(app: &App, session: &SessionId, job: &Job) -> Result<JobRecord, Failure> {
+async fn submit(app: &App, session: &SessionId, job: &SendJob) -> Result<JobRecord, Failure> {
     if serde_json::to_vec(job).map_or(usize::MAX, |job| job.len()) > job::LARGEST {
         let text = "The job is larger than 1 MB: split it into several";
         return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "job_too_large", text));
@@ -195,7 +195,7 @@ fn later(given: Option<&Value>, field: &str, now: OffsetDateTime) -> Result<Opti
     Ok(Some(at))
 }
 
-fn items(fields: &Map<String, Value>) -> Result<Vec<Item>, Failure> {
+fn items(fields: &Map<String, Value>) -> Result<Vec<JobItem>, Failure> {
     let Some(Value::Array(messages)) = fields.get("messages") else {
         return Err(Failure::bad_request("invalid_messages", "Messages must be an array"));
     };
@@ -210,11 +210,11 @@ fn items(fields: &Map<String, Value>) -> Result<Vec<Item>, Failure> {
 }
 
 /// A text as `send-bulk` takes it, or any other send by its command's name, whose arguments the gateway checks.
-fn item(index: usize, message: &Value) -> Result<Item, Failure> {
+fn item(index: usize, message: &Value) -> Result<JobItem, Failure> {
     let Some(Value::String(name)) = message.get("command") else {
         let text = send_bulk::item(index, message)?.message;
         let arguments = serde_json::to_value(text).unwrap_or_default();
-        return Ok(Item { command: Command::SendText.as_str().to_owned(), arguments });
+        return Ok(JobItem { command: Command::SendText.as_str().to_owned(), arguments });
     };
     let command = name.parse::<Command>().ok().filter(|command| command.is_send()).ok_or_else(|| {
         let all: Vec<_> = Command::ALL.iter().filter(|command| command.is_send()).map(|c| c.as_str()).collect();
@@ -226,7 +226,7 @@ fn item(index: usize, message: &Value) -> Result<Item, Failure> {
     arguments.insert("to".to_owned(), json!(recipient(arguments.get("to"))?));
     // Each message has a key of the job's.
     arguments.remove("idempotencyKey");
-    Ok(Item { command: command.as_str().to_owned(), arguments: arguments.into() })
+    Ok(JobItem { command: command.as_str().to_owned(), arguments: arguments.into() })
 }
 
 #[cfg(test)]

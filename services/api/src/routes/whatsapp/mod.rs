@@ -48,7 +48,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::{ChatJid, InvalidRecipient},
-    command::{Command, Empty, LoggedOut, PairingCode, PairingCodeRequest, Status},
+    command::{Command, EmptyBody, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo},
     session::SessionId,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -63,7 +63,7 @@ pub async fn status(State(app): State<App>, Session(session): Session) -> Answer
 pub async fn logout(State(app): State<App>, Session(session): Session) -> Answer {
     let LoggedOut { was_paired } = app
         .gateway
-        .ask(&session, Command::Logout, &Empty {})
+        .ask(&session, Command::Logout, &EmptyBody {})
         .await
         .map_err(|error| failure(error, Command::Logout, &session))?;
     Ok(Json(if was_paired {
@@ -75,9 +75,9 @@ pub async fn logout(State(app): State<App>, Session(session): Session) -> Answer
 
 /// Begins anew after an end: a new QR code after a logout, and while nothing is paired.
 pub async fn restart(State(app): State<App>, Session(session): Session) -> Answer {
-    let status: Status = app
+    let status: SessionInfo = app
         .gateway
-        .ask(&session, Command::Restart, &Empty {})
+        .ask(&session, Command::Restart, &EmptyBody {})
         .await
         .map_err(|error| failure(error, Command::Restart, &session))?;
     Ok(Json(json!({"success": true, "message": "Session restarted", "data": status})))

@@ -11,8 +11,8 @@ use axum::{Json, extract::State};
 use kurir_contract::{
     address::{ChatJid, InvalidRecipient},
     command::{
-        CheckNumber, Command, Empty, NumberChecked,
-        people::{Blocked, Blocklist, Contact, OfPerson},
+        CheckNumber, Command, EmptyBody, NumberChecked,
+        people::{BlockedContact, BlockedContacts, ContactDetails, PersonRequest},
     },
 };
 use serde_json::{Value, json};
@@ -25,24 +25,25 @@ pub async fn check_number(State(app): State<App>, Session(session): Session, Fie
 }
 
 pub async fn contact(State(app): State<App>, Session(session): Session, id: Id) -> Answer {
-    let contact: Contact = asked(&app, &session, Command::Contact, &OfPerson { number: named(&id)? }).await?;
+    let contact: ContactDetails =
+        asked(&app, &session, Command::Contact, &PersonRequest { number: named(&id)? }).await?;
     Ok(Json(json!({"success": true, "data": contact})))
 }
 
 pub async fn blocklist(State(app): State<App>, Session(session): Session) -> Answer {
-    let Blocklist { people } = asked(&app, &session, Command::Blocklist, &Empty {}).await?;
+    let BlockedContacts { people } = asked(&app, &session, Command::Blocklist, &EmptyBody {}).await?;
     Ok(Json(json!({"success": true, "data": people})))
 }
 
 pub async fn block(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
-    let request = OfPerson { number: person(fields.get("number"))? };
-    let blocked: Blocked = asked(&app, &session, Command::Block, &request).await?;
+    let request = PersonRequest { number: person(fields.get("number"))? };
+    let blocked: BlockedContact = asked(&app, &session, Command::Block, &request).await?;
     Ok(Json(json!({"success": true, "message": "Blocked", "data": blocked})))
 }
 
 pub async fn unblock(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
-    let request = OfPerson { number: person(fields.get("number"))? };
-    let blocked: Blocked = asked(&app, &session, Command::Unblock, &request).await?;
+    let request = PersonRequest { number: person(fields.get("number"))? };
+    let blocked: BlockedContact = asked(&app, &session, Command::Unblock, &request).await?;
     Ok(Json(json!({"success": true, "message": "Unblocked", "data": blocked})))
 }
 

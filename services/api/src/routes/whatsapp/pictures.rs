@@ -12,7 +12,7 @@ use kurir_contract::{
     address::ChatJid,
     command::{
         Command,
-        people::{LONGEST_PICTURE, OfPicture, PictureFound, PictureSet, SetPicture},
+        people::{LONGEST_PICTURE, PictureLookup, PictureRequest, PictureUpdate, SetPicture},
     },
     session::SessionId,
 };
@@ -48,14 +48,14 @@ pub async fn remove_group_picture(State(app): State<App>, Session(session): Sess
 }
 
 async fn show(app: &App, session: &SessionId, of: ChatJid) -> Answer {
-    let PictureFound { picture } = asked(app, session, Command::Picture, &OfPicture { of }).await?;
+    let PictureLookup { picture } = asked(app, session, Command::Picture, &PictureRequest { of }).await?;
     let none = "There is no picture, or none for this account to see";
     let picture = picture.ok_or_else(|| Failure::not_found("picture_not_found", none))?;
     Ok(Json(json!({"success": true, "data": picture})))
 }
 
 async fn set(app: &App, session: &SessionId, request: SetPicture) -> Answer {
-    let set: PictureSet = asked(app, session, Command::SetPicture, &request).await?;
+    let set: PictureUpdate = asked(app, session, Command::SetPicture, &request).await?;
     Ok(Json(json!({"success": true, "data": set})))
 }
 

@@ -9,7 +9,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::InvalidRecipient,
-    command::{Command, Empty, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, Typing},
+    command::{Command, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState},
     session::SessionId,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,7 +41,7 @@ pub async fn mark_read(State(app): State<App>, Session(session): Session, Fields
 
 pub async fn typing(State(app): State<App>, Session(session): Session, Fields(fields): Fields) -> Answer {
     let to = recipient(fields.get("to"))?;
-    let state: Typing = state(&fields, "state must be composing, recording or paused")?;
+    let state: TypingState = state(&fields, "state must be composing, recording or paused")?;
     done(&app, &session, Command::ShowTyping, &ShowTyping { to, state }, "Typing shown").await
 }
 
@@ -70,7 +70,7 @@ async fn done(
     arguments: &(impl Serialize + Sync),
     text: &'static str,
 ) -> Answer {
-    let Empty {} =
+    let EmptyBody {} =
         app.gateway.ask(session, command, arguments).await.map_err(|error| failure(error, command, session))?;
     Ok(Json(json!({"success": true, "message": text})))
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
-    command::{Command, Empty, Status},
+    command::{Command, EmptyBody, SessionInfo},
     session::{SessionId, SessionStatus},
 };
 use serde_json::json;
@@ -30,20 +30,22 @@ pub async fn qr(State(app): State<App>, Session(session): Session) -> Answer {
         status = begin_pairing(&app, &session).await?;
     }
     Ok(Json(match status {
-        Status { qr_code: Some(code), .. } => json!({"success": true, "qrCode": code}),
-        Status { is_connected: true, .. } => {
+        SessionInfo { qr_code: Some(code), .. } => json!({"success": true, "qrCode": code}),
+        SessionInfo { is_connected: true, .. } => {
             json!({"success": false, "message": "WhatsApp is already connected"})
         }
-        Status { .. } => json!({"success": false, "message": "QR Code not available. Please restart the service."}),
+        SessionInfo { .. } => {
+            json!({"success": false, "message": "QR Code not available. Please restart the service."})
+        }
     }))
 }
 
 /// Asks for a new pairing and waits for its code.
-async fn begin_pairing(app: &App, session: &SessionId) -> Result<Status, Failure> {
+async fn begin_pairing(app: &App, session: &SessionId) -> Result<SessionInfo, Failure> {
     let deadline = Instant::now() + NEW_CODE_WITHIN;
-    let mut seen: Status = app
+    let mut seen: SessionInfo = app
         .gateway
-        .ask(session, Command::Restart, &Empty {})
+        .ask(session, Command::Restart, &EmptyBody {})
         .await
         .map_err(|error| failure(error, Command::Restart, session))?;
     while seen.qr_code.is_none() && !seen.is_connected && Instant::now() < deadline {
@@ -53,6 +55,6 @@ async fn begin_pairing(app: &App, session: &SessionId) -> Result<Status, Failure
     Ok(seen)
 }
 
-async fn status(app: &App, session: &SessionId) -> Result<Status, Failure> {
+async fn status(app: &App, session: &SessionId) -> Result<SessionInfo, Failure> {
     app.gateway.status(session).await.map_err(|error| failure(error, Command::Status, session))
 }

@@ -7,13 +7,13 @@ use crate::{
     answer::{Answer, Failure},
     app::App,
     body::Fields,
-    commands::CommandError,
+    commands::CommandFailure,
     metrics::Counter,
     refusal::failure,
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
-    command::{Command, Queued, RefusalCode, SendText, Sent},
+    command::{Command, CommandErrorCode, QueuedSend, SendText, SentMessage},
     session::SessionId,
 };
 use serde_json::{Map, Value, json};
@@ -65,17 +65,17 @@ async fn send(app: &App, session: &SessionId, items: Vec<Item>) -> Answer {
             results.push(json!({"to": to, "success": false, "error": STOPPING}));
             continue;
         }
-        let sent = app.gateway.ask::<Sent>(session, Command::SendText, &message).await;
-        let is_success = matches!(sent, Ok(_) | Err(CommandError::Queued(_)));
+        let sent = app.gateway.ask::<SentMessage>(session, Command::SendText, &message).await;
+        let is_success = matches!(sent, Ok(_) | Err(CommandFailure::Queued(_)));
         count(app, is_success);
         match sent {
-            Err(CommandError::Queued(Queued { message_id, to, until, .. })) => {
+            Err(CommandFailure::Queued(QueuedSend { message_id, to, until, .. })) => {
                 success += 1;
                 results.push(
                     json!({"to": to, "success": true, "messageId": message_id, "status": "queued", "until": until}),
                 );
             }
-            Ok(Sent { message_id, to, .. }) => {
+            Ok(SentMessage { message_id, to, .. }) => {
                 success += 1;
                 results.push(json!({"to": to, "success": true, "messageId": message_id}));
             }
@@ -104,14 +104,15 @@ fn count(app: &App, sent: bool) {
 }
 
 /// Whether the error is about the session and not about this message.
-fn nothing_goes(error: &CommandError) -> bool {
+fn nothing_goes(error: &CommandFailure) -> bool {
     match error {
-        CommandError::BrokerAway | CommandError::NobodyThere => true,
-        CommandError::Refused(refusal) => refusal.code == RefusalCode::NotConnected,
+        CommandFailure::BrokerAway | CommandFailure::NobodyThere => true,
+        CommandFailure::Refused(refusal) => refusal.code == CommandErrorCode::NotConnected,
         // What was handed over may have been sent; its result says so.
-        CommandError::Queued(_) | CommandError::BrokerLost | CommandError::NoAnswer | CommandError::Unreadable(_) => {
-            false
-        }
+        CommandFailure::Queued(_)
+        | CommandFailure::BrokerLost
+        | CommandFailure::NoAnswer
+        | CommandFailure::Unreadable(_) => false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! `POST send-message`: reads what is to be sent, hands it to the gateway, and tells how it ended.
 
-use crate::{answer::Failure, app::App, body::Fields, commands::CommandError, metrics::Counter, refusal::failure};
+use crate::{answer::Failure, app::App, body::Fields, commands::CommandFailure, metrics::Counter, refusal::failure};
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     address::ChatJid,
-    command::{Command, SendText, Sent},
+    command::{Command, SendText, SentMessage},
     session::SessionId,
 };
 use serde::Serialize;
@@ -60,8 +60,8 @@ async fn ask(
     to: &ChatJid,
     message: &(impl Serialize + Sync),
 ) -> SendAnswer {
-    let sent = match app.gateway.ask::<Sent>(session, command, message).await {
-        Err(CommandError::Queued(queued)) => return Ok(jobs::queued(&queued)),
+    let sent = match app.gateway.ask::<SentMessage>(session, command, message).await {
+        Err(CommandFailure::Queued(queued)) => return Ok(jobs::queued(&queued)),
         sent => sent,
     };
     let counter = if sent.is_ok() { Counter::MessagesSent } else { Counter::MessagesFailed };
@@ -76,7 +76,7 @@ async fn ask(
 }
 
 /// What the caller of a message that was sent is told, with the text of its route.
-pub(super) fn answer(Sent { message_id, to, attempt }: &Sent, text: &str) -> (StatusCode, Json<Value>) {
+pub(super) fn answer(SentMessage { message_id, to, attempt }: &SentMessage, text: &str) -> (StatusCode, Json<Value>) {
     let told = json!({"success": true, "messageId": message_id, "message": text, "to": to, "attempt": attempt});
     (StatusCode::OK, Json(told))
 }

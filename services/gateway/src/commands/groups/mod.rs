@@ -12,10 +12,10 @@ use crate::inbound::addresses::chat_jid;
 use kurir_contract::{
     address::ChatJid,
     command::{
-        Refusal, RefusalCode,
+        CommandError, CommandErrorCode,
         group::{
-            ChangeGroup, CreateGroup, Group, GroupCreated, Groups, Invite, JoinGroup, Joined, LONGEST_DESCRIPTION,
-            LONGEST_SUBJECT, Left, ListGroups, MOST_GROUPS, OfGroup,
+            ChangeGroup, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage, GroupRequest,
+            InviteLink, JoinGroup, LONGEST_DESCRIPTION, LONGEST_SUBJECT, ListGroups, MOST_GROUPS,
         },
     },
 };
@@ -38,7 +38,10 @@ const NO_INVITE: [u16; 3] = [404, 406, 410];
 const IS_MEMBER: u16 = 409;
 
 impl Commands {
-    pub(super) async fn list_groups(&self, request: Result<ListGroups, Refusal>) -> Result<Groups, Refusal> {
+    pub(super) async fn list_groups(
+        &self,
+        request: Result<ListGroups, CommandError>,
+    ) -> Result<GroupPage, CommandError> {
         let ListGroups { limit, after } = request?;
         if !(1..=MOST_GROUPS).contains(&limit) {
             return Err(invalid(format!("limit must be a whole number from 1 to {MOST_GROUPS}")));
@@ -50,17 +53,23 @@ impl Commands {
             for group in &page {
                 groups.push(shown::summary(&client, group).await);
             }
-            Ok(Groups { groups, next })
+            Ok(GroupPage { groups, next })
         })
         .await
     }
 
-    pub(super) async fn group(&self, request: Result<OfGroup, Refusal>) -> Result<Group, Refusal> {
+    pub(super) async fn group(
+        &self,
+        request: Result<GroupRequest, CommandError>,
+    ) -> Result<GroupDetails, CommandError> {
         let group = group_jid(&request?.group)?;
         self.ask(|client| async move { Ok(shown::group(&client, &known(&client, &group).await?).await) }).await
     }
 
-    pub(super) async fn create_group(&self, request: Result<CreateGroup, Refusal>) -> Result<GroupCreated, Refusal> {
+    pub(super) async fn create_group(
+        &self,
+        request: Result<CreateGroup, CommandError>,
+    ) -> Result<GroupCreated, CommandError> {
         let CreateGroup { subject, participants } = request?;
         let subject = subject_of(&subject)?;
         let people = participants::people(&participants)?;
@@ -74,7 +83,10 @@ impl Commands {
     }
 
     /// Says what was changed already, if a later change is refused.
-    pub(super) async fn change_group(&self, request: Result<ChangeGroup, Refusal>) -> Result<Group, Refusal> {
+    pub(super) async fn change_group(
+        &self,
+        request: Result<ChangeGroup, CommandError>,
+    ) -> Result<GroupDetails, CommandError> {
         let ChangeGroup { group, subject, description, announcement, locked } = request?;
         let group = group_jid(&group)?;
         let subject = subject.as_deref().map(subject_of).transpose()?;
@@ -103,18 +115,25 @@ impl Commands {
     }
 
     /// The link, as it is or a new one.
-    pub(super) async fn group_invite(&self, request: Result<OfGroup, Refusal>, anew: bool) -> Result<Invite, Refusal> {
+    pub(super) async fn group_invite(
+        &self,
+        request: Result<GroupRequest, CommandError>,
+        anew: bool,
+    ) -> Result<InviteLink, CommandError> {
         let group = group_jid(&request?.group)?;
         self.ask(|client| async move {
             let link = client.groups().get_invite_link(&group, anew).await;
             let link = in_group(&client, &group, link).await?;
             let code = link.rsplit('/').next().unwrap_or_default().to_owned();
-            Ok(Invite { link, code })
+            Ok(InviteLink { link, code })
         })
         .await
     }
 
-    pub(super) async fn join_group(&self, request: Result<JoinGroup, Refusal>) -> Result<Joined, Refusal> {
+    pub(super) async fn join_group(
+        &self,
+        request: Result<JoinGroup, CommandError>,
+    ) -> Result<GroupJoined, CommandError> {
         let code = request?.code;
         self.ask(|client| async move {
             let joined = match client.groups().join_with_invite_code(&code).await {
@@ -125,23 +144,26 @@ impl Commands {
                 }
                 Err(error) if refused_with(&error, &NO_INVITE) => {
                     let text = "there is no such invitation, or its link was replaced: ask for the new one";
-                    return Err(refusal(RefusalCode::InviteNotFound, text).into());
+                    return Err(refusal(CommandErrorCode::InviteNotFound, text).into());
                 }
                 Err(error) => return Err(error.into()),
             };
             let pending = matches!(joined, JoinGroupResult::PendingApproval(_));
-            Ok(Joined { id: chat_jid(joined.group_jid()), pending })
+            Ok(GroupJoined { id: chat_jid(joined.group_jid()), pending })
         })
         .await
     }
 
-    pub(super) async fn leave_group(&self, request: Result<OfGroup, Refusal>) -> Result<Left, Refusal> {
+    pub(super) async fn leave_group(
+        &self,
+        request: Result<GroupRequest, CommandError>,
+    ) -> Result<GroupLeft, CommandError> {
         let group = group_jid(&request?.group)?;
         self.ask(|client| async move {
             // Leaving a group that one is not in is answered like leaving any other.
             known(&client, &group).await?;
             client.groups().leave(&group).await?;
-            Ok(Left {})
+            Ok(GroupLeft {})
         })
         .await
     }
@@ -180,7 +202,7 @@ async fn step(
             [] => format!("{what} was not changed: {}", refusal.message),
             done => format!("{what} was not changed, {} was: {}", done.join(" and "), refusal.message),
         };
-        return Err(Refusal { message, ..refusal }.into());
+        return Err(CommandError { message, ..refusal }.into());
     }
     done.push(what);
     Ok(())
@@ -190,8 +212,8 @@ fn refused_with(error: &GroupError, codes: &[u16]) -> bool {
     matches!(error, GroupError::Iq(IqError::ServerError { code, .. }) if codes.contains(code))
 }
 
-fn not_found() -> Refusal {
-    refusal(RefusalCode::GroupNotFound, "there is no such group, or this account is not in it")
+fn not_found() -> CommandError {
+    refusal(CommandErrorCode::GroupNotFound, "there is no such group, or this account is not in it")
 }
 
 /// Those behind `after` in the order of their ids, and where the next page begins.
@@ -205,12 +227,12 @@ fn page(mut all: Vec<GroupMetadata>, limit: usize, after: Option<&ChatJid>) -> (
     (all, next)
 }
 
-pub(super) fn group_jid(group: &ChatJid) -> Result<Jid, Refusal> {
+pub(super) fn group_jid(group: &ChatJid) -> Result<Jid, CommandError> {
     let jid = group.as_str().parse().ok().filter(|_| group.is_group());
     jid.ok_or_else(|| invalid("a group's id looks like 120363000000000001@g.us".to_owned()))
 }
 
-fn subject_of(subject: &str) -> Result<GroupSubject, Refusal> {
+fn subject_of(subject: &str) -> Result<GroupSubject, CommandError> {
     let subject = Some(subject.trim()).filter(|subject| !subject.is_empty());
     subject
         .and_then(|subject| GroupSubject::new(subject).ok())
@@ -218,7 +240,7 @@ fn subject_of(subject: &str) -> Result<GroupSubject, Refusal> {
 }
 
 /// An empty one is none.
-fn description_of(description: &str) -> Result<Option<GroupDescription>, Refusal> {
+fn description_of(description: &str) -> Result<Option<GroupDescription>, CommandError> {
     let description = Some(description.trim()).filter(|description| !description.is_empty());
     description
         .map(GroupDescription::new)

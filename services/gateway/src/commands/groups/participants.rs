@@ -5,10 +5,10 @@ use crate::commands::{Commands, asking::Failure, invalid};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        Refusal,
-        group::{GroupCreated, MOST_PARTICIPANTS, ParticipantResult, ParticipantResults, Participants},
+        CommandError,
+        group::{ChangeParticipants, GroupCreated, MOST_PARTICIPANTS, ParticipantResult, ParticipantResults},
     },
-    event::Party,
+    event::KnownAddresses,
 };
 use wacore_binary::Jid;
 use whatsapp_rust::{
@@ -26,17 +26,17 @@ pub enum Change {
 }
 
 /// How it went with somebody: none if WhatsApp did it, else its number.
-type Answered = (Party, Option<u16>);
+type Answered = (KnownAddresses, Option<u16>);
 
 const UNKNOWN: &str = "WhatsApp did not say how it went";
 
 impl Commands {
     pub(in crate::commands) async fn change_participants(
         &self,
-        request: Result<Participants, Refusal>,
+        request: Result<ChangeParticipants, CommandError>,
         change: Change,
-    ) -> Result<ParticipantResults, Refusal> {
-        let Participants { group, participants } = request?;
+    ) -> Result<ParticipantResults, CommandError> {
+        let ChangeParticipants { group, participants } = request?;
         let group = group_jid(&group)?;
         let people = people(&participants)?;
         if people.is_empty() {
@@ -113,7 +113,7 @@ async fn of_members(client: &Client, group: &Jid, change: Change, asked: &[ChatJ
         }
     }
     let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| shown::is(party, asked)));
-    all.extend(strangers.map(|stranger| (Party::of(stranger.clone()), Some(404))));
+    all.extend(strangers.map(|stranger| (KnownAddresses::of(stranger.clone()), Some(404))));
     Ok(all)
 }
 
@@ -172,7 +172,7 @@ fn words(change: Change, code: u16) -> &'static str {
 }
 
 /// Those who are named, each once more as the client takes them.
-pub fn people(given: &[ChatJid]) -> Result<Vec<Jid>, Refusal> {
+pub fn people(given: &[ChatJid]) -> Result<Vec<Jid>, CommandError> {
     if given.len() > MOST_PARTICIPANTS {
         return Err(invalid(format!("at most {MOST_PARTICIPANTS} participants at once")));
     }
@@ -194,12 +194,12 @@ mod tests {
 
     #[test]
     fn everybody_who_was_asked_for_has_a_result_in_that_order() {
-        let budi = Party {
+        let budi = KnownAddresses {
             jid: jid("628123@s.whatsapp.net"),
             pn: Some(jid("628123@s.whatsapp.net")),
             lid: Some(jid("1@lid")),
         };
-        let answered = [(Party::of(jid("2@lid")), Some(403)), (budi, None)];
+        let answered = [(KnownAddresses::of(jid("2@lid")), Some(403)), (budi, None)];
         let asked = vec![jid("1@lid"), jid("628123@s.whatsapp.net"), jid("2@lid"), jid("3@lid")];
         let got = results(Change::Add, asked.clone(), &answered);
         assert_eq!(got.iter().map(|result| result.jid.clone()).collect::<Vec<_>>(), asked);

@@ -4,8 +4,8 @@ use crate::inbound::addresses::{self, Directory, chat_jid};
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::group::{Group, GroupSummary, MOST_MEMBERS_SHOWN, Member, Rank},
-    event::Party,
+    command::group::{GroupDetails, GroupMember, GroupRole, GroupSummary, MOST_MEMBERS_SHOWN},
+    event::KnownAddresses,
 };
 use time::OffsetDateTime;
 use wacore_binary::Jid;
@@ -14,15 +14,15 @@ use whatsapp_rust::{
     features::{GroupMetadata, GroupParticipant, ParticipantType},
 };
 
-pub async fn group(client: &Client, group: &GroupMetadata) -> Group {
+pub async fn group(client: &Client, group: &GroupMetadata) -> GroupDetails {
     let mut participants = Vec::with_capacity(group.participants.len().min(MOST_MEMBERS_SHOWN));
     for member in group.participants.iter().take(MOST_MEMBERS_SHOWN) {
-        let Party { jid, pn, lid } = party(client, member).await;
-        participants.push(Member { jid, pn, lid, admin: rank(&member.participant_type) });
+        let KnownAddresses { jid, pn, lid } = party(client, member).await;
+        participants.push(GroupMember { jid, pn, lid, admin: rank(&member.participant_type) });
     }
     let GroupSummary { id, subject, owner, created_at, announcement, locked, size } = summary(client, group).await;
     let description = group.description.clone();
-    Group { id, subject, description, owner, created_at, announcement, locked, size, participants }
+    GroupDetails { id, subject, description, owner, created_at, announcement, locked, size, participants }
 }
 
 pub async fn summary(client: &Client, group: &GroupMetadata) -> GroupSummary {
@@ -41,12 +41,12 @@ pub async fn summary(client: &Client, group: &GroupMetadata) -> GroupSummary {
     }
 }
 
-pub async fn party(client: &Client, member: &GroupParticipant) -> Party {
+pub async fn party(client: &Client, member: &GroupParticipant) -> KnownAddresses {
     both(client, &member.jid, member.phone_number.as_ref().or(member.lid.as_ref())).await
 }
 
 /// As WhatsApp told it, else as the client's store knows it.
-pub async fn both(client: &Client, jid: &Jid, other: Option<&Jid>) -> Party {
+pub async fn both(client: &Client, jid: &Jid, other: Option<&Jid>) -> KnownAddresses {
     let Some(other) = other else { return addresses::resolve_one(client, jid).await };
     let mut directory = Directory::default();
     directory.learn(jid, other);
@@ -54,15 +54,15 @@ pub async fn both(client: &Client, jid: &Jid, other: Option<&Jid>) -> Party {
 }
 
 /// Whether it is one of somebody's addresses.
-pub fn is(party: &Party, address: &ChatJid) -> bool {
+pub fn is(party: &KnownAddresses, address: &ChatJid) -> bool {
     party.jid == *address || party.pn.as_ref() == Some(address) || party.lid.as_ref() == Some(address)
 }
 
-fn rank(kind: &ParticipantType) -> Option<Rank> {
+fn rank(kind: &ParticipantType) -> Option<GroupRole> {
     match kind {
         ParticipantType::Member => None,
-        ParticipantType::Admin => Some(Rank::Admin),
-        ParticipantType::SuperAdmin => Some(Rank::Superadmin),
+        ParticipantType::Admin => Some(GroupRole::Admin),
+        ParticipantType::SuperAdmin => Some(GroupRole::Superadmin),
     }
 }
 

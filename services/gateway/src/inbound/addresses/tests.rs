@@ -37,7 +37,7 @@ fn a_person_is_one_address_however_a_message_names_him() {
 #[test]
 fn both_addresses_are_told_where_they_are_known() {
     let party = |named: &str| {
-        let Party { pn, lid, .. } = directory().party(&jid(named));
+        let KnownAddresses { pn, lid, .. } = directory().party(&jid(named));
         (pn.map(|pn| pn.to_string()), lid.map(|lid| lid.to_string()))
     };
     let some = |text: &str| Some(text.to_owned());

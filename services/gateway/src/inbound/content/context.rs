@@ -2,7 +2,7 @@
 
 use super::{Opened, content_of};
 use crate::inbound::addresses::Directory;
-use kurir_contract::event::{Context, LinkPreview, Media, Reply};
+use kurir_contract::event::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
 use wacore_binary::Jid;
 use waproto::whatsapp::{ContextInfo, Message};
 
@@ -11,10 +11,10 @@ const MENTIONS: usize = 1_024;
 
 /// The context of a message; `expires_after` is what its envelope says of it, in seconds.
 #[must_use]
-pub fn context_of(opened: Opened<'_>, expires_after: Option<u32>, directory: &Directory) -> Context {
+pub fn context_of(opened: Opened<'_>, expires_after: Option<u32>, directory: &Directory) -> MessageContext {
     let Opened { message, view_once } = opened;
     let info = info_of(message);
-    Context {
+    MessageContext {
         reply: info.and_then(|info| reply(info, directory)),
         mentions: info.map(|info| mentioned(info).map(|jid| directory.address(&jid)).collect()).unwrap_or_default(),
         forwarded: info.and_then(|info| info.is_forwarded).unwrap_or_default(),
@@ -77,10 +77,10 @@ fn info_of(message: &Message) -> Option<&ContextInfo> {
     )
 }
 
-fn reply(info: &ContextInfo, directory: &Directory) -> Option<Reply> {
+fn reply(info: &ContextInfo, directory: &Directory) -> Option<QuotedMessage> {
     let message_id = info.stanza_id.clone().filter(|id| !id.is_empty())?;
     let address = |jid: &Option<String>| Some(directory.address(&jid.as_deref()?.parse().ok()?));
-    Some(Reply {
+    Some(QuotedMessage {
         message_id,
         author: address(&info.participant),
         chat: address(&info.remote_jid),
@@ -102,14 +102,14 @@ fn link_preview(message: &Message) -> Option<LinkPreview> {
     Some(LinkPreview { url, title: title.unwrap_or_default(), description: description.unwrap_or_default() })
 }
 
-fn media(message: &Message) -> Option<Media> {
-    let none = Media::default();
+fn media(message: &Message) -> Option<MediaInfo> {
+    let none = MediaInfo::default();
     if let Some(image) = message.image_message.as_option() {
-        return Some(Media { width: image.width, height: image.height, bytes: image.file_length, ..none });
+        return Some(MediaInfo { width: image.width, height: image.height, bytes: image.file_length, ..none });
     }
     let round = message.ptv_message.as_option();
     if let Some(video) = message.video_message.as_option().or(round) {
-        return Some(Media {
+        return Some(MediaInfo {
             round: round.is_some(),
             gif: video.gif_playback.unwrap_or_default(),
             seconds: video.seconds,
@@ -121,14 +121,14 @@ fn media(message: &Message) -> Option<Media> {
     }
     if let Some(audio) = message.audio_message.as_option() {
         let voice_note = audio.ptt.unwrap_or_default();
-        return Some(Media { voice_note, seconds: audio.seconds, bytes: audio.file_length, ..none });
+        return Some(MediaInfo { voice_note, seconds: audio.seconds, bytes: audio.file_length, ..none });
     }
     if let Some(document) = message.document_message.as_option() {
         let caption = document.caption.clone().filter(|caption| !caption.is_empty());
-        return Some(Media { bytes: document.file_length, caption, ..none });
+        return Some(MediaInfo { bytes: document.file_length, caption, ..none });
     }
     let sticker = message.sticker_message.as_option()?;
-    Some(Media {
+    Some(MediaInfo {
         animated: sticker.is_animated.unwrap_or_default(),
         width: sticker.width,
         height: sticker.height,

@@ -1,17 +1,17 @@
 //! A message as JSON, for what has no mapping.
 
-use kurir_contract::event::Content;
+use kurir_contract::event::MessageContent;
 use serde::Serialize;
 use serde_json::Value;
 use waproto::whatsapp::Message;
 
 /// What is left, raw. A message that carries only keys is no content.
-pub fn unknown(message: &Message) -> Option<Content> {
+pub fn unknown(message: &Message) -> Option<MessageContent> {
     let Value::Object(mut fields) = raw(message) else { return None };
     for key in ["senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage", "messageContextInfo"] {
         fields.remove(key);
     }
-    (!fields.is_empty()).then_some(Content::Unknown { raw: Value::Object(fields) })
+    (!fields.is_empty()).then_some(MessageContent::Unknown { raw: Value::Object(fields) })
 }
 
 /// A protobuf message as JSON under its own field names, as in WhatsApp's definitions; what is unset is left out, and

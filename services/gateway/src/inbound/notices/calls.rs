@@ -13,7 +13,7 @@ use crate::{
 };
 use kurir_contract::{
     address::ChatJid,
-    event::{Call, EventType},
+    event::{CallEvent, EventType},
     session::SessionId,
 };
 use std::{
@@ -170,6 +170,6 @@ impl Ringing {
         let origin = place.origin(directory, session, &kind, (id, ""));
         let event_id = origin.event_id.clone();
         let (video, group) = (self.video, self.group.clone());
-        Notice::new(kind, event_id, Call { call_id: id.to_owned(), video, group, reason, timestamp, origin })
+        Notice::new(kind, event_id, CallEvent { call_id: id.to_owned(), video, group, reason, timestamp, origin })
     }
 }

@@ -3,7 +3,7 @@
 use super::Notice;
 use crate::inbound::{addresses::Directory, mapping::Place};
 use kurir_contract::{
-    event::{EventType, GroupChange, GroupParticipants, GroupUpdated, Origin, ParticipantAction},
+    event::{EventOrigin, EventType, GroupChange, GroupParticipants, GroupUpdated, ParticipantAction},
     session::SessionId,
 };
 use wacore::{
@@ -51,7 +51,7 @@ pub fn update(update: &GroupUpdate, directory: &Directory, session: &SessionId) 
     Some(Notice::new(kind, data.origin.event_id.clone(), data))
 }
 
-fn origin(update: &GroupUpdate, directory: &Directory, session: &SessionId, kind: &EventType) -> Origin {
+fn origin(update: &GroupUpdate, directory: &Directory, session: &SessionId, kind: &EventType) -> EventOrigin {
     // Without an author WhatsApp itself did it.
     let author = update.participant.as_ref().unwrap_or(&update.group_jid);
     let place = Place { chat: &update.group_jid, author, from_me: directory.is_own(author) };

@@ -4,7 +4,8 @@ use super::Notice;
 use crate::inbound::{addresses::Directory, mapping::Place};
 use kurir_contract::{
     event::{
-        ContactChange, ContactUpdated, EventType, GroupChange, GroupUpdated, IdentityChanged, Presence, PresenceUpdated,
+        ContactChange, ContactUpdated, EventType, GroupChange, GroupUpdated, IdentityChanged, PresenceState,
+        PresenceUpdated,
     },
     session::SessionId,
 };
@@ -20,15 +21,15 @@ pub fn told(event: &Event, directory: &Directory, session: &SessionId) -> Option
     let people = People { directory, session };
     match event {
         Event::Presence(presence) => {
-            let state = if presence.unavailable { Presence::Unavailable } else { Presence::Available };
+            let state = if presence.unavailable { PresenceState::Unavailable } else { PresenceState::Available };
             let last_seen = presence.last_seen.map(|at| at.timestamp_millis());
             Some(people.presence(&presence.from, &presence.from, state, last_seen))
         }
         Event::ChatPresence(presence) => {
             let state = match (presence.state, presence.media) {
-                (ChatPresence::Composing, ChatPresenceMedia::Text) => Presence::Composing,
-                (ChatPresence::Composing, ChatPresenceMedia::Audio) => Presence::Recording,
-                (ChatPresence::Paused, _) => Presence::Paused,
+                (ChatPresence::Composing, ChatPresenceMedia::Text) => PresenceState::Composing,
+                (ChatPresence::Composing, ChatPresenceMedia::Audio) => PresenceState::Recording,
+                (ChatPresence::Paused, _) => PresenceState::Paused,
             };
             Some(people.presence(&presence.source.chat, &presence.source.sender, state, None))
         }
@@ -85,7 +86,7 @@ struct People<'a> {
 }
 
 impl People<'_> {
-    fn presence(&self, chat: &Jid, author: &Jid, presence: Presence, last_seen: Option<i64>) -> Notice {
+    fn presence(&self, chat: &Jid, author: &Jid, presence: PresenceState, last_seen: Option<i64>) -> Notice {
         let kind = EventType::PRESENCE_UPDATED;
         let place = Place { chat, author, from_me: self.directory.is_own(author) };
         let origin = place.origin(self.directory, self.session, &kind, ("", ""));

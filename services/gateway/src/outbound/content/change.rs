@@ -6,7 +6,7 @@ use super::{Outgoing, invalid, jid_of, text::checked};
 use buffa::MessageField;
 use kurir_contract::{
     address::ChatJid,
-    command::{Refusal, SendEdit, SendReaction, SendRevoke},
+    command::{CommandError, SendEdit, SendReaction, SendRevoke},
 };
 use time::OffsetDateTime;
 use wacore_binary::{Jid, JidExt as _};
@@ -22,7 +22,7 @@ const LONGEST_ID: usize = 128;
 
 /// # Errors
 /// If it does not say to which message.
-pub fn reaction(request: SendReaction) -> Result<Outgoing, Refusal> {
+pub fn reaction(request: SendReaction) -> Result<Outgoing, CommandError> {
     if request.emoji.chars().count() > LONGEST_EMOJI {
         return Err(invalid("emoji must be one emoji, or empty to take the reaction back"));
     }
@@ -45,7 +45,7 @@ pub fn reaction(request: SendReaction) -> Result<Outgoing, Refusal> {
 
 /// # Errors
 /// With the texts of a text.
-pub fn edit(request: SendEdit) -> Result<Outgoing, Refusal> {
+pub fn edit(request: SendEdit) -> Result<Outgoing, CommandError> {
     checked(&request.text)?;
     let jid = jid_of(&request.to)?;
     let fingerprint = request.fingerprint();
@@ -63,7 +63,7 @@ pub fn edit(request: SendEdit) -> Result<Outgoing, Refusal> {
 
 /// # Errors
 /// If somebody else's message is to be deleted in a direct chat.
-pub fn revoke(request: SendRevoke) -> Result<Outgoing, Refusal> {
+pub fn revoke(request: SendRevoke) -> Result<Outgoing, CommandError> {
     let jid = jid_of(&request.to)?;
     if request.participant.is_some() && !jid.is_group() {
         return Err(invalid("participant is for groups, whose administrators may delete what another wrote"));
@@ -88,7 +88,7 @@ fn key_of(
     message_id: String,
     from_me: bool,
     writer: Option<ChatJid>,
-) -> Result<MessageField<MessageKey>, Refusal> {
+) -> Result<MessageField<MessageKey>, CommandError> {
     if !(1..=LONGEST_ID).contains(&message_id.trim().len()) {
         return Err(invalid("messageId is required: the id of the message"));
     }

@@ -2,12 +2,12 @@
 
 use super::{Outgoing, invalid, jid_of, reply_to};
 use buffa::MessageField;
-use kurir_contract::command::{Refusal, SendContact};
+use kurir_contract::command::{CommandError, SendContact};
 use waproto::whatsapp::{Message, message::ContactMessage};
 
 /// # Errors
 /// If it is no card.
-pub fn contact(request: SendContact) -> Result<Outgoing, Refusal> {
+pub fn contact(request: SendContact) -> Result<Outgoing, CommandError> {
     if request.display_name.trim().is_empty() || !request.vcard.trim_start().starts_with("BEGIN:VCARD") {
         return Err(invalid("a contact has a displayName and a vcard that starts with BEGIN:VCARD"));
     }

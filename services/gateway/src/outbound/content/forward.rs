@@ -3,7 +3,7 @@
 
 use super::{Outgoing, contact, invalid, jid_of, location, media, text};
 use buffa::MessageField;
-use kurir_contract::command::{Forwarded, ForwardedMedia, Refusal, SendContact, SendForward, SendLocation};
+use kurir_contract::command::{CommandError, ForwardedContent, ForwardedMedia, SendContact, SendForward, SendLocation};
 use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
 
 /// WhatsApp's "many times", from which it does not count on.
@@ -11,7 +11,7 @@ const MANY_TIMES: u32 = 127;
 
 /// # Errors
 /// If the content could not be sent either.
-pub fn forward(request: SendForward) -> Result<Outgoing, Refusal> {
+pub fn forward(request: SendForward) -> Result<Outgoing, CommandError> {
     let fingerprint = request.fingerprint();
     let file = request.as_media();
     let SendForward { to, message, media: of_file, forwarding_score, idempotency_key: key } = request;
@@ -21,12 +21,12 @@ pub fn forward(request: SendForward) -> Result<Outgoing, Refusal> {
         ..ContextInfo::default()
     });
     let message = match message {
-        Forwarded::Text { text } => {
+        ForwardedContent::Text { text } => {
             text::checked(&text)?;
             let text = ExtendedTextMessage { text: Some(text), context_info: info, ..ExtendedTextMessage::default() };
             Message { extended_text_message: MessageField::some(text), ..Message::default() }
         }
-        Forwarded::Location { latitude, longitude, name, address } => {
+        ForwardedContent::Location { latitude, longitude, name, address } => {
             let to = to.clone();
             let place = SendLocation { to, latitude, longitude, name, address, quoted: None, idempotency_key: None };
             let mut message = location::location(place)?.message;
@@ -35,7 +35,7 @@ pub fn forward(request: SendForward) -> Result<Outgoing, Refusal> {
             }
             message
         }
-        Forwarded::Contact { display_name, vcard } => {
+        ForwardedContent::Contact { display_name, vcard } => {
             let card = SendContact { to: to.clone(), display_name, vcard, quoted: None, idempotency_key: None };
             let mut message = contact::contact(card)?.message;
             if let Some(card) = message.contact_message.as_option_mut() {
@@ -43,11 +43,11 @@ pub fn forward(request: SendForward) -> Result<Outgoing, Refusal> {
             }
             message
         }
-        Forwarded::Image(_)
-        | Forwarded::Video(_)
-        | Forwarded::Audio(_)
-        | Forwarded::Document(_)
-        | Forwarded::Sticker(_) => {
+        ForwardedContent::Image(_)
+        | ForwardedContent::Video(_)
+        | ForwardedContent::Audio(_)
+        | ForwardedContent::Document(_)
+        | ForwardedContent::Sticker(_) => {
             let file = file.ok_or_else(|| invalid("a file that was not downloaded cannot be forwarded"))?;
             let mut outgoing = media::media(file)?;
             around_file(&mut outgoing.message, &info, &of_file.unwrap_or_default());

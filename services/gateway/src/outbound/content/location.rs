@@ -2,12 +2,12 @@
 
 use super::{Outgoing, invalid, jid_of, reply_to};
 use buffa::MessageField;
-use kurir_contract::command::{Refusal, SendLocation};
+use kurir_contract::command::{CommandError, SendLocation};
 use waproto::whatsapp::{Message, message::LocationMessage};
 
 /// # Errors
 /// If there is no such place.
-pub fn location(request: SendLocation) -> Result<Outgoing, Refusal> {
+pub fn location(request: SendLocation) -> Result<Outgoing, CommandError> {
     if !(-90.0..=90.0).contains(&request.latitude) || !(-180.0..=180.0).contains(&request.longitude) {
         return Err(invalid("latitude is from -90 to 90 and longitude from -180 to 180"));
     }

@@ -3,8 +3,8 @@
 use super::{Outgoing, invalid, jid_of, reply_to};
 use buffa::MessageField;
 use kurir_contract::{
-    command::{FileToSend, MediaKind, Refusal, SendMedia},
-    event::Content,
+    command::{CommandError, FileToSend, MediaKind, SendMedia},
+    event::MessageContent,
 };
 use wacore::download::MediaType;
 use waproto::whatsapp::{
@@ -22,12 +22,12 @@ pub struct Attachment {
     pub kind: MediaKind,
     pub file: FileToSend,
     /// What its event tells.
-    pub content: Content,
+    pub content: MessageContent,
 }
 
 /// # Errors
 /// If it cannot be sent as what it is meant to be.
-pub fn media(request: SendMedia) -> Result<Outgoing, Refusal> {
+pub fn media(request: SendMedia) -> Result<Outgoing, CommandError> {
     let kind = request.kind;
     if !kind.takes(&request.mimetype) {
         return Err(invalid(&format!("{} cannot be sent as {kind}, which takes {}", request.mimetype, kind.types())));
@@ -96,21 +96,23 @@ fn message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::Co
 }
 
 /// With the names that the contract has for files without one.
-fn content(request: &SendMedia) -> Content {
+fn content(request: &SendMedia) -> MessageContent {
     let (caption, mimetype) = (request.caption.clone(), request.mimetype.clone());
     let named = |default: &str| request.file_name.clone().unwrap_or_else(|| default.to_owned());
     match request.kind {
-        MediaKind::Image => Content::Image { caption, mimetype, file_name: Some(named("media.jpg")), file: None },
+        MediaKind::Image => {
+            MessageContent::Image { caption, mimetype, file_name: Some(named("media.jpg")), file: None }
+        }
         MediaKind::Video | MediaKind::Round => {
-            Content::Video { caption, mimetype, file_name: Some(named("media.mp4")), file: None }
+            MessageContent::Video { caption, mimetype, file_name: Some(named("media.mp4")), file: None }
         }
         MediaKind::Audio | MediaKind::Voice => {
-            Content::Audio { caption: Some(caption), mimetype, file_name: Some(named("media.mp3")), file: None }
+            MessageContent::Audio { caption: Some(caption), mimetype, file_name: Some(named("media.mp3")), file: None }
         }
         MediaKind::Document => {
-            Content::Document { caption: Some(caption), file_name: named("media.pdf"), mimetype, file: None }
+            MessageContent::Document { caption: Some(caption), file_name: named("media.pdf"), mimetype, file: None }
         }
-        MediaKind::Sticker => Content::Sticker { mimetype, file: None },
+        MediaKind::Sticker => MessageContent::Sticker { mimetype, file: None },
     }
 }
 

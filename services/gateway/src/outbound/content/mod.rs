@@ -16,7 +16,7 @@ pub use media::Attachment;
 use buffa::MessageField;
 use kurir_contract::{
     address::ChatJid,
-    command::{Command, IdempotencyKey, Refusal, RefusalCode},
+    command::{Command, CommandError, CommandErrorCode, IdempotencyKey},
 };
 use serde::de::DeserializeOwned;
 use wacore_binary::Jid;
@@ -47,7 +47,7 @@ impl Outgoing {
 ///
 /// # Errors
 /// If it cannot be read, or says something impossible.
-pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
+pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, CommandError> {
     match command {
         Command::SendText => text::text(parse(request)?),
         Command::SendLocation => location::location(parse(request)?),
@@ -63,16 +63,16 @@ pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, Refusal> {
     }
 }
 
-fn parse<T: DeserializeOwned>(request: &[u8]) -> Result<T, Refusal> {
+fn parse<T: DeserializeOwned>(request: &[u8]) -> Result<T, CommandError> {
     serde_json::from_slice(request).map_err(|error| invalid(&format!("the request cannot be read: {error}")))
 }
 
-fn jid_of(to: &ChatJid) -> Result<Jid, Refusal> {
+fn jid_of(to: &ChatJid) -> Result<Jid, CommandError> {
     to.as_str().parse().map_err(|_| invalid("Invalid phone number format"))
 }
 
-fn invalid(message: &str) -> Refusal {
-    Refusal { code: RefusalCode::InvalidRequest, message: message.to_owned(), whatsapp_code: None }
+fn invalid(message: &str) -> CommandError {
+    CommandError { code: CommandErrorCode::InvalidRequest, message: message.to_owned(), whatsapp_code: None }
 }
 
 /// What a reply says of the message that it answers; unset if it answers none.

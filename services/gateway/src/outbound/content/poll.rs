@@ -2,7 +2,7 @@
 
 use super::{Outgoing, invalid, jid_of};
 use buffa::MessageField;
-use kurir_contract::command::{Refusal, SendPoll};
+use kurir_contract::command::{CommandError, SendPoll};
 use std::collections::HashSet;
 use waproto::whatsapp::{
     Message, MessageContextInfo,
@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 255;
 
 /// # Errors
 /// If nobody could vote on it.
-pub fn poll(request: SendPoll) -> Result<Outgoing, Refusal> {
+pub fn poll(request: SendPoll) -> Result<Outgoing, CommandError> {
     let SendPoll { name, options, selectable, .. } = &request;
     if !(1..=LONGEST_NAME).contains(&name.chars().count()) {
         return Err(invalid("name is required: the question, of at most 255 characters"));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const BUDI: &str = "6281230000001@s.whatsapp.net";
 const GROUP: &str = "120363000000000001@g.us";
 
-fn read(command: Command, request: Value) -> Result<Outgoing, Refusal> {
+fn read(command: Command, request: Value) -> Result<Outgoing, CommandError> {
     outgoing(command, request.to_string().as_bytes())
 }
 
@@ -44,7 +44,7 @@ fn what_whatsapp_could_not_show_is_refused() {
         (Command::Status, json!({})),
     ] {
         let refused = read(command, request.clone()).err().map(|refusal| refusal.code);
-        assert_eq!(refused, Some(RefusalCode::InvalidRequest), "{command} {request}");
+        assert_eq!(refused, Some(CommandErrorCode::InvalidRequest), "{command} {request}");
     }
 }
 

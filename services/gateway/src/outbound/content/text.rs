@@ -2,7 +2,7 @@
 
 use super::{Outgoing, invalid, jid_of, reply_to};
 use buffa::MessageField;
-use kurir_contract::command::{Refusal, SendText};
+use kurir_contract::command::{CommandError, SendText};
 use waproto::whatsapp::{Message, message::ExtendedTextMessage};
 
 /// The contract's bound, in characters.
@@ -12,7 +12,7 @@ const MENTIONS: usize = 1_024;
 
 /// # Errors
 /// With the contract's texts.
-pub fn text(request: SendText) -> Result<Outgoing, Refusal> {
+pub fn text(request: SendText) -> Result<Outgoing, CommandError> {
     checked(&request.text)?;
     if request.mentions.len() > MENTIONS {
         return Err(invalid("options.mentions has at most 1024 recipients"));
@@ -39,7 +39,7 @@ pub fn text(request: SendText) -> Result<Outgoing, Refusal> {
 }
 
 /// Whether it is a text that WhatsApp takes.
-pub(super) fn checked(text: &str) -> Result<(), Refusal> {
+pub(super) fn checked(text: &str) -> Result<(), CommandError> {
     if text.trim().is_empty() {
         return Err(invalid("Message is required and must be a string"));
     }

@@ -14,9 +14,9 @@ use async_nats::{HeaderMap, jetstream::message::PublishMessage};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     clock,
-    command::{Command, Queued, Refusal, RefusalCode},
+    command::{Command, CommandError, CommandErrorCode, QueuedSend},
     header,
-    job::{self, Item, Job, JobId, JobRecord, JobState},
+    job::{self, JobId, JobItem, JobRecord, JobState, SendJob},
     session::SessionId,
     stream, subject,
 };
@@ -48,7 +48,7 @@ impl Queue {
     ///
     /// # Errors
     /// If one of its messages cannot be sent as it is, if its id is another's, or if NATS did not store it.
-    pub async fn submit(&self, job: Job) -> Result<JobRecord, Refusal> {
+    pub async fn submit(&self, job: SendJob) -> Result<JobRecord, CommandError> {
         let now = OffsetDateTime::now_utc();
         let at = checked(&job, now)?;
         let stored = async {
@@ -57,7 +57,7 @@ impl Queue {
             }
             if self.jobs().await? >= MOST_JOBS {
                 let text = format!("{MOST_JOBS} jobs wait already: cancel some, or wait until they are done");
-                return Ok(Err(refusal(RefusalCode::Conflict, &text)));
+                return Ok(Err(refusal(CommandErrorCode::Conflict, &text)));
             }
             // First: a crash after it leaves a job without a record, and the job makes one.
             self.put(&job, at.filter(|at| *at > now), true).await?;
@@ -65,10 +65,10 @@ impl Queue {
         };
         let record = stored.await.map_err(|error| {
             tracing::warn!(job.id = %job.id, "failed to store a job: {error:#}");
-            refusal(RefusalCode::BrokerUnavailable, "NATS did not store the job; nothing was sent")
+            refusal(CommandErrorCode::BrokerUnavailable, "NATS did not store the job; nothing was sent")
         })??;
         if record.request != job.fingerprint() {
-            return Err(refusal(RefusalCode::Conflict, "This Idempotency-Key was used for another job"));
+            return Err(refusal(CommandErrorCode::Conflict, "This Idempotency-Key was used for another job"));
         }
         tracing::info!(session.id = %self.session, job.id = %job.id, "a job of {} message(s) is {}", record.total, record.state.as_str());
         Ok(record)
@@ -84,18 +84,18 @@ impl Queue {
         arguments: &[u8],
         outgoing: &Outgoing,
         held: Held,
-    ) -> Result<Queued, Refusal> {
+    ) -> Result<QueuedSend, CommandError> {
         let key = outgoing.key.as_ref();
         let id = key.map_or_else(JobId::random, |key| JobId::of(&self.session, key));
         let arguments = serde_json::from_slice(arguments)
-            .map_err(|error| refusal(RefusalCode::Internal, &format!("the message cannot be kept: {error}")))?;
+            .map_err(|error| refusal(CommandErrorCode::Internal, &format!("the message cannot be kept: {error}")))?;
         let now = OffsetDateTime::now_utc();
-        let job = Job {
+        let job = SendJob {
             id: id.clone(),
             name: None,
             created_at: clock::iso(now),
             send_at: None,
-            items: vec![Item { command: command.as_str().to_owned(), arguments }],
+            items: vec![JobItem { command: command.as_str().to_owned(), arguments }],
         };
         let stored = async {
             let mut record = self.records.open(&job, now).await?;
@@ -110,11 +110,14 @@ impl Queue {
         };
         stored.await.map_err(|error| {
             tracing::warn!(job.id = %id, "failed to keep a message: {error:#}");
-            refusal(RefusalCode::BrokerUnavailable, "The message must wait, and NATS did not store it; it was not sent")
+            refusal(
+                CommandErrorCode::BrokerUnavailable,
+                "The message must wait, and NATS did not store it; it was not sent",
+            )
         })?;
         let key = key.cloned().unwrap_or_else(|| id.part(0));
         let message_id = key.message_id(&self.session);
-        let queued = Queued {
+        let queued = QueuedSend {
             job_id: id,
             message_id,
             to: outgoing.to.clone(),
@@ -129,7 +132,7 @@ impl Queue {
     ///
     /// # Errors
     /// If there is no such job, or NATS did not answer.
-    pub async fn cancel(&self, id: &JobId) -> Result<JobRecord, Refusal> {
+    pub async fn cancel(&self, id: &JobId) -> Result<JobRecord, CommandError> {
         let cancelled = async {
             let Some(record) = self.records.get(id).await? else { return Ok(None) };
             if record.state.is_end() {
@@ -144,11 +147,11 @@ impl Queue {
         };
         match cancelled.await {
             Ok(Some(record)) => Ok(record),
-            Ok(None) => Err(refusal(RefusalCode::InvalidRequest, "there is no such job")),
+            Ok(None) => Err(refusal(CommandErrorCode::InvalidRequest, "there is no such job")),
             Err(error) => {
                 tracing::warn!(job.id = %id, "failed to cancel a job: {error:#}");
                 Err(refusal(
-                    RefusalCode::BrokerUnavailable,
+                    CommandErrorCode::BrokerUnavailable,
                     "NATS did not answer; whether the job is cancelled is unknown",
                 ))
             }
@@ -156,7 +159,7 @@ impl Queue {
     }
 
     /// Lets a job that has begun wait. It may have been cancelled meanwhile.
-    pub(super) async fn wait(&self, job: &Job, record: &mut JobRecord, held: Held) -> anyhow::Result<()> {
+    pub(super) async fn wait(&self, job: &SendJob, record: &mut JobRecord, held: Held) -> anyhow::Result<()> {
         self.put(job, Some(held.until), false).await?;
         wait(record, held);
         self.records.save(record).await?;
@@ -184,7 +187,7 @@ impl Queue {
         Ok(record)
     }
 
-    pub(super) async fn tell_queued(&self, queued: &Queued) {
+    pub(super) async fn tell_queued(&self, queued: &QueuedSend) {
         let event = told::queued(&self.session, queued, OffsetDateTime::now_utc());
         if let Err(error) = self.publisher.store(&event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a message that waits was lost: {error}");
@@ -199,7 +202,7 @@ impl Queue {
     }
 
     /// One schedule a subject: a repeat replaces it.
-    async fn put(&self, job: &Job, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
+    async fn put(&self, job: &SendJob, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
         let mut headers = HeaderMap::new();
         let due = subject::due_job(&self.session, &job.id);
         let subject = match at {
@@ -244,8 +247,8 @@ fn wait(record: &mut JobRecord, held: Held) {
 }
 
 /// When the job is to begin; none: now.
-fn checked(job: &Job, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, Refusal> {
-    let invalid = |text: String| refusal(RefusalCode::InvalidRequest, &text);
+fn checked(job: &SendJob, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, CommandError> {
+    let invalid = |text: String| refusal(CommandErrorCode::InvalidRequest, &text);
     if job.items.is_empty() || job.items.len() > job::MOST_ITEMS {
         return Err(invalid(format!("a job has 1 to {} messages", job::MOST_ITEMS)));
     }
@@ -263,7 +266,7 @@ fn checked(job: &Job, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, Ref
 }
 
 /// A message of a job, ready to go.
-pub(super) fn item_of(item: &Item) -> Result<Outgoing, Refusal> {
-    let command = item.command().map_err(|error| refusal(RefusalCode::InvalidRequest, &error.to_string()))?;
+pub(super) fn item_of(item: &JobItem) -> Result<Outgoing, CommandError> {
+    let command = item.command().map_err(|error| refusal(CommandErrorCode::InvalidRequest, &error.to_string()))?;
     content::outgoing(command, item.arguments.to_string().as_bytes())
 }

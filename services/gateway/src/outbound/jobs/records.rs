@@ -5,7 +5,7 @@ use async_nats::jetstream::kv::{CreateErrorKind, Store};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     clock,
-    job::{self, Job, JobId, JobRecord, JobState},
+    job::{self, JobId, JobRecord, JobState, SendJob},
     session::SessionId,
 };
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Records {
     }
 
     /// The record of a job, made if there is none.
-    pub async fn open(&self, job: &Job, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
+    pub async fn open(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
         let fresh = fresh(job, &self.session, now);
         let made = within(async {
             let record = serde_json::to_vec(&fresh)?;
@@ -51,7 +51,7 @@ impl Records {
     }
 
     /// The record of a job that begins anew, whatever became of it before.
-    pub async fn reopen(&self, job: &Job, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
+    pub async fn reopen(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
         let mut record = fresh(job, &self.session, now);
         within(async {
             self.bucket().await?.delete(job.id.cancel_key(&self.session)).await?;
@@ -96,7 +96,7 @@ async fn within<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Re
 }
 
 /// Of a job that has not begun.
-fn fresh(job: &Job, session: &SessionId, now: OffsetDateTime) -> JobRecord {
+fn fresh(job: &SendJob, session: &SessionId, now: OffsetDateTime) -> JobRecord {
     let waits = job.send_at.as_deref().and_then(clock::parse).is_some_and(|at| at > now);
     JobRecord {
         id: job.id.clone(),

@@ -8,8 +8,8 @@ use crate::outbound::{Held, Outbound, Outcome, pacing::Class};
 use kurir_chassis::shutdown::CancellationToken;
 use kurir_contract::{
     clock,
-    command::{Queued, RefusalCode, WaitReason},
-    job::{FAILURES_KEPT, ItemFailure, Job, JobRecord, JobState},
+    command::{CommandErrorCode, QueuedSend, WaitReason},
+    job::{FAILURES_KEPT, ItemFailure, JobRecord, JobState, SendJob},
 };
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -28,7 +28,7 @@ pub enum End {
 enum Step {
     Sent,
     Failed(ItemFailure),
-    Held(Held, Option<Queued>),
+    Held(Held, Option<QueuedSend>),
     /// NATS or WhatsApp was away: the same again.
     NotTried,
 }
@@ -45,7 +45,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 pub struct Run<'a> {
     pub queue: &'a Queue,
     pub outbound: &'a Outbound,
-    pub job: &'a Job,
+    pub job: &'a SendJob,
     pub stopping: &'a CancellationToken,
 }
 
@@ -119,19 +119,21 @@ impl Run<'_> {
                 }
                 match done.answer {
                     Ok(_) => Step::Sent,
-                    Err(refusal) if refusal.code == RefusalCode::NotConnected => {
+                    Err(refusal) if refusal.code == CommandErrorCode::NotConnected => {
                         let until = OffsetDateTime::now_utc() + LOOK_AGAIN;
                         Step::Held(Held { until, reason: WaitReason::NotConnected }, None)
                     }
                     // The same message again, once there is a connection.
-                    Err(refusal) if refusal.code == RefusalCode::TimedOut && !self.outbound.sender.is_connected() => {
+                    Err(refusal)
+                        if refusal.code == CommandErrorCode::TimedOut && !self.outbound.sender.is_connected() =>
+                    {
                         Step::NotTried
                     }
                     Err(refusal) => Step::Failed(ItemFailure { index, to: Some(to), error: refusal.message }),
                 }
             }
             Outcome::Held(held) => {
-                let queued = Queued {
+                let queued = QueuedSend {
                     job_id: self.job.id.clone(),
                     message_id: key.message_id(self.outbound.session()),
                     to,
@@ -144,7 +146,7 @@ impl Run<'_> {
         }
     }
 
-    async fn wait(&self, mut record: JobRecord, held: Held, queued: Option<Queued>) -> anyhow::Result<End> {
+    async fn wait(&self, mut record: JobRecord, held: Held, queued: Option<QueuedSend>) -> anyhow::Result<End> {
         let begun = [self.job.send_at.as_deref(), Some(self.job.created_at.as_str())];
         let begun = begun.into_iter().flatten().filter_map(clock::parse).max();
         if held.reason == WaitReason::NotConnected

@@ -13,7 +13,7 @@ use async_nats::jetstream::{
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{
-    job::{Job, JobId},
+    job::{JobId, SendJob},
     session::SessionId,
     stream, subject,
 };
@@ -123,7 +123,7 @@ impl Runner {
     }
 
     async fn begin(&self, message: Message, running: &mut Running, shutdown: &CancellationToken) {
-        let job: Job = match serde_json::from_slice(&message.payload) {
+        let job: SendJob = match serde_json::from_slice(&message.payload) {
             Ok(job) => job,
             Err(error) => {
                 tracing::error!("a job in OUTBOX cannot be read and is dropped: {error}");
@@ -141,7 +141,7 @@ impl Runner {
         running.ids.insert(task.id(), id);
     }
 
-    async fn carry(&self, job: &Job, message: &Message, stopping: &CancellationToken) {
+    async fn carry(&self, job: &SendJob, message: &Message, stopping: &CancellationToken) {
         let run = Run { queue: &self.queue, outbound: &self.outbound, job, stopping };
         let still_runs = async {
             loop {

@@ -3,7 +3,7 @@
 use crate::publish::OutgoingEvent;
 use kurir_contract::{
     clock,
-    command::Queued,
+    command::QueuedSend,
     event::{EventId, EventType, JobEvent, MessageQueued},
     job::{JobRecord, JobState},
     session::SessionId,
@@ -11,7 +11,7 @@ use kurir_contract::{
 use time::OffsetDateTime;
 
 /// A message waits.
-pub fn queued(session: &SessionId, queued: &Queued, at: OffsetDateTime) -> OutgoingEvent {
+pub fn queued(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime) -> OutgoingEvent {
     // The same message may wait several times, until another time each.
     let event_id =
         EventId::from_header(queued.job_id.as_str()).derived(&format!("{} {}", queued.message_id, queued.until));

@@ -9,7 +9,7 @@ mod stage;
 use super::content::Attachment;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
-    command::{FileToSend, Refusal, RefusalCode, Sent},
+    command::{CommandError, CommandErrorCode, FileToSend, SentMessage},
     media::MEDIA_TO_SEND_LASTS,
 };
 use stage::Staged;
@@ -115,21 +115,21 @@ impl Upload<'_> {
 
 /// Whether nobody will send this message again, so that its file has served its time.
 #[must_use]
-pub fn is_settled(answer: &Result<Sent, Refusal>) -> bool {
+pub fn is_settled(answer: &Result<SentMessage, CommandError>) -> bool {
     match answer {
         Ok(_) => true,
         Err(refusal) => match refusal.code {
-            RefusalCode::InvalidRequest | RefusalCode::NotOnWhatsapp | RefusalCode::Conflict => true,
+            CommandErrorCode::InvalidRequest | CommandErrorCode::NotOnWhatsapp | CommandErrorCode::Conflict => true,
             // Whoever has a key may try again, and finds the file where it was.
-            RefusalCode::NotConnected
-            | RefusalCode::RefusedByWhatsapp
-            | RefusalCode::TimedOut
-            | RefusalCode::BrokerUnavailable
-            | RefusalCode::Internal
+            CommandErrorCode::NotConnected
+            | CommandErrorCode::RefusedByWhatsapp
+            | CommandErrorCode::TimedOut
+            | CommandErrorCode::BrokerUnavailable
+            | CommandErrorCode::Internal
             // Of other commands.
-            | RefusalCode::GroupNotFound
-            | RefusalCode::InviteNotFound
-            | RefusalCode::CallNotFound => false,
+            | CommandErrorCode::GroupNotFound
+            | CommandErrorCode::InviteNotFound
+            | CommandErrorCode::CallNotFound => false,
         },
     }
 }

@@ -17,7 +17,7 @@ use super::Event;
 use bytes::Bytes;
 use fields::Fields;
 use http::{HeaderName, HeaderValue};
-use kurir_contract::{endpoint::Format, session::SessionId};
+use kurir_contract::{endpoint::PayloadFormat, session::SessionId};
 use serde_json::Value;
 
 /// The content type of all that is JSON.
@@ -39,13 +39,13 @@ pub enum Rendered {
 /// Writes an event in a format. `session` is the event's, `public_url` the address under which others reach Kurir's
 /// API, without a slash at its end: links to media begin with it.
 #[must_use]
-pub fn render(format: Format, event: &Event, session: &SessionId, public_url: Option<&str>) -> Rendered {
+pub fn render(format: PayloadFormat, event: &Event, session: &SessionId, public_url: Option<&str>) -> Rendered {
     match format {
         // Not even read: the contract's body is what is stored, byte for byte.
-        Format::Kurir => Rendered::json(event.payload.clone()),
-        Format::Cloudevents => cloudevents::render(event, session),
-        Format::Waha => foreign(event, session, public_url, waha::render),
-        Format::Evolution => foreign(event, session, public_url, evolution::render),
+        PayloadFormat::Kurir => Rendered::json(event.payload.clone()),
+        PayloadFormat::Cloudevents => cloudevents::render(event, session),
+        PayloadFormat::Waha => foreign(event, session, public_url, waha::render),
+        PayloadFormat::Evolution => foreign(event, session, public_url, evolution::render),
     }
 }
 

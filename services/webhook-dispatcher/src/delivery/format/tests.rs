@@ -5,7 +5,7 @@ use async_nats::HeaderMap;
 use events::{events, text};
 use insta::assert_json_snapshot;
 use kurir_contract::{
-    event::{Envelope, EventType},
+    event::{EventEnvelope, EventType},
     header, subject,
 };
 use proptest::prelude::*;
@@ -29,12 +29,12 @@ fn stored(kind: &str, payload: impl Into<Bytes>) -> Event {
 }
 
 fn event(kind: &str, data: impl Serialize) -> Event {
-    let envelope = Envelope::new(kind.parse().unwrap(), AT, data);
+    let envelope = EventEnvelope::new(kind.parse().unwrap(), AT, data);
     stored(kind, serde_json::to_vec(&envelope).unwrap())
 }
 
 /// What is sent, in a form that a person can read.
-fn shown(format: Format, event: &Event) -> Value {
+fn shown(format: PayloadFormat, event: &Event) -> Value {
     match render(format, event, &sales(), Some(URL)) {
         Rendered::Body { body, content_type, headers } => {
             let headers: Vec<String> =
@@ -63,9 +63,9 @@ fn each_event_has_its_shape_in_each_format() {
         shapes
     };
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
-        assert_json_snapshot!("cloudevents", shapes(Format::Cloudevents));
-        assert_json_snapshot!("waha", shapes(Format::Waha));
-        assert_json_snapshot!("evolution", shapes(Format::Evolution));
+        assert_json_snapshot!("cloudevents", shapes(PayloadFormat::Cloudevents));
+        assert_json_snapshot!("waha", shapes(PayloadFormat::Waha));
+        assert_json_snapshot!("evolution", shapes(PayloadFormat::Evolution));
     });
 }
 
@@ -79,9 +79,9 @@ fn the_document_shows_what_is_sent() {
     assert_eq!(serde_json::from_slice::<Value>(&text().payload).unwrap(), *ours);
     let mut waha = waha.clone();
     waha["environment"]["version"] = env!("CARGO_PKG_VERSION").into();
-    assert_eq!(shown(Format::Waha, &event)["body"], waha);
-    assert_eq!(shown(Format::Evolution, &event)["body"], *evolution);
-    for header in shown(Format::Cloudevents, &event)["headers"].as_array().unwrap() {
+    assert_eq!(shown(PayloadFormat::Waha, &event)["body"], waha);
+    assert_eq!(shown(PayloadFormat::Evolution, &event)["body"], *evolution);
+    for header in shown(PayloadFormat::Cloudevents, &event)["headers"].as_array().unwrap() {
         assert!(document.lines().any(|line| line == header.as_str().unwrap()), "{header} is not in the document");
     }
 }
@@ -89,7 +89,7 @@ fn the_document_shows_what_is_sent() {
 #[test]
 fn the_contracts_format_is_the_stored_bytes_and_not_a_copy() {
     let event = stored("test", &b"  {\"event\" : \"test\"}\n"[..]);
-    let Rendered::Body { body, content_type, headers } = render(Format::Kurir, &event, &sales(), None) else {
+    let Rendered::Body { body, content_type, headers } = render(PayloadFormat::Kurir, &event, &sales(), None) else {
         panic!("everything has the contract's form")
     };
     assert_eq!(body.as_ptr(), event.payload.as_ptr());
@@ -99,7 +99,7 @@ fn the_contracts_format_is_the_stored_bytes_and_not_a_copy() {
 #[test]
 fn the_body_of_a_cloud_event_is_a_part_of_the_stored_bytes() {
     let event = stored("a.b", &br#"{"event":"a.b","timestamp":"2026-11-24T13:27:25.042Z","data":{ "n": 1.0 }}"#[..]);
-    let Rendered::Body { body, .. } = render(Format::Cloudevents, &event, &sales(), None) else {
+    let Rendered::Body { body, .. } = render(PayloadFormat::Cloudevents, &event, &sales(), None) else {
         panic!("everything is a cloud event")
     };
     assert_eq!(body, &br#"{ "n": 1.0 }"#[..]);
@@ -114,12 +114,13 @@ fn what_another_program_stored_is_a_cloud_event_too_and_nothing_in_the_others() 
         (b"", "application/octet-stream"),
     ] {
         let event = stored("message.received", payload);
-        let Rendered::Body { body, content_type: seen, headers } = render(Format::Cloudevents, &event, &sales(), None)
+        let Rendered::Body { body, content_type: seen, headers } =
+            render(PayloadFormat::Cloudevents, &event, &sales(), None)
         else {
             panic!("everything is a cloud event")
         };
         assert_eq!((&*body, seen.to_str().unwrap(), headers.len()), (payload, content_type, 4));
-        for format in [Format::Waha, Format::Evolution] {
+        for format in [PayloadFormat::Waha, PayloadFormat::Evolution] {
             assert_eq!(render(format, &event, &sales(), None), Rendered::NoCounterpart, "{payload:?}");
         }
     }
@@ -157,7 +158,7 @@ proptest! {
         url in prop::option::of(Just(URL)),
     ) {
         let event = event(&kind, data);
-        for format in Format::ALL {
+        for format in PayloadFormat::ALL {
             if let Rendered::Body { body, .. } = render(format, &event, &sales(), url) {
                 prop_assert!(serde_json::from_slice::<Value>(&body).is_ok());
             }
@@ -167,7 +168,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_mapping_panic(payload in prop::collection::vec(any::<u8>(), 0..100)) {
         let event = stored("message.received", payload);
-        for format in Format::ALL {
+        for format in PayloadFormat::ALL {
             let _ = render(format, &event, &sales(), Some(URL));
         }
     }

@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const NO_TTL: Duration = Duration::ZERO;
 
 fn client(url: &str, guard: Option<&str>, transport: &Transport) -> HttpClient {
-    let guard = guard.map(|networks| Networks::parse(networks).unwrap());
+    let guard = guard.map(|networks| NetworkList::parse(networks).unwrap());
     HttpClient::new(&ClientSettings { url: &url.parse().unwrap(), connections: 16, guard, transport }).unwrap()
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 use async_nats::Message;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use kurir_contract::{chat::ChatToken, delivery::Attempt, event::EventId};
+use kurir_contract::{chat::ChatToken, delivery::AttemptRecord, event::EventId};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -77,7 +77,7 @@ struct Known {
     event: Option<Arc<Event>>,
     pending: Option<Pending>,
     /// Of its last attempt, to be written before it is acknowledged.
-    record: Option<Attempt>,
+    record: Option<AttemptRecord>,
 }
 
 pub struct Holding {

@@ -19,7 +19,7 @@ use kurir_contract::{
     endpoint::EndpointId,
     event::EventId,
     header, stream,
-    subject::{self, Retry},
+    subject::{self, RetrySubject},
 };
 use std::{collections::HashSet, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -114,14 +114,14 @@ impl Shelf {
         let mut headers = headers(&entry);
         // Every dispatcher may do so.
         headers.insert(header::EVENT_ID, format!("released {} {sequence} {}", self.endpoint, entry.attempt));
-        let due = Retry { endpoint: &self.endpoint, chat: NO_CHAT, run: LIVE, sequence }.due();
+        let due = RetrySubject { endpoint: &self.endpoint, chat: NO_CHAT, run: LIVE, sequence }.due();
         let message = StoreMessage { subject: due, headers, payload: Bytes::new() };
         store(&self.broker, &message, Instant::now() + STORE_WITHIN).await?;
         self.purge(subject).await
     }
 
     fn subject(&self, sequence: u64, chat: ChatToken) -> String {
-        Retry { endpoint: &self.endpoint, chat: &chat.to_string(), run: LIVE, sequence }.parked()
+        RetrySubject { endpoint: &self.endpoint, chat: &chat.to_string(), run: LIVE, sequence }.parked()
     }
 
     async fn subjects(&self, filter: &str) -> anyhow::Result<Vec<String>> {

@@ -10,7 +10,7 @@ use crate::{
         roster::{LineId, Station, StationId},
     },
 };
-use kurir_contract::endpoint::{EndpointId, Ordering};
+use kurir_contract::endpoint::{EndpointId, EventOrdering};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -69,12 +69,12 @@ impl Worker {
         let Some(station) = self.roster.get(id) else { return };
         let moved = station.endpoint.url != endpoint.url;
         self.shifts.change(&endpoint, &deliverer);
-        let unordered_again = endpoint.ordering == Ordering::None && self.shifts.has(&endpoint.id);
+        let unordered_again = endpoint.ordering == EventOrdering::None && self.shifts.has(&endpoint.id);
         if unordered_again {
             // What it has begun ends first; then its consumer is changed.
             self.shifts.end(&endpoint.id);
         }
-        if endpoint.ordering == Ordering::Chat {
+        if endpoint.ordering == EventOrdering::Chat {
             station.events.lost(now);
             station.events.open = false;
         }

@@ -13,7 +13,7 @@ use crate::{
 };
 use async_nats::Message;
 use futures::FutureExt as _;
-use kurir_contract::endpoint::Ordering;
+use kurir_contract::endpoint::EventOrdering;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ impl Worker {
             return;
         };
         let deliverer = Arc::clone(&station.deliverer);
-        if id.source == Source::Events && station.endpoint.ordering == Ordering::Chat {
+        if id.source == Source::Events && station.endpoint.ordering == EventOrdering::Chat {
             // Asked for before the endpoint kept its chats in order.
             drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
             return;

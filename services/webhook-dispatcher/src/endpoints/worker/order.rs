@@ -8,7 +8,7 @@ use crate::endpoints::{
     roster::{LineId, StationId},
 };
 use futures::FutureExt as _;
-use kurir_contract::endpoint::{EndpointId, Ordering};
+use kurir_contract::endpoint::{EndpointId, EventOrdering};
 use std::{sync::Arc, time::Duration};
 
 /// Before what could not be released is tried again.
@@ -25,8 +25,8 @@ impl Worker {
 
     pub(super) fn shift_ended(&mut self, endpoint: &EndpointId) {
         match self.ordering_of(endpoint) {
-            Some((station, Ordering::Chat)) => self.make_events(station),
-            Some((_, Ordering::None)) => self.release(endpoint.clone(), Duration::ZERO),
+            Some((station, EventOrdering::Chat)) => self.make_events(station),
+            Some((_, EventOrdering::None)) => self.release(endpoint.clone(), Duration::ZERO),
             // It is disabled, or deleted.
             None => {}
         }
@@ -44,7 +44,7 @@ impl Worker {
 
     pub(super) fn found_parked(&mut self, endpoints: Vec<EndpointId>) {
         for endpoint in endpoints {
-            if matches!(self.ordering_of(&endpoint), Some((_, Ordering::None))) && !self.shifts.has(&endpoint) {
+            if matches!(self.ordering_of(&endpoint), Some((_, EventOrdering::None))) && !self.shifts.has(&endpoint) {
                 self.release(endpoint, Duration::ZERO);
             }
         }
@@ -62,7 +62,7 @@ impl Worker {
 
     /// Its events are taken by all dispatchers again, and its retries as those of others.
     pub(super) fn released(&mut self, endpoint: &EndpointId, released: anyhow::Result<()>) {
-        let Some((station, Ordering::None)) = self.ordering_of(endpoint) else { return };
+        let Some((station, EventOrdering::None)) = self.ordering_of(endpoint) else { return };
         if let Err(error) = released {
             tracing::warn!(endpoint.id = %endpoint, "what webhook endpoint {endpoint} has parked is not due yet: {error:#}");
             return self.release(endpoint.clone(), RELEASE_AGAIN);
@@ -75,7 +75,7 @@ impl Worker {
         self.make(LineId { station, source: Source::Events }, Duration::ZERO);
     }
 
-    fn ordering_of(&mut self, endpoint: &EndpointId) -> Option<(StationId, Ordering)> {
+    fn ordering_of(&mut self, endpoint: &EndpointId) -> Option<(StationId, EventOrdering)> {
         let station = self.roster.of_endpoint(endpoint)?;
         Some((station, self.roster.get(station)?.endpoint.ordering))
     }

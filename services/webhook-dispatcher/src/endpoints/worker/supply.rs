@@ -7,7 +7,7 @@ use crate::endpoints::{
     roster::LineId,
 };
 use futures::FutureExt as _;
-use kurir_contract::endpoint::Ordering;
+use kurir_contract::endpoint::EventOrdering;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -53,7 +53,7 @@ impl Worker {
         let endpoint = Arc::clone(&station.endpoint);
         let Some(line) = station.line(id.source) else { return };
         match made {
-            Ok(()) if id.source == Source::Events && endpoint.ordering == Ordering::Chat => {
+            Ok(()) if id.source == Source::Events && endpoint.ordering == EventOrdering::Chat => {
                 self.begin_shift(id.station)
             }
             Ok(()) => {
@@ -117,10 +117,10 @@ impl Worker {
         self.connects = connects(&self.broker);
         let (mut asking, mut silent, mut shifts) = (Vec::new(), Vec::new(), Vec::new());
         for (id, station) in self.roster.stations() {
-            if station.endpoint.ordering == Ordering::Chat && !self.shifts.has(&station.endpoint.id) {
+            if station.endpoint.ordering == EventOrdering::Chat && !self.shifts.has(&station.endpoint.id) {
                 shifts.push(id);
             }
-            if station.endpoint.ordering == Ordering::None {
+            if station.endpoint.ordering == EventOrdering::None {
                 station.deliverer.metrics().circuit(station.breaker.circuit());
             }
             for line in station.lines() {

@@ -2,7 +2,7 @@
 
 use super::judge::{Judge, dispatcher, publish, settings, settled, wait_parked, write};
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
-use kurir_contract::endpoint::Ordering;
+use kurir_contract::endpoint::EventOrdering;
 use kurir_test_harness::until;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ async fn what_waits_for_a_retry_is_not_overtaken_when_the_endpoint_begins_to_kee
     let stage = Stage::set().await;
     let judge = Judge::at(&stage.receiver, Duration::ZERO, |_, number, times| number == 0 && times == 0);
     let _two = (dispatcher(&stage).await, dispatcher(&stage).await);
-    write(&stage, &settings(&stage, Ordering::None, &[12, 5])).await;
+    write(&stage, &settings(&stage, EventOrdering::None, &[12, 5])).await;
     publish(&stage, "chat", 0).await;
     until("its retry to be kept", SOON, || async { stage.retries().await == 1 }).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[12, 5])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[12, 5])).await;
     until("the consumer to serve one at a time", SOON, || async {
         let events = stage.jetstream.get_stream("EVENTS").await.unwrap();
         events.consumer_info("webhook-ep_order").await.unwrap().config.priority_groups.len() == 1
@@ -37,10 +37,10 @@ async fn nothing_is_lost_when_the_endpoint_keeps_order_and_then_no_more() {
     let judge =
         Judge::at(&stage.receiver, Duration::ZERO, |chat, number, times| chat == "chat" && number == 0 && times < 2);
     let _two = (dispatcher(&stage).await, dispatcher(&stage).await);
-    write(&stage, &settings(&stage, Ordering::None, &[1, 1])).await;
+    write(&stage, &settings(&stage, EventOrdering::None, &[1, 1])).await;
     publish(&stage, "before", 0).await;
     until("the first event", SOON, || async { judge.accepted() == 1 }).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[2, 3_600])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[2, 3_600])).await;
     until("the consumer to serve one at a time", SOON, || async {
         let events = stage.jetstream.get_stream("EVENTS").await.unwrap();
         events.consumer_info("webhook-ep_order").await.unwrap().config.priority_groups.len() == 1
@@ -53,7 +53,7 @@ async fn nothing_is_lost_when_the_endpoint_keeps_order_and_then_no_more() {
     until("the second attempt", SOON, || async { judge.repeats() == 1 }).await;
     assert_eq!(judge.broken(), [] as [String; 0]);
     // The third is an hour away. Whoever wants no order any more does not wait for it.
-    write(&stage, &settings(&stage, Ordering::None, &[1, 1])).await;
+    write(&stage, &settings(&stage, EventOrdering::None, &[1, 1])).await;
     publish(&stage, "after", 0).await;
     until("all events to be taken", SOON, || async {
         let taken = judge.accepted();

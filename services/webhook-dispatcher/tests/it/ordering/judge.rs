@@ -6,7 +6,7 @@ use async_nats::{
     jetstream::{kv, message::PublishMessage},
 };
 use kurir_contract::{
-    endpoint::{BUCKET, EndpointId, Ordering, Retry, Settings},
+    endpoint::{BUCKET, EndpointId, EndpointSettings, EventOrdering, RetrySchedule},
     header, stream, subject,
 };
 use kurir_test_harness::{Answer, Process, Receiver, until};
@@ -109,15 +109,15 @@ pub fn endpoint() -> EndpointId {
     "ep_order".parse().unwrap()
 }
 
-pub fn settings(stage: &Stage, ordering: Ordering, retry: &[u64]) -> Settings {
-    let mut settings = Settings::new(stage.receiver.url());
+pub fn settings(stage: &Stage, ordering: EventOrdering, retry: &[u64]) -> EndpointSettings {
+    let mut settings = EndpointSettings::new(stage.receiver.url());
     settings.ordering = ordering;
-    settings.retry = Retry::Own(retry.to_vec());
+    settings.retry = RetrySchedule::Own(retry.to_vec());
     settings.timeout_seconds = 5;
     settings
 }
 
-pub async fn write(stage: &Stage, settings: &Settings) {
+pub async fn write(stage: &Stage, settings: &EndpointSettings) {
     let config = kv::Config { bucket: BUCKET.into(), history: 1, ..kv::Config::default() };
     let bucket = match stage.jetstream.get_key_value(BUCKET).await {
         Ok(bucket) => bucket,

@@ -4,7 +4,7 @@ use super::judge::{Judge, dispatcher, endpoint, parked, publish, settings, settl
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
 use kurir_contract::{
     address::ChatJid,
-    endpoint::{BUCKET, Ordering, Settings},
+    endpoint::{BUCKET, EndpointSettings, EventOrdering},
 };
 use kurir_test_harness::{Answer, until};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 async fn what_the_filter_keeps_out_is_settled_without_a_request() {
     let stage = Stage::set().await;
     let judge = Judge::at(&stage.receiver, Duration::ZERO, |_, _, _| false);
-    let mut wanted = settings(&stage, Ordering::Chat, &[1]);
+    let mut wanted = settings(&stage, EventOrdering::Chat, &[1]);
     wanted.filter.chats = vec![ChatJid::from_whatsapp("good")];
     let _dispatcher = dispatcher(&stage).await;
     write(&stage, &wanted).await;
@@ -35,7 +35,7 @@ async fn an_endpoint_begins_with_its_first_event_and_not_before() {
     for number in 0..3 {
         publish(&stage, "before", number).await;
     }
-    let mut made_now = settings(&stage, Ordering::Chat, &[1]);
+    let mut made_now = settings(&stage, EventOrdering::Chat, &[1]);
     made_now.start_sequence = 4;
     let _dispatcher = dispatcher(&stage).await;
     write(&stage, &made_now).await;
@@ -49,7 +49,7 @@ async fn an_endpoint_begins_with_its_first_event_and_not_before() {
 async fn a_receiver_that_is_gone_gets_one_request_and_its_events_wait_in_order() {
     let stage = Stage::set().await;
     stage.receiver.always(Answer::status(410));
-    let mut one_at_a_time = settings(&stage, Ordering::Chat, &[1]);
+    let mut one_at_a_time = settings(&stage, EventOrdering::Chat, &[1]);
     one_at_a_time.concurrency = 1;
     let _dispatcher = dispatcher(&stage).await;
     write(&stage, &one_at_a_time).await;
@@ -59,7 +59,7 @@ async fn a_receiver_that_is_gone_gets_one_request_and_its_events_wait_in_order()
     until("the endpoint to be disabled", SOON, || async {
         let bucket = stage.jetstream.get_key_value(BUCKET).await.unwrap();
         let stored = bucket.get(endpoint().as_str()).await.unwrap().unwrap();
-        !serde_json::from_slice::<Settings>(&stored).unwrap().enabled
+        !serde_json::from_slice::<EndpointSettings>(&stored).unwrap().enabled
     })
     .await;
     assert_eq!((stage.receiver.count(), parked(&stage).await), (1, 0));
@@ -78,7 +78,7 @@ async fn while_its_circuit_is_open_its_chats_wait_and_go_on_in_order_afterwards(
     let stage = Stage::set().await;
     let judge = Judge::at(&stage.receiver, Duration::ZERO, |_, _, _| true);
     let mut dispatcher = dispatcher(&stage).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[1; 50])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[1; 50])).await;
     for number in 0..EACH {
         for chat in 0..CHATS {
             publish(&stage, &format!("chat{chat}"), number).await;

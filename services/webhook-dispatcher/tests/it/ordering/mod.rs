@@ -7,7 +7,7 @@ mod takeover;
 
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
 use judge::{Judge, a_third, dispatcher, parked, publish, settings, settled, wait_parked, write};
-use kurir_contract::endpoint::Ordering;
+use kurir_contract::endpoint::EventOrdering;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,7 +19,7 @@ async fn the_events_of_each_chat_arrive_in_order_while_a_third_of_the_requests_f
         Judge::at(&stage.receiver, Duration::from_millis(5), |chat, number, times| times == 0 && a_third(chat, number));
     let _first = dispatcher(&stage).await;
     let _second = dispatcher(&stage).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[1, 1, 1])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[1, 1, 1])).await;
     for number in 0..EACH {
         for chat in 0..CHATS {
             publish(&stage, &format!("chat{chat}"), number).await;
@@ -40,7 +40,7 @@ async fn a_chat_that_fails_with_thousands_behind_it_delays_no_other() {
     let judge =
         Judge::at(&stage.receiver, Duration::ZERO, |chat, number, times| chat == "bad" && number == 0 && times < 2);
     let _dispatcher = dispatcher(&stage).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[1, 25])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[1, 25])).await;
     for number in 0..BEHIND {
         publish(&stage, "bad", number).await;
         if number % 100 == 0 {
@@ -58,7 +58,7 @@ async fn a_chat_that_fails_with_thousands_behind_it_delays_no_other() {
 async fn an_event_that_is_given_up_lets_the_next_of_its_chat_go() {
     let stage = Stage::set().await;
     let _dispatcher = dispatcher(&stage).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[1])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[1])).await;
     let judge = Judge::at(&stage.receiver, Duration::ZERO, |_, number, _| number == 0);
     publish(&stage, "chat", 0).await;
     publish(&stage, "chat", 1).await;
@@ -73,7 +73,7 @@ async fn a_slow_chat_with_hundreds_behind_it_delays_no_other_for_long() {
     let stage = Stage::set().await;
     let judge = Judge::at(&stage.receiver, Duration::from_millis(400), |_, _, _| false);
     let _dispatcher = dispatcher(&stage).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[1])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[1])).await;
     for number in 0..700 {
         publish(&stage, "slow", number).await;
     }

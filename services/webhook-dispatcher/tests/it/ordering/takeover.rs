@@ -2,7 +2,7 @@
 
 use super::judge::{ALONE, Judge, a_third, dispatcher, holder, parked, publish, settings, settled, wait_parked, write};
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
-use kurir_contract::endpoint::Ordering;
+use kurir_contract::endpoint::EventOrdering;
 use kurir_test_harness::{Process, until};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ async fn under_way(stage: &Stage) -> (Judge, Process, Process) {
     let judge =
         Judge::at(&stage.receiver, Duration::from_millis(20), |chat, number, times| times == 0 && fails(chat, number));
     let (first, second) = (dispatcher(stage).await, dispatcher(stage).await);
-    write(stage, &settings(stage, Ordering::Chat, &[1, 1, 1])).await;
+    write(stage, &settings(stage, EventOrdering::Chat, &[1, 1, 1])).await;
     for number in 0..EACH {
         for chat in 0..CHATS {
             publish(stage, &format!("chat{chat}"), number).await;
@@ -96,7 +96,7 @@ async fn what_is_parked_is_tried_after_a_restart_although_nothing_fresh_comes() 
     let stage = Stage::set().await;
     let judge = Judge::at(&stage.receiver, Duration::ZERO, |_, _, times| times == 0);
     let mut first = dispatcher(&stage).await;
-    write(&stage, &settings(&stage, Ordering::Chat, &[5, 5])).await;
+    write(&stage, &settings(&stage, EventOrdering::Chat, &[5, 5])).await;
     publish(&stage, "chat", 0).await;
     publish(&stage, "chat", 1).await;
     wait_parked(&stage, 2).await;

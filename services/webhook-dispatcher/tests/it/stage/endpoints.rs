@@ -9,8 +9,8 @@ use async_nats::{
     },
 };
 use kurir_contract::{
-    delivery::Attempt,
-    endpoint::{BUCKET, EndpointId, STATES_BUCKET, Settings, State},
+    delivery::AttemptRecord,
+    endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
     header, stream,
 };
 use kurir_test_harness::{Process, Receiver, Request, until};
@@ -79,7 +79,7 @@ impl Stage {
         self.bucket(BUCKET).await.delete(id.as_str()).await.unwrap();
     }
 
-    pub async fn settings(&self, id: &EndpointId) -> Settings {
+    pub async fn settings(&self, id: &EndpointId) -> EndpointSettings {
         let stored = self.bucket(BUCKET).await.get(id.as_str()).await.unwrap().unwrap();
         serde_json::from_slice(&stored).unwrap()
     }
@@ -94,19 +94,19 @@ impl Stage {
     }
 
     /// What the dispatchers say of an endpoint that does not work.
-    pub async fn state(&self, id: &EndpointId) -> Option<State> {
+    pub async fn state(&self, id: &EndpointId) -> Option<EndpointState> {
         let stored = self.bucket(STATES_BUCKET).await.get(id.as_str()).await.unwrap()?;
         Some(serde_json::from_slice(&stored).unwrap())
     }
 
-    pub async fn put_state(&self, id: &EndpointId, state: &State) {
+    pub async fn put_state(&self, id: &EndpointId, state: &EndpointState) {
         let state = serde_json::to_vec(state).unwrap();
         self.bucket(STATES_BUCKET).await.put(id.as_str(), state.into()).await.unwrap();
     }
 
     async fn write(&self, id: &EndpointId, settings: Value) {
         // What no API would have stored is a mistake of the test.
-        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let settings: EndpointSettings = serde_json::from_value(settings).unwrap();
         let settings = serde_json::to_vec(&settings).unwrap();
         self.bucket(BUCKET).await.put(id.as_str(), settings.into()).await.unwrap();
     }
@@ -152,7 +152,7 @@ impl Stage {
     }
 
     /// Waits until an endpoint has so many attempts on record, and gives them, the earliest first.
-    pub async fn recorded_of(&self, id: &EndpointId, count: usize) -> Vec<Attempt> {
+    pub async fn recorded_of(&self, id: &EndpointId, count: usize) -> Vec<AttemptRecord> {
         let mut attempts = until(format!("{count} recorded attempts"), SOON, || async {
             let attempts: Vec<_> =
                 self.attempts().await.into_iter().filter(|attempt| attempt.endpoint == *id).collect();

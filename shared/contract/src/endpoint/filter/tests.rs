@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     clock,
     event::{
-        AckStatus, Call, Content, Context, Envelope, EventId, EventType, HistorySync, MessageAck, MessageReaction,
-        MessageReceived, MessageSent, Origin, Party, Presence, PresenceUpdated, Sender,
+        AckStatus, CallEvent, EventEnvelope, EventId, EventOrigin, EventType, HistorySync, KnownAddresses, MessageAck,
+        MessageContent, MessageContext, MessageReaction, MessageReceived, MessageSender, MessageSent, PresenceState,
+        PresenceUpdated,
     },
     session::SessionId,
 };
@@ -22,13 +23,13 @@ fn jid(jid: &str) -> ChatJid {
     ChatJid::from_whatsapp(jid)
 }
 
-fn party(address: &str) -> Party {
+fn party(address: &str) -> KnownAddresses {
     let lid = (address == ADA).then(|| jid(ADAS_LID));
-    Party { lid, ..Party::of(jid(address)) }
+    KnownAddresses { lid, ..KnownAddresses::of(jid(address)) }
 }
 
-fn origin(chat: &str, author: &str) -> Origin {
-    Origin {
+fn origin(chat: &str, author: &str) -> EventOrigin {
+    EventOrigin {
         chat: party(chat),
         author: party(author),
         participant: (chat == GROUP).then(|| jid(author)),
@@ -39,7 +40,7 @@ fn origin(chat: &str, author: &str) -> Origin {
 }
 
 fn event(kind: EventType, data: impl Serialize) -> Value {
-    serde_json::to_value(Envelope::new(kind, OffsetDateTime::UNIX_EPOCH, data)).unwrap()
+    serde_json::to_value(EventEnvelope::new(kind, OffsetDateTime::UNIX_EPOCH, data)).unwrap()
 }
 
 fn received(chat: &str, author: &str) -> Value {
@@ -47,9 +48,9 @@ fn received(chat: &str, author: &str) -> Value {
         message_id: "A".to_owned(),
         from: jid(chat),
         timestamp: 0,
-        content: Content::Text { text: "x".to_owned() },
-        sender: Sender { jid: jid(chat), push_name: "Ada".to_owned() },
-        context: Context::default(),
+        content: MessageContent::Text { text: "x".to_owned() },
+        sender: MessageSender { jid: jid(chat), push_name: "Ada".to_owned() },
+        context: MessageContext::default(),
         origin: origin(chat, author),
     };
     event(EventType::MESSAGE_RECEIVED, received)
@@ -59,10 +60,10 @@ fn sent(chat: &str) -> Value {
     let sent = MessageSent {
         message_id: "A".to_owned(),
         to: jid(chat),
-        content: Content::Text { text: "x".to_owned() },
+        content: MessageContent::Text { text: "x".to_owned() },
         timestamp: clock::iso(OffsetDateTime::UNIX_EPOCH),
         from_device: false,
-        context: Context::default(),
+        context: MessageContext::default(),
         origin: origin(chat, ME),
     };
     event(EventType::MESSAGE_SENT, sent)
@@ -87,12 +88,12 @@ fn reaction(chat: &str, author: &str) -> Value {
 
 fn call() -> Value {
     let origin = origin(ADA, ADA);
-    let call = Call { call_id: "C".to_owned(), video: false, group: None, reason: None, timestamp: 0, origin };
+    let call = CallEvent { call_id: "C".to_owned(), video: false, group: None, reason: None, timestamp: 0, origin };
     event(EventType::CALL_RECEIVED, call)
 }
 
 fn presence() -> Value {
-    let presence = PresenceUpdated { presence: Presence::Composing, last_seen: None, origin: origin(GROUP, ADA) };
+    let presence = PresenceUpdated { presence: PresenceState::Composing, last_seen: None, origin: origin(GROUP, ADA) };
     event(EventType::PRESENCE_UPDATED, presence)
 }
 

@@ -22,7 +22,7 @@ fn every_field_is_read() {
         "rateLimitPerSecond": 0.5, "ordering": "chat", "format": "waha", "base64": true, "metadata": {"team": "blue"},
     });
     let read = read(&body, None).unwrap();
-    let expected = Settings {
+    let expected = EndpointSettings {
         description: "CRM".to_owned(),
         enabled: false,
         sessions: vec!["sales".parse().unwrap()],
@@ -35,34 +35,34 @@ fn every_field_is_read() {
         },
         headers: BTreeMap::from([("authorization".to_owned(), "Bearer x".to_owned())]),
         secrets: vec![StoredSecret::new(secret)],
-        retry: Retry::Own(vec![1, 2]),
+        retry: RetrySchedule::Own(vec![1, 2]),
         retry_jitter_percent: 20,
         give_up_on: vec![400, 404],
         timeout_seconds: 5,
         concurrency: 2,
         rate_limit_per_second: Some(0.5),
-        ordering: Ordering::Chat,
-        format: Format::Waha,
+        ordering: EventOrdering::Chat,
+        format: PayloadFormat::Waha,
         base64: true,
         metadata: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
-        ..Settings::new(URL.to_owned())
+        ..EndpointSettings::new(URL.to_owned())
     };
     assert_eq!(read, expected);
 
     // A change touches what it names, and null takes a field back to its default.
     let changed = super::read(&json!({"description": "x", "retry": null, "filter": {"fromMe": true}}), Some(&read));
     let filter = ContentFilter { from_me: Some(true), ..ContentFilter::default() };
-    let expected = Settings { description: "x".to_owned(), retry: Retry::Default, filter, ..expected };
+    let expected = EndpointSettings { description: "x".to_owned(), retry: RetrySchedule::Default, filter, ..expected };
     assert_eq!(changed.unwrap(), expected);
     assert_eq!(expected.retry.span(), Duration::from_secs(14));
 }
 
 #[test]
 fn who_switches_an_endpoint_takes_the_reason_away() {
-    let disabled = Settings {
+    let disabled = EndpointSettings {
         enabled: false,
         disabled_reason: Some("it failed".to_owned()),
-        ..Settings::new("https://example.org/".to_owned())
+        ..EndpointSettings::new("https://example.org/".to_owned())
     };
     for (switch, enabled) in [(json!(true), true), (json!(false), false), (json!(null), true)] {
         let after = read(&json!({"enabled": switch}), Some(&disabled)).unwrap();

@@ -1,16 +1,21 @@
 use super::*;
 use serde_json::json;
 
-fn read(max_age: Option<u64>, allowed: &str, body: Value, before: Option<&Settings>) -> Result<Settings, Vec<String>> {
+fn read(
+    max_age: Option<u64>,
+    allowed: &str,
+    body: Value,
+    before: Option<&EndpointSettings>,
+) -> Result<EndpointSettings, Vec<String>> {
     let kept = Kept { next_sequence: 1, max_age: max_age.map(Duration::from_secs) };
-    let allowed = Networks::parse(allowed).expect("networks");
+    let allowed = NetworkList::parse(allowed).expect("networks");
     let Value::Object(body) = body else { panic!("no object: {body}") };
     Rules { kept: &kept, allowed: &allowed }.read(body, before).map_err(|failure| {
         failure.problems.into_iter().map(|problem| format!("{} {}", problem.field, problem.message)).collect()
     })
 }
 
-fn url(url: &str, allowed: &str) -> Result<Settings, Vec<String>> {
+fn url(url: &str, allowed: &str) -> Result<EndpointSettings, Vec<String>> {
     read(None, allowed, json!({"url": url}), None)
 }
 

@@ -7,10 +7,10 @@
 mod read;
 mod request;
 
-use crate::{answer::Failure, app::App, commands::CommandError, metrics::Counter, refusal::failure};
+use crate::{answer::Failure, app::App, commands::CommandFailure, metrics::Counter, refusal::failure};
 use axum::extract::{Request, State};
 use kurir_contract::{
-    command::{Command, IdempotencyKey, MediaKind, Sent},
+    command::{Command, IdempotencyKey, MediaKind, SentMessage},
     session::SessionId,
 };
 use request::Given;
@@ -79,8 +79,8 @@ async fn send(
             return Err(failure);
         }
     };
-    let sent = match app.gateway.ask::<Sent>(session, Command::SendMedia, &media).await {
-        Err(CommandError::Queued(queued)) => return Ok(jobs::queued(&queued)),
+    let sent = match app.gateway.ask::<SentMessage>(session, Command::SendMedia, &media).await {
+        Err(CommandFailure::Queued(queued)) => return Ok(jobs::queued(&queued)),
         sent => sent,
     };
     let counter = if sent.is_ok() { Counter::MediaSent } else { Counter::MediaFailed };
@@ -98,11 +98,12 @@ async fn send(
 }
 
 /// Whether the gateway will not send the file any more; whoever asks again brings it again.
-fn is_over(error: &CommandError) -> bool {
+fn is_over(error: &CommandFailure) -> bool {
     match error {
-        CommandError::BrokerAway | CommandError::NobodyThere | CommandError::Refused(_) => true,
-        CommandError::Queued(_) | CommandError::BrokerLost | CommandError::NoAnswer | CommandError::Unreadable(_) => {
-            false
-        }
+        CommandFailure::BrokerAway | CommandFailure::NobodyThere | CommandFailure::Refused(_) => true,
+        CommandFailure::Queued(_)
+        | CommandFailure::BrokerLost
+        | CommandFailure::NoAnswer
+        | CommandFailure::Unreadable(_) => false,
     }
 }

@@ -5,10 +5,10 @@ use crate::delivery::Event;
 use kurir_contract::{
     address::ChatJid,
     event::{
-        AckStatus, Call, Card, ConnectionStatus, ContactChange, ContactUpdated, Content, Context, ErrorOccurred,
-        EventId, GroupChange, GroupParticipants, GroupUpdated, Media, MessageAck, MessageEdited, MessageReaction,
-        MessageReceived, MessageRevoked, MessageSent, Origin, ParticipantAction, Party, PollVote, Presence,
-        PresenceUpdated, Reply, Sender, SessionEnded,
+        AckStatus, CallEvent, ConnectionStatus, ContactCard, ContactChange, ContactUpdated, ErrorOccurred, EventId,
+        EventOrigin, GroupChange, GroupParticipants, GroupUpdated, KnownAddresses, MediaInfo, MessageAck,
+        MessageContent, MessageContext, MessageEdited, MessageReaction, MessageReceived, MessageRevoked, MessageSender,
+        MessageSent, ParticipantAction, PollVote, PresenceState, PresenceUpdated, QuotedMessage, SessionEnded,
     },
     session::SessionStatus,
 };
@@ -25,13 +25,13 @@ fn jid(jid: &str) -> ChatJid {
     ChatJid::from_whatsapp(jid)
 }
 
-fn party(address: &str) -> Party {
+fn party(address: &str) -> KnownAddresses {
     let lid = (address == BUDI).then(|| jid(BUDIS_LID));
-    Party { lid, ..Party::of(jid(address)) }
+    KnownAddresses { lid, ..KnownAddresses::of(jid(address)) }
 }
 
-fn origin(chat: &str, author: &str) -> Origin {
-    Origin {
+fn origin(chat: &str, author: &str) -> EventOrigin {
+    EventOrigin {
         chat: party(chat),
         author: party(author),
         participant: (chat == GROUP).then(|| jid(author)),
@@ -41,25 +41,25 @@ fn origin(chat: &str, author: &str) -> Origin {
     }
 }
 
-fn received(chat: &str, content: Content, context: Context) -> Event {
+fn received(chat: &str, content: MessageContent, context: MessageContext) -> Event {
     let received = MessageReceived {
         message_id: "3EB0A1".to_owned(),
         from: jid(chat),
         timestamp: AT,
         content,
-        sender: Sender { jid: jid(chat), push_name: "Budi".to_owned() },
+        sender: MessageSender { jid: jid(chat), push_name: "Budi".to_owned() },
         context,
         origin: origin(chat, BUDI),
     };
     event("message.received", received)
 }
 
-fn plain(text: &str) -> Content {
-    Content::Text { text: text.to_owned() }
+fn plain(text: &str) -> MessageContent {
+    MessageContent::Text { text: text.to_owned() }
 }
 
 pub fn text() -> Event {
-    received(BUDI, plain("Hello"), Context::default())
+    received(BUDI, plain("Hello"), MessageContext::default())
 }
 
 fn sent(chat: &str, from_device: bool) -> Event {
@@ -69,7 +69,7 @@ fn sent(chat: &str, from_device: bool) -> Event {
         content: plain("Hi"),
         timestamp: "2026-11-24T13:27:26.000Z".to_owned(),
         from_device,
-        context: Context::default(),
+        context: MessageContext::default(),
         origin: origin(chat, ME),
     };
     event("message.sent", sent)
@@ -81,47 +81,73 @@ pub fn events() -> Vec<(&'static str, Event)> {
 }
 
 fn contents() -> Vec<(&'static str, Event)> {
-    let of = |content| received(BUDI, content, Context::default());
-    let with = |content, media| received(BUDI, content, Context { media: Some(media), ..Context::default() });
+    let of = |content| received(BUDI, content, MessageContext::default());
+    let with =
+        |content, media| received(BUDI, content, MessageContext { media: Some(media), ..MessageContext::default() });
     let own = str::to_owned;
-    let card = |name: &str| Card { display_name: own(name), vcard: format!("BEGIN:VCARD {name}") };
-    let document =
-        Content::Document { caption: None, file_name: own("bill.pdf"), mimetype: own("application/pdf"), file: None };
-    let file = Media { bytes: Some(12_345), caption: Some(own("Your bill")), ..Media::default() };
-    let voice = Media { voice_note: true, seconds: Some(7), bytes: Some(9_000), ..Media::default() };
-    let answer =
-        Reply { message_id: own("3EB0Q1"), author: Some(jid(ME)), chat: None, quoted: Some(plain("How are you?")) };
-    let answering = Context { reply: Some(answer), mentions: vec![jid(ME)], ..Context::default() };
-    let poll = |selectable| Content::Poll { name: own("Where?"), options: vec![own("Here"), own("There")], selectable };
-    let reply = Content::ListReply { title: own("Small"), description: own("The small one"), row_id: own("row-1") };
+    let card = |name: &str| ContactCard { display_name: own(name), vcard: format!("BEGIN:VCARD {name}") };
+    let document = MessageContent::Document {
+        caption: None,
+        file_name: own("bill.pdf"),
+        mimetype: own("application/pdf"),
+        file: None,
+    };
+    let file = MediaInfo { bytes: Some(12_345), caption: Some(own("Your bill")), ..MediaInfo::default() };
+    let voice = MediaInfo { voice_note: true, seconds: Some(7), bytes: Some(9_000), ..MediaInfo::default() };
+    let answer = QuotedMessage {
+        message_id: own("3EB0Q1"),
+        author: Some(jid(ME)),
+        chat: None,
+        quoted: Some(plain("How are you?")),
+    };
+    let answering = MessageContext { reply: Some(answer), mentions: vec![jid(ME)], ..MessageContext::default() };
+    let poll =
+        |selectable| MessageContent::Poll { name: own("Where?"), options: vec![own("Here"), own("There")], selectable };
+    let reply =
+        MessageContent::ListReply { title: own("Small"), description: own("The small one"), row_id: own("row-1") };
     vec![
         ("text", text()),
-        ("text_in_a_group", received(GROUP, plain("Hello all"), Context::default())),
+        ("text_in_a_group", received(GROUP, plain("Hello all"), MessageContext::default())),
         ("text_that_answers", received(GROUP, plain("Fine"), answering)),
         (
             "image_without_a_file",
-            of(Content::Image { caption: own("Look"), mimetype: own("image/jpeg"), file_name: None, file: None }),
+            of(MessageContent::Image {
+                caption: own("Look"),
+                mimetype: own("image/jpeg"),
+                file_name: None,
+                file: None,
+            }),
         ),
         ("document_with_its_file", downloaded(&with(document, file))),
         (
             "voice_note",
             with(
-                Content::Audio { caption: None, mimetype: own("audio/ogg; codecs=opus"), file_name: None, file: None },
+                MessageContent::Audio {
+                    caption: None,
+                    mimetype: own("audio/ogg; codecs=opus"),
+                    file_name: None,
+                    file: None,
+                },
                 voice,
             ),
         ),
-        ("contact_card", of(Content::Contact { display_name: own("Ani"), vcard: own("BEGIN:VCARD Ani") })),
+        ("contact_card", of(MessageContent::Contact { display_name: own("Ani"), vcard: own("BEGIN:VCARD Ani") })),
         (
             "contacts",
-            of(Content::Contacts { display_name: own("2 contacts"), contacts: vec![card("Ani"), card("Eko")] }),
+            of(MessageContent::Contacts { display_name: own("2 contacts"), contacts: vec![card("Ani"), card("Eko")] }),
         ),
         (
             "location",
-            of(Content::Location { latitude: -6.2, longitude: 106.8, name: own("Monas"), address: own("Jakarta") }),
+            of(MessageContent::Location {
+                latitude: -6.2,
+                longitude: 106.8,
+                name: own("Monas"),
+                address: own("Jakarta"),
+            }),
         ),
         (
             "live_location",
-            of(Content::LiveLocation {
+            of(MessageContent::LiveLocation {
                 latitude: -6.2,
                 longitude: 106.8,
                 caption: own("On my way"),
@@ -133,9 +159,9 @@ fn contents() -> Vec<(&'static str, Event)> {
         ("poll", of(poll(0))),
         ("poll_with_one_choice", of(poll(1))),
         ("list_reply", of(reply)),
-        ("button_reply", of(Content::ButtonReply { text: own("Yes"), button_id: own("yes") })),
-        ("pin", of(Content::Pin { message_id: own("3EB0A0"), pinned: true })),
-        ("unknown", of(Content::Unknown { raw: json!({ "someNewMessage": { "name": "?" } }) })),
+        ("button_reply", of(MessageContent::ButtonReply { text: own("Yes"), button_id: own("yes") })),
+        ("pin", of(MessageContent::Pin { message_id: own("3EB0A0"), pinned: true })),
+        ("unknown", of(MessageContent::Unknown { raw: json!({ "someNewMessage": { "name": "?" } }) })),
         ("sent", sent(BUDI, false)),
         ("sent_to_a_group", sent(GROUP, false)),
         ("sent_on_the_phone", sent(BUDI, true)),
@@ -177,7 +203,7 @@ fn changes() -> Vec<(&'static str, Event)> {
         content: plain("Better"),
         edit_id: "3EB0E1".to_owned(),
         timestamp: AT,
-        context: Context::default(),
+        context: MessageContext::default(),
         origin: origin(GROUP, BUDI),
     };
     let vote = |selected_options| {
@@ -213,7 +239,7 @@ fn groups_and_calls() -> Vec<(&'static str, Event)> {
     };
     let call = |kind, reason: Option<&str>| {
         let (call_id, group, reason) = ("C1".to_owned(), None, reason.map(str::to_owned));
-        event(kind, Call { call_id, video: true, group, reason, timestamp: AT, origin: origin(BUDI, BUDI) })
+        event(kind, CallEvent { call_id, video: true, group, reason, timestamp: AT, origin: origin(BUDI, BUDI) })
     };
     let presence = |presence, last_seen, chat| {
         event("presence.updated", PresenceUpdated { presence, last_seen, origin: origin(chat, BUDI) })
@@ -238,8 +264,8 @@ fn groups_and_calls() -> Vec<(&'static str, Event)> {
         ("call_taken_elsewhere", call("call.ended", Some("accepted_elsewhere"))),
         ("call_refused_elsewhere", call("call.ended", Some("rejected_elsewhere"))),
         ("call_given_up", call("call.ended", None)),
-        ("presence_in_a_group", presence(Presence::Composing, None, GROUP)),
-        ("presence", presence(Presence::Unavailable, Some(AT), BUDI)),
+        ("presence_in_a_group", presence(PresenceState::Composing, None, GROUP)),
+        ("presence", presence(PresenceState::Unavailable, Some(AT), BUDI)),
         ("contact", event("contact.updated", ContactUpdated { change: about, timestamp: AT, origin })),
     ]
 }

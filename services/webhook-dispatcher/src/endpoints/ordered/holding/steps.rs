@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use futures::FutureExt as _;
-use kurir_contract::{chat::ChatToken, delivery::Attempt};
+use kurir_contract::{chat::ChatToken, delivery::AttemptRecord};
 use std::{sync::Arc, time::Duration};
 
 /// After an attempt that could not be made or ended the broker is given this time.
@@ -103,7 +103,7 @@ impl Holding {
         }
     }
 
-    fn settle(&mut self, sequence: u64, chat: ChatToken, record: Option<Attempt>) {
+    fn settle(&mut self, sequence: u64, chat: ChatToken, record: Option<AttemptRecord>) {
         match self.chats.settled(sequence) {
             Settled::Acknowledge => {
                 let pending = self.known.remove(&sequence).and_then(|known| known.pending);
@@ -178,7 +178,7 @@ impl Holding {
     }
 
     /// Recorded before it is purged: the ledger adds up after a crash too.
-    fn unpark(&mut self, sequence: u64, chat: ChatToken, record: Option<Attempt>) {
+    fn unpark(&mut self, sequence: u64, chat: ChatToken, record: Option<AttemptRecord>) {
         let (deliverer, shelf) = (Arc::clone(&self.current.deliverer), self.shelf.clone());
         let unparked = async move {
             deliverer.write(record).await;
@@ -188,7 +188,7 @@ impl Holding {
         self.endings.push(unparked.boxed());
     }
 
-    fn acknowledge(&mut self, pending: Option<Pending>, record: Option<Attempt>) {
+    fn acknowledge(&mut self, pending: Option<Pending>, record: Option<AttemptRecord>) {
         let deliverer = Arc::clone(&self.current.deliverer);
         let Some(pending) = pending else { return self.write(record) };
         let acknowledged = async move {
@@ -198,7 +198,7 @@ impl Holding {
         self.endings.push(acknowledged.boxed());
     }
 
-    fn write(&mut self, record: Option<Attempt>) {
+    fn write(&mut self, record: Option<AttemptRecord>) {
         if record.is_some() {
             let deliverer = Arc::clone(&self.current.deliverer);
             let written = async move {
