@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
-use crate::people::Number;
+use crate::phone_number::PhoneNumber;
 
 /// A WhatsApp server for tests: clients pair with it, log in, receive and send.
 #[derive(Debug, Clone, Parser)]
@@ -32,7 +32,7 @@ pub struct Config {
 
     /// Pair every client with this number, whatever its push name.
     #[arg(long, env = "SIMULATOR_ACCOUNT")]
-    pub account: Option<Number>,
+    pub account: Option<PhoneNumber>,
 
     /// A folder to keep keys, accounts and queues in; without it they end with the process.
     #[arg(long, env = "SIMULATOR_STATE")]

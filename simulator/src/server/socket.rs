@@ -18,11 +18,12 @@ use wacore_noise::{
     framing::{FrameDecoder, append_frame_into, encode_frame},
 };
 
-use super::{
-    ConnectionId,
-    noise::{self, Answer, Established},
+use crate::noise;
+use crate::{
+    connection::ConnectionId,
+    noise::{HandshakeReply, NoiseSession},
+    state::SharedState,
 };
-use crate::world::Shared;
 
 /// Real clients give a handshake 20 s as well.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
@@ -34,9 +35,9 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 const BATCH: usize = 128;
 
 /// Serves one client until one of the two ends it.
-pub async fn accept(shared: Shared, mut socket: WebSocket) {
+pub async fn accept(shared: SharedState, mut socket: WebSocket) {
     shared.lock().statistics.connections_accepted += 1;
-    let mut frames = Frames::default();
+    let mut frames = FrameReader::default();
     let established = match timeout(HANDSHAKE_DEADLINE, handshake(&shared, &mut socket, &mut frames)).await {
         Ok(Ok(established)) => established,
         Ok(Err(error)) => {
@@ -50,7 +51,7 @@ pub async fn accept(shared: Shared, mut socket: WebSocket) {
             return;
         }
     };
-    let Established { read, write, client_static, payload } = established;
+    let NoiseSession { read, write, client_static, payload } = established;
     let id = shared.lock().connected(client_static, &payload);
     let (sink, stream) = socket.split();
     let ended = tokio::select! {
@@ -64,16 +65,16 @@ pub async fn accept(shared: Shared, mut socket: WebSocket) {
     shared.lock().disconnected(id);
 }
 
-async fn handshake(shared: &Shared, socket: &mut WebSocket, frames: &mut Frames) -> Result<Established> {
+async fn handshake(shared: &SharedState, socket: &mut WebSocket, frames: &mut FrameReader) -> Result<NoiseSession> {
     let hello = next_frame(socket, frames).await?;
     let identity = shared.lock().identity.clone();
     match noise::answer(&identity, &hello)? {
-        Answer::Done(reply, established) => {
+        HandshakeReply::Done(reply, established) => {
             *shared.lock().statistics.handshakes.entry("ik").or_default() += 1;
             send_plain(socket, &reply).await?;
             Ok(*established)
         }
-        Answer::Continue(reply, pending) => {
+        HandshakeReply::Continue(reply, pending) => {
             *shared.lock().statistics.handshakes.entry(pending.pattern()).or_default() += 1;
             send_plain(socket, &reply).await?;
             pending.finish(&next_frame(socket, frames).await?)
@@ -81,7 +82,7 @@ async fn handshake(shared: &Shared, socket: &mut WebSocket, frames: &mut Frames)
     }
 }
 
-async fn next_frame(socket: &mut WebSocket, frames: &mut Frames) -> Result<BytesMut> {
+async fn next_frame(socket: &mut WebSocket, frames: &mut FrameReader) -> Result<BytesMut> {
     loop {
         if let Some(frame) = frames.next()? {
             return Ok(frame);
@@ -100,10 +101,10 @@ async fn send_plain(socket: &mut WebSocket, message: &[u8]) -> Result<()> {
 }
 
 async fn read_stanzas(
-    shared: &Shared,
+    shared: &SharedState,
     id: ConnectionId,
     mut stream: SplitStream<WebSocket>,
-    mut frames: Frames,
+    mut frames: FrameReader,
     cipher: NoiseCipher,
 ) -> Result<()> {
     let mut counter = 0;
@@ -124,7 +125,7 @@ async fn read_stanzas(
 }
 
 async fn write_stanzas(
-    shared: &Shared,
+    shared: &SharedState,
     id: ConnectionId,
     mut sink: SplitSink<WebSocket, Message>,
     cipher: NoiseCipher,
@@ -160,31 +161,31 @@ async fn write_stanzas(
 
 /// Bytes of the socket cut into frames, without the header in front of the first.
 #[derive(Default)]
-struct Frames {
+struct FrameReader {
     decoder: FrameDecoder,
     /// What came before the header was complete; `None` once it is gone.
-    head: Head,
+    head: StreamHeader,
 }
 
 #[derive(Default)]
-enum Head {
+enum StreamHeader {
     #[default]
     Empty,
     Partial(Vec<u8>),
     Gone,
 }
 
-impl Frames {
+impl FrameReader {
     fn feed(&mut self, bytes: &[u8]) {
         match &mut self.head {
-            Head::Gone => self.decoder.feed(bytes),
-            Head::Empty => self.head = Head::Partial(bytes.to_vec()),
-            Head::Partial(head) => head.extend_from_slice(bytes),
+            StreamHeader::Gone => self.decoder.feed(bytes),
+            StreamHeader::Empty => self.head = StreamHeader::Partial(bytes.to_vec()),
+            StreamHeader::Partial(head) => head.extend_from_slice(bytes),
         }
     }
 
     fn next(&mut self) -> Result<Option<BytesMut>> {
-        if let Head::Partial(head) = &self.head {
+        if let StreamHeader::Partial(head) = &self.head {
             // Edge routing: "ED" 00 01, a length of three bytes, the routing itself.
             let skip = match head.as_slice() {
                 [b'E', b'D', 0, 1, high, middle, low, ..] => {
@@ -198,7 +199,7 @@ impl Frames {
             };
             ensure!(rest[..3] == WA_CONN_HEADER[..3], "the client does not begin as a WhatsApp client");
             self.decoder.feed(&rest[4..]);
-            self.head = Head::Gone;
+            self.head = StreamHeader::Gone;
         }
         Ok(self.decoder.decode_frame())
     }
@@ -213,7 +214,7 @@ mod tests {
         let mut bytes = b"ED\x00\x01\x00\x00\x02xy".to_vec();
         bytes.extend_from_slice(&WA_CONN_HEADER);
         bytes.extend_from_slice(&encode_frame(b"hello", None).unwrap());
-        let mut frames = Frames::default();
+        let mut frames = FrameReader::default();
         for byte in &bytes[..bytes.len() - 1] {
             frames.feed(&[*byte]);
             assert!(frames.next().unwrap().is_none());
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn another_protocol_is_refused() {
-        let mut frames = Frames::default();
+        let mut frames = FrameReader::default();
         frames.feed(b"GET / HTTP/1.1");
         assert!(frames.next().is_err());
     }
