@@ -37,6 +37,7 @@ mod stanza;
 mod state;
 mod statistics;
 mod timers;
+mod wire;
 
 use std::{
     net::SocketAddr,
@@ -77,7 +78,7 @@ impl Simulator {
             .await
             .with_context(|| format!("listen on {} (SIMULATOR_LISTEN)", config.listen))?;
         let listen = listener.local_addr()?;
-        let mut world = ServerState::new(&config, store);
+        let mut world = ServerState::new(&config, store)?;
         if let Some(folder) = &config.state {
             snapshot::restore(&mut world, folder)?;
         }
@@ -100,7 +101,8 @@ impl Simulator {
             let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
             ("control API", served.map_err(Into::into))
         });
-        tracing::info!("listening on {listen}, media on {media}");
+        let root = shared.lock().identity.root_public();
+        tracing::info!("listening on {listen}, media on {media}, root key {}", signal::hexadecimal(&root));
         Ok(Self { listen, media, shared, media_handle, tasks })
     }
 

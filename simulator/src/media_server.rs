@@ -23,6 +23,7 @@ use futures::{Stream, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::media_store::PIECES_A_SECOND;
+use crate::media_store::TlsIdentity;
 use crate::{
     faults::{FaultKind, FaultRule, StanzaFacts, TrafficDirection},
     state::SharedState,
@@ -45,10 +46,8 @@ pub async fn bind(
         if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() };
     let store = Arc::clone(&shared.lock().media);
     store.set_host(host).ok().context("the store listens already")?;
-    let names = vec!["localhost".to_owned(), address.ip().to_string()];
-    let certified = rcgen::generate_simple_self_signed(names).context("make a certificate")?;
-    let tls =
-        RustlsConfig::from_der(vec![certified.cert.der().to_vec()], certified.signing_key.serialize_der()).await?;
+    let identity = tls_identity(&shared, &address.ip().to_string())?;
+    let tls = RustlsConfig::from_der(vec![identity.certificate], identity.private_key).await?;
     let router = Router::new()
         .route("/mms/{kind}/{token}", post(upload))
         .route("/v/{kind}/{name}", get(download))
@@ -57,6 +56,26 @@ pub async fn bind(
         .with_state(shared);
     let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
     Ok((address, async move { Ok(server.serve(router.into_make_service()).await?) }))
+}
+
+/// The certificate that the state has for this address, or a new one.
+fn tls_identity(shared: &SharedState, ip: &str) -> Result<TlsIdentity> {
+    let known = shared.lock().media_tls.clone().filter(|tls| tls.names.iter().any(|name| name == ip));
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), ip.to_owned()];
+    names.dedup();
+    let certified = rcgen::generate_simple_self_signed(names.clone()).context("make a certificate")?;
+    let identity = TlsIdentity {
+        certificate: certified.cert.der().to_vec(),
+        private_key: certified.signing_key.serialize_der(),
+        names,
+    };
+    let mut server = shared.lock();
+    server.media_tls = Some(identity.clone());
+    server.dirty = true;
+    Ok(identity)
 }
 
 /// A browser that takes this address for WhatsApp's is on its page, where passkeys work.

@@ -31,6 +31,14 @@ struct StoredMedia {
     size: usize,
 }
 
+/// The media server's certificate and private key, both DER, and the names that the certificate is for.
+#[derive(Clone)]
+pub struct TlsIdentity {
+    pub certificate: Vec<u8>,
+    pub private_key: Vec<u8>,
+    pub names: Vec<String>,
+}
+
 /// A file as the phone that sent it still has it, or has it no longer.
 pub struct OriginalFile {
     pub media_key: Vec<u8>,
@@ -51,6 +59,14 @@ pub enum ReuploadAnswer {
     Silent,
 }
 
+/// The query of a direct path. Clients append `&hash=…`, so there is always one, as WhatsApp's paths have it.
+const SIGNATURE: &str = "ccb=11-4&oh=";
+
+/// The key of a stored file: its path without the query, to which clients append.
+fn key_of(direct_path: &str) -> &str {
+    direct_path.split('?').next().unwrap_or_default()
+}
+
 /// Files that phones can be asked for; the oldest are forgotten.
 const MAX_ORIGINALS: usize = 1_000;
 /// A slow file is written so often a second.
@@ -60,18 +76,18 @@ impl MediaStore {
     /// From now on it comes with so many bytes a second.
     pub fn slow_down(&self, path: &str, bytes_per_second: u64) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.slow.insert(path.to_owned(), bytes_per_second.max(PIECES_A_SECOND));
+        held.slow.insert(key_of(path).to_owned(), bytes_per_second.max(PIECES_A_SECOND));
     }
 
     /// From now on half of it comes, and then nothing.
     pub fn stall(&self, path: &str) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.insert(path.to_owned());
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.insert(key_of(path).to_owned());
     }
 
     /// It is no longer there.
     pub fn remove(&self, path: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = held.blobs.remove(path).map_or(0, |bytes| bytes.len());
+        let gone = held.blobs.remove(key_of(path)).map_or(0, |bytes| bytes.len());
         held.size -= gone;
     }
 
@@ -91,11 +107,11 @@ impl MediaStore {
     }
 
     pub fn stalls(&self, path: &str) -> bool {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.contains(path)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.contains(key_of(path))
     }
 
     pub fn rate(&self, path: &str) -> Option<u64> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).slow.get(path).copied()
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).slow.get(key_of(path)).copied()
     }
 
     /// Says once where the store listens, as `address:port`.
@@ -111,11 +127,11 @@ impl MediaStore {
     /// Keeps the bytes under a new path.
     pub fn put(&self, kind: &str, bytes: Bytes) -> String {
         let name = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
-        let path = format!("/v/{kind}/{name}");
+        let path = format!("/v/{kind}/{name}?{SIGNATURE}{name}");
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.size += bytes.len();
-        held.blobs.insert(path.clone(), bytes);
-        held.order.push_back(path.clone());
+        held.blobs.insert(key_of(&path).to_owned(), bytes);
+        held.order.push_back(key_of(&path).to_owned());
         while held.size > MAX_HELD
             && let Some(oldest) = held.order.pop_front()
         {
@@ -127,7 +143,7 @@ impl MediaStore {
 
     pub fn get(&self, path: &str) -> Option<Bytes> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.blobs.get(path).cloned()
+        held.blobs.get(key_of(path)).cloned()
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -5,7 +5,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -20,7 +20,7 @@ use crate::{
     groups::GroupTable,
     ledger::MessageLedger,
     load::LoadTable,
-    media_store::MediaStore,
+    media_store::{MediaStore, TlsIdentity},
     noise::ServerIdentity,
     offline_queue::QueueEntry,
     people::PeopleDirectory,
@@ -36,7 +36,11 @@ pub struct ServerState {
     pub auto_scan: bool,
     pub fixed_account: Option<PhoneNumber>,
     pub lid_migrated: bool,
+    /// How long a message takes on its way, in each direction.
+    pub latency: Duration,
     pub identity: ServerIdentity,
+    /// The TLS certificate of the media server, once it has one.
+    pub media_tls: Option<TlsIdentity>,
     pub people: PeopleDirectory,
     pub groups: GroupTable,
     pub connections: HashMap<ConnectionId, ClientConnection>,
@@ -60,6 +64,8 @@ pub struct ServerState {
     pub clock_offset: i64,
     /// Counts stanza ids of the server's own.
     pub next_id: u64,
+    /// Messages whose ack a fault delays: receipts for them wait until then.
+    pub delayed_acks: HashMap<(PhoneNumber, String), Instant>,
     /// Something changed since the last snapshot.
     pub dirty: bool,
 }
@@ -108,12 +114,14 @@ impl SharedState {
 }
 
 impl ServerState {
-    pub fn new(config: &Config, media: Arc<MediaStore>) -> Self {
-        Self {
+    pub fn new(config: &Config, media: Arc<MediaStore>) -> Result<Self> {
+        Ok(Self {
             auto_scan: config.auto_scan,
             fixed_account: config.account.clone(),
             lid_migrated: config.lid_migrated,
-            identity: ServerIdentity::generate(),
+            latency: Duration::from_millis(config.latency_ms),
+            identity: ServerIdentity::generate()?,
+            media_tls: None,
             people: PeopleDirectory::default(),
             groups: GroupTable::default(),
             connections: HashMap::new(),
@@ -132,8 +140,9 @@ impl ServerState {
             media,
             clock_offset: 0,
             next_id: 0,
+            delayed_acks: HashMap::new(),
             dirty: true,
-        }
+        })
     }
 
     /// Unix seconds by this WhatsApp's clock.

@@ -2,6 +2,7 @@
 //! Promises JSON errors `{"error": …}` that say what was wrong and what is right.
 
 mod accounts;
+mod certificate;
 mod channels;
 mod connections;
 mod contacts;
@@ -43,6 +44,7 @@ pub fn router(shared: SharedState) -> Router {
         .route("/admin/mock-phone/require-passkey", post(passkey::require).delete(passkey::require_no_more))
         .route("/admin/mock-phone/sign-passkey", post(passkey::sign))
         .route("/admin/mock-phone/passkey", get(passkey::show))
+        .route("/certificate", get(certificate::show))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/history", post(people::history))
         .route("/accounts/{number}/recovered", post(people::recovered))

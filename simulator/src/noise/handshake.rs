@@ -4,42 +4,14 @@
 use anyhow::{Context as _, Result, ensure};
 use buffa::Message as _;
 use wacore_binary::consts::{NOISE_PATTERN_IK, NOISE_PATTERN_XX, NOISE_PATTERN_XXFALLBACK, WA_CONN_HEADER};
-use wacore_libsignal::protocol::{KeyPair, PrivateKey};
-use wacore_noise::{NoiseCipher, NoiseHandshake, test_util::build_cert_chain_bytes};
+use wacore_libsignal::protocol::KeyPair;
+use wacore_noise::{NoiseCipher, NoiseHandshake};
 use waproto::whatsapp::{
     HandshakeMessage,
     handshake_message::{ClientHello, ServerHello},
 };
 
-use crate::signal::raw;
-
-/// The server's static key and the certificate chain that names it. The chain is unsigned: only
-/// a client that skips its verification accepts it.
-#[derive(Clone)]
-pub struct ServerIdentity {
-    key: KeyPair,
-    chain: Vec<u8>,
-}
-
-impl ServerIdentity {
-    pub fn generate() -> Self {
-        Self::of(KeyPair::generate(&mut rand::rng()))
-    }
-
-    pub fn from_private(bytes: &[u8]) -> Result<Self> {
-        let private = PrivateKey::deserialize(bytes)?;
-        Ok(Self::of(KeyPair::try_from(private)?))
-    }
-
-    pub fn private(&self) -> [u8; 32] {
-        *self.key.private_key.serialize()
-    }
-
-    fn of(key: KeyPair) -> Self {
-        let chain = build_cert_chain_bytes(&raw(&key.public_key));
-        Self { key, chain }
-    }
-}
+use super::certificate::ServerIdentity;
 
 /// A finished handshake: the ciphers of both directions, who the client is and what it declared.
 pub struct NoiseSession {

@@ -2,7 +2,10 @@
 //! new entry at once after that, and the faults in between.
 //! Promises that an entry is written again on every connection until it is acknowledged.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use wacore_binary::{Node, NodeContent, builder::NodeBuilder};
 use wacore_libsignal::protocol::PreKeySignalMessage;
@@ -11,6 +14,7 @@ use crate::{
     connection::{ConnectionId, OutboxItem},
     faults::{FaultKind, StanzaFacts, TrafficDirection},
     ledger::RecordKey,
+    offline_queue::StanzaClass,
     phone_number::PhoneNumber,
     state::ServerState,
     timers::TimerAction,
@@ -82,6 +86,11 @@ impl ServerState {
             kind: stanza_type.as_deref(),
             xmlns: None,
         };
+        if let Some(until) = self.receipt_waits_until(number, device, place) {
+            let delay = until.saturating_duration_since(Instant::now());
+            self.timers.after(delay, TimerAction::Deliver { number: number.clone(), device, place });
+            return;
+        }
         let fault = self.faults.meet(TrafficDirection::ToClient, &seen);
         let Some(fault) = fault else {
             self.write_entry(number, device, place, offline, false);
@@ -110,6 +119,21 @@ impl ServerState {
                 self.write_entry(number, device, place, offline, false);
             }
         }
+    }
+
+    /// Receipts for a message wait until its ack is written, if a fault delays the ack.
+    pub fn hold_receipts(&mut self, number: &PhoneNumber, id: &str, delay: Duration) {
+        let now = Instant::now();
+        self.delayed_acks.retain(|_, until| now < *until);
+        self.delayed_acks.insert((number.clone(), id.to_owned()), now + delay);
+    }
+
+    fn receipt_waits_until(&self, number: &PhoneNumber, device: u16, place: u64) -> Option<Instant> {
+        let entry = self.people.companion(number, device)?.queue.get(place)?;
+        if self.delayed_acks.is_empty() || entry.class != StanzaClass::Receipt {
+            return None;
+        }
+        self.delayed_acks.get(&(number.clone(), entry.id.clone())).copied().filter(|until| Instant::now() < *until)
     }
 
     /// Puts an entry into the outbox of the companion's connection, and after it what it was

@@ -31,6 +31,10 @@ const ACCOUNT_SIGNATURE_PREFIX: [u8; 2] = [6, 0];
 /// of its own. A 515 that comes within the same milliseconds costs it one more reconnect.
 const BEFORE_RESTART: Duration = Duration::from_millis(250);
 
+/// How long a client has to read the 515 and to leave by itself. One that finds the socket closed first takes the
+/// connection for lost, and the pairing for failed.
+const RESTART_READ: Duration = Duration::from_secs(2);
+
 #[derive(Debug, thiserror::Error)]
 pub enum PairingError {
     #[error("{0}")]
@@ -92,7 +96,9 @@ impl ServerState {
 
     /// The phone scans a QR code: `ref,noise key,identity key,adv secret,client type`.
     pub fn scan(&mut self, qr: &str, account: Option<PhoneNumber>) -> Result<ScanOutcome, PairingError> {
-        let fields: Vec<&str> = qr.trim().split(',').collect();
+        // Newer clients show an address of wa.me, with the code behind `#`.
+        let code = qr.trim().rsplit('#').next().unwrap_or_default();
+        let fields: Vec<&str> = code.split(',').collect();
         let [reference, _noise, identity, secret, ..] = fields.as_slice() else {
             return Err(PairingError::Malformed(
                 "a QR code is: reference, noise key, identity key, adv secret, client type, with commas between"
@@ -224,7 +230,7 @@ impl ServerState {
         if let Some(node) = restart.node() {
             self.timers.after(BEFORE_RESTART, TimerAction::Send(id, Box::new(node)));
         }
-        self.timers.after(BEFORE_RESTART, TimerAction::Close(id));
+        self.timers.after(BEFORE_RESTART + RESTART_READ, TimerAction::Close(id));
     }
 
     pub(super) fn registration(&mut self, id: ConnectionId) -> Option<&mut ClientRegistration> {

@@ -12,7 +12,7 @@ use super::pairing::PairingError;
 use crate::{
     connection::{CodeRequest, ConnectionId, ConnectionPhase, EnteredCode},
     phone_number::PhoneNumber,
-    signal::raw,
+    signal::raw_key,
     state::ServerState,
 };
 
@@ -40,7 +40,7 @@ impl CodeDerivation {
         let theirs = PairCodeUtils::decrypt_primary_ephemeral_pub(&self.wrapped, &code)
             .map_err(|error| PairingError::Internal(anyhow::anyhow!("{error}")))?;
         let ephemeral = KeyPair::generate(&mut rand::rng());
-        let wrapped_primary = PairCodeUtils::encrypt_ephemeral_pub(&raw(&ephemeral.public_key), &code);
+        let wrapped_primary = PairCodeUtils::encrypt_ephemeral_pub(&raw_key(&ephemeral.public_key), &code);
         Ok(DerivedCode { connection: self.connection, entered: EnteredCode { ephemeral, theirs }, wrapped_primary })
     }
 }

@@ -33,7 +33,7 @@ use crate::{
     },
     passkey::{PasskeyCredential, RequestOptions},
     phone_number::PhoneNumber,
-    signal::raw,
+    signal::raw_key,
     state::ServerState,
     timers::TimerAction,
 };
@@ -184,7 +184,7 @@ impl ServerState {
         let theirs = PublicKey::from_djb_public_key_bytes(&answered.theirs)?;
         let shared = answered.ephemeral.calculate_agreement(&theirs)?;
         let key = ShortcakeUtils::derive_encryption_key_from_shared_secret(&shared, answered.device_type, reference)?;
-        let ours = raw(&answered.ephemeral.public_key);
+        let ours = raw_key(&answered.ephemeral.public_key);
         let code = ShortcakeUtils::derive_verification_code(&nonce, &ours, &answered.nonce);
         let (first, last) = code.split_at(code.len() / 2);
         ceremony.stage = CeremonyStage::Revealed { key, code: format!("{first}-{last}") };
@@ -227,7 +227,7 @@ impl ServerState {
             CeremonyStage::Asked | CeremonyStage::Revealed { .. } => {}
             CeremonyStage::Answered(answered) => {
                 let identity = PrimaryEphemeralIdentity {
-                    public_key: Some(raw(&answered.ephemeral.public_key).to_vec()),
+                    public_key: Some(raw_key(&answered.ephemeral.public_key).to_vec()),
                     nonce: Some(answered.nonce.to_vec()),
                 }
                 .encode_to_vec();

@@ -2,27 +2,27 @@
 //! Promises that a stanza handed to the outbox is written in order, and that the ledger hears of
 //! a delivery only after the write. Decides nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use axum::extract::ws::{Message, WebSocket};
-use bytes::BytesMut;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use bytes::{Bytes, BytesMut};
 use futures::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
-use tokio::time::timeout;
-use wacore_binary::{OwnedNodeRef, consts::WA_CONN_HEADER, marshal, util::unpack_bytes};
+use tokio::{sync::mpsc, time::timeout};
+use wacore_binary::{OwnedNodeRef, consts::WA_CONN_HEADER, util::unpack_bytes};
 use wacore_noise::{
     NoiseCipher,
     framing::{FrameDecoder, append_frame_into, encode_frame},
 };
 
-use crate::noise;
 use crate::{
     connection::ConnectionId,
-    noise::{HandshakeReply, NoiseSession},
+    noise::{self, HandshakeReply, NoiseSession},
     state::SharedState,
+    wire::encode_stanza,
 };
 
 /// Real clients give a handshake 20 s as well.
@@ -34,6 +34,12 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// Stanzas written at once: enough to keep the socket busy, few enough to answer in between.
 const BATCH: usize = 128;
 
+/// WebSocket messages of a client that the latency holds back.
+const MAX_ON_THE_WAY: usize = 1_024;
+
+/// Bytes of the reason in a WebSocket close; the texts here are ASCII.
+const MAX_CLOSE_REASON: usize = 120;
+
 /// Serves one client until one of the two ends it.
 pub async fn accept(shared: SharedState, mut socket: WebSocket) {
     shared.lock().statistics.connections_accepted += 1;
@@ -43,6 +49,10 @@ pub async fn accept(shared: SharedState, mut socket: WebSocket) {
         Ok(Err(error)) => {
             shared.lock().statistics.handshakes_failed += 1;
             tracing::warn!("a handshake failed: {error:#}");
+            let reason: String = error.to_string().chars().take(MAX_CLOSE_REASON).collect();
+            let frame = CloseFrame { code: close_code::PROTOCOL, reason: reason.into() };
+            // A client that is gone needs no reason.
+            let _ = socket.send(Message::Close(Some(frame))).await;
             return;
         }
         Err(_) => {
@@ -52,11 +62,17 @@ pub async fn accept(shared: SharedState, mut socket: WebSocket) {
         }
     };
     let NoiseSession { read, write, client_static, payload } = established;
-    let id = shared.lock().connected(client_static, &payload);
+    let (id, latency) = {
+        let mut server = shared.lock();
+        (server.connected(client_static, &payload), server.latency)
+    };
     let (sink, stream) = socket.split();
+    // Messages that the latency holds back; the client waits once so many are on their way.
+    let (arrived, arrivals) = mpsc::channel(MAX_ON_THE_WAY);
     let ended = tokio::select! {
-        ended = read_stanzas(&shared, id, stream, frames, read) => ended,
-        ended = write_stanzas(&shared, id, sink, write) => ended,
+        ended = read_messages(stream, arrived) => ended,
+        ended = handle_stanzas(&shared, id, arrivals, frames, read, latency) => ended,
+        ended = write_stanzas(&shared, id, sink, write, latency) => ended,
         () = shared.stop.cancelled() => Ok(()),
     };
     if let Err(error) = ended {
@@ -100,12 +116,27 @@ async fn send_plain(socket: &mut WebSocket, message: &[u8]) -> Result<()> {
     Ok(())
 }
 
-async fn read_stanzas(
+async fn read_messages(mut stream: SplitStream<WebSocket>, arrived: mpsc::Sender<(Instant, Bytes)>) -> Result<()> {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Binary(bytes))) => arrived.send((Instant::now(), bytes)).await?,
+            Some(Ok(Message::Close(_))) | None => break,
+            Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+    // What the client sent before it left is still handled: the other half ends when it has read everything.
+    drop(arrived);
+    std::future::pending().await
+}
+
+async fn handle_stanzas(
     shared: &SharedState,
     id: ConnectionId,
-    mut stream: SplitStream<WebSocket>,
+    mut arrivals: mpsc::Receiver<(Instant, Bytes)>,
     mut frames: FrameReader,
     cipher: NoiseCipher,
+    latency: Duration,
 ) -> Result<()> {
     let mut counter = 0;
     loop {
@@ -115,12 +146,9 @@ async fn read_stanzas(
             let stanza = OwnedNodeRef::new(unpack_bytes(frame)?)?;
             shared.lock().on_stanza(id, stanza.get());
         }
-        match stream.next().await {
-            Some(Ok(Message::Binary(bytes))) => frames.feed(&bytes),
-            Some(Ok(Message::Close(_))) | None => return Ok(()),
-            Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Err(error)) => return Err(error.into()),
-        }
+        let Some((at, bytes)) = arrivals.recv().await else { return Ok(()) };
+        tokio::time::sleep_until((at + latency).into()).await;
+        frames.feed(&bytes);
     }
 }
 
@@ -129,6 +157,7 @@ async fn write_stanzas(
     id: ConnectionId,
     mut sink: SplitSink<WebSocket, Message>,
     cipher: NoiseCipher,
+    latency: Duration,
 ) -> Result<()> {
     let mut counter = 0;
     let Some(wake) = shared.lock().wake_of(id) else {
@@ -138,11 +167,19 @@ async fn write_stanzas(
         let batch = shared.lock().take_batch(id, BATCH);
         if batch.nodes.is_empty() && !batch.close {
             wake.notified().await;
+            tokio::time::sleep(latency).await;
             continue;
         }
         let mut buffer = Vec::new();
-        for node in &batch.nodes {
-            let sealed = cipher.encrypt_with_counter(counter, &marshal(node)?)?;
+        for node in batch.nodes {
+            let encoded = match encode_stanza(node) {
+                Ok(encoded) => encoded,
+                Err(error) => {
+                    tracing::error!(connection = id.0, "a stanza is not written: {error:#}");
+                    continue;
+                }
+            };
+            let sealed = cipher.encrypt_with_counter(counter, &encoded)?;
             counter += 1;
             append_frame_into(&sealed, None, &mut buffer)?;
         }
@@ -198,6 +235,13 @@ impl FrameReader {
                 return Ok(None);
             };
             ensure!(rest[..3] == WA_CONN_HEADER[..3], "the client does not begin as a WhatsApp client");
+            // The header is part of what the handshake authenticates, and names the tokens of every stanza.
+            ensure!(
+                rest[3] == WA_CONN_HEADER[3],
+                "the client speaks version {} of the token dictionary, this server only version {}",
+                rest[3],
+                WA_CONN_HEADER[3]
+            );
             self.decoder.feed(&rest[4..]);
             self.head = StreamHeader::Gone;
         }
@@ -221,6 +265,13 @@ mod tests {
         }
         frames.feed(&bytes[bytes.len() - 1..]);
         assert_eq!(&frames.next().unwrap().unwrap()[..], b"hello");
+    }
+
+    #[test]
+    fn an_older_dictionary_is_refused_by_name() {
+        let mut frames = FrameReader::default();
+        frames.feed(b"WA\x06\x02\x00\x00\x00");
+        assert!(frames.next().unwrap_err().to_string().contains("version 2 of the token dictionary"));
     }
 
     #[test]

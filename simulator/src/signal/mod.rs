@@ -83,7 +83,7 @@ impl SignalEndpoint {
     }
 
     pub fn identity_public(&self) -> [u8; 32] {
-        raw(self.identities.pair.public_key())
+        raw_key(self.identities.pair.public_key())
     }
 
     pub fn registration_id(&self) -> u32 {
@@ -269,8 +269,13 @@ fn collect(records: impl Iterator<Item = SignalResult<Vec<u8>>>) -> Result<Vec<V
 }
 
 /// The 32 bytes of a key without its type byte.
-pub fn raw(key: &PublicKey) -> [u8; 32] {
+pub fn raw_key(key: &PublicKey) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(key.public_key_bytes());
     bytes
+}
+
+/// A key as people compare it.
+pub fn hexadecimal(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
 }

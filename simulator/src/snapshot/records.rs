@@ -10,7 +10,8 @@ use wacore_binary::{OwnedNodeRef, marshal};
 use crate::{
     groups::GroupTable,
     ledger::{LedgerRecord, MessageLedger, RecordKey},
-    noise::ServerIdentity,
+    media_store::TlsIdentity,
+    noise::{ServerIdentity, ServerKeys},
     offline_queue::{OfflineQueue, QueueEntry, StanzaClass},
     people::{
         AddressingMode, CallLog, CompanionDevice, PhoneInbox, ReceiptMode, ReceivedMessage, ReceivedReceipt,
@@ -44,12 +45,30 @@ impl TryFrom<String> for Base64Bytes {
 #[derive(Serialize, Deserialize)]
 pub struct StateSnapshot {
     server_key: Base64Bytes,
+    #[serde(default)]
+    intermediate_key: Option<Base64Bytes>,
+    #[serde(default)]
+    root_key: Option<Base64Bytes>,
+    #[serde(default)]
+    media_tls: Option<TlsRecord>,
     clock_offset: i64,
     loads_begun: u64,
     people: Vec<PersonRecord>,
     groups: GroupTable,
     first_line: u64,
     lines: Vec<LedgerRecord>,
+}
+
+/// The media server's certificate and private key, both DER.
+#[derive(Serialize, Deserialize)]
+struct TlsRecord {
+    certificate: Base64Bytes,
+    private_key: Base64Bytes,
+    names: Vec<String>,
+}
+
+fn key_of(bytes: &Base64Bytes) -> Result<[u8; 32]> {
+    bytes.0.as_slice().try_into().context("a key has 32 bytes")
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,8 +134,16 @@ struct EntryRecord {
 impl StateSnapshot {
     pub fn of(server: &ServerState) -> Result<Self> {
         let (first_line, lines) = server.ledger.export();
+        let keys = server.identity.keys();
         Ok(Self {
-            server_key: Base64Bytes(server.identity.private().to_vec()),
+            server_key: Base64Bytes(keys.server.to_vec()),
+            intermediate_key: Some(Base64Bytes(keys.intermediate.to_vec())),
+            root_key: Some(Base64Bytes(keys.root.to_vec())),
+            media_tls: server.media_tls.as_ref().map(|tls| TlsRecord {
+                certificate: Base64Bytes(tls.certificate.clone()),
+                private_key: Base64Bytes(tls.private_key.clone()),
+                names: tls.names.clone(),
+            }),
             clock_offset: server.clock_offset,
             loads_begun: server.loads.begun(),
             people: server.people.iter().map(PersonRecord::of).collect::<Result<_>>()?,
@@ -127,7 +154,20 @@ impl StateSnapshot {
     }
 
     pub fn restore(self, server: &mut ServerState) -> Result<()> {
-        server.identity = ServerIdentity::from_private(&self.server_key.0)?;
+        server.identity = match (&self.root_key, &self.intermediate_key) {
+            (Some(root), Some(intermediate)) => ServerIdentity::from_keys(&ServerKeys {
+                root: key_of(root)?,
+                intermediate: key_of(intermediate)?,
+                server: key_of(&self.server_key)?,
+            })?,
+            // The state folder is of a simulator that signed nothing.
+            _ => ServerIdentity::from_server_key(&key_of(&self.server_key)?)?,
+        };
+        server.media_tls = self.media_tls.map(|tls| TlsIdentity {
+            certificate: tls.certificate.0,
+            private_key: tls.private_key.0,
+            names: tls.names,
+        });
         server.clock_offset = self.clock_offset;
         server.loads.continue_from(self.loads_begun);
         server.groups = self.groups;

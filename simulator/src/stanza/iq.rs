@@ -108,6 +108,8 @@ impl ServerState {
             ("encrypt", "get", "count") => self.prekey_count(number, device),
             ("encrypt", "get", "key") => self.hand_out_bundles(iq),
             ("usync", "get", _) => self.look_up(iq),
+            // Older clients ask so, and take anything for an answer.
+            ("w", "get", "props") => IqReply::empty(),
             ("abt", ..) => IqReply::one(props()),
             ("blocklist", "get", _) => self.blocklist(number),
             ("blocklist", "set", _) => self.block(number, iq),

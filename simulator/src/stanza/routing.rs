@@ -43,13 +43,13 @@ impl ServerState {
         if kind == Some(FaultKind::Lose) {
             return;
         }
-        let refused = if kind == Some(FaultKind::Nack) {
-            Some(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
+        let accepted = if kind == Some(FaultKind::Nack) {
+            Err(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
         } else {
-            self.pass_on(number, device, stanza).err()
+            self.take_apart(stanza).and_then(|message| self.check_message(number, message))
         };
         let mut ack = ack_of(stanza, self.now());
-        if let Some(code) = refused {
+        if let Err(code) = &accepted {
             self.statistics.nacks += 1;
             ack = ack.attr("error", code.to_string());
         }
@@ -58,9 +58,16 @@ impl ServerState {
             (Some(FaultKind::SwallowAck), _) => {}
             (Some(FaultKind::Delay), Some(fault)) => {
                 let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
+                if let Ok(message) = &accepted {
+                    self.hold_receipts(number, &message.id, delay);
+                }
                 self.timers.after(delay, TimerAction::Send(id, Box::new(ack)));
             }
             _ => self.send(id, ack),
+        }
+        // After the ack: WhatsApp sends no receipt for a message that it has not acknowledged.
+        if let Ok(message) = accepted {
+            self.distribute(number, device, &message);
         }
     }
 
@@ -82,46 +89,46 @@ impl ServerState {
         self.faults.meet(TrafficDirection::FromClient, &seen)
     }
 
-    /// Gives everybody their part. The error is the number of the nack.
-    fn pass_on(&mut self, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) -> Result<(), u16> {
-        let outbound = self.take_apart(stanza)?;
-        let contact = if outbound.to.is_group() { None } else { self.number_behind(&outbound.to) };
-        if let Some(code) = contact.and_then(|contact| self.restricted(number, &contact)) {
-            return Err(code);
-        }
-        let group = if outbound.to.is_group() {
-            let group = self.groups.get(&outbound.to.user).ok_or(404_u16)?;
+    /// Whether the account may send this. The error is the number of the nack.
+    fn check_message(&self, number: &PhoneNumber, message: ClientMessage) -> Result<ClientMessage, u16> {
+        if message.to.is_group() {
+            let group = self.groups.get(&message.to.user).ok_or(404_u16)?;
             if !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
                 return Err(403);
             }
-            Some(group.jid().to_string())
-        } else {
-            None
-        };
+        } else if let Some(contact) = self.number_behind(&message.to)
+            && let Some(code) = self.restricted(number, &contact)
+        {
+            return Err(code);
+        }
+        Ok(message)
+    }
+
+    /// Gives every receiver its part of a message.
+    fn distribute(&mut self, number: &PhoneNumber, device: u16, message: &ClientMessage) {
+        let group = message.to.is_group().then(|| message.to.to_non_ad().to_string());
         let incoming = InboundMessage {
-            id: &outbound.id,
+            id: &message.id,
             from: number,
             device,
-            to: &outbound.to,
+            to: &message.to,
             group: group.as_deref(),
             now: self.now(),
         };
-        let receivers = self.receivers_of(&outbound, number, device);
-        for (receiver, at) in receivers {
-            // Whoever holds no key yet finds its own part in front of the group's.
+        for (receiver, at) in self.receivers_of(message, number, device) {
+            // A receiver that does not hold the sender key finds it in its own part, in front of the group's.
             let mut encs: Vec<&EncryptedPart> =
-                outbound.personal.get(&(receiver.clone(), at)).map(|encs| encs.iter().collect()).unwrap_or_default();
-            encs.extend(&outbound.shared);
+                message.personal.get(&(receiver.clone(), at)).map(|encs| encs.iter().collect()).unwrap_or_default();
+            encs.extend(&message.shared);
             if encs.is_empty() {
                 continue;
             }
             if at == 0 {
                 self.hear(&receiver, &incoming, &encs);
-            } else if let Err(error) = self.forward(&receiver, at, &incoming, &outbound, &encs) {
+            } else if let Err(error) = self.forward(&receiver, at, &incoming, message, &encs) {
                 tracing::warn!("a message for {receiver} device {at} is lost: {error:#}");
             }
         }
-        Ok(())
     }
 
     fn take_apart(&self, stanza: &NodeRef<'_>) -> Result<ClientMessage, u16> {
@@ -170,10 +177,10 @@ impl ServerState {
     }
 
     /// Every device that gets something, without the one that sends.
-    fn receivers_of(&self, outbound: &ClientMessage, number: &PhoneNumber, device: u16) -> Vec<(PhoneNumber, u16)> {
-        let mut receivers: Vec<(PhoneNumber, u16)> = outbound.personal.keys().cloned().collect();
-        if outbound.shared.is_some()
-            && let Some(group) = self.groups.get(&outbound.to.user)
+    fn receivers_of(&self, message: &ClientMessage, number: &PhoneNumber, device: u16) -> Vec<(PhoneNumber, u16)> {
+        let mut receivers: Vec<(PhoneNumber, u16)> = message.personal.keys().cloned().collect();
+        if message.shared.is_some()
+            && let Some(group) = self.groups.get(&message.to.user)
         {
             for member in &group.participants {
                 receivers.push((member.clone(), 0));
@@ -195,7 +202,7 @@ impl ServerState {
         receiver: &PhoneNumber,
         at: u16,
         incoming: &InboundMessage<'_>,
-        outbound: &ClientMessage,
+        message: &ClientMessage,
         encs: &[&EncryptedPart],
     ) -> anyhow::Result<()> {
         if self.people.companion(receiver, at).is_none() {
@@ -206,9 +213,9 @@ impl ServerState {
         let mut node = NodeBuilder::new("message")
             .attr("id", incoming.id)
             .attr("t", incoming.now.to_string())
-            .attr("type", outbound.stanza_type.as_str())
+            .attr("type", message.stanza_type.as_str())
             .attr("notify", push_name);
-        if let Some(edit) = &outbound.edit {
+        if let Some(edit) = &message.edit {
             node = node.attr("edit", edit.as_str());
         }
         node = if incoming.group.is_some() {
@@ -226,7 +233,7 @@ impl ServerState {
         if receiver == from && incoming.group.is_none() {
             node = node.attr("recipient", incoming.to.to_non_ad());
         }
-        let children = encs.iter().map(|enc| enc.node.clone()).chain(outbound.extras.iter().cloned());
+        let children = encs.iter().map(|enc| enc.node.clone()).chain(message.extras.iter().cloned());
         let node = node.children(children).build();
         // What is encrypted once more on request is still the same message.
         let again = encs.iter().any(|enc| enc.node.attrs.contains_key("count"));

@@ -46,13 +46,20 @@ impl ServerState {
     }
 
     fn look_up_one(&mut self, user: &NodeRef<'_>, wanted: &[String]) -> Option<Node> {
-        let by_number = user
+        let asked_text = user
             .get_optional_child("contact")
             .and_then(|contact| contact.content_as_string())
-            .map(|text| text.trim_start_matches('+').to_owned());
-        let asked = match (jid(user, "jid"), &by_number) {
+            .map(|text| text.to_string());
+        let asked = match (jid(user, "jid"), &asked_text) {
             (Some(jid), _) => jid.to_non_ad(),
-            (None, Some(number)) => Jid::pn(number.as_str()),
+            // `+digits` or `digits@c.us`, either with or without the other's part.
+            (None, Some(text)) => {
+                let number = text.trim_start_matches('+').split('@').next().unwrap_or_default();
+                if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return None;
+                }
+                Jid::pn(number)
+            }
             (None, None) => return None,
         };
         let number = self.people.number_of(&asked);
@@ -67,8 +74,8 @@ impl ServerState {
                 ("contact", person) => {
                     let mut contact =
                         NodeBuilder::new("contact").attr("type", if person.is_some() { "in" } else { "out" });
-                    if let Some(number) = &by_number {
-                        contact = contact.string_content(format!("+{number}"));
+                    if let Some(asked) = &asked_text {
+                        contact = contact.bytes(asked.as_bytes().to_vec());
                     }
                     children.push(contact.build());
                 }
