@@ -1,6 +1,6 @@
 //! What waits for an endpoint, by the broker's own figures.
 
-use crate::answer::Failure;
+use crate::response::ApiError;
 use async_nats::jetstream::{context::ConsumerInfoErrorKind, response::Response};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
@@ -13,7 +13,7 @@ use serde_json::json;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Backlog {
+pub struct EndpointBacklog {
     /// Events that no dispatcher has taken yet; none while no dispatcher has made the endpoint's consumer.
     pending: Option<u64>,
     /// Fresh events and retries that a dispatcher has taken and not settled.
@@ -24,9 +24,9 @@ pub struct Backlog {
 
 /// # Errors
 /// If NATS is away.
-pub async fn of(broker: &Broker, id: &EndpointId) -> Result<Backlog, Failure> {
+pub async fn read_endpoint_backlog(broker: &Broker, id: &EndpointId) -> Result<EndpointBacklog, ApiError> {
     if !broker.is_connected() {
-        return Err(Failure::broker_unavailable());
+        return Err(ApiError::broker_unavailable());
     }
     let (events, retries) = (id.consumer(), id.retries_consumer());
     let (fresh, retried, resting) = futures::try_join!(
@@ -35,22 +35,22 @@ pub async fn of(broker: &Broker, id: &EndpointId) -> Result<Backlog, Failure> {
         resting(broker, id)
     )?;
     let in_flight_retries = retried.map_or(0, |retried| retried.in_flight);
-    Ok(Backlog {
+    Ok(EndpointBacklog {
         pending: fresh.as_ref().map(|fresh| fresh.pending),
         in_flight: fresh.map_or(0, |fresh| fresh.in_flight) + in_flight_retries,
         waiting_retries: resting.saturating_sub(in_flight_retries),
     })
 }
 
-struct Consumer {
+struct ConsumerCounts {
     pending: u64,
     in_flight: u64,
 }
 
-async fn consumer(broker: &Broker, stream: &str, name: &str) -> Result<Option<Consumer>, Failure> {
+async fn consumer(broker: &Broker, stream: &str, name: &str) -> Result<Option<ConsumerCounts>, ApiError> {
     let stream = broker.jetstream.get_stream_no_info(stream).await.map_err(away)?;
     match stream.consumer_info(name).await {
-        Ok(info) => Ok(Some(Consumer { pending: info.num_pending, in_flight: info.num_ack_pending as u64 })),
+        Ok(info) => Ok(Some(ConsumerCounts { pending: info.num_pending, in_flight: info.num_ack_pending as u64 })),
         Err(error) => match error.kind() {
             ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound => Ok(None),
             ConsumerInfoErrorKind::InvalidName
@@ -64,7 +64,7 @@ async fn consumer(broker: &Broker, stream: &str, name: &str) -> Result<Option<Co
 }
 
 /// How many messages RETRIES holds of the endpoint; each has a subject of its own.
-async fn resting(broker: &Broker, id: &EndpointId) -> Result<u64, Failure> {
+async fn resting(broker: &Broker, id: &EndpointId) -> Result<u64, ApiError> {
     #[derive(Deserialize)]
     struct Subjects {
         /// Left out if there are none.
@@ -80,7 +80,7 @@ async fn resting(broker: &Broker, id: &EndpointId) -> Result<u64, Failure> {
     }
 }
 
-fn away(error: impl std::fmt::Display) -> Failure {
+fn away(error: impl std::fmt::Display) -> ApiError {
     tracing::warn!("failed to look at a backlog: {error}");
-    Failure::broker_unavailable()
+    ApiError::broker_unavailable()
 }

@@ -1,23 +1,23 @@
 //! The records of jobs, as they were stored last. Only the gateway writes them.
 
-use crate::{answer::Failure, bucket::Bucket};
+use crate::{kv_bucket::KvBucket, response::ApiError};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     job::{self, JobId, JobRecord},
     session::SessionId,
 };
 
-pub struct Jobs {
-    bucket: Bucket,
+pub struct JobStore {
+    bucket: KvBucket,
 }
 
-impl Jobs {
+impl JobStore {
     pub fn new(broker: Broker) -> Self {
-        Self { bucket: Bucket::expiring(broker, job::BUCKET, job::RECORD_LASTS) }
+        Self { bucket: KvBucket::expiring(broker, job::BUCKET, job::RECORD_LASTS) }
     }
 
     /// All of a session, the newest first.
-    pub async fn all(&self, session: &SessionId) -> Result<Vec<JobRecord>, Failure> {
+    pub async fn all(&self, session: &SessionId) -> Result<Vec<JobRecord>, ApiError> {
         let stored = self.bucket.all().await?;
         let prefix = format!("{session}.");
         let mut all: Vec<JobRecord> = stored
@@ -31,15 +31,15 @@ impl Jobs {
 
     /// # Errors
     /// If there is none of this name.
-    pub async fn get(&self, session: &SessionId, id: &JobId) -> Result<JobRecord, Failure> {
+    pub async fn get(&self, session: &SessionId, id: &JobId) -> Result<JobRecord, ApiError> {
         let key = id.key(session);
         let stored = self.bucket.get(&key).await?.ok_or_else(not_found)?;
-        read(&key, &stored.value).map_err(|_| Failure::internal())
+        read(&key, &stored.value).map_err(|_| ApiError::internal())
     }
 }
 
-pub fn not_found() -> Failure {
-    Failure::not_found("job_not_found", "Job not found")
+pub fn not_found() -> ApiError {
+    ApiError::not_found("job_not_found", "Job not found")
 }
 
 fn read(key: &str, value: &[u8]) -> serde_json::Result<JobRecord> {

@@ -7,10 +7,10 @@ fn read(
     body: Value,
     before: Option<&EndpointSettings>,
 ) -> Result<EndpointSettings, Vec<String>> {
-    let kept = Kept { next_sequence: 1, max_age: max_age.map(Duration::from_secs) };
+    let kept = EventsStreamInfo { next_sequence: 1, max_age: max_age.map(Duration::from_secs) };
     let allowed = NetworkList::parse(allowed).expect("networks");
     let Value::Object(body) = body else { panic!("no object: {body}") };
-    Rules { kept: &kept, allowed: &allowed }.read(body, before).map_err(|failure| {
+    EndpointRules { kept: &kept, allowed: &allowed }.read(body, before).map_err(|failure| {
         failure.problems.into_iter().map(|problem| format!("{} {}", problem.field, problem.message)).collect()
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! It goes the way of every event; nothing here talks to a receiver.
 
-use crate::answer::Failure;
+use crate::response::ApiError;
 use async_nats::{
     HeaderMap, Subscriber,
     jetstream::context::{GetStreamErrorKind, PublishErrorKind},
@@ -26,12 +26,12 @@ use tokio::time::{Instant, timeout_at};
 /// The contract's bound; the script of the old program gives up after 30 s.
 const ENDS_WITHIN: Duration = Duration::from_secs(25);
 
-pub struct Events {
+pub struct EventPublisher {
     broker: Broker,
 }
 
 /// How the delivery to an endpoint stands when the answer must go out.
-pub enum Outcome {
+pub enum DeliveryOutcome {
     Delivered {
         status: Option<u16>,
         attempt: u32,
@@ -44,25 +44,25 @@ pub enum Outcome {
 }
 
 /// What EVENTS is at this moment.
-pub struct Kept {
+pub struct EventsStreamInfo {
     /// Of the event that is stored next.
     pub next_sequence: u64,
     /// How long an event is kept; none: for ever.
     pub max_age: Option<Duration>,
 }
 
-impl Events {
+impl EventPublisher {
     pub fn new(broker: Broker) -> Self {
         Self { broker }
     }
 
     /// Stores the event; whoever subscribes to EVENTS sees it.
-    pub async fn publish(&self, envelope: &EventEnvelope) -> Result<EventId, Failure> {
+    pub async fn publish(&self, envelope: &EventEnvelope) -> Result<EventId, ApiError> {
         self.store(&usual_subject(envelope), envelope, HeaderMap::new()).await
     }
 
     /// Stores the event and waits, at most 25 s, until its delivery to the endpoint `default` has ended.
-    pub async fn deliver(&self, envelope: &EventEnvelope) -> Result<Outcome, Failure> {
+    pub async fn deliver(&self, envelope: &EventEnvelope) -> Result<DeliveryOutcome, ApiError> {
         self.end(&usual_subject(envelope), envelope, &EndpointId::default(), HeaderMap::new()).await
     }
 
@@ -72,16 +72,16 @@ impl Events {
         subject: &str,
         envelope: &EventEnvelope,
         endpoint: &EndpointId,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<DeliveryOutcome, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ONLY_FOR, endpoint.as_str());
         self.end(subject, envelope, endpoint, headers).await
     }
 
     /// Asks NATS what EVENTS is.
-    pub async fn kept(&self) -> Result<Kept, Failure> {
+    pub async fn kept(&self) -> Result<EventsStreamInfo, ApiError> {
         if !self.broker.is_connected() {
-            return Err(Failure::broker_unavailable());
+            return Err(ApiError::broker_unavailable());
         }
         let mut stream = self.broker.jetstream.get_stream(EVENTS).await;
         if let Err(error) = &stream
@@ -92,10 +92,10 @@ impl Events {
         }
         let stream = stream.map_err(|error| {
             tracing::warn!("failed to look at EVENTS: {error}");
-            Failure::broker_unavailable()
+            ApiError::broker_unavailable()
         })?;
         let info = stream.cached_info();
-        Ok(Kept {
+        Ok(EventsStreamInfo {
             next_sequence: info.state.last_sequence.saturating_add(1),
             max_age: Some(info.config.max_age).filter(|age| !age.is_zero()),
         })
@@ -107,34 +107,41 @@ impl Events {
         envelope: &EventEnvelope,
         endpoint: &EndpointId,
         mut headers: HeaderMap,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<DeliveryOutcome, ApiError> {
         let deadline = Instant::now() + ENDS_WITHIN;
         let inbox = self.broker.client.new_inbox();
         // Before the event is published: a report is sent once, and may come at once.
         let reports = self.broker.client.subscribe(inbox.clone()).await.map_err(|error| {
             tracing::warn!("failed to subscribe to a delivery's end: {error}");
-            Failure::broker_unavailable()
+            ApiError::broker_unavailable()
         })?;
         headers.insert(header::REPORT_TO, inbox);
         let event = self.store(subject, envelope, headers).await?;
         Ok(match timeout_at(deadline, end_of(&event, endpoint, reports)).await {
-            Ok(Some(DeliveryReport { delivered: true, status, attempt, .. })) => Outcome::Delivered { status, attempt },
-            Ok(Some(DeliveryReport { delivered: false, error, .. })) => Outcome::GivenUp { reason: error },
-            Ok(None) | Err(_) => Outcome::StillRetried(event),
+            Ok(Some(DeliveryReport { delivered: true, status, attempt, .. })) => {
+                DeliveryOutcome::Delivered { status, attempt }
+            }
+            Ok(Some(DeliveryReport { delivered: false, error, .. })) => DeliveryOutcome::GivenUp { reason: error },
+            Ok(None) | Err(_) => DeliveryOutcome::StillRetried(event),
         })
     }
 
-    async fn store(&self, subject: &str, envelope: &EventEnvelope, mut headers: HeaderMap) -> Result<EventId, Failure> {
+    async fn store(
+        &self,
+        subject: &str,
+        envelope: &EventEnvelope,
+        mut headers: HeaderMap,
+    ) -> Result<EventId, ApiError> {
         // What is published without a connection would wait in the client and go out after the caller heard the 503.
         if !self.broker.is_connected() {
-            return Err(Failure::broker_unavailable());
+            return Err(ApiError::broker_unavailable());
         }
         let event = EventId::random();
         headers.insert(header::EVENT_ID, event.as_str());
         trace_context::inject(&mut headers);
         let payload = Bytes::from(serde_json::to_vec(envelope).map_err(|error| {
             tracing::error!(event.id = %event, "failed to write an event: {error}");
-            Failure::internal()
+            ApiError::internal()
         })?);
         match self.publish_once(subject, &headers, &payload).await {
             // Somebody removed the stream, or NATS lost its store: every service makes what is missing.
@@ -176,21 +183,21 @@ async fn end_of(event: &EventId, endpoint: &EndpointId, mut reports: Subscriber)
     None
 }
 
-fn not_stored(event: &EventId, kind: PublishErrorKind) -> Failure {
+fn not_stored(event: &EventId, kind: PublishErrorKind) -> ApiError {
     match kind {
-        PublishErrorKind::MaxPayloadExceeded => Failure::new(
+        PublishErrorKind::MaxPayloadExceeded => ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "event_too_large",
             "The event is larger than the message broker (NATS) takes",
         ),
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Failure::broker_lost(),
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => ApiError::broker_lost(),
         PublishErrorKind::StreamNotFound
         | PublishErrorKind::WrongLastMessageId
         | PublishErrorKind::WrongLastSequence
         | PublishErrorKind::MaxAckPending
         | PublishErrorKind::Other => {
             tracing::error!(event.id = %event, "an event was not stored: {kind}");
-            Failure::new(
+            ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "event_not_stored",
                 "The message broker (NATS) did not store the event; its disk may be full",

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use std::{any::Any, borrow::Cow};
 
 /// What a route gives.
-pub type Answer = Result<Json<Value>, Failure>;
+pub type JsonResult = Result<Json<Value>, ApiError>;
 
 /// An error as its caller sees it. What the log needs beside it was logged where it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct ApiError {
     pub status: StatusCode,
-    pub code: Code,
+    pub code: ErrorCode,
     pub message: Cow<'static, str>,
     /// What is wrong with each field; empty unless that is why.
     pub problems: Vec<FieldProblem>,
@@ -26,15 +26,15 @@ pub struct Failure {
 /// What a program may branch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Code {
+pub enum ErrorCode {
     Name(&'static str),
     /// WhatsApp's own number.
     WhatsApp(u16),
 }
 
-impl Failure {
+impl ApiError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: Code::Name(code), message: message.into(), problems: Vec::new() }
+        Self { status, code: ErrorCode::Name(code), message: message.into(), problems: Vec::new() }
     }
 
     /// A body that cannot be taken, with everything that is wrong with it.
@@ -84,7 +84,7 @@ impl Failure {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut body = json!({"success": false, "message": self.message, "code": self.code});
         if !self.problems.is_empty() {
@@ -95,15 +95,15 @@ impl IntoResponse for Failure {
 }
 
 /// For every path that is no route, and every method that a route does not know.
-pub async fn route_not_found() -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, "route_not_found", "Route not found")
+pub async fn route_not_found() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "route_not_found", "Route not found")
 }
 
 /// For a route that panicked; the panic's own hook wrote to standard error.
 pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!("a route panicked: {}", text.unwrap_or("no text"));
-    Failure::internal().into_response()
+    ApiError::internal().into_response()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What every request can reach: the settings that matter to it, the way to a gateway, to the webhook, the counters.
 
 use crate::{
-    auth::ApiKey, config::Config, dead_letters::DeadLetters, dispatcher_client::DispatcherClient, endpoints::Endpoints,
-    events::Events, gateway_client::GatewayClient, jobs::Jobs, metrics::Metrics, replays::Replays, uploads::Uploads,
+    api_key::ApiKey, config::ApiConfig, dead_letter_store::DeadLetterStore, dispatcher_client::DispatcherClient,
+    endpoint_store::EndpointStore, event_publisher::EventPublisher, gateway_client::GatewayClient, job_store::JobStore,
+    metrics::ApiMetrics, replay_store::ReplayStore, uploads::UploadStore,
 };
 use kurir_chassis::{broker::Broker, health::Health};
 use kurir_contract::address_guard::NetworkList;
@@ -12,9 +13,9 @@ use tokio_util::task::TaskTracker;
 
 /// Cheap to clone: all of it is shared.
 #[derive(Clone)]
-pub struct App(Arc<Inner>);
+pub struct AppState(Arc<SharedState>);
 
-pub struct Inner {
+pub struct SharedState {
     pub started: Instant,
     pub environment: String,
     pub webhook_url: Option<String>,
@@ -22,37 +23,37 @@ pub struct Inner {
     pub broker: Broker,
     pub health: Health,
     pub gateway: GatewayClient,
-    pub jobs: Jobs,
-    pub events: Events,
+    pub jobs: JobStore,
+    pub events: EventPublisher,
     pub allowed_networks: NetworkList,
-    pub endpoints: Endpoints,
-    pub dead_letters: DeadLetters,
-    pub replays: Replays,
+    pub endpoints: EndpointStore,
+    pub dead_letters: DeadLetterStore,
+    pub replays: ReplayStore,
     pub dispatchers: DispatcherClient,
-    pub uploads: Uploads,
-    pub metrics: Metrics,
+    pub uploads: UploadStore,
+    pub metrics: ApiMetrics,
     sends: TaskTracker,
 }
 
-impl App {
-    pub fn new(config: &Config, broker: Broker, health: Health) -> Self {
-        Self(Arc::new(Inner {
+impl AppState {
+    pub fn new(config: &ApiConfig, broker: Broker, health: Health) -> Self {
+        Self(Arc::new(SharedState {
             started: Instant::now(),
             environment: config.node_env.clone(),
             webhook_url: config.webhook_url().map(str::to_owned),
             // An empty key, which the settings refuse, opens nothing.
             api_key: config.api_key.clone().unwrap_or_default(),
             gateway: GatewayClient::new(broker.clone()),
-            jobs: Jobs::new(broker.clone()),
-            events: Events::new(broker.clone()),
+            jobs: JobStore::new(broker.clone()),
+            events: EventPublisher::new(broker.clone()),
             // Settings that cannot be read are refused; none are opened then.
             allowed_networks: config.allowed_networks().unwrap_or_default(),
-            endpoints: Endpoints::new(broker.clone()),
-            dead_letters: DeadLetters::new(broker.clone()),
-            replays: Replays::new(broker.clone()),
+            endpoints: EndpointStore::new(broker.clone()),
+            dead_letters: DeadLetterStore::new(broker.clone()),
+            replays: ReplayStore::new(broker.clone()),
             dispatchers: DispatcherClient::new(broker.clone()),
-            uploads: Uploads::new(broker.clone(), config.media_upload_max.clone()),
-            metrics: Metrics::new(time::OffsetDateTime::now_utc()),
+            uploads: UploadStore::new(broker.clone(), config.media_upload_max.clone()),
+            metrics: ApiMetrics::new(time::OffsetDateTime::now_utc()),
             broker,
             health,
             sends: TaskTracker::new(),
@@ -83,10 +84,10 @@ impl App {
     }
 }
 
-impl std::ops::Deref for App {
-    type Target = Inner;
+impl std::ops::Deref for AppState {
+    type Target = SharedState;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &SharedState {
         &self.0
     }
 }

@@ -2,10 +2,10 @@
 //! field `media`; or as JSON, the file as `base64` or as the name of a received `file`.
 
 use crate::{
-    answer::Failure,
-    app::App,
-    body::Fields,
-    uploads::{Kept, stalled},
+    app_state::AppState,
+    extract::JsonObject,
+    response::ApiError,
+    uploads::{StoredFile, stalled},
 };
 use axum::{
     body::Body,
@@ -19,12 +19,12 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::recipient;
+use super::super::parse_recipient;
 
 /// What a request says, and the file that it brought.
-pub struct Given {
+pub struct UploadRequest {
     pub fields: Map<String, Value>,
-    pub file: Option<Kept>,
+    pub file: Option<StoredFile>,
 }
 
 /// The largest file that WhatsApp takes comes in this time over a line of 20 Mbit/s.
@@ -41,14 +41,14 @@ const DISCARDED_WITHIN: Duration = Duration::from_secs(10);
 
 /// # Errors
 /// If it cannot be read, or its file cannot be kept; no file stays behind then.
-pub async fn take(app: &App, request: Request<Body>) -> Result<Given, Failure> {
+pub async fn take(app: &AppState, request: Request<Body>) -> Result<UploadRequest, ApiError> {
     if !is_form(&request) {
         return from_json(app, request).await;
     }
     let mut form = Multipart::from_request(request, &()).await.map_err(|rejection| {
-        Failure::bad_request("invalid_multipart", format!("Request body is no form: {}", rejection.body_text()))
+        ApiError::bad_request("invalid_multipart", format!("Request body is no form: {}", rejection.body_text()))
     })?;
-    let mut given = Given { fields: Map::new(), file: None };
+    let mut given = UploadRequest { fields: Map::new(), file: None };
     match from_form(app, &mut form, &mut given).await {
         Ok(()) => Ok(given),
         Err(failure) => {
@@ -69,7 +69,7 @@ fn is_form(request: &Request<Body>) -> bool {
     content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"))
 }
 
-async fn from_form(app: &App, form: &mut Multipart, given: &mut Given) -> Result<(), Failure> {
+async fn from_form(app: &AppState, form: &mut Multipart, given: &mut UploadRequest) -> Result<(), ApiError> {
     let deadline = Instant::now() + ARRIVES_WITHIN;
     for _ in 0..MOST_FIELDS {
         let field = timeout_at(deadline, form.next_field()).await.map_err(|_| stalled())?;
@@ -83,7 +83,7 @@ async fn from_form(app: &App, form: &mut Multipart, given: &mut Given) -> Result
             ("media", true) => {
                 // It need not arrive for nothing.
                 if let Some(to) = given.fields.get("to") {
-                    recipient(Some(to))?;
+                    parse_recipient(Some(to))?;
                 }
                 given.file = Some(file(app, field, deadline).await?);
             }
@@ -97,14 +97,14 @@ async fn from_form(app: &App, form: &mut Multipart, given: &mut Given) -> Result
     Err(invalid("The form has too many fields"))
 }
 
-async fn file(app: &App, field: Field<'_>, deadline: Instant) -> Result<Kept, Failure> {
+async fn file(app: &AppState, field: Field<'_>, deadline: Instant) -> Result<StoredFile, ApiError> {
     let given = |text: Option<&str>| text.map(str::to_owned).filter(|text| !text.is_empty());
     let (mimetype, name) = (given(field.content_type()), given(field.file_name()));
     let kept = app.uploads.keep(field.map(|chunk| chunk.map_err(unreadable)), deadline).await?;
-    Ok(Kept { mimetype, name, ..kept })
+    Ok(StoredFile { mimetype, name, ..kept })
 }
 
-async fn text(mut field: Field<'_>, deadline: Instant) -> Result<String, Failure> {
+async fn text(mut field: Field<'_>, deadline: Instant) -> Result<String, ApiError> {
     let mut text = Vec::new();
     while let Some(chunk) = timeout_at(deadline, field.chunk()).await.map_err(|_| stalled())?.map_err(unreadable)? {
         if text.len() + chunk.len() > LONGEST_FIELD {
@@ -131,31 +131,31 @@ async fn discard(form: &mut Multipart) {
     let _ = tokio::time::timeout(DISCARDED_WITHIN, rest).await;
 }
 
-async fn from_json(app: &App, request: Request<Body>) -> Result<Given, Failure> {
-    let Fields(mut fields) = Fields::from_request(request, &()).await?;
+async fn from_json(app: &AppState, request: Request<Body>) -> Result<UploadRequest, ApiError> {
+    let JsonObject(mut fields) = JsonObject::from_request(request, &()).await?;
     // Before the file, which need not be kept for nothing.
-    recipient(fields.get("to"))?;
+    parse_recipient(fields.get("to"))?;
     let file = match (fields.remove("base64"), fields.remove("file")) {
         (None | Some(Value::Null), None | Some(Value::Null)) => None,
         (Some(Value::String(base64)), None | Some(Value::Null)) => {
             let bytes = BASE64_STANDARD.decode(base64.trim());
-            let bytes = bytes.map_err(|_| Failure::bad_request("invalid_base64", "base64 is not valid base64"))?;
+            let bytes = bytes.map_err(|_| ApiError::bad_request("invalid_base64", "base64 is not valid base64"))?;
             let chunks = stream::iter([Ok(Bytes::from(bytes))]);
             Some(app.uploads.keep(chunks, Instant::now() + ARRIVES_WITHIN).await?)
         }
         (None | Some(Value::Null), Some(Value::String(name))) => Some(app.uploads.received(name.trim()).await?),
         _ => {
             let text = "The file is base64, or file with the name of a received one: one of them, as a string";
-            return Err(Failure::bad_request("invalid_file", text));
+            return Err(ApiError::bad_request("invalid_file", text));
         }
     };
-    Ok(Given { fields, file })
+    Ok(UploadRequest { fields, file })
 }
 
-fn unreadable(error: MultipartError) -> Failure {
+fn unreadable(error: MultipartError) -> ApiError {
     invalid(format!("The form cannot be read to its end: {}", error.body_text()))
 }
 
-fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
-    Failure::bad_request("invalid_multipart", text)
+fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
+    ApiError::bad_request("invalid_multipart", text)
 }

@@ -1,11 +1,11 @@
 //! The command of a file that is to be sent, made of the fields beside it. Pure; checked in the order in which the texts
 //! are promised.
 
-use crate::{answer::Failure, uploads::Kept};
+use crate::{response::ApiError, uploads::StoredFile};
 use kurir_contract::command::{IdempotencyKey, MediaKind, SendMedia};
 use serde_json::{Map, Value, json};
 
-use super::super::{recipient, send_message::quoted};
+use super::super::{parse_recipient, send_message::quoted};
 
 /// In UTF-16 code units, as the longest text; the apps fold what is longer than they like.
 const LONGEST_CAPTION: usize = 4096;
@@ -21,11 +21,11 @@ const UNKNOWN: &str = "application/octet-stream";
 pub fn read(
     fields: &Map<String, Value>,
     kind: Option<MediaKind>,
-    kept: Option<&Kept>,
+    kept: Option<&StoredFile>,
     idempotency_key: Option<IdempotencyKey>,
-) -> Result<SendMedia, Failure> {
-    let to = recipient(fields.get("to"))?;
-    let kept = kept.ok_or_else(|| Failure::bad_request("missing_media", "Media file is required"))?;
+) -> Result<SendMedia, ApiError> {
+    let to = parse_recipient(fields.get("to"))?;
+    let kept = kept.ok_or_else(|| ApiError::bad_request("missing_media", "Media file is required"))?;
     let is_named_by_upload = kind.is_some();
     let kind = kind.map_or_else(|| media_type(fields.get("mediaType")), Ok)?;
     let mimetype = mimetype(fields.get("mimetype"), kind, kept)?;
@@ -40,16 +40,16 @@ pub fn read(
     Ok(SendMedia { to, kind, file, mimetype, caption, file_name, view_once, gif_playback, quoted, idempotency_key })
 }
 
-fn media_type(given: Option<&Value>) -> Result<MediaKind, Failure> {
+fn media_type(given: Option<&Value>) -> Result<MediaKind, ApiError> {
     let kind = given.and_then(Value::as_str).and_then(|name| name.trim().parse().ok());
     kind.filter(|kind| OF_SEND_MEDIA.contains(kind)).ok_or_else(|| {
         let text = "Invalid media type. Allowed types: image, video, audio, document";
-        Failure::bad_request("invalid_media_type", text)
+        ApiError::bad_request("invalid_media_type", text)
     })
 }
 
-fn mimetype(given: Option<&Value>, kind: MediaKind, kept: &Kept) -> Result<String, Failure> {
-    let invalid = |text: String| Failure::bad_request("invalid_mimetype", text);
+fn mimetype(given: Option<&Value>, kind: MediaKind, kept: &StoredFile) -> Result<String, ApiError> {
+    let invalid = |text: String| ApiError::bad_request("invalid_mimetype", text);
     let given = match given {
         None | Some(Value::Null) => None,
         Some(Value::String(given)) => Some(given.trim()).filter(|given| !given.is_empty()),
@@ -88,7 +88,7 @@ fn default_of(kind: MediaKind) -> &'static str {
     }
 }
 
-fn is_webp(kept: &Kept) -> bool {
+fn is_webp(kept: &StoredFile) -> bool {
     match (&kept.begins, &kept.name) {
         (Some(begins), _) => begins.starts_with(b"RIFF") && begins.get(8..12) == Some(b"WEBP"),
         // A received file is named by its type.
@@ -103,7 +103,7 @@ fn text(
     name: &str,
     longest: usize,
     fits: impl Fn(&str) -> bool,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, ApiError> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.encode_utf16().count() <= longest && fits(text) => {
@@ -112,13 +112,13 @@ fn text(
         Some(_) => {
             let line = if name == "fileName" { " on one line" } else { "" };
             let text = format!("{name} must be a string of at most {longest} characters{line}");
-            Err(Failure::bad_request("invalid_media", text))
+            Err(ApiError::bad_request("invalid_media", text))
         }
     }
 }
 
 /// A form knows only texts.
-fn flag(fields: &Map<String, Value>, name: &str, fits: bool) -> Result<bool, Failure> {
+fn flag(fields: &Map<String, Value>, name: &str, fits: bool) -> Result<bool, ApiError> {
     let given = match fields.get(name) {
         None | Some(Value::Null) => Some(false),
         Some(Value::Bool(flag)) => Some(*flag),
@@ -128,15 +128,15 @@ fn flag(fields: &Map<String, Value>, name: &str, fits: bool) -> Result<bool, Fai
     match given {
         Some(true) if !fits => {
             let kinds = if name == "gifPlayback" { "a video" } else { "an image, a video or an audio file" };
-            Err(Failure::bad_request("invalid_media", format!("{name} is for {kinds}")))
+            Err(ApiError::bad_request("invalid_media", format!("{name} is for {kinds}")))
         }
         Some(flag) => Ok(flag),
-        None => Err(Failure::bad_request("invalid_media", format!("{name} must be true or false"))),
+        None => Err(ApiError::bad_request("invalid_media", format!("{name} must be true or false"))),
     }
 }
 
 /// `quoted` alone, or `options` with it; a form has the latter as a text of JSON.
-fn reply(fields: &Map<String, Value>) -> Result<Option<String>, Failure> {
+fn reply(fields: &Map<String, Value>) -> Result<Option<String>, ApiError> {
     match (fields.get("quoted"), fields.get("options")) {
         (Some(id), _) if !id.is_null() => quoted(Some(&json!({"quoted": id}))),
         (_, Some(Value::String(options))) => {
@@ -153,13 +153,13 @@ mod tests {
     use super::*;
     use kurir_contract::command::FileToSend;
 
-    fn kept(mimetype: Option<&str>, begins: &[u8]) -> Kept {
+    fn kept(mimetype: Option<&str>, begins: &[u8]) -> StoredFile {
         let file = FileToSend { object: "a".to_owned(), received: false, size: Some(3), sha256: Some("01".to_owned()) };
         let (mimetype, name) = (mimetype.map(str::to_owned), Some("bill.xlsx".to_owned()));
-        Kept { file, begins: Some(begins.to_vec()), mimetype, name }
+        StoredFile { file, begins: Some(begins.to_vec()), mimetype, name }
     }
 
-    fn read_of(fields: Value, kind: Option<MediaKind>, kept: &Kept) -> Result<SendMedia, String> {
+    fn read_of(fields: Value, kind: Option<MediaKind>, kept: &StoredFile) -> Result<SendMedia, String> {
         let mut all = json!({"to": "6281234567890"});
         for (name, value) in fields.as_object().into_iter().flatten() {
             all[name] = value.clone();

@@ -2,7 +2,7 @@
 //!
 //! The `Content-Type` is not looked at: what cannot be read as JSON is refused with a text that says so.
 
-use crate::answer::Failure;
+use crate::response::ApiError;
 use axum::{
     extract::{FromRequest, Request},
     http::StatusCode,
@@ -21,24 +21,24 @@ const DISCARDED: usize = 16 * LIMIT;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 
 /// The fields of the body; an empty body has none.
-pub struct Fields(pub Map<String, Value>);
+pub struct JsonObject(pub Map<String, Value>);
 
-impl<S: Sync> FromRequest<S> for Fields {
-    type Rejection = Failure;
+impl<S: Sync> FromRequest<S> for JsonObject {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let body = tokio::time::timeout(ARRIVES_WITHIN, read(request)).await.map_err(|_| {
-            Failure::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "Request body did not arrive within 30 s")
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "Request body did not arrive within 30 s")
         })??;
         parse(&body).map(Self)
     }
 }
 
-async fn read(request: Request) -> Result<BytesMut, Failure> {
+async fn read(request: Request) -> Result<BytesMut, ApiError> {
     let mut chunks = request.into_body().into_data_stream();
     let (mut body, mut length) = (BytesMut::new(), 0_usize);
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Failure::bad_request("body_incomplete", "Request body ended too early"))?;
+        let chunk = chunk.map_err(|_| ApiError::bad_request("body_incomplete", "Request body ended too early"))?;
         length = length.saturating_add(chunk.len());
         if length <= LIMIT {
             body.extend_from_slice(&chunk);
@@ -47,23 +47,23 @@ async fn read(request: Request) -> Result<BytesMut, Failure> {
         }
     }
     if length > LIMIT {
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request body is larger than 1 MB"));
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request body is larger than 1 MB"));
     }
     Ok(body)
 }
 
-fn parse(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+fn parse(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(Failure::bad_request("invalid_json", "Request body must be a JSON object"))
+            Err(ApiError::bad_request("invalid_json", "Request body must be a JSON object"))
         }
         Err(problem) => {
             let (line, column) = (problem.line(), problem.column());
-            Err(Failure::bad_request(
+            Err(ApiError::bad_request(
                 "invalid_json",
                 format!("Request body is not valid JSON (line {line}, column {column})"),
             ))

@@ -2,7 +2,7 @@
 //!
 //! Each call ends within [`WITHIN`]. Nothing is handed over while the broker is away.
 
-use crate::answer::Failure;
+use crate::response::ApiError;
 use async_nats::jetstream::{
     kv::{Operation, Store, UpdateErrorKind},
     stream::RawMessageErrorKind,
@@ -18,32 +18,32 @@ const WITHIN: Duration = Duration::from_secs(4);
 /// The header of a marker (NATS ADR-8: `DEL`, `PURGE`); a value has none, or `PUT`.
 const OPERATION: &str = "KV-Operation";
 
-pub struct Bucket {
+pub struct KvBucket {
     broker: Broker,
     name: &'static str,
     max_age: Duration,
 }
 
 /// What a key holds.
-pub struct Stored {
+pub struct KvEntry {
     pub value: Bytes,
     pub revision: u64,
 }
 
 /// Why nothing was written.
-pub enum NotWritten {
+pub enum KvWriteError {
     /// Somebody else was faster.
     Overtaken,
-    Failed(Failure),
+    Failed(ApiError),
 }
 
-impl From<Failure> for NotWritten {
-    fn from(failure: Failure) -> Self {
+impl From<ApiError> for KvWriteError {
+    fn from(failure: ApiError) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl Bucket {
+impl KvBucket {
     pub fn new(broker: Broker, name: &'static str) -> Self {
         Self::expiring(broker, name, Duration::ZERO)
     }
@@ -53,7 +53,7 @@ impl Bucket {
         Self { broker, name, max_age }
     }
 
-    pub async fn get(&self, key: &str) -> Result<Option<Stored>, Failure> {
+    pub async fn get(&self, key: &str) -> Result<Option<KvEntry>, ApiError> {
         self.read(async {
             let store = self.store().await?;
             // Of the leader: another replica may not know yet what was written a moment ago.
@@ -61,7 +61,7 @@ impl Bucket {
             match last.send().await {
                 // A marker says that the key was deleted.
                 Ok(message) if message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT") => Ok(None),
-                Ok(message) => Ok(Some(Stored { value: message.payload, revision: message.sequence })),
+                Ok(message) => Ok(Some(KvEntry { value: message.payload, revision: message.sequence })),
                 Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
                 Err(error) => Err(error.into()),
             }
@@ -70,7 +70,7 @@ impl Bucket {
     }
 
     /// Every key that is there, with its value.
-    pub async fn all(&self) -> Result<BTreeMap<String, Bytes>, Failure> {
+    pub async fn all(&self) -> Result<BTreeMap<String, Bytes>, ApiError> {
         self.read(async {
             let store = self.store().await?;
             // One that is changed meanwhile comes twice.
@@ -97,36 +97,36 @@ impl Bucket {
     }
 
     /// No fewer keys than are there: markers of what was deleted count too.
-    pub async fn at_most(&self) -> Result<u64, Failure> {
+    pub async fn at_most(&self) -> Result<u64, ApiError> {
         self.read(async { Ok(self.store().await?.stream.cached_info().state.messages) }).await
     }
 
     /// Writes over `revision`; 0: over nothing.
-    pub async fn write(&self, key: &str, value: Bytes, revision: u64) -> Result<(), NotWritten> {
+    pub async fn write(&self, key: &str, value: Bytes, revision: u64) -> Result<(), KvWriteError> {
         let store = self.read(self.store()).await?;
         match tokio::time::timeout(WITHIN, store.update(key, value, revision)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(match error.kind() {
-                UpdateErrorKind::WrongLastRevision => NotWritten::Overtaken,
-                UpdateErrorKind::TimedOut => Failure::broker_lost().into(),
+                UpdateErrorKind::WrongLastRevision => KvWriteError::Overtaken,
+                UpdateErrorKind::TimedOut => ApiError::broker_lost().into(),
                 UpdateErrorKind::InvalidKey | UpdateErrorKind::Other => self.not_stored(&error).into(),
             }),
-            Err(_) => Err(Failure::broker_lost().into()),
+            Err(_) => Err(ApiError::broker_lost().into()),
         }
     }
 
     /// Leaves a marker, which whoever watches the bucket sees.
-    pub async fn delete(&self, key: &str) -> Result<(), Failure> {
+    pub async fn delete(&self, key: &str) -> Result<(), ApiError> {
         let store = self.read(self.store()).await?;
         match tokio::time::timeout(WITHIN, store.delete(key)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(match error.kind() {
-                UpdateErrorKind::TimedOut => Failure::broker_lost(),
+                UpdateErrorKind::TimedOut => ApiError::broker_lost(),
                 UpdateErrorKind::InvalidKey | UpdateErrorKind::WrongLastRevision | UpdateErrorKind::Other => {
                     self.not_stored(&error)
                 }
             }),
-            Err(_) => Err(Failure::broker_lost()),
+            Err(_) => Err(ApiError::broker_lost()),
         }
     }
 
@@ -134,22 +134,22 @@ impl Bucket {
         self.broker.expiring_bucket(self.name, self.max_age).await
     }
 
-    async fn read<T>(&self, reading: impl Future<Output = anyhow::Result<T>>) -> Result<T, Failure> {
+    async fn read<T>(&self, reading: impl Future<Output = anyhow::Result<T>>) -> Result<T, ApiError> {
         match tokio::time::timeout(WITHIN, reading).await {
             Ok(Ok(read)) => Ok(read),
             Ok(Err(error)) => {
                 tracing::warn!("failed to read the bucket {}: {error:#}", self.name);
-                Err(Failure::broker_unavailable())
+                Err(ApiError::broker_unavailable())
             }
             Err(_) => {
                 tracing::warn!("failed to read the bucket {}: it took longer than 4 s", self.name);
-                Err(Failure::broker_unavailable())
+                Err(ApiError::broker_unavailable())
             }
         }
     }
 
-    fn not_stored(&self, error: &impl std::fmt::Display) -> Failure {
+    fn not_stored(&self, error: &impl std::fmt::Display) -> ApiError {
         tracing::error!("failed to write to the bucket {}: {error}", self.name);
-        Failure::not_stored()
+        ApiError::not_stored()
     }
 }

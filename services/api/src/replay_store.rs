@@ -1,20 +1,20 @@
 //! The replays that the dispatchers know of, as they were stored last. Only a dispatcher writes them.
 
-use crate::{answer::Failure, bucket::Bucket};
+use crate::{kv_bucket::KvBucket, response::ApiError};
 use kurir_chassis::broker::Broker;
 use kurir_contract::webhook::{REPLAYS_BUCKET, Replay};
 
-pub struct Replays {
-    bucket: Bucket,
+pub struct ReplayStore {
+    bucket: KvBucket,
 }
 
-impl Replays {
+impl ReplayStore {
     pub fn new(broker: Broker) -> Self {
-        Self { bucket: Bucket::new(broker, REPLAYS_BUCKET) }
+        Self { bucket: KvBucket::new(broker, REPLAYS_BUCKET) }
     }
 
     /// All of them, the newest first.
-    pub async fn all(&self) -> Result<Vec<Replay>, Failure> {
+    pub async fn all(&self) -> Result<Vec<Replay>, ApiError> {
         let stored = self.bucket.all().await?;
         let mut all: Vec<Replay> = stored
             .into_iter()
@@ -32,7 +32,7 @@ impl Replays {
 
     /// # Errors
     /// If there is none of this name.
-    pub async fn must_exist(&self, id: &str) -> Result<(), Failure> {
+    pub async fn must_exist(&self, id: &str) -> Result<(), ApiError> {
         // What is no id of a replay may be no key of a bucket either.
         let is_id = id.strip_prefix("rep_").is_some_and(|rest| {
             (1..=64).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -40,7 +40,7 @@ impl Replays {
         if is_id && self.bucket.get(id).await?.is_some() {
             Ok(())
         } else {
-            Err(Failure::not_found("replay_not_found", "Replay not found"))
+            Err(ApiError::not_found("replay_not_found", "Replay not found"))
         }
     }
 }

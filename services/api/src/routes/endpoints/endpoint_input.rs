@@ -1,7 +1,7 @@
 //! What a user writes about an endpoint, judged as a whole: the contract's fields, and what they mean here and now. Pure.
 
-use super::shown::{MASK, is_secret};
-use crate::{answer::Failure, events::Kept, parameters::problem};
+use super::endpoint_view::{MASK, is_secret};
+use crate::{event_publisher::EventsStreamInfo, extract::field_problem, response::ApiError};
 use kurir_contract::{
     address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden},
     endpoint::{EndpointSettings, FieldProblem, input},
@@ -14,12 +14,12 @@ use std::{
 use url::{Host, Url};
 
 /// What the contract cannot know.
-pub struct Rules<'a> {
-    pub kept: &'a Kept,
+pub struct EndpointRules<'a> {
+    pub kept: &'a EventsStreamInfo,
     pub allowed: &'a NetworkList,
 }
 
-impl Rules<'_> {
+impl EndpointRules<'_> {
     /// `before`: the endpoint that is changed; none: a new one.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Rules<'_> {
         &self,
         mut body: Map<String, Value>,
         before: Option<&EndpointSettings>,
-    ) -> Result<EndpointSettings, Failure> {
+    ) -> Result<EndpointSettings, ApiError> {
         let mut problems = unmask(&mut body, before);
         match input::read(&Value::Object(body.clone()), before) {
             Ok(settings) => {
@@ -47,7 +47,7 @@ impl Rules<'_> {
                 }
             }
         }
-        Err(Failure::invalid("invalid_endpoint", problems))
+        Err(ApiError::invalid("invalid_endpoint", problems))
     }
 
     fn problems(&self, settings: &EndpointSettings) -> Vec<FieldProblem> {
@@ -71,7 +71,7 @@ impl Rules<'_> {
         };
         let kind = forbidden(ip, self.allowed)?;
         let host = url.host_str()?;
-        Some(problem(
+        Some(field_problem(
             "url",
             format!(
                 "leads to {host}, {kind}, which no webhook may reach: the operator can open it with {ALLOWED_NETWORKS}"
@@ -84,7 +84,7 @@ impl Rules<'_> {
         let max_age = self.kept.max_age?;
         let longest = longest(settings);
         (longest >= max_age).then(|| {
-            problem(
+            field_problem(
                 "retry",
                 format!(
                     "may take {} from the first attempt to the last, events are kept for {} (the stream EVENTS): \
@@ -121,7 +121,7 @@ fn unmask(body: &mut Map<String, Value>, before: Option<&EndpointSettings>) -> V
             }
             None => {
                 let message = format!("{name:?} has no stored value that {MASK} could stand for: write the value");
-                problems.push(problem("headers", message));
+                problems.push(field_problem("headers", message));
                 false
             }
         }

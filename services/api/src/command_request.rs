@@ -46,7 +46,7 @@ pub enum CommandFailure {
 ///
 /// # Errors
 /// If there is no result; dropped while it waits, the service goes on with what it was asked.
-pub async fn request<A: DeserializeOwned>(
+pub async fn send_command<A: DeserializeOwned>(
     broker: &Broker,
     subject: String,
     arguments: &impl Serialize,

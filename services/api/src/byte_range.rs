@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum RequestedRange {
     All,
     /// Never empty, and within the file.
     Part(Range<u64>),
@@ -12,7 +12,7 @@ pub enum Wanted {
     Nothing,
 }
 
-impl Wanted {
+impl RequestedRange {
     /// A header that is none of ours, wrong, or names several ranges is as if it were not there: the RFC allows it.
     pub fn of(range: Option<&str>, size: u64) -> Self {
         let Some((first, last)) = range.and_then(one_range) else { return Self::All };
@@ -45,27 +45,27 @@ mod tests {
     #[test]
     fn a_range_is_what_the_rfc_says() {
         for (header, expected) in [
-            (None, Wanted::All),
-            (Some("bytes=0-"), Wanted::Part(0..100)),
-            (Some("bytes=0-0"), Wanted::Part(0..1)),
-            (Some("bytes=10-19"), Wanted::Part(10..20)),
-            (Some("bytes=90-1000"), Wanted::Part(90..100)),
-            (Some("bytes=-10"), Wanted::Part(90..100)),
-            (Some("bytes=-1000"), Wanted::Part(0..100)),
-            (Some("bytes=99-99"), Wanted::Part(99..100)),
-            (Some("bytes=100-"), Wanted::Nothing),
-            (Some("bytes=-0"), Wanted::Nothing),
-            (Some("bytes=100-18446744073709551615"), Wanted::Nothing),
-            (Some("bytes=19-10"), Wanted::All),
-            (Some("bytes=0-1,5-6"), Wanted::All),
-            (Some("bytes=-"), Wanted::All),
-            (Some("bytes=+1-2"), Wanted::All),
-            (Some("items=0-1"), Wanted::All),
-            (Some("bytes"), Wanted::All),
+            (None, RequestedRange::All),
+            (Some("bytes=0-"), RequestedRange::Part(0..100)),
+            (Some("bytes=0-0"), RequestedRange::Part(0..1)),
+            (Some("bytes=10-19"), RequestedRange::Part(10..20)),
+            (Some("bytes=90-1000"), RequestedRange::Part(90..100)),
+            (Some("bytes=-10"), RequestedRange::Part(90..100)),
+            (Some("bytes=-1000"), RequestedRange::Part(0..100)),
+            (Some("bytes=99-99"), RequestedRange::Part(99..100)),
+            (Some("bytes=100-"), RequestedRange::Nothing),
+            (Some("bytes=-0"), RequestedRange::Nothing),
+            (Some("bytes=100-18446744073709551615"), RequestedRange::Nothing),
+            (Some("bytes=19-10"), RequestedRange::All),
+            (Some("bytes=0-1,5-6"), RequestedRange::All),
+            (Some("bytes=-"), RequestedRange::All),
+            (Some("bytes=+1-2"), RequestedRange::All),
+            (Some("items=0-1"), RequestedRange::All),
+            (Some("bytes"), RequestedRange::All),
         ] {
-            assert_eq!(Wanted::of(header, 100), expected, "{header:?}");
+            assert_eq!(RequestedRange::of(header, 100), expected, "{header:?}");
         }
-        assert_eq!(Wanted::of(Some("bytes=0-"), 0), Wanted::Nothing);
-        assert_eq!(Wanted::of(None, 0), Wanted::All);
+        assert_eq!(RequestedRange::of(Some("bytes=0-"), 0), RequestedRange::Nothing);
+        assert_eq!(RequestedRange::of(None, 0), RequestedRange::All);
     }
 }
