@@ -1,7 +1,7 @@
 //! Commands from the broker: a request each, answered once, by any one dispatcher. A ledger that takes long never holds
 //! a replay.
 
-use crate::{ledger::Ledgers, refusal, replay::Replays};
+use crate::{ledger::LedgerService, refusal, replay::ReplayService};
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
@@ -29,13 +29,13 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Answers them.
 #[derive(Clone)]
-pub struct Commands {
+pub struct CommandServer {
     pub broker: Broker,
-    pub replays: Replays,
-    pub ledgers: Ledgers,
+    pub replays: ReplayService,
+    pub ledgers: LedgerService,
 }
 
-impl Commands {
+impl CommandServer {
     /// Serves until the shutdown, and then until what is under way is answered, or takes long.
     ///
     /// # Errors

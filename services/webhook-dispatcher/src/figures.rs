@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// What a stream holds from somewhere on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StreamCount {
     /// The sequence at which it begins.
     pub from: u64,
     /// Messages with one of the subjects.
@@ -29,10 +29,15 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// If the broker is away or refuses.
-pub async fn held(broker: &Broker, stream: &str, filters: &[String], start: DeliverPolicy) -> anyhow::Result<Held> {
+pub async fn held(
+    broker: &Broker,
+    stream: &str,
+    filters: &[String],
+    start: DeliverPolicy,
+) -> anyhow::Result<StreamCount> {
     let consumer = passing(broker, stream, filters, start).await?;
     let info = consumer.cached_info();
-    let held = Held { from: info.delivered.stream_sequence + 1, count: info.num_pending };
+    let held = StreamCount { from: info.delivered.stream_sequence + 1, count: info.num_pending };
     // It would go by itself.
     let _ = broker.jetstream.delete_consumer_from_stream(&info.name, stream).await;
     Ok(held)

@@ -27,12 +27,15 @@ pub mod replay;
 pub use config::Config;
 
 use crate::{
-    commands::Commands,
-    delivery::{Files, ToolSettings, Tools, Transport, attempt_log},
-    endpoints::{Colleagues, Directory, Failing, Follower, NEWS, Supplies, Worker, standing},
-    ledger::Ledgers,
+    commands::CommandServer,
+    delivery::{DeliveryContext, DeliverySettings, MediaEmbedder, Transport, attempt_log},
+    endpoints::{
+        DeliveryWorker, EndpointLookup, EndpointWatcher, FailingEndpoints, HEALTH_CHANGES, PeerCount, WorkerInputs,
+        standing,
+    },
+    ledger::LedgerService,
     metrics::DeliveryMetrics,
-    replay::Replays,
+    replay::ReplayService,
 };
 use anyhow::Context as _;
 use kurir_chassis::{
@@ -67,33 +70,37 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
     let (changed, changes) = mpsc::channel(CHANGES);
-    let follower = Follower::new(config.clone(), broker.clone(), changed.clone());
+    let follower = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
     tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
-    let (news, heard) = mpsc::channel(NEWS);
-    let failing = Failing::default();
-    let registrar = standing::Registrar::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
+    let (news, heard) = mpsc::channel(HEALTH_CHANGES);
+    let failing = FailingEndpoints::default();
+    let registrar = standing::HealthReporter::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
     tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
-    let colleagues = Colleagues::default();
+    let colleagues = PeerCount::default();
     tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
 
-    let directory = Directory::new(config.clone(), broker.clone());
-    let (replays, keeper) = Replays::open(broker.clone(), directory.clone(), changed);
+    let directory = EndpointLookup::new(config.clone(), broker.clone());
+    let (replays, keeper) = ReplayService::open(broker.clone(), directory.clone(), changed);
     tasks.spawn("replays", keeper.run(shutdown.clone()));
-    let commands = Commands { broker: broker.clone(), replays, ledgers: Ledgers::new(broker.clone(), directory) };
+    let commands =
+        CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), directory) };
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
-    let settings = ToolSettings {
+    let settings = DeliverySettings {
         allowed: config.allowed_networks(),
         metrics: DeliveryMetrics::declared(&metrics),
         public_url: config.public_url.clone(),
-        files: Files::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
+        files: MediaEmbedder::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
         traced: config.log.otel_exporter_otlp_endpoint.is_some(),
     };
-    let tools = Arc::new(Tools::new(broker.clone(), attempts, transport, settings).await?);
+    let tools = Arc::new(DeliveryContext::new(broker.clone(), attempts, transport, settings).await?);
     let (has_begun, begins) = oneshot::channel();
-    let worker =
-        Worker::new(Supplies { broker: broker.clone(), tools, changes, news, failing, colleagues }, has_begun).await?;
+    let worker = DeliveryWorker::new(
+        WorkerInputs { broker: broker.clone(), tools, changes, news, failing, colleagues },
+        has_begun,
+    )
+    .await?;
     tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
     tasks.spawn("readiness", readiness(health, broker.clone(), begins, shutdown.clone()));
 

@@ -13,7 +13,7 @@ use kurir_contract::{
 
 /// An event and all that its delivery needs to know.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub struct StoredEvent {
     pub id: EventId,
     pub kind: EventType,
     pub subject: Subject,
@@ -31,7 +31,7 @@ pub struct Event {
     pub headers: Option<HeaderMap>,
 }
 
-impl Event {
+impl StoredEvent {
     /// Every message in EVENTS is one, also what a foreign publisher put there: an id or a type that is missing or
     /// cannot travel on is replaced, never a reason not to deliver.
     #[must_use]
@@ -73,7 +73,7 @@ fn is_usable(id: &str) -> bool {
     !id.is_empty() && HeaderValue::from_str(id).is_ok()
 }
 
-impl From<StreamMessage> for Event {
+impl From<StreamMessage> for StoredEvent {
     fn from(stored: StreamMessage) -> Self {
         Self::new(stored.subject, stored.sequence, Some(stored.headers), stored.payload)
     }
@@ -95,12 +95,12 @@ pub fn session_of(subject: &str) -> SessionId {
 mod tests {
     use super::*;
 
-    fn event(subject: &str, headers: &[(&str, &str)]) -> Event {
+    fn event(subject: &str, headers: &[(&str, &str)]) -> StoredEvent {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, *value);
         }
-        Event::new(subject.into(), 7, Some(map), Bytes::from_static(b"{}"))
+        StoredEvent::new(subject.into(), 7, Some(map), Bytes::from_static(b"{}"))
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A message that is to be settled: by consuming it, or it is given back.
 //!
-//! Every [`Pending`] ends in one of three ways: acknowledged, postponed, or dropped, and then the broker hands it out
+//! Every [`PendingMessage`] ends in one of three ways: acknowledged, postponed, or dropped, and then the broker hands it out
 //! again at once. A task that is aborted thus loses nothing.
 
-use crate::endpoints::settled::{Handed, Position, Settled, Taken};
+use crate::endpoints::settled::{AckSubject, Claim, MessagePosition, RecentAcks};
 use async_nats::{Client, Message, Subject, jetstream::AckKind};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,13 +15,13 @@ use tokio::{sync::mpsc, time::Instant};
 const ACK_WAIT_MARGIN: Duration = Duration::from_secs(1);
 
 /// Where the worker's messages lie: what was settled lately, and the way back for what was not.
-pub struct Desk {
+pub struct AckTracker {
     client: Client,
-    settled: Mutex<Settled>,
+    settled: Mutex<RecentAcks>,
     returned: mpsc::UnboundedSender<Subject>,
 }
 
-impl Desk {
+impl AckTracker {
     /// What is dropped unsettled comes out of the channel, for the worker to give it back: a drop cannot wait.
     #[must_use]
     pub fn open(client: Client) -> (Arc<Self>, mpsc::UnboundedReceiver<Subject>) {
@@ -30,28 +30,28 @@ impl Desk {
         (Arc::new(Self { client, settled: Mutex::default(), returned }), receiver)
     }
 
-    fn settled(&self) -> MutexGuard<'_, Settled> {
+    fn settled(&self) -> MutexGuard<'_, RecentAcks> {
         // Nothing under this lock can end half-way.
         self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A message of a consumer that nobody has settled yet.
-pub struct Pending {
+pub struct PendingMessage {
     /// Empty once it is settled.
     reply: Option<Subject>,
-    position: Position,
+    position: MessagePosition,
     redelivered: bool,
     settle_by: Instant,
-    desk: Arc<Desk>,
+    desk: Arc<AckTracker>,
 }
 
-impl Pending {
+impl PendingMessage {
     /// Takes what settles a message out of it. None if it is no message of a consumer. `station`: whose it is.
     #[must_use]
-    pub fn of(message: &mut Message, desk: &Arc<Desk>, station: u64, ack_wait: Duration) -> Option<Self> {
-        let Handed { sequence, stored_at, times, .. } = Handed::read(message.reply.as_ref()?)?;
-        let position = Position { station, sequence, stored_at };
+    pub fn of(message: &mut Message, desk: &Arc<AckTracker>, station: u64, ack_wait: Duration) -> Option<Self> {
+        let AckSubject { sequence, stored_at, times, .. } = AckSubject::read(message.reply.as_ref()?)?;
+        let position = MessagePosition { station, sequence, stored_at };
         let settle_by = Instant::now() + ack_wait.saturating_sub(ACK_WAIT_MARGIN);
         let reply = message.reply.take();
         Some(Self { reply, position, redelivered: times > 1, settle_by, desk: Arc::clone(desk) })
@@ -59,7 +59,7 @@ impl Pending {
 
     /// Whether it is to be delivered; asked once.
     #[must_use]
-    pub fn begin(&self) -> Taken {
+    pub fn begin(&self) -> Claim {
         self.desk.settled().take(self.position)
     }
 
@@ -114,7 +114,7 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingMessage {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
             self.desk.settled().forget(self.position);

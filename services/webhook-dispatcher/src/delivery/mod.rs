@@ -1,4 +1,4 @@
-//! One attempt, from the message to its settlement: [`Deliverer::deliver`] shows every step.
+//! One attempt, from the message to its settlement: [`EndpointDeliverer::deliver`] shows every step.
 //!
 //! `message` is what must be settled, `event` what it is about; `format` writes it as its endpoint wants it (`media` puts a file into it), `request`
 //! and `signature` make the request, `http_client` the exchange (to where `resolver` allows, over what `transport`
@@ -26,32 +26,32 @@ mod store;
 mod transport;
 mod verdict;
 
-pub use event::{Event, session_of};
-use exchange::{Asking, Ended, Follows};
-pub use media::Files;
-pub use message::{Desk, Pending};
-pub use ordered::{Entry, OrderedEnd, Tried};
-pub use outcome::{Failure, Outcome, RetryAfter, head};
+pub use event::{StoredEvent, session_of};
+use exchange::{DeliveryAttempt, ExchangeEnd, NextStep};
+pub use media::MediaEmbedder;
+pub use message::{AckTracker, PendingMessage};
+pub use ordered::{OrderedEnd, OrderedResult, ParkedEntry};
+pub use outcome::{AttemptFailure, AttemptOutcome, RetryAfter, head};
 pub use request::request_uri;
-pub use retry_policy::{Decision, RetryPolicy};
-pub use schedule::Again;
-pub use store::{Message as StoreMessage, store};
+pub use retry_policy::{RetryDecision, RetryPolicy};
+pub use schedule::ReplayEntry;
+pub use store::{OutgoingMessage, store};
 pub use transport::Transport;
-pub use verdict::{Told, Verdict};
+pub use verdict::{DeliveryResult, EndpointVerdict};
 
 use crate::{
-    endpoints::{Endpoint, RetriesConsumer, Source},
+    endpoints::{Endpoint, PullSource, RetriesConsumer},
     metrics::{DeliveryMetrics, EndpointMetrics},
 };
 use async_nats::Message;
 use attempt_log::AttemptLog;
-use dead_letters::DeadLetters;
+use dead_letters::DeadLetterStore;
 use http_client::{ClientSettings, HttpClient};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{address_guard::NetworkList, delivery::AttemptRecord};
-use request::{Body, Template};
-use schedule::{Due, Next, Place, Schedule};
-use settlement::Settlement;
+use request::{RequestBody, RequestTemplate};
+use schedule::{DueRetry, NextRetry, RetryQueue, RetryScope};
+use settlement::AttemptSettlement;
 use std::{sync::Arc, time::Duration};
 use tracing::{Instrument as _, warn};
 
@@ -59,10 +59,10 @@ use tracing::{Instrument as _, warn};
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the deliveries to all endpoints share.
-pub struct Tools {
+pub struct DeliveryContext {
     pub broker: Broker,
-    schedule: Schedule,
-    dead_letters: DeadLetters,
+    schedule: RetryQueue,
+    dead_letters: DeadLetterStore,
     attempts: AttemptLog,
     transport: Transport,
     /// Into these, endpoints of the API may lead although they are nobody's business.
@@ -72,33 +72,33 @@ pub struct Tools {
     /// Where others reach the API: links to media begin with it.
     public_url: Option<String>,
     /// The files of received messages.
-    files: Files,
+    files: MediaEmbedder,
     /// A collector takes our spans. Without one there are none: they would cost every delivery.
     traced: bool,
 }
 
-/// What of [`Tools`] the settings say.
-pub struct ToolSettings {
+/// What of [`DeliveryContext`] the settings say.
+pub struct DeliverySettings {
     pub allowed: NetworkList,
     pub metrics: DeliveryMetrics,
     pub public_url: Option<String>,
-    pub files: Files,
+    pub files: MediaEmbedder,
     pub traced: bool,
 }
 
-impl Tools {
+impl DeliveryContext {
     /// # Errors
     /// If the client is at its end.
     pub async fn new(
         broker: Broker,
         attempts: AttemptLog,
         transport: Transport,
-        settings: ToolSettings,
+        settings: DeliverySettings,
     ) -> anyhow::Result<Self> {
-        let ToolSettings { allowed, metrics, public_url, files, traced } = settings;
+        let DeliverySettings { allowed, metrics, public_url, files, traced } = settings;
         Ok(Self {
-            schedule: Schedule::open(broker.clone()).await?,
-            dead_letters: DeadLetters::new(broker.clone()),
+            schedule: RetryQueue::open(broker.clone()).await?,
+            dead_letters: DeadLetterStore::new(broker.clone()),
             broker,
             attempts,
             transport,
@@ -112,28 +112,28 @@ impl Tools {
 }
 
 /// Delivers to one endpoint.
-pub struct Deliverer {
+pub struct EndpointDeliverer {
     endpoint: Arc<Endpoint>,
     http: HttpClient,
-    template: Template,
-    settlement: Settlement,
+    template: RequestTemplate,
+    settlement: AttemptSettlement,
     metrics: EndpointMetrics,
-    tools: Arc<Tools>,
+    tools: Arc<DeliveryContext>,
 }
 
 /// What a message asks for.
-enum Asked {
-    Attempt(Box<Asking>),
+enum WorkItem {
+    Attempt(Box<DeliveryAttempt>),
     /// Nothing, and why.
     Nothing(&'static str),
     /// An attempt whose event is gone.
-    Lost(Due),
+    Lost(DueRetry),
 }
 
-impl Deliverer {
+impl EndpointDeliverer {
     /// # Errors
     /// If the endpoint's URL or headers cannot be used.
-    pub fn new(endpoint: Arc<Endpoint>, tools: Arc<Tools>) -> anyhow::Result<Self> {
+    pub fn new(endpoint: Arc<Endpoint>, tools: Arc<DeliveryContext>) -> anyhow::Result<Self> {
         let http = HttpClient::new(&ClientSettings {
             url: &endpoint.url,
             connections: endpoint.concurrency + endpoint.retry_concurrency(),
@@ -141,9 +141,9 @@ impl Deliverer {
             transport: &tools.transport,
         })?;
         Ok(Self {
-            template: Template::new(&endpoint)?,
+            template: RequestTemplate::new(&endpoint)?,
             http,
-            settlement: Settlement {
+            settlement: AttemptSettlement {
                 endpoint: endpoint.id.clone(),
                 tools: Arc::clone(&tools),
                 retries: RetriesConsumer::new(Arc::clone(&endpoint)),
@@ -163,44 +163,50 @@ impl Deliverer {
     /// Makes the attempt that a message asks for, and settles it. Dropped before its end, it gives the message back.
     ///
     /// The rare ways are boxed, so that the usual one is small: it is moved about for every event.
-    pub async fn deliver(&self, source: Source, pending: Pending, message: Message, probe: bool) -> Told {
+    pub async fn deliver(
+        &self,
+        source: PullSource,
+        pending: PendingMessage,
+        message: Message,
+        probe: bool,
+    ) -> DeliveryResult {
         let asked = match source {
-            Source::Events if !pending.is_redelivered() => Ok(fresh(&pending, message)),
+            PullSource::Events if !pending.is_redelivered() => Ok(fresh(&pending, message)),
             _ => Box::pin(self.look_up(source, &pending, message)).await,
         };
         let verdict = match asked {
-            Ok(Asked::Attempt(mut asking)) => {
+            Ok(WorkItem::Attempt(mut asking)) => {
                 asking.probe = probe;
                 return self.ask_of(pending, *asking).await;
             }
-            Ok(Asked::Nothing(why)) => {
+            Ok(WorkItem::Nothing(why)) => {
                 tracing::debug!("nothing to deliver: {why}");
                 pending.acknowledge().await;
-                Verdict::Untried
+                EndpointVerdict::Untried
             }
-            Ok(Asked::Lost(due)) => {
+            Ok(WorkItem::Lost(due)) => {
                 let kind = event::kind_of(&due.event_subject);
                 warn!(event.id = %due.event_id, "All webhook attempts failed for event: {kind}: it is gone from EVENTS");
                 Box::pin(self.settlement.lost(pending, &due, &kind)).await;
-                Verdict::Untried
+                EndpointVerdict::Untried
             }
             Err(error) => {
                 warn!("a webhook delivery is looked at again in {} s: {error:#}", LOOK_AGAIN.as_secs());
                 Box::pin(pending.postpone(LOOK_AGAIN)).await;
-                Verdict::Untried
+                EndpointVerdict::Untried
             }
         };
-        Told { verdict, probe, retry_kept: false }
+        DeliveryResult { verdict, probe, retry_kept: false }
     }
 
-    async fn ask_of(&self, pending: Pending, asking: Asking) -> Told {
+    async fn ask_of(&self, pending: PendingMessage, asking: DeliveryAttempt) -> DeliveryResult {
         let filled = if self.endpoint.base64 { self.tools.files.fill(&asking.event).await } else { None };
         let body = match self.wanted(filled.as_ref().map_or(&asking.event, |filled| &filled.event)) {
             Ok(body) => body,
             Err(by) => {
                 let record = self.filtered(&asking, by);
                 Box::pin(self.settlement.filtered(pending, &asking.event, record, by)).await;
-                return Told { verdict: Verdict::Untried, probe: asking.probe, retry_kept: false };
+                return DeliveryResult { verdict: EndpointVerdict::Untried, probe: asking.probe, retry_kept: false };
             }
         };
         if !self.tools.traced {
@@ -210,72 +216,87 @@ impl Deliverer {
         Box::pin(self.attempt(pending, asking, body).instrument(span)).await
     }
 
-    async fn attempt(&self, pending: Pending, asking: Asking, body: Body) -> Told {
+    async fn attempt(&self, pending: PendingMessage, asking: DeliveryAttempt, body: RequestBody) -> DeliveryResult {
         match self.exchange(&asking, body).await {
-            (record, Ended::Delivered { status }) => {
+            (record, ExchangeEnd::Delivered { status }) => {
                 self.settlement.delivered(pending, &asking.event, record, status).await;
-                Told { verdict: Verdict::Succeeded, probe: asking.probe, retry_kept: false }
+                DeliveryResult { verdict: EndpointVerdict::Succeeded, probe: asking.probe, retry_kept: false }
             }
-            (record, Ended::Failed(failure)) => Box::pin(self.failed(pending, asking, record, *failure)).await,
+            (record, ExchangeEnd::Failed(failure)) => Box::pin(self.failed(pending, asking, record, *failure)).await,
         }
     }
 
-    async fn failed(&self, pending: Pending, asking: Asking, record: AttemptRecord, failure: Failure) -> Told {
+    async fn failed(
+        &self,
+        pending: PendingMessage,
+        asking: DeliveryAttempt,
+        record: AttemptRecord,
+        failure: AttemptFailure,
+    ) -> DeliveryResult {
         let follows = self.follows(&asking, &failure);
-        let Asking { event, place, probe, .. } = asking;
-        let mut told = Told { verdict: Verdict::Failed { reason: failure.reason.clone() }, probe, retry_kept: false };
+        let DeliveryAttempt { event, place, probe, .. } = asking;
+        let mut told = DeliveryResult {
+            verdict: EndpointVerdict::Failed { reason: failure.reason.clone() },
+            probe,
+            retry_kept: false,
+        };
         match follows {
-            Follows::Disable => {
+            NextStep::Disable => {
                 self.settlement.untouched(pending, record).await;
-                told.verdict = Verdict::Gone { reason: failure.reason };
+                told.verdict = EndpointVerdict::Gone { reason: failure.reason };
             }
-            Follows::AttemptRecord { attempt, at } => {
-                let place = place.unwrap_or_else(|| Place::live(Place::NO_CHAT.to_owned()));
-                let next = Next { attempt, at, place };
+            NextStep::Attempt { attempt, at } => {
+                let place = place.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
+                let next = NextRetry { attempt, at, place };
                 told.retry_kept = self.settlement.retry(pending, &event, record, &next).await;
             }
-            Follows::Nothing => self.settlement.dead(pending, &event, record, &failure).await,
+            NextStep::Nothing => self.settlement.dead(pending, &event, record, &failure).await,
         }
         told
     }
 
     /// What is asked for by a message that is no fresh event: the broker must be asked first.
-    async fn look_up(&self, source: Source, pending: &Pending, message: Message) -> anyhow::Result<Asked> {
+    async fn look_up(
+        &self,
+        source: PullSource,
+        pending: &PendingMessage,
+        message: Message,
+    ) -> anyhow::Result<WorkItem> {
         let (endpoint, schedule) = (&self.endpoint.id, &self.tools.schedule);
         match source {
-            Source::Events => {
-                let place = Place::live(Place::NO_CHAT.to_owned());
+            PullSource::Events => {
+                let place = RetryScope::live(RetryScope::NO_CHAT.to_owned());
                 if schedule.holds_retry_of(endpoint, &place, pending.sequence()).await? {
-                    return Ok(Asked::Nothing("its first attempt was made and its retry is kept"));
+                    return Ok(WorkItem::Nothing("its first attempt was made and its retry is kept"));
                 }
                 Ok(fresh(pending, message))
             }
-            Source::Retries => {
+            PullSource::Retries => {
                 // Only a foreign publisher can have put such a message there; it would come back for ever.
-                let due = match Schedule::read(&message) {
+                let due = match RetryQueue::read(&message) {
                     Ok(due) => due,
                     Err(error) => {
                         warn!("a message in RETRIES is no webhook retry and is dropped: {error:#}");
-                        return Ok(Asked::Nothing("it is no retry"));
+                        return Ok(WorkItem::Nothing("it is no retry"));
                     }
                 };
                 if pending.is_redelivered() && schedule.holds_successor_of(endpoint, &due, pending.sequence()).await? {
-                    return Ok(Asked::Nothing("this attempt was made and the next one is kept"));
+                    return Ok(WorkItem::Nothing("this attempt was made and the next one is kept"));
                 }
                 Ok(match schedule.event(endpoint, &due).await? {
                     Some(event) => {
                         let (attempt, place) = (due.attempt, Some(due.place));
-                        Asked::Attempt(Box::new(Asking { event, attempt, place, probe: false }))
+                        WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt, place, probe: false }))
                     }
-                    None => Asked::Lost(due),
+                    None => WorkItem::Lost(due),
                 })
             }
         }
     }
 }
 
-fn fresh(pending: &Pending, message: Message) -> Asked {
+fn fresh(pending: &PendingMessage, message: Message) -> WorkItem {
     let Message { subject, payload, headers, .. } = message;
-    let event = Event::new(subject, pending.sequence(), headers, payload);
-    Asked::Attempt(Box::new(Asking { event, attempt: 1, place: None, probe: false }))
+    let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
+    WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt: 1, place: None, probe: false }))
 }

@@ -1,10 +1,10 @@
 //! The request that carries an event: the contract's headers, the endpoint's own, and the signature.
 
 use super::{
-    Event,
+    StoredEvent,
     event::session_of,
-    format::{self, Rendered},
-    signature::{Signer, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+    format::{self, RenderedEvent},
+    signature::{RequestSigner, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
 };
 use crate::endpoints::Endpoint;
 use anyhow::Context as _;
@@ -27,32 +27,32 @@ const REPLAY: HeaderName = HeaderName::from_static(header::REPLAY);
 const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
 
 /// What a request carries.
-pub struct Body {
+pub struct RequestBody {
     pub bytes: Bytes,
     pub content_type: HeaderValue,
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Body {
+impl RequestBody {
     /// None: the endpoint's format has no counterpart for the event.
-    pub fn of(event: &Event, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
+    pub fn of(event: &StoredEvent, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
         match format::render(format, event, &session_of(&event.subject), public_url) {
-            Rendered::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
-            Rendered::NoCounterpart => None,
+            RenderedEvent::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
+            RenderedEvent::NoCounterpart => None,
         }
     }
 }
 
 /// What all requests to one endpoint share.
-pub struct Template {
+pub struct RequestTemplate {
     uri: Uri,
     headers: HeaderMap,
-    signer: Option<Signer>,
+    signer: Option<RequestSigner>,
 }
 
 /// What one request says beside its event.
 #[derive(Clone, Copy, Debug)]
-pub struct Saying {
+pub struct RequestMeta {
     /// When it is made, seconds since 1970.
     pub at: i64,
     /// The event comes again because somebody asked for it.
@@ -61,7 +61,7 @@ pub struct Saying {
     pub traced: bool,
 }
 
-impl Template {
+impl RequestTemplate {
     pub fn new(endpoint: &Endpoint) -> anyhow::Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, CONTRACT_USER_AGENT);
@@ -74,10 +74,10 @@ impl Template {
         if let Some(authorization) = authorization(&endpoint.url)? {
             headers.insert(AUTHORIZATION, authorization);
         }
-        Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: Signer::new(&endpoint.secrets) })
+        Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: RequestSigner::new(&endpoint.secrets) })
     }
 
-    pub fn request(&self, event: &Event, body: Body, saying: &Saying) -> Request<Full<Bytes>> {
+    pub fn request(&self, event: &StoredEvent, body: RequestBody, saying: &RequestMeta) -> Request<Full<Bytes>> {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, body.content_type);
         headers.extend(body.headers);
@@ -150,7 +150,7 @@ fn percent_decode(text: &str) -> impl Iterator<Item = u8> {
 }
 
 /// Of the current span if there is a collector, else of the event, so that a trace goes on through us in any case.
-fn traceparent(event: &Event, traced: bool) -> Option<HeaderValue> {
+fn traceparent(event: &StoredEvent, traced: bool) -> Option<HeaderValue> {
     let own = if traced { trace_context::current() } else { None };
     HeaderValue::from_str(own.as_deref().or(event.traceparent.as_deref())?).ok()
 }

@@ -32,7 +32,7 @@ pub struct RetryPolicy {
 
 /// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum RetryDecision {
     Retry {
         /// Counted from 1.
         attempt: u32,
@@ -79,18 +79,18 @@ impl RetryPolicy {
     /// `failed`: the attempt that failed, counted from 1. One beyond the policy, left by an earlier and longer one,
     /// is the last. `status` and `retry_after`: of the answer, if there was one. `random`: 0 to 1.
     #[must_use]
-    pub fn after(&self, failed: u32, status: Option<u16>, retry_after: Option<Duration>, random: f64) -> Decision {
+    pub fn after(&self, failed: u32, status: Option<u16>, retry_after: Option<Duration>, random: f64) -> RetryDecision {
         if self.believes_gone && status == Some(GONE) {
-            return Decision::Disable;
+            return RetryDecision::Disable;
         }
         if status.is_some_and(|status| self.give_up_on.contains(&status)) {
-            return Decision::GiveUp;
+            return RetryDecision::GiveUp;
         }
-        let Some(&delay) = self.delays.get(failed.saturating_sub(1) as usize) else { return Decision::GiveUp };
+        let Some(&delay) = self.delays.get(failed.saturating_sub(1) as usize) else { return RetryDecision::GiveUp };
         let asked = retry_after
             .filter(|_| status.is_some_and(|status| BUSY.contains(&status)))
             .map_or(Duration::ZERO, |asked| asked.min(RETRY_AFTER_CAP));
-        Decision::Retry { attempt: failed.saturating_add(1), delay: self.jittered(delay, random).max(asked) }
+        RetryDecision::Retry { attempt: failed.saturating_add(1), delay: self.jittered(delay, random).max(asked) }
     }
 
     fn jittered(&self, delay: Duration, random: f64) -> Duration {
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn retry(attempt: u32, seconds: u64) -> Decision {
-        Decision::Retry { attempt, delay: Duration::from_secs(seconds) }
+    fn retry(attempt: u32, seconds: u64) -> RetryDecision {
+        RetryDecision::Retry { attempt, delay: Duration::from_secs(seconds) }
     }
 
     #[test]
@@ -125,9 +125,9 @@ mod tests {
             (1, retry(2, 2)),
             (2, retry(3, 4)),
             (3, retry(4, 8)),
-            (4, Decision::GiveUp),
-            (5, Decision::GiveUp),
-            (u32::MAX, Decision::GiveUp),
+            (4, RetryDecision::GiveUp),
+            (5, RetryDecision::GiveUp),
+            (u32::MAX, RetryDecision::GiveUp),
         ] {
             for random in [0.0, 1.0] {
                 assert_eq!(policy.after(failed, Some(500), None, random), expected, "after attempt {failed}");
@@ -142,7 +142,7 @@ mod tests {
         for (failed, seconds) in [(1, 5), (2, 300), (3, 1_800), (4, 7_200), (5, 18_000), (6, 36_000), (7, 36_000)] {
             assert_eq!(policy.after(failed, None, None, 0.0), retry(failed + 1, seconds));
         }
-        assert_eq!(policy.after(8, None, None, 0.0), Decision::GiveUp);
+        assert_eq!(policy.after(8, None, None, 0.0), RetryDecision::GiveUp);
         assert_eq!(policy.after(2, None, None, 0.5), retry(3, 315));
     }
 
@@ -153,10 +153,10 @@ mod tests {
         for (status, retry_after, expected) in [
             (None, None, retry(2, 2)),
             (Some(500), None, retry(2, 2)),
-            (Some(400), None, Decision::GiveUp),
-            (Some(404), None, Decision::GiveUp),
+            (Some(400), None, RetryDecision::GiveUp),
+            (Some(404), None, RetryDecision::GiveUp),
             (Some(403), None, retry(2, 2)),
-            (Some(410), None, Decision::Disable),
+            (Some(410), None, RetryDecision::Disable),
             // Only the two that ask for patience are listened to.
             (Some(429), Some(30), retry(2, 30)),
             (Some(503), Some(30), retry(2, 30)),
@@ -165,7 +165,7 @@ mod tests {
             (Some(429), Some(0), retry(2, 2)),
             (Some(429), Some(1), retry(2, 2)),
             (Some(429), Some(3_600), retry(2, 3_600)),
-            (Some(429), Some(1_000_000_000), Decision::Retry { attempt: 2, delay: hour }),
+            (Some(429), Some(1_000_000_000), RetryDecision::Retry { attempt: 2, delay: hour }),
         ] {
             let retry_after = retry_after.map(Duration::from_secs);
             assert_eq!(of_4xx.after(1, status, retry_after, 0.0), expected, "{status:?} {retry_after:?}");
@@ -174,7 +174,7 @@ mod tests {
             let contracts = RetryPolicy::default().after(1, Some(status), None, 0.0);
             assert_eq!(contracts, retry(2, 2), "the contract retries all");
         }
-        assert_eq!(of_4xx.after(4, Some(429), Some(hour), 0.0), Decision::GiveUp, "it adds no attempt");
+        assert_eq!(of_4xx.after(4, Some(429), Some(hour), 0.0), RetryDecision::GiveUp, "it adds no attempt");
     }
 
     fn policies() -> impl Strategy<Value = RetryPolicy> {
@@ -198,13 +198,13 @@ mod tests {
             let (mut attempt, mut waited) = (1, Duration::ZERO);
             for (status, retry_after, random) in answers.into_iter().filter(|&(status, ..)| status != GONE).cycle() {
                 match policy.after(attempt, Some(status), retry_after.map(Duration::from_secs), random) {
-                    Decision::Retry { attempt: next, delay } => {
+                    RetryDecision::Retry { attempt: next, delay } => {
                         prop_assert_eq!(next, attempt + 1);
                         waited += delay;
                         attempt = next;
                     }
-                    Decision::GiveUp => break,
-                    Decision::Disable => prop_assert!(false, "only {} disables", GONE),
+                    RetryDecision::GiveUp => break,
+                    RetryDecision::Disable => prop_assert!(false, "only {} disables", GONE),
                 }
             }
             prop_assert_eq!(attempt, policy.attempts());
@@ -219,12 +219,12 @@ mod tests {
         ) {
             prop_assume!(status != GONE);
             let asked = retry_after.map(Duration::from_secs);
-            if let Decision::Retry { delay, .. } = policy.after(failed, Some(status), asked, random) {
+            if let RetryDecision::Retry { delay, .. } = policy.after(failed, Some(status), asked, random) {
                 let least = policy.delays[failed as usize - 1];
                 prop_assert!(delay >= least);
                 prop_assert!(delay <= (least * 4).max(RETRY_AFTER_CAP));
                 let without = RetryPolicy { jitter_percent: 0, ..policy.clone() };
-                if let Decision::Retry { delay, .. } = without.after(failed, Some(500), asked, random) {
+                if let RetryDecision::Retry { delay, .. } = without.after(failed, Some(500), asked, random) {
                     prop_assert_eq!(delay, least);
                 }
             }
@@ -235,7 +235,7 @@ mod tests {
             let delay = Duration::from_secs(seconds);
             let policy = RetryPolicy::of_schedule(vec![delay, delay]).with_jitter(jitter);
             let decision = policy.after(1, Some(503), Some(Duration::MAX), random);
-            let delayed = matches!(decision, Decision::Retry { delay: seen, .. } if seen >= delay);
+            let delayed = matches!(decision, RetryDecision::Retry { delay: seen, .. } if seen >= delay);
             prop_assert!(delayed, "{:?}", decision);
             prop_assert!(longest(&policy) >= delay);
         }

@@ -5,8 +5,8 @@
 //! repeated after a crash replaces its schedule and adds none.
 
 use super::{
-    Event,
-    store::{self, Message},
+    StoredEvent,
+    store::{self, OutgoingMessage},
 };
 use anyhow::Context as _;
 use async_nats::{
@@ -24,34 +24,34 @@ const LIVE: &str = "live";
 
 /// An attempt that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Next {
+pub struct NextRetry {
     /// Counted from 1.
     pub attempt: u32,
     pub at: OffsetDateTime,
-    pub place: Place,
+    pub place: RetryScope,
 }
 
 /// A retry whose time has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct DueRetry {
     pub event_id: EventId,
     pub event_subject: String,
     /// Of the event in EVENTS.
     pub event_sequence: u64,
     /// Counted from 1.
     pub attempt: u32,
-    pub place: Place,
+    pub place: RetryScope,
 }
 
 /// Which deliveries a retry belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RetryScope {
     pub chat: String,
     /// A replay's id; none: it is none.
     pub replay: Option<String>,
 }
 
-impl Place {
+impl RetryScope {
     /// Of an endpoint that does not keep its chats in order.
     pub const NO_CHAT: &str = "-";
 
@@ -69,22 +69,22 @@ impl Place {
 
 /// An event that is to be delivered again because somebody asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Again {
+pub struct ReplayEntry {
     pub event_id: EventId,
     pub event_subject: String,
     /// Of the event in EVENTS.
     pub event_sequence: u64,
 }
 
-impl Again {
+impl ReplayEntry {
     /// A retry that is due at once, the first attempt of a replay. It waits for no schedule, so it has an id instead of
     /// a subject's one place: a step that is repeated after a crash is not stored a second time.
     #[must_use]
-    pub fn due(&self, endpoint: &EndpointId, replay: &str) -> Message {
-        let place = Place { chat: Place::NO_CHAT.to_owned(), replay: Some(replay.to_owned()) };
+    pub fn due(&self, endpoint: &EndpointId, replay: &str) -> OutgoingMessage {
+        let place = RetryScope { chat: RetryScope::NO_CHAT.to_owned(), replay: Some(replay.to_owned()) };
         let mut headers = headers(&self.event_id, &self.event_subject, 1);
         headers.insert(header::EVENT_ID, format!("{replay} {}", self.event_id));
-        Message { subject: place.retry(endpoint, self.event_sequence).due(), headers, payload: Bytes::new() }
+        OutgoingMessage { subject: place.retry(endpoint, self.event_sequence).due(), headers, payload: Bytes::new() }
     }
 }
 
@@ -98,14 +98,14 @@ fn headers(event_id: &EventId, event_subject: &str, attempt: u32) -> HeaderMap {
 }
 
 /// RETRIES, and the streams that hold the events of retries.
-pub struct Schedule {
+pub struct RetryQueue {
     broker: Broker,
     retries: Stream<()>,
     events: Stream<()>,
     dead_letters: Stream<()>,
 }
 
-impl Schedule {
+impl RetryQueue {
     pub async fn open(broker: Broker) -> anyhow::Result<Self> {
         let stream = async |name| broker.jetstream.get_stream_no_info(name).await.context("failed to name a stream");
         Ok(Self {
@@ -117,31 +117,41 @@ impl Schedule {
     }
 
     /// Keeps an attempt; replaces what was kept for this event in this place.
-    pub async fn keep(&self, endpoint: &EndpointId, event: &Event, next: &Next, by: Instant) -> anyhow::Result<()> {
+    pub async fn keep(
+        &self,
+        endpoint: &EndpointId,
+        event: &StoredEvent,
+        next: &NextRetry,
+        by: Instant,
+    ) -> anyhow::Result<()> {
         let retry = next.place.retry(endpoint, event.sequence);
         let mut headers = headers(&event.id, &event.subject, next.attempt);
         headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(next.at)));
         headers.insert(header::SCHEDULE_TARGET, retry.due());
         // The payload stays in EVENTS: 100,000 waiting copies would be 80 MB.
-        store::store(&self.broker, &Message { subject: retry.waiting(), headers, payload: Bytes::new() }, by).await
+        store::store(&self.broker, &OutgoingMessage { subject: retry.waiting(), headers, payload: Bytes::new() }, by)
+            .await
     }
 
     /// What a message of RETRIES asks for.
-    pub fn read(message: &async_nats::Message) -> anyhow::Result<Due> {
+    pub fn read(message: &async_nats::Message) -> anyhow::Result<DueRetry> {
         let headers = message.headers.as_ref().context("a retry has no headers")?;
         let retry = subject::parse_retry(&message.subject).context("a retry names no sequence")?;
         let text = |name| headers.get(name).map(async_nats::HeaderValue::as_str);
-        Ok(Due {
+        Ok(DueRetry {
             event_id: EventId::from_header(text(header::KURIR_EVENT_ID).context("a retry names no event")?),
             event_subject: text(header::EVENT_SUBJECT).unwrap_or_default().to_owned(),
             event_sequence: retry.sequence,
-            place: Place { chat: retry.chat.to_owned(), replay: (retry.run != LIVE).then(|| retry.run.to_owned()) },
+            place: RetryScope {
+                chat: retry.chat.to_owned(),
+                replay: (retry.run != LIVE).then(|| retry.run.to_owned()),
+            },
             attempt: text(header::ATTEMPT).and_then(|attempt| attempt.parse().ok()).context("a retry has no number")?,
         })
     }
 
     /// The event of a retry; none if it is gone from EVENTS, and from the dead letters if it comes from there.
-    pub async fn event(&self, endpoint: &EndpointId, due: &Due) -> anyhow::Result<Option<Event>> {
+    pub async fn event(&self, endpoint: &EndpointId, due: &DueRetry) -> anyhow::Result<Option<StoredEvent>> {
         // EVENTS may have been deleted and made again: then the sequence is another event's.
         match self.stored_event(due.event_sequence).await?.filter(|event| event.id == due.event_id) {
             None if due.place.replay.is_some() => self.buried_event(endpoint, due).await,
@@ -150,7 +160,7 @@ impl Schedule {
     }
 
     /// The event at this place of EVENTS, if there is one.
-    pub async fn stored_event(&self, sequence: u64) -> anyhow::Result<Option<Event>> {
+    pub async fn stored_event(&self, sequence: u64) -> anyhow::Result<Option<StoredEvent>> {
         let stored = match self.events.direct_get(sequence).await {
             Ok(stored) => stored,
             // A replica may lag behind: that it is gone is the leader's to say.
@@ -163,11 +173,11 @@ impl Schedule {
             }
             Err(error) => return Err(error).context("failed to read an event"),
         };
-        Ok(Some(Event::from(stored)))
+        Ok(Some(StoredEvent::from(stored)))
     }
 
     /// A dead letter outlives its event, and holds it.
-    async fn buried_event(&self, endpoint: &EndpointId, due: &Due) -> anyhow::Result<Option<Event>> {
+    async fn buried_event(&self, endpoint: &EndpointId, due: &DueRetry) -> anyhow::Result<Option<StoredEvent>> {
         let subject = subject::dead_letter(endpoint, &due.event_id);
         let stored = match self.dead_letters.direct_get_last_for_subject(subject).await {
             Ok(stored) => stored,
@@ -178,21 +188,32 @@ impl Schedule {
         if letter.payload.is_empty() {
             return Ok(None);
         }
-        let mut event = Event::new(due.event_subject.as_str().into(), due.event_sequence, None, letter.payload.into());
+        let mut event =
+            StoredEvent::new(due.event_subject.as_str().into(), due.event_sequence, None, letter.payload.into());
         event.id = letter.event_id;
         Ok(Some(event))
     }
 
     /// Whether RETRIES already holds what follows the first attempt of this event: a dispatcher died after it had kept
     /// the retry and before it had acknowledged the event.
-    pub async fn holds_retry_of(&self, endpoint: &EndpointId, place: &Place, sequence: u64) -> anyhow::Result<bool> {
+    pub async fn holds_retry_of(
+        &self,
+        endpoint: &EndpointId,
+        place: &RetryScope,
+        sequence: u64,
+    ) -> anyhow::Result<bool> {
         let retry = place.retry(endpoint, sequence);
         // In this order a retry that fires in between is seen.
         Ok(self.last(&retry.waiting()).await?.is_some() || self.last(&retry.due()).await?.is_some())
     }
 
     /// Whether RETRIES already holds what follows this attempt. `sequence`: of the due retry, in RETRIES.
-    pub async fn holds_successor_of(&self, endpoint: &EndpointId, due: &Due, sequence: u64) -> anyhow::Result<bool> {
+    pub async fn holds_successor_of(
+        &self,
+        endpoint: &EndpointId,
+        due: &DueRetry,
+        sequence: u64,
+    ) -> anyhow::Result<bool> {
         let retry = due.place.retry(endpoint, due.event_sequence);
         let is_later = |last: Option<u64>| last.is_some_and(|last| last > sequence);
         Ok(is_later(self.last(&retry.waiting()).await?) || is_later(self.last(&retry.due()).await?))

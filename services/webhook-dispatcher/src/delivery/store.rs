@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
-pub struct Message {
+pub struct OutgoingMessage {
     pub subject: String,
     pub headers: HeaderMap,
     pub payload: Bytes,
@@ -20,7 +20,7 @@ pub struct Message {
 ///
 /// # Errors
 /// With that of the last try.
-pub async fn store(broker: &Broker, message: &Message, deadline: Instant) -> anyhow::Result<()> {
+pub async fn store(broker: &Broker, message: &OutgoingMessage, deadline: Instant) -> anyhow::Result<()> {
     loop {
         let tried = match tokio::time::timeout_at(deadline, store_once(broker, message)).await {
             Ok(tried) => tried,
@@ -37,7 +37,7 @@ pub async fn store(broker: &Broker, message: &Message, deadline: Instant) -> any
 ///
 /// # Errors
 /// With that of the last try.
-pub async fn store_within_tries(broker: &Broker, message: &Message, tries: u32) -> anyhow::Result<()> {
+pub async fn store_within_tries(broker: &Broker, message: &OutgoingMessage, tries: u32) -> anyhow::Result<()> {
     let mut left = tries;
     loop {
         left -= 1;
@@ -48,7 +48,7 @@ pub async fn store_within_tries(broker: &Broker, message: &Message, tries: u32) 
     }
 }
 
-async fn store_once(broker: &Broker, message: &Message) -> anyhow::Result<()> {
+async fn store_once(broker: &Broker, message: &OutgoingMessage) -> anyhow::Result<()> {
     let publish = PublishMessage::build().headers(message.headers.clone()).payload(message.payload.clone());
     broker.jetstream.send_publish(message.subject.clone(), publish).await?.await?;
     Ok(())

@@ -2,8 +2,8 @@
 
 /// How one delivery went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    pub verdict: Verdict,
+pub struct DeliveryResult {
+    pub verdict: EndpointVerdict,
     /// It was sent to see whether the endpoint works again.
     pub probe: bool,
     /// RETRIES holds a next attempt.
@@ -12,7 +12,7 @@ pub struct Told {
 
 /// What it says about the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EndpointVerdict {
     Succeeded,
     Failed {
         /// In words, without the URL.

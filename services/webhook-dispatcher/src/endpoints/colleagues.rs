@@ -18,15 +18,15 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// At least one: ourselves.
 #[derive(Clone)]
-pub struct Colleagues(Arc<AtomicUsize>);
+pub struct PeerCount(Arc<AtomicUsize>);
 
-impl Default for Colleagues {
+impl Default for PeerCount {
     fn default() -> Self {
         Self(Arc::new(AtomicUsize::new(1)))
     }
 }
 
-impl Colleagues {
+impl PeerCount {
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)

@@ -13,7 +13,7 @@ use tokio::{sync::OnceCell, time::Instant};
 
 /// Where a line's messages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum PullSource {
     /// EVENTS: an event that was not tried yet.
     Events,
     /// RETRIES: an attempt whose time has come.
@@ -30,7 +30,7 @@ const MAX_WAITING: i64 = 2_048;
 /// that got lost on its way leaves a gap that shows, so nothing depends on this; and events wait for their turn.
 const ORDERED_ACK_WAIT: Duration = Duration::from_secs(10 * 60);
 
-impl Source {
+impl PullSource {
     /// How many deliveries from it an endpoint takes at once.
     pub(super) fn slots(self, endpoint: &Endpoint) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl Source {
 }
 
 /// Makes the consumer, or changes the one that is there. Each dispatcher does so, and all ask for the same.
-pub(super) async fn make(broker: &Broker, source: Source, endpoint: &Endpoint) -> anyhow::Result<()> {
+pub(super) async fn make(broker: &Broker, source: PullSource, endpoint: &Endpoint) -> anyhow::Result<()> {
     let made = broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await;
     let Err(refused) = made else { return Ok(()) };
     // Streams may be missing, or NATS away; then what was refused is tried once more.
@@ -90,19 +90,19 @@ impl RetriesConsumer {
     /// # Errors
     /// If it could not be made until `by`.
     pub async fn ready(&self, broker: &Broker, by: Instant) -> anyhow::Result<()> {
-        let made = self.seen.get_or_try_init(|| make(broker, Source::Retries, &self.endpoint));
+        let made = self.seen.get_or_try_init(|| make(broker, PullSource::Retries, &self.endpoint));
         tokio::time::timeout_at(by, made).await.context("its consumer on RETRIES could not be made in time")??;
         Ok(())
     }
 }
 
-fn config(source: Source, endpoint: &Endpoint) -> pull::Config {
+fn config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
     let deliver_policy = match source {
         // A work queue allows nothing else.
-        Source::Retries => DeliverPolicy::All,
+        PullSource::Retries => DeliverPolicy::All,
         // The endpoint `default` begins at the first stored event, the others at their making.
-        Source::Events if endpoint.start_sequence == 0 => DeliverPolicy::All,
-        Source::Events => DeliverPolicy::ByStartSequence { start_sequence: endpoint.start_sequence },
+        PullSource::Events if endpoint.start_sequence == 0 => DeliverPolicy::All,
+        PullSource::Events => DeliverPolicy::ByStartSequence { start_sequence: endpoint.start_sequence },
     };
     let mut config = pull::Config {
         durable_name: Some(source.consumer(&endpoint.id)),
@@ -116,11 +116,11 @@ fn config(source: Source, endpoint: &Endpoint) -> pull::Config {
         ..pull::Config::default()
     };
     match (source, &endpoint.subjects[..]) {
-        (Source::Retries, _) => config.filter_subject = subject::due_retries(&endpoint.id),
-        (Source::Events, [one]) => config.filter_subject.clone_from(one),
-        (Source::Events, several) => config.filter_subjects = several.to_vec(),
+        (PullSource::Retries, _) => config.filter_subject = subject::due_retries(&endpoint.id),
+        (PullSource::Events, [one]) => config.filter_subject.clone_from(one),
+        (PullSource::Events, several) => config.filter_subjects = several.to_vec(),
     }
-    if source == Source::Events && endpoint.ordering == EventOrdering::Chat {
+    if source == PullSource::Events && endpoint.ordering == EventOrdering::Chat {
         // NATS takes this change, and the one back, of a consumer that is there.
         config.priority_policy = PriorityPolicy::PinnedClient;
         config.priority_groups = vec![ordered::GROUP.to_owned()];
@@ -132,11 +132,11 @@ fn config(source: Source, endpoint: &Endpoint) -> pull::Config {
 
 /// Removes what a deleted endpoint leaves: its consumers, and the retries that nobody will make.
 pub(super) async fn remove(broker: &Broker, endpoint: &EndpointId) -> anyhow::Result<()> {
-    for source in [Source::Events, Source::Retries] {
+    for source in [PullSource::Events, PullSource::Retries] {
         let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
         // Most have no retries, and another dispatcher may have been here first.
         let _ = stream.delete_consumer(&source.consumer(endpoint)).await;
-        if source == Source::Retries {
+        if source == PullSource::Retries {
             stream.purge().filter(subject::retries_of(endpoint)).await.context("failed to purge its retries")?;
         }
     }
@@ -144,7 +144,7 @@ pub(super) async fn remove(broker: &Broker, endpoint: &EndpointId) -> anyhow::Re
 }
 
 /// The endpoints that have a consumer on a stream.
-pub(super) async fn endpoints(broker: &Broker, source: Source) -> anyhow::Result<Vec<EndpointId>> {
+pub(super) async fn endpoints(broker: &Broker, source: PullSource) -> anyhow::Result<Vec<EndpointId>> {
     use futures::TryStreamExt as _;
     let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
     let names: Vec<String> = stream.consumer_names().try_collect().await.context("failed to list consumers")?;

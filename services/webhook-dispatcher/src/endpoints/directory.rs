@@ -9,12 +9,12 @@ use kurir_contract::{
 };
 
 #[derive(Clone)]
-pub struct Directory {
+pub struct EndpointLookup {
     config: Config,
     broker: Broker,
 }
 
-impl Directory {
+impl EndpointLookup {
     #[must_use]
     pub fn new(config: Config, broker: Broker) -> Self {
         Self { config, broker }

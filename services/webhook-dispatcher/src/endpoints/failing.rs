@@ -11,9 +11,9 @@ use std::{
 
 /// A clone is the same.
 #[derive(Clone, Default)]
-pub struct Failing(Arc<Mutex<Known>>);
+pub struct FailingEndpoints(Arc<Mutex<FailingState>>);
 
-enum Known {
+enum FailingState {
     /// The bucket was not looked at yet; these worked meanwhile.
     Nothing {
         worked: HashSet<EndpointId>,
@@ -21,18 +21,18 @@ enum Known {
     Failing(HashSet<EndpointId>),
 }
 
-impl Default for Known {
+impl Default for FailingState {
     fn default() -> Self {
         Self::Nothing { worked: HashSet::new() }
     }
 }
 
-impl Failing {
+impl FailingEndpoints {
     /// The bucket calls these failing. Gives those of them that worked before it was looked at first.
     pub fn set(&self, endpoints: &HashSet<EndpointId>) -> Vec<EndpointId> {
-        match std::mem::replace(&mut *self.lock(), Known::Failing(endpoints.clone())) {
-            Known::Nothing { worked } => worked.intersection(endpoints).cloned().collect(),
-            Known::Failing(_) => Vec::new(),
+        match std::mem::replace(&mut *self.lock(), FailingState::Failing(endpoints.clone())) {
+            FailingState::Nothing { worked } => worked.intersection(endpoints).cloned().collect(),
+            FailingState::Failing(_) => Vec::new(),
         }
     }
 
@@ -40,18 +40,18 @@ impl Failing {
     #[must_use]
     pub fn works(&self, endpoint: &EndpointId) -> bool {
         match &mut *self.lock() {
-            Known::Nothing { worked } => {
+            FailingState::Nothing { worked } => {
                 if !worked.contains(endpoint) {
                     worked.insert(endpoint.clone());
                 }
                 false
             }
             // Mostly there is none, and this is asked at each delivery.
-            Known::Failing(endpoints) => !endpoints.is_empty() && endpoints.remove(endpoint),
+            FailingState::Failing(endpoints) => !endpoints.is_empty() && endpoints.remove(endpoint),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, FailingState> {
         // Nothing under this lock can end half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_success_is_told_once_whether_it_comes_before_the_look_or_after() {
-        let failing = Failing::default();
+        let failing = FailingEndpoints::default();
         let [early, late] = [0; 2].map(|_| EndpointId::random());
         assert!(!failing.works(&early));
         let named: HashSet<_> = [early.clone(), late.clone()].into();

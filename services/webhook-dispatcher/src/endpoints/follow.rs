@@ -7,7 +7,7 @@
 
 use super::{
     Endpoint,
-    consumer::{self, Source},
+    consumer::{self, PullSource},
 };
 use crate::config::Config;
 use anyhow::Context as _;
@@ -32,7 +32,7 @@ const SWEEPS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(75)];
 
 /// What a worker hears.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub enum EndpointChange {
     /// Made, changed, or told of again.
     Set(Arc<Endpoint>),
     Removed(EndpointId),
@@ -47,19 +47,19 @@ pub enum Change {
     Complete,
 }
 
-pub struct Follower {
+pub struct EndpointWatcher {
     config: Config,
     broker: Broker,
-    changes: mpsc::Sender<Change>,
+    changes: mpsc::Sender<EndpointChange>,
     /// Told of and not removed.
     known: HashSet<EndpointId>,
     /// Removed, and when to do so once more.
     swept: Vec<(Instant, EndpointId)>,
 }
 
-impl Follower {
+impl EndpointWatcher {
     #[must_use]
-    pub fn new(config: Config, broker: Broker, changes: mpsc::Sender<Change>) -> Self {
+    pub fn new(config: Config, broker: Broker, changes: mpsc::Sender<EndpointChange>) -> Self {
         Self { config, broker, changes, known: HashSet::new(), swept: Vec::new() }
     }
 
@@ -69,7 +69,7 @@ impl Follower {
     /// None: a broker that is away is waited for.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         for endpoint in self.config.endpoints() {
-            self.tell(Change::Set(Arc::new(endpoint))).await;
+            self.tell(EndpointChange::Set(Arc::new(endpoint))).await;
         }
         let following = async {
             self.broker.ready().await;
@@ -93,7 +93,7 @@ impl Follower {
         let connects = self.connects();
         // Before the bucket is read: a consumer that is in this list and has no endpoint then has lost it.
         let mut left: HashSet<EndpointId> = HashSet::new();
-        for source in [Source::Events, Source::Retries] {
+        for source in [PullSource::Events, PullSource::Retries] {
             left.extend(consumer::endpoints(&self.broker, source).await?);
         }
         left.retain(|endpoint| !endpoint.is_default());
@@ -142,7 +142,7 @@ impl Follower {
                 Ok(endpoint) => {
                     seen.insert(id.clone());
                     self.known.insert(id);
-                    self.tell(Change::Set(Arc::new(endpoint))).await;
+                    self.tell(EndpointChange::Set(Arc::new(endpoint))).await;
                 }
                 // Kept as it was: it may have been written by a newer version that is being rolled out.
                 Err(error) => {
@@ -166,8 +166,8 @@ impl Follower {
             Operation::Delete | Operation::Purge => Some(CircuitState::Closed),
         };
         match circuit {
-            Some(CircuitState::Open) => self.tell(Change::Circuit { endpoint, open: true }).await,
-            Some(CircuitState::Closed) => self.tell(Change::Circuit { endpoint, open: false }).await,
+            Some(CircuitState::Open) => self.tell(EndpointChange::Circuit { endpoint, open: true }).await,
+            Some(CircuitState::Closed) => self.tell(EndpointChange::Circuit { endpoint, open: false }).await,
             // Only a probe, or what a newer version wrote.
             Some(CircuitState::HalfOpen) | None => {}
         }
@@ -184,13 +184,13 @@ impl Follower {
         for id in gone {
             self.remove(&id).await;
         }
-        self.tell(Change::Complete).await;
+        self.tell(EndpointChange::Complete).await;
     }
 
     async fn remove(&mut self, id: &EndpointId) {
         self.known.remove(id);
         self.swept.extend(SWEEPS.map(|after| (Instant::now() + after, id.clone())));
-        self.tell(Change::Removed(id.clone())).await;
+        self.tell(EndpointChange::Removed(id.clone())).await;
         self.clear(id).await;
     }
 
@@ -210,7 +210,7 @@ impl Follower {
         }
     }
 
-    async fn tell(&self, change: Change) {
+    async fn tell(&self, change: EndpointChange) {
         // The worker is gone only at the end.
         let _ = self.changes.send(change).await;
     }

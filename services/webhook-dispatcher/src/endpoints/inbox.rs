@@ -1,7 +1,7 @@
 //! One inbox for the messages of all consumers. A subscription for each would cost a dispatcher of 10,000 endpoints
 //! 190 MB; a message says by itself which consumer it comes from.
 
-use super::{consumer::Source, roster::LineId};
+use super::{consumer::PullSource, roster::PullId};
 use anyhow::Context as _;
 use async_nats::{Client, Message, StatusCode, Subscriber};
 use futures::StreamExt as _;
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// A request for messages.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    pub line: LineId,
+pub struct PullRequest<'a> {
+    pub line: PullId,
     /// Requests of an earlier generation are lost; what NATS still says about them counts no more.
     pub generation: u64,
     pub consumer: &'a str,
@@ -23,20 +23,20 @@ pub struct Request<'a> {
 
 /// What came.
 #[derive(Debug)]
-pub enum Arrival {
+pub enum Incoming {
     Message(Message),
     /// NATS said something about a request.
     Status {
-        line: LineId,
+        line: PullId,
         generation: u64,
-        said: Said,
+        said: PullStatus,
     },
     /// The client is at its end.
     Ended,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum PullStatus {
     /// The request waits.
     Heartbeat,
     /// It ended, and so many of its messages will not come.
@@ -45,13 +45,13 @@ pub enum Said {
     Trouble(String),
 }
 
-pub struct Inbox {
+pub struct PullInbox {
     client: Client,
     prefix: String,
     messages: Subscriber,
 }
 
-impl Inbox {
+impl PullInbox {
     pub async fn open(client: &Client) -> anyhow::Result<Self> {
         let prefix = client.new_inbox();
         let messages = client.subscribe(format!("{prefix}.*.*.*")).await.context("failed to subscribe to an inbox")?;
@@ -59,8 +59,8 @@ impl Inbox {
     }
 
     /// A request that cannot be sent is one that is lost: the silence will tell.
-    pub async fn ask(&self, request: &Request<'_>) {
-        let Request { line, generation, consumer, batch, expires, heartbeat } = request;
+    pub async fn ask(&self, request: &PullRequest<'_>) {
+        let PullRequest { line, generation, consumer, batch, expires, heartbeat } = request;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", line.source.stream());
         let reply = format!("{}.{}.{}.{generation}", self.prefix, line.source.stream(), line.station);
         let payload = format!(
@@ -74,13 +74,13 @@ impl Inbox {
     }
 
     /// May be dropped at any await without losing anything.
-    pub async fn next(&mut self) -> Arrival {
+    pub async fn next(&mut self) -> Incoming {
         loop {
-            let Some(message) = self.messages.next().await else { return Arrival::Ended };
-            let Some(about) = message.subject.strip_prefix(&self.prefix) else { return Arrival::Message(message) };
+            let Some(message) = self.messages.next().await else { return Incoming::Ended };
+            let Some(about) = message.subject.strip_prefix(&self.prefix) else { return Incoming::Message(message) };
             // Nobody else knows the inbox; what cannot be read has nothing to say.
             if let Some((line, generation)) = read(about) {
-                return Arrival::Status { line, generation, said: said(&message) };
+                return Incoming::Status { line, generation, said: said(&message) };
             }
         }
     }
@@ -105,22 +105,22 @@ impl Inbox {
 }
 
 /// `.<stream>.<station>.<generation>`
-fn read(about: &str) -> Option<(LineId, u64)> {
+fn read(about: &str) -> Option<(PullId, u64)> {
     let mut tokens = about.strip_prefix('.')?.split('.');
-    let source = Source::of_stream(tokens.next()?)?;
+    let source = PullSource::of_stream(tokens.next()?)?;
     let station = tokens.next()?.parse().ok()?;
-    Some((LineId { station, source }, tokens.next()?.parse().ok()?))
+    Some((PullId { station, source }, tokens.next()?.parse().ok()?))
 }
 
-fn said(message: &Message) -> Said {
+fn said(message: &Message) -> PullStatus {
     let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
     let unserved = pending.and_then(|pending| pending.as_str().parse().ok());
     match (message.status, unserved) {
-        (Some(StatusCode::IDLE_HEARTBEAT), _) => Said::Heartbeat,
-        (Some(StatusCode::TIMEOUT), Some(unserved)) => Said::Expired { unserved },
+        (Some(StatusCode::IDLE_HEARTBEAT), _) => PullStatus::Heartbeat,
+        (Some(StatusCode::TIMEOUT), Some(unserved)) => PullStatus::Expired { unserved },
         (status, _) => {
             let status = status.map_or(0, |status| status.as_u16());
-            Said::Trouble(format!("NATS said {status} {}", message.description.as_deref().unwrap_or_default()))
+            PullStatus::Trouble(format!("NATS said {status} {}", message.description.as_deref().unwrap_or_default()))
         }
     }
 }

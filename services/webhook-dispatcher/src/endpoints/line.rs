@@ -4,13 +4,13 @@
 //! second delivery if its turn comes later than that. So there is no buffer. What was asked for and never came (the
 //! connection broke, the consumer was deleted, NATS forgot) shows itself as silence or trouble; then the line asks anew.
 
-use super::{Endpoint, consumer::Source};
+use super::{Endpoint, consumer::PullSource};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long NATS keeps a request, and how often it says that it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct PullPace {
     pub expires: Duration,
     pub heartbeat: Duration,
 }
@@ -25,7 +25,7 @@ const MANY_LINES: usize = 200;
 const MEND_PAUSE: Duration = Duration::from_millis(50);
 const MEND_PAUSE_CAP: Duration = Duration::from_secs(5);
 
-impl Pace {
+impl PullPace {
     #[must_use]
     pub fn of(lines: usize) -> Self {
         let seconds = |expires, heartbeat| Self {
@@ -41,8 +41,8 @@ impl Pace {
     }
 }
 
-pub struct Line {
-    pub source: Source,
+pub struct PullBudget {
+    pub source: PullSource,
     /// Its consumer's name.
     pub consumer: String,
     pub slots: usize,
@@ -53,13 +53,13 @@ pub struct Line {
     asked: usize,
     in_delivery: usize,
     heard: Instant,
-    pace: Pace,
+    pace: PullPace,
     mend_pause: Duration,
 }
 
-impl Line {
+impl PullBudget {
     #[must_use]
-    pub fn new(endpoint: &Endpoint, source: Source, now: Instant) -> Self {
+    pub fn new(endpoint: &Endpoint, source: PullSource, now: Instant) -> Self {
         Self {
             source,
             consumer: source.consumer(&endpoint.id),
@@ -69,7 +69,7 @@ impl Line {
             asked: 0,
             in_delivery: 0,
             heard: now,
-            pace: Pace::of(1),
+            pace: PullPace::of(1),
             mend_pause: MEND_PAUSE,
         }
     }
@@ -82,7 +82,7 @@ impl Line {
         if self.open && (self.asked == 0 || wanted >= self.slots.div_ceil(CHUNKS)) { wanted } else { 0 }
     }
 
-    pub fn asked(&mut self, wanted: usize, pace: Pace, now: Instant) {
+    pub fn asked(&mut self, wanted: usize, pace: PullPace, now: Instant) {
         if self.asked == 0 {
             // Nothing was to be heard while nothing was asked for.
             self.heard = now;
@@ -153,11 +153,11 @@ mod tests {
     use crate::config::Config;
     use clap::Parser as _;
 
-    fn line(slots: usize) -> (Line, Instant) {
+    fn line(slots: usize) -> (PullBudget, Instant) {
         let now = Instant::now();
         let config = Config::try_parse_from(["kurir-webhook-dispatcher", "--webhook-concurrency", &slots.to_string()]);
         let endpoint = Endpoint::of_settings(&config.unwrap(), "http://localhost/".parse().unwrap());
-        let mut line = Line::new(&endpoint, Source::Events, now);
+        let mut line = PullBudget::new(&endpoint, PullSource::Events, now);
         assert_eq!(line.wanted(usize::MAX), 0, "its consumer is not there yet");
         line.open = true;
         (line, now)
@@ -168,7 +168,7 @@ mod tests {
         let (mut line, now) = line(8);
         assert_eq!(line.wanted(usize::MAX), 8);
         assert_eq!(line.wanted(3), 3);
-        line.asked(8, Pace::of(1), now);
+        line.asked(8, PullPace::of(1), now);
         assert_eq!(line.wanted(usize::MAX), 0);
         for _ in 0..8 {
             line.arrived(now);
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(line.wanted(usize::MAX), 0);
         line.ends();
         assert_eq!(line.wanted(usize::MAX), 1, "nothing is asked for, so one slot is enough");
-        line.asked(1, Pace::of(1), now);
+        line.asked(1, PullPace::of(1), now);
         line.ends();
         assert_eq!(line.wanted(usize::MAX), 0, "one more is not worth a request");
         (0..3).for_each(|_| line.ends());
@@ -191,7 +191,7 @@ mod tests {
         let (mut line, now) = line(8);
         let later = now + Duration::from_secs(12);
         assert!(!line.is_silent(later));
-        line.asked(8, Pace::of(1), now);
+        line.asked(8, PullPace::of(1), now);
         assert!(line.is_silent(later));
         line.heartbeat(later);
         assert!(!line.is_silent(later));

@@ -24,13 +24,13 @@ pub(crate) mod settled;
 pub mod standing;
 mod worker;
 
-pub use colleagues::Colleagues;
-pub use consumer::{RetriesConsumer, Source};
-pub use directory::Directory;
-pub use failing::Failing;
-pub use follow::{Change, Follower};
-pub use news::QUEUE as NEWS;
-pub use worker::{Supplies, Worker};
+pub use colleagues::PeerCount;
+pub use consumer::{PullSource, RetriesConsumer};
+pub use directory::EndpointLookup;
+pub use failing::FailingEndpoints;
+pub use follow::{EndpointChange, EndpointWatcher};
+pub use news::QUEUE as HEALTH_CHANGES;
+pub use worker::{DeliveryWorker, WorkerInputs};
 
 use crate::{config::Config, delivery::RetryPolicy};
 use anyhow::Context as _;

@@ -1,13 +1,13 @@
 //! What deliveries say of an endpoint that others must hear: `standing` makes it known.
 
-use super::{Failing, breaker::Turn};
-use crate::delivery::Verdict;
+use super::{FailingEndpoints, breaker::CircuitChange};
+use crate::delivery::EndpointVerdict;
 use kurir_contract::endpoint::EndpointId;
 use std::time::Duration;
 
 /// What a worker saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum HealthChange {
     /// It fails: its events wait.
     Open { endpoint: EndpointId, reason: String },
     /// One event is sent to see whether it works again.
@@ -26,27 +26,29 @@ pub const QUEUE: usize = 1_024;
 #[must_use]
 pub fn news_of(
     endpoint: &EndpointId,
-    turn: Option<Turn>,
-    verdict: Verdict,
+    turn: Option<CircuitChange>,
+    verdict: EndpointVerdict,
     pause: Duration,
-    failing: &Failing,
-) -> Option<News> {
+    failing: &FailingEndpoints,
+) -> Option<HealthChange> {
     let pause = pause.as_secs();
     match (turn, verdict) {
-        (Some(Turn::Opened | Turn::StillOpen), Verdict::Failed { reason }) => {
+        (Some(CircuitChange::Opened | CircuitChange::StillOpen), EndpointVerdict::Failed { reason }) => {
             tracing::warn!(
                 endpoint.id = %endpoint,
                 "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
             );
-            Some(News::Open { endpoint: endpoint.clone(), reason })
+            Some(HealthChange::Open { endpoint: endpoint.clone(), reason })
         }
-        (Some(Turn::Closed), _) => {
+        (Some(CircuitChange::Closed), _) => {
             tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
-            Some(News::Closed { endpoint: endpoint.clone() })
+            Some(HealthChange::Closed { endpoint: endpoint.clone() })
         }
         // Said of it by a dispatcher that is gone, or whose word was lost.
-        (None, Verdict::Succeeded) if failing.works(endpoint) => Some(News::Closed { endpoint: endpoint.clone() }),
-        (_, Verdict::Gone { reason }) => Some(News::Gone { endpoint: endpoint.clone(), reason }),
-        (_, Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Untried) => None,
+        (None, EndpointVerdict::Succeeded) if failing.works(endpoint) => {
+            Some(HealthChange::Closed { endpoint: endpoint.clone() })
+        }
+        (_, EndpointVerdict::Gone { reason }) => Some(HealthChange::Gone { endpoint: endpoint.clone(), reason }),
+        (_, EndpointVerdict::Succeeded | EndpointVerdict::Failed { .. } | EndpointVerdict::Untried) => None,
     }
 }

@@ -2,45 +2,45 @@
 
 use super::{
     Endpoint,
-    breaker::Breaker,
-    consumer::Source,
-    line::{Line, Pace},
+    breaker::CircuitBreaker,
+    consumer::PullSource,
+    line::{PullBudget, PullPace},
     rate_limit::RateLimit,
 };
-use crate::delivery::Deliverer;
+use crate::delivery::EndpointDeliverer;
 use kurir_contract::endpoint::EndpointId;
 use std::{collections::HashMap, sync::Arc};
 use tokio::time::Instant;
 
 /// Of one endpoint while it is open; never used again, so that what is said late about a closed one finds nobody.
-pub type StationId = u64;
+pub type SlotId = u64;
 
 /// One endpoint's supply from one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LineId {
-    pub station: StationId,
-    pub source: Source,
+pub struct PullId {
+    pub station: SlotId,
+    pub source: PullSource,
 }
 
 /// All that the worker keeps of one endpoint.
-pub struct Station {
+pub struct EndpointSlot {
     pub endpoint: Arc<Endpoint>,
-    pub deliverer: Arc<Deliverer>,
-    pub breaker: Breaker,
+    pub deliverer: Arc<EndpointDeliverer>,
+    pub breaker: CircuitBreaker,
     pub limit: Option<RateLimit>,
     /// Of an ordered endpoint it stays closed: that has a task of its own.
-    pub events: Line,
+    pub events: PullBudget,
     /// From its first retry on.
-    pub retries: Option<Line>,
+    pub retries: Option<PullBudget>,
 }
 
-impl Station {
+impl EndpointSlot {
     #[must_use]
-    pub fn new(endpoint: Arc<Endpoint>, deliverer: Arc<Deliverer>, now: Instant) -> Self {
+    pub fn new(endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>, now: Instant) -> Self {
         Self {
-            breaker: Breaker::default(),
+            breaker: CircuitBreaker::default(),
             limit: endpoint.rate_limit.map(|rate| RateLimit::new(rate, now)),
-            events: Line::new(&endpoint, Source::Events, now),
+            events: PullBudget::new(&endpoint, PullSource::Events, now),
             retries: None,
             endpoint,
             deliverer,
@@ -48,10 +48,10 @@ impl Station {
     }
 
     /// The endpoint as it is from now on. Its lines stay: what is in flight ends as it began.
-    pub fn change(&mut self, endpoint: Arc<Endpoint>, deliverer: Arc<Deliverer>, now: Instant) {
+    pub fn change(&mut self, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>, now: Instant) {
         if self.endpoint.url != endpoint.url {
             // Another receiver.
-            self.breaker = Breaker::default();
+            self.breaker = CircuitBreaker::default();
         }
         self.limit = endpoint.rate_limit.map(|rate| RateLimit::new(rate, now));
         for line in self.lines() {
@@ -61,19 +61,19 @@ impl Station {
         self.deliverer = deliverer;
     }
 
-    pub fn line(&mut self, source: Source) -> Option<&mut Line> {
+    pub fn line(&mut self, source: PullSource) -> Option<&mut PullBudget> {
         match source {
-            Source::Events => Some(&mut self.events),
-            Source::Retries => self.retries.as_mut(),
+            PullSource::Events => Some(&mut self.events),
+            PullSource::Retries => self.retries.as_mut(),
         }
     }
 
-    pub fn lines(&mut self) -> impl Iterator<Item = &mut Line> {
+    pub fn lines(&mut self) -> impl Iterator<Item = &mut PullBudget> {
         std::iter::once(&mut self.events).chain(&mut self.retries)
     }
 
     /// How many more messages a line may ask for, by what its endpoint's limits allow now.
-    pub fn wanted(&mut self, source: Source, sharers: usize, now: Instant) -> usize {
+    pub fn wanted(&mut self, source: PullSource, sharers: usize, now: Instant) -> usize {
         let circuit = self.breaker.admits(now);
         let rate = self.limit.as_mut().map_or(usize::MAX, |limit| limit.available(sharers, now));
         self.line(source).map_or(0, |line| line.wanted(circuit.min(rate)))
@@ -81,60 +81,60 @@ impl Station {
 }
 
 #[derive(Default)]
-pub struct Roster {
-    stations: HashMap<StationId, Station>,
-    by_endpoint: HashMap<EndpointId, StationId>,
+pub struct EndpointTable {
+    stations: HashMap<SlotId, EndpointSlot>,
+    by_endpoint: HashMap<EndpointId, SlotId>,
     /// By a consumer's name, as NATS writes it into a message.
-    by_consumer: HashMap<String, LineId>,
-    next: StationId,
+    by_consumer: HashMap<String, PullId>,
+    next: SlotId,
 }
 
-impl Roster {
-    pub fn get(&mut self, station: StationId) -> Option<&mut Station> {
+impl EndpointTable {
+    pub fn get(&mut self, station: SlotId) -> Option<&mut EndpointSlot> {
         self.stations.get_mut(&station)
     }
 
     #[must_use]
-    pub fn of_endpoint(&self, endpoint: &EndpointId) -> Option<StationId> {
+    pub fn of_endpoint(&self, endpoint: &EndpointId) -> Option<SlotId> {
         self.by_endpoint.get(endpoint).copied()
     }
 
     #[must_use]
-    pub fn of_consumer(&self, consumer: &str) -> Option<LineId> {
+    pub fn of_consumer(&self, consumer: &str) -> Option<PullId> {
         self.by_consumer.get(consumer).copied()
     }
 
-    pub fn stations(&mut self) -> impl Iterator<Item = (StationId, &mut Station)> {
+    pub fn stations(&mut self) -> impl Iterator<Item = (SlotId, &mut EndpointSlot)> {
         self.stations.iter_mut().map(|(id, station)| (*id, station))
     }
 
     #[must_use]
-    pub fn pace(&self) -> Pace {
-        Pace::of(self.by_consumer.len())
+    pub fn pace(&self) -> PullPace {
+        PullPace::of(self.by_consumer.len())
     }
 
-    pub fn open(&mut self, station: Station) -> StationId {
+    pub fn open(&mut self, station: EndpointSlot) -> SlotId {
         let id = self.next;
         self.next += 1;
         let endpoint = &station.endpoint.id;
         self.by_endpoint.insert(endpoint.clone(), id);
-        self.by_consumer.insert(station.events.consumer.clone(), LineId { station: id, source: Source::Events });
+        self.by_consumer.insert(station.events.consumer.clone(), PullId { station: id, source: PullSource::Events });
         self.stations.insert(id, station);
         id
     }
 
     /// Gives its new line to an endpoint that has none for its retries.
-    pub fn open_retries(&mut self, id: StationId, now: Instant) -> Option<LineId> {
+    pub fn open_retries(&mut self, id: SlotId, now: Instant) -> Option<PullId> {
         let station = self.stations.get_mut(&id).filter(|station| station.retries.is_none())?;
-        let line = Line::new(&station.endpoint, Source::Retries, now);
-        let line_id = LineId { station: id, source: Source::Retries };
+        let line = PullBudget::new(&station.endpoint, PullSource::Retries, now);
+        let line_id = PullId { station: id, source: PullSource::Retries };
         self.by_consumer.insert(line.consumer.clone(), line_id);
         station.retries = Some(line);
         Some(line_id)
     }
 
     /// What is in delivery goes on; what comes yet belongs to nobody and is given back.
-    pub fn close(&mut self, id: StationId) -> Option<Station> {
+    pub fn close(&mut self, id: SlotId) -> Option<EndpointSlot> {
         let mut station = self.stations.remove(&id)?;
         self.by_endpoint.remove(&station.endpoint.id);
         for line in station.lines() {

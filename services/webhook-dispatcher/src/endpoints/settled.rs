@@ -12,7 +12,7 @@ const SLOTS: usize = 16_384;
 /// Which message of a stream. A stream that was deleted and made again counts from 1 again, so the number alone would
 /// take a new message for one that was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct MessagePosition {
     /// Whose: several endpoints have the same message.
     pub station: u64,
     pub sequence: u64,
@@ -22,7 +22,7 @@ pub struct Position {
 
 /// What NATS writes into the subject by which a message is acknowledged (ADR-15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handed<'a> {
+pub struct AckSubject<'a> {
     pub consumer: &'a str,
     pub sequence: u64,
     /// When the stream stored it, nanoseconds since 1970.
@@ -33,7 +33,7 @@ pub struct Handed<'a> {
     pub handout: u64,
 }
 
-impl<'a> Handed<'a> {
+impl<'a> AckSubject<'a> {
     /// `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<consumer sequence>.<stored at>.<pending>`, or the same with
     /// domain and account in front and more behind. None if it is neither.
     #[must_use]
@@ -52,17 +52,17 @@ impl<'a> Handed<'a> {
 
 /// A table by sequence; of two messages that meet in one slot the later stays.
 #[derive(Debug)]
-pub struct Settled(Vec<Option<(Position, State)>>);
+pub struct RecentAcks(Vec<Option<(MessagePosition, AckState)>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum AckState {
     InDelivery,
     Settled,
 }
 
 /// What to do with a message that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum Claim {
     Deliver,
     /// Its acknowledgement was lost: it is sent again.
     AcknowledgeAgain,
@@ -70,38 +70,38 @@ pub enum Taken {
     Ignore,
 }
 
-impl Default for Settled {
+impl Default for RecentAcks {
     fn default() -> Self {
         Self(vec![None; SLOTS])
     }
 }
 
-impl Settled {
-    pub fn take(&mut self, position: Position) -> Taken {
+impl RecentAcks {
+    pub fn take(&mut self, position: MessagePosition) -> Claim {
         let slot = self.slot(position);
         match *slot {
-            Some((known, State::Settled)) if known == position => Taken::AcknowledgeAgain,
-            Some((known, State::InDelivery)) if known == position => Taken::Ignore,
+            Some((known, AckState::Settled)) if known == position => Claim::AcknowledgeAgain,
+            Some((known, AckState::InDelivery)) if known == position => Claim::Ignore,
             _ => {
-                *slot = Some((position, State::InDelivery));
-                Taken::Deliver
+                *slot = Some((position, AckState::InDelivery));
+                Claim::Deliver
             }
         }
     }
 
-    pub fn settle(&mut self, position: Position) {
-        *self.slot(position) = Some((position, State::Settled));
+    pub fn settle(&mut self, position: MessagePosition) {
+        *self.slot(position) = Some((position, AckState::Settled));
     }
 
     /// It was given back: whoever gets it next delivers it.
-    pub fn forget(&mut self, position: Position) {
+    pub fn forget(&mut self, position: MessagePosition) {
         let slot = self.slot(position);
         if slot.is_some_and(|(known, _)| known == position) {
             *slot = None;
         }
     }
 
-    fn slot(&mut self, position: Position) -> &mut Option<(Position, State)> {
+    fn slot(&mut self, position: MessagePosition) -> &mut Option<(MessagePosition, AckState)> {
         // An odd factor spreads endpoints that have the same events.
         &mut self.0[position.sequence.wrapping_add(position.station.wrapping_mul(7_919)) as usize % SLOTS]
     }
@@ -111,11 +111,12 @@ impl Settled {
 mod tests {
     use super::*;
 
-    const FIRST: Position = Position { station: 0, sequence: 7, stored_at: 1_000 };
+    const FIRST: MessagePosition = MessagePosition { station: 0, sequence: 7, stored_at: 1_000 };
 
     #[test]
     fn what_nats_says_of_a_message_is_read_in_both_of_its_forms() {
-        let handed = Some(Handed { consumer: "webhook-default", sequence: 42, stored_at: 1_700, times: 3, handout: 7 });
+        let handed =
+            Some(AckSubject { consumer: "webhook-default", sequence: 42, stored_at: 1_700, times: 3, handout: 7 });
         for (reply, expected) in [
             ("$JS.ACK.EVENTS.webhook-default.3.42.7.1700.5", handed),
             ("$JS.ACK.hub.hash.EVENTS.webhook-default.3.42.7.1700.5", handed),
@@ -124,49 +125,49 @@ mod tests {
             ("_INBOX.abc", None),
             ("", None),
         ] {
-            assert_eq!(Handed::read(reply), expected, "{reply}");
+            assert_eq!(AckSubject::read(reply), expected, "{reply}");
         }
     }
 
     #[test]
     fn a_message_is_delivered_once_and_acknowledged_again() {
-        let mut settled = Settled::default();
-        assert_eq!(settled.take(FIRST), Taken::Deliver);
-        assert_eq!(settled.take(FIRST), Taken::Ignore);
+        let mut settled = RecentAcks::default();
+        assert_eq!(settled.take(FIRST), Claim::Deliver);
+        assert_eq!(settled.take(FIRST), Claim::Ignore);
         settled.settle(FIRST);
-        assert_eq!(settled.take(FIRST), Taken::AcknowledgeAgain);
+        assert_eq!(settled.take(FIRST), Claim::AcknowledgeAgain);
     }
 
     #[test]
     fn what_was_given_back_is_delivered_when_it_comes_again() {
-        let mut settled = Settled::default();
+        let mut settled = RecentAcks::default();
         settled.take(FIRST);
         settled.forget(FIRST);
-        assert_eq!(settled.take(FIRST), Taken::Deliver);
+        assert_eq!(settled.take(FIRST), Claim::Deliver);
     }
 
     #[test]
     fn a_stream_that_was_made_again_is_not_taken_for_the_old_one() {
-        let mut settled = Settled::default();
+        let mut settled = RecentAcks::default();
         settled.take(FIRST);
         settled.settle(FIRST);
-        assert_eq!(settled.take(Position { stored_at: 2_000, ..FIRST }), Taken::Deliver);
+        assert_eq!(settled.take(MessagePosition { stored_at: 2_000, ..FIRST }), Claim::Deliver);
     }
 
     #[test]
     fn one_message_of_two_endpoints_is_two() {
-        let mut settled = Settled::default();
+        let mut settled = RecentAcks::default();
         settled.take(FIRST);
-        assert_eq!(settled.take(Position { station: 1, ..FIRST }), Taken::Deliver);
+        assert_eq!(settled.take(MessagePosition { station: 1, ..FIRST }), Claim::Deliver);
     }
 
     #[test]
     fn of_two_messages_in_one_slot_the_earlier_is_forgotten_not_confused() {
-        let mut settled = Settled::default();
-        let later = Position { sequence: FIRST.sequence + SLOTS as u64, stored_at: 3_000, ..FIRST };
+        let mut settled = RecentAcks::default();
+        let later = MessagePosition { sequence: FIRST.sequence + SLOTS as u64, stored_at: 3_000, ..FIRST };
         settled.take(FIRST);
-        assert_eq!(settled.take(later), Taken::Deliver);
+        assert_eq!(settled.take(later), Claim::Deliver);
         settled.forget(FIRST);
-        assert_eq!(settled.take(later), Taken::Ignore);
+        assert_eq!(settled.take(later), Claim::Ignore);
     }
 }

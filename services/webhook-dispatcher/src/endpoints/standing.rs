@@ -6,10 +6,10 @@
 //! over long since. Every event that tells of this has an id made of what it tells, so that it comes once
 //! however many dispatchers see the same.
 
-use super::{Failing, news::News};
+use super::{FailingEndpoints, news::HealthChange};
 use crate::{
     bucket::{json, read, write},
-    delivery::{StoreMessage, store},
+    delivery::{OutgoingMessage, store},
 };
 use anyhow::Context as _;
 use async_nats::HeaderMap;
@@ -39,22 +39,27 @@ const WARNINGS: [u8; 2] = [80, 50];
 /// So long the bucket may call an endpoint failing that works.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
-pub struct Registrar {
+pub struct HealthReporter {
     broker: Broker,
-    news: mpsc::Receiver<News>,
+    news: mpsc::Receiver<HealthChange>,
     /// An endpoint that fails for so long is disabled; zero: none is.
     disable_after: Duration,
     /// For the worker: what the bucket calls failing.
-    failing: Failing,
+    failing: FailingEndpoints,
     /// What this dispatcher saw failing and not working since.
     seen: HashSet<EndpointId>,
     /// Their receivers said that they are gone, and they could not be disabled yet; with the reason.
     gone: HashMap<EndpointId, String>,
 }
 
-impl Registrar {
+impl HealthReporter {
     #[must_use]
-    pub fn new(broker: Broker, news: mpsc::Receiver<News>, disable_after: Duration, failing: Failing) -> Self {
+    pub fn new(
+        broker: Broker,
+        news: mpsc::Receiver<HealthChange>,
+        disable_after: Duration,
+        failing: FailingEndpoints,
+    ) -> Self {
         Self { broker, news, disable_after, failing, seen: HashSet::new(), gone: HashMap::new() }
     }
 
@@ -84,9 +89,9 @@ impl Registrar {
         }
     }
 
-    async fn hear(&mut self, news: News) -> anyhow::Result<()> {
+    async fn hear(&mut self, news: HealthChange) -> anyhow::Result<()> {
         match news {
-            News::Open { endpoint, reason } => {
+            HealthChange::Open { endpoint, reason } => {
                 self.seen.insert(endpoint.clone());
                 self.change(&endpoint, |state| {
                     state.circuit = CircuitState::Open;
@@ -95,16 +100,18 @@ impl Registrar {
                 })
                 .await
             }
-            News::Probing { endpoint } => self.change(&endpoint, |state| state.circuit = CircuitState::HalfOpen).await,
-            News::Closed { endpoint } => {
+            HealthChange::Probing { endpoint } => {
+                self.change(&endpoint, |state| state.circuit = CircuitState::HalfOpen).await
+            }
+            HealthChange::Closed { endpoint } => {
                 self.seen.remove(&endpoint);
                 self.recovered(&endpoint).await
             }
-            News::Moved { endpoint } => {
+            HealthChange::Moved { endpoint } => {
                 self.seen.remove(&endpoint);
                 self.forget(&endpoint).await
             }
-            News::Gone { endpoint, reason } => {
+            HealthChange::Gone { endpoint, reason } => {
                 self.disable_gone(endpoint, reason).await;
                 Ok(())
             }
@@ -124,7 +131,7 @@ impl Registrar {
         let states = self.broker.bucket(STATES_BUCKET).await?;
         let Some((state, _)) = read::<EndpointState>(&states, endpoint.as_str()).await? else { return Ok(()) };
         if let Some(since) = state.failing_since.clone() {
-            let told = Tale { kind: EventType::ENDPOINT_RECOVERED, once: since, reason: None, state: &state };
+            let told = HealthEvent { kind: EventType::ENDPOINT_RECOVERED, once: since, reason: None, state: &state };
             self.tell(endpoint, &told).await?;
         }
         self.forget(endpoint).await
@@ -192,7 +199,7 @@ impl Registrar {
             return Ok(());
         }
         let once = format!("{since} {warning}");
-        let told = Tale { kind: EventType::ENDPOINT_FAILING, once, reason: Some(&reason), state };
+        let told = HealthEvent { kind: EventType::ENDPOINT_FAILING, once, reason: Some(&reason), state };
         self.tell(endpoint, &told).await?;
         tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} has failed since {since}: {reason}");
         self.change(endpoint, |state| state.warned_percent = warning).await
@@ -211,7 +218,8 @@ impl Registrar {
             let nothing = EndpointState::default();
             let once = format!("{} {revision}", settings.updated_at);
             let kind = EventType::ENDPOINT_DISABLED;
-            self.tell(endpoint, &Tale { kind, once, reason: Some(reason), state: state.unwrap_or(&nothing) }).await?;
+            self.tell(endpoint, &HealthEvent { kind, once, reason: Some(reason), state: state.unwrap_or(&nothing) })
+                .await?;
             settings.enabled = false;
             settings.disabled_reason = Some(reason.to_owned());
             settings.updated_at = clock::now_iso();
@@ -249,7 +257,7 @@ impl Registrar {
         anyhow::bail!("others changed the state of {endpoint} at the same time, {TRIES} times in a row")
     }
 
-    async fn tell(&self, endpoint: &EndpointId, tale: &Tale<'_>) -> anyhow::Result<()> {
+    async fn tell(&self, endpoint: &EndpointId, tale: &HealthEvent<'_>) -> anyhow::Result<()> {
         let description = match read::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await? {
             Some((settings, _)) => settings.description,
             None => String::new(),
@@ -269,7 +277,7 @@ impl Registrar {
         headers.insert(header::EVENT_ID, EventId::from_header(endpoint.as_str()).derived(&told).as_str());
         headers.insert(header::NOT_FOR, endpoint.as_str());
         let envelope = EventEnvelope::new(tale.kind.clone(), now, data);
-        let message = StoreMessage {
+        let message = OutgoingMessage {
             subject: subject::event(&SessionId::default(), &tale.kind),
             headers,
             payload: json(&envelope)?,
@@ -277,7 +285,7 @@ impl Registrar {
         store(&self.broker, &message, Instant::now() + STORE_WITHIN).await
     }
 
-    fn disabled_at(&self, endpoint: &EndpointId, tale: &Tale<'_>, since: &str) -> Option<String> {
+    fn disabled_at(&self, endpoint: &EndpointId, tale: &HealthEvent<'_>, since: &str) -> Option<String> {
         if endpoint.is_default() || self.disable_after.is_zero() || tale.kind != EventType::ENDPOINT_FAILING {
             return None;
         }
@@ -286,7 +294,7 @@ impl Registrar {
 }
 
 /// What is told of an endpoint.
-struct Tale<'a> {
+struct HealthEvent<'a> {
     kind: EventType,
     /// The same for the same, so that it is told once.
     once: String,

@@ -14,13 +14,13 @@ mod order;
 mod supply;
 
 use super::{
-    Change, Colleagues, Failing,
-    inbox::{Arrival, Inbox},
-    news::News,
-    ordered::Shifts,
-    roster::{LineId, Roster},
+    EndpointChange, FailingEndpoints, PeerCount,
+    inbox::{Incoming, PullInbox},
+    news::HealthChange,
+    ordered::OrderedTasks,
+    roster::{EndpointTable, PullId},
 };
-use crate::delivery::{Desk, Pending, Told, Tools};
+use crate::delivery::{AckTracker, DeliveryContext, DeliveryResult, PendingMessage};
 use anyhow::Context as _;
 use async_nats::Subject;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -50,43 +50,43 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 const MAKING: usize = 64;
 
 /// What a worker works with.
-pub struct Supplies {
+pub struct WorkerInputs {
     pub broker: Broker,
-    pub tools: Arc<Tools>,
-    pub changes: mpsc::Receiver<Change>,
-    pub news: mpsc::Sender<News>,
-    pub failing: Failing,
-    pub colleagues: Colleagues,
+    pub tools: Arc<DeliveryContext>,
+    pub changes: mpsc::Receiver<EndpointChange>,
+    pub news: mpsc::Sender<HealthChange>,
+    pub failing: FailingEndpoints,
+    pub colleagues: PeerCount,
 }
 
-pub struct Worker {
+pub struct DeliveryWorker {
     broker: Broker,
-    tools: Arc<Tools>,
-    changes: mpsc::Receiver<Change>,
-    news: mpsc::Sender<News>,
-    failing: Failing,
-    colleagues: Colleagues,
-    inbox: Inbox,
-    desk: Arc<Desk>,
+    tools: Arc<DeliveryContext>,
+    changes: mpsc::Receiver<EndpointChange>,
+    news: mpsc::Sender<HealthChange>,
+    failing: FailingEndpoints,
+    colleagues: PeerCount,
+    inbox: PullInbox,
+    desk: Arc<AckTracker>,
     returned: mpsc::UnboundedReceiver<Subject>,
-    roster: Roster,
-    shifts: Shifts,
+    roster: EndpointTable,
+    shifts: OrderedTasks,
     in_delivery: FuturesUnordered<Delivery>,
-    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    jobs: FuturesUnordered<BoxFuture<'static, JobResult>>,
     making: Arc<Semaphore>,
     connects: u64,
     looks_for_retries: Instant,
     /// Lines whose consumer has not been asked for once; ready is who has none, and was told of all endpoints.
-    untried: HashSet<LineId>,
+    untried: HashSet<PullId>,
     complete: bool,
     begun: Option<oneshot::Sender<()>>,
 }
 
-type Delivery = BoxFuture<'static, (LineId, Told)>;
+type Delivery = BoxFuture<'static, (PullId, DeliveryResult)>;
 
 /// What went on beside the deliveries.
-enum Done {
-    Made(LineId, anyhow::Result<()>),
+enum JobResult {
+    Made(PullId, anyhow::Result<()>),
     /// Endpoints that have retries.
     Retries(Vec<EndpointId>),
     /// Endpoints that have something parked.
@@ -95,17 +95,17 @@ enum Done {
     Released(EndpointId, anyhow::Result<()>),
 }
 
-impl Worker {
+impl DeliveryWorker {
     /// Says `begun` when every endpoint that there is has its consumer.
     ///
     /// # Errors
     /// If the client itself is at its end.
-    pub async fn new(supplies: Supplies, begun: oneshot::Sender<()>) -> anyhow::Result<Self> {
-        let Supplies { broker, tools, changes, news, failing, colleagues } = supplies;
-        let (desk, returned) = Desk::open(broker.client.clone());
-        let shifts = Shifts::new(broker.clone(), Arc::clone(&desk), news.clone(), failing.clone());
+    pub async fn new(supplies: WorkerInputs, begun: oneshot::Sender<()>) -> anyhow::Result<Self> {
+        let WorkerInputs { broker, tools, changes, news, failing, colleagues } = supplies;
+        let (desk, returned) = AckTracker::open(broker.client.clone());
+        let shifts = OrderedTasks::new(broker.clone(), Arc::clone(&desk), news.clone(), failing.clone());
         Ok(Self {
-            inbox: Inbox::open(&broker.client).await?,
+            inbox: PullInbox::open(&broker.client).await?,
             connects: connects(&broker),
             looks_for_retries: Instant::now() + LOOK_FOR_RETRIES,
             broker,
@@ -116,7 +116,7 @@ impl Worker {
             colleagues,
             desk,
             returned,
-            roster: Roster::default(),
+            roster: EndpointTable::default(),
             shifts,
             in_delivery: FuturesUnordered::new(),
             jobs: FuturesUnordered::new(),
@@ -150,9 +150,9 @@ impl Worker {
                 }
                 _ = tick.tick() => self.look_around().await,
                 arrival = self.inbox.next() => match arrival {
-                    Arrival::Message(message) => self.take(message).await,
-                    Arrival::Status { line, generation, said } => self.heard(line, generation, said).await,
-                    Arrival::Ended => anyhow::bail!("the subscription to events ended"),
+                    Incoming::Message(message) => self.take(message).await,
+                    Incoming::Status { line, generation, said } => self.heard(line, generation, said).await,
+                    Incoming::Ended => anyhow::bail!("the subscription to events ended"),
                 },
             }
         }
@@ -176,7 +176,7 @@ impl Worker {
         let fetched = self.inbox.close(CLOSE_WITHIN).await;
         let (begun, fetched_only) = (self.in_delivery.len(), fetched.len());
         for mut message in fetched {
-            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+            drop(PendingMessage::of(&mut message, &self.desk, 0, Duration::ZERO));
         }
         let deadline = Instant::now() + drain;
         while !self.in_delivery.is_empty() || !self.shifts.is_empty() {

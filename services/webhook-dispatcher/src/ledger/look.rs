@@ -5,12 +5,12 @@
 //! two places is counted once.
 
 use super::{
-    sequences::Sequences,
-    span::Span,
-    sum::{Matched, Places, Position},
+    sequences::SequenceSet,
+    span::LedgerSpan,
+    sum::{ConsumerPosition, EventPlaces, MatchedCounts},
 };
 use crate::{
-    delivery::{Decision, RetryPolicy},
+    delivery::{RetryDecision, RetryPolicy},
     endpoints::Endpoint,
     figures,
 };
@@ -26,11 +26,15 @@ use std::borrow::Cow;
 const BATCH: usize = 100;
 
 /// All that a sum is made of.
-pub async fn look(broker: &Broker, endpoint: &Endpoint, span: &Span) -> anyhow::Result<(Places, Position, Matched)> {
+pub async fn look(
+    broker: &Broker,
+    endpoint: &Endpoint,
+    span: &LedgerSpan,
+) -> anyhow::Result<(EventPlaces, ConsumerPosition, MatchedCounts)> {
     let position = position(broker, endpoint).await?;
     let matched = matched(broker, endpoint, span, position).await?;
-    let empty = || Sequences::within(&span.events);
-    let mut places = Places {
+    let empty = || SequenceSet::within(&span.events);
+    let mut places = EventPlaces {
         retried: retried(broker, endpoint, span).await?,
         buried: empty(),
         delivered: empty(),
@@ -39,14 +43,14 @@ pub async fn look(broker: &Broker, endpoint: &Endpoint, span: &Span) -> anyhow::
     };
     let filter = subject::dead_letters(&endpoint.id);
     read(broker, stream::DEAD_LETTERS, filter, span, |letter| {
-        let Letter { sequence } = serde_json::from_slice(letter)?;
+        let LetterSequence { sequence } = serde_json::from_slice(letter)?;
         places.buried.insert(sequence);
         Ok(())
     })
     .await?;
     let policy = &endpoint.retry_policy;
     read(broker, stream::DELIVERIES, subject::deliveries(&endpoint.id), span, |batch| {
-        for attempt in serde_json::from_slice::<Vec<Recorded<'_>>>(batch)? {
+        for attempt in serde_json::from_slice::<Vec<RecordedAttempt<'_>>>(batch)? {
             attempt.enter(&mut places, policy);
         }
         Ok(())
@@ -57,13 +61,13 @@ pub async fn look(broker: &Broker, endpoint: &Endpoint, span: &Span) -> anyhow::
 
 /// Of a dead letter.
 #[derive(Deserialize)]
-struct Letter {
+struct LetterSequence {
     sequence: u64,
 }
 
 /// What a ledger needs of an [`AttemptRecord`](kurir_contract::delivery::AttemptRecord): there may be millions.
 #[derive(Deserialize)]
-struct Recorded<'a> {
+struct RecordedAttempt<'a> {
     sequence: u64,
     attempt: u32,
     #[serde(borrow)]
@@ -78,14 +82,14 @@ struct RecordedResult<'a> {
     status: Option<u16>,
 }
 
-impl Recorded<'_> {
-    fn enter(&self, places: &mut Places, policy: &RetryPolicy) {
+impl RecordedAttempt<'_> {
+    fn enter(&self, places: &mut EventPlaces, policy: &RetryPolicy) {
         let Self { sequence, attempt, result: RecordedResult { result, status } } = self;
         match &**result {
             "delivered" => places.delivered.insert(*sequence),
             "filtered" => places.filtered.insert(*sequence),
             // Its letter was stored before this was recorded; if it is gone, its user deleted it.
-            "refused" | "failed" if policy.after(*attempt, *status, None, 0.0) == Decision::GiveUp => {
+            "refused" | "failed" if policy.after(*attempt, *status, None, 0.0) == RetryDecision::GiveUp => {
                 places.given_up.insert(*sequence);
             }
             // Tried again, which is in another entry or in RETRIES.
@@ -94,21 +98,26 @@ impl Recorded<'_> {
     }
 }
 
-async fn position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<Position> {
+async fn position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<ConsumerPosition> {
     let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")?;
     match events.consumer_info(endpoint.id.consumer()).await {
-        Ok(info) => Ok(Position {
+        Ok(info) => Ok(ConsumerPosition {
             settled_to: info.ack_floor.stream_sequence,
             taken_to: info.delivered.stream_sequence,
             in_delivery: info.num_ack_pending as u64,
         }),
         // None was made yet: nothing was taken.
-        Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => Ok(Position::default()),
+        Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => Ok(ConsumerPosition::default()),
         Err(error) => Err(error).context("failed to look at the consumer of an endpoint"),
     }
 }
 
-async fn matched(broker: &Broker, endpoint: &Endpoint, span: &Span, position: Position) -> anyhow::Result<Matched> {
+async fn matched(
+    broker: &Broker,
+    endpoint: &Endpoint,
+    span: &LedgerSpan,
+    position: ConsumerPosition,
+) -> anyhow::Result<MatchedCounts> {
     let (first, last) = (*span.events.start(), *span.events.end());
     let to = async |sequence: u64| {
         if sequence < first {
@@ -119,11 +128,11 @@ async fn matched(broker: &Broker, endpoint: &Endpoint, span: &Span, position: Po
     };
     let all = to(last).await?;
     let up_to = async |sequence: u64| if sequence >= last { Ok(all) } else { to(sequence).await };
-    Ok(Matched { all, settled: up_to(position.settled_to).await?, taken: up_to(position.taken_to).await? })
+    Ok(MatchedCounts { all, settled: up_to(position.settled_to).await?, taken: up_to(position.taken_to).await? })
 }
 
-async fn retried(broker: &Broker, endpoint: &Endpoint, span: &Span) -> anyhow::Result<Sequences> {
-    let mut retried = Sequences::within(&span.events);
+async fn retried(broker: &Broker, endpoint: &Endpoint, span: &LedgerSpan) -> anyhow::Result<SequenceSet> {
+    let mut retried = SequenceSet::within(&span.events);
     let subjects = figures::subjects(broker, stream::RETRIES, &subject::retries_of(&endpoint.id)).await?;
     for retry in subjects.iter().filter_map(|subject| subject::parse_retry(subject)) {
         retried.insert(retry.sequence);
@@ -136,7 +145,7 @@ async fn read(
     broker: &Broker,
     name: &str,
     filter: String,
-    span: &Span,
+    span: &LedgerSpan,
     mut each: impl FnMut(&[u8]) -> serde_json::Result<()>,
 ) -> anyhow::Result<()> {
     let start = DeliverPolicy::ByStartTime { start_time: span.since };
@@ -195,10 +204,10 @@ mod tests {
             attempt(5, 4, failed),
         ])
         .unwrap();
-        let empty = || Sequences::within(&(1..=9));
+        let empty = || SequenceSet::within(&(1..=9));
         let mut places =
-            Places { delivered: empty(), buried: empty(), retried: empty(), filtered: empty(), given_up: empty() };
-        for recorded in serde_json::from_slice::<Vec<Recorded<'_>>>(&batch).unwrap() {
+            EventPlaces { delivered: empty(), buried: empty(), retried: empty(), filtered: empty(), given_up: empty() };
+        for recorded in serde_json::from_slice::<Vec<RecordedAttempt<'_>>>(&batch).unwrap() {
             recorded.enter(&mut places, &RetryPolicy::default());
         }
         let counts =

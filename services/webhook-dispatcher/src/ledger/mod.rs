@@ -9,15 +9,15 @@ mod sequences;
 mod span;
 mod sum;
 
-use crate::{endpoints::Directory, refusal};
+use crate::{endpoints::EndpointLookup, refusal};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::CommandError,
     webhook::{LedgerReport, LedgerRequest},
 };
-use span::Asked;
+use span::RequestedPeriod;
 use std::{sync::Arc, time::Duration};
-use sum::Sum;
+use sum::LedgerSum;
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Ledgers that are added up at the same time: each reads the record of attempts as fast as NATS gives it.
@@ -29,22 +29,22 @@ const LOOKS: u32 = 4;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 #[derive(Clone)]
-pub struct Ledgers {
+pub struct LedgerService {
     broker: Broker,
-    directory: Directory,
+    directory: EndpointLookup,
     turns: Arc<Semaphore>,
 }
 
-impl Ledgers {
+impl LedgerService {
     #[must_use]
-    pub fn new(broker: Broker, directory: Directory) -> Self {
+    pub fn new(broker: Broker, directory: EndpointLookup) -> Self {
         Self { broker, directory, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// # Errors
     /// If there is no such endpoint or no record of such a time, or the broker is away.
     pub async fn ledger(&self, request: LedgerRequest) -> Result<LedgerReport, CommandError> {
-        let asked = Asked::read(&request)?;
+        let asked = RequestedPeriod::read(&request)?;
         let endpoint = self.directory.must_exist(&request.endpoint).await?;
         // Closed by nobody; so it is the time that ends the wait.
         let Ok(_turn) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
@@ -55,7 +55,7 @@ impl Ledgers {
         loop {
             let looked = look::look(&self.broker, &endpoint, &span).await.map_err(refusal::of_broker)?;
             let (places, position, matched) = looked;
-            let Sum { delivered, waiting, dead, filtered, missing } = Sum::of(&places, position, matched);
+            let LedgerSum { delivered, waiting, dead, filtered, missing } = LedgerSum::of(&places, position, matched);
             looks -= 1;
             if missing == 0 || looks == 0 {
                 let (endpoint, from, to, matched) = (endpoint.id, span.from, span.to, matched.all);

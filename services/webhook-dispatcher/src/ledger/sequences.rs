@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 #[derive(Clone, Debug)]
-pub struct Sequences {
+pub struct SequenceSet {
     first: u64,
     last: u64,
     words: Vec<u64>,
@@ -11,7 +11,7 @@ pub struct Sequences {
 
 const WORD: u64 = 64;
 
-impl Sequences {
+impl SequenceSet {
     /// Empty; it takes what lies in `range` and ignores everything else.
     #[must_use]
     pub fn within(range: &RangeInclusive<u64>) -> Self {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_empty_range_holds_nothing() {
-        let mut none = Sequences::within(&RangeInclusive::new(5, 4));
+        let mut none = SequenceSet::within(&RangeInclusive::new(5, 4));
         none.insert(5);
         assert_eq!((none.count(), none.count_to(9)), (0, 0));
     }
@@ -81,7 +81,7 @@ mod tests {
             let range = first..=(first + length);
             let kept = |all: &[u64]| -> BTreeSet<u64> { all.iter().copied().filter(|one| range.contains(one)).collect() };
             let filled = |all: &[u64]| {
-                let mut set = Sequences::within(&range);
+                let mut set = SequenceSet::within(&range);
                 all.iter().for_each(|one| set.insert(*one));
                 set
             };

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 const LONGEST: u64 = 100_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct LedgerSpan {
     /// Sequences in EVENTS.
     pub events: RangeInclusive<u64>,
     /// What was stored elsewhere before it is about none of them.
@@ -23,12 +23,12 @@ pub struct Span {
 
 /// The times that were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestedPeriod {
     from: Option<OffsetDateTime>,
     to: Option<OffsetDateTime>,
 }
 
-impl Asked {
+impl RequestedPeriod {
     /// # Errors
     /// If they are no times, or the wrong way round.
     pub fn read(request: &LedgerRequest) -> Result<Self, CommandError> {
@@ -42,7 +42,7 @@ impl Asked {
 
     /// # Errors
     /// If there is no record of that time any more, it is too long, or the broker is away.
-    pub async fn find(self, broker: &Broker, endpoint: &Endpoint) -> Result<Span, CommandError> {
+    pub async fn find(self, broker: &Broker, endpoint: &Endpoint) -> Result<LedgerSpan, CommandError> {
         let events = info(broker, stream::EVENTS).await.map_err(refusal::of_broker)?;
         let deliveries = info(broker, stream::DELIVERIES).await.map_err(refusal::of_broker)?;
         let now = OffsetDateTime::now_utc();
@@ -72,7 +72,7 @@ impl Asked {
                 "the span holds more than {LONGEST} events of all endpoints: ask for a shorter one"
             )));
         }
-        Ok(Span {
+        Ok(LedgerSpan {
             events: first..=last,
             // EVENTS may have been made again; what was recorded before is about other events of the same sequences.
             since: from.map_or(events.created, |from| from.max(events.created)),

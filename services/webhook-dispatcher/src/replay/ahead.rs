@@ -9,17 +9,17 @@ const LEAST: usize = 64;
 /// A replay of a million events must not fill RETRIES, and must be cancelled at once.
 const MOST: usize = 1_024;
 
-pub struct Ahead {
+pub struct CopyWindow {
     aim: usize,
 }
 
-impl Default for Ahead {
+impl Default for CopyWindow {
     fn default() -> Self {
         Self { aim: LEAST }
     }
 }
 
-impl Ahead {
+impl CopyWindow {
     /// How many more to lay out. `due`: how many lie there, in delivery or not.
     pub fn room(&mut self, due: usize) -> usize {
         if due <= self.aim / 4 {
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_fast_receiver_gets_more_and_a_slow_one_less() {
-        let mut ahead = Ahead::default();
+        let mut ahead = CopyWindow::default();
         let rooms: Vec<usize> = (0..6).map(|_| ahead.room(0)).collect();
         assert_eq!(rooms, [128, 256, 512, 1_024, 1_024, 1_024]);
         let rooms: Vec<usize> = (0..20).map(|_| ahead.room(1_000)).collect();
@@ -50,7 +50,7 @@ mod tests {
     proptest! {
         #[test]
         fn there_are_never_more_than_the_most(dues in prop::collection::vec(0_usize..3_000, 1..100)) {
-            let mut ahead = Ahead::default();
+            let mut ahead = CopyWindow::default();
             for due in dues {
                 let room = ahead.room(due);
                 prop_assert!(room == 0 || due + room <= MOST);

@@ -3,9 +3,9 @@
 //! Every step may be repeated, by this dispatcher or another one, after any crash: the record says what is true, the
 //! consumer what was moved. A broker that is away is waited for.
 
-use super::{Replays, ahead::Ahead, record::Record, supply::Supply};
+use super::{ReplayService, ahead::CopyWindow, record::ReplayRecord, supply::ReplaySource};
 use crate::{
-    endpoints::{Change, Endpoint},
+    endpoints::{Endpoint, EndpointChange},
     figures,
 };
 use anyhow::Context as _;
@@ -29,10 +29,10 @@ const SHARE: u32 = 20;
 /// After trouble with the broker.
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl Replays {
+impl ReplayService {
     /// Returns when it has ended.
     pub(super) async fn feed(&self, id: &str) {
-        let mut ahead = Ahead::default();
+        let mut ahead = CopyWindow::default();
         loop {
             match self.round(id, &mut ahead).await {
                 Ok(Some(pause)) => tokio::time::sleep(pause).await,
@@ -48,7 +48,7 @@ impl Replays {
     }
 
     /// Works on it for some time. Gives how long to wait before the next round; none: it has ended.
-    async fn round(&self, id: &str, ahead: &mut Ahead) -> anyhow::Result<Option<Duration>> {
+    async fn round(&self, id: &str, ahead: &mut CopyWindow) -> anyhow::Result<Option<Duration>> {
         let Some(record) = self.records.get(id).await? else { return Ok(None) };
         match record.replay.state {
             ReplayState::Running => {}
@@ -64,13 +64,13 @@ impl Replays {
             return Ok(Some(LOOK_EVERY));
         };
         // The worker here may not know that it has retries, or has them again.
-        let _ = self.changes.send(Change::Retries(endpoint.id.clone())).await;
+        let _ = self.changes.send(EndpointChange::Retries(endpoint.id.clone())).await;
         if !record.feed.fed {
             self.move_on(&record, &endpoint, ahead).await?;
         }
         let Some(record) = self.records.get(id).await? else { return Ok(None) };
         let began = Instant::now();
-        let Record { replay, feed } = self.look(record).await?;
+        let ReplayRecord { replay, feed } = self.look(record).await?;
         if replay.state == ReplayState::Done {
             let total = replay.total;
             tracing::info!(
@@ -82,9 +82,9 @@ impl Replays {
     }
 
     /// Moves events for a [`ROUND`], or until there are none.
-    async fn move_on(&self, record: &Record, endpoint: &Endpoint, ahead: &mut Ahead) -> anyhow::Result<()> {
+    async fn move_on(&self, record: &ReplayRecord, endpoint: &Endpoint, ahead: &mut CopyWindow) -> anyhow::Result<()> {
         let id = &record.replay.id;
-        let supply = Supply::of(&record.replay.of, endpoint)?;
+        let supply = ReplaySource::of(&record.replay.of, endpoint)?;
         let consumer = supply.open(&self.broker, id).await?;
         // Read again, now that the consumer is there: another feeder may have been done and have removed the one before.
         match self.records.get(id).await? {
@@ -114,9 +114,9 @@ impl Replays {
     /// Whether there are no more at this moment.
     async fn move_some(
         &self,
-        record: &Record,
+        record: &ReplayRecord,
         endpoint: &Endpoint,
-        supply: &Supply,
+        supply: &ReplaySource,
         consumer: &Consumer<pull::Config>,
         room: usize,
     ) -> anyhow::Result<bool> {

@@ -1,7 +1,7 @@
 //! Finds every replay that runs and has it fed, by this dispatcher as by every other one; forgets those that ended long
 //! ago. What was begun by a dispatcher that died is found by the next look.
 
-use super::Replays;
+use super::ReplayService;
 use anyhow::Context as _;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_chassis::shutdown::CancellationToken;
@@ -21,8 +21,8 @@ const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A replay that was cancelled is swept so long again: what was in delivery then may keep one more retry.
 const SWEPT_FOR: Duration = Duration::from_secs(120);
 
-pub struct Keeper {
-    replays: Replays,
+pub struct ReplayScheduler {
+    replays: ReplayService,
     begins: mpsc::Receiver<String>,
     fed: HashSet<String>,
     feeders: FuturesUnordered<BoxFuture<'static, String>>,
@@ -30,8 +30,8 @@ pub struct Keeper {
     ended: HashMap<String, OffsetDateTime>,
 }
 
-impl Keeper {
-    pub(super) fn new(replays: Replays, begins: mpsc::Receiver<String>) -> Self {
+impl ReplayScheduler {
+    pub(super) fn new(replays: ReplayService, begins: mpsc::Receiver<String>) -> Self {
         Self { replays, begins, fed: HashSet::new(), feeders: FuturesUnordered::new(), ended: HashMap::new() }
     }
 

@@ -1,6 +1,6 @@
 //! Events that are delivered again because somebody asked for it. A replay is retries that are due now.
 //!
-//! [`Replays`] is what the commands ask: it stores a replay in the bucket (`record`) and gives its answer. The [`Keeper`]
+//! [`ReplayService`] is what the commands ask: it stores a replay in the bucket (`record`) and gives its answer. The [`ReplayScheduler`]
 //! finds each one that runs and has a `feeder` move its events, from the consumer of `supply`, into RETRIES, never more
 //! than `ahead` allows; `progress` counts what is left and writes the end. All the rest is what every delivery does:
 //! the endpoint's retries are delivered under the same `webhook-id`, marked as a replay, with the endpoint's own retry
@@ -16,10 +16,10 @@ mod progress;
 mod record;
 mod supply;
 
-pub use keeper::Keeper;
+pub use keeper::ReplayScheduler;
 
 use crate::{
-    endpoints::{Change, Directory, Endpoint},
+    endpoints::{Endpoint, EndpointChange, EndpointLookup},
     refusal,
 };
 use anyhow::Context as _;
@@ -32,12 +32,12 @@ use kurir_contract::{
     stream, subject,
     webhook::{Replay, ReplayRequest, ReplaySelection, ReplayState},
 };
-use record::{Feed, Record, Records};
+use record::{CopyProgress, ReplayRecord, ReplayStore};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
-use supply::Supply;
+use supply::ReplaySource;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
@@ -48,23 +48,27 @@ const BEGUN: usize = 16;
 
 /// What replays are asked of and made with.
 #[derive(Clone)]
-pub struct Replays {
+pub struct ReplayService {
     broker: Broker,
-    directory: Directory,
-    records: Records,
-    changes: mpsc::Sender<Change>,
+    directory: EndpointLookup,
+    records: ReplayStore,
+    changes: mpsc::Sender<EndpointChange>,
     begun: mpsc::Sender<String>,
     running: Arc<AtomicUsize>,
 }
 
-impl Replays {
+impl ReplayService {
     /// And who feeds them. `changes`: what a worker hears.
     #[must_use]
-    pub fn open(broker: Broker, directory: Directory, changes: mpsc::Sender<Change>) -> (Self, Keeper) {
+    pub fn open(
+        broker: Broker,
+        directory: EndpointLookup,
+        changes: mpsc::Sender<EndpointChange>,
+    ) -> (Self, ReplayScheduler) {
         let (begun, begins) = mpsc::channel(BEGUN);
-        let records = Records::new(broker.clone());
+        let records = ReplayStore::new(broker.clone());
         let replays = Self { broker, directory, records, changes, begun, running: Arc::default() };
-        (replays.clone(), Keeper::new(replays, begins))
+        (replays.clone(), ReplayScheduler::new(replays, begins))
     }
 
     /// Stores a replay; its work goes on behind the answer.
@@ -125,7 +129,7 @@ impl Replays {
     }
 
     /// One that has ended stays as it is.
-    async fn write_cancelled(&self, stands: Record) -> anyhow::Result<Record> {
+    async fn write_cancelled(&self, stands: ReplayRecord) -> anyhow::Result<ReplayRecord> {
         let (id, endpoint, waiting) = (&stands.replay.id, &stands.replay.endpoint, stands.replay.waiting);
         let changed = self
             .records
@@ -151,8 +155,8 @@ impl Replays {
         Ok(())
     }
 
-    async fn made(&self, endpoint: &Endpoint, of: ReplaySelection) -> anyhow::Result<Record> {
-        let supply = Supply::of(&of, endpoint)?;
+    async fn made(&self, endpoint: &Endpoint, of: ReplaySelection) -> anyhow::Result<ReplayRecord> {
+        let supply = ReplaySource::of(&of, endpoint)?;
         let last_sequence = match of {
             ReplaySelection::DeadLetter { sequence } => sequence,
             // What is stored from now on is delivered anyway.
@@ -173,7 +177,7 @@ impl Replays {
             created_at: clock::now_iso(),
             ended_at: None,
         };
-        Ok(Record { replay, feed: Feed { last_sequence, fed: false } })
+        Ok(ReplayRecord { replay, feed: CopyProgress { last_sequence, fed: false } })
     }
 
     async fn must_be_a_letter(&self, endpoint: &EndpointId, sequence: u64) -> Result<(), CommandError> {

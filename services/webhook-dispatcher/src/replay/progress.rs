@@ -1,9 +1,9 @@
 //! How far a replay is, from the broker's own figures; the end is written by whoever sees it first.
 
 use super::{
-    Replays,
-    record::{Feed, Record},
-    supply::Supply,
+    ReplayService,
+    record::{CopyProgress, ReplayRecord},
+    supply::ReplaySource,
 };
 use crate::figures;
 use kurir_contract::{
@@ -12,9 +12,9 @@ use kurir_contract::{
 };
 use std::collections::HashSet;
 
-impl Replays {
+impl ReplayService {
     /// The replay as it stands now, written down if it is another than before. One that has ended stays as it is.
-    pub(super) async fn look(&self, record: Record) -> anyhow::Result<Record> {
+    pub(super) async fn look(&self, record: ReplayRecord) -> anyhow::Result<ReplayRecord> {
         if record.replay.state != ReplayState::Running {
             return Ok(record);
         }
@@ -29,7 +29,7 @@ impl Replays {
         let changed = self
             .records
             .change(&id, |record| {
-                let Record { replay, feed: Feed { fed, .. } } = record;
+                let ReplayRecord { replay, feed: CopyProgress { fed, .. } } = record;
                 if replay.state != ReplayState::Running {
                     return;
                 }
@@ -46,13 +46,13 @@ impl Replays {
         Ok(changed.unwrap_or(record))
     }
 
-    async fn unmoved(&self, record: &Record) -> anyhow::Result<u64> {
+    async fn unmoved(&self, record: &ReplayRecord) -> anyhow::Result<u64> {
         if record.feed.fed {
             return Ok(0);
         }
         // Of an endpoint that was deleted nothing is left to do.
         let Some(endpoint) = self.directory.endpoint(&record.replay.endpoint).await? else { return Ok(0) };
-        let supply = Supply::of(&record.replay.of, &endpoint)?;
+        let supply = ReplaySource::of(&record.replay.of, &endpoint)?;
         supply.left(&self.broker, &record.replay.id, record.feed.last_sequence).await
     }
 

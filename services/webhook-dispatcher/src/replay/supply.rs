@@ -1,6 +1,6 @@
 //! Where a replay's events come from: a durable consumer of its own, which all dispatchers that feed it share.
 
-use crate::{delivery::Again, endpoints::Endpoint, figures};
+use crate::{delivery::ReplayEntry, endpoints::Endpoint, figures};
 use anyhow::Context as _;
 use async_nats::jetstream::{
     self,
@@ -19,13 +19,13 @@ const ACK_WAIT: Duration = Duration::from_secs(10);
 const MAX_ACK_PENDING: i64 = 20_000;
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Supply {
+pub struct ReplaySource {
     pub stream: &'static str,
     filters: Vec<String>,
     pub start: DeliverPolicy,
 }
 
-impl Supply {
+impl ReplaySource {
     /// # Errors
     /// If the time is none.
     pub fn of(of: &ReplaySelection, endpoint: &Endpoint) -> anyhow::Result<Self> {
@@ -90,17 +90,17 @@ impl Supply {
     }
 
     /// What one of its messages asks for.
-    pub fn read(&self, message: &jetstream::Message, sequence: u64) -> anyhow::Result<Again> {
+    pub fn read(&self, message: &jetstream::Message, sequence: u64) -> anyhow::Result<ReplayEntry> {
         let header =
             |name| message.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
         if self.stream == stream::EVENTS {
-            let event = crate::delivery::Event::new(
+            let event = crate::delivery::StoredEvent::new(
                 message.subject.clone(),
                 sequence,
                 message.headers.clone(),
                 bytes::Bytes::new(),
             );
-            return Ok(Again {
+            return Ok(ReplayEntry {
                 event_id: event.id,
                 event_subject: event.subject.to_string(),
                 event_sequence: sequence,
@@ -113,7 +113,7 @@ impl Supply {
             ToOwned::to_owned,
         );
         let event_id: EventId = letter.event_id;
-        Ok(Again { event_id, event_subject, event_sequence: letter.sequence })
+        Ok(ReplayEntry { event_id, event_subject, event_sequence: letter.sequence })
     }
 }
 

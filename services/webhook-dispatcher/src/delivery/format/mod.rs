@@ -13,9 +13,9 @@ mod qr_picture;
 mod state;
 mod waha;
 
-use super::Event;
+use super::StoredEvent;
 use bytes::Bytes;
-use fields::Fields;
+use fields::JsonFields;
 use http::{HeaderName, HeaderValue};
 use kurir_contract::{endpoint::PayloadFormat, session::SessionId};
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What an endpoint is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rendered {
+pub enum RenderedEvent {
     Body {
         body: Bytes,
         content_type: HeaderValue,
@@ -39,10 +39,15 @@ pub enum Rendered {
 /// Writes an event in a format. `session` is the event's, `public_url` the address under which others reach Kurir's
 /// API, without a slash at its end: links to media begin with it.
 #[must_use]
-pub fn render(format: PayloadFormat, event: &Event, session: &SessionId, public_url: Option<&str>) -> Rendered {
+pub fn render(
+    format: PayloadFormat,
+    event: &StoredEvent,
+    session: &SessionId,
+    public_url: Option<&str>,
+) -> RenderedEvent {
     match format {
         // Not even read: the contract's body is what is stored, byte for byte.
-        PayloadFormat::Kurir => Rendered::json(event.payload.clone()),
+        PayloadFormat::Kurir => RenderedEvent::json(event.payload.clone()),
         PayloadFormat::Cloudevents => cloudevents::render(event, session),
         PayloadFormat::Waha => foreign(event, session, public_url, waha::render),
         PayloadFormat::Evolution => foreign(event, session, public_url, evolution::render),
@@ -50,17 +55,17 @@ pub fn render(format: PayloadFormat, event: &Event, session: &SessionId, public_
 }
 
 /// What the mappings to another gateway's events have to go by.
-struct Source<'a> {
+struct EventView<'a> {
     id: &'a str,
     kind: &'a str,
     session: &'a str,
     public_url: Option<&'a str>,
     /// When the event was made, as the contract's envelope says it.
     timestamp: &'a str,
-    data: Fields<'a>,
+    data: JsonFields<'a>,
 }
 
-impl Source<'_> {
+impl EventView<'_> {
     /// A link as others can use it: ours begins with a slash.
     fn link(&self, path: &str) -> String {
         match self.public_url {
@@ -71,14 +76,14 @@ impl Source<'_> {
 }
 
 fn foreign(
-    event: &Event,
+    event: &StoredEvent,
     session: &SessionId,
     public_url: Option<&str>,
-    render: fn(&Source<'_>) -> Option<Value>,
-) -> Rendered {
-    let Ok(envelope) = serde_json::from_slice::<Value>(&event.payload) else { return Rendered::NoCounterpart };
-    let fields = Fields(&envelope);
-    let source = Source {
+    render: fn(&EventView<'_>) -> Option<Value>,
+) -> RenderedEvent {
+    let Ok(envelope) = serde_json::from_slice::<Value>(&event.payload) else { return RenderedEvent::NoCounterpart };
+    let fields = JsonFields(&envelope);
+    let source = EventView {
         id: event.id.as_str(),
         kind: event.kind.as_str(),
         session: session.as_str(),
@@ -87,12 +92,12 @@ fn foreign(
         data: fields.within("data"),
     };
     match render(&source) {
-        Some(body) => Rendered::json(body.to_string().into()),
-        None => Rendered::NoCounterpart,
+        Some(body) => RenderedEvent::json(body.to_string().into()),
+        None => RenderedEvent::NoCounterpart,
     }
 }
 
-impl Rendered {
+impl RenderedEvent {
     fn json(body: Bytes) -> Self {
         Self::Body { body, content_type: JSON, headers: Vec::new() }
     }

@@ -10,16 +10,16 @@ mod state;
 mod tests;
 
 use kurir_contract::chat::ChatToken;
-use state::{Chat, Item};
+use state::{ChatQueue, QueuedEvent};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use time::{Duration, OffsetDateTime};
 
 /// A receiver that is slow in one chat keeps the events of others out of the window; after so long the chat is parked.
 pub const PATIENCE: Duration = Duration::seconds(2);
 
-pub struct Chats {
+pub struct ChatQueues {
     window: usize,
-    chats: HashMap<ChatToken, Chat>,
+    chats: HashMap<ChatToken, ChatQueue>,
     /// Every event that is not settled.
     chat_of: HashMap<u64, ChatToken>,
     /// The event of each chat whose turn it is and when it is due.
@@ -34,7 +34,7 @@ pub struct Chats {
 
 /// What came from EVENTS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub enum ArrivalResult {
     Taken,
     /// It is held already.
     Copy,
@@ -44,7 +44,7 @@ pub enum Arrival {
 
 /// An attempt that is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct ChatTurn {
     pub sequence: u64,
     pub chat: ChatToken,
     /// Counted from 1; not known of one that was loaded.
@@ -55,7 +55,7 @@ pub struct Turn {
 
 /// An event that is to be stored in RETRIES, or stored anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Park {
+pub struct ParkRequest {
     pub sequence: u64,
     pub chat: ChatToken,
     pub attempt: u32,
@@ -64,7 +64,7 @@ pub struct Park {
 
 /// What follows when it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parked {
+pub struct ParkFollowUp {
     /// It came from EVENTS.
     pub acknowledge: bool,
     /// It was settled meanwhile: what was stored is purged.
@@ -75,17 +75,17 @@ pub struct Parked {
 
 /// How a settled event ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum SettleAction {
     Acknowledge,
     /// It lies in RETRIES.
     Purge,
-    /// It is being stored: [`Parked`] says what follows.
+    /// It is being stored: [`ParkFollowUp`] says what follows.
     Later,
     /// It is not known here.
     Unknown,
 }
 
-impl Chats {
+impl ChatQueues {
     /// `window`: the most that is taken beyond the oldest that is not settled.
     #[must_use]
     pub fn new(window: usize) -> Self {
@@ -107,30 +107,30 @@ impl Chats {
         if self.chat_of.insert(sequence, chat).is_none() {
             self.stored += 1;
             self.change(chat, |chat| {
-                chat.items.insert(sequence, Item::new(now, None));
+                chat.items.insert(sequence, QueuedEvent::new(now, None));
             });
         }
     }
 
-    pub fn arrives(&mut self, sequence: u64, chat: ChatToken, now: OffsetDateTime) -> Arrival {
+    pub fn arrives(&mut self, sequence: u64, chat: ChatToken, now: OffsetDateTime) -> ArrivalResult {
         if let Some(chat) = self.chat_of.get(&sequence) {
             let is_held = self.chats.get(chat).is_some_and(|chat| chat.held.contains(&sequence));
-            return if is_held { Arrival::Copy } else { Arrival::Parked };
+            return if is_held { ArrivalResult::Copy } else { ArrivalResult::Parked };
         }
         self.chat_of.insert(sequence, chat);
         self.taken.insert(sequence, false);
         self.change(chat, |chat| {
-            chat.items.insert(sequence, Item::new(now, Some(1)));
+            chat.items.insert(sequence, QueuedEvent::new(now, Some(1)));
             chat.held.insert(sequence);
             chat.parking |= chat.has_parked();
         });
-        Arrival::Taken
+        ArrivalResult::Taken
     }
 
     /// Delivered, or given up.
-    pub fn settled(&mut self, sequence: u64) -> Settled {
-        let Some(&token) = self.chat_of.get(&sequence) else { return Settled::Unknown };
-        let mut end = Settled::Later;
+    pub fn settled(&mut self, sequence: u64) -> SettleAction {
+        let Some(&token) = self.chat_of.get(&sequence) else { return SettleAction::Unknown };
+        let mut end = SettleAction::Later;
         self.change(token, |chat| {
             chat.ends(sequence);
             if chat.storing == Some(sequence) {
@@ -138,17 +138,17 @@ impl Chats {
                     item.settled = true;
                 }
             } else {
-                end = if chat.held.contains(&sequence) { Settled::Acknowledge } else { Settled::Purge };
+                end = if chat.held.contains(&sequence) { SettleAction::Acknowledge } else { SettleAction::Purge };
                 chat.remove(sequence);
             }
         });
         match end {
-            Settled::Acknowledge => self.forget(sequence),
-            Settled::Purge => {
+            SettleAction::Acknowledge => self.forget(sequence),
+            SettleAction::Purge => {
                 self.stored -= 1;
                 self.forget(sequence);
             }
-            Settled::Later | Settled::Unknown => {}
+            SettleAction::Later | SettleAction::Unknown => {}
         }
         end
     }
@@ -172,9 +172,9 @@ impl Chats {
     }
 
     /// RETRIES holds it as [`next_park`](Self::next_park) said.
-    pub fn parked(&mut self, sequence: u64) -> Parked {
-        let Some(&token) = self.chat_of.get(&sequence) else { return Parked::default() };
-        let mut then = Parked::default();
+    pub fn parked(&mut self, sequence: u64) -> ParkFollowUp {
+        let Some(&token) = self.chat_of.get(&sequence) else { return ParkFollowUp::default() };
+        let mut then = ParkFollowUp::default();
         self.change(token, |chat| {
             chat.storing = None;
             then.acknowledge = chat.held.remove(&sequence);
@@ -204,7 +204,7 @@ impl Chats {
         if self.room() > 0 || self.turns.first().is_some_and(|(due, _)| *due <= now) {
             return;
         }
-        let is_slow = |chat: &Chat| chat.first_held().is_some_and(|item| now - item.since > PATIENCE);
+        let is_slow = |chat: &ChatQueue| chat.first_held().is_some_and(|item| now - item.since > PATIENCE);
         let slow: Vec<ChatToken> =
             self.chats.iter().filter(|(_, chat)| !chat.parking && is_slow(chat)).map(|(token, _)| *token).collect();
         for token in slow {
@@ -215,14 +215,14 @@ impl Chats {
     // What it says.
 
     /// An attempt that can begin now; it has begun when this is said.
-    pub fn next_turn(&mut self, now: OffsetDateTime) -> Option<Turn> {
+    pub fn next_turn(&mut self, now: OffsetDateTime) -> Option<ChatTurn> {
         let sequence = self.turns.first().filter(|(due, _)| *due <= now)?.1;
         let token = *self.chat_of.get(&sequence)?;
         let mut turn = None;
         self.change(token, |chat| {
             if let Some(item) = chat.items.get(&sequence) {
                 let parked = !chat.held.contains(&sequence);
-                turn = Some(Turn { sequence, chat: token, attempt: item.attempt, parked });
+                turn = Some(ChatTurn { sequence, chat: token, attempt: item.attempt, parked });
                 chat.in_delivery = Some(sequence);
             }
         });
@@ -236,14 +236,14 @@ impl Chats {
     }
 
     /// What is to be stored now; it is being stored when this is said.
-    pub fn next_park(&mut self) -> Option<Park> {
+    pub fn next_park(&mut self) -> Option<ParkRequest> {
         let token = *self.to_store.first()?;
         let mut park = None;
         self.change(token, |chat| {
             if let Some(sequence) = chat.to_store()
                 && let Some(item) = chat.items.get(&sequence)
             {
-                park = Some(Park { sequence, chat: token, attempt: item.attempt.unwrap_or(1), due: item.due });
+                park = Some(ParkRequest { sequence, chat: token, attempt: item.attempt.unwrap_or(1), due: item.due });
                 chat.changed.remove(&sequence);
                 chat.storing = Some(sequence);
             }
@@ -276,7 +276,7 @@ impl Chats {
 
     // How it keeps its lists.
 
-    fn change(&mut self, token: ChatToken, change: impl FnOnce(&mut Chat)) {
+    fn change(&mut self, token: ChatToken, change: impl FnOnce(&mut ChatQueue)) {
         let chat = self.chats.entry(token).or_default();
         let before = chat.turn();
         change(chat);
@@ -297,7 +297,7 @@ impl Chats {
         }
     }
 
-    fn change_item(&mut self, sequence: u64, change: impl FnOnce(&mut Chat, &mut Item)) {
+    fn change_item(&mut self, sequence: u64, change: impl FnOnce(&mut ChatQueue, &mut QueuedEvent)) {
         let Some(&token) = self.chat_of.get(&sequence) else { return };
         self.change(token, |chat| {
             chat.ends(sequence);

@@ -7,20 +7,20 @@
 mod steps;
 
 use super::{
-    Current, Limits, Place, Task, Work,
-    chats::{Arrival, Chats, Park, Turn},
+    CurrentEndpoint, EndpointLimits, HoldMode, OrderedTask, TaskContext,
+    chats::{ArrivalResult, ChatQueues, ChatTurn, ParkRequest},
     is_nobodys,
-    parked::Shelf,
-    pinned::{Came, GROUP, Pull},
+    parked::ParkedEvents,
+    pinned::{GROUP, PinnedPull, Pulled},
 };
 use crate::{
-    delivery::{Event, Pending, Verdict, session_of},
+    delivery::{EndpointVerdict, PendingMessage, StoredEvent, session_of},
     endpoints::{
-        breaker::Breaker,
-        consumer::Source,
-        news::{News, news_of},
+        breaker::CircuitBreaker,
+        consumer::PullSource,
+        news::{HealthChange, news_of},
         rate_limit::RateLimit,
-        settled::Taken,
+        settled::Claim,
     },
 };
 use async_nats::Message;
@@ -31,7 +31,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use steps::{Done, Tried};
+use steps::{FinishedAttempt, StepResult};
 use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -60,35 +60,35 @@ const STRAYS_AMONG: usize = 5_000;
 const RENEW_LEASE: Duration = Duration::from_secs(2);
 
 /// Why the place is left.
-pub enum End {
+pub enum HoldEnd {
     /// As asked: everything that was begun has ended.
     Stopped,
     Lost {
         why: &'static str,
         /// NATS serves us, under another id.
-        to: Option<Place>,
+        to: Option<HoldMode>,
     },
 }
 
 /// What is known of an event that RETRIES does not hold, or holds otherwise.
-struct Known {
+struct HeldEvent {
     event_id: EventId,
     event_subject: String,
-    event: Option<Arc<Event>>,
-    pending: Option<Pending>,
+    event: Option<Arc<StoredEvent>>,
+    pending: Option<PendingMessage>,
     /// Of its last attempt, to be written before it is acknowledged.
     record: Option<AttemptRecord>,
 }
 
-pub struct Holding {
-    current: Current,
-    shelf: Shelf,
-    pull: Pull,
+pub struct ChatOrderHolder {
+    current: CurrentEndpoint,
+    shelf: ParkedEvents,
+    pull: PinnedPull,
     pin: Option<String>,
-    chats: Chats,
-    known: HashMap<u64, Known>,
-    attempts: FuturesUnordered<BoxFuture<'static, Tried>>,
-    endings: FuturesUnordered<BoxFuture<'static, anyhow::Result<Done>>>,
+    chats: ChatQueues,
+    known: HashMap<u64, HeldEvent>,
+    attempts: FuturesUnordered<BoxFuture<'static, FinishedAttempt>>,
+    endings: FuturesUnordered<BoxFuture<'static, anyhow::Result<StepResult>>>,
     storing: usize,
     /// Of the last message that came.
     handout: u64,
@@ -102,15 +102,15 @@ pub struct Holding {
     gone: bool,
 }
 
-impl Holding {
-    pub async fn begin(task: &mut Task, place: Place) -> anyhow::Result<Self> {
+impl ChatOrderHolder {
+    pub async fn begin(task: &mut OrderedTask, place: HoldMode) -> anyhow::Result<Self> {
         let current = task.current.borrow_and_update().clone();
-        let consumer = Source::Events.consumer(&current.endpoint.id);
+        let consumer = PullSource::Events.consumer(&current.endpoint.id);
         let pin = match place {
-            Place::Pinned(pin) => Some(pin),
-            Place::Leased => None,
+            HoldMode::Pinned(pin) => Some(pin),
+            HoldMode::Leased => None,
         };
-        let mut pull = Pull::open(&task.work.broker.client, consumer).await?;
+        let mut pull = PinnedPull::open(&task.work.broker.client, consumer).await?;
         let parked = {
             let mut prepared = std::pin::pin!(prepare(task, pin.is_some(), &current));
             loop {
@@ -122,7 +122,7 @@ impl Holding {
             }
         };
         task.limits.rate = current.endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
-        let (now, mut chats) = (OffsetDateTime::now_utc(), Chats::new(WINDOW));
+        let (now, mut chats) = (OffsetDateTime::now_utc(), ChatQueues::new(WINDOW));
         for (sequence, chat) in &parked {
             chats.load(*sequence, *chat, now);
         }
@@ -147,34 +147,34 @@ impl Holding {
         })
     }
 
-    pub async fn run(mut self, task: &mut Task) -> anyhow::Result<End> {
+    pub async fn run(mut self, task: &mut OrderedTask) -> anyhow::Result<HoldEnd> {
         let end = self.work(task).await;
         // A probe that is cut says nothing.
         task.limits.breaker.untried(true, Instant::now());
-        if self.pin.is_some() && self.pull.is_fresh() && !matches!(end, Ok(End::Lost { .. })) {
+        if self.pin.is_some() && self.pull.is_fresh() && !matches!(end, Ok(HoldEnd::Lost { .. })) {
             // Another is served at once, not after five seconds.
             let events = task.events().await?;
-            let consumer = Source::Events.consumer(&self.current.endpoint.id);
+            let consumer = PullSource::Events.consumer(&self.current.endpoint.id);
             let _ = events.unpin_consumer(&consumer, GROUP).await;
         }
-        if matches!(end, Ok(End::Stopped)) {
+        if matches!(end, Ok(HoldEnd::Stopped)) {
             // Given back, it is what the next one is served.
             drop(self.known);
             self.pull.close().await;
         } else {
             // We may be the next ourselves, and have all of it handed out again.
-            self.known.into_values().filter_map(|known| known.pending).for_each(Pending::leave);
+            self.known.into_values().filter_map(|known| known.pending).for_each(PendingMessage::leave);
         }
         end
     }
 
-    async fn work(&mut self, task: &mut Task) -> anyhow::Result<End> {
+    async fn work(&mut self, task: &mut OrderedTask) -> anyhow::Result<HoldEnd> {
         let stop = task.stop.clone();
         let mut awake = Instant::now();
         loop {
             if awake.elapsed() > FROZEN {
                 // Before anything else: what we would store now is another's to store.
-                return Ok(End::Lost { why: "this process stood still", to: None });
+                return Ok(HoldEnd::Lost { why: "this process stood still", to: None });
             }
             awake = Instant::now();
             if !task.work.deleted.is_cancelled() {
@@ -182,7 +182,7 @@ impl Holding {
             }
             self.go_on(&mut task.limits, &task.work.news).await;
             if self.has_finished() {
-                return Ok(End::Stopped);
+                return Ok(HoldEnd::Stopped);
             }
             let pause = self.pause(&mut task.limits);
             tokio::select! {
@@ -197,23 +197,23 @@ impl Holding {
                 Some(done) = self.endings.next(), if !self.endings.is_empty() => self.done(done?),
                 Ok(()) = task.current.changed() => self.change(task.current.borrow_and_update().clone(), &mut task.limits),
                 came = self.pull.next(), if !self.pull.has_ended() => match came {
-                    Came::Message { message, .. } if self.stopping.is_some() => self.pull.give_back(message).await,
-                    Came::Message { message, pin, handout } => {
+                    Pulled::Message { message, .. } if self.stopping.is_some() => self.pull.give_back(message).await,
+                    Pulled::Message { message, pin, handout } => {
                         if self.pin.as_ref() != Some(&pin) {
-                            return Ok(End::Lost { why: "NATS serves us anew", to: Some(Place::Pinned(pin)) });
+                            return Ok(HoldEnd::Lost { why: "NATS serves us anew", to: Some(HoldMode::Pinned(pin)) });
                         }
                         if handout != self.handout + 1 {
                             // Behind the next of its chat it would come too late.
-                            return Ok(End::Lost { why: "a message was lost on its way", to: Some(Place::Pinned(pin)) });
+                            return Ok(HoldEnd::Lost { why: "a message was lost on its way", to: Some(HoldMode::Pinned(pin)) });
                         }
                         self.handout = handout;
                         self.take(message, task).await;
                     }
-                    Came::Unpinned(message) => self.pull.give_back(message).await,
-                    Came::Word => {}
-                    Came::Refused => return Ok(End::Lost { why: "NATS serves another", to: None }),
-                    Came::Ended if self.stopping.is_some() => {}
-                    Came::Ended => anyhow::bail!("the subscription to events ended"),
+                    Pulled::Unpinned(message) => self.pull.give_back(message).await,
+                    Pulled::Word => {}
+                    Pulled::Refused => return Ok(HoldEnd::Lost { why: "NATS serves another", to: None }),
+                    Pulled::Ended if self.stopping.is_some() => {}
+                    Pulled::Ended => anyhow::bail!("the subscription to events ended"),
                 },
                 () = tokio::time::sleep(pause) => {
                     self.chats.look(OffsetDateTime::now_utc());
@@ -224,7 +224,7 @@ impl Holding {
                     if self.pin.is_none() && self.lease_renewed.elapsed() > RENEW_LEASE {
                         self.lease_renewed = Instant::now();
                         if !is_nobodys(&task.consumer().await?) || !task.lease.claim().await? {
-                            return Ok(End::Lost { why: "NATS serves another", to: None });
+                            return Ok(HoldEnd::Lost { why: "NATS serves another", to: None });
                         }
                     }
                 }
@@ -243,7 +243,7 @@ impl Holding {
     }
 
     /// Begins all attempts that can begin now, and asks for more.
-    async fn go_on(&mut self, limits: &mut Limits, news: &mpsc::Sender<News>) {
+    async fn go_on(&mut self, limits: &mut EndpointLimits, news: &mpsc::Sender<HealthChange>) {
         let now = Instant::now();
         while self.may_begin(limits)
             && let Some(turn) = self.chats.next_turn(OffsetDateTime::now_utc())
@@ -251,7 +251,7 @@ impl Holding {
             let probe = limits.breaker.sends(now).unwrap_or_default();
             limits.rate.iter_mut().for_each(RateLimit::spend);
             if probe {
-                let _ = news.try_send(News::Probing { endpoint: self.current.endpoint.id.clone() });
+                let _ = news.try_send(HealthChange::Probing { endpoint: self.current.endpoint.id.clone() });
             }
             self.begin_attempt(turn, probe);
         }
@@ -267,7 +267,7 @@ impl Holding {
         self.stopping.is_some_and(no_more) && self.attempts.is_empty() && self.endings.is_empty()
     }
 
-    fn may_begin(&self, limits: &mut Limits) -> bool {
+    fn may_begin(&self, limits: &mut EndpointLimits) -> bool {
         let now = Instant::now();
         !self.stopping.is_some_and(|since| since.elapsed() > FINISH_WITHIN || !self.chats.holds_any())
             && !self.gone
@@ -280,7 +280,7 @@ impl Holding {
     }
 
     /// Until something may be due.
-    fn pause(&self, limits: &mut Limits) -> Duration {
+    fn pause(&self, limits: &mut EndpointLimits) -> Duration {
         match self.chats.next_due() {
             Some(due) if self.may_begin(limits) => {
                 Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default().min(TICK)
@@ -291,46 +291,48 @@ impl Holding {
         }
     }
 
-    fn change(&mut self, new: Current, limits: &mut Limits) {
+    fn change(&mut self, new: CurrentEndpoint, limits: &mut EndpointLimits) {
         let before = std::mem::replace(&mut self.current, new);
         let endpoint = &self.current.endpoint;
         if before.endpoint.url != endpoint.url {
             // Another receiver.
-            limits.breaker = Breaker::default();
+            limits.breaker = CircuitBreaker::default();
             self.gone = false;
         }
         limits.rate = endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
     }
 
-    async fn take(&mut self, mut message: Message, task: &Task) {
+    async fn take(&mut self, mut message: Message, task: &OrderedTask) {
         let (work, endpoint) = (&task.work, &self.current.endpoint);
-        let Some(pending) = Pending::of(&mut message, &work.desk, work.station, endpoint.ack_wait) else { return };
+        let Some(pending) = PendingMessage::of(&mut message, &work.desk, work.station, endpoint.ack_wait) else {
+            return;
+        };
         match pending.begin() {
-            Taken::AcknowledgeAgain => return pending.acknowledge().await,
-            Taken::Ignore => return pending.ignore(),
-            Taken::Deliver => {}
+            Claim::AcknowledgeAgain => return pending.acknowledge().await,
+            Claim::Ignore => return pending.ignore(),
+            Claim::Deliver => {}
         }
         let Message { subject, payload, headers, .. } = message;
-        let event = Event::new(subject, pending.sequence(), headers, payload);
+        let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
         let chat = ChatToken::of(&session_of(&event.subject), &event.payload);
         match self.chats.arrives(event.sequence, chat, OffsetDateTime::now_utc()) {
-            Arrival::Taken => {
-                let known = Known {
+            ArrivalResult::Taken => {
+                let known = HeldEvent {
                     event_id: event.id.clone(),
                     event_subject: event.subject.to_string(),
                     pending: Some(pending),
                     record: None,
                     event: None,
                 };
-                self.known.insert(event.sequence, Known { event: Some(Arc::new(event)), ..known });
+                self.known.insert(event.sequence, HeldEvent { event: Some(Arc::new(event)), ..known });
             }
-            Arrival::Copy => pending.ignore(),
-            Arrival::Parked => pending.acknowledge().await,
+            ArrivalResult::Copy => pending.ignore(),
+            ArrivalResult::Parked => pending.acknowledge().await,
         }
     }
 
-    fn verdict(&mut self, verdict: Verdict, probe: bool, breaker: &mut Breaker, work: &Work) {
-        self.gone |= matches!(verdict, Verdict::Gone { .. });
+    fn verdict(&mut self, verdict: EndpointVerdict, probe: bool, breaker: &mut CircuitBreaker, work: &TaskContext) {
+        self.gone |= matches!(verdict, EndpointVerdict::Gone { .. });
         let turn = breaker.hears(&verdict, probe, Instant::now());
         if let Some(told) = news_of(&self.current.endpoint.id, turn, verdict, breaker.pause(), &work.failing) {
             // What finds no room is made up for by the next of its kind.
@@ -340,7 +342,7 @@ impl Holding {
 }
 
 /// Gives what is parked.
-async fn prepare(task: &Task, pinned: bool, current: &Current) -> anyhow::Result<Vec<(u64, ChatToken)>> {
+async fn prepare(task: &OrderedTask, pinned: bool, current: &CurrentEndpoint) -> anyhow::Result<Vec<(u64, ChatToken)>> {
     // In this order: what one before us stores and acknowledges after this is handed out again.
     if pinned {
         task.hand_out_again().await?;

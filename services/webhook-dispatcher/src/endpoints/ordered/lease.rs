@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// One that was not renewed for so long is free. Nobody's clock matters: it is what whoever waits has seen.
 const EXPIRES: Duration = Duration::from_secs(6);
 
-pub struct Lease {
+pub struct RetryLease {
     broker: Broker,
     endpoint: EndpointId,
     /// Somebody who has never been before.
@@ -24,7 +24,7 @@ pub struct Lease {
     holds: bool,
 }
 
-impl Lease {
+impl RetryLease {
     #[must_use]
     pub fn new(broker: Broker, endpoint: EndpointId) -> Self {
         Self { broker, endpoint, me: format!("{:032x}", rand::random::<u128>()), other: None, holds: false }

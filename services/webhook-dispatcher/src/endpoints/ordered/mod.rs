@@ -19,18 +19,21 @@ mod pinned;
 mod shifts;
 
 pub use pinned::{GROUP, PRIORITY_TIMEOUT};
-pub use shifts::Shifts;
+pub use shifts::OrderedTasks;
 
-use super::{Endpoint, Failing, breaker::Breaker, consumer, consumer::Source, news::News, rate_limit::RateLimit};
-use crate::delivery::{Deliverer, Desk};
+use super::{
+    Endpoint, FailingEndpoints, breaker::CircuitBreaker, consumer, consumer::PullSource, news::HealthChange,
+    rate_limit::RateLimit,
+};
+use crate::delivery::{AckTracker, EndpointDeliverer};
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::Info;
-use holding::{End, Holding};
+use holding::{ChatOrderHolder, HoldEnd};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::stream;
-use lease::Lease;
-use parked::Shelf;
-use pinned::{Came, Pull};
+use lease::RetryLease;
+use parked::ParkedEvents;
+use pinned::{PinnedPull, Pulled};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
@@ -41,11 +44,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a task works with.
 #[derive(Clone)]
-struct Work {
+struct TaskContext {
     broker: Broker,
-    desk: Arc<Desk>,
-    news: mpsc::Sender<News>,
-    failing: Failing,
+    desk: Arc<AckTracker>,
+    news: mpsc::Sender<HealthChange>,
+    failing: FailingEndpoints,
     /// Of the worker's list.
     station: u64,
     /// The endpoint is.
@@ -54,41 +57,45 @@ struct Work {
 
 /// The endpoint as it is at the moment.
 #[derive(Clone)]
-struct Current {
+struct CurrentEndpoint {
     endpoint: Arc<Endpoint>,
-    deliverer: Arc<Deliverer>,
+    deliverer: Arc<EndpointDeliverer>,
 }
 
 /// Why the endpoint is held.
-enum Place {
+enum HoldMode {
     /// NATS serves us under this id.
     Pinned(String),
     /// NATS serves nobody.
     Leased,
 }
 
-struct Task {
-    work: Work,
-    current: watch::Receiver<Current>,
+struct OrderedTask {
+    work: TaskContext,
+    current: watch::Receiver<CurrentEndpoint>,
     stop: CancellationToken,
-    shelf: Shelf,
-    lease: Lease,
-    limits: Limits,
+    shelf: ParkedEvents,
+    lease: RetryLease,
+    limits: EndpointLimits,
 }
 
 /// They outlast the place.
-struct Limits {
-    breaker: Breaker,
+struct EndpointLimits {
+    breaker: CircuitBreaker,
     rate: Option<RateLimit>,
 }
 
-impl Task {
-    async fn new(work: Work, current: watch::Receiver<Current>, stop: CancellationToken) -> anyhow::Result<Self> {
+impl OrderedTask {
+    async fn new(
+        work: TaskContext,
+        current: watch::Receiver<CurrentEndpoint>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let endpoint = Arc::clone(&current.borrow().endpoint);
         Ok(Self {
-            shelf: Shelf::open(work.broker.clone(), endpoint.id.clone()).await?,
-            lease: Lease::new(work.broker.clone(), endpoint.id.clone()),
-            limits: Limits { breaker: Breaker::default(), rate: None },
+            shelf: ParkedEvents::open(work.broker.clone(), endpoint.id.clone()).await?,
+            lease: RetryLease::new(work.broker.clone(), endpoint.id.clone()),
+            limits: EndpointLimits { breaker: CircuitBreaker::default(), rate: None },
             work,
             current,
             stop,
@@ -110,8 +117,8 @@ impl Task {
                 Err(error) => Err(error),
             };
             match ended {
-                Ok(End::Stopped) => break,
-                Ok(End::Lost { why, to }) => {
+                Ok(HoldEnd::Stopped) => break,
+                Ok(HoldEnd::Lost { why, to }) => {
                     tracing::info!(endpoint.id = %id, "the order of webhook endpoint {id} is another's to keep: {why}");
                     next = to;
                 }
@@ -126,14 +133,14 @@ impl Task {
         self.lease.give_up().await;
     }
 
-    async fn hold(&mut self, place: Place) -> anyhow::Result<End> {
-        let holding = Holding::begin(self, place).await?;
+    async fn hold(&mut self, place: HoldMode) -> anyhow::Result<HoldEnd> {
+        let holding = ChatOrderHolder::begin(self, place).await?;
         holding.run(self).await
     }
 
-    async fn wait_for_place(&mut self) -> anyhow::Result<Option<Place>> {
-        let consumer = Source::Events.consumer(&self.current.borrow().endpoint.id);
-        let mut pull = Pull::open(&self.work.broker.client, consumer).await?;
+    async fn wait_for_place(&mut self) -> anyhow::Result<Option<HoldMode>> {
+        let consumer = PullSource::Events.consumer(&self.current.borrow().endpoint.id);
+        let mut pull = PinnedPull::open(&self.work.broker.client, consumer).await?;
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let stop = self.stop.clone();
@@ -146,17 +153,17 @@ impl Task {
                     return Ok(None);
                 }
                 came = pull.next() => match came {
-                    Came::Message { pin, .. } => return Ok(Some(Place::Pinned(pin))),
-                    Came::Unpinned(message) => pull.give_back(message).await,
-                    Came::Word | Came::Refused => {}
-                    Came::Ended => anyhow::bail!("the subscription to events ended"),
+                    Pulled::Message { pin, .. } => return Ok(Some(HoldMode::Pinned(pin))),
+                    Pulled::Unpinned(message) => pull.give_back(message).await,
+                    Pulled::Word | Pulled::Refused => {}
+                    Pulled::Ended => anyhow::bail!("the subscription to events ended"),
                 },
                 _ = looks.tick() => {
                     if !pull.is_fresh() && self.work.broker.is_connected() {
                         self.make_consumer().await?;
                     }
                     if self.work.broker.is_connected() && self.is_free().await? {
-                        return Ok(Some(Place::Leased));
+                        return Ok(Some(HoldMode::Leased));
                     }
                 }
             }
@@ -182,20 +189,20 @@ impl Task {
 
     /// All that is not acknowledged, at once and in its order.
     async fn hand_out_again(&self) -> anyhow::Result<()> {
-        let consumer = Source::Events.consumer(&self.current.borrow().endpoint.id);
+        let consumer = PullSource::Events.consumer(&self.current.borrow().endpoint.id);
         let events = self.events().await?;
         events.reset_consumer(&consumer, None).await.context("failed to have events handed out again")?;
         Ok(())
     }
 
     async fn consumer(&self) -> anyhow::Result<Info> {
-        let consumer = Source::Events.consumer(&self.current.borrow().endpoint.id);
+        let consumer = PullSource::Events.consumer(&self.current.borrow().endpoint.id);
         self.events().await?.consumer_info(consumer).await.context("failed to see whom NATS serves")
     }
 
     async fn make_consumer(&self) -> anyhow::Result<()> {
         let endpoint = Arc::clone(&self.current.borrow().endpoint);
-        consumer::make(&self.work.broker, Source::Events, &endpoint).await
+        consumer::make(&self.work.broker, PullSource::Events, &endpoint).await
     }
 
     async fn events(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {

@@ -1,7 +1,7 @@
 //! What of an endpoint's chats waits in RETRIES: one message for each event, replaced at each change. No consumer takes
 //! it; who holds the endpoint keeps the time.
 
-use crate::delivery::{Deliverer, Entry, StoreMessage, session_of, store};
+use crate::delivery::{EndpointDeliverer, OutgoingMessage, ParkedEntry, session_of, store};
 use anyhow::Context as _;
 use async_nats::{
     HeaderMap,
@@ -35,29 +35,29 @@ const STORE_WITHIN: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 32;
 
 #[derive(Clone)]
-pub struct Shelf {
+pub struct ParkedEvents {
     broker: Broker,
     retries: Stream<()>,
     endpoint: EndpointId,
 }
 
-impl Shelf {
+impl ParkedEvents {
     pub async fn open(broker: Broker, endpoint: EndpointId) -> anyhow::Result<Self> {
         let retries = broker.jetstream.get_stream_no_info(stream::RETRIES).await.context("failed to name a stream")?;
         Ok(Self { broker, retries, endpoint })
     }
 
     /// Replaces what was stored of this event.
-    pub async fn put(&self, sequence: u64, chat: ChatToken, entry: &Entry) -> anyhow::Result<()> {
+    pub async fn put(&self, sequence: u64, chat: ChatToken, entry: &ParkedEntry) -> anyhow::Result<()> {
         let mut headers = headers(entry);
         headers.insert(header::DUE, clock::iso(entry.due));
         headers.insert(header::ROLLUP, "sub");
         // The payload stays in EVENTS.
-        let message = StoreMessage { subject: self.subject(sequence, chat), headers, payload: Bytes::new() };
+        let message = OutgoingMessage { subject: self.subject(sequence, chat), headers, payload: Bytes::new() };
         store(&self.broker, &message, Instant::now() + STORE_WITHIN).await
     }
 
-    pub async fn get(&self, sequence: u64, chat: ChatToken) -> anyhow::Result<Option<Entry>> {
+    pub async fn get(&self, sequence: u64, chat: ChatToken) -> anyhow::Result<Option<ParkedEntry>> {
         self.read(&self.subject(sequence, chat)).await
     }
 
@@ -84,7 +84,7 @@ impl Shelf {
     }
 
     /// Parks what waits or is due from before the endpoint kept its chats in order: what comes now must not overtake it.
-    pub async fn adopt(&self, deliverer: &Deliverer) -> anyhow::Result<()> {
+    pub async fn adopt(&self, deliverer: &EndpointDeliverer) -> anyhow::Result<()> {
         for state in ["waiting", "due"] {
             let subjects = self.subjects(&subject::live_retries(state, &self.endpoint)).await?;
             each(subjects, |subject| self.adopt_one(deliverer, subject)).await?;
@@ -92,7 +92,7 @@ impl Shelf {
         Ok(())
     }
 
-    async fn adopt_one(&self, deliverer: &Deliverer, subject: String) -> anyhow::Result<()> {
+    async fn adopt_one(&self, deliverer: &EndpointDeliverer, subject: String) -> anyhow::Result<()> {
         let Some(sequence) = subject::parse_retry(&subject).map(|parsed| parsed.sequence) else { return Ok(()) };
         let Some(entry) = self.read(&subject).await? else { return Ok(()) };
         // One whose event is gone is given up by the usual way of retries.
@@ -115,7 +115,7 @@ impl Shelf {
         // Every dispatcher may do so.
         headers.insert(header::EVENT_ID, format!("released {} {sequence} {}", self.endpoint, entry.attempt));
         let due = RetrySubject { endpoint: &self.endpoint, chat: NO_CHAT, run: LIVE, sequence }.due();
-        let message = StoreMessage { subject: due, headers, payload: Bytes::new() };
+        let message = OutgoingMessage { subject: due, headers, payload: Bytes::new() };
         store(&self.broker, &message, Instant::now() + STORE_WITHIN).await?;
         self.purge(subject).await
     }
@@ -130,7 +130,7 @@ impl Shelf {
         Ok(subjects.into_iter().map(|(subject, _)| subject).collect())
     }
 
-    async fn read(&self, subject: &str) -> anyhow::Result<Option<Entry>> {
+    async fn read(&self, subject: &str) -> anyhow::Result<Option<ParkedEntry>> {
         match self.retries.direct_get_last_for_subject(subject).await {
             // Only a foreign publisher can have put another there; it is as if it were not there.
             Ok(message) => Ok(read(&message)),
@@ -159,7 +159,7 @@ where
     futures::stream::iter(subjects).map(Ok).try_for_each_concurrent(AT_ONCE, to).await
 }
 
-fn headers(entry: &Entry) -> HeaderMap {
+fn headers(entry: &ParkedEntry) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::KURIR_EVENT_ID, entry.event_id.as_str());
     headers.insert(header::EVENT_SUBJECT, entry.event_subject.as_str());
@@ -168,10 +168,10 @@ fn headers(entry: &Entry) -> HeaderMap {
 }
 
 /// One that is parked, or a schedule, or a retry that is due.
-fn read(message: &StreamMessage) -> Option<Entry> {
+fn read(message: &StreamMessage) -> Option<ParkedEntry> {
     let text = |name| message.headers.get(name).map(async_nats::HeaderValue::as_str);
     let due = text(header::DUE).or_else(|| text(header::SCHEDULE)?.strip_prefix("@at "));
-    Some(Entry {
+    Some(ParkedEntry {
         event_id: EventId::from_header(text(header::KURIR_EVENT_ID)?),
         event_subject: text(header::EVENT_SUBJECT).unwrap_or_default().to_owned(),
         attempt: text(header::ATTEMPT)?.parse().ok()?,
@@ -181,7 +181,7 @@ fn read(message: &StreamMessage) -> Option<Entry> {
 
 /// The endpoints that have something parked.
 pub async fn endpoints(broker: &Broker) -> anyhow::Result<Vec<EndpointId>> {
-    let shelf = Shelf::open(broker.clone(), EndpointId::default()).await?;
+    let shelf = ParkedEvents::open(broker.clone(), EndpointId::default()).await?;
     let subjects = shelf.subjects(subject::ALL_PARKED_RETRIES).await?;
     let found: HashSet<EndpointId> = subjects.iter().filter_map(|parked| subject::endpoint_of_retry(parked)).collect();
     Ok(found.into_iter().collect())

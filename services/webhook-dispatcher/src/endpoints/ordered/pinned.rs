@@ -4,7 +4,7 @@
 //!
 //! One inbox for each time that it is held: what was sent to an earlier one never arrives.
 
-use crate::endpoints::settled::Handed;
+use crate::endpoints::settled::AckSubject;
 use anyhow::Context as _;
 use async_nats::{Client, Message, StatusCode, Subscriber, jetstream::AckKind};
 use futures::StreamExt as _;
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long NATS may take to end the requests.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-pub struct Pull {
+pub struct PinnedPull {
     client: Client,
     messages: Subscriber,
     inbox: String,
@@ -45,7 +45,7 @@ pub struct Pull {
 }
 
 /// What came.
-pub enum Came {
+pub enum Pulled {
     Message {
         message: Message,
         pin: String,
@@ -62,7 +62,7 @@ pub enum Came {
     Ended,
 }
 
-impl Pull {
+impl PinnedPull {
     pub async fn open(client: &Client, consumer: String) -> anyhow::Result<Self> {
         let (inbox, now) = (client.new_inbox(), Instant::now());
         let messages = client.subscribe(format!("{inbox}.*")).await.context("failed to subscribe to an inbox")?;
@@ -128,10 +128,10 @@ impl Pull {
     }
 
     /// May be dropped at any await without losing anything.
-    pub async fn next(&mut self) -> Came {
+    pub async fn next(&mut self) -> Pulled {
         let Some(message) = self.messages.next().await else {
             self.ended = true;
-            return Came::Ended;
+            return Pulled::Ended;
         };
         let about = message.subject.strip_prefix(&self.inbox).map(ToOwned::to_owned);
         match about {
@@ -140,19 +140,19 @@ impl Pull {
         }
     }
 
-    fn message(&mut self, message: Message) -> Came {
+    fn message(&mut self, message: Message) -> Pulled {
         self.heard = Instant::now();
         self.asked = self.asked.saturating_sub(1);
         let pin = message.headers.as_ref().and_then(|headers| headers.get(header::PIN_ID));
-        let handed = message.reply.as_ref().and_then(|reply| Handed::read(reply));
+        let handed = message.reply.as_ref().and_then(|reply| AckSubject::read(reply));
         match (pin, handed) {
             (Some(pin), Some(handed)) => {
                 let (pin, handout) = (pin.as_str().to_owned(), handed.handout);
-                Came::Message { message, pin, handout }
+                Pulled::Message { message, pin, handout }
             }
             // A consumer that pins nobody is one that is being changed.
-            (_, Some(_)) => Came::Unpinned(message),
-            (_, None) => Came::Word,
+            (_, Some(_)) => Pulled::Unpinned(message),
+            (_, None) => Pulled::Word,
         }
     }
 
@@ -184,17 +184,17 @@ impl Pull {
         let _ = tokio::time::timeout(CLOSE_WITHIN, drained).await;
     }
 
-    fn status(&mut self, about: &str, message: &Message) -> Came {
+    fn status(&mut self, about: &str, message: &Message) -> Pulled {
         const PIN_MISMATCH: u16 = 423;
         let is_renewal = about == "renewal";
         if !is_renewal && about.parse() != Ok(self.generation) {
-            return Came::Word;
+            return Pulled::Word;
         }
         let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
         let unserved = pending.and_then(|pending| pending.as_str().parse::<usize>().ok());
         let said = message.description.as_deref().unwrap_or_default();
         match message.status.map_or(0, |status| status.as_u16()) {
-            PIN_MISMATCH => return Came::Refused,
+            PIN_MISMATCH => return Pulled::Refused,
             status if status == StatusCode::IDLE_HEARTBEAT.as_u16() => self.heard = Instant::now(),
             status if status == StatusCode::TIMEOUT.as_u16() && !is_renewal => {
                 self.heard = Instant::now();
@@ -208,7 +208,7 @@ impl Pull {
                 self.lost();
             }
         }
-        Came::Word
+        Pulled::Word
     }
 
     fn lost(&mut self) {

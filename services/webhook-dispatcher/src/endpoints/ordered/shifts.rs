@@ -1,10 +1,10 @@
 //! The tasks of all ordered endpoints in this dispatcher: begun, changed and ended by the worker, which hears of their
 //! end.
 
-use super::{Current, Shelf, Task, Work};
+use super::{CurrentEndpoint, OrderedTask, ParkedEvents, TaskContext};
 use crate::{
-    delivery::{Deliverer, Desk},
-    endpoints::{Endpoint, Failing, news::News},
+    delivery::{AckTracker, EndpointDeliverer},
+    endpoints::{Endpoint, FailingEndpoints, news::HealthChange},
 };
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::endpoint::EndpointId;
@@ -14,24 +14,29 @@ use tokio::{
     task::JoinSet,
 };
 
-pub struct Shifts {
+pub struct OrderedTasks {
     broker: Broker,
-    desk: Arc<Desk>,
-    news: mpsc::Sender<News>,
-    failing: Failing,
-    running: HashMap<EndpointId, Shift>,
+    desk: Arc<AckTracker>,
+    news: mpsc::Sender<HealthChange>,
+    failing: FailingEndpoints,
+    running: HashMap<EndpointId, TaskHandle>,
     tasks: JoinSet<EndpointId>,
 }
 
-struct Shift {
-    current: watch::Sender<Current>,
+struct TaskHandle {
+    current: watch::Sender<CurrentEndpoint>,
     stop: CancellationToken,
     deleted: CancellationToken,
 }
 
-impl Shifts {
+impl OrderedTasks {
     #[must_use]
-    pub fn new(broker: Broker, desk: Arc<Desk>, news: mpsc::Sender<News>, failing: Failing) -> Self {
+    pub fn new(
+        broker: Broker,
+        desk: Arc<AckTracker>,
+        news: mpsc::Sender<HealthChange>,
+        failing: FailingEndpoints,
+    ) -> Self {
         Self { broker, desk, news, failing, running: HashMap::new(), tasks: JoinSet::new() }
     }
 
@@ -47,23 +52,23 @@ impl Shifts {
     }
 
     /// The endpoint as it is from now on, if it has a task.
-    pub fn change(&self, endpoint: &Arc<Endpoint>, deliverer: &Arc<Deliverer>) {
+    pub fn change(&self, endpoint: &Arc<Endpoint>, deliverer: &Arc<EndpointDeliverer>) {
         if let Some(shift) = self.running.get(&endpoint.id) {
-            let current = Current { endpoint: Arc::clone(endpoint), deliverer: Arc::clone(deliverer) };
+            let current = CurrentEndpoint { endpoint: Arc::clone(endpoint), deliverer: Arc::clone(deliverer) };
             shift.current.send_replace(current);
         }
     }
 
     /// Begins the task of an endpoint that has none. `station`: of the worker's list.
-    pub fn begin(&mut self, station: u64, endpoint: Arc<Endpoint>, deliverer: Arc<Deliverer>) {
+    pub fn begin(&mut self, station: u64, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>) {
         let (broker, desk, news) = (self.broker.clone(), Arc::clone(&self.desk), self.news.clone());
         let (id, stop, deleted) = (endpoint.id.clone(), CancellationToken::new(), CancellationToken::new());
         let failing = self.failing.clone();
-        let work = Work { broker, desk, news, failing, station, deleted: deleted.clone() };
-        let (sender, current) = watch::channel(Current { endpoint, deliverer });
-        self.running.insert(id.clone(), Shift { current: sender, stop: stop.clone(), deleted });
+        let work = TaskContext { broker, desk, news, failing, station, deleted: deleted.clone() };
+        let (sender, current) = watch::channel(CurrentEndpoint { endpoint, deliverer });
+        self.running.insert(id.clone(), TaskHandle { current: sender, stop: stop.clone(), deleted });
         self.tasks.spawn(async move {
-            match Task::new(work, current, stop).await {
+            match OrderedTask::new(work, current, stop).await {
                 Ok(task) => task.run().await,
                 Err(error) => tracing::warn!("the order of a webhook endpoint cannot be kept: {error:#}"),
             }
@@ -110,7 +115,7 @@ impl Shifts {
     /// # Errors
     /// If the broker does not take it; then some may be parked still.
     pub async fn release(broker: Broker, endpoint: EndpointId) -> anyhow::Result<()> {
-        Shelf::open(broker, endpoint).await?.release().await
+        ParkedEvents::open(broker, endpoint).await?.release().await
     }
 
     /// The endpoints that have something parked.

@@ -1,35 +1,35 @@
 //! Which endpoints there are: opened, changed and closed as the bucket says. What is in flight ends as it began.
 
-use super::{LOOK_SOON, Worker};
+use super::{DeliveryWorker, LOOK_SOON};
 use crate::{
-    delivery::Deliverer,
+    delivery::EndpointDeliverer,
     endpoints::{
-        Change, Endpoint,
-        consumer::Source,
-        news::News,
-        roster::{LineId, Station, StationId},
+        Endpoint, EndpointChange,
+        consumer::PullSource,
+        news::HealthChange,
+        roster::{EndpointSlot, PullId, SlotId},
     },
 };
 use kurir_contract::endpoint::{EndpointId, EventOrdering};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-impl Worker {
-    pub(super) fn change(&mut self, change: Change) {
+impl DeliveryWorker {
+    pub(super) fn change(&mut self, change: EndpointChange) {
         match change {
-            Change::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
-            Change::Set(endpoint) => self.set(endpoint),
-            Change::Removed(endpoint) => {
+            EndpointChange::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
+            EndpointChange::Set(endpoint) => self.set(endpoint),
+            EndpointChange::Removed(endpoint) => {
                 self.shifts.delete(&endpoint);
                 self.close(&endpoint, "it was deleted");
             }
-            Change::Circuit { endpoint, open } => self.circuit(&endpoint, open),
-            Change::Retries(endpoint) => {
+            EndpointChange::Circuit { endpoint, open } => self.circuit(&endpoint, open),
+            EndpointChange::Retries(endpoint) => {
                 if let Some(station) = self.roster.of_endpoint(&endpoint) {
                     self.open_retries(station);
                 }
             }
-            Change::Complete => {
+            EndpointChange::Complete => {
                 self.complete = true;
                 self.look_for_retries();
                 self.look_for_parked();
@@ -45,7 +45,7 @@ impl Worker {
         if station.is_some_and(|station| station.endpoint == endpoint) {
             return;
         }
-        let deliverer = match Deliverer::new(Arc::clone(&endpoint), Arc::clone(&self.tools)) {
+        let deliverer = match EndpointDeliverer::new(Arc::clone(&endpoint), Arc::clone(&self.tools)) {
             Ok(deliverer) => Arc::new(deliverer),
             Err(error) => {
                 let id = &endpoint.id;
@@ -55,8 +55,8 @@ impl Worker {
         };
         let Some(id) = known else {
             let is_default = endpoint.id.is_default();
-            let id = self.roster.open(Station::new(endpoint, deliverer, now));
-            self.make(LineId { station: id, source: Source::Events }, Duration::ZERO);
+            let id = self.roster.open(EndpointSlot::new(endpoint, deliverer, now));
+            self.make(PullId { station: id, source: PullSource::Events }, Duration::ZERO);
             if is_default {
                 self.open_retries(id);
             }
@@ -79,12 +79,12 @@ impl Worker {
             station.events.open = false;
         }
         station.change(Arc::clone(&endpoint), deliverer, now);
-        let sources: Vec<Source> = station.lines().map(|line| line.source).collect();
-        for source in sources.into_iter().filter(|source| !(unordered_again && *source == Source::Events)) {
-            self.make(LineId { station: id, source }, Duration::ZERO);
+        let sources: Vec<PullSource> = station.lines().map(|line| line.source).collect();
+        for source in sources.into_iter().filter(|source| !(unordered_again && *source == PullSource::Events)) {
+            self.make(PullId { station: id, source }, Duration::ZERO);
         }
         if moved {
-            self.tell(News::Moved { endpoint: endpoint.id.clone() });
+            self.tell(HealthChange::Moved { endpoint: endpoint.id.clone() });
         }
     }
 
@@ -98,7 +98,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn open_retries(&mut self, station: StationId) {
+    pub(super) fn open_retries(&mut self, station: SlotId) {
         if let Some(line) = self.roster.open_retries(station, Instant::now()) {
             self.make(line, Duration::ZERO);
         }

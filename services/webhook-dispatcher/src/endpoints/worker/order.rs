@@ -1,11 +1,11 @@
 //! What the worker does for endpoints that keep their chats in order: their tasks begin and end with it, and nothing is
 //! in delivery on both sides.
 
-use super::{Done, Worker};
+use super::{DeliveryWorker, JobResult};
 use crate::endpoints::{
-    consumer::Source,
-    ordered::Shifts,
-    roster::{LineId, StationId},
+    consumer::PullSource,
+    ordered::OrderedTasks,
+    roster::{PullId, SlotId},
 };
 use futures::FutureExt as _;
 use kurir_contract::endpoint::{EndpointId, EventOrdering};
@@ -14,9 +14,9 @@ use std::{sync::Arc, time::Duration};
 /// Before what could not be released is tried again.
 const RELEASE_AGAIN: Duration = Duration::from_secs(5);
 
-impl Worker {
+impl DeliveryWorker {
     /// When nothing of it is in delivery from before, its own task goes on with it.
-    pub(super) fn begin_shift(&mut self, id: StationId) {
+    pub(super) fn begin_shift(&mut self, id: SlotId) {
         let Some(station) = self.roster.get(id) else { return };
         if station.events.is_idle() && !self.shifts.has(&station.endpoint.id) {
             self.shifts.begin(id, Arc::clone(&station.endpoint), Arc::clone(&station.deliverer));
@@ -37,7 +37,7 @@ impl Worker {
         let broker = self.broker.clone();
         let found = async move {
             broker.ready().await;
-            Done::Parked(Shifts::parked(broker).await.unwrap_or_default())
+            JobResult::Parked(OrderedTasks::parked(broker).await.unwrap_or_default())
         };
         self.jobs.push(found.boxed());
     }
@@ -54,8 +54,8 @@ impl Worker {
         let broker = self.broker.clone();
         let released = async move {
             tokio::time::sleep(pause).await;
-            let released = Shifts::release(broker, endpoint.clone()).await;
-            Done::Released(endpoint, released)
+            let released = OrderedTasks::release(broker, endpoint.clone()).await;
+            JobResult::Released(endpoint, released)
         };
         self.jobs.push(released.boxed());
     }
@@ -71,11 +71,11 @@ impl Worker {
         self.open_retries(station);
     }
 
-    fn make_events(&mut self, station: StationId) {
-        self.make(LineId { station, source: Source::Events }, Duration::ZERO);
+    fn make_events(&mut self, station: SlotId) {
+        self.make(PullId { station, source: PullSource::Events }, Duration::ZERO);
     }
 
-    fn ordering_of(&mut self, endpoint: &EndpointId) -> Option<(StationId, EventOrdering)> {
+    fn ordering_of(&mut self, endpoint: &EndpointId) -> Option<(SlotId, EventOrdering)> {
         let station = self.roster.of_endpoint(endpoint)?;
         Some((station, self.roster.get(station)?.endpoint.ordering))
     }

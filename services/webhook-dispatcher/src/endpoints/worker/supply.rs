@@ -1,19 +1,19 @@
 //! What the broker gives: consumers that are made, requests that are asked, lost and mended.
 
-use super::{Done, LOOK_FOR_RETRIES, Worker, connects};
+use super::{DeliveryWorker, JobResult, LOOK_FOR_RETRIES, connects};
 use crate::endpoints::{
-    consumer::{self, Source},
-    inbox::{Request, Said},
-    roster::LineId,
+    consumer::{self, PullSource},
+    inbox::{PullRequest, PullStatus},
+    roster::PullId,
 };
 use futures::FutureExt as _;
 use kurir_contract::endpoint::EventOrdering;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-impl Worker {
+impl DeliveryWorker {
     /// Makes sure that a line's consumer is there and is as it should be.
-    pub(super) fn make(&mut self, line: LineId, pause: Duration) {
+    pub(super) fn make(&mut self, line: PullId, pause: Duration) {
         let Some(station) = self.roster.get(line.station) else { return };
         let (broker, endpoint) = (self.broker.clone(), Arc::clone(&station.endpoint));
         let making = Arc::clone(&self.making);
@@ -24,36 +24,36 @@ impl Worker {
             tokio::time::sleep(pause).await;
             // Closed by nobody.
             let _permit = making.acquire().await;
-            Done::Made(line, consumer::make(&broker, line.source, &endpoint).await)
+            JobResult::Made(line, consumer::make(&broker, line.source, &endpoint).await)
         };
         self.jobs.push(made.boxed());
     }
 
-    pub(super) async fn done(&mut self, done: Done) {
+    pub(super) async fn done(&mut self, done: JobResult) {
         match done {
-            Done::Made(line, made) => {
+            JobResult::Made(line, made) => {
                 self.untried.remove(&line);
                 self.made(line, made).await;
                 self.say_if_begun();
             }
-            Done::Retries(endpoints) => {
+            JobResult::Retries(endpoints) => {
                 for endpoint in endpoints {
                     if let Some(station) = self.roster.of_endpoint(&endpoint) {
                         self.open_retries(station);
                     }
                 }
             }
-            Done::Parked(endpoints) => self.found_parked(endpoints),
-            Done::Released(endpoint, released) => self.released(&endpoint, released),
+            JobResult::Parked(endpoints) => self.found_parked(endpoints),
+            JobResult::Released(endpoint, released) => self.released(&endpoint, released),
         }
     }
 
-    pub(super) async fn made(&mut self, id: LineId, made: anyhow::Result<()>) {
+    pub(super) async fn made(&mut self, id: PullId, made: anyhow::Result<()>) {
         let Some(station) = self.roster.get(id.station) else { return };
         let endpoint = Arc::clone(&station.endpoint);
         let Some(line) = station.line(id.source) else { return };
         match made {
-            Ok(()) if id.source == Source::Events && endpoint.ordering == EventOrdering::Chat => {
+            Ok(()) if id.source == PullSource::Events && endpoint.ordering == EventOrdering::Chat => {
                 self.begin_shift(id.station)
             }
             Ok(()) => {
@@ -69,23 +69,23 @@ impl Worker {
         }
     }
 
-    pub(super) async fn heard(&mut self, id: LineId, generation: u64, said: Said) {
+    pub(super) async fn heard(&mut self, id: PullId, generation: u64, said: PullStatus) {
         let Some(line) = self.roster.get(id.station).and_then(|station| station.line(id.source)) else { return };
         if line.generation != generation {
             return;
         }
         match said {
-            Said::Heartbeat => line.heartbeat(Instant::now()),
-            Said::Expired { unserved } => {
+            PullStatus::Heartbeat => line.heartbeat(Instant::now()),
+            PullStatus::Expired { unserved } => {
                 line.expired(unserved, Instant::now());
                 self.ask(id).await;
             }
-            Said::Trouble(what) => self.mend(id, &what),
+            PullStatus::Trouble(what) => self.mend(id, &what),
         }
     }
 
     /// The line's requests are lost: it asks again when its consumer was seen.
-    pub(super) fn mend(&mut self, id: LineId, what: &str) {
+    pub(super) fn mend(&mut self, id: PullId, what: &str) {
         let Some(station) = self.roster.get(id.station) else { return };
         let endpoint = station.endpoint.id.clone();
         let Some(line) = station.line(id.source).filter(|line| line.open) else { return };
@@ -94,13 +94,13 @@ impl Worker {
         self.make(id, pause);
     }
 
-    pub(super) async fn ask(&mut self, id: LineId) {
+    pub(super) async fn ask(&mut self, id: PullId) {
         let (now, pace, sharers) = (Instant::now(), self.roster.pace(), self.colleagues.count());
         let Some(station) = self.roster.get(id.station) else { return };
         let batch = station.wanted(id.source, sharers, now);
         let Some(line) = station.line(id.source).filter(|_| batch > 0) else { return };
         line.asked(batch, pace, now);
-        let request = Request {
+        let request = PullRequest {
             line: id,
             generation: line.generation,
             consumer: &line.consumer,
@@ -124,7 +124,7 @@ impl Worker {
                 station.deliverer.metrics().circuit(station.breaker.circuit());
             }
             for line in station.lines() {
-                let line_id = LineId { station: id, source: line.source };
+                let line_id = PullId { station: id, source: line.source };
                 if is_new {
                     line.lost(now);
                 }
@@ -156,8 +156,9 @@ impl Worker {
         self.looks_for_retries = Instant::now() + LOOK_FOR_RETRIES;
         let broker = self.broker.clone();
         // An error is a broker that is away: the next look tells.
-        let found =
-            async move { Done::Retries(consumer::endpoints(&broker, Source::Retries).await.unwrap_or_default()) };
+        let found = async move {
+            JobResult::Retries(consumer::endpoints(&broker, PullSource::Retries).await.unwrap_or_default())
+        };
         self.jobs.push(found.boxed());
     }
 }

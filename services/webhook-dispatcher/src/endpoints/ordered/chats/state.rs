@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
 #[derive(Default)]
-pub struct Chat {
+pub struct ChatQueue {
     /// By sequence.
-    pub items: BTreeMap<u64, Item>,
+    pub items: BTreeMap<u64, QueuedEvent>,
     /// Those that RETRIES does not hold: they are in memory, and not acknowledged.
     pub held: BTreeSet<u64>,
     /// Those that RETRIES holds otherwise than they are, or not at all, and that must not be tried before it does.
@@ -18,7 +18,7 @@ pub struct Chat {
 }
 
 #[derive(Clone, Copy)]
-pub struct Item {
+pub struct QueuedEvent {
     /// The one that comes next.
     pub attempt: Option<u32>,
     pub due: OffsetDateTime,
@@ -28,13 +28,13 @@ pub struct Item {
     pub settled: bool,
 }
 
-impl Item {
+impl QueuedEvent {
     pub fn new(now: OffsetDateTime, attempt: Option<u32>) -> Self {
         Self { attempt, due: now, since: now, settled: false }
     }
 }
 
-impl Chat {
+impl ChatQueue {
     /// The lowest, if it can be tried when it is due.
     pub fn turn(&self) -> Option<(OffsetDateTime, u64)> {
         let (&sequence, item) = self.items.first_key_value()?;
@@ -55,7 +55,7 @@ impl Chat {
         self.held.len() < self.items.len() || self.storing.is_some()
     }
 
-    pub fn first_held(&self) -> Option<&Item> {
+    pub fn first_held(&self) -> Option<&QueuedEvent> {
         self.items.get(self.held.first()?)
     }
 

@@ -61,7 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// What lasts: EVENTS, RETRIES, and what the receiver has seen.
-struct World {
+struct Simulation {
     now: OffsetDateTime,
     chats: Vec<ChatToken>,
     acknowledged: HashSet<u64>,
@@ -71,16 +71,16 @@ struct World {
 }
 
 /// A dispatcher.
-struct Life {
-    chats: Chats,
+struct DispatcherRun {
+    chats: ChatQueues,
     next: u64,
     in_delivery: Vec<(u64, u32)>,
-    storing: Vec<(Park, bool)>,
+    storing: Vec<(ParkRequest, bool)>,
     purging: Vec<u64>,
     acknowledging: Vec<u64>,
 }
 
-impl World {
+impl Simulation {
     fn new(chats: Vec<u64>) -> Self {
         Self {
             now: OffsetDateTime::UNIX_EPOCH,
@@ -93,13 +93,13 @@ impl World {
     }
 
     /// All above the floor comes again, acknowledged or not.
-    fn take_over(&self) -> Life {
+    fn take_over(&self) -> DispatcherRun {
         let next = (0..EVENTS).find(|sequence| !self.acknowledged.contains(sequence)).unwrap_or(EVENTS);
-        let mut chats = Chats::new(WINDOW);
+        let mut chats = ChatQueues::new(WINDOW);
         for sequence in self.retries.keys() {
             chats.load(*sequence, self.chats[*sequence as usize], self.now);
         }
-        Life { chats, next, in_delivery: vec![], storing: vec![], purging: vec![], acknowledging: vec![] }
+        DispatcherRun { chats, next, in_delivery: vec![], storing: vec![], purging: vec![], acknowledging: vec![] }
     }
 
     fn arrives(&mut self, sequence: u64) {
@@ -113,8 +113,8 @@ impl World {
     }
 }
 
-impl Life {
-    fn step(&mut self, world: &mut World, step: Step, serves: bool) {
+impl DispatcherRun {
+    fn step(&mut self, world: &mut Simulation, step: Step, serves: bool) {
         fn one<T>(list: &mut Vec<T>, index: usize) -> Option<T> {
             (!list.is_empty()).then(|| list.swap_remove(index % list.len()))
         }
@@ -154,10 +154,10 @@ impl Life {
                 let Some((sequence, _)) = one(&mut self.in_delivery, index) else { return };
                 world.accepted.insert(sequence);
                 match self.chats.settled(sequence) {
-                    Settled::Acknowledge => self.acknowledging.push(sequence),
-                    Settled::Purge => self.purging.push(sequence),
-                    Settled::Later => {}
-                    Settled::Unknown => panic!("it was in delivery"),
+                    SettleAction::Acknowledge => self.acknowledging.push(sequence),
+                    SettleAction::Purge => self.purging.push(sequence),
+                    SettleAction::Later => {}
+                    SettleAction::Unknown => panic!("it was in delivery"),
                 }
             }
             Step::Fail(index) => {
@@ -212,10 +212,10 @@ impl Life {
         assert!(self.chats.taken.len() <= WINDOW + 1, "too many come again after a crash");
     }
 
-    fn came(&mut self, world: &World, sequence: u64) {
+    fn came(&mut self, world: &Simulation, sequence: u64) {
         match self.chats.arrives(sequence, world.chats[sequence as usize], world.now) {
-            Arrival::Taken | Arrival::Copy => {}
-            Arrival::Parked => {
+            ArrivalResult::Taken | ArrivalResult::Copy => {}
+            ArrivalResult::Parked => {
                 assert!(world.retries.contains_key(&sequence) || world.accepted.contains(&sequence));
                 self.acknowledging.push(sequence);
             }
@@ -227,7 +227,7 @@ impl Life {
     }
 
     /// Whatever is left, with a receiver that takes all.
-    fn finish(&mut self, world: &mut World) {
+    fn finish(&mut self, world: &mut Simulation) {
         for _ in 0..40 * EVENTS {
             if world.acknowledged.len() as u64 == EVENTS && world.retries.is_empty() && self.is_idle() {
                 return;
@@ -249,9 +249,9 @@ proptest! {
     fn first_arrivals_keep_their_order_and_nothing_is_lost(
         chats in prop::collection::vec(0..CHATS, EVENTS as usize), steps in steps()
     ) {
-        let mut world = World::new(chats);
+        let mut world = Simulation::new(chats);
         let mut holder = world.take_over();
-        let mut ghost: Option<Life> = None;
+        let mut ghost: Option<DispatcherRun> = None;
         let mut haunts_next = false;
         for step in steps {
             match (step, &mut ghost) {
@@ -278,26 +278,26 @@ proptest! {
 fn a_chat_that_fails_is_parked_and_the_others_go_on() {
     let (bad, good) = (ChatToken::from(1), ChatToken::from(2));
     let now = OffsetDateTime::UNIX_EPOCH;
-    let mut chats = Chats::new(WINDOW);
+    let mut chats = ChatQueues::new(WINDOW);
     for (sequence, chat) in [(1, bad), (2, bad), (3, good), (4, bad)] {
-        assert_eq!(chats.arrives(sequence, chat, now), Arrival::Taken);
+        assert_eq!(chats.arrives(sequence, chat, now), ArrivalResult::Taken);
     }
     let begun: Vec<u64> = std::iter::from_fn(|| chats.next_turn(now)).map(|turn| turn.sequence).collect();
     assert_eq!(begun, [1, 3]);
-    assert_eq!(chats.settled(3), Settled::Acknowledge);
+    assert_eq!(chats.settled(3), SettleAction::Acknowledge);
     let due = now + Duration::seconds(2);
     chats.failed(1, 2, due);
     for (sequence, attempt) in [(1, 2), (2, 1), (4, 1)] {
         let park = chats.next_park().unwrap();
         assert_eq!((park.sequence, park.attempt), (sequence, attempt));
         assert_eq!(chats.next_park(), None, "the next when this is stored");
-        assert_eq!(chats.parked(sequence), Parked { acknowledge: true, purge: false, again: false });
+        assert_eq!(chats.parked(sequence), ParkFollowUp { acknowledge: true, purge: false, again: false });
     }
     assert_eq!((chats.room(), chats.stored()), (WINDOW, 3));
     assert_eq!((chats.next_turn(now), chats.next_due()), (None, Some(due)));
     let turn = chats.next_turn(due).unwrap();
     assert_eq!((turn.sequence, turn.attempt, turn.parked), (1, Some(2), true));
-    assert_eq!(chats.settled(1), Settled::Purge);
+    assert_eq!(chats.settled(1), SettleAction::Purge);
     assert_eq!(chats.next_turn(due).map(|turn| turn.sequence), Some(2), "the next at once");
 }
 
@@ -305,7 +305,7 @@ fn a_chat_that_fails_is_parked_and_the_others_go_on() {
 fn a_chat_that_is_slow_is_parked_when_it_keeps_others_out() {
     let slow = ChatToken::from(1);
     let now = OffsetDateTime::UNIX_EPOCH;
-    let mut chats = Chats::new(3);
+    let mut chats = ChatQueues::new(3);
     for sequence in 1..=3 {
         chats.arrives(sequence, slow, now);
     }
@@ -318,20 +318,20 @@ fn a_chat_that_is_slow_is_parked_when_it_keeps_others_out() {
         chats.parked(sequence);
     }
     assert_eq!(chats.room(), 3);
-    assert_eq!(chats.settled(1), Settled::Purge, "its attempt went on meanwhile");
+    assert_eq!(chats.settled(1), SettleAction::Purge, "its attempt went on meanwhile");
 }
 
 #[test]
 fn what_comes_behind_something_parked_is_parked_too_and_the_chat_goes_on_from_memory_when_that_is_done() {
     let (chat, now) = (ChatToken::from(1), OffsetDateTime::UNIX_EPOCH);
-    let mut chats = Chats::new(WINDOW);
+    let mut chats = ChatQueues::new(WINDOW);
     chats.load(1, chat, now);
     chats.arrives(2, chat, now);
     assert_eq!(chats.next_park().map(|park| park.sequence), Some(2));
     chats.parked(2);
     for sequence in [1, 2] {
         assert_eq!(chats.next_turn(now).map(|turn| (turn.sequence, turn.parked)), Some((sequence, true)));
-        assert_eq!(chats.settled(sequence), Settled::Purge);
+        assert_eq!(chats.settled(sequence), SettleAction::Purge);
     }
     chats.arrives(3, chat, now);
     assert_eq!(chats.next_park(), None);

@@ -1,11 +1,13 @@
 //! The steps that take time: an attempt, and what makes its end last. Each is a future of its own; what follows from it
 //! is said here too.
 
-use super::{Holding, Known, OffsetDateTime, Park, Turn};
+use super::{ChatOrderHolder, ChatTurn, HeldEvent, OffsetDateTime, ParkRequest};
 use crate::{
-    delivery::{Deliverer, Entry, Event, OrderedEnd, Pending, Tried as Made, Verdict},
+    delivery::{
+        EndpointDeliverer, EndpointVerdict, OrderedEnd, OrderedResult, ParkedEntry, PendingMessage, StoredEvent,
+    },
     endpoints::{
-        ordered::{Limits, Work, chats::Settled, parked::Shelf},
+        ordered::{EndpointLimits, TaskContext, chats::SettleAction, parked::ParkedEvents},
         rate_limit::RateLimit,
     },
 };
@@ -17,55 +19,55 @@ use std::{sync::Arc, time::Duration};
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// An attempt that is over.
-pub struct Tried {
-    turn: Turn,
+pub struct FinishedAttempt {
+    turn: ChatTurn,
     probe: bool,
-    came_to: anyhow::Result<CameTo>,
+    came_to: anyhow::Result<TurnOutcome>,
 }
 
-enum CameTo {
-    Made(Arc<Event>, Made),
+enum TurnOutcome {
+    Made(Arc<StoredEvent>, OrderedResult),
     /// It is not due yet: another one's, or from before we took over.
-    NotYet(Entry),
+    NotYet(ParkedEntry),
     /// Somebody else settled it, or it was given up without an attempt.
     Nothing,
 }
 
 /// Something that lasts by now.
-pub enum Done {
-    Stored(Park),
+pub enum StepResult {
+    Stored(ParkRequest),
     Ended,
     /// All that is parked.
     Listed(Vec<(u64, ChatToken)>),
 }
 
-impl Holding {
-    pub(super) fn begin_attempt(&mut self, turn: Turn, probe: bool) {
+impl ChatOrderHolder {
+    pub(super) fn begin_attempt(&mut self, turn: ChatTurn, probe: bool) {
         let (deliverer, shelf) = (Arc::clone(&self.current.deliverer), self.shelf.clone());
         let event = self.known.get(&turn.sequence).and_then(|known| known.event.clone());
         let tried = async move {
             let came_to = match event.filter(|_| !turn.parked) {
                 Some(event) => {
                     let made = deliverer.try_in_order(&event, turn.attempt.unwrap_or(1), probe).await;
-                    made.map(|made| CameTo::Made(event, made))
+                    made.map(|made| TurnOutcome::Made(event, made))
                 }
                 None => from_shelf(&deliverer, &shelf, turn, probe).await,
             };
-            Tried { turn, probe, came_to }
+            FinishedAttempt { turn, probe, came_to }
         };
         self.attempts.push(tried.boxed());
     }
 
-    pub(super) fn tried(&mut self, tried: Tried, limits: &mut Limits, work: &Work) {
-        let Tried { turn: Turn { sequence, chat, .. }, probe, came_to } = tried;
+    pub(super) fn tried(&mut self, tried: FinishedAttempt, limits: &mut EndpointLimits, work: &TaskContext) {
+        let FinishedAttempt { turn: ChatTurn { sequence, chat, .. }, probe, came_to } = tried;
         let now = OffsetDateTime::now_utc();
         let (event, made) = match came_to {
-            Ok(CameTo::Made(event, made)) => (event, made),
+            Ok(TurnOutcome::Made(event, made)) => (event, made),
             other => {
                 limits.breaker.untried(probe, tokio::time::Instant::now());
                 limits.rate.iter_mut().for_each(RateLimit::refund);
                 return match other {
-                    Ok(CameTo::NotYet(entry)) => self.chats.untried(sequence, Some(entry.attempt), entry.due),
+                    Ok(TurnOutcome::NotYet(entry)) => self.chats.untried(sequence, Some(entry.attempt), entry.due),
                     Err(error) => {
                         tracing::warn!(
                             "a webhook delivery is looked at again in {} s: {error:#}",
@@ -73,12 +75,12 @@ impl Holding {
                         );
                         self.chats.untried(sequence, None, now + LOOK_AGAIN);
                     }
-                    Ok(CameTo::Nothing | CameTo::Made(..)) => self.settle(sequence, chat, None),
+                    Ok(TurnOutcome::Nothing | TurnOutcome::Made(..)) => self.settle(sequence, chat, None),
                 };
             }
         };
-        let Made { verdict, record, end } = made;
-        if verdict == Verdict::Untried {
+        let OrderedResult { verdict, record, end } = made;
+        if verdict == EndpointVerdict::Untried {
             limits.rate.iter_mut().for_each(RateLimit::refund);
         }
         self.verdict(verdict, probe, &mut limits.breaker, work);
@@ -90,7 +92,7 @@ impl Holding {
             }
             OrderedEnd::Again { attempt, at } => {
                 self.chats.failed(sequence, attempt, at);
-                let known = self.known.entry(sequence).or_insert_with(|| Known {
+                let known = self.known.entry(sequence).or_insert_with(|| HeldEvent {
                     event_id: event.id.clone(),
                     event_subject: event.subject.to_string(),
                     event: None,
@@ -105,33 +107,33 @@ impl Holding {
 
     fn settle(&mut self, sequence: u64, chat: ChatToken, record: Option<AttemptRecord>) {
         match self.chats.settled(sequence) {
-            Settled::Acknowledge => {
+            SettleAction::Acknowledge => {
                 let pending = self.known.remove(&sequence).and_then(|known| known.pending);
                 self.acknowledge(pending, record);
             }
-            Settled::Purge => {
+            SettleAction::Purge => {
                 self.known.remove(&sequence);
                 self.unpark(sequence, chat, record);
             }
-            Settled::Later => {
+            SettleAction::Later => {
                 let before =
                     self.known.get_mut(&sequence).and_then(|known| std::mem::replace(&mut known.record, record));
                 self.write(before);
             }
-            Settled::Unknown => self.write(record),
+            SettleAction::Unknown => self.write(record),
         }
     }
 
-    pub(super) fn done(&mut self, done: Done) {
+    pub(super) fn done(&mut self, done: StepResult) {
         match done {
-            Done::Stored(park) => self.stored(park),
-            Done::Listed(parked) => self.take_strays(parked),
-            Done::Ended => {}
+            StepResult::Stored(park) => self.stored(park),
+            StepResult::Listed(parked) => self.take_strays(parked),
+            StepResult::Ended => {}
         }
     }
 
-    fn stored(&mut self, park: Park) {
-        let Park { sequence, chat, .. } = park;
+    fn stored(&mut self, park: ParkRequest) {
+        let ParkRequest { sequence, chat, .. } = park;
         self.storing -= 1;
         let then = self.chats.parked(sequence);
         let Some(known) = self.known.get_mut(&sequence) else { return };
@@ -151,7 +153,7 @@ impl Holding {
 
     pub(super) fn look_for_strays(&mut self) {
         let shelf = self.shelf.clone();
-        self.endings.push(async move { Ok(Done::Listed(shelf.list().await?)) }.boxed());
+        self.endings.push(async move { Ok(StepResult::Listed(shelf.list().await?)) }.boxed());
     }
 
     /// What nobody here knows at two looks is no purge that is under way: it is a repeat that is still to be made.
@@ -164,14 +166,14 @@ impl Holding {
         }
     }
 
-    pub(super) fn store(&mut self, park: Park) {
-        let Park { sequence, chat, attempt, due } = park;
+    pub(super) fn store(&mut self, park: ParkRequest) {
+        let ParkRequest { sequence, chat, attempt, due } = park;
         let Some(known) = self.known.get(&sequence) else { return };
         let (event_id, event_subject) = (known.event_id.clone(), known.event_subject.clone());
         let shelf = self.shelf.clone();
         let stored = async move {
-            shelf.put(sequence, chat, &Entry { event_id, event_subject, attempt, due }).await?;
-            Ok(Done::Stored(park))
+            shelf.put(sequence, chat, &ParkedEntry { event_id, event_subject, attempt, due }).await?;
+            Ok(StepResult::Stored(park))
         };
         self.storing += 1;
         self.endings.push(stored.boxed());
@@ -183,17 +185,17 @@ impl Holding {
         let unparked = async move {
             deliverer.write(record).await;
             shelf.remove(sequence, chat).await?;
-            Ok(Done::Ended)
+            Ok(StepResult::Ended)
         };
         self.endings.push(unparked.boxed());
     }
 
-    fn acknowledge(&mut self, pending: Option<Pending>, record: Option<AttemptRecord>) {
+    fn acknowledge(&mut self, pending: Option<PendingMessage>, record: Option<AttemptRecord>) {
         let deliverer = Arc::clone(&self.current.deliverer);
         let Some(pending) = pending else { return self.write(record) };
         let acknowledged = async move {
             deliverer.acknowledge(pending, record).await;
-            Ok(Done::Ended)
+            Ok(StepResult::Ended)
         };
         self.endings.push(acknowledged.boxed());
     }
@@ -203,27 +205,32 @@ impl Holding {
             let deliverer = Arc::clone(&self.current.deliverer);
             let written = async move {
                 deliverer.write(record).await;
-                Ok(Done::Ended)
+                Ok(StepResult::Ended)
             };
             self.endings.push(written.boxed());
         }
     }
 }
 
-async fn from_shelf(deliverer: &Deliverer, shelf: &Shelf, turn: Turn, probe: bool) -> anyhow::Result<CameTo> {
-    let Turn { sequence, chat, .. } = turn;
-    let Some(entry) = shelf.get(sequence, chat).await? else { return Ok(CameTo::Nothing) };
+async fn from_shelf(
+    deliverer: &EndpointDeliverer,
+    shelf: &ParkedEvents,
+    turn: ChatTurn,
+    probe: bool,
+) -> anyhow::Result<TurnOutcome> {
+    let ChatTurn { sequence, chat, .. } = turn;
+    let Some(entry) = shelf.get(sequence, chat).await? else { return Ok(TurnOutcome::Nothing) };
     if entry.due > OffsetDateTime::now_utc() {
-        return Ok(CameTo::NotYet(entry));
+        return Ok(TurnOutcome::NotYet(entry));
     }
     match deliverer.event_of(sequence, &entry).await? {
         Some(event) => {
             let made = deliverer.try_in_order(&event, entry.attempt, probe).await?;
-            Ok(CameTo::Made(Arc::new(event), made))
+            Ok(TurnOutcome::Made(Arc::new(event), made))
         }
         None => {
             deliverer.give_up_lost(sequence, &entry).await?;
-            Ok(CameTo::Nothing)
+            Ok(TurnOutcome::Nothing)
         }
     }
 }
