@@ -56,9 +56,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 /// Changes of endpoints that the worker has not heard of; the bucket is read no faster than it works.
-const CHANGES: usize = 64;
+const CHANGE_QUEUE: usize = 64;
 /// What comes after the drain: the last attempts are recorded, the last acknowledgements sent.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs until the shutdown.
 ///
@@ -73,48 +73,50 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tasks.spawn("health", health.clone().serve_metrics(listen, metrics.clone(), shutdown.clone()));
     }
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
-    let (attempts, recorder) = attempt_log::open(broker.clone());
+    let (attempts, recorder) = attempt_log::open_attempt_log(broker.clone());
     tasks.spawn("attempt log", recorder.run(shutdown.clone()));
 
     if config.endpoints().is_empty() {
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
-    let (changed, changes) = mpsc::channel(CHANGES);
-    let follower = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
-    tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
-    let (news, heard) = mpsc::channel(HEALTH_CHANGE_QUEUE);
+    let (changed, changes) = mpsc::channel(CHANGE_QUEUE);
+    let watcher = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
+    tasks.spawn("webhook endpoints", watcher.run(shutdown.clone()));
+    let (health_changes, reported) = mpsc::channel(HEALTH_CHANGE_QUEUE);
     let failing = FailingEndpoints::default();
-    let registrar = HealthReporter::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
-    tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
+    let reporter = HealthReporter::new(broker.clone(), reported, config.webhook_disable_after, failing.clone());
+    tasks.spawn("standing of endpoints", reporter.run(shutdown.clone()));
     let peers = PeerCount::default();
     tasks.spawn("colleagues", peers.clone().run(broker.clone(), shutdown.clone()));
 
-    let directory = EndpointLookup::new(config.clone(), broker.clone());
-    let (replays, scheduler) = replay::open_replays(broker.clone(), directory.clone(), changed);
+    let endpoints = EndpointLookup::new(config.clone(), broker.clone());
+    let (replays, scheduler) = replay::open_replays(broker.clone(), endpoints.clone(), changed);
     tasks.spawn("replays", scheduler.run(shutdown.clone()));
     let commands =
-        CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), directory) };
+        CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), endpoints) };
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
     let settings = DeliverySettings {
         allowed: config.allowed_networks(),
-        metrics: DeliveryMetrics::declared(&metrics),
+        metrics: DeliveryMetrics::register(&metrics),
         public_url: config.public_url.clone(),
-        files: MediaEmbedder::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
+        media: MediaEmbedder::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
         traced: config.log.otel_exporter_otlp_endpoint.is_some(),
     };
     let tools = Arc::new(DeliveryContext::new(broker.clone(), attempts, transport, settings).await?);
-    let (has_begun, begins) = oneshot::channel();
-    let worker =
-        DeliveryWorker::new(WorkerInputs { broker: broker.clone(), tools, changes, news, failing, peers }, has_begun)
-            .await?;
+    let (signal_ready, is_ready) = oneshot::channel();
+    let worker = DeliveryWorker::new(
+        WorkerInputs { broker: broker.clone(), tools, changes, health_changes, failing, peers },
+        signal_ready,
+    )
+    .await?;
     tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
-    tasks.spawn("readiness", readiness(health, broker.clone(), begins, shutdown.clone()));
+    tasks.spawn("readiness", readiness(health, broker.clone(), is_ready, shutdown.clone()));
 
-    let result = tasks.run(config.drain_timeout + LAST_WORDS).await;
+    let result = tasks.run(config.drain_timeout + FLUSH_TIMEOUT).await;
     // Acknowledgements are sent without waiting: what still lies in the client goes out here.
-    match tokio::time::timeout(LAST_WORDS, broker.client.flush()).await {
+    match tokio::time::timeout(FLUSH_TIMEOUT, broker.client.flush()).await {
         Ok(flushed) => flushed.context("failed to send the last acknowledgements").or(result),
         Err(_) => result,
     }

@@ -12,7 +12,7 @@ pub struct DeliveryAttempt {
     /// Counted from 1.
     pub attempt: u32,
     /// Where its retries belong; none while it is a fresh event.
-    pub place: Option<RetryScope>,
+    pub scope: Option<RetryScope>,
     /// The endpoint's circuit is open, and this tries whether it works again.
     pub probe: bool,
 }

@@ -50,34 +50,34 @@ enum AfterRecord {
     /// Its message goes back to the broker.
     GiveBack(PendingMessage),
     /// Whoever waits for it is told.
-    Tell(oneshot::Sender<()>),
+    Notify(oneshot::Sender<()>),
 }
 
 #[must_use]
-pub fn open(broker: Broker) -> (AttemptLog, AttemptRecorder) {
+pub fn open_attempt_log(broker: Broker) -> (AttemptLog, AttemptRecorder) {
     let (sender, entries) = mpsc::channel(QUEUE);
     (AttemptLog { entries: sender }, AttemptRecorder { broker, entries })
 }
 
 impl AttemptLog {
     /// Hands it in and goes on; the message is acknowledged when it is on record.
-    pub async fn acknowledge(&self, attempt: AttemptRecord, pending: PendingMessage) {
-        self.hand_in(attempt, AfterRecord::Acknowledge(pending)).await;
+    pub async fn record_and_acknowledge(&self, attempt: AttemptRecord, pending: PendingMessage) {
+        self.enqueue(attempt, AfterRecord::Acknowledge(pending)).await;
     }
 
     /// The same, and the message is given back.
-    pub async fn give_back(&self, attempt: AttemptRecord, pending: PendingMessage) {
-        self.hand_in(attempt, AfterRecord::GiveBack(pending)).await;
+    pub async fn record_and_give_back(&self, attempt: AttemptRecord, pending: PendingMessage) {
+        self.enqueue(attempt, AfterRecord::GiveBack(pending)).await;
     }
 
     /// Hands it in; what is given back ends when it is on record. Whoever does not need to know drops that.
-    pub async fn write(&self, attempt: AttemptRecord) -> oneshot::Receiver<()> {
-        let (tell, result) = oneshot::channel();
-        self.hand_in(attempt, AfterRecord::Tell(tell)).await;
-        result
+    pub async fn record(&self, attempt: AttemptRecord) -> oneshot::Receiver<()> {
+        let (notify, notified) = oneshot::channel();
+        self.enqueue(attempt, AfterRecord::Notify(notify)).await;
+        notified
     }
 
-    async fn hand_in(&self, attempt: AttemptRecord, then: AfterRecord) {
+    async fn enqueue(&self, attempt: AttemptRecord, then: AfterRecord) {
         // The recorder outlives every delivery; were it gone, the message would be given back.
         let _ = self.entries.send(LogEntry { attempt, then }).await;
     }
@@ -90,15 +90,15 @@ impl AttemptRecorder {
     /// None: a record that cannot be written is logged and dropped.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
-        while self.fill(&mut batch).await {
-            self.write(&mut batch).await;
+        while self.collect_batch(&mut batch).await {
+            self.write_batch(&mut batch).await;
         }
         shutdown.cancelled().await;
         Ok(())
     }
 
     /// Collects a batch; false at the end.
-    async fn fill(&mut self, batch: &mut Vec<LogEntry>) -> bool {
+    async fn collect_batch(&mut self, batch: &mut Vec<LogEntry>) -> bool {
         let Some(first) = self.entries.recv().await else { return false };
         let until = Instant::now() + BATCH_WAIT;
         batch.push(first);
@@ -112,7 +112,7 @@ impl AttemptRecorder {
         true
     }
 
-    async fn write(&self, batch: &mut Vec<LogEntry>) {
+    async fn write_batch(&self, batch: &mut Vec<LogEntry>) {
         let mut by_endpoint: HashMap<EndpointId, Vec<LogEntry>> = HashMap::new();
         for entry in batch.drain(..) {
             // A name is copied only for the first of its endpoint.
@@ -123,11 +123,11 @@ impl AttemptRecorder {
                 }
             }
         }
-        let written = by_endpoint.into_iter().map(|(endpoint, entries)| self.write_one(endpoint, entries));
+        let written = by_endpoint.into_iter().map(|(endpoint, entries)| self.write_entries(endpoint, entries));
         futures::future::join_all(written).await;
     }
 
-    async fn write_one(&self, endpoint: EndpointId, entries: Vec<LogEntry>) {
+    async fn write_entries(&self, endpoint: EndpointId, entries: Vec<LogEntry>) {
         let attempts: Vec<&AttemptRecord> = entries.iter().map(|entry| &entry.attempt).collect();
         if let Err(error) = self.store(&endpoint, &attempts).await {
             // Delivering goes first: what was delivered is not delivered again for the sake of its record.
@@ -138,7 +138,7 @@ impl AttemptRecorder {
                 AfterRecord::Acknowledge(pending) => pending.acknowledge().await,
                 AfterRecord::GiveBack(pending) => drop(pending),
                 // Nobody may be waiting.
-                AfterRecord::Tell(tell) => drop(tell.send(())),
+                AfterRecord::Notify(notify) => drop(notify.send(())),
             }
         }
     }
@@ -149,6 +149,6 @@ impl AttemptRecorder {
         // A batch whose acknowledgement was lost is stored once.
         headers.insert(header::EVENT_ID, EventId::random().as_str());
         let message = OutgoingMessage { subject: subject::deliveries(endpoint), headers, payload: payload.into() };
-        publish::store_within_tries(&self.broker, &message, TRIES).await
+        publish::publish_with_tries(&self.broker, &message, TRIES).await
     }
 }

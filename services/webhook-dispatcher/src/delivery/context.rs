@@ -11,7 +11,7 @@ use kurir_contract::address_guard::NetworkList;
 /// What the deliveries to all endpoints share.
 pub struct DeliveryContext {
     pub broker: Broker,
-    pub schedule: RetryQueue,
+    pub retries: RetryQueue,
     pub dead_letters: DeadLetterStore,
     pub attempts: AttemptLog,
     pub transport: Transport,
@@ -22,7 +22,7 @@ pub struct DeliveryContext {
     /// Where others reach the API: links to media begin with it.
     pub public_url: Option<String>,
     /// The files of received messages.
-    pub files: MediaEmbedder,
+    pub media: MediaEmbedder,
     /// A collector takes our spans. Without one there are none: they would cost every delivery.
     pub traced: bool,
 }
@@ -32,7 +32,7 @@ pub struct DeliverySettings {
     pub allowed: NetworkList,
     pub metrics: DeliveryMetrics,
     pub public_url: Option<String>,
-    pub files: MediaEmbedder,
+    pub media: MediaEmbedder,
     pub traced: bool,
 }
 
@@ -45,9 +45,9 @@ impl DeliveryContext {
         transport: Transport,
         settings: DeliverySettings,
     ) -> anyhow::Result<Self> {
-        let DeliverySettings { allowed, metrics, public_url, files, traced } = settings;
+        let DeliverySettings { allowed, metrics, public_url, media, traced } = settings;
         Ok(Self {
-            schedule: RetryQueue::open(broker.clone()).await?,
+            retries: RetryQueue::open(broker.clone()).await?,
             dead_letters: DeadLetterStore::new(broker.clone()),
             broker,
             attempts,
@@ -55,7 +55,7 @@ impl DeliveryContext {
             allowed,
             metrics,
             public_url,
-            files,
+            media,
             traced,
         })
     }

@@ -41,7 +41,7 @@ pub struct ExhaustedDelivery<'a> {
 
 impl<'a> ExhaustedDelivery<'a> {
     #[must_use]
-    pub fn of(event: &'a StoredEvent, attempts: u32, failure: &'a AttemptFailure, replay: Option<&'a str>) -> Self {
+    pub fn new(event: &'a StoredEvent, attempts: u32, failure: &'a AttemptFailure, replay: Option<&'a str>) -> Self {
         Self {
             event_id: &event.id,
             event: &event.kind,
@@ -69,27 +69,27 @@ impl DeadLetterStore {
     }
 
     /// Both are stored when this returns, and a repeat after a crash stores neither again.
-    pub async fn bury(
+    pub async fn store(
         &self,
         endpoint: &EndpointId,
-        given_up: &ExhaustedDelivery<'_>,
+        exhausted: &ExhaustedDelivery<'_>,
         by: Instant,
     ) -> anyhow::Result<()> {
-        publish::store(&self.broker, &self.letter(endpoint, given_up)?, by).await?;
-        if given_up.replay.is_some() {
+        publish::publish_until(&self.broker, &self.build_letter(endpoint, exhausted)?, by).await?;
+        if exhausted.replay.is_some() {
             // The letter that was replayed has this one in its place.
-            self.purge(endpoint, given_up.event_id, 1).await;
+            self.purge(endpoint, exhausted.event_id, 1).await;
         }
         // An event about deliveries that cannot be delivered tells of nothing more: two dead endpoints would feed
         // each other.
-        if given_up.event.is_about_delivery() {
+        if exhausted.event.is_about_delivery() {
             return Ok(());
         }
-        publish::store(&self.broker, &self.notice(endpoint, given_up)?, by).await
+        publish::publish_until(&self.broker, &self.build_notice(endpoint, exhausted)?, by).await
     }
 
     /// A replay delivered it after all.
-    pub async fn exhume(&self, endpoint: &EndpointId, event: &EventId) {
+    pub async fn remove(&self, endpoint: &EndpointId, event: &EventId) {
         self.purge(endpoint, event, 0).await;
     }
 
@@ -105,64 +105,72 @@ impl DeadLetterStore {
         }
     }
 
-    fn letter(&self, endpoint: &EndpointId, given_up: &ExhaustedDelivery<'_>) -> anyhow::Result<OutgoingMessage> {
+    fn build_letter(
+        &self,
+        endpoint: &EndpointId,
+        exhausted: &ExhaustedDelivery<'_>,
+    ) -> anyhow::Result<OutgoingMessage> {
         let mut letter = DeadLetter {
-            event_id: given_up.event_id.clone(),
-            event: given_up.event.clone(),
+            event_id: exhausted.event_id.clone(),
+            event: exhausted.event.clone(),
             endpoint: endpoint.clone(),
-            sequence: given_up.event_sequence,
-            attempts: given_up.attempts,
-            reason: given_up.reason.to_owned(),
-            last: given_up.last.cloned(),
+            sequence: exhausted.event_sequence,
+            attempts: exhausted.attempts,
+            reason: exhausted.reason.to_owned(),
+            last: exhausted.last.cloned(),
             at: clock::now_iso(),
-            payload: String::from_utf8_lossy(given_up.payload).into_owned(),
+            payload: String::from_utf8_lossy(exhausted.payload).into_owned(),
         };
         let mut payload = json(&letter)?;
         let mut headers = HeaderMap::new();
-        let run = format!("{endpoint} {} {}", given_up.event_sequence, given_up.replay.unwrap_or_default());
-        headers.insert(header::EVENT_ID, given_up.event_id.derived(&run).as_str());
+        let run = format!("{endpoint} {} {}", exhausted.event_sequence, exhausted.replay.unwrap_or_default());
+        headers.insert(header::EVENT_ID, exhausted.event_id.derived(&run).as_str());
         // A replay names it again: the session is in it, and the event may be gone by then.
-        headers.insert(header::EVENT_SUBJECT, given_up.event_subject);
+        headers.insert(header::EVENT_SUBJECT, exhausted.event_subject);
         if payload.len() + HEADERS_RESERVE > self.broker.client.max_payload() {
             // Quoted once more, a payload just below the broker's limit is above it.
             letter.payload = String::new();
             letter.reason = format!(
                 "{} (its {} bytes do not fit into a dead letter; they are message {} of EVENTS)",
                 letter.reason,
-                given_up.payload.len(),
-                given_up.event_sequence
+                exhausted.payload.len(),
+                exhausted.event_sequence
             );
             payload = json(&letter)?;
         }
-        Ok(OutgoingMessage { subject: subject::dead_letter(endpoint, given_up.event_id), headers, payload })
+        Ok(OutgoingMessage { subject: subject::dead_letter(endpoint, exhausted.event_id), headers, payload })
     }
 
-    fn notice(&self, endpoint: &EndpointId, given_up: &ExhaustedDelivery<'_>) -> anyhow::Result<OutgoingMessage> {
+    fn build_notice(
+        &self,
+        endpoint: &EndpointId,
+        exhausted: &ExhaustedDelivery<'_>,
+    ) -> anyhow::Result<OutgoingMessage> {
         let now = OffsetDateTime::now_utc();
         let data = ErrorOccurred {
             error_type: ErrorOccurred::DELIVERY_FAILED.to_owned(),
-            error_message: format!("All webhook attempts failed for event: {}: {}", given_up.event, given_up.reason),
+            error_message: format!("All webhook attempts failed for event: {}: {}", exhausted.event, exhausted.reason),
             context: json!({
                 "endpoint": endpoint,
-                "eventId": given_up.event_id,
-                "event": given_up.event,
-                "attempts": given_up.attempts,
-                "lastStatus": given_up.last_status,
+                "eventId": exhausted.event_id,
+                "event": exhausted.event,
+                "attempts": exhausted.attempts,
+                "lastStatus": exhausted.last_status,
             }),
             timestamp: clock::iso(now),
         };
         let mut headers = HeaderMap::new();
-        let result = format!(
+        let seed = format!(
             "{} {endpoint} {} {}",
             ErrorOccurred::DELIVERY_FAILED,
-            given_up.event_sequence,
-            given_up.replay.unwrap_or_default()
+            exhausted.event_sequence,
+            exhausted.replay.unwrap_or_default()
         );
-        headers.insert(header::EVENT_ID, given_up.event_id.derived(&result).as_str());
+        headers.insert(header::EVENT_ID, exhausted.event_id.derived(&seed).as_str());
         headers.insert(header::NOT_FOR, endpoint.as_str());
         trace_context::inject(&mut headers);
         Ok(OutgoingMessage {
-            subject: subject::event(&session_of(given_up.event_subject), &EventType::ERROR_OCCURRED),
+            subject: subject::event(&session_of(exhausted.event_subject), &EventType::ERROR_OCCURRED),
             headers,
             payload: json(&EventEnvelope::new(EventType::ERROR_OCCURRED, now, data))?,
         })

@@ -40,7 +40,7 @@ pub struct EndpointDeliverer {
     pub(super) template: RequestTemplate,
     pub(super) settlement: AttemptSettlement,
     pub(super) metrics: EndpointMetrics,
-    pub(super) tools: Arc<DeliveryContext>,
+    pub(super) context: Arc<DeliveryContext>,
 }
 
 /// What a message asks for.
@@ -55,24 +55,24 @@ enum WorkItem {
 impl EndpointDeliverer {
     /// # Errors
     /// If the endpoint's URL or headers cannot be used.
-    pub fn new(endpoint: Arc<Endpoint>, tools: Arc<DeliveryContext>) -> anyhow::Result<Self> {
+    pub fn new(endpoint: Arc<Endpoint>, context: Arc<DeliveryContext>) -> anyhow::Result<Self> {
         let http = HttpClient::new(&ClientSettings {
             url: &endpoint.url,
             connections: endpoint.concurrency + endpoint.retry_concurrency(),
-            guard: endpoint.guarded.then(|| tools.allowed.clone()),
-            transport: &tools.transport,
+            guard: endpoint.guarded.then(|| context.allowed.clone()),
+            transport: &context.transport,
         })?;
         Ok(Self {
             template: RequestTemplate::new(&endpoint)?,
             http,
             settlement: AttemptSettlement {
                 endpoint: endpoint.id.clone(),
-                tools: Arc::clone(&tools),
-                retries: RetriesConsumer::new(Arc::clone(&endpoint)),
+                context: Arc::clone(&context),
+                retries_consumer: RetriesConsumer::new(Arc::clone(&endpoint)),
             },
-            metrics: tools.metrics.of(&endpoint.id),
+            metrics: context.metrics.for_endpoint(&endpoint.id),
             endpoint,
-            tools,
+            context,
         })
     }
 
@@ -93,13 +93,13 @@ impl EndpointDeliverer {
         probe: bool,
     ) -> DeliveryResult {
         let asked = match source {
-            PullSource::Events if !pending.is_redelivered() => Ok(fresh(&pending, message)),
-            _ => Box::pin(self.look_up(source, &pending, message)).await,
+            PullSource::Events if !pending.is_redelivered() => Ok(first_attempt(&pending, message)),
+            _ => Box::pin(self.find_work(source, &pending, message)).await,
         };
         let verdict = match asked {
-            Ok(WorkItem::Attempt(mut asking)) => {
-                asking.probe = probe;
-                return self.ask_of(pending, *asking).await;
+            Ok(WorkItem::Attempt(mut delivery)) => {
+                delivery.probe = probe;
+                return self.deliver_event(pending, *delivery).await;
             }
             Ok(WorkItem::Nothing(why)) => {
                 tracing::debug!("nothing to deliver: {why}");
@@ -109,7 +109,7 @@ impl EndpointDeliverer {
             Ok(WorkItem::Lost(due)) => {
                 let kind = kind_of(&due.event_subject);
                 warn!(event.id = %due.event_id, "All webhook attempts failed for event: {kind}: it is gone from EVENTS");
-                Box::pin(self.settlement.lost(pending, &due, &kind)).await;
+                Box::pin(self.settlement.settle_lost(pending, &due, &kind)).await;
                 EndpointVerdict::Untried
             }
             Err(error) => {
@@ -121,94 +121,101 @@ impl EndpointDeliverer {
         DeliveryResult { verdict, probe, retry_kept: false }
     }
 
-    async fn ask_of(&self, pending: PendingMessage, asking: DeliveryAttempt) -> DeliveryResult {
-        let filled = if self.endpoint.base64 { self.tools.files.fill(&asking.event).await } else { None };
-        let body = match self.wanted(filled.as_ref().map_or(&asking.event, |filled| &filled.event)) {
+    async fn deliver_event(&self, pending: PendingMessage, delivery: DeliveryAttempt) -> DeliveryResult {
+        let filled = if self.endpoint.base64 { self.context.media.embed(&delivery.event).await } else { None };
+        let body = match self.render_body(filled.as_ref().map_or(&delivery.event, |filled| &filled.event)) {
             Ok(body) => body,
             Err(by) => {
-                let record = self.filtered(&asking, by);
-                Box::pin(self.settlement.filtered(pending, &asking.event, record, by)).await;
-                return DeliveryResult { verdict: EndpointVerdict::Untried, probe: asking.probe, retry_kept: false };
+                let record = self.record_filtered(&delivery, by);
+                Box::pin(self.settlement.settle_filtered(pending, &delivery.event, record, by)).await;
+                return DeliveryResult { verdict: EndpointVerdict::Untried, probe: delivery.probe, retry_kept: false };
             }
         };
-        if !self.tools.traced {
-            return self.attempt(pending, asking, body).await;
+        if !self.context.traced {
+            return self.make_attempt(pending, delivery, body).await;
         }
-        let span = asking.span();
-        Box::pin(self.attempt(pending, asking, body).instrument(span)).await
+        let span = delivery.span();
+        Box::pin(self.make_attempt(pending, delivery, body).instrument(span)).await
     }
 
-    async fn attempt(&self, pending: PendingMessage, asking: DeliveryAttempt, body: RequestBody) -> DeliveryResult {
-        match self.exchange(&asking, body).await {
-            (record, ExchangeEnd::Delivered { status }) => {
-                self.settlement.delivered(pending, &asking.event, record, status).await;
-                DeliveryResult { verdict: EndpointVerdict::Succeeded, probe: asking.probe, retry_kept: false }
-            }
-            (record, ExchangeEnd::Failed(failure)) => Box::pin(self.failed(pending, asking, record, *failure)).await,
-        }
-    }
-
-    async fn failed(
+    async fn make_attempt(
         &self,
         pending: PendingMessage,
-        asking: DeliveryAttempt,
+        delivery: DeliveryAttempt,
+        body: RequestBody,
+    ) -> DeliveryResult {
+        match self.send(&delivery, body).await {
+            (record, ExchangeEnd::Delivered { status }) => {
+                self.settlement.settle_delivered(pending, &delivery.event, record, status).await;
+                DeliveryResult { verdict: EndpointVerdict::Succeeded, probe: delivery.probe, retry_kept: false }
+            }
+            (record, ExchangeEnd::Failed(failure)) => {
+                Box::pin(self.settle_failure(pending, delivery, record, *failure)).await
+            }
+        }
+    }
+
+    async fn settle_failure(
+        &self,
+        pending: PendingMessage,
+        delivery: DeliveryAttempt,
         record: AttemptRecord,
         failure: AttemptFailure,
     ) -> DeliveryResult {
-        let follows = self.follows(&asking, &failure);
-        let DeliveryAttempt { event, place, probe, .. } = asking;
+        let next_step = self.decide_next_step(&delivery, &failure);
+        let DeliveryAttempt { event, scope, probe, .. } = delivery;
         let mut result = DeliveryResult {
             verdict: EndpointVerdict::Failed { reason: failure.reason.clone() },
             probe,
             retry_kept: false,
         };
-        match follows {
+        match next_step {
             NextStep::Disable => {
-                self.settlement.untouched(pending, record).await;
+                self.settlement.give_back(pending, record).await;
                 result.verdict = EndpointVerdict::Gone { reason: failure.reason };
             }
             NextStep::Attempt { attempt, at } => {
-                let place = place.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
-                let next = NextRetry { attempt, at, place };
-                result.retry_kept = self.settlement.retry(pending, &event, record, &next).await;
+                let scope = scope.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
+                let next = NextRetry { attempt, at, scope };
+                result.retry_kept = self.settlement.settle_retry(pending, &event, record, &next).await;
             }
-            NextStep::Nothing => self.settlement.dead(pending, &event, record, &failure).await,
+            NextStep::Nothing => self.settlement.settle_dead(pending, &event, record, &failure).await,
         }
         result
     }
 
     /// What is asked for by a message that is no fresh event: the broker must be asked first.
-    async fn look_up(
+    async fn find_work(
         &self,
         source: PullSource,
         pending: &PendingMessage,
         message: Message,
     ) -> anyhow::Result<WorkItem> {
-        let (endpoint, schedule) = (&self.endpoint.id, &self.tools.schedule);
+        let (endpoint, retries) = (&self.endpoint.id, &self.context.retries);
         match source {
             PullSource::Events => {
-                let place = RetryScope::live(RetryScope::NO_CHAT.to_owned());
-                if schedule.holds_retry_of(endpoint, &place, pending.sequence()).await? {
+                let scope = RetryScope::live(RetryScope::NO_CHAT.to_owned());
+                if retries.has_retry(endpoint, &scope, pending.sequence()).await? {
                     return Ok(WorkItem::Nothing("its first attempt was made and its retry is kept"));
                 }
-                Ok(fresh(pending, message))
+                Ok(first_attempt(pending, message))
             }
             PullSource::Retries => {
                 // Only a foreign publisher can have put such a message there; it would come back for ever.
-                let due = match RetryQueue::read(&message) {
+                let due = match RetryQueue::parse_due(&message) {
                     Ok(due) => due,
                     Err(error) => {
                         warn!("a message in RETRIES is no webhook retry and is dropped: {error:#}");
                         return Ok(WorkItem::Nothing("it is no retry"));
                     }
                 };
-                if pending.is_redelivered() && schedule.holds_successor_of(endpoint, &due, pending.sequence()).await? {
+                if pending.is_redelivered() && retries.has_later_retry(endpoint, &due, pending.sequence()).await? {
                     return Ok(WorkItem::Nothing("this attempt was made and the next one is kept"));
                 }
-                Ok(match schedule.event(endpoint, &due).await? {
+                Ok(match retries.read_event(endpoint, &due).await? {
                     Some(event) => {
-                        let (attempt, place) = (due.attempt, Some(due.place));
-                        WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt, place, probe: false }))
+                        let (attempt, scope) = (due.attempt, Some(due.scope));
+                        WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt, scope, probe: false }))
                     }
                     None => WorkItem::Lost(due),
                 })
@@ -217,8 +224,8 @@ impl EndpointDeliverer {
     }
 }
 
-fn fresh(pending: &PendingMessage, message: Message) -> WorkItem {
+fn first_attempt(pending: &PendingMessage, message: Message) -> WorkItem {
     let Message { subject, payload, headers, .. } = message;
     let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
-    WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt: 1, place: None, probe: false }))
+    WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt: 1, scope: None, probe: false }))
 }

@@ -30,13 +30,13 @@ use std::{
 use url::Url;
 
 /// Read, so that the connection can be used again; a longer body is cut, and its connection with it.
-const BODY_READ: usize = 64 * 1024;
+const MAX_BODY_READ: usize = 64 * 1024;
 /// Kept for the record.
-const BODY_KEPT: usize = 1024;
+const MAX_BODY_KEPT: usize = 1024;
 /// Less than the 5 s after which Node.js closes an idle connection: a request that meets the closing would fail.
-const IDLE: Duration = Duration::from_secs(4);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Connecting is part of the deadline of an attempt; this only ends an attempt that the deadline has abandoned.
-const CONNECT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What makes one endpoint's client.
 pub struct ClientSettings<'a> {
@@ -59,13 +59,13 @@ impl HttpClient {
     /// If the URL is https and this machine has no certificates to trust.
     pub fn new(settings: &ClientSettings<'_>) -> anyhow::Result<Self> {
         let ClientSettings { url, connections, ref guard, transport } = *settings;
-        let tcp = GuardedConnector::new(transport.dns(), guard.clone(), CONNECT);
+        let tcp = GuardedConnector::new(transport.dns(), guard.clone(), CONNECT_TIMEOUT);
         // Over TLS the receiver chooses HTTP/2 if it can: then one connection carries all requests.
         let https = HttpsConnector::from((tcp, transport.tls(url)?));
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(connections)
             .build(https);
         Ok(Self { client, url: url.clone() })
@@ -79,16 +79,17 @@ impl HttpClient {
     ) -> Result<ReceiverResponse, ExchangeError> {
         match tokio::time::timeout(deadline, self.send(request)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ExchangeError::in_time(deadline)),
+            Err(_) => Err(ExchangeError::timed_out(deadline)),
         }
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<ReceiverResponse, ExchangeError> {
-        let response = self.client.request(request).await.map_err(|error| no_answer(&error, error.is_connect()))?;
+        let response =
+            self.client.request(request).await.map_err(|error| to_exchange_error(&error, error.is_connect()))?;
         let (head, body) = response.into_parts();
         let redirect_to = if head.status.is_redirection() { redirect_target(&self.url, &head.headers) } else { None };
         let retry_after = if asks_for_patience(head.status) { retry_after(&head.headers) } else { None };
-        let body = read_body(body).await.map_err(|error| no_answer(&error, false))?;
+        let body = read_body(body).await.map_err(|error| to_exchange_error(&error, false))?;
         Ok(ReceiverResponse { status: head.status.as_u16(), redirect_to, retry_after, headers: head.headers, body })
     }
 }
@@ -100,9 +101,9 @@ async fn read_body(mut body: Incoming) -> hyper::Result<Vec<u8>> {
         // Trailers are no part of the body.
         let Ok(chunk) = frame?.into_data() else { continue };
         read += chunk.len();
-        let room = BODY_KEPT - kept.len();
+        let room = MAX_BODY_KEPT - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if read > BODY_READ {
+        if read > MAX_BODY_READ {
             break;
         }
     }
@@ -131,7 +132,7 @@ fn origin(url: &Url) -> String {
     }
 }
 
-fn no_answer(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeError {
+fn to_exchange_error(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeError {
     let causes = || std::iter::successors(Some(error), |&cause| cause.source());
     let class = if causes().any(|cause| cause.is::<ForbiddenAddress>()) {
         FailureClass::Forbidden
@@ -140,13 +141,13 @@ fn no_answer(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeE
     } else if while_connecting {
         FailureClass::Connect
     } else {
-        causes().find_map(class).unwrap_or(FailureClass::Other)
+        causes().find_map(failure_class).unwrap_or(FailureClass::Other)
     };
     // The innermost says what was wrong, those around it only where.
     ExchangeError { class, message: causes().last().map_or_else(String::new, ToString::to_string) }
 }
 
-fn class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {
+fn failure_class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {
     if let Some(http) = cause.downcast_ref::<hyper::Error>() {
         if http.is_parse() {
             return Some(FailureClass::Invalid);

@@ -21,9 +21,9 @@ use tokio::{
 /// What the gateway writes if there is a file. In a text of a user the quotes would have backslashes in front.
 const DOWNLOADED: &[u8] = b"\"mediaDownloaded\":true";
 /// All bodies with files at once; one of the default's 5 MB is twice 6.7 MB while it is made.
-const IN_MEMORY: usize = 64 << 20;
+const MAX_MEMORY: usize = 64 << 20;
 /// It comes on top of the attempt's own time, and within the reserve that the broker's patience has for its settlement.
-const WITHIN: Duration = Duration::from_secs(3);
+const EMBED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Puts files into bodies.
 #[derive(Clone)]
@@ -69,17 +69,17 @@ impl MediaEmbedder {
                 counted.clone(),
             );
         });
-        Self { broker, largest, memory: Arc::new(Semaphore::new(IN_MEMORY)), counted }
+        Self { broker, largest, memory: Arc::new(Semaphore::new(MAX_MEMORY)), counted }
     }
 
     /// The event with its file; none if it has none, or if that is left out. Boxed, as what follows: few events have one.
-    pub async fn fill(&self, event: &StoredEvent) -> Option<Box<EventWithMedia>> {
-        let place = place(event)?;
-        Box::pin(self.filled_or_counted(event, place)).await
+    pub async fn embed(&self, event: &StoredEvent) -> Option<Box<EventWithMedia>> {
+        let position = insert_position(event)?;
+        Box::pin(self.embed_and_count(event, position)).await
     }
 
-    async fn filled_or_counted(&self, event: &StoredEvent, place: usize) -> Option<Box<EventWithMedia>> {
-        let filled = timeout(WITHIN, self.filled(event, place)).await.unwrap_or(Err(OmitReason::Slow));
+    async fn embed_and_count(&self, event: &StoredEvent, position: usize) -> Option<Box<EventWithMedia>> {
+        let filled = timeout(EMBED_TIMEOUT, self.embed_file(event, position)).await.unwrap_or(Err(OmitReason::Slow));
         let result = match &filled {
             Ok(_) => "added",
             Err(OmitReason::TooLarge(_)) => "too_large",
@@ -94,8 +94,8 @@ impl MediaEmbedder {
             .map(Box::new)
     }
 
-    async fn filled(&self, event: &StoredEvent, place: usize) -> Result<EventWithMedia, OmitReason> {
-        let name = named(event).ok_or(OmitReason::Unnamed)?;
+    async fn embed_file(&self, event: &StoredEvent, position: usize) -> Result<EventWithMedia, OmitReason> {
+        let name = file_name(event).ok_or(OmitReason::Unnamed)?;
         let mut object = self.broker.open_object(MEDIA_BUCKET, &name).await?;
         if object.size > self.largest {
             return Err(OmitReason::TooLarge(object.size));
@@ -104,10 +104,10 @@ impl MediaEmbedder {
         // The size is bounded by a setting that is checked, so it is a usize.
         let needed = object.size as usize / 3 * 4 + payload.len() + 64;
         // Twice: a format other than the contract's writes a second body.
-        let permits = (2 * needed).min(IN_MEMORY) as u32;
+        let permits = (2 * needed).min(MAX_MEMORY) as u32;
         let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await.map_err(|_| OmitReason::Slow)?;
         let mut body = Vec::with_capacity(needed);
-        body.extend_from_slice(&payload[..place]);
+        body.extend_from_slice(&payload[..position]);
         body.extend_from_slice(b",\"base64\":\"");
         let mut base64 = EncoderWriter::new(body, &BASE64_STANDARD);
         while let Some(piece) = object.next().await? {
@@ -116,13 +116,13 @@ impl MediaEmbedder {
         }
         let mut body = base64.finish().map_err(|_| OmitReason::Unnamed)?;
         body.push(b'"');
-        body.extend_from_slice(&payload[place..]);
+        body.extend_from_slice(&payload[position..]);
         Ok(EventWithMedia { event: StoredEvent { payload: body.into(), ..event.clone() }, _memory: memory })
     }
 }
 
 /// Where the file belongs in the event's bytes: behind the word that there is one.
-fn place(event: &StoredEvent) -> Option<usize> {
+fn insert_position(event: &StoredEvent) -> Option<usize> {
     let may_have = [EventType::MESSAGE_RECEIVED, EventType::MESSAGE_SENT, EventType::MEDIA_DOWNLOADED];
     if !may_have.contains(&event.kind) {
         return None;
@@ -132,7 +132,7 @@ fn place(event: &StoredEvent) -> Option<usize> {
 }
 
 /// The name of its file.
-fn named(event: &StoredEvent) -> Option<String> {
+fn file_name(event: &StoredEvent) -> Option<String> {
     #[derive(Deserialize)]
     struct Envelope {
         data: Data,
@@ -167,9 +167,9 @@ mod tests {
             ("message.received", quoted, false),
             ("message.received", r#"{"data":{"content":{"mediaDownloaded":false}}}"#, false),
         ] {
-            assert_eq!(place(&event(kind, payload)).is_some(), expected, "{kind} {payload}");
+            assert_eq!(insert_position(&event(kind, payload)).is_some(), expected, "{kind} {payload}");
         }
-        assert_eq!(named(&event("message.received", with)).as_deref(), Some("a.jpg"));
-        assert_eq!(named(&event("message.received", "no JSON")), None);
+        assert_eq!(file_name(&event("message.received", with)).as_deref(), Some("a.jpg"));
+        assert_eq!(file_name(&event("message.received", "no JSON")), None);
     }
 }

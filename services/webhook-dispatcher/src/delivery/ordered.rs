@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// For how long a dead letter is tried to be stored.
-const BURY_WITHIN: Duration = Duration::from_secs(30);
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How an attempt ended.
 pub struct OrderedResult {
@@ -48,22 +48,30 @@ pub enum OrderedEnd {
 impl EndpointDeliverer {
     /// # Errors
     /// If it is given up and its dead letter cannot be stored.
-    pub async fn try_in_order(&self, event: &StoredEvent, attempt: u32, probe: bool) -> anyhow::Result<OrderedResult> {
-        let asking = DeliveryAttempt { event: event.clone(), attempt, place: None, probe };
-        let filled = if self.endpoint.base64 { self.tools.files.fill(event).await } else { None };
-        let body = match self.wanted(filled.as_ref().map_or(event, |filled| &filled.event)) {
+    pub async fn attempt_in_order(
+        &self,
+        event: &StoredEvent,
+        attempt: u32,
+        probe: bool,
+    ) -> anyhow::Result<OrderedResult> {
+        let delivery = DeliveryAttempt { event: event.clone(), attempt, scope: None, probe };
+        let filled = if self.endpoint.base64 { self.context.media.embed(event).await } else { None };
+        let body = match self.render_body(filled.as_ref().map_or(event, |filled| &filled.event)) {
             Ok(body) => body,
             Err(by) => {
-                let record = Some(self.filtered(&asking, by));
-                self.settlement.report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by) }).await;
+                let record = Some(self.record_filtered(&delivery, by));
+                self.settlement.publish_report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by) }).await;
                 return Ok(OrderedResult { verdict: EndpointVerdict::Untried, record, end: OrderedEnd::Settled });
             }
         };
-        let exchange = self.exchange(&asking, body);
-        let (record, ended) = if self.tools.traced { exchange.instrument(asking.span()).await } else { exchange.await };
+        let exchange = self.send(&delivery, body);
+        let (record, ended) =
+            if self.context.traced { exchange.instrument(delivery.span()).await } else { exchange.await };
         let failure = match ended {
             ExchangeEnd::Delivered { status } => {
-                self.settlement.report(event, &DeliveryEnd { attempt, status: Some(status), error: None }).await;
+                self.settlement
+                    .publish_report(event, &DeliveryEnd { attempt, status: Some(status), error: None })
+                    .await;
                 return Ok(OrderedResult {
                     verdict: EndpointVerdict::Succeeded,
                     record: Some(record),
@@ -73,7 +81,7 @@ impl EndpointDeliverer {
             ExchangeEnd::Failed(failure) => *failure,
         };
         let (mut verdict, mut end) = (EndpointVerdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
-        match self.follows(&asking, &failure) {
+        match self.decide_next_step(&delivery, &failure) {
             NextStep::Attempt { attempt, at } => end = OrderedEnd::Again { attempt, at },
             NextStep::Disable => {
                 end = OrderedEnd::Untouched;
@@ -81,9 +89,11 @@ impl EndpointDeliverer {
             }
             // Before the next of its chat is tried: a repeat after a crash would come behind that.
             NextStep::Nothing => {
-                self.settlement.bury(event, &record, &failure, Instant::now() + BURY_WITHIN).await?;
+                self.settlement
+                    .store_dead_letter(event, &record, &failure, Instant::now() + DEAD_LETTER_TIMEOUT)
+                    .await?;
                 let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason) };
-                self.settlement.report(event, &end).await;
+                self.settlement.publish_report(event, &end).await;
             }
         }
         Ok(OrderedResult { verdict, record: Some(record), end })
@@ -99,24 +109,26 @@ impl EndpointDeliverer {
             event_subject: entry.event_subject.clone(),
             event_sequence: sequence,
             attempt: entry.attempt,
-            place: RetryScope::live(RetryScope::NO_CHAT.to_owned()),
+            scope: RetryScope::live(RetryScope::NO_CHAT.to_owned()),
         };
-        self.settlement.bury_lost(&due, &kind_of(&entry.event_subject), Instant::now() + BURY_WITHIN).await
+        self.settlement
+            .store_lost_dead_letter(&due, &kind_of(&entry.event_subject), Instant::now() + DEAD_LETTER_TIMEOUT)
+            .await
     }
 
     /// A message is done with, and acknowledged when its last attempt is on record.
     pub async fn acknowledge(&self, pending: PendingMessage, record: Option<AttemptRecord>) {
         match record {
-            Some(record) => self.tools.attempts.acknowledge(record, pending).await,
+            Some(record) => self.context.attempts.record_and_acknowledge(record, pending).await,
             None => pending.acknowledge().await,
         }
     }
 
     /// Ends when the attempt is on record.
-    pub async fn write(&self, record: Option<AttemptRecord>) {
+    pub async fn record(&self, record: Option<AttemptRecord>) {
         if let Some(record) = record {
             // Dropped only by a recorder that is at its end.
-            let _ = self.tools.attempts.write(record).await.await;
+            let _ = self.context.attempts.record(record).await.await;
         }
     }
 }

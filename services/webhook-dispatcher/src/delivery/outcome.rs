@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Of an answer's head, names and values together, for the record.
-const HEAD_KEPT: usize = 1024;
+const MAX_KEPT_HEADERS: usize = 1024;
 
 /// A receiver's answer, read as far as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct ReceiverResponse {
     pub redirect_to: Option<String>,
     /// Read from the answers that ask for patience, 429 and 503.
     pub retry_after: Option<RetryAfter>,
-    /// As they came: they are moved here and cost nothing. [`head`] says what of them is kept.
+    /// As they came: they are moved here and cost nothing. [`kept_headers`] says what of them is kept.
     pub headers: HeaderMap,
     /// The first kilobyte.
     pub body: Vec<u8>,
@@ -29,8 +29,8 @@ pub struct ReceiverResponse {
 /// What is kept of an answer's headers: each that still fits into a kilobyte, without the receiver's cookies, which
 /// may be keys to it.
 #[must_use]
-pub fn head(headers: &HeaderMap) -> Vec<(String, String)> {
-    let mut room = HEAD_KEPT;
+pub fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut room = MAX_KEPT_HEADERS;
     let mut kept = Vec::new();
     for (name, value) in headers {
         let length = name.as_str().len() + value.len();
@@ -63,7 +63,7 @@ impl RetryAfter {
 
     /// How long that is from now; nothing if it is over.
     #[must_use]
-    pub fn from(self, now: SystemTime) -> Duration {
+    pub fn delay_from(self, now: SystemTime) -> Duration {
         match self {
             Self::After(delay) => delay,
             Self::At(at) => at.duration_since(now).unwrap_or_default(),
@@ -115,7 +115,7 @@ impl FailureClass {
 
 impl ExchangeError {
     #[must_use]
-    pub fn in_time(deadline: Duration) -> Self {
+    pub fn timed_out(deadline: Duration) -> Self {
         let message = format!("no complete answer within {}", humantime::format_duration(deadline));
         Self { class: FailureClass::Timeout, message }
     }
@@ -145,10 +145,10 @@ pub struct AttemptFailure {
 impl AttemptFailure {
     /// For the record, with the head of the answer.
     #[must_use]
-    pub fn recorded(&self) -> AttemptResult {
+    pub fn to_record(&self) -> AttemptResult {
         match self.result.clone() {
             AttemptResult::Refused { status, body, .. } => {
-                AttemptResult::Refused { status, body, headers: head(&self.headers) }
+                AttemptResult::Refused { status, body, headers: kept_headers(&self.headers) }
             }
             other => other,
         }
@@ -163,7 +163,7 @@ impl fmt::Display for AttemptFailure {
 
 impl AttemptOutcome {
     #[must_use]
-    pub fn of(answer: Result<ReceiverResponse, ExchangeError>) -> Self {
+    pub fn from_response(answer: Result<ReceiverResponse, ExchangeError>) -> Self {
         match answer {
             Ok(ReceiverResponse { status: status @ 200..=299, headers, .. }) => Self::Delivered { status, headers },
             Ok(ReceiverResponse { status, redirect_to, retry_after, headers, body }) => Self::Failed(AttemptFailure {
@@ -216,7 +216,7 @@ mod tests {
                 .into_iter()
                 .chain([301, 302, 307, 308, 400, 401, 404, 410, 429, 500, 502, 503, 599, 600].map(|s| (s, false)))
         {
-            let outcome = AttemptOutcome::of(Ok(answer(status)));
+            let outcome = AttemptOutcome::from_response(Ok(answer(status)));
             let seen = matches!(outcome, AttemptOutcome::Delivered { status: seen, .. } if seen == status);
             assert_eq!(seen, delivered, "{status}: {outcome:?}");
         }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_redirect_names_its_target() {
         let redirect = ReceiverResponse { redirect_to: Some("other.example".to_owned()), ..answer(302) };
-        let AttemptOutcome::Failed(failure) = AttemptOutcome::of(Ok(redirect)) else {
+        let AttemptOutcome::Failed(failure) = AttemptOutcome::from_response(Ok(redirect)) else {
             panic!("a redirect is a failure")
         };
         assert!(failure.reason.contains("302") && failure.reason.contains("other.example"), "{failure}");
@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn silence_is_a_failure_with_its_class() {
-        let AttemptOutcome::Failed(failure) = AttemptOutcome::of(Err(ExchangeError::in_time(Duration::from_secs(10))))
+        let AttemptOutcome::Failed(failure) =
+            AttemptOutcome::from_response(Err(ExchangeError::timed_out(Duration::from_secs(10))))
         else {
             panic!("silence is a failure")
         };
@@ -263,7 +264,7 @@ mod tests {
             ("soon", None),
             ("1994-11-06T08:49:37Z", None),
         ] {
-            let asked = RetryAfter::parse(value).map(|asked| asked.from(now));
+            let asked = RetryAfter::parse(value).map(|asked| asked.delay_from(now));
             assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
         }
     }
@@ -277,7 +278,7 @@ mod tests {
         headers.append("x-twice", "1".parse().unwrap());
         headers.append("x-twice", http::HeaderValue::from_bytes(b"\xff").unwrap());
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut kept = head(&headers);
+        let mut kept = kept_headers(&headers);
         kept.sort();
         assert_eq!(kept, [pair("content-type", "text/plain"), pair("x-twice", "1"), pair("x-twice", "\u{fffd}")]);
     }
@@ -290,7 +291,7 @@ mod tests {
 
         #[test]
         fn every_answer_has_an_outcome(status in any::<u16>(), body in prop::collection::vec(any::<u8>(), 0..64)) {
-            match AttemptOutcome::of(Ok(ReceiverResponse { body, ..answer(status) })) {
+            match AttemptOutcome::from_response(Ok(ReceiverResponse { body, ..answer(status) })) {
                 AttemptOutcome::Delivered { status: seen, .. } => prop_assert!(seen == status && (200..300).contains(&status)),
                 AttemptOutcome::Failed(failure) => {
                     prop_assert!(!(200..300).contains(&status));

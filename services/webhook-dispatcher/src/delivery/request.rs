@@ -36,7 +36,7 @@ pub struct RequestBody {
 
 impl RequestBody {
     /// None: the endpoint's format has no counterpart for the event.
-    pub fn of(event: &StoredEvent, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
+    pub fn render(event: &StoredEvent, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
         match format::render(format, event, &session_of(&event.subject), public_url) {
             RenderedEvent::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
             RenderedEvent::NoCounterpart => None,

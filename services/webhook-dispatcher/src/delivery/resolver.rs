@@ -79,8 +79,8 @@ impl ResolverFiles {
 impl DnsCache {
     /// As this system looks up names.
     #[must_use]
-    pub fn of_the_system() -> Self {
-        Self::made_by(|| {
+    pub fn from_system() -> Self {
+        Self::with_factory(|| {
             let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
                 // As libc does: a small image has no such file, and may need none.
                 tracing::debug!("{RESOLV_CONF} could not be read, a name server on this machine is asked: {error}");
@@ -88,26 +88,25 @@ impl DnsCache {
                 let config = ResolverConfig::from_name_servers(vec![local]);
                 TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             });
-            with_our_options(builder).build()
+            configure(builder).build()
         })
     }
 
     /// Asks one server, and no hosts file.
     #[cfg(test)]
-    pub fn asking(server: SocketAddr) -> Self {
+    pub fn with_server(server: SocketAddr) -> Self {
         use hickory_resolver::config::{ConnectionConfig, ResolveHosts};
-        Self::made_by(move || {
+        Self::with_factory(move || {
             let mut udp = ConnectionConfig::udp();
             udp.port = server.port();
             let config = ResolverConfig::from_name_servers(vec![NameServerConfig::new(server.ip(), true, vec![udp])]);
-            let mut builder =
-                with_our_options(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()));
+            let mut builder = configure(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()));
             builder.options_mut().use_hosts_file = ResolveHosts::Never;
             builder.build()
         })
     }
 
-    fn made_by(make: impl Fn() -> Result<TokioResolver, NetError> + Send + Sync + 'static) -> Self {
+    fn with_factory(make: impl Fn() -> Result<TokioResolver, NetError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(DnsInner { make: Box::new(make), resolver: Mutex::new(None) }))
     }
 
@@ -118,7 +117,7 @@ impl DnsCache {
             Ok(found) => return Ok(found.iter().collect()),
             Err(error) => error,
         };
-        self.forget_old_settings();
+        self.drop_stale_resolver();
         if error.is_nx_domain() || error.is_no_records_found() {
             Err(ResolveError::NoSuchHost { host: host.to_owned() })
         } else {
@@ -137,13 +136,13 @@ impl DnsCache {
 
     /// A network that came later brought its own name servers, or a user has just written a host into the file. Looked
     /// at only where a lookup has failed.
-    fn forget_old_settings(&self) {
+    fn drop_stale_resolver(&self) {
         let mut made = self.0.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         made.take_if(|made| made.settings != ResolverFiles::now());
     }
 }
 
-fn with_our_options(
+fn configure(
     mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
 ) -> hickory_resolver::ResolverBuilder<TokioRuntimeProvider> {
     let options: &mut ResolverOpts = builder.options_mut();

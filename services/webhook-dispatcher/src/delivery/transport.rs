@@ -33,10 +33,10 @@ impl Transport {
     /// # Errors
     /// If the file cannot be read or holds no certificate.
     pub fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        Self::with(DnsCache::of_the_system(), ca_file)
+        Self::with_dns(DnsCache::from_system(), ca_file)
     }
 
-    pub(super) fn with(dns: DnsCache, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn with_dns(dns: DnsCache, ca_file: Option<&Path>) -> anyhow::Result<Self> {
         let authorities = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
         // Never used for TLS. A receiver on http must not depend on certificates: a small image has none.
         let http = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();

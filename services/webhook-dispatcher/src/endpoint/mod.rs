@@ -74,9 +74,9 @@ impl Endpoint {
             concurrency: usize::from(settings.concurrency.max(1)),
             rate_limit: settings.rate_limit_per_second,
             ordering: settings.ordering,
-            retry_policy: RetryPolicy::of_schedule(settings.retry.delays())
+            retry_policy: RetryPolicy::from_schedule(settings.retry.delays())
                 .with_jitter(settings.retry_jitter_percent)
-                .giving_up_on(settings.give_up_on),
+                .with_final_statuses(settings.give_up_on),
             guarded: true,
         })
     }

@@ -25,9 +25,9 @@ pub struct RetryPolicy {
     /// The most that chance adds to a delay, in percent of it.
     jitter_percent: u8,
     /// Answers after which there is no other attempt.
-    give_up_on: Vec<u16>,
+    final_statuses: Vec<u16>,
     /// An answer that the receiver is gone is the last.
-    believes_gone: bool,
+    disables_on_gone: bool,
 }
 
 /// What follows a failed attempt.
@@ -46,15 +46,15 @@ pub enum RetryDecision {
 impl Default for RetryPolicy {
     /// The contract's: 2 s, 4 s and 8 s after each failure, whatever the receiver answers.
     fn default() -> Self {
-        Self { believes_gone: false, ..Self::of_schedule(RetrySchedule::Default.delays()) }
+        Self { disables_on_gone: false, ..Self::from_schedule(RetrySchedule::Default.delays()) }
     }
 }
 
 impl RetryPolicy {
     /// The delays after the first, second, … failure; none: there is one attempt.
     #[must_use]
-    pub fn of_schedule(delays: Vec<Duration>) -> Self {
-        Self { delays, jitter_percent: 0, give_up_on: Vec::new(), believes_gone: true }
+    pub fn from_schedule(delays: Vec<Duration>) -> Self {
+        Self { delays, jitter_percent: 0, final_statuses: Vec::new(), disables_on_gone: true }
     }
 
     /// Up to `percent` of each delay is added to it by chance.
@@ -65,13 +65,13 @@ impl RetryPolicy {
 
     /// The answers after which an event is given up at once. The contract gives up on none: it retries them all.
     #[must_use]
-    pub fn giving_up_on(self, statuses: Vec<u16>) -> Self {
-        Self { give_up_on: statuses, ..self }
+    pub fn with_final_statuses(self, statuses: Vec<u16>) -> Self {
+        Self { final_statuses: statuses, ..self }
     }
 
     /// How many attempts there are at most.
     #[must_use]
-    pub fn attempts(&self) -> u32 {
+    pub fn max_attempts(&self) -> u32 {
         // A policy has a handful of delays.
         self.delays.len() as u32 + 1
     }
@@ -79,11 +79,17 @@ impl RetryPolicy {
     /// `failed`: the attempt that failed, counted from 1. One beyond the policy, left by an earlier and longer one,
     /// is the last. `status` and `retry_after`: of the answer, if there was one. `random`: 0 to 1.
     #[must_use]
-    pub fn after(&self, failed: u32, status: Option<u16>, retry_after: Option<Duration>, random: f64) -> RetryDecision {
-        if self.believes_gone && status == Some(GONE) {
+    pub fn decide(
+        &self,
+        failed: u32,
+        status: Option<u16>,
+        retry_after: Option<Duration>,
+        random: f64,
+    ) -> RetryDecision {
+        if self.disables_on_gone && status == Some(GONE) {
             return RetryDecision::Disable;
         }
-        if status.is_some_and(|status| self.give_up_on.contains(&status)) {
+        if status.is_some_and(|status| self.final_statuses.contains(&status)) {
             return RetryDecision::GiveUp;
         }
         let Some(&delay) = self.delays.get(failed.saturating_sub(1) as usize) else { return RetryDecision::GiveUp };
@@ -130,26 +136,26 @@ mod tests {
             (u32::MAX, RetryDecision::GiveUp),
         ] {
             for random in [0.0, 1.0] {
-                assert_eq!(policy.after(failed, Some(500), None, random), expected, "after attempt {failed}");
+                assert_eq!(policy.decide(failed, Some(500), None, random), expected, "after attempt {failed}");
             }
         }
-        assert_eq!(policy.attempts(), 4);
+        assert_eq!(policy.max_attempts(), 4);
     }
 
     #[test]
     fn the_patient_schedule_takes_more_than_a_day() {
-        let policy = RetryPolicy::of_schedule(RetrySchedule::Patient.delays()).with_jitter(10);
+        let policy = RetryPolicy::from_schedule(RetrySchedule::Patient.delays()).with_jitter(10);
         for (failed, seconds) in [(1, 5), (2, 300), (3, 1_800), (4, 7_200), (5, 18_000), (6, 36_000), (7, 36_000)] {
-            assert_eq!(policy.after(failed, None, None, 0.0), retry(failed + 1, seconds));
+            assert_eq!(policy.decide(failed, None, None, 0.0), retry(failed + 1, seconds));
         }
-        assert_eq!(policy.after(8, None, None, 0.0), RetryDecision::GiveUp);
-        assert_eq!(policy.after(2, None, None, 0.5), retry(3, 315));
+        assert_eq!(policy.decide(8, None, None, 0.0), RetryDecision::GiveUp);
+        assert_eq!(policy.decide(2, None, None, 0.5), retry(3, 315));
     }
 
     #[test]
     fn the_answer_decides_as_the_policy_says() {
         let hour = Duration::from_secs(3_600);
-        let of_4xx = RetryPolicy::of_schedule(RetrySchedule::Default.delays()).giving_up_on(vec![400, 404]);
+        let of_4xx = RetryPolicy::from_schedule(RetrySchedule::Default.delays()).with_final_statuses(vec![400, 404]);
         for (status, retry_after, expected) in [
             (None, None, retry(2, 2)),
             (Some(500), None, retry(2, 2)),
@@ -168,18 +174,18 @@ mod tests {
             (Some(429), Some(1_000_000_000), RetryDecision::Retry { attempt: 2, delay: hour }),
         ] {
             let retry_after = retry_after.map(Duration::from_secs);
-            assert_eq!(of_4xx.after(1, status, retry_after, 0.0), expected, "{status:?} {retry_after:?}");
+            assert_eq!(of_4xx.decide(1, status, retry_after, 0.0), expected, "{status:?} {retry_after:?}");
         }
         for status in [404, 410] {
-            let contracts = RetryPolicy::default().after(1, Some(status), None, 0.0);
+            let contracts = RetryPolicy::default().decide(1, Some(status), None, 0.0);
             assert_eq!(contracts, retry(2, 2), "the contract retries all");
         }
-        assert_eq!(of_4xx.after(4, Some(429), Some(hour), 0.0), RetryDecision::GiveUp, "it adds no attempt");
+        assert_eq!(of_4xx.decide(4, Some(429), Some(hour), 0.0), RetryDecision::GiveUp, "it adds no attempt");
     }
 
     fn policies() -> impl Strategy<Value = RetryPolicy> {
         (prop::collection::vec(0_u64..1_000_000_000, 0..20), any::<u8>()).prop_map(|(delays, jitter)| {
-            RetryPolicy::of_schedule(delays.into_iter().map(Duration::from_millis).collect()).with_jitter(jitter)
+            RetryPolicy::from_schedule(delays.into_iter().map(Duration::from_millis).collect()).with_jitter(jitter)
         })
     }
 
@@ -197,7 +203,7 @@ mod tests {
         ) {
             let (mut attempt, mut waited) = (1, Duration::ZERO);
             for (status, retry_after, random) in answers.into_iter().filter(|&(status, ..)| status != GONE).cycle() {
-                match policy.after(attempt, Some(status), retry_after.map(Duration::from_secs), random) {
+                match policy.decide(attempt, Some(status), retry_after.map(Duration::from_secs), random) {
                     RetryDecision::Retry { attempt: next, delay } => {
                         prop_assert_eq!(next, attempt + 1);
                         waited += delay;
@@ -207,7 +213,7 @@ mod tests {
                     RetryDecision::Disable => prop_assert!(false, "only {} disables", GONE),
                 }
             }
-            prop_assert_eq!(attempt, policy.attempts());
+            prop_assert_eq!(attempt, policy.max_attempts());
             prop_assert!(waited >= policy.delays.iter().sum::<Duration>());
             prop_assert!(waited <= longest(&policy));
         }
@@ -219,12 +225,12 @@ mod tests {
         ) {
             prop_assume!(status != GONE);
             let asked = retry_after.map(Duration::from_secs);
-            if let RetryDecision::Retry { delay, .. } = policy.after(failed, Some(status), asked, random) {
+            if let RetryDecision::Retry { delay, .. } = policy.decide(failed, Some(status), asked, random) {
                 let least = policy.delays[failed as usize - 1];
                 prop_assert!(delay >= least);
                 prop_assert!(delay <= (least * 4).max(RETRY_AFTER_CAP));
                 let without = RetryPolicy { jitter_percent: 0, ..policy.clone() };
-                if let RetryDecision::Retry { delay, .. } = without.after(failed, Some(500), asked, random) {
+                if let RetryDecision::Retry { delay, .. } = without.decide(failed, Some(500), asked, random) {
                     prop_assert_eq!(delay, least);
                 }
             }
@@ -233,8 +239,8 @@ mod tests {
         #[test]
         fn no_delay_is_too_long_to_be_judged(seconds in any::<u64>(), jitter in any::<u8>(), random in any::<f64>()) {
             let delay = Duration::from_secs(seconds);
-            let policy = RetryPolicy::of_schedule(vec![delay, delay]).with_jitter(jitter);
-            let decision = policy.after(1, Some(503), Some(Duration::MAX), random);
+            let policy = RetryPolicy::from_schedule(vec![delay, delay]).with_jitter(jitter);
+            let decision = policy.decide(1, Some(503), Some(Duration::MAX), random);
             let delayed = matches!(decision, RetryDecision::Retry { delay: seen, .. } if seen >= delay);
             prop_assert!(delayed, "{:?}", decision);
             prop_assert!(longest(&policy) >= delay);

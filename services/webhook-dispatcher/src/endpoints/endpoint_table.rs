@@ -39,7 +39,7 @@ impl EndpointSlot {
     }
 
     /// The endpoint as it is from now on. Its lines stay: what is in flight ends as it began.
-    pub fn change(&mut self, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>, now: Instant) {
+    pub fn update(&mut self, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>, now: Instant) {
         if self.endpoint.url != endpoint.url {
             // Another receiver.
             self.breaker = CircuitBreaker::default();
@@ -65,7 +65,7 @@ impl EndpointSlot {
 
     /// How many more messages a line may ask for, by what its endpoint's limits allow now.
     pub fn wanted(&mut self, source: PullSource, sharers: usize, now: Instant) -> usize {
-        let circuit = self.breaker.admits(now);
+        let circuit = self.breaker.allowance(now);
         let rate = self.limit.as_mut().map_or(usize::MAX, |limit| limit.available(sharers, now));
         self.budget(source).map_or(0, |budget| budget.wanted(circuit.min(rate)))
     }
@@ -86,12 +86,12 @@ impl EndpointTable {
     }
 
     #[must_use]
-    pub fn of_endpoint(&self, endpoint: &EndpointId) -> Option<SlotId> {
+    pub fn find_by_endpoint(&self, endpoint: &EndpointId) -> Option<SlotId> {
         self.by_endpoint.get(endpoint).copied()
     }
 
     #[must_use]
-    pub fn of_consumer(&self, consumer: &str) -> Option<PullId> {
+    pub fn find_by_consumer(&self, consumer: &str) -> Option<PullId> {
         self.by_consumer.get(consumer).copied()
     }
 
@@ -101,10 +101,10 @@ impl EndpointTable {
 
     #[must_use]
     pub fn pace(&self) -> PullPace {
-        PullPace::of(self.by_consumer.len())
+        PullPace::for_pulls(self.by_consumer.len())
     }
 
-    pub fn open(&mut self, slot: EndpointSlot) -> SlotId {
+    pub fn add(&mut self, slot: EndpointSlot) -> SlotId {
         let id = self.next;
         self.next += 1;
         let endpoint = &slot.endpoint.id;
@@ -115,7 +115,7 @@ impl EndpointTable {
     }
 
     /// Gives its new line to an endpoint that has none for its retries.
-    pub fn open_retries(&mut self, id: SlotId, now: Instant) -> Option<PullId> {
+    pub fn add_retries(&mut self, id: SlotId, now: Instant) -> Option<PullId> {
         let slot = self.slots.get_mut(&id).filter(|slot| slot.retries.is_none())?;
         let budget = PullBudget::new(&slot.endpoint, PullSource::Retries, now);
         let line_id = PullId { slot: id, source: PullSource::Retries };
@@ -125,7 +125,7 @@ impl EndpointTable {
     }
 
     /// What is in delivery goes on; what comes yet belongs to nobody and is given back.
-    pub fn close(&mut self, id: SlotId) -> Option<EndpointSlot> {
+    pub fn remove(&mut self, id: SlotId) -> Option<EndpointSlot> {
         let mut slot = self.slots.remove(&id)?;
         self.by_endpoint.remove(&slot.endpoint.id);
         for budget in slot.budgets() {

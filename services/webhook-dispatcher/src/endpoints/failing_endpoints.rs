@@ -29,7 +29,7 @@ impl Default for FailingState {
 
 impl FailingEndpoints {
     /// The bucket calls these failing. Gives those of them that worked before it was looked at first.
-    pub fn set(&self, endpoints: &HashSet<EndpointId>) -> Vec<EndpointId> {
+    pub fn replace(&self, endpoints: &HashSet<EndpointId>) -> Vec<EndpointId> {
         match std::mem::replace(&mut *self.lock(), FailingState::Failing(endpoints.clone())) {
             FailingState::Nothing { worked } => worked.intersection(endpoints).cloned().collect(),
             FailingState::Failing(_) => Vec::new(),
@@ -38,7 +38,7 @@ impl FailingEndpoints {
 
     /// An endpoint works. Whether the bucket calls it failing; once until the next look into the bucket.
     #[must_use]
-    pub fn works(&self, endpoint: &EndpointId) -> bool {
+    pub fn take_if_failing(&self, endpoint: &EndpointId) -> bool {
         match &mut *self.lock() {
             FailingState::Nothing { worked } => {
                 if !worked.contains(endpoint) {
@@ -65,11 +65,11 @@ mod tests {
     fn a_success_is_told_once_whether_it_comes_before_the_look_or_after() {
         let failing = FailingEndpoints::default();
         let [early, late] = [0; 2].map(|_| EndpointId::random());
-        assert!(!failing.works(&early));
+        assert!(!failing.take_if_failing(&early));
         let named: HashSet<_> = [early.clone(), late.clone()].into();
-        assert_eq!(failing.set(&named), [early]);
-        assert!(failing.works(&late) && !failing.works(&late));
-        assert!(failing.set(&named).is_empty());
-        assert!(failing.works(&late));
+        assert_eq!(failing.replace(&named), [early]);
+        assert!(failing.take_if_failing(&late) && !failing.take_if_failing(&late));
+        assert!(failing.replace(&named).is_empty());
+        assert!(failing.take_if_failing(&late));
     }
 }

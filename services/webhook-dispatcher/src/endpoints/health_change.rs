@@ -26,7 +26,7 @@ pub enum HealthChange {
 pub const HEALTH_CHANGE_QUEUE: usize = 1_024;
 /// What is made known of a verdict that turned an endpoint's circuit, or ended the endpoint. `pause`: of the circuit.
 #[must_use]
-pub fn news_of(
+pub fn health_change_after(
     endpoint: &EndpointId,
     turn: Option<CircuitChange>,
     verdict: EndpointVerdict,
@@ -47,7 +47,7 @@ pub fn news_of(
             Some(HealthChange::Closed { endpoint: endpoint.clone() })
         }
         // Said of it by a dispatcher that is gone, or whose word was lost.
-        (None, EndpointVerdict::Succeeded) if failing.works(endpoint) => {
+        (None, EndpointVerdict::Succeeded) if failing.take_if_failing(endpoint) => {
             Some(HealthChange::Closed { endpoint: endpoint.clone() })
         }
         (_, EndpointVerdict::Gone { reason }) => Some(HealthChange::Gone { endpoint: endpoint.clone(), reason }),

@@ -23,8 +23,8 @@ impl EndpointLookup {
     ///
     /// # Errors
     /// If there is none of this name, or the broker is away.
-    pub async fn must_exist(&self, id: &EndpointId) -> Result<Endpoint, CommandError> {
-        let found = self.endpoint(id).await.map_err(command_error::of_broker)?;
+    pub async fn require(&self, id: &EndpointId) -> Result<Endpoint, CommandError> {
+        let found = self.find(id).await.map_err(command_error::from_broker)?;
         found.ok_or_else(|| command_error::invalid(format!("there is no endpoint {id}")))
     }
 
@@ -32,11 +32,11 @@ impl EndpointLookup {
     ///
     /// # Errors
     /// If the broker is away, or the bucket holds what is no endpoint.
-    pub async fn endpoint(&self, id: &EndpointId) -> anyhow::Result<Option<Endpoint>> {
+    pub async fn find(&self, id: &EndpointId) -> anyhow::Result<Option<Endpoint>> {
         if id.is_default() {
             return Ok(self.config.endpoints().into_iter().next());
         }
-        let stored = kv_bucket::read::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, id.as_str()).await?;
+        let stored = kv_bucket::read_json::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, id.as_str()).await?;
         stored
             .map(|(settings, _)| Endpoint::from_settings(id.clone(), settings, self.config.webhook_ack_wait))
             .transpose()

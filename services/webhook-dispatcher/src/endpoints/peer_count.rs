@@ -12,9 +12,9 @@ use std::{
 };
 
 /// How often they are counted: so long a limit may be wrong after one joined or left.
-const COUNT_EVERY: Duration = Duration::from_secs(5);
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 /// How long one may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// At least one: ourselves.
 #[derive(Clone)]
@@ -37,8 +37,8 @@ impl PeerCount {
     /// # Errors
     /// None: while NATS is away the last figure stands.
     pub async fn run(self, broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
-        while tokio::time::timeout(COUNT_EVERY, shutdown.cancelled()).await.is_err() {
-            if let Some(count) = count(&broker).await {
+        while tokio::time::timeout(COUNT_INTERVAL, shutdown.cancelled()).await.is_err() {
+            if let Some(count) = count_dispatchers(&broker).await {
                 self.0.store(count.max(1), Ordering::Relaxed);
             }
         }
@@ -46,7 +46,7 @@ impl PeerCount {
     }
 }
 
-async fn count(broker: &Broker) -> Option<usize> {
+async fn count_dispatchers(broker: &Broker) -> Option<usize> {
     let inbox = broker.client.new_inbox();
     let mut answers = broker.client.subscribe(inbox.clone()).await.ok()?;
     let ping = subject::service_ping(ServiceName::WebhookDispatcher);
@@ -58,6 +58,6 @@ async fn count(broker: &Broker) -> Option<usize> {
             count += usize::from(answer.status.is_none());
         }
     };
-    let _ = tokio::time::timeout(ANSWER_WITHIN, counted).await;
+    let _ = tokio::time::timeout(ANSWER_TIMEOUT, counted).await;
     (count > 0).then_some(count)
 }

@@ -23,12 +23,12 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 /// How soon a connection that was made anew is noticed.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two tries to follow a bucket that cannot be followed.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// When a deleted endpoint's deliveries have ended: most within seconds, all within the longest timeout (60 s) and the
 /// time to settle them.
-const SWEEPS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(75)];
+const CLEANUP_DELAYS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(75)];
 
 /// What a worker hears.
 #[derive(Clone, Debug)]
@@ -42,9 +42,9 @@ pub enum EndpointChange {
         open: bool,
     },
     /// RETRIES holds something of it.
-    Retries(EndpointId),
+    HasRetries(EndpointId),
     /// All that were there when the following began have been told of.
-    Complete,
+    AllListed,
 }
 
 pub struct EndpointWatcher {
@@ -54,13 +54,13 @@ pub struct EndpointWatcher {
     /// Told of and not removed.
     known: HashSet<EndpointId>,
     /// Removed, and when to do so once more.
-    swept: Vec<(Instant, EndpointId)>,
+    cleanups: Vec<(Instant, EndpointId)>,
 }
 
 impl EndpointWatcher {
     #[must_use]
     pub fn new(config: Config, broker: Broker, changes: mpsc::Sender<EndpointChange>) -> Self {
-        Self { config, broker, changes, known: HashSet::new(), swept: Vec::new() }
+        Self { config, broker, changes, known: HashSet::new(), cleanups: Vec::new() }
     }
 
     /// Follows until the shutdown.
@@ -69,32 +69,32 @@ impl EndpointWatcher {
     /// None: a broker that is away is waited for.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         for endpoint in self.config.endpoints() {
-            self.tell(EndpointChange::Set(Arc::new(endpoint))).await;
+            self.send(EndpointChange::Set(Arc::new(endpoint))).await;
         }
-        let following = async {
+        let watching = async {
             self.broker.ready().await;
             loop {
-                if let Err(error) = self.follow().await {
+                if let Err(error) = self.watch().await {
                     tracing::info!("reading the webhook endpoints again: {error:#}");
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_PAUSE).await;
                 self.broker.ready().await;
             }
         };
         tokio::select! {
-            () = following => {}
+            () = watching => {}
             () = shutdown.cancelled() => {}
         }
         Ok(())
     }
 
     /// Reads the whole bucket and goes on with what changes, until something is wrong.
-    async fn follow(&mut self) -> anyhow::Result<()> {
-        let connects = self.connects();
+    async fn watch(&mut self) -> anyhow::Result<()> {
+        let connects = self.connection_count();
         // Before the bucket is read: a consumer that is in this list and has no endpoint then has lost it.
         let mut left: HashSet<EndpointId> = HashSet::new();
         for source in [PullSource::Events, PullSource::Retries] {
-            left.extend(consumer::endpoints(&self.broker, source).await?);
+            left.extend(consumer::list_endpoints(&self.broker, source).await?);
         }
         left.retain(|endpoint| !endpoint.is_default());
 
@@ -105,44 +105,44 @@ impl EndpointWatcher {
         let mut states = states.watch_with_history(">").await.context("failed to watch the states of endpoints")?;
         let (mut seen, mut complete) = (HashSet::new(), stored == 0);
         if complete {
-            self.complete(&seen, &left).await;
+            self.finish_listing(&seen, &left).await;
         }
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut checks = tokio::time::interval(CHECK_INTERVAL);
         loop {
             let entry = tokio::select! {
                 entry = watch.next() => entry.context("the watch ended")?.context("the watch broke")?,
                 state = states.next() => {
-                    self.state(state.context("the watch of states ended")?.context("the watch of states broke")?).await;
+                    self.apply_state(state.context("the watch of states ended")?.context("the watch of states broke")?).await;
                     continue;
                 }
-                _ = look.tick() => {
-                    anyhow::ensure!(self.connects() == connects, "the connection to NATS was made anew");
-                    self.sweep().await;
+                _ = checks.tick() => {
+                    anyhow::ensure!(self.connection_count() == connects, "the connection to NATS was made anew");
+                    self.repeat_cleanups().await;
                     continue;
                 }
             };
             let is_current = entry.seen_current;
-            self.entry(entry, &mut seen, complete).await;
+            self.apply_entry(entry, &mut seen, complete).await;
             if is_current && !complete {
                 complete = true;
-                self.complete(&seen, &left).await;
+                self.finish_listing(&seen, &left).await;
             }
         }
     }
 
     /// `complete`: it changes now. What was deleted before is found missing when the whole bucket was read.
-    async fn entry(&mut self, entry: Entry, seen: &mut HashSet<EndpointId>, complete: bool) {
+    async fn apply_entry(&mut self, entry: Entry, seen: &mut HashSet<EndpointId>, complete: bool) {
         // Whoever puts another key there puts no endpoint there.
         let Ok(id) = entry.key.parse::<EndpointId>() else { return };
         if id.is_default() {
             return;
         }
         match entry.operation {
-            Operation::Put => match self.read(&id, &entry.value) {
+            Operation::Put => match self.parse_endpoint(&id, &entry.value) {
                 Ok(endpoint) => {
                     seen.insert(id.clone());
                     self.known.insert(id);
-                    self.tell(EndpointChange::Set(Arc::new(endpoint))).await;
+                    self.send(EndpointChange::Set(Arc::new(endpoint))).await;
                 }
                 // Kept as it was: it may have been written by a newer version that is being rolled out.
                 Err(error) => {
@@ -153,69 +153,69 @@ impl EndpointWatcher {
             Operation::Delete | Operation::Purge => {
                 seen.remove(&id);
                 if complete {
-                    self.remove(&id).await;
+                    self.remove_endpoint(&id).await;
                 }
             }
         }
     }
 
-    async fn state(&self, entry: Entry) {
+    async fn apply_state(&self, entry: Entry) {
         let Ok(endpoint) = entry.key.parse::<EndpointId>() else { return };
         let circuit = match entry.operation {
             Operation::Put => serde_json::from_slice::<EndpointState>(&entry.value).map(|state| state.circuit).ok(),
             Operation::Delete | Operation::Purge => Some(CircuitState::Closed),
         };
         match circuit {
-            Some(CircuitState::Open) => self.tell(EndpointChange::Circuit { endpoint, open: true }).await,
-            Some(CircuitState::Closed) => self.tell(EndpointChange::Circuit { endpoint, open: false }).await,
+            Some(CircuitState::Open) => self.send(EndpointChange::Circuit { endpoint, open: true }).await,
+            Some(CircuitState::Closed) => self.send(EndpointChange::Circuit { endpoint, open: false }).await,
             // Only a probe, or what a newer version wrote.
             Some(CircuitState::HalfOpen) | None => {}
         }
     }
 
-    fn read(&self, id: &EndpointId, value: &[u8]) -> anyhow::Result<Endpoint> {
+    fn parse_endpoint(&self, id: &EndpointId, value: &[u8]) -> anyhow::Result<Endpoint> {
         let settings: EndpointSettings = serde_json::from_slice(value)?;
         Endpoint::from_settings(id.clone(), settings, self.config.webhook_ack_wait)
     }
 
     /// The whole bucket was read: `left` are those that had consumers before.
-    async fn complete(&mut self, seen: &HashSet<EndpointId>, left: &HashSet<EndpointId>) {
+    async fn finish_listing(&mut self, seen: &HashSet<EndpointId>, left: &HashSet<EndpointId>) {
         let gone: HashSet<EndpointId> = self.known.union(left).filter(|id| !seen.contains(*id)).cloned().collect();
         for id in gone {
-            self.remove(&id).await;
+            self.remove_endpoint(&id).await;
         }
-        self.tell(EndpointChange::Complete).await;
+        self.send(EndpointChange::AllListed).await;
     }
 
-    async fn remove(&mut self, id: &EndpointId) {
+    async fn remove_endpoint(&mut self, id: &EndpointId) {
         self.known.remove(id);
-        self.swept.extend(SWEEPS.map(|after| (Instant::now() + after, id.clone())));
-        self.tell(EndpointChange::Removed(id.clone())).await;
-        self.clear(id).await;
+        self.cleanups.extend(CLEANUP_DELAYS.map(|after| (Instant::now() + after, id.clone())));
+        self.send(EndpointChange::Removed(id.clone())).await;
+        self.clean_up(id).await;
     }
 
-    async fn sweep(&mut self) {
+    async fn repeat_cleanups(&mut self) {
         let now = Instant::now();
         let due: Vec<EndpointId> =
-            self.swept.extract_if(.., |(at, _)| *at <= now).map(|(_, endpoint)| endpoint).collect();
+            self.cleanups.extract_if(.., |(at, _)| *at <= now).map(|(_, endpoint)| endpoint).collect();
         for id in due.iter().filter(|id| !self.known.contains(*id)) {
-            self.clear(id).await;
+            self.clean_up(id).await;
         }
     }
 
-    async fn clear(&self, id: &EndpointId) {
+    async fn clean_up(&self, id: &EndpointId) {
         // Another dispatcher may have done it; if none can now, the next start does.
-        if let Err(error) = consumer::remove(&self.broker, id).await {
+        if let Err(error) = consumer::remove_consumers(&self.broker, id).await {
             tracing::warn!(endpoint.id = %id, "failed to remove what the deleted webhook endpoint {id} left: {error:#}");
         }
     }
 
-    async fn tell(&self, change: EndpointChange) {
+    async fn send(&self, change: EndpointChange) {
         // The worker is gone only at the end.
         let _ = self.changes.send(change).await;
     }
 
-    fn connects(&self) -> u64 {
+    fn connection_count(&self) -> u64 {
         self.broker.client.statistics().connects.load(Ordering::Relaxed)
     }
 }

@@ -57,12 +57,12 @@ impl PullSource {
     }
 
     /// The inverse of [`stream`](Self::stream).
-    pub fn of_stream(name: &str) -> Option<Self> {
+    pub fn from_stream(name: &str) -> Option<Self> {
         [Self::Events, Self::Retries].into_iter().find(|source| source.stream() == name)
     }
 
     /// Its durable consumer's name.
-    pub fn consumer(self, endpoint: &EndpointId) -> String {
+    pub fn consumer_name(self, endpoint: &EndpointId) -> String {
         match self {
             Self::Events => endpoint.consumer(),
             Self::Retries => endpoint.retries_consumer(),
@@ -71,12 +71,12 @@ impl PullSource {
 }
 
 /// Makes the consumer, or changes the one that is there. Each dispatcher does so, and all ask for the same.
-pub async fn make(broker: &Broker, source: PullSource, endpoint: &Endpoint) -> anyhow::Result<()> {
-    let made = broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await;
+pub async fn create_consumer(broker: &Broker, source: PullSource, endpoint: &Endpoint) -> anyhow::Result<()> {
+    let made = broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await;
     let Err(refused) = made else { return Ok(()) };
     // Streams may be missing, or NATS away; then what was refused is tried once more.
     broker.ready().await;
-    match broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await {
+    match broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await {
         Ok(_) => Ok(()),
         Err(_) => Err(refused).with_context(|| format!("failed to make its consumer on {}", source.stream())),
     }
@@ -86,27 +86,27 @@ pub async fn make(broker: &Broker, source: PullSource, endpoint: &Endpoint) -> a
 /// their consumers, and who keeps one may die at once.
 pub struct RetriesConsumer {
     endpoint: Arc<Endpoint>,
-    seen: OnceCell<()>,
+    created: OnceCell<()>,
 }
 
 impl RetriesConsumer {
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, seen: OnceCell::new() }
+        Self { endpoint, created: OnceCell::new() }
     }
 
     /// Makes it if it was not seen yet.
     ///
     /// # Errors
     /// If it could not be made until `by`.
-    pub async fn ready(&self, broker: &Broker, by: Instant) -> anyhow::Result<()> {
-        let made = self.seen.get_or_try_init(|| make(broker, PullSource::Retries, &self.endpoint));
+    pub async fn ensure(&self, broker: &Broker, by: Instant) -> anyhow::Result<()> {
+        let made = self.created.get_or_try_init(|| create_consumer(broker, PullSource::Retries, &self.endpoint));
         tokio::time::timeout_at(by, made).await.context("its consumer on RETRIES could not be made in time")??;
         Ok(())
     }
 }
 
-fn config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
+fn consumer_config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
     let deliver_policy = match source {
         // A work queue allows nothing else.
         PullSource::Retries => DeliverPolicy::All,
@@ -114,8 +114,8 @@ fn config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
         PullSource::Events if endpoint.start_sequence == 0 => DeliverPolicy::All,
         PullSource::Events => DeliverPolicy::ByStartSequence { start_sequence: endpoint.start_sequence },
     };
-    let mut config = pull::Config {
-        durable_name: Some(source.consumer(&endpoint.id)),
+    let mut settings = pull::Config {
+        durable_name: Some(source.consumer_name(&endpoint.id)),
         deliver_policy,
         ack_policy: AckPolicy::Explicit,
         ack_wait: endpoint.ack_wait,
@@ -126,26 +126,26 @@ fn config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
         ..pull::Config::default()
     };
     match (source, &endpoint.subjects[..]) {
-        (PullSource::Retries, _) => config.filter_subject = subject::due_retries(&endpoint.id),
-        (PullSource::Events, [one]) => config.filter_subject.clone_from(one),
-        (PullSource::Events, several) => config.filter_subjects = several.to_vec(),
+        (PullSource::Retries, _) => settings.filter_subject = subject::due_retries(&endpoint.id),
+        (PullSource::Events, [one]) => settings.filter_subject.clone_from(one),
+        (PullSource::Events, several) => settings.filter_subjects = several.to_vec(),
     }
     if source == PullSource::Events && endpoint.ordering == EventOrdering::Chat {
         // NATS takes this change, and the one back, of a consumer that is there.
-        config.priority_policy = PriorityPolicy::PinnedClient;
-        config.priority_groups = vec![pinned_pull::GROUP.to_owned()];
-        config.priority_timeout = pinned_pull::PRIORITY_TIMEOUT;
-        config.ack_wait = ORDERED_ACK_WAIT;
+        settings.priority_policy = PriorityPolicy::PinnedClient;
+        settings.priority_groups = vec![pinned_pull::GROUP.to_owned()];
+        settings.priority_timeout = pinned_pull::PRIORITY_TIMEOUT;
+        settings.ack_wait = ORDERED_ACK_WAIT;
     }
-    config
+    settings
 }
 
 /// Removes what a deleted endpoint leaves: its consumers, and the retries that nobody will make.
-pub async fn remove(broker: &Broker, endpoint: &EndpointId) -> anyhow::Result<()> {
+pub async fn remove_consumers(broker: &Broker, endpoint: &EndpointId) -> anyhow::Result<()> {
     for source in [PullSource::Events, PullSource::Retries] {
         let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
         // Most have no retries, and another dispatcher may have been here first.
-        let _ = stream.delete_consumer(&source.consumer(endpoint)).await;
+        let _ = stream.delete_consumer(&source.consumer_name(endpoint)).await;
         if source == PullSource::Retries {
             stream.purge().filter(subject::retries_of(endpoint)).await.context("failed to purge its retries")?;
         }
@@ -154,7 +154,7 @@ pub async fn remove(broker: &Broker, endpoint: &EndpointId) -> anyhow::Result<()
 }
 
 /// The endpoints that have a consumer on a stream.
-pub async fn endpoints(broker: &Broker, source: PullSource) -> anyhow::Result<Vec<EndpointId>> {
+pub async fn list_endpoints(broker: &Broker, source: PullSource) -> anyhow::Result<Vec<EndpointId>> {
     use futures::TryStreamExt as _;
     let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
     let names: Vec<String> = stream.consumer_names().try_collect().await.context("failed to list consumers")?;

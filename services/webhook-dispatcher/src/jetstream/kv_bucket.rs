@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 ///
 /// # Errors
 /// If the broker is away, or the key is none.
-pub async fn entry(bucket: &Store, key: &str) -> anyhow::Result<Option<(Bytes, u64)>> {
+pub async fn read_bytes(bucket: &Store, key: &str) -> anyhow::Result<Option<(Bytes, u64)>> {
     let entry = bucket.entry(key).await.with_context(|| format!("failed to read of the bucket {}", bucket.name))?;
     Ok(entry.filter(|entry| entry.operation == Operation::Put).map(|entry| (entry.value, entry.revision)))
 }
@@ -18,8 +18,8 @@ pub async fn entry(bucket: &Store, key: &str) -> anyhow::Result<Option<(Bytes, u
 ///
 /// # Errors
 /// If it is not.
-pub async fn read<T: DeserializeOwned>(bucket: &Store, key: &str) -> anyhow::Result<Option<(T, u64)>> {
-    let Some((value, revision)) = entry(bucket, key).await? else { return Ok(None) };
+pub async fn read_json<T: DeserializeOwned>(bucket: &Store, key: &str) -> anyhow::Result<Option<(T, u64)>> {
+    let Some((value, revision)) = read_bytes(bucket, key).await? else { return Ok(None) };
     let unreadable = || format!("what the bucket {} holds cannot be read", bucket.name);
     Ok(Some((serde_json::from_slice(&value).with_context(unreadable)?, revision)))
 }
@@ -28,7 +28,7 @@ pub async fn read<T: DeserializeOwned>(bucket: &Store, key: &str) -> anyhow::Res
 ///
 /// # Errors
 /// If the broker is away or refuses.
-pub async fn write(bucket: &Store, key: &str, value: Bytes, revision: u64) -> anyhow::Result<bool> {
+pub async fn update(bucket: &Store, key: &str, value: Bytes, revision: u64) -> anyhow::Result<bool> {
     match bucket.update(key, value, revision).await {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
@@ -40,6 +40,6 @@ pub async fn write(bucket: &Store, key: &str, value: Bytes, revision: u64) -> an
 ///
 /// # Errors
 /// If it cannot be written as JSON.
-pub fn json<T: Serialize>(value: &T) -> anyhow::Result<Bytes> {
+pub fn to_json<T: Serialize>(value: &T) -> anyhow::Result<Bytes> {
     Ok(serde_json::to_vec(value).context("failed to write JSON")?.into())
 }

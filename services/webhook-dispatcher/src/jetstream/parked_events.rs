@@ -6,7 +6,7 @@ use crate::{
     jetstream::{
         event_reader::EventReader,
         publish::{self, OutgoingMessage},
-        retry_queue::{LIVE, RetryScope, retry_headers},
+        retry_queue::{LIVE_RUN, RetryScope, retry_headers},
     },
 };
 use anyhow::Context as _;
@@ -69,17 +69,17 @@ impl ParkedEvents {
     }
 
     /// Replaces what was stored of this event.
-    pub async fn put(&self, sequence: u64, chat: ChatToken, entry: &ParkedEntry) -> anyhow::Result<()> {
+    pub async fn store(&self, sequence: u64, chat: ChatToken, entry: &ParkedEntry) -> anyhow::Result<()> {
         let mut headers = entry.headers();
         headers.insert(header::DUE, clock::iso(entry.due));
         headers.insert(header::ROLLUP, "sub");
         // The payload stays in EVENTS.
         let message = OutgoingMessage { subject: self.subject(sequence, chat), headers, payload: Bytes::new() };
-        publish::store(&self.broker, &message, Instant::now() + STORE_WITHIN).await
+        publish::publish_until(&self.broker, &message, Instant::now() + STORE_WITHIN).await
     }
 
-    pub async fn get(&self, sequence: u64, chat: ChatToken) -> anyhow::Result<Option<ParkedEntry>> {
-        self.read(&self.subject(sequence, chat)).await
+    pub async fn read(&self, sequence: u64, chat: ChatToken) -> anyhow::Result<Option<ParkedEntry>> {
+        self.read_subject(&self.subject(sequence, chat)).await
     }
 
     pub async fn remove(&self, sequence: u64, chat: ChatToken) -> anyhow::Result<()> {
@@ -116,41 +116,41 @@ impl ParkedEvents {
     pub async fn adopt(&self) -> anyhow::Result<()> {
         for state in ["waiting", "due"] {
             let subjects = self.subjects(&subject::live_retries(state, &self.endpoint)).await?;
-            each(subjects, |subject| self.adopt_one(subject)).await?;
+            for_each(subjects, |subject| self.adopt_one(subject)).await?;
         }
         Ok(())
     }
 
     async fn adopt_one(&self, subject: String) -> anyhow::Result<()> {
         let Some(sequence) = subject::parse_retry(&subject).map(|parsed| parsed.sequence) else { return Ok(()) };
-        let Some(entry) = self.read(&subject).await? else { return Ok(()) };
+        let Some(entry) = self.read_subject(&subject).await? else { return Ok(()) };
         // One whose event is gone is given up by the usual way of retries.
         let Some(event) = self.read_event(sequence, &entry).await? else { return Ok(()) };
         let chat = ChatToken::of(&session_of(&event.subject), &event.payload);
-        self.put(sequence, chat, &entry).await?;
+        self.store(sequence, chat, &entry).await?;
         self.purge(subject).await
     }
 
     /// The inverse: the endpoint no longer keeps its chats in order, and what is parked is due.
     pub async fn release(&self) -> anyhow::Result<()> {
         let subjects = self.subjects(&subject::parked_retries(&self.endpoint)).await?;
-        each(subjects, |subject| self.release_one(subject)).await
+        for_each(subjects, |subject| self.release_one(subject)).await
     }
 
     async fn release_one(&self, subject: String) -> anyhow::Result<()> {
         let Some(sequence) = subject::parse_retry(&subject).map(|parsed| parsed.sequence) else { return Ok(()) };
-        let Some(entry) = self.read(&subject).await? else { return Ok(()) };
+        let Some(entry) = self.read_subject(&subject).await? else { return Ok(()) };
         let mut headers = entry.headers();
         // Every dispatcher may do so.
         headers.insert(header::EVENT_ID, format!("released {} {sequence} {}", self.endpoint, entry.attempt));
-        let due = RetrySubject { endpoint: &self.endpoint, chat: RetryScope::NO_CHAT, run: LIVE, sequence }.due();
+        let due = RetrySubject { endpoint: &self.endpoint, chat: RetryScope::NO_CHAT, run: LIVE_RUN, sequence }.due();
         let message = OutgoingMessage { subject: due, headers, payload: Bytes::new() };
-        publish::store(&self.broker, &message, Instant::now() + STORE_WITHIN).await?;
+        publish::publish_until(&self.broker, &message, Instant::now() + STORE_WITHIN).await?;
         self.purge(subject).await
     }
 
     fn subject(&self, sequence: u64, chat: ChatToken) -> String {
-        RetrySubject { endpoint: &self.endpoint, chat: &chat.to_string(), run: LIVE, sequence }.parked()
+        RetrySubject { endpoint: &self.endpoint, chat: &chat.to_string(), run: LIVE_RUN, sequence }.parked()
     }
 
     async fn subjects(&self, filter: &str) -> anyhow::Result<Vec<String>> {
@@ -159,14 +159,14 @@ impl ParkedEvents {
         Ok(subjects.into_iter().map(|(subject, _)| subject).collect())
     }
 
-    async fn read(&self, subject: &str) -> anyhow::Result<Option<ParkedEntry>> {
+    async fn read_subject(&self, subject: &str) -> anyhow::Result<Option<ParkedEntry>> {
         match self.retries.direct_get_last_for_subject(subject).await {
             // Only a foreign publisher can have put another there; it is as if it were not there.
-            Ok(message) => Ok(read(&message)),
+            Ok(message) => Ok(parse_entry(&message)),
             // A replica may lag behind: that it is not there is the leader's to say, since it is taken for settled then.
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
                 match self.retries.get_last_raw_message_by_subject(subject).await {
-                    Ok(message) => Ok(read(&message)),
+                    Ok(message) => Ok(parse_entry(&message)),
                     Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
                     Err(error) => Err(error).context("failed to look into RETRIES"),
                 }
@@ -181,7 +181,7 @@ impl ParkedEvents {
     }
 }
 
-async fn each<F>(subjects: Vec<String>, to: impl Fn(String) -> F) -> anyhow::Result<()>
+async fn for_each<F>(subjects: Vec<String>, to: impl Fn(String) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -189,7 +189,7 @@ where
 }
 
 /// One that is parked, or a schedule, or a retry that is due.
-fn read(message: &StreamMessage) -> Option<ParkedEntry> {
+fn parse_entry(message: &StreamMessage) -> Option<ParkedEntry> {
     let text = |name| message.headers.get(name).map(async_nats::HeaderValue::as_str);
     let due = text(header::DUE).or_else(|| text(header::SCHEDULE)?.strip_prefix("@at "));
     Some(ParkedEntry {
@@ -201,7 +201,7 @@ fn read(message: &StreamMessage) -> Option<ParkedEntry> {
 }
 
 /// The endpoints that have something parked.
-pub async fn endpoints(broker: &Broker) -> anyhow::Result<Vec<EndpointId>> {
+pub async fn list_endpoints(broker: &Broker) -> anyhow::Result<Vec<EndpointId>> {
     let parked = ParkedEvents::open(broker.clone(), EndpointId::default()).await?;
     let subjects = parked.subjects(subject::ALL_PARKED_RETRIES).await?;
     let found: HashSet<EndpointId> = subjects.iter().filter_map(|parked| subject::endpoint_of_retry(parked)).collect();

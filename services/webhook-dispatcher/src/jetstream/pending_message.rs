@@ -20,7 +20,7 @@ const ACK_WAIT_MARGIN: Duration = Duration::from_secs(1);
 /// Where the worker's messages lie: what was settled lately, and the way back for what was not.
 pub struct AckTracker {
     client: Client,
-    settled: Mutex<RecentAcks>,
+    recent: Mutex<RecentAcks>,
     returned: mpsc::UnboundedSender<Subject>,
 }
 
@@ -30,12 +30,12 @@ impl AckTracker {
     pub fn open(client: Client) -> (Arc<Self>, mpsc::UnboundedReceiver<Subject>) {
         // It holds no more than what was asked for, and that has its bounds.
         let (returned, receiver) = mpsc::unbounded_channel();
-        (Arc::new(Self { client, settled: Mutex::default(), returned }), receiver)
+        (Arc::new(Self { client, recent: Mutex::default(), returned }), receiver)
     }
 
-    fn settled(&self) -> MutexGuard<'_, RecentAcks> {
+    fn recent(&self) -> MutexGuard<'_, RecentAcks> {
         // Nothing under this lock can end half-way.
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,18 +52,18 @@ pub struct PendingMessage {
 impl PendingMessage {
     /// Takes what settles a message out of it. None if it is no message of a consumer. `station`: whose it is.
     #[must_use]
-    pub fn of(message: &mut Message, tracker: &Arc<AckTracker>, slot: u64, ack_wait: Duration) -> Option<Self> {
-        let AckSubject { sequence, stored_at, times, .. } = AckSubject::read(message.reply.as_ref()?)?;
+    pub fn take_from(message: &mut Message, tracker: &Arc<AckTracker>, slot: u64, ack_wait: Duration) -> Option<Self> {
+        let AckSubject { sequence, stored_at, deliveries, .. } = AckSubject::parse(message.reply.as_ref()?)?;
         let position = MessagePosition { slot, sequence, stored_at };
         let settle_by = Instant::now() + ack_wait.saturating_sub(ACK_WAIT_MARGIN);
         let reply = message.reply.take();
-        Some(Self { reply, position, redelivered: times > 1, settle_by, tracker: Arc::clone(tracker) })
+        Some(Self { reply, position, redelivered: deliveries > 1, settle_by, tracker: Arc::clone(tracker) })
     }
 
     /// Whether it is to be delivered; asked once.
     #[must_use]
-    pub fn begin(&self) -> Claim {
-        self.tracker.settled().take(self.position)
+    pub fn claim(&self) -> Claim {
+        self.tracker.recent().claim(self.position)
     }
 
     /// In the stream that it came from.
@@ -86,24 +86,24 @@ impl PendingMessage {
 
     /// It is done with. Sent without waiting for an answer: a lost acknowledgement is a repeat, which is known here.
     pub async fn acknowledge(mut self) {
-        self.tracker.settled().settle(self.position);
+        self.tracker.recent().record(self.position);
         self.send(AckKind::Ack).await;
     }
 
     /// It could not be settled now; the broker hands it out again after `delay`.
     pub async fn postpone(mut self, delay: Duration) {
-        self.tracker.settled().forget(self.position);
+        self.tracker.recent().release(self.position);
         self.send(AckKind::Nak(Some(delay))).await;
     }
 
     /// It is a copy of one that is in delivery and will be settled by that.
-    pub fn ignore(mut self) {
+    pub fn drop_copy(mut self) {
         self.reply = None;
     }
 
     /// It comes again by itself: what was in delivery is no more.
-    pub fn leave(mut self) {
-        self.tracker.settled().forget(self.position);
+    pub fn abandon(mut self) {
+        self.tracker.recent().release(self.position);
         self.reply = None;
     }
 
@@ -120,7 +120,7 @@ impl PendingMessage {
 impl Drop for PendingMessage {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
-            self.tracker.settled().forget(self.position);
+            self.tracker.recent().release(self.position);
             // Closed only if the worker is gone: the broker waits for ack_wait then.
             let _ = self.tracker.returned.send(reply);
         }

@@ -20,13 +20,13 @@ pub const PRIORITY_TIMEOUT: Duration = Duration::from_secs(5);
 const EXPIRES: Duration = Duration::from_secs(2);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Two heartbeats missed: what was asked for is lost.
-const SILENCE: Duration = Duration::from_millis(2_500);
+const SILENCE_LIMIT: Duration = Duration::from_millis(2_500);
 /// The place is kept by asking at least this often, if nothing is wanted too.
-const RENEW_EVERY: Duration = Duration::from_secs(1);
+const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 /// Whoever has not heard of NATS for so long may have lost his place, and begins nothing.
 const FRESH_FOR: Duration = Duration::from_secs(3);
 /// Before the next request after one that was refused for some reason.
-const PAUSE: Duration = Duration::from_millis(250);
+const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// How long NATS may take to end the requests.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -37,9 +37,9 @@ pub struct PinnedPull {
     consumer: String,
     /// Requests of an earlier generation are lost; what NATS still says about them counts no more.
     generation: u64,
-    asked: usize,
-    asked_at: Instant,
-    heard: Instant,
+    requested: usize,
+    requested_at: Instant,
+    last_heard: Instant,
     not_before: Instant,
     ended: bool,
 }
@@ -50,12 +50,12 @@ pub enum Pulled {
         message: Message,
         pin: String,
         /// Of the consumer, in a row without a gap.
-        handout: u64,
+        consumer_sequence: u64,
     },
     /// One that nobody is pinned for: to be given back.
     Unpinned(Message),
     /// NATS said something that changes nothing.
-    Word,
+    Status,
     /// The place is somebody else's.
     Refused,
     /// The client is at its end.
@@ -73,9 +73,9 @@ impl PinnedPull {
             inbox,
             consumer,
             generation: 0,
-            asked: 0,
-            asked_at: now,
-            heard: now,
+            requested: 0,
+            requested_at: now,
+            last_heard: now,
             not_before: now,
             ended: false,
         })
@@ -90,34 +90,34 @@ impl PinnedPull {
     /// NATS was heard of lately: the place can be ours.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.heard.elapsed() < FRESH_FOR
+        self.last_heard.elapsed() < FRESH_FOR
     }
 
     /// Asks for up to `room` messages if it is worth a request, or at least for the place. `pin`: none while the place is
     /// not ours.
-    pub async fn ask(&mut self, room: usize, pin: Option<&str>) {
+    pub async fn request_or_renew(&mut self, room: usize, pin: Option<&str>) {
         let now = Instant::now();
-        if self.asked > 0 && now.duration_since(self.heard.max(self.asked_at)) > SILENCE {
-            self.lost();
+        if self.requested > 0 && now.duration_since(self.last_heard.max(self.requested_at)) > SILENCE_LIMIT {
+            self.drop_requests();
         }
         if now < self.not_before {
             return;
         }
-        let wanted = room.saturating_sub(self.asked);
-        if wanted > 0 && (self.asked == 0 || wanted > room / 2) {
-            self.asked += wanted;
+        let wanted = room.saturating_sub(self.requested);
+        if wanted > 0 && (self.requested == 0 || wanted > room / 2) {
+            self.requested += wanted;
             let limits = format!(r#""expires":{},"idle_heartbeat":{}"#, EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
-            self.request(wanted, &limits, &self.generation.to_string(), pin).await;
-        } else if pin.is_some() && now.duration_since(self.asked_at) >= RENEW_EVERY {
+            self.send_request(wanted, &limits, &self.generation.to_string(), pin).await;
+        } else if pin.is_some() && now.duration_since(self.requested_at) >= RENEW_INTERVAL {
             // No message is so small: it is refused for that, and the place is kept.
-            self.request(1, r#""no_wait":true,"max_bytes":1"#, "renewal", pin).await;
+            self.send_request(1, r#""no_wait":true,"max_bytes":1"#, "renewal", pin).await;
         } else {
             return;
         }
-        self.asked_at = now;
+        self.requested_at = now;
     }
 
-    async fn request(&self, batch: usize, limits: &str, about: &str, pin: Option<&str>) {
+    async fn send_request(&self, batch: usize, limits: &str, about: &str, pin: Option<&str>) {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", stream::EVENTS, self.consumer);
         let id = pin.map(|pin| format!(r#","id":"{pin}""#)).unwrap_or_default();
         let payload = format!(r#"{{"batch":{batch},{limits},"group":"{GROUP}"{id}}}"#);
@@ -135,24 +135,24 @@ impl PinnedPull {
         };
         let about = message.subject.strip_prefix(&self.inbox).map(ToOwned::to_owned);
         match about {
-            None => self.message(message),
-            Some(about) => self.status(about.trim_start_matches('.'), &message),
+            None => self.read_message(message),
+            Some(about) => self.read_status(about.trim_start_matches('.'), &message),
         }
     }
 
-    fn message(&mut self, message: Message) -> Pulled {
-        self.heard = Instant::now();
-        self.asked = self.asked.saturating_sub(1);
+    fn read_message(&mut self, message: Message) -> Pulled {
+        self.last_heard = Instant::now();
+        self.requested = self.requested.saturating_sub(1);
         let pin = message.headers.as_ref().and_then(|headers| headers.get(header::PIN_ID));
-        let handed = message.reply.as_ref().and_then(|reply| AckSubject::read(reply));
+        let handed = message.reply.as_ref().and_then(|reply| AckSubject::parse(reply));
         match (pin, handed) {
             (Some(pin), Some(handed)) => {
-                let (pin, handout) = (pin.as_str().to_owned(), handed.handout);
-                Pulled::Message { message, pin, handout }
+                let (pin, consumer_sequence) = (pin.as_str().to_owned(), handed.consumer_sequence);
+                Pulled::Message { message, pin, consumer_sequence }
             }
             // A consumer that pins nobody is one that is being changed.
             (_, Some(_)) => Pulled::Unpinned(message),
-            (_, None) => Pulled::Word,
+            (_, None) => Pulled::Status,
         }
     }
 
@@ -167,7 +167,7 @@ impl PinnedPull {
     pub async fn stop(&mut self) {
         // Refused only by a client that is at its end.
         let _ = self.messages.drain().await;
-        self.lost();
+        self.drop_requests();
     }
 
     /// Ends its requests, and gives back what NATS had sent before it knew.
@@ -184,35 +184,35 @@ impl PinnedPull {
         let _ = tokio::time::timeout(CLOSE_WITHIN, drained).await;
     }
 
-    fn status(&mut self, about: &str, message: &Message) -> Pulled {
+    fn read_status(&mut self, about: &str, message: &Message) -> Pulled {
         const PIN_MISMATCH: u16 = 423;
         let is_renewal = about == "renewal";
         if !is_renewal && about.parse() != Ok(self.generation) {
-            return Pulled::Word;
+            return Pulled::Status;
         }
         let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
         let unserved = pending.and_then(|pending| pending.as_str().parse::<usize>().ok());
         let said = message.description.as_deref().unwrap_or_default();
         match message.status.map_or(0, |status| status.as_u16()) {
             PIN_MISMATCH => return Pulled::Refused,
-            status if status == StatusCode::IDLE_HEARTBEAT.as_u16() => self.heard = Instant::now(),
+            status if status == StatusCode::IDLE_HEARTBEAT.as_u16() => self.last_heard = Instant::now(),
             status if status == StatusCode::TIMEOUT.as_u16() && !is_renewal => {
-                self.heard = Instant::now();
-                self.asked = self.asked.saturating_sub(unserved.unwrap_or(self.asked));
+                self.last_heard = Instant::now();
+                self.requested = self.requested.saturating_sub(unserved.unwrap_or(self.requested));
             }
-            404 | 408 if is_renewal => self.heard = Instant::now(),
-            409 if is_renewal && said.contains("MaxBytes") => self.heard = Instant::now(),
+            404 | 408 if is_renewal => self.last_heard = Instant::now(),
+            409 if is_renewal && said.contains("MaxBytes") => self.last_heard = Instant::now(),
             status => {
                 tracing::debug!("NATS said {status} {said}");
-                self.not_before = Instant::now() + PAUSE;
-                self.lost();
+                self.not_before = Instant::now() + REFUSAL_PAUSE;
+                self.drop_requests();
             }
         }
-        Pulled::Word
+        Pulled::Status
     }
 
-    fn lost(&mut self) {
+    fn drop_requests(&mut self) {
         self.generation += 1;
-        self.asked = 0;
+        self.requested = 0;
     }
 }

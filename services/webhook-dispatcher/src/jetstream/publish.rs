@@ -20,14 +20,14 @@ pub struct OutgoingMessage {
 ///
 /// # Errors
 /// With that of the last try.
-pub async fn store(broker: &Broker, message: &OutgoingMessage, deadline: Instant) -> anyhow::Result<()> {
+pub async fn publish_until(broker: &Broker, message: &OutgoingMessage, deadline: Instant) -> anyhow::Result<()> {
     loop {
-        let tried = match tokio::time::timeout_at(deadline, store_once(broker, message)).await {
+        let tried = match tokio::time::timeout_at(deadline, publish_once(broker, message)).await {
             Ok(tried) => tried,
             Err(_) => Err(anyhow::anyhow!("no acknowledgement in time")),
         };
         match tried {
-            Err(_) if Instant::now() + PAUSE < deadline => mend(broker).await,
+            Err(_) if Instant::now() + PAUSE < deadline => repair_streams(broker).await,
             last => return last.with_context(|| format!("failed to store {}", message.subject)),
         }
     }
@@ -37,24 +37,24 @@ pub async fn store(broker: &Broker, message: &OutgoingMessage, deadline: Instant
 ///
 /// # Errors
 /// With that of the last try.
-pub async fn store_within_tries(broker: &Broker, message: &OutgoingMessage, tries: u32) -> anyhow::Result<()> {
+pub async fn publish_with_tries(broker: &Broker, message: &OutgoingMessage, tries: u32) -> anyhow::Result<()> {
     let mut left = tries;
     loop {
         left -= 1;
-        match store_once(broker, message).await {
-            Err(_) if left > 0 => mend(broker).await,
+        match publish_once(broker, message).await {
+            Err(_) if left > 0 => repair_streams(broker).await,
             last => return last.with_context(|| format!("failed to store {}", message.subject)),
         }
     }
 }
 
-async fn store_once(broker: &Broker, message: &OutgoingMessage) -> anyhow::Result<()> {
+async fn publish_once(broker: &Broker, message: &OutgoingMessage) -> anyhow::Result<()> {
     let publish = PublishMessage::build().headers(message.headers.clone()).payload(message.payload.clone());
     broker.jetstream.send_publish(message.subject.clone(), publish).await?.await?;
     Ok(())
 }
 
-async fn mend(broker: &Broker) {
+async fn repair_streams(broker: &Broker) {
     tokio::time::sleep(PAUSE).await;
     // A stream that is missing is the one cause that we can mend; the next try tells whether it was.
     if let Err(error) = broker.make_streams().await {

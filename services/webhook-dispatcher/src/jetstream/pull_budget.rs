@@ -17,26 +17,26 @@ pub struct PullPace {
 
 /// A further request is made when at least half of the slots wait for it: with quarters, NATS takes a tenth more CPU
 /// time for each event.
-const CHUNKS: usize = 2;
+const REQUESTS_PER_CAPACITY: usize = 2;
 /// Beyond so many lines they are paced slowly, or an idle dispatcher of 10,000 endpoints would hear 2,000 heartbeats a
 /// second.
-const MANY_LINES: usize = 200;
+const MANY_PULLS: usize = 200;
 /// The pause before the first and before each further try to mend a line that does not work.
-const MEND_PAUSE: Duration = Duration::from_millis(50);
-const MEND_PAUSE_CAP: Duration = Duration::from_secs(5);
+const REPAIR_PAUSE: Duration = Duration::from_millis(50);
+const REPAIR_PAUSE_CAP: Duration = Duration::from_secs(5);
 
 impl PullPace {
     #[must_use]
-    pub fn of(budgets: usize) -> Self {
+    pub fn for_pulls(pulls: usize) -> Self {
         let seconds = |expires, heartbeat| Self {
             expires: Duration::from_secs(expires),
             heartbeat: Duration::from_secs(heartbeat),
         };
-        if budgets > MANY_LINES { seconds(300, 60) } else { seconds(30, 5) }
+        if pulls > MANY_PULLS { seconds(300, 60) } else { seconds(30, 5) }
     }
 
     /// Two heartbeats missed and some patience: the request is lost.
-    fn silence(self) -> Duration {
+    fn silence_limit(self) -> Duration {
         2 * self.heartbeat + Duration::from_secs(1)
     }
 }
@@ -50,11 +50,11 @@ pub struct PullBudget {
     pub open: bool,
     pub generation: u64,
     /// Messages that were asked for and have not come.
-    asked: usize,
+    requested: usize,
     in_delivery: usize,
-    heard: Instant,
+    last_heard: Instant,
     pace: PullPace,
-    mend_pause: Duration,
+    repair_pause: Duration,
 }
 
 impl PullBudget {
@@ -62,15 +62,15 @@ impl PullBudget {
     pub fn new(endpoint: &Endpoint, source: PullSource, now: Instant) -> Self {
         Self {
             source,
-            consumer: source.consumer(&endpoint.id),
+            consumer: source.consumer_name(&endpoint.id),
             capacity: source.concurrency(endpoint),
             open: false,
             generation: 0,
-            asked: 0,
+            requested: 0,
             in_delivery: 0,
-            heard: now,
-            pace: PullPace::of(1),
-            mend_pause: MEND_PAUSE,
+            last_heard: now,
+            pace: PullPace::for_pulls(1),
+            repair_pause: REPAIR_PAUSE,
         }
     }
 
@@ -78,23 +78,27 @@ impl PullBudget {
     /// once: a request for several costs NATS as much as one for one.
     #[must_use]
     pub fn wanted(&self, most: usize) -> usize {
-        let wanted = (self.capacity.saturating_sub(self.in_delivery)).min(most).saturating_sub(self.asked);
-        if self.open && (self.asked == 0 || wanted >= self.capacity.div_ceil(CHUNKS)) { wanted } else { 0 }
+        let wanted = (self.capacity.saturating_sub(self.in_delivery)).min(most).saturating_sub(self.requested);
+        if self.open && (self.requested == 0 || wanted >= self.capacity.div_ceil(REQUESTS_PER_CAPACITY)) {
+            wanted
+        } else {
+            0
+        }
     }
 
-    pub fn asked(&mut self, wanted: usize, pace: PullPace, now: Instant) {
-        if self.asked == 0 {
+    pub fn record_request(&mut self, wanted: usize, pace: PullPace, now: Instant) {
+        if self.requested == 0 {
             // Nothing was to be heard while nothing was asked for.
-            self.heard = now;
+            self.last_heard = now;
         }
-        self.asked += wanted;
+        self.requested += wanted;
         self.pace = pace;
     }
 
-    pub fn arrived(&mut self, now: Instant) {
-        self.asked = self.asked.saturating_sub(1);
-        self.heard = now;
-        self.mend_pause = MEND_PAUSE;
+    pub fn record_message(&mut self, now: Instant) {
+        self.requested = self.requested.saturating_sub(1);
+        self.last_heard = now;
+        self.repair_pause = REPAIR_PAUSE;
     }
 
     #[must_use]
@@ -102,11 +106,11 @@ impl PullBudget {
         self.in_delivery < self.capacity
     }
 
-    pub fn begins(&mut self) {
+    pub fn begin_delivery(&mut self) {
         self.in_delivery += 1;
     }
 
-    pub fn ends(&mut self) {
+    pub fn end_delivery(&mut self) {
         self.in_delivery = self.in_delivery.saturating_sub(1);
     }
 
@@ -116,33 +120,33 @@ impl PullBudget {
         self.in_delivery == 0
     }
 
-    pub fn heartbeat(&mut self, now: Instant) {
-        self.heard = now;
+    pub fn record_heartbeat(&mut self, now: Instant) {
+        self.last_heard = now;
     }
 
-    pub fn expired(&mut self, unserved: usize, now: Instant) {
-        self.asked = self.asked.saturating_sub(unserved);
-        self.heard = now;
+    pub fn record_expiry(&mut self, unserved: usize, now: Instant) {
+        self.requested = self.requested.saturating_sub(unserved);
+        self.last_heard = now;
     }
 
     #[must_use]
     pub fn is_silent(&self, now: Instant) -> bool {
-        self.open && self.asked > 0 && now.duration_since(self.heard) > self.pace.silence()
+        self.open && self.requested > 0 && now.duration_since(self.last_heard) > self.pace.silence_limit()
     }
 
     /// All that was asked for is lost.
-    pub fn lost(&mut self, now: Instant) {
+    pub fn drop_requests(&mut self, now: Instant) {
         self.generation += 1;
-        self.asked = 0;
-        self.heard = now;
+        self.requested = 0;
+        self.last_heard = now;
     }
 
     /// It asks for nothing until its consumer was seen again; gives how long to wait before looking.
-    pub fn breaks(&mut self, now: Instant) -> Duration {
-        self.lost(now);
+    pub fn break_off(&mut self, now: Instant) -> Duration {
+        self.drop_requests(now);
         self.open = false;
-        let pause = self.mend_pause;
-        self.mend_pause = (pause * 2).min(MEND_PAUSE_CAP);
+        let pause = self.repair_pause;
+        self.repair_pause = (pause * 2).min(REPAIR_PAUSE_CAP);
         pause
     }
 }
@@ -173,21 +177,21 @@ mod tests {
         let (mut budget, now) = budget(8);
         assert_eq!(budget.wanted(usize::MAX), 8);
         assert_eq!(budget.wanted(3), 3);
-        budget.asked(8, PullPace::of(1), now);
+        budget.record_request(8, PullPace::for_pulls(1), now);
         assert_eq!(budget.wanted(usize::MAX), 0);
         for _ in 0..8 {
-            budget.arrived(now);
-            budget.begins();
+            budget.record_message(now);
+            budget.begin_delivery();
         }
         assert_eq!(budget.wanted(usize::MAX), 0);
-        budget.ends();
+        budget.end_delivery();
         assert_eq!(budget.wanted(usize::MAX), 1, "nothing is asked for, so one slot is enough");
-        budget.asked(1, PullPace::of(1), now);
-        budget.ends();
+        budget.record_request(1, PullPace::for_pulls(1), now);
+        budget.end_delivery();
         assert_eq!(budget.wanted(usize::MAX), 0, "one more is not worth a request");
-        (0..3).for_each(|_| budget.ends());
+        (0..3).for_each(|_| budget.end_delivery());
         assert_eq!(budget.wanted(usize::MAX), 4, "half of the slots are");
-        budget.expired(1, now);
+        budget.record_expiry(1, now);
         assert_eq!(budget.wanted(usize::MAX), 5);
     }
 
@@ -196,20 +200,20 @@ mod tests {
         let (mut budget, now) = budget(8);
         let later = now + Duration::from_secs(12);
         assert!(!budget.is_silent(later));
-        budget.asked(8, PullPace::of(1), now);
+        budget.record_request(8, PullPace::for_pulls(1), now);
         assert!(budget.is_silent(later));
-        budget.heartbeat(later);
+        budget.record_heartbeat(later);
         assert!(!budget.is_silent(later));
-        budget.lost(later);
+        budget.drop_requests(later);
         assert_eq!((budget.wanted(usize::MAX), budget.generation), (8, 1));
     }
 
     #[tokio::test]
     async fn a_line_that_does_not_work_is_mended_at_growing_pauses() {
         let (mut budget, now) = budget(1);
-        let pauses: Vec<u128> = (0..9).map(|_| budget.breaks(now).as_millis()).collect();
+        let pauses: Vec<u128> = (0..9).map(|_| budget.break_off(now).as_millis()).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-        budget.arrived(now);
-        assert_eq!(budget.breaks(now), MEND_PAUSE);
+        budget.record_message(now);
+        assert_eq!(budget.break_off(now), REPAIR_PAUSE);
     }
 }

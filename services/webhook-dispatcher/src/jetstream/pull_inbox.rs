@@ -29,7 +29,7 @@ pub enum InboxItem {
     Status {
         pull: PullId,
         generation: u64,
-        said: PullStatus,
+        status: PullStatus,
     },
     /// The client is at its end.
     Ended,
@@ -59,7 +59,7 @@ impl PullInbox {
     }
 
     /// A request that cannot be sent is one that is lost: the silence will tell.
-    pub async fn ask(&self, request: &PullRequest<'_>) {
+    pub async fn request(&self, request: &PullRequest<'_>) {
         let PullRequest { pull, generation, consumer, batch, expires, heartbeat } = request;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", pull.source.stream());
         let reply = format!("{}.{}.{}.{generation}", self.prefix, pull.source.stream(), pull.slot);
@@ -79,8 +79,8 @@ impl PullInbox {
             let Some(message) = self.messages.next().await else { return InboxItem::Ended };
             let Some(about) = message.subject.strip_prefix(&self.prefix) else { return InboxItem::Message(message) };
             // Nobody else knows the inbox; what cannot be read has nothing to say.
-            if let Some((pull, generation)) = read(about) {
-                return InboxItem::Status { pull, generation, said: said(&message) };
+            if let Some((pull, generation)) = parse_status_subject(about) {
+                return InboxItem::Status { pull, generation, status: read_status(&message) };
             }
         }
     }
@@ -105,14 +105,14 @@ impl PullInbox {
 }
 
 /// `.<stream>.<station>.<generation>`
-fn read(about: &str) -> Option<(PullId, u64)> {
+fn parse_status_subject(about: &str) -> Option<(PullId, u64)> {
     let mut tokens = about.strip_prefix('.')?.split('.');
-    let source = PullSource::of_stream(tokens.next()?)?;
+    let source = PullSource::from_stream(tokens.next()?)?;
     let slot = tokens.next()?.parse().ok()?;
     Some((PullId { slot, source }, tokens.next()?.parse().ok()?))
 }
 
-fn said(message: &Message) -> PullStatus {
+fn read_status(message: &Message) -> PullStatus {
     let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
     let unserved = pending.and_then(|pending| pending.as_str().parse().ok());
     match (message.status, unserved) {

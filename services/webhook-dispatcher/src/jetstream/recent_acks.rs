@@ -49,7 +49,7 @@ impl Default for RecentAcks {
 }
 
 impl RecentAcks {
-    pub fn take(&mut self, position: MessagePosition) -> Claim {
+    pub fn claim(&mut self, position: MessagePosition) -> Claim {
         let entry = self.entry(position);
         match *entry {
             Some((known, AckState::Settled)) if known == position => Claim::AcknowledgeAgain,
@@ -61,12 +61,12 @@ impl RecentAcks {
         }
     }
 
-    pub fn settle(&mut self, position: MessagePosition) {
+    pub fn record(&mut self, position: MessagePosition) {
         *self.entry(position) = Some((position, AckState::Settled));
     }
 
     /// It was given back: whoever gets it next delivers it.
-    pub fn forget(&mut self, position: MessagePosition) {
+    pub fn release(&mut self, position: MessagePosition) {
         let entry = self.entry(position);
         if entry.is_some_and(|(known, _)| known == position) {
             *entry = None;
@@ -88,42 +88,42 @@ mod tests {
     #[test]
     fn a_message_is_delivered_once_and_acknowledged_again() {
         let mut settled = RecentAcks::default();
-        assert_eq!(settled.take(FIRST), Claim::Deliver);
-        assert_eq!(settled.take(FIRST), Claim::Ignore);
-        settled.settle(FIRST);
-        assert_eq!(settled.take(FIRST), Claim::AcknowledgeAgain);
+        assert_eq!(settled.claim(FIRST), Claim::Deliver);
+        assert_eq!(settled.claim(FIRST), Claim::Ignore);
+        settled.record(FIRST);
+        assert_eq!(settled.claim(FIRST), Claim::AcknowledgeAgain);
     }
 
     #[test]
     fn what_was_given_back_is_delivered_when_it_comes_again() {
         let mut settled = RecentAcks::default();
-        settled.take(FIRST);
-        settled.forget(FIRST);
-        assert_eq!(settled.take(FIRST), Claim::Deliver);
+        settled.claim(FIRST);
+        settled.release(FIRST);
+        assert_eq!(settled.claim(FIRST), Claim::Deliver);
     }
 
     #[test]
     fn a_stream_that_was_made_again_is_not_taken_for_the_old_one() {
         let mut settled = RecentAcks::default();
-        settled.take(FIRST);
-        settled.settle(FIRST);
-        assert_eq!(settled.take(MessagePosition { stored_at: 2_000, ..FIRST }), Claim::Deliver);
+        settled.claim(FIRST);
+        settled.record(FIRST);
+        assert_eq!(settled.claim(MessagePosition { stored_at: 2_000, ..FIRST }), Claim::Deliver);
     }
 
     #[test]
     fn one_message_of_two_endpoints_is_two() {
         let mut settled = RecentAcks::default();
-        settled.take(FIRST);
-        assert_eq!(settled.take(MessagePosition { slot: 1, ..FIRST }), Claim::Deliver);
+        settled.claim(FIRST);
+        assert_eq!(settled.claim(MessagePosition { slot: 1, ..FIRST }), Claim::Deliver);
     }
 
     #[test]
     fn of_two_messages_in_one_slot_the_earlier_is_forgotten_not_confused() {
         let mut settled = RecentAcks::default();
         let later = MessagePosition { sequence: FIRST.sequence + SLOTS as u64, stored_at: 3_000, ..FIRST };
-        settled.take(FIRST);
-        assert_eq!(settled.take(later), Claim::Deliver);
-        settled.forget(FIRST);
-        assert_eq!(settled.take(later), Claim::Ignore);
+        settled.claim(FIRST);
+        assert_eq!(settled.claim(later), Claim::Deliver);
+        settled.release(FIRST);
+        assert_eq!(settled.claim(later), Claim::Ignore);
     }
 }

@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// Of a subject's run: not a replay.
-pub const LIVE: &str = "live";
+pub const LIVE_RUN: &str = "live";
 
 /// An attempt that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct NextRetry {
     /// Counted from 1.
     pub attempt: u32,
     pub at: OffsetDateTime,
-    pub place: RetryScope,
+    pub scope: RetryScope,
 }
 
 /// A retry whose time has come.
@@ -43,7 +43,7 @@ pub struct DueRetry {
     pub event_sequence: u64,
     /// Counted from 1.
     pub attempt: u32,
-    pub place: RetryScope,
+    pub scope: RetryScope,
 }
 
 /// Which deliveries a retry belongs to.
@@ -64,8 +64,8 @@ impl RetryScope {
         Self { chat, replay: None }
     }
 
-    fn retry<'a>(&'a self, endpoint: &'a EndpointId, event_sequence: u64) -> subject::RetrySubject<'a> {
-        let run = self.replay.as_deref().unwrap_or(LIVE);
+    fn retry_subject<'a>(&'a self, endpoint: &'a EndpointId, event_sequence: u64) -> subject::RetrySubject<'a> {
+        let run = self.replay.as_deref().unwrap_or(LIVE_RUN);
         subject::RetrySubject { endpoint, chat: &self.chat, run, sequence: event_sequence }
     }
 }
@@ -84,10 +84,14 @@ impl ReplayEntry {
     /// a subject's one place: a step that is repeated after a crash is not stored a second time.
     #[must_use]
     pub fn due(&self, endpoint: &EndpointId, replay: &str) -> OutgoingMessage {
-        let place = RetryScope { chat: RetryScope::NO_CHAT.to_owned(), replay: Some(replay.to_owned()) };
+        let scope = RetryScope { chat: RetryScope::NO_CHAT.to_owned(), replay: Some(replay.to_owned()) };
         let mut headers = retry_headers(&self.event_id, &self.event_subject, 1);
         headers.insert(header::EVENT_ID, format!("{replay} {}", self.event_id));
-        OutgoingMessage { subject: place.retry(endpoint, self.event_sequence).due(), headers, payload: Bytes::new() }
+        OutgoingMessage {
+            subject: scope.retry_subject(endpoint, self.event_sequence).due(),
+            headers,
+            payload: Bytes::new(),
+        }
     }
 }
 
@@ -119,25 +123,29 @@ impl RetryQueue {
         })
     }
 
-    /// Keeps an attempt; replaces what was kept for this event in this place.
-    pub async fn keep(
+    /// Keeps an attempt; replaces what was kept for this event in this scope.
+    pub async fn schedule(
         &self,
         endpoint: &EndpointId,
         event: &StoredEvent,
         next: &NextRetry,
         by: Instant,
     ) -> anyhow::Result<()> {
-        let retry = next.place.retry(endpoint, event.sequence);
+        let retry = next.scope.retry_subject(endpoint, event.sequence);
         let mut headers = retry_headers(&event.id, &event.subject, next.attempt);
         headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(next.at)));
         headers.insert(header::SCHEDULE_TARGET, retry.due());
         // The payload stays in EVENTS: 100,000 waiting copies would be 80 MB.
-        publish::store(&self.broker, &OutgoingMessage { subject: retry.waiting(), headers, payload: Bytes::new() }, by)
-            .await
+        publish::publish_until(
+            &self.broker,
+            &OutgoingMessage { subject: retry.waiting(), headers, payload: Bytes::new() },
+            by,
+        )
+        .await
     }
 
     /// What a message of RETRIES asks for.
-    pub fn read(message: &async_nats::Message) -> anyhow::Result<DueRetry> {
+    pub fn parse_due(message: &async_nats::Message) -> anyhow::Result<DueRetry> {
         let headers = message.headers.as_ref().context("a retry has no headers")?;
         let retry = subject::parse_retry(&message.subject).context("a retry names no sequence")?;
         let text = |name| headers.get(name).map(async_nats::HeaderValue::as_str);
@@ -145,24 +153,24 @@ impl RetryQueue {
             event_id: EventId::from_header(text(header::KURIR_EVENT_ID).context("a retry names no event")?),
             event_subject: text(header::EVENT_SUBJECT).unwrap_or_default().to_owned(),
             event_sequence: retry.sequence,
-            place: RetryScope {
+            scope: RetryScope {
                 chat: retry.chat.to_owned(),
-                replay: (retry.run != LIVE).then(|| retry.run.to_owned()),
+                replay: (retry.run != LIVE_RUN).then(|| retry.run.to_owned()),
             },
             attempt: text(header::ATTEMPT).and_then(|attempt| attempt.parse().ok()).context("a retry has no number")?,
         })
     }
 
     /// The event of a retry; none if it is gone from EVENTS, and from the dead letters if it comes from there.
-    pub async fn event(&self, endpoint: &EndpointId, due: &DueRetry) -> anyhow::Result<Option<StoredEvent>> {
+    pub async fn read_event(&self, endpoint: &EndpointId, due: &DueRetry) -> anyhow::Result<Option<StoredEvent>> {
         match self.events.read(due.event_sequence, &due.event_id).await? {
-            None if due.place.replay.is_some() => self.buried_event(endpoint, due).await,
+            None if due.scope.replay.is_some() => self.read_dead_letter(endpoint, due).await,
             event => Ok(event),
         }
     }
 
     /// A dead letter outlives its event, and holds it.
-    async fn buried_event(&self, endpoint: &EndpointId, due: &DueRetry) -> anyhow::Result<Option<StoredEvent>> {
+    async fn read_dead_letter(&self, endpoint: &EndpointId, due: &DueRetry) -> anyhow::Result<Option<StoredEvent>> {
         let subject = subject::dead_letter(endpoint, &due.event_id);
         let stored = match self.dead_letters.direct_get_last_for_subject(subject).await {
             Ok(stored) => stored,
@@ -181,31 +189,21 @@ impl RetryQueue {
 
     /// Whether RETRIES already holds what follows the first attempt of this event: a dispatcher died after it had kept
     /// the retry and before it had acknowledged the event.
-    pub async fn holds_retry_of(
-        &self,
-        endpoint: &EndpointId,
-        place: &RetryScope,
-        sequence: u64,
-    ) -> anyhow::Result<bool> {
-        let retry = place.retry(endpoint, sequence);
+    pub async fn has_retry(&self, endpoint: &EndpointId, scope: &RetryScope, sequence: u64) -> anyhow::Result<bool> {
+        let retry = scope.retry_subject(endpoint, sequence);
         // In this order a retry that fires in between is seen.
-        Ok(self.last(&retry.waiting()).await?.is_some() || self.last(&retry.due()).await?.is_some())
+        Ok(self.last_sequence(&retry.waiting()).await?.is_some() || self.last_sequence(&retry.due()).await?.is_some())
     }
 
     /// Whether RETRIES already holds what follows this attempt. `sequence`: of the due retry, in RETRIES.
-    pub async fn holds_successor_of(
-        &self,
-        endpoint: &EndpointId,
-        due: &DueRetry,
-        sequence: u64,
-    ) -> anyhow::Result<bool> {
-        let retry = due.place.retry(endpoint, due.event_sequence);
-        let is_later = |last: Option<u64>| last.is_some_and(|last| last > sequence);
-        Ok(is_later(self.last(&retry.waiting()).await?) || is_later(self.last(&retry.due()).await?))
+    pub async fn has_later_retry(&self, endpoint: &EndpointId, due: &DueRetry, sequence: u64) -> anyhow::Result<bool> {
+        let retry = due.scope.retry_subject(endpoint, due.event_sequence);
+        let is_later = |stored: Option<u64>| stored.is_some_and(|stored| stored > sequence);
+        Ok(is_later(self.last_sequence(&retry.waiting()).await?) || is_later(self.last_sequence(&retry.due()).await?))
     }
 
     /// The sequence of the last message in RETRIES with this subject.
-    async fn last(&self, subject: &str) -> anyhow::Result<Option<u64>> {
+    async fn last_sequence(&self, subject: &str) -> anyhow::Result<Option<u64>> {
         match self.retries.direct_get_last_for_subject(subject).await {
             Ok(message) => Ok(Some(message.sequence)),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),

@@ -29,36 +29,36 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// If the broker is away or refuses.
-pub async fn held(
+pub async fn count_from(
     broker: &Broker,
     stream: &str,
     filters: &[String],
     start: DeliverPolicy,
 ) -> anyhow::Result<StreamCount> {
-    let consumer = passing(broker, stream, filters, start).await?;
+    let consumer = create_reader(broker, stream, filters, start).await?;
     let info = consumer.cached_info();
-    let held = StreamCount { from: info.delivered.stream_sequence + 1, count: info.num_pending };
+    let counted = StreamCount { from: info.delivered.stream_sequence + 1, count: info.num_pending };
     // It would go by itself.
     let _ = broker.jetstream.delete_consumer_from_stream(&info.name, stream).await;
-    Ok(held)
+    Ok(counted)
 }
 
 /// How many there are from `start` to the sequence `last`.
 ///
 /// # Errors
 /// If the broker is away or refuses.
-pub async fn between(
+pub async fn count_between(
     broker: &Broker,
     stream: &str,
     filters: &[String],
     start: DeliverPolicy,
     last: u64,
 ) -> anyhow::Result<u64> {
-    let mut after = beyond(broker, stream, filters, last).await?;
+    let mut after = count_after(broker, stream, filters, last).await?;
     let mut tries = TRIES;
     loop {
-        let all = held(broker, stream, filters, start).await?.count;
-        let again = beyond(broker, stream, filters, last).await?;
+        let all = count_from(broker, stream, filters, start).await?.count;
+        let again = count_after(broker, stream, filters, last).await?;
         tries -= 1;
         // The same before and after: nothing was stored in between, so both figures are of one moment.
         if again == after || tries == 0 {
@@ -72,16 +72,16 @@ pub async fn between(
 ///
 /// # Errors
 /// If the broker is away or refuses.
-pub async fn beyond(broker: &Broker, stream: &str, filters: &[String], last: u64) -> anyhow::Result<u64> {
+pub async fn count_after(broker: &Broker, stream: &str, filters: &[String], last: u64) -> anyhow::Result<u64> {
     let start = DeliverPolicy::ByStartSequence { start_sequence: last.saturating_add(1) };
-    Ok(held(broker, stream, filters, start).await?.count)
+    Ok(count_from(broker, stream, filters, start).await?.count)
 }
 
 /// A consumer for one look through a stream: it settles nothing and is kept nowhere.
 ///
 /// # Errors
 /// If the broker is away or refuses.
-pub async fn passing(
+pub async fn create_reader(
     broker: &Broker,
     stream: &str,
     filters: &[String],
@@ -107,7 +107,7 @@ pub async fn passing(
 ///
 /// # Errors
 /// If the broker is away.
-pub async fn subjects(broker: &Broker, stream: &str, filter: &str) -> anyhow::Result<Vec<String>> {
+pub async fn list_subjects(broker: &Broker, stream: &str, filter: &str) -> anyhow::Result<Vec<String>> {
     let named: Stream<()> = broker.jetstream.get_stream_no_info(stream).await.context("failed to name a stream")?;
     let failed = || format!("failed to list the subjects of {stream}");
     let found = named.info_with_subjects(filter).await.with_context(failed)?;

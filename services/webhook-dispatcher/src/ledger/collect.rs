@@ -33,27 +33,27 @@ pub async fn collect(
     endpoint: &Endpoint,
     span: &LedgerSpan,
 ) -> anyhow::Result<(EventPlaces, ConsumerPosition, MatchedCounts)> {
-    let position = position(broker, endpoint).await?;
-    let matched = matched(broker, endpoint, span, position).await?;
-    let empty = || SequenceSet::within(&span.events);
+    let position = read_position(broker, endpoint).await?;
+    let matched = count_matched(broker, endpoint, span, position).await?;
+    let empty = || SequenceSet::for_range(&span.events);
     let mut places = EventPlaces {
-        retried: retried(broker, endpoint, span).await?,
-        buried: empty(),
+        retried: find_retried(broker, endpoint, span).await?,
+        dead: empty(),
         delivered: empty(),
         filtered: empty(),
         given_up: empty(),
     };
     let filter = subject::dead_letters(&endpoint.id);
-    read(broker, stream::DEAD_LETTERS, filter, span, |letter| {
+    read_messages(broker, stream::DEAD_LETTERS, filter, span, |letter| {
         let LetterSequence { sequence } = serde_json::from_slice(letter)?;
-        places.buried.insert(sequence);
+        places.dead.insert(sequence);
         Ok(())
     })
     .await?;
     let policy = &endpoint.retry_policy;
-    read(broker, stream::DELIVERIES, subject::deliveries(&endpoint.id), span, |batch| {
+    read_messages(broker, stream::DELIVERIES, subject::deliveries(&endpoint.id), span, |batch| {
         for attempt in serde_json::from_slice::<Vec<RecordedAttempt<'_>>>(batch)? {
-            attempt.enter(&mut places, policy);
+            attempt.add_to(&mut places, policy);
         }
         Ok(())
     })
@@ -85,13 +85,13 @@ struct RecordedResult<'a> {
 }
 
 impl RecordedAttempt<'_> {
-    fn enter(&self, places: &mut EventPlaces, policy: &RetryPolicy) {
+    fn add_to(&self, places: &mut EventPlaces, policy: &RetryPolicy) {
         let Self { sequence, attempt, result: RecordedResult { result, status } } = self;
         match &**result {
             "delivered" => places.delivered.insert(*sequence),
             "filtered" => places.filtered.insert(*sequence),
             // Its letter was stored before this was recorded; if it is gone, its user deleted it.
-            "refused" | "failed" if policy.after(*attempt, *status, None, 0.0) == RetryDecision::GiveUp => {
+            "refused" | "failed" if policy.decide(*attempt, *status, None, 0.0) == RetryDecision::GiveUp => {
                 places.given_up.insert(*sequence);
             }
             // Tried again, which is in another entry or in RETRIES.
@@ -100,7 +100,7 @@ impl RecordedAttempt<'_> {
     }
 }
 
-async fn position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<ConsumerPosition> {
+async fn read_position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<ConsumerPosition> {
     let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")?;
     match events.consumer_info(endpoint.id.consumer()).await {
         Ok(info) => Ok(ConsumerPosition {
@@ -114,7 +114,7 @@ async fn position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<Consum
     }
 }
 
-async fn matched(
+async fn count_matched(
     broker: &Broker,
     endpoint: &Endpoint,
     span: &LedgerSpan,
@@ -126,16 +126,16 @@ async fn matched(
             return Ok(0);
         }
         let start = DeliverPolicy::ByStartSequence { start_sequence: first };
-        stream_counts::between(broker, stream::EVENTS, &endpoint.subjects, start, sequence).await
+        stream_counts::count_between(broker, stream::EVENTS, &endpoint.subjects, start, sequence).await
     };
     let all = to(last).await?;
     let up_to = async |sequence: u64| if sequence >= last { Ok(all) } else { to(sequence).await };
     Ok(MatchedCounts { all, settled: up_to(position.settled_to).await?, taken: up_to(position.taken_to).await? })
 }
 
-async fn retried(broker: &Broker, endpoint: &Endpoint, span: &LedgerSpan) -> anyhow::Result<SequenceSet> {
-    let mut retried = SequenceSet::within(&span.events);
-    let subjects = stream_counts::subjects(broker, stream::RETRIES, &subject::retries_of(&endpoint.id)).await?;
+async fn find_retried(broker: &Broker, endpoint: &Endpoint, span: &LedgerSpan) -> anyhow::Result<SequenceSet> {
+    let mut retried = SequenceSet::for_range(&span.events);
+    let subjects = stream_counts::list_subjects(broker, stream::RETRIES, &subject::retries_of(&endpoint.id)).await?;
     for retry in subjects.iter().filter_map(|subject| subject::parse_retry(subject)) {
         retried.insert(retry.sequence);
     }
@@ -143,7 +143,7 @@ async fn retried(broker: &Broker, endpoint: &Endpoint, span: &LedgerSpan) -> any
 }
 
 /// Every message of a subject that was stored since the span began and is there now.
-async fn read(
+async fn read_messages(
     broker: &Broker,
     name: &str,
     filter: String,
@@ -151,7 +151,7 @@ async fn read(
     mut each: impl FnMut(&[u8]) -> serde_json::Result<()>,
 ) -> anyhow::Result<()> {
     let start = DeliverPolicy::ByStartTime { start_time: span.since };
-    let consumer = stream_counts::passing(broker, name, &[filter], start).await?;
+    let consumer = stream_counts::create_reader(broker, name, &[filter], start).await?;
     let count = consumer.cached_info().num_pending;
     let failed = || format!("failed to read {name}");
     if count > 0 {
@@ -206,11 +206,11 @@ mod tests {
             attempt(5, 4, failed),
         ])
         .unwrap();
-        let empty = || SequenceSet::within(&(1..=9));
+        let empty = || SequenceSet::for_range(&(1..=9));
         let mut places =
-            EventPlaces { delivered: empty(), buried: empty(), retried: empty(), filtered: empty(), given_up: empty() };
+            EventPlaces { delivered: empty(), dead: empty(), retried: empty(), filtered: empty(), given_up: empty() };
         for recorded in serde_json::from_slice::<Vec<RecordedAttempt<'_>>>(&batch).unwrap() {
-            recorded.enter(&mut places, &RetryPolicy::default());
+            recorded.add_to(&mut places, &RetryPolicy::default());
         }
         let counts =
             [&places.delivered, &places.filtered, &places.given_up].map(|place| (place.count(), place.count_to(3)));

@@ -23,47 +23,49 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Ledgers that are added up at the same time: each reads the record of attempts as fast as NATS gives it.
-const AT_ONCE: usize = 2;
+const MAX_CONCURRENT: usize = 2;
 /// How long one waits for its turn.
-const TURN_WITHIN: Duration = Duration::from_secs(15);
-/// What moved between two looks can leave a gap that is none: it is looked at again.
-const LOOKS: u32 = 4;
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(15);
+/// What moved between two tries can leave a gap that is none: it is looked at again.
+const TRIES: u32 = 4;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 #[derive(Clone)]
 pub struct LedgerService {
     broker: Broker,
-    directory: EndpointLookup,
+    endpoints: EndpointLookup,
     turns: Arc<Semaphore>,
 }
 
 impl LedgerService {
     #[must_use]
-    pub fn new(broker: Broker, directory: EndpointLookup) -> Self {
-        Self { broker, directory, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub fn new(broker: Broker, endpoints: EndpointLookup) -> Self {
+        Self { broker, endpoints, turns: Arc::new(Semaphore::new(MAX_CONCURRENT)) }
     }
 
     /// # Errors
     /// If there is no such endpoint or no record of such a time, or the broker is away.
     pub async fn ledger(&self, request: LedgerRequest) -> Result<LedgerReport, CommandError> {
-        let asked = RequestedPeriod::read(&request)?;
-        let endpoint = self.directory.must_exist(&request.endpoint).await?;
+        let period = RequestedPeriod::parse(&request)?;
+        let endpoint = self.endpoints.require(&request.endpoint).await?;
         // Closed by nobody; so it is the time that ends the wait.
-        let Ok(_turn) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
+        let Ok(_turn) = timeout(QUEUE_TIMEOUT, self.turns.acquire()).await else {
             return Err(command_error::timed_out("other ledgers are being added up; try again".to_owned()));
         };
-        let span = asked.find(&self.broker, &endpoint).await?;
-        let mut looks = LOOKS;
+        let span = period.find_span(&self.broker, &endpoint).await?;
+        let mut tries = TRIES;
         loop {
-            let looked = collect::collect(&self.broker, &endpoint, &span).await.map_err(command_error::of_broker)?;
-            let (places, position, matched) = looked;
-            let LedgerSum { delivered, waiting, dead, filtered, missing } = LedgerSum::of(&places, position, matched);
-            looks -= 1;
-            if missing == 0 || looks == 0 {
+            let collected =
+                collect::collect(&self.broker, &endpoint, &span).await.map_err(command_error::from_broker)?;
+            let (places, position, matched) = collected;
+            let LedgerSum { delivered, waiting, dead, filtered, missing } =
+                LedgerSum::from_places(&places, position, matched);
+            tries -= 1;
+            if missing == 0 || tries == 0 {
                 let (endpoint, from, to, matched) = (endpoint.id, span.from, span.to, matched.all);
                 return Ok(LedgerReport { endpoint, from, to, matched, delivered, waiting, dead, filtered, missing });
             }
-            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
     }
 }

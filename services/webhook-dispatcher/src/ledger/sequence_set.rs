@@ -14,7 +14,7 @@ const WORD: u64 = 64;
 impl SequenceSet {
     /// Empty; it takes what lies in `range` and ignores everything else.
     #[must_use]
-    pub fn within(range: &RangeInclusive<u64>) -> Self {
+    pub fn for_range(range: &RangeInclusive<u64>) -> Self {
         let (first, last) = (*range.start(), *range.end());
         let bits = if range.is_empty() { 0 } else { last - first + 1 };
         Self { first, last, words: vec![0; bits.div_ceil(WORD) as usize] }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_empty_range_holds_nothing() {
-        let mut none = SequenceSet::within(&RangeInclusive::new(5, 4));
+        let mut none = SequenceSet::for_range(&RangeInclusive::new(5, 4));
         none.insert(5);
         assert_eq!((none.count(), none.count_to(9)), (0, 0));
     }
@@ -81,7 +81,7 @@ mod tests {
             let range = first..=(first + length);
             let kept = |all: &[u64]| -> BTreeSet<u64> { all.iter().copied().filter(|one| range.contains(one)).collect() };
             let filled = |all: &[u64]| {
-                let mut set = SequenceSet::within(&range);
+                let mut set = SequenceSet::for_range(&range);
                 all.iter().for_each(|one| set.insert(*one));
                 set
             };

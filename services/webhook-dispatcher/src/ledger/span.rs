@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use time::OffsetDateTime;
 
 /// Five sets of so many bits are 63 MB; a year of an event each second would be a third of it.
-const LONGEST: u64 = 100_000_000;
+const MAX_SPAN: u64 = 100_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerSpan {
@@ -31,23 +31,23 @@ pub struct RequestedPeriod {
 impl RequestedPeriod {
     /// # Errors
     /// If they are no times, or the wrong way round.
-    pub fn read(request: &LedgerRequest) -> Result<Self, CommandError> {
+    pub fn parse(request: &LedgerRequest) -> Result<Self, CommandError> {
         let read =
-            |field, text: &Option<String>| text.as_ref().map(|text| command_error::moment(field, text)).transpose();
-        let asked = Self { from: read("from", &request.from)?, to: read("to", &request.to)? };
-        match (asked.from, asked.to) {
+            |field, text: &Option<String>| text.as_ref().map(|text| command_error::parse_time(field, text)).transpose();
+        let period = Self { from: read("from", &request.from)?, to: read("to", &request.to)? };
+        match (period.from, period.to) {
             (Some(from), Some(to)) if from >= to => {
                 Err(command_error::invalid("to must be later than from".to_owned()))
             }
-            _ => Ok(asked),
+            _ => Ok(period),
         }
     }
 
     /// # Errors
     /// If there is no record of that time any more, it is too long, or the broker is away.
-    pub async fn find(self, broker: &Broker, endpoint: &Endpoint) -> Result<LedgerSpan, CommandError> {
-        let events = info(broker, stream::EVENTS).await.map_err(command_error::of_broker)?;
-        let deliveries = info(broker, stream::DELIVERIES).await.map_err(command_error::of_broker)?;
+    pub async fn find_span(self, broker: &Broker, endpoint: &Endpoint) -> Result<LedgerSpan, CommandError> {
+        let events = stream_info(broker, stream::EVENTS).await.map_err(command_error::from_broker)?;
+        let deliveries = stream_info(broker, stream::DELIVERIES).await.map_err(command_error::from_broker)?;
         let now = OffsetDateTime::now_utc();
         let recorded = record_begins(&deliveries, &events, now);
         if let (Some(from), Some(recorded)) = (self.from, recorded)
@@ -61,18 +61,18 @@ impl RequestedPeriod {
         // Without a time it goes as far back as there is a record.
         let from = self.from.or(recorded);
         let first = match from {
-            Some(from) => at(broker, from).await.map_err(command_error::of_broker)?,
+            Some(from) => first_sequence_at(broker, from).await.map_err(command_error::from_broker)?,
             None => events.state.first_sequence,
         };
         let last = match self.to {
-            Some(to) => at(broker, to).await.map_err(command_error::of_broker)?.saturating_sub(1),
+            Some(to) => first_sequence_at(broker, to).await.map_err(command_error::from_broker)?.saturating_sub(1),
             None => events.state.last_sequence,
         };
         let first = first.max(endpoint.start_sequence).max(events.state.first_sequence).max(1);
         let last = last.min(events.state.last_sequence);
-        if last.saturating_sub(first) >= LONGEST {
+        if last.saturating_sub(first) >= MAX_SPAN {
             return Err(command_error::invalid(format!(
-                "the span holds more than {LONGEST} events of all endpoints: ask for a shorter one"
+                "the span holds more than {MAX_SPAN} events of all endpoints: ask for a shorter one"
             )));
         }
         Ok(LedgerSpan {
@@ -107,13 +107,13 @@ fn removed_up_to(deliveries: &Info, now: OffsetDateTime) -> Option<OffsetDateTim
 }
 
 /// The sequence of the first event that was stored at this time or later.
-async fn at(broker: &Broker, time: OffsetDateTime) -> anyhow::Result<u64> {
+async fn first_sequence_at(broker: &Broker, time: OffsetDateTime) -> anyhow::Result<u64> {
     let all = [subject::ALL_EVENTS.to_owned()];
     let start = DeliverPolicy::ByStartTime { start_time: time };
-    Ok(stream_counts::held(broker, stream::EVENTS, &all, start).await?.from)
+    Ok(stream_counts::count_from(broker, stream::EVENTS, &all, start).await?.from)
 }
 
-async fn info(broker: &Broker, name: &str) -> anyhow::Result<Info> {
+async fn stream_info(broker: &Broker, name: &str) -> anyhow::Result<Info> {
     let stream = broker.jetstream.get_stream(name).await.with_context(|| format!("failed to look at {name}"))?;
     Ok(stream.cached_info().clone())
 }

@@ -10,7 +10,7 @@ use crate::ledger::sequence_set::SequenceSet;
 #[derive(Clone, Debug)]
 pub struct EventPlaces {
     pub delivered: SequenceSet,
-    pub buried: SequenceSet,
+    pub dead: SequenceSet,
     pub retried: SequenceSet,
     pub filtered: SequenceSet,
     /// By the record: its last attempt was made and failed.
@@ -47,7 +47,7 @@ pub struct LedgerSum {
 
 impl LedgerSum {
     #[must_use]
-    pub fn of(places: &EventPlaces, position: ConsumerPosition, matched: MatchedCounts) -> Self {
+    pub fn from_places(places: &EventPlaces, position: ConsumerPosition, matched: MatchedCounts) -> Self {
         let mut known = places.delivered.clone();
         let mut next = |place: &SequenceSet| {
             let mut only_here = place.clone();
@@ -55,9 +55,9 @@ impl LedgerSum {
             known.add(place);
             only_here.count()
         };
-        let (buried, retried, filtered, given_up) =
-            (next(&places.buried), next(&places.retried), next(&places.filtered), next(&places.given_up));
-        let (delivered, dead) = (places.delivered.count(), buried + given_up);
+        let (dead, retried, filtered, given_up) =
+            (next(&places.dead), next(&places.retried), next(&places.filtered), next(&places.given_up));
+        let (delivered, dead) = (places.delivered.count(), dead + given_up);
 
         let known_to = |sequence| known.count_to(sequence);
         let (settled, taken) = (known_to(position.settled_to), known_to(position.taken_to));
@@ -80,12 +80,12 @@ mod tests {
     const RANGE: RangeInclusive<u64> = 1..=20;
 
     fn places(places: [&[u64]; 5]) -> EventPlaces {
-        let [delivered, buried, retried, filtered, given_up] = places.map(|place| {
-            let mut set = SequenceSet::within(&RANGE);
+        let [delivered, dead, retried, filtered, given_up] = places.map(|place| {
+            let mut set = SequenceSet::for_range(&RANGE);
             place.iter().for_each(|sequence| set.insert(*sequence));
             set
         });
-        EventPlaces { delivered, buried, retried, filtered, given_up }
+        EventPlaces { delivered, dead, retried, filtered, given_up }
     }
 
     /// All 20 are the endpoint's.
@@ -119,7 +119,7 @@ mod tests {
             ),
         ] {
             let LedgerSum { delivered, waiting, dead, filtered, missing } =
-                LedgerSum::of(&places(filled), position, matched(position));
+                LedgerSum::from_places(&places(filled), position, matched(position));
             assert_eq!((delivered, waiting, dead, filtered, missing), expected, "{name}");
         }
     }
@@ -132,18 +132,18 @@ mod tests {
             let mut delivered: Vec<u64> = (1..=10).chain(delivered).collect();
             delivered.retain(|sequence| *sequence != lost);
             let position = ConsumerPosition { settled_to: 10, taken_to: 15, in_delivery };
-            let sum = LedgerSum::of(&places([&delivered, &[], &[], &[], &[]]), position, matched(position));
+            let sum = LedgerSum::from_places(&places([&delivered, &[], &[], &[], &[]]), position, matched(position));
             prop_assert!(sum.missing >= 1, "{:?}", sum);
         }
 
         #[test]
         fn it_always_adds_up(
             delivered in prop::collection::vec(0_u64..30, 0..30), retried in prop::collection::vec(0_u64..30, 0..9),
-            buried in prop::collection::vec(0_u64..30, 0..9), filtered in prop::collection::vec(0_u64..30, 0..9),
+            dead in prop::collection::vec(0_u64..30, 0..9), filtered in prop::collection::vec(0_u64..30, 0..9),
             settled_to in 0_u64..=20, more in 0_u64..9, in_delivery in 0_u64..9,
         ) {
             let position = ConsumerPosition { settled_to, taken_to: (settled_to + more).min(20), in_delivery };
-            let sum = LedgerSum::of(&places([&delivered, &buried, &retried, &filtered, &[]]), position, matched(position));
+            let sum = LedgerSum::from_places(&places([&delivered, &dead, &retried, &filtered, &[]]), position, matched(position));
             let found = (sum.delivered + sum.waiting + sum.dead + sum.filtered) as i64;
             prop_assert_eq!(found + sum.missing, 20);
             prop_assert!(sum.missing >= 0, "every sequence of this span is the endpoint's: {:?}", sum);

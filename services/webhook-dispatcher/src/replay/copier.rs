@@ -20,11 +20,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Between two looks at what was delivered meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// After so long the whole is looked at: the record, the endpoint, the progress.
 const ROUND: Duration = Duration::from_secs(1);
 /// Between two such looks when all is moved.
-const FED_LOOK_EVERY: Duration = Duration::from_millis(500);
+const DONE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// When all is moved, such looks may take a twentieth of the time: with 100,000 retries that wait they are long.
 const SHARE: u32 = 20;
 /// After trouble with the broker.
@@ -32,10 +32,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl ReplayService {
     /// Returns when it has ended.
-    pub(super) async fn feed(&self, id: &str) {
-        let mut ahead = CopyWindow::default();
+    pub(super) async fn copy_until_done(&self, id: &str) {
+        let mut window = CopyWindow::default();
         loop {
-            match self.round(id, &mut ahead).await {
+            match self.run_round(id, &mut window).await {
                 Ok(Some(pause)) => tokio::time::sleep(pause).await,
                 Ok(None) => return,
                 Err(error) => {
@@ -49,29 +49,29 @@ impl ReplayService {
     }
 
     /// Works on it for some time. Gives how long to wait before the next round; none: it has ended.
-    async fn round(&self, id: &str, ahead: &mut CopyWindow) -> anyhow::Result<Option<Duration>> {
+    async fn run_round(&self, id: &str, window: &mut CopyWindow) -> anyhow::Result<Option<Duration>> {
         let Some(record) = self.records.get(id).await? else { return Ok(None) };
         match record.replay.state {
             ReplayState::Running => {}
             ReplayState::Done => return Ok(None),
             ReplayState::Cancelled => {
-                self.sweep(&record.replay).await?;
+                self.clean_up(&record.replay).await?;
                 return Ok(None);
             }
         }
-        let Some(endpoint) = self.directory.endpoint(&record.replay.endpoint).await? else {
+        let Some(endpoint) = self.endpoints.find(&record.replay.endpoint).await? else {
             tracing::info!("the endpoint of the replay {id} was deleted");
             self.write_cancelled(record).await?;
-            return Ok(Some(LOOK_EVERY));
+            return Ok(Some(CHECK_INTERVAL));
         };
         // The worker here may not know that it has retries, or has them again.
-        let _ = self.changes.send(EndpointChange::Retries(endpoint.id.clone())).await;
-        if !record.feed.fed {
-            self.move_on(&record, &endpoint, ahead).await?;
+        let _ = self.changes.send(EndpointChange::HasRetries(endpoint.id.clone())).await;
+        if !record.progress.copied {
+            self.copy_for_round(&record, &endpoint, window).await?;
         }
         let Some(record) = self.records.get(id).await? else { return Ok(None) };
         let began = Instant::now();
-        let ReplayRecord { replay, feed } = self.look(record).await?;
+        let ReplayRecord { replay, progress } = self.update_progress(record).await?;
         if replay.state == ReplayState::Done {
             let total = replay.total;
             tracing::info!(
@@ -79,45 +79,50 @@ impl ReplayService {
                 "the replay {id} of {total} events to webhook endpoint {} is done", replay.endpoint
             );
         }
-        Ok(Some(if feed.fed { FED_LOOK_EVERY.max(began.elapsed() * SHARE) } else { LOOK_EVERY }))
+        Ok(Some(if progress.copied { DONE_CHECK_INTERVAL.max(began.elapsed() * SHARE) } else { CHECK_INTERVAL }))
     }
 
     /// Moves events for a [`ROUND`], or until there are none.
-    async fn move_on(&self, record: &ReplayRecord, endpoint: &Endpoint, ahead: &mut CopyWindow) -> anyhow::Result<()> {
+    async fn copy_for_round(
+        &self,
+        record: &ReplayRecord,
+        endpoint: &Endpoint,
+        window: &mut CopyWindow,
+    ) -> anyhow::Result<()> {
         let id = &record.replay.id;
-        let supply = ReplaySource::of(&record.replay.of, endpoint)?;
-        let consumer = supply.open(&self.broker, id).await?;
+        let source = ReplaySource::new(&record.replay.of, endpoint)?;
+        let consumer = source.create_consumer(&self.broker, id).await?;
         // Read again, now that the consumer is there: another feeder may have been done and have removed the one before.
         match self.records.get(id).await? {
-            Some(again) if again.replay.state == ReplayState::Running && !again.feed.fed => {}
+            Some(again) if again.replay.state == ReplayState::Running && !again.progress.copied => {}
             Some(_) | None => {
-                supply.close(&self.broker, id).await;
+                source.remove_consumer(&self.broker, id).await;
                 return Ok(());
             }
         }
         let due = subject::due_retries_of_run(&endpoint.id, id);
         let until = Instant::now() + ROUND;
         while Instant::now() < until {
-            let room = ahead.room(stream_counts::subjects(&self.broker, stream::RETRIES, &due).await?.len());
-            if room > 0 && self.move_some(record, endpoint, &supply, &consumer, room).await? {
-                if supply.left(&self.broker, id, record.feed.last_sequence).await? == 0 {
+            let room = window.room(stream_counts::list_subjects(&self.broker, stream::RETRIES, &due).await?.len());
+            if room > 0 && self.copy_batch(record, endpoint, &source, &consumer, room).await? {
+                if source.count_uncopied(&self.broker, id, record.progress.last_sequence).await? == 0 {
                     // Written before the consumer goes: who finds none makes it again and looks here once more.
-                    self.records.change(id, |record| record.feed.fed = true).await?;
-                    supply.close(&self.broker, id).await;
+                    self.records.update(id, |record| record.progress.copied = true).await?;
+                    source.remove_consumer(&self.broker, id).await;
                 }
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
         Ok(())
     }
 
     /// Whether there are no more at this moment.
-    async fn move_some(
+    async fn copy_batch(
         &self,
         record: &ReplayRecord,
         endpoint: &Endpoint,
-        supply: &ReplaySource,
+        source: &ReplaySource,
         consumer: &Consumer<pull::Config>,
         room: usize,
     ) -> anyhow::Result<bool> {
@@ -127,12 +132,12 @@ impl ReplayService {
             let message = message.map_err(anyhow::Error::from_boxed).context("failed to take events")?;
             let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
             taken += 1;
-            if sequence > record.feed.last_sequence {
+            if sequence > record.progress.last_sequence {
                 // Not part of it, and left as it is: acknowledged, it would count as one that was moved.
                 beyond = true;
                 continue;
             }
-            match supply.read(&message, sequence) {
+            match source.read_entry(&message, sequence) {
                 Ok(again) => {
                     let retry = again.due(&endpoint.id, &record.replay.id);
                     let publish = PublishMessage::build().headers(retry.headers).payload(retry.payload);
@@ -140,7 +145,7 @@ impl ReplayService {
                     moving.push((message, Some(stored.context("failed to store a retry")?)));
                 }
                 Err(error) => {
-                    tracing::warn!("message {sequence} of {} is left out of a replay: {error:#}", supply.stream);
+                    tracing::warn!("message {sequence} of {} is left out of a replay: {error:#}", source.stream);
                     moving.push((message, None));
                 }
             }

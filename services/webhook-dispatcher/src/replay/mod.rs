@@ -1,8 +1,8 @@
 //! Events that are delivered again because somebody asked for it. A replay is retries that are due now.
 //!
 //! [`ReplayService`] is what the commands ask: it stores a replay in the bucket (`record`) and gives its answer. The [`ReplayScheduler`]
-//! finds each one that runs and has a `feeder` move its events, from the consumer of `supply`, into RETRIES, never more
-//! than `ahead` allows; `progress` counts what is left and writes the end. All the rest is what every delivery does:
+//! finds each one that runs and has a `feeder` move its events, from the consumer of `source`, into RETRIES, never more
+//! than `window` allows; `progress` counts what is left and writes the end. All the rest is what every delivery does:
 //! the endpoint's retries are delivered under the same `webhook-id`, marked as a replay, with the endpoint's own retry
 //! policy, and a dead letter that is delivered is removed.
 //!
@@ -31,10 +31,10 @@ const BEGUN: usize = 16;
 #[must_use]
 pub fn open_replays(
     broker: Broker,
-    directory: EndpointLookup,
+    endpoints: EndpointLookup,
     changes: mpsc::Sender<EndpointChange>,
 ) -> (ReplayService, ReplayScheduler) {
     let (begun, begins) = mpsc::channel(BEGUN);
-    let service = ReplayService::new(broker, directory, changes, begun);
+    let service = ReplayService::new(broker, endpoints, changes, begun);
     (service.clone(), ReplayScheduler::new(service, begins))
 }

@@ -17,7 +17,7 @@ const TRIES: u32 = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayRecord {
     pub replay: Replay,
-    pub feed: CopyProgress,
+    pub progress: CopyProgress,
 }
 
 /// How far its events were moved.
@@ -27,19 +27,20 @@ pub struct CopyProgress {
     /// The last message that it is about, in the stream that it is fed from.
     pub last_sequence: u64,
     /// All are in RETRIES, or were.
-    pub fed: bool,
+    #[serde(rename = "fed")]
+    pub copied: bool,
 }
 
 impl ReplayRecord {
-    fn read(stored: &[u8]) -> serde_json::Result<Self> {
-        Ok(Self { replay: serde_json::from_slice(stored)?, feed: serde_json::from_slice(stored)? })
+    fn from_json(stored: &[u8]) -> serde_json::Result<Self> {
+        Ok(Self { replay: serde_json::from_slice(stored)?, progress: serde_json::from_slice(stored)? })
     }
 
-    fn write(&self) -> serde_json::Result<Bytes> {
+    fn to_json(&self) -> serde_json::Result<Bytes> {
         let mut fields: serde_json::Map<String, serde_json::Value> =
             serde_json::from_value(serde_json::to_value(&self.replay)?)?;
-        fields.insert("lastSequence".to_owned(), self.feed.last_sequence.into());
-        fields.insert("fed".to_owned(), self.feed.fed.into());
+        fields.insert("lastSequence".to_owned(), self.progress.last_sequence.into());
+        fields.insert("fed".to_owned(), self.progress.copied.into());
         Ok(serde_json::to_vec(&fields)?.into())
     }
 }
@@ -57,7 +58,7 @@ impl ReplayStore {
     }
 
     pub async fn create(&self, record: &ReplayRecord) -> anyhow::Result<()> {
-        let written = record.write().context("failed to write a replay")?;
+        let written = record.to_json().context("failed to write a replay")?;
         self.bucket().await?.create(&record.replay.id, written).await.context("failed to store a replay")?;
         Ok(())
     }
@@ -67,7 +68,7 @@ impl ReplayStore {
     }
 
     /// Changes it, however many others do so; what `change` leaves as it was is not written. Gives what is stored then.
-    pub async fn change(
+    pub async fn update(
         &self,
         id: &str,
         change: impl Fn(&mut ReplayRecord) + Send,
@@ -80,8 +81,8 @@ impl ReplayStore {
             if record == before {
                 return Ok(Some(record));
             }
-            let value = record.write().context("failed to write a replay")?;
-            if kv_bucket::write(&bucket, id, value, revision).await? {
+            let value = record.to_json().context("failed to write a replay")?;
+            if kv_bucket::update(&bucket, id, value, revision).await? {
                 return Ok(Some(record));
             }
         }
@@ -93,7 +94,7 @@ impl ReplayStore {
         keys.try_collect().await.context("failed to list the replays")
     }
 
-    pub async fn forget(&self, id: &str) -> anyhow::Result<()> {
+    pub async fn delete(&self, id: &str) -> anyhow::Result<()> {
         self.bucket().await?.purge(id).await.context("failed to remove a replay")
     }
 
@@ -106,8 +107,8 @@ impl ReplayStore {
         if !is_id(id) {
             return Ok(None);
         }
-        let Some((value, revision)) = kv_bucket::entry(bucket, id).await? else { return Ok(None) };
-        Ok(Some((ReplayRecord::read(&value).context("what is stored of a replay cannot be read")?, revision)))
+        let Some((value, revision)) = kv_bucket::read_bytes(bucket, id).await? else { return Ok(None) };
+        Ok(Some((ReplayRecord::from_json(&value).context("what is stored of a replay cannot be read")?, revision)))
     }
 }
 
@@ -142,9 +143,10 @@ mod tests {
             created_at: "2026-11-24T13:27:25.042Z".to_owned(),
             ended_at: None,
         };
-        let record = ReplayRecord { replay: replay.clone(), feed: CopyProgress { last_sequence: 99, fed: true } };
-        let stored = record.write().unwrap();
-        assert_eq!(ReplayRecord::read(&stored).unwrap(), record);
+        let record =
+            ReplayRecord { replay: replay.clone(), progress: CopyProgress { last_sequence: 99, copied: true } };
+        let stored = record.to_json().unwrap();
+        assert_eq!(ReplayRecord::from_json(&stored).unwrap(), record);
         assert_eq!(serde_json::from_slice::<Replay>(&stored).unwrap(), replay);
     }
 

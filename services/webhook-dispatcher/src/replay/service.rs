@@ -33,7 +33,7 @@ const AT_ONCE: usize = 100;
 #[derive(Clone)]
 pub struct ReplayService {
     pub(super) broker: Broker,
-    pub(super) directory: EndpointLookup,
+    pub(super) endpoints: EndpointLookup,
     pub(super) records: ReplayStore,
     pub(super) changes: mpsc::Sender<EndpointChange>,
     pub(super) begun: mpsc::Sender<String>,
@@ -44,12 +44,12 @@ impl ReplayService {
     #[must_use]
     pub fn new(
         broker: Broker,
-        directory: EndpointLookup,
+        endpoints: EndpointLookup,
         changes: mpsc::Sender<EndpointChange>,
         begun: mpsc::Sender<String>,
     ) -> Self {
         let records = ReplayStore::new(broker.clone());
-        Self { broker, directory, records, changes, begun, running: Arc::default() }
+        Self { broker, endpoints, records, changes, begun, running: Arc::default() }
     }
 
     /// Stores a replay; its work goes on behind the answer.
@@ -57,7 +57,7 @@ impl ReplayService {
     /// # Errors
     /// If there is nothing that it could be, or the broker is away.
     pub async fn begin(&self, request: ReplayRequest) -> Result<Replay, CommandError> {
-        let endpoint = self.directory.must_exist(&request.endpoint).await?;
+        let endpoint = self.endpoints.require(&request.endpoint).await?;
         if !endpoint.enabled {
             let id = &endpoint.id;
             return Err(command_error::conflict(format!(
@@ -69,12 +69,12 @@ impl ReplayService {
                 "{AT_ONCE} replays are running: wait until one has ended, or cancel one"
             )));
         }
-        let of = check(request.of)?;
+        let of = check_selection(request.of)?;
         if let ReplaySelection::DeadLetter { sequence } = of {
-            self.must_be_a_letter(&endpoint.id, sequence).await?;
+            self.check_dead_letter(&endpoint.id, sequence).await?;
         }
-        let record = self.made(&endpoint, of).await.map_err(command_error::of_broker)?;
-        self.records.create(&record).await.map_err(command_error::of_broker)?;
+        let record = self.build_record(&endpoint, of).await.map_err(command_error::from_broker)?;
+        self.records.create(&record).await.map_err(command_error::from_broker)?;
         tracing::info!(
             endpoint.id = %endpoint.id,
             "the replay {} of {} events to webhook endpoint {} begins", record.replay.id, record.replay.total, endpoint.id
@@ -89,8 +89,9 @@ impl ReplayService {
     /// # Errors
     /// If there is none of this name, or the broker is away.
     pub async fn progress(&self, id: &str) -> Result<Replay, CommandError> {
-        let record = self.records.get(id).await.map_err(command_error::of_broker)?.ok_or_else(|| unknown(id))?;
-        Ok(self.look(record).await.map_err(command_error::of_broker)?.replay)
+        let record =
+            self.records.get(id).await.map_err(command_error::from_broker)?.ok_or_else(|| unknown_replay(id))?;
+        Ok(self.update_progress(record).await.map_err(command_error::from_broker)?.replay)
     }
 
     /// Ends it: what was not delivered yet will not be. One that has ended stays as it is.
@@ -98,13 +99,14 @@ impl ReplayService {
     /// # Errors
     /// If there is none of this name, or the broker is away.
     pub async fn cancel(&self, id: &str) -> Result<Replay, CommandError> {
-        let record = self.records.get(id).await.map_err(command_error::of_broker)?.ok_or_else(|| unknown(id))?;
+        let record =
+            self.records.get(id).await.map_err(command_error::from_broker)?.ok_or_else(|| unknown_replay(id))?;
         // What it is about to be cancelled with.
-        let stands = self.look(record).await.map_err(command_error::of_broker)?;
-        let cancelled = self.write_cancelled(stands).await.map_err(command_error::of_broker)?;
+        let stands = self.update_progress(record).await.map_err(command_error::from_broker)?;
+        let cancelled = self.write_cancelled(stands).await.map_err(command_error::from_broker)?;
         if cancelled.replay.state == ReplayState::Cancelled {
             // The keeper does it again: a dispatcher may be feeding it at this moment.
-            self.sweep(&cancelled.replay).await.map_err(command_error::of_broker)?;
+            self.clean_up(&cancelled.replay).await.map_err(command_error::from_broker)?;
         }
         Ok(cancelled.replay)
     }
@@ -114,7 +116,7 @@ impl ReplayService {
         let (id, endpoint, waiting) = (&stands.replay.id, &stands.replay.endpoint, stands.replay.waiting);
         let changed = self
             .records
-            .change(id, |record| {
+            .update(id, |record| {
                 if record.replay.state == ReplayState::Running {
                     record.replay.state = ReplayState::Cancelled;
                     record.replay.waiting = waiting;
@@ -127,8 +129,8 @@ impl ReplayService {
     }
 
     /// Removes what a cancelled replay has in the broker.
-    pub(super) async fn sweep(&self, replay: &Replay) -> anyhow::Result<()> {
-        source::close_everywhere(&self.broker, &replay.id).await;
+    pub(super) async fn clean_up(&self, replay: &Replay) -> anyhow::Result<()> {
+        source::remove_consumers(&self.broker, &replay.id).await;
         let retries =
             self.broker.jetstream.get_stream_no_info(stream::RETRIES).await.context("failed to name a stream")?;
         let filter = subject::retries_of_run(&replay.endpoint, &replay.id);
@@ -136,18 +138,18 @@ impl ReplayService {
         Ok(())
     }
 
-    async fn made(&self, endpoint: &Endpoint, of: ReplaySelection) -> anyhow::Result<ReplayRecord> {
-        let supply = ReplaySource::of(&of, endpoint)?;
+    async fn build_record(&self, endpoint: &Endpoint, of: ReplaySelection) -> anyhow::Result<ReplayRecord> {
+        let source = ReplaySource::new(&of, endpoint)?;
         let last_sequence = match of {
             ReplaySelection::DeadLetter { sequence } => sequence,
             // What is stored from now on is delivered anyway.
             ReplaySelection::Since { .. } | ReplaySelection::DeadLetters => {
                 let stream =
-                    self.broker.jetstream.get_stream(supply.stream).await.context("failed to look at a stream")?;
+                    self.broker.jetstream.get_stream(source.stream).await.context("failed to look at a stream")?;
                 stream.cached_info().state.last_sequence
             }
         };
-        let total = supply.total(&self.broker, last_sequence).await?;
+        let total = source.count_total(&self.broker, last_sequence).await?;
         let replay = Replay {
             id: record::new_id(),
             endpoint: endpoint.id.clone(),
@@ -158,10 +160,10 @@ impl ReplayService {
             created_at: clock::now_iso(),
             ended_at: None,
         };
-        Ok(ReplayRecord { replay, feed: CopyProgress { last_sequence, fed: false } })
+        Ok(ReplayRecord { replay, progress: CopyProgress { last_sequence, copied: false } })
     }
 
-    async fn must_be_a_letter(&self, endpoint: &EndpointId, sequence: u64) -> Result<(), CommandError> {
+    async fn check_dead_letter(&self, endpoint: &EndpointId, sequence: u64) -> Result<(), CommandError> {
         let asked = async {
             let letters = self
                 .broker
@@ -175,7 +177,7 @@ impl ReplayService {
                 Err(error) => Err(error).context("failed to read a dead letter"),
             }
         };
-        if sequence > 0 && asked.await.map_err(command_error::of_broker)? {
+        if sequence > 0 && asked.await.map_err(command_error::from_broker)? {
             return Ok(());
         }
         Err(command_error::invalid(format!("the endpoint {endpoint} has no dead letter {sequence}")))
@@ -183,9 +185,9 @@ impl ReplayService {
 }
 
 /// What can be replayed: a time is one, and over.
-fn check(of: ReplaySelection) -> Result<ReplaySelection, CommandError> {
+fn check_selection(of: ReplaySelection) -> Result<ReplaySelection, CommandError> {
     if let ReplaySelection::Since { since } = &of {
-        let at = command_error::moment("since", since)?;
+        let at = command_error::parse_time("since", since)?;
         if at > OffsetDateTime::now_utc() {
             return Err(command_error::invalid(format!("since is {since:?}, a time that is not over yet")));
         }
@@ -193,6 +195,6 @@ fn check(of: ReplaySelection) -> Result<ReplaySelection, CommandError> {
     Ok(of)
 }
 
-fn unknown(id: &str) -> CommandError {
+fn unknown_replay(id: &str) -> CommandError {
     command_error::invalid(format!("there is no replay {id:?}; one that has ended is kept for 7 days"))
 }

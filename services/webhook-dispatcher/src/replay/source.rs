@@ -32,7 +32,7 @@ pub struct ReplaySource {
 impl ReplaySource {
     /// # Errors
     /// If the time is none.
-    pub fn of(of: &ReplaySelection, endpoint: &Endpoint) -> anyhow::Result<Self> {
+    pub fn new(of: &ReplaySelection, endpoint: &Endpoint) -> anyhow::Result<Self> {
         let letters =
             |start| Self { stream: stream::DEAD_LETTERS, filters: vec![subject::dead_letters(&endpoint.id)], start };
         Ok(match of {
@@ -50,25 +50,27 @@ impl ReplaySource {
     }
 
     /// How many there are, up to the sequence `last`.
-    pub async fn total(&self, broker: &Broker, last: u64) -> anyhow::Result<u64> {
-        stream_counts::between(broker, self.stream, &self.filters, self.start, last).await
+    pub async fn count_total(&self, broker: &Broker, last: u64) -> anyhow::Result<u64> {
+        stream_counts::count_between(broker, self.stream, &self.filters, self.start, last).await
     }
 
     /// How many were not moved yet. `id`: the replay's.
-    pub async fn left(&self, broker: &Broker, id: &str, last: u64) -> anyhow::Result<u64> {
+    pub async fn count_uncopied(&self, broker: &Broker, id: &str, last: u64) -> anyhow::Result<u64> {
         // Asked first: an event that is stored in between makes more of it, never less, so nothing is left behind.
-        let after = stream_counts::beyond(broker, self.stream, &self.filters, last).await?;
+        let after = stream_counts::count_after(broker, self.stream, &self.filters, last).await?;
         let stream = broker.jetstream.get_stream_no_info(self.stream).await.context("failed to name a stream")?;
         match stream.consumer_info(consumer_name(id)).await {
             Ok(info) => Ok((info.num_pending + info.num_ack_pending as u64).saturating_sub(after)),
             // Not made yet.
-            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => self.total(broker, last).await,
+            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => {
+                self.count_total(broker, last).await
+            }
             Err(error) => Err(error).context("failed to look at the consumer of a replay"),
         }
     }
 
     /// Makes the consumer, or finds the one that is there.
-    pub async fn open(&self, broker: &Broker, id: &str) -> anyhow::Result<Consumer<pull::Config>> {
+    pub async fn create_consumer(&self, broker: &Broker, id: &str) -> anyhow::Result<Consumer<pull::Config>> {
         let config = pull::Config {
             durable_name: Some(consumer_name(id)),
             deliver_policy: self.start,
@@ -89,12 +91,12 @@ impl ReplaySource {
     }
 
     /// Removes the consumer, if it is there.
-    pub async fn close(&self, broker: &Broker, id: &str) {
-        close(broker, self.stream, id).await;
+    pub async fn remove_consumer(&self, broker: &Broker, id: &str) {
+        remove_consumer(broker, self.stream, id).await;
     }
 
     /// What one of its messages asks for.
-    pub fn read(&self, message: &Message, sequence: u64) -> anyhow::Result<ReplayEntry> {
+    pub fn read_entry(&self, message: &Message, sequence: u64) -> anyhow::Result<ReplayEntry> {
         let header =
             |name| message.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
         if self.stream == stream::EVENTS {
@@ -118,13 +120,13 @@ impl ReplaySource {
 }
 
 /// Removes a replay's consumer wherever it is.
-pub async fn close_everywhere(broker: &Broker, id: &str) {
+pub async fn remove_consumers(broker: &Broker, id: &str) {
     for stream in [stream::EVENTS, stream::DEAD_LETTERS] {
-        close(broker, stream, id).await;
+        remove_consumer(broker, stream, id).await;
     }
 }
 
-async fn close(broker: &Broker, stream: &str, id: &str) {
+async fn remove_consumer(broker: &Broker, stream: &str, id: &str) {
     // Another dispatcher may have done it.
     let _ = broker.jetstream.delete_consumer_from_stream(consumer_name(id), stream).await;
 }

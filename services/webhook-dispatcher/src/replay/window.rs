@@ -39,20 +39,20 @@ mod tests {
 
     #[test]
     fn a_fast_receiver_gets_more_and_a_slow_one_less() {
-        let mut ahead = CopyWindow::default();
-        let rooms: Vec<usize> = (0..6).map(|_| ahead.room(0)).collect();
+        let mut window = CopyWindow::default();
+        let rooms: Vec<usize> = (0..6).map(|_| window.room(0)).collect();
         assert_eq!(rooms, [128, 256, 512, 1_024, 1_024, 1_024]);
-        let rooms: Vec<usize> = (0..20).map(|_| ahead.room(1_000)).collect();
+        let rooms: Vec<usize> = (0..20).map(|_| window.room(1_000)).collect();
         assert_eq!(rooms, [0; 20]);
-        assert_eq!(ahead.room(40), LEAST - 40);
+        assert_eq!(window.room(40), LEAST - 40);
     }
 
     proptest! {
         #[test]
         fn there_are_never_more_than_the_most(dues in prop::collection::vec(0_usize..3_000, 1..100)) {
-            let mut ahead = CopyWindow::default();
+            let mut window = CopyWindow::default();
             for due in dues {
-                let room = ahead.room(due);
+                let room = window.room(due);
                 prop_assert!(room == 0 || due + room <= MOST);
             }
         }

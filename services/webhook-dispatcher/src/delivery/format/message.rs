@@ -24,7 +24,7 @@ pub struct MessageView<'a> {
 
 impl<'a> MessageView<'a> {
     /// None if it lacks an id or a chat: nothing can be told about it then.
-    pub fn of(source: &EventView<'a>) -> Option<Self> {
+    pub fn parse(source: &EventView<'a>) -> Option<Self> {
         let data = source.data;
         // Of `message.received` the chat is `from`, of `message.sent` it is `to`.
         let chat = data.address(&["from", "to", "chat"])?;
@@ -116,7 +116,7 @@ pub enum AckLevel {
 }
 
 impl AckLevel {
-    pub fn of(data: JsonFields<'_>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'_>) -> Option<Self> {
         match data.text("status")? {
             "server" => Some(Self::Server),
             "delivered" => Some(Self::Delivered),

@@ -19,7 +19,7 @@ pub enum ConnectionState {
 
 impl ConnectionState {
     /// None if neither Kurir's own nor the contract's field says it.
-    pub fn of(data: JsonFields<'_>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'_>) -> Option<Self> {
         let status = data.get("status").and_then(|status| SessionStatus::deserialize(status).ok());
         Some(match status {
             Some(SessionStatus::Connected) => Self::Open,
@@ -54,7 +54,7 @@ pub enum ParticipantChange {
 }
 
 impl ParticipantChange {
-    pub fn of(data: JsonFields<'_>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'_>) -> Option<Self> {
         match data.text("action")? {
             "add" => Some(Self::Added),
             "remove" => Some(Self::Removed),
@@ -89,7 +89,7 @@ pub enum GroupChange<'a> {
 }
 
 impl<'a> GroupChange<'a> {
-    pub fn of(data: JsonFields<'a>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'a>) -> Option<Self> {
         let details = data.within("details");
         let flag = |name: &str| details.get(name).and_then(Value::as_bool);
         match data.text("change")? {
@@ -127,7 +127,7 @@ pub enum CallEnd {
 }
 
 impl<'a> CallView<'a> {
-    pub fn of(data: JsonFields<'a>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'a>) -> Option<Self> {
         let from = data.address(&["author"])?;
         Some(Self {
             id: data.first_text(&["callId"])?,
@@ -164,7 +164,7 @@ pub struct PresenceView<'a> {
 }
 
 impl<'a> PresenceView<'a> {
-    pub fn of(data: JsonFields<'a>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'a>) -> Option<Self> {
         let chat = data.address(&["chat"])?;
         let doing = match data.text("presence")? {
             "available" => PresenceState::Available,

@@ -19,17 +19,17 @@ const ENGINE: &str = "NOWEB";
 
 pub fn render(source: &EventView<'_>) -> Option<Value> {
     let (event, payload) = match source.kind {
-        "message.received" => ("message", message(source, &MessageView::of(source)?)),
-        "message.sent" => ("message.any", message(source, &MessageView::of(source)?)),
-        "message.ack" => ("message.ack", ack(&MessageView::of(source)?)?),
-        "message.reaction" => ("message.reaction", reacted(&MessageView::of(source)?)),
-        "message.edited" => ("message.edited", edited(source, &MessageView::of(source)?)),
-        "message.revoked" => ("message.revoked", revoked(source, &MessageView::of(source)?)),
+        "message.received" => ("message", message(source, &MessageView::parse(source)?)),
+        "message.sent" => ("message.any", message(source, &MessageView::parse(source)?)),
+        "message.ack" => ("message.ack", ack(&MessageView::parse(source)?)?),
+        "message.reaction" => ("message.reaction", reacted(&MessageView::parse(source)?)),
+        "message.edited" => ("message.edited", edited(source, &MessageView::parse(source)?)),
+        "message.revoked" => ("message.revoked", revoked(source, &MessageView::parse(source)?)),
         "connection.status" => ("session.status", status(source)?),
-        "poll.vote" => voted(&MessageView::of(source)?),
-        "call.received" => ("call.received", call(source, &CallView::of(source.data)?)),
+        "poll.vote" => voted(&MessageView::parse(source)?),
+        "call.received" => ("call.received", call(source, &CallView::parse(source.data)?)),
         "call.ended" => {
-            let ended = CallView::of(source.data)?;
+            let ended = CallView::parse(source.data)?;
             match ended.end? {
                 CallEnd::Accepted => ("call.accepted", call(source, &ended)),
                 CallEnd::Rejected => ("call.rejected", call(source, &ended)),
@@ -142,7 +142,7 @@ fn data(message: &MessageView<'_>) -> Value {
 }
 
 fn ack(message: &MessageView<'_>) -> Option<Value> {
-    let (ack, name) = numbered(AckLevel::of(message.data)?);
+    let (ack, name) = numbered(AckLevel::parse(message.data)?);
     let chat = jid(message.chat);
     Some(json!({
         "id": id(message, message.id, true),
@@ -225,7 +225,7 @@ fn voted(vote: &MessageView<'_>) -> (&'static str, Value) {
 }
 
 fn status(source: &EventView<'_>) -> Option<Value> {
-    let status = match ConnectionState::of(source.data)? {
+    let status = match ConnectionState::parse(source.data)? {
         ConnectionState::Open => "WORKING",
         ConnectionState::Connecting => "STARTING",
         ConnectionState::Pairing => "SCAN_QR_CODE",
@@ -251,7 +251,7 @@ fn call(source: &EventView<'_>, call: &CallView<'_>) -> Value {
 
 fn participants(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
-    let (kind, role) = match ParticipantChange::of(data)? {
+    let (kind, role) = match ParticipantChange::parse(data)? {
         ParticipantChange::Added => ("join", "participant"),
         ParticipantChange::Removed => ("leave", "left"),
         ParticipantChange::Promoted => ("promote", "admin"),
@@ -270,7 +270,7 @@ fn participants(source: &EventView<'_>) -> Option<Value> {
 
 fn group(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
-    let (name, value) = match GroupChange::of(data)? {
+    let (name, value) = match GroupChange::parse(data)? {
         GroupChange::Subject(subject) => ("subject", json!(subject)),
         GroupChange::Description(description) => ("description", json!(description.unwrap_or_default())),
         GroupChange::Announcement(only_admins) => ("membersCanSendMessages", json!(!only_admins)),
@@ -284,7 +284,7 @@ fn group(source: &EventView<'_>) -> Option<Value> {
 }
 
 fn presence(source: &EventView<'_>) -> Option<Value> {
-    let PresenceView { chat, who, doing, last_seen } = PresenceView::of(source.data)?;
+    let PresenceView { chat, who, doing, last_seen } = PresenceView::parse(source.data)?;
     let known = match doing {
         PresenceState::Available => "online",
         PresenceState::Unavailable => "offline",

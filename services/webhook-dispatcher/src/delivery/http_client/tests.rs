@@ -2,7 +2,7 @@ mod dns_server;
 mod tls_server;
 
 use super::*;
-use crate::delivery::{outcome::head, resolver::DnsCache};
+use crate::delivery::{outcome::kept_headers, resolver::DnsCache};
 use dns_server::DnsServer;
 use http::{Method, Uri, Version};
 use kurir_test_harness::{Answer as Scripted, Receiver};
@@ -18,7 +18,7 @@ fn client(url: &str, guard: Option<&str>, transport: &Transport) -> HttpClient {
 }
 
 fn transport(dns: Option<SocketAddr>, ca_file: Option<&Path>) -> Transport {
-    Transport::with(dns.map_or_else(DnsCache::of_the_system, DnsCache::asking), ca_file).unwrap()
+    Transport::with_dns(dns.map_or_else(DnsCache::from_system, DnsCache::with_server), ca_file).unwrap()
 }
 
 async fn post(client: &HttpClient) -> Result<ReceiverResponse, ExchangeError> {
@@ -203,6 +203,6 @@ async fn an_answers_head_is_kept_and_a_wish_for_patience_is_read() {
         let answer = post(&client).await.unwrap();
         assert_eq!(answer.status, status);
         assert_eq!(answer.retry_after, asked.map(|seconds| RetryAfter::After(Duration::from_secs(seconds))));
-        assert!(head(&answer.headers).contains(&("x-why".to_owned(), "busy".to_owned())));
+        assert!(kept_headers(&answer.headers).contains(&("x-why".to_owned(), "busy".to_owned())));
     }
 }

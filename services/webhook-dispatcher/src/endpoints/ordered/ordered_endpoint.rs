@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 pub struct TaskContext {
     pub broker: Broker,
     pub tracker: Arc<AckTracker>,
-    pub news: mpsc::Sender<HealthChange>,
+    pub health_changes: mpsc::Sender<HealthChange>,
     pub failing: FailingEndpoints,
     /// Of the worker's list.
     pub slot: SlotId,
@@ -49,7 +49,7 @@ pub enum HoldMode {
 }
 
 pub struct OrderedEndpoint {
-    pub work: TaskContext,
+    pub context: TaskContext,
     pub current: watch::Receiver<CurrentEndpoint>,
     pub stop: CancellationToken,
     pub parked: ParkedEvents,
@@ -65,16 +65,16 @@ pub struct EndpointLimits {
 
 impl OrderedEndpoint {
     pub async fn new(
-        work: TaskContext,
+        context: TaskContext,
         current: watch::Receiver<CurrentEndpoint>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let endpoint = Arc::clone(&current.borrow().endpoint);
         Ok(Self {
-            parked: ParkedEvents::open(work.broker.clone(), endpoint.id.clone()).await?,
-            lease: RetryLease::new(work.broker.clone(), endpoint.id.clone()),
+            parked: ParkedEvents::open(context.broker.clone(), endpoint.id.clone()).await?,
+            lease: RetryLease::new(context.broker.clone(), endpoint.id.clone()),
             limits: EndpointLimits { breaker: CircuitBreaker::default(), rate: None },
-            work,
+            context,
             current,
             stop,
         })
@@ -82,27 +82,27 @@ impl OrderedEndpoint {
 
     /// All that is not acknowledged, at once and in its order.
     pub async fn hand_out_again(&self) -> anyhow::Result<()> {
-        let consumer = PullSource::Events.consumer(&self.current.borrow().endpoint.id);
-        let events = self.events().await?;
+        let consumer = PullSource::Events.consumer_name(&self.current.borrow().endpoint.id);
+        let events = self.events_stream().await?;
         events.reset_consumer(&consumer, None).await.context("failed to have events handed out again")?;
         Ok(())
     }
 
-    pub async fn consumer(&self) -> anyhow::Result<Info> {
-        let consumer = PullSource::Events.consumer(&self.current.borrow().endpoint.id);
-        self.events().await?.consumer_info(consumer).await.context("failed to see whom NATS serves")
+    pub async fn consumer_info(&self) -> anyhow::Result<Info> {
+        let consumer = PullSource::Events.consumer_name(&self.current.borrow().endpoint.id);
+        self.events_stream().await?.consumer_info(consumer).await.context("failed to see whom NATS serves")
     }
 
-    pub async fn make_consumer(&self) -> anyhow::Result<()> {
+    pub async fn ensure_consumer(&self) -> anyhow::Result<()> {
         let endpoint = Arc::clone(&self.current.borrow().endpoint);
-        consumer::make(&self.work.broker, PullSource::Events, &endpoint).await
+        consumer::create_consumer(&self.context.broker, PullSource::Events, &endpoint).await
     }
 
-    pub async fn events(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {
-        self.work.broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")
+    pub async fn events_stream(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {
+        self.context.broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")
     }
 }
 
-pub fn is_nobodys(consumer: &Info) -> bool {
+pub fn is_unpinned(consumer: &Info) -> bool {
     consumer.priority_groups.iter().all(|group| group.pinned_client_id.as_ref().is_none_or(String::is_empty))
 }

@@ -25,7 +25,7 @@ use tokio::{
 pub struct OrderedTasks {
     broker: Broker,
     tracker: Arc<AckTracker>,
-    news: mpsc::Sender<HealthChange>,
+    health_changes: mpsc::Sender<HealthChange>,
     failing: FailingEndpoints,
     running: HashMap<EndpointId, TaskHandle>,
     tasks: JoinSet<EndpointId>,
@@ -42,10 +42,10 @@ impl OrderedTasks {
     pub fn new(
         broker: Broker,
         tracker: Arc<AckTracker>,
-        news: mpsc::Sender<HealthChange>,
+        health_changes: mpsc::Sender<HealthChange>,
         failing: FailingEndpoints,
     ) -> Self {
-        Self { broker, tracker, news, failing, running: HashMap::new(), tasks: JoinSet::new() }
+        Self { broker, tracker, health_changes, failing, running: HashMap::new(), tasks: JoinSet::new() }
     }
 
     #[must_use]
@@ -55,28 +55,29 @@ impl OrderedTasks {
 
     /// Also one that is about to end.
     #[must_use]
-    pub fn has(&self, endpoint: &EndpointId) -> bool {
+    pub fn contains(&self, endpoint: &EndpointId) -> bool {
         self.running.contains_key(endpoint)
     }
 
     /// The endpoint as it is from now on, if it has a task.
-    pub fn change(&self, endpoint: &Arc<Endpoint>, deliverer: &Arc<EndpointDeliverer>) {
-        if let Some(shift) = self.running.get(&endpoint.id) {
+    pub fn update(&self, endpoint: &Arc<Endpoint>, deliverer: &Arc<EndpointDeliverer>) {
+        if let Some(task) = self.running.get(&endpoint.id) {
             let current = CurrentEndpoint { endpoint: Arc::clone(endpoint), deliverer: Arc::clone(deliverer) };
-            shift.current.send_replace(current);
+            task.current.send_replace(current);
         }
     }
 
     /// Begins the task of an endpoint that has none. `station`: of the worker's list.
-    pub fn begin(&mut self, slot: u64, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>) {
-        let (broker, tracker, news) = (self.broker.clone(), Arc::clone(&self.tracker), self.news.clone());
+    pub fn start(&mut self, slot: u64, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>) {
+        let (broker, tracker, health_changes) =
+            (self.broker.clone(), Arc::clone(&self.tracker), self.health_changes.clone());
         let (id, stop, deleted) = (endpoint.id.clone(), CancellationToken::new(), CancellationToken::new());
         let failing = self.failing.clone();
-        let work = TaskContext { broker, tracker, news, failing, slot, deleted: deleted.clone() };
+        let context = TaskContext { broker, tracker, health_changes, failing, slot, deleted: deleted.clone() };
         let (sender, current) = watch::channel(CurrentEndpoint { endpoint, deliverer });
         self.running.insert(id.clone(), TaskHandle { current: sender, stop: stop.clone(), deleted });
         self.tasks.spawn(async move {
-            match OrderedEndpoint::new(work, current, stop).await {
+            match OrderedEndpoint::new(context, current, stop).await {
                 Ok(task) => task.run().await,
                 Err(error) => tracing::warn!("the order of a webhook endpoint cannot be kept: {error:#}"),
             }
@@ -85,29 +86,29 @@ impl OrderedTasks {
     }
 
     /// What it has begun ends first.
-    pub fn end(&self, endpoint: &EndpointId) {
-        if let Some(shift) = self.running.get(endpoint) {
-            shift.stop.cancel();
+    pub fn stop(&self, endpoint: &EndpointId) {
+        if let Some(task) = self.running.get(endpoint) {
+            task.stop.cancel();
         }
     }
 
     /// The same, and nothing more is parked: nobody would ever look for it.
-    pub fn delete(&self, endpoint: &EndpointId) {
-        if let Some(shift) = self.running.get(endpoint) {
-            shift.deleted.cancel();
-            shift.stop.cancel();
+    pub fn stop_deleted(&self, endpoint: &EndpointId) {
+        if let Some(task) = self.running.get(endpoint) {
+            task.deleted.cancel();
+            task.stop.cancel();
         }
     }
 
-    pub fn end_all(&self) {
-        self.running.values().for_each(|shift| shift.stop.cancel());
+    pub fn stop_all(&self) {
+        self.running.values().for_each(|task| task.stop.cancel());
     }
 
     /// Waits for the next that ends; for ever while there is none.
     ///
     /// # Errors
     /// If it panicked.
-    pub async fn ended(&mut self) -> anyhow::Result<EndpointId> {
+    pub async fn next_ended(&mut self) -> anyhow::Result<EndpointId> {
         match self.tasks.join_next().await {
             Some(ended) => {
                 let endpoint = ended?;
@@ -130,7 +131,7 @@ impl OrderedTasks {
     ///
     /// # Errors
     /// If the broker does not say.
-    pub async fn parked(broker: Broker) -> anyhow::Result<Vec<EndpointId>> {
-        parked_events::endpoints(&broker).await
+    pub async fn list_parked(broker: Broker) -> anyhow::Result<Vec<EndpointId>> {
+        parked_events::list_endpoints(&broker).await
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// One that was not renewed for so long is free. Nobody's clock matters: it is what whoever waits has seen.
-const EXPIRES: Duration = Duration::from_secs(6);
+const EXPIRES_AFTER: Duration = Duration::from_secs(6);
 
 pub struct RetryLease {
     broker: Broker,
@@ -50,7 +50,7 @@ impl RetryLease {
 
     fn has_expired(&mut self, revision: u64) -> bool {
         match self.other {
-            Some((seen, since)) if seen == revision => since.elapsed() > EXPIRES,
+            Some((seen, since)) if seen == revision => since.elapsed() > EXPIRES_AFTER,
             _ => {
                 self.other = Some((revision, Instant::now()));
                 false
@@ -59,7 +59,7 @@ impl RetryLease {
     }
 
     /// Another can have it at once.
-    pub async fn give_up(&mut self) {
+    pub async fn release(&mut self) {
         if std::mem::take(&mut self.holds)
             && let Ok(bucket) = self.broker.bucket(HOLDERS_BUCKET).await
         {

@@ -3,7 +3,7 @@
 use crate::{
     endpoints::ordered::{
         holder::{ChatOrderHolder, HoldEnd},
-        ordered_endpoint::{HoldMode, OrderedEndpoint, is_nobodys},
+        ordered_endpoint::{HoldMode, OrderedEndpoint, is_unpinned},
     },
     jetstream::{
         consumer::PullSource,
@@ -13,9 +13,9 @@ use crate::{
 use std::time::Duration;
 
 /// How soon whoever does not hold the endpoint sees that nobody does.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Before the place is taken again after something went wrong.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 impl OrderedEndpoint {
     /// Waits for the place, holds it, and so on until it is stopped.
@@ -23,13 +23,13 @@ impl OrderedEndpoint {
         let id = self.current.borrow().endpoint.id.clone();
         let mut next = None;
         while !self.stop.is_cancelled() {
-            let place = match next.take() {
-                Some(place) => Ok(Some(place)),
-                None => self.wait_for_place().await,
+            let mode = match next.take() {
+                Some(mode) => Ok(Some(mode)),
+                None => self.wait_for_hold().await,
             };
-            let ended = match place {
+            let ended = match mode {
                 Ok(None) => break,
-                Ok(Some(place)) => self.hold(place).await,
+                Ok(Some(mode)) => self.hold(mode).await,
                 Err(error) => Err(error),
             };
             match ended {
@@ -39,29 +39,29 @@ impl OrderedEndpoint {
                     next = to;
                 }
                 Err(error) => {
-                    if self.work.broker.is_connected() {
+                    if self.context.broker.is_connected() {
                         tracing::warn!(endpoint.id = %id, "keeping the order of webhook endpoint {id} begins anew: {error:#}");
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
         }
-        self.lease.give_up().await;
+        self.lease.release().await;
     }
 
-    async fn hold(&mut self, place: HoldMode) -> anyhow::Result<HoldEnd> {
-        let holding = ChatOrderHolder::begin(self, place).await?;
-        holding.run(self).await
+    async fn hold(&mut self, mode: HoldMode) -> anyhow::Result<HoldEnd> {
+        let holder = ChatOrderHolder::start(self, mode).await?;
+        holder.run(self).await
     }
 
-    async fn wait_for_place(&mut self) -> anyhow::Result<Option<HoldMode>> {
-        let consumer = PullSource::Events.consumer(&self.current.borrow().endpoint.id);
-        let mut pull = PinnedPull::open(&self.work.broker.client, consumer).await?;
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    async fn wait_for_hold(&mut self) -> anyhow::Result<Option<HoldMode>> {
+        let consumer = PullSource::Events.consumer_name(&self.current.borrow().endpoint.id);
+        let mut pull = PinnedPull::open(&self.context.broker.client, consumer).await?;
+        let mut checks = tokio::time::interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let stop = self.stop.clone();
         loop {
-            pull.ask(1, None).await;
+            pull.request_or_renew(1, None).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
@@ -71,14 +71,14 @@ impl OrderedEndpoint {
                 came = pull.next() => match came {
                     Pulled::Message { pin, .. } => return Ok(Some(HoldMode::Pinned(pin))),
                     Pulled::Unpinned(message) => pull.give_back(message).await,
-                    Pulled::Word | Pulled::Refused => {}
+                    Pulled::Status | Pulled::Refused => {}
                     Pulled::Ended => anyhow::bail!("the subscription to events ended"),
                 },
-                _ = looks.tick() => {
-                    if !pull.is_fresh() && self.work.broker.is_connected() {
-                        self.make_consumer().await?;
+                _ = checks.tick() => {
+                    if !pull.is_fresh() && self.context.broker.is_connected() {
+                        self.ensure_consumer().await?;
                     }
-                    if self.work.broker.is_connected() && self.is_free().await? {
+                    if self.context.broker.is_connected() && self.is_free().await? {
                         return Ok(Some(HoldMode::Leased));
                     }
                 }
@@ -88,8 +88,8 @@ impl OrderedEndpoint {
 
     /// NATS serves nobody, and something is parked: whoever has the lease makes its retries.
     async fn is_free(&mut self) -> anyhow::Result<bool> {
-        let info = self.consumer().await?;
-        if !is_nobodys(&info) || (info.num_ack_pending == 0 && self.parked.is_empty().await?) {
+        let info = self.consumer_info().await?;
+        if !is_unpinned(&info) || (info.num_ack_pending == 0 && self.parked.is_empty().await?) {
             return Ok(false);
         }
         if !self.lease.claim().await? {

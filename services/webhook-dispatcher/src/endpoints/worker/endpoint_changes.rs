@@ -13,32 +13,32 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl DeliveryWorker {
-    pub(super) fn change(&mut self, change: EndpointChange) {
+    pub(super) fn apply_change(&mut self, change: EndpointChange) {
         match change {
-            EndpointChange::Set(endpoint) if !endpoint.enabled => self.close(&endpoint.id, "it is disabled"),
-            EndpointChange::Set(endpoint) => self.set(endpoint),
+            EndpointChange::Set(endpoint) if !endpoint.enabled => self.close_endpoint(&endpoint.id, "it is disabled"),
+            EndpointChange::Set(endpoint) => self.set_endpoint(endpoint),
             EndpointChange::Removed(endpoint) => {
-                self.ordered_tasks.delete(&endpoint);
-                self.close(&endpoint, "it was deleted");
+                self.ordered_tasks.stop_deleted(&endpoint);
+                self.close_endpoint(&endpoint, "it was deleted");
             }
-            EndpointChange::Circuit { endpoint, open } => self.circuit(&endpoint, open),
-            EndpointChange::Retries(endpoint) => {
-                if let Some(slot) = self.table.of_endpoint(&endpoint) {
+            EndpointChange::Circuit { endpoint, open } => self.apply_circuit(&endpoint, open),
+            EndpointChange::HasRetries(endpoint) => {
+                if let Some(slot) = self.table.find_by_endpoint(&endpoint) {
                     self.open_retries(slot);
                 }
             }
-            EndpointChange::Complete => {
+            EndpointChange::AllListed => {
                 self.complete = true;
-                self.look_for_retries();
-                self.look_for_parked();
+                self.find_retries();
+                self.find_parked();
             }
         }
-        self.say_if_begun();
+        self.signal_if_ready();
     }
 
-    pub(super) fn set(&mut self, endpoint: Arc<Endpoint>) {
+    pub(super) fn set_endpoint(&mut self, endpoint: Arc<Endpoint>) {
         let now = Instant::now();
-        let known = self.table.of_endpoint(&endpoint.id);
+        let known = self.table.find_by_endpoint(&endpoint.id);
         let slot = known.and_then(|slot| self.table.get(slot));
         if slot.is_some_and(|slot| slot.endpoint == endpoint) {
             return;
@@ -48,66 +48,66 @@ impl DeliveryWorker {
             Err(error) => {
                 let id = &endpoint.id;
                 tracing::warn!(endpoint.id = %id, "webhook endpoint {id} cannot be used: {error:#}");
-                return self.close(id, "it cannot be used");
+                return self.close_endpoint(id, "it cannot be used");
             }
         };
         let Some(id) = known else {
             let is_default = endpoint.id.is_default();
-            let id = self.table.open(EndpointSlot::new(endpoint, deliverer, now));
-            self.make(PullId { slot: id, source: PullSource::Events }, Duration::ZERO);
+            let id = self.table.add(EndpointSlot::new(endpoint, deliverer, now));
+            self.create_consumer(PullId { slot: id, source: PullSource::Events }, Duration::ZERO);
             if is_default {
                 self.open_retries(id);
             }
             if self.complete {
-                self.look_for_parked();
+                self.find_parked();
             }
-            self.looks_for_retries = self.looks_for_retries.min(now + super::LOOK_SOON);
+            self.next_retries_check = self.next_retries_check.min(now + super::RETRIES_CHECK_SOON);
             return;
         };
         let Some(slot) = self.table.get(id) else { return };
         let moved = slot.endpoint.url != endpoint.url;
-        self.ordered_tasks.change(&endpoint, &deliverer);
-        let unordered_again = endpoint.ordering == EventOrdering::None && self.ordered_tasks.has(&endpoint.id);
+        self.ordered_tasks.update(&endpoint, &deliverer);
+        let unordered_again = endpoint.ordering == EventOrdering::None && self.ordered_tasks.contains(&endpoint.id);
         if unordered_again {
-            // What it has begun ends first; then its consumer is changed.
-            self.ordered_tasks.end(&endpoint.id);
+            // What it has ready ends first; then its consumer is changed.
+            self.ordered_tasks.stop(&endpoint.id);
         }
         if endpoint.ordering == EventOrdering::Chat {
-            slot.events.lost(now);
+            slot.events.drop_requests(now);
             slot.events.open = false;
         }
-        slot.change(Arc::clone(&endpoint), deliverer, now);
+        slot.update(Arc::clone(&endpoint), deliverer, now);
         let sources: Vec<PullSource> = slot.budgets().map(|budget| budget.source).collect();
         for source in sources.into_iter().filter(|source| !(unordered_again && *source == PullSource::Events)) {
-            self.make(PullId { slot: id, source }, Duration::ZERO);
+            self.create_consumer(PullId { slot: id, source }, Duration::ZERO);
         }
         if moved {
-            self.tell(HealthChange::Moved { endpoint: endpoint.id.clone() });
+            self.send_health_change(HealthChange::Moved { endpoint: endpoint.id.clone() });
         }
     }
 
     /// What another dispatcher saw.
-    pub(super) fn circuit(&mut self, endpoint: &EndpointId, open: bool) {
-        let slot = self.table.of_endpoint(endpoint).and_then(|slot| self.table.get(slot));
+    pub(super) fn apply_circuit(&mut self, endpoint: &EndpointId, open: bool) {
+        let slot = self.table.find_by_endpoint(endpoint).and_then(|slot| self.table.get(slot));
         match slot {
-            Some(slot) if open => slot.breaker.opened_elsewhere(Instant::now()),
-            Some(slot) => slot.breaker.closed_elsewhere(),
+            Some(slot) if open => slot.breaker.open_remotely(Instant::now()),
+            Some(slot) => slot.breaker.close_remotely(),
             None => {}
         }
     }
 
     pub(super) fn open_retries(&mut self, slot: SlotId) {
-        if let Some(pull) = self.table.open_retries(slot, Instant::now()) {
-            self.make(pull, Duration::ZERO);
+        if let Some(pull) = self.table.add_retries(slot, Instant::now()) {
+            self.create_consumer(pull, Duration::ZERO);
         }
     }
 
-    pub(super) fn close(&mut self, endpoint: &EndpointId, why: &str) {
-        let Some(slot) = self.table.of_endpoint(endpoint) else { return };
-        self.table.close(slot);
-        self.ordered_tasks.end(endpoint);
-        self.untried.retain(|pull| pull.slot != slot);
-        self.tools.metrics.forget(endpoint);
+    pub(super) fn close_endpoint(&mut self, endpoint: &EndpointId, why: &str) {
+        let Some(slot) = self.table.find_by_endpoint(endpoint) else { return };
+        self.table.remove(slot);
+        self.ordered_tasks.stop(endpoint);
+        self.uncreated.retain(|pull| pull.slot != slot);
+        self.tools.metrics.remove(endpoint);
         tracing::info!(endpoint.id = %endpoint, "no more events are taken for webhook endpoint {endpoint}: {why}");
     }
 }

@@ -3,7 +3,7 @@
 //! One task holds all deliveries of all endpoints; a task for each would cost a third of the throughput. Promises that
 //! nothing is taken without a free slot, that one endpoint's trouble costs no other a slot, that a broker that goes
 //! away and comes back is no more than a pause, that a change of an endpoint touches nothing that is in flight, and that
-//! at the shutdown everything that was begun ends and everything else is given back at once.
+//! at the shutdown everything that was ready ends and everything else is given back at once.
 //!
 //! `members` are the endpoints it works for, `supply` is what it asks the broker for, `messages` what becomes of what
 //! comes, `order` hands endpoints that keep their chats in order to tasks of their own.
@@ -45,20 +45,20 @@ use tokio::{
 /// through.
 const TICK: Duration = Duration::from_millis(100);
 /// How soon a dispatcher takes part in the retries of an endpoint that only another one had to do with.
-const LOOK_FOR_RETRIES: Duration = Duration::from_secs(10);
+const RETRIES_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The same for an endpoint that was enabled: its retries may have waited for that.
-const LOOK_SOON: Duration = Duration::from_millis(500);
+const RETRIES_CHECK_SOON: Duration = Duration::from_millis(500);
 /// How long NATS may take to end the requests at the shutdown.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Consumers that are made at the same time: with these, 10,000 take five seconds.
-const MAKING: usize = 64;
+const MAX_CONCURRENT_CREATIONS: usize = 64;
 
 /// What a worker works with.
 pub struct WorkerInputs {
     pub broker: Broker,
     pub tools: Arc<DeliveryContext>,
     pub changes: mpsc::Receiver<EndpointChange>,
-    pub news: mpsc::Sender<HealthChange>,
+    pub health_changes: mpsc::Sender<HealthChange>,
     pub failing: FailingEndpoints,
     pub peers: PeerCount,
 }
@@ -67,7 +67,7 @@ pub struct DeliveryWorker {
     broker: Broker,
     tools: Arc<DeliveryContext>,
     changes: mpsc::Receiver<EndpointChange>,
-    news: mpsc::Sender<HealthChange>,
+    health_changes: mpsc::Sender<HealthChange>,
     failing: FailingEndpoints,
     peers: PeerCount,
     inbox: PullInbox,
@@ -77,20 +77,20 @@ pub struct DeliveryWorker {
     ordered_tasks: OrderedTasks,
     in_delivery: FuturesUnordered<Delivery>,
     jobs: FuturesUnordered<BoxFuture<'static, JobResult>>,
-    making: Arc<Semaphore>,
-    connects: u64,
-    looks_for_retries: Instant,
+    creations: Arc<Semaphore>,
+    connections: u64,
+    next_retries_check: Instant,
     /// Lines whose consumer has not been asked for once; ready is who has none, and was told of all endpoints.
-    untried: HashSet<PullId>,
+    uncreated: HashSet<PullId>,
     complete: bool,
-    begun: Option<oneshot::Sender<()>>,
+    ready: Option<oneshot::Sender<()>>,
 }
 
 type Delivery = BoxFuture<'static, (PullId, DeliveryResult)>;
 
 /// What went on beside the deliveries.
 enum JobResult {
-    Made(PullId, anyhow::Result<()>),
+    Created(PullId, anyhow::Result<()>),
     /// Endpoints that have retries.
     Retries(Vec<EndpointId>),
     /// Endpoints that have something parked.
@@ -100,22 +100,23 @@ enum JobResult {
 }
 
 impl DeliveryWorker {
-    /// Says `begun` when every endpoint that there is has its consumer.
+    /// Says `ready` when every endpoint that there is has its consumer.
     ///
     /// # Errors
     /// If the client itself is at its end.
-    pub async fn new(supplies: WorkerInputs, begun: oneshot::Sender<()>) -> anyhow::Result<Self> {
-        let WorkerInputs { broker, tools, changes, news, failing, peers } = supplies;
+    pub async fn new(supplies: WorkerInputs, ready: oneshot::Sender<()>) -> anyhow::Result<Self> {
+        let WorkerInputs { broker, tools, changes, health_changes, failing, peers } = supplies;
         let (tracker, returned) = AckTracker::open(broker.client.clone());
-        let ordered_tasks = OrderedTasks::new(broker.clone(), Arc::clone(&tracker), news.clone(), failing.clone());
+        let ordered_tasks =
+            OrderedTasks::new(broker.clone(), Arc::clone(&tracker), health_changes.clone(), failing.clone());
         Ok(Self {
             inbox: PullInbox::open(&broker.client).await?,
-            connects: connects(&broker),
-            looks_for_retries: Instant::now() + LOOK_FOR_RETRIES,
+            connections: connection_count(&broker),
+            next_retries_check: Instant::now() + RETRIES_CHECK_INTERVAL,
             broker,
             tools,
             changes,
-            news,
+            health_changes,
             failing,
             peers,
             tracker,
@@ -124,70 +125,70 @@ impl DeliveryWorker {
             ordered_tasks,
             in_delivery: FuturesUnordered::new(),
             jobs: FuturesUnordered::new(),
-            making: Arc::new(Semaphore::new(MAKING)),
-            untried: HashSet::new(),
+            creations: Arc::new(Semaphore::new(MAX_CONCURRENT_CREATIONS)),
+            uncreated: HashSet::new(),
             complete: false,
-            begun: Some(begun),
+            ready: Some(ready),
         })
     }
 
-    /// Works until the shutdown, then for at most `drain` on what it has begun.
+    /// Works until the shutdown, then for at most `drain` on what it has ready.
     ///
     /// # Errors
     /// If the client itself is at its end. A broker that is away is waited for.
     pub async fn run(mut self, drain: Duration, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut stop = pin!(shutdown.cancelled());
-        let mut tick = ticks();
+        let mut tick = new_ticker();
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some((pull, result)) = self.in_delivery.next(), if !self.in_delivery.is_empty() => {
-                    self.ended(pull, result).await;
+                    self.finish_delivery(pull, result).await;
                 }
-                Some(change) = self.changes.recv() => self.change(change),
-                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done).await,
+                Some(change) = self.changes.recv() => self.apply_change(change),
+                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.finish_job(done).await,
                 Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
-                ended = self.ordered_tasks.ended() => {
+                ended = self.ordered_tasks.next_ended() => {
                     let endpoint = ended.context("the task of an ordered webhook endpoint broke")?;
-                    self.shift_ended(&endpoint);
+                    self.ordered_task_ended(&endpoint);
                 }
-                _ = tick.tick() => self.look_around().await,
+                _ = tick.tick() => self.check_all().await,
                 arrival = self.inbox.next() => match arrival {
-                    InboxItem::Message(message) => self.take(message).await,
-                    InboxItem::Status { pull, generation, said } => self.heard(pull, generation, said).await,
+                    InboxItem::Message(message) => self.take_message(message).await,
+                    InboxItem::Status { pull, generation, status } => self.apply_status(pull, generation, status).await,
                     InboxItem::Ended => anyhow::bail!("the subscription to events ended"),
                 },
             }
         }
-        self.stop(drain).await;
+        self.drain(drain).await;
         Ok(())
     }
 
-    fn say_if_begun(&mut self) {
+    fn signal_if_ready(&mut self) {
         if self.complete
-            && self.untried.is_empty()
-            && let Some(begun) = self.begun.take()
+            && self.uncreated.is_empty()
+            && let Some(ready) = self.ready.take()
         {
             // Whoever asked may have gone.
-            let _ = begun.send(());
+            let _ = ready.send(());
         }
     }
 
-    async fn stop(mut self, drain: Duration) {
-        self.ordered_tasks.end_all();
+    async fn drain(mut self, timeout: Duration) {
+        self.ordered_tasks.stop_all();
         // Given back before the wait for what is in delivery: somebody else can have it meanwhile.
-        let fetched = self.inbox.close(CLOSE_WITHIN).await;
-        let (begun, fetched_only) = (self.in_delivery.len(), fetched.len());
+        let fetched = self.inbox.close(CLOSE_TIMEOUT).await;
+        let (started, fetched_only) = (self.in_delivery.len(), fetched.len());
         for mut message in fetched {
-            drop(PendingMessage::of(&mut message, &self.tracker, 0, Duration::ZERO));
+            drop(PendingMessage::take_from(&mut message, &self.tracker, 0, Duration::ZERO));
         }
-        let deadline = Instant::now() + drain;
+        let deadline = Instant::now() + timeout;
         while !self.in_delivery.is_empty() || !self.ordered_tasks.is_empty() {
             tokio::select! {
                 Some(_) = self.in_delivery.next(), if !self.in_delivery.is_empty() => {}
                 // One that broke ends with all others.
-                ended = self.ordered_tasks.ended() => if ended.is_err() { break },
+                ended = self.ordered_tasks.next_ended() => if ended.is_err() { break },
                 Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
                 () = tokio::time::sleep_until(deadline) => break,
             }
@@ -204,7 +205,7 @@ impl DeliveryWorker {
         }
         tracing::info!(
             "stopped webhook deliveries: {} in delivery ended, {} given back",
-            begun - cut,
+            started - cut,
             fetched_only + cut
         );
     }
@@ -215,12 +216,12 @@ async fn give_back(broker: &Broker, reply: Subject) {
     let _ = broker.client.publish(reply, async_nats::jetstream::AckKind::Nak(None).into()).await;
 }
 
-fn ticks() -> Interval {
+fn new_ticker() -> Interval {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
 
-fn connects(broker: &Broker) -> u64 {
+fn connection_count(broker: &Broker) -> u64 {
     broker.client.statistics().connects.load(atomic::Ordering::Relaxed)
 }

@@ -13,47 +13,47 @@ use kurir_contract::endpoint::{EndpointId, EventOrdering};
 use std::{sync::Arc, time::Duration};
 
 /// Before what could not be released is tried again.
-const RELEASE_AGAIN: Duration = Duration::from_secs(5);
+const RELEASE_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 impl DeliveryWorker {
     /// When nothing of it is in delivery from before, its own task goes on with it.
-    pub(super) fn begin_shift(&mut self, id: SlotId) {
+    pub(super) fn start_ordered_task(&mut self, id: SlotId) {
         let Some(slot) = self.table.get(id) else { return };
-        if slot.events.is_idle() && !self.ordered_tasks.has(&slot.endpoint.id) {
-            self.ordered_tasks.begin(id, Arc::clone(&slot.endpoint), Arc::clone(&slot.deliverer));
+        if slot.events.is_idle() && !self.ordered_tasks.contains(&slot.endpoint.id) {
+            self.ordered_tasks.start(id, Arc::clone(&slot.endpoint), Arc::clone(&slot.deliverer));
         }
     }
 
-    pub(super) fn shift_ended(&mut self, endpoint: &EndpointId) {
+    pub(super) fn ordered_task_ended(&mut self, endpoint: &EndpointId) {
         match self.ordering_of(endpoint) {
-            Some((slot, EventOrdering::Chat)) => self.make_events(slot),
-            Some((_, EventOrdering::None)) => self.release(endpoint.clone(), Duration::ZERO),
+            Some((slot, EventOrdering::Chat)) => self.create_events_consumer(slot),
+            Some((_, EventOrdering::None)) => self.start_release(endpoint.clone(), Duration::ZERO),
             // It is disabled, or deleted.
             None => {}
         }
     }
 
     /// What an endpoint parked that keeps no order any more, as nobody here saw the change.
-    pub(super) fn look_for_parked(&mut self) {
+    pub(super) fn find_parked(&mut self) {
         let broker = self.broker.clone();
         let found = async move {
             broker.ready().await;
-            JobResult::Parked(OrderedTasks::parked(broker).await.unwrap_or_default())
+            JobResult::Parked(OrderedTasks::list_parked(broker).await.unwrap_or_default())
         };
         self.jobs.push(found.boxed());
     }
 
-    pub(super) fn found_parked(&mut self, endpoints: Vec<EndpointId>) {
+    pub(super) fn release_parked(&mut self, endpoints: Vec<EndpointId>) {
         for endpoint in endpoints {
             if matches!(self.ordering_of(&endpoint), Some((_, EventOrdering::None)))
-                && !self.ordered_tasks.has(&endpoint)
+                && !self.ordered_tasks.contains(&endpoint)
             {
-                self.release(endpoint, Duration::ZERO);
+                self.start_release(endpoint, Duration::ZERO);
             }
         }
     }
 
-    fn release(&mut self, endpoint: EndpointId, pause: Duration) {
+    fn start_release(&mut self, endpoint: EndpointId, pause: Duration) {
         let broker = self.broker.clone();
         let released = async move {
             tokio::time::sleep(pause).await;
@@ -64,22 +64,22 @@ impl DeliveryWorker {
     }
 
     /// Its events are taken by all dispatchers again, and its retries as those of others.
-    pub(super) fn released(&mut self, endpoint: &EndpointId, released: anyhow::Result<()>) {
+    pub(super) fn finish_release(&mut self, endpoint: &EndpointId, released: anyhow::Result<()>) {
         let Some((slot, EventOrdering::None)) = self.ordering_of(endpoint) else { return };
         if let Err(error) = released {
             tracing::warn!(endpoint.id = %endpoint, "what webhook endpoint {endpoint} has parked is not due yet: {error:#}");
-            return self.release(endpoint.clone(), RELEASE_AGAIN);
+            return self.start_release(endpoint.clone(), RELEASE_RETRY_PAUSE);
         }
-        self.make_events(slot);
+        self.create_events_consumer(slot);
         self.open_retries(slot);
     }
 
-    fn make_events(&mut self, slot: SlotId) {
-        self.make(PullId { slot, source: PullSource::Events }, Duration::ZERO);
+    fn create_events_consumer(&mut self, slot: SlotId) {
+        self.create_consumer(PullId { slot, source: PullSource::Events }, Duration::ZERO);
     }
 
     fn ordering_of(&mut self, endpoint: &EndpointId) -> Option<(SlotId, EventOrdering)> {
-        let slot = self.table.of_endpoint(endpoint)?;
+        let slot = self.table.find_by_endpoint(endpoint)?;
         Some((slot, self.table.get(slot)?.endpoint.ordering))
     }
 }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use time::{Duration, OffsetDateTime};
 
 /// A receiver that is slow in one chat keeps the events of others out of the window; after so long the chat is parked.
-pub const PATIENCE: Duration = Duration::seconds(2);
+pub const SLOW_AFTER: Duration = Duration::seconds(2);
 
 pub struct ChatQueues {
     window: usize,
@@ -103,23 +103,23 @@ impl ChatQueues {
     // What it is told.
 
     /// RETRIES holds this.
-    pub fn load(&mut self, sequence: u64, chat: ChatToken, now: OffsetDateTime) {
+    pub fn load_parked(&mut self, sequence: u64, chat: ChatToken, now: OffsetDateTime) {
         if self.chat_of.insert(sequence, chat).is_none() {
             self.stored += 1;
-            self.change(chat, |chat| {
+            self.update_chat(chat, |chat| {
                 chat.items.insert(sequence, QueuedEvent::new(now, None));
             });
         }
     }
 
-    pub fn arrives(&mut self, sequence: u64, chat: ChatToken, now: OffsetDateTime) -> ArrivalResult {
+    pub fn add_arrival(&mut self, sequence: u64, chat: ChatToken, now: OffsetDateTime) -> ArrivalResult {
         if let Some(chat) = self.chat_of.get(&sequence) {
             let is_held = self.chats.get(chat).is_some_and(|chat| chat.held.contains(&sequence));
             return if is_held { ArrivalResult::Copy } else { ArrivalResult::Parked };
         }
         self.chat_of.insert(sequence, chat);
         self.taken.insert(sequence, false);
-        self.change(chat, |chat| {
+        self.update_chat(chat, |chat| {
             chat.items.insert(sequence, QueuedEvent::new(now, Some(1)));
             chat.held.insert(sequence);
             chat.parking |= chat.has_parked();
@@ -128,10 +128,10 @@ impl ChatQueues {
     }
 
     /// Delivered, or given up.
-    pub fn settled(&mut self, sequence: u64) -> SettleAction {
+    pub fn settle(&mut self, sequence: u64) -> SettleAction {
         let Some(&token) = self.chat_of.get(&sequence) else { return SettleAction::Unknown };
         let mut end = SettleAction::Later;
-        self.change(token, |chat| {
+        self.update_chat(token, |chat| {
             chat.ends(sequence);
             if chat.storing == Some(sequence) {
                 if let Some(item) = chat.items.get_mut(&sequence) {
@@ -143,10 +143,10 @@ impl ChatQueues {
             }
         });
         match end {
-            SettleAction::Acknowledge => self.forget(sequence),
+            SettleAction::Acknowledge => self.remove(sequence),
             SettleAction::Purge => {
                 self.stored -= 1;
-                self.forget(sequence);
+                self.remove(sequence);
             }
             SettleAction::Later | SettleAction::Unknown => {}
         }
@@ -154,8 +154,8 @@ impl ChatQueues {
     }
 
     /// It is to be tried again, and stored before.
-    pub fn failed(&mut self, sequence: u64, attempt: u32, due: OffsetDateTime) {
-        self.change_item(sequence, |chat, item| {
+    pub fn reschedule(&mut self, sequence: u64, attempt: u32, due: OffsetDateTime) {
+        self.update_event(sequence, |chat, item| {
             item.attempt = Some(attempt);
             item.due = due;
             chat.changed.insert(sequence);
@@ -164,18 +164,18 @@ impl ChatQueues {
     }
 
     /// No attempt was made of it. `attempt`: if it is known by now.
-    pub fn untried(&mut self, sequence: u64, attempt: Option<u32>, due: OffsetDateTime) {
-        self.change_item(sequence, |_, item| {
+    pub fn defer(&mut self, sequence: u64, attempt: Option<u32>, due: OffsetDateTime) {
+        self.update_event(sequence, |_, item| {
             item.attempt = attempt.or(item.attempt);
             item.due = due;
         });
     }
 
     /// RETRIES holds it as [`next_park`](Self::next_park) said.
-    pub fn parked(&mut self, sequence: u64) -> ParkFollowUp {
+    pub fn finish_park(&mut self, sequence: u64) -> ParkFollowUp {
         let Some(&token) = self.chat_of.get(&sequence) else { return ParkFollowUp::default() };
         let mut then = ParkFollowUp::default();
-        self.change(token, |chat| {
+        self.update_chat(token, |chat| {
             chat.storing = None;
             then.acknowledge = chat.held.remove(&sequence);
             then.purge = chat.items.get(&sequence).is_some_and(|item| item.settled);
@@ -187,12 +187,12 @@ impl ChatQueues {
         match (then.acknowledge, then.purge) {
             (true, false) => {
                 self.stored += 1;
-                self.pass(sequence);
+                self.advance_window(sequence);
             }
-            (true, true) => self.forget(sequence),
+            (true, true) => self.remove(sequence),
             (false, true) => {
                 self.stored -= 1;
-                self.forget(sequence);
+                self.remove(sequence);
             }
             (false, false) => {}
         }
@@ -200,15 +200,15 @@ impl ChatQueues {
     }
 
     /// To be told now and then: chats that keep others waiting for too long are parked.
-    pub fn look(&mut self, now: OffsetDateTime) {
+    pub fn park_slow_chats(&mut self, now: OffsetDateTime) {
         if self.room() > 0 || self.turns.first().is_some_and(|(due, _)| *due <= now) {
             return;
         }
-        let is_slow = |chat: &ChatQueue| chat.first_held().is_some_and(|item| now - item.since > PATIENCE);
+        let is_slow = |chat: &ChatQueue| chat.first_held().is_some_and(|item| now - item.since > SLOW_AFTER);
         let slow: Vec<ChatToken> =
             self.chats.iter().filter(|(_, chat)| !chat.parking && is_slow(chat)).map(|(token, _)| *token).collect();
         for token in slow {
-            self.change(token, |chat| chat.parking = true);
+            self.update_chat(token, |chat| chat.parking = true);
         }
     }
 
@@ -219,7 +219,7 @@ impl ChatQueues {
         let sequence = self.turns.first().filter(|(due, _)| *due <= now)?.1;
         let token = *self.chat_of.get(&sequence)?;
         let mut turn = None;
-        self.change(token, |chat| {
+        self.update_chat(token, |chat| {
             if let Some(item) = chat.items.get(&sequence) {
                 let parked = !chat.held.contains(&sequence);
                 turn = Some(ChatTurn { sequence, chat: token, attempt: item.attempt, parked });
@@ -239,7 +239,7 @@ impl ChatQueues {
     pub fn next_park(&mut self) -> Option<ParkRequest> {
         let token = *self.to_store.first()?;
         let mut park = None;
-        self.change(token, |chat| {
+        self.update_chat(token, |chat| {
             if let Some(sequence) = chat.to_store()
                 && let Some(item) = chat.items.get(&sequence)
             {
@@ -258,25 +258,25 @@ impl ChatQueues {
     }
 
     #[must_use]
-    pub fn knows(&self, sequence: u64) -> bool {
+    pub fn contains(&self, sequence: u64) -> bool {
         self.chat_of.contains_key(&sequence)
     }
 
     /// Whether anything is in memory alone.
     #[must_use]
-    pub fn holds_any(&self) -> bool {
+    pub fn has_unstored(&self) -> bool {
         self.chat_of.len() > self.stored
     }
 
     /// How many lie in RETRIES.
     #[must_use]
-    pub fn stored(&self) -> usize {
+    pub fn stored_count(&self) -> usize {
         self.stored
     }
 
     // How it keeps its lists.
 
-    fn change(&mut self, token: ChatToken, change: impl FnOnce(&mut ChatQueue)) {
+    fn update_chat(&mut self, token: ChatToken, change: impl FnOnce(&mut ChatQueue)) {
         let chat = self.chats.entry(token).or_default();
         let before = chat.turn();
         change(chat);
@@ -297,9 +297,9 @@ impl ChatQueues {
         }
     }
 
-    fn change_item(&mut self, sequence: u64, change: impl FnOnce(&mut ChatQueue, &mut QueuedEvent)) {
+    fn update_event(&mut self, sequence: u64, change: impl FnOnce(&mut ChatQueue, &mut QueuedEvent)) {
         let Some(&token) = self.chat_of.get(&sequence) else { return };
-        self.change(token, |chat| {
+        self.update_chat(token, |chat| {
             chat.ends(sequence);
             if let Some(mut item) = chat.items.get(&sequence).copied() {
                 change(chat, &mut item);
@@ -308,13 +308,13 @@ impl ChatQueues {
         });
     }
 
-    fn forget(&mut self, sequence: u64) {
+    fn remove(&mut self, sequence: u64) {
         self.chat_of.remove(&sequence);
-        self.pass(sequence);
+        self.advance_window(sequence);
     }
 
     /// It does not come again after a crash, unless one before it does.
-    fn pass(&mut self, sequence: u64) {
+    fn advance_window(&mut self, sequence: u64) {
         if let Some(settled) = self.taken.get_mut(&sequence) {
             *settled = true;
         }

@@ -97,7 +97,7 @@ impl Simulation {
         let next = (0..EVENTS).find(|sequence| !self.acknowledged.contains(sequence)).unwrap_or(EVENTS);
         let mut chats = ChatQueues::new(WINDOW);
         for sequence in self.retries.keys() {
-            chats.load(*sequence, self.chats[*sequence as usize], self.now);
+            chats.load_parked(*sequence, self.chats[*sequence as usize], self.now);
         }
         DispatcherRun { chats, next, in_delivery: vec![], storing: vec![], purging: vec![], acknowledging: vec![] }
     }
@@ -140,9 +140,9 @@ impl DispatcherRun {
                 }
                 match world.retries.get(&turn.sequence).copied() {
                     // Another one has settled it.
-                    None => _ = self.chats.settled(turn.sequence),
+                    None => _ = self.chats.settle(turn.sequence),
                     Some((attempt, due)) if due > world.now => {
-                        self.chats.untried(turn.sequence, Some(attempt), due);
+                        self.chats.defer(turn.sequence, Some(attempt), due);
                     }
                     Some((attempt, _)) => {
                         world.arrives(turn.sequence);
@@ -153,7 +153,7 @@ impl DispatcherRun {
             Step::Deliver(index) | Step::GiveUp(index) => {
                 let Some((sequence, _)) = one(&mut self.in_delivery, index) else { return };
                 world.accepted.insert(sequence);
-                match self.chats.settled(sequence) {
+                match self.chats.settle(sequence) {
                     SettleAction::Acknowledge => self.acknowledging.push(sequence),
                     SettleAction::Purge => self.purging.push(sequence),
                     SettleAction::Later => {}
@@ -162,11 +162,11 @@ impl DispatcherRun {
             }
             Step::Fail(index) => {
                 let Some((sequence, attempt)) = one(&mut self.in_delivery, index) else { return };
-                self.chats.failed(sequence, attempt + 1, world.now + Duration::seconds(2));
+                self.chats.reschedule(sequence, attempt + 1, world.now + Duration::seconds(2));
             }
             Step::Leave(index) => {
                 let Some((sequence, attempt)) = one(&mut self.in_delivery, index) else { return };
-                self.chats.untried(sequence, Some(attempt), world.now + Duration::seconds(1));
+                self.chats.defer(sequence, Some(attempt), world.now + Duration::seconds(1));
             }
             Step::Park => {
                 if let Some(park) = self.chats.next_park() {
@@ -187,7 +187,7 @@ impl DispatcherRun {
                     return;
                 }
                 let (park, _) = self.storing.swap_remove(index % count);
-                let then = self.chats.parked(park.sequence);
+                let then = self.chats.finish_park(park.sequence);
                 if then.acknowledge {
                     self.acknowledging.push(park.sequence);
                 }
@@ -206,14 +206,14 @@ impl DispatcherRun {
                 }
             }
             Step::Wait(seconds) => world.now += Duration::seconds(i64::from(seconds)),
-            Step::Look => self.chats.look(world.now),
+            Step::Look => self.chats.park_slow_chats(world.now),
             Step::Take | Step::Copy(_) | Step::TakeOver { .. } | Step::Haunt => {}
         }
         assert!(self.chats.taken.len() <= WINDOW + 1, "too many come again after a crash");
     }
 
     fn came(&mut self, world: &Simulation, sequence: u64) {
-        match self.chats.arrives(sequence, world.chats[sequence as usize], world.now) {
+        match self.chats.add_arrival(sequence, world.chats[sequence as usize], world.now) {
             ArrivalResult::Taken | ArrivalResult::Copy => {}
             ArrivalResult::Parked => {
                 assert!(world.retries.contains_key(&sequence) || world.accepted.contains(&sequence));
@@ -267,7 +267,7 @@ proptest! {
         holder.finish(&mut world);
         prop_assert_eq!(world.accepted.len() as u64, EVENTS, "all arrive");
         prop_assert_eq!(world.acknowledged.len() as u64, EVENTS, "all are acknowledged");
-        prop_assert_eq!((holder.chats.stored(), holder.chats.room()), (0, WINDOW));
+        prop_assert_eq!((holder.chats.stored_count(), holder.chats.room()), (0, WINDOW));
         // What one that lost its place has parked late waits for the next.
         world.take_over().finish(&mut world);
         prop_assert!(world.retries.is_empty(), "{:?}", world.retries);
@@ -280,24 +280,24 @@ fn a_chat_that_fails_is_parked_and_the_others_go_on() {
     let now = OffsetDateTime::UNIX_EPOCH;
     let mut chats = ChatQueues::new(WINDOW);
     for (sequence, chat) in [(1, bad), (2, bad), (3, good), (4, bad)] {
-        assert_eq!(chats.arrives(sequence, chat, now), ArrivalResult::Taken);
+        assert_eq!(chats.add_arrival(sequence, chat, now), ArrivalResult::Taken);
     }
     let begun: Vec<u64> = std::iter::from_fn(|| chats.next_turn(now)).map(|turn| turn.sequence).collect();
     assert_eq!(begun, [1, 3]);
-    assert_eq!(chats.settled(3), SettleAction::Acknowledge);
+    assert_eq!(chats.settle(3), SettleAction::Acknowledge);
     let due = now + Duration::seconds(2);
-    chats.failed(1, 2, due);
+    chats.reschedule(1, 2, due);
     for (sequence, attempt) in [(1, 2), (2, 1), (4, 1)] {
         let park = chats.next_park().unwrap();
         assert_eq!((park.sequence, park.attempt), (sequence, attempt));
         assert_eq!(chats.next_park(), None, "the next when this is stored");
-        assert_eq!(chats.parked(sequence), ParkFollowUp { acknowledge: true, purge: false, again: false });
+        assert_eq!(chats.finish_park(sequence), ParkFollowUp { acknowledge: true, purge: false, again: false });
     }
-    assert_eq!((chats.room(), chats.stored()), (WINDOW, 3));
+    assert_eq!((chats.room(), chats.stored_count()), (WINDOW, 3));
     assert_eq!((chats.next_turn(now), chats.next_due()), (None, Some(due)));
     let turn = chats.next_turn(due).unwrap();
     assert_eq!((turn.sequence, turn.attempt, turn.parked), (1, Some(2), true));
-    assert_eq!(chats.settled(1), SettleAction::Purge);
+    assert_eq!(chats.settle(1), SettleAction::Purge);
     assert_eq!(chats.next_turn(due).map(|turn| turn.sequence), Some(2), "the next at once");
 }
 
@@ -307,33 +307,33 @@ fn a_chat_that_is_slow_is_parked_when_it_keeps_others_out() {
     let now = OffsetDateTime::UNIX_EPOCH;
     let mut chats = ChatQueues::new(3);
     for sequence in 1..=3 {
-        chats.arrives(sequence, slow, now);
+        chats.add_arrival(sequence, slow, now);
     }
     assert_eq!(chats.next_turn(now).map(|turn| turn.sequence), Some(1));
-    chats.look(now + PATIENCE);
+    chats.park_slow_chats(now + SLOW_AFTER);
     assert_eq!(chats.next_park(), None);
-    chats.look(now + PATIENCE + Duration::MILLISECOND);
+    chats.park_slow_chats(now + SLOW_AFTER + Duration::MILLISECOND);
     for sequence in 1..=3 {
         assert_eq!(chats.next_park().map(|park| park.sequence), Some(sequence));
-        chats.parked(sequence);
+        chats.finish_park(sequence);
     }
     assert_eq!(chats.room(), 3);
-    assert_eq!(chats.settled(1), SettleAction::Purge, "its attempt went on meanwhile");
+    assert_eq!(chats.settle(1), SettleAction::Purge, "its attempt went on meanwhile");
 }
 
 #[test]
 fn what_comes_behind_something_parked_is_parked_too_and_the_chat_goes_on_from_memory_when_that_is_done() {
     let (chat, now) = (ChatToken::from(1), OffsetDateTime::UNIX_EPOCH);
     let mut chats = ChatQueues::new(WINDOW);
-    chats.load(1, chat, now);
-    chats.arrives(2, chat, now);
+    chats.load_parked(1, chat, now);
+    chats.add_arrival(2, chat, now);
     assert_eq!(chats.next_park().map(|park| park.sequence), Some(2));
-    chats.parked(2);
+    chats.finish_park(2);
     for sequence in [1, 2] {
         assert_eq!(chats.next_turn(now).map(|turn| (turn.sequence, turn.parked)), Some((sequence, true)));
-        assert_eq!(chats.settled(sequence), SettleAction::Purge);
+        assert_eq!(chats.settle(sequence), SettleAction::Purge);
     }
-    chats.arrives(3, chat, now);
+    chats.add_arrival(3, chat, now);
     assert_eq!(chats.next_park(), None);
     assert_eq!(chats.next_turn(now).map(|turn| turn.parked), Some(false));
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct FinishedAttempt {
     pub turn: ChatTurn,
     pub probe: bool,
-    pub came_to: anyhow::Result<TurnOutcome>,
+    pub outcome: anyhow::Result<TurnOutcome>,
 }
 
 pub enum TurnOutcome {

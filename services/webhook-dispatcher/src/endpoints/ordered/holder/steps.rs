@@ -29,41 +29,46 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
 /// After an attempt that could not be made or ended the broker is given this time.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl ChatOrderHolder {
-    pub(super) fn begin_attempt(&mut self, turn: ChatTurn, probe: bool) {
+    pub(super) fn start_attempt(&mut self, turn: ChatTurn, probe: bool) {
         let (deliverer, parked) = (Arc::clone(&self.current.deliverer), self.parked.clone());
         let event = self.known.get(&turn.sequence).and_then(|known| known.event.clone());
         let tried = async move {
-            let came_to = match event.filter(|_| !turn.parked) {
+            let outcome = match event.filter(|_| !turn.parked) {
                 Some(event) => {
-                    let made = deliverer.try_in_order(&event, turn.attempt.unwrap_or(1), probe).await;
+                    let made = deliverer.attempt_in_order(&event, turn.attempt.unwrap_or(1), probe).await;
                     made.map(|made| TurnOutcome::Made(event, made))
                 }
-                None => from_shelf(&deliverer, &parked, turn, probe).await,
+                None => attempt_parked(&deliverer, &parked, turn, probe).await,
             };
-            FinishedAttempt { turn, probe, came_to }
+            FinishedAttempt { turn, probe, outcome }
         };
         self.attempts.push(tried.boxed());
     }
 
-    pub(super) fn tried(&mut self, tried: FinishedAttempt, limits: &mut EndpointLimits, work: &TaskContext) {
-        let FinishedAttempt { turn: ChatTurn { sequence, chat, .. }, probe, came_to } = tried;
+    pub(super) fn finish_attempt(
+        &mut self,
+        tried: FinishedAttempt,
+        limits: &mut EndpointLimits,
+        context: &TaskContext,
+    ) {
+        let FinishedAttempt { turn: ChatTurn { sequence, chat, .. }, probe, outcome } = tried;
         let now = OffsetDateTime::now_utc();
-        let (event, made) = match came_to {
+        let (event, made) = match outcome {
             Ok(TurnOutcome::Made(event, made)) => (event, made),
             other => {
-                limits.breaker.untried(probe, tokio::time::Instant::now());
+                limits.breaker.cancel_probe(probe, tokio::time::Instant::now());
                 limits.rate.iter_mut().for_each(RateLimit::refund);
                 return match other {
-                    Ok(TurnOutcome::NotYet(entry)) => self.chats.untried(sequence, Some(entry.attempt), entry.due),
+                    Ok(TurnOutcome::NotYet(entry)) => self.chats.defer(sequence, Some(entry.attempt), entry.due),
                     Err(error) => {
                         tracing::warn!(
-                            "a webhook delivery is looked at again in {} s: {error:#}",
-                            LOOK_AGAIN.as_secs()
+                            "a webhook delivery is strays_checked at again in {} s: {error:#}",
+                            TRY_AGAIN_AFTER.as_secs()
                         );
-                        self.chats.untried(sequence, None, now + LOOK_AGAIN);
+                        self.chats.defer(sequence, None, now + TRY_AGAIN_AFTER);
                     }
                     Ok(TurnOutcome::Nothing | TurnOutcome::Made(..)) => self.settle(sequence, chat, None),
                 };
@@ -73,15 +78,15 @@ impl ChatOrderHolder {
         if verdict == EndpointVerdict::Untried {
             limits.rate.iter_mut().for_each(RateLimit::refund);
         }
-        self.verdict(verdict, probe, &mut limits.breaker, work);
+        self.apply_verdict(verdict, probe, &mut limits.breaker, context);
         match end {
             OrderedEnd::Settled => self.settle(sequence, chat, record),
             OrderedEnd::Untouched => {
-                self.chats.untried(sequence, None, now);
-                self.write(record);
+                self.chats.defer(sequence, None, now);
+                self.record(record);
             }
             OrderedEnd::Again { attempt, at } => {
-                self.chats.failed(sequence, attempt, at);
+                self.chats.reschedule(sequence, attempt, at);
                 let known = self.known.entry(sequence).or_insert_with(|| HeldEvent {
                     event_id: event.id.clone(),
                     event_subject: event.subject.to_string(),
@@ -90,13 +95,13 @@ impl ChatOrderHolder {
                     record: None,
                 });
                 let before = std::mem::replace(&mut known.record, record);
-                self.write(before);
+                self.record(before);
             }
         }
     }
 
     fn settle(&mut self, sequence: u64, chat: ChatToken, record: Option<AttemptRecord>) {
-        match self.chats.settled(sequence) {
+        match self.chats.settle(sequence) {
             SettleAction::Acknowledge => {
                 let pending = self.known.remove(&sequence).and_then(|known| known.pending);
                 self.acknowledge(pending, record);
@@ -108,24 +113,24 @@ impl ChatOrderHolder {
             SettleAction::Later => {
                 let before =
                     self.known.get_mut(&sequence).and_then(|known| std::mem::replace(&mut known.record, record));
-                self.write(before);
+                self.record(before);
             }
-            SettleAction::Unknown => self.write(record),
+            SettleAction::Unknown => self.record(record),
         }
     }
 
-    pub(super) fn done(&mut self, done: StepResult) {
+    pub(super) fn finish_step(&mut self, done: StepResult) {
         match done {
-            StepResult::Stored(park) => self.stored(park),
-            StepResult::Listed(parked) => self.take_strays(parked),
+            StepResult::Stored(park) => self.finish_store(park),
+            StepResult::Listed(parked) => self.adopt_strays(parked),
             StepResult::Ended => {}
         }
     }
 
-    fn stored(&mut self, park: ParkRequest) {
+    fn finish_store(&mut self, park: ParkRequest) {
         let ParkRequest { sequence, chat, .. } = park;
         self.storing -= 1;
-        let then = self.chats.parked(sequence);
+        let then = self.chats.finish_park(sequence);
         let Some(known) = self.known.get_mut(&sequence) else { return };
         let (pending, record) = (known.pending.take(), known.record.take());
         if !then.again {
@@ -137,85 +142,85 @@ impl ChatOrderHolder {
         } else if pending.is_some() {
             self.acknowledge(pending, record);
         } else {
-            self.write(record);
+            self.record(record);
         }
     }
 
-    pub(super) fn look_for_strays(&mut self) {
+    pub(super) fn find_strays(&mut self) {
         let parked = self.parked.clone();
-        self.endings.push(async move { Ok(StepResult::Listed(parked.list().await?)) }.boxed());
+        self.steps.push(async move { Ok(StepResult::Listed(parked.list().await?)) }.boxed());
     }
 
-    /// What nobody here knows at two looks is no purge that is under way: it is a repeat that is still to be made.
-    fn take_strays(&mut self, parked: Vec<(u64, ChatToken)>) {
-        let unknown = parked.into_iter().filter(|(sequence, _)| !self.chats.knows(*sequence)).collect();
+    /// What nobody here knows at two checks is no purge that is under way: it is a repeat that is still to be made.
+    fn adopt_strays(&mut self, parked: Vec<(u64, ChatToken)>) {
+        let unknown = parked.into_iter().filter(|(sequence, _)| !self.chats.contains(*sequence)).collect();
         let before = std::mem::replace(&mut self.strays, unknown);
         let now = OffsetDateTime::now_utc();
         for (sequence, chat) in self.strays.intersection(&before) {
-            self.chats.load(*sequence, *chat, now);
+            self.chats.load_parked(*sequence, *chat, now);
         }
     }
 
-    pub(super) fn store(&mut self, park: ParkRequest) {
+    pub(super) fn start_store(&mut self, park: ParkRequest) {
         let ParkRequest { sequence, chat, attempt, due } = park;
         let Some(known) = self.known.get(&sequence) else { return };
         let (event_id, event_subject) = (known.event_id.clone(), known.event_subject.clone());
         let parked = self.parked.clone();
         let stored = async move {
-            parked.put(sequence, chat, &ParkedEntry { event_id, event_subject, attempt, due }).await?;
+            parked.store(sequence, chat, &ParkedEntry { event_id, event_subject, attempt, due }).await?;
             Ok(StepResult::Stored(park))
         };
         self.storing += 1;
-        self.endings.push(stored.boxed());
+        self.steps.push(stored.boxed());
     }
 
     /// Recorded before it is purged: the ledger adds up after a crash too.
     fn unpark(&mut self, sequence: u64, chat: ChatToken, record: Option<AttemptRecord>) {
         let (deliverer, parked) = (Arc::clone(&self.current.deliverer), self.parked.clone());
         let unparked = async move {
-            deliverer.write(record).await;
+            deliverer.record(record).await;
             parked.remove(sequence, chat).await?;
             Ok(StepResult::Ended)
         };
-        self.endings.push(unparked.boxed());
+        self.steps.push(unparked.boxed());
     }
 
     fn acknowledge(&mut self, pending: Option<PendingMessage>, record: Option<AttemptRecord>) {
         let deliverer = Arc::clone(&self.current.deliverer);
-        let Some(pending) = pending else { return self.write(record) };
+        let Some(pending) = pending else { return self.record(record) };
         let acknowledged = async move {
             deliverer.acknowledge(pending, record).await;
             Ok(StepResult::Ended)
         };
-        self.endings.push(acknowledged.boxed());
+        self.steps.push(acknowledged.boxed());
     }
 
-    fn write(&mut self, record: Option<AttemptRecord>) {
+    fn record(&mut self, record: Option<AttemptRecord>) {
         if record.is_some() {
             let deliverer = Arc::clone(&self.current.deliverer);
             let written = async move {
-                deliverer.write(record).await;
+                deliverer.record(record).await;
                 Ok(StepResult::Ended)
             };
-            self.endings.push(written.boxed());
+            self.steps.push(written.boxed());
         }
     }
 }
 
-async fn from_shelf(
+async fn attempt_parked(
     deliverer: &EndpointDeliverer,
     parked: &ParkedEvents,
     turn: ChatTurn,
     probe: bool,
 ) -> anyhow::Result<TurnOutcome> {
     let ChatTurn { sequence, chat, .. } = turn;
-    let Some(entry) = parked.get(sequence, chat).await? else { return Ok(TurnOutcome::Nothing) };
+    let Some(entry) = parked.read(sequence, chat).await? else { return Ok(TurnOutcome::Nothing) };
     if entry.due > OffsetDateTime::now_utc() {
         return Ok(TurnOutcome::NotYet(entry));
     }
     match parked.read_event(sequence, &entry).await? {
         Some(event) => {
-            let made = deliverer.try_in_order(&event, entry.attempt, probe).await?;
+            let made = deliverer.attempt_in_order(&event, entry.attempt, probe).await?;
             Ok(TurnOutcome::Made(Arc::new(event), made))
         }
         None => {
