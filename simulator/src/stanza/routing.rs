@@ -6,129 +6,135 @@ use std::{collections::HashMap, time::Duration};
 use wacore_binary::{Jid, JidExt as _, Node, NodeRef, builder::NodeBuilder};
 
 use super::{
-    ack_of, attribute,
-    hear::{Enc, Incoming},
-    jid,
+    inbound::{EncryptedPart, InboundMessage},
+    node::{ack_of, attribute, jid},
 };
 use crate::{
     connection::ConnectionId,
-    faults::{Direction, Fault, Kind, Seen},
+    faults::{FaultKind, FaultRule, StanzaFacts, TrafficDirection},
     groups,
-    ledger::{Record, State},
-    people::Number,
-    timers::Action,
-    world::World,
+    ledger::{LedgerRecord, MessageState},
+    phone_number::PhoneNumber,
+    state::ServerState,
+    timers::TimerAction,
 };
 
 /// What a nack says when a fault gives no number: malformed.
 const NACK: u16 = 479;
 
 /// One message of a companion, taken apart.
-struct Outbound {
+struct ClientMessage {
     id: String,
     to: Jid,
     /// By device: what was encrypted for it alone.
-    personal: HashMap<(Number, u16), Vec<Enc>>,
+    personal: HashMap<(PhoneNumber, u16), Vec<EncryptedPart>>,
     /// Encrypted once for the whole group.
-    shared: Option<Enc>,
+    shared: Option<EncryptedPart>,
     /// Besides the ciphertexts: what goes along to companions.
     extras: Vec<Node>,
     stanza_type: String,
     edit: Option<String>,
 }
 
-impl World {
-    pub(super) fn on_message(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
+impl ServerState {
+    pub(super) fn on_message(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
         let fault = self.fault_for(number, device, stanza);
         let kind = fault.as_ref().map(|fault| fault.kind);
-        if kind == Some(Kind::Lose) {
+        if kind == Some(FaultKind::Lose) {
             return;
         }
-        let refused = if kind == Some(Kind::Nack) {
-            Some(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
+        let accepted = if kind == Some(FaultKind::Nack) {
+            Err(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
         } else {
-            self.pass_on(number, device, stanza).err()
+            self.take_apart(stanza).and_then(|message| self.check_message(number, message))
         };
         let mut ack = ack_of(stanza, self.now());
-        if let Some(code) = refused {
+        if let Err(code) = &accepted {
             self.statistics.nacks += 1;
             ack = ack.attr("error", code.to_string());
         }
         let ack = ack.build();
         match (kind, fault) {
-            (Some(Kind::SwallowAck), _) => {}
-            (Some(Kind::Delay), Some(fault)) => {
+            (Some(FaultKind::SwallowAck), _) => {}
+            (Some(FaultKind::Delay), Some(fault)) => {
                 let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
-                self.timers.after(delay, Action::Send(id, Box::new(ack)));
+                if let Ok(message) = &accepted {
+                    self.hold_receipts(number, &message.id, delay);
+                }
+                self.timers.after(delay, TimerAction::Send(id, Box::new(ack)));
             }
             _ => self.send(id, ack),
         }
+        // After the ack: WhatsApp sends no receipt for a message that it has not acknowledged.
+        if let Ok(message) = accepted {
+            self.distribute(number, device, &message);
+        }
     }
 
-    fn fault_for(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) -> Option<Fault> {
+    fn fault_for(&mut self, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) -> Option<FaultRule> {
         let to = jid(stanza, "to");
         let contact = to.as_ref().and_then(|to| self.number_behind(to));
         let group = to.as_ref().filter(|to| to.is_group()).map(|to| groups::whole(&to.user));
         let (id, kind) = (attribute(stanza, "id"), attribute(stanza, "type"));
-        let seen = Seen {
+        let seen = StanzaFacts {
             stanza: "message",
             id: id.as_deref(),
-            contact: contact.as_ref().map(Number::as_str),
+            contact: contact.as_ref().map(PhoneNumber::as_str),
             account: number.as_str(),
             device,
             group: group.as_deref(),
             kind: kind.as_deref(),
             xmlns: None,
         };
-        self.faults.meet(Direction::FromClient, &seen)
+        self.faults.meet(TrafficDirection::FromClient, &seen)
     }
 
-    /// Gives everybody their part. The error is the number of the nack.
-    fn pass_on(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) -> Result<(), u16> {
-        let outbound = self.take_apart(stanza)?;
-        let contact = if outbound.to.is_group() { None } else { self.number_behind(&outbound.to) };
-        if let Some(code) = contact.and_then(|contact| self.restricted(number, &contact)) {
-            return Err(code);
-        }
-        let group = if outbound.to.is_group() {
-            let group = self.groups.get(&outbound.to.user).ok_or(404_u16)?;
+    /// Whether the account may send this. The error is the number of the nack.
+    fn check_message(&self, number: &PhoneNumber, message: ClientMessage) -> Result<ClientMessage, u16> {
+        if message.to.is_group() {
+            let group = self.groups.get(&message.to.user).ok_or(404_u16)?;
             if !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
                 return Err(403);
             }
-            Some(group.jid().to_string())
-        } else {
-            None
-        };
-        let incoming = Incoming {
-            id: &outbound.id,
+        } else if let Some(contact) = self.number_behind(&message.to)
+            && let Some(code) = self.restricted(number, &contact)
+        {
+            return Err(code);
+        }
+        Ok(message)
+    }
+
+    /// Gives every receiver its part of a message.
+    fn distribute(&mut self, number: &PhoneNumber, device: u16, message: &ClientMessage) {
+        let group = message.to.is_group().then(|| message.to.to_non_ad().to_string());
+        let incoming = InboundMessage {
+            id: &message.id,
             from: number,
             device,
-            to: &outbound.to,
+            to: &message.to,
             group: group.as_deref(),
             now: self.now(),
         };
-        let receivers = self.receivers_of(&outbound, number, device);
-        for (receiver, at) in receivers {
-            // Whoever holds no key yet finds its own part in front of the group's.
-            let mut encs: Vec<&Enc> =
-                outbound.personal.get(&(receiver.clone(), at)).map(|encs| encs.iter().collect()).unwrap_or_default();
-            encs.extend(&outbound.shared);
+        for (receiver, at) in self.receivers_of(message, number, device) {
+            // A receiver that does not hold the sender key finds it in its own part, in front of the group's.
+            let mut encs: Vec<&EncryptedPart> =
+                message.personal.get(&(receiver.clone(), at)).map(|encs| encs.iter().collect()).unwrap_or_default();
+            encs.extend(&message.shared);
             if encs.is_empty() {
                 continue;
             }
             if at == 0 {
                 self.hear(&receiver, &incoming, &encs);
-            } else if let Err(error) = self.forward(&receiver, at, &incoming, &outbound, &encs) {
+            } else if let Err(error) = self.forward(&receiver, at, &incoming, message, &encs) {
                 tracing::warn!("a message for {receiver} device {at} is lost: {error:#}");
             }
         }
-        Ok(())
     }
 
-    fn take_apart(&self, stanza: &NodeRef<'_>) -> Result<Outbound, u16> {
+    fn take_apart(&self, stanza: &NodeRef<'_>) -> Result<ClientMessage, u16> {
         let id = attribute(stanza, "id").filter(|id| !id.is_empty()).ok_or(400_u16)?;
         let to = jid(stanza, "to").ok_or(400_u16)?;
-        let mut personal: HashMap<(Number, u16), Vec<Enc>> = HashMap::new();
+        let mut personal: HashMap<(PhoneNumber, u16), Vec<EncryptedPart>> = HashMap::new();
         let participants = stanza
             .get_optional_child("participants")
             .and_then(|participants| participants.children())
@@ -159,7 +165,7 @@ impl World {
             .filter_map(|name| stanza.get_optional_child(name))
             .map(NodeRef::to_owned)
             .collect();
-        Ok(Outbound {
+        Ok(ClientMessage {
             id,
             to,
             personal,
@@ -171,10 +177,10 @@ impl World {
     }
 
     /// Every device that gets something, without the one that sends.
-    fn receivers_of(&self, outbound: &Outbound, number: &Number, device: u16) -> Vec<(Number, u16)> {
-        let mut receivers: Vec<(Number, u16)> = outbound.personal.keys().cloned().collect();
-        if outbound.shared.is_some()
-            && let Some(group) = self.groups.get(&outbound.to.user)
+    fn receivers_of(&self, message: &ClientMessage, number: &PhoneNumber, device: u16) -> Vec<(PhoneNumber, u16)> {
+        let mut receivers: Vec<(PhoneNumber, u16)> = message.personal.keys().cloned().collect();
+        if message.shared.is_some()
+            && let Some(group) = self.groups.get(&message.to.user)
         {
             for member in &group.participants {
                 receivers.push((member.clone(), 0));
@@ -193,11 +199,11 @@ impl World {
     /// Puts a message of one client into the queue of another.
     fn forward(
         &mut self,
-        receiver: &Number,
+        receiver: &PhoneNumber,
         at: u16,
-        incoming: &Incoming<'_>,
-        outbound: &Outbound,
-        encs: &[&Enc],
+        incoming: &InboundMessage<'_>,
+        message: &ClientMessage,
+        encs: &[&EncryptedPart],
     ) -> anyhow::Result<()> {
         if self.people.companion(receiver, at).is_none() {
             return Ok(());
@@ -207,9 +213,9 @@ impl World {
         let mut node = NodeBuilder::new("message")
             .attr("id", incoming.id)
             .attr("t", incoming.now.to_string())
-            .attr("type", outbound.stanza_type.as_str())
+            .attr("type", message.stanza_type.as_str())
             .attr("notify", push_name);
-        if let Some(edit) = &outbound.edit {
+        if let Some(edit) = &message.edit {
             node = node.attr("edit", edit.as_str());
         }
         node = if incoming.group.is_some() {
@@ -227,7 +233,7 @@ impl World {
         if receiver == from && incoming.group.is_none() {
             node = node.attr("recipient", incoming.to.to_non_ad());
         }
-        let children = encs.iter().map(|enc| enc.node.clone()).chain(outbound.extras.iter().cloned());
+        let children = encs.iter().map(|enc| enc.node.clone()).chain(message.extras.iter().cloned());
         let node = node.children(children).build();
         // What is encrypted once more on request is still the same message.
         let again = encs.iter().any(|enc| enc.node.attrs.contains_key("count"));
@@ -236,13 +242,13 @@ impl World {
             self.ledger.queued_again(record);
         }
         let record = known.unwrap_or_else(|| {
-            self.ledger.open(Record {
+            self.ledger.open(LedgerRecord {
                 id: incoming.id.to_owned(),
                 to: receiver.clone(),
                 device: at,
                 contact: from.clone(),
                 group: incoming.group.map(str::to_owned),
-                state: State::Queued,
+                state: MessageState::Queued,
                 deliveries: 0,
                 handed: 0,
             })
@@ -252,9 +258,9 @@ impl World {
     }
 }
 
-fn enc(node: &NodeRef<'_>) -> Option<Enc> {
+fn enc(node: &NodeRef<'_>) -> Option<EncryptedPart> {
     if node.tag != "enc" {
         return None;
     }
-    Some(Enc { kind: attribute(node, "type")?, bytes: node.content_bytes()?.to_vec(), node: node.to_owned() })
+    Some(EncryptedPart { kind: attribute(node, "type")?, bytes: node.content_bytes()?.to_vec(), node: node.to_owned() })
 }

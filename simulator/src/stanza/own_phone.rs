@@ -23,18 +23,18 @@ use waproto::whatsapp::{
     },
 };
 
-use super::{Past, usync::key_index_list};
+use super::{notifications::PastMessage, usync::key_index_list};
 use crate::{
-    offline_queue::{Class, Entry},
-    people::Number,
-    refusals::{Ending, StreamError},
-    world::World,
+    offline_queue::{QueueEntry, StanzaClass},
+    phone_number::PhoneNumber,
+    refusals::{ConnectionEnd, StreamError},
+    state::ServerState,
 };
 
-impl World {
+impl ServerState {
     /// What waits for a companion at its first login. Without the key share a client waits 10 s
     /// before it says that it is connected.
-    pub fn greet_companion(&mut self, number: &Number, device: u16) -> Result<()> {
+    pub fn greet_companion(&mut self, number: &PhoneNumber, device: u16) -> Result<()> {
         let key_share = ProtocolMessage {
             r#type: Some(protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
             app_state_sync_key_share: MessageField::some(AppStateSyncKeyShare {
@@ -54,7 +54,7 @@ impl World {
     /// Chats of the past for one companion.
     pub(super) fn send_history(
         &mut self,
-        number: &Number,
+        number: &PhoneNumber,
         device: u16,
         conversations: Vec<Conversation>,
         progress: Option<u32>,
@@ -65,7 +65,7 @@ impl World {
 
     fn sync_history(
         &mut self,
-        number: &Number,
+        number: &PhoneNumber,
         device: u16,
         (kind, told_kind): (SyncType, HistorySyncType),
         history: HistorySync,
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// What companions could not read of a contact's messages, they get from the phone, which could.
-    pub fn recover(&mut self, number: &Number, contact: &Number, message: &Past) -> Result<()> {
+    pub fn recover(&mut self, number: &PhoneNumber, contact: &PhoneNumber, message: &PastMessage) -> Result<()> {
         let info = message.in_chat(&contact.jid(0).to_string());
         let again = PlaceholderMessageResendResponse { web_message_info_bytes: Some(info.encode_to_vec()) };
         let result = PeerDataOperationResult {
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// A protocol message of the account's phone to one of its own companions.
-    fn tell_companion(&mut self, number: &Number, device: u16, protocol: ProtocolMessage) -> Result<()> {
+    fn tell_companion(&mut self, number: &PhoneNumber, device: u16, protocol: ProtocolMessage) -> Result<()> {
         let message = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
         let sealed = self.seal(number, number, device, &MessageUtils::encode_and_pad(&message))?;
         let id = self.fresh_id("3A");
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Tells every other companion that this account has a device more or less.
-    pub fn tell_of_device(&mut self, number: &Number, device: u16, added: bool) {
+    pub fn tell_of_device(&mut self, number: &PhoneNumber, device: u16, added: bool) {
         let Some(person) = self.people.get(number) else {
             return;
         };
@@ -139,7 +139,7 @@ impl World {
         let change = NodeBuilder::new(if added { "add" } else { "remove" })
             .children([element.into_node(), key_index.into_node()])
             .build();
-        let others: Vec<(Number, u16)> = self
+        let others: Vec<(PhoneNumber, u16)> = self
             .people
             .accounts()
             .flat_map(|person| person.companions.keys().map(|at| (person.number.clone(), *at)))
@@ -155,8 +155,14 @@ impl World {
                 .attr("t", self.now().to_string())
                 .children([change.clone()])
                 .build();
-            let entry =
-                Entry { class: Class::Notification, id, chat: number.to_string(), node, record: None, written: 0 };
+            let entry = QueueEntry {
+                class: StanzaClass::Notification,
+                id,
+                chat: number.to_string(),
+                node,
+                record: None,
+                written: 0,
+            };
             if let Err(error) = self.enqueue(&account, at, entry) {
                 tracing::warn!("{account} device {at} is not told of a device: {error:#}");
             }
@@ -164,21 +170,21 @@ impl World {
     }
 
     /// The phone removes a companion: a connected one is told, any other finds out at its login.
-    pub fn remove_companion(&mut self, number: &Number, device: u16) -> bool {
+    pub fn remove_companion(&mut self, number: &PhoneNumber, device: u16) -> bool {
         let Some(companion) = self.people.companion(number, device) else {
             return false;
         };
         let connection = companion.connection;
         if let Some(connection) = connection {
             let removed = StreamError::Conflict("device_removed".to_owned());
-            self.end(connection, &Ending::StreamError(removed));
+            self.end(connection, &ConnectionEnd::StreamError(removed));
         }
         self.forget_companion(number, device);
         true
     }
 
     /// A companion is no more, and what waited for it neither.
-    pub fn forget_companion(&mut self, number: &Number, device: u16) {
+    pub fn forget_companion(&mut self, number: &PhoneNumber, device: u16) {
         let Some(person) = self.people.get_mut(number) else {
             return;
         };

@@ -4,67 +4,39 @@
 use anyhow::{Context as _, Result, ensure};
 use buffa::Message as _;
 use wacore_binary::consts::{NOISE_PATTERN_IK, NOISE_PATTERN_XX, NOISE_PATTERN_XXFALLBACK, WA_CONN_HEADER};
-use wacore_libsignal::protocol::{KeyPair, PrivateKey};
-use wacore_noise::{NoiseCipher, NoiseHandshake, test_util::build_cert_chain_bytes};
+use wacore_libsignal::protocol::KeyPair;
+use wacore_noise::{NoiseCipher, NoiseHandshake};
 use waproto::whatsapp::{
     HandshakeMessage,
     handshake_message::{ClientHello, ServerHello},
 };
 
-use crate::signal::raw;
-
-/// The server's static key and the certificate chain that names it. The chain is unsigned: only
-/// a client that skips its verification accepts it.
-#[derive(Clone)]
-pub struct ServerIdentity {
-    key: KeyPair,
-    chain: Vec<u8>,
-}
-
-impl ServerIdentity {
-    pub fn generate() -> Self {
-        Self::of(KeyPair::generate(&mut rand::rng()))
-    }
-
-    pub fn from_private(bytes: &[u8]) -> Result<Self> {
-        let private = PrivateKey::deserialize(bytes)?;
-        Ok(Self::of(KeyPair::try_from(private)?))
-    }
-
-    pub fn private(&self) -> [u8; 32] {
-        *self.key.private_key.serialize()
-    }
-
-    fn of(key: KeyPair) -> Self {
-        let chain = build_cert_chain_bytes(&raw(&key.public_key));
-        Self { key, chain }
-    }
-}
+use super::certificate::ServerIdentity;
 
 /// A finished handshake: the ciphers of both directions, who the client is and what it declared.
-pub struct Established {
+pub struct NoiseSession {
     pub read: NoiseCipher,
     pub write: NoiseCipher,
     pub client_static: [u8; 32],
     pub payload: Vec<u8>,
 }
 
-pub enum Answer {
+pub enum HandshakeReply {
     /// IK: the reply ends the handshake.
-    Done(Vec<u8>, Box<Established>),
+    Done(Vec<u8>, Box<NoiseSession>),
     /// XX and XXfallback: the reply asks for the client's last message.
-    Continue(Vec<u8>, Box<Pending>),
+    Continue(Vec<u8>, Box<PendingHandshake>),
 }
 
 /// Between the server's hello and the client's finish.
-pub struct Pending {
+pub struct PendingHandshake {
     noise: NoiseHandshake,
     ephemeral: KeyPair,
     pattern: &'static str,
 }
 
 /// Reads the client's hello and says what to answer.
-pub fn answer(identity: &ServerIdentity, hello: &[u8]) -> Result<Answer> {
+pub fn answer(identity: &ServerIdentity, hello: &[u8]) -> Result<HandshakeReply> {
     let hello = HandshakeMessage::decode_from_slice(hello)
         .context("decode the handshake message")?
         .client_hello
@@ -82,7 +54,7 @@ pub fn answer(identity: &ServerIdentity, hello: &[u8]) -> Result<Answer> {
     }
 }
 
-fn full(identity: &ServerIdentity, theirs: &[u8], pattern: &'static str) -> Result<Answer> {
+fn full(identity: &ServerIdentity, theirs: &[u8], pattern: &'static str) -> Result<HandshakeReply> {
     let ephemeral = KeyPair::generate(&mut rand::rng());
     let mut noise = NoiseHandshake::new(pattern, &WA_CONN_HEADER)?;
     noise.authenticate(theirs);
@@ -92,10 +64,10 @@ fn full(identity: &ServerIdentity, theirs: &[u8], pattern: &'static str) -> Resu
     noise.mix_shared_secret(identity.key.private_key.serialize(), theirs)?;
     let payload = noise.encrypt(&identity.chain)?;
     let reply = server_hello(&ephemeral, Some(sealed_static), payload);
-    Ok(Answer::Continue(reply, Box::new(Pending { noise, ephemeral, pattern })))
+    Ok(HandshakeReply::Continue(reply, Box::new(PendingHandshake { noise, ephemeral, pattern })))
 }
 
-fn resume(identity: &ServerIdentity, theirs: &[u8], hello: &ClientHello) -> Result<Answer> {
+fn resume(identity: &ServerIdentity, theirs: &[u8], hello: &ClientHello) -> Result<HandshakeReply> {
     let own = identity.key.private_key.serialize();
     let mut noise = NoiseHandshake::new(NOISE_PATTERN_IK, &WA_CONN_HEADER)?;
     noise.authenticate(identity.key.public_key.public_key_bytes());
@@ -110,17 +82,17 @@ fn resume(identity: &ServerIdentity, theirs: &[u8], hello: &ClientHello) -> Resu
     noise.mix_shared_secret(ephemeral.private_key.serialize(), theirs)?;
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_static)?;
     let reply = server_hello(&ephemeral, None, noise.encrypt(&identity.chain)?);
-    Ok(Answer::Done(reply, Box::new(established(noise, client_static, payload)?)))
+    Ok(HandshakeReply::Done(reply, Box::new(established(noise, client_static, payload)?)))
 }
 
-impl Pending {
+impl PendingHandshake {
     /// The pattern's name in the statistics.
     pub fn pattern(&self) -> &'static str {
         if self.pattern == NOISE_PATTERN_XX { "xx" } else { "xxfallback" }
     }
 
     /// Reads the client's finish.
-    pub fn finish(mut self, finish: &[u8]) -> Result<Established> {
+    pub fn finish(mut self, finish: &[u8]) -> Result<NoiseSession> {
         let finish = HandshakeMessage::decode_from_slice(finish)
             .context("decode the handshake message")?
             .client_finish
@@ -133,10 +105,10 @@ impl Pending {
     }
 }
 
-fn established(noise: NoiseHandshake, client_static: [u8; 32], payload: Vec<u8>) -> Result<Established> {
+fn established(noise: NoiseHandshake, client_static: [u8; 32], payload: Vec<u8>) -> Result<NoiseSession> {
     // The names of `finish()` are the initiator's: what it writes is what we read.
     let (read, write) = noise.finish()?;
-    Ok(Established { read, write, client_static, payload })
+    Ok(NoiseSession { read, write, client_static, payload })
 }
 
 fn static_key(bytes: Vec<u8>) -> Result<[u8; 32]> {

@@ -7,11 +7,15 @@ use wacore::{
 };
 use wacore_binary::{Jid, NodeRef, builder::NodeBuilder};
 
-use super::{attribute, child_bytes, iq::Reply, jid};
+use super::{
+    iq::IqReply,
+    node::{attribute, child_bytes, jid},
+};
 use crate::{
-    offline_queue::{Class, Entry},
-    people::{Number, big_endian},
-    world::World,
+    offline_queue::{QueueEntry, StanzaClass},
+    phone_number::PhoneNumber,
+    signal::big_endian,
+    state::ServerState,
 };
 
 /// WhatsApp asks for more one-time prekeys when fewer than so many are left.
@@ -20,21 +24,21 @@ const LOW: usize = 5;
 /// A client uploads 812 at once; more than this many are not kept.
 const MAX_ONE_TIME_PREKEYS: usize = 10_000;
 
-impl World {
-    pub(super) fn store_prekeys(&mut self, number: &Number, device: u16, iq: &NodeRef<'_>) -> Reply {
+impl ServerState {
+    pub(super) fn store_prekeys(&mut self, number: &PhoneNumber, device: u16, iq: &NodeRef<'_>) -> IqReply {
         let mut prekeys = Vec::new();
         let list = iq.get_optional_child("list");
         for key in list.and_then(|list| list.children()).unwrap_or_default() {
             let (Some(id), Some(value)) = (child_bytes(key, "id"), child_bytes(key, "value")) else {
-                return Reply::refused(406, "not-acceptable");
+                return IqReply::refused(406, "not-acceptable");
             };
             prekeys.push((big_endian(&id), value));
         }
         let Some(companion) = self.people.companion_mut(number, device) else {
-            return Reply::refused(404, "item-not-found");
+            return IqReply::refused(404, "item-not-found");
         };
         if companion.one_time_prekeys.len() + prekeys.len() > MAX_ONE_TIME_PREKEYS {
-            return Reply::refused(406, "not-acceptable");
+            return IqReply::refused(406, "not-acceptable");
         }
         if let Some(id) = child_bytes(iq, "registration") {
             companion.keys.registration_id = big_endian(&id);
@@ -46,33 +50,33 @@ impl World {
         }
         self.statistics.prekey_uploads += 1;
         self.dirty = true;
-        Reply::empty()
+        IqReply::empty()
     }
 
-    pub(super) fn rotate_signed_prekey(&mut self, number: &Number, device: u16, iq: &NodeRef<'_>) -> Reply {
+    pub(super) fn rotate_signed_prekey(&mut self, number: &PhoneNumber, device: u16, iq: &NodeRef<'_>) -> IqReply {
         let signed = iq.get_optional_child("rotate").and_then(|rotate| rotate.get_optional_child("skey"));
         match (self.people.companion_mut(number, device), signed) {
             (Some(companion), Some(signed)) => {
                 store_signed(companion, signed);
                 self.dirty = true;
-                Reply::empty()
+                IqReply::empty()
             }
-            _ => Reply::refused(406, "not-acceptable"),
+            _ => IqReply::refused(406, "not-acceptable"),
         }
     }
 
-    pub(super) fn prekey_count(&self, number: &Number, device: u16) -> Reply {
+    pub(super) fn prekey_count(&self, number: &PhoneNumber, device: u16) -> IqReply {
         let count = self.people.companion(number, device).map_or(0, |companion| companion.one_time_prekeys.len());
-        Reply::one(NodeBuilder::new("count").attr("value", count.to_string()).build())
+        IqReply::one(NodeBuilder::new("count").attr("value", count.to_string()).build())
     }
 
     /// What the server holds, for the client to compare.
-    pub(super) fn key_digest(&self, number: &Number, device: u16) -> Reply {
+    pub(super) fn key_digest(&self, number: &PhoneNumber, device: u16) -> IqReply {
         let Some(companion) = self.people.companion(number, device) else {
-            return Reply::refused(404, "item-not-found");
+            return IqReply::refused(404, "item-not-found");
         };
         if companion.one_time_prekeys.is_empty() {
-            return Reply::refused(404, "item-not-found");
+            return IqReply::refused(404, "item-not-found");
         }
         let keys = &companion.keys;
         let publics: Vec<&[u8]> = companion.one_time_prekeys.iter().map(|(_, key)| key.as_slice()).collect();
@@ -83,7 +87,7 @@ impl World {
             .iter()
             .map(|(id, _)| NodeBuilder::new("id").bytes(id.to_be_bytes()[1..].to_vec()).build());
         let leaf = |tag, bytes: Vec<u8>| NodeBuilder::new(tag).bytes(bytes).build();
-        Reply::one(
+        IqReply::one(
             NodeBuilder::new("digest")
                 .children([
                     leaf("registration", keys.registration_id.to_be_bytes().to_vec()),
@@ -103,7 +107,7 @@ impl World {
     }
 
     /// Key bundles of the devices asked for, phones and companions alike.
-    pub(super) fn hand_out_bundles(&mut self, iq: &NodeRef<'_>) -> Reply {
+    pub(super) fn hand_out_bundles(&mut self, iq: &NodeRef<'_>) -> IqReply {
         let asked: Vec<Jid> = iq
             .get_optional_child("key")
             .and_then(|key| key.children())
@@ -117,11 +121,14 @@ impl World {
                 Ok(bundle) => bundle.into_node(),
                 Err(error) => {
                     tracing::debug!("no bundle of {jid}: {error:#}");
-                    NodeBuilder::new("user").attr("jid", jid).children([super::error(406, "not-acceptable")]).build()
+                    NodeBuilder::new("user")
+                        .attr("jid", jid)
+                        .children([super::node::error(406, "not-acceptable")])
+                        .build()
                 }
             });
         }
-        Reply::one(NodeBuilder::new("list").children(users).build())
+        IqReply::one(NodeBuilder::new("list").children(users).build())
     }
 
     fn bundle_of(&mut self, jid: &Jid) -> anyhow::Result<PreKeyBundleUserNode> {
@@ -144,7 +151,7 @@ impl World {
     }
 
     /// Tells a companion whose one-time prekeys run low, once until it uploads.
-    pub(super) fn ask_for_prekeys(&mut self, number: &Number, device: u16) {
+    pub(super) fn ask_for_prekeys(&mut self, number: &PhoneNumber, device: u16) {
         let Some(companion) = self.people.companion_mut(number, device) else {
             return;
         };
@@ -161,14 +168,15 @@ impl World {
             .attr("t", self.now().to_string())
             .children([NodeBuilder::new("count").attr("value", left.to_string()).build()])
             .build();
-        let entry = Entry { class: Class::Notification, id, chat: String::new(), node, record: None, written: 0 };
+        let entry =
+            QueueEntry { class: StanzaClass::Notification, id, chat: String::new(), node, record: None, written: 0 };
         if let Err(error) = self.enqueue(number, device, entry) {
             tracing::warn!("cannot ask {number} device {device} for prekeys: {error:#}");
         }
     }
 }
 
-fn store_signed(companion: &mut crate::people::Companion, signed: &NodeRef<'_>) {
+fn store_signed(companion: &mut crate::people::CompanionDevice, signed: &NodeRef<'_>) {
     if let (Some(id), Some(value), Some(signature)) =
         (child_bytes(signed, "id"), child_bytes(signed, "value"), child_bytes(signed, "signature"))
     {

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use buffa::Message as _;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wacore::shortcake::ShortcakeUtils;
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 use wacore_libsignal::{
@@ -23,13 +23,19 @@ use waproto::whatsapp::{
     device_props::PlatformType,
 };
 
-use super::{ConnectionId, PairingError, Phase, Scanned, pairing_code::bytes};
+use super::{
+    pairing::{PairingError, ScanOutcome},
+    pairing_code::bytes,
+};
 use crate::{
-    passkey::{Options, Passkey},
-    people::Number,
-    signal::raw,
-    timers::Action,
-    world::World,
+    connection::{
+        CeremonyStage, ConnectionId, ConnectionPhase, PasskeyAccount, PasskeyCeremony, PasskeyTrouble, PrologueAnswer,
+    },
+    passkey::{PasskeyCredential, RequestOptions},
+    phone_number::PhoneNumber,
+    signal::raw_key,
+    state::ServerState,
+    timers::TimerAction,
 };
 
 /// As long as WhatsApp takes an answer (the default of its setting `passkeys__request_options_ttl_seconds`).
@@ -39,75 +45,27 @@ const CHALLENGE_LASTS: Duration = Duration::from_secs(600);
 /// task of its own: a phone that reacts within the same milliseconds finds it unprepared.
 const PHONE_TAKES: Duration = Duration::from_millis(400);
 
-/// What goes wrong on purpose, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trouble {
-    /// The challenge is worthless before anybody can answer it.
-    Expired,
-    /// The phone takes the answer, and never says anything.
-    Silent,
-    /// The phone's key cannot be read.
-    Garbled,
-    /// The phone turns the client down at the end.
-    Refuses,
-}
-
-/// An account that can be linked by passkey only.
-pub struct PasskeyAccount {
-    pub passkey: Passkey,
-    pub trouble: Option<Trouble>,
-}
-
-/// How far one client's pairing by passkey is.
-pub struct Ceremony {
-    number: Number,
-    challenge: [u8; 32],
-    good_until: Instant,
-    /// Each stage begins with what the client sent.
-    stage: Stage,
-    /// What the client has to name in its key, once it has asked for it.
-    reference: Option<String>,
-}
-
-enum Stage {
-    Asked,
-    Answered(Answered),
-    Revealed { key: [u8; 32], code: String },
-    HandedOver { secret: Vec<u8> },
-}
-
-/// A client's ephemeral key and the phone's.
-struct Answered {
-    identity: Vec<u8>,
-    theirs: [u8; 32],
-    device_type: PlatformType,
-    commitment: Vec<u8>,
-    ephemeral: KeyPair,
-    nonce: [u8; 32],
-}
-
 /// A ceremony as the phone shows it.
 #[derive(Serialize)]
-pub struct Shown {
+pub struct CeremonyView {
     state: &'static str,
     /// To be compared with what the client shows.
     code: Option<String>,
 }
 
-impl std::fmt::Debug for Ceremony {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ceremony").field("number", &self.number).finish_non_exhaustive()
-    }
-}
-
-impl World {
+impl ServerState {
     /// From now on the account can be linked by passkey only; it keeps the passkey that it has.
-    pub fn require_passkey(&mut self, number: Number, trouble: Option<Trouble>) -> Result<&Passkey> {
+    pub fn require_passkey(
+        &mut self,
+        number: PhoneNumber,
+        trouble: Option<PasskeyTrouble>,
+    ) -> Result<&PasskeyCredential> {
         self.people.meet(&number)?;
         let account = match self.passkeys.entry(number) {
             Entry::Occupied(account) => account.into_mut(),
-            Entry::Vacant(account) => account.insert(PasskeyAccount { passkey: Passkey::generate()?, trouble: None }),
+            Entry::Vacant(account) => {
+                account.insert(PasskeyAccount { passkey: PasskeyCredential::generate()?, trouble: None })
+            }
         };
         account.trouble = trouble;
         Ok(&account.passkey)
@@ -116,8 +74,8 @@ impl World {
     /// The user's browser signs; without a number, the only passkey that there is.
     pub fn sign_passkey(
         &mut self,
-        number: Option<&Number>,
-        options: &Options,
+        number: Option<&PhoneNumber>,
+        options: &RequestOptions,
         origin: &str,
     ) -> Result<serde_json::Value, PairingError> {
         let account = match number {
@@ -130,41 +88,43 @@ impl World {
     }
 
     /// What the account's phone shows of a ceremony.
-    pub fn shown_passkey(&self, number: &Number) -> Shown {
+    pub fn shown_passkey(&self, number: &PhoneNumber) -> CeremonyView {
         let ceremony = self.connections.values().find_map(|connection| match &connection.phase {
-            Phase::Registering(registration) => registration.passkey.as_ref().filter(|one| one.number == *number),
-            Phase::LoggedIn { .. } | Phase::Ended => None,
+            ConnectionPhase::Registering(registration) => {
+                registration.passkey.as_ref().filter(|one| one.number == *number)
+            }
+            ConnectionPhase::LoggedIn { .. } | ConnectionPhase::Ended => None,
         });
         let (state, code) = match ceremony.map(|ceremony| &ceremony.stage) {
             None => ("none", None),
-            Some(Stage::Asked) => ("requested", None),
-            Some(Stage::Answered(_)) => ("answered", None),
-            Some(Stage::Revealed { code, .. }) => ("code", Some(code.clone())),
-            Some(Stage::HandedOver { .. }) => ("confirmed", None),
+            Some(CeremonyStage::Asked) => ("requested", None),
+            Some(CeremonyStage::Answered(_)) => ("answered", None),
+            Some(CeremonyStage::Revealed { code, .. }) => ("code", Some(code.clone())),
+            Some(CeremonyStage::HandedOver { .. }) => ("confirmed", None),
         };
-        Shown { state, code }
+        CeremonyView { state, code }
     }
 
     /// Vouches for the client, or asks it for a passkey first.
-    pub(super) fn link(&mut self, id: ConnectionId, number: &Number, secret: &[u8]) -> Result<Scanned> {
+    pub(super) fn link(&mut self, id: ConnectionId, number: &PhoneNumber, secret: &[u8]) -> Result<ScanOutcome> {
         let Some(account) = self.passkeys.get(number) else {
             return self.agree(id, number, secret);
         };
         let challenge: [u8; 32] = rand::random();
         let options = account.passkey.options(&challenge, CHALLENGE_LASTS).to_string();
-        let good_for = if account.trouble == Some(Trouble::Expired) { Duration::ZERO } else { CHALLENGE_LASTS };
+        let good_for = if account.trouble == Some(PasskeyTrouble::Expired) { Duration::ZERO } else { CHALLENGE_LASTS };
         let registration = self.registration(id).context("the client is gone")?;
         registration.refs.clear();
-        registration.passkey = Some(Ceremony {
+        registration.passkey = Some(PasskeyCeremony {
             number: number.clone(),
             challenge,
             good_until: Instant::now() + good_for,
-            stage: Stage::Asked,
+            stage: CeremonyStage::Asked,
             reference: None,
         });
         let child = NodeBuilder::new("passkey_request_options").bytes(options.into_bytes()).build();
         self.notify_registering(id, "passkey_prologue_request", child);
-        Ok(Scanned { number: number.clone(), device: None })
+        Ok(ScanOutcome { number: number.clone(), device: None })
     }
 
     /// The client's part, a question each.
@@ -186,7 +146,7 @@ impl World {
     fn on_prologue(&mut self, id: ConnectionId, prologue: &NodeRef<'_>) -> Result<()> {
         let (credential, assertion) = (bytes(prologue, "credential_id")?, bytes(prologue, "webauthn_assertion")?);
         let ceremony = self.ceremony(id)?;
-        ensure!(matches!(ceremony.stage, Stage::Asked), "the challenge was answered before");
+        ensure!(matches!(ceremony.stage, CeremonyStage::Asked), "the challenge was answered before");
         ensure!(Instant::now() < ceremony.good_until, "the challenge is no longer good");
         let (number, challenge) = (ceremony.number.clone(), ceremony.challenge);
         let reference = ceremony.reference.take().context("no reference was asked for")?;
@@ -199,7 +159,7 @@ impl World {
         let said = CompanionEphemeralIdentity::decode_from_slice(&identity)?;
         ensure!(said.r#ref.as_deref() == Some(reference.as_str()), "the identity names another reference");
         let theirs = said.public_key.context("no ephemeral key")?;
-        let answered = Answered {
+        let answered = PrologueAnswer {
             theirs: theirs.as_slice().try_into().context("an ephemeral key has 32 bytes")?,
             device_type: said.device_type.unwrap_or(PlatformType::UNKNOWN),
             identity,
@@ -209,34 +169,34 @@ impl World {
         };
         let ceremony = self.ceremony(id)?;
         ceremony.reference = Some(reference);
-        ceremony.stage = Stage::Answered(answered);
-        self.timers.after(PHONE_TAKES, Action::PhoneGoesOn(id));
+        ceremony.stage = CeremonyStage::Answered(answered);
+        self.timers.after(PHONE_TAKES, TimerAction::PhoneGoesOn(id));
         Ok(())
     }
 
     fn on_nonce(&mut self, id: ConnectionId, nonce: &NodeRef<'_>) -> Result<()> {
         let nonce: [u8; 32] = content(nonce)?.try_into().context("a nonce has 32 bytes")?;
         let ceremony = self.ceremony(id)?;
-        let Stage::Answered(answered) = &ceremony.stage else { bail!("the nonce comes before the prologue") };
+        let CeremonyStage::Answered(answered) = &ceremony.stage else { bail!("the nonce comes before the prologue") };
         let commitment = ShortcakeUtils::commitment_hash(&answered.identity, &nonce);
         ensure!(commitment[..] == answered.commitment[..], "the nonce is not the one that the client committed to");
         let reference = ceremony.reference.as_deref().context("no reference")?;
         let theirs = PublicKey::from_djb_public_key_bytes(&answered.theirs)?;
         let shared = answered.ephemeral.calculate_agreement(&theirs)?;
         let key = ShortcakeUtils::derive_encryption_key_from_shared_secret(&shared, answered.device_type, reference)?;
-        let ours = raw(&answered.ephemeral.public_key);
+        let ours = raw_key(&answered.ephemeral.public_key);
         let code = ShortcakeUtils::derive_verification_code(&nonce, &ours, &answered.nonce);
         let (first, last) = code.split_at(code.len() / 2);
-        ceremony.stage = Stage::Revealed { key, code: format!("{first}-{last}") };
+        ceremony.stage = CeremonyStage::Revealed { key, code: format!("{first}-{last}") };
         Ok(())
     }
 
     fn on_pairing_request(&mut self, id: ConnectionId, request: &NodeRef<'_>) -> Result<()> {
         let ceremony = self.ceremony(id)?;
-        let Stage::Revealed { key, .. } = &ceremony.stage else { bail!("the request comes before the nonce") };
+        let CeremonyStage::Revealed { key, .. } = &ceremony.stage else { bail!("the request comes before the nonce") };
         let (key, number) = (*key, ceremony.number.clone());
         let trouble = self.passkeys.get(&number).and_then(|account| account.trouble);
-        ensure!(trouble != Some(Trouble::Refuses), "the phone turned the client down");
+        ensure!(trouble != Some(PasskeyTrouble::Refuses), "the phone turned the client down");
         let sealed = EncryptedPairingRequest::decode_from_slice(content(request)?)?;
         let iv = sealed.iv.unwrap_or_default();
         let mut opened = Vec::new();
@@ -254,8 +214,8 @@ impl World {
         ensure!(request.companion_public_key.as_deref() == Some(&keys.noise[..]), "another Noise key");
         ensure!(request.companion_identity_key.as_deref() == Some(&keys.identity[..]), "another identity key");
         let secret = request.adv_secret.filter(|secret| secret.len() == 32).context("no secret of 32 bytes")?;
-        self.ceremony(id)?.stage = Stage::HandedOver { secret };
-        self.timers.after(PHONE_TAKES, Action::PhoneGoesOn(id));
+        self.ceremony(id)?.stage = CeremonyStage::HandedOver { secret };
+        self.timers.after(PHONE_TAKES, TimerAction::PhoneGoesOn(id));
         Ok(())
     }
 
@@ -264,22 +224,22 @@ impl World {
         let Ok(ceremony) = self.ceremony(id) else { return };
         let number = ceremony.number.clone();
         match &ceremony.stage {
-            Stage::Asked | Stage::Revealed { .. } => {}
-            Stage::Answered(answered) => {
+            CeremonyStage::Asked | CeremonyStage::Revealed { .. } => {}
+            CeremonyStage::Answered(answered) => {
                 let identity = PrimaryEphemeralIdentity {
-                    public_key: Some(raw(&answered.ephemeral.public_key).to_vec()),
+                    public_key: Some(raw_key(&answered.ephemeral.public_key).to_vec()),
                     nonce: Some(answered.nonce.to_vec()),
                 }
                 .encode_to_vec();
                 let identity = match self.passkeys.get(&number).and_then(|account| account.trouble) {
-                    Some(Trouble::Silent) => return,
-                    Some(Trouble::Garbled) => Vec::new(),
-                    Some(Trouble::Expired | Trouble::Refuses) | None => identity,
+                    Some(PasskeyTrouble::Silent) => return,
+                    Some(PasskeyTrouble::Garbled) => Vec::new(),
+                    Some(PasskeyTrouble::Expired | PasskeyTrouble::Refuses) | None => identity,
                 };
                 let child = NodeBuilder::new("primary_ephemeral_identity").bytes(identity).build();
                 self.notify_registering(id, "crsc_continuation", child);
             }
-            Stage::HandedOver { secret } => {
+            CeremonyStage::HandedOver { secret } => {
                 let secret = secret.clone();
                 if let Err(error) = self.agree(id, &number, &secret) {
                     tracing::error!("the phone of {number} cannot vouch for a client: {error:#}");
@@ -288,7 +248,7 @@ impl World {
         }
     }
 
-    fn ceremony(&mut self, id: ConnectionId) -> Result<&mut Ceremony> {
+    fn ceremony(&mut self, id: ConnectionId) -> Result<&mut PasskeyCeremony> {
         self.registration(id).and_then(|one| one.passkey.as_mut()).context("the client was asked for no passkey")
     }
 

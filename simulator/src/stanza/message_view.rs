@@ -7,18 +7,21 @@ use waproto::whatsapp::{
     message::{PollCreationMessage, protocol_message::Type},
 };
 
-use crate::groups;
-use crate::people::{Addressing, Number, Received};
+use crate::{
+    groups,
+    people::{AddressingMode, ReceivedMessage},
+    phone_number::PhoneNumber,
+};
 
-pub(super) struct Kind {
+pub(super) struct StanzaKind {
     pub name: &'static str,
     pub stanza_type: &'static str,
     pub mediatype: Option<&'static str>,
 }
 
-pub(super) fn kind(message: &Message) -> Kind {
-    let media = |name| Kind { name, stanza_type: "media", mediatype: Some(name) };
-    let other = |name, stanza_type| Kind { name, stanza_type, mediatype: None };
+pub(super) fn kind(message: &Message) -> StanzaKind {
+    let media = |name| StanzaKind { name, stanza_type: "media", mediatype: Some(name) };
+    let other = |name, stanza_type| StanzaKind { name, stanza_type, mediatype: None };
     if message.image_message.is_set() {
         media("image")
     } else if message.video_message.is_set() {
@@ -34,7 +37,7 @@ pub(super) fn kind(message: &Message) -> Kind {
     } else if message.location_message.is_set() {
         media("location")
     } else if message.contact_message.is_set() {
-        Kind { name: "contact", stanza_type: "media", mediatype: Some("vcard") }
+        StanzaKind { name: "contact", stanza_type: "media", mediatype: Some("vcard") }
     } else if message.reaction_message.is_set() {
         other("reaction", "reaction")
     } else if let Some(protocol) = message.protocol_message.as_option() {
@@ -59,13 +62,13 @@ pub(super) fn kind(message: &Message) -> Kind {
 pub(super) fn received(
     message: &Message,
     id: &str,
-    from: &Number,
+    from: &PhoneNumber,
     device: u16,
     group: Option<&str>,
-    addressing: Addressing,
+    addressing: AddressingMode,
     timestamp: i64,
-) -> Received {
-    let mut received = Received {
+) -> ReceivedMessage {
+    let mut received = ReceivedMessage {
         id: id.to_owned(),
         from: from.clone(),
         device,
@@ -85,8 +88,8 @@ pub(super) fn received(
         group: group.map(groups::whole),
         sent_to: None,
         addressing: match addressing {
-            Addressing::Pn => "pn",
-            Addressing::Lid => "lid",
+            AddressingMode::Pn => "pn",
+            AddressingMode::Lid => "lid",
         }
         .to_owned(),
         timestamp,
@@ -139,13 +142,13 @@ fn poll(message: &Message) -> Option<&PollCreationMessage> {
     message.poll_creation_message_v3.as_option().or_else(|| message.poll_creation_message.as_option())
 }
 
-fn about(received: &mut Received, key: Option<&MessageKey>) {
+fn about(received: &mut ReceivedMessage, key: Option<&MessageKey>) {
     received.target = key.and_then(|key| key.id.clone());
     received.target_author = key.and_then(|key| key.participant.clone());
 }
 
 /// What a message answers, whom it mentions, and that it was said elsewhere before.
-fn around(received: &mut Received, context: Option<&ContextInfo>) {
+fn around(received: &mut ReceivedMessage, context: Option<&ContextInfo>) {
     let Some(context) = context else { return };
     received.quoted = context.stanza_id.clone();
     received.quoted_author = context.participant.clone();

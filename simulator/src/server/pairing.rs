@@ -12,12 +12,13 @@ use wacore_binary::{NodeRef, builder::NodeBuilder};
 use wacore_libsignal::crypto::hmac_sha256;
 use waproto::whatsapp::{ADVDeviceIdentity, ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC, ClientPairingProps};
 
-use super::{Agreed, ConnectionId, Phase, Registration};
 use crate::{
-    people::{Companion, Number, Person},
-    refusals::{Ending, StreamError},
-    timers::Action,
-    world::World,
+    connection::{ClientRegistration, ConnectionId, ConnectionPhase, PairingAgreement},
+    people::{CompanionDevice, SimulatedPerson},
+    phone_number::PhoneNumber,
+    refusals::{ConnectionEnd, StreamError},
+    state::ServerState,
+    timers::TimerAction,
 };
 
 /// As many codes as WhatsApp gives: the client shows the first for 60 s, the others for 20 s.
@@ -30,6 +31,10 @@ const ACCOUNT_SIGNATURE_PREFIX: [u8; 2] = [6, 0];
 /// of its own. A 515 that comes within the same milliseconds costs it one more reconnect.
 const BEFORE_RESTART: Duration = Duration::from_millis(250);
 
+/// How long a client has to read the 515 and to leave by itself. One that finds the socket closed first takes the
+/// connection for lost, and the pairing for failed.
+const RESTART_READ: Duration = Duration::from_secs(2);
+
 #[derive(Debug, thiserror::Error)]
 pub enum PairingError {
     #[error("{0}")]
@@ -37,7 +42,7 @@ pub enum PairingError {
     #[error("no client shows this QR code (any more): it is unknown, expired or used")]
     UnknownRef,
     #[error("no client waits for a code for {0}")]
-    NoCodeAwaited(Number),
+    NoCodeAwaited(PhoneNumber),
     #[error("no such account has a passkey, or several have one: name the `number` of one that does")]
     NoPasskey,
     #[error(transparent)]
@@ -46,13 +51,13 @@ pub enum PairingError {
 
 /// Who a scanned client became.
 #[derive(Debug, Clone)]
-pub struct Scanned {
-    pub number: Number,
+pub struct ScanOutcome {
+    pub number: PhoneNumber,
     /// None yet if the account's passkey is asked for first.
     pub device: Option<u16>,
 }
 
-impl World {
+impl ServerState {
     /// Gives a registering client the references of its QR codes.
     pub(super) fn show_qr(&mut self, id: ConnectionId) {
         let Some(registration) = self.registration(id) else {
@@ -80,18 +85,20 @@ impl World {
         let showing: Vec<ConnectionId> = self
             .connections
             .iter()
-            .filter(|(_, connection)| matches!(connection.phase, Phase::Registering(_)))
+            .filter(|(_, connection)| matches!(connection.phase, ConnectionPhase::Registering(_)))
             .map(|(id, _)| *id)
             .collect();
         for id in &showing {
-            self.end(*id, &Ending::Closed);
+            self.end(*id, &ConnectionEnd::Closed);
         }
         showing.len()
     }
 
     /// The phone scans a QR code: `ref,noise key,identity key,adv secret,client type`.
-    pub fn scan(&mut self, qr: &str, account: Option<Number>) -> Result<Scanned, PairingError> {
-        let fields: Vec<&str> = qr.trim().split(',').collect();
+    pub fn scan(&mut self, qr: &str, account: Option<PhoneNumber>) -> Result<ScanOutcome, PairingError> {
+        // Newer clients show an address of wa.me, with the code behind `#`.
+        let code = qr.trim().rsplit('#').next().unwrap_or_default();
+        let fields: Vec<&str> = code.split(',').collect();
         let [reference, _noise, identity, secret, ..] = fields.as_slice() else {
             return Err(PairingError::Malformed(
                 "a QR code is: reference, noise key, identity key, adv secret, client type, with commas between"
@@ -111,7 +118,7 @@ impl World {
             .connections
             .iter()
             .find(|(_, connection)| {
-                matches!(&connection.phase, Phase::Registering(registration)
+                matches!(&connection.phase, ConnectionPhase::Registering(registration)
                     if registration.refs.iter().any(|known| known == reference)
                         && registration.agreed.is_none()
                         && registration.passkey.is_none()
@@ -128,7 +135,7 @@ impl World {
     }
 
     /// The phone of `number` vouches for the client: sends `<pair-success>`.
-    pub(super) fn agree(&mut self, id: ConnectionId, number: &Number, secret: &[u8]) -> Result<Scanned> {
+    pub(super) fn agree(&mut self, id: ConnectionId, number: &PhoneNumber, secret: &[u8]) -> Result<ScanOutcome> {
         let now = self.now();
         let iq_id = self.fresh_id("P");
         let lid_migrated = self.lid_migrated;
@@ -161,9 +168,9 @@ impl World {
             .build();
         self.send(id, iq);
         if let Some(registration) = self.registration(id) {
-            registration.agreed = Some(Agreed { iq_id, number: number.clone(), device });
+            registration.agreed = Some(PairingAgreement { iq_id, number: number.clone(), device });
         }
-        Ok(Scanned { number: number.clone(), device: Some(device) })
+        Ok(ScanOutcome { number: number.clone(), device: Some(device) })
     }
 
     /// A stanza of a client that is not linked yet.
@@ -197,8 +204,8 @@ impl World {
         let Some(agreed) = registration.agreed.take_if(|agreed| agreed.iq_id == iq_id) else {
             return;
         };
-        let Agreed { number, device, .. } = agreed;
-        let companion = Companion {
+        let PairingAgreement { number, device, .. } = agreed;
+        let companion = CompanionDevice {
             device,
             push_name: registration.push_name.clone().unwrap_or_default(),
             keys: registration.keys.clone(),
@@ -219,22 +226,22 @@ impl World {
             tracing::error!("the phone of {number} cannot greet device {device}: {error:#}");
         }
         self.tell_of_device(&number, device, true);
-        let restart = Ending::StreamError(StreamError::Code(515));
+        let restart = ConnectionEnd::StreamError(StreamError::Code(515));
         if let Some(node) = restart.node() {
-            self.timers.after(BEFORE_RESTART, Action::Send(id, Box::new(node)));
+            self.timers.after(BEFORE_RESTART, TimerAction::Send(id, Box::new(node)));
         }
-        self.timers.after(BEFORE_RESTART, Action::Close(id));
+        self.timers.after(BEFORE_RESTART + RESTART_READ, TimerAction::Close(id));
     }
 
-    pub(super) fn registration(&mut self, id: ConnectionId) -> Option<&mut Registration> {
+    pub(super) fn registration(&mut self, id: ConnectionId) -> Option<&mut ClientRegistration> {
         match &mut self.connections.get_mut(&id)?.phase {
-            Phase::Registering(registration) => Some(registration),
-            Phase::LoggedIn { .. } | Phase::Ended => None,
+            ConnectionPhase::Registering(registration) => Some(registration),
+            ConnectionPhase::LoggedIn { .. } | ConnectionPhase::Ended => None,
         }
     }
 }
 
-fn name_account(person: &mut Person, push_name: Option<String>) {
+fn name_account(person: &mut SimulatedPerson, push_name: Option<String>) {
     if let Some(name) = push_name {
         person.push_name = name;
     } else if !person.is_account {
@@ -244,7 +251,7 @@ fn name_account(person: &mut Person, push_name: Option<String>) {
 }
 
 /// The account's signature over the companion's identity, sealed with the secret of the QR code.
-fn vouch(person: &Person, device: u16, now: i64, companion_identity: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
+fn vouch(person: &SimulatedPerson, device: u16, now: i64, companion_identity: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
     let details = ADVDeviceIdentity {
         raw_id: Some(person.raw_id),
         timestamp: Some(u64::try_from(now).unwrap_or_default()),

@@ -9,13 +9,14 @@ use tokio::sync::Notify;
 use wacore_binary::{NodeRef, builder::NodeBuilder};
 use waproto::whatsapp::ClientPayload;
 
-use super::{Connection, ConnectionId, Outgoing, Phase, Registration};
 use crate::{
-    faults::Kind,
-    people::{CompanionKeys, Number},
-    refusals::{Ending, StreamError},
-    timers::Action,
-    world::World,
+    connection::{ClientConnection, ClientRegistration, ConnectionId, ConnectionPhase, OutboxItem},
+    faults::FaultKind,
+    phone_number::PhoneNumber,
+    refusals::{ConnectionEnd, StreamError},
+    signal::CompanionKeys,
+    state::ServerState,
+    timers::TimerAction,
 };
 
 /// Between the last stanza and the close. A client that sees the socket close in the same moment may
@@ -25,15 +26,15 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 /// `<failure>` for a companion that is not linked (any more): the client logs out.
 const NOT_LINKED: u16 = 401;
 
-impl World {
+impl ServerState {
     /// A handshake is done: registers the connection and answers its payload.
     pub fn connected(&mut self, client_static: [u8; 32], payload: &[u8]) -> ConnectionId {
         self.next_connection += 1;
         let id = ConnectionId(self.next_connection);
         self.connections.insert(
             id,
-            Connection {
-                phase: Phase::Ended,
+            ClientConnection {
+                phase: ConnectionPhase::Ended,
                 outbox: VecDeque::new(),
                 wake: Arc::new(Notify::new()),
                 online: false,
@@ -43,7 +44,7 @@ impl World {
         );
         if let Err(error) = self.admit(id, client_static, payload) {
             tracing::warn!(connection = id.0, "a client's payload is unusable: {error:#}");
-            self.end(id, &Ending::Failure { reason: 400, code: None, expire: None });
+            self.end(id, &ConnectionEnd::Failure { reason: 400, code: None, expire: None });
         }
         id
     }
@@ -63,17 +64,17 @@ impl World {
     }
 
     /// Says how it ends, and closes. From now on nothing more is heard.
-    pub fn end(&mut self, id: ConnectionId, ending: &Ending) {
+    pub fn end(&mut self, id: ConnectionId, ending: &ConnectionEnd) {
         match ending.node() {
             Some(node) => {
                 self.send(id, node);
-                self.timers.after(LAST_WORD, Action::Close(id));
+                self.timers.after(LAST_WORD, TimerAction::Close(id));
             }
             None => self.close(id),
         }
         if let Some(connection) = self.connections.get_mut(&id) {
-            let phase = std::mem::replace(&mut connection.phase, Phase::Ended);
-            if let Phase::LoggedIn { number, device } = phase
+            let phase = std::mem::replace(&mut connection.phase, ConnectionPhase::Ended);
+            if let ConnectionPhase::LoggedIn { number, device } = phase
                 && let Some(companion) = self.people.companion_mut(&number, device)
                 && companion.connection == Some(id)
             {
@@ -94,7 +95,7 @@ impl World {
             return Ok(());
         }
         let username = payload.username.context("neither registration nor username")?;
-        let number: Number = username.to_string().parse().map_err(anyhow::Error::msg)?;
+        let number: PhoneNumber = username.to_string().parse().map_err(anyhow::Error::msg)?;
         let device = u16::try_from(payload.device.unwrap_or_default())?;
         self.log_in(id, number, device, client_static);
         Ok(())
@@ -106,7 +107,7 @@ impl World {
             return;
         }
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.phase = Phase::Registering(Box::new(Registration {
+            connection.phase = ConnectionPhase::Registering(Box::new(ClientRegistration {
                 keys,
                 push_name: push_name.filter(|name| !name.is_empty()),
                 refs: Vec::new(),
@@ -118,7 +119,7 @@ impl World {
         self.show_qr(id);
     }
 
-    fn log_in(&mut self, id: ConnectionId, number: Number, device: u16, noise: [u8; 32]) {
+    fn log_in(&mut self, id: ConnectionId, number: PhoneNumber, device: u16, noise: [u8; 32]) {
         if let Some(ending) = self.refusals.for_login(Some(&number)) {
             tracing::info!("{number} device {device} is refused: {ending:?}");
             self.end(id, &ending);
@@ -127,12 +128,12 @@ impl World {
         let known = self.people.companion_mut(&number, device).filter(|companion| companion.keys.noise == noise);
         let Some(companion) = known else {
             tracing::info!("{number} device {device} is not linked");
-            self.end(id, &Ending::Failure { reason: NOT_LINKED, code: None, expire: None });
+            self.end(id, &ConnectionEnd::Failure { reason: NOT_LINKED, code: None, expire: None });
             return;
         };
         let older = companion.connection.replace(id);
         if let Some(older) = older {
-            self.end(older, &Ending::StreamError(StreamError::Conflict("replaced".to_owned())));
+            self.end(older, &ConnectionEnd::StreamError(StreamError::Conflict("replaced".to_owned())));
             // `end` took the companion's connection away only if it was the older one.
             if let Some(companion) = self.people.companion_mut(&number, device) {
                 companion.connection = Some(id);
@@ -142,8 +143,8 @@ impl World {
         let success =
             NodeBuilder::new("success").attr("t", self.now().to_string()).attr("lid", number.lid_jid(device)).build();
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.phase = Phase::LoggedIn { number, device };
-            connection.push(Outgoing::Stanza(Box::new(success)));
+            connection.phase = ConnectionPhase::LoggedIn { number, device };
+            connection.push(OutboxItem::Stanza(Box::new(success)));
         }
     }
 
@@ -153,16 +154,16 @@ impl World {
             return;
         };
         match &connection.phase {
-            Phase::Ended => {}
-            Phase::Registering(_) => {
+            ConnectionPhase::Ended => {}
+            ConnectionPhase::Registering(_) => {
                 self.statistics.came(&stanza.tag);
                 self.on_registration_stanza(id, stanza);
             }
-            Phase::LoggedIn { number, device } => {
+            ConnectionPhase::LoggedIn { number, device } => {
                 let (number, device) = (number.clone(), *device);
                 let is_ping = || stanza.get_attr("xmlns").is_some_and(|namespace| namespace.as_str() == "w:p");
                 match self.faults.hush(number.as_str(), device) {
-                    Some(Kind::HalfDeaf) if is_ping() => {}
+                    Some(FaultKind::HalfDeaf) if is_ping() => {}
                     Some(_) => return,
                     None => {}
                 }

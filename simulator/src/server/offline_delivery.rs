@@ -2,18 +2,22 @@
 //! new entry at once after that, and the faults in between.
 //! Promises that an entry is written again on every connection until it is acknowledged.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use wacore_binary::{Node, NodeContent, builder::NodeBuilder};
 use wacore_libsignal::protocol::PreKeySignalMessage;
 
-use super::{ConnectionId, Outgoing};
 use crate::{
-    faults::{Direction, Kind, Seen},
+    connection::{ConnectionId, OutboxItem},
+    faults::{FaultKind, StanzaFacts, TrafficDirection},
     ledger::RecordKey,
-    people::Number,
-    timers::Action,
-    world::World,
+    offline_queue::StanzaClass,
+    phone_number::PhoneNumber,
+    state::ServerState,
+    timers::TimerAction,
 };
 
 /// How long a held entry waits to be overtaken.
@@ -21,16 +25,16 @@ const HOLD: Duration = Duration::from_secs(2);
 
 /// What the writing half takes at once.
 #[derive(Default)]
-pub struct Batch {
+pub struct WriteBatch {
     pub nodes: Vec<Node>,
     /// The lines of the ledger that these stanzas are.
     pub records: Vec<(RecordKey, u32)>,
     pub close: bool,
 }
 
-impl World {
+impl ServerState {
     /// The client is ready: announces and writes everything that waits.
-    pub fn write_offline_queue(&mut self, id: ConnectionId, number: &Number, device: u16) {
+    pub fn write_offline_queue(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16) {
         let Some(companion) = self.people.companion(number, device) else {
             return;
         };
@@ -57,7 +61,7 @@ impl World {
     }
 
     /// Writes one entry now, unless a fault decides otherwise or the companion is not there.
-    pub fn deliver(&mut self, number: &Number, device: u16, place: u64, offline: bool) {
+    pub fn deliver(&mut self, number: &PhoneNumber, device: u16, place: u64, offline: bool) {
         let Some(companion) = self.people.companion(number, device) else {
             return;
         };
@@ -72,7 +76,7 @@ impl World {
         };
         let record = entry.record.and_then(|key| self.ledger.get(key));
         let stanza_type = entry.node.attrs.get("type").map(|value| value.as_str());
-        let seen = Seen {
+        let seen = StanzaFacts {
             stanza: entry.class.as_str(),
             id: Some(&entry.id),
             contact: record.map(|record| record.contact.as_str()),
@@ -82,43 +86,63 @@ impl World {
             kind: stanza_type.as_deref(),
             xmlns: None,
         };
-        let fault = self.faults.meet(Direction::ToClient, &seen);
+        if let Some(until) = self.receipt_waits_until(number, device, place) {
+            let delay = until.saturating_duration_since(Instant::now());
+            self.timers.after(delay, TimerAction::Deliver { number: number.clone(), device, place });
+            return;
+        }
+        let fault = self.faults.meet(TrafficDirection::ToClient, &seen);
         let Some(fault) = fault else {
             self.write_entry(number, device, place, offline, false);
             return;
         };
         match fault.kind {
-            Kind::Lose => {}
-            Kind::Delay => {
+            FaultKind::Lose => {}
+            FaultKind::Delay => {
                 let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
-                self.timers.after(delay, Action::Deliver { number: number.clone(), device, place });
+                self.timers.after(delay, TimerAction::Deliver { number: number.clone(), device, place });
             }
-            Kind::Duplicate => {
+            FaultKind::Duplicate => {
                 self.write_entry(number, device, place, offline, false);
                 self.write_entry(number, device, place, offline, false);
             }
-            Kind::Reorder => {
+            FaultKind::Reorder => {
                 self.release_held(connection);
                 if let Some(connection) = self.connections.get_mut(&connection) {
                     connection.held = Some(place);
                 }
-                self.timers.after(HOLD, Action::ReleaseHeld(connection));
+                self.timers.after(HOLD, TimerAction::ReleaseHeld(connection));
             }
-            Kind::Corrupt => self.write_entry(number, device, place, offline, true),
+            FaultKind::Corrupt => self.write_entry(number, device, place, offline, true),
             // Not of this direction: `meet` never gives them here.
-            Kind::SwallowAck | Kind::Nack | Kind::Silence | Kind::HalfDeaf => {
+            FaultKind::SwallowAck | FaultKind::Nack | FaultKind::Silence | FaultKind::HalfDeaf => {
                 self.write_entry(number, device, place, offline, false);
             }
         }
     }
 
+    /// Receipts for a message wait until its ack is written, if a fault delays the ack.
+    pub fn hold_receipts(&mut self, number: &PhoneNumber, id: &str, delay: Duration) {
+        let now = Instant::now();
+        self.delayed_acks.retain(|_, until| now < *until);
+        self.delayed_acks.insert((number.clone(), id.to_owned()), now + delay);
+    }
+
+    fn receipt_waits_until(&self, number: &PhoneNumber, device: u16, place: u64) -> Option<Instant> {
+        let entry = self.people.companion(number, device)?.queue.get(place)?;
+        if self.delayed_acks.is_empty() || entry.class != StanzaClass::Receipt {
+            return None;
+        }
+        self.delayed_acks.get(&(number.clone(), entry.id.clone())).copied().filter(|until| Instant::now() < *until)
+    }
+
     /// Puts an entry into the outbox of the companion's connection, and after it what it was
     /// held back for.
-    pub fn write_entry(&mut self, number: &Number, device: u16, place: u64, offline: bool, corrupt: bool) {
+    pub fn write_entry(&mut self, number: &PhoneNumber, device: u16, place: u64, offline: bool, corrupt: bool) {
         let connection = self.people.companion(number, device).and_then(|companion| companion.connection);
         let Some(connection) = connection else { return };
         if let Some(connection) = self.connections.get_mut(&connection) {
-            connection.push(Outgoing::Entry { place, offline, corrupt });
+            connection.push(OutboxItem::Entry { place, offline, corrupt });
         }
         self.release_held(connection);
     }
@@ -128,28 +152,28 @@ impl World {
             && let Some(place) = connection.held.take()
         {
             let offline = !connection.online;
-            connection.push(Outgoing::Entry { place, offline, corrupt: false });
+            connection.push(OutboxItem::Entry { place, offline, corrupt: false });
         }
     }
 
     /// What the writing half of a connection writes next.
-    pub fn take_batch(&mut self, id: ConnectionId, most: usize) -> Batch {
-        let mut batch = Batch::default();
+    pub fn take_batch(&mut self, id: ConnectionId, most: usize) -> WriteBatch {
+        let mut batch = WriteBatch::default();
         let Some(connection) = self.connections.get_mut(&id) else {
             batch.close = true;
             return batch;
         };
         let owner = connection.logged_in().map(|(number, device)| (number.clone(), device));
         let hush = owner.as_ref().and_then(|(number, device)| self.faults.hush(number.as_str(), *device));
-        if hush == Some(Kind::HalfDeaf) {
+        if hush == Some(FaultKind::HalfDeaf) {
             // The rest waits.
-            let is_answer = |out: &Outgoing| matches!(out, Outgoing::Stanza(node) if node.tag == "iq");
+            let is_answer = |out: &OutboxItem| matches!(out, OutboxItem::Stanza(node) if node.tag == "iq");
             let (answers, rest) = connection.outbox.drain(..).partition(is_answer);
             connection.outbox = rest;
-            let answers: VecDeque<Outgoing> = answers;
+            let answers: VecDeque<OutboxItem> = answers;
             batch.nodes.extend(answers.into_iter().filter_map(|out| match out {
-                Outgoing::Stanza(node) => Some(*node),
-                Outgoing::Entry { .. } | Outgoing::Close => None,
+                OutboxItem::Stanza(node) => Some(*node),
+                OutboxItem::Entry { .. } | OutboxItem::Close => None,
             }));
         }
         if hush.is_some() {
@@ -158,12 +182,12 @@ impl World {
         while batch.nodes.len() < most {
             match connection.outbox.pop_front() {
                 None => break,
-                Some(Outgoing::Close) => {
+                Some(OutboxItem::Close) => {
                     batch.close = true;
                     break;
                 }
-                Some(Outgoing::Stanza(node)) => batch.nodes.push(*node),
-                Some(Outgoing::Entry { place, offline, corrupt }) => {
+                Some(OutboxItem::Stanza(node)) => batch.nodes.push(*node),
+                Some(OutboxItem::Entry { place, offline, corrupt }) => {
                     let Some((number, device)) = &owner else {
                         continue;
                     };

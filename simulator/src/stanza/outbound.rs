@@ -8,20 +8,22 @@ use wacore::messages::{MessageUtils, wrap_device_sent};
 use wacore_binary::{Jid, Node};
 use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
 
-use super::{describe, envelope::Envelope};
+use super::envelope::MessageEnvelope;
+use super::message_view;
 use crate::{
     groups,
-    ledger::{Record, RecordKey, State},
-    offline_queue::{Class, Entry},
-    people::{Addressing, Number},
-    sent_log::SentMessage,
-    signal::{Sealed, address, sender_key_name},
-    world::World,
+    ledger::{LedgerRecord, MessageState, RecordKey},
+    offline_queue::{QueueEntry, StanzaClass},
+    people::AddressingMode,
+    phone_number::PhoneNumber,
+    sent_log::SentPlaintext,
+    signal::{EncryptedPayload, address, sender_key_name},
+    state::ServerState,
 };
 
 /// Why a phone cannot say something: the caller's mistake, by its kind.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum SendError {
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -35,23 +37,23 @@ pub enum Refused {
 }
 
 /// Something that a simulated phone says.
-pub struct Utterance {
+pub struct OutboundMessage {
     pub id: String,
     pub message: Message,
     /// The account it is for, or the group.
-    pub to: Option<Number>,
+    pub to: Option<PhoneNumber>,
     pub group: Option<String>,
-    pub addressing: Option<Addressing>,
+    pub addressing: Option<AddressingMode>,
     /// The name shown with it, instead of the person's own.
     pub push_name: Option<String>,
 }
 
 /// A companion that gets a message.
-type Device = (Number, u16);
+type DeviceKey = (PhoneNumber, u16);
 
-impl World {
+impl ServerState {
     /// Says it, to everybody concerned.
-    pub fn say(&mut self, sender: &Number, mut utterance: Utterance) -> Result<(), Refused> {
+    pub fn say(&mut self, sender: &PhoneNumber, mut utterance: OutboundMessage) -> Result<(), SendError> {
         utterance.group = utterance.group.as_deref().map(groups::whole);
         if let Some(to) = &utterance.to {
             self.people.meet(to)?;
@@ -63,12 +65,12 @@ impl World {
         for (number, device) in &receivers {
             let full = self.people.companion(number, *device).is_some_and(|companion| companion.queue.is_full());
             if full {
-                return Err(Refused::Full(format!("the offline queue of {number} device {device} is full")));
+                return Err(SendError::Full(format!("the offline queue of {number} device {device} is full")));
             }
         }
         let plaintext = utterance.message.encode_to_vec();
-        let kind = describe::kind(&utterance.message);
-        let envelope = Envelope {
+        let kind = message_view::kind(&utterance.message);
+        let envelope = MessageEnvelope {
             sender,
             id: &utterance.id,
             group: utterance.group.as_deref(),
@@ -81,7 +83,7 @@ impl World {
         self.sent.keep(
             sender,
             &utterance.id,
-            SentMessage {
+            SentPlaintext {
                 plaintext: plaintext.clone(),
                 group: utterance.group.clone(),
                 to: utterance.to.clone(),
@@ -94,7 +96,7 @@ impl World {
             (None, Some(to)) => {
                 self.say_to_account(&envelope, to, utterance.message.clone(), &receivers)?;
             }
-            (None, None) => return Err(Refused::Invalid("neither `to` nor `group`".to_owned())),
+            (None, None) => return Err(SendError::Invalid("neither `to` nor `group`".to_owned())),
         }
         self.phones_hear(&envelope, utterance.to.as_ref(), &utterance.message, addressing);
         Ok(())
@@ -102,17 +104,22 @@ impl World {
 
     /// The companions that a message reaches: those of the account or of the group's members,
     /// and the sender's own.
-    fn receivers(&self, sender: &Number, to: Option<&Number>, group: Option<&str>) -> Result<Vec<Device>, Refused> {
+    fn receivers(
+        &self,
+        sender: &PhoneNumber,
+        to: Option<&PhoneNumber>,
+        group: Option<&str>,
+    ) -> Result<Vec<DeviceKey>, SendError> {
         let mut numbers = vec![sender.clone()];
         if let Some(id) = group {
-            let group = self.groups.get(id).ok_or_else(|| Refused::NotFound(format!("there is no group {id:?}")))?;
+            let group = self.groups.get(id).ok_or_else(|| SendError::NotFound(format!("there is no group {id:?}")))?;
             if !group.participants.contains(sender) {
-                return Err(Refused::Conflict(format!("{sender} is not in group {id}")));
+                return Err(SendError::Conflict(format!("{sender} is not in group {id}")));
             }
             numbers.extend(group.participants.iter().filter(|n| *n != sender).cloned());
         }
         numbers.extend(to.filter(|to| *to != sender).cloned());
-        let receivers: Vec<Device> = numbers
+        let receivers: Vec<DeviceKey> = numbers
             .iter()
             .filter_map(|number| self.people.get(number))
             .flat_map(|person| {
@@ -121,7 +128,7 @@ impl World {
             })
             .collect();
         if receivers.is_empty() {
-            return Err(Refused::Conflict(match to {
+            return Err(SendError::Conflict(match to {
                 Some(to) => format!("{to} has no companion: pair one first (POST /admin/mock-phone/scan-qr)"),
                 None => "no member of the group has a companion".to_owned(),
             }));
@@ -131,10 +138,10 @@ impl World {
 
     fn say_to_account(
         &mut self,
-        envelope: &Envelope<'_>,
-        to: &Number,
+        envelope: &MessageEnvelope<'_>,
+        to: &PhoneNumber,
         message: Message,
-        receivers: &[Device],
+        receivers: &[DeviceKey],
     ) -> Result<()> {
         let padded = MessageUtils::encode_and_pad(&message);
         let copy = MessageUtils::encode_and_pad(&wrap_device_sent(message, to.jid(0).to_string()));
@@ -145,11 +152,11 @@ impl World {
             let mut node = envelope.direct().children([envelope.enc(&sealed)]).build();
             if own && number != to {
                 let recipient = match envelope.addressing {
-                    Addressing::Pn => to.jid(0),
-                    Addressing::Lid => to.lid_jid(0),
+                    AddressingMode::Pn => to.jid(0),
+                    AddressingMode::Lid => to.lid_jid(0),
                 };
                 node.attrs.insert("recipient", recipient);
-                if envelope.addressing == Addressing::Lid {
+                if envelope.addressing == AddressingMode::Lid {
                     node.attrs.insert("peer_recipient_pn", to.jid(0));
                 }
             }
@@ -160,10 +167,10 @@ impl World {
 
     fn say_to_group(
         &mut self,
-        envelope: &Envelope<'_>,
+        envelope: &MessageEnvelope<'_>,
         group: &str,
         plaintext: &[u8],
-        receivers: &[Device],
+        receivers: &[DeviceKey],
     ) -> Result<()> {
         let jid = self.groups.get(group).context("the group vanished")?.jid().to_string();
         let name = sender_key_name(&jid, envelope.sender.as_str(), 0);
@@ -176,7 +183,7 @@ impl World {
             ..Default::default()
         };
         let distribution = MessageUtils::encode_and_pad(&distribution);
-        let sealed = Sealed {
+        let sealed = EncryptedPayload {
             kind: "skmsg",
             bytes: phone.group_encrypt(&name, &MessageUtils::pad_message_v2(plaintext.to_vec()))?,
         };
@@ -194,7 +201,7 @@ impl World {
     }
 
     /// Marks the companion as holding the sender's key of this group; true the first time.
-    fn needs_sender_key(&mut self, group: &str, sender: &Number, number: &Number, device: u16) -> bool {
+    fn needs_sender_key(&mut self, group: &str, sender: &PhoneNumber, number: &PhoneNumber, device: u16) -> bool {
         self.groups
             .get_mut(group)
             .is_some_and(|group| group.holders.entry(sender.clone()).or_default().insert((number.clone(), device)))
@@ -205,7 +212,13 @@ impl World {
     }
 
     /// Encrypts for one companion, opening the session if there is none.
-    pub(super) fn seal(&mut self, sender: &Number, number: &Number, device: u16, padded: &[u8]) -> Result<Sealed> {
+    pub(super) fn seal(
+        &mut self,
+        sender: &PhoneNumber,
+        number: &PhoneNumber,
+        device: u16,
+        padded: &[u8],
+    ) -> Result<EncryptedPayload> {
         let to = address(number.as_str(), device);
         let known = self.people.get(sender).is_some_and(|person| person.phone.has_session(&to));
         let bundle = if known {
@@ -223,14 +236,14 @@ impl World {
         phone.encrypt(&to, padded)
     }
 
-    fn post(&mut self, envelope: &Envelope<'_>, number: &Number, device: u16, node: Node) -> Result<()> {
-        let record = self.ledger.open(Record {
+    fn post(&mut self, envelope: &MessageEnvelope<'_>, number: &PhoneNumber, device: u16, node: Node) -> Result<()> {
+        let record = self.ledger.open(LedgerRecord {
             id: envelope.id.to_owned(),
             to: number.clone(),
             device,
             contact: envelope.sender.clone(),
             group: envelope.group.map(str::to_owned),
-            state: State::Queued,
+            state: MessageState::Queued,
             deliveries: 0,
             handed: 0,
         });
@@ -240,7 +253,7 @@ impl World {
 
     pub(super) fn post_node(
         &mut self,
-        number: &Number,
+        number: &PhoneNumber,
         device: u16,
         id: &str,
         chat: &str,
@@ -250,8 +263,8 @@ impl World {
         self.enqueue(
             number,
             device,
-            Entry {
-                class: Class::Message,
+            QueueEntry {
+                class: StanzaClass::Message,
                 id: id.to_owned(),
                 chat: groups::bare(chat).to_owned(),
                 node,
@@ -264,8 +277,8 @@ impl World {
     /// A companion could not decrypt a phone's message: it gets it once more, in a new session.
     pub(super) fn say_again(
         &mut self,
-        sender: &Number,
-        number: &Number,
+        sender: &PhoneNumber,
+        number: &PhoneNumber,
         device: u16,
         id: &str,
         count: u8,
@@ -289,7 +302,7 @@ impl World {
         let person = self.people.meet(sender)?;
         let (addressing, push_name) = (person.addressing, person.push_name.clone());
         let sealed = self.seal(sender, number, device, &MessageUtils::encode_and_pad(&message))?;
-        let envelope = Envelope {
+        let envelope = MessageEnvelope {
             sender,
             id,
             group: sent.group.as_deref(),
@@ -318,14 +331,20 @@ impl World {
     }
 
     /// The simulated phones that the message reaches as well: the account's, or the group's.
-    fn phones_hear(&mut self, envelope: &Envelope<'_>, to: Option<&Number>, message: &Message, addressing: Addressing) {
+    fn phones_hear(
+        &mut self,
+        envelope: &MessageEnvelope<'_>,
+        to: Option<&PhoneNumber>,
+        message: &Message,
+        addressing: AddressingMode,
+    ) {
         let members = envelope
             .group
             .and_then(|group| self.groups.get(group))
             .map(|group| group.participants.clone())
             .unwrap_or_default();
         let mut received =
-            describe::received(message, envelope.id, envelope.sender, 0, envelope.group, addressing, envelope.now);
+            message_view::received(message, envelope.id, envelope.sender, 0, envelope.group, addressing, envelope.now);
         if envelope.group.is_none() {
             received.sent_to = None;
         }

@@ -5,19 +5,24 @@
 use wacore_binary::{Jid, JidExt as _, NodeRef, builder::NodeBuilder};
 use wacore_libsignal::protocol::{DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId};
 
-use super::{attribute, jid, keys, keys::RetryKeys};
+use super::prekeys;
+use super::{
+    node::{attribute, jid},
+    prekeys::RetryKeys,
+};
 use crate::{
     connection::ConnectionId,
-    faults::{Direction, Kind, Seen},
+    faults::{FaultKind, StanzaFacts, TrafficDirection},
     groups,
-    offline_queue::Class,
-    people::{Number, ReceivedReceipt},
+    offline_queue::StanzaClass,
+    people::ReceivedReceipt,
+    phone_number::PhoneNumber,
     signal::address,
-    world::World,
+    state::ServerState,
 };
 
-impl World {
-    pub(super) fn on_receipt(&mut self, id: ConnectionId, number: &Number, device: u16, stanza: &NodeRef<'_>) {
+impl ServerState {
+    pub(super) fn on_receipt(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
         let kind = attribute(stanza, "type");
         let (Some(first), Some(to)) = (attribute(stanza, "id"), jid(stanza, "to")) else {
             return;
@@ -26,21 +31,21 @@ impl World {
         let writer = jid(stanza, "participant").unwrap_or_else(|| to.clone());
         let contact = self.number_behind(&writer);
         let group = to.is_group().then(|| groups::whole(&to.user));
-        let seen = Seen {
+        let seen = StanzaFacts {
             stanza: "receipt",
             id: Some(&first),
-            contact: contact.as_ref().map(Number::as_str),
+            contact: contact.as_ref().map(PhoneNumber::as_str),
             account: number.as_str(),
             device,
             group: group.as_deref(),
             kind: kind.as_deref(),
             xmlns: None,
         };
-        let fault = self.faults.meet(Direction::FromClient, &seen).map(|f| f.kind);
-        if fault == Some(Kind::Lose) {
+        let fault = self.faults.meet(TrafficDirection::FromClient, &seen).map(|f| f.kind);
+        if fault == Some(FaultKind::Lose) {
             return;
         }
-        if fault != Some(Kind::SwallowAck) {
+        if fault != Some(FaultKind::SwallowAck) {
             self.acknowledge(id, stanza);
         }
         let mut ids = vec![first];
@@ -56,7 +61,7 @@ impl World {
             // Delivered, under whatever name: `inactive`, `sender`, `peer_msg`, `hist_sync`.
             _ => {
                 for id in &ids {
-                    self.settle(number, device, Class::Message, id, Some(&to));
+                    self.settle(number, device, StanzaClass::Message, id, Some(&to));
                 }
             }
         }
@@ -70,23 +75,23 @@ impl World {
         }
     }
 
-    pub(super) fn on_ack(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) {
+    pub(super) fn on_ack(&mut self, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
         let Some(id) = attribute(stanza, "id") else {
             return;
         };
         let class = match attribute(stanza, "class").as_deref() {
-            Some("message") => Class::Message,
-            Some("receipt") => Class::Receipt,
-            Some("notification") => Class::Notification,
-            Some("call") => Class::Call,
+            Some("message") => StanzaClass::Message,
+            Some("receipt") => StanzaClass::Receipt,
+            Some("notification") => StanzaClass::Notification,
+            Some("call") => StanzaClass::Call,
             _ => return,
         };
-        let to = jid(stanza, "to").filter(|_| class == Class::Message);
+        let to = jid(stanza, "to").filter(|_| class == StanzaClass::Message);
         self.settle(number, device, class, &id, to.as_ref());
     }
 
     /// Takes an entry off the queue, and writes it down.
-    fn settle(&mut self, number: &Number, device: u16, class: Class, id: &str, to: Option<&Jid>) {
+    fn settle(&mut self, number: &PhoneNumber, device: u16, class: StanzaClass, id: &str, to: Option<&Jid>) {
         let chat = to.map(|to| self.number_behind(to).map_or_else(|| to.user.to_string(), |number| number.to_string()));
         let Some(companion) = self.people.companion_mut(number, device) else {
             return;
@@ -105,7 +110,15 @@ impl World {
     }
 
     /// The contact whose message was delivered or read learns of it.
-    fn tell_writer(&mut self, contact: &Number, reader: &Number, device: u16, to: &Jid, id: &str, kind: Option<&str>) {
+    fn tell_writer(
+        &mut self,
+        contact: &PhoneNumber,
+        reader: &PhoneNumber,
+        device: u16,
+        to: &Jid,
+        id: &str,
+        kind: Option<&str>,
+    ) {
         let now = self.now();
         let Some(person) = self.people.get_mut(contact) else {
             return;
@@ -135,7 +148,7 @@ impl World {
     }
 
     /// A companion could not decrypt something and asks its writer for it.
-    fn on_retry_request(&mut self, number: &Number, device: u16, writer: &Jid, stanza: &NodeRef<'_>) {
+    fn on_retry_request(&mut self, number: &PhoneNumber, device: u16, writer: &Jid, stanza: &NodeRef<'_>) {
         self.statistics.retry_requests_from_client += 1;
         let Some(contact) = self.number_behind(writer) else {
             return;
@@ -151,7 +164,7 @@ impl World {
         }
         let result = self
             .renew_session(&contact, number, device, RetryKeys::from_receipt(stanza))
-            .and_then(|()| self.say_again(&contact, number, device, &id, keys::retry_count(stanza)));
+            .and_then(|()| self.say_again(&contact, number, device, &id, prekeys::retry_count(stanza)));
         if let Err(error) = result {
             tracing::warn!("{contact} cannot send {id} again: {error:#}");
         }
@@ -160,8 +173,8 @@ impl World {
     /// The contact begins a new session: with the keys of the request, or with a fresh bundle.
     fn renew_session(
         &mut self,
-        contact: &Number,
-        number: &Number,
+        contact: &PhoneNumber,
+        number: &PhoneNumber,
         device: u16,
         keys: Option<RetryKeys>,
     ) -> anyhow::Result<()> {
@@ -189,9 +202,9 @@ impl World {
 
     fn forward_retry_request(
         &mut self,
-        number: &Number,
+        number: &PhoneNumber,
         device: u16,
-        contact: &Number,
+        contact: &PhoneNumber,
         writer: &Jid,
         id: &str,
         stanza: &NodeRef<'_>,

@@ -7,27 +7,18 @@ use serde::Deserialize;
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 use waproto::whatsapp::{Conversation, HistorySyncMsg, Message, MessageKey, WebMessageInfo};
 
-use super::{attribute, jid};
+use super::node::{attribute, jid};
 use crate::{
-    offline_queue::{Class, Entry},
-    people::{Addressing, Number},
-    world::World,
+    offline_queue::{QueueEntry, StanzaClass},
+    people::{AddressingMode, CallSignal},
+    phone_number::PhoneNumber,
+    state::ServerState,
 };
-
-/// A signal of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Signal {
-    #[default]
-    Offer,
-    Terminate,
-    Reject,
-}
 
 /// What somebody is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Presence {
+pub enum PresenceKind {
     Available,
     Unavailable,
     Composing,
@@ -38,7 +29,7 @@ pub enum Presence {
 /// A message of the past.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Past {
+pub struct PastMessage {
     pub id: String,
     pub text: String,
     #[serde(default)]
@@ -48,7 +39,7 @@ pub struct Past {
     pub timestamp: u64,
 }
 
-impl Past {
+impl PastMessage {
     /// As phones keep it.
     pub(super) fn in_chat(&self, chat: &str) -> WebMessageInfo {
         let key = MessageKey {
@@ -66,24 +57,24 @@ impl Past {
     }
 }
 
-impl World {
+impl ServerState {
     /// A call from `number` rings, or ends, at every companion of an account.
     pub fn call(
         &mut self,
-        number: &Number,
-        to: &Number,
+        number: &PhoneNumber,
+        to: &PhoneNumber,
         id: &str,
-        signal: Signal,
+        signal: CallSignal,
         video: bool,
         reason: Option<&str>,
     ) -> Result<()> {
         let tag = match signal {
-            Signal::Offer => "offer",
-            Signal::Terminate => "terminate",
-            Signal::Reject => "reject",
+            CallSignal::Offer => "offer",
+            CallSignal::Terminate => "terminate",
+            CallSignal::Reject => "reject",
         };
         let mut action = NodeBuilder::new(tag).attr("call-id", id).attr("call-creator", number.lid_jid(0));
-        if signal == Signal::Offer {
+        if signal == CallSignal::Offer {
             let audio = NodeBuilder::new("audio").attr("enc", "opus").attr("rate", "16000").build();
             let video = video.then(|| NodeBuilder::new("video").build());
             action = action.attr("caller_pn", number.jid(0)).children(std::iter::once(audio).chain(video));
@@ -100,13 +91,13 @@ impl World {
             .children([action.build()])
             .build();
         for device in self.devices_of(to) {
-            self.tell(to, device, Class::Call, &stanza, number.as_str(), node.clone())?;
+            self.tell(to, device, StanzaClass::Call, &stanza, number.as_str(), node.clone())?;
         }
         Ok(())
     }
 
     /// A companion's signal of a call: it turns down what rings, at the caller and on its other companions.
-    pub(super) fn on_call(&mut self, number: &Number, device: u16, stanza: &NodeRef<'_>) {
+    pub(super) fn on_call(&mut self, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
         let Some(reject) = stanza.get_optional_child("reject") else { return };
         let caller = jid(stanza, "to").and_then(|to| self.people.number_of(&to));
         let (Some(caller), Some(id)) = (caller, attribute(reject, "call-id")) else { return };
@@ -127,7 +118,7 @@ impl World {
                 .attr("t", self.now().to_string())
                 .children([terminate.clone()])
                 .build();
-            if let Err(error) = self.tell(number, other, Class::Call, &stanza, caller.as_str(), node) {
+            if let Err(error) = self.tell(number, other, StanzaClass::Call, &stanza, caller.as_str(), node) {
                 tracing::warn!("{number} device {other} is not told of a call's end: {error:#}");
             }
         }
@@ -136,21 +127,21 @@ impl World {
     /// Those companions that are there see what somebody is doing.
     pub fn show_presence(
         &mut self,
-        number: &Number,
-        to: &Number,
-        presence: Presence,
+        number: &PhoneNumber,
+        to: &PhoneNumber,
+        presence: PresenceKind,
         last_seen: Option<i64>,
         group: Option<&str>,
-        addressing: Addressing,
+        addressing: AddressingMode,
     ) {
         let who = match addressing {
-            Addressing::Pn => number.jid(0),
-            Addressing::Lid => number.lid_jid(0),
+            AddressingMode::Pn => number.jid(0),
+            AddressingMode::Lid => number.lid_jid(0),
         };
         let state = match presence {
-            Presence::Available => None,
-            Presence::Unavailable => Some("unavailable"),
-            Presence::Composing | Presence::Recording | Presence::Paused => {
+            PresenceKind::Available => None,
+            PresenceKind::Unavailable => Some("unavailable"),
+            PresenceKind::Composing | PresenceKind::Recording | PresenceKind::Paused => {
                 return self.show_typing(to, presence, who, group);
             }
         };
@@ -164,9 +155,9 @@ impl World {
         self.show(to, &node.build());
     }
 
-    fn show_typing(&mut self, to: &Number, presence: Presence, who: wacore_binary::Jid, group: Option<&str>) {
-        let mut state = NodeBuilder::new(if presence == Presence::Paused { "paused" } else { "composing" });
-        if presence == Presence::Recording {
+    fn show_typing(&mut self, to: &PhoneNumber, presence: PresenceKind, who: wacore_binary::Jid, group: Option<&str>) {
+        let mut state = NodeBuilder::new(if presence == PresenceKind::Paused { "paused" } else { "composing" });
+        if presence == PresenceKind::Recording {
             state = state.attr("media", "audio");
         }
         let mut node = NodeBuilder::new("chatstate");
@@ -177,7 +168,7 @@ impl World {
         self.show(to, &node.children([state.build()]).build());
     }
 
-    fn show(&mut self, to: &Number, node: &Node) {
+    fn show(&mut self, to: &PhoneNumber, node: &Node) {
         let companions = self.people.get(to).map(|person| &person.companions);
         let connections: Vec<_> =
             companions.into_iter().flat_map(|all| all.values()).filter_map(|one| one.connection).collect();
@@ -187,13 +178,13 @@ impl World {
     }
 
     /// Every companion learns of a contact's new text about himself.
-    pub fn tell_of_about(&mut self, number: &Number, about: &str) {
+    pub fn tell_of_about(&mut self, number: &PhoneNumber, about: &str) {
         let set = NodeBuilder::new("set").bytes(about.as_bytes().to_vec()).build();
         self.notify_all(number, "status", &set);
     }
 
     /// The members of a group learn that its picture is new, or gone.
-    pub fn tell_of_group_picture(&mut self, group: &str, by: &Number, members: &[Number], is_there: bool) {
+    pub fn tell_of_group_picture(&mut self, group: &str, by: &PhoneNumber, members: &[PhoneNumber], is_there: bool) {
         let jid = wacore_binary::Jid::group(crate::groups::bare(group));
         let change = NodeBuilder::new(if is_there { "set" } else { "delete" }).attr("jid", jid.clone());
         let change = change.attr("author", by.lid_jid(0)).build();
@@ -211,14 +202,14 @@ impl World {
     }
 
     /// Every companion learns that a contact's picture is new, or gone.
-    pub fn tell_of_picture(&mut self, number: &Number, is_there: bool) {
+    pub fn tell_of_picture(&mut self, number: &PhoneNumber, is_there: bool) {
         let change = NodeBuilder::new(if is_there { "set" } else { "delete" }).attr("jid", number.jid(0));
         let change = if is_there { change.attr("id", self.fresh_id("P")) } else { change };
         self.notify_all(number, "picture", &change.build());
     }
 
-    fn notify_all(&mut self, number: &Number, kind: &str, change: &Node) {
-        let accounts: Vec<Number> = self.people.accounts().map(|person| person.number.clone()).collect();
+    fn notify_all(&mut self, number: &PhoneNumber, kind: &str, change: &Node) {
+        let accounts: Vec<PhoneNumber> = self.people.accounts().map(|person| person.number.clone()).collect();
         for account in accounts.iter().filter(|account| *account != number) {
             let id = self.fresh_id("N");
             let node = NodeBuilder::new("notification")
@@ -233,7 +224,7 @@ impl World {
     }
 
     /// The members of a group learn what somebody changed in it.
-    pub fn tell_of_group(&mut self, group: &str, by: &Number, members: &[Number], changes: Vec<Node>) {
+    pub fn tell_of_group(&mut self, group: &str, by: &PhoneNumber, members: &[PhoneNumber], changes: Vec<Node>) {
         let jid = wacore_binary::Jid::group(crate::groups::bare(group));
         let id = self.fresh_id("N");
         let node = NodeBuilder::new("notification")
@@ -251,29 +242,37 @@ impl World {
         }
     }
 
-    fn notify(&mut self, account: &Number, chat: &str, id: &str, node: &Node) {
+    fn notify(&mut self, account: &PhoneNumber, chat: &str, id: &str, node: &Node) {
         for device in self.devices_of(account) {
-            if let Err(error) = self.tell(account, device, Class::Notification, id, chat, node.clone()) {
+            if let Err(error) = self.tell(account, device, StanzaClass::Notification, id, chat, node.clone()) {
                 tracing::warn!("{account} device {device} is not told of a change: {error:#}");
             }
         }
     }
 
-    fn tell(&mut self, to: &Number, device: u16, class: Class, id: &str, chat: &str, node: Node) -> Result<()> {
-        let entry = Entry { class, id: id.to_owned(), chat: chat.to_owned(), node, record: None, written: 0 };
+    fn tell(
+        &mut self,
+        to: &PhoneNumber,
+        device: u16,
+        class: StanzaClass,
+        id: &str,
+        chat: &str,
+        node: Node,
+    ) -> Result<()> {
+        let entry = QueueEntry { class, id: id.to_owned(), chat: chat.to_owned(), node, record: None, written: 0 };
         self.enqueue(to, device, entry)
     }
 
-    pub(super) fn devices_of(&self, number: &Number) -> Vec<u16> {
+    pub(super) fn devices_of(&self, number: &PhoneNumber) -> Vec<u16> {
         self.people.get(number).map(|person| person.companions.keys().copied().collect()).unwrap_or_default()
     }
 
     /// The account's phone tells its companions of an earlier chat with a contact.
     pub fn tell_of_the_past(
         &mut self,
-        number: &Number,
-        contact: &Number,
-        messages: &[Past],
+        number: &PhoneNumber,
+        contact: &PhoneNumber,
+        messages: &[PastMessage],
         progress: Option<u32>,
     ) -> Result<()> {
         let chat = contact.jid(0).to_string();

@@ -3,7 +3,6 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::{Message as _, MessageField};
-use serde::Deserialize;
 use wacore::{
     message_edit::{MessageEditContext, encrypt_message_edit},
     poll::{compute_option_hash, encrypt_poll_vote_with_secret},
@@ -21,40 +20,17 @@ use waproto::whatsapp::{
 };
 
 use super::{
-    answer::{Answer, Error},
-    content::{Kind, NewMessage, required},
+    new_message::{MessageKind, NewMessage, SendingContact, required},
+    response::{ApiError, ApiResult},
 };
-use crate::{
-    people::{Addressing, Number, Received},
-    sent_log::SentMessage,
-};
-
-/// One of several contacts.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Card {
-    display_name: String,
-    vcard: String,
-}
-
-/// Who says something, and to whom.
-#[derive(Clone, Copy)]
-pub struct Speaker<'a> {
-    pub number: &'a Number,
-    /// The other of a direct chat.
-    pub to: Option<&'a Number>,
-    /// The poll that is voted on, as the speaker's phone received it.
-    pub poll: Option<&'a Received>,
-    /// The message that is edited, as the speaker's phone sent it.
-    pub original: Option<&'a SentMessage>,
-}
+use crate::{people::AddressingMode, phone_number::PhoneNumber};
 
 impl NewMessage {
     /// The kinds of this chapter.
-    pub(super) fn talk(&self, speaker: Speaker<'_>) -> Answer<Message> {
+    pub(super) fn talk(&self, speaker: SendingContact<'_>) -> ApiResult<Message> {
         let mut message = Message::default();
         match self.kind {
-            Kind::Contacts => {
+            MessageKind::Contacts => {
                 let cards = required(self.contacts.clone(), "contacts")?.into_iter().map(|card| ContactMessage {
                     display_name: Some(card.display_name),
                     vcard: Some(card.vcard),
@@ -66,7 +42,7 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::LiveLocation => {
+            MessageKind::LiveLocation => {
                 message.live_location_message = MessageField::some(LiveLocationMessage {
                     degrees_latitude: Some(required(self.latitude, "latitude")?),
                     degrees_longitude: Some(required(self.longitude, "longitude")?),
@@ -74,9 +50,9 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::Poll => self.poll_into(&mut message)?,
-            Kind::Vote => message.poll_update_message = MessageField::some(self.vote(speaker)?),
-            Kind::ListReply => {
+            MessageKind::Poll => self.poll_into(&mut message)?,
+            MessageKind::Vote => message.poll_update_message = MessageField::some(self.vote(speaker)?),
+            MessageKind::ListReply => {
                 let row = SingleSelectReply { selected_row_id: Some(required(self.target.clone(), "target")?) };
                 message.list_response_message = MessageField::some(ListResponseMessage {
                     title: self.text.clone(),
@@ -84,14 +60,14 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::ButtonReply => {
+            MessageKind::ButtonReply => {
                 message.buttons_response_message = MessageField::some(ButtonsResponseMessage {
                     selected_button_id: Some(required(self.target.clone(), "target")?),
                     response: self.text.clone().map(Response::SelectedDisplayText),
                     ..Default::default()
                 });
             }
-            Kind::Edit => {
+            MessageKind::Edit => {
                 let text = Message { conversation: Some(required(self.text.clone(), "text")?), ..Default::default() };
                 let protocol = self.protocol(protocol_message::Type::MESSAGE_EDIT, speaker)?;
                 let protocol = ProtocolMessage { edited_message: MessageField::some(text), ..protocol };
@@ -102,17 +78,17 @@ impl NewMessage {
                     message.edited_message = envelope(inner);
                 }
             }
-            Kind::Revoke => {
+            MessageKind::Revoke => {
                 let protocol = self.protocol(protocol_message::Type::REVOKE, speaker)?;
                 message.protocol_message = MessageField::some(protocol);
             }
-            Kind::Raw => {
+            MessageKind::Raw => {
                 let bytes = BASE64_STANDARD.decode(required(self.base64.as_deref(), "base64")?);
-                let bytes = bytes.map_err(|error| Error::bad(format!("`base64` is not base64: {error}")))?;
+                let bytes = bytes.map_err(|error| ApiError::bad(format!("`base64` is not base64: {error}")))?;
                 message = Message::decode_from_slice(&bytes)
-                    .map_err(|error| Error::bad(format!("`base64` is no WhatsApp message: {error}")))?;
+                    .map_err(|error| ApiError::bad(format!("`base64` is no WhatsApp message: {error}")))?;
             }
-            other => return Err(Error::bad(format!("{other:?} is of another chapter"))),
+            other => return Err(ApiError::bad(format!("{other:?} is of another chapter"))),
         }
         Ok(message)
     }
@@ -120,13 +96,13 @@ impl NewMessage {
     /// Apps give each message that may be added to a secret of its own.
     pub(super) fn with_secret(&self, mut message: Message) -> Message {
         match self.kind {
-            Kind::Reaction | Kind::Vote | Kind::Edit | Kind::Revoke | Kind::Raw => {}
+            MessageKind::Reaction | MessageKind::Vote | MessageKind::Edit | MessageKind::Revoke | MessageKind::Raw => {}
             _ => message.message_context_info = MessageField::some(fresh_secret()),
         }
         message
     }
 
-    fn poll_into(&self, message: &mut Message) -> Answer<()> {
+    fn poll_into(&self, message: &mut Message) -> ApiResult<()> {
         let options = required(self.options.clone(), "options")?.into_iter();
         let options =
             options.map(|name| poll_creation_message::Option { option_name: Some(name), ..Default::default() });
@@ -139,12 +115,12 @@ impl NewMessage {
         Ok(())
     }
 
-    fn vote(&self, speaker: Speaker<'_>) -> Answer<PollUpdateMessage> {
-        let poll = speaker.poll.ok_or_else(|| Error::not_found("the voter has received no poll under `target`"))?;
+    fn vote(&self, speaker: SendingContact<'_>) -> ApiResult<PollUpdateMessage> {
+        let poll = speaker.poll.ok_or_else(|| ApiError::not_found("the voter has received no poll under `target`"))?;
         let raw = BASE64_STANDARD.decode(&poll.raw).map_err(anyhow::Error::new)?;
         let message = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
         let secret = message.message_context_info.as_option().and_then(|context| context.message_secret.clone());
-        let secret = secret.ok_or_else(|| Error::bad("the message under `target` is no poll"))?;
+        let secret = secret.ok_or_else(|| ApiError::bad("the message under `target` is no poll"))?;
         let chosen = required(self.options.clone(), "options")?;
         let hashes: Vec<Vec<u8>> = chosen.iter().map(|name| compute_option_hash(name).to_vec()).collect();
         let (creator, voter) = (self.own_jid(&poll.from), self.own_jid(speaker.number));
@@ -159,12 +135,12 @@ impl NewMessage {
     }
 
     /// An edit as newer apps send it: encrypted once more, with the secret of the message that it changes.
-    fn sealed(&self, edit: &Message, speaker: Speaker<'_>) -> Answer<SecretEncryptedMessage> {
+    fn sealed(&self, edit: &Message, speaker: SendingContact<'_>) -> ApiResult<SecretEncryptedMessage> {
         let target = required(self.target.as_deref(), "target")?;
-        let original = speaker.original.ok_or_else(|| Error::not_found("the contact has sent no such message"))?;
+        let original = speaker.original.ok_or_else(|| ApiError::not_found("the contact has sent no such message"))?;
         let original = Message::decode_from_slice(&original.plaintext).map_err(anyhow::Error::new)?;
         let secret = original.message_context_info.as_option().and_then(|context| context.message_secret.clone());
-        let secret = secret.ok_or_else(|| Error::bad("the message under `target` has no secret"))?;
+        let secret = secret.ok_or_else(|| ApiError::bad("the message under `target` has no secret"))?;
         let editor = self.own_jid(speaker.number).to_string();
         let context = MessageEditContext { original_msg_id: target, original_sender_jid: &editor, editor_jid: &editor };
         let (payload, iv) = encrypt_message_edit(edit, &secret, &context)?;
@@ -178,12 +154,12 @@ impl NewMessage {
     }
 
     /// What its app binds an addition to a message to.
-    fn own_jid(&self, number: &Number) -> Jid {
-        let by_number = self.addressing == Some(Addressing::Pn) && self.group.is_none();
+    fn own_jid(&self, number: &PhoneNumber) -> Jid {
+        let by_number = self.addressing == Some(AddressingMode::Pn) && self.group.is_none();
         if by_number { number.jid(0) } else { number.lid_jid(0) }
     }
 
-    fn protocol(&self, kind: protocol_message::Type, speaker: Speaker<'_>) -> Answer<ProtocolMessage> {
+    fn protocol(&self, kind: protocol_message::Type, speaker: SendingContact<'_>) -> ApiResult<ProtocolMessage> {
         let target = required(self.target.as_deref(), "target")?;
         // Everybody edits and deletes what he wrote himself; an administrator names whose message it is.
         let author = self.target_author.as_ref().or(Some(speaker.number));
@@ -196,7 +172,7 @@ impl NewMessage {
     }
 
     /// The key of another message, from the speaker's point of view.
-    pub(super) fn key(&self, id: &str, author: Option<&Number>, speaker: Speaker<'_>) -> MessageKey {
+    pub(super) fn key(&self, id: &str, author: Option<&PhoneNumber>, speaker: SendingContact<'_>) -> MessageKey {
         let group = self.group.as_deref().map(crate::groups::whole);
         MessageKey {
             id: Some(id.to_owned()),
@@ -207,7 +183,7 @@ impl NewMessage {
     }
 
     /// A text, with what it answers and whom it mentions if it does.
-    pub(super) fn text_into(&self, message: &mut Message) -> Answer<()> {
+    pub(super) fn text_into(&self, message: &mut Message) -> ApiResult<()> {
         let text = required(self.text.clone(), "text")?;
         match self.context() {
             None => message.conversation = Some(text),

@@ -8,46 +8,29 @@ use wacore::pair_code::PairCodeUtils;
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 use wacore_libsignal::{crypto::aes_256_gcm_decrypt, protocol::KeyPair, protocol::PublicKey};
 
-use super::{ConnectionId, PairingError, Phase};
-use crate::{people::Number, signal::raw, world::World};
-
-/// A client that asked for a code.
-pub struct CodeRequest {
-    number: Number,
-    reference: Vec<u8>,
-    /// The client's ephemeral key, encrypted by the code.
-    wrapped: Vec<u8>,
-    entered: Option<Entered>,
-}
-
-/// The code was entered on the phone.
-struct Entered {
-    ephemeral: KeyPair,
-    /// The client's ephemeral key. Nonsense if the code was wrong, which only shows later.
-    theirs: [u8; 32],
-}
-
-impl std::fmt::Debug for CodeRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CodeRequest").field("number", &self.number).finish_non_exhaustive()
-    }
-}
+use super::pairing::PairingError;
+use crate::{
+    connection::{CodeRequest, ConnectionId, ConnectionPhase, EnteredCode},
+    phone_number::PhoneNumber,
+    signal::raw_key,
+    state::ServerState,
+};
 
 /// What the phone needs to work with a code, and what it found.
-pub struct CodeWork {
+pub struct CodeDerivation {
     connection: ConnectionId,
     wrapped: Vec<u8>,
 }
 
-pub struct CodeResult {
+pub struct DerivedCode {
     connection: ConnectionId,
-    entered: Entered,
+    entered: EnteredCode,
     wrapped_primary: [u8; 80],
 }
 
-impl CodeWork {
+impl CodeDerivation {
     /// The slow part: derives keys from the code, twice.
-    pub fn run(self, code: &str) -> Result<CodeResult, PairingError> {
+    pub fn run(self, code: &str) -> Result<DerivedCode, PairingError> {
         let code = code.trim().replace('-', "").to_ascii_uppercase();
         if !PairCodeUtils::validate_code(&code) {
             return Err(PairingError::Malformed(
@@ -57,12 +40,12 @@ impl CodeWork {
         let theirs = PairCodeUtils::decrypt_primary_ephemeral_pub(&self.wrapped, &code)
             .map_err(|error| PairingError::Internal(anyhow::anyhow!("{error}")))?;
         let ephemeral = KeyPair::generate(&mut rand::rng());
-        let wrapped_primary = PairCodeUtils::encrypt_ephemeral_pub(&raw(&ephemeral.public_key), &code);
-        Ok(CodeResult { connection: self.connection, entered: Entered { ephemeral, theirs }, wrapped_primary })
+        let wrapped_primary = PairCodeUtils::encrypt_ephemeral_pub(&raw_key(&ephemeral.public_key), &code);
+        Ok(DerivedCode { connection: self.connection, entered: EnteredCode { ephemeral, theirs }, wrapped_primary })
     }
 }
 
-impl World {
+impl ServerState {
     /// IQs of a client that is not linked yet: the two stages of its side here, those of a passkey elsewhere.
     pub(super) fn on_registration_iq(&mut self, id: ConnectionId, iq_id: &str, iq: &NodeRef<'_>) {
         let answer = match iq.get_optional_child("link_code_companion_reg") {
@@ -84,7 +67,7 @@ impl World {
     }
 
     fn on_code_stage(&mut self, id: ConnectionId, stage: &NodeRef<'_>) -> Result<Option<Node>> {
-        let number: Number = stage
+        let number: PhoneNumber = stage
             .attrs()
             .optional_jid("jid")
             .context("the stage has no jid")?
@@ -117,22 +100,22 @@ impl World {
     }
 
     /// First step: the client that waits for a code for this number.
-    pub fn code_awaited(&self, number: &Number) -> Result<CodeWork, PairingError> {
+    pub fn code_awaited(&self, number: &PhoneNumber) -> Result<CodeDerivation, PairingError> {
         self.connections
             .iter()
             .find_map(|(id, connection)| match &connection.phase {
-                Phase::Registering(registration) => registration
+                ConnectionPhase::Registering(registration) => registration
                     .code
                     .as_ref()
                     .filter(|code| code.number == *number)
-                    .map(|code| CodeWork { connection: *id, wrapped: code.wrapped.clone() }),
-                Phase::LoggedIn { .. } | Phase::Ended => None,
+                    .map(|code| CodeDerivation { connection: *id, wrapped: code.wrapped.clone() }),
+                ConnectionPhase::LoggedIn { .. } | ConnectionPhase::Ended => None,
             })
             .ok_or_else(|| PairingError::NoCodeAwaited(number.clone()))
     }
 
     /// Second step: the phone says hello to the client.
-    pub fn code_entered(&mut self, number: &Number, result: CodeResult) -> Result<(), PairingError> {
+    pub fn code_entered(&mut self, number: &PhoneNumber, result: DerivedCode) -> Result<(), PairingError> {
         let identity = self.people.meet(number)?.phone.identity_public();
         let id = result.connection;
         let code = self
@@ -162,7 +145,7 @@ impl World {
     }
 
     /// Opens the client's bundle and derives the secret that both will have.
-    fn open_key_bundle(&mut self, id: ConnectionId, number: &Number, bundle: &[u8]) -> Result<[u8; 32]> {
+    fn open_key_bundle(&mut self, id: ConnectionId, number: &PhoneNumber, bundle: &[u8]) -> Result<[u8; 32]> {
         let registration = self.registration(id).context("the client is gone")?;
         let companion_identity = registration.keys.identity.clone();
         let entered = registration

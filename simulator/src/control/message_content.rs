@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::MessageField;
-use serde::Deserialize;
 use wacore::{download::MediaType, upload::encrypt_media};
 use waproto::whatsapp::{
     ContextInfo, Message,
@@ -16,117 +15,18 @@ use waproto::whatsapp::{
     },
 };
 
+use super::new_message::required;
 use super::{
-    answer::{Answer, Error},
-    talk::{Card, Speaker},
+    new_message::{FileFault, MessageKind, NewMessage, SendingContact},
+    response::{ApiError, ApiResult},
 };
-use crate::{
-    media::{MediaStore, Original, Reupload},
-    people::{Addressing, Number},
-};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    #[default]
-    Text,
-    Image,
-    Video,
-    Audio,
-    Document,
-    Sticker,
-    Location,
-    Contact,
-    Reaction,
-    Contacts,
-    LiveLocation,
-    Poll,
-    Vote,
-    ListReply,
-    ButtonReply,
-    Edit,
-    Revoke,
-    /// Any message of WhatsApp's protocol, as protobuf in `base64`.
-    Raw,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewMessage {
-    #[serde(rename = "type", default)]
-    pub kind: Kind,
-    pub text: Option<String>,
-    /// The id of a message that this one answers.
-    pub quoted: Option<String>,
-    pub quoted_author: Option<Number>,
-    pub quoted_text: Option<String>,
-    pub mentions: Option<Vec<Number>>,
-    pub forwarded: Option<bool>,
-    pub view_once: Option<bool>,
-    /// Seconds after which it disappears.
-    pub expires_after: Option<u32>,
-    pub mimetype: Option<String>,
-    pub caption: Option<String>,
-    pub base64: Option<String>,
-    /// A file of so many bytes, made here: the byte at `n` is `n % 251`.
-    pub size: Option<usize>,
-    /// What is wrong with the file.
-    pub fault: Option<FileFault>,
-    /// How fast the file comes.
-    pub bytes_per_second: Option<u64>,
-    /// What the phone answers when it is asked for the file once more.
-    pub reupload: Option<Reupload>,
-    pub file_name: Option<String>,
-    /// A voice note.
-    pub ptt: Option<bool>,
-    /// A video in a circle.
-    pub round: Option<bool>,
-    pub seconds: Option<u32>,
-    pub latitude: Option<f64>,
-    pub longitude: Option<f64>,
-    pub name: Option<String>,
-    pub address: Option<String>,
-    pub display_name: Option<String>,
-    pub vcard: Option<String>,
-    /// An edit in the form of newer apps.
-    pub encrypted: Option<bool>,
-    pub contacts: Option<Vec<Card>>,
-    /// Of a poll, or those that a vote chooses.
-    pub options: Option<Vec<String>>,
-    /// How many options of a poll one may choose.
-    pub selectable: Option<u32>,
-    /// The id of the message reacted to, edited, deleted or voted on; of a reply the row or the button.
-    pub target: Option<String>,
-    /// Who wrote it, if not who is assumed.
-    pub target_author: Option<Number>,
-
-    pub to: Option<Number>,
-    /// To everybody, as a status update.
-    pub status: Option<bool>,
-    pub group: Option<String>,
-    pub id: Option<String>,
-    pub addressing: Option<Addressing>,
-    pub push_name: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileFault {
-    /// The store has it no longer.
-    Gone,
-    /// A byte is another one.
-    Corrupted,
-    /// The message says that it has one byte less.
-    Longer,
-    /// Half of it comes, and then nothing.
-    Stalled,
-}
+use crate::media_store::{MediaStore, OriginalFile};
 
 /// The largest file that is made here.
 const MAX_SIZE: usize = 120_000_000;
 
 /// What encryption adds to a media message.
-struct Encrypted {
+struct EncryptedFile {
     url: Option<String>,
     direct_path: Option<String>,
     media_key: Option<Vec<u8>>,
@@ -137,16 +37,16 @@ struct Encrypted {
 
 impl NewMessage {
     /// The message that `speaker` sends.
-    pub fn message(&self, store: &Arc<MediaStore>, speaker: Speaker<'_>) -> Answer<Message> {
+    pub fn message(&self, store: &Arc<MediaStore>, speaker: SendingContact<'_>) -> ApiResult<Message> {
         Ok(self.wrapped(self.with_secret(self.content(store, speaker)?)))
     }
 
-    fn content(&self, store: &Arc<MediaStore>, speaker: Speaker<'_>) -> Answer<Message> {
+    fn content(&self, store: &Arc<MediaStore>, speaker: SendingContact<'_>) -> ApiResult<Message> {
         let mimetype = |default: &str| Some(self.mimetype.clone().unwrap_or(default.to_owned()));
         let mut message = Message::default();
         match self.kind {
-            Kind::Text => self.text_into(&mut message)?,
-            Kind::Image => {
+            MessageKind::Text => self.text_into(&mut message)?,
+            MessageKind::Image => {
                 let media = self.encrypt(store, MediaType::Image, "image")?;
                 message.image_message = MessageField::some(ImageMessage {
                     url: media.url,
@@ -161,7 +61,7 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::Video => {
+            MessageKind::Video => {
                 let media = self.encrypt(store, MediaType::Video, "video")?;
                 let video = MessageField::some(VideoMessage {
                     url: media.url,
@@ -182,7 +82,7 @@ impl NewMessage {
                     message.video_message = video;
                 }
             }
-            Kind::Audio => {
+            MessageKind::Audio => {
                 let media = self.encrypt(store, MediaType::Audio, "audio")?;
                 message.audio_message = MessageField::some(AudioMessage {
                     url: media.url,
@@ -198,7 +98,7 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::Document => {
+            MessageKind::Document => {
                 let media = self.encrypt(store, MediaType::Document, "document")?;
                 message.document_message = MessageField::some(DocumentMessage {
                     url: media.url,
@@ -214,7 +114,7 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::Sticker => {
+            MessageKind::Sticker => {
                 let media = self.encrypt(store, MediaType::Sticker, "sticker")?;
                 message.sticker_message = MessageField::some(StickerMessage {
                     url: media.url,
@@ -228,7 +128,7 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::Location => {
+            MessageKind::Location => {
                 message.location_message = MessageField::some(LocationMessage {
                     degrees_latitude: Some(required(self.latitude, "latitude")?),
                     degrees_longitude: Some(required(self.longitude, "longitude")?),
@@ -237,14 +137,14 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::Contact => {
+            MessageKind::Contact => {
                 message.contact_message = MessageField::some(ContactMessage {
                     display_name: Some(required(self.display_name.clone(), "displayName")?),
                     vcard: Some(required(self.vcard.clone(), "vcard")?),
                     ..Default::default()
                 });
             }
-            Kind::Reaction => {
+            MessageKind::Reaction => {
                 // Of the other's message, if nobody is named.
                 let author = self.target_author.as_ref().or(speaker.to);
                 let target = required(self.target.as_deref(), "target")?;
@@ -254,15 +154,15 @@ impl NewMessage {
                     ..Default::default()
                 });
             }
-            Kind::Contacts
-            | Kind::LiveLocation
-            | Kind::Poll
-            | Kind::Vote
-            | Kind::ListReply
-            | Kind::ButtonReply
-            | Kind::Edit
-            | Kind::Revoke
-            | Kind::Raw => message = self.talk(speaker)?,
+            MessageKind::Contacts
+            | MessageKind::LiveLocation
+            | MessageKind::Poll
+            | MessageKind::Vote
+            | MessageKind::ListReply
+            | MessageKind::ButtonReply
+            | MessageKind::Edit
+            | MessageKind::Revoke
+            | MessageKind::Raw => message = self.talk(speaker)?,
         }
         Ok(message)
     }
@@ -271,20 +171,20 @@ impl NewMessage {
         self.context().map(MessageField::some).unwrap_or_default()
     }
 
-    fn bytes(&self) -> Answer<Vec<u8>> {
+    fn bytes(&self) -> ApiResult<Vec<u8>> {
         match self.size {
             // Less than 251 is a byte.
             Some(size) if size <= MAX_SIZE => Ok((0..size).map(|n| (n % 251) as u8).collect()),
-            Some(_) => Err(Error::bad(format!("`size` is at most {MAX_SIZE}"))),
+            Some(_) => Err(ApiError::bad(format!("`size` is at most {MAX_SIZE}"))),
             None => BASE64_STANDARD
                 .decode(required(self.base64.as_deref(), "base64")?)
-                .map_err(|error| Error::bad(format!("`base64` is not base64: {error}"))),
+                .map_err(|error| ApiError::bad(format!("`base64` is not base64: {error}"))),
         }
     }
 
-    fn encrypt(&self, store: &MediaStore, media: MediaType, kind: &'static str) -> Answer<Encrypted> {
+    fn encrypt(&self, store: &MediaStore, media: MediaType, kind: &'static str) -> ApiResult<EncryptedFile> {
         let mut bytes = self.bytes()?;
-        let sealed = encrypt_media(&bytes, media).map_err(Error::from)?;
+        let sealed = encrypt_media(&bytes, media).map_err(ApiError::from)?;
         let original = Bytes::from(sealed.data_to_upload);
         let direct_path = if self.fault == Some(FileFault::Corrupted) {
             let mut damaged = original.to_vec();
@@ -304,12 +204,12 @@ impl NewMessage {
         }
         if self.fault.is_some() || self.reupload.is_some() {
             let (media_key, answer) = (sealed.media_key.to_vec(), self.reupload.unwrap_or_default());
-            store.remember(Original { media_key, kind, sealed: original, answer });
+            store.remember(OriginalFile { media_key, kind, sealed: original, answer });
         }
         if self.fault == Some(FileFault::Longer) {
             bytes.pop();
         }
-        Ok(Encrypted {
+        Ok(EncryptedFile {
             url: Some(store.url(&direct_path)),
             direct_path: Some(direct_path),
             media_key: Some(sealed.media_key.to_vec()),
@@ -318,8 +218,4 @@ impl NewMessage {
             file_length: Some(bytes.len() as u64),
         })
     }
-}
-
-pub(super) fn required<T>(value: Option<T>, name: &str) -> Answer<T> {
-    value.ok_or_else(|| Error::bad(format!("`{name}` is missing: a message of this type has one")))
 }

@@ -10,13 +10,14 @@ use wacore::{
 use wacore_binary::{Jid, Node, builder::NodeBuilder};
 use waproto::whatsapp::Message;
 
-use super::describe;
+use super::message_view;
 use crate::{
     groups,
-    offline_queue::{Class, Entry},
-    people::{Addressing, Number, Receipts, Received},
+    offline_queue::{QueueEntry, StanzaClass},
+    people::{AddressingMode, ReceiptMode, ReceivedMessage},
+    phone_number::PhoneNumber,
     signal::{address, sender_key_name},
-    world::World,
+    state::ServerState,
 };
 
 /// A client refuses the fifth request for one message.
@@ -27,16 +28,16 @@ const MAX_OPEN_REQUESTS: usize = 10_000;
 
 /// An `<enc>` on its way to one device.
 #[derive(Debug, Clone)]
-pub(super) struct Enc {
+pub(super) struct EncryptedPart {
     pub kind: String,
     pub bytes: Vec<u8>,
     pub node: Node,
 }
 
 /// A companion's message as it goes to one receiver.
-pub(super) struct Incoming<'a> {
+pub(super) struct InboundMessage<'a> {
     pub id: &'a str,
-    pub from: &'a Number,
+    pub from: &'a PhoneNumber,
     pub device: u16,
     /// As the client addressed it: the person (by number or LID) or the group.
     pub to: &'a Jid,
@@ -44,9 +45,9 @@ pub(super) struct Incoming<'a> {
     pub now: i64,
 }
 
-impl World {
+impl ServerState {
     /// The phone of `number` gets its part of a message.
-    pub(super) fn hear(&mut self, number: &Number, incoming: &Incoming<'_>, encs: &[&Enc]) {
+    pub(super) fn hear(&mut self, number: &PhoneNumber, incoming: &InboundMessage<'_>, encs: &[&EncryptedPart]) {
         for enc in encs {
             match self.decrypt(number, incoming, enc) {
                 Ok(message) => self.understand(number, incoming, message),
@@ -67,7 +68,7 @@ impl World {
         }
     }
 
-    fn decrypt(&mut self, number: &Number, incoming: &Incoming<'_>, enc: &Enc) -> Result<Message> {
+    fn decrypt(&mut self, number: &PhoneNumber, incoming: &InboundMessage<'_>, enc: &EncryptedPart) -> Result<Message> {
         let phone = &mut self.people.meet(number)?.phone;
         let padded = if enc.kind == "skmsg" {
             let group = incoming.group.context("a skmsg outside a group")?;
@@ -80,7 +81,7 @@ impl World {
         decode_plaintext(&padded, 2)
     }
 
-    fn understand(&mut self, number: &Number, incoming: &Incoming<'_>, mut message: Message) {
+    fn understand(&mut self, number: &PhoneNumber, incoming: &InboundMessage<'_>, mut message: Message) {
         self.dirty = true;
         if let Some(key) = message.sender_key_distribution_message.take() {
             self.accept_sender_key(number, incoming, &key);
@@ -98,8 +99,8 @@ impl World {
             self.confirm_question(number, incoming);
             return;
         }
-        let addressing = if incoming.to.is_pn() { Addressing::Pn } else { Addressing::Lid };
-        let mut received = describe::received(
+        let addressing = if incoming.to.is_pn() { AddressingMode::Pn } else { AddressingMode::Lid };
+        let mut received = message_view::received(
             &message,
             incoming.id,
             incoming.from,
@@ -113,7 +114,7 @@ impl World {
             return;
         };
         person.inbox.take(received);
-        let confirms = person.receipts == Receipts::Auto && !own;
+        let confirms = person.receipts == ReceiptMode::Auto && !own;
         self.requests.remove(&(number.clone(), incoming.id.to_owned()));
         if confirms {
             self.confirm(number, incoming.from, incoming.to, incoming.group, incoming.id, None);
@@ -121,7 +122,7 @@ impl World {
     }
 
     /// A phone that is on confirms what its own companion asks it.
-    fn confirm_question(&mut self, number: &Number, incoming: &Incoming<'_>) {
+    fn confirm_question(&mut self, number: &PhoneNumber, incoming: &InboundMessage<'_>) {
         if self.phones_off.contains(number) {
             return;
         }
@@ -136,8 +137,8 @@ impl World {
 
     fn accept_sender_key(
         &mut self,
-        number: &Number,
-        incoming: &Incoming<'_>,
+        number: &PhoneNumber,
+        incoming: &InboundMessage<'_>,
         key: &waproto::whatsapp::message::SenderKeyDistributionMessage,
     ) {
         let (Some(group), Some(bytes)) = (&key.group_id, &key.axolotl_sender_key_distribution_message) else {
@@ -155,8 +156,8 @@ impl World {
     /// `kind` is none for delivered.
     pub fn confirm(
         &mut self,
-        reader: &Number,
-        writer: &Number,
+        reader: &PhoneNumber,
+        writer: &PhoneNumber,
         to: &Jid,
         group: Option<&str>,
         id: &str,
@@ -179,24 +180,30 @@ impl World {
         }
     }
 
-    pub(super) fn post_receipt(&mut self, number: &Number, device: u16, id: &str, from: &Number, node: Node) {
-        let entry =
-            Entry { class: Class::Receipt, id: id.to_owned(), chat: from.to_string(), node, record: None, written: 0 };
+    pub(super) fn post_receipt(&mut self, number: &PhoneNumber, device: u16, id: &str, from: &PhoneNumber, node: Node) {
+        let entry = QueueEntry {
+            class: StanzaClass::Receipt,
+            id: id.to_owned(),
+            chat: from.to_string(),
+            node,
+            record: None,
+            written: 0,
+        };
         if let Err(error) = self.enqueue(number, device, entry) {
             tracing::warn!("a receipt for {number} device {device} is lost: {error:#}");
         }
     }
 
     /// Asks for a message that it has, as a phone does that was set up anew: a person was written to as `to`.
-    pub fn ask_for(&mut self, number: &Number, message: &Received, to: &Jid) -> Result<()> {
+    pub fn ask_for(&mut self, number: &PhoneNumber, message: &ReceivedMessage, to: &Jid) -> Result<()> {
         let group = message.group.as_deref();
         let to = group.map_or_else(|| to.clone(), |group| Jid::group(groups::bare(group)));
         let (id, from, device, now) = (message.id.as_str(), &message.from, message.device, self.now());
-        self.ask_again(number, &Incoming { id, from, device, to: &to, group, now })
+        self.ask_again(number, &InboundMessage { id, from, device, to: &to, group, now })
     }
 
     /// Asks the companion that wrote to encrypt once more.
-    fn ask_again(&mut self, number: &Number, incoming: &Incoming<'_>) -> Result<()> {
+    fn ask_again(&mut self, number: &PhoneNumber, incoming: &InboundMessage<'_>) -> Result<()> {
         if self.requests.len() >= MAX_OPEN_REQUESTS {
             self.requests.clear();
         }

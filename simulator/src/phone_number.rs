@@ -1,5 +1,5 @@
 //! Phone numbers and the LIDs that stand for them.
-//! Promises that a `Number` is one WhatsApp could have, and that its LID never changes.
+//! Promises that a `PhoneNumber` is one WhatsApp could have, and that its LID never changes.
 
 use std::{fmt, str::FromStr};
 
@@ -10,9 +10,9 @@ use wacore_binary::Jid;
 /// A phone number with its country code: 7 to 15 digits, the first not 0 (E.164).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Number(String);
+pub struct PhoneNumber(String);
 
-impl Number {
+impl PhoneNumber {
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -37,13 +37,13 @@ impl Number {
     }
 }
 
-impl fmt::Display for Number {
+impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl FromStr for Number {
+impl FromStr for PhoneNumber {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -56,7 +56,7 @@ impl FromStr for Number {
     }
 }
 
-impl TryFrom<String> for Number {
+impl TryFrom<String> for PhoneNumber {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -64,8 +64,8 @@ impl TryFrom<String> for Number {
     }
 }
 
-impl From<Number> for String {
-    fn from(number: Number) -> Self {
+impl From<PhoneNumber> for String {
+    fn from(number: PhoneNumber) -> Self {
         number.0
     }
 }
@@ -77,18 +77,18 @@ mod tests {
     #[test]
     fn a_number_has_a_country_code_and_digits_only() {
         for good in ["15550100001", "1234567", "628123456789012"] {
-            assert!(good.parse::<Number>().is_ok(), "{good}");
+            assert!(good.parse::<PhoneNumber>().is_ok(), "{good}");
         }
         for bad in ["", "0812345678", "+15550100001", "123456", "1234567890123456", "15x50100001"] {
-            assert!(bad.parse::<Number>().is_err(), "{bad}");
+            assert!(bad.parse::<PhoneNumber>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_lid_has_fifteen_digits_and_is_always_the_same() {
-        let number = Number("15550100001".to_owned());
+        let number = PhoneNumber("15550100001".to_owned());
         assert_eq!(number.lid().len(), 15);
         assert_eq!(number.lid(), number.lid());
-        assert_ne!(number.lid(), Number("15550100002".to_owned()).lid());
+        assert_ne!(number.lid(), PhoneNumber("15550100002".to_owned()).lid());
     }
 }
