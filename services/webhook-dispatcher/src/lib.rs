@@ -13,29 +13,39 @@
 //!
 //! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
 
-pub mod bucket;
+pub mod command_error;
 pub mod commands;
 pub mod config;
 pub mod delivery;
+pub mod endpoint;
 pub mod endpoints;
-pub mod figures;
+pub mod event;
+pub mod jetstream;
 pub mod ledger;
 pub mod metrics;
-pub mod refusal;
 pub mod replay;
 
 pub use config::Config;
 
 use crate::{
     commands::CommandServer,
-    delivery::{DeliveryContext, DeliverySettings, MediaEmbedder, Transport, attempt_log},
+    delivery::{
+        attempt_log,
+        context::{DeliveryContext, DeliverySettings},
+        media::MediaEmbedder,
+        transport::Transport,
+    },
     endpoints::{
-        DeliveryWorker, EndpointLookup, EndpointWatcher, FailingEndpoints, HEALTH_CHANGES, PeerCount, WorkerInputs,
-        standing,
+        failing_endpoints::FailingEndpoints,
+        health_change::HEALTH_CHANGE_QUEUE,
+        health_reporter::HealthReporter,
+        lookup::EndpointLookup,
+        peer_count::PeerCount,
+        watcher::EndpointWatcher,
+        worker::{DeliveryWorker, WorkerInputs},
     },
     ledger::LedgerService,
     metrics::DeliveryMetrics,
-    replay::ReplayService,
 };
 use anyhow::Context as _;
 use kurir_chassis::{
@@ -72,16 +82,16 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (changed, changes) = mpsc::channel(CHANGES);
     let follower = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
     tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
-    let (news, heard) = mpsc::channel(HEALTH_CHANGES);
+    let (news, heard) = mpsc::channel(HEALTH_CHANGE_QUEUE);
     let failing = FailingEndpoints::default();
-    let registrar = standing::HealthReporter::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
+    let registrar = HealthReporter::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
     tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
-    let colleagues = PeerCount::default();
-    tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
+    let peers = PeerCount::default();
+    tasks.spawn("colleagues", peers.clone().run(broker.clone(), shutdown.clone()));
 
     let directory = EndpointLookup::new(config.clone(), broker.clone());
-    let (replays, keeper) = ReplayService::open(broker.clone(), directory.clone(), changed);
-    tasks.spawn("replays", keeper.run(shutdown.clone()));
+    let (replays, scheduler) = replay::open_replays(broker.clone(), directory.clone(), changed);
+    tasks.spawn("replays", scheduler.run(shutdown.clone()));
     let commands =
         CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), directory) };
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
@@ -96,11 +106,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     };
     let tools = Arc::new(DeliveryContext::new(broker.clone(), attempts, transport, settings).await?);
     let (has_begun, begins) = oneshot::channel();
-    let worker = DeliveryWorker::new(
-        WorkerInputs { broker: broker.clone(), tools, changes, news, failing, colleagues },
-        has_begun,
-    )
-    .await?;
+    let worker =
+        DeliveryWorker::new(WorkerInputs { broker: broker.clone(), tools, changes, news, failing, peers }, has_begun)
+            .await?;
     tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
     tasks.spawn("readiness", readiness(health, broker.clone(), begins, shutdown.clone()));
 

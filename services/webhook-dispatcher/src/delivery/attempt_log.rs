@@ -4,7 +4,10 @@
 //! acknowledged when its attempt is on record, so a dispatcher that is killed leaves no event that was settled and is
 //! not in the record: the ledger adds up. Its slot is free meanwhile.
 
-use super::PendingMessage;
+use crate::jetstream::{
+    pending_message::PendingMessage,
+    publish::{self, OutgoingMessage},
+};
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{delivery::AttemptRecord, endpoint::EndpointId, event::EventId, header, subject};
@@ -69,9 +72,9 @@ impl AttemptLog {
 
     /// Hands it in; what is given back ends when it is on record. Whoever does not need to know drops that.
     pub async fn write(&self, attempt: AttemptRecord) -> oneshot::Receiver<()> {
-        let (tell, told) = oneshot::channel();
+        let (tell, result) = oneshot::channel();
         self.hand_in(attempt, AfterRecord::Tell(tell)).await;
-        told
+        result
     }
 
     async fn hand_in(&self, attempt: AttemptRecord, then: AfterRecord) {
@@ -145,8 +148,7 @@ impl AttemptRecorder {
         let mut headers = async_nats::HeaderMap::new();
         // A batch whose acknowledgement was lost is stored once.
         headers.insert(header::EVENT_ID, EventId::random().as_str());
-        let message =
-            super::store::OutgoingMessage { subject: subject::deliveries(endpoint), headers, payload: payload.into() };
-        super::store::store_within_tries(&self.broker, &message, TRIES).await
+        let message = OutgoingMessage { subject: subject::deliveries(endpoint), headers, payload: payload.into() };
+        publish::store_within_tries(&self.broker, &message, TRIES).await
     }
 }

@@ -1,9 +1,9 @@
 //! Events that were given up: each rests in DEAD_LETTERS with its payload, and `error.occurred` tells of it.
 
-use super::{
-    StoredEvent,
-    event::session_of,
-    store::{self, OutgoingMessage},
+use crate::{
+    delivery::outcome::AttemptFailure,
+    event::{StoredEvent, session_of},
+    jetstream::publish::{self, OutgoingMessage},
 };
 use anyhow::Context as _;
 use async_nats::HeaderMap;
@@ -41,12 +41,7 @@ pub struct ExhaustedDelivery<'a> {
 
 impl<'a> ExhaustedDelivery<'a> {
     #[must_use]
-    pub fn of(
-        event: &'a StoredEvent,
-        attempts: u32,
-        failure: &'a super::AttemptFailure,
-        replay: Option<&'a str>,
-    ) -> Self {
+    pub fn of(event: &'a StoredEvent, attempts: u32, failure: &'a AttemptFailure, replay: Option<&'a str>) -> Self {
         Self {
             event_id: &event.id,
             event: &event.kind,
@@ -80,7 +75,7 @@ impl DeadLetterStore {
         given_up: &ExhaustedDelivery<'_>,
         by: Instant,
     ) -> anyhow::Result<()> {
-        store::store(&self.broker, &self.letter(endpoint, given_up)?, by).await?;
+        publish::store(&self.broker, &self.letter(endpoint, given_up)?, by).await?;
         if given_up.replay.is_some() {
             // The letter that was replayed has this one in its place.
             self.purge(endpoint, given_up.event_id, 1).await;
@@ -90,7 +85,7 @@ impl DeadLetterStore {
         if given_up.event.is_about_delivery() {
             return Ok(());
         }
-        store::store(&self.broker, &self.notice(endpoint, given_up)?, by).await
+        publish::store(&self.broker, &self.notice(endpoint, given_up)?, by).await
     }
 
     /// A replay delivered it after all.
@@ -157,13 +152,13 @@ impl DeadLetterStore {
             timestamp: clock::iso(now),
         };
         let mut headers = HeaderMap::new();
-        let told = format!(
+        let result = format!(
             "{} {endpoint} {} {}",
             ErrorOccurred::DELIVERY_FAILED,
             given_up.event_sequence,
             given_up.replay.unwrap_or_default()
         );
-        headers.insert(header::EVENT_ID, given_up.event_id.derived(&told).as_str());
+        headers.insert(header::EVENT_ID, given_up.event_id.derived(&result).as_str());
         headers.insert(header::NOT_FOR, endpoint.as_str());
         trace_context::inject(&mut headers);
         Ok(OutgoingMessage {

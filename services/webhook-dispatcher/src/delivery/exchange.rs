@@ -1,65 +1,26 @@
 //! One exchange with the receiver: what is sent, how it ended, and what follows. It settles nothing.
 
-use super::{
-    AttemptFailure, AttemptOutcome, EndpointDeliverer, RetryDecision, StoredEvent, head,
-    request::{RequestBody, RequestMeta},
-    retry_policy,
-    schedule::RetryScope,
+use crate::{
+    delivery::{
+        attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd, NextStep},
+        deliverer::EndpointDeliverer,
+        outcome::{AttemptFailure, AttemptOutcome, head},
+        request::{RequestBody, RequestMeta},
+    },
+    endpoint::retry_policy::{RetryDecision, due_at},
+    event::StoredEvent,
 };
-use kurir_chassis::trace_context;
 use kurir_contract::{
     clock,
     delivery::{AttemptRecord, AttemptResult},
     endpoint::PayloadFormat,
 };
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
-use tracing::{Span, info, warn};
+use tracing::{info, warn};
 
 /// An event that was sent as a probe in vain waits so long before it can be one again.
 const PROBED_AGAIN: Duration = Duration::from_secs(30);
-
-/// An attempt that is asked for.
-pub(super) struct DeliveryAttempt {
-    pub event: StoredEvent,
-    /// Counted from 1.
-    pub attempt: u32,
-    /// Where its retries belong; none while it is a fresh event.
-    pub place: Option<RetryScope>,
-    /// The endpoint's circuit is open, and this tries whether it works again.
-    pub probe: bool,
-}
-
-/// How it ended.
-pub(super) enum ExchangeEnd {
-    Delivered {
-        status: u16,
-    },
-    /// Boxed: the rare one, and what is moved about for every event stays small.
-    Failed(Box<AttemptFailure>),
-}
-
-/// What comes after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextStep {
-    Attempt {
-        /// Counted from 1.
-        attempt: u32,
-        at: OffsetDateTime,
-    },
-    /// It is given up.
-    Nothing,
-    /// The receiver is gone for good: the endpoint is to be disabled, and the event waits with all others.
-    Disable,
-}
-
-impl DeliveryAttempt {
-    pub fn span(&self) -> Span {
-        let span = tracing::info_span!("webhook", event.id = %self.event.id, attempt.number = self.attempt);
-        trace_context::adopt(&span, self.event.headers.as_ref());
-        span
-    }
-}
 
 impl EndpointDeliverer {
     /// What the endpoint is sent of an event, or why it is not sent.
@@ -90,8 +51,8 @@ impl EndpointDeliverer {
 
         let mut taken = AttemptTiming::now();
         let is_replay = asking.place.as_ref().is_some_and(|place| place.replay.is_some());
-        let saying = RequestMeta { at: taken.at.unix_timestamp(), is_replay, traced: self.tools.traced };
-        let request = self.template.request(event, body, &saying);
+        let meta = RequestMeta { at: taken.at.unix_timestamp(), is_replay, traced: self.tools.traced };
+        let request = self.template.request(event, body, &meta);
         self.metrics.in_delivery.inc();
         let outcome = AttemptOutcome::of(self.http.exchange(request, self.endpoint.timeout).await);
         self.metrics.in_delivery.dec();
@@ -121,11 +82,11 @@ impl EndpointDeliverer {
             // Its attempt is not spent. It waits with the retries, so that the next probe is another event: one that a
             // receiver cannot bear must not keep it from all others.
             RetryDecision::Retry { .. } | RetryDecision::GiveUp if *probe => {
-                NextStep::Attempt { attempt: *attempt, at: retry_policy::due_at(now, PROBED_AGAIN) }
+                NextStep::Attempt { attempt: *attempt, at: due_at(now, PROBED_AGAIN) }
             }
             RetryDecision::Retry { attempt: next, delay } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
-                NextStep::Attempt { attempt: next, at: retry_policy::due_at(now, delay) }
+                NextStep::Attempt { attempt: next, at: due_at(now, delay) }
             }
             RetryDecision::GiveUp => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
@@ -154,18 +115,5 @@ impl EndpointDeliverer {
             at: clock::iso(taken.at),
             replay: place.as_ref().and_then(|place| place.replay.clone()),
         }
-    }
-}
-
-/// When an attempt began, and how long it took.
-struct AttemptTiming {
-    at: OffsetDateTime,
-    began: Instant,
-    duration: Duration,
-}
-
-impl AttemptTiming {
-    fn now() -> Self {
-        Self { at: OffsetDateTime::now_utc(), began: Instant::now(), duration: Duration::ZERO }
     }
 }

@@ -4,7 +4,7 @@
 //! time (it parses the URL and walks through its layers anew for each request) and follows redirects, which we must
 //! not.
 
-use super::{
+use crate::delivery::{
     outcome::{ExchangeError, FailureClass, ReceiverResponse, RetryAfter},
     resolver::{ForbiddenAddress, GuardedConnector},
     transport::Transport,

@@ -3,7 +3,7 @@
 //! Best effort: a file that is too large, gone, or slow to come is left out, the link stays, and a metric counts why.
 //! How much of this is in memory at once is bounded. Events without a file are told by a look at their bytes.
 
-use super::StoredEvent;
+use crate::event::StoredEvent;
 use base64::{prelude::BASE64_STANDARD, write::EncoderWriter};
 use kurir_chassis::{broker::Broker, metrics::MetricsRegistry, objects::ObjectError};
 use kurir_contract::{event::EventType, media::MEDIA_BUCKET};

@@ -1,14 +1,21 @@
 //! The attempts of an endpoint that keeps its chats in order. Which comes when is `endpoints::ordered`'s to say, and what
 //! waits is its to keep; the exchange, the policy, the record and the dead letters are the same as for all.
 
-use super::{
-    EndpointDeliverer, EndpointVerdict, PendingMessage, StoredEvent,
-    event::kind_of,
-    exchange::{DeliveryAttempt, ExchangeEnd, NextStep},
-    schedule::{DueRetry, RetryScope},
-    settlement::DeliveryEnd,
+use crate::{
+    delivery::{
+        attempt::{DeliveryAttempt, ExchangeEnd, NextStep},
+        deliverer::EndpointDeliverer,
+        result::EndpointVerdict,
+        settlement::DeliveryEnd,
+    },
+    event::{StoredEvent, kind_of},
+    jetstream::{
+        parked_events::ParkedEntry,
+        pending_message::PendingMessage,
+        retry_queue::{DueRetry, RetryScope},
+    },
 };
-use kurir_contract::{delivery::AttemptRecord, event::EventId};
+use kurir_contract::delivery::AttemptRecord;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -16,16 +23,6 @@ use tracing::Instrument as _;
 
 /// For how long a dead letter is tried to be stored.
 const BURY_WITHIN: Duration = Duration::from_secs(30);
-
-/// An event that waits for its turn, as RETRIES has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParkedEntry {
-    pub event_id: EventId,
-    pub event_subject: String,
-    /// The one that comes next, counted from 1.
-    pub attempt: u32,
-    pub due: OffsetDateTime,
-}
 
 /// How an attempt ended.
 pub struct OrderedResult {
@@ -90,15 +87,6 @@ impl EndpointDeliverer {
             }
         }
         Ok(OrderedResult { verdict, record: Some(record), end })
-    }
-
-    /// The event of an entry; none if it is gone from EVENTS.
-    ///
-    /// # Errors
-    /// If the broker does not say.
-    pub async fn event_of(&self, sequence: u64, entry: &ParkedEntry) -> anyhow::Result<Option<StoredEvent>> {
-        // EVENTS may have been deleted and made again: then the sequence is another event's.
-        Ok(self.tools.schedule.stored_event(sequence).await?.filter(|event| event.id == entry.event_id))
     }
 
     /// The event is gone from EVENTS: it is given up.

@@ -1,12 +1,13 @@
 //! The request that carries an event: the contract's headers, the endpoint's own, and the signature.
 
-use super::{
-    StoredEvent,
-    event::session_of,
-    format::{self, RenderedEvent},
-    signature::{RequestSigner, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+use crate::{
+    delivery::{
+        format::{self, event_view::RenderedEvent},
+        signature::{RequestSigner, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+    },
+    endpoint::{Endpoint, request_url::request_uri},
+    event::{StoredEvent, session_of},
 };
-use crate::endpoints::Endpoint;
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -77,7 +78,7 @@ impl RequestTemplate {
         Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: RequestSigner::new(&endpoint.secrets) })
     }
 
-    pub fn request(&self, event: &StoredEvent, body: RequestBody, saying: &RequestMeta) -> Request<Full<Bytes>> {
+    pub fn request(&self, event: &StoredEvent, body: RequestBody, meta: &RequestMeta) -> Request<Full<Bytes>> {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, body.content_type);
         headers.extend(body.headers);
@@ -86,13 +87,13 @@ impl RequestTemplate {
             headers.insert(WEBHOOK_ID, id);
         }
         if let Some(signer) = &self.signer {
-            headers.insert(WEBHOOK_TIMESTAMP, saying.at.into());
-            headers.insert(WEBHOOK_SIGNATURE, signer.sign(event.id.as_str(), saying.at, &body.bytes));
+            headers.insert(WEBHOOK_TIMESTAMP, meta.at.into());
+            headers.insert(WEBHOOK_SIGNATURE, signer.sign(event.id.as_str(), meta.at, &body.bytes));
         }
-        if saying.is_replay {
+        if meta.is_replay {
             headers.insert(REPLAY, HeaderValue::from_static("true"));
         }
-        if let Some(trace) = traceparent(event, saying.traced) {
+        if let Some(trace) = traceparent(event, meta.traced) {
             headers.insert(TRACEPARENT, trace);
         }
         let mut request = Request::new(Full::new(body.bytes));
@@ -101,19 +102,6 @@ impl RequestTemplate {
         *request.headers_mut() = headers;
         request
     }
-}
-
-/// A URL without what is no part of a request: the fragment, and user and password.
-///
-/// # Errors
-/// If it cannot be requested.
-pub fn request_uri(url: &Url) -> anyhow::Result<Uri> {
-    let mut bare = url.clone();
-    bare.set_fragment(None);
-    // Refused only for a URL without a host, and then there is no user to remove.
-    let _ = bare.set_username("");
-    let _ = bare.set_password(None);
-    bare.as_str().parse().context("failed to use the webhook's URL")
 }
 
 /// A user and password in the URL are basic authentication.

@@ -12,12 +12,15 @@
 //! message back and repeats the row: RETRIES holds one schedule for an event, and both stored messages have an id that
 //! is the same at the repeat, so nothing multiplies. If a step cannot be done, the message is postponed.
 
-use super::{
-    AttemptFailure, DeliveryContext, PendingMessage, StoredEvent,
-    dead_letters::ExhaustedDelivery,
-    schedule::{DueRetry, NextRetry},
+use crate::{
+    delivery::{context::DeliveryContext, dead_letters::ExhaustedDelivery, outcome::AttemptFailure},
+    event::StoredEvent,
+    jetstream::{
+        consumer::RetriesConsumer,
+        pending_message::PendingMessage,
+        retry_queue::{DueRetry, NextRetry},
+    },
 };
-use crate::endpoints::RetriesConsumer;
 use kurir_contract::{
     delivery::{AttemptRecord, DeliveryReport},
     endpoint::EndpointId,

@@ -2,7 +2,7 @@
 //!
 //! Made once for a dispatcher: the certificates of a machine are some hundred, and an endpoint has none of its own.
 
-use super::resolver::DnsCache;
+use crate::delivery::resolver::DnsCache;
 use anyhow::Context as _;
 use rustls::{
     ClientConfig, RootCertStore,

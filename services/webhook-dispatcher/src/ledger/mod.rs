@@ -4,20 +4,22 @@
 //! them up as sets of sequences (`sequences`). Nothing is counted along the way and kept: what was settled is in the
 //! record before it is acknowledged, so the broker alone knows it all.
 
-mod look;
-mod sequences;
+mod collect;
+mod sequence_set;
 mod span;
 mod sum;
 
-use crate::{endpoints::EndpointLookup, refusal};
+use crate::{
+    command_error,
+    endpoints::lookup::EndpointLookup,
+    ledger::{span::RequestedPeriod, sum::LedgerSum},
+};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::CommandError,
     webhook::{LedgerReport, LedgerRequest},
 };
-use span::RequestedPeriod;
 use std::{sync::Arc, time::Duration};
-use sum::LedgerSum;
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Ledgers that are added up at the same time: each reads the record of attempts as fast as NATS gives it.
@@ -48,12 +50,12 @@ impl LedgerService {
         let endpoint = self.directory.must_exist(&request.endpoint).await?;
         // Closed by nobody; so it is the time that ends the wait.
         let Ok(_turn) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
-            return Err(refusal::timed_out("other ledgers are being added up; try again".to_owned()));
+            return Err(command_error::timed_out("other ledgers are being added up; try again".to_owned()));
         };
         let span = asked.find(&self.broker, &endpoint).await?;
         let mut looks = LOOKS;
         loop {
-            let looked = look::look(&self.broker, &endpoint, &span).await.map_err(refusal::of_broker)?;
+            let looked = collect::collect(&self.broker, &endpoint, &span).await.map_err(command_error::of_broker)?;
             let (places, position, matched) = looked;
             let LedgerSum { delivered, waiting, dead, filtered, missing } = LedgerSum::of(&places, position, matched);
             looks -= 1;

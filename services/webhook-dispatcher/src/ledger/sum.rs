@@ -4,7 +4,7 @@
 //! RETRIES, filtered, given up (its letter was deleted since). What no place has must be with the endpoint's consumer:
 //! behind what it has handed out, or handed out and not acknowledged. What is not even there is missing.
 
-use super::sequences::SequenceSet;
+use crate::ledger::sequence_set::SequenceSet;
 
 /// What the places hold, each within the span.
 #[derive(Clone, Debug)]

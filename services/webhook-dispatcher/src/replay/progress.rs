@@ -1,11 +1,13 @@
 //! How far a replay is, from the broker's own figures; the end is written by whoever sees it first.
 
-use super::{
-    ReplayService,
-    record::{CopyProgress, ReplayRecord},
-    supply::ReplaySource,
+use crate::{
+    jetstream::stream_counts,
+    replay::{
+        record::{CopyProgress, ReplayRecord},
+        service::ReplayService,
+        source::ReplaySource,
+    },
 };
-use crate::figures;
 use kurir_contract::{
     clock, stream, subject,
     webhook::{Replay, ReplayState},
@@ -59,7 +61,7 @@ impl ReplayService {
     /// Events that wait in RETRIES, in delivery or between two attempts.
     async fn in_retries(&self, replay: &Replay) -> anyhow::Result<u64> {
         let filter = subject::retries_of_run(&replay.endpoint, &replay.id);
-        let subjects = figures::subjects(&self.broker, stream::RETRIES, &filter).await?;
+        let subjects = stream_counts::subjects(&self.broker, stream::RETRIES, &filter).await?;
         // While an attempt is being settled, its successor lies beside it.
         let events: HashSet<u64> =
             subjects.iter().filter_map(|subject| Some(subject::parse_retry(subject)?.sequence)).collect();

@@ -2,7 +2,7 @@
 //!
 //! Whoever reads the bucket finds a [`Replay`]; the dispatchers' own two fields stand beside its.
 
-use crate::bucket;
+use crate::jetstream::kv_bucket;
 use anyhow::Context as _;
 use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
@@ -81,7 +81,7 @@ impl ReplayStore {
                 return Ok(Some(record));
             }
             let value = record.write().context("failed to write a replay")?;
-            if bucket::write(&bucket, id, value, revision).await? {
+            if kv_bucket::write(&bucket, id, value, revision).await? {
                 return Ok(Some(record));
             }
         }
@@ -106,7 +106,7 @@ impl ReplayStore {
         if !is_id(id) {
             return Ok(None);
         }
-        let Some((value, revision)) = bucket::entry(bucket, id).await? else { return Ok(None) };
+        let Some((value, revision)) = kv_bucket::entry(bucket, id).await? else { return Ok(None) };
         Ok(Some((ReplayRecord::read(&value).context("what is stored of a replay cannot be read")?, revision)))
     }
 }

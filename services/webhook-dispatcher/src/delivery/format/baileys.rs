@@ -1,6 +1,6 @@
 //! Messages as the library Baileys writes them. Evolution API passes them on, and WAHA does so in `_data`.
 
-use super::{fields::JsonFields, message::MessageView};
+use crate::delivery::format::{fields::JsonFields, message::MessageView};
 use serde_json::{Map, Value, json};
 
 /// `{remoteJid, fromMe, id}`, in groups with `participant`.

@@ -5,7 +5,10 @@
 //! none, and one that is not ours would promise what nobody keeps. `ce-source` with `ce-id` names an event once and for
 //! all: `/sessions/<session>` and the event id, which is the same at every try and replay.
 
-use super::{JSON, RenderedEvent, StoredEvent};
+use crate::{
+    delivery::format::event_view::{JSON, RenderedEvent},
+    event::StoredEvent,
+};
 use http::{HeaderName, HeaderValue};
 use kurir_contract::session::SessionId;
 use serde::Deserialize;

@@ -2,9 +2,9 @@
 //!
 //! One URL for all events, as its setting `webhook_by_events: false` has it.
 
-use super::{
-    EventView, baileys,
-    baileys::without_nulls,
+use crate::delivery::format::{
+    baileys::{self, without_nulls},
+    event_view::EventView,
     fields::JsonFields,
     message::{AckLevel, MessageView, reaction, target},
     qr_picture,

@@ -1,6 +1,6 @@
 //! The message that an event is about, whichever of our events it is: who, where, when and what.
 
-use super::{EventView, fields::JsonFields};
+use crate::delivery::format::{event_view::EventView, fields::JsonFields};
 use serde_json::Value;
 
 /// A message, or what refers to one.
@@ -103,17 +103,6 @@ impl<'a> MessageView<'a> {
     /// The link to its file, as others can use it.
     pub fn link(&self, source: &EventView<'_>) -> Option<String> {
         self.media("downloadUrl").map(|path| source.link(path))
-    }
-}
-
-impl EventView<'_> {
-    /// When the event was made, in seconds since 1970; 0 if it does not say.
-    pub fn seconds(&self) -> i64 {
-        self.milliseconds().div_euclid(1000)
-    }
-
-    pub fn milliseconds(&self) -> i64 {
-        super::fields::iso_milliseconds(self.timestamp).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What events tell that are about no message: a session's connection, a group's people, somebody's presence.
 
-use super::fields::JsonFields;
+use crate::delivery::format::fields::JsonFields;
 use kurir_contract::session::SessionStatus;
 use serde::Deserialize as _;
 use serde_json::Value;

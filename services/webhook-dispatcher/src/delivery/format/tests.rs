@@ -1,7 +1,11 @@
 mod events;
 
-use super::*;
+use super::{
+    event_view::{JSON, RenderedEvent},
+    *,
+};
 use async_nats::HeaderMap;
+use bytes::Bytes;
 use events::{events, text};
 use insta::assert_json_snapshot;
 use kurir_contract::{

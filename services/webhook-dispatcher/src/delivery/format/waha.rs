@@ -3,8 +3,9 @@
 //! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages too; here it is only what
 //! this account sent, or a flow that listens to both would see each message twice.
 
-use super::{
-    EventView, baileys,
+use crate::delivery::format::{
+    baileys,
+    event_view::EventView,
     fields::JsonFields,
     message::{AckLevel, MessageView, reaction, target},
     state::{

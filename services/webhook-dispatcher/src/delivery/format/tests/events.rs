@@ -1,7 +1,7 @@
 //! One event of each kind, made of the contract's own types, as the gateway stores it.
 
 use super::{ID, event, sales};
-use crate::delivery::StoredEvent;
+use crate::event::StoredEvent;
 use kurir_contract::{
     address::ChatJid,
     event::{
