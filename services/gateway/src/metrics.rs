@@ -12,41 +12,41 @@ use prometheus_client::{
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfSession {
+struct SessionLabels {
     session: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfStatus {
+struct StatusLabels {
     session: String,
     status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfSilence {
+struct SilenceLabels {
     session: String,
     noticed_by: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfEvent {
+struct EventLabels {
     r#type: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfSend {
+struct SendLabels {
     outcome: &'static str,
 }
 
 /// All that is counted. A clone counts on the same.
 #[derive(Clone)]
 pub struct GatewayMetrics {
-    status: Family<OfStatus, Gauge>,
-    reconnects: Family<OfSession, Counter>,
-    silences: Family<OfSilence, Counter>,
-    phone_seen: Family<OfSession, Gauge>,
-    published: Family<OfEvent, Counter>,
-    sends: Family<OfSend, Counter>,
+    status: Family<StatusLabels, Gauge>,
+    reconnects: Family<SessionLabels, Counter>,
+    silences: Family<SilenceLabels, Counter>,
+    phone_seen: Family<SessionLabels, Gauge>,
+    published: Family<EventLabels, Counter>,
+    sends: Family<SendLabels, Counter>,
     hook_wait: Histogram,
 }
 
@@ -99,29 +99,31 @@ impl GatewayMetrics {
         self.status_of(session, before).set(0);
         self.status_of(session, now).set(1);
         if now == SessionStatus::Reconnecting && before != now {
-            self.reconnects.get_or_create(&OfSession { session: session.to_string() }).inc();
+            self.reconnects.get_or_create(&SessionLabels { session: session.to_string() }).inc();
         }
     }
 
     fn status_of(&self, session: &SessionId, status: SessionStatus) -> Gauge {
-        self.status.get_or_create(&OfStatus { session: session.to_string(), status: status.as_str() }).clone()
+        self.status.get_or_create(&StatusLabels { session: session.to_string(), status: status.as_str() }).clone()
     }
 
     pub fn silent(&self, session: &SessionId, noticed_by: NoticedBy) {
-        self.silences.get_or_create(&OfSilence { session: session.to_string(), noticed_by: noticed_by.as_str() }).inc();
+        self.silences
+            .get_or_create(&SilenceLabels { session: session.to_string(), noticed_by: noticed_by.as_str() })
+            .inc();
     }
 
     pub fn phone_seen(&self, session: &SessionId, unix_seconds: i64) {
-        self.phone_seen.get_or_create(&OfSession { session: session.to_string() }).set(unix_seconds);
+        self.phone_seen.get_or_create(&SessionLabels { session: session.to_string() }).set(unix_seconds);
     }
 
     pub fn published(&self, kind: &EventType) {
-        self.published.get_or_create(&OfEvent { r#type: kind.to_string() }).inc();
+        self.published.get_or_create(&EventLabels { r#type: kind.to_string() }).inc();
     }
 
     pub fn sent(&self, accepted: bool) {
         let outcome = if accepted { "accepted" } else { "refused" };
-        self.sends.get_or_create(&OfSend { outcome }).inc();
+        self.sends.get_or_create(&SendLabels { outcome }).inc();
     }
 
     pub fn hook_waited(&self, wait: Duration) {

@@ -63,7 +63,7 @@ impl OutgoingEvent {
 /// the client's queue.
 #[derive(Debug, thiserror::Error)]
 #[error("the broker did not store the event in time: {last}")]
-pub struct NotStored {
+pub struct PublishTimeout {
     last: String,
 }
 
@@ -74,14 +74,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Stores events.
 #[derive(Clone)]
-pub struct Publisher {
+pub struct EventPublisher {
     broker: Broker,
     /// Whether events carry the headers of CloudEvents, too.
     cloud_events: bool,
     pub metrics: GatewayMetrics,
 }
 
-impl Publisher {
+impl EventPublisher {
     #[must_use]
     pub fn new(broker: Broker, cloud_events: bool, metrics: GatewayMetrics) -> Self {
         Self { broker, cloud_events, metrics }
@@ -91,7 +91,7 @@ impl Publisher {
     ///
     /// # Errors
     /// When the deadline has passed.
-    pub async fn store(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), NotStored> {
+    pub async fn store(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
         let mut pause = FIRST_PAUSE;
         loop {
             let last = match timeout_at(deadline, self.try_once(event)).await {
@@ -104,7 +104,7 @@ impl Publisher {
             };
             let wait = jittered(pause);
             if Instant::now() + wait >= deadline {
-                return Err(NotStored { last });
+                return Err(PublishTimeout { last });
             }
             tracing::debug!(event.id = %event.id, "failed to publish, trying again: {last}");
             sleep(wait).await;

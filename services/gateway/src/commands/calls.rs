@@ -1,11 +1,11 @@
 //! Calls that ring are turned down.
 
-use super::{Commands, asking::Failure, refusal};
+use super::{CommandServer, refusal, whatsapp_request::RequestFailure};
 use crate::{inbound::notices, publish::OutgoingEvent};
 use kurir_contract::command::{CallRejected, CommandError, CommandErrorCode, RejectCall};
 use time::OffsetDateTime;
 
-impl Commands {
+impl CommandServer {
     /// The answer, and the event that tells of the call's end: WhatsApp tells only the account's other devices.
     pub(super) async fn reject_call(
         &self,
@@ -24,7 +24,7 @@ impl Commands {
                 return Err(none().into());
             }
             let rejected = client.voip().reject_call(call, &ringing.peer, &ringing.caller).await;
-            rejected.map_err(|error| Failure::Client(error.to_string()))?;
+            rejected.map_err(|error| RequestFailure::Client(error.to_string()))?;
             let at = OffsetDateTime::now_utc();
             Ok(self.calls.rejected(call, at, &directory, &self.session.id))
         });

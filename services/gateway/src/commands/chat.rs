@@ -1,7 +1,7 @@
 //! Signs of life in chats: what was read, who types, who is there. WhatsApp confirms none of them.
 
-use super::{Commands, asking::Failure, invalid, refusal};
-use crate::outbound::naming;
+use super::{CommandServer, invalid, refusal, whatsapp_request::RequestFailure};
+use crate::outbound::addressing;
 use kurir_contract::{
     address::ChatJid,
     command::{
@@ -15,7 +15,7 @@ use whatsapp_rust::features::{ChatStateType, PresenceError};
 /// As many as an app shows at once; each is a few bytes of one stanza.
 const MESSAGES_READ: std::ops::RangeInclusive<usize> = 1..=100;
 
-impl Commands {
+impl CommandServer {
     pub(super) async fn mark_read(&self, request: Result<MarkRead, CommandError>) -> Result<EmptyBody, CommandError> {
         let MarkRead { to, message_ids, participant } = request?;
         if !MESSAGES_READ.contains(&message_ids.len()) {
@@ -29,13 +29,13 @@ impl Commands {
         self.ask(|client| async move {
             let writer = match &participant {
                 Some(writer) if chat.is_group() => {
-                    Some(naming::participant(&client, &chat, writer).await.map_err(Failure::of_client)?)
+                    Some(addressing::participant(&client, &chat, writer).await.map_err(RequestFailure::of_client)?)
                 }
                 Some(_) | None => None,
             };
             let ids: Vec<&str> = message_ids.iter().map(String::as_str).collect();
-            let chat = naming::chat(&client, &chat).await;
-            client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(Failure::of_client)?;
+            let chat = addressing::chat(&client, &chat).await;
+            client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(RequestFailure::of_client)?;
             Ok(EmptyBody {})
         })
         .await
@@ -53,8 +53,8 @@ impl Commands {
             TypingState::Paused => ChatStateType::Paused,
         };
         self.ask(|client| async move {
-            let chat = naming::chat(&client, &chat).await;
-            client.chatstate().send(&chat, state).await.map_err(Failure::of_client)?;
+            let chat = addressing::chat(&client, &chat).await;
+            client.chatstate().send(&chat, state).await.map_err(RequestFailure::of_client)?;
             Ok(EmptyBody {})
         })
         .await
@@ -80,7 +80,7 @@ impl Commands {
                         "the account has no name yet, without which WhatsApp shows no presence: set WHATSAPP_PUSH_NAME";
                     Err(refusal(CommandErrorCode::Conflict, text).into())
                 }
-                Err(error) => Err(Failure::of_client(error)),
+                Err(error) => Err(RequestFailure::of_client(error)),
             }
         })
         .await
@@ -96,8 +96,8 @@ impl Commands {
         }
         let contact = jid(&to)?;
         self.ask(|client| async move {
-            let contact = naming::chat(&client, &contact).await;
-            client.presence().subscribe(contact).await.map_err(Failure::of_client)?;
+            let contact = addressing::chat(&client, &contact).await;
+            client.presence().subscribe(contact).await.map_err(RequestFailure::of_client)?;
             Ok(EmptyBody {})
         })
         .await

@@ -1,32 +1,32 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 //!
 //! What is sent goes to `outbound`, in the order of its chat. The rest is answered here, a file for each thing that is
-//! asked about: `session`, `passkey`, `chat`, `people`, `groups`, `calls`; `asking` is how they ask WhatsApp.
+//! asked about: `session`, `passkey`, `chat`, `people`, `groups`, `calls`; `whatsapp_request` is how they ask WhatsApp.
 
-mod asking;
 mod calls;
 mod chat;
 mod groups;
 mod passkey;
 mod people;
 mod session;
+mod whatsapp_request;
 
 use crate::{
-    inbound::notices::Calls,
+    chat_queue::ChatQueue,
+    inbound::notices::RingingCalls,
     outbound::{
-        Outbound, Outcome,
-        content::{self, Outgoing},
-        jobs::Queue,
-        pacing::Class,
-        send::Done,
+        SendOutcome, SendPipeline,
+        content::{self, OutgoingMessage},
+        jobs::JobQueue,
+        pacing::SendPriority,
+        send::SendResult,
     },
-    session::Session,
-    turns::Turns,
+    session::SessionHandle,
 };
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
-use groups::Change;
+use groups::ParticipantChange;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, CommandReply, EmptyBody, SessionInfo},
@@ -40,12 +40,12 @@ use tracing::Instrument as _;
 
 /// Answers the commands of one session.
 #[derive(Clone)]
-pub struct Commands {
-    pub session: Session,
-    pub outbound: Arc<Outbound>,
+pub struct CommandServer {
+    pub session: SessionHandle,
+    pub outbound: Arc<SendPipeline>,
     /// Those that ring.
-    pub calls: Calls,
-    pub queue: Queue,
+    pub calls: RingingCalls,
+    pub queue: JobQueue,
     pub broker: Broker,
 }
 
@@ -54,7 +54,7 @@ const QUEUE_GROUP: &str = "gateway";
 /// Commands under way, sends that wait for their turn among them; the rest waits in NATS' own buffer.
 const COMMANDS_AT_ONCE: usize = 512;
 
-impl Commands {
+impl CommandServer {
     /// Serves until the shutdown, and then until what is under way is done.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Commands {
             works = first_work => works.context("the session ended")?,
             () = shutdown.cancelled() => return Ok(()),
         }
-        let mut turns = Turns::default();
+        let mut turns = ChatQueue::default();
         let mut under_way = JoinSet::new();
         loop {
             tokio::select! {
@@ -90,7 +90,7 @@ impl Commands {
         Ok(())
     }
 
-    async fn take(&self, request: Message, turns: &mut Turns, under_way: &mut JoinSet<()>) {
+    async fn take(&self, request: Message, turns: &mut ChatQueue, under_way: &mut JoinSet<()>) {
         let command = subject::parse_command(&request.subject);
         let name = command.map_or("unknown", Command::as_str);
         let span = tracing::info_span!("command", session.id = %self.session.id, command = name);
@@ -151,10 +151,10 @@ impl Commands {
             Some(Command::Group) => self.answer(&request, self.group(parse(&request)).await).await,
             Some(Command::CreateGroup) => self.answer(&request, self.create_group(parse(&request)).await).await,
             Some(Command::ChangeGroup) => self.answer(&request, self.change_group(parse(&request)).await).await,
-            Some(Command::AddParticipants) => self.change(&request, Change::Add).await,
-            Some(Command::RemoveParticipants) => self.change(&request, Change::Remove).await,
-            Some(Command::PromoteParticipants) => self.change(&request, Change::Promote).await,
-            Some(Command::DemoteParticipants) => self.change(&request, Change::Demote).await,
+            Some(Command::AddParticipants) => self.change(&request, ParticipantChange::Add).await,
+            Some(Command::RemoveParticipants) => self.change(&request, ParticipantChange::Remove).await,
+            Some(Command::PromoteParticipants) => self.change(&request, ParticipantChange::Promote).await,
+            Some(Command::DemoteParticipants) => self.change(&request, ParticipantChange::Demote).await,
             Some(Command::GroupInvite) => {
                 self.answer(&request, self.group_invite(parse(&request), false).await).await;
             }
@@ -196,7 +196,7 @@ impl Commands {
         }
     }
 
-    async fn change(&self, request: &Message, change: Change) {
+    async fn change(&self, request: &Message, change: ParticipantChange) {
         self.answer(request, self.change_participants(parse(request), change).await).await;
     }
 
@@ -204,11 +204,11 @@ impl Commands {
         SessionInfo { restriction: self.outbound.restriction(), ..self.session.status() }
     }
 
-    async fn send(&self, command: Command, request: Message, outgoing: Outgoing) {
-        let Done { answer, event } = match self.outbound.send(outgoing.clone(), Class::Direct).await {
-            Outcome::Done(done) => done,
-            Outcome::NotTried(refusal) => Done { answer: Err(refusal), event: None },
-            Outcome::Held(held) => {
+    async fn send(&self, command: Command, request: Message, outgoing: OutgoingMessage) {
+        let SendResult { answer, event } = match self.outbound.send(outgoing.clone(), SendPriority::Direct).await {
+            SendOutcome::Done(done) => done,
+            SendOutcome::NotTried(refusal) => SendResult { answer: Err(refusal), event: None },
+            SendOutcome::Deferred(held) => {
                 let queued = self.queue.hold(command, &request.payload, &outgoing, held).await;
                 let reply = match queued {
                     Ok(queued) => CommandReply::<EmptyBody>::Queued(queued),

@@ -1,10 +1,10 @@
 //! People: whether a number is there, what somebody shows, pictures, and whom the account blocks.
 
 use super::{
-    Commands,
-    asking::Failure,
+    CommandServer,
     groups::{group_jid, in_group},
     invalid, refusal,
+    whatsapp_request::RequestFailure,
 };
 use crate::inbound::addresses;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -25,7 +25,7 @@ use whatsapp_rust::{Client, features::ContactError};
 /// How every JPEG begins.
 const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
-impl Commands {
+impl CommandServer {
     pub(super) async fn check_number(
         &self,
         request: Result<CheckNumber, CommandError>,
@@ -153,16 +153,18 @@ impl Commands {
     }
 
     /// Asks who it is, so that the client knows both addresses.
-    async fn find(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<(), Failure> {
+    async fn find(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<(), RequestFailure> {
         if self.look_up(client, number, jid).await?.exists {
             return Ok(());
         }
         Err(refusal(CommandErrorCode::NotOnWhatsapp, &format!("{number} is not on WhatsApp")).into())
     }
 
-    async fn look_up(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<NumberChecked, Failure> {
+    async fn look_up(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<NumberChecked, RequestFailure> {
         self.outbound.sender.recipients.ask(client, number, jid).await.map_err(|error| {
-            error.downcast::<ContactError>().map_or_else(|error| Failure::Client(format!("{error:#}")), Failure::from)
+            error
+                .downcast::<ContactError>()
+                .map_or_else(|error| RequestFailure::Client(format!("{error:#}")), RequestFailure::from)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! One person is one address: by phone number where the number is known, by LID where it is not, and never guessed.
 //!
 //! WhatsApp names the same contact by number in one message and by LID in the next; the event's id and its chat must not
-//! depend on which it was. A [`Directory`] holds who is who, as far as one message and the client's store tell.
+//! depend on which it was. A [`AddressDirectory`] holds who is who, as far as one message and the client's store tell.
 
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use wacore::types::message::MessageInfo;
@@ -10,20 +10,20 @@ use whatsapp_rust::Client;
 
 /// Who is who, for one message or notice.
 #[derive(Clone, Debug, Default)]
-pub struct Directory {
+pub struct AddressDirectory {
     /// Those whose both addresses are known.
-    people: Vec<Person>,
+    people: Vec<AddressPair>,
     /// The account's own addresses.
     own: Vec<Jid>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Person {
+struct AddressPair {
     number: Jid,
     lid: Jid,
 }
 
-impl Directory {
+impl AddressDirectory {
     /// Knows the account itself.
     #[must_use]
     pub fn of_account(number: Option<Jid>, lid: Option<Jid>) -> Self {
@@ -39,12 +39,12 @@ impl Directory {
     pub fn learn(&mut self, one: &Jid, other: &Jid) {
         let (number, lid) = if one.server.is_pn_family() { (one, other) } else { (other, one) };
         if number.server.is_pn_family() && lid.server.is_lid_family() && self.other(lid).is_none() {
-            self.people.push(Person { number: bare(number), lid: bare(lid) });
+            self.people.push(AddressPair { number: bare(number), lid: bare(lid) });
         }
     }
 
     fn other(&self, jid: &Jid) -> Option<&Jid> {
-        let person = |person: &&Person| {
+        let person = |person: &&AddressPair| {
             let same = if jid.server.is_lid_family() { &person.lid } else { &person.number };
             same.user_base() == jid.user_base()
         };
@@ -92,8 +92,8 @@ impl Directory {
 }
 
 /// Who is who in a message, and among those whom it names.
-pub async fn directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> Directory {
-    let mut directory = Directory::of_account(client.pn(), client.lid());
+pub async fn directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> AddressDirectory {
+    let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
     let source = &info.source;
     if let Some(alt) = &source.sender_alt {
         directory.learn(&source.sender, alt);
@@ -108,7 +108,7 @@ pub async fn directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> Di
 }
 
 /// Adds what the client's store knows of these.
-pub async fn look_up(client: &Client, directory: &mut Directory, jids: impl IntoIterator<Item = &Jid>) {
+pub async fn look_up(client: &Client, directory: &mut AddressDirectory, jids: impl IntoIterator<Item = &Jid>) {
     for jid in jids {
         if directory.lacks(jid)
             && let Some(other) = other_of(client, jid).await
@@ -120,7 +120,7 @@ pub async fn look_up(client: &Client, directory: &mut Directory, jids: impl Into
 
 /// One address as the store knows it.
 pub async fn resolve_one(client: &Client, jid: &Jid) -> KnownAddresses {
-    let mut directory = Directory::default();
+    let mut directory = AddressDirectory::default();
     look_up(client, &mut directory, [jid]).await;
     directory.party(jid)
 }

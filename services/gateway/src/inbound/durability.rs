@@ -5,11 +5,11 @@
 //! message and everything after it fails, the gateway leaves WhatsApp, and WhatsApp sends all of it again, in order, when
 //! the gateway comes back with the broker (docs/decisions: waiting inside the hook).
 
-use super::{Inbound, Received};
+use super::{MappedMessage, MessageMapper};
 use crate::{
-    publish::{NotStored, Publisher},
-    session::{breaker::Breaker, state::Signal},
-    turns::{Turn, Turns},
+    chat_queue::{ChatQueue, ChatTurn},
+    publish::{EventPublisher, PublishTimeout},
+    session::{abort::ConnectionAbort, state::SessionSignal},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kurir_contract::address::ChatJid;
@@ -25,13 +25,13 @@ use whatsapp_rust::{Client, InboundDurabilityHook, async_trait};
 
 /// The hook of one life.
 pub struct DurabilityHook {
-    pub inbound: Inbound,
-    pub publisher: Publisher,
+    pub inbound: MessageMapper,
+    pub publisher: EventPublisher,
     /// How long a message waits for the broker.
     pub wait: Duration,
-    pub breaker: Breaker,
+    pub breaker: ConnectionAbort,
     /// The client tells chats apart by the address that a message came by; here a person is one chat.
-    pub turns: Mutex<Turns>,
+    pub turns: Mutex<ChatQueue>,
 }
 
 /// Chats of one batch that are published at the same time; as many as the client hands over in live mode.
@@ -50,14 +50,19 @@ impl InboundDurabilityHook for DurabilityHook {
         };
         self.publisher.metrics.hook_waited(begun.elapsed());
         stored.map_err(|error| {
-            self.breaker.break_life(Signal::BrokerLost, &error);
+            self.breaker.break_life(SessionSignal::BrokerLost, &error);
             error.into()
         })
     }
 }
 
 impl DurabilityHook {
-    async fn store(&self, client: &Arc<Client>, batch: &[InboundMessage], files_by: Instant) -> Result<(), NotStored> {
+    async fn store(
+        &self,
+        client: &Arc<Client>,
+        batch: &[InboundMessage],
+        files_by: Instant,
+    ) -> Result<(), PublishTimeout> {
         // Live messages come one by one.
         if let [message] = batch {
             return match self.event_of(client, message).await {
@@ -73,7 +78,7 @@ impl DurabilityHook {
 
     /// One after the other, each acknowledged before the next is sent: a lost connection may swallow one and let the
     /// next through.
-    async fn store_in_order(&self, chat: Vec<Received>, files_by: Instant) -> Result<(), NotStored> {
+    async fn store_in_order(&self, chat: Vec<MappedMessage>, files_by: Instant) -> Result<(), PublishTimeout> {
         let Some(turn) = chat.first().map(|first| self.turn(&first.chat)) else { return Ok(()) };
         let _turn = turn.comes().await;
         for received in chat {
@@ -102,13 +107,13 @@ impl DurabilityHook {
         Ok(())
     }
 
-    fn turn(&self, chat: &ChatJid) -> Turn {
+    fn turn(&self, chat: &ChatJid) -> ChatTurn {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).take(chat)
     }
 
     /// A batch, chat by chat, each in the order in which it was written.
-    async fn by_chat(&self, client: &Arc<Client>, batch: &[InboundMessage]) -> Vec<Vec<Received>> {
-        let mut chats: Vec<Vec<(&InboundMessage, Received)>> = Vec::new();
+    async fn by_chat(&self, client: &Arc<Client>, batch: &[InboundMessage]) -> Vec<Vec<MappedMessage>> {
+        let mut chats: Vec<Vec<(&InboundMessage, MappedMessage)>> = Vec::new();
         let mut places: HashMap<ChatJid, usize> = HashMap::new();
         for message in batch {
             let Some(received) = self.event_of(client, message).await else { continue };
@@ -121,7 +126,7 @@ impl DurabilityHook {
         chats.into_iter().map(in_order).collect()
     }
 
-    async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Option<Received> {
+    async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Option<MappedMessage> {
         let received = self.inbound.event_of(client, message).await;
         received.inspect_err(|why| tracing::debug!(message.id = message.info.id, "no event for a message: {why}")).ok()
     }
@@ -129,8 +134,8 @@ impl DurabilityHook {
 
 /// The client keeps the order of each address. If a person wrote under both of his, WhatsApp's clock decides, as far as
 /// its seconds tell.
-fn in_order(mut chat: Vec<(&InboundMessage, Received)>) -> Vec<Received> {
-    let address = |(message, _): &(&InboundMessage, Received)| message.info.source.chat.server;
+fn in_order(mut chat: Vec<(&InboundMessage, MappedMessage)>) -> Vec<MappedMessage> {
+    let address = |(message, _): &(&InboundMessage, MappedMessage)| message.info.source.chat.server;
     let several = chat.iter().any(|message| address(message) != address(&chat[0]));
     if several {
         chat.sort_by_key(|(message, _)| message.info.timestamp);

@@ -22,11 +22,11 @@ const KEPT: usize = 2_000;
 
 /// All that are remembered; clones share them.
 #[derive(Clone, Default)]
-pub struct Polls(Arc<Mutex<Memory>>);
+pub struct PollStore(Arc<Mutex<PollMemory>>);
 
 #[derive(Default)]
-struct Memory {
-    polls: HashMap<(ChatJid, String), Arc<Poll>>,
+struct PollMemory {
+    polls: HashMap<(ChatJid, String), Arc<KnownPoll>>,
     /// Oldest first.
     order: Vec<(ChatJid, String)>,
     file: Option<PathBuf>,
@@ -34,7 +34,7 @@ struct Memory {
 
 /// What is needed to read a vote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Poll {
+pub struct KnownPoll {
     chat: ChatJid,
     id: String,
     pub name: String,
@@ -42,11 +42,11 @@ pub struct Poll {
     secret: Vec<u8>,
 }
 
-impl Polls {
+impl PollStore {
     /// Those of a file, which need not be there yet.
     #[must_use]
     pub fn open(file: &Path) -> Self {
-        let mut memory = Memory { file: Some(file.to_owned()), ..Memory::default() };
+        let mut memory = PollMemory { file: Some(file.to_owned()), ..PollMemory::default() };
         match File::open(file) {
             Ok(lines) => {
                 let lines = BufReader::new(lines).lines().map_while(Result::ok);
@@ -63,7 +63,7 @@ impl Polls {
     /// Remembers the poll that a message is, if it is one.
     pub fn remember(&self, chat: &ChatJid, id: &str, message: &Message) {
         let Some((name, options, secret)) = poll_in(message) else { return };
-        let poll = Poll { chat: chat.clone(), id: id.to_owned(), name, options, secret };
+        let poll = KnownPoll { chat: chat.clone(), id: id.to_owned(), name, options, secret };
         let mut memory = self.memory();
         if memory.polls.contains_key(&(poll.chat.clone(), poll.id.clone())) {
             return;
@@ -80,17 +80,17 @@ impl Polls {
     }
 
     #[must_use]
-    pub fn get(&self, chat: &ChatJid, id: &str) -> Option<Arc<Poll>> {
+    pub fn get(&self, chat: &ChatJid, id: &str) -> Option<Arc<KnownPoll>> {
         self.memory().polls.get(&(chat.clone(), id.to_owned())).cloned()
     }
 
     /// The poll of a chat, also if it was seen before the chat's number was known.
     #[must_use]
-    pub fn find(&self, chat: &KnownAddresses, id: &str) -> Option<Arc<Poll>> {
+    pub fn find(&self, chat: &KnownAddresses, id: &str) -> Option<Arc<KnownPoll>> {
         self.get(&chat.jid, id).or_else(|| self.get(chat.lid.as_ref()?, id))
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, PollMemory> {
         // A panic while it was held left whole polls.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,8 +102,8 @@ pub fn is_poll(message: &Message) -> bool {
     poll_in(message).is_some()
 }
 
-impl Memory {
-    fn add(&mut self, poll: Poll) {
+impl PollMemory {
+    fn add(&mut self, poll: KnownPoll) {
         let key = (poll.chat.clone(), poll.id.clone());
         if self.polls.insert(key.clone(), Arc::new(poll)).is_none() {
             self.order.push(key);
@@ -114,7 +114,7 @@ impl Memory {
         }
     }
 
-    fn write(&self, poll: &Poll) {
+    fn write(&self, poll: &KnownPoll) {
         let Some(path) = &self.file else { return };
         let line = serde_json::to_string(poll).unwrap_or_default();
         let written = file(path, false).and_then(|mut file| writeln!(file, "{line}"));
@@ -139,7 +139,7 @@ fn file(path: &Path, anew: bool) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(!anew).write(true).truncate(anew).mode(0o600).open(path)
 }
 
-impl Poll {
+impl KnownPoll {
     /// Gives a message this poll's secret.
     pub fn seal(&self, message: &mut Message) {
         if let Some(context) = message.message_context_info.as_option_mut() {

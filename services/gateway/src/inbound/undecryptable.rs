@@ -2,8 +2,8 @@
 //!
 //! So they wait, and only what has not come in time is told of. What the phone alone may show is told at once.
 
-use super::mapping::Place;
-use crate::inbound::addresses::Directory;
+use super::mapping::EventSource;
+use crate::inbound::addresses::AddressDirectory;
 use kurir_contract::{
     event::{EventType, MessageUndecryptable, UndecryptableReason},
     session::SessionId,
@@ -21,18 +21,18 @@ const WAITING: usize = 10_000;
 
 /// Those that wait; clones share them.
 #[derive(Clone)]
-pub struct Undecryptable {
+pub struct UndecryptableQueue {
     /// How long one waits.
     pub wait: Duration,
-    waiting: Arc<Mutex<HashMap<String, Waiting>>>,
+    waiting: Arc<Mutex<HashMap<String, WaitingMessage>>>,
 }
 
-struct Waiting {
+struct WaitingMessage {
     until: Instant,
     message: UndecryptableMessage,
 }
 
-impl Undecryptable {
+impl UndecryptableQueue {
     #[must_use]
     pub fn new(wait: Duration) -> Self {
         Self { wait, waiting: Arc::default() }
@@ -44,7 +44,7 @@ impl Undecryptable {
         let until = if certain { now } else { now + self.wait };
         let mut waiting = self.waiting();
         if waiting.len() < WAITING {
-            waiting.insert(message.info.id.clone(), Waiting { until, message: message.clone() });
+            waiting.insert(message.info.id.clone(), WaitingMessage { until, message: message.clone() });
         }
     }
 
@@ -67,7 +67,7 @@ impl Undecryptable {
         due
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, WaitingMessage>> {
         // Each change is one call, so a panic elsewhere left the map whole.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,9 +75,9 @@ impl Undecryptable {
 
 /// The event's `data`. Pure.
 #[must_use]
-pub fn told(message: &UndecryptableMessage, directory: &Directory, session: &SessionId) -> MessageUndecryptable {
+pub fn told(message: &UndecryptableMessage, directory: &AddressDirectory, session: &SessionId) -> MessageUndecryptable {
     let info = &message.info;
-    let place = Place { chat: &info.source.chat, author: &info.source.sender, from_me: info.source.is_from_me };
+    let place = EventSource { chat: &info.source.chat, author: &info.source.sender, from_me: info.source.is_from_me };
     MessageUndecryptable {
         message_id: info.id.clone(),
         reason: match message.unavailable_type {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn only_what_does_not_come_in_time_is_told_of() {
-        let (undecryptable, now) = (Undecryptable::new(Duration::from_secs(60)), Instant::now());
+        let (undecryptable, now) = (UndecryptableQueue::new(Duration::from_secs(60)), Instant::now());
         for id in ["comes", "stays"] {
             undecryptable.hear(&message(id, UnavailableType::Unknown), now);
         }
@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn what_nobody_sends_again_is_told_of_at_once() {
-        let (undecryptable, now) = (Undecryptable::new(Duration::from_secs(60)), Instant::now());
+        let (undecryptable, now) = (UndecryptableQueue::new(Duration::from_secs(60)), Instant::now());
         undecryptable.hear(&message("once", UnavailableType::ViewOnce), now);
         let due = undecryptable.take_due(now);
-        let told = told(&due[0], &Directory::default(), &SessionId::default());
+        let told = told(&due[0], &AddressDirectory::default(), &SessionId::default());
         assert_eq!((told.reason, told.hidden), (UndecryptableReason::ViewOnce, false));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! They are acknowledged before they come here, so they are published with patience, and lost if the gateway dies first.
 
-use super::Inbound;
-use crate::{publish::Publisher, session::View};
+use super::MessageMapper;
+use crate::{publish::EventPublisher, session::SessionView};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -20,18 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the client's listener puts them.
 #[derive(Clone)]
-pub struct Unhooked(mpsc::Sender<Arc<[InboundMessage]>>);
+pub struct UnhookedQueue(mpsc::Sender<Arc<[InboundMessage]>>);
 
 /// Where they are taken from, in order.
-pub struct UnhookedMessages(mpsc::Receiver<Arc<[InboundMessage]>>);
+pub struct UnhookedWorker(mpsc::Receiver<Arc<[InboundMessage]>>);
 
 #[must_use]
-pub fn queue() -> (Unhooked, UnhookedMessages) {
+pub fn queue() -> (UnhookedQueue, UnhookedWorker) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Unhooked(sender), UnhookedMessages(receiver))
+    (UnhookedQueue(sender), UnhookedWorker(receiver))
 }
 
-impl Unhooked {
+impl UnhookedQueue {
     pub fn hear(&self, batch: &MessageBatch) {
         if self.0.try_send(Arc::clone(&batch.messages)).is_err() {
             tracing::error!("{} message(s) were lost: too many wait for NATS", batch.messages.len());
@@ -39,16 +39,16 @@ impl Unhooked {
     }
 }
 
-impl UnhookedMessages {
+impl UnhookedWorker {
     /// Publishes them in order, however long the broker is away, until the shutdown.
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
     pub async fn publish(
         mut self,
-        inbound: Inbound,
-        publisher: Publisher,
-        mut view: watch::Receiver<View>,
+        inbound: MessageMapper,
+        publisher: EventPublisher,
+        mut view: watch::Receiver<SessionView>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let publish_all = async {
@@ -71,7 +71,7 @@ impl UnhookedMessages {
     }
 }
 
-async fn store(inbound: &Inbound, publisher: &Publisher, client: &Arc<Client>, message: &InboundMessage) {
+async fn store(inbound: &MessageMapper, publisher: &EventPublisher, client: &Arc<Client>, message: &InboundMessage) {
     match inbound.event_of(client, message).await {
         Ok(received) => {
             let (event, owed) = received.event(&inbound.session, inbound.files_by()).await;

@@ -10,12 +10,12 @@ use whatsapp_rust::Client;
 
 /// Those who were found there. Whoever was not is asked for again: he may have joined.
 #[derive(Default)]
-pub struct Recipients(Mutex<HashSet<ChatJid>>);
+pub struct RecipientCache(Mutex<HashSet<ChatJid>>);
 
 /// A few hundred kilobytes; when it is full it begins anew, which costs one question for each.
 const KNOWN: usize = 10_000;
 
-impl Recipients {
+impl RecipientCache {
     /// Whether a message to `jid` would reach anybody.
     ///
     /// # Errors

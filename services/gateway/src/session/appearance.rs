@@ -19,9 +19,9 @@ use whatsapp_rust::{Client, NodeFilter};
 
 /// What the account wants to appear as. A clone is the same.
 #[derive(Clone)]
-pub struct Appearance(Arc<Wish>);
+pub struct OnlineAppearance(Arc<AppearanceWish>);
 
-struct Wish {
+struct AppearanceWish {
     online: AtomicBool,
     logged_in: Notify,
 }
@@ -31,11 +31,11 @@ const SAID_WITHIN: Duration = Duration::from_secs(10);
 /// The client forgets who waits for its stanzas when its connection is lost; it says nothing before the next one.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-impl Appearance {
+impl OnlineAppearance {
     /// `WHATSAPP_MARK_ONLINE`.
     #[must_use]
     pub fn new(online: bool) -> Self {
-        Self(Arc::new(Wish { online: AtomicBool::new(online), logged_in: Notify::new() }))
+        Self(Arc::new(AppearanceWish { online: AtomicBool::new(online), logged_in: Notify::new() }))
     }
 
     /// What the account appears as from the next time on that something is said of it.

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 /// A restriction that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restriction {
+pub struct AccountRestriction {
     pub kind: RestrictionKind,
     pub since: OffsetDateTime,
     pub until: OffsetDateTime,
@@ -33,16 +33,16 @@ pub fn end(ends: Option<i64>, now: OffsetDateTime) -> OffsetDateTime {
 /// The restriction that follows the one that was, when WhatsApp tells of this one.
 #[must_use]
 pub fn told(
-    was: Option<Restriction>,
+    was: Option<AccountRestriction>,
     kind: RestrictionKind,
     until: OffsetDateTime,
     now: OffsetDateTime,
-) -> Restriction {
+) -> AccountRestriction {
     let since = was.filter(|was| was.kind == kind && was.until > now).map_or(now, |was| was.since);
-    Restriction { kind, since, until }
+    AccountRestriction { kind, since, until }
 }
 
-impl Restriction {
+impl AccountRestriction {
     #[must_use]
     pub fn holds(&self, now: OffsetDateTime) -> bool {
         self.until > now

@@ -3,11 +3,11 @@
 //! Nothing of a group is remembered here: WhatsApp is asked each time.
 
 mod participants;
-mod shown;
+mod view;
 
-pub use participants::Change;
+pub use participants::ParticipantChange;
 
-use super::{Commands, asking::Failure, invalid, refusal};
+use super::{CommandServer, invalid, refusal, whatsapp_request::RequestFailure};
 use crate::inbound::addresses::chat_jid;
 use kurir_contract::{
     address::ChatJid,
@@ -37,7 +37,7 @@ const NO_INVITE: [u16; 3] = [404, 406, 410];
 /// … for who is in the group already.
 const IS_MEMBER: u16 = 409;
 
-impl Commands {
+impl CommandServer {
     pub(super) async fn list_groups(
         &self,
         request: Result<ListGroups, CommandError>,
@@ -51,7 +51,7 @@ impl Commands {
             let (page, next) = page(all.into_values().collect(), limit, after.as_ref());
             let mut groups = Vec::with_capacity(page.len());
             for group in &page {
-                groups.push(shown::summary(&client, group).await);
+                groups.push(view::summary(&client, group).await);
             }
             Ok(GroupPage { groups, next })
         })
@@ -63,7 +63,7 @@ impl Commands {
         request: Result<GroupRequest, CommandError>,
     ) -> Result<GroupDetails, CommandError> {
         let group = group_jid(&request?.group)?;
-        self.ask(|client| async move { Ok(shown::group(&client, &known(&client, &group).await?).await) }).await
+        self.ask(|client| async move { Ok(view::group(&client, &known(&client, &group).await?).await) }).await
     }
 
     pub(super) async fn create_group(
@@ -109,7 +109,7 @@ impl Commands {
                 let changed = groups.set_locked(&group, locked).await;
                 step(&client, &group, "locked", changed, &mut done).await?;
             }
-            Ok(shown::group(&client, &known(&client, &group).await?).await)
+            Ok(view::group(&client, &known(&client, &group).await?).await)
         })
         .await
     }
@@ -170,7 +170,7 @@ impl Commands {
 }
 
 /// What WhatsApp says of a group.
-async fn known(client: &Client, group: &Jid) -> Result<GroupMetadata, Failure> {
+async fn known(client: &Client, group: &Jid) -> Result<GroupMetadata, RequestFailure> {
     match client.groups().get_metadata(group).await {
         Err(error) if refused_with(&error, &MAY_NOT) => Err(not_found().into()),
         other => Ok(other?),
@@ -178,7 +178,11 @@ async fn known(client: &Client, group: &Jid) -> Result<GroupMetadata, Failure> {
 }
 
 /// WhatsApp has one number for who is not in the group and for who may not: the second sees the group.
-pub(super) async fn in_group<T>(client: &Client, group: &Jid, done: Result<T, GroupError>) -> Result<T, Failure> {
+pub(super) async fn in_group<T>(
+    client: &Client,
+    group: &Jid,
+    done: Result<T, GroupError>,
+) -> Result<T, RequestFailure> {
     match done {
         Err(error) if refused_with(&error, &MAY_NOT) => {
             known(client, group).await?;
@@ -195,7 +199,7 @@ async fn step(
     what: &'static str,
     changed: Result<(), GroupError>,
     done: &mut Vec<&'static str>,
-) -> Result<(), Failure> {
+) -> Result<(), RequestFailure> {
     if let Err(failure) = in_group(client, group, changed).await {
         let refusal = failure.refusal();
         let message = match done.as_slice() {

@@ -1,7 +1,7 @@
 //! Who is in a group: added, removed, made administrators or no longer, and how it went with each of them.
 
-use super::{group_jid, in_group, known, shown};
-use crate::commands::{Commands, asking::Failure, invalid};
+use super::{group_jid, in_group, known, view};
+use crate::commands::{CommandServer, invalid, whatsapp_request::RequestFailure};
 use kurir_contract::{
     address::ChatJid,
     command::{
@@ -18,7 +18,7 @@ use whatsapp_rust::{
 
 /// What happens to participants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ParticipantChange {
     Add,
     Remove,
     Promote,
@@ -26,15 +26,15 @@ pub enum Change {
 }
 
 /// How it went with somebody: none if WhatsApp did it, else its number.
-type Answered = (KnownAddresses, Option<u16>);
+type ParticipantAnswer = (KnownAddresses, Option<u16>);
 
 const UNKNOWN: &str = "WhatsApp did not say how it went";
 
-impl Commands {
+impl CommandServer {
     pub(in crate::commands) async fn change_participants(
         &self,
         request: Result<ChangeParticipants, CommandError>,
-        change: Change,
+        change: ParticipantChange,
     ) -> Result<ParticipantResults, CommandError> {
         let ChangeParticipants { group, participants } = request?;
         let group = group_jid(&group)?;
@@ -44,8 +44,8 @@ impl Commands {
         }
         self.ask(|client| async move {
             let answered = match change {
-                Change::Add => answered(&client, asked_to(&client, &group, change, &people).await?).await,
-                Change::Remove | Change::Promote | Change::Demote => {
+                ParticipantChange::Add => answered(&client, asked_to(&client, &group, change, &people).await?).await,
+                ParticipantChange::Remove | ParticipantChange::Promote | ParticipantChange::Demote => {
                     of_members(&client, &group, change, &participants).await?
                 }
             };
@@ -62,22 +62,22 @@ pub async fn of_created(client: &Client, created: GroupMetadata, asked: Vec<Chat
     let is_there = async |group: &GroupMetadata| {
         let mut there = Vec::new();
         for member in &group.participants {
-            there.push((shown::party(client, member).await, None));
+            there.push((view::party(client, member).await, None));
         }
         there
     };
     // The group is there, whatever is not known of it.
     let Ok(mut group) = known(client, &id).await else {
         return GroupCreated {
-            group: shown::group(client, &created).await,
-            participants: results(Change::Add, asked, &[]),
+            group: view::group(client, &created).await,
+            participants: results(ParticipantChange::Add, asked, &[]),
         };
     };
     let mut there = is_there(&group).await;
     let missing: Vec<Jid> = asked
         .iter()
         .zip(people)
-        .filter(|(asked, _)| !there.iter().any(|(party, _)| shown::is(party, asked)))
+        .filter(|(asked, _)| !there.iter().any(|(party, _)| view::is(party, asked)))
         .map(|(_, jid)| jid.clone())
         .collect();
     if !missing.is_empty()
@@ -89,15 +89,23 @@ pub async fn of_created(client: &Client, created: GroupMetadata, asked: Vec<Chat
             group = after;
         }
     }
-    GroupCreated { group: shown::group(client, &group).await, participants: results(Change::Add, asked, &there) }
+    GroupCreated {
+        group: view::group(client, &group).await,
+        participants: results(ParticipantChange::Add, asked, &there),
+    }
 }
 
 /// Members are named by the address that the group knows them under.
-async fn of_members(client: &Client, group: &Jid, change: Change, asked: &[ChatJid]) -> Result<Vec<Answered>, Failure> {
+async fn of_members(
+    client: &Client,
+    group: &Jid,
+    change: ParticipantChange,
+    asked: &[ChatJid],
+) -> Result<Vec<ParticipantAnswer>, RequestFailure> {
     let (mut members, mut parties) = (Vec::new(), Vec::new());
     for member in known(client, group).await?.participants {
-        let party = shown::party(client, &member).await;
-        if asked.iter().any(|asked| shown::is(&party, asked)) {
+        let party = view::party(client, &member).await;
+        if asked.iter().any(|asked| view::is(&party, asked)) {
             members.push(member.jid);
             parties.push(party);
         }
@@ -107,12 +115,12 @@ async fn of_members(client: &Client, group: &Jid, change: Change, asked: &[ChatJ
         all = answered(client, asked_to(client, group, change, &members).await?).await;
         // Answered under one address, asked for under the other.
         for (party, _) in &mut all {
-            if let Some(known) = parties.iter().find(|known| shown::is(known, &party.jid)) {
+            if let Some(known) = parties.iter().find(|known| view::is(known, &party.jid)) {
                 *party = known.clone();
             }
         }
     }
-    let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| shown::is(party, asked)));
+    let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| view::is(party, asked)));
     all.extend(strangers.map(|stranger| (KnownAddresses::of(stranger.clone()), Some(404))));
     Ok(all)
 }
@@ -120,31 +128,31 @@ async fn of_members(client: &Client, group: &Jid, change: Change, asked: &[ChatJ
 async fn asked_to(
     client: &Client,
     group: &Jid,
-    change: Change,
+    change: ParticipantChange,
     people: &[Jid],
-) -> Result<Vec<ParticipantChangeResponse>, Failure> {
+) -> Result<Vec<ParticipantChangeResponse>, RequestFailure> {
     let groups = client.groups();
     let answer: Result<_, GroupError> = match change {
-        Change::Add => groups.add_participants(group, people).await,
-        Change::Remove => groups.remove_participants(group, people).await,
-        Change::Promote => groups.promote_participants(group, people).await,
-        Change::Demote => groups.demote_participants(group, people).await,
+        ParticipantChange::Add => groups.add_participants(group, people).await,
+        ParticipantChange::Remove => groups.remove_participants(group, people).await,
+        ParticipantChange::Promote => groups.promote_participants(group, people).await,
+        ParticipantChange::Demote => groups.demote_participants(group, people).await,
     };
     in_group(client, group, answer).await
 }
 
-async fn answered(client: &Client, responses: Vec<ParticipantChangeResponse>) -> Vec<Answered> {
+async fn answered(client: &Client, responses: Vec<ParticipantChangeResponse>) -> Vec<ParticipantAnswer> {
     let mut answered = Vec::with_capacity(responses.len());
     for response in responses {
         // A number that is none is a refusal all the same.
         let code = response.error.as_deref().map(|code| code.parse().unwrap_or_default());
-        answered.push((shown::both(client, &response.jid, response.phone_number.as_ref()).await, code));
+        answered.push((view::both(client, &response.jid, response.phone_number.as_ref()).await, code));
     }
     answered
 }
 
-fn results(change: Change, asked: Vec<ChatJid>, answered: &[Answered]) -> Vec<ParticipantResult> {
-    let result = |jid: ChatJid| match answered.iter().find(|(party, _)| shown::is(party, &jid)) {
+fn results(change: ParticipantChange, asked: Vec<ChatJid>, answered: &[ParticipantAnswer]) -> Vec<ParticipantResult> {
+    let result = |jid: ChatJid| match answered.iter().find(|(party, _)| view::is(party, &jid)) {
         Some((_, None)) => ParticipantResult { jid, ok: true, code: None, message: None },
         Some((_, Some(code))) => {
             let message = Some(words(change, *code).to_owned());
@@ -156,18 +164,25 @@ fn results(change: Change, asked: Vec<ChatJid>, answered: &[Answered]) -> Vec<Pa
 }
 
 /// What WhatsApp's number for one participant means.
-fn words(change: Change, code: u16) -> &'static str {
+fn words(change: ParticipantChange, code: u16) -> &'static str {
     match (change, code) {
-        (Change::Add, 401) => "cannot be added: one of the two has blocked the other",
-        (Change::Add, 403) => "lets only some people add to groups: send the group's invitation link instead",
-        (Change::Add, 404) => "is not on WhatsApp",
-        (Change::Add, 408) => "left the group lately: send the group's invitation link instead",
-        (Change::Add, 409) => "is in the group already",
-        (Change::Add, 419 | 500) => "the group is full",
-        (Change::Remove | Change::Promote | Change::Demote, 404) => "is not in the group",
-        (Change::Remove, 405 | 406) => "made the group and cannot be removed",
-        (Change::Demote, 405 | 406) => "made the group and stays its administrator",
-        (Change::Add | Change::Remove | Change::Promote | Change::Demote, _) => "WhatsApp refused it without a reason",
+        (ParticipantChange::Add, 401) => "cannot be added: one of the two has blocked the other",
+        (ParticipantChange::Add, 403) => {
+            "lets only some people add to groups: send the group's invitation link instead"
+        }
+        (ParticipantChange::Add, 404) => "is not on WhatsApp",
+        (ParticipantChange::Add, 408) => "left the group lately: send the group's invitation link instead",
+        (ParticipantChange::Add, 409) => "is in the group already",
+        (ParticipantChange::Add, 419 | 500) => "the group is full",
+        (ParticipantChange::Remove | ParticipantChange::Promote | ParticipantChange::Demote, 404) => {
+            "is not in the group"
+        }
+        (ParticipantChange::Remove, 405 | 406) => "made the group and cannot be removed",
+        (ParticipantChange::Demote, 405 | 406) => "made the group and stays its administrator",
+        (
+            ParticipantChange::Add | ParticipantChange::Remove | ParticipantChange::Promote | ParticipantChange::Demote,
+            _,
+        ) => "WhatsApp refused it without a reason",
     }
 }
 
@@ -201,7 +216,7 @@ mod tests {
         };
         let answered = [(KnownAddresses::of(jid("2@lid")), Some(403)), (budi, None)];
         let asked = vec![jid("1@lid"), jid("628123@s.whatsapp.net"), jid("2@lid"), jid("3@lid")];
-        let got = results(Change::Add, asked.clone(), &answered);
+        let got = results(ParticipantChange::Add, asked.clone(), &answered);
         assert_eq!(got.iter().map(|result| result.jid.clone()).collect::<Vec<_>>(), asked);
         let seen: Vec<_> = got.iter().map(|result| (result.ok, result.code, result.message.is_some())).collect();
         let (done, privacy, unknown) = ((true, None, false), (false, Some(403), true), (false, None, true));
@@ -211,11 +226,11 @@ mod tests {
     #[test]
     fn a_number_means_what_was_asked_for() {
         for (change, code, words_of) in [
-            (Change::Add, 404, "is not on WhatsApp"),
-            (Change::Remove, 404, "is not in the group"),
-            (Change::Add, 409, "is in the group already"),
-            (Change::Demote, 406, "made the group and stays its administrator"),
-            (Change::Promote, 777, "WhatsApp refused it without a reason"),
+            (ParticipantChange::Add, 404, "is not on WhatsApp"),
+            (ParticipantChange::Remove, 404, "is not in the group"),
+            (ParticipantChange::Add, 409, "is in the group already"),
+            (ParticipantChange::Demote, 406, "made the group and stays its administrator"),
+            (ParticipantChange::Promote, 777, "WhatsApp refused it without a reason"),
         ] {
             assert_eq!(words(change, code), words_of, "{change:?} {code}");
         }

@@ -7,8 +7,8 @@ fn jid(jid: &str) -> Jid {
 }
 
 /// The store knows one person: LID 900 is number 628.
-fn directory() -> Directory {
-    let mut directory = Directory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
+fn directory() -> AddressDirectory {
+    let mut directory = AddressDirectory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
     directory.learn(&jid("900:3@lid"), &jid("628:3@s.whatsapp.net"));
     directory
 }
@@ -67,7 +67,7 @@ fn the_account_knows_itself_under_both_addresses() {
         assert!(directory().is_own(&jid(own)), "{own}");
     }
     assert!(!directory().is_own(&jid("628@s.whatsapp.net")));
-    assert!(!Directory::default().is_own(&jid("628@s.whatsapp.net")));
+    assert!(!AddressDirectory::default().is_own(&jid("628@s.whatsapp.net")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What comes with a message's content: what it answers, whom it names, how it may be seen. Pure.
 
-use super::{Opened, content_of};
-use crate::inbound::addresses::Directory;
+use super::{UnwrappedMessage, content_of};
+use crate::inbound::addresses::AddressDirectory;
 use kurir_contract::event::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
 use wacore_binary::Jid;
 use waproto::whatsapp::{ContextInfo, Message};
@@ -11,8 +11,12 @@ const MENTIONS: usize = 1_024;
 
 /// The context of a message; `expires_after` is what its envelope says of it, in seconds.
 #[must_use]
-pub fn context_of(opened: Opened<'_>, expires_after: Option<u32>, directory: &Directory) -> MessageContext {
-    let Opened { message, view_once } = opened;
+pub fn context_of(
+    opened: UnwrappedMessage<'_>,
+    expires_after: Option<u32>,
+    directory: &AddressDirectory,
+) -> MessageContext {
+    let UnwrappedMessage { message, view_once } = opened;
     let info = info_of(message);
     MessageContext {
         reply: info.and_then(|info| reply(info, directory)),
@@ -27,7 +31,7 @@ pub fn context_of(opened: Opened<'_>, expires_after: Option<u32>, directory: &Di
 }
 
 /// Whom the context names beside the message's own chat and writer: those are looked up.
-pub fn named(opened: Opened<'_>) -> Vec<Jid> {
+pub fn named(opened: UnwrappedMessage<'_>) -> Vec<Jid> {
     let Some(info) = info_of(opened.message) else { return Vec::new() };
     let author = info.participant.as_deref().and_then(|author| author.parse().ok());
     mentioned(info).chain(author).collect()
@@ -77,7 +81,7 @@ fn info_of(message: &Message) -> Option<&ContextInfo> {
     )
 }
 
-fn reply(info: &ContextInfo, directory: &Directory) -> Option<QuotedMessage> {
+fn reply(info: &ContextInfo, directory: &AddressDirectory) -> Option<QuotedMessage> {
     let message_id = info.stanza_id.clone().filter(|id| !id.is_empty())?;
     let address = |jid: &Option<String>| Some(directory.address(&jid.as_deref()?.parse().ok()?));
     Some(QuotedMessage {

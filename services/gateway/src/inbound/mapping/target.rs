@@ -1,24 +1,24 @@
 //! Which message another one is about. A key is written from its writer's point of view: "me" in it is he.
 
-use super::Seen;
+use super::MappingContext;
 use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp::MessageKey;
 
 /// A message that another one is about.
-pub struct Target {
+pub struct TargetMessage {
     pub id: String,
     /// Who wrote it; none if the key does not tell.
     pub author: Option<Jid>,
 }
 
 /// The message that `key` names in the message `seen`.
-pub fn target(key: Option<&MessageKey>, seen: &Seen<'_>) -> Option<Target> {
+pub fn target(key: Option<&MessageKey>, seen: &MappingContext<'_>) -> Option<TargetMessage> {
     let key = key?;
     let id = key.id.clone().filter(|id| !id.is_empty())?;
-    Some(Target { id, author: author(key, seen) })
+    Some(TargetMessage { id, author: author(key, seen) })
 }
 
-fn author(key: &MessageKey, seen: &Seen<'_>) -> Option<Jid> {
+fn author(key: &MessageKey, seen: &MappingContext<'_>) -> Option<Jid> {
     let source = &seen.info.source;
     if let Some(participant) = key.participant.as_deref().and_then(|jid| jid.parse().ok()) {
         return Some(participant);

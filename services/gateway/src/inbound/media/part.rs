@@ -6,7 +6,7 @@ use waproto::whatsapp::Message;
 
 /// A message's file, by itself: the message may be gone when it is downloaded.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct MediaPart {
     pub direct_path: Option<String>,
     static_url: Option<String>,
     pub media_key: Option<Vec<u8>>,
@@ -16,7 +16,7 @@ pub struct Part {
     kind: MediaType,
 }
 
-impl Part {
+impl MediaPart {
     /// The file in a message, if there is one.
     #[must_use]
     pub fn of(message: &Message) -> Option<Self> {
@@ -51,7 +51,7 @@ impl Part {
     }
 }
 
-impl Downloadable for Part {
+impl Downloadable for MediaPart {
     fn direct_path(&self) -> Option<&str> {
         self.direct_path.as_deref()
     }

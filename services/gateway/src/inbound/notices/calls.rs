@@ -3,11 +3,11 @@
 //! Only the signals are heard; Kurir takes no calls, and turns them down if it is asked to. What rings is remembered, so
 //! that an end is told of once.
 
-use super::Notice;
+use super::NoticeEvent;
 use crate::{
     inbound::{
-        addresses::{Directory, chat_jid},
-        mapping::Place,
+        addresses::{AddressDirectory, chat_jid},
+        mapping::EventSource,
     },
     publish::OutgoingEvent,
 };
@@ -29,10 +29,10 @@ const RINGING: usize = 256;
 
 /// The calls that ring.
 #[derive(Clone, Default)]
-pub struct Calls(Arc<Mutex<HashMap<String, Ringing>>>);
+pub struct RingingCalls(Arc<Mutex<HashMap<String, RingingCall>>>);
 
 #[derive(Clone)]
-pub struct Ringing {
+pub struct RingingCall {
     pub caller: Jid,
     /// Where a signal to the caller goes.
     pub peer: Jid,
@@ -44,9 +44,14 @@ pub struct Ringing {
     group: Option<ChatJid>,
 }
 
-impl Calls {
+impl RingingCalls {
     /// What a signal of a call means.
-    pub(crate) fn heard(&self, call: &IncomingCall, directory: &Directory, session: &SessionId) -> Option<Notice> {
+    pub(crate) fn heard(
+        &self,
+        call: &IncomingCall,
+        directory: &AddressDirectory,
+        session: &SessionId,
+    ) -> Option<NoticeEvent> {
         let at = call.timestamp.timestamp_millis();
         let id = call.action.call_id();
         match &call.action {
@@ -57,14 +62,14 @@ impl Calls {
                 }
                 let group = group_jid.as_ref().map(chat_jid);
                 let (caller, peer, number) = (call_creator.clone(), call.from.clone(), caller_pn.clone());
-                let ringing = Ringing { caller, peer, number, since: at, video: *is_video, group };
+                let ringing = RingingCall { caller, peer, number, since: at, video: *is_video, group };
                 let notice = ringing.notice(EventType::CALL_RECEIVED, id, None, at, &directory, session);
                 self.rings(id, ringing).then_some(notice)
             }
             CallAction::OfferNotice { call_creator, is_video, is_group, .. } => {
                 let group = is_group.then(|| chat_jid(&call.from));
                 let (caller, peer) = (call_creator.clone(), call.from.clone());
-                let ringing = Ringing { caller, peer, number: None, since: at, video: *is_video, group };
+                let ringing = RingingCall { caller, peer, number: None, since: at, video: *is_video, group };
                 let notice = ringing.notice(EventType::CALL_RECEIVED, id, None, at, directory, session);
                 self.rings(id, ringing).then_some(notice)
             }
@@ -84,10 +89,15 @@ impl Calls {
     }
 
     /// Nobody was there when it rang.
-    pub(crate) fn missed(&self, call: &MissedCall, directory: &Directory, session: &SessionId) -> Option<Notice> {
+    pub(crate) fn missed(
+        &self,
+        call: &MissedCall,
+        directory: &AddressDirectory,
+        session: &SessionId,
+    ) -> Option<NoticeEvent> {
         let at = call.timestamp.timestamp_millis();
         let (caller, peer) = (call.from.clone(), call.from.clone());
-        let ringing = Ringing { caller, peer, number: None, since: at, video: false, group: None };
+        let ringing = RingingCall { caller, peer, number: None, since: at, video: false, group: None };
         let reason = Some("offline".to_owned());
         self.all().remove(&call.call_id);
         Some(ringing.notice(EventType::CALL_MISSED, &call.call_id, reason, at, directory, session))
@@ -95,7 +105,7 @@ impl Calls {
 
     /// The call that rings under this id.
     #[must_use]
-    pub fn ringing(&self, id: &str) -> Option<Ringing> {
+    pub fn ringing(&self, id: &str) -> Option<RingingCall> {
         self.all().get(id).cloned()
     }
 
@@ -104,7 +114,7 @@ impl Calls {
         &self,
         id: &str,
         at: OffsetDateTime,
-        directory: &Directory,
+        directory: &AddressDirectory,
         session: &SessionId,
     ) -> Option<OutgoingEvent> {
         let ringing = self.all().remove(id)?;
@@ -116,7 +126,7 @@ impl Calls {
     }
 
     /// False if it does already.
-    fn rings(&self, id: &str, ringing: Ringing) -> bool {
+    fn rings(&self, id: &str, ringing: RingingCall) -> bool {
         let mut all = self.all();
         let is_new = !all.contains_key(id);
         if is_new && all.len() == RINGING {
@@ -127,7 +137,7 @@ impl Calls {
         is_new
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Ringing>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, RingingCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,15 +151,15 @@ fn end_of(reason: Option<&str>) -> EventType {
     }
 }
 
-impl Ringing {
+impl RingingCall {
     /// Whether this is an address of who calls.
     #[must_use]
-    pub fn is_from(&self, address: &ChatJid, directory: &Directory) -> bool {
+    pub fn is_from(&self, address: &ChatJid, directory: &AddressDirectory) -> bool {
         let party = self.known(directory).party(&self.caller);
         [Some(party.jid), party.pn, party.lid].contains(&Some(address.clone()))
     }
 
-    fn known(&self, directory: &Directory) -> Directory {
+    fn known(&self, directory: &AddressDirectory) -> AddressDirectory {
         let mut directory = directory.clone();
         if let Some(number) = &self.number {
             directory.learn(&self.caller, number);
@@ -163,13 +173,13 @@ impl Ringing {
         id: &str,
         reason: Option<String>,
         timestamp: i64,
-        directory: &Directory,
+        directory: &AddressDirectory,
         session: &SessionId,
-    ) -> Notice {
-        let place = Place { chat: &self.caller, author: &self.caller, from_me: directory.is_own(&self.caller) };
+    ) -> NoticeEvent {
+        let place = EventSource { chat: &self.caller, author: &self.caller, from_me: directory.is_own(&self.caller) };
         let origin = place.origin(directory, session, &kind, (id, ""));
         let event_id = origin.event_id.clone();
         let (video, group) = (self.video, self.group.clone());
-        Notice::new(kind, event_id, CallEvent { call_id: id.to_owned(), video, group, reason, timestamp, origin })
+        NoticeEvent::new(kind, event_id, CallEvent { call_id: id.to_owned(), video, group, reason, timestamp, origin })
     }
 }

@@ -1,7 +1,7 @@
 //! `group.updated` and `group.participants`. Pure.
 
-use super::Notice;
-use crate::inbound::{addresses::Directory, mapping::Place};
+use super::NoticeEvent;
+use crate::inbound::{addresses::AddressDirectory, mapping::EventSource};
 use kurir_contract::{
     event::{EventOrigin, EventType, GroupChange, GroupParticipants, GroupUpdated, ParticipantAction},
     session::SessionId,
@@ -19,7 +19,7 @@ pub fn named(update: &GroupUpdate) -> Vec<Jid> {
 }
 
 /// The event of one change of a group.
-pub fn update(update: &GroupUpdate, directory: &Directory, session: &SessionId) -> Option<Notice> {
+pub fn update(update: &GroupUpdate, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
     let mut directory = directory.clone();
     if let (Some(author), Some(number)) = (&update.participant, &update.participant_pn) {
         directory.learn(author, number);
@@ -29,7 +29,7 @@ pub fn update(update: &GroupUpdate, directory: &Directory, session: &SessionId) 
         let change = change(&update.action);
         let kind = EventType::GROUP_UPDATED;
         let origin = origin(update, &directory, session, &kind);
-        return Some(Notice::new(kind, origin.event_id.clone(), GroupUpdated { change, timestamp, origin }));
+        return Some(NoticeEvent::new(kind, origin.event_id.clone(), GroupUpdated { change, timestamp, origin }));
     };
     for member in members {
         for other in [&member.phone_number, &member.lid].into_iter().flatten() {
@@ -48,13 +48,13 @@ pub fn update(update: &GroupUpdate, directory: &Directory, session: &SessionId) 
     };
     let reason = reason.map(str::to_owned);
     let data = GroupParticipants { action, participants, reason, timestamp, origin };
-    Some(Notice::new(kind, data.origin.event_id.clone(), data))
+    Some(NoticeEvent::new(kind, data.origin.event_id.clone(), data))
 }
 
-fn origin(update: &GroupUpdate, directory: &Directory, session: &SessionId, kind: &EventType) -> EventOrigin {
+fn origin(update: &GroupUpdate, directory: &AddressDirectory, session: &SessionId, kind: &EventType) -> EventOrigin {
     // Without an author WhatsApp itself did it.
     let author = update.participant.as_ref().unwrap_or(&update.group_jid);
-    let place = Place { chat: &update.group_jid, author, from_me: directory.is_own(author) };
+    let place = EventSource { chat: &update.group_jid, author, from_me: directory.is_own(author) };
     // A notification that comes again has the same id.
     let id = update.notification_id.as_deref().unwrap_or_default();
     place.origin(directory, session, kind, (id, &update.action_index.to_string()))

@@ -1,8 +1,8 @@
 //! `history.sync`: what the phone tells of the past after a pairing, a few messages of one chat in each event.
 
-use super::Notice;
+use super::NoticeEvent;
 use crate::inbound::{
-    addresses::Directory,
+    addresses::AddressDirectory,
     content::{content_of, context, open},
 };
 use kurir_contract::{
@@ -56,9 +56,9 @@ pub fn named(conversation: &Conversation) -> Vec<Jid> {
 pub fn told(
     conversation: &Conversation,
     progress: Option<u32>,
-    directory: &Directory,
+    directory: &AddressDirectory,
     session: &SessionId,
-) -> Vec<Notice> {
+) -> Vec<NoticeEvent> {
     let Ok(id) = conversation.id.parse::<Jid>() else { return Vec::new() };
     let mut directory = directory.clone();
     for other in [&conversation.pn_jid, &conversation.lid_jid].into_iter().flatten() {
@@ -78,7 +78,7 @@ pub fn told(
             session: session.clone(),
             event_id: event_id.clone(),
         };
-        Notice::new(EventType::HISTORY_SYNC, event_id, data)
+        NoticeEvent::new(EventType::HISTORY_SYNC, event_id, data)
     });
     notices.collect()
 }
@@ -93,7 +93,7 @@ fn participant(message: &WebMessageInfo) -> Option<Jid> {
     participant?.parse().ok()
 }
 
-fn message(past: &WebMessageInfo, directory: &Directory) -> Option<PastMessage> {
+fn message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<PastMessage> {
     let key = past.key.as_option()?;
     let opened = open(past.message.as_option()?);
     let seconds = past.message_timestamp.and_then(|at| i64::try_from(at).ok()).unwrap_or_default();

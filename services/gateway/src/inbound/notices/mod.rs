@@ -9,12 +9,12 @@ mod groups;
 mod history;
 mod people;
 
-use super::{Inbound, addresses::Directory, addresses::look_up, undecryptable};
+use super::{MessageMapper, addresses::AddressDirectory, addresses::look_up, undecryptable};
 use crate::{
-    publish::{OutgoingEvent, Publisher},
-    session::View,
+    publish::{EventPublisher, OutgoingEvent},
+    session::SessionView,
 };
-pub use calls::Calls;
+pub use calls::RingingCalls;
 use kurir_contract::{
     event::{EventId, EventType},
     session::SessionId,
@@ -41,18 +41,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Where the client's listener puts them.
 #[derive(Clone)]
-pub struct Notices(mpsc::Sender<(Instant, Arc<Event>)>);
+pub struct NoticeQueue(mpsc::Sender<(Instant, Arc<Event>)>);
 
 /// Where they are taken from, in order.
-pub struct HeardNotices(mpsc::Receiver<(Instant, Arc<Event>)>);
+pub struct NoticeWorker(mpsc::Receiver<(Instant, Arc<Event>)>);
 
 #[must_use]
-pub fn queue() -> (Notices, HeardNotices) {
+pub fn queue() -> (NoticeQueue, NoticeWorker) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Notices(sender), HeardNotices(receiver))
+    (NoticeQueue(sender), NoticeWorker(receiver))
 }
 
-impl Notices {
+impl NoticeQueue {
     pub fn hear(&self, event: Arc<Event>) {
         if self.0.try_send((Instant::now(), event)).is_err() {
             tracing::error!("a notice of WhatsApp was lost: too many wait for NATS");
@@ -61,34 +61,34 @@ impl Notices {
 }
 
 /// An event about a notice, and where it belongs.
-pub(crate) struct Notice {
+pub(crate) struct NoticeEvent {
     kind: EventType,
     id: EventId,
     data: serde_json::Value,
 }
 
-impl Notice {
+impl NoticeEvent {
     fn new(kind: EventType, id: EventId, data: impl Serialize) -> Self {
         // The types are the contract's; one that is no JSON would be null in its test.
         Self { kind, id, data: serde_json::to_value(data).unwrap_or_default() }
     }
 }
 
-impl HeardNotices {
+impl NoticeWorker {
     /// Publishes them in order, until the shutdown.
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
     pub async fn publish(
         mut self,
-        inbound: Inbound,
-        publisher: Publisher,
+        inbound: MessageMapper,
+        publisher: EventPublisher,
         wait: Duration,
-        mut view: watch::Receiver<View>,
-        calls: Calls,
+        mut view: watch::Receiver<SessionView>,
+        calls: RingingCalls,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut teller = Teller { inbound, publisher, wait, calls };
+        let mut teller = NoticePublisher { inbound, publisher, wait, calls };
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let publish_all = async {
@@ -116,15 +116,15 @@ impl HeardNotices {
     }
 }
 
-struct Teller {
-    inbound: Inbound,
-    publisher: Publisher,
+struct NoticePublisher {
+    inbound: MessageMapper,
+    publisher: EventPublisher,
     /// How long one waits for the broker.
     wait: Duration,
-    calls: Calls,
+    calls: RingingCalls,
 }
 
-impl Teller {
+impl NoticePublisher {
     async fn tell(&mut self, client: &Client, event: Arc<Event>, deadline: Instant) {
         if let Event::HistorySync(past) = &*event {
             self.tell_of_the_past(client, past.progress(), history::conversations(Arc::clone(&event))).await;
@@ -158,12 +158,12 @@ impl Teller {
             let directory = super::addresses::directory(client, &message.info, &[]).await;
             let data = undecryptable::told(&message, &directory, &self.inbound.session);
             tracing::info!(event.id = %data.origin.event_id, "a message could not be decrypted");
-            let notice = Notice::new(EventType::MESSAGE_UNDECRYPTABLE, data.origin.event_id.clone(), data);
+            let notice = NoticeEvent::new(EventType::MESSAGE_UNDECRYPTABLE, data.origin.event_id.clone(), data);
             self.store(notice, Instant::now() + self.wait).await;
         }
     }
 
-    async fn store(&self, Notice { kind, id, data }: Notice, deadline: Instant) {
+    async fn store(&self, NoticeEvent { kind, id, data }: NoticeEvent, deadline: Instant) {
         let event = OutgoingEvent::new(&self.inbound.session, kind, id, OffsetDateTime::now_utc(), data);
         let deadline = deadline.max(Instant::now() + LAST_TRY);
         if let Err(error) = self.publisher.store(&event, deadline).await {
@@ -173,7 +173,12 @@ impl Teller {
 }
 
 /// What an event of the client tells users. Pure but for the calls that ring.
-fn notices_of(event: &Event, directory: &Directory, session: &SessionId, calls: &Calls) -> Vec<Notice> {
+fn notices_of(
+    event: &Event,
+    directory: &AddressDirectory,
+    session: &SessionId,
+    calls: &RingingCalls,
+) -> Vec<NoticeEvent> {
     match event {
         Event::ServerAck(ack) => acks::of_server(ack, directory, session).into_iter().collect(),
         Event::Receipt(receipt) => acks::of_receipt(receipt, directory, session),
@@ -208,8 +213,8 @@ fn named(event: &Event) -> Vec<Jid> {
 }
 
 /// Who is who among these.
-pub async fn directory(client: &Client, named: &[Jid]) -> Directory {
-    let mut directory = Directory::of_account(client.pn(), client.lid());
+pub async fn directory(client: &Client, named: &[Jid]) -> AddressDirectory {
+    let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
     look_up(client, &mut directory, named).await;
     directory
 }

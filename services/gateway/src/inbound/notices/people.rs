@@ -1,7 +1,7 @@
 //! `presence.updated`, `contact.updated`, `contact.identity_changed`, and a group's picture. Pure.
 
-use super::Notice;
-use crate::inbound::{addresses::Directory, mapping::Place};
+use super::NoticeEvent;
+use crate::inbound::{addresses::AddressDirectory, mapping::EventSource};
 use kurir_contract::{
     event::{
         ContactChange, ContactUpdated, EventType, GroupChange, GroupUpdated, IdentityChanged, PresenceState,
@@ -17,8 +17,8 @@ use wacore_binary::{Jid, JidExt as _};
 use whatsapp_rust::chrono::{DateTime, Utc};
 
 /// What an event about a person tells; none of those that the listener does not give.
-pub fn told(event: &Event, directory: &Directory, session: &SessionId) -> Option<Notice> {
-    let people = People { directory, session };
+pub fn told(event: &Event, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
+    let people = PersonNotices { directory, session };
     match event {
         Event::Presence(presence) => {
             let state = if presence.unavailable { PresenceState::Unavailable } else { PresenceState::Available };
@@ -46,7 +46,7 @@ pub fn told(event: &Event, directory: &Directory, session: &SessionId) -> Option
                 }
             }
             let number = ContactChange::Number { previous: directory.party(&changed.old_jid) };
-            let people = People { directory: &directory, session };
+            let people = PersonNotices { directory: &directory, session };
             Some(people.contact(&changed.new_jid, number, changed.timestamp))
         }
         // The whole address book comes at a pairing, and is no change.
@@ -59,53 +59,53 @@ pub fn told(event: &Event, directory: &Directory, session: &SessionId) -> Option
             if let Some(lid) = &change.lid_user {
                 directory.learn(&change.user, lid);
             }
-            Some(People { directory: &directory, session }.identity(&change.user))
+            Some(PersonNotices { directory: &directory, session }.identity(&change.user))
         }
         _ => None,
     }
 }
 
 /// The new picture of a contact or a group.
-pub fn picture(update: &PictureUpdate, directory: &Directory, session: &SessionId) -> Option<Notice> {
+pub fn picture(update: &PictureUpdate, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
     let removed = update.removed;
     if !update.jid.is_group() {
-        let people = People { directory, session };
+        let people = PersonNotices { directory, session };
         return Some(people.contact(&update.jid, ContactChange::Picture { removed }, update.timestamp));
     }
     let kind = EventType::GROUP_UPDATED;
     let author = update.author.as_ref().unwrap_or(&update.jid);
-    let place = Place { chat: &update.jid, author, from_me: directory.is_own(author) };
+    let place = EventSource { chat: &update.jid, author, from_me: directory.is_own(author) };
     let origin = place.origin(directory, session, &kind, ("", ""));
     let (change, timestamp) = (GroupChange::Picture { removed }, update.timestamp.timestamp_millis());
-    Some(Notice::new(kind, origin.event_id.clone(), GroupUpdated { change, timestamp, origin }))
+    Some(NoticeEvent::new(kind, origin.event_id.clone(), GroupUpdated { change, timestamp, origin }))
 }
 
-struct People<'a> {
-    directory: &'a Directory,
+struct PersonNotices<'a> {
+    directory: &'a AddressDirectory,
     session: &'a SessionId,
 }
 
-impl People<'_> {
-    fn presence(&self, chat: &Jid, author: &Jid, presence: PresenceState, last_seen: Option<i64>) -> Notice {
+impl PersonNotices<'_> {
+    fn presence(&self, chat: &Jid, author: &Jid, presence: PresenceState, last_seen: Option<i64>) -> NoticeEvent {
         let kind = EventType::PRESENCE_UPDATED;
-        let place = Place { chat, author, from_me: self.directory.is_own(author) };
+        let place = EventSource { chat, author, from_me: self.directory.is_own(author) };
         let origin = place.origin(self.directory, self.session, &kind, ("", ""));
-        Notice::new(kind, origin.event_id.clone(), PresenceUpdated { presence, last_seen, origin })
+        NoticeEvent::new(kind, origin.event_id.clone(), PresenceUpdated { presence, last_seen, origin })
     }
 
-    fn contact(&self, jid: &Jid, change: ContactChange, at: DateTime<Utc>) -> Notice {
+    fn contact(&self, jid: &Jid, change: ContactChange, at: DateTime<Utc>) -> NoticeEvent {
         let kind = EventType::CONTACT_UPDATED;
-        let place = Place { chat: jid, author: jid, from_me: self.directory.is_own(jid) };
+        let place = EventSource { chat: jid, author: jid, from_me: self.directory.is_own(jid) };
         let origin = place.origin(self.directory, self.session, &kind, ("", ""));
         let timestamp = at.timestamp_millis();
-        Notice::new(kind, origin.event_id.clone(), ContactUpdated { change, timestamp, origin })
+        NoticeEvent::new(kind, origin.event_id.clone(), ContactUpdated { change, timestamp, origin })
     }
 
-    fn identity(&self, jid: &Jid) -> Notice {
+    fn identity(&self, jid: &Jid) -> NoticeEvent {
         let kind = EventType::CONTACT_IDENTITY_CHANGED;
-        let place = Place { chat: jid, author: jid, from_me: self.directory.is_own(jid) };
+        let place = EventSource { chat: jid, author: jid, from_me: self.directory.is_own(jid) };
         let origin = place.origin(self.directory, self.session, &kind, ("", ""));
         let timestamp = Utc::now().timestamp_millis();
-        Notice::new(kind, origin.event_id.clone(), IdentityChanged { timestamp, origin })
+        NoticeEvent::new(kind, origin.event_id.clone(), IdentityChanged { timestamp, origin })
     }
 }

@@ -1,13 +1,13 @@
 //! Somebody's card.
 
-use super::{Outgoing, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, jid_of, reply_to};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendContact};
 use waproto::whatsapp::{Message, message::ContactMessage};
 
 /// # Errors
 /// If it is no card.
-pub fn contact(request: SendContact) -> Result<Outgoing, CommandError> {
+pub fn contact(request: SendContact) -> Result<OutgoingMessage, CommandError> {
     if request.display_name.trim().is_empty() || !request.vcard.trim_start().starts_with("BEGIN:VCARD") {
         return Err(invalid("a contact has a displayName and a vcard that starts with BEGIN:VCARD"));
     }
@@ -21,5 +21,5 @@ pub fn contact(request: SendContact) -> Result<Outgoing, CommandError> {
         ..ContactMessage::default()
     };
     let message = Message { contact_message: MessageField::some(card), ..Message::default() };
-    Ok(Outgoing { to, jid, message, attachment: None, key, fingerprint })
+    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
 }

@@ -1,7 +1,7 @@
 //! What was said elsewhere, and says so. The content comes with the request, a file is sent from where it is kept: no
 //! message is kept here.
 
-use super::{Outgoing, contact, invalid, jid_of, location, media, text};
+use super::{OutgoingMessage, contact, invalid, jid_of, location, media, text};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, ForwardedContent, ForwardedMedia, SendContact, SendForward, SendLocation};
 use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
@@ -11,7 +11,7 @@ const MANY_TIMES: u32 = 127;
 
 /// # Errors
 /// If the content could not be sent either.
-pub fn forward(request: SendForward) -> Result<Outgoing, CommandError> {
+pub fn forward(request: SendForward) -> Result<OutgoingMessage, CommandError> {
     let fingerprint = request.fingerprint();
     let file = request.as_media();
     let SendForward { to, message, media: of_file, forwarding_score, idempotency_key: key } = request;
@@ -51,10 +51,10 @@ pub fn forward(request: SendForward) -> Result<Outgoing, CommandError> {
             let file = file.ok_or_else(|| invalid("a file that was not downloaded cannot be forwarded"))?;
             let mut outgoing = media::media(file)?;
             around_file(&mut outgoing.message, &info, &of_file.unwrap_or_default());
-            return Ok(Outgoing { fingerprint, ..outgoing });
+            return Ok(OutgoingMessage { fingerprint, ..outgoing });
         }
     };
-    Ok(Outgoing { jid: jid_of(&to)?, to, message, attachment: None, key, fingerprint })
+    Ok(OutgoingMessage { jid: jid_of(&to)?, to, message, attachment: None, key, fingerprint })
 }
 
 /// What stands around a file: that it was forwarded, and how it is shown before it is opened.

@@ -1,13 +1,13 @@
 //! A place on the map.
 
-use super::{Outgoing, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, jid_of, reply_to};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendLocation};
 use waproto::whatsapp::{Message, message::LocationMessage};
 
 /// # Errors
 /// If there is no such place.
-pub fn location(request: SendLocation) -> Result<Outgoing, CommandError> {
+pub fn location(request: SendLocation) -> Result<OutgoingMessage, CommandError> {
     if !(-90.0..=90.0).contains(&request.latitude) || !(-180.0..=180.0).contains(&request.longitude) {
         return Err(invalid("latitude is from -90 to 90 and longitude from -180 to 180"));
     }
@@ -24,5 +24,5 @@ pub fn location(request: SendLocation) -> Result<Outgoing, CommandError> {
         ..LocationMessage::default()
     };
     let message = Message { location_message: MessageField::some(place), ..Message::default() };
-    Ok(Outgoing { to, jid, message, attachment: None, key, fingerprint })
+    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
 }

@@ -1,6 +1,6 @@
 //! A file: the message around it, which is whole once the file is uploaded, and what its event tells.
 
-use super::{Outgoing, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, jid_of, reply_to};
 use buffa::MessageField;
 use kurir_contract::{
     command::{CommandError, FileToSend, MediaKind, SendMedia},
@@ -18,7 +18,7 @@ const DOCUMENT: &str = "document.pdf";
 
 /// The file of a message.
 #[derive(Clone, Debug)]
-pub struct Attachment {
+pub struct FileAttachment {
     pub kind: MediaKind,
     pub file: FileToSend,
     /// What its event tells.
@@ -27,7 +27,7 @@ pub struct Attachment {
 
 /// # Errors
 /// If it cannot be sent as what it is meant to be.
-pub fn media(request: SendMedia) -> Result<Outgoing, CommandError> {
+pub fn media(request: SendMedia) -> Result<OutgoingMessage, CommandError> {
     let kind = request.kind;
     if !kind.takes(&request.mimetype) {
         return Err(invalid(&format!("{} cannot be sent as {kind}, which takes {}", request.mimetype, kind.types())));
@@ -37,8 +37,8 @@ pub fn media(request: SendMedia) -> Result<Outgoing, CommandError> {
     let message = message(&request, reply_to(request.quoted.as_deref(), &jid));
     let content = content(&request);
     let SendMedia { to, file, idempotency_key: key, .. } = request;
-    let attachment = Some(Attachment { kind, file, content });
-    Ok(Outgoing { to, jid, message, attachment, key, fingerprint })
+    let attachment = Some(FileAttachment { kind, file, content });
+    Ok(OutgoingMessage { to, jid, message, attachment, key, fingerprint })
 }
 
 /// Everything but where the file is and how it is decrypted.
@@ -120,7 +120,7 @@ fn document_name(request: &SendMedia) -> String {
     request.file_name.clone().unwrap_or_else(|| DOCUMENT.to_owned())
 }
 
-impl Attachment {
+impl FileAttachment {
     /// What its bytes are encrypted as, and where WhatsApp takes them.
     #[must_use]
     pub fn media_type(&self) -> MediaType {

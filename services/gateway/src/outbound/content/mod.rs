@@ -3,15 +3,15 @@
 //! Its event is read from the message, as the event of one that was written on the phone is; only what the contract says of
 //! a file comes with the file.
 
-mod change;
 mod contact;
 mod forward;
 mod location;
 mod media;
 mod poll;
 mod text;
+mod update;
 
-pub use media::Attachment;
+pub use media::FileAttachment;
 
 use buffa::MessageField;
 use kurir_contract::{
@@ -24,18 +24,18 @@ use waproto::whatsapp::{ContextInfo, Message};
 
 /// A message that was checked and is ready to go.
 #[derive(Clone)]
-pub struct Outgoing {
+pub struct OutgoingMessage {
     pub to: ChatJid,
     pub jid: Jid,
     pub message: Message,
     /// Its file, which is uploaded before it goes.
-    pub attachment: Option<Attachment>,
+    pub attachment: Option<FileAttachment>,
     pub key: Option<IdempotencyKey>,
     /// Tells this message from every other that its key could be used for.
     pub fingerprint: String,
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     /// Whether it is a message of its own, and not about one that is there (a reaction, an edit, a deletion).
     #[must_use]
     pub fn is_message(&self) -> bool {
@@ -47,16 +47,16 @@ impl Outgoing {
 ///
 /// # Errors
 /// If it cannot be read, or says something impossible.
-pub fn outgoing(command: Command, request: &[u8]) -> Result<Outgoing, CommandError> {
+pub fn outgoing(command: Command, request: &[u8]) -> Result<OutgoingMessage, CommandError> {
     match command {
         Command::SendText => text::text(parse(request)?),
         Command::SendLocation => location::location(parse(request)?),
         Command::SendContact => contact::contact(parse(request)?),
         Command::SendMedia => media::media(parse(request)?),
         Command::SendPoll => poll::poll(parse(request)?),
-        Command::SendReaction => change::reaction(parse(request)?),
-        Command::SendEdit => change::edit(parse(request)?),
-        Command::SendRevoke => change::revoke(parse(request)?),
+        Command::SendReaction => update::reaction(parse(request)?),
+        Command::SendEdit => update::edit(parse(request)?),
+        Command::SendRevoke => update::revoke(parse(request)?),
         Command::SendForward => forward::forward(parse(request)?),
         // Every other command is answered, and sends nothing.
         _ => Err(invalid("this command sends nothing")),

@@ -1,6 +1,6 @@
 //! A text, alone, as a reply, or with those whom it mentions.
 
-use super::{Outgoing, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, jid_of, reply_to};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendText};
 use waproto::whatsapp::{Message, message::ExtendedTextMessage};
@@ -12,7 +12,7 @@ const MENTIONS: usize = 1_024;
 
 /// # Errors
 /// With the contract's texts.
-pub fn text(request: SendText) -> Result<Outgoing, CommandError> {
+pub fn text(request: SendText) -> Result<OutgoingMessage, CommandError> {
     checked(&request.text)?;
     if request.mentions.len() > MENTIONS {
         return Err(invalid("options.mentions has at most 1024 recipients"));
@@ -35,7 +35,7 @@ pub fn text(request: SendText) -> Result<Outgoing, CommandError> {
     } else {
         Message { conversation: Some(text), ..Message::default() }
     };
-    Ok(Outgoing { to, jid, message, attachment: None, key, fingerprint })
+    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
 }
 
 /// Whether it is a text that WhatsApp takes.

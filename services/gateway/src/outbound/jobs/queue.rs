@@ -1,13 +1,13 @@
 //! Jobs on their way into OUTBOX and out of it again before their time.
 
-use super::{records::Records, told};
+use super::{job_event, records::JobRecords};
 use crate::{
     outbound::{
-        EVENT_WITHIN, Held,
-        content::{self, Outgoing},
+        Deferral, EVENT_WITHIN,
+        content::{self, OutgoingMessage},
         refusal,
     },
-    publish::Publisher,
+    publish::EventPublisher,
 };
 use anyhow::Context as _;
 use async_nats::{HeaderMap, jetstream::message::PublishMessage};
@@ -26,11 +26,11 @@ use tokio::time::{Instant, timeout};
 
 /// Where the jobs of one session are put.
 #[derive(Clone)]
-pub struct Queue {
-    pub(super) records: Records,
+pub struct JobQueue {
+    pub(super) records: JobRecords,
     session: SessionId,
     broker: Broker,
-    publisher: Publisher,
+    publisher: EventPublisher,
 }
 
 /// Jobs that wait or run at once in the whole stream: with their largest size some gigabytes.
@@ -38,10 +38,10 @@ const MOST_JOBS: u64 = 10_000;
 /// NATS stores a message in milliseconds, or is in trouble.
 const WITHIN: Duration = Duration::from_secs(4);
 
-impl Queue {
+impl JobQueue {
     #[must_use]
-    pub fn new(session: SessionId, broker: Broker, publisher: Publisher) -> Self {
-        Self { records: Records::new(broker.clone(), session.clone()), session, broker, publisher }
+    pub fn new(session: SessionId, broker: Broker, publisher: EventPublisher) -> Self {
+        Self { records: JobRecords::new(broker.clone(), session.clone()), session, broker, publisher }
     }
 
     /// Stores a job. The same job again is the one that is there.
@@ -82,8 +82,8 @@ impl Queue {
         &self,
         command: Command,
         arguments: &[u8],
-        outgoing: &Outgoing,
-        held: Held,
+        outgoing: &OutgoingMessage,
+        held: Deferral,
     ) -> Result<QueuedSend, CommandError> {
         let key = outgoing.key.as_ref();
         let id = key.map_or_else(JobId::random, |key| JobId::of(&self.session, key));
@@ -159,7 +159,7 @@ impl Queue {
     }
 
     /// Lets a job that has begun wait. It may have been cancelled meanwhile.
-    pub(super) async fn wait(&self, job: &SendJob, record: &mut JobRecord, held: Held) -> anyhow::Result<()> {
+    pub(super) async fn wait(&self, job: &SendJob, record: &mut JobRecord, held: Deferral) -> anyhow::Result<()> {
         self.put(job, Some(held.until), false).await?;
         wait(record, held);
         self.records.save(record).await?;
@@ -179,7 +179,7 @@ impl Queue {
         record.state = state;
         record.until = None;
         record.reason = reason.map(str::to_owned);
-        if let Some(event) = told::end(&record, OffsetDateTime::now_utc()) {
+        if let Some(event) = job_event::end(&record, OffsetDateTime::now_utc()) {
             self.publisher.store(&event, Instant::now() + EVENT_WITHIN).await?;
         }
         self.records.save(&mut record).await?;
@@ -188,14 +188,14 @@ impl Queue {
     }
 
     pub(super) async fn tell_queued(&self, queued: &QueuedSend) {
-        let event = told::queued(&self.session, queued, OffsetDateTime::now_utc());
+        let event = job_event::queued(&self.session, queued, OffsetDateTime::now_utc());
         if let Err(error) = self.publisher.store(&event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a message that waits was lost: {error}");
         }
     }
 
     pub(super) async fn tell_progress(&self, record: &JobRecord) {
-        let event = told::progress(record, OffsetDateTime::now_utc());
+        let event = job_event::progress(record, OffsetDateTime::now_utc());
         if let Err(error) = self.publisher.store(&event, Instant::now() + WITHIN).await {
             tracing::debug!(event.id = %event.id, "the progress of a job was not told: {error}");
         }
@@ -240,7 +240,7 @@ impl Queue {
     }
 }
 
-fn wait(record: &mut JobRecord, held: Held) {
+fn wait(record: &mut JobRecord, held: Deferral) {
     record.state = JobState::Queued;
     record.until = Some(clock::iso(held.until));
     record.reason = Some(held.reason.as_str().to_owned());
@@ -266,7 +266,7 @@ fn checked(job: &SendJob, now: OffsetDateTime) -> Result<Option<OffsetDateTime>,
 }
 
 /// A message of a job, ready to go.
-pub(super) fn item_of(item: &JobItem) -> Result<Outgoing, CommandError> {
+pub(super) fn item_of(item: &JobItem) -> Result<OutgoingMessage, CommandError> {
     let command = item.command().map_err(|error| refusal(CommandErrorCode::InvalidRequest, &error.to_string()))?;
     content::outgoing(command, item.arguments.to_string().as_bytes())
 }

@@ -16,12 +16,12 @@ use tokio::time::timeout;
 const WITHIN: Duration = Duration::from_secs(4);
 
 #[derive(Clone)]
-pub struct Records {
+pub struct JobRecords {
     broker: Broker,
     session: SessionId,
 }
 
-impl Records {
+impl JobRecords {
     pub fn new(broker: Broker, session: SessionId) -> Self {
         Self { broker, session }
     }

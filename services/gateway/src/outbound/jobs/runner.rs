@@ -1,10 +1,10 @@
 //! Takes the jobs whose time has come, some at once. What a gateway does not finish, NATS gives to the next one.
 
 use super::{
-    queue::Queue,
-    run::{End, Run},
+    queue::JobQueue,
+    run::{JobRun, JobRunEnd},
 };
-use crate::outbound::Outbound;
+use crate::outbound::SendPipeline;
 use anyhow::Context as _;
 use async_nats::jetstream::{
     AckKind, Message,
@@ -36,27 +36,27 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// Runs the jobs of one session.
 #[derive(Clone)]
-pub struct Runner {
+pub struct JobRunner {
     pub session: SessionId,
-    pub queue: Queue,
-    pub outbound: Arc<Outbound>,
+    pub queue: JobQueue,
+    pub outbound: Arc<SendPipeline>,
     pub broker: Broker,
 }
 
 /// The jobs that run.
 #[derive(Default)]
-struct Running {
+struct RunningJobs {
     tasks: JoinSet<()>,
     ids: HashMap<Id, JobId>,
 }
 
-impl Runner {
+impl JobRunner {
     /// Runs jobs until the shutdown, and gives back what is under way then.
     ///
     /// # Errors
     /// None: a broker that is away is waited for.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut running = Running::default();
+        let mut running = RunningJobs::default();
         let mut first = true;
         while !shutdown.is_cancelled() {
             tokio::select! {
@@ -75,7 +75,7 @@ impl Runner {
         Ok(())
     }
 
-    async fn take(&self, running: &mut Running, first: bool, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    async fn take(&self, running: &mut RunningJobs, first: bool, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let mut messages = self.messages(first).await?;
         loop {
             tokio::select! {
@@ -122,7 +122,7 @@ impl Runner {
         messages.messages().await.context("failed to ask for jobs")
     }
 
-    async fn begin(&self, message: Message, running: &mut Running, shutdown: &CancellationToken) {
+    async fn begin(&self, message: Message, running: &mut RunningJobs, shutdown: &CancellationToken) {
         let job: SendJob = match serde_json::from_slice(&message.payload) {
             Ok(job) => job,
             Err(error) => {
@@ -142,7 +142,7 @@ impl Runner {
     }
 
     async fn carry(&self, job: &SendJob, message: &Message, stopping: &CancellationToken) {
-        let run = Run { queue: &self.queue, outbound: &self.outbound, job, stopping };
+        let run = JobRun { queue: &self.queue, outbound: &self.outbound, job, stopping };
         let still_runs = async {
             loop {
                 tokio::time::sleep(HEARD_EVERY).await;
@@ -155,12 +155,12 @@ impl Runner {
         };
         let end = tokio::select! {
             end = run.run() => end,
-            () = still_runs => Ok(End::GivenBack),
-            () = patience => Ok(End::GivenBack),
+            () = still_runs => Ok(JobRunEnd::GivenBack),
+            () = patience => Ok(JobRunEnd::GivenBack),
         };
         let settled = match end {
-            Ok(End::Settled) => message.double_ack().await,
-            Ok(End::GivenBack) => message.ack_with(AckKind::Nak(None)).await,
+            Ok(JobRunEnd::Settled) => message.double_ack().await,
+            Ok(JobRunEnd::GivenBack) => message.ack_with(AckKind::Nak(None)).await,
             Err(error) => {
                 tracing::info!(job.id = %job.id, "a job comes again: {error:#}");
                 message.ack_with(AckKind::Nak(Some(PAUSE))).await
