@@ -1,15 +1,18 @@
-//! Why a command is not done, in words for the user; a cause that is none of his business goes to the log.
+//! The refusals of commands, worded for the user. The causes inside Kurir go to the log.
 
-use kurir_contract::command::{CommandError, CommandErrorCode};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use kurir_contract::{
+    clock,
+    command::{CommandError, CommandErrorCode},
+};
+use time::OffsetDateTime;
 
-/// The request says something impossible.
+/// The request asks for something impossible.
 #[must_use]
 pub fn invalid(message: String) -> CommandError {
     command_error(CommandErrorCode::InvalidRequest, message)
 }
 
-/// It does not fit what there is.
+/// The request does not fit the present state.
 #[must_use]
 pub fn conflict(message: String) -> CommandError {
     command_error(CommandErrorCode::Conflict, message)
@@ -20,24 +23,23 @@ pub fn timed_out(message: String) -> CommandError {
     command_error(CommandErrorCode::TimedOut, message)
 }
 
-/// The broker did not do its part, or holds what cannot be read.
+/// NATS did not do its part, or it holds something unreadable.
 #[must_use]
 pub fn from_broker(error: anyhow::Error) -> CommandError {
     tracing::warn!("a webhook command failed: {error:#}");
     if error.chain().any(|cause| cause.is::<serde_json::Error>()) {
-        let message = "NATS holds what cannot be read; the dispatcher's log tells what it is";
+        let message = "NATS holds something unreadable; the dispatcher's log says what it is";
         return command_error(CommandErrorCode::Internal, message.to_owned());
     }
-    command_error(CommandErrorCode::BrokerUnavailable, "NATS did not do its part; try again".to_owned())
+    command_error(CommandErrorCode::BrokerUnavailable, "NATS is away or refused the request; try again".to_owned())
 }
 
-/// The time that a field holds.
+/// Parses the time in a field.
 ///
 /// # Errors
-/// If it is none.
+/// If the text is no time.
 pub fn parse_time(field: &str, text: &str) -> Result<OffsetDateTime, CommandError> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| invalid(format!("{field} is {text:?}: write a time as 2026-11-24T13:27:25Z")))
+    clock::parse(text).ok_or_else(|| invalid(format!("{field} is {text:?}: write a time as 2026-11-24T13:27:25Z")))
 }
 
 fn command_error(code: CommandErrorCode, message: String) -> CommandError {

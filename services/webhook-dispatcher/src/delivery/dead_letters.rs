@@ -1,14 +1,12 @@
-//! Events that were given up: each rests in DEAD_LETTERS with its payload, and `error.occurred` tells of it.
+//! Stores events that are given up: each in DEAD_LETTERS with its payload, and an `error.occurred` about it.
 
 use crate::{
     delivery::outcome::AttemptFailure,
     event::{StoredEvent, session_of},
-    jetstream::publish::{self, OutgoingMessage},
 };
 use anyhow::Context as _;
 use async_nats::HeaderMap;
-use bytes::Bytes;
-use kurir_chassis::{broker::Broker, trace_context};
+use kurir_chassis::{broker::Broker, bucket::to_json, publish::OutgoingMessage, trace_context};
 use kurir_contract::{
     clock,
     delivery::{AttemptResult, DeadLetter},
@@ -20,7 +18,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-/// What is given up.
+/// An event that is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct ExhaustedDelivery<'a> {
     pub event_id: &'a EventId,
@@ -30,12 +28,12 @@ pub struct ExhaustedDelivery<'a> {
     pub payload: &'a [u8],
     /// How many attempts were made.
     pub attempts: u32,
-    /// In words.
+    /// In words, for a person.
     pub reason: &'a str,
     pub last: Option<&'a AttemptResult>,
-    /// Of the last answer, if there was one.
+    /// The status of the last answer, if there was one.
     pub last_status: Option<u16>,
-    /// The replay that it was given up in.
+    /// The replay in which the event was given up.
     pub replay: Option<&'a str>,
 }
 
@@ -57,7 +55,7 @@ impl<'a> ExhaustedDelivery<'a> {
     }
 }
 
-/// DEAD_LETTERS.
+/// Stores and removes dead letters.
 pub struct DeadLetterStore {
     broker: Broker,
 }
@@ -68,32 +66,38 @@ impl DeadLetterStore {
         Self { broker }
     }
 
-    /// Both are stored when this returns, and a repeat after a crash stores neither again.
+    /// Stores the dead letter and the event about it. After a crash, a repeat stores neither again.
     pub async fn store(
         &self,
         endpoint: &EndpointId,
         exhausted: &ExhaustedDelivery<'_>,
         by: Instant,
     ) -> anyhow::Result<()> {
-        publish::publish_until(&self.broker, &self.build_letter(endpoint, exhausted)?, by).await?;
+        self.publish(&self.build_letter(endpoint, exhausted)?, by).await?;
         if exhausted.replay.is_some() {
-            // The letter that was replayed has this one in its place.
+            // This letter replaces the one that was replayed.
             self.purge(endpoint, exhausted.event_id, 1).await;
         }
-        // An event about deliveries that cannot be delivered tells of nothing more: two dead endpoints would feed
-        // each other.
+        // A failed delivery of an event about deliveries causes no further event: two dead endpoints would feed each
+        // other.
         if exhausted.event.is_about_delivery() {
             return Ok(());
         }
-        publish::publish_until(&self.broker, &self.build_notice(endpoint, exhausted)?, by).await
+        self.publish(&self.build_notice(endpoint, exhausted)?, by).await
     }
 
-    /// A replay delivered it after all.
+    /// Removes the dead letter of an event that a replay has delivered.
     pub async fn remove(&self, endpoint: &EndpointId, event: &EventId) {
         self.purge(endpoint, event, 0).await;
     }
 
-    /// A letter that cannot be removed stays, and can be replayed again: its receiver knows the id.
+    async fn publish(&self, message: &OutgoingMessage, by: Instant) -> anyhow::Result<()> {
+        let stored = self.broker.publish_until_stored(message, by).await;
+        stored.with_context(|| format!("failed to store {}", message.subject))?;
+        Ok(())
+    }
+
+    /// If the removal fails, the letter stays and can be replayed again: its receiver knows the id.
     async fn purge(&self, endpoint: &EndpointId, event: &EventId, keep: u64) {
         let purged = async {
             let letters = self.broker.jetstream.get_stream_no_info(stream::DEAD_LETTERS).await?;
@@ -101,7 +105,7 @@ impl DeadLetterStore {
             anyhow::Ok(())
         };
         if let Err(error) = purged.await {
-            tracing::warn!(endpoint.id = %endpoint, event.id = %event, "a dead letter that was replayed stays: {error:#}");
+            tracing::warn!(endpoint.id = %endpoint, event.id = %event, "failed to remove a dead letter that was replayed: {error:#}");
         }
     }
 
@@ -121,14 +125,14 @@ impl DeadLetterStore {
             at: clock::now_iso(),
             payload: String::from_utf8_lossy(exhausted.payload).into_owned(),
         };
-        let mut payload = json(&letter)?;
+        let mut payload = to_json(&letter)?;
         let mut headers = HeaderMap::new();
         let run = format!("{endpoint} {} {}", exhausted.event_sequence, exhausted.replay.unwrap_or_default());
         headers.insert(header::EVENT_ID, exhausted.event_id.derived(&run).as_str());
-        // A replay names it again: the session is in it, and the event may be gone by then.
+        // A replay needs it: it names the session, and the event may be gone by then.
         headers.insert(header::EVENT_SUBJECT, exhausted.event_subject);
         if payload.len() + HEADERS_RESERVE > self.broker.client.max_payload() {
-            // Quoted once more, a payload just below the broker's limit is above it.
+            // Quoted again, a payload just below NATS' limit is above it.
             letter.payload = String::new();
             letter.reason = format!(
                 "{} (its {} bytes do not fit into a dead letter; they are message {} of EVENTS)",
@@ -136,7 +140,7 @@ impl DeadLetterStore {
                 exhausted.payload.len(),
                 exhausted.event_sequence
             );
-            payload = json(&letter)?;
+            payload = to_json(&letter)?;
         }
         Ok(OutgoingMessage { subject: subject::dead_letter(endpoint, exhausted.event_id), headers, payload })
     }
@@ -172,14 +176,10 @@ impl DeadLetterStore {
         Ok(OutgoingMessage {
             subject: subject::event(&session_of(exhausted.event_subject), &EventType::ERROR_OCCURRED),
             headers,
-            payload: json(&EventEnvelope::new(EventType::ERROR_OCCURRED, now, data))?,
+            payload: to_json(&EventEnvelope::new(EventType::ERROR_OCCURRED, now, data))?,
         })
     }
 }
 
-/// NATS counts headers as payload; ours are an id and a trace.
+/// NATS counts headers as payload. These are an id, a subject and a trace.
 const HEADERS_RESERVE: usize = 1024;
-
-fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<Bytes> {
-    Ok(serde_json::to_vec(value).context("failed to write JSON")?.into())
-}

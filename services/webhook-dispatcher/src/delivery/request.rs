@@ -1,4 +1,4 @@
-//! The request that carries an event: the contract's headers, the endpoint's own, and the signature.
+//! The request that carries an event: Kurir's headers, the endpoint's own headers, and the signature.
 
 use crate::{
     delivery::{
@@ -18,11 +18,12 @@ use http::{
 use http_body_util::Full;
 use kurir_chassis::trace_context;
 use kurir_contract::{endpoint::PayloadFormat, header};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// The contract's, so that a receiver's filters go on working.
+/// The API contract's value, so that the filters of existing receivers go on working.
 const CONTRACT_USER_AGENT: HeaderValue = HeaderValue::from_static("WhatsApp-API-Webhook/1.0.0");
-/// Standard Webhooks' name for the event id: the same at every try and every replay.
+/// Standard Webhooks' header for the event id: the same at every try and every replay.
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const REPLAY: HeaderName = HeaderName::from_static(header::REPLAY);
 const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
@@ -51,14 +52,14 @@ pub struct RequestTemplate {
     signer: Option<RequestSigner>,
 }
 
-/// What one request says beside its event.
+/// Per-request metadata: time, replay flag, tracing.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestMeta {
-    /// When it is made, seconds since 1970.
+    /// When the request is made, in seconds since 1970.
     pub at: i64,
-    /// The event comes again because somebody asked for it.
+    /// Whether a replay delivers the event again.
     pub is_replay: bool,
-    /// A collector takes the current span.
+    /// Whether a collector takes the current span.
     pub traced: bool,
 }
 
@@ -82,7 +83,7 @@ impl RequestTemplate {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, body.content_type);
         headers.extend(body.headers);
-        // Both were looked at when the event was read; what cannot travel in a header stays out of the request.
+        // The id was checked when the event was read. A value that no header can carry is left out.
         if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
             headers.insert(WEBHOOK_ID, id);
         }
@@ -104,12 +105,12 @@ impl RequestTemplate {
     }
 }
 
-/// A user and password in the URL are basic authentication.
+/// Basic authentication with the user and the password of the URL.
 fn authorization(url: &Url) -> anyhow::Result<Option<HeaderValue>> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
-    let decoded = |text| percent_decode(text).collect::<Vec<u8>>();
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
     let mut credentials = decoded(url.username());
     credentials.push(b':');
     credentials.extend(decoded(url.password().unwrap_or_default()));
@@ -119,25 +120,8 @@ fn authorization(url: &Url) -> anyhow::Result<Option<HeaderValue>> {
     Ok(Some(value))
 }
 
-/// In a URL, what would end the user or the password is written as `%` and two hex digits.
-fn percent_decode(text: &str) -> impl Iterator<Item = u8> {
-    let mut bytes = text.bytes();
-    std::iter::from_fn(move || {
-        let byte = bytes.next()?;
-        let hex = |byte: u8| char::from(byte).to_digit(16);
-        let mut ahead = bytes.clone();
-        match (byte, ahead.next().and_then(hex), ahead.next().and_then(hex)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes = ahead;
-                // Two hex digits are a byte.
-                Some((high * 16 + low) as u8)
-            }
-            _ => Some(byte),
-        }
-    })
-}
-
-/// Of the current span if there is a collector, else of the event, so that a trace goes on through us in any case.
+/// The traceparent of the current span if there is a collector, else the event's: a trace passes through Kurir in
+/// either case.
 fn traceparent(event: &StoredEvent, traced: bool) -> Option<HeaderValue> {
     let own = if traced { trace_context::current() } else { None };
     HeaderValue::from_str(own.as_deref().or(event.traceparent.as_deref())?).ok()

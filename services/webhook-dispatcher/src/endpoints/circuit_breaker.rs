@@ -1,23 +1,24 @@
 //! A circuit breaker for each endpoint. Pure.
 //!
-//! Closed, all events are sent. It opens when nothing but failures came for [`MIN_FAILING_TIME`], and [`MIN_FAILURES`] of them: a
-//! handful of events that a receiver cannot bear is no receiver that is down. Then nothing is sent, and the events wait
-//! untouched. After a pause one goes as a probe: if it succeeds the circuit closes, if not the next pause is twice as
-//! long and the next probe another event. Dispatchers tell each other of theirs: what one sees holds for all.
+//! While the circuit is closed, all events are sent. It opens after at least [`MIN_FAILURES`] failures in a row over at
+//! least [`MIN_FAILING_TIME`]: a handful of events that a receiver cannot process does not mean that the receiver is
+//! down. While it is open, nothing is sent and the events wait untouched. After a pause one event is sent as a probe.
+//! If the probe succeeds, the circuit closes; if not, the next pause is twice as long, and the next probe is another
+//! event. The dispatchers share the state of their circuits.
 
 use crate::delivery::result::EndpointVerdict;
+use kurir_chassis::backoff::Backoff;
 use kurir_contract::endpoint::CircuitState;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// In a row: five events that fail through the contract's whole schedule.
+/// Failures in a row: five events that fail through the contract's whole schedule.
 pub const MIN_FAILURES: u32 = 20;
-/// From the first of them to the last. Twice the contract's whole schedule: events that a receiver cannot bear come to
-/// its end and rest in the dead letters, as they always did.
+/// Time from the first of these failures to the last. It is twice the contract's whole schedule, so that events which a
+/// receiver cannot process reach the dead letters.
 pub const MIN_FAILING_TIME: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// A receiver that is back is noticed within a minute.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// The pauses before the probes. A receiver that is back is noticed within a minute.
+const PROBE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BreakerState {
@@ -25,7 +26,7 @@ enum BreakerState {
     Open {
         until: Instant,
     },
-    /// One probe is out.
+    /// One probe is under way.
     Probing,
 }
 
@@ -33,10 +34,11 @@ pub struct CircuitBreaker {
     state: BreakerState,
     failures: u32,
     failing_since: Option<Instant>,
-    pause: Duration,
+    /// Failed probes in a row.
+    failed_probes: u32,
 }
 
-/// What a verdict changed.
+/// How a verdict changed the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitChange {
     Opened,
@@ -46,12 +48,12 @@ pub enum CircuitChange {
 
 impl Default for CircuitBreaker {
     fn default() -> Self {
-        Self { state: BreakerState::Closed, failures: 0, failing_since: None, pause: FIRST_PAUSE }
+        Self { state: BreakerState::Closed, failures: 0, failing_since: None, failed_probes: 0 }
     }
 }
 
 impl CircuitBreaker {
-    /// How many may be sent now.
+    /// How many messages may be sent now.
     #[must_use]
     pub fn allowance(&self, now: Instant) -> usize {
         match self.state {
@@ -62,7 +64,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// A message is about to be sent; whether it is sent, and then whether as a probe.
+    /// Decides about a message that is about to be sent: none if it must wait, else whether it is a probe.
     pub fn try_send(&mut self, now: Instant) -> Option<bool> {
         match self.state {
             BreakerState::Closed => Some(false),
@@ -77,44 +79,46 @@ impl CircuitBreaker {
     pub fn record_success(&mut self) -> Option<CircuitChange> {
         self.failures = 0;
         self.failing_since = None;
-        self.pause = FIRST_PAUSE;
+        self.failed_probes = 0;
         let was = std::mem::replace(&mut self.state, BreakerState::Closed);
         (was != BreakerState::Closed).then_some(CircuitChange::Closed)
     }
 
-    /// `probe`: what failed was the probe. Of what had been sent before it opened, no failure changes an open circuit.
+    /// `probe`: the probe failed. Only the probe's failure changes an open circuit; the other messages were sent before
+    /// it opened.
     pub fn record_failure(&mut self, probe: bool, now: Instant) -> Option<CircuitChange> {
         self.failures = self.failures.saturating_add(1);
         let since = *self.failing_since.get_or_insert(now);
         match self.state {
             BreakerState::Closed if self.failures >= MIN_FAILURES && now.duration_since(since) >= MIN_FAILING_TIME => {
-                self.state = BreakerState::Open { until: now + self.pause };
+                self.state = BreakerState::Open { until: now + self.pause() };
                 Some(CircuitChange::Opened)
             }
             BreakerState::Probing if probe => {
-                self.pause = (self.pause * 2).min(MAX_PAUSE);
-                self.state = BreakerState::Open { until: now + self.pause };
+                self.failed_probes = self.failed_probes.saturating_add(1);
+                self.state = BreakerState::Open { until: now + self.pause() };
                 Some(CircuitChange::StillOpen)
             }
             BreakerState::Closed | BreakerState::Open { .. } | BreakerState::Probing => None,
         }
     }
 
-    /// Another dispatcher's circuit opened: the events that come here are spared too.
+    /// Opens the circuit because another dispatcher opened its own.
     pub fn open_remotely(&mut self, now: Instant) {
         if self.state == BreakerState::Closed {
-            self.state = BreakerState::Open { until: now + self.pause };
+            self.state = BreakerState::Open { until: now + self.pause() };
         }
     }
 
-    /// Another dispatcher saw that it works. A probe that is out tells by itself.
+    /// Closes the circuit because another dispatcher saw the endpoint work. A probe that is under way decides by
+    /// itself.
     pub fn close_remotely(&mut self) {
         if matches!(self.state, BreakerState::Open { .. }) {
             *self = Self::default();
         }
     }
 
-    /// What a delivery said of the endpoint.
+    /// Records a delivery's verdict about the endpoint.
     pub fn record(&mut self, verdict: &EndpointVerdict, probe: bool, now: Instant) -> Option<CircuitChange> {
         match verdict {
             EndpointVerdict::Succeeded => self.record_success(),
@@ -126,7 +130,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// As it is shown.
+    /// The state, as the API shows it.
     #[must_use]
     pub fn state(&self) -> CircuitState {
         match self.state {
@@ -136,17 +140,17 @@ impl CircuitBreaker {
         }
     }
 
-    /// The probe ended without a verdict: there was nothing to send.
+    /// Ends a probe without a verdict: there was nothing to send.
     pub fn cancel_probe(&mut self, probe: bool, now: Instant) {
         if probe && self.state == BreakerState::Probing {
             self.state = BreakerState::Open { until: now };
         }
     }
 
-    /// Until when nothing is sent, from now on.
+    /// The pause before the next probe.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        self.pause
+        PROBE_BACKOFF.pause_after(self.failed_probes)
     }
 }
 
@@ -179,14 +183,14 @@ mod tests {
             assert_eq!((breaker.allowance(at), breaker.try_send(at)), (0, None), "one probe at a time");
             assert_eq!(breaker.record_failure(true, at), Some(CircuitChange::StillOpen));
         }
-        at += MAX_PAUSE;
+        at += breaker.pause();
         assert_eq!(breaker.try_send(at), Some(true));
         breaker.cancel_probe(true, at);
         assert_eq!(breaker.try_send(at), Some(true), "a probe that had nothing to send is followed by another");
         assert_eq!(breaker.record_success(), Some(CircuitChange::Closed));
         assert_eq!(
             (breaker.allowance(at), breaker.try_send(at), breaker.pause()),
-            (usize::MAX, Some(false), FIRST_PAUSE)
+            (usize::MAX, Some(false), PROBE_BACKOFF.pause_after(0))
         );
     }
 
@@ -196,7 +200,7 @@ mod tests {
         let mut breaker = CircuitBreaker::default();
         breaker.open_remotely(now);
         assert_eq!((breaker.allowance(now), breaker.try_send(now)), (0, None));
-        let later = now + FIRST_PAUSE;
+        let later = now + breaker.pause();
         assert_eq!(breaker.try_send(later), Some(true));
         breaker.open_remotely(later);
         breaker.close_remotely();

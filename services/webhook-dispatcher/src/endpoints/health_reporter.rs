@@ -1,22 +1,20 @@
-//! How endpoints fare, made known: in the bucket of states, and as events.
+//! Stores the health of endpoints in the bucket of states and publishes it as events.
 //!
-//! The worker sends its health_changes here and goes on. What is known lies in the bucket, so it is one truth for all dispatchers
-//! and outlives them: since when an endpoint fails, and what was told of it. One that fails for too long is disabled;
-//! its events wait in EVENTS. Only who saw it fail speaks of it: what a dispatcher finds in the bucket at its start may be
-//! over long since. Every event that tells of this has an id made of what it tells, so that it comes identity
-//! however many dispatchers see the same.
+//! The worker hands in its changes and goes on. The bucket is the one truth for all dispatchers and outlives them:
+//! since when an endpoint fails, and what was published about it. An endpoint that fails for too long is disabled; its
+//! events wait in EVENTS. Only a dispatcher that saw the endpoint fail warns and disables: what it finds in the bucket
+//! at its start may be over. The id of each event is derived from its content, so that several dispatchers store it
+//! once.
 
-use crate::{
-    endpoints::{failing_endpoints::FailingEndpoints, health_change::HealthChange},
-    jetstream::{
-        kv_bucket,
-        publish::{self, OutgoingMessage},
-    },
-};
+use crate::endpoints::{failing_endpoints::FailingEndpoints, health_change::HealthChange};
 use anyhow::Context as _;
 use async_nats::HeaderMap;
-use futures::TryStreamExt as _;
-use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use kurir_chassis::{
+    broker::Broker,
+    bucket::{Bucket, to_json},
+    publish::OutgoingMessage,
+    shutdown::CancellationToken,
+};
 use kurir_contract::{
     clock,
     endpoint::{BUCKET, CircuitState, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
@@ -29,28 +27,30 @@ use std::{
     collections::{HashMap, HashSet},
     time::Duration,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
 
-/// Tries to change a state that others change too.
+/// Tries to disable an endpoint that others change at the same time.
 const TRIES: u32 = 5;
-/// How long an event about an endpoint is tried to be stored.
+/// The time to store an event about an endpoint.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
-/// Of the time until it is disabled, in percent: told of identity each.
+/// Percentages of the time until the endpoint is disabled. Each is published once.
 const WARNINGS: [u8; 2] = [80, 50];
-/// So long the bucket may call an endpoint failing that works.
+/// For at most this long the bucket may call an endpoint failing that works.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 pub struct HealthReporter {
+    endpoints: Bucket,
+    states: Bucket,
     broker: Broker,
     health_changes: mpsc::Receiver<HealthChange>,
-    /// An endpoint that fails for so long is disabled; zero: none is.
+    /// An endpoint that fails for this long is disabled; zero: never.
     disable_after: Duration,
-    /// For the worker: what the bucket calls failing.
+    /// For the worker: the endpoints that the bucket calls failing.
     failing: FailingEndpoints,
-    /// What this dispatcher saw failing and not working since.
+    /// Endpoints that this dispatcher saw failing, and not working since.
     seen_failing: HashSet<EndpointId>,
-    /// Their receivers said that they are gone, and they could not be disabled yet; with the reason.
+    /// Endpoints whose receivers said that they are gone and that could not be disabled yet, with the reason.
     gone: HashMap<EndpointId, String>,
 }
 
@@ -62,13 +62,22 @@ impl HealthReporter {
         disable_after: Duration,
         failing: FailingEndpoints,
     ) -> Self {
-        Self { broker, health_changes, disable_after, failing, seen_failing: HashSet::new(), gone: HashMap::new() }
+        Self {
+            endpoints: Bucket::new(broker.clone(), BUCKET),
+            states: Bucket::new(broker.clone(), STATES_BUCKET),
+            broker,
+            health_changes,
+            disable_after,
+            failing,
+            seen_failing: HashSet::new(),
+            gone: HashMap::new(),
+        }
     }
 
-    /// Works until the shutdown.
+    /// Runs until the shutdown.
     ///
     /// # Errors
-    /// None: what cannot be written now is written at the next health_changes or the next look.
+    /// None: what cannot be written now is written at the next change or the next check.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         // A hundredth of the time is exact enough, and a minute is often enough.
         let every = match self.disable_after / 100 {
@@ -86,7 +95,7 @@ impl HealthReporter {
             if let Err(error) = applied
                 && self.broker.is_connected()
             {
-                tracing::warn!("how a webhook endpoint fares could not be made known: {error:#}");
+                tracing::warn!("failed to report the health of a webhook endpoint: {error:#}");
             }
         }
     }
@@ -120,18 +129,18 @@ impl HealthReporter {
         }
     }
 
-    /// No more is sent to it, so nothing else would say it again: what cannot be done now is done at the next look.
+    /// Disables an endpoint whose receiver is gone. Nothing more is sent to it, so nothing would report it again: if it
+    /// fails now, the next check repeats it.
     async fn disable_gone_endpoint(&mut self, endpoint: EndpointId, reason: String) {
         if let Err(error) = self.disable(&endpoint, &reason, None).await {
-            tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is gone and could not be disabled yet: {error:#}");
+            tracing::warn!(endpoint.id = %endpoint, "failed to disable webhook endpoint {endpoint}, whose receiver is gone: {error:#}");
             self.gone.insert(endpoint, reason);
         }
     }
 
-    /// Told before it is done: a crash in between tells it identity.
+    /// Publishes before it deletes the state: after a crash in between, the repeat has the same id.
     async fn report_recovery(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
-        let states = self.broker.bucket(STATES_BUCKET).await?;
-        let Some((state, _)) = kv_bucket::read_json::<EndpointState>(&states, endpoint.as_str()).await? else {
+        let Some((state, _)) = self.states.get_json::<EndpointState>(endpoint.as_str()).await? else {
             return Ok(());
         };
         if let Some(since) = state.failing_since.clone() {
@@ -143,14 +152,13 @@ impl HealthReporter {
     }
 
     async fn delete_state(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
-        let states = self.broker.bucket(STATES_BUCKET).await?;
-        if kv_bucket::read_json::<EndpointState>(&states, endpoint.as_str()).await?.is_some() {
-            states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint")?;
+        if self.states.get_json::<EndpointState>(endpoint.as_str()).await?.is_some() {
+            self.states.delete(endpoint.as_str()).await.context("failed to delete the state of an endpoint")?;
         }
         Ok(())
     }
 
-    /// Looks at all that fail: whom to warn of, whom to disable.
+    /// Checks all failing endpoints: which to warn about, which to disable.
     async fn check_failing(&mut self) -> anyhow::Result<()> {
         if !self.broker.is_connected() {
             return Ok(());
@@ -159,14 +167,7 @@ impl HealthReporter {
         for (endpoint, reason) in gone {
             self.disable_gone_endpoint(endpoint, reason).await;
         }
-        let states = self.broker.bucket(STATES_BUCKET).await?;
-        let keys: Vec<String> = states
-            .keys()
-            .await
-            .context("failed to list the states of endpoints")?
-            .try_collect()
-            .await
-            .context("failed to list the states of endpoints")?;
+        let keys = self.states.keys().await?;
         let failing: HashSet<EndpointId> = keys.iter().filter_map(|key| key.parse().ok()).collect();
         for endpoint in self.failing.replace(&failing) {
             self.report_recovery(&endpoint).await?;
@@ -177,7 +178,7 @@ impl HealthReporter {
                 self.delete_state(&endpoint).await?;
             } else if self.seen_failing.contains(&endpoint)
                 && !self.disable_after.is_zero()
-                && let Some((state, _)) = kv_bucket::read_json::<EndpointState>(&states, endpoint.as_str()).await?
+                && let Some((state, _)) = self.states.get_json::<EndpointState>(endpoint.as_str()).await?
             {
                 self.warn_or_disable(&endpoint, &state, OffsetDateTime::now_utc()).await?;
             }
@@ -185,10 +186,9 @@ impl HealthReporter {
         Ok(())
     }
 
-    /// Whether events are taken for it: of one that its user deleted or disabled there is nothing to say.
+    /// Whether the endpoint exists and is enabled. Nothing is published about others.
     async fn is_active(&self, endpoint: &EndpointId) -> anyhow::Result<bool> {
-        let settings =
-            kv_bucket::read_json::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str()).await?;
+        let settings = self.endpoints.get_json::<EndpointSettings>(endpoint.as_str()).await?;
         Ok(endpoint.is_default() || settings.is_some_and(|(settings, _)| settings.enabled))
     }
 
@@ -201,7 +201,7 @@ impl HealthReporter {
         let Some(percent) = percent_until_disabled(state, self.disable_after, now) else { return Ok(()) };
         let since = state.failing_since.clone().unwrap_or_default();
         let reason = state.last_error.clone().unwrap_or_default();
-        // `default` is the operator's setting: it is told of and never disabled.
+        // `default` is the operator's setting: there are warnings about it, but it is never disabled.
         if percent >= 100 && !endpoint.is_default() {
             return self.disable(endpoint, &reason, Some(state)).await;
         }
@@ -216,12 +216,10 @@ impl HealthReporter {
         self.update_state(endpoint, |state| state.warned_percent = warning).await
     }
 
-    /// Its events wait from now on. Told before it is done: a crash in between tells it identity.
+    /// Disables an endpoint. Publishes first: after a crash in between, the repeat has the same id.
     async fn disable(&self, endpoint: &EndpointId, reason: &str, state: Option<&EndpointState>) -> anyhow::Result<()> {
-        let endpoints = self.broker.bucket(BUCKET).await?;
         for _ in 0..TRIES {
-            let Some((mut settings, revision)) =
-                kv_bucket::read_json::<EndpointSettings>(&endpoints, endpoint.as_str()).await?
+            let Some((mut settings, revision)) = self.endpoints.get_json::<EndpointSettings>(endpoint.as_str()).await?
             else {
                 return Ok(());
             };
@@ -239,48 +237,38 @@ impl HealthReporter {
             settings.enabled = false;
             settings.disabled_reason = Some(reason.to_owned());
             settings.updated_at = clock::now_iso();
-            if kv_bucket::update(&endpoints, endpoint.as_str(), kv_bucket::to_json(&settings)?, revision).await? {
-                tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is disabled, its events wait: {reason}");
-                return self.delete_state(endpoint).await;
+            match self.endpoints.update(endpoint.as_str(), to_json(&settings)?, revision).await {
+                Ok(_) => {
+                    tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is disabled, its events wait: {reason}");
+                    return self.delete_state(endpoint).await;
+                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error).context("failed to disable an endpoint"),
             }
         }
-        anyhow::bail!("others changed the endpoint {endpoint} at the same time, {TRIES} times in a row")
+        anyhow::bail!("others changed the endpoint {endpoint} at the same time in each of {TRIES} tries")
     }
 
     async fn update_state(&self, endpoint: &EndpointId, change: impl Fn(&mut EndpointState)) -> anyhow::Result<()> {
-        let states = self.broker.bucket(STATES_BUCKET).await?;
-        for _ in 0..TRIES {
-            let (before, revision) = match kv_bucket::read_json::<EndpointState>(&states, endpoint.as_str()).await? {
-                Some((state, revision)) => (state, revision),
-                None => (EndpointState::default(), 0),
-            };
-            let mut state = before.clone();
+        let changed = |stored: Option<EndpointState>| {
+            let mut state = stored.clone().unwrap_or_default();
             change(&mut state);
-            if revision == 0 && state.failing_since.is_none() {
-                // Another dispatcher saw it work meanwhile.
-                return Ok(());
-            }
-            let written = state == before
-                || if revision == 0 {
-                    states.create(endpoint.as_str(), kv_bucket::to_json(&state)?).await.is_ok()
-                } else {
-                    kv_bucket::update(&states, endpoint.as_str(), kv_bucket::to_json(&state)?, revision).await?
-                };
-            if written {
-                return Ok(());
-            }
-        }
-        anyhow::bail!("others changed the state of {endpoint} at the same time, {TRIES} times in a row")
+            // Without both, another dispatcher saw the endpoint work meanwhile.
+            let is_known = stored.is_some() || state.failing_since.is_some();
+            (is_known && stored.as_ref() != Some(&state)).then_some(state)
+        };
+        self.states
+            .change_value(endpoint.as_str(), changed)
+            .await
+            .context("failed to store the state of an endpoint")?;
+        Ok(())
     }
 
     async fn publish_event(&self, endpoint: &EndpointId, event: &HealthEvent<'_>) -> anyhow::Result<()> {
-        let description =
-            match kv_bucket::read_json::<EndpointSettings>(&self.broker.bucket(BUCKET).await?, endpoint.as_str())
-                .await?
-            {
-                Some((settings, _)) => settings.description,
-                None => String::new(),
-            };
+        let description = match self.endpoints.get_json::<EndpointSettings>(endpoint.as_str()).await? {
+            Some((settings, _)) => settings.description,
+            None => String::new(),
+        };
         let now = OffsetDateTime::now_utc();
         let since = event.state.failing_since.as_deref();
         let data = EndpointEvent {
@@ -299,31 +287,33 @@ impl HealthReporter {
         let message = OutgoingMessage {
             subject: subject::event(&SessionId::default(), &event.kind),
             headers,
-            payload: kv_bucket::to_json(&envelope)?,
+            payload: to_json(&envelope)?,
         };
-        publish::publish_until(&self.broker, &message, Instant::now() + STORE_WITHIN).await
+        let stored = self.broker.publish_until_stored(&message, Instant::now() + STORE_WITHIN).await;
+        stored.with_context(|| format!("failed to store {}", message.subject))?;
+        Ok(())
     }
 
     fn disabled_at(&self, endpoint: &EndpointId, event: &HealthEvent<'_>, since: &str) -> Option<String> {
         if endpoint.is_default() || self.disable_after.is_zero() || event.kind != EventType::ENDPOINT_FAILING {
             return None;
         }
-        Some(clock::iso(OffsetDateTime::parse(since, &Rfc3339).ok()? + self.disable_after))
+        Some(clock::iso(clock::parse(since)? + self.disable_after))
     }
 }
 
-/// What is told of an endpoint.
+/// What an event says about an endpoint.
 struct HealthEvent<'a> {
     kind: EventType,
-    /// The same for the same, so that it is told identity.
+    /// The same for the same fact, so that the fact is published once.
     identity: String,
     reason: Option<&'a str>,
     state: &'a EndpointState,
 }
 
-/// How far it is on the way to be disabled; none if it does not fail.
+/// How much of the time until it is disabled has passed; none if the endpoint does not fail.
 fn percent_until_disabled(state: &EndpointState, disable_after: Duration, now: OffsetDateTime) -> Option<u64> {
-    let since = OffsetDateTime::parse(state.failing_since.as_ref()?, &Rfc3339).ok()?;
+    let since = clock::parse(state.failing_since.as_ref()?)?;
     let elapsed = Duration::try_from(now - since).ok()?;
     Some((elapsed.as_millis() * 100 / disable_after.as_millis().max(1)).min(100) as u64)
 }

@@ -1,9 +1,9 @@
-//! Follows the bucket of endpoints: every endpoint that is made, changed or deleted is told to the worker, within
-//! milliseconds and with no restart.
+//! Watches the bucket of endpoints and passes every creation, change and deletion to the worker, within milliseconds
+//! and without a restart.
 //!
-//! A connection that breaks may swallow a change, so after it the whole bucket is read again; what is the same as
-//! before changes nothing. What a deleted endpoint leaves in the broker is removed, also if no dispatcher ran when it
-//! was deleted, and once more when its last delivery must have ended: that may have kept a retry.
+//! A connection that breaks may swallow a change, so the whole bucket is read again after it; an endpoint that is the
+//! same as before changes nothing. What a deleted endpoint leaves in NATS is removed, even if no dispatcher ran when it
+//! was deleted, and again when its last delivery has ended, which may have stored a retry.
 
 use crate::{
     config::Config,
@@ -13,7 +13,7 @@ use crate::{
 use anyhow::Context as _;
 use async_nats::jetstream::kv::{Entry, Operation};
 use futures::StreamExt as _;
-use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use kurir_chassis::{broker::Broker, bucket::Bucket, shutdown::CancellationToken};
 use kurir_contract::endpoint::{BUCKET, CircuitState, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET};
 use std::{
     collections::HashSet,
@@ -22,28 +22,28 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// How soon a connection that was made anew is noticed.
+/// How soon a new connection is noticed.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// Between two tries to follow a bucket that cannot be followed.
+/// Between two tries to watch the bucket.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// When a deleted endpoint's deliveries have ended: most within seconds, all within the longest timeout (60 s) and the
-/// time to settle them.
+/// When the deliveries of a deleted endpoint have ended: most within seconds, all within the longest timeout (60 s) and
+/// the time to settle them.
 const CLEANUP_DELAYS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(75)];
 
-/// What a worker hears.
+/// What the worker is told.
 #[derive(Clone, Debug)]
 pub enum EndpointChange {
-    /// Made, changed, or told of again.
+    /// An endpoint that was created or changed, or is the same as before.
     Set(Arc<Endpoint>),
     Removed(EndpointId),
-    /// Some dispatcher's circuit opened, or nothing is wrong any more.
+    /// Another dispatcher's circuit opened, or its endpoint does not fail any more.
     Circuit {
         endpoint: EndpointId,
         open: bool,
     },
-    /// RETRIES holds something of it.
+    /// RETRIES holds something for this endpoint.
     HasRetries(EndpointId),
-    /// All that were there when the following began have been told of.
+    /// All endpoints that existed when the watch started were passed on.
     AllListed,
 }
 
@@ -51,9 +51,9 @@ pub struct EndpointWatcher {
     config: Config,
     broker: Broker,
     changes: mpsc::Sender<EndpointChange>,
-    /// Told of and not removed.
+    /// Endpoints that were passed on and not removed.
     known: HashSet<EndpointId>,
-    /// Removed, and when to do so once more.
+    /// Removed endpoints, and when to clean up after them again.
     cleanups: Vec<(Instant, EndpointId)>,
 }
 
@@ -63,7 +63,7 @@ impl EndpointWatcher {
         Self { config, broker, changes, known: HashSet::new(), cleanups: Vec::new() }
     }
 
-    /// Follows until the shutdown.
+    /// Watches until the shutdown.
     ///
     /// # Errors
     /// None: a broker that is away is waited for.
@@ -88,24 +88,24 @@ impl EndpointWatcher {
         Ok(())
     }
 
-    /// Reads the whole bucket and goes on with what changes, until something is wrong.
+    /// Reads the whole bucket and then its changes, until something fails.
     async fn watch(&mut self) -> anyhow::Result<()> {
-        let connects = self.connection_count();
-        // Before the bucket is read: a consumer that is in this list and has no endpoint then has lost it.
-        let mut left: HashSet<EndpointId> = HashSet::new();
+        let connections = self.connection_count();
+        // Listed before the bucket is read: a consumer in this list without an endpoint has lost its endpoint.
+        let mut consumer_owners: HashSet<EndpointId> = HashSet::new();
         for source in [PullSource::Events, PullSource::Retries] {
-            left.extend(consumer::list_endpoints(&self.broker, source).await?);
+            consumer_owners.extend(consumer::list_endpoints(&self.broker, source).await?);
         }
-        left.retain(|endpoint| !endpoint.is_default());
+        consumer_owners.retain(|endpoint| !endpoint.is_default());
 
-        let bucket = self.broker.bucket(BUCKET).await?;
-        let stored = bucket.status().await.context("failed to look at the bucket of endpoints")?.values();
+        let bucket = Bucket::new(self.broker.clone(), BUCKET).open().await?;
+        let stored = bucket.status().await.context("failed to read the state of the bucket of endpoints")?.values();
         let mut watch = bucket.watch_with_history(">").await.context("failed to watch the endpoints")?;
-        let states = self.broker.bucket(STATES_BUCKET).await?;
+        let states = Bucket::new(self.broker.clone(), STATES_BUCKET).open().await?;
         let mut states = states.watch_with_history(">").await.context("failed to watch the states of endpoints")?;
         let (mut seen, mut complete) = (HashSet::new(), stored == 0);
         if complete {
-            self.finish_listing(&seen, &left).await;
+            self.finish_listing(&seen, &consumer_owners).await;
         }
         let mut checks = tokio::time::interval(CHECK_INTERVAL);
         loop {
@@ -116,7 +116,7 @@ impl EndpointWatcher {
                     continue;
                 }
                 _ = checks.tick() => {
-                    anyhow::ensure!(self.connection_count() == connects, "the connection to NATS was made anew");
+                    anyhow::ensure!(self.connection_count() == connections, "connected to NATS again");
                     self.repeat_cleanups().await;
                     continue;
                 }
@@ -125,14 +125,15 @@ impl EndpointWatcher {
             self.apply_entry(entry, &mut seen, complete).await;
             if is_current && !complete {
                 complete = true;
-                self.finish_listing(&seen, &left).await;
+                self.finish_listing(&seen, &consumer_owners).await;
             }
         }
     }
 
-    /// `complete`: it changes now. What was deleted before is found missing when the whole bucket was read.
+    /// `complete`: the whole bucket was read, and this is a change. Earlier deletions show when the reading is
+    /// complete.
     async fn apply_entry(&mut self, entry: Entry, seen: &mut HashSet<EndpointId>, complete: bool) {
-        // Whoever puts another key there puts no endpoint there.
+        // A foreign key is no endpoint.
         let Ok(id) = entry.key.parse::<EndpointId>() else { return };
         if id.is_default() {
             return;
@@ -144,10 +145,11 @@ impl EndpointWatcher {
                     self.known.insert(id);
                     self.send(EndpointChange::Set(Arc::new(endpoint))).await;
                 }
-                // Kept as it was: it may have been written by a newer version that is being rolled out.
+                // The endpoint stays as it was: a newer version of Kurir, which is being rolled out, may have written
+                // it.
                 Err(error) => {
                     seen.insert(id.clone());
-                    tracing::warn!(endpoint.id = %id, "webhook endpoint {id} cannot be read and is left as it was: {error:#}");
+                    tracing::warn!(endpoint.id = %id, "failed to read webhook endpoint {id}, which stays as it was: {error:#}");
                 }
             },
             Operation::Delete | Operation::Purge => {
@@ -168,7 +170,7 @@ impl EndpointWatcher {
         match circuit {
             Some(CircuitState::Open) => self.send(EndpointChange::Circuit { endpoint, open: true }).await,
             Some(CircuitState::Closed) => self.send(EndpointChange::Circuit { endpoint, open: false }).await,
-            // Only a probe, or what a newer version wrote.
+            // A probe, or something that a newer version wrote.
             Some(CircuitState::HalfOpen) | None => {}
         }
     }
@@ -178,9 +180,10 @@ impl EndpointWatcher {
         Endpoint::from_settings(id.clone(), settings, self.config.webhook_ack_wait)
     }
 
-    /// The whole bucket was read: `left` are those that had consumers before.
-    async fn finish_listing(&mut self, seen: &HashSet<EndpointId>, left: &HashSet<EndpointId>) {
-        let gone: HashSet<EndpointId> = self.known.union(left).filter(|id| !seen.contains(*id)).cloned().collect();
+    /// Finishes the reading of the whole bucket. `left`: the endpoints that had consumers before.
+    async fn finish_listing(&mut self, seen: &HashSet<EndpointId>, consumer_owners: &HashSet<EndpointId>) {
+        let gone: HashSet<EndpointId> =
+            self.known.union(consumer_owners).filter(|id| !seen.contains(*id)).cloned().collect();
         for id in gone {
             self.remove_endpoint(&id).await;
         }
@@ -204,14 +207,14 @@ impl EndpointWatcher {
     }
 
     async fn clean_up(&self, id: &EndpointId) {
-        // Another dispatcher may have done it; if none can now, the next start does.
+        // Another dispatcher may have done it. If none can do it now, the next start does it.
         if let Err(error) = consumer::remove_consumers(&self.broker, id).await {
             tracing::warn!(endpoint.id = %id, "failed to remove what the deleted webhook endpoint {id} left: {error:#}");
         }
     }
 
     async fn send(&self, change: EndpointChange) {
-        // The worker is gone only at the end.
+        // The worker is gone only at the shutdown.
         let _ = self.changes.send(change).await;
     }
 

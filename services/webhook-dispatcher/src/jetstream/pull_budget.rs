@@ -1,29 +1,29 @@
-//! What one endpoint takes from one consumer: never more than can be delivered at once. Pure.
+//! How many messages an endpoint requests from a consumer: never more than it can deliver at once. Pure.
 //!
-//! A message that lies in a client's buffer is nobody else's until `ack_wait` has passed, and costs its receiver a
-//! second delivery if its turn comes later than that. So there is no buffer. What was asked for and never came (the
-//! connection broke, the consumer was deleted, NATS forgot) shows itself as silence or trouble; then the line asks anew.
+//! A message in a client's buffer is kept from other dispatchers until `ack_wait` has passed, and is then delivered
+//! twice. So there is no buffer. A request that is lost (the connection broke, the consumer was deleted, NATS
+//! restarted) shows itself as silence or as a status; then the messages are requested again.
 
 use crate::{endpoint::Endpoint, jetstream::consumer::PullSource};
+use kurir_chassis::backoff::{Backoff, BackoffPauses};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long NATS keeps a request, and how often it says that it does.
+/// How long NATS keeps a request, and how often it sends a heartbeat for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PullPace {
     pub expires: Duration,
     pub heartbeat: Duration,
 }
 
-/// A further request is made when at least half of the slots wait for it: with quarters, NATS takes a tenth more CPU
+/// A further request is made when at least half of the capacity is free. With quarters, NATS takes a tenth more CPU
 /// time for each event.
 const REQUESTS_PER_CAPACITY: usize = 2;
-/// Beyond so many lines they are paced slowly, or an idle dispatcher of 10,000 endpoints would hear 2,000 heartbeats a
+/// Beyond this number of pulls the pace is slow: an idle dispatcher of 10,000 endpoints would hear 2,000 heartbeats a
 /// second.
 const MANY_PULLS: usize = 200;
-/// The pause before the first and before each further try to mend a line that does not work.
-const REPAIR_PAUSE: Duration = Duration::from_millis(50);
-const REPAIR_PAUSE_CAP: Duration = Duration::from_secs(5);
+/// The waits before a pull that does not work is tried again.
+const REPAIR_BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
 
 impl PullPace {
     #[must_use]
@@ -35,7 +35,7 @@ impl PullPace {
         if pulls > MANY_PULLS { seconds(300, 60) } else { seconds(30, 5) }
     }
 
-    /// Two heartbeats missed and some patience: the request is lost.
+    /// After two missed heartbeats and one second the request counts as lost.
     fn silence_limit(self) -> Duration {
         2 * self.heartbeat + Duration::from_secs(1)
     }
@@ -43,18 +43,18 @@ impl PullPace {
 
 pub struct PullBudget {
     pub source: PullSource,
-    /// Its consumer's name.
+    /// The name of the consumer.
     pub consumer: String,
     pub capacity: usize,
-    /// Its consumer is there.
+    /// Whether the consumer exists.
     pub open: bool,
     pub generation: u64,
-    /// Messages that were asked for and have not come.
+    /// Requested messages that have not come.
     requested: usize,
     in_delivery: usize,
     last_heard: Instant,
     pace: PullPace,
-    repair_pause: Duration,
+    repair_pauses: BackoffPauses,
 }
 
 impl PullBudget {
@@ -70,12 +70,12 @@ impl PullBudget {
             in_delivery: 0,
             last_heard: now,
             pace: PullPace::for_pulls(1),
-            repair_pause: REPAIR_PAUSE,
+            repair_pauses: REPAIR_BACKOFF.pauses(),
         }
     }
 
-    /// How many messages to ask for now. `most`: what its limits allow beyond what is in delivery. Not for each slot at
-    /// once: a request for several costs NATS as much as one for one.
+    /// How many messages to request now. `most` is what the endpoint's limits allow, those in delivery included. A
+    /// request for several messages costs NATS as much as one for one, so free capacity is collected first.
     #[must_use]
     pub fn wanted(&self, most: usize) -> usize {
         let wanted = (self.capacity.saturating_sub(self.in_delivery)).min(most).saturating_sub(self.requested);
@@ -88,7 +88,7 @@ impl PullBudget {
 
     pub fn record_request(&mut self, wanted: usize, pace: PullPace, now: Instant) {
         if self.requested == 0 {
-            // Nothing was to be heard while nothing was asked for.
+            // Without a request there was nothing to hear.
             self.last_heard = now;
         }
         self.requested += wanted;
@@ -98,7 +98,7 @@ impl PullBudget {
     pub fn record_message(&mut self, now: Instant) {
         self.requested = self.requested.saturating_sub(1);
         self.last_heard = now;
-        self.repair_pause = REPAIR_PAUSE;
+        self.repair_pauses.reset();
     }
 
     #[must_use]
@@ -114,7 +114,7 @@ impl PullBudget {
         self.in_delivery = self.in_delivery.saturating_sub(1);
     }
 
-    /// Nothing of it is in delivery.
+    /// Whether nothing is in delivery.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.in_delivery == 0
@@ -134,20 +134,18 @@ impl PullBudget {
         self.open && self.requested > 0 && now.duration_since(self.last_heard) > self.pace.silence_limit()
     }
 
-    /// All that was asked for is lost.
+    /// Counts all requests as lost.
     pub fn drop_requests(&mut self, now: Instant) {
         self.generation += 1;
         self.requested = 0;
         self.last_heard = now;
     }
 
-    /// It asks for nothing until its consumer was seen again; gives how long to wait before looking.
+    /// Requests nothing until the consumer was seen again. Gives the wait before the next look.
     pub fn break_off(&mut self, now: Instant) -> Duration {
         self.drop_requests(now);
         self.open = false;
-        let pause = self.repair_pause;
-        self.repair_pause = (pause * 2).min(REPAIR_PAUSE_CAP);
-        pause
+        self.repair_pauses.next_pause()
     }
 }
 
@@ -214,6 +212,6 @@ mod tests {
         let pauses: Vec<u128> = (0..9).map(|_| budget.break_off(now).as_millis()).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
         budget.record_message(now);
-        assert_eq!(budget.break_off(now), REPAIR_PAUSE);
+        assert_eq!(budget.break_off(now), Duration::from_millis(50));
     }
 }

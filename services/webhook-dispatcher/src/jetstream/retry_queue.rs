@@ -1,31 +1,25 @@
-//! The next attempts, kept by the broker: a scheduled message in RETRIES names endpoint, event and attempt.
+//! The next attempts, kept by NATS: a scheduled message in RETRIES names endpoint, event and attempt.
 //!
-//! So the schedule and the attempt's number outlive every dispatcher and the broker itself, and waiting retries never
-//! stand in the way of fresh events. There is one schedule a subject, and the subject names the event: a step that is
-//! repeated after a crash replaces its schedule and adds none.
+//! The schedule and the attempt's number thus outlive every dispatcher and NATS itself, and waiting retries do not
+//! delay fresh events. A subject has one schedule, and the subject names the event: a step that is repeated after a
+//! crash replaces its schedule and adds none.
 
-use crate::{
-    event::StoredEvent,
-    jetstream::{
-        event_reader::EventReader,
-        publish::{self, OutgoingMessage},
-    },
-};
+use crate::{event::StoredEvent, jetstream::event_reader::EventReader};
 use anyhow::Context as _;
 use async_nats::{
     HeaderMap,
     jetstream::stream::{DirectGetErrorKind, Stream},
 };
 use bytes::Bytes;
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{broker::Broker, publish::OutgoingMessage};
 use kurir_contract::{clock, delivery::DeadLetter, endpoint::EndpointId, event::EventId, header, stream, subject};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-/// Of a subject's run: not a replay.
+/// The run in the subject of a retry that belongs to no replay.
 pub const LIVE_RUN: &str = "live";
 
-/// An attempt that is to be kept.
+/// An attempt that is to be scheduled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextRetry {
     /// Counted from 1.
@@ -39,7 +33,7 @@ pub struct NextRetry {
 pub struct DueRetry {
     pub event_id: EventId,
     pub event_subject: String,
-    /// Of the event in EVENTS.
+    /// The event's sequence in EVENTS.
     pub event_sequence: u64,
     /// Counted from 1.
     pub attempt: u32,
@@ -50,15 +44,15 @@ pub struct DueRetry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryScope {
     pub chat: String,
-    /// A replay's id; none: it is none.
+    /// The replay's id; none outside a replay.
     pub replay: Option<String>,
 }
 
 impl RetryScope {
-    /// Of an endpoint that does not keep its chats in order.
+    /// The chat in the subject of an endpoint that does not keep its chats in order.
     pub const NO_CHAT: &str = "-";
 
-    /// Not in a replay.
+    /// The scope of deliveries outside a replay.
     #[must_use]
     pub fn live(chat: String) -> Self {
         Self { chat, replay: None }
@@ -70,18 +64,18 @@ impl RetryScope {
     }
 }
 
-/// An event that is to be delivered again because somebody asked for it.
+/// An event that a replay delivers again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayEntry {
     pub event_id: EventId,
     pub event_subject: String,
-    /// Of the event in EVENTS.
+    /// The event's sequence in EVENTS.
     pub event_sequence: u64,
 }
 
 impl ReplayEntry {
-    /// A retry that is due at once, the first attempt of a replay. It waits for no schedule, so it has an id instead of
-    /// a subject's one place: a step that is repeated after a crash is not stored a second time.
+    /// A retry that is due at once: the first attempt of a replay. It has no schedule that a repeat would replace, so
+    /// it has an id: a step that is repeated after a crash stores no second message.
     #[must_use]
     pub fn due(&self, endpoint: &EndpointId, replay: &str) -> OutgoingMessage {
         let scope = RetryScope { chat: RetryScope::NO_CHAT.to_owned(), replay: Some(replay.to_owned()) };
@@ -95,7 +89,7 @@ impl ReplayEntry {
     }
 }
 
-/// What each message in RETRIES says of its event, and which attempt it asks for.
+/// The headers of each message in RETRIES: the event, and the attempt that the message asks for.
 pub fn retry_headers(event_id: &EventId, event_subject: &str, attempt: u32) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::KURIR_EVENT_ID, event_id.as_str());
@@ -114,7 +108,7 @@ pub struct RetryQueue {
 
 impl RetryQueue {
     pub async fn open(broker: Broker) -> anyhow::Result<Self> {
-        let stream = async |name| broker.jetstream.get_stream_no_info(name).await.context("failed to name a stream");
+        let stream = async |name| broker.jetstream.get_stream_no_info(name).await.context("failed to open a stream");
         Ok(Self {
             retries: stream(stream::RETRIES).await?,
             events: EventReader::open(&broker).await?,
@@ -123,7 +117,7 @@ impl RetryQueue {
         })
     }
 
-    /// Keeps an attempt; replaces what was kept for this event in this scope.
+    /// Schedules an attempt. Replaces the schedule of this event in this scope.
     pub async fn schedule(
         &self,
         endpoint: &EndpointId,
@@ -136,15 +130,13 @@ impl RetryQueue {
         headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(next.at)));
         headers.insert(header::SCHEDULE_TARGET, retry.due());
         // The payload stays in EVENTS: 100,000 waiting copies would be 80 MB.
-        publish::publish_until(
-            &self.broker,
-            &OutgoingMessage { subject: retry.waiting(), headers, payload: Bytes::new() },
-            by,
-        )
-        .await
+        let message = OutgoingMessage { subject: retry.waiting(), headers, payload: Bytes::new() };
+        let stored = self.broker.publish_until_stored(&message, by).await;
+        stored.with_context(|| format!("failed to store {}", message.subject))?;
+        Ok(())
     }
 
-    /// What a message of RETRIES asks for.
+    /// Parses a retry that is due.
     pub fn parse_due(message: &async_nats::Message) -> anyhow::Result<DueRetry> {
         let headers = message.headers.as_ref().context("a retry has no headers")?;
         let retry = subject::parse_retry(&message.subject).context("a retry names no sequence")?;
@@ -161,7 +153,7 @@ impl RetryQueue {
         })
     }
 
-    /// The event of a retry; none if it is gone from EVENTS, and from the dead letters if it comes from there.
+    /// The event of a retry; none if it is gone from EVENTS, and, in a replay, from the dead letters, too.
     pub async fn read_event(&self, endpoint: &EndpointId, due: &DueRetry) -> anyhow::Result<Option<StoredEvent>> {
         match self.events.read(due.event_sequence, &due.event_id).await? {
             None if due.scope.replay.is_some() => self.read_dead_letter(endpoint, due).await,
@@ -177,7 +169,7 @@ impl RetryQueue {
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).context("failed to read a dead letter"),
         };
-        let letter: DeadLetter = serde_json::from_slice(&stored.payload).context("a dead letter cannot be read")?;
+        let letter: DeadLetter = serde_json::from_slice(&stored.payload).context("a dead letter is not readable")?;
         if letter.payload.is_empty() {
             return Ok(None);
         }
@@ -187,11 +179,11 @@ impl RetryQueue {
         Ok(Some(event))
     }
 
-    /// Whether RETRIES already holds what follows the first attempt of this event: a dispatcher died after it had kept
-    /// the retry and before it had acknowledged the event.
+    /// Whether RETRIES already holds what follows the first attempt of this event: then a dispatcher died after it had
+    /// stored the retry and before it had acknowledged the event.
     pub async fn has_retry(&self, endpoint: &EndpointId, scope: &RetryScope, sequence: u64) -> anyhow::Result<bool> {
         let retry = scope.retry_subject(endpoint, sequence);
-        // In this order a retry that fires in between is seen.
+        // In this order, a retry that becomes due in between is seen.
         Ok(self.last_sequence(&retry.waiting()).await?.is_some() || self.last_sequence(&retry.due()).await?.is_some())
     }
 
@@ -207,7 +199,7 @@ impl RetryQueue {
         match self.retries.direct_get_last_for_subject(subject).await {
             Ok(message) => Ok(Some(message.sequence)),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).context("failed to look into RETRIES"),
+            Err(error) => Err(error).context("failed to read RETRIES"),
         }
     }
 }

@@ -1,24 +1,27 @@
-//! Finds every replay that runs and has it fed, by this dispatcher as by every other one; forgets those that ended long
-//! ago. What was begun by a dispatcher that died is found by the next look.
+//! Finds every running replay and copies its events, as every other dispatcher does. Deletes replays that ended long
+//! ago. A check also finds replays whose first dispatcher has died.
 
 use crate::replay::service::ReplayService;
 use anyhow::Context as _;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_chassis::shutdown::CancellationToken;
-use kurir_contract::webhook::{Replay, ReplayState};
+use kurir_contract::{
+    clock,
+    webhook::{Replay, ReplayState},
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::atomic::Ordering,
     time::Duration,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-/// Between two looks into the bucket.
+/// Between two checks of the bucket.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Replays that have ended are kept so long: as long as the record of their attempts.
+/// Replays that have ended are kept for this long: as long as the record of their attempts.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// A replay that was cancelled is swept so long again: what was in delivery then may keep one more retry.
+/// A cancelled replay is cleaned up repeatedly for this long: what was in delivery may still store a retry.
 const CLEAN_UP_FOR: Duration = Duration::from_secs(120);
 
 pub struct ReplayScheduler {
@@ -26,7 +29,7 @@ pub struct ReplayScheduler {
     begins: mpsc::Receiver<String>,
     copying: HashSet<String>,
     copiers: FuturesUnordered<BoxFuture<'static, String>>,
-    /// Those that have ended, and when: they need not be read again.
+    /// Replays that have ended, and when: they need not be read again.
     ended: HashMap<String, OffsetDateTime>,
 }
 
@@ -35,7 +38,7 @@ impl ReplayScheduler {
         Self { replays, begins, copying: HashSet::new(), copiers: FuturesUnordered::new(), ended: HashMap::new() }
     }
 
-    /// Keeps until the shutdown. What was being moved then is moved by another dispatcher, or after the next start.
+    /// Runs until the shutdown. What was being copied then is copied by another dispatcher, or after the next start.
     ///
     /// # Errors
     /// None: a broker that is away is waited for.
@@ -54,7 +57,7 @@ impl ReplayScheduler {
                     if self.replays.broker.is_connected()
                         && let Err(error) = self.find_replays().await
                     {
-                        tracing::debug!("failed to look for replays: {error:#}");
+                        tracing::debug!("failed to find the running replays: {error:#}");
                     }
                 }
             }
@@ -87,8 +90,8 @@ impl ReplayScheduler {
                 None => match self.replays.records.get(&id).await {
                     Ok(Some(record)) => self.take_up(id, &record.replay, now).await?,
                     Ok(None) => {}
-                    // One that cannot be read must not hide the others.
-                    Err(error) => tracing::debug!("failed to look at the replay {id}: {error:#}"),
+                    // An unreadable replay must not hide the others.
+                    Err(error) => tracing::debug!("failed to read the replay {id}: {error:#}"),
                 },
             }
         }
@@ -97,7 +100,7 @@ impl ReplayScheduler {
 
     async fn take_up(&mut self, id: String, replay: &Replay, now: OffsetDateTime) -> anyhow::Result<()> {
         let ended = replay.ended_at.as_deref().unwrap_or(&replay.created_at);
-        let ended = OffsetDateTime::parse(ended, &Rfc3339).context("a replay has no time")?;
+        let ended = clock::parse(ended).context("the time of a replay is not readable")?;
         match replay.state {
             ReplayState::Running => self.start_copying(id),
             ReplayState::Done => {

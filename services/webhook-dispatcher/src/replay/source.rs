@@ -1,4 +1,4 @@
-//! Where a replay's events come from: a durable consumer of its own, which all dispatchers that feed it share.
+//! Where a replay's events come from: a durable consumer for the replay, which all dispatchers share.
 
 use crate::{
     endpoint::Endpoint,
@@ -12,14 +12,13 @@ use async_nats::jetstream::{
     context::ConsumerInfoErrorKind,
 };
 use kurir_chassis::broker::Broker;
-use kurir_contract::{delivery::DeadLetter, event::EventId, header, stream, subject, webhook::ReplaySelection};
+use kurir_contract::{clock, delivery::DeadLetter, event::EventId, header, stream, subject, webhook::ReplaySelection};
 use std::time::Duration;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// What a feeder that died had taken goes to another one after so long. Moving a message takes milliseconds.
+/// After this time, what a dead dispatcher had taken goes to another one. Copying a message takes milliseconds.
 const ACK_WAIT: Duration = Duration::from_secs(10);
 
-/// Far above what a dozen dispatchers move at once.
+/// Far above what a dozen dispatchers copy at once.
 const MAX_ACK_PENDING: i64 = 20_000;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +29,10 @@ pub struct ReplaySource {
 }
 
 impl ReplaySource {
+    /// The source of a replay.
+    ///
     /// # Errors
-    /// If the time is none.
+    /// If the stored time is no time.
     pub fn new(of: &ReplaySelection, endpoint: &Endpoint) -> anyhow::Result<Self> {
         let letters =
             |start| Self { stream: stream::DEAD_LETTERS, filters: vec![subject::dead_letters(&endpoint.id)], start };
@@ -39,37 +40,40 @@ impl ReplaySource {
             ReplaySelection::Since { since } => Self {
                 stream: stream::EVENTS,
                 filters: endpoint.subjects.clone(),
-                start: DeliverPolicy::ByStartTime { start_time: OffsetDateTime::parse(since, &Rfc3339)? },
+                start: DeliverPolicy::ByStartTime {
+                    start_time: clock::parse(since).context("failed to read the time of a replay")?,
+                },
             },
             ReplaySelection::DeadLetters => letters(DeliverPolicy::All),
-            // The one after it is not part of it: what it is about ends with this sequence, too.
+            // The letter after it is not part of the replay, which also ends with this sequence.
             ReplaySelection::DeadLetter { sequence } => {
                 letters(DeliverPolicy::ByStartSequence { start_sequence: (*sequence).max(1) })
             }
         })
     }
 
-    /// How many there are, up to the sequence `last`.
+    /// Counts the messages up to the sequence `last`.
     pub async fn count_total(&self, broker: &Broker, last: u64) -> anyhow::Result<u64> {
         stream_counts::count_between(broker, self.stream, &self.filters, self.start, last).await
     }
 
-    /// How many were not moved yet. `id`: the replay's.
+    /// Counts the messages that were not copied yet. `id`: the replay's.
     pub async fn count_uncopied(&self, broker: &Broker, id: &str, last: u64) -> anyhow::Result<u64> {
-        // Asked first: an event that is stored in between makes more of it, never less, so nothing is left behind.
+        // Counted first: an event that is stored in between makes the result larger, never smaller, so nothing is left
+        // behind.
         let after = stream_counts::count_after(broker, self.stream, &self.filters, last).await?;
-        let stream = broker.jetstream.get_stream_no_info(self.stream).await.context("failed to name a stream")?;
+        let stream = broker.jetstream.get_stream_no_info(self.stream).await.context("failed to open a stream")?;
         match stream.consumer_info(consumer_name(id)).await {
             Ok(info) => Ok((info.num_pending + info.num_ack_pending as u64).saturating_sub(after)),
-            // Not made yet.
+            // The consumer does not exist yet.
             Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => {
                 self.count_total(broker, last).await
             }
-            Err(error) => Err(error).context("failed to look at the consumer of a replay"),
+            Err(error) => Err(error).context("failed to read the consumer of a replay"),
         }
     }
 
-    /// Makes the consumer, or finds the one that is there.
+    /// Creates the consumer, or finds the existing one.
     pub async fn create_consumer(&self, broker: &Broker, id: &str) -> anyhow::Result<Consumer<pull::Config>> {
         let config = pull::Config {
             durable_name: Some(consumer_name(id)),
@@ -79,7 +83,7 @@ impl ReplaySource {
             max_deliver: -1,
             max_ack_pending: MAX_ACK_PENDING,
             filter_subjects: self.filters.clone(),
-            // Of an event, the payload stays where it is.
+            // An event's payload stays in EVENTS.
             headers_only: self.stream == stream::EVENTS,
             ..pull::Config::default()
         };
@@ -87,15 +91,15 @@ impl ReplaySource {
             .jetstream
             .create_consumer_on_stream(config, self.stream)
             .await
-            .with_context(|| format!("failed to make the consumer of a replay on {}", self.stream))
+            .with_context(|| format!("failed to create the consumer of a replay on {}", self.stream))
     }
 
-    /// Removes the consumer, if it is there.
+    /// Removes the consumer, if it exists.
     pub async fn remove_consumer(&self, broker: &Broker, id: &str) {
         remove_consumer(broker, self.stream, id).await;
     }
 
-    /// What one of its messages asks for.
+    /// The event that a message asks to deliver again.
     pub fn read_entry(&self, message: &Message, sequence: u64) -> anyhow::Result<ReplayEntry> {
         let header =
             |name| message.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
@@ -108,8 +112,8 @@ impl ReplaySource {
                 event_sequence: sequence,
             });
         }
-        let letter: DeadLetter = serde_json::from_slice(&message.payload).context("a dead letter cannot be read")?;
-        // Letters of the first version do not say it.
+        let letter: DeadLetter = serde_json::from_slice(&message.payload).context("a dead letter is not readable")?;
+        // Dead letters of the first version lack this header.
         let event_subject = header(header::EVENT_SUBJECT).map_or_else(
             || subject::event(&kurir_contract::session::SessionId::default(), &letter.event),
             ToOwned::to_owned,
@@ -119,7 +123,7 @@ impl ReplaySource {
     }
 }
 
-/// Removes a replay's consumer wherever it is.
+/// Removes a replay's consumer from each stream that it can be on.
 pub async fn remove_consumers(broker: &Broker, id: &str) {
     for stream in [stream::EVENTS, stream::DEAD_LETTERS] {
         remove_consumer(broker, stream, id).await;
@@ -127,7 +131,7 @@ pub async fn remove_consumers(broker: &Broker, id: &str) {
 }
 
 async fn remove_consumer(broker: &Broker, stream: &str, id: &str) {
-    // Another dispatcher may have done it.
+    // Another dispatcher may have removed it.
     let _ = broker.jetstream.delete_consumer_from_stream(consumer_name(id), stream).await;
 }
 

@@ -1,25 +1,24 @@
-//! Who makes the retries of an endpoint while nothing is fresh. NATS pins a dispatcher when there is an event for him;
-//! after a restart there may be none for days, and what is parked must not wait for it.
+//! A lease on an endpoint's retries while it has no fresh events. NATS pins a dispatcher only when there is an event
+//! for it. After a restart there may be none for days, and parked events must not wait for one.
 //!
-//! The order does not depend on this: two who retry at once repeat, each in order.
+//! The order does not depend on the lease: two dispatchers that retry at the same time cause repeats, each in order.
 
-use anyhow::Context as _;
-use async_nats::jetstream::kv::Operation;
 use bytes::Bytes;
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{broker::Broker, bucket::Bucket};
 use kurir_contract::endpoint::{EndpointId, HOLDERS_BUCKET};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One that was not renewed for so long is free. Nobody's clock matters: it is what whoever waits has seen.
+/// A lease that was not renewed for this long is free. Clocks need not agree: each dispatcher measures by its own how
+/// long it has seen the same lease.
 const EXPIRES_AFTER: Duration = Duration::from_secs(6);
 
 pub struct RetryLease {
-    broker: Broker,
+    leases: Bucket,
     endpoint: EndpointId,
-    /// Somebody who has never been before.
+    /// A random name for this holder.
     me: String,
-    /// Another one's, and since when it is the same.
+    /// The revision of another holder's lease, and since when it is the same.
     other: Option<(u64, Instant)>,
     holds: bool,
 }
@@ -27,44 +26,46 @@ pub struct RetryLease {
 impl RetryLease {
     #[must_use]
     pub fn new(broker: Broker, endpoint: EndpointId) -> Self {
-        Self { broker, endpoint, me: format!("{:032x}", rand::random::<u128>()), other: None, holds: false }
+        Self {
+            leases: Bucket::new(broker, HOLDERS_BUCKET),
+            endpoint,
+            me: format!("{:032x}", rand::random::<u128>()),
+            other: None,
+            holds: false,
+        }
     }
 
-    /// Takes it if it is free, renews it if it is ours; whether it is.
+    /// Takes the lease if it is free, or renews it if it is ours. Whether it is ours now.
     pub async fn claim(&mut self) -> anyhow::Result<bool> {
-        let bucket = self.broker.bucket(HOLDERS_BUCKET).await?;
-        let endpoint = self.endpoint.clone();
-        let key = endpoint.as_str();
-        let entry = bucket.entry(key).await.context("failed to see who holds an endpoint")?;
+        let key = self.endpoint.as_str();
+        let entry = self.leases.get(key).await?;
         let me = Bytes::from(self.me.clone());
-        self.holds = match entry.filter(|entry| entry.operation == Operation::Put) {
-            // Refused: somebody else was faster.
-            None => bucket.create(key, me).await.is_ok(),
-            Some(entry) if entry.value == me || self.has_expired(entry.revision) => {
-                bucket.update(key, me, entry.revision).await.is_ok()
+        // A refused write means that another dispatcher was faster.
+        self.holds = match entry {
+            None => self.leases.create(key, me).await.is_ok(),
+            Some(entry) if entry.value == me || has_expired(&mut self.other, entry.revision) => {
+                self.leases.update(key, me, entry.revision).await.is_ok()
             }
             Some(_) => false,
         };
         Ok(self.holds)
     }
 
-    fn has_expired(&mut self, revision: u64) -> bool {
-        match self.other {
-            Some((seen, since)) if seen == revision => since.elapsed() > EXPIRES_AFTER,
-            _ => {
-                self.other = Some((revision, Instant::now()));
-                false
-            }
+    /// Frees the lease, so that another dispatcher can take it at once.
+    pub async fn release(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            // If this fails, the lease expires.
+            let _ = self.leases.delete(self.endpoint.as_str()).await;
         }
     }
+}
 
-    /// Another can have it at once.
-    pub async fn release(&mut self) {
-        if std::mem::take(&mut self.holds)
-            && let Ok(bucket) = self.broker.bucket(HOLDERS_BUCKET).await
-        {
-            // It expires.
-            let _ = bucket.delete(self.endpoint.as_str()).await;
+fn has_expired(other: &mut Option<(u64, Instant)>, revision: u64) -> bool {
+    match other {
+        Some((seen, since)) if *seen == revision => since.elapsed() > EXPIRES_AFTER,
+        _ => {
+            *other = Some((revision, Instant::now()));
+            false
         }
     }
 }
