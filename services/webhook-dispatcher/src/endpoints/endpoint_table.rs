@@ -1,4 +1,4 @@
-//! The worker's list: every enabled endpoint with its lines, its limits and its circuit breaker.
+//! The worker's table: every enabled endpoint with its pulls, its limits and its circuit breaker.
 
 use crate::{
     delivery::deliverer::EndpointDeliverer,
@@ -13,15 +13,15 @@ use kurir_contract::endpoint::EndpointId;
 use std::{collections::HashMap, sync::Arc};
 use tokio::time::Instant;
 
-/// All that the worker keeps of one endpoint.
+/// What the worker keeps of one endpoint.
 pub struct EndpointSlot {
     pub endpoint: Arc<Endpoint>,
     pub deliverer: Arc<EndpointDeliverer>,
     pub breaker: CircuitBreaker,
     pub limit: Option<RateLimit>,
-    /// Of an ordered endpoint it stays closed: that has a task of its own.
+    /// Unused for an ordered endpoint, which has a task of its own.
     pub events: PullBudget,
-    /// From its first retry on.
+    /// None before the first retry.
     pub retries: Option<PullBudget>,
 }
 
@@ -38,10 +38,10 @@ impl EndpointSlot {
         }
     }
 
-    /// The endpoint as it is from now on. Its lines stay: what is in flight ends as it began.
+    /// Replaces the endpoint. Its pulls stay: what is in flight ends as it started.
     pub fn update(&mut self, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>, now: Instant) {
         if self.endpoint.url != endpoint.url {
-            // Another receiver.
+            // The URL leads to another receiver.
             self.breaker = CircuitBreaker::default();
         }
         self.limit = endpoint.rate_limit.map(|rate| RateLimit::new(rate, now));
@@ -63,7 +63,7 @@ impl EndpointSlot {
         std::iter::once(&mut self.events).chain(&mut self.retries)
     }
 
-    /// How many more messages a line may ask for, by what its endpoint's limits allow now.
+    /// How many messages to request from a source, as the endpoint's limits allow now.
     pub fn wanted(&mut self, source: PullSource, sharers: usize, now: Instant) -> usize {
         let circuit = self.breaker.allowance(now);
         let rate = self.limit.as_mut().map_or(usize::MAX, |limit| limit.available(sharers, now));
@@ -75,7 +75,7 @@ impl EndpointSlot {
 pub struct EndpointTable {
     slots: HashMap<SlotId, EndpointSlot>,
     by_endpoint: HashMap<EndpointId, SlotId>,
-    /// By a consumer's name, as NATS writes it into a message.
+    /// By the consumer's name, as NATS writes it into a message.
     by_consumer: HashMap<String, PullId>,
     next: SlotId,
 }
@@ -114,7 +114,7 @@ impl EndpointTable {
         id
     }
 
-    /// Gives its new line to an endpoint that has none for its retries.
+    /// Adds the pull of an endpoint's retries, unless it exists.
     pub fn add_retries(&mut self, id: SlotId, now: Instant) -> Option<PullId> {
         let slot = self.slots.get_mut(&id).filter(|slot| slot.retries.is_none())?;
         let budget = PullBudget::new(&slot.endpoint, PullSource::Retries, now);
@@ -124,7 +124,7 @@ impl EndpointTable {
         Some(line_id)
     }
 
-    /// What is in delivery goes on; what comes yet belongs to nobody and is given back.
+    /// Removes an endpoint. Its deliveries go on; messages that still come are given back.
     pub fn remove(&mut self, id: SlotId) -> Option<EndpointSlot> {
         let mut slot = self.slots.remove(&id)?;
         self.by_endpoint.remove(&slot.endpoint.id);

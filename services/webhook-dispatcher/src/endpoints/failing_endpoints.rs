@@ -1,7 +1,7 @@
-//! Which endpoints the bucket of states calls failing, so that the worker can say of one that it works.
+//! The endpoints that the bucket of states calls failing. With these, the worker reports that an endpoint works again.
 //!
-//! A circuit that closes says so by itself. It says nothing if its dispatcher was ended while it was open, or if the
-//! word was lost; then the first success that any dispatcher sees does.
+//! A circuit that closes is reported at once. No report comes if its dispatcher ended while the circuit was open, or if
+//! the report was lost. Then the first success that any dispatcher sees is the report.
 
 use kurir_contract::endpoint::EndpointId;
 use std::{
@@ -9,12 +9,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A clone is the same.
+/// Shared by all clones.
 #[derive(Clone, Default)]
 pub struct FailingEndpoints(Arc<Mutex<FailingState>>);
 
 enum FailingState {
-    /// The bucket was not looked at yet; these worked meanwhile.
+    /// The bucket was not read yet; these endpoints worked meanwhile.
     Nothing {
         worked: HashSet<EndpointId>,
     },
@@ -28,7 +28,8 @@ impl Default for FailingState {
 }
 
 impl FailingEndpoints {
-    /// The bucket calls these failing. Gives those of them that worked before it was looked at first.
+    /// Sets the endpoints that the bucket calls failing. Gives those of them that worked before the bucket was read for
+    /// the first time.
     pub fn replace(&self, endpoints: &HashSet<EndpointId>) -> Vec<EndpointId> {
         match std::mem::replace(&mut *self.lock(), FailingState::Failing(endpoints.clone())) {
             FailingState::Nothing { worked } => worked.intersection(endpoints).cloned().collect(),
@@ -36,7 +37,7 @@ impl FailingEndpoints {
         }
     }
 
-    /// An endpoint works. Whether the bucket calls it failing; once until the next look into the bucket.
+    /// Records that an endpoint works. Whether the bucket calls it failing: true once for each reading of the bucket.
     #[must_use]
     pub fn take_if_failing(&self, endpoint: &EndpointId) -> bool {
         match &mut *self.lock() {
@@ -46,13 +47,13 @@ impl FailingEndpoints {
                 }
                 false
             }
-            // Mostly there is none, and this is asked at each delivery.
+            // The set is mostly empty, and this runs at each delivery.
             FailingState::Failing(endpoints) => !endpoints.is_empty() && endpoints.remove(endpoint),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, FailingState> {
-        // Nothing under this lock can end half-way.
+        // Nothing can panic while it holds this lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

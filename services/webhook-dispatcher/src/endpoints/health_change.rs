@@ -1,4 +1,4 @@
-//! What deliveries say of an endpoint that others must hear: `standing` makes it known.
+//! Changes of an endpoint's health that others must know. `health_reporter` stores and publishes them.
 
 use crate::{
     delivery::result::EndpointVerdict,
@@ -10,31 +10,31 @@ use std::time::Duration;
 /// What a worker saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthChange {
-    /// It fails: its events wait.
+    /// The endpoint fails, and its events wait.
     Open { endpoint: EndpointId, reason: String },
-    /// One event is sent to see whether it works again.
+    /// A probe is sent.
     Probing { endpoint: EndpointId },
-    /// It works again.
+    /// The endpoint works again.
     Closed { endpoint: EndpointId },
-    /// It has another URL: how the old one fared says nothing of it.
+    /// The endpoint has another URL; the health of the old one does not count any more.
     Moved { endpoint: EndpointId },
-    /// Its receiver answered that it is gone for good.
+    /// The receiver answered that it is gone for good.
     Gone { endpoint: EndpointId, reason: String },
 }
 
-/// News that wait. A circuit has some in five seconds at the most.
+/// Changes that wait for the reporter. A circuit has at most a few in five seconds.
 pub const HEALTH_CHANGE_QUEUE: usize = 1_024;
-/// What is made known of a verdict that turned an endpoint's circuit, or ended the endpoint. `pause`: of the circuit.
+/// The change to report after a verdict, if there is one. `pause`: the circuit's.
 #[must_use]
 pub fn health_change_after(
     endpoint: &EndpointId,
-    turn: Option<CircuitChange>,
+    circuit_change: Option<CircuitChange>,
     verdict: EndpointVerdict,
     pause: Duration,
     failing: &FailingEndpoints,
 ) -> Option<HealthChange> {
     let pause = pause.as_secs();
-    match (turn, verdict) {
+    match (circuit_change, verdict) {
         (Some(CircuitChange::Opened | CircuitChange::StillOpen), EndpointVerdict::Failed { reason }) => {
             tracing::warn!(
                 endpoint.id = %endpoint,
@@ -46,7 +46,7 @@ pub fn health_change_after(
             tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
             Some(HealthChange::Closed { endpoint: endpoint.clone() })
         }
-        // Said of it by a dispatcher that is gone, or whose word was lost.
+        // The dispatcher that reported the failure has ended, or its report of the recovery was lost.
         (None, EndpointVerdict::Succeeded) if failing.take_if_failing(endpoint) => {
             Some(HealthChange::Closed { endpoint: endpoint.clone() })
         }

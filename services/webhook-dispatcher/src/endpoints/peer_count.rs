@@ -1,4 +1,4 @@
-//! How many dispatchers there are, for the limits that they have among them. Each counts the others by their pongs.
+//! Counts the dispatchers, for limits that they share. Each counts the others by their answers to a ping.
 
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-/// How often they are counted: so long a limit may be wrong after one joined or left.
+/// The interval between two counts. For this long a limit may be wrong after a dispatcher came or left.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long one may take to answer.
+/// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// At least one: ourselves.
+/// The number of dispatchers: at least one, this one.
 #[derive(Clone)]
 pub struct PeerCount(Arc<AtomicUsize>);
 
@@ -35,7 +35,7 @@ impl PeerCount {
     /// Counts until the shutdown.
     ///
     /// # Errors
-    /// None: while NATS is away the last figure stands.
+    /// None: while NATS is away, the last count stands.
     pub async fn run(self, broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
         while tokio::time::timeout(COUNT_INTERVAL, shutdown.cancelled()).await.is_err() {
             if let Some(count) = count_dispatchers(&broker).await {
@@ -54,7 +54,7 @@ async fn count_dispatchers(broker: &Broker) -> Option<usize> {
     let mut count = 0;
     let counted = async {
         while let Some(answer) = answers.next().await {
-            // Nobody answers if NATS says so: the answer is a status then.
+            // A status means that nobody listens.
             count += usize::from(answer.status.is_none());
         }
     };

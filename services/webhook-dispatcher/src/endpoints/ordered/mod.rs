@@ -1,15 +1,16 @@
-//! Endpoints with `ordering: "chat"`: the events of one chat reach the receiver in order, other chats go on beside it.
+//! Endpoints with `ordering: "chat"`: the events of one chat reach the receiver in order, while other chats go on.
 //!
-//! Each has a task of its own in every dispatcher, and one of them holds the endpoint: NATS serves nobody else
-//! (`pinned`; `lease` when there is nothing to serve). `holding` is what the holder does: `chats` decides, `parked` is
-//! what waits in RETRIES. `shifts` starts and ends the tasks.
+//! Such an endpoint has a task of its own in every dispatcher (`ordered_tasks`, `task`), and one dispatcher holds the
+//! endpoint: NATS serves no other (`pinned_pull`; `retry_lease` when there is nothing to serve). `holder` is what the
+//! holding dispatcher does: `chat_queues` decides, `parked_events` are stored in RETRIES.
 //!
-//! **What is promised, and why it holds.** The first arrivals of a chat's events are in order, and the next does not go
-//! before the one before it was taken with 2xx or rests in the dead letters. A dispatcher sends an event only after it
-//! saw all before it in the chat settled, or found them settled when it took over: everything that is not settled comes
-//! from EVENTS again then, in its order, or lies in RETRIES. That is true of each dispatcher by itself. So one that was
-//! frozen and wakes does no harm, although it does not know that it lost its place: what it sends was sent, or is being
-//! sent, by the one that has it, or comes after what it sent itself. A crash at any step repeats, and loses nothing.
+//! **What is guaranteed, and why.** The first arrivals of a chat's events are in order, and no event is sent before the
+//! one before it was accepted with 2xx or rests in the dead letters. A dispatcher sends an event only after it saw all
+//! earlier events of the chat settled, or found them settled when it took over: then everything that is not settled
+//! comes from EVENTS again, in order, or is in RETRIES. This holds for each dispatcher by itself. So a dispatcher that
+//! was frozen and wakes does no harm, although it does not know that it has lost its hold: each event that it sends was
+//! sent or is being sent by the present holder, or comes after events that it has sent itself. A crash at any step
+//! causes a repeat and loses nothing.
 
 mod chat_queues;
 mod holder;

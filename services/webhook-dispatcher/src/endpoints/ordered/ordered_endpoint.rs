@@ -1,4 +1,4 @@
-//! An ordered endpoint as its task has it.
+//! An ordered endpoint in this dispatcher: what its task works with.
 
 use crate::{
     delivery::deliverer::EndpointDeliverer,
@@ -20,31 +20,31 @@ use kurir_contract::stream;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// What a task works with.
+/// What a task shares with the worker.
 #[derive(Clone)]
 pub struct TaskContext {
     pub broker: Broker,
     pub tracker: Arc<AckTracker>,
     pub health_changes: mpsc::Sender<HealthChange>,
     pub failing: FailingEndpoints,
-    /// Of the worker's list.
+    /// The endpoint's slot in the worker's table.
     pub slot: SlotId,
-    /// The endpoint is.
+    /// Cancelled when the endpoint is deleted.
     pub deleted: CancellationToken,
 }
 
-/// The endpoint as it is at the moment.
+/// The present settings of the endpoint.
 #[derive(Clone)]
 pub struct CurrentEndpoint {
     pub endpoint: Arc<Endpoint>,
     pub deliverer: Arc<EndpointDeliverer>,
 }
 
-/// Why the endpoint is held.
+/// Why this dispatcher holds the endpoint.
 pub enum HoldMode {
-    /// NATS serves us under this id.
+    /// NATS has pinned us under this id.
     Pinned(String),
-    /// NATS serves nobody.
+    /// NATS has pinned no client, and we have the lease.
     Leased,
 }
 
@@ -57,7 +57,7 @@ pub struct OrderedEndpoint {
     pub limits: EndpointLimits,
 }
 
-/// They outlast the place.
+/// Limits that are kept across changes of the holder.
 pub struct EndpointLimits {
     pub breaker: CircuitBreaker,
     pub rate: Option<RateLimit>,
@@ -80,17 +80,17 @@ impl OrderedEndpoint {
         })
     }
 
-    /// All that is not acknowledged, at once and in its order.
+    /// Has everything handed out again that is not acknowledged, at once and in order.
     pub async fn hand_out_again(&self) -> anyhow::Result<()> {
         let consumer = PullSource::Events.consumer_name(&self.current.borrow().endpoint.id);
         let events = self.events_stream().await?;
-        events.reset_consumer(&consumer, None).await.context("failed to have events handed out again")?;
+        events.reset_consumer(&consumer, None).await.context("failed to reset the consumer of an endpoint")?;
         Ok(())
     }
 
     pub async fn consumer_info(&self) -> anyhow::Result<Info> {
         let consumer = PullSource::Events.consumer_name(&self.current.borrow().endpoint.id);
-        self.events_stream().await?.consumer_info(consumer).await.context("failed to see whom NATS serves")
+        self.events_stream().await?.consumer_info(consumer).await.context("failed to read which client NATS has pinned")
     }
 
     pub async fn ensure_consumer(&self) -> anyhow::Result<()> {
@@ -99,7 +99,7 @@ impl OrderedEndpoint {
     }
 
     pub async fn events_stream(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {
-        self.context.broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")
+        self.context.broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to open a stream")
     }
 }
 

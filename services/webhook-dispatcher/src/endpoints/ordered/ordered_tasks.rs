@@ -1,5 +1,5 @@
-//! The tasks of all ordered endpoints in this dispatcher: begun, changed and ended by the worker, which hears of their
-//! end.
+//! The tasks of all ordered endpoints in this dispatcher. The worker starts, updates and stops them, and learns of
+//! their end.
 
 use crate::{
     delivery::deliverer::EndpointDeliverer,
@@ -53,13 +53,13 @@ impl OrderedTasks {
         self.running.is_empty()
     }
 
-    /// Also one that is about to end.
+    /// Whether the endpoint has a task, also one that is about to end.
     #[must_use]
     pub fn contains(&self, endpoint: &EndpointId) -> bool {
         self.running.contains_key(endpoint)
     }
 
-    /// The endpoint as it is from now on, if it has a task.
+    /// Passes changed settings to the endpoint's task, if there is one.
     pub fn update(&self, endpoint: &Arc<Endpoint>, deliverer: &Arc<EndpointDeliverer>) {
         if let Some(task) = self.running.get(&endpoint.id) {
             let current = CurrentEndpoint { endpoint: Arc::clone(endpoint), deliverer: Arc::clone(deliverer) };
@@ -67,7 +67,7 @@ impl OrderedTasks {
         }
     }
 
-    /// Begins the task of an endpoint that has none. `station`: of the worker's list.
+    /// Starts the task of an endpoint that has none. `slot`: in the worker's table.
     pub fn start(&mut self, slot: u64, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>) {
         let (broker, tracker, health_changes) =
             (self.broker.clone(), Arc::clone(&self.tracker), self.health_changes.clone());
@@ -79,20 +79,20 @@ impl OrderedTasks {
         self.tasks.spawn(async move {
             match OrderedEndpoint::new(context, current, stop).await {
                 Ok(task) => task.run().await,
-                Err(error) => tracing::warn!("the order of a webhook endpoint cannot be kept: {error:#}"),
+                Err(error) => tracing::warn!("failed to start the task of an ordered webhook endpoint: {error:#}"),
             }
             id
         });
     }
 
-    /// What it has begun ends first.
+    /// Stops a task. What it has started ends first.
     pub fn stop(&self, endpoint: &EndpointId) {
         if let Some(task) = self.running.get(endpoint) {
             task.stop.cancel();
         }
     }
 
-    /// The same, and nothing more is parked: nobody would ever look for it.
+    /// Stops the task of a deleted endpoint. It parks nothing more: no dispatcher would ever look for it.
     pub fn stop_deleted(&self, endpoint: &EndpointId) {
         if let Some(task) = self.running.get(endpoint) {
             task.deleted.cancel();
@@ -104,10 +104,10 @@ impl OrderedTasks {
         self.running.values().for_each(|task| task.stop.cancel());
     }
 
-    /// Waits for the next that ends; for ever while there is none.
+    /// Waits for the next task that ends; forever while there is none.
     ///
     /// # Errors
-    /// If it panicked.
+    /// If the task panicked.
     pub async fn next_ended(&mut self) -> anyhow::Result<EndpointId> {
         match self.tasks.join_next().await {
             Some(ended) => {
@@ -119,18 +119,18 @@ impl OrderedTasks {
         }
     }
 
-    /// Nobody keeps the order of this endpoint any more: what is parked is due.
+    /// Makes all parked events of an endpoint due that does not keep its chats in order any more.
     ///
     /// # Errors
-    /// If the broker does not take it; then some may be parked still.
+    /// If NATS does not accept it. Then some may still be parked.
     pub async fn release(broker: Broker, endpoint: EndpointId) -> anyhow::Result<()> {
         ParkedEvents::open(broker, endpoint).await?.release().await
     }
 
-    /// The endpoints that have something parked.
+    /// The endpoints that have parked events.
     ///
     /// # Errors
-    /// If the broker does not say.
+    /// If NATS does not answer.
     pub async fn list_parked(broker: Broker) -> anyhow::Result<Vec<EndpointId>> {
         parked_events::list_endpoints(&broker).await
     }

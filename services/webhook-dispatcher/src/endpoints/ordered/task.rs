@@ -1,4 +1,4 @@
-//! The task of an ordered endpoint: waits until this dispatcher holds it, and holds it.
+//! The task of an ordered endpoint: it waits until this dispatcher can hold the endpoint, and holds it.
 
 use crate::{
     endpoints::ordered::{
@@ -12,13 +12,13 @@ use crate::{
 };
 use std::time::Duration;
 
-/// How soon whoever does not hold the endpoint sees that nobody does.
+/// How soon a waiting dispatcher notices that no dispatcher holds the endpoint.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Before the place is taken again after something went wrong.
+/// Wait after an error.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 impl OrderedEndpoint {
-    /// Waits for the place, holds it, and so on until it is stopped.
+    /// Waits for the hold, holds the endpoint, and repeats this until it is stopped.
     pub async fn run(mut self) {
         let id = self.current.borrow().endpoint.id.clone();
         let mut next = None;
@@ -35,12 +35,12 @@ impl OrderedEndpoint {
             match ended {
                 Ok(HoldEnd::Stopped) => break,
                 Ok(HoldEnd::Lost { why, to }) => {
-                    tracing::info!(endpoint.id = %id, "the order of webhook endpoint {id} is another's to keep: {why}");
+                    tracing::info!(endpoint.id = %id, "this dispatcher no longer keeps webhook endpoint {id} in order: {why}");
                     next = to;
                 }
                 Err(error) => {
                     if self.context.broker.is_connected() {
-                        tracing::warn!(endpoint.id = %id, "keeping the order of webhook endpoint {id} begins anew: {error:#}");
+                        tracing::warn!(endpoint.id = %id, "failed to keep webhook endpoint {id} in order, which is tried again: {error:#}");
                     }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
@@ -68,7 +68,7 @@ impl OrderedEndpoint {
                     pull.close().await;
                     return Ok(None);
                 }
-                came = pull.next() => match came {
+                pulled = pull.next() => match pulled {
                     Pulled::Message { pin, .. } => return Ok(Some(HoldMode::Pinned(pin))),
                     Pulled::Unpinned(message) => pull.give_back(message).await,
                     Pulled::Status | Pulled::Refused => {}
@@ -86,7 +86,8 @@ impl OrderedEndpoint {
         }
     }
 
-    /// NATS serves nobody, and something is parked: whoever has the lease makes its retries.
+    /// Whether we may hold the endpoint without a pin: NATS has pinned no client, there are parked events, and the
+    /// lease is ours.
     async fn is_free(&mut self) -> anyhow::Result<bool> {
         let info = self.consumer_info().await?;
         if !is_unpinned(&info) || (info.num_ack_pending == 0 && self.parked.is_empty().await?) {
@@ -96,7 +97,7 @@ impl OrderedEndpoint {
             return Ok(false);
         }
         if info.num_ack_pending > 0 {
-            // Whoever had it died with these. Handed out again, they are what somebody is served.
+            // Their dispatcher died. When they are handed out again, NATS pins a client for them.
             self.hand_out_again().await?;
             return Ok(false);
         }

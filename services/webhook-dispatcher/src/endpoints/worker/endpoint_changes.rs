@@ -1,4 +1,4 @@
-//! Which endpoints there are: opened, changed and closed as the bucket says. What is in flight ends as it began.
+//! Opens, updates and closes endpoints as the watcher reports them. What is in flight ends as it started.
 
 use crate::{
     delivery::deliverer::EndpointDeliverer,
@@ -43,11 +43,11 @@ impl DeliveryWorker {
         if slot.is_some_and(|slot| slot.endpoint == endpoint) {
             return;
         }
-        let deliverer = match EndpointDeliverer::new(Arc::clone(&endpoint), Arc::clone(&self.tools)) {
+        let deliverer = match EndpointDeliverer::new(Arc::clone(&endpoint), Arc::clone(&self.context)) {
             Ok(deliverer) => Arc::new(deliverer),
             Err(error) => {
                 let id = &endpoint.id;
-                tracing::warn!(endpoint.id = %id, "webhook endpoint {id} cannot be used: {error:#}");
+                tracing::warn!(endpoint.id = %id, "failed to use webhook endpoint {id}: {error:#}");
                 return self.close_endpoint(id, "it cannot be used");
             }
         };
@@ -69,7 +69,7 @@ impl DeliveryWorker {
         self.ordered_tasks.update(&endpoint, &deliverer);
         let unordered_again = endpoint.ordering == EventOrdering::None && self.ordered_tasks.contains(&endpoint.id);
         if unordered_again {
-            // What it has ready ends first; then its consumer is changed.
+            // What the task has started ends first. Then the consumer is changed.
             self.ordered_tasks.stop(&endpoint.id);
         }
         if endpoint.ordering == EventOrdering::Chat {
@@ -86,7 +86,7 @@ impl DeliveryWorker {
         }
     }
 
-    /// What another dispatcher saw.
+    /// Applies another dispatcher's circuit.
     pub(super) fn apply_circuit(&mut self, endpoint: &EndpointId, open: bool) {
         let slot = self.table.find_by_endpoint(endpoint).and_then(|slot| self.table.get(slot));
         match slot {
@@ -107,7 +107,7 @@ impl DeliveryWorker {
         self.table.remove(slot);
         self.ordered_tasks.stop(endpoint);
         self.uncreated.retain(|pull| pull.slot != slot);
-        self.tools.metrics.remove(endpoint);
+        self.context.metrics.remove(endpoint);
         tracing::info!(endpoint.id = %endpoint, "no more events are taken for webhook endpoint {endpoint}: {why}");
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a message: taken, delivered or given back; what its end says about its endpoint.
+//! Takes messages, starts their deliveries or gives them back, and reports what a delivery says about its endpoint.
 
 use crate::{
     delivery::result::{DeliveryResult, EndpointVerdict},
@@ -22,17 +22,18 @@ use tokio::time::Instant;
 
 impl DeliveryWorker {
     pub(super) async fn take_message(&mut self, mut message: Message) {
-        // Whatever is no message of a consumer has nothing to settle.
-        let consumer = message.reply.as_ref().and_then(|reply| AckSubject::parse(reply)).map(|handed| handed.consumer);
+        // Anything that is no message of a consumer needs no settling.
+        let consumer =
+            message.reply.as_ref().and_then(|reply| AckSubject::parse(reply)).map(|subject| subject.consumer);
         let id = consumer.and_then(|consumer| self.table.find_by_consumer(consumer));
         let Some((id, slot)) = id.and_then(|id| Some((id, self.table.get(id.slot)?))) else {
-            // Of an endpoint that was closed meanwhile: whoever has it open gets it.
+            // The endpoint was closed meanwhile: a dispatcher that has it open receives the message.
             drop(PendingMessage::take_from(&mut message, &self.tracker, 0, Duration::ZERO));
             return;
         };
         let deliverer = Arc::clone(&slot.deliverer);
         if id.source == PullSource::Events && slot.endpoint.ordering == EventOrdering::Chat {
-            // Asked for before the endpoint kept its chats in order.
+            // Requested before the endpoint kept its chats in order.
             drop(PendingMessage::take_from(&mut message, &self.tracker, 0, Duration::ZERO));
             return;
         }
@@ -43,10 +44,10 @@ impl DeliveryWorker {
         match pending.claim() {
             Claim::AcknowledgeAgain => pending.acknowledge().await,
             Claim::Ignore => pending.drop_copy(),
-            // Asked for when the endpoint took more, or before it was disabled: it comes again when there is a slot.
+            // Requested when the endpoint took more, or before it was disabled: it comes again when there is room.
             Claim::Deliver if slot.budget(id.source).is_none_or(|budget| !budget.has_room()) => drop(pending),
             Claim::Deliver => match slot.breaker.try_send(Instant::now()) {
-                // Asked for before the circuit opened: it is given back untouched.
+                // Requested before the circuit opened. It is given back untouched.
                 None => drop(pending),
                 Some(probe) => {
                     if let Some(limit) = &mut slot.limit {
@@ -71,32 +72,41 @@ impl DeliveryWorker {
         if result.retry_kept {
             self.open_retries(id.slot);
         }
-        // Closed meanwhile.
+        // None if it was closed meanwhile.
         let Some(slot) = self.table.get(id.slot) else { return };
         if let Some(budget) = slot.budget(id.source) {
             budget.end_delivery();
         }
         let now = Instant::now();
-        let turn = slot.breaker.record(&result.verdict, result.probe, now);
+        let circuit_change = slot.breaker.record(&result.verdict, result.probe, now);
         if let Some(limit) = slot.limit.as_mut().filter(|_| result.verdict == EndpointVerdict::Untried) {
             limit.refund();
         }
-        self.report_verdict(id.slot, turn, result.verdict);
+        self.report_verdict(id.slot, circuit_change, result.verdict);
         self.request_messages(id).await;
     }
 
-    pub(super) fn report_verdict(&mut self, slot: SlotId, turn: Option<CircuitChange>, verdict: EndpointVerdict) {
+    pub(super) fn report_verdict(
+        &mut self,
+        slot: SlotId,
+        circuit_change: Option<CircuitChange>,
+        verdict: EndpointVerdict,
+    ) {
         let Some(slot) = self.table.get(slot) else { return };
         let (endpoint, pause) = (slot.endpoint.id.clone(), slot.breaker.pause());
-        let Some(change) = health_change_after(&endpoint, turn, verdict, pause, &self.failing) else { return };
+        let Some(change) = health_change_after(&endpoint, circuit_change, verdict, pause, &self.failing) else {
+            return;
+        };
         let is_gone = matches!(change, HealthChange::Gone { .. });
-        // Not one more request, whatever the bucket says by now; one whose word found no room is asked once more.
+        // No further request is made, whatever the bucket says by now. If the change found no room, the receiver is
+        // asked once more.
         if self.send_health_change(change) && is_gone {
             self.close_endpoint(&endpoint, "its receiver is gone for good");
         }
     }
 
-    /// News that find no room are made up for by the next of their kind. Whether there was room.
+    /// Hands a change to the reporter. If there is no room, the next change of this kind makes up for it. Whether there
+    /// was room.
     pub(super) fn send_health_change(&self, change: HealthChange) -> bool {
         self.health_changes.try_send(change).is_ok()
     }

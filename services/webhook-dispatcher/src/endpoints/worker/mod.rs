@@ -1,12 +1,13 @@
-//! The dispatcher's one worker: it asks for events, delivers them, and at the end gives back what it did not begin.
+//! The dispatcher's one worker: it requests events, delivers them, and at the shutdown gives back what it has not
+//! started.
 //!
-//! One task holds all deliveries of all endpoints; a task for each would cost a third of the throughput. Promises that
-//! nothing is taken without a free slot, that one endpoint's trouble costs no other a slot, that a broker that goes
-//! away and comes back is no more than a pause, that a change of an endpoint touches nothing that is in flight, and that
-//! at the shutdown everything that was ready ends and everything else is given back at once.
+//! One task holds all deliveries of all endpoints; a task for each would cost a third of the throughput. The worker
+//! guarantees that nothing is taken without room for it, that a failing endpoint costs no other endpoint its room, that
+//! a broker that goes away and comes back is only a pause, that a change of an endpoint affects nothing that is in
+//! flight, and that at the shutdown all started deliveries end and everything else is given back at once.
 //!
-//! `members` are the endpoints it works for, `supply` is what it asks the broker for, `messages` what becomes of what
-//! comes, `order` hands endpoints that keep their chats in order to tasks of their own.
+//! `endpoint_changes` opens and closes endpoints, `pulls` creates consumers and requests messages, `messages` delivers
+//! what comes, `ordered_endpoints` hands endpoints that keep their chats in order to tasks of their own.
 
 mod endpoint_changes;
 mod messages;
@@ -41,22 +42,21 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior},
 };
 
-/// How soon the worker sees that a connection was made anew, that NATS is silent, that a limit or a circuit lets more
-/// through.
+/// How soon the worker notices a new connection, the silence of NATS, or a limit or circuit that allows more.
 const TICK: Duration = Duration::from_millis(100);
-/// How soon a dispatcher takes part in the retries of an endpoint that only another one had to do with.
+/// How soon a dispatcher takes part in the retries of an endpoint whose attempts only others made.
 const RETRIES_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The same for an endpoint that was enabled: its retries may have waited for that.
 const RETRIES_CHECK_SOON: Duration = Duration::from_millis(500);
 /// How long NATS may take to end the requests at the shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Consumers that are made at the same time: with these, 10,000 take five seconds.
+/// Consumers that are created at the same time. With this number, 10,000 take five seconds.
 const MAX_CONCURRENT_CREATIONS: usize = 64;
 
-/// What a worker works with.
+/// What a worker needs.
 pub struct WorkerInputs {
     pub broker: Broker,
-    pub tools: Arc<DeliveryContext>,
+    pub context: Arc<DeliveryContext>,
     pub changes: mpsc::Receiver<EndpointChange>,
     pub health_changes: mpsc::Sender<HealthChange>,
     pub failing: FailingEndpoints,
@@ -65,7 +65,7 @@ pub struct WorkerInputs {
 
 pub struct DeliveryWorker {
     broker: Broker,
-    tools: Arc<DeliveryContext>,
+    context: Arc<DeliveryContext>,
     changes: mpsc::Receiver<EndpointChange>,
     health_changes: mpsc::Sender<HealthChange>,
     failing: FailingEndpoints,
@@ -80,7 +80,7 @@ pub struct DeliveryWorker {
     creations: Arc<Semaphore>,
     connections: u64,
     next_retries_check: Instant,
-    /// Lines whose consumer has not been asked for once; ready is who has none, and was told of all endpoints.
+    /// Pulls whose consumer was not created yet. The worker is ready when this is empty and all endpoints are listed.
     uncreated: HashSet<PullId>,
     complete: bool,
     ready: Option<oneshot::Sender<()>>,
@@ -88,24 +88,24 @@ pub struct DeliveryWorker {
 
 type Delivery = BoxFuture<'static, (PullId, DeliveryResult)>;
 
-/// What went on beside the deliveries.
+/// The result of a job besides the deliveries.
 enum JobResult {
     Created(PullId, anyhow::Result<()>),
     /// Endpoints that have retries.
     Retries(Vec<EndpointId>),
-    /// Endpoints that have something parked.
+    /// Endpoints that have parked events.
     Parked(Vec<EndpointId>),
-    /// Nothing of this endpoint is parked any more.
+    /// The endpoint has no parked events any more.
     Released(EndpointId, anyhow::Result<()>),
 }
 
 impl DeliveryWorker {
-    /// Says `ready` when every endpoint that there is has its consumer.
+    /// `ready` is signalled when every endpoint has its consumer.
     ///
     /// # Errors
-    /// If the client itself is at its end.
-    pub async fn new(supplies: WorkerInputs, ready: oneshot::Sender<()>) -> anyhow::Result<Self> {
-        let WorkerInputs { broker, tools, changes, health_changes, failing, peers } = supplies;
+    /// If the client itself has ended.
+    pub async fn new(inputs: WorkerInputs, ready: oneshot::Sender<()>) -> anyhow::Result<Self> {
+        let WorkerInputs { broker, context, changes, health_changes, failing, peers } = inputs;
         let (tracker, returned) = AckTracker::open(broker.client.clone());
         let ordered_tasks =
             OrderedTasks::new(broker.clone(), Arc::clone(&tracker), health_changes.clone(), failing.clone());
@@ -114,7 +114,7 @@ impl DeliveryWorker {
             connections: connection_count(&broker),
             next_retries_check: Instant::now() + RETRIES_CHECK_INTERVAL,
             broker,
-            tools,
+            context,
             changes,
             health_changes,
             failing,
@@ -132,10 +132,10 @@ impl DeliveryWorker {
         })
     }
 
-    /// Works until the shutdown, then for at most `drain` on what it has ready.
+    /// Works until the shutdown, then finishes what it has started, for at most `drain`.
     ///
     /// # Errors
-    /// If the client itself is at its end. A broker that is away is waited for.
+    /// If the client itself has ended. A broker that is away is waited for.
     pub async fn run(mut self, drain: Duration, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut stop = pin!(shutdown.cancelled());
         let mut tick = new_ticker();
@@ -150,7 +150,7 @@ impl DeliveryWorker {
                 Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.finish_job(done).await,
                 Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
                 ended = self.ordered_tasks.next_ended() => {
-                    let endpoint = ended.context("the task of an ordered webhook endpoint broke")?;
+                    let endpoint = ended.context("the task of an ordered webhook endpoint panicked")?;
                     self.ordered_task_ended(&endpoint);
                 }
                 _ = tick.tick() => self.check_all().await,
@@ -170,14 +170,14 @@ impl DeliveryWorker {
             && self.uncreated.is_empty()
             && let Some(ready) = self.ready.take()
         {
-            // Whoever asked may have gone.
+            // The readiness task may have ended.
             let _ = ready.send(());
         }
     }
 
     async fn drain(mut self, timeout: Duration) {
         self.ordered_tasks.stop_all();
-        // Given back before the wait for what is in delivery: somebody else can have it meanwhile.
+        // Given back before the wait for the deliveries: other dispatchers can take these messages meanwhile.
         let fetched = self.inbox.close(CLOSE_TIMEOUT).await;
         let (started, fetched_only) = (self.in_delivery.len(), fetched.len());
         for mut message in fetched {
@@ -187,7 +187,7 @@ impl DeliveryWorker {
         while !self.in_delivery.is_empty() || !self.ordered_tasks.is_empty() {
             tokio::select! {
                 Some(_) = self.in_delivery.next(), if !self.in_delivery.is_empty() => {}
-                // One that broke ends with all others.
+                // If a task panicked, all others end with it.
                 ended = self.ordered_tasks.next_ended() => if ended.is_err() { break },
                 Some(reply) = self.returned.recv() => give_back(&self.broker, reply).await,
                 () = tokio::time::sleep_until(deadline) => break,
@@ -197,8 +197,9 @@ impl DeliveryWorker {
         drop(self.in_delivery);
         drop(self.ordered_tasks);
         drop(self.tracker);
-        // What waits for its record holds the desk until it is written: this ends with the last of it.
-        drop(self.tools);
+        // Messages that wait for their record hold the tracker until it is written. The channel closes after the last
+        // of them.
+        drop(self.context);
         drop(self.table);
         while let Some(reply) = self.returned.recv().await {
             give_back(&self.broker, reply).await;
@@ -212,7 +213,7 @@ impl DeliveryWorker {
 }
 
 async fn give_back(broker: &Broker, reply: Subject) {
-    // Refused only by a client that is at its end; the broker gives it to another after ack_wait.
+    // Only a client that has ended refuses this. NATS gives the message to another dispatcher after `ack_wait`.
     let _ = broker.client.publish(reply, async_nats::jetstream::AckKind::Nak(None).into()).await;
 }
 

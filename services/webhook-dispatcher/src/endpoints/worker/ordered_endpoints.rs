@@ -1,5 +1,5 @@
-//! What the worker does for endpoints that keep their chats in order: their tasks begin and end with it, and nothing is
-//! in delivery on both sides.
+//! Starts and stops the tasks of endpoints that keep their chats in order, so that the worker and a task never deliver
+//! for one endpoint at the same time.
 
 use crate::{
     endpoints::{
@@ -12,11 +12,11 @@ use futures::FutureExt as _;
 use kurir_contract::endpoint::{EndpointId, EventOrdering};
 use std::{sync::Arc, time::Duration};
 
-/// Before what could not be released is tried again.
+/// Wait after a failed release.
 const RELEASE_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 impl DeliveryWorker {
-    /// When nothing of it is in delivery from before, its own task goes on with it.
+    /// Starts the endpoint's task when no earlier delivery is under way.
     pub(super) fn start_ordered_task(&mut self, id: SlotId) {
         let Some(slot) = self.table.get(id) else { return };
         if slot.events.is_idle() && !self.ordered_tasks.contains(&slot.endpoint.id) {
@@ -28,12 +28,13 @@ impl DeliveryWorker {
         match self.ordering_of(endpoint) {
             Some((slot, EventOrdering::Chat)) => self.create_events_consumer(slot),
             Some((_, EventOrdering::None)) => self.start_release(endpoint.clone(), Duration::ZERO),
-            // It is disabled, or deleted.
+            // The endpoint is disabled or deleted.
             None => {}
         }
     }
 
-    /// What an endpoint parked that keeps no order any more, as nobody here saw the change.
+    /// Looks for parked events of endpoints that do not keep their chats in order any more: no dispatcher may have seen
+    /// the change.
     pub(super) fn find_parked(&mut self) {
         let broker = self.broker.clone();
         let found = async move {
@@ -63,11 +64,11 @@ impl DeliveryWorker {
         self.jobs.push(released.boxed());
     }
 
-    /// Its events are taken by all dispatchers again, and its retries as those of others.
+    /// Lets all dispatchers take the endpoint's events and retries again.
     pub(super) fn finish_release(&mut self, endpoint: &EndpointId, released: anyhow::Result<()>) {
         let Some((slot, EventOrdering::None)) = self.ordering_of(endpoint) else { return };
         if let Err(error) = released {
-            tracing::warn!(endpoint.id = %endpoint, "what webhook endpoint {endpoint} has parked is not due yet: {error:#}");
+            tracing::warn!(endpoint.id = %endpoint, "failed to release the parked events of webhook endpoint {endpoint}: {error:#}");
             return self.start_release(endpoint.clone(), RELEASE_RETRY_PAUSE);
         }
         self.create_events_consumer(slot);

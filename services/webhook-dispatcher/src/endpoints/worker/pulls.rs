@@ -1,4 +1,4 @@
-//! What the broker gives: consumers that are made, requests that are asked, lost and mended.
+//! Creates consumers, requests messages from them, and repairs pulls whose requests were lost.
 
 use crate::{
     endpoints::worker::{DeliveryWorker, JobResult},
@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl DeliveryWorker {
-    /// Makes sure that a line's consumer is there and is as it should be.
+    /// Makes sure that the pull's consumer exists and has the right settings.
     pub(super) fn create_consumer(&mut self, pull: PullId, pause: Duration) {
         let Some(slot) = self.table.get(pull.slot) else { return };
         let (broker, endpoint) = (self.broker.clone(), Arc::clone(&slot.endpoint));
@@ -23,7 +23,7 @@ impl DeliveryWorker {
         }
         let made = async move {
             tokio::time::sleep(pause).await;
-            // Closed by nobody.
+            // The semaphore is never closed.
             let _permit = creations.acquire().await;
             JobResult::Created(pull, consumer::create_consumer(&broker, pull.source, &endpoint).await)
         };
@@ -85,12 +85,12 @@ impl DeliveryWorker {
         }
     }
 
-    /// The line's requests are lost: it asks again when its consumer was seen.
+    /// Counts the pull's requests as lost. It requests again when its consumer was seen.
     pub(super) fn repair_pull(&mut self, id: PullId, what: &str) {
         let Some(slot) = self.table.get(id.slot) else { return };
         let endpoint = slot.endpoint.id.clone();
         let Some(budget) = slot.budget(id.source).filter(|budget| budget.open) else { return };
-        tracing::info!(endpoint.id = %endpoint, "taking up the work of webhook endpoint {endpoint} anew: {what}");
+        tracing::info!(endpoint.id = %endpoint, "requesting the events of webhook endpoint {endpoint} again: {what}");
         let pause = budget.break_off(Instant::now());
         self.create_consumer(id, pause);
     }
@@ -137,7 +137,7 @@ impl DeliveryWorker {
             }
         }
         if is_new {
-            tracing::debug!("the connection to NATS was made anew: all webhook work is asked for again");
+            tracing::debug!("connected to NATS again: all webhook work is requested again");
         }
         for slot in ordered_tasks {
             self.start_ordered_task(slot);
@@ -156,7 +156,7 @@ impl DeliveryWorker {
     pub(super) fn find_retries(&mut self) {
         self.next_retries_check = Instant::now() + super::RETRIES_CHECK_INTERVAL;
         let broker = self.broker.clone();
-        // An error is a broker that is away: the next look tells.
+        // An error means that NATS is away. The next check repeats this.
         let found = async move {
             JobResult::Retries(consumer::list_endpoints(&broker, PullSource::Retries).await.unwrap_or_default())
         };

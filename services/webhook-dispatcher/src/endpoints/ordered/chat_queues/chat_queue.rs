@@ -1,4 +1,4 @@
-//! One chat: its events that are not settled, in their order.
+//! The events of one chat that are not settled, in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -7,11 +7,11 @@ use time::OffsetDateTime;
 pub struct ChatQueue {
     /// By sequence.
     pub items: BTreeMap<u64, QueuedEvent>,
-    /// Those that RETRIES does not hold: they are in memory, and not acknowledged.
+    /// Events that RETRIES does not hold: they are in memory and not acknowledged.
     pub held: BTreeSet<u64>,
-    /// Those that RETRIES holds otherwise than they are, or not at all, and that must not be tried before it does.
+    /// Events whose state in RETRIES is out of date or missing. They must not be tried before it is stored.
     pub changed: BTreeSet<u64>,
-    /// All that is held is to be stored.
+    /// Whether all held events are to be stored.
     pub parking: bool,
     pub in_delivery: Option<u64>,
     pub storing: Option<u64>,
@@ -19,12 +19,12 @@ pub struct ChatQueue {
 
 #[derive(Clone, Copy)]
 pub struct QueuedEvent {
-    /// The one that comes next.
+    /// The next attempt.
     pub attempt: Option<u32>,
     pub due: OffsetDateTime,
-    /// When it came.
+    /// When the event came.
     pub since: OffsetDateTime,
-    /// Nothing is left to be done but to purge what is being stored.
+    /// Nothing is left to do but to purge what is being stored.
     pub settled: bool,
 }
 
@@ -35,14 +35,15 @@ impl QueuedEvent {
 }
 
 impl ChatQueue {
-    /// The lowest, if it can be tried when it is due.
+    /// The event with the lowest sequence and its due time, unless it must wait for a delivery or for its storing.
     pub fn turn(&self) -> Option<(OffsetDateTime, u64)> {
         let (&sequence, item) = self.items.first_key_value()?;
         let waits = self.in_delivery.is_some() || self.storing == Some(sequence) || self.changed.contains(&sequence);
         (!waits).then_some((item.due, sequence))
     }
 
-    /// One after the other and the lowest first: what is stored and acknowledged must not be without what comes before.
+    /// One after the other, the lowest first: an event that is stored and acknowledged must have all earlier ones
+    /// stored, too.
     pub fn to_store(&self) -> Option<u64> {
         if self.storing.is_some() {
             return None;
@@ -69,7 +70,7 @@ impl ChatQueue {
         self.items.remove(&sequence);
         self.held.remove(&sequence);
         self.changed.remove(&sequence);
-        // All that was parked is done: what came since goes on from memory.
+        // All parked events are settled. Later ones are delivered from memory.
         self.parking &= self.has_parked() || !self.changed.is_empty();
     }
 }

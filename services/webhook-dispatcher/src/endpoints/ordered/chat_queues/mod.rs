@@ -1,9 +1,9 @@
-//! The order of an endpoint's events by chat. Pure: it is told what happened and says what to do next.
+//! The order of an endpoint's events by chat. Pure: it records what happened and decides what to do next.
 //!
-//! Of each chat one event is in delivery at the most, and always the lowest that is not settled. Those behind it are
-//! held in memory; once one failed, the chat is parked: its events are stored in RETRIES, lowest first, each before it
-//! is acknowledged. So whatever was acknowledged and not delivered lies in RETRIES together with all before it, and
-//! whoever loads that after a crash begins with the right one.
+//! At most one event of a chat is in delivery, and it is the first that is not settled. Those behind it are held in
+//! memory. After a failure the chat is parked: its events are stored in RETRIES, lowest sequence first, each before it
+//! is acknowledged. So an event that was acknowledged and not delivered is in RETRIES together with all earlier ones,
+//! and a dispatcher that loads them after a crash starts with the right one.
 
 mod chat_queue;
 #[cfg(test)]
@@ -14,7 +14,8 @@ use kurir_contract::chat::ChatToken;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use time::{Duration, OffsetDateTime};
 
-/// A receiver that is slow in one chat keeps the events of others out of the window; after so long the chat is parked.
+/// A receiver that is slow in one chat keeps the events of other chats out of the window. After this time the chat is
+/// parked.
 pub const SLOW_AFTER: Duration = Duration::seconds(2);
 
 pub struct ChatQueues {
@@ -22,23 +23,23 @@ pub struct ChatQueues {
     chats: HashMap<ChatToken, ChatQueue>,
     /// Every event that is not settled.
     chat_of: HashMap<u64, ChatToken>,
-    /// The event of each chat whose turn it is and when it is due.
+    /// The next event of each chat, with its due time.
     turns: BTreeSet<(OffsetDateTime, u64)>,
     /// Chats that have something to store.
     to_store: BTreeSet<ChatToken>,
-    /// What was taken from EVENTS since the oldest of it that is not settled, and whether it is. After a crash all of
-    /// it comes again.
+    /// Events taken from EVENTS since the oldest one that is not settled, and whether each is settled. After a crash
+    /// they all come again.
     taken: BTreeMap<u64, bool>,
     stored: usize,
 }
 
-/// What came from EVENTS.
+/// What a message from EVENTS is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArrivalResult {
     Taken,
-    /// It is held already.
+    /// The event is already held.
     Copy,
-    /// It is parked: to be acknowledged.
+    /// The event is parked: the message must be acknowledged.
     Parked,
 }
 
@@ -47,13 +48,13 @@ pub enum ArrivalResult {
 pub struct ChatTurn {
     pub sequence: u64,
     pub chat: ChatToken,
-    /// Counted from 1; not known of one that was loaded.
+    /// Counted from 1; none if it is not known, because the event was loaded from RETRIES.
     pub attempt: Option<u32>,
-    /// It is parked, and is to be read from there.
+    /// Whether the event must be read from RETRIES.
     pub parked: bool,
 }
 
-/// An event that is to be stored in RETRIES, or stored anew.
+/// An event that is to be stored in RETRIES, or stored again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParkRequest {
     pub sequence: u64,
@@ -62,31 +63,31 @@ pub struct ParkRequest {
     pub due: OffsetDateTime,
 }
 
-/// What follows when it is stored.
+/// What follows when an event is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ParkFollowUp {
-    /// It came from EVENTS.
+    /// The message from EVENTS must be acknowledged.
     pub acknowledge: bool,
-    /// It was settled meanwhile: what was stored is purged.
+    /// The event was settled meanwhile: its copy in RETRIES must be purged.
     pub purge: bool,
-    /// It failed meanwhile, and is stored once more.
+    /// The event failed meanwhile, and is stored again.
     pub again: bool,
 }
 
-/// How a settled event ends.
+/// What to do with a settled event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettleAction {
     Acknowledge,
-    /// It lies in RETRIES.
+    /// Purge its copy in RETRIES.
     Purge,
-    /// It is being stored: [`ParkFollowUp`] says what follows.
+    /// Wait: it is being stored, and [`ParkFollowUp`] says what follows.
     Later,
-    /// It is not known here.
+    /// Nothing: the event is not known here.
     Unknown,
 }
 
 impl ChatQueues {
-    /// `window`: the most that is taken beyond the oldest that is not settled.
+    /// `window`: how many events are taken beyond the oldest one that is not settled.
     #[must_use]
     pub fn new(window: usize) -> Self {
         Self {
@@ -100,9 +101,9 @@ impl ChatQueues {
         }
     }
 
-    // What it is told.
+    // Recording what happened.
 
-    /// RETRIES holds this.
+    /// Records that RETRIES holds this event.
     pub fn load_parked(&mut self, sequence: u64, chat: ChatToken, now: OffsetDateTime) {
         if self.chat_of.insert(sequence, chat).is_none() {
             self.stored += 1;
@@ -127,7 +128,7 @@ impl ChatQueues {
         ArrivalResult::Taken
     }
 
-    /// Delivered, or given up.
+    /// Records that an event was delivered or given up.
     pub fn settle(&mut self, sequence: u64) -> SettleAction {
         let Some(&token) = self.chat_of.get(&sequence) else { return SettleAction::Unknown };
         let mut end = SettleAction::Later;
@@ -153,7 +154,7 @@ impl ChatQueues {
         end
     }
 
-    /// It is to be tried again, and stored before.
+    /// Records a failed attempt: the event must be stored and tried again.
     pub fn reschedule(&mut self, sequence: u64, attempt: u32, due: OffsetDateTime) {
         self.update_event(sequence, |chat, item| {
             item.attempt = Some(attempt);
@@ -163,7 +164,7 @@ impl ChatQueues {
         });
     }
 
-    /// No attempt was made of it. `attempt`: if it is known by now.
+    /// Records that no attempt was made. `attempt`: its number, if it is known by now.
     pub fn defer(&mut self, sequence: u64, attempt: Option<u32>, due: OffsetDateTime) {
         self.update_event(sequence, |_, item| {
             item.attempt = attempt.or(item.attempt);
@@ -171,7 +172,7 @@ impl ChatQueues {
         });
     }
 
-    /// RETRIES holds it as [`next_park`](Self::next_park) said.
+    /// Records that RETRIES holds an event as [`next_park`](Self::next_park) asked for it.
     pub fn finish_park(&mut self, sequence: u64) -> ParkFollowUp {
         let Some(&token) = self.chat_of.get(&sequence) else { return ParkFollowUp::default() };
         let mut then = ParkFollowUp::default();
@@ -199,7 +200,7 @@ impl ChatQueues {
         then
     }
 
-    /// To be told now and then: chats that keep others waiting for too long are parked.
+    /// Parks chats that keep others waiting for too long. Called periodically.
     pub fn park_slow_chats(&mut self, now: OffsetDateTime) {
         if self.room() > 0 || self.turns.first().is_some_and(|(due, _)| *due <= now) {
             return;
@@ -212,9 +213,9 @@ impl ChatQueues {
         }
     }
 
-    // What it says.
+    // Deciding what to do.
 
-    /// An attempt that can begin now; it has begun when this is said.
+    /// An attempt that can start now. It counts as started.
     pub fn next_turn(&mut self, now: OffsetDateTime) -> Option<ChatTurn> {
         let sequence = self.turns.first().filter(|(due, _)| *due <= now)?.1;
         let token = *self.chat_of.get(&sequence)?;
@@ -235,7 +236,7 @@ impl ChatQueues {
         self.turns.first().map(|(due, _)| *due)
     }
 
-    /// What is to be stored now; it is being stored when this is said.
+    /// An event that must be stored now. It counts as being stored.
     pub fn next_park(&mut self) -> Option<ParkRequest> {
         let token = *self.to_store.first()?;
         let mut park = None;
@@ -251,7 +252,7 @@ impl ChatQueues {
         park
     }
 
-    /// How many more may be taken.
+    /// How many more events may be taken.
     #[must_use]
     pub fn room(&self) -> usize {
         self.window.saturating_sub(self.taken.len())
@@ -262,19 +263,19 @@ impl ChatQueues {
         self.chat_of.contains_key(&sequence)
     }
 
-    /// Whether anything is in memory alone.
+    /// Whether any event is in memory only.
     #[must_use]
     pub fn has_unstored(&self) -> bool {
         self.chat_of.len() > self.stored
     }
 
-    /// How many lie in RETRIES.
+    /// How many events RETRIES holds.
     #[must_use]
     pub fn stored_count(&self) -> usize {
         self.stored
     }
 
-    // How it keeps its lists.
+    // Keeping the indexes.
 
     fn update_chat(&mut self, token: ChatToken, change: impl FnOnce(&mut ChatQueue)) {
         let chat = self.chats.entry(token).or_default();
@@ -313,7 +314,8 @@ impl ChatQueues {
         self.advance_window(sequence);
     }
 
-    /// It does not come again after a crash, unless one before it does.
+    /// Marks an event as settled, so that the window can move on. After a crash it comes again only if an earlier one
+    /// does.
     fn advance_window(&mut self, sequence: u64) {
         if let Some(settled) = self.taken.get_mut(&sequence) {
             *settled = true;

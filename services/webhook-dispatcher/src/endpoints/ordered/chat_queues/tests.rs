@@ -1,5 +1,5 @@
-//! Dispatchers that come, crash and haunt, a broker that loses acknowledgements, a receiver that fails as it likes: the
-//! order of first arrivals holds, and nothing is lost.
+//! Simulates dispatchers that come, crash and wake late, a NATS that loses acknowledgements, and a receiver that fails
+//! at random. The order of first arrivals holds, and nothing is lost.
 
 use super::*;
 use proptest::prelude::*;
@@ -13,28 +13,28 @@ const CHATS: u64 = 3;
 enum Step {
     /// A dispatcher takes the next event.
     Take,
-    /// NATS gives one of those that are not acknowledged once more.
+    /// NATS hands out an unacknowledged event again.
     Copy(u64),
     Begin,
-    /// One of its attempts ends.
+    /// One of the dispatcher's attempts ends.
     Deliver(usize),
     Fail(usize),
     GiveUp(usize),
-    /// The attempt is not made.
+    /// An attempt is not made.
     Leave(usize),
     Park,
-    /// RETRIES has stored one of those; the dispatcher hears of it later.
+    /// RETRIES has stored an event; the dispatcher learns of it later.
     Store(usize),
     Stored(usize),
     Purge(usize),
     Acknowledge(usize),
     Wait(u8),
     Look,
-    /// Another dispatcher takes over; the one before is dead, or goes on without being served.
+    /// Another dispatcher takes over; the old one is dead, or goes on without being served.
     TakeOver {
         haunts: bool,
     },
-    /// Of the steps above, the following is that of a dispatcher that lost its place.
+    /// The next step is taken by a dispatcher that has lost its hold.
     Haunt,
 }
 
@@ -70,7 +70,7 @@ struct Simulation {
     accepted: HashSet<u64>,
 }
 
-/// A dispatcher.
+/// One dispatcher's run.
 struct DispatcherRun {
     chats: ChatQueues,
     next: u64,
@@ -92,7 +92,7 @@ impl Simulation {
         }
     }
 
-    /// All above the floor comes again, acknowledged or not.
+    /// Everything above the floor comes again, acknowledged or not.
     fn take_over(&self) -> DispatcherRun {
         let next = (0..EVENTS).find(|sequence| !self.acknowledged.contains(sequence)).unwrap_or(EVENTS);
         let mut chats = ChatQueues::new(WINDOW);
@@ -125,7 +125,7 @@ impl DispatcherRun {
                 self.came(world, sequence);
             }
             Step::Copy(sequence) if serves && sequence < self.next && !world.acknowledged.contains(&sequence) => {
-                // One that is on its way to be acknowledged is known, as `settled` knows it.
+                // An event that is being acknowledged is known, as `RecentAcks` knows it.
                 if !self.acknowledging.contains(&sequence) {
                     self.came(world, sequence);
                 }
@@ -139,7 +139,7 @@ impl DispatcherRun {
                     return self.in_delivery.push((turn.sequence, turn.attempt.unwrap()));
                 }
                 match world.retries.get(&turn.sequence).copied() {
-                    // Another one has settled it.
+                    // Another dispatcher has settled it.
                     None => _ = self.chats.settle(turn.sequence),
                     Some((attempt, due)) if due > world.now => {
                         self.chats.defer(turn.sequence, Some(attempt), due);
@@ -226,7 +226,7 @@ impl DispatcherRun {
         self.chats.chat_of.is_empty() && self.next == EVENTS && self.purging.is_empty()
     }
 
-    /// Whatever is left, with a receiver that takes all.
+    /// Delivers whatever is left, with a receiver that accepts everything.
     fn finish(&mut self, world: &mut Simulation) {
         for _ in 0..40 * EVENTS {
             if world.acknowledged.len() as u64 == EVENTS && world.retries.is_empty() && self.is_idle() {
@@ -268,7 +268,7 @@ proptest! {
         prop_assert_eq!(world.accepted.len() as u64, EVENTS, "all arrive");
         prop_assert_eq!(world.acknowledged.len() as u64, EVENTS, "all are acknowledged");
         prop_assert_eq!((holder.chats.stored_count(), holder.chats.room()), (0, WINDOW));
-        // What one that lost its place has parked late waits for the next.
+        // What a dispatcher parks after it has lost its hold waits for the next one.
         world.take_over().finish(&mut world);
         prop_assert!(world.retries.is_empty(), "{:?}", world.retries);
     }

@@ -1,9 +1,10 @@
-//! What the one dispatcher does that holds an ordered endpoint: takes its events, delivers them as `chats` says, and
-//! stores in RETRIES what must wait.
+//! The dispatcher that holds an ordered endpoint takes its events, delivers them as `chat_queues` decides, and stores
+//! in RETRIES what must wait.
 //!
-//! Taking over, everything that is not settled is asked for again, and what came before is dropped. Whoever has not
-//! heard of NATS for a while begins nothing, since another may have the place by now.
+//! When it takes over, everything that is not settled is handed out again, and earlier messages are dropped. A holder
+//! that has not heard from NATS for a while starts nothing, since another may be the holder by now.
 
+mod pace;
 mod step_results;
 mod steps;
 
@@ -11,7 +12,7 @@ use crate::{
     delivery::result::EndpointVerdict,
     endpoints::{
         circuit_breaker::CircuitBreaker,
-        health_change::{HealthChange, health_change_after},
+        health_change::health_change_after,
         ordered::{
             chat_queues::{ArrivalResult, ChatQueues},
             holder::step_results::{FinishedAttempt, StepResult},
@@ -37,50 +38,39 @@ use std::{
     time::Duration,
 };
 use time::OffsetDateTime;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
-/// Events in memory, and what comes again after a takeover at the most.
+/// Events in memory. After a takeover at most this many come again.
 const WINDOW: usize = 512;
-/// Beyond so many the endpoint takes no more: what waits in EVENTS costs no memory. Ours is 20 MB then.
-const MAX_PARKED: usize = 100_000;
-/// Messages that are being stored at the same time.
+/// Messages that are stored at the same time.
 const MAX_STORES: usize = 64;
-/// Ends of attempts that are being made to last; deliveries wait beyond them.
-const MAX_STEPS: usize = 256;
-/// Whoever is asked to stop delivers what he has in memory for so long: what was delivered behind an event that was not
-/// comes again at the next one's.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How soon it is seen that a limit or a circuit lets more through, or that a chat is slow.
-const TICK: Duration = Duration::from_millis(100);
-/// While there is nothing to deliver. The place is kept by asking every second.
-const IDLE_TICK: Duration = Duration::from_millis(500);
-/// This loop goes round twice a second at least. If it did not, the place may be another's by now.
+/// The loop runs at least twice a second. After a longer pause another dispatcher may be the holder.
 const FROZEN_AFTER: Duration = Duration::from_millis(2_500);
-/// How often is strays_checked for what somebody parked who had lost the place and did not know.
+/// How often the holder looks for events that an earlier holder parked after it had lost its hold.
 const STRAYS_CHECK_INTERVAL: Duration = Duration::from_secs(15);
-/// With more than so many parked it is not strays_checked for: the list would be long.
+/// With more parked events the holder does not look: the list would be long.
 const MAX_PARKED_FOR_STRAYS: usize = 5_000;
 /// How often the lease is renewed.
 const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why the place is left.
+/// Why the hold ends.
 pub enum HoldEnd {
-    /// As asked: everything that was begun has ended.
+    /// It was asked to stop, and everything that was started has ended.
     Stopped,
     Lost {
         why: &'static str,
-        /// NATS serves us, under another id.
+        /// NATS has pinned us under another id.
         to: Option<HoldMode>,
     },
 }
 
-/// What is known of an event that RETRIES does not hold, or holds otherwise.
+/// An event that RETRIES does not hold, or holds out of date.
 struct HeldEvent {
     event_id: EventId,
     event_subject: String,
     event: Option<Arc<StoredEvent>>,
     pending: Option<PendingMessage>,
-    /// Of its last attempt, to be written before it is acknowledged.
+    /// The record of its last attempt. It is written before the event is acknowledged.
     record: Option<AttemptRecord>,
 }
 
@@ -90,7 +80,7 @@ pub struct ChatOrderHolder {
     pull: PinnedPull,
     pin: Option<String>,
     chats: ChatQueues,
-    known: HashMap<u64, HeldEvent>,
+    held: HashMap<u64, HeldEvent>,
     attempts: FuturesUnordered<BoxFuture<'static, FinishedAttempt>>,
     steps: FuturesUnordered<BoxFuture<'static, anyhow::Result<StepResult>>>,
     storing: usize,
@@ -98,11 +88,11 @@ pub struct ChatOrderHolder {
     consumer_sequence: u64,
     lease_renewed: Instant,
     strays_checked: Instant,
-    /// Parked, and not known here, at the last look.
+    /// Events that were parked and unknown here at the last check.
     strays: HashSet<(u64, ChatToken)>,
-    /// Since when it is about to be left.
+    /// Since when the holder is stopping.
     stopping: Option<Instant>,
-    /// The receiver is: not one more request.
+    /// The receiver is gone for good: no further request is made.
     receiver_gone: bool,
 }
 
@@ -120,8 +110,8 @@ impl ChatOrderHolder {
             loop {
                 tokio::select! {
                     parked = &mut prepared => break parked?,
-                    // The place is kept meanwhile.
-                    () = tokio::time::sleep(TICK) => pull.request_or_renew(0, pin.as_deref()).await,
+                    // Keeps the hold meanwhile.
+                    () = tokio::time::sleep(pace::TICK) => pull.request_or_renew(0, pin.as_deref()).await,
                 }
             }
         };
@@ -131,14 +121,14 @@ impl ChatOrderHolder {
             chats.load_parked(*sequence, *chat, now);
         }
         let id = &current.endpoint.id;
-        tracing::info!(endpoint.id = %id, "keeping the order of webhook endpoint {id}: {} events are parked", parked.len());
+        tracing::info!(endpoint.id = %id, "this dispatcher now keeps webhook endpoint {id} in order: {} events are parked", parked.len());
         Ok(Self {
             parked: task.parked.clone(),
             current,
             pull,
             pin,
             chats,
-            known: HashMap::new(),
+            held: HashMap::new(),
             attempts: FuturesUnordered::new(),
             steps: FuturesUnordered::new(),
             storing: 0,
@@ -153,21 +143,21 @@ impl ChatOrderHolder {
 
     pub async fn run(mut self, task: &mut OrderedEndpoint) -> anyhow::Result<HoldEnd> {
         let end = self.run_until_end(task).await;
-        // A probe that is cut says nothing.
+        // A probe that is cut short has no verdict.
         task.limits.breaker.cancel_probe(true, Instant::now());
         if self.pin.is_some() && self.pull.is_fresh() && !matches!(end, Ok(HoldEnd::Lost { .. })) {
-            // Another is served at once, not after five seconds.
+            // Another dispatcher is served at once, not after five seconds.
             let events = task.events_stream().await?;
             let consumer = PullSource::Events.consumer_name(&self.current.endpoint.id);
             let _ = events.unpin_consumer(&consumer, GROUP).await;
         }
         if matches!(end, Ok(HoldEnd::Stopped)) {
-            // Given back, it is what the next one is served.
-            drop(self.known);
+            // Messages that are given back go to the next holder.
+            drop(self.held);
             self.pull.close().await;
         } else {
-            // We may be the next ourselves, and have all of it handed out again.
-            self.known.into_values().filter_map(|known| known.pending).for_each(PendingMessage::abandon);
+            // We may be the next holder, and have them all handed out again.
+            self.held.into_values().filter_map(|held| held.pending).for_each(PendingMessage::abandon);
         }
         end
     }
@@ -177,8 +167,8 @@ impl ChatOrderHolder {
         let mut awake = Instant::now();
         loop {
             if awake.elapsed() > FROZEN_AFTER {
-                // Before anything else: what we would store now is another's to store.
-                return Ok(HoldEnd::Lost { why: "this process stood still", to: None });
+                // Checked before anything else: only the present holder may store.
+                return Ok(HoldEnd::Lost { why: "this process was frozen", to: None });
             }
             awake = Instant::now();
             if !task.context.deleted.is_cancelled() {
@@ -195,19 +185,19 @@ impl ChatOrderHolder {
                     self.stopping = Some(Instant::now());
                     self.pull.stop().await;
                 }
-                Some(tried) = self.attempts.next(), if !self.attempts.is_empty() => {
-                    self.finish_attempt(tried, &mut task.limits, &task.context);
+                Some(attempt) = self.attempts.next(), if !self.attempts.is_empty() => {
+                    self.finish_attempt(attempt, &mut task.limits, &task.context);
                 }
-                Some(done) = self.steps.next(), if !self.steps.is_empty() => self.finish_step(done?),
+                Some(step) = self.steps.next(), if !self.steps.is_empty() => self.finish_step(step?),
                 Ok(()) = task.current.changed() => self.update_endpoint(task.current.borrow_and_update().clone(), &mut task.limits),
-                came = self.pull.next(), if !self.pull.has_ended() => match came {
+                pulled = self.pull.next(), if !self.pull.has_ended() => match pulled {
                     Pulled::Message { message, .. } if self.stopping.is_some() => self.pull.give_back(message).await,
                     Pulled::Message { message, pin, consumer_sequence } => {
                         if self.pin.as_ref() != Some(&pin) {
-                            return Ok(HoldEnd::Lost { why: "NATS serves us anew", to: Some(HoldMode::Pinned(pin)) });
+                            return Ok(HoldEnd::Lost { why: "NATS has pinned us again", to: Some(HoldMode::Pinned(pin)) });
                         }
                         if consumer_sequence != self.consumer_sequence + 1 {
-                            // Behind the next of its chat it would come too late.
+                            // Behind the next event of its chat it would come too late.
                             return Ok(HoldEnd::Lost { why: "a message was lost on its way", to: Some(HoldMode::Pinned(pin)) });
                         }
                         self.consumer_sequence = consumer_sequence;
@@ -215,7 +205,7 @@ impl ChatOrderHolder {
                     }
                     Pulled::Unpinned(message) => self.pull.give_back(message).await,
                     Pulled::Status => {}
-                    Pulled::Refused => return Ok(HoldEnd::Lost { why: "NATS serves another", to: None }),
+                    Pulled::Refused => return Ok(HoldEnd::Lost { why: "NATS has pinned another dispatcher", to: None }),
                     Pulled::Ended if self.stopping.is_some() => {}
                     Pulled::Ended => anyhow::bail!("the subscription to events ended"),
                 },
@@ -228,7 +218,7 @@ impl ChatOrderHolder {
                     if self.pin.is_none() && self.lease_renewed.elapsed() > LEASE_RENEW_INTERVAL {
                         self.lease_renewed = Instant::now();
                         if !is_unpinned(&task.consumer_info().await?) || !task.lease.claim().await? {
-                            return Ok(HoldEnd::Lost { why: "NATS serves another", to: None });
+                            return Ok(HoldEnd::Lost { why: "NATS has pinned another dispatcher", to: None });
                         }
                     }
                 }
@@ -236,7 +226,7 @@ impl ChatOrderHolder {
         }
     }
 
-    /// Begins to store all that is to be stored now.
+    /// Starts to store everything that must be stored now.
     fn park_events(&mut self) {
         while (self.pull.is_fresh() || self.stopping.is_some())
             && self.storing < MAX_STORES
@@ -246,60 +236,11 @@ impl ChatOrderHolder {
         }
     }
 
-    /// Begins all attempts that can begin now, and asks for more.
-    async fn start_attempts(&mut self, limits: &mut EndpointLimits, health_changes: &mpsc::Sender<HealthChange>) {
-        let now = Instant::now();
-        while self.may_start(limits)
-            && let Some(turn) = self.chats.next_turn(OffsetDateTime::now_utc())
-        {
-            let probe = limits.breaker.try_send(now).unwrap_or_default();
-            limits.rate.iter_mut().for_each(RateLimit::spend);
-            if probe {
-                let _ = health_changes.try_send(HealthChange::Probing { endpoint: self.current.endpoint.id.clone() });
-            }
-            self.start_attempt(turn, probe);
-        }
-        self.current.deliverer.metrics().set_circuit(limits.breaker.state());
-        let is_open = self.stopping.is_none() && !self.receiver_gone && self.chats.stored_count() < MAX_PARKED;
-        let room = if is_open { self.chats.room().min(limits.breaker.allowance(now)) } else { 0 };
-        let room = if self.pin.is_some() { room } else { room.min(1) };
-        self.pull.request_or_renew(room, self.pin.as_deref()).await;
-    }
-
-    fn has_finished(&self) -> bool {
-        let no_more = |since: Instant| since.elapsed() > FINISH_TIMEOUT || !self.chats.has_unstored();
-        self.stopping.is_some_and(no_more) && self.attempts.is_empty() && self.steps.is_empty()
-    }
-
-    fn may_start(&self, limits: &mut EndpointLimits) -> bool {
-        let now = Instant::now();
-        !self.stopping.is_some_and(|since| since.elapsed() > FINISH_TIMEOUT || !self.chats.has_unstored())
-            && !self.receiver_gone
-            && self.attempts.len() < self.current.endpoint.concurrency
-            && self.steps.len() < MAX_STEPS
-            && self.pull.is_fresh()
-            && limits.breaker.allowance(now) > 0
-            // Nobody shares it.
-            && limits.rate.as_mut().is_none_or(|rate| rate.available(1, now) > 0)
-    }
-
-    /// Until something may be due.
-    fn time_to_next(&self, limits: &mut EndpointLimits) -> Duration {
-        match self.chats.next_due() {
-            Some(due) if self.may_start(limits) => {
-                Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default().min(TICK)
-            }
-            Some(_) => TICK,
-            None if self.attempts.is_empty() => IDLE_TICK,
-            None => TICK,
-        }
-    }
-
     fn update_endpoint(&mut self, new: CurrentEndpoint, limits: &mut EndpointLimits) {
         let before = std::mem::replace(&mut self.current, new);
         let endpoint = &self.current.endpoint;
         if before.endpoint.url != endpoint.url {
-            // Another receiver.
+            // The URL leads to another receiver.
             limits.breaker = CircuitBreaker::default();
             self.receiver_gone = false;
         }
@@ -322,14 +263,14 @@ impl ChatOrderHolder {
         let chat = ChatToken::of(&session_of(&event.subject), &event.payload);
         match self.chats.add_arrival(event.sequence, chat, OffsetDateTime::now_utc()) {
             ArrivalResult::Taken => {
-                let known = HeldEvent {
+                let held = HeldEvent {
                     event_id: event.id.clone(),
                     event_subject: event.subject.to_string(),
                     pending: Some(pending),
                     record: None,
                     event: None,
                 };
-                self.known.insert(event.sequence, HeldEvent { event: Some(Arc::new(event)), ..known });
+                self.held.insert(event.sequence, HeldEvent { event: Some(Arc::new(event)), ..held });
             }
             ArrivalResult::Copy => pending.drop_copy(),
             ArrivalResult::Parked => pending.acknowledge().await,
@@ -348,15 +289,15 @@ impl ChatOrderHolder {
         if let Some(result) =
             health_change_after(&self.current.endpoint.id, turn, verdict, breaker.pause(), &context.failing)
         {
-            // What finds no room is made up for by the next of its kind.
+            // If there is no room, the next change of this kind makes up for it.
             let _ = context.health_changes.try_send(result);
         }
     }
 }
 
-/// Gives what is parked.
+/// Prepares the hold. Gives the parked events.
 async fn prepare(task: &OrderedEndpoint, pinned: bool) -> anyhow::Result<Vec<(u64, ChatToken)>> {
-    // In this order: what one before us stores and acknowledges after this is handed out again.
+    // In this order: what an earlier holder stores and acknowledges after this is handed out again.
     if pinned {
         task.hand_out_again().await?;
     }

@@ -1,4 +1,4 @@
-//! What the steps of a holder come to.
+//! The results of a holder's steps.
 
 use crate::{
     delivery::ordered::OrderedResult,
@@ -9,7 +9,7 @@ use crate::{
 use kurir_contract::chat::ChatToken;
 use std::sync::Arc;
 
-/// An attempt that is over.
+/// An attempt that has ended.
 pub struct FinishedAttempt {
     pub turn: ChatTurn,
     pub probe: bool,
@@ -18,16 +18,16 @@ pub struct FinishedAttempt {
 
 pub enum TurnOutcome {
     Made(Arc<StoredEvent>, OrderedResult),
-    /// It is not due yet: another one's, or from before we took over.
+    /// It is not due yet: the stored entry is another holder's, or from before we took over.
     NotYet(ParkedEntry),
-    /// Somebody else settled it, or it was given up without an attempt.
+    /// Another dispatcher has settled it, or it was given up without an attempt.
     Nothing,
 }
 
-/// Something that lasts by now.
+/// The result of a step that stored something.
 pub enum StepResult {
     Stored(ParkRequest),
     Ended,
-    /// All that is parked.
+    /// All parked events.
     Listed(Vec<(u64, ChatToken)>),
 }

@@ -1,5 +1,4 @@
-//! The steps that take time: an attempt, and what makes its end last. Each is a future of its own; what follows from it
-//! is said here too.
+//! The steps that take time: an attempt, and the storing of its end. Each is a future; its result is applied here, too.
 
 use crate::{
     delivery::{
@@ -28,14 +27,14 @@ use kurir_contract::{chat::ChatToken, delivery::AttemptRecord};
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
-/// After an attempt that could not be made or ended the broker is given this time.
+/// Wait after an attempt that could not be made or settled.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl ChatOrderHolder {
     pub(super) fn start_attempt(&mut self, turn: ChatTurn, probe: bool) {
         let (deliverer, parked) = (Arc::clone(&self.current.deliverer), self.parked.clone());
-        let event = self.known.get(&turn.sequence).and_then(|known| known.event.clone());
-        let tried = async move {
+        let event = self.held.get(&turn.sequence).and_then(|held| held.event.clone());
+        let running = async move {
             let outcome = match event.filter(|_| !turn.parked) {
                 Some(event) => {
                     let made = deliverer.attempt_in_order(&event, turn.attempt.unwrap_or(1), probe).await;
@@ -45,16 +44,16 @@ impl ChatOrderHolder {
             };
             FinishedAttempt { turn, probe, outcome }
         };
-        self.attempts.push(tried.boxed());
+        self.attempts.push(running.boxed());
     }
 
     pub(super) fn finish_attempt(
         &mut self,
-        tried: FinishedAttempt,
+        attempt: FinishedAttempt,
         limits: &mut EndpointLimits,
         context: &TaskContext,
     ) {
-        let FinishedAttempt { turn: ChatTurn { sequence, chat, .. }, probe, outcome } = tried;
+        let FinishedAttempt { turn: ChatTurn { sequence, chat, .. }, probe, outcome } = attempt;
         let now = OffsetDateTime::now_utc();
         let (event, made) = match outcome {
             Ok(TurnOutcome::Made(event, made)) => (event, made),
@@ -65,7 +64,7 @@ impl ChatOrderHolder {
                     Ok(TurnOutcome::NotYet(entry)) => self.chats.defer(sequence, Some(entry.attempt), entry.due),
                     Err(error) => {
                         tracing::warn!(
-                            "a webhook delivery is strays_checked at again in {} s: {error:#}",
+                            "failed to prepare a webhook delivery, which is tried again in {} s: {error:#}",
                             TRY_AGAIN_AFTER.as_secs()
                         );
                         self.chats.defer(sequence, None, now + TRY_AGAIN_AFTER);
@@ -87,14 +86,14 @@ impl ChatOrderHolder {
             }
             OrderedEnd::Again { attempt, at } => {
                 self.chats.reschedule(sequence, attempt, at);
-                let known = self.known.entry(sequence).or_insert_with(|| HeldEvent {
+                let held = self.held.entry(sequence).or_insert_with(|| HeldEvent {
                     event_id: event.id.clone(),
                     event_subject: event.subject.to_string(),
                     event: None,
                     pending: None,
                     record: None,
                 });
-                let before = std::mem::replace(&mut known.record, record);
+                let before = std::mem::replace(&mut held.record, record);
                 self.record(before);
             }
         }
@@ -103,24 +102,23 @@ impl ChatOrderHolder {
     fn settle(&mut self, sequence: u64, chat: ChatToken, record: Option<AttemptRecord>) {
         match self.chats.settle(sequence) {
             SettleAction::Acknowledge => {
-                let pending = self.known.remove(&sequence).and_then(|known| known.pending);
+                let pending = self.held.remove(&sequence).and_then(|held| held.pending);
                 self.acknowledge(pending, record);
             }
             SettleAction::Purge => {
-                self.known.remove(&sequence);
+                self.held.remove(&sequence);
                 self.unpark(sequence, chat, record);
             }
             SettleAction::Later => {
-                let before =
-                    self.known.get_mut(&sequence).and_then(|known| std::mem::replace(&mut known.record, record));
+                let before = self.held.get_mut(&sequence).and_then(|held| std::mem::replace(&mut held.record, record));
                 self.record(before);
             }
             SettleAction::Unknown => self.record(record),
         }
     }
 
-    pub(super) fn finish_step(&mut self, done: StepResult) {
-        match done {
+    pub(super) fn finish_step(&mut self, step: StepResult) {
+        match step {
             StepResult::Stored(park) => self.finish_store(park),
             StepResult::Listed(parked) => self.adopt_strays(parked),
             StepResult::Ended => {}
@@ -131,10 +129,10 @@ impl ChatOrderHolder {
         let ParkRequest { sequence, chat, .. } = park;
         self.storing -= 1;
         let then = self.chats.finish_park(sequence);
-        let Some(known) = self.known.get_mut(&sequence) else { return };
-        let (pending, record) = (known.pending.take(), known.record.take());
+        let Some(held) = self.held.get_mut(&sequence) else { return };
+        let (pending, record) = (held.pending.take(), held.record.take());
         if !then.again {
-            self.known.remove(&sequence);
+            self.held.remove(&sequence);
         }
         if then.purge {
             self.unpark(sequence, chat, record);
@@ -151,7 +149,8 @@ impl ChatOrderHolder {
         self.steps.push(async move { Ok(StepResult::Listed(parked.list().await?)) }.boxed());
     }
 
-    /// What nobody here knows at two checks is no purge that is under way: it is a repeat that is still to be made.
+    /// Adopts events that are unknown here at two checks in a row: such an event is no purge under way, but a repeat
+    /// that must still be delivered.
     fn adopt_strays(&mut self, parked: Vec<(u64, ChatToken)>) {
         let unknown = parked.into_iter().filter(|(sequence, _)| !self.chats.contains(*sequence)).collect();
         let before = std::mem::replace(&mut self.strays, unknown);
@@ -163,8 +162,8 @@ impl ChatOrderHolder {
 
     pub(super) fn start_store(&mut self, park: ParkRequest) {
         let ParkRequest { sequence, chat, attempt, due } = park;
-        let Some(known) = self.known.get(&sequence) else { return };
-        let (event_id, event_subject) = (known.event_id.clone(), known.event_subject.clone());
+        let Some(held) = self.held.get(&sequence) else { return };
+        let (event_id, event_subject) = (held.event_id.clone(), held.event_subject.clone());
         let parked = self.parked.clone();
         let stored = async move {
             parked.store(sequence, chat, &ParkedEntry { event_id, event_subject, attempt, due }).await?;
@@ -174,7 +173,7 @@ impl ChatOrderHolder {
         self.steps.push(stored.boxed());
     }
 
-    /// Recorded before it is purged: the ledger adds up after a crash too.
+    /// Records the attempt before it purges the event, so that the ledger is right after a crash, too.
     fn unpark(&mut self, sequence: u64, chat: ChatToken, record: Option<AttemptRecord>) {
         let (deliverer, parked) = (Arc::clone(&self.current.deliverer), self.parked.clone());
         let unparked = async move {
