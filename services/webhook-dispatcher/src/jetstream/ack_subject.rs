@@ -1,21 +1,21 @@
-//! The subject by which a message is acknowledged: where NATS says what the message is.
+//! The subject by which a message is acknowledged: NATS describes the message in it.
 
-/// What NATS writes into the subject by which a message is acknowledged (ADR-15).
+/// The parts of the subject by which a message is acknowledged (ADR-15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckSubject<'a> {
     pub consumer: &'a str,
     pub sequence: u64,
-    /// When the stream stored it, nanoseconds since 1970.
+    /// When the stream stored the message, in nanoseconds since 1970.
     pub stored_at: i64,
     /// How often the message was handed out, this time included.
     pub deliveries: u64,
-    /// Counts what the consumer hands out.
+    /// The position among all messages that the consumer has handed out.
     pub consumer_sequence: u64,
 }
 
 impl<'a> AckSubject<'a> {
-    /// `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<consumer sequence>.<stored at>.<pending>`, or the same with
-    /// domain and account in front and more behind. None if it is neither.
+    /// Parses `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<consumer sequence>.<stored at>.<pending>`, or the
+    /// longer form with domain and account before the stream and a token at the end. None if it is neither.
     #[must_use]
     pub fn parse(reply: &'a str) -> Option<Self> {
         let tokens = reply.strip_prefix("$JS.ACK.")?;

@@ -1,4 +1,4 @@
-//! An endpoint's two durable consumers: fresh events, and retries that are due.
+//! An endpoint's two durable consumers: one for fresh events, one for retries that are due.
 
 use crate::{endpoint::Endpoint, jetstream::pinned_pull};
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use kurir_contract::{
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::OnceCell, time::Instant};
 
-/// Where a line's messages come from.
+/// Where the messages of a pull come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PullSource {
     /// EVENTS: an event that was not tried yet.
@@ -20,28 +20,30 @@ pub enum PullSource {
     Retries,
 }
 
-/// Of one endpoint while it is open; never used again, so that what is said late about a closed one finds nobody.
+/// Identifies an endpoint while the worker has it open. An id is never used again, so a late message about a closed
+/// endpoint finds no slot.
 pub type SlotId = u64;
 
-/// One endpoint's supply from one source.
+/// Identifies the pull of one endpoint from one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PullId {
     pub slot: SlotId,
     pub source: PullSource,
 }
 
-/// A hard wall: at it the broker hands out nothing more to any dispatcher. Far above what a dozen dispatchers have in
-/// flight at the highest concurrency, and what waits for its record.
+/// NATS hands out nothing more to any dispatcher beyond this number. It is far above what a dozen dispatchers have in
+/// flight at the highest concurrency, unrecorded attempts included.
 const MAX_ACK_PENDING: i64 = 20_000;
-/// Pull requests that wait at the broker: a dispatcher has up to eight of them.
+/// The most pull requests that wait in NATS. A dispatcher has up to eight of them.
 const MAX_WAITING: i64 = 2_048;
 
-/// Of an ordered endpoint. Whoever takes over has all that is not acknowledged handed out again at once, and a message
-/// that got lost on its way leaves a gap that shows, so nothing depends on this; and events wait for their turn.
+/// The `ack_wait` of an ordered endpoint. Nothing depends on it: a dispatcher that takes over has everything handed out
+/// again that is not acknowledged, and a lost message leaves a gap that shows. It is long because events wait for their
+/// turn.
 const ORDERED_ACK_WAIT: Duration = Duration::from_secs(10 * 60);
 
 impl PullSource {
-    /// How many deliveries from it an endpoint takes at once.
+    /// The most deliveries from this source at once.
     pub fn concurrency(self, endpoint: &Endpoint) -> usize {
         match self {
             Self::Events => endpoint.concurrency,
@@ -61,7 +63,7 @@ impl PullSource {
         [Self::Events, Self::Retries].into_iter().find(|source| source.stream() == name)
     }
 
-    /// Its durable consumer's name.
+    /// The name of the durable consumer.
     pub fn consumer_name(self, endpoint: &EndpointId) -> String {
         match self {
             Self::Events => endpoint.consumer(),
@@ -70,20 +72,20 @@ impl PullSource {
     }
 }
 
-/// Makes the consumer, or changes the one that is there. Each dispatcher does so, and all ask for the same.
+/// Creates the consumer, or updates the existing one. Each dispatcher does so, with the same settings.
 pub async fn create_consumer(broker: &Broker, source: PullSource, endpoint: &Endpoint) -> anyhow::Result<()> {
     let made = broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await;
     let Err(refused) = made else { return Ok(()) };
-    // Streams may be missing, or NATS away; then what was refused is tried once more.
+    // Streams may be missing, or NATS may be away. Then the refused request is repeated once.
     broker.ready().await;
     match broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await {
         Ok(_) => Ok(()),
-        Err(_) => Err(refused).with_context(|| format!("failed to make its consumer on {}", source.stream())),
+        Err(_) => Err(refused).with_context(|| format!("failed to create its consumer on {}", source.stream())),
     }
 }
 
-/// An endpoint's consumer on RETRIES, which must be there before its first retry is: the dispatchers hear of retries by
-/// their consumers, and who keeps one may die at once.
+/// An endpoint's consumer on RETRIES. It must exist before the endpoint's first retry: the dispatchers find retries by
+/// their consumers, and the dispatcher that stores a retry may die at once.
 pub struct RetriesConsumer {
     endpoint: Arc<Endpoint>,
     created: OnceCell<()>,
@@ -95,13 +97,13 @@ impl RetriesConsumer {
         Self { endpoint, created: OnceCell::new() }
     }
 
-    /// Makes it if it was not seen yet.
+    /// Creates the consumer, unless this was done before.
     ///
     /// # Errors
-    /// If it could not be made until `by`.
+    /// If the consumer could not be created until `by`.
     pub async fn ensure(&self, broker: &Broker, by: Instant) -> anyhow::Result<()> {
         let made = self.created.get_or_try_init(|| create_consumer(broker, PullSource::Retries, &self.endpoint));
-        tokio::time::timeout_at(by, made).await.context("its consumer on RETRIES could not be made in time")??;
+        tokio::time::timeout_at(by, made).await.context("its consumer on RETRIES was not created in time")??;
         Ok(())
     }
 }
@@ -110,7 +112,7 @@ fn consumer_config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
     let deliver_policy = match source {
         // A work queue allows nothing else.
         PullSource::Retries => DeliverPolicy::All,
-        // The endpoint `default` begins at the first stored event, the others at their making.
+        // The endpoint `default` starts with the first stored event, the others at their creation.
         PullSource::Events if endpoint.start_sequence == 0 => DeliverPolicy::All,
         PullSource::Events => DeliverPolicy::ByStartSequence { start_sequence: endpoint.start_sequence },
     };
@@ -119,7 +121,7 @@ fn consumer_config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
         deliver_policy,
         ack_policy: AckPolicy::Explicit,
         ack_wait: endpoint.ack_wait,
-        // The broker's count must never end a delivery: we do, with a dead letter.
+        // NATS must never end a delivery: the dispatcher does so, with a dead letter.
         max_deliver: -1,
         max_ack_pending: MAX_ACK_PENDING,
         max_waiting: MAX_WAITING,
@@ -131,7 +133,7 @@ fn consumer_config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
         (PullSource::Events, several) => settings.filter_subjects = several.to_vec(),
     }
     if source == PullSource::Events && endpoint.ordering == EventOrdering::Chat {
-        // NATS takes this change, and the one back, of a consumer that is there.
+        // NATS accepts this change of an existing consumer, and its reversal.
         settings.priority_policy = PriorityPolicy::PinnedClient;
         settings.priority_groups = vec![pinned_pull::GROUP.to_owned()];
         settings.priority_timeout = pinned_pull::PRIORITY_TIMEOUT;
@@ -140,11 +142,11 @@ fn consumer_config(source: PullSource, endpoint: &Endpoint) -> pull::Config {
     settings
 }
 
-/// Removes what a deleted endpoint leaves: its consumers, and the retries that nobody will make.
+/// Removes what a deleted endpoint leaves: its consumers and its retries.
 pub async fn remove_consumers(broker: &Broker, endpoint: &EndpointId) -> anyhow::Result<()> {
     for source in [PullSource::Events, PullSource::Retries] {
-        let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
-        // Most have no retries, and another dispatcher may have been here first.
+        let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to open a stream")?;
+        // Most endpoints have no retries, and another dispatcher may have removed the consumer.
         let _ = stream.delete_consumer(&source.consumer_name(endpoint)).await;
         if source == PullSource::Retries {
             stream.purge().filter(subject::retries_of(endpoint)).await.context("failed to purge its retries")?;
@@ -153,10 +155,10 @@ pub async fn remove_consumers(broker: &Broker, endpoint: &EndpointId) -> anyhow:
     Ok(())
 }
 
-/// The endpoints that have a consumer on a stream.
+/// The endpoints that have a consumer on the source's stream.
 pub async fn list_endpoints(broker: &Broker, source: PullSource) -> anyhow::Result<Vec<EndpointId>> {
     use futures::TryStreamExt as _;
-    let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
+    let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to open a stream")?;
     let names: Vec<String> = stream.consumer_names().try_collect().await.context("failed to list consumers")?;
     Ok(names.iter().filter_map(|name| EndpointId::of_consumer(name)).collect())
 }

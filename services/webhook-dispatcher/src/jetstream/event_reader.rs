@@ -16,23 +16,23 @@ impl EventReader {
     /// # Errors
     /// If the client itself has ended.
     pub async fn open(broker: &Broker) -> anyhow::Result<Self> {
-        let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")?;
+        let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to open a stream")?;
         Ok(Self { events })
     }
 
-    /// The event with this sequence and this id; none if EVENTS holds it no longer.
+    /// The event with this sequence and this id; none if EVENTS does not hold it any more.
     ///
     /// # Errors
-    /// If the broker does not answer.
+    /// If NATS does not answer.
     pub async fn read(&self, sequence: u64, id: &EventId) -> anyhow::Result<Option<StoredEvent>> {
-        // EVENTS may have been deleted and made again: then the sequence is another event's.
+        // If EVENTS was deleted and made again, the sequence belongs to another event.
         Ok(self.read_at(sequence).await?.filter(|event| event.id == *id))
     }
 
     async fn read_at(&self, sequence: u64) -> anyhow::Result<Option<StoredEvent>> {
         let stored = match self.events.direct_get(sequence).await {
             Ok(stored) => stored,
-            // A replica may lag behind: that it is gone is the leader's to say.
+            // A replica may lag behind. Only the leader knows that the event is gone.
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
                 match self.events.get_raw_message(sequence).await {
                     Ok(stored) => stored,

@@ -1,7 +1,7 @@
-//! A message that is to be settled: by consuming it, or it is given back.
+//! A message that is not settled yet. Settling consumes it; a drop gives it back.
 //!
-//! Every [`PendingMessage`] ends in one of three ways: acknowledged, postponed, or dropped, and then the broker hands it out
-//! again at once. A task that is aborted thus loses nothing.
+//! Every [`PendingMessage`] is acknowledged, postponed, or dropped; after a drop NATS hands it out again at once. A
+//! task that is aborted thus loses nothing.
 
 use crate::jetstream::{
     ack_subject::AckSubject,
@@ -14,10 +14,10 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// Settling ends this long before the broker gives the message to somebody else.
+/// Time between the last moment for settling and `ack_wait`, after which NATS gives the message to another dispatcher.
 const ACK_WAIT_MARGIN: Duration = Duration::from_secs(1);
 
-/// Where the worker's messages lie: what was settled lately, and the way back for what was not.
+/// Tracks the worker's messages: which were acknowledged lately, and which must be given back.
 pub struct AckTracker {
     client: Client,
     recent: Mutex<RecentAcks>,
@@ -25,23 +25,24 @@ pub struct AckTracker {
 }
 
 impl AckTracker {
-    /// What is dropped unsettled comes out of the channel, for the worker to give it back: a drop cannot wait.
+    /// Creates a tracker. The channel yields the reply subjects of dropped messages, for the worker to give them back:
+    /// a drop cannot wait.
     #[must_use]
     pub fn open(client: Client) -> (Arc<Self>, mpsc::UnboundedReceiver<Subject>) {
-        // It holds no more than what was asked for, and that has its bounds.
+        // It holds no more than was requested, and requests have a limit.
         let (returned, receiver) = mpsc::unbounded_channel();
         (Arc::new(Self { client, recent: Mutex::default(), returned }), receiver)
     }
 
     fn recent(&self) -> MutexGuard<'_, RecentAcks> {
-        // Nothing under this lock can end half-way.
+        // Nothing can panic while it holds this lock.
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A message of a consumer that nobody has settled yet.
+/// A message of a consumer that is not settled yet.
 pub struct PendingMessage {
-    /// Empty once it is settled.
+    /// None once it is settled.
     reply: Option<Subject>,
     position: MessagePosition,
     redelivered: bool,
@@ -50,7 +51,7 @@ pub struct PendingMessage {
 }
 
 impl PendingMessage {
-    /// Takes what settles a message out of it. None if it is no message of a consumer. `station`: whose it is.
+    /// Takes what settles a message out of it. None if it is no message of a consumer. `slot`: the endpoint's.
     #[must_use]
     pub fn take_from(message: &mut Message, tracker: &Arc<AckTracker>, slot: u64, ack_wait: Duration) -> Option<Self> {
         let AckSubject { sequence, stored_at, deliveries, .. } = AckSubject::parse(message.reply.as_ref()?)?;
@@ -60,48 +61,49 @@ impl PendingMessage {
         Some(Self { reply, position, redelivered: deliveries > 1, settle_by, tracker: Arc::clone(tracker) })
     }
 
-    /// Whether it is to be delivered; asked once.
+    /// Registers the message, once. Says whether it is to be delivered.
     #[must_use]
     pub fn claim(&self) -> Claim {
         self.tracker.recent().claim(self.position)
     }
 
-    /// In the stream that it came from.
+    /// The sequence in the message's stream.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.position.sequence
     }
 
-    /// Somebody had it before and did not settle it, or its acknowledgement was lost.
+    /// Whether NATS has handed out the message before: it was not settled, or its acknowledgement was lost.
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.redelivered
     }
 
-    /// When it must be settled, or somebody else has it too.
+    /// The last moment for settling. Later, another dispatcher may have the message, too.
     #[must_use]
     pub fn settle_by(&self) -> Instant {
         self.settle_by
     }
 
-    /// It is done with. Sent without waiting for an answer: a lost acknowledgement is a repeat, which is known here.
+    /// Acknowledges the message. Does not wait for an answer: if the acknowledgement is lost, the tracker recognizes
+    /// the repeat.
     pub async fn acknowledge(mut self) {
         self.tracker.recent().record(self.position);
         self.send(AckKind::Ack).await;
     }
 
-    /// It could not be settled now; the broker hands it out again after `delay`.
+    /// Returns the message; NATS hands it out again after `delay`.
     pub async fn postpone(mut self, delay: Duration) {
         self.tracker.recent().release(self.position);
         self.send(AckKind::Nak(Some(delay))).await;
     }
 
-    /// It is a copy of one that is in delivery and will be settled by that.
+    /// Drops a copy of a message that is in delivery. That delivery settles it.
     pub fn drop_copy(mut self) {
         self.reply = None;
     }
 
-    /// It comes again by itself: what was in delivery is no more.
+    /// Drops the message without giving it back: NATS hands it out again anyway.
     pub fn abandon(mut self) {
         self.tracker.recent().release(self.position);
         self.reply = None;
@@ -111,7 +113,7 @@ impl PendingMessage {
         if let Some(reply) = self.reply.take()
             && let Err(error) = self.tracker.client.publish(reply, kind.into()).await
         {
-            // Refused only by a client that is at its end; the broker waits for ack_wait then.
+            // Only a client that has ended refuses this. NATS then waits for `ack_wait`.
             tracing::debug!("failed to settle a message: {error}");
         }
     }
@@ -121,7 +123,7 @@ impl Drop for PendingMessage {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
             self.tracker.recent().release(self.position);
-            // Closed only if the worker is gone: the broker waits for ack_wait then.
+            // Closed only if the worker has ended. NATS then waits for `ack_wait`.
             let _ = self.tracker.returned.send(reply);
         }
     }

@@ -1,8 +1,8 @@
-//! The pull of a consumer that serves one client at a time. NATS pins whom it serves, and tells him by an id in every
-//! message; all others wait. Whoever asks under another id is refused, and whoever does not ask for five seconds loses
-//! his place.
+//! The pull of a consumer that serves one client at a time. NATS pins the client that it serves and gives it an id in
+//! every message; all others wait. NATS refuses a request with another id. A client that makes no request for five
+//! seconds loses its pin.
 //!
-//! One inbox for each time that it is held: what was sent to an earlier one never arrives.
+//! Each hold has an inbox of its own, so that messages for an earlier hold never arrive.
 
 use crate::jetstream::ack_subject::AckSubject;
 use anyhow::Context as _;
@@ -12,20 +12,20 @@ use kurir_contract::{header, stream};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The one group of each such consumer.
+/// The one priority group of each such consumer.
 pub const GROUP: &str = "chats";
-/// A client that has not asked for so long is not there. A death costs the endpoint this pause.
+/// NATS unpins a client that has made no request for this long. A dispatcher's death costs the endpoint this pause.
 pub const PRIORITY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long NATS keeps a request; well below the timeout, since only a new request counts.
+/// How long NATS keeps a request. It is well below the timeout, since only a new request renews the pin.
 const EXPIRES: Duration = Duration::from_secs(2);
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Two heartbeats missed: what was asked for is lost.
+/// After two missed heartbeats the requests count as lost.
 const SILENCE_LIMIT: Duration = Duration::from_millis(2_500);
-/// The place is kept by asking at least this often, if nothing is wanted too.
+/// A request is made at least this often, to keep the pin.
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
-/// Whoever has not heard of NATS for so long may have lost his place, and begins nothing.
+/// A client that has not heard from NATS for this long may have lost its pin, and starts nothing.
 const FRESH_FOR: Duration = Duration::from_secs(3);
-/// Before the next request after one that was refused for some reason.
+/// Wait after a refused request.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// How long NATS may take to end the requests.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub struct PinnedPull {
     messages: Subscriber,
     inbox: String,
     consumer: String,
-    /// Requests of an earlier generation are lost; what NATS still says about them counts no more.
+    /// Requests of an earlier generation are lost. What NATS still says about them is ignored.
     generation: u64,
     requested: usize,
     requested_at: Instant,
@@ -44,21 +44,21 @@ pub struct PinnedPull {
     ended: bool,
 }
 
-/// What came.
+/// What came from NATS.
 pub enum Pulled {
     Message {
         message: Message,
         pin: String,
-        /// Of the consumer, in a row without a gap.
+        /// The position among the consumer's messages. Consecutive messages have consecutive numbers.
         consumer_sequence: u64,
     },
-    /// One that nobody is pinned for: to be given back.
+    /// A message without a pin, which must be given back.
     Unpinned(Message),
-    /// NATS said something that changes nothing.
+    /// A status that changes nothing.
     Status,
-    /// The place is somebody else's.
+    /// Another client is pinned.
     Refused,
-    /// The client is at its end.
+    /// The client has ended.
     Ended,
 }
 
@@ -81,20 +81,20 @@ impl PinnedPull {
         })
     }
 
-    /// Nothing comes any more.
+    /// Whether nothing more comes.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// NATS was heard of lately: the place can be ours.
+    /// Whether NATS was heard from lately, so that the pin can be ours.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.last_heard.elapsed() < FRESH_FOR
     }
 
-    /// Asks for up to `room` messages if it is worth a request, or at least for the place. `pin`: none while the place is
-    /// not ours.
+    /// Requests up to `room` messages if that is worth a request; otherwise renews the pin when it is time. `pin`: none
+    /// while we are not pinned.
     pub async fn request_or_renew(&mut self, room: usize, pin: Option<&str>) {
         let now = Instant::now();
         if self.requested > 0 && now.duration_since(self.last_heard.max(self.requested_at)) > SILENCE_LIMIT {
@@ -109,7 +109,7 @@ impl PinnedPull {
             let limits = format!(r#""expires":{},"idle_heartbeat":{}"#, EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
             self.send_request(wanted, &limits, &self.generation.to_string(), pin).await;
         } else if pin.is_some() && now.duration_since(self.requested_at) >= RENEW_INTERVAL {
-            // No message is so small: it is refused for that, and the place is kept.
+            // No message is this small: NATS refuses the request for that, and renews the pin.
             self.send_request(1, r#""no_wait":true,"max_bytes":1"#, "renewal", pin).await;
         } else {
             return;
@@ -123,11 +123,11 @@ impl PinnedPull {
         let payload = format!(r#"{{"batch":{batch},{limits},"group":"{GROUP}"{id}}}"#);
         let reply = format!("{}.{about}", self.inbox);
         if let Err(error) = self.client.publish_with_reply(subject, reply, payload.into()).await {
-            tracing::debug!("failed to ask for events: {error}");
+            tracing::debug!("failed to request events: {error}");
         }
     }
 
-    /// May be dropped at any await without losing anything.
+    /// Cancel safe: a dropped future loses no message.
     pub async fn next(&mut self) -> Pulled {
         let Some(message) = self.messages.next().await else {
             self.ended = true;
@@ -144,13 +144,13 @@ impl PinnedPull {
         self.last_heard = Instant::now();
         self.requested = self.requested.saturating_sub(1);
         let pin = message.headers.as_ref().and_then(|headers| headers.get(header::PIN_ID));
-        let handed = message.reply.as_ref().and_then(|reply| AckSubject::parse(reply));
-        match (pin, handed) {
-            (Some(pin), Some(handed)) => {
-                let (pin, consumer_sequence) = (pin.as_str().to_owned(), handed.consumer_sequence);
+        let subject = message.reply.as_ref().and_then(|reply| AckSubject::parse(reply));
+        match (pin, subject) {
+            (Some(pin), Some(subject)) => {
+                let (pin, consumer_sequence) = (pin.as_str().to_owned(), subject.consumer_sequence);
                 Pulled::Message { message, pin, consumer_sequence }
             }
-            // A consumer that pins nobody is one that is being changed.
+            // A consumer that pins no client is being changed.
             (_, Some(_)) => Pulled::Unpinned(message),
             (_, None) => Pulled::Status,
         }
@@ -158,19 +158,19 @@ impl PinnedPull {
 
     pub async fn give_back(&self, message: Message) {
         if let Some(reply) = message.reply {
-            // Refused only by a client that is at its end.
+            // Only a client that has ended refuses this.
             let _ = self.client.publish(reply, AckKind::Nak(None).into()).await;
         }
     }
 
-    /// Ends its requests. What NATS had sent before it knew still comes, then the end; the place is kept by asking.
+    /// Ends the requests. What NATS had already sent still comes, then the end. Renewals keep the pin.
     pub async fn stop(&mut self) {
-        // Refused only by a client that is at its end.
+        // Only a client that has ended refuses this.
         let _ = self.messages.drain().await;
         self.drop_requests();
     }
 
-    /// Ends its requests, and gives back what NATS had sent before it knew.
+    /// Ends the requests, and gives back what NATS had already sent.
     pub async fn close(mut self) {
         self.stop().await;
         let drained = async {
@@ -180,7 +180,7 @@ impl PinnedPull {
                 }
             }
         };
-        // NATS is away then: its requests are gone with it.
+        // After a timeout NATS is away, and the requests are gone with the connection.
         let _ = tokio::time::timeout(CLOSE_WITHIN, drained).await;
     }
 
@@ -192,7 +192,7 @@ impl PinnedPull {
         }
         let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
         let unserved = pending.and_then(|pending| pending.as_str().parse::<usize>().ok());
-        let said = message.description.as_deref().unwrap_or_default();
+        let description = message.description.as_deref().unwrap_or_default();
         match message.status.map_or(0, |status| status.as_u16()) {
             PIN_MISMATCH => return Pulled::Refused,
             status if status == StatusCode::IDLE_HEARTBEAT.as_u16() => self.last_heard = Instant::now(),
@@ -201,9 +201,9 @@ impl PinnedPull {
                 self.requested = self.requested.saturating_sub(unserved.unwrap_or(self.requested));
             }
             404 | 408 if is_renewal => self.last_heard = Instant::now(),
-            409 if is_renewal && said.contains("MaxBytes") => self.last_heard = Instant::now(),
+            409 if is_renewal && description.contains("MaxBytes") => self.last_heard = Instant::now(),
             status => {
-                tracing::debug!("NATS said {status} {said}");
+                tracing::debug!("NATS said {status} {description}");
                 self.not_before = Instant::now() + REFUSAL_PAUSE;
                 self.drop_requests();
             }

@@ -1,5 +1,5 @@
-//! One inbox for the messages of all consumers. A subscription for each would cost a dispatcher of 10,000 endpoints
-//! 190 MB; a message says by itself which consumer it comes from.
+//! One inbox for the messages of all consumers. A subscription for each consumer would cost a dispatcher of 10,000
+//! endpoints 190 MB; a message names its consumer.
 
 use crate::jetstream::consumer::{PullId, PullSource};
 use anyhow::Context as _;
@@ -11,37 +11,37 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct PullRequest<'a> {
     pub pull: PullId,
-    /// Requests of an earlier generation are lost; what NATS still says about them counts no more.
+    /// Requests of an earlier generation are lost. What NATS still says about them is ignored.
     pub generation: u64,
     pub consumer: &'a str,
     pub batch: usize,
-    /// How long NATS keeps it if there is no message for it.
+    /// How long NATS keeps the request if there is no message for it.
     pub expires: Duration,
-    /// NATS says at this pace that it is not forgotten.
+    /// How often NATS sends a heartbeat for the request.
     pub heartbeat: Duration,
 }
 
-/// What came.
+/// What came from NATS.
 #[derive(Debug)]
 pub enum InboxItem {
     Message(Message),
-    /// NATS said something about a request.
+    /// A status of a request.
     Status {
         pull: PullId,
         generation: u64,
         status: PullStatus,
     },
-    /// The client is at its end.
+    /// The client has ended.
     Ended,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum PullStatus {
-    /// The request waits.
+    /// The request still waits.
     Heartbeat,
-    /// It ended, and so many of its messages will not come.
+    /// The request has ended; this many of its messages will not come.
     Expired { unserved: usize },
-    /// It is lost, and all others of its line with it: without a number nothing is sure.
+    /// The request is lost. Its size is unknown, so all requests of the pull count as lost.
     Trouble(String),
 }
 
@@ -58,7 +58,7 @@ impl PullInbox {
         Ok(Self { client: client.clone(), prefix, messages })
     }
 
-    /// A request that cannot be sent is one that is lost: the silence will tell.
+    /// Sends a request. If that fails, the request is lost, which the missing heartbeats show.
     pub async fn request(&self, request: &PullRequest<'_>) {
         let PullRequest { pull, generation, consumer, batch, expires, heartbeat } = request;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", pull.source.stream());
@@ -69,23 +69,23 @@ impl PullInbox {
             heartbeat.as_nanos()
         );
         if let Err(error) = self.client.publish_with_reply(subject, reply, payload.into()).await {
-            tracing::debug!("failed to ask for events: {error}");
+            tracing::debug!("failed to request events: {error}");
         }
     }
 
-    /// May be dropped at any await without losing anything.
+    /// Cancel safe: a dropped future loses no message.
     pub async fn next(&mut self) -> InboxItem {
         loop {
             let Some(message) = self.messages.next().await else { return InboxItem::Ended };
             let Some(about) = message.subject.strip_prefix(&self.prefix) else { return InboxItem::Message(message) };
-            // Nobody else knows the inbox; what cannot be read has nothing to say.
+            // Only NATS knows the inbox; an unreadable status is ignored.
             if let Some((pull, generation)) = parse_status_subject(about) {
                 return InboxItem::Status { pull, generation, status: read_status(&message) };
             }
         }
     }
 
-    /// Ends the requests, and gives what NATS had sent before it knew.
+    /// Ends the requests, and gives the messages that NATS had already sent.
     pub async fn close(mut self, within: Duration) -> Vec<Message> {
         let mut rest = Vec::new();
         if self.messages.drain().await.is_err() {
@@ -98,13 +98,13 @@ impl PullInbox {
                 }
             }
         };
-        // NATS is away then: its requests are gone with it.
+        // After a timeout NATS is away, and the requests are gone with the connection.
         let _ = tokio::time::timeout(within, drained).await;
         rest
     }
 }
 
-/// `.<stream>.<station>.<generation>`
+/// Parses `.<stream>.<slot>.<generation>`.
 fn parse_status_subject(about: &str) -> Option<(PullId, u64)> {
     let mut tokens = about.strip_prefix('.')?.split('.');
     let source = PullSource::from_stream(tokens.next()?)?;

@@ -1,28 +1,28 @@
-//! What was settled lately.
+//! Remembers what was settled lately.
 //!
-//! A broker that is killed right after it took acknowledgements has forgotten thousands of them and gives the events
-//! back. Whoever settled them here remembers, and acknowledges again without a second delivery. It also knows what is
-//! in delivery at this moment, so that the same event never is twice.
+//! A NATS server that is killed right after it took acknowledgements has forgotten thousands of them, and hands the
+//! events out again. The dispatcher that settled them remembers, and acknowledges again without a second delivery. It
+//! also knows what is in delivery, so that no event is delivered twice at once.
 
 use crate::jetstream::consumer::SlotId;
 
-/// Slots: the broker writes its consumers' state several times a second, so half a second's worth at 30,000 a second.
-/// 40 bytes each, for all endpoints together: with many of them it remembers a shorter time, which costs repeats after
-/// such a kill and nothing else.
+/// Entries in the table. NATS writes its consumers' state several times a second; this is half a second at 30,000 a
+/// second. An entry takes 40 bytes. All endpoints share the table: many endpoints shorten the time, which costs repeats
+/// after such a kill and nothing else.
 const SLOTS: usize = 16_384;
 
-/// Which message of a stream. A stream that was deleted and made again counts from 1 again, so the number alone would
-/// take a new message for one that was settled.
+/// Identifies a message of a stream. A stream that was deleted and made again counts from 1 again, so the sequence
+/// alone would confuse a new message with a settled one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessagePosition {
-    /// Whose: several endpoints have the same message.
+    /// The endpoint's slot: several endpoints receive the same message.
     pub slot: SlotId,
     pub sequence: u64,
-    /// When the stream stored it, nanoseconds since 1970.
+    /// When the stream stored the message, in nanoseconds since 1970.
     pub stored_at: i64,
 }
 
-/// A table by sequence; of two messages that meet in one slot the later stays.
+/// A table by sequence. Of two messages with the same entry the later one stays.
 #[derive(Debug)]
 pub struct RecentAcks(Vec<Option<(MessagePosition, AckState)>>);
 
@@ -36,9 +36,9 @@ enum AckState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     Deliver,
-    /// Its acknowledgement was lost: it is sent again.
+    /// The acknowledgement was lost and is sent again.
     AcknowledgeAgain,
-    /// The delivery that is under way will settle it.
+    /// The delivery that is under way will settle the message.
     Ignore,
 }
 
@@ -65,7 +65,7 @@ impl RecentAcks {
         *self.entry(position) = Some((position, AckState::Settled));
     }
 
-    /// It was given back: whoever gets it next delivers it.
+    /// Forgets a message that was given back: whichever dispatcher gets it next delivers it.
     pub fn release(&mut self, position: MessagePosition) {
         let entry = self.entry(position);
         if entry.is_some_and(|(known, _)| known == position) {
@@ -74,7 +74,7 @@ impl RecentAcks {
     }
 
     fn entry(&mut self, position: MessagePosition) -> &mut Option<(MessagePosition, AckState)> {
-        // An odd factor spreads endpoints that have the same events.
+        // An odd factor spreads endpoints that receive the same events.
         &mut self.0[position.sequence.wrapping_add(position.slot.wrapping_mul(7_919)) as usize % SLOTS]
     }
 }

@@ -1,6 +1,6 @@
-//! How many messages the broker holds: its own figures, asked for and never kept.
+//! Counts messages in streams. NATS counts; nothing is read, and nothing is kept here.
 //!
-//! A consumer that is made for the question tells from where on, and how many match its filters; nothing is read.
+//! A temporary consumer tells where it starts, and how many messages match its filters.
 
 use anyhow::Context as _;
 use async_nats::jetstream::{
@@ -11,24 +11,24 @@ use futures::TryStreamExt as _;
 use kurir_chassis::broker::Broker;
 use std::time::Duration;
 
-/// What a stream holds from somewhere on.
+/// The messages of a stream from a position on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamCount {
-    /// The sequence at which it begins.
+    /// The sequence of the first message.
     pub from: u64,
-    /// Messages with one of the subjects.
+    /// How many messages match.
     pub count: u64,
 }
 
-/// A consumer that nobody uses any more goes by itself: whoever made it may have died.
+/// NATS removes an unused consumer after this time: its dispatcher may have died.
 const GONE_AFTER: Duration = Duration::from_secs(30);
-/// Tries to count while other messages are being stored.
+/// Tries to count while messages are being stored.
 const TRIES: u32 = 5;
 
-/// How many messages there are from `start` on, whose subject one of the `filters` holds.
+/// Counts the messages from `start` on whose subjects match one of the `filters`.
 ///
 /// # Errors
-/// If the broker is away or refuses.
+/// If NATS is away or refuses.
 pub async fn count_from(
     broker: &Broker,
     stream: &str,
@@ -38,15 +38,15 @@ pub async fn count_from(
     let consumer = create_reader(broker, stream, filters, start).await?;
     let info = consumer.cached_info();
     let counted = StreamCount { from: info.delivered.stream_sequence + 1, count: info.num_pending };
-    // It would go by itself.
+    // NATS would remove the consumer later.
     let _ = broker.jetstream.delete_consumer_from_stream(&info.name, stream).await;
     Ok(counted)
 }
 
-/// How many there are from `start` to the sequence `last`.
+/// Counts the messages from `start` to the sequence `last`.
 ///
 /// # Errors
-/// If the broker is away or refuses.
+/// If NATS is away or refuses.
 pub async fn count_between(
     broker: &Broker,
     stream: &str,
@@ -60,7 +60,7 @@ pub async fn count_between(
         let all = count_from(broker, stream, filters, start).await?.count;
         let again = count_after(broker, stream, filters, last).await?;
         tries -= 1;
-        // The same before and after: nothing was stored in between, so both figures are of one moment.
+        // Both counts are the same, so nothing was stored in between, and the figures are of one moment.
         if again == after || tries == 0 {
             return Ok(all.saturating_sub(again));
         }
@@ -68,19 +68,19 @@ pub async fn count_between(
     }
 }
 
-/// How many there are after the sequence `last`.
+/// Counts the messages after the sequence `last`.
 ///
 /// # Errors
-/// If the broker is away or refuses.
+/// If NATS is away or refuses.
 pub async fn count_after(broker: &Broker, stream: &str, filters: &[String], last: u64) -> anyhow::Result<u64> {
     let start = DeliverPolicy::ByStartSequence { start_sequence: last.saturating_add(1) };
     Ok(count_from(broker, stream, filters, start).await?.count)
 }
 
-/// A consumer for one look through a stream: it settles nothing and is kept nowhere.
+/// Creates a temporary consumer that reads through a stream and settles nothing.
 ///
 /// # Errors
-/// If the broker is away or refuses.
+/// If NATS is away or refuses.
 pub async fn create_reader(
     broker: &Broker,
     stream: &str,
@@ -100,15 +100,15 @@ pub async fn create_reader(
         .jetstream
         .create_consumer_on_stream(config, stream)
         .await
-        .with_context(|| format!("failed to look through {stream}"))
+        .with_context(|| format!("failed to create a reader of {stream}"))
 }
 
-/// The subjects that a stream holds and this filter admits, each once.
+/// The subjects in a stream that match the filter, each once.
 ///
 /// # Errors
-/// If the broker is away.
+/// If NATS is away.
 pub async fn list_subjects(broker: &Broker, stream: &str, filter: &str) -> anyhow::Result<Vec<String>> {
-    let named: Stream<()> = broker.jetstream.get_stream_no_info(stream).await.context("failed to name a stream")?;
+    let named: Stream<()> = broker.jetstream.get_stream_no_info(stream).await.context("failed to open a stream")?;
     let failed = || format!("failed to list the subjects of {stream}");
     let found = named.info_with_subjects(filter).await.with_context(failed)?;
     found.map_ok(|(subject, _)| subject).try_collect().await.with_context(failed)
