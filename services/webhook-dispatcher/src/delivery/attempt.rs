@@ -1,4 +1,4 @@
-//! One attempt: what it is asked to do, how it ended, and what follows.
+//! One attempt: what is to be sent, how it ended, and what follows.
 
 use crate::{delivery::outcome::AttemptFailure, event::StoredEvent, jetstream::retry_queue::RetryScope};
 use kurir_chassis::trace_context;
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tracing::Span;
 
-/// An attempt that is asked for.
+/// An attempt that is to be made.
 pub struct DeliveryAttempt {
     pub event: StoredEvent,
     /// Counted from 1.
     pub attempt: u32,
-    /// Where its retries belong; none while it is a fresh event.
+    /// Where its retries belong; none for a fresh event.
     pub scope: Option<RetryScope>,
-    /// The endpoint's circuit is open, and this tries whether it works again.
+    /// Whether this is a probe: the endpoint's circuit is open, and the attempt tests it.
     pub probe: bool,
 }
 
-/// How it ended.
+/// How an attempt ended.
 pub enum ExchangeEnd {
     Delivered {
         status: u16,
     },
-    /// Boxed: the rare one, and what is moved about for every event stays small.
+    /// Boxed, because it is rare: the value is moved for every event and should be small.
     Failed(Box<AttemptFailure>),
 }
 
-/// What comes after a failure.
+/// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
     Attempt {
@@ -34,7 +34,7 @@ pub enum NextStep {
         attempt: u32,
         at: OffsetDateTime,
     },
-    /// It is given up.
+    /// The event is given up.
     Nothing,
     /// The receiver is gone for good: the endpoint is to be disabled, and the event waits with all others.
     Disable,
@@ -48,7 +48,7 @@ impl DeliveryAttempt {
     }
 }
 
-/// When an attempt began, and how long it took.
+/// When an attempt started, and how long it took.
 pub struct AttemptTiming {
     pub at: OffsetDateTime,
     pub began: Instant,

@@ -15,19 +15,19 @@ pub struct DeliveryContext {
     pub dead_letters: DeadLetterStore,
     pub attempts: AttemptLog,
     pub transport: Transport,
-    /// Into these, endpoints of the API may lead although they are nobody's business.
+    /// Networks that the endpoints of the API may lead into although they are private.
     pub allowed: NetworkList,
-    /// What is counted, of each endpoint.
+    /// The metrics of all endpoints.
     pub metrics: DeliveryMetrics,
-    /// Where others reach the API: links to media begin with it.
+    /// Where others reach the API: links to media start with it.
     pub public_url: Option<String>,
-    /// The files of received messages.
+    /// Reads the files of received messages.
     pub media: MediaEmbedder,
-    /// A collector takes our spans. Without one there are none: they would cost every delivery.
+    /// Whether a collector takes traces. Without one there are no spans: they would cost every delivery.
     pub traced: bool,
 }
 
-/// What of [`DeliveryContext`] the settings say.
+/// The part of a [`DeliveryContext`] that comes from the settings.
 pub struct DeliverySettings {
     pub allowed: NetworkList,
     pub metrics: DeliveryMetrics,
@@ -38,7 +38,7 @@ pub struct DeliverySettings {
 
 impl DeliveryContext {
     /// # Errors
-    /// If the client is at its end.
+    /// If the client has ended.
     pub async fn new(
         broker: Broker,
         attempts: AttemptLog,

@@ -1,10 +1,4 @@
-//! One attempt, from the message to its settlement: [`EndpointDeliverer::deliver`] shows every step.
-//!
-//! `message` is what must be settled, `event` what it is about; `format` writes it as its endpoint wants it (`media` puts a file into it), `request`
-//! and `signature` make the request, `http_client` the exchange (to where `resolver` allows, over what `transport`
-//! shares); `exchange` is all of that in one. `outcome` judges it, `retry_policy` says what follows, `settlement` makes it last: in `schedule`,
-//! `dead_letters` and the `attempt_log`, each through `store`. An endpoint that keeps its chats in order settles by
-//! `ordered` instead.
+//! Delivers to one endpoint: [`EndpointDeliverer::deliver`] shows every step, from the message to its settlement.
 
 use crate::{
     delivery::{
@@ -30,7 +24,7 @@ use kurir_contract::delivery::AttemptRecord;
 use std::{sync::Arc, time::Duration};
 use tracing::{Instrument as _, warn};
 
-/// A message that could not be read or whose event could not be fetched is looked at again so much later.
+/// Wait after a message that could not be read, or whose event could not be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Delivers to one endpoint.
@@ -76,15 +70,16 @@ impl EndpointDeliverer {
         })
     }
 
-    /// What is counted of its endpoint.
+    /// The metrics of the endpoint.
     #[must_use]
     pub fn metrics(&self) -> &EndpointMetrics {
         &self.metrics
     }
 
-    /// Makes the attempt that a message asks for, and settles it. Dropped before its end, it gives the message back.
+    /// Makes the attempt that a message asks for, and settles the message. If the future is dropped, the message is
+    /// given back.
     ///
-    /// The rare ways are boxed, so that the usual one is small: it is moved about for every event.
+    /// The rare branches are boxed, so that the common future is small: it is moved for every event.
     pub async fn deliver(
         &self,
         source: PullSource,
@@ -113,7 +108,10 @@ impl EndpointDeliverer {
                 EndpointVerdict::Untried
             }
             Err(error) => {
-                warn!("a webhook delivery is looked at again in {} s: {error:#}", LOOK_AGAIN.as_secs());
+                warn!(
+                    "failed to prepare a webhook delivery, which is tried again in {} s: {error:#}",
+                    LOOK_AGAIN.as_secs()
+                );
                 Box::pin(pending.postpone(LOOK_AGAIN)).await;
                 EndpointVerdict::Untried
             }
@@ -184,7 +182,7 @@ impl EndpointDeliverer {
         result
     }
 
-    /// What is asked for by a message that is no fresh event: the broker must be asked first.
+    /// What a message asks for that is no fresh event: NATS must be asked first.
     async fn find_work(
         &self,
         source: PullSource,
@@ -196,21 +194,21 @@ impl EndpointDeliverer {
             PullSource::Events => {
                 let scope = RetryScope::live(RetryScope::NO_CHAT.to_owned());
                 if retries.has_retry(endpoint, &scope, pending.sequence()).await? {
-                    return Ok(WorkItem::Nothing("its first attempt was made and its retry is kept"));
+                    return Ok(WorkItem::Nothing("its first attempt was made and its retry is stored"));
                 }
                 Ok(first_attempt(pending, message))
             }
             PullSource::Retries => {
-                // Only a foreign publisher can have put such a message there; it would come back for ever.
+                // Only a foreign publisher can have stored such a message. It would come back forever.
                 let due = match RetryQueue::parse_due(&message) {
                     Ok(due) => due,
                     Err(error) => {
-                        warn!("a message in RETRIES is no webhook retry and is dropped: {error:#}");
+                        warn!("dropped a message in RETRIES that is no webhook retry: {error:#}");
                         return Ok(WorkItem::Nothing("it is no retry"));
                     }
                 };
                 if pending.is_redelivered() && retries.has_later_retry(endpoint, &due, pending.sequence()).await? {
-                    return Ok(WorkItem::Nothing("this attempt was made and the next one is kept"));
+                    return Ok(WorkItem::Nothing("this attempt was made and the next one is stored"));
                 }
                 Ok(match retries.read_event(endpoint, &due).await? {
                     Some(event) => {

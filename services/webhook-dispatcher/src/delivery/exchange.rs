@@ -19,18 +19,18 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use tracing::{info, warn};
 
-/// An event that was sent as a probe in vain waits so long before it can be one again.
+/// After a failed probe the event waits this long before it can be a probe again.
 const PROBE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 impl EndpointDeliverer {
-    /// What the endpoint is sent of an event, or why it is not sent.
+    /// The body that the endpoint receives for an event, or why it receives none.
     pub(super) fn render_body(&self, event: &StoredEvent) -> Result<RequestBody, &'static str> {
         let endpoint = &self.endpoint;
         if event.is_not_for(&endpoint.id) {
             return Err("about");
         }
         if !endpoint.filter.admits_all() && !event.is_only_for(&endpoint.id) {
-            // What is no JSON is about no chat.
+            // An event that is no JSON is about no chat.
             let admitted = serde_json::from_slice(&event.payload).map_or(true, |read| endpoint.filter.admits(&read));
             if !admitted {
                 return Err("content");
@@ -38,7 +38,7 @@ impl EndpointDeliverer {
         }
         let public_url = self.context.public_url.as_deref();
         let body = RequestBody::render(event, endpoint.format, public_url);
-        // A test shows that the URL works: what the format has nothing for goes as it is stored.
+        // A test shows that the URL works: if the format has no counterpart, the test is sent as it is stored.
         let is_test = event.kind.as_str() == "test" || event.is_only_for(&endpoint.id);
         body.or_else(|| RequestBody::render(event, PayloadFormat::Kurir, public_url).filter(|_| is_test))
             .ok_or("format")
@@ -73,15 +73,15 @@ impl EndpointDeliverer {
         }
     }
 
-    /// The policy's decision, in time of day.
+    /// The retry policy's decision, as a time of day.
     pub(super) fn decide_next_step(&self, delivery: &DeliveryAttempt, failure: &AttemptFailure) -> NextStep {
         let DeliveryAttempt { event, attempt, probe, .. } = delivery;
         let (endpoint, now) = (&self.endpoint.id, OffsetDateTime::now_utc());
         let asked = failure.retry_after.map(|asked| asked.delay_from(SystemTime::now()));
         match self.endpoint.retry_policy.decide(*attempt, failure.status, asked, rand::random()) {
             RetryDecision::Disable => NextStep::Disable,
-            // Its attempt is not spent. It waits with the retries, so that the next probe is another event: one that a
-            // receiver cannot bear must not keep it from all others.
+            // The probe does not count as an attempt. The event waits with the retries, so that the next probe is
+            // another event: one that a receiver cannot process must not block all others.
             RetryDecision::Retry { .. } | RetryDecision::GiveUp if *probe => {
                 NextStep::Attempt { attempt: *attempt, at: due_at(now, PROBE_AGAIN_AFTER) }
             }

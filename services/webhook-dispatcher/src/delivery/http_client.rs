@@ -1,8 +1,7 @@
-//! One exchange with a receiver, whatever it does: one deadline over all of it, and a bound on what is read.
+//! One exchange with a receiver: one deadline for all of it, and a limit on what is read.
 //!
-//! Below it is hyper's pooling client. The more comfortable client on top of that costs a fifth of a delivery's CPU
-//! time (it parses the URL and walks through its layers anew for each request) and follows redirects, which we must
-//! not.
+//! It uses hyper's pooling client. The more comfortable client on top of that costs a fifth of a delivery's CPU time,
+//! because it parses the URL and passes its layers for each request, and it follows redirects, which we must not do.
 
 use crate::delivery::{
     outcome::{ExchangeError, FailureClass, ReceiverResponse, RetryAfter},
@@ -29,22 +28,22 @@ use std::{
 };
 use url::Url;
 
-/// Read, so that the connection can be used again; a longer body is cut, and its connection with it.
+/// How much of a body is read, so that the connection can be used again. The connection of a longer body is closed.
 const MAX_BODY_READ: usize = 64 * 1024;
-/// Kept for the record.
+/// How much of a body is kept for the record.
 const MAX_BODY_KEPT: usize = 1024;
 /// Less than the 5 s after which Node.js closes an idle connection: a request that meets the closing would fail.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Connecting is part of the deadline of an attempt; this only ends an attempt that the deadline has abandoned.
+/// Connecting is part of an attempt's deadline. This only ends a connection that the deadline has abandoned.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What makes one endpoint's client.
+/// What an endpoint's client needs.
 pub struct ClientSettings<'a> {
     pub url: &'a Url,
-    /// As many as there are requests at once; more are never idle.
+    /// The most idle connections: as many as there are requests at once.
     pub connections: usize,
-    /// For an endpoint made through the API: the networks that the operator opened. None: the URL is the operator's
-    /// own and may point anywhere.
+    /// For an endpoint made through the API: the private networks that the operator allows. None: the URL is the
+    /// operator's own and may point anywhere.
     pub guard: Option<NetworkList>,
     pub transport: &'a Transport,
 }
@@ -60,7 +59,7 @@ impl HttpClient {
     pub fn new(settings: &ClientSettings<'_>) -> anyhow::Result<Self> {
         let ClientSettings { url, connections, ref guard, transport } = *settings;
         let tcp = GuardedConnector::new(transport.dns(), guard.clone(), CONNECT_TIMEOUT);
-        // Over TLS the receiver chooses HTTP/2 if it can: then one connection carries all requests.
+        // Over TLS the receiver chooses HTTP/2 if it can. Then one connection carries all requests.
         let https = HttpsConnector::from((tcp, transport.tls(url)?));
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -71,7 +70,7 @@ impl HttpClient {
         Ok(Self { client, url: url.clone() })
     }
 
-    /// One request and its answer within `deadline`.
+    /// Sends a request and reads its answer, within `deadline`.
     pub async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
@@ -94,7 +93,7 @@ impl HttpClient {
     }
 }
 
-/// The body's beginning. Who answers and then floods has answered: the rest is not waited for.
+/// Reads the start of a body. A receiver that answers and then floods has answered: the rest is not read.
 async fn read_body(mut body: Incoming) -> hyper::Result<Vec<u8>> {
     let (mut read, mut kept) = (0, Vec::new());
     while let Some(frame) = body.frame().await {
@@ -123,7 +122,7 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     RetryAfter::parse(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
-/// Scheme, host and port: a path may be a secret.
+/// Scheme, host and port. A path may be a secret.
 fn origin(url: &Url) -> String {
     let host = url.host_str().unwrap_or("nowhere");
     match url.port() {
@@ -143,7 +142,7 @@ fn to_exchange_error(error: &(dyn Error + 'static), while_connecting: bool) -> E
     } else {
         causes().find_map(failure_class).unwrap_or(FailureClass::Other)
     };
-    // The innermost says what was wrong, those around it only where.
+    // The innermost error says what was wrong, the outer ones only where.
     ExchangeError { class, message: causes().last().map_or_else(String::new, ToString::to_string) }
 }
 
@@ -162,7 +161,7 @@ fn failure_class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {
     broken.contains(&kind).then_some(FailureClass::Reset)
 }
 
-/// rustls' error lies inside one or two io errors, whose `source` skips what they hold.
+/// rustls' error is inside one or two io errors, whose `source` skips it.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))

@@ -1,7 +1,7 @@
-//! The file of a received message, put into the body as `base64` for an endpoint that wants it.
+//! Puts the file of a received message into the body as `base64`, for an endpoint that wants it.
 //!
-//! Best effort: a file that is too large, gone, or slow to come is left out, the link stays, and a metric counts why.
-//! How much of this is in memory at once is bounded. Events without a file are told by a look at their bytes.
+//! Best effort: a file that is too large, gone, or slow to come is left out; the link stays, and a metric counts why.
+//! The memory for this is limited. A search in the bytes recognizes events without a file.
 
 use crate::event::StoredEvent;
 use base64::{prelude::BASE64_STANDARD, write::EncoderWriter};
@@ -18,11 +18,11 @@ use tokio::{
     time::timeout,
 };
 
-/// What the gateway writes if there is a file. In a text of a user the quotes would have backslashes in front.
+/// The gateway writes this if there is a file. In a user's text the quotes would be escaped.
 const DOWNLOADED: &[u8] = b"\"mediaDownloaded\":true";
-/// All bodies with files at once; one of the default's 5 MB is twice 6.7 MB while it is made.
+/// The most memory for bodies with files. A file of the default's 5 MB takes twice 6.7 MB.
 const MAX_MEMORY: usize = 64 << 20;
-/// It comes on top of the attempt's own time, and within the reserve that the broker's patience has for its settlement.
+/// This time is added to the attempt's own; it is within the reserve for its settlement.
 const EMBED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Puts files into bodies.
@@ -40,7 +40,7 @@ struct MediaResultLabel {
     result: &'static str,
 }
 
-/// An event with its file in it, and the memory that it takes as long as it lives.
+/// An event with its file, and the memory that it takes while it lives.
 pub struct EventWithMedia {
     pub event: StoredEvent,
     _memory: OwnedSemaphorePermit,
@@ -72,7 +72,8 @@ impl MediaEmbedder {
         Self { broker, largest, memory: Arc::new(Semaphore::new(MAX_MEMORY)), counted }
     }
 
-    /// The event with its file; none if it has none, or if that is left out. Boxed, as what follows: few events have one.
+    /// The event with its file; none if it has no file, or if the file is left out. The rest is boxed, because few
+    /// events have a file.
     pub async fn embed(&self, event: &StoredEvent) -> Option<Box<EventWithMedia>> {
         let position = insert_position(event)?;
         Box::pin(self.embed_and_count(event, position)).await
@@ -101,9 +102,9 @@ impl MediaEmbedder {
             return Err(OmitReason::TooLarge(object.size));
         }
         let payload = &event.payload;
-        // The size is bounded by a setting that is checked, so it is a usize.
+        // A setting, which is checked, limits the size, so it is a usize.
         let needed = object.size as usize / 3 * 4 + payload.len() + 64;
-        // Twice: a format other than the contract's writes a second body.
+        // Twice: a format other than Kurir's own writes a second body.
         let permits = (2 * needed).min(MAX_MEMORY) as u32;
         let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await.map_err(|_| OmitReason::Slow)?;
         let mut body = Vec::with_capacity(needed);
@@ -121,7 +122,7 @@ impl MediaEmbedder {
     }
 }
 
-/// Where the file belongs in the event's bytes: behind the word that there is one.
+/// Where to insert the file in the event's bytes: after the field that says there is one.
 fn insert_position(event: &StoredEvent) -> Option<usize> {
     let may_have = [EventType::MESSAGE_RECEIVED, EventType::MESSAGE_SENT, EventType::MEDIA_DOWNLOADED];
     if !may_have.contains(&event.kind) {
@@ -131,7 +132,7 @@ fn insert_position(event: &StoredEvent) -> Option<usize> {
     Some(found + DOWNLOADED.len())
 }
 
-/// The name of its file.
+/// The name of the event's file.
 fn file_name(event: &StoredEvent) -> Option<String> {
     #[derive(Deserialize)]
     struct Envelope {

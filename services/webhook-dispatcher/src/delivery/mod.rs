@@ -1,4 +1,11 @@
-//! One attempt, from the message to its settlement.
+//! One attempt, from the message to its settlement:
+//! [`EndpointDeliverer::deliver`](deliverer::EndpointDeliverer::deliver) shows every step.
+//!
+//! `format` writes the event as its endpoint wants it, `media` adds a file, `request` and `signature` make the request.
+//! `exchange` sends it with `http_client`, to where `resolver` allows, over what `transport` shares. `outcome` judges
+//! the answer. `settlement` stores the end: in RETRIES, in `dead_letters` and in the `attempt_log`. An endpoint that
+//! keeps its chats in order settles by `ordered` instead. `attempt` and `result` are what these pass on, `context` is
+//! what all endpoints share.
 
 mod attempt;
 pub mod attempt_log;

@@ -1,5 +1,6 @@
-//! The attempts of an endpoint that keeps its chats in order. Which comes when is `endpoints::ordered`'s to say, and what
-//! waits is its to keep; the exchange, the policy, the record and the dead letters are the same as for all.
+//! The attempts of an endpoint that keeps its chats in order. `endpoints::ordered` decides which event is next and
+//! stores what waits. The exchange, the retry policy, the record and the dead letters are the same as for all
+//! endpoints.
 
 use crate::{
     delivery::{
@@ -21,33 +22,35 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-/// For how long a dead letter is tried to be stored.
+/// The time to store a dead letter.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How an attempt ended.
 pub struct OrderedResult {
     pub verdict: EndpointVerdict,
-    /// To be written.
+    /// The record, which must be stored.
     pub record: Option<AttemptRecord>,
     pub end: OrderedEnd,
 }
 
-/// What that means for its chat.
+/// What the end means for the event's chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderedEnd {
-    /// Delivered, not to be delivered, or buried: its turn is over.
+    /// Delivered, filtered, or stored as a dead letter: the next event of the chat may go.
     Settled,
     Again {
         attempt: u32,
         at: OffsetDateTime,
     },
-    /// As if it had not been tried.
+    /// The event waits as if it had not been tried.
     Untouched,
 }
 
 impl EndpointDeliverer {
+    /// Makes an attempt. The caller stores what follows.
+    ///
     /// # Errors
-    /// If it is given up and its dead letter cannot be stored.
+    /// If the event is given up and its dead letter cannot be stored.
     pub async fn attempt_in_order(
         &self,
         event: &StoredEvent,
@@ -87,7 +90,7 @@ impl EndpointDeliverer {
                 end = OrderedEnd::Untouched;
                 verdict = EndpointVerdict::Gone { reason: failure.reason };
             }
-            // Before the next of its chat is tried: a repeat after a crash would come behind that.
+            // Stored before the next event of the chat is tried: after a crash a repeat would come behind it.
             NextStep::Nothing => {
                 self.settlement
                     .store_dead_letter(event, &record, &failure, Instant::now() + DEAD_LETTER_TIMEOUT)
@@ -99,7 +102,7 @@ impl EndpointDeliverer {
         Ok(OrderedResult { verdict, record: Some(record), end })
     }
 
-    /// The event is gone from EVENTS: it is given up.
+    /// Gives up an event that is gone from EVENTS.
     ///
     /// # Errors
     /// If its dead letter cannot be stored.
@@ -116,7 +119,7 @@ impl EndpointDeliverer {
             .await
     }
 
-    /// A message is done with, and acknowledged when its last attempt is on record.
+    /// Acknowledges a message, when its last attempt is recorded.
     pub async fn acknowledge(&self, pending: PendingMessage, record: Option<AttemptRecord>) {
         match record {
             Some(record) => self.context.attempts.record_and_acknowledge(record, pending).await,
@@ -124,10 +127,10 @@ impl EndpointDeliverer {
         }
     }
 
-    /// Ends when the attempt is on record.
+    /// Records an attempt. Returns when it is stored.
     pub async fn record(&self, record: Option<AttemptRecord>) {
         if let Some(record) = record {
-            // Dropped only by a recorder that is at its end.
+            // An error means that the recorder has ended.
             let _ = self.context.attempts.record(record).await.await;
         }
     }

@@ -1,16 +1,16 @@
 //! What a delivery tells the worker when its message is settled.
 
-/// How one delivery went.
+/// How one delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryResult {
     pub verdict: EndpointVerdict,
-    /// It was sent to see whether the endpoint works again.
+    /// Whether it was a probe.
     pub probe: bool,
-    /// RETRIES holds a next attempt.
+    /// Whether RETRIES holds a next attempt.
     pub retry_kept: bool,
 }
 
-/// What it says about the endpoint.
+/// What the delivery says about the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointVerdict {
     Succeeded,

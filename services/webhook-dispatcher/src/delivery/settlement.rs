@@ -1,16 +1,16 @@
-//! The end of an attempt, made to last. The order of the steps is the promise.
+//! Stores the end of an attempt. The order of the steps is the guarantee.
 //!
 //! | the attempt | first | then | last |
 //! |---|---|---|---|
 //! | delivered | recorded in DELIVERIES | acknowledged | |
-//! | to be tried again | its consumer made, the retry stored in RETRIES | recorded | acknowledged |
+//! | to be tried again | its consumer created, the retry stored in RETRIES | recorded | acknowledged |
 //! | given up | dead letter stored, `error.occurred` stored | recorded | acknowledged |
 //!
-//! The record acknowledges (`attempt_log`): it collects attempts for some milliseconds, and nobody waits for that.
+//! The attempt log acknowledges: it collects attempts for some milliseconds, and no delivery waits for it.
 //!
-//! What comes later in a row is known to the broker only if what comes earlier is. A crash between two steps brings the
-//! message back and repeats the row: RETRIES holds one schedule for an event, and both stored messages have an id that
-//! is the same at the repeat, so nothing multiplies. If a step cannot be done, the message is postponed.
+//! A later step of a row is done only after the earlier ones. A crash between two steps brings the message back and
+//! repeats the row: RETRIES holds one schedule for each event, and both stored messages have an id that is the same at
+//! the repeat, so nothing multiplies. If a step fails, the message is postponed.
 
 use crate::{
     delivery::{context::DeliveryContext, dead_letters::ExhaustedDelivery, outcome::AttemptFailure},
@@ -29,8 +29,8 @@ use kurir_contract::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// After the broker could not take the end of an attempt for a long time, the attempt is made again; this much later,
-/// so that the receiver does not pay for the broker.
+/// After NATS could not store the end of an attempt for a long time, the attempt is made again. It waits this long, so
+/// that the receiver does not pay for NATS.
 const POSTPONE_DELAY: Duration = Duration::from_secs(15);
 
 pub struct AttemptSettlement {
@@ -39,7 +39,7 @@ pub struct AttemptSettlement {
     pub retries_consumer: RetriesConsumer,
 }
 
-/// How a delivery ended, for who waits for it.
+/// How a delivery ended, for the caller that waits for its report.
 pub struct DeliveryEnd<'a> {
     pub attempt: u32,
     pub status: Option<u16>,
@@ -63,7 +63,7 @@ impl AttemptSettlement {
         }
     }
 
-    /// Whether the next attempt is kept.
+    /// Whether the next attempt is stored.
     pub async fn settle_retry(
         &self,
         pending: PendingMessage,
@@ -80,7 +80,7 @@ impl AttemptSettlement {
             self.postpone(pending, &error).await;
             return false;
         }
-        // A crash from here on brings the message back; it is then seen that its retry is kept already.
+        // A crash from here on brings the message back. Then the stored retry is found.
         self.context.attempts.record_and_acknowledge(attempt, pending).await;
         true
     }
@@ -100,7 +100,7 @@ impl AttemptSettlement {
         self.publish_report(event, &end).await;
     }
 
-    /// Stores its dead letter, and what tells of it.
+    /// Stores the event's dead letter, and the event about it.
     pub async fn store_dead_letter(
         &self,
         event: &StoredEvent,
@@ -112,7 +112,7 @@ impl AttemptSettlement {
         self.context.dead_letters.store(&self.endpoint, &exhausted, by).await
     }
 
-    /// Neither sent nor to be sent.
+    /// Settles an event that is not to be sent.
     pub async fn settle_filtered(
         &self,
         pending: PendingMessage,
@@ -125,12 +125,13 @@ impl AttemptSettlement {
         self.publish_report(event, &end).await;
     }
 
-    /// The endpoint is to be disabled: the message waits with all others.
+    /// Gives the message back, because the endpoint is to be disabled: the event waits with all others.
     pub async fn give_back(&self, pending: PendingMessage, attempt: AttemptRecord) {
         self.context.attempts.record_and_give_back(attempt, pending).await;
     }
 
-    /// A retry whose event is gone from EVENTS: expired, purged or deleted. Without its payload there is no attempt.
+    /// Settles a retry whose event is gone from EVENTS: expired, purged or deleted. Without its payload there is no
+    /// attempt.
     pub async fn settle_lost(&self, pending: PendingMessage, due: &DueRetry, event: &EventType) {
         if let Err(error) = self.store_lost_dead_letter(due, event, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
@@ -138,7 +139,7 @@ impl AttemptSettlement {
         pending.acknowledge().await;
     }
 
-    /// Its dead letter has no payload.
+    /// Stores a dead letter without a payload.
     pub async fn store_lost_dead_letter(&self, due: &DueRetry, event: &EventType, by: Instant) -> anyhow::Result<()> {
         let exhausted = ExhaustedDelivery {
             event_id: &due.event_id,
@@ -158,13 +159,13 @@ impl AttemptSettlement {
     async fn postpone(&self, pending: PendingMessage, error: &anyhow::Error) {
         tracing::warn!(
             endpoint.id = %self.endpoint,
-            "the end of a webhook attempt could not be stored, it is made again in {} s: {error:#}",
+            "failed to store the end of a webhook attempt, which is made again in {} s: {error:#}",
             POSTPONE_DELAY.as_secs()
         );
         pending.postpone(POSTPONE_DELAY).await;
     }
 
-    /// Tells whoever waits for it.
+    /// Reports the end to the caller that waits for it.
     pub async fn publish_report(&self, event: &StoredEvent, end: &DeliveryEnd<'_>) {
         let Some(inbox) = event.report_to.clone() else { return };
         let report = DeliveryReport {
@@ -175,7 +176,7 @@ impl AttemptSettlement {
             delivered: end.error.is_none(),
             error: end.error.map(ToOwned::to_owned),
         };
-        // Who waits has a deadline of his own and knows then that no word came.
+        // The caller has a deadline, and knows then that no report came.
         if let Ok(report) = serde_json::to_vec(&report)
             && let Err(error) = self.context.broker.client.publish(inbox, report.into()).await
         {

@@ -4,35 +4,35 @@ use crate::delivery::format::fields::{JsonFields, iso_milliseconds};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-/// The content type of all that is JSON.
+/// The content type of JSON bodies.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What an endpoint is sent.
+/// What an endpoint receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenderedEvent {
     Body {
         body: Bytes,
         content_type: HeaderValue,
-        /// Beside those that every request has.
+        /// Besides those that every request has.
         headers: Vec<(HeaderName, HeaderValue)>,
     },
-    /// The format has nothing for this event: it is not sent, and counted.
+    /// The format has no counterpart for this event: it is not sent, and counted.
     NoCounterpart,
 }
 
-/// What the mappings to another gateway's events have to go by.
+/// What the mappings to another gateway's events read.
 pub struct EventView<'a> {
     pub id: &'a str,
     pub kind: &'a str,
     pub session: &'a str,
     pub public_url: Option<&'a str>,
-    /// When the event was made, as the contract's envelope says it.
+    /// When the event was made, from its envelope.
     pub timestamp: &'a str,
     pub data: JsonFields<'a>,
 }
 
 impl EventView<'_> {
-    /// A link as others can use it: ours begins with a slash.
+    /// A link that others can use: Kurir's own links start with a slash.
     pub fn link(&self, path: &str) -> String {
         match self.public_url {
             Some(url) if path.starts_with('/') => format!("{}{path}", url.trim_end_matches('/')),
@@ -40,7 +40,7 @@ impl EventView<'_> {
         }
     }
 
-    /// When the event was made, in seconds since 1970; 0 if it does not say.
+    /// When the event was made, in seconds since 1970; 0 if the event does not say.
     pub fn seconds(&self) -> i64 {
         self.milliseconds().div_euclid(1000)
     }

@@ -1,6 +1,6 @@
-//! Evolution API's webhooks, version 2 (its documentation, "Webhooks"; `data` is what the library Baileys gives it).
+//! Evolution API's webhooks, version 2 (its documentation, "Webhooks"; `data` comes from the library Baileys).
 //!
-//! One URL for all events, as its setting `webhook_by_events: false` has it.
+//! All events go to one URL, as with its setting `webhook_by_events: false`.
 
 use crate::delivery::format::{
     baileys::{self, without_nulls},
@@ -42,14 +42,14 @@ pub fn render(source: &EventView<'_>) -> Option<Value> {
         "date_time": source.timestamp,
         "sender": null,
         "server_url": source.public_url,
-        // A key in every request would be a key in every log of a receiver.
+        // A key in every request would be in every receiver's log.
         "apikey": null,
     }))
 }
 
 fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let (kind, mut content) = baileys::content(message);
-    // Evolution puts both beside what Baileys gave it.
+    // Evolution adds both to the message of Baileys.
     if let (Some(content), true) = (content.as_object_mut(), message.has_media()) {
         let (link, base64) = (message.link(source), message.media("base64"));
         content.extend(link.map(|link| ("mediaUrl".to_owned(), link.into())));
@@ -58,7 +58,7 @@ fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     whole(source, message, &kind, content)
 }
 
-/// A message as Evolution keeps it: Baileys' own, its kind, and where it came from.
+/// A message as Evolution keeps it: Baileys' message, its kind, and its origin.
 fn whole(source: &EventView<'_>, message: &MessageView<'_>, kind: &str, content: Value) -> Value {
     json!({
         "key": baileys::key(message),
@@ -78,7 +78,7 @@ fn ack(source: &EventView<'_>, message: &MessageView<'_>) -> Option<Value> {
         "messageId": message.id,
         "keyId": message.id,
         "remoteJid": message.chat,
-        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        // It is about a message of ours. `fromMe` in Kurir's event is about who received or read it.
         "fromMe": true,
         "participant": message.participant,
         "status": named(AckLevel::parse(message.data)?),
@@ -144,7 +144,7 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
         SessionStatus::LoggedOut => 401,
         SessionStatus::Replaced => 440,
         SessionStatus::Banned | SessionStatus::Locked => 403,
-        // WhatsApp's own number for a client that is too old.
+        // WhatsApp's own number for an outdated client.
         SessionStatus::Outdated => 405,
         SessionStatus::Refused
         | SessionStatus::Connecting

@@ -1,8 +1,8 @@
-//! How an event is written for an endpoint: as the contract has it, as CloudEvents, or as another gateway would have
-//! written it, so that what was made for that gateway works unchanged.
+//! Writes an event for an endpoint: in Kurir's own format, as CloudEvents, or as another gateway would have written it,
+//! so that what was made for that gateway works unchanged.
 //!
-//! Pure. What our events hold is read leniently: a field that is missing or of another kind makes a mapping poorer, or
-//! leaves the event without a counterpart, and is never an error. `docs/formats.md` shows each mapping.
+//! Pure. Events are read leniently: a field that is missing or of another kind makes a mapping poorer, or leaves the
+//! event without a counterpart, and is never an error. `docs/formats.md` shows each mapping.
 
 mod baileys;
 mod cloudevents;
@@ -24,8 +24,8 @@ use crate::{
 use kurir_contract::{endpoint::PayloadFormat, session::SessionId};
 use serde_json::Value;
 
-/// Writes an event in a format. `session` is the event's, `public_url` the address under which others reach Kurir's
-/// API, without a slash at its end: links to media begin with it.
+/// Writes an event in a format. `session` is the event's. `public_url` is the address of Kurir's API for others,
+/// without a trailing slash; links to media start with it.
 #[must_use]
 pub fn render(
     format: PayloadFormat,
@@ -34,7 +34,7 @@ pub fn render(
     public_url: Option<&str>,
 ) -> RenderedEvent {
     match format {
-        // Not even read: the contract's body is what is stored, byte for byte.
+        // Not parsed: the body is what is stored, byte for byte.
         PayloadFormat::Kurir => RenderedEvent::json(event.payload.clone()),
         PayloadFormat::Cloudevents => cloudevents::render(event, session),
         PayloadFormat::Waha => foreign(event, session, public_url, waha::render),

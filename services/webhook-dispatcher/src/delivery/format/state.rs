@@ -1,24 +1,24 @@
-//! What events tell that are about no message: a session's connection, a group's people, somebody's presence.
+//! Events that are about no message: a session's connection, a group's people, a person's presence.
 
 use crate::delivery::format::fields::JsonFields;
 use kurir_contract::session::SessionStatus;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// Where a session stands, as far as the other gateways tell states apart.
+/// A session's state, as far as the other gateways distinguish states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     Open,
-    /// Under way, whether it was there before or not.
+    /// Under way, whether it was connected before or not.
     Connecting,
-    /// A QR code waits.
+    /// A QR code waits to be scanned.
     Pairing,
-    /// Ended; nothing happens by itself.
+    /// Ended; nothing happens without the user.
     Ended(SessionStatus),
 }
 
 impl ConnectionState {
-    /// None if neither Kurir's own nor the contract's field says it.
+    /// None if neither Kurir's field nor the API contract's says it.
     pub fn parse(data: JsonFields<'_>) -> Option<Self> {
         let status = data.get("status").and_then(|status| SessionStatus::deserialize(status).ok());
         Some(match status {
@@ -35,7 +35,7 @@ impl ConnectionState {
                 | SessionStatus::Outdated
                 | SessionStatus::Refused),
             ) => Self::Ended(end),
-            // A later Kurir's state, or another publisher's event.
+            // A state of a later Kurir, or another publisher's event.
             None if data.is_true("isConnected") => Self::Open,
             None if data.text("qrCode").is_some() => Self::Pairing,
             None if data.get("isConnected").is_some() => Self::Connecting,
@@ -60,7 +60,7 @@ impl ParticipantChange {
             "remove" => Some(Self::Removed),
             "promote" => Some(Self::Promoted),
             "demote" => Some(Self::Demoted),
-            // A new number and requests to join are nothing that the other gateways tell.
+            // The other gateways do not report a new number or requests to join.
             _ => None,
         }
     }
@@ -144,7 +144,7 @@ impl<'a> CallView<'a> {
     }
 }
 
-/// What somebody does at the moment.
+/// What a person does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresenceState {
     Available,
@@ -154,7 +154,7 @@ pub enum PresenceState {
     Paused,
 }
 
-/// Somebody's presence in a chat.
+/// A person's presence in a chat.
 pub struct PresenceView<'a> {
     pub chat: &'a str,
     pub who: &'a str,

@@ -1,7 +1,7 @@
 //! WAHA's webhooks (its documentation, "Events"; the shapes are those of its engine NOWEB).
 //!
-//! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages too; here it is only what
-//! this account sent, or a flow that listens to both would see each message twice.
+//! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages, too. Here it is only what
+//! this account sent: a flow that listens to both would see each message twice.
 
 use crate::delivery::format::{
     baileys,
@@ -14,7 +14,7 @@ use crate::delivery::format::{
 };
 use serde_json::{Value, json};
 
-/// The engine whose shapes these are; flows look at it to know the form of `_data`.
+/// The engine of these shapes. Flows read it to know the form of `_data`.
 const ENGINE: &str = "NOWEB";
 
 pub fn render(source: &EventView<'_>) -> Option<Value> {
@@ -60,7 +60,7 @@ pub fn render(source: &EventView<'_>) -> Option<Value> {
 
 fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let (chat, participant) = (jid(message.chat), message.participant.map(jid));
-    // A message that came to us has reached this device; one that we sent has reached WhatsApp.
+    // A received message has reached this device; a sent one has reached WhatsApp.
     let (ack, ack_name) = if message.from_me { numbered(AckLevel::Server) } else { numbered(AckLevel::Delivered) };
     let media = media(source, message);
     json!({
@@ -93,7 +93,7 @@ fn media(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
         "mimetype": message.mimetype(),
         "filename": message.file_name().filter(|_| message.kind == "document"),
         "s3": null,
-        // A link that is not there yet, or never will be, says so.
+        // Says why there is no link yet, or never will be.
         "error": message.media("error").map(|error| json!({ "message": error })),
     })
 }
@@ -129,7 +129,7 @@ fn location(message: &MessageView<'_>) -> Option<Value> {
     })
 }
 
-/// What flows look up here is the writer's name; the rest is as the engine has it.
+/// Flows look up the writer's name here. The rest is as the engine has it.
 fn data(message: &MessageView<'_>) -> Value {
     let (_, content) = baileys::content(message);
     json!({
@@ -149,7 +149,7 @@ fn ack(message: &MessageView<'_>) -> Option<Value> {
         "from": chat,
         "to": message.participant.map(|_| &chat),
         "participant": message.participant.map(jid),
-        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        // It is about a message of ours. `fromMe` in Kurir's event is about who received or read it.
         "fromMe": true,
         "ack": ack,
         "ackName": name,
@@ -192,20 +192,20 @@ fn revoked(source: &EventView<'_>, revoked: &MessageView<'_>) -> Value {
     json!({
         "revokedMessageId": target(revoked).id,
         "after": message(source, revoked),
-        // What it said before is not ours to keep.
+        // Kurir does not keep the text from before.
         "before": null,
         "_data": revoked.data.0,
     })
 }
 
-/// What was not decrypted is told as WAHA tells it, under a name of its own.
+/// A vote that was not decrypted has an event of its own, as in WAHA.
 fn voted(vote: &MessageView<'_>) -> (&'static str, Value) {
     let chat = jid(vote.chat);
     let in_group = vote.participant.map(|_| &chat);
     let chosen: Option<Vec<&Value>> =
         vote.data.get("selectedOptions").map(|_| vote.data.list("selectedOptions").collect());
     let event = if chosen.is_some() { "poll.vote" } else { "poll.vote.failed" };
-    // Our event does not say who asked; a flow that waits for votes has asked itself.
+    // Kurir's event does not say who asked. A flow that waits for votes has asked itself.
     let asked = MessageView { participant: None, ..*vote };
     let poll = vote.data.first_text(&["messageId"]).unwrap_or(vote.id);
     let payload = json!({
@@ -296,7 +296,7 @@ fn presence(source: &EventView<'_>) -> Option<Value> {
     Some(json!({ "id": jid(chat), "presences": [presence] }))
 }
 
-/// A message's id as WAHA builds it: `<from me>_<chat>_<id>`, in groups with the writer at its end.
+/// A message's id in WAHA's form: `<from me>_<chat>_<id>`, in groups followed by the writer.
 fn id(message: &MessageView<'_>, id: &str, from_me: bool) -> String {
     let chat = jid(message.chat);
     match message.participant {
@@ -305,7 +305,7 @@ fn id(message: &MessageView<'_>, id: &str, from_me: bool) -> String {
     }
 }
 
-/// WAHA writes a person's address with the server `c.us`, all others as WhatsApp does.
+/// WAHA writes a person's address with the server `c.us`, and all others as WhatsApp does.
 fn jid(jid: &str) -> String {
     match jid.strip_suffix("@s.whatsapp.net") {
         Some(user) => format!("{user}@c.us"),

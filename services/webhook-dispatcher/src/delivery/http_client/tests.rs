@@ -57,7 +57,7 @@ async fn a_guarded_client_does_not_connect_to_a_literal_address_in_any_spelling(
         assert!(!refused.message.contains("secret"), "{refused:?}");
     }
     assert_eq!(receiver.count(), 0);
-    // The operator's own URL, and a network that he opened.
+    // The operator's own URL, and a network that the operator allows.
     for (host, guard) in [("127.0.0.1", None), ("127.0.0.1", Some("127.0.0.0/8")), ("2130706433", Some("127.0.0.1"))] {
         let url = format!("http://{host}:{port}/");
         assert_eq!(post(&client(&url, guard, &transport)).await.unwrap().status, 200);
@@ -127,7 +127,7 @@ async fn a_name_without_addresses_is_a_failure_of_connecting() {
     let message = "there is no host nowhere.example".to_owned();
     assert_eq!(failed, ExchangeError { class: FailureClass::Connect, message });
 
-    // Not the same as a name server that is broken: the host may well be there.
+    // Not the same as a broken name server: the host may exist.
     dns.breaks();
     let failed = post(&self::client("http://other.example/", None, &transport(Some(dns.address), None))).await;
     let failed = failed.unwrap_err();
@@ -142,7 +142,7 @@ async fn an_authority_of_the_operators_own_is_trusted_and_nobody_else() {
     let own = transport(None, Some(server.authority.path()));
 
     assert_eq!(post(&client(&server.url("localhost"), None, &own)).await.unwrap().status, 200);
-    // Of another authority; for another name.
+    // A certificate of another authority; a certificate for another name.
     assert_eq!(class_of(&client(&stranger.url("localhost"), None, &own)).await, FailureClass::Tls);
     assert_eq!(class_of(&client(&server.url("127.0.0.1"), None, &own)).await, FailureClass::Tls);
     // The guard comes first: not even a greeting is sent.
