@@ -1,5 +1,5 @@
-//! Commands from the broker: a request each, answered once, by any one dispatcher. A ledger that takes long never holds
-//! a replay.
+//! Serves the commands about webhooks. Any one dispatcher answers a command, once. A ledger that takes long does not
+//! delay a replay.
 
 use crate::{command_error, ledger::LedgerService, replay::service::ReplayService};
 use anyhow::Context as _;
@@ -15,19 +15,19 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
 
-/// The dispatchers, of which one answers.
+/// All dispatchers are in this group, so that one of them answers.
 const QUEUE_GROUP: &str = "webhook-dispatcher";
-/// Commands under way; the rest waits in NATS' own buffer.
+/// The most commands that are worked on at once. Others wait in the NATS client's buffer.
 const MAX_CONCURRENT_COMMANDS: usize = 256;
-/// A replay is stored, or counted. The API waits for 15 s.
+/// To store a replay, or to count it. The API waits for 15 s.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(12);
-/// The record of all attempts is read. The API waits for 45 s.
+/// To read the record of all attempts. The API waits for 45 s.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(42);
 
-/// What is under way at the shutdown.
+/// To answer what is worked on at the shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Answers them.
+/// Answers the commands.
 #[derive(Clone)]
 pub struct CommandServer {
     pub broker: Broker,
@@ -36,7 +36,7 @@ pub struct CommandServer {
 }
 
 impl CommandServer {
-    /// Serves until the shutdown, and then until what is under way is answered, or takes long.
+    /// Serves until the shutdown, then finishes what it has begun, for at most 3 s.
     ///
     /// # Errors
     /// If the subscription ends.
@@ -60,7 +60,7 @@ impl CommandServer {
         }
         let _ = requests.unsubscribe().await;
         let answered = async { while under_way.join_next().await.is_some() {} };
-        // Who asked for a ledger asks again: another dispatcher answers.
+        // A caller that asked for a ledger asks again, and another dispatcher answers.
         let _ = timeout(SHUTDOWN_TIMEOUT, answered).await;
         Ok(())
     }
@@ -113,11 +113,11 @@ async fn with_timeout<T>(
     answer: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {
     timeout(time, answer).await.unwrap_or_else(|_| {
-        Err(command_error::timed_out(format!("there was no end within {}", humantime::format_duration(time))))
+        Err(command_error::timed_out(format!("the command did not end within {}", humantime::format_duration(time))))
     })
 }
 
 fn parse_request<T: DeserializeOwned>(request: &Message) -> Result<T, CommandError> {
     serde_json::from_slice(&request.payload)
-        .map_err(|error| command_error::invalid(format!("the command cannot be read: {error}")))
+        .map_err(|error| command_error::invalid(format!("the command is not readable: {error}")))
 }

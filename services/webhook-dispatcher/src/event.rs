@@ -11,41 +11,41 @@ use kurir_contract::{
     subject,
 };
 
-/// An event and all that its delivery needs to know.
+/// An event, and what its delivery needs to know of it.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
     pub id: EventId,
     pub kind: EventType,
     pub subject: Subject,
-    /// In EVENTS.
+    /// Sequence in EVENTS.
     pub sequence: u64,
-    /// The body, byte for byte.
+    /// The stored body, byte for byte.
     pub payload: Bytes,
-    /// The endpoint that must not have it.
+    /// The endpoint that must not receive the event.
     pub not_for: Option<String>,
-    /// The only endpoint that may have it.
+    /// The only endpoint that may receive the event.
     pub only_for: Option<String>,
-    /// The inbox that waits for the end of its delivery.
+    /// The inbox that waits for the end of the delivery.
     pub report_to: Option<String>,
     pub traceparent: Option<String>,
     pub headers: Option<HeaderMap>,
 }
 
 impl StoredEvent {
-    /// Every message in EVENTS is one, also what a foreign publisher put there: an id or a type that is missing or
-    /// cannot travel on is replaced, never a reason not to deliver.
+    /// Reads a message of EVENTS as an event. A foreign publisher's message is an event, too: an id or a type that is
+    /// missing or cannot be sent on is replaced.
     #[must_use]
     pub fn new(subject: Subject, sequence: u64, headers: Option<HeaderMap>, payload: Bytes) -> Self {
         let (mut id, mut not_for, mut only_for, mut report_to, mut traceparent) = (None, None, None, None, None);
-        // One walk over the two or three headers there are costs less than to ask for each by name.
+        // One walk over the two or three headers costs less than a lookup by name for each field.
         for (name, values) in headers.iter().flat_map(HeaderMap::iter) {
             let Some(value) = values.first().map(async_nats::HeaderValue::as_str) else { continue };
             match name.as_ref() {
                 header::EVENT_ID if is_usable(value) => id = Some(EventId::from_header(value)),
                 header::NOT_FOR => not_for = Some(value.to_owned()),
                 header::ONLY_FOR => only_for = Some(value.to_owned()),
-                // Nothing but an inbox: a header must not make us write into a subject that its publisher could not
-                // write to himself.
+                // Only an inbox is accepted: a header must not make the dispatcher publish to a subject that the
+                // event's publisher may not write to.
                 header::REPORT_TO if value.starts_with("_INBOX.") => report_to = Some(value.to_owned()),
                 header::TRACEPARENT => traceparent = Some(value.to_owned()),
                 _ => {}
@@ -61,14 +61,14 @@ impl StoredEvent {
             || self.only_for.as_deref().is_some_and(|only| only != endpoint.as_str())
     }
 
-    /// It was made for this endpoint alone, whatever that wants otherwise.
+    /// Whether the event was made for this endpoint alone. Then the endpoint's filters do not count.
     #[must_use]
     pub fn is_only_for(&self, endpoint: &EndpointId) -> bool {
         self.only_for.as_deref() == Some(endpoint.as_str())
     }
 }
 
-/// It becomes a header of HTTP.
+/// Whether the id can be the value of an HTTP header.
 fn is_usable(id: &str) -> bool {
     !id.is_empty() && HeaderValue::from_str(id).is_ok()
 }
@@ -79,13 +79,13 @@ impl From<StreamMessage> for StoredEvent {
     }
 }
 
-/// The type that an event's subject names.
+/// The event type that a subject names.
 #[must_use]
 pub fn kind_of(subject: &str) -> EventType {
     subject::parse_event(subject).map_or(EventType::UNKNOWN, |(_, kind)| kind)
 }
 
-/// The session that an event's subject names, or the default one.
+/// The session that a subject names, or the default session.
 #[must_use]
 pub fn session_of(subject: &str) -> SessionId {
     subject::parse_event(subject).map_or_else(SessionId::default, |(session, _)| session)

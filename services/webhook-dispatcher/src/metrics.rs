@@ -1,6 +1,6 @@
-//! What a dispatcher counts, each for its endpoint: `/metrics` on `HEALTH_LISTEN`.
+//! The dispatcher's metrics, labelled by endpoint: `/metrics` on `HEALTH_LISTEN`.
 //!
-//! An endpoint's handles are looked up once, when it is opened; counting is then an addition.
+//! The handles of an endpoint are looked up once, when the worker opens the endpoint. Counting is then an addition.
 
 use kurir_chassis::metrics::{MetricsRegistry, seconds};
 use kurir_contract::{
@@ -36,7 +36,7 @@ pub struct DeliveryMetrics {
     duration: Histogram,
 }
 
-/// Those of one.
+/// The metrics of one endpoint.
 #[derive(Clone)]
 pub struct EndpointMetrics {
     delivered: Counter,
@@ -94,7 +94,7 @@ impl DeliveryMetrics {
         }
     }
 
-    /// The endpoint is closed: what it had is shown no longer.
+    /// Removes the metrics of an endpoint that is closed.
     pub fn remove(&self, endpoint: &EndpointId) {
         let label = EndpointLabel { endpoint: endpoint.to_string() };
         for result in RESULTS {

@@ -17,44 +17,44 @@ pub struct Endpoint {
     pub id: EndpointId,
     pub url: Url,
     pub description: String,
-    /// While it is false, its events wait in EVENTS.
+    /// While this is false, the events wait in EVENTS.
     pub enabled: bool,
-    /// Of its consumer on EVENTS.
+    /// The filters of the consumer on EVENTS.
     pub subjects: Vec<String>,
-    /// The first event that is its; 0: the first that is stored.
+    /// The first event for this endpoint; 0: the first that is stored.
     pub start_sequence: u64,
     pub filter: ContentFilter,
     pub format: PayloadFormat,
-    /// Whether received files come in the body, too.
+    /// Whether the body includes received files.
     pub base64: bool,
     pub headers: BTreeMap<String, String>,
     pub secrets: Vec<StoredSecret>,
-    /// One deadline over connecting, the answer's head and its body.
+    /// The deadline for connecting, the answer's headers and its body together.
     pub timeout: Duration,
-    /// After it the broker gives an event that is not settled to another dispatcher.
+    /// After this time NATS gives an event that is not settled to another dispatcher.
     pub ack_wait: Duration,
-    /// Fresh events in delivery at the same time.
+    /// The most fresh events in delivery at once.
     pub concurrency: usize,
-    /// Requests a second, by all dispatchers together.
+    /// Requests per second, over all dispatchers.
     pub rate_limit: Option<f64>,
     pub ordering: EventOrdering,
     pub retry_policy: RetryPolicy,
-    /// The user who made it is not the operator: its URL must not lead into the operator's network.
+    /// Whether a user made the endpoint: then its URL must not lead into the operator's network.
     pub guarded: bool,
 }
 
-/// After an attempt its end must still be stored before the broker gives the event to another dispatcher.
+/// Time between the end of an attempt and `ack_wait`, in which the end must be stored.
 pub const SETTLEMENT_RESERVE: Duration = Duration::from_secs(5);
 
 impl Endpoint {
-    /// One that was made through the API.
+    /// Builds an endpoint that was made through the API.
     ///
     /// # Errors
-    /// If the bucket holds what no endpoint can be.
+    /// If the bucket holds something that cannot be an endpoint.
     pub fn from_settings(id: EndpointId, settings: EndpointSettings, least_ack_wait: Duration) -> anyhow::Result<Self> {
         let subjects = settings.subjects(&id);
         let timeout = Duration::from_secs(settings.timeout_seconds.max(1));
-        let url: Url = settings.url.parse().context("its URL is none")?;
+        let url: Url = settings.url.parse().context("its URL is not valid")?;
         anyhow::ensure!(["http", "https"].contains(&url.scheme()), "its URL is neither http nor https");
         Ok(Self {
             id,
@@ -65,7 +65,7 @@ impl Endpoint {
             start_sequence: settings.start_sequence,
             filter: settings.filter,
             format: settings.format,
-            // WAHA's events have links alone.
+            // WAHA's events have links only.
             base64: settings.base64 && settings.format != PayloadFormat::Waha,
             headers: settings.headers,
             secrets: settings.secrets,
@@ -81,8 +81,8 @@ impl Endpoint {
         })
     }
 
-    /// Retries have slots of their own, so that neither they nor fresh events wait for the other. A quarter: an
-    /// endpoint that fails often is not helped by more requests at once.
+    /// The most retries in delivery at once. Retries have a limit of their own, so that they and fresh events do not
+    /// wait for each other. It is a quarter: more requests at once do not help an endpoint that fails often.
     #[must_use]
     pub fn retry_concurrency(&self) -> usize {
         self.concurrency.div_ceil(4)

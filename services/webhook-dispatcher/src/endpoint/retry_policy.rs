@@ -1,32 +1,31 @@
 //! When a failed delivery is tried again, and when it is given up.
 //!
-//! Pure: the policy is data, the present and the randomness are arguments. Whatever is added to a wait, jitter or the
-//! receiver's own wish, can only make it longer.
+//! Pure: the policy is data; the time and the randomness are arguments. Jitter and the receiver's `Retry-After` can
+//! only make a wait longer.
 
 use kurir_contract::endpoint::RetrySchedule;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// The most that a `Retry-After` adds to one wait. Receivers' limits are counted by the minute or the hour; a longer
-/// wish would let the receiver decide how long the broker has to keep its events, and a typing error would stop a
-/// delivery for years.
+/// The longest wait that a `Retry-After` can ask for. Receivers count their limits by the minute or the hour. Without a
+/// cap, the receiver would decide how long NATS keeps its events, and a typing error would stop a delivery for years.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(60 * 60);
 
-/// Asks for patience, which the receiver may limit by `Retry-After` (RFC 9110, 10.2.3; RFC 6585, 4).
+/// Statuses whose `Retry-After` counts (RFC 9110, 10.2.3; RFC 6585, 4).
 const BUSY: [u16; 2] = [429, 503];
-/// Says that the endpoint is gone for good (RFC 9110, 15.5.11).
+/// The status that says the endpoint is gone for good (RFC 9110, 15.5.11).
 const GONE: u16 = 410;
 
-/// What follows each failure.
+/// Decides what follows each failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// After the first, second, … failure; after the last there is no other attempt.
+    /// The waits after the first, second, … failure. After the last wait there is one more attempt.
     delays: Vec<Duration>,
-    /// The most that chance adds to a delay, in percent of it.
+    /// The most jitter that is added to a wait, in percent of it.
     jitter_percent: u8,
-    /// Answers after which there is no other attempt.
+    /// Statuses after which an event is given up at once.
     final_statuses: Vec<u16>,
-    /// An answer that the receiver is gone is the last.
+    /// Whether the status 410 disables the endpoint.
     disables_on_gone: bool,
 }
 
@@ -39,45 +38,46 @@ pub enum RetryDecision {
         delay: Duration,
     },
     GiveUp,
-    /// The receiver said that it is gone: the endpoint is to be disabled, and the event waits with all others.
+    /// The receiver has said that it is gone: the endpoint is to be disabled, and the event waits with all others.
     Disable,
 }
 
 impl Default for RetryPolicy {
-    /// The contract's: 2 s, 4 s and 8 s after each failure, whatever the receiver answers.
+    /// The API contract's policy: 2 s, 4 s and 8 s after each failure, whatever the receiver answers.
     fn default() -> Self {
         Self { disables_on_gone: false, ..Self::from_schedule(RetrySchedule::Default.delays()) }
     }
 }
 
 impl RetryPolicy {
-    /// The delays after the first, second, … failure; none: there is one attempt.
+    /// The waits after the first, second, … failure. Without a wait there is one attempt.
     #[must_use]
     pub fn from_schedule(delays: Vec<Duration>) -> Self {
         Self { delays, jitter_percent: 0, final_statuses: Vec::new(), disables_on_gone: true }
     }
 
-    /// Up to `percent` of each delay is added to it by chance.
+    /// Adds up to `percent` of each wait to it, by chance.
     #[must_use]
     pub fn with_jitter(self, percent: u8) -> Self {
         Self { jitter_percent: percent, ..self }
     }
 
-    /// The answers after which an event is given up at once. The contract gives up on none: it retries them all.
+    /// The statuses after which an event is given up at once. The API contract has none.
     #[must_use]
     pub fn with_final_statuses(self, statuses: Vec<u16>) -> Self {
         Self { final_statuses: statuses, ..self }
     }
 
-    /// How many attempts there are at most.
+    /// The most attempts for one event.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
-        // A policy has a handful of delays.
+        // A policy has a handful of waits.
         self.delays.len() as u32 + 1
     }
 
-    /// `failed`: the attempt that failed, counted from 1. One beyond the policy, left by an earlier and longer one,
-    /// is the last. `status` and `retry_after`: of the answer, if there was one. `random`: 0 to 1.
+    /// Decides what follows the failure of attempt `failed`, counted from 1. An attempt beyond the policy, left by an
+    /// earlier and longer policy, is the last. `status` and `retry_after` are from the answer, if there was one.
+    /// `random` is between 0 and 1.
     #[must_use]
     pub fn decide(
         &self,
@@ -101,12 +101,12 @@ impl RetryPolicy {
 
     fn jittered(&self, delay: Duration, random: f64) -> Duration {
         let share = f64::from(self.jitter_percent) / 100.0 * if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
-        // A schedule too long to be multiplied is long enough.
+        // A wait that is too long to be multiplied stays as it is.
         delay.saturating_add(Duration::try_from_secs_f64(delay.as_secs_f64() * share).unwrap_or_default())
     }
 }
 
-/// When the next attempt is due: in whole milliseconds, as it is written into the schedule, and never early.
+/// When the next attempt is due: in whole milliseconds, as the schedule has it, and never early.
 #[must_use]
 pub fn due_at(failed_at: OffsetDateTime, delay: Duration) -> OffsetDateTime {
     const MILLISECOND: u32 = 1_000_000;
@@ -163,7 +163,7 @@ mod tests {
             (Some(404), None, RetryDecision::GiveUp),
             (Some(403), None, retry(2, 2)),
             (Some(410), None, RetryDecision::Disable),
-            // Only the two that ask for patience are listened to.
+            // `Retry-After` counts with these two statuses only.
             (Some(429), Some(30), retry(2, 30)),
             (Some(503), Some(30), retry(2, 30)),
             (Some(500), Some(30), retry(2, 2)),
@@ -189,7 +189,8 @@ mod tests {
         })
     }
 
-    /// From the first failure to the last attempt, with all jitter and the most that a receiver may ask for.
+    /// The longest time from the first failure to the last attempt, with all jitter and the most that a receiver may
+    /// ask for.
     fn longest(policy: &RetryPolicy) -> Duration {
         let longest = |&delay: &Duration| policy.jittered(delay, 1.0).max(RETRY_AFTER_CAP);
         policy.delays.iter().map(longest).fold(Duration::ZERO, Duration::saturating_add)

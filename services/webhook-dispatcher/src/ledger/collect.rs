@@ -1,8 +1,8 @@
-//! Looks into the places where an endpoint's events can be, and at its consumer first.
+//! Reads every place where an endpoint's events can be, its consumer first.
 //!
-//! The order is what makes the sum true: an event goes from its consumer to RETRIES, to the dead letters or into the
-//! record, and leaves no place before it is in the next one. Looked at in this order, none slips through; what is in
-//! two places is counted once.
+//! The order makes the sum right: an event goes from its consumer to RETRIES, to the dead letters or into the record,
+//! and leaves no place before it is in the next one. Read in this order, no event is missed; an event in two places is
+//! counted once.
 
 use crate::{
     endpoint::{
@@ -24,10 +24,10 @@ use kurir_contract::{stream, subject};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Messages that are on their way to us. Each holds up to 64 attempts, 20 kB as a rule and 100 kB at the most.
+/// Messages in flight. Each holds up to 64 attempts: usually 20 kB, at most 100 kB.
 const BATCH: usize = 100;
 
-/// All that a sum is made of.
+/// Reads everything that a sum is made of.
 pub async fn collect(
     broker: &Broker,
     endpoint: &Endpoint,
@@ -61,13 +61,14 @@ pub async fn collect(
     Ok((places, position, matched))
 }
 
-/// Of a dead letter.
+/// The sequence in a dead letter.
 #[derive(Deserialize)]
 struct LetterSequence {
     sequence: u64,
 }
 
-/// What a ledger needs of an [`AttemptRecord`](kurir_contract::delivery::AttemptRecord): there may be millions.
+/// The fields of an [`AttemptRecord`](kurir_contract::delivery::AttemptRecord) that a ledger needs: there may be
+/// millions.
 #[derive(Deserialize)]
 struct RecordedAttempt<'a> {
     sequence: u64,
@@ -90,27 +91,27 @@ impl RecordedAttempt<'_> {
         match &**result {
             "delivered" => places.delivered.insert(*sequence),
             "filtered" => places.filtered.insert(*sequence),
-            // Its letter was stored before this was recorded; if it is gone, its user deleted it.
+            // The dead letter was stored before this record. If it is gone, its user has deleted it.
             "refused" | "failed" if policy.decide(*attempt, *status, None, 0.0) == RetryDecision::GiveUp => {
                 places.given_up.insert(*sequence);
             }
-            // Tried again, which is in another entry or in RETRIES.
+            // The event was tried again, which is in another record or in RETRIES.
             _ => {}
         }
     }
 }
 
 async fn read_position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<ConsumerPosition> {
-    let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")?;
+    let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to open a stream")?;
     match events.consumer_info(endpoint.id.consumer()).await {
         Ok(info) => Ok(ConsumerPosition {
             settled_to: info.ack_floor.stream_sequence,
             taken_to: info.delivered.stream_sequence,
             in_delivery: info.num_ack_pending as u64,
         }),
-        // None was made yet: nothing was taken.
+        // The consumer does not exist yet, so nothing was taken.
         Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => Ok(ConsumerPosition::default()),
-        Err(error) => Err(error).context("failed to look at the consumer of an endpoint"),
+        Err(error) => Err(error).context("failed to read the consumer of an endpoint"),
     }
 }
 
@@ -142,7 +143,7 @@ async fn find_retried(broker: &Broker, endpoint: &Endpoint, span: &LedgerSpan) -
     Ok(retried)
 }
 
-/// Every message of a subject that was stored since the span began and is there now.
+/// Reads every message of a subject that was stored since the span started and still exists.
 async fn read_messages(
     broker: &Broker,
     name: &str,
@@ -159,16 +160,16 @@ async fn read_messages(
         while let Some(message) = messages.next().await {
             let message = message.with_context(failed)?;
             if let Err(error) = each(&message.payload) {
-                tracing::warn!("what {name} holds cannot be read and is in no ledger: {error}");
+                tracing::warn!("left an unreadable message of {name} out of a ledger: {error}");
             }
             let info = message.info().map_err(anyhow::Error::from_boxed).with_context(failed)?;
-            // What is stored from now on is another ledger's; what was removed meanwhile does not come.
+            // What is stored from now on belongs to another ledger. What was removed meanwhile does not come.
             if info.consumer_sequence >= count || info.pending == 0 {
                 break;
             }
         }
     }
-    // It would go by itself.
+    // NATS would remove the consumer later.
     let _ = broker.jetstream.delete_consumer_from_stream(&consumer.cached_info().name, name).await;
     Ok(())
 }

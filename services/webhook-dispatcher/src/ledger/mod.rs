@@ -1,8 +1,8 @@
-//! Where an endpoint's events are, to the last one: matched = delivered + waiting + dead + filtered.
+//! Reports where each of an endpoint's events is: matched = delivered + waiting + dead + filtered.
 //!
-//! `span` finds the events that are asked for; `look` reads the broker's figures and the record of attempts, `sum` adds
-//! them up as sets of sequences (`sequences`). Nothing is counted along the way and kept: what was settled is in the
-//! record before it is acknowledged, so the broker alone knows it all.
+//! `span` finds the requested events, `collect` reads NATS' counts and the record of attempts, `sum` adds them up as
+//! sets of sequences (`sequence_set`). Kurir keeps no counters for this: an attempt is recorded before its event is
+//! acknowledged, so NATS alone knows everything.
 
 mod collect;
 mod sequence_set;
@@ -22,11 +22,11 @@ use kurir_contract::{
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Ledgers that are added up at the same time: each reads the record of attempts as fast as NATS gives it.
+/// Ledgers that are added up at the same time. Each reads the record of attempts as fast as NATS sends it.
 const MAX_CONCURRENT: usize = 2;
-/// How long one waits for its turn.
+/// How long a ledger waits for its turn.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(15);
-/// What moved between two tries can leave a gap that is none: it is looked at again.
+/// An event that moves during a try can leave a gap that is none. Then the places are read again.
 const TRIES: u32 = 4;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
@@ -43,12 +43,14 @@ impl LedgerService {
         Self { broker, endpoints, turns: Arc::new(Semaphore::new(MAX_CONCURRENT)) }
     }
 
+    /// Adds up a ledger.
+    ///
     /// # Errors
-    /// If there is no such endpoint or no record of such a time, or the broker is away.
+    /// If there is no such endpoint or no record of such a time, or if NATS is away.
     pub async fn ledger(&self, request: LedgerRequest) -> Result<LedgerReport, CommandError> {
         let period = RequestedPeriod::parse(&request)?;
         let endpoint = self.endpoints.require(&request.endpoint).await?;
-        // Closed by nobody; so it is the time that ends the wait.
+        // The semaphore is never closed, so only the time can end this wait.
         let Ok(_turn) = timeout(QUEUE_TIMEOUT, self.turns.acquire()).await else {
             return Err(command_error::timed_out("other ledgers are being added up; try again".to_owned()));
         };

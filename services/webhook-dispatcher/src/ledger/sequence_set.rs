@@ -1,4 +1,4 @@
-//! A set of events by their sequences: one bit for each that can be in it, so a million events are 125 kB.
+//! A set of events by their sequences. Each possible event takes one bit, so a million events take 125 kB.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ pub struct SequenceSet {
 const WORD: u64 = 64;
 
 impl SequenceSet {
-    /// Empty; it takes what lies in `range` and ignores everything else.
+    /// An empty set for the sequences in `range`; it ignores all others.
     #[must_use]
     pub fn for_range(range: &RangeInclusive<u64>) -> Self {
         let (first, last) = (*range.start(), *range.end());
@@ -29,12 +29,12 @@ impl SequenceSet {
         }
     }
 
-    /// `others` must be of the same range.
+    /// `others` must have the same range.
     pub fn add(&mut self, others: &Self) {
         self.words.iter_mut().zip(&others.words).for_each(|(word, other)| *word |= other);
     }
 
-    /// `others` must be of the same range.
+    /// `others` must have the same range.
     pub fn remove(&mut self, others: &Self) {
         self.words.iter_mut().zip(&others.words).for_each(|(word, other)| *word &= !other);
     }
@@ -44,7 +44,7 @@ impl SequenceSet {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// How many up to this sequence, itself included.
+    /// How many sequences are at most `sequence`.
     #[must_use]
     pub fn count_to(&self, sequence: u64) -> u64 {
         if sequence < self.first || self.first > self.last {

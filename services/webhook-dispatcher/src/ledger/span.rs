@@ -1,4 +1,4 @@
-//! Which events a ledger is about: from a time to a time, or as far back as there is a record.
+//! The events that a ledger is about: from one time to another, or as far back as there is a record.
 
 use crate::{command_error, endpoint::Endpoint, jetstream::stream_counts};
 use anyhow::Context as _;
@@ -8,20 +8,20 @@ use kurir_contract::{clock, command::CommandError, stream, subject, webhook::Led
 use std::ops::RangeInclusive;
 use time::OffsetDateTime;
 
-/// Five sets of so many bits are 63 MB; a year of an event each second would be a third of it.
+/// Five sets of this many bits take 63 MB. A year with one event each second is a third of it.
 const MAX_SPAN: u64 = 100_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerSpan {
     /// Sequences in EVENTS.
     pub events: RangeInclusive<u64>,
-    /// What was stored elsewhere before it is about none of them.
+    /// Whatever was stored in other streams before this time is about none of these events.
     pub since: OffsetDateTime,
     pub from: Option<String>,
     pub to: String,
 }
 
-/// The times that were asked for.
+/// The times in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestedPeriod {
     from: Option<OffsetDateTime>,
@@ -29,8 +29,10 @@ pub struct RequestedPeriod {
 }
 
 impl RequestedPeriod {
+    /// Parses the times.
+    ///
     /// # Errors
-    /// If they are no times, or the wrong way round.
+    /// If they are no times, or in the wrong order.
     pub fn parse(request: &LedgerRequest) -> Result<Self, CommandError> {
         let read =
             |field, text: &Option<String>| text.as_ref().map(|text| command_error::parse_time(field, text)).transpose();
@@ -43,8 +45,10 @@ impl RequestedPeriod {
         }
     }
 
+    /// Finds the events between the times.
+    ///
     /// # Errors
-    /// If there is no record of that time any more, it is too long, or the broker is away.
+    /// If the record does not go back that far, if the span is too long, or if NATS is away.
     pub async fn find_span(self, broker: &Broker, endpoint: &Endpoint) -> Result<LedgerSpan, CommandError> {
         let events = stream_info(broker, stream::EVENTS).await.map_err(command_error::from_broker)?;
         let deliveries = stream_info(broker, stream::DELIVERIES).await.map_err(command_error::from_broker)?;
@@ -58,7 +62,7 @@ impl RequestedPeriod {
                 "the record of attempts goes back to {recorded} only: ask for a span that begins then or later"
             )));
         }
-        // Without a time it goes as far back as there is a record.
+        // Without a time the ledger goes as far back as the record does.
         let from = self.from.or(recorded);
         let first = match from {
             Some(from) => first_sequence_at(broker, from).await.map_err(command_error::from_broker)?,
@@ -77,7 +81,7 @@ impl RequestedPeriod {
         }
         Ok(LedgerSpan {
             events: first..=last,
-            // EVENTS may have been made again; what was recorded before is about other events of the same sequences.
+            // EVENTS may have been made again. Earlier records are about other events with the same sequences.
             since: from.map_or(events.created, |from| from.max(events.created)),
             from: from.map(clock::iso),
             to: clock::iso(self.to.unwrap_or(now)),
@@ -85,9 +89,9 @@ impl RequestedPeriod {
     }
 }
 
-/// Attempts before it may be missing; none: all are there that ever were.
+/// Attempts before this time may be missing from the record; none: no attempt is missing.
 fn record_begins(deliveries: &Info, events: &Info, now: OffsetDateTime) -> Option<OffsetDateTime> {
-    // Made after there were events: those of before may have had a record that was deleted.
+    // If the record was made after the first event, an earlier record may have been deleted.
     let made_late =
         (events.state.messages > 0 && events.state.first_timestamp < deliveries.created).then_some(deliveries.created);
     made_late.max(removed_up_to(deliveries, now))
@@ -114,6 +118,7 @@ async fn first_sequence_at(broker: &Broker, time: OffsetDateTime) -> anyhow::Res
 }
 
 async fn stream_info(broker: &Broker, name: &str) -> anyhow::Result<Info> {
-    let stream = broker.jetstream.get_stream(name).await.with_context(|| format!("failed to look at {name}"))?;
+    let stream =
+        broker.jetstream.get_stream(name).await.with_context(|| format!("failed to read the state of {name}"))?;
     Ok(stream.cached_info().clone())
 }

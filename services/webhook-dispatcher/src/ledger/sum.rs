@@ -1,34 +1,34 @@
 //! Adds up where an endpoint's events are. Pure.
 //!
-//! Each event is counted in one place, the first of these that has it: delivered, in the dead letters, waiting in
-//! RETRIES, filtered, given up (its letter was deleted since). What no place has must be with the endpoint's consumer:
-//! behind what it has handed out, or handed out and not acknowledged. What is not even there is missing.
+//! Each event is counted in the first of these places that has it: delivered, in the dead letters, waiting in RETRIES,
+//! filtered, given up (its dead letter was deleted since). Any other event must be at the endpoint's consumer: not
+//! handed out yet, or handed out and not acknowledged. What is not there either is missing.
 
 use crate::ledger::sequence_set::SequenceSet;
 
-/// What the places hold, each within the span.
+/// The events in each place, within the span.
 #[derive(Clone, Debug)]
 pub struct EventPlaces {
     pub delivered: SequenceSet,
     pub dead: SequenceSet,
     pub retried: SequenceSet,
     pub filtered: SequenceSet,
-    /// By the record: its last attempt was made and failed.
+    /// Events whose last attempt failed, by the record.
     pub given_up: SequenceSet,
 }
 
-/// The endpoint's consumer, as it was before the places were looked at.
+/// The endpoint's consumer, read before the places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsumerPosition {
-    /// All up to this sequence are acknowledged.
+    /// All events up to this sequence are acknowledged.
     pub settled_to: u64,
-    /// All up to this one were handed out.
+    /// All events up to this sequence were handed out.
     pub taken_to: u64,
-    /// Of those between the two: not acknowledged.
+    /// How many between the two are not acknowledged.
     pub in_delivery: u64,
 }
 
-/// How many events of the span are the endpoint's, as EVENTS counts them.
+/// How many events of the span match the endpoint, as NATS counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatchedCounts {
     pub all: u64,
@@ -61,7 +61,8 @@ impl LedgerSum {
 
         let known_to = |sequence| known.count_to(sequence);
         let (settled, taken) = (known_to(position.settled_to), known_to(position.taken_to));
-        // Settled while the places were looked at, it is known by now; so these are at most those of the position.
+        // An event that was settled after the position was read is known by now. So these are at most as many as the
+        // position says.
         let handed_out = matched.taken.saturating_sub(matched.settled).saturating_sub(taken.saturating_sub(settled));
         let not_taken = matched.all.saturating_sub(matched.taken).saturating_sub(known.count().saturating_sub(taken));
         let waiting = retried + handed_out.min(position.in_delivery) + not_taken;
@@ -88,7 +89,7 @@ mod tests {
         EventPlaces { delivered, dead, retried, filtered, given_up }
     }
 
-    /// All 20 are the endpoint's.
+    /// All 20 events match the endpoint.
     fn matched(position: ConsumerPosition) -> MatchedCounts {
         MatchedCounts { all: 20, settled: position.settled_to, taken: position.taken_to }
     }

@@ -1,7 +1,7 @@
-//! Feeds one replay until it has ended: moves its events into RETRIES as fast as they are delivered from there.
+//! Copies the events of one replay into RETRIES as fast as they are delivered from there, until the replay has ended.
 //!
-//! Every step may be repeated, by this dispatcher or another one, after any crash: the record says what is true, the
-//! consumer what was moved. A broker that is away is waited for.
+//! After any crash, this dispatcher or another one may repeat any step: the record says what is true, the consumer says
+//! what was copied. A broker that is away is waited for.
 
 use crate::{
     endpoint::Endpoint,
@@ -19,19 +19,19 @@ use kurir_contract::{stream, subject, webhook::ReplayState};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Between two looks at what was delivered meanwhile.
+/// Between two checks of what was delivered meanwhile.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// After so long the whole is looked at: the record, the endpoint, the progress.
+/// After this time everything is checked again: the record, the endpoint, the progress.
 const ROUND: Duration = Duration::from_secs(1);
-/// Between two such looks when all is moved.
+/// Between two such checks when everything is copied.
 const DONE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// When all is moved, such looks may take a twentieth of the time: with 100,000 retries that wait they are long.
+/// When everything is copied, such checks may take a twentieth of the time: with 100,000 waiting retries they are long.
 const SHARE: u32 = 20;
-/// After trouble with the broker.
+/// Wait after an error of NATS.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl ReplayService {
-    /// Returns when it has ended.
+    /// Returns when the replay has ended.
     pub(super) async fn copy_until_done(&self, id: &str) {
         let mut window = CopyWindow::default();
         loop {
@@ -40,7 +40,7 @@ impl ReplayService {
                 Ok(None) => return,
                 Err(error) => {
                     if self.broker.is_connected() {
-                        tracing::warn!("the replay {id} is taken up again: {error:#}");
+                        tracing::warn!("failed to copy the events of the replay {id}, which is tried again: {error:#}");
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -48,7 +48,7 @@ impl ReplayService {
         }
     }
 
-    /// Works on it for some time. Gives how long to wait before the next round; none: it has ended.
+    /// Works on the replay for some time. Gives the wait before the next round; none if the replay has ended.
     async fn run_round(&self, id: &str, window: &mut CopyWindow) -> anyhow::Result<Option<Duration>> {
         let Some(record) = self.records.get(id).await? else { return Ok(None) };
         match record.replay.state {
@@ -64,7 +64,7 @@ impl ReplayService {
             self.write_cancelled(record).await?;
             return Ok(Some(CHECK_INTERVAL));
         };
-        // The worker here may not know that it has retries, or has them again.
+        // This dispatcher's worker may not know that the endpoint has retries.
         let _ = self.changes.send(EndpointChange::HasRetries(endpoint.id.clone())).await;
         if !record.progress.copied {
             self.copy_for_round(&record, &endpoint, window).await?;
@@ -82,7 +82,7 @@ impl ReplayService {
         Ok(Some(if progress.copied { DONE_CHECK_INTERVAL.max(began.elapsed() * SHARE) } else { CHECK_INTERVAL }))
     }
 
-    /// Moves events for a [`ROUND`], or until there are none.
+    /// Copies events for one [`ROUND`], or until there are none.
     async fn copy_for_round(
         &self,
         record: &ReplayRecord,
@@ -92,7 +92,8 @@ impl ReplayService {
         let id = &record.replay.id;
         let source = ReplaySource::new(&record.replay.of, endpoint)?;
         let consumer = source.create_consumer(&self.broker, id).await?;
-        // Read again, now that the consumer is there: another feeder may have been done and have removed the one before.
+        // Read again, now that the consumer exists: another dispatcher may have finished and removed the consumer
+        // before this one.
         match self.records.get(id).await? {
             Some(again) if again.replay.state == ReplayState::Running && !again.progress.copied => {}
             Some(_) | None => {
@@ -106,7 +107,8 @@ impl ReplayService {
             let room = window.room(stream_counts::list_subjects(&self.broker, stream::RETRIES, &due).await?.len());
             if room > 0 && self.copy_batch(record, endpoint, &source, &consumer, room).await? {
                 if source.count_uncopied(&self.broker, id, record.progress.last_sequence).await? == 0 {
-                    // Written before the consumer goes: who finds none makes it again and looks here once more.
+                    // Written before the consumer is removed: a dispatcher that finds no consumer creates it and reads
+                    // this record again.
                     self.records.update(id, |record| record.progress.copied = true).await?;
                     source.remove_consumer(&self.broker, id).await;
                 }
@@ -117,7 +119,7 @@ impl ReplayService {
         Ok(())
     }
 
-    /// Whether there are no more at this moment.
+    /// Copies up to `room` events. Whether there are no more at the moment.
     async fn copy_batch(
         &self,
         record: &ReplayRecord,
@@ -133,7 +135,7 @@ impl ReplayService {
             let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
             taken += 1;
             if sequence > record.progress.last_sequence {
-                // Not part of it, and left as it is: acknowledged, it would count as one that was moved.
+                // Not part of the replay, and left unacknowledged: else it would count as copied.
                 beyond = true;
                 continue;
             }
@@ -145,7 +147,7 @@ impl ReplayService {
                     moving.push((message, Some(stored.context("failed to store a retry")?)));
                 }
                 Err(error) => {
-                    tracing::warn!("message {sequence} of {} is left out of a replay: {error:#}", source.stream);
+                    tracing::warn!("left message {sequence} of {} out of a replay: {error:#}", source.stream);
                     moving.push((message, None));
                 }
             }
@@ -154,7 +156,7 @@ impl ReplayService {
             if let Some(stored) = stored {
                 stored.await.context("failed to store a retry")?;
             }
-            // Only now: a crash before it moves the message once more.
+            // Acknowledged only now: after an earlier crash the event is copied again.
             message.ack().await.map_err(anyhow::Error::from_boxed).context("failed to acknowledge an event")?;
         }
         Ok(beyond || taken < room)

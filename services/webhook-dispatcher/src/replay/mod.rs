@@ -1,13 +1,13 @@
-//! Events that are delivered again because somebody asked for it. A replay is retries that are due now.
+//! Delivers events again on request. A replay is a set of retries that are due now.
 //!
-//! [`ReplayService`] is what the commands ask: it stores a replay in the bucket (`record`) and gives its answer. The [`ReplayScheduler`]
-//! finds each one that runs and has a `feeder` move its events, from the consumer of `source`, into RETRIES, never more
-//! than `window` allows; `progress` counts what is left and writes the end. All the rest is what every delivery does:
-//! the endpoint's retries are delivered under the same `webhook-id`, marked as a replay, with the endpoint's own retry
-//! policy, and a dead letter that is delivered is removed.
+//! [`ReplayService`] answers the commands: it stores a replay in the bucket (`record`). The [`ReplayScheduler`] finds
+//! each running replay and has the `copier` copy its events from the `source` into RETRIES, no more than the `window`
+//! allows; `progress` counts what is left and writes the end. From there on a replay is like every delivery: the
+//! endpoint's retries are delivered under the same `webhook-id`, marked as a replay, with the endpoint's own retry
+//! policy. A dead letter that is delivered is removed.
 //!
-//! Every dispatcher feeds every replay: their consumer shares the work. One that dies has moved a message and not
-//! acknowledged it at the worst, and RETRIES knows a message that is moved twice.
+//! Every dispatcher copies every replay: their shared consumer divides the work. At worst, a dispatcher dies after it
+//! has copied a message and before it has acknowledged it; RETRIES then recognizes the second copy.
 
 mod copier;
 mod progress;
@@ -24,10 +24,10 @@ use crate::{
 use kurir_chassis::broker::Broker;
 use tokio::sync::mpsc;
 
-/// Replays that begin and that the scheduler has not heard of. It finds those that find no room.
+/// New replays that wait for the scheduler. If there is no room, it finds the replay in the bucket.
 const BEGUN: usize = 16;
 
-/// What answers the commands, and what copies the events. `changes`: what a worker hears.
+/// Creates the service for the commands and the scheduler that copies the events. `changes` lead to the worker.
 #[must_use]
 pub fn open_replays(
     broker: Broker,

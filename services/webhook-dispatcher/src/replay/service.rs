@@ -1,4 +1,4 @@
-//! What the commands about replays ask.
+//! Answers the commands about replays.
 
 use crate::{
     command_error,
@@ -26,10 +26,10 @@ use std::sync::{
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-/// Replays that run at the same time: each is looked at ten times a second by every dispatcher.
+/// The most replays that run at the same time: every dispatcher checks each of them ten times a second.
 const AT_ONCE: usize = 100;
 
-/// What replays are asked of and made with.
+/// Creates, reports and cancels replays.
 #[derive(Clone)]
 pub struct ReplayService {
     pub(super) broker: Broker,
@@ -52,10 +52,10 @@ impl ReplayService {
         Self { broker, endpoints, records, changes, begun, running: Arc::default() }
     }
 
-    /// Stores a replay; its work goes on behind the answer.
+    /// Stores a replay. The copying goes on after the answer.
     ///
     /// # Errors
-    /// If there is nothing that it could be, or the broker is away.
+    /// If the request is not possible, or NATS is away.
     pub async fn begin(&self, request: ReplayRequest) -> Result<Replay, CommandError> {
         let endpoint = self.endpoints.require(&request.endpoint).await?;
         if !endpoint.enabled {
@@ -79,39 +79,39 @@ impl ReplayService {
             endpoint.id = %endpoint.id,
             "the replay {} of {} events to webhook endpoint {} begins", record.replay.id, record.replay.total, endpoint.id
         );
-        // Without room for it, the keeper finds it at its next look.
+        // If there is no room, the scheduler finds the replay at its next check.
         let _ = self.begun.try_send(record.replay.id.clone());
         Ok(record.replay)
     }
 
-    /// As it stands at this moment.
+    /// The replay's present state.
     ///
     /// # Errors
-    /// If there is none of this name, or the broker is away.
+    /// If there is no such replay, or NATS is away.
     pub async fn progress(&self, id: &str) -> Result<Replay, CommandError> {
         let record =
             self.records.get(id).await.map_err(command_error::from_broker)?.ok_or_else(|| unknown_replay(id))?;
         Ok(self.update_progress(record).await.map_err(command_error::from_broker)?.replay)
     }
 
-    /// Ends it: what was not delivered yet will not be. One that has ended stays as it is.
+    /// Cancels a replay: what was not delivered yet will not be delivered. A replay that has ended stays as it is.
     ///
     /// # Errors
-    /// If there is none of this name, or the broker is away.
+    /// If there is no such replay, or NATS is away.
     pub async fn cancel(&self, id: &str) -> Result<Replay, CommandError> {
         let record =
             self.records.get(id).await.map_err(command_error::from_broker)?.ok_or_else(|| unknown_replay(id))?;
-        // What it is about to be cancelled with.
+        // The state with which the replay is cancelled.
         let stands = self.update_progress(record).await.map_err(command_error::from_broker)?;
         let cancelled = self.write_cancelled(stands).await.map_err(command_error::from_broker)?;
         if cancelled.replay.state == ReplayState::Cancelled {
-            // The keeper does it again: a dispatcher may be feeding it at this moment.
+            // The scheduler repeats this: a dispatcher may be copying the replay at this moment.
             self.clean_up(&cancelled.replay).await.map_err(command_error::from_broker)?;
         }
         Ok(cancelled.replay)
     }
 
-    /// One that has ended stays as it is.
+    /// Marks a replay as cancelled. A replay that has ended stays as it is.
     pub(super) async fn write_cancelled(&self, stands: ReplayRecord) -> anyhow::Result<ReplayRecord> {
         let (id, endpoint, waiting) = (&stands.replay.id, &stands.replay.endpoint, stands.replay.waiting);
         let changed = self
@@ -128,11 +128,11 @@ impl ReplayService {
         Ok(changed.unwrap_or(stands))
     }
 
-    /// Removes what a cancelled replay has in the broker.
+    /// Removes what a cancelled replay has left in NATS.
     pub(super) async fn clean_up(&self, replay: &Replay) -> anyhow::Result<()> {
         source::remove_consumers(&self.broker, &replay.id).await;
         let retries =
-            self.broker.jetstream.get_stream_no_info(stream::RETRIES).await.context("failed to name a stream")?;
+            self.broker.jetstream.get_stream_no_info(stream::RETRIES).await.context("failed to open a stream")?;
         let filter = subject::retries_of_run(&replay.endpoint, &replay.id);
         retries.purge().filter(filter).await.context("failed to purge the retries of a replay")?;
         Ok(())
@@ -142,10 +142,14 @@ impl ReplayService {
         let source = ReplaySource::new(&of, endpoint)?;
         let last_sequence = match of {
             ReplaySelection::DeadLetter { sequence } => sequence,
-            // What is stored from now on is delivered anyway.
+            // Later events are delivered anyway.
             ReplaySelection::Since { .. } | ReplaySelection::DeadLetters => {
-                let stream =
-                    self.broker.jetstream.get_stream(source.stream).await.context("failed to look at a stream")?;
+                let stream = self
+                    .broker
+                    .jetstream
+                    .get_stream(source.stream)
+                    .await
+                    .context("failed to read the state of a stream")?;
                 stream.cached_info().state.last_sequence
             }
         };
@@ -170,7 +174,7 @@ impl ReplayService {
                 .jetstream
                 .get_stream_no_info(stream::DEAD_LETTERS)
                 .await
-                .context("failed to name a stream")?;
+                .context("failed to open a stream")?;
             match letters.get_raw_message(sequence).await {
                 Ok(letter) => Ok(subject::holds(&subject::dead_letters(endpoint), &letter.subject)),
                 Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(false),
@@ -184,7 +188,7 @@ impl ReplayService {
     }
 }
 
-/// What can be replayed: a time is one, and over.
+/// Checks the requested time: it must be a time, and in the past.
 fn check_selection(of: ReplaySelection) -> Result<ReplaySelection, CommandError> {
     if let ReplaySelection::Since { since } = &of {
         let at = command_error::parse_time("since", since)?;

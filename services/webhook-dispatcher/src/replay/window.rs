@@ -1,12 +1,12 @@
-//! How many retries of a replay lie ready for the workers: enough that these never wait, few enough that an endpoint's
-//! other retries, which come behind them, do not either. Pure.
+//! How many retries of a replay are ready for the workers: enough that these never wait, and few enough that an
+//! endpoint's other retries, which come behind them, do not wait either. Pure.
 //!
-//! Looked at each 100 ms: if most of what was laid out is gone it was too little, if most is still there too much. So
-//! there is about as much as is delivered between two looks.
+//! Checked every 100 ms: if most of them are gone there were too few, if most are still there too many. So about as
+//! many are ready as are delivered between two checks.
 
-/// At the beginning, and for a receiver that is slow or away.
+/// At the start, and for a receiver that is slow or away.
 const LEAST: usize = 64;
-/// A replay of a million events must not fill RETRIES, and must be cancelled at once.
+/// A replay of a million events must not fill RETRIES, and must be cancellable at once.
 const MOST: usize = 1_024;
 
 pub struct CopyWindow {
@@ -20,12 +20,12 @@ impl Default for CopyWindow {
 }
 
 impl CopyWindow {
-    /// How many more to lay out. `due`: how many lie there, in delivery or not.
+    /// How many more to copy. `due`: how many are ready or in delivery.
     pub fn room(&mut self, due: usize) -> usize {
         if due <= self.aim / 4 {
             self.aim = (self.aim * 2).min(MOST);
         } else if due > self.aim / 4 * 3 {
-            // Less by little: a queue that runs empty costs more than one that is long for a while.
+            // Reduced slowly: an empty queue costs more than a long one.
             self.aim = (self.aim - self.aim / 4).max(LEAST);
         }
         self.aim.saturating_sub(due)
