@@ -48,19 +48,19 @@ impl Stage {
         self.dispatcher_with([]).await
     }
 
-    /// One with these settings beside its own, which they override.
+    /// A ready dispatcher with these settings, which override the stage's own.
     pub async fn dispatcher_with<const N: usize>(&self, settings: [(&str, &str); N]) -> Process {
         let mut dispatcher = self.start(settings);
         dispatcher.wait_ready(SOON).await;
         dispatcher
     }
 
-    /// One that is not waited for.
+    /// A dispatcher that may not be ready yet.
     pub fn start<const N: usize>(&self, settings: [(&str, &str); N]) -> Process {
         Process::spawn("webhook-dispatcher", BINARY, self.environment(settings))
     }
 
-    /// One that a shell starts with a soft limit of so many open files.
+    /// A dispatcher that a shell starts with a soft limit of open files.
     pub fn start_with_few_files<const N: usize>(&self, files: usize, settings: [(&str, &str); N]) -> Process {
         let script = format!("ulimit -Sn {files}; exec '{BINARY}'");
         Process::spawn_with_arguments("webhook-dispatcher", "/bin/sh", ["-c", &script], self.environment(settings))
@@ -70,7 +70,7 @@ impl Stage {
         let own = [
             ("NATS_URL", self.nats.url()),
             ("WEBHOOK_URL", self.receiver.url()),
-            // Where the receivers of endpoints made through the API are.
+            // The receivers of endpoints made through the API are there.
             ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
             ("LOG_FILE", String::new()),
         ];
@@ -104,7 +104,7 @@ impl Stage {
         self.jetstream.create_stream(Config { allow_direct: true, ..config }).await.unwrap();
     }
 
-    /// What waits in RETRIES, and what is due there and not done.
+    /// The retries that wait in RETRIES, and those that are due and not settled.
     pub async fn retries(&self) -> u64 {
         self.count(stream::RETRIES).await
     }
@@ -118,7 +118,7 @@ impl Stage {
         let events = self.jetstream.get_stream(stream::EVENTS).await.unwrap();
         let info = events.consumer_info("webhook-default").await.unwrap();
         let state = &events.cached_info().state;
-        // Its figures come a moment after an event: one that it has not looked at yet is not settled.
+        // The consumer's figures come a moment after an event: one that it has not seen yet is not settled.
         let unseen = u64::from(state.messages > 0 && info.delivered.stream_sequence < state.last_sequence);
         (info.num_pending + info.num_ack_pending as u64).max(unseen)
     }
@@ -139,7 +139,7 @@ impl Stage {
         batches.into_iter().flatten().collect()
     }
 
-    /// Waits until so many attempts are on record, and gives them.
+    /// Waits until there are this many recorded attempts, and gives them.
     pub async fn recorded(&self, count: usize) -> Vec<AttemptRecord> {
         until(format!("{count} recorded attempts"), SOON, || async {
             let attempts = self.attempts().await;
@@ -158,7 +158,7 @@ impl Stage {
         all.into_iter().filter(|event| event["event"] == kind).collect()
     }
 
-    /// All payloads of a stream that is kept (not of a work queue).
+    /// All payloads of a stream that is no work queue.
     async fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Vec<T> {
         let mut stream = self.jetstream.get_stream(name).await.unwrap();
         let info = stream.info().await.unwrap();
