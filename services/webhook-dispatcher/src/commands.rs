@@ -1,7 +1,7 @@
 //! Commands from the broker: a request each, answered once, by any one dispatcher. A ledger that takes long never holds
 //! a replay.
 
-use crate::{ledger::Ledgers, refusal, replay::Replays};
+use crate::{command_error, ledger::LedgerService, replay::service::ReplayService};
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
@@ -29,13 +29,13 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Answers them.
 #[derive(Clone)]
-pub struct Commands {
+pub struct CommandServer {
     pub broker: Broker,
-    pub replays: Replays,
-    pub ledgers: Ledgers,
+    pub replays: ReplayService,
+    pub ledgers: LedgerService,
 }
 
-impl Commands {
+impl CommandServer {
     /// Serves until the shutdown, and then until what is under way is answered, or takes long.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Commands {
             }
             None => {
                 let names = WebhookCommand::ALL.map(WebhookCommand::as_str).join(", ");
-                let refusal = refusal::invalid(format!("there is no such command; there are {names}"));
+                let refusal = command_error::invalid(format!("there is no such command; there are {names}"));
                 self.answer::<EmptyBody>(&request, Err(refusal)).await;
             }
         }
@@ -110,11 +110,11 @@ impl Commands {
 
 async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     timeout(time, answer).await.unwrap_or_else(|_| {
-        Err(refusal::timed_out(format!("there was no end within {}", humantime::format_duration(time))))
+        Err(command_error::timed_out(format!("there was no end within {}", humantime::format_duration(time))))
     })
 }
 
 fn parse<T: DeserializeOwned>(request: &Message) -> Result<T, CommandError> {
     serde_json::from_slice(&request.payload)
-        .map_err(|error| refusal::invalid(format!("the command cannot be read: {error}")))
+        .map_err(|error| command_error::invalid(format!("the command cannot be read: {error}")))
 }

@@ -1,9 +1,6 @@
 //! The dispatcher's settings, each checked for itself and against those that it must agree with.
 
-use crate::{
-    delivery::request_uri,
-    endpoints::{Endpoint, SETTLEMENT_RESERVE},
-};
+use crate::endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri, retry_policy::RetryPolicy};
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -13,9 +10,10 @@ use kurir_chassis::{
 };
 use kurir_contract::{
     address_guard::{InvalidNetworks, NetworkList},
-    endpoint::SigningSecret,
+    endpoint::{ContentFilter, EndpointId, EventOrdering, PayloadFormat, SigningSecret, StoredSecret},
+    subject,
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 /// Two bodies of this size fit into the memory that is meant for files.
@@ -72,7 +70,32 @@ impl Config {
     /// The endpoints that the settings name: `default`, or none.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.webhook_url().and_then(Result::ok).map(|url| Endpoint::of_settings(self, url)).into_iter().collect()
+        self.webhook_url().and_then(Result::ok).map(|url| self.default_endpoint(url)).into_iter().collect()
+    }
+
+    /// The endpoint `default`. Its URL is the operator's own and may point anywhere.
+    fn default_endpoint(&self, url: Url) -> Endpoint {
+        Endpoint {
+            id: EndpointId::default(),
+            url,
+            description: String::new(),
+            enabled: true,
+            subjects: vec![subject::ALL_EVENTS.to_owned()],
+            start_sequence: 0,
+            filter: ContentFilter::default(),
+            format: PayloadFormat::Kurir,
+            // The contract's.
+            base64: true,
+            headers: BTreeMap::new(),
+            secrets: self.webhook_secret().into_iter().map(StoredSecret::new).collect(),
+            timeout: self.webhook_timeout,
+            ack_wait: self.webhook_ack_wait,
+            concurrency: usize::from(self.webhook_concurrency),
+            rate_limit: None,
+            ordering: EventOrdering::None,
+            retry_policy: RetryPolicy::default(),
+            guarded: false,
+        }
     }
 
     /// The address of `HEALTH_LISTEN`.

@@ -13,26 +13,39 @@
 //!
 //! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
 
-pub mod bucket;
+pub mod command_error;
 pub mod commands;
 pub mod config;
 pub mod delivery;
+pub mod endpoint;
 pub mod endpoints;
-pub mod figures;
+pub mod event;
+pub mod jetstream;
 pub mod ledger;
 pub mod metrics;
-pub mod refusal;
 pub mod replay;
 
 pub use config::Config;
 
 use crate::{
-    commands::Commands,
-    delivery::{Files, ToolSettings, Tools, Transport, attempt_log},
-    endpoints::{Colleagues, Directory, Failing, Follower, NEWS, Supplies, Worker, standing},
-    ledger::Ledgers,
+    commands::CommandServer,
+    delivery::{
+        attempt_log,
+        context::{DeliveryContext, DeliverySettings},
+        media::MediaEmbedder,
+        transport::Transport,
+    },
+    endpoints::{
+        failing_endpoints::FailingEndpoints,
+        health_change::HEALTH_CHANGE_QUEUE,
+        health_reporter::HealthReporter,
+        lookup::EndpointLookup,
+        peer_count::PeerCount,
+        watcher::EndpointWatcher,
+        worker::{DeliveryWorker, WorkerInputs},
+    },
+    ledger::LedgerService,
     metrics::DeliveryMetrics,
-    replay::Replays,
 };
 use anyhow::Context as _;
 use kurir_chassis::{
@@ -67,33 +80,35 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
     let (changed, changes) = mpsc::channel(CHANGES);
-    let follower = Follower::new(config.clone(), broker.clone(), changed.clone());
+    let follower = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
     tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
-    let (news, heard) = mpsc::channel(NEWS);
-    let failing = Failing::default();
-    let registrar = standing::Registrar::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
+    let (news, heard) = mpsc::channel(HEALTH_CHANGE_QUEUE);
+    let failing = FailingEndpoints::default();
+    let registrar = HealthReporter::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
     tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
-    let colleagues = Colleagues::default();
-    tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
+    let peers = PeerCount::default();
+    tasks.spawn("colleagues", peers.clone().run(broker.clone(), shutdown.clone()));
 
-    let directory = Directory::new(config.clone(), broker.clone());
-    let (replays, keeper) = Replays::open(broker.clone(), directory.clone(), changed);
-    tasks.spawn("replays", keeper.run(shutdown.clone()));
-    let commands = Commands { broker: broker.clone(), replays, ledgers: Ledgers::new(broker.clone(), directory) };
+    let directory = EndpointLookup::new(config.clone(), broker.clone());
+    let (replays, scheduler) = replay::open_replays(broker.clone(), directory.clone(), changed);
+    tasks.spawn("replays", scheduler.run(shutdown.clone()));
+    let commands =
+        CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), directory) };
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
-    let settings = ToolSettings {
+    let settings = DeliverySettings {
         allowed: config.allowed_networks(),
         metrics: DeliveryMetrics::declared(&metrics),
         public_url: config.public_url.clone(),
-        files: Files::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
+        files: MediaEmbedder::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
         traced: config.log.otel_exporter_otlp_endpoint.is_some(),
     };
-    let tools = Arc::new(Tools::new(broker.clone(), attempts, transport, settings).await?);
+    let tools = Arc::new(DeliveryContext::new(broker.clone(), attempts, transport, settings).await?);
     let (has_begun, begins) = oneshot::channel();
     let worker =
-        Worker::new(Supplies { broker: broker.clone(), tools, changes, news, failing, colleagues }, has_begun).await?;
+        DeliveryWorker::new(WorkerInputs { broker: broker.clone(), tools, changes, news, failing, peers }, has_begun)
+            .await?;
     tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
     tasks.spawn("readiness", readiness(health, broker.clone(), begins, shutdown.clone()));
 

@@ -14,12 +14,12 @@ use prometheus_client::{
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfEndpoint {
+struct EndpointLabel {
     endpoint: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfAttempt {
+struct AttemptLabel {
     endpoint: String,
     result: &'static str,
 }
@@ -29,10 +29,10 @@ const RESULTS: [&str; 4] = ["delivered", "refused", "failed", "filtered"];
 /// The metrics of all endpoints.
 #[derive(Clone)]
 pub struct DeliveryMetrics {
-    attempts: Family<OfAttempt, Counter>,
-    dead_letters: Family<OfEndpoint, Counter>,
-    in_delivery: Family<OfEndpoint, Gauge>,
-    circuit: Family<OfEndpoint, Gauge>,
+    attempts: Family<AttemptLabel, Counter>,
+    dead_letters: Family<EndpointLabel, Counter>,
+    in_delivery: Family<EndpointLabel, Gauge>,
+    circuit: Family<EndpointLabel, Gauge>,
     duration: Histogram,
 }
 
@@ -79,7 +79,7 @@ impl DeliveryMetrics {
 
     #[must_use]
     pub fn of(&self, endpoint: &EndpointId) -> EndpointMetrics {
-        let label = OfEndpoint { endpoint: endpoint.to_string() };
+        let label = EndpointLabel { endpoint: endpoint.to_string() };
         let [delivered, refused, failed, filtered] =
             RESULTS.map(|result| self.attempts.get_or_create_owned(&of_attempt(endpoint, result)));
         EndpointMetrics {
@@ -96,7 +96,7 @@ impl DeliveryMetrics {
 
     /// The endpoint is closed: what it had is shown no longer.
     pub fn forget(&self, endpoint: &EndpointId) {
-        let label = OfEndpoint { endpoint: endpoint.to_string() };
+        let label = EndpointLabel { endpoint: endpoint.to_string() };
         for result in RESULTS {
             self.attempts.remove(&of_attempt(endpoint, result));
         }
@@ -129,6 +129,6 @@ impl EndpointMetrics {
     }
 }
 
-fn of_attempt(endpoint: &EndpointId, result: &'static str) -> OfAttempt {
-    OfAttempt { endpoint: endpoint.to_string(), result }
+fn of_attempt(endpoint: &EndpointId, result: &'static str) -> AttemptLabel {
+    AttemptLabel { endpoint: endpoint.to_string(), result }
 }

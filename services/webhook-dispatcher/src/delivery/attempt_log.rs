@@ -4,7 +4,10 @@
 //! acknowledged when its attempt is on record, so a dispatcher that is killed leaves no event that was settled and is
 //! not in the record: the ledger adds up. Its slot is free meanwhile.
 
-use super::Pending;
+use crate::jetstream::{
+    pending_message::PendingMessage,
+    publish::{self, OutgoingMessage},
+};
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{delivery::AttemptRecord, endpoint::EndpointId, event::EventId, header, subject};
@@ -27,60 +30,60 @@ const TRIES: u32 = 3;
 /// Where attempts are handed in.
 #[derive(Clone)]
 pub struct AttemptLog {
-    entries: mpsc::Sender<Entry>,
+    entries: mpsc::Sender<LogEntry>,
 }
 
 /// The task that writes them.
-pub struct Recorder {
+pub struct AttemptRecorder {
     broker: Broker,
-    entries: mpsc::Receiver<Entry>,
+    entries: mpsc::Receiver<LogEntry>,
 }
 
-struct Entry {
+struct LogEntry {
     attempt: AttemptRecord,
-    then: Then,
+    then: AfterRecord,
 }
 
 /// What follows when it is on record.
-enum Then {
-    Acknowledge(Pending),
+enum AfterRecord {
+    Acknowledge(PendingMessage),
     /// Its message goes back to the broker.
-    GiveBack(Pending),
+    GiveBack(PendingMessage),
     /// Whoever waits for it is told.
     Tell(oneshot::Sender<()>),
 }
 
 #[must_use]
-pub fn open(broker: Broker) -> (AttemptLog, Recorder) {
+pub fn open(broker: Broker) -> (AttemptLog, AttemptRecorder) {
     let (sender, entries) = mpsc::channel(QUEUE);
-    (AttemptLog { entries: sender }, Recorder { broker, entries })
+    (AttemptLog { entries: sender }, AttemptRecorder { broker, entries })
 }
 
 impl AttemptLog {
     /// Hands it in and goes on; the message is acknowledged when it is on record.
-    pub async fn acknowledge(&self, attempt: AttemptRecord, pending: Pending) {
-        self.hand_in(attempt, Then::Acknowledge(pending)).await;
+    pub async fn acknowledge(&self, attempt: AttemptRecord, pending: PendingMessage) {
+        self.hand_in(attempt, AfterRecord::Acknowledge(pending)).await;
     }
 
     /// The same, and the message is given back.
-    pub async fn give_back(&self, attempt: AttemptRecord, pending: Pending) {
-        self.hand_in(attempt, Then::GiveBack(pending)).await;
+    pub async fn give_back(&self, attempt: AttemptRecord, pending: PendingMessage) {
+        self.hand_in(attempt, AfterRecord::GiveBack(pending)).await;
     }
 
     /// Hands it in; what is given back ends when it is on record. Whoever does not need to know drops that.
     pub async fn write(&self, attempt: AttemptRecord) -> oneshot::Receiver<()> {
-        let (tell, told) = oneshot::channel();
-        self.hand_in(attempt, Then::Tell(tell)).await;
-        told
+        let (tell, result) = oneshot::channel();
+        self.hand_in(attempt, AfterRecord::Tell(tell)).await;
+        result
     }
 
-    async fn hand_in(&self, attempt: AttemptRecord, then: Then) {
+    async fn hand_in(&self, attempt: AttemptRecord, then: AfterRecord) {
         // The recorder outlives every delivery; were it gone, the message would be given back.
-        let _ = self.entries.send(Entry { attempt, then }).await;
+        let _ = self.entries.send(LogEntry { attempt, then }).await;
     }
 }
 
-impl Recorder {
+impl AttemptRecorder {
     /// Writes until all who could hand in an attempt are gone, so it ends after the last delivery.
     ///
     /// # Errors
@@ -95,7 +98,7 @@ impl Recorder {
     }
 
     /// Collects a batch; false at the end.
-    async fn fill(&mut self, batch: &mut Vec<Entry>) -> bool {
+    async fn fill(&mut self, batch: &mut Vec<LogEntry>) -> bool {
         let Some(first) = self.entries.recv().await else { return false };
         let until = Instant::now() + BATCH_WAIT;
         batch.push(first);
@@ -109,8 +112,8 @@ impl Recorder {
         true
     }
 
-    async fn write(&self, batch: &mut Vec<Entry>) {
-        let mut by_endpoint: HashMap<EndpointId, Vec<Entry>> = HashMap::new();
+    async fn write(&self, batch: &mut Vec<LogEntry>) {
+        let mut by_endpoint: HashMap<EndpointId, Vec<LogEntry>> = HashMap::new();
         for entry in batch.drain(..) {
             // A name is copied only for the first of its endpoint.
             match by_endpoint.get_mut(&entry.attempt.endpoint) {
@@ -124,7 +127,7 @@ impl Recorder {
         futures::future::join_all(written).await;
     }
 
-    async fn write_one(&self, endpoint: EndpointId, entries: Vec<Entry>) {
+    async fn write_one(&self, endpoint: EndpointId, entries: Vec<LogEntry>) {
         let attempts: Vec<&AttemptRecord> = entries.iter().map(|entry| &entry.attempt).collect();
         if let Err(error) = self.store(&endpoint, &attempts).await {
             // Delivering goes first: what was delivered is not delivered again for the sake of its record.
@@ -132,10 +135,10 @@ impl Recorder {
         }
         for entry in entries {
             match entry.then {
-                Then::Acknowledge(pending) => pending.acknowledge().await,
-                Then::GiveBack(pending) => drop(pending),
+                AfterRecord::Acknowledge(pending) => pending.acknowledge().await,
+                AfterRecord::GiveBack(pending) => drop(pending),
                 // Nobody may be waiting.
-                Then::Tell(tell) => drop(tell.send(())),
+                AfterRecord::Tell(tell) => drop(tell.send(())),
             }
         }
     }
@@ -145,8 +148,7 @@ impl Recorder {
         let mut headers = async_nats::HeaderMap::new();
         // A batch whose acknowledgement was lost is stored once.
         headers.insert(header::EVENT_ID, EventId::random().as_str());
-        let message =
-            super::store::Message { subject: subject::deliveries(endpoint), headers, payload: payload.into() };
-        super::store::store_within_tries(&self.broker, &message, TRIES).await
+        let message = OutgoingMessage { subject: subject::deliveries(endpoint), headers, payload: payload.into() };
+        publish::store_within_tries(&self.broker, &message, TRIES).await
     }
 }

@@ -1,9 +1,9 @@
 //! Events that were given up: each rests in DEAD_LETTERS with its payload, and `error.occurred` tells of it.
 
-use super::{
-    Event,
-    event::session_of,
-    store::{self, Message},
+use crate::{
+    delivery::outcome::AttemptFailure,
+    event::{StoredEvent, session_of},
+    jetstream::publish::{self, OutgoingMessage},
 };
 use anyhow::Context as _;
 use async_nats::HeaderMap;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 /// What is given up.
 #[derive(Clone, Copy, Debug)]
-pub struct GivenUp<'a> {
+pub struct ExhaustedDelivery<'a> {
     pub event_id: &'a EventId,
     pub event: &'a EventType,
     pub event_subject: &'a str,
@@ -39,9 +39,9 @@ pub struct GivenUp<'a> {
     pub replay: Option<&'a str>,
 }
 
-impl<'a> GivenUp<'a> {
+impl<'a> ExhaustedDelivery<'a> {
     #[must_use]
-    pub fn of(event: &'a Event, attempts: u32, failure: &'a super::Failure, replay: Option<&'a str>) -> Self {
+    pub fn of(event: &'a StoredEvent, attempts: u32, failure: &'a AttemptFailure, replay: Option<&'a str>) -> Self {
         Self {
             event_id: &event.id,
             event: &event.kind,
@@ -58,19 +58,24 @@ impl<'a> GivenUp<'a> {
 }
 
 /// DEAD_LETTERS.
-pub struct DeadLetters {
+pub struct DeadLetterStore {
     broker: Broker,
 }
 
-impl DeadLetters {
+impl DeadLetterStore {
     #[must_use]
     pub fn new(broker: Broker) -> Self {
         Self { broker }
     }
 
     /// Both are stored when this returns, and a repeat after a crash stores neither again.
-    pub async fn bury(&self, endpoint: &EndpointId, given_up: &GivenUp<'_>, by: Instant) -> anyhow::Result<()> {
-        store::store(&self.broker, &self.letter(endpoint, given_up)?, by).await?;
+    pub async fn bury(
+        &self,
+        endpoint: &EndpointId,
+        given_up: &ExhaustedDelivery<'_>,
+        by: Instant,
+    ) -> anyhow::Result<()> {
+        publish::store(&self.broker, &self.letter(endpoint, given_up)?, by).await?;
         if given_up.replay.is_some() {
             // The letter that was replayed has this one in its place.
             self.purge(endpoint, given_up.event_id, 1).await;
@@ -80,7 +85,7 @@ impl DeadLetters {
         if given_up.event.is_about_delivery() {
             return Ok(());
         }
-        store::store(&self.broker, &self.notice(endpoint, given_up)?, by).await
+        publish::store(&self.broker, &self.notice(endpoint, given_up)?, by).await
     }
 
     /// A replay delivered it after all.
@@ -100,7 +105,7 @@ impl DeadLetters {
         }
     }
 
-    fn letter(&self, endpoint: &EndpointId, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
+    fn letter(&self, endpoint: &EndpointId, given_up: &ExhaustedDelivery<'_>) -> anyhow::Result<OutgoingMessage> {
         let mut letter = DeadLetter {
             event_id: given_up.event_id.clone(),
             event: given_up.event.clone(),
@@ -129,10 +134,10 @@ impl DeadLetters {
             );
             payload = json(&letter)?;
         }
-        Ok(Message { subject: subject::dead_letter(endpoint, given_up.event_id), headers, payload })
+        Ok(OutgoingMessage { subject: subject::dead_letter(endpoint, given_up.event_id), headers, payload })
     }
 
-    fn notice(&self, endpoint: &EndpointId, given_up: &GivenUp<'_>) -> anyhow::Result<Message> {
+    fn notice(&self, endpoint: &EndpointId, given_up: &ExhaustedDelivery<'_>) -> anyhow::Result<OutgoingMessage> {
         let now = OffsetDateTime::now_utc();
         let data = ErrorOccurred {
             error_type: ErrorOccurred::DELIVERY_FAILED.to_owned(),
@@ -147,16 +152,16 @@ impl DeadLetters {
             timestamp: clock::iso(now),
         };
         let mut headers = HeaderMap::new();
-        let told = format!(
+        let result = format!(
             "{} {endpoint} {} {}",
             ErrorOccurred::DELIVERY_FAILED,
             given_up.event_sequence,
             given_up.replay.unwrap_or_default()
         );
-        headers.insert(header::EVENT_ID, given_up.event_id.derived(&told).as_str());
+        headers.insert(header::EVENT_ID, given_up.event_id.derived(&result).as_str());
         headers.insert(header::NOT_FOR, endpoint.as_str());
         trace_context::inject(&mut headers);
-        Ok(Message {
+        Ok(OutgoingMessage {
             subject: subject::event(&session_of(given_up.event_subject), &EventType::ERROR_OCCURRED),
             headers,
             payload: json(&EventEnvelope::new(EventType::ERROR_OCCURRED, now, data))?,

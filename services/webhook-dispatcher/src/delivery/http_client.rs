@@ -4,9 +4,9 @@
 //! time (it parses the URL and walks through its layers anew for each request) and follows redirects, which we must
 //! not.
 
-use super::{
-    outcome::{Answer, Class, NoAnswer, RetryAfter},
-    resolver::{Connector, Forbidden},
+use crate::delivery::{
+    outcome::{ExchangeError, FailureClass, ReceiverResponse, RetryAfter},
+    resolver::{ForbiddenAddress, GuardedConnector},
     transport::Transport,
 };
 use bytes::Bytes;
@@ -50,7 +50,7 @@ pub struct ClientSettings<'a> {
 }
 
 pub struct HttpClient {
-    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
+    client: Client<HttpsConnector<GuardedConnector>, Full<Bytes>>,
     url: Url,
 }
 
@@ -59,7 +59,7 @@ impl HttpClient {
     /// If the URL is https and this machine has no certificates to trust.
     pub fn new(settings: &ClientSettings<'_>) -> anyhow::Result<Self> {
         let ClientSettings { url, connections, ref guard, transport } = *settings;
-        let tcp = Connector::new(transport.dns(), guard.clone(), CONNECT);
+        let tcp = GuardedConnector::new(transport.dns(), guard.clone(), CONNECT);
         // Over TLS the receiver chooses HTTP/2 if it can: then one connection carries all requests.
         let https = HttpsConnector::from((tcp, transport.tls(url)?));
         let client = Client::builder(TokioExecutor::new())
@@ -72,20 +72,24 @@ impl HttpClient {
     }
 
     /// One request and its answer within `deadline`.
-    pub async fn exchange(&self, request: Request<Full<Bytes>>, deadline: Duration) -> Result<Answer, NoAnswer> {
+    pub async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        deadline: Duration,
+    ) -> Result<ReceiverResponse, ExchangeError> {
         match tokio::time::timeout(deadline, self.send(request)).await {
             Ok(answer) => answer,
-            Err(_) => Err(NoAnswer::in_time(deadline)),
+            Err(_) => Err(ExchangeError::in_time(deadline)),
         }
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, NoAnswer> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<ReceiverResponse, ExchangeError> {
         let response = self.client.request(request).await.map_err(|error| no_answer(&error, error.is_connect()))?;
         let (head, body) = response.into_parts();
         let redirect_to = if head.status.is_redirection() { redirect_target(&self.url, &head.headers) } else { None };
         let retry_after = if asks_for_patience(head.status) { retry_after(&head.headers) } else { None };
         let body = read_body(body).await.map_err(|error| no_answer(&error, false))?;
-        Ok(Answer { status: head.status.as_u16(), redirect_to, retry_after, headers: head.headers, body })
+        Ok(ReceiverResponse { status: head.status.as_u16(), redirect_to, retry_after, headers: head.headers, body })
     }
 }
 
@@ -127,34 +131,34 @@ fn origin(url: &Url) -> String {
     }
 }
 
-fn no_answer(error: &(dyn Error + 'static), while_connecting: bool) -> NoAnswer {
+fn no_answer(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeError {
     let causes = || std::iter::successors(Some(error), |&cause| cause.source());
-    let class = if causes().any(|cause| cause.is::<Forbidden>()) {
-        Class::Forbidden
+    let class = if causes().any(|cause| cause.is::<ForbiddenAddress>()) {
+        FailureClass::Forbidden
     } else if causes().any(is_tls) {
-        Class::Tls
+        FailureClass::Tls
     } else if while_connecting {
-        Class::Connect
+        FailureClass::Connect
     } else {
-        causes().find_map(class).unwrap_or(Class::Other)
+        causes().find_map(class).unwrap_or(FailureClass::Other)
     };
     // The innermost says what was wrong, those around it only where.
-    NoAnswer { class, message: causes().last().map_or_else(String::new, ToString::to_string) }
+    ExchangeError { class, message: causes().last().map_or_else(String::new, ToString::to_string) }
 }
 
-fn class(cause: &(dyn Error + 'static)) -> Option<Class> {
+fn class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {
     if let Some(http) = cause.downcast_ref::<hyper::Error>() {
         if http.is_parse() {
-            return Some(Class::Invalid);
+            return Some(FailureClass::Invalid);
         }
         if http.is_incomplete_message() {
-            return Some(Class::Reset);
+            return Some(FailureClass::Reset);
         }
     }
     let broken =
         [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof];
     let kind = cause.downcast_ref::<io::Error>()?.kind();
-    broken.contains(&kind).then_some(Class::Reset)
+    broken.contains(&kind).then_some(FailureClass::Reset)
 }
 
 /// rustls' error lies inside one or two io errors, whose `source` skips what they hold.

@@ -3,7 +3,7 @@
 //! Best effort: a file that is too large, gone, or slow to come is left out, the link stays, and a metric counts why.
 //! How much of this is in memory at once is bounded. Events without a file are told by a look at their bytes.
 
-use super::Event;
+use crate::event::StoredEvent;
 use base64::{prelude::BASE64_STANDARD, write::EncoderWriter};
 use kurir_chassis::{broker::Broker, metrics::MetricsRegistry, objects::ObjectError};
 use kurir_contract::{event::EventType, media::MEDIA_BUCKET};
@@ -27,28 +27,28 @@ const WITHIN: Duration = Duration::from_secs(3);
 
 /// Puts files into bodies.
 #[derive(Clone)]
-pub struct Files {
+pub struct MediaEmbedder {
     broker: Broker,
     /// The largest file, in bytes.
     largest: u64,
     memory: Arc<Semaphore>,
-    counted: Family<Label, Counter>,
+    counted: Family<MediaResultLabel, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Label {
+struct MediaResultLabel {
     result: &'static str,
 }
 
 /// An event with its file in it, and the memory that it takes as long as it lives.
-pub struct Filled {
-    pub event: Event,
+pub struct EventWithMedia {
+    pub event: StoredEvent,
     _memory: OwnedSemaphorePermit,
 }
 
 /// Why a file is left out.
 #[derive(Debug, thiserror::Error)]
-enum LeftOut {
+enum OmitReason {
     #[error("it has {0} bytes, which is more than WEBHOOK_BASE64_MAX")]
     TooLarge(u64),
     #[error(transparent)]
@@ -59,9 +59,9 @@ enum LeftOut {
     Unnamed,
 }
 
-impl Files {
+impl MediaEmbedder {
     pub fn new(broker: Broker, largest: u64, metrics: &MetricsRegistry) -> Self {
-        let counted = Family::<Label, Counter>::default();
+        let counted = Family::<MediaResultLabel, Counter>::default();
         metrics.declare(|registry| {
             registry.register(
                 "webhook_base64",
@@ -73,39 +73,39 @@ impl Files {
     }
 
     /// The event with its file; none if it has none, or if that is left out. Boxed, as what follows: few events have one.
-    pub async fn fill(&self, event: &Event) -> Option<Box<Filled>> {
+    pub async fn fill(&self, event: &StoredEvent) -> Option<Box<EventWithMedia>> {
         let place = place(event)?;
         Box::pin(self.filled_or_counted(event, place)).await
     }
 
-    async fn filled_or_counted(&self, event: &Event, place: usize) -> Option<Box<Filled>> {
-        let filled = timeout(WITHIN, self.filled(event, place)).await.unwrap_or(Err(LeftOut::Slow));
+    async fn filled_or_counted(&self, event: &StoredEvent, place: usize) -> Option<Box<EventWithMedia>> {
+        let filled = timeout(WITHIN, self.filled(event, place)).await.unwrap_or(Err(OmitReason::Slow));
         let result = match &filled {
             Ok(_) => "added",
-            Err(LeftOut::TooLarge(_)) => "too_large",
-            Err(LeftOut::Unread(ObjectError::NotFound)) => "gone",
-            Err(LeftOut::Unread(ObjectError::Away(_)) | LeftOut::Slow) => "slow",
-            Err(LeftOut::Unnamed) => "unnamed",
+            Err(OmitReason::TooLarge(_)) => "too_large",
+            Err(OmitReason::Unread(ObjectError::NotFound)) => "gone",
+            Err(OmitReason::Unread(ObjectError::Away(_)) | OmitReason::Slow) => "slow",
+            Err(OmitReason::Unnamed) => "unnamed",
         };
-        self.counted.get_or_create_owned(&Label { result }).inc();
+        self.counted.get_or_create_owned(&MediaResultLabel { result }).inc();
         filled
             .inspect_err(|why| tracing::debug!(event.id = %event.id, "delivered without the file in the body: {why}"))
             .ok()
             .map(Box::new)
     }
 
-    async fn filled(&self, event: &Event, place: usize) -> Result<Filled, LeftOut> {
-        let name = named(event).ok_or(LeftOut::Unnamed)?;
+    async fn filled(&self, event: &StoredEvent, place: usize) -> Result<EventWithMedia, OmitReason> {
+        let name = named(event).ok_or(OmitReason::Unnamed)?;
         let mut object = self.broker.open_object(MEDIA_BUCKET, &name).await?;
         if object.size > self.largest {
-            return Err(LeftOut::TooLarge(object.size));
+            return Err(OmitReason::TooLarge(object.size));
         }
         let payload = &event.payload;
         // The size is bounded by a setting that is checked, so it is a usize.
         let needed = object.size as usize / 3 * 4 + payload.len() + 64;
         // Twice: a format other than the contract's writes a second body.
         let permits = (2 * needed).min(IN_MEMORY) as u32;
-        let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await.map_err(|_| LeftOut::Slow)?;
+        let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await.map_err(|_| OmitReason::Slow)?;
         let mut body = Vec::with_capacity(needed);
         body.extend_from_slice(&payload[..place]);
         body.extend_from_slice(b",\"base64\":\"");
@@ -114,15 +114,15 @@ impl Files {
             // Writing into memory cannot fail.
             let _ = base64.write_all(&piece);
         }
-        let mut body = base64.finish().map_err(|_| LeftOut::Unnamed)?;
+        let mut body = base64.finish().map_err(|_| OmitReason::Unnamed)?;
         body.push(b'"');
         body.extend_from_slice(&payload[place..]);
-        Ok(Filled { event: Event { payload: body.into(), ..event.clone() }, _memory: memory })
+        Ok(EventWithMedia { event: StoredEvent { payload: body.into(), ..event.clone() }, _memory: memory })
     }
 }
 
 /// Where the file belongs in the event's bytes: behind the word that there is one.
-fn place(event: &Event) -> Option<usize> {
+fn place(event: &StoredEvent) -> Option<usize> {
     let may_have = [EventType::MESSAGE_RECEIVED, EventType::MESSAGE_SENT, EventType::MEDIA_DOWNLOADED];
     if !may_have.contains(&event.kind) {
         return None;
@@ -132,7 +132,7 @@ fn place(event: &Event) -> Option<usize> {
 }
 
 /// The name of its file.
-fn named(event: &Event) -> Option<String> {
+fn named(event: &StoredEvent) -> Option<String> {
     #[derive(Deserialize)]
     struct Envelope {
         data: Data,
@@ -152,8 +152,8 @@ fn named(event: &Event) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn event(kind: &str, payload: &'static str) -> Event {
-        Event::new(format!("whatsapp.events.default.{kind}").into(), 1, None, payload.into())
+    fn event(kind: &str, payload: &'static str) -> StoredEvent {
+        StoredEvent::new(format!("whatsapp.events.default.{kind}").into(), 1, None, payload.into())
     }
 
     #[test]

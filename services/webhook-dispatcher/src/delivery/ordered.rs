@@ -1,14 +1,21 @@
 //! The attempts of an endpoint that keeps its chats in order. Which comes when is `endpoints::ordered`'s to say, and what
 //! waits is its to keep; the exchange, the policy, the record and the dead letters are the same as for all.
 
-use super::{
-    Deliverer, Event, Pending, Verdict,
-    event::kind_of,
-    exchange::{Asking, Ended, Follows},
-    schedule::{Due, Place},
-    settlement::End,
+use crate::{
+    delivery::{
+        attempt::{DeliveryAttempt, ExchangeEnd, NextStep},
+        deliverer::EndpointDeliverer,
+        result::EndpointVerdict,
+        settlement::DeliveryEnd,
+    },
+    event::{StoredEvent, kind_of},
+    jetstream::{
+        parked_events::ParkedEntry,
+        pending_message::PendingMessage,
+        retry_queue::{DueRetry, RetryScope},
+    },
 };
-use kurir_contract::{delivery::AttemptRecord, event::EventId};
+use kurir_contract::delivery::AttemptRecord;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -17,19 +24,9 @@ use tracing::Instrument as _;
 /// For how long a dead letter is tried to be stored.
 const BURY_WITHIN: Duration = Duration::from_secs(30);
 
-/// An event that waits for its turn, as RETRIES has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub event_id: EventId,
-    pub event_subject: String,
-    /// The one that comes next, counted from 1.
-    pub attempt: u32,
-    pub due: OffsetDateTime,
-}
-
 /// How an attempt ended.
-pub struct Tried {
-    pub verdict: Verdict,
+pub struct OrderedResult {
+    pub verdict: EndpointVerdict,
     /// To be written.
     pub record: Option<AttemptRecord>,
     pub end: OrderedEnd,
@@ -48,72 +45,67 @@ pub enum OrderedEnd {
     Untouched,
 }
 
-impl Deliverer {
+impl EndpointDeliverer {
     /// # Errors
     /// If it is given up and its dead letter cannot be stored.
-    pub async fn try_in_order(&self, event: &Event, attempt: u32, probe: bool) -> anyhow::Result<Tried> {
-        let asking = Asking { event: event.clone(), attempt, place: None, probe };
+    pub async fn try_in_order(&self, event: &StoredEvent, attempt: u32, probe: bool) -> anyhow::Result<OrderedResult> {
+        let asking = DeliveryAttempt { event: event.clone(), attempt, place: None, probe };
         let filled = if self.endpoint.base64 { self.tools.files.fill(event).await } else { None };
         let body = match self.wanted(filled.as_ref().map_or(event, |filled| &filled.event)) {
             Ok(body) => body,
             Err(by) => {
                 let record = Some(self.filtered(&asking, by));
-                self.settlement.report(event, &End { attempt: 0, status: None, error: Some(by) }).await;
-                return Ok(Tried { verdict: Verdict::Untried, record, end: OrderedEnd::Settled });
+                self.settlement.report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by) }).await;
+                return Ok(OrderedResult { verdict: EndpointVerdict::Untried, record, end: OrderedEnd::Settled });
             }
         };
         let exchange = self.exchange(&asking, body);
         let (record, ended) = if self.tools.traced { exchange.instrument(asking.span()).await } else { exchange.await };
         let failure = match ended {
-            Ended::Delivered { status } => {
-                self.settlement.report(event, &End { attempt, status: Some(status), error: None }).await;
-                return Ok(Tried { verdict: Verdict::Succeeded, record: Some(record), end: OrderedEnd::Settled });
+            ExchangeEnd::Delivered { status } => {
+                self.settlement.report(event, &DeliveryEnd { attempt, status: Some(status), error: None }).await;
+                return Ok(OrderedResult {
+                    verdict: EndpointVerdict::Succeeded,
+                    record: Some(record),
+                    end: OrderedEnd::Settled,
+                });
             }
-            Ended::Failed(failure) => *failure,
+            ExchangeEnd::Failed(failure) => *failure,
         };
-        let (mut verdict, mut end) = (Verdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
+        let (mut verdict, mut end) = (EndpointVerdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
         match self.follows(&asking, &failure) {
-            Follows::AttemptRecord { attempt, at } => end = OrderedEnd::Again { attempt, at },
-            Follows::Disable => {
+            NextStep::Attempt { attempt, at } => end = OrderedEnd::Again { attempt, at },
+            NextStep::Disable => {
                 end = OrderedEnd::Untouched;
-                verdict = Verdict::Gone { reason: failure.reason };
+                verdict = EndpointVerdict::Gone { reason: failure.reason };
             }
             // Before the next of its chat is tried: a repeat after a crash would come behind that.
-            Follows::Nothing => {
+            NextStep::Nothing => {
                 self.settlement.bury(event, &record, &failure, Instant::now() + BURY_WITHIN).await?;
-                let end = End { attempt, status: failure.status, error: Some(&failure.reason) };
+                let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason) };
                 self.settlement.report(event, &end).await;
             }
         }
-        Ok(Tried { verdict, record: Some(record), end })
-    }
-
-    /// The event of an entry; none if it is gone from EVENTS.
-    ///
-    /// # Errors
-    /// If the broker does not say.
-    pub async fn event_of(&self, sequence: u64, entry: &Entry) -> anyhow::Result<Option<Event>> {
-        // EVENTS may have been deleted and made again: then the sequence is another event's.
-        Ok(self.tools.schedule.stored_event(sequence).await?.filter(|event| event.id == entry.event_id))
+        Ok(OrderedResult { verdict, record: Some(record), end })
     }
 
     /// The event is gone from EVENTS: it is given up.
     ///
     /// # Errors
     /// If its dead letter cannot be stored.
-    pub async fn give_up_lost(&self, sequence: u64, entry: &Entry) -> anyhow::Result<()> {
-        let due = Due {
+    pub async fn give_up_lost(&self, sequence: u64, entry: &ParkedEntry) -> anyhow::Result<()> {
+        let due = DueRetry {
             event_id: entry.event_id.clone(),
             event_subject: entry.event_subject.clone(),
             event_sequence: sequence,
             attempt: entry.attempt,
-            place: Place::live(Place::NO_CHAT.to_owned()),
+            place: RetryScope::live(RetryScope::NO_CHAT.to_owned()),
         };
         self.settlement.bury_lost(&due, &kind_of(&entry.event_subject), Instant::now() + BURY_WITHIN).await
     }
 
     /// A message is done with, and acknowledged when its last attempt is on record.
-    pub async fn acknowledge(&self, pending: Pending, record: Option<AttemptRecord>) {
+    pub async fn acknowledge(&self, pending: PendingMessage, record: Option<AttemptRecord>) {
         match record {
             Some(record) => self.tools.attempts.acknowledge(record, pending).await,
             None => pending.acknowledge().await,

@@ -14,7 +14,7 @@ const HEAD_KEPT: usize = 1024;
 
 /// A receiver's answer, read as far as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ReceiverResponse {
     pub status: u16,
     /// Where a redirect points, without its path.
     pub redirect_to: Option<String>,
@@ -73,15 +73,15 @@ impl RetryAfter {
 
 /// There was no answer, or not all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoAnswer {
-    pub class: Class,
+pub struct ExchangeError {
+    pub class: FailureClass,
     /// In words, without the URL.
     pub message: String,
 }
 
 /// Why there was none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum FailureClass {
     /// No connection: refused, unreachable, no such host.
     Connect,
     /// An address where no webhook may go: nothing was connected to.
@@ -98,7 +98,7 @@ pub enum Class {
     Other,
 }
 
-impl Class {
+impl FailureClass {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -113,24 +113,24 @@ impl Class {
     }
 }
 
-impl NoAnswer {
+impl ExchangeError {
     #[must_use]
     pub fn in_time(deadline: Duration) -> Self {
         let message = format!("no complete answer within {}", humantime::format_duration(deadline));
-        Self { class: Class::Timeout, message }
+        Self { class: FailureClass::Timeout, message }
     }
 }
 
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     Delivered { status: u16, headers: HeaderMap },
-    Failed(Failure),
+    Failed(AttemptFailure),
 }
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct AttemptFailure {
     pub result: AttemptResult,
     /// In words, for the log and the dead letter.
     pub reason: String,
@@ -142,7 +142,7 @@ pub struct Failure {
     pub headers: HeaderMap,
 }
 
-impl Failure {
+impl AttemptFailure {
     /// For the record, with the head of the answer.
     #[must_use]
     pub fn recorded(&self) -> AttemptResult {
@@ -155,18 +155,18 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for AttemptFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }
 }
 
-impl Outcome {
+impl AttemptOutcome {
     #[must_use]
-    pub fn of(answer: Result<Answer, NoAnswer>) -> Self {
+    pub fn of(answer: Result<ReceiverResponse, ExchangeError>) -> Self {
         match answer {
-            Ok(Answer { status: status @ 200..=299, headers, .. }) => Self::Delivered { status, headers },
-            Ok(Answer { status, redirect_to, retry_after, headers, body }) => Self::Failed(Failure {
+            Ok(ReceiverResponse { status: status @ 200..=299, headers, .. }) => Self::Delivered { status, headers },
+            Ok(ReceiverResponse { status, redirect_to, retry_after, headers, body }) => Self::Failed(AttemptFailure {
                 reason: match redirect_to {
                     Some(target) => format!(
                         "the receiver answered {status}, a redirect to {target}; redirects are not followed, so the \
@@ -183,7 +183,7 @@ impl Outcome {
                 retry_after,
                 headers,
             }),
-            Err(NoAnswer { class, message }) => Self::Failed(Failure {
+            Err(ExchangeError { class, message }) => Self::Failed(AttemptFailure {
                 reason: message.clone(),
                 result: AttemptResult::Failed { class: class.as_str().to_owned(), message },
                 status: None,
@@ -199,8 +199,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn answer(status: u16) -> Answer {
-        Answer { status, redirect_to: None, retry_after: None, headers: HeaderMap::new(), body: b"why".to_vec() }
+    fn answer(status: u16) -> ReceiverResponse {
+        ReceiverResponse {
+            status,
+            redirect_to: None,
+            retry_after: None,
+            headers: HeaderMap::new(),
+            body: b"why".to_vec(),
+        }
     }
 
     #[test]
@@ -210,22 +216,25 @@ mod tests {
                 .into_iter()
                 .chain([301, 302, 307, 308, 400, 401, 404, 410, 429, 500, 502, 503, 599, 600].map(|s| (s, false)))
         {
-            let outcome = Outcome::of(Ok(answer(status)));
-            let seen = matches!(outcome, Outcome::Delivered { status: seen, .. } if seen == status);
+            let outcome = AttemptOutcome::of(Ok(answer(status)));
+            let seen = matches!(outcome, AttemptOutcome::Delivered { status: seen, .. } if seen == status);
             assert_eq!(seen, delivered, "{status}: {outcome:?}");
         }
     }
 
     #[test]
     fn a_redirect_names_its_target() {
-        let redirect = Answer { redirect_to: Some("other.example".to_owned()), ..answer(302) };
-        let Outcome::Failed(failure) = Outcome::of(Ok(redirect)) else { panic!("a redirect is a failure") };
+        let redirect = ReceiverResponse { redirect_to: Some("other.example".to_owned()), ..answer(302) };
+        let AttemptOutcome::Failed(failure) = AttemptOutcome::of(Ok(redirect)) else {
+            panic!("a redirect is a failure")
+        };
         assert!(failure.reason.contains("302") && failure.reason.contains("other.example"), "{failure}");
     }
 
     #[test]
     fn silence_is_a_failure_with_its_class() {
-        let Outcome::Failed(failure) = Outcome::of(Err(NoAnswer::in_time(Duration::from_secs(10)))) else {
+        let AttemptOutcome::Failed(failure) = AttemptOutcome::of(Err(ExchangeError::in_time(Duration::from_secs(10))))
+        else {
             panic!("silence is a failure")
         };
         assert_eq!(failure.status, None);
@@ -281,9 +290,9 @@ mod tests {
 
         #[test]
         fn every_answer_has_an_outcome(status in any::<u16>(), body in prop::collection::vec(any::<u8>(), 0..64)) {
-            match Outcome::of(Ok(Answer { body, ..answer(status) })) {
-                Outcome::Delivered { status: seen, .. } => prop_assert!(seen == status && (200..300).contains(&status)),
-                Outcome::Failed(failure) => {
+            match AttemptOutcome::of(Ok(ReceiverResponse { body, ..answer(status) })) {
+                AttemptOutcome::Delivered { status: seen, .. } => prop_assert!(seen == status && (200..300).contains(&status)),
+                AttemptOutcome::Failed(failure) => {
                     prop_assert!(!(200..300).contains(&status));
                     prop_assert_eq!(failure.status, Some(status));
                 }

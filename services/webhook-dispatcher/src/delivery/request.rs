@@ -1,12 +1,13 @@
 //! The request that carries an event: the contract's headers, the endpoint's own, and the signature.
 
-use super::{
-    Event,
-    event::session_of,
-    format::{self, Rendered},
-    signature::{Signer, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+use crate::{
+    delivery::{
+        format::{self, event_view::RenderedEvent},
+        signature::{RequestSigner, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+    },
+    endpoint::{Endpoint, request_url::request_uri},
+    event::{StoredEvent, session_of},
 };
-use crate::endpoints::Endpoint;
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -27,32 +28,32 @@ const REPLAY: HeaderName = HeaderName::from_static(header::REPLAY);
 const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
 
 /// What a request carries.
-pub struct Body {
+pub struct RequestBody {
     pub bytes: Bytes,
     pub content_type: HeaderValue,
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Body {
+impl RequestBody {
     /// None: the endpoint's format has no counterpart for the event.
-    pub fn of(event: &Event, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
+    pub fn of(event: &StoredEvent, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
         match format::render(format, event, &session_of(&event.subject), public_url) {
-            Rendered::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
-            Rendered::NoCounterpart => None,
+            RenderedEvent::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
+            RenderedEvent::NoCounterpart => None,
         }
     }
 }
 
 /// What all requests to one endpoint share.
-pub struct Template {
+pub struct RequestTemplate {
     uri: Uri,
     headers: HeaderMap,
-    signer: Option<Signer>,
+    signer: Option<RequestSigner>,
 }
 
 /// What one request says beside its event.
 #[derive(Clone, Copy, Debug)]
-pub struct Saying {
+pub struct RequestMeta {
     /// When it is made, seconds since 1970.
     pub at: i64,
     /// The event comes again because somebody asked for it.
@@ -61,7 +62,7 @@ pub struct Saying {
     pub traced: bool,
 }
 
-impl Template {
+impl RequestTemplate {
     pub fn new(endpoint: &Endpoint) -> anyhow::Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, CONTRACT_USER_AGENT);
@@ -74,10 +75,10 @@ impl Template {
         if let Some(authorization) = authorization(&endpoint.url)? {
             headers.insert(AUTHORIZATION, authorization);
         }
-        Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: Signer::new(&endpoint.secrets) })
+        Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: RequestSigner::new(&endpoint.secrets) })
     }
 
-    pub fn request(&self, event: &Event, body: Body, saying: &Saying) -> Request<Full<Bytes>> {
+    pub fn request(&self, event: &StoredEvent, body: RequestBody, meta: &RequestMeta) -> Request<Full<Bytes>> {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, body.content_type);
         headers.extend(body.headers);
@@ -86,13 +87,13 @@ impl Template {
             headers.insert(WEBHOOK_ID, id);
         }
         if let Some(signer) = &self.signer {
-            headers.insert(WEBHOOK_TIMESTAMP, saying.at.into());
-            headers.insert(WEBHOOK_SIGNATURE, signer.sign(event.id.as_str(), saying.at, &body.bytes));
+            headers.insert(WEBHOOK_TIMESTAMP, meta.at.into());
+            headers.insert(WEBHOOK_SIGNATURE, signer.sign(event.id.as_str(), meta.at, &body.bytes));
         }
-        if saying.is_replay {
+        if meta.is_replay {
             headers.insert(REPLAY, HeaderValue::from_static("true"));
         }
-        if let Some(trace) = traceparent(event, saying.traced) {
+        if let Some(trace) = traceparent(event, meta.traced) {
             headers.insert(TRACEPARENT, trace);
         }
         let mut request = Request::new(Full::new(body.bytes));
@@ -101,19 +102,6 @@ impl Template {
         *request.headers_mut() = headers;
         request
     }
-}
-
-/// A URL without what is no part of a request: the fragment, and user and password.
-///
-/// # Errors
-/// If it cannot be requested.
-pub fn request_uri(url: &Url) -> anyhow::Result<Uri> {
-    let mut bare = url.clone();
-    bare.set_fragment(None);
-    // Refused only for a URL without a host, and then there is no user to remove.
-    let _ = bare.set_username("");
-    let _ = bare.set_password(None);
-    bare.as_str().parse().context("failed to use the webhook's URL")
 }
 
 /// A user and password in the URL are basic authentication.
@@ -150,7 +138,7 @@ fn percent_decode(text: &str) -> impl Iterator<Item = u8> {
 }
 
 /// Of the current span if there is a collector, else of the event, so that a trace goes on through us in any case.
-fn traceparent(event: &Event, traced: bool) -> Option<HeaderValue> {
+fn traceparent(event: &StoredEvent, traced: bool) -> Option<HeaderValue> {
     let own = if traced { trace_context::current() } else { None };
     HeaderValue::from_str(own.as_deref().or(event.traceparent.as_deref())?).ok()
 }

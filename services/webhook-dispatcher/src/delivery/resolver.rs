@@ -30,14 +30,14 @@ const NEGATIVE_TTL_CAP: Duration = Duration::from_secs(30);
 /// An address where webhooks must not go.
 #[derive(Debug, thiserror::Error)]
 #[error("{address} is {kind}, where no webhook may go; {ALLOWED_NETWORKS} can open it")]
-pub struct Forbidden {
+pub struct ForbiddenAddress {
     address: IpAddr,
     kind: &'static str,
 }
 
 /// A name without addresses, or nobody there to ask.
 #[derive(Debug, thiserror::Error)]
-enum Unresolved {
+enum ResolveError {
     #[error("there is no host {host}")]
     NoSuchHost { host: String },
     /// Its text stands in ours, and not behind it: the last of a chain of causes is shown.
@@ -49,17 +49,17 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Looks up names, and remembers. Shared by all endpoints; a clone is the same.
 #[derive(Clone)]
-pub struct Dns(Arc<Shared>);
+pub struct DnsCache(Arc<DnsInner>);
 
-struct Shared {
+struct DnsInner {
     make: Box<dyn Fn() -> Result<TokioResolver, NetError> + Send + Sync>,
     /// None until it is needed.
-    resolver: Mutex<Option<Made>>,
+    resolver: Mutex<Option<CachedResolver>>,
 }
 
-struct Made {
+struct CachedResolver {
     resolver: TokioResolver,
-    settings: Settings,
+    settings: ResolverFiles,
 }
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -67,16 +67,16 @@ const HOSTS: &str = "/etc/hosts";
 
 /// When the files that a resolver is made from were written.
 #[derive(PartialEq, Eq)]
-struct Settings([Option<SystemTime>; 2]);
+struct ResolverFiles([Option<SystemTime>; 2]);
 
-impl Settings {
+impl ResolverFiles {
     fn now() -> Self {
         let written = |file| std::fs::metadata(file).and_then(|file| file.modified()).ok();
         Self([RESOLV_CONF, HOSTS].map(written))
     }
 }
 
-impl Dns {
+impl DnsCache {
     /// As this system looks up names.
     #[must_use]
     pub fn of_the_system() -> Self {
@@ -108,11 +108,11 @@ impl Dns {
     }
 
     fn made_by(make: impl Fn() -> Result<TokioResolver, NetError> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Shared { make: Box::new(make), resolver: Mutex::new(None) }))
+        Self(Arc::new(DnsInner { make: Box::new(make), resolver: Mutex::new(None) }))
     }
 
-    async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
-        let failed = |error: &NetError| Unresolved::Failed { host: host.to_owned(), why: error.to_string() };
+    async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        let failed = |error: &NetError| ResolveError::Failed { host: host.to_owned(), why: error.to_string() };
         let resolver = self.resolver().map_err(|error| failed(&error))?;
         let error = match resolver.lookup_ip(host).await {
             Ok(found) => return Ok(found.iter().collect()),
@@ -120,7 +120,7 @@ impl Dns {
         };
         self.forget_old_settings();
         if error.is_nx_domain() || error.is_no_records_found() {
-            Err(Unresolved::NoSuchHost { host: host.to_owned() })
+            Err(ResolveError::NoSuchHost { host: host.to_owned() })
         } else {
             Err(failed(&error))
         }
@@ -131,7 +131,7 @@ impl Dns {
         if let Some(made) = &*made {
             return Ok(made.resolver.clone());
         }
-        let new = Made { resolver: (self.0.make)()?, settings: Settings::now() };
+        let new = CachedResolver { resolver: (self.0.make)()?, settings: ResolverFiles::now() };
         Ok(made.insert(new).resolver.clone())
     }
 
@@ -139,7 +139,7 @@ impl Dns {
     /// at only where a lookup has failed.
     fn forget_old_settings(&self) {
         let mut made = self.0.resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        made.take_if(|made| made.settings != Settings::now());
+        made.take_if(|made| made.settings != ResolverFiles::now());
     }
 }
 
@@ -156,12 +156,12 @@ fn with_our_options(
 
 /// Where an endpoint's connections may go. Without networks, anywhere: the URL is the operator's own.
 #[derive(Clone)]
-pub struct Guard(Option<Arc<NetworkList>>);
+pub struct AddressGuard(Option<Arc<NetworkList>>);
 
-impl Guard {
-    fn check(&self, address: IpAddr) -> Result<(), Forbidden> {
+impl AddressGuard {
+    fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
         match self.0.as_deref().and_then(|allowed| forbidden(address, allowed)) {
-            Some(kind) => Err(Forbidden { address, kind }),
+            Some(kind) => Err(ForbiddenAddress { address, kind }),
             None => Ok(()),
         }
     }
@@ -169,12 +169,12 @@ impl Guard {
 
 /// Names to addresses that may be connected to.
 #[derive(Clone)]
-pub struct Resolver {
-    dns: Dns,
-    guard: Guard,
+pub struct GuardedResolver {
+    dns: DnsCache,
+    guard: AddressGuard,
 }
 
-impl Service<Name> for Resolver {
+impl Service<Name> for GuardedResolver {
     type Response = vec::IntoIter<SocketAddr>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
@@ -205,17 +205,17 @@ impl Service<Name> for Resolver {
 
 /// TCP connections to where webhooks may go.
 #[derive(Clone)]
-pub struct Connector {
-    tcp: HttpConnector<Resolver>,
-    guard: Guard,
+pub struct GuardedConnector {
+    tcp: HttpConnector<GuardedResolver>,
+    guard: AddressGuard,
 }
 
-impl Connector {
+impl GuardedConnector {
     /// `guard`: the networks that the operator opened, for an endpoint that is guarded.
     #[must_use]
-    pub fn new(dns: Dns, guard: Option<NetworkList>, timeout: Duration) -> Self {
-        let guard = Guard(guard.map(Arc::new));
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { dns, guard: guard.clone() });
+    pub fn new(dns: DnsCache, guard: Option<NetworkList>, timeout: Duration) -> Self {
+        let guard = AddressGuard(guard.map(Arc::new));
+        let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { dns, guard: guard.clone() });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(timeout));
@@ -223,8 +223,8 @@ impl Connector {
     }
 }
 
-impl Service<http::Uri> for Connector {
-    type Response = <HttpConnector<Resolver> as Service<http::Uri>>::Response;
+impl Service<http::Uri> for GuardedConnector {
+    type Response = <HttpConnector<GuardedResolver> as Service<http::Uri>>::Response;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 

@@ -12,12 +12,15 @@
 //! message back and repeats the row: RETRIES holds one schedule for an event, and both stored messages have an id that
 //! is the same at the repeat, so nothing multiplies. If a step cannot be done, the message is postponed.
 
-use super::{
-    Event, Failure, Pending, Tools,
-    dead_letters::GivenUp,
-    schedule::{Due, Next},
+use crate::{
+    delivery::{context::DeliveryContext, dead_letters::ExhaustedDelivery, outcome::AttemptFailure},
+    event::StoredEvent,
+    jetstream::{
+        consumer::RetriesConsumer,
+        pending_message::PendingMessage,
+        retry_queue::{DueRetry, NextRetry},
+    },
 };
-use crate::endpoints::RetriesConsumer;
 use kurir_contract::{
     delivery::{AttemptRecord, DeliveryReport},
     endpoint::EndpointId,
@@ -30,22 +33,22 @@ use tokio::time::Instant;
 /// so that the receiver does not pay for the broker.
 const POSTPONED_BY: Duration = Duration::from_secs(15);
 
-pub struct Settlement {
+pub struct AttemptSettlement {
     pub endpoint: EndpointId,
-    pub tools: Arc<Tools>,
+    pub tools: Arc<DeliveryContext>,
     pub retries: RetriesConsumer,
 }
 
 /// How a delivery ended, for who waits for it.
-pub struct End<'a> {
+pub struct DeliveryEnd<'a> {
     pub attempt: u32,
     pub status: Option<u16>,
     pub error: Option<&'a str>,
 }
 
-impl Settlement {
-    pub async fn delivered(&self, pending: Pending, event: &Event, attempt: AttemptRecord, status: u16) {
-        let end = End { attempt: attempt.attempt, status: Some(status), error: None };
+impl AttemptSettlement {
+    pub async fn delivered(&self, pending: PendingMessage, event: &StoredEvent, attempt: AttemptRecord, status: u16) {
+        let end = DeliveryEnd { attempt: attempt.attempt, status: Some(status), error: None };
         let is_replay = attempt.replay.is_some();
         self.tools.attempts.acknowledge(attempt, pending).await;
         self.report(event, &end).await;
@@ -55,7 +58,13 @@ impl Settlement {
     }
 
     /// Whether the next attempt is kept.
-    pub async fn retry(&self, pending: Pending, event: &Event, attempt: AttemptRecord, next: &Next) -> bool {
+    pub async fn retry(
+        &self,
+        pending: PendingMessage,
+        event: &StoredEvent,
+        attempt: AttemptRecord,
+        next: &NextRetry,
+    ) -> bool {
         let by = pending.settle_by();
         let kept = async {
             self.retries.ready(&self.tools.broker, by).await?;
@@ -70,11 +79,17 @@ impl Settlement {
         true
     }
 
-    pub async fn dead(&self, pending: Pending, event: &Event, attempt: AttemptRecord, failure: &Failure) {
+    pub async fn dead(
+        &self,
+        pending: PendingMessage,
+        event: &StoredEvent,
+        attempt: AttemptRecord,
+        failure: &AttemptFailure,
+    ) {
         if let Err(error) = self.bury(event, &attempt, failure, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
         }
-        let end = End { attempt: attempt.attempt, status: failure.status, error: Some(&failure.reason) };
+        let end = DeliveryEnd { attempt: attempt.attempt, status: failure.status, error: Some(&failure.reason) };
         self.tools.attempts.acknowledge(attempt, pending).await;
         self.report(event, &end).await;
     }
@@ -82,29 +97,29 @@ impl Settlement {
     /// Stores its dead letter, and what tells of it.
     pub async fn bury(
         &self,
-        event: &Event,
+        event: &StoredEvent,
         last: &AttemptRecord,
-        failure: &Failure,
+        failure: &AttemptFailure,
         by: Instant,
     ) -> anyhow::Result<()> {
-        let given_up = GivenUp::of(event, last.attempt, failure, last.replay.as_deref());
+        let given_up = ExhaustedDelivery::of(event, last.attempt, failure, last.replay.as_deref());
         self.tools.dead_letters.bury(&self.endpoint, &given_up, by).await
     }
 
     /// Neither sent nor to be sent.
-    pub async fn filtered(&self, pending: Pending, event: &Event, record: AttemptRecord, why: &str) {
-        let end = End { attempt: 0, status: None, error: Some(why) };
+    pub async fn filtered(&self, pending: PendingMessage, event: &StoredEvent, record: AttemptRecord, why: &str) {
+        let end = DeliveryEnd { attempt: 0, status: None, error: Some(why) };
         self.tools.attempts.acknowledge(record, pending).await;
         self.report(event, &end).await;
     }
 
     /// The endpoint is to be disabled: the message waits with all others.
-    pub async fn untouched(&self, pending: Pending, attempt: AttemptRecord) {
+    pub async fn untouched(&self, pending: PendingMessage, attempt: AttemptRecord) {
         self.tools.attempts.give_back(attempt, pending).await;
     }
 
     /// A retry whose event is gone from EVENTS: expired, purged or deleted. Without its payload there is no attempt.
-    pub async fn lost(&self, pending: Pending, due: &Due, event: &EventType) {
+    pub async fn lost(&self, pending: PendingMessage, due: &DueRetry, event: &EventType) {
         if let Err(error) = self.bury_lost(due, event, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
         }
@@ -112,8 +127,8 @@ impl Settlement {
     }
 
     /// Its dead letter has no payload.
-    pub async fn bury_lost(&self, due: &Due, event: &EventType, by: Instant) -> anyhow::Result<()> {
-        let given_up = GivenUp {
+    pub async fn bury_lost(&self, due: &DueRetry, event: &EventType, by: Instant) -> anyhow::Result<()> {
+        let given_up = ExhaustedDelivery {
             event_id: &due.event_id,
             event,
             event_subject: &due.event_subject,
@@ -128,7 +143,7 @@ impl Settlement {
         self.tools.dead_letters.bury(&self.endpoint, &given_up, by).await
     }
 
-    async fn postpone(&self, pending: Pending, error: &anyhow::Error) {
+    async fn postpone(&self, pending: PendingMessage, error: &anyhow::Error) {
         tracing::warn!(
             endpoint.id = %self.endpoint,
             "the end of a webhook attempt could not be stored, it is made again in {} s: {error:#}",
@@ -138,7 +153,7 @@ impl Settlement {
     }
 
     /// Tells whoever waits for it.
-    pub async fn report(&self, event: &Event, end: &End<'_>) {
+    pub async fn report(&self, event: &StoredEvent, end: &DeliveryEnd<'_>) {
         let Some(inbox) = event.report_to.clone() else { return };
         let ended = DeliveryReport {
             event_id: event.id.clone(),

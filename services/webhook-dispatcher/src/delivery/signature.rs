@@ -21,26 +21,26 @@ const VERSION: &str = "v1,";
 const SIGNATURE_LENGTH: usize = VERSION.len() + 44 + 1;
 
 /// Signs for one endpoint. The keys are prepared once; a signature costs two or three microseconds for a usual event.
-pub struct Signer {
-    keys: Vec<Key>,
+pub struct RequestSigner {
+    keys: Vec<SigningKey>,
 }
 
-struct Key {
+struct SigningKey {
     hmac: Hmac<Sha256>,
     /// Seconds since 1970; from then on it signs no more.
     until: Option<i64>,
 }
 
-impl Signer {
+impl RequestSigner {
     /// All of `secrets` sign, in this order, each until its time is over. None: an endpoint without a secret has no
     /// signer.
     #[must_use]
     pub fn new(secrets: &[StoredSecret]) -> Option<Self> {
         // HMAC refuses no key: a long one is hashed, a short one filled up (RFC 2104, 2).
         let key = |secret: &StoredSecret| {
-            Some(Key { hmac: Hmac::new_from_slice(secret.secret.key()).ok()?, until: secret.until_seconds() })
+            Some(SigningKey { hmac: Hmac::new_from_slice(secret.secret.key()).ok()?, until: secret.until_seconds() })
         };
-        let keys: Vec<Key> = secrets.iter().filter_map(key).collect();
+        let keys: Vec<SigningKey> = secrets.iter().filter_map(key).collect();
         if keys.is_empty() { None } else { Some(Self { keys }) }
     }
 
@@ -106,7 +106,7 @@ mod tests {
                 "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
             ),
         ] {
-            let signer = Signer::new(&[StoredSecret::new(secret.parse().unwrap())]).unwrap();
+            let signer = RequestSigner::new(&[StoredSecret::new(secret.parse().unwrap())]).unwrap();
             assert_eq!(signer.sign(id, seconds, body.as_bytes()), expected, "{id}");
         }
     }
@@ -118,17 +118,17 @@ mod tests {
         let [old, new, other] = [0; 3].map(|_| SigningSecret::random());
         let old_one = |seconds| StoredSecret { secret: old.clone(), until: until(seconds) };
         let secrets = [StoredSecret::new(new.clone()), old_one(seconds + 1)];
-        let signature = Signer::new(&secrets).unwrap().sign("evt_1", seconds, body);
+        let signature = RequestSigner::new(&secrets).unwrap().sign("evt_1", seconds, body);
         assert_eq!(signature.to_str().unwrap().split(' ').count(), 2);
         assert!(verify(old.key(), "evt_1", seconds, &signature, body));
         assert!(verify(new.key(), "evt_1", seconds, &signature, body));
         assert!(!verify(other.key(), "evt_1", seconds, &signature, body));
 
         let secrets = [StoredSecret::new(new.clone()), old_one(seconds)];
-        let signature = Signer::new(&secrets).unwrap().sign("evt_1", seconds, body);
+        let signature = RequestSigner::new(&secrets).unwrap().sign("evt_1", seconds, body);
         assert!(verify(new.key(), "evt_1", seconds, &signature, body));
         assert!(!verify(old.key(), "evt_1", seconds, &signature, body), "its time is over");
-        assert!(Signer::new(&[]).is_none());
+        assert!(RequestSigner::new(&[]).is_none());
     }
 
     proptest! {
@@ -140,7 +140,7 @@ mod tests {
         ) {
             let seconds = now();
             let secrets: Vec<StoredSecret> = (0..keys).map(|_| StoredSecret::new(SigningSecret::random())).collect();
-            let signature = Signer::new(&secrets).unwrap().sign(&id, seconds, body.as_bytes());
+            let signature = RequestSigner::new(&secrets).unwrap().sign(&id, seconds, body.as_bytes());
             for secret in secrets.iter().map(|secret| secret.secret.key()) {
                 prop_assert!(verify(secret, &id, seconds, &signature, body.as_bytes()));
                 prop_assert!(!verify(secret, &id, seconds - 1, &signature, body.as_bytes()));

@@ -2,7 +2,7 @@
 //!
 //! Made once for a dispatcher: the certificates of a machine are some hundred, and an endpoint has none of its own.
 
-use super::resolver::Dns;
+use crate::delivery::resolver::DnsCache;
 use anyhow::Context as _;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -16,10 +16,10 @@ use std::{
 
 /// The connections' common ground. A clone is the same.
 #[derive(Clone)]
-pub struct Transport(Arc<Shared>);
+pub struct Transport(Arc<TransportInner>);
 
-struct Shared {
-    dns: Dns,
+struct TransportInner {
+    dns: DnsCache,
     /// The operator's own, beside the machine's.
     authorities: Vec<CertificateDer<'static>>,
     /// Of the first endpoint on https; until then no certificates are read.
@@ -33,17 +33,17 @@ impl Transport {
     /// # Errors
     /// If the file cannot be read or holds no certificate.
     pub fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        Self::with(Dns::of_the_system(), ca_file)
+        Self::with(DnsCache::of_the_system(), ca_file)
     }
 
-    pub(super) fn with(dns: Dns, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn with(dns: DnsCache, ca_file: Option<&Path>) -> anyhow::Result<Self> {
         let authorities = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
         // Never used for TLS. A receiver on http must not depend on certificates: a small image has none.
         let http = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-        Ok(Self(Arc::new(Shared { dns, authorities, https: OnceLock::new(), http: http.into() })))
+        Ok(Self(Arc::new(TransportInner { dns, authorities, https: OnceLock::new(), http: http.into() })))
     }
 
-    pub(super) fn dns(&self) -> Dns {
+    pub(super) fn dns(&self) -> DnsCache {
         self.0.dns.clone()
     }
 

@@ -4,20 +4,22 @@
 //! them up as sets of sequences (`sequences`). Nothing is counted along the way and kept: what was settled is in the
 //! record before it is acknowledged, so the broker alone knows it all.
 
-mod look;
-mod sequences;
+mod collect;
+mod sequence_set;
 mod span;
 mod sum;
 
-use crate::{endpoints::Directory, refusal};
+use crate::{
+    command_error,
+    endpoints::lookup::EndpointLookup,
+    ledger::{span::RequestedPeriod, sum::LedgerSum},
+};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::CommandError,
     webhook::{LedgerReport, LedgerRequest},
 };
-use span::Asked;
 use std::{sync::Arc, time::Duration};
-use sum::Sum;
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Ledgers that are added up at the same time: each reads the record of attempts as fast as NATS gives it.
@@ -29,33 +31,33 @@ const LOOKS: u32 = 4;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 #[derive(Clone)]
-pub struct Ledgers {
+pub struct LedgerService {
     broker: Broker,
-    directory: Directory,
+    directory: EndpointLookup,
     turns: Arc<Semaphore>,
 }
 
-impl Ledgers {
+impl LedgerService {
     #[must_use]
-    pub fn new(broker: Broker, directory: Directory) -> Self {
+    pub fn new(broker: Broker, directory: EndpointLookup) -> Self {
         Self { broker, directory, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// # Errors
     /// If there is no such endpoint or no record of such a time, or the broker is away.
     pub async fn ledger(&self, request: LedgerRequest) -> Result<LedgerReport, CommandError> {
-        let asked = Asked::read(&request)?;
+        let asked = RequestedPeriod::read(&request)?;
         let endpoint = self.directory.must_exist(&request.endpoint).await?;
         // Closed by nobody; so it is the time that ends the wait.
         let Ok(_turn) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
-            return Err(refusal::timed_out("other ledgers are being added up; try again".to_owned()));
+            return Err(command_error::timed_out("other ledgers are being added up; try again".to_owned()));
         };
         let span = asked.find(&self.broker, &endpoint).await?;
         let mut looks = LOOKS;
         loop {
-            let looked = look::look(&self.broker, &endpoint, &span).await.map_err(refusal::of_broker)?;
+            let looked = collect::collect(&self.broker, &endpoint, &span).await.map_err(command_error::of_broker)?;
             let (places, position, matched) = looked;
-            let Sum { delivered, waiting, dead, filtered, missing } = Sum::of(&places, position, matched);
+            let LedgerSum { delivered, waiting, dead, filtered, missing } = LedgerSum::of(&places, position, matched);
             looks -= 1;
             if missing == 0 || looks == 0 {
                 let (endpoint, from, to, matched) = (endpoint.id, span.from, span.to, matched.all);

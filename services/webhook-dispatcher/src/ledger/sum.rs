@@ -4,22 +4,22 @@
 //! RETRIES, filtered, given up (its letter was deleted since). What no place has must be with the endpoint's consumer:
 //! behind what it has handed out, or handed out and not acknowledged. What is not even there is missing.
 
-use super::sequences::Sequences;
+use crate::ledger::sequence_set::SequenceSet;
 
 /// What the places hold, each within the span.
 #[derive(Clone, Debug)]
-pub struct Places {
-    pub delivered: Sequences,
-    pub buried: Sequences,
-    pub retried: Sequences,
-    pub filtered: Sequences,
+pub struct EventPlaces {
+    pub delivered: SequenceSet,
+    pub buried: SequenceSet,
+    pub retried: SequenceSet,
+    pub filtered: SequenceSet,
     /// By the record: its last attempt was made and failed.
-    pub given_up: Sequences,
+    pub given_up: SequenceSet,
 }
 
 /// The endpoint's consumer, as it was before the places were looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
+pub struct ConsumerPosition {
     /// All up to this sequence are acknowledged.
     pub settled_to: u64,
     /// All up to this one were handed out.
@@ -30,14 +30,14 @@ pub struct Position {
 
 /// How many events of the span are the endpoint's, as EVENTS counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matched {
+pub struct MatchedCounts {
     pub all: u64,
     pub settled: u64,
     pub taken: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum {
+pub struct LedgerSum {
     pub delivered: u64,
     pub waiting: u64,
     pub dead: u64,
@@ -45,11 +45,11 @@ pub struct Sum {
     pub missing: i64,
 }
 
-impl Sum {
+impl LedgerSum {
     #[must_use]
-    pub fn of(places: &Places, position: Position, matched: Matched) -> Self {
+    pub fn of(places: &EventPlaces, position: ConsumerPosition, matched: MatchedCounts) -> Self {
         let mut known = places.delivered.clone();
-        let mut next = |place: &Sequences| {
+        let mut next = |place: &SequenceSet| {
             let mut only_here = place.clone();
             only_here.remove(&known);
             known.add(place);
@@ -79,23 +79,23 @@ mod tests {
 
     const RANGE: RangeInclusive<u64> = 1..=20;
 
-    fn places(places: [&[u64]; 5]) -> Places {
+    fn places(places: [&[u64]; 5]) -> EventPlaces {
         let [delivered, buried, retried, filtered, given_up] = places.map(|place| {
-            let mut set = Sequences::within(&RANGE);
+            let mut set = SequenceSet::within(&RANGE);
             place.iter().for_each(|sequence| set.insert(*sequence));
             set
         });
-        Places { delivered, buried, retried, filtered, given_up }
+        EventPlaces { delivered, buried, retried, filtered, given_up }
     }
 
     /// All 20 are the endpoint's.
-    fn matched(position: Position) -> Matched {
-        Matched { all: 20, settled: position.settled_to, taken: position.taken_to }
+    fn matched(position: ConsumerPosition) -> MatchedCounts {
+        MatchedCounts { all: 20, settled: position.settled_to, taken: position.taken_to }
     }
 
     #[test]
     fn each_event_is_counted_in_one_place() {
-        let all_settled = Position { settled_to: 20, taken_to: 20, in_delivery: 0 };
+        let all_settled = ConsumerPosition { settled_to: 20, taken_to: 20, in_delivery: 0 };
         let odd: Vec<u64> = (1..=20).collect();
         for (name, filled, position, expected) in [
             ("all delivered", [&odd[..], &[], &[], &[], &[]], all_settled, (20, 0, 0, 0, 0)),
@@ -103,23 +103,23 @@ mod tests {
             ("a letter that was replayed", [&odd[..], &[3], &[3], &[], &[3]], all_settled, (20, 0, 0, 0, 0)),
             ("a letter in a replay", [&odd[1..], &[1], &[1], &[], &[1]], all_settled, (19, 0, 1, 0, 0)),
             ("a probe at its last attempt", [&odd[1..], &[], &[1], &[], &[1]], all_settled, (19, 1, 0, 0, 0)),
-            ("nothing begun", [&[], &[], &[], &[], &[]], Position::default(), (0, 20, 0, 0, 0)),
+            ("nothing begun", [&[], &[], &[], &[], &[]], ConsumerPosition::default(), (0, 20, 0, 0, 0)),
             ("one lost", [&odd[1..], &[], &[], &[], &[]], all_settled, (19, 0, 0, 0, 1)),
             (
                 "in delivery, one settled since",
                 [&odd[..11], &[], &[], &[], &[]],
-                Position { settled_to: 10, taken_to: 14, in_delivery: 4 },
+                ConsumerPosition { settled_to: 10, taken_to: 14, in_delivery: 4 },
                 (11, 9, 0, 0, 0),
             ),
             (
                 "acknowledged out of turn and in no place",
                 [&odd[..10], &[], &[], &[], &[]],
-                Position { settled_to: 10, taken_to: 14, in_delivery: 3 },
+                ConsumerPosition { settled_to: 10, taken_to: 14, in_delivery: 3 },
                 (10, 9, 0, 0, 1),
             ),
         ] {
-            let Sum { delivered, waiting, dead, filtered, missing } =
-                Sum::of(&places(filled), position, matched(position));
+            let LedgerSum { delivered, waiting, dead, filtered, missing } =
+                LedgerSum::of(&places(filled), position, matched(position));
             assert_eq!((delivered, waiting, dead, filtered, missing), expected, "{name}");
         }
     }
@@ -131,8 +131,8 @@ mod tests {
         ) {
             let mut delivered: Vec<u64> = (1..=10).chain(delivered).collect();
             delivered.retain(|sequence| *sequence != lost);
-            let position = Position { settled_to: 10, taken_to: 15, in_delivery };
-            let sum = Sum::of(&places([&delivered, &[], &[], &[], &[]]), position, matched(position));
+            let position = ConsumerPosition { settled_to: 10, taken_to: 15, in_delivery };
+            let sum = LedgerSum::of(&places([&delivered, &[], &[], &[], &[]]), position, matched(position));
             prop_assert!(sum.missing >= 1, "{:?}", sum);
         }
 
@@ -142,8 +142,8 @@ mod tests {
             buried in prop::collection::vec(0_u64..30, 0..9), filtered in prop::collection::vec(0_u64..30, 0..9),
             settled_to in 0_u64..=20, more in 0_u64..9, in_delivery in 0_u64..9,
         ) {
-            let position = Position { settled_to, taken_to: (settled_to + more).min(20), in_delivery };
-            let sum = Sum::of(&places([&delivered, &buried, &retried, &filtered, &[]]), position, matched(position));
+            let position = ConsumerPosition { settled_to, taken_to: (settled_to + more).min(20), in_delivery };
+            let sum = LedgerSum::of(&places([&delivered, &buried, &retried, &filtered, &[]]), position, matched(position));
             let found = (sum.delivered + sum.waiting + sum.dead + sum.filtered) as i64;
             prop_assert_eq!(found + sum.missing, 20);
             prop_assert!(sum.missing >= 0, "every sequence of this span is the endpoint's: {:?}", sum);

@@ -1,20 +1,22 @@
 //! How far a replay is, from the broker's own figures; the end is written by whoever sees it first.
 
-use super::{
-    Replays,
-    record::{Feed, Record},
-    supply::Supply,
+use crate::{
+    jetstream::stream_counts,
+    replay::{
+        record::{CopyProgress, ReplayRecord},
+        service::ReplayService,
+        source::ReplaySource,
+    },
 };
-use crate::figures;
 use kurir_contract::{
     clock, stream, subject,
     webhook::{Replay, ReplayState},
 };
 use std::collections::HashSet;
 
-impl Replays {
+impl ReplayService {
     /// The replay as it stands now, written down if it is another than before. One that has ended stays as it is.
-    pub(super) async fn look(&self, record: Record) -> anyhow::Result<Record> {
+    pub(super) async fn look(&self, record: ReplayRecord) -> anyhow::Result<ReplayRecord> {
         if record.replay.state != ReplayState::Running {
             return Ok(record);
         }
@@ -29,7 +31,7 @@ impl Replays {
         let changed = self
             .records
             .change(&id, |record| {
-                let Record { replay, feed: Feed { fed, .. } } = record;
+                let ReplayRecord { replay, feed: CopyProgress { fed, .. } } = record;
                 if replay.state != ReplayState::Running {
                     return;
                 }
@@ -46,20 +48,20 @@ impl Replays {
         Ok(changed.unwrap_or(record))
     }
 
-    async fn unmoved(&self, record: &Record) -> anyhow::Result<u64> {
+    async fn unmoved(&self, record: &ReplayRecord) -> anyhow::Result<u64> {
         if record.feed.fed {
             return Ok(0);
         }
         // Of an endpoint that was deleted nothing is left to do.
         let Some(endpoint) = self.directory.endpoint(&record.replay.endpoint).await? else { return Ok(0) };
-        let supply = Supply::of(&record.replay.of, &endpoint)?;
+        let supply = ReplaySource::of(&record.replay.of, &endpoint)?;
         supply.left(&self.broker, &record.replay.id, record.feed.last_sequence).await
     }
 
     /// Events that wait in RETRIES, in delivery or between two attempts.
     async fn in_retries(&self, replay: &Replay) -> anyhow::Result<u64> {
         let filter = subject::retries_of_run(&replay.endpoint, &replay.id);
-        let subjects = figures::subjects(&self.broker, stream::RETRIES, &filter).await?;
+        let subjects = stream_counts::subjects(&self.broker, stream::RETRIES, &filter).await?;
         // While an attempt is being settled, its successor lies beside it.
         let events: HashSet<u64> =
             subjects.iter().filter_map(|subject| Some(subject::parse_retry(subject)?.sequence)).collect();

@@ -2,7 +2,7 @@
 //!
 //! Whoever reads the bucket finds a [`Replay`]; the dispatchers' own two fields stand beside its.
 
-use crate::bucket;
+use crate::jetstream::kv_bucket;
 use anyhow::Context as _;
 use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
@@ -15,22 +15,22 @@ use serde::{Deserialize, Serialize};
 const TRIES: u32 = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct ReplayRecord {
     pub replay: Replay,
-    pub feed: Feed,
+    pub feed: CopyProgress,
 }
 
 /// How far its events were moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Feed {
+pub struct CopyProgress {
     /// The last message that it is about, in the stream that it is fed from.
     pub last_sequence: u64,
     /// All are in RETRIES, or were.
     pub fed: bool,
 }
 
-impl Record {
+impl ReplayRecord {
     fn read(stored: &[u8]) -> serde_json::Result<Self> {
         Ok(Self { replay: serde_json::from_slice(stored)?, feed: serde_json::from_slice(stored)? })
     }
@@ -46,28 +46,32 @@ impl Record {
 
 /// The bucket.
 #[derive(Clone)]
-pub struct Records {
+pub struct ReplayStore {
     broker: Broker,
 }
 
-impl Records {
+impl ReplayStore {
     #[must_use]
     pub fn new(broker: Broker) -> Self {
         Self { broker }
     }
 
-    pub async fn create(&self, record: &Record) -> anyhow::Result<()> {
+    pub async fn create(&self, record: &ReplayRecord) -> anyhow::Result<()> {
         let written = record.write().context("failed to write a replay")?;
         self.bucket().await?.create(&record.replay.id, written).await.context("failed to store a replay")?;
         Ok(())
     }
 
-    pub async fn get(&self, id: &str) -> anyhow::Result<Option<Record>> {
+    pub async fn get(&self, id: &str) -> anyhow::Result<Option<ReplayRecord>> {
         Ok(Self::entry(&self.bucket().await?, id).await?.map(|(record, _)| record))
     }
 
     /// Changes it, however many others do so; what `change` leaves as it was is not written. Gives what is stored then.
-    pub async fn change(&self, id: &str, change: impl Fn(&mut Record) + Send) -> anyhow::Result<Option<Record>> {
+    pub async fn change(
+        &self,
+        id: &str,
+        change: impl Fn(&mut ReplayRecord) + Send,
+    ) -> anyhow::Result<Option<ReplayRecord>> {
         let bucket = self.bucket().await?;
         for _ in 0..TRIES {
             let Some((before, revision)) = Self::entry(&bucket, id).await? else { return Ok(None) };
@@ -77,7 +81,7 @@ impl Records {
                 return Ok(Some(record));
             }
             let value = record.write().context("failed to write a replay")?;
-            if bucket::write(&bucket, id, value, revision).await? {
+            if kv_bucket::write(&bucket, id, value, revision).await? {
                 return Ok(Some(record));
             }
         }
@@ -97,13 +101,13 @@ impl Records {
         self.broker.bucket(REPLAYS_BUCKET).await
     }
 
-    async fn entry(bucket: &Store, id: &str) -> anyhow::Result<Option<(Record, u64)>> {
+    async fn entry(bucket: &Store, id: &str) -> anyhow::Result<Option<(ReplayRecord, u64)>> {
         // What no replay is called may be no key of a bucket either.
         if !is_id(id) {
             return Ok(None);
         }
-        let Some((value, revision)) = bucket::entry(bucket, id).await? else { return Ok(None) };
-        Ok(Some((Record::read(&value).context("what is stored of a replay cannot be read")?, revision)))
+        let Some((value, revision)) = kv_bucket::entry(bucket, id).await? else { return Ok(None) };
+        Ok(Some((ReplayRecord::read(&value).context("what is stored of a replay cannot be read")?, revision)))
     }
 }
 
@@ -138,9 +142,9 @@ mod tests {
             created_at: "2026-11-24T13:27:25.042Z".to_owned(),
             ended_at: None,
         };
-        let record = Record { replay: replay.clone(), feed: Feed { last_sequence: 99, fed: true } };
+        let record = ReplayRecord { replay: replay.clone(), feed: CopyProgress { last_sequence: 99, fed: true } };
         let stored = record.write().unwrap();
-        assert_eq!(Record::read(&stored).unwrap(), record);
+        assert_eq!(ReplayRecord::read(&stored).unwrap(), record);
         assert_eq!(serde_json::from_slice::<Replay>(&stored).unwrap(), replay);
     }
 

@@ -3,7 +3,7 @@
 
 use super::{UploadError, encrypted_source::EncryptedSource};
 use kurir_chassis::{broker::Broker, objects::ObjectError};
-use kurir_contract::{command::FileToSend, hex::hex};
+use kurir_contract::command::FileToSend;
 use std::{
     fs::File,
     io::{BufWriter, Write as _},
@@ -42,7 +42,7 @@ pub async fn encrypt_object(
     }
     let staged = run_blocking(move || encrypting.finish()).await?;
     let is_meant = file.size.is_none_or(|size| staged.info.file_length == size)
-        && file.sha256.as_ref().is_none_or(|sha256| hex(&staged.info.file_sha256) == *sha256);
+        && file.sha256.as_ref().is_none_or(|sha256| hex::encode(staged.info.file_sha256) == *sha256);
     if is_meant { Ok(staged) } else { Err(UploadError::Unread("it is not the file that was put there".to_owned())) }
 }
 

@@ -5,7 +5,10 @@
 //! none, and one that is not ours would promise what nobody keeps. `ce-source` with `ce-id` names an event once and for
 //! all: `/sessions/<session>` and the event id, which is the same at every try and replay.
 
-use super::{Event, JSON, Rendered};
+use crate::{
+    delivery::format::event_view::{JSON, RenderedEvent},
+    event::StoredEvent,
+};
 use http::{HeaderName, HeaderValue};
 use kurir_contract::session::SessionId;
 use serde::Deserialize;
@@ -16,7 +19,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 
 /// As much of an event as the attributes need. `data` is not taken apart: its bytes are the body.
 #[derive(Deserialize)]
-struct Envelope<'a> {
+struct EventParts<'a> {
     timestamp: Option<serde_json::Value>,
     #[serde(borrow)]
     data: &'a RawValue,
@@ -24,35 +27,35 @@ struct Envelope<'a> {
 
 /// Of `data`: the chat, under each of its names.
 #[derive(Default, Deserialize)]
-struct Chat {
+struct ChatFields {
     from: Option<serde_json::Value>,
     to: Option<serde_json::Value>,
     chat: Option<serde_json::Value>,
 }
 
-pub fn render(event: &Event, session: &SessionId) -> Rendered {
+pub fn render(event: &StoredEvent, session: &SessionId) -> RenderedEvent {
     let mut headers = vec![
         (HeaderName::from_static("ce-specversion"), HeaderValue::from_static("1.0")),
         attribute("ce-id", event.id.as_str()),
         attribute("ce-source", &format!("/sessions/{session}")),
         attribute("ce-type", &format!("kurir.{}", event.kind)),
     ];
-    let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&event.payload) else {
+    let Ok(envelope) = serde_json::from_slice::<EventParts<'_>>(&event.payload) else {
         // Another program stored it: it goes out as it is, under the attributes that it has all the same.
         let content_type = if is_json(&event.payload) { JSON } else { OCTETS };
-        return Rendered::Body { body: event.payload.clone(), content_type, headers };
+        return RenderedEvent::Body { body: event.payload.clone(), content_type, headers };
     };
     if let Some(serde_json::Value::String(time)) = &envelope.timestamp {
         headers.push(attribute("ce-time", time));
     }
     let data = envelope.data.get();
-    let Chat { from, to, chat } = serde_json::from_str(data).unwrap_or_default();
+    let ChatFields { from, to, chat } = serde_json::from_str(data).unwrap_or_default();
     let chat = from.or(to).or(chat).unwrap_or_default();
     // A text, or a party under its canonical address.
     if let Some(chat) = chat.as_str().or_else(|| chat["jid"].as_str()) {
         headers.push(attribute("ce-subject", chat));
     }
-    Rendered::Body { body: event.payload.slice_ref(data.as_bytes()), content_type: JSON, headers }
+    RenderedEvent::Body { body: event.payload.slice_ref(data.as_bytes()), content_type: JSON, headers }
 }
 
 fn is_json(payload: &[u8]) -> bool {

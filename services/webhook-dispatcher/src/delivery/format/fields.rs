@@ -6,12 +6,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// A JSON value whose fields are asked for by name. Of several names the first that has a value counts: the contract's
 /// own comes first.
 #[derive(Clone, Copy)]
-pub struct Fields<'a>(pub &'a Value);
+pub struct JsonFields<'a>(pub &'a Value);
 
 /// Seconds since 1970 that are greater are milliseconds: as seconds they would be in the year 5138.
 const GREATEST_SECONDS: i64 = 100_000_000_000;
 
-impl<'a> Fields<'a> {
+impl<'a> JsonFields<'a> {
     /// The value of a field; none if it is missing or null.
     pub fn get(self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
 fn address_of(value: &Value) -> Option<&str> {
     match value {
         Value::String(jid) => Some(jid.as_str()).filter(|jid| !jid.is_empty()),
-        party => Fields(party).first_text(&["jid"]),
+        party => JsonFields(party).first_text(&["jid"]),
     }
 }
 
@@ -98,14 +98,14 @@ mod tests {
             (json!([1]), None),
         ] {
             let data = json!({ "at": written });
-            assert_eq!(Fields(&data).milliseconds("at"), milliseconds, "{written}");
+            assert_eq!(JsonFields(&data).milliseconds("at"), milliseconds, "{written}");
         }
     }
 
     #[test]
     fn what_is_missing_or_of_another_kind_is_not_there() {
         let data = json!({ "text": "a", "empty": "", "null": null, "number": 1, "list": ["a", {"jid": "b"}, 3] });
-        let fields = Fields(&data);
+        let fields = JsonFields(&data);
         assert_eq!(fields.first_text(&["number", "null", "empty", "gone", "text"]), Some("a"));
         assert_eq!(fields.addresses("list"), ["a", "b"]);
         assert!(fields.addresses("text").is_empty());

@@ -1,13 +1,13 @@
 //! What events tell that are about no message: a session's connection, a group's people, somebody's presence.
 
-use super::fields::Fields;
+use crate::delivery::format::fields::JsonFields;
 use kurir_contract::session::SessionStatus;
 use serde::Deserialize as _;
 use serde_json::Value;
 
 /// Where a session stands, as far as the other gateways tell states apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
+pub enum ConnectionState {
     Open,
     /// Under way, whether it was there before or not.
     Connecting,
@@ -17,9 +17,9 @@ pub enum Connection {
     Ended(SessionStatus),
 }
 
-impl Connection {
+impl ConnectionState {
     /// None if neither Kurir's own nor the contract's field says it.
-    pub fn of(data: Fields<'_>) -> Option<Self> {
+    pub fn of(data: JsonFields<'_>) -> Option<Self> {
         let status = data.get("status").and_then(|status| SessionStatus::deserialize(status).ok());
         Some(match status {
             Some(SessionStatus::Connected) => Self::Open,
@@ -46,15 +46,15 @@ impl Connection {
 
 /// What happened to people in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ParticipantChange {
     Added,
     Removed,
     Promoted,
     Demoted,
 }
 
-impl Change {
-    pub fn of(data: Fields<'_>) -> Option<Self> {
+impl ParticipantChange {
+    pub fn of(data: JsonFields<'_>) -> Option<Self> {
         match data.text("action")? {
             "add" => Some(Self::Added),
             "remove" => Some(Self::Removed),
@@ -67,7 +67,7 @@ impl Change {
 }
 
 /// The group that an event is about.
-pub fn group_id(data: Fields<'_>) -> Option<&str> {
+pub fn group_id(data: JsonFields<'_>) -> Option<&str> {
     data.address(&["chat"])
 }
 
@@ -89,7 +89,7 @@ pub enum GroupChange<'a> {
 }
 
 impl<'a> GroupChange<'a> {
-    pub fn of(data: Fields<'a>) -> Option<Self> {
+    pub fn of(data: JsonFields<'a>) -> Option<Self> {
         let details = data.within("details");
         let flag = |name: &str| details.get(name).and_then(Value::as_bool);
         match data.text("change")? {
@@ -110,7 +110,7 @@ impl<'a> GroupChange<'a> {
 }
 
 /// A call: who calls whom.
-pub struct Call<'a> {
+pub struct CallView<'a> {
     pub id: &'a str,
     pub chat: &'a str,
     pub from: &'a str,
@@ -126,8 +126,8 @@ pub enum CallEnd {
     Rejected,
 }
 
-impl<'a> Call<'a> {
-    pub fn of(data: Fields<'a>) -> Option<Self> {
+impl<'a> CallView<'a> {
+    pub fn of(data: JsonFields<'a>) -> Option<Self> {
         let from = data.address(&["author"])?;
         Some(Self {
             id: data.first_text(&["callId"])?,
@@ -146,7 +146,7 @@ impl<'a> Call<'a> {
 
 /// What somebody does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
+pub enum PresenceState {
     Available,
     Unavailable,
     Composing,
@@ -155,23 +155,23 @@ pub enum Doing {
 }
 
 /// Somebody's presence in a chat.
-pub struct Presence<'a> {
+pub struct PresenceView<'a> {
     pub chat: &'a str,
     pub who: &'a str,
-    pub doing: Doing,
+    pub doing: PresenceState,
     /// Seconds since 1970.
     pub last_seen: Option<i64>,
 }
 
-impl<'a> Presence<'a> {
-    pub fn of(data: Fields<'a>) -> Option<Self> {
+impl<'a> PresenceView<'a> {
+    pub fn of(data: JsonFields<'a>) -> Option<Self> {
         let chat = data.address(&["chat"])?;
         let doing = match data.text("presence")? {
-            "available" => Doing::Available,
-            "unavailable" => Doing::Unavailable,
-            "composing" => Doing::Composing,
-            "recording" => Doing::Recording,
-            "paused" => Doing::Paused,
+            "available" => PresenceState::Available,
+            "unavailable" => PresenceState::Unavailable,
+            "composing" => PresenceState::Composing,
+            "recording" => PresenceState::Recording,
+            "paused" => PresenceState::Paused,
             _ => return None,
         };
         let who = data.address(&["author"]).unwrap_or(chat);

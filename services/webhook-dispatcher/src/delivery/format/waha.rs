@@ -3,30 +3,33 @@
 //! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages too; here it is only what
 //! this account sent, or a flow that listens to both would see each message twice.
 
-use super::{
-    Source, baileys,
-    fields::Fields,
-    message::{Ack, Message, reaction, target},
-    state::{Call, CallEnd, Change, Connection, Doing, GroupChange, Presence, group_id},
+use crate::delivery::format::{
+    baileys,
+    event_view::EventView,
+    fields::JsonFields,
+    message::{AckLevel, MessageView, reaction, target},
+    state::{
+        CallEnd, CallView, ConnectionState, GroupChange, ParticipantChange, PresenceState, PresenceView, group_id,
+    },
 };
 use serde_json::{Value, json};
 
 /// The engine whose shapes these are; flows look at it to know the form of `_data`.
 const ENGINE: &str = "NOWEB";
 
-pub fn render(source: &Source<'_>) -> Option<Value> {
+pub fn render(source: &EventView<'_>) -> Option<Value> {
     let (event, payload) = match source.kind {
-        "message.received" => ("message", message(source, &Message::of(source)?)),
-        "message.sent" => ("message.any", message(source, &Message::of(source)?)),
-        "message.ack" => ("message.ack", ack(&Message::of(source)?)?),
-        "message.reaction" => ("message.reaction", reacted(&Message::of(source)?)),
-        "message.edited" => ("message.edited", edited(source, &Message::of(source)?)),
-        "message.revoked" => ("message.revoked", revoked(source, &Message::of(source)?)),
+        "message.received" => ("message", message(source, &MessageView::of(source)?)),
+        "message.sent" => ("message.any", message(source, &MessageView::of(source)?)),
+        "message.ack" => ("message.ack", ack(&MessageView::of(source)?)?),
+        "message.reaction" => ("message.reaction", reacted(&MessageView::of(source)?)),
+        "message.edited" => ("message.edited", edited(source, &MessageView::of(source)?)),
+        "message.revoked" => ("message.revoked", revoked(source, &MessageView::of(source)?)),
         "connection.status" => ("session.status", status(source)?),
-        "poll.vote" => voted(&Message::of(source)?),
-        "call.received" => ("call.received", call(source, &Call::of(source.data)?)),
+        "poll.vote" => voted(&MessageView::of(source)?),
+        "call.received" => ("call.received", call(source, &CallView::of(source.data)?)),
         "call.ended" => {
-            let ended = Call::of(source.data)?;
+            let ended = CallView::of(source.data)?;
             match ended.end? {
                 CallEnd::Accepted => ("call.accepted", call(source, &ended)),
                 CallEnd::Rejected => ("call.rejected", call(source, &ended)),
@@ -55,10 +58,10 @@ pub fn render(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
+fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let (chat, participant) = (jid(message.chat), message.participant.map(jid));
     // A message that came to us has reached this device; one that we sent has reached WhatsApp.
-    let (ack, ack_name) = if message.from_me { numbered(Ack::Server) } else { numbered(Ack::Delivered) };
+    let (ack, ack_name) = if message.from_me { numbered(AckLevel::Server) } else { numbered(AckLevel::Delivered) };
     let media = media(source, message);
     json!({
         "id": id(message, message.id, message.from_me),
@@ -81,7 +84,7 @@ fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
     })
 }
 
-fn media(source: &Source<'_>, message: &Message<'_>) -> Value {
+fn media(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     if !message.has_media() {
         return Value::Null;
     }
@@ -95,17 +98,17 @@ fn media(source: &Source<'_>, message: &Message<'_>) -> Value {
     })
 }
 
-fn cards<'a>(message: &Message<'a>) -> Option<Vec<&'a str>> {
+fn cards<'a>(message: &MessageView<'a>) -> Option<Vec<&'a str>> {
     match message.kind {
         "contact" => message.content.first_text(&["vcard"]).map(|vcard| vec![vcard]),
         "contacts" => {
-            Some(message.content.list("contacts").filter_map(|card| Fields(card).first_text(&["vcard"])).collect())
+            Some(message.content.list("contacts").filter_map(|card| JsonFields(card).first_text(&["vcard"])).collect())
         }
         _ => None,
     }
 }
 
-fn reply(message: &Message<'_>) -> Option<Value> {
+fn reply(message: &MessageView<'_>) -> Option<Value> {
     let reply = message.reply()?;
     Some(json!({
         "id": reply.first_text(&["messageId"])?,
@@ -114,7 +117,7 @@ fn reply(message: &Message<'_>) -> Option<Value> {
     }))
 }
 
-fn location(message: &Message<'_>) -> Option<Value> {
+fn location(message: &MessageView<'_>) -> Option<Value> {
     matches!(message.kind, "location" | "live_location").then(|| {
         json!({
             "latitude": message.content.get("latitude"),
@@ -127,7 +130,7 @@ fn location(message: &Message<'_>) -> Option<Value> {
 }
 
 /// What flows look up here is the writer's name; the rest is as the engine has it.
-fn data(message: &Message<'_>) -> Value {
+fn data(message: &MessageView<'_>) -> Value {
     let (_, content) = baileys::content(message);
     json!({
         "key": baileys::key(message),
@@ -138,8 +141,8 @@ fn data(message: &Message<'_>) -> Value {
     })
 }
 
-fn ack(message: &Message<'_>) -> Option<Value> {
-    let (ack, name) = numbered(Ack::of(message.data)?);
+fn ack(message: &MessageView<'_>) -> Option<Value> {
+    let (ack, name) = numbered(AckLevel::of(message.data)?);
     let chat = jid(message.chat);
     Some(json!({
         "id": id(message, message.id, true),
@@ -154,16 +157,16 @@ fn ack(message: &Message<'_>) -> Option<Value> {
     }))
 }
 
-fn numbered(ack: Ack) -> (i8, &'static str) {
+fn numbered(ack: AckLevel) -> (i8, &'static str) {
     match ack {
-        Ack::Server => (1, "SERVER"),
-        Ack::Delivered => (2, "DEVICE"),
-        Ack::Read => (3, "READ"),
-        Ack::Played => (4, "PLAYED"),
+        AckLevel::Server => (1, "SERVER"),
+        AckLevel::Delivered => (2, "DEVICE"),
+        AckLevel::Read => (3, "READ"),
+        AckLevel::Played => (4, "PLAYED"),
     }
 }
 
-fn reacted(message: &Message<'_>) -> Value {
+fn reacted(message: &MessageView<'_>) -> Value {
     let chat = jid(message.chat);
     let to = target(message);
     json!({
@@ -179,13 +182,13 @@ fn reacted(message: &Message<'_>) -> Value {
     })
 }
 
-fn edited(source: &Source<'_>, edited: &Message<'_>) -> Value {
+fn edited(source: &EventView<'_>, edited: &MessageView<'_>) -> Value {
     let mut payload = message(source, edited);
     payload["editedMessageId"] = target(edited).id.into();
     payload
 }
 
-fn revoked(source: &Source<'_>, revoked: &Message<'_>) -> Value {
+fn revoked(source: &EventView<'_>, revoked: &MessageView<'_>) -> Value {
     json!({
         "revokedMessageId": target(revoked).id,
         "after": message(source, revoked),
@@ -196,14 +199,14 @@ fn revoked(source: &Source<'_>, revoked: &Message<'_>) -> Value {
 }
 
 /// What was not decrypted is told as WAHA tells it, under a name of its own.
-fn voted(vote: &Message<'_>) -> (&'static str, Value) {
+fn voted(vote: &MessageView<'_>) -> (&'static str, Value) {
     let chat = jid(vote.chat);
     let in_group = vote.participant.map(|_| &chat);
     let chosen: Option<Vec<&Value>> =
         vote.data.get("selectedOptions").map(|_| vote.data.list("selectedOptions").collect());
     let event = if chosen.is_some() { "poll.vote" } else { "poll.vote.failed" };
     // Our event does not say who asked; a flow that waits for votes has asked itself.
-    let asked = Message { participant: None, ..*vote };
+    let asked = MessageView { participant: None, ..*vote };
     let poll = vote.data.first_text(&["messageId"]).unwrap_or(vote.id);
     let payload = json!({
         "vote": {
@@ -221,12 +224,12 @@ fn voted(vote: &Message<'_>) -> (&'static str, Value) {
     (event, payload)
 }
 
-fn status(source: &Source<'_>) -> Option<Value> {
-    let status = match Connection::of(source.data)? {
-        Connection::Open => "WORKING",
-        Connection::Connecting => "STARTING",
-        Connection::Pairing => "SCAN_QR_CODE",
-        Connection::Ended(_) => "FAILED",
+fn status(source: &EventView<'_>) -> Option<Value> {
+    let status = match ConnectionState::of(source.data)? {
+        ConnectionState::Open => "WORKING",
+        ConnectionState::Connecting => "STARTING",
+        ConnectionState::Pairing => "SCAN_QR_CODE",
+        ConnectionState::Ended(_) => "FAILED",
     };
     Some(json!({
         "name": source.session,
@@ -235,7 +238,7 @@ fn status(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn call(source: &Source<'_>, call: &Call<'_>) -> Value {
+fn call(source: &EventView<'_>, call: &CallView<'_>) -> Value {
     json!({
         "id": call.id,
         "from": jid(call.from),
@@ -246,13 +249,13 @@ fn call(source: &Source<'_>, call: &Call<'_>) -> Value {
     })
 }
 
-fn participants(source: &Source<'_>) -> Option<Value> {
+fn participants(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
-    let (kind, role) = match Change::of(data)? {
-        Change::Added => ("join", "participant"),
-        Change::Removed => ("leave", "left"),
-        Change::Promoted => ("promote", "admin"),
-        Change::Demoted => ("demote", "participant"),
+    let (kind, role) = match ParticipantChange::of(data)? {
+        ParticipantChange::Added => ("join", "participant"),
+        ParticipantChange::Removed => ("leave", "left"),
+        ParticipantChange::Promoted => ("promote", "admin"),
+        ParticipantChange::Demoted => ("demote", "participant"),
     };
     let participants: Vec<Value> =
         data.addresses("participants").into_iter().map(|who| json!({ "id": jid(who), "role": role })).collect();
@@ -265,7 +268,7 @@ fn participants(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn group(source: &Source<'_>) -> Option<Value> {
+fn group(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
     let (name, value) = match GroupChange::of(data)? {
         GroupChange::Subject(subject) => ("subject", json!(subject)),
@@ -280,21 +283,21 @@ fn group(source: &Source<'_>) -> Option<Value> {
     Some(json!({ "timestamp": source.milliseconds(), "group": group, "_data": data.0 }))
 }
 
-fn presence(source: &Source<'_>) -> Option<Value> {
-    let Presence { chat, who, doing, last_seen } = Presence::of(source.data)?;
+fn presence(source: &EventView<'_>) -> Option<Value> {
+    let PresenceView { chat, who, doing, last_seen } = PresenceView::of(source.data)?;
     let known = match doing {
-        Doing::Available => "online",
-        Doing::Unavailable => "offline",
-        Doing::Composing => "typing",
-        Doing::Recording => "recording",
-        Doing::Paused => "paused",
+        PresenceState::Available => "online",
+        PresenceState::Unavailable => "offline",
+        PresenceState::Composing => "typing",
+        PresenceState::Recording => "recording",
+        PresenceState::Paused => "paused",
     };
     let presence = json!({ "participant": jid(who), "lastKnownPresence": known, "lastSeen": last_seen });
     Some(json!({ "id": jid(chat), "presences": [presence] }))
 }
 
 /// A message's id as WAHA builds it: `<from me>_<chat>_<id>`, in groups with the writer at its end.
-fn id(message: &Message<'_>, id: &str, from_me: bool) -> String {
+fn id(message: &MessageView<'_>, id: &str, from_me: bool) -> String {
     let chat = jid(message.chat);
     match message.participant {
         Some(participant) => format!("{from_me}_{chat}_{id}_{}", jid(participant)),

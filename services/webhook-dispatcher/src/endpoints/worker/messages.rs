@@ -1,14 +1,17 @@
 //! What becomes of a message: taken, delivered or given back; what its end says about its endpoint.
 
-use super::Worker;
 use crate::{
-    delivery::{Pending, Told, Verdict},
+    delivery::result::{DeliveryResult, EndpointVerdict},
     endpoints::{
-        breaker::Turn,
-        consumer::Source,
-        news::{News, news_of},
-        roster::{LineId, StationId},
-        settled::{Handed, Taken},
+        circuit_breaker::CircuitChange,
+        health_change::{HealthChange, news_of},
+        worker::DeliveryWorker,
+    },
+    jetstream::{
+        ack_subject::AckSubject,
+        consumer::{PullId, PullSource, SlotId},
+        pending_message::PendingMessage,
+        recent_acks::Claim,
     },
 };
 use async_nats::Message;
@@ -17,44 +20,44 @@ use kurir_contract::endpoint::EventOrdering;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-impl Worker {
+impl DeliveryWorker {
     pub(super) async fn take(&mut self, mut message: Message) {
         // Whatever is no message of a consumer has nothing to settle.
-        let consumer = message.reply.as_ref().and_then(|reply| Handed::read(reply)).map(|handed| handed.consumer);
-        let id = consumer.and_then(|consumer| self.roster.of_consumer(consumer));
-        let Some((id, station)) = id.and_then(|id| Some((id, self.roster.get(id.station)?))) else {
+        let consumer = message.reply.as_ref().and_then(|reply| AckSubject::read(reply)).map(|handed| handed.consumer);
+        let id = consumer.and_then(|consumer| self.table.of_consumer(consumer));
+        let Some((id, slot)) = id.and_then(|id| Some((id, self.table.get(id.slot)?))) else {
             // Of an endpoint that was closed meanwhile: whoever has it open gets it.
-            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+            drop(PendingMessage::of(&mut message, &self.tracker, 0, Duration::ZERO));
             return;
         };
-        let deliverer = Arc::clone(&station.deliverer);
-        if id.source == Source::Events && station.endpoint.ordering == EventOrdering::Chat {
+        let deliverer = Arc::clone(&slot.deliverer);
+        if id.source == PullSource::Events && slot.endpoint.ordering == EventOrdering::Chat {
             // Asked for before the endpoint kept its chats in order.
-            drop(Pending::of(&mut message, &self.desk, 0, Duration::ZERO));
+            drop(PendingMessage::of(&mut message, &self.tracker, 0, Duration::ZERO));
             return;
         }
-        let Some(line) = station.line(id.source) else { return };
-        line.arrived(Instant::now());
-        let ack_wait = station.endpoint.ack_wait;
-        let Some(pending) = Pending::of(&mut message, &self.desk, id.station, ack_wait) else { return };
+        let Some(budget) = slot.budget(id.source) else { return };
+        budget.arrived(Instant::now());
+        let ack_wait = slot.endpoint.ack_wait;
+        let Some(pending) = PendingMessage::of(&mut message, &self.tracker, id.slot, ack_wait) else { return };
         match pending.begin() {
-            Taken::AcknowledgeAgain => pending.acknowledge().await,
-            Taken::Ignore => pending.ignore(),
+            Claim::AcknowledgeAgain => pending.acknowledge().await,
+            Claim::Ignore => pending.ignore(),
             // Asked for when the endpoint took more, or before it was disabled: it comes again when there is a slot.
-            Taken::Deliver if station.line(id.source).is_none_or(|line| !line.has_room()) => drop(pending),
-            Taken::Deliver => match station.breaker.sends(Instant::now()) {
+            Claim::Deliver if slot.budget(id.source).is_none_or(|budget| !budget.has_room()) => drop(pending),
+            Claim::Deliver => match slot.breaker.sends(Instant::now()) {
                 // Asked for before the circuit opened: it is given back untouched.
                 None => drop(pending),
                 Some(probe) => {
-                    if let Some(limit) = &mut station.limit {
+                    if let Some(limit) = &mut slot.limit {
                         limit.spend();
                     }
-                    if let Some(line) = station.line(id.source) {
-                        line.begins();
+                    if let Some(budget) = slot.budget(id.source) {
+                        budget.begins();
                     }
                     if probe {
-                        let endpoint = station.endpoint.id.clone();
-                        self.tell(News::Probing { endpoint });
+                        let endpoint = slot.endpoint.id.clone();
+                        self.tell(HealthChange::Probing { endpoint });
                     }
                     let delivered = async move { (id, deliverer.deliver(id.source, pending, message, probe).await) };
                     self.in_delivery.push(delivered.boxed());
@@ -64,29 +67,29 @@ impl Worker {
         self.ask(id).await;
     }
 
-    pub(super) async fn ended(&mut self, id: LineId, told: Told) {
-        if told.retry_kept {
-            self.open_retries(id.station);
+    pub(super) async fn ended(&mut self, id: PullId, result: DeliveryResult) {
+        if result.retry_kept {
+            self.open_retries(id.slot);
         }
         // Closed meanwhile.
-        let Some(station) = self.roster.get(id.station) else { return };
-        if let Some(line) = station.line(id.source) {
-            line.ends();
+        let Some(slot) = self.table.get(id.slot) else { return };
+        if let Some(budget) = slot.budget(id.source) {
+            budget.ends();
         }
         let now = Instant::now();
-        let turn = station.breaker.hears(&told.verdict, told.probe, now);
-        if let Some(limit) = station.limit.as_mut().filter(|_| told.verdict == Verdict::Untried) {
+        let turn = slot.breaker.hears(&result.verdict, result.probe, now);
+        if let Some(limit) = slot.limit.as_mut().filter(|_| result.verdict == EndpointVerdict::Untried) {
             limit.refund();
         }
-        self.make_known(id.station, turn, told.verdict);
+        self.make_known(id.slot, turn, result.verdict);
         self.ask(id).await;
     }
 
-    pub(super) fn make_known(&mut self, station: StationId, turn: Option<Turn>, verdict: Verdict) {
-        let Some(station) = self.roster.get(station) else { return };
-        let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause());
+    pub(super) fn make_known(&mut self, slot: SlotId, turn: Option<CircuitChange>, verdict: EndpointVerdict) {
+        let Some(slot) = self.table.get(slot) else { return };
+        let (endpoint, pause) = (slot.endpoint.id.clone(), slot.breaker.pause());
         let Some(news) = news_of(&endpoint, turn, verdict, pause, &self.failing) else { return };
-        let is_gone = matches!(news, News::Gone { .. });
+        let is_gone = matches!(news, HealthChange::Gone { .. });
         // Not one more request, whatever the bucket says by now; one whose word found no room is asked once more.
         if self.tell(news) && is_gone {
             self.close(&endpoint, "its receiver is gone for good");
@@ -94,7 +97,7 @@ impl Worker {
     }
 
     /// News that find no room are made up for by the next of their kind. Whether there was room.
-    pub(super) fn tell(&self, news: News) -> bool {
+    pub(super) fn tell(&self, news: HealthChange) -> bool {
         self.news.try_send(news).is_ok()
     }
 }
