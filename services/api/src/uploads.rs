@@ -12,7 +12,6 @@ use futures::{Stream, StreamExt as _};
 use kurir_chassis::{broker::Broker, objects::ObjectError, size::ByteSize};
 use kurir_contract::{
     command::FileToSend,
-    hex::hex,
     media::{self, MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS, MediaFile},
 };
 use std::{pin::pin, time::Duration};
@@ -193,5 +192,5 @@ fn sha256(digest: &str) -> Result<String, ApiError> {
         tracing::error!("an object of NATS has no digest");
         ApiError::internal()
     })?;
-    Ok(hex(&bytes))
+    Ok(hex::encode(bytes))
 }
