@@ -85,7 +85,7 @@ pub(crate) enum CorsOrigins {
 
 impl ServiceSettings for ApiConfig {
     fn problems(&self) -> Vec<SettingProblem> {
-        let mut problems = Vec::new();
+        let mut problems = self.broker.problems();
         if self.api_key.as_ref().is_none_or(ApiKey::is_empty) {
             problems.push(SettingProblem::new(
                 "API_KEY",

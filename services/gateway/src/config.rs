@@ -140,7 +140,7 @@ const TELLTALES: [&str; 4] =
 
 impl ServiceSettings for GatewayConfig {
     fn problems(&self) -> Vec<SettingProblem> {
-        let mut problems = Vec::new();
+        let mut problems = self.broker.problems();
         if let Some(url) = &self.whatsapp_url
             && !(url.starts_with("ws://") || url.starts_with("wss://"))
         {

@@ -127,7 +127,7 @@ impl Config {
 
 impl ServiceSettings for Config {
     fn problems(&self) -> Vec<SettingProblem> {
-        let mut problems = Vec::new();
+        let mut problems = self.broker.problems();
         if let Some(Err(fix)) = self.webhook_url() {
             problems.push(SettingProblem::new("WEBHOOK_URL", fix));
         }

@@ -2,7 +2,7 @@
 //!
 //! A service starts without NATS and is not ready until it is there; nothing of a service ends because NATS is away.
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, nats_login::NatsLoginSettings, settings::SettingProblem};
 use anyhow::Context as _;
 use async_nats::{
     Client, ConnectOptions,
@@ -18,12 +18,22 @@ use std::time::Duration;
 /// How to reach the broker.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BrokerSettings {
-    /// Where NATS is; user and password, or a token, may stand in the URL.
+    /// Where NATS is: one server, or several with commas between. A user and password, or a token, may stand in it.
     #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
     pub nats_url: String,
     /// Copies of each stream that is made: 1, or 3 in a cluster of three.
     #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: u8,
+    #[command(flatten)]
+    pub login: NatsLoginSettings,
+}
+
+impl BrokerSettings {
+    /// The settings that cannot work, each with its fix.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        self.login.problems(&self.nats_url)
+    }
 }
 
 /// A request to JetStream that takes longer than this has failed: the API promises its 503 within 5 s.
@@ -49,7 +59,7 @@ impl Broker {
     /// # Errors
     /// If the URL cannot be used.
     pub async fn connect(settings: &BrokerSettings, name: &str) -> anyhow::Result<Self> {
-        let client = ConnectOptions::new()
+        let options = ConnectOptions::new()
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
@@ -58,10 +68,10 @@ impl Broker {
             .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(Duration::from_secs(5))
             .client_capacity(CLIENT_CAPACITY)
-            .event_callback(|event| async move { tracing::info!("NATS: {event}") })
-            .connect(&settings.nats_url)
-            .await
-            .context("failed to use NATS_URL")?;
+            .event_callback(|event| async move { tracing::info!("NATS: {event}") });
+        let (options, servers) =
+            settings.login.apply(options, &settings.nats_url).await.context("failed to use NATS_URL")?;
+        let client = options.connect(servers).await.context("failed to use NATS_URL")?;
         let jetstream = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
         Ok(Self { client, jetstream, replicas: usize::from(settings.stream_replicas) })
     }

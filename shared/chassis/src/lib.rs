@@ -2,7 +2,7 @@
 //!
 //! `service` is the frame of every `main`: settings are read and checked (`settings`), logs and traces begin
 //! (`telemetry`, through `log_lines`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
-//! and makes what is missing there, `objects` are files in it, `health` tells the world whether the service works.
+//! (through `nats_login`) and makes what is missing there, `objects` are files in it, `health` tells the world whether the service works.
 
 pub mod backoff;
 pub mod broker;
@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod health;
 mod log_lines;
 pub mod metrics;
+pub mod nats_login;
 pub mod objects;
 pub mod publish;
 pub mod service;

@@ -33,8 +33,12 @@ pub struct Nats {
 impl Nats {
     /// Starts it and waits until it answers.
     pub async fn start() -> Self {
+        Self::start_with(repository().join("deploy/nats/nats-server.conf")).await
+    }
+
+    /// As [`Nats::start`], with another configuration; address, port and store come by flags.
+    pub async fn start_with(configuration: PathBuf) -> Self {
         let binary = binary().await;
-        let configuration = repository().join("deploy/nats/nats-server.conf");
         let port = Port::reserve();
         let number = port.number().to_string();
         let process = Process::spawn_with_arguments(

@@ -1,12 +1,14 @@
 //! The parts of a service that need a broker, with a real one.
 
 mod bucket;
+mod nats_login;
 mod publish;
 
 use async_nats::jetstream::stream::Config;
 use kurir_chassis::{
     broker::{Broker, BrokerSettings},
     health::Health,
+    nats_login::NatsLoginSettings,
     shutdown::CancellationToken,
 };
 use kurir_contract::{service::ServiceName, stream, subject};
@@ -23,7 +25,7 @@ async fn connect(nats: &Nats) -> Broker {
 }
 
 fn settings(nats: &Nats) -> BrokerSettings {
-    BrokerSettings { nats_url: nats.url(), stream_replicas: 1 }
+    BrokerSettings { nats_url: nats.url(), stream_replicas: 1, login: NatsLoginSettings::default() }
 }
 
 #[tokio::test]
