@@ -13,7 +13,6 @@ mod chat;
 mod content;
 mod conventions;
 mod dead_letters;
-mod documents;
 mod endpoint_changes;
 mod endpoint_tests;
 mod endpoints;
