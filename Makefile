@@ -30,16 +30,16 @@ up: ## the whole system with the real WhatsApp: settings in .env, QR code in thi
 	@$(SETTLE)
 	@$(PYTHON) deploy/demo/run.py up
 
-build: ## release binaries in target/dist/
+build: build-for-simulator ## release binaries in target/dist/
 	$(CARGO) build --release $(patsubst %,-p %,$(PROGRAMS)) $(patsubst %,--bin %,$(PROGRAMS))
 	@$(SETTLE)
 	@mkdir -p $(DIST) && cp $(addprefix $(TARGET)/release/,$(PROGRAMS)) $(DIST)/
 
 # A call of its own, because cargo unifies features within one: what trusts the simulator must not reach a release.
 build-for-simulator: ## the simulator, and the gateway that trusts it, in target/dist/
-	$(CARGO) build --profile local -p kurir-gateway -p whatsapp-simulator --bin kurir-gateway-for-simulator --bin whatsapp-simulator --features kurir-gateway/simulator
+	$(CARGO) build --release -p kurir-gateway -p whatsapp-simulator --bin kurir-gateway-for-simulator --bin whatsapp-simulator --features kurir-gateway/simulator
 	@$(SETTLE)
-	@mkdir -p $(DIST) && cp $(addprefix $(TARGET)/local/,kurir-gateway-for-simulator whatsapp-simulator) $(DIST)/
+	@mkdir -p $(DIST) && cp $(addprefix $(TARGET)/release/,kurir-gateway-for-simulator whatsapp-simulator) $(DIST)/
 
 test: format lint tests ## formatting, lints and all tests
 
@@ -62,7 +62,7 @@ tests-build:
 	$(CARGO) build --workspace --bins $(FEATURES)
 	@$(SETTLE)
 
-settings: ## writes docs/configuration.md anew after a change of a setting
+settings: ## write docs/configuration.md again after a change of a setting
 	KURIR_WRITE=1 $(CARGO) test --workspace $(FEATURES) --test it -- settings_page
 
 deny: ## licences, sources, bans and advisories of all dependencies
