@@ -1,4 +1,4 @@
-//! What the gateway counts, each for its session: `/metrics` on `HEALTH_LISTEN`.
+//! The gateway's metrics, each with its session: `/metrics` on `HEALTH_LISTEN`.
 
 use kurir_chassis::metrics::{MetricsRegistry, seconds};
 use kurir_contract::{
@@ -38,7 +38,7 @@ struct SendLabels {
     outcome: &'static str,
 }
 
-/// All that is counted. A clone counts on the same.
+/// All metrics. Clones count on the same ones.
 #[derive(Clone)]
 pub struct GatewayMetrics {
     status: Family<StatusLabels, Gauge>,
@@ -94,7 +94,7 @@ impl GatewayMetrics {
         declared
     }
 
-    /// The session is now this.
+    /// Records that the session changed its status.
     pub fn record_status(&self, session: &SessionId, before: SessionStatus, now: SessionStatus) {
         self.status_gauge(session, before).set(0);
         self.status_gauge(session, now).set(1);

@@ -9,7 +9,7 @@ use crate::{
     fields::{Field, FieldError, FieldErrors, FieldValue, MessageText, Recipient, SendOptions, options_or_default},
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, ForwardedContent, ForwardedMedia, SendForward};
+use kurir_contract::command::{ForwardedContent, ForwardedMedia, SendForward, spec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ pub async fn forward_message(
         // A file that is no longer kept is an error of this request, not of the send.
         app.uploads.received(&media.file.object).await?;
     }
-    send(app, session, Command::SendForward, forward.to.clone(), forward, at).await
+    send(app, session, spec::SendForward, forward.to.clone(), forward, at).await
 }
 
 impl FieldValue for ForwardedMessage {

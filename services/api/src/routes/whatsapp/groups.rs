@@ -16,11 +16,11 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::command::{
-    Command,
     group::{
         ChangeGroup, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage, GroupRequest,
         GroupSummary, InviteLink, JoinGroup, LONGEST_DESCRIPTION, LONGEST_SUBJECT, ListGroups,
     },
+    spec,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub async fn list_groups(
         }
     });
     errors.finish(|| Some(()))?;
-    let page = ask_gateway(&app, &session, Command::ListGroups, &ListGroups { limit, after }).await?;
+    let page = ask_gateway(&app, &session, spec::ListGroups, &ListGroups { limit, after }).await?;
     let GroupPage { groups, next } = page;
     Ok(page_response(groups, next.map(|next| next.to_string())))
 }
@@ -79,7 +79,7 @@ pub async fn create_group(
         let participants = participants.map(|ParticipantList(people)| people).unwrap_or_default();
         Some(CreateGroup { subject, participants })
     })?;
-    let created = ask_gateway(&app, &session, Command::CreateGroup, &request).await?;
+    let created = ask_gateway(&app, &session, spec::CreateGroup, &request).await?;
     let GroupCreated { group, participants } = created;
     let location = session_path(&session, &format!("groups/{}", group.id));
     let participants = participants.into_iter().map(ParticipantView::from).collect();
@@ -92,7 +92,7 @@ pub async fn show_group(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<DataResponse<GroupDetails>> {
-    Ok(data_response(ask_gateway(&app, &session, Command::Group, &group_request(&id)?).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::Group, &group_request(&id)?).await?))
 }
 
 /// What of a group is to change; what is missing stays as it is.
@@ -139,7 +139,7 @@ pub async fn change_group(
         let text = "Nothing to change: give subject, description, announcement or locked";
         return Err(ApiError::new(ErrorCode::InvalidGroup, text));
     }
-    Ok(data_response(ask_gateway(&app, &session, Command::ChangeGroup, &request).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::ChangeGroup, &request).await?))
 }
 
 pub async fn invite(
@@ -147,7 +147,7 @@ pub async fn invite(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<DataResponse<InviteLink>> {
-    Ok(data_response(ask_gateway(&app, &session, Command::GroupInvite, &group_request(&id)?).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::GroupInvite, &group_request(&id)?).await?))
 }
 
 /// Makes a new link; the old one is no longer valid.
@@ -156,7 +156,7 @@ pub async fn revoke_invite(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<DataResponse<InviteLink>> {
-    Ok(data_response(ask_gateway(&app, &session, Command::RevokeGroupInvite, &group_request(&id)?).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::RevokeGroupInvite, &group_request(&id)?).await?))
 }
 
 /// An invitation: its code, or its link.
@@ -178,7 +178,7 @@ pub async fn join_group(
         Some(code) => code.checked("code", ErrorCode::InvalidInvite)?,
         None => return Err(InviteCode::invalid().into_api_error("code", ErrorCode::InvalidInvite)),
     };
-    Ok(data_response(ask_gateway(&app, &session, Command::JoinGroup, &JoinGroup { code: code.0 }).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::JoinGroup, &JoinGroup { code: code.0 }).await?))
 }
 
 pub async fn leave_group(
@@ -186,7 +186,7 @@ pub async fn leave_group(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<MessageResponse> {
-    let GroupLeft {} = ask_gateway(&app, &session, Command::LeaveGroup, &group_request(&id)?).await?;
+    let GroupLeft {} = ask_gateway(&app, &session, spec::LeaveGroup, &group_request(&id)?).await?;
     Ok(message_response("Left the group"))
 }
 

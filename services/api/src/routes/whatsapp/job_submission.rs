@@ -5,7 +5,7 @@ use crate::{app_state::AppState, error_code::ErrorCode, response::ApiError};
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::{Command, IdempotencyKey, QueuedSend, WaitReason},
+    command::{Command, IdempotencyKey, QueuedSend, WaitReason, spec},
     job::{self, JobId, JobItem, JobRecord, SendJob},
     session::SessionId,
 };
@@ -21,7 +21,7 @@ pub async fn submit_job(app: &AppState, session: &SessionId, job: &SendJob) -> R
         let text = "The job is larger than 1 MB: split it into several";
         return Err(ApiError::new(ErrorCode::JobTooLarge, text));
     }
-    ask_gateway(app, session, Command::SubmitJob, job).await
+    ask_gateway(app, session, spec::SubmitJob, job).await
 }
 
 /// The id of a job: the same at every repeat with the same key.

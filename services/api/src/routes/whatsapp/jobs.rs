@@ -19,7 +19,7 @@ use crate::{
 use axum::extract::State;
 use kurir_contract::{
     clock,
-    command::Command,
+    command::{Command, spec},
     job::{self, ItemFailure, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
     session::SessionId,
 };
@@ -203,7 +203,7 @@ pub async fn cancel_job(
 ) -> JsonResult<DataResponse<JobView>> {
     let id = parse_job_id(id)?;
     app.job_store.get(&session, &id).await?;
-    let record: JobRecord = ask_gateway(&app, &session, Command::CancelJob, &JobRequest { id }).await?;
+    let record: JobRecord = ask_gateway(&app, &session, spec::CancelJob, &JobRequest { id }).await?;
     Ok(data_response(record.into()))
 }
 

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, SendEdit, SendReaction, SendRevoke};
+use kurir_contract::command::{SendEdit, SendReaction, SendRevoke, spec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,7 +60,7 @@ pub async fn send_reaction(
         Some(SendReaction { to, message_id, emoji, from_me, participant, idempotency_key })
     })?;
     let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, Command::SendReaction, reaction.to.clone(), reaction, at).await
+    send(app, session, spec::SendReaction, reaction.to.clone(), reaction, at).await
 }
 
 /// Another text for a message of this account.
@@ -89,7 +89,7 @@ pub async fn edit_message(
         Some(SendEdit { to, message_id, text, idempotency_key })
     })?;
     let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, Command::SendEdit, edit.to.clone(), edit, at).await
+    send(app, session, spec::SendEdit, edit.to.clone(), edit, at).await
 }
 
 /// A message that is deleted for everyone.
@@ -123,7 +123,7 @@ pub async fn revoke_message(
         Some(SendRevoke { to, message_id, participant, idempotency_key })
     })?;
     let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, Command::SendRevoke, revoke.to.clone(), revoke, at).await
+    send(app, session, spec::SendRevoke, revoke.to.clone(), revoke, at).await
 }
 
 /// The error of a message in a group whose writer is not named.

@@ -12,8 +12,8 @@ use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
     command::{
-        Command,
         people::{LONGEST_PICTURE, PictureLink, PictureLookup, PictureRequest, PictureUpdate, SetPicture},
+        spec,
     },
     session::SessionId,
 };
@@ -83,7 +83,7 @@ pub async fn remove_group_picture(
 }
 
 async fn look_up_picture(app: &AppState, session: &SessionId, of: ChatJid) -> JsonResult<DataResponse<PictureLink>> {
-    let PictureLookup { picture } = ask_gateway(app, session, Command::Picture, &PictureRequest { of }).await?;
+    let PictureLookup { picture } = ask_gateway(app, session, spec::Picture, &PictureRequest { of }).await?;
     let text = "There is no picture, or none for this account to see";
     let picture = picture.ok_or_else(|| ApiError::new(ErrorCode::PictureNotFound, text))?;
     Ok(data_response(picture))
@@ -94,7 +94,7 @@ async fn set_picture(
     session: &SessionId,
     request: SetPicture,
 ) -> JsonResult<DataResponse<PictureUpdate>> {
-    Ok(data_response(ask_gateway(app, session, Command::SetPicture, &request).await?))
+    Ok(data_response(ask_gateway(app, session, spec::SetPicture, &request).await?))
 }
 
 impl FieldValue for JpegBase64 {

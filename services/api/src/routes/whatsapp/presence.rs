@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::extract::State;
 use kurir_contract::command::{
-    Command, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState,
+    EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState, spec,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -50,7 +50,7 @@ pub async fn mark_read(
         let (Recipient(to), MessageIdList(message_ids)) = (to?, message_ids?);
         Some(MarkRead { to, message_ids, participant })
     })?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::MarkRead, &read).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::MarkRead, &read).await?;
     Ok(message_response("Messages marked as read"))
 }
 
@@ -74,7 +74,7 @@ pub async fn typing(
         let (Recipient(to), TypingStateField(state)) = (to?, state?);
         Some(ShowTyping { to, state })
     })?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::ShowTyping, &typing).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::ShowTyping, &typing).await?;
     Ok(message_response("Typing shown"))
 }
 
@@ -92,7 +92,7 @@ pub async fn presence(
     JsonBody(body): JsonBody<PresenceRequest>,
 ) -> JsonResult<MessageResponse> {
     let PresenceStateField(state) = body.state.checked("state", ErrorCode::InvalidState)?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::SetPresence, &SetPresence { state }).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::SetPresence, &SetPresence { state }).await?;
     Ok(message_response("Presence shown"))
 }
 
@@ -108,7 +108,7 @@ pub async fn subscribe_presence(
     JsonBody(body): JsonBody<SubscribePresenceRequest>,
 ) -> JsonResult<MessageResponse> {
     let Person(to) = body.to.checked("to", ErrorCode::InvalidRecipient)?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::SubscribePresence, &SubscribePresence { to }).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::SubscribePresence, &SubscribePresence { to }).await?;
     Ok(message_response("Presence subscribed"))
 }
 

@@ -17,7 +17,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::ChatJid,
-    command::{Command, CommandErrorCode, QueuedSend, SentMessage},
+    command::{Command, CommandErrorCode, QueuedSend, SentMessage, spec},
     session::SessionId,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -161,7 +161,7 @@ async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -
             results.push(BulkResult::failed(to, STOPPING.into()));
             continue;
         }
-        let sent = app.gateway.ask::<SentMessage>(session, Command::SendText, &message).await;
+        let sent = app.gateway.ask(session, spec::SendText, &message).await;
         count_message(app, matches!(sent, Ok(_) | Err(CommandFailure::Queued(_))));
         results.push(match sent {
             Ok(SentMessage { message_id, to, .. }) => BulkResult::sent(&to, message_id),

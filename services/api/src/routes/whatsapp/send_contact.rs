@@ -10,7 +10,7 @@ use crate::{
 use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
-    command::{Command, SendContact},
+    command::{SendContact, spec},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -63,7 +63,7 @@ pub async fn send_contact(
     })?;
     let mut options = options_or_default(body.options)?;
     let contact = SendContact { quoted: options.quoted()?, ..contact };
-    send(app, session, Command::SendContact, contact.to.clone(), contact, options.send_at()?).await
+    send(app, session, spec::SendContact, contact.to.clone(), contact, options.send_at()?).await
 }
 
 /// A card with `waid`, from which the recipient's app offers to write to the contact.

@@ -8,7 +8,7 @@ use crate::{
     fields::{Field, FieldError, FieldErrors, FieldValue, Recipient, SendAt},
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, SendPoll};
+use kurir_contract::command::{SendPoll, spec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -59,7 +59,7 @@ pub async fn send_poll(
         let (Recipient(to), PollQuestion(name), PollOptions(options)) = (to?, name?, options?);
         Some(SendPoll { to, name, options, selectable, idempotency_key })
     })?;
-    send(app, session, Command::SendPoll, poll.to.clone(), poll, at).await
+    send(app, session, spec::SendPoll, poll.to.clone(), poll, at).await
 }
 
 fn one_line(given: &Value, longest: usize) -> Option<String> {

@@ -19,7 +19,7 @@ use crate::{
 };
 use axum::extract::{Request, State};
 use kurir_contract::{
-    command::{Command, IdempotencyKey, MediaKind, SentMessage},
+    command::{Command, IdempotencyKey, MediaKind, spec},
     session::SessionId,
 };
 use media_command::{MediaFields, read_media_command};
@@ -84,7 +84,7 @@ async fn send(
             return Err(failure);
         }
     };
-    let sent = match app.gateway.ask::<SentMessage>(session, Command::SendMedia, &media).await {
+    let sent = match app.gateway.ask(session, spec::SendMedia, &media).await {
         Err(CommandFailure::Queued(queued)) => return Ok(queued_response(session, queued)),
         sent => sent,
     };

@@ -1,6 +1,6 @@
-//! The people that a session has a chat with: who wrote, or was written to.
+//! Knows with whom the session has a chat: the people who wrote, and those who were written to.
 //!
-//! A message that comes costs one look into a set; only the first of a chat goes into a queue, and from there to NATS.
+//! A message costs one lookup in a set. Only the first message of a chat is queued and stored in NATS.
 
 use anyhow::Context as _;
 use async_nats::jetstream::kv::Store;
@@ -13,15 +13,15 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// The bucket of chats, each under its session and its hash.
+/// The bucket of chats. A key is the session and the chat's hash.
 const BUCKET: &str = "known_chats";
-/// Whoever was not heard of for so long is new again.
+/// A chat that was silent for this long counts as new again.
 const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// Chats in memory, a megabyte or two; when it is full it begins anew, which costs one question for each.
+/// Chats in memory, a megabyte or two. When the set is full it is cleared, which costs one question for each chat.
 const IN_MEMORY: usize = 20_000;
-/// Chats that wait to be stored; one beyond it is stored at its next message.
+/// Chats that wait to be stored. A chat that finds no room is stored at its next message.
 const WAITING: usize = 4096;
-/// Between two tries to store one.
+/// The pause between two tries to store a chat.
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub struct KnownChats {
     heard: mpsc::Sender<ChatJid>,
 }
 
-/// Those that are to be stored.
+/// Stores the queued chats.
 pub struct KnownChatWriter(mpsc::Receiver<ChatJid>);
 
 #[must_use]
@@ -46,7 +46,7 @@ impl KnownChats {
         &self.session
     }
 
-    /// There is a chat. Never waits.
+    /// Records that there is a chat. Never waits.
     pub fn record(&self, chat: &ChatJid) {
         if chat.is_group() || self.cached().contains(chat) {
             return;
@@ -57,7 +57,7 @@ impl KnownChats {
     }
 
     /// # Errors
-    /// If NATS did not say.
+    /// If NATS did not answer.
     pub async fn is_known(&self, broker: &Broker, chat: &ChatJid) -> anyhow::Result<bool> {
         if self.cached().contains(chat) {
             return Ok(true);
@@ -70,7 +70,7 @@ impl KnownChats {
         Ok(known)
     }
 
-    pub(super) async fn open_bucket(&self, broker: &Broker) -> anyhow::Result<Store> {
+    pub async fn open_bucket(&self, broker: &Broker) -> anyhow::Result<Store> {
         broker.expiring_bucket(BUCKET, KNOWN_FOR).await
     }
 
@@ -93,10 +93,10 @@ impl KnownChats {
 }
 
 impl KnownChatWriter {
-    /// Stores them, until the shutdown.
+    /// Stores the queued chats until the shutdown.
     ///
     /// # Errors
-    /// None: a broker that is away is waited for.
+    /// Never: the writer waits for a broker that is away.
     pub async fn run(mut self, known: KnownChats, broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
         let all = async {
             while let Some(chat) = self.0.recv().await {

@@ -1,19 +1,18 @@
-//! What the client of one life says, and who must hear it: lifecycle events become signals, acknowledgements go to the
-//! sends that wait for them, messages that did not pass the durability hook to their own publisher, and so does what
-//! happens beside messages.
+//! Receives the client's events and passes them on: lifecycle events become signals, acknowledgements go to the waiting
+//! sends, messages that did not pass the durability hook and notices go to their own publishers.
 //!
 //! It runs inline in the client, in the order of the events, and never waits.
 
-use super::{
-    appearance::OnlineAppearance,
-    passkey::{PasskeyChallenge, PasskeyStep},
-    phone::PhonePresence,
-    state::{ConnectionSignal, SessionEnd, SessionSignal},
-    watchdog::TrafficClock,
-};
 use crate::{
     inbound::{notices::NoticeQueue, undecryptable::UndecryptableQueue, unhooked::UnhookedQueue},
-    outbound::acks::PendingAcks,
+    session::{
+        acks::PendingAcks,
+        appearance::OnlineAppearance,
+        passkey::{PasskeyChallenge, PasskeyStep},
+        phone::PhonePresence,
+        state::{ConnectionSignal, SessionEnd, SessionSignal},
+        watchdog::TrafficClock,
+    },
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -21,7 +20,7 @@ use tokio::{sync::mpsc, time::Instant};
 use wacore::types::events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind};
 use whatsapp_rust::OwnedNodeRef;
 
-/// The ears of one life.
+/// The listener of one connection.
 pub struct ClientListener {
     pub life: u64,
     pub signals: mpsc::Sender<ConnectionSignal>,
@@ -34,7 +33,7 @@ pub struct ClientListener {
     pub phone: PhonePresence,
 }
 
-/// What the listener wants to hear.
+/// The events that the listener receives.
 const INTEREST: [EventKind; 31] = [
     EventKind::PairingQrCode,
     EventKind::PairingQrCodesExhausted,
@@ -124,13 +123,13 @@ impl EventHandler for ClientListener {
 impl ClientListener {
     fn send_signal(&self, signal: SessionSignal) {
         if let Err(error) = self.signals.try_send((self.life, signal)) {
-            // The queue is far longer than a life has lifecycle events.
+            // The queue has more room than a connection has lifecycle events.
             tracing::error!("a signal of the WhatsApp client was lost: {error}");
         }
     }
 }
 
-/// What an event of the client means for the session; pure.
+/// What an event of the client means for the session. Pure.
 fn map_event(event: &Event, now: OffsetDateTime) -> Option<SessionSignal> {
     Some(match event {
         Event::PairingQrCode(qr) => SessionSignal::QrCode(qr.code.clone()),
@@ -177,7 +176,7 @@ fn map_event(event: &Event, now: OffsetDateTime) -> Option<SessionSignal> {
                 reason: format!("WhatsApp refused the login ({})", failure.reason.code()),
             }),
         },
-        // Everything else says nothing about the connection.
+        // All other events say nothing about the connection.
         _ => return None,
     })
 }
@@ -187,15 +186,15 @@ fn ban_end(now: OffsetDateTime, left: Duration) -> Option<OffsetDateTime> {
     now.checked_add(left.try_into().ok()?)
 }
 
-/// The reason for which this stanza ends the connection for a while, if it does. The client has no event
-/// for these.
+/// The reason for which this stanza ends the connection for a while, if it does. The client has no event for these
+/// stanzas.
 fn rejection_reason(stanza: &OwnedNodeRef) -> Option<String> {
     match stanza.tag() {
         "xmlstreamend" => Some("WhatsApp closed the stream".to_owned()),
         "stream:error" => match stanza.get().get_attr("code")?.as_str().as_ref() {
             "429" => Some("WhatsApp asks to slow down (429)".to_owned()),
             "503" => Some("WhatsApp is not available (503)".to_owned()),
-            // 515 is a reconnect that was asked for; the others have events of their own.
+            // 515 is a reconnect that the client asked for. The other codes have events of their own.
             _ => None,
         },
         _ => None,
@@ -227,7 +226,7 @@ mod tests {
     #[test]
     fn each_ending_has_its_own_state() {
         let status = |event: &Event| match map_event(event, NOW) {
-            Some(SessionSignal::Ended(end)) => super::super::state::SessionState::Ended(end).status(),
+            Some(SessionSignal::Ended(end)) => crate::session::state::SessionState::Ended(end).status(),
             other => panic!("{event:?} gave {other:?}"),
         };
         use kurir_contract::session::SessionStatus as S;

@@ -1,14 +1,15 @@
-//! One life of a session's client: made on the keys that are there, and left cleanly.
+//! One connection to WhatsApp: a client made with the session's keys, and closed cleanly.
 
 use super::{
-    abort::ConnectionAbort,
-    appearance::OnlineAppearance,
     gated_transport::{GatedTransport, SETTLED_WITHIN},
     http,
     listener::ClientListener,
-    store::SessionStore,
 };
-use crate::{config::GatewayConfig, inbound::durability::DurabilityHook};
+use crate::{
+    config::GatewayConfig,
+    inbound::durability::DurabilityHook,
+    session::{abort::ConnectionAbort, appearance::OnlineAppearance, store::SessionStore},
+};
 use anyhow::Context as _;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
@@ -26,24 +27,25 @@ pub struct ClientConnection {
     pub number: u64,
     pub client: Arc<Client>,
     breaker: ConnectionAbort,
-    /// Cancelled before the client leaves; see [`GatedTransport`].
+    /// Cancelled before the client closes; see [`GatedTransport`].
     gate: CancellationToken,
     handle: BotHandle,
     _raw_stanzas: RawNodeLease,
-    /// What goes on beside it; ends with it.
+    /// Tasks that end with the connection.
     beside: JoinSet<()>,
 }
 
-/// A recipient that cannot decrypt asks again; who was offline for days asks late. The client's default is two hours.
+/// A recipient that cannot decrypt a message asks again, after days if it was offline. The client's default is two
+/// hours.
 const SENT_MESSAGES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// What is told to a server that is not WhatsApp: the client would otherwise ask the web for the newest version.
+/// The version for a server that is not WhatsApp. Otherwise the client would look up the newest version on the web.
 const VERSION_ELSEWHERE: (u32, u32, u32) = (2, 3000, 1_023_000_000);
-/// A question to the phone is a message, and may need its keys first.
+/// A question to the phone is a message, and may need the phone's keys first.
 const ASKED_WITHIN: Duration = Duration::from_secs(30);
-/// Leaving flushes acknowledgements and keys; messages that still wait for the broker then are given up, and WhatsApp
+/// Closing flushes acknowledgements and keys. Messages that still wait for the broker then are given up, and WhatsApp
 /// sends them again.
 const PATIENCE_WITH_MESSAGES: Duration = Duration::from_secs(3);
-/// Then it is dropped; a supervisor's patience with a stopping gateway is longer.
+/// After this time the client is dropped. A supervisor waits longer than this for a stopping gateway.
 const LEAVE_WITHIN: Duration = Duration::from_secs(6);
 
 impl ClientConnection {
@@ -78,7 +80,7 @@ impl ClientConnection {
                 ..CacheConfig::default()
             });
         if !config.whatsapp_history_sync {
-            // It would cost a new session minutes and memory.
+            // A history sync costs a new session minutes and memory.
             builder = builder.skip_history_sync();
         }
         if config.whatsapp_url.is_some() {
@@ -95,8 +97,8 @@ impl ClientConnection {
         Ok(Self { number, client, breaker, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas, beside })
     }
 
-    /// Asks the account's phone for a sign of life: for the message before one that nobody wrote. It confirms the
-    /// question, whatever it finds.
+    /// Asks the account's phone for a sign of life, by requesting the message before one that does not exist. The phone
+    /// confirms the request in any case.
     pub fn ask_phone(&mut self) {
         let client = Arc::clone(&self.client);
         self.spawn(async move {
@@ -111,18 +113,18 @@ impl ClientConnection {
         });
     }
 
-    /// Runs something beside the client; it ends with this life.
+    /// Runs a task that ends with this connection.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         while self.beside.try_join_next().is_some() {}
         self.beside.spawn(task);
     }
 
-    /// Waits until the client's run loop is over.
+    /// Waits until the client's run loop has ended.
     pub async fn wait_closed(&mut self) {
         (&mut self.handle).await;
     }
 
-    /// Leaves WhatsApp, with what is in flight acknowledged if that takes no longer than it should.
+    /// Closes the connection. What is in flight is acknowledged if that does not take too long.
     pub async fn close(self) {
         self.gate.cancel();
         tokio::time::sleep(SETTLED_WITHIN).await;

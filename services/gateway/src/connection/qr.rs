@@ -1,21 +1,21 @@
-//! A QR code as a picture in the terminal, two rows of it to a line of text.
+//! Prints a QR code in the terminal, two rows of modules in one line of text.
 
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
-/// Shows a pairing code to whoever looks at the terminal.
+/// Prints a pairing code in the terminal.
 pub fn print_code(code: &str) {
     match render_code(code) {
         Some(picture) => {
             eprintln!("\nScan this with WhatsApp: Settings, Linked devices, Link a device.\n\n{picture}\n");
         }
-        // The text is in `connection.status` and in the API, so nothing is lost but the picture.
+        // `connection.status` and the API have the code as text, so only the picture is missing.
         None => tracing::warn!("the pairing code is too long for a QR picture"),
     }
 }
 
-/// Dark modules are left empty and light ones filled, because most terminals are dark.
+/// Leaves dark modules empty and fills light ones, because most terminals are dark.
 fn render_code(code: &str) -> Option<String> {
-    // The lowest correction: a screen has no dirt, and a smaller picture fits more terminals.
+    // The lowest error correction: a screen has no dirt, and a smaller picture fits more terminals.
     let qr = QrCode::with_error_correction_level(code, EcLevel::L).ok()?;
     Some(qr.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).quiet_zone(true).build())
 }

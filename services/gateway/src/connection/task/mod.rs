@@ -1,28 +1,28 @@
-//! The task that owns a session: it takes signals one at a time, lets `state` decide, and does what that says; `connection_cycle`
-//! begins and ends the lives of its client, `deadlines` is when a pairing must be done, `passkey` what a user does for one.
+//! The task that owns a session: it takes one signal at a time, lets `state` decide, and acts. `connection_cycle` opens
+//! and closes connections, `deadlines` ends a pairing that takes too long, `passkey` handles a user's part in a pairing
+//! by passkey, and `health_events` reports silences and an absent phone.
 
 mod connection_cycle;
 mod deadlines;
 mod health_events;
 mod passkey;
 
-use super::{
-    ControlRequest, SessionHandle, SessionView,
-    appearance::OnlineAppearance,
-    connection::ClientConnection,
-    passkey::PasskeyCeremony,
-    phone::PhonePresence,
-    qr,
-    state::{ConnectionSignal, SessionAction, SessionSignal, SessionState, next_state},
-    status_queue::StatusQueue,
-    store::SessionStore,
-    watchdog::{ConnectionWatchdog, SilenceLimits},
-};
+use super::{client::ClientConnection, qr};
 use crate::{
     config::GatewayConfig,
     inbound::{MessageMapper, notices::NoticeQueue, unhooked::UnhookedQueue},
-    outbound::acks::PendingAcks,
     publish::EventPublisher,
+    session::{
+        ControlRequest, SessionHandle, SessionView,
+        acks::PendingAcks,
+        appearance::OnlineAppearance,
+        passkey::PasskeyCeremony,
+        phone::PhonePresence,
+        state::{ConnectionSignal, SessionAction, SessionSignal, SessionState, next_state},
+        status_queue::StatusQueue,
+        store::SessionStore,
+        watchdog::{ConnectionWatchdog, SilenceLimits},
+    },
 };
 use kurir_chassis::broker::Broker;
 use kurir_contract::command::LoggedOut;
@@ -34,7 +34,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// All that a session needs to live.
+/// The parts that a session needs.
 pub struct SessionTask {
     config: GatewayConfig,
     broker: Broker,
@@ -53,32 +53,32 @@ pub struct SessionTask {
     signals: (mpsc::Sender<ConnectionSignal>, mpsc::Receiver<ConnectionSignal>),
     state: SessionState,
     life: Option<ClientConnection>,
-    /// Lives begun so far.
+    /// The number of connections so far.
     lives: u64,
     begun: Instant,
-    /// Lives in a row that ended by themselves too soon.
+    /// Connections in a row that ended by themselves too soon.
     short_lives: u32,
     next_life: Option<Instant>,
     broker_away_since: Option<Instant>,
     pairing_code_until: Option<Instant>,
-    /// When the client has shown all its QR codes, and closes the connection.
+    /// The time at which the client has shown all its QR codes and closes the connection.
     codes_until: Option<OffsetDateTime>,
-    /// How often the gateway left WhatsApp because of the broker.
+    /// How often the gateway left WhatsApp because the broker was away.
     left_for_broker: u64,
     #[cfg(feature = "simulator")]
     simulated_phone: tokio::task::JoinSet<()>,
 }
 
-/// Lifecycle events come a few a minute; a burst this long does not exist.
+/// There are a few lifecycle events a minute, so no burst fills the queue.
 const SIGNALS: usize = 1024;
 /// Users' requests that wait for their turn.
 const CONTROLS: usize = 16;
-/// How often the connection is looked at: some ways to lose it have no event.
+/// How often the connection is checked: some losses cause no event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// What commands under way have when the gateway stops; WhatsApp answers a send within one second.
+/// Time for commands under way when the gateway stops. WhatsApp answers a send within a second.
 const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 
-/// Makes a session's task and what the others see of it.
+/// Makes a session's task, and the handle for the rest of the gateway.
 #[must_use]
 pub fn new_session(
     config: &GatewayConfig,
@@ -138,7 +138,7 @@ pub fn new_session(
 }
 
 impl SessionTask {
-    /// Lives until the shutdown.
+    /// Runs until the shutdown.
     ///
     /// # Errors
     /// If the keys cannot be opened or wiped.
@@ -154,7 +154,7 @@ impl SessionTask {
                     continue;
                 }
                 () = wait_closed(&mut self.life) => {
-                    // What the client said last explains its end, and is in the queue by now.
+                    // The client's last signals explain its end, and are in the queue by now.
                     while let Ok(told) = self.signals.1.try_recv() {
                         self.apply_signal(told).await?;
                     }
@@ -177,14 +177,14 @@ impl SessionTask {
             };
             self.apply(signal).await?;
         }
-        // A send under way needs its acknowledgement still.
+        // A send under way still needs its acknowledgement.
         let _ = timeout(PATIENCE_WITH_COMMANDS, commands_done.cancelled()).await;
         self.disconnect().await;
         self.save_phone(true);
         Ok(())
     }
 
-    /// A signal of a life that is over says nothing about the one that is.
+    /// Applies a signal, unless it comes from an earlier connection.
     async fn apply_signal(&mut self, (life, signal): ConnectionSignal) -> anyhow::Result<()> {
         if self.life.as_ref().is_some_and(|now| now.number == life) {
             self.apply(signal).await?;
@@ -213,10 +213,10 @@ impl SessionTask {
     }
 
     fn is_logged_out(&self) -> bool {
-        matches!(self.state, SessionState::Ended(super::state::SessionEnd::LoggedOut { .. }))
+        matches!(self.state, SessionState::Ended(crate::session::state::SessionEnd::LoggedOut { .. }))
     }
 
-    /// What no event tells.
+    /// Finds the signals that no event brings.
     fn poll_signals(&mut self) -> Option<SessionSignal> {
         if self.broker.is_connected() {
             self.broker_away_since = None;
@@ -239,7 +239,7 @@ impl SessionTask {
             SessionState::Connecting | SessionState::Connected | SessionState::Reconnecting { .. } => {
                 self.watchdog.check(client).map(SessionSignal::Silent)
             }
-            // Who waits for a phone hears nothing for long.
+            // While a session waits for a phone, silence is normal.
             SessionState::Pairing { .. } | SessionState::WaitingForBroker | SessionState::Ended(_) => None,
         }
     }
@@ -271,7 +271,7 @@ impl SessionTask {
             }
             SessionAction::LogOut => {
                 self.log_out().await?;
-                // Last: whoever sees it may rely on the keys being gone.
+                // Last, so that the state says that the keys are gone only when they are.
                 self.enter_state(state);
             }
             SessionAction::ConfirmPasskey => {
@@ -282,7 +282,7 @@ impl SessionTask {
         Ok(())
     }
 
-    /// Shows the state to everybody; what is no change is no event.
+    /// Publishes a new state. A state that looks like the old one causes no event.
     fn enter_state(&mut self, state: SessionState) {
         let own = self.life.as_ref().map(|life| self.own_addresses(&life.client));
         self.view.send_modify(|view| {
@@ -321,7 +321,7 @@ impl SessionTask {
     }
 }
 
-/// One line for each change, without the code: who reads a log must not be able to pair.
+/// Logs one line for each change. The line holds no code, so that readers of a log cannot pair.
 fn log_state(session: &kurir_contract::session::SessionId, state: &SessionState) {
     let name = state.status().as_str();
     match state.reason() {
@@ -332,7 +332,7 @@ fn log_state(session: &kurir_contract::session::SessionId, state: &SessionState)
     }
 }
 
-/// When the run loop of the life that is has ended; never without one.
+/// Waits until the current client's run loop has ended; forever without a client.
 async fn wait_closed(life: &mut Option<ClientConnection>) {
     match life {
         Some(life) => life.wait_closed().await,

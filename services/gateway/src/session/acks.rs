@@ -1,4 +1,5 @@
-//! Sends that wait for the server's acknowledgement: the client's own `Ok` comes before it, and also without it.
+//! Sends that wait for the acknowledgement of WhatsApp's server. The client's own `Ok` comes before it, and also
+//! without it.
 
 use std::{
     collections::HashMap,
@@ -8,7 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use wacore::types::events::ServerAck;
 
-/// What WhatsApp's server said about a message.
+/// The answer of WhatsApp's server to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerAnswer {
     Taken {
@@ -20,22 +21,22 @@ pub enum ServerAnswer {
     },
 }
 
-/// The sends that wait, by message id; as many as are under way.
+/// The waiting sends by message id: as many as are under way.
 #[derive(Default)]
 pub struct PendingAcks(Mutex<HashMap<String, mpsc::Sender<ServerAnswer>>>);
 
-/// One that waits, through all its tries: an acknowledgement of the first may come during the second.
+/// One waiting send, through all its tries: an acknowledgement of the first try may come during the second.
 pub struct AckWaiter {
     id: String,
     acks: Arc<PendingAcks>,
     answers: mpsc::Receiver<ServerAnswer>,
 }
 
-/// One answer for each try, and more are of no interest.
+/// There is one answer for each try. Further ones are dropped.
 const ANSWERS: usize = 16;
 
 impl PendingAcks {
-    /// Begins to wait; before the message goes out, since the answer is faster than the client's `Ok`.
+    /// Starts to wait. Call it before the message is sent, because the answer may be faster than the client's `Ok`.
     #[must_use]
     pub fn register(self: &Arc<Self>, id: &str) -> AckWaiter {
         let (sender, answers) = mpsc::channel(ANSWERS);
@@ -48,7 +49,7 @@ impl PendingAcks {
             return;
         }
         if let Some(waiting) = self.lock().get(&ack.id) {
-            // If it is full, an answer is there already.
+            // If the queue is full, an answer is there already.
             let _ = waiting.try_send(server_answer(ack));
         }
     }
@@ -70,16 +71,16 @@ fn server_answer(ack: &ServerAck) -> ServerAnswer {
 }
 
 impl AckWaiter {
-    /// The next answer; waits for it.
+    /// Waits for the next answer.
     pub async fn next_answer(&mut self) -> ServerAnswer {
         match self.answers.recv().await {
             Some(answer) => answer,
-            // Its sender is in the map until this is dropped.
+            // The sender stays in the map until this waiter is dropped.
             None => std::future::pending().await,
         }
     }
 
-    /// Forgets the refusals of earlier tries. If one of these was taken after all, says so.
+    /// Drops the nacks of earlier tries. If one of those tries was accepted after all, gives its time.
     pub fn accepted_meanwhile(&mut self) -> Option<OffsetDateTime> {
         while let Ok(answer) = self.answers.try_recv() {
             if let ServerAnswer::Taken { at } = answer {
@@ -109,7 +110,7 @@ mod tests {
         let acks = Arc::new(PendingAcks::default());
         let mut first = acks.register("A");
         let mut second = acks.register("B");
-        // A receipt may have a message's id, and says nothing about it.
+        // A receipt may have a message's id, and acknowledges nothing.
         acks.record_ack(&ack("A", "receipt", None));
         acks.record_ack(&ack("C", "message", None));
         acks.record_ack(&ack("B", "message", Some("479")));

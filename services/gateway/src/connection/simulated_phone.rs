@@ -8,12 +8,12 @@ use tokio::{
     net::TcpStream,
 };
 
-/// It is beside us, or it is not there.
+/// The simulator runs on the same machine, or not at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// The status line is all that is read.
+/// Only the status line is read.
 const STATUS_LINE: usize = 256;
 
-/// Shows the phone a code, and logs what it said.
+/// Shows the phone a code, and logs its answer.
 pub async fn scan_code(whatsapp_url: String, code: String) {
     match tokio::time::timeout(ANSWER_WITHIN, post_code(&whatsapp_url, &code)).await {
         Ok(Ok(status)) => tracing::debug!("the simulated phone answered {status:?}"),

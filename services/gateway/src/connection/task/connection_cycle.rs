@@ -1,13 +1,13 @@
-//! The lives of a session's client, one after the other: begun on the keys that are there, ended, or logged out.
+//! Opens and closes the session's connections, one after the other, and logs out.
 
 use super::{
-    super::{
-        OwnAddresses, abort::ConnectionAbort, connection::ClientConnection, listener::ClientListener,
-        state::SessionState,
-    },
+    super::{client::ClientConnection, listener::ClientListener},
     SessionTask,
 };
-use crate::inbound::{addresses::chat_jid, durability::DurabilityHook};
+use crate::{
+    inbound::{addresses::chat_jid, durability::DurabilityHook},
+    session::{OwnAddresses, abort::ConnectionAbort, state::SessionState},
+};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -15,13 +15,13 @@ use std::{
 use tokio::time::{Instant, timeout};
 use whatsapp_rust::Client;
 
-/// A life that ends by itself sooner is a failure, and the next waits longer.
+/// A connection that ends by itself sooner is a failure, and the next pause is longer.
 const LONG_LIFE: Duration = Duration::from_secs(30);
-/// The pause before a life that follows one that ended by itself; doubled at each failure in a row.
+/// The pause after a connection that ended by itself. Each failure in a row doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause, reached after six doublings.
+/// The pause stops growing after six doublings.
 const MOST_DOUBLINGS: u32 = 6;
-/// The client asks WhatsApp to forget the device, which takes it three seconds at most, and closes.
+/// The client asks WhatsApp to remove the device, which takes at most three seconds, and closes.
 const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
 
 impl SessionTask {
@@ -53,11 +53,12 @@ impl SessionTask {
         let begun = ClientConnection::open(&self.config, &self.store, listener, hook, self.appearance.clone()).await;
         let life = match begun {
             Ok(life) => life,
-            // At the start it is a mistake that somebody must see; later it is a disk that is full, and may have room again.
+            // At the start this is a mistake that somebody must see. Later it is a full disk, which may have room
+            // again.
             Err(error) if self.lives > 1 => {
-                tracing::error!(session.id = %self.inbound.session, "the client cannot be started, and is tried again: {error:#}");
+                tracing::error!(session.id = %self.inbound.session, "the client did not start; the gateway tries again: {error:#}");
                 self.connect_later();
-                // The reason that is there tells more: this is its echo.
+                // The existing reason says more: this error follows from it.
                 if !matches!(self.state, SessionState::Reconnecting { .. }) {
                     self.enter_state(SessionState::Reconnecting { reason: format!("{error:#}") });
                 }
@@ -106,7 +107,7 @@ impl SessionTask {
         Ok(())
     }
 
-    /// The own addresses, once paired; the phone writes under them, too.
+    /// The account's own addresses, once it is paired. The phone sends under them, too.
     pub(super) fn own_addresses(&self, client: &Client) -> Option<OwnAddresses> {
         let (number, lid) = (client.pn()?, client.lid());
         self.phone.set_own_numbers([Some(&number), lid.as_ref()].into_iter().flatten().cloned());

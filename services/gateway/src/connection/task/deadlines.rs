@@ -1,21 +1,19 @@
-//! When a pairing must be done: by code, or by passkey.
+//! Ends a pairing by code or by passkey that takes too long.
 
-use super::{
-    super::{passkey::PasskeyStep, state::SessionSignal},
-    SessionTask,
-};
+use super::SessionTask;
+use crate::session::{passkey::PasskeyStep, state::SessionSignal};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// WhatsApp takes a pairing code for three minutes (the client's own figure).
 const PAIRING_CODE_LASTS: Duration = Duration::from_secs(180);
-/// WhatsApp gives six QR codes, of which the client shows the first for 60 s and the others for 20 s each. Then it closes the
-/// connection, whatever else goes on over it.
+/// WhatsApp gives six QR codes. The client shows the first for 60 s and the others for 20 s each, and then closes the
+/// connection, even if a pairing by passkey is under way.
 const CODES_LAST: time::Duration = time::Duration::seconds(160);
 
 impl SessionTask {
-    /// Before a step: what it says of the time that is left.
+    /// Sets the deadlines that a signal brings, before the signal is applied.
     pub(super) fn set_deadlines(&mut self, signal: &mut SessionSignal) {
         if let SessionSignal::QrCodesExhausted { life_goes_on: true } = signal {
             self.pairing_code_until = Some(Instant::now() + PAIRING_CODE_LASTS);
@@ -29,7 +27,7 @@ impl SessionTask {
         }
     }
 
-    /// Which of them has passed.
+    /// The signal of a deadline that has passed, if one has.
     pub(super) fn take_expired(&mut self) -> Option<SessionSignal> {
         if self.pairing_code_until.is_some_and(|until| until <= Instant::now()) {
             self.pairing_code_until = None;

@@ -1,13 +1,11 @@
-//! What a user does for a pairing by passkey, in its turn among the session's signals: the ceremony is moved on first, so
-//! that nobody answers twice, and the client sends beside.
+//! Handles what a user does in a pairing by passkey, in order with the session's signals. The ceremony moves on first,
+//! so that nobody answers twice; then the client sends in a task of its own.
 
-use super::{
-    super::{
-        PasskeyAction, PasskeyRefusal,
-        passkey::{self, PasskeyCeremony, PasskeyStep},
-        state::SessionSignal,
-    },
-    SessionTask,
+use super::SessionTask;
+use crate::session::{
+    PasskeyAction, PasskeyRefusal,
+    passkey::{self, PasskeyCeremony, PasskeyStep},
+    state::SessionSignal,
 };
 use kurir_contract::event::{EventType, SessionPasskey};
 use std::{sync::Arc, time::Duration};
@@ -17,20 +15,20 @@ use whatsapp_rust::{
     passkey::{Assertion, PasskeyError},
 };
 
-/// WhatsApp answers within a second; an answer to the passkey asks it twice.
+/// WhatsApp answers within a second. The answer to the passkey takes two requests.
 const SENT_WITHIN: Duration = Duration::from_secs(25);
 
-/// Who waits for what became of it.
+/// Where the result goes.
 type PasskeyAnswer = oneshot::Sender<Result<(), PasskeyRefusal>>;
 
-/// What the client is to send.
+/// What the client must send.
 enum PasskeyMessage {
     Answer(Assertion),
     Confirmation,
 }
 
 impl SessionTask {
-    /// A user answers or confirms.
+    /// Handles a user's answer or confirmation.
     pub(super) async fn handle_passkey(&mut self, ask: PasskeyAction, answer: PasskeyAnswer) -> anyhow::Result<()> {
         let (step, sending) = match passkey_step(ask, self.state.passkey()) {
             Ok(due) => due,
@@ -45,7 +43,7 @@ impl SessionTask {
         Ok(())
     }
 
-    /// Confirms for the user, where WhatsApp wants nobody to compare codes.
+    /// Confirms for the user when WhatsApp wants nobody to compare codes.
     pub(super) fn confirm_passkey(&mut self) {
         self.spawn_passkey_send(PasskeyMessage::Confirmation, None);
     }
@@ -69,11 +67,11 @@ impl SessionTask {
         });
     }
 
-    /// Tells of a step.
+    /// Logs and publishes a step.
     pub(super) fn report_passkey(&self, passkey: &PasskeyCeremony) {
         let session = &self.inbound.session;
         let shown = passkey.progress();
-        // Without the code: who reads a log must not be able to pair.
+        // The line holds no code, so that readers of a log cannot pair.
         let state = shown.state.as_str();
         tracing::info!(session.id = %session, "the pairing by passkey of session {session} is {state}: {}", shown.what_to_do);
         if let Some(error) = &shown.error {
@@ -88,7 +86,7 @@ impl SessionTask {
     }
 }
 
-/// The step that a user makes, if it is its turn.
+/// The step that a user's action makes, if the action fits the ceremony.
 fn passkey_step(
     ask: PasskeyAction,
     passkey: &PasskeyCeremony,
@@ -137,7 +135,7 @@ async fn send_passkey_message(client: &Client, sending: PasskeyMessage) -> Resul
     }
 }
 
-/// The client's words, without the prefix that it repeats at each level.
+/// The client's error text, without the prefix that it repeats at each level.
 fn explain_error(error: &PasskeyError) -> String {
     error.to_string().replace("passkey linking flow error: ", "")
 }

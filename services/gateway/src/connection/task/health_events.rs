@@ -1,11 +1,9 @@
-//! What a session tells of its health beside its state: a silence, and a phone that is away or back.
+//! Reports what the state does not show: a silent connection, and a phone that is away or back.
 
-use super::{
-    super::{
-        phone::{PhoneStep, to_time},
-        state::{SessionSignal, SessionState},
-    },
-    SessionTask,
+use super::SessionTask;
+use crate::session::{
+    phone::{PhoneStep, to_time},
+    state::{SessionSignal, SessionState},
 };
 use kurir_contract::{
     clock,
@@ -13,7 +11,7 @@ use kurir_contract::{
 };
 
 impl SessionTask {
-    /// Tells of a signal what its state does not.
+    /// Reports what a signal says besides the change of the state.
     pub(super) fn report_signal(&self, signal: &SessionSignal) {
         match signal {
             SessionSignal::Silent(silence) => {
@@ -27,7 +25,7 @@ impl SessionTask {
                     event_id,
                 });
             }
-            // It just scanned a code, or took one.
+            // The phone just scanned a code, or accepted one.
             SessionSignal::Paired => self.phone.mark_seen(true),
             SessionSignal::Connected => self.phone.mark_seen(false),
             SessionSignal::QrCode(_)
@@ -47,7 +45,7 @@ impl SessionTask {
         }
     }
 
-    /// Keeps when the phone was seen, and does what is due about it.
+    /// Saves when the phone was seen, and takes the step that is due.
     pub(super) fn check_phone(&mut self) {
         self.save_phone(false);
         if self.state != SessionState::Connected {
@@ -58,7 +56,8 @@ impl SessionTask {
             self.publisher.metrics.record_phone_seen(session, seen.unix_timestamp());
         }
         let Some(step) = self.phone.take_step(self.config.whatsapp_phone_offline_after) else { return };
-        // Before it is told: a crash here tells it a day late, and a gateway that crashes often does not warn each time.
+        // Saved first: after a crash here the report comes a day late, and a gateway that crashes often does not warn
+        // each time.
         self.save_phone(false);
         let iso = |last_seen| to_time(last_seen).map(clock::iso);
         match step {
@@ -85,10 +84,10 @@ impl SessionTask {
         }
     }
 
-    /// A file that cannot be written costs a warning that comes late, or twice.
+    /// Saves the file. If that fails, a warning comes late or twice.
     pub(super) fn save_phone(&self, cannot_wait: bool) {
         if let Err(error) = self.phone.save(cannot_wait) {
-            tracing::warn!("failed to keep when the phone was seen: {error}");
+            tracing::warn!("failed to save when the phone was seen: {error}");
         }
     }
 }
