@@ -28,7 +28,7 @@ pub async fn of(broker: &Broker, id: &EndpointId) -> Result<Backlog, Failure> {
     if !broker.is_connected() {
         return Err(Failure::broker_unavailable());
     }
-    let (events, retries) = (id.consumer(), id.retries_consumer());
+    let (events, retries) = (id.consumer_name(), id.retries_consumer_name());
     let (fresh, retried, resting) = futures::try_join!(
         consumer(broker, EVENTS, &events),
         consumer(broker, RETRIES, &retries),

@@ -29,7 +29,7 @@ impl DispatcherClient {
         command: WebhookCommand,
         arguments: &impl Serialize,
     ) -> Result<A, Failure> {
-        commands::request(&self.broker, subject::webhooks(command), arguments, deadline(command))
+        commands::request(&self.broker, subject::webhook_command(command), arguments, deadline(command))
             .await
             .map_err(|error| refusal::of_dispatcher(error, command))
     }

@@ -32,7 +32,7 @@ impl Jobs {
     /// # Errors
     /// If there is none of this name.
     pub async fn get(&self, session: &SessionId, id: &JobId) -> Result<JobRecord, Failure> {
-        let key = id.key(session);
+        let key = id.record_key(session);
         let stored = self.bucket.get(&key).await?.ok_or_else(not_found)?;
         read(&key, &stored.value).map_err(|_| Failure::internal())
     }

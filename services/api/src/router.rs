@@ -29,7 +29,7 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/media/{file}", get(media::show))
         .with_state(app.clone())
         // `/livez` and `/readyz`.
-        .merge(app.health.routes());
+        .merge(app.health.probe_routes());
 
     let keyed = Router::new()
         .route("/api/metrics/reset", post(metrics::reset))

@@ -100,23 +100,32 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let commands_done = CancellationToken::new();
 
     let mut tasks = TaskSet::new(shutdown);
-    tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
-    tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown()));
+    tasks.spawn("session", task.run(tasks.shutdown_token(), commands_done.clone()));
+    tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown_token()));
     let view = session.view.clone();
-    let notices =
-        heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown());
+    let notices = heard_notices.publish(
+        inbound.clone(),
+        publisher.clone(),
+        config.broker_wait,
+        view,
+        calls,
+        tasks.shutdown_token(),
+    );
     tasks.spawn("notices", notices);
-    tasks.spawn("known chats", heard_chats.store(known, broker, tasks.shutdown()));
+    tasks.spawn("known chats", heard_chats.store(known, broker, tasks.shutdown_token()));
     let view = session.view.clone();
-    let restrictions = restrictions.follow(session.id.clone(), view, publisher.clone(), tasks.shutdown());
+    let restrictions = restrictions.follow(session.id.clone(), view, publisher.clone(), tasks.shutdown_token());
     tasks.spawn("restrictions", restrictions);
-    tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
-    tasks.spawn("files", files.run(tasks.shutdown()));
-    let sends = sends(commands, jobs, health.clone(), tasks.shutdown(), commands_done);
+    tasks.spawn(
+        "unhooked messages",
+        unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown_token()),
+    );
+    tasks.spawn("files", files.run(tasks.shutdown_token()));
+    let sends = sends(commands, jobs, health.clone(), tasks.shutdown_token(), commands_done);
     tasks.spawn("commands", sends);
-    tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
+    tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown_token()));
     if let Some(listen) = config.health_listen {
-        tasks.spawn("health", health.serve_metrics(listen, metrics, tasks.shutdown()));
+        tasks.spawn("health", health.serve_probes_and_metrics(listen, metrics, tasks.shutdown_token()));
     }
     tasks.run(DRAIN).await
 }

@@ -9,7 +9,7 @@ use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{
     command::{CommandError, CommandReply, EmptyBody},
     subject,
-    webhook::{LedgerRequest, ReplayRequest, ReplayRequestId, WebhookCommand},
+    webhook::{LedgerRequest, ReplayReference, ReplayRequest, WebhookCommand},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -66,17 +66,17 @@ impl Commands {
     }
 
     async fn obey(&self, request: Message) {
-        match subject::parse_webhooks(&request.subject) {
+        match subject::parse_webhook_command(&request.subject) {
             Some(WebhookCommand::Replay) => {
                 let answer = async { self.replays.begin(parse::<ReplayRequest>(&request)?).await };
                 self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
             }
             Some(WebhookCommand::ReplayProgress) => {
-                let answer = async { self.replays.progress(&parse::<ReplayRequestId>(&request)?.id).await };
+                let answer = async { self.replays.progress(&parse::<ReplayReference>(&request)?.id).await };
                 self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
             }
             Some(WebhookCommand::CancelReplay) => {
-                let answer = async { self.replays.cancel(&parse::<ReplayRequestId>(&request)?.id).await };
+                let answer = async { self.replays.cancel(&parse::<ReplayReference>(&request)?.id).await };
                 self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
             }
             Some(WebhookCommand::Ledger) => {

@@ -7,8 +7,8 @@ use crate::{
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
+    byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
-    size::ByteSize,
     telemetry::LogSettings,
 };
 use kurir_contract::{

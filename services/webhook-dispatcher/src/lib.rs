@@ -57,7 +57,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let metrics = MetricsRegistry::default();
     let mut tasks = TaskSet::new(shutdown.clone());
     if let Some(listen) = config.health_listen() {
-        tasks.spawn("health", health.clone().serve_metrics(listen, metrics.clone(), shutdown.clone()));
+        tasks.spawn("health", health.clone().serve_probes_and_metrics(listen, metrics.clone(), shutdown.clone()));
     }
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
     let (attempts, recorder) = attempt_log::open(broker.clone());
@@ -113,10 +113,10 @@ async fn readiness(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let all_begun = async {
-        broker.ready().await;
+        broker.wait_until_ready().await;
         // A worker that ended instead is told of by its own task.
         let _ = begun.await;
-        health.works();
+        health.mark_ready();
     };
     tokio::select! {
         () = all_begun => shutdown.cancelled().await,

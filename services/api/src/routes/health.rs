@@ -42,7 +42,7 @@ fn common(app: &App, message: &str) -> Value {
 
 /// Every instance that answers, this one first.
 async fn services(app: &App) -> Vec<PingReply> {
-    let mut pongs = vec![app.health.pong()];
+    let mut pongs = vec![app.health.ping_reply()];
     if app.broker.is_connected() {
         // Ends by its deadline as a rule, since nobody knows how many will answer; those that came in time are kept.
         let _ = tokio::time::timeout(PONGS_WITHIN, collect(app, &mut pongs)).await;

@@ -12,7 +12,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     clock,
     endpoint::{EndpointId, FieldProblem},
-    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, WebhookCommand},
+    webhook::{Replay, ReplayReference, ReplayRequest, ReplaySelection, WebhookCommand},
 };
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -51,7 +51,7 @@ pub async fn cancel(State(app): State<App>, id: Id) -> Answer {
 
 async fn about(app: &App, Id(id): Id, command: WebhookCommand) -> Answer {
     app.replays.must_exist(&id).await?;
-    let replay: Replay = app.dispatchers.ask(command, &ReplayRequestId { id }).await?;
+    let replay: Replay = app.dispatchers.ask(command, &ReplayReference { id }).await?;
     Ok(Json(json!({"success": true, "data": replay})))
 }
 

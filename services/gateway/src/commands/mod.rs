@@ -30,7 +30,7 @@ use groups::Change;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, CommandReply, EmptyBody, SessionInfo},
-    job::JobRequest,
+    job::JobReference,
     subject,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -67,7 +67,7 @@ impl Commands {
         let mut view = self.session.view.clone();
         let first_work = async {
             let _ = nats.flush().await;
-            view.wait_for(|view| view.client.is_some()).await.map(|_| health.works())
+            view.wait_for(|view| view.client.is_some()).await.map(|_| health.mark_ready())
         };
         tokio::select! {
             works = first_work => works.context("the session ended")?,
@@ -134,8 +134,8 @@ impl Commands {
                 self.answer(&request, stored).await;
             }
             Some(Command::CancelJob) => {
-                let cancelled = match parse::<JobRequest>(&request) {
-                    Ok(JobRequest { id }) => self.queue.cancel(&id).await,
+                let cancelled = match parse::<JobReference>(&request) {
+                    Ok(JobReference { id }) => self.queue.cancel(&id).await,
                     Err(refusal) => Err(refusal),
                 };
                 self.answer(&request, cancelled).await;

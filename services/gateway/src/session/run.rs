@@ -162,7 +162,7 @@ impl SessionTask {
                     self.obey(control).await?;
                     continue;
                 }
-                () = self.broker.ready(), if waits_for_broker => Signal::BrokerReady,
+                () = self.broker.wait_until_ready(), if waits_for_broker => Signal::BrokerReady,
                 () = at(self.next_life) => {
                     self.begin_life().await?;
                     continue;

@@ -62,7 +62,7 @@ enum LeftOut {
 impl Files {
     pub fn new(broker: Broker, largest: u64, metrics: &MetricsRegistry) -> Self {
         let counted = Family::<Label, Counter>::default();
-        metrics.declare(|registry| {
+        metrics.declare_metrics(|registry| {
             registry.register(
                 "webhook_base64",
                 "Received files for endpoints that want them in the body, by result (added, or why it was left out)",
@@ -84,7 +84,7 @@ impl Files {
             Ok(_) => "added",
             Err(LeftOut::TooLarge(_)) => "too_large",
             Err(LeftOut::Unread(ObjectError::NotFound)) => "gone",
-            Err(LeftOut::Unread(ObjectError::Away(_)) | LeftOut::Slow) => "slow",
+            Err(LeftOut::Unread(ObjectError::Unavailable(_)) | LeftOut::Slow) => "slow",
             Err(LeftOut::Unnamed) => "unnamed",
         };
         self.counted.get_or_create_owned(&Label { result }).inc();
@@ -110,7 +110,7 @@ impl Files {
         body.extend_from_slice(&payload[..place]);
         body.extend_from_slice(b",\"base64\":\"");
         let mut base64 = EncoderWriter::new(body, &BASE64_STANDARD);
-        while let Some(piece) = object.next().await? {
+        while let Some(piece) = object.next_chunk().await? {
             // Writing into memory cannot fail.
             let _ = base64.write_all(&piece);
         }

@@ -12,7 +12,7 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
 };
 use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
-use kurir_contract::address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden};
+use kurir_contract::address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden_kind};
 use std::{
     error::Error,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -160,7 +160,7 @@ pub struct Guard(Option<Arc<NetworkList>>);
 
 impl Guard {
     fn check(&self, address: IpAddr) -> Result<(), Forbidden> {
-        match self.0.as_deref().and_then(|allowed| forbidden(address, allowed)) {
+        match self.0.as_deref().and_then(|allowed| forbidden_kind(address, allowed)) {
             Some(kind) => Err(Forbidden { address, kind }),
             None => Ok(()),
         }

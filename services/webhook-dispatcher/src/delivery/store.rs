@@ -57,7 +57,7 @@ async fn store_once(broker: &Broker, message: &Message) -> anyhow::Result<()> {
 async fn mend(broker: &Broker) {
     tokio::time::sleep(PAUSE).await;
     // A stream that is missing is the one cause that we can mend; the next try tells whether it was.
-    if let Err(error) = broker.make_streams().await {
+    if let Err(error) = broker.create_missing_streams().await {
         tracing::debug!("the broker is not ready: {error:#}");
     }
 }

@@ -54,8 +54,8 @@ impl Source {
     /// Its durable consumer's name.
     pub(super) fn consumer(self, endpoint: &EndpointId) -> String {
         match self {
-            Self::Events => endpoint.consumer(),
-            Self::Retries => endpoint.retries_consumer(),
+            Self::Events => endpoint.consumer_name(),
+            Self::Retries => endpoint.retries_consumer_name(),
         }
     }
 }
@@ -65,7 +65,7 @@ pub(super) async fn make(broker: &Broker, source: Source, endpoint: &Endpoint) -
     let made = broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await;
     let Err(refused) = made else { return Ok(()) };
     // Streams may be missing, or NATS away; then what was refused is tried once more.
-    broker.ready().await;
+    broker.wait_until_ready().await;
     match broker.jetstream.create_consumer_on_stream(config(source, endpoint), source.stream()).await {
         Ok(_) => Ok(()),
         Err(_) => Err(refused).with_context(|| format!("failed to make its consumer on {}", source.stream())),
@@ -148,5 +148,5 @@ pub(super) async fn endpoints(broker: &Broker, source: Source) -> anyhow::Result
     use futures::TryStreamExt as _;
     let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to name a stream")?;
     let names: Vec<String> = stream.consumer_names().try_collect().await.context("failed to list consumers")?;
-    Ok(names.iter().filter_map(|name| EndpointId::of_consumer(name)).collect())
+    Ok(names.iter().filter_map(|name| EndpointId::from_consumer_name(name)).collect())
 }

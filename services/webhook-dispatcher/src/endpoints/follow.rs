@@ -72,13 +72,13 @@ impl Follower {
             self.tell(Change::Set(Arc::new(endpoint))).await;
         }
         let following = async {
-            self.broker.ready().await;
+            self.broker.wait_until_ready().await;
             loop {
                 if let Err(error) = self.follow().await {
                     tracing::info!("reading the webhook endpoints again: {error:#}");
                 }
                 tokio::time::sleep(PAUSE).await;
-                self.broker.ready().await;
+                self.broker.wait_until_ready().await;
             }
         };
         tokio::select! {

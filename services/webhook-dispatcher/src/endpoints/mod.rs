@@ -108,7 +108,7 @@ impl Endpoint {
     /// # Errors
     /// If the bucket holds what no endpoint can be.
     pub fn of_bucket(id: EndpointId, settings: EndpointSettings, config: &Config) -> anyhow::Result<Self> {
-        let subjects = settings.subjects(&id);
+        let subjects = settings.consumer_filters(&id);
         let timeout = Duration::from_secs(settings.timeout_seconds.max(1));
         let url: Url = settings.url.parse().context("its URL is none")?;
         anyhow::ensure!(["http", "https"].contains(&url.scheme()), "its URL is neither http nor https");

@@ -96,7 +96,7 @@ impl Recorded<'_> {
 
 async fn position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<Position> {
     let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to name a stream")?;
-    match events.consumer_info(endpoint.id.consumer()).await {
+    match events.consumer_info(endpoint.id.consumer_name()).await {
         Ok(info) => Ok(Position {
             settled_to: info.ack_floor.stream_sequence,
             taken_to: info.delivered.stream_sequence,

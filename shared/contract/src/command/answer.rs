@@ -1,6 +1,6 @@
 //! How a command ended: done, kept for later, or refused.
 
-use crate::{address::ChatJid, job::JobId};
+use crate::{address::ChatJid, job_id::JobId};
 use serde::{Deserialize, Serialize};
 
 /// The answer to any command.

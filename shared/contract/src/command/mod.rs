@@ -101,7 +101,7 @@ commands! {
 
     /// [`Job`](crate::job::SendJob) → [`JobRecord`](crate::job::JobRecord): stored when it is answered.
     SubmitJob = "submit-job",
-    /// [`JobNamed`](crate::job::JobRequest) → [`JobRecord`](crate::job::JobRecord).
+    /// [`JobReference`](crate::job::JobReference) → [`JobRecord`](crate::job::JobRecord).
     CancelJob = "cancel-job",
 
     /// [`MarkRead`] → [`EmptyBody`].

@@ -3,7 +3,7 @@
 use super::shown::{MASK, is_secret};
 use crate::{answer::Failure, events::Kept, parameters::problem};
 use kurir_contract::{
-    address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden},
+    address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden_kind},
     endpoint::{EndpointSettings, FieldProblem, input},
 };
 use serde_json::{Map, Value};
@@ -30,7 +30,7 @@ impl Rules<'_> {
         before: Option<&EndpointSettings>,
     ) -> Result<EndpointSettings, Failure> {
         let mut problems = unmask(&mut body, before);
-        match input::read(&Value::Object(body.clone()), before) {
+        match input::parse_settings(&Value::Object(body.clone()), before) {
             Ok(settings) => {
                 problems.extend(self.problems(&settings));
                 if problems.is_empty() {
@@ -42,7 +42,7 @@ impl Rules<'_> {
                 body.retain(|name, _| !wrong.iter().any(|problem| problem.field.split('.').next() == Some(name)));
                 problems.extend(wrong);
                 let rest = before.cloned().unwrap_or_else(|| EndpointSettings::new(String::new()));
-                if let Ok(settings) = input::read(&Value::Object(body), Some(&rest)) {
+                if let Ok(settings) = input::parse_settings(&Value::Object(body), Some(&rest)) {
                     problems.extend(self.problems(&settings));
                 }
             }
@@ -69,7 +69,7 @@ impl Rules<'_> {
                 IpAddr::V4(Ipv4Addr::LOCALHOST)
             }
         };
-        let kind = forbidden(ip, self.allowed)?;
+        let kind = forbidden_kind(ip, self.allowed)?;
         let host = url.host_str()?;
         Some(problem(
             "url",
@@ -102,7 +102,7 @@ fn longest(settings: &EndpointSettings) -> Duration {
     let delays = settings.retry.delays();
     let jitter = delays.iter().sum::<Duration>().as_secs() * u64::from(settings.retry_jitter_percent);
     let attempts = (delays.len() as u64 + 1) * settings.timeout_seconds;
-    settings.retry.span() + Duration::from_secs(jitter.div_ceil(100) + attempts)
+    settings.retry.total_delay() + Duration::from_secs(jitter.div_ceil(100) + attempts)
 }
 
 /// Puts the stored value where the mask came back. A mask of nothing is a problem.

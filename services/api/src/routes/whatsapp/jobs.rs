@@ -14,7 +14,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     clock,
     command::{Command, IdempotencyKey, QueuedSend, WaitReason},
-    job::{self, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
+    job::{self, JobId, JobItem, JobRecord, JobReference, JobState, SendJob},
     session::SessionId,
 };
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub async fn create(
     };
     let messages: Vec<Value> = (job.items.iter().enumerate())
         .map(|(index, item)| {
-            let id = job.id.part(index).message_id(&session);
+            let id = job.id.item_key(index).message_id(&session);
             json!({"index": index, "to": item.arguments["to"], "messageId": id})
         })
         .collect();
@@ -82,7 +82,7 @@ pub async fn cancel(State(app): State<App>, Session(session): Session, Id(id): I
     app.jobs.get(&session, &id).await?;
     let record: JobRecord = app
         .gateway
-        .ask(&session, Command::CancelJob, &JobRequest { id })
+        .ask(&session, Command::CancelJob, &JobReference { id })
         .await
         .map_err(|error| failure(error, Command::CancelJob, &session))?;
     Ok(Json(json!({"success": true, "data": shown(&record)})))
@@ -114,7 +114,7 @@ pub(super) async fn schedule(
     let record = submit(app, session, &job).await?;
     let Some(to) = to else { return Err(Failure::internal()) };
     Ok(queued(&QueuedSend {
-        message_id: job.id.part(0).message_id(session),
+        message_id: job.id.item_key(0).message_id(session),
         job_id: record.id,
         to,
         until: record.send_at.unwrap_or_default(),
@@ -152,7 +152,7 @@ async fn submit(app: &App, session: &SessionId, job: &SendJob) -> Result<JobReco
 }
 
 fn id_of(session: &SessionId, key: Option<&IdempotencyKey>) -> JobId {
-    key.map_or_else(JobId::random, |key| JobId::of(session, key))
+    key.map_or_else(JobId::random, |key| JobId::from_key(session, key))
 }
 
 /// What is no id is no job's either.

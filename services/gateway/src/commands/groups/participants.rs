@@ -113,7 +113,7 @@ async fn of_members(client: &Client, group: &Jid, change: Change, asked: &[ChatJ
         }
     }
     let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| shown::is(party, asked)));
-    all.extend(strangers.map(|stranger| (KnownAddresses::of(stranger.clone()), Some(404))));
+    all.extend(strangers.map(|stranger| (KnownAddresses::from_jid(stranger.clone()), Some(404))));
     Ok(all)
 }
 
@@ -199,7 +199,7 @@ mod tests {
             pn: Some(jid("628123@s.whatsapp.net")),
             lid: Some(jid("1@lid")),
         };
-        let answered = [(KnownAddresses::of(jid("2@lid")), Some(403)), (budi, None)];
+        let answered = [(KnownAddresses::from_jid(jid("2@lid")), Some(403)), (budi, None)];
         let asked = vec![jid("1@lid"), jid("628123@s.whatsapp.net"), jid("2@lid"), jid("3@lid")];
         let got = results(Change::Add, asked.clone(), &answered);
         assert_eq!(got.iter().map(|result| result.jid.clone()).collect::<Vec<_>>(), asked);

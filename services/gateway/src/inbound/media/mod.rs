@@ -90,7 +90,7 @@ struct Kept {
 
 impl From<Kept> for ReceivedFile {
     fn from(Kept { file, size, mimetype }: Kept) -> Self {
-        Self::kept(file, size, mimetype)
+        Self::stored(file, size, mimetype)
     }
 }
 
@@ -123,7 +123,7 @@ impl Media {
             client: Arc::clone(client),
             // A message that comes again after a crash has its file stored a second time, under another name: the first
             // one's link may be in an event that was stored, so neither may replace the other.
-            file: MediaFile::of(kind, &info.id, mimetype, milliseconds, rand::random()),
+            file: MediaFile::for_message(kind, &info.id, mimetype, milliseconds, rand::random()),
             mimetype: mimetype.to_owned(),
             part,
             whose: Whose {
@@ -164,7 +164,7 @@ impl Fetching {
                 Owed(None)
             }
             Err(failed) => {
-                told.data.set_file(ReceivedFile::missing(failed.to_string()));
+                told.data.set_file(ReceivedFile::not_downloaded(failed.to_string()));
                 Owed(Some((late, told.clone())))
             }
         }

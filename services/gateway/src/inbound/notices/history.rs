@@ -114,7 +114,7 @@ fn message(past: &WebMessageInfo, directory: &Directory) -> Option<PastMessage> 
 fn id_of(chat: &ChatJid, messages: &[PastMessage], session: &SessionId) -> EventId {
     let (kind, sender) = (EventType::HISTORY_SYNC, chat);
     let first = messages.first().map(|message| message.message_id.as_str()).unwrap_or_default();
-    EventId::of(&EventIdentity {
+    EventId::from_identity(&EventIdentity {
         session,
         event: &kind,
         chat,

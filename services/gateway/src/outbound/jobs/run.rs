@@ -63,7 +63,7 @@ impl Run<'_> {
             self.queue.records.save(&mut record).await?;
         }
         let mut told: Option<Instant> = None;
-        while record.next() < record.total {
+        while record.next_index() < record.total {
             if self.stopping.is_cancelled() {
                 return Ok(End::GivenBack);
             }
@@ -76,7 +76,7 @@ impl Run<'_> {
                 () = self.outbound.sender.settled() => {}
                 () = self.stopping.cancelled() => return Ok(End::GivenBack),
             }
-            match self.step(record.next()).await {
+            match self.step(record.next_index()).await {
                 Step::Sent => record.sent += 1,
                 Step::Failed(failure) => {
                     record.failed += 1;
@@ -92,7 +92,7 @@ impl Run<'_> {
                 }
             }
             self.keep(&mut record).await?;
-            if told::completes_a_tenth(record.next(), record.total)
+            if told::completes_a_tenth(record.next_index(), record.total)
                 && told.is_none_or(|told| told.elapsed() >= TOLD_EVERY)
             {
                 told = Some(Instant::now());
@@ -111,7 +111,7 @@ impl Run<'_> {
             Err(refusal) => return Step::Failed(ItemFailure { index, to: None, error: refusal.message }),
         };
         let to = outgoing.to.clone();
-        let key = outgoing.key.get_or_insert_with(|| self.job.id.part(index)).clone();
+        let key = outgoing.key.get_or_insert_with(|| self.job.id.item_key(index)).clone();
         match self.outbound.send(outgoing, Class::Job).await {
             Outcome::Done(done) => {
                 if let Some(event) = &done.event {

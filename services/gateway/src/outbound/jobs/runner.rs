@@ -61,7 +61,7 @@ impl Runner {
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.broker.ready() => {}
+                () = self.broker.wait_until_ready() => {}
             }
             match self.take(&mut running, std::mem::take(&mut first), &shutdown).await {
                 Ok(()) => break,

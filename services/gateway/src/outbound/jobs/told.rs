@@ -29,7 +29,7 @@ pub fn queued(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime) -> O
 }
 
 pub fn progress(record: &JobRecord, at: OffsetDateTime) -> OutgoingEvent {
-    of(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next()), at)
+    of(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next_index()), at)
 }
 
 /// None unless the job has ended.

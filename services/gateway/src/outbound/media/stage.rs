@@ -33,11 +33,11 @@ pub async fn stage(
 ) -> Result<Staged, NotUploaded> {
     let mut object = broker.open_object(file.bucket(), &file.object).await.map_err(|error| match error {
         ObjectError::NotFound => NotUploaded::Gone,
-        error @ ObjectError::Away(_) => unread(error),
+        error @ ObjectError::Unavailable(_) => unread(error),
     })?;
     let folder = folder.to_owned();
     let mut encrypting = on_disk(move || Encrypting::begin(&folder, media_type)).await?;
-    while let Some(piece) = object.next().await.map_err(unread)? {
+    while let Some(piece) = object.next_chunk().await.map_err(unread)? {
         encrypting = on_disk(move || encrypting.add(&piece)).await?;
     }
     let staged = on_disk(move || encrypting.end()).await?;

@@ -312,7 +312,7 @@ impl Holding {
         }
         let Message { subject, payload, headers, .. } = message;
         let event = Event::new(subject, pending.sequence(), headers, payload);
-        let chat = ChatToken::of(&session_of(&event.subject), &event.payload);
+        let chat = ChatToken::from_event(&session_of(&event.subject), &event.payload);
         match self.chats.arrives(event.sequence, chat, OffsetDateTime::now_utc()) {
             Arrival::Taken => {
                 let known = Known {

@@ -97,7 +97,7 @@ impl Shelf {
         let Some(entry) = self.read(&subject).await? else { return Ok(()) };
         // One whose event is gone is given up by the usual way of retries.
         let Some(event) = deliverer.event_of(sequence, &entry).await? else { return Ok(()) };
-        let chat = ChatToken::of(&session_of(&event.subject), &event.payload);
+        let chat = ChatToken::from_event(&session_of(&event.subject), &event.payload);
         self.put(sequence, chat, &entry).await?;
         self.purge(subject).await
     }

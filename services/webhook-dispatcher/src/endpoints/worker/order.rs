@@ -36,7 +36,7 @@ impl Worker {
     pub(super) fn look_for_parked(&mut self) {
         let broker = self.broker.clone();
         let found = async move {
-            broker.ready().await;
+            broker.wait_until_ready().await;
             Done::Parked(Shifts::parked(broker).await.unwrap_or_default())
         };
         self.jobs.push(found.boxed());
