@@ -3,9 +3,9 @@
 //! No file is ever whole in memory, and what is refused leaves nothing behind. Which file belongs to which message is the
 //! routes' business.
 
-use crate::answer::Failure;
+use crate::error_code::ErrorCode;
+use crate::response::ApiError;
 use async_nats::jetstream::object_store::ObjectStore;
-use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -20,14 +20,14 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-pub struct Uploads {
+pub struct UploadStore {
     broker: Broker,
     /// The largest file.
     pub most: ByteSize,
 }
 
 /// A file in the broker.
-pub struct Kept {
+pub struct StoredFile {
     pub file: FileToSend,
     /// Its first bytes, which tell of some types that they are what they say; unknown of a received file.
     pub begins: Option<Vec<u8>>,
@@ -46,7 +46,7 @@ const STALLED: Duration = Duration::from_secs(20);
 /// Enough to know a type by.
 const BEGINS: usize = 12;
 
-impl Uploads {
+impl UploadStore {
     pub fn new(broker: Broker, most: ByteSize) -> Self {
         Self { broker, most }
     }
@@ -57,9 +57,9 @@ impl Uploads {
     /// If it is too large, empty, or too slow, or NATS does not take it; nothing of it stays then.
     pub async fn keep(
         &self,
-        source: impl Stream<Item = Result<Bytes, Failure>>,
+        source: impl Stream<Item = Result<Bytes, ApiError>>,
         deadline: Instant,
-    ) -> Result<Kept, Failure> {
+    ) -> Result<StoredFile, ApiError> {
         let store = self.store().await?;
         let object = media::new_object_name();
         let (writer, mut reader) = tokio::io::duplex(ON_THE_WAY);
@@ -82,9 +82,9 @@ impl Uploads {
         match fed {
             Ok(_) if info.size == 0 => {
                 self.forget(&file).await;
-                Err(Failure::bad_request("empty_file", "The media file is empty"))
+                Err(ApiError::new(ErrorCode::EmptyFile, "The media file is empty"))
             }
-            Ok(begins) => Ok(Kept { file, begins: Some(begins), mimetype: None, name: None }),
+            Ok(begins) => Ok(StoredFile { file, begins: Some(begins), mimetype: None, name: None }),
             Err(failure) => {
                 self.forget(&file).await;
                 Err(failure)
@@ -96,18 +96,18 @@ impl Uploads {
     ///
     /// # Errors
     /// If there is none of this name.
-    pub async fn received(&self, name: &str) -> Result<Kept, Failure> {
+    pub async fn received(&self, name: &str) -> Result<StoredFile, ApiError> {
         let name: MediaFile = name.parse().map_err(|_| no_such_file())?;
         let object = self.broker.open_object(MEDIA_BUCKET, name.as_str()).await.map_err(|error| match error {
             ObjectError::NotFound => no_such_file(),
             ObjectError::Unavailable(why) => {
                 tracing::warn!("failed to look up a received file: {why}");
-                Failure::broker_unavailable()
+                ApiError::broker_unavailable()
             }
         })?;
         let (size, sha256) = (Some(object.size), Some(sha256(&object.digest)?));
         let file = FileToSend { size, sha256, ..FileToSend::received(&name) };
-        Ok(Kept { file, begins: None, mimetype: None, name: Some(name.to_string()) })
+        Ok(StoredFile { file, begins: None, mimetype: None, name: Some(name.to_string()) })
     }
 
     /// Takes a file away that nobody will send; a received one stays.
@@ -128,35 +128,35 @@ impl Uploads {
         }
     }
 
-    async fn store(&self) -> Result<ObjectStore, Failure> {
+    async fn store(&self) -> Result<ObjectStore, ApiError> {
         self.connected()?;
         match timeout(WITHIN, self.broker.object_store(MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS)).await {
             Ok(Ok(store)) => Ok(store),
             Ok(Err(error)) => {
                 tracing::warn!("failed to open the store of files to send: {error:#}");
-                Err(Failure::broker_unavailable())
+                Err(ApiError::broker_unavailable())
             }
-            Err(_) => Err(Failure::broker_unavailable()),
+            Err(_) => Err(ApiError::broker_unavailable()),
         }
     }
 
-    fn connected(&self) -> Result<(), Failure> {
-        if self.broker.is_connected() { Ok(()) } else { Err(Failure::broker_unavailable()) }
+    fn connected(&self) -> Result<(), ApiError> {
+        if self.broker.is_connected() { Ok(()) } else { Err(ApiError::broker_unavailable()) }
     }
 
-    fn not_stored(&self, error: &impl std::fmt::Display) -> Failure {
+    fn not_stored(&self, error: &impl std::fmt::Display) -> ApiError {
         tracing::warn!("a file to send was not stored: {error}");
-        if self.broker.is_connected() { Failure::not_stored() } else { Failure::broker_unavailable() }
+        if self.broker.is_connected() { ApiError::not_stored() } else { ApiError::broker_unavailable() }
     }
 }
 
 /// Hands a file on while it arrives; its first bytes.
 async fn feed(
-    source: impl Stream<Item = Result<Bytes, Failure>>,
+    source: impl Stream<Item = Result<Bytes, ApiError>>,
     mut into: DuplexStream,
     most: &ByteSize,
     deadline: Instant,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, ApiError> {
     let (mut source, mut size, mut begins) = (pin!(source), 0_u64, Vec::with_capacity(BEGINS));
     loop {
         let patience = deadline.min(Instant::now() + STALLED);
@@ -168,29 +168,29 @@ async fn feed(
         }
         begins.extend_from_slice(&chunk[..chunk.len().min(BEGINS - begins.len())]);
         // Refused only if NATS did not take what came before, which is told by whoever reads there.
-        into.write_all(&chunk).await.map_err(|_| Failure::not_stored())?;
+        into.write_all(&chunk).await.map_err(|_| ApiError::not_stored())?;
     }
 }
 
-pub fn stalled() -> Failure {
-    Failure::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The file did not arrive in time: nothing came for 20 s")
+pub fn stalled() -> ApiError {
+    ApiError::new(ErrorCode::BodyTimeout, "The file did not arrive in time: nothing came for 20 s")
 }
 
-fn too_large(most: &ByteSize) -> Failure {
+fn too_large(most: &ByteSize) -> ApiError {
     let text = format!("File size too large. Maximum size: {most}");
-    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", text)
+    ApiError::new(ErrorCode::FileTooLarge, text)
 }
 
-fn no_such_file() -> Failure {
-    Failure::not_found("file_not_found", "There is no received file of this name")
+fn no_such_file() -> ApiError {
+    ApiError::new(ErrorCode::FileNotFound, "There is no received file of this name")
 }
 
 /// NATS has it in base64.
-fn sha256(digest: &str) -> Result<String, Failure> {
+fn sha256(digest: &str) -> Result<String, ApiError> {
     let bytes = digest.strip_prefix("SHA-256=").and_then(|digest| BASE64_URL_SAFE.decode(digest).ok());
     let bytes = bytes.ok_or_else(|| {
         tracing::error!("an object of NATS has no digest");
-        Failure::internal()
+        ApiError::internal()
     })?;
     Ok(hex::encode(bytes))
 }

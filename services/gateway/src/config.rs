@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 /// Connects one WhatsApp session with NATS.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "kurir-gateway", version)]
-pub struct Config {
+pub struct GatewayConfig {
     /// The folder in which the WhatsApp session is kept; who can read it can read the account's messages.
     #[arg(long, env = "WHATSAPP_SESSION_PATH", default_value = "./sessions")]
     pub whatsapp_session_path: PathBuf,
@@ -138,7 +138,7 @@ const WHATSAPP_TARGETS: [&str; 15] = [
 const TELLTALES: [&str; 4] =
     ["Client/PairCode", "Bot/PairCode", "whatsapp_rust::pair", "whatsapp_rust::handlers::notification::device"];
 
-impl ServiceSettings for Config {
+impl ServiceSettings for GatewayConfig {
     fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if let Some(url) = &self.whatsapp_url
@@ -229,15 +229,16 @@ mod tests {
     use super::*;
     use clap::Parser as _;
 
-    fn config(flags: &[&str]) -> Config {
-        Config::parse_from(["kurir-gateway"].iter().chain(flags))
+    fn config(flags: &[&str]) -> GatewayConfig {
+        GatewayConfig::parse_from(["kurir-gateway"].iter().chain(flags))
     }
 
     #[test]
     fn each_problem_names_its_variable() {
         assert_eq!(config(&[]).problems(), []);
-        let variables =
-            |config: Config| -> Vec<_> { config.problems().into_iter().map(|problem| problem.variable).collect() };
+        let variables = |config: GatewayConfig| -> Vec<_> {
+            config.problems().into_iter().map(|problem| problem.variable).collect()
+        };
         let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
         assert_eq!(variables(wrong), ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
         assert_eq!(variables(config(&["--send-gap", "61s", "--send-jitter", "1h"])), ["SEND_GAP", "SEND_JITTER"]);

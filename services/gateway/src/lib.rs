@@ -9,7 +9,7 @@
 //! | [`commands`] | requests from the broker are answered |
 //! | [`outbound`] | a command becomes a message to WhatsApp |
 //! | [`metrics`] | what is counted of it |
-//! | [`turns`] | what belongs to one chat keeps its order |
+//! | [`chat_queue`] | what belongs to one chat keeps its order |
 //!
 //! The promise: a message is acknowledged to WhatsApp only after JetStream has it.
 
@@ -22,26 +22,26 @@ pub mod publish;
 pub mod commands;
 pub mod outbound;
 
+pub mod chat_queue;
 pub mod metrics;
-pub mod turns;
 
-use config::Config;
-use inbound::{Inbound, media, notices, polls::Polls, undecryptable::Undecryptable, unhooked};
+use config::GatewayConfig;
+use inbound::{MessageMapper, media, notices, polls::PollStore, undecryptable::UndecryptableQueue, unhooked};
 use kurir_chassis::{
     broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
 };
 use kurir_contract::{service::ServiceName, session::SessionId};
 use metrics::GatewayMetrics;
 use outbound::{
-    Outbound,
-    jobs::{Queue, Runner},
-    media::Files,
-    pacing::Pacer,
-    reach::{self, Reach, Restrictions},
-    send::Sender,
+    SendPipeline,
+    jobs::{JobQueue, JobRunner},
+    media::OutgoingFiles,
+    new_chat_limit::{self, NewChatLimit, RestrictionTracker},
+    pacing::SendPacer,
+    send::WhatsappSender,
 };
-use publish::Publisher;
-use session::{status::Changes, store::Store};
+use publish::EventPublisher;
+use session::{status_queue::StatusQueue, store::SessionStore};
 use std::{sync::Arc, time::Duration};
 
 /// How long the tasks have to end once the shutdown is asked for: commands under way have 3 s, then the client leaves
@@ -52,76 +52,73 @@ const DRAIN: Duration = Duration::from_secs(13);
 ///
 /// # Errors
 /// If it cannot begin, or one of its tasks fails.
-pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let broker = Broker::connect(&config.broker, "kurir-gateway").await?;
     let health = Health::new(ServiceName::Gateway, broker.clone());
     let session = SessionId::default();
-    let store = Store::open(&config.whatsapp_session_path, &session)?;
-    let uploads = Files::new(broker.clone(), store.folder().to_owned());
-    let (media, files) = media::queue(config.media_wait);
+    let store = SessionStore::open(&config.whatsapp_session_path, &session)?;
+    let uploads = OutgoingFiles::new(broker.clone(), store.folder().to_owned());
+    let (media, files) = media::download_channel(config.media_wait);
     let media_settings = media::MediaSettings {
         largest: config.media_max_size.bytes,
         max_age: config.media_max_age,
         scratch: store.folder().to_owned(),
     };
-    let (known, heard_chats) = reach::queue(session.clone());
-    let inbound = Inbound {
+    let (known, heard_chats) = new_chat_limit::known_chat_channel(session.clone());
+    let inbound = MessageMapper {
         session,
         statuses: config.whatsapp_status_broadcast,
-        polls: Polls::open(&store.polls()),
-        undecryptable: Undecryptable::new(config.whatsapp_undecryptable_after),
+        polls: PollStore::open(&store.polls_file()),
+        undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
         media: config.media_download.then_some(media),
         known: known.clone(),
     };
-    let (unhooked, unhooked_messages) = unhooked::queue();
-    let (notices, heard_notices) = notices::queue();
-    let changes = Changes::default();
+    let (unhooked, unhooked_messages) = unhooked::unhooked_channel();
+    let (notices, heard_notices) = notices::notice_channel();
+    let changes = StatusQueue::default();
     let metrics = MetricsRegistry::default();
-    let publisher = Publisher::new(broker.clone(), config.cloud_events, GatewayMetrics::declared(&metrics));
+    let publisher = EventPublisher::new(broker.clone(), config.cloud_events, GatewayMetrics::register(&metrics));
     let sinks = (unhooked, notices, changes.clone(), publisher.clone());
-    let (task, session) = session::control(&config, &broker, store, inbound.clone(), sinks);
-    let restrictions = Restrictions::default();
-    let sender = Sender::new(session.clone(), inbound.clone(), uploads, restrictions.clone(), &config);
-    let pacer = Pacer::new(config.send_gap, config.send_jitter);
-    let reach = Reach::new(known.clone(), restrictions.clone(), config.new_chats_per_day, broker.clone());
+    let (task, session) = session::new_session(&config, &broker, store, inbound.clone(), sinks);
+    let restrictions = RestrictionTracker::default();
+    let sender = WhatsappSender::new(session.clone(), inbound.clone(), uploads, restrictions.clone(), &config);
+    let pacer = SendPacer::new(config.send_gap, config.send_jitter);
+    let reach = NewChatLimit::new(known.clone(), restrictions.clone(), config.new_chats_per_day, broker.clone());
     let when = (pacer, reach);
-    let outbound = Arc::new(Outbound::new(session.id.clone(), sender, broker.clone(), publisher.clone(), when));
-    let queue = Queue::new(session.id.clone(), broker.clone(), publisher.clone());
-    let jobs = Runner {
+    let outbound = Arc::new(SendPipeline::new(session.id.clone(), sender, broker.clone(), publisher.clone(), when));
+    let queue = JobQueue::new(session.id.clone(), broker.clone(), publisher.clone());
+    let jobs = JobRunner {
         session: session.id.clone(),
         queue: queue.clone(),
         outbound: Arc::clone(&outbound),
         broker: broker.clone(),
     };
-    let files = media::Downloads::new(files, media_settings, broker.clone(), publisher.clone(), session.view.clone());
-    let calls = notices::Calls::default();
-    let commands =
-        commands::Commands { session: session.clone(), outbound, queue, calls: calls.clone(), broker: broker.clone() };
+    let files =
+        media::MediaDownloader::new(files, media_settings, broker.clone(), publisher.clone(), session.view.clone());
+    let calls = notices::RingingCalls::default();
+    let commands = commands::CommandServer {
+        session: session.clone(),
+        outbound,
+        queue,
+        calls: calls.clone(),
+        broker: broker.clone(),
+    };
     let commands_done = CancellationToken::new();
 
     let mut tasks = TaskSet::new(shutdown);
     tasks.spawn("session", task.run(tasks.shutdown_token(), commands_done.clone()));
-    tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown_token()));
+    tasks.spawn("connection status", changes.run(publisher.clone(), tasks.shutdown_token()));
     let view = session.view.clone();
-    let notices = heard_notices.publish(
-        inbound.clone(),
-        publisher.clone(),
-        config.broker_wait,
-        view,
-        calls,
-        tasks.shutdown_token(),
-    );
+    let notices =
+        heard_notices.run(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown_token());
     tasks.spawn("notices", notices);
-    tasks.spawn("known chats", heard_chats.store(known, broker, tasks.shutdown_token()));
+    tasks.spawn("known chats", heard_chats.run(known, broker, tasks.shutdown_token()));
     let view = session.view.clone();
-    let restrictions = restrictions.follow(session.id.clone(), view, publisher.clone(), tasks.shutdown_token());
+    let restrictions = restrictions.run(session.id.clone(), view, publisher.clone(), tasks.shutdown_token());
     tasks.spawn("restrictions", restrictions);
-    tasks.spawn(
-        "unhooked messages",
-        unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown_token()),
-    );
+    tasks.spawn("unhooked messages", unhooked_messages.run(inbound, publisher, session.view, tasks.shutdown_token()));
     tasks.spawn("files", files.run(tasks.shutdown_token()));
-    let sends = sends(commands, jobs, health.clone(), tasks.shutdown_token(), commands_done);
+    let sends = run_sends(commands, jobs, health.clone(), tasks.shutdown_token(), commands_done);
     tasks.spawn("commands", sends);
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown_token()));
     if let Some(listen) = config.health_listen {
@@ -131,9 +128,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 /// Commands and jobs; `done` when both have ended.
-async fn sends(
-    commands: commands::Commands,
-    jobs: Runner,
+async fn run_sends(
+    commands: commands::CommandServer,
+    jobs: JobRunner,
     health: Health,
     shutdown: CancellationToken,
     done: CancellationToken,

@@ -29,6 +29,7 @@ pub struct AttemptRecord {
 /// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AttemptResult {
     /// The receiver answered with a 2xx.
     Delivered {

@@ -6,6 +6,7 @@ use std::fmt;
 /// A service of Kurir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ServiceName {
     Gateway,
     WebhookDispatcher,
@@ -32,6 +33,7 @@ impl fmt::Display for ServiceName {
 /// The answer to a ping.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PingReply {
     pub service: ServiceName,
     /// A random name of the process.

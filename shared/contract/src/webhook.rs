@@ -62,6 +62,7 @@ pub struct ReplayRequest {
 /// Which events a replay delivers again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReplaySelection {
     /// All events of the endpoint that were stored since this time, ISO 8601.
     Since { since: String },
@@ -80,6 +81,7 @@ pub struct ReplayReference {
 /// A replay and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Replay {
     /// `rep_` and 32 hex digits.
     pub id: String,
@@ -99,6 +101,7 @@ pub struct Replay {
 /// Whether a replay still delivers events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReplayState {
     Running,
     Done,
@@ -122,6 +125,7 @@ pub struct LedgerRequest {
 /// lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerReport {
     pub endpoint: EndpointId,
     pub from: Option<String>,

@@ -2,24 +2,21 @@
 
 use wacore_binary::{Jid, Node, builder::NodeBuilder};
 
-use crate::{
-    people::{Addressing, Number},
-    signal::Sealed,
-};
+use crate::{people::AddressingMode, phone_number::PhoneNumber, signal::EncryptedPayload};
 
 /// The envelope of a message from a phone, the same for all its receivers.
-pub(super) struct Envelope<'a> {
-    pub sender: &'a Number,
+pub(super) struct MessageEnvelope<'a> {
+    pub sender: &'a PhoneNumber,
     pub id: &'a str,
     pub group: Option<&'a str>,
     pub stanza_type: &'static str,
     pub mediatype: Option<&'static str>,
-    pub addressing: Addressing,
+    pub addressing: AddressingMode,
     pub push_name: String,
     pub now: i64,
 }
 
-impl Envelope<'_> {
+impl MessageEnvelope<'_> {
     fn base(&self) -> NodeBuilder {
         NodeBuilder::new("message")
             .attr("id", self.id)
@@ -30,11 +27,30 @@ impl Envelope<'_> {
 
     pub fn direct(&self) -> NodeBuilder {
         match self.addressing {
-            Addressing::Pn => self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0)),
-            Addressing::Lid => self
+            AddressingMode::Pn => {
+                self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0))
+            }
+            AddressingMode::Lid => self
                 .base()
                 .attr("from", self.sender.lid_jid(0))
                 .attr("sender_pn", self.sender.jid(0))
+                .attr("addressing_mode", "lid"),
+        }
+    }
+
+    /// For the sender's own companions: the other side of the chat is the recipient, by both its addresses.
+    pub fn own_copy(&self, recipient: &PhoneNumber) -> NodeBuilder {
+        match self.addressing {
+            AddressingMode::Pn => self
+                .base()
+                .attr("from", self.sender.jid(0))
+                .attr("recipient", recipient.jid(0))
+                .attr("peer_recipient_lid", recipient.lid_jid(0)),
+            AddressingMode::Lid => self
+                .base()
+                .attr("from", self.sender.lid_jid(0))
+                .attr("recipient", recipient.lid_jid(0))
+                .attr("peer_recipient_pn", recipient.jid(0))
                 .attr("addressing_mode", "lid"),
         }
     }
@@ -47,7 +63,7 @@ impl Envelope<'_> {
             .attr("addressing_mode", "lid")
     }
 
-    pub fn enc(&self, sealed: &Sealed) -> Node {
+    pub fn enc(&self, sealed: &EncryptedPayload) -> Node {
         let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
         if let Some(mediatype) = self.mediatype {
             enc = enc.attr("mediatype", mediatype);

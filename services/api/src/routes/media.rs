@@ -2,10 +2,12 @@
 //!
 //! No key: the name holds 128 random bits. Whoever knows it gets what a stranger sent, so a browser must not run it.
 
-use crate::{answer::Failure, app::App, ranges::Wanted};
+use crate::{
+    app_state::AppState, byte_range::RequestedRange, error_code::ErrorCode, extract::FileName, response::ApiError,
+};
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
@@ -26,21 +28,28 @@ const CACHED: HeaderValue = HeaderValue::from_static("private, max-age=86400, im
 /// Even if it is shown as a page: it must not load, run or send anything.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
 
-pub async fn show(State(app): State<App>, Path(file): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
+pub async fn show(
+    State(app): State<AppState>,
+    FileName(file): FileName,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     // What is no name is no file either.
     let file: MediaFile = file.parse().map_err(|_| not_found())?;
     let object = app.broker.open_object(MEDIA_BUCKET, file.as_str()).await.map_err(|error| match error {
         ObjectError::NotFound => not_found(),
         ObjectError::Unavailable(problem) => {
             tracing::warn!("a file could not be read: {problem}");
-            Failure::broker_unavailable()
+            ApiError::broker_unavailable()
         }
     })?;
     Ok(answer(&file, object, &headers))
 }
 
-fn not_found() -> Failure {
-    Failure::not_found("media_not_found", "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)")
+fn not_found() -> ApiError {
+    ApiError::new(
+        ErrorCode::MediaNotFound,
+        "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)",
+    )
 }
 
 fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response {
@@ -52,17 +61,17 @@ fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response
     }
     let size = object.size;
     let fits = text(IF_RANGE).is_none_or(|of| of == tag);
-    match Wanted::of(text(RANGE).filter(|_| fits), size) {
-        Wanted::All => (StatusCode::OK, common, length(size), body(object, 0..size)).into_response(),
-        Wanted::Part(part) => {
+    match RequestedRange::parse(text(RANGE).filter(|_| fits), size) {
+        RequestedRange::Whole => (StatusCode::OK, common, length(size), body(object, 0..size)).into_response(),
+        RequestedRange::Part(part) => {
             let range = [(CONTENT_RANGE, format!("bytes {}-{}/{size}", part.start, part.end - 1))];
             let length = length(part.end - part.start);
             (StatusCode::PARTIAL_CONTENT, common, range, length, body(object, part)).into_response()
         }
-        Wanted::Nothing => {
+        RequestedRange::Unsatisfiable => {
             let range = [(CONTENT_RANGE, format!("bytes */{size}"))];
             let why = format!("The file has {size} bytes: ask for a range within them");
-            (range, Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", why)).into_response()
+            (range, ApiError::new(ErrorCode::RangeNotSatisfiable, why)).into_response()
         }
     }
 }

@@ -1,32 +1,32 @@
 //! Commands from the broker: a request each, answered once. A slow send never delays a question about the status.
 //!
 //! What is sent goes to `outbound`, in the order of its chat. The rest is answered here, a file for each thing that is
-//! asked about: `session`, `passkey`, `chat`, `people`, `groups`, `calls`; `asking` is how they ask WhatsApp.
+//! asked about: `session`, `passkey`, `chat`, `people`, `groups`, `calls`; `whatsapp_request` is how they ask WhatsApp.
 
-mod asking;
 mod calls;
 mod chat;
 mod groups;
 mod passkey;
 mod people;
 mod session;
+mod whatsapp_request;
 
 use crate::{
-    inbound::notices::Calls,
+    chat_queue::ChatQueue,
+    inbound::notices::RingingCalls,
     outbound::{
-        Outbound, Outcome,
-        content::{self, Outgoing},
-        jobs::Queue,
-        pacing::Class,
-        send::Done,
+        SendOutcome, SendPipeline,
+        content::{self, OutgoingMessage},
+        jobs::JobQueue,
+        pacing::SendPriority,
+        send::SendResult,
     },
-    session::Session,
-    turns::Turns,
+    session::SessionHandle,
 };
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
-use groups::Change;
+use groups::ParticipantChange;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, CommandReply, EmptyBody, SessionInfo},
@@ -40,12 +40,12 @@ use tracing::Instrument as _;
 
 /// Answers the commands of one session.
 #[derive(Clone)]
-pub struct Commands {
-    pub session: Session,
-    pub outbound: Arc<Outbound>,
+pub struct CommandServer {
+    pub session: SessionHandle,
+    pub outbound: Arc<SendPipeline>,
     /// Those that ring.
-    pub calls: Calls,
-    pub queue: Queue,
+    pub calls: RingingCalls,
+    pub queue: JobQueue,
     pub broker: Broker,
 }
 
@@ -54,7 +54,7 @@ const QUEUE_GROUP: &str = "gateway";
 /// Commands under way, sends that wait for their turn among them; the rest waits in NATS' own buffer.
 const COMMANDS_AT_ONCE: usize = 512;
 
-impl Commands {
+impl CommandServer {
     /// Serves until the shutdown, and then until what is under way is done.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Commands {
             works = first_work => works.context("the session ended")?,
             () = shutdown.cancelled() => return Ok(()),
         }
-        let mut turns = Turns::default();
+        let mut turns = ChatQueue::default();
         let mut under_way = JoinSet::new();
         loop {
             tokio::select! {
@@ -81,7 +81,7 @@ impl Commands {
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 request = requests.next(), if under_way.len() < COMMANDS_AT_ONCE => {
                     let request = request.context("the subscription to commands ended")?;
-                    self.take(request, &mut turns, &mut under_way).await;
+                    self.dispatch(request, &mut turns, &mut under_way).await;
                 }
             }
         }
@@ -90,23 +90,23 @@ impl Commands {
         Ok(())
     }
 
-    async fn take(&self, request: Message, turns: &mut Turns, under_way: &mut JoinSet<()>) {
+    async fn dispatch(&self, request: Message, turns: &mut ChatQueue, under_way: &mut JoinSet<()>) {
         let command = subject::parse_command(&request.subject);
         let name = command.map_or("unknown", Command::as_str);
         let span = tracing::info_span!("command", session.id = %self.session.id, command = name);
         trace_context::adopt(&span, request.headers.as_ref());
         let commands = self.clone();
         let Some(send) = command.filter(|command| command.is_send()) else {
-            let task = async move { commands.obey(command, request).await };
+            let task = async move { commands.handle(command, request).await };
             under_way.spawn(task.instrument(span));
             return;
         };
-        match content::outgoing(send, &request.payload) {
+        match content::build_message(send, &request.payload) {
             Ok(outgoing) => {
                 // Taken here, in the order in which the requests came.
-                let turn = turns.take(&outgoing.to);
+                let turn = turns.join(&outgoing.to);
                 let task = async move {
-                    let _turn = turn.comes().await;
+                    let _turn = turn.wait().await;
                     commands.send(send, request, outgoing).await;
                 };
                 under_way.spawn(task.instrument(span));
@@ -115,12 +115,14 @@ impl Commands {
         }
     }
 
-    async fn obey(&self, command: Option<Command>, request: Message) {
+    async fn handle(&self, command: Option<Command>, request: Message) {
         match command {
-            Some(Command::Status) => self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.status())).await,
+            Some(Command::Status) => {
+                self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.session_info())).await
+            }
             Some(Command::PairingCode) => self.answer(&request, self.pairing_code(parse(&request)).await).await,
             Some(Command::Passkey) => {
-                self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.session.passkey())).await;
+                self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.session.passkey_progress())).await;
             }
             Some(Command::AnswerPasskey) => self.answer(&request, self.answer_passkey(parse(&request)).await).await,
             Some(Command::ConfirmPasskey) => self.answer(&request, self.confirm_passkey(parse(&request)).await).await,
@@ -128,33 +130,35 @@ impl Commands {
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
             Some(Command::SubmitJob) => {
                 let stored = match parse(&request) {
-                    Ok(job) => self.queue.submit(job).await,
+                    Ok(job) => self.queue.submit_job(job).await,
                     Err(refusal) => Err(refusal),
                 };
                 self.answer(&request, stored).await;
             }
             Some(Command::CancelJob) => {
                 let cancelled = match parse::<JobReference>(&request) {
-                    Ok(JobReference { id }) => self.queue.cancel(&id).await,
+                    Ok(JobReference { id }) => self.queue.cancel_job(&id).await,
                     Err(refusal) => Err(refusal),
                 };
                 self.answer(&request, cancelled).await;
             }
             Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
-            Some(Command::Contact) => self.answer(&request, self.contact(parse(&request)).await).await,
-            Some(Command::Picture) => self.answer(&request, self.picture(parse(&request)).await).await,
+            Some(Command::Contact) => self.answer(&request, self.contact_details(parse(&request)).await).await,
+            Some(Command::Picture) => self.answer(&request, self.picture_of(parse(&request)).await).await,
             Some(Command::SetPicture) => self.answer(&request, self.set_picture(parse(&request)).await).await,
             Some(Command::Blocklist) => self.answer(&request, self.blocklist(parse(&request)).await).await,
-            Some(Command::Block) => self.answer(&request, self.block(parse(&request)).await).await,
-            Some(Command::Unblock) => self.answer(&request, self.unblock(parse(&request)).await).await,
+            Some(Command::Block) => self.answer(&request, self.block_person(parse(&request)).await).await,
+            Some(Command::Unblock) => self.answer(&request, self.unblock_person(parse(&request)).await).await,
             Some(Command::ListGroups) => self.answer(&request, self.list_groups(parse(&request)).await).await,
             Some(Command::Group) => self.answer(&request, self.group(parse(&request)).await).await,
             Some(Command::CreateGroup) => self.answer(&request, self.create_group(parse(&request)).await).await,
             Some(Command::ChangeGroup) => self.answer(&request, self.change_group(parse(&request)).await).await,
-            Some(Command::AddParticipants) => self.change(&request, Change::Add).await,
-            Some(Command::RemoveParticipants) => self.change(&request, Change::Remove).await,
-            Some(Command::PromoteParticipants) => self.change(&request, Change::Promote).await,
-            Some(Command::DemoteParticipants) => self.change(&request, Change::Demote).await,
+            Some(Command::AddParticipants) => self.change_participants_as(&request, ParticipantChange::Add).await,
+            Some(Command::RemoveParticipants) => self.change_participants_as(&request, ParticipantChange::Remove).await,
+            Some(Command::PromoteParticipants) => {
+                self.change_participants_as(&request, ParticipantChange::Promote).await
+            }
+            Some(Command::DemoteParticipants) => self.change_participants_as(&request, ParticipantChange::Demote).await,
             Some(Command::GroupInvite) => {
                 self.answer(&request, self.group_invite(parse(&request), false).await).await;
             }
@@ -167,7 +171,7 @@ impl Commands {
                 let (answer, event) = self.reject_call(parse(&request)).await;
                 self.answer(&request, answer).await;
                 if let Some(event) = event {
-                    self.outbound.tell(&event).await;
+                    self.outbound.publish_event(&event).await;
                 }
             }
             Some(Command::MarkRead) => self.answer(&request, self.mark_read(parse(&request)).await).await,
@@ -196,31 +200,31 @@ impl Commands {
         }
     }
 
-    async fn change(&self, request: &Message, change: Change) {
+    async fn change_participants_as(&self, request: &Message, change: ParticipantChange) {
         self.answer(request, self.change_participants(parse(request), change).await).await;
     }
 
-    fn status(&self) -> SessionInfo {
-        SessionInfo { restriction: self.outbound.restriction(), ..self.session.status() }
+    fn session_info(&self) -> SessionInfo {
+        SessionInfo { restriction: self.outbound.restriction(), ..self.session.session_info() }
     }
 
-    async fn send(&self, command: Command, request: Message, outgoing: Outgoing) {
-        let Done { answer, event } = match self.outbound.send(outgoing.clone(), Class::Direct).await {
-            Outcome::Done(done) => done,
-            Outcome::NotTried(refusal) => Done { answer: Err(refusal), event: None },
-            Outcome::Held(held) => {
-                let queued = self.queue.hold(command, &request.payload, &outgoing, held).await;
+    async fn send(&self, command: Command, request: Message, outgoing: OutgoingMessage) {
+        let SendResult { answer, event } = match self.outbound.send(outgoing.clone(), SendPriority::Direct).await {
+            SendOutcome::Done(done) => done,
+            SendOutcome::NotTried(refusal) => SendResult { answer: Err(refusal), event: None },
+            SendOutcome::Deferred(held) => {
+                let queued = self.queue.defer_message(command, &request.payload, &outgoing, held).await;
                 let reply = match queued {
                     Ok(queued) => CommandReply::<EmptyBody>::Queued(queued),
                     Err(refusal) => CommandReply::Error(refusal),
                 };
-                self.reply(&request, &reply).await;
+                self.send_reply(&request, &reply).await;
                 return;
             }
         };
         self.answer(&request, answer).await;
         if let Some(event) = event {
-            self.outbound.tell(&event).await;
+            self.outbound.publish_event(&event).await;
         }
     }
 
@@ -232,10 +236,10 @@ impl Commands {
                 CommandReply::Error(refusal)
             }
         };
-        self.reply(request, &reply).await;
+        self.send_reply(request, &reply).await;
     }
 
-    async fn reply<T: Serialize>(&self, request: &Message, answer: &CommandReply<T>) {
+    async fn send_reply<T: Serialize>(&self, request: &Message, answer: &CommandReply<T>) {
         let Some(reply) = request.reply.clone() else {
             tracing::warn!("a command came as a message without a reply subject, so nobody has its answer");
             return;

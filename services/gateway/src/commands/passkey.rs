@@ -1,15 +1,15 @@
 //! Pairing by passkey: what a user answers, and what becomes of it in words. Leaves whose turn it is to the session.
 
-use super::{Commands, invalid, refusal};
-use crate::session::{NoAnswer, PasskeyAsk, PasskeyRefused};
+use super::{CommandServer, invalid, refusal};
+use crate::session::{PasskeyAction, PasskeyRefusal, SessionTimeout};
 use kurir_contract::command::{AnswerPasskey, CommandError, CommandErrorCode, EmptyBody, PasskeyProgress};
 
-impl Commands {
+impl CommandServer {
     pub(super) async fn answer_passkey(
         &self,
         request: Result<AnswerPasskey, CommandError>,
     ) -> Result<PasskeyProgress, CommandError> {
-        self.ask_passkey(PasskeyAsk::Answer(request?.credential)).await
+        self.request_passkey_action(PasskeyAction::Answer(request?.credential)).await
     }
 
     pub(super) async fn confirm_passkey(
@@ -17,29 +17,29 @@ impl Commands {
         request: Result<EmptyBody, CommandError>,
     ) -> Result<PasskeyProgress, CommandError> {
         request?;
-        self.ask_passkey(PasskeyAsk::Confirm).await
+        self.request_passkey_action(PasskeyAction::Confirm).await
     }
 
-    async fn ask_passkey(&self, ask: PasskeyAsk) -> Result<PasskeyProgress, CommandError> {
-        match self.session.ask_passkey(ask).await {
-            Ok(Ok(())) => Ok(self.session.passkey()),
+    async fn request_passkey_action(&self, ask: PasskeyAction) -> Result<PasskeyProgress, CommandError> {
+        match self.session.act_on_passkey(ask).await {
+            Ok(Ok(())) => Ok(self.session.passkey_progress()),
             Ok(Err(refused)) => Err(refused.into()),
-            Err(NoAnswer) => {
+            Err(SessionTimeout) => {
                 Err(refusal(CommandErrorCode::Conflict, "the session began anew meanwhile; scan the new QR code"))
             }
         }
     }
 }
 
-impl From<PasskeyRefused> for CommandError {
-    fn from(refused: PasskeyRefused) -> Self {
+impl From<PasskeyRefusal> for CommandError {
+    fn from(refused: PasskeyRefusal) -> Self {
         let over = "the pairing by passkey is over, a new QR code comes by itself";
         let text = refused.to_string();
         match refused {
-            PasskeyRefused::Invalid(_) => invalid(text),
-            PasskeyRefused::NotNow(_) => refusal(CommandErrorCode::Conflict, &text),
-            PasskeyRefused::ByWhatsapp(_) => refusal(CommandErrorCode::RefusedByWhatsapp, &format!("{text}; {over}")),
-            PasskeyRefused::TimedOut => refusal(CommandErrorCode::TimedOut, &format!("{text}; {over}")),
+            PasskeyRefusal::Invalid(_) => invalid(text),
+            PasskeyRefusal::NotNow(_) => refusal(CommandErrorCode::Conflict, &text),
+            PasskeyRefusal::ByWhatsapp(_) => refusal(CommandErrorCode::RefusedByWhatsapp, &format!("{text}; {over}")),
+            PasskeyRefusal::TimedOut => refusal(CommandErrorCode::TimedOut, &format!("{text}; {over}")),
         }
     }
 }

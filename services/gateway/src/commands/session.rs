@@ -1,7 +1,7 @@
 //! Questions about the session, and what changes it: pairing by code, restart, logout.
 
-use super::{Commands, internal, invalid, refusal};
-use crate::session::state::State;
+use super::{CommandServer, internal, invalid, refusal};
+use crate::session::state::SessionState;
 use kurir_contract::command::{
     CommandError, CommandErrorCode, EmptyBody, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo,
 };
@@ -16,11 +16,11 @@ const SOCKET_WITHIN: Duration = Duration::from_secs(10);
 /// WhatsApp's answer to the request for a code; the client itself waits 30 s.
 const PAIRING_CODE_WITHIN: Duration = Duration::from_secs(35);
 
-impl Commands {
+impl CommandServer {
     pub(super) async fn restart(&self, request: Result<EmptyBody, CommandError>) -> Result<SessionInfo, CommandError> {
         request?;
         self.session.restart().await.map_err(internal)?;
-        Ok(self.session.status())
+        Ok(self.session.session_info())
     }
 
     pub(super) async fn log_out(&self, request: Result<EmptyBody, CommandError>) -> Result<LoggedOut, CommandError> {
@@ -41,7 +41,8 @@ impl Commands {
                     "a pairing by passkey is under way; restart the session to begin another one",
                 ));
             }
-            let may_pair = view.own.is_none() && matches!(view.state, State::Pairing { .. } | State::Connecting);
+            let may_pair =
+                view.own.is_none() && matches!(view.state, SessionState::Pairing { .. } | SessionState::Connecting);
             let client = view.client.clone().filter(|_| may_pair);
             client.ok_or_else(|| {
                 refusal(CommandErrorCode::Conflict, "a pairing code is for a session that is not paired; log out first")

@@ -2,7 +2,7 @@
 //!
 //! `durability` is called by the client before it acknowledges a message, and answers when JetStream has it. `content`
 //! reads what a message holds, `mapping` says what it is to a user, `addresses` whose it is: one person is one address.
-//! `told` makes an event of it, for which `media` fetches the file. `unhooked` takes the few messages that the client gives without asking, `notices` what
+//! `message_event` makes an event of it, for which `media` fetches the file. `unhooked` takes the few messages that the client gives without asking, `notices` what
 //! happens beside messages, `undecryptable` waits for what could not be read.
 
 pub mod addresses;
@@ -10,22 +10,22 @@ mod content;
 pub mod durability;
 pub mod mapping;
 pub mod media;
+pub mod message_event;
 pub mod notices;
 pub mod polls;
-pub mod told;
 pub mod undecryptable;
 pub mod unhooked;
 
-use crate::{outbound::reach::KnownChats, publish::OutgoingEvent};
-use content::{context, open};
+use crate::{outbound::new_chat_limit::KnownChats, publish::OutgoingEvent};
+use content::{context, unwrap_message};
 use kurir_contract::{address::ChatJid, session::SessionId};
-use mapping::{Seen, Skipped, change};
-use media::{Fetching, Media, Owed};
-use polls::Polls;
+use mapping::{MappingContext, SkipReason, update};
+use media::{DownloadQueue, LateFile, PendingDownload};
+use message_event::MessageEvent;
+use polls::PollStore;
 use std::sync::Arc;
 use tokio::time::Instant;
-use told::Told;
-use undecryptable::Undecryptable;
+use undecryptable::UndecryptableQueue;
 use wacore::types::events::InboundMessage;
 use wacore_binary::Jid;
 use waproto::whatsapp::Message;
@@ -33,68 +33,72 @@ use whatsapp_rust::Client;
 
 /// What makes events of messages.
 #[derive(Clone)]
-pub struct Inbound {
+pub struct MessageMapper {
     pub session: SessionId,
     /// Whether status updates are wanted.
     pub statuses: bool,
-    pub polls: Polls,
-    pub undecryptable: Undecryptable,
+    pub polls: PollStore,
+    pub undecryptable: UndecryptableQueue,
     /// Unless files are not to be downloaded.
-    pub media: Option<Media>,
+    pub media: Option<DownloadQueue>,
     /// Who wrote is somebody that the session has a chat with.
     pub known: KnownChats,
 }
 
 /// What a message tells, the chat within which its order counts, and its file if that is on its way.
-pub struct Received {
+pub struct MappedMessage {
     pub chat: ChatJid,
-    told: Told,
-    file: Option<Fetching>,
+    told: MessageEvent,
+    file: Option<PendingDownload>,
 }
 
-impl Received {
+impl MappedMessage {
     /// The event as it is to be stored; its file is waited for until `by`.
-    pub async fn event(self, session: &SessionId, by: Instant) -> (OutgoingEvent, Option<Owed>) {
+    pub async fn into_event(self, session: &SessionId, by: Instant) -> (OutgoingEvent, Option<LateFile>) {
         let Self { mut told, file, .. } = self;
         let owed = match file {
-            Some(file) => Some(file.into_event(&mut told, by).await),
+            Some(file) => Some(file.complete_event(&mut told, by).await),
             None => None,
         };
-        (told.outgoing(session), owed)
+        (told.into_outgoing(session), owed)
     }
 }
 
-impl Inbound {
+impl MessageMapper {
     /// The event of a message, or why it is none.
     ///
     /// # Errors
     /// If the message is not one that a user hears of.
-    pub async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Result<Received, Skipped> {
+    pub async fn map_inbound(
+        &self,
+        client: &Arc<Client>,
+        message: &InboundMessage,
+    ) -> Result<MappedMessage, SkipReason> {
         let InboundMessage { message, info, .. } = message;
-        self.undecryptable.came(&info.id);
-        mapping::is_wanted(info, self.statuses)?;
-        let directory = addresses::directory(client, info, &named(message)).await;
-        let chat = directory.address(&info.source.chat);
-        self.polls.remember(&chat, &info.id, message);
-        let seen = Seen { info, message, directory: &directory, session: &self.session };
-        let told = mapping::told(&seen, &self.polls)?;
-        let file = self.media.as_ref().and_then(|media| media.begin(client, info, message, &told));
-        Ok(Received { chat, told, file })
+        self.undecryptable.remove(&info.id);
+        mapping::check_wanted(info, self.statuses)?;
+        let directory = addresses::message_directory(client, info, &referenced_people(message)).await;
+        let chat = directory.canonical_address(&info.source.chat);
+        self.polls.add_message(&chat, &info.id, message);
+        let seen = MappingContext { info, message, directory: &directory, session: &self.session };
+        let told = mapping::map_message(&seen, &self.polls)?;
+        let file = self.media.as_ref().and_then(|media| media.start_download(client, info, message, &told));
+        Ok(MappedMessage { chat, told, file })
     }
 
     /// Until when the files of what has come now are waited for.
     #[must_use]
-    pub fn files_by(&self) -> Instant {
-        Instant::now() + self.media.as_ref().map(Media::wait).unwrap_or_default()
+    pub fn file_deadline(&self) -> Instant {
+        Instant::now() + self.media.as_ref().map(DownloadQueue::wait).unwrap_or_default()
     }
 }
 
 /// Whom a message names beside its own chat and writer.
 #[must_use]
-pub fn named(message: &Message) -> Vec<Jid> {
-    let opened = open(message);
-    let mut named = context::named(opened);
-    let participant = change::named(opened.message).and_then(|key| key.participant.as_deref()?.parse().ok());
+pub fn referenced_people(message: &Message) -> Vec<Jid> {
+    let opened = unwrap_message(message);
+    let mut named = context::referenced_people(opened);
+    let participant = update::referenced_key(opened.message).and_then(|key| key.participant.as_deref()?.parse().ok());
     named.extend(participant);
     named
 }

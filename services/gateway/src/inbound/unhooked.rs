@@ -2,8 +2,8 @@
 //!
 //! They are acknowledged before they come here, so they are published with patience, and lost if the gateway dies first.
 
-use super::Inbound;
-use crate::{publish::Publisher, session::View};
+use super::MessageMapper;
+use crate::{publish::EventPublisher, session::SessionView};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -20,35 +20,35 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the client's listener puts them.
 #[derive(Clone)]
-pub struct Unhooked(mpsc::Sender<Arc<[InboundMessage]>>);
+pub struct UnhookedQueue(mpsc::Sender<Arc<[InboundMessage]>>);
 
 /// Where they are taken from, in order.
-pub struct UnhookedMessages(mpsc::Receiver<Arc<[InboundMessage]>>);
+pub struct UnhookedWorker(mpsc::Receiver<Arc<[InboundMessage]>>);
 
 #[must_use]
-pub fn queue() -> (Unhooked, UnhookedMessages) {
+pub fn unhooked_channel() -> (UnhookedQueue, UnhookedWorker) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Unhooked(sender), UnhookedMessages(receiver))
+    (UnhookedQueue(sender), UnhookedWorker(receiver))
 }
 
-impl Unhooked {
-    pub fn hear(&self, batch: &MessageBatch) {
+impl UnhookedQueue {
+    pub fn push(&self, batch: &MessageBatch) {
         if self.0.try_send(Arc::clone(&batch.messages)).is_err() {
             tracing::error!("{} message(s) were lost: too many wait for NATS", batch.messages.len());
         }
     }
 }
 
-impl UnhookedMessages {
+impl UnhookedWorker {
     /// Publishes them in order, however long the broker is away, until the shutdown.
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
-    pub async fn publish(
+    pub async fn run(
         mut self,
-        inbound: Inbound,
-        publisher: Publisher,
-        mut view: watch::Receiver<View>,
+        inbound: MessageMapper,
+        publisher: EventPublisher,
+        mut view: watch::Receiver<SessionView>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let publish_all = async {
@@ -58,7 +58,7 @@ impl UnhookedMessages {
                     view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
                 let Some(client) = client else { return };
                 for message in &*batch {
-                    store(&inbound, &publisher, &client, message).await;
+                    publish_message(&inbound, &publisher, &client, message).await;
                 }
             }
         };
@@ -71,15 +71,20 @@ impl UnhookedMessages {
     }
 }
 
-async fn store(inbound: &Inbound, publisher: &Publisher, client: &Arc<Client>, message: &InboundMessage) {
-    match inbound.event_of(client, message).await {
+async fn publish_message(
+    inbound: &MessageMapper,
+    publisher: &EventPublisher,
+    client: &Arc<Client>,
+    message: &InboundMessage,
+) {
+    match inbound.map_inbound(client, message).await {
         Ok(received) => {
-            let (event, owed) = received.event(&inbound.session, inbound.files_by()).await;
-            while let Err(error) = publisher.store(&event, Instant::now() + PATIENCE).await {
+            let (event, owed) = received.into_event(&inbound.session, inbound.file_deadline()).await;
+            while let Err(error) = publisher.publish(&event, Instant::now() + PATIENCE).await {
                 tracing::warn!(event.id = %event.id, "a message still waits: {error}");
             }
             if let Some(owed) = owed {
-                owed.event_is_stored();
+                owed.event_stored();
             }
         }
         Err(why) => tracing::debug!(message.id = message.info.id, "no event for a message: {why}"),

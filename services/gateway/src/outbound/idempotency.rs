@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// What is known about a key.
 #[derive(Debug, PartialEq)]
-pub enum Known {
+pub enum KeyUse {
     /// Nothing was sent that is known of: send, under the key's message id.
     Open,
     /// It was sent; this was the answer.
@@ -27,7 +27,7 @@ pub enum Known {
 
 /// Why nobody knows what a key was used for; nothing may be sent then.
 #[derive(Debug, thiserror::Error)]
-pub enum NotLookedUp {
+pub enum KeyLookupError {
     #[error("NATS did not give it: {0:#}")]
     Away(#[from] anyhow::Error),
     #[error("its record is unreadable: {0}")]
@@ -36,7 +36,7 @@ pub enum NotLookedUp {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Record {
+struct KeyRecord {
     /// A hash: the bucket holds no text.
     request: String,
     /// Null while it is being sent, and after a failure: then another try is another try at the same message.
@@ -50,39 +50,45 @@ const WITHIN: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// If NATS did not answer, or with what nobody can read.
-pub async fn take(
+pub async fn claim_key(
     broker: &Broker,
     session: &SessionId,
     key: &IdempotencyKey,
     request: &str,
-) -> Result<Known, NotLookedUp> {
+) -> Result<KeyUse, KeyLookupError> {
     let asked = async {
-        let bucket = bucket(broker).await?;
+        let bucket = open_bucket(broker).await?;
         let (key, request) = (key.of(session), request.to_owned());
         let record =
-            serde_json::to_vec(&Record { request: request.clone(), sent: None }).map_err(anyhow::Error::from)?;
+            serde_json::to_vec(&KeyRecord { request: request.clone(), sent: None }).map_err(anyhow::Error::from)?;
         match bucket.create(&key, record.into()).await {
-            Ok(_) => return Ok(Known::Open),
+            Ok(_) => return Ok(KeyUse::Open),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
             Err(error) => return Err(anyhow::Error::from(error).into()),
         }
         // If it has expired since, the next caller is told so.
         let entry = bucket.get(&key).await.map_err(anyhow::Error::from)?.context("it vanished")?;
-        let record: Record = serde_json::from_slice(&entry).map_err(NotLookedUp::Unreadable)?;
+        let record: KeyRecord = serde_json::from_slice(&entry).map_err(KeyLookupError::Unreadable)?;
         Ok(match record {
-            Record { request: other, .. } if other != request => Known::OfAnother,
-            Record { sent: Some(sent), .. } => Known::Sent(sent),
-            Record { sent: None, .. } => Known::Open,
+            KeyRecord { request: other, .. } if other != request => KeyUse::OfAnother,
+            KeyRecord { sent: Some(sent), .. } => KeyUse::Sent(sent),
+            KeyRecord { sent: None, .. } => KeyUse::Open,
         })
     };
     timeout(WITHIN, asked).await.context("no answer")?
 }
 
 /// Keeps the answer for whoever asks again.
-pub async fn remember(broker: &Broker, session: &SessionId, key: &IdempotencyKey, request: String, sent: &SentMessage) {
+pub async fn store_answer(
+    broker: &Broker,
+    session: &SessionId,
+    key: &IdempotencyKey,
+    request: String,
+    sent: &SentMessage,
+) {
     let stored = async {
-        let record = Record { request, sent: Some(sent.clone()) };
-        let bucket = bucket(broker).await?;
+        let record = KeyRecord { request, sent: Some(sent.clone()) };
+        let bucket = open_bucket(broker).await?;
         bucket.put(key.of(session), serde_json::to_vec(&record)?.into()).await?;
         anyhow::Ok(())
     };
@@ -94,6 +100,6 @@ pub async fn remember(broker: &Broker, session: &SessionId, key: &IdempotencyKey
     }
 }
 
-async fn bucket(broker: &Broker) -> anyhow::Result<Store> {
+async fn open_bucket(broker: &Broker) -> anyhow::Result<Store> {
     broker.expiring_bucket(IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS).await
 }

@@ -1,63 +1,63 @@
 //! The path of one command to WhatsApp.
 //!
 //! `content` makes the message, a file for each kind; `media` uploads what is in it. `pacing` says when it may go and
-//! `reach` to whom, `jobs` keeps what cannot go yet. `send` is done when WhatsApp's server has acknowledged the message
-//! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`). `own` tells
-//! of it as of any message of the account. `naming` knows people by the names that WhatsApp has for them.
+//! `new_chat_limit` to whom, `jobs` keeps what cannot go yet. `send` is done when WhatsApp's server has acknowledged the message
+//! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`). `sent_event` tells
+//! of it as of any message of the account. `addressing` knows people by the names that WhatsApp has for them.
 
 pub mod content;
 
 pub mod acks;
+pub mod addressing;
 mod idempotency;
 pub mod jobs;
 pub mod media;
-pub mod naming;
-mod own;
+pub mod new_chat_limit;
 pub mod pacing;
-pub mod reach;
 pub mod recipients;
 pub mod send;
+mod sent_event;
 
-use crate::publish::{OutgoingEvent, Publisher};
-use content::Outgoing;
-use idempotency::{Known, NotLookedUp};
+use crate::publish::{EventPublisher, OutgoingEvent};
+use content::OutgoingMessage;
+use idempotency::{KeyLookupError, KeyUse};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::{ActiveRestriction, CommandError, CommandErrorCode, WaitReason},
     session::SessionId,
 };
-use pacing::{Class, Pacer};
-use reach::Reach;
-use send::{Done, Sender};
+use new_chat_limit::NewChatLimit;
+use pacing::{SendPacer, SendPriority};
+use send::{SendResult, WhatsappSender};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::Instant};
 
 /// Sends for one session, whoever asks for it.
-pub struct Outbound {
-    pub sender: Sender,
+pub struct SendPipeline {
+    pub sender: WhatsappSender,
     session: SessionId,
     broker: Broker,
-    publisher: Publisher,
-    pacer: Pacer,
-    reach: Reach,
+    publisher: EventPublisher,
+    pacer: SendPacer,
+    reach: NewChatLimit,
     permits: Semaphore,
     uploads: Semaphore,
 }
 
 /// What became of a message.
-pub enum Outcome {
+pub enum SendOutcome {
     /// It was sent, or given up.
-    Done(Done),
+    Done(SendResult),
     /// It cannot go out yet; nothing was sent.
-    Held(Held),
+    Deferred(Deferral),
     /// NATS was away; nothing was sent.
     NotTried(CommandError),
 }
 
 /// Until when a message has to wait, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct Deferral {
     pub until: OffsetDateTime,
     pub reason: WaitReason,
 }
@@ -71,14 +71,14 @@ const FILES_AT_ONCE: usize = 4;
 /// How long the event about a send is tried for, once its caller has his answer.
 const EVENT_WITHIN: Duration = Duration::from_secs(600);
 
-impl Outbound {
+impl SendPipeline {
     #[must_use]
     pub fn new(
         session: SessionId,
-        sender: Sender,
+        sender: WhatsappSender,
         broker: Broker,
-        publisher: Publisher,
-        (pacer, reach): (Pacer, Reach),
+        publisher: EventPublisher,
+        (pacer, reach): (SendPacer, NewChatLimit),
     ) -> Self {
         let (permits, uploads) = (Semaphore::new(SENDS_AT_ONCE), Semaphore::new(FILES_AT_ONCE));
         Self { sender, session, broker, publisher, pacer, reach, permits, uploads }
@@ -92,91 +92,94 @@ impl Outbound {
     /// What WhatsApp does not let the session do at the moment.
     #[must_use]
     pub fn restriction(&self) -> Option<ActiveRestriction> {
-        self.reach.restrictions.now(OffsetDateTime::now_utc()).map(|restriction| restriction.shown())
+        self.reach.restrictions.current(OffsetDateTime::now_utc()).map(|restriction| restriction.to_info())
     }
 
     /// Sends a message, once for its key; takes as long as its turn and all its tries.
-    pub async fn send(&self, outgoing: Outgoing, class: Class) -> Outcome {
+    pub async fn send(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
         let file = outgoing.attachment.as_ref().map(|attachment| attachment.file.clone());
         // First, so that no text waits behind files that wait. Never closed.
         let _upload = match file {
             Some(_) => self.uploads.acquire().await.ok(),
             None => None,
         };
-        let outcome = self.once(outgoing, class).await;
-        if let (Some(file), Outcome::Done(done)) = (file, &outcome)
-            && media::is_settled(&done.answer)
+        let outcome = self.send_idempotent(outgoing, class).await;
+        if let (Some(file), SendOutcome::Done(done)) = (file, &outcome)
+            && media::is_final(&done.answer)
         {
-            self.sender.files.forget(&file).await;
+            self.sender.files.delete_file(&file).await;
         }
-        if let Outcome::Done(done) = &outcome {
-            self.publisher.metrics.sent(done.answer.is_ok());
+        if let SendOutcome::Done(done) = &outcome {
+            self.publisher.metrics.count_send(done.answer.is_ok());
         }
         outcome
     }
 
     /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one
     /// chat, so the second one finds the answer of the first.
-    async fn once(&self, outgoing: Outgoing, class: Class) -> Outcome {
-        let Some(key) = outgoing.key.clone() else { return self.in_turn(outgoing, class).await };
+    async fn send_idempotent(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
+        let Some(key) = outgoing.key.clone() else { return self.send_paced(outgoing, class).await };
         let (session, request) = (&self.session, outgoing.fingerprint.clone());
-        let answer = match idempotency::take(&self.broker, session, &key, &request).await {
-            Ok(Known::Open) => {
-                let outcome = self.in_turn(outgoing, class).await;
-                if let Outcome::Done(Done { answer: Ok(sent), .. }) = &outcome {
-                    idempotency::remember(&self.broker, session, &key, request, sent).await;
+        let answer = match idempotency::claim_key(&self.broker, session, &key, &request).await {
+            Ok(KeyUse::Open) => {
+                let outcome = self.send_paced(outgoing, class).await;
+                if let SendOutcome::Done(SendResult { answer: Ok(sent), .. }) = &outcome {
+                    idempotency::store_answer(&self.broker, session, &key, request, sent).await;
                 }
                 return outcome;
             }
-            Ok(Known::Sent(sent)) => Ok(sent),
-            Ok(Known::OfAnother) => {
+            Ok(KeyUse::Sent(sent)) => Ok(sent),
+            Ok(KeyUse::OfAnother) => {
                 Err(refusal(CommandErrorCode::Conflict, "This Idempotency-Key was used for another message"))
             }
             Err(error) => {
                 tracing::warn!("failed to look up an idempotency key: {error}");
                 match error {
-                    NotLookedUp::Away(_) => {
+                    KeyLookupError::Away(_) => {
                         let text = "NATS did not say what the Idempotency-Key was used for; nothing was sent";
-                        return Outcome::NotTried(refusal(CommandErrorCode::BrokerUnavailable, text));
+                        return SendOutcome::NotTried(refusal(CommandErrorCode::BrokerUnavailable, text));
                     }
                     // Nor would it be readable at another try.
-                    NotLookedUp::Unreadable(_) => {
+                    KeyLookupError::Unreadable(_) => {
                         Err(refusal(CommandErrorCode::Internal, "What the Idempotency-Key was used for cannot be read"))
                     }
                 }
             }
         };
-        Outcome::Done(Done { answer, event: None })
+        SendOutcome::Done(SendResult { answer, event: None })
     }
 
-    async fn in_turn(&self, outgoing: Outgoing, class: Class) -> Outcome {
+    async fn send_paced(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
         // What is about a message that is there takes no turn, and begins no chat.
         let is_message = outgoing.is_message();
         // Who cannot write at all hears it now.
         if is_message && self.sender.may_send() {
-            if class == Class::Direct && self.pacer.wait() > LONGEST_WAIT {
-                return Outcome::Held(Held { until: OffsetDateTime::now_utc(), reason: WaitReason::Pacing });
+            if class == SendPriority::Direct && self.pacer.expected_wait() > LONGEST_WAIT {
+                return SendOutcome::Deferred(Deferral {
+                    until: OffsetDateTime::now_utc(),
+                    reason: WaitReason::Pacing,
+                });
             }
-            if let Some(held) = self.reach.held(&outgoing.to, OffsetDateTime::now_utc()).await {
-                return Outcome::Held(held);
+            if let Some(held) = self.reach.check_chat(&outgoing.to, OffsetDateTime::now_utc()).await {
+                return SendOutcome::Deferred(held);
             }
-            self.pacer.turn(class).await;
+            self.pacer.wait_for_turn(class).await;
         }
         // Never closed.
         let _permit = self.permits.acquire().await;
         let to = outgoing.to.clone();
         let outcome = self.sender.send(outgoing).await;
-        if let Outcome::Done(Done { answer: Ok(_), .. }) = &outcome
+        if let SendOutcome::Done(SendResult { answer: Ok(_), .. }) = &outcome
             && is_message
         {
-            self.reach.known.heard(&to);
+            self.reach.known.record(&to);
         }
         outcome
     }
 
     /// Stores the event that tells of a send.
-    pub async fn tell(&self, event: &OutgoingEvent) {
-        if let Err(error) = self.publisher.store(event, Instant::now() + EVENT_WITHIN).await {
+    pub async fn publish_event(&self, event: &OutgoingEvent) {
+        if let Err(error) = self.publisher.publish(event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a send was lost: {error}");
         }
     }

@@ -3,19 +3,20 @@
 //! The recipient's app drops a repeat by its id, so trying again is safe where the old program reached people twice.
 
 use super::{
-    Held, Outcome,
-    acks::{Answer, Waiting},
-    content::Outgoing,
-    media::{Files, NotUploaded, Upload},
-    naming, own,
-    reach::Restrictions,
-    recipients::Recipients,
+    Deferral, SendOutcome,
+    acks::{AckWaiter, ServerAnswer},
+    addressing,
+    content::OutgoingMessage,
+    media::{FileUpload, OutgoingFiles, UploadError},
+    new_chat_limit::RestrictionTracker,
+    recipients::RecipientCache,
+    sent_event,
 };
 use crate::{
-    config::Config,
-    inbound::{Inbound, addresses, polls::is_poll},
+    config::GatewayConfig,
+    inbound::{MessageMapper, addresses, polls::is_poll},
     publish::OutgoingEvent,
-    session::{Session, View, state::State},
+    session::{SessionHandle, SessionView, state::SessionState},
 };
 use kurir_contract::{
     address::ChatJid,
@@ -30,26 +31,26 @@ use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
 /// Sends for one session.
-pub struct Sender {
-    pub files: Files,
-    session: Session,
-    inbound: Inbound,
-    pub(crate) recipients: Recipients,
-    restrictions: Restrictions,
+pub struct WhatsappSender {
+    pub files: OutgoingFiles,
+    session: SessionHandle,
+    inbound: MessageMapper,
+    pub(crate) recipients: RecipientCache,
+    restrictions: RestrictionTracker,
     timeout: Duration,
     media_timeout: Duration,
     pauses: Vec<Duration>,
 }
 
 /// What a command has led to: its answer, and the event that tells of it.
-pub struct Done {
+pub struct SendResult {
     pub answer: Result<SentMessage, CommandError>,
     pub event: Option<OutgoingEvent>,
 }
 
 /// Why a try was not the one.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum SendFailure {
     #[error("Message send timeout after multiple attempts. Please check your connection.")]
     TimedOut,
     #[error("WhatsApp refused the message")]
@@ -61,20 +62,26 @@ enum Failure {
     #[error("WhatsApp is not connected")]
     Ended,
     /// Nor here.
-    #[error("{}", NotUploaded::Gone)]
+    #[error("{}", UploadError::Gone)]
     FileGone,
     #[error("WhatsApp's client could not send the message: {0}")]
     Client(String),
 }
 
-impl Sender {
+impl WhatsappSender {
     #[must_use]
-    pub fn new(session: Session, inbound: Inbound, files: Files, restrictions: Restrictions, config: &Config) -> Self {
+    pub fn new(
+        session: SessionHandle,
+        inbound: MessageMapper,
+        files: OutgoingFiles,
+        restrictions: RestrictionTracker,
+        config: &GatewayConfig,
+    ) -> Self {
         Self {
             files,
             session,
             inbound,
-            recipients: Recipients::default(),
+            recipients: RecipientCache::default(),
             restrictions,
             timeout: config.whatsapp_send_timeout,
             media_timeout: config.whatsapp_media_timeout,
@@ -83,22 +90,22 @@ impl Sender {
     }
 
     /// The client, once it is connected; none if waiting would not help.
-    pub(crate) async fn client(&self) -> Option<Arc<Client>> {
-        if is_lost(&self.session.view.borrow()) {
+    pub(crate) async fn wait_for_client(&self) -> Option<Arc<Client>> {
+        if is_unavailable(&self.session.view.borrow()) {
             return None;
         }
-        self.connected().await.ok()
+        self.wait_connected().await.ok()
     }
 
     /// How long WhatsApp has for one answer.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn answer_timeout(&self) -> Duration {
         self.timeout
     }
 
     /// Whether there is a session to send from, connected or about to be.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        !is_lost(&self.session.view.borrow())
+        !is_unavailable(&self.session.view.borrow())
     }
 
     #[must_use]
@@ -107,23 +114,23 @@ impl Sender {
     }
 
     /// Waits until the session is connected, or does not try to be.
-    pub async fn settled(&self) {
+    pub async fn wait_until_settled(&self) {
         let mut view = self.session.view.clone();
         // Its sender ends with the process.
-        let _ = view.wait_for(|view| is_lost(view) || is_connected(view)).await;
+        let _ = view.wait_for(|view| is_unavailable(view) || is_connected(view)).await;
     }
 
     /// Sends a message; takes as long as all its tries.
-    pub async fn send(&self, outgoing: Outgoing) -> Outcome {
-        if is_lost(&self.session.view.borrow()) {
-            let answer = Err(refusal(CommandErrorCode::NotConnected, &Failure::Ended.to_string()));
-            return Outcome::Done(Done { answer, event: None });
+    pub async fn send(&self, outgoing: OutgoingMessage) -> SendOutcome {
+        if is_unavailable(&self.session.view.borrow()) {
+            let answer = Err(refusal(CommandErrorCode::NotConnected, &SendFailure::Ended.to_string()));
+            return SendOutcome::Done(SendResult { answer, event: None });
         }
         let session = &self.session.id;
         let of_key = |key: &IdempotencyKey| key.message_id(session);
         let id = outgoing.key.as_ref().map_or_else(new_message_id, of_key);
-        let mut answers = self.session.acks.wait_for(&id);
-        let mut upload = outgoing.attachment.as_ref().map(|attachment| self.files.upload(attachment));
+        let mut answers = self.session.acks.register(&id);
+        let mut upload = outgoing.attachment.as_ref().map(|attachment| self.files.start_upload(attachment));
         let mut attempt = 1;
         let mut pauses = self.pauses.iter();
         let result = loop {
@@ -131,99 +138,100 @@ impl Sender {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
-            if let Some(held) = self.restricted(&failure).await {
-                return Outcome::Held(held);
+            if let Some(held) = self.find_restriction(&failure).await {
+                return SendOutcome::Deferred(held);
             }
             tracing::debug!(attempt.number = attempt, "a send failed: {failure}");
-            let Some(pause) = pauses.next().filter(|_| failure.may_pass()) else { break Err(failure) };
-            if let Ok(Answer::Taken { at }) = timeout(*pause, answers.next()).await {
+            let Some(pause) = pauses.next().filter(|_| failure.is_retryable()) else { break Err(failure) };
+            if let Ok(ServerAnswer::Taken { at }) = timeout(*pause, answers.next_answer()).await {
                 break Ok(at);
             }
             attempt += 1;
         };
-        Outcome::Done(match result {
-            Ok(at) => self.sent(&outgoing, id, attempt, at).await,
-            Err(failure) => self.failed(&outgoing.to, attempt, &failure),
+        SendOutcome::Done(match result {
+            Ok(at) => self.success(&outgoing, id, attempt, at).await,
+            Err(failure) => self.failure(&outgoing.to, attempt, &failure),
         })
     }
 
     /// Until when WhatsApp takes no such message, if that is why it refused this one.
-    async fn restricted(&self, failure: &Failure) -> Option<Held> {
-        let Failure::Refused { code } = failure else { return None };
+    async fn find_restriction(&self, failure: &SendFailure) -> Option<Deferral> {
+        let SendFailure::Refused { code } = failure else { return None };
         let client = self.session.view.borrow().client.clone()?;
-        let restriction = self.restrictions.nacked(&client, *code).await?;
-        Some(Held { until: restriction.until, reason: restriction.reason() })
+        let restriction = self.restrictions.explain_nack(&client, *code).await?;
+        Some(Deferral { until: restriction.until, reason: restriction.wait_reason() })
     }
 
     async fn try_once(
         &self,
-        outgoing: &Outgoing,
-        upload: Option<&mut Upload<'_>>,
+        outgoing: &OutgoingMessage,
+        upload: Option<&mut FileUpload<'_>>,
         id: &str,
-        answers: &mut Waiting,
-    ) -> Result<OffsetDateTime, Failure> {
-        let Outgoing { to, jid, .. } = outgoing;
-        if let Some(at) = answers.taken_meanwhile() {
+        answers: &mut AckWaiter,
+    ) -> Result<OffsetDateTime, SendFailure> {
+        let OutgoingMessage { to, jid, .. } = outgoing;
+        if let Some(at) = answers.accepted_meanwhile() {
             return Ok(at);
         }
         let within = if upload.is_some() { self.media_timeout } else { self.timeout };
         let tried = async {
-            let client = self.connected().await?;
-            let exists = self.recipients.exists(&client, to, jid).await;
-            if !exists.map_err(|error| Failure::Client(format!("{error:#}")))? {
-                return Err(Failure::NotOnWhatsapp(to.clone()));
+            let client = self.wait_connected().await?;
+            let exists = self.recipients.is_on_whatsapp(&client, to, jid).await;
+            if !exists.map_err(|error| SendFailure::Client(format!("{error:#}")))? {
+                return Err(SendFailure::NotOnWhatsapp(to.clone()));
             }
-            let ready = self.made_ready(&client, outgoing, id).await;
-            let mut message = ready.map_err(|error| Failure::Client(format!("{error:#}")))?;
+            let ready = self.prepare_message(&client, outgoing, id).await;
+            let mut message = ready.map_err(|error| SendFailure::Client(format!("{error:#}")))?;
             if let Some(upload) = upload {
-                upload.complete(&client, &mut message).await?;
+                upload.complete_message(&client, &mut message).await?;
             }
             let options = SendOptions::default().with_message_id(id);
-            client.send_message_with_options(jid, message, options).await.map_err(Failure::of)?;
-            match answers.next().await {
-                Answer::Taken { at } => Ok(at),
-                Answer::Refused { code } => Err(Failure::Refused { code }),
+            client.send_message_with_options(jid, message, options).await.map_err(SendFailure::from_send_error)?;
+            match answers.next_answer().await {
+                ServerAnswer::Taken { at } => Ok(at),
+                ServerAnswer::Refused { code } => Err(SendFailure::Refused { code }),
             }
         };
-        timeout(within, tried).await.unwrap_or(Err(Failure::TimedOut))
+        timeout(within, tried).await.unwrap_or(Err(SendFailure::TimedOut))
     }
 
     /// The message with what only the client knows. The same at every try.
-    async fn made_ready(&self, client: &Client, outgoing: &Outgoing, id: &str) -> anyhow::Result<Message> {
+    async fn prepare_message(&self, client: &Client, outgoing: &OutgoingMessage, id: &str) -> anyhow::Result<Message> {
         let mut message = outgoing.message.clone();
-        naming::rename_writer(client, &outgoing.jid, &mut message).await?;
+        addressing::rename_author(client, &outgoing.jid, &mut message).await?;
         if is_poll(&message) {
             // Before it goes out: a vote may be faster than the answer.
-            let chat = addresses::resolve_one(client, &outgoing.jid).await.jid;
-            self.inbound.polls.remember(&chat, id, &message);
+            let chat = addresses::resolve_address(client, &outgoing.jid).await.jid;
+            self.inbound.polls.add_message(&chat, id, &message);
             // One that goes out again under the id of its key has the secret of the first, which may have arrived.
             if let Some(poll) = self.inbound.polls.get(&chat, id) {
-                poll.seal(&mut message);
+                poll.set_secret(&mut message);
             }
         }
         Ok(message)
     }
 
     /// Waits for the connection; a try includes it.
-    async fn connected(&self) -> Result<Arc<Client>, Failure> {
+    async fn wait_connected(&self) -> Result<Arc<Client>, SendFailure> {
         let mut view = self.session.view.clone();
-        let view = view.wait_for(|view| is_lost(view) || is_connected(view)).await.map_err(|_| Failure::Ended)?;
-        view.client.clone().filter(|_| is_connected(&view)).ok_or(Failure::Ended)
+        let view =
+            view.wait_for(|view| is_unavailable(view) || is_connected(view)).await.map_err(|_| SendFailure::Ended)?;
+        view.client.clone().filter(|_| is_connected(&view)).ok_or(SendFailure::Ended)
     }
 
-    async fn sent(&self, outgoing: &Outgoing, id: String, attempt: u32, at: OffsetDateTime) -> Done {
-        let View { own, client, .. } = self.session.view.borrow().clone();
-        let directory = own::directory(client.as_deref(), own.as_ref(), outgoing).await;
-        let to = directory.address(&outgoing.jid);
+    async fn success(&self, outgoing: &OutgoingMessage, id: String, attempt: u32, at: OffsetDateTime) -> SendResult {
+        let SessionView { own, client, .. } = self.session.view.borrow().clone();
+        let directory = sent_event::sender_directory(client.as_deref(), own.as_ref(), outgoing).await;
+        let to = directory.canonical_address(&outgoing.jid);
         tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
-        let event = own::told(&self.inbound, &directory, outgoing, (&id, at));
-        Done { answer: Ok(SentMessage { message_id: id, to, attempt }), event }
+        let event = sent_event::sent_event(&self.inbound, &directory, outgoing, (&id, at));
+        SendResult { answer: Ok(SentMessage { message_id: id, to, attempt }), event }
     }
 
-    fn failed(&self, to: &ChatJid, attempts: u32, failure: &Failure) -> Done {
-        let answer = Err(failure.refusal());
-        if let Failure::NotOnWhatsapp(_) | Failure::FileGone = failure {
-            return Done { answer, event: None };
+    fn failure(&self, to: &ChatJid, attempts: u32, failure: &SendFailure) -> SendResult {
+        let answer = Err(failure.to_command_error());
+        if let SendFailure::NotOnWhatsapp(_) | SendFailure::FileGone = failure {
+            return SendResult { answer, event: None };
         }
         tracing::warn!(session.id = %self.session.id, chat = to.redacted(), attempt.number = attempts, "a message was not sent: {failure}");
         let at = OffsetDateTime::now_utc();
@@ -234,12 +242,12 @@ impl Sender {
             timestamp: clock::iso(at),
         };
         let event = OutgoingEvent::new(&self.session.id, EventType::ERROR_OCCURRED, EventId::random(), at, data);
-        Done { answer, event: Some(event) }
+        SendResult { answer, event: Some(event) }
     }
 }
 
-impl Failure {
-    fn of(error: SendError) -> Self {
+impl SendFailure {
+    fn from_send_error(error: SendError) -> Self {
         match error {
             SendError::Iq(IqError::ServerError { code, .. }) => Self::Refused { code: Some(code) },
             error => Self::Client(error.to_string()),
@@ -247,31 +255,32 @@ impl Failure {
     }
 
     /// Whether another try could go better.
-    fn may_pass(&self) -> bool {
+    fn is_retryable(&self) -> bool {
         match self {
             Self::TimedOut | Self::Refused { .. } | Self::Client(_) => true,
             Self::NotOnWhatsapp(_) | Self::Ended | Self::FileGone => false,
         }
     }
 
-    fn refusal(&self) -> CommandError {
+    fn to_command_error(&self) -> CommandError {
         let (code, whatsapp_code) = match self {
             Self::TimedOut => (CommandErrorCode::TimedOut, None),
             Self::Refused { code } => (CommandErrorCode::RefusedByWhatsapp, *code),
             Self::NotOnWhatsapp(_) => (CommandErrorCode::NotOnWhatsapp, None),
             Self::Ended => (CommandErrorCode::NotConnected, None),
             Self::FileGone => (CommandErrorCode::InvalidRequest, None),
-            Self::Client(_) => (CommandErrorCode::Internal, None),
+            // What the client library cannot do with a message is no failure of Kurir.
+            Self::Client(_) => (CommandErrorCode::RefusedByWhatsapp, None),
         };
         CommandError { whatsapp_code, ..refusal(code, &self.to_string()) }
     }
 }
 
-impl From<NotUploaded> for Failure {
-    fn from(not_uploaded: NotUploaded) -> Self {
+impl From<UploadError> for SendFailure {
+    fn from(not_uploaded: UploadError) -> Self {
         match not_uploaded {
-            NotUploaded::Gone => Self::FileGone,
-            other @ (NotUploaded::Unread(_) | NotUploaded::NotWritten(_) | NotUploaded::NotTaken(_)) => {
+            UploadError::Gone => Self::FileGone,
+            other @ (UploadError::Unread(_) | UploadError::NotWritten(_) | UploadError::NotTaken(_)) => {
                 Self::Client(other.to_string())
             }
         }
@@ -282,17 +291,17 @@ fn refusal(code: CommandErrorCode, message: &str) -> CommandError {
     CommandError { code, message: message.to_owned(), whatsapp_code: None }
 }
 
-fn is_connected(view: &View) -> bool {
-    view.state == State::Connected && view.client.is_some()
+fn is_connected(view: &SessionView) -> bool {
+    view.state == SessionState::Connected && view.client.is_some()
 }
 
 /// Never paired, or at an end: no waiting would help.
-fn is_lost(view: &View) -> bool {
+fn is_unavailable(view: &SessionView) -> bool {
     match view.state {
-        State::Ended(_) | State::Pairing { .. } => true,
+        SessionState::Ended(_) | SessionState::Pairing { .. } => true,
         // Before the first life nobody knows whether there are keys.
-        State::Connecting => view.client.is_some() && view.own.is_none(),
-        State::Connected | State::Reconnecting { .. } | State::WaitingForBroker => false,
+        SessionState::Connecting => view.client.is_some() && view.own.is_none(),
+        SessionState::Connected | SessionState::Reconnecting { .. } | SessionState::WaitingForBroker => false,
     }
 }
 

@@ -19,9 +19,9 @@ use whatsapp_rust::{Client, NodeFilter};
 
 /// What the account wants to appear as. A clone is the same.
 #[derive(Clone)]
-pub struct Appearance(Arc<Wish>);
+pub struct OnlineAppearance(Arc<AppearanceWish>);
 
-struct Wish {
+struct AppearanceWish {
     online: AtomicBool,
     logged_in: Notify,
 }
@@ -31,25 +31,25 @@ const SAID_WITHIN: Duration = Duration::from_secs(10);
 /// The client forgets who waits for its stanzas when its connection is lost; it says nothing before the next one.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-impl Appearance {
+impl OnlineAppearance {
     /// `WHATSAPP_MARK_ONLINE`.
     #[must_use]
     pub fn new(online: bool) -> Self {
-        Self(Arc::new(Wish { online: AtomicBool::new(online), logged_in: Notify::new() }))
+        Self(Arc::new(AppearanceWish { online: AtomicBool::new(online), logged_in: Notify::new() }))
     }
 
     /// What the account appears as from the next time on that something is said of it.
-    pub fn set(&self, online: bool) {
+    pub fn set_online(&self, online: bool) {
         self.0.online.store(online, Ordering::Relaxed);
     }
 
     /// A login is complete: what the client says by itself at it has been said.
-    pub fn logged_in(&self) {
+    pub fn notify_login(&self) {
         self.0.logged_in.notify_one();
     }
 
     /// Takes back what the client says by itself, as long as the client lives.
-    pub async fn keep(self, client: Arc<Client>) {
+    pub async fn run(self, client: Arc<Client>) {
         let says_online = || client.wait_for_sent_node(NodeFilter::tag("presence").attr("type", "available"));
         let mut said = says_online();
         loop {

@@ -10,11 +10,11 @@ use std::{
 
 /// Held as long as it lives.
 #[derive(Debug)]
-pub struct Lease {
+pub struct FolderLease {
     _lock: File,
 }
 
-impl Lease {
+impl FolderLease {
     /// # Errors
     /// If another gateway uses the folder, or it cannot be written.
     pub fn take(folder: &Path) -> anyhow::Result<Self> {
@@ -45,11 +45,11 @@ mod tests {
     #[test]
     fn a_folder_is_used_by_one_gateway_at_a_time() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
-        let first = Lease::take(folder.path())?;
-        let refused = Lease::take(folder.path()).expect_err("the folder is taken");
+        let first = FolderLease::take(folder.path())?;
+        let refused = FolderLease::take(folder.path()).expect_err("the folder is taken");
         assert!(refused.to_string().contains("another gateway uses"), "{refused}");
         drop(first);
-        Lease::take(folder.path())?;
+        FolderLease::take(folder.path())?;
         Ok(())
     }
 }

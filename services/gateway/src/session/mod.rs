@@ -1,98 +1,98 @@
 //! A WhatsApp session: one account, its keys, and the client that lives on them.
 //!
-//! `run` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
-//! says; everybody else sees a [`Session`]. `life` makes a client, `http` bounds what it waits for, `listen` hears its
+//! `task` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
+//! says; everybody else sees a [`SessionHandle`]. `connection` makes a client, `http` bounds what it waits for, `listener` hears its
 //! events, `watchdog` sees that WhatsApp is silent, `phone` when the phone was there, `appearance` keeps the account from
-//! looking online, `store` keeps its keys under a `lease`, `breaker` gives up a life that could not keep a message,
-//! `status` tells the world, `qr` shows a code in the terminal, `passkey` is the ceremony of accounts that are linked by
+//! looking online, `store` keeps its keys under a `lease`, `abort` gives up a life that could not keep a message,
+//! `status_queue` tells the world, `qr` shows a code in the terminal, `passkey` is the ceremony of accounts that are linked by
 //! passkey only, `restriction` what WhatsApp does not let it do.
 
+pub mod abort;
 pub mod appearance;
-pub mod breaker;
-pub mod gate;
+mod connection;
+pub mod gated_transport;
 mod http;
 pub mod lease;
-mod life;
-mod listen;
+mod listener;
 pub mod passkey;
 pub mod phone;
 mod qr;
 pub mod restriction;
-mod run;
 #[cfg(feature = "simulator")]
 mod simulated_phone;
 pub mod state;
-pub mod status;
+pub mod status_queue;
 pub mod store;
+mod task;
 pub mod watchdog;
 
-pub use run::{SessionTask, control};
+pub use task::{SessionTask, new_session};
 
-use appearance::Appearance;
+use appearance::OnlineAppearance;
 
-use crate::outbound::acks::Acks;
+use crate::outbound::acks::PendingAcks;
 use kurir_contract::{
     address::ChatJid,
     command::{self, LoggedOut, SessionInfo},
     event::KnownAddresses,
     session::SessionId,
 };
-use phone::Phone;
-use state::State;
+use phone::PhonePresence;
+use state::SessionState;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use whatsapp_rust::Client;
 
 /// A session as the rest of the gateway sees it.
 #[derive(Clone)]
-pub struct Session {
+pub struct SessionHandle {
     pub id: SessionId,
     /// `WHATSAPP_SESSION_PATH` as it was set.
     pub path: String,
     /// What it is at this moment.
-    pub view: watch::Receiver<View>,
+    pub view: watch::Receiver<SessionView>,
     /// Sends that wait for WhatsApp's acknowledgement.
-    pub acks: Arc<Acks>,
+    pub acks: Arc<PendingAcks>,
     /// Whether the account appears online.
-    pub appearance: Appearance,
-    pub phone: Phone,
-    control: mpsc::Sender<Control>,
+    pub appearance: OnlineAppearance,
+    pub phone: PhonePresence,
+    control: mpsc::Sender<ControlRequest>,
 }
 
 /// What a session is at a moment.
 #[derive(Clone)]
-pub struct View {
-    pub state: State,
+pub struct SessionView {
+    pub state: SessionState,
     /// The own addresses, once paired.
-    pub own: Option<Own>,
+    pub own: Option<OwnAddresses>,
     /// The client of the life that is.
     pub client: Option<Arc<Client>>,
 }
 
 /// The account's own addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnAddresses {
     pub jid: ChatJid,
     pub lid: Option<ChatJid>,
 }
 
-impl Own {
+impl OwnAddresses {
     /// As events name it.
     #[must_use]
-    pub fn party(self) -> KnownAddresses {
+    pub fn known_addresses(self) -> KnownAddresses {
         KnownAddresses { jid: self.jid.clone(), pn: Some(self.jid), lid: self.lid }
     }
 }
 
 /// What a user may ask of a session's life.
-pub enum Control {
+pub enum ControlRequest {
     Restart(oneshot::Sender<()>),
     Logout(oneshot::Sender<LoggedOut>),
-    Passkey(PasskeyAsk, oneshot::Sender<Result<(), PasskeyRefused>>),
+    Passkey(PasskeyAction, oneshot::Sender<Result<(), PasskeyRefusal>>),
 }
 
 /// What a user may do for a pairing by passkey.
-pub enum PasskeyAsk {
+pub enum PasskeyAction {
     /// A `PublicKeyCredential` in JSON, as it came.
     Answer(serde_json::Value),
     Confirm,
@@ -100,7 +100,7 @@ pub enum PasskeyAsk {
 
 /// Why it was not done.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasskeyRefused {
+pub enum PasskeyRefusal {
     #[error("{0}")]
     Invalid(String),
     /// It is not its turn; nothing changed.
@@ -118,16 +118,16 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The session's task did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the session did not answer in time")]
-pub struct NoAnswer;
+pub struct SessionTimeout;
 
-impl Session {
+impl SessionHandle {
     /// As the command `status` answers it.
     #[must_use]
-    pub fn status(&self) -> SessionInfo {
+    pub fn session_info(&self) -> SessionInfo {
         let view = self.view.borrow();
         let state = &view.state;
         SessionInfo {
-            is_connected: *state == State::Connected,
+            is_connected: *state == SessionState::Connected,
             qr_code: state.qr_code().map(str::to_owned),
             session_path: self.path.clone(),
             status: state.status(),
@@ -143,40 +143,43 @@ impl Session {
 
     /// Where its pairing by passkey stands.
     #[must_use]
-    pub fn passkey(&self) -> command::PasskeyProgress {
-        self.view.borrow().state.passkey().shown()
+    pub fn passkey_progress(&self) -> command::PasskeyProgress {
+        self.view.borrow().state.passkey().progress()
     }
 
     /// Answers or confirms a passkey.
     ///
     /// # Errors
     /// If the session's task does not answer, or began anew meanwhile.
-    pub async fn ask_passkey(&self, ask: PasskeyAsk) -> Result<Result<(), PasskeyRefused>, NoAnswer> {
-        self.ask(|answer| Control::Passkey(ask, answer)).await
+    pub async fn act_on_passkey(&self, ask: PasskeyAction) -> Result<Result<(), PasskeyRefusal>, SessionTimeout> {
+        self.request(|answer| ControlRequest::Passkey(ask, answer)).await
     }
 
     /// Begins anew after an end, and while nothing is paired; elsewhere it changes nothing.
     ///
     /// # Errors
     /// If the session's task does not answer.
-    pub async fn restart(&self) -> Result<(), NoAnswer> {
-        self.ask(Control::Restart).await
+    pub async fn restart(&self) -> Result<(), SessionTimeout> {
+        self.request(ControlRequest::Restart).await
     }
 
     /// Ends the session at WhatsApp and wipes its keys.
     ///
     /// # Errors
     /// If the session's task does not answer.
-    pub async fn log_out(&self) -> Result<LoggedOut, NoAnswer> {
-        self.ask(Control::Logout).await
+    pub async fn log_out(&self) -> Result<LoggedOut, SessionTimeout> {
+        self.request(ControlRequest::Logout).await
     }
 
-    async fn ask<T>(&self, control: impl FnOnce(oneshot::Sender<T>) -> Control) -> Result<T, NoAnswer> {
+    async fn request<T>(
+        &self,
+        control: impl FnOnce(oneshot::Sender<T>) -> ControlRequest,
+    ) -> Result<T, SessionTimeout> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
-            self.control.send(control(answer)).await.map_err(|_| NoAnswer)?;
-            answered.await.map_err(|_| NoAnswer)
+            self.control.send(control(answer)).await.map_err(|_| SessionTimeout)?;
+            answered.await.map_err(|_| SessionTimeout)
         };
-        tokio::time::timeout(CONTROL_TIMEOUT, asked).await.map_err(|_| NoAnswer)?
+        tokio::time::timeout(CONTROL_TIMEOUT, asked).await.map_err(|_| SessionTimeout)?
     }
 }

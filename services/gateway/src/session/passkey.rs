@@ -4,7 +4,7 @@
 //! Pure: `next` is the ceremony's step, `read` judges what a user answers. The client does the rest, and none of it outlives
 //! a connection: whatever goes wrong ends in `Failed`, a new life and a new QR code.
 
-use super::state::Action;
+use super::state::SessionAction;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use kurir_contract::{clock, command, session::PasskeyState};
 use serde_json::{Map, Value};
@@ -13,10 +13,10 @@ use whatsapp_rust::passkey::{Assertion, build_webauthn_assertion_json, parse_req
 
 /// Where a ceremony stands.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Passkey {
+pub enum PasskeyCeremony {
     #[default]
     None,
-    Requested(Request),
+    Requested(PasskeyChallenge),
     Answered {
         until: OffsetDateTime,
     },
@@ -35,7 +35,7 @@ pub enum Passkey {
 
 /// What WhatsApp asks the account's passkey to sign.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub struct PasskeyChallenge {
     /// As it came, for the user's browser.
     pub options: Value,
     challenge: Vec<u8>,
@@ -46,8 +46,8 @@ pub struct Request {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    Requested(Request),
+pub enum PasskeyStep {
+    Requested(PasskeyChallenge),
     /// The answer goes out.
     Answered,
     /// Both sides know the code; `skip` if WhatsApp wants nobody to compare it.
@@ -71,29 +71,37 @@ const ORIGIN: &str = "https://web.whatsapp.com";
 const LEAST_AUTHENTICATOR_DATA: usize = 37;
 
 /// The step that a ceremony takes. Who answers in the wrong moment is told by `run::passkey`; here it changes nothing.
-pub fn next(passkey: Passkey, step: Step) -> (Passkey, Action) {
-    use Passkey::{Answered, Confirm, Confirmed, Failed, None, Requested};
-    let fail = |error: &str| (Failed { error: error.to_owned() }, Action::BeginLife);
+pub fn next_step(passkey: PasskeyCeremony, step: PasskeyStep) -> (PasskeyCeremony, SessionAction) {
+    use PasskeyCeremony::{Answered, Confirm, Confirmed, Failed, None, Requested};
+    let fail = |error: &str| (Failed { error: error.to_owned() }, SessionAction::BeginLife);
     match (passkey, step) {
-        (None | Requested(_) | Failed { .. }, Step::Requested(request)) => (Requested(request), Action::Nothing),
+        (None | Requested(_) | Failed { .. }, PasskeyStep::Requested(request)) => {
+            (Requested(request), SessionAction::Nothing)
+        }
         // The client holds on to the first, and would refuse to answer the second.
-        (Answered { .. } | Confirm { .. } | Confirmed { .. }, Step::Requested(_)) => {
+        (Answered { .. } | Confirm { .. } | Confirmed { .. }, PasskeyStep::Requested(_)) => {
             fail("WhatsApp asked for the passkey again in the middle")
         }
-        (Requested(request), Step::Answered) => (Answered { until: request.until }, Action::Nothing),
-        (Answered { until }, Step::Code { skip: true, .. }) => (Confirmed { until }, Action::ConfirmPasskey),
-        (Answered { until }, Step::Code { code, skip: false }) => (Confirm { code, until }, Action::Nothing),
-        (Confirm { until, .. }, Step::Confirmed) => (Confirmed { until }, Action::Nothing),
+        (Requested(request), PasskeyStep::Answered) => (Answered { until: request.until }, SessionAction::Nothing),
+        (Answered { until }, PasskeyStep::Code { skip: true, .. }) => {
+            (Confirmed { until }, SessionAction::ConfirmPasskey)
+        }
+        (Answered { until }, PasskeyStep::Code { code, skip: false }) => {
+            (Confirm { code, until }, SessionAction::Nothing)
+        }
+        (Confirm { until, .. }, PasskeyStep::Confirmed) => (Confirmed { until }, SessionAction::Nothing),
         // Also after a failure: the life of that one is over, so this is another.
-        (_, Step::Failed(error)) => fail(&error),
-        (Requested(_) | Answered { .. } | Confirm { .. } | Confirmed { .. }, Step::Expired) => {
+        (_, PasskeyStep::Failed(error)) => fail(&error),
+        (Requested(_) | Answered { .. } | Confirm { .. } | Confirmed { .. }, PasskeyStep::Expired) => {
             fail("it was not done in time")
         }
-        (passkey, Step::Answered | Step::Code { .. } | Step::Confirmed | Step::Expired) => (passkey, Action::Nothing),
+        (passkey, PasskeyStep::Answered | PasskeyStep::Code { .. } | PasskeyStep::Confirmed | PasskeyStep::Expired) => {
+            (passkey, SessionAction::Nothing)
+        }
     }
 }
 
-impl Passkey {
+impl PasskeyCeremony {
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         self.until().is_some()
@@ -103,7 +111,7 @@ impl Passkey {
     #[must_use]
     pub fn until(&self) -> Option<OffsetDateTime> {
         match self {
-            Self::Requested(Request { until, .. })
+            Self::Requested(PasskeyChallenge { until, .. })
             | Self::Answered { until }
             | Self::Confirm { until, .. }
             | Self::Confirmed { until } => Some(*until),
@@ -125,7 +133,7 @@ impl Passkey {
 
     /// As the command `passkey` answers it.
     #[must_use]
-    pub fn shown(&self) -> command::PasskeyProgress {
+    pub fn progress(&self) -> command::PasskeyProgress {
         let state = self.state();
         command::PasskeyProgress {
             state,
@@ -138,12 +146,12 @@ impl Passkey {
     }
 }
 
-impl Request {
+impl PasskeyChallenge {
     /// Of the client's event.
     ///
     /// # Errors
     /// If the options are none of WebAuthn's.
-    pub fn read(options_json: &str, now: OffsetDateTime) -> Result<Self, String> {
+    pub fn parse(options_json: &str, now: OffsetDateTime) -> Result<Self, String> {
         let request = parse_request_options(options_json).map_err(|error| error.to_string())?;
         let options = serde_json::from_str(options_json).map_err(|error| error.to_string())?;
         let until = now.saturating_add(REQUEST_LASTS);
@@ -155,26 +163,26 @@ impl Request {
 ///
 /// # Errors
 /// With a text that names the field which is wrong, for a user.
-pub fn read(credential: &Value, request: &Request) -> Result<Assertion, String> {
+pub fn build_assertion(credential: &Value, request: &PasskeyChallenge) -> Result<Assertion, String> {
     let credential = credential.as_object().ok_or("the body must be the credential as `toJSON()` writes it")?;
     let response = credential.get("response").and_then(Value::as_object).ok_or("`response` must be an object")?;
     if credential.get("type").and_then(Value::as_str) != Some("public-key") {
         return Err("`type` must be \"public-key\"".to_owned());
     }
-    let id = bytes(credential, "id", "id")?;
-    if bytes(credential, "rawId", "rawId")? != id {
+    let id = decode_field(credential, "id", "id")?;
+    if decode_field(credential, "rawId", "rawId")? != id {
         return Err("`rawId` must be the same as `id`".to_owned());
     }
-    let client_data = bytes(response, "clientDataJSON", "response.clientDataJSON")?;
-    judge_client_data(&client_data, request)?;
-    let authenticator_data = bytes(response, "authenticatorData", "response.authenticatorData")?;
+    let client_data = decode_field(response, "clientDataJSON", "response.clientDataJSON")?;
+    check_client_data(&client_data, request)?;
+    let authenticator_data = decode_field(response, "authenticatorData", "response.authenticatorData")?;
     if authenticator_data.len() < LEAST_AUTHENTICATOR_DATA {
         return Err("`response.authenticatorData` is too short to be WebAuthn's".to_owned());
     }
-    let signature = bytes(response, "signature", "response.signature")?;
+    let signature = decode_field(response, "signature", "response.signature")?;
     let user_handle = match response.get("userHandle") {
         None | Some(Value::Null) => None,
-        Some(_) => Some(bytes(response, "userHandle", "response.userHandle")?),
+        Some(_) => Some(decode_field(response, "userHandle", "response.userHandle")?),
     };
     if !request.allowed.is_empty() && !request.allowed.contains(&id) {
         return Err(
@@ -186,13 +194,13 @@ pub fn read(credential: &Value, request: &Request) -> Result<Assertion, String> 
     Ok(Assertion { assertion_json, credential_id: id })
 }
 
-fn judge_client_data(client_data: &[u8], request: &Request) -> Result<(), String> {
+fn check_client_data(client_data: &[u8], request: &PasskeyChallenge) -> Result<(), String> {
     let field = "`response.clientDataJSON`";
     let said: Value = serde_json::from_slice(client_data).map_err(|_| format!("{field} holds no JSON"))?;
     if said["type"] != "webauthn.get" {
         return Err(format!("{field} must be of the type \"webauthn.get\": sign with `navigator.credentials.get`"));
     }
-    let challenge = said["challenge"].as_str().and_then(decode);
+    let challenge = said["challenge"].as_str().and_then(decode_base64url);
     if challenge.as_ref() != Some(&request.challenge) {
         return Err(format!(
             "{field} answers another challenge than the one that waits: sign the `options` as they are now"
@@ -205,14 +213,14 @@ fn judge_client_data(client_data: &[u8], request: &Request) -> Result<(), String
     }
 }
 
-fn bytes(object: &Map<String, Value>, name: &str, path: &str) -> Result<Vec<u8>, String> {
+fn decode_field(object: &Map<String, Value>, name: &str, path: &str) -> Result<Vec<u8>, String> {
     let text = object.get(name).and_then(Value::as_str);
-    let decoded = text.and_then(decode).filter(|bytes| !bytes.is_empty());
+    let decoded = text.and_then(decode_base64url).filter(|bytes| !bytes.is_empty());
     decoded.ok_or_else(|| format!("`{path}` must be base64url"))
 }
 
 /// Padding is what some write, though WebAuthn has none.
-fn decode(text: &str) -> Option<Vec<u8>> {
+fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }
 

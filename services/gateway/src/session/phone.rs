@@ -23,13 +23,13 @@ const WRITE_EVERY: i64 = 60;
 
 /// What is known of the phone. A clone is the same.
 #[derive(Clone)]
-pub struct Phone(Arc<Mutex<Known>>);
+pub struct PhonePresence(Arc<Mutex<PhoneState>>);
 
-struct Known {
+struct PhoneState {
     file: PathBuf,
-    kept: Kept,
+    kept: PhoneRecord,
     /// What the file says.
-    written: Kept,
+    written: PhoneRecord,
     tried_at: i64,
     /// WhatsApp's clock minus the machine's.
     skew: i64,
@@ -41,7 +41,7 @@ struct Known {
 /// Survives a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Kept {
+struct PhoneRecord {
     /// Unix seconds.
     last_seen: Option<i64>,
     /// When it was last warned of a phone that is away; none while it is there.
@@ -50,7 +50,7 @@ struct Kept {
 
 /// What is to be done about the phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PhoneStep {
     /// Ask it for a sign of life.
     Ask,
     Away {
@@ -63,43 +63,52 @@ pub enum Step {
 }
 
 /// The step that is due, if one is.
-fn next(offline_after: i64, kept: Kept, asked: Option<i64>, now: i64) -> Option<Step> {
+fn next_step(offline_after: i64, kept: PhoneRecord, asked: Option<i64>, now: i64) -> Option<PhoneStep> {
     let last_seen = kept.last_seen?;
     let away_for = now - last_seen;
     let a_day_ago = |at: Option<i64>| at.is_none_or(|at| now - at >= DAY);
     if kept.warned.is_some() && away_for < offline_after {
-        return Some(Step::Back { last_seen });
+        return Some(PhoneStep::Back { last_seen });
     }
     if away_for >= offline_after.min(DAY) && a_day_ago(asked) {
-        return Some(Step::Ask);
+        return Some(PhoneStep::Ask);
     }
     let had_its_chance = asked.is_some_and(|at| now - at >= ANSWERS_WITHIN);
     if away_for >= offline_after && had_its_chance && a_day_ago(kept.warned) {
         let left = u64::try_from(REMOVED_AFTER - away_for).unwrap_or_default();
         let days_left = left.div_ceil(DAY.unsigned_abs());
-        return Some(Step::Away { last_seen, days_left: u32::try_from(days_left).unwrap_or_default() });
+        return Some(PhoneStep::Away { last_seen, days_left: u32::try_from(days_left).unwrap_or_default() });
     }
     None
 }
 
-impl Phone {
+impl PhonePresence {
     /// What the session's folder knows of it; a file that cannot be read knows nothing.
     #[must_use]
     pub fn open(file: &Path) -> Self {
-        let kept: Kept = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let kept: PhoneRecord =
+            fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let file = file.to_owned();
-        Self(Arc::new(Mutex::new(Known { file, kept, written: kept, tried_at: 0, skew: 0, asked: None, own: vec![] })))
+        Self(Arc::new(Mutex::new(PhoneState {
+            file,
+            kept,
+            written: kept,
+            tried_at: 0,
+            skew: 0,
+            asked: None,
+            own: vec![],
+        })))
     }
 
     /// The account's own addresses.
-    pub fn belongs_to(&self, own: impl Iterator<Item = Jid>) {
-        self.known().own = own.map(|jid| jid.user.to_string()).collect();
+    pub fn set_own_numbers(&self, own: impl Iterator<Item = Jid>) {
+        self.lock().own = own.map(|jid| jid.user.to_string()).collect();
     }
 
     /// A stanza came: it may tell WhatsApp's time, and it may be the phone's.
-    pub fn hear(&self, stanza: &OwnedNodeRef) {
+    pub fn observe_stanza(&self, stanza: &OwnedNodeRef) {
         let stanza = stanza.get();
-        let mut known = self.known();
+        let mut known = self.lock();
         let told = stanza.attrs().optional_unix_time("t");
         match stanza.tag.as_ref() {
             "success" | "iq" => {
@@ -110,7 +119,7 @@ impl Phone {
             "message" | "receipt" => {
                 let writer = stanza.attrs().optional_jid("participant").or_else(|| stanza.attrs().optional_jid("from"));
                 if writer.is_some_and(|writer| known.is_phone(&writer)) {
-                    known.seen(told);
+                    known.record_seen(told);
                 }
             }
             _ => {}
@@ -118,23 +127,23 @@ impl Phone {
     }
 
     /// It was just paired, or its session is older than what is kept of it.
-    pub fn is_there(&self, even_if_known: bool) {
-        let mut known = self.known();
+    pub fn mark_seen(&self, even_if_known: bool) {
+        let mut known = self.lock();
         if even_if_known || known.kept.last_seen.is_none() {
-            known.seen(None);
+            known.record_seen(None);
         }
     }
 
     /// The step that is due, which counts as done.
-    pub fn step(&self, offline_after: std::time::Duration) -> Option<Step> {
-        let mut known = self.known();
+    pub fn take_step(&self, offline_after: std::time::Duration) -> Option<PhoneStep> {
+        let mut known = self.lock();
         let now = known.now();
         let offline_after = i64::try_from(offline_after.as_secs()).unwrap_or(i64::MAX);
-        let step = next(offline_after, known.kept, known.asked, now)?;
+        let step = next_step(offline_after, known.kept, known.asked, now)?;
         match step {
-            Step::Ask => known.asked = Some(now),
-            Step::Away { .. } => known.kept.warned = Some(now),
-            Step::Back { .. } => known.kept.warned = None,
+            PhoneStep::Ask => known.asked = Some(now),
+            PhoneStep::Away { .. } => known.kept.warned = Some(now),
+            PhoneStep::Back { .. } => known.kept.warned = None,
         }
         Some(step)
     }
@@ -143,8 +152,8 @@ impl Phone {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, cannot_wait: bool) -> std::io::Result<()> {
-        let mut known = self.known();
+    pub fn save(&self, cannot_wait: bool) -> std::io::Result<()> {
+        let mut known = self.lock();
         let now = machine_now();
         let is_due = cannot_wait || now - known.tried_at >= WRITE_EVERY || known.kept.warned != known.written.warned;
         if known.kept == known.written || !is_due {
@@ -160,23 +169,23 @@ impl Phone {
     }
 
     /// The keys were wiped, and the file with them.
-    pub fn forget(&self) {
-        let mut known = self.known();
-        (known.kept, known.written, known.asked) = (Kept::default(), Kept::default(), None);
+    pub fn clear(&self) {
+        let mut known = self.lock();
+        (known.kept, known.written, known.asked) = (PhoneRecord::default(), PhoneRecord::default(), None);
         known.own.clear();
     }
 
     #[must_use]
     pub fn last_seen(&self) -> Option<OffsetDateTime> {
-        moment(self.known().kept.last_seen?)
+        to_time(self.lock().kept.last_seen?)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PhoneState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl PhoneState {
     fn now(&self) -> i64 {
         machine_now() + self.skew
     }
@@ -186,7 +195,7 @@ impl Known {
     }
 
     /// A stanza that waited tells when it was written; a time to come is nobody's.
-    fn seen(&mut self, at: Option<i64>) {
+    fn record_seen(&mut self, at: Option<i64>) {
         let at = at.unwrap_or(i64::MAX).min(self.now());
         self.kept.last_seen = Some(self.kept.last_seen.map_or(at, |before| before.max(at)));
     }
@@ -198,7 +207,7 @@ fn machine_now() -> i64 {
 
 /// Nothing, if it is beyond the calendar.
 #[must_use]
-pub fn moment(unix_seconds: i64) -> Option<OffsetDateTime> {
+pub fn to_time(unix_seconds: i64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(unix_seconds).ok()
 }
 
@@ -212,23 +221,23 @@ mod tests {
     #[test]
     fn a_phone_is_asked_before_anybody_is_warned_and_both_once_a_day() {
         let ago = |seconds: i64| Some(NOW - seconds);
-        let away = |days: i64, days_left| Some(Step::Away { last_seen: NOW - days * DAY, days_left });
+        let away = |days: i64, days_left| Some(PhoneStep::Away { last_seen: NOW - days * DAY, days_left });
         for (what, last_seen, warned, asked, expected) in [
             ("never seen", None, None, None, None),
             ("seen lately", ago(3600), None, None, None),
-            ("quiet for a day", ago(DAY), None, None, Some(Step::Ask)),
+            ("quiet for a day", ago(DAY), None, None, Some(PhoneStep::Ask)),
             ("asked an hour ago", ago(2 * DAY), None, ago(3600), None),
-            ("asked yesterday", ago(2 * DAY), None, ago(DAY), Some(Step::Ask)),
-            ("away and not asked", ago(13 * DAY), None, None, Some(Step::Ask)),
+            ("asked yesterday", ago(2 * DAY), None, ago(DAY), Some(PhoneStep::Ask)),
+            ("away and not asked", ago(13 * DAY), None, None, Some(PhoneStep::Ask)),
             ("away and just asked", ago(13 * DAY), None, ago(19), None),
             ("away", ago(12 * DAY), None, ago(20), away(12, 2)),
             ("away for 13 days", ago(13 * DAY), None, ago(20), away(13, 1)),
             ("away for longer than it can be", ago(20 * DAY), None, ago(20), away(20, 0)),
             ("warned an hour ago", ago(13 * DAY), ago(3600), ago(3620), None),
             ("warned yesterday", ago(13 * DAY), ago(DAY), ago(20), away(13, 1)),
-            ("back", ago(5), ago(DAY), ago(3620), Some(Step::Back { last_seen: NOW - 5 })),
+            ("back", ago(5), ago(DAY), ago(3620), Some(PhoneStep::Back { last_seen: NOW - 5 })),
         ] {
-            assert_eq!(next(AFTER, Kept { last_seen, warned }, asked, NOW), expected, "{what}");
+            assert_eq!(next_step(AFTER, PhoneRecord { last_seen, warned }, asked, NOW), expected, "{what}");
         }
     }
 
@@ -236,14 +245,14 @@ mod tests {
     fn what_is_known_survives_a_restart() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("phone.json");
-        let phone = Phone::open(&file);
+        let phone = PhonePresence::open(&file);
         assert_eq!(phone.last_seen(), None);
-        phone.is_there(false);
+        phone.mark_seen(false);
         let seen = phone.last_seen();
-        phone.write(false)?;
-        assert!(seen.is_some() && Phone::open(&file).last_seen() == seen);
+        phone.save(false)?;
+        assert!(seen.is_some() && PhonePresence::open(&file).last_seen() == seen);
         fs::write(&file, "not JSON")?;
-        assert_eq!(Phone::open(&file).last_seen(), None);
+        assert_eq!(PhonePresence::open(&file).last_seen(), None);
         Ok(())
     }
 }

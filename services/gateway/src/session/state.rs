@@ -4,32 +4,32 @@
 //! While a life lasts the client reconnects by itself; at an end nothing reconnects until a user asks.
 
 use super::{
-    passkey::{self, Passkey},
-    watchdog::Silence,
+    passkey::{self, PasskeyCeremony},
+    watchdog::DetectedSilence,
 };
 use kurir_contract::session::SessionStatus;
 use time::OffsetDateTime;
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum State {
+pub enum SessionState {
     /// The gateway is away from WhatsApp on purpose, and comes when the broker does.
     WaitingForBroker,
     Connecting,
     /// Not paired. Between two codes there is none, and none while a passkey is asked for.
     Pairing {
         qr_code: Option<String>,
-        passkey: Passkey,
+        passkey: PasskeyCeremony,
     },
     Connected,
     Reconnecting {
         reason: String,
     },
-    Ended(End),
+    Ended(SessionEnd),
 }
 
 /// The ends, none of which is left by itself.
 #[derive(Clone, Debug, PartialEq)]
-pub enum End {
+pub enum SessionEnd {
     LoggedOut { reason: String },
     Replaced,
     Banned { reason: String, until: Option<OffsetDateTime> },
@@ -39,7 +39,7 @@ pub enum End {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Signal {
+pub enum SessionSignal {
     QrCode(String),
     /// No code is left; `life_goes_on` if a pairing code still waits to be typed.
     QrCodesExhausted {
@@ -49,7 +49,7 @@ pub enum Signal {
     PairingCodeExpired,
     /// What the client got when it was paired was not right.
     PairingFailed(String),
-    Passkey(passkey::Step),
+    Passkey(passkey::PasskeyStep),
     /// The phone has accepted this device; the client logs in next.
     Paired,
     Connected,
@@ -57,9 +57,9 @@ pub enum Signal {
     ConnectionLost(String),
     /// WhatsApp said itself that it wants no connection now; the client tries again by itself.
     TurnedAway(String),
-    Ended(End),
+    Ended(SessionEnd),
     /// The connection is open, and nothing comes.
-    Silent(Silence),
+    Silent(DetectedSilence),
     /// The client's run loop is over.
     LifeEnded,
     /// A message could not be kept until it would be stored.
@@ -73,11 +73,11 @@ pub enum Signal {
 }
 
 /// A signal, and the number of the life that gave it: late ones of an earlier life are told apart by it.
-pub type LifeSignal = (u64, Signal);
+pub type ConnectionSignal = (u64, SessionSignal);
 
 /// What must be done at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum SessionAction {
     Nothing,
     /// Ends the life that is, if one is, and begins the next.
     BeginLife,
@@ -94,98 +94,101 @@ pub enum Action {
 
 /// The step that `signal` makes.
 #[must_use]
-pub fn next(state: State, signal: Signal) -> (State, Action) {
-    use Action::{BeginAnew, BeginLife, BeginLifeLater, EndLife, LogOut, Nothing};
-    use State::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
+pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, SessionAction) {
+    use SessionAction::{BeginAnew, BeginLife, BeginLifeLater, EndLife, LogOut, Nothing};
+    use SessionState::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
     let stay = |state| (state, Nothing);
     let pairing = |passkey| Pairing { qr_code: None, passkey };
     // A ceremony does not outlive its connection.
-    let broken = |why: &str| pairing(Passkey::Failed { error: why.to_owned() });
+    let broken = |why: &str| pairing(PasskeyCeremony::Failed { error: why.to_owned() });
     match (state, signal) {
         // Asked by a user, in any state.
-        (_, Signal::LogoutAsked) => {
-            (Ended(End::LoggedOut { reason: "a user logged this device out".to_owned() }), LogOut)
+        (_, SessionSignal::LogoutAsked) => {
+            (Ended(SessionEnd::LoggedOut { reason: "a user logged this device out".to_owned() }), LogOut)
         }
-        (Ended(End::LoggedOut { .. }), Signal::RestartAsked) => (Connecting, BeginAnew),
-        (Ended(_) | Reconnecting { .. }, Signal::RestartAsked) => (Connecting, BeginLife),
-        (Pairing { .. }, Signal::RestartAsked) => (pairing(Passkey::None), BeginLife),
-        (state, Signal::RestartAsked) => stay(state),
+        (Ended(SessionEnd::LoggedOut { .. }), SessionSignal::RestartAsked) => (Connecting, BeginAnew),
+        (Ended(_) | Reconnecting { .. }, SessionSignal::RestartAsked) => (Connecting, BeginLife),
+        (Pairing { .. }, SessionSignal::RestartAsked) => (pairing(PasskeyCeremony::None), BeginLife),
+        (state, SessionSignal::RestartAsked) => stay(state),
 
         // At an end, and away on purpose, whatever the last client still says changes nothing.
         (state @ Ended(_), _) => stay(state),
-        (WaitingForBroker, Signal::BrokerReady) => (Connecting, BeginLife),
+        (WaitingForBroker, SessionSignal::BrokerReady) => (Connecting, BeginLife),
         (state @ WaitingForBroker, _) => stay(state),
 
-        (_, Signal::Ended(end)) => (Ended(end), EndLife),
+        (_, SessionSignal::Ended(end)) => (Ended(end), EndLife),
         // Nothing can be lost while nobody is paired, and the code in the terminal stays good.
-        (state @ Pairing { .. }, Signal::BrokerLost) => stay(state),
-        (_, Signal::BrokerLost) => (WaitingForBroker, EndLife),
-        (state, Signal::BrokerReady) => stay(state),
+        (state @ Pairing { .. }, SessionSignal::BrokerLost) => stay(state),
+        (_, SessionSignal::BrokerLost) => (WaitingForBroker, EndLife),
+        (state, SessionSignal::BrokerReady) => stay(state),
 
-        (_, Signal::Connected) => (Connected, Nothing),
-        (Pairing { passkey, qr_code }, Signal::Passkey(step)) => {
-            let (passkey, action) = passkey::next(passkey, step);
+        (_, SessionSignal::Connected) => (Connected, Nothing),
+        (Pairing { passkey, qr_code }, SessionSignal::Passkey(step)) => {
+            let (passkey, action) = passkey::next_step(passkey, step);
             // What changes nothing takes no code away.
             let keeps_code = action == Nothing && !passkey.is_under_way();
             (Pairing { qr_code: qr_code.filter(|_| keeps_code), passkey }, action)
         }
-        (Connecting, Signal::Passkey(step @ passkey::Step::Requested(_))) => {
-            (pairing(passkey::next(Passkey::None, step).0), Nothing)
+        (Connecting, SessionSignal::Passkey(step @ passkey::PasskeyStep::Requested(_))) => {
+            (pairing(passkey::next_step(PasskeyCeremony::None, step).0), Nothing)
         }
-        (state, Signal::Passkey(_)) => stay(state),
-        (Pairing { passkey, .. }, Signal::ConnectionLost(_) | Signal::TurnedAway(_)) if passkey.is_under_way() => {
+        (state, SessionSignal::Passkey(_)) => stay(state),
+        (Pairing { passkey, .. }, SessionSignal::ConnectionLost(_) | SessionSignal::TurnedAway(_))
+            if passkey.is_under_way() =>
+        {
             (broken("the connection to WhatsApp was lost"), BeginLife)
         }
-        (Pairing { passkey, .. }, Signal::LifeEnded) if passkey.is_under_way() => {
+        (Pairing { passkey, .. }, SessionSignal::LifeEnded) if passkey.is_under_way() => {
             (broken("the connection to WhatsApp ended"), BeginLifeLater)
         }
-        (Pairing { passkey, .. }, Signal::PairingFailed(error)) if passkey.is_under_way() => {
+        (Pairing { passkey, .. }, SessionSignal::PairingFailed(error)) if passkey.is_under_way() => {
             (broken(&error), BeginLife)
         }
         // The client closes the connection when its codes are used up.
-        (Pairing { passkey, .. }, Signal::QrCodesExhausted { life_goes_on: false }) if passkey.is_under_way() => {
+        (Pairing { passkey, .. }, SessionSignal::QrCodesExhausted { life_goes_on: false })
+            if passkey.is_under_way() =>
+        {
             (broken("it was not done in time"), Nothing)
         }
-        (state @ Pairing { .. }, Signal::QrCode(_) | Signal::QrCodesExhausted { .. } | Signal::PairingCodeExpired)
-            if state.passkey().is_under_way() =>
-        {
-            stay(state)
-        }
+        (
+            state @ Pairing { .. },
+            SessionSignal::QrCode(_) | SessionSignal::QrCodesExhausted { .. } | SessionSignal::PairingCodeExpired,
+        ) if state.passkey().is_under_way() => stay(state),
 
-        (Pairing { passkey, .. }, Signal::QrCode(code)) => (Pairing { qr_code: Some(code), passkey }, Nothing),
-        (_, Signal::QrCode(code)) => (Pairing { qr_code: Some(code), passkey: Passkey::None }, Nothing),
-        (Pairing { .. }, Signal::Paired) => (Connecting, Nothing),
-        (state, Signal::Paired) => stay(state),
+        (Pairing { passkey, .. }, SessionSignal::QrCode(code)) => (Pairing { qr_code: Some(code), passkey }, Nothing),
+        (_, SessionSignal::QrCode(code)) => (Pairing { qr_code: Some(code), passkey: PasskeyCeremony::None }, Nothing),
+        (Pairing { .. }, SessionSignal::Paired) => (Connecting, Nothing),
+        (state, SessionSignal::Paired) => stay(state),
 
         (
             Pairing { passkey, .. },
-            Signal::QrCodesExhausted { .. } | Signal::ConnectionLost(_) | Signal::TurnedAway(_),
+            SessionSignal::QrCodesExhausted { .. } | SessionSignal::ConnectionLost(_) | SessionSignal::TurnedAway(_),
         ) => (pairing(passkey), Nothing),
-        (Pairing { passkey, .. }, Signal::PairingCodeExpired) => (pairing(passkey), BeginLife),
-        (Pairing { passkey, .. }, Signal::LifeEnded) => (pairing(passkey), BeginLifeLater),
-        (state, Signal::PairingFailed(_)) => stay(state),
-        (state, Signal::QrCodesExhausted { .. } | Signal::PairingCodeExpired) => stay(state),
+        (Pairing { passkey, .. }, SessionSignal::PairingCodeExpired) => (pairing(passkey), BeginLife),
+        (Pairing { passkey, .. }, SessionSignal::LifeEnded) => (pairing(passkey), BeginLifeLater),
+        (state, SessionSignal::PairingFailed(_)) => stay(state),
+        (state, SessionSignal::QrCodesExhausted { .. } | SessionSignal::PairingCodeExpired) => stay(state),
 
         // What WhatsApp says explains a loss best, then what came first: the rest is its echo.
-        (_, Signal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
-        (state @ Reconnecting { .. }, Signal::ConnectionLost(_)) => stay(state),
-        (_, Signal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
-        (state @ Pairing { .. }, Signal::Silent(_)) => stay(state),
-        (_, Signal::NotKept(error)) => {
+        (_, SessionSignal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
+        (state @ Reconnecting { .. }, SessionSignal::ConnectionLost(_)) => stay(state),
+        (_, SessionSignal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
+        (state @ Pairing { .. }, SessionSignal::Silent(_)) => stay(state),
+        (_, SessionSignal::NotKept(error)) => {
             (Reconnecting { reason: format!("the session's folder takes no messages: {error}") }, BeginLifeLater)
         }
-        (_, Signal::Silent(silence)) => {
+        (_, SessionSignal::Silent(silence)) => {
             let reason = format!("WhatsApp was silent for {} s", silence.lasted.as_secs());
             (Reconnecting { reason }, BeginLife)
         }
-        (state @ Reconnecting { .. }, Signal::LifeEnded) => (state, BeginLifeLater),
-        (Connecting | Connected, Signal::LifeEnded) => {
+        (state @ Reconnecting { .. }, SessionSignal::LifeEnded) => (state, BeginLifeLater),
+        (Connecting | Connected, SessionSignal::LifeEnded) => {
             (Reconnecting { reason: "the client ended without a reason".to_owned() }, BeginLifeLater)
         }
     }
 }
 
-impl State {
+impl SessionState {
     #[must_use]
     pub fn status(&self) -> SessionStatus {
         match self {
@@ -194,12 +197,12 @@ impl State {
             Self::Pairing { .. } => SessionStatus::Pairing,
             Self::Connected => SessionStatus::Connected,
             Self::Reconnecting { .. } => SessionStatus::Reconnecting,
-            Self::Ended(End::LoggedOut { .. }) => SessionStatus::LoggedOut,
-            Self::Ended(End::Replaced) => SessionStatus::Replaced,
-            Self::Ended(End::Banned { .. }) => SessionStatus::Banned,
-            Self::Ended(End::Locked { .. }) => SessionStatus::Locked,
-            Self::Ended(End::Outdated) => SessionStatus::Outdated,
-            Self::Ended(End::Refused { .. }) => SessionStatus::Refused,
+            Self::Ended(SessionEnd::LoggedOut { .. }) => SessionStatus::LoggedOut,
+            Self::Ended(SessionEnd::Replaced) => SessionStatus::Replaced,
+            Self::Ended(SessionEnd::Banned { .. }) => SessionStatus::Banned,
+            Self::Ended(SessionEnd::Locked { .. }) => SessionStatus::Locked,
+            Self::Ended(SessionEnd::Outdated) => SessionStatus::Outdated,
+            Self::Ended(SessionEnd::Refused { .. }) => SessionStatus::Refused,
         }
     }
 
@@ -217,20 +220,20 @@ impl State {
 
     /// Where a pairing by passkey stands.
     #[must_use]
-    pub fn passkey(&self) -> &Passkey {
+    pub fn passkey(&self) -> &PasskeyCeremony {
         match self {
             Self::Pairing { passkey, .. } => passkey,
             Self::WaitingForBroker
             | Self::Connecting
             | Self::Connected
             | Self::Reconnecting { .. }
-            | Self::Ended(_) => &Passkey::None,
+            | Self::Ended(_) => &PasskeyCeremony::None,
         }
     }
 
     /// Whether the other says the same, but for a passkey.
     #[must_use]
-    pub fn looks_like(&self, other: &Self) -> bool {
+    pub fn is_same_status(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pairing { qr_code: one, .. }, Self::Pairing { qr_code: another, .. }) => one == another,
             (one, another) => one == another,
@@ -245,13 +248,15 @@ impl State {
             Self::WaitingForBroker => Some("NATS is away; WhatsApp keeps the messages meanwhile"),
             Self::Reconnecting { reason }
             | Self::Ended(
-                End::LoggedOut { reason }
-                | End::Banned { reason, .. }
-                | End::Locked { reason }
-                | End::Refused { reason },
+                SessionEnd::LoggedOut { reason }
+                | SessionEnd::Banned { reason, .. }
+                | SessionEnd::Locked { reason }
+                | SessionEnd::Refused { reason },
             ) => Some(reason),
-            Self::Ended(End::Replaced) => Some("another client took over this device's connection"),
-            Self::Ended(End::Outdated) => Some("WhatsApp no longer accepts this version of the client: update Kurir"),
+            Self::Ended(SessionEnd::Replaced) => Some("another client took over this device's connection"),
+            Self::Ended(SessionEnd::Outdated) => {
+                Some("WhatsApp no longer accepts this version of the client: update Kurir")
+            }
         }
     }
 
@@ -259,7 +264,7 @@ impl State {
     #[must_use]
     pub fn until(&self) -> Option<OffsetDateTime> {
         match self {
-            Self::Ended(End::Banned { until, .. }) => *until,
+            Self::Ended(SessionEnd::Banned { until, .. }) => *until,
             Self::WaitingForBroker
             | Self::Connecting
             | Self::Pairing { .. }

@@ -21,7 +21,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long silence may last.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct SilenceLimits {
     /// Without any stanza.
     pub silence: Duration,
     /// With answers to pings alone.
@@ -30,25 +30,25 @@ pub struct Limits {
 
 /// When the client of a life last heard something. A clone is the same.
 #[derive(Clone)]
-pub struct Heard(Arc<Mutex<Moments>>);
+pub struct TrafficClock(Arc<Mutex<TrafficTimes>>);
 
 #[derive(Clone, Copy, Debug)]
-struct Moments {
+struct TrafficTimes {
     any: Instant,
     /// Anything but answers to questions of the client's own.
     news: Instant,
 }
 
-impl Heard {
+impl TrafficClock {
     /// A life begins.
     #[must_use]
-    pub fn now() -> Self {
+    pub fn start() -> Self {
         let now = Instant::now();
-        Self(Arc::new(Mutex::new(Moments { any: now, news: now })))
+        Self(Arc::new(Mutex::new(TrafficTimes { any: now, news: now })))
     }
 
     /// A stanza came.
-    pub fn stanza(&self, tag: &str) {
+    pub fn record_stanza(&self, tag: &str) {
         let now = Instant::now();
         let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         moments.any = now;
@@ -57,23 +57,23 @@ impl Heard {
         }
     }
 
-    fn moments(&self) -> Moments {
+    fn times(&self) -> TrafficTimes {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A silence that is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Silence {
+pub struct DetectedSilence {
     pub lasted: Duration,
     pub noticed_by: NoticedBy,
 }
 
 /// What one look needs to know.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct TrafficSnapshot {
     now: Instant,
-    moments: Moments,
+    moments: TrafficTimes,
     /// Since when the connection is open.
     open_since: Instant,
     logged_in: bool,
@@ -82,60 +82,60 @@ struct Seen {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
+enum WatchdogVerdict {
     Well,
     Ask(NoticedBy),
-    Silent(Silence),
+    Silent(DetectedSilence),
 }
 
-fn look(limits: Limits, seen: Seen) -> Verdict {
+fn judge_traffic(limits: SilenceLimits, seen: TrafficSnapshot) -> WatchdogVerdict {
     let silent_for = seen.now - seen.moments.any.max(seen.open_since);
     let deaf_for = seen.now - seen.moments.news.max(seen.open_since).max(seen.answered);
     if !seen.logged_in {
         // There is nobody to ask yet; the answer to the login is what is missing.
         if silent_for >= limits.silence + ANSWERED_WITHIN {
-            return Verdict::Silent(Silence { lasted: silent_for, noticed_by: NoticedBy::Login });
+            return WatchdogVerdict::Silent(DetectedSilence { lasted: silent_for, noticed_by: NoticedBy::Login });
         }
     } else if silent_for >= limits.silence {
-        return Verdict::Ask(NoticedBy::Ping);
+        return WatchdogVerdict::Ask(NoticedBy::Ping);
     } else if deaf_for >= limits.deafness {
-        return Verdict::Ask(NoticedBy::Probe);
+        return WatchdogVerdict::Ask(NoticedBy::Probe);
     }
-    Verdict::Well
+    WatchdogVerdict::Well
 }
 
 /// Watches one life after the other.
-pub struct Watchdog {
-    limits: Limits,
-    heard: Heard,
+pub struct ConnectionWatchdog {
+    limits: SilenceLimits,
+    heard: TrafficClock,
     answered: Instant,
     open_since: Option<Instant>,
     /// At most one question, of the life that is.
     asked: JoinSet<(NoticedBy, bool)>,
 }
 
-impl Watchdog {
+impl ConnectionWatchdog {
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, heard: Heard::now(), answered: Instant::now(), open_since: None, asked: JoinSet::new() }
+    pub fn new(limits: SilenceLimits) -> Self {
+        Self { limits, heard: TrafficClock::start(), answered: Instant::now(), open_since: None, asked: JoinSet::new() }
     }
 
     /// A life begins; its listener tells what it hears.
-    pub fn begin(&mut self) -> Heard {
+    pub fn reset(&mut self) -> TrafficClock {
         self.asked.abort_all();
         *self = Self::new(self.limits);
         self.heard.clone()
     }
 
     /// Looks, and asks if there is a doubt: the silence that is certain by now, if there is one.
-    pub fn look(&mut self, client: &Arc<Client>) -> Option<Silence> {
+    pub fn check(&mut self, client: &Arc<Client>) -> Option<DetectedSilence> {
         let now = Instant::now();
-        let moments = self.heard.moments();
+        let moments = self.heard.times();
         if let Some(answer) = self.asked.try_join_next() {
             match answer {
                 Ok((noticed_by, false)) => {
                     let since = if noticed_by == NoticedBy::Probe { moments.news } else { moments.any };
-                    return Some(Silence { lasted: now - since, noticed_by });
+                    return Some(DetectedSilence { lasted: now - since, noticed_by });
                 }
                 Ok((NoticedBy::Probe, true)) => self.answered = now,
                 // An answer to a ping was heard; what was aborted says nothing.
@@ -148,13 +148,14 @@ impl Watchdog {
             return None;
         }
         let open_since = *self.open_since.get_or_insert(now);
-        let seen = Seen { now, moments, open_since, logged_in: client.is_logged_in(), answered: self.answered };
-        match look(self.limits, seen) {
-            Verdict::Well => None,
-            Verdict::Silent(silence) => Some(silence),
-            Verdict::Ask(question) => {
+        let seen =
+            TrafficSnapshot { now, moments, open_since, logged_in: client.is_logged_in(), answered: self.answered };
+        match judge_traffic(self.limits, seen) {
+            WatchdogVerdict::Well => None,
+            WatchdogVerdict::Silent(silence) => Some(silence),
+            WatchdogVerdict::Ask(question) => {
                 if self.asked.is_empty() {
-                    self.asked.spawn(ask(Arc::clone(client), question));
+                    self.asked.spawn(ask_whatsapp(Arc::clone(client), question));
                 }
                 None
             }
@@ -163,7 +164,7 @@ impl Watchdog {
 }
 
 /// The question, and whether it was answered.
-async fn ask(client: Arc<Client>, question: NoticedBy) -> (NoticedBy, bool) {
+async fn ask_whatsapp(client: Arc<Client>, question: NoticedBy) -> (NoticedBy, bool) {
     let answer = async {
         match question {
             NoticedBy::Ping | NoticedBy::Login => {
@@ -182,15 +183,16 @@ async fn ask(client: Arc<Client>, question: NoticedBy) -> (NoticedBy, bool) {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { silence: Duration::from_secs(60), deafness: Duration::from_secs(900) };
+    const LIMITS: SilenceLimits =
+        SilenceLimits { silence: Duration::from_secs(60), deafness: Duration::from_secs(900) };
 
     /// Each in seconds before now.
-    fn seen(any: u64, news: u64, open: u64, answered: u64, logged_in: bool) -> Seen {
+    fn seen(any: u64, news: u64, open: u64, answered: u64, logged_in: bool) -> TrafficSnapshot {
         let now = Instant::now() + Duration::from_secs(10_000);
         let ago = |seconds| now - Duration::from_secs(seconds);
-        Seen {
+        TrafficSnapshot {
             now,
-            moments: Moments { any: ago(any), news: ago(news) },
+            moments: TrafficTimes { any: ago(any), news: ago(news) },
             open_since: ago(open),
             logged_in,
             answered: ago(answered),
@@ -199,33 +201,37 @@ mod tests {
 
     #[test]
     fn a_doubt_asks_and_a_login_without_an_answer_is_certain() {
-        let silent =
-            |seconds| Verdict::Silent(Silence { lasted: Duration::from_secs(seconds), noticed_by: NoticedBy::Login });
+        let silent = |seconds| {
+            WatchdogVerdict::Silent(DetectedSilence {
+                lasted: Duration::from_secs(seconds),
+                noticed_by: NoticedBy::Login,
+            })
+        };
         for (what, seen, expected) in [
-            ("fresh news", seen(5, 5, 1000, 1000, true), Verdict::Well),
-            ("only pings, for a while", seen(20, 800, 1000, 1000, true), Verdict::Well),
-            ("nothing", seen(60, 60, 1000, 1000, true), Verdict::Ask(NoticedBy::Ping)),
-            ("nothing for long", seen(2000, 2000, 3000, 3000, true), Verdict::Ask(NoticedBy::Ping)),
-            ("only pings", seen(20, 900, 1000, 1000, true), Verdict::Ask(NoticedBy::Probe)),
-            ("only pings, asked lately", seen(20, 2000, 3000, 100, true), Verdict::Well),
-            ("a new connection", seen(2000, 2000, 10, 2000, true), Verdict::Well),
-            ("a login under way", seen(69, 69, 69, 1000, false), Verdict::Well),
+            ("fresh news", seen(5, 5, 1000, 1000, true), WatchdogVerdict::Well),
+            ("only pings, for a while", seen(20, 800, 1000, 1000, true), WatchdogVerdict::Well),
+            ("nothing", seen(60, 60, 1000, 1000, true), WatchdogVerdict::Ask(NoticedBy::Ping)),
+            ("nothing for long", seen(2000, 2000, 3000, 3000, true), WatchdogVerdict::Ask(NoticedBy::Ping)),
+            ("only pings", seen(20, 900, 1000, 1000, true), WatchdogVerdict::Ask(NoticedBy::Probe)),
+            ("only pings, asked lately", seen(20, 2000, 3000, 100, true), WatchdogVerdict::Well),
+            ("a new connection", seen(2000, 2000, 10, 2000, true), WatchdogVerdict::Well),
+            ("a login under way", seen(69, 69, 69, 1000, false), WatchdogVerdict::Well),
             ("a login without an answer", seen(70, 70, 70, 1000, false), silent(70)),
-            ("a new connection that logs in", seen(2000, 2000, 10, 2000, false), Verdict::Well),
+            ("a new connection that logs in", seen(2000, 2000, 10, 2000, false), WatchdogVerdict::Well),
         ] {
-            assert_eq!(look(LIMITS, seen), expected, "{what}");
+            assert_eq!(judge_traffic(LIMITS, seen), expected, "{what}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn answers_are_no_news() {
-        let heard = Heard::now();
+        let heard = TrafficClock::start();
         let begun = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;
-        heard.stanza("iq");
-        let Moments { any, news } = heard.moments();
+        heard.record_stanza("iq");
+        let TrafficTimes { any, news } = heard.times();
         assert_eq!((any - begun, news - begun), (Duration::from_secs(5), Duration::ZERO));
-        heard.stanza("message");
-        assert_eq!(heard.moments().news - begun, Duration::from_secs(5));
+        heard.record_stanza("message");
+        assert_eq!(heard.times().news - begun, Duration::from_secs(5));
     }
 }

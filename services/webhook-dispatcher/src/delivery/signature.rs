@@ -1,8 +1,8 @@
-//! The signature of a request, as Standard Webhooks has it: who has the secret can tell that the request is ours, and
-//! that it is fresh.
+//! The signature of a request, as Standard Webhooks defines it: a receiver that has the secret can verify that the
+//! request is ours and fresh.
 //!
-//! Pure: the present is an argument. Each secret signs `<id>.<seconds>.<body>` with HMAC-SHA256; while a secret is
-//! being replaced the old and the new one sign, so the receiver can change over in its own time.
+//! Pure: the time is an argument. Each secret signs `<id>.<seconds>.<body>` with HMAC-SHA256. While a secret is
+//! replaced, the old and the new one sign, so that the receiver can change over in its own time.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -10,42 +10,41 @@ use http::{HeaderName, HeaderValue};
 use kurir_contract::endpoint::StoredSecret;
 use sha2::Sha256;
 
-/// When this attempt was made, in seconds since 1970: a receiver refuses what is older than some minutes.
+/// When the attempt was made, in seconds since 1970. A receiver refuses a request that is some minutes old.
 pub const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 /// One `v1,<base64>` for each secret, separated by spaces.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Of the scheme with a shared secret; `v1a` is the one with a key pair.
+/// The scheme with a shared secret; `v1a` is the one with a key pair.
 const VERSION: &str = "v1,";
 /// A version, the base64 of 32 bytes, and the space before the next.
 const SIGNATURE_LENGTH: usize = VERSION.len() + 44 + 1;
 
-/// Signs for one endpoint. The keys are prepared once; a signature costs two or three microseconds for a usual event.
-pub struct Signer {
-    keys: Vec<Key>,
+/// Signs for one endpoint. The keys are prepared once; a signature takes two or three microseconds for a usual event.
+pub struct RequestSigner {
+    keys: Vec<SigningKey>,
 }
 
-struct Key {
+struct SigningKey {
     hmac: Hmac<Sha256>,
-    /// Seconds since 1970; from then on it signs no more.
+    /// Seconds since 1970. From then on the key does not sign.
     until: Option<i64>,
 }
 
-impl Signer {
-    /// All of `secrets` sign, in this order, each until its time is over. None: an endpoint without a secret has no
-    /// signer.
+impl RequestSigner {
+    /// All of `secrets` sign, in this order, each until its time is over. An endpoint without a secret has no signer.
     #[must_use]
     pub fn new(secrets: &[StoredSecret]) -> Option<Self> {
-        // HMAC refuses no key: a long one is hashed, a short one filled up (RFC 2104, 2).
+        // HMAC accepts every key: it hashes a long one and pads a short one (RFC 2104, 2).
         let key = |secret: &StoredSecret| {
-            Some(Key { hmac: Hmac::new_from_slice(secret.secret.key()).ok()?, until: secret.until_seconds() })
+            Some(SigningKey { hmac: Hmac::new_from_slice(secret.secret.key()).ok()?, until: secret.until_seconds() })
         };
-        let keys: Vec<Key> = secrets.iter().filter_map(key).collect();
+        let keys: Vec<SigningKey> = secrets.iter().filter_map(key).collect();
         if keys.is_empty() { None } else { Some(Self { keys }) }
     }
 
-    /// The value of `webhook-signature`. `id` is the value of `webhook-id`, `unix_seconds` that of
-    /// `webhook-timestamp`, and `body` what is sent, byte for byte.
+    /// The value of `webhook-signature`. `id` is the value of `webhook-id`, `unix_seconds` that of `webhook-timestamp`,
+    /// and `body` is sent byte for byte.
     #[must_use]
     pub fn sign(&self, id: &str, unix_seconds: i64, body: &[u8]) -> HeaderValue {
         let head = format!("{id}.{unix_seconds}.");
@@ -79,7 +78,7 @@ mod tests {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
     }
 
-    /// As a receiver does it, with the published library.
+    /// Verifies as a receiver does, with the published library.
     fn verify(secret: &[u8], id: &str, seconds: i64, signature: &HeaderValue, body: &[u8]) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert("webhook-id", id.parse().unwrap());
@@ -106,7 +105,7 @@ mod tests {
                 "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
             ),
         ] {
-            let signer = Signer::new(&[StoredSecret::new(secret.parse().unwrap())]).unwrap();
+            let signer = RequestSigner::new(&[StoredSecret::new(secret.parse().unwrap())]).unwrap();
             assert_eq!(signer.sign(id, seconds, body.as_bytes()), expected, "{id}");
         }
     }
@@ -118,17 +117,17 @@ mod tests {
         let [old, new, other] = [0; 3].map(|_| SigningSecret::random());
         let old_one = |seconds| StoredSecret { secret: old.clone(), until: until(seconds) };
         let secrets = [StoredSecret::new(new.clone()), old_one(seconds + 1)];
-        let signature = Signer::new(&secrets).unwrap().sign("evt_1", seconds, body);
+        let signature = RequestSigner::new(&secrets).unwrap().sign("evt_1", seconds, body);
         assert_eq!(signature.to_str().unwrap().split(' ').count(), 2);
         assert!(verify(old.key(), "evt_1", seconds, &signature, body));
         assert!(verify(new.key(), "evt_1", seconds, &signature, body));
         assert!(!verify(other.key(), "evt_1", seconds, &signature, body));
 
         let secrets = [StoredSecret::new(new.clone()), old_one(seconds)];
-        let signature = Signer::new(&secrets).unwrap().sign("evt_1", seconds, body);
+        let signature = RequestSigner::new(&secrets).unwrap().sign("evt_1", seconds, body);
         assert!(verify(new.key(), "evt_1", seconds, &signature, body));
         assert!(!verify(old.key(), "evt_1", seconds, &signature, body), "its time is over");
-        assert!(Signer::new(&[]).is_none());
+        assert!(RequestSigner::new(&[]).is_none());
     }
 
     proptest! {
@@ -140,7 +139,7 @@ mod tests {
         ) {
             let seconds = now();
             let secrets: Vec<StoredSecret> = (0..keys).map(|_| StoredSecret::new(SigningSecret::random())).collect();
-            let signature = Signer::new(&secrets).unwrap().sign(&id, seconds, body.as_bytes());
+            let signature = RequestSigner::new(&secrets).unwrap().sign(&id, seconds, body.as_bytes());
             for secret in secrets.iter().map(|secret| secret.secret.key()) {
                 prop_assert!(verify(secret, &id, seconds, &signature, body.as_bytes()));
                 prop_assert!(!verify(secret, &id, seconds - 1, &signature, body.as_bytes()));

@@ -10,6 +10,7 @@ use serde_json::Value;
 /// applies to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContentFilter {
     /// Only these chats, under any of their addresses; empty: all.
     pub chats: Vec<ChatJid>,
@@ -24,6 +25,7 @@ pub struct ContentFilter {
 /// A private chat or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ChatType {
     Direct,
     Group,

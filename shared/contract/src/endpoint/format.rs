@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The format of the requests that an endpoint receives. `docs/formats.md` shows each format, event by event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PayloadFormat {
     /// The contract's format: the stored bytes, unchanged.
     #[default]

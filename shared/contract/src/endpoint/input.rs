@@ -15,6 +15,7 @@ use url::Url;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FieldProblem {
     /// The field's name as in JSON; `filter.chats` for a field of an object.
     pub field: String,

@@ -73,6 +73,7 @@ pub struct EndpointSettings {
 /// The order in which events reach an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventOrdering {
     /// Any order: a later event may arrive before the retry of an earlier one.
     #[default]

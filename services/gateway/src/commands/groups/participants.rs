@@ -1,7 +1,7 @@
 //! Who is in a group: added, removed, made administrators or no longer, and how it went with each of them.
 
-use super::{group_jid, in_group, known, shown};
-use crate::commands::{Commands, asking::Failure, invalid};
+use super::{fetch_group, map_group_error, parse_group, view};
+use crate::commands::{CommandServer, invalid, whatsapp_request::RequestFailure};
 use kurir_contract::{
     address::ChatJid,
     command::{
@@ -18,7 +18,7 @@ use whatsapp_rust::{
 
 /// What happens to participants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ParticipantChange {
     Add,
     Remove,
     Promote,
@@ -26,30 +26,32 @@ pub enum Change {
 }
 
 /// How it went with somebody: none if WhatsApp did it, else its number.
-type Answered = (KnownAddresses, Option<u16>);
+type ParticipantAnswer = (KnownAddresses, Option<u16>);
 
 const UNKNOWN: &str = "WhatsApp did not say how it went";
 
-impl Commands {
+impl CommandServer {
     pub(in crate::commands) async fn change_participants(
         &self,
         request: Result<ChangeParticipants, CommandError>,
-        change: Change,
+        change: ParticipantChange,
     ) -> Result<ParticipantResults, CommandError> {
         let ChangeParticipants { group, participants } = request?;
-        let group = group_jid(&group)?;
-        let people = people(&participants)?;
+        let group = parse_group(&group)?;
+        let people = parse_participants(&participants)?;
         if people.is_empty() {
             return Err(invalid("participants must name somebody".to_owned()));
         }
-        self.ask(|client| async move {
+        self.ask_whatsapp(|client| async move {
             let answered = match change {
-                Change::Add => answered(&client, asked_to(&client, &group, change, &people).await?).await,
-                Change::Remove | Change::Promote | Change::Demote => {
-                    of_members(&client, &group, change, &participants).await?
+                ParticipantChange::Add => {
+                    read_responses(&client, request_change(&client, &group, change, &people).await?).await
+                }
+                ParticipantChange::Remove | ParticipantChange::Promote | ParticipantChange::Demote => {
+                    change_members(&client, &group, change, &participants).await?
                 }
             };
-            Ok(ParticipantResults { participants: results(change, participants, &answered) })
+            Ok(ParticipantResults { participants: participant_results(change, participants, &answered) })
         })
         .await
     }
@@ -57,97 +59,114 @@ impl Commands {
 
 /// WhatsApp lists those whom it could not add among the participants of a new group, and the client does not tell them
 /// apart: so the group is looked at, and whoever is missing is added once more, which says why not.
-pub async fn of_created(client: &Client, created: GroupMetadata, asked: Vec<ChatJid>, people: &[Jid]) -> GroupCreated {
+pub async fn created_group_results(
+    client: &Client,
+    created: GroupMetadata,
+    asked: Vec<ChatJid>,
+    people: &[Jid],
+) -> GroupCreated {
     let id = created.id.clone();
     let is_there = async |group: &GroupMetadata| {
         let mut there = Vec::new();
         for member in &group.participants {
-            there.push((shown::party(client, member).await, None));
+            there.push((view::member_addresses(client, member).await, None));
         }
         there
     };
     // The group is there, whatever is not known of it.
-    let Ok(mut group) = known(client, &id).await else {
+    let Ok(mut group) = fetch_group(client, &id).await else {
         return GroupCreated {
-            group: shown::group(client, &created).await,
-            participants: results(Change::Add, asked, &[]),
+            group: view::group_details(client, &created).await,
+            participants: participant_results(ParticipantChange::Add, asked, &[]),
         };
     };
     let mut there = is_there(&group).await;
     let missing: Vec<Jid> = asked
         .iter()
         .zip(people)
-        .filter(|(asked, _)| !there.iter().any(|(party, _)| shown::is(party, asked)))
+        .filter(|(asked, _)| !there.iter().any(|(party, _)| view::has_address(party, asked)))
         .map(|(_, jid)| jid.clone())
         .collect();
     if !missing.is_empty()
         && let Ok(tried) = client.groups().add_participants(&id, &missing).await
     {
         let is_changed = tried.iter().any(ParticipantChangeResponse::is_ok);
-        there.extend(answered(client, tried).await);
-        if is_changed && let Ok(after) = known(client, &id).await {
+        there.extend(read_responses(client, tried).await);
+        if is_changed && let Ok(after) = fetch_group(client, &id).await {
             group = after;
         }
     }
-    GroupCreated { group: shown::group(client, &group).await, participants: results(Change::Add, asked, &there) }
+    GroupCreated {
+        group: view::group_details(client, &group).await,
+        participants: participant_results(ParticipantChange::Add, asked, &there),
+    }
 }
 
 /// Members are named by the address that the group knows them under.
-async fn of_members(client: &Client, group: &Jid, change: Change, asked: &[ChatJid]) -> Result<Vec<Answered>, Failure> {
+async fn change_members(
+    client: &Client,
+    group: &Jid,
+    change: ParticipantChange,
+    asked: &[ChatJid],
+) -> Result<Vec<ParticipantAnswer>, RequestFailure> {
     let (mut members, mut parties) = (Vec::new(), Vec::new());
-    for member in known(client, group).await?.participants {
-        let party = shown::party(client, &member).await;
-        if asked.iter().any(|asked| shown::is(&party, asked)) {
+    for member in fetch_group(client, group).await?.participants {
+        let party = view::member_addresses(client, &member).await;
+        if asked.iter().any(|asked| view::has_address(&party, asked)) {
             members.push(member.jid);
             parties.push(party);
         }
     }
     let mut all = Vec::with_capacity(asked.len());
     if !members.is_empty() {
-        all = answered(client, asked_to(client, group, change, &members).await?).await;
+        all = read_responses(client, request_change(client, group, change, &members).await?).await;
         // Answered under one address, asked for under the other.
         for (party, _) in &mut all {
-            if let Some(known) = parties.iter().find(|known| shown::is(known, &party.jid)) {
+            if let Some(known) = parties.iter().find(|known| view::has_address(known, &party.jid)) {
                 *party = known.clone();
             }
         }
     }
-    let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| shown::is(party, asked)));
+    let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| view::has_address(party, asked)));
     all.extend(strangers.map(|stranger| (KnownAddresses::from_jid(stranger.clone()), Some(404))));
     Ok(all)
 }
 
-async fn asked_to(
+async fn request_change(
     client: &Client,
     group: &Jid,
-    change: Change,
+    change: ParticipantChange,
     people: &[Jid],
-) -> Result<Vec<ParticipantChangeResponse>, Failure> {
+) -> Result<Vec<ParticipantChangeResponse>, RequestFailure> {
     let groups = client.groups();
     let answer: Result<_, GroupError> = match change {
-        Change::Add => groups.add_participants(group, people).await,
-        Change::Remove => groups.remove_participants(group, people).await,
-        Change::Promote => groups.promote_participants(group, people).await,
-        Change::Demote => groups.demote_participants(group, people).await,
+        ParticipantChange::Add => groups.add_participants(group, people).await,
+        ParticipantChange::Remove => groups.remove_participants(group, people).await,
+        ParticipantChange::Promote => groups.promote_participants(group, people).await,
+        ParticipantChange::Demote => groups.demote_participants(group, people).await,
     };
-    in_group(client, group, answer).await
+    map_group_error(client, group, answer).await
 }
 
-async fn answered(client: &Client, responses: Vec<ParticipantChangeResponse>) -> Vec<Answered> {
+async fn read_responses(client: &Client, responses: Vec<ParticipantChangeResponse>) -> Vec<ParticipantAnswer> {
     let mut answered = Vec::with_capacity(responses.len());
     for response in responses {
         // A number that is none is a refusal all the same.
         let code = response.error.as_deref().map(|code| code.parse().unwrap_or_default());
-        answered.push((shown::both(client, &response.jid, response.phone_number.as_ref()).await, code));
+        answered.push((view::resolve_addresses(client, &response.jid, response.phone_number.as_ref()).await, code));
     }
     answered
 }
 
-fn results(change: Change, asked: Vec<ChatJid>, answered: &[Answered]) -> Vec<ParticipantResult> {
-    let result = |jid: ChatJid| match answered.iter().find(|(party, _)| shown::is(party, &jid)) {
+fn participant_results(
+    change: ParticipantChange,
+    asked: Vec<ChatJid>,
+    answered: &[ParticipantAnswer],
+) -> Vec<ParticipantResult> {
+    let result = |jid: ChatJid| match answered.iter().find(|(party, _)| view::has_address(party, &jid)) {
         Some((_, None)) => ParticipantResult { jid, ok: true, code: None, message: None },
         Some((_, Some(code))) => {
-            let message = Some(words(change, *code).to_owned());
+            let message = Some(explain_code(change, *code).to_owned());
             ParticipantResult { jid, ok: false, code: Some(*code), message }
         }
         None => ParticipantResult { jid, ok: false, code: None, message: Some(UNKNOWN.to_owned()) },
@@ -156,23 +175,30 @@ fn results(change: Change, asked: Vec<ChatJid>, answered: &[Answered]) -> Vec<Pa
 }
 
 /// What WhatsApp's number for one participant means.
-fn words(change: Change, code: u16) -> &'static str {
+fn explain_code(change: ParticipantChange, code: u16) -> &'static str {
     match (change, code) {
-        (Change::Add, 401) => "cannot be added: one of the two has blocked the other",
-        (Change::Add, 403) => "lets only some people add to groups: send the group's invitation link instead",
-        (Change::Add, 404) => "is not on WhatsApp",
-        (Change::Add, 408) => "left the group lately: send the group's invitation link instead",
-        (Change::Add, 409) => "is in the group already",
-        (Change::Add, 419 | 500) => "the group is full",
-        (Change::Remove | Change::Promote | Change::Demote, 404) => "is not in the group",
-        (Change::Remove, 405 | 406) => "made the group and cannot be removed",
-        (Change::Demote, 405 | 406) => "made the group and stays its administrator",
-        (Change::Add | Change::Remove | Change::Promote | Change::Demote, _) => "WhatsApp refused it without a reason",
+        (ParticipantChange::Add, 401) => "cannot be added: one of the two has blocked the other",
+        (ParticipantChange::Add, 403) => {
+            "lets only some people add to groups: send the group's invitation link instead"
+        }
+        (ParticipantChange::Add, 404) => "is not on WhatsApp",
+        (ParticipantChange::Add, 408) => "left the group lately: send the group's invitation link instead",
+        (ParticipantChange::Add, 409) => "is in the group already",
+        (ParticipantChange::Add, 419 | 500) => "the group is full",
+        (ParticipantChange::Remove | ParticipantChange::Promote | ParticipantChange::Demote, 404) => {
+            "is not in the group"
+        }
+        (ParticipantChange::Remove, 405 | 406) => "made the group and cannot be removed",
+        (ParticipantChange::Demote, 405 | 406) => "made the group and stays its administrator",
+        (
+            ParticipantChange::Add | ParticipantChange::Remove | ParticipantChange::Promote | ParticipantChange::Demote,
+            _,
+        ) => "WhatsApp refused it without a reason",
     }
 }
 
 /// Those who are named, each once more as the client takes them.
-pub fn people(given: &[ChatJid]) -> Result<Vec<Jid>, CommandError> {
+pub fn parse_participants(given: &[ChatJid]) -> Result<Vec<Jid>, CommandError> {
     if given.len() > MOST_PARTICIPANTS {
         return Err(invalid(format!("at most {MOST_PARTICIPANTS} participants at once")));
     }
@@ -201,7 +227,7 @@ mod tests {
         };
         let answered = [(KnownAddresses::from_jid(jid("2@lid")), Some(403)), (budi, None)];
         let asked = vec![jid("1@lid"), jid("628123@s.whatsapp.net"), jid("2@lid"), jid("3@lid")];
-        let got = results(Change::Add, asked.clone(), &answered);
+        let got = participant_results(ParticipantChange::Add, asked.clone(), &answered);
         assert_eq!(got.iter().map(|result| result.jid.clone()).collect::<Vec<_>>(), asked);
         let seen: Vec<_> = got.iter().map(|result| (result.ok, result.code, result.message.is_some())).collect();
         let (done, privacy, unknown) = ((true, None, false), (false, Some(403), true), (false, None, true));
@@ -211,19 +237,19 @@ mod tests {
     #[test]
     fn a_number_means_what_was_asked_for() {
         for (change, code, words_of) in [
-            (Change::Add, 404, "is not on WhatsApp"),
-            (Change::Remove, 404, "is not in the group"),
-            (Change::Add, 409, "is in the group already"),
-            (Change::Demote, 406, "made the group and stays its administrator"),
-            (Change::Promote, 777, "WhatsApp refused it without a reason"),
+            (ParticipantChange::Add, 404, "is not on WhatsApp"),
+            (ParticipantChange::Remove, 404, "is not in the group"),
+            (ParticipantChange::Add, 409, "is in the group already"),
+            (ParticipantChange::Demote, 406, "made the group and stays its administrator"),
+            (ParticipantChange::Promote, 777, "WhatsApp refused it without a reason"),
         ] {
-            assert_eq!(words(change, code), words_of, "{change:?} {code}");
+            assert_eq!(explain_code(change, code), words_of, "{change:?} {code}");
         }
     }
 
     #[test]
     fn a_group_is_no_participant() {
-        assert!(people(&[jid("1@g.us")]).is_err());
-        assert!(people(&vec![jid("1@lid"); MOST_PARTICIPANTS + 1]).is_err());
+        assert!(parse_participants(&[jid("1@g.us")]).is_err());
+        assert!(parse_participants(&vec![jid("1@lid"); MOST_PARTICIPANTS + 1]).is_err());
     }
 }

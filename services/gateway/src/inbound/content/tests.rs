@@ -1,7 +1,7 @@
 //! One row for each kind of content, with and without what may be missing.
 
 use super::{context::context_of, *};
-use crate::inbound::addresses::Directory;
+use crate::inbound::addresses::AddressDirectory;
 use buffa::MessageField;
 use serde_json::{Value, json};
 use waproto::whatsapp::{
@@ -232,9 +232,9 @@ fn a_text_that_comes_with_keys_is_a_text() {
 }
 
 fn context_json(message: &Message) -> Value {
-    let mut directory = Directory::default();
-    directory.learn(&"628@s.whatsapp.net".parse().unwrap(), &"900@lid".parse().unwrap());
-    serde_json::to_value(context_of(open(message), None, &directory)).unwrap()
+    let mut directory = AddressDirectory::default();
+    directory.add_pair(&"628@s.whatsapp.net".parse().unwrap(), &"900@lid".parse().unwrap());
+    serde_json::to_value(context_of(unwrap_message(message), None, &directory)).unwrap()
 }
 
 #[test]

@@ -1,24 +1,24 @@
 //! Which message another one is about. A key is written from its writer's point of view: "me" in it is he.
 
-use super::Seen;
+use super::MappingContext;
 use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp::MessageKey;
 
 /// A message that another one is about.
-pub struct Target {
+pub struct TargetMessage {
     pub id: String,
     /// Who wrote it; none if the key does not tell.
     pub author: Option<Jid>,
 }
 
 /// The message that `key` names in the message `seen`.
-pub fn target(key: Option<&MessageKey>, seen: &Seen<'_>) -> Option<Target> {
+pub fn find_target(key: Option<&MessageKey>, seen: &MappingContext<'_>) -> Option<TargetMessage> {
     let key = key?;
     let id = key.id.clone().filter(|id| !id.is_empty())?;
-    Some(Target { id, author: author(key, seen) })
+    Some(TargetMessage { id, author: target_author(key, seen) })
 }
 
-fn author(key: &MessageKey, seen: &Seen<'_>) -> Option<Jid> {
+fn target_author(key: &MessageKey, seen: &MappingContext<'_>) -> Option<Jid> {
     let source = &seen.info.source;
     if let Some(participant) = key.participant.as_deref().and_then(|jid| jid.parse().ok()) {
         return Some(participant);
@@ -29,7 +29,7 @@ fn author(key: &MessageKey, seen: &Seen<'_>) -> Option<Jid> {
     let is_direct = !source.chat.is_group() && !source.chat.is_status_broadcast();
     match (is_direct, source.is_from_me) {
         (true, true) => Some(source.chat.clone()),
-        (true, false) => seen.directory.own().cloned(),
+        (true, false) => seen.directory.own_jid().cloned(),
         (false, _) => None,
     }
 }

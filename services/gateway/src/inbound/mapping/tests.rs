@@ -1,7 +1,7 @@
 //! Each meaning that a message can have, and the fields of its event.
 
 use super::*;
-use crate::inbound::addresses::Directory;
+use crate::inbound::addresses::AddressDirectory;
 use buffa::MessageField;
 use serde_json::{Value, json};
 use wacore::poll::{compute_option_hash, encrypt_poll_vote_with_secret};
@@ -20,9 +20,9 @@ fn jid(jid: &str) -> Jid {
     jid.parse().unwrap()
 }
 
-fn directory() -> Directory {
-    let mut directory = Directory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
-    directory.learn(&jid(BUDI), &jid("900@lid"));
+fn directory() -> AddressDirectory {
+    let mut directory = AddressDirectory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
+    directory.add_pair(&jid(BUDI), &jid("900@lid"));
     directory
 }
 
@@ -39,17 +39,17 @@ fn text(text: &str) -> Message {
     Message { conversation: Some(text.to_owned()), ..Message::default() }
 }
 
-fn told_with(info: &MessageInfo, message: &Message, polls: &Polls) -> Result<(String, Value), Skipped> {
+fn told_with(info: &MessageInfo, message: &Message, polls: &PollStore) -> Result<(String, Value), SkipReason> {
     let (directory, session) = (directory(), SessionId::default());
-    let seen = Seen { info, message, directory: &directory, session: &session };
-    let told = told(&seen, polls)?;
+    let seen = MappingContext { info, message, directory: &directory, session: &session };
+    let told = map_message(&seen, polls)?;
     let data = serde_json::to_value(&told.data).unwrap();
     assert_eq!(data["eventId"], told.id.as_str());
     Ok((told.kind.to_string(), data))
 }
 
 fn told_of(info: &MessageInfo, message: &Message) -> (String, Value) {
-    told_with(info, message, &Polls::default()).expect("an event")
+    told_with(info, message, &PollStore::default()).expect("an event")
 }
 
 fn key(id: &str, from_me: bool, participant: Option<&str>) -> MessageField<MessageKey> {
@@ -66,15 +66,15 @@ fn what_is_no_users_is_not_told() {
     let mut peer = info(BUDI, BUDI);
     peer.category = MessageCategory::Peer;
     let status = info("status@broadcast", BUDI);
-    assert_eq!(is_wanted(&peer, true), Err(Skipped::Peer));
-    assert_eq!(is_wanted(&status, false), Err(Skipped::Status));
-    assert_eq!(is_wanted(&status, true), Ok(()));
-    assert_eq!(is_wanted(&info(BUDI, BUDI), false), Ok(()));
-    let nothing = told_with(&info(BUDI, BUDI), &Message::default(), &Polls::default());
-    assert_eq!(nothing, Err(Skipped::NoContent));
+    assert_eq!(check_wanted(&peer, true), Err(SkipReason::Peer));
+    assert_eq!(check_wanted(&status, false), Err(SkipReason::Status));
+    assert_eq!(check_wanted(&status, true), Ok(()));
+    assert_eq!(check_wanted(&info(BUDI, BUDI), false), Ok(()));
+    let nothing = told_with(&info(BUDI, BUDI), &Message::default(), &PollStore::default());
+    assert_eq!(nothing, Err(SkipReason::NoContent));
     let settings = ProtocolMessage { r#type: Some(Type::EPHEMERAL_SETTING), ..Default::default() };
     let settings = Message { protocol_message: MessageField::some(settings), ..Message::default() };
-    assert_eq!(told_with(&info(BUDI, BUDI), &settings, &Polls::default()), Err(Skipped::NoContent));
+    assert_eq!(told_with(&info(BUDI, BUDI), &settings, &PollStore::default()), Err(SkipReason::NoContent));
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn a_reaction_names_its_message_and_who_wrote_that() {
     }
     let (_, taken_back) = told_of(&info(BUDI, BUDI), &reaction(key("A", true, None), ""));
     assert_eq!(taken_back["emoji"], "");
-    let aimless = told_with(&info(BUDI, BUDI), &reaction(MessageField::none(), "👍"), &Polls::default());
-    assert_eq!(aimless, Err(Skipped::NoContent));
+    let aimless = told_with(&info(BUDI, BUDI), &reaction(MessageField::none(), "👍"), &PollStore::default());
+    assert_eq!(aimless, Err(SkipReason::NoContent));
 }
 
 fn protocol(kind: Type, key: MessageField<MessageKey>, edited: Option<Message>) -> Message {
@@ -198,7 +198,7 @@ fn a_deletion_is_the_writers_or_an_administrators() {
 
 #[test]
 fn a_vote_is_opened_with_the_secret_of_its_poll() {
-    let (secret, polls) = (vec![7; 32], Polls::default());
+    let (secret, polls) = (vec![7; 32], PollStore::default());
     let option =
         |name: &str| poll_creation_message::Option { option_name: Some(name.to_owned()), ..Default::default() };
     let poll = Message {
@@ -228,7 +228,7 @@ fn a_vote_is_opened_with_the_secret_of_its_poll() {
     let (kind, unknown) = told_with(&info, &vote(&["Soup"], "900@lid"), &polls).unwrap();
     assert_eq!(kind, "poll.vote");
     assert_eq!((&unknown["pollName"], &unknown["selectedOptions"]), (&Value::Null, &Value::Null));
-    polls.remember(&directory().address(&jid(BUDI)), "POLL", &poll);
+    polls.add_message(&directory().canonical_address(&jid(BUDI)), "POLL", &poll);
     for (chosen, voter, expected) in [
         (&["Soup"][..], "900@lid", json!(["Soup"])),
         (&["Soup", "Rice"], "900@lid", json!(["Rice", "Soup"])),

@@ -2,20 +2,20 @@
 //!
 //! A message begins its download when it is read and waits for it, up to a bound, when it is its turn to be stored: so
 //! the files of a batch come at the same time, and the order within a chat holds. What does not come in time goes on
-//! behind the event: `work` carries all downloads and tells of late ones with `media.downloaded`. `part` is what a
-//! message says of its file, `scratch` where that lies between WhatsApp and NATS, `failed` why not and what then.
+//! behind the event: `downloader` carries all downloads and tells of late ones with `media.downloaded`. `part` is what a
+//! message says of its file, `scratch` where that lies between WhatsApp and NATS, `error` why not and what then.
 
-mod failed;
+mod downloader;
+mod error;
 mod part;
 mod scratch;
-mod work;
 
-pub use work::Downloads;
+pub use downloader::MediaDownloader;
 
-use super::told::Told;
-use failed::Failed;
+use super::message_event::MessageEvent;
+use error::DownloadError;
 use kurir_contract::{event::ReceivedFile, media::MediaFile};
-use part::Part;
+use part::MediaPart;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
@@ -43,34 +43,34 @@ pub struct MediaSettings {
 
 /// Where downloads are asked for. Clones share the queue.
 #[derive(Clone)]
-pub struct Media {
+pub struct DownloadQueue {
     wait: Duration,
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<DownloadJob>,
 }
 
 /// What was asked for, for the task that does it.
-pub struct Asked(mpsc::Receiver<Job>);
+pub struct DownloadRequests(mpsc::Receiver<DownloadJob>);
 
 #[must_use]
-pub fn queue(wait: Duration) -> (Media, Asked) {
+pub fn download_channel(wait: Duration) -> (DownloadQueue, DownloadRequests) {
     let (jobs, asked) = mpsc::channel(WAITING);
-    (Media { wait, jobs }, Asked(asked))
+    (DownloadQueue { wait, jobs }, DownloadRequests(asked))
 }
 
 /// One file, and who waits for it.
-struct Job {
+struct DownloadJob {
     client: Arc<Client>,
     file: MediaFile,
     mimetype: String,
-    part: Part,
-    whose: Whose,
-    outcome: oneshot::Sender<Result<Kept, Failed>>,
+    part: MediaPart,
+    whose: FileMessage,
+    outcome: oneshot::Sender<Result<StoredFile, DownloadError>>,
     /// Comes when the event went out without the file; dropped when it is not needed, or its message comes again.
-    late: oneshot::Receiver<Told>,
+    late: oneshot::Receiver<MessageEvent>,
 }
 
 /// The message that a file belongs to, as the phone is asked about it.
-struct Whose {
+struct FileMessage {
     message_id: String,
     chat: Jid,
     /// Who wrote it, in a group.
@@ -82,29 +82,29 @@ struct Whose {
 
 /// A file in the store.
 #[derive(Clone, Debug)]
-struct Kept {
+struct StoredFile {
     file: MediaFile,
     size: u64,
     mimetype: String,
 }
 
-impl From<Kept> for ReceivedFile {
-    fn from(Kept { file, size, mimetype }: Kept) -> Self {
+impl From<StoredFile> for ReceivedFile {
+    fn from(StoredFile { file, size, mimetype }: StoredFile) -> Self {
         Self::stored(file, size, mimetype)
     }
 }
 
 /// A download that was begun.
-pub struct Fetching {
+pub struct PendingDownload {
     wait: Duration,
-    outcome: oneshot::Receiver<Result<Kept, Failed>>,
-    late: oneshot::Sender<Told>,
+    outcome: oneshot::Receiver<Result<StoredFile, DownloadError>>,
+    late: oneshot::Sender<MessageEvent>,
 }
 
 /// An event that went out without its file.
-pub struct Owed(Option<(oneshot::Sender<Told>, Told)>);
+pub struct LateFile(Option<(oneshot::Sender<MessageEvent>, MessageEvent)>);
 
-impl Media {
+impl DownloadQueue {
     /// How long an event waits for its file.
     #[must_use]
     pub fn wait(&self) -> Duration {
@@ -113,20 +113,26 @@ impl Media {
 
     /// Begins the download of the file that an event tells of, if it tells of one.
     #[must_use]
-    pub fn begin(&self, client: &Arc<Client>, info: &MessageInfo, message: &Message, told: &Told) -> Option<Fetching> {
+    pub fn start_download(
+        &self,
+        client: &Arc<Client>,
+        info: &MessageInfo,
+        message: &Message,
+        told: &MessageEvent,
+    ) -> Option<PendingDownload> {
         let (kind, mimetype) = told.data.content()?.file_type()?;
-        let part = Part::of(message)?;
+        let part = MediaPart::from_message(message)?;
         let milliseconds = (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64;
         let (outcome, known) = oneshot::channel();
         let (late, owed) = oneshot::channel();
-        let job = Job {
+        let job = DownloadJob {
             client: Arc::clone(client),
             // A message that comes again after a crash has its file stored a second time, under another name: the first
             // one's link may be in an event that was stored, so neither may replace the other.
             file: MediaFile::for_message(kind, &info.id, mimetype, milliseconds, rand::random()),
             mimetype: mimetype.to_owned(),
             part,
-            whose: Whose {
+            whose: FileMessage {
                 message_id: info.id.clone(),
                 chat: info.source.chat.clone(),
                 participant: info.source.is_group.then(|| info.source.sender.clone()),
@@ -138,15 +144,15 @@ impl Media {
         };
         if let Err(mpsc::error::TrySendError::Full(job)) = self.jobs.try_send(job) {
             // Whoever waits reads it.
-            let _ = job.outcome.send(Err(Failed::TooMany));
+            let _ = job.outcome.send(Err(DownloadError::TooMany));
         }
-        Some(Fetching { wait: self.wait, outcome: known, late })
+        Some(PendingDownload { wait: self.wait, outcome: known, late })
     }
 }
 
-impl Fetching {
+impl PendingDownload {
     /// Waits for the file until `by`, and says in the event what became of it.
-    pub async fn into_event(self, told: &mut Told, by: Instant) -> Owed {
+    pub async fn complete_event(self, told: &mut MessageEvent, by: Instant) -> LateFile {
         let Self { wait, mut outcome, late } = self;
         let known = match timeout_at(by, &mut outcome).await {
             Ok(Ok(known)) => known,
@@ -155,25 +161,25 @@ impl Fetching {
             Err(_) => {
                 // From here on its coming is the download's own to tell; it may have come in this moment.
                 outcome.close();
-                outcome.try_recv().unwrap_or(Err(Failed::NotInTime(wait)))
+                outcome.try_recv().unwrap_or(Err(DownloadError::NotInTime(wait)))
             }
         };
         match known {
             Ok(kept) => {
                 told.data.set_file(kept.into());
-                Owed(None)
+                LateFile(None)
             }
             Err(failed) => {
                 told.data.set_file(ReceivedFile::not_downloaded(failed.to_string()));
-                Owed(Some((late, told.clone())))
+                LateFile(Some((late, told.clone())))
             }
         }
     }
 }
 
-impl Owed {
+impl LateFile {
     /// The event is stored: what comes from now on comes behind it.
-    pub fn event_is_stored(self) {
+    pub fn event_stored(self) {
         if let Some((late, told)) = self.0 {
             // A download that was not taken on has nobody to tell.
             let _ = late.send(told);

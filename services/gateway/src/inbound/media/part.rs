@@ -1,12 +1,12 @@
 //! What a message says of its file: where it is, how to open it, how long it is.
 
-use crate::inbound::content::open;
+use crate::inbound::content::unwrap_message;
 use wacore::download::{Downloadable, MediaType};
 use waproto::whatsapp::Message;
 
 /// A message's file, by itself: the message may be gone when it is downloaded.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct MediaPart {
     pub direct_path: Option<String>,
     static_url: Option<String>,
     pub media_key: Option<Vec<u8>>,
@@ -16,11 +16,11 @@ pub struct Part {
     kind: MediaType,
 }
 
-impl Part {
+impl MediaPart {
     /// The file in a message, if there is one.
     #[must_use]
-    pub fn of(message: &Message) -> Option<Self> {
-        let message = open(message).message;
+    pub fn from_message(message: &Message) -> Option<Self> {
+        let message = unwrap_message(message).message;
         let part: &dyn Downloadable = if let Some(image) = message.image_message.as_option() {
             image
         } else if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {
@@ -51,7 +51,7 @@ impl Part {
     }
 }
 
-impl Downloadable for Part {
+impl Downloadable for MediaPart {
     fn direct_path(&self) -> Option<&str> {
         self.direct_path.as_deref()
     }

@@ -14,46 +14,46 @@ use std::{
 use whatsapp_rust::download::DownloadWriter;
 
 /// What the client writes into, from a thread of its own.
-pub struct Scratch {
+pub struct ScratchFile {
     pub file: File,
     written: u64,
     most: u64,
-    told: Arc<Told>,
+    told: Arc<ScratchState>,
 }
 
 /// What passes between the writer, which the client keeps if it fails, and who waits.
 #[derive(Default)]
-struct Told {
+struct ScratchState {
     too_long: AtomicBool,
     unwanted: AtomicBool,
 }
 
-/// The other end of a [`Scratch`]. Dropped, it ends the download: its thread cannot be cancelled in another way.
-pub struct Wanted(Arc<Told>);
+/// The other end of a [`ScratchFile`]. Dropped, it ends the download: its thread cannot be cancelled in another way.
+pub struct ScratchGuard(Arc<ScratchState>);
 
-impl Scratch {
+impl ScratchFile {
     /// A new file for at most so many bytes. Its name is gone before anything is written.
-    pub fn new(folder: &Path, most: u64) -> io::Result<(Self, Wanted)> {
-        let told = Arc::<Told>::default();
+    pub fn new(folder: &Path, most: u64) -> io::Result<(Self, ScratchGuard)> {
+        let told = Arc::<ScratchState>::default();
         let scratch = Self { file: tempfile::tempfile_in(folder)?, written: 0, most, told: Arc::clone(&told) };
-        Ok((scratch, Wanted(told)))
+        Ok((scratch, ScratchGuard(told)))
     }
 }
 
-impl Wanted {
+impl ScratchGuard {
     /// More came than was to come.
     pub fn was_too_long(&self) -> bool {
         self.0.too_long.load(Relaxed)
     }
 }
 
-impl Drop for Wanted {
+impl Drop for ScratchGuard {
     fn drop(&mut self) {
         self.0.unwanted.store(true, Relaxed);
     }
 }
 
-impl Write for Scratch {
+impl Write for ScratchFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.told.unwanted.load(Relaxed) {
             return Err(io::Error::other("nobody waits for this file any more"));
@@ -72,13 +72,13 @@ impl Write for Scratch {
     }
 }
 
-impl Seek for Scratch {
+impl Seek for ScratchFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
 }
 
-impl DownloadWriter for Scratch {
+impl DownloadWriter for ScratchFile {
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.written = length;
         self.file.set_len(length)
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn no_more_is_written_than_is_to_come_and_nothing_that_nobody_wants() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
-        let (mut scratch, wanted) = Scratch::new(folder.path(), 4)?;
+        let (mut scratch, wanted) = ScratchFile::new(folder.path(), 4)?;
         assert_eq!(std::fs::read_dir(folder.path())?.count(), 0, "it has no name");
         scratch.write_all(b"1234")?;
         assert!(!wanted.was_too_long());

@@ -27,17 +27,17 @@ fn at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
-fn directory() -> Directory {
-    let mut directory = Directory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
-    directory.learn(&jid(BUDI), &jid("900@lid"));
+fn directory() -> AddressDirectory {
+    let mut directory = AddressDirectory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
+    directory.add_pair(&jid(BUDI), &jid("900@lid"));
     directory
 }
 
-fn told_by(calls: &Calls, event: &Event) -> Vec<(String, Value)> {
-    let notices = notices_of(event, &directory(), &SessionId::default(), calls);
+fn told_by(calls: &RingingCalls, event: &Event) -> Vec<(String, Value)> {
+    let notices = map_event(event, &directory(), &SessionId::default(), calls);
     notices
         .into_iter()
-        .map(|Notice { kind, id, data }| {
+        .map(|NoticeEvent { kind, id, data }| {
             assert_eq!(data["eventId"], id.as_str());
             assert_eq!(data["session"], "default");
             (kind.to_string(), data)
@@ -46,7 +46,7 @@ fn told_by(calls: &Calls, event: &Event) -> Vec<(String, Value)> {
 }
 
 fn told(event: &Event) -> Vec<(String, Value)> {
-    told_by(&Calls::default(), event)
+    told_by(&RingingCalls::default(), event)
 }
 
 fn only(event: &Event) -> (String, Value) {
@@ -222,7 +222,7 @@ fn a_call_rings_once_and_ends_once() {
         (Some("accepted_elsewhere"), "call.ended"),
         (Some("rejected_elsewhere"), "call.ended"),
     ] {
-        let calls = Calls::default();
+        let calls = RingingCalls::default();
         let rings = told_by(&calls, &offer());
         assert_eq!((rings[0].0.as_str(), &rings[0].1["video"]), ("call.received", &json!(true)));
         assert_eq!((&rings[0].1["callId"], &rings[0].1["author"]["jid"]), (&json!("C"), &json!(BUDI)));

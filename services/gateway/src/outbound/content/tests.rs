@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 const BUDI: &str = "6281230000001@s.whatsapp.net";
 const GROUP: &str = "120363000000000001@g.us";
 
-fn read(command: Command, request: Value) -> Result<Outgoing, CommandError> {
-    outgoing(command, request.to_string().as_bytes())
+fn read(command: Command, request: Value) -> Result<OutgoingMessage, CommandError> {
+    build_message(command, request.to_string().as_bytes())
 }
 
 #[test]

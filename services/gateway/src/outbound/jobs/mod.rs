@@ -4,11 +4,11 @@
 //! jobs whose time has come, and `run` sends one of them, message by message. Every message has an id made of its job and
 //! its place, so a crash between a send and its record repeats it under the same id, which the recipient's app drops.
 
+mod job_event;
 mod queue;
 mod records;
 mod run;
 mod runner;
-mod told;
 
-pub use queue::Queue;
-pub use runner::Runner;
+pub use queue::JobQueue;
+pub use runner::JobRunner;

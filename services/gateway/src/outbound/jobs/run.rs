@@ -1,10 +1,10 @@
 //! One job from where it stands to its end, or to where it has to wait.
 
 use super::{
-    queue::{Queue, item_of},
-    told,
+    job_event,
+    queue::{JobQueue, build_item},
 };
-use crate::outbound::{Held, Outbound, Outcome, pacing::Class};
+use crate::outbound::{Deferral, SendOutcome, SendPipeline, pacing::SendPriority};
 use kurir_chassis::shutdown::CancellationToken;
 use kurir_contract::{
     clock,
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// What is to happen with the job's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum JobRunEnd {
     /// It ended, or waits as another message.
     Settled,
     /// The gateway stops.
@@ -25,10 +25,10 @@ pub enum End {
 }
 
 /// What became of one message.
-enum Step {
+enum ItemOutcome {
     Sent,
     Failed(ItemFailure),
-    Held(Held, Option<QueuedSend>),
+    Deferred(Deferral, Option<QueuedSend>),
     /// NATS or WhatsApp was away: the same again.
     NotTried,
 }
@@ -42,20 +42,20 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Between two events of a job's progress.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
-pub struct Run<'a> {
-    pub queue: &'a Queue,
-    pub outbound: &'a Outbound,
+pub struct JobRun<'a> {
+    pub queue: &'a JobQueue,
+    pub outbound: &'a SendPipeline,
     pub job: &'a SendJob,
     pub stopping: &'a CancellationToken,
 }
 
-impl Run<'_> {
+impl JobRun<'_> {
     /// # Errors
     /// If NATS is away where that cannot be waited for; the job comes again.
-    pub async fn run(&self) -> anyhow::Result<End> {
-        let mut record = self.queue.records.open(self.job, OffsetDateTime::now_utc()).await?;
+    pub async fn run(&self) -> anyhow::Result<JobRunEnd> {
+        let mut record = self.queue.records.find_or_create(self.job, OffsetDateTime::now_utc()).await?;
         if record.state.is_end() {
-            return Ok(End::Settled);
+            return Ok(JobRunEnd::Settled);
         }
         if record.state != JobState::Running {
             record.state = JobState::Running;
@@ -65,74 +65,74 @@ impl Run<'_> {
         let mut told: Option<Instant> = None;
         while record.next_index() < record.total {
             if self.stopping.is_cancelled() {
-                return Ok(End::GivenBack);
+                return Ok(JobRunEnd::GivenBack);
             }
             if self.queue.records.is_cancelled(&self.job.id).await? {
-                self.queue.end(record, JobState::Cancelled, None).await?;
-                return Ok(End::Settled);
+                self.queue.end_job(record, JobState::Cancelled, None).await?;
+                return Ok(JobRunEnd::Settled);
             }
             // A job waits as long as the connection takes to come back.
             tokio::select! {
-                () = self.outbound.sender.settled() => {}
-                () = self.stopping.cancelled() => return Ok(End::GivenBack),
+                () = self.outbound.sender.wait_until_settled() => {}
+                () = self.stopping.cancelled() => return Ok(JobRunEnd::GivenBack),
             }
-            match self.step(record.next_index()).await {
-                Step::Sent => record.sent += 1,
-                Step::Failed(failure) => {
+            match self.send_item(record.next_index()).await {
+                ItemOutcome::Sent => record.sent += 1,
+                ItemOutcome::Failed(failure) => {
                     record.failed += 1;
                     if record.failures.len() < FAILURES_KEPT {
                         record.failures.push(failure);
                     }
                 }
-                Step::Held(..) if self.stopping.is_cancelled() => return Ok(End::GivenBack),
-                Step::Held(held, queued) => return self.wait(record, held, queued).await,
-                Step::NotTried => {
+                ItemOutcome::Deferred(..) if self.stopping.is_cancelled() => return Ok(JobRunEnd::GivenBack),
+                ItemOutcome::Deferred(held, queued) => return self.defer_job(record, held, queued).await,
+                ItemOutcome::NotTried => {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
             }
-            self.keep(&mut record).await?;
-            if told::completes_a_tenth(record.next_index(), record.total)
+            self.save_record(&mut record).await?;
+            if job_event::completes_a_tenth(record.next_index(), record.total)
                 && told.is_none_or(|told| told.elapsed() >= TOLD_EVERY)
             {
                 told = Some(Instant::now());
-                self.queue.tell_progress(&record).await;
+                self.queue.publish_progress(&record).await;
             }
         }
-        self.queue.end(record, JobState::Done, None).await?;
-        Ok(End::Settled)
+        self.queue.end_job(record, JobState::Done, None).await?;
+        Ok(JobRunEnd::Settled)
     }
 
-    async fn step(&self, index: usize) -> Step {
-        let Some(item) = self.job.items.get(index) else { return Step::NotTried };
-        let mut outgoing = match item_of(item) {
+    async fn send_item(&self, index: usize) -> ItemOutcome {
+        let Some(item) = self.job.items.get(index) else { return ItemOutcome::NotTried };
+        let mut outgoing = match build_item(item) {
             Ok(outgoing) => outgoing,
             // Checked when it was handed in; another version of the gateway may see it otherwise.
-            Err(refusal) => return Step::Failed(ItemFailure { index, to: None, error: refusal.message }),
+            Err(refusal) => return ItemOutcome::Failed(ItemFailure { index, to: None, error: refusal.message }),
         };
         let to = outgoing.to.clone();
         let key = outgoing.key.get_or_insert_with(|| self.job.id.item_key(index)).clone();
-        match self.outbound.send(outgoing, Class::Job).await {
-            Outcome::Done(done) => {
+        match self.outbound.send(outgoing, SendPriority::Job).await {
+            SendOutcome::Done(done) => {
                 if let Some(event) = &done.event {
-                    self.outbound.tell(event).await;
+                    self.outbound.publish_event(event).await;
                 }
                 match done.answer {
-                    Ok(_) => Step::Sent,
+                    Ok(_) => ItemOutcome::Sent,
                     Err(refusal) if refusal.code == CommandErrorCode::NotConnected => {
                         let until = OffsetDateTime::now_utc() + LOOK_AGAIN;
-                        Step::Held(Held { until, reason: WaitReason::NotConnected }, None)
+                        ItemOutcome::Deferred(Deferral { until, reason: WaitReason::NotConnected }, None)
                     }
                     // The same message again, once there is a connection.
                     Err(refusal)
                         if refusal.code == CommandErrorCode::TimedOut && !self.outbound.sender.is_connected() =>
                     {
-                        Step::NotTried
+                        ItemOutcome::NotTried
                     }
-                    Err(refusal) => Step::Failed(ItemFailure { index, to: Some(to), error: refusal.message }),
+                    Err(refusal) => ItemOutcome::Failed(ItemFailure { index, to: Some(to), error: refusal.message }),
                 }
             }
-            Outcome::Held(held) => {
+            SendOutcome::Deferred(held) => {
                 let queued = QueuedSend {
                     job_id: self.job.id.clone(),
                     message_id: key.message_id(self.outbound.session()),
@@ -140,30 +140,35 @@ impl Run<'_> {
                     until: clock::iso(held.until),
                     reason: held.reason,
                 };
-                Step::Held(held, Some(queued))
+                ItemOutcome::Deferred(held, Some(queued))
             }
-            Outcome::NotTried(_) => Step::NotTried,
+            SendOutcome::NotTried(_) => ItemOutcome::NotTried,
         }
     }
 
-    async fn wait(&self, mut record: JobRecord, held: Held, queued: Option<QueuedSend>) -> anyhow::Result<End> {
+    async fn defer_job(
+        &self,
+        mut record: JobRecord,
+        held: Deferral,
+        queued: Option<QueuedSend>,
+    ) -> anyhow::Result<JobRunEnd> {
         let begun = [self.job.send_at.as_deref(), Some(self.job.created_at.as_str())];
         let begun = begun.into_iter().flatten().filter_map(clock::parse).max();
         if held.reason == WaitReason::NotConnected
             && begun.is_some_and(|begun| OffsetDateTime::now_utc() - begun > GIVEN_UP_AFTER)
         {
-            self.queue.end(record, JobState::Failed, Some(held.reason.as_str())).await?;
-            return Ok(End::Settled);
+            self.queue.end_job(record, JobState::Failed, Some(held.reason.as_str())).await?;
+            return Ok(JobRunEnd::Settled);
         }
-        self.queue.wait(self.job, &mut record, held).await?;
+        self.queue.defer_job(self.job, &mut record, held).await?;
         if let Some(queued) = queued.filter(|_| record.state == JobState::Queued) {
-            self.queue.tell_queued(&queued).await;
+            self.queue.publish_queued(&queued).await;
         }
-        Ok(End::Settled)
+        Ok(JobRunEnd::Settled)
     }
 
     /// Before the next message, as long as it takes: what is not recorded is sent again.
-    async fn keep(&self, record: &mut JobRecord) -> anyhow::Result<()> {
+    async fn save_record(&self, record: &mut JobRecord) -> anyhow::Result<()> {
         while let Err(error) = self.queue.records.save(record).await {
             if self.stopping.is_cancelled() {
                 return Err(error);

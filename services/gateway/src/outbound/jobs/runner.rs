@@ -1,10 +1,10 @@
 //! Takes the jobs whose time has come, some at once. What a gateway does not finish, NATS gives to the next one.
 
 use super::{
-    queue::Queue,
-    run::{End, Run},
+    queue::JobQueue,
+    run::{JobRun, JobRunEnd},
 };
-use crate::outbound::Outbound;
+use crate::outbound::SendPipeline;
 use anyhow::Context as _;
 use async_nats::jetstream::{
     AckKind, Message,
@@ -36,34 +36,34 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// Runs the jobs of one session.
 #[derive(Clone)]
-pub struct Runner {
+pub struct JobRunner {
     pub session: SessionId,
-    pub queue: Queue,
-    pub outbound: Arc<Outbound>,
+    pub queue: JobQueue,
+    pub outbound: Arc<SendPipeline>,
     pub broker: Broker,
 }
 
 /// The jobs that run.
 #[derive(Default)]
-struct Running {
+struct RunningJobs {
     tasks: JoinSet<()>,
     ids: HashMap<Id, JobId>,
 }
 
-impl Runner {
+impl JobRunner {
     /// Runs jobs until the shutdown, and gives back what is under way then.
     ///
     /// # Errors
     /// None: a broker that is away is waited for.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut running = Running::default();
+        let mut running = RunningJobs::default();
         let mut first = true;
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.broker.wait_until_ready() => {}
             }
-            match self.take(&mut running, std::mem::take(&mut first), &shutdown).await {
+            match self.run_due_jobs(&mut running, std::mem::take(&mut first), &shutdown).await {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::info!(session.id = %self.session, "taking jobs begins anew: {error:#}");
@@ -75,8 +75,13 @@ impl Runner {
         Ok(())
     }
 
-    async fn take(&self, running: &mut Running, first: bool, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let mut messages = self.messages(first).await?;
+    async fn run_due_jobs(
+        &self,
+        running: &mut RunningJobs,
+        first: bool,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut messages = self.due_jobs(first).await?;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -92,7 +97,7 @@ impl Runner {
                 }
                 message = messages.next(), if running.tasks.len() < JOBS_AT_ONCE => {
                     let message = message.context("the consumer ended")?.context("failed to take a job")?;
-                    self.begin(message, running, shutdown).await;
+                    self.start_job(message, running, shutdown).await;
                 }
             }
         }
@@ -100,7 +105,7 @@ impl Runner {
 
     /// `first`: after a start. What a gateway before this one had begun comes at once then, and not after [`ACK_WAIT`]:
     /// only one gateway holds the session.
-    async fn messages(&self, first: bool) -> anyhow::Result<pull::Stream> {
+    async fn due_jobs(&self, first: bool) -> anyhow::Result<pull::Stream> {
         let name = format!("jobs-{}", self.session);
         let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await.context("failed to open OUTBOX")?;
         if first {
@@ -122,7 +127,7 @@ impl Runner {
         messages.messages().await.context("failed to ask for jobs")
     }
 
-    async fn begin(&self, message: Message, running: &mut Running, shutdown: &CancellationToken) {
+    async fn start_job(&self, message: Message, running: &mut RunningJobs, shutdown: &CancellationToken) {
         let job: SendJob = match serde_json::from_slice(&message.payload) {
             Ok(job) => job,
             Err(error) => {
@@ -137,12 +142,12 @@ impl Runner {
         }
         let (runner, stopping) = (self.clone(), shutdown.clone());
         let id = job.id.clone();
-        let task = running.tasks.spawn(async move { runner.carry(&job, &message, &stopping).await });
+        let task = running.tasks.spawn(async move { runner.run_job(&job, &message, &stopping).await });
         running.ids.insert(task.id(), id);
     }
 
-    async fn carry(&self, job: &SendJob, message: &Message, stopping: &CancellationToken) {
-        let run = Run { queue: &self.queue, outbound: &self.outbound, job, stopping };
+    async fn run_job(&self, job: &SendJob, message: &Message, stopping: &CancellationToken) {
+        let run = JobRun { queue: &self.queue, outbound: &self.outbound, job, stopping };
         let still_runs = async {
             loop {
                 tokio::time::sleep(HEARD_EVERY).await;
@@ -155,12 +160,12 @@ impl Runner {
         };
         let end = tokio::select! {
             end = run.run() => end,
-            () = still_runs => Ok(End::GivenBack),
-            () = patience => Ok(End::GivenBack),
+            () = still_runs => Ok(JobRunEnd::GivenBack),
+            () = patience => Ok(JobRunEnd::GivenBack),
         };
         let settled = match end {
-            Ok(End::Settled) => message.double_ack().await,
-            Ok(End::GivenBack) => message.ack_with(AckKind::Nak(None)).await,
+            Ok(JobRunEnd::Settled) => message.double_ack().await,
+            Ok(JobRunEnd::GivenBack) => message.ack_with(AckKind::Nak(None)).await,
             Err(error) => {
                 tracing::info!(job.id = %job.id, "a job comes again: {error:#}");
                 message.ack_with(AckKind::Nak(Some(PAUSE))).await

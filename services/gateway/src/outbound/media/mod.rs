@@ -1,18 +1,18 @@
 //! The file of a message on its way to WhatsApp: taken out of the broker, encrypted, and uploaded once, however often the
 //! message is tried.
 //!
-//! `stage` encrypts it into a file on disk, `ciphertext` is what the upload reads. No file is ever whole in memory.
+//! `encrypt` encrypts it into a file on disk, `encrypted_source` is what the upload reads. No file is ever whole in memory.
 
-mod ciphertext;
-mod stage;
+mod encrypt;
+mod encrypted_source;
 
-use super::content::Attachment;
+use super::content::FileAttachment;
+use encrypt::EncryptedFile;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::{CommandError, CommandErrorCode, FileToSend, SentMessage},
     media::MEDIA_TO_SEND_LASTS,
 };
-use stage::Staged;
 use std::{path::PathBuf, time::Duration};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -20,22 +20,22 @@ use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, upload::UploadResponse};
 
 /// Where files are taken from, and the folder in which they are encrypted.
-pub struct Files {
+pub struct OutgoingFiles {
     broker: Broker,
     folder: PathBuf,
 }
 
 /// The file of one message, through all its tries.
-pub struct Upload<'a> {
-    files: &'a Files,
-    attachment: &'a Attachment,
-    staged: Option<Staged>,
+pub struct FileUpload<'a> {
+    files: &'a OutgoingFiles,
+    attachment: &'a FileAttachment,
+    staged: Option<EncryptedFile>,
     uploaded: Option<UploadResponse>,
 }
 
 /// Why a file is not at WhatsApp.
 #[derive(Debug, thiserror::Error)]
-pub enum NotUploaded {
+pub enum UploadError {
     #[error("The file of this message is no longer there; send it again")]
     Gone,
     #[error("NATS did not give the file: {0}")]
@@ -49,7 +49,7 @@ pub enum NotUploaded {
 /// NATS deletes in milliseconds, or is in trouble.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(4);
 
-impl Files {
+impl OutgoingFiles {
     #[must_use]
     pub fn new(broker: Broker, folder: PathBuf) -> Self {
         Self { broker, folder }
@@ -57,12 +57,12 @@ impl Files {
 
     /// The file of a message that is about to be sent.
     #[must_use]
-    pub fn upload<'a>(&'a self, attachment: &'a Attachment) -> Upload<'a> {
-        Upload { files: self, attachment, staged: None, uploaded: None }
+    pub fn start_upload<'a>(&'a self, attachment: &'a FileAttachment) -> FileUpload<'a> {
+        FileUpload { files: self, attachment, staged: None, uploaded: None }
     }
 
     /// Removes a file that nobody will send any more; a received one stays, since it belongs to others too.
-    pub async fn forget(&self, file: &FileToSend) {
+    pub async fn delete_file(&self, file: &FileToSend) {
         if file.received {
             return;
         }
@@ -80,42 +80,42 @@ impl Files {
     }
 }
 
-impl Upload<'_> {
+impl FileUpload<'_> {
     /// Makes a message whole; uploads the file if that is not done yet.
     ///
     /// # Errors
     /// If it cannot be. The next try begins where this one ended.
-    pub async fn complete(&mut self, client: &Client, message: &mut Message) -> Result<(), NotUploaded> {
+    pub async fn complete_message(&mut self, client: &Client, message: &mut Message) -> Result<(), UploadError> {
         let uploaded = match self.uploaded.take() {
             Some(uploaded) => uploaded,
-            None => self.upload(client).await?,
+            None => self.upload_file(client).await?,
         };
-        self.attachment.complete(message, &uploaded);
+        self.attachment.set_upload(message, &uploaded);
         self.uploaded = Some(uploaded);
         Ok(())
     }
 
-    async fn upload(&mut self, client: &Client) -> Result<UploadResponse, NotUploaded> {
-        let Files { broker, folder } = self.files;
+    async fn upload_file(&mut self, client: &Client) -> Result<UploadResponse, UploadError> {
+        let OutgoingFiles { broker, folder } = self.files;
         let media_type = self.attachment.media_type();
         let staged = match self.staged.take() {
             Some(staged) => staged,
-            None => stage::stage(broker, folder, &self.attachment.file, media_type).await?,
+            None => encrypt::encrypt_object(broker, folder, &self.attachment.file, media_type).await?,
         };
         // An upload is a thread's work, which goes on when nobody waits for it any more: its reader ends with the try.
         let over = CancellationToken::new();
         let _over = over.clone().drop_guard();
-        let (source, info) = (staged.ciphertext(over), staged.info());
+        let (source, info) = (staged.upload_source(over), staged.media_info());
         self.staged = Some(staged);
         let uploaded = client.upload_stream(source, info, media_type).await;
         // The last cause alone: what is around it may hold the address with its permission.
-        uploaded.map_err(|error| NotUploaded::NotTaken(error.root_cause().to_string()))
+        uploaded.map_err(|error| UploadError::NotTaken(error.root_cause().to_string()))
     }
 }
 
 /// Whether nobody will send this message again, so that its file has served its time.
 #[must_use]
-pub fn is_settled(answer: &Result<SentMessage, CommandError>) -> bool {
+pub fn is_final(answer: &Result<SentMessage, CommandError>) -> bool {
     match answer {
         Ok(_) => true,
         Err(refusal) => match refusal.code {

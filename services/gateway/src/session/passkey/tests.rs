@@ -11,56 +11,57 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn request() -> Request {
+fn request() -> PasskeyChallenge {
     let options = json!({"challenge": b64("challenge"), "allowCredentials": [{"type": "public-key", "id": b64("me")}]});
-    Request::read(&options.to_string(), NOW).expect("options")
+    PasskeyChallenge::parse(&options.to_string(), NOW).expect("options")
 }
 
-fn failed(error: &str) -> Passkey {
-    Passkey::Failed { error: error.to_owned() }
+fn failed(error: &str) -> PasskeyCeremony {
+    PasskeyCeremony::Failed { error: error.to_owned() }
 }
 
 #[test]
 fn each_step_goes_where_it_should() {
-    use Action::{BeginLife, ConfirmPasskey, Nothing};
-    let requested = || Passkey::Requested(request());
-    let code = |skip| Step::Code { code: "ABCD-1234".to_owned(), skip };
-    let (answered, confirmed) = (Passkey::Answered { until: UNTIL }, Passkey::Confirmed { until: UNTIL });
-    let confirm = Passkey::Confirm { code: "ABCD-1234".to_owned(), until: UNTIL };
-    let asked = || Step::Requested(request());
-    let broken = || Step::Failed("broken".to_owned());
+    use SessionAction::{BeginLife, ConfirmPasskey, Nothing};
+    let requested = || PasskeyCeremony::Requested(request());
+    let code = |skip| PasskeyStep::Code { code: "ABCD-1234".to_owned(), skip };
+    let (answered, confirmed) =
+        (PasskeyCeremony::Answered { until: UNTIL }, PasskeyCeremony::Confirmed { until: UNTIL });
+    let confirm = PasskeyCeremony::Confirm { code: "ABCD-1234".to_owned(), until: UNTIL };
+    let asked = || PasskeyStep::Requested(request());
+    let broken = || PasskeyStep::Failed("broken".to_owned());
     let again = "WhatsApp asked for the passkey again in the middle";
     let late = "it was not done in time";
     for (passkey, step, expected) in [
-        (Passkey::None, asked(), (requested(), Nothing)),
+        (PasskeyCeremony::None, asked(), (requested(), Nothing)),
         (failed("before"), asked(), (requested(), Nothing)),
         (requested(), asked(), (requested(), Nothing)),
-        (requested(), Step::Answered, (answered.clone(), Nothing)),
+        (requested(), PasskeyStep::Answered, (answered.clone(), Nothing)),
         (answered.clone(), code(false), (confirm.clone(), Nothing)),
         (answered.clone(), code(true), (confirmed.clone(), ConfirmPasskey)),
-        (confirm.clone(), Step::Confirmed, (confirmed.clone(), Nothing)),
+        (confirm.clone(), PasskeyStep::Confirmed, (confirmed.clone(), Nothing)),
         // Out of turn.
-        (Passkey::None, Step::Answered, (Passkey::None, Nothing)),
-        (answered.clone(), Step::Answered, (answered.clone(), Nothing)),
+        (PasskeyCeremony::None, PasskeyStep::Answered, (PasskeyCeremony::None, Nothing)),
+        (answered.clone(), PasskeyStep::Answered, (answered.clone(), Nothing)),
         (requested(), code(false), (requested(), Nothing)),
-        (answered.clone(), Step::Confirmed, (answered.clone(), Nothing)),
-        (confirmed.clone(), Step::Confirmed, (confirmed.clone(), Nothing)),
+        (answered.clone(), PasskeyStep::Confirmed, (answered.clone(), Nothing)),
+        (confirmed.clone(), PasskeyStep::Confirmed, (confirmed.clone(), Nothing)),
         // Never stuck.
         (answered.clone(), asked(), (failed(again), BeginLife)),
         (confirm.clone(), asked(), (failed(again), BeginLife)),
-        (Passkey::None, broken(), (failed("broken"), BeginLife)),
+        (PasskeyCeremony::None, broken(), (failed("broken"), BeginLife)),
         (requested(), broken(), (failed("broken"), BeginLife)),
         (answered.clone(), broken(), (failed("broken"), BeginLife)),
         (confirmed.clone(), broken(), (failed("broken"), BeginLife)),
         (failed("before"), broken(), (failed("broken"), BeginLife)),
-        (requested(), Step::Expired, (failed(late), BeginLife)),
-        (answered, Step::Expired, (failed(late), BeginLife)),
-        (confirm, Step::Expired, (failed(late), BeginLife)),
-        (confirmed, Step::Expired, (failed(late), BeginLife)),
-        (failed("before"), Step::Expired, (failed("before"), Nothing)),
-        (Passkey::None, Step::Expired, (Passkey::None, Nothing)),
+        (requested(), PasskeyStep::Expired, (failed(late), BeginLife)),
+        (answered, PasskeyStep::Expired, (failed(late), BeginLife)),
+        (confirm, PasskeyStep::Expired, (failed(late), BeginLife)),
+        (confirmed, PasskeyStep::Expired, (failed(late), BeginLife)),
+        (failed("before"), PasskeyStep::Expired, (failed("before"), Nothing)),
+        (PasskeyCeremony::None, PasskeyStep::Expired, (PasskeyCeremony::None, Nothing)),
     ] {
-        assert_eq!(next(passkey.clone(), step.clone()), expected, "{passkey:?} and {step:?}");
+        assert_eq!(next_step(passkey.clone(), step.clone()), expected, "{passkey:?} and {step:?}");
     }
 }
 
@@ -68,7 +69,7 @@ fn each_step_goes_where_it_should() {
 fn options_that_are_none_are_refused() {
     assert_eq!(request().until, UNTIL);
     for options in ["", "[]", r#"{"rpId":"web.whatsapp.com"}"#, r#"{"challenge":""}"#] {
-        assert!(Request::read(options, NOW).is_err(), "{options}");
+        assert!(PasskeyChallenge::parse(options, NOW).is_err(), "{options}");
     }
 }
 
@@ -90,7 +91,7 @@ fn credential() -> Value {
 
 #[test]
 fn an_answer_becomes_what_whatsapp_web_sends() {
-    let assertion = read(&credential(), &request()).expect("it is right");
+    let assertion = build_assertion(&credential(), &request()).expect("it is right");
     assert_eq!(assertion.credential_id, b"me");
     let sent: Value = serde_json::from_slice(&assertion.assertion_json).expect("JSON");
     let mut expected = credential();
@@ -131,13 +132,13 @@ fn each_wrong_field_is_named() {
         (but("origin", json!("https://example.org")), "this one was made on \"https://example.org\""),
         (but("origin", json!(null)), "names no origin"),
     ] {
-        let problem = read(&credential, &request()).expect_err(expected);
+        let problem = build_assertion(&credential, &request()).expect_err(expected);
         assert!(problem.contains(expected), "{problem}");
     }
     let mut other = credential();
     other["id"] = json!(b64("you"));
     other["rawId"] = json!(b64("you"));
-    assert!(read(&other, &request()).expect_err("not allowed").contains("allowCredentials"));
-    let any = Request { allowed: vec![], ..request() };
-    assert!(read(&other, &any).is_ok(), "any credential may answer");
+    assert!(build_assertion(&other, &request()).expect_err("not allowed").contains("allowCredentials"));
+    let any = PasskeyChallenge { allowed: vec![], ..request() };
+    assert!(build_assertion(&other, &any).is_ok(), "any credential may answer");
 }

@@ -1,10 +1,10 @@
-//! Messages as the library Baileys writes them. Evolution API passes them on, and WAHA does so in `_data`.
+//! Messages in the form of the library Baileys. Evolution API passes them on, and so does WAHA in `_data`.
 
-use super::{fields::Fields, message::Message};
+use crate::delivery::format::{fields::JsonFields, message::MessageView};
 use serde_json::{Map, Value, json};
 
 /// `{remoteJid, fromMe, id}`, in groups with `participant`.
-pub fn key(message: &Message<'_>) -> Value {
+pub fn key(message: &MessageView<'_>) -> Value {
     let mut key = json!({ "remoteJid": message.chat, "fromMe": message.from_me, "id": message.id });
     if let Some(participant) = message.participant {
         key["participant"] = participant.into();
@@ -12,17 +12,17 @@ pub fn key(message: &Message<'_>) -> Value {
     key
 }
 
-/// The type's name, and the message: an object whose one field has that name.
-pub fn content(message: &Message<'_>) -> (String, Value) {
+/// The type's name, and the message: an object with one field of this name.
+pub fn content(message: &MessageView<'_>) -> (String, Value) {
     let Some((name, content)) = known(message) else {
-        // What we have no own form for is kept as WhatsApp sent it, which is what Baileys shows too.
+        // Content without a form of Kurir's own is kept as WhatsApp sent it, which is what Baileys shows, too.
         return raw(message);
     };
     let whole = Map::from_iter([(name.to_owned(), without_nulls(content))]);
     (name.to_owned(), whole.into())
 }
 
-fn known(message: &Message<'_>) -> Option<(&'static str, Value)> {
+fn known(message: &MessageView<'_>) -> Option<(&'static str, Value)> {
     let content = message.content;
     let text = |name: &str| content.text(name);
     Some(match message.kind {
@@ -35,7 +35,7 @@ fn known(message: &Message<'_>) -> Option<(&'static str, Value)> {
         "sticker" => ("stickerMessage", file(message)),
         "contact" => ("contactMessage", card(content)),
         "contacts" => {
-            let cards: Vec<Value> = content.list("contacts").map(|contact| card(Fields(contact))).collect();
+            let cards: Vec<Value> = content.list("contacts").map(|contact| card(JsonFields(contact))).collect();
             ("contactsArrayMessage", json!({ "displayName": text("displayName"), "contacts": cards }))
         }
         "location" => ("locationMessage", place(content)),
@@ -52,7 +52,7 @@ fn known(message: &Message<'_>) -> Option<(&'static str, Value)> {
             ("liveLocationMessage", place)
         }
         "poll" => {
-            // WhatsApp has an own kind for polls with one choice.
+            // WhatsApp has a kind of its own for polls with one choice.
             let single = content.get("selectable").and_then(Value::as_i64) == Some(1);
             let name = if single { "pollCreationMessageV3" } else { "pollCreationMessage" };
             let options: Vec<Value> = content.list("options").map(|option| json!({ "optionName": option })).collect();
@@ -65,7 +65,7 @@ fn known(message: &Message<'_>) -> Option<(&'static str, Value)> {
                 "description": text("description"),
                 "startTime": content.get("startsAt").map(Value::to_string),
                 "endTime": content.get("endsAt").map(Value::to_string),
-                "location": content.get("location").map(|location| place(Fields(location))),
+                "location": content.get("location").map(|location| place(JsonFields(location))),
                 "joinLink": text("joinLink"),
                 "isCanceled": content.is_true("cancelled"),
             });
@@ -116,11 +116,11 @@ fn known(message: &Message<'_>) -> Option<(&'static str, Value)> {
     })
 }
 
-fn card(content: Fields<'_>) -> Value {
+fn card(content: JsonFields<'_>) -> Value {
     json!({ "displayName": content.text("displayName"), "vcard": content.text("vcard") })
 }
 
-fn place(content: Fields<'_>) -> Value {
+fn place(content: JsonFields<'_>) -> Value {
     without_nulls(json!({
         "degreesLatitude": content.get("latitude"),
         "degreesLongitude": content.get("longitude"),
@@ -129,7 +129,7 @@ fn place(content: Fields<'_>) -> Value {
     }))
 }
 
-fn file(message: &Message<'_>) -> Value {
+fn file(message: &MessageView<'_>) -> Value {
     let about = message.about_file();
     let size = message.content.get("fileSize").or(about.get("bytes"));
     let is_true = |name: &str| about.is_true(name).then_some(true);
@@ -149,8 +149,8 @@ fn file(message: &Message<'_>) -> Value {
     })
 }
 
-/// What a message answers, whom it names, how often it was forwarded; none if it is about nothing else.
-pub fn context(message: &Message<'_>) -> Option<Value> {
+/// What a message answers, whom it mentions, how often it was forwarded; none if there is nothing of these.
+pub fn context(message: &MessageView<'_>) -> Option<Value> {
     let (data, reply) = (message.data, message.reply());
     let mentions = data.addresses("mentions");
     let forwarded = data.is_true("forwarded");
@@ -167,13 +167,13 @@ pub fn context(message: &Message<'_>) -> Option<Value> {
     context.as_object().is_some_and(|fields| !fields.is_empty()).then_some(context)
 }
 
-fn raw(message: &Message<'_>) -> (String, Value) {
+fn raw(message: &MessageView<'_>) -> (String, Value) {
     let raw = message.content.within("raw").0;
     let name = raw.as_object().and_then(|fields| fields.keys().find(|name| name.ends_with("Message")));
     (name.cloned().unwrap_or_else(|| "unknown".to_owned()), raw.clone())
 }
 
-/// Baileys leaves out what is not there.
+/// Baileys leaves out absent fields.
 pub fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(fields.into_iter().filter(|(_, value)| !value.is_null()).collect()),

@@ -1,30 +1,32 @@
-//! Evolution API's webhooks, version 2 (its documentation, "Webhooks"; `data` is what the library Baileys gives it).
+//! Evolution API's webhooks, version 2 (its documentation, "Webhooks"; `data` comes from the library Baileys).
 //!
-//! One URL for all events, as its setting `webhook_by_events: false` has it.
+//! All events go to one URL, as with its setting `webhook_by_events: false`.
 
-use super::{
-    Source, baileys,
-    baileys::without_nulls,
-    fields::Fields,
-    message::{Ack, Message, reaction, target},
+use crate::delivery::format::{
+    baileys::{self, without_nulls},
+    event_view::EventView,
+    fields::JsonFields,
+    message::{AckLevel, MessageView, reaction, target},
     qr_picture,
-    state::{Call, CallEnd, Change, Connection, Doing, GroupChange, Presence, group_id},
+    state::{
+        CallEnd, CallView, ConnectionState, GroupChange, ParticipantChange, PresenceState, PresenceView, group_id,
+    },
 };
 use kurir_contract::session::SessionStatus;
 use serde_json::{Map, Value, json};
 
-pub fn render(source: &Source<'_>) -> Option<Value> {
+pub fn render(source: &EventView<'_>) -> Option<Value> {
     let (event, data) = match source.kind {
-        "message.received" => ("messages.upsert", message(source, &Message::of(source)?)),
+        "message.received" => ("messages.upsert", message(source, &MessageView::parse(source)?)),
         // What was sent on the phone comes as any other message, with `fromMe`.
         "message.sent" if source.data.is_true("fromDevice") => {
-            ("messages.upsert", message(source, &Message::of(source)?))
+            ("messages.upsert", message(source, &MessageView::parse(source)?))
         }
-        "message.sent" => ("send.message", message(source, &Message::of(source)?)),
-        "message.ack" => ("messages.update", ack(source, &Message::of(source)?)?),
-        "message.reaction" => ("messages.upsert", reacted(source, &Message::of(source)?)),
-        "message.edited" => ("messages.edited", edited(&Message::of(source)?)),
-        "message.revoked" => ("messages.delete", revoked(&Message::of(source)?)),
+        "message.sent" => ("send.message", message(source, &MessageView::parse(source)?)),
+        "message.ack" => ("messages.update", ack(source, &MessageView::parse(source)?)?),
+        "message.reaction" => ("messages.upsert", reacted(source, &MessageView::parse(source)?)),
+        "message.edited" => ("messages.edited", edited(&MessageView::parse(source)?)),
+        "message.revoked" => ("messages.delete", revoked(&MessageView::parse(source)?)),
         "connection.status" => connection(source)?,
         "call.received" | "call.missed" | "call.ended" => ("call", call(source)?),
         "group.participants" => ("group-participants.update", participants(source.data)?),
@@ -40,14 +42,14 @@ pub fn render(source: &Source<'_>) -> Option<Value> {
         "date_time": source.timestamp,
         "sender": null,
         "server_url": source.public_url,
-        // A key in every request would be a key in every log of a receiver.
+        // A key in every request would be in every receiver's log.
         "apikey": null,
     }))
 }
 
-fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
+fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let (kind, mut content) = baileys::content(message);
-    // Evolution puts both beside what Baileys gave it.
+    // Evolution adds both to the message of Baileys.
     if let (Some(content), true) = (content.as_object_mut(), message.has_media()) {
         let (link, base64) = (message.link(source), message.media("base64"));
         content.extend(link.map(|link| ("mediaUrl".to_owned(), link.into())));
@@ -56,12 +58,12 @@ fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
     whole(source, message, &kind, content)
 }
 
-/// A message as Evolution keeps it: Baileys' own, its kind, and where it came from.
-fn whole(source: &Source<'_>, message: &Message<'_>, kind: &str, content: Value) -> Value {
+/// A message as Evolution keeps it: Baileys' message, its kind, and its origin.
+fn whole(source: &EventView<'_>, message: &MessageView<'_>, kind: &str, content: Value) -> Value {
     json!({
         "key": baileys::key(message),
         "pushName": message.push_name,
-        "status": if message.from_me { named(Ack::Server) } else { named(Ack::Delivered) },
+        "status": if message.from_me { named(AckLevel::Server) } else { named(AckLevel::Delivered) },
         "message": content,
         "contextInfo": baileys::context(message),
         "messageType": kind,
@@ -71,29 +73,29 @@ fn whole(source: &Source<'_>, message: &Message<'_>, kind: &str, content: Value)
     })
 }
 
-fn ack(source: &Source<'_>, message: &Message<'_>) -> Option<Value> {
+fn ack(source: &EventView<'_>, message: &MessageView<'_>) -> Option<Value> {
     Some(without_nulls(json!({
         "messageId": message.id,
         "keyId": message.id,
         "remoteJid": message.chat,
-        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        // It is about a message of ours. `fromMe` in Kurir's event is about who received or read it.
         "fromMe": true,
         "participant": message.participant,
-        "status": named(Ack::of(message.data)?),
+        "status": named(AckLevel::parse(message.data)?),
         "instanceId": source.session,
     })))
 }
 
-fn named(ack: Ack) -> &'static str {
+fn named(ack: AckLevel) -> &'static str {
     match ack {
-        Ack::Server => "SERVER_ACK",
-        Ack::Delivered => "DELIVERY_ACK",
-        Ack::Read => "READ",
-        Ack::Played => "PLAYED",
+        AckLevel::Server => "SERVER_ACK",
+        AckLevel::Delivered => "DELIVERY_ACK",
+        AckLevel::Read => "READ",
+        AckLevel::Played => "PLAYED",
     }
 }
 
-fn reacted(source: &Source<'_>, message: &Message<'_>) -> Value {
+fn reacted(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let content = json!({
         "reactionMessage": {
             "key": baileys::key(&target(message)),
@@ -105,7 +107,7 @@ fn reacted(source: &Source<'_>, message: &Message<'_>) -> Value {
     whole(source, message, "reactionMessage", content)
 }
 
-fn edited(message: &Message<'_>) -> Value {
+fn edited(message: &MessageView<'_>) -> Value {
     let (_, content) = baileys::content(message);
     json!({
         "key": baileys::key(&target(message)),
@@ -115,23 +117,23 @@ fn edited(message: &Message<'_>) -> Value {
     })
 }
 
-fn revoked(message: &Message<'_>) -> Value {
+fn revoked(message: &MessageView<'_>) -> Value {
     let mut data = baileys::key(&target(message));
     data["status"] = "DELETED".into();
     data
 }
 
-fn connection(source: &Source<'_>) -> Option<(&'static str, Value)> {
-    let state = Connection::of(source.data)?;
-    if let (Connection::Pairing, Some(code)) = (state, source.data.first_text(&["qrCode"])) {
+fn connection(source: &EventView<'_>) -> Option<(&'static str, Value)> {
+    let state = ConnectionState::parse(source.data)?;
+    if let (ConnectionState::Pairing, Some(code)) = (state, source.data.first_text(&["qrCode"])) {
         let picture = qr_picture::data_url(code);
         let qrcode = json!({ "instance": source.session, "pairingCode": null, "code": code, "base64": picture });
         return Some(("qrcode.updated", json!({ "qrcode": qrcode })));
     }
     let (state, reason) = match state {
-        Connection::Open => ("open", 200),
-        Connection::Connecting | Connection::Pairing => ("connecting", 200),
-        Connection::Ended(end) => ("close", disconnect_reason(end)),
+        ConnectionState::Open => ("open", 200),
+        ConnectionState::Connecting | ConnectionState::Pairing => ("connecting", 200),
+        ConnectionState::Ended(end) => ("close", disconnect_reason(end)),
     };
     Some(("connection.update", json!({ "instance": source.session, "state": state, "statusReason": reason })))
 }
@@ -142,7 +144,7 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
         SessionStatus::LoggedOut => 401,
         SessionStatus::Replaced => 440,
         SessionStatus::Banned | SessionStatus::Locked => 403,
-        // WhatsApp's own number for a client that is too old.
+        // WhatsApp's own number for an outdated client.
         SessionStatus::Outdated => 405,
         SessionStatus::Refused
         | SessionStatus::Connecting
@@ -153,8 +155,8 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
     }
 }
 
-fn call(source: &Source<'_>) -> Option<Value> {
-    let call = Call::of(source.data)?;
+fn call(source: &EventView<'_>) -> Option<Value> {
+    let call = CallView::parse(source.data)?;
     let status = match (source.kind, call.end) {
         ("call.received", _) => "offer",
         ("call.missed", _) => "timeout",
@@ -174,19 +176,19 @@ fn call(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn participants(data: Fields<'_>) -> Option<Value> {
-    let action = match Change::of(data)? {
-        Change::Added => "add",
-        Change::Removed => "remove",
-        Change::Promoted => "promote",
-        Change::Demoted => "demote",
+fn participants(data: JsonFields<'_>) -> Option<Value> {
+    let action = match ParticipantChange::parse(data)? {
+        ParticipantChange::Added => "add",
+        ParticipantChange::Removed => "remove",
+        ParticipantChange::Promoted => "promote",
+        ParticipantChange::Demoted => "demote",
     };
     let (who, author) = (data.addresses("participants"), data.address(&["author"]));
     Some(without_nulls(json!({ "id": group_id(data)?, "author": author, "participants": who, "action": action })))
 }
 
-fn group(data: Fields<'_>) -> Option<Value> {
-    let (name, value) = match GroupChange::of(data)? {
+fn group(data: JsonFields<'_>) -> Option<Value> {
+    let (name, value) = match GroupChange::parse(data)? {
         GroupChange::Subject(subject) => ("subject", json!(subject)),
         GroupChange::Description(description) => ("desc", json!(description)),
         GroupChange::Announcement(only_admins) => ("announce", json!(only_admins)),
@@ -198,14 +200,14 @@ fn group(data: Fields<'_>) -> Option<Value> {
     Some(json!({ "id": group_id(data)?, "author": data.address(&["author"]), name: value }))
 }
 
-fn presence(data: Fields<'_>) -> Option<Value> {
-    let Presence { chat, who, doing, last_seen } = Presence::of(data)?;
+fn presence(data: JsonFields<'_>) -> Option<Value> {
+    let PresenceView { chat, who, doing, last_seen } = PresenceView::parse(data)?;
     let known = match doing {
-        Doing::Available => "available",
-        Doing::Unavailable => "unavailable",
-        Doing::Composing => "composing",
-        Doing::Recording => "recording",
-        Doing::Paused => "paused",
+        PresenceState::Available => "available",
+        PresenceState::Unavailable => "unavailable",
+        PresenceState::Composing => "composing",
+        PresenceState::Recording => "recording",
+        PresenceState::Paused => "paused",
     };
     let mut presences = Map::new();
     presences.insert(who.to_owned(), without_nulls(json!({ "lastKnownPresence": known, "lastSeen": last_seen })));

@@ -1,7 +1,11 @@
 mod events;
 
-use super::*;
+use super::{
+    event_view::{JSON, RenderedEvent},
+    *,
+};
 use async_nats::HeaderMap;
+use bytes::Bytes;
 use events::{events, text};
 use insta::assert_json_snapshot;
 use kurir_contract::{
@@ -21,22 +25,22 @@ fn sales() -> SessionId {
     "sales".parse().unwrap()
 }
 
-fn stored(kind: &str, payload: impl Into<Bytes>) -> Event {
+fn stored(kind: &str, payload: impl Into<Bytes>) -> StoredEvent {
     let kind: EventType = kind.parse().unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(header::EVENT_ID, ID);
-    Event::new(subject::event(&sales(), &kind).into(), 7, Some(headers), payload.into())
+    StoredEvent::new(subject::event(&sales(), &kind).into(), 7, Some(headers), payload.into())
 }
 
-fn event(kind: &str, data: impl Serialize) -> Event {
+fn event(kind: &str, data: impl Serialize) -> StoredEvent {
     let envelope = EventEnvelope::new(kind.parse().unwrap(), AT, data);
     stored(kind, serde_json::to_vec(&envelope).unwrap())
 }
 
 /// What is sent, in a form that a person can read.
-fn shown(format: PayloadFormat, event: &Event) -> Value {
+fn shown(format: PayloadFormat, event: &StoredEvent) -> Value {
     match render(format, event, &sales(), Some(URL)) {
-        Rendered::Body { body, content_type, headers } => {
+        RenderedEvent::Body { body, content_type, headers } => {
             let headers: Vec<String> =
                 headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
             json!({
@@ -45,7 +49,7 @@ fn shown(format: PayloadFormat, event: &Event) -> Value {
                 "body": serde_json::from_slice::<Value>(&body).unwrap(),
             })
         }
-        Rendered::NoCounterpart => json!("no counterpart"),
+        RenderedEvent::NoCounterpart => json!("no counterpart"),
     }
 }
 
@@ -55,7 +59,7 @@ fn each_event_has_its_shape_in_each_format() {
         let mut shapes: serde_json::Map<String, Value> =
             events().iter().map(|(name, event)| ((*name).to_owned(), shown(format, event))).collect();
         for shape in shapes.values_mut() {
-            // Of each release another one.
+            // Each release has another version.
             if let Some(version) = shape.pointer_mut("/body/environment/version") {
                 *version = "…".into();
             }
@@ -89,7 +93,8 @@ fn the_document_shows_what_is_sent() {
 #[test]
 fn the_contracts_format_is_the_stored_bytes_and_not_a_copy() {
     let event = stored("test", &b"  {\"event\" : \"test\"}\n"[..]);
-    let Rendered::Body { body, content_type, headers } = render(PayloadFormat::Kurir, &event, &sales(), None) else {
+    let RenderedEvent::Body { body, content_type, headers } = render(PayloadFormat::Kurir, &event, &sales(), None)
+    else {
         panic!("everything has the contract's form")
     };
     assert_eq!(body.as_ptr(), event.payload.as_ptr());
@@ -99,7 +104,7 @@ fn the_contracts_format_is_the_stored_bytes_and_not_a_copy() {
 #[test]
 fn the_body_of_a_cloud_event_is_a_part_of_the_stored_bytes() {
     let event = stored("a.b", &br#"{"event":"a.b","timestamp":"2026-11-24T13:27:25.042Z","data":{ "n": 1.0 }}"#[..]);
-    let Rendered::Body { body, .. } = render(PayloadFormat::Cloudevents, &event, &sales(), None) else {
+    let RenderedEvent::Body { body, .. } = render(PayloadFormat::Cloudevents, &event, &sales(), None) else {
         panic!("everything is a cloud event")
     };
     assert_eq!(body, &br#"{ "n": 1.0 }"#[..]);
@@ -114,19 +119,19 @@ fn what_another_program_stored_is_a_cloud_event_too_and_nothing_in_the_others() 
         (b"", "application/octet-stream"),
     ] {
         let event = stored("message.received", payload);
-        let Rendered::Body { body, content_type: seen, headers } =
+        let RenderedEvent::Body { body, content_type: seen, headers } =
             render(PayloadFormat::Cloudevents, &event, &sales(), None)
         else {
             panic!("everything is a cloud event")
         };
         assert_eq!((&*body, seen.to_str().unwrap(), headers.len()), (payload, content_type, 4));
         for format in [PayloadFormat::Waha, PayloadFormat::Evolution] {
-            assert_eq!(render(format, &event, &sales(), None), Rendered::NoCounterpart, "{payload:?}");
+            assert_eq!(render(format, &event, &sales(), None), RenderedEvent::NoCounterpart, "{payload:?}");
         }
     }
 }
 
-/// Any JSON, with the names that the mappings ask for.
+/// Any JSON with the names that the mappings read.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -159,7 +164,7 @@ proptest! {
     ) {
         let event = event(&kind, data);
         for format in PayloadFormat::ALL {
-            if let Rendered::Body { body, .. } = render(format, &event, &sales(), url) {
+            if let RenderedEvent::Body { body, .. } = render(format, &event, &sales(), url) {
                 prop_assert!(serde_json::from_slice::<Value>(&body).is_ok());
             }
         }

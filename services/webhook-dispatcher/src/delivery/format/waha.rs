@@ -1,32 +1,35 @@
 //! WAHA's webhooks (its documentation, "Events"; the shapes are those of its engine NOWEB).
 //!
-//! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages too; here it is only what
-//! this account sent, or a flow that listens to both would see each message twice.
+//! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages, too. Here it is only what
+//! this account sent: a flow that listens to both would see each message twice.
 
-use super::{
-    Source, baileys,
-    fields::Fields,
-    message::{Ack, Message, reaction, target},
-    state::{Call, CallEnd, Change, Connection, Doing, GroupChange, Presence, group_id},
+use crate::delivery::format::{
+    baileys,
+    event_view::EventView,
+    fields::JsonFields,
+    message::{AckLevel, MessageView, reaction, target},
+    state::{
+        CallEnd, CallView, ConnectionState, GroupChange, ParticipantChange, PresenceState, PresenceView, group_id,
+    },
 };
 use serde_json::{Value, json};
 
-/// The engine whose shapes these are; flows look at it to know the form of `_data`.
+/// The engine of these shapes. Flows read it to know the form of `_data`.
 const ENGINE: &str = "NOWEB";
 
-pub fn render(source: &Source<'_>) -> Option<Value> {
+pub fn render(source: &EventView<'_>) -> Option<Value> {
     let (event, payload) = match source.kind {
-        "message.received" => ("message", message(source, &Message::of(source)?)),
-        "message.sent" => ("message.any", message(source, &Message::of(source)?)),
-        "message.ack" => ("message.ack", ack(&Message::of(source)?)?),
-        "message.reaction" => ("message.reaction", reacted(&Message::of(source)?)),
-        "message.edited" => ("message.edited", edited(source, &Message::of(source)?)),
-        "message.revoked" => ("message.revoked", revoked(source, &Message::of(source)?)),
+        "message.received" => ("message", message(source, &MessageView::parse(source)?)),
+        "message.sent" => ("message.any", message(source, &MessageView::parse(source)?)),
+        "message.ack" => ("message.ack", ack(&MessageView::parse(source)?)?),
+        "message.reaction" => ("message.reaction", reacted(&MessageView::parse(source)?)),
+        "message.edited" => ("message.edited", edited(source, &MessageView::parse(source)?)),
+        "message.revoked" => ("message.revoked", revoked(source, &MessageView::parse(source)?)),
         "connection.status" => ("session.status", status(source)?),
-        "poll.vote" => voted(&Message::of(source)?),
-        "call.received" => ("call.received", call(source, &Call::of(source.data)?)),
+        "poll.vote" => voted(&MessageView::parse(source)?),
+        "call.received" => ("call.received", call(source, &CallView::parse(source.data)?)),
         "call.ended" => {
-            let ended = Call::of(source.data)?;
+            let ended = CallView::parse(source.data)?;
             match ended.end? {
                 CallEnd::Accepted => ("call.accepted", call(source, &ended)),
                 CallEnd::Rejected => ("call.rejected", call(source, &ended)),
@@ -55,10 +58,10 @@ pub fn render(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
+fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let (chat, participant) = (jid(message.chat), message.participant.map(jid));
-    // A message that came to us has reached this device; one that we sent has reached WhatsApp.
-    let (ack, ack_name) = if message.from_me { numbered(Ack::Server) } else { numbered(Ack::Delivered) };
+    // A received message has reached this device; a sent one has reached WhatsApp.
+    let (ack, ack_name) = if message.from_me { numbered(AckLevel::Server) } else { numbered(AckLevel::Delivered) };
     let media = media(source, message);
     json!({
         "id": id(message, message.id, message.from_me),
@@ -81,7 +84,7 @@ fn message(source: &Source<'_>, message: &Message<'_>) -> Value {
     })
 }
 
-fn media(source: &Source<'_>, message: &Message<'_>) -> Value {
+fn media(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     if !message.has_media() {
         return Value::Null;
     }
@@ -90,22 +93,22 @@ fn media(source: &Source<'_>, message: &Message<'_>) -> Value {
         "mimetype": message.mimetype(),
         "filename": message.file_name().filter(|_| message.kind == "document"),
         "s3": null,
-        // A link that is not there yet, or never will be, says so.
+        // Says why there is no link yet, or never will be.
         "error": message.media("error").map(|error| json!({ "message": error })),
     })
 }
 
-fn cards<'a>(message: &Message<'a>) -> Option<Vec<&'a str>> {
+fn cards<'a>(message: &MessageView<'a>) -> Option<Vec<&'a str>> {
     match message.kind {
         "contact" => message.content.first_text(&["vcard"]).map(|vcard| vec![vcard]),
         "contacts" => {
-            Some(message.content.list("contacts").filter_map(|card| Fields(card).first_text(&["vcard"])).collect())
+            Some(message.content.list("contacts").filter_map(|card| JsonFields(card).first_text(&["vcard"])).collect())
         }
         _ => None,
     }
 }
 
-fn reply(message: &Message<'_>) -> Option<Value> {
+fn reply(message: &MessageView<'_>) -> Option<Value> {
     let reply = message.reply()?;
     Some(json!({
         "id": reply.first_text(&["messageId"])?,
@@ -114,7 +117,7 @@ fn reply(message: &Message<'_>) -> Option<Value> {
     }))
 }
 
-fn location(message: &Message<'_>) -> Option<Value> {
+fn location(message: &MessageView<'_>) -> Option<Value> {
     matches!(message.kind, "location" | "live_location").then(|| {
         json!({
             "latitude": message.content.get("latitude"),
@@ -126,8 +129,8 @@ fn location(message: &Message<'_>) -> Option<Value> {
     })
 }
 
-/// What flows look up here is the writer's name; the rest is as the engine has it.
-fn data(message: &Message<'_>) -> Value {
+/// Flows look up the writer's name here. The rest is as the engine has it.
+fn data(message: &MessageView<'_>) -> Value {
     let (_, content) = baileys::content(message);
     json!({
         "key": baileys::key(message),
@@ -138,15 +141,15 @@ fn data(message: &Message<'_>) -> Value {
     })
 }
 
-fn ack(message: &Message<'_>) -> Option<Value> {
-    let (ack, name) = numbered(Ack::of(message.data)?);
+fn ack(message: &MessageView<'_>) -> Option<Value> {
+    let (ack, name) = numbered(AckLevel::parse(message.data)?);
     let chat = jid(message.chat);
     Some(json!({
         "id": id(message, message.id, true),
         "from": chat,
         "to": message.participant.map(|_| &chat),
         "participant": message.participant.map(jid),
-        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        // It is about a message of ours. `fromMe` in Kurir's event is about who received or read it.
         "fromMe": true,
         "ack": ack,
         "ackName": name,
@@ -154,16 +157,16 @@ fn ack(message: &Message<'_>) -> Option<Value> {
     }))
 }
 
-fn numbered(ack: Ack) -> (i8, &'static str) {
+fn numbered(ack: AckLevel) -> (i8, &'static str) {
     match ack {
-        Ack::Server => (1, "SERVER"),
-        Ack::Delivered => (2, "DEVICE"),
-        Ack::Read => (3, "READ"),
-        Ack::Played => (4, "PLAYED"),
+        AckLevel::Server => (1, "SERVER"),
+        AckLevel::Delivered => (2, "DEVICE"),
+        AckLevel::Read => (3, "READ"),
+        AckLevel::Played => (4, "PLAYED"),
     }
 }
 
-fn reacted(message: &Message<'_>) -> Value {
+fn reacted(message: &MessageView<'_>) -> Value {
     let chat = jid(message.chat);
     let to = target(message);
     json!({
@@ -179,31 +182,31 @@ fn reacted(message: &Message<'_>) -> Value {
     })
 }
 
-fn edited(source: &Source<'_>, edited: &Message<'_>) -> Value {
+fn edited(source: &EventView<'_>, edited: &MessageView<'_>) -> Value {
     let mut payload = message(source, edited);
     payload["editedMessageId"] = target(edited).id.into();
     payload
 }
 
-fn revoked(source: &Source<'_>, revoked: &Message<'_>) -> Value {
+fn revoked(source: &EventView<'_>, revoked: &MessageView<'_>) -> Value {
     json!({
         "revokedMessageId": target(revoked).id,
         "after": message(source, revoked),
-        // What it said before is not ours to keep.
+        // Kurir does not keep the text from before.
         "before": null,
         "_data": revoked.data.0,
     })
 }
 
-/// What was not decrypted is told as WAHA tells it, under a name of its own.
-fn voted(vote: &Message<'_>) -> (&'static str, Value) {
+/// A vote that was not decrypted has an event of its own, as in WAHA.
+fn voted(vote: &MessageView<'_>) -> (&'static str, Value) {
     let chat = jid(vote.chat);
     let in_group = vote.participant.map(|_| &chat);
     let chosen: Option<Vec<&Value>> =
         vote.data.get("selectedOptions").map(|_| vote.data.list("selectedOptions").collect());
     let event = if chosen.is_some() { "poll.vote" } else { "poll.vote.failed" };
-    // Our event does not say who asked; a flow that waits for votes has asked itself.
-    let asked = Message { participant: None, ..*vote };
+    // Kurir's event does not say who asked. A flow that waits for votes has asked itself.
+    let asked = MessageView { participant: None, ..*vote };
     let poll = vote.data.first_text(&["messageId"]).unwrap_or(vote.id);
     let payload = json!({
         "vote": {
@@ -221,12 +224,12 @@ fn voted(vote: &Message<'_>) -> (&'static str, Value) {
     (event, payload)
 }
 
-fn status(source: &Source<'_>) -> Option<Value> {
-    let status = match Connection::of(source.data)? {
-        Connection::Open => "WORKING",
-        Connection::Connecting => "STARTING",
-        Connection::Pairing => "SCAN_QR_CODE",
-        Connection::Ended(_) => "FAILED",
+fn status(source: &EventView<'_>) -> Option<Value> {
+    let status = match ConnectionState::parse(source.data)? {
+        ConnectionState::Open => "WORKING",
+        ConnectionState::Connecting => "STARTING",
+        ConnectionState::Pairing => "SCAN_QR_CODE",
+        ConnectionState::Ended(_) => "FAILED",
     };
     Some(json!({
         "name": source.session,
@@ -235,7 +238,7 @@ fn status(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn call(source: &Source<'_>, call: &Call<'_>) -> Value {
+fn call(source: &EventView<'_>, call: &CallView<'_>) -> Value {
     json!({
         "id": call.id,
         "from": jid(call.from),
@@ -246,13 +249,13 @@ fn call(source: &Source<'_>, call: &Call<'_>) -> Value {
     })
 }
 
-fn participants(source: &Source<'_>) -> Option<Value> {
+fn participants(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
-    let (kind, role) = match Change::of(data)? {
-        Change::Added => ("join", "participant"),
-        Change::Removed => ("leave", "left"),
-        Change::Promoted => ("promote", "admin"),
-        Change::Demoted => ("demote", "participant"),
+    let (kind, role) = match ParticipantChange::parse(data)? {
+        ParticipantChange::Added => ("join", "participant"),
+        ParticipantChange::Removed => ("leave", "left"),
+        ParticipantChange::Promoted => ("promote", "admin"),
+        ParticipantChange::Demoted => ("demote", "participant"),
     };
     let participants: Vec<Value> =
         data.addresses("participants").into_iter().map(|who| json!({ "id": jid(who), "role": role })).collect();
@@ -265,9 +268,9 @@ fn participants(source: &Source<'_>) -> Option<Value> {
     }))
 }
 
-fn group(source: &Source<'_>) -> Option<Value> {
+fn group(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
-    let (name, value) = match GroupChange::of(data)? {
+    let (name, value) = match GroupChange::parse(data)? {
         GroupChange::Subject(subject) => ("subject", json!(subject)),
         GroupChange::Description(description) => ("description", json!(description.unwrap_or_default())),
         GroupChange::Announcement(only_admins) => ("membersCanSendMessages", json!(!only_admins)),
@@ -280,21 +283,21 @@ fn group(source: &Source<'_>) -> Option<Value> {
     Some(json!({ "timestamp": source.milliseconds(), "group": group, "_data": data.0 }))
 }
 
-fn presence(source: &Source<'_>) -> Option<Value> {
-    let Presence { chat, who, doing, last_seen } = Presence::of(source.data)?;
+fn presence(source: &EventView<'_>) -> Option<Value> {
+    let PresenceView { chat, who, doing, last_seen } = PresenceView::parse(source.data)?;
     let known = match doing {
-        Doing::Available => "online",
-        Doing::Unavailable => "offline",
-        Doing::Composing => "typing",
-        Doing::Recording => "recording",
-        Doing::Paused => "paused",
+        PresenceState::Available => "online",
+        PresenceState::Unavailable => "offline",
+        PresenceState::Composing => "typing",
+        PresenceState::Recording => "recording",
+        PresenceState::Paused => "paused",
     };
     let presence = json!({ "participant": jid(who), "lastKnownPresence": known, "lastSeen": last_seen });
     Some(json!({ "id": jid(chat), "presences": [presence] }))
 }
 
-/// A message's id as WAHA builds it: `<from me>_<chat>_<id>`, in groups with the writer at its end.
-fn id(message: &Message<'_>, id: &str, from_me: bool) -> String {
+/// A message's id in WAHA's form: `<from me>_<chat>_<id>`, in groups followed by the writer.
+fn id(message: &MessageView<'_>, id: &str, from_me: bool) -> String {
     let chat = jid(message.chat);
     match message.participant {
         Some(participant) => format!("{from_me}_{chat}_{id}_{}", jid(participant)),
@@ -302,7 +305,7 @@ fn id(message: &Message<'_>, id: &str, from_me: bool) -> String {
     }
 }
 
-/// WAHA writes a person's address with the server `c.us`, all others as WhatsApp does.
+/// WAHA writes a person's address with the server `c.us`, and all others as WhatsApp does.
 fn jid(jid: &str) -> String {
     match jid.strip_suffix("@s.whatsapp.net") {
         Some(user) => format!("{user}@c.us"),

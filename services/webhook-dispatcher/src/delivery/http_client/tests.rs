@@ -2,7 +2,7 @@ mod dns_server;
 mod tls_server;
 
 use super::*;
-use crate::delivery::{outcome::head, resolver::Dns};
+use crate::delivery::{outcome::kept_headers, resolver::DnsCache};
 use dns_server::DnsServer;
 use http::{Method, Uri, Version};
 use kurir_test_harness::{Answer as Scripted, Receiver};
@@ -18,17 +18,17 @@ fn client(url: &str, guard: Option<&str>, transport: &Transport) -> HttpClient {
 }
 
 fn transport(dns: Option<SocketAddr>, ca_file: Option<&Path>) -> Transport {
-    Transport::with(dns.map_or_else(Dns::of_the_system, Dns::asking), ca_file).unwrap()
+    Transport::with_dns(dns.map_or_else(DnsCache::from_system, DnsCache::with_server), ca_file).unwrap()
 }
 
-async fn post(client: &HttpClient) -> Result<Answer, NoAnswer> {
+async fn post(client: &HttpClient) -> Result<ReceiverResponse, ExchangeError> {
     let mut request = Request::new(Full::new(Bytes::from_static(b"{}")));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = client.url.as_str().parse::<Uri>().unwrap();
     client.exchange(request, DEADLINE).await
 }
 
-async fn class_of(client: &HttpClient) -> Class {
+async fn class_of(client: &HttpClient) -> FailureClass {
     post(client).await.expect_err("this must not be answered").class
 }
 
@@ -52,12 +52,12 @@ async fn a_guarded_client_does_not_connect_to_a_literal_address_in_any_spelling(
     {
         let url = format!("http://{host}:{port}/secret");
         let refused = post(&client(&url, Some("10.0.0.0/8"), &transport)).await.unwrap_err();
-        assert_eq!(refused.class, Class::Forbidden, "{host}: {refused:?}");
+        assert_eq!(refused.class, FailureClass::Forbidden, "{host}: {refused:?}");
         assert!(refused.message.contains("WEBHOOK_ALLOWED_NETWORKS"), "{refused:?}");
         assert!(!refused.message.contains("secret"), "{refused:?}");
     }
     assert_eq!(receiver.count(), 0);
-    // The operator's own URL, and a network that he opened.
+    // The operator's own URL, and a network that the operator allows.
     for (host, guard) in [("127.0.0.1", None), ("127.0.0.1", Some("127.0.0.0/8")), ("2130706433", Some("127.0.0.1"))] {
         let url = format!("http://{host}:{port}/");
         assert_eq!(post(&client(&url, guard, &transport)).await.unwrap().status, 200);
@@ -70,7 +70,7 @@ async fn a_guarded_client_looks_at_what_a_name_means() {
     let receiver = Receiver::start().await;
     let url = format!("http://localhost:{}/", receiver.addr().port());
     let transport = transport(None, None);
-    assert_eq!(class_of(&client(&url, Some(""), &transport)).await, Class::Forbidden);
+    assert_eq!(class_of(&client(&url, Some(""), &transport)).await, FailureClass::Forbidden);
     assert_eq!(receiver.count(), 0);
     assert_eq!(post(&client(&url, Some("127.0.0.1"), &transport)).await.unwrap().status, 200);
     assert_eq!(post(&client(&url, None, &transport)).await.unwrap().status, 200);
@@ -89,7 +89,7 @@ async fn a_name_that_changes_its_mind_is_looked_at_each_time() {
     for inside in ["169.254.169.254", "10.0.0.1", "127.0.0.2", "0.0.0.0"] {
         dns.answers(&[inside], NO_TTL);
         let refused = post(&client).await.unwrap_err();
-        assert_eq!(refused.class, Class::Forbidden, "{inside}: {refused:?}");
+        assert_eq!(refused.class, FailureClass::Forbidden, "{inside}: {refused:?}");
         assert!(refused.message.contains(inside), "{refused:?}");
     }
     // Of several addresses the forbidden ones are left out.
@@ -125,13 +125,13 @@ async fn a_name_without_addresses_is_a_failure_of_connecting() {
     let client = client("http://nowhere.example/secret", Some(""), &transport(Some(dns.address), None));
     let failed = post(&client).await.unwrap_err();
     let message = "there is no host nowhere.example".to_owned();
-    assert_eq!(failed, NoAnswer { class: Class::Connect, message });
+    assert_eq!(failed, ExchangeError { class: FailureClass::Connect, message });
 
-    // Not the same as a name server that is broken: the host may well be there.
+    // Not the same as a broken name server: the host may exist.
     dns.breaks();
     let failed = post(&self::client("http://other.example/", None, &transport(Some(dns.address), None))).await;
     let failed = failed.unwrap_err();
-    assert_eq!(failed.class, Class::Connect);
+    assert_eq!(failed.class, FailureClass::Connect);
     assert!(failed.message.starts_with("the host other.example could not be looked up: "), "{failed:?}");
 }
 
@@ -142,11 +142,11 @@ async fn an_authority_of_the_operators_own_is_trusted_and_nobody_else() {
     let own = transport(None, Some(server.authority.path()));
 
     assert_eq!(post(&client(&server.url("localhost"), None, &own)).await.unwrap().status, 200);
-    // Of another authority; for another name.
-    assert_eq!(class_of(&client(&stranger.url("localhost"), None, &own)).await, Class::Tls);
-    assert_eq!(class_of(&client(&server.url("127.0.0.1"), None, &own)).await, Class::Tls);
+    // A certificate of another authority; a certificate for another name.
+    assert_eq!(class_of(&client(&stranger.url("localhost"), None, &own)).await, FailureClass::Tls);
+    assert_eq!(class_of(&client(&server.url("127.0.0.1"), None, &own)).await, FailureClass::Tls);
     // The guard comes first: not even a greeting is sent.
-    assert_eq!(class_of(&client(&server.url("localhost"), Some(""), &own)).await, Class::Forbidden);
+    assert_eq!(class_of(&client(&server.url("localhost"), Some(""), &own)).await, FailureClass::Forbidden);
     assert_eq!((server.connections(), stranger.connections()), (1, 0));
 }
 
@@ -178,7 +178,7 @@ async fn a_connection_that_ends_before_the_answer_is_a_reset_in_each_version() {
         let server = TlsServer::start("localhost", &[protocol]).await;
         let transport = transport(None, Some(server.authority.path()));
         let failed = post(&client(&server.hanging_up(), None, &transport)).await.unwrap_err();
-        assert_eq!(failed.class, Class::Reset, "{protocol}: {failed:?}");
+        assert_eq!(failed.class, FailureClass::Reset, "{protocol}: {failed:?}");
     }
 }
 
@@ -203,6 +203,6 @@ async fn an_answers_head_is_kept_and_a_wish_for_patience_is_read() {
         let answer = post(&client).await.unwrap();
         assert_eq!(answer.status, status);
         assert_eq!(answer.retry_after, asked.map(|seconds| RetryAfter::After(Duration::from_secs(seconds))));
-        assert!(head(&answer.headers).contains(&("x-why".to_owned(), "busy".to_owned())));
+        assert!(kept_headers(&answer.headers).contains(&("x-why".to_owned(), "busy".to_owned())));
     }
 }

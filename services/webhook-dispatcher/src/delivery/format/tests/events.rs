@@ -1,7 +1,7 @@
-//! One event of each kind, made of the contract's own types, as the gateway stores it.
+//! One event of each kind, made from the contract's types, as the gateway stores it.
 
 use super::{ID, event, sales};
-use crate::delivery::Event;
+use crate::event::StoredEvent;
 use kurir_contract::{
     address::ChatJid,
     event::{
@@ -41,7 +41,7 @@ fn origin(chat: &str, author: &str) -> EventOrigin {
     }
 }
 
-fn received(chat: &str, content: MessageContent, context: MessageContext) -> Event {
+fn received(chat: &str, content: MessageContent, context: MessageContext) -> StoredEvent {
     let received = MessageReceived {
         message_id: "3EB0A1".to_owned(),
         from: jid(chat),
@@ -58,11 +58,11 @@ fn plain(text: &str) -> MessageContent {
     MessageContent::Text { text: text.to_owned() }
 }
 
-pub fn text() -> Event {
+pub fn text() -> StoredEvent {
     received(BUDI, plain("Hello"), MessageContext::default())
 }
 
-fn sent(chat: &str, from_device: bool) -> Event {
+fn sent(chat: &str, from_device: bool) -> StoredEvent {
     let sent = MessageSent {
         message_id: "3EB0B2".to_owned(),
         to: jid(chat),
@@ -75,12 +75,12 @@ fn sent(chat: &str, from_device: bool) -> Event {
     event("message.sent", sent)
 }
 
-/// All events that there are, each under a name.
-pub fn events() -> Vec<(&'static str, Event)> {
+/// All kinds of events, each under a name.
+pub fn events() -> Vec<(&'static str, StoredEvent)> {
     [contents(), changes(), groups_and_calls(), states()].into_iter().flatten().collect()
 }
 
-fn contents() -> Vec<(&'static str, Event)> {
+fn contents() -> Vec<(&'static str, StoredEvent)> {
     let of = |content| received(BUDI, content, MessageContext::default());
     let with =
         |content, media| received(BUDI, content, MessageContext { media: Some(media), ..MessageContext::default() });
@@ -168,8 +168,8 @@ fn contents() -> Vec<(&'static str, Event)> {
     ]
 }
 
-/// As the gateway adds what it knows when it has fetched the file.
-fn downloaded(event: &Event) -> Event {
+/// What the gateway adds when it has fetched the file.
+fn downloaded(event: &StoredEvent) -> StoredEvent {
     let mut body: Value = serde_json::from_slice(&event.payload).unwrap();
     let file = json!({
         "mediaDownloaded": true, "filename": "document_3EB0A2_1_x.pdf", "filepath": "media/document_3EB0A2_1_x.pdf",
@@ -182,7 +182,7 @@ fn downloaded(event: &Event) -> Event {
     super::stored("message.received", body.to_string())
 }
 
-fn changes() -> Vec<(&'static str, Event)> {
+fn changes() -> Vec<(&'static str, StoredEvent)> {
     let id = || "3EB0A1".to_owned();
     let ack = |status, chat, author| {
         event("message.ack", MessageAck { message_id: id(), status, timestamp: AT, origin: origin(chat, author) })
@@ -230,7 +230,7 @@ fn changes() -> Vec<(&'static str, Event)> {
     ]
 }
 
-fn groups_and_calls() -> Vec<(&'static str, Event)> {
+fn groups_and_calls() -> Vec<(&'static str, StoredEvent)> {
     let group = |change| event("group.updated", GroupUpdated { change, timestamp: AT, origin: origin(GROUP, BUDI) });
     let people = |action| {
         let participants = vec![party("6285@s.whatsapp.net"), party("200000000000002@lid")];
@@ -270,7 +270,7 @@ fn groups_and_calls() -> Vec<(&'static str, Event)> {
     ]
 }
 
-fn states() -> Vec<(&'static str, Event)> {
+fn states() -> Vec<(&'static str, StoredEvent)> {
     let connection = |status: SessionStatus, qr_code: Option<&str>| {
         let data = ConnectionStatus {
             is_connected: status == SessionStatus::Connected,

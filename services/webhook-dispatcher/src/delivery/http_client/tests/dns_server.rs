@@ -13,16 +13,16 @@ const NO_SUCH_NAME: u8 = 3;
 
 pub struct DnsServer {
     pub address: SocketAddr,
-    script: Arc<Mutex<Script>>,
+    script: Arc<Mutex<ScriptedAnswers>>,
     serving: JoinHandle<()>,
 }
 
 #[derive(Default)]
-struct Script {
+struct ScriptedAnswers {
     addresses: Vec<Ipv4Addr>,
     ttl: u32,
     is_broken: bool,
-    /// Of questions for addresses of IPv4.
+    /// Questions for IPv4 addresses.
     questions: usize,
 }
 
@@ -30,19 +30,19 @@ impl DnsServer {
     pub async fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let script = Arc::new(Mutex::new(Script::default()));
+        let script = Arc::new(Mutex::new(ScriptedAnswers::default()));
         let serving = tokio::spawn(serve(socket, Arc::clone(&script)));
         Self { address, script, serving }
     }
 
-    /// Every name has these addresses from now on; none: there is no such name.
+    /// From now on every name has these addresses; with none, no name exists.
     pub fn answers(&self, addresses: &[&str], ttl: Duration) {
         let mut script = self.script.lock().unwrap();
         script.addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         script.ttl = ttl.as_secs() as u32;
     }
 
-    /// Answers that it cannot answer.
+    /// From now on the server answers that it has failed.
     pub fn breaks(&self) {
         self.script.lock().unwrap().is_broken = true;
     }
@@ -58,7 +58,7 @@ impl Drop for DnsServer {
     }
 }
 
-async fn serve(socket: UdpSocket, script: Arc<Mutex<Script>>) {
+async fn serve(socket: UdpSocket, script: Arc<Mutex<ScriptedAnswers>>) {
     let mut query = [0; 512];
     while let Ok((length, client)) = socket.recv_from(&mut query).await {
         let answer = answer(&query[..length], &mut script.lock().unwrap());
@@ -66,7 +66,7 @@ async fn serve(socket: UdpSocket, script: Arc<Mutex<Script>>) {
     }
 }
 
-fn answer(query: &[u8], script: &mut Script) -> Vec<u8> {
+fn answer(query: &[u8], script: &mut ScriptedAnswers) -> Vec<u8> {
     // The name: labels with their length in front, up to one without length; then type and class.
     let mut end = 12;
     while query[end] != 0 {
@@ -77,9 +77,9 @@ fn answer(query: &[u8], script: &mut Script) -> Vec<u8> {
     let addresses = if kind == A { script.addresses.clone() } else { Vec::new() };
     script.questions += usize::from(kind == A);
     let code = match script {
-        Script { is_broken: true, .. } => FAILED,
-        Script { addresses, .. } if addresses.is_empty() => NO_SUCH_NAME,
-        Script { .. } => 0,
+        ScriptedAnswers { is_broken: true, .. } => FAILED,
+        ScriptedAnswers { addresses, .. } if addresses.is_empty() => NO_SUCH_NAME,
+        ScriptedAnswers { .. } => 0,
     };
 
     let mut answer = query[..2].to_vec();

@@ -1,0 +1,16 @@
+//! Extractors: they read one part of a request, or refuse the request. What a part must hold is the fields' knowledge.
+//!
+//! `path` reads ids, `query` the parameters behind the `?`, `json_body` the body, `session` and `idempotency` what every
+//! send names. Each describes itself for the OpenAPI document.
+
+mod idempotency;
+mod json_body;
+mod path;
+mod query;
+mod session;
+
+pub use idempotency::IdempotencyHeader;
+pub use json_body::{JsonBody, document_json_body, read_json_object};
+pub use path::{FileName, PathId};
+pub use query::QueryParams;
+pub use session::SessionPath;

@@ -1,0 +1,75 @@
+//! Whose turn it is: messages of one chat go one after the other, in and out, those of different chats at the same time.
+
+use futures::FutureExt as _;
+use kurir_contract::address::ChatJid;
+use std::{collections::HashMap, pin::Pin, sync::Arc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// The chats in which something is under way.
+#[derive(Default)]
+pub struct ChatQueue(HashMap<ChatJid, Arc<Mutex<()>>>);
+
+/// A place in the queue of one chat.
+pub enum ChatTurn {
+    Now(OwnedMutexGuard<()>),
+    Later(Pin<Box<dyn Future<Output = OwnedMutexGuard<()>> + Send>>),
+}
+
+/// Chats in which nothing is under way any more are forgotten when there are this many.
+const CHATS: usize = 1024;
+
+impl ChatQueue {
+    /// Takes a place, which is kept in the order of the calls.
+    pub fn join(&mut self, chat: &ChatJid) -> ChatTurn {
+        if self.0.len() >= CHATS {
+            self.0.retain(|_, chat| Arc::strong_count(chat) > 1);
+        }
+        let chat = Arc::clone(self.0.entry(chat.clone()).or_default());
+        let mut turn: Pin<Box<dyn Future<Output = OwnedMutexGuard<()>> + Send>> = Box::pin(chat.lock_owned());
+        // The lock is fair, and the first poll queues for it.
+        match (&mut turn).now_or_never() {
+            Some(turn) => ChatTurn::Now(turn),
+            None => ChatTurn::Later(turn),
+        }
+    }
+}
+
+impl ChatTurn {
+    /// Waits for the turn, which lasts as long as the guard.
+    pub async fn wait(self) -> OwnedMutexGuard<()> {
+        match self {
+            Self::Now(turn) => turn,
+            Self::Later(turn) => turn.await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_chat_is_served_in_order_and_another_at_once() {
+        let (one, other) = (ChatJid::from_whatsapp("1@g.us"), ChatJid::from_whatsapp("2@g.us"));
+        let mut turns = ChatQueue::default();
+        let first = turns.join(&one);
+        let second = turns.join(&one);
+        let third = turns.join(&one);
+        assert!(matches!(turns.join(&other), ChatTurn::Now(_)));
+        assert!(matches!(second, ChatTurn::Later(_)));
+        let (order, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        // Polled in the wrong order on purpose.
+        let wait = |turn: ChatTurn, name: &'static str| {
+            let order = order.clone();
+            async move {
+                let _turn = turn.wait().await;
+                order.send(name).expect("somebody listens");
+            }
+        };
+        tokio::join!(wait(third, "third"), wait(second, "second"), wait(first, "first"));
+        assert_eq!(
+            [seen.recv().await, seen.recv().await, seen.recv().await],
+            [Some("first"), Some("second"), Some("third")]
+        );
+    }
+}

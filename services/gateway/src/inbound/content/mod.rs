@@ -1,0 +1,87 @@
+//! What a message holds, one kind for each that the contract names and some of Kurir's own. Pure.
+//!
+//! `kinds` knows them, `context` says what comes with them, `raw` keeps what has no mapping.
+
+pub mod context;
+mod kinds;
+mod raw;
+
+use kurir_contract::event::MessageContent;
+use waproto::whatsapp::Message;
+
+/// A message out of the envelopes that WhatsApp puts around it: ephemeral, view once, …
+#[derive(Clone, Copy)]
+pub struct UnwrappedMessage<'a> {
+    pub message: &'a Message,
+    /// One of the envelopes said that the phone shows it once.
+    pub view_once: bool,
+}
+
+/// Takes a message out of its envelopes.
+#[must_use]
+pub fn unwrap_message(message: &Message) -> UnwrappedMessage<'_> {
+    let mut opened = UnwrappedMessage { message, view_once: false };
+    // Each envelope is a level of the decoded message, whose depth the decoder bounds.
+    while let Some((inner, view_once)) = open_envelope(opened.message) {
+        opened = UnwrappedMessage { message: inner, view_once: opened.view_once || view_once };
+    }
+    opened
+}
+
+fn open_envelope(message: &Message) -> Option<(&Message, bool)> {
+    let sent_by_own_device = message.device_sent_message.as_option().and_then(|sent| sent.message.as_option());
+    let once = [&message.view_once_message, &message.view_once_message_v2, &message.view_once_message_v2_extension];
+    let others = [
+        &message.ephemeral_message,
+        &message.document_with_caption_message,
+        &message.group_mentioned_message,
+        &message.lottie_sticker_message,
+        &message.edited_message,
+        &message.associated_child_message,
+        &message.poll_creation_message_v4,
+        &message.bot_invoke_message,
+        &message.bot_forwarded_message,
+        &message.spoiler_message,
+        &message.question_message,
+        &message.question_reply_message,
+        &message.group_status_message,
+        &message.group_status_message_v2,
+    ];
+    let once = || once.into_iter().find_map(|envelope| envelope.as_option()?.message.as_option());
+    let others = || others.into_iter().find_map(|envelope| envelope.as_option()?.message.as_option());
+    sent_by_own_device
+        .map(|inner| (inner, false))
+        .or_else(|| once().map(|inner| (inner, true)))
+        .or_else(|| others().map(|inner| (inner, false)))
+}
+
+/// What a message holds; none if it holds nothing that a user would read.
+#[must_use]
+pub fn content_of(message: &Message) -> Option<MessageContent> {
+    let message = unwrap_message(message).message;
+    if has_no_content(message) {
+        return None;
+    }
+    kinds::mapped_content(message).or_else(|| raw::unknown_content(message))
+}
+
+/// A poll's question, its options and the secret of its votes, if a message is one.
+#[must_use]
+pub fn find_poll(message: &Message) -> Option<(String, Vec<String>, Vec<u8>)> {
+    let poll = kinds::find_poll_creation(unwrap_message(message).message)?;
+    // The secret is beside the poll, in whichever envelope.
+    let secret = |message: &Message| message.message_context_info.as_option()?.message_secret.clone();
+    let secret = secret(unwrap_message(message).message).or_else(|| secret(message))?;
+    Some((poll.name.clone().unwrap_or_default(), kinds::option_names(poll), secret))
+}
+
+/// Protocol messages, reactions, votes and keys: other events tell of them, or none.
+fn has_no_content(message: &Message) -> bool {
+    message.protocol_message.is_set()
+        || message.reaction_message.is_set()
+        || message.enc_reaction_message.is_set()
+        || message.poll_update_message.is_set()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! What a message from WhatsApp is to a user, and the event that tells of it. Pure.
+//!
+//! `update` has what becomes of other messages: reactions, edits, deletions, votes. Content that has no mapping is
+//! `unknown` with the raw message, never an error: an error would bring it back for ever.
+
+mod target;
+pub mod update;
+
+use super::{
+    addresses::AddressDirectory,
+    content::{content_of, context::context_of, unwrap_message},
+    message_event::{MessageEvent, MessageEventData},
+    polls::PollStore,
+};
+use kurir_contract::{
+    clock,
+    event::{
+        EventId, EventIdentity, EventOrigin, EventType, MessageContent, MessageContext, MessageReceived, MessageSender,
+        MessageSent,
+    },
+    session::SessionId,
+};
+use time::OffsetDateTime;
+use wacore::types::message::{MessageCategory, MessageInfo};
+use wacore_binary::{Jid, JidExt as _};
+use waproto::whatsapp::Message;
+
+/// Why a message has no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SkipReason {
+    #[error("the own phone's message to this device")]
+    Peer,
+    #[error("a status update, which WHATSAPP_STATUS_BROADCAST does not ask for")]
+    Status,
+    #[error("a protocol message or keys, which are no content")]
+    NoContent,
+}
+
+/// A message, and all that is known around it.
+pub struct MappingContext<'a> {
+    pub info: &'a MessageInfo,
+    pub message: &'a Message,
+    pub directory: &'a AddressDirectory,
+    pub session: &'a SessionId,
+}
+
+/// Whether a message is one that users hear of.
+///
+/// # Errors
+/// If it is not.
+pub fn check_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason> {
+    if info.category == MessageCategory::Peer {
+        return Err(SkipReason::Peer);
+    }
+    if info.source.chat.is_status_broadcast() && !statuses {
+        return Err(SkipReason::Status);
+    }
+    Ok(())
+}
+
+/// The event that tells of a message.
+///
+/// # Errors
+/// If it holds nothing to tell of.
+pub fn map_message(seen: &MappingContext<'_>, polls: &PollStore) -> Result<MessageEvent, SkipReason> {
+    let opened = unwrap_message(seen.message);
+    if let Some(changed) = update::map_update(seen, opened.message, polls) {
+        return changed;
+    }
+    let content = content_of(opened.message).ok_or(SkipReason::NoContent)?;
+    let context = context_of(opened, seen.info.ephemeral_expiration, seen.directory);
+    Ok(if seen.info.source.is_from_me {
+        sent_event(seen, content, context)
+    } else {
+        received_event(seen, content, context)
+    })
+}
+
+fn received_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
+    let origin = seen.event_origin(&EventType::MESSAGE_RECEIVED);
+    let name = if seen.info.push_name.is_empty() { "Unknown" } else { &seen.info.push_name };
+    let data = MessageReceived {
+        message_id: seen.info.id.clone(),
+        from: origin.chat.jid.clone(),
+        timestamp: seen.sent_at_millis(),
+        content,
+        sender: MessageSender { jid: origin.chat.jid.clone(), push_name: name.to_owned() },
+        context,
+        origin,
+    };
+    MessageEvent::new(
+        EventType::MESSAGE_RECEIVED,
+        data.origin.event_id.clone(),
+        MessageEventData::Received(Box::new(data)),
+    )
+}
+
+/// Written on the phone, or on another device of the account.
+fn sent_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
+    let origin = seen.event_origin(&EventType::MESSAGE_SENT);
+    let at = OffsetDateTime::from_unix_timestamp(seen.info.timestamp.timestamp());
+    let data = MessageSent {
+        message_id: seen.info.id.clone(),
+        to: origin.chat.jid.clone(),
+        content,
+        timestamp: clock::iso(at.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+        from_device: true,
+        context,
+        origin,
+    };
+    MessageEvent::new(EventType::MESSAGE_SENT, data.origin.event_id.clone(), MessageEventData::Sent(Box::new(data)))
+}
+
+impl MappingContext<'_> {
+    fn event_origin(&self, kind: &EventType) -> EventOrigin {
+        let source = &self.info.source;
+        let place = EventSource { chat: &source.chat, author: &source.sender, from_me: source.is_from_me };
+        place.event_origin(self.directory, self.session, kind, (&self.info.id, ""))
+    }
+
+    /// When it was sent, milliseconds since 1970.
+    fn sent_at_millis(&self) -> i64 {
+        self.info.timestamp.timestamp_millis()
+    }
+}
+
+/// Where something happened and whose doing it was, as WhatsApp named it.
+#[derive(Clone, Copy, Debug)]
+pub struct EventSource<'a> {
+    pub chat: &'a Jid,
+    pub author: &'a Jid,
+    pub from_me: bool,
+}
+
+impl EventSource<'_> {
+    /// The same for users. `message` is the id of the message or whatever else happened, and what tells several events
+    /// about it apart; without an id the event's is random.
+    #[must_use]
+    pub fn event_origin(
+        self,
+        directory: &AddressDirectory,
+        session: &SessionId,
+        kind: &EventType,
+        (message_id, variant): (&str, &str),
+    ) -> EventOrigin {
+        let (chat, author) = (directory.known_addresses(self.chat), directory.known_addresses(self.author));
+        let event_id = if message_id.is_empty() {
+            EventId::random()
+        } else {
+            let (chat, sender) = (&chat.jid, &author.jid);
+            EventId::from_identity(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
+        };
+        let is_direct = self.chat.server.is_pn_family() || self.chat.server.is_lid_family() || chat == author;
+        EventOrigin {
+            participant: (!is_direct).then(|| author.jid.clone()),
+            from_me: self.from_me,
+            session: session.clone(),
+            event_id,
+            chat,
+            author,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

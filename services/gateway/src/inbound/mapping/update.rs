@@ -1,0 +1,125 @@
+//! Messages about other messages: reactions, edits, deletions for everyone, votes. Pure.
+//!
+//! The client has opened those that WhatsApp encrypts a second time; votes are opened here, with the poll's own secret.
+
+use super::{
+    MappingContext, SkipReason,
+    target::{TargetMessage, find_target},
+};
+use crate::inbound::{
+    content::{UnwrappedMessage, content_of, context::context_of, unwrap_message},
+    message_event::{MessageEvent, MessageEventData},
+    polls::PollStore,
+};
+use kurir_contract::event::{EventType, MessageEdited, MessageReaction, MessageRevoked, PollVote};
+use waproto::whatsapp::{
+    Message, MessageKey,
+    message::{PollUpdateMessage, ProtocolMessage, ReactionMessage, protocol_message::Type},
+};
+
+/// The event of a message about another one; none if it is about itself.
+pub fn map_update(
+    seen: &MappingContext<'_>,
+    message: &Message,
+    polls: &PollStore,
+) -> Option<Result<MessageEvent, SkipReason>> {
+    let told = if let Some(reaction) = message.reaction_message.as_option() {
+        reaction_event(seen, reaction)
+    } else if let Some(protocol) = message.protocol_message.as_option() {
+        match protocol.r#type {
+            Some(Type::REVOKE) => revoked_event(seen, protocol),
+            Some(Type::MESSAGE_EDIT) => edited_event(seen, protocol),
+            None if protocol.edited_message.is_set() => edited_event(seen, protocol),
+            // Settings and keys.
+            _ => None,
+        }
+    } else {
+        vote_event(seen, message.poll_update_message.as_option()?, polls)
+    };
+    Some(told.ok_or(SkipReason::NoContent))
+}
+
+/// Whom a message about another one names: those are looked up.
+pub fn referenced_key(message: &Message) -> Option<&MessageKey> {
+    if let Some(reaction) = message.reaction_message.as_option() {
+        return reaction.key.as_option();
+    }
+    if let Some(protocol) = message.protocol_message.as_option() {
+        return protocol.key.as_option();
+    }
+    message.poll_update_message.as_option()?.poll_creation_message_key.as_option()
+}
+
+fn reaction_event(seen: &MappingContext<'_>, reaction: &ReactionMessage) -> Option<MessageEvent> {
+    let TargetMessage { id, author } = find_target(reaction.key.as_option(), seen)?;
+    let data = MessageReaction {
+        message_id: id,
+        emoji: reaction.text.clone().unwrap_or_default(),
+        reaction_id: seen.info.id.clone(),
+        message_author: author.map(|author| seen.directory.known_addresses(&author)),
+        timestamp: reaction.sender_timestamp_ms.unwrap_or_else(|| seen.sent_at_millis()),
+        origin: seen.event_origin(&EventType::MESSAGE_REACTION),
+    };
+    Some(MessageEvent::new(
+        EventType::MESSAGE_REACTION,
+        data.origin.event_id.clone(),
+        MessageEventData::Reaction(Box::new(data)),
+    ))
+}
+
+fn edited_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
+    let TargetMessage { id, .. } = find_target(protocol.key.as_option(), seen)?;
+    let UnwrappedMessage { message, view_once } = unwrap_message(protocol.edited_message.as_option()?);
+    let data = MessageEdited {
+        message_id: id,
+        content: content_of(message)?,
+        edit_id: seen.info.id.clone(),
+        timestamp: protocol.timestamp_ms.unwrap_or_else(|| seen.sent_at_millis()),
+        context: context_of(UnwrappedMessage { message, view_once }, seen.info.ephemeral_expiration, seen.directory),
+        origin: seen.event_origin(&EventType::MESSAGE_EDITED),
+    };
+    Some(MessageEvent::new(
+        EventType::MESSAGE_EDITED,
+        data.origin.event_id.clone(),
+        MessageEventData::Edited(Box::new(data)),
+    ))
+}
+
+fn revoked_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
+    let TargetMessage { id, author } = find_target(protocol.key.as_option(), seen)?;
+    let origin = seen.event_origin(&EventType::MESSAGE_REVOKED);
+    let message_author = author.map(|author| seen.directory.known_addresses(&author));
+    let data = MessageRevoked {
+        message_id: id,
+        revoke_id: seen.info.id.clone(),
+        by_admin: message_author.as_ref().is_some_and(|author| author.jid != origin.author.jid),
+        message_author,
+        timestamp: seen.sent_at_millis(),
+        origin,
+    };
+    Some(MessageEvent::new(
+        EventType::MESSAGE_REVOKED,
+        data.origin.event_id.clone(),
+        MessageEventData::Revoked(Box::new(data)),
+    ))
+}
+
+fn vote_event(seen: &MappingContext<'_>, update: &PollUpdateMessage, polls: &PollStore) -> Option<MessageEvent> {
+    let TargetMessage { id, author } = find_target(update.poll_creation_message_key.as_option(), seen)?;
+    let origin = seen.event_origin(&EventType::POLL_VOTE);
+    let creator = author.map(|author| seen.directory.known_addresses(&author));
+    let poll = polls.find(&origin.chat, &id);
+    let chosen = poll.as_ref().and_then(|poll| {
+        let vote = update.vote.as_option()?;
+        poll.decrypt_vote(vote, &id, creator.as_ref(), &origin.author)
+    });
+    let data = PollVote {
+        message_id: id,
+        poll_name: poll.map(|poll| poll.name.clone()),
+        selected_options: chosen,
+        vote_id: seen.info.id.clone(),
+        timestamp: update.sender_timestamp_ms.unwrap_or_else(|| seen.sent_at_millis()),
+        origin,
+    };
+    Some(MessageEvent::new(EventType::POLL_VOTE, data.origin.event_id.clone(), MessageEventData::Vote(Box::new(data))))
+}

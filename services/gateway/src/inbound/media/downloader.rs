@@ -1,0 +1,239 @@
+//! The task that downloads: every file that a message waits for, and those whose event went out without them.
+//!
+//! The latter are tried again, from the phone if WhatsApp no longer has them, and told of once. They live in memory
+//! alone: a gateway that dies owes them no more.
+
+use super::{
+    DownloadError, DownloadJob, DownloadRequests, FileMessage, MediaSettings, StoredFile, error, error::DownloadRetry,
+    part::MediaPart, scratch::ScratchFile,
+};
+use crate::{inbound::message_event::MessageEvent, publish::EventPublisher, session::SessionView};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use kurir_chassis::broker::Broker;
+use kurir_contract::media::{MEDIA_BUCKET, MediaFile};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use whatsapp_rust::{
+    Client, ErrorChainExt as _,
+    features::{MediaRetryResult, MediaReuploadRequest},
+};
+
+/// Downloads at once: each has a thread, and up to MEDIA_MAX_SIZE on the disk of the session.
+const AT_ONCE: usize = 4;
+/// For one download; 100 MB come within it over a line of 170 kB/s.
+const WITHIN: Duration = Duration::from_secs(600);
+/// For storing one file; NATS may be away meanwhile, and holds a slot no longer.
+const STORED_WITHIN: Duration = Duration::from_secs(60);
+const STORE_AGAIN: Duration = Duration::from_millis(500);
+/// A session without a client has one again within it, or is not connected for long.
+const CLIENT_WITHIN: Duration = Duration::from_secs(300);
+/// How long an event that tells of a late file waits for NATS.
+const TOLD_WITHIN: Duration = Duration::from_secs(600);
+/// When the gateway stops, downloads that messages wait for have as long as these.
+const LAST_FILES: Duration = Duration::from_secs(3);
+
+/// Everything that is downloaded.
+pub struct MediaDownloader {
+    asked: mpsc::Receiver<DownloadJob>,
+    fetcher: FileFetcher,
+}
+
+struct FileFetcher {
+    settings: MediaSettings,
+    broker: Broker,
+    publisher: EventPublisher,
+    view: watch::Receiver<SessionView>,
+    slots: Semaphore,
+}
+
+impl MediaDownloader {
+    #[must_use]
+    pub fn new(
+        DownloadRequests(asked): DownloadRequests,
+        settings: MediaSettings,
+        broker: Broker,
+        publisher: EventPublisher,
+        view: watch::Receiver<SessionView>,
+    ) -> Self {
+        Self { asked, fetcher: FileFetcher { settings, broker, publisher, view, slots: Semaphore::new(AT_ONCE) } }
+    }
+
+    /// # Errors
+    /// Never; the type is the supervisor's.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { mut asked, fetcher } = self;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(()) = under_way.next(), if !under_way.is_empty() => {}
+                // Those that wait for NATS or the phone count, too: what is too much stays in the queue, which is full then.
+                Some(job) = asked.recv(), if under_way.len() < super::WAITING => under_way.push(fetcher.process_job(job)),
+            }
+        }
+        let last = async { while under_way.next().await.is_some() {} };
+        if timeout(LAST_FILES, last).await.is_err() {
+            tracing::warn!("{} file(s) were not downloaded before the end", under_way.len());
+        }
+        Ok(())
+    }
+}
+
+impl FileFetcher {
+    async fn process_job(&self, job: DownloadJob) {
+        let DownloadJob { client, file, mimetype, part, whose, outcome, late } = job;
+        let fetched = self.fetch_file(&client, &file, &mimetype, &part).await;
+        drop(client);
+        // Whoever waited may have given up.
+        let _ = outcome.send(fetched.clone());
+        let Ok(told) = late.await else { return };
+        let kept = match fetched {
+            Ok(kept) => Some(kept),
+            Err(failed) => self.retry_download(failed, &file, &mimetype, part, &whose).await,
+        };
+        if let Some(kept) = kept {
+            self.publish_downloaded(told, kept, whose.sent_at).await;
+        }
+    }
+
+    /// From WhatsApp to the disk, and from there into the store.
+    async fn fetch_file(
+        &self,
+        client: &Client,
+        file: &MediaFile,
+        mimetype: &str,
+        part: &MediaPart,
+    ) -> Result<StoredFile, DownloadError> {
+        let largest = self.settings.largest;
+        if let Some(length) = part.length.filter(|length| *length > largest) {
+            return Err(DownloadError::TooLarge { length, largest });
+        }
+        if !part.has_address() {
+            return Err(DownloadError::NoAddress);
+        }
+        // Never closed.
+        let _slot = self.slots.acquire().await.map_err(|_| DownloadError::TooMany)?;
+        let scratch = self.download_to_disk(client, part).await?;
+        let stored = timeout(STORED_WITHIN, self.store_object(file, mimetype, scratch)).await;
+        let size = stored.map_err(|_| DownloadError::NotStored)?;
+        Ok(StoredFile { file: file.clone(), size, mimetype: mimetype.to_owned() })
+    }
+
+    async fn download_to_disk(&self, client: &Client, part: &MediaPart) -> Result<std::fs::File, DownloadError> {
+        let most = part.length.unwrap_or(self.settings.largest);
+        let (scratch, wanted) = ScratchFile::new(&self.settings.scratch, most).map_err(|error| {
+            tracing::error!("a file cannot be downloaded: nothing can be written in WHATSAPP_SESSION_PATH: {error}");
+            DownloadError::Unreachable
+        })?;
+        match timeout(WITHIN, client.download_to_writer(part, scratch)).await {
+            Ok(Ok(scratch)) => Ok(scratch.file),
+            Ok(Err(_)) if wanted.was_too_long() => Err(DownloadError::LongerThanSaid),
+            Ok(Err(error)) => {
+                tracing::debug!("a download failed: {error:#}");
+                Err(classify_error(&error))
+            }
+            Err(_) => Err(DownloadError::NotInTime(WITHIN)),
+        }
+    }
+
+    /// Until NATS has it; the caller has a deadline.
+    async fn store_object(&self, file: &MediaFile, mimetype: &str, scratch: std::fs::File) -> u64 {
+        let mut scratch = tokio::fs::File::from_std(scratch);
+        loop {
+            let max_age = self.settings.max_age;
+            let put = async {
+                tokio::io::AsyncSeekExt::rewind(&mut scratch).await?;
+                self.broker.put_object(MEDIA_BUCKET, (file.as_str(), mimetype), max_age, &mut scratch).await
+            };
+            match put.await {
+                Ok(size) => return size,
+                Err(error) => tracing::debug!("a file is not stored yet: {error:#}"),
+            }
+            sleep(STORE_AGAIN).await;
+        }
+    }
+
+    /// The same once more, as often as makes sense.
+    async fn retry_download(
+        &self,
+        mut failed: DownloadError,
+        file: &MediaFile,
+        mimetype: &str,
+        mut part: MediaPart,
+        whose: &FileMessage,
+    ) -> Option<StoredFile> {
+        let (mut tries, mut asked) = (0, false);
+        loop {
+            match error::next_step(&failed, tries, asked) {
+                DownloadRetry::AskPhone => {
+                    asked = true;
+                    part.direct_path = Some(self.request_reupload(&part, whose).await?);
+                }
+                DownloadRetry::TryAgain { after } => {
+                    tries += 1;
+                    sleep(after).await;
+                }
+                DownloadRetry::Nothing => {
+                    tracing::warn!(message.id = whose.message_id, "the file of a message was given up: {failed}");
+                    return None;
+                }
+            }
+            let client = self.wait_for_client().await?;
+            match self.fetch_file(&client, file, mimetype, &part).await {
+                Ok(kept) => return Some(kept),
+                Err(again) => failed = again,
+            }
+        }
+    }
+
+    /// Where the phone has put the file.
+    async fn request_reupload(&self, part: &MediaPart, whose: &FileMessage) -> Option<String> {
+        let FileMessage { message_id, chat, participant, from_me, sent_at: _ } = whose;
+        let client = self.wait_for_client().await?;
+        let request = MediaReuploadRequest {
+            msg_id: message_id,
+            chat_jid: chat,
+            media_key: part.media_key.as_deref()?,
+            is_from_me: *from_me,
+            participant: participant.as_ref(),
+        };
+        let problem = match client.media_reupload().request(&request).await {
+            Ok(MediaRetryResult::Success { direct_path }) => return Some(direct_path),
+            Ok(MediaRetryResult::NotFound) => "it has it no longer".to_owned(),
+            Ok(MediaRetryResult::GeneralError | MediaRetryResult::DecryptionError) => "it refused".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(message.id = message_id, "the phone did not give a file once more: {problem}");
+        None
+    }
+
+    /// The client of the life that is, or comes.
+    async fn wait_for_client(&self) -> Option<Arc<Client>> {
+        let mut view = self.view.clone();
+        let found = view.wait_for(|view| view.client.as_ref().is_some_and(|client| client.is_logged_in()));
+        timeout(CLIENT_WITHIN, found).await.ok()?.ok()?.client.clone()
+    }
+
+    async fn publish_downloaded(&self, told: MessageEvent, kept: StoredFile, sent_at: i64) {
+        let Some((session, late)) = told.into_downloaded(kept.into(), sent_at) else { return };
+        let event = late.into_outgoing(&session);
+        if let Err(error) = self.publisher.publish(&event, Instant::now() + TOLD_WITHIN).await {
+            tracing::warn!(event.id = %event.id, "media.downloaded was not told: {error}");
+        }
+    }
+}
+
+/// What a failed download says of the file.
+fn classify_error(error: &anyhow::Error) -> DownloadError {
+    let cause: &(dyn std::error::Error + 'static) = error.as_ref();
+    match cause.http_status() {
+        // The link has expired, or what it names was removed.
+        Some(401 | 403 | 404 | 410) => DownloadError::Gone,
+        Some(_) => DownloadError::Unreachable,
+        None => DownloadError::Broken,
+    }
+}

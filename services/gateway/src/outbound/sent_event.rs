@@ -1,0 +1,81 @@
+//! The event that tells of a send: what it would be if the phone had sent the message, but for `fromDevice`.
+//!
+//! So a reaction, an edit or a deletion tells the same whoever of the account did it.
+
+use super::content::OutgoingMessage;
+use crate::{
+    inbound::{
+        MessageMapper,
+        addresses::{AddressDirectory, look_up_addresses},
+        mapping::{self, MappingContext},
+        message_event::MessageEventData,
+        referenced_people,
+    },
+    publish::OutgoingEvent,
+    session::OwnAddresses,
+};
+use kurir_contract::{address::ChatJid, clock};
+use time::OffsetDateTime;
+use wacore::types::message::{MessageInfo, MessageSource};
+use wacore_binary::{Jid, JidExt as _};
+use whatsapp_rust::{Client, chrono::DateTime};
+
+/// Who is who in a message that was sent. Without a client, only the account itself is known.
+pub async fn sender_directory(
+    client: Option<&Client>,
+    own: Option<&OwnAddresses>,
+    outgoing: &OutgoingMessage,
+) -> AddressDirectory {
+    let jid = |address: &ChatJid| address.as_str().parse().ok();
+    let number = own.and_then(|own| jid(&own.jid));
+    let lid = own.and_then(|own| jid(own.lid.as_ref()?));
+    let mut directory = AddressDirectory::of_account(number, lid);
+    if let Some(client) = client {
+        look_up_addresses(client, &mut directory, [&outgoing.jid]).await;
+        look_up_addresses(client, &mut directory, &referenced_people(&outgoing.message)).await;
+    }
+    directory
+}
+
+/// The event of a message that WhatsApp has taken: its id, and when.
+pub fn sent_event(
+    inbound: &MessageMapper,
+    directory: &AddressDirectory,
+    outgoing: &OutgoingMessage,
+    (id, at): (&str, OffsetDateTime),
+) -> Option<OutgoingEvent> {
+    let info = message_info(directory, &outgoing.jid, id, at);
+    let seen = MappingContext { info: &info, message: &outgoing.message, directory, session: &inbound.session };
+    match mapping::map_message(&seen, &inbound.polls) {
+        Ok(mut told) => {
+            if let MessageEventData::Sent(sent) = &mut told.data {
+                sent.from_device = false;
+                if let Some(attachment) = &outgoing.attachment {
+                    sent.content = attachment.content.clone();
+                }
+                sent.timestamp = clock::iso(at);
+                // What it quotes is empty here: only the app that shows the message knows what it was.
+                if let Some(reply) = &mut sent.context.reply {
+                    reply.quoted = None;
+                }
+            }
+            Some(told.into_outgoing(&inbound.session))
+        }
+        Err(skipped) => {
+            tracing::error!("a message was sent that has no event: {skipped}");
+            None
+        }
+    }
+}
+
+fn message_info(directory: &AddressDirectory, chat: &Jid, id: &str, at: OffsetDateTime) -> MessageInfo {
+    let source = MessageSource {
+        chat: chat.clone(),
+        sender: directory.own_jid().unwrap_or(chat).clone(),
+        is_from_me: true,
+        is_group: chat.is_group(),
+        ..MessageSource::default()
+    };
+    let timestamp = DateTime::from_timestamp(at.unix_timestamp(), at.nanosecond()).unwrap_or_default();
+    MessageInfo { source, id: id.to_owned(), timestamp, ..MessageInfo::default() }
+}

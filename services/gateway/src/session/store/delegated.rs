@@ -1,0 +1,152 @@
+//! What [`BatchingStore`] leaves to the client's own store: all but what a message writes, and its chat's keys.
+//!
+//! Also what the traits have defaults for: the store knows better ones.
+
+#![warn(clippy::missing_trait_methods)]
+
+use super::BatchingStore;
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::{collections::HashMap, sync::Arc};
+use wacore::{
+    appstate::{hash::HashState, processor::AppStateMutationMAC},
+    stats::StorageResourceReport,
+    store::{Device, error::Result},
+};
+use whatsapp_rust::store::{
+    AppStateSyncKey, AppSyncStore, DeviceListRecord, DeviceStore, LidPnMappingEntry, MessageSecret, MsgSecretEntry,
+    MsgSecretStore, PendingInboundKey, PendingInboundRow, ProtocolStore, SignalStore, TcTokenEntry,
+};
+
+macro_rules! delegate {
+    ($store:ident {
+        $(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+
+    } $({ $($own:tt)+ })?) => {
+        #[async_trait]
+        impl $store for BatchingStore {
+            $(async fn $name(&self, $($argument: $type),*) -> $answer {
+                self.store.$name($($argument),*).await
+            })+
+            $($($own)+)?
+        }
+    };
+}
+
+delegate! { SignalStore {
+    fn put_identity(address: &str, key: [u8; 32]) -> Result<()>;
+    fn put_identities_batch(identities: &[(Arc<str>, [u8; 32])]) -> Result<()>;
+    fn load_identity(address: &str) -> Result<Option<[u8; 32]>>;
+    fn delete_identity(address: &str) -> Result<()>;
+    fn get_session(address: &str) -> Result<Option<Bytes>>;
+    fn delete_session(address: &str) -> Result<()>;
+    fn has_session(address: &str) -> Result<bool>;
+    fn has_signal_state_for_user(user: &str) -> Result<bool>;
+    fn store_prekey(id: u32, record: &[u8], uploaded: bool) -> Result<()>;
+    fn store_prekeys_batch(keys: &[(u32, Bytes)], uploaded: bool) -> Result<()>;
+    fn load_prekey(id: u32) -> Result<Option<Bytes>>;
+    fn load_prekeys_batch(ids: &[u32]) -> Result<Vec<(u32, Bytes)>>;
+    fn mark_prekeys_uploaded(ids: &[u32]) -> Result<()>;
+    fn remove_prekey(id: u32) -> Result<()>;
+    fn get_max_prekey_id() -> Result<u32>;
+    fn store_signed_prekey(id: u32, record: &[u8]) -> Result<()>;
+    fn load_signed_prekey(id: u32) -> Result<Option<Vec<u8>>>;
+    fn load_all_signed_prekeys() -> Result<Vec<(u32, Vec<u8>)>>;
+    fn remove_signed_prekey(id: u32) -> Result<()>;
+    fn get_sender_key(address: &str) -> Result<Option<Vec<u8>>>;
+    fn delete_sender_key(address: &str) -> Result<()>;
+} {
+    async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
+        self.flush_pending().await?;
+        self.store.put_session(address, session).await
+    }
+
+    async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
+        self.flush_pending().await?;
+        self.store.put_sessions_batch(sessions).await
+    }
+
+    async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
+        self.flush_pending().await?;
+        self.store.put_sender_key(address, record).await
+    }
+
+    async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
+        self.flush_pending().await?;
+        self.store.put_sender_keys_batch(sender_keys).await
+    }
+} }
+
+delegate! { AppSyncStore {
+    fn get_sync_key(key_id: &[u8]) -> Result<Option<AppStateSyncKey>>;
+    fn set_sync_key(key_id: &[u8], key: AppStateSyncKey) -> Result<()>;
+    fn get_version(name: &str) -> Result<HashState>;
+    fn set_version(name: &str, state: HashState) -> Result<()>;
+    fn put_mutation_macs(name: &str, version: u64, mutations: &[AppStateMutationMAC]) -> Result<()>;
+    fn get_mutation_mac(name: &str, index_mac: &[u8]) -> Result<Option<Vec<u8>>>;
+    fn get_mutation_macs(name: &str, index_macs: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Vec<u8>>>;
+    fn delete_mutation_macs(name: &str, index_macs: &[Vec<u8>]) -> Result<()>;
+    fn clear_mutation_macs(name: &str) -> Result<()>;
+    fn get_latest_sync_key_id() -> Result<Option<Vec<u8>>>;
+} }
+
+delegate! { ProtocolStore {
+    fn get_sender_key_devices(group_jid: &str) -> Result<Vec<(String, bool)>>;
+    fn set_sender_key_status(group_jid: &str, entries: &[(&str, bool)]) -> Result<()>;
+    fn clear_sender_key_devices(group_jid: &str) -> Result<()>;
+    fn delete_sender_key_device_rows(device_jids: &[&str]) -> Result<()>;
+    fn clear_all_sender_key_devices() -> Result<()>;
+    fn get_lid_mapping(lid: &str) -> Result<Option<LidPnMappingEntry>>;
+    fn get_pn_mapping(phone: &str) -> Result<Option<LidPnMappingEntry>>;
+    fn put_lid_mapping(entry: &LidPnMappingEntry) -> Result<()>;
+    fn put_lid_mappings(entries: &[LidPnMappingEntry]) -> Result<()>;
+    fn get_all_lid_mappings() -> Result<Vec<LidPnMappingEntry>>;
+    fn save_base_key(address: &str, message_id: &str, base_key: &[u8]) -> Result<()>;
+    fn has_same_base_key(address: &str, message_id: &str, current_base_key: &[u8]) -> Result<bool>;
+    fn delete_base_key(address: &str, message_id: &str) -> Result<()>;
+    fn update_device_list(record: DeviceListRecord) -> Result<()>;
+    fn update_device_lists(records: Vec<DeviceListRecord>) -> Result<()>;
+    fn get_devices(user: &str) -> Result<Option<DeviceListRecord>>;
+    fn delete_devices(user: &str) -> Result<()>;
+    fn get_group_metadata(group_jid: &str) -> Result<Option<Vec<u8>>>;
+    fn put_group_metadata(group_jid: &str, blob: &[u8]) -> Result<()>;
+    fn delete_group_metadata(group_jid: &str) -> Result<()>;
+    fn get_tc_token(jid: &str) -> Result<Option<TcTokenEntry>>;
+    fn put_tc_token(jid: &str, entry: &TcTokenEntry) -> Result<()>;
+    fn delete_tc_token(jid: &str) -> Result<()>;
+    fn get_all_tc_token_jids() -> Result<Vec<String>>;
+    fn delete_expired_tc_tokens(token_cutoff: i64, sender_cutoff: i64) -> Result<u32>;
+    fn touch_tc_token_sender_timestamp(jid: &str, sender_timestamp: i64) -> Result<()>;
+    fn store_received_tc_token(jid: &str, token: &[u8], token_timestamp: i64) -> Result<()>;
+    fn store_sent_message(chat_jid: &str, message_id: &str, payload: &[u8]) -> Result<()>;
+    fn take_sent_message(chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>>;
+    fn delete_expired_sent_messages(cutoff_timestamp: i64) -> Result<u32>;
+    fn store_pending_inbound(chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()>;
+    fn get_pending_inbound(chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>>;
+    fn delete_pending_inbound(chat: &str, sender: &str, id: &str) -> Result<()>;
+    fn delete_expired_pending_inbound(cutoff_timestamp: i64) -> Result<u32>;
+} {
+    async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
+        self.write_pending(rows).await
+    }
+
+    async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
+        self.delete_pending(keys).await
+    }
+} }
+
+delegate! { DeviceStore {
+    fn save(device: &Device) -> Result<()>;
+    fn load() -> Result<Option<Device>>;
+    fn exists() -> Result<bool>;
+    fn create() -> Result<i32>;
+    fn snapshot_db(name: &str, extra_content: Option<&[u8]>) -> Result<()>;
+    fn resource_report() -> StorageResourceReport;
+} }
+
+delegate! { MsgSecretStore {
+    fn put_msg_secret(chat: &str, sender: &str, msg_id: &str, secret: &MessageSecret) -> Result<()>;
+    fn put_msg_secrets(entries: Vec<MsgSecretEntry>) -> Result<usize>;
+    fn get_msg_secret(chat: &str, sender: &str, msg_id: &str) -> Result<Option<Vec<u8>>>;
+    fn get_msg_secret_with_ts(chat: &str, sender: &str, msg_id: &str) -> Result<Option<(Vec<u8>, i64)>>;
+    fn delete_expired_msg_secrets(cutoff_timestamp: i64) -> Result<u32>;
+} }

@@ -1,0 +1,91 @@
+//! Where a session's keys are: a SQLite file in a folder of its own, which only its owner can read.
+//!
+//! It survives a restart and a kill: the client needs no new QR code. Wiped, it is as if it had never been.
+
+mod batching_store;
+mod delegated;
+
+pub use batching_store::BatchingStore;
+
+use super::{abort::ConnectionAbort, lease::FolderLease};
+use anyhow::Context as _;
+use kurir_contract::session::SessionId;
+use std::{
+    fs::{DirBuilder, remove_file},
+    io::ErrorKind,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use whatsapp_rust::store::SqliteStore;
+
+/// A session's folder, leased.
+pub struct SessionStore {
+    folder: PathBuf,
+    _lease: FolderLease,
+}
+
+/// The database, and what SQLite keeps beside it; the secrets of polls; when the phone was seen.
+const FILES: [&str; 5] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm", POLLS, PHONE];
+const POLLS: &str = "polls.jsonl";
+const PHONE: &str = "phone.json";
+
+impl SessionStore {
+    /// # Errors
+    /// If the folder cannot be made or another gateway uses it.
+    pub fn open(sessions: &Path, id: &SessionId) -> anyhow::Result<Self> {
+        let folder = sessions.join(id.as_str());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("failed to make {} (WHATSAPP_SESSION_PATH)", folder.display()))?;
+        let lease = FolderLease::take(&folder)?;
+        Ok(Self { folder, _lease: lease })
+    }
+
+    /// The keys, for one life of the client, which ends when they cannot keep a message.
+    ///
+    /// # Errors
+    /// If the database cannot be opened.
+    pub async fn open_keys(&self, breaker: ConnectionAbort) -> anyhow::Result<Arc<BatchingStore>> {
+        let file = self.folder.join(FILES[0]);
+        let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
+        let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
+        Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker)))
+    }
+
+    /// The session's own folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file of the polls that were seen.
+    #[must_use]
+    pub fn polls_file(&self) -> PathBuf {
+        self.folder.join(POLLS)
+    }
+
+    /// The file of when the phone was seen.
+    #[must_use]
+    pub fn phone_file(&self) -> PathBuf {
+        self.folder.join(PHONE)
+    }
+
+    /// Removes the keys. A client that still has them open keeps a file that nobody will see again.
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
+    pub fn wipe(&self) -> anyhow::Result<()> {
+        for name in FILES {
+            let file = self.folder.join(name);
+            match remove_file(&file) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| format!("failed to remove {}", file.display())),
+            }
+        }
+        Ok(())
+    }
+}
