@@ -131,7 +131,7 @@ impl Simulator {
         match all.await {
             Ok(result) => result,
             Err(_) => {
-                self.tasks.shutdown().await;
+                self.tasks.shutdown_token().await;
                 Ok(())
             }
         }

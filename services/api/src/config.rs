@@ -4,8 +4,8 @@ use crate::api_key::ApiKey;
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
+    byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
-    size::ByteSize,
     telemetry::LogSettings,
 };
 use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, NetworkList};

@@ -86,7 +86,7 @@ impl EventPublisher {
         let mut stream = self.broker.jetstream.get_stream(EVENTS).await;
         if let Err(error) = &stream
             && matches!(error.kind(), GetStreamErrorKind::JetStream(_))
-            && self.broker.make_streams().await.is_ok()
+            && self.broker.create_missing_streams().await.is_ok()
         {
             stream = self.broker.jetstream.get_stream(EVENTS).await;
         }
@@ -145,7 +145,7 @@ impl EventPublisher {
         })?);
         match self.publish_once(subject, &headers, &payload).await {
             // Somebody removed the stream, or NATS lost its store: every service makes what is missing.
-            Err(PublishErrorKind::StreamNotFound) if self.broker.make_streams().await.is_ok() => {
+            Err(PublishErrorKind::StreamNotFound) if self.broker.create_missing_streams().await.is_ok() => {
                 self.publish_once(subject, &headers, &payload).await
             }
             published => published,

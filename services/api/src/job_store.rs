@@ -33,7 +33,7 @@ impl JobStore {
     /// # Errors
     /// If there is none of this name.
     pub async fn get(&self, session: &SessionId, id: &JobId) -> Result<JobRecord, ApiError> {
-        let key = id.key(session);
+        let key = id.record_key(session);
         let stored = self.bucket.get(&key).await?.ok_or_else(not_found)?;
         read(&key, &stored.value).map_err(|_| ApiError::internal())
     }

@@ -61,14 +61,14 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let app = AppState::new(&config, broker.clone(), health.clone());
 
     let mut tasks = TaskSet::new(shutdown);
-    let asked = tasks.shutdown();
+    let asked = tasks.shutdown_token();
     tasks.spawn("http", server::serve(listener, router::router(&config, app.clone()), DRAIN, asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
         let asked = asked.clone();
         async move {
             tokio::select! {
-                () = broker.ready() => health.works(),
+                () = broker.wait_until_ready() => health.mark_ready(),
                 () = asked.cancelled() => {}
             }
             asked.cancelled().await;

@@ -2,8 +2,8 @@
 
 use kurir_chassis::{
     broker::BrokerSettings,
+    byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
-    size::ByteSize,
     telemetry::LogSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

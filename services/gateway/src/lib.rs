@@ -124,23 +124,23 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let commands_done = CancellationToken::new();
 
     let mut tasks = TaskSet::new(shutdown);
-    tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
-    tasks.spawn("connection status", statuses.run(publisher.clone(), tasks.shutdown()));
+    tasks.spawn("session", task.run(tasks.shutdown_token(), commands_done.clone()));
+    tasks.spawn("connection status", statuses.run(publisher.clone(), tasks.shutdown_token()));
     let view = session.view.clone();
     let notices =
-        notice_worker.run(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown());
+        notice_worker.run(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown_token());
     tasks.spawn("notices", notices);
-    tasks.spawn("known chats", known_chat_writer.run(known, broker, tasks.shutdown()));
+    tasks.spawn("known chats", known_chat_writer.run(known, broker, tasks.shutdown_token()));
     let view = session.view.clone();
-    let restrictions = restrictions.run(session.id.clone(), view, publisher.clone(), tasks.shutdown());
+    let restrictions = restrictions.run(session.id.clone(), view, publisher.clone(), tasks.shutdown_token());
     tasks.spawn("restrictions", restrictions);
-    tasks.spawn("unhooked messages", unhooked_worker.run(inbound, publisher, session.view, tasks.shutdown()));
-    tasks.spawn("files", downloader.run(tasks.shutdown()));
-    let sends = run_sends((commands, late_event_receiver), jobs, health.clone(), tasks.shutdown(), commands_done);
+    tasks.spawn("unhooked messages", unhooked_worker.run(inbound, publisher, session.view, tasks.shutdown_token()));
+    tasks.spawn("files", downloader.run(tasks.shutdown_token()));
+    let sends = run_sends((commands, late_event_receiver), jobs, health.clone(), tasks.shutdown_token(), commands_done);
     tasks.spawn("commands", sends);
-    tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
+    tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown_token()));
     if let Some(listen) = config.health_listen {
-        tasks.spawn("health", health.serve_metrics(listen, metrics, tasks.shutdown()));
+        tasks.spawn("health", health.serve_probes_and_metrics(listen, metrics, tasks.shutdown_token()));
     }
     tasks.run(DRAIN).await
 }

@@ -1,6 +1,6 @@
 //! The gateway's metrics, each with its session: `/metrics` on `HEALTH_LISTEN`.
 
-use kurir_chassis::metrics::{MetricsRegistry, seconds};
+use kurir_chassis::metrics::{MetricsRegistry, seconds_histogram};
 use kurir_contract::{
     event::{EventType, NoticedBy},
     session::{SessionId, SessionStatus},
@@ -60,9 +60,9 @@ impl GatewayMetrics {
             phone_seen: Family::default(),
             published: Family::default(),
             sends: Family::default(),
-            hook_wait: seconds(),
+            hook_wait: seconds_histogram(),
         };
-        metrics.declare(|registry| {
+        metrics.declare_metrics(|registry| {
             registry.register(
                 "session_status",
                 "1 for the status that the session has, 0 for those it had",

@@ -130,7 +130,7 @@ impl EventPublisher {
             Err(error) => {
                 if error.kind() == PublishErrorKind::StreamNotFound {
                     // NATS came back without its store. Every service makes the missing streams.
-                    self.broker.make_streams().await.map_err(|error| format!("{error:#}"))?;
+                    self.broker.create_missing_streams().await.map_err(|error| format!("{error:#}"))?;
                 }
                 Err(error.to_string())
             }

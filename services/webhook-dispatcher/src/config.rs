@@ -4,8 +4,8 @@ use crate::endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri, re
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
+    byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
-    size::ByteSize,
     telemetry::LogSettings,
 };
 use kurir_contract::{

@@ -13,7 +13,7 @@ use axum::extract::State;
 use kurir_contract::{
     clock,
     endpoint::EndpointId,
-    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, WebhookCommand},
+    webhook::{Replay, ReplayReference, ReplayRequest, ReplaySelection, WebhookCommand},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -93,7 +93,7 @@ async fn ask_about_replay(
     command: WebhookCommand,
 ) -> JsonResult<DataResponse<Replay>> {
     app.replay_store.must_exist(&id).await?;
-    Ok(data_response(app.dispatchers.ask(command, &ReplayRequestId { id }).await?))
+    Ok(data_response(app.dispatchers.ask(command, &ReplayReference { id }).await?))
 }
 
 /// Asks a dispatcher for a replay; it is stored when this returns, and goes on behind the answer.

@@ -11,6 +11,7 @@ mod broker_away;
 mod bulk;
 mod chat;
 mod content;
+mod contract_v3;
 mod conventions;
 mod dead_letters;
 mod endpoint_changes;

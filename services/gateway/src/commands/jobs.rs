@@ -3,7 +3,7 @@
 use super::CommandServer;
 use kurir_contract::{
     command::{AnswerCommand, CommandError, spec},
-    job::{JobRecord, JobRequest, SendJob},
+    job::{JobRecord, JobReference, SendJob},
 };
 
 impl AnswerCommand<spec::SubmitJob> for CommandServer {
@@ -13,7 +13,7 @@ impl AnswerCommand<spec::SubmitJob> for CommandServer {
 }
 
 impl AnswerCommand<spec::CancelJob> for CommandServer {
-    async fn answer(&self, JobRequest { id }: JobRequest) -> Result<JobRecord, CommandError> {
+    async fn answer(&self, JobReference { id }: JobReference) -> Result<JobRecord, CommandError> {
         self.queue.cancel_job(&id).await
     }
 }

@@ -75,7 +75,7 @@ impl CommandServer {
         let mut view = self.session.view.clone();
         let first_work = async {
             let _ = nats.flush().await;
-            view.wait_for(|view| view.client.is_some()).await.map(|_| health.works())
+            view.wait_for(|view| view.client.is_some()).await.map(|_| health.mark_ready())
         };
         tokio::select! {
             works = first_work => works.context("the session ended")?,

@@ -61,7 +61,7 @@ impl AddressDirectory {
         } else if jid.server.is_lid_family() {
             KnownAddresses { jid: other.clone().unwrap_or_else(|| this.clone()), pn: other, lid: Some(this) }
         } else {
-            KnownAddresses::of(this)
+            KnownAddresses::from_jid(this)
         }
     }
 

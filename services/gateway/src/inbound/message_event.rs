@@ -125,7 +125,7 @@ mod tests {
 
     fn received(text: String) -> MessageEvent {
         let (jid, id) = (ChatJid::from_whatsapp("628@s.whatsapp.net"), EventId::from_header("evt_1"));
-        let party = KnownAddresses::of(jid.clone());
+        let party = KnownAddresses::from_jid(jid.clone());
         let origin = EventOrigin {
             chat: party.clone(),
             author: party,

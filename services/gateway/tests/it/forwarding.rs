@@ -99,7 +99,7 @@ async fn a_forwarded_file_stays_where_it_is_and_goes_out_once_for_its_key() {
         send_at: None,
         items: vec![JobItem { command: Command::SendForward.as_str().to_owned(), arguments: forward(&data) }],
     };
-    let id = job.id.part(0).message_id(&"default".parse().expect("a session"));
+    let id = job.id.item_key(0).message_id(&"default".parse().expect("a session"));
     let record: JobRecord = world.ask(Command::SubmitJob, &job).await.expect("taken");
     assert_eq!(record.total, 1);
     let (got, _, bytes) = arrived(&world, &id).await;

@@ -4,7 +4,7 @@
 use crate::world::{SOON, World};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, SendText},
-    job::{BUCKET, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
+    job::{BUCKET, JobId, JobItem, JobRecord, JobReference, JobState, SendJob},
     session::SessionId,
 };
 use kurir_test_harness::until;
@@ -37,13 +37,13 @@ async fn submit(world: &World, job: &SendJob) -> Result<JobRecord, CommandError>
 }
 
 async fn cancel(world: &World, id: &JobId) -> Result<JobRecord, CommandError> {
-    world.ask(Command::CancelJob, JobRequest { id: id.clone() }).await
+    world.ask(Command::CancelJob, JobReference { id: id.clone() }).await
 }
 
 /// The record as the API reads it; an error while NATS is away.
 async fn record(world: &World, id: &JobId) -> Result<JobRecord, String> {
     let bucket = world.jetstream().await.get_key_value(BUCKET).await.map_err(|error| error.to_string())?;
-    let record = bucket.get(id.key(&SessionId::default())).await.map_err(|error| error.to_string())?;
+    let record = bucket.get(id.record_key(&SessionId::default())).await.map_err(|error| error.to_string())?;
     serde_json::from_slice(&record.ok_or("no record")?).map_err(|error| error.to_string())
 }
 
@@ -68,7 +68,7 @@ async fn each_once_and_in_order(world: &World, job: &SendJob, sent: usize) {
     for (place, contact) in CONTACTS.into_iter().enumerate() {
         let received = world.simulator.received_by(contact).await;
         let got: Vec<_> = received.iter().map(|got| (got["id"].clone(), got["text"].clone())).collect();
-        let id = |n: usize| job.id.part(n).message_id(&SessionId::default());
+        let id = |n: usize| job.id.item_key(n).message_id(&SessionId::default());
         let mine = (0..sent).filter(|n| n % CONTACTS.len() == place);
         let expected: Vec<_> = mine.map(|n| (json!(id(n)), json!(n.to_string()))).collect();
         assert_eq!(got, expected, "{contact}");

@@ -4,7 +4,7 @@ use crate::world::{SOON, World};
 use async_nats::jetstream::object_store::ObjectStore;
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, FileToSend, MediaKind, SendMedia, SentMessage},
-    media::{MEDIA_TO_SEND_BUCKET, new_object},
+    media::{MEDIA_TO_SEND_BUCKET, new_object_name},
 };
 use kurir_test_harness::until;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn store(world: &World) -> ObjectStore {
 
 /// Stores a file as the API does, and makes the command that sends it.
 async fn put(world: &World, kind: MediaKind, mimetype: &str, bytes: &[u8]) -> SendMedia {
-    let object = new_object();
+    let object = new_object_name();
     let mut reader = bytes;
     let info = store(world).await.put(object.as_str(), &mut reader).await.expect("the file is put");
     let digest = info.digest.as_deref().and_then(|digest| digest.strip_prefix("SHA-256=")).expect("a digest");

@@ -1,6 +1,6 @@
 //! The reply to a command: its answer, a deferred send, or an error.
 
-use crate::{address::ChatJid, job::JobId};
+use crate::{address::ChatJid, job_id::JobId};
 use serde::{Deserialize, Serialize};
 
 /// The reply to any command.

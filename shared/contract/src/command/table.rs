@@ -18,7 +18,7 @@ use super::{
         SetPicture,
     },
 };
-use crate::job::{JobRecord, JobRequest, SendJob};
+use crate::job::{JobRecord, JobReference, SendJob};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -222,7 +222,7 @@ commands! {
 
         /// The job is stored when the command is answered.
         SubmitJob = "submit-job": SendJob => JobRecord, Job;
-        CancelJob = "cancel-job": JobRequest => JobRecord, Job;
+        CancelJob = "cancel-job": JobReference => JobRecord, Job;
 
         MarkRead = "mark-read": MarkRead => EmptyBody, Query;
         ShowTyping = "show-typing": ShowTyping => EmptyBody, Query;

@@ -26,7 +26,7 @@ pub async fn submit_job(app: &AppState, session: &SessionId, job: &SendJob) -> R
 
 /// The id of a job: the same at every repeat with the same key.
 pub fn job_id(session: &SessionId, key: Option<&IdempotencyKey>) -> JobId {
-    key.map_or_else(JobId::random, |key| JobId::of(session, key))
+    key.map_or_else(JobId::random, |key| JobId::from_key(session, key))
 }
 
 /// Keeps one message until its time.
@@ -57,7 +57,7 @@ pub async fn schedule_message(
     };
     let record = submit_job(app, session, &job).await?;
     Ok(QueuedSend {
-        message_id: job.id.part(0).message_id(session),
+        message_id: job.id.item_key(0).message_id(session),
         job_id: record.id,
         to,
         until: record.send_at.unwrap_or_default(),

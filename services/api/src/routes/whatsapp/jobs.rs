@@ -20,7 +20,7 @@ use axum::extract::State;
 use kurir_contract::{
     clock,
     command::{Command, spec},
-    job::{self, ItemFailure, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
+    job::{self, ItemFailure, JobId, JobItem, JobRecord, JobReference, JobState, SendJob},
     session::SessionId,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -111,7 +111,7 @@ pub async fn create_job(
         .map(|(index, item)| JobMessageView {
             index,
             to: item.arguments["to"].clone(),
-            message_id: job.id.part(index).message_id(&session),
+            message_id: job.id.item_key(index).message_id(&session),
         })
         .collect();
     let record = submit_job(&app, &session, &job).await?;
@@ -203,7 +203,7 @@ pub async fn cancel_job(
 ) -> JsonResult<DataResponse<JobView>> {
     let id = parse_job_id(id)?;
     app.job_store.get(&session, &id).await?;
-    let record: JobRecord = ask_gateway(&app, &session, spec::CancelJob, &JobRequest { id }).await?;
+    let record: JobRecord = ask_gateway(&app, &session, spec::CancelJob, &JobReference { id }).await?;
     Ok(data_response(record.into()))
 }
 

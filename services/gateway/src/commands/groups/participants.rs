@@ -155,7 +155,7 @@ async fn change_members(
         }
     }
     let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| view::has_address(party, asked)));
-    all.extend(strangers.map(|stranger| (KnownAddresses::of(stranger.clone()), Some(404))));
+    all.extend(strangers.map(|stranger| (KnownAddresses::from_jid(stranger.clone()), Some(404))));
     Ok(all)
 }
 
@@ -252,7 +252,7 @@ mod tests {
             pn: Some(jid("628123@s.whatsapp.net")),
             lid: Some(jid("1@lid")),
         };
-        let answered = [(KnownAddresses::of(jid("2@lid")), Some(403)), (budi, None)];
+        let answered = [(KnownAddresses::from_jid(jid("2@lid")), Some(403)), (budi, None)];
         let asked = vec![jid("1@lid"), jid("628123@s.whatsapp.net"), jid("2@lid"), jid("3@lid")];
         let got = participant_results(ParticipantChange::Add, asked.clone(), &answered);
         assert_eq!(got.iter().map(|result| result.jid.clone()).collect::<Vec<_>>(), asked);

@@ -165,7 +165,7 @@ impl SessionTask {
                     self.handle_control(control).await?;
                     continue;
                 }
-                () = self.broker.ready(), if waits_for_broker => SessionSignal::BrokerReady,
+                () = self.broker.wait_until_ready(), if waits_for_broker => SessionSignal::BrokerReady,
                 () = sleep_until_some(self.next_life) => {
                     self.connect().await?;
                     continue;

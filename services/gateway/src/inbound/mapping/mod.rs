@@ -149,7 +149,7 @@ impl EventSource<'_> {
             EventId::random()
         } else {
             let (chat, sender) = (&chat.jid, &author.jid);
-            EventId::of(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
+            EventId::from_identity(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
         };
         let is_direct = self.chat.server.is_pn_family() || self.chat.server.is_lid_family() || chat == author;
         EventOrigin {

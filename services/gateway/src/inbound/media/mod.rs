@@ -79,7 +79,7 @@ impl DownloadQueue {
             client: Arc::clone(client),
             // If a message comes again after a crash, its file is stored a second time under another name. An event
             // that is stored already may link the first one, so neither may replace the other.
-            file: MediaFile::of(kind, &info.id, mimetype, milliseconds, rand::random()),
+            file: MediaFile::for_message(kind, &info.id, mimetype, milliseconds, rand::random()),
             mimetype: mimetype.to_owned(),
             part,
             whose: FileMessage {
@@ -120,7 +120,7 @@ impl PendingDownload {
                 LateFile(None)
             }
             Err(failed) => {
-                told.data.set_file(ReceivedFile::missing(failed.to_string()));
+                told.data.set_file(ReceivedFile::not_downloaded(failed.to_string()));
                 LateFile(Some((late, told.clone())))
             }
         }

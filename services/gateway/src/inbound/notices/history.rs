@@ -115,7 +115,7 @@ fn past_message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<P
 fn history_event_id(chat: &ChatJid, messages: &[PastMessage], session: &SessionId) -> EventId {
     let (kind, sender) = (EventType::HISTORY_SYNC, chat);
     let first = messages.first().map(|message| message.message_id.as_str()).unwrap_or_default();
-    EventId::of(&EventIdentity {
+    EventId::from_identity(&EventIdentity {
         session,
         event: &kind,
         chat,

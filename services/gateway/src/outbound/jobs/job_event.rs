@@ -29,7 +29,7 @@ pub fn queued_event(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime
 }
 
 pub fn progress_event(record: &JobRecord, at: OffsetDateTime) -> OutgoingEvent {
-    job_event(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next()), at)
+    job_event(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next_index()), at)
 }
 
 /// The event about the end of a job; none unless the job has ended.

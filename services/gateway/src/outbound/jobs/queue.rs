@@ -82,7 +82,7 @@ impl JobQueue {
         held: Deferral,
     ) -> Result<QueuedSend, CommandError> {
         let key = outgoing.key.as_ref();
-        let id = key.map_or_else(JobId::random, |key| JobId::of(&self.session, key));
+        let id = key.map_or_else(JobId::random, |key| JobId::from_key(&self.session, key));
         let arguments = serde_json::from_slice(arguments).map_err(|error| {
             CommandError::new(CommandErrorCode::Internal, format!("the message cannot be kept: {error}"))
         })?;
@@ -112,7 +112,7 @@ impl JobQueue {
                 "The message must wait, and NATS did not store it; it was not sent",
             )
         })?;
-        let key = key.cloned().unwrap_or_else(|| id.part(0));
+        let key = key.cloned().unwrap_or_else(|| id.item_key(0));
         let message_id = key.message_id(&self.session);
         let queued = QueuedSend {
             job_id: id,

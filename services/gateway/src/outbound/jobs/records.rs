@@ -28,8 +28,12 @@ impl JobRecords {
 
     pub async fn find(&self, id: &JobId) -> anyhow::Result<Option<JobRecord>> {
         with_deadline(async {
-            let entry =
-                self.open_bucket().await?.get(id.key(&self.session)).await.context("failed to read a job's record")?;
+            let entry = self
+                .open_bucket()
+                .await?
+                .get(id.record_key(&self.session))
+                .await
+                .context("failed to read a job's record")?;
             entry.map(|entry| serde_json::from_slice(&entry).context("a job's record is unreadable")).transpose()
         })
         .await
@@ -40,7 +44,7 @@ impl JobRecords {
         let fresh = new_record(job, &self.session, now);
         let made = with_deadline(async {
             let record = serde_json::to_vec(&fresh)?;
-            match self.open_bucket().await?.create(job.id.key(&self.session), record.into()).await {
+            match self.open_bucket().await?.create(job.id.record_key(&self.session), record.into()).await {
                 Ok(_) => Ok(true),
                 Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
                 Err(error) => Err(error).context("failed to make a job's record"),
@@ -66,7 +70,7 @@ impl JobRecords {
         record.updated_at = clock::iso(OffsetDateTime::now_utc());
         with_deadline(async {
             let stored = serde_json::to_vec(record)?;
-            self.open_bucket().await?.put(record.id.key(&self.session), stored.into()).await?;
+            self.open_bucket().await?.put(record.id.record_key(&self.session), stored.into()).await?;
             Ok(())
         })
         .await

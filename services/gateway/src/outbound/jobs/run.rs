@@ -67,7 +67,7 @@ impl JobRun<'_> {
             self.queue.records.save(&mut record).await?;
         }
         let mut told: Option<Instant> = None;
-        while record.next() < record.total {
+        while record.next_index() < record.total {
             if self.stopping.is_cancelled() {
                 return Ok(JobRunEnd::GivenBack);
             }
@@ -80,7 +80,7 @@ impl JobRun<'_> {
                 () = self.outbound.sender.wait_until_settled() => {}
                 () = self.stopping.cancelled() => return Ok(JobRunEnd::GivenBack),
             }
-            match self.send_item(record.next()).await {
+            match self.send_item(record.next_index()).await {
                 ItemOutcome::Sent => record.sent += 1,
                 ItemOutcome::Failed(failure) => {
                     record.failed += 1;
@@ -96,7 +96,7 @@ impl JobRun<'_> {
                 }
             }
             self.save_record(&mut record).await?;
-            if job_event::completes_a_tenth(record.next(), record.total)
+            if job_event::completes_a_tenth(record.next_index(), record.total)
                 && told.is_none_or(|told| told.elapsed() >= TOLD_EVERY)
             {
                 told = Some(Instant::now());
@@ -115,7 +115,7 @@ impl JobRun<'_> {
             Err(refusal) => return ItemOutcome::Failed(ItemFailure { index, to: None, error: refusal.message }),
         };
         let to = outgoing.to.clone();
-        let key = outgoing.key.get_or_insert_with(|| self.job.id.part(index)).clone();
+        let key = outgoing.key.get_or_insert_with(|| self.job.id.item_key(index)).clone();
         match self.outbound.send(outgoing, SendPriority::Job).await {
             SendOutcome::Done(done) => {
                 if let Some(event) = &done.event {

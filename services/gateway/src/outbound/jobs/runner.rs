@@ -63,7 +63,7 @@ impl JobRunner {
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.broker.ready() => {}
+                () = self.broker.wait_until_ready() => {}
             }
             match self.run_due_jobs(&mut running, std::mem::take(&mut first), &shutdown).await {
                 Ok(()) => break,

@@ -33,11 +33,11 @@ pub async fn encrypt_object(
 ) -> Result<EncryptedFile, UploadError> {
     let mut object = broker.open_object(file.bucket(), &file.object).await.map_err(|error| match error {
         ObjectError::NotFound => UploadError::Gone,
-        error @ ObjectError::Away(_) => read_error(error),
+        error @ ObjectError::Unavailable(_) => read_error(error),
     })?;
     let folder = folder.to_owned();
     let mut encrypting = run_blocking(move || FileEncryption::start(&folder, media_type)).await?;
-    while let Some(piece) = object.next().await.map_err(read_error)? {
+    while let Some(piece) = object.next_chunk().await.map_err(read_error)? {
         encrypting = run_blocking(move || encrypting.add_chunk(&piece)).await?;
     }
     let staged = run_blocking(move || encrypting.finish()).await?;

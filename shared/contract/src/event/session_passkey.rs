@@ -1,10 +1,10 @@
-//! `session.passkey`: how a pairing by passkey goes on.
+//! `session.passkey`: the steps of a pairing by passkey.
 
 use super::EventId;
 use crate::{command::PasskeyProgress, session::SessionId};
 use serde::Serialize;
 
-/// `data` of `session.passkey`, at each step; that it succeeded is told by `connection.status`.
+/// `data` of `session.passkey`: published at each step. `connection.status` reports the success.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

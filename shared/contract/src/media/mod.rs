@@ -1,7 +1,7 @@
-//! Files: where received ones rest until somebody fetches them, and where those that are to be sent wait.
+//! Files: received ones, which callers fetch, and files that wait to be sent.
 //!
-//! Both are object stores of NATS, so that any replica of a service can serve what another one has put there. A received
-//! file's name is its permission: who knows it may fetch it, so it holds 128 random bits.
+//! Both are in object stores of NATS, so any replica of a service can serve a file that another one has stored. Whoever
+//! knows a received file's name may fetch the file, so the name has 128 random bits.
 
 mod mime;
 
@@ -10,18 +10,18 @@ pub use mime::{extension, is_runnable};
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr, time::Duration};
 
-/// Received files, each under its file's name.
+/// The object store of received files; the key is [`MediaFile`].
 pub const MEDIA_BUCKET: &str = "media";
-/// Files that are to be sent, from the request to WhatsApp's acknowledgement.
+/// The object store of files to send. A file is in it from the request until WhatsApp's acknowledgement.
 pub const MEDIA_TO_SEND_BUCKET: &str = "media_to_send";
-/// A send that waits (`sendAt`, a restriction) needs its file as long.
+/// How long a file to send is kept: a send may wait as long for `sendAt` or for the end of a restriction.
 pub const MEDIA_TO_SEND_LASTS: Duration = Duration::from_secs(32 * 24 * 60 * 60);
-/// Of an object in either: its MIME type.
+/// The metadata field that holds an object's MIME type, in both stores.
 pub const CONTENT_TYPE: &str = "content-type";
 
-/// A name for a file that is to be sent, which nobody can guess and nothing else has.
+/// A new name for a file to send. It is unique, and nobody can guess it.
 #[must_use]
-pub fn new_object() -> String {
+pub fn new_object_name() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
@@ -30,20 +30,20 @@ pub fn new_object() -> String {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct MediaFile(String);
 
-/// What [`MediaFile`] refuses.
+/// The error of a text that is no file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is no file's name: use what `filename` of an event says")]
 pub struct InvalidMediaFile;
 
-/// Names are given by Kurir and are shorter.
+/// Kurir makes the names; they are shorter.
 const LONGEST: usize = 160;
-/// Of a message id in a name; WhatsApp's have 20 to 32 characters.
+/// The longest message id in a name; WhatsApp's have 20 to 32 characters.
 const LONGEST_ID: usize = 64;
 
 impl MediaFile {
-    /// A name for the file of a message: `kind` is its `messageType`.
+    /// The name of a message's file; `kind` is the message's `messageType`.
     #[must_use]
-    pub fn of(kind: &str, message_id: &str, mimetype: &str, milliseconds: i64, random: u128) -> Self {
+    pub fn for_message(kind: &str, message_id: &str, mimetype: &str, milliseconds: i64, random: u128) -> Self {
         let id: String =
             message_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(LONGEST_ID).collect();
         Self(format!("{kind}_{id}_{milliseconds}_{random:032x}.{}", extension(mimetype)))
@@ -60,7 +60,7 @@ impl MediaFile {
         format!("media/{}", self.0)
     }
 
-    /// Where the API serves it.
+    /// The path where the API serves it.
     #[must_use]
     pub fn url(&self) -> String {
         format!("/media/{}", self.0)
@@ -98,11 +98,11 @@ mod tests {
 
     #[test]
     fn a_file_is_named_after_its_message_and_cannot_be_guessed() {
-        let file = MediaFile::of("image", "3EB0/../A", "image/jpeg; q=1", 1_700_000_000_123, 0xabc);
+        let file = MediaFile::for_message("image", "3EB0/../A", "image/jpeg; q=1", 1_700_000_000_123, 0xabc);
         assert_eq!(file.as_str(), "image_3EB0A_1700000000123_00000000000000000000000000000abc.jpg");
         assert_eq!(file.as_str().parse(), Ok(file.clone()));
         assert_eq!((file.path(), file.url()), (format!("media/{file}"), format!("/media/{file}")));
-        let longest = MediaFile::of("document", &"x".repeat(500), "application/pdf", i64::MIN, u128::MAX);
+        let longest = MediaFile::for_message("document", &"x".repeat(500), "application/pdf", i64::MIN, u128::MAX);
         assert_eq!(longest.as_str().parse(), Ok(longest));
     }
 

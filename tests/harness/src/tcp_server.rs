@@ -1,7 +1,6 @@
-//! A listener that serves each connection in a task of its own and can be stopped for sure.
+//! A TCP server that serves each connection in a task, and can be stopped.
 //!
-//! After [`Listening::stop`] no connection is open and new ones are refused. Dropped, it stops as well,
-//! only without waiting for it.
+//! After [`TcpServer::stop`] no connection is open and new ones are refused. A drop stops it, too, but does not wait.
 
 use std::future::Future;
 
@@ -13,19 +12,19 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::Port;
 
 #[derive(Debug)]
-pub struct Listening {
-    asked_to_stop: CancellationToken,
+pub struct TcpServer {
+    stop_requested: CancellationToken,
     accepting: AbortOnDropHandle<()>,
 }
 
-impl Listening {
+impl TcpServer {
     pub fn start<F>(port: &Port, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let listener = port.listen();
-        let asked_to_stop = CancellationToken::new();
-        let stop = asked_to_stop.clone();
+        let stop_requested = CancellationToken::new();
+        let stop = stop_requested.clone();
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
@@ -33,7 +32,7 @@ impl Listening {
                     () = stop.cancelled() => break,
                     Some(_) = connections.join_next() => {}
                     accepted = listener.accept() => {
-                        // An error is one connection's (gone before it was accepted), not the listener's.
+                        // An error concerns one connection, which ended before it was accepted, not the listener.
                         if let Ok((stream, _)) = accepted {
                             let _ = stream.set_nodelay(true);
                             connections.spawn(serve(stream));
@@ -44,12 +43,12 @@ impl Listening {
             drop(listener);
             connections.shutdown().await;
         });
-        Self { asked_to_stop, accepting: AbortOnDropHandle::new(accepting) }
+        Self { stop_requested, accepting: AbortOnDropHandle::new(accepting) }
     }
 
     pub async fn stop(self) {
-        self.asked_to_stop.cancel();
-        // It can only have panicked, and then it listens no more either.
+        self.stop_requested.cancel();
+        // An error means that the task panicked, and then it does not listen either.
         let _ = self.accepting.await;
     }
 }

@@ -1,7 +1,6 @@
-//! A program that runs for a test: clean environment, own folder, output kept.
+//! A program that runs for a test, with a clean environment and its own folder. Its output is kept.
 //!
-//! Promises that nothing survives the test (killed by its id on drop) and that a program which ended by
-//! itself fails the test. What a program says and does is for the test to judge.
+//! No program survives its test: a drop kills it by its id. A program that ends by itself fails the test.
 
 mod output;
 
@@ -13,21 +12,20 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::wait::until;
-use output::{Output, Source};
+use output::{OutputSource, ProcessOutput};
 
-/// For a SIGKILL: only a process in an uninterruptible system call takes longer.
+/// The deadline of a SIGKILL: only a process in an uninterruptible system call takes longer.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
-/// For a SIGSTOP.
+/// The deadline of a SIGSTOP.
 const PAUSED_WITHIN: Duration = Duration::from_secs(10);
-/// For [`Process::restart`]: longer than any service's drain.
+/// The deadline of the stop in [`Process::restart`]: longer than any service's drain.
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
-/// For what a dropped process had written, to be read; a child of its own may hold its outputs open.
+/// The deadline for reading the output of a dropped process: its own child may keep the output open.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
-/// What a dropped process prints; the test runner shows it for failed tests only.
+/// How many lines of a dropped process are printed. The test runner shows them only for failed tests.
 const TAIL: usize = 200;
 
-/// Taken over from the test's own environment if set; nothing else is, so that no setting of the
-/// developer's reaches the program.
+/// The only variables that the program inherits, so that no setting of the developer reaches it.
 const INHERITED: [&str; 3] = ["PATH", "LANG", "LLVM_PROFILE_FILE"];
 
 #[derive(Debug)]
@@ -38,13 +36,13 @@ pub struct Process {
     environment: Vec<(OsString, OsString)>,
     folder: TempDir,
     child: Child,
-    output: Output,
-    /// Whether the test asked for the end of this life.
+    output: ProcessOutput,
+    /// Whether the test asked for the end of the present run.
     end_expected: bool,
 }
 
 impl Process {
-    /// Starts `binary` with these settings and no others, in an empty folder of its own.
+    /// Starts `binary` with these settings and no others, in an empty folder.
     #[track_caller]
     pub fn spawn<K, V>(name: &str, binary: impl AsRef<Path>, environment: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -74,7 +72,7 @@ impl Process {
         let binary = binary.as_ref().to_owned();
         let arguments: Vec<_> = arguments.into_iter().map(Into::into).collect();
         let environment: Vec<_> = environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let output = Output::default();
+        let output = ProcessOutput::default();
         let child = start(name, &binary, &arguments, &environment, folder.path(), &output);
         Self { name: name.to_owned(), binary, arguments, environment, folder, child, output, end_expected: false }
     }
@@ -87,41 +85,46 @@ impl Process {
         self.child.id()
     }
 
-    /// Its working folder; it stays through restarts and goes with this value.
+    /// Its working folder. Restarts keep it, a drop removes it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Changes a setting; the next start has it.
+    /// Sets a variable for the next start.
     pub fn set_env(&mut self, key: impl Into<OsString>, value: impl Into<OsString>) {
         let key = key.into();
         self.environment.retain(|(known, _)| *known != key);
         self.environment.push((key, value.into()));
     }
 
-    /// Takes a setting away; the next start lacks it.
+    /// Removes a variable for the next start.
     pub fn unset_env(&mut self, key: impl Into<OsString>) {
         let key = key.into();
         self.environment.retain(|(known, _)| *known != key);
     }
 
-    /// Waits for the line `ready` on standard error, of this life.
+    /// Waits for the line `ready` on standard error, in the present run.
     pub async fn wait_ready(&mut self, deadline: Duration) {
         self.wait_for(&format!("{} to be ready", self.name), deadline, |source, line| {
-            source == Source::Stderr && line == "ready"
+            source == OutputSource::Stderr && line == "ready"
         })
         .await;
     }
 
-    /// Waits for a line of this life, on either output, and gives it.
+    /// Waits for a line of the present run on either output, and returns it.
     pub async fn wait_for_line(&mut self, predicate: impl Fn(&str) -> bool, deadline: Duration) -> String {
         self.wait_for(&format!("a line of {}", self.name), deadline, |_, line| predicate(line)).await
     }
 
-    async fn wait_for(&mut self, what: &str, deadline: Duration, predicate: impl Fn(Source, &str) -> bool) -> String {
-        let mut next = self.output.life_began();
+    async fn wait_for(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        predicate: impl Fn(OutputSource, &str) -> bool,
+    ) -> String {
+        let mut next = self.output.first_line_of_life();
         until(what, deadline, || {
-            // Asked before looking: what it said before its end is then all there.
+            // Checked before the search: all lines from before the end are there then.
             let ended = self.child.try_wait().ok().flatten().filter(|_| self.output.is_complete());
             let (found, seen) = self.output.find(next, &predicate);
             next = seen;
@@ -130,14 +133,14 @@ impl Process {
                 (None, Some(status)) => {
                     panic!("waited for {what}, but it ended with {status}\n{}", self.output.tail(TAIL))
                 }
-                (None, None) => Err(LastSaid(self.output.tail(10))),
+                (None, None) => Err(LastLines(self.output.tail(10))),
             };
             async { answer }
         })
         .await
     }
 
-    /// All it said on both outputs, in all its lives.
+    /// All lines of both outputs, of all runs.
     pub fn output(&self) -> String {
         self.output.tail(usize::MAX)
     }
@@ -146,37 +149,37 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// SIGKILL, and its end.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill_9(&mut self) {
         self.end_expected = true;
-        // Refused only if it has ended and was waited for.
+        // An error means that it has ended already.
         let _ = self.child.kill();
         self.exited(KILLED_WITHIN).await;
     }
 
-    /// SIGTERM, and its end with the exit status.
+    /// Sends SIGTERM, waits for the end, and returns the exit status.
     pub async fn terminate(&mut self, deadline: Duration) -> ExitStatus {
         self.end_expected = true;
         self.signal("TERM");
         self.exited(deadline).await
     }
 
-    /// Waits for an end that the test knows will come, such as that of a program with bad settings.
+    /// Waits for an end that the test expects, such as that of a program with bad settings.
     pub async fn exited(&mut self, deadline: Duration) -> ExitStatus {
         self.end_expected = true;
         let (name, child, output) = (&self.name, &mut self.child, &self.output);
         until(format!("{name} to end"), deadline, || {
             let status = match child.try_wait() {
-                // Its last words are read by then, too.
+                // By then its last lines are read, too.
                 Ok(Some(status)) if output.is_complete() => Ok(status),
-                _ => Err(LastSaid(output.tail(10))),
+                _ => Err(LastLines(output.tail(10))),
             };
             async { status }
         })
         .await
     }
 
-    /// Stops it as a supervisor would, if it runs, and starts it again in the same folder.
+    /// Stops it as a supervisor does, if it runs, and starts it again in the same folder.
     pub async fn restart(&mut self) {
         if self.is_running() {
             self.terminate(STOPPED_WITHIN).await;
@@ -190,19 +193,18 @@ impl Process {
         if self.is_running() {
             panic!("{} still runs: kill_9() or terminate() it first", self.name);
         }
-        self.fail_if_it_died_unasked();
+        self.fail_if_it_has_ended();
         self.output.begin_life();
         self.child =
             start(&self.name, &self.binary, &self.arguments, &self.environment, self.folder.path(), &self.output);
         self.end_expected = false;
     }
 
-    /// SIGSTOP: it keeps its connections and does nothing, as on a machine that hangs.
+    /// Sends SIGSTOP: it keeps its connections and does nothing, as on a machine that hangs.
     #[track_caller]
     pub fn pause(&mut self) {
         self.signal("STOP");
-        // The signal is only on its way then: on a busy machine a thread goes on for a moment and answers what must
-        // not be answered.
+        // On a busy machine a thread continues for a moment after the signal, and answers a request that must get no answer.
         let deadline = Instant::now() + PAUSED_WITHIN;
         while self.is_running() && !is_paused(self.child.id()) {
             assert!(Instant::now() < deadline, "{} does not pause", self.name);
@@ -210,7 +212,7 @@ impl Process {
         }
     }
 
-    /// SIGCONT after [`Process::pause`].
+    /// Sends SIGCONT after [`Process::pause`].
     pub fn resume(&mut self) {
         self.signal("CONT");
     }
@@ -221,8 +223,8 @@ impl Process {
         if !self.is_running() {
             return;
         }
-        // The shell's own `kill`: the program of that name is missing on small systems. The id is still
-        // ours, since nobody else waits for this child.
+        // The shell's built-in `kill`, because small systems have no program of that name. The id is still the child's, because
+        // nobody else waits for it.
         let sent = Command::new("sh").arg("-c").arg(format!("kill -s {signal} {}", self.id())).status();
         if !sent.as_ref().is_ok_and(ExitStatus::success) {
             panic!("cannot send SIG{signal} to {}: {sent:?}", self.name);
@@ -230,9 +232,9 @@ impl Process {
     }
 
     #[track_caller]
-    fn fail_if_it_died_unasked(&mut self) {
+    fn fail_if_it_has_ended(&mut self) {
         if let (false, Ok(Some(status))) = (self.end_expected, self.child.try_wait()) {
-            panic!("{} ended unasked with {status}:\n{}", self.name, self.output.tail(TAIL));
+            panic!("{} ended by itself with {status}:\n{}", self.name, self.output.tail(TAIL));
         }
     }
 }
@@ -243,9 +245,9 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.output.wait_until_complete(LAST_WORDS_WITHIN);
-        eprintln!("--- {} (process {}) said last:\n{}---", self.name, self.child.id(), self.output.tail(TAIL));
+        eprintln!("--- {} (process {}) last lines:\n{}---", self.name, self.child.id(), self.output.tail(TAIL));
         if let (false, Some(status), false) = (self.end_expected, died, std::thread::panicking()) {
-            panic!("{} ended unasked with {status}; its last words are above", self.name);
+            panic!("{} ended by itself with {status}; its last lines are above", self.name);
         }
     }
 }
@@ -257,7 +259,7 @@ fn start(
     arguments: &[OsString],
     environment: &[(OsString, OsString)],
     folder: &Path,
-    output: &Output,
+    output: &ProcessOutput,
 ) -> Child {
     let inherited = INHERITED.into_iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
     let child = Command::new(binary)
@@ -266,7 +268,7 @@ fn start(
         .envs(inherited)
         .env("HOME", folder)
         .env("RUST_BACKTRACE", "1")
-        // Of panics alone: an error that is logged with its trace stops a loaded gateway for seconds.
+        // Traces for panics only: an error that is logged with its trace blocks a loaded gateway for seconds.
         .env("RUST_LIB_BACKTRACE", "0")
         .envs(environment.iter().map(|(key, value)| (key, value)))
         .current_dir(folder)
@@ -277,10 +279,10 @@ fn start(
     match child {
         Ok(mut child) => {
             if let Some(stdout) = child.stdout.take() {
-                output.read(Source::Stdout, stdout);
+                output.read(OutputSource::Stdout, stdout);
             }
             if let Some(stderr) = child.stderr.take() {
-                output.read(Source::Stderr, stderr);
+                output.read(OutputSource::Stderr, stderr);
             }
             child
         }
@@ -288,21 +290,21 @@ fn start(
     }
 }
 
-/// Printed as the lines that they are.
-struct LastSaid(String);
+/// The last lines of a process. `Debug` prints them as lines.
+struct LastLines(String);
 
-impl std::fmt::Debug for LastSaid {
+impl std::fmt::Debug for LastLines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "its last lines:\n{}", self.0)
     }
 }
 
-/// Whether each of its threads has stopped; true where the system does not tell.
+/// Whether each thread of a process has stopped; true if the system does not say.
 fn is_paused(process: u32) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
     threads.flatten().all(|thread| {
         let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        // `<id> (<name>) <state> …`; a name may hold anything. One that is gone does nothing.
+        // `<id> (<name>) <state> …`; a name may contain anything. A thread that has ended counts as stopped.
         stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
     })
 }

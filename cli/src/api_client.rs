@@ -1,6 +1,6 @@
-//! Calls to the API: the key in its header, a deadline, and an error that says what to do.
+//! An HTTP client of the API: it sends the key, keeps a deadline, and reports errors with what to do.
 
-use crate::settings::Settings;
+use crate::settings::ApiSettings;
 use anyhow::{Context as _, bail};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
@@ -9,53 +9,55 @@ use std::time::Duration;
 /// A send takes up to 110 s, a webhook test 25 s.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-pub struct Api {
+/// Calls one API with one key.
+pub struct ApiClient {
     client: Client,
     url: Url,
     api_key: String,
 }
 
-/// What the API said, for good or bad.
-pub struct Reply {
+/// An answer of the API: a success or an error.
+pub struct ApiReply {
     status: StatusCode,
     pub body: Value,
 }
 
-impl Reply {
+impl ApiReply {
+    /// Whether the API did what was asked.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.status.is_success() && self.body["success"] == true
     }
 
-    /// The API's own words.
+    /// The API's own text about the result.
     #[must_use]
     pub fn message(&self) -> String {
         self.body["message"].as_str().map_or_else(|| format!("the API answered {}", self.status), str::to_owned)
     }
 }
 
-impl Api {
-    pub fn new(Settings { url, api_key }: Settings) -> anyhow::Result<Self> {
-        // Refused only if it is installed already, which is what is wanted.
+impl ApiClient {
+    pub fn new(ApiSettings { url, api_key }: ApiSettings) -> anyhow::Result<Self> {
+        // An error means that a provider is installed already, which is enough.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(TIMEOUT).build().context("failed to make an HTTP client")?;
         Ok(Self { client, url, api_key })
     }
 
-    pub async fn get(&self, path: &str) -> anyhow::Result<Reply> {
-        self.call(self.request(Method::GET, path)).await
+    pub async fn get(&self, path: &str) -> anyhow::Result<ApiReply> {
+        self.send(self.build_request(Method::GET, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Reply> {
-        self.call(self.request(Method::POST, path).json(body)).await
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<ApiReply> {
+        self.send(self.build_request(Method::POST, path).json(body)).await
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    fn build_request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.url.as_str().trim_end_matches('/'));
         self.client.request(method, url).header("X-API-Key", &self.api_key)
     }
 
-    async fn call(&self, request: RequestBuilder) -> anyhow::Result<Reply> {
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<ApiReply> {
         let response = request
             .send()
             .await
@@ -66,6 +68,6 @@ impl Api {
         }
         let body =
             response.json().await.with_context(|| format!("{} is no API of Kurir (it answered {status})", self.url))?;
-        Ok(Reply { status, body })
+        Ok(ApiReply { status, body })
     }
 }

@@ -1,44 +1,44 @@
-//! `kurir webhook`: does the webhook work? Each check goes the way of a real event and tells how its delivery ended.
+//! `kurir webhook`: checks the webhook. Each check delivers an event as Kurir delivers every event, and prints the result.
 
 use crate::{
-    api::{Api, Reply},
-    settings::Check,
+    api_client::{ApiClient, ApiReply},
+    settings::WebhookCheck,
 };
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// One check, or all four.
-pub async fn check(api: &Api, check: Option<Check>) -> anyhow::Result<bool> {
+/// Runs one check, or all four; true if all succeeded.
+pub async fn run_checks(api: &ApiClient, check: Option<WebhookCheck>) -> anyhow::Result<bool> {
     let Some(check) = check else {
-        let mut all_well = true;
-        for check in Check::ALL {
-            all_well &= one(api, check).await?;
+        let mut all_succeeded = true;
+        for check in WebhookCheck::ALL {
+            all_succeeded &= run_check(api, check).await?;
         }
-        return Ok(all_well);
+        return Ok(all_succeeded);
     };
-    one(api, check).await
+    run_check(api, check).await
 }
 
-async fn one(api: &Api, check: Check) -> anyhow::Result<bool> {
+async fn run_check(api: &ApiClient, check: WebhookCheck) -> anyhow::Result<bool> {
     match check {
-        Check::Status => status(api).await,
-        Check::Test => {
+        WebhookCheck::Status => show_status(api).await,
+        WebhookCheck::Test => {
             let body = json!({"eventType": "test", "data": {"message": "A test from the command line"}});
-            Ok(told("test", &api.post("/api/webhook/test", &body).await?))
+            Ok(print_result("test", &api.post("/api/webhook/test", &body).await?))
         }
-        Check::Custom => {
-            let data = json!({"message": "An event of one's own from the command line", "orderId": 12345});
+        WebhookCheck::Custom => {
+            let data = json!({"message": "A custom event from the command line", "orderId": 12345});
             let body = json!({"eventType": "custom.event", "data": data});
-            Ok(told("custom", &api.post("/api/webhook/send", &body).await?))
+            Ok(print_result("custom", &api.post("/api/webhook/send", &body).await?))
         }
-        Check::Message => {
+        WebhookCheck::Message => {
             let body = json!({"eventType": "message.received", "data": sample_message()});
-            Ok(told("message", &api.post("/api/webhook/send", &body).await?))
+            Ok(print_result("message", &api.post("/api/webhook/send", &body).await?))
         }
     }
 }
 
-async fn status(api: &Api) -> anyhow::Result<bool> {
+async fn show_status(api: &ApiClient) -> anyhow::Result<bool> {
     let reply = api.get("/api/webhook/status").await?;
     if !reply.succeeded() {
         println!("webhook status: {}", reply.message());
@@ -52,14 +52,14 @@ async fn status(api: &Api) -> anyhow::Result<bool> {
     Ok(enabled)
 }
 
-/// Prints how the delivery ended; true if it was delivered.
-fn told(check: &str, reply: &Reply) -> bool {
+/// Prints the result of a delivery; true if it succeeded.
+fn print_result(check: &str, reply: &ApiReply) -> bool {
     if !reply.succeeded() {
         println!("webhook {check}: {}", reply.message());
         return false;
     }
     let Some(result) = reply.body.get("result") else {
-        println!("webhook {check}: delivered to nobody, webhooks are disabled (the event is in NATS)");
+        println!("webhook {check}: not delivered: webhooks are disabled (the event is in NATS)");
         return false;
     };
     let delivered = result["success"] == true;
@@ -74,7 +74,7 @@ fn told(check: &str, reply: &Reply) -> bool {
     delivered
 }
 
-/// `data` of a `message.received`, marked so that nobody takes it for a real one.
+/// `data` of a `message.received`. Its texts and its id show that it is a test.
 fn sample_message() -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let chat = "6281234567890@s.whatsapp.net";

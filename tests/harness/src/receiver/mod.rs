@@ -1,7 +1,7 @@
-//! The HTTP server that webhooks go to: answers as scripted, remembers each request.
+//! The HTTP server that receives webhooks. It answers as scripted and records each request.
 //!
-//! It speaks HTTP/1.1 itself, since it must also misbehave in ways that no HTTP library offers. Requests are
-//! recorded before they are answered, so who has its answer finds its request here.
+//! It implements HTTP/1.1 itself, because it must misbehave in ways that no HTTP library offers. A request is recorded before
+//! it is answered.
 
 mod answer;
 mod request;
@@ -13,39 +13,39 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::listening::Listening;
+use crate::tcp_server::TcpServer;
 use crate::{Port, until};
 
-use answer::After;
 pub use answer::Answer;
+use answer::ConnectionFate;
 pub use request::Request;
 
-/// A load test of a million small events keeps about 1 GB; above it requests are counted, not kept.
+/// How many requests are kept, about 1 GB of small events. Further ones are only counted.
 const MAX_KEPT: usize = 1_000_000;
 
-type Rule = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
+type AnswerRule = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 pub struct Receiver {
     port: Port,
-    script: Arc<Mutex<Script>>,
-    listening: Option<Listening>,
+    script: Arc<Mutex<ReceiverScript>>,
+    listening: Option<TcpServer>,
 }
 
-struct Script {
-    /// For the next requests, one each.
+struct ReceiverScript {
+    /// The answers of the next requests, one each.
     next: VecDeque<Answer>,
-    /// For all others.
-    rule: Rule,
+    /// The answer of all other requests.
+    rule: AnswerRule,
     requests: Vec<Request>,
     count: usize,
 }
 
 impl Receiver {
-    /// Starts one that answers 200.
+    /// Starts a receiver that answers 200.
     pub async fn start() -> Self {
         let mut receiver = Self {
             port: Port::reserve(),
-            script: Arc::new(Mutex::new(Script {
+            script: Arc::new(Mutex::new(ReceiverScript {
                 next: VecDeque::new(),
                 rule: Arc::new(|_| Answer::status(200)),
                 requests: Vec::new(),
@@ -61,7 +61,7 @@ impl Receiver {
         self.port.addr()
     }
 
-    /// Where to send webhooks; the path does not matter to it.
+    /// The URL for webhooks. The receiver ignores the path.
     pub fn url(&self) -> String {
         format!("http://{}/webhook", self.addr())
     }
@@ -99,7 +99,7 @@ impl Receiver {
         script.count = 0;
     }
 
-    /// Waits until there were at least `count` requests, and gives all.
+    /// Waits for at least `count` requests, and returns all.
     pub async fn wait_for(&self, count: usize, deadline: Duration) -> Vec<Request> {
         until(format!("{count} requests"), deadline, || async {
             if self.count() >= count { Ok(()) } else { Err(self.summary()) }
@@ -108,7 +108,7 @@ impl Receiver {
         self.requests()
     }
 
-    /// Waits until the requests so far satisfy `predicate`, and gives them.
+    /// Waits until the requests so far satisfy `predicate`, and returns them.
     pub async fn wait_until(
         &self,
         what: &str,
@@ -130,16 +130,16 @@ impl Receiver {
         }
     }
 
-    /// Listens again on the same port; script and requests are as before.
+    /// Listens again on the same port, with the same script and requests.
     #[track_caller]
     pub fn start_again(&mut self) {
         if self.listening.is_none() {
             let script = Arc::clone(&self.script);
-            self.listening = Some(Listening::start(&self.port, move |stream| connection(stream, Arc::clone(&script))));
+            self.listening = Some(TcpServer::start(&self.port, move |stream| connection(stream, Arc::clone(&script))));
         }
     }
 
-    /// The last few requests, for who waited in vain.
+    /// The last few requests, for the message of a failed wait.
     fn summary(&self) -> String {
         let script = self.script();
         let mut summary = format!("{} requests", script.count);
@@ -151,25 +151,25 @@ impl Receiver {
         summary
     }
 
-    fn script(&self) -> MutexGuard<'_, Script> {
+    fn script(&self) -> MutexGuard<'_, ReceiverScript> {
         locked(&self.script)
     }
 }
 
-/// One connection: request, record, answer, until either side has enough.
-async fn connection(mut stream: TcpStream, script: Arc<Mutex<Script>>) {
+/// Serves one connection: reads, records and answers requests until either side closes it.
+async fn connection(mut stream: TcpStream, script: Arc<Mutex<ReceiverScript>>) {
     let mut read_ahead = Vec::new();
-    // A broken connection is the client's choice or the script's; the requests that arrived are kept.
+    // The client or the script may break the connection; the requests that arrived are kept.
     while let Ok(Some(request)) = request::read(&mut stream, &mut read_ahead).await {
         let answer = answer_to(request, &script);
         match answer.write(&mut stream).await {
-            Ok(After::KeepOpen) => {}
-            Ok(After::Close) | Err(_) => return,
+            Ok(ConnectionFate::KeepOpen) => {}
+            Ok(ConnectionFate::Close) | Err(_) => return,
         }
     }
 }
 
-fn answer_to(request: Request, script: &Mutex<Script>) -> Answer {
+fn answer_to(request: Request, script: &Mutex<ReceiverScript>) -> Answer {
     let (scripted, rule) = {
         let mut script = locked(script);
         let scripted = script.next.pop_front();
@@ -179,11 +179,11 @@ fn answer_to(request: Request, script: &Mutex<Script>) -> Answer {
         }
         (scripted, Arc::clone(&script.rule))
     };
-    // Not under the lock: a rule may look at the receiver.
+    // Not under the lock, because a rule may use the receiver.
     scripted.unwrap_or_else(|| rule(&request))
 }
 
-fn locked(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
-    // A predicate of the test's may panic under the lock; the script is whole all the same.
+fn locked(script: &Mutex<ReceiverScript>) -> MutexGuard<'_, ReceiverScript> {
+    // A predicate of the test may panic under the lock; the script is intact even then.
     script.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
-//! A webhook endpoint's name.
+//! A webhook endpoint's id. It is a module of its own, because events and subjects name endpoints and endpoints use both.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// 1 to 64 of `[A-Za-z0-9_-]`: it is part of subjects and of consumer names.
+/// 1 to 64 characters of `[A-Za-z0-9_-]`: it is a part of subjects and of consumer names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
@@ -11,7 +11,7 @@ pub struct EndpointId(String);
 
 const RETRIES_SUFFIX: &str = "-retries";
 
-/// What [`EndpointId`] refuses.
+/// The error of a text that is no endpoint's id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no endpoint id: use 1 to 64 letters, digits, '-' or '_'")]
 pub struct InvalidEndpointId(String);
@@ -20,13 +20,13 @@ impl EndpointId {
     /// The endpoint of `WEBHOOK_URL`.
     pub const DEFAULT: &str = "default";
 
-    /// For an endpoint that is made now. Never used again, so that nothing of a deleted one can be taken for its own.
+    /// The id of a new endpoint. No id is used twice, so a new endpoint inherits nothing from a deleted one.
     #[must_use]
     pub fn random() -> Self {
         Self(format!("ep_{:032x}", rand::random::<u128>()))
     }
 
-    /// The endpoint of the settings: it is not in the bucket, and the API changes nothing of it.
+    /// Whether it is the endpoint of `WEBHOOK_URL`: it is not in the bucket, and the API cannot change it.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.0 == Self::DEFAULT
@@ -37,22 +37,22 @@ impl EndpointId {
         &self.0
     }
 
-    /// The inverse of [`consumer`](Self::consumer) and of [`retries_consumer`](Self::retries_consumer).
+    /// The inverse of [`consumer_name`](Self::consumer_name) and of [`retries_consumer_name`](Self::retries_consumer_name).
     #[must_use]
-    pub fn of_consumer(name: &str) -> Option<Self> {
+    pub fn from_consumer_name(name: &str) -> Option<Self> {
         let id = name.strip_prefix("webhook-")?;
         id.strip_suffix(RETRIES_SUFFIX).unwrap_or(id).parse().ok()
     }
 
-    /// Its durable consumer on EVENTS: `num_pending` is its backlog.
+    /// The name of its durable consumer on EVENTS: `num_pending` is its backlog.
     #[must_use]
-    pub fn consumer(&self) -> String {
+    pub fn consumer_name(&self) -> String {
         format!("webhook-{self}")
     }
 
-    /// Its durable consumer on RETRIES.
+    /// The name of its durable consumer on RETRIES.
     #[must_use]
-    pub fn retries_consumer(&self) -> String {
+    pub fn retries_consumer_name(&self) -> String {
         format!("webhook-{self}{RETRIES_SUFFIX}")
     }
 }
@@ -67,7 +67,7 @@ impl FromStr for EndpointId {
     type Err = InvalidEndpointId;
 
     fn from_str(id: &str) -> Result<Self, Self::Err> {
-        // The rule is the session's: both are tokens of a subject.
+        // The rule is that of a session's name: both are tokens of a subject.
         match id.parse::<crate::session::SessionId>() {
             Ok(_) => Ok(Self(id.to_owned())),
             Err(_) => Err(InvalidEndpointId(id.to_owned())),
@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn a_consumers_name_names_its_endpoint() {
         let id = EndpointId::random();
-        assert_eq!(EndpointId::of_consumer(&id.consumer()), Some(id.clone()));
-        assert_eq!(EndpointId::of_consumer(&id.retries_consumer()), Some(id));
-        assert_eq!(EndpointId::of_consumer("n8n"), None);
+        assert_eq!(EndpointId::from_consumer_name(&id.consumer_name()), Some(id.clone()));
+        assert_eq!(EndpointId::from_consumer_name(&id.retries_consumer_name()), Some(id));
+        assert_eq!(EndpointId::from_consumer_name("n8n"), None);
     }
 }

@@ -1,36 +1,34 @@
-//! `connection.status` at every change of a session's state and with each new QR code; `session.…` at its ends; `session.restricted`.
+//! `connection.status`, the `session.…` events of a session's ends, and `session.restricted`.
 
 use super::{EventId, EventType};
 use crate::session::{RestrictionKind, SessionId, SessionStatus};
 use serde::{Deserialize, Serialize};
 
-/// `data` of `connection.status`.
+/// `data` of `connection.status`: published at every change of a session's state and for each new QR code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectionStatus {
     pub is_connected: bool,
-    /// The raw text of the QR code; null unless one waits to be scanned.
+    /// The text of the QR code; null unless a phone must scan it.
     pub qr_code: Option<String>,
     pub timestamp: String,
-    /// (Kurir's own.)
     pub session: SessionId,
-    /// (Kurir's own.)
     pub status: SessionStatus,
-    /// Why, in words, for an end or a loss; null otherwise. (Kurir's own.)
+    /// Why the session ended or lost its connection; else null.
     pub reason: Option<String>,
-    /// When a ban ends, ISO 8601; null if there is none or its end is unknown. (Kurir's own.)
+    /// When a ban ends, ISO 8601; null if there is no ban or its end is unknown.
     pub until: Option<String>,
 }
 
-/// `data` of `session.logged_out`, `.replaced`, `.banned`, `.locked`, `.outdated` and `.refused`: somebody must act.
+/// `data` of `session.logged_out`, `.replaced`, `.banned`, `.locked`, `.outdated` and `.refused`: a person must act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionEnded {
-    /// Why, in words.
+    /// Why the session ended.
     pub reason: Option<String>,
-    /// When a ban ends, ISO 8601; null if there is none or its end is unknown.
+    /// When a ban ends, ISO 8601; null if there is no ban or its end is unknown.
     pub until: Option<String>,
     /// ISO 8601.
     pub timestamp: String,
@@ -38,17 +36,18 @@ pub struct SessionEnded {
     pub event_id: EventId,
 }
 
-/// `data` of `session.restricted`: WhatsApp takes no messages to people that the account has no chat with; they wait.
+/// `data` of `session.restricted`: WhatsApp accepts no messages to people with whom the account has no chat; such
+/// messages wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionRestricted {
-    /// False: it is over.
+    /// Whether the restriction holds; false when it ended.
     pub active: bool,
     pub kind: RestrictionKind,
-    /// ISO 8601.
+    /// When it began, ISO 8601.
     pub since: String,
-    /// When it ends, or is looked at again, ISO 8601.
+    /// When it ends or Kurir checks it again, ISO 8601.
     pub until: String,
     /// ISO 8601.
     pub timestamp: String,
@@ -57,7 +56,7 @@ pub struct SessionRestricted {
 }
 
 impl SessionEnded {
-    /// The event of an end; none of what is no end.
+    /// The event that reports an end; none for a status that is no end.
     #[must_use]
     pub fn event_type(status: SessionStatus) -> Option<EventType> {
         match status {

@@ -1,4 +1,4 @@
-//! `error.occurred`: something was given up, and who must know.
+//! `error.occurred`: Kurir gave up a send or a delivery.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub struct ErrorOccurred {
     /// A stable name: `message.send.failed`, `webhook.delivery.failed`.
     pub error_type: String,
     pub error_message: String,
-    /// What it was about: `{jid, attempts}` of a send; `{endpoint, eventId, event, attempts, …}` of a delivery.
+    /// `{jid, attempts}` of a send; `{endpoint, eventId, event, attempts, …}` of a delivery.
     pub context: serde_json::Value,
     pub timestamp: String,
 }

@@ -1,11 +1,11 @@
-//! What becomes of a message: `message.ack`, `.reaction`, `.edited`, `.revoked`, `.undecryptable`, and `poll.vote`.
+//! What happens to a message: `message.ack`, `.reaction`, `.edited`, `.revoked`, `.undecryptable`, and `poll.vote`.
 //!
-//! In all of them `messageId` is the message that it is about.
+//! In each of them `messageId` is the id of that message.
 
 use super::{EventOrigin, KnownAddresses, MessageContent, MessageContext};
 use serde::Serialize;
 
-/// `data` of `message.ack`: how far a message of this account has come. At most once: see the promises.
+/// `data` of `message.ack`: a message of this account was received, read or played. It is published at most once: see the promises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -14,27 +14,28 @@ pub struct MessageAck {
     pub status: AckStatus,
     /// Milliseconds since 1970.
     pub timestamp: i64,
-    /// The author is who received, read or played it; of `server` this account.
+    /// The author is the person who received, read or played it; for `server` this account.
     #[serde(flatten)]
     pub origin: EventOrigin,
 }
 
-/// How far a message has come.
+/// Where a message of this account is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AckStatus {
-    /// WhatsApp has it.
+    /// WhatsApp has accepted it.
     Server,
-    /// A device of the recipient has it.
+    /// A device of the recipient has received it.
     Delivered,
+    /// The recipient has read it.
     Read,
-    /// A voice note or a video was played.
+    /// The recipient has played it: a voice note or a video.
     Played,
 }
 
 impl AckStatus {
-    /// As it is written in JSON.
+    /// The status as it is written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,11 +53,11 @@ impl AckStatus {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageReaction {
     pub message_id: String,
-    /// The emoji; empty if the reaction was taken back.
+    /// The emoji; empty if the reaction was removed.
     pub emoji: String,
     /// The id of the reaction itself.
     pub reaction_id: String,
-    /// Who wrote the message; null if that is not known.
+    /// The writer of the message; null if it is unknown.
     pub message_author: Option<KnownAddresses>,
     /// Milliseconds since 1970.
     pub timestamp: i64,
@@ -70,7 +71,7 @@ pub struct MessageReaction {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageEdited {
     pub message_id: String,
-    /// What it holds now.
+    /// The message's new content.
     #[serde(flatten)]
     pub content: MessageContent,
     /// The id of the edit itself.
@@ -83,7 +84,7 @@ pub struct MessageEdited {
     pub origin: EventOrigin,
 }
 
-/// `data` of `message.revoked`: deleted for everyone.
+/// `data` of `message.revoked`: the message was deleted for everyone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -91,9 +92,9 @@ pub struct MessageRevoked {
     pub message_id: String,
     /// The id of the deletion itself.
     pub revoke_id: String,
-    /// Who wrote the message; null if that is not known.
+    /// The writer of the message; null if it is unknown.
     pub message_author: Option<KnownAddresses>,
-    /// An administrator of the group did it, not the writer.
+    /// Whether an administrator of the group deleted it, not the writer.
     pub by_admin: bool,
     /// Milliseconds since 1970.
     pub timestamp: i64,
@@ -101,16 +102,16 @@ pub struct MessageRevoked {
     pub origin: EventOrigin,
 }
 
-/// `data` of `poll.vote`: what somebody chose last; a later vote of his replaces it.
+/// `data` of `poll.vote`: the options that somebody chose; a later vote replaces an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PollVote {
-    /// The poll.
+    /// The id of the poll.
     pub message_id: String,
-    /// Its question; null if Kurir has not seen the poll.
+    /// The poll's question; null if Kurir has not seen the poll.
     pub poll_name: Option<String>,
-    /// The options chosen, none if the vote was taken back; null if Kurir has not seen the poll and cannot decrypt.
+    /// The chosen options; empty if the vote was removed; null if Kurir has not seen the poll and cannot decrypt the vote.
     pub selected_options: Option<Vec<String>>,
     /// The id of the vote itself.
     pub vote_id: String,
@@ -120,14 +121,14 @@ pub struct PollVote {
     pub origin: EventOrigin,
 }
 
-/// `data` of `message.undecryptable`: a message came and cannot be read.
+/// `data` of `message.undecryptable`: a message arrived that this device cannot read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageUndecryptable {
     pub message_id: String,
     pub reason: UndecryptableReason,
-    /// It is not one that an app would show: a reaction, an edit, a vote, …
+    /// Whether it is a message that no app shows: a reaction, an edit, a vote, …
     pub hidden: bool,
     /// Milliseconds since 1970.
     pub timestamp: i64,
@@ -135,16 +136,17 @@ pub struct MessageUndecryptable {
     pub origin: EventOrigin,
 }
 
+/// Why a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum UndecryptableReason {
-    /// Neither its writer nor the own phone sent it again in time. It may still come, as `message.received`.
+    /// Neither the writer nor this account's phone sent it again in time. It may still arrive as `message.received`.
     NotSentAgain,
-    /// WhatsApp shows it on the phone only.
+    /// WhatsApp shows it only on the phone.
     ViewOnce,
-    /// Of a business whose messages are kept elsewhere.
+    /// It is from a business whose messages are stored elsewhere.
     Hosted,
-    /// Of a bot.
+    /// It is from a bot.
     Bot,
 }

@@ -1,28 +1,28 @@
-//! What comes with a message's content: what it answers, whom it names, how it may be seen.
+//! The fields beside a message's content: the message that it answers, mentions, forwarding, file properties.
 
 use super::MessageContent;
 use crate::address::ChatJid;
 use serde::Serialize;
 
-/// Beside `messageType` and `content` in every event that has these.
+/// Every event with `messageType` and `content` has these fields, too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageContext {
-    /// The message that this one answers; null if none.
+    /// The message that this one answers; null if it answers none.
     pub reply: Option<QuotedMessage>,
-    /// Who is mentioned, canonical.
+    /// The canonical addresses of the people whom the message mentions.
     pub mentions: Vec<ChatJid>,
     pub forwarded: bool,
-    /// How often it was forwarded before, as far as WhatsApp counts; 127 is "many times".
+    /// How often it was forwarded before; 127 means many times.
     pub forwarding_score: u32,
-    /// The phone shows it once.
+    /// Whether the phone shows it only once.
     pub view_once: bool,
     /// The chat's messages disappear after this many seconds; null if they do not.
     pub expires_after: Option<u32>,
-    /// What a text with a link shows of the page; null if nothing.
+    /// The preview of a link in the text; null if there is none.
     pub link_preview: Option<LinkPreview>,
-    /// What is known of a file before it is fetched; null if the message has none.
+    /// The file's properties as the message states them; null if the message has no file.
     pub media: Option<MediaInfo>,
 }
 
@@ -32,43 +32,44 @@ pub struct MessageContext {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QuotedMessage {
     pub message_id: String,
-    /// Who wrote it, canonical; null if the app did not say.
+    /// Its writer's canonical address; null if the app did not say.
     pub author: Option<ChatJid>,
-    /// The chat that it was in, if that is another one, for example a status; else null.
+    /// Its chat, if it is another chat, for example a status; else null.
     pub chat: Option<ChatJid>,
-    /// What it held; null if the app did not say.
+    /// Its content; null if the app did not say.
     pub quoted: Option<MessageContent>,
 }
 
+/// The preview of a link, as the writer's app made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LinkPreview {
-    /// The link as it stands in the text.
+    /// The link as it is written in the text.
     pub url: String,
     pub title: String,
     pub description: String,
 }
 
-/// What a message says of its file.
+/// The properties of a file, as the message states them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MediaInfo {
-    /// An audio that was recorded as a voice note.
+    /// Whether an audio was recorded as a voice note.
     pub voice_note: bool,
-    /// A video that was recorded as a round one.
+    /// Whether a video was recorded as a round one.
     pub round: bool,
-    /// A video that plays as a GIF.
+    /// Whether a video plays as a GIF.
     pub gif: bool,
-    /// A sticker that moves.
+    /// Whether a sticker moves.
     pub animated: bool,
-    /// How long it plays; null if unknown.
+    /// The playing time; null if it is unknown.
     pub seconds: Option<u32>,
     pub width: Option<u32>,
     pub height: Option<u32>,
-    /// The file's size in bytes; null if unknown.
+    /// The file's size in bytes; null if it is unknown.
     pub bytes: Option<u64>,
-    /// A document's caption, which the contract's `content` has no place for.
+    /// A document's caption; the contract's `content` has no field for it.
     pub caption: Option<String>,
 }

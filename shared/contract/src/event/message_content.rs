@@ -1,11 +1,11 @@
-//! What a message holds: `messageType` and the `content` that belongs to it.
+//! The content of a message: `messageType`, and the `content` that belongs to it.
 //!
-//! The first ten are the contract's and stay as they are. The others are Kurir's own.
+//! The contract has the first ten types; they never change. Kurir adds the others.
 
 use crate::media::MediaFile;
 use serde::Serialize;
 
-/// `messageType` and the `content` that belongs to it.
+/// `messageType`, and the `content` that belongs to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -16,7 +16,7 @@ pub enum MessageContent {
     Image {
         caption: String,
         mimetype: String,
-        /// Of one that was sent through Kurir.
+        /// Only of a file that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
         file_name: Option<String>,
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -25,25 +25,25 @@ pub enum MessageContent {
     Video {
         caption: String,
         mimetype: String,
-        /// Of one that was sent through Kurir.
+        /// Only of a file that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
         file_name: Option<String>,
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         file: Option<ReceivedFile>,
     },
     Audio {
-        /// Of one that was sent through Kurir, as asked for; the apps show none.
+        /// Only of a file that was sent through Kurir: the caption that was asked for. WhatsApp's apps show none.
         #[serde(skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
         mimetype: String,
-        /// Of one that was sent through Kurir.
+        /// Only of a file that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
         file_name: Option<String>,
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         file: Option<ReceivedFile>,
     },
     Document {
-        /// Of one that was sent through Kurir.
+        /// Only of a file that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
         file_name: String,
@@ -69,7 +69,8 @@ pub enum MessageContent {
     GroupInvite {
         raw: serde_json::Value,
     },
-    /// What has no mapping keeps the raw message: it is never an error, which would bring it back for ever.
+    /// A kind that Kurir does not know, as WhatsApp sent it. It is no error: an error would make WhatsApp send it again and
+    /// again.
     Unknown {
         raw: serde_json::Value,
     },
@@ -79,22 +80,22 @@ pub enum MessageContent {
         display_name: String,
         contacts: Vec<ContactCard>,
     },
-    /// A place that moves; each later one is a message of its own.
+    /// A place that moves; each later place is another message.
     LiveLocation {
         latitude: f64,
         longitude: f64,
         caption: String,
-        /// Metres; null if unknown.
+        /// In metres; null if it is unknown.
         accuracy: Option<u32>,
-        /// Metres a second; null if unknown.
+        /// In metres per second; null if it is unknown.
         speed: Option<f64>,
-        /// Counts the places of one sharing.
+        /// The number of this place since the sharing began.
         sequence: Option<i64>,
     },
     Poll {
         name: String,
         options: Vec<String>,
-        /// How many options one may choose; 0 is any number.
+        /// How many options a person may choose; 0 is any number.
         selectable: u32,
     },
     /// A calendar event in a chat.
@@ -109,25 +110,25 @@ pub enum MessageContent {
         join_link: Option<String>,
         cancelled: bool,
     },
-    /// An answer to a list of a business.
+    /// A choice from a list that a business sent.
     ListReply {
         title: String,
         description: String,
         row_id: String,
     },
-    /// An answer to a button of a business, of whatever sort.
+    /// A tap on a button that a business sent, of any kind.
     ButtonReply {
         text: String,
         button_id: String,
     },
-    /// The result of a form of a business.
+    /// The result of a form that a business sent.
     FormReply {
         text: String,
         name: String,
-        /// JSON as WhatsApp wrote it.
+        /// JSON, as WhatsApp wrote it.
         parameters: String,
     },
-    /// An article of a catalogue.
+    /// A product of a catalogue.
     Product {
         title: String,
         description: String,
@@ -141,12 +142,12 @@ pub enum MessageContent {
         message: String,
         items: u32,
     },
-    /// The head of several pictures that follow as messages of their own.
+    /// The announcement of several pictures and videos, which follow as messages.
     Album {
         images: u32,
         videos: u32,
     },
-    /// A message was pinned in the chat, or no longer is.
+    /// A message was pinned in the chat, or unpinned.
     Pin {
         message_id: String,
         pinned: bool,
@@ -154,7 +155,7 @@ pub enum MessageContent {
 }
 
 impl MessageContent {
-    /// The kind and the MIME type of the file that it tells of; none of other kinds.
+    /// The kind and the MIME type of the content's file; none if it has no file.
     #[must_use]
     pub fn file_type(&self) -> Option<(&'static str, &str)> {
         match self {
@@ -182,7 +183,7 @@ impl MessageContent {
         }
     }
 
-    /// Says what became of the file that it tells of; other kinds have none.
+    /// Adds the result of the download; does nothing for a content without a file.
     pub fn set_file(&mut self, received: ReceivedFile) {
         if let Self::Image { file, .. }
         | Self::Video { file, .. }
@@ -195,52 +196,54 @@ impl MessageContent {
     }
 }
 
-/// What became of a message's file: it can be fetched, or why it cannot. Absent where no download was tried.
+/// The result of a file's download. The fields are absent if Kurir tried no download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReceivedFile {
     media_downloaded: bool,
-    /// Why it was not downloaded; absent if it was. If it comes later, `media.downloaded` tells.
+    /// Why it was not downloaded; absent if it was. `media.downloaded` follows if a later try succeeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(flatten)]
-    file: Option<KeptFile>,
+    file: Option<ServedFile>,
 }
 
-/// A file that the API serves.
+/// A file that the API serves at `downloadUrl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-struct KeptFile {
+struct ServedFile {
     filename: MediaFile,
     /// `media/<file>`.
     filepath: String,
-    /// Bytes.
+    /// In bytes.
     file_size: u64,
     mime_type: String,
-    /// `/media/<file>` of the API. Whoever has it may fetch the file: it holds 128 random bits.
+    /// `/media/<file>` of the API. It holds 128 random bits; everybody who knows it may fetch the file.
     download_url: String,
-    /// The file itself. Never in NATS: it is added at delivery, for endpoints that want it, up to a size.
+    /// The file itself. The dispatcher adds it for endpoints that ask for it, up to a size. In NATS it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
 }
 
 impl ReceivedFile {
     #[must_use]
-    pub fn kept(filename: MediaFile, file_size: u64, mime_type: String) -> Self {
+    /// A file that was downloaded and stored.
+    pub fn stored(filename: MediaFile, file_size: u64, mime_type: String) -> Self {
         let (filepath, download_url) = (filename.path(), filename.url());
-        let file = KeptFile { filename, filepath, file_size, mime_type, download_url, base64: None };
+        let file = ServedFile { filename, filepath, file_size, mime_type, download_url, base64: None };
         Self { media_downloaded: true, error: None, file: Some(file) }
     }
 
     #[must_use]
-    pub fn missing(error: String) -> Self {
+    /// A file that could not be downloaded.
+    pub fn not_downloaded(error: String) -> Self {
         Self { media_downloaded: false, error: Some(error), file: None }
     }
 }
 
-/// One of several contacts.
+/// One contact of a message with several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -249,7 +252,7 @@ pub struct ContactCard {
     pub vcard: String,
 }
 
-/// Where a calendar event happens.
+/// The place of a calendar event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -1,7 +1,7 @@
-//! The whole of Kurir as a user runs it, each part a real process: NATS, simulator, gateway, dispatchers, api, receiver.
+//! All of Kurir as a user runs it; each part is a real process: NATS, simulator, gateway, dispatchers, API, receiver.
 //!
-//! A test may kill, pause or restart any of them. [`Stack::finish`] ends a test that went well: it stops every service
-//! as a supervisor would and checks what must always hold.
+//! A test may kill, pause or restart any of them. [`Stack::finish`] ends a test that succeeded: it stops every service as a
+//! supervisor does, and checks the exit codes.
 
 mod api;
 mod simulator;
@@ -12,14 +12,14 @@ pub use simulator::Simulator;
 use crate::{Nats, Process, Receiver, binaries::binary, until};
 use std::time::Duration;
 
-/// For anything that takes a second or less on a quiet machine; a full one is patient.
+/// The deadline of anything that takes a second or less on an idle machine.
 pub const SOON: Duration = Duration::from_secs(30);
-/// A service's drain, and then some.
+/// Longer than a service's drain.
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 
-/// How a stack is made; everything has a default.
+/// The configuration of a stack. Everything has a default.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct StackPlan {
     dispatchers: usize,
     webhooks: bool,
     paired: bool,
@@ -28,7 +28,7 @@ pub struct Plan {
     api: Vec<(String, String)>,
 }
 
-impl Plan {
+impl StackPlan {
     #[must_use]
     pub fn dispatchers(mut self, count: usize) -> Self {
         self.dispatchers = count;
@@ -67,7 +67,7 @@ impl Plan {
         self
     }
 
-    /// Starts all, and waits until the session is connected (unless it is [`unpaired`](Plan::unpaired)).
+    /// Starts all parts, and waits until the session is connected (unless it is [`unpaired`](StackPlan::unpaired)).
     pub async fn start(self) -> Stack {
         let nats = Nats::start().await;
         let receiver = Receiver::start().await;
@@ -78,7 +78,7 @@ impl Plan {
         let whatsapp = [
             ("WHATSAPP_URL".to_owned(), simulator.websocket_url()),
             ("WHATSAPP_SESSION_PATH".to_owned(), "sessions".to_owned()),
-            // Pacing has tests of its own.
+            // Other tests check pacing.
             ("SEND_GAP".to_owned(), "0s".to_owned()),
         ];
         let settings = broker.iter().cloned().chain(whatsapp).chain(self.gateway);
@@ -116,14 +116,14 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// One of each, paired.
+    /// Starts a stack with one of each part, paired.
     pub async fn start() -> Self {
         Self::plan().start().await
     }
 
     #[must_use]
-    pub fn plan() -> Plan {
-        Plan { dispatchers: 1, webhooks: true, paired: true, gateway: vec![], dispatcher: vec![], api: vec![] }
+    pub fn plan() -> StackPlan {
+        StackPlan { dispatchers: 1, webhooks: true, paired: true, gateway: vec![], dispatcher: vec![], api: vec![] }
     }
 
     /// Waits until the API says that the session is connected.
@@ -135,17 +135,17 @@ impl Stack {
         .await;
     }
 
-    /// What EVENTS holds: (subject, event id, body), oldest first.
+    /// The messages of EVENTS: (subject, event id, body), the oldest first.
     pub async fn events(&self) -> Vec<(String, String, serde_json::Value)> {
-        stream_of(&self.nats, "EVENTS").await
+        stream_messages(&self.nats, "EVENTS").await
     }
 
-    /// What DEAD_LETTERS holds.
+    /// The messages of DEAD_LETTERS, in the same form.
     pub async fn dead_letters(&self) -> Vec<(String, String, serde_json::Value)> {
-        stream_of(&self.nats, "DEAD_LETTERS").await
+        stream_messages(&self.nats, "DEAD_LETTERS").await
     }
 
-    /// Waits until nothing is on its way: every event settled, no retry waiting.
+    /// Waits until every event is settled and no retry waits.
     pub async fn settled(&self) {
         let jetstream = self.nats.jetstream().await;
         until("every delivery to be settled", SOON * 2, || async {
@@ -168,7 +168,7 @@ impl Stack {
         .await;
     }
 
-    /// Ends a test that went well: each service stops as asked, with exit code 0.
+    /// Stops each service; each must end with exit code 0.
     pub async fn finish(mut self) {
         let services = [&mut self.api.process, &mut self.gateway].into_iter().chain(&mut self.dispatchers);
         for service in services {
@@ -180,7 +180,7 @@ impl Stack {
     }
 }
 
-async fn stream_of(nats: &Nats, name: &str) -> Vec<(String, String, serde_json::Value)> {
+async fn stream_messages(nats: &Nats, name: &str) -> Vec<(String, String, serde_json::Value)> {
     let jetstream = nats.jetstream().await;
     let Ok(stream) = jetstream.get_stream(name).await else { return Vec::new() };
     let state = &stream.cached_info().state;
