@@ -10,7 +10,7 @@ use kurir_contract::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
-/// The gateway knows its state by heart: who does not say it within this time hangs.
+/// The gateway keeps its state in memory: one that does not answer within this time hangs.
 const STATUS_WITHIN: Duration = Duration::from_secs(3);
 /// As a send, with 60 s a try, and some time in the queue of files.
 const MEDIA_WITHIN: Duration = Duration::from_secs(300);
@@ -68,7 +68,7 @@ impl GatewayClient {
 
 fn deadline(command: Command) -> Duration {
     match command {
-        // The gateway knows both by heart.
+        // The gateway keeps both in memory.
         Command::Status | Command::Passkey => STATUS_WITHIN,
         Command::PairingCode => PAIRING_CODE_WITHIN,
         Command::Restart | Command::Logout => SESSION_CHANGE_WITHIN,

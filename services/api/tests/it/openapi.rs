@@ -132,7 +132,8 @@ async fn each_route_of_the_router_is_in_the_document() {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap_or_default();
-            undocumented.extend(text.lines().filter(|line| line.contains(".route(\"")).map(|line| line.trim().to_owned()));
+            undocumented
+                .extend(text.lines().filter(|line| line.contains(".route(\"")).map(|line| line.trim().to_owned()));
         }
     }
     // The document itself and its page, which the document names too.

@@ -65,7 +65,15 @@ async fn each_answer_is_what_the_document_says() {
         // The routes of a named session are those of `default` once more, and a test of a webhook waits for its end.
         .args(["--exclude-path-regex", "^/api/sessions/", "--exclude-operation-id", "logout"])
         .args(["--max-examples", "5", "--phases", "examples,coverage,fuzzing", "--workers", "4", "--seed", "7"])
-        .args(["--no-color", "--request-timeout", "20", "--suppress-health-check", "all", "--generation-database", "none"])
+        .args([
+            "--no-color",
+            "--request-timeout",
+            "20",
+            "--suppress-health-check",
+            "all",
+            "--generation-database",
+            "none",
+        ])
         .kill_on_drop(true);
     let output = timeout(ENDS_WITHIN, run.output()).await.expect("an end").expect("schemathesis runs");
     let text = String::from_utf8_lossy(&output.stdout);
