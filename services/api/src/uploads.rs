@@ -3,8 +3,7 @@
 //! No file is ever whole in memory, and what is refused leaves nothing behind. Which file belongs to which message is the
 //! routes' business.
 
-use crate::error_code::ErrorCode;
-use crate::response::ApiError;
+use crate::{error_code::ErrorCode, response::ApiError};
 use async_nats::jetstream::object_store::ObjectStore;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;

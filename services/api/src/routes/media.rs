@@ -1,6 +1,6 @@
 //! `GET /media/{file}`: a received file out of the object store, whole or a range, piece by piece.
 //!
-//! No key: the name holds 128 random bits. Whoever knows it gets what a stranger sent, so a browser must not run it.
+//! No key: the name holds 128 random bits. A caller that knows it gets what a stranger sent, so a browser must not run it.
 
 use crate::{
     app_state::AppState, byte_range::RequestedRange, error_code::ErrorCode, extract::FileName, response::ApiError,

@@ -6,7 +6,10 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, PathId, QueryParams},
-    fields::{CursorText, Field, FieldError, FieldErrors, FieldValue, PageLimit, PageQuery, QueryEndpoint, Timestamp},
+    fields::{
+        CursorText, Field, FieldError, FieldErrors, FieldValue, PageLimit, PageQuery, QueryEndpoint, Timestamp,
+        inline_schema,
+    },
     response::{AcceptedResponse, ApiError, DataResponse, JsonResult, PageResponse, data_response, page_response},
 };
 use axum::extract::State;
@@ -15,10 +18,9 @@ use kurir_contract::{
     endpoint::EndpointId,
     webhook::{Replay, ReplayReference, ReplayRequest, ReplaySelection, WebhookCommand},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use time::OffsetDateTime;
 
 /// All events of an endpoint since a time.
@@ -130,19 +132,10 @@ impl FieldValue for EndpointIdField {
     }
 }
 
-impl JsonSchema for EndpointIdField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "EndpointIdField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "description": "The id of an endpoint.", "examples": ["default"]})
-    }
-}
+inline_schema!(
+    EndpointIdField,
+    |_| json_schema!({"type": "string", "description": "The id of an endpoint.", "examples": ["default"]})
+);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,9 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, PathId, QueryParams, SessionPath},
-    fields::{Field, FieldError, FieldErrors, FieldValue, Flag, GroupJid, PageQuery, ParticipantList, Text},
+    fields::{
+        Field, FieldError, FieldErrors, FieldValue, Flag, GroupJid, PageQuery, ParticipantList, Text, inline_schema,
+    },
     response::{
         ApiError, CreatedResponse, DataResponse, JsonResult, MessageResponse, PageResponse, data_response,
         message_response, page_response,
@@ -22,10 +24,9 @@ use kurir_contract::command::{
     },
     spec,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::borrow::Cow;
 
 pub async fn list_groups(
     State(app): State<AppState>,
@@ -227,44 +228,12 @@ impl FieldValue for InviteCode {
     }
 }
 
-impl JsonSchema for GroupSubject {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "GroupSubject".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_SUBJECT, "description": "The group's name."})
-    }
-}
-
-impl JsonSchema for RemovableText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RemovableText".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["string", "null"], "maxLength": LONGEST_DESCRIPTION})
-    }
-}
-
-impl JsonSchema for InviteCode {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "InviteCode".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": 256, "description": "What stands behind https://chat.whatsapp.com/, or the whole link."})
-    }
-}
+inline_schema!(
+    GroupSubject,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_SUBJECT, "description": "The group's name."})
+);
+inline_schema!(RemovableText, |_| json_schema!({"type": ["string", "null"], "maxLength": LONGEST_DESCRIPTION}));
+inline_schema!(
+    InviteCode,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": 256, "description": "What stands behind https://chat.whatsapp.com/, or the whole link."})
+);

@@ -7,15 +7,14 @@ use crate::{
     extract::{IdempotencyHeader, JsonBody, SessionPath},
     fields::{
         Field, FieldError, FieldErrors, FieldValue, MessageId, MessageText, Participant, Recipient, SendOptions,
-        options_or_default,
+        inline_schema, options_or_default,
     },
 };
 use axum::extract::State;
 use kurir_contract::command::{SendEdit, SendReaction, SendRevoke, spec};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// The longest emoji (a family, a flag of a region) has some ten code points.
 const LONGEST_EMOJI: usize = 32;
@@ -148,30 +147,8 @@ impl FieldValue for WrittenByAccount {
     }
 }
 
-impl JsonSchema for Emoji {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Emoji".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": LONGEST_EMOJI, "examples": ["👍"], "description": "One emoji; empty takes the reaction back."})
-    }
-}
-
-impl JsonSchema for WrittenByAccount {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "WrittenByAccount".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "boolean"})
-    }
-}
+inline_schema!(
+    Emoji,
+    |_| json_schema!({"type": "string", "maxLength": LONGEST_EMOJI, "examples": ["👍"], "description": "One emoji; empty takes the reaction back."})
+);
+inline_schema!(WrittenByAccount, |_| json_schema!({"type": "boolean"}));

@@ -5,7 +5,7 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, PathId, SessionPath},
-    fields::{Field, FieldError, FieldValue},
+    fields::{Field, FieldError, FieldValue, inline_schema},
     response::{ApiError, DataResponse, JsonResult, data_response},
 };
 use axum::extract::State;
@@ -17,10 +17,9 @@ use kurir_contract::{
     },
     session::SessionId,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// A new picture.
 #[derive(Deserialize, JsonSchema)]
@@ -108,16 +107,7 @@ impl FieldValue for JpegBase64 {
     }
 }
 
-impl JsonSchema for JpegBase64 {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "JpegBase64".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_PICTURE, "contentEncoding": "base64", "contentMediaType": "image/jpeg", "description": "A JPEG in base64."})
-    }
-}
+inline_schema!(
+    JpegBase64,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_PICTURE, "contentEncoding": "base64", "contentMediaType": "image/jpeg", "description": "A JPEG in base64."})
+);

@@ -5,17 +5,16 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldErrors, FieldValue, MessageId, Participant, Person, Recipient},
+    fields::{Field, FieldError, FieldErrors, FieldValue, MessageId, Participant, Person, Recipient, inline_schema},
     response::{JsonResult, MessageResponse, message_response},
 };
 use axum::extract::State;
 use kurir_contract::command::{
     EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState, spec,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// As many as an app shows at once.
 const MOST_MESSAGES: usize = 100;
@@ -138,44 +137,9 @@ impl FieldValue for PresenceStateField {
     }
 }
 
-impl JsonSchema for MessageIdList {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MessageIdList".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": MessageId::json_schema(generator)})
-    }
-}
-
-impl JsonSchema for TypingStateField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "TypingStateField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "enum": ["composing", "recording", "paused"]})
-    }
-}
-
-impl JsonSchema for PresenceStateField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "PresenceStateField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "enum": ["available", "unavailable"]})
-    }
-}
+inline_schema!(
+    MessageIdList,
+    |generator| json_schema!({"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": MessageId::json_schema(generator)})
+);
+inline_schema!(TypingStateField, |_| json_schema!({"type": "string", "enum": ["composing", "recording", "paused"]}));
+inline_schema!(PresenceStateField, |_| json_schema!({"type": "string", "enum": ["available", "unavailable"]}));

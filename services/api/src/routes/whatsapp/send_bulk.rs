@@ -10,7 +10,7 @@ use crate::{
     command_request::CommandFailure,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldValue},
+    fields::{Field, FieldError, FieldValue, inline_schema},
     metrics::ApiCounter,
     response::{ApiError, JsonResult},
 };
@@ -20,7 +20,7 @@ use kurir_contract::{
     command::{Command, CommandErrorCode, QueuedSend, SentMessage, spec},
     session::SessionId,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
@@ -56,20 +56,10 @@ impl FieldValue for BulkMessages {
     }
 }
 
-impl JsonSchema for BulkMessages {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "BulkMessages".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let item = generator.subschema_for::<SendMessageRequest>();
-        json_schema!({"type": "array", "minItems": 1, "maxItems": MOST, "items": item})
-    }
-}
+inline_schema!(BulkMessages, |generator| {
+    let item = generator.subschema_for::<SendMessageRequest>();
+    json_schema!({"type": "array", "minItems": 1, "maxItems": MOST, "items": item})
+});
 
 /// How the messages ended.
 #[derive(Serialize, JsonSchema)]

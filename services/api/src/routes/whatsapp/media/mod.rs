@@ -52,7 +52,7 @@ routes! {
     send_sticker: Some(MediaKind::Sticker);
 }
 
-/// All of it goes on if its caller goes away: only whoever holds the file can take it away again.
+/// Goes on if the caller goes away: only the task that holds the file can remove it.
 async fn carry(
     app: AppState,
     session: SessionId,
@@ -110,7 +110,7 @@ fn read_fields(fields: serde_json::Map<String, Value>) -> Result<MediaFields, Ap
     })
 }
 
-/// Whether the gateway will not send the file any more; whoever asks again brings it again.
+/// Whether the gateway will not send the file any more; a caller that asks again uploads it again.
 fn is_over(error: &CommandFailure) -> bool {
     match error {
         CommandFailure::BrokerAway | CommandFailure::NobodyThere | CommandFailure::Refused(_) => true,
