@@ -132,7 +132,7 @@ impl Simulator {
         match all.await {
             Ok(result) => result,
             Err(_) => {
-                self.tasks.shutdown_token().await;
+                self.tasks.shutdown().await;
                 Ok(())
             }
         }
