@@ -227,8 +227,11 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> String {
 mod tests {
     use super::*;
 
-    /// Addresses, user or token, password.
-    fn parts(nats_url: &str) -> Result<(Vec<String>, Option<(String, Option<String>)>), String> {
+    /// A user with a password, or a token without one.
+    type Login = (String, Option<String>);
+
+    /// The addresses and the login of `nats_url`.
+    fn parts(nats_url: &str) -> Result<(Vec<String>, Option<Login>), String> {
         read_servers(nats_url).map(|(servers, login)| {
             let login = login.map(|login| match login {
                 PlainLogin::Password { user, password } => (user, Some(password)),

@@ -59,6 +59,6 @@ pub struct StoredFile {
 
 impl From<StoredFile> for ReceivedFile {
     fn from(StoredFile { file, size, mimetype }: StoredFile) -> Self {
-        Self::kept(file, size, mimetype)
+        Self::stored(file, size, mimetype)
     }
 }
