@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use kurir_contract::endpoint::FieldProblem;
@@ -21,6 +21,8 @@ pub struct Failure {
     pub message: Cow<'static, str>,
     /// What is wrong with each field; empty unless that is why.
     pub problems: Vec<FieldProblem>,
+    /// Seconds after which the same request may succeed, if that is known.
+    pub retry_after: Option<u64>,
 }
 
 /// What a program may branch on.
@@ -34,7 +36,7 @@ pub enum Code {
 
 impl Failure {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: Code::Name(code), message: message.into(), problems: Vec::new() }
+        Self { status, code: Code::Name(code), message: message.into(), problems: Vec::new(), retry_after: None }
     }
 
     /// A body that cannot be taken, with everything that is wrong with it.
@@ -90,7 +92,11 @@ impl IntoResponse for Failure {
         if !self.problems.is_empty() {
             body["problems"] = json!(self.problems);
         }
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

@@ -1,8 +1,9 @@
 //! What every request can reach: the settings that matter to it, the way to a gateway, to the webhook, the counters.
 
 use crate::{
-    auth::ApiKey, config::Config, dead_letters::DeadLetters, dispatcher_client::DispatcherClient, endpoints::Endpoints,
-    events::Events, gateway_client::GatewayClient, jobs::Jobs, metrics::Metrics, replays::Replays, uploads::Uploads,
+    auth::ApiKey, byte_budget::ByteBudget, config::Config, dead_letters::DeadLetters,
+    dispatcher_client::DispatcherClient, endpoints::Endpoints, events::Events, gateway_client::GatewayClient,
+    jobs::Jobs, metrics::Metrics, replays::Replays, uploads::Uploads,
 };
 use kurir_chassis::{broker::Broker, health::Health};
 use kurir_contract::address_guard::NetworkList;
@@ -30,6 +31,7 @@ pub struct Inner {
     pub replays: Replays,
     pub dispatchers: DispatcherClient,
     pub uploads: Uploads,
+    pub byte_budget: ByteBudget,
     pub metrics: Metrics,
     sends: TaskTracker,
 }
@@ -52,6 +54,7 @@ impl App {
             replays: Replays::new(broker.clone()),
             dispatchers: DispatcherClient::new(broker.clone()),
             uploads: Uploads::new(broker.clone(), config.media_upload_max.clone()),
+            byte_budget: ByteBudget::new(config.limits.max_bytes_in_flight.bytes),
             metrics: Metrics::new(time::OffsetDateTime::now_utc()),
             broker,
             health,

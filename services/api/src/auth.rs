@@ -2,14 +2,14 @@
 //!
 //! The texts differ between the two groups of routes, as they always did; which group a route is in says the router.
 
-use crate::{answer::Failure, app::App};
+use crate::{answer::Failure, app::App, connection_phase::ConnectionPhase};
 use axum::{
     extract::{Query, Request, State},
     http::{HeaderMap, StatusCode, Uri},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 use subtle::ConstantTimeEq as _;
 
 /// The key of the management API. Neither `Debug` nor `Serialize`, so that no log can hold it.
@@ -62,7 +62,13 @@ enum KeyProblem {
 
 fn check(key: &ApiKey, request: &Request) -> Result<(), KeyProblem> {
     let given = from_header(request.headers()).or_else(|| from_query(request.uri())).ok_or(KeyProblem::Missing)?;
-    if key.accepts(&given) { Ok(()) } else { Err(KeyProblem::Wrong) }
+    if !key.accepts(&given) {
+        return Err(KeyProblem::Wrong);
+    }
+    if let Some(connection) = request.extensions().get::<Arc<ConnectionPhase>>() {
+        connection.mark_key();
+    }
+    Ok(())
 }
 
 fn from_header(headers: &HeaderMap) -> Option<Vec<u8>> {

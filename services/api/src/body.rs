@@ -1,24 +1,13 @@
-//! The JSON object in a request's body, with bounds on its size and on the time it may take to arrive.
+//! The JSON object in a request's body. `byte_budget` has read the body before, within its bounds.
 //!
 //! The `Content-Type` is not looked at: what cannot be read as JSON is refused with a text that says so.
 
 use crate::answer::Failure;
 use axum::{
+    body::to_bytes,
     extract::{FromRequest, Request},
-    http::StatusCode,
 };
-use bytes::BytesMut;
-use futures::StreamExt as _;
 use serde_json::{Map, Value};
-use std::time::Duration;
-
-/// As the old program had it (`1mb`). The longest message is 16 kB, and NATS takes 1 MB by default.
-const LIMIT: usize = 1024 * 1024;
-/// What is read beyond [`LIMIT`] and thrown away: a client that is still writing would see its connection reset
-/// instead of the answer.
-const DISCARDED: usize = 16 * LIMIT;
-/// A body within the limit takes 10 s on a line of 1 Mbit/s.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 
 /// The fields of the body; an empty body has none.
 pub struct Fields(pub Map<String, Value>);
@@ -27,29 +16,11 @@ impl<S: Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let body = tokio::time::timeout(ARRIVES_WITHIN, read(request)).await.map_err(|_| {
-            Failure::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "Request body did not arrive within 30 s")
-        })??;
+        // Its bounds were kept where it was read.
+        let body = to_bytes(request.into_body(), usize::MAX).await;
+        let body = body.map_err(|_| Failure::bad_request("body_incomplete", "Request body ended too early"))?;
         parse(&body).map(Self)
     }
-}
-
-async fn read(request: Request) -> Result<BytesMut, Failure> {
-    let mut chunks = request.into_body().into_data_stream();
-    let (mut body, mut length) = (BytesMut::new(), 0_usize);
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Failure::bad_request("body_incomplete", "Request body ended too early"))?;
-        length = length.saturating_add(chunk.len());
-        if length <= LIMIT {
-            body.extend_from_slice(&chunk);
-        } else if length > DISCARDED {
-            break;
-        }
-    }
-    if length > LIMIT {
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request body is larger than 1 MB"));
-    }
-    Ok(body)
 }
 
 fn parse(body: &[u8]) -> Result<Map<String, Value>, Failure> {

@@ -1,11 +1,12 @@
 //! The management API: HTTP in front, NATS behind; it keeps nothing that a restart would miss but its counters.
 //!
-//! The way of one request: `server` takes it, `access` logs and counts it, `router` says who may do what, `auth` checks
-//! the key, `parameters` and `body` read what is asked, a file in `routes` does it, and `answer` shapes what goes back.
+//! The way of one request: `server` takes its connection (`connection`, with `connection_table`, `connection_phase`,
+//! `connection_stream` and `request_body`), `access` logs and counts it, `router` says who may do what, `auth` checks
+//! the key, `byte_budget` reads the body within all bounds, `parameters` and `body` read what is asked, a file in `routes` does it, and `answer` shapes what goes back.
 //! Behind the routes stand `gateway_client` and `dispatcher_client`, which ask the other services (through `commands`;
 //! `refusal` turns a no into HTTP), and `events`, which puts an event on its way to the webhook and waits for the end of
 //! its delivery. What NATS keeps is read and written by `endpoints`, `jobs` and `replays` (each a `bucket`),
-//! `dead_letters` and `backlog`. `uploads` puts files that are to be sent there while they arrive; received ones come
+//! `dead_letters` and `backlog`. `uploads` puts files that are to be sent there while they arrive (a form within `form_bounds`); received ones come
 //! piece by piece, the `ranges` that are asked for. `metrics` counts.
 
 mod access;
@@ -15,12 +16,19 @@ mod auth;
 mod backlog;
 mod body;
 mod bucket;
+mod byte_budget;
 mod commands;
 mod config;
+mod connection;
+mod connection_limits;
+mod connection_phase;
+mod connection_stream;
+mod connection_table;
 mod dead_letters;
 mod dispatcher_client;
 mod endpoints;
 mod events;
+mod form_bounds;
 mod gateway_client;
 mod jobs;
 mod metrics;
@@ -28,6 +36,7 @@ mod parameters;
 mod ranges;
 mod refusal;
 mod replays;
+mod request_body;
 mod router;
 mod routes;
 mod server;
@@ -58,7 +67,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown();
-    tasks.spawn("http", server::serve(listener, router::router(&config, app.clone()), DRAIN, asked.clone()));
+    let router = router::router(&config, app.clone());
+    tasks.spawn("http", server::serve(listener, router, config.limits.clone(), DRAIN, asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
         let asked = asked.clone();

@@ -3,7 +3,7 @@
 use crate::{
     access, answer,
     app::App,
-    auth,
+    auth, byte_budget,
     config::{Config, Origins},
     routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, webhook, whatsapp},
 };
@@ -52,12 +52,14 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/api/replays/{id}", get(replays::show))
         .route("/api/replays/{id}", delete(replays::cancel))
         .route("/api/ledger", get(ledger::show))
+        .route_layer(from_fn_with_state(app.clone(), byte_budget::read_body))
         .route_layer(from_fn_with_state(app.clone(), auth::whatsapp_key));
 
     let webhook = Router::new()
         .route("/api/webhook/status", get(webhook::status))
         .route("/api/webhook/test", post(webhook::test))
         .route("/api/webhook/send", post(webhook::send))
+        .route_layer(from_fn_with_state(app.clone(), byte_budget::read_body))
         .route_layer(from_fn_with_state(app.clone(), auth::webhook_key));
 
     // What is bounded here are files, by `MEDIA_UPLOAD_MAX`, and every other field, by the routes themselves.
@@ -69,7 +71,8 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/send-voice", post(whatsapp::send_voice))
         .route("/whatsapp/send-document", post(whatsapp::send_document))
         .route("/whatsapp/send-sticker", post(whatsapp::send_sticker))
-        .layer(DefaultBodyLimit::disable());
+        .layer(DefaultBodyLimit::disable())
+        .route_layer(from_fn_with_state(app.clone(), byte_budget::read_body_unless_form));
 
     // The same for the session `default` and, by name, for any other.
     let session = Router::new()
@@ -79,7 +82,6 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/send-bulk", post(whatsapp::send_bulk))
         .route("/whatsapp/send-location", post(whatsapp::send_location))
         .route("/whatsapp/send-contact", post(whatsapp::send_contact))
-        .merge(files)
         .route("/whatsapp/jobs", post(whatsapp::jobs::create))
         .route("/whatsapp/jobs", get(whatsapp::jobs::list))
         .route("/whatsapp/jobs/{id}", get(whatsapp::jobs::show))
@@ -123,6 +125,8 @@ pub fn router(config: &Config, app: App) -> Router {
         .route("/whatsapp/passkey/response", post(whatsapp::answer_passkey))
         .route("/whatsapp/passkey/confirm", post(whatsapp::confirm_passkey))
         .route("/whatsapp/restart", post(whatsapp::restart))
+        .route_layer(from_fn_with_state(app.clone(), byte_budget::read_body))
+        .merge(files)
         .route_layer(from_fn_with_state(app.clone(), auth::whatsapp_key));
 
     let routes = Router::new()
