@@ -4,11 +4,16 @@
 //! takes pieces as fast as they come, and keeps what nobody reads. What is in a file is the callers' business.
 
 use crate::broker::Broker;
-use async_nats::jetstream::{
-    object_store::{InfoErrorKind, ObjectInfo, ObjectMetadata},
-    stream::{DirectGetErrorKind, Stream},
+use async_nats::{
+    Client,
+    jetstream::{
+        consumer::push::OrderedConfig,
+        object_store::{InfoErrorKind, ObjectInfo, ObjectMetadata},
+        stream::{DirectGetErrorKind, Stream},
+    },
 };
 use bytes::Bytes;
+use futures::StreamExt as _;
 use kurir_contract::media::CONTENT_TYPE;
 use std::time::Duration;
 use tokio::{
@@ -20,6 +25,8 @@ use tokio::{
 const WITHIN: Duration = Duration::from_secs(4);
 /// Another replica may know of a file some moments before it has its pieces.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// What NATS says of a message whose payload it leaves out.
+const PIECE_SIZE: &str = "Nats-Msg-Size";
 /// What is served for a file that does not say what it is.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
@@ -35,6 +42,7 @@ pub enum ObjectError {
 /// A file that is being read.
 pub struct ObjectReader {
     stream: Stream,
+    client: Client,
     pieces: String,
     /// The next piece is here or later.
     sequence: u64,
@@ -80,7 +88,7 @@ impl Broker {
             let store = self.jetstream.get_object_store(bucket).await.map_err(away)?;
             match store.info(name).await {
                 Ok(info) if info.deleted => Err(ObjectError::NotFound),
-                Ok(info) => Ok(ObjectReader::new(stream, bucket, info)),
+                Ok(info) => Ok(ObjectReader::new(stream, self.client.clone(), bucket, info)),
                 Err(error) if error.kind() == InfoErrorKind::NotFound => Err(ObjectError::NotFound),
                 Err(error) => Err(away(error)),
             }
@@ -105,10 +113,11 @@ fn missing(error: &async_nats::jetstream::context::GetStreamError) -> ObjectErro
 }
 
 impl ObjectReader {
-    fn new(stream: Stream, bucket: &str, info: ObjectInfo) -> Self {
+    fn new(stream: Stream, client: Client, bucket: &str, info: ObjectInfo) -> Self {
         let ObjectInfo { size, nuid, digest, mut metadata, .. } = info;
         Self {
             stream,
+            client,
             pieces: format!("$O.{bucket}.C.{nuid}"),
             sequence: 1,
             left: size as u64,
@@ -116,6 +125,45 @@ impl ObjectReader {
             content_type: metadata.remove(CONTENT_TYPE).unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
             digest: digest.unwrap_or_default(),
         }
+    }
+
+    /// Goes to the piece that holds the byte at `offset`, before the first piece is read; gives where that piece begins.
+    /// The pieces before it are counted by their sizes, and do not come.
+    ///
+    /// # Errors
+    /// If the broker does not tell their sizes in time.
+    pub async fn seek(&mut self, offset: u64) -> Result<u64, ObjectError> {
+        if offset == 0 {
+            return Ok(0);
+        }
+        // Pieces have any size up to 128 kB, and those of other files lie between them; only NATS can tell.
+        let sizes = OrderedConfig {
+            deliver_subject: self.client.new_inbox(),
+            filter_subject: self.pieces.clone(),
+            headers_only: true,
+            ..OrderedConfig::default()
+        };
+        let counted = async {
+            let consumer = self.stream.create_consumer(sizes).await.map_err(away)?;
+            let mut pieces = consumer.messages().await.map_err(away)?;
+            let mut begins = 0;
+            while let Some(piece) = pieces.next().await {
+                let piece = piece.map_err(away)?;
+                let size = piece.headers.as_ref().and_then(|headers| headers.get(PIECE_SIZE));
+                let size: u64 = size.and_then(|size| size.as_str().parse().ok()).ok_or_else(|| away("no size"))?;
+                let info = piece.info().map_err(away)?;
+                if begins + size > offset || info.pending == 0 {
+                    return Ok((info.stream_sequence, begins));
+                }
+                begins += size;
+            }
+            Err(away("its pieces ended too early"))
+        };
+        let counted = tokio::time::timeout(WITHIN, counted).await;
+        let (sequence, begins) = counted.unwrap_or_else(|_| Err(away("no answer")))?;
+        self.sequence = sequence;
+        self.left = self.size.checked_sub(begins).ok_or_else(|| away("it is longer than it says"))?;
+        Ok(begins)
     }
 
     /// The next piece; none at the end.
