@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
-use crate::people::Number;
+use crate::phone_number::PhoneNumber;
+
+/// A fast mobile network.
+const DEFAULT_LATENCY_MS: u64 = 10;
 
 /// A WhatsApp server for tests: clients pair with it, log in, receive and send.
 #[derive(Debug, Clone, Parser)]
@@ -32,7 +35,7 @@ pub struct Config {
 
     /// Pair every client with this number, whatever its push name.
     #[arg(long, env = "SIMULATOR_ACCOUNT")]
-    pub account: Option<Number>,
+    pub account: Option<PhoneNumber>,
 
     /// A folder to keep keys, accounts and queues in; without it they end with the process.
     #[arg(long, env = "SIMULATOR_STATE")]
@@ -48,12 +51,25 @@ pub struct Config {
         action = clap::ArgAction::Set
     )]
     pub lid_migrated: bool,
+
+    /// Milliseconds that every message takes on its way, in each direction. Clients rely on a network between them
+    /// and WhatsApp: without any delay some of them miss the end of their login.
+    #[arg(long, env = "SIMULATOR_LATENCY_MS", default_value_t = DEFAULT_LATENCY_MS)]
+    pub latency_ms: u64,
 }
 
 impl Config {
     /// Free loopback ports, nothing kept, no automatic scan: what an embedding test starts from.
     pub fn for_tests() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { listen: any, media_listen: any, auto_scan: false, account: None, state: None, lid_migrated: true }
+        Self {
+            listen: any,
+            media_listen: any,
+            auto_scan: false,
+            account: None,
+            state: None,
+            lid_migrated: true,
+            latency_ms: DEFAULT_LATENCY_MS,
+        }
     }
 }

@@ -12,7 +12,7 @@ pub const MAX_FAULTS: usize = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum FaultKind {
     /// From a client: done, but never acknowledged.
     SwallowAck,
     /// From a client: not done, and refused with `code`.
@@ -36,7 +36,7 @@ pub enum Kind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Direction {
+pub enum TrafficDirection {
     FromClient,
     ToClient,
 }
@@ -44,9 +44,9 @@ pub enum Direction {
 /// Which stanzas: every field given must fit. Contacts and accounts by number.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Pattern {
+pub struct StanzaPattern {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub direction: Option<Direction>,
+    pub direction: Option<TrafficDirection>,
     /// `message`, `receipt`, `iq`, `ack`, `notification`, …; without it `message`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stanza: Option<String>,
@@ -70,10 +70,10 @@ pub struct Pattern {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Fault {
-    pub kind: Kind,
+pub struct FaultRule {
+    pub kind: FaultKind,
     #[serde(default, rename = "match")]
-    pub pattern: Pattern,
+    pub pattern: StanzaPattern,
     /// How many stanzas it meets; without it, every one until it is taken away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
@@ -89,7 +89,7 @@ pub struct Fault {
 
 /// A stanza as the patterns see it.
 #[derive(Debug, Default)]
-pub struct Seen<'a> {
+pub struct StanzaFacts<'a> {
     pub stanza: &'a str,
     pub id: Option<&'a str>,
     pub contact: Option<&'a str>,
@@ -105,7 +105,7 @@ pub struct Seen<'a> {
 pub struct ActiveFault {
     pub id: u64,
     #[serde(flatten)]
-    pub fault: Fault,
+    pub fault: FaultRule,
     /// How many stanzas it met.
     pub met: u32,
     #[serde(skip)]
@@ -113,13 +113,13 @@ pub struct ActiveFault {
 }
 
 #[derive(Debug, Default)]
-pub struct Faults {
+pub struct FaultTable {
     active: Vec<ActiveFault>,
     next: u64,
 }
 
-impl Faults {
-    pub fn add(&mut self, fault: Fault) -> u64 {
+impl FaultTable {
+    pub fn add(&mut self, fault: FaultRule) -> u64 {
         self.next += 1;
         self.active.push(ActiveFault {
             id: self.next,
@@ -149,7 +149,7 @@ impl Faults {
     }
 
     /// The fault that this stanza meets, counted. The first that fits wins.
-    pub fn meet(&mut self, direction: Direction, seen: &Seen<'_>) -> Option<Fault> {
+    pub fn meet(&mut self, direction: TrafficDirection, seen: &StanzaFacts<'_>) -> Option<FaultRule> {
         if self.active.is_empty() {
             return None;
         }
@@ -164,8 +164,8 @@ impl Faults {
         Some(active.fault.clone())
     }
 
-    /// Whether this companion's connection is to stay silent, and how: [`Kind::Silence`] or [`Kind::HalfDeaf`].
-    pub fn hush(&self, account: &str, device: u16) -> Option<Kind> {
+    /// Whether this companion's connection is to stay silent, and how: [`FaultKind::Silence`] or [`FaultKind::HalfDeaf`].
+    pub fn hush(&self, account: &str, device: u16) -> Option<FaultKind> {
         let now = Instant::now();
         let hushed = self.active.iter().find(|active| {
             let pattern = &active.fault.pattern;
@@ -178,7 +178,7 @@ impl Faults {
     }
 }
 
-impl Kind {
+impl FaultKind {
     /// Of a whole connection rather than of a stanza.
     pub fn is_hush(self) -> bool {
         matches!(self, Self::Silence | Self::HalfDeaf)
@@ -191,19 +191,19 @@ impl ActiveFault {
     }
 }
 
-impl Fault {
-    fn applies(&self, direction: Direction) -> bool {
+impl FaultRule {
+    fn applies(&self, direction: TrafficDirection) -> bool {
         let own = match self.kind {
-            Kind::SwallowAck | Kind::Nack => Some(Direction::FromClient),
-            Kind::Duplicate | Kind::Reorder | Kind::Corrupt => Some(Direction::ToClient),
-            Kind::Lose | Kind::Delay | Kind::Silence | Kind::HalfDeaf => None,
+            FaultKind::SwallowAck | FaultKind::Nack => Some(TrafficDirection::FromClient),
+            FaultKind::Duplicate | FaultKind::Reorder | FaultKind::Corrupt => Some(TrafficDirection::ToClient),
+            FaultKind::Lose | FaultKind::Delay | FaultKind::Silence | FaultKind::HalfDeaf => None,
         };
         own.is_none_or(|own| own == direction) && self.pattern.direction.is_none_or(|wanted| wanted == direction)
     }
 }
 
-impl Pattern {
-    fn fits(&self, seen: &Seen<'_>) -> bool {
+impl StanzaPattern {
+    fn fits(&self, seen: &StanzaFacts<'_>) -> bool {
         let fits =
             |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == is);
         self.stanza.as_deref().unwrap_or("message") == seen.stanza
@@ -221,24 +221,30 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    fn seen<'a>(contact: &'a str) -> Seen<'a> {
-        Seen { stanza: "message", contact: Some(contact), account: "15550100001", device: 1, ..Seen::default() }
+    fn seen<'a>(contact: &'a str) -> StanzaFacts<'a> {
+        StanzaFacts {
+            stanza: "message",
+            contact: Some(contact),
+            account: "15550100001",
+            device: 1,
+            ..StanzaFacts::default()
+        }
     }
 
     #[test]
     fn a_fault_meets_what_fits_and_as_often_as_told() {
-        let mut faults = Faults::default();
+        let mut faults = FaultTable::default();
         let fault = serde_json::json!({"kind": "nack", "match": {"contact": "111"}, "times": 1});
         faults.add(serde_json::from_value(fault).unwrap());
-        assert!(faults.meet(Direction::ToClient, &seen("111")).is_none());
-        assert!(faults.meet(Direction::FromClient, &seen("222")).is_none());
-        assert!(faults.meet(Direction::FromClient, &seen("111")).is_some());
-        assert!(faults.meet(Direction::FromClient, &seen("111")).is_none());
+        assert!(faults.meet(TrafficDirection::ToClient, &seen("111")).is_none());
+        assert!(faults.meet(TrafficDirection::FromClient, &seen("222")).is_none());
+        assert!(faults.meet(TrafficDirection::FromClient, &seen("111")).is_some());
+        assert!(faults.meet(TrafficDirection::FromClient, &seen("111")).is_none());
     }
 
     #[test]
     fn an_unknown_field_is_refused() {
         let fault = serde_json::json!({"kind": "nack", "match": {"contat": "111"}});
-        assert!(serde_json::from_value::<Fault>(fault).is_err());
+        assert!(serde_json::from_value::<FaultRule>(fault).is_err());
     }
 }

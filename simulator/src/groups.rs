@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use wacore_binary::Jid;
 
-use crate::people::Number;
+use crate::phone_number::PhoneNumber;
 
 /// WhatsApp's own limit of a group.
 const MAX_PARTICIPANTS: usize = 1_024;
@@ -16,18 +16,18 @@ const MAX_PARTICIPANTS: usize = 1_024;
 const MAX_GROUPS: usize = 10_000;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Group {
+pub struct ChatGroup {
     /// `120363…`, without the server.
     pub id: String,
     pub subject: String,
-    pub creator: Number,
+    pub creator: PhoneNumber,
     pub created: i64,
-    pub participants: BTreeSet<Number>,
+    pub participants: BTreeSet<PhoneNumber>,
     /// Those participants who may change everything; its maker is one of them at first.
     #[serde(default)]
-    pub admins: BTreeSet<Number>,
+    pub admins: BTreeSet<PhoneNumber>,
     #[serde(default)]
-    pub description: Option<Description>,
+    pub description: Option<GroupDescription>,
     /// Only administrators may write.
     #[serde(default)]
     pub announcement: bool,
@@ -42,14 +42,14 @@ pub struct Group {
     pub invites: Vec<String>,
     /// Not kept over a restart, as no medium is.
     #[serde(skip)]
-    pub picture: Option<Picture>,
+    pub picture: Option<ProfilePicture>,
     /// Simulated senders, and the companions that have got their sender key.
     #[serde(default)]
-    pub holders: BTreeMap<Number, BTreeSet<(Number, u16)>>,
+    pub holders: BTreeMap<PhoneNumber, BTreeSet<(PhoneNumber, u16)>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Description {
+pub struct GroupDescription {
     /// Whoever changes it must know the one that is there.
     pub id: String,
     pub text: String,
@@ -57,13 +57,13 @@ pub struct Description {
 
 /// A picture of a group or a person, kept in the media store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct ProfilePicture {
     pub id: String,
     pub path: String,
 }
 
-impl Group {
-    pub fn is_admin(&self, number: &Number) -> bool {
+impl ChatGroup {
+    pub fn is_admin(&self, number: &PhoneNumber) -> bool {
         self.participants.contains(number) && self.admins.contains(number)
     }
 
@@ -72,7 +72,7 @@ impl Group {
     }
 
     /// Takes somebody out, with his rights and the keys that he holds: whoever comes again gets them anew.
-    pub fn remove(&mut self, number: &Number) {
+    pub fn remove(&mut self, number: &PhoneNumber) {
         self.participants.remove(number);
         self.admins.remove(number);
         self.holders.remove(number);
@@ -87,22 +87,22 @@ impl Group {
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Groups {
-    groups: BTreeMap<String, Group>,
+pub struct GroupTable {
+    groups: BTreeMap<String, ChatGroup>,
 }
 
-impl Groups {
+impl GroupTable {
     pub fn create(
         &mut self,
         subject: String,
-        creator: Number,
-        participants: BTreeSet<Number>,
+        creator: PhoneNumber,
+        participants: BTreeSet<PhoneNumber>,
         now: i64,
-    ) -> Result<&Group> {
+    ) -> Result<&ChatGroup> {
         ensure!(participants.len() <= MAX_PARTICIPANTS, "a group has at most {MAX_PARTICIPANTS} participants");
         ensure!(self.groups.len() < MAX_GROUPS, "there are {MAX_GROUPS} groups already");
         let id = format!("120363{:012}", rand::random::<u64>() % 1_000_000_000_000);
-        let group = Group {
+        let group = ChatGroup {
             id: id.clone(),
             subject,
             admins: BTreeSet::from([creator.clone()]),
@@ -121,27 +121,27 @@ impl Groups {
     }
 
     /// By the id alone or the whole JID.
-    pub fn get(&self, id: &str) -> Option<&Group> {
+    pub fn get(&self, id: &str) -> Option<&ChatGroup> {
         self.groups.get(bare(id))
     }
 
-    pub fn get_mut(&mut self, id: &str) -> Option<&mut Group> {
+    pub fn get_mut(&mut self, id: &str) -> Option<&mut ChatGroup> {
         self.groups.get_mut(bare(id))
     }
 
     /// Whose invitation this code is, revoked or not.
-    pub fn invited_by(&self, code: &str) -> Option<&Group> {
+    pub fn invited_by(&self, code: &str) -> Option<&ChatGroup> {
         self.groups.values().find(|group| group.invites.iter().any(|invite| invite == code))
     }
 
     /// This sender's key is no longer held by anybody: it has a new one.
-    pub fn forget_sender(&mut self, sender: &Number) {
+    pub fn forget_sender(&mut self, sender: &PhoneNumber) {
         for group in self.groups.values_mut() {
             group.holders.remove(sender);
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+    pub fn iter(&self) -> impl Iterator<Item = &ChatGroup> {
         self.groups.values()
     }
 }

@@ -6,14 +6,14 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::people::Number;
+use crate::phone_number::PhoneNumber;
 
 /// Lines kept. The oldest acknowledged lines give way; 250,000 take about 60 MB.
 const MAX_LINES: usize = 250_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum MessageState {
     /// Not yet written to any socket.
     Queued,
     /// Written, and not acknowledged.
@@ -28,16 +28,16 @@ pub struct RecordKey(pub u64);
 /// One message to one companion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub struct LedgerRecord {
     pub id: String,
     /// The account.
-    pub to: Number,
+    pub to: PhoneNumber,
     pub device: u16,
     /// Who wrote it. The account itself in what is a copy of its own message.
-    pub contact: Number,
+    pub contact: PhoneNumber,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    pub state: State,
+    pub state: MessageState,
     pub deliveries: u32,
     /// How often it was handed to a socket. A delivery counts once the write is done, or once the
     /// client has acknowledged it, whichever is known first.
@@ -46,15 +46,17 @@ pub struct Record {
 }
 
 #[derive(Debug, Default)]
-pub struct Ledger {
-    lines: VecDeque<Record>,
+pub struct MessageLedger {
+    lines: VecDeque<LedgerRecord>,
     first: u64,
-    counts: HashMap<State, u64>,
+    counts: HashMap<MessageState, u64>,
 }
 
-impl Ledger {
-    pub fn open(&mut self, record: Record) -> RecordKey {
-        if self.lines.len() >= MAX_LINES && self.lines.front().is_some_and(|line| line.state == State::Acknowledged) {
+impl MessageLedger {
+    pub fn open(&mut self, record: LedgerRecord) -> RecordKey {
+        if self.lines.len() >= MAX_LINES
+            && self.lines.front().is_some_and(|line| line.state == MessageState::Acknowledged)
+        {
             self.lines.pop_front();
             self.first += 1;
         }
@@ -74,8 +76,8 @@ impl Ledger {
     pub fn written(&mut self, key: RecordKey, nth: u32) {
         if let Some(line) = self.line(key) {
             line.deliveries = line.deliveries.max(nth);
-            if line.state == State::Queued {
-                self.become_state(key, State::Sent);
+            if line.state == MessageState::Queued {
+                self.become_state(key, MessageState::Sent);
             }
         }
     }
@@ -84,21 +86,21 @@ impl Ledger {
         if let Some(line) = self.line(key) {
             line.deliveries = line.deliveries.max(line.handed);
         }
-        self.become_state(key, State::Acknowledged);
+        self.become_state(key, MessageState::Acknowledged);
     }
 
     /// The message is sent once more after a retry request: it waits again.
     pub fn queued_again(&mut self, key: RecordKey) {
-        self.become_state(key, State::Queued);
+        self.become_state(key, MessageState::Queued);
     }
 
-    pub fn get(&self, key: RecordKey) -> Option<&Record> {
+    pub fn get(&self, key: RecordKey) -> Option<&LedgerRecord> {
         let index = key.0.checked_sub(self.first)?;
         self.lines.get(usize::try_from(index).ok()?)
     }
 
     /// The newest line about this message to this companion.
-    pub fn find(&self, id: &str, to: &Number, device: u16, contact: &Number) -> Option<RecordKey> {
+    pub fn find(&self, id: &str, to: &PhoneNumber, device: u16, contact: &PhoneNumber) -> Option<RecordKey> {
         let index = self
             .lines
             .iter()
@@ -106,33 +108,33 @@ impl Ledger {
         Some(RecordKey(self.first + index as u64))
     }
 
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &LedgerRecord> {
         self.lines.iter()
     }
 
-    pub fn count(&self, state: State) -> u64 {
+    pub fn count(&self, state: MessageState) -> u64 {
         self.counts.get(&state).copied().unwrap_or_default()
     }
 
     /// For a snapshot: the number of the first line, and all lines.
-    pub fn export(&self) -> (u64, Vec<Record>) {
+    pub fn export(&self) -> (u64, Vec<LedgerRecord>) {
         (self.first, self.lines.iter().cloned().collect())
     }
 
-    pub fn import(first: u64, lines: Vec<Record>) -> Self {
-        let mut counts: HashMap<State, u64> = HashMap::new();
+    pub fn import(first: u64, lines: Vec<LedgerRecord>) -> Self {
+        let mut counts: HashMap<MessageState, u64> = HashMap::new();
         for line in &lines {
             *counts.entry(line.state).or_default() += 1;
         }
         Self { lines: lines.into(), first, counts }
     }
 
-    fn line(&mut self, key: RecordKey) -> Option<&mut Record> {
+    fn line(&mut self, key: RecordKey) -> Option<&mut LedgerRecord> {
         let index = key.0.checked_sub(self.first)?;
         self.lines.get_mut(usize::try_from(index).ok()?)
     }
 
-    fn become_state(&mut self, key: RecordKey, state: State) {
+    fn become_state(&mut self, key: RecordKey, state: MessageState) {
         let Some(line) = self.line(key) else { return };
         let before = std::mem::replace(&mut line.state, state);
         if let Some(count) = self.counts.get_mut(&before) {
@@ -148,15 +150,15 @@ mod tests {
 
     #[test]
     fn an_acknowledged_message_is_never_sent_again_by_a_late_write() {
-        let mut ledger = Ledger::default();
-        let number: Number = "15550100001".parse().unwrap();
-        let key = ledger.open(Record {
+        let mut ledger = MessageLedger::default();
+        let number: PhoneNumber = "15550100001".parse().unwrap();
+        let key = ledger.open(LedgerRecord {
             id: "A".to_owned(),
             to: number.clone(),
             device: 1,
             contact: number,
             group: None,
-            state: State::Queued,
+            state: MessageState::Queued,
             deliveries: 0,
             handed: 0,
         });
@@ -166,8 +168,8 @@ mod tests {
         assert_eq!(ledger.get(key).unwrap().deliveries, 1);
         ledger.written(key, nth);
         let line = ledger.get(key).unwrap();
-        assert_eq!((line.state, line.deliveries), (State::Acknowledged, 1));
-        assert_eq!(ledger.count(State::Queued), 0);
-        assert_eq!(ledger.count(State::Acknowledged), 1);
+        assert_eq!((line.state, line.deliveries), (MessageState::Acknowledged, 1));
+        assert_eq!(ledger.count(MessageState::Queued), 0);
+        assert_eq!(ledger.count(MessageState::Acknowledged), 1);
     }
 }

@@ -19,19 +19,25 @@ mod faults;
 mod groups;
 mod ledger;
 mod load;
-mod media;
+mod load_runner;
+mod media_server;
+mod media_store;
+mod noise;
 mod offline_queue;
 mod passkey;
 mod people;
+mod phone_number;
 mod refusals;
 mod restrictions;
 mod sent_log;
+mod server;
 mod signal;
 mod snapshot;
 mod stanza;
+mod state;
 mod statistics;
 mod timers;
-mod world;
+mod wire;
 
 use std::{
     net::SocketAddr,
@@ -44,10 +50,10 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
-pub use people::Number;
+pub use phone_number::PhoneNumber;
 
-use media::MediaStore;
-use world::{Shared, World};
+use media_store::MediaStore;
+use state::{ServerState, SharedState};
 
 /// How long `stop` lets connections end by themselves.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -58,7 +64,7 @@ pub struct Simulator {
     pub listen: SocketAddr,
     /// The media store.
     pub media: SocketAddr,
-    shared: Shared,
+    shared: SharedState,
     media_handle: axum_server::Handle<SocketAddr>,
     tasks: JoinSet<(&'static str, Result<()>)>,
 }
@@ -72,13 +78,14 @@ impl Simulator {
             .await
             .with_context(|| format!("listen on {} (SIMULATOR_LISTEN)", config.listen))?;
         let listen = listener.local_addr()?;
-        let mut world = World::new(&config, store);
+        let mut world = ServerState::new(&config, store)?;
         if let Some(folder) = &config.state {
             snapshot::restore(&mut world, folder)?;
         }
-        let shared = Shared::new(world, stop.clone());
+        let shared = SharedState::new(world, stop.clone());
         let media_handle = axum_server::Handle::new();
-        let (media, media_server) = media::bind(shared.clone(), config.media_listen, media_handle.clone()).await?;
+        let (media, media_server) =
+            media_server::bind(shared.clone(), config.media_listen, media_handle.clone()).await?;
 
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { ("media store", media_server.await) });
@@ -94,7 +101,8 @@ impl Simulator {
             let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
             ("control API", served.map_err(Into::into))
         });
-        tracing::info!("listening on {listen}, media on {media}");
+        let root = shared.lock().identity.root_public();
+        tracing::info!("listening on {listen}, media on {media}, root key {}", signal::hexadecimal(&root));
         Ok(Self { listen, media, shared, media_handle, tasks })
     }
 
@@ -130,7 +138,7 @@ impl Simulator {
     }
 }
 
-async fn run_timers(shared: Shared) -> Result<()> {
+async fn run_timers(shared: SharedState) -> Result<()> {
     loop {
         let next = shared.lock().run_timers(Instant::now());
         let due = async {

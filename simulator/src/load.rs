@@ -1,57 +1,36 @@
-//! Load: many contacts write numbered texts at a steady rate.
-//! Promises `<load id> <n>` with `n` from 1 per contact, round robin, and that nothing is left
-//! out: where a queue is full it waits.
+//! The loads that were started: what each writes, to which account, and how far it is.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Instant};
 
-use anyhow::Result;
 use serde::Serialize;
-use waproto::whatsapp::Message;
 
-use crate::{
-    ledger::State,
-    people::Number,
-    stanza::{Refused, Utterance},
-    world::{Shared, World},
-};
-
-/// Texts said under one lock.
-const BATCH: u64 = 32;
-
-/// How often the rate is looked at.
-const TICK: Duration = Duration::from_millis(5);
-
-/// How long to wait when the companion's queue is full.
-const FULL: Duration = Duration::from_millis(100);
+use crate::phone_number::PhoneNumber;
 
 /// Loads remembered; the oldest give way.
-const MAX_LOADS: usize = 1_000;
+pub const MAX_LOADS: usize = 1_000;
 
 pub const MAX_CONTACTS: u64 = 1_000;
 pub const MAX_MESSAGES: u64 = 10_000_000;
 pub const MAX_RATE: f64 = 100_000.0;
 
 #[derive(Debug, Clone)]
-pub struct Load {
+pub struct LoadRun {
     pub id: String,
-    pub to: Number,
+    pub to: PhoneNumber,
     pub messages: u64,
     pub rate: f64,
-    pub contacts: Vec<Number>,
-    said: u64,
-    failed: Option<String>,
-    begun: Instant,
-    ended: Option<Instant>,
+    pub contacts: Vec<PhoneNumber>,
+    pub said: u64,
+    pub failed: Option<String>,
+    pub begun: Instant,
+    pub ended: Option<Instant>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Progress {
+pub struct LoadProgress {
     pub id: String,
-    pub to: Number,
+    pub to: PhoneNumber,
     pub messages: u64,
     /// Taken by the server so far.
     pub sent: u64,
@@ -61,16 +40,16 @@ pub struct Progress {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     pub elapsed_ms: u64,
-    pub contacts: Vec<Number>,
+    pub contacts: Vec<PhoneNumber>,
 }
 
 #[derive(Debug, Default)]
-pub struct Loads {
-    loads: BTreeMap<u64, Load>,
-    next: u64,
+pub struct LoadTable {
+    pub loads: BTreeMap<u64, LoadRun>,
+    pub next: u64,
 }
 
-impl Loads {
+impl LoadTable {
     /// How many loads there ever were: the next one gets contacts that none had before.
     pub fn begun(&self) -> u64 {
         self.next
@@ -80,121 +59,7 @@ impl Loads {
         self.next = begun;
     }
 
-    fn get_mut(&mut self, id: &str) -> Option<&mut Load> {
+    pub fn get_mut(&mut self, id: &str) -> Option<&mut LoadRun> {
         self.loads.values_mut().find(|load| load.id == id)
-    }
-}
-
-impl World {
-    /// Contacts that none had before, so that the messages of two loads are told apart.
-    pub fn new_contacts(&self, contacts: u64) -> Result<Vec<Number>> {
-        let number = self.loads.next % 10_000;
-        (0..contacts)
-            .map(|contact| format!("1999{number:04}{contact:04}").parse().map_err(anyhow::Error::msg))
-            .collect()
-    }
-
-    pub fn begin_load(&mut self, to: Number, messages: u64, rate: f64, contacts: Vec<Number>) -> Load {
-        let number = self.loads.next;
-        self.loads.next += 1;
-        let load = Load {
-            id: format!("L{:04x}{number}", rand::random::<u16>()),
-            to,
-            messages,
-            rate,
-            contacts,
-            said: 0,
-            failed: None,
-            begun: Instant::now(),
-            ended: None,
-        };
-        self.loads.loads.insert(number, load.clone());
-        if self.loads.loads.len() > MAX_LOADS {
-            self.loads.loads.pop_first();
-        }
-        load
-    }
-
-    pub fn load_progress(&self, id: &str) -> Option<Progress> {
-        let load = self.loads.loads.values().find(|load| load.id == id)?;
-        let contacts: std::collections::HashSet<&Number> = load.contacts.iter().collect();
-        let acknowledged = self
-            .ledger
-            .iter()
-            .filter(|line| line.state == State::Acknowledged && contacts.contains(&line.contact))
-            .count() as u64;
-        let elapsed = load.ended.unwrap_or_else(Instant::now) - load.begun;
-        Some(Progress {
-            id: load.id.clone(),
-            to: load.to.clone(),
-            messages: load.messages,
-            sent: load.said,
-            acknowledged,
-            done: load.ended.is_some(),
-            error: load.failed.clone(),
-            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            contacts: load.contacts.clone(),
-        })
-    }
-
-    fn say_next(&mut self, load: &Load, index: u64) -> Result<(), Refused> {
-        let contacts = load.contacts.len() as u64;
-        let contact = usize::try_from(index % contacts).unwrap_or_default();
-        let id = self.fresh_id("3A");
-        let utterance = Utterance {
-            id,
-            message: Message {
-                conversation: Some(format!("{} {}", load.id, index / contacts + 1)),
-                ..Default::default()
-            },
-            to: Some(load.to.clone()),
-            group: None,
-            addressing: None,
-            push_name: None,
-        };
-        self.say(&load.contacts[contact], utterance)
-    }
-}
-
-/// Says everything, at the rate asked for or as fast as it goes.
-pub async fn run(shared: Shared, load: Load) {
-    let mut said = 0;
-    while said < load.messages {
-        let due = (load.begun.elapsed().as_secs_f64() * load.rate) as u64 + 1;
-        let end = due.min(load.messages).min(said + BATCH);
-        let mut pause = Duration::ZERO;
-        {
-            let mut world = shared.lock();
-            while said < end {
-                match world.say_next(&load, said) {
-                    Ok(()) => said += 1,
-                    Err(Refused::Full(_)) => {
-                        pause = FULL;
-                        break;
-                    }
-                    Err(error) => {
-                        if let Some(load) = world.loads.get_mut(&load.id) {
-                            load.failed = Some(error.to_string());
-                            load.ended = Some(Instant::now());
-                        }
-                        return;
-                    }
-                }
-            }
-            if let Some(load) = world.loads.get_mut(&load.id) {
-                load.said = said;
-            }
-        }
-        if pause.is_zero() && said >= due {
-            pause = TICK;
-        }
-        if pause.is_zero() {
-            tokio::task::yield_now().await;
-        } else {
-            tokio::time::sleep(pause).await;
-        }
-    }
-    if let Some(load) = shared.lock().loads.get_mut(&load.id) {
-        load.ended = Some(Instant::now());
     }
 }

@@ -17,14 +17,14 @@ pub const MAX_WAITING: usize = 100_000;
 /// What kind of acknowledgment takes an entry away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Class {
+pub enum StanzaClass {
     Message,
     Receipt,
     Notification,
     Call,
 }
 
-impl Class {
+impl StanzaClass {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Message => "message",
@@ -36,8 +36,8 @@ impl Class {
 }
 
 #[derive(Debug)]
-pub struct Entry {
-    pub class: Class,
+pub struct QueueEntry {
+    pub class: StanzaClass,
     pub id: String,
     /// The chat it belongs to: the user of the contact's number, or the group.
     pub chat: String,
@@ -50,8 +50,8 @@ pub struct Entry {
 
 #[derive(Debug, Default)]
 pub struct OfflineQueue {
-    entries: BTreeMap<u64, Entry>,
-    by_id: HashMap<(Class, String), VecDeque<u64>>,
+    entries: BTreeMap<u64, QueueEntry>,
+    by_id: HashMap<(StanzaClass, String), VecDeque<u64>>,
     next: u64,
     messages: usize,
 }
@@ -67,20 +67,20 @@ impl OfflineQueue {
     }
 
     /// Takes an entry in, and gives its place.
-    pub fn push(&mut self, entry: Entry) -> u64 {
+    pub fn push(&mut self, entry: QueueEntry) -> u64 {
         let place = self.next;
         self.next += 1;
-        self.messages += usize::from(entry.class == Class::Message);
+        self.messages += usize::from(entry.class == StanzaClass::Message);
         self.by_id.entry((entry.class, entry.id.clone())).or_default().push_back(place);
         self.entries.insert(place, entry);
         place
     }
 
-    pub fn get(&self, place: u64) -> Option<&Entry> {
+    pub fn get(&self, place: u64) -> Option<&QueueEntry> {
         self.entries.get(&place)
     }
 
-    pub fn get_mut(&mut self, place: u64) -> Option<&mut Entry> {
+    pub fn get_mut(&mut self, place: u64) -> Option<&mut QueueEntry> {
         self.entries.get_mut(&place)
     }
 
@@ -89,12 +89,12 @@ impl OfflineQueue {
         self.entries.keys().copied()
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self) -> impl Iterator<Item = &QueueEntry> {
         self.entries.values()
     }
 
     /// Whether the message of an entry that left waits once more, as its own repetition.
-    pub fn waits_again(&self, left: &Entry) -> bool {
+    pub fn waits_again(&self, left: &QueueEntry) -> bool {
         let places = self.by_id.get(&(left.class, left.id.clone()));
         places
             .into_iter()
@@ -105,7 +105,7 @@ impl OfflineQueue {
 
     /// The client acknowledged `id` of this chat: the oldest entry of that name that was written
     /// leaves. What was never written cannot have been acknowledged.
-    pub fn acknowledge(&mut self, class: Class, id: &str, chat: Option<&str>) -> Option<Entry> {
+    pub fn acknowledge(&mut self, class: StanzaClass, id: &str, chat: Option<&str>) -> Option<QueueEntry> {
         let key = (class, id.to_owned());
         let places = self.by_id.get_mut(&key)?;
         let index = places.iter().position(|place| {
@@ -116,7 +116,7 @@ impl OfflineQueue {
             self.by_id.remove(&key);
         }
         let entry = self.entries.remove(&place)?;
-        self.messages -= usize::from(entry.class == Class::Message);
+        self.messages -= usize::from(entry.class == StanzaClass::Message);
         Some(entry)
     }
 }
@@ -126,9 +126,9 @@ mod tests {
     use super::*;
     use wacore_binary::builder::NodeBuilder;
 
-    fn entry(id: &str, chat: &str, written: u32) -> Entry {
-        Entry {
-            class: Class::Message,
+    fn entry(id: &str, chat: &str, written: u32) -> QueueEntry {
+        QueueEntry {
+            class: StanzaClass::Message,
             id: id.to_owned(),
             chat: chat.to_owned(),
             node: NodeBuilder::new("message").build(),
@@ -141,11 +141,11 @@ mod tests {
     fn only_what_was_written_can_be_acknowledged() {
         let mut queue = OfflineQueue::default();
         let place = queue.push(entry("A", "1", 0));
-        assert!(queue.acknowledge(Class::Message, "A", Some("1")).is_none());
+        assert!(queue.acknowledge(StanzaClass::Message, "A", Some("1")).is_none());
         queue.get_mut(place).unwrap().written = 1;
-        assert!(queue.acknowledge(Class::Receipt, "A", Some("1")).is_none());
-        assert!(queue.acknowledge(Class::Message, "A", Some("2")).is_none());
-        assert!(queue.acknowledge(Class::Message, "A", Some("1")).is_some());
+        assert!(queue.acknowledge(StanzaClass::Receipt, "A", Some("1")).is_none());
+        assert!(queue.acknowledge(StanzaClass::Message, "A", Some("2")).is_none());
+        assert!(queue.acknowledge(StanzaClass::Message, "A", Some("1")).is_some());
         assert_eq!((queue.entries().count(), queue.messages()), (0, 0));
     }
 
@@ -155,7 +155,7 @@ mod tests {
         queue.push(entry("A", "1", 1));
         queue.push(entry("A", "1", 1));
         queue.push(entry("A", "2", 1));
-        queue.acknowledge(Class::Message, "A", Some("1")).unwrap();
+        queue.acknowledge(StanzaClass::Message, "A", Some("1")).unwrap();
         assert_eq!(queue.messages(), 2);
         assert_eq!(queue.places().collect::<Vec<_>>(), [1, 2]);
     }

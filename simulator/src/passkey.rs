@@ -25,7 +25,7 @@ const PRESENT_AND_VERIFIED: u8 = 0b101;
 const AUTHENTICATOR_DATA: usize = 32 + 1 + 4;
 
 /// The key of one account, P-256.
-pub struct Passkey {
+pub struct PasskeyCredential {
     key: EcdsaKeyPair,
     /// The same in PKCS#8, for a browser that is to have it.
     document: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Passkey {
 /// What is read of `PublicKeyCredentialRequestOptions`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Options {
+pub struct RequestOptions {
     challenge: String,
     rp_id: Option<String>,
 }
@@ -47,16 +47,16 @@ pub struct Options {
 /// `PublicKeyCredential`, as WhatsApp Web sends it on.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Assertion {
+struct PasskeyAssertion {
     raw_id: String,
     #[serde(rename = "type")]
     kind: String,
-    response: Response,
+    response: AssertionResponse,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Response {
+struct AssertionResponse {
     #[serde(rename = "clientDataJSON")]
     client_data: String,
     authenticator_data: String,
@@ -71,7 +71,7 @@ struct ClientData {
     origin: String,
 }
 
-impl Passkey {
+impl PasskeyCredential {
     pub fn generate() -> Result<Self> {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -104,7 +104,7 @@ impl Passkey {
     }
 
     /// `PublicKeyCredential.toJSON()` of the user's browser on the page `origin`.
-    pub fn sign(&mut self, options: &Options, origin: &str) -> Result<Value> {
+    pub fn sign(&mut self, options: &RequestOptions, origin: &str) -> Result<Value> {
         self.signed += 1;
         let client_data = json!({
             "type": "webauthn.get",
@@ -140,7 +140,7 @@ impl Passkey {
 
     /// Whether this is the answer to `challenge`, by this passkey.
     pub fn verify(&mut self, credential: &[u8], assertion: &[u8], challenge: &[u8]) -> Result<()> {
-        let assertion: Assertion = serde_json::from_slice(assertion).context("the assertion cannot be read")?;
+        let assertion: PasskeyAssertion = serde_json::from_slice(assertion).context("the assertion cannot be read")?;
         let bytes = |name: &str, text: &str| BASE64URL.decode(text).with_context(|| format!("{name} is not base64url"));
         ensure!(credential == self.credential, "the credential is not the account's");
         ensure!(bytes("rawId", &assertion.raw_id)? == self.credential, "`rawId` is not the account's");
@@ -177,7 +177,7 @@ mod tests {
 
     /// An assertion over `challenge` with one thing changed, and whether it is taken.
     fn judged(origin: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
-        let mut passkey = Passkey::generate().unwrap();
+        let mut passkey = PasskeyCredential::generate().unwrap();
         let options = passkey.options(b"challenge", Duration::from_secs(60));
         let mut credential = passkey.sign(&serde_json::from_value(options).unwrap(), origin).unwrap();
         change(&mut credential);
@@ -191,7 +191,7 @@ mod tests {
         assert!(judged("https://example.org", |_| {}).unwrap_err().to_string().contains("example.org"));
         type Change = fn(&mut Value);
         let other = |part: &'static str| {
-            let mut passkey = Passkey::generate().unwrap();
+            let mut passkey = PasskeyCredential::generate().unwrap();
             let options = passkey.options(b"another", Duration::from_secs(60));
             let mut made = passkey.sign(&serde_json::from_value(options).unwrap(), ORIGIN).unwrap();
             made["response"][part].take()
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_assertion_is_taken_once() {
-        let mut passkey = Passkey::generate().unwrap();
+        let mut passkey = PasskeyCredential::generate().unwrap();
         let options = serde_json::from_value(passkey.options(b"c", Duration::from_secs(60))).unwrap();
         let made = passkey.sign(&options, ORIGIN).unwrap().to_string();
         let id = passkey.credential;

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use wacore_binary::{Node, builder::NodeBuilder};
 
-use crate::people::Number;
+use crate::phone_number::PhoneNumber;
 
 /// Refusals that wait for a login; a test sets one or two.
 pub const MAX_REFUSALS: usize = 1_000;
 
 /// How a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
+pub enum ConnectionEnd {
     /// `<failure reason=…>`, with the reason's details of a temporary ban.
     Failure {
         reason: u16,
@@ -57,7 +57,7 @@ impl TryFrom<serde_json::Value> for StreamError {
     }
 }
 
-impl Ending {
+impl ConnectionEnd {
     /// What is written before the socket closes.
     pub fn node(&self) -> Option<Node> {
         match self {
@@ -86,21 +86,27 @@ impl Ending {
 }
 
 #[derive(Debug)]
-struct Refusal {
-    number: Option<Number>,
-    ending: Ending,
+struct LoginRefusal {
+    number: Option<PhoneNumber>,
+    ending: ConnectionEnd,
     times: Option<u32>,
     until: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
-pub struct Refusals(Vec<Refusal>);
+pub struct LoginRefusals(Vec<LoginRefusal>);
 
-impl Refusals {
+impl LoginRefusals {
     /// Without a number of times and a duration: once.
-    pub fn add(&mut self, number: Option<Number>, ending: Ending, times: Option<u32>, lasting: Option<Duration>) {
+    pub fn add(
+        &mut self,
+        number: Option<PhoneNumber>,
+        ending: ConnectionEnd,
+        times: Option<u32>,
+        lasting: Option<Duration>,
+    ) {
         let times = times.or(lasting.is_none().then_some(1));
-        self.0.push(Refusal { number, ending, times, until: lasting.map(|lasting| Instant::now() + lasting) });
+        self.0.push(LoginRefusal { number, ending, times, until: lasting.map(|lasting| Instant::now() + lasting) });
     }
 
     pub fn len(&self) -> usize {
@@ -112,7 +118,7 @@ impl Refusals {
     }
 
     /// How to refuse this login, if it is to be refused. `number` is none while a client pairs.
-    pub fn for_login(&mut self, number: Option<&Number>) -> Option<Ending> {
+    pub fn for_login(&mut self, number: Option<&PhoneNumber>) -> Option<ConnectionEnd> {
         let now = Instant::now();
         self.0.retain(|refusal| refusal.times != Some(0) && refusal.until.is_none_or(|until| now < until));
         let refusal =
@@ -130,8 +136,8 @@ mod tests {
 
     #[test]
     fn a_refusal_without_a_bound_holds_once() {
-        let mut refusals = Refusals::default();
-        let ending = Ending::StreamError(StreamError::Code(503));
+        let mut refusals = LoginRefusals::default();
+        let ending = ConnectionEnd::StreamError(StreamError::Code(503));
         refusals.add(None, ending.clone(), None, None);
         assert_eq!(refusals.for_login(None), Some(ending));
         assert_eq!(refusals.for_login(None), None);
@@ -139,13 +145,13 @@ mod tests {
 
     #[test]
     fn a_refusal_of_one_number_spares_the_others() {
-        let mut refusals = Refusals::default();
-        let (one, other): (Number, Number) = ("15550100001".parse().unwrap(), "15550100002".parse().unwrap());
-        refusals.add(Some(one.clone()), Ending::Closed, Some(2), None);
+        let mut refusals = LoginRefusals::default();
+        let (one, other): (PhoneNumber, PhoneNumber) = ("15550100001".parse().unwrap(), "15550100002".parse().unwrap());
+        refusals.add(Some(one.clone()), ConnectionEnd::Closed, Some(2), None);
         assert_eq!(refusals.for_login(Some(&other)), None);
         assert_eq!(refusals.for_login(None), None);
-        assert_eq!(refusals.for_login(Some(&one)), Some(Ending::Closed));
-        assert_eq!(refusals.for_login(Some(&one)), Some(Ending::Closed));
+        assert_eq!(refusals.for_login(Some(&one)), Some(ConnectionEnd::Closed));
+        assert_eq!(refusals.for_login(Some(&one)), Some(ConnectionEnd::Closed));
         assert_eq!(refusals.for_login(Some(&one)), None);
     }
 }

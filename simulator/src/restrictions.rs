@@ -4,21 +4,19 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use wacore::iq::mex_operations::{fetch_new_chat_message_capping_info as capping, fetch_reachout_timelock as lock};
-use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
-use crate::{people::Number, stanza::attribute, world::World};
+use crate::phone_number::PhoneNumber;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum RestrictionKind {
     TimeLock,
     NewChatCap,
 }
 
-impl Kind {
+impl RestrictionKind {
     /// Of the nack.
-    fn code(self) -> u16 {
+    pub fn code(self) -> u16 {
         match self {
             Self::TimeLock => 463,
             Self::NewChatCap => 475,
@@ -27,60 +25,12 @@ impl Kind {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Restriction {
-    pub kind: Kind,
+pub struct AccountRestriction {
+    pub kind: RestrictionKind,
     /// Unix seconds by this WhatsApp's clock.
     pub until: i64,
 }
 
 /// By account; a test sets one.
 #[derive(Debug, Default)]
-pub struct Restrictions(pub HashMap<Number, Restriction>);
-
-impl World {
-    /// The number of the nack for a message to this contact, if it is one.
-    pub fn restricted(&self, account: &Number, contact: &Number) -> Option<u16> {
-        let restriction = self.restriction(account)?;
-        let is_stranger = !(account == contact || self.wrote(contact, account) || self.read(contact, account));
-        is_stranger.then(|| restriction.kind.code())
-    }
-
-    fn restriction(&self, account: &Number) -> Option<&Restriction> {
-        self.restrictions.0.get(account).filter(|restriction| self.now() < restriction.until)
-    }
-
-    fn wrote(&self, contact: &Number, account: &Number) -> bool {
-        self.ledger.iter().any(|line| line.to == *account && line.contact == *contact && line.group.is_none())
-    }
-
-    fn read(&self, contact: &Number, account: &Number) -> bool {
-        let inbox = self.people.get(contact).map(|contact| &contact.inbox);
-        inbox.is_some_and(|inbox| inbox.messages().any(|read| read.from == *account && read.group.is_none()))
-    }
-
-    /// The answer to a question of GraphQL, if it is about restrictions.
-    pub fn answer_graphql(&self, account: &Number, iq: &NodeRef<'_>) -> Option<Node> {
-        let query = iq.get_optional_child("query")?;
-        let restriction = self.restriction(account);
-        let is = |kind: Kind| restriction.filter(|restriction| restriction.kind == kind);
-        let data = match attribute(query, "query_id")?.as_str() {
-            lock::DOC_ID => {
-                let lock = is(Kind::TimeLock);
-                serde_json::json!({"xwa2_fetch_account_reachout_timelock": {
-                    "is_active": lock.is_some(),
-                    "time_enforcement_ends": lock.map(|lock| lock.until.to_string()),
-                }})
-            }
-            capping::DOC_ID => {
-                let cap = is(Kind::NewChatCap);
-                serde_json::json!({"xwa2_message_capping_info": {
-                    "capping_status": if cap.is_some() { "CAPPED" } else { "NONE" },
-                    "cycle_end_timestamp": cap.map(|cap| cap.until),
-                }})
-            }
-            _ => return None,
-        };
-        let answer = serde_json::json!({"data": data}).to_string();
-        Some(NodeBuilder::new("result").bytes(answer.into_bytes()).build())
-    }
-}
+pub struct RestrictionTable(pub HashMap<PhoneNumber, AccountRestriction>);

@@ -2,31 +2,31 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::people::Number;
+use crate::phone_number::PhoneNumber;
 
 /// Messages kept for a retry request; real phones keep a few hundred.
 const MAX_KEPT: usize = 20_000;
 
 /// A message as it was before it was encrypted for each device.
 #[derive(Debug, Clone)]
-pub struct SentMessage {
+pub struct SentPlaintext {
     /// The encoded protobuf, without padding.
     pub plaintext: Vec<u8>,
     pub group: Option<String>,
     /// The account it went to, if it was not a group.
-    pub to: Option<Number>,
+    pub to: Option<PhoneNumber>,
     pub stanza_type: &'static str,
     pub mediatype: Option<&'static str>,
 }
 
 #[derive(Debug, Default)]
 pub struct SentLog {
-    messages: HashMap<(Number, String), SentMessage>,
-    order: VecDeque<(Number, String)>,
+    messages: HashMap<(PhoneNumber, String), SentPlaintext>,
+    order: VecDeque<(PhoneNumber, String)>,
 }
 
 impl SentLog {
-    pub fn keep(&mut self, sender: &Number, id: &str, message: SentMessage) {
+    pub fn keep(&mut self, sender: &PhoneNumber, id: &str, message: SentPlaintext) {
         let key = (sender.clone(), id.to_owned());
         if self.messages.insert(key.clone(), message).is_none() {
             self.order.push_back(key);
@@ -38,7 +38,7 @@ impl SentLog {
         }
     }
 
-    pub fn find(&self, sender: &Number, id: &str) -> Option<&SentMessage> {
+    pub fn find(&self, sender: &PhoneNumber, id: &str) -> Option<&SentPlaintext> {
         self.messages.get(&(sender.clone(), id.to_owned()))
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 #[derive(Debug, Default, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Statistics {
+pub struct TrafficStatistics {
     /// Stanzas by tag, as they came from clients.
     pub from_client: BTreeMap<String, u64>,
     /// Stanzas by tag, as they were written to clients.
@@ -27,7 +27,7 @@ pub struct Statistics {
 /// Tags come from the client: more kinds than WhatsApp has are not counted apart.
 const MAX_KINDS: usize = 64;
 
-impl Statistics {
+impl TrafficStatistics {
     pub fn came(&mut self, tag: &str) {
         count(&mut self.from_client, tag);
     }

@@ -1,5 +1,5 @@
 //! What is to happen later: one ordered list instead of a task per delay.
-//! Leaves carrying an action out to `World::run_timers`.
+//! Leaves carrying an action out to `ServerState::run_timers`.
 
 use std::{
     collections::BTreeMap,
@@ -10,15 +10,15 @@ use std::{
 use tokio::sync::Notify;
 use wacore_binary::Node;
 
-use crate::{connection::ConnectionId, people::Number};
+use crate::{connection::ConnectionId, phone_number::PhoneNumber};
 
 #[derive(Debug)]
-pub enum Action {
+pub enum TimerAction {
     Send(ConnectionId, Box<Node>),
     Close(ConnectionId),
     /// Writes a queued entry whose time has come.
     Deliver {
-        number: Number,
+        number: PhoneNumber,
         device: u16,
         place: u64,
     },
@@ -31,20 +31,20 @@ pub enum Action {
 }
 
 #[derive(Default)]
-pub struct Timers {
-    due: BTreeMap<(Instant, u64), Action>,
+pub struct TimerQueue {
+    due: BTreeMap<(Instant, u64), TimerAction>,
     sequence: u64,
     changed: Arc<Notify>,
 }
 
-impl Timers {
-    pub fn after(&mut self, delay: Duration, action: Action) {
+impl TimerQueue {
+    pub fn after(&mut self, delay: Duration, action: TimerAction) {
         self.sequence += 1;
         self.due.insert((Instant::now() + delay, self.sequence), action);
         self.changed.notify_one();
     }
 
-    pub fn take_due(&mut self, now: Instant) -> Option<Action> {
+    pub fn take_due(&mut self, now: Instant) -> Option<TimerAction> {
         let entry = self.due.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }

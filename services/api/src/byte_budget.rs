@@ -3,7 +3,7 @@
 //! A body is read here as a whole, before its route: what is too large is refused by its `Content-Length` and never asked
 //! for, and what does not fit beside the others is answered 503. Files stream; they take a fixed part of the budget.
 
-use crate::{answer::Failure, app::App};
+use crate::{app_state::AppState, response::ApiError};
 use axum::{
     body::{Body, HttpBody as _},
     extract::{Request, State},
@@ -55,7 +55,7 @@ impl ByteBudget {
     ///
     /// # Errors
     /// 503 if the others leave too little.
-    pub fn take(&self, bytes: usize) -> Result<BudgetPart, Failure> {
+    pub fn take(&self, bytes: usize) -> Result<BudgetPart, ApiError> {
         if bytes <= SHORT {
             return Ok(BudgetPart(None));
         }
@@ -64,7 +64,7 @@ impl ByteBudget {
         Ok(BudgetPart(Some(permit)))
     }
 
-    fn add(&self, part: &mut BudgetPart, bytes: usize) -> Result<(), Failure> {
+    fn add(&self, part: &mut BudgetPart, bytes: usize) -> Result<(), ApiError> {
         let more = self.take(bytes)?;
         match (&mut part.0, more.0) {
             (Some(part), Some(more)) => part.merge(more),
@@ -75,7 +75,7 @@ impl ByteBudget {
 }
 
 /// For routes that take forms: a form passes, and its route reads it.
-pub async fn read_body_unless_form(state: State<App>, request: Request, next: Next) -> Response {
+pub async fn read_body_unless_form(state: State<AppState>, request: Request, next: Next) -> Response {
     if is_form(&request) { next.run(request).await } else { read_body(state, request, next).await }
 }
 
@@ -85,7 +85,7 @@ pub fn is_form(request: &Request) -> bool {
 }
 
 /// Reads the body for the route behind it, within all bounds.
-pub async fn read_body(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn read_body(State(app): State<AppState>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
@@ -93,12 +93,12 @@ pub async fn read_body(State(app): State<App>, request: Request, next: Next) -> 
     match timeout(ARRIVES_WITHIN, collect(&app.byte_budget, body)).await {
         Ok(Ok((bytes, _part))) => next.run(Request::from_parts(head, Body::from(bytes.freeze()))).await,
         Ok(Err(failure)) => failure.into_response(),
-        Err(_) => Failure::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "Request body did not arrive within 30 s")
+        Err(_) => ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "Request body did not arrive within 30 s")
             .into_response(),
     }
 }
 
-async fn collect(budget: &ByteBudget, body: Body) -> Result<(BytesMut, BudgetPart), Failure> {
+async fn collect(budget: &ByteBudget, body: Body) -> Result<(BytesMut, BudgetPart), ApiError> {
     let length = body.size_hint().lower() as usize;
     if length > LARGEST_BODY {
         return Err(too_large());
@@ -106,7 +106,7 @@ async fn collect(budget: &ByteBudget, body: Body) -> Result<(BytesMut, BudgetPar
     let (mut part, mut bytes) = (budget.take(length)?, BytesMut::with_capacity(length));
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Failure::bad_request("body_incomplete", "Request body ended too early"))?;
+        let chunk = chunk.map_err(|_| ApiError::bad_request("body_incomplete", "Request body ended too early"))?;
         if bytes.len() + chunk.len() > LARGEST_BODY {
             return Err(too_large());
         }
@@ -122,13 +122,13 @@ async fn collect(budget: &ByteBudget, body: Body) -> Result<(BytesMut, BudgetPar
     Ok((bytes, part))
 }
 
-fn too_large() -> Failure {
-    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request body is larger than 1 MB")
+fn too_large() -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request body is larger than 1 MB")
 }
 
-fn too_busy() -> Failure {
+fn too_busy() -> ApiError {
     let message = "Too many bytes of other requests are being worked on; nothing was done. Try again later.";
-    Failure { retry_after: Some(RETRY_AFTER), ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too_busy", message) }
+    ApiError { retry_after: Some(RETRY_AFTER), ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_busy", message) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::{auth::ApiKey, connection_limits::ConnectionLimits};
+use crate::{api_key::ApiKey, connection_limits::ConnectionLimits};
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -13,7 +13,7 @@ use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, NetworkLi
 /// The management API of Kurir.
 #[derive(clap::Parser)]
 #[command(name = "kurir-api", version)]
-pub struct Config {
+pub struct ApiConfig {
     /// The port of the API.
     #[arg(long, env = "PORT", default_value_t = 3000)]
     pub port: u16,
@@ -50,7 +50,7 @@ pub struct Config {
 /// The largest file that WhatsApp takes.
 const LARGEST_MEDIA: u64 = 2 << 30;
 
-impl Config {
+impl ApiConfig {
     /// The URL of the endpoint `default`; none means that webhooks are disabled.
     pub(crate) fn webhook_url(&self) -> Option<&str> {
         self.webhook_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
@@ -62,10 +62,10 @@ impl Config {
     }
 
     /// The origins that `CORS_ORIGIN` names; an error names the one that cannot be an origin.
-    pub(crate) fn origins(&self) -> Result<Origins, String> {
+    pub(crate) fn origins(&self) -> Result<CorsOrigins, String> {
         let named = self.cors_origin.split(',').map(str::trim).filter(|origin| !origin.is_empty());
         if named.clone().any(|origin| origin == "*") {
-            return Ok(Origins::All);
+            return Ok(CorsOrigins::All);
         }
         named
             .map(|origin| {
@@ -74,18 +74,18 @@ impl Config {
                 HeaderValue::from_str(origin).ok().filter(|_| is_origin).ok_or_else(|| origin.to_owned())
             })
             .collect::<Result<_, _>>()
-            .map(Origins::Only)
+            .map(CorsOrigins::Only)
     }
 }
 
 /// Whose pages may call the API.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Origins {
+pub(crate) enum CorsOrigins {
     All,
     Only(Vec<HeaderValue>),
 }
 
-impl ServiceSettings for Config {
+impl ServiceSettings for ApiConfig {
     fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if self.api_key.as_ref().is_none_or(ApiKey::is_empty) {
@@ -137,7 +137,7 @@ mod tests {
 
     fn problems(flags: &[&str]) -> Vec<&'static str> {
         let flags = ["kurir-api"].iter().chain(flags);
-        let config = Config::try_parse_from(flags).map_err(|error| error.to_string()).expect("flags are read");
+        let config = ApiConfig::try_parse_from(flags).map_err(|error| error.to_string()).expect("flags are read");
         config.problems().iter().map(|problem| problem.variable).collect()
     }
 

@@ -171,11 +171,10 @@ mod tests {
 
     #[test]
     fn only_an_answer_of_hyper_is_replaced() {
-        let of_hyper =
-            "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
+        let of_hyper = "HTTP/1.1 431 Request Header JsonObject Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
         let answer = answer_instead(of_hyper.as_bytes()).expect("an answer of hyper");
         let text = String::from_utf8_lossy(&answer);
-        assert!(text.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{text}");
+        assert!(text.starts_with("HTTP/1.1 431 Request Header JsonObject Too Large\r\n"), "{text}");
         assert!(text.ends_with('}') && text.contains("\"success\":false"), "{text}");
         for ours in [
             "HTTP/1.1 400 Bad Request\r\ncontent-length: 9\r\n\r\n{\"a\":true}",

@@ -1,6 +1,6 @@
 //! Commands to the webhook-dispatchers: any one of them answers. How long each may take stands here.
 
-use crate::{answer::Failure, commands, refusal};
+use crate::{command_error, command_request, response::ApiError};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{subject, webhook::WebhookCommand};
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,10 +28,10 @@ impl DispatcherClient {
         &self,
         command: WebhookCommand,
         arguments: &impl Serialize,
-    ) -> Result<A, Failure> {
-        commands::request(&self.broker, subject::webhooks(command), arguments, deadline(command))
+    ) -> Result<A, ApiError> {
+        command_request::send_command(&self.broker, subject::webhooks(command), arguments, deadline(command))
             .await
-            .map_err(|error| refusal::of_dispatcher(error, command))
+            .map_err(|error| command_error::dispatcher_error(error, command))
     }
 }
 

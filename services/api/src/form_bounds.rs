@@ -3,7 +3,7 @@
 //! The reader of forms takes all that is there before it looks at any of it, and keeps it until a head is complete; so
 //! the bounds stand before it, in the stream of its bytes.
 
-use crate::answer::Failure;
+use crate::response::ApiError;
 use axum::{
     BoxError,
     body::{Body, BodyDataStream},
@@ -42,7 +42,7 @@ struct Inner {
     deadline: Instant,
     /// What may still come before the head that is being read is complete; none: no head is being read.
     head_left: Option<usize>,
-    broken: Option<Failure>,
+    broken: Option<ApiError>,
 }
 
 impl FormBounds {
@@ -67,7 +67,7 @@ impl FormBounds {
     }
 
     /// The bound that was broken, if one was.
-    pub fn broken(&self) -> Option<Failure> {
+    pub fn broken(&self) -> Option<ApiError> {
         self.inner().broken.clone()
     }
 
@@ -76,10 +76,10 @@ impl FormBounds {
         Body::from_stream(bounded(self.clone(), body.into_data_stream()))
     }
 
-    fn check_head(&self) -> Result<(), Failure> {
+    fn check_head(&self) -> Result<(), ApiError> {
         if self.inner().head_left == Some(0) {
             let text = "A part of the form has a head of more than 64 kB, or too much stands before the first part";
-            return Err(Failure::bad_request("invalid_multipart", text));
+            return Err(ApiError::bad_request("invalid_multipart", text));
         }
         Ok(())
     }
@@ -121,6 +121,6 @@ fn bounded(bounds: FormBounds, body: BodyDataStream) -> impl Stream<Item = Resul
     })
 }
 
-pub fn stalled() -> Failure {
-    Failure::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The file did not arrive in time: nothing came for 20 s")
+pub fn stalled() -> ApiError {
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The file did not arrive in time: nothing came for 20 s")
 }

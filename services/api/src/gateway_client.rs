@@ -1,6 +1,6 @@
 //! Commands to the WhatsApp gateway that holds a session, and how long each may take.
 
-use crate::commands::{self, CommandFailure};
+use crate::command_request::{self, CommandFailure};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::{Command, EmptyBody, SessionInfo},
@@ -61,7 +61,8 @@ impl GatewayClient {
         command: Command,
         arguments: &impl Serialize,
     ) -> Result<A, CommandFailure> {
-        commands::request(&self.broker, subject::command(session, command), arguments, deadline(command)).await
+        command_request::send_command(&self.broker, subject::command(session, command), arguments, deadline(command))
+            .await
     }
 }
 

@@ -1,50 +1,50 @@
 //! The management API: HTTP in front, NATS behind; it keeps nothing that a restart would miss but its counters.
 //!
-//! The way of one request: `server` takes its connection (`connection`, with `connection_table`, `connection_phase`,
-//! `connection_stream` and `request_body`), `access` logs and counts it, `router` says who may do what, `auth` checks
-//! the key, `byte_budget` reads the body within all bounds, `parameters` and `body` read what is asked, a file in `routes` does it, and `answer` shapes what goes back.
-//! Behind the routes stand `gateway_client` and `dispatcher_client`, which ask the other services (through `commands`;
-//! `refusal` turns a no into HTTP), and `events`, which puts an event on its way to the webhook and waits for the end of
-//! its delivery. What NATS keeps is read and written by `endpoints`, `jobs` and `replays` (each a `bucket`),
-//! `dead_letters` and `backlog`. `uploads` puts files that are to be sent there while they arrive (a form within `form_bounds`); received ones come
-//! piece by piece, the `ranges` that are asked for. `metrics` counts.
+//! The path of one request: `server` accepts its connection, which `connection`, `connection_table`,
+//! `connection_phase`, `connection_stream` and `request_body` serve within the limits; `access_log` logs and counts it, `router` names the route and `auth`
+//! checks the key. `byte_budget` reads the body within all bounds. `extract` reads the request, a file in `routes` does the work, and `response` shapes the answer.
+//! Behind the routes, `gateway_client` and `dispatcher_client` send commands to the other services (through
+//! `command_request`; `command_error` turns a failed command into HTTP), and `event_publisher` publishes an event and waits
+//! for the end of its delivery. `endpoint_store`, `job_store` and `replay_store` (each a `kv_bucket`), `dead_letter_store`
+//! and `endpoint_backlog` read and write what NATS keeps. `uploads` streams files that are to be sent into NATS (a form within `form_bounds`);
+//! `byte_range` says which part of a received file a caller asks for. `metrics` counts.
 
-mod access;
-mod answer;
-mod app;
+mod access_log;
+mod api_key;
+mod app_state;
 mod auth;
-mod backlog;
-mod body;
-mod bucket;
 mod byte_budget;
-mod commands;
+mod byte_range;
+mod command_error;
+mod command_request;
 mod config;
 mod connection;
 mod connection_limits;
 mod connection_phase;
 mod connection_stream;
 mod connection_table;
-mod dead_letters;
+mod dead_letter_store;
 mod dispatcher_client;
-mod endpoints;
-mod events;
+mod endpoint_backlog;
+mod endpoint_store;
+mod event_publisher;
+mod extract;
 mod form_bounds;
 mod gateway_client;
-mod jobs;
+mod job_store;
+mod kv_bucket;
 mod metrics;
-mod parameters;
-mod ranges;
-mod refusal;
-mod replays;
+mod replay_store;
 mod request_body;
+mod response;
 mod router;
 mod routes;
 mod server;
 mod uploads;
 
-pub use config::Config;
+pub use config::ApiConfig;
 
-use app::App;
+use app_state::AppState;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
 use kurir_contract::service::ServiceName;
 use std::time::Duration;
@@ -59,11 +59,11 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If the port is taken, `NATS_URL` cannot be used, or a task ends unasked.
-pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listener = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());
-    let app = App::new(&config, broker.clone(), health.clone());
+    let app = AppState::new(&config, broker.clone(), health.clone());
 
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown();

@@ -15,7 +15,7 @@ const DAYS: usize = 8;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Counter {
+pub enum ApiCounter {
     MessagesSent,
     MessagesFailed,
     MediaSent,
@@ -42,7 +42,7 @@ const NAMES: [&str; 10] = [
     "apiErrors",
 ];
 
-impl Counter {
+impl ApiCounter {
     fn name(self) -> &'static str {
         match self {
             Self::MessagesSent => "messagesSent",
@@ -59,26 +59,26 @@ impl Counter {
     }
 }
 
-pub struct Metrics(Mutex<Counts>);
+pub struct ApiMetrics(Mutex<CounterState>);
 
-type Table = BTreeMap<&'static str, u64>;
+type CounterTable = BTreeMap<&'static str, u64>;
 
-struct Counts {
-    total: Table,
+struct CounterState {
+    total: CounterTable,
     since: OffsetDateTime,
     last_activity: OffsetDateTime,
     /// By `2026-11-24T13`.
-    hourly: BTreeMap<String, Table>,
+    hourly: BTreeMap<String, CounterTable>,
     /// By `2026-11-24`.
-    daily: BTreeMap<String, Table>,
+    daily: BTreeMap<String, CounterTable>,
 }
 
-impl Metrics {
+impl ApiMetrics {
     pub fn new(now: OffsetDateTime) -> Self {
-        Self(Mutex::new(Counts::new(now)))
+        Self(Mutex::new(CounterState::new(now)))
     }
 
-    pub fn count(&self, counter: Counter, now: OffsetDateTime) {
+    pub fn count(&self, counter: ApiCounter, now: OffsetDateTime) {
         let mut counts = self.counts();
         let name = counter.name();
         *counts.total.entry(name).or_default() += 1;
@@ -91,7 +91,7 @@ impl Metrics {
     }
 
     pub fn reset(&self, now: OffsetDateTime) {
-        *self.counts() = Counts::new(now);
+        *self.counts() = CounterState::new(now);
     }
 
     /// `data` of `GET /api/metrics`.
@@ -107,15 +107,21 @@ impl Metrics {
         Value::Object(data)
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, CounterState> {
         // Who panicked while counting left whole numbers behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counts {
+impl CounterState {
     fn new(now: OffsetDateTime) -> Self {
-        Self { total: Table::new(), since: now, last_activity: now, hourly: BTreeMap::new(), daily: BTreeMap::new() }
+        Self {
+            total: CounterTable::new(),
+            since: now,
+            last_activity: now,
+            hourly: BTreeMap::new(),
+            daily: BTreeMap::new(),
+        }
     }
 
     fn of(&self, name: &str) -> u64 {
@@ -132,7 +138,7 @@ impl Counts {
     }
 }
 
-fn bump(tables: &mut BTreeMap<String, Table>, key: String, name: &'static str, kept: usize) {
+fn bump(tables: &mut BTreeMap<String, CounterTable>, key: String, name: &'static str, kept: usize) {
     *tables.entry(key).or_default().entry(name).or_default() += 1;
     while tables.len() > kept {
         tables.pop_first();
@@ -148,20 +154,20 @@ mod tests {
 
     #[test]
     fn the_success_rate_is_a_whole_per_cent() {
-        let metrics = Metrics::new(NOON);
+        let metrics = ApiMetrics::new(NOON);
         assert_eq!(metrics.snapshot(NOON)["successRate"], 0);
-        metrics.count(Counter::MessagesSent, NOON);
+        metrics.count(ApiCounter::MessagesSent, NOON);
         assert_eq!(metrics.snapshot(NOON)["successRate"], 100);
-        metrics.count(Counter::MessagesSent, NOON);
-        metrics.count(Counter::MessagesFailed, NOON);
+        metrics.count(ApiCounter::MessagesSent, NOON);
+        metrics.count(ApiCounter::MessagesFailed, NOON);
         assert_eq!(metrics.snapshot(NOON)["successRate"], 67);
     }
 
     #[test]
     fn only_the_last_day_is_kept_by_hour_and_the_last_week_by_day() {
-        let metrics = Metrics::new(NOON);
+        let metrics = ApiMetrics::new(NOON);
         for hour in 0..24 * 30 {
-            metrics.count(Counter::ApiRequests, NOON + Duration::hours(hour));
+            metrics.count(ApiCounter::ApiRequests, NOON + Duration::hours(hour));
         }
         let last = NOON + Duration::hours(24 * 30 - 1);
         let data = metrics.snapshot(last + Duration::seconds(5));

@@ -1,10 +1,11 @@
 //! Every route on one page: method, path, who may, and the function that does it.
 
 use crate::{
-    access, answer,
-    app::App,
+    access_log,
+    app_state::AppState,
     auth, byte_budget,
-    config::{Config, Origins},
+    config::{ApiConfig, CorsOrigins},
+    response,
     routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, webhook, whatsapp},
 };
 use axum::{
@@ -19,7 +20,7 @@ use tower_http::{
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
 };
 
-pub fn router(config: &Config, app: App) -> Router {
+pub fn router(config: &ApiConfig, app: AppState) -> Router {
     // Nobody needs a key.
     let open = Router::new()
         .route("/api/health", get(health::brief))
@@ -136,10 +137,10 @@ pub fn router(config: &Config, app: App) -> Router {
         .nest("/api/sessions/{session}", session)
         .with_state(app.clone())
         .merge(open)
-        .fallback(answer::route_not_found)
-        .method_not_allowed_fallback(answer::route_not_found)
-        .layer(CatchPanicLayer::custom(answer::after_panic))
-        .layer(from_fn_with_state(app, access::record));
+        .fallback(response::route_not_found)
+        .method_not_allowed_fallback(response::route_not_found)
+        .layer(CatchPanicLayer::custom(response::after_panic))
+        .layer(from_fn_with_state(app, access_log::record));
     match cors(config) {
         Some(cors) => routes.layer(cors),
         None => routes,
@@ -147,12 +148,12 @@ pub fn router(config: &Config, app: App) -> Router {
 }
 
 /// As the old program's: every method, the headers that are asked for, no credentials.
-fn cors(config: &Config) -> Option<CorsLayer> {
+fn cors(config: &ApiConfig) -> Option<CorsLayer> {
     let origins = match config.origins() {
-        Ok(Origins::All) => AllowOrigin::any(),
-        Ok(Origins::Only(origins)) if !origins.is_empty() => AllowOrigin::list(origins),
+        Ok(CorsOrigins::All) => AllowOrigin::any(),
+        Ok(CorsOrigins::Only(origins)) if !origins.is_empty() => AllowOrigin::list(origins),
         // An empty list allows none; the settings refuse what is no origin.
-        Ok(Origins::Only(_)) | Err(_) => return None,
+        Ok(CorsOrigins::Only(_)) | Err(_) => return None,
     };
     let methods = [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE];
     Some(CorsLayer::new().allow_origin(origins).allow_methods(methods).allow_headers(AllowHeaders::mirror_request()))

@@ -4,8 +4,8 @@
 //! routes' business.
 
 use crate::{
-    answer::Failure,
     form_bounds::{SILENT_AT_MOST, stalled},
+    response::ApiError,
 };
 use async_nats::jetstream::object_store::ObjectStore;
 use axum::http::StatusCode;
@@ -15,7 +15,6 @@ use futures::{Stream, StreamExt as _};
 use kurir_chassis::{broker::Broker, objects::ObjectError, size::ByteSize};
 use kurir_contract::{
     command::FileToSend,
-    hex::hex,
     media::{self, MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS, MediaFile},
 };
 use std::{pin::pin, time::Duration};
@@ -24,14 +23,14 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-pub struct Uploads {
+pub struct UploadStore {
     broker: Broker,
     /// The largest file.
     pub most: ByteSize,
 }
 
 /// A file in the broker.
-pub struct Kept {
+pub struct StoredFile {
     pub file: FileToSend,
     /// Its first bytes, which tell of some types that they are what they say; unknown of a received file.
     pub begins: Option<Vec<u8>>,
@@ -50,7 +49,7 @@ const TOGETHER: usize = 64 * 1024;
 /// Enough to know a type by.
 const BEGINS: usize = 12;
 
-impl Uploads {
+impl UploadStore {
     pub fn new(broker: Broker, most: ByteSize) -> Self {
         Self { broker, most }
     }
@@ -61,9 +60,9 @@ impl Uploads {
     /// If it is too large, empty, or too slow, or NATS does not take it; nothing of it stays then.
     pub async fn keep(
         &self,
-        source: impl Stream<Item = Result<Bytes, Failure>>,
+        source: impl Stream<Item = Result<Bytes, ApiError>>,
         deadline: Instant,
-    ) -> Result<Kept, Failure> {
+    ) -> Result<StoredFile, ApiError> {
         let store = self.store().await?;
         let object = media::new_object();
         let (writer, mut reader) = tokio::io::duplex(ON_THE_WAY);
@@ -86,9 +85,9 @@ impl Uploads {
         match fed {
             Ok(_) if info.size == 0 => {
                 self.forget(&file).await;
-                Err(Failure::bad_request("empty_file", "The media file is empty"))
+                Err(ApiError::bad_request("empty_file", "The media file is empty"))
             }
-            Ok(begins) => Ok(Kept { file, begins: Some(begins), mimetype: None, name: None }),
+            Ok(begins) => Ok(StoredFile { file, begins: Some(begins), mimetype: None, name: None }),
             Err(failure) => {
                 self.forget(&file).await;
                 Err(failure)
@@ -100,18 +99,18 @@ impl Uploads {
     ///
     /// # Errors
     /// If there is none of this name.
-    pub async fn received(&self, name: &str) -> Result<Kept, Failure> {
+    pub async fn received(&self, name: &str) -> Result<StoredFile, ApiError> {
         let name: MediaFile = name.parse().map_err(|_| no_such_file())?;
         let object = self.broker.open_object(MEDIA_BUCKET, name.as_str()).await.map_err(|error| match error {
             ObjectError::NotFound => no_such_file(),
             ObjectError::Away(why) => {
                 tracing::warn!("failed to look up a received file: {why}");
-                Failure::broker_unavailable()
+                ApiError::broker_unavailable()
             }
         })?;
         let (size, sha256) = (Some(object.size), Some(sha256(&object.digest)?));
         let file = FileToSend { size, sha256, ..FileToSend::received(&name) };
-        Ok(Kept { file, begins: None, mimetype: None, name: Some(name.to_string()) })
+        Ok(StoredFile { file, begins: None, mimetype: None, name: Some(name.to_string()) })
     }
 
     /// Takes a file away that nobody will send; a received one stays.
@@ -132,35 +131,35 @@ impl Uploads {
         }
     }
 
-    async fn store(&self) -> Result<ObjectStore, Failure> {
+    async fn store(&self) -> Result<ObjectStore, ApiError> {
         self.connected()?;
         match timeout(WITHIN, self.broker.object_store(MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS)).await {
             Ok(Ok(store)) => Ok(store),
             Ok(Err(error)) => {
                 tracing::warn!("failed to open the store of files to send: {error:#}");
-                Err(Failure::broker_unavailable())
+                Err(ApiError::broker_unavailable())
             }
-            Err(_) => Err(Failure::broker_unavailable()),
+            Err(_) => Err(ApiError::broker_unavailable()),
         }
     }
 
-    fn connected(&self) -> Result<(), Failure> {
-        if self.broker.is_connected() { Ok(()) } else { Err(Failure::broker_unavailable()) }
+    fn connected(&self) -> Result<(), ApiError> {
+        if self.broker.is_connected() { Ok(()) } else { Err(ApiError::broker_unavailable()) }
     }
 
-    fn not_stored(&self, error: &impl std::fmt::Display) -> Failure {
+    fn not_stored(&self, error: &impl std::fmt::Display) -> ApiError {
         tracing::warn!("a file to send was not stored: {error}");
-        if self.broker.is_connected() { Failure::not_stored() } else { Failure::broker_unavailable() }
+        if self.broker.is_connected() { ApiError::not_stored() } else { ApiError::broker_unavailable() }
     }
 }
 
 /// Hands a file on while it arrives; its first bytes.
 async fn feed(
-    source: impl Stream<Item = Result<Bytes, Failure>>,
+    source: impl Stream<Item = Result<Bytes, ApiError>>,
     mut into: DuplexStream,
     most: &ByteSize,
     deadline: Instant,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, ApiError> {
     let (mut source, mut size, mut begins) = (pin!(source), 0_u64, Vec::with_capacity(BEGINS));
     let mut collected = Vec::with_capacity(2 * TOGETHER);
     loop {
@@ -175,29 +174,29 @@ async fn feed(
         collected.extend_from_slice(&chunk);
         if collected.len() >= TOGETHER {
             // Refused only if NATS did not take what came before, which is told by whoever reads there.
-            into.write_all(&collected).await.map_err(|_| Failure::not_stored())?;
+            into.write_all(&collected).await.map_err(|_| ApiError::not_stored())?;
             collected.clear();
         }
     }
-    into.write_all(&collected).await.map_err(|_| Failure::not_stored())?;
+    into.write_all(&collected).await.map_err(|_| ApiError::not_stored())?;
     Ok(begins)
 }
 
-pub fn too_large(most: &ByteSize) -> Failure {
+pub fn too_large(most: &ByteSize) -> ApiError {
     let text = format!("File size too large. Maximum size: {most}");
-    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", text)
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", text)
 }
 
-fn no_such_file() -> Failure {
-    Failure::not_found("file_not_found", "There is no received file of this name")
+fn no_such_file() -> ApiError {
+    ApiError::not_found("file_not_found", "There is no received file of this name")
 }
 
 /// NATS has it in base64.
-fn sha256(digest: &str) -> Result<String, Failure> {
+fn sha256(digest: &str) -> Result<String, ApiError> {
     let bytes = digest.strip_prefix("SHA-256=").and_then(|digest| BASE64_URL_SAFE.decode(digest).ok());
     let bytes = bytes.ok_or_else(|| {
         tracing::error!("an object of NATS has no digest");
-        Failure::internal()
+        ApiError::internal()
     })?;
-    Ok(hex(&bytes))
+    Ok(hex::encode(bytes))
 }

@@ -20,7 +20,7 @@ const CHATS: usize = 1024;
 
 impl ChatQueue {
     /// Takes a place, which is kept in the order of the calls.
-    pub fn take(&mut self, chat: &ChatJid) -> ChatTurn {
+    pub fn join(&mut self, chat: &ChatJid) -> ChatTurn {
         if self.0.len() >= CHATS {
             self.0.retain(|_, chat| Arc::strong_count(chat) > 1);
         }
@@ -36,7 +36,7 @@ impl ChatQueue {
 
 impl ChatTurn {
     /// Waits for the turn, which lasts as long as the guard.
-    pub async fn comes(self) -> OwnedMutexGuard<()> {
+    pub async fn wait(self) -> OwnedMutexGuard<()> {
         match self {
             Self::Now(turn) => turn,
             Self::Later(turn) => turn.await,
@@ -52,17 +52,17 @@ mod tests {
     async fn a_chat_is_served_in_order_and_another_at_once() {
         let (one, other) = (ChatJid::from_whatsapp("1@g.us"), ChatJid::from_whatsapp("2@g.us"));
         let mut turns = ChatQueue::default();
-        let first = turns.take(&one);
-        let second = turns.take(&one);
-        let third = turns.take(&one);
-        assert!(matches!(turns.take(&other), ChatTurn::Now(_)));
+        let first = turns.join(&one);
+        let second = turns.join(&one);
+        let third = turns.join(&one);
+        assert!(matches!(turns.join(&other), ChatTurn::Now(_)));
         assert!(matches!(second, ChatTurn::Later(_)));
         let (order, mut seen) = tokio::sync::mpsc::unbounded_channel();
         // Polled in the wrong order on purpose.
         let wait = |turn: ChatTurn, name: &'static str| {
             let order = order.clone();
             async move {
-                let _turn = turn.comes().await;
+                let _turn = turn.wait().await;
                 order.send(name).expect("somebody listens");
             }
         };

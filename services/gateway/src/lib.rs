@@ -58,28 +58,28 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let session = SessionId::default();
     let store = SessionStore::open(&config.whatsapp_session_path, &session)?;
     let uploads = OutgoingFiles::new(broker.clone(), store.folder().to_owned());
-    let (media, files) = media::queue(config.media_wait);
+    let (media, files) = media::download_channel(config.media_wait);
     let media_settings = media::MediaSettings {
         largest: config.media_max_size.bytes,
         max_age: config.media_max_age,
         scratch: store.folder().to_owned(),
     };
-    let (known, heard_chats) = new_chat_limit::queue(session.clone());
+    let (known, heard_chats) = new_chat_limit::known_chat_channel(session.clone());
     let inbound = MessageMapper {
         session,
         statuses: config.whatsapp_status_broadcast,
-        polls: PollStore::open(&store.polls()),
+        polls: PollStore::open(&store.polls_file()),
         undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
         media: config.media_download.then_some(media),
         known: known.clone(),
     };
-    let (unhooked, unhooked_messages) = unhooked::queue();
-    let (notices, heard_notices) = notices::queue();
+    let (unhooked, unhooked_messages) = unhooked::unhooked_channel();
+    let (notices, heard_notices) = notices::notice_channel();
     let changes = StatusQueue::default();
     let metrics = MetricsRegistry::default();
-    let publisher = EventPublisher::new(broker.clone(), config.cloud_events, GatewayMetrics::declared(&metrics));
+    let publisher = EventPublisher::new(broker.clone(), config.cloud_events, GatewayMetrics::register(&metrics));
     let sinks = (unhooked, notices, changes.clone(), publisher.clone());
-    let (task, session) = session::control(&config, &broker, store, inbound.clone(), sinks);
+    let (task, session) = session::new_session(&config, &broker, store, inbound.clone(), sinks);
     let restrictions = RestrictionTracker::default();
     let sender = WhatsappSender::new(session.clone(), inbound.clone(), uploads, restrictions.clone(), &config);
     let pacer = SendPacer::new(config.send_gap, config.send_jitter);
@@ -107,18 +107,18 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
 
     let mut tasks = TaskSet::new(shutdown);
     tasks.spawn("session", task.run(tasks.shutdown(), commands_done.clone()));
-    tasks.spawn("connection status", changes.publish(publisher.clone(), tasks.shutdown()));
+    tasks.spawn("connection status", changes.run(publisher.clone(), tasks.shutdown()));
     let view = session.view.clone();
     let notices =
-        heard_notices.publish(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown());
+        heard_notices.run(inbound.clone(), publisher.clone(), config.broker_wait, view, calls, tasks.shutdown());
     tasks.spawn("notices", notices);
-    tasks.spawn("known chats", heard_chats.store(known, broker, tasks.shutdown()));
+    tasks.spawn("known chats", heard_chats.run(known, broker, tasks.shutdown()));
     let view = session.view.clone();
-    let restrictions = restrictions.follow(session.id.clone(), view, publisher.clone(), tasks.shutdown());
+    let restrictions = restrictions.run(session.id.clone(), view, publisher.clone(), tasks.shutdown());
     tasks.spawn("restrictions", restrictions);
-    tasks.spawn("unhooked messages", unhooked_messages.publish(inbound, publisher, session.view, tasks.shutdown()));
+    tasks.spawn("unhooked messages", unhooked_messages.run(inbound, publisher, session.view, tasks.shutdown()));
     tasks.spawn("files", files.run(tasks.shutdown()));
-    let sends = sends(commands, jobs, health.clone(), tasks.shutdown(), commands_done);
+    let sends = run_sends(commands, jobs, health.clone(), tasks.shutdown(), commands_done);
     tasks.spawn("commands", sends);
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown()));
     if let Some(listen) = config.health_listen {
@@ -128,7 +128,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
 }
 
 /// Commands and jobs; `done` when both have ended.
-async fn sends(
+async fn run_sends(
     commands: commands::CommandServer,
     jobs: JobRunner,
     health: Health,

@@ -52,7 +52,7 @@ pub struct GatewayMetrics {
 
 impl GatewayMetrics {
     #[must_use]
-    pub fn declared(metrics: &MetricsRegistry) -> Self {
+    pub fn register(metrics: &MetricsRegistry) -> Self {
         let declared = Self {
             status: Family::default(),
             reconnects: Family::default(),
@@ -95,38 +95,38 @@ impl GatewayMetrics {
     }
 
     /// The session is now this.
-    pub fn entered(&self, session: &SessionId, before: SessionStatus, now: SessionStatus) {
-        self.status_of(session, before).set(0);
-        self.status_of(session, now).set(1);
+    pub fn record_status(&self, session: &SessionId, before: SessionStatus, now: SessionStatus) {
+        self.status_gauge(session, before).set(0);
+        self.status_gauge(session, now).set(1);
         if now == SessionStatus::Reconnecting && before != now {
             self.reconnects.get_or_create(&SessionLabels { session: session.to_string() }).inc();
         }
     }
 
-    fn status_of(&self, session: &SessionId, status: SessionStatus) -> Gauge {
+    fn status_gauge(&self, session: &SessionId, status: SessionStatus) -> Gauge {
         self.status.get_or_create(&StatusLabels { session: session.to_string(), status: status.as_str() }).clone()
     }
 
-    pub fn silent(&self, session: &SessionId, noticed_by: NoticedBy) {
+    pub fn count_silence(&self, session: &SessionId, noticed_by: NoticedBy) {
         self.silences
             .get_or_create(&SilenceLabels { session: session.to_string(), noticed_by: noticed_by.as_str() })
             .inc();
     }
 
-    pub fn phone_seen(&self, session: &SessionId, unix_seconds: i64) {
+    pub fn record_phone_seen(&self, session: &SessionId, unix_seconds: i64) {
         self.phone_seen.get_or_create(&SessionLabels { session: session.to_string() }).set(unix_seconds);
     }
 
-    pub fn published(&self, kind: &EventType) {
+    pub fn count_published(&self, kind: &EventType) {
         self.published.get_or_create(&EventLabels { r#type: kind.to_string() }).inc();
     }
 
-    pub fn sent(&self, accepted: bool) {
+    pub fn count_send(&self, accepted: bool) {
         let outcome = if accepted { "accepted" } else { "refused" };
         self.sends.get_or_create(&SendLabels { outcome }).inc();
     }
 
-    pub fn hook_waited(&self, wait: Duration) {
+    pub fn observe_hook_wait(&self, wait: Duration) {
         self.hook_wait.observe(wait.as_secs_f64());
     }
 }

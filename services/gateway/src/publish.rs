@@ -91,18 +91,18 @@ impl EventPublisher {
     ///
     /// # Errors
     /// When the deadline has passed.
-    pub async fn store(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
+    pub async fn publish(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let last = match timeout_at(deadline, self.try_once(event)).await {
+            let last = match timeout_at(deadline, self.try_publish(event)).await {
                 Ok(Ok(())) => {
-                    self.metrics.published(&event.kind);
+                    self.metrics.count_published(&event.kind);
                     return Ok(());
                 }
                 Ok(Err(problem)) => problem,
                 Err(_) => "no answer".to_owned(),
             };
-            let wait = jittered(pause);
+            let wait = add_jitter(pause);
             if Instant::now() + wait >= deadline {
                 return Err(PublishTimeout { last });
             }
@@ -112,7 +112,7 @@ impl EventPublisher {
         }
     }
 
-    async fn try_once(&self, event: &OutgoingEvent) -> Result<(), String> {
+    async fn try_publish(&self, event: &OutgoingEvent) -> Result<(), String> {
         // A publish without a connection would queue one more copy in the client and then wait for nothing.
         if !self.broker.is_connected() {
             return Err("no connection to NATS".to_owned());
@@ -139,7 +139,7 @@ impl EventPublisher {
 }
 
 /// Between half of `pause` and all of it, so that many waiting chats do not come back in one moment.
-fn jittered(pause: Duration) -> Duration {
+fn add_jitter(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
 }
 

@@ -1,7 +1,7 @@
-//! Commands from the broker: a request each, answered once, by any one dispatcher. A ledger that takes long never holds
-//! a replay.
+//! Serves the commands about webhooks. Any one dispatcher answers a command, once. A ledger that takes long does not
+//! delay a replay.
 
-use crate::{ledger::LedgerService, refusal, replay::ReplayService};
+use crate::{command_error, ledger::LedgerService, replay::service::ReplayService};
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
@@ -15,19 +15,19 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
 
-/// The dispatchers, of which one answers.
+/// All dispatchers are in this group, so that one of them answers.
 const QUEUE_GROUP: &str = "webhook-dispatcher";
-/// Commands under way; the rest waits in NATS' own buffer.
-const COMMANDS_AT_ONCE: usize = 256;
-/// A replay is stored, or counted. The API waits for 15 s.
-const REPLAY_WITHIN: Duration = Duration::from_secs(12);
-/// The record of all attempts is read. The API waits for 45 s.
-const LEDGER_WITHIN: Duration = Duration::from_secs(42);
+/// The most commands that are worked on at once. Others wait in the NATS client's buffer.
+const MAX_CONCURRENT_COMMANDS: usize = 256;
+/// To store a replay, or to count it. The API waits for 15 s.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(12);
+/// To read the record of all attempts. The API waits for 45 s.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(42);
 
-/// What is under way at the shutdown.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+/// To answer what is worked on at the shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Answers them.
+/// Answers the commands.
 #[derive(Clone)]
 pub struct CommandServer {
     pub broker: Broker,
@@ -36,7 +36,7 @@ pub struct CommandServer {
 }
 
 impl CommandServer {
-    /// Serves until the shutdown, and then until what is under way is answered, or takes long.
+    /// Serves until the shutdown, then finishes what it has begun, for at most 3 s.
     ///
     /// # Errors
     /// If the subscription ends.
@@ -51,51 +51,51 @@ impl CommandServer {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
-                request = requests.next(), if under_way.len() < COMMANDS_AT_ONCE => {
+                request = requests.next(), if under_way.len() < MAX_CONCURRENT_COMMANDS => {
                     let request = request.context("the subscription to webhook commands ended")?;
                     let commands = self.clone();
-                    under_way.spawn(async move { commands.obey(request).await });
+                    under_way.spawn(async move { commands.handle(request).await });
                 }
             }
         }
         let _ = requests.unsubscribe().await;
         let answered = async { while under_way.join_next().await.is_some() {} };
-        // Who asked for a ledger asks again: another dispatcher answers.
-        let _ = timeout(ANSWERED_WITHIN, answered).await;
+        // A caller that asked for a ledger asks again, and another dispatcher answers.
+        let _ = timeout(SHUTDOWN_TIMEOUT, answered).await;
         Ok(())
     }
 
-    async fn obey(&self, request: Message) {
+    async fn handle(&self, request: Message) {
         match subject::parse_webhooks(&request.subject) {
             Some(WebhookCommand::Replay) => {
-                let answer = async { self.replays.begin(parse::<ReplayRequest>(&request)?).await };
-                self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
+                let answer = async { self.replays.begin(parse_request::<ReplayRequest>(&request)?).await };
+                self.reply(&request, with_timeout(REPLAY_TIMEOUT, answer).await).await;
             }
             Some(WebhookCommand::ReplayProgress) => {
-                let answer = async { self.replays.progress(&parse::<ReplayRequestId>(&request)?.id).await };
-                self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
+                let answer = async { self.replays.progress(&parse_request::<ReplayRequestId>(&request)?.id).await };
+                self.reply(&request, with_timeout(REPLAY_TIMEOUT, answer).await).await;
             }
             Some(WebhookCommand::CancelReplay) => {
-                let answer = async { self.replays.cancel(&parse::<ReplayRequestId>(&request)?.id).await };
-                self.answer(&request, within(REPLAY_WITHIN, answer).await).await;
+                let answer = async { self.replays.cancel(&parse_request::<ReplayRequestId>(&request)?.id).await };
+                self.reply(&request, with_timeout(REPLAY_TIMEOUT, answer).await).await;
             }
             Some(WebhookCommand::Ledger) => {
-                let answer = async { self.ledgers.ledger(parse::<LedgerRequest>(&request)?).await };
-                self.answer(&request, within(LEDGER_WITHIN, answer).await).await;
+                let answer = async { self.ledgers.ledger(parse_request::<LedgerRequest>(&request)?).await };
+                self.reply(&request, with_timeout(LEDGER_TIMEOUT, answer).await).await;
             }
             None => {
                 let names = WebhookCommand::ALL.map(WebhookCommand::as_str).join(", ");
-                let refusal = refusal::invalid(format!("there is no such command; there are {names}"));
-                self.answer::<EmptyBody>(&request, Err(refusal)).await;
+                let error = command_error::invalid(format!("there is no such command; there are {names}"));
+                self.reply::<EmptyBody>(&request, Err(error)).await;
             }
         }
     }
 
-    async fn answer<T: Serialize>(&self, request: &Message, answer: Result<T, CommandError>) {
+    async fn reply<T: Serialize>(&self, request: &Message, answer: Result<T, CommandError>) {
         let Some(inbox) = request.reply.clone() else { return };
         let reply = match answer {
             Ok(value) => CommandReply::Ok(value),
-            Err(refusal) => CommandReply::Error(refusal),
+            Err(error) => CommandReply::Error(error),
         };
         match serde_json::to_vec(&reply) {
             Ok(reply) => {
@@ -108,13 +108,16 @@ impl CommandServer {
     }
 }
 
-async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+async fn with_timeout<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     timeout(time, answer).await.unwrap_or_else(|_| {
-        Err(refusal::timed_out(format!("there was no end within {}", humantime::format_duration(time))))
+        Err(command_error::timed_out(format!("the command did not end within {}", humantime::format_duration(time))))
     })
 }
 
-fn parse<T: DeserializeOwned>(request: &Message) -> Result<T, CommandError> {
+fn parse_request<T: DeserializeOwned>(request: &Message) -> Result<T, CommandError> {
     serde_json::from_slice(&request.payload)
-        .map_err(|error| refusal::invalid(format!("the command cannot be read: {error}")))
+        .map_err(|error| command_error::invalid(format!("the command is not readable: {error}")))
 }

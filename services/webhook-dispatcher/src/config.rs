@@ -1,9 +1,6 @@
-//! The dispatcher's settings, each checked for itself and against those that it must agree with.
+//! The dispatcher's settings. Each is checked by itself and against the settings that it must agree with.
 
-use crate::{
-    delivery::request_uri,
-    endpoints::{Endpoint, SETTLEMENT_RESERVE},
-};
+use crate::endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri, retry_policy::RetryPolicy};
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -13,12 +10,13 @@ use kurir_chassis::{
 };
 use kurir_contract::{
     address_guard::{InvalidNetworks, NetworkList},
-    endpoint::SigningSecret,
+    endpoint::{ContentFilter, EndpointId, EventOrdering, PayloadFormat, SigningSecret, StoredSecret},
+    subject,
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
-/// Two bodies of this size fit into the memory that is meant for files.
+/// Two bodies with a file of this size fit into the memory that is meant for files.
 const LARGEST_BASE64: u64 = 20 << 20;
 
 /// Delivers WhatsApp events to a webhook.
@@ -28,17 +26,17 @@ pub struct Config {
     /// Where events are delivered to, http or https; empty: webhooks are disabled.
     #[arg(long, env = "WEBHOOK_URL", hide_env_values = true)]
     pub webhook_url: Option<String>,
-    /// Signs what `WEBHOOK_URL` receives, as Standard Webhooks has it: `whsec_` and base64 of 24 to 64 bytes.
+    /// Signs what `WEBHOOK_URL` receives, as Standard Webhooks defines it: `whsec_` and base64 of 24 to 64 bytes.
     #[arg(long, env = "WEBHOOK_SECRET", hide_env_values = true)]
     pub webhook_secret: Option<String>,
     /// Networks that endpoints made through the API may lead into although they are private, as
     /// 10.0.0.0/8,192.168.1.5; `WEBHOOK_URL` may point anywhere.
     #[arg(long, env = "WEBHOOK_ALLOWED_NETWORKS")]
     pub webhook_allowed_networks: Option<String>,
-    /// A file of certificates (PEM) that are trusted beside those of this machine.
+    /// A file of certificates (PEM) that are trusted besides those of this machine.
     #[arg(long, env = "WEBHOOK_CA_FILE")]
     pub webhook_ca_file: Option<PathBuf>,
-    /// An endpoint made through the API that fails for so long is disabled, its events wait; 0s: never.
+    /// An endpoint made through the API that fails for this long is disabled, its events wait; 0s: never.
     #[arg(long, env = "WEBHOOK_DISABLE_AFTER", default_value = "5d", value_parser = humantime::parse_duration)]
     pub webhook_disable_after: Duration,
     /// Received files up to this size come in the body as base64, for endpoints that want it; larger ones as a link.
@@ -47,10 +45,10 @@ pub struct Config {
     /// Where others reach the API, as https://kurir.example.org: links to media begin with it.
     #[arg(long, env = "PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Fresh events that are delivered at the same time; retries have a quarter of it beside them.
+    /// Fresh events that are delivered at the same time; retries have a quarter of it besides.
     #[arg(long, env = "WEBHOOK_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub webhook_concurrency: u16,
-    /// How long one attempt may take: connecting, the answer's head and its body together.
+    /// How long one attempt may take: connecting, the answer's headers and its body together.
     #[arg(long, env = "WEBHOOK_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub webhook_timeout: Duration,
     /// After this time the broker gives an event whose dispatcher died to another one.
@@ -72,22 +70,47 @@ impl Config {
     /// The endpoints that the settings name: `default`, or none.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.webhook_url().and_then(Result::ok).map(|url| Endpoint::of_settings(self, url)).into_iter().collect()
+        self.webhook_url().and_then(Result::ok).map(|url| self.default_endpoint(url)).into_iter().collect()
     }
 
-    /// The address of `HEALTH_LISTEN`.
+    /// Builds the endpoint `default`. Its URL is the operator's own and may point anywhere.
+    fn default_endpoint(&self, url: Url) -> Endpoint {
+        Endpoint {
+            id: EndpointId::default(),
+            url,
+            description: String::new(),
+            enabled: true,
+            subjects: vec![subject::ALL_EVENTS.to_owned()],
+            start_sequence: 0,
+            filter: ContentFilter::default(),
+            format: PayloadFormat::Kurir,
+            // The API contract has base64 in the body.
+            base64: true,
+            headers: BTreeMap::new(),
+            secrets: self.webhook_secret().into_iter().map(StoredSecret::new).collect(),
+            timeout: self.webhook_timeout,
+            ack_wait: self.webhook_ack_wait,
+            concurrency: usize::from(self.webhook_concurrency),
+            rate_limit: None,
+            ordering: EventOrdering::None,
+            retry_policy: RetryPolicy::default(),
+            guarded: false,
+        }
+    }
+
+    /// The address in `HEALTH_LISTEN`.
     #[must_use]
     pub fn health_listen(&self) -> Option<SocketAddr> {
         set(self.health_listen.as_deref()).and_then(|address| address.parse().ok())
     }
 
-    /// What signs the requests to `WEBHOOK_URL`.
+    /// The secret that signs the requests to `WEBHOOK_URL`.
     #[must_use]
     pub fn webhook_secret(&self) -> Option<SigningSecret> {
         set(self.webhook_secret.as_deref()).and_then(|secret| secret.parse().ok())
     }
 
-    /// Of `WEBHOOK_ALLOWED_NETWORKS`.
+    /// The networks in `WEBHOOK_ALLOWED_NETWORKS`.
     #[must_use]
     pub fn allowed_networks(&self) -> NetworkList {
         self.networks().unwrap_or_default()
@@ -152,12 +175,12 @@ impl ServiceSettings for Config {
     }
 }
 
-/// An empty variable is one that is not set: compose files write them so.
+/// Treats an empty variable as one that is not set: compose files write them so.
 fn set(value: Option<&str>) -> Option<&str> {
     value.map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// The error never repeats the URL: its path may be a secret.
+/// Parses `WEBHOOK_URL`. The error never repeats the URL: its path may be a secret.
 fn read_url(url: &str) -> Result<Url, String> {
     const RIGHT: &str = "write a whole URL, as http://localhost:5678/webhook";
     let url = Url::parse(url).map_err(|error| format!("is no URL ({error}): {RIGHT}"))?;

@@ -1,41 +1,56 @@
-//! The webhook-dispatcher: takes events from JetStream and delivers each to its endpoint until the receiver says 2xx
+//! The webhook-dispatcher takes events from JetStream and delivers each to its endpoint, until the receiver answers 2xx
 //! or the event rests in the dead letters.
 //!
-//! The modules in the order in which an event meets them:
-//! - [`config`]: the settings.
-//! - [`endpoints`]: which endpoints there are, their consumers in the broker, and the one worker that takes no more than
-//!   it can deliver at once, from an endpoint that fails nothing.
-//! - [`delivery`]: one attempt from top to bottom, and what becomes of its end: acknowledged, tried again later, or
-//!   given up. Every wait between two attempts is kept by the broker.
-//! - [`commands`]: what a dispatcher is asked: [`replay`], which delivers events again, and [`ledger`], which says where
-//!   each event is. [`figures`] are the broker's own, [`refusal`] says why not.
-//! - [`metrics`]: what is counted of it. [`bucket`]: how what is stored in NATS under a key is read and changed.
+//! The modules, in the order in which an event passes through them:
+//! - [`config`]: the settings, checked against each other.
+//! - [`endpoint`]: what an endpoint is: its URL, format, limits and retry policy. Pure.
+//! - [`endpoints`]: which endpoints there are. Its one worker pulls no more than it can deliver at once; circuit
+//!   breakers, rate limits and the order within chats decide what it pulls.
+//! - [`jetstream`]: what NATS stores and hands out: consumers, pulls, acknowledgements, retries, parked events.
+//! - [`event`]: the event that a delivery is about.
+//! - [`delivery`]: one attempt from top to bottom, and its settlement: acknowledged, scheduled again, or given up. NATS
+//!   keeps every wait between two attempts.
+//! - [`metrics`]: what is counted on the way.
 //!
-//! Any number of dispatchers share the work without a word between them: the broker's consumers hand out the events.
+//! Besides the deliveries there are [`commands`]: [`replay`] delivers events again, [`ledger`] reports where each event
+//! is, and [`command_error`] words the refusals.
+//!
+//! Any number of dispatchers share the work and exchange no messages about it: the consumers in NATS hand out the
+//! events.
 
-pub mod bucket;
+pub mod command_error;
 pub mod commands;
 pub mod config;
 pub mod delivery;
+pub mod endpoint;
 pub mod endpoints;
-pub mod figures;
+pub mod event;
+pub mod jetstream;
 pub mod ledger;
 pub mod metrics;
-pub mod refusal;
 pub mod replay;
 
 pub use config::Config;
 
 use crate::{
     commands::CommandServer,
-    delivery::{DeliveryContext, DeliverySettings, MediaEmbedder, Transport, attempt_log},
+    delivery::{
+        attempt_log::open_attempt_log,
+        context::{DeliveryContext, DeliverySettings},
+        media::MediaEmbedder,
+        transport::Transport,
+    },
     endpoints::{
-        DeliveryWorker, EndpointLookup, EndpointWatcher, FailingEndpoints, HEALTH_CHANGES, PeerCount, WorkerInputs,
-        standing,
+        failing_endpoints::FailingEndpoints,
+        health_change::HEALTH_CHANGE_QUEUE,
+        health_reporter::HealthReporter,
+        lookup::EndpointLookup,
+        peer_count::PeerCount,
+        watcher::EndpointWatcher,
+        worker::{DeliveryWorker, WorkerInputs},
     },
     ledger::LedgerService,
     metrics::DeliveryMetrics,
-    replay::ReplayService,
 };
 use anyhow::Context as _;
 use kurir_chassis::{
@@ -45,15 +60,15 @@ use kurir_contract::service::ServiceName;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
-/// Changes of endpoints that the worker has not heard of; the bucket is read no faster than it works.
-const CHANGES: usize = 64;
-/// What comes after the drain: the last attempts are recorded, the last acknowledgements sent.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Changes of endpoints that wait for the worker. The bucket is read no faster than the worker applies them.
+const CHANGE_QUEUE: usize = 64;
+/// Time after the drain to record the last attempts and to send the last acknowledgements.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs until the shutdown.
 ///
 /// # Errors
-/// If the settings cannot be used, or if a task fails; a broker or a receiver that is away is no failure.
+/// If the settings cannot be used, or if a task fails. A broker or a receiver that is away is no error.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let broker = Broker::connect(&config.broker, "kurir-webhook-dispatcher").await?;
     let health = Health::new(ServiceName::WebhookDispatcher, broker.clone());
@@ -63,70 +78,70 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tasks.spawn("health", health.clone().serve_metrics(listen, metrics.clone(), shutdown.clone()));
     }
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
-    let (attempts, recorder) = attempt_log::open(broker.clone());
+    let (attempts, recorder) = open_attempt_log(broker.clone());
     tasks.spawn("attempt log", recorder.run(shutdown.clone()));
 
     if config.endpoints().is_empty() {
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
-    let (changed, changes) = mpsc::channel(CHANGES);
-    let follower = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
-    tasks.spawn("webhook endpoints", follower.run(shutdown.clone()));
-    let (news, heard) = mpsc::channel(HEALTH_CHANGES);
+    let (changed, changes) = mpsc::channel(CHANGE_QUEUE);
+    let watcher = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
+    tasks.spawn("webhook endpoints", watcher.run(shutdown.clone()));
+    let (health_changes, reported) = mpsc::channel(HEALTH_CHANGE_QUEUE);
     let failing = FailingEndpoints::default();
-    let registrar = standing::HealthReporter::new(broker.clone(), heard, config.webhook_disable_after, failing.clone());
-    tasks.spawn("standing of endpoints", registrar.run(shutdown.clone()));
-    let colleagues = PeerCount::default();
-    tasks.spawn("colleagues", colleagues.clone().run(broker.clone(), shutdown.clone()));
+    let reporter = HealthReporter::new(broker.clone(), reported, config.webhook_disable_after, failing.clone());
+    tasks.spawn("endpoint health", reporter.run(shutdown.clone()));
+    let peers = PeerCount::default();
+    tasks.spawn("peer count", peers.clone().run(broker.clone(), shutdown.clone()));
 
-    let directory = EndpointLookup::new(config.clone(), broker.clone());
-    let (replays, keeper) = ReplayService::open(broker.clone(), directory.clone(), changed);
-    tasks.spawn("replays", keeper.run(shutdown.clone()));
+    let endpoints = EndpointLookup::new(config.clone(), broker.clone());
+    let (replays, scheduler) = replay::open_replays(broker.clone(), endpoints.clone(), changed);
+    tasks.spawn("replays", scheduler.run(shutdown.clone()));
     let commands =
-        CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), directory) };
+        CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), endpoints) };
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
     let settings = DeliverySettings {
         allowed: config.allowed_networks(),
-        metrics: DeliveryMetrics::declared(&metrics),
+        metrics: DeliveryMetrics::register(&metrics),
         public_url: config.public_url.clone(),
-        files: MediaEmbedder::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
+        media: MediaEmbedder::new(broker.clone(), config.webhook_base64_max.bytes, &metrics),
         traced: config.log.otel_exporter_otlp_endpoint.is_some(),
     };
-    let tools = Arc::new(DeliveryContext::new(broker.clone(), attempts, transport, settings).await?);
-    let (has_begun, begins) = oneshot::channel();
+    let context = Arc::new(DeliveryContext::new(broker.clone(), attempts, transport, settings).await?);
+    let (signal_ready, is_ready) = oneshot::channel();
     let worker = DeliveryWorker::new(
-        WorkerInputs { broker: broker.clone(), tools, changes, news, failing, colleagues },
-        has_begun,
+        WorkerInputs { broker: broker.clone(), context, changes, health_changes, failing, peers },
+        signal_ready,
     )
     .await?;
     tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
-    tasks.spawn("readiness", readiness(health, broker.clone(), begins, shutdown.clone()));
+    tasks.spawn("readiness", readiness(health, broker.clone(), is_ready, shutdown.clone()));
 
-    let result = tasks.run(config.drain_timeout + LAST_WORDS).await;
-    // Acknowledgements are sent without waiting: what still lies in the client goes out here.
-    match tokio::time::timeout(LAST_WORDS, broker.client.flush()).await {
+    let result = tasks.run(config.drain_timeout + FLUSH_TIMEOUT).await;
+    // Acknowledgements are sent without waiting. The client still holds the last ones.
+    match tokio::time::timeout(FLUSH_TIMEOUT, broker.client.flush()).await {
         Ok(flushed) => flushed.context("failed to send the last acknowledgements").or(result),
         Err(_) => result,
     }
 }
 
-/// Ready means that the streams are there and every endpoint has its consumer; then nothing more is to be done.
+/// Reports readiness when the streams exist and every endpoint has its consumer. Then waits for the shutdown.
 async fn readiness(
     health: Health,
     broker: Broker,
-    begun: oneshot::Receiver<()>,
+    ready: oneshot::Receiver<()>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let all_begun = async {
+    let all_ready = async {
         broker.ready().await;
-        // A worker that ended instead is told of by its own task.
-        let _ = begun.await;
+        // An error here means that the worker has ended. The worker's own task reports that.
+        let _ = ready.await;
         health.works();
     };
     tokio::select! {
-        () = all_begun => shutdown.cancelled().await,
+        () = all_ready => shutdown.cancelled().await,
         () = shutdown.cancelled() => {}
     }
     Ok(())

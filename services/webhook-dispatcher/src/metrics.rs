@@ -1,6 +1,6 @@
-//! What a dispatcher counts, each for its endpoint: `/metrics` on `HEALTH_LISTEN`.
+//! The dispatcher's metrics, labelled by endpoint: `/metrics` on `HEALTH_LISTEN`.
 //!
-//! An endpoint's handles are looked up once, when it is opened; counting is then an addition.
+//! The handles of an endpoint are looked up once, when the worker opens the endpoint. Counting is then an addition.
 
 use kurir_chassis::metrics::{MetricsRegistry, seconds};
 use kurir_contract::{
@@ -36,7 +36,7 @@ pub struct DeliveryMetrics {
     duration: Histogram,
 }
 
-/// Those of one.
+/// The metrics of one endpoint.
 #[derive(Clone)]
 pub struct EndpointMetrics {
     delivered: Counter,
@@ -51,7 +51,7 @@ pub struct EndpointMetrics {
 
 impl DeliveryMetrics {
     #[must_use]
-    pub fn declared(metrics: &MetricsRegistry) -> Self {
+    pub fn register(metrics: &MetricsRegistry) -> Self {
         let declared = Self {
             attempts: Family::default(),
             dead_letters: Family::default(),
@@ -78,10 +78,10 @@ impl DeliveryMetrics {
     }
 
     #[must_use]
-    pub fn of(&self, endpoint: &EndpointId) -> EndpointMetrics {
+    pub fn for_endpoint(&self, endpoint: &EndpointId) -> EndpointMetrics {
         let label = EndpointLabel { endpoint: endpoint.to_string() };
         let [delivered, refused, failed, filtered] =
-            RESULTS.map(|result| self.attempts.get_or_create_owned(&of_attempt(endpoint, result)));
+            RESULTS.map(|result| self.attempts.get_or_create_owned(&attempt_label(endpoint, result)));
         EndpointMetrics {
             delivered,
             refused,
@@ -94,11 +94,11 @@ impl DeliveryMetrics {
         }
     }
 
-    /// The endpoint is closed: what it had is shown no longer.
-    pub fn forget(&self, endpoint: &EndpointId) {
+    /// Removes the metrics of an endpoint that is closed.
+    pub fn remove(&self, endpoint: &EndpointId) {
         let label = EndpointLabel { endpoint: endpoint.to_string() };
         for result in RESULTS {
-            self.attempts.remove(&of_attempt(endpoint, result));
+            self.attempts.remove(&attempt_label(endpoint, result));
         }
         self.dead_letters.remove(&label);
         self.in_delivery.remove(&label);
@@ -107,7 +107,7 @@ impl DeliveryMetrics {
 }
 
 impl EndpointMetrics {
-    pub fn attempt(&self, result: &AttemptResult, duration: Duration) {
+    pub fn record_attempt(&self, result: &AttemptResult, duration: Duration) {
         match result {
             AttemptResult::Delivered { .. } => self.delivered.inc(),
             AttemptResult::Refused { .. } => self.refused.inc(),
@@ -120,7 +120,7 @@ impl EndpointMetrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    pub fn circuit(&self, circuit: CircuitState) {
+    pub fn set_circuit(&self, circuit: CircuitState) {
         self.circuit.set(match circuit {
             CircuitState::Closed => 0,
             CircuitState::HalfOpen => 1,
@@ -129,6 +129,6 @@ impl EndpointMetrics {
     }
 }
 
-fn of_attempt(endpoint: &EndpointId, result: &'static str) -> AttemptLabel {
+fn attempt_label(endpoint: &EndpointId, result: &'static str) -> AttemptLabel {
     AttemptLabel { endpoint: endpoint.to_string(), result }
 }

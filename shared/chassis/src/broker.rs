@@ -2,6 +2,7 @@
 //!
 //! A service starts without NATS and is not ready until it is there; nothing of a service ends because NATS is away.
 
+use crate::backoff::Backoff;
 use anyhow::Context as _;
 use async_nats::{
     Client, ConnectOptions,
@@ -27,12 +28,10 @@ pub struct BrokerSettings {
 
 /// A request to JetStream that takes longer than this has failed: the API promises its 503 within 5 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
-/// The longest pause between two tries to reach a broker that is away. Short, since it is beside us.
-const RECONNECT_CAP: Duration = Duration::from_secs(1);
-/// The first pause between two looks at a broker that is not ready; doubled each time.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-/// The longest.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The pauses between tries to reach a broker that is away. They are short, because the broker is close.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+/// The pauses between checks of a broker that is not ready.
+const READY_CHECKS: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
 /// Commands that wait in the client while it has no connection; beyond it a publish waits, which is back-pressure.
 const CLIENT_CAPACITY: usize = 4096;
 
@@ -54,10 +53,7 @@ impl Broker {
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
-            .reconnect_delay_callback(|attempts| {
-                let doubled = Duration::from_millis(20) * 2_u32.saturating_pow(attempts.min(8) as u32);
-                doubled.min(RECONNECT_CAP)
-            })
+            .reconnect_delay_callback(|attempts| RECONNECT.pause_after(u32::try_from(attempts).unwrap_or(u32::MAX)))
             .connection_timeout(Duration::from_secs(2))
             .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(Duration::from_secs(5))
@@ -78,8 +74,8 @@ impl Broker {
 
     /// Waits until the broker is there and every stream with it; tries for ever, so select it against the shutdown.
     pub async fn ready(&self) {
-        let mut pause = FIRST_LOOK;
-        let mut told = String::new();
+        let mut pauses = READY_CHECKS.pauses();
+        let mut logged = String::new();
         loop {
             match self.make_streams().await {
                 Ok(()) => return,
@@ -87,14 +83,13 @@ impl Broker {
                 // A broker that is there answers before the pauses have grown, and is no reason at all.
                 Err(error) => {
                     let reason = format!("{error:#}");
-                    if pause == LOOK_EVERY && reason != told {
+                    if pauses.is_at_cap() && reason != logged {
                         tracing::warn!("waiting for the broker: {reason}");
-                        told = reason;
+                        logged = reason;
                     }
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LOOK_EVERY);
+            tokio::time::sleep(pauses.next_pause()).await;
         }
     }
 

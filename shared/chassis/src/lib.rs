@@ -4,11 +4,14 @@
 //! (`telemetry`, through `log_lines`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
 //! and makes what is missing there, `objects` are files in it, `health` tells the world whether the service works.
 
+pub mod backoff;
 pub mod broker;
+pub mod bucket;
 pub mod health;
 mod log_lines;
 pub mod metrics;
 pub mod objects;
+pub mod publish;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

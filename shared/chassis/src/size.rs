@@ -1,4 +1,7 @@
-//! A number of bytes as people write it: `10MB`. Told as it was written.
+//! A number of bytes as people write it: `10MB`. It is printed as it was written.
+//!
+//! The crate `bytesize` was looked at and not taken: its kB has 1,000 bytes where the old program's has 1,024, it reads
+//! fractions, and it prints what it computed.
 
 use std::{fmt, str::FromStr};
 
@@ -12,7 +15,7 @@ pub struct ByteSize {
 #[error("write a whole number of bytes, kB, MB or GB, as 10MB")]
 pub struct InvalidSize;
 
-/// As the old program counted, and most programs that say MB.
+/// Multiples of 1,024, as the old program counts, and most programs that say MB.
 const UNITS: [(&str, u64); 4] = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("", 1)];
 
 impl FromStr for ByteSize {

@@ -5,7 +5,6 @@
 use crate::{
     address::ChatJid,
     command::{Command, IdempotencyKey, UnknownCommand, idempotency::hash},
-    hex::hex,
     session::SessionId,
 };
 use serde::{Deserialize, Serialize};
@@ -114,7 +113,7 @@ impl SendJob {
     pub fn fingerprint(&self) -> String {
         let items = serde_json::to_string(&self.items).unwrap_or_default();
         let (name, send_at) = (self.name.as_deref().unwrap_or_default(), self.send_at.as_deref().unwrap_or_default());
-        hex(&hash(&[name, send_at, &items]))
+        hex::encode(hash(&[name, send_at, &items]))
     }
 }
 

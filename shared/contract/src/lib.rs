@@ -14,7 +14,6 @@ pub mod delivery;
 pub mod endpoint;
 pub mod event;
 pub mod header;
-pub mod hex;
 pub mod job;
 pub mod media;
 pub mod service;

@@ -214,8 +214,8 @@ pub fn due_jobs(session: &SessionId) -> String {
 /// The key of a chat that a session knows, in a bucket: no address stands in it.
 #[must_use]
 pub fn known_chat(session: &SessionId, chat: &ChatJid) -> String {
-    use crate::{command::idempotency::hash, hex::hex};
-    format!("{session}.{}", hex(&hash(&[chat.as_str()])[..16]))
+    use crate::command::idempotency::hash;
+    format!("{session}.{}", hex::encode(&hash(&[chat.as_str()])[..16]))
 }
 
 /// Where the dispatchers are asked; any one answers.

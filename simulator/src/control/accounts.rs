@@ -3,20 +3,20 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 
-use crate::{people::Number, world::Shared};
+use crate::{phone_number::PhoneNumber, state::SharedState};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Account {
-    number: Number,
+pub struct AccountView {
+    number: PhoneNumber,
     lid: String,
     push_name: String,
-    devices: Vec<Device>,
+    devices: Vec<DeviceView>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Device {
+pub struct DeviceView {
     id: u16,
     connected: bool,
     push_name: String,
@@ -27,25 +27,25 @@ pub struct Device {
     one_time_prekeys: usize,
 }
 
-pub async fn list(State(shared): State<Shared>) -> Json<Vec<Account>> {
-    let world = shared.lock();
-    let accounts = world
+pub async fn list(State(shared): State<SharedState>) -> Json<Vec<AccountView>> {
+    let server = shared.lock();
+    let accounts = server
         .people
         .accounts()
-        .map(|person| Account {
+        .map(|person| AccountView {
             number: person.number.clone(),
             lid: person.lid.clone(),
             push_name: person.push_name.clone(),
             devices: person
                 .companions
                 .values()
-                .map(|companion| Device {
+                .map(|companion| DeviceView {
                     id: companion.device,
                     connected: companion.connection.is_some(),
                     push_name: companion.push_name.clone(),
                     presences: companion
                         .connection
-                        .and_then(|id| world.connections.get(&id))
+                        .and_then(|id| server.connections.get(&id))
                         .map(|connection| connection.presences.clone())
                         .unwrap_or_default(),
                     pending: companion.queue.messages(),

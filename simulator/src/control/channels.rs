@@ -5,34 +5,29 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use waproto::whatsapp::Message;
 
-use super::answer::{Answer, Body, Error};
-use crate::world::Shared;
+use super::response::{ApiError, ApiResult, JsonBody, MessageCreated};
+use crate::state::SharedState;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NewText {
+pub struct ChannelText {
     text: String,
 }
 
-#[derive(Serialize)]
-pub struct Written {
-    id: String,
-}
-
 pub async fn write(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     Path(channel): Path<String>,
-    Body(new): Body<NewText>,
-) -> Answer<(StatusCode, Json<Written>)> {
+    JsonBody(new): JsonBody<ChannelText>,
+) -> ApiResult<(StatusCode, Json<MessageCreated>)> {
     if channel.is_empty() || !channel.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::bad("a channel's name has only digits"));
+        return Err(ApiError::bad("a channel's name has only digits"));
     }
-    let mut world = shared.lock();
-    let id = world.fresh_id("3C");
+    let mut server = shared.lock();
+    let id = server.fresh_id("3C");
     let message = Message { conversation: Some(new.text), ..Default::default() };
-    world.say_in_channel(&channel, &id, &message)?;
-    Ok((StatusCode::CREATED, Json(Written { id })))
+    server.say_in_channel(&channel, &id, &message)?;
+    Ok((StatusCode::CREATED, Json(MessageCreated { id })))
 }

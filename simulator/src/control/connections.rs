@@ -5,31 +5,34 @@ use std::time::Duration;
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 
-use super::answer::{Answer, Body, Error};
+use super::response::{ApiError, ApiResult, JsonBody};
 use crate::{
     connection::ConnectionId,
-    people::Number,
-    refusals::{Ending, MAX_REFUSALS, StreamError},
-    world::Shared,
+    phone_number::PhoneNumber,
+    refusals::{ConnectionEnd, MAX_REFUSALS, StreamError},
+    state::SharedState,
 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Drop {
-    number: Option<Number>,
+pub struct DropRequest {
+    number: Option<PhoneNumber>,
     device: Option<u16>,
     /// Said before the socket closes; without it, nothing is.
     stream_error: Option<StreamError>,
 }
 
-pub async fn drop_now(State(shared): State<Shared>, Body(drop): Body<Drop>) -> Answer<Json<serde_json::Value>> {
-    let mut world = shared.lock();
+pub async fn drop_now(
+    State(shared): State<SharedState>,
+    JsonBody(drop): JsonBody<DropRequest>,
+) -> ApiResult<Json<serde_json::Value>> {
+    let mut server = shared.lock();
     if let Some(number) = &drop.number
-        && world.people.get(number).is_none()
+        && server.people.get(number).is_none()
     {
-        return Err(Error::not_found(format!("{number} is no account")));
+        return Err(ApiError::not_found(format!("{number} is no account")));
     }
-    let wanted: Vec<ConnectionId> = world
+    let wanted: Vec<ConnectionId> = server
         .connections
         .iter()
         .filter(|(_, connection)| match connection.logged_in() {
@@ -41,67 +44,75 @@ pub async fn drop_now(State(shared): State<Shared>, Body(drop): Body<Drop>) -> A
         })
         .map(|(id, _)| *id)
         .collect();
-    let ending = drop.stream_error.map_or(Ending::Closed, Ending::StreamError);
+    let ending = drop.stream_error.map_or(ConnectionEnd::Closed, ConnectionEnd::StreamError);
     for id in &wanted {
-        world.end(*id, &ending);
+        server.end(*id, &ending);
     }
     Ok(Json(serde_json::json!({"dropped": wanted.len()})))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Refuse {
+pub struct RefuseRequest {
     failure: Option<u16>,
     stream_error: Option<StreamError>,
     /// With `failure` 402: the kind of ban, and for how many seconds.
     code: Option<u16>,
     expire: Option<u64>,
-    number: Option<Number>,
+    number: Option<PhoneNumber>,
     times: Option<u32>,
     seconds: Option<u64>,
 }
 
-pub async fn refuse(State(shared): State<Shared>, Body(refuse): Body<Refuse>) -> Answer<StatusCode> {
+pub async fn refuse(
+    State(shared): State<SharedState>,
+    JsonBody(refuse): JsonBody<RefuseRequest>,
+) -> ApiResult<StatusCode> {
     let ending = match (refuse.failure, refuse.stream_error) {
         (Some(reason), None) if (100..1000).contains(&reason) => {
-            Ending::Failure { reason, code: refuse.code.map(|code| code.to_string()), expire: refuse.expire }
+            ConnectionEnd::Failure { reason, code: refuse.code.map(|code| code.to_string()), expire: refuse.expire }
         }
         (Some(reason), None) => {
-            return Err(Error::bad(format!("{reason} is no reason of a failure (401, 402, 403, 405, 503, …)")));
+            return Err(ApiError::bad(format!("{reason} is no reason of a failure (401, 402, 403, 405, 503, …)")));
         }
         (None, Some(error)) => {
             if refuse.code.is_some() || refuse.expire.is_some() {
-                return Err(Error::bad("`code` and `expire` belong to a `failure`"));
+                return Err(ApiError::bad("`code` and `expire` belong to a `failure`"));
             }
-            Ending::StreamError(error)
+            ConnectionEnd::StreamError(error)
         }
         _ => {
-            return Err(Error::bad("give `failure` (a number) or `streamError` (a number or a name), one of the two"));
+            return Err(ApiError::bad(
+                "give `failure` (a number) or `streamError` (a number or a name), one of the two",
+            ));
         }
     };
-    let mut world = shared.lock();
-    if world.refusals.len() >= MAX_REFUSALS {
-        return Err(Error::conflict(format!("there are {MAX_REFUSALS} refusals already")));
+    let mut server = shared.lock();
+    if server.refusals.len() >= MAX_REFUSALS {
+        return Err(ApiError::conflict(format!("there are {MAX_REFUSALS} refusals already")));
     }
-    world.refusals.add(refuse.number, ending, refuse.times, refuse.seconds.map(Duration::from_secs));
+    server.refusals.add(refuse.number, ending, refuse.times, refuse.seconds.map(Duration::from_secs));
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn refuse_no_more(State(shared): State<Shared>) -> StatusCode {
+pub async fn refuse_no_more(State(shared): State<SharedState>) -> StatusCode {
     shared.lock().refusals.clear();
     StatusCode::NO_CONTENT
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LogOut {
-    number: Option<Number>,
+pub struct LogOutRequest {
+    number: Option<PhoneNumber>,
     device: Option<u16>,
 }
 
-pub async fn log_out(State(shared): State<Shared>, Body(wanted): Body<LogOut>) -> Answer<Json<serde_json::Value>> {
-    let mut world = shared.lock();
-    let companions: Vec<(Number, u16)> = world
+pub async fn log_out(
+    State(shared): State<SharedState>,
+    JsonBody(wanted): JsonBody<LogOutRequest>,
+) -> ApiResult<Json<serde_json::Value>> {
+    let mut server = shared.lock();
+    let companions: Vec<(PhoneNumber, u16)> = server
         .people
         .accounts()
         .filter(|person| wanted.number.as_ref().is_none_or(|number| *number == person.number))
@@ -112,10 +123,10 @@ pub async fn log_out(State(shared): State<Shared>, Body(wanted): Body<LogOut>) -
         .filter(|(_, device)| wanted.device.is_none_or(|wanted| wanted == *device))
         .collect();
     if companions.is_empty() {
-        return Err(Error::not_found("no such companion (GET /accounts lists them)"));
+        return Err(ApiError::not_found("no such companion (GET /accounts lists them)"));
     }
     for (number, device) in &companions {
-        world.remove_companion(number, *device);
+        server.remove_companion(number, *device);
     }
     Ok(Json(serde_json::json!({"removed": companions.len()})))
 }

@@ -15,35 +15,30 @@ use wacore::download::{DownloadUtils, Downloadable};
 use waproto::whatsapp::Message;
 
 use super::{
-    answer::{Answer, Body, Error, NumberPath},
-    content::NewMessage,
-    talk::Speaker,
+    new_message::{NewMessage, SendingContact},
+    response::{ApiError, ApiResult, JsonBody, MessageCreated, NumberPath},
 };
 use crate::{
-    people::{Addressing, Number, Person, Receipts, Received, ReceivedReceipt},
-    stanza::Utterance,
-    world::{Shared, World},
+    people::{AddressingMode, ReceiptMode, ReceivedMessage, ReceivedReceipt, SimulatedPerson},
+    phone_number::PhoneNumber,
+    stanza::OutboundMessage,
+    state::{ServerState, SharedState},
 };
 
 /// A message id is what a client's database takes without thinking.
 const MAX_ID: usize = 128;
 
-#[derive(Serialize)]
-pub struct Written {
-    id: String,
-}
-
 pub async fn write(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
-    Body(new): Body<NewMessage>,
-) -> Answer<(StatusCode, Json<Written>)> {
+    JsonBody(new): JsonBody<NewMessage>,
+) -> ApiResult<(StatusCode, Json<MessageCreated>)> {
     let store = shared.lock().media.clone();
     if new.to.is_some() && new.group.is_some() {
-        return Err(Error::bad("give `to` or `group`, not both"));
+        return Err(ApiError::bad("give `to` or `group`, not both"));
     }
     if new.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_ID) {
-        return Err(Error::bad(format!("`id` has 1 to {MAX_ID} characters")));
+        return Err(ApiError::bad(format!("`id` has 1 to {MAX_ID} characters")));
     }
     let to = match (&new.to, &new.group) {
         (_, Some(_)) => None,
@@ -52,24 +47,24 @@ pub async fn write(
         (None, None) => Some(only_account(&shared.lock(), &number)?),
     };
     let (poll, original) = {
-        let world = shared.lock();
+        let server = shared.lock();
         let target = new.target.as_deref();
-        let inbox = world.people.get(&number).map(|person| &person.inbox);
+        let inbox = server.people.get(&number).map(|person| &person.inbox);
         let poll = inbox.and_then(|inbox| inbox.find(target?)).cloned();
-        (poll, target.and_then(|target| world.sent.find(&number, target)).cloned())
+        (poll, target.and_then(|target| server.sent.find(&number, target)).cloned())
     };
     // Encryption of media takes its time, so it happens before the lock.
-    let speaker = Speaker { number: &number, to: to.as_ref(), poll: poll.as_ref(), original: original.as_ref() };
+    let speaker = SendingContact { number: &number, to: to.as_ref(), poll: poll.as_ref(), original: original.as_ref() };
     let message = new.message(&store, speaker)?;
-    let mut world = shared.lock();
-    let id = new.id.unwrap_or_else(|| world.fresh_id("3A"));
+    let mut server = shared.lock();
+    let id = new.id.unwrap_or_else(|| server.fresh_id("3A"));
     if new.status == Some(true) {
-        world.show_status(&number, &id, &message)?;
-        return Ok((StatusCode::CREATED, Json(Written { id })));
+        server.show_status(&number, &id, &message)?;
+        return Ok((StatusCode::CREATED, Json(MessageCreated { id })));
     }
-    world.say(
+    server.say(
         &number,
-        Utterance {
+        OutboundMessage {
             id: id.clone(),
             message,
             to,
@@ -78,32 +73,32 @@ pub async fn write(
             push_name: new.push_name,
         },
     )?;
-    Ok((StatusCode::CREATED, Json(Written { id })))
+    Ok((StatusCode::CREATED, Json(MessageCreated { id })))
 }
 
 /// The account that is meant when none is named.
-pub fn only_account(world: &World, but: &Number) -> Answer<Number> {
-    let mut accounts = world.people.accounts().filter(|person| person.number != *but && !person.companions.is_empty());
+pub fn only_account(server: &ServerState, but: &PhoneNumber) -> ApiResult<PhoneNumber> {
+    let mut accounts = server.people.accounts().filter(|person| person.number != *but && !person.companions.is_empty());
     match (accounts.next(), accounts.next()) {
         (Some(only), None) => Ok(only.number.clone()),
         (None, _) => {
-            Err(Error::conflict("no account has a companion: pair one first (POST /admin/mock-phone/scan-qr)"))
+            Err(ApiError::conflict("no account has a companion: pair one first (POST /admin/mock-phone/scan-qr)"))
         }
         (Some(_), Some(_)) => {
-            Err(Error::bad("there are several accounts: name one in `to` (GET /accounts lists them)"))
+            Err(ApiError::bad("there are several accounts: name one in `to` (GET /accounts lists them)"))
         }
     }
 }
 
-pub async fn received(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<Received>> {
-    let world = shared.lock();
-    let person = world.people.get(&number);
+pub async fn received(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedMessage>> {
+    let server = shared.lock();
+    let person = server.people.get(&number);
     Json(person.into_iter().flat_map(|person| person.inbox.messages().cloned()).collect())
 }
 
-pub async fn receipts(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedReceipt>> {
-    let world = shared.lock();
-    let person = world.people.get(&number);
+pub async fn receipts(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedReceipt>> {
+    let server = shared.lock();
+    let person = server.people.get(&number);
     Json(person.into_iter().flat_map(|person| person.inbox.receipts().cloned()).collect())
 }
 
@@ -126,16 +121,16 @@ pub struct NewReceipt {
 }
 
 pub async fn confirm(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
-    Body(new): Body<NewReceipt>,
-) -> Answer<StatusCode> {
-    let mut world = shared.lock();
-    let message = world
+    JsonBody(new): JsonBody<NewReceipt>,
+) -> ApiResult<StatusCode> {
+    let mut server = shared.lock();
+    let message = server
         .people
         .get(&number)
         .and_then(|person| person.inbox.find(&new.id))
-        .ok_or_else(|| Error::not_found(format!("{number} has received no message {:?}", new.id)))?
+        .ok_or_else(|| ApiError::not_found(format!("{number} has received no message {:?}", new.id)))?
         .clone();
     let to = if message.addressing == "lid" { number.lid_jid(0) } else { number.jid(0) };
     let kind = match new.kind {
@@ -143,26 +138,29 @@ pub async fn confirm(
         ReceiptKind::Read => Some("read"),
         ReceiptKind::Played => Some("played"),
         ReceiptKind::Retry => {
-            world.ask_for(&number, &message, &to)?;
+            server.ask_for(&number, &message, &to)?;
             return Ok(StatusCode::NO_CONTENT);
         }
     };
-    world.confirm(&number, &message.from, &to, message.group.as_deref(), &new.id, kind);
+    server.confirm(&number, &message.from, &to, message.group.as_deref(), &new.id, kind);
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The plaintext of a medium that this contact received, as its phone would open it.
-pub async fn media(State(shared): State<Shared>, Path((number, id)): Path<(String, String)>) -> Answer<Response> {
-    let number: Number = number.parse().map_err(Error::bad)?;
+pub async fn media(
+    State(shared): State<SharedState>,
+    Path((number, id)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    let number: PhoneNumber = number.parse().map_err(ApiError::bad)?;
     let (message, store) = {
-        let world = shared.lock();
-        let message = world
+        let server = shared.lock();
+        let message = server
             .people
             .get(&number)
             .and_then(|person| person.inbox.find(&id))
             .cloned()
-            .ok_or_else(|| Error::not_found(format!("{number} has received no message {id:?}")))?;
-        (message, world.media.clone())
+            .ok_or_else(|| ApiError::not_found(format!("{number} has received no message {id:?}")))?;
+        (message, server.media.clone())
     };
     let raw = BASE64_STANDARD.decode(&message.raw).map_err(anyhow::Error::new)?;
     let decoded = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
@@ -177,36 +175,36 @@ pub async fn media(State(shared): State<Shared>, Path((number, id)): Path<(Strin
     } else if let Some(sticker) = decoded.sticker_message.as_option() {
         sticker
     } else {
-        return Err(Error::not_found(format!("message {id:?} has no medium")));
+        return Err(ApiError::not_found(format!("message {id:?} has no medium")));
     };
     let path = medium.direct_path().unwrap_or_default();
-    let sealed = store.get(path).ok_or_else(|| Error::not_found(format!("the store has nothing under {path:?}")))?;
-    let key = medium.media_key().ok_or_else(|| Error::not_found("the message has no media key"))?;
+    let sealed = store.get(path).ok_or_else(|| ApiError::not_found(format!("the store has nothing under {path:?}")))?;
+    let key = medium.media_key().ok_or_else(|| ApiError::not_found("the message has no media key"))?;
     let plain = DownloadUtils::verify_and_decrypt(&sealed, key, medium.app_info())
-        .map_err(|error| Error::conflict(format!("the medium does not decrypt: {error}")))?;
+        .map_err(|error| ApiError::conflict(format!("the medium does not decrypt: {error}")))?;
     let mimetype = message.mimetype.unwrap_or_else(|| "application/octet-stream".to_owned());
     Ok(([(header::CONTENT_TYPE, mimetype)], plain).into_response())
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Contact {
-    number: Number,
+pub struct ContactView {
+    number: PhoneNumber,
     lid: String,
     push_name: String,
     registered: bool,
-    receipts: Receipts,
-    addressing: Addressing,
+    receipts: ReceiptMode,
+    addressing: AddressingMode,
     account: bool,
     about: Option<String>,
     /// Its id; null if there is none.
     picture: Option<String>,
     refuses_groups: bool,
-    blocked: BTreeSet<Number>,
+    blocked: BTreeSet<PhoneNumber>,
 }
 
-impl Contact {
-    fn of(person: &Person) -> Self {
+impl ContactView {
+    fn of(person: &SimulatedPerson) -> Self {
         Self {
             number: person.number.clone(),
             lid: person.lid.clone(),
@@ -225,28 +223,28 @@ impl Contact {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Change {
+pub struct ContactChanges {
     push_name: Option<String>,
     registered: Option<bool>,
-    receipts: Option<Receipts>,
-    addressing: Option<Addressing>,
+    receipts: Option<ReceiptMode>,
+    addressing: Option<AddressingMode>,
     /// Nobody adds him to a group.
     refuses_groups: Option<bool>,
 }
 
-pub async fn show(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<Contact>> {
-    let mut world = shared.lock();
-    Ok(Json(Contact::of(world.people.meet(&number)?)))
+pub async fn show(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> ApiResult<Json<ContactView>> {
+    let mut server = shared.lock();
+    Ok(Json(ContactView::of(server.people.meet(&number)?)))
 }
 
 pub async fn change(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
-    Body(change): Body<Change>,
-) -> Answer<Json<Contact>> {
-    let mut world = shared.lock();
-    world.dirty = true;
-    let person = world.people.meet(&number)?;
+    JsonBody(change): JsonBody<ContactChanges>,
+) -> ApiResult<Json<ContactView>> {
+    let mut server = shared.lock();
+    server.dirty = true;
+    let person = server.people.meet(&number)?;
     if let Some(push_name) = change.push_name {
         person.push_name = push_name;
     }
@@ -254,24 +252,27 @@ pub async fn change(
     person.receipts = change.receipts.unwrap_or(person.receipts);
     person.addressing = change.addressing.unwrap_or(person.addressing);
     person.refuses_groups = change.refuses_groups.unwrap_or(person.refuses_groups);
-    Ok(Json(Contact::of(person)))
+    Ok(Json(ContactView::of(person)))
 }
 
 /// The bytes of somebody's picture.
-pub async fn picture(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Response> {
-    let world = shared.lock();
-    let picture = world.people.get(&number).and_then(|person| person.picture.as_ref());
-    let bytes = picture.and_then(|picture| world.media.get(&picture.path));
-    let bytes = bytes.ok_or_else(|| Error::not_found(format!("{number} has no picture")))?;
+pub async fn picture(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> ApiResult<Response> {
+    let server = shared.lock();
+    let picture = server.people.get(&number).and_then(|person| person.picture.as_ref());
+    let bytes = picture.and_then(|picture| server.media.get(&picture.path));
+    let bytes = bytes.ok_or_else(|| ApiError::not_found(format!("{number} has no picture")))?;
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 
 /// The contact's phone is installed anew: a new identity, and no session is left.
-pub async fn reinstall(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<Contact>> {
-    let mut world = shared.lock();
-    world.dirty = true;
-    world.groups.forget_sender(&number);
-    let person = world.people.meet(&number)?;
+pub async fn reinstall(
+    State(shared): State<SharedState>,
+    NumberPath(number): NumberPath,
+) -> ApiResult<Json<ContactView>> {
+    let mut server = shared.lock();
+    server.dirty = true;
+    server.groups.forget_sender(&number);
+    let person = server.people.meet(&number)?;
     person.reinstall()?;
-    Ok(Json(Contact::of(person)))
+    Ok(Json(ContactView::of(person)))
 }

@@ -11,34 +11,34 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::{Node, builder::NodeBuilder};
 
 use super::{
-    answer::{Answer, Body, Error},
     contacts::only_account,
+    response::{ApiError, ApiResult, JsonBody},
 };
 use crate::{
-    groups::{Description, Group},
-    people::Number,
-    world::Shared,
+    groups::{ChatGroup, GroupDescription},
+    phone_number::PhoneNumber,
+    state::SharedState,
 };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewGroup {
     subject: String,
-    participants: Vec<Number>,
+    participants: Vec<PhoneNumber>,
     /// The account in it; may be left out if there is one.
-    account: Option<Number>,
+    account: Option<PhoneNumber>,
     /// Who makes it and administers it; the account if nobody is named.
-    creator: Option<Number>,
+    creator: Option<PhoneNumber>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Shown {
+pub struct GroupView {
     id: String,
     subject: String,
-    creator: Number,
-    participants: Vec<Number>,
-    admins: Vec<Number>,
+    creator: PhoneNumber,
+    participants: Vec<PhoneNumber>,
+    admins: Vec<PhoneNumber>,
     description: Option<String>,
     announcement: bool,
     locked: bool,
@@ -48,8 +48,8 @@ pub struct Shown {
     picture: Option<String>,
 }
 
-impl Shown {
-    fn of(group: &Group) -> Self {
+impl GroupView {
+    fn of(group: &ChatGroup) -> Self {
         Self {
             id: group.jid().to_string(),
             subject: group.subject.clone(),
@@ -65,52 +65,59 @@ impl Shown {
     }
 }
 
-pub async fn create(State(shared): State<Shared>, Body(new): Body<NewGroup>) -> Answer<(StatusCode, Json<Shown>)> {
+pub async fn create(
+    State(shared): State<SharedState>,
+    JsonBody(new): JsonBody<NewGroup>,
+) -> ApiResult<(StatusCode, Json<GroupView>)> {
     if new.participants.is_empty() {
-        return Err(Error::bad("a group needs at least one participant"));
+        return Err(ApiError::bad("a group needs at least one participant"));
     }
-    let mut world = shared.lock();
-    let mut participants: BTreeSet<Number> = new.participants.into_iter().collect();
+    let mut server = shared.lock();
+    let mut participants: BTreeSet<PhoneNumber> = new.participants.into_iter().collect();
     let has_account =
-        participants.iter().any(|number| world.people.get(number).is_some_and(|person| person.is_account));
+        participants.iter().any(|number| server.people.get(number).is_some_and(|person| person.is_account));
     let creator = match new.account {
         Some(account) => Some(account),
         // Clients that are named as participants need no further account.
         None if has_account => None,
         None => Some(only_account(
-            &world,
-            &participants.iter().next().cloned().ok_or_else(|| Error::bad("no participant"))?,
+            &server,
+            &participants.iter().next().cloned().ok_or_else(|| ApiError::bad("no participant"))?,
         )?),
     };
     participants.extend(creator.clone());
     participants.extend(new.creator.clone());
     let creator = new.creator.or(creator);
     for number in &participants {
-        world.people.meet(number)?;
+        server.people.meet(number)?;
     }
-    let creator = creator.or_else(|| participants.first().cloned()).ok_or_else(|| Error::bad("no participant"))?;
-    let now = world.now();
-    world.dirty = true;
-    let group =
-        world.groups.create(new.subject, creator, participants, now).map_err(|error| Error::bad(error.to_string()))?;
-    Ok((StatusCode::CREATED, Json(Shown::of(group))))
+    let creator = creator.or_else(|| participants.first().cloned()).ok_or_else(|| ApiError::bad("no participant"))?;
+    let now = server.now();
+    server.dirty = true;
+    let group = server
+        .groups
+        .create(new.subject, creator, participants, now)
+        .map_err(|error| ApiError::bad(error.to_string()))?;
+    Ok((StatusCode::CREATED, Json(GroupView::of(group))))
 }
 
-pub async fn list(State(shared): State<Shared>) -> Json<Vec<Shown>> {
-    Json(shared.lock().groups.iter().map(Shown::of).collect())
+pub async fn list(State(shared): State<SharedState>) -> Json<Vec<GroupView>> {
+    Json(shared.lock().groups.iter().map(GroupView::of).collect())
 }
 
-pub async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<Json<Shown>> {
-    let world = shared.lock();
-    let group = world.groups.get(&id);
-    group.map(|group| Json(Shown::of(group))).ok_or_else(|| Error::not_found(format!("there is no group {id:?}")))
+pub async fn show(State(shared): State<SharedState>, Path(id): Path<String>) -> ApiResult<Json<GroupView>> {
+    let server = shared.lock();
+    let group = server.groups.get(&id);
+    group
+        .map(|group| Json(GroupView::of(group)))
+        .ok_or_else(|| ApiError::not_found(format!("there is no group {id:?}")))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Change {
+pub struct GroupChanges {
     /// Who does it; its maker if nobody is named.
-    by: Option<Number>,
+    by: Option<PhoneNumber>,
     subject: Option<String>,
     description: Option<String>,
     /// Only administrators may write.
@@ -118,29 +125,29 @@ pub struct Change {
     /// Only administrators may change its data.
     locked: Option<bool>,
     #[serde(default)]
-    add: Vec<Number>,
+    add: Vec<PhoneNumber>,
     #[serde(default)]
-    remove: Vec<Number>,
+    remove: Vec<PhoneNumber>,
     #[serde(default)]
-    promote: Vec<Number>,
+    promote: Vec<PhoneNumber>,
     #[serde(default)]
-    demote: Vec<Number>,
+    demote: Vec<PhoneNumber>,
 }
 
 pub async fn change(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     Path(id): Path<String>,
-    Body(change): Body<Change>,
-) -> Answer<Json<Shown>> {
-    let mut world = shared.lock();
+    JsonBody(change): JsonBody<GroupChanges>,
+) -> ApiResult<Json<GroupView>> {
+    let mut server = shared.lock();
     for number in &change.add {
-        world.people.meet(number)?;
+        server.people.meet(number)?;
     }
-    let missing = || Error::not_found(format!("there is no group {id:?}"));
-    let group = world.groups.get_mut(&id).ok_or_else(missing)?;
+    let missing = || ApiError::not_found(format!("there is no group {id:?}"));
+    let group = server.groups.get_mut(&id).ok_or_else(missing)?;
     let by = change.by.clone().unwrap_or_else(|| group.creator.clone());
     // Whoever leaves learns of it as well.
-    let mut told: BTreeSet<Number> = group.participants.clone();
+    let mut told: BTreeSet<PhoneNumber> = group.participants.clone();
     group.participants.extend(change.add.iter().cloned());
     for number in &change.remove {
         group.remove(number);
@@ -150,21 +157,21 @@ pub async fn change(
     group.announcement = change.announcement.unwrap_or(group.announcement);
     group.locked = change.locked.unwrap_or(group.locked);
     if let Some(text) = &change.description {
-        group.description = Some(Description { id: "1".to_owned(), text: text.clone() });
+        group.description = Some(GroupDescription { id: "1".to_owned(), text: text.clone() });
     }
     if let Some(subject) = &change.subject {
         group.subject.clone_from(subject);
     }
     told.extend(group.participants.iter().cloned());
-    let shown = Shown::of(group);
-    world.dirty = true;
-    let told: Vec<Number> = told.into_iter().collect();
-    world.tell_of_group(&shown.id, &by, &told, changes(&change, &by));
+    let shown = GroupView::of(group);
+    server.dirty = true;
+    let told: Vec<PhoneNumber> = told.into_iter().collect();
+    server.tell_of_group(&shown.id, &by, &told, changes(&change, &by));
     Ok(Json(shown))
 }
 
 /// As the server's notification names them.
-fn changes(change: &Change, by: &Number) -> Vec<Node> {
+fn changes(change: &GroupChanges, by: &PhoneNumber) -> Vec<Node> {
     let mut nodes = Vec::new();
     if let Some(subject) = &change.subject {
         nodes.push(NodeBuilder::new("subject").attr("subject", subject.as_str()).attr("s_o", by.lid_jid(0)).build());

@@ -8,13 +8,14 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    answer::{Answer, Body, Error},
     contacts::only_account,
+    response::{ApiError, ApiResult, JsonBody},
 };
 use crate::{
-    load::{MAX_CONTACTS, MAX_MESSAGES, MAX_RATE, Progress, run},
-    people::Number,
-    world::Shared,
+    load::{LoadProgress, MAX_CONTACTS, MAX_MESSAGES, MAX_RATE},
+    load_runner::run,
+    phone_number::PhoneNumber,
+    state::SharedState,
 };
 
 #[derive(Deserialize)]
@@ -26,44 +27,44 @@ pub struct NewLoad {
     /// How many new contacts write; or those of an earlier load do, by its id.
     contacts: Option<u64>,
     contacts_of: Option<String>,
-    to: Option<Number>,
+    to: Option<PhoneNumber>,
 }
 
 pub async fn begin(
-    State(shared): State<Shared>,
-    Body(new): Body<NewLoad>,
-) -> Answer<(StatusCode, Json<serde_json::Value>)> {
+    State(shared): State<SharedState>,
+    JsonBody(new): JsonBody<NewLoad>,
+) -> ApiResult<(StatusCode, Json<serde_json::Value>)> {
     if !(1..=MAX_MESSAGES).contains(&new.messages) {
-        return Err(Error::bad(format!("`messages` is 1 to {MAX_MESSAGES}")));
+        return Err(ApiError::bad(format!("`messages` is 1 to {MAX_MESSAGES}")));
     }
     let contacts = new.contacts.unwrap_or_default();
     if new.contacts_of.is_none() && !(1..=MAX_CONTACTS).contains(&contacts) {
-        return Err(Error::bad(format!("`contacts` is 1 to {MAX_CONTACTS}")));
+        return Err(ApiError::bad(format!("`contacts` is 1 to {MAX_CONTACTS}")));
     }
     if new.contacts_of.is_some() && new.contacts.is_some() {
-        return Err(Error::bad("either `contacts` or `contactsOf`".to_owned()));
+        return Err(ApiError::bad("either `contacts` or `contactsOf`".to_owned()));
     }
     if !(new.rate > 0.0 && new.rate <= MAX_RATE) {
-        return Err(Error::bad(format!("`rate` is above 0 and at most {MAX_RATE} a second")));
+        return Err(ApiError::bad(format!("`rate` is above 0 and at most {MAX_RATE} a second")));
     }
     let load = {
-        let mut world = shared.lock();
+        let mut server = shared.lock();
         let to = match new.to {
             Some(to) => to,
-            None => only_account(&world, &"19990000000".parse().map_err(Error::bad)?)?,
+            None => only_account(&server, &"19990000000".parse().map_err(ApiError::bad)?)?,
         };
-        let ready = world.people.get(&to).is_some_and(|person| !person.companions.is_empty());
+        let ready = server.people.get(&to).is_some_and(|person| !person.companions.is_empty());
         if !ready {
-            return Err(Error::conflict(format!("{to} has no companion: pair one first")));
+            return Err(ApiError::conflict(format!("{to} has no companion: pair one first")));
         }
         let contacts = match &new.contacts_of {
-            Some(earlier) => world
+            Some(earlier) => server
                 .load_progress(earlier)
                 .map(|load| load.contacts)
-                .ok_or_else(|| Error::not_found(format!("there is no load {earlier:?}")))?,
-            None => world.new_contacts(contacts)?,
+                .ok_or_else(|| ApiError::not_found(format!("there is no load {earlier:?}")))?,
+            None => server.new_contacts(contacts)?,
         };
-        world.begin_load(to, new.messages, new.rate, contacts)
+        server.begin_load(to, new.messages, new.rate, contacts)
     };
     let id = load.id.clone();
     let background = shared.clone();
@@ -71,6 +72,6 @@ pub async fn begin(
     Ok((StatusCode::ACCEPTED, Json(serde_json::json!({"id": id}))))
 }
 
-pub async fn progress(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<Json<Progress>> {
-    shared.lock().load_progress(&id).map(Json).ok_or_else(|| Error::not_found(format!("there is no load {id:?}")))
+pub async fn progress(State(shared): State<SharedState>, Path(id): Path<String>) -> ApiResult<Json<LoadProgress>> {
+    shared.lock().load_progress(&id).map(Json).ok_or_else(|| ApiError::not_found(format!("there is no load {id:?}")))
 }

@@ -3,30 +3,33 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, Asked, Body, Error};
+use super::response::{ApiError, ApiResult, JsonBody, QueryParams};
 use crate::{
     groups,
-    ledger::{Record, State as MessageState},
-    people::Number,
-    statistics::Statistics,
-    world::Shared,
+    ledger::{LedgerRecord, MessageState},
+    phone_number::PhoneNumber,
+    state::SharedState,
+    statistics::TrafficStatistics,
 };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Filter {
+pub struct MessageFilter {
     state: Option<MessageState>,
-    contact: Option<Number>,
-    to: Option<Number>,
+    contact: Option<PhoneNumber>,
+    to: Option<PhoneNumber>,
     device: Option<u16>,
     group: Option<String>,
     id: Option<String>,
 }
 
-pub async fn list(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> Json<Vec<Record>> {
+pub async fn list(
+    State(shared): State<SharedState>,
+    QueryParams(filter): QueryParams<MessageFilter>,
+) -> Json<Vec<LedgerRecord>> {
     let group = filter.group.as_deref().map(groups::whole);
-    let world = shared.lock();
-    let lines = world
+    let server = shared.lock();
+    let lines = server
         .ledger
         .iter()
         .filter(|line| {
@@ -43,14 +46,14 @@ pub async fn list(State(shared): State<Shared>, Asked(filter): Asked<Filter>) ->
 }
 
 #[derive(Serialize)]
-pub struct Counts {
+pub struct StatisticsReport {
     messages: MessageCounts,
     connections: usize,
     people: usize,
     faults: usize,
     refusals: usize,
     #[serde(flatten)]
-    statistics: Statistics,
+    statistics: TrafficStatistics,
 }
 
 #[derive(Serialize)]
@@ -60,25 +63,25 @@ pub struct MessageCounts {
     acknowledged: u64,
 }
 
-pub async fn statistics(State(shared): State<Shared>) -> Json<Counts> {
-    let world = shared.lock();
-    Json(Counts {
+pub async fn statistics(State(shared): State<SharedState>) -> Json<StatisticsReport> {
+    let server = shared.lock();
+    Json(StatisticsReport {
         messages: MessageCounts {
-            queued: world.ledger.count(MessageState::Queued),
-            sent: world.ledger.count(MessageState::Sent),
-            acknowledged: world.ledger.count(MessageState::Acknowledged),
+            queued: server.ledger.count(MessageState::Queued),
+            sent: server.ledger.count(MessageState::Sent),
+            acknowledged: server.ledger.count(MessageState::Acknowledged),
         },
-        connections: world.connections.len(),
-        people: world.people.iter().count(),
-        faults: world.faults.len(),
-        refusals: world.refusals.len(),
-        statistics: world.statistics.clone(),
+        connections: server.connections.len(),
+        people: server.people.iter().count(),
+        faults: server.faults.len(),
+        refusals: server.refusals.len(),
+        statistics: server.statistics.clone(),
     })
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Offset {
+pub struct ClockOffset {
     #[serde(default)]
     days: i64,
     #[serde(default)]
@@ -88,18 +91,21 @@ pub struct Offset {
 /// A hundred years either way: a timestamp stays a timestamp.
 const MAX_OFFSET: i64 = 100 * 365 * 24 * 3_600;
 
-pub async fn set_clock(State(shared): State<Shared>, Body(offset): Body<Offset>) -> Answer<Json<serde_json::Value>> {
+pub async fn set_clock(
+    State(shared): State<SharedState>,
+    JsonBody(offset): JsonBody<ClockOffset>,
+) -> ApiResult<Json<serde_json::Value>> {
     let seconds = offset
         .days
         .checked_mul(24 * 3_600)
         .and_then(|days| days.checked_add(offset.seconds))
         .filter(|seconds| seconds.abs() <= MAX_OFFSET)
-        .ok_or_else(|| Error::bad("the clock moves by at most a hundred years"))?;
+        .ok_or_else(|| ApiError::bad("the clock moves by at most a hundred years"))?;
     shared.lock().clock_offset = seconds;
     Ok(clock(State(shared)).await)
 }
 
-pub async fn clock(State(shared): State<Shared>) -> Json<serde_json::Value> {
-    let world = shared.lock();
-    Json(serde_json::json!({"now": world.now(), "offsetSeconds": world.clock_offset}))
+pub async fn clock(State(shared): State<SharedState>) -> Json<serde_json::Value> {
+    let server = shared.lock();
+    Json(serde_json::json!({"now": server.now(), "offsetSeconds": server.clock_offset}))
 }

@@ -2,20 +2,22 @@
 //! Promises JSON errors `{"error": …}` that say what was wrong and what is right.
 
 mod accounts;
-mod answer;
+mod certificate;
 mod channels;
 mod connections;
 mod contacts;
-mod content;
 mod faults;
 mod groups;
 mod load;
+mod message_content;
+mod message_context;
 mod messages;
+mod new_message;
 mod passkey;
 mod people;
 mod phone;
+mod response;
 mod restrictions;
-mod talk;
 
 use axum::{
     Router,
@@ -24,7 +26,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
-use crate::{connection, world::Shared};
+use crate::{server, state::SharedState};
 
 /// A body holds one medium in base64 at most.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -32,7 +34,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 /// A frame is at most 16 MiB, and a client coalesces 64 KiB of small ones.
 const MAX_SOCKET_MESSAGE: usize = 17 * 1024 * 1024;
 
-pub fn router(shared: Shared) -> Router {
+pub fn router(shared: SharedState) -> Router {
     Router::new()
         .route("/ws/chat", get(chat))
         .route("/admin/mock-phone/scan-qr", post(phone::scan_qr))
@@ -42,6 +44,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/admin/mock-phone/require-passkey", post(passkey::require).delete(passkey::require_no_more))
         .route("/admin/mock-phone/sign-passkey", post(passkey::sign))
         .route("/admin/mock-phone/passkey", get(passkey::show))
+        .route("/certificate", get(certificate::show))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/history", post(people::history))
         .route("/accounts/{number}/recovered", post(people::recovered))
@@ -68,16 +71,16 @@ pub fn router(shared: Shared) -> Router {
         .route("/faults/{id}", delete(faults::remove))
         .route("/clock", get(messages::clock).post(messages::set_clock))
         .route("/statistics", get(messages::statistics))
-        .fallback(answer::no_such_route)
-        .method_not_allowed_fallback(answer::no_such_method)
+        .fallback(response::no_such_route)
+        .method_not_allowed_fallback(response::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared)
 }
 
-async fn chat(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
+async fn chat(State(shared): State<SharedState>, upgrade: WebSocketUpgrade) -> Response {
     upgrade
         .max_message_size(MAX_SOCKET_MESSAGE)
         .max_frame_size(MAX_SOCKET_MESSAGE)
-        .on_upgrade(move |socket| connection::accept(shared, socket))
+        .on_upgrade(move |socket| server::accept(shared, socket))
         .into_response()
 }

@@ -3,40 +3,43 @@
 use axum::{Json, extract::State};
 use serde::Deserialize;
 
-use super::answer::{Answer, Body, Error, NumberPath};
+use super::response::{ApiError, ApiResult, JsonBody, NumberPath};
 use crate::{
-    people::Number,
-    restrictions::{Kind, Restriction},
-    world::{Shared, World},
+    phone_number::PhoneNumber,
+    restrictions::{AccountRestriction, RestrictionKind},
+    state::{ServerState, SharedState},
 };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Restrict {
-    kind: Kind,
+pub struct NewRestriction {
+    kind: RestrictionKind,
     seconds: u32,
 }
 
 pub async fn begin(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
-    Body(restrict): Body<Restrict>,
-) -> Answer<Json<serde_json::Value>> {
-    let mut world = shared.lock();
-    is_account(&world, &number)?;
-    let until = world.now() + i64::from(restrict.seconds);
-    world.restrictions.0.insert(number, Restriction { kind: restrict.kind, until });
+    JsonBody(restrict): JsonBody<NewRestriction>,
+) -> ApiResult<Json<serde_json::Value>> {
+    let mut server = shared.lock();
+    is_account(&server, &number)?;
+    let until = server.now() + i64::from(restrict.seconds);
+    server.restrictions.0.insert(number, AccountRestriction { kind: restrict.kind, until });
     Ok(Json(serde_json::json!({"until": until})))
 }
 
-pub async fn end(State(shared): State<Shared>, NumberPath(number): NumberPath) -> Answer<Json<serde_json::Value>> {
-    let mut world = shared.lock();
-    is_account(&world, &number)?;
-    let was = world.restrictions.0.remove(&number).is_some();
+pub async fn end(
+    State(shared): State<SharedState>,
+    NumberPath(number): NumberPath,
+) -> ApiResult<Json<serde_json::Value>> {
+    let mut server = shared.lock();
+    is_account(&server, &number)?;
+    let was = server.restrictions.0.remove(&number).is_some();
     Ok(Json(serde_json::json!({"ended": was})))
 }
 
-fn is_account(world: &World, number: &Number) -> Answer<()> {
-    let is_account = world.people.get(number).is_some_and(|person| person.is_account);
-    if is_account { Ok(()) } else { Err(Error::not_found(format!("{number} is no account"))) }
+fn is_account(server: &ServerState, number: &PhoneNumber) -> ApiResult<()> {
+    let is_account = server.people.get(number).is_some_and(|person| person.is_account);
+    if is_account { Ok(()) } else { Err(ApiError::not_found(format!("{number} is no account"))) }
 }

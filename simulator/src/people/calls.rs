@@ -2,21 +2,20 @@
 
 use std::collections::VecDeque;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Number;
-use crate::stanza::Signal;
+use crate::phone_number::PhoneNumber;
 
 /// Calls of one person that are remembered; the oldest give way.
 const REMEMBERED: usize = 100;
 
 #[derive(Debug, Clone, Default)]
-pub struct Calls(VecDeque<Call>);
+pub struct CallLog(VecDeque<CallRecord>);
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Call {
+pub struct CallRecord {
     pub id: String,
-    pub to: Number,
+    pub to: PhoneNumber,
     pub state: CallState,
 }
 
@@ -29,13 +28,13 @@ pub enum CallState {
     Ended,
 }
 
-impl Calls {
+impl CallLog {
     /// A signal of the caller, or of the phone of who was called.
-    pub fn note(&mut self, id: &str, to: &Number, signal: Signal) {
+    pub fn note(&mut self, id: &str, to: &PhoneNumber, signal: CallSignal) {
         let state = match signal {
-            Signal::Offer => CallState::Ringing,
-            Signal::Terminate => CallState::Ended,
-            Signal::Reject => CallState::Rejected,
+            CallSignal::Offer => CallState::Ringing,
+            CallSignal::Terminate => CallState::Ended,
+            CallSignal::Reject => CallState::Rejected,
         };
         if let Some(call) = self.0.iter_mut().find(|call| call.id == id) {
             call.state = state;
@@ -44,12 +43,12 @@ impl Calls {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
-        self.0.push_back(Call { id: id.to_owned(), to: to.clone(), state });
+        self.0.push_back(CallRecord { id: id.to_owned(), to: to.clone(), state });
     }
 
     /// False if nothing rings under this id.
-    pub fn turn_down(&mut self, id: &str, by: &Number) -> bool {
-        let ringing = |call: &&mut Call| call.id == id && call.to == *by && call.state == CallState::Ringing;
+    pub fn turn_down(&mut self, id: &str, by: &PhoneNumber) -> bool {
+        let ringing = |call: &&mut CallRecord| call.id == id && call.to == *by && call.state == CallState::Ringing;
         match self.0.iter_mut().find(ringing) {
             Some(call) => {
                 call.state = CallState::Rejected;
@@ -59,7 +58,17 @@ impl Calls {
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Call> {
+    pub fn iter(&self) -> impl Iterator<Item = &CallRecord> {
         self.0.iter()
     }
+}
+
+/// A signal of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallSignal {
+    #[default]
+    Offer,
+    Terminate,
+    Reject,
 }

@@ -4,46 +4,13 @@
 
 use std::collections::VecDeque;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use wacore_libsignal::protocol::{DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId};
-use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
 
-use crate::{connection::ConnectionId, offline_queue::OfflineQueue};
-
-/// What a client declared about itself when it registered.
-#[derive(Debug, Clone)]
-pub struct CompanionKeys {
-    pub registration_id: u32,
-    pub identity: Vec<u8>,
-    pub signed_prekey_id: u32,
-    pub signed_prekey: Vec<u8>,
-    pub signed_prekey_signature: Vec<u8>,
-    /// The Noise key of its socket: who logs in as this companion must hold it.
-    pub noise: [u8; 32],
-}
-
-impl CompanionKeys {
-    pub fn from_registration(data: &DevicePairingRegistrationData, noise: [u8; 32]) -> Result<Self> {
-        let keys = Self {
-            registration_id: big_endian(data.e_regid.as_deref().context("no registration id")?),
-            identity: data.e_ident.clone().context("no identity key")?,
-            signed_prekey_id: big_endian(data.e_skey_id.as_deref().context("no signed prekey id")?),
-            signed_prekey: data.e_skey_val.clone().context("no signed prekey")?,
-            signed_prekey_signature: data.e_skey_sig.clone().context("no prekey signature")?,
-            noise,
-        };
-        ensure!(keys.identity.len() == 32 && keys.signed_prekey.len() == 32, "keys have 32 bytes");
-        Ok(keys)
-    }
-}
-
-/// Ids travel in three or four bytes, the highest first.
-pub fn big_endian(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0, |value, byte| (value << 8) | u32::from(*byte))
-}
+use crate::{connection::ConnectionId, offline_queue::OfflineQueue, signal::CompanionKeys};
 
 #[derive(Debug)]
-pub struct Companion {
+pub struct CompanionDevice {
     pub device: u16,
     pub push_name: String,
     pub keys: CompanionKeys,
@@ -57,7 +24,7 @@ pub struct Companion {
     pub asked_for_prekeys: bool,
 }
 
-impl Companion {
+impl CompanionDevice {
     /// The next bundle for a session with this companion. Once the one-time prekeys are used up
     /// it comes without one, as WhatsApp does.
     pub fn take_bundle(&mut self) -> Result<PreKeyBundle> {

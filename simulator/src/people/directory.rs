@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Result, ensure};
 use wacore_binary::Jid;
 
-use super::{Companion, Number, Person};
+use super::{CompanionDevice, SimulatedPerson};
+use crate::phone_number::PhoneNumber;
 
 /// The account of a client without a push name.
 const DEFAULT_ACCOUNT: &str = "15550100001";
@@ -15,37 +16,37 @@ const DEFAULT_ACCOUNT: &str = "15550100001";
 const MAX_PEOPLE: usize = 100_000;
 
 #[derive(Default)]
-pub struct People {
-    people: BTreeMap<Number, Person>,
-    by_lid: HashMap<String, Number>,
+pub struct PeopleDirectory {
+    people: BTreeMap<PhoneNumber, SimulatedPerson>,
+    by_lid: HashMap<String, PhoneNumber>,
 }
 
-impl People {
-    pub fn get(&self, number: &Number) -> Option<&Person> {
+impl PeopleDirectory {
+    pub fn get(&self, number: &PhoneNumber) -> Option<&SimulatedPerson> {
         self.people.get(number)
     }
 
-    pub fn get_mut(&mut self, number: &Number) -> Option<&mut Person> {
+    pub fn get_mut(&mut self, number: &PhoneNumber) -> Option<&mut SimulatedPerson> {
         self.people.get_mut(number)
     }
 
     /// The person with this number, made on demand.
-    pub fn meet(&mut self, number: &Number) -> Result<&mut Person> {
+    pub fn meet(&mut self, number: &PhoneNumber) -> Result<&mut SimulatedPerson> {
         if !self.people.contains_key(number) {
             ensure!(self.people.len() < MAX_PEOPLE, "{MAX_PEOPLE} people are on this WhatsApp, no more fit");
             let tail = &number.as_str()[number.as_str().len() - 4..];
-            self.insert(Person::new(number.clone(), format!("Contact {tail}"))?);
+            self.insert(SimulatedPerson::new(number.clone(), format!("Contact {tail}"))?);
         }
         self.people.get_mut(number).ok_or_else(|| anyhow::anyhow!("a person vanished"))
     }
 
-    pub fn insert(&mut self, person: Person) {
+    pub fn insert(&mut self, person: SimulatedPerson) {
         self.by_lid.insert(person.lid.clone(), person.number.clone());
         self.people.insert(person.number.clone(), person);
     }
 
     /// Whose address this is, phone number or LID. `None`: nobody's (an unknown LID, a group).
-    pub fn number_of(&self, jid: &Jid) -> Option<Number> {
+    pub fn number_of(&self, jid: &Jid) -> Option<PhoneNumber> {
         if jid.is_lid() {
             self.by_lid.get(jid.user.as_str()).cloned()
         } else if jid.is_pn() {
@@ -55,26 +56,26 @@ impl People {
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Person> {
+    pub fn iter(&self) -> impl Iterator<Item = &SimulatedPerson> {
         self.people.values()
     }
 
-    pub fn accounts(&self) -> impl Iterator<Item = &Person> {
+    pub fn accounts(&self) -> impl Iterator<Item = &SimulatedPerson> {
         self.people.values().filter(|person| person.is_account)
     }
 
-    pub fn companion_mut(&mut self, number: &Number, device: u16) -> Option<&mut Companion> {
+    pub fn companion_mut(&mut self, number: &PhoneNumber, device: u16) -> Option<&mut CompanionDevice> {
         self.people.get_mut(number)?.companions.get_mut(&device)
     }
 
-    pub fn companion(&self, number: &Number, device: u16) -> Option<&Companion> {
+    pub fn companion(&self, number: &PhoneNumber, device: u16) -> Option<&CompanionDevice> {
         self.people.get(number)?.companions.get(&device)
     }
 
     /// The account for a client that pairs: the same push name is the same number, a new one
     /// the next free number, none the default one.
-    pub fn account_for(&self, push_name: Option<&str>) -> Result<Number> {
-        let default: Number = DEFAULT_ACCOUNT.parse().map_err(anyhow::Error::msg)?;
+    pub fn account_for(&self, push_name: Option<&str>) -> Result<PhoneNumber> {
+        let default: PhoneNumber = DEFAULT_ACCOUNT.parse().map_err(anyhow::Error::msg)?;
         let Some(name) = push_name.filter(|name| !name.is_empty()) else {
             return Ok(default);
         };
@@ -83,7 +84,7 @@ impl People {
         }
         let first: u64 = DEFAULT_ACCOUNT.parse()?;
         for candidate in first + 1.. {
-            let number: Number = candidate.to_string().parse().map_err(anyhow::Error::msg)?;
+            let number: PhoneNumber = candidate.to_string().parse().map_err(anyhow::Error::msg)?;
             if !self.people.contains_key(&number) {
                 return Ok(number);
             }
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_push_name_chooses_the_account() {
-        let mut people = People::default();
+        let mut people = PeopleDirectory::default();
         let none = people.account_for(None).unwrap();
         assert_eq!(none.as_str(), DEFAULT_ACCOUNT);
         let anna = people.account_for(Some("Anna")).unwrap();

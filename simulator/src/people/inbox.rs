@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::Number;
+use crate::phone_number::PhoneNumber;
 
 /// Messages and receipts that a phone shows; older ones give way.
 const MAX_SHOWN: usize = 20_000;
@@ -16,10 +16,10 @@ const MAX_PRESENCE: usize = 200;
 /// A message that a phone decrypted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Received {
+pub struct ReceivedMessage {
     pub id: String,
     /// The number that wrote it.
-    pub from: Number,
+    pub from: PhoneNumber,
     /// The device of that number (0 is its phone).
     pub device: u16,
     #[serde(rename = "type")]
@@ -72,7 +72,7 @@ pub struct Received {
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedReceipt {
     pub id: String,
-    pub from: Number,
+    pub from: PhoneNumber,
     #[serde(rename = "type")]
     pub kind: String,
     pub timestamp: i64,
@@ -82,7 +82,7 @@ pub struct ReceivedReceipt {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedPresence {
-    pub from: Number,
+    pub from: PhoneNumber,
     /// `available`, `unavailable`, `composing`, `recording`, `paused`; `subscribed`: it asked for this one's.
     pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,17 +91,17 @@ pub struct ReceivedPresence {
 }
 
 #[derive(Debug, Default)]
-pub struct Inbox {
-    messages: VecDeque<Received>,
+pub struct PhoneInbox {
+    messages: VecDeque<ReceivedMessage>,
     /// How many messages have given way: positions below count from here.
     forgotten: usize,
-    positions: HashMap<(Number, String), usize>,
+    positions: HashMap<(PhoneNumber, String), usize>,
     receipts: VecDeque<ReceivedReceipt>,
     presence: VecDeque<ReceivedPresence>,
 }
 
-impl Inbox {
-    pub fn messages(&self) -> impl Iterator<Item = &Received> {
+impl PhoneInbox {
+    pub fn messages(&self) -> impl Iterator<Item = &ReceivedMessage> {
         self.messages.iter()
     }
 
@@ -110,7 +110,7 @@ impl Inbox {
     }
 
     /// Adds a message, or a copy to the one that is there under its id.
-    pub fn take(&mut self, message: Received) {
+    pub fn take(&mut self, message: ReceivedMessage) {
         let key = (message.from.clone(), message.id.clone());
         if let Some(known) =
             self.positions.get(&key).and_then(|position| self.messages.get_mut(position - self.forgotten))
@@ -146,7 +146,7 @@ impl Inbox {
         }
     }
 
-    pub fn find(&self, id: &str) -> Option<&Received> {
+    pub fn find(&self, id: &str) -> Option<&ReceivedMessage> {
         self.messages.iter().find(|message| message.id == id)
     }
 }

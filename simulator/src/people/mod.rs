@@ -7,12 +7,10 @@ mod calls;
 mod companion;
 mod directory;
 mod inbox;
-mod number;
 mod person;
 
-pub use calls::{Call, Calls};
-pub use companion::{Companion, CompanionKeys, big_endian};
-pub use directory::People;
-pub use inbox::{Inbox, Received, ReceivedPresence, ReceivedReceipt};
-pub use number::Number;
-pub use person::{Addressing, Person, Receipts};
+pub use calls::{CallLog, CallRecord, CallSignal};
+pub use companion::CompanionDevice;
+pub use directory::PeopleDirectory;
+pub use inbox::{PhoneInbox, ReceivedMessage, ReceivedPresence, ReceivedReceipt};
+pub use person::{AddressingMode, ReceiptMode, SimulatedPerson};

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Companion, Inbox, Number};
-use crate::{groups::Picture, signal::Endpoint};
+use super::{CallLog, CompanionDevice, PhoneInbox};
+use crate::{groups::ProfilePicture, phone_number::PhoneNumber, signal::SignalEndpoint};
 
 /// By which name a contact appears in what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Addressing {
+pub enum AddressingMode {
     Pn,
     Lid,
 }
@@ -20,63 +20,63 @@ pub enum Addressing {
 /// Whether the phone confirms a delivery by itself, as phones do, or only when told to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Receipts {
+pub enum ReceiptMode {
     Auto,
     Manual,
 }
 
-pub struct Person {
-    pub number: Number,
+pub struct SimulatedPerson {
+    pub number: PhoneNumber,
     pub lid: String,
     pub push_name: String,
     /// The phone, device 0.
-    pub phone: Endpoint,
-    pub companions: BTreeMap<u16, Companion>,
+    pub phone: SignalEndpoint,
+    pub companions: BTreeMap<u16, CompanionDevice>,
     /// A device id is never given twice, so no session is ever confused with an older one.
     pub next_device: u16,
     /// Had a companion once. Stays true after a logout.
     pub is_account: bool,
     pub registered: bool,
-    pub receipts: Receipts,
-    pub addressing: Addressing,
+    pub receipts: ReceiptMode,
+    pub addressing: AddressingMode,
     /// What he says of himself.
     pub about: Option<String>,
-    pub picture: Option<Picture>,
+    pub picture: Option<ProfilePicture>,
     /// Nobody adds him to a group: he has to be invited.
     pub refuses_groups: bool,
-    pub blocked: BTreeSet<Number>,
-    pub calls: Calls,
-    pub inbox: Inbox,
+    pub blocked: BTreeSet<PhoneNumber>,
+    pub calls: CallLog,
+    pub inbox: PhoneInbox,
     /// Changes only when the phone is installed anew: clients read it as the account's identity.
     pub raw_id: u32,
 }
 
-impl Person {
-    pub fn new(number: Number, push_name: String) -> Result<Self> {
+impl SimulatedPerson {
+    pub fn new(number: PhoneNumber, push_name: String) -> Result<Self> {
         Ok(Self {
             lid: number.lid(),
             raw_id: rand::random::<u32>() >> 1,
             number,
             push_name,
-            phone: Endpoint::generate()?,
+            phone: SignalEndpoint::generate()?,
             companions: BTreeMap::new(),
             next_device: 1,
             is_account: false,
             registered: true,
-            receipts: Receipts::Auto,
-            addressing: Addressing::Pn,
+            receipts: ReceiptMode::Auto,
+            addressing: AddressingMode::Pn,
             about: None,
             picture: None,
             refuses_groups: false,
             blocked: BTreeSet::new(),
-            calls: Calls::default(),
-            inbox: Inbox::default(),
+            calls: CallLog::default(),
+            inbox: PhoneInbox::default(),
         })
     }
 
     /// The phone is replaced by a new one: new identity, no session left.
     pub fn reinstall(&mut self) -> Result<()> {
-        self.phone = Endpoint::generate()?;
+        self.phone = SignalEndpoint::generate()?;
         self.raw_id = rand::random::<u32>() >> 1;
         Ok(())
     }

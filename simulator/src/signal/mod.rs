@@ -2,6 +2,7 @@
 //! Promises that a session is opened, encrypted and decrypted by wacore-libsignal alone.
 //! Leaves to others which device is written to and what a plaintext means.
 
+mod companion_keys;
 mod stores;
 
 use anyhow::{Context as _, Result, bail};
@@ -15,23 +16,25 @@ use wacore_libsignal::protocol::{
     group_encrypt, message_decrypt, message_encrypt, process_prekey_bundle, process_sender_key_distribution_message,
 };
 
-use stores::{Identities, PreKeys, SIGNED_PREKEY_ID, SenderKeys, Sessions, SignalResult, SignedPreKey};
+pub use companion_keys::{CompanionKeys, big_endian};
+
+use stores::{IdentityData, PreKeyMap, SIGNED_PREKEY_ID, SenderKeyMap, SessionMap, SignalResult, SignedPreKeySlot};
 
 /// What goes into an `<enc>`: its `type` and its content.
 #[derive(Debug, Clone)]
-pub struct Sealed {
+pub struct EncryptedPayload {
     pub kind: &'static str,
     pub bytes: Vec<u8>,
 }
 
 /// The keys and sessions of one simulated phone.
 #[derive(Clone)]
-pub struct Endpoint {
-    identities: Identities,
-    prekeys: PreKeys,
-    signed_prekey: SignedPreKey,
-    sessions: Sessions,
-    sender_keys: SenderKeys,
+pub struct SignalEndpoint {
+    identities: IdentityData,
+    prekeys: PreKeyMap,
+    signed_prekey: SignedPreKeySlot,
+    sessions: SessionMap,
+    sender_keys: SenderKeyMap,
 }
 
 /// The names under which an endpoint keeps sessions: a phone number and a device, never a LID,
@@ -51,7 +54,7 @@ fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> 
     })
 }
 
-impl Endpoint {
+impl SignalEndpoint {
     pub fn generate() -> Result<Self> {
         let mut rng = rand::rng();
         let pair = IdentityKeyPair::generate(&mut rng);
@@ -67,20 +70,20 @@ impl Endpoint {
             &signature,
         );
         Ok(Self {
-            identities: Identities {
+            identities: IdentityData {
                 pair,
                 // 14 bits, as WhatsApp's own apps choose it.
                 registration_id: rng.random_range(1..=0x3fff),
             },
-            prekeys: PreKeys::default(),
-            signed_prekey: SignedPreKey(record),
-            sessions: Sessions::default(),
-            sender_keys: SenderKeys::default(),
+            prekeys: PreKeyMap::default(),
+            signed_prekey: SignedPreKeySlot(record),
+            sessions: SessionMap::default(),
+            sender_keys: SenderKeyMap::default(),
         })
     }
 
     pub fn identity_public(&self) -> [u8; 32] {
-        raw(self.identities.pair.public_key())
+        raw_key(self.identities.pair.public_key())
     }
 
     pub fn registration_id(&self) -> u32 {
@@ -136,7 +139,7 @@ impl Endpoint {
         Ok(())
     }
 
-    pub fn encrypt(&mut self, to: &ProtocolAddress, plaintext: &[u8]) -> Result<Sealed> {
+    pub fn encrypt(&mut self, to: &ProtocolAddress, plaintext: &[u8]) -> Result<EncryptedPayload> {
         let sealed = at_once(message_encrypt(plaintext, to, &mut self.sessions, &mut self.identities))
             .with_context(|| format!("encrypt for {to}"))?;
         let kind = match sealed.message_type() {
@@ -146,7 +149,7 @@ impl Endpoint {
                 bail!("a session cannot produce a message of this kind")
             }
         };
-        Ok(Sealed { kind, bytes: sealed.serialize().to_vec() })
+        Ok(EncryptedPayload { kind, bytes: sealed.serialize().to_vec() })
     }
 
     /// Decrypts a `pkmsg` or `msg` of one device.
@@ -219,26 +222,26 @@ impl Endpoint {
     }
 
     pub fn import(record: &EndpointRecord) -> Result<Self> {
-        let mut prekeys = PreKeys { next: record.next_prekey, ..PreKeys::default() };
+        let mut prekeys = PreKeyMap { next: record.next_prekey, ..PreKeyMap::default() };
         for bytes in &record.prekeys {
             let prekey = PreKeyRecord::deserialize(bytes)?;
             prekeys.records.insert(u32::from(prekey.id()?), prekey);
         }
         Ok(Self {
-            identities: Identities {
+            identities: IdentityData {
                 pair: IdentityKeyPair::try_from(record.identity.as_slice())?,
                 registration_id: record.registration_id,
             },
             prekeys,
-            signed_prekey: SignedPreKey(SignedPreKeyRecord::deserialize(&record.signed_prekey)?),
-            sessions: Sessions(
+            signed_prekey: SignedPreKeySlot(SignedPreKeyRecord::deserialize(&record.signed_prekey)?),
+            sessions: SessionMap(
                 record
                     .sessions
                     .iter()
                     .map(|(name, bytes)| Ok((name.clone(), SessionRecord::deserialize(bytes)?)))
                     .collect::<SignalResult<_>>()?,
             ),
-            sender_keys: SenderKeys(
+            sender_keys: SenderKeyMap(
                 record
                     .sender_keys
                     .iter()
@@ -249,7 +252,7 @@ impl Endpoint {
     }
 }
 
-/// An [`Endpoint`] at rest.
+/// An [`SignalEndpoint`] at rest.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointRecord {
     pub identity: Vec<u8>,
@@ -266,8 +269,13 @@ fn collect(records: impl Iterator<Item = SignalResult<Vec<u8>>>) -> Result<Vec<V
 }
 
 /// The 32 bytes of a key without its type byte.
-pub fn raw(key: &PublicKey) -> [u8; 32] {
+pub fn raw_key(key: &PublicKey) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(key.public_key_bytes());
     bytes
+}
+
+/// A key as people compare it.
+pub fn hexadecimal(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,13 +20,13 @@ pub(super) const SIGNED_PREKEY_ID: u32 = 1;
 const MAX_ONE_TIME_PREKEYS: usize = 4_096;
 
 #[derive(Clone)]
-pub(super) struct Identities {
+pub(super) struct IdentityData {
     pub(super) pair: IdentityKeyPair,
     pub(super) registration_id: u32,
 }
 
 #[async_trait]
-impl IdentityKeyStore for Identities {
+impl IdentityKeyStore for IdentityData {
     async fn get_identity_key_pair(&self) -> SignalResult<IdentityKeyPair> {
         Ok(self.pair.clone())
     }
@@ -59,12 +59,12 @@ impl IdentityKeyStore for Identities {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct PreKeys {
+pub(super) struct PreKeyMap {
     pub(super) next: u32,
     pub(super) records: BTreeMap<u32, PreKeyRecord>,
 }
 
-impl PreKeys {
+impl PreKeyMap {
     pub(super) fn generate(&mut self) -> (u32, PublicKey) {
         // Ids travel in three bytes.
         self.next = self.next % 0x00ff_fffe + 1;
@@ -78,7 +78,7 @@ impl PreKeys {
 }
 
 #[async_trait]
-impl PreKeyStore for PreKeys {
+impl PreKeyStore for PreKeyMap {
     async fn get_pre_key(&self, id: PreKeyId) -> SignalResult<PreKeyRecord> {
         self.records.get(&u32::from(id)).cloned().ok_or(SignalProtocolError::InvalidPreKeyId)
     }
@@ -95,10 +95,10 @@ impl PreKeyStore for PreKeys {
 }
 
 #[derive(Clone)]
-pub(super) struct SignedPreKey(pub(super) SignedPreKeyRecord);
+pub(super) struct SignedPreKeySlot(pub(super) SignedPreKeyRecord);
 
 #[async_trait]
-impl SignedPreKeyStore for SignedPreKey {
+impl SignedPreKeyStore for SignedPreKeySlot {
     async fn get_signed_pre_key(&self, id: SignedPreKeyId) -> SignalResult<SignedPreKeyRecord> {
         if u32::from(id) == SIGNED_PREKEY_ID {
             Ok(self.0.clone())
@@ -114,10 +114,10 @@ impl SignedPreKeyStore for SignedPreKey {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Sessions(pub(super) HashMap<String, SessionRecord>);
+pub(super) struct SessionMap(pub(super) HashMap<String, SessionRecord>);
 
 #[async_trait]
-impl SessionStore for Sessions {
+impl SessionStore for SessionMap {
     async fn load_session(&self, address: &ProtocolAddress) -> SignalResult<Option<SessionRecord>> {
         Ok(self.0.get(address.as_str()).cloned())
     }
@@ -133,10 +133,10 @@ impl SessionStore for Sessions {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct SenderKeys(pub(super) HashMap<String, SenderKeyRecord>);
+pub(super) struct SenderKeyMap(pub(super) HashMap<String, SenderKeyRecord>);
 
 #[async_trait]
-impl SenderKeyStore for SenderKeys {
+impl SenderKeyStore for SenderKeyMap {
     async fn store_sender_key(&mut self, name: &SenderKeyName, record: SenderKeyRecord) -> SignalResult<()> {
         self.0.insert(name.cache_key().to_owned(), record);
         Ok(())

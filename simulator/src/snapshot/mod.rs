@@ -14,16 +14,17 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::world::{Shared, World};
-use records::Snapshot;
+use records::StateSnapshot;
+
+use crate::state::{ServerState, SharedState};
 
 /// How much a killed process may lose, against how often everything is written.
 const EVERY: Duration = Duration::from_secs(1);
 
 const FILE: &str = "simulator.json";
 
-/// Puts what the folder holds into a new world. An empty folder is a beginning.
-pub fn restore(world: &mut World, folder: &Path) -> Result<()> {
+/// Puts what the folder holds into a new server. An empty folder is a beginning.
+pub fn restore(server: &mut ServerState, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("make the folder {} (SIMULATOR_STATE)", folder.display()))?;
     let path = folder.join(FILE);
     let bytes = match fs::read(&path) {
@@ -31,13 +32,13 @@ pub fn restore(world: &mut World, folder: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     };
-    let snapshot: Snapshot = serde_json::from_slice(&bytes)
+    let snapshot: StateSnapshot = serde_json::from_slice(&bytes)
         .with_context(|| format!("{} is not a state of this simulator", path.display()))?;
-    snapshot.restore(world).with_context(|| format!("restore the state of {}", path.display()))
+    snapshot.restore(server).with_context(|| format!("restore the state of {}", path.display()))
 }
 
 /// Writes the state whenever something changed, and once more at the end.
-pub async fn keep(shared: Shared, folder: PathBuf) -> Result<()> {
+pub async fn keep(shared: SharedState, folder: PathBuf) -> Result<()> {
     loop {
         let stopping = tokio::select! {
             () = tokio::time::sleep(EVERY) => false,
@@ -51,19 +52,19 @@ pub async fn keep(shared: Shared, folder: PathBuf) -> Result<()> {
 }
 
 /// Writes the state if something changed since the last time.
-async fn save(shared: &Shared, folder: &Path) -> Result<()> {
+async fn save(shared: &SharedState, folder: &Path) -> Result<()> {
     let snapshot = {
-        let mut world = shared.lock();
-        if !std::mem::take(&mut world.dirty) {
+        let mut server = shared.lock();
+        if !std::mem::take(&mut server.dirty) {
             return Ok(());
         }
-        Snapshot::of(&world)?
+        StateSnapshot::of(&server)?
     };
     let folder = folder.to_owned();
     tokio::task::spawn_blocking(move || write(&folder, &snapshot)).await?
 }
 
-fn write(folder: &Path, snapshot: &Snapshot) -> Result<()> {
+fn write(folder: &Path, snapshot: &StateSnapshot) -> Result<()> {
     let beside = folder.join(format!("{FILE}.new"));
     let path = folder.join(FILE);
     let written = (|| {

@@ -8,28 +8,33 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::{OwnedNodeRef, marshal};
 
 use crate::{
-    connection::ServerIdentity,
-    groups::Groups,
-    ledger::{Ledger, Record, RecordKey},
-    offline_queue::{Class, Entry, OfflineQueue},
-    people::{Addressing, Calls, Companion, CompanionKeys, Inbox, Number, Person, Receipts, Received, ReceivedReceipt},
-    signal::{Endpoint, EndpointRecord},
-    world::World,
+    groups::GroupTable,
+    ledger::{LedgerRecord, MessageLedger, RecordKey},
+    media_store::TlsIdentity,
+    noise::{ServerIdentity, ServerKeys},
+    offline_queue::{OfflineQueue, QueueEntry, StanzaClass},
+    people::{
+        AddressingMode, CallLog, CompanionDevice, PhoneInbox, ReceiptMode, ReceivedMessage, ReceivedReceipt,
+        SimulatedPerson,
+    },
+    phone_number::PhoneNumber,
+    signal::{CompanionKeys, EndpointRecord, SignalEndpoint},
+    state::ServerState,
 };
 
 /// Bytes, as base64 in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[derive(Clone)]
-struct Bytes(Vec<u8>);
+struct Base64Bytes(Vec<u8>);
 
-impl From<Bytes> for String {
-    fn from(bytes: Bytes) -> Self {
+impl From<Base64Bytes> for String {
+    fn from(bytes: Base64Bytes) -> Self {
         BASE64_STANDARD.encode(bytes.0)
     }
 }
 
-impl TryFrom<String> for Bytes {
+impl TryFrom<String> for Base64Bytes {
     type Error = base64::DecodeError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -38,47 +43,65 @@ impl TryFrom<String> for Bytes {
 }
 
 #[derive(Serialize, Deserialize)]
-pub struct Snapshot {
-    server_key: Bytes,
+pub struct StateSnapshot {
+    server_key: Base64Bytes,
+    #[serde(default)]
+    intermediate_key: Option<Base64Bytes>,
+    #[serde(default)]
+    root_key: Option<Base64Bytes>,
+    #[serde(default)]
+    media_tls: Option<TlsRecord>,
     clock_offset: i64,
     loads_begun: u64,
     people: Vec<PersonRecord>,
-    groups: Groups,
+    groups: GroupTable,
     first_line: u64,
-    lines: Vec<Record>,
+    lines: Vec<LedgerRecord>,
+}
+
+/// The media server's certificate and private key, both DER.
+#[derive(Serialize, Deserialize)]
+struct TlsRecord {
+    certificate: Base64Bytes,
+    private_key: Base64Bytes,
+    names: Vec<String>,
+}
+
+fn key_of(bytes: &Base64Bytes) -> Result<[u8; 32]> {
+    bytes.0.as_slice().try_into().context("a key has 32 bytes")
 }
 
 #[derive(Serialize, Deserialize)]
 struct PersonRecord {
-    number: Number,
+    number: PhoneNumber,
     push_name: String,
     phone: PhoneRecord,
     companions: Vec<CompanionRecord>,
     next_device: u16,
     is_account: bool,
     registered: bool,
-    receipts: Receipts,
-    addressing: Addressing,
+    receipts: ReceiptMode,
+    addressing: AddressingMode,
     #[serde(default)]
     about: Option<String>,
     #[serde(default)]
     refuses_groups: bool,
     #[serde(default)]
-    blocked: BTreeSet<Number>,
+    blocked: BTreeSet<PhoneNumber>,
     raw_id: u32,
-    received: Vec<Received>,
+    received: Vec<ReceivedMessage>,
     received_receipts: Vec<ReceivedReceipt>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PhoneRecord {
-    identity: Bytes,
+    identity: Base64Bytes,
     registration_id: u32,
-    signed_prekey: Bytes,
+    signed_prekey: Base64Bytes,
     next_prekey: u32,
-    prekeys: Vec<Bytes>,
-    sessions: Vec<(String, Bytes)>,
-    sender_keys: Vec<(String, Bytes)>,
+    prekeys: Vec<Base64Bytes>,
+    sessions: Vec<(String, Base64Bytes)>,
+    sender_keys: Vec<(String, Base64Bytes)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,58 +109,79 @@ struct CompanionRecord {
     device: u16,
     push_name: String,
     registration_id: u32,
-    identity: Bytes,
+    identity: Base64Bytes,
     signed_prekey_id: u32,
-    signed_prekey: Bytes,
-    signed_prekey_signature: Bytes,
-    noise: Bytes,
-    one_time_prekeys: Vec<(u32, Bytes)>,
-    signed_identity: Bytes,
+    signed_prekey: Base64Bytes,
+    signed_prekey_signature: Base64Bytes,
+    noise: Base64Bytes,
+    one_time_prekeys: Vec<(u32, Base64Bytes)>,
+    signed_identity: Base64Bytes,
     asked_for_prekeys: bool,
     queue: Vec<EntryRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct EntryRecord {
-    class: Class,
+    class: StanzaClass,
     id: String,
     chat: String,
     /// The stanza in WhatsApp's own encoding.
-    node: Bytes,
+    node: Base64Bytes,
     record: Option<RecordKey>,
     written: u32,
 }
 
-impl Snapshot {
-    pub fn of(world: &World) -> Result<Self> {
-        let (first_line, lines) = world.ledger.export();
+impl StateSnapshot {
+    pub fn of(server: &ServerState) -> Result<Self> {
+        let (first_line, lines) = server.ledger.export();
+        let keys = server.identity.keys();
         Ok(Self {
-            server_key: Bytes(world.identity.private().to_vec()),
-            clock_offset: world.clock_offset,
-            loads_begun: world.loads.begun(),
-            people: world.people.iter().map(PersonRecord::of).collect::<Result<_>>()?,
-            groups: world.groups.clone(),
+            server_key: Base64Bytes(keys.server.to_vec()),
+            intermediate_key: Some(Base64Bytes(keys.intermediate.to_vec())),
+            root_key: Some(Base64Bytes(keys.root.to_vec())),
+            media_tls: server.media_tls.as_ref().map(|tls| TlsRecord {
+                certificate: Base64Bytes(tls.certificate.clone()),
+                private_key: Base64Bytes(tls.private_key.clone()),
+                names: tls.names.clone(),
+            }),
+            clock_offset: server.clock_offset,
+            loads_begun: server.loads.begun(),
+            people: server.people.iter().map(PersonRecord::of).collect::<Result<_>>()?,
+            groups: server.groups.clone(),
             first_line,
             lines,
         })
     }
 
-    pub fn restore(self, world: &mut World) -> Result<()> {
-        world.identity = ServerIdentity::from_private(&self.server_key.0)?;
-        world.clock_offset = self.clock_offset;
-        world.loads.continue_from(self.loads_begun);
-        world.groups = self.groups;
-        world.ledger = Ledger::import(self.first_line, self.lines);
+    pub fn restore(self, server: &mut ServerState) -> Result<()> {
+        server.identity = match (&self.root_key, &self.intermediate_key) {
+            (Some(root), Some(intermediate)) => ServerIdentity::from_keys(&ServerKeys {
+                root: key_of(root)?,
+                intermediate: key_of(intermediate)?,
+                server: key_of(&self.server_key)?,
+            })?,
+            // The state folder is of a simulator that signed nothing.
+            _ => ServerIdentity::from_server_key(&key_of(&self.server_key)?)?,
+        };
+        server.media_tls = self.media_tls.map(|tls| TlsIdentity {
+            certificate: tls.certificate.0,
+            private_key: tls.private_key.0,
+            names: tls.names,
+        });
+        server.clock_offset = self.clock_offset;
+        server.loads.continue_from(self.loads_begun);
+        server.groups = self.groups;
+        server.ledger = MessageLedger::import(self.first_line, self.lines);
         for person in self.people {
             let number = person.number.clone();
-            world.people.insert(person.restore().with_context(|| format!("read what belongs to {number}"))?);
+            server.people.insert(person.restore().with_context(|| format!("read what belongs to {number}"))?);
         }
         Ok(())
     }
 }
 
 impl PersonRecord {
-    fn of(person: &Person) -> Result<Self> {
+    fn of(person: &SimulatedPerson) -> Result<Self> {
         Ok(Self {
             number: person.number.clone(),
             push_name: person.push_name.clone(),
@@ -157,15 +201,15 @@ impl PersonRecord {
         })
     }
 
-    fn restore(self) -> Result<Person> {
-        let mut inbox = Inbox::default();
+    fn restore(self) -> Result<SimulatedPerson> {
+        let mut inbox = PhoneInbox::default();
         self.received.into_iter().for_each(|message| inbox.take(message));
         self.received_receipts.into_iter().for_each(|receipt| inbox.take_receipt(receipt));
         let mut companions = BTreeMap::new();
         for companion in self.companions {
             companions.insert(companion.device, companion.restore()?);
         }
-        Ok(Person {
+        Ok(SimulatedPerson {
             lid: self.number.lid(),
             number: self.number,
             push_name: self.push_name,
@@ -181,7 +225,7 @@ impl PersonRecord {
             picture: None,
             refuses_groups: self.refuses_groups,
             blocked: self.blocked,
-            calls: Calls::default(),
+            calls: CallLog::default(),
             inbox,
             raw_id: self.raw_id,
         })
@@ -189,24 +233,25 @@ impl PersonRecord {
 }
 
 impl PhoneRecord {
-    fn of(phone: &Endpoint) -> Result<Self> {
+    fn of(phone: &SignalEndpoint) -> Result<Self> {
         let record = phone.export()?;
         let named =
-            |pairs: Vec<(String, Vec<u8>)>| pairs.into_iter().map(|(name, bytes)| (name, Bytes(bytes))).collect();
+            |pairs: Vec<(String, Vec<u8>)>| pairs.into_iter().map(|(name, bytes)| (name, Base64Bytes(bytes))).collect();
         Ok(Self {
-            identity: Bytes(record.identity),
+            identity: Base64Bytes(record.identity),
             registration_id: record.registration_id,
-            signed_prekey: Bytes(record.signed_prekey),
+            signed_prekey: Base64Bytes(record.signed_prekey),
             next_prekey: record.next_prekey,
-            prekeys: record.prekeys.into_iter().map(Bytes).collect(),
+            prekeys: record.prekeys.into_iter().map(Base64Bytes).collect(),
             sessions: named(record.sessions),
             sender_keys: named(record.sender_keys),
         })
     }
 
-    fn restore(self) -> Result<Endpoint> {
-        let named = |pairs: Vec<(String, Bytes)>| pairs.into_iter().map(|(name, bytes)| (name, bytes.0)).collect();
-        Endpoint::import(&EndpointRecord {
+    fn restore(self) -> Result<SignalEndpoint> {
+        let named =
+            |pairs: Vec<(String, Base64Bytes)>| pairs.into_iter().map(|(name, bytes)| (name, bytes.0)).collect();
+        SignalEndpoint::import(&EndpointRecord {
             identity: self.identity.0,
             registration_id: self.registration_id,
             signed_prekey: self.signed_prekey.0,
@@ -219,31 +264,35 @@ impl PhoneRecord {
 }
 
 impl CompanionRecord {
-    fn of(companion: &Companion) -> Result<Self> {
+    fn of(companion: &CompanionDevice) -> Result<Self> {
         let keys = &companion.keys;
         Ok(Self {
             device: companion.device,
             push_name: companion.push_name.clone(),
             registration_id: keys.registration_id,
-            identity: Bytes(keys.identity.clone()),
+            identity: Base64Bytes(keys.identity.clone()),
             signed_prekey_id: keys.signed_prekey_id,
-            signed_prekey: Bytes(keys.signed_prekey.clone()),
-            signed_prekey_signature: Bytes(keys.signed_prekey_signature.clone()),
-            noise: Bytes(keys.noise.to_vec()),
-            one_time_prekeys: companion.one_time_prekeys.iter().map(|(id, key)| (*id, Bytes(key.clone()))).collect(),
-            signed_identity: Bytes(companion.signed_identity.clone()),
+            signed_prekey: Base64Bytes(keys.signed_prekey.clone()),
+            signed_prekey_signature: Base64Bytes(keys.signed_prekey_signature.clone()),
+            noise: Base64Bytes(keys.noise.to_vec()),
+            one_time_prekeys: companion
+                .one_time_prekeys
+                .iter()
+                .map(|(id, key)| (*id, Base64Bytes(key.clone())))
+                .collect(),
+            signed_identity: Base64Bytes(companion.signed_identity.clone()),
             asked_for_prekeys: companion.asked_for_prekeys,
             queue: companion.queue.entries().map(EntryRecord::of).collect::<Result<_>>()?,
         })
     }
 
-    fn restore(self) -> Result<Companion> {
+    fn restore(self) -> Result<CompanionDevice> {
         let mut queue = OfflineQueue::default();
         for entry in self.queue {
             queue.push(entry.restore()?);
         }
         let noise = self.noise.0.try_into().ok().context("a Noise key has 32 bytes")?;
-        Ok(Companion {
+        Ok(CompanionDevice {
             device: self.device,
             push_name: self.push_name,
             keys: CompanionKeys {
@@ -264,21 +313,21 @@ impl CompanionRecord {
 }
 
 impl EntryRecord {
-    fn of(entry: &Entry) -> Result<Self> {
+    fn of(entry: &QueueEntry) -> Result<Self> {
         Ok(Self {
             class: entry.class,
             id: entry.id.clone(),
             chat: entry.chat.clone(),
-            node: Bytes(marshal(&entry.node)?),
+            node: Base64Bytes(marshal(&entry.node)?),
             record: entry.record,
             written: entry.written,
         })
     }
 
-    fn restore(self) -> Result<Entry> {
+    fn restore(self) -> Result<QueueEntry> {
         // `marshal` puts the frame's flag byte in front; a plain one is 0.
         let bytes = self.node.0.get(1..).context("a stanza is empty")?.to_vec();
-        Ok(Entry {
+        Ok(QueueEntry {
             class: self.class,
             id: self.id,
             chat: self.chat,

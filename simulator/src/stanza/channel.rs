@@ -6,25 +6,26 @@ use buffa::Message as _;
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::Message;
 
-use super::{Refused, describe};
-use crate::{people::Number, world::World};
+use super::message_view;
+use super::outbound::SendError;
+use crate::{phone_number::PhoneNumber, state::ServerState};
 
-impl World {
+impl ServerState {
     /// Shows it to every companion of every account.
-    pub fn say_in_channel(&mut self, channel: &str, id: &str, message: &Message) -> Result<(), Refused> {
-        let receivers: Vec<(Number, u16)> = self
+    pub fn say_in_channel(&mut self, channel: &str, id: &str, message: &Message) -> Result<(), SendError> {
+        let receivers: Vec<(PhoneNumber, u16)> = self
             .people
             .accounts()
             .flat_map(|person| person.companions.keys().map(|device| (person.number.clone(), *device)))
             .collect();
         if receivers.is_empty() {
-            return Err(Refused::Conflict("no account has a companion that could see it".to_owned()));
+            return Err(SendError::Conflict("no account has a companion that could see it".to_owned()));
         }
         let node = NodeBuilder::new("message")
             .attr("from", format!("{channel}@newsletter"))
             .attr("id", id)
             .attr("t", self.now().to_string())
-            .attr("type", describe::kind(message).stanza_type)
+            .attr("type", message_view::kind(message).stanza_type)
             .children([NodeBuilder::new("plaintext").bytes(message.encode_to_vec()).build()])
             .build();
         for (number, device) in receivers {

@@ -2,24 +2,21 @@
 
 use wacore_binary::{Jid, Node, builder::NodeBuilder};
 
-use crate::{
-    people::{Addressing, Number},
-    signal::Sealed,
-};
+use crate::{people::AddressingMode, phone_number::PhoneNumber, signal::EncryptedPayload};
 
 /// The envelope of a message from a phone, the same for all its receivers.
-pub(super) struct Envelope<'a> {
-    pub sender: &'a Number,
+pub(super) struct MessageEnvelope<'a> {
+    pub sender: &'a PhoneNumber,
     pub id: &'a str,
     pub group: Option<&'a str>,
     pub stanza_type: &'static str,
     pub mediatype: Option<&'static str>,
-    pub addressing: Addressing,
+    pub addressing: AddressingMode,
     pub push_name: String,
     pub now: i64,
 }
 
-impl Envelope<'_> {
+impl MessageEnvelope<'_> {
     fn base(&self) -> NodeBuilder {
         NodeBuilder::new("message")
             .attr("id", self.id)
@@ -30,8 +27,10 @@ impl Envelope<'_> {
 
     pub fn direct(&self) -> NodeBuilder {
         match self.addressing {
-            Addressing::Pn => self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0)),
-            Addressing::Lid => self
+            AddressingMode::Pn => {
+                self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0))
+            }
+            AddressingMode::Lid => self
                 .base()
                 .attr("from", self.sender.lid_jid(0))
                 .attr("sender_pn", self.sender.jid(0))
@@ -47,7 +46,7 @@ impl Envelope<'_> {
             .attr("addressing_mode", "lid")
     }
 
-    pub fn enc(&self, sealed: &Sealed) -> Node {
+    pub fn enc(&self, sealed: &EncryptedPayload) -> Node {
         let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
         if let Some(mediatype) = self.mediatype {
             enc = enc.attr("mediatype", mediatype);

@@ -4,21 +4,20 @@
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
 use super::{
-    attribute,
-    groups::{children, participant, participant_of, text, turned_down},
-    iq::Reply,
-    jid,
+    groups::{participant, participant_of, turned_down},
+    iq::IqReply,
+    node::{attribute, children, jid, text},
 };
-use crate::{groups::Description, people::Number, world::World};
+use crate::{groups::GroupDescription, phone_number::PhoneNumber, state::ServerState};
 
-impl World {
+impl ServerState {
     /// `<add>`, `<remove>`, `<promote>`, `<demote>`: an answer for each participant.
-    pub(super) fn change_members(&mut self, number: &Number, id: &str, action: &NodeRef<'_>) -> Reply {
+    pub(super) fn change_members(&mut self, number: &PhoneNumber, id: &str, action: &NodeRef<'_>) -> IqReply {
         let tag = action.tag.to_string();
-        let Some(group) = self.groups.get(id) else { return Reply::refused(404, "item-not-found") };
+        let Some(group) = self.groups.get(id) else { return IqReply::refused(404, "item-not-found") };
         let may = group.is_admin(number) || tag == "add" && group.members_add;
         if !may {
-            return Reply::refused(403, "forbidden");
+            return IqReply::refused(403, "forbidden");
         }
         // Whoever leaves learns of it as well.
         let mut told = group.participants.clone();
@@ -37,14 +36,14 @@ impl World {
         if !done.is_empty() {
             self.dirty = true;
             told.extend(done.iter().cloned());
-            let told: Vec<Number> = told.into_iter().collect();
+            let told: Vec<PhoneNumber> = told.into_iter().collect();
             let change = NodeBuilder::new_dynamic(tag.clone()).children(done.iter().map(participant)).build();
             self.tell_of_group(id, number, &told, vec![change]);
         }
-        Reply::one(NodeBuilder::new_dynamic(tag).children(answers).build())
+        IqReply::one(NodeBuilder::new_dynamic(tag).children(answers).build())
     }
 
-    fn change_member(&mut self, id: &str, tag: &str, member: &Number) -> Node {
+    fn change_member(&mut self, id: &str, tag: &str, member: &PhoneNumber) -> Node {
         let refused = |code: &'static str| participant_of(member).attr("error", code).build();
         let may_be_added = match self.people.meet(member) {
             Ok(person) if person.registered && !person.refuses_groups => Ok(()),
@@ -71,15 +70,15 @@ impl World {
     }
 
     /// Its subject, its description, its settings.
-    pub(super) fn change_group(&mut self, number: &Number, id: &str, change: &NodeRef<'_>) -> Reply {
-        let Some(group) = self.groups.get_mut(id) else { return Reply::refused(404, "item-not-found") };
+    pub(super) fn change_group(&mut self, number: &PhoneNumber, id: &str, change: &NodeRef<'_>) -> IqReply {
+        let Some(group) = self.groups.get_mut(id) else { return IqReply::refused(404, "item-not-found") };
         let is_admin = group.is_admin(number);
         let may = match change.tag.as_ref() {
             "subject" | "description" => is_admin || !group.locked,
             _ => is_admin,
         };
         if !may {
-            return Reply::refused(403, "forbidden");
+            return IqReply::refused(403, "forbidden");
         }
         let told = match change.tag.as_ref() {
             "subject" => {
@@ -89,12 +88,12 @@ impl World {
             "description" => {
                 let known = group.description.as_ref().map(|description| description.id.clone());
                 if attribute(change, "prev") != known {
-                    return Reply::refused(409, "conflict");
+                    return IqReply::refused(409, "conflict");
                 }
                 let new = attribute(change, "id").unwrap_or_default();
                 let is_gone = attribute(change, "delete").is_some();
                 let body = change.get_optional_child("body").map(text).unwrap_or_default();
-                group.description = (!is_gone).then(|| Description { id: new.clone(), text: body.clone() });
+                group.description = (!is_gone).then(|| GroupDescription { id: new.clone(), text: body.clone() });
                 let content = if is_gone {
                     NodeBuilder::new("delete").build()
                 } else {
@@ -112,9 +111,9 @@ impl World {
             }
             _ => return self.unknown_to_groups(),
         };
-        let members: Vec<Number> = group.participants.iter().cloned().collect();
+        let members: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
         self.dirty = true;
         self.tell_of_group(id, number, &members, vec![told.build()]);
-        Reply::empty()
+        IqReply::empty()
     }
 }

@@ -5,43 +5,43 @@ use std::collections::BTreeSet;
 
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
-use super::{attribute, iq::Reply, jid};
-use crate::{
-    groups::Group,
-    people::{Number, Person},
-    world::World,
+use super::node::{children, text};
+use super::{
+    iq::IqReply,
+    node::{attribute, jid},
 };
+use crate::{groups::ChatGroup, people::SimulatedPerson, phone_number::PhoneNumber, state::ServerState};
 
 /// Letters and digits of an invitation's code, as WhatsApp's have.
 const CODE: usize = 22;
 /// How long an invitation is good for that goes out because somebody may not be added, seconds.
 const INVITED_FOR: i64 = 3 * 24 * 60 * 60;
 
-impl World {
-    pub(super) fn on_group_iq(&mut self, number: &Number, kind: &str, iq: &NodeRef<'_>) -> Reply {
+impl ServerState {
+    pub(super) fn on_group_iq(&mut self, number: &PhoneNumber, kind: &str, iq: &NodeRef<'_>) -> IqReply {
         let child = iq.children().and_then(|children| children.first());
         let tag = child.map(|child| child.tag.to_string()).unwrap_or_default();
         let group = jid(iq, "to").map(|to| to.user.to_string()).unwrap_or_default();
         match (group.as_str(), kind, tag.as_str(), child) {
             ("", "get", "participating", _) => {
                 let mine = self.groups.iter().filter(|group| group.participants.contains(number)).map(describe);
-                Reply::one(NodeBuilder::new("groups").children(mine).build())
+                IqReply::one(NodeBuilder::new("groups").children(mine).build())
             }
             ("", "get", "invite", Some(invite)) => match self.invited_by(invite) {
-                Ok(group) => Reply::one(describe(group)),
-                Err((code, text)) => Reply::refused(code, text),
+                Ok(group) => IqReply::one(describe(group)),
+                Err((code, text)) => IqReply::refused(code, text),
             },
             ("", "set", "create", Some(wanted)) => self.create_group(number, wanted),
             ("", "set", "invite", Some(invite)) => self.join_group(number, invite),
             ("", "set", "leave", Some(leave)) => self.leave_groups(number, leave),
             ("", ..) | (_, _, _, None) => self.unknown_to_groups(),
             (id, kind, tag, Some(child)) => {
-                let Some(group) = self.groups.get(id) else { return Reply::refused(404, "item-not-found") };
+                let Some(group) = self.groups.get(id) else { return IqReply::refused(404, "item-not-found") };
                 if !group.participants.contains(number) {
-                    return Reply::refused(403, "forbidden");
+                    return IqReply::refused(403, "forbidden");
                 }
                 match (kind, tag) {
-                    ("get", "query") => Reply::one(describe(group)),
+                    ("get", "query") => IqReply::one(describe(group)),
                     ("get" | "set", "invite") => self.invite(number, id, kind == "set"),
                     ("set", "add" | "remove" | "promote" | "demote") => self.change_members(number, id, child),
                     ("set", _) => self.change_group(number, id, child),
@@ -51,12 +51,12 @@ impl World {
         }
     }
 
-    pub(super) fn unknown_to_groups(&mut self) -> Reply {
+    pub(super) fn unknown_to_groups(&mut self) -> IqReply {
         self.statistics.unanswered("w:g2");
-        Reply::refused(501, "feature-not-implemented")
+        IqReply::refused(501, "feature-not-implemented")
     }
 
-    fn create_group(&mut self, number: &Number, wanted: &NodeRef<'_>) -> Reply {
+    fn create_group(&mut self, number: &PhoneNumber, wanted: &NodeRef<'_>) -> IqReply {
         let subject = attribute(wanted, "subject").unwrap_or_default();
         let asked: Vec<_> = children(wanted, "participant").filter_map(|child| jid(child, "jid")).collect();
         let (mut members, mut refused) = (BTreeSet::from([number.clone()]), Vec::new());
@@ -71,15 +71,15 @@ impl World {
             }
         }
         let now = self.now();
-        let told: Vec<Number> = members.iter().cloned().collect();
+        let told: Vec<PhoneNumber> = members.iter().cloned().collect();
         let Ok(group) = self.groups.create(subject, number.clone(), members, now) else {
-            return Reply::refused(419, "resource-limit");
+            return IqReply::refused(419, "resource-limit");
         };
         let id = group.id.clone();
         if let Some(group) = self.groups.get_mut(&id) {
             group.members_add = children(wanted, "member_add_mode").any(|mode| text(mode) == "all_member_add");
         }
-        let Some(group) = self.groups.get(&id) else { return Reply::refused(500, "internal-server-error") };
+        let Some(group) = self.groups.get(&id) else { return IqReply::refused(500, "internal-server-error") };
         let mut shown = describe(group);
         self.dirty = true;
         let created = NodeBuilder::new("create").attr("type", "new").children([shown.clone()]).build();
@@ -88,31 +88,31 @@ impl World {
         if let Some(wacore_binary::NodeContent::Nodes(nodes)) = &mut shown.content {
             nodes.extend(refused);
         }
-        Reply::one(shown)
+        IqReply::one(shown)
     }
 
-    fn join_group(&mut self, number: &Number, invite: &NodeRef<'_>) -> Reply {
+    fn join_group(&mut self, number: &PhoneNumber, invite: &NodeRef<'_>) -> IqReply {
         let group = match self.invited_by(invite) {
             Ok(group) => group,
-            Err((code, text)) => return Reply::refused(code, text),
+            Err((code, text)) => return IqReply::refused(code, text),
         };
         let (id, jid) = (group.id.clone(), group.jid());
         if group.participants.contains(number) {
-            return Reply::refused(409, "conflict");
+            return IqReply::refused(409, "conflict");
         }
         if group.is_full() {
-            return Reply::refused(419, "resource-limit");
+            return IqReply::refused(419, "resource-limit");
         }
-        let Some(group) = self.groups.get_mut(&id) else { return Reply::refused(404, "item-not-found") };
+        let Some(group) = self.groups.get_mut(&id) else { return IqReply::refused(404, "item-not-found") };
         group.participants.insert(number.clone());
-        let told: Vec<Number> = group.participants.iter().cloned().collect();
+        let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
         self.dirty = true;
         let added = NodeBuilder::new("add").attr("reason", "invite").children([participant(number)]).build();
         self.tell_of_group(&id, number, &told, vec![added]);
-        Reply::one(NodeBuilder::new("group").attr("jid", jid).build())
+        IqReply::one(NodeBuilder::new("group").attr("jid", jid).build())
     }
 
-    fn leave_groups(&mut self, number: &Number, leave: &NodeRef<'_>) -> Reply {
+    fn leave_groups(&mut self, number: &PhoneNumber, leave: &NodeRef<'_>) -> IqReply {
         let left: Vec<_> = children(leave, "group").filter_map(|group| attribute(group, "id")).collect();
         let mut answers = Vec::new();
         for id in left {
@@ -122,37 +122,37 @@ impl World {
                 answers.push(answer.attr("error", "404").build());
                 continue;
             };
-            let told: Vec<Number> = group.participants.iter().cloned().collect();
+            let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
             group.remove(number);
             self.dirty = true;
             let removed = NodeBuilder::new("remove").children([participant(number)]).build();
             self.tell_of_group(&id, number, &told, vec![removed]);
             answers.push(answer.build());
         }
-        Reply::one(NodeBuilder::new("leave").children(answers).build())
+        IqReply::one(NodeBuilder::new("leave").children(answers).build())
     }
 
     /// The code of the link; a new one, if it is to be or if there is none yet.
-    fn invite(&mut self, number: &Number, id: &str, anew: bool) -> Reply {
-        let Some(group) = self.groups.get_mut(id) else { return Reply::refused(404, "item-not-found") };
+    fn invite(&mut self, number: &PhoneNumber, id: &str, anew: bool) -> IqReply {
+        let Some(group) = self.groups.get_mut(id) else { return IqReply::refused(404, "item-not-found") };
         if !group.is_admin(number) {
-            return Reply::refused(401, "not-authorized");
+            return IqReply::refused(401, "not-authorized");
         }
         let revoked = anew && !group.invites.is_empty();
         if anew || group.invites.is_empty() {
             group.invites.push(code());
         }
         let invite = NodeBuilder::new("invite").attr("code", group.invites.last().cloned().unwrap_or_default());
-        let told: Vec<Number> = group.participants.iter().cloned().collect();
+        let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
         self.dirty = true;
         if revoked {
             self.tell_of_group(id, number, &told, vec![NodeBuilder::new("revoke").build()]);
         }
-        Reply::one(invite.build())
+        IqReply::one(invite.build())
     }
 
     /// Or the number and text of the refusal.
-    fn invited_by(&self, invite: &NodeRef<'_>) -> Result<&Group, (u16, &'static str)> {
+    fn invited_by(&self, invite: &NodeRef<'_>) -> Result<&ChatGroup, (u16, &'static str)> {
         let code = attribute(invite, "code").unwrap_or_default();
         let group = self.groups.invited_by(&code).ok_or((406, "not-acceptable"))?;
         if group.invites.last() == Some(&code) { Ok(group) } else { Err((410, "gone")) }
@@ -160,7 +160,7 @@ impl World {
 }
 
 /// Why somebody is not in the group who was to be: he is nobody, or adds himself.
-pub(super) fn turned_down(person: &Person) -> Node {
+pub(super) fn turned_down(person: &SimulatedPerson) -> Node {
     let node = participant_of(&person.number);
     if !person.registered {
         return node.attr("error", "404").build();
@@ -170,20 +170,12 @@ pub(super) fn turned_down(person: &Person) -> Node {
     node.attr("error", "403").children([request]).build()
 }
 
-pub(super) fn participant(number: &Number) -> Node {
+pub(super) fn participant(number: &PhoneNumber) -> Node {
     participant_of(number).build()
 }
 
-pub(super) fn participant_of(number: &Number) -> NodeBuilder {
+pub(super) fn participant_of(number: &PhoneNumber) -> NodeBuilder {
     NodeBuilder::new("participant").attr("jid", number.lid_jid(0)).attr("phone_number", number.jid(0))
-}
-
-pub(super) fn children<'a, 'n>(node: &'a NodeRef<'n>, tag: &'static str) -> impl Iterator<Item = &'a NodeRef<'n>> {
-    node.children().unwrap_or_default().iter().filter(move |child| child.tag == tag)
-}
-
-pub(super) fn text(node: &NodeRef<'_>) -> String {
-    node.content_as_string().map(|text| text.to_string()).unwrap_or_default()
 }
 
 fn code() -> String {
@@ -191,7 +183,7 @@ fn code() -> String {
     rand::rng().sample_iter(&Alphanumeric).take(CODE).map(char::from).collect()
 }
 
-pub(super) fn describe(group: &Group) -> Node {
+pub(super) fn describe(group: &ChatGroup) -> Node {
     let participants = group.participants.iter().map(|number| {
         let node = participant_of(number);
         match (group.is_admin(number), *number == group.creator) {

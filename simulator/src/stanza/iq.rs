@@ -9,22 +9,22 @@ use wacore::{
 };
 use wacore_binary::{JidExt as _, Node, NodeRef, builder::NodeBuilder};
 
-use super::{attribute, error, jid};
+use super::node::{attribute, error, jid};
 use crate::{
     connection::ConnectionId,
-    faults::{Direction, Kind, Seen},
-    people::Number,
-    timers::Action,
-    world::World,
+    faults::{FaultKind, StanzaFacts, TrafficDirection},
+    phone_number::PhoneNumber,
+    state::ServerState,
+    timers::TimerAction,
 };
 
 /// What an IQ is answered with.
-pub(super) enum Reply {
+pub(super) enum IqReply {
     Result(Vec<Node>),
     Error(Node),
 }
 
-impl Reply {
+impl IqReply {
     pub(super) fn one(node: Node) -> Self {
         Self::Result(vec![node])
     }
@@ -38,35 +38,35 @@ impl Reply {
     }
 }
 
-impl World {
-    pub(super) fn on_iq(&mut self, id: ConnectionId, number: &Number, device: u16, iq: &NodeRef<'_>) {
+impl ServerState {
+    pub(super) fn on_iq(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16, iq: &NodeRef<'_>) {
         let kind = attribute(iq, "type").unwrap_or_default();
         if kind != "get" && kind != "set" {
             return;
         }
         let namespace = attribute(iq, "xmlns").unwrap_or_default();
         let iq_id = attribute(iq, "id").unwrap_or_default();
-        let seen = Seen {
+        let seen = StanzaFacts {
             stanza: "iq",
             id: Some(&iq_id),
             account: number.as_str(),
             device,
             kind: Some(&kind),
             xmlns: Some(&namespace),
-            ..Seen::default()
+            ..StanzaFacts::default()
         };
-        let fault = self.faults.meet(Direction::FromClient, &seen);
+        let fault = self.faults.meet(TrafficDirection::FromClient, &seen);
         let fault_kind = fault.as_ref().map(|fault| fault.kind);
-        if fault_kind == Some(Kind::Lose) {
+        if fault_kind == Some(FaultKind::Lose) {
             return;
         }
         let first = iq.children().and_then(|children| children.first());
         let tag = first.map(|child| child.tag.as_ref()).unwrap_or_default();
         let becomes_active = namespace == "passive" && tag == "active";
         let reply = match fault_kind {
-            Some(Kind::Nack) => {
+            Some(FaultKind::Nack) => {
                 let code = fault.as_ref().and_then(|fault| fault.code).unwrap_or(500);
-                Reply::refused(code, "refused-by-fault")
+                IqReply::refused(code, "refused-by-fault")
             }
             _ => self.reply_to(id, number, device, iq, &namespace, &kind, tag),
         };
@@ -76,10 +76,10 @@ impl World {
             node.attrs.insert("t", self.now().to_string());
         }
         match fault_kind {
-            Some(Kind::SwallowAck) => {}
-            Some(Kind::Delay) => {
+            Some(FaultKind::SwallowAck) => {}
+            Some(FaultKind::Delay) => {
                 let delay = fault.and_then(|fault| fault.delay_ms).unwrap_or(1_000);
-                self.timers.after(Duration::from_millis(delay), Action::Send(id, Box::new(node)));
+                self.timers.after(Duration::from_millis(delay), TimerAction::Send(id, Box::new(node)));
             }
             _ => self.send(id, node),
         }
@@ -92,50 +92,52 @@ impl World {
     fn reply_to(
         &mut self,
         id: ConnectionId,
-        number: &Number,
+        number: &PhoneNumber,
         device: u16,
         iq: &NodeRef<'_>,
         namespace: &str,
         kind: &str,
         tag: &str,
-    ) -> Reply {
+    ) -> IqReply {
         match (namespace, kind, tag) {
-            ("w:p" | "urn:xmpp:ping", ..) => Reply::empty(),
-            ("passive", ..) => Reply::empty(),
+            ("w:p" | "urn:xmpp:ping", ..) => IqReply::empty(),
+            ("passive", ..) => IqReply::empty(),
             ("encrypt", "set", "rotate") => self.rotate_signed_prekey(number, device, iq),
             ("encrypt", "set", _) => self.store_prekeys(number, device, iq),
             ("encrypt", "get", "digest") => self.key_digest(number, device),
             ("encrypt", "get", "count") => self.prekey_count(number, device),
             ("encrypt", "get", "key") => self.hand_out_bundles(iq),
             ("usync", "get", _) => self.look_up(iq),
-            ("abt", ..) => Reply::one(props()),
+            // Older clients ask so, and take anything for an answer.
+            ("w", "get", "props") => IqReply::empty(),
+            ("abt", ..) => IqReply::one(props()),
             ("blocklist", "get", _) => self.blocklist(number),
             ("blocklist", "set", _) => self.block(number, iq),
-            ("privacy", "get", _) => Reply::one(privacy()),
-            ("privacy", "set", _) => Reply::empty(),
-            ("w:sync:app:state", ..) => Reply::one(app_state(iq)),
-            ("w:m", ..) => Reply::one(self.media_connection()),
+            ("privacy", "get", _) => IqReply::one(privacy()),
+            ("privacy", "set", _) => IqReply::empty(),
+            ("w:sync:app:state", ..) => IqReply::one(app_state(iq)),
+            ("w:m", ..) => IqReply::one(self.media_connection()),
             ("w:g2", ..) => self.on_group_iq(number, kind, iq),
             ("md", "set", "remove-companion-device") => self.log_out(id, number, device),
             ("disappearing_mode", ..) => {
-                Reply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
+                IqReply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
             }
             ("status", "set", _) => self.set_about(number, iq),
             ("w:profile:picture", "set", _) => self.set_picture(number, iq),
             ("w:profile:picture", ..) => self.picture(number, iq),
-            ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => Reply::empty(),
+            ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => IqReply::empty(),
             ("w:mex", ..) => match self.answer_graphql(number, iq) {
-                Some(answer) => Reply::one(answer),
+                Some(answer) => IqReply::one(answer),
                 None => self.unknown(namespace, tag),
             },
             _ => self.unknown(namespace, tag),
         }
     }
 
-    fn unknown(&mut self, namespace: &str, tag: &str) -> Reply {
+    fn unknown(&mut self, namespace: &str, tag: &str) -> IqReply {
         self.statistics.unanswered(namespace);
         tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
-        Reply::refused(501, "feature-not-implemented")
+        IqReply::refused(501, "feature-not-implemented")
     }
 
     fn media_connection(&self) -> Node {
@@ -144,17 +146,17 @@ impl World {
     }
 
     /// The client logs itself out.
-    fn log_out(&mut self, id: ConnectionId, number: &Number, device: u16) -> Reply {
+    fn log_out(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16) -> IqReply {
         self.forget_companion(number, device);
         if let Some(connection) = self.connections.get_mut(&id) {
             // The client closes the socket after the answer.
             connection.online = false;
         }
-        Reply::empty()
+        IqReply::empty()
     }
 }
 
-fn iq_answer(iq: &NodeRef<'_>, id: &str, reply: Reply) -> Node {
+fn iq_answer(iq: &NodeRef<'_>, id: &str, reply: IqReply) -> Node {
     let mut node = NodeBuilder::new("iq").attr("id", id);
     // Groups answer for themselves.
     node = match jid(iq, "to") {
@@ -162,9 +164,9 @@ fn iq_answer(iq: &NodeRef<'_>, id: &str, reply: Reply) -> Node {
         _ => node.attr("from", "s.whatsapp.net"),
     };
     match reply {
-        Reply::Result(children) if children.is_empty() => node.attr("type", "result").build(),
-        Reply::Result(children) => node.attr("type", "result").children(children).build(),
-        Reply::Error(error) => node.attr("type", "error").children([error]).build(),
+        IqReply::Result(children) if children.is_empty() => node.attr("type", "result").build(),
+        IqReply::Result(children) => node.attr("type", "result").children(children).build(),
+        IqReply::Error(error) => node.attr("type", "error").children([error]).build(),
     }
 }
 

@@ -8,24 +8,24 @@ use wacore_binary::{NodeRef, builder::NodeBuilder};
 use wacore_libsignal::crypto::aes_256_gcm_encrypt;
 use waproto::whatsapp::{MediaRetryNotification, media_retry_notification::ResultType};
 
-use super::child_bytes;
+use super::node::child_bytes;
 use crate::{
-    media::{Original, Reupload},
-    offline_queue::{Class, Entry},
-    people::Number,
-    world::World,
+    media_store::{OriginalFile, ReuploadAnswer},
+    offline_queue::{QueueEntry, StanzaClass},
+    phone_number::PhoneNumber,
+    state::ServerState,
 };
 
 /// What the key of an answer is derived for; the client's own text.
 const KEY_INFO: &[u8] = b"WhatsApp Media Retry Notification";
 
-impl World {
-    pub(super) fn on_media_request(&mut self, number: &Number, device: u16, id: &str, stanza: &NodeRef<'_>) {
+impl ServerState {
+    pub(super) fn on_media_request(&mut self, number: &PhoneNumber, device: u16, id: &str, stanza: &NodeRef<'_>) {
         let Some(encrypt) = stanza.get_optional_child("encrypt") else { return };
         let (Some(sealed), Some(iv)) = (child_bytes(encrypt, "enc_p"), child_bytes(encrypt, "enc_iv")) else { return };
         // Whose key opens the request, has the file.
         let opens =
-            |original: &Original| decrypt_media_retry_notification(&original.media_key, id, &iv, &sealed).is_ok();
+            |original: &OriginalFile| decrypt_media_retry_notification(&original.media_key, id, &iv, &sealed).is_ok();
         let Some(original) = self.media.original(opens) else {
             tracing::debug!("no phone has the file of message {id}");
             return;
@@ -38,16 +38,16 @@ impl World {
 
     fn answer_media_request(
         &mut self,
-        number: &Number,
+        number: &PhoneNumber,
         device: u16,
         id: &str,
-        original: &Original,
+        original: &OriginalFile,
         stanza: &NodeRef<'_>,
     ) -> Result<()> {
         let answer = match original.answer {
-            Reupload::Silent => return Ok(()),
-            Reupload::NotFound => NodeBuilder::new("error").attr("code", "2").build(),
-            Reupload::Success => {
+            ReuploadAnswer::Silent => return Ok(()),
+            ReuploadAnswer::NotFound => NodeBuilder::new("error").attr("code", "2").build(),
+            ReuploadAnswer::Success => {
                 let path = self.media.put(original.kind, original.sealed.clone());
                 let (sealed, iv) = seal(&original.media_key, id, path)?;
                 NodeBuilder::new("encrypt")
@@ -68,7 +68,8 @@ impl World {
             .children(children)
             .build();
         let id = id.to_owned();
-        let entry = Entry { class: Class::Notification, id, chat: String::new(), node, record: None, written: 0 };
+        let entry =
+            QueueEntry { class: StanzaClass::Notification, id, chat: String::new(), node, record: None, written: 0 };
         self.enqueue(number, device, entry)
     }
 }

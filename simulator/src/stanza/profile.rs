@@ -2,23 +2,26 @@
 
 use wacore_binary::{JidExt as _, NodeRef, builder::NodeBuilder};
 
-use super::{attribute, child_bytes, groups::text, iq::Reply, jid};
-use crate::{groups::Picture, people::Number, world::World};
+use super::{
+    iq::IqReply,
+    node::{attribute, child_bytes, jid, text},
+};
+use crate::{groups::ProfilePicture, phone_number::PhoneNumber, state::ServerState};
 
-impl World {
-    pub(super) fn set_about(&mut self, number: &Number, iq: &NodeRef<'_>) -> Reply {
+impl ServerState {
+    pub(super) fn set_about(&mut self, number: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
         let about = iq.get_optional_child("status").map(text).unwrap_or_default();
         if let Some(person) = self.people.get_mut(number) {
             person.about = (!about.is_empty()).then(|| about.clone());
         }
         self.dirty = true;
         self.tell_of_about(number, &about);
-        Reply::empty()
+        IqReply::empty()
     }
 
     /// Of a person or of a group that one is in.
-    pub(super) fn picture(&mut self, number: &Number, iq: &NodeRef<'_>) -> Reply {
-        let Some(target) = jid(iq, "target") else { return Reply::refused(400, "bad-request") };
+    pub(super) fn picture(&mut self, number: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
+        let Some(target) = jid(iq, "target") else { return IqReply::refused(400, "bad-request") };
         let picture = if target.is_group() {
             let group = self.groups.get(&target.user).filter(|group| group.participants.contains(number));
             group.and_then(|group| group.picture.as_ref())
@@ -26,29 +29,29 @@ impl World {
             let person = self.people.number_of(&target).and_then(|number| self.people.get(&number));
             person.and_then(|person| person.picture.as_ref())
         };
-        let Some(picture) = picture else { return Reply::refused(404, "item-not-found") };
+        let Some(picture) = picture else { return IqReply::refused(404, "item-not-found") };
         let shown = NodeBuilder::new("picture")
             .attr("id", picture.id.as_str())
             .attr("type", "image")
             .attr("url", self.media.url(&picture.path))
             .attr("direct_path", picture.path.as_str());
-        Reply::one(shown.build())
+        IqReply::one(shown.build())
     }
 
     /// The own one, or a group's; without bytes it is removed.
-    pub(super) fn set_picture(&mut self, number: &Number, iq: &NodeRef<'_>) -> Reply {
+    pub(super) fn set_picture(&mut self, number: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
         let bytes = child_bytes(iq, "picture");
         let Some(target) = jid(iq, "target") else {
             let picture = bytes.map(|bytes| self.keep_picture(bytes));
             self.show_picture(number, picture.clone());
             return shown(picture);
         };
-        let Some(group) = self.groups.get(&target.user) else { return Reply::refused(404, "item-not-found") };
+        let Some(group) = self.groups.get(&target.user) else { return IqReply::refused(404, "item-not-found") };
         let may = group.is_admin(number) || (group.participants.contains(number) && !group.locked);
         if !may {
-            return Reply::refused(403, "forbidden");
+            return IqReply::refused(403, "forbidden");
         }
-        let members: Vec<Number> = group.participants.iter().cloned().collect();
+        let members: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
         let picture = bytes.map(|bytes| self.keep_picture(bytes));
         if let Some(group) = self.groups.get_mut(&target.user) {
             group.picture.clone_from(&picture);
@@ -58,7 +61,7 @@ impl World {
     }
 
     /// Somebody has a new picture, or none any more: all others are told.
-    pub fn show_picture(&mut self, number: &Number, picture: Option<Picture>) {
+    pub fn show_picture(&mut self, number: &PhoneNumber, picture: Option<ProfilePicture>) {
         let is_there = picture.is_some();
         if let Some(person) = self.people.get_mut(number) {
             person.picture = picture;
@@ -66,41 +69,41 @@ impl World {
         self.tell_of_picture(number, is_there);
     }
 
-    pub fn keep_picture(&mut self, bytes: Vec<u8>) -> Picture {
+    pub fn keep_picture(&mut self, bytes: Vec<u8>) -> ProfilePicture {
         let path = self.media.put("picture", bytes.into());
-        Picture { id: self.fresh_id("P"), path }
+        ProfilePicture { id: self.fresh_id("P"), path }
     }
 
-    pub(super) fn blocklist(&self, number: &Number) -> Reply {
+    pub(super) fn blocklist(&self, number: &PhoneNumber) -> IqReply {
         let blocked = self.people.get(number).map(|person| person.blocked.clone()).unwrap_or_default();
         let items = blocked.iter().map(|number| NodeBuilder::new("item").attr("jid", number.lid_jid(0)).build());
-        Reply::one(NodeBuilder::new("list").children(items).build())
+        IqReply::one(NodeBuilder::new("list").children(items).build())
     }
 
-    pub(super) fn block(&mut self, number: &Number, iq: &NodeRef<'_>) -> Reply {
-        let Some(item) = iq.get_optional_child("item") else { return Reply::refused(400, "bad-request") };
+    pub(super) fn block(&mut self, number: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
+        let Some(item) = iq.get_optional_child("item") else { return IqReply::refused(400, "bad-request") };
         let Some(blocked) = jid(item, "jid").and_then(|jid| self.people.number_of(&jid)) else {
-            return Reply::refused(404, "item-not-found");
+            return IqReply::refused(404, "item-not-found");
         };
         let action = attribute(item, "action");
         // WhatsApp refuses a block that names only one of the two addresses.
         if action.as_deref() == Some("block") && jid(item, "pn_jid").is_none() {
-            return Reply::refused(400, "bad-request");
+            return IqReply::refused(400, "bad-request");
         }
-        let Some(person) = self.people.get_mut(number) else { return Reply::refused(404, "item-not-found") };
+        let Some(person) = self.people.get_mut(number) else { return IqReply::refused(404, "item-not-found") };
         match action.as_deref() {
             Some("block") => person.blocked.insert(blocked),
             Some("unblock") => person.blocked.remove(&blocked),
-            _ => return Reply::refused(400, "bad-request"),
+            _ => return IqReply::refused(400, "bad-request"),
         };
         self.dirty = true;
-        Reply::empty()
+        IqReply::empty()
     }
 }
 
-fn shown(picture: Option<Picture>) -> Reply {
+fn shown(picture: Option<ProfilePicture>) -> IqReply {
     match picture {
-        Some(picture) => Reply::one(NodeBuilder::new("picture").attr("id", picture.id).build()),
-        None => Reply::empty(),
+        Some(picture) => IqReply::one(NodeBuilder::new("picture").attr("id", picture.id).build()),
+        None => IqReply::empty(),
     }
 }

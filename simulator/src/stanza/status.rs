@@ -7,35 +7,37 @@ use wacore::messages::MessageUtils;
 use wacore_binary::Jid;
 use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
 
-use super::{Refused, describe, envelope::Envelope};
+use super::message_view;
+use super::{envelope::MessageEnvelope, outbound::SendError};
 use crate::{
-    ledger::{Record, State},
-    people::{Addressing, Number},
-    signal::{Sealed, sender_key_name},
-    world::World,
+    ledger::{LedgerRecord, MessageState},
+    people::AddressingMode,
+    phone_number::PhoneNumber,
+    signal::{EncryptedPayload, sender_key_name},
+    state::ServerState,
 };
 
-impl World {
+impl ServerState {
     /// Shows it to every companion of every other account.
-    pub fn show_status(&mut self, sender: &Number, id: &str, message: &Message) -> Result<(), Refused> {
-        let receivers: Vec<(Number, u16)> = self
+    pub fn show_status(&mut self, sender: &PhoneNumber, id: &str, message: &Message) -> Result<(), SendError> {
+        let receivers: Vec<(PhoneNumber, u16)> = self
             .people
             .accounts()
             .filter(|person| person.number != *sender)
             .flat_map(|person| person.companions.keys().map(|device| (person.number.clone(), *device)))
             .collect();
         if receivers.is_empty() {
-            return Err(Refused::Conflict("no account has a companion that could see it".to_owned()));
+            return Err(SendError::Conflict("no account has a companion that could see it".to_owned()));
         }
         let push_name = self.people.meet(sender)?.push_name.clone();
-        let kind = describe::kind(message);
-        let envelope = Envelope {
+        let kind = message_view::kind(message);
+        let envelope = MessageEnvelope {
             sender,
             id,
             group: None,
             stanza_type: kind.stanza_type,
             mediatype: kind.mediatype,
-            addressing: Addressing::Lid,
+            addressing: AddressingMode::Lid,
             push_name,
             now: self.now(),
         };
@@ -47,8 +49,8 @@ impl World {
 
     fn show_status_to(
         &mut self,
-        envelope: &Envelope<'_>,
-        number: &Number,
+        envelope: &MessageEnvelope<'_>,
+        number: &PhoneNumber,
         device: u16,
         message: &Message,
     ) -> Result<()> {
@@ -61,18 +63,18 @@ impl World {
         };
         let key = Message { sender_key_distribution_message: MessageField::some(key), ..Default::default() };
         let padded = MessageUtils::pad_message_v2(message.encode_to_vec());
-        let status = Sealed { kind: "skmsg", bytes: phone.group_encrypt(&name, &padded)? };
+        let status = EncryptedPayload { kind: "skmsg", bytes: phone.group_encrypt(&name, &padded)? };
         // Whoever has the key already is not troubled by it.
         let key = self.seal(envelope.sender, number, device, &MessageUtils::encode_and_pad(&key))?;
         let encs = [envelope.enc(&key), envelope.enc(&status)];
         let node = envelope.in_group(&broadcast).children(encs).build();
-        let record = self.ledger.open(Record {
+        let record = self.ledger.open(LedgerRecord {
             id: envelope.id.to_owned(),
             to: number.clone(),
             device,
             contact: envelope.sender.clone(),
             group: None,
-            state: State::Queued,
+            state: MessageState::Queued,
             deliveries: 0,
             handed: 0,
         });

@@ -5,19 +5,16 @@ use buffa::Message as _;
 use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
 use waproto::whatsapp::{ADVKeyIndexList, ADVSignedKeyIndexList};
 
-use super::{iq::Reply, jid};
-use crate::{
-    people::{Number, Person},
-    world::World,
-};
+use super::{iq::IqReply, node::jid};
+use crate::{people::SimulatedPerson, phone_number::PhoneNumber, state::ServerState};
 
 /// Users in one question; a client asks for a group's participants at most.
 const MAX_ASKED: usize = 4_096;
 
-impl World {
-    pub(super) fn look_up(&mut self, iq: &NodeRef<'_>) -> Reply {
+impl ServerState {
+    pub(super) fn look_up(&mut self, iq: &NodeRef<'_>) -> IqReply {
         let Some(usync) = iq.get_optional_child("usync") else {
-            return Reply::refused(400, "bad-request");
+            return IqReply::refused(400, "bad-request");
         };
         let wanted: Vec<String> = usync
             .get_optional_child("query")
@@ -28,17 +25,17 @@ impl World {
             .collect();
         let asked = usync.get_optional_child("list").and_then(|list| list.children()).unwrap_or_default();
         if asked.len() > MAX_ASKED {
-            return Reply::refused(400, "bad-request");
+            return IqReply::refused(400, "bad-request");
         }
         let users: Vec<Node> = asked.iter().filter_map(|user| self.look_up_one(user, &wanted)).collect();
         let mut answer = NodeBuilder::new("usync");
         for name in ["sid", "mode", "context"] {
-            if let Some(value) = super::attribute(usync, name) {
+            if let Some(value) = super::node::attribute(usync, name) {
                 answer = answer.attr(name, value);
             }
         }
         let results = wanted.iter().map(|name| NodeBuilder::new_dynamic(name.clone()).build());
-        Reply::one(
+        IqReply::one(
             answer
                 .children([
                     NodeBuilder::new("result").children(results).build(),
@@ -49,13 +46,20 @@ impl World {
     }
 
     fn look_up_one(&mut self, user: &NodeRef<'_>, wanted: &[String]) -> Option<Node> {
-        let by_number = user
+        let asked_text = user
             .get_optional_child("contact")
             .and_then(|contact| contact.content_as_string())
-            .map(|text| text.trim_start_matches('+').to_owned());
-        let asked = match (jid(user, "jid"), &by_number) {
+            .map(|text| text.to_string());
+        let asked = match (jid(user, "jid"), &asked_text) {
             (Some(jid), _) => jid.to_non_ad(),
-            (None, Some(number)) => Jid::pn(number.as_str()),
+            // `+digits` or `digits@c.us`, either with or without the other's part.
+            (None, Some(text)) => {
+                let number = text.trim_start_matches('+').split('@').next().unwrap_or_default();
+                if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return None;
+                }
+                Jid::pn(number)
+            }
             (None, None) => return None,
         };
         let number = self.people.number_of(&asked);
@@ -70,8 +74,8 @@ impl World {
                 ("contact", person) => {
                     let mut contact =
                         NodeBuilder::new("contact").attr("type", if person.is_some() { "in" } else { "out" });
-                    if let Some(number) = &by_number {
-                        contact = contact.string_content(format!("+{number}"));
+                    if let Some(asked) = &asked_text {
+                        contact = contact.bytes(asked.as_bytes().to_vec());
                     }
                     children.push(contact.build());
                 }
@@ -99,7 +103,7 @@ impl World {
     }
 }
 
-fn devices(person: &Person) -> Node {
+fn devices(person: &SimulatedPerson) -> Node {
     let phone = NodeBuilder::new("device").attr("id", "0").build();
     let companions = person.companions.keys().map(|device| {
         NodeBuilder::new("device").attr("id", device.to_string()).attr("key-index", device.to_string()).build()
@@ -116,13 +120,13 @@ fn devices(person: &Person) -> Node {
 }
 
 /// Differs whenever the devices do; clients only compare it.
-fn device_hash(person: &Person) -> String {
+fn device_hash(person: &SimulatedPerson) -> String {
     let newest = person.companions.keys().next_back().copied().unwrap_or(0);
     format!("2:{:x}{:x}", person.companions.len(), newest)
 }
 
 /// The key indexes that the account vouches for. Clients read it and do not verify it.
-pub(super) fn key_index_list(person: &Person) -> Vec<u8> {
+pub(super) fn key_index_list(person: &SimulatedPerson) -> Vec<u8> {
     let details = ADVKeyIndexList {
         raw_id: Some(person.raw_id),
         timestamp: Some(1),
@@ -136,9 +140,9 @@ pub(super) fn key_index_list(person: &Person) -> Vec<u8> {
         .encode_to_vec()
 }
 
-impl World {
+impl ServerState {
     /// The number behind a JID, if somebody has it.
-    pub(super) fn number_behind(&self, jid: &Jid) -> Option<Number> {
+    pub(super) fn number_behind(&self, jid: &Jid) -> Option<PhoneNumber> {
         self.people.number_of(jid)
     }
 }

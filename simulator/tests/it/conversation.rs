@@ -9,7 +9,7 @@ use wacore::{
 };
 use waproto::whatsapp::{Message, message::ImageMessage};
 use whatsapp_rust::{Jid, types::events::Event};
-use whatsapp_simulator::{Config, Number};
+use whatsapp_simulator::{Config, PhoneNumber};
 
 use crate::support::{Phone, Sim};
 
@@ -18,7 +18,7 @@ const ANNA: &str = "15550200001";
 const BEN: &str = "15550200002";
 
 fn lid(number: &str) -> String {
-    format!("{}@lid", number.parse::<Number>().unwrap().lid())
+    format!("{}@lid", number.parse::<PhoneNumber>().unwrap().lid())
 }
 
 fn pn(number: &str) -> String {

@@ -1,6 +1,6 @@
 //! `/api/health`: that the API runs, and in detail which services of Kurir it can see.
 
-use crate::{answer::Answer, app::App};
+use crate::{app_state::AppState, response::JsonResult};
 use axum::{Json, extract::State};
 use futures::StreamExt as _;
 use kurir_contract::{
@@ -16,11 +16,11 @@ const PONGS_WITHIN: Duration = Duration::from_millis(300);
 /// Answers that are shown; nobody runs so many instances.
 const MAX_PONGS: usize = 256;
 
-pub async fn brief(State(app): State<App>) -> Answer {
+pub async fn brief(State(app): State<AppState>) -> JsonResult {
     Ok(Json(common(&app, "WhatsApp API is running")))
 }
 
-pub async fn detailed(State(app): State<App>) -> Answer {
+pub async fn detailed(State(app): State<AppState>) -> JsonResult {
     let mut answer = common(&app, "WhatsApp API detailed health check");
     answer["environment"] = json!(app.environment);
     answer["memory"] = memory().await;
@@ -30,7 +30,7 @@ pub async fn detailed(State(app): State<App>) -> Answer {
     Ok(Json(answer))
 }
 
-fn common(app: &App, message: &str) -> Value {
+fn common(app: &AppState, message: &str) -> Value {
     json!({
         "success": true,
         "message": message,
@@ -41,7 +41,7 @@ fn common(app: &App, message: &str) -> Value {
 }
 
 /// Every instance that answers, this one first.
-async fn services(app: &App) -> Vec<PingReply> {
+async fn services(app: &AppState) -> Vec<PingReply> {
     let mut pongs = vec![app.health.pong()];
     if app.broker.is_connected() {
         // Ends by its deadline as a rule, since nobody knows how many will answer; those that came in time are kept.
@@ -50,7 +50,7 @@ async fn services(app: &App) -> Vec<PingReply> {
     pongs
 }
 
-async fn collect(app: &App, pongs: &mut Vec<PingReply>) -> Option<()> {
+async fn collect(app: &AppState, pongs: &mut Vec<PingReply>) -> Option<()> {
     let client = &app.broker.client;
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.ok()?;

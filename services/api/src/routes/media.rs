@@ -5,10 +5,10 @@
 
 use super::shown_types::shown_type;
 use crate::{
-    answer::Failure,
-    app::App,
+    app_state::AppState,
     byte_budget::{BudgetPart, STREAM_BYTES},
-    ranges::Wanted,
+    byte_range::RequestedRange,
+    response::ApiError,
 };
 use axum::{
     body::Body,
@@ -33,7 +33,11 @@ const CACHED: HeaderValue = HeaderValue::from_static("private, max-age=86400, im
 /// Even if it is shown as a page: it must not load, run or send anything.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
 
-pub async fn show(State(app): State<App>, Path(file): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
+pub async fn show(
+    State(app): State<AppState>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     // What is no name is no file either.
     let file: MediaFile = file.parse().map_err(|_| not_found())?;
     let part = app.byte_budget.take(STREAM_BYTES)?;
@@ -41,14 +45,14 @@ pub async fn show(State(app): State<App>, Path(file): Path<String>, headers: Hea
         ObjectError::NotFound => not_found(),
         ObjectError::Away(problem) => {
             tracing::warn!("a file could not be read: {problem}");
-            Failure::broker_unavailable()
+            ApiError::broker_unavailable()
         }
     })?;
     Ok(answer(&file, object, &headers, part))
 }
 
-fn not_found() -> Failure {
-    Failure::not_found("media_not_found", "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)")
+fn not_found() -> ApiError {
+    ApiError::not_found("media_not_found", "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)")
 }
 
 fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap, part: BudgetPart) -> Response {
@@ -60,17 +64,17 @@ fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap, part: Budge
     }
     let size = object.size;
     let fits = text(IF_RANGE).is_none_or(|of| of == tag);
-    match Wanted::of(text(RANGE).filter(|_| fits), size) {
-        Wanted::All => (StatusCode::OK, common, length(size), body(object, 0..size, part)).into_response(),
-        Wanted::Part(wanted) => {
+    match RequestedRange::of(text(RANGE).filter(|_| fits), size) {
+        RequestedRange::All => (StatusCode::OK, common, length(size), body(object, 0..size, part)).into_response(),
+        RequestedRange::Part(wanted) => {
             let range = [(CONTENT_RANGE, format!("bytes {}-{}/{size}", wanted.start, wanted.end - 1))];
             let length = length(wanted.end - wanted.start);
             (StatusCode::PARTIAL_CONTENT, common, range, length, body(object, wanted, part)).into_response()
         }
-        Wanted::Nothing => {
+        RequestedRange::Nothing => {
             let range = [(CONTENT_RANGE, format!("bytes */{size}"))];
             let why = format!("The file has {size} bytes: ask for a range within them");
-            (range, Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", why)).into_response()
+            (range, ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", why)).into_response()
         }
     }
 }

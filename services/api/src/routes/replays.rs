@@ -3,10 +3,10 @@
 
 use super::endpoints::must_exist;
 use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    parameters::{Id, Query, moment, problem},
+    app_state::AppState,
+    extract::JsonObject,
+    extract::{PathId, QueryParams, field_problem, parse_timestamp},
+    response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
@@ -17,21 +17,24 @@ use kurir_contract::{
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-pub async fn create(State(app): State<App>, Fields(fields): Fields) -> Result<(StatusCode, Json<Value>), Failure> {
+pub async fn create(
+    State(app): State<AppState>,
+    JsonObject(fields): JsonObject,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let request = read(&fields, OffsetDateTime::now_utc())?;
     must_exist(&app, &request.endpoint).await?;
     start(&app, request).await
 }
 
 /// The newest first, as they were stored last.
-pub async fn list(State(app): State<App>, query: Query) -> Answer {
+pub async fn list(State(app): State<AppState>, query: QueryParams) -> JsonResult {
     let (endpoint, limit) = (query.endpoint()?, query.limit()?);
     let mut all = app.replays.all().await?;
     all.retain(|replay| endpoint.as_ref().is_none_or(|endpoint| replay.endpoint == *endpoint));
     let begins = match query.get("after") {
         None => 0,
         Some(after) => all.iter().position(|replay| replay.id == after).map(|at| at + 1).ok_or_else(|| {
-            Failure::invalid("invalid_query", vec![problem("after", "must be the \"next\" of the page before")])
+            ApiError::invalid("invalid_query", vec![field_problem("after", "must be the \"next\" of the page before")])
         })?,
     };
     let rest = &all[begins..];
@@ -40,35 +43,35 @@ pub async fn list(State(app): State<App>, query: Query) -> Answer {
     Ok(Json(json!({"success": true, "data": page, "next": next})))
 }
 
-pub async fn show(State(app): State<App>, id: Id) -> Answer {
+pub async fn show(State(app): State<AppState>, id: PathId) -> JsonResult {
     about(&app, id, WebhookCommand::ReplayProgress).await
 }
 
 /// What was not delivered yet will not be.
-pub async fn cancel(State(app): State<App>, id: Id) -> Answer {
+pub async fn cancel(State(app): State<AppState>, id: PathId) -> JsonResult {
     about(&app, id, WebhookCommand::CancelReplay).await
 }
 
-async fn about(app: &App, Id(id): Id, command: WebhookCommand) -> Answer {
+async fn about(app: &AppState, PathId(id): PathId, command: WebhookCommand) -> JsonResult {
     app.replays.must_exist(&id).await?;
     let replay: Replay = app.dispatchers.ask(command, &ReplayRequestId { id }).await?;
     Ok(Json(json!({"success": true, "data": replay})))
 }
 
 /// Asks a dispatcher for a replay; it is stored when this returns, and goes on behind the answer.
-pub async fn start(app: &App, request: ReplayRequest) -> Result<(StatusCode, Json<Value>), Failure> {
+pub async fn start(app: &AppState, request: ReplayRequest) -> Result<(StatusCode, Json<Value>), ApiError> {
     let replay: Replay = app.dispatchers.ask(WebhookCommand::Replay, &request).await?;
     tracing::info!(endpoint.id = %replay.endpoint, "the replay {} to the endpoint {} begins", replay.id, replay.endpoint);
     Ok((StatusCode::ACCEPTED, Json(json!({"success": true, "data": replay}))))
 }
 
-fn read(fields: &Map<String, Value>, now: OffsetDateTime) -> Result<ReplayRequest, Failure> {
+fn read(fields: &Map<String, Value>, now: OffsetDateTime) -> Result<ReplayRequest, ApiError> {
     let mut problems = Vec::new();
     let endpoint = endpoint_of(fields, &["since"], &mut problems);
-    let since = match fields.get("since").and_then(Value::as_str).map(|since| moment("since", since)) {
+    let since = match fields.get("since").and_then(Value::as_str).map(|since| parse_timestamp("since", since)) {
         Some(Ok(since)) if since <= now => Some(since),
         Some(Ok(_)) => {
-            problems.push(problem("since", "is in the future"));
+            problems.push(field_problem("since", "is in the future"));
             None
         }
         Some(Err(wrong)) => {
@@ -76,7 +79,7 @@ fn read(fields: &Map<String, Value>, now: OffsetDateTime) -> Result<ReplayReques
             None
         }
         None => {
-            problems.push(problem("since", "must be a time in ISO 8601, as 2026-11-24T13:00:00Z"));
+            problems.push(field_problem("since", "must be a time in ISO 8601, as 2026-11-24T13:00:00Z"));
             None
         }
     };
@@ -84,7 +87,7 @@ fn read(fields: &Map<String, Value>, now: OffsetDateTime) -> Result<ReplayReques
         (Some(endpoint), Some(since)) if problems.is_empty() => {
             Ok(ReplayRequest { endpoint, of: ReplaySelection::Since { since: clock::iso(since) } })
         }
-        _ => Err(Failure::invalid(INVALID, problems)),
+        _ => Err(ApiError::invalid(INVALID, problems)),
     }
 }
 
@@ -98,11 +101,11 @@ pub fn endpoint_of(
     problems: &mut Vec<FieldProblem>,
 ) -> Option<EndpointId> {
     for name in fields.keys().filter(|name| *name != "endpoint" && !others.contains(&name.as_str())) {
-        problems.push(problem(name, "is not known"));
+        problems.push(field_problem(name, "is not known"));
     }
     let endpoint = fields.get("endpoint").and_then(Value::as_str).and_then(|id| id.parse().ok());
     if endpoint.is_none() {
-        problems.push(problem("endpoint", "must be the id of an endpoint"));
+        problems.push(field_problem("endpoint", "must be the id of an endpoint"));
     }
     endpoint
 }

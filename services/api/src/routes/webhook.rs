@@ -1,10 +1,10 @@
 //! `/api/webhook`: whether webhooks are enabled, and events of a user's own that go the way of every event.
 
 use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    events::Outcome,
+    app_state::AppState,
+    event_publisher::DeliveryOutcome,
+    extract::JsonObject,
+    response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
@@ -14,7 +14,7 @@ use kurir_contract::{
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-pub async fn status(State(app): State<App>) -> Answer {
+pub async fn status(State(app): State<AppState>) -> JsonResult {
     Ok(Json(json!({
         "success": true,
         "data": {
@@ -25,13 +25,13 @@ pub async fn status(State(app): State<App>) -> Answer {
     })))
 }
 
-pub async fn test(State(app): State<App>, Fields(fields): Fields) -> Answer {
+pub async fn test(State(app): State<AppState>, JsonObject(fields): JsonObject) -> JsonResult {
     let event = chosen_type(&fields)?.map_or_else(|| event_type("test"), Ok)?;
     let now = OffsetDateTime::now_utc();
     deliver(&app, EventEnvelope::new(event, now, test_data(fields, now)?), "Webhook test completed").await
 }
 
-pub async fn send(State(app): State<App>, Fields(fields): Fields) -> Answer {
+pub async fn send(State(app): State<AppState>, JsonObject(fields): JsonObject) -> JsonResult {
     let event = match fields.get("eventType") {
         None | Some(Value::Null) => return Err(missing_type()),
         Some(Value::String(name)) if name.is_empty() => return Err(missing_type()),
@@ -42,7 +42,7 @@ pub async fn send(State(app): State<App>, Fields(fields): Fields) -> Answer {
     deliver(&app, EventEnvelope::new(event, OffsetDateTime::now_utc(), data), "Custom webhook sent").await
 }
 
-async fn deliver(app: &App, envelope: EventEnvelope, message: &str) -> Answer {
+async fn deliver(app: &AppState, envelope: EventEnvelope, message: &str) -> JsonResult {
     if app.webhook_url.is_none() {
         // Other subscribers of NATS still get it.
         app.events.publish(&envelope).await?;
@@ -53,16 +53,20 @@ async fn deliver(app: &App, envelope: EventEnvelope, message: &str) -> Answer {
 }
 
 /// How a delivery ended, in the contract's words.
-pub fn result(outcome: &Outcome) -> Value {
+pub fn result(outcome: &DeliveryOutcome) -> Value {
     match outcome {
-        Outcome::Delivered { status, attempt } => json!({"success": true, "status": status, "attempt": attempt}),
-        Outcome::GivenUp { .. } => json!({"success": false, "error": "All retry attempts failed"}),
-        Outcome::StillRetried(event) => json!({"success": false, "error": "Still being retried", "eventId": event}),
+        DeliveryOutcome::Delivered { status, attempt } => {
+            json!({"success": true, "status": status, "attempt": attempt})
+        }
+        DeliveryOutcome::GivenUp { .. } => json!({"success": false, "error": "All retry attempts failed"}),
+        DeliveryOutcome::StillRetried(event) => {
+            json!({"success": false, "error": "Still being retried", "eventId": event})
+        }
     }
 }
 
 /// The `data` of a test: what the caller gave, and two fields that say what it is.
-pub fn test_data(fields: Map<String, Value>, now: OffsetDateTime) -> Result<Value, Failure> {
+pub fn test_data(fields: Map<String, Value>, now: OffsetDateTime) -> Result<Value, ApiError> {
     let mut data = data(fields)?;
     data.insert("test".to_owned(), json!(true));
     data.insert("timestamp".to_owned(), json!(clock::iso(now)));
@@ -70,7 +74,7 @@ pub fn test_data(fields: Map<String, Value>, now: OffsetDateTime) -> Result<Valu
 }
 
 /// The event type that a test's caller chose, if he did.
-pub fn chosen_type(fields: &Map<String, Value>) -> Result<Option<EventType>, Failure> {
+pub fn chosen_type(fields: &Map<String, Value>) -> Result<Option<EventType>, ApiError> {
     match fields.get("eventType") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(name)) => event_type(name).map(Some),
@@ -78,24 +82,24 @@ pub fn chosen_type(fields: &Map<String, Value>) -> Result<Option<EventType>, Fai
     }
 }
 
-fn event_type(name: &str) -> Result<EventType, Failure> {
+fn event_type(name: &str) -> Result<EventType, ApiError> {
     name.parse().map_err(|_| invalid_type())
 }
 
-fn data(mut fields: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+fn data(mut fields: Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
     match fields.remove("data") {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(data)) => Ok(data),
         Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(Failure::bad_request("invalid_data", "data must be an object"))
+            Err(ApiError::bad_request("invalid_data", "data must be an object"))
         }
     }
 }
 
-fn missing_type() -> Failure {
-    Failure::bad_request("missing_event_type", "eventType is required")
+fn missing_type() -> ApiError {
+    ApiError::bad_request("missing_event_type", "eventType is required")
 }
 
-fn invalid_type() -> Failure {
-    Failure::bad_request("invalid_event_type", "Invalid eventType")
+fn invalid_type() -> ApiError {
+    ApiError::bad_request("invalid_event_type", "Invalid eventType")
 }

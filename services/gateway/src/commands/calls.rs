@@ -16,17 +16,17 @@ impl CommandServer {
             Err(refusal) => return (Err(refusal), None),
         };
         let RejectCall { call, from } = &request;
-        let asked = self.ask(|client| async move {
+        let asked = self.ask_whatsapp(|client| async move {
             let none = || refusal(CommandErrorCode::CallNotFound, "no call of this contact rings under this id");
-            let ringing = self.calls.ringing(call).ok_or_else(none)?;
-            let directory = notices::directory(&client, std::slice::from_ref(&ringing.caller)).await;
+            let ringing = self.calls.find(call).ok_or_else(none)?;
+            let directory = notices::event_directory(&client, std::slice::from_ref(&ringing.caller)).await;
             if !ringing.is_from(from, &directory) {
                 return Err(none().into());
             }
             let rejected = client.voip().reject_call(call, &ringing.peer, &ringing.caller).await;
             rejected.map_err(|error| RequestFailure::Client(error.to_string()))?;
             let at = OffsetDateTime::now_utc();
-            Ok(self.calls.rejected(call, at, &directory, &self.session.id))
+            Ok(self.calls.end_rejected(call, at, &directory, &self.session.id))
         });
         match asked.await {
             Ok(event) => (Ok(CallRejected {}), event),

@@ -21,21 +21,23 @@ impl CommandServer {
         if !MESSAGES_READ.contains(&message_ids.len()) {
             return Err(invalid("messageIds must be a list of 1 to 100 message ids".to_owned()));
         }
-        let chat = jid(&to)?;
-        let participant = participant.as_ref().map(jid).transpose()?;
+        let chat = parse_jid(&to)?;
+        let participant = participant.as_ref().map(parse_jid).transpose()?;
         if chat.is_group() && participant.is_none() {
             return Err(invalid("participant is required in a group: who wrote the messages".to_owned()));
         }
-        self.ask(|client| async move {
+        self.ask_whatsapp(|client| async move {
             let writer = match &participant {
-                Some(writer) if chat.is_group() => {
-                    Some(addressing::participant(&client, &chat, writer).await.map_err(RequestFailure::of_client)?)
-                }
+                Some(writer) if chat.is_group() => Some(
+                    addressing::participant_address(&client, &chat, writer)
+                        .await
+                        .map_err(RequestFailure::from_client)?,
+                ),
                 Some(_) | None => None,
             };
             let ids: Vec<&str> = message_ids.iter().map(String::as_str).collect();
-            let chat = addressing::chat(&client, &chat).await;
-            client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(RequestFailure::of_client)?;
+            let chat = addressing::chat_address(&client, &chat).await;
+            client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(RequestFailure::from_client)?;
             Ok(EmptyBody {})
         })
         .await
@@ -46,15 +48,15 @@ impl CommandServer {
         request: Result<ShowTyping, CommandError>,
     ) -> Result<EmptyBody, CommandError> {
         let ShowTyping { to, state } = request?;
-        let chat = jid(&to)?;
+        let chat = parse_jid(&to)?;
         let state = match state {
             TypingState::Composing => ChatStateType::Composing,
             TypingState::Recording => ChatStateType::Recording,
             TypingState::Paused => ChatStateType::Paused,
         };
-        self.ask(|client| async move {
-            let chat = addressing::chat(&client, &chat).await;
-            client.chatstate().send(&chat, state).await.map_err(RequestFailure::of_client)?;
+        self.ask_whatsapp(|client| async move {
+            let chat = addressing::chat_address(&client, &chat).await;
+            client.chatstate().send(&chat, state).await.map_err(RequestFailure::from_client)?;
             Ok(EmptyBody {})
         })
         .await
@@ -66,9 +68,9 @@ impl CommandServer {
     ) -> Result<EmptyBody, CommandError> {
         let state = request?.state;
         let appearance = &self.session.appearance;
-        self.ask(|client| async move {
+        self.ask_whatsapp(|client| async move {
             // First: what nobody wants is taken back as soon as it is said.
-            appearance.set(state == OwnPresence::Available);
+            appearance.set_online(state == OwnPresence::Available);
             let set = match state {
                 OwnPresence::Available => client.presence().set_available().await,
                 OwnPresence::Unavailable => client.presence().set_unavailable().await,
@@ -80,7 +82,7 @@ impl CommandServer {
                         "the account has no name yet, without which WhatsApp shows no presence: set WHATSAPP_PUSH_NAME";
                     Err(refusal(CommandErrorCode::Conflict, text).into())
                 }
-                Err(error) => Err(RequestFailure::of_client(error)),
+                Err(error) => Err(RequestFailure::from_client(error)),
             }
         })
         .await
@@ -94,16 +96,16 @@ impl CommandServer {
         if to.is_group() {
             return Err(invalid("to must be a person: a group has no presence".to_owned()));
         }
-        let contact = jid(&to)?;
-        self.ask(|client| async move {
-            let contact = addressing::chat(&client, &contact).await;
-            client.presence().subscribe(contact).await.map_err(RequestFailure::of_client)?;
+        let contact = parse_jid(&to)?;
+        self.ask_whatsapp(|client| async move {
+            let contact = addressing::chat_address(&client, &contact).await;
+            client.presence().subscribe(contact).await.map_err(RequestFailure::from_client)?;
             Ok(EmptyBody {})
         })
         .await
     }
 }
 
-fn jid(address: &ChatJid) -> Result<Jid, CommandError> {
+fn parse_jid(address: &ChatJid) -> Result<Jid, CommandError> {
     address.as_str().parse().map_err(|_| invalid("Invalid phone number format".to_owned()))
 }

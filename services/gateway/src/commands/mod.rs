@@ -81,7 +81,7 @@ impl CommandServer {
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 request = requests.next(), if under_way.len() < COMMANDS_AT_ONCE => {
                     let request = request.context("the subscription to commands ended")?;
-                    self.take(request, &mut turns, &mut under_way).await;
+                    self.dispatch(request, &mut turns, &mut under_way).await;
                 }
             }
         }
@@ -90,23 +90,23 @@ impl CommandServer {
         Ok(())
     }
 
-    async fn take(&self, request: Message, turns: &mut ChatQueue, under_way: &mut JoinSet<()>) {
+    async fn dispatch(&self, request: Message, turns: &mut ChatQueue, under_way: &mut JoinSet<()>) {
         let command = subject::parse_command(&request.subject);
         let name = command.map_or("unknown", Command::as_str);
         let span = tracing::info_span!("command", session.id = %self.session.id, command = name);
         trace_context::adopt(&span, request.headers.as_ref());
         let commands = self.clone();
         let Some(send) = command.filter(|command| command.is_send()) else {
-            let task = async move { commands.obey(command, request).await };
+            let task = async move { commands.handle(command, request).await };
             under_way.spawn(task.instrument(span));
             return;
         };
-        match content::outgoing(send, &request.payload) {
+        match content::build_message(send, &request.payload) {
             Ok(outgoing) => {
                 // Taken here, in the order in which the requests came.
-                let turn = turns.take(&outgoing.to);
+                let turn = turns.join(&outgoing.to);
                 let task = async move {
-                    let _turn = turn.comes().await;
+                    let _turn = turn.wait().await;
                     commands.send(send, request, outgoing).await;
                 };
                 under_way.spawn(task.instrument(span));
@@ -115,12 +115,14 @@ impl CommandServer {
         }
     }
 
-    async fn obey(&self, command: Option<Command>, request: Message) {
+    async fn handle(&self, command: Option<Command>, request: Message) {
         match command {
-            Some(Command::Status) => self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.status())).await,
+            Some(Command::Status) => {
+                self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.session_info())).await
+            }
             Some(Command::PairingCode) => self.answer(&request, self.pairing_code(parse(&request)).await).await,
             Some(Command::Passkey) => {
-                self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.session.passkey())).await;
+                self.answer(&request, parse::<EmptyBody>(&request).map(|_| self.session.passkey_progress())).await;
             }
             Some(Command::AnswerPasskey) => self.answer(&request, self.answer_passkey(parse(&request)).await).await,
             Some(Command::ConfirmPasskey) => self.answer(&request, self.confirm_passkey(parse(&request)).await).await,
@@ -128,33 +130,35 @@ impl CommandServer {
             Some(Command::Logout) => self.answer(&request, self.log_out(parse(&request)).await).await,
             Some(Command::SubmitJob) => {
                 let stored = match parse(&request) {
-                    Ok(job) => self.queue.submit(job).await,
+                    Ok(job) => self.queue.submit_job(job).await,
                     Err(refusal) => Err(refusal),
                 };
                 self.answer(&request, stored).await;
             }
             Some(Command::CancelJob) => {
                 let cancelled = match parse::<JobRequest>(&request) {
-                    Ok(JobRequest { id }) => self.queue.cancel(&id).await,
+                    Ok(JobRequest { id }) => self.queue.cancel_job(&id).await,
                     Err(refusal) => Err(refusal),
                 };
                 self.answer(&request, cancelled).await;
             }
             Some(Command::CheckNumber) => self.answer(&request, self.check_number(parse(&request)).await).await,
-            Some(Command::Contact) => self.answer(&request, self.contact(parse(&request)).await).await,
-            Some(Command::Picture) => self.answer(&request, self.picture(parse(&request)).await).await,
+            Some(Command::Contact) => self.answer(&request, self.contact_details(parse(&request)).await).await,
+            Some(Command::Picture) => self.answer(&request, self.picture_of(parse(&request)).await).await,
             Some(Command::SetPicture) => self.answer(&request, self.set_picture(parse(&request)).await).await,
             Some(Command::Blocklist) => self.answer(&request, self.blocklist(parse(&request)).await).await,
-            Some(Command::Block) => self.answer(&request, self.block(parse(&request)).await).await,
-            Some(Command::Unblock) => self.answer(&request, self.unblock(parse(&request)).await).await,
+            Some(Command::Block) => self.answer(&request, self.block_person(parse(&request)).await).await,
+            Some(Command::Unblock) => self.answer(&request, self.unblock_person(parse(&request)).await).await,
             Some(Command::ListGroups) => self.answer(&request, self.list_groups(parse(&request)).await).await,
             Some(Command::Group) => self.answer(&request, self.group(parse(&request)).await).await,
             Some(Command::CreateGroup) => self.answer(&request, self.create_group(parse(&request)).await).await,
             Some(Command::ChangeGroup) => self.answer(&request, self.change_group(parse(&request)).await).await,
-            Some(Command::AddParticipants) => self.change(&request, ParticipantChange::Add).await,
-            Some(Command::RemoveParticipants) => self.change(&request, ParticipantChange::Remove).await,
-            Some(Command::PromoteParticipants) => self.change(&request, ParticipantChange::Promote).await,
-            Some(Command::DemoteParticipants) => self.change(&request, ParticipantChange::Demote).await,
+            Some(Command::AddParticipants) => self.change_participants_as(&request, ParticipantChange::Add).await,
+            Some(Command::RemoveParticipants) => self.change_participants_as(&request, ParticipantChange::Remove).await,
+            Some(Command::PromoteParticipants) => {
+                self.change_participants_as(&request, ParticipantChange::Promote).await
+            }
+            Some(Command::DemoteParticipants) => self.change_participants_as(&request, ParticipantChange::Demote).await,
             Some(Command::GroupInvite) => {
                 self.answer(&request, self.group_invite(parse(&request), false).await).await;
             }
@@ -167,7 +171,7 @@ impl CommandServer {
                 let (answer, event) = self.reject_call(parse(&request)).await;
                 self.answer(&request, answer).await;
                 if let Some(event) = event {
-                    self.outbound.tell(&event).await;
+                    self.outbound.publish_event(&event).await;
                 }
             }
             Some(Command::MarkRead) => self.answer(&request, self.mark_read(parse(&request)).await).await,
@@ -196,12 +200,12 @@ impl CommandServer {
         }
     }
 
-    async fn change(&self, request: &Message, change: ParticipantChange) {
+    async fn change_participants_as(&self, request: &Message, change: ParticipantChange) {
         self.answer(request, self.change_participants(parse(request), change).await).await;
     }
 
-    fn status(&self) -> SessionInfo {
-        SessionInfo { restriction: self.outbound.restriction(), ..self.session.status() }
+    fn session_info(&self) -> SessionInfo {
+        SessionInfo { restriction: self.outbound.restriction(), ..self.session.session_info() }
     }
 
     async fn send(&self, command: Command, request: Message, outgoing: OutgoingMessage) {
@@ -209,18 +213,18 @@ impl CommandServer {
             SendOutcome::Done(done) => done,
             SendOutcome::NotTried(refusal) => SendResult { answer: Err(refusal), event: None },
             SendOutcome::Deferred(held) => {
-                let queued = self.queue.hold(command, &request.payload, &outgoing, held).await;
+                let queued = self.queue.defer_message(command, &request.payload, &outgoing, held).await;
                 let reply = match queued {
                     Ok(queued) => CommandReply::<EmptyBody>::Queued(queued),
                     Err(refusal) => CommandReply::Error(refusal),
                 };
-                self.reply(&request, &reply).await;
+                self.send_reply(&request, &reply).await;
                 return;
             }
         };
         self.answer(&request, answer).await;
         if let Some(event) = event {
-            self.outbound.tell(&event).await;
+            self.outbound.publish_event(&event).await;
         }
     }
 
@@ -232,10 +236,10 @@ impl CommandServer {
                 CommandReply::Error(refusal)
             }
         };
-        self.reply(request, &reply).await;
+        self.send_reply(request, &reply).await;
     }
 
-    async fn reply<T: Serialize>(&self, request: &Message, answer: &CommandReply<T>) {
+    async fn send_reply<T: Serialize>(&self, request: &Message, answer: &CommandReply<T>) {
         let Some(reply) = request.reply.clone() else {
             tracing::warn!("a command came as a message without a reply subject, so nobody has its answer");
             return;

@@ -9,7 +9,7 @@ impl CommandServer {
         &self,
         request: Result<AnswerPasskey, CommandError>,
     ) -> Result<PasskeyProgress, CommandError> {
-        self.ask_passkey(PasskeyAction::Answer(request?.credential)).await
+        self.request_passkey_action(PasskeyAction::Answer(request?.credential)).await
     }
 
     pub(super) async fn confirm_passkey(
@@ -17,12 +17,12 @@ impl CommandServer {
         request: Result<EmptyBody, CommandError>,
     ) -> Result<PasskeyProgress, CommandError> {
         request?;
-        self.ask_passkey(PasskeyAction::Confirm).await
+        self.request_passkey_action(PasskeyAction::Confirm).await
     }
 
-    async fn ask_passkey(&self, ask: PasskeyAction) -> Result<PasskeyProgress, CommandError> {
-        match self.session.ask_passkey(ask).await {
-            Ok(Ok(())) => Ok(self.session.passkey()),
+    async fn request_passkey_action(&self, ask: PasskeyAction) -> Result<PasskeyProgress, CommandError> {
+        match self.session.act_on_passkey(ask).await {
+            Ok(Ok(())) => Ok(self.session.passkey_progress()),
             Ok(Err(refused)) => Err(refused.into()),
             Err(SessionTimeout) => {
                 Err(refusal(CommandErrorCode::Conflict, "the session began anew meanwhile; scan the new QR code"))

@@ -2,7 +2,7 @@
 
 use super::{
     CommandServer,
-    groups::{group_jid, in_group},
+    groups::{map_group_error, parse_group},
     invalid, refusal,
     whatsapp_request::RequestFailure,
 };
@@ -31,23 +31,23 @@ impl CommandServer {
         request: Result<CheckNumber, CommandError>,
     ) -> Result<NumberChecked, CommandError> {
         let number = request?.number;
-        let jid = person(&number)?;
-        self.ask(|client| async move { self.look_up(&client, &number, &jid).await }).await
+        let jid = parse_person(&number)?;
+        self.ask_whatsapp(|client| async move { self.query_number(&client, &number, &jid).await }).await
     }
 
-    pub(super) async fn contact(
+    pub(super) async fn contact_details(
         &self,
         request: Result<PersonRequest, CommandError>,
     ) -> Result<ContactDetails, CommandError> {
         let number = request?.number;
-        let jid = person(&number)?;
-        self.ask(|client| async move {
-            self.find(&client, &number, &jid).await?;
+        let jid = parse_person(&number)?;
+        self.ask_whatsapp(|client| async move {
+            self.require_number(&client, &number, &jid).await?;
             let info = client.contacts().get_user_info(std::slice::from_ref(&jid)).await?.into_values().next();
             // A picture that is not shown to this account is none.
             let picture = client.contacts().get_profile_picture(&jid, false).await;
             let picture = picture.ok().flatten().map(|picture| PictureLink { id: picture.id, url: picture.url });
-            let KnownAddresses { jid, pn, lid } = addresses::resolve_one(&client, &jid).await;
+            let KnownAddresses { jid, pn, lid } = addresses::resolve_address(&client, &jid).await;
             Ok(ContactDetails {
                 jid,
                 pn,
@@ -62,13 +62,13 @@ impl CommandServer {
     }
 
     /// Of a person or a group.
-    pub(super) async fn picture(
+    pub(super) async fn picture_of(
         &self,
         request: Result<PictureRequest, CommandError>,
     ) -> Result<PictureLookup, CommandError> {
         let of = request?.of;
-        let jid = if of.is_group() { group_jid(&of)? } else { person(&of)? };
-        self.ask(|client| async move {
+        let jid = if of.is_group() { parse_group(&of)? } else { parse_person(&of)? };
+        self.ask_whatsapp(|client| async move {
             let picture = client.contacts().get_profile_picture(&jid, false).await?;
             Ok(PictureLookup { picture: picture.map(|picture| PictureLink { id: picture.id, url: picture.url }) })
         })
@@ -81,16 +81,16 @@ impl CommandServer {
         request: Result<SetPicture, CommandError>,
     ) -> Result<PictureUpdate, CommandError> {
         let SetPicture { group, picture } = request?;
-        let group = group.as_ref().map(group_jid).transpose()?;
-        let jpeg = picture.as_deref().map(jpeg).transpose()?;
-        self.ask(|client| async move {
+        let group = group.as_ref().map(parse_group).transpose()?;
+        let jpeg = picture.as_deref().map(decode_jpeg).transpose()?;
+        self.ask_whatsapp(|client| async move {
             let is_there = jpeg.is_some();
             // The client removes the picture when there are no bytes.
             let jpeg = jpeg.unwrap_or_default();
             let set = match &group {
                 Some(group) => {
                     let set = client.groups().set_profile_picture(group, jpeg).await;
-                    in_group(&client, group, set).await?
+                    map_group_error(&client, group, set).await?
                 }
                 None => client.profile().set_profile_picture(jpeg).await?,
             };
@@ -104,24 +104,24 @@ impl CommandServer {
         request: Result<EmptyBody, CommandError>,
     ) -> Result<BlockedContacts, CommandError> {
         request?;
-        self.ask(|client| async move {
+        self.ask_whatsapp(|client| async move {
             let mut people = Vec::new();
             for entry in client.blocking().get_blocklist().await?.iter().take(MOST_BLOCKED_SHOWN) {
-                people.push(blocked(addresses::resolve_one(&client, &entry.jid).await));
+                people.push(blocked_contact(addresses::resolve_address(&client, &entry.jid).await));
             }
             Ok(BlockedContacts { people })
         })
         .await
     }
 
-    pub(super) async fn block(
+    pub(super) async fn block_person(
         &self,
         request: Result<PersonRequest, CommandError>,
     ) -> Result<BlockedContact, CommandError> {
         self.set_blocked(request, true).await
     }
 
-    pub(super) async fn unblock(
+    pub(super) async fn unblock_person(
         &self,
         request: Result<PersonRequest, CommandError>,
     ) -> Result<BlockedContact, CommandError> {
@@ -135,33 +135,38 @@ impl CommandServer {
         is_to_be: bool,
     ) -> Result<BlockedContact, CommandError> {
         let number = request?.number;
-        let jid = person(&number)?;
-        self.ask(|client| async move {
+        let jid = parse_person(&number)?;
+        self.ask_whatsapp(|client| async move {
             // WhatsApp wants both addresses; the question tells the other one.
-            let KnownAddresses { pn, lid, .. } = addresses::resolve_one(&client, &jid).await;
+            let KnownAddresses { pn, lid, .. } = addresses::resolve_address(&client, &jid).await;
             if pn.is_none() || lid.is_none() {
-                self.find(&client, &number, &jid).await?;
+                self.require_number(&client, &number, &jid).await?;
             }
             if is_to_be {
                 client.blocking().block(&jid).await?;
             } else {
                 client.blocking().unblock(&jid).await?;
             }
-            Ok(blocked(addresses::resolve_one(&client, &jid).await))
+            Ok(blocked_contact(addresses::resolve_address(&client, &jid).await))
         })
         .await
     }
 
     /// Asks who it is, so that the client knows both addresses.
-    async fn find(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<(), RequestFailure> {
-        if self.look_up(client, number, jid).await?.exists {
+    async fn require_number(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<(), RequestFailure> {
+        if self.query_number(client, number, jid).await?.exists {
             return Ok(());
         }
         Err(refusal(CommandErrorCode::NotOnWhatsapp, &format!("{number} is not on WhatsApp")).into())
     }
 
-    async fn look_up(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<NumberChecked, RequestFailure> {
-        self.outbound.sender.recipients.ask(client, number, jid).await.map_err(|error| {
+    async fn query_number(
+        &self,
+        client: &Client,
+        number: &ChatJid,
+        jid: &Jid,
+    ) -> Result<NumberChecked, RequestFailure> {
+        self.outbound.sender.recipients.query_whatsapp(client, number, jid).await.map_err(|error| {
             error
                 .downcast::<ContactError>()
                 .map_or_else(|error| RequestFailure::Client(format!("{error:#}")), RequestFailure::from)
@@ -169,16 +174,16 @@ impl CommandServer {
     }
 }
 
-fn blocked(KnownAddresses { jid, pn, lid }: KnownAddresses) -> BlockedContact {
+fn blocked_contact(KnownAddresses { jid, pn, lid }: KnownAddresses) -> BlockedContact {
     BlockedContact { jid, pn, lid }
 }
 
-fn person(number: &ChatJid) -> Result<Jid, CommandError> {
+fn parse_person(number: &ChatJid) -> Result<Jid, CommandError> {
     let jid: Option<Jid> = number.as_str().parse().ok();
     jid.filter(|jid| jid.is_pn() || jid.is_lid()).ok_or_else(|| invalid("Invalid phone number format".to_owned()))
 }
 
-fn jpeg(picture: &str) -> Result<Vec<u8>, CommandError> {
+fn decode_jpeg(picture: &str) -> Result<Vec<u8>, CommandError> {
     let bytes = Some(picture).filter(|picture| picture.len() <= LONGEST_PICTURE);
     let bytes = bytes.and_then(|picture| BASE64_STANDARD.decode(picture).ok());
     bytes

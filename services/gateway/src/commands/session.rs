@@ -20,7 +20,7 @@ impl CommandServer {
     pub(super) async fn restart(&self, request: Result<EmptyBody, CommandError>) -> Result<SessionInfo, CommandError> {
         request?;
         self.session.restart().await.map_err(internal)?;
-        Ok(self.session.status())
+        Ok(self.session.session_info())
     }
 
     pub(super) async fn log_out(&self, request: Result<EmptyBody, CommandError>) -> Result<LoggedOut, CommandError> {

@@ -14,7 +14,7 @@ use whatsapp_rust::{
 /// Why WhatsApp did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestFailure {
-    #[error("WhatsApp refused it ({code}): {}", words(*.code))]
+    #[error("WhatsApp refused it ({code}): {}", explain_code(*.code))]
     Refused { code: u16 },
     #[error("WhatsApp did not answer in time; whether it was done is unknown")]
     Silent,
@@ -32,13 +32,13 @@ impl CommandServer {
     ///
     /// # Errors
     /// With what the caller may know.
-    pub(super) async fn ask<T, F>(&self, question: impl FnOnce(Arc<Client>) -> F) -> Result<T, CommandError>
+    pub(super) async fn ask_whatsapp<T, F>(&self, question: impl FnOnce(Arc<Client>) -> F) -> Result<T, CommandError>
     where
         F: Future<Output = Result<T, RequestFailure>>,
     {
         let sender = &self.outbound.sender;
-        let deadline = Instant::now() + sender.patience();
-        let client = timeout_at(deadline, sender.client()).await.map_err(|_| {
+        let deadline = Instant::now() + sender.answer_timeout();
+        let client = timeout_at(deadline, sender.wait_for_client()).await.map_err(|_| {
             refusal(
                 CommandErrorCode::TimedOut,
                 "WhatsApp was not connected in time; nothing was done. Try again later.",
@@ -48,17 +48,17 @@ impl CommandServer {
         timeout_at(deadline, question(client))
             .await
             .unwrap_or(Err(RequestFailure::Silent))
-            .map_err(RequestFailure::refusal)
+            .map_err(RequestFailure::into_command_error)
     }
 }
 
 impl RequestFailure {
     /// Of what the client has no better name for.
-    pub(super) fn of_client(error: impl std::fmt::Display) -> Self {
+    pub(super) fn from_client(error: impl std::fmt::Display) -> Self {
         Self::Client(error.to_string())
     }
 
-    pub(super) fn refusal(self) -> CommandError {
+    pub(super) fn into_command_error(self) -> CommandError {
         let text = self.to_string();
         match self {
             Self::Refused { code } => {
@@ -72,7 +72,7 @@ impl RequestFailure {
 }
 
 /// What WhatsApp's numbers mean, as far as they are known.
-fn words(code: u16) -> &'static str {
+fn explain_code(code: u16) -> &'static str {
     match code {
         400 => "it takes the request for a wrong one",
         401 | 403 => "this account may not do that; in a group, only an administrator may",
@@ -161,7 +161,7 @@ mod tests {
             (IqError::UnexpectedResponseType { got: None }.into(), CommandErrorCode::Internal, None),
         ] {
             let shown = failure.to_string();
-            let refusal = failure.refusal();
+            let refusal = failure.into_command_error();
             assert_eq!((refusal.code, refusal.whatsapp_code), (code, number), "{shown}");
         }
     }

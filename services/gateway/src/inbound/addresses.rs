@@ -29,21 +29,21 @@ impl AddressDirectory {
     pub fn of_account(number: Option<Jid>, lid: Option<Jid>) -> Self {
         let mut directory = Self::default();
         if let (Some(number), Some(lid)) = (&number, &lid) {
-            directory.learn(number, lid);
+            directory.add_pair(number, lid);
         }
         directory.own = number.into_iter().chain(lid).collect();
         directory
     }
 
     /// Two addresses of one person; if they are not one number and one LID, they tell nothing.
-    pub fn learn(&mut self, one: &Jid, other: &Jid) {
+    pub fn add_pair(&mut self, one: &Jid, other: &Jid) {
         let (number, lid) = if one.server.is_pn_family() { (one, other) } else { (other, one) };
-        if number.server.is_pn_family() && lid.server.is_lid_family() && self.other(lid).is_none() {
-            self.people.push(AddressPair { number: bare(number), lid: bare(lid) });
+        if number.server.is_pn_family() && lid.server.is_lid_family() && self.other_address(lid).is_none() {
+            self.people.push(AddressPair { number: without_device(number), lid: without_device(lid) });
         }
     }
 
-    fn other(&self, jid: &Jid) -> Option<&Jid> {
+    fn other_address(&self, jid: &Jid) -> Option<&Jid> {
         let person = |person: &&AddressPair| {
             let same = if jid.server.is_lid_family() { &person.lid } else { &person.number };
             same.user_base() == jid.user_base()
@@ -54,8 +54,8 @@ impl AddressDirectory {
 
     /// Under every address that is known.
     #[must_use]
-    pub fn party(&self, jid: &Jid) -> KnownAddresses {
-        let (this, other) = (chat_jid(jid), self.other(jid).map(chat_jid));
+    pub fn known_addresses(&self, jid: &Jid) -> KnownAddresses {
+        let (this, other) = (chat_jid(jid), self.other_address(jid).map(chat_jid));
         if jid.server.is_pn_family() {
             KnownAddresses { jid: this.clone(), pn: Some(this), lid: other }
         } else if jid.server.is_lid_family() {
@@ -67,67 +67,71 @@ impl AddressDirectory {
 
     /// The canonical address.
     #[must_use]
-    pub fn address(&self, jid: &Jid) -> ChatJid {
-        let number = if jid.server.is_lid_family() { self.other(jid) } else { None };
+    pub fn canonical_address(&self, jid: &Jid) -> ChatJid {
+        let number = if jid.server.is_lid_family() { self.other_address(jid) } else { None };
         chat_jid(number.unwrap_or(jid))
     }
 
     /// Whether it is this account.
     #[must_use]
     pub fn is_own(&self, jid: &Jid) -> bool {
-        let address = self.address(jid);
-        self.own.iter().any(|own| self.address(own) == address)
+        let address = self.canonical_address(jid);
+        self.own.iter().any(|own| self.canonical_address(own) == address)
     }
 
     /// The account's own address; none before the pairing.
     #[must_use]
-    pub fn own(&self) -> Option<&Jid> {
+    pub fn own_jid(&self) -> Option<&Jid> {
         self.own.first()
     }
 
     /// Whether looking it up could tell more.
-    fn lacks(&self, jid: &Jid) -> bool {
-        (jid.server.is_pn_family() || jid.server.is_lid_family()) && self.other(jid).is_none()
+    fn is_incomplete(&self, jid: &Jid) -> bool {
+        (jid.server.is_pn_family() || jid.server.is_lid_family()) && self.other_address(jid).is_none()
     }
 }
 
 /// Who is who in a message, and among those whom it names.
-pub async fn directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> AddressDirectory {
+pub async fn message_directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
     let source = &info.source;
     if let Some(alt) = &source.sender_alt {
-        directory.learn(&source.sender, alt);
+        directory.add_pair(&source.sender, alt);
     }
     // Of the own phone's message the chat is who it went to.
     for alt in [&source.recipient_alt, &info.peer_recipient_pn].into_iter().flatten() {
-        directory.learn(&source.chat, alt);
+        directory.add_pair(&source.chat, alt);
     }
-    look_up(client, &mut directory, [&source.sender, &source.chat]).await;
-    look_up(client, &mut directory, named).await;
+    look_up_addresses(client, &mut directory, [&source.sender, &source.chat]).await;
+    look_up_addresses(client, &mut directory, named).await;
     directory
 }
 
 /// Adds what the client's store knows of these.
-pub async fn look_up(client: &Client, directory: &mut AddressDirectory, jids: impl IntoIterator<Item = &Jid>) {
+pub async fn look_up_addresses(
+    client: &Client,
+    directory: &mut AddressDirectory,
+    jids: impl IntoIterator<Item = &Jid>,
+) {
     for jid in jids {
-        if directory.lacks(jid)
-            && let Some(other) = other_of(client, jid).await
+        if directory.is_incomplete(jid)
+            && let Some(other) = stored_address(client, jid).await
         {
-            directory.learn(jid, &other);
+            directory.add_pair(jid, &other);
         }
     }
 }
 
 /// One address as the store knows it.
-pub async fn resolve_one(client: &Client, jid: &Jid) -> KnownAddresses {
+pub async fn resolve_address(client: &Client, jid: &Jid) -> KnownAddresses {
     let mut directory = AddressDirectory::default();
-    look_up(client, &mut directory, [jid]).await;
-    directory.party(jid)
+    look_up_addresses(client, &mut directory, [jid]).await;
+    directory.known_addresses(jid)
 }
 
-async fn other_of(client: &Client, jid: &Jid) -> Option<Jid> {
+async fn stored_address(client: &Client, jid: &Jid) -> Option<Jid> {
     // Looked up without the device, and in the one namespace that the store keeps.
-    match client.get_lid_pn_entry(&bare(jid)).await {
+    match client.get_lid_pn_entry(&without_device(jid)).await {
         Ok(entry) if jid.server.is_lid_family() => entry.map(|entry| Jid::pn(&*entry.phone_number)),
         Ok(entry) => entry.map(|entry| Jid::lid(&*entry.lid)),
         Err(error) => {
@@ -138,7 +142,7 @@ async fn other_of(client: &Client, jid: &Jid) -> Option<Jid> {
 }
 
 /// Without device, and in the namespace that a user knows.
-fn bare(jid: &Jid) -> Jid {
+fn without_device(jid: &Jid) -> Jid {
     if jid.server.is_pn_family() {
         Jid::pn(jid.user_base())
     } else if jid.server.is_lid_family() {
@@ -151,7 +155,7 @@ fn bare(jid: &Jid) -> Jid {
 /// The same as a chat.
 #[must_use]
 pub fn chat_jid(jid: &Jid) -> ChatJid {
-    ChatJid::from_whatsapp(&bare(jid).to_string())
+    ChatJid::from_whatsapp(&without_device(jid).to_string())
 }
 
 #[cfg(test)]

@@ -42,22 +42,22 @@ impl InboundDurabilityHook for DurabilityHook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
         let begun = Instant::now();
         // All of a batch together: it holds up whatever comes behind it.
-        let files_by = self.inbound.files_by();
+        let files_by = self.inbound.file_deadline();
         let stored = tokio::select! {
             biased;
-            () = self.breaker.broken().cancelled() => anyhow::bail!("the gateway leaves WhatsApp; {} message(s) come again", batch.len()),
-            stored = self.store(&client, batch, files_by) => stored,
+            () = self.breaker.token().cancelled() => anyhow::bail!("the gateway leaves WhatsApp; {} message(s) come again", batch.len()),
+            stored = self.publish_batch(&client, batch, files_by) => stored,
         };
-        self.publisher.metrics.hook_waited(begun.elapsed());
+        self.publisher.metrics.observe_hook_wait(begun.elapsed());
         stored.map_err(|error| {
-            self.breaker.break_life(SessionSignal::BrokerLost, &error);
+            self.breaker.abort(SessionSignal::BrokerLost, &error);
             error.into()
         })
     }
 }
 
 impl DurabilityHook {
-    async fn store(
+    async fn publish_batch(
         &self,
         client: &Arc<Client>,
         batch: &[InboundMessage],
@@ -65,25 +65,25 @@ impl DurabilityHook {
     ) -> Result<(), PublishTimeout> {
         // Live messages come one by one.
         if let [message] = batch {
-            return match self.event_of(client, message).await {
-                Some(received) => self.store_in_order(vec![received], files_by).await,
+            return match self.map_message(client, message).await {
+                Some(received) => self.publish_in_order(vec![received], files_by).await,
                 None => Ok(()),
             };
         }
-        stream::iter(self.by_chat(client, batch).await)
+        stream::iter(self.group_by_chat(client, batch).await)
             .map(Ok)
-            .try_for_each_concurrent(CHATS_AT_ONCE, |chat| self.store_in_order(chat, files_by))
+            .try_for_each_concurrent(CHATS_AT_ONCE, |chat| self.publish_in_order(chat, files_by))
             .await
     }
 
     /// One after the other, each acknowledged before the next is sent: a lost connection may swallow one and let the
     /// next through.
-    async fn store_in_order(&self, chat: Vec<MappedMessage>, files_by: Instant) -> Result<(), PublishTimeout> {
-        let Some(turn) = chat.first().map(|first| self.turn(&first.chat)) else { return Ok(()) };
-        let _turn = turn.comes().await;
+    async fn publish_in_order(&self, chat: Vec<MappedMessage>, files_by: Instant) -> Result<(), PublishTimeout> {
+        let Some(turn) = chat.first().map(|first| self.join_chat(&first.chat)) else { return Ok(()) };
+        let _turn = turn.wait().await;
         for received in chat {
             let chat = received.chat.clone();
-            let (event, owed) = received.event(&self.inbound.session, files_by).await;
+            let (event, owed) = received.into_event(&self.inbound.session, files_by).await;
             let span = tracing::info_span!(
                 "message",
                 session.id = %self.inbound.session,
@@ -93,11 +93,11 @@ impl DurabilityHook {
             async {
                 // From now: the wait for a file, or for an earlier message's, is not one for the broker. If the broker is
                 // away, the first that has waited so long ends the wait of all.
-                self.publisher.store(&event, Instant::now() + self.wait).await?;
+                self.publisher.publish(&event, Instant::now() + self.wait).await?;
                 if let Some(owed) = owed {
-                    owed.event_is_stored();
+                    owed.event_stored();
                 }
-                self.inbound.known.heard(&chat);
+                self.inbound.known.record(&chat);
                 tracing::debug!("stored a message");
                 Ok(())
             }
@@ -107,34 +107,34 @@ impl DurabilityHook {
         Ok(())
     }
 
-    fn turn(&self, chat: &ChatJid) -> ChatTurn {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner).take(chat)
+    fn join_chat(&self, chat: &ChatJid) -> ChatTurn {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).join(chat)
     }
 
     /// A batch, chat by chat, each in the order in which it was written.
-    async fn by_chat(&self, client: &Arc<Client>, batch: &[InboundMessage]) -> Vec<Vec<MappedMessage>> {
+    async fn group_by_chat(&self, client: &Arc<Client>, batch: &[InboundMessage]) -> Vec<Vec<MappedMessage>> {
         let mut chats: Vec<Vec<(&InboundMessage, MappedMessage)>> = Vec::new();
         let mut places: HashMap<ChatJid, usize> = HashMap::new();
         for message in batch {
-            let Some(received) = self.event_of(client, message).await else { continue };
+            let Some(received) = self.map_message(client, message).await else { continue };
             let place = *places.entry(received.chat.clone()).or_insert_with(|| {
                 chats.push(Vec::new());
                 chats.len() - 1
             });
             chats[place].push((message, received));
         }
-        chats.into_iter().map(in_order).collect()
+        chats.into_iter().map(sort_by_time).collect()
     }
 
-    async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Option<MappedMessage> {
-        let received = self.inbound.event_of(client, message).await;
+    async fn map_message(&self, client: &Arc<Client>, message: &InboundMessage) -> Option<MappedMessage> {
+        let received = self.inbound.map_inbound(client, message).await;
         received.inspect_err(|why| tracing::debug!(message.id = message.info.id, "no event for a message: {why}")).ok()
     }
 }
 
 /// The client keeps the order of each address. If a person wrote under both of his, WhatsApp's clock decides, as far as
 /// its seconds tell.
-fn in_order(mut chat: Vec<(&InboundMessage, MappedMessage)>) -> Vec<MappedMessage> {
+fn sort_by_time(mut chat: Vec<(&InboundMessage, MappedMessage)>) -> Vec<MappedMessage> {
     let address = |(message, _): &(&InboundMessage, MappedMessage)| message.info.source.chat.server;
     let several = chat.iter().any(|message| address(message) != address(&chat[0]));
     if several {

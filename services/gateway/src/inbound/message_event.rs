@@ -43,7 +43,7 @@ impl MessageEvent {
 
     /// The event that tells that this one's file came later, and its session; `sent_at`: milliseconds since 1970.
     #[must_use]
-    pub fn with_late_file(mut self, file: ReceivedFile, sent_at: i64) -> Option<(SessionId, Self)> {
+    pub fn into_downloaded(mut self, file: ReceivedFile, sent_at: i64) -> Option<(SessionId, Self)> {
         self.data.set_file(file);
         let (message_id, content, mut origin) = match self.data {
             MessageEventData::Received(data) => (data.message_id, data.content, data.origin),
@@ -65,7 +65,7 @@ impl MessageEvent {
 
     /// As EVENTS will hold it, small enough for NATS.
     #[must_use]
-    pub fn outgoing(mut self, session: &SessionId) -> OutgoingEvent {
+    pub fn into_outgoing(mut self, session: &SessionId) -> OutgoingEvent {
         let at = OffsetDateTime::now_utc();
         let event = OutgoingEvent::new(session, self.kind.clone(), self.id.clone(), at, &self.data);
         let size = event.size();
@@ -73,7 +73,7 @@ impl MessageEvent {
             return event;
         }
         tracing::warn!(event.id = %self.id, "a message of {size} bytes is too large for an event: its content is left out");
-        self.data.leave_out_content(size);
+        self.data.omit_content(size);
         OutgoingEvent::new(session, self.kind, self.id, at, &self.data)
     }
 }
@@ -99,7 +99,7 @@ impl MessageEventData {
         }
     }
 
-    fn leave_out_content(&mut self, bytes: usize) {
+    fn omit_content(&mut self, bytes: usize) {
         let (content, context) = match self {
             Self::Received(data) => (&mut data.content, &mut data.context),
             Self::Sent(data) => (&mut data.content, &mut data.context),
@@ -151,9 +151,9 @@ mod tests {
 
     #[test]
     fn what_is_too_large_for_nats_keeps_its_place_without_its_content() {
-        let small = received("x".repeat(LARGEST_EVENT / 2)).outgoing(&SessionId::default());
+        let small = received("x".repeat(LARGEST_EVENT / 2)).into_outgoing(&SessionId::default());
         assert!(small.size() > LARGEST_EVENT / 2);
-        let large = received("x".repeat(LARGEST_EVENT)).outgoing(&SessionId::default());
+        let large = received("x".repeat(LARGEST_EVENT)).into_outgoing(&SessionId::default());
         assert!(large.size() < 2_000, "{}", large.size());
         let shown = format!("{large:?}");
         assert!(shown.contains("omitted") && shown.contains("3EB0") && shown.contains("evt_1"), "{shown}");

@@ -17,7 +17,7 @@ pub mod undecryptable;
 pub mod unhooked;
 
 use crate::{outbound::new_chat_limit::KnownChats, publish::OutgoingEvent};
-use content::{context, open};
+use content::{context, unwrap_message};
 use kurir_contract::{address::ChatJid, session::SessionId};
 use mapping::{MappingContext, SkipReason, update};
 use media::{DownloadQueue, LateFile, PendingDownload};
@@ -54,13 +54,13 @@ pub struct MappedMessage {
 
 impl MappedMessage {
     /// The event as it is to be stored; its file is waited for until `by`.
-    pub async fn event(self, session: &SessionId, by: Instant) -> (OutgoingEvent, Option<LateFile>) {
+    pub async fn into_event(self, session: &SessionId, by: Instant) -> (OutgoingEvent, Option<LateFile>) {
         let Self { mut told, file, .. } = self;
         let owed = match file {
-            Some(file) => Some(file.into_event(&mut told, by).await),
+            Some(file) => Some(file.complete_event(&mut told, by).await),
             None => None,
         };
-        (told.outgoing(session), owed)
+        (told.into_outgoing(session), owed)
     }
 }
 
@@ -69,32 +69,36 @@ impl MessageMapper {
     ///
     /// # Errors
     /// If the message is not one that a user hears of.
-    pub async fn event_of(&self, client: &Arc<Client>, message: &InboundMessage) -> Result<MappedMessage, SkipReason> {
+    pub async fn map_inbound(
+        &self,
+        client: &Arc<Client>,
+        message: &InboundMessage,
+    ) -> Result<MappedMessage, SkipReason> {
         let InboundMessage { message, info, .. } = message;
-        self.undecryptable.came(&info.id);
-        mapping::is_wanted(info, self.statuses)?;
-        let directory = addresses::directory(client, info, &named(message)).await;
-        let chat = directory.address(&info.source.chat);
-        self.polls.remember(&chat, &info.id, message);
+        self.undecryptable.remove(&info.id);
+        mapping::check_wanted(info, self.statuses)?;
+        let directory = addresses::message_directory(client, info, &referenced_people(message)).await;
+        let chat = directory.canonical_address(&info.source.chat);
+        self.polls.add_message(&chat, &info.id, message);
         let seen = MappingContext { info, message, directory: &directory, session: &self.session };
-        let told = mapping::told(&seen, &self.polls)?;
-        let file = self.media.as_ref().and_then(|media| media.begin(client, info, message, &told));
+        let told = mapping::map_message(&seen, &self.polls)?;
+        let file = self.media.as_ref().and_then(|media| media.start_download(client, info, message, &told));
         Ok(MappedMessage { chat, told, file })
     }
 
     /// Until when the files of what has come now are waited for.
     #[must_use]
-    pub fn files_by(&self) -> Instant {
+    pub fn file_deadline(&self) -> Instant {
         Instant::now() + self.media.as_ref().map(DownloadQueue::wait).unwrap_or_default()
     }
 }
 
 /// Whom a message names beside its own chat and writer.
 #[must_use]
-pub fn named(message: &Message) -> Vec<Jid> {
-    let opened = open(message);
-    let mut named = context::named(opened);
-    let participant = update::named(opened.message).and_then(|key| key.participant.as_deref()?.parse().ok());
+pub fn referenced_people(message: &Message) -> Vec<Jid> {
+    let opened = unwrap_message(message);
+    let mut named = context::referenced_people(opened);
+    let participant = update::referenced_key(opened.message).and_then(|key| key.participant.as_deref()?.parse().ok());
     named.extend(participant);
     named
 }

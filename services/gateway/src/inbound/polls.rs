@@ -3,7 +3,7 @@
 //! They are kept beside the session's keys, so that a vote of next week is readable after a restart. Losing them loses
 //! the meaning of votes and nothing else, so trouble with the file is told and passed over.
 
-use super::content::poll_in;
+use super::content::find_poll;
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -61,27 +61,27 @@ impl PollStore {
     }
 
     /// Remembers the poll that a message is, if it is one.
-    pub fn remember(&self, chat: &ChatJid, id: &str, message: &Message) {
-        let Some((name, options, secret)) = poll_in(message) else { return };
+    pub fn add_message(&self, chat: &ChatJid, id: &str, message: &Message) {
+        let Some((name, options, secret)) = find_poll(message) else { return };
         let poll = KnownPoll { chat: chat.clone(), id: id.to_owned(), name, options, secret };
-        let mut memory = self.memory();
+        let mut memory = self.lock();
         if memory.polls.contains_key(&(poll.chat.clone(), poll.id.clone())) {
             return;
         }
-        memory.write(&poll);
+        memory.append(&poll);
         memory.add(poll);
     }
 
     /// Forgets all: the session was logged out, and its file is gone.
-    pub fn forget(&self) {
-        let mut memory = self.memory();
+    pub fn clear(&self) {
+        let mut memory = self.lock();
         memory.polls.clear();
         memory.order.clear();
     }
 
     #[must_use]
     pub fn get(&self, chat: &ChatJid, id: &str) -> Option<Arc<KnownPoll>> {
-        self.memory().polls.get(&(chat.clone(), id.to_owned())).cloned()
+        self.lock().polls.get(&(chat.clone(), id.to_owned())).cloned()
     }
 
     /// The poll of a chat, also if it was seen before the chat's number was known.
@@ -90,7 +90,7 @@ impl PollStore {
         self.get(&chat.jid, id).or_else(|| self.get(chat.lid.as_ref()?, id))
     }
 
-    fn memory(&self) -> MutexGuard<'_, PollMemory> {
+    fn lock(&self) -> MutexGuard<'_, PollMemory> {
         // A panic while it was held left whole polls.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +99,7 @@ impl PollStore {
 /// Whether a message is a poll.
 #[must_use]
 pub fn is_poll(message: &Message) -> bool {
-    poll_in(message).is_some()
+    find_poll(message).is_some()
 }
 
 impl PollMemory {
@@ -114,10 +114,10 @@ impl PollMemory {
         }
     }
 
-    fn write(&self, poll: &KnownPoll) {
+    fn append(&self, poll: &KnownPoll) {
         let Some(path) = &self.file else { return };
         let line = serde_json::to_string(poll).unwrap_or_default();
-        let written = file(path, false).and_then(|mut file| writeln!(file, "{line}"));
+        let written = open_file(path, false).and_then(|mut file| writeln!(file, "{line}"));
         if let Err(error) = written {
             tracing::warn!("a poll is remembered until the next start only: {error}");
         }
@@ -128,20 +128,20 @@ impl PollMemory {
         let Some(path) = &self.file else { return };
         let polls = self.order.iter().filter_map(|key| self.polls.get(key));
         let lines: String = polls.map(|poll| serde_json::to_string(&**poll).unwrap_or_default() + "\n").collect();
-        if let Err(error) = file(path, true).and_then(|mut file| file.write_all(lines.as_bytes())) {
+        if let Err(error) = open_file(path, true).and_then(|mut file| file.write_all(lines.as_bytes())) {
             tracing::warn!("the file of polls grows: {error}");
         }
     }
 }
 
 /// Readable by its owner only: it holds secrets.
-fn file(path: &Path, anew: bool) -> std::io::Result<File> {
+fn open_file(path: &Path, anew: bool) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(!anew).write(true).truncate(anew).mode(0o600).open(path)
 }
 
 impl KnownPoll {
     /// Gives a message this poll's secret.
-    pub fn seal(&self, message: &mut Message) {
+    pub fn set_secret(&self, message: &mut Message) {
         if let Some(context) = message.message_context_info.as_option_mut() {
             context.message_secret = Some(self.secret.clone());
         }
@@ -150,7 +150,7 @@ impl KnownPoll {
     /// The options that a vote chose; none if it cannot be opened. WhatsApp binds a vote to the addresses of creator and
     /// voter, by number or by LID.
     #[must_use]
-    pub fn open_vote(
+    pub fn decrypt_vote(
         &self,
         vote: &PollEncValue,
         id: &str,

@@ -39,25 +39,25 @@ impl UndecryptableQueue {
     }
 
     /// Begins to wait for a message.
-    pub fn hear(&self, message: &UndecryptableMessage, now: Instant) {
+    pub fn push(&self, message: &UndecryptableMessage, now: Instant) {
         let certain = message.unavailable_type.is_unrecoverable_fanout();
         let until = if certain { now } else { now + self.wait };
-        let mut waiting = self.waiting();
+        let mut waiting = self.lock();
         if waiting.len() < WAITING {
             waiting.insert(message.info.id.clone(), WaitingMessage { until, message: message.clone() });
         }
     }
 
     /// It came after all.
-    pub fn came(&self, id: &str) {
-        self.waiting().remove(id);
+    pub fn remove(&self, id: &str) {
+        self.lock().remove(id);
     }
 
     /// Those that have waited long enough.
     #[must_use]
     pub fn take_due(&self, now: Instant) -> Vec<UndecryptableMessage> {
         let mut due = Vec::new();
-        self.waiting().retain(|_, one| {
+        self.lock().retain(|_, one| {
             let waits = one.until > now;
             if !waits {
                 due.push(one.message.clone());
@@ -67,7 +67,7 @@ impl UndecryptableQueue {
         due
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, WaitingMessage>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, WaitingMessage>> {
         // Each change is one call, so a panic elsewhere left the map whole.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +75,11 @@ impl UndecryptableQueue {
 
 /// The event's `data`. Pure.
 #[must_use]
-pub fn told(message: &UndecryptableMessage, directory: &AddressDirectory, session: &SessionId) -> MessageUndecryptable {
+pub fn undecryptable_data(
+    message: &UndecryptableMessage,
+    directory: &AddressDirectory,
+    session: &SessionId,
+) -> MessageUndecryptable {
     let info = &message.info;
     let place = EventSource { chat: &info.source.chat, author: &info.source.sender, from_me: info.source.is_from_me };
     MessageUndecryptable {
@@ -88,7 +92,7 @@ pub fn told(message: &UndecryptableMessage, directory: &AddressDirectory, sessio
         },
         hidden: message.decrypt_fail_mode == DecryptFailMode::Hide,
         timestamp: info.timestamp.timestamp_millis(),
-        origin: place.origin(directory, session, &EventType::MESSAGE_UNDECRYPTABLE, (&info.id, "")),
+        origin: place.event_origin(directory, session, &EventType::MESSAGE_UNDECRYPTABLE, (&info.id, "")),
     }
 }
 
@@ -110,9 +114,9 @@ mod tests {
     fn only_what_does_not_come_in_time_is_told_of() {
         let (undecryptable, now) = (UndecryptableQueue::new(Duration::from_secs(60)), Instant::now());
         for id in ["comes", "stays"] {
-            undecryptable.hear(&message(id, UnavailableType::Unknown), now);
+            undecryptable.push(&message(id, UnavailableType::Unknown), now);
         }
-        undecryptable.came("comes");
+        undecryptable.remove("comes");
         assert!(undecryptable.take_due(now + Duration::from_secs(59)).is_empty());
         let due = undecryptable.take_due(now + Duration::from_secs(60));
         assert_eq!(due.iter().map(|due| due.info.id.as_str()).collect::<Vec<_>>(), ["stays"]);
@@ -122,9 +126,9 @@ mod tests {
     #[test]
     fn what_nobody_sends_again_is_told_of_at_once() {
         let (undecryptable, now) = (UndecryptableQueue::new(Duration::from_secs(60)), Instant::now());
-        undecryptable.hear(&message("once", UnavailableType::ViewOnce), now);
+        undecryptable.push(&message("once", UnavailableType::ViewOnce), now);
         let due = undecryptable.take_due(now);
-        let told = told(&due[0], &AddressDirectory::default(), &SessionId::default());
+        let told = undecryptable_data(&due[0], &AddressDirectory::default(), &SessionId::default());
         assert_eq!((told.reason, told.hidden), (UndecryptableReason::ViewOnce, false));
     }
 }

@@ -26,13 +26,13 @@ pub struct UnhookedQueue(mpsc::Sender<Arc<[InboundMessage]>>);
 pub struct UnhookedWorker(mpsc::Receiver<Arc<[InboundMessage]>>);
 
 #[must_use]
-pub fn queue() -> (UnhookedQueue, UnhookedWorker) {
+pub fn unhooked_channel() -> (UnhookedQueue, UnhookedWorker) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (UnhookedQueue(sender), UnhookedWorker(receiver))
 }
 
 impl UnhookedQueue {
-    pub fn hear(&self, batch: &MessageBatch) {
+    pub fn push(&self, batch: &MessageBatch) {
         if self.0.try_send(Arc::clone(&batch.messages)).is_err() {
             tracing::error!("{} message(s) were lost: too many wait for NATS", batch.messages.len());
         }
@@ -44,7 +44,7 @@ impl UnhookedWorker {
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
-    pub async fn publish(
+    pub async fn run(
         mut self,
         inbound: MessageMapper,
         publisher: EventPublisher,
@@ -58,7 +58,7 @@ impl UnhookedWorker {
                     view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
                 let Some(client) = client else { return };
                 for message in &*batch {
-                    store(&inbound, &publisher, &client, message).await;
+                    publish_message(&inbound, &publisher, &client, message).await;
                 }
             }
         };
@@ -71,15 +71,20 @@ impl UnhookedWorker {
     }
 }
 
-async fn store(inbound: &MessageMapper, publisher: &EventPublisher, client: &Arc<Client>, message: &InboundMessage) {
-    match inbound.event_of(client, message).await {
+async fn publish_message(
+    inbound: &MessageMapper,
+    publisher: &EventPublisher,
+    client: &Arc<Client>,
+    message: &InboundMessage,
+) {
+    match inbound.map_inbound(client, message).await {
         Ok(received) => {
-            let (event, owed) = received.event(&inbound.session, inbound.files_by()).await;
-            while let Err(error) = publisher.store(&event, Instant::now() + PATIENCE).await {
+            let (event, owed) = received.into_event(&inbound.session, inbound.file_deadline()).await;
+            while let Err(error) = publisher.publish(&event, Instant::now() + PATIENCE).await {
                 tracing::warn!(event.id = %event.id, "a message still waits: {error}");
             }
             if let Some(owed) = owed {
-                owed.event_is_stored();
+                owed.event_stored();
             }
         }
         Err(why) => tracing::debug!(message.id = message.info.id, "no event for a message: {why}"),

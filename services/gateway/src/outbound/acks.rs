@@ -37,29 +37,29 @@ const ANSWERS: usize = 16;
 impl PendingAcks {
     /// Begins to wait; before the message goes out, since the answer is faster than the client's `Ok`.
     #[must_use]
-    pub fn wait_for(self: &Arc<Self>, id: &str) -> AckWaiter {
+    pub fn register(self: &Arc<Self>, id: &str) -> AckWaiter {
         let (sender, answers) = mpsc::channel(ANSWERS);
-        self.waiting().insert(id.to_owned(), sender);
+        self.lock().insert(id.to_owned(), sender);
         AckWaiter { id: id.to_owned(), acks: Arc::clone(self), answers }
     }
 
-    pub fn hear(&self, ack: &ServerAck) {
+    pub fn record_ack(&self, ack: &ServerAck) {
         if ack.class.as_deref() != Some("message") {
             return;
         }
-        if let Some(waiting) = self.waiting().get(&ack.id) {
+        if let Some(waiting) = self.lock().get(&ack.id) {
             // If it is full, an answer is there already.
-            let _ = waiting.try_send(answer(ack));
+            let _ = waiting.try_send(server_answer(ack));
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, mpsc::Sender<ServerAnswer>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, mpsc::Sender<ServerAnswer>>> {
         // Each change is one call, so a panic elsewhere left the map whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn answer(ack: &ServerAck) -> ServerAnswer {
+fn server_answer(ack: &ServerAck) -> ServerAnswer {
     match &ack.error {
         Some(code) => ServerAnswer::Refused { code: code.parse().ok() },
         None => {
@@ -71,7 +71,7 @@ fn answer(ack: &ServerAck) -> ServerAnswer {
 
 impl AckWaiter {
     /// The next answer; waits for it.
-    pub async fn next(&mut self) -> ServerAnswer {
+    pub async fn next_answer(&mut self) -> ServerAnswer {
         match self.answers.recv().await {
             Some(answer) => answer,
             // Its sender is in the map until this is dropped.
@@ -80,7 +80,7 @@ impl AckWaiter {
     }
 
     /// Forgets the refusals of earlier tries. If one of these was taken after all, says so.
-    pub fn taken_meanwhile(&mut self) -> Option<OffsetDateTime> {
+    pub fn accepted_meanwhile(&mut self) -> Option<OffsetDateTime> {
         while let Ok(answer) = self.answers.try_recv() {
             if let ServerAnswer::Taken { at } = answer {
                 return Some(at);
@@ -92,7 +92,7 @@ impl AckWaiter {
 
 impl Drop for AckWaiter {
     fn drop(&mut self) {
-        self.acks.waiting().remove(&self.id);
+        self.acks.lock().remove(&self.id);
     }
 }
 
@@ -107,27 +107,27 @@ mod tests {
     #[tokio::test]
     async fn an_answer_reaches_the_send_that_waits_for_it() {
         let acks = Arc::new(PendingAcks::default());
-        let mut first = acks.wait_for("A");
-        let mut second = acks.wait_for("B");
+        let mut first = acks.register("A");
+        let mut second = acks.register("B");
         // A receipt may have a message's id, and says nothing about it.
-        acks.hear(&ack("A", "receipt", None));
-        acks.hear(&ack("C", "message", None));
-        acks.hear(&ack("B", "message", Some("479")));
-        acks.hear(&ack("A", "message", None));
-        assert!(matches!(first.next().await, ServerAnswer::Taken { .. }));
-        assert_eq!(second.next().await, ServerAnswer::Refused { code: Some(479) });
+        acks.record_ack(&ack("A", "receipt", None));
+        acks.record_ack(&ack("C", "message", None));
+        acks.record_ack(&ack("B", "message", Some("479")));
+        acks.record_ack(&ack("A", "message", None));
+        assert!(matches!(first.next_answer().await, ServerAnswer::Taken { .. }));
+        assert_eq!(second.next_answer().await, ServerAnswer::Refused { code: Some(479) });
         drop((first, second));
-        assert!(acks.waiting().is_empty());
+        assert!(acks.lock().is_empty());
     }
 
     #[test]
     fn a_late_acknowledgement_of_an_earlier_try_counts() {
         let acks = Arc::new(PendingAcks::default());
-        let mut waiting = acks.wait_for("A");
-        acks.hear(&ack("A", "message", Some("500")));
-        assert_eq!(waiting.taken_meanwhile(), None);
-        acks.hear(&ack("A", "message", Some("500")));
-        acks.hear(&ack("A", "message", None));
-        assert!(waiting.taken_meanwhile().is_some());
+        let mut waiting = acks.register("A");
+        acks.record_ack(&ack("A", "message", Some("500")));
+        assert_eq!(waiting.accepted_meanwhile(), None);
+        acks.record_ack(&ack("A", "message", Some("500")));
+        acks.record_ack(&ack("A", "message", None));
+        assert!(waiting.accepted_meanwhile().is_some());
     }
 }

@@ -50,14 +50,14 @@ const WITHIN: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// If NATS did not answer, or with what nobody can read.
-pub async fn take(
+pub async fn claim_key(
     broker: &Broker,
     session: &SessionId,
     key: &IdempotencyKey,
     request: &str,
 ) -> Result<KeyUse, KeyLookupError> {
     let asked = async {
-        let bucket = bucket(broker).await?;
+        let bucket = open_bucket(broker).await?;
         let (key, request) = (key.of(session), request.to_owned());
         let record =
             serde_json::to_vec(&KeyRecord { request: request.clone(), sent: None }).map_err(anyhow::Error::from)?;
@@ -79,10 +79,16 @@ pub async fn take(
 }
 
 /// Keeps the answer for whoever asks again.
-pub async fn remember(broker: &Broker, session: &SessionId, key: &IdempotencyKey, request: String, sent: &SentMessage) {
+pub async fn store_answer(
+    broker: &Broker,
+    session: &SessionId,
+    key: &IdempotencyKey,
+    request: String,
+    sent: &SentMessage,
+) {
     let stored = async {
         let record = KeyRecord { request, sent: Some(sent.clone()) };
-        let bucket = bucket(broker).await?;
+        let bucket = open_bucket(broker).await?;
         bucket.put(key.of(session), serde_json::to_vec(&record)?.into()).await?;
         anyhow::Ok(())
     };
@@ -94,6 +100,6 @@ pub async fn remember(broker: &Broker, session: &SessionId, key: &IdempotencyKey
     }
 }
 
-async fn bucket(broker: &Broker) -> anyhow::Result<Store> {
+async fn open_bucket(broker: &Broker) -> anyhow::Result<Store> {
     broker.expiring_bucket(IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS).await
 }

@@ -92,7 +92,7 @@ impl SendPipeline {
     /// What WhatsApp does not let the session do at the moment.
     #[must_use]
     pub fn restriction(&self) -> Option<ActiveRestriction> {
-        self.reach.restrictions.now(OffsetDateTime::now_utc()).map(|restriction| restriction.shown())
+        self.reach.restrictions.current(OffsetDateTime::now_utc()).map(|restriction| restriction.to_info())
     }
 
     /// Sends a message, once for its key; takes as long as its turn and all its tries.
@@ -103,28 +103,28 @@ impl SendPipeline {
             Some(_) => self.uploads.acquire().await.ok(),
             None => None,
         };
-        let outcome = self.once(outgoing, class).await;
+        let outcome = self.send_idempotent(outgoing, class).await;
         if let (Some(file), SendOutcome::Done(done)) = (file, &outcome)
-            && media::is_settled(&done.answer)
+            && media::is_final(&done.answer)
         {
-            self.sender.files.forget(&file).await;
+            self.sender.files.delete_file(&file).await;
         }
         if let SendOutcome::Done(done) = &outcome {
-            self.publisher.metrics.sent(done.answer.is_ok());
+            self.publisher.metrics.count_send(done.answer.is_ok());
         }
         outcome
     }
 
     /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one
     /// chat, so the second one finds the answer of the first.
-    async fn once(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
-        let Some(key) = outgoing.key.clone() else { return self.in_turn(outgoing, class).await };
+    async fn send_idempotent(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
+        let Some(key) = outgoing.key.clone() else { return self.send_paced(outgoing, class).await };
         let (session, request) = (&self.session, outgoing.fingerprint.clone());
-        let answer = match idempotency::take(&self.broker, session, &key, &request).await {
+        let answer = match idempotency::claim_key(&self.broker, session, &key, &request).await {
             Ok(KeyUse::Open) => {
-                let outcome = self.in_turn(outgoing, class).await;
+                let outcome = self.send_paced(outgoing, class).await;
                 if let SendOutcome::Done(SendResult { answer: Ok(sent), .. }) = &outcome {
-                    idempotency::remember(&self.broker, session, &key, request, sent).await;
+                    idempotency::store_answer(&self.broker, session, &key, request, sent).await;
                 }
                 return outcome;
             }
@@ -149,21 +149,21 @@ impl SendPipeline {
         SendOutcome::Done(SendResult { answer, event: None })
     }
 
-    async fn in_turn(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
+    async fn send_paced(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
         // What is about a message that is there takes no turn, and begins no chat.
         let is_message = outgoing.is_message();
         // Who cannot write at all hears it now.
         if is_message && self.sender.may_send() {
-            if class == SendPriority::Direct && self.pacer.wait() > LONGEST_WAIT {
+            if class == SendPriority::Direct && self.pacer.expected_wait() > LONGEST_WAIT {
                 return SendOutcome::Deferred(Deferral {
                     until: OffsetDateTime::now_utc(),
                     reason: WaitReason::Pacing,
                 });
             }
-            if let Some(held) = self.reach.held(&outgoing.to, OffsetDateTime::now_utc()).await {
+            if let Some(held) = self.reach.check_chat(&outgoing.to, OffsetDateTime::now_utc()).await {
                 return SendOutcome::Deferred(held);
             }
-            self.pacer.turn(class).await;
+            self.pacer.wait_for_turn(class).await;
         }
         // Never closed.
         let _permit = self.permits.acquire().await;
@@ -172,14 +172,14 @@ impl SendPipeline {
         if let SendOutcome::Done(SendResult { answer: Ok(_), .. }) = &outcome
             && is_message
         {
-            self.reach.known.heard(&to);
+            self.reach.known.record(&to);
         }
         outcome
     }
 
     /// Stores the event that tells of a send.
-    pub async fn tell(&self, event: &OutgoingEvent) {
-        if let Err(error) = self.publisher.store(event, Instant::now() + EVENT_WITHIN).await {
+    pub async fn publish_event(&self, event: &OutgoingEvent) {
+        if let Err(error) = self.publisher.publish(event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a send was lost: {error}");
         }
     }

@@ -59,22 +59,22 @@ impl SendPacer {
     }
 
     /// Waits for the turn to write one message.
-    pub async fn turn(&self, class: SendPriority) {
+    pub async fn wait_for_turn(&self, class: SendPriority) {
         if self.gap.is_zero() {
             return;
         }
-        let ticket = self.line().join(class);
+        let ticket = self.queue().join(class);
         let _place = QueuePlace { pacer: self, ticket };
         loop {
             let mut moved = pin!(self.moved.notified());
             moved.as_mut().enable();
             let opens = {
-                let mut line = self.line();
-                if line.first() == Some(ticket) {
+                let mut line = self.queue();
+                if line.next_ticket() == Some(ticket) {
                     match line.opens.filter(|opens| *opens > Instant::now()) {
                         Some(opens) => Some(opens),
                         None => {
-                            line.take(Instant::now() + self.pause());
+                            line.take_turn(Instant::now() + self.next_gap());
                             return;
                         }
                     }
@@ -96,19 +96,19 @@ impl SendPacer {
 
     /// How long a direct message that comes now would wait, about.
     #[must_use]
-    pub fn wait(&self) -> Duration {
-        let line = self.line();
+    pub fn expected_wait(&self) -> Duration {
+        let line = self.queue();
         let direct = u32::try_from(line.direct.len()).unwrap_or(u32::MAX);
         let jobs = if line.jobs.is_empty() { 0 } else { direct / DIRECT_IN_A_ROW };
         let opens = line.opens.map_or(Duration::ZERO, |opens| opens.saturating_duration_since(Instant::now()));
         (self.gap + self.jitter / 2).saturating_mul(direct.saturating_add(jobs)).saturating_add(opens)
     }
 
-    fn pause(&self) -> Duration {
+    fn next_gap(&self) -> Duration {
         self.gap + self.jitter.mul_f64(rand::random_range(0.0..=1.0))
     }
 
-    fn line(&self) -> MutexGuard<'_, PacerQueue> {
+    fn queue(&self) -> MutexGuard<'_, PacerQueue> {
         // Each change leaves it whole.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +116,7 @@ impl SendPacer {
 
 impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
-        self.pacer.line().leave(self.ticket);
+        self.pacer.queue().leave(self.ticket);
         self.pacer.moved.notify_waiters();
     }
 }
@@ -131,7 +131,7 @@ impl PacerQueue {
         self.tickets
     }
 
-    fn first(&self) -> Option<u64> {
+    fn next_ticket(&self) -> Option<u64> {
         match (self.direct.front(), self.jobs.front()) {
             (Some(_), Some(job)) if self.direct_in_a_row >= DIRECT_IN_A_ROW => Some(*job),
             (Some(first), _) | (None, Some(first)) => Some(*first),
@@ -140,8 +140,8 @@ impl PacerQueue {
     }
 
     /// The first one goes; the next one may from `opens` on.
-    fn take(&mut self, opens: Instant) {
-        let first = self.first();
+    fn take_turn(&mut self, opens: Instant) {
+        let first = self.next_ticket();
         self.direct_in_a_row = if first == self.direct.front().copied() { self.direct_in_a_row + 1 } else { 0 };
         if let Some(first) = first {
             self.leave(first);
@@ -172,27 +172,27 @@ mod tests {
     async fn the_first_goes_at_once_and_the_others_a_gap_apart() {
         let pacer = pacer(Duration::ZERO);
         let begun = Instant::now();
-        pacer.turn(SendPriority::Direct).await;
+        pacer.wait_for_turn(SendPriority::Direct).await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
         for n in 1..=5 {
-            pacer.turn(SendPriority::Direct).await;
+            pacer.wait_for_turn(SendPriority::Direct).await;
             // The timer wakes up to a millisecond late, each time.
             let late = begun.elapsed().checked_sub(GAP * n).expect("not too early");
             assert!(late <= Duration::from_millis(10), "{late:?}");
         }
         tokio::time::sleep(GAP * 3).await;
         let after_a_pause = Instant::now();
-        pacer.turn(SendPriority::Direct).await;
+        pacer.wait_for_turn(SendPriority::Direct).await;
         assert_eq!(after_a_pause.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn jitter_only_adds() {
         let pacer = pacer(GAP);
-        pacer.turn(SendPriority::Direct).await;
+        pacer.wait_for_turn(SendPriority::Direct).await;
         for _ in 0..50 {
             let begun = Instant::now();
-            pacer.turn(SendPriority::Direct).await;
+            pacer.wait_for_turn(SendPriority::Direct).await;
             // The timer wakes up to a millisecond late.
             let took = begun.elapsed();
             assert!(took + Duration::from_millis(2) >= GAP && took <= GAP * 2 + Duration::from_millis(2), "{took:?}");
@@ -202,13 +202,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn direct_messages_go_first_and_every_fourth_turn_is_a_jobs() {
         let pacer = pacer(Duration::ZERO);
-        pacer.turn(SendPriority::Job).await;
+        pacer.wait_for_turn(SendPriority::Job).await;
         let (order, mut seen) = mpsc::unbounded_channel();
         let mut waiting = JoinSet::new();
         for class in [[SendPriority::Job; 3].as_slice(), [SendPriority::Direct; 8].as_slice()].concat() {
             let (pacer, order) = (Arc::clone(&pacer), order.clone());
             waiting.spawn(async move {
-                pacer.turn(class).await;
+                pacer.wait_for_turn(class).await;
                 order.send(class).expect("somebody listens");
             });
         }
@@ -224,13 +224,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_goes_away_holds_up_nobody() {
         let pacer = pacer(Duration::ZERO);
-        pacer.turn(SendPriority::Direct).await;
-        let mut gone = Box::pin(pacer.turn(SendPriority::Direct));
+        pacer.wait_for_turn(SendPriority::Direct).await;
+        let mut gone = Box::pin(pacer.wait_for_turn(SendPriority::Direct));
         assert_eq!((&mut gone).now_or_never(), None);
-        assert!(pacer.wait() > GAP);
+        assert!(pacer.expected_wait() > GAP);
         drop(gone);
         let begun = Instant::now();
-        pacer.turn(SendPriority::Job).await;
+        pacer.wait_for_turn(SendPriority::Job).await;
         assert!(begun.elapsed() <= GAP + Duration::from_millis(2), "{:?}", begun.elapsed());
     }
 
@@ -239,8 +239,8 @@ mod tests {
         let pacer = SendPacer::new(Duration::ZERO, GAP);
         let begun = Instant::now();
         for _ in 0..1000 {
-            pacer.turn(SendPriority::Direct).await;
+            pacer.wait_for_turn(SendPriority::Direct).await;
         }
-        assert_eq!((begun.elapsed(), pacer.wait()), (Duration::ZERO, Duration::ZERO));
+        assert_eq!((begun.elapsed(), pacer.expected_wait()), (Duration::ZERO, Duration::ZERO));
     }
 }

@@ -20,22 +20,22 @@ impl RecipientCache {
     ///
     /// # Errors
     /// If WhatsApp did not answer.
-    pub async fn exists(&self, client: &Client, chat: &ChatJid, jid: &Jid) -> anyhow::Result<bool> {
+    pub async fn is_on_whatsapp(&self, client: &Client, chat: &ChatJid, jid: &Jid) -> anyhow::Result<bool> {
         // A group's id is told by its members; a wrong one is a nack.
-        if !(jid.is_pn() || jid.is_lid()) || self.known().contains(chat) {
+        if !(jid.is_pn() || jid.is_lid()) || self.cached().contains(chat) {
             return Ok(true);
         }
-        Ok(self.ask(client, chat, jid).await?.exists)
+        Ok(self.query_whatsapp(client, chat, jid).await?.exists)
     }
 
     /// Asks WhatsApp about a number or a LID, known or not.
     ///
     /// # Errors
     /// If WhatsApp did not answer.
-    pub async fn ask(&self, client: &Client, chat: &ChatJid, jid: &Jid) -> anyhow::Result<NumberChecked> {
+    pub async fn query_whatsapp(&self, client: &Client, chat: &ChatJid, jid: &Jid) -> anyhow::Result<NumberChecked> {
         let found = client.contacts().is_on_whatsapp(std::slice::from_ref(jid)).await?;
         let found = found.into_iter().find(|user| user.is_registered);
-        let mut known = self.known();
+        let mut known = self.cached();
         known.remove(chat);
         let Some(found) = found else { return Ok(NumberChecked { exists: false, jid: chat.clone(), lid: None }) };
         if known.len() == KNOWN {
@@ -46,7 +46,7 @@ impl RecipientCache {
         Ok(NumberChecked { exists: true, jid: address(&found.jid), lid: found.lid.as_ref().map(address) })
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<ChatJid>> {
+    fn cached(&self) -> std::sync::MutexGuard<'_, HashSet<ChatJid>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

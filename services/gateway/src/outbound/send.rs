@@ -90,22 +90,22 @@ impl WhatsappSender {
     }
 
     /// The client, once it is connected; none if waiting would not help.
-    pub(crate) async fn client(&self) -> Option<Arc<Client>> {
-        if is_lost(&self.session.view.borrow()) {
+    pub(crate) async fn wait_for_client(&self) -> Option<Arc<Client>> {
+        if is_unavailable(&self.session.view.borrow()) {
             return None;
         }
-        self.connected().await.ok()
+        self.wait_connected().await.ok()
     }
 
     /// How long WhatsApp has for one answer.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn answer_timeout(&self) -> Duration {
         self.timeout
     }
 
     /// Whether there is a session to send from, connected or about to be.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        !is_lost(&self.session.view.borrow())
+        !is_unavailable(&self.session.view.borrow())
     }
 
     #[must_use]
@@ -114,23 +114,23 @@ impl WhatsappSender {
     }
 
     /// Waits until the session is connected, or does not try to be.
-    pub async fn settled(&self) {
+    pub async fn wait_until_settled(&self) {
         let mut view = self.session.view.clone();
         // Its sender ends with the process.
-        let _ = view.wait_for(|view| is_lost(view) || is_connected(view)).await;
+        let _ = view.wait_for(|view| is_unavailable(view) || is_connected(view)).await;
     }
 
     /// Sends a message; takes as long as all its tries.
     pub async fn send(&self, outgoing: OutgoingMessage) -> SendOutcome {
-        if is_lost(&self.session.view.borrow()) {
+        if is_unavailable(&self.session.view.borrow()) {
             let answer = Err(refusal(CommandErrorCode::NotConnected, &SendFailure::Ended.to_string()));
             return SendOutcome::Done(SendResult { answer, event: None });
         }
         let session = &self.session.id;
         let of_key = |key: &IdempotencyKey| key.message_id(session);
         let id = outgoing.key.as_ref().map_or_else(new_message_id, of_key);
-        let mut answers = self.session.acks.wait_for(&id);
-        let mut upload = outgoing.attachment.as_ref().map(|attachment| self.files.upload(attachment));
+        let mut answers = self.session.acks.register(&id);
+        let mut upload = outgoing.attachment.as_ref().map(|attachment| self.files.start_upload(attachment));
         let mut attempt = 1;
         let mut pauses = self.pauses.iter();
         let result = loop {
@@ -138,28 +138,28 @@ impl WhatsappSender {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
-            if let Some(held) = self.restricted(&failure).await {
+            if let Some(held) = self.find_restriction(&failure).await {
                 return SendOutcome::Deferred(held);
             }
             tracing::debug!(attempt.number = attempt, "a send failed: {failure}");
-            let Some(pause) = pauses.next().filter(|_| failure.may_pass()) else { break Err(failure) };
-            if let Ok(ServerAnswer::Taken { at }) = timeout(*pause, answers.next()).await {
+            let Some(pause) = pauses.next().filter(|_| failure.is_retryable()) else { break Err(failure) };
+            if let Ok(ServerAnswer::Taken { at }) = timeout(*pause, answers.next_answer()).await {
                 break Ok(at);
             }
             attempt += 1;
         };
         SendOutcome::Done(match result {
-            Ok(at) => self.sent(&outgoing, id, attempt, at).await,
-            Err(failure) => self.failed(&outgoing.to, attempt, &failure),
+            Ok(at) => self.success(&outgoing, id, attempt, at).await,
+            Err(failure) => self.failure(&outgoing.to, attempt, &failure),
         })
     }
 
     /// Until when WhatsApp takes no such message, if that is why it refused this one.
-    async fn restricted(&self, failure: &SendFailure) -> Option<Deferral> {
+    async fn find_restriction(&self, failure: &SendFailure) -> Option<Deferral> {
         let SendFailure::Refused { code } = failure else { return None };
         let client = self.session.view.borrow().client.clone()?;
-        let restriction = self.restrictions.nacked(&client, *code).await?;
-        Some(Deferral { until: restriction.until, reason: restriction.reason() })
+        let restriction = self.restrictions.explain_nack(&client, *code).await?;
+        Some(Deferral { until: restriction.until, reason: restriction.wait_reason() })
     }
 
     async fn try_once(
@@ -170,24 +170,24 @@ impl WhatsappSender {
         answers: &mut AckWaiter,
     ) -> Result<OffsetDateTime, SendFailure> {
         let OutgoingMessage { to, jid, .. } = outgoing;
-        if let Some(at) = answers.taken_meanwhile() {
+        if let Some(at) = answers.accepted_meanwhile() {
             return Ok(at);
         }
         let within = if upload.is_some() { self.media_timeout } else { self.timeout };
         let tried = async {
-            let client = self.connected().await?;
-            let exists = self.recipients.exists(&client, to, jid).await;
+            let client = self.wait_connected().await?;
+            let exists = self.recipients.is_on_whatsapp(&client, to, jid).await;
             if !exists.map_err(|error| SendFailure::Client(format!("{error:#}")))? {
                 return Err(SendFailure::NotOnWhatsapp(to.clone()));
             }
-            let ready = self.made_ready(&client, outgoing, id).await;
+            let ready = self.prepare_message(&client, outgoing, id).await;
             let mut message = ready.map_err(|error| SendFailure::Client(format!("{error:#}")))?;
             if let Some(upload) = upload {
-                upload.complete(&client, &mut message).await?;
+                upload.complete_message(&client, &mut message).await?;
             }
             let options = SendOptions::default().with_message_id(id);
-            client.send_message_with_options(jid, message, options).await.map_err(SendFailure::of)?;
-            match answers.next().await {
+            client.send_message_with_options(jid, message, options).await.map_err(SendFailure::from_send_error)?;
+            match answers.next_answer().await {
                 ServerAnswer::Taken { at } => Ok(at),
                 ServerAnswer::Refused { code } => Err(SendFailure::Refused { code }),
             }
@@ -196,39 +196,40 @@ impl WhatsappSender {
     }
 
     /// The message with what only the client knows. The same at every try.
-    async fn made_ready(&self, client: &Client, outgoing: &OutgoingMessage, id: &str) -> anyhow::Result<Message> {
+    async fn prepare_message(&self, client: &Client, outgoing: &OutgoingMessage, id: &str) -> anyhow::Result<Message> {
         let mut message = outgoing.message.clone();
-        addressing::rename_writer(client, &outgoing.jid, &mut message).await?;
+        addressing::rename_author(client, &outgoing.jid, &mut message).await?;
         if is_poll(&message) {
             // Before it goes out: a vote may be faster than the answer.
-            let chat = addresses::resolve_one(client, &outgoing.jid).await.jid;
-            self.inbound.polls.remember(&chat, id, &message);
+            let chat = addresses::resolve_address(client, &outgoing.jid).await.jid;
+            self.inbound.polls.add_message(&chat, id, &message);
             // One that goes out again under the id of its key has the secret of the first, which may have arrived.
             if let Some(poll) = self.inbound.polls.get(&chat, id) {
-                poll.seal(&mut message);
+                poll.set_secret(&mut message);
             }
         }
         Ok(message)
     }
 
     /// Waits for the connection; a try includes it.
-    async fn connected(&self) -> Result<Arc<Client>, SendFailure> {
+    async fn wait_connected(&self) -> Result<Arc<Client>, SendFailure> {
         let mut view = self.session.view.clone();
-        let view = view.wait_for(|view| is_lost(view) || is_connected(view)).await.map_err(|_| SendFailure::Ended)?;
+        let view =
+            view.wait_for(|view| is_unavailable(view) || is_connected(view)).await.map_err(|_| SendFailure::Ended)?;
         view.client.clone().filter(|_| is_connected(&view)).ok_or(SendFailure::Ended)
     }
 
-    async fn sent(&self, outgoing: &OutgoingMessage, id: String, attempt: u32, at: OffsetDateTime) -> SendResult {
+    async fn success(&self, outgoing: &OutgoingMessage, id: String, attempt: u32, at: OffsetDateTime) -> SendResult {
         let SessionView { own, client, .. } = self.session.view.borrow().clone();
-        let directory = sent_event::directory(client.as_deref(), own.as_ref(), outgoing).await;
-        let to = directory.address(&outgoing.jid);
+        let directory = sent_event::sender_directory(client.as_deref(), own.as_ref(), outgoing).await;
+        let to = directory.canonical_address(&outgoing.jid);
         tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
-        let event = sent_event::told(&self.inbound, &directory, outgoing, (&id, at));
+        let event = sent_event::sent_event(&self.inbound, &directory, outgoing, (&id, at));
         SendResult { answer: Ok(SentMessage { message_id: id, to, attempt }), event }
     }
 
-    fn failed(&self, to: &ChatJid, attempts: u32, failure: &SendFailure) -> SendResult {
-        let answer = Err(failure.refusal());
+    fn failure(&self, to: &ChatJid, attempts: u32, failure: &SendFailure) -> SendResult {
+        let answer = Err(failure.to_command_error());
         if let SendFailure::NotOnWhatsapp(_) | SendFailure::FileGone = failure {
             return SendResult { answer, event: None };
         }
@@ -246,7 +247,7 @@ impl WhatsappSender {
 }
 
 impl SendFailure {
-    fn of(error: SendError) -> Self {
+    fn from_send_error(error: SendError) -> Self {
         match error {
             SendError::Iq(IqError::ServerError { code, .. }) => Self::Refused { code: Some(code) },
             error => Self::Client(error.to_string()),
@@ -254,14 +255,14 @@ impl SendFailure {
     }
 
     /// Whether another try could go better.
-    fn may_pass(&self) -> bool {
+    fn is_retryable(&self) -> bool {
         match self {
             Self::TimedOut | Self::Refused { .. } | Self::Client(_) => true,
             Self::NotOnWhatsapp(_) | Self::Ended | Self::FileGone => false,
         }
     }
 
-    fn refusal(&self) -> CommandError {
+    fn to_command_error(&self) -> CommandError {
         let (code, whatsapp_code) = match self {
             Self::TimedOut => (CommandErrorCode::TimedOut, None),
             Self::Refused { code } => (CommandErrorCode::RefusedByWhatsapp, *code),
@@ -294,7 +295,7 @@ fn is_connected(view: &SessionView) -> bool {
 }
 
 /// Never paired, or at an end: no waiting would help.
-fn is_lost(view: &SessionView) -> bool {
+fn is_unavailable(view: &SessionView) -> bool {
     match view.state {
         SessionState::Ended(_) | SessionState::Pairing { .. } => true,
         // Before the first life nobody knows whether there are keys.

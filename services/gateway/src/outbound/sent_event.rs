@@ -6,10 +6,10 @@ use super::content::OutgoingMessage;
 use crate::{
     inbound::{
         MessageMapper,
-        addresses::{AddressDirectory, look_up},
+        addresses::{AddressDirectory, look_up_addresses},
         mapping::{self, MappingContext},
         message_event::MessageEventData,
-        named,
+        referenced_people,
     },
     publish::OutgoingEvent,
     session::OwnAddresses,
@@ -21,7 +21,7 @@ use wacore_binary::{Jid, JidExt as _};
 use whatsapp_rust::{Client, chrono::DateTime};
 
 /// Who is who in a message that was sent. Without a client, only the account itself is known.
-pub async fn directory(
+pub async fn sender_directory(
     client: Option<&Client>,
     own: Option<&OwnAddresses>,
     outgoing: &OutgoingMessage,
@@ -31,22 +31,22 @@ pub async fn directory(
     let lid = own.and_then(|own| jid(own.lid.as_ref()?));
     let mut directory = AddressDirectory::of_account(number, lid);
     if let Some(client) = client {
-        look_up(client, &mut directory, [&outgoing.jid]).await;
-        look_up(client, &mut directory, &named(&outgoing.message)).await;
+        look_up_addresses(client, &mut directory, [&outgoing.jid]).await;
+        look_up_addresses(client, &mut directory, &referenced_people(&outgoing.message)).await;
     }
     directory
 }
 
 /// The event of a message that WhatsApp has taken: its id, and when.
-pub fn told(
+pub fn sent_event(
     inbound: &MessageMapper,
     directory: &AddressDirectory,
     outgoing: &OutgoingMessage,
     (id, at): (&str, OffsetDateTime),
 ) -> Option<OutgoingEvent> {
-    let info = info(directory, &outgoing.jid, id, at);
+    let info = message_info(directory, &outgoing.jid, id, at);
     let seen = MappingContext { info: &info, message: &outgoing.message, directory, session: &inbound.session };
-    match mapping::told(&seen, &inbound.polls) {
+    match mapping::map_message(&seen, &inbound.polls) {
         Ok(mut told) => {
             if let MessageEventData::Sent(sent) = &mut told.data {
                 sent.from_device = false;
@@ -59,7 +59,7 @@ pub fn told(
                     reply.quoted = None;
                 }
             }
-            Some(told.outgoing(&inbound.session))
+            Some(told.into_outgoing(&inbound.session))
         }
         Err(skipped) => {
             tracing::error!("a message was sent that has no event: {skipped}");
@@ -68,10 +68,10 @@ pub fn told(
     }
 }
 
-fn info(directory: &AddressDirectory, chat: &Jid, id: &str, at: OffsetDateTime) -> MessageInfo {
+fn message_info(directory: &AddressDirectory, chat: &Jid, id: &str, at: OffsetDateTime) -> MessageInfo {
     let source = MessageSource {
         chat: chat.clone(),
-        sender: directory.own().unwrap_or(chat).clone(),
+        sender: directory.own_jid().unwrap_or(chat).clone(),
         is_from_me: true,
         is_group: chat.is_group(),
         ..MessageSource::default()

@@ -24,12 +24,12 @@ impl ConnectionAbort {
 
     /// Cancelled when nothing more of this life may be published.
     #[must_use]
-    pub fn broken(&self) -> &CancellationToken {
+    pub fn token(&self) -> &CancellationToken {
         &self.broken
     }
 
     /// The first reason is the one that is told.
-    pub fn break_life(&self, signal: SessionSignal, why: &dyn Display) {
+    pub fn abort(&self, signal: SessionSignal, why: &dyn Display) {
         if self.broken.is_cancelled() {
             return;
         }

@@ -39,17 +39,17 @@ impl OnlineAppearance {
     }
 
     /// What the account appears as from the next time on that something is said of it.
-    pub fn set(&self, online: bool) {
+    pub fn set_online(&self, online: bool) {
         self.0.online.store(online, Ordering::Relaxed);
     }
 
     /// A login is complete: what the client says by itself at it has been said.
-    pub fn logged_in(&self) {
+    pub fn notify_login(&self) {
         self.0.logged_in.notify_one();
     }
 
     /// Takes back what the client says by itself, as long as the client lives.
-    pub async fn keep(self, client: Arc<Client>) {
+    pub async fn run(self, client: Arc<Client>) {
         let says_online = || client.wait_for_sent_node(NodeFilter::tag("presence").attr("type", "available"));
         let mut said = says_online();
         loop {

@@ -51,7 +51,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// If the keys cannot be opened.
-    pub async fn begin(
+    pub async fn open(
         config: &GatewayConfig,
         store: &SessionStore,
         listener: ClientListener,
@@ -68,8 +68,8 @@ impl ClientConnection {
         };
         let mut builder = Bot::builder()
             .with_transport_factory(GatedTransport { sockets, closed: gate.clone() })
-            .with_http_client(http::client())
-            .with_backend_arc(store.keys(breaker.clone()).await?)
+            .with_http_client(http::http_client())
+            .with_backend_arc(store.open_keys(breaker.clone()).await?)
             .with_inbound_durability_hook(hook)
             .with_event_handler(listener)
             .with_device_props(DevicePropsOverride::new().with_os("Kurir").with_platform_type(PlatformType::CHROME))
@@ -91,7 +91,7 @@ impl ClientConnection {
         let client = bot.client();
         let raw_stanzas = client.acquire_raw_node_forwarding();
         let mut beside = JoinSet::new();
-        beside.spawn(appearance.keep(Arc::clone(&client)));
+        beside.spawn(appearance.run(Arc::clone(&client)));
         Ok(Self { number, client, breaker, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas, beside })
     }
 
@@ -99,7 +99,7 @@ impl ClientConnection {
     /// question, whatever it finds.
     pub fn ask_phone(&mut self) {
         let client = Arc::clone(&self.client);
-        self.beside(async move {
+        self.spawn(async move {
             let Some(own) = client.pn() else { return };
             let (own, nobodys) = (own.to_non_ad(), client.generate_message_id());
             let asked = client.fetch_message_history(&own, &nobodys, true, wacore::time::now_millis(), 1);
@@ -112,25 +112,25 @@ impl ClientConnection {
     }
 
     /// Runs something beside the client; it ends with this life.
-    pub fn beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         while self.beside.try_join_next().is_some() {}
         self.beside.spawn(task);
     }
 
     /// Waits until the client's run loop is over.
-    pub async fn over(&mut self) {
+    pub async fn wait_closed(&mut self) {
         (&mut self.handle).await;
     }
 
     /// Leaves WhatsApp, with what is in flight acknowledged if that takes no longer than it should.
-    pub async fn end(self) {
+    pub async fn close(self) {
         self.gate.cancel();
         tokio::time::sleep(SETTLED_WITHIN).await;
         let mut left = pin!(self.handle.shutdown());
         if timeout(PATIENCE_WITH_MESSAGES, &mut left).await.is_ok() {
             return;
         }
-        self.breaker.broken().cancel();
+        self.breaker.token().cancel();
         if timeout(LEAVE_WITHIN, left).await.is_err() {
             tracing::warn!("the WhatsApp client did not stop in time and was dropped");
         }

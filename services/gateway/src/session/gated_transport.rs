@@ -31,12 +31,12 @@ impl TransportFactory for GatedTransport {
         let (transport, outside) = self.sockets.create_transport().await?;
         let (inside, events) = async_channel::bounded(EVENTS);
         // Ends with the connection, holds nothing else and cannot fail.
-        tokio::spawn(pass(outside, inside, self.closed.clone()));
+        tokio::spawn(forward_events(outside, inside, self.closed.clone()));
         Ok((transport, events))
     }
 }
 
-async fn pass(outside: Receiver<TransportEvent>, inside: Sender<TransportEvent>, closed: CancellationToken) {
+async fn forward_events(outside: Receiver<TransportEvent>, inside: Sender<TransportEvent>, closed: CancellationToken) {
     while let Ok(event) = outside.recv().await {
         let is_data = matches!(event, TransportEvent::DataReceived(_));
         if is_data && closed.is_cancelled() {

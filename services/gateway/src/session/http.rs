@@ -21,11 +21,11 @@ const IDLE_CONNECTIONS: usize = 3;
 const IDLE_CONNECTIONS_OF_A_HOST: usize = 2;
 
 /// The HTTP client of a WhatsApp client.
-pub fn client() -> UreqHttpClient {
-    UreqHttpClient::with_agent(agent(SILENCE))
+pub fn http_client() -> UreqHttpClient {
+    UreqHttpClient::with_agent(http_agent(SILENCE))
 }
 
-fn agent(silence: Duration) -> Agent {
+fn http_agent(silence: Duration) -> Agent {
     let config = Config::builder()
         .timeout_resolve(Some(RESOLVED_WITHIN))
         .timeout_connect(Some(CONNECTED_WITHIN))
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_server_that_stalls_is_left_in_whichever_part_it_does() -> anyhow::Result<()> {
-        let agent = agent(Duration::from_millis(200));
+        let agent = http_agent(Duration::from_millis(200));
         let silent = agent.get(stalls(b"")?).call();
         assert!(silent.as_ref().is_err_and(|error| is_of(error, Timeout::PerRead)), "{silent:?}");
         let mut half = agent.get(stalls(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?).call()?;
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_client_has_an_end_for_each_wait() {
-        let agent = agent(SILENCE);
+        let agent = http_agent(SILENCE);
         let timeouts = agent.config().timeouts();
         assert_eq!(timeouts.resolve, Some(RESOLVED_WITHIN));
         assert_eq!((timeouts.connect, timeouts.per_call), (Some(CONNECTED_WITHIN), Some(WHOLE)));

@@ -73,14 +73,14 @@ impl EventHandler for ClientListener {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
             Event::ServerAck(ack) => {
-                self.acks.hear(ack);
+                self.acks.record_ack(ack);
                 if ack.class.as_deref() == Some("message") {
-                    self.notices.hear(event);
+                    self.notices.push(event);
                 }
             }
-            Event::Messages(batch) if !batch.hook_committed => self.unhooked.hear(batch),
+            Event::Messages(batch) if !batch.hook_committed => self.unhooked.push(batch),
             Event::Messages(_) => {}
-            Event::UndecryptableMessage(message) => self.undecryptable.hear(message, Instant::now()),
+            Event::UndecryptableMessage(message) => self.undecryptable.push(message, Instant::now()),
             Event::Receipt(_)
             | Event::Presence(_)
             | Event::ChatPresence(_)
@@ -93,24 +93,24 @@ impl EventHandler for ClientListener {
             | Event::IdentityChange(_)
             | Event::IncomingCall(_)
             | Event::MissedCall(_)
-            | Event::HistorySync(_) => self.notices.hear(event),
+            | Event::HistorySync(_) => self.notices.push(event),
             Event::PairError(error) => {
                 tracing::warn!("pairing failed: {}", error.error);
-                self.signal(SessionSignal::PairingFailed(error.error.clone()));
+                self.send_signal(SessionSignal::PairingFailed(error.error.clone()));
             }
             Event::RawNode(stanza) => {
-                self.heard.stanza(stanza.tag());
-                self.phone.hear(stanza);
-                if let Some(reason) = turned_away_by(stanza) {
-                    self.signal(SessionSignal::TurnedAway(reason));
+                self.heard.record_stanza(stanza.tag());
+                self.phone.observe_stanza(stanza);
+                if let Some(reason) = rejection_reason(stanza) {
+                    self.send_signal(SessionSignal::TurnedAway(reason));
                 }
             }
             event => {
                 if let Event::Connected(_) = event {
-                    self.appearance.logged_in();
+                    self.appearance.notify_login();
                 }
-                if let Some(signal) = signal_of(event, OffsetDateTime::now_utc()) {
-                    self.signal(signal);
+                if let Some(signal) = map_event(event, OffsetDateTime::now_utc()) {
+                    self.send_signal(signal);
                 }
             }
         }
@@ -122,7 +122,7 @@ impl EventHandler for ClientListener {
 }
 
 impl ClientListener {
-    fn signal(&self, signal: SessionSignal) {
+    fn send_signal(&self, signal: SessionSignal) {
         if let Err(error) = self.signals.try_send((self.life, signal)) {
             // The queue is far longer than a life has lifecycle events.
             tracing::error!("a signal of the WhatsApp client was lost: {error}");
@@ -131,13 +131,13 @@ impl ClientListener {
 }
 
 /// What an event of the client means for the session; pure.
-fn signal_of(event: &Event, now: OffsetDateTime) -> Option<SessionSignal> {
+fn map_event(event: &Event, now: OffsetDateTime) -> Option<SessionSignal> {
     Some(match event {
         Event::PairingQrCode(qr) => SessionSignal::QrCode(qr.code.clone()),
         Event::PairingQrCodesExhausted(qr) => SessionSignal::QrCodesExhausted { life_goes_on: !qr.disconnected },
         Event::PairSuccess(_) => SessionSignal::Paired,
         Event::PairPasskeyRequest(asked) => {
-            SessionSignal::Passkey(match PasskeyChallenge::read(&asked.request_options_json, now) {
+            SessionSignal::Passkey(match PasskeyChallenge::parse(&asked.request_options_json, now) {
                 Ok(request) => PasskeyStep::Requested(request),
                 Err(error) => {
                     PasskeyStep::Failed(format!("WhatsApp's request for the passkey cannot be read: {error}"))
@@ -162,7 +162,7 @@ fn signal_of(event: &Event, now: OffsetDateTime) -> Option<SessionSignal> {
         Event::StreamReplaced(_) => SessionSignal::Ended(SessionEnd::Replaced),
         Event::TemporaryBan(ban) => SessionSignal::Ended(SessionEnd::Banned {
             reason: format!("WhatsApp banned the number (402): {}", ban.code),
-            until: ban.expire.to_std().ok().and_then(|left| until(now, left)),
+            until: ban.expire.to_std().ok().and_then(|left| ban_end(now, left)),
         }),
         Event::ClientOutdated(_) => SessionSignal::Ended(SessionEnd::Outdated),
         Event::ConnectFailure(failure) if failure.reason.should_reconnect() => {
@@ -183,13 +183,13 @@ fn signal_of(event: &Event, now: OffsetDateTime) -> Option<SessionSignal> {
 }
 
 /// A duration beyond the calendar is a ban without an end.
-fn until(now: OffsetDateTime, left: Duration) -> Option<OffsetDateTime> {
+fn ban_end(now: OffsetDateTime, left: Duration) -> Option<OffsetDateTime> {
     now.checked_add(left.try_into().ok()?)
 }
 
 /// The reason for which this stanza ends the connection for a while, if it does. The client has no event
 /// for these.
-fn turned_away_by(stanza: &OwnedNodeRef) -> Option<String> {
+fn rejection_reason(stanza: &OwnedNodeRef) -> Option<String> {
     match stanza.tag() {
         "xmlstreamend" => Some("WhatsApp closed the stream".to_owned()),
         "stream:error" => match stanza.get().get_attr("code")?.as_str().as_ref() {
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn each_ending_has_its_own_state() {
-        let status = |event: &Event| match signal_of(event, NOW) {
+        let status = |event: &Event| match map_event(event, NOW) {
             Some(SessionSignal::Ended(end)) => super::super::state::SessionState::Ended(end).status(),
             other => panic!("{event:?} gave {other:?}"),
         };
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_ban_says_when_it_ends() {
-        let until = |event: &Event| match signal_of(event, NOW) {
+        let until = |event: &Event| match map_event(event, NOW) {
             Some(SessionSignal::Ended(SessionEnd::Banned { until, .. })) => until,
             other => panic!("{other:?}"),
         };
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_server_that_is_down_is_tried_again() {
         for code in [500, 503] {
-            let signal = signal_of(&failure(code), NOW);
+            let signal = map_event(&failure(code), NOW);
             assert_eq!(signal, Some(SessionSignal::TurnedAway(format!("WhatsApp is not available ({code})"))));
         }
     }

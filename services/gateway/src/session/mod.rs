@@ -26,7 +26,7 @@ pub mod store;
 mod task;
 pub mod watchdog;
 
-pub use task::{SessionTask, control};
+pub use task::{SessionTask, new_session};
 
 use appearance::OnlineAppearance;
 
@@ -79,7 +79,7 @@ pub struct OwnAddresses {
 impl OwnAddresses {
     /// As events name it.
     #[must_use]
-    pub fn party(self) -> KnownAddresses {
+    pub fn known_addresses(self) -> KnownAddresses {
         KnownAddresses { jid: self.jid.clone(), pn: Some(self.jid), lid: self.lid }
     }
 }
@@ -123,7 +123,7 @@ pub struct SessionTimeout;
 impl SessionHandle {
     /// As the command `status` answers it.
     #[must_use]
-    pub fn status(&self) -> SessionInfo {
+    pub fn session_info(&self) -> SessionInfo {
         let view = self.view.borrow();
         let state = &view.state;
         SessionInfo {
@@ -143,16 +143,16 @@ impl SessionHandle {
 
     /// Where its pairing by passkey stands.
     #[must_use]
-    pub fn passkey(&self) -> command::PasskeyProgress {
-        self.view.borrow().state.passkey().shown()
+    pub fn passkey_progress(&self) -> command::PasskeyProgress {
+        self.view.borrow().state.passkey().progress()
     }
 
     /// Answers or confirms a passkey.
     ///
     /// # Errors
     /// If the session's task does not answer, or began anew meanwhile.
-    pub async fn ask_passkey(&self, ask: PasskeyAction) -> Result<Result<(), PasskeyRefusal>, SessionTimeout> {
-        self.ask(|answer| ControlRequest::Passkey(ask, answer)).await
+    pub async fn act_on_passkey(&self, ask: PasskeyAction) -> Result<Result<(), PasskeyRefusal>, SessionTimeout> {
+        self.request(|answer| ControlRequest::Passkey(ask, answer)).await
     }
 
     /// Begins anew after an end, and while nothing is paired; elsewhere it changes nothing.
@@ -160,7 +160,7 @@ impl SessionHandle {
     /// # Errors
     /// If the session's task does not answer.
     pub async fn restart(&self) -> Result<(), SessionTimeout> {
-        self.ask(ControlRequest::Restart).await
+        self.request(ControlRequest::Restart).await
     }
 
     /// Ends the session at WhatsApp and wipes its keys.
@@ -168,10 +168,13 @@ impl SessionHandle {
     /// # Errors
     /// If the session's task does not answer.
     pub async fn log_out(&self) -> Result<LoggedOut, SessionTimeout> {
-        self.ask(ControlRequest::Logout).await
+        self.request(ControlRequest::Logout).await
     }
 
-    async fn ask<T>(&self, control: impl FnOnce(oneshot::Sender<T>) -> ControlRequest) -> Result<T, SessionTimeout> {
+    async fn request<T>(
+        &self,
+        control: impl FnOnce(oneshot::Sender<T>) -> ControlRequest,
+    ) -> Result<T, SessionTimeout> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
             self.control.send(control(answer)).await.map_err(|_| SessionTimeout)?;

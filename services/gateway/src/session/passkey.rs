@@ -71,7 +71,7 @@ const ORIGIN: &str = "https://web.whatsapp.com";
 const LEAST_AUTHENTICATOR_DATA: usize = 37;
 
 /// The step that a ceremony takes. Who answers in the wrong moment is told by `run::passkey`; here it changes nothing.
-pub fn next(passkey: PasskeyCeremony, step: PasskeyStep) -> (PasskeyCeremony, SessionAction) {
+pub fn next_step(passkey: PasskeyCeremony, step: PasskeyStep) -> (PasskeyCeremony, SessionAction) {
     use PasskeyCeremony::{Answered, Confirm, Confirmed, Failed, None, Requested};
     let fail = |error: &str| (Failed { error: error.to_owned() }, SessionAction::BeginLife);
     match (passkey, step) {
@@ -133,7 +133,7 @@ impl PasskeyCeremony {
 
     /// As the command `passkey` answers it.
     #[must_use]
-    pub fn shown(&self) -> command::PasskeyProgress {
+    pub fn progress(&self) -> command::PasskeyProgress {
         let state = self.state();
         command::PasskeyProgress {
             state,
@@ -151,7 +151,7 @@ impl PasskeyChallenge {
     ///
     /// # Errors
     /// If the options are none of WebAuthn's.
-    pub fn read(options_json: &str, now: OffsetDateTime) -> Result<Self, String> {
+    pub fn parse(options_json: &str, now: OffsetDateTime) -> Result<Self, String> {
         let request = parse_request_options(options_json).map_err(|error| error.to_string())?;
         let options = serde_json::from_str(options_json).map_err(|error| error.to_string())?;
         let until = now.saturating_add(REQUEST_LASTS);
@@ -163,26 +163,26 @@ impl PasskeyChallenge {
 ///
 /// # Errors
 /// With a text that names the field which is wrong, for a user.
-pub fn read(credential: &Value, request: &PasskeyChallenge) -> Result<Assertion, String> {
+pub fn build_assertion(credential: &Value, request: &PasskeyChallenge) -> Result<Assertion, String> {
     let credential = credential.as_object().ok_or("the body must be the credential as `toJSON()` writes it")?;
     let response = credential.get("response").and_then(Value::as_object).ok_or("`response` must be an object")?;
     if credential.get("type").and_then(Value::as_str) != Some("public-key") {
         return Err("`type` must be \"public-key\"".to_owned());
     }
-    let id = bytes(credential, "id", "id")?;
-    if bytes(credential, "rawId", "rawId")? != id {
+    let id = decode_field(credential, "id", "id")?;
+    if decode_field(credential, "rawId", "rawId")? != id {
         return Err("`rawId` must be the same as `id`".to_owned());
     }
-    let client_data = bytes(response, "clientDataJSON", "response.clientDataJSON")?;
-    judge_client_data(&client_data, request)?;
-    let authenticator_data = bytes(response, "authenticatorData", "response.authenticatorData")?;
+    let client_data = decode_field(response, "clientDataJSON", "response.clientDataJSON")?;
+    check_client_data(&client_data, request)?;
+    let authenticator_data = decode_field(response, "authenticatorData", "response.authenticatorData")?;
     if authenticator_data.len() < LEAST_AUTHENTICATOR_DATA {
         return Err("`response.authenticatorData` is too short to be WebAuthn's".to_owned());
     }
-    let signature = bytes(response, "signature", "response.signature")?;
+    let signature = decode_field(response, "signature", "response.signature")?;
     let user_handle = match response.get("userHandle") {
         None | Some(Value::Null) => None,
-        Some(_) => Some(bytes(response, "userHandle", "response.userHandle")?),
+        Some(_) => Some(decode_field(response, "userHandle", "response.userHandle")?),
     };
     if !request.allowed.is_empty() && !request.allowed.contains(&id) {
         return Err(
@@ -194,13 +194,13 @@ pub fn read(credential: &Value, request: &PasskeyChallenge) -> Result<Assertion,
     Ok(Assertion { assertion_json, credential_id: id })
 }
 
-fn judge_client_data(client_data: &[u8], request: &PasskeyChallenge) -> Result<(), String> {
+fn check_client_data(client_data: &[u8], request: &PasskeyChallenge) -> Result<(), String> {
     let field = "`response.clientDataJSON`";
     let said: Value = serde_json::from_slice(client_data).map_err(|_| format!("{field} holds no JSON"))?;
     if said["type"] != "webauthn.get" {
         return Err(format!("{field} must be of the type \"webauthn.get\": sign with `navigator.credentials.get`"));
     }
-    let challenge = said["challenge"].as_str().and_then(decode);
+    let challenge = said["challenge"].as_str().and_then(decode_base64url);
     if challenge.as_ref() != Some(&request.challenge) {
         return Err(format!(
             "{field} answers another challenge than the one that waits: sign the `options` as they are now"
@@ -213,14 +213,14 @@ fn judge_client_data(client_data: &[u8], request: &PasskeyChallenge) -> Result<(
     }
 }
 
-fn bytes(object: &Map<String, Value>, name: &str, path: &str) -> Result<Vec<u8>, String> {
+fn decode_field(object: &Map<String, Value>, name: &str, path: &str) -> Result<Vec<u8>, String> {
     let text = object.get(name).and_then(Value::as_str);
-    let decoded = text.and_then(decode).filter(|bytes| !bytes.is_empty());
+    let decoded = text.and_then(decode_base64url).filter(|bytes| !bytes.is_empty());
     decoded.ok_or_else(|| format!("`{path}` must be base64url"))
 }
 
 /// Padding is what some write, though WebAuthn has none.
-fn decode(text: &str) -> Option<Vec<u8>> {
+fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }
 

@@ -63,7 +63,7 @@ pub enum PhoneStep {
 }
 
 /// The step that is due, if one is.
-fn next(offline_after: i64, kept: PhoneRecord, asked: Option<i64>, now: i64) -> Option<PhoneStep> {
+fn next_step(offline_after: i64, kept: PhoneRecord, asked: Option<i64>, now: i64) -> Option<PhoneStep> {
     let last_seen = kept.last_seen?;
     let away_for = now - last_seen;
     let a_day_ago = |at: Option<i64>| at.is_none_or(|at| now - at >= DAY);
@@ -101,14 +101,14 @@ impl PhonePresence {
     }
 
     /// The account's own addresses.
-    pub fn belongs_to(&self, own: impl Iterator<Item = Jid>) {
-        self.known().own = own.map(|jid| jid.user.to_string()).collect();
+    pub fn set_own_numbers(&self, own: impl Iterator<Item = Jid>) {
+        self.lock().own = own.map(|jid| jid.user.to_string()).collect();
     }
 
     /// A stanza came: it may tell WhatsApp's time, and it may be the phone's.
-    pub fn hear(&self, stanza: &OwnedNodeRef) {
+    pub fn observe_stanza(&self, stanza: &OwnedNodeRef) {
         let stanza = stanza.get();
-        let mut known = self.known();
+        let mut known = self.lock();
         let told = stanza.attrs().optional_unix_time("t");
         match stanza.tag.as_ref() {
             "success" | "iq" => {
@@ -119,7 +119,7 @@ impl PhonePresence {
             "message" | "receipt" => {
                 let writer = stanza.attrs().optional_jid("participant").or_else(|| stanza.attrs().optional_jid("from"));
                 if writer.is_some_and(|writer| known.is_phone(&writer)) {
-                    known.seen(told);
+                    known.record_seen(told);
                 }
             }
             _ => {}
@@ -127,19 +127,19 @@ impl PhonePresence {
     }
 
     /// It was just paired, or its session is older than what is kept of it.
-    pub fn is_there(&self, even_if_known: bool) {
-        let mut known = self.known();
+    pub fn mark_seen(&self, even_if_known: bool) {
+        let mut known = self.lock();
         if even_if_known || known.kept.last_seen.is_none() {
-            known.seen(None);
+            known.record_seen(None);
         }
     }
 
     /// The step that is due, which counts as done.
-    pub fn step(&self, offline_after: std::time::Duration) -> Option<PhoneStep> {
-        let mut known = self.known();
+    pub fn take_step(&self, offline_after: std::time::Duration) -> Option<PhoneStep> {
+        let mut known = self.lock();
         let now = known.now();
         let offline_after = i64::try_from(offline_after.as_secs()).unwrap_or(i64::MAX);
-        let step = next(offline_after, known.kept, known.asked, now)?;
+        let step = next_step(offline_after, known.kept, known.asked, now)?;
         match step {
             PhoneStep::Ask => known.asked = Some(now),
             PhoneStep::Away { .. } => known.kept.warned = Some(now),
@@ -152,8 +152,8 @@ impl PhonePresence {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, cannot_wait: bool) -> std::io::Result<()> {
-        let mut known = self.known();
+    pub fn save(&self, cannot_wait: bool) -> std::io::Result<()> {
+        let mut known = self.lock();
         let now = machine_now();
         let is_due = cannot_wait || now - known.tried_at >= WRITE_EVERY || known.kept.warned != known.written.warned;
         if known.kept == known.written || !is_due {
@@ -169,18 +169,18 @@ impl PhonePresence {
     }
 
     /// The keys were wiped, and the file with them.
-    pub fn forget(&self) {
-        let mut known = self.known();
+    pub fn clear(&self) {
+        let mut known = self.lock();
         (known.kept, known.written, known.asked) = (PhoneRecord::default(), PhoneRecord::default(), None);
         known.own.clear();
     }
 
     #[must_use]
     pub fn last_seen(&self) -> Option<OffsetDateTime> {
-        moment(self.known().kept.last_seen?)
+        to_time(self.lock().kept.last_seen?)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, PhoneState> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PhoneState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -195,7 +195,7 @@ impl PhoneState {
     }
 
     /// A stanza that waited tells when it was written; a time to come is nobody's.
-    fn seen(&mut self, at: Option<i64>) {
+    fn record_seen(&mut self, at: Option<i64>) {
         let at = at.unwrap_or(i64::MAX).min(self.now());
         self.kept.last_seen = Some(self.kept.last_seen.map_or(at, |before| before.max(at)));
     }
@@ -207,7 +207,7 @@ fn machine_now() -> i64 {
 
 /// Nothing, if it is beyond the calendar.
 #[must_use]
-pub fn moment(unix_seconds: i64) -> Option<OffsetDateTime> {
+pub fn to_time(unix_seconds: i64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(unix_seconds).ok()
 }
 
@@ -237,7 +237,7 @@ mod tests {
             ("warned yesterday", ago(13 * DAY), ago(DAY), ago(20), away(13, 1)),
             ("back", ago(5), ago(DAY), ago(3620), Some(PhoneStep::Back { last_seen: NOW - 5 })),
         ] {
-            assert_eq!(next(AFTER, PhoneRecord { last_seen, warned }, asked, NOW), expected, "{what}");
+            assert_eq!(next_step(AFTER, PhoneRecord { last_seen, warned }, asked, NOW), expected, "{what}");
         }
     }
 
@@ -247,9 +247,9 @@ mod tests {
         let file = folder.path().join("phone.json");
         let phone = PhonePresence::open(&file);
         assert_eq!(phone.last_seen(), None);
-        phone.is_there(false);
+        phone.mark_seen(false);
         let seen = phone.last_seen();
-        phone.write(false)?;
+        phone.save(false)?;
         assert!(seen.is_some() && PhonePresence::open(&file).last_seen() == seen);
         fs::write(&file, "not JSON")?;
         assert_eq!(PhonePresence::open(&file).last_seen(), None);

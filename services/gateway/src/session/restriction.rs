@@ -25,14 +25,14 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// When what WhatsApp tells of ends. `ends`: its Unix seconds, if it said some.
 #[must_use]
-pub fn end(ends: Option<i64>, now: OffsetDateTime) -> OffsetDateTime {
+pub fn restriction_end(ends: Option<i64>, now: OffsetDateTime) -> OffsetDateTime {
     let told = ends.and_then(|ends| OffsetDateTime::from_unix_timestamp(ends).ok());
     told.map_or(now + LOOK_AGAIN, |until| until.max(now + SHORTEST))
 }
 
 /// The restriction that follows the one that was, when WhatsApp tells of this one.
 #[must_use]
-pub fn told(
+pub fn next_restriction(
     was: Option<AccountRestriction>,
     kind: RestrictionKind,
     until: OffsetDateTime,
@@ -44,12 +44,12 @@ pub fn told(
 
 impl AccountRestriction {
     #[must_use]
-    pub fn holds(&self, now: OffsetDateTime) -> bool {
+    pub fn is_active(&self, now: OffsetDateTime) -> bool {
         self.until > now
     }
 
     #[must_use]
-    pub fn reason(&self) -> WaitReason {
+    pub fn wait_reason(&self) -> WaitReason {
         match self.kind {
             RestrictionKind::TimeLock => WaitReason::TimeLock,
             RestrictionKind::NewChatCap => WaitReason::NewChatCap,
@@ -58,7 +58,7 @@ impl AccountRestriction {
 
     /// As the status shows it.
     #[must_use]
-    pub fn shown(&self) -> command::ActiveRestriction {
+    pub fn to_info(&self) -> command::ActiveRestriction {
         command::ActiveRestriction { kind: self.kind, since: clock::iso(self.since), until: clock::iso(self.until) }
     }
 }
@@ -78,19 +78,19 @@ mod tests {
             (None, datetime!(2026-11-24 18:00 UTC)),
             (Some(i64::MAX), datetime!(2026-11-24 18:00 UTC)),
         ] {
-            assert_eq!(end(ends, NOW), until, "{ends:?}");
+            assert_eq!(restriction_end(ends, NOW), until, "{ends:?}");
         }
     }
 
     #[test]
     fn a_restriction_that_goes_on_has_begun_when_it_began() {
         let (later, tomorrow) = (NOW + Duration::from_secs(60), NOW + Duration::from_secs(86_400));
-        let first = told(None, RestrictionKind::TimeLock, tomorrow, NOW);
-        assert_eq!((first.since, first.until, first.holds(later)), (NOW, tomorrow, true));
-        assert_eq!(told(Some(first), RestrictionKind::TimeLock, tomorrow, later).since, NOW);
-        assert_eq!(told(Some(first), RestrictionKind::NewChatCap, tomorrow, later).since, later);
+        let first = next_restriction(None, RestrictionKind::TimeLock, tomorrow, NOW);
+        assert_eq!((first.since, first.until, first.is_active(later)), (NOW, tomorrow, true));
+        assert_eq!(next_restriction(Some(first), RestrictionKind::TimeLock, tomorrow, later).since, NOW);
+        assert_eq!(next_restriction(Some(first), RestrictionKind::NewChatCap, tomorrow, later).since, later);
         let over = tomorrow + Duration::from_secs(1);
-        assert_eq!(told(Some(first), RestrictionKind::TimeLock, over, tomorrow).since, tomorrow);
-        assert!(!first.holds(tomorrow));
+        assert_eq!(next_restriction(Some(first), RestrictionKind::TimeLock, over, tomorrow).since, tomorrow);
+        assert!(!first.is_active(tomorrow));
     }
 }

@@ -14,15 +14,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const STATUS_LINE: usize = 256;
 
 /// Shows the phone a code, and logs what it said.
-pub async fn show(whatsapp_url: String, code: String) {
-    match tokio::time::timeout(ANSWER_WITHIN, post(&whatsapp_url, &code)).await {
+pub async fn scan_code(whatsapp_url: String, code: String) {
+    match tokio::time::timeout(ANSWER_WITHIN, post_code(&whatsapp_url, &code)).await {
         Ok(Ok(status)) => tracing::debug!("the simulated phone answered {status:?}"),
         Ok(Err(error)) => tracing::debug!("failed to show the code to the simulated phone: {error:#}"),
         Err(_) => tracing::debug!("the simulated phone did not answer"),
     }
 }
 
-async fn post(whatsapp_url: &str, code: &str) -> anyhow::Result<String> {
+async fn post_code(whatsapp_url: &str, code: &str) -> anyhow::Result<String> {
     let rest = whatsapp_url.strip_prefix("ws://").context("WHATSAPP_URL is no ws:// URL")?;
     let host = rest.split('/').next().unwrap_or(rest);
     let mut connection = TcpStream::connect(host).await.with_context(|| format!("failed to connect to {host}"))?;

@@ -94,7 +94,7 @@ pub enum SessionAction {
 
 /// The step that `signal` makes.
 #[must_use]
-pub fn next(state: SessionState, signal: SessionSignal) -> (SessionState, SessionAction) {
+pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, SessionAction) {
     use SessionAction::{BeginAnew, BeginLife, BeginLifeLater, EndLife, LogOut, Nothing};
     use SessionState::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
     let stay = |state| (state, Nothing);
@@ -124,13 +124,13 @@ pub fn next(state: SessionState, signal: SessionSignal) -> (SessionState, Sessio
 
         (_, SessionSignal::Connected) => (Connected, Nothing),
         (Pairing { passkey, qr_code }, SessionSignal::Passkey(step)) => {
-            let (passkey, action) = passkey::next(passkey, step);
+            let (passkey, action) = passkey::next_step(passkey, step);
             // What changes nothing takes no code away.
             let keeps_code = action == Nothing && !passkey.is_under_way();
             (Pairing { qr_code: qr_code.filter(|_| keeps_code), passkey }, action)
         }
         (Connecting, SessionSignal::Passkey(step @ passkey::PasskeyStep::Requested(_))) => {
-            (pairing(passkey::next(PasskeyCeremony::None, step).0), Nothing)
+            (pairing(passkey::next_step(PasskeyCeremony::None, step).0), Nothing)
         }
         (state, SessionSignal::Passkey(_)) => stay(state),
         (Pairing { passkey, .. }, SessionSignal::ConnectionLost(_) | SessionSignal::TurnedAway(_))
@@ -233,7 +233,7 @@ impl SessionState {
 
     /// Whether the other says the same, but for a passkey.
     #[must_use]
-    pub fn looks_like(&self, other: &Self) -> bool {
+    pub fn is_same_status(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pairing { qr_code: one, .. }, Self::Pairing { qr_code: another, .. }) => one == another,
             (one, another) => one == another,

@@ -39,7 +39,7 @@ struct PendingEvents {
 
 impl StatusQueue {
     /// Adds the event of a state that the session now has.
-    pub fn add(&self, session: &SessionId, state: &SessionState) {
+    pub fn push_state(&self, session: &SessionId, state: &SessionState) {
         let at = OffsetDateTime::now_utc();
         let data = ConnectionStatus {
             is_connected: state.status() == SessionStatus::Connected,
@@ -68,7 +68,7 @@ impl StatusQueue {
     }
 
     /// Adds an event that is no change of the state; `data` makes it of its id and its time.
-    pub fn add_event<D: Serialize>(
+    pub fn push_event<D: Serialize>(
         &self,
         session: &SessionId,
         kind: EventType,
@@ -81,7 +81,7 @@ impl StatusQueue {
     }
 
     fn push(&self, event: OutgoingEvent) {
-        let mut events = self.events();
+        let mut events = self.lock();
         if events.len() == WAITING {
             events.pop_front();
         }
@@ -92,14 +92,14 @@ impl StatusQueue {
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
-    pub async fn publish(self, publisher: EventPublisher, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, publisher: EventPublisher, shutdown: CancellationToken) -> anyhow::Result<()> {
         tokio::select! {
             () = self.publish_all(&publisher) => {}
             () = shutdown.cancelled() => {}
         }
         let last_ones = async {
             while let Some(event) = self.oldest() {
-                if publisher.store(&event, Instant::now() + LAST_CHANGES).await.is_err() {
+                if publisher.publish(&event, Instant::now() + LAST_CHANGES).await.is_err() {
                     break;
                 }
                 self.remove(&event);
@@ -116,7 +116,7 @@ impl StatusQueue {
                 self.0.more.notified().await;
                 continue;
             };
-            match publisher.store(&event, Instant::now() + PATIENCE).await {
+            match publisher.publish(&event, Instant::now() + PATIENCE).await {
                 Ok(()) => self.remove(&event),
                 Err(error) => tracing::warn!(event.id = %event.id, "a change of the connection still waits: {error}"),
             }
@@ -124,18 +124,18 @@ impl StatusQueue {
     }
 
     fn oldest(&self) -> Option<OutgoingEvent> {
-        self.events().front().cloned()
+        self.lock().front().cloned()
     }
 
     /// Removed only after it was stored; by then newer ones may have superseded it.
     fn remove(&self, event: &OutgoingEvent) {
-        let mut events = self.events();
+        let mut events = self.lock();
         if events.front().is_some_and(|oldest| oldest.id == event.id) {
             events.pop_front();
         }
     }
 
-    fn events(&self) -> std::sync::MutexGuard<'_, VecDeque<OutgoingEvent>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<OutgoingEvent>> {
         // A panic while it was held left the queue as it was: each change is one call.
         self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,16 +149,16 @@ mod tests {
     fn too_many_changes_supersede_the_oldest() {
         let changes = StatusQueue::default();
         for n in 0..WAITING + 3 {
-            changes.add(
+            changes.push_state(
                 &SessionId::default(),
                 &SessionState::Pairing { qr_code: Some(n.to_string()), passkey: PasskeyCeremony::None },
             );
         }
-        assert_eq!(changes.events().len(), WAITING);
+        assert_eq!(changes.lock().len(), WAITING);
         let oldest = changes.oldest().expect("there are many");
         assert!(format!("{oldest:?}").contains(r#"qrCode\":\"3\""#), "{oldest:?}");
         changes.remove(&oldest);
         changes.remove(&oldest);
-        assert_eq!(changes.events().len(), WAITING - 1);
+        assert_eq!(changes.lock().len(), WAITING - 1);
     }
 }

@@ -42,13 +42,13 @@ struct TrafficTimes {
 impl TrafficClock {
     /// A life begins.
     #[must_use]
-    pub fn now() -> Self {
+    pub fn start() -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(TrafficTimes { any: now, news: now })))
     }
 
     /// A stanza came.
-    pub fn stanza(&self, tag: &str) {
+    pub fn record_stanza(&self, tag: &str) {
         let now = Instant::now();
         let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         moments.any = now;
@@ -57,7 +57,7 @@ impl TrafficClock {
         }
     }
 
-    fn moments(&self) -> TrafficTimes {
+    fn times(&self) -> TrafficTimes {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,7 +88,7 @@ enum WatchdogVerdict {
     Silent(DetectedSilence),
 }
 
-fn look(limits: SilenceLimits, seen: TrafficSnapshot) -> WatchdogVerdict {
+fn judge_traffic(limits: SilenceLimits, seen: TrafficSnapshot) -> WatchdogVerdict {
     let silent_for = seen.now - seen.moments.any.max(seen.open_since);
     let deaf_for = seen.now - seen.moments.news.max(seen.open_since).max(seen.answered);
     if !seen.logged_in {
@@ -117,20 +117,20 @@ pub struct ConnectionWatchdog {
 impl ConnectionWatchdog {
     #[must_use]
     pub fn new(limits: SilenceLimits) -> Self {
-        Self { limits, heard: TrafficClock::now(), answered: Instant::now(), open_since: None, asked: JoinSet::new() }
+        Self { limits, heard: TrafficClock::start(), answered: Instant::now(), open_since: None, asked: JoinSet::new() }
     }
 
     /// A life begins; its listener tells what it hears.
-    pub fn begin(&mut self) -> TrafficClock {
+    pub fn reset(&mut self) -> TrafficClock {
         self.asked.abort_all();
         *self = Self::new(self.limits);
         self.heard.clone()
     }
 
     /// Looks, and asks if there is a doubt: the silence that is certain by now, if there is one.
-    pub fn look(&mut self, client: &Arc<Client>) -> Option<DetectedSilence> {
+    pub fn check(&mut self, client: &Arc<Client>) -> Option<DetectedSilence> {
         let now = Instant::now();
-        let moments = self.heard.moments();
+        let moments = self.heard.times();
         if let Some(answer) = self.asked.try_join_next() {
             match answer {
                 Ok((noticed_by, false)) => {
@@ -150,12 +150,12 @@ impl ConnectionWatchdog {
         let open_since = *self.open_since.get_or_insert(now);
         let seen =
             TrafficSnapshot { now, moments, open_since, logged_in: client.is_logged_in(), answered: self.answered };
-        match look(self.limits, seen) {
+        match judge_traffic(self.limits, seen) {
             WatchdogVerdict::Well => None,
             WatchdogVerdict::Silent(silence) => Some(silence),
             WatchdogVerdict::Ask(question) => {
                 if self.asked.is_empty() {
-                    self.asked.spawn(ask(Arc::clone(client), question));
+                    self.asked.spawn(ask_whatsapp(Arc::clone(client), question));
                 }
                 None
             }
@@ -164,7 +164,7 @@ impl ConnectionWatchdog {
 }
 
 /// The question, and whether it was answered.
-async fn ask(client: Arc<Client>, question: NoticedBy) -> (NoticedBy, bool) {
+async fn ask_whatsapp(client: Arc<Client>, question: NoticedBy) -> (NoticedBy, bool) {
     let answer = async {
         match question {
             NoticedBy::Ping | NoticedBy::Login => {
@@ -219,19 +219,19 @@ mod tests {
             ("a login without an answer", seen(70, 70, 70, 1000, false), silent(70)),
             ("a new connection that logs in", seen(2000, 2000, 10, 2000, false), WatchdogVerdict::Well),
         ] {
-            assert_eq!(look(LIMITS, seen), expected, "{what}");
+            assert_eq!(judge_traffic(LIMITS, seen), expected, "{what}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn answers_are_no_news() {
-        let heard = TrafficClock::now();
+        let heard = TrafficClock::start();
         let begun = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;
-        heard.stanza("iq");
-        let TrafficTimes { any, news } = heard.moments();
+        heard.record_stanza("iq");
+        let TrafficTimes { any, news } = heard.times();
         assert_eq!((any - begun, news - begun), (Duration::from_secs(5), Duration::ZERO));
-        heard.stanza("message");
-        assert_eq!(heard.moments().news - begun, Duration::from_secs(5));
+        heard.record_stanza("message");
+        assert_eq!(heard.times().news - begun, Duration::from_secs(5));
     }
 }

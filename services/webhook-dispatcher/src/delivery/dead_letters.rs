@@ -1,14 +1,12 @@
-//! Events that were given up: each rests in DEAD_LETTERS with its payload, and `error.occurred` tells of it.
+//! Stores events that are given up: each in DEAD_LETTERS with its payload, and an `error.occurred` about it.
 
-use super::{
-    StoredEvent,
-    event::session_of,
-    store::{self, OutgoingMessage},
+use crate::{
+    delivery::outcome::AttemptFailure,
+    event::{StoredEvent, session_of},
 };
 use anyhow::Context as _;
 use async_nats::HeaderMap;
-use bytes::Bytes;
-use kurir_chassis::{broker::Broker, trace_context};
+use kurir_chassis::{broker::Broker, bucket::to_json, publish::OutgoingMessage, trace_context};
 use kurir_contract::{
     clock,
     delivery::{AttemptResult, DeadLetter},
@@ -20,7 +18,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-/// What is given up.
+/// An event that is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct ExhaustedDelivery<'a> {
     pub event_id: &'a EventId,
@@ -30,23 +28,18 @@ pub struct ExhaustedDelivery<'a> {
     pub payload: &'a [u8],
     /// How many attempts were made.
     pub attempts: u32,
-    /// In words.
+    /// In words, for a person.
     pub reason: &'a str,
     pub last: Option<&'a AttemptResult>,
-    /// Of the last answer, if there was one.
+    /// The status of the last answer, if there was one.
     pub last_status: Option<u16>,
-    /// The replay that it was given up in.
+    /// The replay in which the event was given up.
     pub replay: Option<&'a str>,
 }
 
 impl<'a> ExhaustedDelivery<'a> {
     #[must_use]
-    pub fn of(
-        event: &'a StoredEvent,
-        attempts: u32,
-        failure: &'a super::AttemptFailure,
-        replay: Option<&'a str>,
-    ) -> Self {
+    pub fn new(event: &'a StoredEvent, attempts: u32, failure: &'a AttemptFailure, replay: Option<&'a str>) -> Self {
         Self {
             event_id: &event.id,
             event: &event.kind,
@@ -62,7 +55,7 @@ impl<'a> ExhaustedDelivery<'a> {
     }
 }
 
-/// DEAD_LETTERS.
+/// Stores and removes dead letters.
 pub struct DeadLetterStore {
     broker: Broker,
 }
@@ -73,32 +66,38 @@ impl DeadLetterStore {
         Self { broker }
     }
 
-    /// Both are stored when this returns, and a repeat after a crash stores neither again.
-    pub async fn bury(
+    /// Stores the dead letter and the event about it. After a crash, a repeat stores neither again.
+    pub async fn store(
         &self,
         endpoint: &EndpointId,
-        given_up: &ExhaustedDelivery<'_>,
+        exhausted: &ExhaustedDelivery<'_>,
         by: Instant,
     ) -> anyhow::Result<()> {
-        store::store(&self.broker, &self.letter(endpoint, given_up)?, by).await?;
-        if given_up.replay.is_some() {
-            // The letter that was replayed has this one in its place.
-            self.purge(endpoint, given_up.event_id, 1).await;
+        self.publish(&self.build_letter(endpoint, exhausted)?, by).await?;
+        if exhausted.replay.is_some() {
+            // This letter replaces the one that was replayed.
+            self.purge(endpoint, exhausted.event_id, 1).await;
         }
-        // An event about deliveries that cannot be delivered tells of nothing more: two dead endpoints would feed
-        // each other.
-        if given_up.event.is_about_delivery() {
+        // A failed delivery of an event about deliveries causes no further event: two dead endpoints would feed each
+        // other.
+        if exhausted.event.is_about_delivery() {
             return Ok(());
         }
-        store::store(&self.broker, &self.notice(endpoint, given_up)?, by).await
+        self.publish(&self.build_notice(endpoint, exhausted)?, by).await
     }
 
-    /// A replay delivered it after all.
-    pub async fn exhume(&self, endpoint: &EndpointId, event: &EventId) {
+    /// Removes the dead letter of an event that a replay has delivered.
+    pub async fn remove(&self, endpoint: &EndpointId, event: &EventId) {
         self.purge(endpoint, event, 0).await;
     }
 
-    /// A letter that cannot be removed stays, and can be replayed again: its receiver knows the id.
+    async fn publish(&self, message: &OutgoingMessage, by: Instant) -> anyhow::Result<()> {
+        let stored = self.broker.publish_until_stored(message, by).await;
+        stored.with_context(|| format!("failed to store {}", message.subject))?;
+        Ok(())
+    }
+
+    /// If the removal fails, the letter stays and can be replayed again: its receiver knows the id.
     async fn purge(&self, endpoint: &EndpointId, event: &EventId, keep: u64) {
         let purged = async {
             let letters = self.broker.jetstream.get_stream_no_info(stream::DEAD_LETTERS).await?;
@@ -106,77 +105,81 @@ impl DeadLetterStore {
             anyhow::Ok(())
         };
         if let Err(error) = purged.await {
-            tracing::warn!(endpoint.id = %endpoint, event.id = %event, "a dead letter that was replayed stays: {error:#}");
+            tracing::warn!(endpoint.id = %endpoint, event.id = %event, "failed to remove a dead letter that was replayed: {error:#}");
         }
     }
 
-    fn letter(&self, endpoint: &EndpointId, given_up: &ExhaustedDelivery<'_>) -> anyhow::Result<OutgoingMessage> {
+    fn build_letter(
+        &self,
+        endpoint: &EndpointId,
+        exhausted: &ExhaustedDelivery<'_>,
+    ) -> anyhow::Result<OutgoingMessage> {
         let mut letter = DeadLetter {
-            event_id: given_up.event_id.clone(),
-            event: given_up.event.clone(),
+            event_id: exhausted.event_id.clone(),
+            event: exhausted.event.clone(),
             endpoint: endpoint.clone(),
-            sequence: given_up.event_sequence,
-            attempts: given_up.attempts,
-            reason: given_up.reason.to_owned(),
-            last: given_up.last.cloned(),
+            sequence: exhausted.event_sequence,
+            attempts: exhausted.attempts,
+            reason: exhausted.reason.to_owned(),
+            last: exhausted.last.cloned(),
             at: clock::now_iso(),
-            payload: String::from_utf8_lossy(given_up.payload).into_owned(),
+            payload: String::from_utf8_lossy(exhausted.payload).into_owned(),
         };
-        let mut payload = json(&letter)?;
+        let mut payload = to_json(&letter)?;
         let mut headers = HeaderMap::new();
-        let run = format!("{endpoint} {} {}", given_up.event_sequence, given_up.replay.unwrap_or_default());
-        headers.insert(header::EVENT_ID, given_up.event_id.derived(&run).as_str());
-        // A replay names it again: the session is in it, and the event may be gone by then.
-        headers.insert(header::EVENT_SUBJECT, given_up.event_subject);
+        let run = format!("{endpoint} {} {}", exhausted.event_sequence, exhausted.replay.unwrap_or_default());
+        headers.insert(header::EVENT_ID, exhausted.event_id.derived(&run).as_str());
+        // A replay needs it: it names the session, and the event may be gone by then.
+        headers.insert(header::EVENT_SUBJECT, exhausted.event_subject);
         if payload.len() + HEADERS_RESERVE > self.broker.client.max_payload() {
-            // Quoted once more, a payload just below the broker's limit is above it.
+            // Quoted again, a payload just below NATS' limit is above it.
             letter.payload = String::new();
             letter.reason = format!(
                 "{} (its {} bytes do not fit into a dead letter; they are message {} of EVENTS)",
                 letter.reason,
-                given_up.payload.len(),
-                given_up.event_sequence
+                exhausted.payload.len(),
+                exhausted.event_sequence
             );
-            payload = json(&letter)?;
+            payload = to_json(&letter)?;
         }
-        Ok(OutgoingMessage { subject: subject::dead_letter(endpoint, given_up.event_id), headers, payload })
+        Ok(OutgoingMessage { subject: subject::dead_letter(endpoint, exhausted.event_id), headers, payload })
     }
 
-    fn notice(&self, endpoint: &EndpointId, given_up: &ExhaustedDelivery<'_>) -> anyhow::Result<OutgoingMessage> {
+    fn build_notice(
+        &self,
+        endpoint: &EndpointId,
+        exhausted: &ExhaustedDelivery<'_>,
+    ) -> anyhow::Result<OutgoingMessage> {
         let now = OffsetDateTime::now_utc();
         let data = ErrorOccurred {
             error_type: ErrorOccurred::DELIVERY_FAILED.to_owned(),
-            error_message: format!("All webhook attempts failed for event: {}: {}", given_up.event, given_up.reason),
+            error_message: format!("All webhook attempts failed for event: {}: {}", exhausted.event, exhausted.reason),
             context: json!({
                 "endpoint": endpoint,
-                "eventId": given_up.event_id,
-                "event": given_up.event,
-                "attempts": given_up.attempts,
-                "lastStatus": given_up.last_status,
+                "eventId": exhausted.event_id,
+                "event": exhausted.event,
+                "attempts": exhausted.attempts,
+                "lastStatus": exhausted.last_status,
             }),
             timestamp: clock::iso(now),
         };
         let mut headers = HeaderMap::new();
-        let told = format!(
+        let seed = format!(
             "{} {endpoint} {} {}",
             ErrorOccurred::DELIVERY_FAILED,
-            given_up.event_sequence,
-            given_up.replay.unwrap_or_default()
+            exhausted.event_sequence,
+            exhausted.replay.unwrap_or_default()
         );
-        headers.insert(header::EVENT_ID, given_up.event_id.derived(&told).as_str());
+        headers.insert(header::EVENT_ID, exhausted.event_id.derived(&seed).as_str());
         headers.insert(header::NOT_FOR, endpoint.as_str());
         trace_context::inject(&mut headers);
         Ok(OutgoingMessage {
-            subject: subject::event(&session_of(given_up.event_subject), &EventType::ERROR_OCCURRED),
+            subject: subject::event(&session_of(exhausted.event_subject), &EventType::ERROR_OCCURRED),
             headers,
-            payload: json(&EventEnvelope::new(EventType::ERROR_OCCURRED, now, data))?,
+            payload: to_json(&EventEnvelope::new(EventType::ERROR_OCCURRED, now, data))?,
         })
     }
 }
 
-/// NATS counts headers as payload; ours are an id and a trace.
+/// NATS counts headers as payload. These are an id, a subject and a trace.
 const HEADERS_RESERVE: usize = 1024;
-
-fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<Bytes> {
-    Ok(serde_json::to_vec(value).context("failed to write JSON")?.into())
-}

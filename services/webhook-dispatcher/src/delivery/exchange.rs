@@ -1,131 +1,93 @@
 //! One exchange with the receiver: what is sent, how it ended, and what follows. It settles nothing.
 
-use super::{
-    AttemptFailure, AttemptOutcome, EndpointDeliverer, RetryDecision, StoredEvent, head,
-    request::{RequestBody, RequestMeta},
-    retry_policy,
-    schedule::RetryScope,
+use crate::{
+    delivery::{
+        attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd, NextStep},
+        deliverer::EndpointDeliverer,
+        outcome::{AttemptFailure, AttemptOutcome, kept_headers},
+        request::{RequestBody, RequestMeta},
+    },
+    endpoint::retry_policy::{RetryDecision, due_at},
+    event::StoredEvent,
 };
-use kurir_chassis::trace_context;
 use kurir_contract::{
     clock,
     delivery::{AttemptRecord, AttemptResult},
     endpoint::PayloadFormat,
 };
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
-use tracing::{Span, info, warn};
+use tracing::{info, warn};
 
-/// An event that was sent as a probe in vain waits so long before it can be one again.
-const PROBED_AGAIN: Duration = Duration::from_secs(30);
-
-/// An attempt that is asked for.
-pub(super) struct DeliveryAttempt {
-    pub event: StoredEvent,
-    /// Counted from 1.
-    pub attempt: u32,
-    /// Where its retries belong; none while it is a fresh event.
-    pub place: Option<RetryScope>,
-    /// The endpoint's circuit is open, and this tries whether it works again.
-    pub probe: bool,
-}
-
-/// How it ended.
-pub(super) enum ExchangeEnd {
-    Delivered {
-        status: u16,
-    },
-    /// Boxed: the rare one, and what is moved about for every event stays small.
-    Failed(Box<AttemptFailure>),
-}
-
-/// What comes after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextStep {
-    Attempt {
-        /// Counted from 1.
-        attempt: u32,
-        at: OffsetDateTime,
-    },
-    /// It is given up.
-    Nothing,
-    /// The receiver is gone for good: the endpoint is to be disabled, and the event waits with all others.
-    Disable,
-}
-
-impl DeliveryAttempt {
-    pub fn span(&self) -> Span {
-        let span = tracing::info_span!("webhook", event.id = %self.event.id, attempt.number = self.attempt);
-        trace_context::adopt(&span, self.event.headers.as_ref());
-        span
-    }
-}
+/// After a failed probe the event waits this long before it can be a probe again.
+const PROBE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 impl EndpointDeliverer {
-    /// What the endpoint is sent of an event, or why it is not sent.
-    pub(super) fn wanted(&self, event: &StoredEvent) -> Result<RequestBody, &'static str> {
+    /// The body that the endpoint receives for an event, or why it receives none.
+    pub(super) fn render_body(&self, event: &StoredEvent) -> Result<RequestBody, &'static str> {
         let endpoint = &self.endpoint;
         if event.is_not_for(&endpoint.id) {
             return Err("about");
         }
         if !endpoint.filter.admits_all() && !event.is_only_for(&endpoint.id) {
-            // What is no JSON is about no chat.
+            // An event that is no JSON is about no chat.
             let admitted = serde_json::from_slice(&event.payload).map_or(true, |read| endpoint.filter.admits(&read));
             if !admitted {
                 return Err("content");
             }
         }
-        let public_url = self.tools.public_url.as_deref();
-        let body = RequestBody::of(event, endpoint.format, public_url);
-        // A test shows that the URL works: what the format has nothing for goes as it is stored.
+        let public_url = self.context.public_url.as_deref();
+        let body = RequestBody::render(event, endpoint.format, public_url);
+        // A test shows that the URL works: if the format has no counterpart, the test is sent as it is stored.
         let is_test = event.kind.as_str() == "test" || event.is_only_for(&endpoint.id);
-        body.or_else(|| RequestBody::of(event, PayloadFormat::Kurir, public_url).filter(|_| is_test)).ok_or("format")
+        body.or_else(|| RequestBody::render(event, PayloadFormat::Kurir, public_url).filter(|_| is_test))
+            .ok_or("format")
     }
 
-    pub(super) async fn exchange(&self, asking: &DeliveryAttempt, body: RequestBody) -> (AttemptRecord, ExchangeEnd) {
-        let (endpoint, attempts) = (&self.endpoint.id, self.endpoint.retry_policy.attempts());
-        let DeliveryAttempt { event, attempt, .. } = asking;
+    pub(super) async fn send(&self, delivery: &DeliveryAttempt, body: RequestBody) -> (AttemptRecord, ExchangeEnd) {
+        let (endpoint, attempts) = (&self.endpoint.id, self.endpoint.retry_policy.max_attempts());
+        let DeliveryAttempt { event, attempt, .. } = delivery;
         let kind = &event.kind;
         info!(event.id = %event.id, endpoint.id = %endpoint, "Sending webhook {kind} (attempt {attempt}/{attempts})");
 
-        let mut taken = AttemptTiming::now();
-        let is_replay = asking.place.as_ref().is_some_and(|place| place.replay.is_some());
-        let saying = RequestMeta { at: taken.at.unix_timestamp(), is_replay, traced: self.tools.traced };
-        let request = self.template.request(event, body, &saying);
+        let mut timing = AttemptTiming::now();
+        let is_replay = delivery.scope.as_ref().is_some_and(|scope| scope.replay.is_some());
+        let meta = RequestMeta { at: timing.at.unix_timestamp(), is_replay, traced: self.context.traced };
+        let request = self.template.request(event, body, &meta);
         self.metrics.in_delivery.inc();
-        let outcome = AttemptOutcome::of(self.http.exchange(request, self.endpoint.timeout).await);
+        let outcome = AttemptOutcome::from_response(self.http.exchange(request, self.endpoint.timeout).await);
         self.metrics.in_delivery.dec();
-        taken.duration = taken.began.elapsed();
+        timing.duration = timing.began.elapsed();
 
-        let duration_ms = taken.duration.as_millis() as u64;
+        let duration_ms = timing.duration.as_millis() as u64;
         match outcome {
             AttemptOutcome::Delivered { status, headers } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Webhook sent successfully: {kind} ({status} after {duration_ms} ms)");
-                let result = AttemptResult::Delivered { status, headers: head(&headers) };
-                (self.record(asking, result, &taken), ExchangeEnd::Delivered { status })
+                let result = AttemptResult::Delivered { status, headers: kept_headers(&headers) };
+                (self.build_record(delivery, result, &timing), ExchangeEnd::Delivered { status })
             }
             AttemptOutcome::Failed(failure) => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
-                (self.record(asking, failure.recorded(), &taken), ExchangeEnd::Failed(Box::new(failure)))
+                (self.build_record(delivery, failure.to_record(), &timing), ExchangeEnd::Failed(Box::new(failure)))
             }
         }
     }
 
-    /// The policy's decision, in time of day.
-    pub(super) fn follows(&self, asking: &DeliveryAttempt, failure: &AttemptFailure) -> NextStep {
-        let DeliveryAttempt { event, attempt, probe, .. } = asking;
+    /// The retry policy's decision, as a time of day.
+    pub(super) fn decide_next_step(&self, delivery: &DeliveryAttempt, failure: &AttemptFailure) -> NextStep {
+        let DeliveryAttempt { event, attempt, probe, .. } = delivery;
         let (endpoint, now) = (&self.endpoint.id, OffsetDateTime::now_utc());
-        let asked = failure.retry_after.map(|asked| asked.from(SystemTime::now()));
-        match self.endpoint.retry_policy.after(*attempt, failure.status, asked, rand::random()) {
+        let asked = failure.retry_after.map(|asked| asked.delay_from(SystemTime::now()));
+        match self.endpoint.retry_policy.decide(*attempt, failure.status, asked, rand::random()) {
             RetryDecision::Disable => NextStep::Disable,
-            // Its attempt is not spent. It waits with the retries, so that the next probe is another event: one that a
-            // receiver cannot bear must not keep it from all others.
+            // The probe does not count as an attempt. The event waits with the retries, so that the next probe is
+            // another event: one that a receiver cannot process must not block all others.
             RetryDecision::Retry { .. } | RetryDecision::GiveUp if *probe => {
-                NextStep::Attempt { attempt: *attempt, at: retry_policy::due_at(now, PROBED_AGAIN) }
+                NextStep::Attempt { attempt: *attempt, at: due_at(now, PROBE_AGAIN_AFTER) }
             }
             RetryDecision::Retry { attempt: next, delay } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
-                NextStep::Attempt { attempt: next, at: retry_policy::due_at(now, delay) }
+                NextStep::Attempt { attempt: next, at: due_at(now, delay) }
             }
             RetryDecision::GiveUp => {
                 warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
@@ -136,13 +98,13 @@ impl EndpointDeliverer {
     }
 
     /// The record of an event that is not sent.
-    pub(super) fn filtered(&self, asking: &DeliveryAttempt, by: &'static str) -> AttemptRecord {
-        self.record(asking, AttemptResult::Filtered { by: by.to_owned() }, &AttemptTiming::now())
+    pub(super) fn record_filtered(&self, delivery: &DeliveryAttempt, by: &'static str) -> AttemptRecord {
+        self.build_record(delivery, AttemptResult::Filtered { by: by.to_owned() }, &AttemptTiming::now())
     }
 
-    fn record(&self, asking: &DeliveryAttempt, result: AttemptResult, taken: &AttemptTiming) -> AttemptRecord {
-        let DeliveryAttempt { event, attempt, place, .. } = asking;
-        self.metrics.attempt(&result, taken.duration);
+    fn build_record(&self, delivery: &DeliveryAttempt, result: AttemptResult, timing: &AttemptTiming) -> AttemptRecord {
+        let DeliveryAttempt { event, attempt, scope, .. } = delivery;
+        self.metrics.record_attempt(&result, timing.duration);
         AttemptRecord {
             event_id: event.id.clone(),
             event: event.kind.clone(),
@@ -150,22 +112,9 @@ impl EndpointDeliverer {
             sequence: event.sequence,
             attempt: *attempt,
             result,
-            duration_ms: taken.duration.as_millis() as u64,
-            at: clock::iso(taken.at),
-            replay: place.as_ref().and_then(|place| place.replay.clone()),
+            duration_ms: timing.duration.as_millis() as u64,
+            at: clock::iso(timing.at),
+            replay: scope.as_ref().and_then(|scope| scope.replay.clone()),
         }
-    }
-}
-
-/// When an attempt began, and how long it took.
-struct AttemptTiming {
-    at: OffsetDateTime,
-    began: Instant,
-    duration: Duration,
-}
-
-impl AttemptTiming {
-    fn now() -> Self {
-        Self { at: OffsetDateTime::now_utc(), began: Instant::now(), duration: Duration::ZERO }
     }
 }

@@ -1,10 +1,9 @@
-//! One exchange with a receiver, whatever it does: one deadline over all of it, and a bound on what is read.
+//! One exchange with a receiver: one deadline for all of it, and a limit on what is read.
 //!
-//! Below it is hyper's pooling client. The more comfortable client on top of that costs a fifth of a delivery's CPU
-//! time (it parses the URL and walks through its layers anew for each request) and follows redirects, which we must
-//! not.
+//! It uses hyper's pooling client. The more comfortable client on top of that costs a fifth of a delivery's CPU time,
+//! because it parses the URL and passes its layers for each request, and it follows redirects, which we must not do.
 
-use super::{
+use crate::delivery::{
     outcome::{ExchangeError, FailureClass, ReceiverResponse, RetryAfter},
     resolver::{ForbiddenAddress, GuardedConnector},
     transport::Transport,
@@ -29,22 +28,22 @@ use std::{
 };
 use url::Url;
 
-/// Read, so that the connection can be used again; a longer body is cut, and its connection with it.
-const BODY_READ: usize = 64 * 1024;
-/// Kept for the record.
-const BODY_KEPT: usize = 1024;
+/// How much of a body is read, so that the connection can be used again. The connection of a longer body is closed.
+const MAX_BODY_READ: usize = 64 * 1024;
+/// How much of a body is kept for the record.
+const MAX_BODY_KEPT: usize = 1024;
 /// Less than the 5 s after which Node.js closes an idle connection: a request that meets the closing would fail.
-const IDLE: Duration = Duration::from_secs(4);
-/// Connecting is part of the deadline of an attempt; this only ends an attempt that the deadline has abandoned.
-const CONNECT: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Connecting is part of an attempt's deadline. This only ends a connection that the deadline has abandoned.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What makes one endpoint's client.
+/// What an endpoint's client needs.
 pub struct ClientSettings<'a> {
     pub url: &'a Url,
-    /// As many as there are requests at once; more are never idle.
+    /// The most idle connections: as many as there are requests at once.
     pub connections: usize,
-    /// For an endpoint made through the API: the networks that the operator opened. None: the URL is the operator's
-    /// own and may point anywhere.
+    /// For an endpoint made through the API: the private networks that the operator allows. None: the URL is the
+    /// operator's own and may point anywhere.
     pub guard: Option<NetworkList>,
     pub transport: &'a Transport,
 }
@@ -59,19 +58,19 @@ impl HttpClient {
     /// If the URL is https and this machine has no certificates to trust.
     pub fn new(settings: &ClientSettings<'_>) -> anyhow::Result<Self> {
         let ClientSettings { url, connections, ref guard, transport } = *settings;
-        let tcp = GuardedConnector::new(transport.dns(), guard.clone(), CONNECT);
-        // Over TLS the receiver chooses HTTP/2 if it can: then one connection carries all requests.
+        let tcp = GuardedConnector::new(transport.dns(), guard.clone(), CONNECT_TIMEOUT);
+        // Over TLS the receiver chooses HTTP/2 if it can. Then one connection carries all requests.
         let https = HttpsConnector::from((tcp, transport.tls(url)?));
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(connections)
             .build(https);
         Ok(Self { client, url: url.clone() })
     }
 
-    /// One request and its answer within `deadline`.
+    /// Sends a request and reads its answer, within `deadline`.
     pub async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
@@ -79,30 +78,31 @@ impl HttpClient {
     ) -> Result<ReceiverResponse, ExchangeError> {
         match tokio::time::timeout(deadline, self.send(request)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ExchangeError::in_time(deadline)),
+            Err(_) => Err(ExchangeError::timed_out(deadline)),
         }
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<ReceiverResponse, ExchangeError> {
-        let response = self.client.request(request).await.map_err(|error| no_answer(&error, error.is_connect()))?;
+        let response =
+            self.client.request(request).await.map_err(|error| to_exchange_error(&error, error.is_connect()))?;
         let (head, body) = response.into_parts();
         let redirect_to = if head.status.is_redirection() { redirect_target(&self.url, &head.headers) } else { None };
         let retry_after = if asks_for_patience(head.status) { retry_after(&head.headers) } else { None };
-        let body = read_body(body).await.map_err(|error| no_answer(&error, false))?;
+        let body = read_body(body).await.map_err(|error| to_exchange_error(&error, false))?;
         Ok(ReceiverResponse { status: head.status.as_u16(), redirect_to, retry_after, headers: head.headers, body })
     }
 }
 
-/// The body's beginning. Who answers and then floods has answered: the rest is not waited for.
+/// Reads the start of a body. A receiver that answers and then floods has answered: the rest is not read.
 async fn read_body(mut body: Incoming) -> hyper::Result<Vec<u8>> {
     let (mut read, mut kept) = (0, Vec::new());
     while let Some(frame) = body.frame().await {
         // Trailers are no part of the body.
         let Ok(chunk) = frame?.into_data() else { continue };
         read += chunk.len();
-        let room = BODY_KEPT - kept.len();
+        let room = MAX_BODY_KEPT - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if read > BODY_READ {
+        if read > MAX_BODY_READ {
             break;
         }
     }
@@ -122,7 +122,7 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     RetryAfter::parse(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
-/// Scheme, host and port: a path may be a secret.
+/// Scheme, host and port. A path may be a secret.
 fn origin(url: &Url) -> String {
     let host = url.host_str().unwrap_or("nowhere");
     match url.port() {
@@ -131,7 +131,7 @@ fn origin(url: &Url) -> String {
     }
 }
 
-fn no_answer(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeError {
+fn to_exchange_error(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeError {
     let causes = || std::iter::successors(Some(error), |&cause| cause.source());
     let class = if causes().any(|cause| cause.is::<ForbiddenAddress>()) {
         FailureClass::Forbidden
@@ -140,13 +140,13 @@ fn no_answer(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeE
     } else if while_connecting {
         FailureClass::Connect
     } else {
-        causes().find_map(class).unwrap_or(FailureClass::Other)
+        causes().find_map(failure_class).unwrap_or(FailureClass::Other)
     };
-    // The innermost says what was wrong, those around it only where.
+    // The innermost error says what was wrong, the outer ones only where.
     ExchangeError { class, message: causes().last().map_or_else(String::new, ToString::to_string) }
 }
 
-fn class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {
+fn failure_class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {
     if let Some(http) = cause.downcast_ref::<hyper::Error>() {
         if http.is_parse() {
             return Some(FailureClass::Invalid);
@@ -161,7 +161,7 @@ fn class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {
     broken.contains(&kind).then_some(FailureClass::Reset)
 }
 
-/// rustls' error lies inside one or two io errors, whose `source` skips what they hold.
+/// rustls' error is inside one or two io errors, whose `source` skips it.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))

@@ -1,9 +1,9 @@
-//! The file of a received message, put into the body as `base64` for an endpoint that wants it.
+//! Puts the file of a received message into the body as `base64`, for an endpoint that wants it.
 //!
-//! Best effort: a file that is too large, gone, or slow to come is left out, the link stays, and a metric counts why.
-//! How much of this is in memory at once is bounded. Events without a file are told by a look at their bytes.
+//! Best effort: a file that is too large, gone, or slow to come is left out; the link stays, and a metric counts why.
+//! The memory for this is limited. A search in the bytes recognizes events without a file.
 
-use super::StoredEvent;
+use crate::event::StoredEvent;
 use base64::{prelude::BASE64_STANDARD, write::EncoderWriter};
 use kurir_chassis::{broker::Broker, metrics::MetricsRegistry, objects::ObjectError};
 use kurir_contract::{event::EventType, media::MEDIA_BUCKET};
@@ -18,12 +18,12 @@ use tokio::{
     time::timeout,
 };
 
-/// What the gateway writes if there is a file. In a text of a user the quotes would have backslashes in front.
+/// The gateway writes this if there is a file. In a user's text the quotes would be escaped.
 const DOWNLOADED: &[u8] = b"\"mediaDownloaded\":true";
-/// All bodies with files at once; one of the default's 5 MB is twice 6.7 MB while it is made.
-const IN_MEMORY: usize = 64 << 20;
-/// It comes on top of the attempt's own time, and within the reserve that the broker's patience has for its settlement.
-const WITHIN: Duration = Duration::from_secs(3);
+/// The most memory for bodies with files. A file of the default's 5 MB takes twice 6.7 MB.
+const MAX_MEMORY: usize = 64 << 20;
+/// This time is added to the attempt's own; it is within the reserve for its settlement.
+const EMBED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Puts files into bodies.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ struct MediaResultLabel {
     result: &'static str,
 }
 
-/// An event with its file in it, and the memory that it takes as long as it lives.
+/// An event with its file, and the memory that it takes while it lives.
 pub struct EventWithMedia {
     pub event: StoredEvent,
     _memory: OwnedSemaphorePermit,
@@ -69,17 +69,18 @@ impl MediaEmbedder {
                 counted.clone(),
             );
         });
-        Self { broker, largest, memory: Arc::new(Semaphore::new(IN_MEMORY)), counted }
+        Self { broker, largest, memory: Arc::new(Semaphore::new(MAX_MEMORY)), counted }
     }
 
-    /// The event with its file; none if it has none, or if that is left out. Boxed, as what follows: few events have one.
-    pub async fn fill(&self, event: &StoredEvent) -> Option<Box<EventWithMedia>> {
-        let place = place(event)?;
-        Box::pin(self.filled_or_counted(event, place)).await
+    /// The event with its file; none if it has no file, or if the file is left out. The rest is boxed, because few
+    /// events have a file.
+    pub async fn embed(&self, event: &StoredEvent) -> Option<Box<EventWithMedia>> {
+        let position = insert_position(event)?;
+        Box::pin(self.embed_and_count(event, position)).await
     }
 
-    async fn filled_or_counted(&self, event: &StoredEvent, place: usize) -> Option<Box<EventWithMedia>> {
-        let filled = timeout(WITHIN, self.filled(event, place)).await.unwrap_or(Err(OmitReason::Slow));
+    async fn embed_and_count(&self, event: &StoredEvent, position: usize) -> Option<Box<EventWithMedia>> {
+        let filled = timeout(EMBED_TIMEOUT, self.embed_file(event, position)).await.unwrap_or(Err(OmitReason::Slow));
         let result = match &filled {
             Ok(_) => "added",
             Err(OmitReason::TooLarge(_)) => "too_large",
@@ -94,20 +95,20 @@ impl MediaEmbedder {
             .map(Box::new)
     }
 
-    async fn filled(&self, event: &StoredEvent, place: usize) -> Result<EventWithMedia, OmitReason> {
-        let name = named(event).ok_or(OmitReason::Unnamed)?;
+    async fn embed_file(&self, event: &StoredEvent, position: usize) -> Result<EventWithMedia, OmitReason> {
+        let name = file_name(event).ok_or(OmitReason::Unnamed)?;
         let mut object = self.broker.open_object(MEDIA_BUCKET, &name).await?;
         if object.size > self.largest {
             return Err(OmitReason::TooLarge(object.size));
         }
         let payload = &event.payload;
-        // The size is bounded by a setting that is checked, so it is a usize.
+        // A setting, which is checked, limits the size, so it is a usize.
         let needed = object.size as usize / 3 * 4 + payload.len() + 64;
-        // Twice: a format other than the contract's writes a second body.
-        let permits = (2 * needed).min(IN_MEMORY) as u32;
+        // Twice: a format other than Kurir's own writes a second body.
+        let permits = (2 * needed).min(MAX_MEMORY) as u32;
         let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await.map_err(|_| OmitReason::Slow)?;
         let mut body = Vec::with_capacity(needed);
-        body.extend_from_slice(&payload[..place]);
+        body.extend_from_slice(&payload[..position]);
         body.extend_from_slice(b",\"base64\":\"");
         let mut base64 = EncoderWriter::new(body, &BASE64_STANDARD);
         while let Some(piece) = object.next().await? {
@@ -116,13 +117,13 @@ impl MediaEmbedder {
         }
         let mut body = base64.finish().map_err(|_| OmitReason::Unnamed)?;
         body.push(b'"');
-        body.extend_from_slice(&payload[place..]);
+        body.extend_from_slice(&payload[position..]);
         Ok(EventWithMedia { event: StoredEvent { payload: body.into(), ..event.clone() }, _memory: memory })
     }
 }
 
-/// Where the file belongs in the event's bytes: behind the word that there is one.
-fn place(event: &StoredEvent) -> Option<usize> {
+/// Where to insert the file in the event's bytes: after the field that says there is one.
+fn insert_position(event: &StoredEvent) -> Option<usize> {
     let may_have = [EventType::MESSAGE_RECEIVED, EventType::MESSAGE_SENT, EventType::MEDIA_DOWNLOADED];
     if !may_have.contains(&event.kind) {
         return None;
@@ -131,8 +132,8 @@ fn place(event: &StoredEvent) -> Option<usize> {
     Some(found + DOWNLOADED.len())
 }
 
-/// The name of its file.
-fn named(event: &StoredEvent) -> Option<String> {
+/// The name of the event's file.
+fn file_name(event: &StoredEvent) -> Option<String> {
     #[derive(Deserialize)]
     struct Envelope {
         data: Data,
@@ -167,9 +168,9 @@ mod tests {
             ("message.received", quoted, false),
             ("message.received", r#"{"data":{"content":{"mediaDownloaded":false}}}"#, false),
         ] {
-            assert_eq!(place(&event(kind, payload)).is_some(), expected, "{kind} {payload}");
+            assert_eq!(insert_position(&event(kind, payload)).is_some(), expected, "{kind} {payload}");
         }
-        assert_eq!(named(&event("message.received", with)).as_deref(), Some("a.jpg"));
-        assert_eq!(named(&event("message.received", "no JSON")), None);
+        assert_eq!(file_name(&event("message.received", with)).as_deref(), Some("a.jpg"));
+        assert_eq!(file_name(&event("message.received", "no JSON")), None);
     }
 }

@@ -1,72 +1,80 @@
-//! The attempts of an endpoint that keeps its chats in order. Which comes when is `endpoints::ordered`'s to say, and what
-//! waits is its to keep; the exchange, the policy, the record and the dead letters are the same as for all.
+//! The attempts of an endpoint that keeps its chats in order. `endpoints::ordered` decides which event is next and
+//! stores what waits. The exchange, the retry policy, the record and the dead letters are the same as for all
+//! endpoints.
 
-use super::{
-    EndpointDeliverer, EndpointVerdict, PendingMessage, StoredEvent,
-    event::kind_of,
-    exchange::{DeliveryAttempt, ExchangeEnd, NextStep},
-    schedule::{DueRetry, RetryScope},
-    settlement::DeliveryEnd,
+use crate::{
+    delivery::{
+        attempt::{DeliveryAttempt, ExchangeEnd, NextStep},
+        deliverer::EndpointDeliverer,
+        result::EndpointVerdict,
+        settlement::DeliveryEnd,
+    },
+    event::{StoredEvent, kind_of},
+    jetstream::{
+        parked_events::ParkedEntry,
+        pending_message::PendingMessage,
+        retry_queue::{DueRetry, RetryScope},
+    },
 };
-use kurir_contract::{delivery::AttemptRecord, event::EventId};
+use kurir_contract::delivery::AttemptRecord;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-/// For how long a dead letter is tried to be stored.
-const BURY_WITHIN: Duration = Duration::from_secs(30);
-
-/// An event that waits for its turn, as RETRIES has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParkedEntry {
-    pub event_id: EventId,
-    pub event_subject: String,
-    /// The one that comes next, counted from 1.
-    pub attempt: u32,
-    pub due: OffsetDateTime,
-}
+/// The time to store a dead letter.
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How an attempt ended.
 pub struct OrderedResult {
     pub verdict: EndpointVerdict,
-    /// To be written.
+    /// The record, which must be stored.
     pub record: Option<AttemptRecord>,
     pub end: OrderedEnd,
 }
 
-/// What that means for its chat.
+/// What the end means for the event's chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderedEnd {
-    /// Delivered, not to be delivered, or buried: its turn is over.
+    /// Delivered, filtered, or stored as a dead letter: the next event of the chat may go.
     Settled,
     Again {
         attempt: u32,
         at: OffsetDateTime,
     },
-    /// As if it had not been tried.
+    /// The event waits as if it had not been tried.
     Untouched,
 }
 
 impl EndpointDeliverer {
+    /// Makes an attempt. The caller stores what follows.
+    ///
     /// # Errors
-    /// If it is given up and its dead letter cannot be stored.
-    pub async fn try_in_order(&self, event: &StoredEvent, attempt: u32, probe: bool) -> anyhow::Result<OrderedResult> {
-        let asking = DeliveryAttempt { event: event.clone(), attempt, place: None, probe };
-        let filled = if self.endpoint.base64 { self.tools.files.fill(event).await } else { None };
-        let body = match self.wanted(filled.as_ref().map_or(event, |filled| &filled.event)) {
+    /// If the event is given up and its dead letter cannot be stored.
+    pub async fn attempt_in_order(
+        &self,
+        event: &StoredEvent,
+        attempt: u32,
+        probe: bool,
+    ) -> anyhow::Result<OrderedResult> {
+        let delivery = DeliveryAttempt { event: event.clone(), attempt, scope: None, probe };
+        let filled = if self.endpoint.base64 { self.context.media.embed(event).await } else { None };
+        let body = match self.render_body(filled.as_ref().map_or(event, |filled| &filled.event)) {
             Ok(body) => body,
             Err(by) => {
-                let record = Some(self.filtered(&asking, by));
-                self.settlement.report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by) }).await;
+                let record = Some(self.record_filtered(&delivery, by));
+                self.settlement.publish_report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by) }).await;
                 return Ok(OrderedResult { verdict: EndpointVerdict::Untried, record, end: OrderedEnd::Settled });
             }
         };
-        let exchange = self.exchange(&asking, body);
-        let (record, ended) = if self.tools.traced { exchange.instrument(asking.span()).await } else { exchange.await };
+        let exchange = self.send(&delivery, body);
+        let (record, ended) =
+            if self.context.traced { exchange.instrument(delivery.span()).await } else { exchange.await };
         let failure = match ended {
             ExchangeEnd::Delivered { status } => {
-                self.settlement.report(event, &DeliveryEnd { attempt, status: Some(status), error: None }).await;
+                self.settlement
+                    .publish_report(event, &DeliveryEnd { attempt, status: Some(status), error: None })
+                    .await;
                 return Ok(OrderedResult {
                     verdict: EndpointVerdict::Succeeded,
                     record: Some(record),
@@ -76,32 +84,25 @@ impl EndpointDeliverer {
             ExchangeEnd::Failed(failure) => *failure,
         };
         let (mut verdict, mut end) = (EndpointVerdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
-        match self.follows(&asking, &failure) {
+        match self.decide_next_step(&delivery, &failure) {
             NextStep::Attempt { attempt, at } => end = OrderedEnd::Again { attempt, at },
             NextStep::Disable => {
                 end = OrderedEnd::Untouched;
                 verdict = EndpointVerdict::Gone { reason: failure.reason };
             }
-            // Before the next of its chat is tried: a repeat after a crash would come behind that.
+            // Stored before the next event of the chat is tried: after a crash a repeat would come behind it.
             NextStep::Nothing => {
-                self.settlement.bury(event, &record, &failure, Instant::now() + BURY_WITHIN).await?;
+                self.settlement
+                    .store_dead_letter(event, &record, &failure, Instant::now() + DEAD_LETTER_TIMEOUT)
+                    .await?;
                 let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason) };
-                self.settlement.report(event, &end).await;
+                self.settlement.publish_report(event, &end).await;
             }
         }
         Ok(OrderedResult { verdict, record: Some(record), end })
     }
 
-    /// The event of an entry; none if it is gone from EVENTS.
-    ///
-    /// # Errors
-    /// If the broker does not say.
-    pub async fn event_of(&self, sequence: u64, entry: &ParkedEntry) -> anyhow::Result<Option<StoredEvent>> {
-        // EVENTS may have been deleted and made again: then the sequence is another event's.
-        Ok(self.tools.schedule.stored_event(sequence).await?.filter(|event| event.id == entry.event_id))
-    }
-
-    /// The event is gone from EVENTS: it is given up.
+    /// Gives up an event that is gone from EVENTS.
     ///
     /// # Errors
     /// If its dead letter cannot be stored.
@@ -111,24 +112,26 @@ impl EndpointDeliverer {
             event_subject: entry.event_subject.clone(),
             event_sequence: sequence,
             attempt: entry.attempt,
-            place: RetryScope::live(RetryScope::NO_CHAT.to_owned()),
+            scope: RetryScope::live(RetryScope::NO_CHAT.to_owned()),
         };
-        self.settlement.bury_lost(&due, &kind_of(&entry.event_subject), Instant::now() + BURY_WITHIN).await
+        self.settlement
+            .store_lost_dead_letter(&due, &kind_of(&entry.event_subject), Instant::now() + DEAD_LETTER_TIMEOUT)
+            .await
     }
 
-    /// A message is done with, and acknowledged when its last attempt is on record.
+    /// Acknowledges a message, when its last attempt is recorded.
     pub async fn acknowledge(&self, pending: PendingMessage, record: Option<AttemptRecord>) {
         match record {
-            Some(record) => self.tools.attempts.acknowledge(record, pending).await,
+            Some(record) => self.context.attempts.record_and_acknowledge(record, pending).await,
             None => pending.acknowledge().await,
         }
     }
 
-    /// Ends when the attempt is on record.
-    pub async fn write(&self, record: Option<AttemptRecord>) {
+    /// Records an attempt. Returns when it is stored.
+    pub async fn record(&self, record: Option<AttemptRecord>) {
         if let Some(record) = record {
-            // Dropped only by a recorder that is at its end.
-            let _ = self.tools.attempts.write(record).await.await;
+            // An error means that the recorder has ended.
+            let _ = self.context.attempts.record(record).await.await;
         }
     }
 }

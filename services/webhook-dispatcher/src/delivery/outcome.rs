@@ -1,6 +1,6 @@
-//! What an attempt came to: any 2xx is success, everything else is a failure with a reason in words.
+//! The outcome of an attempt: any 2xx is success, everything else is a failure with a reason in words.
 //!
-//! Pure. Nothing here holds a URL's path: it may be a secret.
+//! Pure. Nothing here contains a URL's path, which may be a secret.
 
 use http::{HeaderMap, header::SET_COOKIE};
 use kurir_contract::delivery::AttemptResult;
@@ -9,28 +9,28 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Of an answer's head, names and values together, for the record.
-const HEAD_KEPT: usize = 1024;
+/// How many bytes of an answer's headers are kept for the record, names and values together.
+const MAX_KEPT_HEADERS: usize = 1024;
 
-/// A receiver's answer, read as far as it is read.
+/// A receiver's answer, as far as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiverResponse {
     pub status: u16,
     /// Where a redirect points, without its path.
     pub redirect_to: Option<String>,
-    /// Read from the answers that ask for patience, 429 and 503.
+    /// Read from answers with the status 429 or 503.
     pub retry_after: Option<RetryAfter>,
-    /// As they came: they are moved here and cost nothing. [`head`] says what of them is kept.
+    /// All headers of the answer: moving them costs nothing. [`kept_headers`] selects what is kept.
     pub headers: HeaderMap,
     /// The first kilobyte.
     pub body: Vec<u8>,
 }
 
-/// What is kept of an answer's headers: each that still fits into a kilobyte, without the receiver's cookies, which
-/// may be keys to it.
+/// Selects the headers that are kept: each that still fits into a kilobyte, without the receiver's cookies, which may
+/// be secrets.
 #[must_use]
-pub fn head(headers: &HeaderMap) -> Vec<(String, String)> {
-    let mut room = HEAD_KEPT;
+pub fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut room = MAX_KEPT_HEADERS;
     let mut kept = Vec::new();
     for (name, value) in headers {
         let length = name.as_str().len() + value.len();
@@ -42,7 +42,7 @@ pub fn head(headers: &HeaderMap) -> Vec<(String, String)> {
     kept
 }
 
-/// When a receiver wants to be asked again (RFC 9110, 10.2.3).
+/// When a receiver wants the next request (RFC 9110, 10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
     After(Duration),
@@ -50,20 +50,20 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
-    /// Seconds, or a date in one of HTTP's three forms; what is neither is as if it were not there.
+    /// Parses seconds, or a date in one of HTTP's three forms. Anything else is ignored.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let value = value.trim();
         if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // More seconds than there are numbers for are as many as there are.
+            // A number that is too large is the largest one.
             return Some(Self::After(Duration::from_secs(value.parse().unwrap_or(u64::MAX))));
         }
         httpdate::parse_http_date(value).ok().map(Self::At)
     }
 
-    /// How long that is from now; nothing if it is over.
+    /// The wait from now on; zero if the time is over.
     #[must_use]
-    pub fn from(self, now: SystemTime) -> Duration {
+    pub fn delay_from(self, now: SystemTime) -> Duration {
         match self {
             Self::After(delay) => delay,
             Self::At(at) => at.duration_since(now).unwrap_or_default(),
@@ -79,12 +79,12 @@ pub struct ExchangeError {
     pub message: String,
 }
 
-/// Why there was none.
+/// Why there was no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
     /// No connection: refused, unreachable, no such host.
     Connect,
-    /// An address where no webhook may go: nothing was connected to.
+    /// Webhooks must not go to this address. Nothing was connected to.
     Forbidden,
     /// A connection that cannot be trusted.
     Tls,
@@ -92,7 +92,7 @@ pub enum FailureClass {
     Timeout,
     /// The connection broke before the answer was complete.
     Reset,
-    /// What came is not HTTP.
+    /// The answer is not HTTP.
     Invalid,
     /// Anything else.
     Other,
@@ -115,7 +115,7 @@ impl FailureClass {
 
 impl ExchangeError {
     #[must_use]
-    pub fn in_time(deadline: Duration) -> Self {
+    pub fn timed_out(deadline: Duration) -> Self {
         let message = format!("no complete answer within {}", humantime::format_duration(deadline));
         Self { class: FailureClass::Timeout, message }
     }
@@ -134,21 +134,21 @@ pub struct AttemptFailure {
     pub result: AttemptResult,
     /// In words, for the log and the dead letter.
     pub reason: String,
-    /// Of the answer, if there was one.
+    /// The status of the answer, if there was one.
     pub status: Option<u16>,
-    /// What the receiver asked for.
+    /// The wait that the receiver asked for.
     pub retry_after: Option<RetryAfter>,
-    /// Of the answer; empty if there was none.
+    /// The headers of the answer; empty if there was none.
     pub headers: HeaderMap,
 }
 
 impl AttemptFailure {
-    /// For the record, with the head of the answer.
+    /// The failure with the answer's headers, for the record.
     #[must_use]
-    pub fn recorded(&self) -> AttemptResult {
+    pub fn to_record(&self) -> AttemptResult {
         match self.result.clone() {
             AttemptResult::Refused { status, body, .. } => {
-                AttemptResult::Refused { status, body, headers: head(&self.headers) }
+                AttemptResult::Refused { status, body, headers: kept_headers(&self.headers) }
             }
             other => other,
         }
@@ -163,7 +163,7 @@ impl fmt::Display for AttemptFailure {
 
 impl AttemptOutcome {
     #[must_use]
-    pub fn of(answer: Result<ReceiverResponse, ExchangeError>) -> Self {
+    pub fn from_response(answer: Result<ReceiverResponse, ExchangeError>) -> Self {
         match answer {
             Ok(ReceiverResponse { status: status @ 200..=299, headers, .. }) => Self::Delivered { status, headers },
             Ok(ReceiverResponse { status, redirect_to, retry_after, headers, body }) => Self::Failed(AttemptFailure {
@@ -216,7 +216,7 @@ mod tests {
                 .into_iter()
                 .chain([301, 302, 307, 308, 400, 401, 404, 410, 429, 500, 502, 503, 599, 600].map(|s| (s, false)))
         {
-            let outcome = AttemptOutcome::of(Ok(answer(status)));
+            let outcome = AttemptOutcome::from_response(Ok(answer(status)));
             let seen = matches!(outcome, AttemptOutcome::Delivered { status: seen, .. } if seen == status);
             assert_eq!(seen, delivered, "{status}: {outcome:?}");
         }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_redirect_names_its_target() {
         let redirect = ReceiverResponse { redirect_to: Some("other.example".to_owned()), ..answer(302) };
-        let AttemptOutcome::Failed(failure) = AttemptOutcome::of(Ok(redirect)) else {
+        let AttemptOutcome::Failed(failure) = AttemptOutcome::from_response(Ok(redirect)) else {
             panic!("a redirect is a failure")
         };
         assert!(failure.reason.contains("302") && failure.reason.contains("other.example"), "{failure}");
@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn silence_is_a_failure_with_its_class() {
-        let AttemptOutcome::Failed(failure) = AttemptOutcome::of(Err(ExchangeError::in_time(Duration::from_secs(10))))
+        let AttemptOutcome::Failed(failure) =
+            AttemptOutcome::from_response(Err(ExchangeError::timed_out(Duration::from_secs(10))))
         else {
             panic!("silence is a failure")
         };
@@ -252,7 +253,7 @@ mod tests {
             ("120", Some(120)),
             (" 0 ", Some(0)),
             ("99999999999999999999999", Some(u64::MAX)),
-            // The three forms of RFC 9110, 5.6.7, a minute after now.
+            // The three forms of RFC 9110, 5.6.7, one minute from now.
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
             ("Sun Nov  6 08:50:37 1994", Some(60)),
@@ -263,7 +264,7 @@ mod tests {
             ("soon", None),
             ("1994-11-06T08:49:37Z", None),
         ] {
-            let asked = RetryAfter::parse(value).map(|asked| asked.from(now));
+            let asked = RetryAfter::parse(value).map(|asked| asked.delay_from(now));
             assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
         }
     }
@@ -277,7 +278,7 @@ mod tests {
         headers.append("x-twice", "1".parse().unwrap());
         headers.append("x-twice", http::HeaderValue::from_bytes(b"\xff").unwrap());
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut kept = head(&headers);
+        let mut kept = kept_headers(&headers);
         kept.sort();
         assert_eq!(kept, [pair("content-type", "text/plain"), pair("x-twice", "1"), pair("x-twice", "\u{fffd}")]);
     }
@@ -290,7 +291,7 @@ mod tests {
 
         #[test]
         fn every_answer_has_an_outcome(status in any::<u16>(), body in prop::collection::vec(any::<u8>(), 0..64)) {
-            match AttemptOutcome::of(Ok(ReceiverResponse { body, ..answer(status) })) {
+            match AttemptOutcome::from_response(Ok(ReceiverResponse { body, ..answer(status) })) {
                 AttemptOutcome::Delivered { status: seen, .. } => prop_assert!(seen == status && (200..300).contains(&status)),
                 AttemptOutcome::Failed(failure) => {
                     prop_assert!(!(200..300).contains(&status));

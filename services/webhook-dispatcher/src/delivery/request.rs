@@ -1,12 +1,13 @@
-//! The request that carries an event: the contract's headers, the endpoint's own, and the signature.
+//! The request that carries an event: Kurir's headers, the endpoint's own headers, and the signature.
 
-use super::{
-    StoredEvent,
-    event::session_of,
-    format::{self, RenderedEvent},
-    signature::{RequestSigner, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+use crate::{
+    delivery::{
+        format::{self, event_view::RenderedEvent},
+        signature::{RequestSigner, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP},
+    },
+    endpoint::{Endpoint, request_url::request_uri},
+    event::{StoredEvent, session_of},
 };
-use crate::endpoints::Endpoint;
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -17,11 +18,12 @@ use http::{
 use http_body_util::Full;
 use kurir_chassis::trace_context;
 use kurir_contract::{endpoint::PayloadFormat, header};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// The contract's, so that a receiver's filters go on working.
+/// The API contract's value, so that the filters of existing receivers go on working.
 const CONTRACT_USER_AGENT: HeaderValue = HeaderValue::from_static("WhatsApp-API-Webhook/1.0.0");
-/// Standard Webhooks' name for the event id: the same at every try and every replay.
+/// Standard Webhooks' header for the event id: the same at every try and every replay.
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const REPLAY: HeaderName = HeaderName::from_static(header::REPLAY);
 const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
@@ -35,7 +37,7 @@ pub struct RequestBody {
 
 impl RequestBody {
     /// None: the endpoint's format has no counterpart for the event.
-    pub fn of(event: &StoredEvent, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
+    pub fn render(event: &StoredEvent, format: PayloadFormat, public_url: Option<&str>) -> Option<Self> {
         match format::render(format, event, &session_of(&event.subject), public_url) {
             RenderedEvent::Body { body, content_type, headers } => Some(Self { bytes: body, content_type, headers }),
             RenderedEvent::NoCounterpart => None,
@@ -50,14 +52,14 @@ pub struct RequestTemplate {
     signer: Option<RequestSigner>,
 }
 
-/// What one request says beside its event.
+/// Per-request metadata: time, replay flag, tracing.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestMeta {
-    /// When it is made, seconds since 1970.
+    /// When the request is made, in seconds since 1970.
     pub at: i64,
-    /// The event comes again because somebody asked for it.
+    /// Whether a replay delivers the event again.
     pub is_replay: bool,
-    /// A collector takes the current span.
+    /// Whether a collector takes the current span.
     pub traced: bool,
 }
 
@@ -77,22 +79,22 @@ impl RequestTemplate {
         Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: RequestSigner::new(&endpoint.secrets) })
     }
 
-    pub fn request(&self, event: &StoredEvent, body: RequestBody, saying: &RequestMeta) -> Request<Full<Bytes>> {
+    pub fn request(&self, event: &StoredEvent, body: RequestBody, meta: &RequestMeta) -> Request<Full<Bytes>> {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, body.content_type);
         headers.extend(body.headers);
-        // Both were looked at when the event was read; what cannot travel in a header stays out of the request.
+        // The id was checked when the event was read. A value that no header can carry is left out.
         if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
             headers.insert(WEBHOOK_ID, id);
         }
         if let Some(signer) = &self.signer {
-            headers.insert(WEBHOOK_TIMESTAMP, saying.at.into());
-            headers.insert(WEBHOOK_SIGNATURE, signer.sign(event.id.as_str(), saying.at, &body.bytes));
+            headers.insert(WEBHOOK_TIMESTAMP, meta.at.into());
+            headers.insert(WEBHOOK_SIGNATURE, signer.sign(event.id.as_str(), meta.at, &body.bytes));
         }
-        if saying.is_replay {
+        if meta.is_replay {
             headers.insert(REPLAY, HeaderValue::from_static("true"));
         }
-        if let Some(trace) = traceparent(event, saying.traced) {
+        if let Some(trace) = traceparent(event, meta.traced) {
             headers.insert(TRACEPARENT, trace);
         }
         let mut request = Request::new(Full::new(body.bytes));
@@ -103,25 +105,12 @@ impl RequestTemplate {
     }
 }
 
-/// A URL without what is no part of a request: the fragment, and user and password.
-///
-/// # Errors
-/// If it cannot be requested.
-pub fn request_uri(url: &Url) -> anyhow::Result<Uri> {
-    let mut bare = url.clone();
-    bare.set_fragment(None);
-    // Refused only for a URL without a host, and then there is no user to remove.
-    let _ = bare.set_username("");
-    let _ = bare.set_password(None);
-    bare.as_str().parse().context("failed to use the webhook's URL")
-}
-
-/// A user and password in the URL are basic authentication.
+/// Basic authentication with the user and the password of the URL.
 fn authorization(url: &Url) -> anyhow::Result<Option<HeaderValue>> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
-    let decoded = |text| percent_decode(text).collect::<Vec<u8>>();
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
     let mut credentials = decoded(url.username());
     credentials.push(b':');
     credentials.extend(decoded(url.password().unwrap_or_default()));
@@ -131,25 +120,8 @@ fn authorization(url: &Url) -> anyhow::Result<Option<HeaderValue>> {
     Ok(Some(value))
 }
 
-/// In a URL, what would end the user or the password is written as `%` and two hex digits.
-fn percent_decode(text: &str) -> impl Iterator<Item = u8> {
-    let mut bytes = text.bytes();
-    std::iter::from_fn(move || {
-        let byte = bytes.next()?;
-        let hex = |byte: u8| char::from(byte).to_digit(16);
-        let mut ahead = bytes.clone();
-        match (byte, ahead.next().and_then(hex), ahead.next().and_then(hex)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes = ahead;
-                // Two hex digits are a byte.
-                Some((high * 16 + low) as u8)
-            }
-            _ => Some(byte),
-        }
-    })
-}
-
-/// Of the current span if there is a collector, else of the event, so that a trace goes on through us in any case.
+/// The traceparent of the current span if there is a collector, else the event's: a trace passes through Kurir in
+/// either case.
 fn traceparent(event: &StoredEvent, traced: bool) -> Option<HeaderValue> {
     let own = if traced { trace_context::current() } else { None };
     HeaderValue::from_str(own.as_deref().or(event.traceparent.as_deref())?).ok()

@@ -1,9 +1,8 @@
-//! From a host's name to its addresses, and no further than webhooks may go.
+//! Resolves a host's name to its addresses, and to none where webhooks must not go.
 //!
-//! The guard looks at the addresses that are then connected to, at each new connection: a name that changes its mind
-//! after it was looked at elsewhere, or between two deliveries, changes nothing. Answers of DNS are kept for as long as
-//! they say. A name is looked up as the system's own resolver would: the hosts file first, then the servers and the
-//! search list of `/etc/resolv.conf`.
+//! The guard checks the addresses that are connected to, at each new connection: a name whose addresses change after an
+//! earlier check does not pass it. DNS answers are kept as long as they allow. A name is looked up as the system's own
+//! resolver does it: the hosts file first, then the servers and the search list of `/etc/resolv.conf`.
 
 use futures::future::BoxFuture;
 use hickory_resolver::{
@@ -23,8 +22,8 @@ use std::{
 };
 use tower_service::Service;
 
-/// That a name does not exist is believed no longer: one that a user has just made is to be found at the next retry,
-/// not when its zone says so, which is often an hour later.
+/// How long it is believed that a name does not exist. A name that a user has just made is found at the next retry; its
+/// zone would often say an hour.
 const NEGATIVE_TTL_CAP: Duration = Duration::from_secs(30);
 
 /// An address where webhooks must not go.
@@ -35,19 +34,19 @@ pub struct ForbiddenAddress {
     kind: &'static str,
 }
 
-/// A name without addresses, or nobody there to ask.
+/// A name without addresses, or no name server that answers.
 #[derive(Debug, thiserror::Error)]
 enum ResolveError {
     #[error("there is no host {host}")]
     NoSuchHost { host: String },
-    /// Its text stands in ours, and not behind it: the last of a chain of causes is shown.
+    /// The cause is part of this text, because only the last of a chain of causes is shown.
     #[error("the host {host} could not be looked up: {why}")]
     Failed { host: String, why: String },
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Looks up names, and remembers. Shared by all endpoints; a clone is the same.
+/// Looks up names and caches the answers. All endpoints share it; a clone is the same cache.
 #[derive(Clone)]
 pub struct DnsCache(Arc<DnsInner>);
 
@@ -65,7 +64,7 @@ struct CachedResolver {
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 
-/// When the files that a resolver is made from were written.
+/// When the files that a resolver is made from were last written.
 #[derive(PartialEq, Eq)]
 struct ResolverFiles([Option<SystemTime>; 2]);
 
@@ -77,37 +76,38 @@ impl ResolverFiles {
 }
 
 impl DnsCache {
-    /// As this system looks up names.
+    /// Looks up names as this system does.
     #[must_use]
-    pub fn of_the_system() -> Self {
-        Self::made_by(|| {
+    pub fn from_system() -> Self {
+        Self::with_factory(|| {
             let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
-                // As libc does: a small image has no such file, and may need none.
-                tracing::debug!("{RESOLV_CONF} could not be read, a name server on this machine is asked: {error}");
+                // As libc does it: a small image has no such file, and may need none.
+                tracing::debug!(
+                    "failed to read {RESOLV_CONF}, a name server on this machine is asked instead: {error}"
+                );
                 let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
                 let config = ResolverConfig::from_name_servers(vec![local]);
                 TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             });
-            with_our_options(builder).build()
+            configure(builder).build()
         })
     }
 
     /// Asks one server, and no hosts file.
     #[cfg(test)]
-    pub fn asking(server: SocketAddr) -> Self {
+    pub fn with_server(server: SocketAddr) -> Self {
         use hickory_resolver::config::{ConnectionConfig, ResolveHosts};
-        Self::made_by(move || {
+        Self::with_factory(move || {
             let mut udp = ConnectionConfig::udp();
             udp.port = server.port();
             let config = ResolverConfig::from_name_servers(vec![NameServerConfig::new(server.ip(), true, vec![udp])]);
-            let mut builder =
-                with_our_options(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()));
+            let mut builder = configure(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()));
             builder.options_mut().use_hosts_file = ResolveHosts::Never;
             builder.build()
         })
     }
 
-    fn made_by(make: impl Fn() -> Result<TokioResolver, NetError> + Send + Sync + 'static) -> Self {
+    fn with_factory(make: impl Fn() -> Result<TokioResolver, NetError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(DnsInner { make: Box::new(make), resolver: Mutex::new(None) }))
     }
 
@@ -118,7 +118,7 @@ impl DnsCache {
             Ok(found) => return Ok(found.iter().collect()),
             Err(error) => error,
         };
-        self.forget_old_settings();
+        self.drop_stale_resolver();
         if error.is_nx_domain() || error.is_no_records_found() {
             Err(ResolveError::NoSuchHost { host: host.to_owned() })
         } else {
@@ -135,20 +135,20 @@ impl DnsCache {
         Ok(made.insert(new).resolver.clone())
     }
 
-    /// A network that came later brought its own name servers, or a user has just written a host into the file. Looked
-    /// at only where a lookup has failed.
-    fn forget_old_settings(&self) {
+    /// Drops a resolver whose files have changed: a new network brought other name servers, or a user has added a host.
+    /// Checked only after a lookup has failed.
+    fn drop_stale_resolver(&self) {
         let mut made = self.0.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         made.take_if(|made| made.settings != ResolverFiles::now());
     }
 }
 
-fn with_our_options(
+fn configure(
     mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
 ) -> hickory_resolver::ResolverBuilder<TokioRuntimeProvider> {
     let options: &mut ResolverOpts = builder.options_mut();
-    // Both are asked for at once. IPv4 is tried first: where IPv6 leads nowhere, as in many a container network, each
-    // connection would begin with a wait. The connector begins with the other family 0.3 s later.
+    // Both families are asked for at once. IPv4 is tried first: where IPv6 leads nowhere, as in many container
+    // networks, each connection would start with a wait. The connector starts with the other family 0.3 s later.
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.negative_max_ttl = Some(NEGATIVE_TTL_CAP);
     builder
@@ -167,7 +167,7 @@ impl AddressGuard {
     }
 }
 
-/// Names to addresses that may be connected to.
+/// Resolves names to addresses that may be connected to.
 #[derive(Clone)]
 pub struct GuardedResolver {
     dns: DnsCache,
@@ -191,11 +191,11 @@ impl Service<Name> for GuardedResolver {
             let allowed: Vec<SocketAddr> = found
                 .into_iter()
                 .filter(|&address| guard.check(address).map_err(|why| refused = Some(why)).is_ok())
-                // The port is the URL's.
+                // The URL has the port.
                 .map(|address| SocketAddr::new(address, 0))
                 .collect();
             match refused {
-                // One forbidden address among others is only left out.
+                // A forbidden address among others is left out.
                 Some(why) if allowed.is_empty() => Err(why.into()),
                 Some(_) | None => Ok(allowed.into_iter()),
             }
@@ -203,7 +203,7 @@ impl Service<Name> for GuardedResolver {
     }
 }
 
-/// TCP connections to where webhooks may go.
+/// Makes TCP connections to where webhooks may go.
 #[derive(Clone)]
 pub struct GuardedConnector {
     tcp: HttpConnector<GuardedResolver>,
@@ -211,7 +211,7 @@ pub struct GuardedConnector {
 }
 
 impl GuardedConnector {
-    /// `guard`: the networks that the operator opened, for an endpoint that is guarded.
+    /// `guard`: the private networks that the operator allows, for an endpoint that is guarded.
     #[must_use]
     pub fn new(dns: DnsCache, guard: Option<NetworkList>, timeout: Duration) -> Self {
         let guard = AddressGuard(guard.map(Arc::new));

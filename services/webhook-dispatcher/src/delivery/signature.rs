@@ -1,8 +1,8 @@
-//! The signature of a request, as Standard Webhooks has it: who has the secret can tell that the request is ours, and
-//! that it is fresh.
+//! The signature of a request, as Standard Webhooks defines it: a receiver that has the secret can verify that the
+//! request is ours and fresh.
 //!
-//! Pure: the present is an argument. Each secret signs `<id>.<seconds>.<body>` with HMAC-SHA256; while a secret is
-//! being replaced the old and the new one sign, so the receiver can change over in its own time.
+//! Pure: the time is an argument. Each secret signs `<id>.<seconds>.<body>` with HMAC-SHA256. While a secret is
+//! replaced, the old and the new one sign, so that the receiver can change over in its own time.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -10,33 +10,32 @@ use http::{HeaderName, HeaderValue};
 use kurir_contract::endpoint::StoredSecret;
 use sha2::Sha256;
 
-/// When this attempt was made, in seconds since 1970: a receiver refuses what is older than some minutes.
+/// When the attempt was made, in seconds since 1970. A receiver refuses a request that is some minutes old.
 pub const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 /// One `v1,<base64>` for each secret, separated by spaces.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Of the scheme with a shared secret; `v1a` is the one with a key pair.
+/// The scheme with a shared secret; `v1a` is the one with a key pair.
 const VERSION: &str = "v1,";
 /// A version, the base64 of 32 bytes, and the space before the next.
 const SIGNATURE_LENGTH: usize = VERSION.len() + 44 + 1;
 
-/// Signs for one endpoint. The keys are prepared once; a signature costs two or three microseconds for a usual event.
+/// Signs for one endpoint. The keys are prepared once; a signature takes two or three microseconds for a usual event.
 pub struct RequestSigner {
     keys: Vec<SigningKey>,
 }
 
 struct SigningKey {
     hmac: Hmac<Sha256>,
-    /// Seconds since 1970; from then on it signs no more.
+    /// Seconds since 1970. From then on the key does not sign.
     until: Option<i64>,
 }
 
 impl RequestSigner {
-    /// All of `secrets` sign, in this order, each until its time is over. None: an endpoint without a secret has no
-    /// signer.
+    /// All of `secrets` sign, in this order, each until its time is over. An endpoint without a secret has no signer.
     #[must_use]
     pub fn new(secrets: &[StoredSecret]) -> Option<Self> {
-        // HMAC refuses no key: a long one is hashed, a short one filled up (RFC 2104, 2).
+        // HMAC accepts every key: it hashes a long one and pads a short one (RFC 2104, 2).
         let key = |secret: &StoredSecret| {
             Some(SigningKey { hmac: Hmac::new_from_slice(secret.secret.key()).ok()?, until: secret.until_seconds() })
         };
@@ -44,8 +43,8 @@ impl RequestSigner {
         if keys.is_empty() { None } else { Some(Self { keys }) }
     }
 
-    /// The value of `webhook-signature`. `id` is the value of `webhook-id`, `unix_seconds` that of
-    /// `webhook-timestamp`, and `body` what is sent, byte for byte.
+    /// The value of `webhook-signature`. `id` is the value of `webhook-id`, `unix_seconds` that of `webhook-timestamp`,
+    /// and `body` is sent byte for byte.
     #[must_use]
     pub fn sign(&self, id: &str, unix_seconds: i64, body: &[u8]) -> HeaderValue {
         let head = format!("{id}.{unix_seconds}.");
@@ -79,7 +78,7 @@ mod tests {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
     }
 
-    /// As a receiver does it, with the published library.
+    /// Verifies as a receiver does, with the published library.
     fn verify(secret: &[u8], id: &str, seconds: i64, signature: &HeaderValue, body: &[u8]) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert("webhook-id", id.parse().unwrap());

@@ -1,8 +1,8 @@
-//! What the connections to all endpoints share: the names that were looked up, and whom to trust.
+//! What the connections to all endpoints share: the DNS cache, and the trusted certificates.
 //!
-//! Made once for a dispatcher: the certificates of a machine are some hundred, and an endpoint has none of its own.
+//! There is one for each dispatcher: a machine has some hundred certificates, and an endpoint has none of its own.
 
-use super::resolver::DnsCache;
+use crate::delivery::resolver::DnsCache;
 use anyhow::Context as _;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -14,29 +14,29 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// The connections' common ground. A clone is the same.
+/// What all connections share. A clone shares it, too.
 #[derive(Clone)]
 pub struct Transport(Arc<TransportInner>);
 
 struct TransportInner {
     dns: DnsCache,
-    /// The operator's own, beside the machine's.
+    /// The operator's own, besides the machine's.
     authorities: Vec<CertificateDer<'static>>,
-    /// Of the first endpoint on https; until then no certificates are read.
+    /// Made for the first endpoint on https. Until then no certificates are read.
     https: OnceLock<Arc<ClientConfig>>,
     http: Arc<ClientConfig>,
 }
 
 impl Transport {
-    /// `ca_file`: certificates in PEM form (`WEBHOOK_CA_FILE`) that are trusted beside those of this machine.
+    /// `ca_file`: certificates in PEM form (`WEBHOOK_CA_FILE`) that are trusted besides those of this machine.
     ///
     /// # Errors
     /// If the file cannot be read or holds no certificate.
     pub fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        Self::with(DnsCache::of_the_system(), ca_file)
+        Self::with_dns(DnsCache::from_system(), ca_file)
     }
 
-    pub(super) fn with(dns: DnsCache, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn with_dns(dns: DnsCache, ca_file: Option<&Path>) -> anyhow::Result<Self> {
         let authorities = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
         // Never used for TLS. A receiver on http must not depend on certificates: a small image has none.
         let http = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
@@ -60,7 +60,7 @@ impl Transport {
         let verifier =
             Verifier::new_with_extra_roots(self.0.authorities.iter().cloned(), Arc::clone(builder.crypto_provider()))
                 .context("failed to find certificates to trust: install ca-certificates, or set WEBHOOK_CA_FILE")?;
-        // The one dangerous thing is a verifier that does not verify; this is the platform's.
+        // Only a verifier that does not verify is dangerous; this is the platform's.
         let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::clone(self.0.https.get_or_init(|| config.into())))

@@ -1,9 +1,9 @@
-//! How many requests a second an endpoint takes. Pure: a bucket of tokens that fills with time.
+//! The limit of an endpoint's requests per second. Pure: a token bucket that fills with time.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What may come at once after a pause: a quarter of a second's worth, and always one.
+/// What may be sent at once after a pause: the requests of a quarter of a second, and at least one.
 const BURST: Duration = Duration::from_millis(250);
 
 pub struct RateLimit {
@@ -18,7 +18,7 @@ impl RateLimit {
         Self { per_second, tokens: 1.0, filled: now }
     }
 
-    /// How many may go now. `sharers`: dispatchers that have the limit among them.
+    /// How many requests may be sent now. `sharers`: the dispatchers that share the limit.
     pub fn available(&mut self, sharers: usize, now: Instant) -> usize {
         let rate = self.per_second / sharers.max(1) as f64;
         let most = (rate * BURST.as_secs_f64()).max(1.0);
@@ -31,7 +31,7 @@ impl RateLimit {
         self.tokens -= 1.0;
     }
 
-    /// It was no request after all.
+    /// Returns a token: there was no request after all.
     pub fn refund(&mut self) {
         self.tokens += 1.0;
     }

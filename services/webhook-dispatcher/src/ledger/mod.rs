@@ -1,67 +1,73 @@
-//! Where an endpoint's events are, to the last one: matched = delivered + waiting + dead + filtered.
+//! Reports where each of an endpoint's events is: matched = delivered + waiting + dead + filtered.
 //!
-//! `span` finds the events that are asked for; `look` reads the broker's figures and the record of attempts, `sum` adds
-//! them up as sets of sequences (`sequences`). Nothing is counted along the way and kept: what was settled is in the
-//! record before it is acknowledged, so the broker alone knows it all.
+//! `span` finds the requested events, `collect` reads NATS' counts and the record of attempts, `sum` adds them up as
+//! sets of sequences (`sequence_set`). Kurir keeps no counters for this: an attempt is recorded before its event is
+//! acknowledged, so NATS alone knows everything.
 
-mod look;
-mod sequences;
+mod collect;
+mod sequence_set;
 mod span;
 mod sum;
 
-use crate::{endpoints::EndpointLookup, refusal};
+use crate::{
+    command_error,
+    endpoints::lookup::EndpointLookup,
+    ledger::{span::RequestedPeriod, sum::LedgerSum},
+};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::CommandError,
     webhook::{LedgerReport, LedgerRequest},
 };
-use span::RequestedPeriod;
 use std::{sync::Arc, time::Duration};
-use sum::LedgerSum;
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Ledgers that are added up at the same time: each reads the record of attempts as fast as NATS gives it.
-const AT_ONCE: usize = 2;
-/// How long one waits for its turn.
-const TURN_WITHIN: Duration = Duration::from_secs(15);
-/// What moved between two looks can leave a gap that is none: it is looked at again.
-const LOOKS: u32 = 4;
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// Ledgers that are added up at the same time. Each reads the record of attempts as fast as NATS sends it.
+const MAX_CONCURRENT: usize = 2;
+/// How long a ledger waits for its turn.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(15);
+/// An event that moves during a try can leave a gap that is none. Then the places are read again.
+const TRIES: u32 = 4;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 #[derive(Clone)]
 pub struct LedgerService {
     broker: Broker,
-    directory: EndpointLookup,
+    endpoints: EndpointLookup,
     turns: Arc<Semaphore>,
 }
 
 impl LedgerService {
     #[must_use]
-    pub fn new(broker: Broker, directory: EndpointLookup) -> Self {
-        Self { broker, directory, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub fn new(broker: Broker, endpoints: EndpointLookup) -> Self {
+        Self { broker, endpoints, turns: Arc::new(Semaphore::new(MAX_CONCURRENT)) }
     }
 
+    /// Adds up a ledger.
+    ///
     /// # Errors
-    /// If there is no such endpoint or no record of such a time, or the broker is away.
+    /// If there is no such endpoint or no record of such a time, or if NATS is away.
     pub async fn ledger(&self, request: LedgerRequest) -> Result<LedgerReport, CommandError> {
-        let asked = RequestedPeriod::read(&request)?;
-        let endpoint = self.directory.must_exist(&request.endpoint).await?;
-        // Closed by nobody; so it is the time that ends the wait.
-        let Ok(_turn) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
-            return Err(refusal::timed_out("other ledgers are being added up; try again".to_owned()));
+        let period = RequestedPeriod::parse(&request)?;
+        let endpoint = self.endpoints.require(&request.endpoint).await?;
+        // The semaphore is never closed, so only the time can end this wait.
+        let Ok(_turn) = timeout(QUEUE_TIMEOUT, self.turns.acquire()).await else {
+            return Err(command_error::timed_out("other ledgers are being added up; try again".to_owned()));
         };
-        let span = asked.find(&self.broker, &endpoint).await?;
-        let mut looks = LOOKS;
+        let span = period.find_span(&self.broker, &endpoint).await?;
+        let mut tries = TRIES;
         loop {
-            let looked = look::look(&self.broker, &endpoint, &span).await.map_err(refusal::of_broker)?;
-            let (places, position, matched) = looked;
-            let LedgerSum { delivered, waiting, dead, filtered, missing } = LedgerSum::of(&places, position, matched);
-            looks -= 1;
-            if missing == 0 || looks == 0 {
+            let collected =
+                collect::collect(&self.broker, &endpoint, &span).await.map_err(command_error::from_broker)?;
+            let (places, position, matched) = collected;
+            let LedgerSum { delivered, waiting, dead, filtered, missing } =
+                LedgerSum::from_places(&places, position, matched);
+            tries -= 1;
+            if missing == 0 || tries == 0 {
                 let (endpoint, from, to, matched) = (endpoint.id, span.from, span.to, matched.all);
                 return Ok(LedgerReport { endpoint, from, to, matched, delivered, waiting, dead, filtered, missing });
             }
-            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
     }
 }

@@ -1,34 +1,34 @@
 //! Adds up where an endpoint's events are. Pure.
 //!
-//! Each event is counted in one place, the first of these that has it: delivered, in the dead letters, waiting in
-//! RETRIES, filtered, given up (its letter was deleted since). What no place has must be with the endpoint's consumer:
-//! behind what it has handed out, or handed out and not acknowledged. What is not even there is missing.
+//! Each event is counted in the first of these places that has it: delivered, in the dead letters, waiting in RETRIES,
+//! filtered, given up (its dead letter was deleted since). Any other event must be at the endpoint's consumer: not
+//! handed out yet, or handed out and not acknowledged. What is not there either is missing.
 
-use super::sequences::SequenceSet;
+use crate::ledger::sequence_set::SequenceSet;
 
-/// What the places hold, each within the span.
+/// The events in each place, within the span.
 #[derive(Clone, Debug)]
 pub struct EventPlaces {
     pub delivered: SequenceSet,
-    pub buried: SequenceSet,
+    pub dead: SequenceSet,
     pub retried: SequenceSet,
     pub filtered: SequenceSet,
-    /// By the record: its last attempt was made and failed.
+    /// Events whose last attempt failed, by the record.
     pub given_up: SequenceSet,
 }
 
-/// The endpoint's consumer, as it was before the places were looked at.
+/// The endpoint's consumer, read before the places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsumerPosition {
-    /// All up to this sequence are acknowledged.
+    /// All events up to this sequence are acknowledged.
     pub settled_to: u64,
-    /// All up to this one were handed out.
+    /// All events up to this sequence were handed out.
     pub taken_to: u64,
-    /// Of those between the two: not acknowledged.
+    /// How many between the two are not acknowledged.
     pub in_delivery: u64,
 }
 
-/// How many events of the span are the endpoint's, as EVENTS counts them.
+/// How many events of the span match the endpoint, as NATS counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatchedCounts {
     pub all: u64,
@@ -47,7 +47,7 @@ pub struct LedgerSum {
 
 impl LedgerSum {
     #[must_use]
-    pub fn of(places: &EventPlaces, position: ConsumerPosition, matched: MatchedCounts) -> Self {
+    pub fn from_places(places: &EventPlaces, position: ConsumerPosition, matched: MatchedCounts) -> Self {
         let mut known = places.delivered.clone();
         let mut next = |place: &SequenceSet| {
             let mut only_here = place.clone();
@@ -55,13 +55,14 @@ impl LedgerSum {
             known.add(place);
             only_here.count()
         };
-        let (buried, retried, filtered, given_up) =
-            (next(&places.buried), next(&places.retried), next(&places.filtered), next(&places.given_up));
-        let (delivered, dead) = (places.delivered.count(), buried + given_up);
+        let (dead, retried, filtered, given_up) =
+            (next(&places.dead), next(&places.retried), next(&places.filtered), next(&places.given_up));
+        let (delivered, dead) = (places.delivered.count(), dead + given_up);
 
         let known_to = |sequence| known.count_to(sequence);
         let (settled, taken) = (known_to(position.settled_to), known_to(position.taken_to));
-        // Settled while the places were looked at, it is known by now; so these are at most those of the position.
+        // An event that was settled after the position was read is known by now. So these are at most as many as the
+        // position says.
         let handed_out = matched.taken.saturating_sub(matched.settled).saturating_sub(taken.saturating_sub(settled));
         let not_taken = matched.all.saturating_sub(matched.taken).saturating_sub(known.count().saturating_sub(taken));
         let waiting = retried + handed_out.min(position.in_delivery) + not_taken;
@@ -80,15 +81,15 @@ mod tests {
     const RANGE: RangeInclusive<u64> = 1..=20;
 
     fn places(places: [&[u64]; 5]) -> EventPlaces {
-        let [delivered, buried, retried, filtered, given_up] = places.map(|place| {
-            let mut set = SequenceSet::within(&RANGE);
+        let [delivered, dead, retried, filtered, given_up] = places.map(|place| {
+            let mut set = SequenceSet::for_range(&RANGE);
             place.iter().for_each(|sequence| set.insert(*sequence));
             set
         });
-        EventPlaces { delivered, buried, retried, filtered, given_up }
+        EventPlaces { delivered, dead, retried, filtered, given_up }
     }
 
-    /// All 20 are the endpoint's.
+    /// All 20 events match the endpoint.
     fn matched(position: ConsumerPosition) -> MatchedCounts {
         MatchedCounts { all: 20, settled: position.settled_to, taken: position.taken_to }
     }
@@ -119,7 +120,7 @@ mod tests {
             ),
         ] {
             let LedgerSum { delivered, waiting, dead, filtered, missing } =
-                LedgerSum::of(&places(filled), position, matched(position));
+                LedgerSum::from_places(&places(filled), position, matched(position));
             assert_eq!((delivered, waiting, dead, filtered, missing), expected, "{name}");
         }
     }
@@ -132,18 +133,18 @@ mod tests {
             let mut delivered: Vec<u64> = (1..=10).chain(delivered).collect();
             delivered.retain(|sequence| *sequence != lost);
             let position = ConsumerPosition { settled_to: 10, taken_to: 15, in_delivery };
-            let sum = LedgerSum::of(&places([&delivered, &[], &[], &[], &[]]), position, matched(position));
+            let sum = LedgerSum::from_places(&places([&delivered, &[], &[], &[], &[]]), position, matched(position));
             prop_assert!(sum.missing >= 1, "{:?}", sum);
         }
 
         #[test]
         fn it_always_adds_up(
             delivered in prop::collection::vec(0_u64..30, 0..30), retried in prop::collection::vec(0_u64..30, 0..9),
-            buried in prop::collection::vec(0_u64..30, 0..9), filtered in prop::collection::vec(0_u64..30, 0..9),
+            dead in prop::collection::vec(0_u64..30, 0..9), filtered in prop::collection::vec(0_u64..30, 0..9),
             settled_to in 0_u64..=20, more in 0_u64..9, in_delivery in 0_u64..9,
         ) {
             let position = ConsumerPosition { settled_to, taken_to: (settled_to + more).min(20), in_delivery };
-            let sum = LedgerSum::of(&places([&delivered, &buried, &retried, &filtered, &[]]), position, matched(position));
+            let sum = LedgerSum::from_places(&places([&delivered, &dead, &retried, &filtered, &[]]), position, matched(position));
             let found = (sum.delivered + sum.waiting + sum.dead + sum.filtered) as i64;
             prop_assert_eq!(found + sum.missing, 20);
             prop_assert!(sum.missing >= 0, "every sequence of this span is the endpoint's: {:?}", sum);

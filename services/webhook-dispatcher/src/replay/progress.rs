@@ -1,11 +1,9 @@
-//! How far a replay is, from the broker's own figures; the end is written by whoever sees it first.
+//! How far a replay is, by NATS' own counts. The first dispatcher that sees the end writes it.
 
-use super::{
-    ReplayService,
-    record::{CopyProgress, ReplayRecord},
-    supply::ReplaySource,
+use crate::{
+    jetstream::stream_counts,
+    replay::{record::ReplayRecord, service::ReplayService, source::ReplaySource},
 };
-use crate::figures;
 use kurir_contract::{
     clock, stream, subject,
     webhook::{Replay, ReplayState},
@@ -13,31 +11,32 @@ use kurir_contract::{
 use std::collections::HashSet;
 
 impl ReplayService {
-    /// The replay as it stands now, written down if it is another than before. One that has ended stays as it is.
-    pub(super) async fn look(&self, record: ReplayRecord) -> anyhow::Result<ReplayRecord> {
+    /// Counts what is left of a replay, and stores the result if it has changed. A replay that has ended stays as it
+    /// is.
+    pub(super) async fn update_progress(&self, record: ReplayRecord) -> anyhow::Result<ReplayRecord> {
         if record.replay.state != ReplayState::Running {
             return Ok(record);
         }
-        let unmoved = self.unmoved(&record).await?;
-        // Asked after what is not moved: what is moved in between is counted twice, and never not at all.
-        let in_retries = self.in_retries(&record.replay).await?;
-        // And this last: what is deleted first is the endpoint, and then its retries, which are not delivered.
-        if self.directory.endpoint(&record.replay.endpoint).await?.is_none() {
+        let uncopied = self.count_uncopied(&record).await?;
+        // Counted after the uncopied events: what is copied in between is counted twice rather than not at all.
+        let in_retries = self.count_in_retries(&record.replay).await?;
+        // Read last: when an endpoint is deleted, its retries are removed after it, without being delivered.
+        if self.endpoints.find(&record.replay.endpoint).await?.is_none() {
             return self.write_cancelled(record).await;
         }
         let id = record.replay.id.clone();
         let changed = self
             .records
-            .change(&id, |record| {
-                let ReplayRecord { replay, feed: CopyProgress { fed, .. } } = record;
+            .update(&id, |record| {
+                let (replay, copied) = (&mut record.replay, record.progress.copied);
                 if replay.state != ReplayState::Running {
                     return;
                 }
-                // Another dispatcher may have been done with the moving, and have removed what was counted.
-                let waiting = if *fed { in_retries } else { unmoved + in_retries };
+                // Another dispatcher may have finished the copying and removed the consumer that was counted.
+                let waiting = if copied { in_retries } else { uncopied + in_retries };
                 replay.waiting = waiting.min(replay.total);
-                // Settled means: recorded, or kept as a retry or a dead letter, before it goes from RETRIES.
-                if *fed && unmoved == 0 && waiting == 0 {
+                // An event leaves RETRIES only after it is recorded, or stored as a retry or a dead letter.
+                if copied && uncopied == 0 && waiting == 0 {
                     replay.state = ReplayState::Done;
                     replay.ended_at = Some(clock::now_iso());
                 }
@@ -46,21 +45,21 @@ impl ReplayService {
         Ok(changed.unwrap_or(record))
     }
 
-    async fn unmoved(&self, record: &ReplayRecord) -> anyhow::Result<u64> {
-        if record.feed.fed {
+    async fn count_uncopied(&self, record: &ReplayRecord) -> anyhow::Result<u64> {
+        if record.progress.copied {
             return Ok(0);
         }
-        // Of an endpoint that was deleted nothing is left to do.
-        let Some(endpoint) = self.directory.endpoint(&record.replay.endpoint).await? else { return Ok(0) };
-        let supply = ReplaySource::of(&record.replay.of, &endpoint)?;
-        supply.left(&self.broker, &record.replay.id, record.feed.last_sequence).await
+        // Nothing is left to do for a deleted endpoint.
+        let Some(endpoint) = self.endpoints.find(&record.replay.endpoint).await? else { return Ok(0) };
+        let source = ReplaySource::new(&record.replay.of, &endpoint)?;
+        source.count_uncopied(&self.broker, &record.replay.id, record.progress.last_sequence).await
     }
 
-    /// Events that wait in RETRIES, in delivery or between two attempts.
-    async fn in_retries(&self, replay: &Replay) -> anyhow::Result<u64> {
+    /// Events in RETRIES, in delivery or between two attempts.
+    async fn count_in_retries(&self, replay: &Replay) -> anyhow::Result<u64> {
         let filter = subject::retries_of_run(&replay.endpoint, &replay.id);
-        let subjects = figures::subjects(&self.broker, stream::RETRIES, &filter).await?;
-        // While an attempt is being settled, its successor lies beside it.
+        let subjects = stream_counts::list_subjects(&self.broker, stream::RETRIES, &filter).await?;
+        // While an attempt is being settled, its successor is stored, too.
         let events: HashSet<u64> =
             subjects.iter().filter_map(|subject| Some(subject::parse_retry(subject)?.sequence)).collect();
         Ok(events.len() as u64)

@@ -1,4 +1,4 @@
-//! What a test asks of the dispatchers, as the API does, and endpoints as the API makes them.
+//! Sends commands to the dispatchers as the API does, and makes endpoints as the API does.
 
 use crate::stage::{SOON, Stage};
 use async_nats::RequestErrorKind;
@@ -39,7 +39,7 @@ impl Stage {
             let asked = client.send_request(subject::webhooks(command), request);
             async move {
                 match asked.await {
-                    // It starts, or NATS does not know of it again yet.
+                    // The dispatcher is starting, or NATS does not know its subscription yet.
                     Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(error),
                     answer => Ok(answer.unwrap()),
                 }
@@ -65,7 +65,7 @@ impl Stage {
         self.ask(WebhookCommand::CancelReplay, &ReplayRequestId { id: replay.id.clone() }).await.unwrap()
     }
 
-    /// Waits until it is done.
+    /// Waits until the replay is done.
     pub async fn done(&self, replay: &Replay, within: Duration) -> Replay {
         until("the replay to be done", within, || async {
             let stands = self.progress(replay).await;
@@ -74,7 +74,7 @@ impl Stage {
         .await
     }
 
-    /// Waits until there are so many dead letters.
+    /// Waits until there are this many dead letters.
     pub async fn buried(&self, count: usize) {
         until(format!("{count} dead letters"), SOON, || async {
             let letters = self.dead_letters().await;

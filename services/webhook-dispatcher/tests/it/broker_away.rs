@@ -1,4 +1,4 @@
-//! A broker that is away is waited for; when it is back, everything goes on by itself.
+//! The dispatcher waits for a broker that is away. When the broker is back, everything goes on by itself.
 
 use crate::stage::{SHORT_ACK_WAIT, SOON, Stage};
 use kurir_contract::stream;
@@ -32,7 +32,7 @@ async fn deliveries_go_on_within_seconds_after_an_outage() {
     stage.jetstream = stage.nats.jetstream().await;
     stage.publish("test", "evt_2").await;
     stage.receiver.wait_for(2, Duration::from_secs(4)).await;
-    // NATS may have forgotten that the first was acknowledged; the dispatcher has not.
+    // NATS may have forgotten the first acknowledgement. The dispatcher has not.
     stage.settled(SOON).await;
     assert_eq!(stage.receiver.count(), 2);
 }
@@ -47,7 +47,7 @@ async fn a_stream_or_a_consumer_that_was_deleted_is_made_again() {
     let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
     events.delete_consumer("webhook-default").await.unwrap();
     stage.publish("test", "evt_2").await;
-    // The new consumer begins at the first stored event again; what was settled here is remembered.
+    // The new consumer starts at the first stored event again. The dispatcher remembers what it has settled.
     stage.receiver.wait_for(2, SOON).await;
     stage.settled(SOON).await;
     assert_eq!(stage.receiver.count(), 2);
@@ -56,7 +56,7 @@ async fn a_stream_or_a_consumer_that_was_deleted_is_made_again() {
         stage.jetstream.delete_stream(stream).await.unwrap();
     }
     until("EVENTS to be made again", SOON, || stage.jetstream.get_stream(stream::EVENTS)).await;
-    // Its sequence is that of the first event of the old stream, which was delivered.
+    // Its sequence is that of the old stream's first event, which was delivered.
     stage.receiver.answers([500_u16]);
     stage.publish("test", "evt_3").await;
     let requests = stage.receiver.wait_for(4, SOON).await;
@@ -85,7 +85,7 @@ async fn a_failure_that_cannot_be_stored_at_once_is_stored_when_the_broker_is_ba
 async fn an_event_after_a_quiet_minute_is_delivered_at_once() {
     let stage = Stage::set().await;
     let _dispatcher = stage.dispatcher().await;
-    // Longer than a pull request lives at the broker: it must have been made again, twice.
+    // Longer than NATS keeps a pull request: the dispatcher must have made two new ones.
     tokio::time::sleep(Duration::from_secs(65)).await;
     stage.publish("test", "evt_1").await;
     stage.receiver.wait_for(1, Duration::from_secs(3)).await;

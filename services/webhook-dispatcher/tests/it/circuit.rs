@@ -1,5 +1,5 @@
-//! A receiver that is down: its events wait untouched, one at a time sees whether it is back, and if it never is the
-//! endpoint is disabled and its events wait on.
+//! A receiver is down: its events wait untouched, and a probe tests from time to time whether it is back. If it never
+//! is, the endpoint is disabled and its events go on waiting.
 
 use crate::{
     metrics::shows,
@@ -19,9 +19,9 @@ use time::OffsetDateTime;
 
 /// A circuit opens after 30 s of failures.
 const OPENS_WITHIN: Duration = Duration::from_secs(60);
-/// The pauses between probes so far, and the 30 s that a probe's own event waits.
+/// The pauses between the probes, and the 30 s that a failed probe's event waits.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(90);
-/// Outlasts the time until the circuit opens: no event is given up before.
+/// Longer than the time until the circuit opens: no event is given up before.
 const LONG: [u64; 12] = [5; 12];
 
 async fn is_open(stage: &Stage, id: &EndpointId) -> EndpointState {
@@ -51,11 +51,11 @@ async fn a_dead_receivers_events_wait_and_all_are_delivered_once_it_is_back() {
     publish(&stage, 0..30).await;
     let state = is_open(&stage, &id).await;
     assert!(state.failing_since.is_some() && state.last_error.is_some(), "{state:?}");
-    // What one dispatcher sees holds for the other.
+    // The circuit of one dispatcher opens the other's, too.
     for listen in [&one, &other] {
         shows(listen, &format!(r#"kurir_webhook_circuit{{endpoint="{id}"}} 2"#)).await;
     }
-    // Fresh ones, of which none but a probe now and then is tried.
+    // Fresh events. Only a probe now and then is sent.
     publish(&stage, 30..330).await;
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(stage.unsettled_of(&id).await > Some(280), "{:?}", stage.unsettled_of(&id).await);
@@ -73,7 +73,7 @@ async fn a_dead_receivers_events_wait_and_all_are_delivered_once_it_is_back() {
     assert!(arrivals.values().all(|&count| count == 1), "{arrivals:?}");
     assert!(stage.dead_letters().await.is_empty());
     until("no state to be left", RECOVERS_WITHIN, || async { stage.state(&id).await.is_none() }).await;
-    // However many dispatchers saw it.
+    // One event, however many dispatchers saw the recovery.
     let recovered = stage.events("endpoint.recovered").await;
     assert!(recovered.iter().all(|event| !event["data"]["failingSince"].is_null()), "{recovered:?}");
 }
@@ -104,7 +104,7 @@ async fn an_event_that_a_receiver_cannot_bear_does_not_keep_its_circuit_open() {
     let stage = Stage::set().await;
     let _dispatcher = stage.endpoints_dispatcher().await;
     stage.receiver.always(500_u16);
-    // One at a time: the poison is at the head.
+    // One at a time: the event that always fails is the first.
     let id = stage.endpoint(json!({"retry": LONG, "concurrency": 1, "events": ["test"]})).await;
     stage.publish("test", "poison").await;
     publish(&stage, 0..20).await;
@@ -160,7 +160,7 @@ fn failing_for(seconds: i64) -> EndpointState {
     }
 }
 
-/// The dispatcher whose circuit was open is gone: nobody's circuit closes, and yet the endpoint works.
+/// The dispatcher whose circuit was open has ended: no circuit closes, and yet the endpoint works.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_works_again_after_a_restart_is_not_disabled() {
     let stage = Stage::set().await;

@@ -1,4 +1,4 @@
-//! A dispatcher or a broker that dies in the middle of something loses nothing and multiplies nothing.
+//! A dispatcher or a broker that dies in the middle of its work loses nothing and multiplies nothing.
 
 use crate::stage::{AFTER_ALL_RETRIES, SHORT_ACK_WAIT, SOON, Stage};
 use kurir_contract::{endpoint::EndpointId, header, subject::RetrySubject};
@@ -16,7 +16,7 @@ async fn a_dispatcher_killed_in_the_middle_of_a_delivery_leaves_it_to_another() 
     let _second = stage.dispatcher_with(SHORT_ACK_WAIT).await;
     let requests = stage.receiver.wait_for(2, SOON).await;
     assert_eq!(requests[1].header("webhook-id"), "evt_1");
-    // A crash is not an attempt that failed.
+    // A crash is no failed attempt.
     stage.settled(SOON).await;
     assert_eq!(stage.recorded(1).await[0].attempt, 1);
     assert_eq!(stage.receiver.count(), 2);
@@ -35,8 +35,8 @@ async fn a_dispatcher_killed_in_the_middle_of_a_delivery_delivers_after_its_rest
     stage.settled(SOON).await;
 }
 
-/// A crash between "the retry is kept" and "the event is acknowledged" looks like this to whoever comes next: the
-/// event is given out again while RETRIES holds its retry.
+/// After a crash between "the retry is stored" and "the event is acknowledged", the next dispatcher receives the event
+/// again while RETRIES holds its retry.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_comes_back_while_its_retry_is_kept_is_not_tried_beside_it() {
     let stage = Stage::set().await;
@@ -49,14 +49,14 @@ async fn an_event_that_comes_back_while_its_retry_is_kept_is_not_tried_beside_it
 
     let _second = stage.dispatcher_with(SHORT_ACK_WAIT).await;
     until("the event to be settled", SOON, || async { stage.unsettled().await == 0 }).await;
-    // It was acknowledged without a request; the retry comes in its time.
+    // It was acknowledged without a request. The retry comes in its time.
     assert_eq!((stage.receiver.count(), stage.retries().await), (1, 1));
     stage.settled(SOON).await;
     let attempts: Vec<_> = stage.recorded(1).await.iter().map(|attempt| attempt.attempt).collect();
     assert_eq!((stage.receiver.count(), attempts), (2, vec![2]));
 }
 
-/// The same one attempt later: the due retry is given out again while its successor is kept.
+/// The same one attempt later: the due retry is handed out again while its successor is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_that_comes_back_while_its_successor_is_kept_is_not_made_beside_it() {
     let stage = Stage::set().await;
@@ -75,7 +75,7 @@ async fn a_retry_that_comes_back_while_its_successor_is_kept_is_not_made_beside_
     assert_eq!((stage.receiver.count(), attempts), (3, vec![1, 3]));
 }
 
-/// A crash between "the dead letter is stored" and the acknowledgement: the last attempt is made once more, and
+/// After a crash between "the dead letter is stored" and the acknowledgement, the last attempt is made again, and
 /// neither the letter nor the error is stored again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_last_attempt_that_is_repeated_is_buried_once() {
@@ -114,11 +114,11 @@ async fn nats_killed_under_load_costs_no_event_and_few_repeats() {
     }
     let repeats = requests.values().filter(|&&count| count > 1).count();
     assert_eq!(requests.len(), EVENTS);
-    // Whoever settled an event remembers it, even if the broker does not.
+    // The dispatcher that settled an event remembers it, even if NATS does not.
     assert_eq!(repeats, 0, "{:?}", requests.iter().filter(|(_, count)| **count > 1).collect::<Vec<_>>());
 }
 
-/// Puts a retry into RETRIES as a dispatcher does.
+/// Stores a retry in RETRIES as a dispatcher does.
 async fn keep_retry(stage: &Stage, sequence: u64, event_id: &str, attempt: u32, after: Duration) {
     let endpoint = EndpointId::default();
     let retry = RetrySubject { endpoint: &endpoint, chat: "-", run: "live", sequence };

@@ -101,7 +101,7 @@ async fn a_receiver_that_hangs_or_drips_is_cut_after_ten_seconds_and_one_that_fl
         assert!((9_900..11_500).contains(&slow.duration_ms), "{slow:?}");
         assert!(matches!(&slow.result, AttemptResult::Failed { class, .. } if class == "timeout"), "{slow:?}");
     }
-    // It said 2xx; what it floods is not waited for.
+    // It answered 2xx. The rest of its flood is not read.
     assert!(firsts[2].duration_ms < 10_000, "{:?}", firsts[2]);
     assert!(matches!(&firsts[2].result, AttemptResult::Delivered { status: 200, .. }));
 }
@@ -193,7 +193,7 @@ async fn whoever_asked_for_it_hears_how_the_delivery_ended() {
     assert_eq!((ended.event_id.as_str(), ended.endpoint.as_str()), ("evt_1", "default"));
     assert_eq!((ended.attempt, ended.status, ended.delivered, ended.error), (2, Some(200), true, None));
     stage.settled(SOON).await;
-    // Only an inbox is written to.
+    // The report goes to an inbox only.
     assert!(tokio::time::timeout(Duration::from_millis(300), elsewhere.next()).await.is_err());
 }
 

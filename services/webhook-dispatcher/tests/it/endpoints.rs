@@ -1,4 +1,4 @@
-//! Endpoints that come, change and go while dispatchers run: each change is effective at once, and nothing that is in
+//! Endpoints are created, changed and deleted while dispatchers run: each change is effective at once, and nothing in
 //! flight is lost or repeated.
 
 use crate::stage::{
@@ -14,7 +14,7 @@ use kurir_test_harness::{Answer, Receiver, until};
 use serde_json::json;
 use std::{collections::HashSet, sync::Mutex, time::Duration};
 
-/// A change is effective within a second, and this machine has other work.
+/// A change is effective within a second. This machine has other work.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn a_change_of_the_wanted_events_in_the_middle_loses_and_repeats_nothing()
     const EVENTS: usize = 300;
     let stage = Stage::set().await;
     let _dispatchers = (stage.endpoints_dispatcher().await, stage.endpoints_dispatcher().await);
-    // Some fail once, so that retries are under way too.
+    // Some events fail once, so that retries are under way, too.
     let failed = Mutex::new(HashSet::new());
     stage.receiver.answer_with(move |request| {
         let id = request.header("webhook-id").to_owned();
@@ -93,7 +93,7 @@ async fn a_change_of_the_wanted_events_in_the_middle_loses_and_repeats_nothing()
     let times = |id: &str| if id.ends_with('7') { 2 } else { 1 };
     assert!(arrivals.iter().all(|(id, &count)| count == times(id)), "{arrivals:?}");
 
-    // Wider again: what it did not want in between is not made up for.
+    // The filter is wider again. What did not match in between is not delivered later.
     stage.change(&id, json!({"events": []})).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     stage.publish("call.received", "late").await;
@@ -179,7 +179,7 @@ async fn nothing_of_a_deleted_endpoint_is_left() {
     let id = stage.endpoint(json!({"retry": [600]})).await;
     stage.publish("test", "evt_1").await;
     until("its retry", SOON, || async { stage.retries().await == 1 }).await;
-    // This one fails when the endpoint is gone.
+    // This event fails when the endpoint is gone.
     stage.receiver.always(Answer::status(500).slow(Duration::from_secs(2)));
     stage.publish("test", "evt_2").await;
     stage.receiver.wait_for(2, SOON).await;

@@ -1,4 +1,4 @@
-//! Who gets what: by session, by event type, by content, and the test of one endpoint.
+//! Which endpoint receives an event: by session, by event type, by content, and the test of one endpoint.
 
 use crate::stage::{SOON, Stage, endpoints::ids};
 use kurir_contract::{delivery::AttemptResult, endpoint::EndpointId, header, subject};

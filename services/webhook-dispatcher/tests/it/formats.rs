@@ -1,4 +1,4 @@
-//! Each endpoint has its format; what a format cannot say is not sent and counted.
+//! Each endpoint has its format. An event without a counterpart in the format is not sent, and counted.
 
 use crate::stage::{SOON, Stage};
 use kurir_contract::{
@@ -103,7 +103,7 @@ async fn a_test_of_an_endpoint_arrives_whatever_its_format_is() {
             stage.jetstream.publish_with_headers(subject, headers, body.clone().into()).await.unwrap().await.unwrap();
             stage.all_settled(&[&id], SOON).await;
             let arrived = receiver.requests().pop().unwrap();
-            // What the format knows has its form; all else is what is stored.
+            // An event with a counterpart has the format's form. All others are sent as they are stored.
             assert_eq!(arrived.body == body.as_bytes(), kind != "message.received", "{format} {kind}");
         }
         assert_eq!(receiver.count(), 3);

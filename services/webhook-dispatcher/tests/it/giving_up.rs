@@ -1,4 +1,4 @@
-//! After the last attempt an event rests in the dead letters, and `error.occurred` tells of it.
+//! After the last attempt an event rests in the dead letters, and `error.occurred` reports it.
 
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
 use futures::StreamExt as _;

@@ -1,4 +1,4 @@
-//! Receivers that a stranger chose: slow, broken, lying, or where no webhook may go.
+//! Receivers that a stranger has chosen: slow, broken, lying, or where no webhook may go.
 
 use crate::stage::{
     SOON, Stage,
@@ -13,7 +13,7 @@ use kurir_test_harness::{Answer, Receiver};
 use serde_json::json;
 use std::time::Duration;
 
-/// The class of an attempt that had no answer, or the status.
+/// The class of an attempt without an answer, or the status.
 fn class(attempt: &AttemptRecord) -> String {
     match &attempt.result {
         AttemptResult::Failed { class, .. } => class.clone(),
@@ -106,7 +106,7 @@ async fn https_is_trusted_by_the_authority_of_the_ca_file_and_by_no_other() {
     assert_eq!((good.requests(), wrong_name.requests(), unknown.requests()), (1, 0, 0));
 }
 
-/// The API refuses these; what is in the bucket all the same harms nobody.
+/// The API refuses these settings. If they are in the bucket all the same, they do no harm.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_cannot_be_used_is_left_alone_and_disturbs_no_other() {
     let stage = Stage::set().await;

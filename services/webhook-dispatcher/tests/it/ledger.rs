@@ -31,7 +31,7 @@ impl Stage {
         self.ask(WebhookCommand::Ledger, &LedgerRequest { endpoint: endpoint.clone(), from, to }).await.unwrap()
     }
 
-    /// Waits until nothing waits any more, and looks at each ledger on the way: each must add up.
+    /// Waits until nothing waits any more. Each ledger on the way must add up.
     async fn all_told(&self, endpoint: &EndpointId, within: Duration) -> LedgerReport {
         until("nothing to wait", within, || async {
             let ledger = self.ledger(endpoint).await;
@@ -51,7 +51,7 @@ impl Stage {
     }
 }
 
-/// Delivered, waiting, dead, filtered; their sum, and what is missing.
+/// Delivered, waiting, dead, filtered; their sum; and what is missing.
 fn figures(ledger: &LedgerReport) -> ([u64; 4], u64, i64) {
     ([ledger.delivered, ledger.waiting, ledger.dead, ledger.filtered], ledger.matched, ledger.missing)
 }
@@ -95,10 +95,10 @@ async fn each_event_is_in_the_place_where_it_is() {
     assert_eq!(figures(&stage.ledger(&endpoint).await), ([5, 2, 2, 5], 14, 0));
     assert_eq!(figures(&stage.ledger(&other).await), ([5, 0, 0, 0], 5, 0));
 
-    // A letter that its user deleted is dead all the same.
+    // An event whose letter was deleted is still dead.
     stage.jetstream.get_stream(stream::DEAD_LETTERS).await.unwrap().delete_message(1).await.unwrap();
     assert_eq!(figures(&stage.ledger(&endpoint).await), ([5, 2, 2, 5], 14, 0));
-    // And one that a replay delivered is delivered.
+    // An event that a replay has delivered is delivered.
     stage.receiver.always(200_u16);
     let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     stage.done(&replay, SOON).await;
@@ -121,7 +121,7 @@ async fn it_adds_up_at_every_moment_while_things_break() {
     let settings = [API_ONLY[0], API_ONLY[1], ("WEBHOOK_TIMEOUT", "1s"), ("WEBHOOK_ACK_WAIT", "6s")];
     let mut first = stage.dispatcher_with(settings).await;
     let mut second = stage.dispatcher_with(settings).await;
-    // Some fail for ever, some for a time, some are not wanted.
+    // Some events fail forever, some for a time, some do not match.
     let recovers = std::time::Instant::now() + Duration::from_secs(8);
     stage.receiver.answer_with(move |request| {
         let number: usize = request.header("webhook-id").trim_start_matches("evt_").parse().unwrap_or_default();
@@ -151,14 +151,14 @@ async fn it_adds_up_at_every_moment_while_things_break() {
     }
     let ledger = stage.all_told(&endpoint, AFTER_ALL_RETRIES).await;
     let filtered = EVENTS.div_ceil(7) as u64;
-    // 0, 50, 100, … without those of which nothing was sent.
+    // 0, 50, 100, … without those that were not sent.
     let dead = (0..EVENTS).filter(|number| number % 50 == 0 && number % 7 != 0).count() as u64;
     assert_eq!((ledger.matched, ledger.filtered), (EVENTS as u64, filtered), "{ledger:?}");
     assert!(ledger.dead >= dead, "{ledger:?}");
 
     stage.receiver.always(200_u16);
     let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
-    // An event that came back after a crash may have been delivered beside its letter; then it is delivered.
+    // An event that came back after a crash may have been delivered besides its letter. Then it is delivered.
     assert!(replay.total >= ledger.dead, "{replay:?}");
     stage.done(&replay, AFTER_ALL_RETRIES).await;
     let ledger = stage.all_told(&endpoint, SOON).await;
@@ -175,7 +175,7 @@ async fn an_outage_longer_than_any_try_leaves_no_gap_in_the_record() {
         stage.publish("test", &format!("evt_{number}")).await;
     }
     stage.receiver.wait_for(5, SOON).await;
-    // It takes what is sent and does nothing with it: that is lost, and not only late.
+    // The paused server accepts what is sent and does nothing with it: that is lost, and not only late.
     stage.nats.pause();
     tokio::time::sleep(Duration::from_secs(25)).await;
     stage.nats.kill().await;
@@ -241,7 +241,7 @@ async fn what_was_before_the_record_begins_is_not_told_of() {
     }
     stage.receiver.wait_for(10, SOON).await;
     stage.all_told(&endpoint, SOON).await;
-    // The record is kept for a second from now on.
+    // From now on the record is kept for a second.
     let deliveries = stage.jetstream.get_stream(stream::DELIVERIES).await.unwrap();
     let mut config = deliveries.cached_info().config.clone();
     config.max_age = Duration::from_secs(1);
@@ -258,7 +258,7 @@ async fn what_was_before_the_record_begins_is_not_told_of() {
     assert!(refusal.message.contains("goes back to"), "{refusal:?}");
 }
 
-/// What no dispatcher ever saw settled and the broker says is: nobody can know where it is.
+/// No dispatcher saw this event settled, but NATS says that it is: its place cannot be known.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_was_lost_is_told_of() {
     let stage = Stage::set().await;
@@ -268,12 +268,12 @@ async fn an_event_that_was_lost_is_told_of() {
     stage.receiver.wait_for(1, SOON).await;
     stage.all_told(&endpoint, SOON).await;
     dispatcher.kill_9().await;
-    // Somebody takes an event out of the endpoint's hands.
+    // Another client takes an event from the endpoint's consumer.
     stage.publish("test", "evt_2").await;
     let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
     let consumer: async_nats::jetstream::consumer::PullConsumer =
         events.get_consumer(&endpoint.consumer()).await.unwrap();
-    // The requests of the dead dispatcher are gone when NATS has seen its connection go.
+    // The requests of the dead dispatcher are gone when NATS has noticed the end of its connection.
     let mut taken = consumer.batch().max_messages(1).expires(SOON).messages().await.unwrap();
     let message = futures::StreamExt::next(&mut taken).await.unwrap().unwrap();
     message.double_ack().await.unwrap();

@@ -1,4 +1,4 @@
-//! What one endpoint takes is its own affair: a hanging one costs the others nothing, and each keeps to its limits.
+//! A hanging endpoint costs the others nothing, and each endpoint keeps to its limits.
 
 use crate::stage::{
     SOON, Stage,
@@ -58,7 +58,7 @@ async fn hanging_endpoints_do_not_take_the_connections_of_the_others() {
     assert_eq!(stage.recorded_of(&id, 1).await[0].attempt, 1);
 }
 
-/// The most requests within any span of so long.
+/// The most requests within any such span.
 fn most_within(requests: &[Request], span: Duration) -> usize {
     let until =
         |first: &Request| requests.iter().filter(|other| (first.at..first.at + span).contains(&other.at)).count();
@@ -100,7 +100,7 @@ async fn what_is_filtered_is_no_request_and_costs_nothing_of_a_rate_limit() {
     assert_eq!(stage.receiver.count(), 1);
 }
 
-/// A receiver that knows how many requests it has at once.
+/// A receiver that counts the requests it has at once.
 fn counting(receiver: &Receiver) -> Arc<AtomicUsize> {
     const TAKES: Duration = Duration::from_millis(300);
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -108,7 +108,7 @@ fn counting(receiver: &Receiver) -> Arc<AtomicUsize> {
     receiver.answer_with(move |_| {
         seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let now = Arc::clone(&now);
-        // Gone a little before the answer is: what follows it is another one.
+        // It is counted as ended a little before its answer is sent: the next request is another one.
         tokio::spawn(async move {
             tokio::time::sleep(TAKES - Duration::from_millis(20)).await;
             now.fetch_sub(1, Ordering::SeqCst);
@@ -124,7 +124,7 @@ async fn no_more_requests_are_under_way_than_the_endpoint_allows_also_while_it_c
     let _dispatcher = stage.endpoints_dispatcher().await;
     let most = counting(&stage.receiver);
     let id = stage.endpoint(json!({"concurrency": 16})).await;
-    // A request for 16 events waits at the broker when the endpoint is disabled, enabled, and takes less.
+    // A request for 16 events waits in NATS when the endpoint is disabled, enabled, and takes less.
     until("its consumer", SOON, || async { stage.unsettled_of(&id).await.is_some() }).await;
     for _ in 0..2 {
         stage.change(&id, json!({"enabled": false})).await;

@@ -1,4 +1,4 @@
-//! The dispatcher as it is run: its binary, a nats-server, an HTTP receiver, and what goes wrong between them.
+//! Tests of the dispatcher's binary with a nats-server, an HTTP receiver, and failures between them.
 //!
 //! Each file holds the tests of one promise; `stage` sets up the parts.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

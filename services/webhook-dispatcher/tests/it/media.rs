@@ -1,4 +1,5 @@
-//! A received file comes in the body of who wants it, up to a size, under the signature; what is missing holds nothing up.
+//! An endpoint that wants files receives them in the body, up to a size, under the signature. A missing file delays
+//! nothing.
 
 use crate::stage::{SOON, Stage};
 use async_nats::{

@@ -1,4 +1,4 @@
-//! What a dispatcher counts is served to Prometheus and its kin.
+//! The dispatcher serves its metrics in the format of Prometheus.
 
 use crate::stage::{SOON, Stage};
 use kurir_test_harness::{Answer, Port, http, until};

@@ -1,4 +1,4 @@
-//! The retry policy of an endpoint: its schedule, what chance and the receiver add to it, and what ends it.
+//! The retry policy of an endpoint: its schedule, what jitter and the receiver add to it, and what ends it.
 
 use crate::stage::{SHORT_ACK_WAIT, SOON, Stage, endpoints::NO_DEFAULT};
 use kurir_contract::{delivery::AttemptResult, endpoint::EndpointId, header, stream, subject::RetrySubject};
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::{Duration, SystemTime};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// When the kept retry of an event is due, from now on, and which attempt it is.
+/// The time until the stored retry of an event is due, and which attempt it is.
 async fn kept(stage: &Stage, endpoint: &EndpointId, sequence: u64) -> (f64, u32) {
     let retry = RetrySubject { endpoint, chat: "-", run: "live", sequence };
     let retries = stage.jetstream.get_stream(stream::RETRIES).await.unwrap();
@@ -76,7 +76,7 @@ async fn answers_that_end_it_end_it_at_once() {
         stage.receiver.answers([status]);
         stage.publish("test", &format!("evt_{number}")).await;
         stage.recorded_of(&id, number).await;
-        // Told of before the next is published, so that each has its place in the stream.
+        // Reported before the next is published, so that each has its place in the stream.
         let told = number.min(2);
         until("the dead letters to be told of", SOON, || async {
             let events = stage.events("error.occurred").await.len();
@@ -89,7 +89,7 @@ async fn answers_that_end_it_end_it_at_once() {
     let dead: Vec<_> = letters.iter().map(|letter| (letter.event_id.as_str(), letter.attempts)).collect();
     assert_eq!(dead, [("evt_1", 1), ("evt_2", 1)]);
     assert!(letters.iter().all(|letter| letter.endpoint == id));
-    // Each is told of to all but the endpoint itself, and the third waits.
+    // Each is reported to all but the endpoint itself, and the third waits.
     assert_eq!(stage.events("error.occurred").await.len(), 2);
     assert_eq!(kept(&stage, &id, 5).await.1, 2);
 }
@@ -168,7 +168,7 @@ async fn a_schedule_of_hours_outlives_dispatchers_and_nats() {
     let patient = stage.endpoint(json!({"retry": "patient"})).await;
     let own = stage.endpoint(json!({"retry": [7_200], "retryJitterPercent": 10})).await;
     stage.publish("test", "evt_1").await;
-    // The first delay of the patient one is 5 s, the second 5 min.
+    // The first delay of the patient schedule is 5 s, the second 5 min.
     stage.receiver.wait_for(3, SOON).await;
     stage.recorded_of(&patient, 2).await;
     stage.recorded_of(&own, 1).await;
@@ -185,7 +185,7 @@ async fn a_schedule_of_hours_outlives_dispatchers_and_nats() {
         dispatcher.wait_ready(SOON).await;
     }
     assert_eq!((stage.receiver.count(), stage.retries().await), (3, 2));
-    // And it is made when its time has come: here, because the schedule is replaced by one that is due.
+    // The retry is made when it is due: here, because a due one replaces the schedule.
     let retry = RetrySubject { endpoint: &own, chat: "-", run: "live", sequence: 1 };
     let retries = stage.jetstream.get_stream(stream::RETRIES).await.unwrap();
     let mut headers = retries.get_last_raw_message_by_subject(&retry.waiting()).await.unwrap().headers;

@@ -1,4 +1,4 @@
-//! Events are delivered again when somebody asks for it: under the same id, marked, beside everything else.
+//! Events are delivered again on request: under the same id, marked, and besides everything else.
 
 use crate::stage::{AFTER_ALL_RETRIES, SHORT_ACK_WAIT, SOON, Stage};
 use kurir_contract::{
@@ -67,7 +67,7 @@ async fn all_events_since_a_time_come_again_under_their_ids_and_say_that_they_do
     let attempts = stage.recorded(17).await;
     assert_eq!(attempts.iter().filter(|attempt| attempt.replay.as_ref() == Some(&replay.id)).count(), 8);
 
-    // It has ended: nothing of it is left, and nothing can end it again.
+    // The replay has ended: nothing of it is left, and nothing can end it again.
     assert_eq!(stage.cancel(&replay).await, done);
     assert_eq!(stage.retries().await, 0);
     let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
@@ -160,7 +160,7 @@ async fn what_was_not_delivered_before_it_was_cancelled_is_not() {
     assert_eq!((cancelled.state, cancelled.ended_at.is_some()), (ReplayState::Cancelled, true));
     until("nothing to wait in RETRIES", SOON, || async { stage.retries().await == 0 }).await;
     let delivered = stage.receiver.count();
-    // A second: five more of each slot, if there were any.
+    // A second: time for five more of each, if there were any.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(stage.receiver.count() <= delivered + 2, "{} after {delivered}", stage.receiver.count());
     assert_eq!(stage.progress(&replay).await, cancelled);
@@ -193,7 +193,7 @@ async fn a_replay_goes_on_after_its_dispatcher_was_killed_and_loses_nothing() {
     let again: HashSet<&str> =
         requests.iter().filter(|request| is_replay(request)).map(|request| request.header("webhook-id")).collect();
     assert_eq!(again.len(), EVENTS);
-    // In delivery at a crash, or delivered and not yet acknowledged: a few slots' worth each time.
+    // In delivery at a crash, or delivered and not yet acknowledged: a few each time.
     let repeats = requests.len() - 2 * EVENTS;
     eprintln!("{repeats} repeats after two crashes");
     assert!(repeats < 100, "{repeats}");
@@ -211,7 +211,7 @@ async fn a_replay_is_fed_by_all_dispatchers_and_nothing_comes_twice() {
     stage.receiver.wait_for(EVENTS, SOON).await;
     stage.receiver.always(Answer::status(200).slow(Duration::from_millis(100)));
     let replay = stage.replay(&EndpointId::default(), before_all()).await;
-    // Stored after it began: they are delivered once, and not part of it.
+    // Stored after the replay began: they are delivered once, and are not part of it.
     for number in 0..100 {
         stage.publish("test", &format!("live_{number}")).await;
     }
@@ -248,7 +248,7 @@ async fn a_replay_disturbs_no_live_event() {
         assert!(!is_replay(live));
         assert!(live.at - published < Duration::from_secs(3), "{:?}", live.at - published);
     }
-    // The replay went on beside them and was not over before them.
+    // The replay went on besides them and was not over before them.
     assert!(stage.progress(&replay).await.waiting > 0);
     stage.cancel(&replay).await;
 }
@@ -342,7 +342,7 @@ async fn a_replay_that_cannot_be_is_refused_with_the_reason() {
     }
     let unreadable: Result<Replay, CommandError> = stage.ask(WebhookCommand::Replay, &"?").await;
     assert_eq!(unreadable.unwrap_err().code, CommandErrorCode::InvalidRequest);
-    // Nothing to do is no refusal.
+    // An empty replay is accepted.
     let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     assert_eq!((stage.done(&replay, SOON).await.total, stage.receiver.count()), (0, 0));
 }
@@ -373,5 +373,5 @@ async fn a_replay_to_an_endpoint_that_is_deleted_ends() {
     .await;
 }
 
-/// No endpoint but those of the API; these may lead to this machine.
+/// No endpoints but those of the API, which may lead to this machine.
 pub const API_ONLY: [(&str, &str); 2] = [("WEBHOOK_URL", ""), ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")];

@@ -1,16 +1,16 @@
-//! A failed delivery is tried again on the contract's schedule, which the broker keeps.
+//! A failed delivery is tried again on the contract's schedule, which NATS keeps.
 
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
 use kurir_contract::stream;
 use kurir_test_harness::{Answer, Request};
 use std::time::Duration;
 
-/// Between two requests.
+/// The times between requests.
 fn gaps(requests: &[Request]) -> Vec<Duration> {
     requests.windows(2).map(|pair| pair[1].at - pair[0].at).collect()
 }
 
-/// Never early; the broker's clock ticks every quarter of a second, and this machine has other work.
+/// Never early. NATS' clock ticks every quarter of a second, and this machine has other work.
 fn assert_schedule(gaps: &[Duration], expected_seconds: &[u64]) {
     eprintln!("gaps: {gaps:?}");
     assert_eq!(gaps.len(), expected_seconds.len());
@@ -50,7 +50,7 @@ async fn a_failed_delivery_is_tried_again_after_2_and_4_seconds_under_the_same_i
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_fail_do_not_delay_fresh_ones() {
     let stage = Stage::set().await;
-    // Fewer slots than there are failing events.
+    // Fewer deliveries at once than there are failing events.
     let _dispatcher = stage.dispatcher_with([("WEBHOOK_CONCURRENCY", "4")]).await;
     stage.receiver.answer_with(|request| {
         if request.header("webhook-id").starts_with("bad") { Answer::status(500) } else { Answer::status(200) }
@@ -62,7 +62,7 @@ async fn events_that_fail_do_not_delay_fresh_ones() {
     let arrived = stage.receiver.wait_until("the good event", SOON, |requests| {
         requests.iter().any(|request| request.header("webhook-id") == "good")
     });
-    // Before the first of the failing ones is tried a second time.
+    // Before the first failing event is tried a second time.
     let before = arrived.await;
     let good = before.iter().find(|request| request.header("webhook-id") == "good").unwrap();
     assert!(good.at - before[0].at < Duration::from_secs(2));

@@ -1,4 +1,4 @@
-//! Many endpoints, and dispatchers that come and go as they like.
+//! Many endpoints, and dispatchers that start and stop at any time.
 
 use crate::stage::{
     SHORT_ACK_WAIT, SOON, Stage,
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const SETTINGS: [(&str, &str); 3] = [NO_DEFAULT, SHORT_ACK_WAIT[0], SHORT_ACK_WAIT[1]];
 
-/// So many endpoints at one receiver, each with its name as the path.
+/// Makes this many endpoints at one receiver, each with its name as the path.
 async fn endpoints(stage: &Stage, count: usize) -> Vec<EndpointId> {
     let mut endpoints = Vec::new();
     for number in 0..count {
@@ -43,7 +43,7 @@ async fn of_two_dispatchers_with_50_endpoints_one_is_killed_and_every_event_arri
     publish(&stage, 0..EVENTS).await;
     stage.receiver.wait_for(ENDPOINTS * 4, SOON).await;
     first.kill_9().await;
-    // Six seconds of `ack_wait`, and what the deliveries themselves take.
+    // Six seconds of `ack_wait`, and the time of the deliveries.
     settled(&stage, &endpoints, SOON).await;
     let arrivals = arrivals(&[&stage.receiver]);
     assert_eq!(arrivals.len(), EVENTS);
@@ -76,7 +76,7 @@ async fn dispatchers_join_and_leave_and_each_event_arrives_once() {
     assert!(arrivals.values().all(|&count| count == ENDPOINTS), "{arrivals:?}");
 }
 
-/// Who kept the first retry of an endpoint dies before anybody takes retries from the broker.
+/// The dispatcher that stored the first retry of an endpoint dies before any dispatcher takes retries.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_retry_is_made_although_its_dispatcher_died_right_after_it_was_kept() {
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Settings: what cannot work is refused with its fix, and no WEBHOOK_URL means no webhooks.
+//! A setting that cannot work is refused with its fix. No WEBHOOK_URL means no webhooks.
 
 use crate::stage::{SOON, Stage};
 use kurir_test_harness::{Port, http, until};
@@ -32,7 +32,7 @@ async fn without_a_url_it_is_ready_and_takes_nothing() {
     let events = stage.jetstream.get_stream("EVENTS").await.unwrap();
     assert_eq!(events.cached_info().state.consumer_count, 0);
 
-    // Enabled later, it begins at the first stored event.
+    // Enabled later, it starts at the first stored event.
     let _enabled = stage.dispatcher().await;
     stage.receiver.wait_for(1, SOON).await;
 }

@@ -28,7 +28,7 @@ async fn two_dispatchers_share_1000_events_and_each_is_delivered_once() {
     let part = |dispatcher: &kurir_test_harness::Process| {
         dispatcher.output().lines().filter(|line| line.contains("Webhook sent successfully")).count()
     };
-    // Lines of the log are written a moment after what they tell of.
+    // A log line is written a moment after what it reports.
     let parts = until("a line for each delivery", SOON, || async {
         let parts = [part(&first), part(&second)];
         if parts.iter().sum::<usize>() == EVENTS { Ok(parts) } else { Err(parts) }

@@ -1,4 +1,4 @@
-//! SIGTERM drains: what was begun ends, the rest is given back at once.
+//! SIGTERM drains: what was started ends, the rest is given back at once.
 
 use crate::stage::{SHORT_ACK_WAIT, SOON, Stage};
 use kurir_test_harness::Answer;
@@ -50,7 +50,7 @@ async fn what_does_not_end_within_the_drain_is_given_back_at_once() {
     let stage = Stage::set().await;
     let settings = [("WEBHOOK_TIMEOUT", "5s"), ("DRAIN_TIMEOUT", "5s"), ("WEBHOOK_ACK_WAIT", "600s")];
     let mut first = stage.dispatcher_with(settings).await;
-    // It takes its whole timeout to fail, and then the drain is over before its retry is stored.
+    // It takes its whole timeout to fail. The drain is over before its retry is stored.
     stage.receiver.answers([Answer::Hang]);
     stage.publish("test", "evt_1").await;
     stage.receiver.wait_for(1, SOON).await;

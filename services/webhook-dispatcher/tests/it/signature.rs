@@ -1,4 +1,4 @@
-//! Requests are signed as Standard Webhooks has it, seen with the eyes of its published library.
+//! Requests are signed as Standard Webhooks defines it; its published library verifies them.
 
 use crate::stage::{SOON, Stage, endpoints::NO_DEFAULT};
 use kurir_contract::{clock, endpoint::SigningSecret};

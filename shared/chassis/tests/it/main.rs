@@ -1,5 +1,8 @@
 //! The parts of a service that need a broker, with a real one.
 
+mod bucket;
+mod publish;
+
 use async_nats::jetstream::stream::Config;
 use kurir_chassis::{
     broker::{Broker, BrokerSettings},
@@ -11,6 +14,13 @@ use kurir_test_harness::{Nats, Port, http, until};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
+
+/// A connection, with the streams made.
+async fn connect(nats: &Nats) -> Broker {
+    let broker = Broker::connect(&settings(nats), "test").await.unwrap();
+    tokio::time::timeout(SOON, broker.ready()).await.unwrap();
+    broker
+}
 
 fn settings(nats: &Nats) -> BrokerSettings {
     BrokerSettings { nats_url: nats.url(), stream_replicas: 1 }

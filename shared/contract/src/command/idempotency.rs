@@ -1,7 +1,7 @@
 //! The key that makes a send happen once: what a caller may give, and what is made of it.
 
 use super::{SendContact, SendLocation, SendMedia, SendText};
-use crate::{address::ChatJid, hex::hex, session::SessionId};
+use crate::{address::ChatJid, session::SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{str::FromStr, time::Duration};
@@ -26,14 +26,14 @@ impl IdempotencyKey {
     /// The key in the bucket: 32 hex digits, since a caller's own may hold what NATS does not take.
     #[must_use]
     pub fn of(&self, session: &SessionId) -> String {
-        hex(&self.hash(session)[..16])
+        hex::encode(&self.hash(session)[..16])
     }
 
     /// The id of the message that is sent under this key, in the form of WhatsApp Web's own ids.
     #[must_use]
     pub fn message_id(&self, session: &SessionId) -> String {
         // Other bytes than the bucket's.
-        format!("3EB0{}", hex(&self.hash(session)[16..25]).to_uppercase())
+        format!("3EB0{}", hex::encode(&self.hash(session)[16..25]).to_uppercase())
     }
 
     /// What the parts of a job's key are made of.
@@ -82,7 +82,7 @@ impl SendLocation {
     pub fn fingerprint(&self) -> String {
         let (latitude, longitude) = (self.latitude.to_string(), self.longitude.to_string());
         let quoted = self.quoted.as_deref().unwrap_or_default();
-        hex(&hash(&["location", self.to.as_str(), &latitude, &longitude, &self.name, &self.address, quoted]))
+        hex::encode(hash(&["location", self.to.as_str(), &latitude, &longitude, &self.name, &self.address, quoted]))
     }
 }
 
@@ -91,7 +91,7 @@ impl SendContact {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let quoted = self.quoted.as_deref().unwrap_or_default();
-        hex(&hash(&["contact", self.to.as_str(), &self.display_name, &self.vcard, quoted]))
+        hex::encode(hash(&["contact", self.to.as_str(), &self.display_name, &self.vcard, quoted]))
     }
 }
 
@@ -100,7 +100,7 @@ impl SendMedia {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let flag = |flag: bool| if flag { "1" } else { "" };
-        hex(&hash(&[
+        hex::encode(hash(&[
             "media",
             self.to.as_str(),
             self.kind.as_str(),
@@ -118,7 +118,7 @@ impl SendMedia {
 
 /// The same for the same parts, and for no others.
 pub(super) fn fingerprint(parts: &[&str]) -> String {
-    hex(&hash(parts))
+    hex::encode(hash(parts))
 }
 
 pub(crate) fn hash(parts: &[&str]) -> [u8; 32] {

@@ -1,9 +1,10 @@
 //! The key that signs an endpoint's webhooks (Standard Webhooks, "Symmetric": `whsec_` and base64 of 24 to 64 bytes).
 
+use crate::clock;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 const PREFIX: &str = "whsec_";
 /// Bytes of a key, as the specification wants them.
@@ -63,7 +64,7 @@ impl StoredSecret {
     #[must_use]
     pub fn until_seconds(&self) -> Option<i64> {
         let until = self.until.as_ref()?;
-        Some(OffsetDateTime::parse(until, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp))
+        Some(clock::parse(until).map_or(0, OffsetDateTime::unix_timestamp))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The id of an event: the same for the same thing that happened, however often it comes.
 
 use super::EventType;
-use crate::{address::ChatJid, hex::hex, session::SessionId};
+use crate::{address::ChatJid, session::SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -73,7 +73,7 @@ impl EventId {
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {
-        Self(format!("evt_{}", hex(bytes)))
+        Self(format!("evt_{}", hex::encode(bytes)))
     }
 
     #[must_use]

@@ -1,7 +1,7 @@
 //! `POST /api/endpoints`: a new one, which begins at its making.
 
-use super::{input::Rules, shown};
-use crate::{answer::Failure, app::App, body::Fields};
+use super::{endpoint_input::EndpointRules, endpoint_view};
+use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
     clock,
@@ -9,10 +9,13 @@ use kurir_contract::{
 };
 use serde_json::{Value, json};
 
-pub async fn create(State(app): State<App>, Fields(fields): Fields) -> Result<(StatusCode, Json<Value>), Failure> {
+pub async fn create(
+    State(app): State<AppState>,
+    JsonObject(fields): JsonObject,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     // Before the endpoint is stored: what is published from here on is its, and nothing from before.
     let kept = app.events.kept().await?;
-    let mut settings = Rules { kept: &kept, allowed: &app.allowed_networks }.read(fields, None)?;
+    let mut settings = EndpointRules { kept: &kept, allowed: &app.allowed_networks }.read(fields, None)?;
     if settings.secrets.is_empty() {
         settings.secrets.push(StoredSecret::new(SigningSecret::random()));
     }
@@ -22,5 +25,5 @@ pub async fn create(State(app): State<App>, Fields(fields): Fields) -> Result<(S
     let id = EndpointId::random();
     app.endpoints.create(&id, &settings).await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was made");
-    Ok((StatusCode::CREATED, Json(json!({"success": true, "data": shown::with_secret(&id, &settings)}))))
+    Ok((StatusCode::CREATED, Json(json!({"success": true, "data": endpoint_view::with_secret(&id, &settings)}))))
 }

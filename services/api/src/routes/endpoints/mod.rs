@@ -1,13 +1,13 @@
 //! `/api/endpoints`: where events go, made and changed while everything runs.
 //!
-//! What a user writes is read by `input`, what he sees is shaped by `shown`; a chapter for each kind of change.
+//! What a user writes is read by `endpoint_input`, what they see is shaped by `endpoint_view`; a chapter for each kind of change.
 
 mod change;
 mod create;
-mod input;
+mod endpoint_input;
+mod endpoint_view;
 mod list;
 mod secret;
-mod shown;
 mod test;
 
 pub use change::{change, disable, enable, remove};
@@ -17,22 +17,23 @@ pub use secret::rotate;
 pub use test::test;
 
 use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    backlog,
-    endpoints::{Endpoint, not_found},
-    parameters::Id,
+    app_state::AppState,
+    endpoint_backlog,
+    endpoint_store::{StoredEndpoint, not_found},
+    extract::PathId,
+    response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::endpoint::{EndpointId, EndpointSettings};
 use serde_json::json;
 
 /// One endpoint, how it fares and what waits for it.
-pub async fn show(State(app): State<App>, id: Id) -> Answer {
+pub async fn show(State(app): State<AppState>, id: PathId) -> JsonResult {
     let id = id.endpoint()?;
     let settings = settings(&app, &id).await?;
-    let (state, backlog) = futures::try_join!(app.endpoints.state(&id), backlog::of(&app.broker, &id))?;
-    let mut shown = shown::endpoint(&id, &settings);
+    let (state, backlog) =
+        futures::try_join!(app.endpoints.state(&id), endpoint_backlog::read_endpoint_backlog(&app.broker, &id))?;
+    let mut shown = endpoint_view::endpoint(&id, &settings);
     shown["circuit"] = json!(state.circuit);
     shown["failingSince"] = json!(state.failing_since);
     shown["lastError"] = json!(state.last_error);
@@ -41,7 +42,7 @@ pub async fn show(State(app): State<App>, id: Id) -> Answer {
 }
 
 /// Of the bucket, or of the environment.
-async fn settings(app: &App, id: &EndpointId) -> Result<EndpointSettings, Failure> {
+async fn settings(app: &AppState, id: &EndpointId) -> Result<EndpointSettings, ApiError> {
     if id.is_default() {
         return default(app).map(|default| default.settings).ok_or_else(not_found);
     }
@@ -49,27 +50,27 @@ async fn settings(app: &App, id: &EndpointId) -> Result<EndpointSettings, Failur
 }
 
 /// The endpoint of `WEBHOOK_URL`; none if that is not set.
-fn default(app: &App) -> Option<Endpoint> {
+fn default(app: &AppState) -> Option<StoredEndpoint> {
     let url = app.webhook_url.clone()?;
     // As the dispatchers have it.
-    Some(Endpoint {
+    Some(StoredEndpoint {
         id: EndpointId::default(),
         settings: EndpointSettings { base64: true, ..EndpointSettings::new(url) },
     })
 }
 
 /// Refuses an endpoint that is not there.
-pub async fn must_exist(app: &App, id: &EndpointId) -> Result<(), Failure> {
+pub async fn must_exist(app: &AppState, id: &EndpointId) -> Result<(), ApiError> {
     settings(app, id).await.map(drop)
 }
 
 /// Refuses what only the environment can change.
-fn changeable(id: Id) -> Result<EndpointId, Failure> {
+fn changeable(id: PathId) -> Result<EndpointId, ApiError> {
     let id = id.endpoint()?;
     if id.is_default() {
         let message =
             "The endpoint default comes from the environment: change WEBHOOK_URL and start the services again";
-        return Err(Failure::new(StatusCode::CONFLICT, "managed_by_environment", message));
+        return Err(ApiError::new(StatusCode::CONFLICT, "managed_by_environment", message));
     }
     Ok(id)
 }

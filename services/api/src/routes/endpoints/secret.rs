@@ -1,11 +1,11 @@
 //! `POST /api/endpoints/{id}/secret/rotate`: a new secret signs, and for a while the old one beside it.
 
-use super::{changeable, shown};
+use super::{changeable, endpoint_view};
 use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    parameters::{Id, problem},
+    app_state::AppState,
+    extract::JsonObject,
+    extract::{PathId, field_problem},
+    response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
@@ -20,14 +20,14 @@ use time::OffsetDateTime;
 const KEEP_OLD: u64 = 24 * 60 * 60;
 const KEEP_OLD_AT_MOST: u64 = 7 * 24 * 60 * 60;
 
-pub async fn rotate(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
+pub async fn rotate(State(app): State<AppState>, id: PathId, JsonObject(fields): JsonObject) -> JsonResult {
     let id = changeable(id)?;
     let keep = read(&fields)?;
     let now = OffsetDateTime::now_utc();
     let new = SigningSecret::random();
     let settings = app.endpoints.change(&id, |before| Ok(rotated(before, &new, keep, now))).await?;
     tracing::info!(endpoint.id = %id, "the secret of the endpoint {id} was rotated");
-    Ok(Json(json!({"success": true, "data": shown::with_secret(&id, &settings)})))
+    Ok(Json(json!({"success": true, "data": endpoint_view::with_secret(&id, &settings)})))
 }
 
 /// Never more than two: the one before the last ends now, whatever it was promised.
@@ -38,20 +38,23 @@ fn rotated(before: &EndpointSettings, new: &SigningSecret, keep: Duration, now: 
     EndpointSettings { secrets, ..before.clone() }
 }
 
-fn read(fields: &Map<String, Value>) -> Result<Duration, Failure> {
-    let mut problems: Vec<_> =
-        fields.keys().filter(|name| *name != "keepOldForSeconds").map(|name| problem(name, "is not known")).collect();
+fn read(fields: &Map<String, Value>) -> Result<Duration, ApiError> {
+    let mut problems: Vec<_> = fields
+        .keys()
+        .filter(|name| *name != "keepOldForSeconds")
+        .map(|name| field_problem(name, "is not known"))
+        .collect();
     let keep = match fields.get("keepOldForSeconds") {
         None | Some(Value::Null) => Some(KEEP_OLD),
         Some(given) => given.as_u64().filter(|keep| *keep <= KEEP_OLD_AT_MOST),
     };
     if keep.is_none() {
         let message = format!("must be a whole number from 0 to {KEEP_OLD_AT_MOST}");
-        problems.push(problem("keepOldForSeconds", message));
+        problems.push(field_problem("keepOldForSeconds", message));
     }
     match keep {
         Some(keep) if problems.is_empty() => Ok(Duration::from_secs(keep)),
-        Some(_) | None => Err(Failure::invalid("invalid_rotation", problems)),
+        Some(_) | None => Err(ApiError::invalid("invalid_rotation", problems)),
     }
 }
 

@@ -5,11 +5,11 @@
 
 use super::settings;
 use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    events::Outcome,
-    parameters::{Id, problem},
+    app_state::AppState,
+    event_publisher::DeliveryOutcome,
+    extract::JsonObject,
+    extract::{PathId, field_problem},
+    response::{ApiError, JsonResult},
     routes::webhook,
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -22,7 +22,7 @@ use kurir_contract::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Answer {
+pub async fn test(State(app): State<AppState>, id: PathId, JsonObject(fields): JsonObject) -> JsonResult {
     let id = id.endpoint()?;
     let chosen = webhook::chosen_type(&fields)?;
     let now = OffsetDateTime::now_utc();
@@ -30,11 +30,11 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
     let settings = settings(&app, &id).await?;
     if !settings.enabled {
         let message = "The endpoint is disabled, so nothing is delivered to it: enable it first";
-        return Err(Failure::new(StatusCode::CONFLICT, "endpoint_disabled", message));
+        return Err(ApiError::new(StatusCode::CONFLICT, "endpoint_disabled", message));
     }
     let outcome = match chosen {
         None => {
-            let test = "test".parse().map_err(|_| Failure::internal())?;
+            let test = "test".parse().map_err(|_| ApiError::internal())?;
             app.events.deliver_only(&subject::test_of_endpoint(&id), &EventEnvelope::new(test, now, data), &id).await?
         }
         Some(event) => {
@@ -44,18 +44,20 @@ pub async fn test(State(app): State<App>, id: Id, Fields(fields): Fields) -> Ans
     };
     let mut result = webhook::result(&outcome);
     match outcome {
-        Outcome::GivenUp { reason: Some(reason) } => result["reason"] = json!(reason),
-        Outcome::GivenUp { reason: None } | Outcome::Delivered { .. } | Outcome::StillRetried(_) => {}
+        DeliveryOutcome::GivenUp { reason: Some(reason) } => result["reason"] = json!(reason),
+        DeliveryOutcome::GivenUp { reason: None }
+        | DeliveryOutcome::Delivered { .. }
+        | DeliveryOutcome::StillRetried(_) => {}
     }
     Ok(Json(json!({"success": true, "message": "Webhook test completed", "result": result})))
 }
 
 /// Where an event of this type reaches the endpoint; another than it wants never would.
-fn wanted(settings: &EndpointSettings, event: &EventType) -> Result<String, Failure> {
+fn wanted(settings: &EndpointSettings, event: &EventType) -> Result<String, ApiError> {
     let admitted = settings.events.is_empty() || settings.events.iter().any(|pattern| pattern.admits(event));
     if !admitted {
-        let refused = problem("eventType", "is none of the events that the endpoint wants");
-        return Err(Failure::invalid("invalid_event_type", vec![refused]));
+        let refused = field_problem("eventType", "is none of the events that the endpoint wants");
+        return Err(ApiError::invalid("invalid_event_type", vec![refused]));
     }
     let default = SessionId::default();
     let session = settings.sessions.first().filter(|_| !settings.sessions.contains(&default)).unwrap_or(&default);

@@ -1,15 +1,14 @@
 //! `POST forward-message`: what was said elsewhere. The caller has it: the `data` of its event. A file is where it is kept.
 
-use crate::{answer::Failure, app::App, body::Fields};
+use crate::extract::{IdempotencyHeader, SessionPath};
+use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
 use axum::extract::State;
 use kurir_contract::command::{Command, ForwardedContent, IdempotencyKey, SendForward};
 use serde_json::{Map, Value, json};
 
 use super::{
-    idempotency::Key,
-    jobs, recipient,
-    send_message::{SendAnswer, send, text},
-    session_name::Session,
+    jobs, parse_recipient,
+    send_message::{SendResult, send, text},
 };
 
 const WRONG: &str = "message must be the data of a message.received or message.sent whose messageType is text, location, \
@@ -19,11 +18,11 @@ const NO_FILE: &str = "The file of this message was not downloaded, so it cannot
 const ONCE: &str = "A message that is shown once cannot be forwarded";
 
 pub async fn forward_message(
-    State(app): State<App>,
-    Session(session): Session,
-    Key(key): Key,
-    Fields(fields): Fields,
-) -> SendAnswer {
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    IdempotencyHeader(key): IdempotencyHeader,
+    JsonObject(fields): JsonObject,
+) -> SendResult {
     let forward = read(&fields, key)?;
     if let Some(media) = forward.as_media() {
         // Who forwards a file that is no longer kept hears it now.
@@ -32,9 +31,9 @@ pub async fn forward_message(
     send(app, session, Command::SendForward, forward.to.clone(), forward, jobs::send_at(&fields)?).await
 }
 
-fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendForward, Failure> {
-    let to = recipient(fields.get("to"))?;
-    let wrong = || Failure::bad_request("invalid_forward", WRONG);
+fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendForward, ApiError> {
+    let to = parse_recipient(fields.get("to"))?;
+    let wrong = || ApiError::bad_request("invalid_forward", WRONG);
     let given = fields.get("message").and_then(Value::as_object).ok_or_else(wrong)?;
     let (kind, content) = (given.get("messageType"), given.get("content"));
     let message = match serde_json::from_value(json!({"messageType": kind, "content": content})) {
@@ -50,9 +49,9 @@ fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) ->
     if forward.message.file().is_some() {
         // WhatsApp's apps do not let it go on either.
         if given.get("viewOnce") == Some(&Value::Bool(true)) {
-            return Err(Failure::bad_request("invalid_forward", ONCE));
+            return Err(ApiError::bad_request("invalid_forward", ONCE));
         }
-        forward.as_media().ok_or_else(|| Failure::bad_request("invalid_forward", NO_FILE))?;
+        forward.as_media().ok_or_else(|| ApiError::bad_request("invalid_forward", NO_FILE))?;
     }
     Ok(forward)
 }

@@ -2,13 +2,14 @@
 //!
 //! The gateway stores and sends them; here a job is checked, asked for, looked at and cancelled.
 
+use crate::extract::{IdempotencyHeader, SessionPath};
 use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    metrics::Counter,
-    parameters::{Id, Query, moment, problem},
-    refusal::failure,
+    app_state::AppState,
+    command_error::gateway_error,
+    extract::JsonObject,
+    extract::{PathId, QueryParams, field_problem, parse_timestamp},
+    metrics::ApiCounter,
+    response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use kurir_contract::{
@@ -21,7 +22,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::{idempotency::Key, recipient, send_bulk, session_name::Session};
+use super::{parse_recipient, send_bulk};
 
 /// The code of a body that is no job.
 const INVALID: &str = "invalid_job";
@@ -29,11 +30,11 @@ const INVALID: &str = "invalid_job";
 const LONGEST_NAME: usize = 200;
 
 pub async fn create(
-    State(app): State<App>,
-    Session(session): Session,
-    Key(key): Key,
-    Fields(fields): Fields,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    IdempotencyHeader(key): IdempotencyHeader,
+    JsonObject(fields): JsonObject,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let now = OffsetDateTime::now_utc();
     let job = SendJob {
         id: id_of(&session, key.as_ref()),
@@ -49,20 +50,23 @@ pub async fn create(
         })
         .collect();
     let record = submit(&app, &session, &job).await?;
-    app.metrics.count(Counter::BulkRequests, now);
+    app.metrics.count(ApiCounter::BulkRequests, now);
     let mut data = shown(&record);
     data["messages"] = messages.into();
     Ok((StatusCode::ACCEPTED, Json(json!({"success": true, "data": data}))))
 }
 
 /// The newest first.
-pub async fn list(State(app): State<App>, Session(session): Session, query: Query) -> Answer {
+pub async fn list(State(app): State<AppState>, SessionPath(session): SessionPath, query: QueryParams) -> JsonResult {
     let limit = query.limit()?;
     let state = match query.get("state") {
         None => None,
         Some(given) => Some(JobState::ALL.into_iter().find(|state| state.as_str() == given).ok_or_else(|| {
             let all: Vec<_> = JobState::ALL.iter().map(|state| state.as_str()).collect();
-            Failure::invalid("invalid_query", vec![problem("state", format!("must be one of {}", all.join(", ")))])
+            ApiError::invalid(
+                "invalid_query",
+                vec![field_problem("state", format!("must be one of {}", all.join(", ")))],
+            )
         })?),
     };
     let mut all = app.jobs.all(&session).await?;
@@ -71,39 +75,39 @@ pub async fn list(State(app): State<App>, Session(session): Session, query: Quer
     Ok(Json(json!({"success": true, "data": all.iter().map(shown).collect::<Vec<_>>()})))
 }
 
-pub async fn show(State(app): State<App>, Session(session): Session, Id(id): Id) -> Answer {
+pub async fn show(State(app): State<AppState>, SessionPath(session): SessionPath, PathId(id): PathId) -> JsonResult {
     let record = app.jobs.get(&session, &named(id)?).await?;
     Ok(Json(json!({"success": true, "data": shown(&record)})))
 }
 
 /// What was sent by then is sent.
-pub async fn cancel(State(app): State<App>, Session(session): Session, Id(id): Id) -> Answer {
+pub async fn cancel(State(app): State<AppState>, SessionPath(session): SessionPath, PathId(id): PathId) -> JsonResult {
     let id = named(id)?;
     app.jobs.get(&session, &id).await?;
     let record: JobRecord = app
         .gateway
         .ask(&session, Command::CancelJob, &JobRequest { id })
         .await
-        .map_err(|error| failure(error, Command::CancelJob, &session))?;
+        .map_err(|error| gateway_error(error, Command::CancelJob, &session))?;
     Ok(Json(json!({"success": true, "data": shown(&record)})))
 }
 
 /// Keeps one message until its time.
 pub(super) async fn schedule(
-    app: &App,
+    app: &AppState,
     session: &SessionId,
     command: Command,
     message: &impl Serialize,
     at: OffsetDateTime,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let mut arguments = serde_json::to_value(message).map_err(|error| {
         tracing::error!("a message could not be written as JSON: {error}");
-        Failure::internal()
+        ApiError::internal()
     })?;
     // The job has the key, and its message one made of it.
     let key = arguments.as_object_mut().and_then(|fields| fields.remove("idempotencyKey"));
     let key: Option<IdempotencyKey> = key.and_then(|key| key.as_str().and_then(|key| key.parse().ok()));
-    let to = arguments["to"].as_str().map(|to| recipient(Some(&Value::from(to)))).transpose()?;
+    let to = arguments["to"].as_str().map(|to| parse_recipient(Some(&Value::from(to)))).transpose()?;
     let job = SendJob {
         id: id_of(session, key.as_ref()),
         name: None,
@@ -112,7 +116,7 @@ pub(super) async fn schedule(
         items: vec![JobItem { command: command.as_str().to_owned(), arguments }],
     };
     let record = submit(app, session, &job).await?;
-    let Some(to) = to else { return Err(Failure::internal()) };
+    let Some(to) = to else { return Err(ApiError::internal()) };
     Ok(queued(&QueuedSend {
         message_id: job.id.part(0).message_id(session),
         job_id: record.id,
@@ -132,23 +136,23 @@ pub(super) fn queued(queued: &QueuedSend) -> (StatusCode, Json<Value>) {
 }
 
 /// `sendAt` as a job has it, if it is there: of a poll, whose `options` are its own.
-pub(super) fn send_at_of_job(fields: &Map<String, Value>) -> Result<Option<OffsetDateTime>, Failure> {
+pub(super) fn send_at_of_job(fields: &Map<String, Value>) -> Result<Option<OffsetDateTime>, ApiError> {
     later(fields.get("sendAt"), "sendAt", OffsetDateTime::now_utc())
 }
 
 /// `options.sendAt`, if it is there.
-pub(super) fn send_at(fields: &Map<String, Value>) -> Result<Option<OffsetDateTime>, Failure> {
+pub(super) fn send_at(fields: &Map<String, Value>) -> Result<Option<OffsetDateTime>, ApiError> {
     let given = fields.get("options").and_then(|options| options.get("sendAt"));
     later(given, "options.sendAt", OffsetDateTime::now_utc())
 }
 
-async fn submit(app: &App, session: &SessionId, job: &SendJob) -> Result<JobRecord, Failure> {
+async fn submit(app: &AppState, session: &SessionId, job: &SendJob) -> Result<JobRecord, ApiError> {
     if serde_json::to_vec(job).map_or(usize::MAX, |job| job.len()) > job::LARGEST {
         let text = "The job is larger than 1 MB: split it into several";
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "job_too_large", text));
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "job_too_large", text));
     }
     let record = app.gateway.ask(session, Command::SubmitJob, job).await;
-    record.map_err(|error| failure(error, Command::SubmitJob, session))
+    record.map_err(|error| gateway_error(error, Command::SubmitJob, session))
 }
 
 fn id_of(session: &SessionId, key: Option<&IdempotencyKey>) -> JobId {
@@ -156,8 +160,8 @@ fn id_of(session: &SessionId, key: Option<&IdempotencyKey>) -> JobId {
 }
 
 /// What is no id is no job's either.
-fn named(id: String) -> Result<JobId, Failure> {
-    JobId::try_from(id).map_err(|_| crate::jobs::not_found())
+fn named(id: String) -> Result<JobId, ApiError> {
+    JobId::try_from(id).map_err(|_| crate::job_store::not_found())
 }
 
 fn shown(record: &JobRecord) -> Value {
@@ -168,49 +172,49 @@ fn shown(record: &JobRecord) -> Value {
     shown
 }
 
-fn name(given: Option<&Value>) -> Result<Option<String>, Failure> {
+fn name(given: Option<&Value>) -> Result<Option<String>, ApiError> {
     match given {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(name)) if (1..=LONGEST_NAME).contains(&name.chars().count()) => Ok(Some(name.clone())),
         Some(_) => {
             let text = format!("must be a string of 1 to {LONGEST_NAME} characters");
-            Err(Failure::invalid(INVALID, vec![problem("name", text)]))
+            Err(ApiError::invalid(INVALID, vec![field_problem("name", text)]))
         }
     }
 }
 
 /// A time to send at, which must be ahead, and at most 30 days.
-fn later(given: Option<&Value>, field: &str, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, Failure> {
-    let wrong = |problem| Failure::invalid("invalid_send_at", vec![problem]);
+fn later(given: Option<&Value>, field: &str, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, ApiError> {
+    let wrong = |problem| ApiError::invalid("invalid_send_at", vec![problem]);
     let at = match given {
         None | Some(Value::Null) => return Ok(None),
-        Some(given) => moment(field, given.as_str().unwrap_or_default()).map_err(wrong)?,
+        Some(given) => parse_timestamp(field, given.as_str().unwrap_or_default()).map_err(wrong)?,
     };
     if at <= now {
-        return Err(wrong(problem(field, "is in the past")));
+        return Err(wrong(field_problem(field, "is in the past")));
     }
     if at > now + job::LATEST {
-        return Err(wrong(problem(field, "must be at most 30 days ahead")));
+        return Err(wrong(field_problem(field, "must be at most 30 days ahead")));
     }
     Ok(Some(at))
 }
 
-fn items(fields: &Map<String, Value>) -> Result<Vec<JobItem>, Failure> {
+fn items(fields: &Map<String, Value>) -> Result<Vec<JobItem>, ApiError> {
     let Some(Value::Array(messages)) = fields.get("messages") else {
-        return Err(Failure::bad_request("invalid_messages", "Messages must be an array"));
+        return Err(ApiError::bad_request("invalid_messages", "Messages must be an array"));
     };
     if messages.is_empty() {
-        return Err(Failure::bad_request("no_messages", "Messages array cannot be empty"));
+        return Err(ApiError::bad_request("no_messages", "Messages array cannot be empty"));
     }
     if messages.len() > job::MOST_ITEMS {
         let text = format!("Too many messages. Maximum {} messages per job", job::MOST_ITEMS);
-        return Err(Failure::bad_request("too_many_messages", text));
+        return Err(ApiError::bad_request("too_many_messages", text));
     }
     messages.iter().enumerate().map(|(index, message)| item(index, message)).collect()
 }
 
 /// A text as `send-bulk` takes it, or any other send by its command's name, whose arguments the gateway checks.
-fn item(index: usize, message: &Value) -> Result<JobItem, Failure> {
+fn item(index: usize, message: &Value) -> Result<JobItem, ApiError> {
     let Some(Value::String(name)) = message.get("command") else {
         let text = send_bulk::item(index, message)?.message;
         let arguments = serde_json::to_value(text).unwrap_or_default();
@@ -219,11 +223,11 @@ fn item(index: usize, message: &Value) -> Result<JobItem, Failure> {
     let command = name.parse::<Command>().ok().filter(|command| command.is_send()).ok_or_else(|| {
         let all: Vec<_> = Command::ALL.iter().filter(|command| command.is_send()).map(|c| c.as_str()).collect();
         let text = format!("Message at index {index}: command must be one of {}", all.join(", "));
-        Failure::bad_request(INVALID, text)
+        ApiError::bad_request(INVALID, text)
     })?;
     let mut arguments = message.as_object().cloned().unwrap_or_default();
     arguments.remove("command");
-    arguments.insert("to".to_owned(), json!(recipient(arguments.get("to"))?));
+    arguments.insert("to".to_owned(), json!(parse_recipient(arguments.get("to"))?));
     // Each message has a key of the job's.
     arguments.remove("idempotencyKey");
     Ok(JobItem { command: command.as_str().to_owned(), arguments: arguments.into() })
@@ -265,7 +269,7 @@ mod tests {
             (json!({"command": "send-location"}), "missing_recipient"),
         ] {
             let failure = item(3, &wrong).expect_err("refused");
-            assert_eq!(failure.code, crate::answer::Code::Name(code), "{wrong}");
+            assert_eq!(failure.code, crate::response::ErrorCode::Name(code), "{wrong}");
         }
     }
 }

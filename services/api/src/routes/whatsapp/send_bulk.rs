@@ -3,13 +3,14 @@
 //! The whole request is checked before the first send. What nobody could send at all (no session, no broker) is an
 //! error, as of a single message; after that each message has its own result.
 
+use crate::extract::{IdempotencyHeader, SessionPath};
 use crate::{
-    answer::{Answer, Failure},
-    app::App,
-    body::Fields,
-    commands::CommandFailure,
-    metrics::Counter,
-    refusal::failure,
+    app_state::AppState,
+    command_error::gateway_error,
+    command_request::CommandFailure,
+    extract::JsonObject,
+    metrics::ApiCounter,
+    response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
@@ -20,7 +21,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-use super::{idempotency::Key, send_message, session_name::Session};
+use super::send_message;
 
 /// The contract's bound.
 const MOST: usize = 100;
@@ -29,34 +30,34 @@ const PAUSE: Duration = Duration::from_secs(1);
 const STOPPING: &str = "The API is being stopped; this message was not sent";
 
 /// One of the messages: as its caller named the recipient, and as it goes to the gateway.
-pub(super) struct Item {
+pub(super) struct BulkItem {
     to: Value,
     pub message: SendText,
 }
 
 pub async fn send_bulk(
-    State(app): State<App>,
-    Session(session): Session,
-    Key(key): Key,
-    Fields(fields): Fields,
-) -> Answer {
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    IdempotencyHeader(key): IdempotencyHeader,
+    JsonObject(fields): JsonObject,
+) -> JsonResult {
     let mut items = read(&fields)?;
     for (index, item) in items.iter_mut().enumerate() {
         item.message.idempotency_key = key.as_ref().map(|key| key.part(index));
     }
-    app.metrics.count(Counter::BulkRequests, OffsetDateTime::now_utc());
+    app.metrics.count(ApiCounter::BulkRequests, OffsetDateTime::now_utc());
     let carried = app.clone();
     app.carry(async move { send(&carried, &session, items).await }).await.map_err(|panic| {
         tracing::error!("a bulk send panicked: {panic}");
-        Failure::internal()
+        ApiError::internal()
     })?
 }
 
-async fn send(app: &App, session: &SessionId, items: Vec<Item>) -> Answer {
+async fn send(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -> JsonResult {
     let total = items.len();
     let mut results = Vec::with_capacity(total);
     let mut success = 0_usize;
-    for (index, Item { to, message }) in items.into_iter().enumerate() {
+    for (index, BulkItem { to, message }) in items.into_iter().enumerate() {
         if index > 0 && !app.is_stopping() {
             tokio::time::sleep(PAUSE).await;
         }
@@ -82,7 +83,7 @@ async fn send(app: &App, session: &SessionId, items: Vec<Item>) -> Answer {
             Err(error) => {
                 tracing::warn!(session.id = %session, "failed to send to {}: {error}", message.to.redacted());
                 let nothing_goes = nothing_goes(&error);
-                let failure = failure(error, Command::SendText, session);
+                let failure = gateway_error(error, Command::SendText, session);
                 if index == 0 && nothing_goes {
                     return Err(failure);
                 }
@@ -98,8 +99,8 @@ async fn send(app: &App, session: &SessionId, items: Vec<Item>) -> Answer {
     })))
 }
 
-fn count(app: &App, sent: bool) {
-    let counter = if sent { Counter::BulkMessagesSent } else { Counter::BulkMessagesFailed };
+fn count(app: &AppState, sent: bool) {
+    let counter = if sent { ApiCounter::BulkMessagesSent } else { ApiCounter::BulkMessagesFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
 }
 
@@ -117,30 +118,30 @@ fn nothing_goes(error: &CommandFailure) -> bool {
 }
 
 /// Checks everything, in the order in which the texts are promised.
-fn read(fields: &Map<String, Value>) -> Result<Vec<Item>, Failure> {
+fn read(fields: &Map<String, Value>) -> Result<Vec<BulkItem>, ApiError> {
     let Some(Value::Array(messages)) = fields.get("messages") else {
-        return Err(Failure::bad_request("invalid_messages", "Messages must be an array"));
+        return Err(ApiError::bad_request("invalid_messages", "Messages must be an array"));
     };
     if messages.is_empty() {
-        return Err(Failure::bad_request("no_messages", "Messages array cannot be empty"));
+        return Err(ApiError::bad_request("no_messages", "Messages array cannot be empty"));
     }
     if messages.len() > MOST {
         let text = "Too many messages. Maximum 100 messages per bulk request";
-        return Err(Failure::bad_request("too_many_messages", text));
+        return Err(ApiError::bad_request("too_many_messages", text));
     }
     messages.iter().enumerate().map(|(index, message)| item(index, message)).collect()
 }
 
-pub(super) fn item(index: usize, message: &Value) -> Result<Item, Failure> {
+pub(super) fn item(index: usize, message: &Value) -> Result<BulkItem, ApiError> {
     let missing = || {
         let text = format!("Message at index {index} is missing required fields: to, message");
-        Failure::bad_request("incomplete_message", text)
+        ApiError::bad_request("incomplete_message", text)
     };
     let fields = message.as_object().ok_or_else(missing)?;
     let (to, text) = (fields.get("to"), fields.get("message"));
     let to = to.filter(|to| is_given(to)).ok_or_else(missing)?;
     text.filter(|text| is_given(text)).ok_or_else(missing)?;
-    Ok(Item { to: to.clone(), message: send_message::read(fields)? })
+    Ok(BulkItem { to: to.clone(), message: send_message::read(fields)? })
 }
 
 /// What JavaScript takes for something.

@@ -1,6 +1,7 @@
 //! `POST send-contact`: somebody's card, given as a vCard or made of a name and a number.
 
-use crate::{answer::Failure, app::App, body::Fields};
+use crate::extract::{IdempotencyHeader, SessionPath};
+use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
 use axum::extract::State;
 use kurir_contract::{
     address::{ChatJid, InvalidRecipient},
@@ -9,10 +10,8 @@ use kurir_contract::{
 use serde_json::{Map, Value};
 
 use super::{
-    idempotency::Key,
-    invalid_recipient, jobs, recipient,
-    send_message::{SendAnswer, quoted, send},
-    session_name::Session,
+    invalid_recipient, jobs, parse_recipient,
+    send_message::{SendResult, quoted, send},
 };
 
 /// More than the apps show.
@@ -21,27 +20,27 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_CARD: usize = 64 * 1024;
 
 pub async fn send_contact(
-    State(app): State<App>,
-    Session(session): Session,
-    Key(key): Key,
-    Fields(fields): Fields,
-) -> SendAnswer {
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    IdempotencyHeader(key): IdempotencyHeader,
+    JsonObject(fields): JsonObject,
+) -> SendResult {
     let contact = read(&fields, key)?;
     let to = contact.to.clone();
     send(app, session, Command::SendContact, to, contact, jobs::send_at(&fields)?).await
 }
 
-fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendContact, Failure> {
-    let to = recipient(fields.get("to"))?;
+fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendContact, ApiError> {
+    let to = parse_recipient(fields.get("to"))?;
     let display_name = name(fields.get("displayName"))?;
     let vcard = match fields.get("vcard") {
-        None | Some(Value::Null) => card_of(&display_name, &recipient(fields.get("phoneNumber"))?)?,
+        None | Some(Value::Null) => card_of(&display_name, &parse_recipient(fields.get("phoneNumber"))?)?,
         Some(card) => card_given(card)?,
     };
     Ok(SendContact { to, display_name, vcard, quoted: quoted(fields.get("options"))?, idempotency_key })
 }
 
-fn name(given: Option<&Value>) -> Result<String, Failure> {
+fn name(given: Option<&Value>) -> Result<String, ApiError> {
     let name = given.and_then(Value::as_str).map(str::trim);
     // A line break would be another line of the card.
     let fits = |name: &&str| (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains(char::is_control);
@@ -51,7 +50,7 @@ fn name(given: Option<&Value>) -> Result<String, Failure> {
     Ok(name.to_owned())
 }
 
-fn card_given(card: &Value) -> Result<String, Failure> {
+fn card_given(card: &Value) -> Result<String, ApiError> {
     let card = card.as_str().map(str::trim);
     let fits = |card: &&str| card.len() <= LONGEST_CARD && card.starts_with("BEGIN:VCARD");
     let card = card
@@ -61,7 +60,7 @@ fn card_given(card: &Value) -> Result<String, Failure> {
 }
 
 /// With `waid`, from which the recipient's app offers to write to the contact.
-fn card_of(name: &str, number: &ChatJid) -> Result<String, Failure> {
+fn card_of(name: &str, number: &ChatJid) -> Result<String, ApiError> {
     if number.server() != "s.whatsapp.net" {
         return Err(invalid_recipient(InvalidRecipient::Format));
     }
@@ -74,6 +73,6 @@ fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,")
 }
 
-fn invalid(text: String) -> Failure {
-    Failure::bad_request("invalid_contact", text)
+fn invalid(text: String) -> ApiError {
+    ApiError::bad_request("invalid_contact", text)
 }

@@ -1,16 +1,15 @@
 //! `POST send-poll`: a question and its options.
 
-use crate::{answer::Failure, app::App, body::Fields};
+use crate::extract::{IdempotencyHeader, SessionPath};
+use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
 use axum::extract::State;
 use kurir_contract::command::{Command, IdempotencyKey, SendPoll};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
 use super::{
-    idempotency::Key,
-    jobs, recipient,
-    send_message::{SendAnswer, send},
-    session_name::Session,
+    jobs, parse_recipient,
+    send_message::{SendResult, send},
 };
 
 /// What the apps let one write.
@@ -20,17 +19,17 @@ const LONGEST_OPTION: usize = 100;
 const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 
 pub async fn send_poll(
-    State(app): State<App>,
-    Session(session): Session,
-    Key(key): Key,
-    Fields(fields): Fields,
-) -> SendAnswer {
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    IdempotencyHeader(key): IdempotencyHeader,
+    JsonObject(fields): JsonObject,
+) -> SendResult {
     let poll = read(&fields, key)?;
     send(app, session, Command::SendPoll, poll.to.clone(), poll, jobs::send_at_of_job(&fields)?).await
 }
 
-fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendPoll, Failure> {
-    let to = recipient(fields.get("to"))?;
+fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendPoll, ApiError> {
+    let to = parse_recipient(fields.get("to"))?;
     let name = line(fields.get("name"), LONGEST_NAME)
         .ok_or_else(|| invalid("name is required: the question, a string of at most 255 characters"))?;
     let options = options(fields.get("options"))
@@ -58,6 +57,6 @@ fn line(given: Option<&Value>, longest: usize) -> Option<String> {
     (1..=longest).contains(&text.chars().count()).then(|| text.to_owned())
 }
 
-fn invalid(text: &'static str) -> Failure {
-    Failure::bad_request("invalid_poll", text)
+fn invalid(text: &'static str) -> ApiError {
+    ApiError::bad_request("invalid_poll", text)
 }

@@ -46,12 +46,12 @@ impl CommandServer {
         if !(1..=MOST_GROUPS).contains(&limit) {
             return Err(invalid(format!("limit must be a whole number from 1 to {MOST_GROUPS}")));
         }
-        self.ask(|client| async move {
+        self.ask_whatsapp(|client| async move {
             let all = client.groups().get_participating().await?;
-            let (page, next) = page(all.into_values().collect(), limit, after.as_ref());
+            let (page, next) = take_page(all.into_values().collect(), limit, after.as_ref());
             let mut groups = Vec::with_capacity(page.len());
             for group in &page {
-                groups.push(view::summary(&client, group).await);
+                groups.push(view::group_summary(&client, group).await);
             }
             Ok(GroupPage { groups, next })
         })
@@ -62,8 +62,11 @@ impl CommandServer {
         &self,
         request: Result<GroupRequest, CommandError>,
     ) -> Result<GroupDetails, CommandError> {
-        let group = group_jid(&request?.group)?;
-        self.ask(|client| async move { Ok(view::group(&client, &known(&client, &group).await?).await) }).await
+        let group = parse_group(&request?.group)?;
+        self.ask_whatsapp(|client| async move {
+            Ok(view::group_details(&client, &fetch_group(&client, &group).await?).await)
+        })
+        .await
     }
 
     pub(super) async fn create_group(
@@ -71,13 +74,13 @@ impl CommandServer {
         request: Result<CreateGroup, CommandError>,
     ) -> Result<GroupCreated, CommandError> {
         let CreateGroup { subject, participants } = request?;
-        let subject = subject_of(&subject)?;
-        let people = participants::people(&participants)?;
-        self.ask(|client| async move {
+        let subject = parse_subject(&subject)?;
+        let people = participants::parse_participants(&participants)?;
+        self.ask_whatsapp(|client| async move {
             let options = GroupCreateOptions::new(subject.as_str())
                 .with_participants(people.iter().cloned().map(GroupParticipantOptions::new).collect());
             let created = client.groups().create_group(options).await?.metadata;
-            Ok(participants::of_created(&client, created, participants, &people).await)
+            Ok(participants::created_group_results(&client, created, participants, &people).await)
         })
         .await
     }
@@ -88,28 +91,28 @@ impl CommandServer {
         request: Result<ChangeGroup, CommandError>,
     ) -> Result<GroupDetails, CommandError> {
         let ChangeGroup { group, subject, description, announcement, locked } = request?;
-        let group = group_jid(&group)?;
-        let subject = subject.as_deref().map(subject_of).transpose()?;
-        let description = description.as_deref().map(description_of).transpose()?;
-        self.ask(|client| async move {
+        let group = parse_group(&group)?;
+        let subject = subject.as_deref().map(parse_subject).transpose()?;
+        let description = description.as_deref().map(parse_description).transpose()?;
+        self.ask_whatsapp(|client| async move {
             let (groups, mut done) = (client.groups(), Vec::new());
             if let Some(subject) = subject {
                 let changed = groups.set_subject(&group, subject).await;
-                step(&client, &group, "subject", changed, &mut done).await?;
+                apply_change(&client, &group, "subject", changed, &mut done).await?;
             }
             if let Some(description) = description {
                 let changed = groups.set_description(&group, description, PreviousDescription::Resolve).await;
-                step(&client, &group, "description", changed, &mut done).await?;
+                apply_change(&client, &group, "description", changed, &mut done).await?;
             }
             if let Some(announcement) = announcement {
                 let changed = groups.set_announce(&group, announcement).await;
-                step(&client, &group, "announcement", changed, &mut done).await?;
+                apply_change(&client, &group, "announcement", changed, &mut done).await?;
             }
             if let Some(locked) = locked {
                 let changed = groups.set_locked(&group, locked).await;
-                step(&client, &group, "locked", changed, &mut done).await?;
+                apply_change(&client, &group, "locked", changed, &mut done).await?;
             }
-            Ok(view::group(&client, &known(&client, &group).await?).await)
+            Ok(view::group_details(&client, &fetch_group(&client, &group).await?).await)
         })
         .await
     }
@@ -120,10 +123,10 @@ impl CommandServer {
         request: Result<GroupRequest, CommandError>,
         anew: bool,
     ) -> Result<InviteLink, CommandError> {
-        let group = group_jid(&request?.group)?;
-        self.ask(|client| async move {
+        let group = parse_group(&request?.group)?;
+        self.ask_whatsapp(|client| async move {
             let link = client.groups().get_invite_link(&group, anew).await;
-            let link = in_group(&client, &group, link).await?;
+            let link = map_group_error(&client, &group, link).await?;
             let code = link.rsplit('/').next().unwrap_or_default().to_owned();
             Ok(InviteLink { link, code })
         })
@@ -135,14 +138,14 @@ impl CommandServer {
         request: Result<JoinGroup, CommandError>,
     ) -> Result<GroupJoined, CommandError> {
         let code = request?.code;
-        self.ask(|client| async move {
+        self.ask_whatsapp(|client| async move {
             let joined = match client.groups().join_with_invite_code(&code).await {
                 Ok(joined) => joined,
                 // Who is in it already is where he wanted to be.
-                Err(error) if refused_with(&error, &[IS_MEMBER]) => {
+                Err(error) if is_refused_with(&error, &[IS_MEMBER]) => {
                     JoinGroupResult::Joined(client.groups().get_invite_info(&code).await?.id)
                 }
-                Err(error) if refused_with(&error, &NO_INVITE) => {
+                Err(error) if is_refused_with(&error, &NO_INVITE) => {
                     let text = "there is no such invitation, or its link was replaced: ask for the new one";
                     return Err(refusal(CommandErrorCode::InviteNotFound, text).into());
                 }
@@ -158,10 +161,10 @@ impl CommandServer {
         &self,
         request: Result<GroupRequest, CommandError>,
     ) -> Result<GroupLeft, CommandError> {
-        let group = group_jid(&request?.group)?;
-        self.ask(|client| async move {
+        let group = parse_group(&request?.group)?;
+        self.ask_whatsapp(|client| async move {
             // Leaving a group that one is not in is answered like leaving any other.
-            known(&client, &group).await?;
+            fetch_group(&client, &group).await?;
             client.groups().leave(&group).await?;
             Ok(GroupLeft {})
         })
@@ -170,22 +173,22 @@ impl CommandServer {
 }
 
 /// What WhatsApp says of a group.
-async fn known(client: &Client, group: &Jid) -> Result<GroupMetadata, RequestFailure> {
+async fn fetch_group(client: &Client, group: &Jid) -> Result<GroupMetadata, RequestFailure> {
     match client.groups().get_metadata(group).await {
-        Err(error) if refused_with(&error, &MAY_NOT) => Err(not_found().into()),
+        Err(error) if is_refused_with(&error, &MAY_NOT) => Err(group_not_found().into()),
         other => Ok(other?),
     }
 }
 
 /// WhatsApp has one number for who is not in the group and for who may not: the second sees the group.
-pub(super) async fn in_group<T>(
+pub(super) async fn map_group_error<T>(
     client: &Client,
     group: &Jid,
     done: Result<T, GroupError>,
 ) -> Result<T, RequestFailure> {
     match done {
-        Err(error) if refused_with(&error, &MAY_NOT) => {
-            known(client, group).await?;
+        Err(error) if is_refused_with(&error, &MAY_NOT) => {
+            fetch_group(client, group).await?;
             Err(error.into())
         }
         other => Ok(other?),
@@ -193,15 +196,15 @@ pub(super) async fn in_group<T>(
 }
 
 /// One of several changes; `done` are those before it.
-async fn step(
+async fn apply_change(
     client: &Client,
     group: &Jid,
     what: &'static str,
     changed: Result<(), GroupError>,
     done: &mut Vec<&'static str>,
 ) -> Result<(), RequestFailure> {
-    if let Err(failure) = in_group(client, group, changed).await {
-        let refusal = failure.refusal();
+    if let Err(failure) = map_group_error(client, group, changed).await {
+        let refusal = failure.into_command_error();
         let message = match done.as_slice() {
             [] => format!("{what} was not changed: {}", refusal.message),
             done => format!("{what} was not changed, {} was: {}", done.join(" and "), refusal.message),
@@ -212,16 +215,20 @@ async fn step(
     Ok(())
 }
 
-fn refused_with(error: &GroupError, codes: &[u16]) -> bool {
+fn is_refused_with(error: &GroupError, codes: &[u16]) -> bool {
     matches!(error, GroupError::Iq(IqError::ServerError { code, .. }) if codes.contains(code))
 }
 
-fn not_found() -> CommandError {
+fn group_not_found() -> CommandError {
     refusal(CommandErrorCode::GroupNotFound, "there is no such group, or this account is not in it")
 }
 
 /// Those behind `after` in the order of their ids, and where the next page begins.
-fn page(mut all: Vec<GroupMetadata>, limit: usize, after: Option<&ChatJid>) -> (Vec<GroupMetadata>, Option<ChatJid>) {
+fn take_page(
+    mut all: Vec<GroupMetadata>,
+    limit: usize,
+    after: Option<&ChatJid>,
+) -> (Vec<GroupMetadata>, Option<ChatJid>) {
     let id = |group: &GroupMetadata| chat_jid(&group.id);
     all.retain(|group| after.is_none_or(|after| id(group).cmp(after) == Ordering::Greater));
     all.sort_by_cached_key(id);
@@ -231,12 +238,12 @@ fn page(mut all: Vec<GroupMetadata>, limit: usize, after: Option<&ChatJid>) -> (
     (all, next)
 }
 
-pub(super) fn group_jid(group: &ChatJid) -> Result<Jid, CommandError> {
+pub(super) fn parse_group(group: &ChatJid) -> Result<Jid, CommandError> {
     let jid = group.as_str().parse().ok().filter(|_| group.is_group());
     jid.ok_or_else(|| invalid("a group's id looks like 120363000000000001@g.us".to_owned()))
 }
 
-fn subject_of(subject: &str) -> Result<GroupSubject, CommandError> {
+fn parse_subject(subject: &str) -> Result<GroupSubject, CommandError> {
     let subject = Some(subject.trim()).filter(|subject| !subject.is_empty());
     subject
         .and_then(|subject| GroupSubject::new(subject).ok())
@@ -244,7 +251,7 @@ fn subject_of(subject: &str) -> Result<GroupSubject, CommandError> {
 }
 
 /// An empty one is none.
-fn description_of(description: &str) -> Result<Option<GroupDescription>, CommandError> {
+fn parse_description(description: &str) -> Result<Option<GroupDescription>, CommandError> {
     let description = Some(description.trim()).filter(|description| !description.is_empty());
     description
         .map(GroupDescription::new)
@@ -261,23 +268,23 @@ mod tests {
         let all = || (10..35).rev().map(|n| GroupMetadata { id: Jid::group(n.to_string()), ..Default::default() });
         let (mut seen, mut after) = (Vec::new(), None);
         for size in [10, 10, 5] {
-            let (groups, next) = page(all().collect(), 10, after.as_ref());
+            let (groups, next) = take_page(all().collect(), 10, after.as_ref());
             assert_eq!((groups.len(), next.is_some()), (size, size == 10));
             seen.extend(groups.iter().map(|group| group.id.user.to_string()));
             after = next;
         }
         assert_eq!(seen, (10..35).map(|n| n.to_string()).collect::<Vec<_>>());
-        let (exact, next) = page(all().collect(), 25, None);
+        let (exact, next) = take_page(all().collect(), 25, None);
         assert_eq!((exact.len(), next), (25, None));
     }
 
     #[test]
     fn a_subject_has_letters_and_a_description_may_be_empty() {
         for bad in ["", "  ", &"x".repeat(101)] {
-            assert!(subject_of(bad).is_err(), "{bad:?}");
+            assert!(parse_subject(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(subject_of(" Team ").expect("a subject").as_str(), "Team");
-        assert_eq!(description_of(" ").expect("none"), None);
-        assert!(description_of(&"x".repeat(2_049)).is_err());
+        assert_eq!(parse_subject(" Team ").expect("a subject").as_str(), "Team");
+        assert_eq!(parse_description(" ").expect("none"), None);
+        assert!(parse_description(&"x".repeat(2_049)).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Who is in a group: added, removed, made administrators or no longer, and how it went with each of them.
 
-use super::{group_jid, in_group, known, view};
+use super::{fetch_group, map_group_error, parse_group, view};
 use crate::commands::{CommandServer, invalid, whatsapp_request::RequestFailure};
 use kurir_contract::{
     address::ChatJid,
@@ -37,19 +37,21 @@ impl CommandServer {
         change: ParticipantChange,
     ) -> Result<ParticipantResults, CommandError> {
         let ChangeParticipants { group, participants } = request?;
-        let group = group_jid(&group)?;
-        let people = people(&participants)?;
+        let group = parse_group(&group)?;
+        let people = parse_participants(&participants)?;
         if people.is_empty() {
             return Err(invalid("participants must name somebody".to_owned()));
         }
-        self.ask(|client| async move {
+        self.ask_whatsapp(|client| async move {
             let answered = match change {
-                ParticipantChange::Add => answered(&client, asked_to(&client, &group, change, &people).await?).await,
+                ParticipantChange::Add => {
+                    read_responses(&client, request_change(&client, &group, change, &people).await?).await
+                }
                 ParticipantChange::Remove | ParticipantChange::Promote | ParticipantChange::Demote => {
-                    of_members(&client, &group, change, &participants).await?
+                    change_members(&client, &group, change, &participants).await?
                 }
             };
-            Ok(ParticipantResults { participants: results(change, participants, &answered) })
+            Ok(ParticipantResults { participants: participant_results(change, participants, &answered) })
         })
         .await
     }
@@ -57,75 +59,80 @@ impl CommandServer {
 
 /// WhatsApp lists those whom it could not add among the participants of a new group, and the client does not tell them
 /// apart: so the group is looked at, and whoever is missing is added once more, which says why not.
-pub async fn of_created(client: &Client, created: GroupMetadata, asked: Vec<ChatJid>, people: &[Jid]) -> GroupCreated {
+pub async fn created_group_results(
+    client: &Client,
+    created: GroupMetadata,
+    asked: Vec<ChatJid>,
+    people: &[Jid],
+) -> GroupCreated {
     let id = created.id.clone();
     let is_there = async |group: &GroupMetadata| {
         let mut there = Vec::new();
         for member in &group.participants {
-            there.push((view::party(client, member).await, None));
+            there.push((view::member_addresses(client, member).await, None));
         }
         there
     };
     // The group is there, whatever is not known of it.
-    let Ok(mut group) = known(client, &id).await else {
+    let Ok(mut group) = fetch_group(client, &id).await else {
         return GroupCreated {
-            group: view::group(client, &created).await,
-            participants: results(ParticipantChange::Add, asked, &[]),
+            group: view::group_details(client, &created).await,
+            participants: participant_results(ParticipantChange::Add, asked, &[]),
         };
     };
     let mut there = is_there(&group).await;
     let missing: Vec<Jid> = asked
         .iter()
         .zip(people)
-        .filter(|(asked, _)| !there.iter().any(|(party, _)| view::is(party, asked)))
+        .filter(|(asked, _)| !there.iter().any(|(party, _)| view::has_address(party, asked)))
         .map(|(_, jid)| jid.clone())
         .collect();
     if !missing.is_empty()
         && let Ok(tried) = client.groups().add_participants(&id, &missing).await
     {
         let is_changed = tried.iter().any(ParticipantChangeResponse::is_ok);
-        there.extend(answered(client, tried).await);
-        if is_changed && let Ok(after) = known(client, &id).await {
+        there.extend(read_responses(client, tried).await);
+        if is_changed && let Ok(after) = fetch_group(client, &id).await {
             group = after;
         }
     }
     GroupCreated {
-        group: view::group(client, &group).await,
-        participants: results(ParticipantChange::Add, asked, &there),
+        group: view::group_details(client, &group).await,
+        participants: participant_results(ParticipantChange::Add, asked, &there),
     }
 }
 
 /// Members are named by the address that the group knows them under.
-async fn of_members(
+async fn change_members(
     client: &Client,
     group: &Jid,
     change: ParticipantChange,
     asked: &[ChatJid],
 ) -> Result<Vec<ParticipantAnswer>, RequestFailure> {
     let (mut members, mut parties) = (Vec::new(), Vec::new());
-    for member in known(client, group).await?.participants {
-        let party = view::party(client, &member).await;
-        if asked.iter().any(|asked| view::is(&party, asked)) {
+    for member in fetch_group(client, group).await?.participants {
+        let party = view::member_addresses(client, &member).await;
+        if asked.iter().any(|asked| view::has_address(&party, asked)) {
             members.push(member.jid);
             parties.push(party);
         }
     }
     let mut all = Vec::with_capacity(asked.len());
     if !members.is_empty() {
-        all = answered(client, asked_to(client, group, change, &members).await?).await;
+        all = read_responses(client, request_change(client, group, change, &members).await?).await;
         // Answered under one address, asked for under the other.
         for (party, _) in &mut all {
-            if let Some(known) = parties.iter().find(|known| view::is(known, &party.jid)) {
+            if let Some(known) = parties.iter().find(|known| view::has_address(known, &party.jid)) {
                 *party = known.clone();
             }
         }
     }
-    let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| view::is(party, asked)));
+    let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| view::has_address(party, asked)));
     all.extend(strangers.map(|stranger| (KnownAddresses::of(stranger.clone()), Some(404))));
     Ok(all)
 }
 
-async fn asked_to(
+async fn request_change(
     client: &Client,
     group: &Jid,
     change: ParticipantChange,
@@ -138,24 +145,28 @@ async fn asked_to(
         ParticipantChange::Promote => groups.promote_participants(group, people).await,
         ParticipantChange::Demote => groups.demote_participants(group, people).await,
     };
-    in_group(client, group, answer).await
+    map_group_error(client, group, answer).await
 }
 
-async fn answered(client: &Client, responses: Vec<ParticipantChangeResponse>) -> Vec<ParticipantAnswer> {
+async fn read_responses(client: &Client, responses: Vec<ParticipantChangeResponse>) -> Vec<ParticipantAnswer> {
     let mut answered = Vec::with_capacity(responses.len());
     for response in responses {
         // A number that is none is a refusal all the same.
         let code = response.error.as_deref().map(|code| code.parse().unwrap_or_default());
-        answered.push((view::both(client, &response.jid, response.phone_number.as_ref()).await, code));
+        answered.push((view::resolve_addresses(client, &response.jid, response.phone_number.as_ref()).await, code));
     }
     answered
 }
 
-fn results(change: ParticipantChange, asked: Vec<ChatJid>, answered: &[ParticipantAnswer]) -> Vec<ParticipantResult> {
-    let result = |jid: ChatJid| match answered.iter().find(|(party, _)| view::is(party, &jid)) {
+fn participant_results(
+    change: ParticipantChange,
+    asked: Vec<ChatJid>,
+    answered: &[ParticipantAnswer],
+) -> Vec<ParticipantResult> {
+    let result = |jid: ChatJid| match answered.iter().find(|(party, _)| view::has_address(party, &jid)) {
         Some((_, None)) => ParticipantResult { jid, ok: true, code: None, message: None },
         Some((_, Some(code))) => {
-            let message = Some(words(change, *code).to_owned());
+            let message = Some(explain_code(change, *code).to_owned());
             ParticipantResult { jid, ok: false, code: Some(*code), message }
         }
         None => ParticipantResult { jid, ok: false, code: None, message: Some(UNKNOWN.to_owned()) },
@@ -164,7 +175,7 @@ fn results(change: ParticipantChange, asked: Vec<ChatJid>, answered: &[Participa
 }
 
 /// What WhatsApp's number for one participant means.
-fn words(change: ParticipantChange, code: u16) -> &'static str {
+fn explain_code(change: ParticipantChange, code: u16) -> &'static str {
     match (change, code) {
         (ParticipantChange::Add, 401) => "cannot be added: one of the two has blocked the other",
         (ParticipantChange::Add, 403) => {
@@ -187,7 +198,7 @@ fn words(change: ParticipantChange, code: u16) -> &'static str {
 }
 
 /// Those who are named, each once more as the client takes them.
-pub fn people(given: &[ChatJid]) -> Result<Vec<Jid>, CommandError> {
+pub fn parse_participants(given: &[ChatJid]) -> Result<Vec<Jid>, CommandError> {
     if given.len() > MOST_PARTICIPANTS {
         return Err(invalid(format!("at most {MOST_PARTICIPANTS} participants at once")));
     }
@@ -216,7 +227,7 @@ mod tests {
         };
         let answered = [(KnownAddresses::of(jid("2@lid")), Some(403)), (budi, None)];
         let asked = vec![jid("1@lid"), jid("628123@s.whatsapp.net"), jid("2@lid"), jid("3@lid")];
-        let got = results(ParticipantChange::Add, asked.clone(), &answered);
+        let got = participant_results(ParticipantChange::Add, asked.clone(), &answered);
         assert_eq!(got.iter().map(|result| result.jid.clone()).collect::<Vec<_>>(), asked);
         let seen: Vec<_> = got.iter().map(|result| (result.ok, result.code, result.message.is_some())).collect();
         let (done, privacy, unknown) = ((true, None, false), (false, Some(403), true), (false, None, true));
@@ -232,13 +243,13 @@ mod tests {
             (ParticipantChange::Demote, 406, "made the group and stays its administrator"),
             (ParticipantChange::Promote, 777, "WhatsApp refused it without a reason"),
         ] {
-            assert_eq!(words(change, code), words_of, "{change:?} {code}");
+            assert_eq!(explain_code(change, code), words_of, "{change:?} {code}");
         }
     }
 
     #[test]
     fn a_group_is_no_participant() {
-        assert!(people(&[jid("1@g.us")]).is_err());
-        assert!(people(&vec![jid("1@lid"); MOST_PARTICIPANTS + 1]).is_err());
+        assert!(parse_participants(&[jid("1@g.us")]).is_err());
+        assert!(parse_participants(&vec![jid("1@lid"); MOST_PARTICIPANTS + 1]).is_err());
     }
 }

@@ -14,51 +14,52 @@ use whatsapp_rust::{
     features::{GroupMetadata, GroupParticipant, ParticipantType},
 };
 
-pub async fn group(client: &Client, group: &GroupMetadata) -> GroupDetails {
+pub async fn group_details(client: &Client, group: &GroupMetadata) -> GroupDetails {
     let mut participants = Vec::with_capacity(group.participants.len().min(MOST_MEMBERS_SHOWN));
     for member in group.participants.iter().take(MOST_MEMBERS_SHOWN) {
-        let KnownAddresses { jid, pn, lid } = party(client, member).await;
-        participants.push(GroupMember { jid, pn, lid, admin: rank(&member.participant_type) });
+        let KnownAddresses { jid, pn, lid } = member_addresses(client, member).await;
+        participants.push(GroupMember { jid, pn, lid, admin: group_role(&member.participant_type) });
     }
-    let GroupSummary { id, subject, owner, created_at, announcement, locked, size } = summary(client, group).await;
+    let GroupSummary { id, subject, owner, created_at, announcement, locked, size } =
+        group_summary(client, group).await;
     let description = group.description.clone();
     GroupDetails { id, subject, description, owner, created_at, announcement, locked, size, participants }
 }
 
-pub async fn summary(client: &Client, group: &GroupMetadata) -> GroupSummary {
+pub async fn group_summary(client: &Client, group: &GroupMetadata) -> GroupSummary {
     let owner = match &group.creator {
-        Some(creator) => Some(both(client, creator, group.creator_pn.as_ref()).await.jid),
+        Some(creator) => Some(resolve_addresses(client, creator, group.creator_pn.as_ref()).await.jid),
         None => None,
     };
     GroupSummary {
         id: chat_jid(&group.id),
         subject: group.subject.clone(),
         owner,
-        created_at: group.creation_time.and_then(moment),
+        created_at: group.creation_time.and_then(iso_time),
         announcement: group.is_announcement,
         locked: group.is_locked,
         size: group.participants.len().max(group.size.unwrap_or_default() as usize),
     }
 }
 
-pub async fn party(client: &Client, member: &GroupParticipant) -> KnownAddresses {
-    both(client, &member.jid, member.phone_number.as_ref().or(member.lid.as_ref())).await
+pub async fn member_addresses(client: &Client, member: &GroupParticipant) -> KnownAddresses {
+    resolve_addresses(client, &member.jid, member.phone_number.as_ref().or(member.lid.as_ref())).await
 }
 
 /// As WhatsApp told it, else as the client's store knows it.
-pub async fn both(client: &Client, jid: &Jid, other: Option<&Jid>) -> KnownAddresses {
-    let Some(other) = other else { return addresses::resolve_one(client, jid).await };
+pub async fn resolve_addresses(client: &Client, jid: &Jid, other: Option<&Jid>) -> KnownAddresses {
+    let Some(other) = other else { return addresses::resolve_address(client, jid).await };
     let mut directory = AddressDirectory::default();
-    directory.learn(jid, other);
-    directory.party(jid)
+    directory.add_pair(jid, other);
+    directory.known_addresses(jid)
 }
 
 /// Whether it is one of somebody's addresses.
-pub fn is(party: &KnownAddresses, address: &ChatJid) -> bool {
+pub fn has_address(party: &KnownAddresses, address: &ChatJid) -> bool {
     party.jid == *address || party.pn.as_ref() == Some(address) || party.lid.as_ref() == Some(address)
 }
 
-fn rank(kind: &ParticipantType) -> Option<GroupRole> {
+fn group_role(kind: &ParticipantType) -> Option<GroupRole> {
     match kind {
         ParticipantType::Member => None,
         ParticipantType::Admin => Some(GroupRole::Admin),
@@ -66,6 +67,6 @@ fn rank(kind: &ParticipantType) -> Option<GroupRole> {
     }
 }
 
-fn moment(seconds: u64) -> Option<String> {
+fn iso_time(seconds: u64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(seconds.try_into().ok()?).ok().map(clock::iso)
 }

@@ -9,7 +9,7 @@ fn jid(jid: &str) -> Jid {
 /// The store knows one person: LID 900 is number 628.
 fn directory() -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
-    directory.learn(&jid("900:3@lid"), &jid("628:3@s.whatsapp.net"));
+    directory.add_pair(&jid("900:3@lid"), &jid("628:3@s.whatsapp.net"));
     directory
 }
 
@@ -29,15 +29,15 @@ fn a_person_is_one_address_however_a_message_names_him() {
         ("status@broadcast", "status@broadcast"),
         ("120363@newsletter", "120363@newsletter"),
     ] {
-        assert_eq!(directory().address(&jid(named)).as_str(), expected, "{named}");
-        assert_eq!(directory().party(&jid(named)).jid.as_str(), expected, "{named}");
+        assert_eq!(directory().canonical_address(&jid(named)).as_str(), expected, "{named}");
+        assert_eq!(directory().known_addresses(&jid(named)).jid.as_str(), expected, "{named}");
     }
 }
 
 #[test]
 fn both_addresses_are_told_where_they_are_known() {
     let party = |named: &str| {
-        let KnownAddresses { pn, lid, .. } = directory().party(&jid(named));
+        let KnownAddresses { pn, lid, .. } = directory().known_addresses(&jid(named));
         (pn.map(|pn| pn.to_string()), lid.map(|lid| lid.to_string()))
     };
     let some = |text: &str| Some(text.to_owned());
@@ -52,13 +52,13 @@ fn both_addresses_are_told_where_they_are_known() {
 #[test]
 fn what_is_no_pair_teaches_nothing() {
     let mut directory = directory();
-    directory.learn(&jid("901@lid"), &jid("902@lid"));
-    directory.learn(&jid("120363@g.us"), &jid("629@s.whatsapp.net"));
-    assert_eq!(directory.address(&jid("901@lid")).as_str(), "901@lid");
+    directory.add_pair(&jid("901@lid"), &jid("902@lid"));
+    directory.add_pair(&jid("120363@g.us"), &jid("629@s.whatsapp.net"));
+    assert_eq!(directory.canonical_address(&jid("901@lid")).as_str(), "901@lid");
     assert_eq!(directory.people.len(), 2);
     // What is known first stays: one message cannot move another's address.
-    directory.learn(&jid("900@lid"), &jid("666@s.whatsapp.net"));
-    assert_eq!(directory.address(&jid("900@lid")).as_str(), "628@s.whatsapp.net");
+    directory.add_pair(&jid("900@lid"), &jid("666@s.whatsapp.net"));
+    assert_eq!(directory.canonical_address(&jid("900@lid")).as_str(), "628@s.whatsapp.net");
 }
 
 #[test]
@@ -74,6 +74,6 @@ fn the_account_knows_itself_under_both_addresses() {
 fn only_what_is_not_known_is_looked_up() {
     for (named, lacks) in [("900@lid", false), ("628@s.whatsapp.net", false), ("901@lid", true), ("120363@g.us", false)]
     {
-        assert_eq!(directory().lacks(&jid(named)), lacks, "{named}");
+        assert_eq!(directory().is_incomplete(&jid(named)), lacks, "{named}");
     }
 }

@@ -17,32 +17,34 @@ pub fn context_of(
     directory: &AddressDirectory,
 ) -> MessageContext {
     let UnwrappedMessage { message, view_once } = opened;
-    let info = info_of(message);
+    let info = context_info(message);
     MessageContext {
-        reply: info.and_then(|info| reply(info, directory)),
-        mentions: info.map(|info| mentioned(info).map(|jid| directory.address(&jid)).collect()).unwrap_or_default(),
+        reply: info.and_then(|info| quoted_message(info, directory)),
+        mentions: info
+            .map(|info| mentioned_people(info).map(|jid| directory.canonical_address(&jid)).collect())
+            .unwrap_or_default(),
         forwarded: info.and_then(|info| info.is_forwarded).unwrap_or_default(),
         forwarding_score: info.and_then(|info| info.forwarding_score).unwrap_or_default(),
         view_once: view_once || is_view_once(message),
         expires_after: info.and_then(|info| info.expiration).or(expires_after).filter(|seconds| *seconds > 0),
         link_preview: link_preview(message),
-        media: media(message),
+        media: media_info(message),
     }
 }
 
 /// Whom the context names beside the message's own chat and writer: those are looked up.
-pub fn named(opened: UnwrappedMessage<'_>) -> Vec<Jid> {
-    let Some(info) = info_of(opened.message) else { return Vec::new() };
+pub fn referenced_people(opened: UnwrappedMessage<'_>) -> Vec<Jid> {
+    let Some(info) = context_info(opened.message) else { return Vec::new() };
     let author = info.participant.as_deref().and_then(|author| author.parse().ok());
-    mentioned(info).chain(author).collect()
+    mentioned_people(info).chain(author).collect()
 }
 
-fn mentioned(info: &ContextInfo) -> impl Iterator<Item = Jid> {
+fn mentioned_people(info: &ContextInfo) -> impl Iterator<Item = Jid> {
     info.mentioned_jid.iter().take(MENTIONS).filter_map(|jid| jid.parse().ok())
 }
 
 /// Each kind of message keeps it in a place of its own.
-fn info_of(message: &Message) -> Option<&ContextInfo> {
+fn context_info(message: &Message) -> Option<&ContextInfo> {
     macro_rules! first_of {
         ($($kind:ident),* $(,)?) => {
             None$(.or_else(|| message.$kind.as_option().and_then(|kind| kind.context_info.as_option())))*
@@ -81,9 +83,9 @@ fn info_of(message: &Message) -> Option<&ContextInfo> {
     )
 }
 
-fn reply(info: &ContextInfo, directory: &AddressDirectory) -> Option<QuotedMessage> {
+fn quoted_message(info: &ContextInfo, directory: &AddressDirectory) -> Option<QuotedMessage> {
     let message_id = info.stanza_id.clone().filter(|id| !id.is_empty())?;
-    let address = |jid: &Option<String>| Some(directory.address(&jid.as_deref()?.parse().ok()?));
+    let address = |jid: &Option<String>| Some(directory.canonical_address(&jid.as_deref()?.parse().ok()?));
     Some(QuotedMessage {
         message_id,
         author: address(&info.participant),
@@ -106,7 +108,7 @@ fn link_preview(message: &Message) -> Option<LinkPreview> {
     Some(LinkPreview { url, title: title.unwrap_or_default(), description: description.unwrap_or_default() })
 }
 
-fn media(message: &Message) -> Option<MediaInfo> {
+fn media_info(message: &Message) -> Option<MediaInfo> {
     let none = MediaInfo::default();
     if let Some(image) = message.image_message.as_option() {
         return Some(MediaInfo { width: image.width, height: image.height, bytes: image.file_length, ..none });

@@ -1,6 +1,6 @@
 //! The kinds of content, those of the contract first.
 
-use super::raw::raw;
+use super::raw::to_raw_json;
 use kurir_contract::event::{ContactCard, EventLocation, MessageContent};
 use waproto::whatsapp::{
     Message,
@@ -12,68 +12,78 @@ use waproto::whatsapp::{
 };
 
 /// The content of a message that has a mapping.
-pub fn known(message: &Message) -> Option<MessageContent> {
-    of_contract(message).or_else(|| of_people(message)).or_else(|| of_business(message))
+pub fn mapped_content(message: &Message) -> Option<MessageContent> {
+    basic_content(message).or_else(|| social_content(message)).or_else(|| business_content(message))
 }
 
-fn or(value: &Option<String>, default: &str) -> String {
+fn text_or(value: &Option<String>, default: &str) -> String {
     value.clone().unwrap_or_else(|| default.to_owned())
 }
 
-fn of_contract(message: &Message) -> Option<MessageContent> {
+fn basic_content(message: &Message) -> Option<MessageContent> {
     if let Some(text) = &message.conversation {
         return Some(MessageContent::Text { text: text.clone() });
     }
     if let Some(extended) = message.extended_text_message.as_option() {
-        return Some(MessageContent::Text { text: or(&extended.text, "") });
+        return Some(MessageContent::Text { text: text_or(&extended.text, "") });
     }
     if let Some(image) = message.image_message.as_option() {
-        let mimetype = or(&image.mimetype, "image/jpeg");
-        return Some(MessageContent::Image { caption: or(&image.caption, ""), mimetype, file_name: None, file: None });
+        let mimetype = text_or(&image.mimetype, "image/jpeg");
+        return Some(MessageContent::Image {
+            caption: text_or(&image.caption, ""),
+            mimetype,
+            file_name: None,
+            file: None,
+        });
     }
     if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {
-        let mimetype = or(&video.mimetype, "video/mp4");
-        return Some(MessageContent::Video { caption: or(&video.caption, ""), mimetype, file_name: None, file: None });
+        let mimetype = text_or(&video.mimetype, "video/mp4");
+        return Some(MessageContent::Video {
+            caption: text_or(&video.caption, ""),
+            mimetype,
+            file_name: None,
+            file: None,
+        });
     }
     if let Some(audio) = message.audio_message.as_option() {
         return Some(MessageContent::Audio {
             caption: None,
-            mimetype: or(&audio.mimetype, "audio/ogg"),
+            mimetype: text_or(&audio.mimetype, "audio/ogg"),
             file_name: None,
             file: None,
         });
     }
     if let Some(document) = message.document_message.as_option() {
-        let file_name = or(&document.file_name, "document");
-        let mimetype = or(&document.mimetype, "application/octet-stream");
+        let file_name = text_or(&document.file_name, "document");
+        let mimetype = text_or(&document.mimetype, "application/octet-stream");
         return Some(MessageContent::Document { caption: None, file_name, mimetype, file: None });
     }
     if let Some(sticker) = message.sticker_message.as_option() {
-        return Some(MessageContent::Sticker { mimetype: or(&sticker.mimetype, "image/webp"), file: None });
+        return Some(MessageContent::Sticker { mimetype: text_or(&sticker.mimetype, "image/webp"), file: None });
     }
     if let Some(contact) = message.contact_message.as_option() {
-        let ContactCard { display_name, vcard } = card(contact);
+        let ContactCard { display_name, vcard } = contact_card(contact);
         return Some(MessageContent::Contact { display_name, vcard });
     }
     if let Some(place) = message.location_message.as_option() {
-        let EventLocation { latitude, longitude, name, address } = place_of(place);
+        let EventLocation { latitude, longitude, name, address } = event_location(place);
         return Some(MessageContent::Location { latitude, longitude, name, address });
     }
-    message.group_invite_message.as_option().map(|invite| MessageContent::GroupInvite { raw: raw(invite) })
+    message.group_invite_message.as_option().map(|invite| MessageContent::GroupInvite { raw: to_raw_json(invite) })
 }
 
-fn of_people(message: &Message) -> Option<MessageContent> {
+fn social_content(message: &Message) -> Option<MessageContent> {
     if let Some(several) = message.contacts_array_message.as_option() {
-        let contacts = several.contacts.iter().map(card).collect();
-        return Some(MessageContent::Contacts { display_name: or(&several.display_name, ""), contacts });
+        let contacts = several.contacts.iter().map(contact_card).collect();
+        return Some(MessageContent::Contacts { display_name: text_or(&several.display_name, ""), contacts });
     }
     if let Some(place) = message.live_location_message.as_option() {
         return Some(live_location(place));
     }
-    if let Some(poll) = poll_of(message) {
+    if let Some(poll) = find_poll_creation(message) {
         let options = option_names(poll);
         let selectable = poll.selectable_options_count.unwrap_or_default();
-        return Some(MessageContent::Poll { name: or(&poll.name, ""), options, selectable });
+        return Some(MessageContent::Poll { name: text_or(&poll.name, ""), options, selectable });
     }
     if let Some(event) = message.event_message.as_option() {
         return Some(calendar_event(event));
@@ -83,16 +93,16 @@ fn of_people(message: &Message) -> Option<MessageContent> {
         return Some(MessageContent::Album { images, videos: album.expected_video_count.unwrap_or_default() });
     }
     let pin = message.pin_in_chat_message.as_option()?;
-    let message_id = pin.key.as_option().map(|key| or(&key.id, "")).unwrap_or_default();
+    let message_id = pin.key.as_option().map(|key| text_or(&key.id, "")).unwrap_or_default();
     Some(MessageContent::Pin { message_id, pinned: pin.r#type != Some(Pin::UNPIN_FOR_ALL) })
 }
 
-fn of_business(message: &Message) -> Option<MessageContent> {
+fn business_content(message: &Message) -> Option<MessageContent> {
     if let Some(reply) = message.list_response_message.as_option() {
-        let row_id = reply.single_select_reply.as_option().map(|row| or(&row.selected_row_id, ""));
+        let row_id = reply.single_select_reply.as_option().map(|row| text_or(&row.selected_row_id, ""));
         return Some(MessageContent::ListReply {
-            title: or(&reply.title, ""),
-            description: or(&reply.description, ""),
+            title: text_or(&reply.title, ""),
+            description: text_or(&reply.description, ""),
             row_id: row_id.unwrap_or_default(),
         });
     }
@@ -101,16 +111,18 @@ fn of_business(message: &Message) -> Option<MessageContent> {
             Some(ButtonResponse::SelectedDisplayText(text)) => text.clone(),
             None => String::new(),
         };
-        return Some(MessageContent::ButtonReply { text, button_id: or(&reply.selected_button_id, "") });
+        return Some(MessageContent::ButtonReply { text, button_id: text_or(&reply.selected_button_id, "") });
     }
     if let Some(reply) = message.template_button_reply_message.as_option() {
-        let text = or(&reply.selected_display_text, "");
-        return Some(MessageContent::ButtonReply { text, button_id: or(&reply.selected_id, "") });
+        let text = text_or(&reply.selected_display_text, "");
+        return Some(MessageContent::ButtonReply { text, button_id: text_or(&reply.selected_id, "") });
     }
     if let Some(reply) = message.interactive_response_message.as_option() {
-        let text = reply.body.as_option().map(|body| or(&body.text, "")).unwrap_or_default();
+        let text = reply.body.as_option().map(|body| text_or(&body.text, "")).unwrap_or_default();
         let (name, parameters) = match &reply.interactive_response_message {
-            Some(FormResponse::NativeFlowResponseMessage(flow)) => (or(&flow.name, ""), or(&flow.params_json, "")),
+            Some(FormResponse::NativeFlowResponseMessage(flow)) => {
+                (text_or(&flow.name, ""), text_or(&flow.params_json, ""))
+            }
             None => (String::new(), String::new()),
         };
         return Some(MessageContent::FormReply { text, name, parameters });
@@ -118,23 +130,23 @@ fn of_business(message: &Message) -> Option<MessageContent> {
     if let Some(product) = message.product_message.as_option() {
         let shown = product.product.as_option()?;
         return Some(MessageContent::Product {
-            title: or(&shown.title, ""),
-            description: or(&shown.description, ""),
-            product_id: or(&shown.product_id, ""),
-            url: or(&shown.url, ""),
+            title: text_or(&shown.title, ""),
+            description: text_or(&shown.description, ""),
+            product_id: text_or(&shown.product_id, ""),
+            url: text_or(&shown.url, ""),
         });
     }
     let order = message.order_message.as_option()?;
     Some(MessageContent::Order {
-        order_id: or(&order.order_id, ""),
-        title: or(&order.order_title, ""),
-        message: or(&order.message, ""),
+        order_id: text_or(&order.order_id, ""),
+        title: text_or(&order.order_title, ""),
+        message: text_or(&order.message, ""),
         items: order.item_count.and_then(|items| u32::try_from(items).ok()).unwrap_or_default(),
     })
 }
 
 /// The poll that a message is, in whichever of WhatsApp's versions.
-pub fn poll_of(message: &Message) -> Option<&PollCreationMessage> {
+pub fn find_poll_creation(message: &Message) -> Option<&PollCreationMessage> {
     [
         &message.poll_creation_message,
         &message.poll_creation_message_v2,
@@ -148,19 +160,19 @@ pub fn poll_of(message: &Message) -> Option<&PollCreationMessage> {
 
 /// The options of a poll, in its order.
 pub fn option_names(poll: &PollCreationMessage) -> Vec<String> {
-    poll.options.iter().map(|option| or(&option.option_name, "")).collect()
+    poll.options.iter().map(|option| text_or(&option.option_name, "")).collect()
 }
 
-fn card(contact: &ContactMessage) -> ContactCard {
-    ContactCard { display_name: or(&contact.display_name, ""), vcard: or(&contact.vcard, "") }
+fn contact_card(contact: &ContactMessage) -> ContactCard {
+    ContactCard { display_name: text_or(&contact.display_name, ""), vcard: text_or(&contact.vcard, "") }
 }
 
-fn place_of(place: &LocationMessage) -> EventLocation {
+fn event_location(place: &LocationMessage) -> EventLocation {
     EventLocation {
         latitude: place.degrees_latitude.unwrap_or_default(),
         longitude: place.degrees_longitude.unwrap_or_default(),
-        name: or(&place.name, ""),
-        address: or(&place.address, ""),
+        name: text_or(&place.name, ""),
+        address: text_or(&place.address, ""),
     }
 }
 
@@ -168,7 +180,7 @@ fn live_location(place: &LiveLocationMessage) -> MessageContent {
     MessageContent::LiveLocation {
         latitude: place.degrees_latitude.unwrap_or_default(),
         longitude: place.degrees_longitude.unwrap_or_default(),
-        caption: or(&place.caption, ""),
+        caption: text_or(&place.caption, ""),
         accuracy: place.accuracy_in_meters,
         speed: place.speed_in_mps.map(f64::from),
         sequence: place.sequence_number,
@@ -177,11 +189,11 @@ fn live_location(place: &LiveLocationMessage) -> MessageContent {
 
 fn calendar_event(event: &EventMessage) -> MessageContent {
     MessageContent::Event {
-        name: or(&event.name, ""),
-        description: or(&event.description, ""),
+        name: text_or(&event.name, ""),
+        description: text_or(&event.description, ""),
         starts_at: event.start_time,
         ends_at: event.end_time,
-        location: event.location.as_option().map(place_of),
+        location: event.location.as_option().map(event_location),
         join_link: event.join_link.clone(),
         cancelled: event.is_canceled.unwrap_or_default(),
     }

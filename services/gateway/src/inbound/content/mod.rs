@@ -19,16 +19,16 @@ pub struct UnwrappedMessage<'a> {
 
 /// Takes a message out of its envelopes.
 #[must_use]
-pub fn open(message: &Message) -> UnwrappedMessage<'_> {
+pub fn unwrap_message(message: &Message) -> UnwrappedMessage<'_> {
     let mut opened = UnwrappedMessage { message, view_once: false };
     // Each envelope is a level of the decoded message, whose depth the decoder bounds.
-    while let Some((inner, view_once)) = envelope(opened.message) {
+    while let Some((inner, view_once)) = open_envelope(opened.message) {
         opened = UnwrappedMessage { message: inner, view_once: opened.view_once || view_once };
     }
     opened
 }
 
-fn envelope(message: &Message) -> Option<(&Message, bool)> {
+fn open_envelope(message: &Message) -> Option<(&Message, bool)> {
     let sent_by_own_device = message.device_sent_message.as_option().and_then(|sent| sent.message.as_option());
     let once = [&message.view_once_message, &message.view_once_message_v2, &message.view_once_message_v2_extension];
     let others = [
@@ -58,25 +58,25 @@ fn envelope(message: &Message) -> Option<(&Message, bool)> {
 /// What a message holds; none if it holds nothing that a user would read.
 #[must_use]
 pub fn content_of(message: &Message) -> Option<MessageContent> {
-    let message = open(message).message;
-    if is_no_content(message) {
+    let message = unwrap_message(message).message;
+    if has_no_content(message) {
         return None;
     }
-    kinds::known(message).or_else(|| raw::unknown(message))
+    kinds::mapped_content(message).or_else(|| raw::unknown_content(message))
 }
 
 /// A poll's question, its options and the secret of its votes, if a message is one.
 #[must_use]
-pub fn poll_in(message: &Message) -> Option<(String, Vec<String>, Vec<u8>)> {
-    let poll = kinds::poll_of(open(message).message)?;
+pub fn find_poll(message: &Message) -> Option<(String, Vec<String>, Vec<u8>)> {
+    let poll = kinds::find_poll_creation(unwrap_message(message).message)?;
     // The secret is beside the poll, in whichever envelope.
     let secret = |message: &Message| message.message_context_info.as_option()?.message_secret.clone();
-    let secret = secret(open(message).message).or_else(|| secret(message))?;
+    let secret = secret(unwrap_message(message).message).or_else(|| secret(message))?;
     Some((poll.name.clone().unwrap_or_default(), kinds::option_names(poll), secret))
 }
 
 /// Protocol messages, reactions, votes and keys: other events tell of them, or none.
-fn is_no_content(message: &Message) -> bool {
+fn has_no_content(message: &Message) -> bool {
     message.protocol_message.is_set()
         || message.reaction_message.is_set()
         || message.enc_reaction_message.is_set()

@@ -6,8 +6,8 @@ use serde_json::Value;
 use waproto::whatsapp::Message;
 
 /// What is left, raw. A message that carries only keys is no content.
-pub fn unknown(message: &Message) -> Option<MessageContent> {
-    let Value::Object(mut fields) = raw(message) else { return None };
+pub fn unknown_content(message: &Message) -> Option<MessageContent> {
+    let Value::Object(mut fields) = to_raw_json(message) else { return None };
     for key in ["senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage", "messageContextInfo"] {
         fields.remove(key);
     }
@@ -16,19 +16,19 @@ pub fn unknown(message: &Message) -> Option<MessageContent> {
 
 /// A protobuf message as JSON under its own field names, as in WhatsApp's definitions; what is unset is left out, and
 /// bytes are arrays of numbers.
-pub fn raw<M: Serialize>(message: &M) -> Value {
+pub fn to_raw_json<M: Serialize>(message: &M) -> Value {
     // Cannot fail for a protobuf message; if it did, the message must still go out.
-    pruned(serde_json::to_value(message).unwrap_or_else(|error| Value::String(error.to_string())))
+    prune_nulls(serde_json::to_value(message).unwrap_or_else(|error| Value::String(error.to_string())))
 }
 
-fn pruned(value: Value) -> Value {
+fn prune_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => fields
             .into_iter()
             .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (camel_case(&name), pruned(value)))
+            .map(|(name, value)| (camel_case(&name), prune_nulls(value)))
             .collect(),
-        Value::Array(items) => items.into_iter().map(pruned).collect(),
+        Value::Array(items) => items.into_iter().map(prune_nulls).collect(),
         other => other,
     }
 }

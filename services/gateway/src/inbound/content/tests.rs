@@ -233,8 +233,8 @@ fn a_text_that_comes_with_keys_is_a_text() {
 
 fn context_json(message: &Message) -> Value {
     let mut directory = AddressDirectory::default();
-    directory.learn(&"628@s.whatsapp.net".parse().unwrap(), &"900@lid".parse().unwrap());
-    serde_json::to_value(context_of(open(message), None, &directory)).unwrap()
+    directory.add_pair(&"628@s.whatsapp.net".parse().unwrap(), &"900@lid".parse().unwrap());
+    serde_json::to_value(context_of(unwrap_message(message), None, &directory)).unwrap()
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub mod update;
 
 use super::{
     addresses::AddressDirectory,
-    content::{content_of, context::context_of, open},
+    content::{content_of, context::context_of, unwrap_message},
     message_event::{MessageEvent, MessageEventData},
     polls::PollStore,
 };
@@ -48,7 +48,7 @@ pub struct MappingContext<'a> {
 ///
 /// # Errors
 /// If it is not.
-pub fn is_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason> {
+pub fn check_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason> {
     if info.category == MessageCategory::Peer {
         return Err(SkipReason::Peer);
     }
@@ -62,23 +62,27 @@ pub fn is_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason> {
 ///
 /// # Errors
 /// If it holds nothing to tell of.
-pub fn told(seen: &MappingContext<'_>, polls: &PollStore) -> Result<MessageEvent, SkipReason> {
-    let opened = open(seen.message);
-    if let Some(changed) = update::told(seen, opened.message, polls) {
+pub fn map_message(seen: &MappingContext<'_>, polls: &PollStore) -> Result<MessageEvent, SkipReason> {
+    let opened = unwrap_message(seen.message);
+    if let Some(changed) = update::map_update(seen, opened.message, polls) {
         return changed;
     }
     let content = content_of(opened.message).ok_or(SkipReason::NoContent)?;
     let context = context_of(opened, seen.info.ephemeral_expiration, seen.directory);
-    Ok(if seen.info.source.is_from_me { sent(seen, content, context) } else { received(seen, content, context) })
+    Ok(if seen.info.source.is_from_me {
+        sent_event(seen, content, context)
+    } else {
+        received_event(seen, content, context)
+    })
 }
 
-fn received(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
-    let origin = seen.origin(&EventType::MESSAGE_RECEIVED);
+fn received_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
+    let origin = seen.event_origin(&EventType::MESSAGE_RECEIVED);
     let name = if seen.info.push_name.is_empty() { "Unknown" } else { &seen.info.push_name };
     let data = MessageReceived {
         message_id: seen.info.id.clone(),
         from: origin.chat.jid.clone(),
-        timestamp: seen.milliseconds(),
+        timestamp: seen.sent_at_millis(),
         content,
         sender: MessageSender { jid: origin.chat.jid.clone(), push_name: name.to_owned() },
         context,
@@ -92,8 +96,8 @@ fn received(seen: &MappingContext<'_>, content: MessageContent, context: Message
 }
 
 /// Written on the phone, or on another device of the account.
-fn sent(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
-    let origin = seen.origin(&EventType::MESSAGE_SENT);
+fn sent_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
+    let origin = seen.event_origin(&EventType::MESSAGE_SENT);
     let at = OffsetDateTime::from_unix_timestamp(seen.info.timestamp.timestamp());
     let data = MessageSent {
         message_id: seen.info.id.clone(),
@@ -108,14 +112,14 @@ fn sent(seen: &MappingContext<'_>, content: MessageContent, context: MessageCont
 }
 
 impl MappingContext<'_> {
-    fn origin(&self, kind: &EventType) -> EventOrigin {
+    fn event_origin(&self, kind: &EventType) -> EventOrigin {
         let source = &self.info.source;
         let place = EventSource { chat: &source.chat, author: &source.sender, from_me: source.is_from_me };
-        place.origin(self.directory, self.session, kind, (&self.info.id, ""))
+        place.event_origin(self.directory, self.session, kind, (&self.info.id, ""))
     }
 
     /// When it was sent, milliseconds since 1970.
-    fn milliseconds(&self) -> i64 {
+    fn sent_at_millis(&self) -> i64 {
         self.info.timestamp.timestamp_millis()
     }
 }
@@ -132,14 +136,14 @@ impl EventSource<'_> {
     /// The same for users. `message` is the id of the message or whatever else happened, and what tells several events
     /// about it apart; without an id the event's is random.
     #[must_use]
-    pub fn origin(
+    pub fn event_origin(
         self,
         directory: &AddressDirectory,
         session: &SessionId,
         kind: &EventType,
         (message_id, variant): (&str, &str),
     ) -> EventOrigin {
-        let (chat, author) = (directory.party(self.chat), directory.party(self.author));
+        let (chat, author) = (directory.known_addresses(self.chat), directory.known_addresses(self.author));
         let event_id = if message_id.is_empty() {
             EventId::random()
         } else {

@@ -12,13 +12,13 @@ pub struct TargetMessage {
 }
 
 /// The message that `key` names in the message `seen`.
-pub fn target(key: Option<&MessageKey>, seen: &MappingContext<'_>) -> Option<TargetMessage> {
+pub fn find_target(key: Option<&MessageKey>, seen: &MappingContext<'_>) -> Option<TargetMessage> {
     let key = key?;
     let id = key.id.clone().filter(|id| !id.is_empty())?;
-    Some(TargetMessage { id, author: author(key, seen) })
+    Some(TargetMessage { id, author: target_author(key, seen) })
 }
 
-fn author(key: &MessageKey, seen: &MappingContext<'_>) -> Option<Jid> {
+fn target_author(key: &MessageKey, seen: &MappingContext<'_>) -> Option<Jid> {
     let source = &seen.info.source;
     if let Some(participant) = key.participant.as_deref().and_then(|jid| jid.parse().ok()) {
         return Some(participant);
@@ -29,7 +29,7 @@ fn author(key: &MessageKey, seen: &MappingContext<'_>) -> Option<Jid> {
     let is_direct = !source.chat.is_group() && !source.chat.is_status_broadcast();
     match (is_direct, source.is_from_me) {
         (true, true) => Some(source.chat.clone()),
-        (true, false) => seen.directory.own().cloned(),
+        (true, false) => seen.directory.own_jid().cloned(),
         (false, _) => None,
     }
 }

@@ -22,7 +22,7 @@ fn jid(jid: &str) -> Jid {
 
 fn directory() -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
-    directory.learn(&jid(BUDI), &jid("900@lid"));
+    directory.add_pair(&jid(BUDI), &jid("900@lid"));
     directory
 }
 
@@ -42,7 +42,7 @@ fn text(text: &str) -> Message {
 fn told_with(info: &MessageInfo, message: &Message, polls: &PollStore) -> Result<(String, Value), SkipReason> {
     let (directory, session) = (directory(), SessionId::default());
     let seen = MappingContext { info, message, directory: &directory, session: &session };
-    let told = told(&seen, polls)?;
+    let told = map_message(&seen, polls)?;
     let data = serde_json::to_value(&told.data).unwrap();
     assert_eq!(data["eventId"], told.id.as_str());
     Ok((told.kind.to_string(), data))
@@ -66,10 +66,10 @@ fn what_is_no_users_is_not_told() {
     let mut peer = info(BUDI, BUDI);
     peer.category = MessageCategory::Peer;
     let status = info("status@broadcast", BUDI);
-    assert_eq!(is_wanted(&peer, true), Err(SkipReason::Peer));
-    assert_eq!(is_wanted(&status, false), Err(SkipReason::Status));
-    assert_eq!(is_wanted(&status, true), Ok(()));
-    assert_eq!(is_wanted(&info(BUDI, BUDI), false), Ok(()));
+    assert_eq!(check_wanted(&peer, true), Err(SkipReason::Peer));
+    assert_eq!(check_wanted(&status, false), Err(SkipReason::Status));
+    assert_eq!(check_wanted(&status, true), Ok(()));
+    assert_eq!(check_wanted(&info(BUDI, BUDI), false), Ok(()));
     let nothing = told_with(&info(BUDI, BUDI), &Message::default(), &PollStore::default());
     assert_eq!(nothing, Err(SkipReason::NoContent));
     let settings = ProtocolMessage { r#type: Some(Type::EPHEMERAL_SETTING), ..Default::default() };
@@ -228,7 +228,7 @@ fn a_vote_is_opened_with_the_secret_of_its_poll() {
     let (kind, unknown) = told_with(&info, &vote(&["Soup"], "900@lid"), &polls).unwrap();
     assert_eq!(kind, "poll.vote");
     assert_eq!((&unknown["pollName"], &unknown["selectedOptions"]), (&Value::Null, &Value::Null));
-    polls.remember(&directory().address(&jid(BUDI)), "POLL", &poll);
+    polls.add_message(&directory().canonical_address(&jid(BUDI)), "POLL", &poll);
     for (chosen, voter, expected) in [
         (&["Soup"][..], "900@lid", json!(["Soup"])),
         (&["Soup", "Rice"], "900@lid", json!(["Rice", "Soup"])),

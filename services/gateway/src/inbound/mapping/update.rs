@@ -4,10 +4,10 @@
 
 use super::{
     MappingContext, SkipReason,
-    target::{TargetMessage, target},
+    target::{TargetMessage, find_target},
 };
 use crate::inbound::{
-    content::{UnwrappedMessage, content_of, context::context_of, open},
+    content::{UnwrappedMessage, content_of, context::context_of, unwrap_message},
     message_event::{MessageEvent, MessageEventData},
     polls::PollStore,
 };
@@ -18,29 +18,29 @@ use waproto::whatsapp::{
 };
 
 /// The event of a message about another one; none if it is about itself.
-pub fn told(
+pub fn map_update(
     seen: &MappingContext<'_>,
     message: &Message,
     polls: &PollStore,
 ) -> Option<Result<MessageEvent, SkipReason>> {
     let told = if let Some(reaction) = message.reaction_message.as_option() {
-        self::reaction(seen, reaction)
+        reaction_event(seen, reaction)
     } else if let Some(protocol) = message.protocol_message.as_option() {
         match protocol.r#type {
-            Some(Type::REVOKE) => revoked(seen, protocol),
-            Some(Type::MESSAGE_EDIT) => edited(seen, protocol),
-            None if protocol.edited_message.is_set() => edited(seen, protocol),
+            Some(Type::REVOKE) => revoked_event(seen, protocol),
+            Some(Type::MESSAGE_EDIT) => edited_event(seen, protocol),
+            None if protocol.edited_message.is_set() => edited_event(seen, protocol),
             // Settings and keys.
             _ => None,
         }
     } else {
-        vote(seen, message.poll_update_message.as_option()?, polls)
+        vote_event(seen, message.poll_update_message.as_option()?, polls)
     };
     Some(told.ok_or(SkipReason::NoContent))
 }
 
 /// Whom a message about another one names: those are looked up.
-pub fn named(message: &Message) -> Option<&MessageKey> {
+pub fn referenced_key(message: &Message) -> Option<&MessageKey> {
     if let Some(reaction) = message.reaction_message.as_option() {
         return reaction.key.as_option();
     }
@@ -50,15 +50,15 @@ pub fn named(message: &Message) -> Option<&MessageKey> {
     message.poll_update_message.as_option()?.poll_creation_message_key.as_option()
 }
 
-fn reaction(seen: &MappingContext<'_>, reaction: &ReactionMessage) -> Option<MessageEvent> {
-    let TargetMessage { id, author } = target(reaction.key.as_option(), seen)?;
+fn reaction_event(seen: &MappingContext<'_>, reaction: &ReactionMessage) -> Option<MessageEvent> {
+    let TargetMessage { id, author } = find_target(reaction.key.as_option(), seen)?;
     let data = MessageReaction {
         message_id: id,
         emoji: reaction.text.clone().unwrap_or_default(),
         reaction_id: seen.info.id.clone(),
-        message_author: author.map(|author| seen.directory.party(&author)),
-        timestamp: reaction.sender_timestamp_ms.unwrap_or_else(|| seen.milliseconds()),
-        origin: seen.origin(&EventType::MESSAGE_REACTION),
+        message_author: author.map(|author| seen.directory.known_addresses(&author)),
+        timestamp: reaction.sender_timestamp_ms.unwrap_or_else(|| seen.sent_at_millis()),
+        origin: seen.event_origin(&EventType::MESSAGE_REACTION),
     };
     Some(MessageEvent::new(
         EventType::MESSAGE_REACTION,
@@ -67,16 +67,16 @@ fn reaction(seen: &MappingContext<'_>, reaction: &ReactionMessage) -> Option<Mes
     ))
 }
 
-fn edited(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
-    let TargetMessage { id, .. } = target(protocol.key.as_option(), seen)?;
-    let UnwrappedMessage { message, view_once } = open(protocol.edited_message.as_option()?);
+fn edited_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
+    let TargetMessage { id, .. } = find_target(protocol.key.as_option(), seen)?;
+    let UnwrappedMessage { message, view_once } = unwrap_message(protocol.edited_message.as_option()?);
     let data = MessageEdited {
         message_id: id,
         content: content_of(message)?,
         edit_id: seen.info.id.clone(),
-        timestamp: protocol.timestamp_ms.unwrap_or_else(|| seen.milliseconds()),
+        timestamp: protocol.timestamp_ms.unwrap_or_else(|| seen.sent_at_millis()),
         context: context_of(UnwrappedMessage { message, view_once }, seen.info.ephemeral_expiration, seen.directory),
-        origin: seen.origin(&EventType::MESSAGE_EDITED),
+        origin: seen.event_origin(&EventType::MESSAGE_EDITED),
     };
     Some(MessageEvent::new(
         EventType::MESSAGE_EDITED,
@@ -85,16 +85,16 @@ fn edited(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<Messa
     ))
 }
 
-fn revoked(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
-    let TargetMessage { id, author } = target(protocol.key.as_option(), seen)?;
-    let origin = seen.origin(&EventType::MESSAGE_REVOKED);
-    let message_author = author.map(|author| seen.directory.party(&author));
+fn revoked_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
+    let TargetMessage { id, author } = find_target(protocol.key.as_option(), seen)?;
+    let origin = seen.event_origin(&EventType::MESSAGE_REVOKED);
+    let message_author = author.map(|author| seen.directory.known_addresses(&author));
     let data = MessageRevoked {
         message_id: id,
         revoke_id: seen.info.id.clone(),
         by_admin: message_author.as_ref().is_some_and(|author| author.jid != origin.author.jid),
         message_author,
-        timestamp: seen.milliseconds(),
+        timestamp: seen.sent_at_millis(),
         origin,
     };
     Some(MessageEvent::new(
@@ -104,21 +104,21 @@ fn revoked(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<Mess
     ))
 }
 
-fn vote(seen: &MappingContext<'_>, update: &PollUpdateMessage, polls: &PollStore) -> Option<MessageEvent> {
-    let TargetMessage { id, author } = target(update.poll_creation_message_key.as_option(), seen)?;
-    let origin = seen.origin(&EventType::POLL_VOTE);
-    let creator = author.map(|author| seen.directory.party(&author));
+fn vote_event(seen: &MappingContext<'_>, update: &PollUpdateMessage, polls: &PollStore) -> Option<MessageEvent> {
+    let TargetMessage { id, author } = find_target(update.poll_creation_message_key.as_option(), seen)?;
+    let origin = seen.event_origin(&EventType::POLL_VOTE);
+    let creator = author.map(|author| seen.directory.known_addresses(&author));
     let poll = polls.find(&origin.chat, &id);
     let chosen = poll.as_ref().and_then(|poll| {
         let vote = update.vote.as_option()?;
-        poll.open_vote(vote, &id, creator.as_ref(), &origin.author)
+        poll.decrypt_vote(vote, &id, creator.as_ref(), &origin.author)
     });
     let data = PollVote {
         message_id: id,
         poll_name: poll.map(|poll| poll.name.clone()),
         selected_options: chosen,
         vote_id: seen.info.id.clone(),
-        timestamp: update.sender_timestamp_ms.unwrap_or_else(|| seen.milliseconds()),
+        timestamp: update.sender_timestamp_ms.unwrap_or_else(|| seen.sent_at_millis()),
         origin,
     };
     Some(MessageEvent::new(EventType::POLL_VOTE, data.origin.event_id.clone(), MessageEventData::Vote(Box::new(data))))

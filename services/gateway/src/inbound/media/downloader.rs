@@ -72,7 +72,7 @@ impl MediaDownloader {
                 () = shutdown.cancelled() => break,
                 Some(()) = under_way.next(), if !under_way.is_empty() => {}
                 // Those that wait for NATS or the phone count, too: what is too much stays in the queue, which is full then.
-                Some(job) = asked.recv(), if under_way.len() < super::WAITING => under_way.push(fetcher.carry(job)),
+                Some(job) = asked.recv(), if under_way.len() < super::WAITING => under_way.push(fetcher.process_job(job)),
             }
         }
         let last = async { while under_way.next().await.is_some() {} };
@@ -84,24 +84,24 @@ impl MediaDownloader {
 }
 
 impl FileFetcher {
-    async fn carry(&self, job: DownloadJob) {
+    async fn process_job(&self, job: DownloadJob) {
         let DownloadJob { client, file, mimetype, part, whose, outcome, late } = job;
-        let fetched = self.fetch(&client, &file, &mimetype, &part).await;
+        let fetched = self.fetch_file(&client, &file, &mimetype, &part).await;
         drop(client);
         // Whoever waited may have given up.
         let _ = outcome.send(fetched.clone());
         let Ok(told) = late.await else { return };
         let kept = match fetched {
             Ok(kept) => Some(kept),
-            Err(failed) => self.try_again(failed, &file, &mimetype, part, &whose).await,
+            Err(failed) => self.retry_download(failed, &file, &mimetype, part, &whose).await,
         };
         if let Some(kept) = kept {
-            self.tell(told, kept, whose.sent_at).await;
+            self.publish_downloaded(told, kept, whose.sent_at).await;
         }
     }
 
     /// From WhatsApp to the disk, and from there into the store.
-    async fn fetch(
+    async fn fetch_file(
         &self,
         client: &Client,
         file: &MediaFile,
@@ -117,13 +117,13 @@ impl FileFetcher {
         }
         // Never closed.
         let _slot = self.slots.acquire().await.map_err(|_| DownloadError::TooMany)?;
-        let scratch = self.download(client, part).await?;
-        let stored = timeout(STORED_WITHIN, self.store(file, mimetype, scratch)).await;
+        let scratch = self.download_to_disk(client, part).await?;
+        let stored = timeout(STORED_WITHIN, self.store_object(file, mimetype, scratch)).await;
         let size = stored.map_err(|_| DownloadError::NotStored)?;
         Ok(StoredFile { file: file.clone(), size, mimetype: mimetype.to_owned() })
     }
 
-    async fn download(&self, client: &Client, part: &MediaPart) -> Result<std::fs::File, DownloadError> {
+    async fn download_to_disk(&self, client: &Client, part: &MediaPart) -> Result<std::fs::File, DownloadError> {
         let most = part.length.unwrap_or(self.settings.largest);
         let (scratch, wanted) = ScratchFile::new(&self.settings.scratch, most).map_err(|error| {
             tracing::error!("a file cannot be downloaded: nothing can be written in WHATSAPP_SESSION_PATH: {error}");
@@ -134,14 +134,14 @@ impl FileFetcher {
             Ok(Err(_)) if wanted.was_too_long() => Err(DownloadError::LongerThanSaid),
             Ok(Err(error)) => {
                 tracing::debug!("a download failed: {error:#}");
-                Err(reason(&error))
+                Err(classify_error(&error))
             }
             Err(_) => Err(DownloadError::NotInTime(WITHIN)),
         }
     }
 
     /// Until NATS has it; the caller has a deadline.
-    async fn store(&self, file: &MediaFile, mimetype: &str, scratch: std::fs::File) -> u64 {
+    async fn store_object(&self, file: &MediaFile, mimetype: &str, scratch: std::fs::File) -> u64 {
         let mut scratch = tokio::fs::File::from_std(scratch);
         loop {
             let max_age = self.settings.max_age;
@@ -158,7 +158,7 @@ impl FileFetcher {
     }
 
     /// The same once more, as often as makes sense.
-    async fn try_again(
+    async fn retry_download(
         &self,
         mut failed: DownloadError,
         file: &MediaFile,
@@ -168,10 +168,10 @@ impl FileFetcher {
     ) -> Option<StoredFile> {
         let (mut tries, mut asked) = (0, false);
         loop {
-            match error::next(&failed, tries, asked) {
+            match error::next_step(&failed, tries, asked) {
                 DownloadRetry::AskPhone => {
                     asked = true;
-                    part.direct_path = Some(self.ask_phone(&part, whose).await?);
+                    part.direct_path = Some(self.request_reupload(&part, whose).await?);
                 }
                 DownloadRetry::TryAgain { after } => {
                     tries += 1;
@@ -182,8 +182,8 @@ impl FileFetcher {
                     return None;
                 }
             }
-            let client = self.client().await?;
-            match self.fetch(&client, file, mimetype, &part).await {
+            let client = self.wait_for_client().await?;
+            match self.fetch_file(&client, file, mimetype, &part).await {
                 Ok(kept) => return Some(kept),
                 Err(again) => failed = again,
             }
@@ -191,9 +191,9 @@ impl FileFetcher {
     }
 
     /// Where the phone has put the file.
-    async fn ask_phone(&self, part: &MediaPart, whose: &FileMessage) -> Option<String> {
+    async fn request_reupload(&self, part: &MediaPart, whose: &FileMessage) -> Option<String> {
         let FileMessage { message_id, chat, participant, from_me, sent_at: _ } = whose;
-        let client = self.client().await?;
+        let client = self.wait_for_client().await?;
         let request = MediaReuploadRequest {
             msg_id: message_id,
             chat_jid: chat,
@@ -212,23 +212,23 @@ impl FileFetcher {
     }
 
     /// The client of the life that is, or comes.
-    async fn client(&self) -> Option<Arc<Client>> {
+    async fn wait_for_client(&self) -> Option<Arc<Client>> {
         let mut view = self.view.clone();
         let found = view.wait_for(|view| view.client.as_ref().is_some_and(|client| client.is_logged_in()));
         timeout(CLIENT_WITHIN, found).await.ok()?.ok()?.client.clone()
     }
 
-    async fn tell(&self, told: MessageEvent, kept: StoredFile, sent_at: i64) {
-        let Some((session, late)) = told.with_late_file(kept.into(), sent_at) else { return };
-        let event = late.outgoing(&session);
-        if let Err(error) = self.publisher.store(&event, Instant::now() + TOLD_WITHIN).await {
+    async fn publish_downloaded(&self, told: MessageEvent, kept: StoredFile, sent_at: i64) {
+        let Some((session, late)) = told.into_downloaded(kept.into(), sent_at) else { return };
+        let event = late.into_outgoing(&session);
+        if let Err(error) = self.publisher.publish(&event, Instant::now() + TOLD_WITHIN).await {
             tracing::warn!(event.id = %event.id, "media.downloaded was not told: {error}");
         }
     }
 }
 
 /// What a failed download says of the file.
-fn reason(error: &anyhow::Error) -> DownloadError {
+fn classify_error(error: &anyhow::Error) -> DownloadError {
     let cause: &(dyn std::error::Error + 'static) = error.as_ref();
     match cause.http_status() {
         // The link has expired, or what it names was removed.

@@ -43,7 +43,7 @@ const PAUSES: [Duration; 4] =
 
 /// `tries` were made before, `asked`: the phone was asked before.
 #[must_use]
-pub fn next(failed: &DownloadError, tries: usize, asked: bool) -> DownloadRetry {
+pub fn next_step(failed: &DownloadError, tries: usize, asked: bool) -> DownloadRetry {
     match failed {
         DownloadError::Gone | DownloadError::LongerThanSaid if !asked => DownloadRetry::AskPhone,
         DownloadError::Broken if tries > 0 && !asked => DownloadRetry::AskPhone,
@@ -80,7 +80,7 @@ mod tests {
             (DownloadError::NoAddress, 0, false, DownloadRetry::Nothing),
             (DownloadError::TooMany, 0, false, DownloadRetry::Nothing),
         ] {
-            assert_eq!(next(&failed, tries, asked), expected, "{failed}");
+            assert_eq!(next_step(&failed, tries, asked), expected, "{failed}");
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct DownloadQueue {
 pub struct DownloadRequests(mpsc::Receiver<DownloadJob>);
 
 #[must_use]
-pub fn queue(wait: Duration) -> (DownloadQueue, DownloadRequests) {
+pub fn download_channel(wait: Duration) -> (DownloadQueue, DownloadRequests) {
     let (jobs, asked) = mpsc::channel(WAITING);
     (DownloadQueue { wait, jobs }, DownloadRequests(asked))
 }
@@ -113,7 +113,7 @@ impl DownloadQueue {
 
     /// Begins the download of the file that an event tells of, if it tells of one.
     #[must_use]
-    pub fn begin(
+    pub fn start_download(
         &self,
         client: &Arc<Client>,
         info: &MessageInfo,
@@ -121,7 +121,7 @@ impl DownloadQueue {
         told: &MessageEvent,
     ) -> Option<PendingDownload> {
         let (kind, mimetype) = told.data.content()?.file_type()?;
-        let part = MediaPart::of(message)?;
+        let part = MediaPart::from_message(message)?;
         let milliseconds = (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64;
         let (outcome, known) = oneshot::channel();
         let (late, owed) = oneshot::channel();
@@ -152,7 +152,7 @@ impl DownloadQueue {
 
 impl PendingDownload {
     /// Waits for the file until `by`, and says in the event what became of it.
-    pub async fn into_event(self, told: &mut MessageEvent, by: Instant) -> LateFile {
+    pub async fn complete_event(self, told: &mut MessageEvent, by: Instant) -> LateFile {
         let Self { wait, mut outcome, late } = self;
         let known = match timeout_at(by, &mut outcome).await {
             Ok(Ok(known)) => known,
@@ -179,7 +179,7 @@ impl PendingDownload {
 
 impl LateFile {
     /// The event is stored: what comes from now on comes behind it.
-    pub fn event_is_stored(self) {
+    pub fn event_stored(self) {
         if let Some((late, told)) = self.0 {
             // A download that was not taken on has nobody to tell.
             let _ = late.send(told);

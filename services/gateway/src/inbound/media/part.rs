@@ -1,6 +1,6 @@
 //! What a message says of its file: where it is, how to open it, how long it is.
 
-use crate::inbound::content::open;
+use crate::inbound::content::unwrap_message;
 use wacore::download::{Downloadable, MediaType};
 use waproto::whatsapp::Message;
 
@@ -19,8 +19,8 @@ pub struct MediaPart {
 impl MediaPart {
     /// The file in a message, if there is one.
     #[must_use]
-    pub fn of(message: &Message) -> Option<Self> {
-        let message = open(message).message;
+    pub fn from_message(message: &Message) -> Option<Self> {
+        let message = unwrap_message(message).message;
         let part: &dyn Downloadable = if let Some(image) = message.image_message.as_option() {
             image
         } else if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {

@@ -13,23 +13,23 @@ use wacore::types::{
 use wacore_binary::{Jid, JidExt as _};
 
 /// WhatsApp's server took what this device sent. A refusal is the sender's business.
-pub fn of_server(ack: &ServerAck, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
+pub fn server_ack_notice(ack: &ServerAck, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
     if ack.class.as_deref() != Some("message") || ack.error.is_some() {
         return None;
     }
     let chat = ack.from.as_ref()?;
-    let place = EventSource { chat, author: directory.own()?, from_me: true };
-    let at = ack.timestamp.map_or_else(now, |at| at.timestamp_millis());
-    Some(notice(&ack.id, AckStatus::Server, at, place, directory, session))
+    let place = EventSource { chat, author: directory.own_jid()?, from_me: true };
+    let at = ack.timestamp.map_or_else(now_millis, |at| at.timestamp_millis());
+    Some(ack_notice(&ack.id, AckStatus::Server, at, place, directory, session))
 }
 
 /// One event for each message that a receipt names.
-pub fn of_receipt(receipt: &Receipt, directory: &AddressDirectory, session: &SessionId) -> Vec<NoticeEvent> {
-    let Some(status) = status(&receipt.r#type) else { return Vec::new() };
+pub fn receipt_notices(receipt: &Receipt, directory: &AddressDirectory, session: &SessionId) -> Vec<NoticeEvent> {
+    let Some(status) = ack_status(&receipt.r#type) else { return Vec::new() };
     let (chat, author) = (&receipt.source.chat, &receipt.source.sender);
     let mut directory = directory.clone();
     if let Some(alt) = &receipt.source.sender_alt {
-        directory.learn(author, alt);
+        directory.add_pair(author, alt);
     }
     let from_me = directory.is_own(author);
     if from_me && (status == AckStatus::Delivered || is_direct(chat)) {
@@ -38,14 +38,14 @@ pub fn of_receipt(receipt: &Receipt, directory: &AddressDirectory, session: &Ses
     }
     let place = EventSource { chat, author, from_me };
     let at = receipt.timestamp.timestamp_millis();
-    receipt.message_ids.iter().map(|id| notice(id, status, at, place, &directory, session)).collect()
+    receipt.message_ids.iter().map(|id| ack_notice(id, status, at, place, &directory, session)).collect()
 }
 
 fn is_direct(chat: &Jid) -> bool {
     !chat.is_group() && !chat.is_status_broadcast()
 }
 
-fn status(kind: &ReceiptType) -> Option<AckStatus> {
+fn ack_status(kind: &ReceiptType) -> Option<AckStatus> {
     match kind {
         // A device in the background has it as well.
         ReceiptType::Delivered | ReceiptType::Inactive => Some(AckStatus::Delivered),
@@ -56,7 +56,7 @@ fn status(kind: &ReceiptType) -> Option<AckStatus> {
     }
 }
 
-fn notice(
+fn ack_notice(
     message_id: &str,
     status: AckStatus,
     timestamp: i64,
@@ -65,12 +65,12 @@ fn notice(
     session: &SessionId,
 ) -> NoticeEvent {
     let kind = EventType::MESSAGE_ACK;
-    let origin = place.origin(directory, session, &kind, (message_id, status.as_str()));
+    let origin = place.event_origin(directory, session, &kind, (message_id, status.as_str()));
     let id = origin.event_id.clone();
     NoticeEvent::new(kind, id, MessageAck { message_id: message_id.to_owned(), status, timestamp, origin })
 }
 
 /// Milliseconds since 1970.
-fn now() -> i64 {
+fn now_millis() -> i64 {
     whatsapp_rust::chrono::Utc::now().timestamp_millis()
 }

@@ -46,7 +46,7 @@ pub struct RingingCall {
 
 impl RingingCalls {
     /// What a signal of a call means.
-    pub(crate) fn heard(
+    pub(crate) fn call_notice(
         &self,
         call: &IncomingCall,
         directory: &AddressDirectory,
@@ -58,30 +58,30 @@ impl RingingCalls {
             CallAction::Offer { caller_pn, is_video, group_jid, call_creator, .. } => {
                 let mut directory = directory.clone();
                 if let Some(number) = caller_pn {
-                    directory.learn(call_creator, number);
+                    directory.add_pair(call_creator, number);
                 }
                 let group = group_jid.as_ref().map(chat_jid);
                 let (caller, peer, number) = (call_creator.clone(), call.from.clone(), caller_pn.clone());
                 let ringing = RingingCall { caller, peer, number, since: at, video: *is_video, group };
-                let notice = ringing.notice(EventType::CALL_RECEIVED, id, None, at, &directory, session);
-                self.rings(id, ringing).then_some(notice)
+                let notice = ringing.call_event(EventType::CALL_RECEIVED, id, None, at, &directory, session);
+                self.add(id, ringing).then_some(notice)
             }
             CallAction::OfferNotice { call_creator, is_video, is_group, .. } => {
                 let group = is_group.then(|| chat_jid(&call.from));
                 let (caller, peer) = (call_creator.clone(), call.from.clone());
                 let ringing = RingingCall { caller, peer, number: None, since: at, video: *is_video, group };
-                let notice = ringing.notice(EventType::CALL_RECEIVED, id, None, at, directory, session);
-                self.rings(id, ringing).then_some(notice)
+                let notice = ringing.call_event(EventType::CALL_RECEIVED, id, None, at, directory, session);
+                self.add(id, ringing).then_some(notice)
             }
             CallAction::Terminate { reason, .. } => {
-                let ringing = self.all().remove(id)?;
-                let kind = end_of(reason.as_deref());
-                Some(ringing.notice(kind, id, reason.clone(), at, directory, session))
+                let ringing = self.lock().remove(id)?;
+                let kind = end_event_type(reason.as_deref());
+                Some(ringing.call_event(kind, id, reason.clone(), at, directory, session))
             }
             CallAction::Reject { reason, .. } if reason.as_deref() != Some("busy") => {
-                let ringing = self.all().remove(id)?;
+                let ringing = self.lock().remove(id)?;
                 let reason = Some("rejected".to_owned());
-                Some(ringing.notice(EventType::CALL_ENDED, id, reason, at, directory, session))
+                Some(ringing.call_event(EventType::CALL_ENDED, id, reason, at, directory, session))
             }
             // How devices agree on sound and picture.
             _ => None,
@@ -89,7 +89,7 @@ impl RingingCalls {
     }
 
     /// Nobody was there when it rang.
-    pub(crate) fn missed(
+    pub(crate) fn missed_call_notice(
         &self,
         call: &MissedCall,
         directory: &AddressDirectory,
@@ -99,35 +99,35 @@ impl RingingCalls {
         let (caller, peer) = (call.from.clone(), call.from.clone());
         let ringing = RingingCall { caller, peer, number: None, since: at, video: false, group: None };
         let reason = Some("offline".to_owned());
-        self.all().remove(&call.call_id);
-        Some(ringing.notice(EventType::CALL_MISSED, &call.call_id, reason, at, directory, session))
+        self.lock().remove(&call.call_id);
+        Some(ringing.call_event(EventType::CALL_MISSED, &call.call_id, reason, at, directory, session))
     }
 
     /// The call that rings under this id.
     #[must_use]
-    pub fn ringing(&self, id: &str) -> Option<RingingCall> {
-        self.all().get(id).cloned()
+    pub fn find(&self, id: &str) -> Option<RingingCall> {
+        self.lock().get(id).cloned()
     }
 
     /// This account turned it down; nothing if it has ended meanwhile.
-    pub fn rejected(
+    pub fn end_rejected(
         &self,
         id: &str,
         at: OffsetDateTime,
         directory: &AddressDirectory,
         session: &SessionId,
     ) -> Option<OutgoingEvent> {
-        let ringing = self.all().remove(id)?;
-        let directory = ringing.known(directory);
+        let ringing = self.lock().remove(id)?;
+        let directory = ringing.add_number(directory);
         let milliseconds = i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
         let reason = Some("rejected".to_owned());
-        let notice = ringing.notice(EventType::CALL_ENDED, id, reason, milliseconds, &directory, session);
+        let notice = ringing.call_event(EventType::CALL_ENDED, id, reason, milliseconds, &directory, session);
         Some(OutgoingEvent::new(session, notice.kind, notice.id, at, notice.data))
     }
 
     /// False if it does already.
-    fn rings(&self, id: &str, ringing: RingingCall) -> bool {
-        let mut all = self.all();
+    fn add(&self, id: &str, ringing: RingingCall) -> bool {
+        let mut all = self.lock();
         let is_new = !all.contains_key(id);
         if is_new && all.len() == RINGING {
             let oldest = all.iter().min_by_key(|(_, ringing)| ringing.since).map(|(id, _)| id.clone());
@@ -137,13 +137,13 @@ impl RingingCalls {
         is_new
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<String, RingingCall>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, RingingCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// As WhatsApp's own call log counts it.
-fn end_of(reason: Option<&str>) -> EventType {
+fn end_event_type(reason: Option<&str>) -> EventType {
     match reason {
         None | Some("timeout" | "group_call_ended") => EventType::CALL_MISSED,
         // Taken or refused on another device, or given up by the other side with a reason.
@@ -155,19 +155,19 @@ impl RingingCall {
     /// Whether this is an address of who calls.
     #[must_use]
     pub fn is_from(&self, address: &ChatJid, directory: &AddressDirectory) -> bool {
-        let party = self.known(directory).party(&self.caller);
+        let party = self.add_number(directory).known_addresses(&self.caller);
         [Some(party.jid), party.pn, party.lid].contains(&Some(address.clone()))
     }
 
-    fn known(&self, directory: &AddressDirectory) -> AddressDirectory {
+    fn add_number(&self, directory: &AddressDirectory) -> AddressDirectory {
         let mut directory = directory.clone();
         if let Some(number) = &self.number {
-            directory.learn(&self.caller, number);
+            directory.add_pair(&self.caller, number);
         }
         directory
     }
 
-    fn notice(
+    fn call_event(
         &self,
         kind: EventType,
         id: &str,
@@ -177,7 +177,7 @@ impl RingingCall {
         session: &SessionId,
     ) -> NoticeEvent {
         let place = EventSource { chat: &self.caller, author: &self.caller, from_me: directory.is_own(&self.caller) };
-        let origin = place.origin(directory, session, &kind, (id, ""));
+        let origin = place.event_origin(directory, session, &kind, (id, ""));
         let event_id = origin.event_id.clone();
         let (video, group) = (self.video, self.group.clone());
         NoticeEvent::new(kind, event_id, CallEvent { call_id: id.to_owned(), video, group, reason, timestamp, origin })

@@ -13,55 +13,60 @@ use wacore::{
 use wacore_binary::Jid;
 
 /// Participants that an update names, and who made it: those are looked up.
-pub fn named(update: &GroupUpdate) -> Vec<Jid> {
-    let members = members(&update.action).map(|(_, members, _)| members).unwrap_or_default();
+pub fn referenced_people(update: &GroupUpdate) -> Vec<Jid> {
+    let members = participant_change(&update.action).map(|(_, members, _)| members).unwrap_or_default();
     members.iter().map(|member| member.jid.clone()).chain(update.participant.clone()).collect()
 }
 
 /// The event of one change of a group.
-pub fn update(update: &GroupUpdate, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
+pub fn group_notice(update: &GroupUpdate, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
     let mut directory = directory.clone();
     if let (Some(author), Some(number)) = (&update.participant, &update.participant_pn) {
-        directory.learn(author, number);
+        directory.add_pair(author, number);
     }
     let timestamp = update.timestamp.timestamp_millis();
-    let Some((action, members, reason)) = members(&update.action) else {
-        let change = change(&update.action);
+    let Some((action, members, reason)) = participant_change(&update.action) else {
+        let change = group_change(&update.action);
         let kind = EventType::GROUP_UPDATED;
-        let origin = origin(update, &directory, session, &kind);
+        let origin = update_origin(update, &directory, session, &kind);
         return Some(NoticeEvent::new(kind, origin.event_id.clone(), GroupUpdated { change, timestamp, origin }));
     };
     for member in members {
         for other in [&member.phone_number, &member.lid].into_iter().flatten() {
-            directory.learn(&member.jid, other);
+            directory.add_pair(&member.jid, other);
         }
     }
     let kind = EventType::GROUP_PARTICIPANTS;
-    let origin = origin(update, &directory, session, &kind);
+    let origin = update_origin(update, &directory, session, &kind);
     let participants = match &update.action {
         // Who asks is named on the notification itself.
         Action::MembershipApprovalRequest { .. } => vec![origin.author.clone()],
         Action::RevokedMembershipRequests { participants } => {
-            participants.iter().map(|jid| directory.party(jid)).collect()
+            participants.iter().map(|jid| directory.known_addresses(jid)).collect()
         }
-        _ => members.iter().map(|member| directory.party(&member.jid)).collect(),
+        _ => members.iter().map(|member| directory.known_addresses(&member.jid)).collect(),
     };
     let reason = reason.map(str::to_owned);
     let data = GroupParticipants { action, participants, reason, timestamp, origin };
     Some(NoticeEvent::new(kind, data.origin.event_id.clone(), data))
 }
 
-fn origin(update: &GroupUpdate, directory: &AddressDirectory, session: &SessionId, kind: &EventType) -> EventOrigin {
+fn update_origin(
+    update: &GroupUpdate,
+    directory: &AddressDirectory,
+    session: &SessionId,
+    kind: &EventType,
+) -> EventOrigin {
     // Without an author WhatsApp itself did it.
     let author = update.participant.as_ref().unwrap_or(&update.group_jid);
     let place = EventSource { chat: &update.group_jid, author, from_me: directory.is_own(author) };
     // A notification that comes again has the same id.
     let id = update.notification_id.as_deref().unwrap_or_default();
-    place.origin(directory, session, kind, (id, &update.action_index.to_string()))
+    place.event_origin(directory, session, kind, (id, &update.action_index.to_string()))
 }
 
 /// What happened to whom, and why, if it is about members.
-fn members(action: &Action) -> Option<(ParticipantAction, &[GroupParticipantInfo], Option<&str>)> {
+fn participant_change(action: &Action) -> Option<(ParticipantAction, &[GroupParticipantInfo], Option<&str>)> {
     Some(match action {
         Action::Add { participants, reason } => (ParticipantAction::Add, participants, reason.as_deref()),
         Action::Remove { participants, reason } => (ParticipantAction::Remove, participants, reason.as_deref()),
@@ -76,7 +81,7 @@ fn members(action: &Action) -> Option<(ParticipantAction, &[GroupParticipantInfo
     })
 }
 
-fn change(action: &Action) -> GroupChange {
+fn group_change(action: &Action) -> GroupChange {
     match action {
         Action::Subject { subject, .. } => GroupChange::Subject { subject: subject.clone() },
         Action::Description { description, .. } => GroupChange::Description { description: description.clone() },

@@ -3,7 +3,7 @@
 use super::NoticeEvent;
 use crate::inbound::{
     addresses::AddressDirectory,
-    content::{content_of, context, open},
+    content::{content_of, context, unwrap_message},
 };
 use kurir_contract::{
     address::ChatJid,
@@ -24,7 +24,7 @@ const LARGEST_MESSAGE: usize = 16_000;
 const AHEAD: usize = 2;
 
 /// The chats of a part of the past, unpacked one after the other.
-pub fn conversations(event: Arc<Event>) -> mpsc::Receiver<Conversation> {
+pub fn unpack_conversations(event: Arc<Event>) -> mpsc::Receiver<Conversation> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     // Ends with its receiver.
     tokio::task::spawn_blocking(move || {
@@ -46,14 +46,14 @@ pub fn conversations(event: Arc<Event>) -> mpsc::Receiver<Conversation> {
 }
 
 /// Whom a chat of the past names.
-pub fn named(conversation: &Conversation) -> Vec<Jid> {
+pub fn referenced_people(conversation: &Conversation) -> Vec<Jid> {
     let ids = [Some(&conversation.id), conversation.pn_jid.as_ref(), conversation.lid_jid.as_ref()];
-    let writers = messages(conversation).filter_map(participant);
+    let writers = past_messages(conversation).filter_map(message_author);
     ids.into_iter().flatten().filter_map(|id| id.parse().ok()).chain(writers).collect()
 }
 
 /// The events of one chat. Pure.
-pub fn told(
+pub fn history_notices(
     conversation: &Conversation,
     progress: Option<u32>,
     directory: &AddressDirectory,
@@ -63,13 +63,14 @@ pub fn told(
     let mut directory = directory.clone();
     for other in [&conversation.pn_jid, &conversation.lid_jid].into_iter().flatten() {
         if let Ok(other) = other.parse() {
-            directory.learn(&id, &other);
+            directory.add_pair(&id, &other);
         }
     }
-    let chat = directory.party(&id);
-    let messages: Vec<PastMessage> = messages(conversation).filter_map(|past| message(past, &directory)).collect();
+    let chat = directory.known_addresses(&id);
+    let messages: Vec<PastMessage> =
+        past_messages(conversation).filter_map(|past| past_message(past, &directory)).collect();
     let notices = messages.chunks(MESSAGES).map(|messages| {
-        let event_id = id_of(&chat.jid, messages, session);
+        let event_id = history_event_id(&chat.jid, messages, session);
         let data = HistorySync {
             chat: chat.clone(),
             name: conversation.name.clone(),
@@ -83,26 +84,26 @@ pub fn told(
     notices.collect()
 }
 
-fn messages(conversation: &Conversation) -> impl Iterator<Item = &WebMessageInfo> {
+fn past_messages(conversation: &Conversation) -> impl Iterator<Item = &WebMessageInfo> {
     conversation.messages.iter().filter_map(|message| message.message.as_option())
 }
 
-fn participant(message: &WebMessageInfo) -> Option<Jid> {
+fn message_author(message: &WebMessageInfo) -> Option<Jid> {
     let key = message.key.as_option();
     let participant = message.participant.as_ref().or_else(|| key.and_then(|key| key.participant.as_ref()));
     participant?.parse().ok()
 }
 
-fn message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<PastMessage> {
+fn past_message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<PastMessage> {
     let key = past.key.as_option()?;
-    let opened = open(past.message.as_option()?);
+    let opened = unwrap_message(past.message.as_option()?);
     let seconds = past.message_timestamp.and_then(|at| i64::try_from(at).ok()).unwrap_or_default();
     let message = PastMessage {
         message_id: key.id.clone()?,
         timestamp: seconds.saturating_mul(1_000),
         content: content_of(opened.message)?,
         from_me: key.from_me.unwrap_or_default(),
-        participant: participant(past).map(|jid| directory.address(&jid)),
+        participant: message_author(past).map(|jid| directory.canonical_address(&jid)),
         push_name: past.push_name.clone(),
         context: context::context_of(opened, past.ephemeral_duration, directory),
     };
@@ -111,7 +112,7 @@ fn message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<PastMe
 }
 
 /// The same part of the past is the same event, however often the phone sends it.
-fn id_of(chat: &ChatJid, messages: &[PastMessage], session: &SessionId) -> EventId {
+fn history_event_id(chat: &ChatJid, messages: &[PastMessage], session: &SessionId) -> EventId {
     let (kind, sender) = (EventType::HISTORY_SYNC, chat);
     let first = messages.first().map(|message| message.message_id.as_str()).unwrap_or_default();
     EventId::of(&EventIdentity {

@@ -9,7 +9,7 @@ mod groups;
 mod history;
 mod people;
 
-use super::{MessageMapper, addresses::AddressDirectory, addresses::look_up, undecryptable};
+use super::{MessageMapper, addresses::AddressDirectory, addresses::look_up_addresses, undecryptable};
 use crate::{
     publish::{EventPublisher, OutgoingEvent},
     session::SessionView,
@@ -47,13 +47,13 @@ pub struct NoticeQueue(mpsc::Sender<(Instant, Arc<Event>)>);
 pub struct NoticeWorker(mpsc::Receiver<(Instant, Arc<Event>)>);
 
 #[must_use]
-pub fn queue() -> (NoticeQueue, NoticeWorker) {
+pub fn notice_channel() -> (NoticeQueue, NoticeWorker) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (NoticeQueue(sender), NoticeWorker(receiver))
 }
 
 impl NoticeQueue {
-    pub fn hear(&self, event: Arc<Event>) {
+    pub fn push(&self, event: Arc<Event>) {
         if self.0.try_send((Instant::now(), event)).is_err() {
             tracing::error!("a notice of WhatsApp was lost: too many wait for NATS");
         }
@@ -79,7 +79,7 @@ impl NoticeWorker {
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
-    pub async fn publish(
+    pub async fn run(
         mut self,
         inbound: MessageMapper,
         publisher: EventPublisher,
@@ -102,9 +102,9 @@ impl NoticeWorker {
                     view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
                 let Some(client) = client else { return };
                 if let Some((at, event)) = heard {
-                    teller.tell(&client, event, at + wait).await;
+                    teller.publish_event(&client, event, at + wait).await;
                 }
-                teller.tell_of_undecryptable(&client).await;
+                teller.publish_undecryptable(&client).await;
             }
         };
         tokio::select! {
@@ -125,79 +125,79 @@ struct NoticePublisher {
 }
 
 impl NoticePublisher {
-    async fn tell(&mut self, client: &Client, event: Arc<Event>, deadline: Instant) {
+    async fn publish_event(&mut self, client: &Client, event: Arc<Event>, deadline: Instant) {
         if let Event::HistorySync(past) = &*event {
-            self.tell_of_the_past(client, past.progress(), history::conversations(Arc::clone(&event))).await;
+            self.publish_history(client, past.progress(), history::unpack_conversations(Arc::clone(&event))).await;
             return;
         }
-        let directory = directory(client, &named(&event)).await;
-        for notice in notices_of(&event, &directory, &self.inbound.session, &self.calls) {
-            self.store(notice, deadline).await;
+        let directory = event_directory(client, &referenced_people(&event)).await;
+        for notice in map_event(&event, &directory, &self.inbound.session, &self.calls) {
+            self.publish_notice(notice, deadline).await;
         }
     }
 
-    async fn tell_of_the_past(
+    async fn publish_history(
         &self,
         client: &Client,
         progress: Option<u32>,
         mut conversations: mpsc::Receiver<Conversation>,
     ) {
         while let Some(conversation) = conversations.recv().await {
-            let directory = directory(client, &history::named(&conversation)).await;
-            for notice in history::told(&conversation, progress, &directory, &self.inbound.session) {
-                self.store(notice, Instant::now() + self.wait).await;
+            let directory = event_directory(client, &history::referenced_people(&conversation)).await;
+            for notice in history::history_notices(&conversation, progress, &directory, &self.inbound.session) {
+                self.publish_notice(notice, Instant::now() + self.wait).await;
             }
         }
     }
 
-    async fn tell_of_undecryptable(&self, client: &Client) {
+    async fn publish_undecryptable(&self, client: &Client) {
         for message in self.inbound.undecryptable.take_due(Instant::now()) {
-            if super::mapping::is_wanted(&message.info, self.inbound.statuses).is_err() {
+            if super::mapping::check_wanted(&message.info, self.inbound.statuses).is_err() {
                 continue;
             }
-            let directory = super::addresses::directory(client, &message.info, &[]).await;
-            let data = undecryptable::told(&message, &directory, &self.inbound.session);
+            let directory = super::addresses::message_directory(client, &message.info, &[]).await;
+            let data = undecryptable::undecryptable_data(&message, &directory, &self.inbound.session);
             tracing::info!(event.id = %data.origin.event_id, "a message could not be decrypted");
             let notice = NoticeEvent::new(EventType::MESSAGE_UNDECRYPTABLE, data.origin.event_id.clone(), data);
-            self.store(notice, Instant::now() + self.wait).await;
+            self.publish_notice(notice, Instant::now() + self.wait).await;
         }
     }
 
-    async fn store(&self, NoticeEvent { kind, id, data }: NoticeEvent, deadline: Instant) {
+    async fn publish_notice(&self, NoticeEvent { kind, id, data }: NoticeEvent, deadline: Instant) {
         let event = OutgoingEvent::new(&self.inbound.session, kind, id, OffsetDateTime::now_utc(), data);
         let deadline = deadline.max(Instant::now() + LAST_TRY);
-        if let Err(error) = self.publisher.store(&event, deadline).await {
+        if let Err(error) = self.publisher.publish(&event, deadline).await {
             tracing::warn!(event.id = %event.id, "a notice of WhatsApp was lost: {error}");
         }
     }
 }
 
 /// What an event of the client tells users. Pure but for the calls that ring.
-fn notices_of(
+fn map_event(
     event: &Event,
     directory: &AddressDirectory,
     session: &SessionId,
     calls: &RingingCalls,
 ) -> Vec<NoticeEvent> {
     match event {
-        Event::ServerAck(ack) => acks::of_server(ack, directory, session).into_iter().collect(),
-        Event::Receipt(receipt) => acks::of_receipt(receipt, directory, session),
-        Event::GroupUpdate(update) => groups::update(update, directory, session).into_iter().collect(),
-        Event::PictureUpdate(picture) => people::picture(picture, directory, session).into_iter().collect(),
-        Event::IncomingCall(call) => calls.heard(call, directory, session).into_iter().collect(),
-        Event::MissedCall(missed) => calls.missed(missed, directory, session).into_iter().collect(),
-        event => people::told(event, directory, session).into_iter().collect(),
+        Event::ServerAck(ack) => acks::server_ack_notice(ack, directory, session).into_iter().collect(),
+        Event::Receipt(receipt) => acks::receipt_notices(receipt, directory, session),
+        Event::GroupUpdate(update) => groups::group_notice(update, directory, session).into_iter().collect(),
+        Event::PictureUpdate(picture) => people::picture_notice(picture, directory, session).into_iter().collect(),
+        Event::IncomingCall(call) => calls.call_notice(call, directory, session).into_iter().collect(),
+        Event::MissedCall(missed) => calls.missed_call_notice(missed, directory, session).into_iter().collect(),
+        event => people::person_notice(event, directory, session).into_iter().collect(),
     }
 }
 
 /// Whom an event names: those are looked up.
-fn named(event: &Event) -> Vec<Jid> {
+fn referenced_people(event: &Event) -> Vec<Jid> {
     let source = |source: &wacore::types::message::MessageSource| vec![source.chat.clone(), source.sender.clone()];
     match event {
         Event::ServerAck(ack) => ack.from.iter().cloned().collect(),
         Event::Receipt(receipt) => source(&receipt.source),
         Event::ChatPresence(presence) => source(&presence.source),
-        Event::GroupUpdate(update) => groups::named(update),
+        Event::GroupUpdate(update) => groups::referenced_people(update),
         Event::PictureUpdate(picture) => std::iter::once(&picture.jid).chain(&picture.author).cloned().collect(),
         Event::IncomingCall(call) => vec![call.from.clone(), call.action.call_creator().clone()],
         Event::MissedCall(missed) => vec![missed.from.clone()],
@@ -213,9 +213,9 @@ fn named(event: &Event) -> Vec<Jid> {
 }
 
 /// Who is who among these.
-pub async fn directory(client: &Client, named: &[Jid]) -> AddressDirectory {
+pub async fn event_directory(client: &Client, named: &[Jid]) -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
-    look_up(client, &mut directory, named).await;
+    look_up_addresses(client, &mut directory, named).await;
     directory
 }
 

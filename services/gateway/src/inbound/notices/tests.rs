@@ -29,12 +29,12 @@ fn at() -> DateTime<Utc> {
 
 fn directory() -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid")));
-    directory.learn(&jid(BUDI), &jid("900@lid"));
+    directory.add_pair(&jid(BUDI), &jid("900@lid"));
     directory
 }
 
 fn told_by(calls: &RingingCalls, event: &Event) -> Vec<(String, Value)> {
-    let notices = notices_of(event, &directory(), &SessionId::default(), calls);
+    let notices = map_event(event, &directory(), &SessionId::default(), calls);
     notices
         .into_iter()
         .map(|NoticeEvent { kind, id, data }| {

@@ -26,18 +26,18 @@ fn polls_survive_a_restart_and_a_line_that_was_cut_off() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("polls.jsonl");
     let polls = PollStore::open(&file);
-    polls.remember(&chat(), "A", &poll("Lunch?"));
-    polls.remember(&chat(), "A", &poll("forged"));
-    polls.remember(&chat(), "B", &Message { conversation: Some("no poll".to_owned()), ..Message::default() });
+    polls.add_message(&chat(), "A", &poll("Lunch?"));
+    polls.add_message(&chat(), "A", &poll("forged"));
+    polls.add_message(&chat(), "B", &Message { conversation: Some("no poll".to_owned()), ..Message::default() });
     let mut cut = std::fs::read(&file).unwrap();
     cut.extend_from_slice(br#"{"chat":"628@s.wha"#);
     std::fs::write(&file, cut).unwrap();
     let again = PollStore::open(&file);
     assert_eq!(again.get(&chat(), "A").map(|poll| poll.name.clone()), Some("Lunch?".to_owned()));
     assert_eq!(again.get(&chat(), "B"), None);
-    again.remember(&chat(), "C", &poll("Dinner?"));
+    again.add_message(&chat(), "C", &poll("Dinner?"));
     assert!(PollStore::open(&file).get(&chat(), "C").is_some(), "the line after the cut one");
-    again.forget();
+    again.clear();
     assert_eq!(again.get(&chat(), "A"), None);
 }
 
@@ -45,7 +45,7 @@ fn polls_survive_a_restart_and_a_line_that_was_cut_off() {
 fn the_oldest_is_forgotten() {
     let polls = PollStore::default();
     for n in 0..=KEPT {
-        polls.remember(&chat(), &n.to_string(), &poll("?"));
+        polls.add_message(&chat(), &n.to_string(), &poll("?"));
     }
     assert_eq!(polls.get(&chat(), "0"), None);
     assert!(polls.get(&chat(), "1").is_some() && polls.get(&chat(), &KEPT.to_string()).is_some());
@@ -55,6 +55,6 @@ fn the_oldest_is_forgotten() {
 fn a_poll_in_an_envelope_is_one() {
     let inner = MessageField::some(FutureProofMessage { message: MessageField::some(poll("Lunch?")) });
     let polls = PollStore::default();
-    polls.remember(&chat(), "A", &Message { ephemeral_message: inner, ..Message::default() });
+    polls.add_message(&chat(), "A", &Message { ephemeral_message: inner, ..Message::default() });
     assert!(polls.get(&chat(), "A").is_some());
 }

@@ -1,23 +1,23 @@
 //! Somebody's card.
 
-use super::{OutgoingMessage, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendContact};
 use waproto::whatsapp::{Message, message::ContactMessage};
 
 /// # Errors
 /// If it is no card.
-pub fn contact(request: SendContact) -> Result<OutgoingMessage, CommandError> {
+pub fn build_contact(request: SendContact) -> Result<OutgoingMessage, CommandError> {
     if request.display_name.trim().is_empty() || !request.vcard.trim_start().starts_with("BEGIN:VCARD") {
         return Err(invalid("a contact has a displayName and a vcard that starts with BEGIN:VCARD"));
     }
-    let jid = jid_of(&request.to)?;
+    let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
     let SendContact { to, display_name, vcard, quoted, idempotency_key: key } = request;
     let card = ContactMessage {
         display_name: Some(display_name),
         vcard: Some(vcard),
-        context_info: reply_to(quoted.as_deref(), &jid),
+        context_info: quote_context(quoted.as_deref(), &jid),
         ..ContactMessage::default()
     };
     let message = Message { contact_message: MessageField::some(card), ..Message::default() };

@@ -1,7 +1,7 @@
 //! What was said elsewhere, and says so. The content comes with the request, a file is sent from where it is kept: no
 //! message is kept here.
 
-use super::{OutgoingMessage, contact, invalid, jid_of, location, media, text};
+use super::{OutgoingMessage, contact, invalid, location, media, parse_jid, text};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, ForwardedContent, ForwardedMedia, SendContact, SendForward, SendLocation};
 use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
@@ -11,7 +11,7 @@ const MANY_TIMES: u32 = 127;
 
 /// # Errors
 /// If the content could not be sent either.
-pub fn forward(request: SendForward) -> Result<OutgoingMessage, CommandError> {
+pub fn build_forward(request: SendForward) -> Result<OutgoingMessage, CommandError> {
     let fingerprint = request.fingerprint();
     let file = request.as_media();
     let SendForward { to, message, media: of_file, forwarding_score, idempotency_key: key } = request;
@@ -22,14 +22,14 @@ pub fn forward(request: SendForward) -> Result<OutgoingMessage, CommandError> {
     });
     let message = match message {
         ForwardedContent::Text { text } => {
-            text::checked(&text)?;
+            text::validate_text(&text)?;
             let text = ExtendedTextMessage { text: Some(text), context_info: info, ..ExtendedTextMessage::default() };
             Message { extended_text_message: MessageField::some(text), ..Message::default() }
         }
         ForwardedContent::Location { latitude, longitude, name, address } => {
             let to = to.clone();
             let place = SendLocation { to, latitude, longitude, name, address, quoted: None, idempotency_key: None };
-            let mut message = location::location(place)?.message;
+            let mut message = location::build_location(place)?.message;
             if let Some(place) = message.location_message.as_option_mut() {
                 place.context_info = info;
             }
@@ -37,7 +37,7 @@ pub fn forward(request: SendForward) -> Result<OutgoingMessage, CommandError> {
         }
         ForwardedContent::Contact { display_name, vcard } => {
             let card = SendContact { to: to.clone(), display_name, vcard, quoted: None, idempotency_key: None };
-            let mut message = contact::contact(card)?.message;
+            let mut message = contact::build_contact(card)?.message;
             if let Some(card) = message.contact_message.as_option_mut() {
                 card.context_info = info;
             }
@@ -49,16 +49,16 @@ pub fn forward(request: SendForward) -> Result<OutgoingMessage, CommandError> {
         | ForwardedContent::Document(_)
         | ForwardedContent::Sticker(_) => {
             let file = file.ok_or_else(|| invalid("a file that was not downloaded cannot be forwarded"))?;
-            let mut outgoing = media::media(file)?;
-            around_file(&mut outgoing.message, &info, &of_file.unwrap_or_default());
+            let mut outgoing = media::build_media(file)?;
+            set_forward_context(&mut outgoing.message, &info, &of_file.unwrap_or_default());
             return Ok(OutgoingMessage { fingerprint, ..outgoing });
         }
     };
-    Ok(OutgoingMessage { jid: jid_of(&to)?, to, message, attachment: None, key, fingerprint })
+    Ok(OutgoingMessage { jid: parse_jid(&to)?, to, message, attachment: None, key, fingerprint })
 }
 
 /// What stands around a file: that it was forwarded, and how it is shown before it is opened.
-fn around_file(message: &mut Message, info: &MessageField<ContextInfo>, of_file: &ForwardedMedia) {
+fn set_forward_context(message: &mut Message, info: &MessageField<ContextInfo>, of_file: &ForwardedMedia) {
     let ForwardedMedia { seconds, width, height, animated, .. } = *of_file;
     if let Some(image) = message.image_message.as_option_mut() {
         image.context_info = info.clone();

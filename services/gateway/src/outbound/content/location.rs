@@ -1,17 +1,17 @@
 //! A place on the map.
 
-use super::{OutgoingMessage, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendLocation};
 use waproto::whatsapp::{Message, message::LocationMessage};
 
 /// # Errors
 /// If there is no such place.
-pub fn location(request: SendLocation) -> Result<OutgoingMessage, CommandError> {
+pub fn build_location(request: SendLocation) -> Result<OutgoingMessage, CommandError> {
     if !(-90.0..=90.0).contains(&request.latitude) || !(-180.0..=180.0).contains(&request.longitude) {
         return Err(invalid("latitude is from -90 to 90 and longitude from -180 to 180"));
     }
-    let jid = jid_of(&request.to)?;
+    let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
     let SendLocation { to, latitude, longitude, name, address, quoted, idempotency_key: key } = request;
     let shown = |text: String| Some(text).filter(|text| !text.is_empty());
@@ -20,7 +20,7 @@ pub fn location(request: SendLocation) -> Result<OutgoingMessage, CommandError> 
         degrees_longitude: Some(longitude),
         name: shown(name),
         address: shown(address),
-        context_info: reply_to(quoted.as_deref(), &jid),
+        context_info: quote_context(quoted.as_deref(), &jid),
         ..LocationMessage::default()
     };
     let message = Message { location_message: MessageField::some(place), ..Message::default() };

@@ -1,6 +1,6 @@
 //! A file: the message around it, which is whole once the file is uploaded, and what its event tells.
 
-use super::{OutgoingMessage, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::{
     command::{CommandError, FileToSend, MediaKind, SendMedia},
@@ -27,22 +27,22 @@ pub struct FileAttachment {
 
 /// # Errors
 /// If it cannot be sent as what it is meant to be.
-pub fn media(request: SendMedia) -> Result<OutgoingMessage, CommandError> {
+pub fn build_media(request: SendMedia) -> Result<OutgoingMessage, CommandError> {
     let kind = request.kind;
     if !kind.takes(&request.mimetype) {
         return Err(invalid(&format!("{} cannot be sent as {kind}, which takes {}", request.mimetype, kind.types())));
     }
-    let jid = jid_of(&request.to)?;
+    let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
-    let message = message(&request, reply_to(request.quoted.as_deref(), &jid));
-    let content = content(&request);
+    let message = media_message(&request, quote_context(request.quoted.as_deref(), &jid));
+    let content = media_content(&request);
     let SendMedia { to, file, idempotency_key: key, .. } = request;
     let attachment = Some(FileAttachment { kind, file, content });
     Ok(OutgoingMessage { to, jid, message, attachment, key, fingerprint })
 }
 
 /// Everything but where the file is and how it is decrypted.
-fn message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::ContextInfo>) -> Message {
+fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::ContextInfo>) -> Message {
     let mimetype = Some(request.mimetype.clone());
     let caption = Some(request.caption.clone()).filter(|caption| !caption.is_empty());
     let file_length = request.file.size;
@@ -96,7 +96,7 @@ fn message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::Co
 }
 
 /// With the names that the contract has for files without one.
-fn content(request: &SendMedia) -> MessageContent {
+fn media_content(request: &SendMedia) -> MessageContent {
     let (caption, mimetype) = (request.caption.clone(), request.mimetype.clone());
     let named = |default: &str| request.file_name.clone().unwrap_or_else(|| default.to_owned());
     match request.kind {
@@ -134,7 +134,7 @@ impl FileAttachment {
     }
 
     /// Writes into a message where its file is.
-    pub fn complete(&self, message: &mut Message, uploaded: &UploadResponse) {
+    pub fn set_upload(&self, message: &mut Message, uploaded: &UploadResponse) {
         macro_rules! complete {
             ($field:ident) => {
                 let file = message.$field.get_or_insert_default();
@@ -227,25 +227,25 @@ mod tests {
                 json!({"messageType": "sticker", "content": {"mimetype": "image/webp"}}),
             ),
         ] {
-            let outgoing = media(request(kind, mimetype, more)).expect("sent as what it is");
+            let outgoing = build_media(request(kind, mimetype, more)).expect("sent as what it is");
             assert_eq!(serde_json::to_value(outgoing.attachment.expect("a file").content).expect("JSON"), expected);
         }
     }
 
     #[test]
     fn flags_and_names_are_in_the_message() {
-        let video = media(request(MediaKind::Video, "video/mp4", json!({"viewOnce": true, "gifPlayback": true})));
+        let video = build_media(request(MediaKind::Video, "video/mp4", json!({"viewOnce": true, "gifPlayback": true})));
         let video = video.expect("a video").message.video_message;
         assert_eq!((video.view_once, video.gif_playback, video.caption.clone()), (Some(true), Some(true), None));
-        let voice = media(request(MediaKind::Voice, "audio/ogg", json!({}))).expect("a voice note").message;
+        let voice = build_media(request(MediaKind::Voice, "audio/ogg", json!({}))).expect("a voice note").message;
         assert_eq!(voice.audio_message.ptt, Some(true));
-        let document = media(request(MediaKind::Document, "text/csv", json!({}))).expect("a document").message;
+        let document = build_media(request(MediaKind::Document, "text/csv", json!({}))).expect("a document").message;
         assert_eq!(document.document_message.file_name.as_deref(), Some("document.pdf"));
     }
 
     #[test]
     fn a_file_of_another_type_is_refused() {
-        let refused = media(request(MediaKind::Image, "video/mp4", json!({}))).err().expect("no image");
+        let refused = build_media(request(MediaKind::Image, "video/mp4", json!({}))).err().expect("no image");
         assert_eq!(refused.message, "video/mp4 cannot be sent as image, which takes image/…");
     }
 }

@@ -47,27 +47,27 @@ impl OutgoingMessage {
 ///
 /// # Errors
 /// If it cannot be read, or says something impossible.
-pub fn outgoing(command: Command, request: &[u8]) -> Result<OutgoingMessage, CommandError> {
+pub fn build_message(command: Command, request: &[u8]) -> Result<OutgoingMessage, CommandError> {
     match command {
-        Command::SendText => text::text(parse(request)?),
-        Command::SendLocation => location::location(parse(request)?),
-        Command::SendContact => contact::contact(parse(request)?),
-        Command::SendMedia => media::media(parse(request)?),
-        Command::SendPoll => poll::poll(parse(request)?),
-        Command::SendReaction => update::reaction(parse(request)?),
-        Command::SendEdit => update::edit(parse(request)?),
-        Command::SendRevoke => update::revoke(parse(request)?),
-        Command::SendForward => forward::forward(parse(request)?),
+        Command::SendText => text::build_text(parse_request(request)?),
+        Command::SendLocation => location::build_location(parse_request(request)?),
+        Command::SendContact => contact::build_contact(parse_request(request)?),
+        Command::SendMedia => media::build_media(parse_request(request)?),
+        Command::SendPoll => poll::build_poll(parse_request(request)?),
+        Command::SendReaction => update::build_reaction(parse_request(request)?),
+        Command::SendEdit => update::build_edit(parse_request(request)?),
+        Command::SendRevoke => update::build_revoke(parse_request(request)?),
+        Command::SendForward => forward::build_forward(parse_request(request)?),
         // Every other command is answered, and sends nothing.
         _ => Err(invalid("this command sends nothing")),
     }
 }
 
-fn parse<T: DeserializeOwned>(request: &[u8]) -> Result<T, CommandError> {
+fn parse_request<T: DeserializeOwned>(request: &[u8]) -> Result<T, CommandError> {
     serde_json::from_slice(request).map_err(|error| invalid(&format!("the request cannot be read: {error}")))
 }
 
-fn jid_of(to: &ChatJid) -> Result<Jid, CommandError> {
+fn parse_jid(to: &ChatJid) -> Result<Jid, CommandError> {
     to.as_str().parse().map_err(|_| invalid("Invalid phone number format"))
 }
 
@@ -76,7 +76,7 @@ fn invalid(message: &str) -> CommandError {
 }
 
 /// What a reply says of the message that it answers; unset if it answers none.
-fn reply_to(quoted: Option<&str>, chat: &Jid) -> MessageField<ContextInfo> {
+fn quote_context(quoted: Option<&str>, chat: &Jid) -> MessageField<ContextInfo> {
     let Some(quoted) = quoted else { return MessageField::default() };
     // In a direct chat a reply is nearly always to the other; in a group only the app itself knows to whom.
     let participant = (chat.is_pn() || chat.is_lid()).then(|| chat.to_non_ad().to_string());

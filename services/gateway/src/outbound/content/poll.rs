@@ -1,6 +1,6 @@
 //! A poll, with a secret of its own: votes come encrypted with it.
 
-use super::{OutgoingMessage, invalid, jid_of};
+use super::{OutgoingMessage, invalid, parse_jid};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendPoll};
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 255;
 
 /// # Errors
 /// If nobody could vote on it.
-pub fn poll(request: SendPoll) -> Result<OutgoingMessage, CommandError> {
+pub fn build_poll(request: SendPoll) -> Result<OutgoingMessage, CommandError> {
     let SendPoll { name, options, selectable, .. } = &request;
     if !(1..=LONGEST_NAME).contains(&name.chars().count()) {
         return Err(invalid("name is required: the question, of at most 255 characters"));
@@ -30,7 +30,7 @@ pub fn poll(request: SendPoll) -> Result<OutgoingMessage, CommandError> {
     if *selectable as usize > options.len() {
         return Err(invalid("selectable must be 0 (any number of options) or at most the number of options"));
     }
-    let jid = jid_of(&request.to)?;
+    let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
     let SendPoll { to, name, options, selectable, idempotency_key: key } = request;
     let option = |name| poll_creation_message::Option { option_name: Some(name), ..Default::default() };

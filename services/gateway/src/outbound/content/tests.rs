@@ -7,7 +7,7 @@ const BUDI: &str = "6281230000001@s.whatsapp.net";
 const GROUP: &str = "120363000000000001@g.us";
 
 fn read(command: Command, request: Value) -> Result<OutgoingMessage, CommandError> {
-    outgoing(command, request.to_string().as_bytes())
+    build_message(command, request.to_string().as_bytes())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A text, alone, as a reply, or with those whom it mentions.
 
-use super::{OutgoingMessage, invalid, jid_of, reply_to};
+use super::{OutgoingMessage, invalid, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendText};
 use waproto::whatsapp::{Message, message::ExtendedTextMessage};
@@ -12,15 +12,15 @@ const MENTIONS: usize = 1_024;
 
 /// # Errors
 /// With the contract's texts.
-pub fn text(request: SendText) -> Result<OutgoingMessage, CommandError> {
-    checked(&request.text)?;
+pub fn build_text(request: SendText) -> Result<OutgoingMessage, CommandError> {
+    validate_text(&request.text)?;
     if request.mentions.len() > MENTIONS {
         return Err(invalid("options.mentions has at most 1024 recipients"));
     }
-    let jid = jid_of(&request.to)?;
+    let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
     let SendText { to, text, quoted, quoted_participant, mentions, idempotency_key: key } = request;
-    let mut context_info = reply_to(quoted.as_deref(), &jid);
+    let mut context_info = quote_context(quoted.as_deref(), &jid);
     if let (Some(reply), Some(writer)) = (context_info.as_option_mut(), quoted_participant) {
         reply.participant = Some(writer.to_string());
     }
@@ -39,7 +39,7 @@ pub fn text(request: SendText) -> Result<OutgoingMessage, CommandError> {
 }
 
 /// Whether it is a text that WhatsApp takes.
-pub(super) fn checked(text: &str) -> Result<(), CommandError> {
+pub(super) fn validate_text(text: &str) -> Result<(), CommandError> {
     if text.trim().is_empty() {
         return Err(invalid("Message is required and must be a string"));
     }

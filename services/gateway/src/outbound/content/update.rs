@@ -2,7 +2,7 @@
 //!
 //! What they are to WhatsApp (the stanza's `edit` attribute) the client reads from them.
 
-use super::{OutgoingMessage, invalid, jid_of, text::checked};
+use super::{OutgoingMessage, invalid, parse_jid, text::validate_text};
 use buffa::MessageField;
 use kurir_contract::{
     address::ChatJid,
@@ -22,11 +22,11 @@ const LONGEST_ID: usize = 128;
 
 /// # Errors
 /// If it does not say to which message.
-pub fn reaction(request: SendReaction) -> Result<OutgoingMessage, CommandError> {
+pub fn build_reaction(request: SendReaction) -> Result<OutgoingMessage, CommandError> {
     if request.emoji.chars().count() > LONGEST_EMOJI {
         return Err(invalid("emoji must be one emoji, or empty to take the reaction back"));
     }
-    let jid = jid_of(&request.to)?;
+    let jid = parse_jid(&request.to)?;
     if jid.is_group() && !request.from_me && request.participant.is_none() {
         return Err(invalid("participant is required in a group: who wrote the message"));
     }
@@ -34,9 +34,9 @@ pub fn reaction(request: SendReaction) -> Result<OutgoingMessage, CommandError> 
     let SendReaction { to, message_id, emoji, from_me, participant, idempotency_key: key } = request;
     let writer = participant.filter(|_| !from_me);
     let reaction = ReactionMessage {
-        key: key_of(&jid, message_id, from_me, writer)?,
+        key: target_key(&jid, message_id, from_me, writer)?,
         text: Some(emoji),
-        sender_timestamp_ms: Some(milliseconds()),
+        sender_timestamp_ms: Some(now_millis()),
         ..ReactionMessage::default()
     };
     let message = Message { reaction_message: MessageField::some(reaction), ..Message::default() };
@@ -45,26 +45,26 @@ pub fn reaction(request: SendReaction) -> Result<OutgoingMessage, CommandError> 
 
 /// # Errors
 /// With the texts of a text.
-pub fn edit(request: SendEdit) -> Result<OutgoingMessage, CommandError> {
-    checked(&request.text)?;
-    let jid = jid_of(&request.to)?;
+pub fn build_edit(request: SendEdit) -> Result<OutgoingMessage, CommandError> {
+    validate_text(&request.text)?;
+    let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
     let SendEdit { to, message_id, text, idempotency_key: key } = request;
     let edited = Message { conversation: Some(text), ..Message::default() };
     let edit = ProtocolMessage {
         r#type: Some(Type::MESSAGE_EDIT),
-        key: key_of(&jid, message_id, true, None)?,
+        key: target_key(&jid, message_id, true, None)?,
         edited_message: MessageField::some(edited),
-        timestamp_ms: Some(milliseconds()),
+        timestamp_ms: Some(now_millis()),
         ..ProtocolMessage::default()
     };
-    Ok(OutgoingMessage { to, jid, message: protocol(edit), attachment: None, key, fingerprint })
+    Ok(OutgoingMessage { to, jid, message: protocol_message(edit), attachment: None, key, fingerprint })
 }
 
 /// # Errors
 /// If somebody else's message is to be deleted in a direct chat.
-pub fn revoke(request: SendRevoke) -> Result<OutgoingMessage, CommandError> {
-    let jid = jid_of(&request.to)?;
+pub fn build_revoke(request: SendRevoke) -> Result<OutgoingMessage, CommandError> {
+    let jid = parse_jid(&request.to)?;
     if request.participant.is_some() && !jid.is_group() {
         return Err(invalid("participant is for groups, whose administrators may delete what another wrote"));
     }
@@ -72,18 +72,18 @@ pub fn revoke(request: SendRevoke) -> Result<OutgoingMessage, CommandError> {
     let SendRevoke { to, message_id, participant, idempotency_key: key } = request;
     let revoke = ProtocolMessage {
         r#type: Some(Type::REVOKE),
-        key: key_of(&jid, message_id, participant.is_none(), participant)?,
+        key: target_key(&jid, message_id, participant.is_none(), participant)?,
         ..ProtocolMessage::default()
     };
-    Ok(OutgoingMessage { to, jid, message: protocol(revoke), attachment: None, key, fingerprint })
+    Ok(OutgoingMessage { to, jid, message: protocol_message(revoke), attachment: None, key, fingerprint })
 }
 
-fn protocol(protocol: ProtocolMessage) -> Message {
+fn protocol_message(protocol: ProtocolMessage) -> Message {
     Message { protocol_message: MessageField::some(protocol), ..Message::default() }
 }
 
 /// The other message, from this account's point of view. An own one needs no writer, in a group neither.
-fn key_of(
+fn target_key(
     chat: &Jid,
     message_id: String,
     from_me: bool,
@@ -100,7 +100,7 @@ fn key_of(
     }))
 }
 
-fn milliseconds() -> i64 {
+fn now_millis() -> i64 {
     let at = OffsetDateTime::now_utc();
     at.unix_timestamp() * 1_000 + i64::from(at.millisecond())
 }

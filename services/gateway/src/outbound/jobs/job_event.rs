@@ -11,7 +11,7 @@ use kurir_contract::{
 use time::OffsetDateTime;
 
 /// A message waits.
-pub fn queued(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime) -> OutgoingEvent {
+pub fn queued_event(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime) -> OutgoingEvent {
     // The same message may wait several times, until another time each.
     let event_id =
         EventId::from_header(queued.job_id.as_str()).derived(&format!("{} {}", queued.message_id, queued.until));
@@ -28,22 +28,22 @@ pub fn queued(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime) -> O
     OutgoingEvent::new(session, EventType::MESSAGE_QUEUED, event_id, at, data)
 }
 
-pub fn progress(record: &JobRecord, at: OffsetDateTime) -> OutgoingEvent {
-    of(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next()), at)
+pub fn progress_event(record: &JobRecord, at: OffsetDateTime) -> OutgoingEvent {
+    job_event(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next()), at)
 }
 
 /// None unless the job has ended.
-pub fn end(record: &JobRecord, at: OffsetDateTime) -> Option<OutgoingEvent> {
+pub fn end_event(record: &JobRecord, at: OffsetDateTime) -> Option<OutgoingEvent> {
     let kind = match record.state {
         JobState::Done => EventType::JOB_DONE,
         JobState::Cancelled => EventType::JOB_CANCELLED,
         JobState::Failed => EventType::JOB_FAILED,
         JobState::Scheduled | JobState::Running | JobState::Queued => return None,
     };
-    Some(of(record, kind, "end", at))
+    Some(job_event(record, kind, "end", at))
 }
 
-fn of(record: &JobRecord, kind: EventType, variant: &str, at: OffsetDateTime) -> OutgoingEvent {
+fn job_event(record: &JobRecord, kind: EventType, variant: &str, at: OffsetDateTime) -> OutgoingEvent {
     let event_id = EventId::from_header(record.id.as_str()).derived(variant);
     let data = JobEvent {
         job_id: record.id.clone(),

@@ -48,20 +48,20 @@ impl JobQueue {
     ///
     /// # Errors
     /// If one of its messages cannot be sent as it is, if its id is another's, or if NATS did not store it.
-    pub async fn submit(&self, job: SendJob) -> Result<JobRecord, CommandError> {
+    pub async fn submit_job(&self, job: SendJob) -> Result<JobRecord, CommandError> {
         let now = OffsetDateTime::now_utc();
-        let at = checked(&job, now)?;
+        let at = validate_job(&job, now)?;
         let stored = async {
-            if let Some(record) = self.records.get(&job.id).await? {
+            if let Some(record) = self.records.find(&job.id).await? {
                 return anyhow::Ok(Ok(record));
             }
-            if self.jobs().await? >= MOST_JOBS {
+            if self.count_jobs().await? >= MOST_JOBS {
                 let text = format!("{MOST_JOBS} jobs wait already: cancel some, or wait until they are done");
                 return Ok(Err(refusal(CommandErrorCode::Conflict, &text)));
             }
             // First: a crash after it leaves a job without a record, and the job makes one.
-            self.put(&job, at.filter(|at| *at > now), true).await?;
-            Ok(Ok(self.records.open(&job, now).await?))
+            self.store_job(&job, at.filter(|at| *at > now), true).await?;
+            Ok(Ok(self.records.find_or_create(&job, now).await?))
         };
         let record = stored.await.map_err(|error| {
             tracing::warn!(job.id = %job.id, "failed to store a job: {error:#}");
@@ -78,7 +78,7 @@ impl JobQueue {
     ///
     /// # Errors
     /// If NATS did not store it: then it will not be sent.
-    pub async fn hold(
+    pub async fn defer_message(
         &self,
         command: Command,
         arguments: &[u8],
@@ -98,15 +98,15 @@ impl JobQueue {
             items: vec![JobItem { command: command.as_str().to_owned(), arguments }],
         };
         let stored = async {
-            let mut record = self.records.open(&job, now).await?;
+            let mut record = self.records.find_or_create(&job, now).await?;
             if record.state.is_end() {
                 // The same key again, after it was cancelled for example.
-                record = self.records.reopen(&job, now).await?;
+                record = self.records.recreate(&job, now).await?;
             }
-            wait(&mut record, held);
+            mark_deferred(&mut record, held);
             self.records.save(&mut record).await?;
             // Last: a crash before it is a message whose caller has no answer and asks again.
-            self.put(&job, Some(held.until).filter(|at| *at > now), false).await
+            self.store_job(&job, Some(held.until).filter(|at| *at > now), false).await
         };
         stored.await.map_err(|error| {
             tracing::warn!(job.id = %id, "failed to keep a message: {error:#}");
@@ -124,7 +124,7 @@ impl JobQueue {
             until: clock::iso(held.until),
             reason: held.reason,
         };
-        self.tell_queued(&queued).await;
+        self.publish_queued(&queued).await;
         Ok(queued)
     }
 
@@ -132,15 +132,15 @@ impl JobQueue {
     ///
     /// # Errors
     /// If there is no such job, or NATS did not answer.
-    pub async fn cancel(&self, id: &JobId) -> Result<JobRecord, CommandError> {
+    pub async fn cancel_job(&self, id: &JobId) -> Result<JobRecord, CommandError> {
         let cancelled = async {
-            let Some(record) = self.records.get(id).await? else { return Ok(None) };
+            let Some(record) = self.records.find(id).await? else { return Ok(None) };
             if record.state.is_end() {
                 return Ok(Some(record));
             }
             self.records.mark_cancelled(id).await?;
-            if self.take_back(id).await? {
-                return self.end(record, JobState::Cancelled, None).await.map(Some);
+            if self.remove_waiting(id).await? {
+                return self.end_job(record, JobState::Cancelled, None).await.map(Some);
             }
             // It runs, or is about to, and looks at the mark before its next message.
             anyhow::Ok(Some(record))
@@ -159,18 +159,18 @@ impl JobQueue {
     }
 
     /// Lets a job that has begun wait. It may have been cancelled meanwhile.
-    pub(super) async fn wait(&self, job: &SendJob, record: &mut JobRecord, held: Deferral) -> anyhow::Result<()> {
-        self.put(job, Some(held.until), false).await?;
-        wait(record, held);
+    pub(super) async fn defer_job(&self, job: &SendJob, record: &mut JobRecord, held: Deferral) -> anyhow::Result<()> {
+        self.store_job(job, Some(held.until), false).await?;
+        mark_deferred(record, held);
         self.records.save(record).await?;
-        if self.records.is_cancelled(&job.id).await? && self.take_back(&job.id).await? {
-            *record = self.end(record.clone(), JobState::Cancelled, None).await?;
+        if self.records.is_cancelled(&job.id).await? && self.remove_waiting(&job.id).await? {
+            *record = self.end_job(record.clone(), JobState::Cancelled, None).await?;
         }
         Ok(())
     }
 
     /// Records an end and tells of it. The event's id is made of the job, so a repeat after a crash is stored once.
-    pub(super) async fn end(
+    pub(super) async fn end_job(
         &self,
         mut record: JobRecord,
         state: JobState,
@@ -179,30 +179,30 @@ impl JobQueue {
         record.state = state;
         record.until = None;
         record.reason = reason.map(str::to_owned);
-        if let Some(event) = job_event::end(&record, OffsetDateTime::now_utc()) {
-            self.publisher.store(&event, Instant::now() + EVENT_WITHIN).await?;
+        if let Some(event) = job_event::end_event(&record, OffsetDateTime::now_utc()) {
+            self.publisher.publish(&event, Instant::now() + EVENT_WITHIN).await?;
         }
         self.records.save(&mut record).await?;
         tracing::info!(session.id = %self.session, job.id = %record.id, "a job is {}: {} sent, {} failed", state.as_str(), record.sent, record.failed);
         Ok(record)
     }
 
-    pub(super) async fn tell_queued(&self, queued: &QueuedSend) {
-        let event = job_event::queued(&self.session, queued, OffsetDateTime::now_utc());
-        if let Err(error) = self.publisher.store(&event, Instant::now() + EVENT_WITHIN).await {
+    pub(super) async fn publish_queued(&self, queued: &QueuedSend) {
+        let event = job_event::queued_event(&self.session, queued, OffsetDateTime::now_utc());
+        if let Err(error) = self.publisher.publish(&event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a message that waits was lost: {error}");
         }
     }
 
-    pub(super) async fn tell_progress(&self, record: &JobRecord) {
-        let event = job_event::progress(record, OffsetDateTime::now_utc());
-        if let Err(error) = self.publisher.store(&event, Instant::now() + WITHIN).await {
+    pub(super) async fn publish_progress(&self, record: &JobRecord) {
+        let event = job_event::progress_event(record, OffsetDateTime::now_utc());
+        if let Err(error) = self.publisher.publish(&event, Instant::now() + WITHIN).await {
             tracing::debug!(event.id = %event.id, "the progress of a job was not told: {error}");
         }
     }
 
     /// One schedule a subject: a repeat replaces it.
-    async fn put(&self, job: &SendJob, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
+    async fn store_job(&self, job: &SendJob, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
         let mut headers = HeaderMap::new();
         let due = subject::due_job(&self.session, &job.id);
         let subject = match at {
@@ -224,7 +224,7 @@ impl JobQueue {
     }
 
     /// Whether it waited.
-    async fn take_back(&self, id: &JobId) -> anyhow::Result<bool> {
+    async fn remove_waiting(&self, id: &JobId) -> anyhow::Result<bool> {
         let taken = async {
             let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await?;
             let purged = outbox.purge().filter(subject::waiting_job(&self.session, id)).await?;
@@ -233,28 +233,28 @@ impl JobQueue {
         timeout(WITHIN, taken).await.context("NATS did not answer")?
     }
 
-    async fn jobs(&self) -> anyhow::Result<u64> {
+    async fn count_jobs(&self) -> anyhow::Result<u64> {
         let asked =
             async { anyhow::Ok(self.broker.jetstream.get_stream(stream::OUTBOX).await?.cached_info().state.messages) };
         timeout(WITHIN, asked).await.context("NATS did not answer")?
     }
 }
 
-fn wait(record: &mut JobRecord, held: Deferral) {
+fn mark_deferred(record: &mut JobRecord, held: Deferral) {
     record.state = JobState::Queued;
     record.until = Some(clock::iso(held.until));
     record.reason = Some(held.reason.as_str().to_owned());
 }
 
 /// When the job is to begin; none: now.
-fn checked(job: &SendJob, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, CommandError> {
+fn validate_job(job: &SendJob, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, CommandError> {
     let invalid = |text: String| refusal(CommandErrorCode::InvalidRequest, &text);
     if job.items.is_empty() || job.items.len() > job::MOST_ITEMS {
         return Err(invalid(format!("a job has 1 to {} messages", job::MOST_ITEMS)));
     }
     for (index, item) in job.items.iter().enumerate() {
         let wrong = |text: &str| invalid(format!("Message at index {index}: {text}"));
-        item_of(item).map_err(|refused| wrong(&refused.message))?;
+        build_item(item).map_err(|refused| wrong(&refused.message))?;
     }
     let Some(at) = &job.send_at else { return Ok(None) };
     let at = clock::parse(at)
@@ -266,7 +266,7 @@ fn checked(job: &SendJob, now: OffsetDateTime) -> Result<Option<OffsetDateTime>,
 }
 
 /// A message of a job, ready to go.
-pub(super) fn item_of(item: &JobItem) -> Result<OutgoingMessage, CommandError> {
+pub(super) fn build_item(item: &JobItem) -> Result<OutgoingMessage, CommandError> {
     let command = item.command().map_err(|error| refusal(CommandErrorCode::InvalidRequest, &error.to_string()))?;
-    content::outgoing(command, item.arguments.to_string().as_bytes())
+    content::build_message(command, item.arguments.to_string().as_bytes())
 }

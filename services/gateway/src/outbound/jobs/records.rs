@@ -26,35 +26,35 @@ impl JobRecords {
         Self { broker, session }
     }
 
-    pub async fn get(&self, id: &JobId) -> anyhow::Result<Option<JobRecord>> {
-        within(async {
+    pub async fn find(&self, id: &JobId) -> anyhow::Result<Option<JobRecord>> {
+        with_deadline(async {
             let entry =
-                self.bucket().await?.get(id.key(&self.session)).await.context("failed to read a job's record")?;
+                self.open_bucket().await?.get(id.key(&self.session)).await.context("failed to read a job's record")?;
             entry.map(|entry| serde_json::from_slice(&entry).context("a job's record is unreadable")).transpose()
         })
         .await
     }
 
     /// The record of a job, made if there is none.
-    pub async fn open(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
-        let fresh = fresh(job, &self.session, now);
-        let made = within(async {
+    pub async fn find_or_create(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
+        let fresh = new_record(job, &self.session, now);
+        let made = with_deadline(async {
             let record = serde_json::to_vec(&fresh)?;
-            match self.bucket().await?.create(job.id.key(&self.session), record.into()).await {
+            match self.open_bucket().await?.create(job.id.key(&self.session), record.into()).await {
                 Ok(_) => Ok(true),
                 Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
                 Err(error) => Err(error).context("failed to make a job's record"),
             }
         })
         .await?;
-        if made { Ok(fresh) } else { self.get(&job.id).await?.context("a job's record vanished") }
+        if made { Ok(fresh) } else { self.find(&job.id).await?.context("a job's record vanished") }
     }
 
     /// The record of a job that begins anew, whatever became of it before.
-    pub async fn reopen(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
-        let mut record = fresh(job, &self.session, now);
-        within(async {
-            self.bucket().await?.delete(job.id.cancel_key(&self.session)).await?;
+    pub async fn recreate(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
+        let mut record = new_record(job, &self.session, now);
+        with_deadline(async {
+            self.open_bucket().await?.delete(job.id.cancel_key(&self.session)).await?;
             Ok(())
         })
         .await?;
@@ -64,9 +64,9 @@ impl JobRecords {
 
     pub async fn save(&self, record: &mut JobRecord) -> anyhow::Result<()> {
         record.updated_at = clock::iso(OffsetDateTime::now_utc());
-        within(async {
+        with_deadline(async {
             let stored = serde_json::to_vec(record)?;
-            self.bucket().await?.put(record.id.key(&self.session), stored.into()).await?;
+            self.open_bucket().await?.put(record.id.key(&self.session), stored.into()).await?;
             Ok(())
         })
         .await
@@ -75,28 +75,28 @@ impl JobRecords {
     /// From now on whoever looks sees that the job is cancelled. A mark of its own, since the record is rewritten all the
     /// time by whoever sends.
     pub async fn mark_cancelled(&self, id: &JobId) -> anyhow::Result<()> {
-        within(async {
-            self.bucket().await?.put(id.cancel_key(&self.session), "".into()).await?;
+        with_deadline(async {
+            self.open_bucket().await?.put(id.cancel_key(&self.session), "".into()).await?;
             Ok(())
         })
         .await
     }
 
     pub async fn is_cancelled(&self, id: &JobId) -> anyhow::Result<bool> {
-        within(async { Ok(self.bucket().await?.get(id.cancel_key(&self.session)).await?.is_some()) }).await
+        with_deadline(async { Ok(self.open_bucket().await?.get(id.cancel_key(&self.session)).await?.is_some()) }).await
     }
 
-    async fn bucket(&self) -> anyhow::Result<Store> {
+    async fn open_bucket(&self) -> anyhow::Result<Store> {
         self.broker.expiring_bucket(job::BUCKET, job::RECORD_LASTS).await
     }
 }
 
-async fn within<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+async fn with_deadline<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     timeout(WITHIN, asked).await.context("NATS did not answer")?
 }
 
 /// Of a job that has not begun.
-fn fresh(job: &SendJob, session: &SessionId, now: OffsetDateTime) -> JobRecord {
+fn new_record(job: &SendJob, session: &SessionId, now: OffsetDateTime) -> JobRecord {
     let waits = job.send_at.as_deref().and_then(clock::parse).is_some_and(|at| at > now);
     JobRecord {
         id: job.id.clone(),

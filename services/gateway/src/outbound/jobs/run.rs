@@ -2,7 +2,7 @@
 
 use super::{
     job_event,
-    queue::{JobQueue, item_of},
+    queue::{JobQueue, build_item},
 };
 use crate::outbound::{Deferral, SendOutcome, SendPipeline, pacing::SendPriority};
 use kurir_chassis::shutdown::CancellationToken;
@@ -53,7 +53,7 @@ impl JobRun<'_> {
     /// # Errors
     /// If NATS is away where that cannot be waited for; the job comes again.
     pub async fn run(&self) -> anyhow::Result<JobRunEnd> {
-        let mut record = self.queue.records.open(self.job, OffsetDateTime::now_utc()).await?;
+        let mut record = self.queue.records.find_or_create(self.job, OffsetDateTime::now_utc()).await?;
         if record.state.is_end() {
             return Ok(JobRunEnd::Settled);
         }
@@ -68,15 +68,15 @@ impl JobRun<'_> {
                 return Ok(JobRunEnd::GivenBack);
             }
             if self.queue.records.is_cancelled(&self.job.id).await? {
-                self.queue.end(record, JobState::Cancelled, None).await?;
+                self.queue.end_job(record, JobState::Cancelled, None).await?;
                 return Ok(JobRunEnd::Settled);
             }
             // A job waits as long as the connection takes to come back.
             tokio::select! {
-                () = self.outbound.sender.settled() => {}
+                () = self.outbound.sender.wait_until_settled() => {}
                 () = self.stopping.cancelled() => return Ok(JobRunEnd::GivenBack),
             }
-            match self.step(record.next()).await {
+            match self.send_item(record.next()).await {
                 ItemOutcome::Sent => record.sent += 1,
                 ItemOutcome::Failed(failure) => {
                     record.failed += 1;
@@ -85,27 +85,27 @@ impl JobRun<'_> {
                     }
                 }
                 ItemOutcome::Deferred(..) if self.stopping.is_cancelled() => return Ok(JobRunEnd::GivenBack),
-                ItemOutcome::Deferred(held, queued) => return self.wait(record, held, queued).await,
+                ItemOutcome::Deferred(held, queued) => return self.defer_job(record, held, queued).await,
                 ItemOutcome::NotTried => {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
             }
-            self.keep(&mut record).await?;
+            self.save_record(&mut record).await?;
             if job_event::completes_a_tenth(record.next(), record.total)
                 && told.is_none_or(|told| told.elapsed() >= TOLD_EVERY)
             {
                 told = Some(Instant::now());
-                self.queue.tell_progress(&record).await;
+                self.queue.publish_progress(&record).await;
             }
         }
-        self.queue.end(record, JobState::Done, None).await?;
+        self.queue.end_job(record, JobState::Done, None).await?;
         Ok(JobRunEnd::Settled)
     }
 
-    async fn step(&self, index: usize) -> ItemOutcome {
+    async fn send_item(&self, index: usize) -> ItemOutcome {
         let Some(item) = self.job.items.get(index) else { return ItemOutcome::NotTried };
-        let mut outgoing = match item_of(item) {
+        let mut outgoing = match build_item(item) {
             Ok(outgoing) => outgoing,
             // Checked when it was handed in; another version of the gateway may see it otherwise.
             Err(refusal) => return ItemOutcome::Failed(ItemFailure { index, to: None, error: refusal.message }),
@@ -115,7 +115,7 @@ impl JobRun<'_> {
         match self.outbound.send(outgoing, SendPriority::Job).await {
             SendOutcome::Done(done) => {
                 if let Some(event) = &done.event {
-                    self.outbound.tell(event).await;
+                    self.outbound.publish_event(event).await;
                 }
                 match done.answer {
                     Ok(_) => ItemOutcome::Sent,
@@ -146,7 +146,7 @@ impl JobRun<'_> {
         }
     }
 
-    async fn wait(
+    async fn defer_job(
         &self,
         mut record: JobRecord,
         held: Deferral,
@@ -157,18 +157,18 @@ impl JobRun<'_> {
         if held.reason == WaitReason::NotConnected
             && begun.is_some_and(|begun| OffsetDateTime::now_utc() - begun > GIVEN_UP_AFTER)
         {
-            self.queue.end(record, JobState::Failed, Some(held.reason.as_str())).await?;
+            self.queue.end_job(record, JobState::Failed, Some(held.reason.as_str())).await?;
             return Ok(JobRunEnd::Settled);
         }
-        self.queue.wait(self.job, &mut record, held).await?;
+        self.queue.defer_job(self.job, &mut record, held).await?;
         if let Some(queued) = queued.filter(|_| record.state == JobState::Queued) {
-            self.queue.tell_queued(&queued).await;
+            self.queue.publish_queued(&queued).await;
         }
         Ok(JobRunEnd::Settled)
     }
 
     /// Before the next message, as long as it takes: what is not recorded is sent again.
-    async fn keep(&self, record: &mut JobRecord) -> anyhow::Result<()> {
+    async fn save_record(&self, record: &mut JobRecord) -> anyhow::Result<()> {
         while let Err(error) = self.queue.records.save(record).await {
             if self.stopping.is_cancelled() {
                 return Err(error);

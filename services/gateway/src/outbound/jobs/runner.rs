@@ -63,7 +63,7 @@ impl JobRunner {
                 () = shutdown.cancelled() => break,
                 () = self.broker.ready() => {}
             }
-            match self.take(&mut running, std::mem::take(&mut first), &shutdown).await {
+            match self.run_due_jobs(&mut running, std::mem::take(&mut first), &shutdown).await {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::info!(session.id = %self.session, "taking jobs begins anew: {error:#}");
@@ -75,8 +75,13 @@ impl JobRunner {
         Ok(())
     }
 
-    async fn take(&self, running: &mut RunningJobs, first: bool, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let mut messages = self.messages(first).await?;
+    async fn run_due_jobs(
+        &self,
+        running: &mut RunningJobs,
+        first: bool,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut messages = self.due_jobs(first).await?;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -92,7 +97,7 @@ impl JobRunner {
                 }
                 message = messages.next(), if running.tasks.len() < JOBS_AT_ONCE => {
                     let message = message.context("the consumer ended")?.context("failed to take a job")?;
-                    self.begin(message, running, shutdown).await;
+                    self.start_job(message, running, shutdown).await;
                 }
             }
         }
@@ -100,7 +105,7 @@ impl JobRunner {
 
     /// `first`: after a start. What a gateway before this one had begun comes at once then, and not after [`ACK_WAIT`]:
     /// only one gateway holds the session.
-    async fn messages(&self, first: bool) -> anyhow::Result<pull::Stream> {
+    async fn due_jobs(&self, first: bool) -> anyhow::Result<pull::Stream> {
         let name = format!("jobs-{}", self.session);
         let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await.context("failed to open OUTBOX")?;
         if first {
@@ -122,7 +127,7 @@ impl JobRunner {
         messages.messages().await.context("failed to ask for jobs")
     }
 
-    async fn begin(&self, message: Message, running: &mut RunningJobs, shutdown: &CancellationToken) {
+    async fn start_job(&self, message: Message, running: &mut RunningJobs, shutdown: &CancellationToken) {
         let job: SendJob = match serde_json::from_slice(&message.payload) {
             Ok(job) => job,
             Err(error) => {
@@ -137,11 +142,11 @@ impl JobRunner {
         }
         let (runner, stopping) = (self.clone(), shutdown.clone());
         let id = job.id.clone();
-        let task = running.tasks.spawn(async move { runner.carry(&job, &message, &stopping).await });
+        let task = running.tasks.spawn(async move { runner.run_job(&job, &message, &stopping).await });
         running.ids.insert(task.id(), id);
     }
 
-    async fn carry(&self, job: &SendJob, message: &Message, stopping: &CancellationToken) {
+    async fn run_job(&self, job: &SendJob, message: &Message, stopping: &CancellationToken) {
         let run = JobRun { queue: &self.queue, outbound: &self.outbound, job, stopping };
         let still_runs = async {
             loop {

@@ -3,7 +3,7 @@
 
 use super::{UploadError, encrypted_source::EncryptedSource};
 use kurir_chassis::{broker::Broker, objects::ObjectError};
-use kurir_contract::{command::FileToSend, hex::hex};
+use kurir_contract::command::FileToSend;
 use std::{
     fs::File,
     io::{BufWriter, Write as _},
@@ -25,7 +25,7 @@ pub struct EncryptedFile {
 
 /// # Errors
 /// If the file is gone or cannot be read, is another one than was meant, or the disk does not take it.
-pub async fn stage(
+pub async fn encrypt_object(
     broker: &Broker,
     folder: &Path,
     file: &FileToSend,
@@ -33,16 +33,16 @@ pub async fn stage(
 ) -> Result<EncryptedFile, UploadError> {
     let mut object = broker.open_object(file.bucket(), &file.object).await.map_err(|error| match error {
         ObjectError::NotFound => UploadError::Gone,
-        error @ ObjectError::Away(_) => unread(error),
+        error @ ObjectError::Away(_) => read_error(error),
     })?;
     let folder = folder.to_owned();
-    let mut encrypting = on_disk(move || FileEncryption::begin(&folder, media_type)).await?;
-    while let Some(piece) = object.next().await.map_err(unread)? {
-        encrypting = on_disk(move || encrypting.add(&piece)).await?;
+    let mut encrypting = run_blocking(move || FileEncryption::start(&folder, media_type)).await?;
+    while let Some(piece) = object.next().await.map_err(read_error)? {
+        encrypting = run_blocking(move || encrypting.add_chunk(&piece)).await?;
     }
-    let staged = on_disk(move || encrypting.end()).await?;
+    let staged = run_blocking(move || encrypting.finish()).await?;
     let is_meant = file.size.is_none_or(|size| staged.info.file_length == size)
-        && file.sha256.as_ref().is_none_or(|sha256| hex(&staged.info.file_sha256) == *sha256);
+        && file.sha256.as_ref().is_none_or(|sha256| hex::encode(staged.info.file_sha256) == *sha256);
     if is_meant { Ok(staged) } else { Err(UploadError::Unread("it is not the file that was put there".to_owned())) }
 }
 
@@ -53,36 +53,36 @@ struct FileEncryption {
 }
 
 impl FileEncryption {
-    fn begin(folder: &Path, media_type: MediaType) -> Result<Self, UploadError> {
+    fn start(folder: &Path, media_type: MediaType) -> Result<Self, UploadError> {
         // Sound and video can be played while they are loaded, with a table of checksums for it.
         let plays = matches!(media_type, MediaType::Audio | MediaType::Video);
-        let encryptor = MediaEncryptor::new_with_sidecar(media_type, plays).map_err(not_written)?;
-        let file = tempfile::tempfile_in(folder).map_err(not_written)?;
+        let encryptor = MediaEncryptor::new_with_sidecar(media_type, plays).map_err(write_error)?;
+        let file = tempfile::tempfile_in(folder).map_err(write_error)?;
         Ok(Self { encryptor, into: BufWriter::new(file) })
     }
 
-    fn add(mut self, chunk: &[u8]) -> Result<Self, UploadError> {
-        self.encryptor.update_to_writer(chunk, &mut self.into).map_err(not_written)?;
+    fn add_chunk(mut self, chunk: &[u8]) -> Result<Self, UploadError> {
+        self.encryptor.update_to_writer(chunk, &mut self.into).map_err(write_error)?;
         Ok(self)
     }
 
-    fn end(mut self) -> Result<EncryptedFile, UploadError> {
-        let info = self.encryptor.finalize_to_writer(&mut self.into).map_err(not_written)?;
-        self.into.flush().map_err(not_written)?;
-        let file = self.into.into_inner().map_err(not_written)?;
-        let length = file.metadata().map_err(not_written)?.len();
+    fn finish(mut self) -> Result<EncryptedFile, UploadError> {
+        let info = self.encryptor.finalize_to_writer(&mut self.into).map_err(write_error)?;
+        self.into.flush().map_err(write_error)?;
+        let file = self.into.into_inner().map_err(write_error)?;
+        let length = file.metadata().map_err(write_error)?.len();
         Ok(EncryptedFile { file: Arc::new(file), length, info })
     }
 }
 
 impl EncryptedFile {
     /// What an upload reads, until it is `over`.
-    pub fn ciphertext(&self, over: CancellationToken) -> EncryptedSource {
+    pub fn upload_source(&self, over: CancellationToken) -> EncryptedSource {
         EncryptedSource { file: Arc::clone(&self.file), length: self.length, over }
     }
 
     /// How it is decrypted. (The library's type cannot be cloned.)
-    pub fn info(&self) -> EncryptedMediaInfo {
+    pub fn media_info(&self) -> EncryptedMediaInfo {
         EncryptedMediaInfo {
             media_key: self.info.media_key,
             file_sha256: self.info.file_sha256,
@@ -94,16 +94,16 @@ impl EncryptedFile {
 }
 
 /// On a thread that may wait for the disk.
-async fn on_disk<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
 ) -> Result<T, UploadError> {
-    tokio::task::spawn_blocking(work).await.map_err(not_written)?
+    tokio::task::spawn_blocking(work).await.map_err(write_error)?
 }
 
-fn unread(error: impl std::fmt::Display) -> UploadError {
+fn read_error(error: impl std::fmt::Display) -> UploadError {
     UploadError::Unread(error.to_string())
 }
 
-fn not_written(error: impl std::fmt::Display) -> UploadError {
+fn write_error(error: impl std::fmt::Display) -> UploadError {
     UploadError::NotWritten(error.to_string())
 }

@@ -57,12 +57,12 @@ impl OutgoingFiles {
 
     /// The file of a message that is about to be sent.
     #[must_use]
-    pub fn upload<'a>(&'a self, attachment: &'a FileAttachment) -> FileUpload<'a> {
+    pub fn start_upload<'a>(&'a self, attachment: &'a FileAttachment) -> FileUpload<'a> {
         FileUpload { files: self, attachment, staged: None, uploaded: None }
     }
 
     /// Removes a file that nobody will send any more; a received one stays, since it belongs to others too.
-    pub async fn forget(&self, file: &FileToSend) {
+    pub async fn delete_file(&self, file: &FileToSend) {
         if file.received {
             return;
         }
@@ -85,27 +85,27 @@ impl FileUpload<'_> {
     ///
     /// # Errors
     /// If it cannot be. The next try begins where this one ended.
-    pub async fn complete(&mut self, client: &Client, message: &mut Message) -> Result<(), UploadError> {
+    pub async fn complete_message(&mut self, client: &Client, message: &mut Message) -> Result<(), UploadError> {
         let uploaded = match self.uploaded.take() {
             Some(uploaded) => uploaded,
-            None => self.upload(client).await?,
+            None => self.upload_file(client).await?,
         };
-        self.attachment.complete(message, &uploaded);
+        self.attachment.set_upload(message, &uploaded);
         self.uploaded = Some(uploaded);
         Ok(())
     }
 
-    async fn upload(&mut self, client: &Client) -> Result<UploadResponse, UploadError> {
+    async fn upload_file(&mut self, client: &Client) -> Result<UploadResponse, UploadError> {
         let OutgoingFiles { broker, folder } = self.files;
         let media_type = self.attachment.media_type();
         let staged = match self.staged.take() {
             Some(staged) => staged,
-            None => encrypt::stage(broker, folder, &self.attachment.file, media_type).await?,
+            None => encrypt::encrypt_object(broker, folder, &self.attachment.file, media_type).await?,
         };
         // An upload is a thread's work, which goes on when nobody waits for it any more: its reader ends with the try.
         let over = CancellationToken::new();
         let _over = over.clone().drop_guard();
-        let (source, info) = (staged.ciphertext(over), staged.info());
+        let (source, info) = (staged.upload_source(over), staged.media_info());
         self.staged = Some(staged);
         let uploaded = client.upload_stream(source, info, media_type).await;
         // The last cause alone: what is around it may hold the address with its permission.
@@ -115,7 +115,7 @@ impl FileUpload<'_> {
 
 /// Whether nobody will send this message again, so that its file has served its time.
 #[must_use]
-pub fn is_settled(answer: &Result<SentMessage, CommandError>) -> bool {
+pub fn is_final(answer: &Result<SentMessage, CommandError>) -> bool {
     match answer {
         Ok(_) => true,
         Err(refusal) => match refusal.code {

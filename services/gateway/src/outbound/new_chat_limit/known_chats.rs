@@ -35,7 +35,7 @@ pub struct KnownChats {
 pub struct KnownChatWriter(mpsc::Receiver<ChatJid>);
 
 #[must_use]
-pub fn queue(session: SessionId) -> (KnownChats, KnownChatWriter) {
+pub fn known_chat_channel(session: SessionId) -> (KnownChats, KnownChatWriter) {
     let (heard, waiting) = mpsc::channel(WAITING);
     (KnownChats { session, seen: Arc::default(), heard }, KnownChatWriter(waiting))
 }
@@ -47,46 +47,46 @@ impl KnownChats {
     }
 
     /// There is a chat. Never waits.
-    pub fn heard(&self, chat: &ChatJid) {
-        if chat.is_group() || self.seen().contains(chat) {
+    pub fn record(&self, chat: &ChatJid) {
+        if chat.is_group() || self.cached().contains(chat) {
             return;
         }
         if self.heard.try_send(chat.clone()).is_ok() {
-            self.remember(chat);
+            self.cache(chat);
         }
     }
 
     /// # Errors
     /// If NATS did not say.
-    pub async fn knows(&self, broker: &Broker, chat: &ChatJid) -> anyhow::Result<bool> {
-        if self.seen().contains(chat) {
+    pub async fn is_known(&self, broker: &Broker, chat: &ChatJid) -> anyhow::Result<bool> {
+        if self.cached().contains(chat) {
             return Ok(true);
         }
-        let bucket = self.bucket(broker).await?;
-        let known = bucket.get(self.key(chat)).await.context("failed to look up a chat")?.is_some();
+        let bucket = self.open_bucket(broker).await?;
+        let known = bucket.get(self.chat_key(chat)).await.context("failed to look up a chat")?.is_some();
         if known {
-            self.remember(chat);
+            self.cache(chat);
         }
         Ok(known)
     }
 
-    pub(super) async fn bucket(&self, broker: &Broker) -> anyhow::Result<Store> {
+    pub(super) async fn open_bucket(&self, broker: &Broker) -> anyhow::Result<Store> {
         broker.expiring_bucket(BUCKET, KNOWN_FOR).await
     }
 
-    fn key(&self, chat: &ChatJid) -> String {
+    fn chat_key(&self, chat: &ChatJid) -> String {
         subject::known_chat(&self.session, chat)
     }
 
-    fn remember(&self, chat: &ChatJid) {
-        let mut seen = self.seen();
+    fn cache(&self, chat: &ChatJid) {
+        let mut seen = self.cached();
         if seen.len() >= IN_MEMORY {
             seen.clear();
         }
         seen.insert(chat.clone());
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashSet<ChatJid>> {
+    fn cached(&self) -> MutexGuard<'_, HashSet<ChatJid>> {
         // Each change is one call, so a panic elsewhere left the set whole.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,11 +97,11 @@ impl KnownChatWriter {
     ///
     /// # Errors
     /// None: a broker that is away is waited for.
-    pub async fn store(mut self, known: KnownChats, broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, known: KnownChats, broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
         let all = async {
             while let Some(chat) = self.0.recv().await {
-                let key = known.key(&chat);
-                while let Err(error) = put(&known, &broker, &key).await {
+                let key = known.chat_key(&chat);
+                while let Err(error) = store_chat(&known, &broker, &key).await {
                     tracing::debug!(chat = chat.redacted(), "a chat is not stored yet: {error:#}");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -115,7 +115,7 @@ impl KnownChatWriter {
     }
 }
 
-async fn put(known: &KnownChats, broker: &Broker, key: &str) -> anyhow::Result<()> {
-    known.bucket(broker).await?.put(key, "".into()).await?;
+async fn store_chat(known: &KnownChats, broker: &Broker, key: &str) -> anyhow::Result<()> {
+    known.open_bucket(broker).await?.put(key, "".into()).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ mod known_chats;
 mod restrictions;
 mod window;
 
-pub use known_chats::{KnownChatWriter, KnownChats, queue};
+pub use known_chats::{KnownChatWriter, KnownChats, known_chat_channel};
 pub use restrictions::RestrictionTracker;
 
 use super::Deferral;
@@ -40,14 +40,14 @@ impl NewChatLimit {
     }
 
     /// Until when a message to this chat has to wait; none: it may go, and is counted.
-    pub async fn held(&self, to: &ChatJid, now: OffsetDateTime) -> Option<Deferral> {
-        let restriction = self.restrictions.now(now);
+    pub async fn check_chat(&self, to: &ChatJid, now: OffsetDateTime) -> Option<Deferral> {
+        let restriction = self.restrictions.current(now);
         if to.is_group() || (self.cap == 0 && restriction.is_none()) {
             return None;
         }
         match timeout(
             WITHIN,
-            self.judge(to, restriction.map(|of| Deferral { until: of.until, reason: of.reason() }), now),
+            self.check_person(to, restriction.map(|of| Deferral { until: of.until, reason: of.wait_reason() }), now),
         )
         .await
         {
@@ -63,26 +63,26 @@ impl NewChatLimit {
         }
     }
 
-    async fn judge(
+    async fn check_person(
         &self,
         to: &ChatJid,
         restricted: Option<Deferral>,
         now: OffsetDateTime,
     ) -> anyhow::Result<Option<Deferral>> {
-        if self.known.knows(&self.broker, to).await? {
+        if self.known.is_known(&self.broker, to).await? {
             return Ok(None);
         }
         if restricted.is_some() {
             return Ok(restricted);
         }
         let _counting = self.counting.lock().await;
-        let bucket = self.known.bucket(&self.broker).await?;
+        let bucket = self.known.open_bucket(&self.broker).await?;
         let key = window_key(self.known.session());
         let window: NewChatWindow = match bucket.get(&key).await.context("failed to read the count of new chats")? {
             Some(stored) => serde_json::from_slice(&stored).unwrap_or_default(),
             None => NewChatWindow::default(),
         };
-        match window.one_more(self.cap, now) {
+        match window.count_chat(self.cap, now) {
             Ok(window) => {
                 bucket.put(&key, serde_json::to_vec(&window)?.into()).await.context("failed to count a new chat")?;
                 Ok(None)

@@ -42,24 +42,24 @@ impl Default for RestrictionTracker {
 impl RestrictionTracker {
     /// The one that holds.
     #[must_use]
-    pub fn now(&self, now: OffsetDateTime) -> Option<AccountRestriction> {
-        self.0.borrow().filter(|restriction| restriction.holds(now))
+    pub fn current(&self, now: OffsetDateTime) -> Option<AccountRestriction> {
+        self.0.borrow().filter(|restriction| restriction.is_active(now))
     }
 
     /// What a nack means: none if no restriction is behind it.
-    pub async fn nacked(&self, client: &Client, code: Option<u16>) -> Option<AccountRestriction> {
+    pub async fn explain_nack(&self, client: &Client, code: Option<u16>) -> Option<AccountRestriction> {
         match code {
-            Some(NO_TOKEN) => self.ask_time_lock(client).await,
+            Some(NO_TOKEN) => self.query_time_lock(client).await,
             Some(CAPPED) => {
-                let ends = cycle_end(client).await;
-                Some(self.set(RestrictionKind::NewChatCap, ends))
+                let ends = query_cycle_end(client).await;
+                Some(self.record(RestrictionKind::NewChatCap, ends))
             }
             Some(_) | None => None,
         }
     }
 
     /// Asks WhatsApp, which may have locked the account before this client came.
-    async fn ask_time_lock(&self, client: &Client) -> Option<AccountRestriction> {
+    async fn query_time_lock(&self, client: &Client) -> Option<AccountRestriction> {
         let lock = match timeout(WITHIN, client.mex().fetch_reachout_timelock()).await {
             Ok(Ok(lock)) => lock,
             Ok(Err(error)) => {
@@ -72,13 +72,13 @@ impl RestrictionTracker {
             return None;
         }
         let ends = lock.time_enforcement_ends.and_then(|ends| ends.parse().ok());
-        Some(self.set(RestrictionKind::TimeLock, ends))
+        Some(self.record(RestrictionKind::TimeLock, ends))
     }
 
-    fn set(&self, kind: RestrictionKind, ends: Option<i64>) -> AccountRestriction {
+    fn record(&self, kind: RestrictionKind, ends: Option<i64>) -> AccountRestriction {
         let now = OffsetDateTime::now_utc();
-        let until = restriction::end(ends, now);
-        let next = restriction::told(*self.0.borrow(), kind, until, now);
+        let until = restriction::restriction_end(ends, now);
+        let next = restriction::next_restriction(*self.0.borrow(), kind, until, now);
         self.0.send_if_modified(|was| was.replace(next) != Some(next));
         next
     }
@@ -87,7 +87,7 @@ impl RestrictionTracker {
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
-    pub async fn follow(
+    pub async fn run(
         self,
         session: SessionId,
         mut view: watch::Receiver<SessionView>,
@@ -102,12 +102,12 @@ impl RestrictionTracker {
                 tokio::select! {
                     Ok(()) = seen.changed() => {
                         let changed = *seen.borrow_and_update();
-                        tell(&session, current.or(changed), changed, &publisher).await;
+                        publish_change(&session, current.or(changed), changed, &publisher).await;
                     }
-                    () = over(current) => {
+                    () = wait_until_over(current) => {
                         self.0.send_replace(None);
                         seen.mark_unchanged();
-                        tell(&session, current, None, &publisher).await;
+                        publish_change(&session, current, None, &publisher).await;
                     }
                     Ok(()) = view.changed() => {
                         let client = {
@@ -118,7 +118,7 @@ impl RestrictionTracker {
                             view.client.clone().filter(|_| begins)
                         };
                         if let Some(client) = client {
-                            self.ask_time_lock(&client).await;
+                            self.query_time_lock(&client).await;
                         }
                     }
                     else => std::future::pending::<()>().await,
@@ -133,7 +133,7 @@ impl RestrictionTracker {
     }
 }
 
-async fn cycle_end(client: &Client) -> Option<i64> {
+async fn query_cycle_end(client: &Client) -> Option<i64> {
     let variables =
         capping::Variables { input: Some(capping::Input { r#type: Some("INDIVIDUAL_NEW_CHAT_MSG".to_owned()) }) };
     let request = MexRequest::new(capping::NAME, capping::DOC_ID, variables);
@@ -143,7 +143,7 @@ async fn cycle_end(client: &Client) -> Option<i64> {
 }
 
 /// When the restriction is over; never without one.
-async fn over(restriction: Option<AccountRestriction>) {
+async fn wait_until_over(restriction: Option<AccountRestriction>) {
     let Some(restriction) = restriction else { return std::future::pending().await };
     // In steps, since the clock may be set.
     loop {
@@ -157,7 +157,7 @@ async fn over(restriction: Option<AccountRestriction>) {
 }
 
 /// `now`: none if `was` is over.
-async fn tell(
+async fn publish_change(
     session: &SessionId,
     was: Option<AccountRestriction>,
     now: Option<AccountRestriction>,
@@ -181,7 +181,7 @@ async fn tell(
         tracing::info!(session.id = %session, "WhatsApp's restriction of the session is over");
     }
     let event = OutgoingEvent::new(session, EventType::SESSION_RESTRICTED, event_id, at, data);
-    if let Err(error) = publisher.store(&event, Instant::now() + TOLD_WITHIN).await {
+    if let Err(error) = publisher.publish(&event, Instant::now() + TOLD_WITHIN).await {
         tracing::error!(event.id = %event.id, "the event about a restriction was lost: {error}");
     }
 }

@@ -17,7 +17,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl NewChatWindow {
     /// With one more chat, or when there is room again.
-    pub fn one_more(&self, cap: u32, now: OffsetDateTime) -> Result<Self, OffsetDateTime> {
+    pub fn count_chat(&self, cap: u32, now: OffsetDateTime) -> Result<Self, OffsetDateTime> {
         if cap == 0 {
             return Ok(self.clone());
         }
@@ -41,14 +41,14 @@ mod tests {
         let begun = datetime!(2026-11-24 12:00 UTC);
         let mut window = NewChatWindow::default();
         for n in 0..3 {
-            window = window.one_more(3, begun + Duration::from_secs(n)).expect("room");
+            window = window.count_chat(3, begun + Duration::from_secs(n)).expect("room");
         }
         let next = datetime!(2026-11-25 12:00 UTC);
-        assert_eq!(window.one_more(3, begun + Duration::from_secs(3)), Err(next));
-        assert_eq!(window.one_more(3, next - Duration::from_secs(1)), Err(next));
-        let fresh = window.one_more(3, next).expect("room again");
+        assert_eq!(window.count_chat(3, begun + Duration::from_secs(3)), Err(next));
+        assert_eq!(window.count_chat(3, next - Duration::from_secs(1)), Err(next));
+        let fresh = window.count_chat(3, next).expect("room again");
         assert_eq!((fresh.count, fresh.since.as_deref()), (1, Some("2026-11-25T12:00:00.000Z")));
-        assert_eq!(window.one_more(0, begun), Ok(window.clone()), "no cap");
-        assert_eq!(window.one_more(3, begun - Duration::from_secs(60)).map(|window| window.count), Ok(1));
+        assert_eq!(window.count_chat(0, begun), Ok(window.clone()), "no cap");
+        assert_eq!(window.count_chat(3, begun - Duration::from_secs(60)).map(|window| window.count), Ok(1));
     }
 }

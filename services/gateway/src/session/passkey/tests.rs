@@ -13,7 +13,7 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 
 fn request() -> PasskeyChallenge {
     let options = json!({"challenge": b64("challenge"), "allowCredentials": [{"type": "public-key", "id": b64("me")}]});
-    PasskeyChallenge::read(&options.to_string(), NOW).expect("options")
+    PasskeyChallenge::parse(&options.to_string(), NOW).expect("options")
 }
 
 fn failed(error: &str) -> PasskeyCeremony {
@@ -61,7 +61,7 @@ fn each_step_goes_where_it_should() {
         (failed("before"), PasskeyStep::Expired, (failed("before"), Nothing)),
         (PasskeyCeremony::None, PasskeyStep::Expired, (PasskeyCeremony::None, Nothing)),
     ] {
-        assert_eq!(next(passkey.clone(), step.clone()), expected, "{passkey:?} and {step:?}");
+        assert_eq!(next_step(passkey.clone(), step.clone()), expected, "{passkey:?} and {step:?}");
     }
 }
 
@@ -69,7 +69,7 @@ fn each_step_goes_where_it_should() {
 fn options_that_are_none_are_refused() {
     assert_eq!(request().until, UNTIL);
     for options in ["", "[]", r#"{"rpId":"web.whatsapp.com"}"#, r#"{"challenge":""}"#] {
-        assert!(PasskeyChallenge::read(options, NOW).is_err(), "{options}");
+        assert!(PasskeyChallenge::parse(options, NOW).is_err(), "{options}");
     }
 }
 
@@ -91,7 +91,7 @@ fn credential() -> Value {
 
 #[test]
 fn an_answer_becomes_what_whatsapp_web_sends() {
-    let assertion = read(&credential(), &request()).expect("it is right");
+    let assertion = build_assertion(&credential(), &request()).expect("it is right");
     assert_eq!(assertion.credential_id, b"me");
     let sent: Value = serde_json::from_slice(&assertion.assertion_json).expect("JSON");
     let mut expected = credential();
@@ -132,13 +132,13 @@ fn each_wrong_field_is_named() {
         (but("origin", json!("https://example.org")), "this one was made on \"https://example.org\""),
         (but("origin", json!(null)), "names no origin"),
     ] {
-        let problem = read(&credential, &request()).expect_err(expected);
+        let problem = build_assertion(&credential, &request()).expect_err(expected);
         assert!(problem.contains(expected), "{problem}");
     }
     let mut other = credential();
     other["id"] = json!(b64("you"));
     other["rawId"] = json!(b64("you"));
-    assert!(read(&other, &request()).expect_err("not allowed").contains("allowCredentials"));
+    assert!(build_assertion(&other, &request()).expect_err("not allowed").contains("allowCredentials"));
     let any = PasskeyChallenge { allowed: vec![], ..request() };
-    assert!(read(&other, &any).is_ok(), "any credential may answer");
+    assert!(build_assertion(&other, &any).is_ok(), "any credential may answer");
 }

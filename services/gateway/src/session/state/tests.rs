@@ -5,7 +5,7 @@ use super::{
         passkey::{PasskeyCeremony, PasskeyChallenge, PasskeyStep},
         watchdog::DetectedSilence,
     },
-    SessionAction, SessionEnd, SessionSignal, SessionState, next,
+    SessionAction, SessionEnd, SessionSignal, SessionState, next_state,
 };
 use kurir_contract::event::NoticedBy;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn passkey(passkey: PasskeyCeremony) -> SessionState {
 
 fn request() -> PasskeyChallenge {
     let now = time::macros::datetime!(2026-11-24 12:00 UTC);
-    PasskeyChallenge::read(r#"{"challenge":"YWJj"}"#, now).expect("options")
+    PasskeyChallenge::parse(r#"{"challenge":"YWJj"}"#, now).expect("options")
 }
 
 fn reconnecting(reason: &str) -> SessionState {
@@ -120,7 +120,7 @@ fn each_signal_makes_its_step() {
         (Connecting, SessionSignal::BrokerLost, (WaitingForBroker, EndLife)),
         (reconnecting("429"), SessionSignal::BrokerLost, (WaitingForBroker, EndLife)),
     ] {
-        assert_eq!(next(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
+        assert_eq!(next_state(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
     }
 }
 
@@ -166,7 +166,7 @@ fn a_pairing_by_passkey_never_gets_stuck() {
         (again.clone(), asked(), (requested(), Nothing)),
         (again, SessionSignal::Paired, (SessionState::Connecting, Nothing)),
     ] {
-        assert_eq!(next(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
+        assert_eq!(next_state(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
     }
 }
 
@@ -175,7 +175,7 @@ fn an_end_ends_the_life_from_any_living_state() {
     for end in ends() {
         for state in [SessionState::Connecting, pairing("a"), SessionState::Connected, reconnecting("closed")] {
             let expected = (SessionState::Ended(end.clone()), SessionAction::EndLife);
-            assert_eq!(next(state, SessionSignal::Ended(end.clone())), expected);
+            assert_eq!(next_state(state, SessionSignal::Ended(end.clone())), expected);
         }
     }
 }
@@ -199,7 +199,7 @@ fn nothing_but_a_user_leaves_an_end() {
             SessionSignal::BrokerReady,
         ] {
             assert_eq!(
-                next(state.clone(), signal.clone()),
+                next_state(state.clone(), signal.clone()),
                 (state.clone(), SessionAction::Nothing),
                 "{state:?} and {signal:?}"
             );
@@ -211,7 +211,10 @@ fn nothing_but_a_user_leaves_an_end() {
 fn a_restart_keeps_the_keys_unless_they_are_worthless() {
     for end in ends() {
         let action = if end == logged_out() { SessionAction::BeginAnew } else { SessionAction::BeginLife };
-        assert_eq!(next(SessionState::Ended(end), SessionSignal::RestartAsked), (SessionState::Connecting, action));
+        assert_eq!(
+            next_state(SessionState::Ended(end), SessionSignal::RestartAsked),
+            (SessionState::Connecting, action)
+        );
     }
 }
 
@@ -225,7 +228,7 @@ fn a_logout_on_request_works_in_every_state() {
         reconnecting("closed"),
     ];
     for state in living.into_iter().chain(ends().map(SessionState::Ended)) {
-        let (state, action) = next(state, SessionSignal::LogoutAsked);
+        let (state, action) = next_state(state, SessionSignal::LogoutAsked);
         assert!(matches!(state, SessionState::Ended(SessionEnd::LoggedOut { .. })), "{state:?}");
         assert_eq!(action, SessionAction::LogOut);
     }

@@ -68,34 +68,34 @@ struct PendingKey {
 
 impl BatchingStore {
     #[must_use]
-    pub fn of(store: Arc<SqliteStore>, breaker: ConnectionAbort) -> Self {
+    pub fn new(store: Arc<SqliteStore>, breaker: ConnectionAbort) -> Self {
         let (asked, asks) = mpsc::channel(TOGETHER);
         let (handed_over, one_is_not_kept) = (AtomicU64::new(0), AtomicBool::new(false));
         let messages = Arc::new(WriteProgress { handed_over, one_is_not_kept, breaker });
         // It ends with the last of this store's users.
-        tokio::spawn(write_all(Arc::clone(&store), Arc::clone(&messages), asks));
+        tokio::spawn(write_batches(Arc::clone(&store), Arc::clone(&messages), asks));
         Self { store, asked, messages }
     }
 
     /// Messages are kept until they are forgotten. A backlog's come together already.
-    pub(super) async fn keep(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
+    pub(super) async fn write_pending(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
         self.messages.handed_over.fetch_add(1, Ordering::AcqRel);
         let kept = match rows {
             [row] => {
                 let key =
                     PendingKey { chat: row.chat.to_owned(), sender: row.sender.to_owned(), id: row.id.to_owned() };
-                self.write(StoreWrite::Keep { key, message: row.message.to_owned() }).await
+                self.submit(StoreWrite::Keep { key, message: row.message.to_owned() }).await
             }
             rows => self.store.store_pending_inbound_batch(rows).await,
         };
-        kept.inspect_err(|error| self.messages.are_not_kept(error))
+        kept.inspect_err(|error| self.messages.record_failure(error))
     }
 
-    pub(super) async fn forget(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
+    pub(super) async fn delete_pending(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
         match *keys {
             [PendingInboundKey { chat, sender, id }] => {
                 let key = PendingKey { chat: chat.to_owned(), sender: sender.to_owned(), id: id.to_owned() };
-                self.write(StoreWrite::Forget(key)).await
+                self.submit(StoreWrite::Forget(key)).await
             }
             _ => self.store.delete_pending_inbound_batch(keys).await,
         }
@@ -103,7 +103,7 @@ impl BatchingStore {
 
     /// Waits until every message that has been decrypted is kept. The client, which asks before it writes keys, decrypts
     /// none meanwhile; those on their way are here when a moment goes by in which none comes.
-    pub(super) async fn all_is_kept(&self) -> Result<()> {
+    pub(super) async fn flush_pending(&self) -> Result<()> {
         for _ in 0..MOST_WAITS {
             let before = self.messages.handed_over.load(Ordering::Acquire);
             tokio::time::sleep(HANDED_OVER_WITHIN).await;
@@ -111,14 +111,14 @@ impl BatchingStore {
                 break;
             }
         }
-        self.write(StoreWrite::Barrier).await?;
+        self.submit(StoreWrite::Barrier).await?;
         if self.messages.one_is_not_kept.load(Ordering::Acquire) {
             return Err(StoreError::Validation("a message could not be kept, so its chat's keys are not".to_owned()));
         }
         Ok(())
     }
 
-    async fn write(&self, write: StoreWrite) -> Result<()> {
+    async fn submit(&self, write: StoreWrite) -> Result<()> {
         let (written, answer) = oneshot::channel();
         self.asked
             .send(WriteRequest { write, written })
@@ -130,14 +130,14 @@ impl BatchingStore {
 
 impl WriteProgress {
     /// The client is silent about it, and goes on.
-    fn are_not_kept(&self, error: &StoreError) {
+    fn record_failure(&self, error: &StoreError) {
         self.one_is_not_kept.store(true, Ordering::Release);
-        let why = in_full(error);
-        self.breaker.break_life(SessionSignal::NotKept(why.clone()), &format!("a message cannot be kept: {why}"));
+        let why = error_chain(error);
+        self.breaker.abort(SessionSignal::NotKept(why.clone()), &format!("a message cannot be kept: {why}"));
     }
 }
 
-async fn write_all(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mut asks: mpsc::Receiver<WriteRequest>) {
+async fn write_batches(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mut asks: mpsc::Receiver<WriteRequest>) {
     let mut group = Vec::with_capacity(TOGETHER);
     while asks.recv_many(&mut group, TOGETHER).await > 0 {
         let (mut kept, mut forgotten, mut barriers) = (Vec::new(), Vec::new(), Vec::new());
@@ -150,23 +150,23 @@ async fn write_all(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mut as
         }
         // First what is forgotten: if a message comes again right then, its new copy stays.
         if !forgotten.is_empty() {
-            let keys: Vec<_> = forgotten.iter().map(|(key, _)| key.borrowed()).collect();
+            let keys: Vec<_> = forgotten.iter().map(|(key, _)| key.as_key()).collect();
             let done = store.delete_pending_inbound_batch(&keys).await;
-            answer(done, forgotten.into_iter().map(|(_, written)| written));
+            send_results(done, forgotten.into_iter().map(|(_, written)| written));
         }
         if !kept.is_empty() {
-            let rows: Vec<_> = kept.iter().map(|(key, message, _)| key.row(message)).collect();
+            let rows: Vec<_> = kept.iter().map(|(key, message, _)| key.as_row(message)).collect();
             // Said before a barrier behind it is passed.
             let done = store.store_pending_inbound_batch(&rows).await;
-            let done = done.inspect_err(|error| messages.are_not_kept(error));
-            answer(done, kept.into_iter().map(|(.., written)| written));
+            let done = done.inspect_err(|error| messages.record_failure(error));
+            send_results(done, kept.into_iter().map(|(.., written)| written));
         }
-        answer(Ok(()), barriers.into_iter());
+        send_results(Ok(()), barriers.into_iter());
     }
 }
 
 /// With its causes: alone it names only the kind.
-fn in_full(error: &StoreError) -> String {
+fn error_chain(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -177,7 +177,7 @@ fn in_full(error: &StoreError) -> String {
 }
 
 /// To all of a transaction what became of it. Who does not wait any more gave up, and needs none.
-fn answer(done: Result<()>, all: impl Iterator<Item = oneshot::Sender<Result<()>>>) {
+fn send_results(done: Result<()>, all: impl Iterator<Item = oneshot::Sender<Result<()>>>) {
     let done = done.map_err(Arc::new);
     for written in all {
         let _ = written.send(done.clone().map_err(|error| StoreError::Database(Box::new(error))));
@@ -185,11 +185,11 @@ fn answer(done: Result<()>, all: impl Iterator<Item = oneshot::Sender<Result<()>
 }
 
 impl PendingKey {
-    fn borrowed(&self) -> PendingInboundKey<'_> {
+    fn as_key(&self) -> PendingInboundKey<'_> {
         PendingInboundKey { chat: &self.chat, sender: &self.sender, id: &self.id }
     }
 
-    fn row<'a>(&'a self, message: &'a [u8]) -> PendingInboundRow<'a> {
+    fn as_row<'a>(&'a self, message: &'a [u8]) -> PendingInboundRow<'a> {
         PendingInboundRow { chat: &self.chat, sender: &self.sender, id: &self.id, message }
     }
 }

@@ -56,22 +56,22 @@ delegate! { SignalStore {
     fn delete_sender_key(address: &str) -> Result<()>;
 } {
     async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
-        self.all_is_kept().await?;
+        self.flush_pending().await?;
         self.store.put_session(address, session).await
     }
 
     async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
-        self.all_is_kept().await?;
+        self.flush_pending().await?;
         self.store.put_sessions_batch(sessions).await
     }
 
     async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
-        self.all_is_kept().await?;
+        self.flush_pending().await?;
         self.store.put_sender_key(address, record).await
     }
 
     async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
-        self.all_is_kept().await?;
+        self.flush_pending().await?;
         self.store.put_sender_keys_batch(sender_keys).await
     }
 } }
@@ -126,11 +126,11 @@ delegate! { ProtocolStore {
     fn delete_expired_pending_inbound(cutoff_timestamp: i64) -> Result<u32>;
 } {
     async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
-        self.keep(rows).await
+        self.write_pending(rows).await
     }
 
     async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
-        self.forget(keys).await
+        self.delete_pending(keys).await
     }
 } }
 

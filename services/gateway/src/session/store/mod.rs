@@ -48,11 +48,11 @@ impl SessionStore {
     ///
     /// # Errors
     /// If the database cannot be opened.
-    pub async fn keys(&self, breaker: ConnectionAbort) -> anyhow::Result<Arc<BatchingStore>> {
+    pub async fn open_keys(&self, breaker: ConnectionAbort) -> anyhow::Result<Arc<BatchingStore>> {
         let file = self.folder.join(FILES[0]);
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
-        Ok(Arc::new(BatchingStore::of(Arc::new(store), breaker)))
+        Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker)))
     }
 
     /// The session's own folder.
@@ -63,13 +63,13 @@ impl SessionStore {
 
     /// The file of the polls that were seen.
     #[must_use]
-    pub fn polls(&self) -> PathBuf {
+    pub fn polls_file(&self) -> PathBuf {
         self.folder.join(POLLS)
     }
 
     /// The file of when the phone was seen.
     #[must_use]
-    pub fn phone(&self) -> PathBuf {
+    pub fn phone_file(&self) -> PathBuf {
         self.folder.join(PHONE)
     }
 

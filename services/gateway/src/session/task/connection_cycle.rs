@@ -25,8 +25,8 @@ const MOST_DOUBLINGS: u32 = 6;
 const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
 
 impl SessionTask {
-    pub(super) async fn begin_life(&mut self) -> anyhow::Result<()> {
-        self.end_life().await;
+    pub(super) async fn connect(&mut self) -> anyhow::Result<()> {
+        self.disconnect().await;
         self.next_life = None;
         self.pairing_code_until = None;
         self.codes_until = None;
@@ -40,7 +40,7 @@ impl SessionTask {
             notices: self.notices.clone(),
             undecryptable: self.inbound.undecryptable.clone(),
             appearance: self.appearance.clone(),
-            heard: self.watchdog.begin(),
+            heard: self.watchdog.reset(),
             phone: self.phone.clone(),
         };
         let hook = DurabilityHook {
@@ -50,40 +50,40 @@ impl SessionTask {
             breaker: ConnectionAbort::new(self.inbound.session.clone(), self.lives, self.signals.0.clone()),
             turns: Mutex::default(),
         };
-        let begun = ClientConnection::begin(&self.config, &self.store, listener, hook, self.appearance.clone()).await;
+        let begun = ClientConnection::open(&self.config, &self.store, listener, hook, self.appearance.clone()).await;
         let life = match begun {
             Ok(life) => life,
             // At the start it is a mistake that somebody must see; later it is a disk that is full, and may have room again.
             Err(error) if self.lives > 1 => {
                 tracing::error!(session.id = %self.inbound.session, "the client cannot be started, and is tried again: {error:#}");
-                self.begin_life_later();
+                self.connect_later();
                 // The reason that is there tells more: this is its echo.
                 if !matches!(self.state, SessionState::Reconnecting { .. }) {
-                    self.enter(SessionState::Reconnecting { reason: format!("{error:#}") });
+                    self.enter_state(SessionState::Reconnecting { reason: format!("{error:#}") });
                 }
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         self.view.send_modify(|view| {
-            view.own = self.own_of(&life.client);
+            view.own = self.own_addresses(&life.client);
             view.client = Some(Arc::clone(&life.client));
         });
         self.life = Some(life);
         Ok(())
     }
 
-    pub(super) fn begin_life_later(&mut self) {
+    pub(super) fn connect_later(&mut self) {
         self.short_lives = if self.begun.elapsed() < LONG_LIFE { self.short_lives + 1 } else { 0 };
         let pause = FIRST_PAUSE * 2_u32.pow(self.short_lives.min(MOST_DOUBLINGS));
         self.next_life = Some(Instant::now() + pause);
     }
 
-    pub(super) async fn end_life(&mut self) {
+    pub(super) async fn disconnect(&mut self) {
         self.next_life = None;
         self.view.send_modify(|view| view.client = None);
         if let Some(life) = self.life.take() {
-            life.end().await;
+            life.close().await;
         }
     }
 
@@ -94,22 +94,22 @@ impl SessionTask {
                 tracing::warn!(session.id = %self.inbound.session, "WhatsApp could not be told of the logout: remove this device on the phone");
             }
         }
-        self.end_life().await;
-        self.wipe()
+        self.disconnect().await;
+        self.wipe_keys()
     }
 
-    pub(super) fn wipe(&mut self) -> anyhow::Result<()> {
+    pub(super) fn wipe_keys(&mut self) -> anyhow::Result<()> {
         self.store.wipe()?;
-        self.inbound.polls.forget();
-        self.phone.forget();
+        self.inbound.polls.clear();
+        self.phone.clear();
         self.view.send_modify(|view| view.own = None);
         Ok(())
     }
 
     /// The own addresses, once paired; the phone writes under them, too.
-    pub(super) fn own_of(&self, client: &Client) -> Option<OwnAddresses> {
+    pub(super) fn own_addresses(&self, client: &Client) -> Option<OwnAddresses> {
         let (number, lid) = (client.pn()?, client.lid());
-        self.phone.belongs_to([Some(&number), lid.as_ref()].into_iter().flatten().cloned());
+        self.phone.set_own_numbers([Some(&number), lid.as_ref()].into_iter().flatten().cloned());
         Some(OwnAddresses { jid: chat_jid(&number), lid: lid.map(|lid| chat_jid(&lid)) })
     }
 }

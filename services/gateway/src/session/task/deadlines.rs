@@ -30,7 +30,7 @@ impl SessionTask {
     }
 
     /// Which of them has passed.
-    pub(super) fn deadline(&mut self) -> Option<SessionSignal> {
+    pub(super) fn take_expired(&mut self) -> Option<SessionSignal> {
         if self.pairing_code_until.is_some_and(|until| until <= Instant::now()) {
             self.pairing_code_until = None;
             return Some(SessionSignal::PairingCodeExpired);

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        phone::{PhoneStep, moment},
+        phone::{PhoneStep, to_time},
         state::{SessionSignal, SessionState},
     },
     SessionTask,
@@ -14,12 +14,12 @@ use kurir_contract::{
 
 impl SessionTask {
     /// Tells of a signal what its state does not.
-    pub(super) fn tell_of(&self, signal: &SessionSignal) {
+    pub(super) fn report_signal(&self, signal: &SessionSignal) {
         match signal {
             SessionSignal::Silent(silence) => {
                 let session = &self.inbound.session;
-                self.publisher.metrics.silent(session, silence.noticed_by);
-                self.changes.add_event(session, EventType::SESSION_SILENT, |event_id, timestamp| SessionSilent {
+                self.publisher.metrics.count_silence(session, silence.noticed_by);
+                self.changes.push_event(session, EventType::SESSION_SILENT, |event_id, timestamp| SessionSilent {
                     silent_for_seconds: silence.lasted.as_secs(),
                     noticed_by: silence.noticed_by,
                     timestamp,
@@ -28,8 +28,8 @@ impl SessionTask {
                 });
             }
             // It just scanned a code, or took one.
-            SessionSignal::Paired => self.phone.is_there(true),
-            SessionSignal::Connected => self.phone.is_there(false),
+            SessionSignal::Paired => self.phone.mark_seen(true),
+            SessionSignal::Connected => self.phone.mark_seen(false),
             SessionSignal::QrCode(_)
             | SessionSignal::QrCodesExhausted { .. }
             | SessionSignal::PairingCodeExpired
@@ -48,19 +48,19 @@ impl SessionTask {
     }
 
     /// Keeps when the phone was seen, and does what is due about it.
-    pub(super) fn look_at_phone(&mut self) {
-        self.keep_phone(false);
+    pub(super) fn check_phone(&mut self) {
+        self.save_phone(false);
         if self.state != SessionState::Connected {
             return;
         }
         let session = &self.inbound.session;
         if let Some(seen) = self.phone.last_seen() {
-            self.publisher.metrics.phone_seen(session, seen.unix_timestamp());
+            self.publisher.metrics.record_phone_seen(session, seen.unix_timestamp());
         }
-        let Some(step) = self.phone.step(self.config.whatsapp_phone_offline_after) else { return };
+        let Some(step) = self.phone.take_step(self.config.whatsapp_phone_offline_after) else { return };
         // Before it is told: a crash here tells it a day late, and a gateway that crashes often does not warn each time.
-        self.keep_phone(false);
-        let iso = |last_seen| moment(last_seen).map(clock::iso);
+        self.save_phone(false);
+        let iso = |last_seen| to_time(last_seen).map(clock::iso);
         match step {
             PhoneStep::Ask => {
                 if let Some(life) = &mut self.life {
@@ -69,17 +69,13 @@ impl SessionTask {
             }
             PhoneStep::Away { last_seen, days_left } => {
                 tracing::warn!(session.id = %session, "the phone of session {session} is away: WhatsApp removes this device in {days_left} day(s)");
-                self.changes.add_event(session, EventType::SESSION_PHONE_OFFLINE, |event_id, timestamp| PhoneOffline {
-                    last_seen: iso(last_seen),
-                    days_left,
-                    timestamp,
-                    session: session.clone(),
-                    event_id,
+                self.changes.push_event(session, EventType::SESSION_PHONE_OFFLINE, |event_id, timestamp| {
+                    PhoneOffline { last_seen: iso(last_seen), days_left, timestamp, session: session.clone(), event_id }
                 });
             }
             PhoneStep::Back { last_seen } => {
                 tracing::info!(session.id = %session, "the phone of session {session} is back");
-                self.changes.add_event(session, EventType::SESSION_PHONE_ONLINE, |event_id, timestamp| PhoneOnline {
+                self.changes.push_event(session, EventType::SESSION_PHONE_ONLINE, |event_id, timestamp| PhoneOnline {
                     last_seen: iso(last_seen),
                     timestamp,
                     session: session.clone(),
@@ -90,8 +86,8 @@ impl SessionTask {
     }
 
     /// A file that cannot be written costs a warning that comes late, or twice.
-    pub(super) fn keep_phone(&self, cannot_wait: bool) {
-        if let Err(error) = self.phone.write(cannot_wait) {
+    pub(super) fn save_phone(&self, cannot_wait: bool) {
+        if let Err(error) = self.phone.save(cannot_wait) {
             tracing::warn!("failed to keep when the phone was seen: {error}");
         }
     }

@@ -13,7 +13,7 @@ use super::{
     passkey::PasskeyCeremony,
     phone::PhonePresence,
     qr,
-    state::{ConnectionSignal, SessionAction, SessionSignal, SessionState, next},
+    state::{ConnectionSignal, SessionAction, SessionSignal, SessionState, next_state},
     status_queue::StatusQueue,
     store::SessionStore,
     watchdog::{ConnectionWatchdog, SilenceLimits},
@@ -80,7 +80,7 @@ const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 
 /// Makes a session's task and what the others see of it.
 #[must_use]
-pub fn control(
+pub fn new_session(
     config: &GatewayConfig,
     broker: &Broker,
     store: SessionStore,
@@ -90,7 +90,7 @@ pub fn control(
     let state = SessionState::WaitingForBroker;
     let (view, seen) = watch::channel(SessionView { state: state.clone(), own: None, client: None });
     let (control, controls) = mpsc::channel(CONTROLS);
-    let phone = PhonePresence::open(&store.phone());
+    let phone = PhonePresence::open(&store.phone_file());
     let acks = Arc::new(PendingAcks::default());
     let appearance = OnlineAppearance::new(config.whatsapp_mark_online);
     let session = SessionHandle {
@@ -150,64 +150,64 @@ impl SessionTask {
             let signal = tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(told) = self.signals.1.recv() => {
-                    self.hear(told).await?;
+                    self.apply_signal(told).await?;
                     continue;
                 }
-                () = over(&mut self.life) => {
+                () = wait_closed(&mut self.life) => {
                     // What the client said last explains its end, and is in the queue by now.
                     while let Ok(told) = self.signals.1.try_recv() {
-                        self.hear(told).await?;
+                        self.apply_signal(told).await?;
                     }
-                    self.end_life().await;
+                    self.disconnect().await;
                     SessionSignal::LifeEnded
                 }
                 Some(control) = self.control.recv() => {
-                    self.obey(control).await?;
+                    self.handle_control(control).await?;
                     continue;
                 }
                 () = self.broker.ready(), if waits_for_broker => SessionSignal::BrokerReady,
-                () = at(self.next_life) => {
-                    self.begin_life().await?;
+                () = sleep_until_some(self.next_life) => {
+                    self.connect().await?;
                     continue;
                 }
-                _ = look.tick(), if !waits_for_broker => match self.look() {
+                _ = look.tick(), if !waits_for_broker => match self.poll_signals() {
                     Some(signal) => signal,
                     None => continue,
                 },
             };
-            self.step(signal).await?;
+            self.apply(signal).await?;
         }
         // A send under way needs its acknowledgement still.
         let _ = timeout(PATIENCE_WITH_COMMANDS, commands_done.cancelled()).await;
-        self.end_life().await;
-        self.keep_phone(true);
+        self.disconnect().await;
+        self.save_phone(true);
         Ok(())
     }
 
     /// A signal of a life that is over says nothing about the one that is.
-    async fn hear(&mut self, (life, signal): ConnectionSignal) -> anyhow::Result<()> {
+    async fn apply_signal(&mut self, (life, signal): ConnectionSignal) -> anyhow::Result<()> {
         if self.life.as_ref().is_some_and(|now| now.number == life) {
-            self.step(signal).await?;
+            self.apply(signal).await?;
         }
         Ok(())
     }
 
-    async fn obey(&mut self, control: ControlRequest) -> anyhow::Result<()> {
+    async fn handle_control(&mut self, control: ControlRequest) -> anyhow::Result<()> {
         // A caller that has gone needs no answer.
         match control {
             ControlRequest::Restart(answer) => {
-                self.step(SessionSignal::RestartAsked).await?;
+                self.apply(SessionSignal::RestartAsked).await?;
                 let _ = answer.send(());
             }
             ControlRequest::Logout(answer) => {
                 let has_keys = self.view.borrow().own.is_some();
                 let was_paired = has_keys && !self.is_logged_out();
                 if has_keys {
-                    self.step(SessionSignal::LogoutAsked).await?;
+                    self.apply(SessionSignal::LogoutAsked).await?;
                 }
                 let _ = answer.send(LoggedOut { was_paired });
             }
-            ControlRequest::Passkey(ask, answer) => self.on_passkey(ask, answer).await?,
+            ControlRequest::Passkey(ask, answer) => self.handle_passkey(ask, answer).await?,
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ impl SessionTask {
     }
 
     /// What no event tells.
-    fn look(&mut self) -> Option<SessionSignal> {
+    fn poll_signals(&mut self) -> Option<SessionSignal> {
         if self.broker.is_connected() {
             self.broker_away_since = None;
         } else {
@@ -226,10 +226,10 @@ impl SessionTask {
                 return Some(SessionSignal::BrokerLost);
             }
         }
-        if let Some(signal) = self.deadline() {
+        if let Some(signal) = self.take_expired() {
             return Some(signal);
         }
-        self.look_at_phone();
+        self.check_phone();
         let client = &self.life.as_ref()?.client;
         let lost = self.state == SessionState::Connected && !(client.is_connected() && client.is_logged_in());
         if lost {
@@ -237,45 +237,45 @@ impl SessionTask {
         }
         match self.state {
             SessionState::Connecting | SessionState::Connected | SessionState::Reconnecting { .. } => {
-                self.watchdog.look(client).map(SessionSignal::Silent)
+                self.watchdog.check(client).map(SessionSignal::Silent)
             }
             // Who waits for a phone hears nothing for long.
             SessionState::Pairing { .. } | SessionState::WaitingForBroker | SessionState::Ended(_) => None,
         }
     }
 
-    async fn step(&mut self, mut signal: SessionSignal) -> anyhow::Result<()> {
+    async fn apply(&mut self, mut signal: SessionSignal) -> anyhow::Result<()> {
         self.set_deadlines(&mut signal);
-        self.tell_of(&signal);
-        let (state, action) = next(self.state.clone(), signal);
+        self.report_signal(&signal);
+        let (state, action) = next_state(self.state.clone(), signal);
         match action {
-            SessionAction::Nothing => self.enter(state),
+            SessionAction::Nothing => self.enter_state(state),
             SessionAction::BeginLife => {
-                self.enter(state);
-                self.begin_life().await?;
+                self.enter_state(state);
+                self.connect().await?;
             }
             SessionAction::BeginLifeLater => {
-                self.enter(state);
-                self.end_life().await;
-                self.begin_life_later();
+                self.enter_state(state);
+                self.disconnect().await;
+                self.connect_later();
             }
             SessionAction::BeginAnew => {
-                self.end_life().await;
-                self.wipe()?;
-                self.enter(state);
-                self.begin_life().await?;
+                self.disconnect().await;
+                self.wipe_keys()?;
+                self.enter_state(state);
+                self.connect().await?;
             }
             SessionAction::EndLife => {
-                self.enter(state);
-                self.end_life().await;
+                self.enter_state(state);
+                self.disconnect().await;
             }
             SessionAction::LogOut => {
                 self.log_out().await?;
                 // Last: whoever sees it may rely on the keys being gone.
-                self.enter(state);
+                self.enter_state(state);
             }
             SessionAction::ConfirmPasskey => {
-                self.enter(state);
+                self.enter_state(state);
                 self.confirm_passkey();
             }
         }
@@ -283,8 +283,8 @@ impl SessionTask {
     }
 
     /// Shows the state to everybody; what is no change is no event.
-    fn enter(&mut self, state: SessionState) {
-        let own = self.life.as_ref().map(|life| self.own_of(&life.client));
+    fn enter_state(&mut self, state: SessionState) {
+        let own = self.life.as_ref().map(|life| self.own_addresses(&life.client));
         self.view.send_modify(|view| {
             view.state = state.clone();
             if let Some(own) = own {
@@ -292,9 +292,9 @@ impl SessionTask {
             }
         });
         if state.passkey() != self.state.passkey() && *state.passkey() != PasskeyCeremony::None {
-            self.tell_of_passkey(state.passkey());
+            self.report_passkey(state.passkey());
         }
-        if state.looks_like(&self.state) {
+        if state.is_same_status(&self.state) {
             self.state = state;
             return;
         }
@@ -302,27 +302,27 @@ impl SessionTask {
             self.left_for_broker += 1;
             tracing::warn!(session.id = %self.inbound.session, times = self.left_for_broker, "leaving WhatsApp, which keeps the messages, until NATS is back");
         }
-        self.publisher.metrics.entered(&self.inbound.session, self.state.status(), state.status());
-        tell(&self.inbound.session, &state);
-        self.changes.add(&self.inbound.session, &state);
+        self.publisher.metrics.record_status(&self.inbound.session, self.state.status(), state.status());
+        log_state(&self.inbound.session, &state);
+        self.changes.push_state(&self.inbound.session, &state);
         if let Some(code) = state.qr_code() {
-            self.show(code);
+            self.show_code(code);
         }
         self.state = state;
     }
 
-    fn show(&mut self, code: &str) {
-        qr::show(code);
+    fn show_code(&mut self, code: &str) {
+        qr::print_code(code);
         #[cfg(feature = "simulator")]
         if let Some(url) = &self.config.whatsapp_url {
             while self.simulated_phone.try_join_next().is_some() {}
-            self.simulated_phone.spawn(super::simulated_phone::show(url.clone(), code.to_owned()));
+            self.simulated_phone.spawn(super::simulated_phone::scan_code(url.clone(), code.to_owned()));
         }
     }
 }
 
 /// One line for each change, without the code: who reads a log must not be able to pair.
-fn tell(session: &kurir_contract::session::SessionId, state: &SessionState) {
+fn log_state(session: &kurir_contract::session::SessionId, state: &SessionState) {
     let name = state.status().as_str();
     match state.reason() {
         Some(reason) => {
@@ -333,14 +333,14 @@ fn tell(session: &kurir_contract::session::SessionId, state: &SessionState) {
 }
 
 /// When the run loop of the life that is has ended; never without one.
-async fn over(life: &mut Option<ClientConnection>) {
+async fn wait_closed(life: &mut Option<ClientConnection>) {
     match life {
-        Some(life) => life.over().await,
+        Some(life) => life.wait_closed().await,
         None => pending().await,
     }
 }
 
-async fn at(moment: Option<Instant>) {
+async fn sleep_until_some(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => pending().await,

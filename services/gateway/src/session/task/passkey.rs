@@ -31,8 +31,8 @@ enum PasskeyMessage {
 
 impl SessionTask {
     /// A user answers or confirms.
-    pub(super) async fn on_passkey(&mut self, ask: PasskeyAction, answer: PasskeyAnswer) -> anyhow::Result<()> {
-        let (step, sending) = match due(ask, self.state.passkey()) {
+    pub(super) async fn handle_passkey(&mut self, ask: PasskeyAction, answer: PasskeyAnswer) -> anyhow::Result<()> {
+        let (step, sending) = match passkey_step(ask, self.state.passkey()) {
             Ok(due) => due,
             Err(refused) => {
                 // A caller that has gone needs no answer.
@@ -40,22 +40,22 @@ impl SessionTask {
                 return Ok(());
             }
         };
-        self.step(SessionSignal::Passkey(step)).await?;
-        self.send_passkey(sending, Some(answer));
+        self.apply(SessionSignal::Passkey(step)).await?;
+        self.spawn_passkey_send(sending, Some(answer));
         Ok(())
     }
 
     /// Confirms for the user, where WhatsApp wants nobody to compare codes.
     pub(super) fn confirm_passkey(&mut self) {
-        self.send_passkey(PasskeyMessage::Confirmation, None);
+        self.spawn_passkey_send(PasskeyMessage::Confirmation, None);
     }
 
-    fn send_passkey(&mut self, sending: PasskeyMessage, answer: Option<PasskeyAnswer>) {
+    fn spawn_passkey_send(&mut self, sending: PasskeyMessage, answer: Option<PasskeyAnswer>) {
         let signals = self.signals.0.clone();
         let Some(life) = &mut self.life else { return };
         let (number, client) = (life.number, Arc::clone(&life.client));
-        life.beside(async move {
-            let sent = send(&client, sending).await;
+        life.spawn(async move {
+            let sent = send_passkey_message(&client, sending).await;
             if let Err(error) = &sent {
                 // The client has forgotten the ceremony by now, so it cannot go on.
                 let failed = SessionSignal::Passkey(PasskeyStep::Failed(error.to_string()));
@@ -70,16 +70,16 @@ impl SessionTask {
     }
 
     /// Tells of a step.
-    pub(super) fn tell_of_passkey(&self, passkey: &PasskeyCeremony) {
+    pub(super) fn report_passkey(&self, passkey: &PasskeyCeremony) {
         let session = &self.inbound.session;
-        let shown = passkey.shown();
+        let shown = passkey.progress();
         // Without the code: who reads a log must not be able to pair.
         let state = shown.state.as_str();
         tracing::info!(session.id = %session, "the pairing by passkey of session {session} is {state}: {}", shown.what_to_do);
         if let Some(error) = &shown.error {
             tracing::warn!(session.id = %session, "the pairing by passkey of session {session} failed: {error}");
         }
-        self.changes.add_event(session, EventType::SESSION_PASSKEY, |event_id, timestamp| SessionPasskey {
+        self.changes.push_event(session, EventType::SESSION_PASSKEY, |event_id, timestamp| SessionPasskey {
             passkey: shown,
             timestamp,
             session: session.clone(),
@@ -89,10 +89,13 @@ impl SessionTask {
 }
 
 /// The step that a user makes, if it is its turn.
-fn due(ask: PasskeyAction, passkey: &PasskeyCeremony) -> Result<(PasskeyStep, PasskeyMessage), PasskeyRefusal> {
+fn passkey_step(
+    ask: PasskeyAction,
+    passkey: &PasskeyCeremony,
+) -> Result<(PasskeyStep, PasskeyMessage), PasskeyRefusal> {
     match (ask, passkey) {
         (PasskeyAction::Answer(credential), PasskeyCeremony::Requested(request)) => {
-            let assertion = passkey::read(&credential, request).map_err(PasskeyRefusal::Invalid)?;
+            let assertion = passkey::build_assertion(&credential, request).map_err(PasskeyRefusal::Invalid)?;
             Ok((PasskeyStep::Answered, PasskeyMessage::Answer(assertion)))
         }
         (PasskeyAction::Confirm, PasskeyCeremony::Confirm { .. }) => {
@@ -120,7 +123,7 @@ fn not_now(message: &str) -> PasskeyRefusal {
     PasskeyRefusal::NotNow(message.to_owned())
 }
 
-async fn send(client: &Client, sending: PasskeyMessage) -> Result<(), PasskeyRefusal> {
+async fn send_passkey_message(client: &Client, sending: PasskeyMessage) -> Result<(), PasskeyRefusal> {
     let sent = async {
         match sending {
             PasskeyMessage::Answer(assertion) => client.send_passkey_response(assertion).await,
@@ -129,12 +132,12 @@ async fn send(client: &Client, sending: PasskeyMessage) -> Result<(), PasskeyRef
     };
     match timeout(SENT_WITHIN, sent).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(PasskeyRefusal::ByWhatsapp(words(&error))),
+        Ok(Err(error)) => Err(PasskeyRefusal::ByWhatsapp(explain_error(&error))),
         Err(_) => Err(PasskeyRefusal::TimedOut),
     }
 }
 
 /// The client's words, without the prefix that it repeats at each level.
-fn words(error: &PasskeyError) -> String {
+fn explain_error(error: &PasskeyError) -> String {
     error.to_string().replace("passkey linking flow error: ", "")
 }

@@ -1,6 +1,6 @@
-//! Messages as the library Baileys writes them. Evolution API passes them on, and WAHA does so in `_data`.
+//! Messages in the form of the library Baileys. Evolution API passes them on, and so does WAHA in `_data`.
 
-use super::{fields::JsonFields, message::MessageView};
+use crate::delivery::format::{fields::JsonFields, message::MessageView};
 use serde_json::{Map, Value, json};
 
 /// `{remoteJid, fromMe, id}`, in groups with `participant`.
@@ -12,10 +12,10 @@ pub fn key(message: &MessageView<'_>) -> Value {
     key
 }
 
-/// The type's name, and the message: an object whose one field has that name.
+/// The type's name, and the message: an object with one field of this name.
 pub fn content(message: &MessageView<'_>) -> (String, Value) {
     let Some((name, content)) = known(message) else {
-        // What we have no own form for is kept as WhatsApp sent it, which is what Baileys shows too.
+        // Content without a form of Kurir's own is kept as WhatsApp sent it, which is what Baileys shows, too.
         return raw(message);
     };
     let whole = Map::from_iter([(name.to_owned(), without_nulls(content))]);
@@ -52,7 +52,7 @@ fn known(message: &MessageView<'_>) -> Option<(&'static str, Value)> {
             ("liveLocationMessage", place)
         }
         "poll" => {
-            // WhatsApp has an own kind for polls with one choice.
+            // WhatsApp has a kind of its own for polls with one choice.
             let single = content.get("selectable").and_then(Value::as_i64) == Some(1);
             let name = if single { "pollCreationMessageV3" } else { "pollCreationMessage" };
             let options: Vec<Value> = content.list("options").map(|option| json!({ "optionName": option })).collect();
@@ -149,7 +149,7 @@ fn file(message: &MessageView<'_>) -> Value {
     })
 }
 
-/// What a message answers, whom it names, how often it was forwarded; none if it is about nothing else.
+/// What a message answers, whom it mentions, how often it was forwarded; none if there is nothing of these.
 pub fn context(message: &MessageView<'_>) -> Option<Value> {
     let (data, reply) = (message.data, message.reply());
     let mentions = data.addresses("mentions");
@@ -173,7 +173,7 @@ fn raw(message: &MessageView<'_>) -> (String, Value) {
     (name.cloned().unwrap_or_else(|| "unknown".to_owned()), raw.clone())
 }
 
-/// Baileys leaves out what is not there.
+/// Baileys leaves out absent fields.
 pub fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(fields.into_iter().filter(|(_, value)| !value.is_null()).collect()),

@@ -1,20 +1,23 @@
 //! CloudEvents 1.0 over HTTP in binary mode: the attributes are headers, the body is the event's `data` and nothing
 //! else (CloudEvents HTTP protocol binding, 3.1).
 //!
-//! `ce-type` is `kurir.` and our event type. The specification would have a domain's name reversed in front; Kurir has
-//! none, and one that is not ours would promise what nobody keeps. `ce-source` with `ce-id` names an event once and for
-//! all: `/sessions/<session>` and the event id, which is the same at every try and replay.
+//! `ce-type` is `kurir.` and the event type. The specification recommends a reversed domain name in front; Kurir has no
+//! domain. `ce-source` and `ce-id` together identify an event: `/sessions/<session>` and the event id, which is the
+//! same at every try and replay.
 
-use super::{JSON, RenderedEvent, StoredEvent};
+use crate::{
+    delivery::format::event_view::{JSON, RenderedEvent},
+    event::StoredEvent,
+};
 use http::{HeaderName, HeaderValue};
 use kurir_contract::session::SessionId;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::fmt::Write as _;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// As much of an event as the attributes need. `data` is not taken apart: its bytes are the body.
+/// The parts of an event that the attributes need. `data` is not parsed: its bytes are the body.
 #[derive(Deserialize)]
 struct EventParts<'a> {
     timestamp: Option<serde_json::Value>,
@@ -22,7 +25,7 @@ struct EventParts<'a> {
     data: &'a RawValue,
 }
 
-/// Of `data`: the chat, under each of its names.
+/// The chat in `data`, under each of its names.
 #[derive(Default, Deserialize)]
 struct ChatFields {
     from: Option<serde_json::Value>,
@@ -38,7 +41,7 @@ pub fn render(event: &StoredEvent, session: &SessionId) -> RenderedEvent {
         attribute("ce-type", &format!("kurir.{}", event.kind)),
     ];
     let Ok(envelope) = serde_json::from_slice::<EventParts<'_>>(&event.payload) else {
-        // Another program stored it: it goes out as it is, under the attributes that it has all the same.
+        // Another program stored it. It is sent as it is, with the attributes that it has.
         let content_type = if is_json(&event.payload) { JSON } else { OCTETS };
         return RenderedEvent::Body { body: event.payload.clone(), content_type, headers };
     };
@@ -48,7 +51,7 @@ pub fn render(event: &StoredEvent, session: &SessionId) -> RenderedEvent {
     let data = envelope.data.get();
     let ChatFields { from, to, chat } = serde_json::from_str(data).unwrap_or_default();
     let chat = from.or(to).or(chat).unwrap_or_default();
-    // A text, or a party under its canonical address.
+    // A text, or an object with the canonical address.
     if let Some(chat) = chat.as_str().or_else(|| chat["jid"].as_str()) {
         headers.push(attribute("ce-subject", chat));
     }
@@ -60,24 +63,16 @@ fn is_json(payload: &[u8]) -> bool {
 }
 
 fn attribute(name: &'static str, value: &str) -> (HeaderName, HeaderValue) {
-    // Nothing but visible ASCII is left by the encoding, so this never falls back.
+    // The encoding leaves only visible ASCII, so this never falls back.
     let value = HeaderValue::try_from(encoded(value)).unwrap_or(HeaderValue::from_static(""));
     (HeaderName::from_static(name), value)
 }
 
-/// All but visible ASCII is written as `%` and two hex digits, and so are the quote and `%` itself (HTTP protocol
-/// binding, 3.1.3.2).
+/// Percent-encodes as the HTTP protocol binding (3.1.3.2) says: everything but visible ASCII, the quote, and `%`
+/// itself.
 fn encoded(value: &str) -> String {
-    let mut encoded = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_graphic() && byte != b'"' && byte != b'%' {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+    utf8_percent_encode(value, ENCODED).to_string()
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Evolution API's webhooks, version 2 (its documentation, "Webhooks"; `data` is what the library Baileys gives it).
+//! Evolution API's webhooks, version 2 (its documentation, "Webhooks"; `data` comes from the library Baileys).
 //!
-//! One URL for all events, as its setting `webhook_by_events: false` has it.
+//! All events go to one URL, as with its setting `webhook_by_events: false`.
 
-use super::{
-    EventView, baileys,
-    baileys::without_nulls,
+use crate::delivery::format::{
+    baileys::{self, without_nulls},
+    event_view::EventView,
     fields::JsonFields,
     message::{AckLevel, MessageView, reaction, target},
     qr_picture,
@@ -17,16 +17,16 @@ use serde_json::{Map, Value, json};
 
 pub fn render(source: &EventView<'_>) -> Option<Value> {
     let (event, data) = match source.kind {
-        "message.received" => ("messages.upsert", message(source, &MessageView::of(source)?)),
+        "message.received" => ("messages.upsert", message(source, &MessageView::parse(source)?)),
         // What was sent on the phone comes as any other message, with `fromMe`.
         "message.sent" if source.data.is_true("fromDevice") => {
-            ("messages.upsert", message(source, &MessageView::of(source)?))
+            ("messages.upsert", message(source, &MessageView::parse(source)?))
         }
-        "message.sent" => ("send.message", message(source, &MessageView::of(source)?)),
-        "message.ack" => ("messages.update", ack(source, &MessageView::of(source)?)?),
-        "message.reaction" => ("messages.upsert", reacted(source, &MessageView::of(source)?)),
-        "message.edited" => ("messages.edited", edited(&MessageView::of(source)?)),
-        "message.revoked" => ("messages.delete", revoked(&MessageView::of(source)?)),
+        "message.sent" => ("send.message", message(source, &MessageView::parse(source)?)),
+        "message.ack" => ("messages.update", ack(source, &MessageView::parse(source)?)?),
+        "message.reaction" => ("messages.upsert", reacted(source, &MessageView::parse(source)?)),
+        "message.edited" => ("messages.edited", edited(&MessageView::parse(source)?)),
+        "message.revoked" => ("messages.delete", revoked(&MessageView::parse(source)?)),
         "connection.status" => connection(source)?,
         "call.received" | "call.missed" | "call.ended" => ("call", call(source)?),
         "group.participants" => ("group-participants.update", participants(source.data)?),
@@ -42,14 +42,14 @@ pub fn render(source: &EventView<'_>) -> Option<Value> {
         "date_time": source.timestamp,
         "sender": null,
         "server_url": source.public_url,
-        // A key in every request would be a key in every log of a receiver.
+        // A key in every request would be in every receiver's log.
         "apikey": null,
     }))
 }
 
 fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let (kind, mut content) = baileys::content(message);
-    // Evolution puts both beside what Baileys gave it.
+    // Evolution adds both to the message of Baileys.
     if let (Some(content), true) = (content.as_object_mut(), message.has_media()) {
         let (link, base64) = (message.link(source), message.media("base64"));
         content.extend(link.map(|link| ("mediaUrl".to_owned(), link.into())));
@@ -58,7 +58,7 @@ fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     whole(source, message, &kind, content)
 }
 
-/// A message as Evolution keeps it: Baileys' own, its kind, and where it came from.
+/// A message as Evolution keeps it: Baileys' message, its kind, and its origin.
 fn whole(source: &EventView<'_>, message: &MessageView<'_>, kind: &str, content: Value) -> Value {
     json!({
         "key": baileys::key(message),
@@ -78,10 +78,10 @@ fn ack(source: &EventView<'_>, message: &MessageView<'_>) -> Option<Value> {
         "messageId": message.id,
         "keyId": message.id,
         "remoteJid": message.chat,
-        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        // It is about a message of ours. `fromMe` in Kurir's event is about who received or read it.
         "fromMe": true,
         "participant": message.participant,
-        "status": named(AckLevel::of(message.data)?),
+        "status": named(AckLevel::parse(message.data)?),
         "instanceId": source.session,
     })))
 }
@@ -124,7 +124,7 @@ fn revoked(message: &MessageView<'_>) -> Value {
 }
 
 fn connection(source: &EventView<'_>) -> Option<(&'static str, Value)> {
-    let state = ConnectionState::of(source.data)?;
+    let state = ConnectionState::parse(source.data)?;
     if let (ConnectionState::Pairing, Some(code)) = (state, source.data.first_text(&["qrCode"])) {
         let picture = qr_picture::data_url(code);
         let qrcode = json!({ "instance": source.session, "pairingCode": null, "code": code, "base64": picture });
@@ -144,7 +144,7 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
         SessionStatus::LoggedOut => 401,
         SessionStatus::Replaced => 440,
         SessionStatus::Banned | SessionStatus::Locked => 403,
-        // WhatsApp's own number for a client that is too old.
+        // WhatsApp's own number for an outdated client.
         SessionStatus::Outdated => 405,
         SessionStatus::Refused
         | SessionStatus::Connecting
@@ -156,7 +156,7 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
 }
 
 fn call(source: &EventView<'_>) -> Option<Value> {
-    let call = CallView::of(source.data)?;
+    let call = CallView::parse(source.data)?;
     let status = match (source.kind, call.end) {
         ("call.received", _) => "offer",
         ("call.missed", _) => "timeout",
@@ -177,7 +177,7 @@ fn call(source: &EventView<'_>) -> Option<Value> {
 }
 
 fn participants(data: JsonFields<'_>) -> Option<Value> {
-    let action = match ParticipantChange::of(data)? {
+    let action = match ParticipantChange::parse(data)? {
         ParticipantChange::Added => "add",
         ParticipantChange::Removed => "remove",
         ParticipantChange::Promoted => "promote",
@@ -188,7 +188,7 @@ fn participants(data: JsonFields<'_>) -> Option<Value> {
 }
 
 fn group(data: JsonFields<'_>) -> Option<Value> {
-    let (name, value) = match GroupChange::of(data)? {
+    let (name, value) = match GroupChange::parse(data)? {
         GroupChange::Subject(subject) => ("subject", json!(subject)),
         GroupChange::Description(description) => ("desc", json!(description)),
         GroupChange::Announcement(only_admins) => ("announce", json!(only_admins)),
@@ -201,7 +201,7 @@ fn group(data: JsonFields<'_>) -> Option<Value> {
 }
 
 fn presence(data: JsonFields<'_>) -> Option<Value> {
-    let PresenceView { chat, who, doing, last_seen } = PresenceView::of(data)?;
+    let PresenceView { chat, who, doing, last_seen } = PresenceView::parse(data)?;
     let known = match doing {
         PresenceState::Available => "available",
         PresenceState::Unavailable => "unavailable",

@@ -1,14 +1,14 @@
-//! Lenient reading of an event's `data`: what is there in the right kind is found, all else is as if it were missing.
+//! Lenient reading of an event's `data`: a field of another kind counts as missing.
 
+use kurir_contract::clock;
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A JSON value whose fields are asked for by name. Of several names the first that has a value counts: the contract's
-/// own comes first.
+/// A JSON value whose fields are read by name. Of several names the first with a value counts: Kurir's own name comes
+/// first.
 #[derive(Clone, Copy)]
 pub struct JsonFields<'a>(pub &'a Value);
 
-/// Seconds since 1970 that are greater are milliseconds: as seconds they would be in the year 5138.
+/// Greater numbers are milliseconds: as seconds they would be after the year 5138.
 const GREATEST_SECONDS: i64 = 100_000_000_000;
 
 impl<'a> JsonFields<'a> {
@@ -17,7 +17,7 @@ impl<'a> JsonFields<'a> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A field's own fields; of one that is missing there are none.
+    /// The fields of a field; none of them exists if it is missing.
     pub fn within(self, name: &str) -> Self {
         Self(self.get(name).unwrap_or(&Value::Null))
     }
@@ -26,7 +26,7 @@ impl<'a> JsonFields<'a> {
         self.get(name)?.as_str()
     }
 
-    /// A text that is not empty.
+    /// The first text that is not empty.
     pub fn first_text(self, names: &[&str]) -> Option<&'a str> {
         names.iter().find_map(|name| self.text(name).filter(|text| !text.is_empty()))
     }
@@ -39,17 +39,17 @@ impl<'a> JsonFields<'a> {
         self.get(name).and_then(Value::as_array).into_iter().flatten()
     }
 
-    /// The canonical address of a person or a chat, which is a text or a `Party`. Of several names the first counts.
+    /// The canonical address of a person or a chat: a text, or an object with `jid`. Of several names the first counts.
     pub fn address(self, names: &[&str]) -> Option<&'a str> {
         names.iter().find_map(|name| address_of(self.get(name)?))
     }
 
-    /// The addresses of a list.
+    /// The addresses in a list.
     pub fn addresses(self, name: &str) -> Vec<&'a str> {
         self.list(name).filter_map(address_of).collect()
     }
 
-    /// A moment in seconds since 1970, from milliseconds, seconds or ISO 8601.
+    /// A time in seconds since 1970, from milliseconds, seconds or ISO 8601.
     pub fn seconds(self, name: &str) -> Option<i64> {
         self.milliseconds(name).map(|milliseconds| milliseconds.div_euclid(1000))
     }
@@ -76,7 +76,7 @@ fn address_of(value: &Value) -> Option<&str> {
 
 /// Milliseconds since 1970.
 pub fn iso_milliseconds(text: &str) -> Option<i64> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let at = clock::parse(text)?;
     i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
 }
 

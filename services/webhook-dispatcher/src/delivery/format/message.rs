@@ -1,32 +1,32 @@
-//! The message that an event is about, whichever of our events it is: who, where, when and what.
+//! The message that an event is about: who, where, when and what.
 
-use super::{EventView, fields::JsonFields};
+use crate::delivery::format::{event_view::EventView, fields::JsonFields};
 use serde_json::Value;
 
-/// A message, or what refers to one.
+/// A message, or something that refers to one.
 #[derive(Clone, Copy)]
 pub struct MessageView<'a> {
     pub id: &'a str,
     /// The chat's JID.
     pub chat: &'a str,
-    /// Who wrote, in a group.
+    /// The writer, in a group.
     pub participant: Option<&'a str>,
     pub from_me: bool,
     pub push_name: Option<&'a str>,
     /// Seconds since 1970.
     pub seconds: i64,
-    /// Our `messageType`.
+    /// Kurir's `messageType`.
     pub kind: &'a str,
-    /// Our `content`.
+    /// Kurir's `content`.
     pub content: JsonFields<'a>,
     pub data: JsonFields<'a>,
 }
 
 impl<'a> MessageView<'a> {
-    /// None if it lacks an id or a chat: nothing can be told about it then.
-    pub fn of(source: &EventView<'a>) -> Option<Self> {
+    /// None if it has no id or no chat: then there is nothing to tell.
+    pub fn parse(source: &EventView<'a>) -> Option<Self> {
         let data = source.data;
-        // Of `message.received` the chat is `from`, of `message.sent` it is `to`.
+        // In `message.received` the chat is `from`, in `message.sent` it is `to`.
         let chat = data.address(&["from", "to", "chat"])?;
         Some(Self {
             // `messageId` is the message that a reaction, an edit, … is about.
@@ -44,12 +44,12 @@ impl<'a> MessageView<'a> {
         })
     }
 
-    /// A field of the received media: it is part of the content.
+    /// A field of the received media, which is part of the content.
     pub fn media(&self, name: &str) -> Option<&'a str> {
         self.content.first_text(&[name])
     }
 
-    /// What the message says of its file.
+    /// What the message says about its file.
     pub fn about_file(&self) -> JsonFields<'a> {
         self.data.within("media")
     }
@@ -59,7 +59,7 @@ impl<'a> MessageView<'a> {
         self.data.get("reply").map(JsonFields)
     }
 
-    /// What the answered message held, as a message.
+    /// The content of the answered message, as a message.
     pub fn quoted(&self) -> Option<Self> {
         let reply = self.reply()?;
         let quoted = reply.get("quoted").map(JsonFields)?;
@@ -67,7 +67,7 @@ impl<'a> MessageView<'a> {
             id: reply.first_text(&["messageId"])?,
             kind: quoted.text("messageType")?,
             content: quoted.within("content"),
-            // Of its file and of what it answers nothing is known.
+            // Nothing is known of its file or of what it answers.
             data: JsonFields(&Value::Null),
             ..*self
         })
@@ -85,12 +85,12 @@ impl<'a> MessageView<'a> {
         self.content.first_text(&["caption"]).or(self.about_file().first_text(&["caption"]))
     }
 
-    /// Whether its kind has a file.
+    /// Whether messages of this kind have a file.
     pub fn has_media(&self) -> bool {
         matches!(self.kind, "image" | "video" | "audio" | "document" | "sticker")
     }
 
-    /// What a person reads of it.
+    /// The text that a person reads.
     pub fn text(&self) -> Option<&'a str> {
         match self.kind {
             "poll" | "event" => self.content.first_text(&["name"]),
@@ -100,24 +100,13 @@ impl<'a> MessageView<'a> {
         }
     }
 
-    /// The link to its file, as others can use it.
+    /// The link to the file, for others to use.
     pub fn link(&self, source: &EventView<'_>) -> Option<String> {
         self.media("downloadUrl").map(|path| source.link(path))
     }
 }
 
-impl EventView<'_> {
-    /// When the event was made, in seconds since 1970; 0 if it does not say.
-    pub fn seconds(&self) -> i64 {
-        self.milliseconds().div_euclid(1000)
-    }
-
-    pub fn milliseconds(&self) -> i64 {
-        super::fields::iso_milliseconds(self.timestamp).unwrap_or_default()
-    }
-}
-
-/// How far a sent message came. The names are those of WhatsApp's receipts.
+/// How far a sent message has come. The names are those of WhatsApp's receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckLevel {
     Server,
@@ -127,7 +116,7 @@ pub enum AckLevel {
 }
 
 impl AckLevel {
-    pub fn of(data: JsonFields<'_>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'_>) -> Option<Self> {
         match data.text("status")? {
             "server" => Some(Self::Server),
             "delivered" => Some(Self::Delivered),
@@ -140,15 +129,15 @@ impl AckLevel {
 
 /// The message that a reaction, an edit or a deletion is about.
 ///
-/// No event says outright whether this account wrote it. It is known if this account acts, or in a direct chat: there
-/// it is whoever the chat is not. In a group another's reaction to our message counts as one to somebody's.
+/// No event says directly whether this account wrote that message. It is known if this account acts, and in a direct
+/// chat. In a group, a reaction of somebody else to our message counts as one to a message of others.
 pub fn target<'a>(message: &MessageView<'a>) -> MessageView<'a> {
     let data = message.data;
     let id = data.first_text(&["messageId"]).unwrap_or(message.id);
     let edits = data.get("editId").is_some();
     let deletes_own = data.get("revokeId").is_some() && !data.is_true("byAdmin");
     let Some(writer) = data.address(&["messageAuthor"]) else {
-        // Only the writer himself edits, and he deletes unless it was an administrator.
+        // Only the writer edits a message. The writer deletes it, unless an administrator did.
         let is_the_writers = edits || deletes_own;
         let participant = message.participant.filter(|_| is_the_writers);
         return MessageView { id, participant, from_me: is_the_writers && message.from_me, ..*message };
@@ -159,7 +148,7 @@ pub fn target<'a>(message: &MessageView<'a>) -> MessageView<'a> {
     MessageView { id, participant: message.participant.map(|_| writer), from_me, ..*message }
 }
 
-/// The emoji of a reaction; empty if it was taken back.
+/// The emoji of a reaction; empty if the reaction was removed.
 pub fn reaction<'a>(message: &MessageView<'a>) -> &'a str {
     message.data.text("emoji").unwrap_or_default()
 }

@@ -1,10 +1,10 @@
-//! A QR code as a picture inside a URL: flows for Evolution API send it on as it is.
+//! A QR code as a picture in a data URL: flows for Evolution API pass it on as it is.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use png::{BitDepth, ColorType, Encoder};
 use qrcode::{Color, QrCode};
 
-/// Pixels for each module, and modules of white around all, as Evolution API draws it; a camera needs no more.
+/// Pixels per module, and white modules around the code, as Evolution API draws it. A camera needs no more.
 const SCALE: usize = 4;
 const MARGIN: usize = 3;
 
@@ -21,7 +21,7 @@ fn png(code: &QrCode) -> Option<Vec<u8>> {
         let place = |pixel: usize| (pixel / SCALE).checked_sub(MARGIN).filter(|&place| place < modules);
         place(x).zip(place(y)).is_some_and(|place| code[place] == Color::Dark)
     };
-    // One bit for each pixel, 1 is white, and each row begins with a byte of its own.
+    // One bit for each pixel; 1 is white. Each row starts with a new byte.
     let rows = (0..side).flat_map(|y| {
         (0..side.div_ceil(8)).map(move |byte| {
             (0..8).fold(0, |bits: u8, bit| {

@@ -1,25 +1,25 @@
-//! What events tell that are about no message: a session's connection, a group's people, somebody's presence.
+//! Events that are about no message: a session's connection, a group's people, a person's presence.
 
-use super::fields::JsonFields;
+use crate::delivery::format::fields::JsonFields;
 use kurir_contract::session::SessionStatus;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// Where a session stands, as far as the other gateways tell states apart.
+/// A session's state, as far as the other gateways distinguish states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     Open,
-    /// Under way, whether it was there before or not.
+    /// Under way, whether it was connected before or not.
     Connecting,
-    /// A QR code waits.
+    /// A QR code waits to be scanned.
     Pairing,
-    /// Ended; nothing happens by itself.
+    /// Ended; nothing happens without the user.
     Ended(SessionStatus),
 }
 
 impl ConnectionState {
-    /// None if neither Kurir's own nor the contract's field says it.
-    pub fn of(data: JsonFields<'_>) -> Option<Self> {
+    /// None if neither Kurir's field nor the API contract's says it.
+    pub fn parse(data: JsonFields<'_>) -> Option<Self> {
         let status = data.get("status").and_then(|status| SessionStatus::deserialize(status).ok());
         Some(match status {
             Some(SessionStatus::Connected) => Self::Open,
@@ -35,7 +35,7 @@ impl ConnectionState {
                 | SessionStatus::Outdated
                 | SessionStatus::Refused),
             ) => Self::Ended(end),
-            // A later Kurir's state, or another publisher's event.
+            // A state of a later Kurir, or another publisher's event.
             None if data.is_true("isConnected") => Self::Open,
             None if data.text("qrCode").is_some() => Self::Pairing,
             None if data.get("isConnected").is_some() => Self::Connecting,
@@ -54,13 +54,13 @@ pub enum ParticipantChange {
 }
 
 impl ParticipantChange {
-    pub fn of(data: JsonFields<'_>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'_>) -> Option<Self> {
         match data.text("action")? {
             "add" => Some(Self::Added),
             "remove" => Some(Self::Removed),
             "promote" => Some(Self::Promoted),
             "demote" => Some(Self::Demoted),
-            // A new number and requests to join are nothing that the other gateways tell.
+            // The other gateways do not report a new number or requests to join.
             _ => None,
         }
     }
@@ -89,7 +89,7 @@ pub enum GroupChange<'a> {
 }
 
 impl<'a> GroupChange<'a> {
-    pub fn of(data: JsonFields<'a>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'a>) -> Option<Self> {
         let details = data.within("details");
         let flag = |name: &str| details.get(name).and_then(Value::as_bool);
         match data.text("change")? {
@@ -127,7 +127,7 @@ pub enum CallEnd {
 }
 
 impl<'a> CallView<'a> {
-    pub fn of(data: JsonFields<'a>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'a>) -> Option<Self> {
         let from = data.address(&["author"])?;
         Some(Self {
             id: data.first_text(&["callId"])?,
@@ -144,7 +144,7 @@ impl<'a> CallView<'a> {
     }
 }
 
-/// What somebody does at the moment.
+/// What a person does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresenceState {
     Available,
@@ -154,7 +154,7 @@ pub enum PresenceState {
     Paused,
 }
 
-/// Somebody's presence in a chat.
+/// A person's presence in a chat.
 pub struct PresenceView<'a> {
     pub chat: &'a str,
     pub who: &'a str,
@@ -164,7 +164,7 @@ pub struct PresenceView<'a> {
 }
 
 impl<'a> PresenceView<'a> {
-    pub fn of(data: JsonFields<'a>) -> Option<Self> {
+    pub fn parse(data: JsonFields<'a>) -> Option<Self> {
         let chat = data.address(&["chat"])?;
         let doing = match data.text("presence")? {
             "available" => PresenceState::Available,

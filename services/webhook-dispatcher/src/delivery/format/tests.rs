@@ -1,7 +1,11 @@
 mod events;
 
-use super::*;
+use super::{
+    event_view::{JSON, RenderedEvent},
+    *,
+};
 use async_nats::HeaderMap;
+use bytes::Bytes;
 use events::{events, text};
 use insta::assert_json_snapshot;
 use kurir_contract::{
@@ -55,7 +59,7 @@ fn each_event_has_its_shape_in_each_format() {
         let mut shapes: serde_json::Map<String, Value> =
             events().iter().map(|(name, event)| ((*name).to_owned(), shown(format, event))).collect();
         for shape in shapes.values_mut() {
-            // Of each release another one.
+            // Each release has another version.
             if let Some(version) = shape.pointer_mut("/body/environment/version") {
                 *version = "…".into();
             }
@@ -127,7 +131,7 @@ fn what_another_program_stored_is_a_cloud_event_too_and_nothing_in_the_others() 
     }
 }
 
-/// Any JSON, with the names that the mappings ask for.
+/// Any JSON with the names that the mappings read.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

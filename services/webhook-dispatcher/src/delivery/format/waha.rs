@@ -1,10 +1,11 @@
 //! WAHA's webhooks (its documentation, "Events"; the shapes are those of its engine NOWEB).
 //!
-//! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages too; here it is only what
-//! this account sent, or a flow that listens to both would see each message twice.
+//! A flow made for `message` works unchanged. WAHA sends `message.any` for received messages, too. Here it is only what
+//! this account sent: a flow that listens to both would see each message twice.
 
-use super::{
-    EventView, baileys,
+use crate::delivery::format::{
+    baileys,
+    event_view::EventView,
     fields::JsonFields,
     message::{AckLevel, MessageView, reaction, target},
     state::{
@@ -13,22 +14,22 @@ use super::{
 };
 use serde_json::{Value, json};
 
-/// The engine whose shapes these are; flows look at it to know the form of `_data`.
+/// The engine of these shapes. Flows read it to know the form of `_data`.
 const ENGINE: &str = "NOWEB";
 
 pub fn render(source: &EventView<'_>) -> Option<Value> {
     let (event, payload) = match source.kind {
-        "message.received" => ("message", message(source, &MessageView::of(source)?)),
-        "message.sent" => ("message.any", message(source, &MessageView::of(source)?)),
-        "message.ack" => ("message.ack", ack(&MessageView::of(source)?)?),
-        "message.reaction" => ("message.reaction", reacted(&MessageView::of(source)?)),
-        "message.edited" => ("message.edited", edited(source, &MessageView::of(source)?)),
-        "message.revoked" => ("message.revoked", revoked(source, &MessageView::of(source)?)),
+        "message.received" => ("message", message(source, &MessageView::parse(source)?)),
+        "message.sent" => ("message.any", message(source, &MessageView::parse(source)?)),
+        "message.ack" => ("message.ack", ack(&MessageView::parse(source)?)?),
+        "message.reaction" => ("message.reaction", reacted(&MessageView::parse(source)?)),
+        "message.edited" => ("message.edited", edited(source, &MessageView::parse(source)?)),
+        "message.revoked" => ("message.revoked", revoked(source, &MessageView::parse(source)?)),
         "connection.status" => ("session.status", status(source)?),
-        "poll.vote" => voted(&MessageView::of(source)?),
-        "call.received" => ("call.received", call(source, &CallView::of(source.data)?)),
+        "poll.vote" => voted(&MessageView::parse(source)?),
+        "call.received" => ("call.received", call(source, &CallView::parse(source.data)?)),
         "call.ended" => {
-            let ended = CallView::of(source.data)?;
+            let ended = CallView::parse(source.data)?;
             match ended.end? {
                 CallEnd::Accepted => ("call.accepted", call(source, &ended)),
                 CallEnd::Rejected => ("call.rejected", call(source, &ended)),
@@ -59,7 +60,7 @@ pub fn render(source: &EventView<'_>) -> Option<Value> {
 
 fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     let (chat, participant) = (jid(message.chat), message.participant.map(jid));
-    // A message that came to us has reached this device; one that we sent has reached WhatsApp.
+    // A received message has reached this device; a sent one has reached WhatsApp.
     let (ack, ack_name) = if message.from_me { numbered(AckLevel::Server) } else { numbered(AckLevel::Delivered) };
     let media = media(source, message);
     json!({
@@ -92,7 +93,7 @@ fn media(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
         "mimetype": message.mimetype(),
         "filename": message.file_name().filter(|_| message.kind == "document"),
         "s3": null,
-        // A link that is not there yet, or never will be, says so.
+        // Says why there is no link yet, or never will be.
         "error": message.media("error").map(|error| json!({ "message": error })),
     })
 }
@@ -128,7 +129,7 @@ fn location(message: &MessageView<'_>) -> Option<Value> {
     })
 }
 
-/// What flows look up here is the writer's name; the rest is as the engine has it.
+/// Flows look up the writer's name here. The rest is as the engine has it.
 fn data(message: &MessageView<'_>) -> Value {
     let (_, content) = baileys::content(message);
     json!({
@@ -141,14 +142,14 @@ fn data(message: &MessageView<'_>) -> Value {
 }
 
 fn ack(message: &MessageView<'_>) -> Option<Value> {
-    let (ack, name) = numbered(AckLevel::of(message.data)?);
+    let (ack, name) = numbered(AckLevel::parse(message.data)?);
     let chat = jid(message.chat);
     Some(json!({
         "id": id(message, message.id, true),
         "from": chat,
         "to": message.participant.map(|_| &chat),
         "participant": message.participant.map(jid),
-        // It is about a message of ours; `fromMe` of our event is about who received or read it.
+        // It is about a message of ours. `fromMe` in Kurir's event is about who received or read it.
         "fromMe": true,
         "ack": ack,
         "ackName": name,
@@ -191,20 +192,20 @@ fn revoked(source: &EventView<'_>, revoked: &MessageView<'_>) -> Value {
     json!({
         "revokedMessageId": target(revoked).id,
         "after": message(source, revoked),
-        // What it said before is not ours to keep.
+        // Kurir does not keep the text from before.
         "before": null,
         "_data": revoked.data.0,
     })
 }
 
-/// What was not decrypted is told as WAHA tells it, under a name of its own.
+/// A vote that was not decrypted has an event of its own, as in WAHA.
 fn voted(vote: &MessageView<'_>) -> (&'static str, Value) {
     let chat = jid(vote.chat);
     let in_group = vote.participant.map(|_| &chat);
     let chosen: Option<Vec<&Value>> =
         vote.data.get("selectedOptions").map(|_| vote.data.list("selectedOptions").collect());
     let event = if chosen.is_some() { "poll.vote" } else { "poll.vote.failed" };
-    // Our event does not say who asked; a flow that waits for votes has asked itself.
+    // Kurir's event does not say who asked. A flow that waits for votes has asked itself.
     let asked = MessageView { participant: None, ..*vote };
     let poll = vote.data.first_text(&["messageId"]).unwrap_or(vote.id);
     let payload = json!({
@@ -224,7 +225,7 @@ fn voted(vote: &MessageView<'_>) -> (&'static str, Value) {
 }
 
 fn status(source: &EventView<'_>) -> Option<Value> {
-    let status = match ConnectionState::of(source.data)? {
+    let status = match ConnectionState::parse(source.data)? {
         ConnectionState::Open => "WORKING",
         ConnectionState::Connecting => "STARTING",
         ConnectionState::Pairing => "SCAN_QR_CODE",
@@ -250,7 +251,7 @@ fn call(source: &EventView<'_>, call: &CallView<'_>) -> Value {
 
 fn participants(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
-    let (kind, role) = match ParticipantChange::of(data)? {
+    let (kind, role) = match ParticipantChange::parse(data)? {
         ParticipantChange::Added => ("join", "participant"),
         ParticipantChange::Removed => ("leave", "left"),
         ParticipantChange::Promoted => ("promote", "admin"),
@@ -269,7 +270,7 @@ fn participants(source: &EventView<'_>) -> Option<Value> {
 
 fn group(source: &EventView<'_>) -> Option<Value> {
     let data = source.data;
-    let (name, value) = match GroupChange::of(data)? {
+    let (name, value) = match GroupChange::parse(data)? {
         GroupChange::Subject(subject) => ("subject", json!(subject)),
         GroupChange::Description(description) => ("description", json!(description.unwrap_or_default())),
         GroupChange::Announcement(only_admins) => ("membersCanSendMessages", json!(!only_admins)),
@@ -283,7 +284,7 @@ fn group(source: &EventView<'_>) -> Option<Value> {
 }
 
 fn presence(source: &EventView<'_>) -> Option<Value> {
-    let PresenceView { chat, who, doing, last_seen } = PresenceView::of(source.data)?;
+    let PresenceView { chat, who, doing, last_seen } = PresenceView::parse(source.data)?;
     let known = match doing {
         PresenceState::Available => "online",
         PresenceState::Unavailable => "offline",
@@ -295,7 +296,7 @@ fn presence(source: &EventView<'_>) -> Option<Value> {
     Some(json!({ "id": jid(chat), "presences": [presence] }))
 }
 
-/// A message's id as WAHA builds it: `<from me>_<chat>_<id>`, in groups with the writer at its end.
+/// A message's id in WAHA's form: `<from me>_<chat>_<id>`, in groups followed by the writer.
 fn id(message: &MessageView<'_>, id: &str, from_me: bool) -> String {
     let chat = jid(message.chat);
     match message.participant {
@@ -304,7 +305,7 @@ fn id(message: &MessageView<'_>, id: &str, from_me: bool) -> String {
     }
 }
 
-/// WAHA writes a person's address with the server `c.us`, all others as WhatsApp does.
+/// WAHA writes a person's address with the server `c.us`, and all others as WhatsApp does.
 fn jid(jid: &str) -> String {
     match jid.strip_suffix("@s.whatsapp.net") {
         Some(user) => format!("{user}@c.us"),

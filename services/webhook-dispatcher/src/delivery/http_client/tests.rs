@@ -2,7 +2,7 @@ mod dns_server;
 mod tls_server;
 
 use super::*;
-use crate::delivery::{outcome::head, resolver::DnsCache};
+use crate::delivery::{outcome::kept_headers, resolver::DnsCache};
 use dns_server::DnsServer;
 use http::{Method, Uri, Version};
 use kurir_test_harness::{Answer as Scripted, Receiver};
@@ -18,7 +18,7 @@ fn client(url: &str, guard: Option<&str>, transport: &Transport) -> HttpClient {
 }
 
 fn transport(dns: Option<SocketAddr>, ca_file: Option<&Path>) -> Transport {
-    Transport::with(dns.map_or_else(DnsCache::of_the_system, DnsCache::asking), ca_file).unwrap()
+    Transport::with_dns(dns.map_or_else(DnsCache::from_system, DnsCache::with_server), ca_file).unwrap()
 }
 
 async fn post(client: &HttpClient) -> Result<ReceiverResponse, ExchangeError> {
@@ -57,7 +57,7 @@ async fn a_guarded_client_does_not_connect_to_a_literal_address_in_any_spelling(
         assert!(!refused.message.contains("secret"), "{refused:?}");
     }
     assert_eq!(receiver.count(), 0);
-    // The operator's own URL, and a network that he opened.
+    // The operator's own URL, and a network that the operator allows.
     for (host, guard) in [("127.0.0.1", None), ("127.0.0.1", Some("127.0.0.0/8")), ("2130706433", Some("127.0.0.1"))] {
         let url = format!("http://{host}:{port}/");
         assert_eq!(post(&client(&url, guard, &transport)).await.unwrap().status, 200);
@@ -127,7 +127,7 @@ async fn a_name_without_addresses_is_a_failure_of_connecting() {
     let message = "there is no host nowhere.example".to_owned();
     assert_eq!(failed, ExchangeError { class: FailureClass::Connect, message });
 
-    // Not the same as a name server that is broken: the host may well be there.
+    // Not the same as a broken name server: the host may exist.
     dns.breaks();
     let failed = post(&self::client("http://other.example/", None, &transport(Some(dns.address), None))).await;
     let failed = failed.unwrap_err();
@@ -142,7 +142,7 @@ async fn an_authority_of_the_operators_own_is_trusted_and_nobody_else() {
     let own = transport(None, Some(server.authority.path()));
 
     assert_eq!(post(&client(&server.url("localhost"), None, &own)).await.unwrap().status, 200);
-    // Of another authority; for another name.
+    // A certificate of another authority; a certificate for another name.
     assert_eq!(class_of(&client(&stranger.url("localhost"), None, &own)).await, FailureClass::Tls);
     assert_eq!(class_of(&client(&server.url("127.0.0.1"), None, &own)).await, FailureClass::Tls);
     // The guard comes first: not even a greeting is sent.
@@ -203,6 +203,6 @@ async fn an_answers_head_is_kept_and_a_wish_for_patience_is_read() {
         let answer = post(&client).await.unwrap();
         assert_eq!(answer.status, status);
         assert_eq!(answer.retry_after, asked.map(|seconds| RetryAfter::After(Duration::from_secs(seconds))));
-        assert!(head(&answer.headers).contains(&("x-why".to_owned(), "busy".to_owned())));
+        assert!(kept_headers(&answer.headers).contains(&("x-why".to_owned(), "busy".to_owned())));
     }
 }

@@ -1,14 +1,17 @@
-//! What becomes of a message: taken, delivered or given back; what its end says about its endpoint.
+//! Takes messages, starts their deliveries or gives them back, and reports what a delivery says about its endpoint.
 
-use super::DeliveryWorker;
 use crate::{
-    delivery::{DeliveryResult, EndpointVerdict, PendingMessage},
+    delivery::result::{DeliveryResult, EndpointVerdict},
     endpoints::{
-        breaker::CircuitChange,
-        consumer::PullSource,
-        news::{HealthChange, news_of},
-        roster::{PullId, SlotId},
-        settled::{AckSubject, Claim},
+        circuit_breaker::CircuitChange,
+        health_change::{HealthChange, health_change_after},
+        worker::DeliveryWorker,
+    },
+    jetstream::{
+        ack_subject::AckSubject,
+        consumer::{PullId, PullSource, SlotId},
+        pending_message::PendingMessage,
+        recent_acks::Claim,
     },
 };
 use async_nats::Message;
@@ -18,83 +21,93 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl DeliveryWorker {
-    pub(super) async fn take(&mut self, mut message: Message) {
-        // Whatever is no message of a consumer has nothing to settle.
-        let consumer = message.reply.as_ref().and_then(|reply| AckSubject::read(reply)).map(|handed| handed.consumer);
-        let id = consumer.and_then(|consumer| self.roster.of_consumer(consumer));
-        let Some((id, station)) = id.and_then(|id| Some((id, self.roster.get(id.station)?))) else {
-            // Of an endpoint that was closed meanwhile: whoever has it open gets it.
-            drop(PendingMessage::of(&mut message, &self.desk, 0, Duration::ZERO));
+    pub(super) async fn take_message(&mut self, mut message: Message) {
+        // Anything that is no message of a consumer needs no settling.
+        let consumer =
+            message.reply.as_ref().and_then(|reply| AckSubject::parse(reply)).map(|subject| subject.consumer);
+        let id = consumer.and_then(|consumer| self.table.find_by_consumer(consumer));
+        let Some((id, slot)) = id.and_then(|id| Some((id, self.table.get(id.slot)?))) else {
+            // The endpoint was closed meanwhile: a dispatcher that has it open receives the message.
+            drop(PendingMessage::take_from(&mut message, &self.tracker, 0, Duration::ZERO));
             return;
         };
-        let deliverer = Arc::clone(&station.deliverer);
-        if id.source == PullSource::Events && station.endpoint.ordering == EventOrdering::Chat {
-            // Asked for before the endpoint kept its chats in order.
-            drop(PendingMessage::of(&mut message, &self.desk, 0, Duration::ZERO));
+        let deliverer = Arc::clone(&slot.deliverer);
+        if id.source == PullSource::Events && slot.endpoint.ordering == EventOrdering::Chat {
+            // Requested before the endpoint kept its chats in order.
+            drop(PendingMessage::take_from(&mut message, &self.tracker, 0, Duration::ZERO));
             return;
         }
-        let Some(line) = station.line(id.source) else { return };
-        line.arrived(Instant::now());
-        let ack_wait = station.endpoint.ack_wait;
-        let Some(pending) = PendingMessage::of(&mut message, &self.desk, id.station, ack_wait) else { return };
-        match pending.begin() {
+        let Some(budget) = slot.budget(id.source) else { return };
+        budget.record_message(Instant::now());
+        let ack_wait = slot.endpoint.ack_wait;
+        let Some(pending) = PendingMessage::take_from(&mut message, &self.tracker, id.slot, ack_wait) else { return };
+        match pending.claim() {
             Claim::AcknowledgeAgain => pending.acknowledge().await,
-            Claim::Ignore => pending.ignore(),
-            // Asked for when the endpoint took more, or before it was disabled: it comes again when there is a slot.
-            Claim::Deliver if station.line(id.source).is_none_or(|line| !line.has_room()) => drop(pending),
-            Claim::Deliver => match station.breaker.sends(Instant::now()) {
-                // Asked for before the circuit opened: it is given back untouched.
+            Claim::Ignore => pending.drop_copy(),
+            // Requested when the endpoint took more, or before it was disabled: it comes again when there is room.
+            Claim::Deliver if slot.budget(id.source).is_none_or(|budget| !budget.has_room()) => drop(pending),
+            Claim::Deliver => match slot.breaker.try_send(Instant::now()) {
+                // Requested before the circuit opened. It is given back untouched.
                 None => drop(pending),
                 Some(probe) => {
-                    if let Some(limit) = &mut station.limit {
+                    if let Some(limit) = &mut slot.limit {
                         limit.spend();
                     }
-                    if let Some(line) = station.line(id.source) {
-                        line.begins();
+                    if let Some(budget) = slot.budget(id.source) {
+                        budget.begin_delivery();
                     }
                     if probe {
-                        let endpoint = station.endpoint.id.clone();
-                        self.tell(HealthChange::Probing { endpoint });
+                        let endpoint = slot.endpoint.id.clone();
+                        self.send_health_change(HealthChange::Probing { endpoint });
                     }
                     let delivered = async move { (id, deliverer.deliver(id.source, pending, message, probe).await) };
                     self.in_delivery.push(delivered.boxed());
                 }
             },
         }
-        self.ask(id).await;
+        self.request_messages(id).await;
     }
 
-    pub(super) async fn ended(&mut self, id: PullId, told: DeliveryResult) {
-        if told.retry_kept {
-            self.open_retries(id.station);
+    pub(super) async fn finish_delivery(&mut self, id: PullId, result: DeliveryResult) {
+        if result.retry_kept {
+            self.open_retries(id.slot);
         }
-        // Closed meanwhile.
-        let Some(station) = self.roster.get(id.station) else { return };
-        if let Some(line) = station.line(id.source) {
-            line.ends();
+        // None if it was closed meanwhile.
+        let Some(slot) = self.table.get(id.slot) else { return };
+        if let Some(budget) = slot.budget(id.source) {
+            budget.end_delivery();
         }
         let now = Instant::now();
-        let turn = station.breaker.hears(&told.verdict, told.probe, now);
-        if let Some(limit) = station.limit.as_mut().filter(|_| told.verdict == EndpointVerdict::Untried) {
+        let circuit_change = slot.breaker.record(&result.verdict, result.probe, now);
+        if let Some(limit) = slot.limit.as_mut().filter(|_| result.verdict == EndpointVerdict::Untried) {
             limit.refund();
         }
-        self.make_known(id.station, turn, told.verdict);
-        self.ask(id).await;
+        self.report_verdict(id.slot, circuit_change, result.verdict);
+        self.request_messages(id).await;
     }
 
-    pub(super) fn make_known(&mut self, station: SlotId, turn: Option<CircuitChange>, verdict: EndpointVerdict) {
-        let Some(station) = self.roster.get(station) else { return };
-        let (endpoint, pause) = (station.endpoint.id.clone(), station.breaker.pause());
-        let Some(news) = news_of(&endpoint, turn, verdict, pause, &self.failing) else { return };
-        let is_gone = matches!(news, HealthChange::Gone { .. });
-        // Not one more request, whatever the bucket says by now; one whose word found no room is asked once more.
-        if self.tell(news) && is_gone {
-            self.close(&endpoint, "its receiver is gone for good");
+    pub(super) fn report_verdict(
+        &mut self,
+        slot: SlotId,
+        circuit_change: Option<CircuitChange>,
+        verdict: EndpointVerdict,
+    ) {
+        let Some(slot) = self.table.get(slot) else { return };
+        let (endpoint, pause) = (slot.endpoint.id.clone(), slot.breaker.pause());
+        let Some(change) = health_change_after(&endpoint, circuit_change, verdict, pause, &self.failing) else {
+            return;
+        };
+        let is_gone = matches!(change, HealthChange::Gone { .. });
+        // No further request is made, whatever the bucket says by now. If the change found no room, the receiver is
+        // asked once more.
+        if self.send_health_change(change) && is_gone {
+            self.close_endpoint(&endpoint, "its receiver is gone for good");
         }
     }
 
-    /// News that find no room are made up for by the next of their kind. Whether there was room.
-    pub(super) fn tell(&self, news: HealthChange) -> bool {
-        self.news.try_send(news).is_ok()
+    /// Hands a change to the reporter. If there is no room, the next change of this kind makes up for it. Whether there
+    /// was room.
+    pub(super) fn send_health_change(&self, change: HealthChange) -> bool {
+        self.health_changes.try_send(change).is_ok()
     }
 }

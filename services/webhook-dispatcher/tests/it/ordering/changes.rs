@@ -1,4 +1,4 @@
-//! The setting is changed while events wait and fail.
+//! The ordering is changed while events wait and fail.
 
 use super::judge::{Judge, dispatcher, publish, settings, settled, wait_parked, write};
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
@@ -23,7 +23,7 @@ async fn what_waits_for_a_retry_is_not_overtaken_when_the_endpoint_begins_to_kee
     for number in 1..5 {
         publish(&stage, "chat", number).await;
     }
-    // It is parked, and the others behind it.
+    // It is parked, and so are the events behind it.
     wait_parked(&stage, 5).await;
     judge.wait(5, AFTER_ALL_RETRIES).await;
     settled(&stage, SOON).await;
@@ -52,7 +52,7 @@ async fn nothing_is_lost_when_the_endpoint_keeps_order_and_then_no_more() {
     wait_parked(&stage, FIRST as usize).await;
     until("the second attempt", SOON, || async { judge.repeats() == 1 }).await;
     assert_eq!(judge.broken(), [] as [String; 0]);
-    // The third is an hour away. Whoever wants no order any more does not wait for it.
+    // The third attempt is an hour away. An endpoint that does not keep the order any more does not wait for it.
     write(&stage, &settings(&stage, EventOrdering::None, &[1, 1])).await;
     publish(&stage, "after", 0).await;
     until("all events to be taken", SOON, || async {

@@ -1,4 +1,4 @@
-//! An ordered endpoint, its events, and a receiver that judges their order while it answers.
+//! An ordered endpoint, its events, and a receiver that checks their order while it answers.
 
 use crate::stage::{SOON, Stage};
 use async_nats::{
@@ -17,27 +17,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// No endpoint but ours.
+/// No endpoint but this one.
 pub const ALONE: [(&str, &str); 2] = [("WEBHOOK_URL", ""), ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")];
 
-/// Which event an event is: its chat, and its number in it.
+/// Identifies an event: its chat, and its number in the chat.
 type Which = (String, u64);
 
 #[derive(Default)]
 struct Seen {
     arrivals: HashMap<Which, u32>,
     accepted: HashSet<Which>,
-    /// When each came for the first time.
+    /// When each event came for the first time.
     first: Vec<(Which, Instant)>,
     broken: Vec<String>,
 }
 
-/// Answers for the receiver, and sees whether an event comes before the one before it was taken.
+/// Answers for the receiver, and checks that no event comes before the one before it was accepted.
 #[derive(Clone, Default)]
 pub struct Judge(Arc<Mutex<Seen>>);
 
 impl Judge {
-    /// `fails`: by chat, number and how often it came before.
+    /// `fails`: by chat, number and how often the event came before.
     pub fn at(
         receiver: &Receiver,
         delay: Duration,
@@ -126,7 +126,7 @@ pub async fn write(stage: &Stage, settings: &EndpointSettings) {
     bucket.put(endpoint().as_str(), serde_json::to_vec(settings).unwrap().into()).await.unwrap();
 }
 
-/// A dispatcher, and the endpoint that all have.
+/// A dispatcher for the common endpoint.
 pub async fn dispatcher(stage: &Stage) -> Process {
     stage.dispatcher_with(ALONE).await
 }
@@ -141,15 +141,15 @@ pub async fn publish(stage: &Stage, chat: &str, number: u64) {
     sent.unwrap().await.unwrap();
 }
 
-/// Waits for the line by which a dispatcher says that it holds the endpoint; which of them does.
+/// Waits for the log line of a dispatcher that holds the endpoint. Gives which dispatcher it is.
 pub async fn holder(dispatchers: &[&Process], within: Duration) -> usize {
     until("a dispatcher to hold the endpoint", within, || async {
-        dispatchers.iter().position(|one| one.output().contains("keeping the order of webhook endpoint"))
+        dispatchers.iter().position(|one| one.output().contains("this dispatcher now keeps webhook endpoint"))
     })
     .await
 }
 
-/// Waits until all is acknowledged and nothing waits.
+/// Waits until everything is acknowledged and nothing waits.
 pub async fn settled(stage: &Stage, within: Duration) {
     until("every event to be settled", within, || async {
         let events = stage.jetstream.get_stream(stream::EVENTS).await.map_err(|error| error.to_string())?;
@@ -169,7 +169,7 @@ pub async fn parked(stage: &Stage) -> usize {
     retries.info_with_subjects(subject::parked_retries(&endpoint())).await.unwrap().count().await
 }
 
-/// A third of them, always the same.
+/// A third of the events, always the same.
 pub fn a_third(chat: &str, number: u64) -> bool {
     (chat.bytes().map(u64::from).sum::<u64>() + number * 7).is_multiple_of(3)
 }

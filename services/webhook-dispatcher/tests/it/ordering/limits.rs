@@ -1,4 +1,5 @@
-//! What holds for every endpoint holds for one that keeps order: its filter, its circuit, a receiver that is gone.
+//! An endpoint that keeps order has its filter, its circuit, and the handling of a receiver that is gone, like every
+//! other.
 
 use super::judge::{Judge, dispatcher, endpoint, parked, publish, settings, settled, write};
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
@@ -26,7 +27,7 @@ async fn what_the_filter_keeps_out_is_settled_without_a_request() {
     assert_eq!(stage.recorded(10).await.len(), 10);
 }
 
-/// Taking over has events handed out again: not those before its making.
+/// A takeover has events handed out again, but none from before the endpoint's creation.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_begins_with_its_first_event_and_not_before() {
     let stage = Stage::set().await;
@@ -65,7 +66,7 @@ async fn a_receiver_that_is_gone_gets_one_request_and_its_events_wait_in_order()
     assert_eq!((stage.receiver.count(), parked(&stage).await), (1, 0));
     let judge = Judge::at(&stage.receiver, Duration::ZERO, |_, _, _| false);
     write(&stage, &one_at_a_time).await;
-    // `endpoint.disabled` is one of its events too, of a chat of its own, and not for it.
+    // `endpoint.disabled` is one of its events, too: in a chat of its own, and not for this endpoint.
     judge.wait(3, SOON).await;
     settled(&stage, SOON).await;
 }

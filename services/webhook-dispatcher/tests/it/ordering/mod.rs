@@ -1,4 +1,5 @@
-//! An endpoint with `ordering: "chat"`: the events of one chat arrive in order, whatever fails, and hold up no other.
+//! An endpoint with `ordering: "chat"`: the events of one chat arrive in order, whatever fails, and delay no other
+//! chat.
 
 mod changes;
 mod judge;

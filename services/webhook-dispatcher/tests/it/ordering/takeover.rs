@@ -1,4 +1,4 @@
-//! Whoever holds the endpoint may stop, die, freeze, or lose the broker: another goes on, in order.
+//! The dispatcher that holds the endpoint may stop, die, freeze, or lose NATS: another goes on, in order.
 
 use super::judge::{ALONE, Judge, a_third, dispatcher, holder, parked, publish, settings, settled, wait_parked, write};
 use crate::stage::{AFTER_ALL_RETRIES, SOON, Stage};
@@ -11,7 +11,7 @@ const CHATS: u64 = 10;
 const EACH: u64 = 100;
 const ALL: usize = (CHATS * EACH) as usize;
 
-/// Some chats have failures, so that something is parked; the others show the pause.
+/// Some chats have failures, so that events are parked; the others show the pause.
 fn fails(chat: &str, number: u64) -> bool {
     chat < "chat3" && number % 10 == 3 && a_third(chat, number)
 }
@@ -56,12 +56,12 @@ async fn a_holder_that_is_asked_to_stop_hands_over_at_once_and_repeats_little() 
     settled(&stage, SOON).await;
     let failed = (0..CHATS).flat_map(|chat| (0..EACH).map(move |number| (format!("chat{chat}"), number)));
     let failed = failed.filter(|(chat, number)| fails(chat, *number)).count();
-    // None, if NATS has taken in the last acknowledgements before the next holder begins; on a loaded machine a dozen come
-    // after it, in order.
+    // None, if NATS has processed the last acknowledgements before the next holder starts. On a loaded machine a dozen
+    // come after it, in order.
     let repeats = judge.repeats() as usize;
     let tenth = ALL / 10;
     assert!((failed..=failed + tenth).contains(&repeats), "{repeats} repeats, {failed} failed");
-    // A holder that is killed keeps its place for five seconds.
+    // A holder that is killed keeps its pin for five seconds.
     assert!(judge.pause_after(asked, "chat5") < Duration::from_secs(4));
 }
 
@@ -90,7 +90,7 @@ async fn nats_killed_in_the_middle_changes_no_order_and_loses_nothing() {
     settled(&stage, SOON).await;
 }
 
-/// NATS serves nobody then, since it has nothing for anybody.
+/// NATS pins no client then, since it has nothing to hand out.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_parked_is_tried_after_a_restart_although_nothing_fresh_comes() {
     let stage = Stage::set().await;

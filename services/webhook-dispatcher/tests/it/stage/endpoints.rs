@@ -1,4 +1,4 @@
-//! Endpoints as the API makes them: settings in a bucket, which the dispatchers follow.
+//! Endpoints as the API makes them: settings in a bucket, which the dispatchers watch.
 
 use super::{SOON, Stage};
 use async_nats::{
@@ -17,7 +17,7 @@ use kurir_test_harness::{Process, Receiver, Request, until};
 use serde_json::{Value, json};
 use std::{collections::HashMap, time::Duration};
 
-/// A dispatcher that has no endpoints but those of the bucket.
+/// A dispatcher that has only the endpoints in the bucket.
 pub const NO_DEFAULT: (&str, &str) = ("WEBHOOK_URL", "");
 
 /// How often each event arrived at these receivers.
@@ -29,7 +29,7 @@ pub fn arrivals(receivers: &[&Receiver]) -> HashMap<String, usize> {
     arrivals
 }
 
-/// The events that arrived, in the alphabet's order.
+/// The events that arrived, in alphabetical order.
 pub fn ids(receiver: &Receiver) -> Vec<String> {
     let mut ids: Vec<_> = receiver.requests().iter().map(id_of).collect();
     ids.sort();
@@ -46,7 +46,7 @@ impl Stage {
         self.dispatcher_with([NO_DEFAULT]).await
     }
 
-    /// Makes an endpoint; without a URL it leads to the receiver, and without a start it begins now.
+    /// Makes an endpoint. Without a URL it leads to the receiver, and without a start it begins now.
     pub async fn endpoint(&self, settings: Value) -> EndpointId {
         let id = EndpointId::random();
         self.endpoint_named(&id, settings).await;
@@ -84,7 +84,7 @@ impl Stage {
         serde_json::from_slice(&stored).unwrap()
     }
 
-    /// Waits until it is disabled, and gives why.
+    /// Waits until the endpoint is disabled, and gives the reason.
     pub async fn disabled(&self, id: &EndpointId, within: Duration) -> String {
         until("the endpoint to be disabled", within, || async {
             let settings = self.settings(id).await;
@@ -93,7 +93,7 @@ impl Stage {
         .await
     }
 
-    /// What the dispatchers say of an endpoint that does not work.
+    /// The state of an endpoint that fails.
     pub async fn state(&self, id: &EndpointId) -> Option<EndpointState> {
         let stored = self.bucket(STATES_BUCKET).await.get(id.as_str()).await.unwrap()?;
         Some(serde_json::from_slice(&stored).unwrap())
@@ -105,7 +105,7 @@ impl Stage {
     }
 
     async fn write(&self, id: &EndpointId, settings: Value) {
-        // What no API would have stored is a mistake of the test.
+        // Settings that the API would refuse are a mistake of the test.
         let settings: EndpointSettings = serde_json::from_value(settings).unwrap();
         let settings = serde_json::to_vec(&settings).unwrap();
         self.bucket(BUCKET).await.put(id.as_str(), settings.into()).await.unwrap();
@@ -151,7 +151,7 @@ impl Stage {
         .await;
     }
 
-    /// Waits until an endpoint has so many attempts on record, and gives them, the earliest first.
+    /// Waits until an endpoint has this many recorded attempts, and gives them, the earliest first.
     pub async fn recorded_of(&self, id: &EndpointId, count: usize) -> Vec<AttemptRecord> {
         let mut attempts = until(format!("{count} recorded attempts"), SOON, || async {
             let attempts: Vec<_> =
@@ -163,7 +163,7 @@ impl Stage {
         attempts
     }
 
-    /// Waits until there are so many events of a type, and gives their `data`.
+    /// Waits until there are this many events of a type, and gives their `data`.
     pub async fn told(&self, kind: &str, count: usize, within: Duration) -> Vec<Value> {
         until(format!("{count} of {kind}"), within, || async {
             let told: Vec<_> = self.events(kind).await.into_iter().map(|event| event["data"].clone()).collect();

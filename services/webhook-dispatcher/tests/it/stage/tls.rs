@@ -1,4 +1,4 @@
-//! Receivers on https, with certificates of authorities that nobody knows.
+//! Receivers on https, with certificates of authorities that no machine trusts.
 
 use kurir_test_harness::Port;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -31,7 +31,7 @@ impl Authority {
         Self { pem, issuer: Issuer::new(authority, key) }
     }
 
-    /// Its certificate in PEM form.
+    /// The authority's certificate in PEM form.
     pub fn file(&self) -> NamedTempFile {
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(self.pem.as_bytes()).unwrap();
@@ -39,7 +39,7 @@ impl Authority {
     }
 }
 
-/// Answers 200 to each request, one a connection.
+/// Answers 200 to each request, one per connection.
 pub struct TlsReceiver {
     port: Port,
     requests: Arc<AtomicUsize>,
@@ -47,7 +47,7 @@ pub struct TlsReceiver {
 }
 
 impl TlsReceiver {
-    /// `name`: the one in its certificate.
+    /// `name`: the name in the certificate.
     pub async fn start(authority: &Authority, name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority.issuer);
@@ -58,7 +58,7 @@ impl TlsReceiver {
         let (listener, counted) = (port.listen(), Arc::clone(&requests));
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Who does not trust us leaves here.
+                // A client that does not trust the certificate ends here.
                 let Ok(mut stream) = tls.accept(stream).await else { continue };
                 let _ = stream.read(&mut [0; 16 * 1024]).await;
                 AtomicUsize::fetch_add(&counted, 1, Ordering::SeqCst);

@@ -4,33 +4,35 @@
 //! `request` takes fields and file out of the request, `read` makes the command of them. A file that is not sent after all
 //! is taken away again; one of which nobody knows the end stays until it is too old.
 
-mod read;
-mod request;
+mod media_command;
+mod upload_request;
 
-use crate::{answer::Failure, app::App, commands::CommandFailure, metrics::Counter, refusal::failure};
+use crate::extract::{IdempotencyHeader, SessionPath};
+use crate::{
+    app_state::AppState, command_error::gateway_error, command_request::CommandFailure, metrics::ApiCounter,
+    response::ApiError,
+};
 use axum::extract::{Request, State};
 use kurir_contract::{
     command::{Command, IdempotencyKey, MediaKind, SentMessage},
     session::SessionId,
 };
-use request::Given;
 use time::OffsetDateTime;
+use upload_request::UploadRequest;
 
 use super::{
-    idempotency::Key,
     jobs,
-    send_message::{SendAnswer, answer},
-    session_name::Session,
+    send_message::{SendResult, answer},
 };
 
 macro_rules! routes {
     ($($name:ident: $kind:expr;)+) => {
         $(pub async fn $name(
-            State(app): State<App>,
-            Session(session): Session,
-            Key(key): Key,
+            State(app): State<AppState>,
+            SessionPath(session): SessionPath,
+            IdempotencyHeader(key): IdempotencyHeader,
             request: Request,
-        ) -> SendAnswer {
+        ) -> SendResult {
             carry(app, session, key, $kind, request).await
         })+
     };
@@ -49,28 +51,28 @@ routes! {
 
 /// All of it goes on if its caller goes away: only whoever holds the file can take it away again.
 async fn carry(
-    app: App,
+    app: AppState,
     session: SessionId,
     key: Option<IdempotencyKey>,
     kind: Option<MediaKind>,
     request: Request,
-) -> SendAnswer {
+) -> SendResult {
     let carried = app.clone();
     app.carry(async move { send(&carried, &session, key, kind, request).await }).await.map_err(|panic| {
         tracing::error!("a send panicked: {panic}");
-        Failure::internal()
+        ApiError::internal()
     })?
 }
 
 async fn send(
-    app: &App,
+    app: &AppState,
     session: &SessionId,
     key: Option<IdempotencyKey>,
     kind: Option<MediaKind>,
     request: Request,
-) -> SendAnswer {
-    let Given { fields, file } = request::take(app, request).await?;
-    let media = match read::read(&fields, kind, file.as_ref(), key) {
+) -> SendResult {
+    let UploadRequest { fields, file } = upload_request::take(app, request).await?;
+    let media = match media_command::read(&fields, kind, file.as_ref(), key) {
         Ok(media) => media,
         Err(failure) => {
             if let Some(kept) = file {
@@ -83,7 +85,7 @@ async fn send(
         Err(CommandFailure::Queued(queued)) => return Ok(jobs::queued(&queued)),
         sent => sent,
     };
-    let counter = if sent.is_ok() { Counter::MediaSent } else { Counter::MediaFailed };
+    let counter = if sent.is_ok() { ApiCounter::MediaSent } else { ApiCounter::MediaFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
         Ok(sent) => Ok(answer(&sent, "Media message sent successfully")),
@@ -92,7 +94,7 @@ async fn send(
             if is_over(&error) {
                 app.uploads.forget(&media.file).await;
             }
-            Err(failure(error, Command::SendMedia, session))
+            Err(gateway_error(error, Command::SendMedia, session))
         }
     }
 }

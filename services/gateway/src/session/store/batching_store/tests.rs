@@ -11,7 +11,7 @@ async fn opened(folder: &Path) -> Arc<BatchingStore> {
     let file = folder.join("whatsapp.db");
     let store = Arc::new(SqliteStore::new(file.to_str().expect("a path")).await.expect("a database"));
     let (signals, _) = mpsc::channel(1);
-    Arc::new(BatchingStore::of(store, ConnectionAbort::new(SessionId::default(), 1, signals)))
+    Arc::new(BatchingStore::new(store, ConnectionAbort::new(SessionId::default(), 1, signals)))
 }
 
 fn all_at_once<F: Future<Output = Result<()>> + Send + 'static>(work: impl Fn(String) -> F) -> JoinSet<Result<()>> {
@@ -31,11 +31,11 @@ async fn kept(store: &BatchingStore) -> usize {
 }
 
 async fn keep(store: Arc<BatchingStore>, id: String) -> Result<()> {
-    store.keep(&[PendingInboundRow { chat: CHAT, sender: CHAT, id: &id, message: id.as_bytes() }]).await
+    store.write_pending(&[PendingInboundRow { chat: CHAT, sender: CHAT, id: &id, message: id.as_bytes() }]).await
 }
 
 async fn forget(store: Arc<BatchingStore>, id: String) -> Result<()> {
-    store.forget(&[PendingInboundKey { chat: CHAT, sender: CHAT, id: &id }]).await
+    store.delete_pending(&[PendingInboundKey { chat: CHAT, sender: CHAT, id: &id }]).await
 }
 
 #[tokio::test]
@@ -67,8 +67,8 @@ async fn keys_are_written_after_the_messages_that_they_have_moved_past() {
 async fn after_a_message_that_is_not_kept_no_keys_are_written() {
     let folder = TempDir::new().expect("a folder");
     let store = opened(folder.path()).await;
-    store.messages.are_not_kept(&StoreError::Validation("full".to_owned()));
-    assert!(store.messages.breaker.broken().is_cancelled());
+    store.messages.record_failure(&StoreError::Validation("full".to_owned()));
+    assert!(store.messages.breaker.token().is_cancelled());
     assert!(store.put_session("6281230000001.0", b"keys").await.is_err());
     assert!(store.put_sender_key("6281230000001.0", b"keys").await.is_err());
     assert_eq!(store.get_session("6281230000001.0").await.expect("readable"), None);

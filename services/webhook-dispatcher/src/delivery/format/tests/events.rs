@@ -1,7 +1,7 @@
-//! One event of each kind, made of the contract's own types, as the gateway stores it.
+//! One event of each kind, made from the contract's types, as the gateway stores it.
 
 use super::{ID, event, sales};
-use crate::delivery::StoredEvent;
+use crate::event::StoredEvent;
 use kurir_contract::{
     address::ChatJid,
     event::{
@@ -75,7 +75,7 @@ fn sent(chat: &str, from_device: bool) -> StoredEvent {
     event("message.sent", sent)
 }
 
-/// All events that there are, each under a name.
+/// All kinds of events, each under a name.
 pub fn events() -> Vec<(&'static str, StoredEvent)> {
     [contents(), changes(), groups_and_calls(), states()].into_iter().flatten().collect()
 }
@@ -168,7 +168,7 @@ fn contents() -> Vec<(&'static str, StoredEvent)> {
     ]
 }
 
-/// As the gateway adds what it knows when it has fetched the file.
+/// What the gateway adds when it has fetched the file.
 fn downloaded(event: &StoredEvent) -> StoredEvent {
     let mut body: Value = serde_json::from_slice(&event.payload).unwrap();
     let file = json!({

@@ -22,7 +22,7 @@ struct ScriptedAnswers {
     addresses: Vec<Ipv4Addr>,
     ttl: u32,
     is_broken: bool,
-    /// Of questions for addresses of IPv4.
+    /// Questions for IPv4 addresses.
     questions: usize,
 }
 
@@ -35,14 +35,14 @@ impl DnsServer {
         Self { address, script, serving }
     }
 
-    /// Every name has these addresses from now on; none: there is no such name.
+    /// From now on every name has these addresses; with none, no name exists.
     pub fn answers(&self, addresses: &[&str], ttl: Duration) {
         let mut script = self.script.lock().unwrap();
         script.addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         script.ttl = ttl.as_secs() as u32;
     }
 
-    /// Answers that it cannot answer.
+    /// From now on the server answers that it has failed.
     pub fn breaks(&self) {
         self.script.lock().unwrap().is_broken = true;
     }

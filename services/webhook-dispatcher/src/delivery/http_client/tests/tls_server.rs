@@ -1,4 +1,4 @@
-//! A receiver on https with a certificate of an authority of its own; it says in which version of HTTP it was asked.
+//! An https receiver with a certificate of its own authority. It answers with the HTTP version of the request.
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -37,7 +37,7 @@ pub struct TlsServer {
 }
 
 impl TlsServer {
-    /// `name`: the one in the certificate. `protocols`: what the server offers, the best first.
+    /// `name`: the name in the certificate. `protocols`: what the server offers, in order of preference.
     pub async fn start(name: &str, protocols: &[&str]) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -71,7 +71,7 @@ impl TlsServer {
         format!("https://{host}:{}/webhook", self.address.port())
     }
 
-    /// Where it ends the connection instead of answering.
+    /// The path at which the server closes the connection instead of answering.
     pub fn hanging_up(&self) -> String {
         format!("https://localhost:{}/hang-up", self.address.port())
     }
@@ -109,7 +109,7 @@ async fn connection(
     connections: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<Version>>>,
 ) {
-    // Who does not trust us leaves here.
+    // A client that does not trust the certificate ends here.
     let Ok(stream) = tls.accept(stream).await else { return };
     connections.fetch_add(1, Ordering::SeqCst);
     let hung_up = Arc::new(Notify::new());

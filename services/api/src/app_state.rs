@@ -1,0 +1,96 @@
+//! What every request can reach: the settings that matter to it, the way to a gateway, to the webhook, the counters.
+
+use crate::{
+    api_key::ApiKey, byte_budget::ByteBudget, config::ApiConfig, dead_letter_store::DeadLetterStore,
+    dispatcher_client::DispatcherClient, endpoint_store::EndpointStore, event_publisher::EventPublisher,
+    gateway_client::GatewayClient, job_store::JobStore, metrics::ApiMetrics, replay_store::ReplayStore,
+    uploads::UploadStore,
+};
+use kurir_chassis::{broker::Broker, health::Health};
+use kurir_contract::address_guard::NetworkList;
+use std::{future::Future, sync::Arc, time::Instant};
+use tokio::task::JoinError;
+use tokio_util::task::TaskTracker;
+
+/// Cheap to clone: all of it is shared.
+#[derive(Clone)]
+pub struct AppState(Arc<SharedState>);
+
+pub struct SharedState {
+    pub started: Instant,
+    pub environment: String,
+    pub webhook_url: Option<String>,
+    pub api_key: ApiKey,
+    pub broker: Broker,
+    pub health: Health,
+    pub gateway: GatewayClient,
+    pub jobs: JobStore,
+    pub events: EventPublisher,
+    pub allowed_networks: NetworkList,
+    pub endpoints: EndpointStore,
+    pub dead_letters: DeadLetterStore,
+    pub replays: ReplayStore,
+    pub dispatchers: DispatcherClient,
+    pub uploads: UploadStore,
+    pub byte_budget: ByteBudget,
+    pub metrics: ApiMetrics,
+    sends: TaskTracker,
+}
+
+impl AppState {
+    pub fn new(config: &ApiConfig, broker: Broker, health: Health) -> Self {
+        Self(Arc::new(SharedState {
+            started: Instant::now(),
+            environment: config.node_env.clone(),
+            webhook_url: config.webhook_url().map(str::to_owned),
+            // An empty key, which the settings refuse, opens nothing.
+            api_key: config.api_key.clone().unwrap_or_default(),
+            gateway: GatewayClient::new(broker.clone()),
+            jobs: JobStore::new(broker.clone()),
+            events: EventPublisher::new(broker.clone()),
+            // Settings that cannot be read are refused; none are opened then.
+            allowed_networks: config.allowed_networks().unwrap_or_default(),
+            endpoints: EndpointStore::new(broker.clone()),
+            dead_letters: DeadLetterStore::new(broker.clone()),
+            replays: ReplayStore::new(broker.clone()),
+            dispatchers: DispatcherClient::new(broker.clone()),
+            uploads: UploadStore::new(broker.clone(), config.media_upload_max.clone()),
+            byte_budget: ByteBudget::new(config.limits.max_bytes_in_flight.bytes),
+            metrics: ApiMetrics::new(time::OffsetDateTime::now_utc()),
+            broker,
+            health,
+            sends: TaskTracker::new(),
+        }))
+    }
+
+    /// Carries a send to its end even if its caller goes away meanwhile: the gateway does it in any case, and a send
+    /// that nobody counted would be missing in the metrics.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub async fn carry<F>(&self, send: F) -> Result<F::Output, JoinError>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.sends.spawn(send).await
+    }
+
+    /// Whether the shutdown was asked for: what has not begun should not begin any more.
+    pub fn is_stopping(&self) -> bool {
+        self.sends.is_closed()
+    }
+
+    /// Waits until no send is under way; called at the shutdown, whose deadline is the caller's.
+    pub async fn end_of_sends(&self) {
+        self.sends.close();
+        self.sends.wait().await;
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = SharedState;
+
+    fn deref(&self) -> &SharedState {
+        &self.0
+    }
+}

@@ -1,0 +1,147 @@
+//! The endpoints as NATS keeps them: the bucket that every dispatcher follows, and what the dispatchers see of each.
+//!
+//! A change is written only over what it was made from. The endpoint `default` is not here: it comes from `WEBHOOK_URL`.
+
+use crate::{
+    kv_bucket::{KvBucket, KvWriteError},
+    response::ApiError,
+};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use kurir_chassis::broker::Broker;
+use kurir_contract::{
+    clock,
+    endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
+};
+use serde::de::DeserializeOwned;
+
+/// What NATS and the dispatchers are made for, and were measured with.
+pub const MOST: usize = 10_000;
+/// How often a change is made anew because somebody else was faster.
+const TRIES: usize = 5;
+
+pub struct EndpointStore {
+    settings: KvBucket,
+    states: KvBucket,
+}
+
+pub struct StoredEndpoint {
+    pub id: EndpointId,
+    pub settings: EndpointSettings,
+}
+
+impl EndpointStore {
+    pub fn new(broker: Broker) -> Self {
+        Self { settings: KvBucket::new(broker.clone(), BUCKET), states: KvBucket::new(broker, STATES_BUCKET) }
+    }
+
+    /// All of them, the oldest first.
+    pub async fn all(&self) -> Result<Vec<StoredEndpoint>, ApiError> {
+        let stored = self.settings.all().await?;
+        let mut all: Vec<StoredEndpoint> = stored
+            .into_iter()
+            .filter_map(|(key, value)| {
+                let id = key.parse().ok().filter(|id: &EndpointId| !id.is_default())?;
+                // It is told, and stands in nobody's way.
+                let settings = read(&value, &key).ok()?;
+                Some(StoredEndpoint { id, settings })
+            })
+            .collect();
+        all.sort_by(|one, other| (&one.settings.created_at, &one.id).cmp(&(&other.settings.created_at, &other.id)));
+        Ok(all)
+    }
+
+    pub async fn get(&self, id: &EndpointId) -> Result<EndpointSettings, ApiError> {
+        let stored = self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
+        read(&stored.value, id.as_str())
+    }
+
+    /// Refused beyond [`MOST`]; two callers at the same moment may end one above it.
+    pub async fn create(&self, id: &EndpointId, settings: &EndpointSettings) -> Result<(), ApiError> {
+        let most = MOST as u64;
+        if self.settings.at_most().await? >= most && self.settings.all().await?.len() as u64 >= most {
+            let message = format!("There are {MOST} endpoints already, more are not possible: delete one first");
+            return Err(ApiError::new(StatusCode::CONFLICT, "too_many_endpoints", message));
+        }
+        match self.settings.write(id.as_str(), json(settings)?, 0).await {
+            Ok(()) => Ok(()),
+            Err(KvWriteError::Failed(failure)) => Err(failure),
+            Err(KvWriteError::Overtaken) => Err(changed_meanwhile()),
+        }
+    }
+
+    /// Gives what is stored then. `change` is asked again if somebody else changes the endpoint at the same time; what
+    /// it leaves as it was is not written.
+    pub async fn change(
+        &self,
+        id: &EndpointId,
+        change: impl Fn(&EndpointSettings) -> Result<EndpointSettings, ApiError>,
+    ) -> Result<EndpointSettings, ApiError> {
+        for _ in 0..TRIES {
+            let stored = self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
+            let before = read(&stored.value, id.as_str())?;
+            let mut after = change(&before)?;
+            if after == before {
+                return Ok(before);
+            }
+            after.updated_at = clock::now_iso();
+            match self.settings.write(id.as_str(), json(&after)?, stored.revision).await {
+                Ok(()) => return Ok(after),
+                Err(KvWriteError::Overtaken) => {}
+                Err(KvWriteError::Failed(failure)) => return Err(failure),
+            }
+        }
+        Err(changed_meanwhile())
+    }
+
+    /// Leaves a marker in the bucket: the dispatchers must see that the endpoint is gone.
+    pub async fn delete(&self, id: &EndpointId) -> Result<(), ApiError> {
+        self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
+        self.settings.delete(id.as_str()).await?;
+        // No id is used twice, so a state that is left over is nobody's; the log has why.
+        let _ = self.forget_state(id).await;
+        Ok(())
+    }
+
+    pub async fn state(&self, id: &EndpointId) -> Result<EndpointState, ApiError> {
+        match self.states.get(id.as_str()).await? {
+            Some(stored) => read(&stored.value, id.as_str()),
+            None => Ok(EndpointState::default()),
+        }
+    }
+
+    /// The endpoint begins anew: nothing it did before counts.
+    pub async fn forget_state(&self, id: &EndpointId) -> Result<(), ApiError> {
+        match self.states.get(id.as_str()).await? {
+            Some(_) => self.states.delete(id.as_str()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+pub fn not_found() -> ApiError {
+    ApiError::not_found("endpoint_not_found", "Endpoint not found")
+}
+
+fn changed_meanwhile() -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "conflict", "The endpoint is being changed by others; try again")
+}
+
+fn read<T: DeserializeOwned>(value: &[u8], key: &str) -> Result<T, ApiError> {
+    serde_json::from_slice(value).map_err(|error| {
+        // The error's own text may show a value, and that may be a secret.
+        let (line, column) = (error.line(), error.column());
+        tracing::error!(
+            endpoint.id = key,
+            "what is stored about the endpoint {key} cannot be read (line {line}, column {column})"
+        );
+        ApiError::internal()
+    })
+}
+
+fn json(settings: &EndpointSettings) -> Result<Bytes, ApiError> {
+    serde_json::to_vec(settings).map(Bytes::from).map_err(|error| {
+        tracing::error!("failed to write an endpoint: {error}");
+        ApiError::internal()
+    })
+}

@@ -1,0 +1,133 @@
+//! What a user writes about an endpoint, judged as a whole: the contract's fields, and what they mean here and now. Pure.
+
+use super::endpoint_view::{MASK, is_secret};
+use crate::{event_publisher::EventsStreamInfo, extract::field_problem, response::ApiError};
+use kurir_contract::{
+    address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden},
+    endpoint::{EndpointSettings, FieldProblem, input},
+};
+use serde_json::{Map, Value};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+use url::{Host, Url};
+
+/// What the contract cannot know.
+pub struct EndpointRules<'a> {
+    pub kept: &'a EventsStreamInfo,
+    pub allowed: &'a NetworkList,
+}
+
+impl EndpointRules<'_> {
+    /// `before`: the endpoint that is changed; none: a new one.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn read(
+        &self,
+        mut body: Map<String, Value>,
+        before: Option<&EndpointSettings>,
+    ) -> Result<EndpointSettings, ApiError> {
+        let mut problems = unmask(&mut body, before);
+        match input::read(&Value::Object(body.clone()), before) {
+            Ok(settings) => {
+                problems.extend(self.problems(&settings));
+                if problems.is_empty() {
+                    return Ok(settings);
+                }
+            }
+            Err(wrong) => {
+                // The fields that could be read are judged too: one who writes to us hears all at once.
+                body.retain(|name, _| !wrong.iter().any(|problem| problem.field.split('.').next() == Some(name)));
+                problems.extend(wrong);
+                let rest = before.cloned().unwrap_or_else(|| EndpointSettings::new(String::new()));
+                if let Ok(settings) = input::read(&Value::Object(body), Some(&rest)) {
+                    problems.extend(self.problems(&settings));
+                }
+            }
+        }
+        Err(ApiError::invalid("invalid_endpoint", problems))
+    }
+
+    fn problems(&self, settings: &EndpointSettings) -> Vec<FieldProblem> {
+        self.address(settings).into_iter().chain(self.schedule(settings)).collect()
+    }
+
+    /// A name is judged when it is resolved, at each connection; an address is what it is.
+    fn address(&self, settings: &EndpointSettings) -> Option<FieldProblem> {
+        let url = Url::parse(&settings.url).ok()?;
+        let ip = match url.host()? {
+            Host::Ipv4(ip) => IpAddr::V4(ip),
+            Host::Ipv6(ip) => IpAddr::V6(ip),
+            Host::Domain(name) => {
+                let name = name.trim_end_matches('.');
+                // RFC 6761: always a loopback address.
+                if name != "localhost" && !name.ends_with(".localhost") {
+                    return None;
+                }
+                IpAddr::V4(Ipv4Addr::LOCALHOST)
+            }
+        };
+        let kind = forbidden(ip, self.allowed)?;
+        let host = url.host_str()?;
+        Some(field_problem(
+            "url",
+            format!(
+                "leads to {host}, {kind}, which no webhook may reach: the operator can open it with {ALLOWED_NETWORKS}"
+            ),
+        ))
+    }
+
+    /// A retry reads its event again, so the event must still be there at the last one.
+    fn schedule(&self, settings: &EndpointSettings) -> Option<FieldProblem> {
+        let max_age = self.kept.max_age?;
+        let longest = longest(settings);
+        (longest >= max_age).then(|| {
+            field_problem(
+                "retry",
+                format!(
+                    "may take {} from the first attempt to the last, events are kept for {} (the stream EVENTS): \
+                     write a shorter schedule, or let the operator keep events longer",
+                    humantime::format_duration(longest),
+                    humantime::format_duration(max_age)
+                ),
+            )
+        })
+    }
+}
+
+/// Each attempt may take its whole time, each delay its whole jitter. In whole seconds, rounded up.
+fn longest(settings: &EndpointSettings) -> Duration {
+    let delays = settings.retry.delays();
+    let jitter = delays.iter().sum::<Duration>().as_secs() * u64::from(settings.retry_jitter_percent);
+    let attempts = (delays.len() as u64 + 1) * settings.timeout_seconds;
+    settings.retry.span() + Duration::from_secs(jitter.div_ceil(100) + attempts)
+}
+
+/// Puts the stored value where the mask came back. A mask of nothing is a problem.
+fn unmask(body: &mut Map<String, Value>, before: Option<&EndpointSettings>) -> Vec<FieldProblem> {
+    let mut problems = Vec::new();
+    let Some(headers) = body.get_mut("headers").and_then(Value::as_object_mut) else { return problems };
+    headers.retain(|name, value| {
+        if value != MASK {
+            return true;
+        }
+        let lower = name.to_ascii_lowercase();
+        match before.and_then(|before| before.headers.get(&lower)).filter(|_| is_secret(&lower)) {
+            Some(stored) => {
+                *value = stored.as_str().into();
+                true
+            }
+            None => {
+                let message = format!("{name:?} has no stored value that {MASK} could stand for: write the value");
+                problems.push(field_problem("headers", message));
+                false
+            }
+        }
+    });
+    problems
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! One attempt: what is to be sent, how it ended, and what follows.
+
+use crate::{delivery::outcome::AttemptFailure, event::StoredEvent, jetstream::retry_queue::RetryScope};
+use kurir_chassis::trace_context;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use tracing::Span;
+
+/// An attempt that is to be made.
+pub struct DeliveryAttempt {
+    pub event: StoredEvent,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// Where its retries belong; none for a fresh event.
+    pub scope: Option<RetryScope>,
+    /// Whether this is a probe: the endpoint's circuit is open, and the attempt tests it.
+    pub probe: bool,
+}
+
+/// How an attempt ended.
+pub enum ExchangeEnd {
+    Delivered {
+        status: u16,
+    },
+    /// Boxed, because it is rare: the value is moved for every event and should be small.
+    Failed(Box<AttemptFailure>),
+}
+
+/// What follows a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    Attempt {
+        /// Counted from 1.
+        attempt: u32,
+        at: OffsetDateTime,
+    },
+    /// The event is given up.
+    Nothing,
+    /// The receiver is gone for good: the endpoint is to be disabled, and the event waits with all others.
+    Disable,
+}
+
+impl DeliveryAttempt {
+    pub fn span(&self) -> Span {
+        let span = tracing::info_span!("webhook", event.id = %self.event.id, attempt.number = self.attempt);
+        trace_context::adopt(&span, self.event.headers.as_ref());
+        span
+    }
+}
+
+/// When an attempt started, and how long it took.
+pub struct AttemptTiming {
+    pub at: OffsetDateTime,
+    pub began: Instant,
+    pub duration: Duration,
+}
+
+impl AttemptTiming {
+    pub fn now() -> Self {
+        Self { at: OffsetDateTime::now_utc(), began: Instant::now(), duration: Duration::ZERO }
+    }
+}

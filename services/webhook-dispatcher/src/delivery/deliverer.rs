@@ -1,0 +1,229 @@
+//! Delivers to one endpoint: [`EndpointDeliverer::deliver`] shows every step, from the message to its settlement.
+
+use crate::{
+    delivery::{
+        attempt::{DeliveryAttempt, ExchangeEnd, NextStep},
+        context::DeliveryContext,
+        http_client::{ClientSettings, HttpClient},
+        outcome::AttemptFailure,
+        request::{RequestBody, RequestTemplate},
+        result::{DeliveryResult, EndpointVerdict},
+        settlement::AttemptSettlement,
+    },
+    endpoint::Endpoint,
+    event::{StoredEvent, kind_of},
+    jetstream::{
+        consumer::{PullSource, RetriesConsumer},
+        pending_message::PendingMessage,
+        retry_queue::{DueRetry, NextRetry, RetryQueue, RetryScope},
+    },
+    metrics::EndpointMetrics,
+};
+use async_nats::Message;
+use kurir_contract::delivery::AttemptRecord;
+use std::{sync::Arc, time::Duration};
+use tracing::{Instrument as _, warn};
+
+/// Wait after a message that could not be read, or whose event could not be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Delivers to one endpoint.
+pub struct EndpointDeliverer {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) http: HttpClient,
+    pub(super) template: RequestTemplate,
+    pub(super) settlement: AttemptSettlement,
+    pub(super) metrics: EndpointMetrics,
+    pub(super) context: Arc<DeliveryContext>,
+}
+
+/// What a message asks for.
+enum WorkItem {
+    Attempt(Box<DeliveryAttempt>),
+    /// Nothing, and why.
+    Nothing(&'static str),
+    /// An attempt whose event is gone.
+    Lost(DueRetry),
+}
+
+impl EndpointDeliverer {
+    /// # Errors
+    /// If the endpoint's URL or headers cannot be used.
+    pub fn new(endpoint: Arc<Endpoint>, context: Arc<DeliveryContext>) -> anyhow::Result<Self> {
+        let http = HttpClient::new(&ClientSettings {
+            url: &endpoint.url,
+            connections: endpoint.concurrency + endpoint.retry_concurrency(),
+            guard: endpoint.guarded.then(|| context.allowed.clone()),
+            transport: &context.transport,
+        })?;
+        Ok(Self {
+            template: RequestTemplate::new(&endpoint)?,
+            http,
+            settlement: AttemptSettlement {
+                endpoint: endpoint.id.clone(),
+                context: Arc::clone(&context),
+                retries_consumer: RetriesConsumer::new(Arc::clone(&endpoint)),
+            },
+            metrics: context.metrics.for_endpoint(&endpoint.id),
+            endpoint,
+            context,
+        })
+    }
+
+    /// The metrics of the endpoint.
+    #[must_use]
+    pub fn metrics(&self) -> &EndpointMetrics {
+        &self.metrics
+    }
+
+    /// Makes the attempt that a message asks for, and settles the message. If the future is dropped, the message is
+    /// given back.
+    ///
+    /// The rare branches are boxed, so that the common future is small: it is moved for every event.
+    pub async fn deliver(
+        &self,
+        source: PullSource,
+        pending: PendingMessage,
+        message: Message,
+        probe: bool,
+    ) -> DeliveryResult {
+        let asked = match source {
+            PullSource::Events if !pending.is_redelivered() => Ok(first_attempt(&pending, message)),
+            _ => Box::pin(self.find_work(source, &pending, message)).await,
+        };
+        let verdict = match asked {
+            Ok(WorkItem::Attempt(mut delivery)) => {
+                delivery.probe = probe;
+                return self.deliver_event(pending, *delivery).await;
+            }
+            Ok(WorkItem::Nothing(why)) => {
+                tracing::debug!("nothing to deliver: {why}");
+                pending.acknowledge().await;
+                EndpointVerdict::Untried
+            }
+            Ok(WorkItem::Lost(due)) => {
+                let kind = kind_of(&due.event_subject);
+                warn!(event.id = %due.event_id, "All webhook attempts failed for event: {kind}: it is gone from EVENTS");
+                Box::pin(self.settlement.settle_lost(pending, &due, &kind)).await;
+                EndpointVerdict::Untried
+            }
+            Err(error) => {
+                warn!(
+                    "failed to prepare a webhook delivery, which is tried again in {} s: {error:#}",
+                    LOOK_AGAIN.as_secs()
+                );
+                Box::pin(pending.postpone(LOOK_AGAIN)).await;
+                EndpointVerdict::Untried
+            }
+        };
+        DeliveryResult { verdict, probe, retry_kept: false }
+    }
+
+    async fn deliver_event(&self, pending: PendingMessage, delivery: DeliveryAttempt) -> DeliveryResult {
+        let filled = if self.endpoint.base64 { self.context.media.embed(&delivery.event).await } else { None };
+        let body = match self.render_body(filled.as_ref().map_or(&delivery.event, |filled| &filled.event)) {
+            Ok(body) => body,
+            Err(by) => {
+                let record = self.record_filtered(&delivery, by);
+                Box::pin(self.settlement.settle_filtered(pending, &delivery.event, record, by)).await;
+                return DeliveryResult { verdict: EndpointVerdict::Untried, probe: delivery.probe, retry_kept: false };
+            }
+        };
+        if !self.context.traced {
+            return self.make_attempt(pending, delivery, body).await;
+        }
+        let span = delivery.span();
+        Box::pin(self.make_attempt(pending, delivery, body).instrument(span)).await
+    }
+
+    async fn make_attempt(
+        &self,
+        pending: PendingMessage,
+        delivery: DeliveryAttempt,
+        body: RequestBody,
+    ) -> DeliveryResult {
+        match self.send(&delivery, body).await {
+            (record, ExchangeEnd::Delivered { status }) => {
+                self.settlement.settle_delivered(pending, &delivery.event, record, status).await;
+                DeliveryResult { verdict: EndpointVerdict::Succeeded, probe: delivery.probe, retry_kept: false }
+            }
+            (record, ExchangeEnd::Failed(failure)) => {
+                Box::pin(self.settle_failure(pending, delivery, record, *failure)).await
+            }
+        }
+    }
+
+    async fn settle_failure(
+        &self,
+        pending: PendingMessage,
+        delivery: DeliveryAttempt,
+        record: AttemptRecord,
+        failure: AttemptFailure,
+    ) -> DeliveryResult {
+        let next_step = self.decide_next_step(&delivery, &failure);
+        let DeliveryAttempt { event, scope, probe, .. } = delivery;
+        let mut result = DeliveryResult {
+            verdict: EndpointVerdict::Failed { reason: failure.reason.clone() },
+            probe,
+            retry_kept: false,
+        };
+        match next_step {
+            NextStep::Disable => {
+                self.settlement.give_back(pending, record).await;
+                result.verdict = EndpointVerdict::Gone { reason: failure.reason };
+            }
+            NextStep::Attempt { attempt, at } => {
+                let scope = scope.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
+                let next = NextRetry { attempt, at, scope };
+                result.retry_kept = self.settlement.settle_retry(pending, &event, record, &next).await;
+            }
+            NextStep::Nothing => self.settlement.settle_dead(pending, &event, record, &failure).await,
+        }
+        result
+    }
+
+    /// What a message asks for that is no fresh event: NATS must be asked first.
+    async fn find_work(
+        &self,
+        source: PullSource,
+        pending: &PendingMessage,
+        message: Message,
+    ) -> anyhow::Result<WorkItem> {
+        let (endpoint, retries) = (&self.endpoint.id, &self.context.retries);
+        match source {
+            PullSource::Events => {
+                let scope = RetryScope::live(RetryScope::NO_CHAT.to_owned());
+                if retries.has_retry(endpoint, &scope, pending.sequence()).await? {
+                    return Ok(WorkItem::Nothing("its first attempt was made and its retry is stored"));
+                }
+                Ok(first_attempt(pending, message))
+            }
+            PullSource::Retries => {
+                // Only a foreign publisher can have stored such a message. It would come back forever.
+                let due = match RetryQueue::parse_due(&message) {
+                    Ok(due) => due,
+                    Err(error) => {
+                        warn!("dropped a message in RETRIES that is no webhook retry: {error:#}");
+                        return Ok(WorkItem::Nothing("it is no retry"));
+                    }
+                };
+                if pending.is_redelivered() && retries.has_later_retry(endpoint, &due, pending.sequence()).await? {
+                    return Ok(WorkItem::Nothing("this attempt was made and the next one is stored"));
+                }
+                Ok(match retries.read_event(endpoint, &due).await? {
+                    Some(event) => {
+                        let (attempt, scope) = (due.attempt, Some(due.scope));
+                        WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt, scope, probe: false }))
+                    }
+                    None => WorkItem::Lost(due),
+                })
+            }
+        }
+    }
+}
+
+fn first_attempt(pending: &PendingMessage, message: Message) -> WorkItem {
+    let Message { subject, payload, headers, .. } = message;
+    let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
+    WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt: 1, scope: None, probe: false }))
+}

@@ -1,0 +1,75 @@
+//! How many attempts the holder starts, how many messages it requests, and how long it waits.
+
+use super::ChatOrderHolder;
+use crate::endpoints::{health_change::HealthChange, ordered::ordered_endpoint::EndpointLimits, rate_limit::RateLimit};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::{sync::mpsc, time::Instant};
+
+/// Beyond this number the endpoint takes no more: events that wait in EVENTS cost no memory. The parked ones cost 20
+/// MB.
+const MAX_PARKED: usize = 100_000;
+/// Unfinished steps. Beyond this number no delivery starts.
+const MAX_STEPS: usize = 256;
+/// A holder that is stopped goes on delivering what it has in memory for this long: events that were delivered behind
+/// one that was not come again at the next holder.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How soon a limit or circuit that allows more, or a slow chat, is noticed.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// The same while there is nothing to deliver. The hold is renewed every second.
+const IDLE_TICK: Duration = Duration::from_millis(500);
+
+impl ChatOrderHolder {
+    /// Starts all attempts that can start now, and requests more messages.
+    pub(super) async fn start_attempts(
+        &mut self,
+        limits: &mut EndpointLimits,
+        health_changes: &mpsc::Sender<HealthChange>,
+    ) {
+        let now = Instant::now();
+        while self.may_start(limits)
+            && let Some(turn) = self.chats.next_turn(OffsetDateTime::now_utc())
+        {
+            let probe = limits.breaker.try_send(now).unwrap_or_default();
+            limits.rate.iter_mut().for_each(RateLimit::spend);
+            if probe {
+                let _ = health_changes.try_send(HealthChange::Probing { endpoint: self.current.endpoint.id.clone() });
+            }
+            self.start_attempt(turn, probe);
+        }
+        self.current.deliverer.metrics().set_circuit(limits.breaker.state());
+        let is_open = self.stopping.is_none() && !self.receiver_gone && self.chats.stored_count() < MAX_PARKED;
+        let room = if is_open { self.chats.room().min(limits.breaker.allowance(now)) } else { 0 };
+        let room = if self.pin.is_some() { room } else { room.min(1) };
+        self.pull.request_or_renew(room, self.pin.as_deref()).await;
+    }
+
+    pub(super) fn has_finished(&self) -> bool {
+        let no_more = |since: Instant| since.elapsed() > FINISH_TIMEOUT || !self.chats.has_unstored();
+        self.stopping.is_some_and(no_more) && self.attempts.is_empty() && self.steps.is_empty()
+    }
+
+    fn may_start(&self, limits: &mut EndpointLimits) -> bool {
+        let now = Instant::now();
+        !self.stopping.is_some_and(|since| since.elapsed() > FINISH_TIMEOUT || !self.chats.has_unstored())
+            && !self.receiver_gone
+            && self.attempts.len() < self.current.endpoint.concurrency
+            && self.steps.len() < MAX_STEPS
+            && self.pull.is_fresh()
+            && limits.breaker.allowance(now) > 0
+            // No other dispatcher shares this limit.
+            && limits.rate.as_mut().is_none_or(|rate| rate.available(1, now) > 0)
+    }
+
+    /// The time until something may be due.
+    pub(super) fn time_to_next(&self, limits: &mut EndpointLimits) -> Duration {
+        match self.chats.next_due() {
+            Some(due) if self.may_start(limits) => {
+                Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default().min(TICK)
+            }
+            Some(_) => TICK,
+            None if self.attempts.is_empty() => IDLE_TICK,
+            None => TICK,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! A KV bucket: read by key or whole, and written over nothing, over a known revision, or over whatever is there.
+//!
+//! Each call ends within 4 s, and nothing is handed to the client while the broker is away. A bucket that is missing is
+//! made. Reads come from the stream's leader, so a value that was written a moment ago is seen.
+
+use crate::broker::Broker;
+use async_nats::jetstream::{
+    context::{PublishError, PublishErrorKind},
+    kv::{CreateErrorKind, DeleteError, Operation, Store, UpdateErrorKind},
+    stream::RawMessageErrorKind,
+};
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, error::Error, fmt::Display, future::Future, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// The API promises its 503 within 5 s. A whole bucket of 10,000 endpoints is read in a fraction of this time.
+const CALL_WITHIN: Duration = Duration::from_secs(4);
+/// How often [`Bucket::change_value`] reads and writes again after another client was faster.
+const CHANGE_TRIES: u32 = 10;
+/// The header of a deletion marker (NATS ADR-8: `DEL`, `PURGE`); a value has none, or `PUT`.
+const OPERATION: &str = "KV-Operation";
+
+/// One bucket. Cheap to clone.
+#[derive(Clone)]
+pub struct Bucket {
+    broker: Broker,
+    name: &'static str,
+    max_age: Duration,
+}
+
+/// The value of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketEntry {
+    pub value: Bytes,
+    /// Given to [`Bucket::update`], it lets the write fail if the key was changed since.
+    pub revision: u64,
+}
+
+/// Why a bucket was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    /// The broker is away, or the bucket cannot be opened. Nothing was written.
+    #[error("the bucket {bucket} is not available: {reason}")]
+    Unavailable { bucket: &'static str, reason: String },
+    /// No answer came in time. A write may be stored.
+    #[error("the bucket {bucket} did not answer in time")]
+    TimedOut { bucket: &'static str },
+    /// Another client wrote the key first. Nothing was written.
+    #[error("another client has written the key {key} of the bucket {bucket}")]
+    Conflict { bucket: &'static str, key: String },
+    /// NATS refused the write, for example because its disk is full or the key is not valid. Nothing was written.
+    #[error("the bucket {bucket} refused the write: {reason}")]
+    Refused { bucket: &'static str, reason: String },
+    /// The stored value is no JSON of the expected type.
+    #[error("the value under {key} in the bucket {bucket} cannot be read: {source}")]
+    Unreadable { bucket: &'static str, key: String, source: serde_json::Error },
+}
+
+impl BucketError {
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. })
+    }
+}
+
+impl BucketEntry {
+    /// # Errors
+    /// If the value is no JSON of this type.
+    pub fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.value)
+    }
+}
+
+impl Bucket {
+    /// A bucket whose values stay until they are deleted.
+    #[must_use]
+    pub fn new(broker: Broker, name: &'static str) -> Self {
+        Self::expiring(broker, name, Duration::ZERO)
+    }
+
+    /// A bucket whose values vanish when they are `max_age` old; zero: never.
+    #[must_use]
+    pub fn expiring(broker: Broker, name: &'static str, max_age: Duration) -> Self {
+        Self { broker, name, max_age }
+    }
+
+    /// The value of a key; none if there is no such key, or no key can be called so.
+    ///
+    /// # Errors
+    /// `Unavailable` or `TimedOut`.
+    pub async fn get(&self, key: &str) -> Result<Option<BucketEntry>, BucketError> {
+        if !is_valid_key(key) {
+            return Ok(None);
+        }
+        self.read(async |store| {
+            let last = store.stream.raw_message_builder().last_by_subject(format!("{}{key}", store.prefix));
+            match last.send().await {
+                Ok(message) if message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT") => Ok(None),
+                Ok(message) => Ok(Some(BucketEntry { value: message.payload, revision: message.sequence })),
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// The value of a key, read as JSON, with its revision.
+    ///
+    /// # Errors
+    /// `Unavailable`, `TimedOut` or `Unreadable`.
+    pub async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, u64)>, BucketError> {
+        let Some(entry) = self.get(key).await? else { return Ok(None) };
+        match entry.json() {
+            Ok(value) => Ok(Some((value, entry.revision))),
+            Err(source) => Err(BucketError::Unreadable { bucket: self.name, key: key.to_owned(), source }),
+        }
+    }
+
+    /// Every key with its value.
+    ///
+    /// # Errors
+    /// `Unavailable` or `TimedOut`.
+    pub async fn entries(&self) -> Result<BTreeMap<String, Bytes>, BucketError> {
+        self.read(async |store| {
+            // A key that is changed meanwhile comes twice.
+            let mut values = BTreeMap::new();
+            // A watch on an empty bucket sends nothing, not even that it is empty.
+            if store.stream.cached_info().state.messages == 0 {
+                return Ok(values);
+            }
+            let mut entries = store.watch_many_with_history([">"]).await?;
+            while let Some(entry) = entries.next().await {
+                let entry = entry?;
+                let is_last = entry.delta == 0;
+                match entry.operation {
+                    Operation::Put => values.insert(entry.key, entry.value),
+                    Operation::Delete | Operation::Purge => values.remove(&entry.key),
+                };
+                if is_last {
+                    break;
+                }
+            }
+            Ok(values)
+        })
+        .await
+    }
+
+    /// Every key. Values do not travel.
+    ///
+    /// # Errors
+    /// `Unavailable` or `TimedOut`.
+    pub async fn keys(&self) -> Result<Vec<String>, BucketError> {
+        self.read(async |store| Ok(store.keys().await?.try_collect().await?)).await
+    }
+
+    /// A number that is not below the number of keys: deletion markers count too.
+    ///
+    /// # Errors
+    /// `Unavailable` or `TimedOut`.
+    pub async fn key_count_bound(&self) -> Result<u64, BucketError> {
+        self.read(async |store| Ok(store.stream.cached_info().state.messages)).await
+    }
+
+    /// Writes a key that is not there. Gives its revision.
+    ///
+    /// # Errors
+    /// `Conflict` if the key is there; `Unavailable`, `TimedOut` or `Refused`.
+    pub async fn create(&self, key: &str, value: Bytes) -> Result<u64, BucketError> {
+        self.write(async |store| {
+            store.create(key, value).await.map_err(|error| match error.kind() {
+                CreateErrorKind::AlreadyExists => self.conflict(key),
+                CreateErrorKind::InvalidKey
+                | CreateErrorKind::Publish
+                | CreateErrorKind::Ack
+                | CreateErrorKind::Other => self.not_written(&error),
+            })
+        })
+        .await
+    }
+
+    /// Writes over the revision that was read; 0: over a key that never was there. Gives the new revision.
+    ///
+    /// # Errors
+    /// `Conflict` if the key has another revision; `Unavailable`, `TimedOut` or `Refused`.
+    pub async fn update(&self, key: &str, value: Bytes, revision: u64) -> Result<u64, BucketError> {
+        self.write(async |store| {
+            store.update(key, value, revision).await.map_err(|error| match error.kind() {
+                UpdateErrorKind::WrongLastRevision => self.conflict(key),
+                UpdateErrorKind::TimedOut => self.timed_out(),
+                UpdateErrorKind::InvalidKey | UpdateErrorKind::Other => self.not_written(&error),
+            })
+        })
+        .await
+    }
+
+    /// Writes over whatever is there. Gives the new revision.
+    ///
+    /// # Errors
+    /// `Unavailable`, `TimedOut` or `Refused`.
+    pub async fn put(&self, key: &str, value: Bytes) -> Result<u64, BucketError> {
+        self.write(async |store| store.put(key, value).await.map_err(|error| self.not_written(&error))).await
+    }
+
+    /// Reads a key as JSON, changes it and writes it back, up to ten times if other clients are faster. `change` gets none
+    /// for a key that is not there, and gives none to leave the key as it is. Gives what was written.
+    ///
+    /// # Errors
+    /// `Conflict` if others were faster each time; `Unreadable`, `Unavailable`, `TimedOut` or `Refused`.
+    pub async fn change_value<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        mut change: impl FnMut(Option<T>) -> Option<T>,
+    ) -> Result<Option<T>, BucketError> {
+        for _ in 0..CHANGE_TRIES {
+            let (stored, revision) =
+                self.get_json(key).await?.map_or((None, None), |(value, at)| (Some(value), Some(at)));
+            let Some(changed) = change(stored) else { return Ok(None) };
+            let value = to_json(&changed).map_err(|error| self.refused(error))?;
+            let written = match revision {
+                Some(revision) => self.update(key, value, revision).await,
+                None => self.create(key, value).await,
+            };
+            match written {
+                Ok(_) => return Ok(Some(changed)),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(self.conflict(key))
+    }
+
+    /// Deletes a key. A marker stays, which whoever watches the bucket sees. A key that is not there is deleted, too.
+    ///
+    /// # Errors
+    /// `Unavailable`, `TimedOut` or `Refused`.
+    pub async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.write(async |store| store.delete(key).await.map_err(|error| self.not_deleted(&error))).await
+    }
+
+    /// As [`Bucket::delete`], and the values that the key had before are removed from the disk.
+    ///
+    /// # Errors
+    /// `Unavailable`, `TimedOut` or `Refused`.
+    pub async fn purge(&self, key: &str) -> Result<(), BucketError> {
+        self.write(async |store| store.purge(key).await.map_err(|error| self.not_deleted(&error))).await
+    }
+
+    /// The client's own bucket, for a watch; made if it is missing.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn open(&self) -> Result<Store, BucketError> {
+        self.open_until(Instant::now() + CALL_WITHIN).await
+    }
+
+    async fn open_until(&self, deadline: Instant) -> Result<Store, BucketError> {
+        match timeout_at(deadline, self.broker.expiring_bucket(self.name, self.max_age)).await {
+            Ok(opened) => opened.map_err(|error| self.unavailable(format!("{error:#}"))),
+            Err(_) => Err(self.unavailable("NATS did not answer in time")),
+        }
+    }
+
+    async fn read<T, F>(&self, read: impl FnOnce(Store) -> F) -> Result<T, BucketError>
+    where
+        F: Future<Output = anyhow::Result<T>>,
+    {
+        let deadline = Instant::now() + CALL_WITHIN;
+        let store = self.open_until(deadline).await?;
+        match timeout_at(deadline, read(store)).await {
+            Ok(read) => read.map_err(|error| self.unavailable(format!("{error:#}"))),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    async fn write<T, F>(&self, write: impl FnOnce(Store) -> F) -> Result<T, BucketError>
+    where
+        F: Future<Output = Result<T, BucketError>>,
+    {
+        let deadline = Instant::now() + CALL_WITHIN;
+        let store = self.open_until(deadline).await?;
+        timeout_at(deadline, write(store)).await.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    fn not_deleted(&self, error: &DeleteError) -> BucketError {
+        match error.kind() {
+            UpdateErrorKind::TimedOut => self.timed_out(),
+            UpdateErrorKind::InvalidKey | UpdateErrorKind::WrongLastRevision | UpdateErrorKind::Other => {
+                self.not_written(error)
+            }
+        }
+    }
+
+    /// A connection that broke before the answer hides behind a general error of the client.
+    fn not_written(&self, error: &(dyn Error + 'static)) -> BucketError {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(publish) = error.downcast_ref::<PublishError>()
+                && matches!(publish.kind(), PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe)
+            {
+                return self.timed_out();
+            }
+            cause = error.source();
+        }
+        self.refused(error)
+    }
+
+    fn unavailable(&self, reason: impl Into<String>) -> BucketError {
+        BucketError::Unavailable { bucket: self.name, reason: reason.into() }
+    }
+
+    fn timed_out(&self) -> BucketError {
+        BucketError::TimedOut { bucket: self.name }
+    }
+
+    fn conflict(&self, key: &str) -> BucketError {
+        BucketError::Conflict { bucket: self.name, key: key.to_owned() }
+    }
+
+    fn refused(&self, reason: impl Display) -> BucketError {
+        BucketError::Refused { bucket: self.name, reason: reason.to_string() }
+    }
+}
+
+/// A value as a bucket holds it.
+///
+/// # Errors
+/// If the value cannot be written as JSON: a map whose keys are no text.
+pub fn to_json<T: Serialize>(value: &T) -> serde_json::Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from)
+}
+
+/// The characters of a key (NATS ADR-8).
+fn is_valid_key(key: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-/_=.".contains(&byte);
+    !key.is_empty() && !key.starts_with('.') && !key.ends_with('.') && key.bytes().all(is_allowed)
+}

@@ -1,0 +1,359 @@
+//! A simulated phone speaks: its message is encrypted for every companion that must have it and
+//! waits in their queues. Promises that each companion gets what a real sender would have made
+//! for it, in the order in which it was said.
+
+use anyhow::{Context as _, Result};
+use buffa::Message as _;
+use wacore::messages::{MessageUtils, wrap_device_sent};
+use wacore_binary::{Jid, Node};
+use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
+
+use super::envelope::MessageEnvelope;
+use super::message_view;
+use crate::{
+    groups,
+    ledger::{LedgerRecord, MessageState, RecordKey},
+    offline_queue::{QueueEntry, StanzaClass},
+    people::AddressingMode,
+    phone_number::PhoneNumber,
+    sent_log::SentPlaintext,
+    signal::{EncryptedPayload, address, sender_key_name},
+    state::ServerState,
+};
+
+/// Why a phone cannot say something: the caller's mistake, by its kind.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    Full(String),
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+/// Something that a simulated phone says.
+pub struct OutboundMessage {
+    pub id: String,
+    pub message: Message,
+    /// The account it is for, or the group.
+    pub to: Option<PhoneNumber>,
+    pub group: Option<String>,
+    pub addressing: Option<AddressingMode>,
+    /// The name shown with it, instead of the person's own.
+    pub push_name: Option<String>,
+}
+
+/// A companion that gets a message.
+type DeviceKey = (PhoneNumber, u16);
+
+impl ServerState {
+    /// Says it, to everybody concerned.
+    pub fn say(&mut self, sender: &PhoneNumber, mut utterance: OutboundMessage) -> Result<(), SendError> {
+        utterance.group = utterance.group.as_deref().map(groups::whole);
+        if let Some(to) = &utterance.to {
+            self.people.meet(to)?;
+        }
+        let person = self.people.meet(sender)?;
+        let addressing = utterance.addressing.unwrap_or(person.addressing);
+        let push_name = utterance.push_name.unwrap_or_else(|| person.push_name.clone());
+        let receivers = self.receivers(sender, utterance.to.as_ref(), utterance.group.as_deref())?;
+        for (number, device) in &receivers {
+            let full = self.people.companion(number, *device).is_some_and(|companion| companion.queue.is_full());
+            if full {
+                return Err(SendError::Full(format!("the offline queue of {number} device {device} is full")));
+            }
+        }
+        let plaintext = utterance.message.encode_to_vec();
+        let kind = message_view::kind(&utterance.message);
+        let envelope = MessageEnvelope {
+            sender,
+            id: &utterance.id,
+            group: utterance.group.as_deref(),
+            stanza_type: kind.stanza_type,
+            mediatype: kind.mediatype,
+            addressing,
+            push_name,
+            now: self.now(),
+        };
+        self.sent.keep(
+            sender,
+            &utterance.id,
+            SentPlaintext {
+                plaintext: plaintext.clone(),
+                group: utterance.group.clone(),
+                to: utterance.to.clone(),
+                stanza_type: kind.stanza_type,
+                mediatype: kind.mediatype,
+            },
+        );
+        match (&utterance.group, &utterance.to) {
+            (Some(group), _) => self.say_to_group(&envelope, group, &plaintext, &receivers)?,
+            (None, Some(to)) => {
+                self.say_to_account(&envelope, to, utterance.message.clone(), &receivers)?;
+            }
+            (None, None) => return Err(SendError::Invalid("neither `to` nor `group`".to_owned())),
+        }
+        self.phones_hear(&envelope, utterance.to.as_ref(), &utterance.message, addressing);
+        Ok(())
+    }
+
+    /// The companions that a message reaches: those of the account or of the group's members,
+    /// and the sender's own.
+    fn receivers(
+        &self,
+        sender: &PhoneNumber,
+        to: Option<&PhoneNumber>,
+        group: Option<&str>,
+    ) -> Result<Vec<DeviceKey>, SendError> {
+        let mut numbers = vec![sender.clone()];
+        if let Some(id) = group {
+            let group = self.groups.get(id).ok_or_else(|| SendError::NotFound(format!("there is no group {id:?}")))?;
+            if !group.participants.contains(sender) {
+                return Err(SendError::Conflict(format!("{sender} is not in group {id}")));
+            }
+            numbers.extend(group.participants.iter().filter(|n| *n != sender).cloned());
+        }
+        numbers.extend(to.filter(|to| *to != sender).cloned());
+        let receivers: Vec<DeviceKey> = numbers
+            .iter()
+            .filter_map(|number| self.people.get(number))
+            .flat_map(|person| {
+                let devices = person.companions.keys();
+                devices.map(|device| (person.number.clone(), *device))
+            })
+            .collect();
+        if receivers.is_empty() {
+            return Err(SendError::Conflict(match to {
+                Some(to) => format!("{to} has no companion: pair one first (POST /admin/mock-phone/scan-qr)"),
+                None => "no member of the group has a companion".to_owned(),
+            }));
+        }
+        Ok(receivers)
+    }
+
+    fn say_to_account(
+        &mut self,
+        envelope: &MessageEnvelope<'_>,
+        to: &PhoneNumber,
+        message: Message,
+        receivers: &[DeviceKey],
+    ) -> Result<()> {
+        let padded = MessageUtils::encode_and_pad(&message);
+        let copy = MessageUtils::encode_and_pad(&wrap_device_sent(message, to.jid(0).to_string()));
+        for (number, device) in receivers {
+            let own = number == envelope.sender;
+            let sealed =
+                self.seal(envelope.sender, number, *device, if own && number != to { &copy } else { &padded })?;
+            let mut node = envelope.direct().children([envelope.enc(&sealed)]).build();
+            if own && number != to {
+                let recipient = match envelope.addressing {
+                    AddressingMode::Pn => to.jid(0),
+                    AddressingMode::Lid => to.lid_jid(0),
+                };
+                node.attrs.insert("recipient", recipient);
+                if envelope.addressing == AddressingMode::Lid {
+                    node.attrs.insert("peer_recipient_pn", to.jid(0));
+                }
+            }
+            self.post(envelope, number, *device, node)?;
+        }
+        Ok(())
+    }
+
+    fn say_to_group(
+        &mut self,
+        envelope: &MessageEnvelope<'_>,
+        group: &str,
+        plaintext: &[u8],
+        receivers: &[DeviceKey],
+    ) -> Result<()> {
+        let jid = self.groups.get(group).context("the group vanished")?.jid().to_string();
+        let name = sender_key_name(&jid, envelope.sender.as_str(), 0);
+        let phone = &mut self.people.get_mut(envelope.sender).context("the sender vanished")?.phone;
+        let distribution = Message {
+            sender_key_distribution_message: buffa::MessageField::some(SenderKeyDistributionMessage {
+                group_id: Some(jid),
+                axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
+            }),
+            ..Default::default()
+        };
+        let distribution = MessageUtils::encode_and_pad(&distribution);
+        let sealed = EncryptedPayload {
+            kind: "skmsg",
+            bytes: phone.group_encrypt(&name, &MessageUtils::pad_message_v2(plaintext.to_vec()))?,
+        };
+        for (number, device) in receivers {
+            let mut children = Vec::with_capacity(2);
+            if self.needs_sender_key(group, envelope.sender, number, *device) {
+                let key = self.seal(envelope.sender, number, *device, &distribution)?;
+                children.push(envelope.enc(&key));
+            }
+            children.push(envelope.enc(&sealed));
+            let node = envelope.in_group(&self.group_jid(group)).children(children).build();
+            self.post(envelope, number, *device, node)?;
+        }
+        Ok(())
+    }
+
+    /// Marks the companion as holding the sender's key of this group; true the first time.
+    fn needs_sender_key(&mut self, group: &str, sender: &PhoneNumber, number: &PhoneNumber, device: u16) -> bool {
+        self.groups
+            .get_mut(group)
+            .is_some_and(|group| group.holders.entry(sender.clone()).or_default().insert((number.clone(), device)))
+    }
+
+    fn group_jid(&self, group: &str) -> Jid {
+        Jid::group(groups::bare(group))
+    }
+
+    /// Encrypts for one companion, opening the session if there is none.
+    pub(super) fn seal(
+        &mut self,
+        sender: &PhoneNumber,
+        number: &PhoneNumber,
+        device: u16,
+        padded: &[u8],
+    ) -> Result<EncryptedPayload> {
+        let to = address(number.as_str(), device);
+        let known = self.people.get(sender).is_some_and(|person| person.phone.has_session(&to));
+        let bundle = if known {
+            None
+        } else {
+            let companion = self.people.companion_mut(number, device).context("the companion vanished")?;
+            let bundle = companion.take_bundle()?;
+            self.ask_for_prekeys(number, device);
+            Some(bundle)
+        };
+        let phone = &mut self.people.get_mut(sender).context("the sender vanished")?.phone;
+        if let Some(bundle) = bundle {
+            phone.open_session(&to, &bundle)?;
+        }
+        phone.encrypt(&to, padded)
+    }
+
+    fn post(&mut self, envelope: &MessageEnvelope<'_>, number: &PhoneNumber, device: u16, node: Node) -> Result<()> {
+        let record = self.ledger.open(LedgerRecord {
+            id: envelope.id.to_owned(),
+            to: number.clone(),
+            device,
+            contact: envelope.sender.clone(),
+            group: envelope.group.map(str::to_owned),
+            state: MessageState::Queued,
+            deliveries: 0,
+            handed: 0,
+        });
+        let chat = envelope.group.unwrap_or(envelope.sender.as_str());
+        self.post_node(number, device, envelope.id, chat, node, Some(record))
+    }
+
+    pub(super) fn post_node(
+        &mut self,
+        number: &PhoneNumber,
+        device: u16,
+        id: &str,
+        chat: &str,
+        node: Node,
+        record: Option<RecordKey>,
+    ) -> Result<()> {
+        self.enqueue(
+            number,
+            device,
+            QueueEntry {
+                class: StanzaClass::Message,
+                id: id.to_owned(),
+                chat: groups::bare(chat).to_owned(),
+                node,
+                record,
+                written: 0,
+            },
+        )
+    }
+
+    /// A companion could not decrypt a phone's message: it gets it once more, in a new session.
+    pub(super) fn say_again(
+        &mut self,
+        sender: &PhoneNumber,
+        number: &PhoneNumber,
+        device: u16,
+        id: &str,
+        count: u8,
+    ) -> Result<()> {
+        let Some(sent) = self.sent.find(sender, id).cloned() else {
+            tracing::debug!("{sender} does not remember message {id}");
+            return Ok(());
+        };
+        let mut message = Message::decode_from_slice(&sent.plaintext)?;
+        if let Some(group) = &sent.group {
+            let jid = self.group_jid(group).to_string();
+            let name = sender_key_name(&jid, sender.as_str(), 0);
+            let phone = &mut self.people.meet(sender)?.phone;
+            message.sender_key_distribution_message = buffa::MessageField::some(SenderKeyDistributionMessage {
+                group_id: Some(jid),
+                axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
+            });
+        } else if let Some(to) = sent.to.as_ref().filter(|_| number == sender) {
+            message = wrap_device_sent(message, to.jid(0).to_string());
+        }
+        let person = self.people.meet(sender)?;
+        let (addressing, push_name) = (person.addressing, person.push_name.clone());
+        let sealed = self.seal(sender, number, device, &MessageUtils::encode_and_pad(&message))?;
+        let envelope = MessageEnvelope {
+            sender,
+            id,
+            group: sent.group.as_deref(),
+            stanza_type: sent.stanza_type,
+            mediatype: sent.mediatype,
+            addressing,
+            push_name,
+            now: self.now(),
+        };
+        let mut enc = envelope.enc(&sealed);
+        enc.attrs.insert("count", count.to_string());
+        let node = match &sent.group {
+            Some(group) => envelope.in_group(&self.group_jid(group)),
+            None => envelope.direct(),
+        };
+        let mut node = node.children([enc]).build();
+        if let Some(to) = sent.to.as_ref().filter(|_| number == sender) {
+            node.attrs.insert("recipient", to.jid(0));
+        }
+        let record = self.ledger.find(id, number, device, sender);
+        if let Some(record) = record {
+            self.ledger.queued_again(record);
+        }
+        let chat = sent.group.as_deref().unwrap_or(sender.as_str());
+        self.post_node(number, device, id, chat, node, record)
+    }
+
+    /// The simulated phones that the message reaches as well: the account's, or the group's.
+    fn phones_hear(
+        &mut self,
+        envelope: &MessageEnvelope<'_>,
+        to: Option<&PhoneNumber>,
+        message: &Message,
+        addressing: AddressingMode,
+    ) {
+        let members = envelope
+            .group
+            .and_then(|group| self.groups.get(group))
+            .map(|group| group.participants.clone())
+            .unwrap_or_default();
+        let mut received =
+            message_view::received(message, envelope.id, envelope.sender, 0, envelope.group, addressing, envelope.now);
+        if envelope.group.is_none() {
+            received.sent_to = None;
+        }
+        for number in members.iter().chain(to) {
+            if number != envelope.sender
+                && let Some(person) = self.people.get_mut(number)
+            {
+                person.inbox.take(received.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What an account's phone and the server tell companions about the account itself: the first
+//! login's key share and history, new and removed devices, logout from the phone.
+
+use anyhow::Result;
+use buffa::{Message as _, MessageField};
+use rand::RngExt as _;
+use wacore::{
+    messages::MessageUtils,
+    protocol::ProtocolNode as _,
+    stanza::devices::{DeviceElement, KeyIndexInfo},
+};
+use wacore_binary::builder::NodeBuilder;
+use waproto::whatsapp::{
+    Conversation, HistorySync, Message, Pushname,
+    history_sync::HistorySyncType as SyncType,
+    message::{
+        AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
+        HistorySyncNotification, HistorySyncType, PeerDataOperationRequestResponseMessage, ProtocolMessage,
+        peer_data_operation_request_response_message::{
+            PeerDataOperationResult, peer_data_operation_result::PlaceholderMessageResendResponse,
+        },
+        protocol_message,
+    },
+};
+
+use super::{notifications::PastMessage, usync::key_index_list};
+use crate::{
+    offline_queue::{QueueEntry, StanzaClass},
+    phone_number::PhoneNumber,
+    refusals::{ConnectionEnd, StreamError},
+    state::ServerState,
+};
+
+impl ServerState {
+    /// What waits for a companion at its first login. Without the key share a client waits 10 s
+    /// before it says that it is connected.
+    pub fn greet_companion(&mut self, number: &PhoneNumber, device: u16) -> Result<()> {
+        let key_share = ProtocolMessage {
+            r#type: Some(protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
+            app_state_sync_key_share: MessageField::some(AppStateSyncKeyShare {
+                keys: vec![app_state_key(device, self.now())],
+            }),
+            ..Default::default()
+        };
+        self.tell_companion(number, device, key_share)?;
+        let pushnames = self
+            .people
+            .get(number)
+            .map(|person| Pushname { id: Some(number.jid(0).to_string()), pushname: Some(person.push_name.clone()) });
+        let names = HistorySync { pushnames: pushnames.into_iter().collect(), ..Default::default() };
+        self.sync_history(number, device, (SyncType::PUSH_NAME, HistorySyncType::PUSH_NAME), names, Some(100))
+    }
+
+    /// Chats of the past for one companion.
+    pub(super) fn send_history(
+        &mut self,
+        number: &PhoneNumber,
+        device: u16,
+        conversations: Vec<Conversation>,
+        progress: Option<u32>,
+    ) -> Result<()> {
+        let chats = HistorySync { conversations, ..Default::default() };
+        self.sync_history(number, device, (SyncType::RECENT, HistorySyncType::RECENT), chats, progress)
+    }
+
+    fn sync_history(
+        &mut self,
+        number: &PhoneNumber,
+        device: u16,
+        (kind, told_kind): (SyncType, HistorySyncType),
+        history: HistorySync,
+        progress: Option<u32>,
+    ) -> Result<()> {
+        let history = HistorySync { sync_type: kind, chunk_order: Some(1), progress, ..history };
+        let history = deflated(&history.encode_to_vec())?;
+        let notification = ProtocolMessage {
+            r#type: Some(protocol_message::Type::HISTORY_SYNC_NOTIFICATION),
+            history_sync_notification: MessageField::some(HistorySyncNotification {
+                file_length: Some(history.len() as u64),
+                sync_type: Some(told_kind),
+                chunk_order: Some(1),
+                progress,
+                initial_hist_bootstrap_inline_payload: Some(history),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        self.tell_companion(number, device, notification)
+    }
+
+    /// What companions could not read of a contact's messages, they get from the phone, which could.
+    pub fn recover(&mut self, number: &PhoneNumber, contact: &PhoneNumber, message: &PastMessage) -> Result<()> {
+        let info = message.in_chat(&contact.jid(0).to_string());
+        let again = PlaceholderMessageResendResponse { web_message_info_bytes: Some(info.encode_to_vec()) };
+        let result = PeerDataOperationResult {
+            placeholder_message_resend_response: MessageField::some(again),
+            ..Default::default()
+        };
+        let response =
+            PeerDataOperationRequestResponseMessage { peer_data_operation_result: vec![result], ..Default::default() };
+        let answer = ProtocolMessage {
+            r#type: Some(protocol_message::Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE),
+            peer_data_operation_request_response_message: MessageField::some(response),
+            ..Default::default()
+        };
+        for device in self.devices_of(number) {
+            self.tell_companion(number, device, answer.clone())?;
+        }
+        Ok(())
+    }
+
+    /// A protocol message of the account's phone to one of its own companions.
+    fn tell_companion(&mut self, number: &PhoneNumber, device: u16, protocol: ProtocolMessage) -> Result<()> {
+        let message = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
+        let sealed = self.seal(number, number, device, &MessageUtils::encode_and_pad(&message))?;
+        let id = self.fresh_id("3A");
+        let node = NodeBuilder::new("message")
+            .attr("from", number.jid(0))
+            .attr("id", id.as_str())
+            .attr("t", self.now().to_string())
+            .attr("type", "text")
+            .attr("category", "peer")
+            .children([NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind).bytes(sealed.bytes).build()])
+            .build();
+        self.post_node(number, device, &id, number.as_str(), node, None)
+    }
+
+    /// Tells every other companion that this account has a device more or less.
+    pub fn tell_of_device(&mut self, number: &PhoneNumber, device: u16, added: bool) {
+        let Some(person) = self.people.get(number) else {
+            return;
+        };
+        let key_index = KeyIndexInfo { timestamp: self.now(), signed_bytes: added.then(|| key_index_list(person)) };
+        let element = DeviceElement {
+            jid: number.jid(device),
+            key_index: added.then_some(u32::from(device)),
+            lid: Some(number.lid_jid(device)),
+        };
+        let change = NodeBuilder::new(if added { "add" } else { "remove" })
+            .children([element.into_node(), key_index.into_node()])
+            .build();
+        let others: Vec<(PhoneNumber, u16)> = self
+            .people
+            .accounts()
+            .flat_map(|person| person.companions.keys().map(|at| (person.number.clone(), *at)))
+            .filter(|(account, at)| (account, *at) != (number, device))
+            .collect();
+        for (account, at) in others {
+            let id = self.fresh_id("N");
+            let node = NodeBuilder::new("notification")
+                .attr("type", "devices")
+                .attr("from", number.jid(0))
+                .attr("lid", number.lid_jid(0))
+                .attr("id", id.as_str())
+                .attr("t", self.now().to_string())
+                .children([change.clone()])
+                .build();
+            let entry = QueueEntry {
+                class: StanzaClass::Notification,
+                id,
+                chat: number.to_string(),
+                node,
+                record: None,
+                written: 0,
+            };
+            if let Err(error) = self.enqueue(&account, at, entry) {
+                tracing::warn!("{account} device {at} is not told of a device: {error:#}");
+            }
+        }
+    }
+
+    /// The phone removes a companion: a connected one is told, any other finds out at its login.
+    pub fn remove_companion(&mut self, number: &PhoneNumber, device: u16) -> bool {
+        let Some(companion) = self.people.companion(number, device) else {
+            return false;
+        };
+        let connection = companion.connection;
+        if let Some(connection) = connection {
+            let removed = StreamError::Conflict("device_removed".to_owned());
+            self.end(connection, &ConnectionEnd::StreamError(removed));
+        }
+        self.forget_companion(number, device);
+        true
+    }
+
+    /// A companion is no more, and what waited for it neither.
+    pub fn forget_companion(&mut self, number: &PhoneNumber, device: u16) {
+        let Some(person) = self.people.get_mut(number) else {
+            return;
+        };
+        if person.companions.remove(&device).is_some() {
+            self.dirty = true;
+            tracing::info!("{number} has no device {device} any more");
+            self.tell_of_device(number, device, false);
+        }
+    }
+}
+
+fn deflated(history: &[u8]) -> Result<Vec<u8>> {
+    let mut deflated = vec![0; zlib_rs::compress_bound(history.len())];
+    let (written, code) = zlib_rs::compress_slice(&mut deflated, history, zlib_rs::DeflateConfig::default());
+    anyhow::ensure!(code == zlib_rs::ReturnCode::Ok, "deflating the history failed: {code:?}");
+    Ok(written.to_vec())
+}
+
+fn app_state_key(device: u16, now: i64) -> AppStateSyncKey {
+    let mut rng = rand::rng();
+    AppStateSyncKey {
+        key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(rng.random::<[u8; 6]>().to_vec()) }),
+        key_data: MessageField::some(AppStateSyncKeyData {
+            key_data: Some(rng.random::<[u8; 32]>().to_vec()),
+            fingerprint: MessageField::some(AppStateSyncKeyFingerprint {
+                raw_id: Some(rng.random::<u32>() >> 1),
+                current_index: Some(u32::from(device)),
+                device_indexes: vec![0, u32::from(device)],
+            }),
+            timestamp: Some(now),
+        }),
+    }
+}

@@ -1,0 +1,266 @@
+//! A companion's message, to everybody it is for: the phones, which are simulated, and other
+//! companions, which are real clients. Then the server's ack, or its nack.
+
+use std::{collections::HashMap, time::Duration};
+
+use wacore_binary::{Jid, JidExt as _, Node, NodeRef, builder::NodeBuilder};
+
+use super::{
+    inbound::{EncryptedPart, InboundMessage},
+    node::{ack_of, attribute, jid},
+};
+use crate::{
+    connection::ConnectionId,
+    faults::{FaultKind, FaultRule, StanzaFacts, TrafficDirection},
+    groups,
+    ledger::{LedgerRecord, MessageState},
+    phone_number::PhoneNumber,
+    state::ServerState,
+    timers::TimerAction,
+};
+
+/// What a nack says when a fault gives no number: malformed.
+const NACK: u16 = 479;
+
+/// One message of a companion, taken apart.
+struct ClientMessage {
+    id: String,
+    to: Jid,
+    /// By device: what was encrypted for it alone.
+    personal: HashMap<(PhoneNumber, u16), Vec<EncryptedPart>>,
+    /// Encrypted once for the whole group.
+    shared: Option<EncryptedPart>,
+    /// Besides the ciphertexts: what goes along to companions.
+    extras: Vec<Node>,
+    stanza_type: String,
+    edit: Option<String>,
+}
+
+impl ServerState {
+    pub(super) fn on_message(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
+        let fault = self.fault_for(number, device, stanza);
+        let kind = fault.as_ref().map(|fault| fault.kind);
+        if kind == Some(FaultKind::Lose) {
+            return;
+        }
+        let accepted = if kind == Some(FaultKind::Nack) {
+            Err(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
+        } else {
+            self.take_apart(stanza).and_then(|message| self.check_message(number, message))
+        };
+        let mut ack = ack_of(stanza, self.now());
+        if let Err(code) = &accepted {
+            self.statistics.nacks += 1;
+            ack = ack.attr("error", code.to_string());
+        }
+        let ack = ack.build();
+        match (kind, fault) {
+            (Some(FaultKind::SwallowAck), _) => {}
+            (Some(FaultKind::Delay), Some(fault)) => {
+                let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
+                if let Ok(message) = &accepted {
+                    self.hold_receipts(number, &message.id, delay);
+                }
+                self.timers.after(delay, TimerAction::Send(id, Box::new(ack)));
+            }
+            _ => self.send(id, ack),
+        }
+        // After the ack: WhatsApp sends no receipt for a message that it has not acknowledged.
+        if let Ok(message) = accepted {
+            self.distribute(number, device, &message);
+        }
+    }
+
+    fn fault_for(&mut self, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) -> Option<FaultRule> {
+        let to = jid(stanza, "to");
+        let contact = to.as_ref().and_then(|to| self.number_behind(to));
+        let group = to.as_ref().filter(|to| to.is_group()).map(|to| groups::whole(&to.user));
+        let (id, kind) = (attribute(stanza, "id"), attribute(stanza, "type"));
+        let seen = StanzaFacts {
+            stanza: "message",
+            id: id.as_deref(),
+            contact: contact.as_ref().map(PhoneNumber::as_str),
+            account: number.as_str(),
+            device,
+            group: group.as_deref(),
+            kind: kind.as_deref(),
+            xmlns: None,
+        };
+        self.faults.meet(TrafficDirection::FromClient, &seen)
+    }
+
+    /// Whether the account may send this. The error is the number of the nack.
+    fn check_message(&self, number: &PhoneNumber, message: ClientMessage) -> Result<ClientMessage, u16> {
+        if message.to.is_group() {
+            let group = self.groups.get(&message.to.user).ok_or(404_u16)?;
+            if !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
+                return Err(403);
+            }
+        } else if let Some(contact) = self.number_behind(&message.to)
+            && let Some(code) = self.restricted(number, &contact)
+        {
+            return Err(code);
+        }
+        Ok(message)
+    }
+
+    /// Gives every receiver its part of a message.
+    fn distribute(&mut self, number: &PhoneNumber, device: u16, message: &ClientMessage) {
+        let group = message.to.is_group().then(|| message.to.to_non_ad().to_string());
+        let incoming = InboundMessage {
+            id: &message.id,
+            from: number,
+            device,
+            to: &message.to,
+            group: group.as_deref(),
+            now: self.now(),
+        };
+        for (receiver, at) in self.receivers_of(message, number, device) {
+            // A receiver that does not hold the sender key finds it in its own part, in front of the group's.
+            let mut encs: Vec<&EncryptedPart> =
+                message.personal.get(&(receiver.clone(), at)).map(|encs| encs.iter().collect()).unwrap_or_default();
+            encs.extend(&message.shared);
+            if encs.is_empty() {
+                continue;
+            }
+            if at == 0 {
+                self.hear(&receiver, &incoming, &encs);
+            } else if let Err(error) = self.forward(&receiver, at, &incoming, message, &encs) {
+                tracing::warn!("a message for {receiver} device {at} is lost: {error:#}");
+            }
+        }
+    }
+
+    fn take_apart(&self, stanza: &NodeRef<'_>) -> Result<ClientMessage, u16> {
+        let id = attribute(stanza, "id").filter(|id| !id.is_empty()).ok_or(400_u16)?;
+        let to = jid(stanza, "to").ok_or(400_u16)?;
+        let mut personal: HashMap<(PhoneNumber, u16), Vec<EncryptedPart>> = HashMap::new();
+        let participants = stanza
+            .get_optional_child("participants")
+            .and_then(|participants| participants.children())
+            .unwrap_or_default();
+        for participant in participants {
+            let Some(at) = jid(participant, "jid") else {
+                return Err(400);
+            };
+            let Some(number) = self.number_behind(&at) else {
+                continue;
+            };
+            let encs = participant.children().unwrap_or_default();
+            personal.entry((number, at.device)).or_default().extend(encs.iter().filter_map(enc));
+        }
+        let mut shared = None;
+        // A resend is addressed to one device, without participants around it.
+        let only = jid(stanza, "participant").unwrap_or_else(|| to.clone());
+        for child in stanza.children().unwrap_or_default() {
+            let Some(enc) = enc(child) else { continue };
+            if enc.kind == "skmsg" {
+                shared = Some(enc);
+            } else if let Some(number) = self.number_behind(&only) {
+                personal.entry((number, only.device)).or_default().push(enc);
+            }
+        }
+        let extras = ["device-identity", "reporting"]
+            .iter()
+            .filter_map(|name| stanza.get_optional_child(name))
+            .map(NodeRef::to_owned)
+            .collect();
+        Ok(ClientMessage {
+            id,
+            to,
+            personal,
+            shared,
+            extras,
+            stanza_type: attribute(stanza, "type").unwrap_or_else(|| "text".to_owned()),
+            edit: attribute(stanza, "edit"),
+        })
+    }
+
+    /// Every device that gets something, without the one that sends.
+    fn receivers_of(&self, message: &ClientMessage, number: &PhoneNumber, device: u16) -> Vec<(PhoneNumber, u16)> {
+        let mut receivers: Vec<(PhoneNumber, u16)> = message.personal.keys().cloned().collect();
+        if message.shared.is_some()
+            && let Some(group) = self.groups.get(&message.to.user)
+        {
+            for member in &group.participants {
+                receivers.push((member.clone(), 0));
+                let companions = self.people.get(member).map(|person| &person.companions);
+                for at in companions.into_iter().flat_map(|companions| companions.keys()) {
+                    receivers.push((member.clone(), *at));
+                }
+            }
+        }
+        receivers.sort();
+        receivers.dedup();
+        receivers.retain(|(receiver, at)| (receiver, *at) != (number, device));
+        receivers
+    }
+
+    /// Puts a message of one client into the queue of another.
+    fn forward(
+        &mut self,
+        receiver: &PhoneNumber,
+        at: u16,
+        incoming: &InboundMessage<'_>,
+        message: &ClientMessage,
+        encs: &[&EncryptedPart],
+    ) -> anyhow::Result<()> {
+        if self.people.companion(receiver, at).is_none() {
+            return Ok(());
+        }
+        let from = incoming.from;
+        let push_name = self.people.get(from).map(|person| person.push_name.clone()).unwrap_or_default();
+        let mut node = NodeBuilder::new("message")
+            .attr("id", incoming.id)
+            .attr("t", incoming.now.to_string())
+            .attr("type", message.stanza_type.as_str())
+            .attr("notify", push_name);
+        if let Some(edit) = &message.edit {
+            node = node.attr("edit", edit.as_str());
+        }
+        node = if incoming.group.is_some() {
+            node.attr("from", incoming.to)
+                .attr("participant", from.lid_jid(incoming.device))
+                .attr("participant_pn", from.jid(incoming.device))
+                .attr("addressing_mode", "lid")
+        } else if incoming.to.is_lid() {
+            node.attr("from", from.lid_jid(incoming.device))
+                .attr("sender_pn", from.jid(0))
+                .attr("addressing_mode", "lid")
+        } else {
+            node.attr("from", from.jid(incoming.device)).attr("sender_lid", from.lid_jid(0))
+        };
+        if receiver == from && incoming.group.is_none() {
+            node = node.attr("recipient", incoming.to.to_non_ad());
+        }
+        let children = encs.iter().map(|enc| enc.node.clone()).chain(message.extras.iter().cloned());
+        let node = node.children(children).build();
+        // What is encrypted once more on request is still the same message.
+        let again = encs.iter().any(|enc| enc.node.attrs.contains_key("count"));
+        let known = if again { self.ledger.find(incoming.id, receiver, at, from) } else { None };
+        if let Some(record) = known {
+            self.ledger.queued_again(record);
+        }
+        let record = known.unwrap_or_else(|| {
+            self.ledger.open(LedgerRecord {
+                id: incoming.id.to_owned(),
+                to: receiver.clone(),
+                device: at,
+                contact: from.clone(),
+                group: incoming.group.map(str::to_owned),
+                state: MessageState::Queued,
+                deliveries: 0,
+                handed: 0,
+            })
+        });
+        let chat = incoming.group.unwrap_or(from.as_str());
+        self.post_node(receiver, at, incoming.id, chat, node, Some(record))
+    }
+}
+
+fn enc(node: &NodeRef<'_>) -> Option<EncryptedPart> {
+    if node.tag != "enc" {
+        return None;
+    }
+    Some(EncryptedPart { kind: attribute(node, "type")?, bytes: node.content_bytes()?.to_vec(), node: node.to_owned() })
+}

@@ -1,0 +1,71 @@
+//! Stanzas as bytes, written as WhatsApp's server writes them:
+//! the server's own address is a JID without a user, and text is bytes.
+//! An address that no client could read is refused instead of written.
+
+use anyhow::{Result, ensure};
+use wacore_binary::{Jid, Node, NodeContent, NodeValue, Server, marshal};
+
+/// Addresses of servers, which clients compare with a JID that has no user.
+const SERVERS: [(&str, Server); 2] = [("s.whatsapp.net", Server::Pn), ("g.us", Server::Group)];
+
+/// The bytes of a stanza, with the frame's flag byte in front.
+pub fn encode_stanza(mut node: Node) -> Result<Vec<u8>> {
+    normalize(&mut node)?;
+    Ok(marshal(&node)?)
+}
+
+fn normalize(node: &mut Node) -> Result<()> {
+    for (name, value) in &mut node.attrs.0 {
+        if let NodeValue::String(text) = value
+            && let Some((_, server)) = SERVERS.iter().find(|(server, _)| *server == text.as_str())
+        {
+            *value = NodeValue::Jid(Jid::new("", *server));
+        }
+        if let NodeValue::Jid(jid) = value {
+            ensure!(!jid.user.contains('@'), "the attribute {name} of <{}> is no address: {jid}", node.tag);
+        }
+    }
+    match &mut node.content {
+        // The encoder would write a text as a token or as packed digits, which clients do not look for in a content.
+        Some(NodeContent::String(text)) => node.content = Some(NodeContent::Bytes(text.as_bytes().to_vec())),
+        Some(NodeContent::Nodes(children)) => children.iter_mut().try_for_each(normalize)?,
+        Some(NodeContent::Bytes(_)) | None => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wacore_binary::{builder::NodeBuilder, token};
+
+    fn contains(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+
+    #[test]
+    fn the_servers_address_is_a_jid_without_a_user() {
+        for (name, _) in SERVERS {
+            let bytes = encode_stanza(NodeBuilder::new("iq").attr("from", name).build()).unwrap();
+            assert!(contains(&bytes, &[token::JID_PAIR, token::LIST_EMPTY]), "{name}: {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_looks_like_a_number_or_a_token_is_bytes() {
+        for text in ["2026", "available", "15550100001@s.whatsapp.net"] {
+            let body = NodeBuilder::new("body").string_content(text).build();
+            let bytes = encode_stanza(NodeBuilder::new("description").children([body]).build()).unwrap();
+            let mut wanted = vec![token::BINARY_8, u8::try_from(text.len()).unwrap()];
+            wanted.extend(text.as_bytes());
+            assert!(contains(&bytes, &wanted), "{text}: {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_inside_an_address_is_refused() {
+        let user = NodeBuilder::new("user").attr("jid", Jid::pn("15550100002@c.us")).build();
+        let list = NodeBuilder::new("list").children([user]).build();
+        assert!(encode_stanza(list).unwrap_err().to_string().contains("is no address"));
+    }
+}
