@@ -1,7 +1,7 @@
 //! What a service needs to be one, in the order in which its life meets it.
 //!
 //! `service` is the frame of every `main`: settings are read and checked (`settings`), logs and traces begin
-//! (`telemetry`, through `log_lines`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
+//! (`telemetry`, through `log_lines` and `log_redaction`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
 //! and makes what is missing there, `objects` are files in it, `health` tells the world whether the service works.
 
 pub mod backoff;
@@ -9,6 +9,7 @@ pub mod broker;
 pub mod bucket;
 pub mod health;
 mod log_lines;
+mod log_redaction;
 pub mod metrics;
 pub mod objects;
 pub mod publish;

@@ -1,7 +1,11 @@
 //! Settings: one clap struct per service, from flags, the environment and `.env`, with all problems told at once.
 
+use crate::log_redaction::LogSecrets;
 use clap::Parser;
-use std::process::ExitCode;
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
 /// Exit code for settings that cannot work (`EX_USAGE` of sysexits).
 pub const BAD_SETTINGS: u8 = 64;
@@ -35,15 +39,52 @@ pub trait ServiceSettings: Parser {
 }
 
 /// As clap's own `try_parse`, but an empty variable of a setting without a default counts as unset: compose hands on
-/// `A=${A:-}`.
-fn parse<S: Parser>() -> Result<S, clap::Error> {
+/// `A=${A:-}`. Each secret may come from a file, which `<variable>_FILE` names.
+fn parse<S: Parser>(arguments: Vec<OsString>) -> Result<(S, LogSecrets), clap::Error> {
     let is_unset = |arg: &clap::Arg| {
         let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         empty && arg.get_default_values().is_empty()
     };
-    let command = S::command().mut_args(|arg| if is_unset(&arg) { arg.env(None::<&'static str>) } else { arg });
-    let mut matches = command.try_get_matches()?;
-    S::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut S::command()))
+    let command = S::command().mut_args(|arg| {
+        let arg = if is_unset(&arg) { arg.env(None::<&'static str>) } else { arg };
+        match secret_variable(&arg).map(str::to_owned) {
+            Some(variable) => {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                arg.help(format!("{help} {variable}_FILE names a file that holds it"))
+            }
+            None => arg,
+        }
+    });
+    let secrets: Vec<_> =
+        command.get_arguments().filter(|arg| secret_variable(arg).is_some()).map(|arg| arg.get_id().clone()).collect();
+    let mut matches = command.try_get_matches_from(arguments)?;
+    let given = secrets.iter().filter_map(|id| matches.get_raw(id.as_str())).flatten();
+    let given = LogSecrets::new(given.map(|value| value.to_string_lossy().trim().to_owned()));
+    Ok((S::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut S::command()))?, given))
+}
+
+/// The variable of a setting whose value `--help` does not show.
+fn secret_variable(arg: &clap::Arg) -> Option<&str> {
+    arg.get_env().filter(|_| arg.is_hide_env_values_set()).and_then(OsStr::to_str)
+}
+
+/// The arguments of this process, and one for each secret that is in a file.
+fn arguments_with_files<S: Parser>() -> Result<Vec<OsString>, Vec<(String, String)>> {
+    let (mut arguments, mut problems): (Vec<_>, _) = (std::env::args_os().collect(), Vec::new());
+    for arg in S::command().get_arguments() {
+        let (Some(variable), Some(flag)) = (secret_variable(arg), arg.get_long()) else { continue };
+        let of_file = format!("{variable}_FILE");
+        let Some(path) = std::env::var_os(&of_file).filter(|path| !path.is_empty()) else { continue };
+        if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
+            problems.push((of_file, format!("{variable} is set too: set one of them")));
+            continue;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(value) => arguments.insert(1.min(arguments.len()), format!("--{flag}={}", value.trim()).into()),
+            Err(error) => problems.push((of_file, format!("{} cannot be read: {error}", path.display()))),
+        }
+    }
+    if problems.is_empty() { Ok(arguments) } else { Err(problems) }
 }
 
 /// Reads `.env` if there is one (the real environment wins), the environment and the flags.
@@ -51,6 +92,11 @@ fn parse<S: Parser>() -> Result<S, clap::Error> {
 /// # Errors
 /// The exit code to end with; the problems have been printed.
 pub fn read<S: ServiceSettings>() -> Result<S, ExitCode> {
+    read_with_secrets().map(|(settings, _)| settings)
+}
+
+/// The same, and what of it no line of the log may hold.
+pub(crate) fn read_with_secrets<S: ServiceSettings>() -> Result<(S, LogSecrets), ExitCode> {
     // Of this folder alone: a `.env` further up belongs to something else.
     match dotenvy::from_path(".env") {
         Ok(()) => {}
@@ -60,8 +106,14 @@ pub fn read<S: ServiceSettings>() -> Result<S, ExitCode> {
             return Err(ExitCode::from(BAD_SETTINGS));
         }
     }
-    let settings = match parse::<S>() {
-        Ok(settings) => settings,
+    let arguments = arguments_with_files::<S>().map_err(|problems| {
+        for (variable, fix) in problems {
+            eprintln!("bad setting {variable}: {fix}");
+        }
+        ExitCode::from(BAD_SETTINGS)
+    })?;
+    let (settings, secrets) = match parse::<S>(arguments) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // A failure to print leaves nothing better to do.
             let _ = error.print();
@@ -71,7 +123,7 @@ pub fn read<S: ServiceSettings>() -> Result<S, ExitCode> {
     };
     let problems = settings.problems();
     if problems.is_empty() {
-        return Ok(settings);
+        return Ok((settings, secrets));
     }
     for SettingProblem { variable, fix } in problems {
         eprintln!("bad setting {variable}: {fix}");
