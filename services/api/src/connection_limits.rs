@@ -16,7 +16,7 @@ pub struct ConnectionLimits {
     #[arg(long, env = "MAX_BYTES_IN_FLIGHT", default_value = "32MB")]
     pub max_bytes_in_flight: ByteSize,
     /// Wrong keys that one address may send in a minute before it is answered 429; 0: any number.
-    #[arg(long, env = "WRONG_KEYS_PER_MINUTE", default_value_t = 30)]
+    #[arg(long, env = "WRONG_KEYS_PER_MINUTE", default_value_t = 100)]
     pub wrong_keys_per_minute: u32,
 }
 

@@ -41,9 +41,11 @@ mod router;
 mod routes;
 mod server;
 mod uploads;
+mod wrong_keys;
 
 pub use config::ApiConfig;
 
+use api_key::ApiKey;
 use app_state::AppState;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
 use kurir_contract::service::ServiceName;
@@ -60,6 +62,9 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the port is taken, `NATS_URL` cannot be used, or a task ends unasked.
 pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+    if config.api_key.as_ref().is_some_and(ApiKey::is_short) {
+        tracing::warn!("API_KEY has fewer than 16 characters and can be guessed: API_KEY=$(openssl rand -hex 32)");
+    }
     let listener = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());

@@ -1,18 +1,25 @@
 //! `/api/health`: that the API runs, and in detail which services of Kurir it can see.
 
-use crate::{app_state::AppState, response::JsonResult};
-use axum::{Json, extract::State};
+use crate::{app_state::AppState, auth, response::JsonResult};
+use axum::{
+    Json,
+    extract::{Request, State},
+};
 use futures::StreamExt as _;
 use kurir_contract::{
     clock,
     service::{PingReply, ServiceName},
     subject,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// Services answer a ping in a millisecond; who needs longer is shown as missing.
 const PONGS_WITHIN: Duration = Duration::from_millis(300);
+/// How long what they answered is shown to callers without the key.
+const PONGS_LAST: Duration = Duration::from_secs(2);
 /// Answers that are shown; nobody runs so many instances.
 const MAX_PONGS: usize = 256;
 
@@ -20,13 +27,18 @@ pub async fn brief(State(app): State<AppState>) -> JsonResult {
     Ok(Json(common(&app, "WhatsApp API is running")))
 }
 
-pub async fn detailed(State(app): State<AppState>) -> JsonResult {
+/// Without the key, each service is there or not, and nothing is said of its instances.
+pub async fn detailed(State(app): State<AppState>, request: Request) -> JsonResult {
     let mut answer = common(&app, "WhatsApp API detailed health check");
     answer["environment"] = json!(app.environment);
     answer["memory"] = memory().await;
     answer["platform"] = json!(platform());
     answer["broker"] = json!({"connected": app.broker.is_connected()});
-    answer["services"] = json!(services(&app).await);
+    answer["services"] = if auth::has_key(&app, &request) {
+        json!(services(&app).await)
+    } else {
+        json!(app.last_pings.summary(&app).await)
+    };
     Ok(Json(answer))
 }
 
@@ -38,6 +50,36 @@ fn common(app: &AppState, message: &str) -> Value {
         "uptime": app.started.elapsed().as_secs_f64(),
         "version": env!("CARGO_PKG_VERSION"),
     })
+}
+
+/// What the services last answered. Whoever asks without the key makes no traffic of their own.
+#[derive(Default)]
+pub struct LastPings(Mutex<Option<(Instant, Vec<PingReply>)>>);
+
+#[derive(Serialize)]
+pub struct ServiceSummary {
+    service: ServiceName,
+    ready: bool,
+}
+
+impl LastPings {
+    /// One entry for each service of which an instance answered at most two seconds ago.
+    async fn summary(&self, app: &AppState) -> Vec<ServiceSummary> {
+        let mut last = self.0.lock().await;
+        let pongs = match last.take().filter(|(at, _)| at.elapsed() < PONGS_LAST) {
+            Some(fresh) => fresh,
+            None => (Instant::now(), services(app).await),
+        };
+        let mut summary: Vec<ServiceSummary> = Vec::new();
+        for pong in &pongs.1 {
+            match summary.iter_mut().find(|known| known.service == pong.service) {
+                Some(known) => known.ready |= pong.ready,
+                None => summary.push(ServiceSummary { service: pong.service, ready: pong.ready }),
+            }
+        }
+        *last = Some(pongs);
+        summary
+    }
 }
 
 /// Every instance that answers, this one first.
