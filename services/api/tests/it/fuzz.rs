@@ -170,7 +170,7 @@ async fn no_request_whatever_it_says_is_a_500_a_hang_or_no_json() {
     let nats = Nats::start().await;
     let api = &Api::start(&nats, &[("LOG_LEVEL", "warn")]).await;
     let _gateway = Gateway::start(&nats, "default", |command, _| {
-        let refused = json!({"error": {"code": "invalid", "message": "no"}});
+        let refused = json!({"error": {"code": "invalid_request", "message": "no"}});
         Some(if command == Command::Status { connected() } else { refused })
     })
     .await;
