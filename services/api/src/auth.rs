@@ -2,35 +2,37 @@
 //!
 //! The texts differ between the two groups of routes, as they always did; which group a route is in says the router.
 
-use crate::{app_state::AppState, connection_phase::ConnectionPhase, response::ApiError};
+use crate::{app_state::AppState, connection_phase::ConnectionPhase, error_code::ErrorCode, response::ApiError};
+use aide::OperationInput;
 use axum::{
-    extract::{Query, Request, State},
-    http::{HeaderMap, StatusCode, Uri},
+    extract::{FromRequestParts, Query, Request, State},
+    http::{Extensions, HeaderMap, Uri, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 /// For `/api/webhook/*`.
-pub async fn webhook_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    match check(&app, &request) {
+pub async fn require_webhook_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    match check(&app, request.headers(), request.uri(), request.extensions()) {
         Ok(()) => next.run(request).await,
         Err(KeyError::Missing | KeyError::Wrong) => {
-            unauthorized("invalid_api_key", "Invalid or missing API key").into_response()
+            unauthorized(ErrorCode::InvalidApiKey, "Invalid or missing API key").into_response()
         }
         Err(KeyError::TooMany(wait)) => too_many(wait).into_response(),
     }
 }
 
 /// For `/api/whatsapp/*` and every route of Kurir's own.
-pub async fn whatsapp_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    match check(&app, &request) {
+pub async fn require_api_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    match check(&app, request.headers(), request.uri(), request.extensions()) {
         Ok(()) => next.run(request).await,
-        Err(KeyError::Missing) => unauthorized("missing_api_key", "API key is required").into_response(),
-        Err(KeyError::Wrong) => unauthorized("invalid_api_key", "Invalid API key").into_response(),
+        Err(KeyError::Missing) => unauthorized(ErrorCode::MissingApiKey, "API key is required").into_response(),
+        Err(KeyError::Wrong) => unauthorized(ErrorCode::InvalidApiKey, "Invalid API key").into_response(),
         Err(KeyError::TooMany(wait)) => too_many(wait).into_response(),
     }
 }
@@ -42,10 +44,10 @@ enum KeyError {
     TooMany(Duration),
 }
 
-fn check(app: &AppState, request: &Request) -> Result<(), KeyError> {
-    let given = given_key(request.headers(), request.uri()).ok_or(KeyError::Missing)?;
+fn check(app: &AppState, headers: &HeaderMap, uri: &Uri, extensions: &Extensions) -> Result<(), KeyError> {
+    let given = given_key(headers, uri).ok_or(KeyError::Missing)?;
     let (key, now) = (&app.api_key, Instant::now());
-    let Some(connection) = request.extensions().get::<Arc<ConnectionPhase>>() else {
+    let Some(connection) = extensions.get::<Arc<ConnectionPhase>>() else {
         return if key.accepts(&given) { Ok(()) } else { Err(KeyError::Wrong) };
     };
     if key.is_short()
@@ -60,10 +62,20 @@ fn check(app: &AppState, request: &Request) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Whether a request to a route that wants no key has the right one; it may be told more then.
-pub fn has_key(app: &AppState, request: &Request) -> bool {
-    check(app, request).is_ok()
+/// Whether a request to a route that wants no key has the right one; its answer may say more then.
+pub struct OptionalKey {
+    pub is_right: bool,
 }
+
+impl FromRequestParts<AppState> for OptionalKey {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(head: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
+        Ok(Self { is_right: check(app, &head.headers, &head.uri, &head.extensions).is_ok() })
+    }
+}
+
+impl OperationInput for OptionalKey {}
 
 fn given_key(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
     from_header(headers).or_else(|| from_query(uri))
@@ -71,8 +83,7 @@ fn given_key(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
 
 fn too_many(wait: Duration) -> ApiError {
     let message = "Too many wrong API keys came from this address. Try again later.";
-    let retry_after = Some(wait.as_secs().max(1));
-    ApiError { retry_after, ..ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_wrong_keys", message) }
+    ApiError { retry_after: Some(wait), ..ApiError::new(ErrorCode::TooManyWrongKeys, message) }
 }
 
 fn from_header(headers: &HeaderMap) -> Option<Vec<u8>> {
@@ -85,6 +96,6 @@ fn from_query(uri: &Uri) -> Option<Vec<u8>> {
     Some(key.into_bytes())
 }
 
-fn unauthorized(code: &'static str, message: &'static str) -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+fn unauthorized(code: ErrorCode, message: &'static str) -> ApiError {
+    ApiError::new(code, message)
 }

@@ -3,11 +3,11 @@
 //! A body is read here as a whole, before its route: what is too large is refused by its `Content-Length` and never asked
 //! for, and what does not fit beside the others is answered 503. Files stream; they take a fixed part of the budget.
 
-use crate::{app_state::AppState, response::ApiError};
+use crate::{app_state::AppState, error_code::ErrorCode, response::ApiError};
 use axum::{
     body::{Body, HttpBody as _},
     extract::{Request, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::header::CONTENT_TYPE,
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -29,8 +29,8 @@ pub const STREAM_BYTES: usize = 512 * 1024;
 const VALUE_BYTES: usize = 64;
 /// What needs no place in the budget.
 const SHORT: usize = 8 * 1024;
-/// Seconds after which a request that found no room may find some.
-const RETRY_AFTER: u64 = 2;
+/// When a request that found no room may find some.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The budget is counted in these.
 const UNIT: usize = 1024;
 
@@ -93,8 +93,7 @@ pub async fn read_body(State(app): State<AppState>, request: Request, next: Next
     match timeout(ARRIVES_WITHIN, collect(&app.byte_budget, body)).await {
         Ok(Ok((bytes, _part))) => next.run(Request::from_parts(head, Body::from(bytes.freeze()))).await,
         Ok(Err(failure)) => failure.into_response(),
-        Err(_) => ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "Request body did not arrive within 30 s")
-            .into_response(),
+        Err(_) => ApiError::new(ErrorCode::BodyTimeout, "Request body did not arrive within 30 s").into_response(),
     }
 }
 
@@ -106,7 +105,7 @@ async fn collect(budget: &ByteBudget, body: Body) -> Result<(BytesMut, BudgetPar
     let (mut part, mut bytes) = (budget.take(length)?, BytesMut::with_capacity(length));
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| ApiError::bad_request("body_incomplete", "Request body ended too early"))?;
+        let chunk = chunk.map_err(|_| ApiError::new(ErrorCode::BodyIncomplete, "Request body ended too early"))?;
         if bytes.len() + chunk.len() > LARGEST_BODY {
             return Err(too_large());
         }
@@ -123,12 +122,12 @@ async fn collect(budget: &ByteBudget, body: Body) -> Result<(BytesMut, BudgetPar
 }
 
 fn too_large() -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request body is larger than 1 MB")
+    ApiError::new(ErrorCode::BodyTooLarge, "Request body is larger than 1 MB")
 }
 
 fn too_busy() -> ApiError {
     let message = "Too many bytes of other requests are being worked on; nothing was done. Try again later.";
-    ApiError { retry_after: Some(RETRY_AFTER), ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_busy", message) }
+    ApiError { retry_after: Some(RETRY_AFTER), ..ApiError::new(ErrorCode::TooBusy, message) }
 }
 
 #[cfg(test)]

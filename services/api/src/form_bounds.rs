@@ -3,11 +3,10 @@
 //! The reader of forms takes all that is there before it looks at any of it, and keeps it until a head is complete; so
 //! the bounds stand before it, in the stream of its bytes.
 
-use crate::response::ApiError;
+use crate::{error_code::ErrorCode, response::ApiError};
 use axum::{
     BoxError,
     body::{Body, BodyDataStream},
-    http::StatusCode,
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
@@ -79,7 +78,7 @@ impl FormBounds {
     fn check_head(&self) -> Result<(), ApiError> {
         if self.inner().head_left == Some(0) {
             let text = "A part of the form has a head of more than 64 kB, or too much stands before the first part";
-            return Err(ApiError::bad_request("invalid_multipart", text));
+            return Err(ApiError::new(ErrorCode::InvalidMultipart, text));
         }
         Ok(())
     }
@@ -122,5 +121,5 @@ fn bounded(bounds: FormBounds, body: BodyDataStream) -> impl Stream<Item = Resul
 }
 
 pub fn stalled() -> ApiError {
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The file did not arrive in time: nothing came for 20 s")
+    ApiError::new(ErrorCode::BodyTimeout, "The file did not arrive in time: nothing came for 20 s")
 }

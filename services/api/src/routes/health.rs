@@ -1,18 +1,15 @@
 //! `/api/health`: that the API runs, and in detail which services of Kurir it can see.
 
-use crate::{app_state::AppState, auth, response::JsonResult};
-use axum::{
-    Json,
-    extract::{Request, State},
-};
+use crate::{app_state::AppState, auth::OptionalKey, response::JsonResult};
+use axum::{Json, extract::State};
 use futures::StreamExt as _;
 use kurir_contract::{
     clock,
     service::{PingReply, ServiceName},
     subject,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -23,58 +20,129 @@ const PONGS_LAST: Duration = Duration::from_secs(2);
 /// Answers that are shown; nobody runs so many instances.
 const MAX_PONGS: usize = 256;
 
-pub async fn brief(State(app): State<AppState>) -> JsonResult {
-    Ok(Json(common(&app, "WhatsApp API is running")))
+/// That the API runs.
+#[derive(Serialize, JsonSchema)]
+pub struct HealthResponse {
+    #[schemars(extend("const" = true))]
+    success: bool,
+    message: &'static str,
+    /// ISO 8601.
+    timestamp: String,
+    /// Seconds since the start.
+    uptime: f64,
+    version: &'static str,
+}
+
+/// What the API can see.
+#[derive(Serialize, JsonSchema)]
+pub struct DetailedHealthResponse {
+    #[serde(flatten)]
+    common: HealthResponse,
+    /// `NODE_ENV`.
+    environment: String,
+    memory: MemoryUse,
+    /// The operating system, as Node.js names it.
+    platform: &'static str,
+    broker: BrokerHealth,
+    /// With the key, each instance of each service that answers within 0.3 s, this one first; without, each service.
+    services: Vec<ServiceHealth>,
+}
+
+/// The names that Node.js has, with what comes nearest to them here; missing where the system does not say.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct MemoryUse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rss: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heap_total: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heap_used: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct BrokerHealth {
+    /// Whether NATS is there.
+    connected: bool,
+}
+
+pub async fn brief(State(app): State<AppState>) -> JsonResult<HealthResponse> {
+    Ok(Json(health_response(&app, "WhatsApp API is running")))
 }
 
 /// Without the key, each service is there or not, and nothing is said of its instances.
-pub async fn detailed(State(app): State<AppState>, request: Request) -> JsonResult {
-    let mut answer = common(&app, "WhatsApp API detailed health check");
-    answer["environment"] = json!(app.environment);
-    answer["memory"] = memory().await;
-    answer["platform"] = json!(platform());
-    answer["broker"] = json!({"connected": app.broker.is_connected()});
-    answer["services"] = if auth::has_key(&app, &request) {
-        json!(services(&app).await)
+pub async fn detailed(State(app): State<AppState>, key: OptionalKey) -> JsonResult<DetailedHealthResponse> {
+    let services = if key.is_right {
+        ping_services(&app).await.into_iter().map(ServiceHealth::of).collect()
     } else {
-        json!(app.last_pings.summary(&app).await)
+        app.last_pings.summary(&app).await
     };
-    Ok(Json(answer))
+    Ok(Json(DetailedHealthResponse {
+        common: health_response(&app, "WhatsApp API detailed health check"),
+        environment: app.environment.clone(),
+        memory: read_memory().await,
+        platform: platform(),
+        broker: BrokerHealth { connected: app.broker.is_connected() },
+        services,
+    }))
 }
 
-fn common(app: &AppState, message: &str) -> Value {
-    json!({
-        "success": true,
-        "message": message,
-        "timestamp": clock::now_iso(),
-        "uptime": app.started.elapsed().as_secs_f64(),
-        "version": env!("CARGO_PKG_VERSION"),
-    })
+fn health_response(app: &AppState, message: &'static str) -> HealthResponse {
+    let (timestamp, uptime) = (clock::now_iso(), app.started.elapsed().as_secs_f64());
+    HealthResponse { success: true, message, timestamp, uptime, version: env!("CARGO_PKG_VERSION") }
 }
 
 /// What the services last answered. Whoever asks without the key makes no traffic of their own.
 #[derive(Default)]
 pub struct LastPings(Mutex<Option<(Instant, Vec<PingReply>)>>);
 
-#[derive(Serialize)]
-pub struct ServiceSummary {
+/// A service, or one instance of it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceHealth {
     service: ServiceName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_seconds: Option<u64>,
+}
+
+impl ServiceHealth {
+    fn of(pong: PingReply) -> Self {
+        Self {
+            service: pong.service,
+            instance: Some(pong.instance),
+            version: Some(pong.version),
+            ready: pong.ready,
+            uptime_seconds: Some(pong.uptime_seconds),
+        }
+    }
 }
 
 impl LastPings {
     /// One entry for each service of which an instance answered at most two seconds ago.
-    async fn summary(&self, app: &AppState) -> Vec<ServiceSummary> {
+    async fn summary(&self, app: &AppState) -> Vec<ServiceHealth> {
         let mut last = self.0.lock().await;
         let pongs = match last.take().filter(|(at, _)| at.elapsed() < PONGS_LAST) {
             Some(fresh) => fresh,
-            None => (Instant::now(), services(app).await),
+            None => (Instant::now(), ping_services(app).await),
         };
-        let mut summary: Vec<ServiceSummary> = Vec::new();
+        let mut summary: Vec<ServiceHealth> = Vec::new();
         for pong in &pongs.1 {
             match summary.iter_mut().find(|known| known.service == pong.service) {
                 Some(known) => known.ready |= pong.ready,
-                None => summary.push(ServiceSummary { service: pong.service, ready: pong.ready }),
+                None => summary.push(ServiceHealth {
+                    service: pong.service,
+                    instance: None,
+                    version: None,
+                    ready: pong.ready,
+                    uptime_seconds: None,
+                }),
             }
         }
         *last = Some(pongs);
@@ -83,16 +151,16 @@ impl LastPings {
 }
 
 /// Every instance that answers, this one first.
-async fn services(app: &AppState) -> Vec<PingReply> {
+async fn ping_services(app: &AppState) -> Vec<PingReply> {
     let mut pongs = vec![app.health.pong()];
     if app.broker.is_connected() {
         // Ends by its deadline as a rule, since nobody knows how many will answer; those that came in time are kept.
-        let _ = tokio::time::timeout(PONGS_WITHIN, collect(app, &mut pongs)).await;
+        let _ = tokio::time::timeout(PONGS_WITHIN, collect_pongs(app, &mut pongs)).await;
     }
     pongs
 }
 
-async fn collect(app: &AppState, pongs: &mut Vec<PingReply>) -> Option<()> {
+async fn collect_pongs(app: &AppState, pongs: &mut Vec<PingReply>) -> Option<()> {
     let client = &app.broker.client;
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.ok()?;
@@ -116,11 +184,15 @@ fn platform() -> &'static str {
     }
 }
 
-/// The names that Node.js has, with what comes nearest to them here; empty where the system does not say.
-async fn memory() -> Value {
+async fn read_memory() -> MemoryUse {
     let status = tokio::fs::read_to_string("/proc/self/status").await.unwrap_or_default();
-    let fields = [("rss", "VmRSS:"), ("heapTotal", "VmData:"), ("heapUsed", "RssAnon:"), ("external", "RssFile:")];
-    fields.iter().filter_map(|(name, field)| Some(((*name).to_owned(), json!(megabytes(&status, field)?)))).collect()
+    let field = |name| megabytes(&status, name);
+    MemoryUse {
+        rss: field("VmRSS:"),
+        heap_total: field("VmData:"),
+        heap_used: field("RssAnon:"),
+        external: field("RssFile:"),
+    }
 }
 
 /// `VmRSS:     5120 kB` → `5 MB`.

@@ -4,7 +4,9 @@
 use crate::{
     app_state::AppState,
     byte_budget::{STREAM_BYTES, is_form},
-    extract::JsonObject,
+    error_code::ErrorCode,
+    extract::read_json_object,
+    fields::{FieldValue as _, Recipient},
     form_bounds::FormBounds,
     response::ApiError,
     uploads::{StoredFile, too_large},
@@ -20,8 +22,6 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use tokio::time::Instant;
-
-use super::super::parse_recipient;
 
 /// What a request says, and the file that it brought.
 pub struct UploadRequest {
@@ -57,7 +57,7 @@ pub async fn take(app: &AppState, request: Request<Body>) -> Result<UploadReques
     let bounds = FormBounds::new(app.uploads.most.bytes);
     let request = request.map(|body| bounds.around(body));
     let mut form = Multipart::from_request(request, &()).await.map_err(|rejection| {
-        ApiError::bad_request("invalid_multipart", format!("Request body is no form: {}", rejection.body_text()))
+        ApiError::new(ErrorCode::InvalidMultipart, format!("Request body is no form: {}", rejection.body_text()))
     })?;
     let mut given = UploadRequest { fields: Map::new(), file: None };
     match from_form(app, &mut form, &bounds, &mut given).await {
@@ -92,7 +92,7 @@ async fn from_form(
             ("media", true) => {
                 // It need not arrive for nothing.
                 if let Some(to) = given.fields.get("to") {
-                    parse_recipient(Some(to))?;
+                    check_recipient(Some(to))?;
                 }
                 given.file = Some(file(app, field, deadline).await?);
             }
@@ -125,24 +125,29 @@ async fn text(mut field: Field<'_>) -> Result<String, ApiError> {
 }
 
 async fn from_json(app: &AppState, request: Request<Body>) -> Result<UploadRequest, ApiError> {
-    let JsonObject(mut fields) = JsonObject::from_request(request, &()).await?;
+    let mut fields = read_json_object(request).await?;
     // Before the file, which need not be kept for nothing.
-    parse_recipient(fields.get("to"))?;
+    check_recipient(fields.get("to"))?;
     let file = match (fields.remove("base64"), fields.remove("file")) {
         (None | Some(Value::Null), None | Some(Value::Null)) => None,
         (Some(Value::String(base64)), None | Some(Value::Null)) => {
             let bytes = BASE64_STANDARD.decode(base64.trim());
-            let bytes = bytes.map_err(|_| ApiError::bad_request("invalid_base64", "base64 is not valid base64"))?;
+            let bytes = bytes.map_err(|_| ApiError::new(ErrorCode::InvalidBase64, "base64 is not valid base64"))?;
             let chunks = stream::iter([Ok(Bytes::from(bytes))]);
             Some(app.uploads.keep(chunks, Instant::now() + STORED_WITHIN).await?)
         }
         (None | Some(Value::Null), Some(Value::String(name))) => Some(app.uploads.received(name.trim()).await?),
         _ => {
             let text = "The file is base64, or file with the name of a received one: one of them, as a string";
-            return Err(ApiError::bad_request("invalid_file", text));
+            return Err(ApiError::new(ErrorCode::InvalidFile, text));
         }
     };
     Ok(UploadRequest { fields, file })
+}
+
+fn check_recipient(to: Option<&Value>) -> Result<(), ApiError> {
+    let to = Recipient::parse(to.unwrap_or(&Value::Null));
+    to.map(drop).map_err(|error| error.into_api_error("to", ErrorCode::InvalidRecipient))
 }
 
 fn unreadable(error: MultipartError) -> ApiError {
@@ -150,5 +155,5 @@ fn unreadable(error: MultipartError) -> ApiError {
 }
 
 fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
-    ApiError::bad_request("invalid_multipart", text)
+    ApiError::new(ErrorCode::InvalidMultipart, text)
 }
