@@ -1,6 +1,6 @@
-//! What the gateway counts, each for its session: `/metrics` on `HEALTH_LISTEN`.
+//! The gateway's metrics, each with its session: `/metrics` on `HEALTH_LISTEN`.
 
-use kurir_chassis::metrics::{MetricsRegistry, seconds};
+use kurir_chassis::metrics::{MetricsRegistry, seconds_histogram};
 use kurir_contract::{
     event::{EventType, NoticedBy},
     session::{SessionId, SessionStatus},
@@ -38,7 +38,7 @@ struct SendLabels {
     outcome: &'static str,
 }
 
-/// All that is counted. A clone counts on the same.
+/// All metrics. Clones count on the same ones.
 #[derive(Clone)]
 pub struct GatewayMetrics {
     status: Family<StatusLabels, Gauge>,
@@ -60,9 +60,9 @@ impl GatewayMetrics {
             phone_seen: Family::default(),
             published: Family::default(),
             sends: Family::default(),
-            hook_wait: seconds(),
+            hook_wait: seconds_histogram(),
         };
-        metrics.declare(|registry| {
+        metrics.declare_metrics(|registry| {
             registry.register(
                 "session_status",
                 "1 for the status that the session has, 0 for those it had",
@@ -94,7 +94,7 @@ impl GatewayMetrics {
         declared
     }
 
-    /// The session is now this.
+    /// Records that the session changed its status.
     pub fn record_status(&self, session: &SessionId, before: SessionStatus, now: SessionStatus) {
         self.status_gauge(session, before).set(0);
         self.status_gauge(session, now).set(1);

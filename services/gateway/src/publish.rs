@@ -1,6 +1,6 @@
-//! An event on its way into EVENTS: made once, published until JetStream has stored it.
+//! An event on its way into EVENTS: made once, and published until JetStream has stored it.
 //!
-//! A repeat has the same id, so JetStream stores one. What to do when the time is up is the caller's decision.
+//! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
 use crate::metrics::GatewayMetrics;
 use async_nats::{
@@ -21,7 +21,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// An event as EVENTS will hold it.
+/// An event as EVENTS holds it.
 #[derive(Clone, Debug)]
 pub struct OutgoingEvent {
     pub id: EventId,
@@ -59,7 +59,7 @@ impl OutgoingEvent {
     }
 }
 
-/// The time was up before JetStream stored the event. It may still be stored later: a try that timed out may wait in
+/// The time was up before JetStream acknowledged the event. It may still be stored: a try that timed out may wait in
 /// the client's queue.
 #[derive(Debug, thiserror::Error)]
 #[error("the broker did not store the event in time: {last}")]
@@ -67,16 +67,16 @@ pub struct PublishTimeout {
     last: String,
 }
 
-/// The first pause between two tries; doubled each time, with jitter.
+/// The first pause between two tries. Each pause is twice the one before, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest, so that an outage's end is seen within a second.
+/// The longest pause, so that the end of an outage is noticed within a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Stores events.
+/// Publishes events.
 #[derive(Clone)]
 pub struct EventPublisher {
     broker: Broker,
-    /// Whether events carry the headers of CloudEvents, too.
+    /// Whether events carry the CloudEvents headers, too.
     cloud_events: bool,
     pub metrics: GatewayMetrics,
 }
@@ -113,7 +113,7 @@ impl EventPublisher {
     }
 
     async fn try_publish(&self, event: &OutgoingEvent) -> Result<(), String> {
-        // A publish without a connection would queue one more copy in the client and then wait for nothing.
+        // Without a connection the client would queue one more copy, and the try would wait for nothing.
         if !self.broker.is_connected() {
             return Err("no connection to NATS".to_owned());
         }
@@ -129,8 +129,8 @@ impl EventPublisher {
             Ok(_) => Ok(()),
             Err(error) => {
                 if error.kind() == PublishErrorKind::StreamNotFound {
-                    // NATS came back without its store; every service makes the streams that are missing.
-                    self.broker.make_streams().await.map_err(|error| format!("{error:#}"))?;
+                    // NATS came back without its store. Every service makes the missing streams.
+                    self.broker.create_missing_streams().await.map_err(|error| format!("{error:#}"))?;
                 }
                 Err(error.to_string())
             }
@@ -138,7 +138,7 @@ impl EventPublisher {
     }
 }
 
-/// Between half of `pause` and all of it, so that many waiting chats do not come back in one moment.
+/// Between half of `pause` and all of it, so that many waiting chats do not try at the same moment.
 fn add_jitter(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
 }

@@ -1,4 +1,4 @@
-//! Settings: one clap struct per service, from flags, the environment and `.env`, with all problems told at once.
+//! Settings: one clap struct for each program, from flags, the environment and `.env`. All problems are reported at once.
 
 use crate::log_redaction::LogSecrets;
 use clap::Parser;
@@ -10,12 +10,12 @@ use std::{
 /// Exit code for settings that cannot work (`EX_USAGE` of sysexits).
 pub const BAD_SETTINGS: u8 = 64;
 
-/// A setting that cannot work, and how to mend it.
+/// A bad setting, and how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingProblem {
     /// The environment variable.
     pub variable: &'static str,
-    /// What is wrong with it and what would be right, as the end of a sentence.
+    /// What is wrong and what would be right, as the end of the sentence "bad setting <variable>: …".
     pub fix: String,
 }
 
@@ -26,20 +26,21 @@ impl SettingProblem {
     }
 }
 
-/// Settings of a service.
+/// The settings of a service.
 pub trait ServiceSettings: Parser {
-    /// What clap cannot see: settings that must agree with each other, values that are missing.
+    /// The problems that clap cannot see: settings that contradict each other, values that are missing.
     fn problems(&self) -> Vec<SettingProblem>;
+    /// The settings of the log.
     fn logging(&self) -> &crate::telemetry::LogSettings;
 
-    /// The log's filter; a service may add to `LOG_LEVEL`.
+    /// The log's filter: `LOG_LEVEL`, to which a service may add.
     fn log_filter(&self) -> String {
         self.logging().log_level.clone()
     }
 }
 
-/// As clap's own `try_parse`, but an empty variable of a setting without a default counts as unset: compose hands on
-/// `A=${A:-}`. Each secret may come from a file, which `<variable>_FILE` names.
+/// Parses as clap's own `try_parse` does, but an empty variable of a setting without a default counts as unset, because
+/// compose passes `A=${A:-}`. Each secret may come from a file, which `<variable>_FILE` names.
 fn parse<S: Parser>(arguments: Vec<OsString>) -> Result<(S, LogSecrets), clap::Error> {
     let is_unset = |arg: &clap::Arg| {
         let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
@@ -71,9 +72,14 @@ fn secret_variable(arg: &clap::Arg) -> Option<&str> {
 /// The arguments of this process, and one for each secret that is in a file.
 fn arguments_with_files<S: Parser>() -> Result<Vec<OsString>, Vec<(String, String)>> {
     let (mut arguments, mut problems): (Vec<_>, _) = (std::env::args_os().collect(), Vec::new());
-    for arg in S::command().get_arguments() {
+    let command = S::command();
+    for arg in command.get_arguments() {
         let (Some(variable), Some(flag)) = (secret_variable(arg), arg.get_long()) else { continue };
         let of_file = format!("{variable}_FILE");
+        // A setting of its own reads this file.
+        if command.get_arguments().any(|other| other.get_env().is_some_and(|name| name == OsStr::new(&of_file))) {
+            continue;
+        }
         let Some(path) = std::env::var_os(&of_file).filter(|path| !path.is_empty()) else { continue };
         if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
             problems.push((of_file, format!("{variable} is set too: set one of them")));
@@ -87,17 +93,20 @@ fn arguments_with_files<S: Parser>() -> Result<Vec<OsString>, Vec<(String, Strin
     if problems.is_empty() { Ok(arguments) } else { Err(problems) }
 }
 
-/// Reads `.env` if there is one (the real environment wins), the environment and the flags.
+/// Reads the flags, the environment and `.env`, if there is one; the real environment wins over the file. `problems` finds
+/// the problems that clap cannot see.
 ///
 /// # Errors
 /// The exit code to end with; the problems have been printed.
-pub fn read<S: ServiceSettings>() -> Result<S, ExitCode> {
-    read_with_secrets().map(|(settings, _)| settings)
+pub fn load<S: Parser>(problems: impl FnOnce(&S) -> Vec<SettingProblem>) -> Result<S, ExitCode> {
+    load_with_secrets(problems).map(|(settings, _)| settings)
 }
 
-/// The same, and what of it no line of the log may hold.
-pub(crate) fn read_with_secrets<S: ServiceSettings>() -> Result<(S, LogSecrets), ExitCode> {
-    // Of this folder alone: a `.env` further up belongs to something else.
+/// Loads the settings, and returns the secrets among them, which no log line may hold.
+pub(crate) fn load_with_secrets<S: Parser>(
+    problems: impl FnOnce(&S) -> Vec<SettingProblem>,
+) -> Result<(S, LogSecrets), ExitCode> {
+    // Only of this folder: a `.env` further up belongs to another program.
     match dotenvy::from_path(".env") {
         Ok(()) => {}
         Err(error) if error.not_found() => {}
@@ -115,13 +124,13 @@ pub(crate) fn read_with_secrets<S: ServiceSettings>() -> Result<(S, LogSecrets),
     let (settings, secrets) = match parse::<S>(arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // A failure to print leaves nothing better to do.
+            // Nothing better can be done if printing fails.
             let _ = error.print();
-            // `--help` and `--version` are no mistakes.
+            // `--help` and `--version` are no errors.
             return Err(if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS });
         }
     };
-    let problems = settings.problems();
+    let problems = problems(&settings);
     if problems.is_empty() {
         return Ok((settings, secrets));
     }

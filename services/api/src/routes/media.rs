@@ -1,7 +1,7 @@
 //! `GET /media/{file}`: a received file out of the object store, whole or a range, piece by piece.
 //!
-//! No key: the name holds 128 random bits. Whoever knows it gets what a stranger sent, so a browser shows only types that
-//! cannot run (`shown_types`), and saves all others.
+//! No key: the name holds 128 random bits. A caller that knows it gets what a stranger sent, so a browser shows only types
+//! that cannot run (`shown_types`), and saves all others.
 
 use super::shown_types::shown_type;
 use crate::{
@@ -45,7 +45,7 @@ pub async fn show(
     let part = app.byte_budget.take(STREAM_BYTES)?;
     let object = app.broker.open_object(MEDIA_BUCKET, file.as_str()).await.map_err(|error| match error {
         ObjectError::NotFound => not_found(),
-        ObjectError::Away(problem) => {
+        ObjectError::Unavailable(problem) => {
             tracing::warn!("a file could not be read: {problem}");
             ApiError::broker_unavailable()
         }
@@ -132,7 +132,7 @@ fn pieces(
             None => object.seek(wanted.start).await?,
         };
         while at < wanted.end {
-            let Some(piece) = object.next().await? else { break };
+            let Some(piece) = object.next_chunk().await? else { break };
             let (begins, ends) = (at, at + piece.len() as u64);
             at = ends;
             // Both are within the piece.

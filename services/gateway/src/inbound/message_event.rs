@@ -1,4 +1,4 @@
-//! The event that tells of a message, before it is bytes: if these are too many, its content is left out.
+//! The event of a message, before it is encoded. If it is too large, its content is left out.
 
 use crate::publish::OutgoingEvent;
 use kurir_contract::{
@@ -11,7 +11,7 @@ use kurir_contract::{
 use serde::Serialize;
 use time::OffsetDateTime;
 
-/// NATS takes 1 MB in one message by default. What is larger keeps its place in the order, but not its content.
+/// NATS takes 1 MB in one message by default. A larger event keeps its place in the order, and loses its content.
 const LARGEST_EVENT: usize = 900_000;
 
 /// An event about a message.
@@ -22,7 +22,7 @@ pub struct MessageEvent {
     pub data: MessageEventData,
 }
 
-/// Its `data`.
+/// The `data` of the event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum MessageEventData {
@@ -41,7 +41,7 @@ impl MessageEvent {
         Self { kind, id, data }
     }
 
-    /// The event that tells that this one's file came later, and its session; `sent_at`: milliseconds since 1970.
+    /// Makes the event that reports this event's late file, and its session. `sent_at`: milliseconds since 1970.
     #[must_use]
     pub fn into_downloaded(mut self, file: ReceivedFile, sent_at: i64) -> Option<(SessionId, Self)> {
         self.data.set_file(file);
@@ -63,7 +63,7 @@ impl MessageEvent {
         Some((session, Self::new(kind, id, MessageEventData::Downloaded(Box::new(data)))))
     }
 
-    /// As EVENTS will hold it, small enough for NATS.
+    /// Encodes the event, small enough for NATS.
     #[must_use]
     pub fn into_outgoing(mut self, session: &SessionId) -> OutgoingEvent {
         let at = OffsetDateTime::now_utc();
@@ -79,18 +79,18 @@ impl MessageEvent {
 }
 
 impl MessageEventData {
-    /// What the message holds, of an event about a message with a content of its own.
+    /// The content, if the event is about a message with content of its own.
     #[must_use]
     pub fn content(&self) -> Option<&MessageContent> {
         match self {
             Self::Received(data) => Some(&data.content),
             Self::Sent(data) => Some(&data.content),
-            // What an edit changes is the text beside a file.
+            // An edit changes the text next to a file, not the file.
             Self::Edited(_) | Self::Reaction(_) | Self::Revoked(_) | Self::Vote(_) | Self::Downloaded(_) => None,
         }
     }
 
-    /// Says what became of the message's file.
+    /// Writes the result of the download into the event.
     pub fn set_file(&mut self, file: ReceivedFile) {
         match self {
             Self::Received(data) => data.content.set_file(file),
@@ -104,9 +104,9 @@ impl MessageEventData {
             Self::Received(data) => (&mut data.content, &mut data.context),
             Self::Sent(data) => (&mut data.content, &mut data.context),
             Self::Edited(data) => (&mut data.content, &mut data.context),
-            // WhatsApp bounds an emoji and the options of a poll.
+            // WhatsApp limits an emoji and the options of a poll.
             Self::Reaction(_) | Self::Revoked(_) | Self::Vote(_) => return,
-            // A file's event without its file would say nothing.
+            // Without the file the event would say nothing.
             Self::Downloaded(_) => return,
         };
         let raw = serde_json::json!({"omitted": "the message is too large for an event", "bytes": bytes});
@@ -125,7 +125,7 @@ mod tests {
 
     fn received(text: String) -> MessageEvent {
         let (jid, id) = (ChatJid::from_whatsapp("628@s.whatsapp.net"), EventId::from_header("evt_1"));
-        let party = KnownAddresses::of(jid.clone());
+        let party = KnownAddresses::from_jid(jid.clone());
         let origin = EventOrigin {
             chat: party.clone(),
             author: party,

@@ -1,6 +1,6 @@
-//! Messages about other messages: reactions, edits, deletions for everyone, votes. Pure.
+//! Maps messages that refer to another message: reactions, edits, deletions for everyone, votes. Pure.
 //!
-//! The client has opened those that WhatsApp encrypts a second time; votes are opened here, with the poll's own secret.
+//! The client has decrypted those that WhatsApp encrypts twice. Votes are decrypted here, with the poll's own secret.
 
 use super::{
     MappingContext, SkipReason,
@@ -17,7 +17,7 @@ use waproto::whatsapp::{
     message::{PollUpdateMessage, ProtocolMessage, ReactionMessage, protocol_message::Type},
 };
 
-/// The event of a message about another one; none if it is about itself.
+/// The event of a message that refers to another one; none if the message refers to no other.
 pub fn map_update(
     seen: &MappingContext<'_>,
     message: &Message,
@@ -39,7 +39,7 @@ pub fn map_update(
     Some(told.ok_or(SkipReason::NoContent))
 }
 
-/// Whom a message about another one names: those are looked up.
+/// The key of the other message. Its people are looked up.
 pub fn referenced_key(message: &Message) -> Option<&MessageKey> {
     if let Some(reaction) = message.reaction_message.as_option() {
         return reaction.key.as_option();

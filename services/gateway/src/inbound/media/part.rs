@@ -1,10 +1,11 @@
-//! What a message says of its file: where it is, how to open it, how long it is.
+//! What a message says about its file: the address, the keys and the length.
 
 use crate::inbound::content::unwrap_message;
 use wacore::download::{Downloadable, MediaType};
 use waproto::whatsapp::Message;
 
-/// A message's file, by itself: the message may be gone when it is downloaded.
+/// The description of a message's file. It does not borrow from the message, which may be gone when the file is
+/// downloaded.
 #[derive(Clone, Debug)]
 pub struct MediaPart {
     pub direct_path: Option<String>,
@@ -43,7 +44,7 @@ impl MediaPart {
         })
     }
 
-    /// Whether it says where the file is.
+    /// Whether the message says where the file is.
     #[must_use]
     pub fn has_address(&self) -> bool {
         let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());

@@ -1,6 +1,7 @@
-//! What [`BatchingStore`] leaves to the client's own store: all but what a message writes, and its chat's keys.
+//! The methods that [`BatchingStore`] passes on to the client's own store: all except those that write a message or its
+//! chat's keys.
 //!
-//! Also what the traits have defaults for: the store knows better ones.
+//! Methods with a default in the trait are passed on, too, because the store has better ones.
 
 #![warn(clippy::missing_trait_methods)]
 
