@@ -1,6 +1,6 @@
 //! The bounds on connections and on the bytes that all requests together hold in memory.
 
-use kurir_chassis::{settings::SettingProblem, size::ByteSize};
+use kurir_chassis::{byte_size::ByteSize, settings::SettingProblem};
 
 /// Settings of the HTTP server.
 #[derive(Clone, Debug, clap::Args)]

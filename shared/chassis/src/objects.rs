@@ -153,7 +153,8 @@ impl ObjectReader {
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.map_err(unavailable)?;
                 let size = chunk.headers.as_ref().and_then(|headers| headers.get(CHUNK_SIZE));
-                let size: u64 = size.and_then(|size| size.as_str().parse().ok()).ok_or_else(|| unavailable("no size"))?;
+                let size: u64 =
+                    size.and_then(|size| size.as_str().parse().ok()).ok_or_else(|| unavailable("no size"))?;
                 let info = chunk.info().map_err(unavailable)?;
                 if begins + size > offset || info.pending == 0 {
                     return Ok((info.stream_sequence, begins));

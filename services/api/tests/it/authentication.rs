@@ -118,6 +118,6 @@ async fn too_many_wrong_keys_are_429_and_a_right_key_that_cannot_be_guessed_is_t
         assert!((1..=12).contains(&wait), "{wait}");
         assert_eq!(answer(status(key)).await.0, then, "{key}");
         assert_eq!(api.process.output().contains("API_KEY has fewer than 16 characters"), then == 429);
-        assert_eq!(api.process.terminate(crate::api::SOON).await.code(), Some(0));
+        assert_eq!(api.process.terminate(SOON).await.code(), Some(0));
     }
 }

@@ -20,10 +20,10 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(40);
 const DOCUMENT: &str = include_str!("../../../../docs/openapi.json");
 
 fn routes() -> Vec<(Method, String)> {
-    let document: Value = serde_json::from_str(DOCUMENT).unwrap();
+    let document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
     let mut routes = Vec::new();
-    for (path, operations) in document["paths"].as_object().unwrap() {
-        for method in operations.as_object().unwrap().keys() {
+    for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+        for method in operations.as_object().into_iter().flat_map(Map::keys) {
             if let Ok(method) = method.to_uppercase().parse::<Method>()
                 && ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str())
             {
@@ -31,6 +31,7 @@ fn routes() -> Vec<(Method, String)> {
             }
         }
     }
+    assert!(routes.len() > 100, "docs/openapi.json names only {} routes", routes.len());
     routes
 }
 
