@@ -3,12 +3,11 @@
 //! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
 use crate::metrics::GatewayMetrics;
-use async_nats::{
-    HeaderMap,
-    jetstream::{context::PublishErrorKind, message::PublishMessage},
-};
 use bytes::Bytes;
-use kurir_chassis::{broker::Broker, trace_context};
+use kurir_chassis::{
+    broker::Broker,
+    publish::{OutgoingMessage, PublishError},
+};
 use kurir_contract::{
     clock,
     event::{EventEnvelope, EventId, EventType},
@@ -17,9 +16,8 @@ use kurir_contract::{
     subject,
 };
 use serde::Serialize;
-use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 /// An event as EVENTS holds it.
 #[derive(Clone, Debug)]
@@ -40,17 +38,17 @@ impl OutgoingEvent {
         Self { id, kind, subject, payload: payload.into(), at }
     }
 
-    fn headers(&self, cloud_events: bool) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::EVENT_ID, self.id.as_str());
-        if cloud_events && let Some((session, kind)) = subject::parse_event(&self.subject) {
-            headers.insert(header::CLOUD_EVENT_SPECVERSION, "1.0");
-            headers.insert(header::CLOUD_EVENT_ID, self.id.as_str());
-            headers.insert(header::CLOUD_EVENT_SOURCE, format!("/sessions/{session}").as_str());
-            headers.insert(header::CLOUD_EVENT_TYPE, kind.as_str());
-            headers.insert(header::CLOUD_EVENT_TIME, clock::iso(self.at).as_str());
+    fn message(&self, has_cloud_events: bool) -> OutgoingMessage {
+        let message = OutgoingMessage::new(self.subject.clone(), self.payload.clone()).with_id(self.id.as_str());
+        match subject::parse_event(&self.subject) {
+            Some((session, kind)) if has_cloud_events => message
+                .with_header(header::CLOUD_EVENT_SPECVERSION, "1.0")
+                .with_header(header::CLOUD_EVENT_ID, self.id.as_str())
+                .with_header(header::CLOUD_EVENT_SOURCE, format!("/sessions/{session}").as_str())
+                .with_header(header::CLOUD_EVENT_TYPE, kind.as_str())
+                .with_header(header::CLOUD_EVENT_TIME, clock::iso(self.at).as_str()),
+            Some(_) | None => message,
         }
-        headers
     }
 
     #[must_use]
@@ -62,15 +60,8 @@ impl OutgoingEvent {
 /// The time was up before JetStream acknowledged the event. It may still be stored: a try that timed out may wait in
 /// the client's queue.
 #[derive(Debug, thiserror::Error)]
-#[error("the broker did not store the event in time: {last}")]
-pub struct PublishTimeout {
-    last: String,
-}
-
-/// The first pause between two tries. Each pause is twice the one before, with jitter.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause, so that the end of an outage is noticed within a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+#[error("the broker did not store the event in time: {0}")]
+pub struct PublishTimeout(PublishError);
 
 /// Publishes events.
 #[derive(Clone)]
@@ -92,55 +83,21 @@ impl EventPublisher {
     /// # Errors
     /// When the deadline has passed.
     pub async fn publish(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let last = match timeout_at(deadline, self.try_publish(event)).await {
-                Ok(Ok(())) => {
-                    self.metrics.count_published(&event.kind);
-                    return Ok(());
-                }
-                Ok(Err(problem)) => problem,
-                Err(_) => "no answer".to_owned(),
-            };
-            let wait = add_jitter(pause);
-            if Instant::now() + wait >= deadline {
-                return Err(PublishTimeout { last });
+        let message = event.message(self.cloud_events).with_trace_context();
+        match self.broker.publish_until_stored(&message, deadline).await {
+            Ok(_) => {
+                self.metrics.count_published(&event.kind);
+                Ok(())
             }
-            tracing::debug!(event.id = %event.id, "failed to publish, trying again: {last}");
-            sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    async fn try_publish(&self, event: &OutgoingEvent) -> Result<(), String> {
-        // Without a connection the client would queue one more copy, and the try would wait for nothing.
-        if !self.broker.is_connected() {
-            return Err("no connection to NATS".to_owned());
-        }
-        let mut headers = event.headers(self.cloud_events);
-        trace_context::inject(&mut headers);
-        let message = PublishMessage::build().payload(event.payload.clone()).headers(headers);
-        let sent = self.broker.jetstream.send_publish(event.subject.clone(), message).await;
-        let stored = match sent {
-            Ok(acknowledged) => acknowledged.await,
-            Err(error) => Err(error),
-        };
-        match stored {
-            Ok(_) => Ok(()),
             Err(error) => {
-                if error.kind() == PublishErrorKind::StreamNotFound {
-                    // NATS came back without its store. Every service makes the missing streams.
-                    self.broker.create_missing_streams().await.map_err(|error| format!("{error:#}"))?;
+                // A caller tries again at once, also if NATS never takes this event.
+                if !error.is_retryable() {
+                    sleep_until(deadline).await;
                 }
-                Err(error.to_string())
+                Err(PublishTimeout(error))
             }
         }
     }
-}
-
-/// Between half of `pause` and all of it, so that many waiting chats do not try at the same moment.
-fn add_jitter(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 #[cfg(test)]
@@ -154,7 +111,7 @@ mod tests {
         let id = EventId::from_header("evt_1");
         let event = OutgoingEvent::new(&SessionId::default(), EventType::MESSAGE_RECEIVED, id, AT, ());
         let headers = |asked| {
-            let headers = event.headers(asked);
+            let headers = event.message(asked).headers;
             let mut headers: Vec<(String, String)> =
                 headers.iter().map(|(name, values)| (name.to_string(), values[0].to_string())).collect();
             headers.sort();
