@@ -51,7 +51,7 @@ fn parse<S: Parser>(arguments: Vec<OsString>) -> Result<(S, LogSecrets), clap::E
         match secret_variable(&arg).map(str::to_owned) {
             Some(variable) => {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-                arg.help(format!("{help} {variable}_FILE names a file that holds it"))
+                arg.help(format!("{help}. `{variable}_FILE` names a file that holds it"))
             }
             None => arg,
         }
