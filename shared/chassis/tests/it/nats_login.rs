@@ -123,16 +123,21 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: &Value) -> String {
 #[tokio::test]
 async fn a_credentials_file_lets_a_service_in() {
     let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
+    // JetStream refuses to start for operators without an account of the system's own.
+    let system = KeyPair::new_account();
     let limits = json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
         "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
     });
     let operator_jwt = jwt(&operator, &operator, &json!({"type": "operator", "version": 2}));
     let account_jwt = jwt(&operator, &account, &json!({"type": "account", "version": 2, "limits": limits}));
+    let system_jwt = jwt(&operator, &system, &json!({"type": "account", "version": 2}));
     let user_jwt = jwt(&account, &user, &json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}));
     let configuration = format!(
-        "operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {}: {account_jwt} }}",
-        account.public_key()
+        "operator: {operator_jwt}\nsystem_account: {system}\nresolver: MEMORY\n\
+         resolver_preload: {{ {}: {account_jwt}, {system}: {system_jwt} }}",
+        account.public_key(),
+        system = system.public_key(),
     );
     let nats = ProtectedNats::start(TempDir::new().unwrap(), &configuration).await;
     let credentials = format!(
