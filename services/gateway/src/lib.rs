@@ -93,8 +93,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         outbound: Arc::clone(&outbound),
         broker: broker.clone(),
     };
-    let files =
-        media::MediaDownloader::new(files, media_settings, broker.clone(), publisher.clone(), session.view.clone());
+    let files = media::MediaDownloader::new(files, media_settings, broker.clone(), publisher.clone(), &session);
     let calls = notices::RingingCalls::default();
     let commands = commands::CommandServer {
         session: session.clone(),

@@ -1,9 +1,10 @@
 //! Calls that ring are turned down.
 
-use super::{CommandServer, refusal, whatsapp_request::RequestFailure};
+use super::{CommandServer, plain_text, refusal, whatsapp_request::RequestFailure};
 use crate::{inbound::notices, publish::OutgoingEvent};
 use kurir_contract::command::{CallRejected, CommandError, CommandErrorCode, RejectCall};
 use time::OffsetDateTime;
+use wacore::stanza::call::build_reject;
 
 impl CommandServer {
     /// The answer, and the event that tells of the call's end: WhatsApp tells only the account's other devices.
@@ -23,8 +24,14 @@ impl CommandServer {
             if !ringing.is_from(from, &directory) {
                 return Err(none().into());
             }
-            let rejected = client.voip().reject_call(call, &ringing.peer, &ringing.caller).await;
-            rejected.map_err(|error| RequestFailure::Client(error.to_string()))?;
+            if plain_text::looks_like_address(call) {
+                let id = client.generate_message_id();
+                let stanza = build_reject(call, &ringing.peer, &ringing.caller, &id);
+                plain_text::send(&client, &stanza).await.map_err(RequestFailure::from_client)?;
+            } else {
+                let rejected = client.voip().reject_call(call, &ringing.peer, &ringing.caller).await;
+                rejected.map_err(RequestFailure::from_client)?;
+            }
             let at = OffsetDateTime::now_utc();
             Ok(self.calls.end_rejected(call, at, &directory, &self.session.id))
         });

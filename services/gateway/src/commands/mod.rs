@@ -8,6 +8,7 @@ mod chat;
 mod groups;
 mod passkey;
 mod people;
+pub mod plain_text;
 mod session;
 mod whatsapp_request;
 

@@ -6,7 +6,7 @@ use super::{
     gated_transport::{GatedTransport, SETTLED_WITHIN},
     http,
     listener::ClientListener,
-    store::SessionStore,
+    store::{SessionStore, without_at},
 };
 use crate::{config::GatewayConfig, inbound::durability::DurabilityHook};
 use anyhow::Context as _;
@@ -68,7 +68,7 @@ impl ClientConnection {
         };
         let mut builder = Bot::builder()
             .with_transport_factory(GatedTransport { sockets, closed: gate.clone() })
-            .with_http_client(http::http_client())
+            .with_http_client(http::http_client(listener.hosts.clone()))
             .with_backend_arc(store.open_keys(breaker.clone()).await?)
             .with_inbound_durability_hook(hook)
             .with_event_handler(listener)
@@ -85,7 +85,7 @@ impl ClientConnection {
             builder = builder.with_version(VERSION_ELSEWHERE);
         }
         if let Some(name) = &config.whatsapp_push_name {
-            builder = builder.with_push_name(name);
+            builder = builder.with_push_name(without_at(name));
         }
         let bot = builder.build().await.context("failed to make the WhatsApp client")?;
         let client = bot.client();

@@ -10,6 +10,7 @@ use super::{
     phone::PhonePresence,
     state::{ConnectionSignal, SessionEnd, SessionSignal},
     watchdog::TrafficClock,
+    whatsapp_hosts::WhatsappHosts,
 };
 use crate::{
     inbound::{notices::NoticeQueue, undecryptable::UndecryptableQueue, unhooked::UnhookedQueue},
@@ -32,6 +33,7 @@ pub struct ClientListener {
     pub appearance: OnlineAppearance,
     pub heard: TrafficClock,
     pub phone: PhonePresence,
+    pub hosts: WhatsappHosts,
 }
 
 /// What the listener wants to hear.
@@ -101,6 +103,8 @@ impl EventHandler for ClientListener {
             Event::RawNode(stanza) => {
                 self.heard.record_stanza(stanza.tag());
                 self.phone.observe_stanza(stanza);
+                #[cfg(feature = "simulator")]
+                self.hosts.learn_simulated(stanza);
                 if let Some(reason) = rejection_reason(stanza) {
                     self.send_signal(SessionSignal::TurnedAway(reason));
                 }

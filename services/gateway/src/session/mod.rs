@@ -11,7 +11,8 @@ pub mod abort;
 pub mod appearance;
 mod connection;
 pub mod gated_transport;
-mod http;
+mod guarded_http;
+pub mod http;
 pub mod lease;
 mod listener;
 pub mod passkey;
@@ -25,6 +26,7 @@ pub mod status_queue;
 pub mod store;
 mod task;
 pub mod watchdog;
+pub mod whatsapp_hosts;
 
 pub use task::{SessionTask, new_session};
 
@@ -41,6 +43,7 @@ use phone::PhonePresence;
 use state::SessionState;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
+use whatsapp_hosts::WhatsappHosts;
 use whatsapp_rust::Client;
 
 /// A session as the rest of the gateway sees it.
@@ -56,6 +59,8 @@ pub struct SessionHandle {
     /// Whether the account appears online.
     pub appearance: OnlineAppearance,
     pub phone: PhonePresence,
+    /// The hosts that media are fetched from and put to.
+    pub hosts: WhatsappHosts,
     control: mpsc::Sender<ControlRequest>,
 }
 

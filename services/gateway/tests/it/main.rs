@@ -11,6 +11,8 @@ mod endings;
 mod forwarding;
 mod full_disk;
 mod groups;
+mod hostile_media;
+mod hostile_text;
 mod idempotency;
 mod inbound;
 mod jobs;

@@ -1,6 +1,9 @@
 //! What a message says of its file: where it is, how to open it, how long it is.
 
-use crate::inbound::content::unwrap_message;
+use crate::{
+    inbound::content::unwrap_message,
+    session::whatsapp_hosts::{WhatsappHosts, is_path},
+};
 use wacore::download::{Downloadable, MediaType};
 use waproto::whatsapp::Message;
 
@@ -43,11 +46,13 @@ impl MediaPart {
         })
     }
 
-    /// Whether it says where the file is.
+    /// The same without what does not lead to WhatsApp; none if nothing is left that says where the file is.
     #[must_use]
-    pub fn has_address(&self) -> bool {
-        let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        is_set(&self.direct_path) || is_set(&self.static_url)
+    pub fn at_whatsapp(&self, hosts: &WhatsappHosts) -> Option<Self> {
+        let direct_path = self.direct_path.clone().filter(|path| is_path(path));
+        let static_url = self.static_url.clone().filter(|url| hosts.check_url(url).is_ok());
+        let has_place = direct_path.is_some() || static_url.is_some();
+        has_place.then(|| Self { direct_path, static_url, ..self.clone() })
     }
 }
 

@@ -18,6 +18,14 @@ use whatsapp_rust::store::{
     MsgSecretStore, PendingInboundKey, PendingInboundRow, ProtocolStore, SignalStore, TcTokenEntry,
 };
 
+/// Eight days more, in seconds.
+const LONGER_THAN_THE_LIBRARY: i64 = 8 * 24 * 60 * 60;
+
+/// The same text with a sign that looks alike.
+pub fn without_at(name: &str) -> String {
+    name.replace('@', "\u{ff20}")
+}
+
 macro_rules! delegate {
     ($store:ident {
         $(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+
@@ -136,11 +144,20 @@ delegate! { ProtocolStore {
 
 delegate! { DeviceStore {
     fn save(device: &Device) -> Result<()>;
-    fn load() -> Result<Option<Device>>;
     fn exists() -> Result<bool>;
     fn create() -> Result<i32>;
     fn snapshot_db(name: &str, extra_content: Option<&[u8]>) -> Result<()>;
     fn resource_report() -> StorageResourceReport;
+} {
+    /// The account's name without an `@`. The library tells the name at each login, and would send one with an `@` as an
+    /// address, for which WhatsApp ends the connection.
+    async fn load(&self) -> Result<Option<Device>> {
+        let device = self.store.load().await?;
+        Ok(device.map(|mut device| {
+            device.push_name = without_at(&device.push_name);
+            device
+        }))
+    }
 } }
 
 delegate! { MsgSecretStore {

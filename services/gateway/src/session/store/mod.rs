@@ -6,6 +6,7 @@ mod batching_store;
 mod delegated;
 
 pub use batching_store::BatchingStore;
+pub use delegated::without_at;
 
 use super::{abort::ConnectionAbort, lease::FolderLease};
 use anyhow::Context as _;

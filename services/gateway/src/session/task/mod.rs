@@ -17,6 +17,7 @@ use super::{
     status_queue::StatusQueue,
     store::SessionStore,
     watchdog::{ConnectionWatchdog, SilenceLimits},
+    whatsapp_hosts::WhatsappHosts,
 };
 use crate::{
     config::GatewayConfig,
@@ -46,6 +47,7 @@ pub struct SessionTask {
     changes: StatusQueue,
     watchdog: ConnectionWatchdog,
     phone: PhonePresence,
+    hosts: WhatsappHosts,
     acks: Arc<PendingAcks>,
     appearance: OnlineAppearance,
     view: watch::Sender<SessionView>,
@@ -92,12 +94,14 @@ pub fn new_session(
     let (control, controls) = mpsc::channel(CONTROLS);
     let phone = PhonePresence::open(&store.phone_file());
     let acks = Arc::new(PendingAcks::default());
+    let hosts = WhatsappHosts::default();
     let appearance = OnlineAppearance::new(config.whatsapp_mark_online);
     let session = SessionHandle {
         id: inbound.session.clone(),
         path: config.whatsapp_session_path.display().to_string(),
         view: seen,
         phone: phone.clone(),
+        hosts: hosts.clone(),
         acks: Arc::clone(&acks),
         appearance: appearance.clone(),
         control,
@@ -116,6 +120,7 @@ pub fn new_session(
             deafness: config.whatsapp_probe_every,
         }),
         phone,
+        hosts,
         acks,
         appearance,
         view,
