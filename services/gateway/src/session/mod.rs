@@ -9,6 +9,7 @@
 
 pub mod abort;
 pub mod appearance;
+pub mod client_tasks;
 mod connection;
 pub mod gated_transport;
 mod guarded_http;

@@ -17,6 +17,7 @@ mod idempotency;
 mod inbound;
 mod jobs;
 mod kinds;
+mod long_outage;
 mod media;
 mod notices;
 mod outage;

@@ -7,39 +7,35 @@
 //!
 //! The keys of a chat move on when a message is decrypted, and the client writes those of all chats whenever it likes.
 //! Were they on disk and the message not, a crash would lose it: sent again, it would be taken for one that was handled.
-//! So keys wait for the messages, and after a message that could not be kept none are written: that ends the life, and
-//! the next one decrypts it again.
+//! So keys wait until each message that is decrypted is kept ([`ClientTasks::settled`]), and none are written once the
+//! connection is given up, be it for a message that could not be kept or for NATS: the next connection decrypts again what
+//! came since the last keys.
 
-use crate::session::{abort::ConnectionAbort, state::SessionSignal};
+use crate::session::{abort::ConnectionAbort, client_tasks::ClientTasks, state::SessionSignal};
 use std::{
     error::Error as _,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 use wacore::store::error::{Result, StoreError};
-use whatsapp_rust::store::{PendingInboundKey, PendingInboundRow, ProtocolStore as _, SqliteStore};
+use whatsapp_rust::store::{PendingInboundKey, PendingInboundRow, ProtocolStore as _, SignalStore as _, SqliteStore};
 
 /// As many messages as the client handles at the same time.
 const TOGETHER: usize = 64;
-/// A message that was decrypted is handed over at once, unless it needs an earlier one's secret from the database.
-const HANDED_OVER_WITHIN: Duration = Duration::from_millis(1);
-/// Nothing is decrypted while keys are written, so an end comes; this is for a mistake in that.
-const MOST_WAITS: u32 = 50;
 
 /// A session's keys, for one life of the client. What is not here is in `delegated`.
 pub struct BatchingStore {
     pub(super) store: Arc<SqliteStore>,
     asked: mpsc::Sender<WriteRequest>,
     messages: Arc<WriteProgress>,
+    pub(super) tasks: ClientTasks,
 }
 
 /// What became of those that were to be kept.
 struct WriteProgress {
-    handed_over: AtomicU64,
     one_is_not_kept: AtomicBool,
     breaker: ConnectionAbort,
 }
@@ -68,18 +64,19 @@ struct PendingKey {
 
 impl BatchingStore {
     #[must_use]
-    pub fn new(store: Arc<SqliteStore>, breaker: ConnectionAbort) -> Self {
+    pub fn new(store: Arc<SqliteStore>, breaker: ConnectionAbort, tasks: ClientTasks) -> Self {
         let (asked, asks) = mpsc::channel(TOGETHER);
-        let (handed_over, one_is_not_kept) = (AtomicU64::new(0), AtomicBool::new(false));
-        let messages = Arc::new(WriteProgress { handed_over, one_is_not_kept, breaker });
+        let messages = Arc::new(WriteProgress { one_is_not_kept: AtomicBool::new(false), breaker });
         // It ends with the last of this store's users.
         tokio::spawn(write_batches(Arc::clone(&store), Arc::clone(&messages), asks));
-        Self { store, asked, messages }
+        Self { store, asked, messages, tasks }
     }
 
     /// Messages are kept until they are forgotten. A backlog's come together already.
     pub(super) async fn write_pending(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
-        self.messages.handed_over.fetch_add(1, Ordering::AcqRel);
+        let call = self.tasks.begin_store_call();
+        #[cfg(feature = "simulator")]
+        pause_before_keeping().await;
         let kept = match rows {
             [row] => {
                 let key =
@@ -88,7 +85,7 @@ impl BatchingStore {
             }
             rows => self.store.store_pending_inbound_batch(rows).await,
         };
-        kept.inspect_err(|error| self.messages.record_failure(error))
+        kept.inspect(|()| call.message_is_kept()).inspect_err(|error| self.messages.record_failure(error))
     }
 
     pub(super) async fn delete_pending(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
@@ -102,20 +99,29 @@ impl BatchingStore {
     }
 
     /// Waits until every message that has been decrypted is kept. The client, which asks before it writes keys, decrypts
-    /// none meanwhile; those on their way are here when a moment goes by in which none comes.
+    /// none meanwhile.
+    ///
+    /// # Errors
+    /// If a message could not be kept, or the connection is given up.
     pub(super) async fn flush_pending(&self) -> Result<()> {
-        for _ in 0..MOST_WAITS {
-            let before = self.messages.handed_over.load(Ordering::Acquire);
-            tokio::time::sleep(HANDED_OVER_WITHIN).await;
-            if self.messages.handed_over.load(Ordering::Acquire) == before {
-                break;
-            }
-        }
+        self.tasks.settled().await;
         self.submit(StoreWrite::Barrier).await?;
         if self.messages.one_is_not_kept.load(Ordering::Acquire) {
             return Err(StoreError::Validation("a message could not be kept, so its chat's keys are not".to_owned()));
         }
+        // Last: a task that was ended meanwhile may have held a message that nobody keeps.
+        if self.messages.breaker.token().is_cancelled() {
+            return Err(StoreError::Validation("the connection is given up, and its keys with it".to_owned()));
+        }
         Ok(())
+    }
+
+    /// Waits until everything that was asked for is written; the client's tasks have ended.
+    pub async fn finish(&self) {
+        // An error means that nobody writes any more.
+        let _ = self.submit(StoreWrite::Barrier).await;
+        // SQLite has one connection here, which does one thing after the other: this read is behind every write.
+        let _ = self.store.get_max_prekey_id().await;
     }
 
     async fn submit(&self, write: StoreWrite) -> Result<()> {
@@ -125,6 +131,17 @@ impl BatchingStore {
             .await
             .map_err(|error| StoreError::Database(Box::new(error)))?;
         answer.await.map_err(|error| StoreError::Database(Box::new(error)))?
+    }
+}
+
+/// What a busy machine may put between decrypting a message and handing it over; a test makes it long.
+#[cfg(feature = "simulator")]
+async fn pause_before_keeping() {
+    const VARIABLE: &str = "SIMULATED_PAUSE_BEFORE_KEEPING";
+    static PAUSE: std::sync::LazyLock<Option<std::time::Duration>> =
+        std::sync::LazyLock::new(|| humantime::parse_duration(&std::env::var(VARIABLE).ok()?).ok());
+    if let Some(pause) = *PAUSE {
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -33,6 +33,7 @@ macro_rules! delegate {
         #[async_trait]
         impl $store for BatchingStore {
             $(async fn $name(&self, $($argument: $type),*) -> $answer {
+                let _call = self.tasks.begin_store_call();
                 self.store.$name($($argument),*).await
             })+
             $($($own)+)?
@@ -131,8 +132,12 @@ delegate! { ProtocolStore {
     fn store_pending_inbound(chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()>;
     fn get_pending_inbound(chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>>;
     fn delete_pending_inbound(chat: &str, sender: &str, id: &str) -> Result<()>;
-    fn delete_expired_pending_inbound(cutoff_timestamp: i64) -> Result<u32>;
 } {
+    /// The library gives a message seven days. WhatsApp holds it for fourteen, and sends it again without the keys to it.
+    async fn delete_expired_pending_inbound(&self, cutoff_timestamp: i64) -> Result<u32> {
+        self.store.delete_expired_pending_inbound(cutoff_timestamp - LONGER_THAN_THE_LIBRARY).await
+    }
+
     async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
         self.write_pending(rows).await
     }
