@@ -6,6 +6,7 @@
 //! | [`session`] | the account's keys, its client's lives, and where it stands |
 //! | [`inbound`] | a message from WhatsApp becomes an event |
 //! | [`publish`] | an event is stored in EVENTS |
+//! | `event_size` | an event that is too large for NATS is made smaller |
 //! | [`commands`] | requests from the broker are answered |
 //! | [`outbound`] | a command becomes a message to WhatsApp |
 //! | [`metrics`] | what is counted of it |
@@ -16,6 +17,7 @@
 pub mod config;
 pub mod session;
 
+mod event_size;
 pub mod inbound;
 pub mod publish;
 
@@ -65,6 +67,8 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         scratch: store.folder().to_owned(),
     };
     let (known, heard_chats) = new_chat_limit::known_chat_channel(session.clone());
+    let metrics = MetricsRegistry::default();
+    let gateway_metrics = GatewayMetrics::register(&metrics);
     let inbound = MessageMapper {
         session,
         statuses: config.whatsapp_status_broadcast,
@@ -72,12 +76,12 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
         media: config.media_download.then_some(media),
         known: known.clone(),
+        metrics: gateway_metrics.clone(),
     };
     let (unhooked, unhooked_messages) = unhooked::unhooked_channel();
     let (notices, heard_notices) = notices::notice_channel();
     let changes = StatusQueue::default();
-    let metrics = MetricsRegistry::default();
-    let publisher = EventPublisher::new(broker.clone(), config.cloud_events, GatewayMetrics::register(&metrics));
+    let publisher = EventPublisher::new(broker.clone(), config.cloud_events, gateway_metrics);
     let sinks = (unhooked, notices, changes.clone(), publisher.clone());
     let (task, session) = session::new_session(&config, &broker, store, inbound.clone(), sinks);
     let restrictions = RestrictionTracker::default();

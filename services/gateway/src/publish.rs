@@ -2,10 +2,14 @@
 //!
 //! A repeat has the same id, so JetStream stores one. What to do when the time is up is the caller's decision.
 
-use crate::metrics::GatewayMetrics;
+use crate::{event_size, metrics::GatewayMetrics};
 use async_nats::{
     HeaderMap,
-    jetstream::{context::PublishErrorKind, message::PublishMessage},
+    jetstream::{
+        self, ErrorCode,
+        context::{PublishError, PublishErrorKind},
+        message::PublishMessage,
+    },
 };
 use bytes::Bytes;
 use kurir_chassis::{broker::Broker, trace_context};
@@ -14,10 +18,17 @@ use kurir_contract::{
     event::{EventEnvelope, EventId, EventType},
     header,
     session::SessionId,
-    subject,
+    stream, subject,
 };
 use serde::Serialize;
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -57,6 +68,11 @@ impl OutgoingEvent {
     pub fn size(&self) -> usize {
         self.payload.len()
     }
+
+    /// The same event with at most `limit` bytes; none if not even its ids fit.
+    fn fitted(&self, limit: usize) -> Option<Self> {
+        event_size::fitted(&self.payload, limit).map(|payload| Self { payload: payload.into(), ..self.clone() })
+    }
 }
 
 /// The time was up before JetStream stored the event. It may still be stored later: a try that timed out may wait in
@@ -66,6 +82,18 @@ impl OutgoingEvent {
 pub struct PublishTimeout {
     last: String,
 }
+
+/// Why one try failed.
+enum PublishFailure {
+    /// It will be refused again, however long one waits.
+    TooLarge,
+    Away(String),
+}
+
+/// An event's own headers have fewer bytes.
+const HEADERS: usize = 1_024;
+/// Retries and dead letters hold the event with more headers, within the same limit of NATS.
+const HEADROOM: usize = 8;
 
 /// The first pause between two tries; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -78,28 +106,43 @@ pub struct EventPublisher {
     broker: Broker,
     /// Whether events carry the headers of CloudEvents, too.
     cloud_events: bool,
+    /// The largest message that EVENTS takes, in bytes, as far as it is known.
+    largest_message: Arc<AtomicUsize>,
     pub metrics: GatewayMetrics,
 }
 
 impl EventPublisher {
     #[must_use]
     pub fn new(broker: Broker, cloud_events: bool, metrics: GatewayMetrics) -> Self {
-        Self { broker, cloud_events, metrics }
+        Self { broker, cloud_events, largest_message: Arc::new(AtomicUsize::new(usize::MAX)), metrics }
     }
 
-    /// Tries until JetStream has acknowledged the event, or until `deadline`.
+    /// Tries until JetStream has acknowledged the event, or until `deadline`. An event that is too large for NATS is
+    /// stored with less in it, which its `truncated` names.
     ///
     /// # Errors
     /// When the deadline has passed.
     pub async fn publish(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
+        let mut event = self.within(&Cow::Borrowed(event), self.limit());
         let mut pause = FIRST_PAUSE;
         loop {
-            let last = match timeout_at(deadline, self.try_publish(event)).await {
+            let last = match timeout_at(deadline, self.try_publish(&event)).await {
                 Ok(Ok(())) => {
                     self.metrics.count_published(&event.kind);
                     return Ok(());
                 }
-                Ok(Err(problem)) => problem,
+                Ok(Err(PublishFailure::TooLarge)) => {
+                    self.learn_largest_message().await;
+                    // If the limits allow it, they have changed, or others stand in between.
+                    let limit = self.limit().min(event.size() / 2);
+                    let size = event.size();
+                    event = self.within(&event, limit);
+                    if event.size() < size {
+                        continue;
+                    }
+                    "NATS takes no event of this size".to_owned()
+                }
+                Ok(Err(PublishFailure::Away(problem))) => problem,
                 Err(_) => "no answer".to_owned(),
             };
             let wait = add_jitter(pause);
@@ -112,10 +155,38 @@ impl EventPublisher {
         }
     }
 
-    async fn try_publish(&self, event: &OutgoingEvent) -> Result<(), String> {
+    /// How many bytes an event may have, as far as it is known.
+    fn limit(&self) -> usize {
+        let payload = self.broker.client.max_payload();
+        let largest = self.largest_message.load(Ordering::Relaxed);
+        (payload - payload / HEADROOM).min(largest.saturating_sub(HEADERS))
+    }
+
+    /// The event, made smaller if it is larger than this.
+    fn within<'a>(&self, event: &Cow<'a, OutgoingEvent>, limit: usize) -> Cow<'a, OutgoingEvent> {
+        if event.size() <= limit {
+            return event.clone();
+        }
+        let Some(smaller) = event.fitted(limit) else {
+            tracing::error!(event.id = %event.id, "an event of {} bytes cannot be made to fit into {limit}", event.size());
+            return event.clone();
+        };
+        tracing::warn!(event.id = %event.id, "an event of {} bytes is too large for NATS: {} are stored", event.size(), smaller.size());
+        self.metrics.count_truncated(&event.kind);
+        Cow::Owned(smaller)
+    }
+
+    /// Asks EVENTS for its limit; an operator may set it at any time.
+    async fn learn_largest_message(&self) {
+        let Ok(events) = self.broker.jetstream.get_stream(stream::EVENTS).await else { return };
+        let largest = usize::try_from(events.cached_info().config.max_message_size).unwrap_or(usize::MAX);
+        self.largest_message.store(if largest == 0 { usize::MAX } else { largest }, Ordering::Relaxed);
+    }
+
+    async fn try_publish(&self, event: &OutgoingEvent) -> Result<(), PublishFailure> {
         // A publish without a connection would queue one more copy in the client and then wait for nothing.
         if !self.broker.is_connected() {
-            return Err("no connection to NATS".to_owned());
+            return Err(PublishFailure::Away("no connection to NATS".to_owned()));
         }
         let mut headers = event.headers(self.cloud_events);
         trace_context::inject(&mut headers);
@@ -128,14 +199,24 @@ impl EventPublisher {
         match stored {
             Ok(_) => Ok(()),
             Err(error) => {
+                if is_too_large(&error) {
+                    return Err(PublishFailure::TooLarge);
+                }
                 if error.kind() == PublishErrorKind::StreamNotFound {
                     // NATS came back without its store; every service makes the streams that are missing.
-                    self.broker.make_streams().await.map_err(|error| format!("{error:#}"))?;
+                    let made = self.broker.make_streams().await;
+                    made.map_err(|error| PublishFailure::Away(format!("{error:#}")))?;
                 }
-                Err(error.to_string())
+                Err(PublishFailure::Away(error.to_string()))
             }
         }
     }
+}
+
+fn is_too_large(error: &PublishError) -> bool {
+    let refusal = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+    let is_refused = refusal.is_some_and(|refusal| refusal.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM);
+    is_refused || error.kind() == PublishErrorKind::MaxPayloadExceeded
 }
 
 /// Between half of `pause` and all of it, so that many waiting chats do not come back in one moment.

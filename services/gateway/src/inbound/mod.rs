@@ -16,7 +16,7 @@ pub mod polls;
 pub mod undecryptable;
 pub mod unhooked;
 
-use crate::{outbound::new_chat_limit::KnownChats, publish::OutgoingEvent};
+use crate::{metrics::GatewayMetrics, outbound::new_chat_limit::KnownChats, publish::OutgoingEvent};
 use content::{context, unwrap_message};
 use kurir_contract::{address::ChatJid, session::SessionId};
 use mapping::{MappingContext, SkipReason, update};
@@ -43,6 +43,7 @@ pub struct MessageMapper {
     pub media: Option<DownloadQueue>,
     /// Who wrote is somebody that the session has a chat with.
     pub known: KnownChats,
+    pub metrics: GatewayMetrics,
 }
 
 /// What a message tells, the chat within which its order counts, and its file if that is on its way.
@@ -82,6 +83,13 @@ impl MessageMapper {
         self.polls.add_message(&chat, &info.id, message);
         let seen = MappingContext { info, message, directory: &directory, session: &self.session };
         let told = mapping::map_message(&seen, &self.polls)?;
+        if told.is_unreadable() {
+            self.metrics.count_unknown();
+            tracing::warn!(
+                message.id = info.id,
+                "a message holds nothing that this version knows; it is told of as unknown"
+            );
+        }
         let file = self.media.as_ref().and_then(|media| media.start_download(client, info, message, &told));
         Ok(MappedMessage { chat, told, file })
     }

@@ -45,4 +45,8 @@ pub struct EventOrigin {
     pub session: SessionId,
     /// The event's id, also in the header `webhook-id`.
     pub event_id: EventId,
+    /// The fields that lost something because the event was too large for NATS, as `content.text` or `reply.quoted`; absent
+    /// if it is whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub truncated: Vec<String>,
 }

@@ -8,7 +8,7 @@ pub mod update;
 
 use super::{
     addresses::AddressDirectory,
-    content::{content_of, context::context_of, unwrap_message},
+    content::{content_of, context::context_of, is_sealed, unreadable, unwrap_message},
     message_event::{MessageEvent, MessageEventData},
     polls::PollStore,
 };
@@ -16,11 +16,12 @@ use kurir_contract::{
     clock,
     event::{
         EventId, EventIdentity, EventOrigin, EventType, MessageContent, MessageContext, MessageReceived, MessageSender,
-        MessageSent,
+        MessageSent, MessageUndecryptable, UndecryptableReason,
     },
     session::SessionId,
 };
 use time::OffsetDateTime;
+use update::MessageUpdate;
 use wacore::types::message::{MessageCategory, MessageInfo};
 use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp::Message;
@@ -32,8 +33,8 @@ pub enum SkipReason {
     Peer,
     #[error("a status update, which WHATSAPP_STATUS_BROADCAST does not ask for")]
     Status,
-    #[error("a protocol message or keys, which are no content")]
-    NoContent,
+    #[error("a setting or a key of WhatsApp's apps")]
+    Protocol,
 }
 
 /// A message, and all that is known around it.
@@ -58,22 +59,44 @@ pub fn check_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason
     Ok(())
 }
 
-/// The event that tells of a message.
+/// The event that tells of a message. One that holds nothing known is told of as `unknown`, so that no message is passed
+/// over in silence.
 ///
 /// # Errors
-/// If it holds nothing to tell of.
+/// If it is one of those that the apps send each other, of which there is an explicit list.
 pub fn map_message(seen: &MappingContext<'_>, polls: &PollStore) -> Result<MessageEvent, SkipReason> {
     let opened = unwrap_message(seen.message);
-    if let Some(changed) = update::map_update(seen, opened.message, polls) {
-        return changed;
+    if is_sealed(opened.message) {
+        return Ok(sealed(seen));
     }
-    let content = content_of(opened.message).ok_or(SkipReason::NoContent)?;
+    match update::map_update(seen, opened.message, polls) {
+        MessageUpdate::Event(event) => return Ok(event),
+        MessageUpdate::Skipped(why) => return Err(why),
+        MessageUpdate::Unreadable | MessageUpdate::None => {}
+    }
+    let content = content_of(opened.message).unwrap_or_else(|| unreadable(opened.message));
     let context = context_of(opened, seen.info.ephemeral_expiration, seen.directory);
     Ok(if seen.info.source.is_from_me {
         sent_event(seen, content, context)
     } else {
         received_event(seen, content, context)
     })
+}
+
+/// A reaction, a comment or an edit that is encrypted with the secret of a message which this client never saw.
+fn sealed(seen: &MappingContext<'_>) -> MessageEvent {
+    let data = MessageUndecryptable {
+        message_id: seen.info.id.clone(),
+        reason: UndecryptableReason::SecretUnknown,
+        hidden: true,
+        timestamp: seen.sent_at_millis(),
+        origin: seen.event_origin(&EventType::MESSAGE_UNDECRYPTABLE),
+    };
+    MessageEvent::new(
+        EventType::MESSAGE_UNDECRYPTABLE,
+        data.origin.event_id.clone(),
+        MessageEventData::Undecryptable(Box::new(data)),
+    )
 }
 
 fn received_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
@@ -156,6 +179,7 @@ impl EventSource<'_> {
             from_me: self.from_me,
             session: session.clone(),
             event_id,
+            truncated: Vec::new(),
             chat,
             author,
         }

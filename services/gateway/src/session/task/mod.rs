@@ -67,6 +67,10 @@ pub struct SessionTask {
     codes_until: Option<OffsetDateTime>,
     /// How often the gateway left WhatsApp because of the broker.
     left_for_broker: u64,
+    /// How often in a row it left although NATS was there: whatever NATS refuses, it refuses again.
+    left_in_vain: u32,
+    /// Not before this moment does it come back.
+    return_at: Instant,
     #[cfg(feature = "simulator")]
     simulated_phone: tokio::task::JoinSet<()>,
 }
@@ -77,6 +81,12 @@ const SIGNALS: usize = 1024;
 const CONTROLS: usize = 16;
 /// How often the connection is looked at: some ways to lose it have no event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The pause before the gateway returns to WhatsApp when NATS, which is there, takes no event.
+const FIRST_RETURN: Duration = Duration::from_secs(1);
+/// The longest pause is a minute.
+const MOST_DOUBLINGS: u32 = 6;
+/// A connection that was open for so much longer than an event waits has stored events.
+const LONG_STAY: Duration = Duration::from_secs(60);
 /// What commands under way have when the gateway stops; WhatsApp answers a send within one second.
 const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 
@@ -136,6 +146,8 @@ pub fn new_session(
         pairing_code_until: None,
         codes_until: None,
         left_for_broker: 0,
+        left_in_vain: 0,
+        return_at: Instant::now(),
         #[cfg(feature = "simulator")]
         simulated_phone: tokio::task::JoinSet::new(),
     };
@@ -170,7 +182,7 @@ impl SessionTask {
                     self.handle_control(control).await?;
                     continue;
                 }
-                () = self.broker.ready(), if waits_for_broker => SessionSignal::BrokerReady,
+                () = ready_at(&self.broker, self.return_at), if waits_for_broker => SessionSignal::BrokerReady,
                 () = sleep_until_some(self.next_life) => {
                     self.connect().await?;
                     continue;
@@ -305,6 +317,14 @@ impl SessionTask {
         }
         if state == SessionState::WaitingForBroker {
             self.left_for_broker += 1;
+            self.left_in_vain = match self.broker.is_connected() {
+                true if self.begun.elapsed() < self.config.broker_wait + LONG_STAY => {
+                    self.left_in_vain.saturating_add(1)
+                }
+                true => 1,
+                false => 0,
+            };
+            self.return_at = Instant::now() + pause_before_return(self.left_in_vain);
             tracing::warn!(session.id = %self.inbound.session, times = self.left_for_broker, "leaving WhatsApp, which keeps the messages, until NATS is back");
         }
         self.publisher.metrics.record_status(&self.inbound.session, self.state.status(), state.status());
@@ -343,6 +363,20 @@ async fn wait_closed(life: &mut Option<ClientConnection>) {
         Some(life) => life.wait_closed().await,
         None => pending().await,
     }
+}
+
+/// None after an outage of NATS; doubled each time that NATS was there all along.
+fn pause_before_return(left_in_vain: u32) -> Duration {
+    match left_in_vain.checked_sub(1) {
+        Some(before) => FIRST_RETURN * 2_u32.pow(before.min(MOST_DOUBLINGS)),
+        None => Duration::ZERO,
+    }
+}
+
+/// Waits until this moment, and then for the broker.
+async fn ready_at(broker: &Broker, moment: Instant) {
+    sleep_until(moment).await;
+    broker.ready().await;
 }
 
 async fn sleep_until_some(moment: Option<Instant>) {
