@@ -74,11 +74,13 @@ impl ConnectionEnd {
             Self::StreamError(StreamError::Code(code)) => {
                 Some(NodeBuilder::new("stream:error").attr("code", code.to_string()).build())
             }
-            Self::StreamError(StreamError::Conflict(kind)) => Some(
-                NodeBuilder::new("stream:error")
-                    .children([NodeBuilder::new("conflict").attr("type", kind.as_str()).build()])
-                    .build(),
-            ),
+            Self::StreamError(StreamError::Conflict(kind)) => {
+                let mut node = NodeBuilder::new("stream:error");
+                if kind == "device_removed" {
+                    node = node.attr("code", "401");
+                }
+                Some(node.children([NodeBuilder::new("conflict").attr("type", kind.as_str()).build()]).build())
+            }
             Self::StreamError(StreamError::End) => Some(NodeBuilder::new("xmlstreamend").build()),
             Self::Closed => None,
         }
@@ -133,6 +135,12 @@ impl LoginRefusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_removed_device_is_told_401() {
+        let removed = ConnectionEnd::StreamError(StreamError::Conflict("device_removed".to_owned())).node().unwrap();
+        assert_eq!(removed.attrs.get("code").map(|code| code.as_str().into_owned()).as_deref(), Some("401"));
+    }
 
     #[test]
     fn a_refusal_without_a_bound_holds_once() {

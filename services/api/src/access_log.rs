@@ -1,9 +1,14 @@
 //! Every request in the log and in the counters: method, route, status, duration. Never the query, which may hold the
 //! key, and never the path as it was written.
 
-use crate::{app_state::AppState, metrics::ApiCounter};
+use crate::{
+    app_state::AppState,
+    metrics::ApiCounter,
+    request_id::{X_REQUEST_ID, request_id},
+};
 use axum::{
     extract::{MatchedPath, Request, State},
+    http::{HeaderValue, header::CACHE_CONTROL},
     middleware::Next,
     response::Response,
 };
@@ -20,18 +25,27 @@ pub async fn record(State(app): State<AppState>, request: Request, next: Next) -
         app.metrics.count(ApiCounter::ApiRequests, OffsetDateTime::now_utc());
     }
 
-    let response = next.run(request).await;
+    let request_id = request_id(request.headers());
+    let mut response = next.run(request).await;
+
+    if counted && !response.headers().contains_key(CACHE_CONTROL) {
+        // An answer may hold a secret, and none is worth keeping.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response.headers_mut().insert(X_REQUEST_ID, request_id.clone());
 
     let status = response.status().as_u16();
     let failed = response.status().is_client_error() || response.status().is_server_error();
     if counted && failed {
         app.metrics.count(ApiCounter::ApiErrors, OffsetDateTime::now_utc());
     }
+    // It has visible characters only.
+    let request_id = request_id.to_str().unwrap_or_default();
     let duration_ms = began.elapsed().as_millis() as u64;
     if counted {
-        tracing::info!(http.method = %method, http.route = route, http.status = status, duration_ms, "{method} {route}: {status}");
+        tracing::info!(http.method = %method, http.route = route, http.status = status, duration_ms, http.request_id = request_id, "{method} {route}: {status}");
     } else {
-        tracing::debug!(http.method = %method, http.route = route, http.status = status, duration_ms, "{method} {route}: {status}");
+        tracing::debug!(http.method = %method, http.route = route, http.status = status, duration_ms, http.request_id = request_id, "{method} {route}: {status}");
     }
     response
 }

@@ -2,30 +2,30 @@
 //!
 //! The texts differ between the two groups of routes, as they always did; which group a route is in says the router.
 
-use crate::{api_key::ApiKey, app_state::AppState, response::ApiError};
+use crate::{api_key::ApiKey, app_state::AppState, error_code::ErrorCode, response::ApiError};
 use axum::{
     extract::{Query, Request, State},
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, Uri},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 
 /// For `/api/webhook/*`.
-pub async fn webhook_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub async fn require_webhook_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
     match check(&app.api_key, &request) {
         Ok(()) => next.run(request).await,
         Err(KeyError::Missing | KeyError::Wrong) => {
-            unauthorized("invalid_api_key", "Invalid or missing API key").into_response()
+            unauthorized(ErrorCode::InvalidApiKey, "Invalid or missing API key").into_response()
         }
     }
 }
 
 /// For `/api/whatsapp/*` and every route of Kurir's own.
-pub async fn whatsapp_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub async fn require_api_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
     match check(&app.api_key, &request) {
         Ok(()) => next.run(request).await,
-        Err(KeyError::Missing) => unauthorized("missing_api_key", "API key is required").into_response(),
-        Err(KeyError::Wrong) => unauthorized("invalid_api_key", "Invalid API key").into_response(),
+        Err(KeyError::Missing) => unauthorized(ErrorCode::MissingApiKey, "API key is required").into_response(),
+        Err(KeyError::Wrong) => unauthorized(ErrorCode::InvalidApiKey, "Invalid API key").into_response(),
     }
 }
 
@@ -49,6 +49,6 @@ fn from_query(uri: &Uri) -> Option<Vec<u8>> {
     Some(key.into_bytes())
 }
 
-fn unauthorized(code: &'static str, message: &'static str) -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+fn unauthorized(code: ErrorCode, message: &'static str) -> ApiError {
+    ApiError::new(code, message)
 }

@@ -1,10 +1,7 @@
 //! A command's failure as HTTP: status, code and the contract's texts. Pure; the table is the test below.
 
-use crate::{
-    command_request::CommandFailure,
-    response::{ApiError, ErrorCode},
-};
-use axum::http::StatusCode;
+use crate::error_code::ErrorCode;
+use crate::{command_request::CommandFailure, response::ApiError};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode},
     session::SessionId,
@@ -25,12 +22,10 @@ pub fn gateway_error(error: CommandFailure, command: Command, session: &SessionI
         CommandFailure::BrokerLost => ApiError::broker_lost(),
         // The session `default` is always meant to be there, so its gateway is what is missing.
         CommandFailure::NobodyThere if *session == SessionId::default() => {
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable", NOT_CONNECTED)
+            ApiError::new(ErrorCode::GatewayUnavailable, NOT_CONNECTED)
         }
-        CommandFailure::NobodyThere => ApiError::new(StatusCode::NOT_FOUND, "session_not_found", "Session not found"),
-        CommandFailure::NoAnswer => {
-            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", timeout_text(command).unwrap_or(NO_ANSWER))
-        }
+        CommandFailure::NobodyThere => ApiError::new(ErrorCode::SessionNotFound, "Session not found"),
+        CommandFailure::NoAnswer => ApiError::new(ErrorCode::TimedOut, timeout_text(command).unwrap_or(NO_ANSWER)),
         CommandFailure::Refused(refusal) => refused(refusal, command),
         // Its routes answer for themselves.
         CommandFailure::Queued(queued) => {
@@ -47,28 +42,23 @@ pub fn gateway_error(error: CommandFailure, command: Command, session: &SessionI
 fn refused(refusal: CommandError, command: Command) -> ApiError {
     let CommandError { code, message, whatsapp_code } = refusal;
     match code {
-        CommandErrorCode::InvalidRequest => ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message),
-        CommandErrorCode::NotConnected => {
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_connected", NOT_CONNECTED)
-        }
-        CommandErrorCode::NotOnWhatsapp => ApiError::new(StatusCode::NOT_FOUND, "not_on_whatsapp", message),
-        CommandErrorCode::GroupNotFound => ApiError::new(StatusCode::NOT_FOUND, "group_not_found", message),
-        CommandErrorCode::InviteNotFound => ApiError::new(StatusCode::NOT_FOUND, "invite_not_found", message),
-        CommandErrorCode::CallNotFound => ApiError::new(StatusCode::NOT_FOUND, "call_not_found", message),
+        CommandErrorCode::InvalidRequest => ApiError::new(ErrorCode::InvalidRequest, message),
+        CommandErrorCode::NotConnected => ApiError::new(ErrorCode::NotConnected, NOT_CONNECTED),
+        CommandErrorCode::NotOnWhatsapp => ApiError::new(ErrorCode::NotOnWhatsapp, message),
+        CommandErrorCode::GroupNotFound => ApiError::new(ErrorCode::GroupNotFound, message),
+        CommandErrorCode::InviteNotFound => ApiError::new(ErrorCode::InviteNotFound, message),
+        CommandErrorCode::CallNotFound => ApiError::new(ErrorCode::CallNotFound, message),
         CommandErrorCode::RefusedByWhatsapp => {
             let text = if command.is_send() { REFUSED.into() } else { message };
-            let failure = ApiError::new(StatusCode::BAD_GATEWAY, "refused_by_whatsapp", text);
-            ApiError { code: whatsapp_code.map_or(failure.code, ErrorCode::WhatsApp), ..failure }
+            ApiError { whatsapp_code, ..ApiError::new(ErrorCode::RefusedByWhatsapp, text) }
         }
         CommandErrorCode::TimedOut => {
             let text = timeout_text(command).map_or(message, str::to_owned);
-            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", text)
+            ApiError::new(ErrorCode::TimedOut, text)
         }
-        CommandErrorCode::Conflict => ApiError::new(StatusCode::CONFLICT, "conflict", message),
-        CommandErrorCode::BrokerUnavailable => {
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", message)
-        }
-        CommandErrorCode::Internal => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
+        CommandErrorCode::Conflict => ApiError::new(ErrorCode::Conflict, message),
+        CommandErrorCode::BrokerUnavailable => ApiError::new(ErrorCode::BrokerUnavailable, message),
+        CommandErrorCode::Internal => ApiError::new(ErrorCode::Internal, message),
     }
 }
 
@@ -77,17 +67,13 @@ pub fn dispatcher_error(error: CommandFailure, command: WebhookCommand) -> ApiEr
     match error {
         CommandFailure::BrokerAway => ApiError::broker_unavailable(),
         CommandFailure::BrokerLost => ApiError::broker_lost(),
-        CommandFailure::NobodyThere => {
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "dispatcher_unavailable", NO_DISPATCHER)
-        }
-        CommandFailure::NoAnswer => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", NO_ANSWER_OF_DISPATCHER),
+        CommandFailure::NobodyThere => ApiError::new(ErrorCode::DispatcherUnavailable, NO_DISPATCHER),
+        CommandFailure::NoAnswer => ApiError::new(ErrorCode::TimedOut, NO_ANSWER_OF_DISPATCHER),
         CommandFailure::Refused(CommandError { code, message, .. }) => match code {
-            CommandErrorCode::InvalidRequest => ApiError::bad_request("invalid_request", message),
-            CommandErrorCode::Conflict => ApiError::new(StatusCode::CONFLICT, "conflict", message),
-            CommandErrorCode::TimedOut => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message),
-            CommandErrorCode::BrokerUnavailable => {
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", message)
-            }
+            CommandErrorCode::InvalidRequest => ApiError::new(ErrorCode::InvalidRequest, message),
+            CommandErrorCode::Conflict => ApiError::new(ErrorCode::Conflict, message),
+            CommandErrorCode::TimedOut => ApiError::new(ErrorCode::TimedOut, message),
+            CommandErrorCode::BrokerUnavailable => ApiError::new(ErrorCode::BrokerUnavailable, message),
             // All but the first are a gateway's alone.
             CommandErrorCode::Internal
             | CommandErrorCode::NotConnected
@@ -95,9 +81,7 @@ pub fn dispatcher_error(error: CommandFailure, command: WebhookCommand) -> ApiEr
             | CommandErrorCode::GroupNotFound
             | CommandErrorCode::InviteNotFound
             | CommandErrorCode::CallNotFound
-            | CommandErrorCode::RefusedByWhatsapp => {
-                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
-            }
+            | CommandErrorCode::RefusedByWhatsapp => ApiError::new(ErrorCode::Internal, message),
         },
         CommandFailure::Queued(_) => ApiError::internal(),
         CommandFailure::Unreadable(problem) => {
@@ -124,25 +108,25 @@ mod tests {
         use CommandErrorCode as R;
         let own = "its own text";
         for (error, status, code, message) in [
-            (CommandFailure::NobodyThere, 503, ErrorCode::Name("gateway_unavailable"), NOT_CONNECTED),
-            (CommandFailure::NoAnswer, 504, ErrorCode::Name("timed_out"), SEND_TIMEOUT),
-            (CommandFailure::Unreadable(String::new()), 500, ErrorCode::Name("internal"), "Internal server error"),
-            (refusal(R::InvalidRequest, None), 400, ErrorCode::Name("invalid_request"), own),
-            (refusal(R::NotConnected, None), 503, ErrorCode::Name("not_connected"), NOT_CONNECTED),
-            (refusal(R::NotOnWhatsapp, None), 404, ErrorCode::Name("not_on_whatsapp"), own),
-            (refusal(R::GroupNotFound, None), 404, ErrorCode::Name("group_not_found"), own),
-            (refusal(R::InviteNotFound, None), 404, ErrorCode::Name("invite_not_found"), own),
-            (refusal(R::CallNotFound, None), 404, ErrorCode::Name("call_not_found"), own),
-            (refusal(R::RefusedByWhatsapp, Some(463)), 502, ErrorCode::WhatsApp(463), REFUSED),
-            (refusal(R::RefusedByWhatsapp, None), 502, ErrorCode::Name("refused_by_whatsapp"), REFUSED),
-            (refusal(R::TimedOut, None), 504, ErrorCode::Name("timed_out"), SEND_TIMEOUT),
-            (refusal(R::Conflict, None), 409, ErrorCode::Name("conflict"), own),
-            (refusal(R::BrokerUnavailable, None), 503, ErrorCode::Name("broker_unavailable"), own),
-            (refusal(R::Internal, None), 500, ErrorCode::Name("internal"), own),
+            (CommandFailure::NobodyThere, 503, ErrorCode::GatewayUnavailable, NOT_CONNECTED),
+            (CommandFailure::NoAnswer, 504, ErrorCode::TimedOut, SEND_TIMEOUT),
+            (CommandFailure::Unreadable(String::new()), 500, ErrorCode::Internal, "Internal server error"),
+            (refusal(R::InvalidRequest, None), 400, ErrorCode::InvalidRequest, own),
+            (refusal(R::NotConnected, None), 503, ErrorCode::NotConnected, NOT_CONNECTED),
+            (refusal(R::NotOnWhatsapp, None), 404, ErrorCode::NotOnWhatsapp, own),
+            (refusal(R::GroupNotFound, None), 404, ErrorCode::GroupNotFound, own),
+            (refusal(R::InviteNotFound, None), 404, ErrorCode::InviteNotFound, own),
+            (refusal(R::CallNotFound, None), 404, ErrorCode::CallNotFound, own),
+            (refusal(R::RefusedByWhatsapp, Some(463)), 502, ErrorCode::RefusedByWhatsapp, REFUSED),
+            (refusal(R::RefusedByWhatsapp, None), 502, ErrorCode::RefusedByWhatsapp, REFUSED),
+            (refusal(R::TimedOut, None), 504, ErrorCode::TimedOut, SEND_TIMEOUT),
+            (refusal(R::Conflict, None), 409, ErrorCode::Conflict, own),
+            (refusal(R::BrokerUnavailable, None), 503, ErrorCode::BrokerUnavailable, own),
+            (refusal(R::Internal, None), 500, ErrorCode::Internal, own),
         ] {
             let shown = error.to_string();
             let failure = gateway_error(error, Command::SendText, &SessionId::default());
-            let seen = (failure.status.as_u16(), failure.code, failure.message.as_ref());
+            let seen = (failure.status().as_u16(), failure.code, failure.message.as_ref());
             assert_eq!(seen, (status, code, message), "{shown}");
         }
     }
@@ -150,27 +134,30 @@ mod tests {
     #[test]
     fn a_session_that_no_gateway_serves_is_not_found() {
         let session = "sales".parse::<SessionId>().expect("a name");
-        assert_eq!(gateway_error(CommandFailure::NobodyThere, Command::Status, &session).status, StatusCode::NOT_FOUND);
+        assert_eq!(
+            gateway_error(CommandFailure::NobodyThere, Command::Status, &session).code,
+            ErrorCode::SessionNotFound
+        );
     }
 
     #[test]
     fn each_failure_of_a_dispatcher_has_its_status_and_code() {
         use CommandErrorCode as R;
         for (error, status, code) in [
-            (CommandFailure::BrokerAway, 503, "broker_unavailable"),
-            (CommandFailure::BrokerLost, 503, "broker_unavailable"),
-            (CommandFailure::NobodyThere, 503, "dispatcher_unavailable"),
-            (CommandFailure::NoAnswer, 504, "timed_out"),
-            (CommandFailure::Unreadable(String::new()), 500, "internal"),
-            (refusal(R::InvalidRequest, None), 400, "invalid_request"),
-            (refusal(R::Conflict, None), 409, "conflict"),
-            (refusal(R::TimedOut, None), 504, "timed_out"),
-            (refusal(R::BrokerUnavailable, None), 503, "broker_unavailable"),
-            (refusal(R::Internal, None), 500, "internal"),
+            (CommandFailure::BrokerAway, 503, ErrorCode::BrokerUnavailable),
+            (CommandFailure::BrokerLost, 503, ErrorCode::BrokerUnavailable),
+            (CommandFailure::NobodyThere, 503, ErrorCode::DispatcherUnavailable),
+            (CommandFailure::NoAnswer, 504, ErrorCode::TimedOut),
+            (CommandFailure::Unreadable(String::new()), 500, ErrorCode::Internal),
+            (refusal(R::InvalidRequest, None), 400, ErrorCode::InvalidRequest),
+            (refusal(R::Conflict, None), 409, ErrorCode::Conflict),
+            (refusal(R::TimedOut, None), 504, ErrorCode::TimedOut),
+            (refusal(R::BrokerUnavailable, None), 503, ErrorCode::BrokerUnavailable),
+            (refusal(R::Internal, None), 500, ErrorCode::Internal),
         ] {
             let shown = error.to_string();
             let failure = dispatcher_error(error, WebhookCommand::Replay);
-            assert_eq!((failure.status.as_u16(), failure.code), (status, ErrorCode::Name(code)), "{shown}");
+            assert_eq!((failure.status().as_u16(), failure.code), (status, code), "{shown}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A page is bounded by its letters, by their bytes and by the time it takes; it says where the next one begins.
 
+use crate::error_code::ErrorCode;
 use crate::response::ApiError;
 use async_nats::jetstream::{
     message::StreamMessage,
@@ -118,7 +119,7 @@ fn read(message: &StreamMessage) -> Option<StoredDeadLetter> {
 }
 
 pub fn not_found() -> ApiError {
-    ApiError::not_found("dead_letter_not_found", "Dead letter not found")
+    ApiError::new(ErrorCode::DeadLetterNotFound, "Dead letter not found")
 }
 
 fn unreadable(error: impl std::fmt::Display) -> ApiError {

@@ -8,10 +8,12 @@ use kurir_contract::{
     stream::{EVENTS, RETRIES},
     subject,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-#[derive(Debug, Serialize)]
+/// What waits for an endpoint.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointBacklog {
     /// Events that no dispatcher has taken yet; none while no dispatcher has made the endpoint's consumer.
@@ -30,9 +32,9 @@ pub async fn read_endpoint_backlog(broker: &Broker, id: &EndpointId) -> Result<E
     }
     let (events, retries) = (id.consumer(), id.retries_consumer());
     let (fresh, retried, resting) = futures::try_join!(
-        consumer(broker, EVENTS, &events),
-        consumer(broker, RETRIES, &retries),
-        resting(broker, id)
+        consumer_counts(broker, EVENTS, &events),
+        consumer_counts(broker, RETRIES, &retries),
+        count_retries(broker, id)
     )?;
     let in_flight_retries = retried.map_or(0, |retried| retried.in_flight);
     Ok(EndpointBacklog {
@@ -47,7 +49,7 @@ struct ConsumerCounts {
     in_flight: u64,
 }
 
-async fn consumer(broker: &Broker, stream: &str, name: &str) -> Result<Option<ConsumerCounts>, ApiError> {
+async fn consumer_counts(broker: &Broker, stream: &str, name: &str) -> Result<Option<ConsumerCounts>, ApiError> {
     let stream = broker.jetstream.get_stream_no_info(stream).await.map_err(away)?;
     match stream.consumer_info(name).await {
         Ok(info) => Ok(Some(ConsumerCounts { pending: info.num_pending, in_flight: info.num_ack_pending as u64 })),
@@ -64,7 +66,7 @@ async fn consumer(broker: &Broker, stream: &str, name: &str) -> Result<Option<Co
 }
 
 /// How many messages RETRIES holds of the endpoint; each has a subject of its own.
-async fn resting(broker: &Broker, id: &EndpointId) -> Result<u64, ApiError> {
+async fn count_retries(broker: &Broker, id: &EndpointId) -> Result<u64, ApiError> {
     #[derive(Deserialize)]
     struct Subjects {
         /// Left out if there are none.

@@ -2,11 +2,11 @@
 //!
 //! A change is written only over what it was made from. The endpoint `default` is not here: it comes from `WEBHOOK_URL`.
 
+use crate::error_code::ErrorCode;
 use crate::{
     kv_bucket::{KvBucket, KvWriteError},
     response::ApiError,
 };
-use axum::http::StatusCode;
 use bytes::Bytes;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
@@ -14,6 +14,7 @@ use kurir_contract::{
     endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
 };
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 /// What NATS and the dispatchers are made for, and were measured with.
 pub const MOST: usize = 10_000;
@@ -61,7 +62,7 @@ impl EndpointStore {
         let most = MOST as u64;
         if self.settings.at_most().await? >= most && self.settings.all().await?.len() as u64 >= most {
             let message = format!("There are {MOST} endpoints already, more are not possible: delete one first");
-            return Err(ApiError::new(StatusCode::CONFLICT, "too_many_endpoints", message));
+            return Err(ApiError::new(ErrorCode::TooManyEndpoints, message));
         }
         match self.settings.write(id.as_str(), json(settings)?, 0).await {
             Ok(()) => Ok(()),
@@ -120,11 +121,13 @@ impl EndpointStore {
 }
 
 pub fn not_found() -> ApiError {
-    ApiError::not_found("endpoint_not_found", "Endpoint not found")
+    ApiError::new(ErrorCode::EndpointNotFound, "Endpoint not found")
 }
 
 fn changed_meanwhile() -> ApiError {
-    ApiError::new(StatusCode::CONFLICT, "conflict", "The endpoint is being changed by others; try again")
+    let text = "The endpoint is being changed by others; try again";
+    // Others need milliseconds for their change; HTTP counts in seconds.
+    ApiError { retry_after: Some(Duration::from_secs(1)), ..ApiError::new(ErrorCode::Conflict, text) }
 }
 
 fn read<T: DeserializeOwned>(value: &[u8], key: &str) -> Result<T, ApiError> {

@@ -2,12 +2,12 @@
 //!
 //! It goes the way of every event; nothing here talks to a receiver.
 
+use crate::error_code::ErrorCode;
 use crate::response::ApiError;
 use async_nats::{
     HeaderMap, Subscriber,
     jetstream::context::{GetStreamErrorKind, PublishErrorKind},
 };
-use axum::http::StatusCode;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, trace_context};
@@ -79,7 +79,7 @@ impl EventPublisher {
     }
 
     /// Asks NATS what EVENTS is.
-    pub async fn kept(&self) -> Result<EventsStreamInfo, ApiError> {
+    pub async fn stream_info(&self) -> Result<EventsStreamInfo, ApiError> {
         if !self.broker.is_connected() {
             return Err(ApiError::broker_unavailable());
         }
@@ -185,11 +185,9 @@ async fn end_of(event: &EventId, endpoint: &EndpointId, mut reports: Subscriber)
 
 fn not_stored(event: &EventId, kind: PublishErrorKind) -> ApiError {
     match kind {
-        PublishErrorKind::MaxPayloadExceeded => ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "event_too_large",
-            "The event is larger than the message broker (NATS) takes",
-        ),
+        PublishErrorKind::MaxPayloadExceeded => {
+            ApiError::new(ErrorCode::EventTooLarge, "The event is larger than the message broker (NATS) takes")
+        }
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => ApiError::broker_lost(),
         PublishErrorKind::StreamNotFound
         | PublishErrorKind::WrongLastMessageId
@@ -198,8 +196,7 @@ fn not_stored(event: &EventId, kind: PublishErrorKind) -> ApiError {
         | PublishErrorKind::Other => {
             tracing::error!(event.id = %event, "an event was not stored: {kind}");
             ApiError::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "event_not_stored",
+                ErrorCode::EventNotStored,
                 "The message broker (NATS) did not store the event; its disk may be full",
             )
         }

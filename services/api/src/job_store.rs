@@ -1,5 +1,6 @@
 //! The records of jobs, as they were stored last. Only the gateway writes them.
 
+use crate::error_code::ErrorCode;
 use crate::{kv_bucket::KvBucket, response::ApiError};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
@@ -39,7 +40,7 @@ impl JobStore {
 }
 
 pub fn not_found() -> ApiError {
-    ApiError::not_found("job_not_found", "Job not found")
+    ApiError::new(ErrorCode::JobNotFound, "Job not found")
 }
 
 fn read(key: &str, value: &[u8]) -> serde_json::Result<JobRecord> {

@@ -1,7 +1,8 @@
 //! The counters of `GET /api/metrics`, by hour and by day too. They live in memory, begin at zero with the process, and
 //! have the shape that they always had: `startTime` in milliseconds, `lastActivity` in seconds ago.
 
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -28,20 +29,6 @@ pub enum ApiCounter {
     ApiErrors,
 }
 
-/// The names of all counters, in the order of the contract.
-const NAMES: [&str; 10] = [
-    "messagesSent",
-    "messagesFailed",
-    "mediaSent",
-    "mediaFailed",
-    "bulkRequests",
-    "bulkMessagesSent",
-    "bulkMessagesFailed",
-    "qrCodeRequests",
-    "apiRequests",
-    "apiErrors",
-];
-
 impl ApiCounter {
     fn name(self) -> &'static str {
         match self {
@@ -57,6 +44,34 @@ impl ApiCounter {
             Self::ApiErrors => "apiErrors",
         }
     }
+}
+
+/// The counters since the start or the last reset.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricsSnapshot {
+    messages_sent: u64,
+    messages_failed: u64,
+    media_sent: u64,
+    media_failed: u64,
+    bulk_requests: u64,
+    bulk_messages_sent: u64,
+    bulk_messages_failed: u64,
+    qr_code_requests: u64,
+    api_requests: u64,
+    api_errors: u64,
+    /// Milliseconds since 1970.
+    start_time: i64,
+    /// Seconds ago.
+    last_activity: i64,
+    /// Seconds.
+    uptime: i64,
+    /// Whole per cent of all that was sent; 0 before the first.
+    success_rate: u64,
+    /// Of the last day, by `2026-11-24T13`.
+    hourly_stats: BTreeMap<String, CounterTable>,
+    /// Of the last week, by `2026-11-24`.
+    daily_stats: BTreeMap<String, CounterTable>,
 }
 
 pub struct ApiMetrics(Mutex<CounterState>);
@@ -94,17 +109,28 @@ impl ApiMetrics {
         *self.counts() = CounterState::new(now);
     }
 
-    /// `data` of `GET /api/metrics`.
-    pub fn snapshot(&self, now: OffsetDateTime) -> Value {
+    /// The `data` of `GET /api/metrics`.
+    pub fn snapshot(&self, now: OffsetDateTime) -> MetricsSnapshot {
         let counts = self.counts();
-        let mut data: Map<_, _> = NAMES.iter().map(|name| ((*name).to_owned(), json!(counts.of(name)))).collect();
-        data.insert("startTime".to_owned(), json!(counts.since.unix_timestamp_nanos() / 1_000_000));
-        data.insert("lastActivity".to_owned(), json!((now - counts.last_activity).whole_seconds().max(0)));
-        data.insert("uptime".to_owned(), json!((now - counts.since).whole_seconds().max(0)));
-        data.insert("successRate".to_owned(), json!(counts.success_rate()));
-        data.insert("hourlyStats".to_owned(), json!(counts.hourly));
-        data.insert("dailyStats".to_owned(), json!(counts.daily));
-        Value::Object(data)
+        let count = |counter: ApiCounter| counts.of(counter.name());
+        MetricsSnapshot {
+            messages_sent: count(ApiCounter::MessagesSent),
+            messages_failed: count(ApiCounter::MessagesFailed),
+            media_sent: count(ApiCounter::MediaSent),
+            media_failed: count(ApiCounter::MediaFailed),
+            bulk_requests: count(ApiCounter::BulkRequests),
+            bulk_messages_sent: count(ApiCounter::BulkMessagesSent),
+            bulk_messages_failed: count(ApiCounter::BulkMessagesFailed),
+            qr_code_requests: count(ApiCounter::QrCodeRequests),
+            api_requests: count(ApiCounter::ApiRequests),
+            api_errors: count(ApiCounter::ApiErrors),
+            start_time: (counts.since.unix_timestamp_nanos() / 1_000_000) as i64,
+            last_activity: (now - counts.last_activity).whole_seconds().max(0),
+            uptime: (now - counts.since).whole_seconds().max(0),
+            success_rate: counts.success_rate(),
+            hourly_stats: counts.hourly.clone(),
+            daily_stats: counts.daily.clone(),
+        }
     }
 
     fn counts(&self) -> MutexGuard<'_, CounterState> {
@@ -155,12 +181,12 @@ mod tests {
     #[test]
     fn the_success_rate_is_a_whole_per_cent() {
         let metrics = ApiMetrics::new(NOON);
-        assert_eq!(metrics.snapshot(NOON)["successRate"], 0);
+        assert_eq!(metrics.snapshot(NOON).success_rate, 0);
         metrics.count(ApiCounter::MessagesSent, NOON);
-        assert_eq!(metrics.snapshot(NOON)["successRate"], 100);
+        assert_eq!(metrics.snapshot(NOON).success_rate, 100);
         metrics.count(ApiCounter::MessagesSent, NOON);
         metrics.count(ApiCounter::MessagesFailed, NOON);
-        assert_eq!(metrics.snapshot(NOON)["successRate"], 67);
+        assert_eq!(metrics.snapshot(NOON).success_rate, 67);
     }
 
     #[test]
@@ -171,10 +197,10 @@ mod tests {
         }
         let last = NOON + Duration::hours(24 * 30 - 1);
         let data = metrics.snapshot(last + Duration::seconds(5));
-        assert_eq!(data["hourlyStats"].as_object().map(Map::len), Some(HOURS));
-        assert_eq!(data["dailyStats"].as_object().map(Map::len), Some(DAYS));
-        assert_eq!(data["hourlyStats"]["2026-12-24T11"], json!({"apiRequests": 1}));
-        assert_eq!(data["apiRequests"], 720);
-        assert_eq!(data["lastActivity"], 5);
+        assert_eq!(data.hourly_stats.len(), HOURS);
+        assert_eq!(data.daily_stats.len(), DAYS);
+        assert_eq!(data.hourly_stats["2026-12-24T11"], CounterTable::from([("apiRequests", 1)]));
+        assert_eq!(data.api_requests, 720);
+        assert_eq!(data.last_activity, 5);
     }
 }

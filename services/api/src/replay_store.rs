@@ -1,5 +1,6 @@
 //! The replays that the dispatchers know of, as they were stored last. Only a dispatcher writes them.
 
+use crate::error_code::ErrorCode;
 use crate::{kv_bucket::KvBucket, response::ApiError};
 use kurir_chassis::broker::Broker;
 use kurir_contract::webhook::{REPLAYS_BUCKET, Replay};
@@ -40,7 +41,7 @@ impl ReplayStore {
         if is_id && self.bucket.get(id).await?.is_some() {
             Ok(())
         } else {
-            Err(ApiError::not_found("replay_not_found", "Replay not found"))
+            Err(ApiError::new(ErrorCode::ReplayNotFound, "Replay not found"))
         }
     }
 }

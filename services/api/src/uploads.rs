@@ -3,9 +3,9 @@
 //! No file is ever whole in memory, and what is refused leaves nothing behind. Which file belongs to which message is the
 //! routes' business.
 
+use crate::error_code::ErrorCode;
 use crate::response::ApiError;
 use async_nats::jetstream::object_store::ObjectStore;
-use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -82,7 +82,7 @@ impl UploadStore {
         match fed {
             Ok(_) if info.size == 0 => {
                 self.forget(&file).await;
-                Err(ApiError::bad_request("empty_file", "The media file is empty"))
+                Err(ApiError::new(ErrorCode::EmptyFile, "The media file is empty"))
             }
             Ok(begins) => Ok(StoredFile { file, begins: Some(begins), mimetype: None, name: None }),
             Err(failure) => {
@@ -173,16 +173,16 @@ async fn feed(
 }
 
 pub fn stalled() -> ApiError {
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The file did not arrive in time: nothing came for 20 s")
+    ApiError::new(ErrorCode::BodyTimeout, "The file did not arrive in time: nothing came for 20 s")
 }
 
 fn too_large(most: &ByteSize) -> ApiError {
     let text = format!("File size too large. Maximum size: {most}");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", text)
+    ApiError::new(ErrorCode::FileTooLarge, text)
 }
 
 fn no_such_file() -> ApiError {
-    ApiError::not_found("file_not_found", "There is no received file of this name")
+    ApiError::new(ErrorCode::FileNotFound, "There is no received file of this name")
 }
 
 /// NATS has it in base64.

@@ -29,6 +29,7 @@ pub struct AttemptRecord {
 /// What the receiver did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AttemptResult {
     /// A 2xx.
     Delivered {

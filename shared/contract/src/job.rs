@@ -171,6 +171,7 @@ impl JobRecord {
 /// A send that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ItemFailure {
     /// Its place, from 0.
     pub index: usize,

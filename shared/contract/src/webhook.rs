@@ -59,6 +59,7 @@ pub struct ReplayRequest {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReplaySelection {
     /// All events of the endpoint that were stored since then, ISO 8601.
     Since { since: String },
@@ -77,6 +78,7 @@ pub struct ReplayRequestId {
 /// A replay, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Replay {
     /// `rep_` and 32 hex digits.
     pub id: String,
@@ -95,6 +97,7 @@ pub struct Replay {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReplayState {
     Running,
     Done,
@@ -117,6 +120,7 @@ pub struct LedgerRequest {
 /// Where an endpoint's events are. Each is in one place: `matched` is the sum of the others, or something was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerReport {
     pub endpoint: EndpointId,
     pub from: Option<String>,

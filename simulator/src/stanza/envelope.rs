@@ -38,6 +38,23 @@ impl MessageEnvelope<'_> {
         }
     }
 
+    /// For the sender's own companions: the other side of the chat is the recipient, by both its addresses.
+    pub fn own_copy(&self, recipient: &PhoneNumber) -> NodeBuilder {
+        match self.addressing {
+            AddressingMode::Pn => self
+                .base()
+                .attr("from", self.sender.jid(0))
+                .attr("recipient", recipient.jid(0))
+                .attr("peer_recipient_lid", recipient.lid_jid(0)),
+            AddressingMode::Lid => self
+                .base()
+                .attr("from", self.sender.lid_jid(0))
+                .attr("recipient", recipient.lid_jid(0))
+                .attr("peer_recipient_pn", recipient.jid(0))
+                .attr("addressing_mode", "lid"),
+        }
+    }
+
     pub fn in_group(&self, group: &Jid) -> NodeBuilder {
         self.base()
             .attr("from", group)

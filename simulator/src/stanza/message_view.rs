@@ -28,8 +28,10 @@ pub(super) fn kind(message: &Message) -> StanzaKind {
         media("video")
     } else if message.ptv_message.is_set() {
         media("ptv")
-    } else if message.audio_message.is_set() {
-        media("audio")
+    } else if let Some(audio) = message.audio_message.as_option() {
+        // A voice note has a media type of its own.
+        let mediatype = if audio.ptt == Some(true) { "ptt" } else { "audio" };
+        StanzaKind { name: "audio", stanza_type: "media", mediatype: Some(mediatype) }
     } else if message.document_message.is_set() {
         media("document")
     } else if message.sticker_message.is_set() {

@@ -146,21 +146,10 @@ impl ServerState {
         let padded = MessageUtils::encode_and_pad(&message);
         let copy = MessageUtils::encode_and_pad(&wrap_device_sent(message, to.jid(0).to_string()));
         for (number, device) in receivers {
-            let own = number == envelope.sender;
-            let sealed =
-                self.seal(envelope.sender, number, *device, if own && number != to { &copy } else { &padded })?;
-            let mut node = envelope.direct().children([envelope.enc(&sealed)]).build();
-            if own && number != to {
-                let recipient = match envelope.addressing {
-                    AddressingMode::Pn => to.jid(0),
-                    AddressingMode::Lid => to.lid_jid(0),
-                };
-                node.attrs.insert("recipient", recipient);
-                if envelope.addressing == AddressingMode::Lid {
-                    node.attrs.insert("peer_recipient_pn", to.jid(0));
-                }
-            }
-            self.post(envelope, number, *device, node)?;
+            let is_copy = number == envelope.sender && number != to;
+            let sealed = self.seal(envelope.sender, number, *device, if is_copy { &copy } else { &padded })?;
+            let stanza = if is_copy { envelope.own_copy(to) } else { envelope.direct() };
+            self.post(envelope, number, *device, stanza.children([envelope.enc(&sealed)]).build())?;
         }
         Ok(())
     }
@@ -296,7 +285,7 @@ impl ServerState {
                 group_id: Some(jid),
                 axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
             });
-        } else if let Some(to) = sent.to.as_ref().filter(|_| number == sender) {
+        } else if let Some(to) = sent.to.as_ref().filter(|to| number == sender && *to != sender) {
             message = wrap_device_sent(message, to.jid(0).to_string());
         }
         let person = self.people.meet(sender)?;
@@ -314,14 +303,12 @@ impl ServerState {
         };
         let mut enc = envelope.enc(&sealed);
         enc.attrs.insert("count", count.to_string());
-        let node = match &sent.group {
-            Some(group) => envelope.in_group(&self.group_jid(group)),
-            None => envelope.direct(),
+        let stanza = match (&sent.group, sent.to.as_ref().filter(|to| number == sender && *to != sender)) {
+            (Some(group), _) => envelope.in_group(&self.group_jid(group)),
+            (None, Some(to)) => envelope.own_copy(to),
+            (None, None) => envelope.direct(),
         };
-        let mut node = node.children([enc]).build();
-        if let Some(to) = sent.to.as_ref().filter(|_| number == sender) {
-            node.attrs.insert("recipient", to.jid(0));
-        }
+        let node = stanza.children([enc]).build();
         let record = self.ledger.find(id, number, device, sender);
         if let Some(record) = record {
             self.ledger.queued_again(record);

@@ -160,7 +160,7 @@ impl ServerState {
                 personal.entry((number, only.device)).or_default().push(enc);
             }
         }
-        let extras = ["device-identity", "reporting"]
+        let extras = ["device-identity", "reporting", "meta"]
             .iter()
             .filter_map(|name| stanza.get_optional_child(name))
             .map(NodeRef::to_owned)
@@ -218,21 +218,29 @@ impl ServerState {
         if let Some(edit) = &message.edit {
             node = node.attr("edit", edit.as_str());
         }
-        node = if incoming.group.is_some() {
-            node.attr("from", incoming.to)
+        let is_copy = receiver == from && incoming.group.is_none();
+        node = match (incoming.group.is_some(), incoming.to.is_lid()) {
+            (true, _) => node
+                .attr("from", incoming.to)
                 .attr("participant", from.lid_jid(incoming.device))
-                .attr("participant_pn", from.jid(incoming.device))
-                .attr("addressing_mode", "lid")
-        } else if incoming.to.is_lid() {
-            node.attr("from", from.lid_jid(incoming.device))
-                .attr("sender_pn", from.jid(0))
-                .attr("addressing_mode", "lid")
-        } else {
-            node.attr("from", from.jid(incoming.device)).attr("sender_lid", from.lid_jid(0))
+                // Without a device, as the server writes it.
+                .attr("participant_pn", from.jid(0))
+                .attr("addressing_mode", "lid"),
+            (false, true) => node.attr("from", from.lid_jid(incoming.device)).attr("addressing_mode", "lid"),
+            (false, false) => node.attr("from", from.jid(incoming.device)),
         };
-        if receiver == from && incoming.group.is_none() {
-            node = node.attr("recipient", incoming.to.to_non_ad());
-        }
+        // A copy names the other side of the chat, everybody else's the sender's second address.
+        node = match (incoming.group.is_some(), incoming.to.is_lid(), self.number_behind(incoming.to)) {
+            (true, ..) => node,
+            (false, true, Some(to)) if is_copy => {
+                node.attr("recipient", incoming.to.to_non_ad()).attr("peer_recipient_pn", to.jid(0))
+            }
+            (false, false, Some(to)) if is_copy => {
+                node.attr("recipient", incoming.to.to_non_ad()).attr("peer_recipient_lid", to.lid_jid(0))
+            }
+            (false, true, _) => node.attr("sender_pn", from.jid(0)),
+            (false, false, _) => node.attr("sender_lid", from.lid_jid(0)),
+        };
         let children = encs.iter().map(|enc| enc.node.clone()).chain(message.extras.iter().cloned());
         let node = node.children(children).build();
         // What is encrypted once more on request is still the same message.

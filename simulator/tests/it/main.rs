@@ -15,3 +15,4 @@ mod passkey;
 mod people;
 mod restart;
 mod support;
+mod witnesses;

@@ -53,6 +53,11 @@ impl Sim {
         }
     }
 
+    /// The control API's address, without a slash at the end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     pub fn socket(&self) -> String {
         format!("{}/ws/chat", self.base.replace("http", "ws"))
     }

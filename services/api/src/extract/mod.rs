@@ -1,14 +1,16 @@
-//! Extractors: they turn the parts of a request into checked values, or refuse the request with the contract's text.
+//! Extractors: they read one part of a request, or refuse the request. What a part must hold is the fields' knowledge.
 //!
-//! `path_and_query` reads ids, list parameters and timestamps, `json_body` reads the body, `session` and `idempotency`
-//! read what every send names.
+//! `path` reads ids, `query` the parameters behind the `?`, `json_body` the body, `session` and `idempotency` what every
+//! send names. Each describes itself for the OpenAPI document.
 
 mod idempotency;
 mod json_body;
-mod path_and_query;
+mod path;
+mod query;
 mod session;
 
 pub use idempotency::IdempotencyHeader;
-pub use json_body::JsonObject;
-pub use path_and_query::{PathId, QueryParams, field_problem, parse_timestamp};
+pub use json_body::{JsonBody, document_json_body, read_json_object};
+pub use path::{FileName, PathId};
+pub use query::QueryParams;
 pub use session::SessionPath;

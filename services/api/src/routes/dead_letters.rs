@@ -1,61 +1,132 @@
 //! `/api/dead-letters`: events that were given up, with their payload, and their way back.
 
-use super::{endpoints::must_exist, replays};
+use super::{
+    endpoints::require_endpoint,
+    replays::{EndpointIdField, start_replay},
+};
 use crate::{
     app_state::AppState,
     dead_letter_store::{StoredDeadLetter, not_found},
-    extract::JsonObject,
-    extract::{PathId, QueryParams, field_problem},
-    response::{ApiError, JsonResult},
+    error_code::ErrorCode,
+    extract::{JsonBody, PathId, QueryParams},
+    fields::{CursorText, Field, FieldErrors, PageLimit, PageQuery, QueryEndpoint},
+    response::{
+        AcceptedResponse, ApiError, DataResponse, JsonResult, MessageResponse, PageResponse, data_response,
+        message_response, page_response,
+    },
 };
-use axum::{Json, extract::State, http::StatusCode};
-use kurir_contract::webhook::{ReplayRequest, ReplaySelection};
-use serde_json::{Value, json};
+use axum::extract::State;
+use kurir_contract::{
+    delivery::{AttemptResult, DeadLetter},
+    endpoint::EndpointId,
+    event::{EventId, EventType},
+    webhook::{Replay, ReplayRequest, ReplaySelection},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-/// The oldest first, after an id.
-pub async fn list(State(app): State<AppState>, query: QueryParams) -> JsonResult {
-    let (endpoint, limit) = (query.endpoint()?, query.limit()?);
-    let after = query.get("after").unwrap_or("0").parse().map_err(|_| {
-        ApiError::invalid("invalid_query", vec![field_problem("after", "must be the \"next\" of the page before")])
-    })?;
-    let page = app.dead_letters.page(endpoint.as_ref(), after, limit).await?;
-    let data: Vec<Value> = page.letters.iter().map(shown).collect();
-    Ok(Json(json!({"success": true, "data": data, "next": page.next})))
+/// An event that was given up.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterView {
+    /// Its sequence in DEAD_LETTERS.
+    id: u64,
+    event_id: EventId,
+    event: EventType,
+    endpoint: EndpointId,
+    /// The event's sequence in EVENTS.
+    sequence: u64,
+    attempts: u32,
+    /// Why it was given up, in words.
+    reason: String,
+    /// What the receiver did last; null if no attempt was possible.
+    last: Option<AttemptResult>,
+    /// When it was given up, ISO 8601.
+    at: String,
+    /// The body as it would have been delivered.
+    payload: String,
 }
 
-pub async fn show(State(app): State<AppState>, id: PathId) -> JsonResult {
-    let letter = app.dead_letters.get(id.sequence().ok_or_else(not_found)?).await?;
-    Ok(Json(json!({"success": true, "data": shown(&letter)})))
+impl From<StoredDeadLetter> for DeadLetterView {
+    fn from(StoredDeadLetter { id, letter }: StoredDeadLetter) -> Self {
+        let DeadLetter { event_id, event, endpoint, sequence, attempts, reason, last, at, payload } = letter;
+        Self { id, event_id, event, endpoint, sequence, attempts, reason, last, at, payload }
+    }
 }
 
-pub async fn remove(State(app): State<AppState>, id: PathId) -> JsonResult {
-    app.dead_letters.delete(id.sequence().ok_or_else(not_found)?).await?;
-    Ok(Json(json!({"success": true, "message": "Dead letter deleted"})))
+/// Which dead letters a list shows.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListDeadLettersQuery {
+    /// How many entries the page has at most.
+    limit: Option<Field<PageLimit>>,
+    /// The `next` of the page before.
+    after: Option<Field<CursorText>>,
+    /// Only dead letters of this endpoint.
+    endpoint: Option<Field<QueryEndpoint>>,
+}
+
+/// The oldest first.
+pub async fn list_dead_letters(
+    State(app): State<AppState>,
+    QueryParams(query): QueryParams<ListDeadLettersQuery>,
+) -> JsonResult<PageResponse<DeadLetterView>> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
+    let endpoint = errors.take_optional("endpoint", query.endpoint).map(|QueryEndpoint(endpoint)| endpoint);
+    let (limit, after) = PageQuery { limit: query.limit, after: query.after }.read(&mut errors);
+    let after = match after.as_deref().unwrap_or("0").parse() {
+        Ok(after) => after,
+        Err(_) => {
+            errors.add("after", CursorText::invalid());
+            0
+        }
+    };
+    errors.finish(|| Some(()))?;
+    let page = app.dead_letter_store.page(endpoint.as_ref(), after, limit).await?;
+    let letters = page.letters.into_iter().map(DeadLetterView::from).collect();
+    Ok(page_response(letters, page.next.map(|next| next.to_string())))
+}
+
+pub async fn show_dead_letter(State(app): State<AppState>, id: PathId) -> JsonResult<DataResponse<DeadLetterView>> {
+    let letter = app.dead_letter_store.get(id.sequence().ok_or_else(not_found)?).await?;
+    Ok(data_response(letter.into()))
+}
+
+pub async fn delete_dead_letter(State(app): State<AppState>, id: PathId) -> JsonResult<MessageResponse> {
+    app.dead_letter_store.delete(id.sequence().ok_or_else(not_found)?).await?;
+    Ok(message_response("Dead letter deleted"))
 }
 
 /// One of them goes to its endpoint again.
-pub async fn replay(State(app): State<AppState>, id: PathId) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let StoredDeadLetter { id: sequence, letter } = app.dead_letters.get(id.sequence().ok_or_else(not_found)?).await?;
-    must_exist(&app, &letter.endpoint).await?;
-    replays::start(&app, ReplayRequest { endpoint: letter.endpoint, of: ReplaySelection::DeadLetter { sequence } })
-        .await
-}
-
-/// All of an endpoint.
-pub async fn replay_all(
+pub async fn replay_dead_letter(
     State(app): State<AppState>,
-    JsonObject(fields): JsonObject,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let mut problems = Vec::new();
-    let endpoint = replays::endpoint_of(&fields, &[], &mut problems);
-    let endpoint =
-        endpoint.filter(|_| problems.is_empty()).ok_or_else(|| ApiError::invalid(replays::INVALID, problems))?;
-    must_exist(&app, &endpoint).await?;
-    replays::start(&app, ReplayRequest { endpoint, of: ReplaySelection::DeadLetters }).await
+    id: PathId,
+) -> Result<AcceptedResponse<DataResponse<Replay>>, ApiError> {
+    let stored = app.dead_letter_store.get(id.sequence().ok_or_else(not_found)?).await?;
+    let StoredDeadLetter { id: sequence, letter } = stored;
+    require_endpoint(&app, &letter.endpoint).await?;
+    let of = ReplaySelection::DeadLetter { sequence };
+    start_replay(&app, ReplayRequest { endpoint: letter.endpoint, of }).await
 }
 
-fn shown(letter: &StoredDeadLetter) -> Value {
-    let mut shown = json!(letter.letter);
-    shown["id"] = json!(letter.id);
-    shown
+/// Whose dead letters go to it again.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
+pub struct ReplayDeadLettersRequest {
+    endpoint: Field<EndpointIdField>,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    unknown: Map<String, Value>,
+}
+
+pub async fn replay_dead_letters(
+    State(app): State<AppState>,
+    JsonBody(body): JsonBody<ReplayDeadLettersRequest>,
+) -> Result<AcceptedResponse<DataResponse<Replay>>, ApiError> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidReplay);
+    errors.refuse_unknown(&body.unknown);
+    let endpoint = errors.take("endpoint", body.endpoint);
+    let EndpointIdField(endpoint) = errors.finish(|| endpoint)?;
+    require_endpoint(&app, &endpoint).await?;
+    start_replay(&app, ReplayRequest { endpoint, of: ReplaySelection::DeadLetters }).await
 }

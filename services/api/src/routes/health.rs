@@ -8,7 +8,8 @@ use kurir_contract::{
     service::{PingReply, ServiceName},
     subject,
 };
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::time::Duration;
 
 /// Services answer a ping in a millisecond; who needs longer is shown as missing.
@@ -16,41 +17,85 @@ const PONGS_WITHIN: Duration = Duration::from_millis(300);
 /// Answers that are shown; nobody runs so many instances.
 const MAX_PONGS: usize = 256;
 
-pub async fn brief(State(app): State<AppState>) -> JsonResult {
-    Ok(Json(common(&app, "WhatsApp API is running")))
+/// That the API runs.
+#[derive(Serialize, JsonSchema)]
+pub struct HealthResponse {
+    #[schemars(extend("const" = true))]
+    success: bool,
+    message: &'static str,
+    /// ISO 8601.
+    timestamp: String,
+    /// Seconds since the start.
+    uptime: f64,
+    version: &'static str,
 }
 
-pub async fn detailed(State(app): State<AppState>) -> JsonResult {
-    let mut answer = common(&app, "WhatsApp API detailed health check");
-    answer["environment"] = json!(app.environment);
-    answer["memory"] = memory().await;
-    answer["platform"] = json!(platform());
-    answer["broker"] = json!({"connected": app.broker.is_connected()});
-    answer["services"] = json!(services(&app).await);
-    Ok(Json(answer))
+/// What the API can see.
+#[derive(Serialize, JsonSchema)]
+pub struct DetailedHealthResponse {
+    #[serde(flatten)]
+    common: HealthResponse,
+    /// `NODE_ENV`.
+    environment: String,
+    memory: MemoryUse,
+    /// The operating system, as Node.js names it.
+    platform: &'static str,
+    broker: BrokerHealth,
+    /// Each instance of each service that answers within 0.3 s, this one first.
+    services: Vec<PingReply>,
 }
 
-fn common(app: &AppState, message: &str) -> Value {
-    json!({
-        "success": true,
-        "message": message,
-        "timestamp": clock::now_iso(),
-        "uptime": app.started.elapsed().as_secs_f64(),
-        "version": env!("CARGO_PKG_VERSION"),
-    })
+/// The names that Node.js has, with what comes nearest to them here; missing where the system does not say.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct MemoryUse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rss: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heap_total: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heap_used: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct BrokerHealth {
+    /// Whether NATS is there.
+    connected: bool,
+}
+
+pub async fn brief(State(app): State<AppState>) -> JsonResult<HealthResponse> {
+    Ok(Json(health_response(&app, "WhatsApp API is running")))
+}
+
+pub async fn detailed(State(app): State<AppState>) -> JsonResult<DetailedHealthResponse> {
+    Ok(Json(DetailedHealthResponse {
+        common: health_response(&app, "WhatsApp API detailed health check"),
+        environment: app.environment.clone(),
+        memory: read_memory().await,
+        platform: platform(),
+        broker: BrokerHealth { connected: app.broker.is_connected() },
+        services: ping_services(&app).await,
+    }))
+}
+
+fn health_response(app: &AppState, message: &'static str) -> HealthResponse {
+    let (timestamp, uptime) = (clock::now_iso(), app.started.elapsed().as_secs_f64());
+    HealthResponse { success: true, message, timestamp, uptime, version: env!("CARGO_PKG_VERSION") }
 }
 
 /// Every instance that answers, this one first.
-async fn services(app: &AppState) -> Vec<PingReply> {
+async fn ping_services(app: &AppState) -> Vec<PingReply> {
     let mut pongs = vec![app.health.pong()];
     if app.broker.is_connected() {
         // Ends by its deadline as a rule, since nobody knows how many will answer; those that came in time are kept.
-        let _ = tokio::time::timeout(PONGS_WITHIN, collect(app, &mut pongs)).await;
+        let _ = tokio::time::timeout(PONGS_WITHIN, collect_pongs(app, &mut pongs)).await;
     }
     pongs
 }
 
-async fn collect(app: &AppState, pongs: &mut Vec<PingReply>) -> Option<()> {
+async fn collect_pongs(app: &AppState, pongs: &mut Vec<PingReply>) -> Option<()> {
     let client = &app.broker.client;
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.ok()?;
@@ -74,11 +119,15 @@ fn platform() -> &'static str {
     }
 }
 
-/// The names that Node.js has, with what comes nearest to them here; empty where the system does not say.
-async fn memory() -> Value {
+async fn read_memory() -> MemoryUse {
     let status = tokio::fs::read_to_string("/proc/self/status").await.unwrap_or_default();
-    let fields = [("rss", "VmRSS:"), ("heapTotal", "VmData:"), ("heapUsed", "RssAnon:"), ("external", "RssFile:")];
-    fields.iter().filter_map(|(name, field)| Some(((*name).to_owned(), json!(megabytes(&status, field)?)))).collect()
+    let field = |name| megabytes(&status, name);
+    MemoryUse {
+        rss: field("VmRSS:"),
+        heap_total: field("VmData:"),
+        heap_used: field("RssAnon:"),
+        external: field("RssFile:"),
+    }
 }
 
 /// `VmRSS:     5120 kB` → `5 MB`.

@@ -1,54 +1,46 @@
 //! `GET /api/ledger`: where an endpoint's events are, counted by a dispatcher from the broker's own figures.
 
-use super::endpoints::must_exist;
+use super::endpoints::require_endpoint;
 use crate::{
     app_state::AppState,
-    extract::{QueryParams, field_problem, parse_timestamp},
-    response::{ApiError, JsonResult},
+    error_code::ErrorCode,
+    extract::QueryParams,
+    fields::{Field, FieldError, FieldErrors, QueryEndpoint, Timestamp},
+    response::{DataResponse, JsonResult, data_response},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use kurir_contract::{
     clock,
-    endpoint::FieldProblem,
     webhook::{LedgerReport, LedgerRequest, WebhookCommand},
 };
-use serde_json::json;
-use time::OffsetDateTime;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-pub async fn show(State(app): State<AppState>, query: QueryParams) -> JsonResult {
-    let request = read(&query)?;
-    must_exist(&app, &request.endpoint).await?;
-    let ledger: LedgerReport = app.dispatchers.ask(WebhookCommand::Ledger, &request).await?;
-    Ok(Json(json!({"success": true, "data": ledger})))
+/// Whose events are counted, and from when to when.
+#[derive(Deserialize, JsonSchema)]
+pub struct LedgerQuery {
+    endpoint: Field<QueryEndpoint>,
+    /// Events that were stored since then.
+    from: Option<Field<Timestamp>>,
+    /// Events that were stored before then.
+    to: Option<Field<Timestamp>>,
 }
 
-fn read(query: &QueryParams) -> Result<LedgerRequest, ApiError> {
-    let mut problems = Vec::new();
-    let endpoint = query.endpoint()?;
-    if endpoint.is_none() {
-        problems.push(field_problem("endpoint", "is required: the id of an endpoint"));
+pub async fn show_ledger(
+    State(app): State<AppState>,
+    QueryParams(query): QueryParams<LedgerQuery>,
+) -> JsonResult<DataResponse<LedgerReport>> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
+    let endpoint = errors.take("endpoint", query.endpoint);
+    let from = errors.take_optional("from", query.from).map(|Timestamp(from)| from);
+    let to = errors.take_optional("to", query.to).map(|Timestamp(to)| to);
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        errors.add("to", FieldError::predicate("must be later than from"));
     }
-    let (from, to) = (end("from", query, &mut problems), end("to", query, &mut problems));
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        problems.push(field_problem("to", "must be later than from"));
-    }
-    match endpoint {
-        Some(endpoint) if problems.is_empty() => {
-            Ok(LedgerRequest { endpoint, from: from.map(clock::iso), to: to.map(clock::iso) })
-        }
-        Some(_) | None => Err(ApiError::invalid("invalid_query", problems)),
-    }
-}
-
-/// One end of the span, if it is given.
-fn end(name: &str, query: &QueryParams, problems: &mut Vec<FieldProblem>) -> Option<OffsetDateTime> {
-    match parse_timestamp(name, query.get(name)?) {
-        Ok(moment) => Some(moment),
-        Err(wrong) => {
-            problems.push(wrong);
-            None
-        }
-    }
+    let request = errors.finish(|| {
+        let QueryEndpoint(endpoint) = endpoint?;
+        Some(LedgerRequest { endpoint, from: from.map(clock::iso), to: to.map(clock::iso) })
+    })?;
+    require_endpoint(&app, &request.endpoint).await?;
+    Ok(data_response(app.dispatchers.ask::<LedgerReport>(WebhookCommand::Ledger, &request).await?))
 }

@@ -2,10 +2,12 @@
 //!
 //! No key: the name holds 128 random bits. Whoever knows it gets what a stranger sent, so a browser must not run it.
 
-use crate::{app_state::AppState, byte_range::RequestedRange, response::ApiError};
+use crate::{
+    app_state::AppState, byte_range::RequestedRange, error_code::ErrorCode, extract::FileName, response::ApiError,
+};
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
@@ -28,7 +30,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'non
 
 pub async fn show(
     State(app): State<AppState>,
-    Path(file): Path<String>,
+    FileName(file): FileName,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // What is no name is no file either.
@@ -44,7 +46,10 @@ pub async fn show(
 }
 
 fn not_found() -> ApiError {
-    ApiError::not_found("media_not_found", "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)")
+    ApiError::new(
+        ErrorCode::MediaNotFound,
+        "There is no such file; received files are kept for MEDIA_MAX_AGE (30 days)",
+    )
 }
 
 fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response {
@@ -56,17 +61,17 @@ fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response
     }
     let size = object.size;
     let fits = text(IF_RANGE).is_none_or(|of| of == tag);
-    match RequestedRange::of(text(RANGE).filter(|_| fits), size) {
-        RequestedRange::All => (StatusCode::OK, common, length(size), body(object, 0..size)).into_response(),
+    match RequestedRange::parse(text(RANGE).filter(|_| fits), size) {
+        RequestedRange::Whole => (StatusCode::OK, common, length(size), body(object, 0..size)).into_response(),
         RequestedRange::Part(part) => {
             let range = [(CONTENT_RANGE, format!("bytes {}-{}/{size}", part.start, part.end - 1))];
             let length = length(part.end - part.start);
             (StatusCode::PARTIAL_CONTENT, common, range, length, body(object, part)).into_response()
         }
-        RequestedRange::Nothing => {
+        RequestedRange::Unsatisfiable => {
             let range = [(CONTENT_RANGE, format!("bytes */{size}"))];
             let why = format!("The file has {size} bytes: ask for a range within them");
-            (range, ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", why)).into_response()
+            (range, ApiError::new(ErrorCode::RangeNotSatisfiable, why)).into_response()
         }
     }
 }

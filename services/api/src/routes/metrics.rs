@@ -1,15 +1,18 @@
 //! `/api/metrics`: the counters, and their reset.
 
-use crate::{app_state::AppState, response::JsonResult};
-use axum::{Json, extract::State};
-use serde_json::json;
+use crate::{
+    app_state::AppState,
+    metrics::MetricsSnapshot,
+    response::{DataResponse, JsonResult, MessageResponse, data_response, message_response},
+};
+use axum::extract::State;
 use time::OffsetDateTime;
 
-pub async fn show(State(app): State<AppState>) -> JsonResult {
-    Ok(Json(json!({"success": true, "data": app.metrics.snapshot(OffsetDateTime::now_utc())})))
+pub async fn show(State(app): State<AppState>) -> JsonResult<DataResponse<MetricsSnapshot>> {
+    Ok(data_response(app.metrics.snapshot(OffsetDateTime::now_utc())))
 }
 
-pub async fn reset(State(app): State<AppState>) -> JsonResult {
+pub async fn reset(State(app): State<AppState>) -> JsonResult<MessageResponse> {
     app.metrics.reset(OffsetDateTime::now_utc());
-    Ok(Json(json!({"success": true, "message": "Metrics reset successfully"})))
+    Ok(message_response("Metrics reset successfully"))
 }

@@ -2,104 +2,251 @@
 
 use crate::{
     app_state::AppState,
+    error_code::ErrorCode,
     event_publisher::DeliveryOutcome,
-    extract::JsonObject,
-    response::{ApiError, JsonResult},
+    extract::JsonBody,
+    fields::{Field, FieldError, FieldValue, checked_optional},
+    response::{ApiError, DataResponse, JsonResult, data_response},
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
     clock,
-    event::{EventEnvelope, EventType},
+    event::{EventEnvelope, EventId, EventType},
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use time::OffsetDateTime;
 
-pub async fn status(State(app): State<AppState>) -> JsonResult {
-    Ok(Json(json!({
-        "success": true,
-        "data": {
-            "enabled": app.webhook_url.is_some(),
-            "webhookUrl": app.webhook_url,
-            "timestamp": clock::now_iso(),
-        },
-    })))
+/// Whether events are delivered to `WEBHOOK_URL`.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookStatus {
+    enabled: bool,
+    /// `WEBHOOK_URL`; null if it is not set.
+    webhook_url: Option<String>,
+    /// ISO 8601.
+    timestamp: String,
 }
 
-pub async fn test(State(app): State<AppState>, JsonObject(fields): JsonObject) -> JsonResult {
-    let event = chosen_type(&fields)?.map_or_else(|| event_type("test"), Ok)?;
-    let now = OffsetDateTime::now_utc();
-    deliver(&app, EventEnvelope::new(event, now, test_data(fields, now)?), "Webhook test completed").await
+pub async fn status(State(app): State<AppState>) -> JsonResult<DataResponse<WebhookStatus>> {
+    let (enabled, webhook_url) = (app.webhook_url.is_some(), app.webhook_url.clone());
+    Ok(data_response(WebhookStatus { enabled, webhook_url, timestamp: clock::now_iso() }))
 }
 
-pub async fn send(State(app): State<AppState>, JsonObject(fields): JsonObject) -> JsonResult {
-    let event = match fields.get("eventType") {
-        None | Some(Value::Null) => return Err(missing_type()),
-        Some(Value::String(name)) if name.is_empty() => return Err(missing_type()),
-        Some(Value::String(name)) => event_type(name)?,
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => return Err(invalid_type()),
-    };
-    let data = Value::Object(data(fields)?);
-    deliver(&app, EventEnvelope::new(event, OffsetDateTime::now_utc(), data), "Custom webhook sent").await
+/// An event for a test.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestWebhookRequest {
+    /// `test` if it is missing.
+    event_type: Option<Field<EventTypeField>>,
+    /// The data of the event; `test` and `timestamp` are added.
+    data: Option<Field<EventDataField>>,
 }
 
-async fn deliver(app: &AppState, envelope: EventEnvelope, message: &str) -> JsonResult {
-    if app.webhook_url.is_none() {
-        // Other subscribers of NATS still get it.
-        app.events.publish(&envelope).await?;
-        return Ok(Json(json!({"success": true, "message": message})));
+impl TestWebhookRequest {
+    /// The event type that the caller chose, if any, and the data: what the caller gave, and two fields that say what
+    /// it is.
+    ///
+    /// # Errors
+    /// With the contract's text.
+    pub fn read(self, now: OffsetDateTime) -> Result<(Option<EventType>, Value), ApiError> {
+        let chosen = checked_optional(self.event_type, "eventType", ErrorCode::InvalidEventType)?;
+        let chosen = chosen.map(|EventTypeField(event)| event);
+        let data = checked_optional(self.data, "data", ErrorCode::InvalidData)?;
+        let mut data = data.map(|EventDataField(data)| data).unwrap_or_default();
+        data.insert("test".to_owned(), json!(true));
+        data.insert("timestamp".to_owned(), json!(clock::iso(now)));
+        Ok((chosen, Value::Object(data)))
     }
-    let result = result(&app.events.deliver(&envelope).await?);
-    Ok(Json(json!({"success": true, "message": message, "result": result})))
+}
+
+/// An event of a user's own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendWebhookRequest {
+    event_type: Field<RequiredEventType>,
+    /// The data of the event, delivered as it is.
+    data: Option<Field<EventDataField>>,
+}
+
+/// The name of an event.
+struct EventTypeField(EventType);
+
+/// The name of an event, which must be there.
+struct RequiredEventType(EventType);
+
+struct EventDataField(Map<String, Value>);
+
+/// How the delivery ended; no `result` if webhooks are disabled.
+#[derive(Serialize, JsonSchema)]
+pub struct DeliveryResponse {
+    #[schemars(extend("const" = true))]
+    success: bool,
+    message: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<DeliveryResult>,
 }
 
 /// How a delivery ended, in the contract's words.
-pub fn result(outcome: &DeliveryOutcome) -> Value {
-    match outcome {
-        DeliveryOutcome::Delivered { status, attempt } => {
-            json!({"success": true, "status": status, "attempt": attempt})
-        }
-        DeliveryOutcome::GivenUp { .. } => json!({"success": false, "error": "All retry attempts failed"}),
-        DeliveryOutcome::StillRetried(event) => {
-            json!({"success": false, "error": "Still being retried", "eventId": event})
-        }
+#[derive(Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryResult {
+    success: bool,
+    /// The receiver's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Option<u16>>,
+    /// The attempt that the receiver took, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    /// The event that is still being retried after 25 s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<EventId>,
+    /// What the receiver did last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl DeliveryResponse {
+    pub fn without_delivery(message: &'static str) -> Self {
+        Self { success: true, message, result: None }
+    }
+
+    /// `shows_reason`: the answer says what the receiver did last.
+    pub fn ended(message: &'static str, outcome: DeliveryOutcome, shows_reason: bool) -> Self {
+        let result = match outcome {
+            DeliveryOutcome::Delivered { status, attempt } => DeliveryResult {
+                success: true,
+                status: Some(status),
+                attempt: Some(attempt),
+                ..DeliveryResult::default()
+            },
+            DeliveryOutcome::GivenUp { reason } => DeliveryResult {
+                error: Some("All retry attempts failed"),
+                reason: reason.filter(|_| shows_reason),
+                ..DeliveryResult::default()
+            },
+            DeliveryOutcome::StillRetried(event) => DeliveryResult {
+                error: Some("Still being retried"),
+                event_id: Some(event),
+                ..DeliveryResult::default()
+            },
+        };
+        Self { result: Some(result), ..Self::without_delivery(message) }
     }
 }
 
-/// The `data` of a test: what the caller gave, and two fields that say what it is.
-pub fn test_data(fields: Map<String, Value>, now: OffsetDateTime) -> Result<Value, ApiError> {
-    let mut data = data(fields)?;
-    data.insert("test".to_owned(), json!(true));
-    data.insert("timestamp".to_owned(), json!(clock::iso(now)));
-    Ok(Value::Object(data))
+pub async fn test(
+    State(app): State<AppState>,
+    JsonBody(body): JsonBody<TestWebhookRequest>,
+) -> JsonResult<DeliveryResponse> {
+    let now = OffsetDateTime::now_utc();
+    let (chosen, data) = body.read(now)?;
+    let event = chosen.map_or_else(test_event_type, Ok)?;
+    deliver_event(&app, EventEnvelope::new(event, now, data), "Webhook test completed").await
 }
 
-/// The event type that a test's caller chose, if he did.
-pub fn chosen_type(fields: &Map<String, Value>) -> Result<Option<EventType>, ApiError> {
-    match fields.get("eventType") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(name)) => event_type(name).map(Some),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => Err(invalid_type()),
+pub async fn send(
+    State(app): State<AppState>,
+    JsonBody(body): JsonBody<SendWebhookRequest>,
+) -> JsonResult<DeliveryResponse> {
+    let RequiredEventType(event) = body.event_type.checked("eventType", ErrorCode::InvalidEventType)?;
+    let data = checked_optional(body.data, "data", ErrorCode::InvalidData)?;
+    let data = Value::Object(data.map(|EventDataField(data)| data).unwrap_or_default());
+    deliver_event(&app, EventEnvelope::new(event, OffsetDateTime::now_utc(), data), "Custom webhook sent").await
+}
+
+async fn deliver_event(app: &AppState, envelope: EventEnvelope, message: &'static str) -> JsonResult<DeliveryResponse> {
+    if app.webhook_url.is_none() {
+        // Other subscribers of NATS still get the event.
+        app.events.publish(&envelope).await?;
+        return Ok(Json(DeliveryResponse::without_delivery(message)));
+    }
+    Ok(Json(DeliveryResponse::ended(message, app.events.deliver(&envelope).await?, false)))
+}
+
+/// The event type of a test whose caller chose none.
+///
+/// # Errors
+/// Never: the name is one.
+pub fn test_event_type() -> Result<EventType, ApiError> {
+    "test".parse().map_err(|_| ApiError::internal())
+}
+
+fn invalid_type() -> FieldError {
+    FieldError::sentence(ErrorCode::InvalidEventType, "Invalid eventType")
+}
+
+impl FieldValue for EventTypeField {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        given.as_str().and_then(|name| name.parse().ok()).map(Self).ok_or_else(invalid_type)
     }
 }
 
-fn event_type(name: &str) -> Result<EventType, ApiError> {
-    name.parse().map_err(|_| invalid_type())
-}
-
-fn data(mut fields: Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
-    match fields.remove("data") {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(data)) => Ok(data),
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(ApiError::bad_request("invalid_data", "data must be an object"))
+impl FieldValue for RequiredEventType {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        if given.is_null() || given.as_str() == Some("") {
+            return Err(FieldError::sentence(ErrorCode::MissingEventType, "eventType is required"));
         }
+        EventTypeField::parse(given).map(|EventTypeField(event)| Self(event))
     }
 }
 
-fn missing_type() -> ApiError {
-    ApiError::bad_request("missing_event_type", "eventType is required")
+impl FieldValue for EventDataField {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let data = given.as_object().cloned().map(Self);
+        data.ok_or_else(|| FieldError::sentence(ErrorCode::InvalidData, "data must be an object"))
+    }
 }
 
-fn invalid_type() -> ApiError {
-    ApiError::bad_request("invalid_event_type", "Invalid eventType")
+fn event_type_schema() -> Schema {
+    json_schema!({
+        "type": "string", "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", "maxLength": 128,
+        "examples": ["custom.event"], "description": "The name of the event: words of letters, digits, _ and -, joined by dots.",
+    })
+}
+
+impl JsonSchema for EventTypeField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "EventTypeField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        event_type_schema()
+    }
+}
+
+impl JsonSchema for RequiredEventType {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RequiredEventType".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        event_type_schema()
+    }
+}
+
+impl JsonSchema for EventDataField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "EventDataField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "examples": [{"orderId": 7}]})
+    }
 }

@@ -1,28 +1,17 @@
-//! The page about the API names every route, and the README every command.
+//! The README names every command.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use crate::{api::Api, openapi::operations};
+use kurir_test_harness::Nats;
+use std::{fs, path::Path};
 
-#[test]
-fn the_documents_name_every_route() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let router = fs::read_to_string(here.join("src/router.rs")).expect("the router");
-    let page = fs::read_to_string(here.join("../../docs/api.md")).expect("the page");
-    let routes: BTreeSet<_> = router
-        .split(".route(\"")
-        .skip(1)
-        .map(|route| {
-            let (path, rest) = route.split_once("\", ").expect("a path");
-            let (method, _) = rest.split_once('(').expect("a method");
-            let prefix = if path.starts_with("/whatsapp") { "/api" } else { "" };
-            format!("{} {prefix}{path}", method.to_uppercase())
-        })
-        .collect();
-    assert_eq!(routes.len(), 83, "{routes:?}");
-    let missing: Vec<_> = routes.iter().filter(|route| !page.contains(&format!("`{route}`"))).collect();
-    assert!(missing.is_empty(), "docs/api.md lacks {missing:?}");
-
-    let readme = fs::read_to_string(here.join("../../README.md")).expect("the README");
-    let commands = routes.iter().filter_map(|route| route.split_once(" /api/whatsapp/"));
-    let missing: Vec<_> = commands.filter(|(_, command)| !readme.contains(&format!("`{command}`"))).collect();
+#[tokio::test]
+async fn the_readme_names_every_command() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).expect("the README");
+    let operations = operations(&api).await;
+    let commands: Vec<_> = operations.iter().filter_map(|one| one.path.strip_prefix("/api/whatsapp/")).collect();
+    assert!(commands.len() > 50, "{commands:?}");
+    let missing: Vec<_> = commands.iter().filter(|command| !readme.contains(&format!("`{command}`"))).collect();
     assert!(missing.is_empty(), "the README lacks {missing:?}");
 }

@@ -33,6 +33,14 @@ fn result() -> Value {
     json!({"jid": BUDI_JID, "ok": false, "code": 409, "message": "is in the group already"})
 }
 
+/// As the API shows it: a code is a string, and WhatsApp's number stands beside it.
+fn shown_result() -> Value {
+    json!({
+        "jid": BUDI_JID, "ok": false, "code": "refused_by_whatsapp", "whatsappCode": 409,
+        "message": "is in the group already",
+    })
+}
+
 fn replies(command: Command, _: &Value) -> Option<Value> {
     let person = json!({"jid": BUDI_JID, "pn": BUDI_JID, "lid": null});
     let reply = match command {
@@ -76,7 +84,7 @@ async fn each_route_asks_its_command_and_shows_the_answer() {
     let gateway = Gateway::start(&nats, "default", replies).await;
     let one = format!("{GROUPS}/{GROUP}");
     let people = json!({"participants": [BUDI, format!("+{BUDI}")]});
-    let results = json!({"success": true, "data": {"participants": [result()]}});
+    let results = json!({"success": true, "data": {"participants": [shown_result()]}});
     let link = json!({"success": true, "data": {"link": "https://chat.whatsapp.com/ABC", "code": "ABC"}});
     let shown = json!({"success": true, "data": group()});
     let members = json!({"group": GROUP, "participants": [BUDI_JID]});
@@ -101,7 +109,7 @@ async fn each_route_asks_its_command_and_shows_the_answer() {
             201,
             Command::CreateGroup,
             json!({"subject": "Team", "participants": [BUDI_JID]}),
-            json!({"success": true, "data": group(), "participants": [result()]}),
+            json!({"success": true, "data": group(), "participants": [shown_result()]}),
         ),
         (
             Method::GET,
@@ -212,7 +220,7 @@ async fn each_route_asks_its_command_and_shows_the_answer() {
             200,
             Command::Blocklist,
             json!({}),
-            json!({"success": true, "data": [person]}),
+            json!({"success": true, "data": [person], "next": null}),
         ),
         (
             Method::POST,
@@ -311,11 +319,13 @@ async fn what_whatsapp_refuses_has_its_status() {
         (Method::GET, one.clone(), json!({}), 404, json!("group_not_found")),
         (Method::POST, format!("{GROUPS}/join"), json!({"code": "ABC"}), 404, json!("invite_not_found")),
         (Method::POST, "/api/whatsapp/calls/1/reject".to_owned(), json!({"from": BUDI}), 404, json!("call_not_found")),
-        (Method::PATCH, one, json!({"subject": "x"}), 502, json!(403)),
+        (Method::PATCH, one, json!({"subject": "x"}), 502, json!("refused_by_whatsapp")),
         (Method::GET, format!("/api/whatsapp/contacts/{BUDI}/picture"), json!({}), 404, json!("picture_not_found")),
         (Method::POST, GROUPS.to_owned(), json!({"subject": "x"}), 504, json!("timed_out")),
     ] {
         let (got, answer) = call(&api, method, &path, &body).await;
         assert_eq!((got, &answer["code"]), (status, &code), "{path} {answer}");
+        let number = if status == 502 { json!(403) } else { Value::Null };
+        assert_eq!(answer["whatsappCode"], number, "{path} {answer}");
     }
 }

@@ -171,7 +171,7 @@ async fn each_refusal_of_a_gateway_has_its_status_code_and_text() {
     for (code, whatsapp_code, expected) in [
         ("not_connected", None, (503, json!("not_connected"), "WhatsApp is not connected")),
         ("not_on_whatsapp", None, (404, json!("not_on_whatsapp"), "the gateway's text")),
-        ("refused_by_whatsapp", Some(463), (502, json!(463), "WhatsApp refused the message")),
+        ("refused_by_whatsapp", Some(463), (502, json!("refused_by_whatsapp"), "WhatsApp refused the message")),
         ("timed_out", None, (504, json!("timed_out"), timeout)),
         ("invalid_request", None, (400, json!("invalid_request"), "the gateway's text")),
         ("conflict", None, (409, json!("conflict"), "the gateway's text")),
@@ -183,7 +183,10 @@ async fn each_refusal_of_a_gateway_has_its_status_code_and_text() {
         .await;
         let (status, answer) = api.post(SEND, &json!({"to": "6281234567890", "message": "x"})).await;
         let (expected_status, expected_code, message) = expected;
-        let body = json!({"success": false, "message": message, "code": expected_code});
+        let mut body = json!({"success": false, "message": message, "code": expected_code});
+        if let Some(number) = whatsapp_code {
+            body["whatsappCode"] = json!(number);
+        }
         assert_eq!((status, answer), (expected_status, body), "{code}");
     }
 }

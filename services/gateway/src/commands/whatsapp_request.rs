@@ -65,7 +65,8 @@ impl RequestFailure {
                 CommandError { whatsapp_code: Some(code), ..refusal(CommandErrorCode::RefusedByWhatsapp, &text) }
             }
             Self::Silent | Self::Lost => refusal(CommandErrorCode::TimedOut, &text),
-            Self::Client(_) => refusal(CommandErrorCode::Internal, &text),
+            // What the client library cannot do with a request is no failure of Kurir.
+            Self::Client(_) => refusal(CommandErrorCode::RefusedByWhatsapp, &text),
             Self::Said(refusal) => refusal,
         }
     }
@@ -158,7 +159,7 @@ mod tests {
             (ProfileError::Iq(server(429)).into(), CommandErrorCode::RefusedByWhatsapp, Some(429)),
             (GroupError::DescriptionConflict.into(), CommandErrorCode::Conflict, None),
             (GroupError::InvalidRequest("no code".to_owned()).into(), CommandErrorCode::InvalidRequest, None),
-            (IqError::UnexpectedResponseType { got: None }.into(), CommandErrorCode::Internal, None),
+            (IqError::UnexpectedResponseType { got: None }.into(), CommandErrorCode::RefusedByWhatsapp, None),
         ] {
             let shown = failure.to_string();
             let refusal = failure.into_command_error();

@@ -269,7 +269,8 @@ impl SendFailure {
             Self::NotOnWhatsapp(_) => (CommandErrorCode::NotOnWhatsapp, None),
             Self::Ended => (CommandErrorCode::NotConnected, None),
             Self::FileGone => (CommandErrorCode::InvalidRequest, None),
-            Self::Client(_) => (CommandErrorCode::Internal, None),
+            // What the client library cannot do with a message is no failure of Kurir.
+            Self::Client(_) => (CommandErrorCode::RefusedByWhatsapp, None),
         };
         CommandError { whatsapp_code, ..refusal(code, &self.to_string()) }
     }

@@ -21,8 +21,8 @@ const BATCH_WAIT: Duration = Duration::from_millis(50);
 /// Attempts that wait to be recorded. Beyond this number deliveries wait. NATS hands out nothing while it cannot store
 /// records, so this covers a short pause.
 const QUEUE: usize = 4_096;
-/// The time to store a batch: about three requests to NATS.
-const STORE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time to store a batch. An outage of NATS that is shorter leaves no gap in the record.
+const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Hands attempts to the recorder.
 #[derive(Clone)]

@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::{Instrument as _, warn};
 
 /// Wait after a message that could not be read, or whose event could not be read.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Delivers to one endpoint.
 pub struct EndpointDeliverer {
@@ -87,11 +87,11 @@ impl EndpointDeliverer {
         message: Message,
         probe: bool,
     ) -> DeliveryResult {
-        let asked = match source {
+        let work = match source {
             PullSource::Events if !pending.is_redelivered() => Ok(first_attempt(&pending, message)),
             _ => Box::pin(self.find_work(source, &pending, message)).await,
         };
-        let verdict = match asked {
+        let verdict = match work {
             Ok(WorkItem::Attempt(mut delivery)) => {
                 delivery.probe = probe;
                 return self.deliver_event(pending, *delivery).await;
@@ -110,13 +110,13 @@ impl EndpointDeliverer {
             Err(error) => {
                 warn!(
                     "failed to prepare a webhook delivery, which is tried again in {} s: {error:#}",
-                    LOOK_AGAIN.as_secs()
+                    TRY_AGAIN_AFTER.as_secs()
                 );
-                Box::pin(pending.postpone(LOOK_AGAIN)).await;
+                Box::pin(pending.postpone(TRY_AGAIN_AFTER)).await;
                 EndpointVerdict::Untried
             }
         };
-        DeliveryResult { verdict, probe, retry_kept: false }
+        DeliveryResult { verdict, probe, retry_stored: false }
     }
 
     async fn deliver_event(&self, pending: PendingMessage, delivery: DeliveryAttempt) -> DeliveryResult {
@@ -126,7 +126,11 @@ impl EndpointDeliverer {
             Err(by) => {
                 let record = self.record_filtered(&delivery, by);
                 Box::pin(self.settlement.settle_filtered(pending, &delivery.event, record, by)).await;
-                return DeliveryResult { verdict: EndpointVerdict::Untried, probe: delivery.probe, retry_kept: false };
+                return DeliveryResult {
+                    verdict: EndpointVerdict::Untried,
+                    probe: delivery.probe,
+                    retry_stored: false,
+                };
             }
         };
         if !self.context.traced {
@@ -145,7 +149,7 @@ impl EndpointDeliverer {
         match self.send(&delivery, body).await {
             (record, ExchangeEnd::Delivered { status }) => {
                 self.settlement.settle_delivered(pending, &delivery.event, record, status).await;
-                DeliveryResult { verdict: EndpointVerdict::Succeeded, probe: delivery.probe, retry_kept: false }
+                DeliveryResult { verdict: EndpointVerdict::Succeeded, probe: delivery.probe, retry_stored: false }
             }
             (record, ExchangeEnd::Failed(failure)) => {
                 Box::pin(self.settle_failure(pending, delivery, record, *failure)).await
@@ -165,7 +169,7 @@ impl EndpointDeliverer {
         let mut result = DeliveryResult {
             verdict: EndpointVerdict::Failed { reason: failure.reason.clone() },
             probe,
-            retry_kept: false,
+            retry_stored: false,
         };
         match next_step {
             NextStep::Disable => {
@@ -175,7 +179,7 @@ impl EndpointDeliverer {
             NextStep::Attempt { attempt, at } => {
                 let scope = scope.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
                 let next = NextRetry { attempt, at, scope };
-                result.retry_kept = self.settlement.settle_retry(pending, &event, record, &next).await;
+                result.retry_stored = self.settlement.settle_retry(pending, &event, record, &next).await;
             }
             NextStep::Nothing => self.settlement.settle_dead(pending, &event, record, &failure).await,
         }

@@ -77,8 +77,8 @@ impl EndpointDeliverer {
     pub(super) fn decide_next_step(&self, delivery: &DeliveryAttempt, failure: &AttemptFailure) -> NextStep {
         let DeliveryAttempt { event, attempt, probe, .. } = delivery;
         let (endpoint, now) = (&self.endpoint.id, OffsetDateTime::now_utc());
-        let asked = failure.retry_after.map(|asked| asked.delay_from(SystemTime::now()));
-        match self.endpoint.retry_policy.decide(*attempt, failure.status, asked, rand::random()) {
+        let requested_wait = failure.retry_after.map(|requested_wait| requested_wait.delay_from(SystemTime::now()));
+        match self.endpoint.retry_policy.decide(*attempt, failure.status, requested_wait, rand::random()) {
             RetryDecision::Disable => NextStep::Disable,
             // The probe does not count as an attempt. The event waits with the retries, so that the next probe is
             // another event: one that a receiver cannot process must not block all others.

@@ -7,7 +7,7 @@ pub struct DeliveryResult {
     /// Whether it was a probe.
     pub probe: bool,
     /// Whether RETRIES holds a next attempt.
-    pub retry_kept: bool,
+    pub retry_stored: bool,
 }
 
 /// What the delivery says about the endpoint.

@@ -93,10 +93,13 @@ impl RetryPolicy {
             return RetryDecision::GiveUp;
         }
         let Some(&delay) = self.delays.get(failed.saturating_sub(1) as usize) else { return RetryDecision::GiveUp };
-        let asked = retry_after
+        let requested_wait = retry_after
             .filter(|_| status.is_some_and(|status| BUSY.contains(&status)))
-            .map_or(Duration::ZERO, |asked| asked.min(RETRY_AFTER_CAP));
-        RetryDecision::Retry { attempt: failed.saturating_add(1), delay: self.jittered(delay, random).max(asked) }
+            .map_or(Duration::ZERO, |requested_wait| requested_wait.min(RETRY_AFTER_CAP));
+        RetryDecision::Retry {
+            attempt: failed.saturating_add(1),
+            delay: self.jittered(delay, random).max(requested_wait),
+        }
     }
 
     fn jittered(&self, delay: Duration, random: f64) -> Duration {
@@ -225,13 +228,13 @@ mod tests {
             retry_after in prop::option::of(any::<u64>()), random in any::<f64>(),
         ) {
             prop_assume!(status != GONE);
-            let asked = retry_after.map(Duration::from_secs);
-            if let RetryDecision::Retry { delay, .. } = policy.decide(failed, Some(status), asked, random) {
+            let requested_wait = retry_after.map(Duration::from_secs);
+            if let RetryDecision::Retry { delay, .. } = policy.decide(failed, Some(status), requested_wait, random) {
                 let least = policy.delays[failed as usize - 1];
                 prop_assert!(delay >= least);
                 prop_assert!(delay <= (least * 4).max(RETRY_AFTER_CAP));
                 let without = RetryPolicy { jitter_percent: 0, ..policy.clone() };
-                if let RetryDecision::Retry { delay, .. } = without.decide(failed, Some(500), asked, random) {
+                if let RetryDecision::Retry { delay, .. } = without.decide(failed, Some(500), requested_wait, random) {
                     prop_assert_eq!(delay, least);
                 }
             }

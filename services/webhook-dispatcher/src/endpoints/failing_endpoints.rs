@@ -15,7 +15,7 @@ pub struct FailingEndpoints(Arc<Mutex<FailingState>>);
 
 enum FailingState {
     /// The bucket was not read yet; these endpoints worked meanwhile.
-    Nothing {
+    Unread {
         worked: HashSet<EndpointId>,
     },
     Failing(HashSet<EndpointId>),
@@ -23,7 +23,7 @@ enum FailingState {
 
 impl Default for FailingState {
     fn default() -> Self {
-        Self::Nothing { worked: HashSet::new() }
+        Self::Unread { worked: HashSet::new() }
     }
 }
 
@@ -32,7 +32,7 @@ impl FailingEndpoints {
     /// the first time.
     pub fn replace(&self, endpoints: &HashSet<EndpointId>) -> Vec<EndpointId> {
         match std::mem::replace(&mut *self.lock(), FailingState::Failing(endpoints.clone())) {
-            FailingState::Nothing { worked } => worked.intersection(endpoints).cloned().collect(),
+            FailingState::Unread { worked } => worked.intersection(endpoints).cloned().collect(),
             FailingState::Failing(_) => Vec::new(),
         }
     }
@@ -41,7 +41,7 @@ impl FailingEndpoints {
     #[must_use]
     pub fn take_if_failing(&self, endpoint: &EndpointId) -> bool {
         match &mut *self.lock() {
-            FailingState::Nothing { worked } => {
+            FailingState::Unread { worked } => {
                 if !worked.contains(endpoint) {
                     worked.insert(endpoint.clone());
                 }

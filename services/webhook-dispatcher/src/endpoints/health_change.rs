@@ -17,7 +17,7 @@ pub enum HealthChange {
     /// The endpoint works again.
     Closed { endpoint: EndpointId },
     /// The endpoint has another URL; the health of the old one does not count any more.
-    Moved { endpoint: EndpointId },
+    UrlChanged { endpoint: EndpointId },
     /// The receiver answered that it is gone for good.
     Gone { endpoint: EndpointId, reason: String },
 }

@@ -33,7 +33,7 @@ use tokio::{sync::mpsc, time::Instant};
 /// Tries to disable an endpoint that others change at the same time.
 const TRIES: u32 = 5;
 /// The time to store an event about an endpoint.
-const STORE_WITHIN: Duration = Duration::from_secs(20);
+const STORE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Percentages of the time until the endpoint is disabled. Each is published once.
 const WARNINGS: [u8; 2] = [80, 50];
 /// For at most this long the bucket may call an endpoint failing that works.
@@ -118,7 +118,7 @@ impl HealthReporter {
                 self.seen_failing.remove(&endpoint);
                 self.report_recovery(&endpoint).await
             }
-            HealthChange::Moved { endpoint } => {
+            HealthChange::UrlChanged { endpoint } => {
                 self.seen_failing.remove(&endpoint);
                 self.delete_state(&endpoint).await
             }
@@ -289,7 +289,7 @@ impl HealthReporter {
             headers,
             payload: to_json(&envelope)?,
         };
-        let stored = self.broker.publish_until_stored(&message, Instant::now() + STORE_WITHIN).await;
+        let stored = self.broker.publish_until_stored(&message, Instant::now() + STORE_TIMEOUT).await;
         stored.with_context(|| format!("failed to store {}", message.subject))?;
         Ok(())
     }

@@ -32,9 +32,9 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// The time to store one event. After it the holder starts again.
-const STORE_WITHIN: Duration = Duration::from_secs(30);
+const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most messages that are moved at once.
-const AT_ONCE: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 
 /// An event that waits for its turn, as RETRIES holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl ParkedEvents {
     }
 
     async fn publish(&self, message: &OutgoingMessage) -> anyhow::Result<()> {
-        let stored = self.broker.publish_until_stored(message, Instant::now() + STORE_WITHIN).await;
+        let stored = self.broker.publish_until_stored(message, Instant::now() + STORE_TIMEOUT).await;
         stored.with_context(|| format!("failed to store {}", message.subject))?;
         Ok(())
     }
@@ -192,7 +192,7 @@ async fn for_each<F>(subjects: Vec<String>, to: impl Fn(String) -> F) -> anyhow:
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    futures::stream::iter(subjects).map(Ok).try_for_each_concurrent(AT_ONCE, to).await
+    futures::stream::iter(subjects).map(Ok).try_for_each_concurrent(MAX_CONCURRENT, to).await
 }
 
 /// Parses a parked event, a scheduled retry, or a retry that is due.
@@ -203,7 +203,7 @@ fn parse_entry(message: &StreamMessage) -> Option<ParkedEntry> {
         event_id: EventId::from_header(text(header::KURIR_EVENT_ID)?),
         event_subject: text(header::EVENT_SUBJECT).unwrap_or_default().to_owned(),
         attempt: text(header::ATTEMPT)?.parse().ok()?,
-        due: due.and_then(|due| clock::parse(due)).unwrap_or_else(OffsetDateTime::now_utc),
+        due: due.and_then(clock::parse).unwrap_or_else(OffsetDateTime::now_utc),
     })
 }
 

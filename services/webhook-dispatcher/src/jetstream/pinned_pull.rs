@@ -28,7 +28,7 @@ const FRESH_FOR: Duration = Duration::from_secs(3);
 /// Wait after a refused request.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// How long NATS may take to end the requests.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub struct PinnedPull {
     client: Client,
@@ -181,7 +181,7 @@ impl PinnedPull {
             }
         };
         // After a timeout NATS is away, and the requests are gone with the connection.
-        let _ = tokio::time::timeout(CLOSE_WITHIN, drained).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, drained).await;
     }
 
     fn read_status(&mut self, about: &str, message: &Message) -> Pulled {

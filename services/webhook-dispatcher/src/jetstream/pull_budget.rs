@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_never_asks_for_more_than_it_can_deliver() {
+    async fn a_pull_never_requests_more_than_it_can_deliver() {
         let (mut budget, now) = budget(8);
         assert_eq!(budget.wanted(usize::MAX), 8);
         assert_eq!(budget.wanted(3), 3);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_does_not_work_is_mended_at_growing_pauses() {
+    async fn a_pull_that_does_not_work_is_repaired_at_growing_pauses() {
         let (mut budget, now) = budget(1);
         let pauses: Vec<u128> = (0..9).map(|_| budget.break_off(now).as_millis()).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);

@@ -26,9 +26,9 @@ const ROUND: Duration = Duration::from_secs(1);
 /// Between two such checks when everything is copied.
 const DONE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// When everything is copied, such checks may take a twentieth of the time: with 100,000 waiting retries they are long.
-const SHARE: u32 = 20;
+const CHECK_TIME_SHARE: u32 = 20;
 /// Wait after an error of NATS.
-const PAUSE: Duration = Duration::from_secs(1);
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
 impl ReplayService {
     /// Returns when the replay has ended.
@@ -42,7 +42,7 @@ impl ReplayService {
                     if self.broker.is_connected() {
                         tracing::warn!("failed to copy the events of the replay {id}, which is tried again: {error:#}");
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ERROR_PAUSE).await;
                 }
             }
         }
@@ -79,7 +79,11 @@ impl ReplayService {
                 "the replay {id} of {total} events to webhook endpoint {} is done", replay.endpoint
             );
         }
-        Ok(Some(if progress.copied { DONE_CHECK_INTERVAL.max(began.elapsed() * SHARE) } else { CHECK_INTERVAL }))
+        Ok(Some(if progress.copied {
+            DONE_CHECK_INTERVAL.max(began.elapsed() * CHECK_TIME_SHARE)
+        } else {
+            CHECK_INTERVAL
+        }))
     }
 
     /// Copies events for one [`ROUND`], or until there are none.
@@ -129,7 +133,7 @@ impl ReplayService {
         room: usize,
     ) -> anyhow::Result<bool> {
         let mut messages = consumer.fetch().max_messages(room).messages().await.context("failed to take events")?;
-        let (mut moving, mut taken, mut beyond) = (Vec::new(), 0, false);
+        let (mut copied_messages, mut taken, mut beyond) = (Vec::new(), 0, false);
         while let Some(message) = messages.next().await {
             let message = message.map_err(anyhow::Error::from_boxed).context("failed to take events")?;
             let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
@@ -144,15 +148,15 @@ impl ReplayService {
                     let retry = again.due(&endpoint.id, &record.replay.id);
                     let publish = PublishMessage::build().headers(retry.headers).payload(retry.payload);
                     let stored = self.broker.jetstream.send_publish(retry.subject, publish).await;
-                    moving.push((message, Some(stored.context("failed to store a retry")?)));
+                    copied_messages.push((message, Some(stored.context("failed to store a retry")?)));
                 }
                 Err(error) => {
                     tracing::warn!("left message {sequence} of {} out of a replay: {error:#}", source.stream);
-                    moving.push((message, None));
+                    copied_messages.push((message, None));
                 }
             }
         }
-        for (message, stored) in moving {
+        for (message, stored) in copied_messages {
             if let Some(stored) = stored {
                 stored.await.context("failed to store a retry")?;
             }

@@ -25,7 +25,7 @@ use kurir_chassis::broker::Broker;
 use tokio::sync::mpsc;
 
 /// New replays that wait for the scheduler. If there is no room, it finds the replay in the bucket.
-const BEGUN: usize = 16;
+const NEW_REPLAY_QUEUE: usize = 16;
 
 /// Creates the service for the commands and the scheduler that copies the events. `changes` lead to the worker.
 #[must_use]
@@ -34,7 +34,7 @@ pub fn open_replays(
     endpoints: EndpointLookup,
     changes: mpsc::Sender<EndpointChange>,
 ) -> (ReplayService, ReplayScheduler) {
-    let (begun, begins) = mpsc::channel(BEGUN);
-    let service = ReplayService::new(broker, endpoints, changes, begun);
-    (service.clone(), ReplayScheduler::new(service, begins))
+    let (new_replays, new_replays_inbox) = mpsc::channel(NEW_REPLAY_QUEUE);
+    let service = ReplayService::new(broker, endpoints, changes, new_replays);
+    (service.clone(), ReplayScheduler::new(service, new_replays_inbox))
 }

@@ -20,13 +20,13 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 /// Between two checks of the bucket.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Replays that have ended are kept for this long: as long as the record of their attempts.
-const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const KEEP_ENDED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A cancelled replay is cleaned up repeatedly for this long: what was in delivery may still store a retry.
 const CLEAN_UP_FOR: Duration = Duration::from_secs(120);
 
 pub struct ReplayScheduler {
     replays: ReplayService,
-    begins: mpsc::Receiver<String>,
+    new_replays_inbox: mpsc::Receiver<String>,
     copying: HashSet<String>,
     copiers: FuturesUnordered<BoxFuture<'static, String>>,
     /// Replays that have ended, and when: they need not be read again.
@@ -34,8 +34,14 @@ pub struct ReplayScheduler {
 }
 
 impl ReplayScheduler {
-    pub(super) fn new(replays: ReplayService, begins: mpsc::Receiver<String>) -> Self {
-        Self { replays, begins, copying: HashSet::new(), copiers: FuturesUnordered::new(), ended: HashMap::new() }
+    pub(super) fn new(replays: ReplayService, new_replays_inbox: mpsc::Receiver<String>) -> Self {
+        Self {
+            replays,
+            new_replays_inbox,
+            copying: HashSet::new(),
+            copiers: FuturesUnordered::new(),
+            ended: HashMap::new(),
+        }
     }
 
     /// Runs until the shutdown. What was being copied then is copied by another dispatcher, or after the next start.
@@ -48,7 +54,7 @@ impl ReplayScheduler {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                Some(id) = self.begins.recv() => self.start_copying(id),
+                Some(id) = self.new_replays_inbox.recv() => self.start_copying(id),
                 Some(id) = self.copiers.next(), if !self.copiers.is_empty() => {
                     self.copying.remove(&id);
                     self.replays.running.store(self.copying.len(), Ordering::Relaxed);
@@ -85,7 +91,7 @@ impl ReplayScheduler {
                 continue;
             }
             match self.ended.get(&id) {
-                Some(at) if now - *at > KEPT_FOR => self.replays.records.delete(&id).await?,
+                Some(at) if now - *at > KEEP_ENDED_FOR => self.replays.records.delete(&id).await?,
                 Some(_) => {}
                 None => match self.replays.records.get(&id).await {
                     Ok(Some(record)) => self.take_up(id, &record.replay, now).await?,

@@ -27,7 +27,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 /// The most replays that run at the same time: every dispatcher checks each of them ten times a second.
-const AT_ONCE: usize = 100;
+const MAX_RUNNING: usize = 100;
 
 /// Creates, reports and cancels replays.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub struct ReplayService {
     pub(super) endpoints: EndpointLookup,
     pub(super) records: ReplayStore,
     pub(super) changes: mpsc::Sender<EndpointChange>,
-    pub(super) begun: mpsc::Sender<String>,
+    pub(super) new_replays: mpsc::Sender<String>,
     pub(super) running: Arc<AtomicUsize>,
 }
 
@@ -46,10 +46,10 @@ impl ReplayService {
         broker: Broker,
         endpoints: EndpointLookup,
         changes: mpsc::Sender<EndpointChange>,
-        begun: mpsc::Sender<String>,
+        new_replays: mpsc::Sender<String>,
     ) -> Self {
         let records = ReplayStore::new(broker.clone());
-        Self { broker, endpoints, records, changes, begun, running: Arc::default() }
+        Self { broker, endpoints, records, changes, new_replays, running: Arc::default() }
     }
 
     /// Stores a replay. The copying goes on after the answer.
@@ -64,9 +64,9 @@ impl ReplayService {
                 "the endpoint {id} is disabled: enable it first, then its events can be delivered again"
             )));
         }
-        if self.running.load(Ordering::Relaxed) >= AT_ONCE {
+        if self.running.load(Ordering::Relaxed) >= MAX_RUNNING {
             return Err(command_error::conflict(format!(
-                "{AT_ONCE} replays are running: wait until one has ended, or cancel one"
+                "{MAX_RUNNING} replays are running: wait until one has ended, or cancel one"
             )));
         }
         let of = check_selection(request.of)?;
@@ -80,7 +80,7 @@ impl ReplayService {
             "the replay {} of {} events to webhook endpoint {} begins", record.replay.id, record.replay.total, endpoint.id
         );
         // If there is no room, the scheduler finds the replay at its next check.
-        let _ = self.begun.try_send(record.replay.id.clone());
+        let _ = self.new_replays.try_send(record.replay.id.clone());
         Ok(record.replay)
     }
 
@@ -102,8 +102,8 @@ impl ReplayService {
         let record =
             self.records.get(id).await.map_err(command_error::from_broker)?.ok_or_else(|| unknown_replay(id))?;
         // The state with which the replay is cancelled.
-        let stands = self.update_progress(record).await.map_err(command_error::from_broker)?;
-        let cancelled = self.write_cancelled(stands).await.map_err(command_error::from_broker)?;
+        let current = self.update_progress(record).await.map_err(command_error::from_broker)?;
+        let cancelled = self.write_cancelled(current).await.map_err(command_error::from_broker)?;
         if cancelled.replay.state == ReplayState::Cancelled {
             // The scheduler repeats this: a dispatcher may be copying the replay at this moment.
             self.clean_up(&cancelled.replay).await.map_err(command_error::from_broker)?;
@@ -112,8 +112,8 @@ impl ReplayService {
     }
 
     /// Marks a replay as cancelled. A replay that has ended stays as it is.
-    pub(super) async fn write_cancelled(&self, stands: ReplayRecord) -> anyhow::Result<ReplayRecord> {
-        let (id, endpoint, waiting) = (&stands.replay.id, &stands.replay.endpoint, stands.replay.waiting);
+    pub(super) async fn write_cancelled(&self, current: ReplayRecord) -> anyhow::Result<ReplayRecord> {
+        let (id, endpoint, waiting) = (&current.replay.id, &current.replay.endpoint, current.replay.waiting);
         let changed = self
             .records
             .update(id, |record| {
@@ -125,7 +125,7 @@ impl ReplayService {
             })
             .await?;
         tracing::info!(endpoint.id = %endpoint, "the replay {id} to webhook endpoint {endpoint} is cancelled");
-        Ok(changed.unwrap_or(stands))
+        Ok(changed.unwrap_or(current))
     }
 
     /// Removes what a cancelled replay has left in NATS.
@@ -168,7 +168,7 @@ impl ReplayService {
     }
 
     async fn check_dead_letter(&self, endpoint: &EndpointId, sequence: u64) -> Result<(), CommandError> {
-        let asked = async {
+        let is_dead_letter = async {
             let letters = self
                 .broker
                 .jetstream
@@ -181,7 +181,7 @@ impl ReplayService {
                 Err(error) => Err(error).context("failed to read a dead letter"),
             }
         };
-        if sequence > 0 && asked.await.map_err(command_error::from_broker)? {
+        if sequence > 0 && is_dead_letter.await.map_err(command_error::from_broker)? {
             return Ok(());
         }
         Err(command_error::invalid(format!("the endpoint {endpoint} has no dead letter {sequence}")))

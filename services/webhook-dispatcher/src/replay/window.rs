@@ -5,30 +5,30 @@
 //! many are ready as are delivered between two checks.
 
 /// At the start, and for a receiver that is slow or away.
-const LEAST: usize = 64;
+const MIN_WINDOW: usize = 64;
 /// A replay of a million events must not fill RETRIES, and must be cancellable at once.
-const MOST: usize = 1_024;
+const MAX_WINDOW: usize = 1_024;
 
 pub struct CopyWindow {
-    aim: usize,
+    size: usize,
 }
 
 impl Default for CopyWindow {
     fn default() -> Self {
-        Self { aim: LEAST }
+        Self { size: MIN_WINDOW }
     }
 }
 
 impl CopyWindow {
     /// How many more to copy. `due`: how many are ready or in delivery.
     pub fn room(&mut self, due: usize) -> usize {
-        if due <= self.aim / 4 {
-            self.aim = (self.aim * 2).min(MOST);
-        } else if due > self.aim / 4 * 3 {
+        if due <= self.size / 4 {
+            self.size = (self.size * 2).min(MAX_WINDOW);
+        } else if due > self.size / 4 * 3 {
             // Reduced slowly: an empty queue costs more than a long one.
-            self.aim = (self.aim - self.aim / 4).max(LEAST);
+            self.size = (self.size - self.size / 4).max(MIN_WINDOW);
         }
-        self.aim.saturating_sub(due)
+        self.size.saturating_sub(due)
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
         assert_eq!(rooms, [128, 256, 512, 1_024, 1_024, 1_024]);
         let rooms: Vec<usize> = (0..20).map(|_| window.room(1_000)).collect();
         assert_eq!(rooms, [0; 20]);
-        assert_eq!(window.room(40), LEAST - 40);
+        assert_eq!(window.room(40), MIN_WINDOW - 40);
     }
 
     proptest! {
@@ -53,7 +53,7 @@ mod tests {
             let mut window = CopyWindow::default();
             for due in dues {
                 let room = window.room(due);
-                prop_assert!(room == 0 || due + room <= MOST);
+                prop_assert!(room == 0 || due + room <= MAX_WINDOW);
             }
         }
     }

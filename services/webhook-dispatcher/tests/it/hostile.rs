@@ -119,6 +119,6 @@ async fn an_endpoint_that_cannot_be_used_is_left_alone_and_disturbs_no_other() {
     stage.publish("test", "evt_1").await;
     stage.all_settled(&[&id], SOON).await;
     assert_eq!(stage.receiver.count(), 1);
-    dispatcher.wait_for_line(|line| line.contains("cannot be used"), SOON).await;
+    dispatcher.wait_for_line(|line| line.contains("failed to use webhook endpoint"), SOON).await;
     assert!(!dispatcher.output().contains("secret-path"));
 }

@@ -16,6 +16,7 @@ pub enum CommandReply<T> {
 /// A send that waits as a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueuedSend {
     pub job_id: JobId,
     pub message_id: String,

@@ -36,6 +36,7 @@ pub struct GroupPage {
 /// A group without its description and its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupSummary {
     pub id: ChatJid,
     pub subject: String,
@@ -53,6 +54,7 @@ pub struct GroupSummary {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupDetails {
     pub id: ChatJid,
     pub subject: String,
@@ -74,6 +76,7 @@ pub struct GroupDetails {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupMember {
     /// The canonical address.
     pub jid: ChatJid,
@@ -87,6 +90,7 @@ pub struct GroupMember {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum GroupRole {
     Admin,
     /// Who made the group: nobody takes his rights.
@@ -164,6 +168,7 @@ pub struct ParticipantResult {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InviteLink {
     /// `https://chat.whatsapp.com/…`.
     pub link: String,
@@ -179,6 +184,7 @@ pub struct JoinGroup {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupJoined {
     pub id: ChatJid,
     /// Whether an administrator must still let the account in.

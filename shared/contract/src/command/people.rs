@@ -17,6 +17,7 @@ pub struct CheckNumber {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NumberChecked {
     /// Whether WhatsApp knows the account.
     pub exists: bool,
@@ -37,6 +38,7 @@ pub struct PersonRequest {
 /// What somebody shows to this account; what he hides is null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContactDetails {
     /// The canonical address.
     pub jid: ChatJid,
@@ -54,6 +56,7 @@ pub struct ContactDetails {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PictureLink {
     /// Changes with the picture.
     pub id: String,
@@ -88,6 +91,7 @@ pub struct SetPicture {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PictureUpdate {
     /// The new picture's; null if it was removed.
     pub id: Option<String>,
@@ -101,6 +105,7 @@ pub struct BlockedContacts {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlockedContact {
     /// The canonical address.
     pub jid: ChatJid,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionInfo {
     pub is_connected: bool,
     pub qr_code: Option<String>,
@@ -34,6 +35,7 @@ pub struct SessionInfo {
 /// A restriction by WhatsApp.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ActiveRestriction {
     pub kind: RestrictionKind,
     /// ISO 8601.
@@ -51,6 +53,7 @@ pub struct PairingCodeRequest {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PairingCode {
     /// Eight characters, typed on the phone.
     pub code: String,

@@ -8,6 +8,7 @@ use serde_json::Value;
 /// not a matter of content: the endpoint's list of event types decides on it alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContentFilter {
     /// Only these chats, under whichever of their addresses; empty: all.
     pub chats: Vec<ChatJid>,
@@ -21,6 +22,7 @@ pub struct ContentFilter {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ChatType {
     Direct,
     Group,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How an event is written for an endpoint. What each looks like, event by event, is in `docs/formats.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PayloadFormat {
     /// The contract's: the stored bytes, untouched.
     #[default]

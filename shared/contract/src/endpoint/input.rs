@@ -15,6 +15,7 @@ use url::Url;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FieldProblem {
     /// As it is written in JSON, `filter.chats` for one within another.
     pub field: String,

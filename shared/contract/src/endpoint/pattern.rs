@@ -10,6 +10,7 @@ use std::{fmt, str::FromStr};
 /// a consumer whose filters overlap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EventPattern(String);
 
 /// What [`EventPattern`] refuses.

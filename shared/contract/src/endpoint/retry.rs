@@ -7,6 +7,7 @@ use std::time::Duration;
 /// The delays after the first, second, … failure; after the last the event rests in the dead letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "RetryScheduleSchema"))]
 pub enum RetrySchedule {
     /// The contract's: 2 s, 4 s, 8 s.
     #[default]
@@ -15,6 +16,26 @@ pub enum RetrySchedule {
     Patient,
     /// Own delays, whole seconds.
     Own(Vec<u64>),
+}
+
+/// How a schedule is written.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it is the schema of what `TryFrom<Value>` reads")]
+enum RetryScheduleSchema {
+    Named(NamedRetrySchedule),
+    /// Own delays, whole seconds.
+    Own(Vec<u64>),
+}
+
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it is the schema of what `TryFrom<Value>` reads")]
+enum NamedRetrySchedule {
+    Default,
+    Patient,
 }
 
 /// Why a value is none; the end of "retry …".

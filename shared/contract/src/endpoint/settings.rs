@@ -73,6 +73,7 @@ pub struct EndpointSettings {
 /// In which order events reach an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventOrdering {
     /// As fast as it goes: a retry may overtake, and be overtaken.
     #[default]

@@ -22,6 +22,7 @@ pub struct EndpointState {
 /// Whether events are sent at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum CircuitState {
     /// All are.
     #[default]

@@ -26,7 +26,7 @@ async fn a_group_is_made_changed_written_to_and_left() {
     let group = format!("/groups/{id}");
 
     let added = ask(&stack, Method::POST, &format!("{group}/participants"), json!({"participants": [ANI, BUDI]})).await;
-    let codes: Vec<_> = added["data"]["participants"].as_array().unwrap().iter().map(|one| &one["code"]).collect();
+    let codes: Vec<_> = added["data"]["participants"].as_array().unwrap().iter().map(|one| &one["whatsappCode"]).collect();
     assert_eq!(codes, [&Value::Null, &json!(409)]);
     let told = webhook(&stack.receiver, "the new member", |body| body["event"] == "group.participants").await.json();
     assert_eq!((&told["data"]["action"], &told["data"]["participants"][0]["jid"]), (&json!("add"), &json!(ANI_JID)));
@@ -52,7 +52,7 @@ async fn a_group_is_made_changed_written_to_and_left() {
     // Come back as a member like any other.
     let (status, answer) =
         stack.api.call(Method::PATCH, &format!("/api/whatsapp{group}"), json!({"locked": true})).await;
-    assert_eq!((status, &answer["code"]), (502, &json!(403)), "{answer}");
+    assert_eq!((status, &answer["whatsappCode"]), (502, &json!(403)), "{answer}");
     stack.finish().await;
 }
 

@@ -79,7 +79,7 @@ async fn a_nack_is_an_answer_and_an_error_occurred() {
     assert_eq!(status, 502, "{answer}");
     assert_eq!(answer["success"], false);
     assert_eq!(answer["message"], "WhatsApp refused the message");
-    assert!(answer["code"].to_string().contains("479"), "{answer}");
+    assert!(answer["code"] == "refused_by_whatsapp" && answer["whatsappCode"] == 479, "{answer}");
 
     let body = webhook(&stack.receiver, "error.occurred", |body| body["event"] == "error.occurred").await.json();
     assert_eq!(body["data"]["errorType"], "message.send.failed");

@@ -1,29 +1,36 @@
-//! `POST /api/endpoints`: a new one, which begins at its making.
+//! `POST /api/endpoints`: a new endpoint, whose events begin when it is made.
 
-use super::{endpoint_input::EndpointRules, endpoint_view};
-use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
-use axum::{Json, extract::State, http::StatusCode};
+use super::{
+    endpoint_input::{CreateEndpointRequest, EndpointRules},
+    endpoint_view::EndpointSecretView,
+};
+use crate::{
+    app_state::AppState,
+    extract::JsonBody,
+    response::{ApiError, CreatedResponse, DataResponse, data_response},
+};
+use axum::extract::State;
 use kurir_contract::{
     clock,
     endpoint::{EndpointId, SigningSecret, StoredSecret},
 };
-use serde_json::{Value, json};
 
-pub async fn create(
+pub async fn create_endpoint(
     State(app): State<AppState>,
-    JsonObject(fields): JsonObject,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+    JsonBody(CreateEndpointRequest(fields)): JsonBody<CreateEndpointRequest>,
+) -> Result<CreatedResponse<DataResponse<EndpointSecretView>>, ApiError> {
     // Before the endpoint is stored: what is published from here on is its, and nothing from before.
-    let kept = app.events.kept().await?;
-    let mut settings = EndpointRules { kept: &kept, allowed: &app.allowed_networks }.read(fields, None)?;
+    let stream = app.events.stream_info().await?;
+    let mut settings = EndpointRules { stream: &stream, allowed: &app.allowed_networks }.read(fields, None)?;
     if settings.secrets.is_empty() {
         settings.secrets.push(StoredSecret::new(SigningSecret::random()));
     }
-    settings.start_sequence = kept.next_sequence;
+    settings.start_sequence = stream.next_sequence;
     settings.created_at = clock::now_iso();
     settings.updated_at.clone_from(&settings.created_at);
     let id = EndpointId::random();
-    app.endpoints.create(&id, &settings).await?;
+    app.endpoint_store.create(&id, &settings).await?;
     tracing::info!(endpoint.id = %id, "the endpoint {id} was made");
-    Ok((StatusCode::CREATED, Json(json!({"success": true, "data": endpoint_view::with_secret(&id, &settings)}))))
+    let body = data_response(EndpointSecretView::new(&id, &settings));
+    Ok(CreatedResponse { location: format!("/api/endpoints/{id}"), body })
 }

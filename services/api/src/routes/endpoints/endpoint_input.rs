@@ -1,21 +1,100 @@
 //! What a user writes about an endpoint, judged as a whole: the contract's fields, and what they mean here and now. Pure.
 
 use super::endpoint_view::{MASK, is_secret};
-use crate::{event_publisher::EventsStreamInfo, extract::field_problem, response::ApiError};
+use crate::{error_code::ErrorCode, event_publisher::EventsStreamInfo, fields::field_problem, response::ApiError};
 use kurir_contract::{
     address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden},
-    endpoint::{EndpointSettings, FieldProblem, input},
+    endpoint::{ContentFilter, EndpointSettings, EventOrdering, FieldProblem, PayloadFormat, RetrySchedule, input},
+    session::SessionId,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
+    borrow::Cow,
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 use url::{Host, Url};
 
+/// A new endpoint: fields as [`EndpointFields`] names them, `url` among them. Null is the default.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct CreateEndpointRequest(pub Map<String, Value>);
+
+/// Fields of an endpoint that change; a field that is missing keeps its value, null is the default.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct ChangeEndpointRequest(pub Map<String, Value>);
+
+/// The fields of an endpoint that a user writes; the contract reads them.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", extend("additionalProperties" = false))]
+#[expect(dead_code, reason = "it is the schema of what `input::read` reads")]
+struct EndpointFields {
+    /// http or https, at most 2,048 characters.
+    url: Option<String>,
+    /// At most 500 characters.
+    description: Option<String>,
+    /// While it is false, its events wait.
+    enabled: Option<bool>,
+    /// Empty: all.
+    sessions: Option<Vec<SessionId>>,
+    /// Types of events, or patterns as `message.*`; empty: all.
+    events: Option<Vec<String>>,
+    filter: Option<ContentFilter>,
+    /// Sent with each request; `••••` keeps the stored value.
+    headers: Option<BTreeMap<String, String>>,
+    /// `whsec_` and 24 to 64 bytes in base64; made by Kurir if it is missing.
+    secret: Option<String>,
+    retry: Option<RetrySchedule>,
+    /// Added to each delay by chance, at most so many hundredths of it.
+    #[schemars(range(min = 0, max = 100))]
+    retry_jitter_percent: Option<u8>,
+    /// Statuses of an answer after which no retry follows.
+    give_up_on: Option<Vec<u16>>,
+    /// One deadline over connecting, the answer's head and its body.
+    #[schemars(range(min = 1, max = 60))]
+    timeout_seconds: Option<u64>,
+    /// Fresh events in delivery at the same time, by each dispatcher.
+    #[schemars(range(min = 1, max = 256))]
+    concurrency: Option<u16>,
+    /// Requests a second, by all dispatchers together; null: no limit.
+    rate_limit_per_second: Option<f64>,
+    ordering: Option<EventOrdering>,
+    format: Option<PayloadFormat>,
+    /// The user's own; Kurir does nothing with it.
+    metadata: Option<BTreeMap<String, String>>,
+    /// Whether received files come in the body, too.
+    base64: Option<bool>,
+}
+
+impl JsonSchema for CreateEndpointRequest {
+    fn schema_name() -> Cow<'static, str> {
+        "CreateEndpointRequest".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = EndpointFields::json_schema(generator);
+        schema.insert("required".to_owned(), Value::from(vec!["url"]));
+        schema
+    }
+}
+
+impl JsonSchema for ChangeEndpointRequest {
+    fn schema_name() -> Cow<'static, str> {
+        "ChangeEndpointRequest".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        EndpointFields::json_schema(generator)
+    }
+}
+
 /// What the contract cannot know.
 pub struct EndpointRules<'a> {
-    pub kept: &'a EventsStreamInfo,
+    pub stream: &'a EventsStreamInfo,
     pub allowed: &'a NetworkList,
 }
 
@@ -47,7 +126,7 @@ impl EndpointRules<'_> {
                 }
             }
         }
-        Err(ApiError::invalid("invalid_endpoint", problems))
+        Err(ApiError::invalid(ErrorCode::InvalidEndpoint, problems))
     }
 
     fn problems(&self, settings: &EndpointSettings) -> Vec<FieldProblem> {
@@ -81,7 +160,7 @@ impl EndpointRules<'_> {
 
     /// A retry reads its event again, so the event must still be there at the last one.
     fn schedule(&self, settings: &EndpointSettings) -> Option<FieldProblem> {
-        let max_age = self.kept.max_age?;
+        let max_age = self.stream.max_age?;
         let longest = longest(settings);
         (longest >= max_age).then(|| {
             field_problem(

@@ -1,46 +1,148 @@
 //! An endpoint as its user sees it: no secret, and of headers that may hold one only the name. Pure.
 
-use kurir_contract::endpoint::{EndpointId, EndpointSettings, StoredSecret};
-use serde_json::{Value, json};
+use crate::endpoint_backlog::EndpointBacklog;
+use kurir_contract::endpoint::{
+    CircuitState, ContentFilter, EndpointId, EndpointSettings, EndpointState, EventOrdering, EventPattern,
+    PayloadFormat, RetrySchedule, StoredSecret,
+};
+use kurir_contract::session::SessionId;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// Stands for a value that is not shown. No header's real value is this.
 pub const MASK: &str = "••••";
 
-pub fn endpoint(id: &EndpointId, settings: &EndpointSettings) -> Value {
-    let mut shown = json!(settings);
-    // An object: that is what a struct becomes.
-    if let Some(fields) = shown.as_object_mut() {
-        fields.remove("secrets");
-    }
-    for (name, value) in &settings.headers {
-        if is_secret(name) && !value.is_empty() {
-            shown["headers"][name] = json!(MASK);
-        }
-    }
-    let old = settings.secrets.get(1).filter(|old| old.is_valid(OffsetDateTime::now_utc()));
-    shown["id"] = json!(id);
-    shown["managedBy"] = json!("api");
-    shown["signed"] = json!(!settings.secrets.is_empty());
-    shown["oldSecretSignsUntil"] = json!(old.and_then(|old| old.until.as_deref()));
-    if id.is_default() {
-        shown["managedBy"] = json!("environment");
-        // Settings of the dispatchers, which this process does not know.
-        for field in ["signed", "timeoutSeconds", "concurrency", "createdAt", "updatedAt"] {
-            shown[field] = Value::Null;
-        }
-    }
-    shown
+/// An endpoint. Null are settings of the endpoint `default` that only the dispatchers know.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointView {
+    pub id: EndpointId,
+    /// `environment`: `WEBHOOK_URL` alone changes it.
+    managed_by: Manager,
+    url: String,
+    description: String,
+    /// While it is false, its events wait.
+    enabled: bool,
+    /// Why it was disabled, if not by its user.
+    disabled_reason: Option<String>,
+    /// Empty: all.
+    sessions: Vec<SessionId>,
+    /// Empty: all.
+    events: Vec<EventPattern>,
+    filter: ContentFilter,
+    /// Names in lower case; the value of one that may hold a secret is `••••`.
+    headers: BTreeMap<String, String>,
+    /// Whether deliveries are signed.
+    signed: Option<bool>,
+    /// Until when the secret before this one signs too; null if it does not.
+    old_secret_signs_until: Option<String>,
+    retry: RetrySchedule,
+    retry_jitter_percent: u8,
+    /// Statuses of an answer after which no retry follows.
+    give_up_on: Vec<u16>,
+    timeout_seconds: Option<u64>,
+    concurrency: Option<u16>,
+    /// Null: no limit.
+    rate_limit_per_second: Option<f64>,
+    ordering: EventOrdering,
+    format: PayloadFormat,
+    metadata: BTreeMap<String, String>,
+    /// Whether received files come in the body, too.
+    base64: bool,
+    /// The first event of the endpoint in EVENTS.
+    start_sequence: u64,
+    /// ISO 8601.
+    created_at: Option<String>,
+    updated_at: Option<String>,
 }
 
-/// The same with the secret that signs from now on: shown once, in the answer to whoever made it.
-pub fn with_secret(id: &EndpointId, settings: &EndpointSettings) -> Value {
-    let mut shown = endpoint(id, settings);
-    shown["secret"] = json!(settings.secrets.first().map(|StoredSecret { secret, .. }| secret.reveal()));
-    shown
+/// Who changes an endpoint.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "EndpointManager")]
+enum Manager {
+    Api,
+    Environment,
 }
 
-/// Whether a header's value may be one; names are in lower case.
+/// An endpoint, how it fares and what waits for it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointDetailsView {
+    #[serde(flatten)]
+    endpoint: EndpointView,
+    circuit: CircuitState,
+    /// Since when every attempt fails, ISO 8601; null if it does not fail.
+    failing_since: Option<String>,
+    last_error: Option<String>,
+    backlog: EndpointBacklog,
+}
+
+/// An endpoint with the secret that signs from now on: shown once, in the answer to whoever made it.
+#[derive(Serialize, JsonSchema)]
+pub struct EndpointSecretView {
+    #[serde(flatten)]
+    endpoint: EndpointView,
+    secret: Option<String>,
+}
+
+impl EndpointView {
+    pub fn new(id: &EndpointId, settings: &EndpointSettings) -> Self {
+        let is_default = id.is_default();
+        let old = settings.secrets.get(1).filter(|old| old.is_valid(OffsetDateTime::now_utc()));
+        let headers = settings.headers.iter().map(|(name, value)| {
+            let shown = if is_secret(name) && !value.is_empty() { MASK } else { value };
+            (name.clone(), shown.to_owned())
+        });
+        let EndpointSettings { url, description, enabled, disabled_reason, sessions, events, filter, .. } =
+            settings.clone();
+        Self {
+            id: id.clone(),
+            managed_by: if is_default { Manager::Environment } else { Manager::Api },
+            url,
+            description,
+            enabled,
+            disabled_reason,
+            sessions,
+            events,
+            filter,
+            headers: headers.collect(),
+            signed: (!is_default).then_some(!settings.secrets.is_empty()),
+            old_secret_signs_until: old.and_then(|old| old.until.clone()),
+            retry: settings.retry.clone(),
+            retry_jitter_percent: settings.retry_jitter_percent,
+            give_up_on: settings.give_up_on.clone(),
+            timeout_seconds: (!is_default).then_some(settings.timeout_seconds),
+            concurrency: (!is_default).then_some(settings.concurrency),
+            rate_limit_per_second: settings.rate_limit_per_second,
+            ordering: settings.ordering,
+            format: settings.format,
+            metadata: settings.metadata.clone(),
+            base64: settings.base64,
+            start_sequence: settings.start_sequence,
+            created_at: (!is_default).then(|| settings.created_at.clone()),
+            updated_at: (!is_default).then(|| settings.updated_at.clone()),
+        }
+    }
+}
+
+impl EndpointDetailsView {
+    pub fn new(id: &EndpointId, settings: &EndpointSettings, state: EndpointState, backlog: EndpointBacklog) -> Self {
+        let EndpointState { circuit, failing_since, last_error, .. } = state;
+        Self { endpoint: EndpointView::new(id, settings), circuit, failing_since, last_error, backlog }
+    }
+}
+
+impl EndpointSecretView {
+    pub fn new(id: &EndpointId, settings: &EndpointSettings) -> Self {
+        let secret = settings.secrets.first().map(|StoredSecret { secret, .. }| secret.reveal().to_owned());
+        Self { endpoint: EndpointView::new(id, settings), secret }
+    }
+}
+
+/// Whether a header's value may be a secret; names are in lower case.
 pub fn is_secret(name: &str) -> bool {
     ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| name.contains(word))
 }
@@ -49,7 +151,6 @@ pub fn is_secret(name: &str) -> bool {
 mod tests {
     use super::*;
     use kurir_contract::endpoint::SigningSecret;
-    use std::collections::BTreeMap;
 
     #[test]
     fn what_is_shown_holds_no_secret() {
@@ -61,11 +162,12 @@ mod tests {
             secrets: vec![StoredSecret::new(secret.clone())],
             ..EndpointSettings::new("https://example.org/".to_owned())
         };
-        let shown = endpoint(&EndpointId::random(), &settings);
-        assert_eq!((&shown["headers"]["x-tenant"], &shown["signed"]), (&json!("blue"), &json!(true)));
-        assert!(names.iter().all(|name| shown["headers"][*name] == MASK), "{shown}");
-        let text = shown.to_string();
+        let view = EndpointView::new(&EndpointId::random(), &settings);
+        assert_eq!((view.headers["x-tenant"].as_str(), view.signed), ("blue", Some(true)));
+        assert!(names.iter().all(|name| view.headers[*name] == MASK));
+        let text = serde_json::to_string(&view).expect("JSON");
         assert!(!text.contains("hidden") && !text.contains("whsec_") && !text.contains("secrets"), "{text}");
-        assert_eq!(with_secret(&EndpointId::random(), &settings)["secret"], secret.reveal());
+        let with_secret = EndpointSecretView::new(&EndpointId::random(), &settings);
+        assert_eq!(with_secret.secret.as_deref(), Some(&*secret.reveal()));
     }
 }

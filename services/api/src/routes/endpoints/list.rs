@@ -1,28 +1,39 @@
 //! `GET /api/endpoints`: all of them, a page at a time.
 
-use super::{default, endpoint_view};
+use super::{endpoint_view::EndpointView, lookup::default_endpoint};
 use crate::{
     app_state::AppState,
     endpoint_store::StoredEndpoint,
-    extract::{QueryParams, field_problem},
-    response::{ApiError, JsonResult},
+    error_code::ErrorCode,
+    extract::QueryParams,
+    fields::{CursorText, FieldErrors, PageQuery},
+    response::{JsonResult, PageResponse, page_response},
 };
-use axum::{Json, extract::State};
-use serde_json::{Value, json};
+use axum::extract::State;
 
 /// The oldest first, before them `default`.
-pub async fn list(State(app): State<AppState>, query: QueryParams) -> JsonResult {
-    let limit = query.limit()?;
-    let after = query.get("after").map(EndpointCursor::read).transpose()?;
-    let mut all: Vec<StoredEndpoint> = default(&app).into_iter().collect();
-    all.extend(app.endpoints.all().await?);
-    let begins = after.map_or(0, |after| all.partition_point(|endpoint| EndpointCursor::of(endpoint) <= after));
+pub async fn list_endpoints(
+    State(app): State<AppState>,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> JsonResult<PageResponse<EndpointView>> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
+    let (limit, after) = query.read(&mut errors);
+    let after = after.and_then(|after| {
+        let cursor = EndpointCursor::parse(&after);
+        if cursor.is_none() {
+            errors.add("after", CursorText::invalid());
+        }
+        cursor
+    });
+    errors.finish(|| Some(()))?;
+    let mut all: Vec<StoredEndpoint> = default_endpoint(&app).into_iter().collect();
+    all.extend(app.endpoint_store.all().await?);
+    let begins = after.map_or(0, |after| all.partition_point(|endpoint| EndpointCursor::new(endpoint) <= after));
     let rest = &all[begins..];
     let page = &rest[..limit.min(rest.len())];
-    let next = page.last().filter(|_| rest.len() > page.len()).map(|last| EndpointCursor::of(last).write());
-    let data: Vec<Value> =
-        page.iter().map(|endpoint| endpoint_view::endpoint(&endpoint.id, &endpoint.settings)).collect();
-    Ok(Json(json!({"success": true, "data": data, "next": next})))
+    let next = page.last().filter(|_| rest.len() > page.len()).map(|last| EndpointCursor::new(last).to_text());
+    let views = page.iter().map(|endpoint| EndpointView::new(&endpoint.id, &endpoint.settings)).collect();
+    Ok(page_response(views, next))
 }
 
 /// A place in the list, whether or not the endpoint that was there is still there: when it was made, and its id.
@@ -34,18 +45,16 @@ struct EndpointCursor {
 }
 
 impl EndpointCursor {
-    fn of(endpoint: &StoredEndpoint) -> Self {
+    fn new(endpoint: &StoredEndpoint) -> Self {
         Self { created_at: endpoint.settings.created_at.clone(), id: endpoint.id.as_str().to_owned() }
     }
 
-    fn write(&self) -> String {
+    fn to_text(&self) -> String {
         format!("{}_{}", self.created_at, self.id)
     }
 
-    fn read(given: &str) -> Result<Self, ApiError> {
-        let (created_at, id) = given.split_once('_').ok_or_else(|| {
-            ApiError::invalid("invalid_query", vec![field_problem("after", "must be the \"next\" of the page before")])
-        })?;
-        Ok(Self { created_at: created_at.to_owned(), id: id.to_owned() })
+    fn parse(given: &str) -> Option<Self> {
+        let (created_at, id) = given.split_once('_')?;
+        Some(Self { created_at: created_at.to_owned(), id: id.to_owned() })
     }
 }

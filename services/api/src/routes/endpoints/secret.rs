@@ -1,33 +1,58 @@
-//! `POST /api/endpoints/{id}/secret/rotate`: a new secret signs, and for a while the old one beside it.
+//! `POST /api/endpoints/{id}/secret/rotate`: a new secret signs, and for a while the old one signs too.
 
-use super::{changeable, endpoint_view};
+use super::{endpoint_view::EndpointSecretView, lookup::changeable};
 use crate::{
     app_state::AppState,
-    extract::JsonObject,
-    extract::{PathId, field_problem},
-    response::{ApiError, JsonResult},
+    error_code::ErrorCode,
+    extract::{JsonBody, PathId},
+    fields::{Field, FieldError, FieldErrors, FieldValue},
+    response::{DataResponse, JsonResult, data_response},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use kurir_contract::{
     clock,
     endpoint::{EndpointSettings, SigningSecret, StoredSecret},
 };
-use serde_json::{Map, Value, json};
-use std::time::Duration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::{borrow::Cow, time::Duration};
 use time::OffsetDateTime;
 
 /// A day is enough to change one's receiver.
 const KEEP_OLD: u64 = 24 * 60 * 60;
 const KEEP_OLD_AT_MOST: u64 = 7 * 24 * 60 * 60;
 
-pub async fn rotate(State(app): State<AppState>, id: PathId, JsonObject(fields): JsonObject) -> JsonResult {
+/// How long the old secret signs too.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("additionalProperties" = false))]
+pub struct RotateSecretRequest {
+    /// Seconds; a day if it is missing.
+    keep_old_for_seconds: Option<Field<OverlapSeconds>>,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    unknown: Map<String, Value>,
+}
+
+/// At most a week.
+struct OverlapSeconds(u64);
+
+pub async fn rotate_secret(
+    State(app): State<AppState>,
+    id: PathId,
+    JsonBody(body): JsonBody<RotateSecretRequest>,
+) -> JsonResult<DataResponse<EndpointSecretView>> {
     let id = changeable(id)?;
-    let keep = read(&fields)?;
-    let now = OffsetDateTime::now_utc();
-    let new = SigningSecret::random();
-    let settings = app.endpoints.change(&id, |before| Ok(rotated(before, &new, keep, now))).await?;
+    let mut errors = FieldErrors::new(ErrorCode::InvalidRotation);
+    errors.refuse_unknown(&body.unknown);
+    let keep = errors.take_optional("keepOldForSeconds", body.keep_old_for_seconds);
+    let keep = errors.finish(|| Some(keep.map_or(KEEP_OLD, |OverlapSeconds(keep)| keep)))?;
+    let (now, new) = (OffsetDateTime::now_utc(), SigningSecret::random());
+    let rotate = |before: &EndpointSettings| Ok(rotated(before, &new, Duration::from_secs(keep), now));
+    let settings = app.endpoint_store.change(&id, rotate).await?;
     tracing::info!(endpoint.id = %id, "the secret of the endpoint {id} was rotated");
-    Ok(Json(json!({"success": true, "data": endpoint_view::with_secret(&id, &settings)})))
+    Ok(data_response(EndpointSecretView::new(&id, &settings)))
 }
 
 /// Never more than two: the one before the last ends now, whatever it was promised.
@@ -38,23 +63,25 @@ fn rotated(before: &EndpointSettings, new: &SigningSecret, keep: Duration, now: 
     EndpointSettings { secrets, ..before.clone() }
 }
 
-fn read(fields: &Map<String, Value>) -> Result<Duration, ApiError> {
-    let mut problems: Vec<_> = fields
-        .keys()
-        .filter(|name| *name != "keepOldForSeconds")
-        .map(|name| field_problem(name, "is not known"))
-        .collect();
-    let keep = match fields.get("keepOldForSeconds") {
-        None | Some(Value::Null) => Some(KEEP_OLD),
-        Some(given) => given.as_u64().filter(|keep| *keep <= KEEP_OLD_AT_MOST),
-    };
-    if keep.is_none() {
-        let message = format!("must be a whole number from 0 to {KEEP_OLD_AT_MOST}");
-        problems.push(field_problem("keepOldForSeconds", message));
+impl FieldValue for OverlapSeconds {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let seconds = given.as_u64().filter(|seconds| *seconds <= KEEP_OLD_AT_MOST);
+        let text = || FieldError::predicate(format!("must be a whole number from 0 to {KEEP_OLD_AT_MOST}"));
+        seconds.map(Self).ok_or_else(text)
     }
-    match keep {
-        Some(keep) if problems.is_empty() => Ok(Duration::from_secs(keep)),
-        Some(_) | None => Err(ApiError::invalid("invalid_rotation", problems)),
+}
+
+impl JsonSchema for OverlapSeconds {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OverlapSeconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "integer", "minimum": 0, "maximum": KEEP_OLD_AT_MOST, "default": KEEP_OLD})
     }
 }
 

@@ -1,19 +1,32 @@
-//! `calls/{id}/reject`: a call that rings is turned down.
+//! `calls/{id}/reject`: turns down a call that rings.
 
-use super::{ask_gateway, contacts::person};
-use crate::extract::SessionPath;
-use crate::{app_state::AppState, extract::JsonObject, extract::PathId, response::JsonResult};
-use axum::{Json, extract::State};
+use super::gateway_request::ask_gateway;
+use crate::{
+    app_state::AppState,
+    error_code::ErrorCode,
+    extract::{JsonBody, PathId, SessionPath},
+    fields::{Field, Person},
+    response::{JsonResult, MessageResponse, message_response},
+};
+use axum::extract::State;
 use kurir_contract::command::{CallRejected, Command, RejectCall};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Whose call it is.
+#[derive(Deserialize, JsonSchema)]
+pub struct RejectCallRequest {
+    /// The caller, as `call.received` names them.
+    from: Field<Person>,
+}
 
 pub async fn reject_call(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     PathId(call): PathId,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let request = RejectCall { call, from: person(fields.get("from"))? };
-    let CallRejected {} = ask_gateway(&app, &session, Command::RejectCall, &request).await?;
-    Ok(Json(json!({"success": true, "message": "Call rejected"})))
+    JsonBody(body): JsonBody<RejectCallRequest>,
+) -> JsonResult<MessageResponse> {
+    let Person(from) = body.from.checked("from", ErrorCode::InvalidRecipient)?;
+    let CallRejected {} = ask_gateway(&app, &session, Command::RejectCall, &RejectCall { call, from }).await?;
+    Ok(message_response("Call rejected"))
 }

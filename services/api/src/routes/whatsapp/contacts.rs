@@ -1,72 +1,83 @@
-//! `contacts`, `blocklist`, `block`, `unblock`: who somebody is, and whom the account blocks.
+//! `check-number`, `contacts`, `blocklist`, `block`, `unblock`: who somebody is, and whom the account blocks.
 
-use super::{ask_gateway, invalid_recipient, parse_recipient};
-use crate::extract::SessionPath;
+use super::gateway_request::ask_gateway;
 use crate::{
     app_state::AppState,
-    extract::JsonObject,
-    extract::PathId,
-    response::{ApiError, JsonResult},
-};
-use axum::{Json, extract::State};
-use kurir_contract::{
-    address::{ChatJid, InvalidRecipient},
-    command::{
-        CheckNumber, Command, EmptyBody, NumberChecked,
-        people::{BlockedContact, BlockedContacts, ContactDetails, PersonRequest},
+    error_code::ErrorCode,
+    extract::{JsonBody, PathId, QueryParams, SessionPath},
+    fields::{Field, FieldErrors, PageQuery, Person},
+    response::{
+        DataResponse, JsonResult, MessageDataResponse, PageResponse, data_response, message_data_response,
+        page_response,
     },
 };
-use serde_json::{Value, json};
+use axum::extract::State;
+use kurir_contract::command::{
+    CheckNumber, Command, EmptyBody, NumberChecked,
+    people::{BlockedContact, BlockedContacts, ContactDetails, PersonRequest},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Somebody.
+#[derive(Deserialize, JsonSchema)]
+pub struct NumberRequest {
+    number: Field<Person>,
+}
 
 /// Whether WhatsApp knows an account.
 pub async fn check_number(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let number = person(fields.get("number"))?;
-    let checked: NumberChecked = ask_gateway(&app, &session, Command::CheckNumber, &CheckNumber { number }).await?;
-    Ok(Json(json!({"success": true, "data": checked})))
+    JsonBody(body): JsonBody<NumberRequest>,
+) -> JsonResult<DataResponse<NumberChecked>> {
+    let Person(number) = body.number.checked("number", ErrorCode::InvalidRecipient)?;
+    Ok(data_response(ask_gateway(&app, &session, Command::CheckNumber, &CheckNumber { number }).await?))
 }
 
-pub async fn contact(State(app): State<AppState>, SessionPath(session): SessionPath, id: PathId) -> JsonResult {
-    let contact: ContactDetails =
-        ask_gateway(&app, &session, Command::Contact, &PersonRequest { number: named(&id)? }).await?;
-    Ok(Json(json!({"success": true, "data": contact})))
+pub async fn contact(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<ContactDetails>> {
+    let request = PersonRequest { number: id.person()? };
+    Ok(data_response(ask_gateway(&app, &session, Command::Contact, &request).await?))
 }
 
-pub async fn blocklist(State(app): State<AppState>, SessionPath(session): SessionPath) -> JsonResult {
-    let BlockedContacts { people } = ask_gateway(&app, &session, Command::Blocklist, &EmptyBody {}).await?;
-    Ok(Json(json!({"success": true, "data": people})))
+/// In the order of the addresses.
+pub async fn blocklist(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> JsonResult<PageResponse<BlockedContact>> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
+    let (limit, after) = query.read(&mut errors);
+    errors.finish(|| Some(()))?;
+    let BlockedContacts { mut people } = ask_gateway(&app, &session, Command::Blocklist, &EmptyBody {}).await?;
+    people.sort_by(|one, other| one.jid.cmp(&other.jid));
+    people.retain(|person| after.as_ref().is_none_or(|after| person.jid.as_str() > after.as_str()));
+    let has_more = people.len() > limit;
+    people.truncate(limit);
+    let next = people.last().filter(|_| has_more).map(|last| last.jid.to_string());
+    Ok(page_response(people, next))
 }
 
 pub async fn block(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let request = PersonRequest { number: person(fields.get("number"))? };
-    let blocked: BlockedContact = ask_gateway(&app, &session, Command::Block, &request).await?;
-    Ok(Json(json!({"success": true, "message": "Blocked", "data": blocked})))
+    JsonBody(body): JsonBody<NumberRequest>,
+) -> JsonResult<MessageDataResponse<BlockedContact>> {
+    let Person(number) = body.number.checked("number", ErrorCode::InvalidRecipient)?;
+    let blocked = ask_gateway(&app, &session, Command::Block, &PersonRequest { number }).await?;
+    Ok(message_data_response("Blocked", blocked))
 }
 
 pub async fn unblock(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let request = PersonRequest { number: person(fields.get("number"))? };
-    let blocked: BlockedContact = ask_gateway(&app, &session, Command::Unblock, &request).await?;
-    Ok(Json(json!({"success": true, "message": "Unblocked", "data": blocked})))
-}
-
-/// The person in a route's path.
-pub(super) fn named(id: &PathId) -> Result<ChatJid, ApiError> {
-    person(Some(&Value::String(id.0.clone())))
-}
-
-/// Somebody; no group.
-pub(super) fn person(given: Option<&Value>) -> Result<ChatJid, ApiError> {
-    let person = parse_recipient(given)?;
-    if person.is_group() { Err(invalid_recipient(InvalidRecipient::Format)) } else { Ok(person) }
+    JsonBody(body): JsonBody<NumberRequest>,
+) -> JsonResult<MessageDataResponse<BlockedContact>> {
+    let Person(number) = body.number.checked("number", ErrorCode::InvalidRecipient)?;
+    let unblocked = ask_gateway(&app, &session, Command::Unblock, &PersonRequest { number }).await?;
+    Ok(message_data_response("Unblocked", unblocked))
 }

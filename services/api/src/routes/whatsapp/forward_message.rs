@@ -1,15 +1,19 @@
-//! `POST forward-message`: what was said elsewhere. The caller has it: the `data` of its event. A file is where it is kept.
+//! `POST forward-message`: sends on what was said elsewhere. The caller has it: the `data` of its event. A file is sent
+//! from where it is kept.
 
-use crate::extract::{IdempotencyHeader, SessionPath};
-use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
-use axum::extract::State;
-use kurir_contract::command::{Command, ForwardedContent, IdempotencyKey, SendForward};
-use serde_json::{Map, Value, json};
-
-use super::{
-    jobs, parse_recipient,
-    send_message::{SendResult, send, text},
+use super::send::{SendResult, send};
+use crate::{
+    app_state::AppState,
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, JsonBody, SessionPath},
+    fields::{Field, FieldError, FieldErrors, FieldValue, MessageText, Recipient, SendOptions, options_or_default},
 };
+use axum::extract::State;
+use kurir_contract::command::{Command, ForwardedContent, ForwardedMedia, SendForward};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::borrow::Cow;
 
 const WRONG: &str = "message must be the data of a message.received or message.sent whose messageType is text, location, \
     contact, image, video, audio, document or sticker";
@@ -17,41 +21,91 @@ const NO_FILE: &str = "The file of this message was not downloaded, so it cannot
     if media.downloaded came later, its content belongs into the message";
 const ONCE: &str = "A message that is shown once cannot be forwarded";
 
+/// A message of an event and where it goes.
+#[derive(Deserialize, JsonSchema)]
+pub struct ForwardMessageRequest {
+    to: Field<Recipient>,
+    message: Field<ForwardedMessage>,
+    options: Option<Field<SendOptions>>,
+}
+
+/// The `data` of the message's event.
+struct ForwardedMessage {
+    content: ForwardedContent,
+    media: Option<ForwardedMedia>,
+    forwarding_score: u32,
+    is_view_once: bool,
+}
+
 pub async fn forward_message(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
+    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    JsonBody(body): JsonBody<ForwardMessageRequest>,
 ) -> SendResult {
-    let forward = read(&fields, key)?;
-    if let Some(media) = forward.as_media() {
-        // Who forwards a file that is no longer kept hears it now.
+    let mut errors = FieldErrors::new(ErrorCode::InvalidForward);
+    let to = errors.take("to", body.to);
+    let message = errors.take("message", body.message);
+    let (forward, is_view_once) = errors.finish(|| {
+        let ForwardedMessage { content: message, media, forwarding_score, is_view_once } = message?;
+        let Recipient(to) = to?;
+        Some((SendForward { to, message, media, forwarding_score, idempotency_key }, is_view_once))
+    })?;
+    let at = options_or_default(body.options)?.send_at()?;
+    if forward.message.file().is_some() {
+        let refused = |text| FieldError::sentence(ErrorCode::InvalidForward, text);
+        // WhatsApp's apps do not let such a message go on either.
+        if is_view_once {
+            return Err(refused(ONCE).into_api_error("message", ErrorCode::InvalidForward));
+        }
+        let media = forward.as_media();
+        let media = media.ok_or_else(|| refused(NO_FILE).into_api_error("message", ErrorCode::InvalidForward))?;
+        // A file that is no longer kept is an error of this request, not of the send.
         app.uploads.received(&media.file.object).await?;
     }
-    send(app, session, Command::SendForward, forward.to.clone(), forward, jobs::send_at(&fields)?).await
+    send(app, session, Command::SendForward, forward.to.clone(), forward, at).await
 }
 
-fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendForward, ApiError> {
-    let to = parse_recipient(fields.get("to"))?;
-    let wrong = || ApiError::bad_request("invalid_forward", WRONG);
-    let given = fields.get("message").and_then(Value::as_object).ok_or_else(wrong)?;
-    let (kind, content) = (given.get("messageType"), given.get("content"));
-    let message = match serde_json::from_value(json!({"messageType": kind, "content": content})) {
-        Ok(ForwardedContent::Text { text: said }) => ForwardedContent::Text { text: text(Some(&Value::String(said)))? },
-        Ok(message) => message,
-        Err(_) => return Err(wrong()),
-    };
-    let media = message.file().and(given.get("media"));
-    let media = media.map(|media| serde_json::from_value(media.clone())).transpose().map_err(|_| wrong())?.flatten();
-    let score = given.get("forwardingScore").and_then(Value::as_u64).unwrap_or_default();
-    let forwarding_score = u32::try_from(score).unwrap_or(u32::MAX);
-    let forward = SendForward { to, message, media, forwarding_score, idempotency_key };
-    if forward.message.file().is_some() {
-        // WhatsApp's apps do not let it go on either.
-        if given.get("viewOnce") == Some(&Value::Bool(true)) {
-            return Err(ApiError::bad_request("invalid_forward", ONCE));
-        }
-        forward.as_media().ok_or_else(|| ApiError::bad_request("invalid_forward", NO_FILE))?;
+impl FieldValue for ForwardedMessage {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let wrong = || FieldError::sentence(ErrorCode::InvalidForward, WRONG);
+        let given = given.as_object().ok_or_else(wrong)?;
+        let (kind, content) = (given.get("messageType"), given.get("content"));
+        let content = match serde_json::from_value(json!({"messageType": kind, "content": content})) {
+            Ok(ForwardedContent::Text { text }) => {
+                let MessageText(text) = MessageText::parse(&Value::String(text))?;
+                ForwardedContent::Text { text }
+            }
+            Ok(content) => content,
+            Err(_) => return Err(wrong()),
+        };
+        let media = content.file().and(given.get("media"));
+        let media = media.map(|media| serde_json::from_value(media.clone())).transpose().map_err(|_| wrong())?;
+        let score = given.get("forwardingScore").and_then(Value::as_u64).unwrap_or_default();
+        let is_view_once = given.get("viewOnce") == Some(&Value::Bool(true));
+        let forwarding_score = u32::try_from(score).unwrap_or(u32::MAX);
+        Ok(Self { content, media: media.flatten(), forwarding_score, is_view_once })
     }
-    Ok(forward)
+}
+
+impl JsonSchema for ForwardedMessage {
+    fn schema_name() -> Cow<'static, str> {
+        "ForwardedMessage".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "The data of a message.received or message.sent, as it is.",
+            "properties": {
+                "messageType": {"type": "string", "enum": ["text", "location", "contact", "image", "video", "audio", "document", "sticker"]},
+                "content": {"type": "object"},
+                "media": {"type": ["object", "null"]},
+                "forwardingScore": {"type": "integer", "minimum": 0},
+                "viewOnce": {"type": "boolean"},
+            },
+            "required": ["messageType", "content"],
+            "examples": [{"messageType": "text", "content": {"text": "Hello"}}],
+        })
+    }
 }

@@ -1,94 +1,112 @@
 //! `groups/{id}/participants` and `groups/{id}/admins`: who is in a group, and who administers it.
 
-use super::{ask_gateway, groups::group, parse_recipient};
-use crate::extract::SessionPath;
+use super::gateway_request::ask_gateway;
 use crate::{
     app_state::AppState,
-    extract::JsonObject,
-    extract::PathId,
-    response::{ApiError, JsonResult},
+    error_code::ErrorCode,
+    extract::{JsonBody, PathId, SessionPath},
+    fields::{Field, ParticipantList},
+    response::{ApiError, DataResponse, JsonResult, data_response},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
     command::{
         Command,
-        group::{ChangeParticipants, MOST_PARTICIPANTS, ParticipantResults},
+        group::{ChangeParticipants, MOST_PARTICIPANTS, ParticipantResult, ParticipantResults},
     },
     session::SessionId,
 };
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// People; at least one.
+#[derive(Deserialize, JsonSchema)]
+pub struct ParticipantsRequest {
+    participants: Field<ParticipantList>,
+}
+
+/// How it went with each.
+#[derive(Serialize, JsonSchema)]
+pub struct ParticipantsView {
+    /// In the order of the request.
+    participants: Vec<ParticipantView>,
+}
+
+/// How it went with one of several people.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParticipantView {
+    /// As it was asked for.
+    jid: ChatJid,
+    ok: bool,
+    /// Null if it was done.
+    code: Option<ErrorCode>,
+    /// WhatsApp's number, if WhatsApp refused.
+    whatsapp_code: Option<u16>,
+    /// Why it was not done, in words; null if it was.
+    message: Option<String>,
+}
+
+impl From<ParticipantResult> for ParticipantView {
+    fn from(ParticipantResult { jid, ok, code, message }: ParticipantResult) -> Self {
+        let error = (!ok).then_some(ErrorCode::RefusedByWhatsapp);
+        Self { jid, ok, code: error, whatsapp_code: code, message }
+    }
+}
+
+type MembersResult = JsonResult<DataResponse<ParticipantsView>>;
 
 pub async fn add_participants(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     id: PathId,
-    fields: JsonObject,
-) -> JsonResult {
-    change(app, session, Command::AddParticipants, id, fields).await
+    body: JsonBody<ParticipantsRequest>,
+) -> MembersResult {
+    change_members(app, session, Command::AddParticipants, id, body).await
 }
 
 pub async fn remove_participants(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     id: PathId,
-    fields: JsonObject,
-) -> JsonResult {
-    change(app, session, Command::RemoveParticipants, id, fields).await
+    body: JsonBody<ParticipantsRequest>,
+) -> MembersResult {
+    change_members(app, session, Command::RemoveParticipants, id, body).await
 }
 
 pub async fn make_admins(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     id: PathId,
-    fields: JsonObject,
-) -> JsonResult {
-    change(app, session, Command::PromoteParticipants, id, fields).await
+    body: JsonBody<ParticipantsRequest>,
+) -> MembersResult {
+    change_members(app, session, Command::PromoteParticipants, id, body).await
 }
 
 pub async fn make_members(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     id: PathId,
-    fields: JsonObject,
-) -> JsonResult {
-    change(app, session, Command::DemoteParticipants, id, fields).await
+    body: JsonBody<ParticipantsRequest>,
+) -> MembersResult {
+    change_members(app, session, Command::DemoteParticipants, id, body).await
 }
 
-async fn change(
+async fn change_members(
     app: AppState,
     session: SessionId,
     command: Command,
     id: PathId,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let request = ChangeParticipants { group: group(&id)?, participants: participants(&fields)? };
-    if request.participants.is_empty() {
-        return Err(invalid(String::new()));
+    JsonBody(body): JsonBody<ParticipantsRequest>,
+) -> MembersResult {
+    let group = id.group()?;
+    let ParticipantList(participants) = body.participants.checked("participants", ErrorCode::InvalidParticipants)?;
+    if participants.is_empty() {
+        let text = format!("participants must be a list of 1 to {MOST_PARTICIPANTS} phone numbers");
+        return Err(ApiError::new(ErrorCode::InvalidParticipants, text));
     }
-    let results: ParticipantResults = ask_gateway(&app, &session, command, &request).await?;
-    Ok(Json(json!({"success": true, "data": results})))
-}
-
-/// Everybody once.
-pub(super) fn participants(fields: &Map<String, Value>) -> Result<Vec<ChatJid>, ApiError> {
-    let given = fields.get("participants").and_then(Value::as_array);
-    let given = given.filter(|given| given.len() <= MOST_PARTICIPANTS).ok_or_else(|| invalid(String::new()))?;
-    let mut people: Vec<ChatJid> = Vec::with_capacity(given.len());
-    for (at, one) in given.iter().enumerate() {
-        let person =
-            parse_recipient(Some(one)).map_err(|failure| invalid(format!("; at {at}: {}", failure.message)))?;
-        if person.is_group() {
-            return Err(invalid(format!("; at {at}: a group is no participant")));
-        }
-        if !people.contains(&person) {
-            people.push(person);
-        }
-    }
-    Ok(people)
-}
-
-fn invalid(more: String) -> ApiError {
-    let text = format!("participants must be a list of 1 to {MOST_PARTICIPANTS} phone numbers{more}");
-    ApiError::bad_request("invalid_participants", text)
+    let request = ChangeParticipants { group, participants };
+    let ParticipantResults { participants } = ask_gateway(&app, &session, command, &request).await?;
+    Ok(data_response(ParticipantsView { participants: participants.into_iter().map(ParticipantView::from).collect() }))
 }

@@ -1,164 +1,270 @@
 //! `groups`: shown, made, changed, joined and left, and their invitation links.
 
-use super::ask_gateway;
-use crate::extract::SessionPath;
+use super::{
+    gateway_request::{ask_gateway, session_path},
+    group_members::ParticipantView,
+};
 use crate::{
     app_state::AppState,
-    extract::JsonObject,
-    extract::{PathId, QueryParams, field_problem},
-    response::{ApiError, JsonResult},
-};
-use axum::{Json, extract::State, http::StatusCode};
-use kurir_contract::{
-    address::ChatJid,
-    command::{
-        Command,
-        group::{
-            ChangeGroup, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage, GroupRequest,
-            InviteLink, JoinGroup, LONGEST_DESCRIPTION, LONGEST_SUBJECT, ListGroups,
-        },
+    error_code::ErrorCode,
+    extract::{JsonBody, PathId, QueryParams, SessionPath},
+    fields::{Field, FieldError, FieldErrors, FieldValue, Flag, GroupJid, PageQuery, ParticipantList, Text},
+    response::{
+        ApiError, CreatedResponse, DataResponse, JsonResult, MessageResponse, PageResponse, data_response,
+        message_response, page_response,
     },
-    endpoint::FieldProblem,
 };
-use serde_json::{Map, Value, json};
-
-use super::group_members::participants;
-
-/// A link, and then some.
-const LONGEST_CODE: usize = 256;
+use axum::{Json, extract::State};
+use kurir_contract::command::{
+    Command,
+    group::{
+        ChangeGroup, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage, GroupRequest,
+        GroupSummary, InviteLink, JoinGroup, LONGEST_DESCRIPTION, LONGEST_SUBJECT, ListGroups,
+    },
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
 
 pub async fn list_groups(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    query: QueryParams,
-) -> JsonResult {
-    let after = query.get("after").map(group_named).transpose()?;
-    let request = ListGroups { limit: query.limit()?, after };
-    let GroupPage { groups, next } = ask_gateway(&app, &session, Command::ListGroups, &request).await?;
-    Ok(Json(json!({"success": true, "data": groups, "next": next})))
+    QueryParams(query): QueryParams<PageQuery>,
+) -> JsonResult<PageResponse<GroupSummary>> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
+    let (limit, after) = query.read(&mut errors);
+    let after = after.and_then(|after| match GroupJid::parse(&after.into()) {
+        Ok(GroupJid(group)) => Some(group),
+        Err(error) => {
+            errors.add("after", error);
+            None
+        }
+    });
+    errors.finish(|| Some(()))?;
+    let page = ask_gateway(&app, &session, Command::ListGroups, &ListGroups { limit, after }).await?;
+    let GroupPage { groups, next } = page;
+    Ok(page_response(groups, next.map(|next| next.to_string())))
+}
+
+/// A new group.
+#[derive(Deserialize, JsonSchema)]
+pub struct CreateGroupRequest {
+    subject: Field<GroupSubject>,
+    participants: Option<Field<ParticipantList>>,
+}
+
+/// 1 to 100 characters.
+struct GroupSubject(String);
+
+/// A new group, and how it went with each of those who were to be in it.
+#[derive(Serialize, JsonSchema)]
+pub struct GroupCreatedResponse {
+    #[schemars(extend("const" = true))]
+    success: bool,
+    data: GroupDetails,
+    participants: Vec<ParticipantView>,
 }
 
 pub async fn create_group(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let subject = text(&fields, "subject", LONGEST_SUBJECT).map_err(invalid)?.unwrap_or_default();
-    if subject.is_empty() {
-        return Err(invalid(field_problem("subject", format!("is required: 1 to {LONGEST_SUBJECT} characters"))));
-    }
-    let participants = if fields.contains_key("participants") { participants(&fields)? } else { Vec::new() };
-    let request = CreateGroup { subject, participants };
-    let GroupCreated { group, participants } = ask_gateway(&app, &session, Command::CreateGroup, &request).await?;
-    Ok((StatusCode::CREATED, Json(json!({"success": true, "data": group, "participants": participants}))))
+    JsonBody(body): JsonBody<CreateGroupRequest>,
+) -> Result<CreatedResponse<GroupCreatedResponse>, ApiError> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidGroup);
+    let subject = errors.take("subject", body.subject);
+    let participants = errors.take_optional("participants", body.participants);
+    let request = errors.finish(|| {
+        let GroupSubject(subject) = subject?;
+        let participants = participants.map(|ParticipantList(people)| people).unwrap_or_default();
+        Some(CreateGroup { subject, participants })
+    })?;
+    let created = ask_gateway(&app, &session, Command::CreateGroup, &request).await?;
+    let GroupCreated { group, participants } = created;
+    let location = session_path(&session, &format!("groups/{}", group.id));
+    let participants = participants.into_iter().map(ParticipantView::from).collect();
+    let body = Json(GroupCreatedResponse { success: true, data: group, participants });
+    Ok(CreatedResponse { location, body })
 }
 
-pub async fn show_group(State(app): State<AppState>, SessionPath(session): SessionPath, id: PathId) -> JsonResult {
-    let group: GroupDetails = ask_gateway(&app, &session, Command::Group, &of(&id)?).await?;
-    Ok(Json(json!({"success": true, "data": group})))
+pub async fn show_group(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<GroupDetails>> {
+    Ok(data_response(ask_gateway(&app, &session, Command::Group, &group_request(&id)?).await?))
+}
+
+/// What of a group is to change; what is missing stays as it is.
+#[derive(Deserialize, JsonSchema)]
+pub struct ChangeGroupRequest {
+    subject: Option<Field<GroupSubject>>,
+    /// Null or empty removes it.
+    #[serde(default)]
+    #[schemars(with = "Option<Field<Text<0, LONGEST_DESCRIPTION>>>")]
+    description: DescriptionChange,
+    /// Whether only administrators may write.
+    announcement: Option<Field<Flag>>,
+    /// Whether only administrators may change the group's data.
+    locked: Option<Field<Flag>>,
+}
+
+/// A description that may be missing, which changes nothing, or null, which removes it.
+#[derive(Default)]
+struct DescriptionChange(Option<Field<RemovableText>>);
+
+/// A text; null is an empty one.
+struct RemovableText(String);
+
+impl<'de> Deserialize<'de> for DescriptionChange {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Field::deserialize(deserializer).map(Some).map(Self)
+    }
 }
 
 pub async fn change_group(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     id: PathId,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let request = change(group(&id)?, &fields)?;
-    let group: GroupDetails = ask_gateway(&app, &session, Command::ChangeGroup, &request).await?;
-    Ok(Json(json!({"success": true, "data": group})))
+    JsonBody(body): JsonBody<ChangeGroupRequest>,
+) -> JsonResult<DataResponse<GroupDetails>> {
+    let group = id.group()?;
+    let mut errors = FieldErrors::new(ErrorCode::InvalidGroup);
+    let subject = errors.take_optional("subject", body.subject).map(|GroupSubject(subject)| subject);
+    let description = errors.take_optional("description", body.description.0).map(|RemovableText(text)| text);
+    let announcement = errors.take_optional("announcement", body.announcement).map(|Flag(flag)| flag);
+    let locked = errors.take_optional("locked", body.locked).map(|Flag(flag)| flag);
+    let request = errors.finish(|| Some(ChangeGroup { group, subject, description, announcement, locked }))?;
+    if let ChangeGroup { subject: None, description: None, announcement: None, locked: None, .. } = request {
+        let text = "Nothing to change: give subject, description, announcement or locked";
+        return Err(ApiError::new(ErrorCode::InvalidGroup, text));
+    }
+    Ok(data_response(ask_gateway(&app, &session, Command::ChangeGroup, &request).await?))
 }
 
-pub async fn invite(State(app): State<AppState>, SessionPath(session): SessionPath, id: PathId) -> JsonResult {
-    let invite: InviteLink = ask_gateway(&app, &session, Command::GroupInvite, &of(&id)?).await?;
-    Ok(Json(json!({"success": true, "data": invite})))
+pub async fn invite(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<InviteLink>> {
+    Ok(data_response(ask_gateway(&app, &session, Command::GroupInvite, &group_request(&id)?).await?))
 }
 
-/// The old link is no longer good; the answer has the new one.
-pub async fn revoke_invite(State(app): State<AppState>, SessionPath(session): SessionPath, id: PathId) -> JsonResult {
-    let invite: InviteLink = ask_gateway(&app, &session, Command::RevokeGroupInvite, &of(&id)?).await?;
-    Ok(Json(json!({"success": true, "data": invite})))
+/// Makes a new link; the old one is no longer valid.
+pub async fn revoke_invite(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<InviteLink>> {
+    Ok(data_response(ask_gateway(&app, &session, Command::RevokeGroupInvite, &group_request(&id)?).await?))
 }
+
+/// An invitation: its code, or its link.
+#[derive(Deserialize, JsonSchema)]
+pub struct JoinGroupRequest {
+    code: Option<Field<InviteCode>>,
+    link: Option<Field<InviteCode>>,
+}
+
+struct InviteCode(String);
 
 pub async fn join_group(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let given = fields.get("code").or_else(|| fields.get("link")).and_then(Value::as_str).map(str::trim);
-    let code = given.filter(|code| (1..=LONGEST_CODE).contains(&code.len())).ok_or_else(|| {
-        ApiError::bad_request(
-            "invalid_invite",
-            "code or link is required: what stands behind https://chat.whatsapp.com/",
-        )
-    })?;
-    let joined: GroupJoined =
-        ask_gateway(&app, &session, Command::JoinGroup, &JoinGroup { code: code.to_owned() }).await?;
-    Ok(Json(json!({"success": true, "data": joined})))
-}
-
-pub async fn leave_group(State(app): State<AppState>, SessionPath(session): SessionPath, id: PathId) -> JsonResult {
-    let GroupLeft {} = ask_gateway(&app, &session, Command::LeaveGroup, &of(&id)?).await?;
-    Ok(Json(json!({"success": true, "message": "Left the group"})))
-}
-
-fn change(group: ChatJid, fields: &Map<String, Value>) -> Result<ChangeGroup, ApiError> {
-    // `null` removes a description, as an empty one does.
-    let removed = matches!(fields.get("description"), Some(Value::Null)).then(String::new);
-    let change = ChangeGroup {
-        group,
-        subject: text(fields, "subject", LONGEST_SUBJECT).map_err(invalid)?,
-        description: text(fields, "description", LONGEST_DESCRIPTION).map_err(invalid)?.or(removed),
-        announcement: flag(fields, "announcement").map_err(invalid)?,
-        locked: flag(fields, "locked").map_err(invalid)?,
+    JsonBody(body): JsonBody<JoinGroupRequest>,
+) -> JsonResult<DataResponse<GroupJoined>> {
+    let given = body.code.or(body.link);
+    let code = match given {
+        Some(code) => code.checked("code", ErrorCode::InvalidInvite)?,
+        None => return Err(InviteCode::invalid().into_api_error("code", ErrorCode::InvalidInvite)),
     };
-    match &change {
-        ChangeGroup { subject: Some(subject), .. } if subject.is_empty() => {
-            Err(invalid(field_problem("subject", format!("must have 1 to {LONGEST_SUBJECT} characters"))))
+    Ok(data_response(ask_gateway(&app, &session, Command::JoinGroup, &JoinGroup { code: code.0 }).await?))
+}
+
+pub async fn leave_group(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<MessageResponse> {
+    let GroupLeft {} = ask_gateway(&app, &session, Command::LeaveGroup, &group_request(&id)?).await?;
+    Ok(message_response("Left the group"))
+}
+
+fn group_request(id: &PathId) -> Result<GroupRequest, ApiError> {
+    Ok(GroupRequest { group: id.group()? })
+}
+
+impl FieldValue for GroupSubject {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        if given.is_null() || given.as_str().is_some_and(|subject| subject.trim().is_empty()) {
+            return Err(FieldError::predicate(format!("is required: 1 to {LONGEST_SUBJECT} characters")));
         }
-        ChangeGroup { subject: None, description: None, announcement: None, locked: None, .. } => {
-            Err(ApiError::bad_request(
-                "invalid_group",
-                "Nothing to change: give subject, description, announcement or locked",
-            ))
+        // The text of a longer one names the upper bound alone.
+        Text::<0, LONGEST_SUBJECT>::parse(given).map(|Text(subject)| Self(subject))
+    }
+}
+
+impl FieldValue for RemovableText {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        if given.is_null() {
+            return Ok(Self(String::new()));
         }
-        _ => Ok(change),
+        Text::<0, LONGEST_DESCRIPTION>::parse(given).map(|Text(text)| Self(text))
     }
 }
 
-fn text(fields: &Map<String, Value>, name: &str, longest: usize) -> Result<Option<String>, FieldProblem> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.trim().chars().count() <= longest => Ok(Some(text.trim().to_owned())),
-        Some(_) => Err(field_problem(name, format!("must be a string of at most {longest} characters"))),
+impl InviteCode {
+    fn invalid() -> FieldError {
+        let text = "code or link is required: what stands behind https://chat.whatsapp.com/";
+        FieldError::sentence(ErrorCode::InvalidInvite, text)
     }
 }
 
-fn flag(fields: &Map<String, Value>, name: &str) -> Result<Option<bool>, FieldProblem> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(flag)) => Ok(Some(*flag)),
-        Some(_) => Err(field_problem(name, "must be true or false")),
+impl FieldValue for InviteCode {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        // A link, and then some.
+        Text::<1, 256>::parse(given).map(|Text(code)| Self(code)).map_err(|_| Self::invalid())
     }
 }
 
-fn invalid(problem: FieldProblem) -> ApiError {
-    ApiError::invalid("invalid_group", vec![problem])
+impl JsonSchema for GroupSubject {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "GroupSubject".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_SUBJECT, "description": "The group's name."})
+    }
 }
 
-fn of(id: &PathId) -> Result<GroupRequest, ApiError> {
-    Ok(GroupRequest { group: group(id)? })
+impl JsonSchema for RemovableText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RemovableText".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "null"], "maxLength": LONGEST_DESCRIPTION})
+    }
 }
 
-/// The group in a route's path.
-pub(super) fn group(id: &PathId) -> Result<ChatJid, ApiError> {
-    group_named(&id.0)
-}
+impl JsonSchema for InviteCode {
+    fn inline_schema() -> bool {
+        true
+    }
 
-/// By its whole JID, or by what stands in front of the `@`.
-fn group_named(id: &str) -> Result<ChatJid, ApiError> {
-    let whole = if id.contains('@') { id.to_owned() } else { format!("{id}@g.us") };
-    ChatJid::from_recipient(&whole).ok().filter(ChatJid::is_group).ok_or_else(|| {
-        ApiError::bad_request("invalid_group", "A group's id looks like 120363000000000001@g.us, or the digits alone")
-    })
+    fn schema_name() -> Cow<'static, str> {
+        "InviteCode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": 256, "description": "What stands behind https://chat.whatsapp.com/, or the whole link."})
+    }
 }

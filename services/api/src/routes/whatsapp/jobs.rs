@@ -1,275 +1,303 @@
 //! `/api/whatsapp/jobs`: messages that go out one after the other behind the answer, now or at their time.
 //!
-//! The gateway stores and sends them; here a job is checked, asked for, looked at and cancelled.
+//! The gateway stores and sends them; these routes check a job, hand it over, show it and cancel it.
 
-use crate::extract::{IdempotencyHeader, SessionPath};
+use super::{
+    gateway_request::{ask_gateway, session_path},
+    job_submission::{job_id, submit_job},
+    text_message::{SendMessageRequest, read_bulk_item},
+};
 use crate::{
     app_state::AppState,
-    command_error::gateway_error,
-    extract::JsonObject,
-    extract::{PathId, QueryParams, field_problem, parse_timestamp},
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, JsonBody, PathId, QueryParams, SessionPath},
+    fields::{CursorText, Field, FieldError, FieldErrors, FieldValue, PageQuery, Recipient, SendAt, Text},
+    job_store,
     metrics::ApiCounter,
-    response::{ApiError, JsonResult},
+    response::{AcceptedResponse, ApiError, DataResponse, JsonResult, PageResponse, data_response, page_response},
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::extract::State;
 use kurir_contract::{
     clock,
-    command::{Command, IdempotencyKey, QueuedSend, WaitReason},
-    job::{self, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
+    command::Command,
+    job::{self, ItemFailure, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
     session::SessionId,
 };
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::borrow::Cow;
 use time::OffsetDateTime;
 
-use super::{parse_recipient, send_bulk};
+/// A job of 1 to 10,000 messages.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateJobRequest {
+    /// For people.
+    name: Option<Field<Text<1, 200>>>,
+    messages: Field<JobMessages>,
+    /// When the job begins: at most 30 days ahead; at once if it is missing.
+    send_at: Option<Field<SendAt>>,
+}
 
-/// The code of a body that is no job.
-const INVALID: &str = "invalid_job";
-/// A name is for people.
-const LONGEST_NAME: usize = 200;
+/// The sends of a job.
+struct JobMessages(Vec<JobItem>);
 
-pub async fn create(
+/// A job as callers see it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    id: JobId,
+    name: Option<String>,
+    session: SessionId,
+    state: JobState,
+    total: usize,
+    sent: usize,
+    failed: usize,
+    /// ISO 8601.
+    created_at: String,
+    updated_at: String,
+    /// As the caller asked for it.
+    send_at: Option<String>,
+    /// When the job goes on; null unless it waits.
+    until: Option<String>,
+    /// Why the job waits, or why it was given up; null otherwise.
+    reason: Option<String>,
+    /// The first 100.
+    failures: Vec<ItemFailure>,
+}
+
+/// A job that was just taken, with the id of each of its messages.
+#[derive(Serialize, JsonSchema)]
+pub struct CreatedJobView {
+    #[serde(flatten)]
+    job: JobView,
+    messages: Vec<JobMessageView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct JobMessageView {
+    /// Its place in the job, from 0.
+    index: usize,
+    to: Value,
+    message_id: String,
+}
+
+impl From<JobRecord> for JobView {
+    fn from(record: JobRecord) -> Self {
+        let JobRecord { id, name, session, state, total, sent, failed, created_at, updated_at, send_at, .. } = record;
+        let (until, reason, failures) = (record.until, record.reason, record.failures);
+        Self { id, name, session, state, total, sent, failed, created_at, updated_at, send_at, until, reason, failures }
+    }
+}
+
+pub async fn create_job(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     IdempotencyHeader(key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+    JsonBody(body): JsonBody<CreateJobRequest>,
+) -> Result<AcceptedResponse<DataResponse<CreatedJobView>>, ApiError> {
     let now = OffsetDateTime::now_utc();
-    let job = SendJob {
-        id: id_of(&session, key.as_ref()),
-        name: name(fields.get("name"))?,
-        created_at: clock::iso(now),
-        send_at: send_at_of_job(&fields)?.map(clock::iso),
-        items: items(&fields)?,
-    };
-    let messages: Vec<Value> = (job.items.iter().enumerate())
-        .map(|(index, item)| {
-            let id = job.id.part(index).message_id(&session);
-            json!({"index": index, "to": item.arguments["to"], "messageId": id})
+    let mut errors = FieldErrors::new(ErrorCode::InvalidJob);
+    let name = errors.take_optional("name", body.name).map(|Text(name)| name);
+    let messages = errors.take("messages", body.messages);
+    let send_at = errors.take_optional("sendAt", body.send_at).map(|SendAt(at)| clock::iso(at));
+    let job = errors.finish(|| {
+        let JobMessages(items) = messages?;
+        Some(SendJob { id: job_id(&session, key.as_ref()), name, created_at: clock::iso(now), send_at, items })
+    })?;
+    let messages = (job.items.iter().enumerate())
+        .map(|(index, item)| JobMessageView {
+            index,
+            to: item.arguments["to"].clone(),
+            message_id: job.id.part(index).message_id(&session),
         })
         .collect();
-    let record = submit(&app, &session, &job).await?;
+    let record = submit_job(&app, &session, &job).await?;
     app.metrics.count(ApiCounter::BulkRequests, now);
-    let mut data = shown(&record);
-    data["messages"] = messages.into();
-    Ok((StatusCode::ACCEPTED, Json(json!({"success": true, "data": data}))))
+    let location = session_path(&session, &format!("jobs/{}", job.id));
+    Ok(AcceptedResponse { location, body: data_response(CreatedJobView { job: record.into(), messages }) })
+}
+
+/// Which jobs a list shows.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListJobsQuery {
+    /// How many entries the page has at most.
+    limit: Option<Field<crate::fields::PageLimit>>,
+    /// The `next` of the page before.
+    after: Option<Field<CursorText>>,
+    /// Only jobs in this state.
+    state: Option<Field<JobStateFilter>>,
+}
+
+struct JobStateFilter(JobState);
+
+impl FieldValue for JobStateFilter {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let state = JobState::ALL.into_iter().find(|state| given.as_str() == Some(state.as_str()));
+        state.map(Self).ok_or_else(|| {
+            let all: Vec<_> = JobState::ALL.iter().map(|state| state.as_str()).collect();
+            FieldError::predicate(format!("must be one of {}", all.join(", ")))
+        })
+    }
+}
+
+impl JsonSchema for JobStateFilter {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "JobStateFilter".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let all: Vec<_> = JobState::ALL.iter().map(|state| state.as_str()).collect();
+        json_schema!({"type": "string", "enum": all})
+    }
 }
 
 /// The newest first.
-pub async fn list(State(app): State<AppState>, SessionPath(session): SessionPath, query: QueryParams) -> JsonResult {
-    let limit = query.limit()?;
-    let state = match query.get("state") {
-        None => None,
-        Some(given) => Some(JobState::ALL.into_iter().find(|state| state.as_str() == given).ok_or_else(|| {
-            let all: Vec<_> = JobState::ALL.iter().map(|state| state.as_str()).collect();
-            ApiError::invalid(
-                "invalid_query",
-                vec![field_problem("state", format!("must be one of {}", all.join(", ")))],
-            )
-        })?),
-    };
-    let mut all = app.jobs.all(&session).await?;
+pub async fn list_jobs(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    QueryParams(query): QueryParams<ListJobsQuery>,
+) -> JsonResult<PageResponse<JobView>> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
+    let (limit, after) = PageQuery { limit: query.limit, after: query.after }.read(&mut errors);
+    let state = errors.take_optional("state", query.state).map(|JobStateFilter(state)| state);
+    let after = after.and_then(|after| match after.split_once('_') {
+        Some((created_at, id)) => Some((created_at.to_owned(), id.to_owned())),
+        None => {
+            errors.add("after", CursorText::invalid());
+            None
+        }
+    });
+    errors.finish(|| Some(()))?;
+    let mut all = app.job_store.all(&session).await?;
     all.retain(|job| state.is_none_or(|state| job.state == state));
+    // The newest come first, so that a page goes on with what is older than the last one.
+    all.retain(|job| {
+        after.as_ref().is_none_or(|(created_at, id)| (&job.created_at, job.id.as_str()) < (created_at, id.as_str()))
+    });
+    let has_more = all.len() > limit;
     all.truncate(limit);
-    Ok(Json(json!({"success": true, "data": all.iter().map(shown).collect::<Vec<_>>()})))
+    let next = all.last().filter(|_| has_more).map(|last| format!("{}_{}", last.created_at, last.id));
+    Ok(page_response(all.into_iter().map(JobView::from).collect(), next))
 }
 
-pub async fn show(State(app): State<AppState>, SessionPath(session): SessionPath, PathId(id): PathId) -> JsonResult {
-    let record = app.jobs.get(&session, &named(id)?).await?;
-    Ok(Json(json!({"success": true, "data": shown(&record)})))
+pub async fn show_job(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<JobView>> {
+    Ok(data_response(app.job_store.get(&session, &parse_job_id(id)?).await?.into()))
 }
 
 /// What was sent by then is sent.
-pub async fn cancel(State(app): State<AppState>, SessionPath(session): SessionPath, PathId(id): PathId) -> JsonResult {
-    let id = named(id)?;
-    app.jobs.get(&session, &id).await?;
-    let record: JobRecord = app
-        .gateway
-        .ask(&session, Command::CancelJob, &JobRequest { id })
-        .await
-        .map_err(|error| gateway_error(error, Command::CancelJob, &session))?;
-    Ok(Json(json!({"success": true, "data": shown(&record)})))
-}
-
-/// Keeps one message until its time.
-pub(super) async fn schedule(
-    app: &AppState,
-    session: &SessionId,
-    command: Command,
-    message: &impl Serialize,
-    at: OffsetDateTime,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let mut arguments = serde_json::to_value(message).map_err(|error| {
-        tracing::error!("a message could not be written as JSON: {error}");
-        ApiError::internal()
-    })?;
-    // The job has the key, and its message one made of it.
-    let key = arguments.as_object_mut().and_then(|fields| fields.remove("idempotencyKey"));
-    let key: Option<IdempotencyKey> = key.and_then(|key| key.as_str().and_then(|key| key.parse().ok()));
-    let to = arguments["to"].as_str().map(|to| parse_recipient(Some(&Value::from(to)))).transpose()?;
-    let job = SendJob {
-        id: id_of(session, key.as_ref()),
-        name: None,
-        created_at: clock::now_iso(),
-        send_at: Some(clock::iso(at)),
-        items: vec![JobItem { command: command.as_str().to_owned(), arguments }],
-    };
-    let record = submit(app, session, &job).await?;
-    let Some(to) = to else { return Err(ApiError::internal()) };
-    Ok(queued(&QueuedSend {
-        message_id: job.id.part(0).message_id(session),
-        job_id: record.id,
-        to,
-        until: record.send_at.unwrap_or_default(),
-        reason: WaitReason::Scheduled,
-    }))
-}
-
-/// What the caller of a send hears whose message goes out later.
-pub(super) fn queued(queued: &QueuedSend) -> (StatusCode, Json<Value>) {
-    let mut body = json!(queued);
-    body["success"] = true.into();
-    body["status"] = "queued".into();
-    body["message"] = "Message queued".into();
-    (StatusCode::ACCEPTED, Json(body))
-}
-
-/// `sendAt` as a job has it, if it is there: of a poll, whose `options` are its own.
-pub(super) fn send_at_of_job(fields: &Map<String, Value>) -> Result<Option<OffsetDateTime>, ApiError> {
-    later(fields.get("sendAt"), "sendAt", OffsetDateTime::now_utc())
-}
-
-/// `options.sendAt`, if it is there.
-pub(super) fn send_at(fields: &Map<String, Value>) -> Result<Option<OffsetDateTime>, ApiError> {
-    let given = fields.get("options").and_then(|options| options.get("sendAt"));
-    later(given, "options.sendAt", OffsetDateTime::now_utc())
-}
-
-async fn submit(app: &AppState, session: &SessionId, job: &SendJob) -> Result<JobRecord, ApiError> {
-    if serde_json::to_vec(job).map_or(usize::MAX, |job| job.len()) > job::LARGEST {
-        let text = "The job is larger than 1 MB: split it into several";
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "job_too_large", text));
-    }
-    let record = app.gateway.ask(session, Command::SubmitJob, job).await;
-    record.map_err(|error| gateway_error(error, Command::SubmitJob, session))
-}
-
-fn id_of(session: &SessionId, key: Option<&IdempotencyKey>) -> JobId {
-    key.map_or_else(JobId::random, |key| JobId::of(session, key))
+pub async fn cancel_job(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<JobView>> {
+    let id = parse_job_id(id)?;
+    app.job_store.get(&session, &id).await?;
+    let record: JobRecord = ask_gateway(&app, &session, Command::CancelJob, &JobRequest { id }).await?;
+    Ok(data_response(record.into()))
 }
 
 /// What is no id is no job's either.
-fn named(id: String) -> Result<JobId, ApiError> {
-    JobId::try_from(id).map_err(|_| crate::job_store::not_found())
+fn parse_job_id(PathId(id): PathId) -> Result<JobId, ApiError> {
+    JobId::try_from(id).map_err(|_| job_store::not_found())
 }
 
-fn shown(record: &JobRecord) -> Value {
-    let mut shown = json!(record);
-    if let Some(fields) = shown.as_object_mut() {
-        fields.remove("request");
-    }
-    shown
-}
-
-fn name(given: Option<&Value>) -> Result<Option<String>, ApiError> {
-    match given {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(name)) if (1..=LONGEST_NAME).contains(&name.chars().count()) => Ok(Some(name.clone())),
-        Some(_) => {
-            let text = format!("must be a string of 1 to {LONGEST_NAME} characters");
-            Err(ApiError::invalid(INVALID, vec![field_problem("name", text)]))
+impl FieldValue for JobMessages {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let Value::Array(messages) = given else {
+            return Err(FieldError::sentence(ErrorCode::InvalidMessages, "Messages must be an array"));
+        };
+        if messages.is_empty() {
+            return Err(FieldError::sentence(ErrorCode::NoMessages, "Messages array cannot be empty"));
         }
+        if messages.len() > job::MOST_ITEMS {
+            let text = format!("Too many messages. Maximum {} messages per job", job::MOST_ITEMS);
+            return Err(FieldError::sentence(ErrorCode::TooManyMessages, text));
+        }
+        messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| read_item(index, message))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
-/// A time to send at, which must be ahead, and at most 30 days.
-fn later(given: Option<&Value>, field: &str, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, ApiError> {
-    let wrong = |problem| ApiError::invalid("invalid_send_at", vec![problem]);
-    let at = match given {
-        None | Some(Value::Null) => return Ok(None),
-        Some(given) => parse_timestamp(field, given.as_str().unwrap_or_default()).map_err(wrong)?,
-    };
-    if at <= now {
-        return Err(wrong(field_problem(field, "is in the past")));
-    }
-    if at > now + job::LATEST {
-        return Err(wrong(field_problem(field, "must be at most 30 days ahead")));
-    }
-    Ok(Some(at))
-}
-
-fn items(fields: &Map<String, Value>) -> Result<Vec<JobItem>, ApiError> {
-    let Some(Value::Array(messages)) = fields.get("messages") else {
-        return Err(ApiError::bad_request("invalid_messages", "Messages must be an array"));
-    };
-    if messages.is_empty() {
-        return Err(ApiError::bad_request("no_messages", "Messages array cannot be empty"));
-    }
-    if messages.len() > job::MOST_ITEMS {
-        let text = format!("Too many messages. Maximum {} messages per job", job::MOST_ITEMS);
-        return Err(ApiError::bad_request("too_many_messages", text));
-    }
-    messages.iter().enumerate().map(|(index, message)| item(index, message)).collect()
-}
-
-/// A text as `send-bulk` takes it, or any other send by its command's name, whose arguments the gateway checks.
-fn item(index: usize, message: &Value) -> Result<JobItem, ApiError> {
+/// Reads a text as `send-bulk` takes it, or any other send by its command's name, whose arguments the gateway checks.
+fn read_item(index: usize, message: &Value) -> Result<JobItem, FieldError> {
     let Some(Value::String(name)) = message.get("command") else {
-        let text = send_bulk::item(index, message)?.message;
+        let text = read_bulk_item(index, message);
+        let text = text.map_err(|error| FieldError::sentence(error.code, error.message))?.message;
         let arguments = serde_json::to_value(text).unwrap_or_default();
         return Ok(JobItem { command: Command::SendText.as_str().to_owned(), arguments });
     };
     let command = name.parse::<Command>().ok().filter(|command| command.is_send()).ok_or_else(|| {
-        let all: Vec<_> = Command::ALL.iter().filter(|command| command.is_send()).map(|c| c.as_str()).collect();
-        let text = format!("Message at index {index}: command must be one of {}", all.join(", "));
-        ApiError::bad_request(INVALID, text)
+        let text = format!("Message at index {index}: command must be one of {}", send_commands().join(", "));
+        FieldError::sentence(ErrorCode::InvalidJob, text)
     })?;
     let mut arguments = message.as_object().cloned().unwrap_or_default();
     arguments.remove("command");
-    arguments.insert("to".to_owned(), json!(parse_recipient(arguments.get("to"))?));
-    // Each message has a key of the job's.
+    let Recipient(to) = Recipient::parse(arguments.get("to").unwrap_or(&Value::Null))?;
+    arguments.insert("to".to_owned(), json!(to));
+    // Each message has a key that is made of the job's.
     arguments.remove("idempotencyKey");
     Ok(JobItem { command: command.as_str().to_owned(), arguments: arguments.into() })
+}
+
+fn send_commands() -> Vec<&'static str> {
+    Command::ALL.iter().filter(|command| command.is_send()).map(|command| command.as_str()).collect()
+}
+
+impl JsonSchema for JobMessages {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "JobMessages".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let text = generator.subschema_for::<SendMessageRequest>();
+        let other = json_schema!({
+            "type": "object",
+            "description": "Another send: the name of its command, and what its route takes.",
+            "properties": {"command": {"type": "string", "enum": send_commands()}, "to": {"type": "string"}},
+            "required": ["command", "to"],
+        });
+        json_schema!({"type": "array", "minItems": 1, "maxItems": job::MOST_ITEMS, "items": {"anyOf": [text, other]}})
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use time::macros::datetime;
-
-    #[test]
-    fn a_time_to_send_is_ahead_and_has_an_offset() {
-        let now = datetime!(2026-11-24 12:00 UTC);
-        let at = |at: Value| later(Some(&at), "sendAt", now);
-        assert_eq!(at(json!("2026-11-24T19:00:01+07:00")), Ok(Some(datetime!(2026-11-24 12:00:01 UTC))));
-        assert_eq!(at(Value::Null), Ok(None));
-        for (wrong, told) in [
-            (json!("2026-11-24T12:00:00Z"), "sendAt is in the past"),
-            (json!("2026-12-24T12:00:01Z"), "sendAt must be at most 30 days ahead"),
-            (json!("2026-11-24T13:00:00"), "sendAt must be a time in ISO 8601, as 2026-11-24T13:00:00Z"),
-            (json!(7), "sendAt must be a time in ISO 8601, as 2026-11-24T13:00:00Z"),
-        ] {
-            let failure = at(wrong).expect_err("refused");
-            assert_eq!((failure.status.as_u16(), failure.message.as_ref()), (400, told));
-        }
-    }
 
     #[test]
     fn a_message_is_a_text_or_a_send_by_name() {
-        let text = item(0, &json!({"to": "6281230000001", "message": " hi "})).expect("a text");
+        let text = read_item(0, &json!({"to": "6281230000001", "message": " hi "})).expect("a text");
         assert_eq!((text.command.as_str(), &text.arguments["text"]), ("send-text", &json!("hi")));
         let place = json!({"command": "send-location", "to": "+62 812-3000-0001", "latitude": 1.0, "longitude": 2.0});
-        let place = item(0, &place).expect("a place");
+        let place = read_item(0, &place).expect("a place");
         assert_eq!(place.command, "send-location");
         assert_eq!(place.arguments["to"], "6281230000001@s.whatsapp.net");
         for (wrong, code) in [
-            (json!({"to": "6281230000001"}), "incomplete_message"),
-            (json!({"command": "status", "to": "6281230000001"}), "invalid_job"),
-            (json!({"command": "send-location"}), "missing_recipient"),
+            (json!({"to": "6281230000001"}), ErrorCode::IncompleteMessage),
+            (json!({"command": "status", "to": "6281230000001"}), ErrorCode::InvalidJob),
+            (json!({"command": "send-location"}), ErrorCode::MissingRecipient),
         ] {
-            let failure = item(3, &wrong).expect_err("refused");
-            assert_eq!(failure.code, crate::response::ErrorCode::Name(code), "{wrong}");
+            let error = read_item(3, &wrong).map(drop).expect_err("refused");
+            assert_eq!(error.into_api_error("messages", ErrorCode::InvalidJob).code, code, "{wrong}");
         }
     }
 }

@@ -1,98 +1,177 @@
 //! `POST send-reaction`, `edit-message`, `revoke-message`: what is done to a message that is there.
 
-use crate::extract::{IdempotencyHeader, SessionPath};
-use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
+use super::send::{SendResult, send};
+use crate::{
+    app_state::AppState,
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, JsonBody, SessionPath},
+    fields::{
+        Field, FieldError, FieldErrors, FieldValue, MessageId, MessageText, Participant, Recipient, SendOptions,
+        options_or_default,
+    },
+};
 use axum::extract::State;
-use kurir_contract::{
-    address::ChatJid,
-    command::{Command, SendEdit, SendReaction, SendRevoke},
-};
-use serde_json::{Map, Value};
-
-use super::{
-    jobs, parse_recipient,
-    send_message::{MAX_MESSAGE_ID, SendResult, send, text},
-};
+use kurir_contract::command::{Command, SendEdit, SendReaction, SendRevoke};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// The longest emoji (a family, a flag of a region) has some ten code points.
 const LONGEST_EMOJI: usize = 32;
+
+/// A reaction to a message.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendReactionRequest {
+    /// The chat that the message is in.
+    to: Field<Recipient>,
+    message_id: Field<MessageId>,
+    emoji: Field<Emoji>,
+    /// Whether this account wrote the message.
+    from_me: Option<Field<WrittenByAccount>>,
+    /// Who wrote the message: required in a group, unless this account did.
+    participant: Option<Field<Participant>>,
+    options: Option<Field<SendOptions>>,
+}
+
+struct Emoji(String);
+
+struct WrittenByAccount(bool);
 
 pub async fn send_reaction(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     IdempotencyHeader(idempotency_key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
+    JsonBody(body): JsonBody<SendReactionRequest>,
 ) -> SendResult {
-    let (to, message_id) = (parse_recipient(fields.get("to"))?, message_id(&fields)?);
-    let emoji = fields.get("emoji").and_then(Value::as_str).map(str::trim);
-    let emoji = emoji.filter(|emoji| emoji.chars().count() <= LONGEST_EMOJI).ok_or_else(|| {
-        ApiError::bad_request("invalid_reaction", "emoji must be one emoji, or \"\" to take the reaction back")
-    })?;
-    let from_me = match fields.get("fromMe") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(from_me)) => *from_me,
-        Some(Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
-            let text = "fromMe must be true or false: whether this account wrote the message";
-            return Err(ApiError::bad_request("invalid_reaction", text));
-        }
-    };
-    let participant = participant(&fields)?;
-    if to.is_group() && !from_me && participant.is_none() {
-        return Err(participant_missing());
+    let mut errors = FieldErrors::new(ErrorCode::InvalidReaction);
+    let to = errors.take("to", body.to);
+    let message_id = errors.take("messageId", body.message_id);
+    let emoji = errors.take("emoji", body.emoji);
+    let from_me = errors.take_optional("fromMe", body.from_me).is_some_and(|WrittenByAccount(from_me)| from_me);
+    let has_participant = body.participant.is_some();
+    let participant = errors.take_optional("participant", body.participant).map(|Participant(writer)| writer);
+    if to.as_ref().is_some_and(|Recipient(to)| to.is_group()) && !from_me && !has_participant {
+        errors.add("participant", participant_missing());
     }
-    let emoji = emoji.to_owned();
-    let reaction = SendReaction { to: to.clone(), message_id, emoji, from_me, participant, idempotency_key };
-    send(app, session, Command::SendReaction, to, reaction, jobs::send_at(&fields)?).await
+    let reaction = errors.finish(|| {
+        let (Recipient(to), MessageId(message_id), Emoji(emoji)) = (to?, message_id?, emoji?);
+        Some(SendReaction { to, message_id, emoji, from_me, participant, idempotency_key })
+    })?;
+    let at = options_or_default(body.options)?.send_at()?;
+    send(app, session, Command::SendReaction, reaction.to.clone(), reaction, at).await
+}
+
+/// Another text for a message of this account.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EditMessageRequest {
+    /// The chat that the message is in.
+    to: Field<Recipient>,
+    message_id: Field<MessageId>,
+    message: Field<MessageText>,
+    options: Option<Field<SendOptions>>,
 }
 
 pub async fn edit_message(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     IdempotencyHeader(idempotency_key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
+    JsonBody(body): JsonBody<EditMessageRequest>,
 ) -> SendResult {
-    let (to, message_id) = (parse_recipient(fields.get("to"))?, message_id(&fields)?);
-    let edit = SendEdit { to: to.clone(), message_id, text: text(fields.get("message"))?, idempotency_key };
-    send(app, session, Command::SendEdit, to, edit, jobs::send_at(&fields)?).await
+    let mut errors = FieldErrors::new(ErrorCode::InvalidMessageId);
+    let to = errors.take("to", body.to);
+    let message_id = errors.take("messageId", body.message_id);
+    let text = errors.take("message", body.message);
+    let edit = errors.finish(|| {
+        let (Recipient(to), MessageId(message_id), MessageText(text)) = (to?, message_id?, text?);
+        Some(SendEdit { to, message_id, text, idempotency_key })
+    })?;
+    let at = options_or_default(body.options)?.send_at()?;
+    send(app, session, Command::SendEdit, edit.to.clone(), edit, at).await
+}
+
+/// A message that is deleted for everyone.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeMessageRequest {
+    /// The chat that the message is in.
+    to: Field<Recipient>,
+    message_id: Field<MessageId>,
+    /// Who wrote the message, if an administrator of the group deletes what another wrote.
+    participant: Option<Field<Participant>>,
+    options: Option<Field<SendOptions>>,
 }
 
 pub async fn revoke_message(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     IdempotencyHeader(idempotency_key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
+    JsonBody(body): JsonBody<RevokeMessageRequest>,
 ) -> SendResult {
-    let (to, message_id, participant) =
-        (parse_recipient(fields.get("to"))?, message_id(&fields)?, participant(&fields)?);
-    if participant.is_some() && !to.is_group() {
-        let text = "participant is for groups, whose administrators may delete what another wrote";
-        return Err(ApiError::bad_request("invalid_participant", text));
+    let mut errors = FieldErrors::new(ErrorCode::InvalidMessageId);
+    let to = errors.take("to", body.to);
+    let message_id = errors.take("messageId", body.message_id);
+    let participant = errors.take_optional("participant", body.participant).map(|Participant(writer)| writer);
+    if participant.is_some() && to.as_ref().is_some_and(|Recipient(to)| !to.is_group()) {
+        let text = "is for groups, whose administrators may delete what another wrote";
+        errors.add("participant", FieldError::coded_predicate(ErrorCode::InvalidParticipant, text));
     }
-    let revoke = SendRevoke { to: to.clone(), message_id, participant, idempotency_key };
-    send(app, session, Command::SendRevoke, to, revoke, jobs::send_at(&fields)?).await
+    let revoke = errors.finish(|| {
+        let (Recipient(to), MessageId(message_id)) = (to?, message_id?);
+        Some(SendRevoke { to, message_id, participant, idempotency_key })
+    })?;
+    let at = options_or_default(body.options)?.send_at()?;
+    send(app, session, Command::SendRevoke, revoke.to.clone(), revoke, at).await
 }
 
-fn message_id(fields: &Map<String, Value>) -> Result<String, ApiError> {
-    is_message_id(fields.get("messageId"))
-        .ok_or_else(|| ApiError::bad_request("invalid_message_id", "messageId is required: the id of the message"))
+/// The error of a message in a group whose writer is not named.
+pub fn participant_missing() -> FieldError {
+    let text = "is required in a group: who wrote the message";
+    FieldError::coded_predicate(ErrorCode::InvalidParticipant, text)
 }
 
-pub(super) fn is_message_id(given: Option<&Value>) -> Option<String> {
-    let id = given.and_then(Value::as_str).map(str::trim);
-    id.filter(|id| (1..=MAX_MESSAGE_ID).contains(&id.len())).map(str::to_owned)
-}
-
-/// Who wrote a message of a group.
-pub(super) fn participant(fields: &Map<String, Value>) -> Result<Option<ChatJid>, ApiError> {
-    let given = fields.get("participant").filter(|given| !given.is_null());
-    let person = given.map(|given| parse_recipient(Some(given)).ok().filter(|person| !person.is_group()));
-    match person {
-        Some(None) => Err(ApiError::bad_request("invalid_participant", "participant must be the number of a person")),
-        Some(person) => Ok(person),
-        None => Ok(None),
+impl FieldValue for Emoji {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let emoji = given.as_str().map(str::trim).filter(|emoji| emoji.chars().count() <= LONGEST_EMOJI);
+        emoji
+            .map(|emoji| Self(emoji.to_owned()))
+            .ok_or_else(|| FieldError::predicate("must be one emoji, or \"\" to take the reaction back"))
     }
 }
 
-pub(super) fn participant_missing() -> ApiError {
-    ApiError::bad_request("invalid_participant", "participant is required in a group: who wrote the message")
+impl FieldValue for WrittenByAccount {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let text = "must be true or false: whether this account wrote the message";
+        given.as_bool().map(Self).ok_or_else(|| FieldError::predicate(text))
+    }
+}
+
+impl JsonSchema for Emoji {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Emoji".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": LONGEST_EMOJI, "examples": ["👍"], "description": "One emoji; empty takes the reaction back."})
+    }
+}
+
+impl JsonSchema for WrittenByAccount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "WrittenByAccount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "boolean"})
+    }
 }

@@ -1,81 +1,123 @@
 //! Pictures: a contact's, the account's own, a group's.
 
-use super::{ask_gateway, contacts::named, groups::group};
-use crate::extract::SessionPath;
+use super::gateway_request::ask_gateway;
 use crate::{
     app_state::AppState,
-    extract::JsonObject,
-    extract::PathId,
-    response::{ApiError, JsonResult},
+    error_code::ErrorCode,
+    extract::{JsonBody, PathId, SessionPath},
+    fields::{Field, FieldError, FieldValue},
+    response::{ApiError, DataResponse, JsonResult, data_response},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
     command::{
         Command,
-        people::{LONGEST_PICTURE, PictureLookup, PictureRequest, PictureUpdate, SetPicture},
+        people::{LONGEST_PICTURE, PictureLink, PictureLookup, PictureRequest, PictureUpdate, SetPicture},
     },
     session::SessionId,
 };
-use serde_json::{Map, Value, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
-pub async fn contact_picture(State(app): State<AppState>, SessionPath(session): SessionPath, id: PathId) -> JsonResult {
-    show(&app, &session, named(&id)?).await
+/// A new picture.
+#[derive(Deserialize, JsonSchema)]
+pub struct SetPictureRequest {
+    picture: Field<JpegBase64>,
 }
 
-pub async fn group_picture(State(app): State<AppState>, SessionPath(session): SessionPath, id: PathId) -> JsonResult {
-    show(&app, &session, group(&id)?).await
+/// The text of a picture, of which only the length is looked at: the gateway reads it, and refuses what is no JPEG.
+struct JpegBase64(String);
+
+pub async fn contact_picture(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<PictureLink>> {
+    look_up_picture(&app, &session, id.person()?).await
+}
+
+pub async fn group_picture(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+    id: PathId,
+) -> JsonResult<DataResponse<PictureLink>> {
+    look_up_picture(&app, &session, id.group()?).await
 }
 
 pub async fn set_own_picture(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    set(&app, &session, SetPicture { group: None, picture: Some(picture(&fields)?) }).await
+    JsonBody(body): JsonBody<SetPictureRequest>,
+) -> JsonResult<DataResponse<PictureUpdate>> {
+    let JpegBase64(picture) = body.picture.checked("picture", ErrorCode::InvalidPicture)?;
+    set_picture(&app, &session, SetPicture { group: None, picture: Some(picture) }).await
 }
 
-pub async fn remove_own_picture(State(app): State<AppState>, SessionPath(session): SessionPath) -> JsonResult {
-    set(&app, &session, SetPicture { group: None, picture: None }).await
+pub async fn remove_own_picture(
+    State(app): State<AppState>,
+    SessionPath(session): SessionPath,
+) -> JsonResult<DataResponse<PictureUpdate>> {
+    set_picture(&app, &session, SetPicture { group: None, picture: None }).await
 }
 
 pub async fn set_group_picture(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     id: PathId,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    set(&app, &session, SetPicture { group: Some(group(&id)?), picture: Some(picture(&fields)?) }).await
+    JsonBody(body): JsonBody<SetPictureRequest>,
+) -> JsonResult<DataResponse<PictureUpdate>> {
+    let group = id.group()?;
+    let JpegBase64(picture) = body.picture.checked("picture", ErrorCode::InvalidPicture)?;
+    set_picture(&app, &session, SetPicture { group: Some(group), picture: Some(picture) }).await
 }
 
 pub async fn remove_group_picture(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     id: PathId,
-) -> JsonResult {
-    set(&app, &session, SetPicture { group: Some(group(&id)?), picture: None }).await
+) -> JsonResult<DataResponse<PictureUpdate>> {
+    set_picture(&app, &session, SetPicture { group: Some(id.group()?), picture: None }).await
 }
 
-async fn show(app: &AppState, session: &SessionId, of: ChatJid) -> JsonResult {
+async fn look_up_picture(app: &AppState, session: &SessionId, of: ChatJid) -> JsonResult<DataResponse<PictureLink>> {
     let PictureLookup { picture } = ask_gateway(app, session, Command::Picture, &PictureRequest { of }).await?;
-    let none = "There is no picture, or none for this account to see";
-    let picture = picture.ok_or_else(|| ApiError::not_found("picture_not_found", none))?;
-    Ok(Json(json!({"success": true, "data": picture})))
+    let text = "There is no picture, or none for this account to see";
+    let picture = picture.ok_or_else(|| ApiError::new(ErrorCode::PictureNotFound, text))?;
+    Ok(data_response(picture))
 }
 
-async fn set(app: &AppState, session: &SessionId, request: SetPicture) -> JsonResult {
-    let set: PictureUpdate = ask_gateway(app, session, Command::SetPicture, &request).await?;
-    Ok(Json(json!({"success": true, "data": set})))
+async fn set_picture(
+    app: &AppState,
+    session: &SessionId,
+    request: SetPicture,
+) -> JsonResult<DataResponse<PictureUpdate>> {
+    Ok(data_response(ask_gateway(app, session, Command::SetPicture, &request).await?))
 }
 
-/// Its length alone is looked at here: the gateway reads it, and refuses what is no JPEG.
-fn picture(fields: &Map<String, Value>) -> Result<String, ApiError> {
-    let picture = fields.get("picture").and_then(Value::as_str);
-    // What browsers put in front.
-    let picture = picture.map(|picture| picture.strip_prefix("data:image/jpeg;base64,").unwrap_or(picture));
-    let picture = picture.filter(|picture| (1..=LONGEST_PICTURE).contains(&picture.len())).ok_or_else(|| {
-        let text = format!("picture is required: a JPEG in base64, of at most {LONGEST_PICTURE} characters");
-        ApiError::bad_request("invalid_picture", text)
-    })?;
-    Ok(picture.to_owned())
+impl FieldValue for JpegBase64 {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        // Browsers put a prefix in front.
+        let picture = given.as_str().map(|text| text.strip_prefix("data:image/jpeg;base64,").unwrap_or(text));
+        let picture = picture.filter(|picture| (1..=LONGEST_PICTURE).contains(&picture.len()));
+        picture.map(|picture| Self(picture.to_owned())).ok_or_else(|| {
+            FieldError::predicate(format!("is required: a JPEG in base64, of at most {LONGEST_PICTURE} characters"))
+        })
+    }
+}
+
+impl JsonSchema for JpegBase64 {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "JpegBase64".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_PICTURE, "contentEncoding": "base64", "contentMediaType": "image/jpeg", "description": "A JPEG in base64."})
+    }
 }

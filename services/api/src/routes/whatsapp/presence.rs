@@ -1,93 +1,181 @@
 //! `POST mark-read`, `typing`, `presence`, `subscribe-presence`: signs of life. They are no sends: WhatsApp confirms none.
 
-use crate::extract::SessionPath;
+use super::{gateway_request::ask_gateway, message_actions::participant_missing};
 use crate::{
     app_state::AppState,
-    command_error::gateway_error,
-    extract::JsonObject,
-    response::{ApiError, JsonResult},
+    error_code::ErrorCode,
+    extract::{JsonBody, SessionPath},
+    fields::{Field, FieldError, FieldErrors, FieldValue, MessageId, Participant, Person, Recipient},
+    response::{JsonResult, MessageResponse, message_response},
 };
-use axum::{Json, extract::State};
-use kurir_contract::{
-    address::InvalidRecipient,
-    command::{Command, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState},
-    session::SessionId,
+use axum::extract::State;
+use kurir_contract::command::{
+    Command, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState,
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
-
-use super::{
-    invalid_recipient,
-    message_actions::{is_message_id, participant, participant_missing},
-    parse_recipient,
-};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// As many as an app shows at once.
-const MESSAGES: std::ops::RangeInclusive<usize> = 1..=100;
+const MOST_MESSAGES: usize = 100;
+
+/// Messages of one writer that were read.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkReadRequest {
+    /// The chat that the messages are in.
+    to: Field<Recipient>,
+    message_ids: Field<MessageIdList>,
+    /// Who wrote the messages: required in a group.
+    participant: Option<Field<Participant>>,
+}
+
+struct MessageIdList(Vec<String>);
 
 pub async fn mark_read(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let to = parse_recipient(fields.get("to"))?;
-    let ids = fields.get("messageIds").and_then(Value::as_array).filter(|ids| MESSAGES.contains(&ids.len()));
-    let ids = ids.and_then(|ids| ids.iter().map(|id| is_message_id(Some(id))).collect::<Option<Vec<_>>>());
-    let message_ids = ids.ok_or_else(|| {
-        ApiError::bad_request("invalid_message_id", "messageIds must be a list of 1 to 100 message ids")
-    })?;
-    let participant = participant(&fields)?;
-    if to.is_group() && participant.is_none() {
-        return Err(participant_missing());
+    JsonBody(body): JsonBody<MarkReadRequest>,
+) -> JsonResult<MessageResponse> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidMessageId);
+    let to = errors.take("to", body.to);
+    let message_ids = errors.take("messageIds", body.message_ids);
+    let has_participant = body.participant.is_some();
+    let participant = errors.take_optional("participant", body.participant).map(|Participant(writer)| writer);
+    if to.as_ref().is_some_and(|Recipient(to)| to.is_group()) && !has_participant {
+        errors.add("participant", participant_missing());
     }
-    let read = MarkRead { to, message_ids, participant };
-    done(&app, &session, Command::MarkRead, &read, "Messages marked as read").await
+    let read = errors.finish(|| {
+        let (Recipient(to), MessageIdList(message_ids)) = (to?, message_ids?);
+        Some(MarkRead { to, message_ids, participant })
+    })?;
+    let EmptyBody {} = ask_gateway(&app, &session, Command::MarkRead, &read).await?;
+    Ok(message_response("Messages marked as read"))
 }
+
+/// What the account does in a chat.
+#[derive(Deserialize, JsonSchema)]
+pub struct TypingRequest {
+    to: Field<Recipient>,
+    state: Field<TypingStateField>,
+}
+
+struct TypingStateField(TypingState);
 
 pub async fn typing(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let to = parse_recipient(fields.get("to"))?;
-    let state: TypingState = state(&fields, "state must be composing, recording or paused")?;
-    done(&app, &session, Command::ShowTyping, &ShowTyping { to, state }, "Typing shown").await
+    JsonBody(body): JsonBody<TypingRequest>,
+) -> JsonResult<MessageResponse> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidState);
+    let (to, state) = (errors.take("to", body.to), errors.take("state", body.state));
+    let typing = errors.finish(|| {
+        let (Recipient(to), TypingStateField(state)) = (to?, state?);
+        Some(ShowTyping { to, state })
+    })?;
+    let EmptyBody {} = ask_gateway(&app, &session, Command::ShowTyping, &typing).await?;
+    Ok(message_response("Typing shown"))
 }
+
+/// Whether the account is shown as online.
+#[derive(Deserialize, JsonSchema)]
+pub struct PresenceRequest {
+    state: Field<PresenceStateField>,
+}
+
+struct PresenceStateField(OwnPresence);
 
 pub async fn presence(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let state: OwnPresence = state(&fields, "state must be available or unavailable")?;
-    done(&app, &session, Command::SetPresence, &SetPresence { state }, "Presence shown").await
+    JsonBody(body): JsonBody<PresenceRequest>,
+) -> JsonResult<MessageResponse> {
+    let PresenceStateField(state) = body.state.checked("state", ErrorCode::InvalidState)?;
+    let EmptyBody {} = ask_gateway(&app, &session, Command::SetPresence, &SetPresence { state }).await?;
+    Ok(message_response("Presence shown"))
+}
+
+/// Whose presence the account wants to hear of.
+#[derive(Deserialize, JsonSchema)]
+pub struct SubscribePresenceRequest {
+    to: Field<Person>,
 }
 
 pub async fn subscribe_presence(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let to = parse_recipient(fields.get("to"))?;
-    if to.is_group() {
-        return Err(invalid_recipient(InvalidRecipient::Format));
+    JsonBody(body): JsonBody<SubscribePresenceRequest>,
+) -> JsonResult<MessageResponse> {
+    let Person(to) = body.to.checked("to", ErrorCode::InvalidRecipient)?;
+    let EmptyBody {} = ask_gateway(&app, &session, Command::SubscribePresence, &SubscribePresence { to }).await?;
+    Ok(message_response("Presence subscribed"))
+}
+
+impl FieldValue for MessageIdList {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let ids = given.as_array().filter(|ids| (1..=MOST_MESSAGES).contains(&ids.len()));
+        let ids = ids.and_then(|ids| {
+            ids.iter().map(|id| MessageId::from_text(id.as_str()).map(|MessageId(id)| id)).collect::<Option<_>>()
+        });
+        ids.map(Self).ok_or_else(|| {
+            FieldError::coded_predicate(ErrorCode::InvalidMessageId, "must be a list of 1 to 100 message ids")
+        })
     }
-    done(&app, &session, Command::SubscribePresence, &SubscribePresence { to }, "Presence subscribed").await
 }
 
-fn state<T: DeserializeOwned>(fields: &Map<String, Value>, right: &'static str) -> Result<T, ApiError> {
-    let given = fields.get("state").cloned().unwrap_or_default();
-    serde_json::from_value(given).map_err(|_| ApiError::bad_request("invalid_state", right))
+impl FieldValue for TypingStateField {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let state = serde_json::from_value(given.clone()).map(Self);
+        state.map_err(|_| FieldError::predicate("must be composing, recording or paused"))
+    }
 }
 
-async fn done(
-    app: &AppState,
-    session: &SessionId,
-    command: Command,
-    arguments: &(impl Serialize + Sync),
-    text: &'static str,
-) -> JsonResult {
-    let EmptyBody {} =
-        app.gateway.ask(session, command, arguments).await.map_err(|error| gateway_error(error, command, session))?;
-    Ok(Json(json!({"success": true, "message": text})))
+impl FieldValue for PresenceStateField {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let state = serde_json::from_value(given.clone()).map(Self);
+        state.map_err(|_| FieldError::predicate("must be available or unavailable"))
+    }
+}
+
+impl JsonSchema for MessageIdList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "MessageIdList".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": MessageId::json_schema(generator)})
+    }
+}
+
+impl JsonSchema for TypingStateField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "TypingStateField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": ["composing", "recording", "paused"]})
+    }
+}
+
+impl JsonSchema for PresenceStateField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PresenceStateField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": ["available", "unavailable"]})
+    }
 }

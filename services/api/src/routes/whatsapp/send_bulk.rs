@@ -1,27 +1,30 @@
 //! `POST send-bulk`: up to 100 texts, one after the other, a second apart; the answer says how each of them ended.
 //!
-//! The whole request is checked before the first send. What nobody could send at all (no session, no broker) is an
+//! The route checks the whole request before the first send. What nobody could send at all (no session, no broker) is an
 //! error, as of a single message; after that each message has its own result.
 
-use crate::extract::{IdempotencyHeader, SessionPath};
+use super::text_message::{BulkItem, SendMessageRequest, read_bulk_item};
 use crate::{
     app_state::AppState,
     command_error::gateway_error,
     command_request::CommandFailure,
-    extract::JsonObject,
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, JsonBody, SessionPath},
+    fields::{Field, FieldError, FieldValue},
     metrics::ApiCounter,
     response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
-    command::{Command, CommandErrorCode, QueuedSend, SendText, SentMessage},
+    address::ChatJid,
+    command::{Command, CommandErrorCode, QueuedSend, SentMessage},
     session::SessionId,
 };
-use serde_json::{Map, Value, json};
-use std::time::Duration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{borrow::Cow, time::Duration};
 use time::OffsetDateTime;
-
-use super::send_message;
 
 /// The contract's bound.
 const MOST: usize = 100;
@@ -29,83 +32,163 @@ const MOST: usize = 100;
 const PAUSE: Duration = Duration::from_secs(1);
 const STOPPING: &str = "The API is being stopped; this message was not sent";
 
-/// One of the messages: as its caller named the recipient, and as it goes to the gateway.
-pub(super) struct BulkItem {
+#[derive(Deserialize, JsonSchema)]
+pub struct SendBulkRequest {
+    messages: Field<BulkMessages>,
+}
+
+/// The messages as the caller wrote them; [`read_bulk_item`] reads each.
+struct BulkMessages(Vec<Value>);
+
+impl FieldValue for BulkMessages {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let Value::Array(messages) = given else {
+            return Err(FieldError::sentence(ErrorCode::InvalidMessages, "Messages must be an array"));
+        };
+        if messages.is_empty() {
+            return Err(FieldError::sentence(ErrorCode::NoMessages, "Messages array cannot be empty"));
+        }
+        if messages.len() > MOST {
+            let text = "Too many messages. Maximum 100 messages per bulk request";
+            return Err(FieldError::sentence(ErrorCode::TooManyMessages, text));
+        }
+        Ok(Self(messages.clone()))
+    }
+}
+
+impl JsonSchema for BulkMessages {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "BulkMessages".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let item = generator.subschema_for::<SendMessageRequest>();
+        json_schema!({"type": "array", "minItems": 1, "maxItems": MOST, "items": item})
+    }
+}
+
+/// How the messages ended.
+#[derive(Serialize, JsonSchema)]
+pub struct BulkResponse {
+    #[schemars(extend("const" = true))]
+    success: bool,
+    message: &'static str,
+    summary: BulkSummary,
+    /// In the order of the request.
+    results: Vec<BulkResult>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct BulkSummary {
+    total: usize,
+    success: usize,
+    failed: usize,
+}
+
+/// How one message ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BulkResult {
+    /// The JID that the message went to, or what the request named.
     to: Value,
-    pub message: SendText,
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    /// `queued` if the message goes out later, at `until`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// Why the message was not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Cow<'static, str>>,
+}
+
+impl BulkResult {
+    fn sent(to: &ChatJid, message_id: String) -> Self {
+        Self {
+            to: to.as_str().into(),
+            success: true,
+            message_id: Some(message_id),
+            status: None,
+            until: None,
+            error: None,
+        }
+    }
+
+    fn queued(QueuedSend { message_id, to, until, .. }: QueuedSend) -> Self {
+        Self { status: Some("queued"), until: Some(until), ..Self::sent(&to, message_id) }
+    }
+
+    fn failed(to: Value, error: Cow<'static, str>) -> Self {
+        Self { to, success: false, message_id: None, status: None, until: None, error: Some(error) }
+    }
 }
 
 pub async fn send_bulk(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     IdempotencyHeader(key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
-) -> JsonResult {
-    let mut items = read(&fields)?;
+    JsonBody(body): JsonBody<SendBulkRequest>,
+) -> JsonResult<BulkResponse> {
+    let BulkMessages(messages) = body.messages.checked("messages", ErrorCode::InvalidMessages)?;
+    let items = messages.iter().enumerate().map(|(index, message)| read_bulk_item(index, message));
+    let mut items: Vec<BulkItem> = items.collect::<Result<_, _>>()?;
     for (index, item) in items.iter_mut().enumerate() {
         item.message.idempotency_key = key.as_ref().map(|key| key.part(index));
     }
     app.metrics.count(ApiCounter::BulkRequests, OffsetDateTime::now_utc());
     let carried = app.clone();
-    app.carry(async move { send(&carried, &session, items).await }).await.map_err(|panic| {
+    app.carry(async move { send_items(&carried, &session, items).await }).await.map_err(|panic| {
         tracing::error!("a bulk send panicked: {panic}");
         ApiError::internal()
     })?
 }
 
-async fn send(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -> JsonResult {
+async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -> JsonResult<BulkResponse> {
     let total = items.len();
     let mut results = Vec::with_capacity(total);
-    let mut success = 0_usize;
     for (index, BulkItem { to, message }) in items.into_iter().enumerate() {
         if index > 0 && !app.is_stopping() {
             tokio::time::sleep(PAUSE).await;
         }
         if app.is_stopping() {
-            count(app, false);
-            results.push(json!({"to": to, "success": false, "error": STOPPING}));
+            count_message(app, false);
+            results.push(BulkResult::failed(to, STOPPING.into()));
             continue;
         }
         let sent = app.gateway.ask::<SentMessage>(session, Command::SendText, &message).await;
-        let is_success = matches!(sent, Ok(_) | Err(CommandFailure::Queued(_)));
-        count(app, is_success);
-        match sent {
-            Err(CommandFailure::Queued(QueuedSend { message_id, to, until, .. })) => {
-                success += 1;
-                results.push(
-                    json!({"to": to, "success": true, "messageId": message_id, "status": "queued", "until": until}),
-                );
-            }
-            Ok(SentMessage { message_id, to, .. }) => {
-                success += 1;
-                results.push(json!({"to": to, "success": true, "messageId": message_id}));
-            }
+        count_message(app, matches!(sent, Ok(_) | Err(CommandFailure::Queued(_))));
+        results.push(match sent {
+            Ok(SentMessage { message_id, to, .. }) => BulkResult::sent(&to, message_id),
+            Err(CommandFailure::Queued(queued)) => BulkResult::queued(queued),
             Err(error) => {
                 tracing::warn!(session.id = %session, "failed to send to {}: {error}", message.to.redacted());
-                let nothing_goes = nothing_goes(&error);
-                let failure = gateway_error(error, Command::SendText, session);
-                if index == 0 && nothing_goes {
-                    return Err(failure);
+                let is_about_session = is_about_session(&error);
+                let error = gateway_error(error, Command::SendText, session);
+                if index == 0 && is_about_session {
+                    return Err(error);
                 }
-                results.push(json!({"to": to, "success": false, "error": failure.message}));
+                BulkResult::failed(to, error.message)
             }
-        }
+        });
     }
-    Ok(Json(json!({
-        "success": true,
-        "message": "Bulk messages processed",
-        "summary": {"total": total, "success": success, "failed": total - success},
-        "results": results,
-    })))
+    let success = results.iter().filter(|result| result.success).count();
+    let summary = BulkSummary { total, success, failed: total - success };
+    Ok(Json(BulkResponse { success: true, message: "Bulk messages processed", summary, results }))
 }
 
-fn count(app: &AppState, sent: bool) {
-    let counter = if sent { ApiCounter::BulkMessagesSent } else { ApiCounter::BulkMessagesFailed };
+fn count_message(app: &AppState, is_sent: bool) {
+    let counter = if is_sent { ApiCounter::BulkMessagesSent } else { ApiCounter::BulkMessagesFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
 }
 
 /// Whether the error is about the session and not about this message.
-fn nothing_goes(error: &CommandFailure) -> bool {
+fn is_about_session(error: &CommandFailure) -> bool {
     match error {
         CommandFailure::BrokerAway | CommandFailure::NobodyThere => true,
         CommandFailure::Refused(refusal) => refusal.code == CommandErrorCode::NotConnected,
@@ -114,43 +197,5 @@ fn nothing_goes(error: &CommandFailure) -> bool {
         | CommandFailure::BrokerLost
         | CommandFailure::NoAnswer
         | CommandFailure::Unreadable(_) => false,
-    }
-}
-
-/// Checks everything, in the order in which the texts are promised.
-fn read(fields: &Map<String, Value>) -> Result<Vec<BulkItem>, ApiError> {
-    let Some(Value::Array(messages)) = fields.get("messages") else {
-        return Err(ApiError::bad_request("invalid_messages", "Messages must be an array"));
-    };
-    if messages.is_empty() {
-        return Err(ApiError::bad_request("no_messages", "Messages array cannot be empty"));
-    }
-    if messages.len() > MOST {
-        let text = "Too many messages. Maximum 100 messages per bulk request";
-        return Err(ApiError::bad_request("too_many_messages", text));
-    }
-    messages.iter().enumerate().map(|(index, message)| item(index, message)).collect()
-}
-
-pub(super) fn item(index: usize, message: &Value) -> Result<BulkItem, ApiError> {
-    let missing = || {
-        let text = format!("Message at index {index} is missing required fields: to, message");
-        ApiError::bad_request("incomplete_message", text)
-    };
-    let fields = message.as_object().ok_or_else(missing)?;
-    let (to, text) = (fields.get("to"), fields.get("message"));
-    let to = to.filter(|to| is_given(to)).ok_or_else(missing)?;
-    text.filter(|text| is_given(text)).ok_or_else(missing)?;
-    Ok(BulkItem { to: to.clone(), message: send_message::read(fields)? })
-}
-
-/// What JavaScript takes for something.
-fn is_given(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(is) => *is,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(_) | Value::Object(_) => true,
     }
 }

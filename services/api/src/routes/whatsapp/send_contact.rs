@@ -1,78 +1,124 @@
 //! `POST send-contact`: somebody's card, given as a vCard or made of a name and a number.
 
-use crate::extract::{IdempotencyHeader, SessionPath};
-use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
+use super::send::{SendResult, send};
+use crate::{
+    app_state::AppState,
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, JsonBody, SessionPath},
+    fields::{Field, FieldError, FieldErrors, FieldValue, PhoneNumber, Recipient, SendOptions, options_or_default},
+};
 use axum::extract::State;
 use kurir_contract::{
-    address::{ChatJid, InvalidRecipient},
-    command::{Command, IdempotencyKey, SendContact},
+    address::ChatJid,
+    command::{Command, SendContact},
 };
-use serde_json::{Map, Value};
-
-use super::{
-    invalid_recipient, jobs, parse_recipient,
-    send_message::{SendResult, quoted, send},
-};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// More than the apps show.
 const LONGEST_NAME: usize = 256;
 /// A card with a small picture.
 const LONGEST_CARD: usize = 64 * 1024;
 
+/// A contact and where it goes: its name, and its number or its whole card.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendContactRequest {
+    to: Field<Recipient>,
+    display_name: Field<DisplayName>,
+    /// Required unless there is a `vcard`.
+    #[schemars(with = "Option<Field<PhoneNumber>>")]
+    phone_number: Field<PhoneNumber>,
+    vcard: Option<Field<VCard>>,
+    options: Option<Field<SendOptions>>,
+}
+
+struct DisplayName(String);
+
+struct VCard(String);
+
 pub async fn send_contact(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
+    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    JsonBody(body): JsonBody<SendContactRequest>,
 ) -> SendResult {
-    let contact = read(&fields, key)?;
-    let to = contact.to.clone();
-    send(app, session, Command::SendContact, to, contact, jobs::send_at(&fields)?).await
-}
-
-fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendContact, ApiError> {
-    let to = parse_recipient(fields.get("to"))?;
-    let display_name = name(fields.get("displayName"))?;
-    let vcard = match fields.get("vcard") {
-        None | Some(Value::Null) => card_of(&display_name, &parse_recipient(fields.get("phoneNumber"))?)?,
-        Some(card) => card_given(card)?,
+    let mut errors = FieldErrors::new(ErrorCode::InvalidContact);
+    let to = errors.take("to", body.to);
+    let name = errors.take("displayName", body.display_name);
+    // A number is read only if there is no card.
+    let (vcard, number) = match body.vcard {
+        Some(card) => (errors.take("vcard", card), None),
+        None => (None, errors.take("phoneNumber", body.phone_number)),
     };
-    Ok(SendContact { to, display_name, vcard, quoted: quoted(fields.get("options"))?, idempotency_key })
-}
-
-fn name(given: Option<&Value>) -> Result<String, ApiError> {
-    let name = given.and_then(Value::as_str).map(str::trim);
-    // A line break would be another line of the card.
-    let fits = |name: &&str| (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains(char::is_control);
-    let name = name.filter(fits).ok_or_else(|| {
-        invalid(format!("displayName is required: a string of at most {LONGEST_NAME} characters on one line"))
+    let contact = errors.finish(|| {
+        let (Recipient(to), DisplayName(display_name)) = (to?, name?);
+        let vcard = match vcard {
+            Some(VCard(card)) => card,
+            None => vcard_of(&display_name, &number?.0),
+        };
+        Some(SendContact { to, display_name, vcard, quoted: None, idempotency_key })
     })?;
-    Ok(name.to_owned())
+    let mut options = options_or_default(body.options)?;
+    let contact = SendContact { quoted: options.quoted()?, ..contact };
+    send(app, session, Command::SendContact, contact.to.clone(), contact, options.send_at()?).await
 }
 
-fn card_given(card: &Value) -> Result<String, ApiError> {
-    let card = card.as_str().map(str::trim);
-    let fits = |card: &&str| card.len() <= LONGEST_CARD && card.starts_with("BEGIN:VCARD");
-    let card = card
-        .filter(fits)
-        .ok_or_else(|| invalid("vcard must be a string that starts with BEGIN:VCARD, of at most 64 kB".to_owned()))?;
-    Ok(card.to_owned())
+/// A card with `waid`, from which the recipient's app offers to write to the contact.
+fn vcard_of(name: &str, number: &ChatJid) -> String {
+    // As RFC 2426, section 4, has it.
+    let name = name.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,");
+    let digits = number.user();
+    format!("BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;waid={digits}:+{digits}\nEND:VCARD")
 }
 
-/// With `waid`, from which the recipient's app offers to write to the contact.
-fn card_of(name: &str, number: &ChatJid) -> Result<String, ApiError> {
-    if number.server() != "s.whatsapp.net" {
-        return Err(invalid_recipient(InvalidRecipient::Format));
+impl FieldValue for DisplayName {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        // A line break would be another line of the card.
+        let fits = |name: &&str| (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains(char::is_control);
+        let name = given.as_str().map(str::trim).filter(fits);
+        name.map(|name| Self(name.to_owned())).ok_or_else(|| {
+            let text = format!("is required: a string of at most {LONGEST_NAME} characters on one line");
+            FieldError::predicate(text)
+        })
     }
-    let (name, digits) = (escaped(name), number.user());
-    Ok(format!("BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;waid={digits}:+{digits}\nEND:VCARD"))
 }
 
-/// As RFC 2426, section 4, has it.
-fn escaped(name: &str) -> String {
-    name.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,")
+impl FieldValue for VCard {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let fits = |card: &&str| card.len() <= LONGEST_CARD && card.starts_with("BEGIN:VCARD");
+        let card = given.as_str().map(str::trim).filter(fits);
+        card.map(|card| Self(card.to_owned()))
+            .ok_or_else(|| FieldError::predicate("must be a string that starts with BEGIN:VCARD, of at most 64 kB"))
+    }
 }
 
-fn invalid(text: String) -> ApiError {
-    ApiError::bad_request("invalid_contact", text)
+impl JsonSchema for DisplayName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "DisplayName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "description": "The contact's name, on one line."})
+    }
+}
+
+impl JsonSchema for VCard {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "VCard".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^\\s*BEGIN:VCARD", "maxLength": LONGEST_CARD})
+    }
 }

@@ -1,55 +1,74 @@
 //! `POST send-location`: a place on the map.
 
-use crate::extract::{IdempotencyHeader, SessionPath};
-use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
-use axum::extract::State;
-use kurir_contract::command::{Command, IdempotencyKey, SendLocation};
-use serde_json::{Map, Value};
-
-use super::{
-    jobs, parse_recipient,
-    send_message::{SendResult, quoted, send},
+use super::send::{SendResult, send};
+use crate::{
+    app_state::AppState,
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, JsonBody, SessionPath},
+    fields::{Field, FieldError, FieldErrors, FieldValue, Recipient, SendOptions, Text, options_or_default},
 };
+use axum::extract::State;
+use kurir_contract::command::{Command, SendLocation};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
-/// More than the apps show.
-const LONGEST: usize = 1000;
+/// A place and where it goes.
+#[derive(Deserialize, JsonSchema)]
+pub struct SendLocationRequest {
+    to: Field<Recipient>,
+    /// Degrees.
+    latitude: Field<Degrees<90>>,
+    /// Degrees.
+    longitude: Field<Degrees<180>>,
+    name: Option<Field<Text<0, 1000>>>,
+    address: Option<Field<Text<0, 1000>>>,
+    options: Option<Field<SendOptions>>,
+}
+
+/// A number from -`MAX` to `MAX`.
+struct Degrees<const MAX: u32>(f64);
+
+impl<const MAX: u32> FieldValue for Degrees<MAX> {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let degrees = given.as_f64().filter(|degrees| degrees.abs() <= f64::from(MAX));
+        degrees.map(Self).ok_or_else(|| FieldError::predicate(format!("must be a number from -{MAX} to {MAX}")))
+    }
+}
+
+impl<const MAX: u32> JsonSchema for Degrees<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Degrees{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number", "minimum": -i64::from(MAX), "maximum": MAX})
+    }
+}
 
 pub async fn send_location(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
+    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    JsonBody(body): JsonBody<SendLocationRequest>,
 ) -> SendResult {
-    let place = read(&fields, key)?;
-    let to = place.to.clone();
-    send(app, session, Command::SendLocation, to, place, jobs::send_at(&fields)?).await
-}
-
-fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendLocation, ApiError> {
-    Ok(SendLocation {
-        to: parse_recipient(fields.get("to"))?,
-        latitude: degrees(fields, "latitude", 90.0)?,
-        longitude: degrees(fields, "longitude", 180.0)?,
-        name: text(fields, "name")?,
-        address: text(fields, "address")?,
-        quoted: quoted(fields.get("options"))?,
-        idempotency_key,
-    })
-}
-
-fn degrees(fields: &Map<String, Value>, name: &str, most: f64) -> Result<f64, ApiError> {
-    let given = fields.get(name).and_then(Value::as_f64).filter(|degrees| degrees.abs() <= most);
-    given.ok_or_else(|| invalid(format!("{name} must be a number from -{most} to {most}")))
-}
-
-fn text(fields: &Map<String, Value>, name: &str) -> Result<String, ApiError> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) if text.chars().count() <= LONGEST => Ok(text.trim().to_owned()),
-        Some(_) => Err(invalid(format!("{name} must be a string of at most {LONGEST} characters"))),
-    }
-}
-
-fn invalid(text: String) -> ApiError {
-    ApiError::bad_request("invalid_location", text)
+    let mut errors = FieldErrors::new(ErrorCode::InvalidLocation);
+    let to = errors.take("to", body.to);
+    let latitude = errors.take("latitude", body.latitude);
+    let longitude = errors.take("longitude", body.longitude);
+    let name = errors.take_optional("name", body.name).map(|Text(name)| name);
+    let address = errors.take_optional("address", body.address).map(|Text(address)| address);
+    let place = errors.finish(|| {
+        let (Recipient(to), Degrees(latitude), Degrees(longitude)) = (to?, latitude?, longitude?);
+        let (name, address) = (name.unwrap_or_default(), address.unwrap_or_default());
+        Some(SendLocation { to, latitude, longitude, name, address, quoted: None, idempotency_key })
+    })?;
+    let mut options = options_or_default(body.options)?;
+    let place = SendLocation { quoted: options.quoted()?, ..place };
+    send(app, session, Command::SendLocation, place.to.clone(), place, options.send_at()?).await
 }

@@ -1,62 +1,144 @@
 //! `POST send-poll`: a question and its options.
 
-use crate::extract::{IdempotencyHeader, SessionPath};
-use crate::{app_state::AppState, extract::JsonObject, response::ApiError};
-use axum::extract::State;
-use kurir_contract::command::{Command, IdempotencyKey, SendPoll};
-use serde_json::{Map, Value};
-use std::collections::HashSet;
-
-use super::{
-    jobs, parse_recipient,
-    send_message::{SendResult, send},
+use super::send::{SendResult, send};
+use crate::{
+    app_state::AppState,
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, JsonBody, SessionPath},
+    fields::{Field, FieldError, FieldErrors, FieldValue, Recipient, SendAt},
 };
+use axum::extract::State;
+use kurir_contract::command::{Command, SendPoll};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{borrow::Cow, collections::HashSet};
 
 /// What the apps let one write.
 const LONGEST_NAME: usize = 255;
 const LONGEST_OPTION: usize = 100;
-/// WhatsApp's own bound.
-const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
+/// WhatsApp's own bounds.
+const FEWEST_OPTIONS: usize = 2;
+const MOST_OPTIONS: usize = 12;
+
+/// A poll and where it goes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendPollRequest {
+    to: Field<Recipient>,
+    name: Field<PollQuestion>,
+    options: Field<PollOptions>,
+    /// How many options one may choose; 0 is any number.
+    selectable: Option<Field<OptionCount>>,
+    /// When the poll is to be sent: at most 30 days ahead.
+    send_at: Option<Field<SendAt>>,
+}
+
+struct PollQuestion(String);
+
+struct PollOptions(Vec<String>);
+
+struct OptionCount(u32);
 
 pub async fn send_poll(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(key): IdempotencyHeader,
-    JsonObject(fields): JsonObject,
+    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    JsonBody(body): JsonBody<SendPollRequest>,
 ) -> SendResult {
-    let poll = read(&fields, key)?;
-    send(app, session, Command::SendPoll, poll.to.clone(), poll, jobs::send_at_of_job(&fields)?).await
+    let mut errors = FieldErrors::new(ErrorCode::InvalidPoll);
+    let to = errors.take("to", body.to);
+    let name = errors.take("name", body.name);
+    let options = errors.take("options", body.options);
+    let selectable = errors.take_optional("selectable", body.selectable).map_or(1, |OptionCount(count)| count);
+    let at = errors.take_optional("sendAt", body.send_at).map(|SendAt(at)| at);
+    if options.as_ref().is_some_and(|PollOptions(options)| selectable as usize > options.len()) {
+        errors.add("selectable", OptionCount::invalid());
+    }
+    let poll = errors.finish(|| {
+        let (Recipient(to), PollQuestion(name), PollOptions(options)) = (to?, name?, options?);
+        Some(SendPoll { to, name, options, selectable, idempotency_key })
+    })?;
+    send(app, session, Command::SendPoll, poll.to.clone(), poll, at).await
 }
 
-fn read(fields: &Map<String, Value>, idempotency_key: Option<IdempotencyKey>) -> Result<SendPoll, ApiError> {
-    let to = parse_recipient(fields.get("to"))?;
-    let name = line(fields.get("name"), LONGEST_NAME)
-        .ok_or_else(|| invalid("name is required: the question, a string of at most 255 characters"))?;
-    let options = options(fields.get("options"))
-        .ok_or_else(|| invalid("options must be 2 to 12 different strings of 1 to 100 characters"))?;
-    let selectable = match fields.get("selectable") {
-        None | Some(Value::Null) => Some(1),
-        Some(given) => given.as_u64().filter(|count| *count <= options.len() as u64),
-    };
-    let selectable = selectable
-        .and_then(|count| u32::try_from(count).ok())
-        .ok_or_else(|| invalid("selectable must be 0 (any number of options) or at most the number of options"))?;
-    Ok(SendPoll { to, name, options, selectable, idempotency_key })
-}
-
-fn options(given: Option<&Value>) -> Option<Vec<String>> {
-    let given = given?.as_array().filter(|given| OPTIONS.contains(&given.len()))?;
-    let options: Vec<String> = given.iter().map(|option| line(Some(option), LONGEST_OPTION)).collect::<Option<_>>()?;
-    // A vote tells options apart by their names alone.
-    let different: HashSet<&String> = options.iter().collect();
-    (different.len() == options.len()).then_some(options)
-}
-
-fn line(given: Option<&Value>, longest: usize) -> Option<String> {
-    let text = given.and_then(Value::as_str).map(str::trim)?;
+fn one_line(given: &Value, longest: usize) -> Option<String> {
+    let text = given.as_str().map(str::trim)?;
     (1..=longest).contains(&text.chars().count()).then(|| text.to_owned())
 }
 
-fn invalid(text: &'static str) -> ApiError {
-    ApiError::bad_request("invalid_poll", text)
+impl FieldValue for PollQuestion {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let text = "is required: the question, a string of at most 255 characters";
+        one_line(given, LONGEST_NAME).map(Self).ok_or_else(|| FieldError::predicate(text))
+    }
+}
+
+impl FieldValue for PollOptions {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let invalid = || FieldError::predicate("must be 2 to 12 different strings of 1 to 100 characters");
+        let given = given.as_array().filter(|given| (FEWEST_OPTIONS..=MOST_OPTIONS).contains(&given.len()));
+        let options = given.ok_or_else(invalid)?.iter().map(|option| one_line(option, LONGEST_OPTION));
+        let options: Vec<String> = options.collect::<Option<_>>().ok_or_else(invalid)?;
+        // A vote tells options apart by their names alone.
+        let different: HashSet<&String> = options.iter().collect();
+        if different.len() == options.len() { Ok(Self(options)) } else { Err(invalid()) }
+    }
+}
+
+impl OptionCount {
+    fn invalid() -> FieldError {
+        FieldError::predicate("must be 0 (any number of options) or at most the number of options")
+    }
+}
+
+impl FieldValue for OptionCount {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        given.as_u64().and_then(|count| count.try_into().ok()).map(Self).ok_or_else(Self::invalid)
+    }
+}
+
+impl JsonSchema for PollQuestion {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PollQuestion".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "description": "The question."})
+    }
+}
+
+impl JsonSchema for PollOptions {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PollOptions".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "array", "minItems": FEWEST_OPTIONS, "maxItems": MOST_OPTIONS, "uniqueItems": true,
+            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_OPTION},
+        })
+    }
+}
+
+impl JsonSchema for OptionCount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OptionCount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "integer", "minimum": 0, "maximum": MOST_OPTIONS, "default": 1})
+    }
 }

@@ -65,7 +65,7 @@ impl DeliveryWorker {
             return;
         };
         let Some(slot) = self.table.get(id) else { return };
-        let moved = slot.endpoint.url != endpoint.url;
+        let has_new_url = slot.endpoint.url != endpoint.url;
         self.ordered_tasks.update(&endpoint, &deliverer);
         let unordered_again = endpoint.ordering == EventOrdering::None && self.ordered_tasks.contains(&endpoint.id);
         if unordered_again {
@@ -81,8 +81,8 @@ impl DeliveryWorker {
         for source in sources.into_iter().filter(|source| !(unordered_again && *source == PullSource::Events)) {
             self.create_consumer(PullId { slot: id, source }, Duration::ZERO);
         }
-        if moved {
-            self.send_health_change(HealthChange::Moved { endpoint: endpoint.id.clone() });
+        if has_new_url {
+            self.send_health_change(HealthChange::UrlChanged { endpoint: endpoint.id.clone() });
         }
     }
 

@@ -69,7 +69,7 @@ impl DeliveryWorker {
     }
 
     pub(super) async fn finish_delivery(&mut self, id: PullId, result: DeliveryResult) {
-        if result.retry_kept {
+        if result.retry_stored {
             self.open_retries(id.slot);
         }
         // None if it was closed meanwhile.

@@ -22,7 +22,7 @@ async fn each_kind_of_answer_has_its_status_and_shape() {
             ),
             row(send, json!({"to": to}), 400, json!({"success": false, "message": "<text>", "code": "<text>"})),
             no("GET /api/nothing", json!(null), 404, "Route not found"),
-            no("GET /api/whatsapp/send-message", json!(null), 404, "Route not found"),
+            no("GET /api/whatsapp/send-message", json!(null), 405, "Method not allowed"),
             row(
                 send,
                 json!({"to": to, "message": "x".repeat(1_100_000)}),

@@ -10,7 +10,7 @@ fn read(
     let kept = EventsStreamInfo { next_sequence: 1, max_age: max_age.map(Duration::from_secs) };
     let allowed = NetworkList::parse(allowed).expect("networks");
     let Value::Object(body) = body else { panic!("no object: {body}") };
-    EndpointRules { kept: &kept, allowed: &allowed }.read(body, before).map_err(|failure| {
+    EndpointRules { stream: &kept, allowed: &allowed }.read(body, before).map_err(|failure| {
         failure.problems.into_iter().map(|problem| format!("{} {}", problem.field, problem.message)).collect()
     })
 }

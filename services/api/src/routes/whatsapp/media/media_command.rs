@@ -1,11 +1,17 @@
 //! The command of a file that is to be sent, made of the fields beside it. Pure; checked in the order in which the texts
 //! are promised.
 
-use crate::{response::ApiError, uploads::StoredFile};
+use crate::{
+    error_code::ErrorCode,
+    fields::{Field, FieldError, FieldValue, Quoted, Recipient, SendOptions, checked_optional},
+    response::ApiError,
+    uploads::StoredFile,
+};
 use kurir_contract::command::{IdempotencyKey, MediaKind, SendMedia};
-use serde_json::{Map, Value, json};
-
-use super::super::{parse_recipient, send_message::quoted};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// In UTF-16 code units, as the longest text; the apps fold what is longer than they like.
 const LONGEST_CAPTION: usize = 4096;
@@ -17,48 +23,92 @@ const OF_SEND_MEDIA: [MediaKind; 4] = [MediaKind::Image, MediaKind::Video, Media
 /// What programs say that do not know a file's type.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// `kind` is that of the route; the request says it where the route has none.
-pub fn read(
-    fields: &Map<String, Value>,
+/// The fields beside the file. A form knows only texts, so flags and options come as texts too.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaFields {
+    to: Field<Recipient>,
+    /// What the file is sent as: required by `send-media`, and only there.
+    #[schemars(with = "Option<Field<MediaTypeField>>")]
+    media_type: Field<MediaTypeField>,
+    /// The type of the file; by default as the upload names it.
+    mimetype: Option<Field<MimetypeField>>,
+    caption: Option<Field<Caption>>,
+    /// The name that the recipient sees of a document.
+    file_name: Option<Field<FileNameField>>,
+    /// An image, a video or an audio file that can be opened once.
+    view_once: Option<Field<FormFlag>>,
+    /// A video that plays by itself, in a loop and without sound.
+    gif_playback: Option<Field<FormFlag>>,
+    /// The message that this one replies to.
+    quoted: Option<Field<Quoted>>,
+    /// As of `send-message`; in a form a text of JSON.
+    options: Option<Field<FormOptions>>,
+}
+
+struct MediaTypeField(MediaKind);
+
+struct MimetypeField(Option<String>);
+
+struct Caption(Option<String>);
+
+struct FileNameField(Option<String>);
+
+struct FormFlag(bool);
+
+struct FormOptions(SendOptions);
+
+/// Makes the command. `kind` is that of the route; the request names it where the route has none.
+///
+/// # Errors
+/// With the contract's text for the first wrong field.
+pub fn read_media_command(
+    fields: MediaFields,
     kind: Option<MediaKind>,
     kept: Option<&StoredFile>,
     idempotency_key: Option<IdempotencyKey>,
 ) -> Result<SendMedia, ApiError> {
-    let to = parse_recipient(fields.get("to"))?;
-    let kept = kept.ok_or_else(|| ApiError::bad_request("missing_media", "Media file is required"))?;
+    let Recipient(to) = fields.to.checked("to", ErrorCode::InvalidRecipient)?;
+    let kept = kept.ok_or_else(|| ApiError::new(ErrorCode::MissingMedia, "Media file is required"))?;
     let is_named_by_upload = kind.is_some();
-    let kind = kind.map_or_else(|| media_type(fields.get("mediaType")), Ok)?;
-    let mimetype = mimetype(fields.get("mimetype"), kind, kept)?;
-    let caption = text(fields, "caption", LONGEST_CAPTION, |_| true)?.unwrap_or_default();
-    let named = text(fields, "fileName", LONGEST_NAME, |name| !name.contains(char::is_control))?;
-    // `send-media` never told a file's own name, and calls a document `document.pdf`.
+    let kind = match kind {
+        Some(kind) => kind,
+        None => fields.media_type.checked("mediaType", ErrorCode::InvalidMediaType)?.0,
+    };
+    let given = checked_optional(fields.mimetype, "mimetype", ErrorCode::InvalidMimetype)?;
+    let mimetype = choose_mimetype(given.and_then(|MimetypeField(given)| given), kind, kept)?;
+    let caption = checked_optional(fields.caption, "caption", ErrorCode::InvalidMedia)?;
+    let named = checked_optional(fields.file_name, "fileName", ErrorCode::InvalidMedia)?;
+    let takes_view_once = kind != MediaKind::Document && kind != MediaKind::Sticker;
+    let view_once = read_flag(fields.view_once, "viewOnce", takes_view_once)?;
+    let gif_playback = read_flag(fields.gif_playback, "gifPlayback", kind == MediaKind::Video)?;
+    let quoted = match checked_optional(fields.quoted, "quoted", ErrorCode::InvalidQuoted)? {
+        Some(Quoted(id)) => Some(id),
+        None => match checked_optional(fields.options, "options", ErrorCode::InvalidOptions)? {
+            Some(FormOptions(mut options)) => options.quoted()?,
+            None => None,
+        },
+    };
+    // `send-media` never named a file's own name, and calls a document `document.pdf`.
     let own_name = kept.name.clone().filter(|_| is_named_by_upload && kind == MediaKind::Document);
-    let view_once = flag(fields, "viewOnce", kind != MediaKind::Document && kind != MediaKind::Sticker)?;
-    let gif_playback = flag(fields, "gifPlayback", kind == MediaKind::Video)?;
-    let quoted = reply(fields)?;
-    let (file, file_name) = (kept.file.clone(), named.or(own_name));
-    Ok(SendMedia { to, kind, file, mimetype, caption, file_name, view_once, gif_playback, quoted, idempotency_key })
-}
-
-fn media_type(given: Option<&Value>) -> Result<MediaKind, ApiError> {
-    let kind = given.and_then(Value::as_str).and_then(|name| name.trim().parse().ok());
-    kind.filter(|kind| OF_SEND_MEDIA.contains(kind)).ok_or_else(|| {
-        let text = "Invalid media type. Allowed types: image, video, audio, document";
-        ApiError::bad_request("invalid_media_type", text)
+    Ok(SendMedia {
+        to,
+        kind,
+        file: kept.file.clone(),
+        mimetype,
+        caption: caption.and_then(|Caption(caption)| caption).unwrap_or_default(),
+        file_name: named.and_then(|FileNameField(name)| name).or(own_name),
+        view_once,
+        gif_playback,
+        quoted,
+        idempotency_key,
     })
 }
 
-fn mimetype(given: Option<&Value>, kind: MediaKind, kept: &StoredFile) -> Result<String, ApiError> {
-    let invalid = |text: String| ApiError::bad_request("invalid_mimetype", text);
-    let given = match given {
-        None | Some(Value::Null) => None,
-        Some(Value::String(given)) => Some(given.trim()).filter(|given| !given.is_empty()),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            return Err(invalid("mimetype must be a string, as image/jpeg".to_owned()));
-        }
-    };
+fn choose_mimetype(given: Option<String>, kind: MediaKind, kept: &StoredFile) -> Result<String, ApiError> {
+    let invalid = |text: String| ApiError::new(ErrorCode::InvalidMimetype, text);
     let of_file = kept.mimetype.as_deref().filter(|of_file| kind == MediaKind::Document || *of_file != UNKNOWN);
-    let mimetype = given.or(of_file).unwrap_or(default_of(kind));
+    let mimetype = given.as_deref().or(of_file).unwrap_or(default_of(kind));
     let is_one = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
     if mimetype.len() > LONGEST_MIMETYPE || !mimetype.contains('/') || !mimetype.bytes().all(is_one) {
         return Err(invalid("mimetype must be a type of file, as image/jpeg".to_owned()));
@@ -97,54 +147,157 @@ fn is_webp(kept: &StoredFile) -> bool {
     }
 }
 
-/// None if it is missing or empty.
-fn text(
-    fields: &Map<String, Value>,
-    name: &str,
-    longest: usize,
-    fits: impl Fn(&str) -> bool,
-) -> Result<Option<String>, ApiError> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.encode_utf16().count() <= longest && fits(text) => {
-            Ok(Some(text.clone()).filter(|text| !text.trim().is_empty()))
-        }
-        Some(_) => {
-            let line = if name == "fileName" { " on one line" } else { "" };
-            let text = format!("{name} must be a string of at most {longest} characters{line}");
-            Err(ApiError::bad_request("invalid_media", text))
-        }
+/// False if the flag is missing; true only if it fits the kind.
+fn read_flag(flag: Option<Field<FormFlag>>, name: &str, fits: bool) -> Result<bool, ApiError> {
+    let flag = checked_optional(flag, name, ErrorCode::InvalidMedia)?.is_some_and(|FormFlag(flag)| flag);
+    if flag && !fits {
+        let kinds = if name == "gifPlayback" { "a video" } else { "an image, a video or an audio file" };
+        return Err(ApiError::new(ErrorCode::InvalidMedia, format!("{name} is for {kinds}")));
+    }
+    Ok(flag)
+}
+
+impl FieldValue for MediaTypeField {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let kind = given.as_str().and_then(|name| name.trim().parse().ok());
+        kind.filter(|kind| OF_SEND_MEDIA.contains(kind)).map(Self).ok_or_else(|| {
+            let text = "Invalid media type. Allowed types: image, video, audio, document";
+            FieldError::sentence(ErrorCode::InvalidMediaType, text)
+        })
     }
 }
 
-/// A form knows only texts.
-fn flag(fields: &Map<String, Value>, name: &str, fits: bool) -> Result<bool, ApiError> {
-    let given = match fields.get(name) {
-        None | Some(Value::Null) => Some(false),
-        Some(Value::Bool(flag)) => Some(*flag),
-        Some(Value::String(flag)) => flag.trim().parse().ok(),
-        Some(Value::Number(_) | Value::Array(_) | Value::Object(_)) => None,
-    };
-    match given {
-        Some(true) if !fits => {
-            let kinds = if name == "gifPlayback" { "a video" } else { "an image, a video or an audio file" };
-            Err(ApiError::bad_request("invalid_media", format!("{name} is for {kinds}")))
-        }
-        Some(flag) => Ok(flag),
-        None => Err(ApiError::bad_request("invalid_media", format!("{name} must be true or false"))),
+impl FieldValue for MimetypeField {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let given = given.as_str().ok_or_else(|| FieldError::predicate("must be a string, as image/jpeg"))?;
+        Ok(Self(Some(given.trim().to_owned()).filter(|given| !given.is_empty())))
     }
 }
 
-/// `quoted` alone, or `options` with it; a form has the latter as a text of JSON.
-fn reply(fields: &Map<String, Value>) -> Result<Option<String>, ApiError> {
-    match (fields.get("quoted"), fields.get("options")) {
-        (Some(id), _) if !id.is_null() => quoted(Some(&json!({"quoted": id}))),
-        (_, Some(Value::String(options))) => {
+/// None if the text is empty.
+fn read_text(given: &Value, longest: usize) -> Option<Option<String>> {
+    let text = given.as_str().filter(|text| text.encode_utf16().count() <= longest)?;
+    Some(Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
+}
+
+impl FieldValue for Caption {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let text = || FieldError::predicate(format!("must be a string of at most {LONGEST_CAPTION} characters"));
+        read_text(given, LONGEST_CAPTION).map(Self).ok_or_else(text)
+    }
+}
+
+impl FieldValue for FileNameField {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let name = read_text(given, LONGEST_NAME);
+        let is_one_line = |name: &Option<String>| !name.as_ref().is_some_and(|name| name.contains(char::is_control));
+        name.filter(is_one_line).map(Self).ok_or_else(|| {
+            FieldError::predicate(format!("must be a string of at most {LONGEST_NAME} characters on one line"))
+        })
+    }
+}
+
+impl FieldValue for FormFlag {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let flag = given.as_bool().or_else(|| given.as_str().and_then(|flag| flag.trim().parse().ok()));
+        flag.map(Self).ok_or_else(|| FieldError::predicate("must be true or false"))
+    }
+}
+
+impl FieldValue for FormOptions {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        match given {
             // What is no JSON is no object either, and is refused as the text that it is.
-            let read = serde_json::from_str(options).unwrap_or_else(|_| Value::String(options.clone()));
-            quoted(Some(&read))
+            Value::String(text) => SendOptions::parse(&serde_json::from_str(text).unwrap_or_else(|_| given.clone())),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                SendOptions::parse(given)
+            }
         }
-        (_, options) => quoted(options),
+        .map(Self)
+    }
+}
+
+impl JsonSchema for MediaTypeField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "MediaTypeField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": ["image", "video", "audio", "document"]})
+    }
+}
+
+impl JsonSchema for MimetypeField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "MimetypeField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": LONGEST_MIMETYPE, "examples": ["image/jpeg"]})
+    }
+}
+
+impl JsonSchema for Caption {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Caption".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": LONGEST_CAPTION})
+    }
+}
+
+impl JsonSchema for FileNameField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FileNameField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": LONGEST_NAME})
+    }
+}
+
+impl JsonSchema for FormFlag {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FormFlag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["boolean", "string"], "enum": [true, false, "true", "false"]})
+    }
+}
+
+impl JsonSchema for FormOptions {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FormOptions".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [generator.subschema_for::<SendOptions>(), {"type": "string"}]})
     }
 }
 
@@ -152,6 +305,7 @@ fn reply(fields: &Map<String, Value>) -> Result<Option<String>, ApiError> {
 mod tests {
     use super::*;
     use kurir_contract::command::FileToSend;
+    use serde_json::json;
 
     fn kept(mimetype: Option<&str>, begins: &[u8]) -> StoredFile {
         let file = FileToSend { object: "a".to_owned(), received: false, size: Some(3), sha256: Some("01".to_owned()) };
@@ -164,8 +318,8 @@ mod tests {
         for (name, value) in fields.as_object().into_iter().flatten() {
             all[name] = value.clone();
         }
-        read(all.as_object().expect("an object"), kind, Some(kept), None)
-            .map_err(|failure| failure.message.into_owned())
+        let fields = serde_json::from_value(all).expect("reading never fails");
+        read_media_command(fields, kind, Some(kept), None).map_err(|failure| failure.message.into_owned())
     }
 
     #[test]
@@ -216,9 +370,8 @@ mod tests {
     #[test]
     fn the_recipient_comes_before_the_file_and_the_file_before_its_type() {
         let refused = |fields: Value| {
-            read(fields.as_object().expect("an object"), None, None, None)
-                .err()
-                .map(|failure| failure.message.into_owned())
+            let fields = serde_json::from_value(fields).expect("reading never fails");
+            read_media_command(fields, None, None, None).err().map(|failure| failure.message.into_owned())
         };
         assert_eq!(refused(json!({})).as_deref(), Some("Phone number is required"));
         assert_eq!(refused(json!({"to": "6281234567890"})).as_deref(), Some("Media file is required"));

@@ -1,15 +1,20 @@
 //! `POST send-media` and a route for each kind of media: a file goes to the broker while it arrives, and then the gateway
 //! is asked to send it.
 //!
-//! `request` takes fields and file out of the request, `read` makes the command of them. A file that is not sent after all
+//! `upload_request` takes fields and file out of the request, `media_command` makes the command of them. A file that is not sent after all
 //! is taken away again; one of which nobody knows the end stays until it is too old.
 
 mod media_command;
+mod upload_body;
 mod upload_request;
 
-use crate::extract::{IdempotencyHeader, SessionPath};
+use super::send::{SendResult, queued_response, sent_response};
 use crate::{
-    app_state::AppState, command_error::gateway_error, command_request::CommandFailure, metrics::ApiCounter,
+    app_state::AppState,
+    command_error::gateway_error,
+    command_request::CommandFailure,
+    extract::{IdempotencyHeader, SessionPath},
+    metrics::ApiCounter,
     response::ApiError,
 };
 use axum::extract::{Request, State};
@@ -17,13 +22,11 @@ use kurir_contract::{
     command::{Command, IdempotencyKey, MediaKind, SentMessage},
     session::SessionId,
 };
+use media_command::{MediaFields, read_media_command};
+use serde_json::Value;
 use time::OffsetDateTime;
+use upload_body::UploadBody;
 use upload_request::UploadRequest;
-
-use super::{
-    jobs,
-    send_message::{SendResult, answer},
-};
 
 macro_rules! routes {
     ($($name:ident: $kind:expr;)+) => {
@@ -31,7 +34,7 @@ macro_rules! routes {
             State(app): State<AppState>,
             SessionPath(session): SessionPath,
             IdempotencyHeader(key): IdempotencyHeader,
-            request: Request,
+            UploadBody(request): UploadBody,
         ) -> SendResult {
             carry(app, session, key, $kind, request).await
         })+
@@ -72,7 +75,7 @@ async fn send(
     request: Request,
 ) -> SendResult {
     let UploadRequest { fields, file } = upload_request::take(app, request).await?;
-    let media = match media_command::read(&fields, kind, file.as_ref(), key) {
+    let media = match read_fields(fields).and_then(|fields| read_media_command(fields, kind, file.as_ref(), key)) {
         Ok(media) => media,
         Err(failure) => {
             if let Some(kept) = file {
@@ -82,13 +85,13 @@ async fn send(
         }
     };
     let sent = match app.gateway.ask::<SentMessage>(session, Command::SendMedia, &media).await {
-        Err(CommandFailure::Queued(queued)) => return Ok(jobs::queued(&queued)),
+        Err(CommandFailure::Queued(queued)) => return Ok(queued_response(session, queued)),
         sent => sent,
     };
     let counter = if sent.is_ok() { ApiCounter::MediaSent } else { ApiCounter::MediaFailed };
     app.metrics.count(counter, OffsetDateTime::now_utc());
     match sent {
-        Ok(sent) => Ok(answer(&sent, "Media message sent successfully")),
+        Ok(sent) => Ok(sent_response(sent, "Media message sent successfully")),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send media to {}: {error}", media.to.redacted());
             if is_over(&error) {
@@ -97,6 +100,14 @@ async fn send(
             Err(gateway_error(error, Command::SendMedia, session))
         }
     }
+}
+
+/// Fields keep their own errors, so an object can always be read.
+fn read_fields(fields: serde_json::Map<String, Value>) -> Result<MediaFields, ApiError> {
+    serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        tracing::error!("failed to read the fields of a file: {error}");
+        ApiError::internal()
+    })
 }
 
 /// Whether the gateway will not send the file any more; whoever asks again brings it again.

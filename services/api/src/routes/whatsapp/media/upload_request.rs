@@ -3,14 +3,16 @@
 
 use crate::{
     app_state::AppState,
-    extract::JsonObject,
+    error_code::ErrorCode,
+    extract::read_json_object,
+    fields::{FieldValue as _, Recipient},
     response::ApiError,
     uploads::{StoredFile, stalled},
 };
 use axum::{
     body::Body,
     extract::{FromRequest as _, Multipart, Request, multipart::Field, multipart::MultipartError},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::header::CONTENT_TYPE,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -18,8 +20,6 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-
-use super::super::parse_recipient;
 
 /// What a request says, and the file that it brought.
 pub struct UploadRequest {
@@ -46,7 +46,7 @@ pub async fn take(app: &AppState, request: Request<Body>) -> Result<UploadReques
         return from_json(app, request).await;
     }
     let mut form = Multipart::from_request(request, &()).await.map_err(|rejection| {
-        ApiError::bad_request("invalid_multipart", format!("Request body is no form: {}", rejection.body_text()))
+        ApiError::new(ErrorCode::InvalidMultipart, format!("Request body is no form: {}", rejection.body_text()))
     })?;
     let mut given = UploadRequest { fields: Map::new(), file: None };
     match from_form(app, &mut form, &mut given).await {
@@ -56,7 +56,7 @@ pub async fn take(app: &AppState, request: Request<Body>) -> Result<UploadReques
                 app.uploads.forget(&kept.file).await;
             }
             // Who says nothing any more has nothing to be thrown away.
-            if failure.status != StatusCode::REQUEST_TIMEOUT {
+            if failure.code != ErrorCode::BodyTimeout {
                 discard(&mut form).await;
             }
             Err(failure)
@@ -83,7 +83,7 @@ async fn from_form(app: &AppState, form: &mut Multipart, given: &mut UploadReque
             ("media", true) => {
                 // It need not arrive for nothing.
                 if let Some(to) = given.fields.get("to") {
-                    parse_recipient(Some(to))?;
+                    check_recipient(Some(to))?;
                 }
                 given.file = Some(file(app, field, deadline).await?);
             }
@@ -132,24 +132,29 @@ async fn discard(form: &mut Multipart) {
 }
 
 async fn from_json(app: &AppState, request: Request<Body>) -> Result<UploadRequest, ApiError> {
-    let JsonObject(mut fields) = JsonObject::from_request(request, &()).await?;
+    let mut fields = read_json_object(request).await?;
     // Before the file, which need not be kept for nothing.
-    parse_recipient(fields.get("to"))?;
+    check_recipient(fields.get("to"))?;
     let file = match (fields.remove("base64"), fields.remove("file")) {
         (None | Some(Value::Null), None | Some(Value::Null)) => None,
         (Some(Value::String(base64)), None | Some(Value::Null)) => {
             let bytes = BASE64_STANDARD.decode(base64.trim());
-            let bytes = bytes.map_err(|_| ApiError::bad_request("invalid_base64", "base64 is not valid base64"))?;
+            let bytes = bytes.map_err(|_| ApiError::new(ErrorCode::InvalidBase64, "base64 is not valid base64"))?;
             let chunks = stream::iter([Ok(Bytes::from(bytes))]);
             Some(app.uploads.keep(chunks, Instant::now() + ARRIVES_WITHIN).await?)
         }
         (None | Some(Value::Null), Some(Value::String(name))) => Some(app.uploads.received(name.trim()).await?),
         _ => {
             let text = "The file is base64, or file with the name of a received one: one of them, as a string";
-            return Err(ApiError::bad_request("invalid_file", text));
+            return Err(ApiError::new(ErrorCode::InvalidFile, text));
         }
     };
     Ok(UploadRequest { fields, file })
+}
+
+fn check_recipient(to: Option<&Value>) -> Result<(), ApiError> {
+    let to = Recipient::parse(to.unwrap_or(&Value::Null));
+    to.map(drop).map_err(|error| error.into_api_error("to", ErrorCode::InvalidRecipient))
 }
 
 fn unreadable(error: MultipartError) -> ApiError {
@@ -157,5 +162,5 @@ fn unreadable(error: MultipartError) -> ApiError {
 }
 
 fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
-    ApiError::bad_request("invalid_multipart", text)
+    ApiError::new(ErrorCode::InvalidMultipart, text)
 }

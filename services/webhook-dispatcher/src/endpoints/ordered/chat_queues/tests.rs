@@ -114,7 +114,7 @@ impl Simulation {
 }
 
 impl DispatcherRun {
-    fn step(&mut self, world: &mut Simulation, step: Step, serves: bool) {
+    fn step(&mut self, simulation: &mut Simulation, step: Step, serves: bool) {
         fn one<T>(list: &mut Vec<T>, index: usize) -> Option<T> {
             (!list.is_empty()).then(|| list.swap_remove(index % list.len()))
         }
@@ -122,37 +122,37 @@ impl DispatcherRun {
             Step::Take if serves && self.next < EVENTS && self.chats.room() > 0 => {
                 let sequence = self.next;
                 self.next += 1;
-                self.came(world, sequence);
+                self.record_arrival(simulation, sequence);
             }
-            Step::Copy(sequence) if serves && sequence < self.next && !world.acknowledged.contains(&sequence) => {
+            Step::Copy(sequence) if serves && sequence < self.next && !simulation.acknowledged.contains(&sequence) => {
                 // An event that is being acknowledged is known, as `RecentAcks` knows it.
                 if !self.acknowledging.contains(&sequence) {
-                    self.came(world, sequence);
+                    self.record_arrival(simulation, sequence);
                 }
             }
             Step::Begin => {
-                let Some(turn) = self.chats.next_turn(world.now) else { return };
-                let busy = |(other, _): &(u64, u32)| world.chats[*other as usize] == turn.chat;
+                let Some(turn) = self.chats.next_turn(simulation.now) else { return };
+                let busy = |(other, _): &(u64, u32)| simulation.chats[*other as usize] == turn.chat;
                 assert!(!self.in_delivery.iter().any(busy), "two of one chat at once");
                 if !turn.parked {
-                    world.arrives(turn.sequence);
+                    simulation.arrives(turn.sequence);
                     return self.in_delivery.push((turn.sequence, turn.attempt.unwrap()));
                 }
-                match world.retries.get(&turn.sequence).copied() {
+                match simulation.retries.get(&turn.sequence).copied() {
                     // Another dispatcher has settled it.
                     None => _ = self.chats.settle(turn.sequence),
-                    Some((attempt, due)) if due > world.now => {
+                    Some((attempt, due)) if due > simulation.now => {
                         self.chats.defer(turn.sequence, Some(attempt), due);
                     }
                     Some((attempt, _)) => {
-                        world.arrives(turn.sequence);
+                        simulation.arrives(turn.sequence);
                         self.in_delivery.push((turn.sequence, attempt));
                     }
                 }
             }
             Step::Deliver(index) | Step::GiveUp(index) => {
                 let Some((sequence, _)) = one(&mut self.in_delivery, index) else { return };
-                world.accepted.insert(sequence);
+                simulation.accepted.insert(sequence);
                 match self.chats.settle(sequence) {
                     SettleAction::Acknowledge => self.acknowledging.push(sequence),
                     SettleAction::Purge => self.purging.push(sequence),
@@ -162,11 +162,11 @@ impl DispatcherRun {
             }
             Step::Fail(index) => {
                 let Some((sequence, attempt)) = one(&mut self.in_delivery, index) else { return };
-                self.chats.reschedule(sequence, attempt + 1, world.now + Duration::seconds(2));
+                self.chats.reschedule(sequence, attempt + 1, simulation.now + Duration::seconds(2));
             }
             Step::Leave(index) => {
                 let Some((sequence, attempt)) = one(&mut self.in_delivery, index) else { return };
-                self.chats.defer(sequence, Some(attempt), world.now + Duration::seconds(1));
+                self.chats.defer(sequence, Some(attempt), simulation.now + Duration::seconds(1));
             }
             Step::Park => {
                 if let Some(park) = self.chats.next_park() {
@@ -178,7 +178,7 @@ impl DispatcherRun {
                 let count = self.storing.len().max(1);
                 if let Some((park, stored)) = self.storing.get_mut(index % count) {
                     *stored = true;
-                    world.retries.insert(park.sequence, (park.attempt, park.due));
+                    simulation.retries.insert(park.sequence, (park.attempt, park.due));
                 }
             }
             Step::Stored(index) => {
@@ -197,26 +197,26 @@ impl DispatcherRun {
             }
             Step::Purge(index) => {
                 if let Some(sequence) = one(&mut self.purging, index) {
-                    world.retries.remove(&sequence);
+                    simulation.retries.remove(&sequence);
                 }
             }
             Step::Acknowledge(index) => {
                 if let Some(sequence) = one(&mut self.acknowledging, index) {
-                    world.acknowledged.insert(sequence);
+                    simulation.acknowledged.insert(sequence);
                 }
             }
-            Step::Wait(seconds) => world.now += Duration::seconds(i64::from(seconds)),
-            Step::Look => self.chats.park_slow_chats(world.now),
+            Step::Wait(seconds) => simulation.now += Duration::seconds(i64::from(seconds)),
+            Step::Look => self.chats.park_slow_chats(simulation.now),
             Step::Take | Step::Copy(_) | Step::TakeOver { .. } | Step::Haunt => {}
         }
         assert!(self.chats.taken.len() <= WINDOW + 1, "too many come again after a crash");
     }
 
-    fn came(&mut self, world: &Simulation, sequence: u64) {
-        match self.chats.add_arrival(sequence, world.chats[sequence as usize], world.now) {
+    fn record_arrival(&mut self, simulation: &Simulation, sequence: u64) {
+        match self.chats.add_arrival(sequence, simulation.chats[sequence as usize], simulation.now) {
             ArrivalResult::Taken | ArrivalResult::Copy => {}
             ArrivalResult::Parked => {
-                assert!(world.retries.contains_key(&sequence) || world.accepted.contains(&sequence));
+                assert!(simulation.retries.contains_key(&sequence) || simulation.accepted.contains(&sequence));
                 self.acknowledging.push(sequence);
             }
         }
@@ -227,16 +227,16 @@ impl DispatcherRun {
     }
 
     /// Delivers whatever is left, with a receiver that accepts everything.
-    fn finish(&mut self, world: &mut Simulation) {
+    fn finish(&mut self, simulation: &mut Simulation) {
         for _ in 0..40 * EVENTS {
-            if world.acknowledged.len() as u64 == EVENTS && world.retries.is_empty() && self.is_idle() {
+            if simulation.acknowledged.len() as u64 == EVENTS && simulation.retries.is_empty() && self.is_idle() {
                 return;
             }
             for step in [Step::Take, Step::Begin, Step::Deliver(0), Step::Park, Step::Store(0), Step::Stored(0)] {
-                self.step(world, step, true);
+                self.step(simulation, step, true);
             }
             for step in [Step::Purge(0), Step::Acknowledge(0), Step::Wait(1), Step::Look] {
-                self.step(world, step, true);
+                self.step(simulation, step, true);
             }
         }
     }
@@ -249,28 +249,28 @@ proptest! {
     fn first_arrivals_keep_their_order_and_nothing_is_lost(
         chats in prop::collection::vec(0..CHATS, EVENTS as usize), steps in steps()
     ) {
-        let mut world = Simulation::new(chats);
-        let mut holder = world.take_over();
+        let mut simulation = Simulation::new(chats);
+        let mut holder = simulation.take_over();
         let mut ghost: Option<DispatcherRun> = None;
         let mut haunts_next = false;
         for step in steps {
             match (step, &mut ghost) {
                 (Step::TakeOver { haunts }, _) => {
-                    let before = std::mem::replace(&mut holder, world.take_over());
+                    let before = std::mem::replace(&mut holder, simulation.take_over());
                     ghost = haunts.then_some(before);
                 }
                 (Step::Haunt, _) => haunts_next = true,
-                (step, Some(ghost)) if std::mem::take(&mut haunts_next) => ghost.step(&mut world, step, false),
-                (step, _) => holder.step(&mut world, step, true),
+                (step, Some(ghost)) if std::mem::take(&mut haunts_next) => ghost.step(&mut simulation, step, false),
+                (step, _) => holder.step(&mut simulation, step, true),
             }
         }
-        holder.finish(&mut world);
-        prop_assert_eq!(world.accepted.len() as u64, EVENTS, "all arrive");
-        prop_assert_eq!(world.acknowledged.len() as u64, EVENTS, "all are acknowledged");
+        holder.finish(&mut simulation);
+        prop_assert_eq!(simulation.accepted.len() as u64, EVENTS, "all arrive");
+        prop_assert_eq!(simulation.acknowledged.len() as u64, EVENTS, "all are acknowledged");
         prop_assert_eq!((holder.chats.stored_count(), holder.chats.room()), (0, WINDOW));
         // What a dispatcher parks after it has lost its hold waits for the next one.
-        world.take_over().finish(&mut world);
-        prop_assert!(world.retries.is_empty(), "{:?}", world.retries);
+        simulation.take_over().finish(&mut simulation);
+        prop_assert!(simulation.retries.is_empty(), "{:?}", simulation.retries);
     }
 }
 

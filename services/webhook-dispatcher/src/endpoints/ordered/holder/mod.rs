@@ -44,6 +44,8 @@ use tokio::time::Instant;
 const WINDOW: usize = 512;
 /// Messages that are stored at the same time.
 const MAX_STORES: usize = 64;
+/// How soon a limit or circuit that allows more, or a slow chat, is noticed.
+const TICK: Duration = Duration::from_millis(100);
 /// The loop runs at least twice a second. After a longer pause another dispatcher may be the holder.
 const FROZEN_AFTER: Duration = Duration::from_millis(2_500);
 /// How often the holder looks for events that an earlier holder parked after it had lost its hold.
@@ -111,7 +113,7 @@ impl ChatOrderHolder {
                 tokio::select! {
                     parked = &mut prepared => break parked?,
                     // Keeps the hold meanwhile.
-                    () = tokio::time::sleep(pace::TICK) => pull.request_or_renew(0, pin.as_deref()).await,
+                    () = tokio::time::sleep(TICK) => pull.request_or_renew(0, pin.as_deref()).await,
                 }
             }
         };

@@ -1,6 +1,6 @@
 //! How many attempts the holder starts, how many messages it requests, and how long it waits.
 
-use super::ChatOrderHolder;
+use super::{ChatOrderHolder, TICK};
 use crate::endpoints::{health_change::HealthChange, ordered::ordered_endpoint::EndpointLimits, rate_limit::RateLimit};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -14,8 +14,6 @@ const MAX_STEPS: usize = 256;
 /// A holder that is stopped goes on delivering what it has in memory for this long: events that were delivered behind
 /// one that was not come again at the next holder.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How soon a limit or circuit that allows more, or a slow chat, is noticed.
-pub(super) const TICK: Duration = Duration::from_millis(100);
 /// The same while there is nothing to deliver. The hold is renewed every second.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 

@@ -1,0 +1,161 @@
+//! Addresses: chats, people, groups.
+
+use super::{FieldError, FieldValue};
+use crate::error_code::ErrorCode;
+use kurir_contract::{
+    address::{ChatJid, InvalidRecipient},
+    command::group::MOST_PARTICIPANTS,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// A chat: a person or a group.
+pub struct Recipient(pub ChatJid);
+
+/// A person.
+pub struct Person(pub ChatJid);
+
+/// A person whose phone number is known.
+pub struct PhoneNumber(pub ChatJid);
+
+/// The person who wrote a message of a group.
+pub struct Participant(pub ChatJid);
+
+/// People, each of them once.
+pub struct ParticipantList(pub Vec<ChatJid>);
+
+/// A group: its JID, or what stands in front of the `@`.
+pub struct GroupJid(pub ChatJid);
+
+fn invalid_recipient(problem: &InvalidRecipient) -> FieldError {
+    let code = match problem {
+        InvalidRecipient::Missing => ErrorCode::MissingRecipient,
+        InvalidRecipient::Format | InvalidRecipient::LeadingZero { .. } => ErrorCode::InvalidRecipient,
+    };
+    FieldError::sentence(code, problem.to_string())
+}
+
+impl FieldValue for Recipient {
+    /// What JavaScript takes for nothing counts as missing.
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        match given {
+            Value::Null | Value::Bool(false) => Err(InvalidRecipient::Missing),
+            Value::String(to) => ChatJid::from_recipient(to),
+            Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err(InvalidRecipient::Format),
+        }
+        .map(Self)
+        .map_err(|problem| invalid_recipient(&problem))
+    }
+}
+
+impl FieldValue for Person {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let Recipient(person) = Recipient::parse(given)?;
+        if person.is_group() { Err(invalid_recipient(&InvalidRecipient::Format)) } else { Ok(Self(person)) }
+    }
+}
+
+impl FieldValue for PhoneNumber {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let Recipient(person) = Recipient::parse(given)?;
+        let is_number = person.server() == "s.whatsapp.net";
+        if is_number { Ok(Self(person)) } else { Err(invalid_recipient(&InvalidRecipient::Format)) }
+    }
+}
+
+impl FieldValue for Participant {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        Person::parse(given)
+            .map(|Person(person)| Self(person))
+            .map_err(|_| FieldError::coded_predicate(ErrorCode::InvalidParticipant, "must be the number of a person"))
+    }
+}
+
+impl FieldValue for ParticipantList {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let invalid = |more: String| {
+            let text = format!("must be a list of 1 to {MOST_PARTICIPANTS} phone numbers{more}");
+            FieldError::coded_predicate(ErrorCode::InvalidParticipants, text)
+        };
+        let list = given.as_array().filter(|list| list.len() <= MOST_PARTICIPANTS);
+        let list = list.ok_or_else(|| invalid(String::new()))?;
+        let mut people: Vec<ChatJid> = Vec::with_capacity(list.len());
+        for (at, one) in list.iter().enumerate() {
+            let Recipient(person) =
+                Recipient::parse(one).map_err(|error| invalid(format!("; at {at}: {}", error.text())))?;
+            if person.is_group() {
+                return Err(invalid(format!("; at {at}: a group is no participant")));
+            }
+            if !people.contains(&person) {
+                people.push(person);
+            }
+        }
+        Ok(Self(people))
+    }
+}
+
+impl FieldValue for GroupJid {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let id = given.as_str().unwrap_or_default();
+        let whole = if id.contains('@') { id.to_owned() } else { format!("{id}@g.us") };
+        ChatJid::from_recipient(&whole).ok().filter(ChatJid::is_group).map(Self).ok_or_else(|| {
+            let text = "A group's id looks like 120363000000000001@g.us, or the digits alone";
+            FieldError::sentence(ErrorCode::InvalidGroup, text)
+        })
+    }
+}
+
+/// Gives types of a string their schema.
+macro_rules! string_schemas {
+    ($($name:ident: $schema:expr;)+) => {
+        $(impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        })+
+    };
+}
+
+string_schemas! {
+    Recipient: json_schema!({
+        "type": "string",
+        "description": "A phone number with its country code (10 to 15 digits, whatever else is written between), or a JID: …@s.whatsapp.net, …@g.us, …@lid.",
+        "examples": ["6281234567890"],
+    });
+    Person: json_schema!({
+        "type": "string",
+        "description": "A phone number with its country code, or the JID of a person.",
+        "examples": ["6281234567890"],
+    });
+    PhoneNumber: json_schema!({
+        "type": "string",
+        "description": "A phone number with its country code.",
+        "examples": ["6281234567890"],
+    });
+    Participant: json_schema!({
+        "type": ["string", "null"],
+        "description": "The number or JID of the person who wrote the message.",
+        "examples": ["6281234567890"],
+    });
+    ParticipantList: json_schema!({
+        "type": "array",
+        "items": {"type": "string"},
+        "maxItems": MOST_PARTICIPANTS,
+        "description": "Phone numbers or JIDs of people.",
+        "examples": [["6281234567890"]],
+    });
+    GroupJid: json_schema!({
+        "type": "string",
+        "description": "A group's JID, or the digits in front of the @.",
+        "examples": ["120363000000000001@g.us"],
+    });
+}

@@ -1,0 +1,220 @@
+//! `options` of a send: what it replies to, whom it mentions, when it goes out.
+
+use super::{Field, FieldError, FieldValue, MessageId, Person, Timestamp, checked_optional};
+use crate::{error_code::ErrorCode, response::ApiError};
+use kurir_contract::{address::ChatJid, job};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
+use time::OffsetDateTime;
+
+/// As many as a group has members.
+const MENTIONS: usize = 1_024;
+
+/// What may accompany a message.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendOptions {
+    /// The message that this one replies to: its id, or an object with `key.id`.
+    quoted: Option<Field<Quoted>>,
+    /// Who wrote the quoted message, in a group.
+    quoted_participant: Option<Field<QuotedParticipant>>,
+    /// Whom the text mentions, as `@` and their digits.
+    mentions: Option<Field<MentionList>>,
+    /// When the message is to be sent: at most 30 days ahead.
+    send_at: Option<Field<SendAt>>,
+}
+
+/// The id of the message that is replied to.
+pub struct Quoted(pub String);
+
+/// The person who wrote the quoted message.
+struct QuotedParticipant(ChatJid);
+
+struct MentionList(Vec<ChatJid>);
+
+/// A time that is ahead, at most 30 days.
+pub struct SendAt(pub OffsetDateTime);
+
+/// The options of a request that may have none.
+///
+/// # Errors
+/// If they are no object.
+pub fn options_or_default(options: Option<Field<SendOptions>>) -> Result<SendOptions, ApiError> {
+    Ok(checked_optional(options, "options", ErrorCode::InvalidOptions)?.unwrap_or_default())
+}
+
+impl SendOptions {
+    /// The message that is replied to.
+    ///
+    /// # Errors
+    /// If it is named wrongly; the other methods do the same for their field.
+    pub fn quoted(&mut self) -> Result<Option<String>, ApiError> {
+        let quoted = checked_optional(self.quoted.take(), "options.quoted", ErrorCode::InvalidQuoted)?;
+        Ok(quoted.map(|Quoted(id)| id))
+    }
+
+    pub fn quoted_participant(&mut self) -> Result<Option<ChatJid>, ApiError> {
+        let name = "options.quotedParticipant";
+        let writer = checked_optional(self.quoted_participant.take(), name, ErrorCode::InvalidQuoted)?;
+        Ok(writer.map(|QuotedParticipant(writer)| writer))
+    }
+
+    pub fn mentions(&mut self) -> Result<Vec<ChatJid>, ApiError> {
+        let mentions = checked_optional(self.mentions.take(), "options.mentions", ErrorCode::InvalidMentions)?;
+        Ok(mentions.map(|MentionList(people)| people).unwrap_or_default())
+    }
+
+    pub fn send_at(&mut self) -> Result<Option<OffsetDateTime>, ApiError> {
+        let at = checked_optional(self.send_at.take(), "options.sendAt", ErrorCode::InvalidSendAt)?;
+        Ok(at.map(|SendAt(at)| at))
+    }
+}
+
+impl FieldValue for SendOptions {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let invalid = || FieldError::sentence(ErrorCode::InvalidOptions, "options must be an object");
+        if given.is_null() {
+            return Ok(Self::default());
+        }
+        let options = given.as_object().ok_or_else(invalid)?;
+        serde_json::from_value(Value::Object(options.clone())).map_err(|_| invalid())
+    }
+}
+
+impl FieldValue for Quoted {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let id = given.as_str().or_else(|| given.pointer("/key/id").and_then(Value::as_str));
+        MessageId::from_text(id).map(|MessageId(id)| Self(id)).ok_or_else(|| {
+            let text = "options.quoted must be a message id or an object with key.id";
+            FieldError::sentence(ErrorCode::InvalidQuoted, text)
+        })
+    }
+}
+
+impl FieldValue for QuotedParticipant {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        Person::parse(given)
+            .map(|Person(writer)| Self(writer))
+            .map_err(|_| FieldError::predicate("must be the number of who wrote the quoted message"))
+    }
+}
+
+impl FieldValue for MentionList {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let people = given.as_array().filter(|people| people.len() <= MENTIONS);
+        let read = |people: &Vec<Value>| {
+            people.iter().map(|one| Person::parse(one).ok().map(|Person(person)| person)).collect::<Option<_>>()
+        };
+        people.and_then(read).map(Self).ok_or_else(|| {
+            FieldError::predicate(format!(
+                "must be a list of at most {MENTIONS} numbers; the text names each as @ and its digits"
+            ))
+        })
+    }
+}
+
+impl FieldValue for SendAt {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        Self::parse_at(given, OffsetDateTime::now_utc())
+    }
+}
+
+impl SendAt {
+    fn parse_at(given: &Value, now: OffsetDateTime) -> Result<Self, FieldError> {
+        let invalid = |text: String| FieldError::coded_predicate(ErrorCode::InvalidSendAt, text);
+        let Timestamp(at) = Timestamp::parse(given).map_err(|error| invalid(error.text().to_owned()))?;
+        if at <= now {
+            return Err(invalid("is in the past".to_owned()));
+        }
+        if at > now + job::LATEST {
+            return Err(invalid("must be at most 30 days ahead".to_owned()));
+        }
+        Ok(Self(at))
+    }
+}
+
+impl JsonSchema for Quoted {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Quoted".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": 128},
+                {"type": "object", "properties": {"key": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}, "required": ["key"]},
+            ],
+        })
+    }
+}
+
+impl JsonSchema for QuotedParticipant {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "QuotedParticipant".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Person::json_schema(generator)
+    }
+}
+
+impl JsonSchema for MentionList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "MentionList".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "array", "maxItems": MENTIONS, "items": Person::json_schema(generator)})
+    }
+}
+
+impl JsonSchema for SendAt {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SendAt".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Timestamp::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_time_to_send_is_ahead_and_has_an_offset() {
+        let now = datetime!(2026-11-24 12:00 UTC);
+        let at = |at: Value| SendAt::parse_at(&at, now).map(|SendAt(at)| at);
+        assert_eq!(at(json!("2026-11-24T19:00:01+07:00")), Ok(datetime!(2026-11-24 12:00:01 UTC)));
+        let iso = "must be a time in ISO 8601, as 2026-11-24T13:00:00Z";
+        for (wrong, text) in [
+            (json!("2026-11-24T12:00:00Z"), "is in the past"),
+            (json!("2026-12-24T12:00:01Z"), "must be at most 30 days ahead"),
+            (json!("2026-11-24T13:00:00"), iso),
+            (json!(7), iso),
+        ] {
+            assert_eq!(at(wrong).expect_err("refused").text(), text);
+        }
+    }
+}

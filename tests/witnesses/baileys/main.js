@@ -1,0 +1,137 @@
+// A client that nobody here wrote: Baileys, steered by lines of JSON.
+//
+// Usage: node main.js SIMULATOR_URL FOLDER PUSH_NAME. Commands come on standard input, events go to standard output.
+// Only the server's address and the trust anchors differ from a client of the real WhatsApp. The media server's
+// certificate comes in NODE_EXTRA_CA_CERTS, which node reads when it starts.
+import { createInterface } from 'node:readline'
+import makeWASocket, {
+  Browsers,
+  DisconnectReason,
+  downloadMediaMessage,
+  proto,
+  useMultiFileAuthState,
+} from 'baileys'
+import { WA_CERT_DETAILS } from 'baileys/lib/Defaults/index.js'
+import pino from 'pino'
+
+const [base, folder, pushName] = process.argv.slice(2)
+const logger = pino({ level: process.env.WITNESS_LOG ?? 'silent' }, pino.destination(2))
+const emit = (event) => console.log(JSON.stringify(event))
+const fail = (doing, error) => emit({ event: 'error', text: `${doing}: ${error?.stack ?? error}` })
+
+const anchors = await (await fetch(`${base}/certificate`)).json()
+WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(anchors.noiseRootKey, 'hex')
+
+let socket
+let wanted = false
+
+const jid = (to) => (to.includes('@') ? to : `${to}@s.whatsapp.net`)
+
+const textOf = (message) =>
+  message?.conversation ?? message?.extendedTextMessage?.text ?? message?.imageMessage?.caption ?? ''
+
+async function connect() {
+  wanted = true
+  const { state, saveCreds } = await useMultiFileAuthState(folder)
+  // The simulator chooses the account by the push name of the registration.
+  socket = makeWASocket({
+    auth: state,
+    logger,
+    browser: Browsers.ubuntu('Chrome'),
+    waWebSocketUrl: `${base.replace('http', 'ws')}/ws/chat`,
+    shouldSyncHistoryMessage: () => true,
+  })
+  const own = socket
+  own.ev.on('creds.update', saveCreds)
+  own.ev.on('connection.update', ({ connection, qr, isNewLogin, lastDisconnect }) => {
+    if (own !== socket) return
+    if (qr) emit({ event: 'qr', code: qr })
+    if (isNewLogin) emit({ event: 'paired', jid: state.creds.me?.id ?? '' })
+    if (connection === 'open') emit({ event: 'connected' })
+    if (connection === 'close') {
+      const code = lastDisconnect?.error?.output?.statusCode
+      if (code === DisconnectReason.loggedOut) emit({ event: 'logged_out', reason: String(code) })
+      else if (wanted) connect().catch((error) => fail('connect', error))
+      else emit({ event: 'disconnected' })
+    }
+  })
+  own.ev.on('messages.upsert', async ({ messages }) => {
+    for (const { key, message, pushName, messageStubParameters, ...rest } of messages) {
+      if (!message && messageStubParameters) {
+        emit({ event: 'undecryptable', id: key.id, why: messageStubParameters.join(' ') })
+        continue
+      }
+      if (!message || message.protocolMessage) continue
+      const fields = {
+        event: 'message',
+        id: key.id,
+        text: textOf(message),
+        fromMe: Boolean(key.fromMe),
+        from: key.participant || key.remoteJid,
+        chat: key.remoteJid,
+        pushName,
+      }
+      if (message.imageMessage) {
+        try {
+          fields.size = (await downloadMediaMessage({ key, message, ...rest }, 'buffer', {})).length
+        } catch (error) {
+          fail('download', error)
+        }
+      }
+      emit(fields)
+      // A receipt that came in the same moment is part of the message.
+      if (key.fromMe && rest.status >= proto.WebMessageInfo.Status.DELIVERY_ACK)
+        emit({ event: 'receipt', ids: [key.id], type: String(rest.status) })
+    }
+  })
+  own.ev.on('messages.update', (updates) => {
+    for (const { key, update } of updates) emit({ event: 'receipt', ids: [key.id], type: String(update.status ?? '') })
+  })
+  own.ev.on('presence.update', ({ id, presences }) => {
+    for (const [from, { lastKnownPresence }] of Object.entries(presences))
+      emit({ event: 'presence', chat: id, from, state: lastKnownPresence })
+  })
+}
+
+const commands = {
+  connect,
+  disconnect: async () => {
+    wanted = false
+    await socket.end(undefined)
+    emit({ event: 'disconnected' })
+  },
+  pair_code: async ({ number }) => emit({ event: 'pair_code', code: await socket.requestPairingCode(number) }),
+  send: async ({ to, text }) => emit({ event: 'sent', id: (await socket.sendMessage(jid(to), { text })).key.id }),
+  send_image: async ({ to, text, base64 }) => {
+    const image = Buffer.from(base64, 'base64')
+    emit({ event: 'sent', id: (await socket.sendMessage(jid(to), { image, caption: text })).key.id })
+  },
+  exists: async ({ number }) => {
+    const found = await socket.onWhatsApp(number)
+    emit({ event: 'exists', found: Boolean(found?.[0]?.exists) })
+  },
+  about: async ({ number }) => {
+    const found = await socket.fetchStatus(jid(number))
+    emit({ event: 'about', text: found?.[0]?.status?.status ?? '' })
+  },
+  group_create: async ({ name, with: numbers }) => {
+    const group = await socket.groupCreate(name, numbers.map(jid))
+    emit({ event: 'group_created', id: group.id, members: group.participants.length })
+  },
+  group_topic: async ({ to }) => emit({ event: 'group_topic', text: (await socket.groupMetadata(to)).desc ?? '' }),
+  available: async () => socket.sendPresenceUpdate('available'),
+  subscribe: async ({ to }) => socket.presenceSubscribe(jid(to)),
+  typing: async ({ to, state }) => socket.sendPresenceUpdate(state, jid(to)),
+  logout: async () => {
+    wanted = false
+    await socket.logout()
+  },
+}
+
+process.on('unhandledRejection', (error) => fail('unhandled', error))
+for await (const line of createInterface({ input: process.stdin })) {
+  const order = JSON.parse(line)
+  // One after another, as a person would.
+  await commands[order.do](order).catch((error) => fail(order.do, error))
+}
+process.exit(0)
