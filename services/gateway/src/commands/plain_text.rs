@@ -121,7 +121,7 @@ mod tests {
             let text: String =
                 (0..random.random_range(0..8)).map(|_| PIECES[random.random_range(0..PIECES.len())]).collect();
             let stanza = NodeBuilder::new("iq")
-                .attr("to", &Jid::new("120363000000000001", wacore_binary::Server::Group))
+                .attr("to", Jid::new("120363000000000001", wacore_binary::Server::Group))
                 .attr("code", text.as_str())
                 .children([NodeBuilder::new("subject").string_content(text.as_str()).build()])
                 .build();

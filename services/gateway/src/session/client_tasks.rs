@@ -33,12 +33,15 @@ pub struct ClientTasks(Arc<Shared>);
 struct Shared {
     tracker: TaskTracker,
     next: AtomicU64,
-    running: Mutex<HashMap<u64, (Arc<TaskProgress>, Option<TokioAbortHandle>)>>,
+    running: Mutex<HashMap<u64, RunningTask>>,
     /// Told when a task that somebody waits for has gone on.
     moved: Notify,
     waiting: AtomicUsize,
     has_ended: AtomicBool,
 }
+
+/// A task, and what ends it once it has begun.
+type RunningTask = (Arc<TaskProgress>, Option<TokioAbortHandle>);
 
 /// How far a task has come.
 #[derive(Default)]
