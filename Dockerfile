@@ -18,7 +18,7 @@ FROM debian:bookworm-slim AS base
 COPY --from=bin /out/certs/ /etc/ssl/certs/
 COPY --from=bin /out/bin/kurir /usr/local/bin/kurir
 # A named volume takes over the owner of the folder that it covers.
-RUN mkdir -p /data/sessions && chown -R 10001:10001 /data
+RUN mkdir -p /data/sessions /login && chown -R 10001:10001 /data /login
 WORKDIR /data
 USER 10001:10001
 # The log goes to the container's output; a service asks for its file by name.
@@ -36,11 +36,18 @@ FROM base AS api
 COPY --from=bin /out/bin/kurir-api /usr/local/bin/
 CMD ["kurir-api"]
 
-# The two below are for the demo and for tests only: this gateway trusts the simulator.
+# All below is for the demo and for tests only: this gateway trusts the simulator.
+FROM build AS build-for-simulator
+RUN make build-for-simulator && cp target/dist/* /out/bin/
+
+FROM prebuilt AS prebuilt-for-simulator
+
+FROM ${BIN_STAGE}-for-simulator AS bin-for-simulator
+
 FROM base AS gateway-for-simulator
-COPY --from=bin /out/bin/kurir-gateway-for-simulator /usr/local/bin/
+COPY --from=bin-for-simulator /out/bin/kurir-gateway-for-simulator /usr/local/bin/
 CMD ["kurir-gateway-for-simulator"]
 
 FROM base AS simulator
-COPY --from=bin /out/bin/whatsapp-simulator /usr/local/bin/
+COPY --from=bin-for-simulator /out/bin/whatsapp-simulator /usr/local/bin/
 CMD ["whatsapp-simulator"]

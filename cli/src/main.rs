@@ -1,25 +1,25 @@
-//! The command line `kurir`: asks the management API, and knows nothing but HTTP.
+//! The command line `kurir`: it calls the API over HTTP.
 //!
-//! `settings` says which API and with which key, `api` calls it, `session` and `webhook` are the commands. `receive` and
-//! `ready` need no API: an example receiver, and the health check of the images.
-//! Exit codes: 0 it is as asked, 1 it is not, 64 bad settings.
+//! `settings` parses the command and says where the API is, `api_client` calls it, `session` and `webhook_checks` are the
+//! commands. `receive` and `check_ready` need no API: an example receiver, and the health check of the images.
+//! Exit codes: 0 yes or done, 1 no or failed, 64 bad settings.
 
-mod api;
-mod ready;
+mod api_client;
+mod check_ready;
 mod receive;
 mod session;
 mod settings;
-mod webhook;
+mod webhook_checks;
 
-use settings::{Alone, Asked, Command, Settings};
+use settings::{ApiCommand, ApiSettings, CliRequest, LocalCommand};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let asked = match settings::read() {
-        Ok(asked) => asked,
+    let request = match settings::read_request() {
+        Ok(request) => request,
         Err(code) => return code,
     };
-    match run(asked) {
+    match run(request) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -30,20 +30,20 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(asked: Asked) -> anyhow::Result<bool> {
-    match asked {
-        Asked::OfApi(command, settings) => ask(command, settings).await,
-        Asked::Alone(Alone::Ready { readyz }) => ready::ready(readyz).await,
-        Asked::Alone(Alone::Receive { listen }) => receive::receive(listen).await,
+async fn run(request: CliRequest) -> anyhow::Result<bool> {
+    match request {
+        CliRequest::Api(command, settings) => run_api_command(command, settings).await,
+        CliRequest::Local(LocalCommand::Ready { readyz }) => check_ready::check_ready(readyz).await,
+        CliRequest::Local(LocalCommand::Receive { listen }) => receive::run_receiver(listen).await,
     }
 }
 
-async fn ask(command: Command, settings: Settings) -> anyhow::Result<bool> {
-    let api = api::Api::new(settings)?;
+async fn run_api_command(command: ApiCommand, settings: ApiSettings) -> anyhow::Result<bool> {
+    let api = api_client::ApiClient::new(settings)?;
     match command {
-        Command::Webhook { check } => webhook::check(&api, check).await,
-        Command::Status => session::status(&api).await,
-        Command::Qr => session::qr(&api).await,
-        Command::Send { to, text } => session::send(&api, &to, &text).await,
+        ApiCommand::Webhook { check } => webhook_checks::run_checks(&api, check).await,
+        ApiCommand::Status => session::show_status(&api).await,
+        ApiCommand::Qr => session::show_qr_code(&api).await,
+        ApiCommand::Send { to, text } => session::send_text(&api, &to, &text).await,
     }
 }

@@ -1,4 +1,4 @@
-//! `kurir receive`: an example receiver, for the demo and to see what a webhook will get.
+//! `kurir receive`: an example receiver for the demo. It prints what a webhook receives.
 
 use anyhow::Context as _;
 use axum::{
@@ -15,16 +15,16 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// An event with a file of 5 MB in base64, and room around it.
+/// The largest body: an event with a file of 5 MB in base64, and some room.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// Runs until SIGINT or SIGTERM.
-pub async fn receive(listen: SocketAddr) -> anyhow::Result<bool> {
+/// Prints every request until SIGINT or SIGTERM.
+pub async fn run_receiver(listen: SocketAddr) -> anyhow::Result<bool> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("failed to listen on {listen} (--listen)"))?;
     eprintln!("ready");
-    let receiver = Router::new().fallback(any(print)).layer(DefaultBodyLimit::max(MAX_BODY));
+    let receiver = Router::new().fallback(any(print_event)).layer(DefaultBodyLimit::max(MAX_BODY));
     tokio::select! {
         served = axum::serve(listener, receiver) => served.context("failed to serve")?,
         _ = terminate.recv() => {}
@@ -33,13 +33,13 @@ pub async fn receive(listen: SocketAddr) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-async fn print(headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn print_event(headers: HeaderMap, body: Bytes) -> StatusCode {
     match serde_json::from_slice::<Value>(&body) {
-        // As it came, if that is one line: the order of the fields is the sender's.
+        // A body of one line is printed unchanged, with its fields in the sender's order.
         Ok(_) if !body.contains(&b'\n') => println!("{}", String::from_utf8_lossy(&body)),
         Ok(event) => println!("{event}"),
         Err(error) => {
-            // A receiver tells a repeat by this header: the same event has the same id at every delivery.
+            // A receiver recognises a repeat by this header: an event has the same id at every delivery.
             let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or("no webhook-id");
             eprintln!("{id}: the body is no JSON: {error}");
         }

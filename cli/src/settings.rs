@@ -1,16 +1,14 @@
-//! What the user typed, and where the API is: flags, the environment, `.env` (the environment wins).
+//! The command that the user typed, and where the API is: flags, the environment, `.env`.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use kurir_chassis::settings::{self, SettingProblem};
 use reqwest::Url;
 use std::{net::SocketAddr, process::ExitCode};
 
-/// Exit code for settings that cannot work, as the services have it.
-const BAD_SETTINGS: u8 = 64;
-
-/// Asks the management API of Kurir. Exit codes: 0 it is as asked, 1 it is not, 64 bad settings.
+/// Calls the API of Kurir. Exit codes: 0 yes or done, 1 no or failed, 64 bad settings.
 #[derive(Parser)]
 #[command(name = "kurir", version)]
-struct Arguments {
+struct CliArguments {
     /// Where the API is; without it http://127.0.0.1 and PORT.
     #[arg(long, env = "KURIR_URL", global = true)]
     url: Option<String>,
@@ -21,21 +19,21 @@ struct Arguments {
     #[arg(long, env = "API_KEY", hide_env_values = true, global = true)]
     api_key: Option<String>,
     #[command(subcommand)]
-    command: Typed,
+    command: CliCommand,
 }
 
-/// What the user typed.
+/// A command of the user.
 #[derive(Subcommand)]
-enum Typed {
+enum CliCommand {
     #[command(flatten)]
-    OfApi(Command),
+    Api(ApiCommand),
     #[command(flatten)]
-    Alone(Alone),
+    Local(LocalCommand),
 }
 
-/// What needs neither API nor key.
+/// A command that needs neither the API nor a key.
 #[derive(Subcommand)]
-pub enum Alone {
+pub enum LocalCommand {
     /// Exits with 0 if a service's `/readyz` says that it is ready: the health check of the images.
     Ready {
         /// Such as http://127.0.0.1:9000/readyz.
@@ -48,17 +46,17 @@ pub enum Alone {
     },
 }
 
-/// What asks the API.
+/// A command that calls the API.
 #[derive(Subcommand)]
-pub enum Command {
-    /// Checks the webhook; all four checks one after another without an argument.
+pub enum ApiCommand {
+    /// Checks the webhook; without an argument all four checks, one after another.
     Webhook {
         #[arg(value_enum)]
-        check: Option<Check>,
+        check: Option<WebhookCheck>,
     },
     /// Shows the WhatsApp session; exits with 0 only if it is connected.
     Status,
-    /// Shows the QR code to scan with WhatsApp, Linked devices. After a logout it asks for a new one.
+    /// Shows the QR code to scan with WhatsApp, Linked devices. After a logout it requests a new one.
     Qr,
     /// Sends a text.
     Send {
@@ -68,70 +66,82 @@ pub enum Command {
     },
 }
 
+/// One check of the webhook.
 #[derive(Clone, Copy, ValueEnum)]
-pub enum Check {
+pub enum WebhookCheck {
     /// Are webhooks enabled, and where do they go?
     Status,
     /// Delivers a test event.
     Test,
-    /// Delivers an event of one's own, `custom.event`.
+    /// Delivers an event with a type of its own, `custom.event`.
     Custom,
     /// Delivers an event that looks like a received message.
     Message,
 }
 
-impl Check {
+impl WebhookCheck {
     pub const ALL: [Self; 4] = [Self::Status, Self::Test, Self::Custom, Self::Message];
 }
 
-pub struct Settings {
+/// Where the API is, and the key that it wants.
+pub struct ApiSettings {
     pub url: Url,
     pub api_key: String,
 }
 
-/// What is to be done.
-pub enum Asked {
-    OfApi(Command, Settings),
-    Alone(Alone),
+/// The command to run, with the settings that it needs.
+pub enum CliRequest {
+    Api(ApiCommand, ApiSettings),
+    Local(LocalCommand),
 }
 
+/// Reads the flags, the environment and `.env`.
+///
 /// # Errors
-/// The exit code to end with; what was wrong has been printed.
-pub fn read() -> Result<Asked, ExitCode> {
-    // Of this folder alone, as the services read it.
-    match dotenvy::from_path(".env") {
-        Ok(()) => {}
-        Err(error) if error.not_found() => {}
-        Err(error) => {
-            eprintln!("failed to read .env: {error}");
-            return Err(ExitCode::from(BAD_SETTINGS));
+/// The exit code to end with; the problems have been printed.
+pub fn read_request() -> Result<CliRequest, ExitCode> {
+    let arguments = settings::load(CliArguments::problems)?;
+    let api = arguments.api_settings();
+    match (arguments.command, api) {
+        (CliCommand::Local(command), _) => Ok(CliRequest::Local(command)),
+        (CliCommand::Api(command), Ok(settings)) => Ok(CliRequest::Api(command, settings)),
+        // `load` has printed these problems and ended before.
+        (CliCommand::Api(_), Err(_)) => Err(ExitCode::from(settings::BAD_SETTINGS)),
+    }
+}
+
+impl CliArguments {
+    fn problems(&self) -> Vec<SettingProblem> {
+        match self.command {
+            CliCommand::Api(_) => self.api_settings().err().unwrap_or_default(),
+            CliCommand::Local(_) => Vec::new(),
         }
     }
-    let Arguments { url, port, api_key, command } = Arguments::try_parse().map_err(|error| {
-        // A failure to print leaves nothing better to do.
-        let _ = error.print();
-        // `--help` and `--version` are no mistakes.
-        if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS }
-    })?;
-    let command = match command {
-        Typed::OfApi(command) => command,
-        Typed::Alone(alone) => return Ok(Asked::Alone(alone)),
-    };
-    let given = url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty());
-    let url = Url::parse(&given.unwrap_or_else(|| format!("http://127.0.0.1:{port}")))
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let api_key = api_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-    match (url, api_key) {
-        (Some(url), Some(api_key)) => Ok(Asked::OfApi(command, Settings { url, api_key })),
-        (url, api_key) => {
-            if url.is_none() {
-                eprintln!("bad setting KURIR_URL: it must be a URL such as http://127.0.0.1:3000");
+
+    fn api_settings(&self) -> Result<ApiSettings, Vec<SettingProblem>> {
+        let default_url = || format!("http://127.0.0.1:{}", self.port);
+        let url = Url::parse(&given(self.url.as_deref()).map_or_else(default_url, str::to_owned))
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        match (url, given(self.api_key.as_deref())) {
+            (Some(url), Some(api_key)) => Ok(ApiSettings { url, api_key: api_key.to_owned() }),
+            (url, api_key) => {
+                let url = url
+                    .is_none()
+                    .then(|| SettingProblem::new("KURIR_URL", "it must be a URL such as http://127.0.0.1:3000"));
+                let key = api_key.is_none().then(|| {
+                    SettingProblem::new(
+                        "API_KEY",
+                        "it is missing: set it to the API's key, in the environment or in .env",
+                    )
+                });
+                Err(url.into_iter().chain(key).collect())
             }
-            if api_key.is_none() {
-                eprintln!("bad setting API_KEY: it is missing: set it to the API's key, in the environment or in .env");
-            }
-            Err(ExitCode::from(BAD_SETTINGS))
         }
     }
+}
+
+/// A setting without the white space around it; none if nothing is left.
+fn given(setting: Option<&str>) -> Option<&str> {
+    setting.map(str::trim).filter(|setting| !setting.is_empty())
 }

@@ -2,6 +2,7 @@
 """Runs Kurir on this machine: `demo` with a simulated WhatsApp, `up` with the real one.
 
 Starts NATS and the services, waits until each is ready, and stops them in the reverse order at Ctrl-C or SIGTERM.
+Every setting of the environment reaches the services, except those by which the parts find each other.
 Needs nothing but Python's standard library. Ports: PORT (the API), NATS_PORT, SIMULATOR_PORT, RECEIVER_PORT.
 """
 
@@ -9,6 +10,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import signal
@@ -23,7 +25,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTACT = "6281234567890"
-READY_WITHIN = 60  # seconds; the promise of `ONCE=1 make demo`, counted from the end of the build
+READY_WITHIN = 60  # seconds; the promise of `ONCE=1 make demo`, counted from the end of the build and of the download of NATS
 STOP_WITHIN = 20  # seconds; a dispatcher may finish a delivery of 10 s first
 
 
@@ -39,6 +41,8 @@ def main():
     mode = sys.argv[1] if len(sys.argv) > 1 else ""
     if mode not in ("demo", "up"):
         sys.exit("usage: run.py demo|up")
+    sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows a mark instead of ending the demo
+    os.umask(0o077)  # logs, sessions and .env hold secrets and people's messages
     signal.signal(signal.SIGTERM, lambda *_: stop_now())
     signal.signal(signal.SIGINT, lambda *_: stop_now())
     system = System()
@@ -70,105 +74,179 @@ def demo(system):
              (("PORT", 3000), ("NATS_PORT", 4222), ("SIMULATOR_PORT", 8080), ("RECEIVER_PORT", 8090))}
     binaries = binary_folder("debug")
     folder = system.make_folder()
+    server = nats_server()
     deadline = time.monotonic() + READY_WITHIN
-    api, simulator = (f"http://127.0.0.1:{ports[name]}" for name in ("PORT", "SIMULATOR_PORT"))
-    receiver = f"http://127.0.0.1:{ports['RECEIVER_PORT']}/webhook"
-    key = "demo-key"
-    common = {"NATS_URL": f"nats://127.0.0.1:{ports['NATS_PORT']}", "LOG_FILE": ""}
+    api, simulator, receiver = (f"http://127.0.0.1:{ports[name]}" for name in ("PORT", "SIMULATOR_PORT", "RECEIVER_PORT"))
+    nats = f"nats://127.0.0.1:{ports['NATS_PORT']}"
+    receiver += "/webhook"
+    key = os.environ.get("API_KEY") or secrets.token_hex(16)
+    webhook = os.environ.get("WEBHOOK_URL")
+    services = {
+        "NATS_URL": nats, "API_KEY": key, "WEBHOOK_URL": webhook or receiver, "PORT": str(ports["PORT"]),
+        "HOST": os.environ.get("HOST") or "127.0.0.1", "LOG_FILE": os.environ.get("LOG_FILE", ""),
+        # Receivers on this machine are what one tries out first; elsewhere they stay refused.
+        "WEBHOOK_ALLOWED_NETWORKS": ",".join(filter(None, (os.environ.get("WEBHOOK_ALLOWED_NETWORKS"), "127.0.0.0/8", "::1"))),
+        "WHATSAPP_URL": f"ws://127.0.0.1:{ports['SIMULATOR_PORT']}/ws/chat",
+        "WHATSAPP_SESSION_PATH": str(folder / "sessions"),
+    }
 
-    system.start_nats(ports["NATS_PORT"], folder / "nats", deadline)
-    arrived = threading.Event()
-    system.start("receiver", [binaries / "kurir", "receive", "--listen", f"127.0.0.1:{ports['RECEIVER_PORT']}"], {},
-                 on_line=lambda line: show_webhook(line, arrived))
+    system.start_nats(server, ports["NATS_PORT"], folder / "nats", deadline)
+    step(f"NATS is ready at {nats}")
+    shown = Webhooks()
+    system.start("receiver", [binaries / "kurir", "receive", "--listen", f"127.0.0.1:{ports['RECEIVER_PORT']}"],
+                 on_line=shown.add)
     system.wait_ready("receiver", deadline)
+    step(f"a receiver of webhooks is ready at {receiver}")
     system.start("simulator", [binaries / "whatsapp-simulator"],
                  {"SIMULATOR_LISTEN": f"127.0.0.1:{ports['SIMULATOR_PORT']}", "SIMULATOR_AUTO_SCAN": "true"})
     system.wait_ready("simulator", deadline)
-    system.start("gateway", [binaries / "kurir-gateway-for-simulator"],
-                 common | {"WHATSAPP_URL": f"ws://127.0.0.1:{ports['SIMULATOR_PORT']}/ws/chat",
-                           "WHATSAPP_SESSION_PATH": str(folder / "sessions")})
-    system.start("webhook-dispatcher", [binaries / "kurir-webhook-dispatcher"], common | {"WEBHOOK_URL": receiver})
-    system.start("api", [binaries / "kurir-api"],
-                 common | {"HOST": "127.0.0.1", "PORT": str(ports["PORT"]), "API_KEY": key, "WEBHOOK_URL": receiver})
-    for name in ("gateway", "webhook-dispatcher", "api"):
-        system.wait_ready(name, deadline)
-
-    print("pairing with the simulated phone …", flush=True)
+    step(f"a simulated WhatsApp is ready at {simulator}")
+    start_services(system, binaries, services, {"gateway": "kurir-gateway-for-simulator"}, deadline)
+    step(f"the gateway, the webhook-dispatcher and the API are ready; the API at {api}")
+    if webhook:
+        # The given URL receives every event as well; this endpoint is what the demo shows.
+        call(f"{api}/api/endpoints", {"url": receiver}, key)
     system.until("the pairing", deadline,
                  lambda: call(f"{api}/api/whatsapp/status", key=key)["data"]["isConnected"])
-    print(f"paired; the simulated contact {CONTACT} writes …", flush=True)
+    step("the simulated phone scanned the QR code: the account is linked")
     call(f"{simulator}/contacts/{CONTACT}/messages", {"text": "Hello from the simulated WhatsApp!"})
-    system.until("the webhook", deadline, arrived.is_set)
+    step(f"the contact {CONTACT} wrote; the receiver got this event:")
+    system.until("the webhook", deadline, lambda: shown.first is not None)
+    print("\n" + json.dumps(shown.first, indent=2, ensure_ascii=False) + "\n", flush=True)
     if once:
         return
-    print(f"""
-The message above went WhatsApp → gateway → NATS → webhook-dispatcher → receiver. It all stays up; Ctrl-C stops it.
+    as_json = "-H 'Content-Type: application/json'"
+    with_key = f"-H 'X-API-Key: {key}'"
+    print(f"""It went from WhatsApp through the gateway, NATS and the webhook-dispatcher to the receiver.
+All of it stays up; Ctrl-C stops it and leaves nothing behind. API key: {key}
 
-  API        {api}/api/health    (key: {key})
-  receiver   {receiver}    prints each webhook as one line of JSON
-  simulator  {simulator}/accounts
-  NATS       nats://127.0.0.1:{ports['NATS_PORT']}    subjects whatsapp.events.>
-  logs       {folder}/*.log
+What next? Paste a line into another terminal; this one shows what the receiver gets. For the lines of the documents,
+first: export API_KEY={key}
 
-Let the contact write again:
-  curl -X POST {simulator}/contacts/{CONTACT}/messages -H 'Content-Type: application/json' -d '{{"text":"Hello again"}}'
-Answer the contact, and see what arrived there:
-  curl -X POST {api}/api/whatsapp/send-message -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{"to":"{CONTACT}","message":"Hi!"}}'
+Write as the contact:
+  curl -X POST {simulator}/contacts/{CONTACT}/messages {as_json} -d '{{"text":"Hello again"}}'
+Send as the account:
+  curl -X POST {api}/api/whatsapp/send-message {with_key} {as_json} -d '{{"to":"{CONTACT}","message":"Hi!"}}'
+See what the contact received:
   curl {simulator}/contacts/{CONTACT}/messages
 Send an event of your own through the webhook:
-  curl -X POST {api}/api/webhook/send -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{"eventType":"custom.event","data":{{"n":1}}}}'
+  curl -X POST {api}/api/webhook/send {with_key} {as_json} -d '{{"eventType":"custom.event","data":{{"n":1}}}}'
+Add a receiver of yours, on this machine too (n8n listens on 5678):
+  curl -X POST {api}/api/endpoints {with_key} {as_json} -d '{{"url":"http://127.0.0.1:5678/webhook/kurir"}}'
+{reference(api)}
+Follow the logs:
+  tail -f {folder}/*.log
 """, flush=True)
+    shown.follow()
     system.watch()
 
 
-def show_webhook(line, arrived):
-    print(line, flush=True)
+def reference(api):
+    """Where the API is described: its own page if this build serves one."""
     try:
-        if json.loads(line)["event"] == "message.received":
-            arrived.set()
-    except (ValueError, KeyError, TypeError):
-        pass
+        with urllib.request.urlopen(f"{api}/docs", timeout=5):
+            return f"Read about every route, in a browser:\n  {api}/docs"
+    except OSError:
+        return f"Read about every route:\n  less {ROOT}/docs/api.md"
+
+
+def step(text):
+    print(f"✓ {text}", flush=True)
+
+
+class Webhooks:
+    """What the receiver prints, a line of JSON for each event: the first message whole, later events in one short line."""
+
+    def __init__(self):
+        self.first = None
+        self.following = False
+
+    def add(self, line):
+        try:
+            event = json.loads(line)
+            name, data = event["event"], event["data"]
+        except (ValueError, KeyError, TypeError):
+            return
+        if self.following:
+            # A QR code is a secret, and no use as text.
+            what = next((data[field] for field in ("content", "status", "error", "n") if data.get(field)), "")
+            print(f"→ {name} {json.dumps(what, ensure_ascii=False) if what else ''}".rstrip(), flush=True)
+        elif name == "message.received" and self.first is None:
+            self.first = event
+
+    def follow(self):
+        self.following = True
 
 
 # ------------------------------------------------------------------------------------------------------------ up
 
 
 def up(system):
-    settings = read_env(ROOT / ".env") | os.environ
+    file = ROOT / ".env"
+    settings = read_env(file) | os.environ
     if not settings.get("API_KEY"):
-        with open(ROOT / ".env", "a", encoding="utf-8") as env:
-            env.write(f"API_KEY={secrets.token_hex(16)}\n")
+        add_to_env(file, "API_KEY", secrets.token_hex(16))
         print("made an API_KEY for you: it is in .env", flush=True)
+    server = None if settings.get("NATS_URL") else nats_server()
     deadline = time.monotonic() + READY_WITHIN
     api_port = port("PORT", 3000, settings)
-    binaries = binary_folder("dist")
-    environment = dict(os.environ)
-    if not settings.get("NATS_URL"):
+    binaries = binary_folder("local")
+    # The real environment wins over .env: only what .env lacks is set here.
+    services = {} if settings.get("HOST") else {"HOST": "127.0.0.1"}
+    host = settings.get("HOST") or services["HOST"]
+    if server:
         nats_port = port("NATS_PORT", 4222, settings)
-        system.start_nats(nats_port, ROOT / "data" / "nats", deadline)
-        environment["NATS_URL"] = f"nats://127.0.0.1:{nats_port}"
+        # NATS reads a value that begins with a digit as a number.
+        password = settings.get("NATS_PASSWORD") or add_to_env(file, "NATS_PASSWORD", "p" + secrets.token_hex(16))
+        system.start_nats(server, nats_port, ROOT / "data" / "nats", deadline, password)
+        services |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}", "NATS_USER": "kurir", "NATS_PASSWORD": password}
+        step(f"NATS is ready at nats://127.0.0.1:{nats_port} (user kurir, NATS_PASSWORD of .env)")
     system.make_folder()
+    if settings.get("HEALTH_LISTEN"):
+        services["HEALTH_LISTEN"] = settings["HEALTH_LISTEN"]
     # The services read .env themselves: they run in the project's folder.
-    for name, show in (("webhook-dispatcher", False), ("api", False), ("gateway", True)):
-        system.start(name, [binaries / f"kurir-{name}"], environment, folder=ROOT, clean=False,
-                     on_line=(lambda line: print(line, flush=True)) if show else None)
-    for name in ("webhook-dispatcher", "api", "gateway"):
-        system.wait_ready(name, deadline)
+    start_services(system, binaries, services, {}, deadline, folder=ROOT,
+                   on_line={"gateway": lambda line: print(line, flush=True)})
     webhook = settings.get("WEBHOOK_URL") or "none (set WEBHOOK_URL in .env)"
+    shown_host = f"[{host}]" if ":" in host else host
     print(f"""
-Kurir is up: API http://127.0.0.1:{api_port}/api/health, webhook: {webhook}.
+Kurir is up. The API listens on {shown_host}:{api_port}; HOST=0.0.0.0 in .env lets other machines in. Webhook: {webhook}.
 Scan the QR code with WhatsApp on the phone: Settings, Linked devices. Log of all services: logs/app.log. Ctrl-C stops it.
 """, flush=True)
     system.watch()
 
 
+def add_to_env(path, name, value):
+    """Adds a line to .env, which nobody else may read from then on; returns the value."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    with open(path, "a", encoding="utf-8") as env:
+        env.write(("\n" if text and not text.endswith("\n") else "") + f"{name}={value}\n")
+    path.chmod(0o600)
+    return value
+
+
+# As Node's dotenv reads it, and the services do.
+ENV_LINE = re.compile(
+    r"""^\s*(?:export\s+)?([\w.-]+)(?:\s*=\s*?|:\s+?)"""
+    r"""(\s*'(?:\\'|[^'])*'|\s*"(?:\\"|[^"])*"|\s*`(?:\\`|[^`])*`|[^#\r\n]+)?\s*(?:#.*)?$""",
+    re.MULTILINE,
+)
+
+
 def read_env(path):
-    """NAME=value lines; enough to know what the services will read."""
+    """The settings in .env: enough to know what the services will read."""
     if not path.exists():
         return {}
-    pairs = (line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines()
-             if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip().removeprefix("export ").strip(): value.strip().strip("'\"") for name, value in pairs}
+    settings = {}
+    for name, value in ENV_LINE.findall(path.read_text(encoding="utf-8")):
+        value = value.strip()
+        quote = value[:1]
+        if quote in ("'", '"', "`") and len(value) > 1 and value.endswith(quote):
+            value = value[1:-1]
+            if quote == '"':
+                value = value.replace("\\n", "\n").replace("\\r", "\r")
+        settings[name] = value
+    return settings
 
 
 # -------------------------------------------------------------------------------------------------------- system
@@ -186,22 +264,18 @@ class System:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kurir-"))
         return self.folder
 
-    def start_nats(self, nats_port, store, deadline):
-        fetch = subprocess.run([sys.executable, str(ROOT / "deploy/nats/fetch.py")], stdout=subprocess.PIPE, text=True,
-                               check=False)
-        if fetch.returncode != 0:
-            raise Failed("no nats-server 2.12 or later, and it could not be fetched (see above)")
+    def start_nats(self, server, nats_port, store, deadline, password=None):
+        """With a password NATS asks for the user `kurir` and this password."""
         if self.folder is None:
             self.make_folder()
         store.mkdir(parents=True, exist_ok=True)
-        self.start("nats", [fetch.stdout.strip(), "-c", str(ROOT / "deploy/nats/nats-server.conf"), "-a", "127.0.0.1",
-                            "-p", str(nats_port), "-sd", str(store)], {}, ready="Server is ready")
+        configuration = ROOT / "deploy/nats" / ("protected.conf" if password else "nats-server.conf")
+        self.start("nats", [server, "-c", str(configuration), "-a", "127.0.0.1", "-p", str(nats_port),
+                            "-sd", str(store)], {"NATS_PASSWORD": password or ""}, ready="Server is ready")
         self.wait_ready("nats", deadline)
 
-    def start(self, name, command, environment, folder=None, clean=True, ready="ready", on_line=None):
-        if clean:
-            environment = {key: os.environ[key] for key in ("PATH", "HOME", "TERM") if key in os.environ} | environment
-        process = subprocess.Popen([str(part) for part in command], env=environment, cwd=folder or self.folder,
+    def start(self, name, command, environment=None, folder=None, ready="ready", on_line=None):
+        process = subprocess.Popen([str(part) for part in command], env=os.environ | (environment or {}), cwd=folder or self.folder,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    start_new_session=True, preexec_fn=die_with_parent, text=True, errors="replace")
         self.processes[name] = process
@@ -268,6 +342,34 @@ class System:
                 process.wait()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def nats_server():
+    """The path of a nats-server, which is downloaded if there is none; that may take longer than a start may."""
+    fetch = subprocess.run([sys.executable, str(ROOT / "deploy/nats/fetch.py")], stdout=subprocess.PIPE, text=True,
+                           check=False)
+    if fetch.returncode != 0:
+        raise Failed("no nats-server 2.12 or later, and it could not be fetched (see above)")
+    return fetch.stdout.strip()
+
+
+def start_services(system, binaries, environment, programs, deadline, folder=None, on_line=None):
+    """Starts the three services with the same settings; `programs` and `on_line` name exceptions."""
+    for name in ("webhook-dispatcher", "api", "gateway"):
+        own = environment
+        health = environment.get("HEALTH_LISTEN") or os.environ.get("HEALTH_LISTEN")
+        if name == "webhook-dispatcher" and health:
+            own = environment | {"HEALTH_LISTEN": next_port(health)}
+        system.start(name, [binaries / programs.get(name, f"kurir-{name}")], own, folder=folder,
+                     on_line=(on_line or {}).get(name))
+    for name in ("webhook-dispatcher", "api", "gateway"):
+        system.wait_ready(name, deadline)
+
+
+def next_port(address):
+    """Two programs cannot share an address: the webhook-dispatcher listens one port above the gateway."""
+    host, _, number = address.rpartition(":")
+    return f"{host}:{int(number) + 1}" if number.isdigit() else address
 
 
 def die_with_parent():

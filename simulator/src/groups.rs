@@ -1,5 +1,5 @@
-//! Groups: who is in them with which rights, what they say of themselves, and which device already holds whose sender
-//! key. Promises nothing about who may change them: that is decided where a client asks.
+//! Groups: their members and rights, their settings, and which device holds which sender key.
+//! Whether a change is allowed is decided in `stanza`, where a client asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub struct ChatGroup {
     pub creator: PhoneNumber,
     pub created: i64,
     pub participants: BTreeSet<PhoneNumber>,
-    /// Those participants who may change everything; its maker is one of them at first.
+    /// Participants who may change everything. At first this is the creator.
     #[serde(default)]
     pub admins: BTreeSet<PhoneNumber>,
     #[serde(default)]
@@ -37,20 +37,20 @@ pub struct ChatGroup {
     /// Every member may add others.
     #[serde(default)]
     pub members_add: bool,
-    /// The codes of its invitation links; the last one is good, the others were revoked.
+    /// The codes of the invitation links. The last one is valid, the others were revoked.
     #[serde(default)]
     pub invites: Vec<String>,
-    /// Not kept over a restart, as no medium is.
+    /// Not kept over a restart, like all media.
     #[serde(skip)]
     pub picture: Option<ProfilePicture>,
-    /// Simulated senders, and the companions that have got their sender key.
+    /// For each simulated sender, the companions that have its sender key.
     #[serde(default)]
     pub holders: BTreeMap<PhoneNumber, BTreeSet<(PhoneNumber, u16)>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupDescription {
-    /// Whoever changes it must know the one that is there.
+    /// The id of the current text. A change has to name it.
     pub id: String,
     pub text: String,
 }
@@ -71,7 +71,7 @@ impl ChatGroup {
         self.participants.len() >= MAX_PARTICIPANTS
     }
 
-    /// Takes somebody out, with his rights and the keys that he holds: whoever comes again gets them anew.
+    /// Removes a member with its rights and the sender keys that it holds. A member that returns gets them again.
     pub fn remove(&mut self, number: &PhoneNumber) {
         self.participants.remove(number);
         self.admins.remove(number);
@@ -129,12 +129,12 @@ impl GroupTable {
         self.groups.get_mut(bare(id))
     }
 
-    /// Whose invitation this code is, revoked or not.
+    /// The group that this invitation code belongs to, revoked or not.
     pub fn invited_by(&self, code: &str) -> Option<&ChatGroup> {
         self.groups.values().find(|group| group.invites.iter().any(|invite| invite == code))
     }
 
-    /// This sender's key is no longer held by anybody: it has a new one.
+    /// Forgets who holds this sender's key, because the sender has a new one.
     pub fn forget_sender(&mut self, sender: &PhoneNumber) {
         for group in self.groups.values_mut() {
             group.holders.remove(sender);
@@ -146,7 +146,7 @@ impl GroupTable {
     }
 }
 
-/// The one spelling of a group outside of stanzas: its whole JID.
+/// The group's whole JID, which is how groups are written outside of stanzas.
 pub fn whole(id: &str) -> String {
     format!("{}@g.us", bare(id))
 }

@@ -1,6 +1,5 @@
 //! The ledger of messages to companions: what WhatsApp counts as queued, sent, acknowledged.
-//! Tests trust it, so a line changes only by what really happened: written to a socket, or
-//! acknowledged by the client.
+//! A line changes only when the message was written to a socket or acknowledged by the client.
 
 use std::collections::{HashMap, VecDeque};
 

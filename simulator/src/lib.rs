@@ -1,16 +1,17 @@
-//! A WhatsApp server for tests: unmodified `whatsapp-rust` clients pair with it, log in, receive
-//! and send; simulated people answer them. Told what to do over HTTP.
+//! A WhatsApp server for tests: clients of the WhatsApp Web protocol pair with it, log in, receive and send, and
+//! simulated people answer them. An HTTP API controls it.
 //!
-//! The map, in the order in which a client meets it:
+//! The modules, in the order in which a client meets them:
 //! - [`config`]: the settings
-//! - `connection`: socket, handshake, pairing, login, what is written when
-//! - `stanza`: what companions and simulated phones say to each other
-//! - `people`: everybody, with phone, companions and inbox; `signal`: a phone's keys and sessions
+//! - `noise`: handshake and certificate chain; `wire`: stanzas as bytes
+//! - `server`: socket, pairing, login, and when which stanza is written; `connection`: the state of a connection
+//! - `stanza`: what clients and simulated phones exchange
+//! - `people`: persons with phone, companions and inbox; `signal`: a phone's keys and sessions
 //! - `passkey`: an account's passkey, and the browser that signs with it
 //! - `groups`, `offline_queue`, `ledger`, `sent_log`: what is remembered of conversations
-//! - `faults`, `refusals`, `restrictions`, `timers`, `load`: what is done to them on purpose
-//! - `media`: the HTTPS store; `control`: the HTTP API; `snapshot`: what survives a restart
-//! - `world`: all of the state, behind one lock
+//! - `faults`, `refusals`, `restrictions`, `timers`, `load`, `load_runner`: what a test does to clients on purpose
+//! - `media_store`, `media_server`: files over HTTPS; `control`: the HTTP API; `snapshot`: what survives a restart
+//! - `state`: all of the state, behind one lock
 
 mod config;
 mod connection;

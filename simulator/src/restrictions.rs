@@ -1,5 +1,4 @@
-//! Accounts that may not write to strangers for a while: a time lock, or a cap on new chats.
-//! Whoever wrote to the account, or read something of it, is no stranger.
+//! Accounts that may not write to strangers for a while: by a time lock, or by a cap on new chats.
 
 use std::collections::HashMap;
 
@@ -15,7 +14,7 @@ pub enum RestrictionKind {
 }
 
 impl RestrictionKind {
-    /// Of the nack.
+    /// The number of the nack.
     pub fn code(self) -> u16 {
         match self {
             Self::TimeLock => 463,
@@ -31,6 +30,6 @@ pub struct AccountRestriction {
     pub until: i64,
 }
 
-/// By account; a test sets one.
+/// The restriction of each account that has one.
 #[derive(Debug, Default)]
 pub struct RestrictionTable(pub HashMap<PhoneNumber, AccountRestriction>);

@@ -90,7 +90,7 @@ impl SharedState {
         }
     }
 
-    /// Runs something beside the requests, until it ends or the simulator stops.
+    /// Runs a task in the background until it ends or the simulator stops.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.background.spawn(async move {
@@ -107,7 +107,7 @@ impl SharedState {
         self.background.wait().await;
     }
 
-    /// A panic under the lock is a bug in one stanza's chapter; the others go on.
+    /// A panic under the lock is a bug in the handler of one stanza. All others continue.
     pub fn lock(&self) -> MutexGuard<'_, ServerState> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -24,7 +24,7 @@ pub struct TrafficStatistics {
     pub unanswered_iqs: BTreeMap<String, u64>,
 }
 
-/// Tags come from the client: more kinds than WhatsApp has are not counted apart.
+/// Tags come from the client. More kinds than WhatsApp has are not counted.
 const MAX_KINDS: usize = 64;
 
 impl TrafficStatistics {

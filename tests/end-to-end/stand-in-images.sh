@@ -11,7 +11,7 @@ root() {
     command -v busybox >/dev/null || { echo "busybox is missing (Debian: busybox-static)" >&2; exit 3; }
     mkdir -p "$1/bin" "$1/usr/bin" "$1/usr/local/bin" "$1/etc/ssl/certs" "$1/tmp" "$1/root"
     cp "$(command -v busybox)" "$1/bin/busybox"
-    for program in sh cp mkdir chown cat ls wget; do ln -s busybox "$1/bin/$program"; done
+    for program in sh cp mkdir chown cat ls wget head base64 tr; do ln -s busybox "$1/bin/$program"; done
     for library in libc.so.6 libgcc_s.so.1 libm.so.6 libdl.so.2 libpthread.so.0 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1; do
         path=$(find /lib /lib64 /usr/lib -name "$library" 2>/dev/null | head -n 1)
         [ -z "$path" ] && continue

@@ -1,5 +1,5 @@
-//! The built command line against the built API, a NATS and, for webhooks, the built dispatcher; a gateway is answered
-//! for where a text depends on it. The whole way is in `tests/end-to-end`.
+//! The command line with a real API, NATS and dispatcher. A stand-in answers for the gateway where a text depends on it;
+//! `tests/end-to-end` uses a real one.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use futures::StreamExt as _;
@@ -9,12 +9,12 @@ use std::time::Duration;
 const KEY: &str = "a-key-of-the-tests";
 const SOON: Duration = Duration::from_secs(30);
 
-struct Api {
+struct TestApi {
     _process: Process,
     port: Port,
 }
 
-impl Api {
+impl TestApi {
     async fn start(nats: &Nats, webhook_url: &str) -> Self {
         let port = Port::reserve();
         let (url, number) = (nats.url(), port.number().to_string());
@@ -31,13 +31,14 @@ impl Api {
     }
 
     /// Exit code and output of one call.
-    async fn kurir(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let port = self.port.number().to_string();
-        kurir(arguments, &[("API_KEY", KEY), ("PORT", &port)]).await
+        run_kurir(arguments, &[("API_KEY", KEY), ("PORT", &port)]).await
     }
 }
 
-async fn kurir(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
+/// Exit code and output of one call.
+async fn run_kurir(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let binary = env!("CARGO_BIN_EXE_kurir");
     let arguments = arguments.iter().copied();
     let mut process = Process::spawn_with_arguments("kurir", binary, arguments, settings.iter().copied());
@@ -52,8 +53,8 @@ async fn dispatcher(nats: &Nats, webhook_url: &str) -> Process {
     process
 }
 
-/// Answers the commands to a gateway whose session is in this state.
-async fn gateway(nats: &Nats, state: &'static str) {
+/// Answers commands as a gateway whose session is in this state.
+async fn answer_as_gateway(nats: &Nats, state: &'static str) {
     let client = nats.client().await;
     let mut commands = client.subscribe("whatsapp.commands.default.*").await.expect("a subscription");
     // NATS reads commands in their order: with this answer it knows the subscription.
@@ -71,13 +72,13 @@ async fn gateway(nats: &Nats, state: &'static str) {
 }
 
 #[tokio::test]
-async fn all_four_checks_tell_of_a_webhook_that_works() {
+async fn all_four_checks_pass_with_a_webhook_that_works() {
     let nats = Nats::start().await;
     let receiver = Receiver::start().await;
-    let api = Api::start(&nats, &receiver.url()).await;
+    let api = TestApi::start(&nats, &receiver.url()).await;
     let _dispatcher = dispatcher(&nats, &receiver.url()).await;
     let delivered = "delivered, the receiver answered 200 (attempt 1)";
-    let (code, output) = api.kurir(&["webhook"]).await;
+    let (code, output) = api.run(&["webhook"]).await;
     let expected = format!(
         "webhook status: enabled, events go to {}\nwebhook test: {delivered}\n\
          webhook custom: {delivered}\nwebhook message: {delivered}\n",
@@ -87,7 +88,7 @@ async fn all_four_checks_tell_of_a_webhook_that_works() {
     let events: Vec<_> = receiver.requests().iter().map(|request| request.json()["event"].clone()).collect();
     assert_eq!(events, ["test", "custom.event", "message.received"]);
     for check in ["status", "test", "custom", "message"] {
-        let (code, output) = api.kurir(&["webhook", check]).await;
+        let (code, output) = api.run(&["webhook", check]).await;
         assert!(code == Some(0) && output.starts_with(&format!("webhook {check}: ")), "{check}: {output}");
     }
 }
@@ -97,13 +98,13 @@ async fn a_webhook_that_does_not_work_is_exit_code_1() {
     let nats = Nats::start().await;
     let receiver = Receiver::start().await;
     receiver.always(Answer::status(500));
-    let api = Api::start(&nats, &receiver.url()).await;
+    let api = TestApi::start(&nats, &receiver.url()).await;
     let _dispatcher = dispatcher(&nats, &receiver.url()).await;
-    let (code, output) = api.kurir(&["webhook", "test"]).await;
+    let (code, output) = api.run(&["webhook", "test"]).await;
     assert_eq!((code, output.as_str()), (Some(1), "webhook test: not delivered: All retry attempts failed\n"));
 
-    let disabled = Api::start(&nats, "").await;
-    let (code, output) = disabled.kurir(&["webhook"]).await;
+    let disabled = TestApi::start(&nats, "").await;
+    let (code, output) = disabled.run(&["webhook"]).await;
     assert_eq!(code, Some(1), "{output}");
     assert!(output.contains("disabled: set WEBHOOK_URL") && output.contains("the event is in NATS"), "{output}");
 }
@@ -111,29 +112,30 @@ async fn a_webhook_that_does_not_work_is_exit_code_1() {
 #[tokio::test]
 async fn the_session_is_shown_and_sends() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, "").await;
-    let (code, output) = api.kurir(&["status"]).await;
+    let api = TestApi::start(&nats, "").await;
+    let (code, output) = api.run(&["status"]).await;
     assert_eq!((code, output.as_str()), (Some(1), "WhatsApp: WhatsApp is not connected\n"));
 
-    gateway(&nats, r#""status":"connected","isConnected":true,"qrCode":null,"jid":"628@s.whatsapp.net""#).await;
-    let (code, output) = api.kurir(&["status"]).await;
+    answer_as_gateway(&nats, r#""status":"connected","isConnected":true,"qrCode":null,"jid":"628@s.whatsapp.net""#)
+        .await;
+    let (code, output) = api.run(&["status"]).await;
     assert_eq!((code, output.as_str()), (Some(0), "WhatsApp: connected as 628@s.whatsapp.net\n"));
-    let (code, output) = api.kurir(&["qr"]).await;
+    let (code, output) = api.run(&["qr"]).await;
     assert_eq!((code, output.as_str()), (Some(1), "WhatsApp is already connected\n"));
-    let (code, output) = api.kurir(&["send", "+62 812-3456-7890", "Hello"]).await;
+    let (code, output) = api.run(&["send", "+62 812-3456-7890", "Hello"]).await;
     assert_eq!((code, output.as_str()), (Some(0), "Message sent successfully (3EB0AA)\n"));
-    let (code, output) = api.kurir(&["send", "12", "Hello"]).await;
+    let (code, output) = api.run(&["send", "12", "Hello"]).await;
     assert_eq!((code, output.as_str()), (Some(1), "not sent: Invalid phone number format\n"));
 }
 
 #[tokio::test]
 async fn the_qr_code_is_a_picture() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, "").await;
-    gateway(&nats, r#""status":"pairing","isConnected":false,"qrCode":"2@abc,def","jid":null"#).await;
-    let (code, output) = api.kurir(&["qr"]).await;
+    let api = TestApi::start(&nats, "").await;
+    answer_as_gateway(&nats, r#""status":"pairing","isConnected":false,"qrCode":"2@abc,def","jid":null"#).await;
+    let (code, output) = api.run(&["qr"]).await;
     assert!(code == Some(0) && output.contains('▀') && output.contains("Linked devices"), "{output}");
-    let (code, output) = api.kurir(&["status"]).await;
+    let (code, output) = api.run(&["status"]).await;
     assert!(code == Some(1) && output.starts_with("WhatsApp: pairing\n"), "{output}");
 }
 
@@ -146,21 +148,21 @@ async fn settings_that_cannot_work_are_exit_code_64_and_an_api_that_is_away_is_1
         (&["webhook", "nothing"], &[("API_KEY", KEY)], "nothing"),
         (&[], &[("API_KEY", KEY)], "Usage"),
     ] {
-        let (code, output) = kurir(arguments, settings).await;
+        let (code, output) = run_kurir(arguments, settings).await;
         assert!(code == Some(64) && output.contains(variable), "{variable}: {code:?} {output}");
     }
     let port = Port::reserve();
     let number = port.number().to_string();
-    let (code, output) = kurir(&["webhook"], &[("API_KEY", KEY), ("PORT", &number)]).await;
+    let (code, output) = run_kurir(&["webhook"], &[("API_KEY", KEY), ("PORT", &number)]).await;
     assert!(code == Some(1) && output.contains("failed to reach the API"), "{code:?} {output}");
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_told_and_dot_env_is_read() {
+async fn a_wrong_key_is_reported_and_dot_env_is_read() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, "").await;
+    let api = TestApi::start(&nats, "").await;
     let url = format!("http://{}/", api.port.addr());
-    let (code, output) = kurir(&["status"], &[("API_KEY", "wrong"), ("KURIR_URL", &url)]).await;
+    let (code, output) = run_kurir(&["status"], &[("API_KEY", "wrong"), ("KURIR_URL", &url)]).await;
     assert!(code == Some(1) && output.contains("does not accept this key"), "{output}");
 
     let mut process =
@@ -174,7 +176,7 @@ async fn a_wrong_key_is_told_and_dot_env_is_read() {
 }
 
 #[tokio::test]
-async fn an_example_receiver_prints_what_it_gets_and_ready_sees_whether_a_service_is() {
+async fn the_example_receiver_prints_events_and_ready_checks_a_service() {
     let port = Port::reserve();
     let listen = port.addr().to_string();
     let mut receiver = Process::spawn_with_arguments(
@@ -196,9 +198,9 @@ async fn an_example_receiver_prints_what_it_gets_and_ready_sees_whether_a_servic
     assert!(receiver.terminate(SOON).await.success());
 
     let nats = Nats::start().await;
-    let api = Api::start(&nats, "").await;
+    let api = TestApi::start(&nats, "").await;
     let readyz = format!("http://{}/readyz", api.port.addr());
-    assert_eq!(kurir(&["ready", &readyz], &[]).await.0, Some(0));
-    assert_eq!(kurir(&["ready", &format!("http://{}/none", api.port.addr())], &[]).await.0, Some(1));
-    assert_eq!(kurir(&["ready", &format!("http://{listen}/readyz")], &[]).await.0, Some(1));
+    assert_eq!(run_kurir(&["ready", &readyz], &[]).await.0, Some(0));
+    assert_eq!(run_kurir(&["ready", &format!("http://{}/none", api.port.addr())], &[]).await.0, Some(1));
+    assert_eq!(run_kurir(&["ready", &format!("http://{listen}/readyz")], &[]).await.0, Some(1));
 }

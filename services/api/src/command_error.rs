@@ -1,7 +1,6 @@
 //! A command's failure as HTTP: status, code and the contract's texts. Pure; the table is the test below.
 
-use crate::error_code::ErrorCode;
-use crate::{command_request::CommandFailure, response::ApiError};
+use crate::{command_request::CommandFailure, error_code::ErrorCode, response::ApiError};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode},
     session::SessionId,

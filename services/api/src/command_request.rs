@@ -1,7 +1,7 @@
 //! Commands to another service: NATS request and reply, each with a deadline.
 //!
 //! Nothing is handed over while the broker is away: the client would keep the request and send it after the caller was
-//! told that it failed. What a no means in HTTP is `refusal`'s.
+//! has heard that it failed. `command_error` says what a failure means in HTTP.
 
 use async_nats::{HeaderMap, Request, RequestErrorKind};
 use kurir_chassis::{broker::Broker, trace_context};

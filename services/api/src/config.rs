@@ -4,8 +4,8 @@ use crate::api_key::ApiKey;
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
+    byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
-    size::ByteSize,
     telemetry::LogSettings,
 };
 use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, NetworkList};
@@ -85,7 +85,7 @@ pub(crate) enum CorsOrigins {
 
 impl ServiceSettings for ApiConfig {
     fn problems(&self) -> Vec<SettingProblem> {
-        let mut problems = Vec::new();
+        let mut problems = self.broker.problems();
         if self.api_key.as_ref().is_none_or(ApiKey::is_empty) {
             problems.push(SettingProblem::new(
                 "API_KEY",

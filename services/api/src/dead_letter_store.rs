@@ -2,8 +2,7 @@
 //!
 //! A page is bounded by its letters, by their bytes and by the time it takes; it says where the next one begins.
 
-use crate::error_code::ErrorCode;
-use crate::response::ApiError;
+use crate::{error_code::ErrorCode, response::ApiError};
 use async_nats::jetstream::{
     message::StreamMessage,
     stream::{DirectGetError, DirectGetErrorKind, Stream},

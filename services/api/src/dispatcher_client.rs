@@ -29,7 +29,7 @@ impl DispatcherClient {
         command: WebhookCommand,
         arguments: &impl Serialize,
     ) -> Result<A, ApiError> {
-        command_request::send_command(&self.broker, subject::webhooks(command), arguments, deadline(command))
+        command_request::send_command(&self.broker, subject::webhook_command(command), arguments, deadline(command))
             .await
             .map_err(|error| command_error::dispatcher_error(error, command))
     }

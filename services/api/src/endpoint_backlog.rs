@@ -30,7 +30,7 @@ pub async fn read_endpoint_backlog(broker: &Broker, id: &EndpointId) -> Result<E
     if !broker.is_connected() {
         return Err(ApiError::broker_unavailable());
     }
-    let (events, retries) = (id.consumer(), id.retries_consumer());
+    let (events, retries) = (id.consumer_name(), id.retries_consumer_name());
     let (fresh, retried, resting) = futures::try_join!(
         consumer_counts(broker, EVENTS, &events),
         consumer_counts(broker, RETRIES, &retries),

@@ -2,13 +2,16 @@
 //!
 //! A change is written only over what it was made from. The endpoint `default` is not here: it comes from `WEBHOOK_URL`.
 
-use crate::error_code::ErrorCode;
 use crate::{
-    kv_bucket::{KvBucket, KvWriteError},
+    bucket_error::{bucket_read_error, bucket_write_error},
+    error_code::ErrorCode,
     response::ApiError,
 };
 use bytes::Bytes;
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{
+    broker::Broker,
+    bucket::{Bucket, BucketEntry},
+};
 use kurir_contract::{
     clock,
     endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
@@ -18,12 +21,12 @@ use std::time::Duration;
 
 /// What NATS and the dispatchers are made for, and were measured with.
 pub const MOST: usize = 10_000;
-/// How often a change is made anew because somebody else was faster.
+/// How often a change is tried again because another client was faster.
 const TRIES: usize = 5;
 
 pub struct EndpointStore {
-    settings: KvBucket,
-    states: KvBucket,
+    settings: Bucket,
+    states: Bucket,
 }
 
 pub struct StoredEndpoint {
@@ -33,17 +36,17 @@ pub struct StoredEndpoint {
 
 impl EndpointStore {
     pub fn new(broker: Broker) -> Self {
-        Self { settings: KvBucket::new(broker.clone(), BUCKET), states: KvBucket::new(broker, STATES_BUCKET) }
+        Self { settings: Bucket::new(broker.clone(), BUCKET), states: Bucket::new(broker, STATES_BUCKET) }
     }
 
     /// All of them, the oldest first.
     pub async fn all(&self) -> Result<Vec<StoredEndpoint>, ApiError> {
-        let stored = self.settings.all().await?;
+        let stored = self.settings.entries().await.map_err(bucket_read_error)?;
         let mut all: Vec<StoredEndpoint> = stored
             .into_iter()
             .filter_map(|(key, value)| {
                 let id = key.parse().ok().filter(|id: &EndpointId| !id.is_default())?;
-                // It is told, and stands in nobody's way.
+                // The log says so, and the other endpoints are listed.
                 let settings = read(&value, &key).ok()?;
                 Some(StoredEndpoint { id, settings })
             })
@@ -53,21 +56,22 @@ impl EndpointStore {
     }
 
     pub async fn get(&self, id: &EndpointId) -> Result<EndpointSettings, ApiError> {
-        let stored = self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
+        let stored = read_key(&self.settings, id).await?.ok_or_else(not_found)?;
         read(&stored.value, id.as_str())
     }
 
     /// Refused beyond [`MOST`]; two callers at the same moment may end one above it.
     pub async fn create(&self, id: &EndpointId, settings: &EndpointSettings) -> Result<(), ApiError> {
         let most = MOST as u64;
-        if self.settings.at_most().await? >= most && self.settings.all().await?.len() as u64 >= most {
+        let bound = self.settings.key_count_bound().await.map_err(bucket_read_error)?;
+        if bound >= most && self.settings.entries().await.map_err(bucket_read_error)?.len() as u64 >= most {
             let message = format!("There are {MOST} endpoints already, more are not possible: delete one first");
             return Err(ApiError::new(ErrorCode::TooManyEndpoints, message));
         }
-        match self.settings.write(id.as_str(), json(settings)?, 0).await {
-            Ok(()) => Ok(()),
-            Err(KvWriteError::Failed(failure)) => Err(failure),
-            Err(KvWriteError::Overtaken) => Err(changed_meanwhile()),
+        match self.settings.create(id.as_str(), json(settings)?).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_conflict() => Err(changed_meanwhile()),
+            Err(error) => Err(bucket_write_error(error)),
         }
     }
 
@@ -79,17 +83,17 @@ impl EndpointStore {
         change: impl Fn(&EndpointSettings) -> Result<EndpointSettings, ApiError>,
     ) -> Result<EndpointSettings, ApiError> {
         for _ in 0..TRIES {
-            let stored = self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
+            let stored = read_key(&self.settings, id).await?.ok_or_else(not_found)?;
             let before = read(&stored.value, id.as_str())?;
             let mut after = change(&before)?;
             if after == before {
                 return Ok(before);
             }
             after.updated_at = clock::now_iso();
-            match self.settings.write(id.as_str(), json(&after)?, stored.revision).await {
-                Ok(()) => return Ok(after),
-                Err(KvWriteError::Overtaken) => {}
-                Err(KvWriteError::Failed(failure)) => return Err(failure),
+            match self.settings.update(id.as_str(), json(&after)?, stored.revision).await {
+                Ok(_) => return Ok(after),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(bucket_write_error(error)),
             }
         }
         Err(changed_meanwhile())
@@ -97,27 +101,31 @@ impl EndpointStore {
 
     /// Leaves a marker in the bucket: the dispatchers must see that the endpoint is gone.
     pub async fn delete(&self, id: &EndpointId) -> Result<(), ApiError> {
-        self.settings.get(id.as_str()).await?.ok_or_else(not_found)?;
-        self.settings.delete(id.as_str()).await?;
-        // No id is used twice, so a state that is left over is nobody's; the log has why.
+        read_key(&self.settings, id).await?.ok_or_else(not_found)?;
+        self.settings.delete(id.as_str()).await.map_err(bucket_write_error)?;
+        // No id is used twice, so a state that is left over belongs to no endpoint; the log says why.
         let _ = self.forget_state(id).await;
         Ok(())
     }
 
     pub async fn state(&self, id: &EndpointId) -> Result<EndpointState, ApiError> {
-        match self.states.get(id.as_str()).await? {
+        match read_key(&self.states, id).await? {
             Some(stored) => read(&stored.value, id.as_str()),
             None => Ok(EndpointState::default()),
         }
     }
 
-    /// The endpoint begins anew: nothing it did before counts.
+    /// Forgets what the endpoint did before: it starts without failures.
     pub async fn forget_state(&self, id: &EndpointId) -> Result<(), ApiError> {
-        match self.states.get(id.as_str()).await? {
-            Some(_) => self.states.delete(id.as_str()).await,
+        match read_key(&self.states, id).await? {
+            Some(_) => self.states.delete(id.as_str()).await.map_err(bucket_write_error),
             None => Ok(()),
         }
     }
+}
+
+async fn read_key(bucket: &Bucket, id: &EndpointId) -> Result<Option<BucketEntry>, ApiError> {
+    bucket.get(id.as_str()).await.map_err(bucket_read_error)
 }
 
 pub fn not_found() -> ApiError {

@@ -2,8 +2,7 @@
 //!
 //! It goes the way of every event; nothing here talks to a receiver.
 
-use crate::error_code::ErrorCode;
-use crate::response::ApiError;
+use crate::{error_code::ErrorCode, response::ApiError};
 use async_nats::{
     HeaderMap, Subscriber,
     jetstream::context::{GetStreamErrorKind, PublishErrorKind},
@@ -47,7 +46,7 @@ pub enum DeliveryOutcome {
 pub struct EventsStreamInfo {
     /// Of the event that is stored next.
     pub next_sequence: u64,
-    /// How long an event is kept; none: for ever.
+    /// How long an event is kept; none: forever.
     pub max_age: Option<Duration>,
 }
 
@@ -56,7 +55,7 @@ impl EventPublisher {
         Self { broker }
     }
 
-    /// Stores the event; whoever subscribes to EVENTS sees it.
+    /// Stores the event; every subscriber of EVENTS sees it.
     pub async fn publish(&self, envelope: &EventEnvelope) -> Result<EventId, ApiError> {
         self.store(&usual_subject(envelope), envelope, HeaderMap::new()).await
     }
@@ -86,7 +85,7 @@ impl EventPublisher {
         let mut stream = self.broker.jetstream.get_stream(EVENTS).await;
         if let Err(error) = &stream
             && matches!(error.kind(), GetStreamErrorKind::JetStream(_))
-            && self.broker.make_streams().await.is_ok()
+            && self.broker.create_missing_streams().await.is_ok()
         {
             stream = self.broker.jetstream.get_stream(EVENTS).await;
         }
@@ -145,7 +144,7 @@ impl EventPublisher {
         })?);
         match self.publish_once(subject, &headers, &payload).await {
             // Somebody removed the stream, or NATS lost its store: every service makes what is missing.
-            Err(PublishErrorKind::StreamNotFound) if self.broker.make_streams().await.is_ok() => {
+            Err(PublishErrorKind::StreamNotFound) if self.broker.create_missing_streams().await.is_ok() => {
                 self.publish_once(subject, &headers, &payload).await
             }
             published => published,

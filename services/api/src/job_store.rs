@@ -1,25 +1,24 @@
 //! The records of jobs, as they were stored last. Only the gateway writes them.
 
-use crate::error_code::ErrorCode;
-use crate::{kv_bucket::KvBucket, response::ApiError};
-use kurir_chassis::broker::Broker;
+use crate::{bucket_error::bucket_read_error, error_code::ErrorCode, response::ApiError};
+use kurir_chassis::{broker::Broker, bucket::Bucket};
 use kurir_contract::{
     job::{self, JobId, JobRecord},
     session::SessionId,
 };
 
 pub struct JobStore {
-    bucket: KvBucket,
+    bucket: Bucket,
 }
 
 impl JobStore {
     pub fn new(broker: Broker) -> Self {
-        Self { bucket: KvBucket::expiring(broker, job::BUCKET, job::RECORD_LASTS) }
+        Self { bucket: Bucket::expiring(broker, job::BUCKET, job::RECORD_LASTS) }
     }
 
     /// All of a session, the newest first.
     pub async fn all(&self, session: &SessionId) -> Result<Vec<JobRecord>, ApiError> {
-        let stored = self.bucket.all().await?;
+        let stored = self.bucket.entries().await.map_err(bucket_read_error)?;
         let prefix = format!("{session}.");
         let mut all: Vec<JobRecord> = stored
             .into_iter()
@@ -33,8 +32,8 @@ impl JobStore {
     /// # Errors
     /// If there is none of this name.
     pub async fn get(&self, session: &SessionId, id: &JobId) -> Result<JobRecord, ApiError> {
-        let key = id.key(session);
-        let stored = self.bucket.get(&key).await?.ok_or_else(not_found)?;
+        let key = id.record_key(session);
+        let stored = self.bucket.get(&key).await.map_err(bucket_read_error)?.ok_or_else(not_found)?;
         read(&key, &stored.value).map_err(|_| ApiError::internal())
     }
 }

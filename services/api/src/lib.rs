@@ -4,7 +4,7 @@
 //! checks the key. `extract` reads the request, a file in `routes` does the work, and `response` shapes the answer.
 //! Behind the routes, `gateway_client` and `dispatcher_client` send commands to the other services (through
 //! `command_request`; `command_error` turns a failed command into HTTP), and `event_publisher` publishes an event and waits
-//! for the end of its delivery. `endpoint_store`, `job_store` and `replay_store` (each a `kv_bucket`), `dead_letter_store`
+//! for the end of its delivery. `endpoint_store`, `job_store` and `replay_store` (each a bucket; `bucket_error` says how a failed call is answered), `dead_letter_store`
 //! and `endpoint_backlog` read and write what NATS keeps. `uploads` streams files that are to be sent into NATS;
 //! `byte_range` says which part of a received file a caller asks for. `metrics` counts.
 
@@ -12,6 +12,7 @@ mod access_log;
 mod api_key;
 mod app_state;
 mod auth;
+mod bucket_error;
 mod byte_range;
 mod command_error;
 mod command_request;
@@ -26,7 +27,6 @@ mod extract;
 mod fields;
 mod gateway_client;
 mod job_store;
-mod kv_bucket;
 mod metrics;
 mod openapi;
 mod replay_store;
@@ -44,7 +44,7 @@ use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken,
 use kurir_contract::service::ServiceName;
 use std::time::Duration;
 
-/// A webhook test waits 25 s for its answer: whoever stops the API must let that end. A send may take longer; the
+/// A webhook test waits 25 s for its answer, and a shutdown lets that end. A send may take longer; the
 /// gateway goes on with it whether or not somebody waits for the answer.
 const DRAIN: Duration = Duration::from_secs(28);
 /// What the last answers need to go out after [`DRAIN`] cut the rest.
@@ -61,14 +61,14 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let app = AppState::new(&config, broker.clone(), health.clone());
 
     let mut tasks = TaskSet::new(shutdown);
-    let asked = tasks.shutdown();
+    let asked = tasks.shutdown_token();
     tasks.spawn("http", server::serve(listener, router::router(&config, app.clone()), DRAIN, asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
         let asked = asked.clone();
         async move {
             tokio::select! {
-                () = broker.ready() => health.works(),
+                () = broker.wait_until_ready() => health.mark_ready(),
                 () = asked.cancelled() => {}
             }
             asked.cancelled().await;

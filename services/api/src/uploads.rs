@@ -3,13 +3,12 @@
 //! No file is ever whole in memory, and what is refused leaves nothing behind. Which file belongs to which message is the
 //! routes' business.
 
-use crate::error_code::ErrorCode;
-use crate::response::ApiError;
+use crate::{error_code::ErrorCode, response::ApiError};
 use async_nats::jetstream::object_store::ObjectStore;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use kurir_chassis::{broker::Broker, objects::ObjectError, size::ByteSize};
+use kurir_chassis::{broker::Broker, byte_size::ByteSize, objects::ObjectError};
 use kurir_contract::{
     command::FileToSend,
     media::{self, MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS, MediaFile},
@@ -61,7 +60,7 @@ impl UploadStore {
         deadline: Instant,
     ) -> Result<StoredFile, ApiError> {
         let store = self.store().await?;
-        let object = media::new_object();
+        let object = media::new_object_name();
         let (writer, mut reader) = tokio::io::duplex(ON_THE_WAY);
         let put = async {
             let put = store.put(object.as_str(), &mut reader).await;
@@ -100,7 +99,7 @@ impl UploadStore {
         let name: MediaFile = name.parse().map_err(|_| no_such_file())?;
         let object = self.broker.open_object(MEDIA_BUCKET, name.as_str()).await.map_err(|error| match error {
             ObjectError::NotFound => no_such_file(),
-            ObjectError::Away(why) => {
+            ObjectError::Unavailable(why) => {
                 tracing::warn!("failed to look up a received file: {why}");
                 ApiError::broker_unavailable()
             }

@@ -1,4 +1,5 @@
-//! Whose turn it is: messages of one chat go one after the other, in and out, those of different chats at the same time.
+//! Keeps the order of each chat: its messages go one after the other, in and out, and different chats go at the same
+//! time.
 
 use futures::FutureExt as _;
 use kurir_contract::address::ChatJid;
@@ -15,18 +16,18 @@ pub enum ChatTurn {
     Later(Pin<Box<dyn Future<Output = OwnedMutexGuard<()>> + Send>>),
 }
 
-/// Chats in which nothing is under way any more are forgotten when there are this many.
+/// When there are this many chats, those without anything under way are removed.
 const CHATS: usize = 1024;
 
 impl ChatQueue {
-    /// Takes a place, which is kept in the order of the calls.
+    /// Takes a place in the queue of a chat, in the order of the calls.
     pub fn join(&mut self, chat: &ChatJid) -> ChatTurn {
         if self.0.len() >= CHATS {
             self.0.retain(|_, chat| Arc::strong_count(chat) > 1);
         }
         let chat = Arc::clone(self.0.entry(chat.clone()).or_default());
         let mut turn: Pin<Box<dyn Future<Output = OwnedMutexGuard<()>> + Send>> = Box::pin(chat.lock_owned());
-        // The lock is fair, and the first poll queues for it.
+        // The lock is fair, and the first poll joins its queue.
         match (&mut turn).now_or_never() {
             Some(turn) => ChatTurn::Now(turn),
             None => ChatTurn::Later(turn),
@@ -35,7 +36,7 @@ impl ChatQueue {
 }
 
 impl ChatTurn {
-    /// Waits for the turn, which lasts as long as the guard.
+    /// Waits for the turn, which lasts until the guard is dropped.
     pub async fn wait(self) -> OwnedMutexGuard<()> {
         match self {
             Self::Now(turn) => turn,
@@ -58,7 +59,7 @@ mod tests {
         assert!(matches!(turns.join(&other), ChatTurn::Now(_)));
         assert!(matches!(second, ChatTurn::Later(_)));
         let (order, mut seen) = tokio::sync::mpsc::unbounded_channel();
-        // Polled in the wrong order on purpose.
+        // The turns are polled in the wrong order on purpose.
         let wait = |turn: ChatTurn, name: &'static str| {
             let order = order.clone();
             async move {

@@ -1,9 +1,9 @@
-//! The gateway's settings, from flags and the environment, and what must hold between them.
+//! The gateway's settings, from flags and the environment, and the rules between them.
 
 use kurir_chassis::{
     broker::BrokerSettings,
+    byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
-    size::ByteSize,
     telemetry::LogSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -91,7 +91,7 @@ pub struct GatewayConfig {
     pub log: LogSettings,
 }
 
-/// The levels of the program that Kurir replaces, which was written with pino.
+/// The levels of the program that Kurir replaces, which logged with pino.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum WhatsappLogLevel {
     Trace,
@@ -103,19 +103,19 @@ pub enum WhatsappLogLevel {
     Silent,
 }
 
-/// A hook that waits longer than WhatsApp's keep-alive would make the connection die first.
+/// A hook that waits longer than WhatsApp's keep-alive would let the connection die first.
 const LONGEST_BROKER_WAIT: Duration = Duration::from_secs(300);
 /// A chat waits for the file of its message.
 const LONGEST_MEDIA_WAIT: Duration = Duration::from_secs(60);
-/// Less is no silence: WhatsApp's answers take up to a second.
+/// WhatsApp's answers take up to a second, so a shorter silence means nothing.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
-/// WhatsApp's own bound for a phone that is away.
+/// WhatsApp's own limit for a phone that is away.
 const DEVICE_REMOVED_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// A send that is tried more often helps nobody: its caller has given up.
+/// More tries help nobody: the caller has given up.
 const MOST_PAUSES: usize = 10;
-/// A message a minute is gentle enough; what is slower looks as if it hung.
+/// A message a minute is slow enough. A larger gap looks like a hang.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
-/// Everything that the WhatsApp client logs under; a directive matches every target that begins with it.
+/// The targets of the WhatsApp client's log lines. A directive matches every target that starts with it.
 const WHATSAPP_TARGETS: [&str; 15] = [
     "whatsapp_rust",
     "wacore",
@@ -134,13 +134,13 @@ const WHATSAPP_TARGETS: [&str; 15] = [
     "Passkey",
 ];
 
-/// Parts of it that are kept to warnings.
+/// Targets of which only warnings are logged.
 const TELLTALES: [&str; 4] =
     ["Client/PairCode", "Bot/PairCode", "whatsapp_rust::pair", "whatsapp_rust::handlers::notification::device"];
 
 impl ServiceSettings for GatewayConfig {
     fn problems(&self) -> Vec<SettingProblem> {
-        let mut problems = Vec::new();
+        let mut problems = self.broker.problems();
         if let Some(url) = &self.whatsapp_url
             && !(url.starts_with("ws://") || url.starts_with("wss://"))
         {
@@ -213,7 +213,7 @@ impl ServiceSettings for GatewayConfig {
             WhatsappLogLevel::Silent => "off",
         };
         let mut filter: String = WHATSAPP_TARGETS.iter().map(|target| format!("{target}={level},")).collect();
-        // At `info` these write whole phone numbers, and the pairing code, which are for nobody who reads a log.
+        // At `info` these log whole phone numbers and the pairing code, which nobody may read in a log.
         for target in TELLTALES {
             filter.push_str(target);
             filter.push_str("=warn,");

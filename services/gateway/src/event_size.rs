@@ -7,23 +7,23 @@
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Fields that are named in `truncated`; a message with more of them names its worst.
+/// The number of fields that `truncated` names at most.
 const NAMED: usize = 64;
-/// Bytes of the list `truncated` are measured with the rest; a path itself has few.
+/// The longest path in `truncated`, in bytes. The list counts towards the size of the event.
 const LONGEST_PATH: usize = 120;
 /// A list of numbers that is shorter than this is no file and no thumbnail.
 const BYTES: usize = 32;
-/// What of a list is left, step by step.
+/// The number of items that a list keeps, step by step.
 const LISTS: [usize; 4] = [256, 64, 16, 4];
-/// What of a name, an id, a title or a description is left, step by step, in bytes.
+/// The bytes that a name, an id, a title or a description keeps, step by step.
 const STRINGS: [usize; 4] = [16_384, 4_096, 1_024, 256];
-/// The same for what somebody wrote.
+/// The bytes that a person's own text keeps, step by step.
 const TEXTS: [usize; 12] = [524_288, 262_144, 131_072, 65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512, 256];
-/// What somebody wrote.
+/// The fields that hold a person's own text.
 const WRITTEN: [&str; 2] = ["text", "caption"];
-/// What a stub has, besides lists and objects that are small.
+/// The bytes that each text of a stub keeps.
 const STUB_STRING: usize = 100;
-/// Ours, or needed to tell events apart.
+/// Fields that are never cut: they are Kurir's own, or distinguish events.
 const KEPT: [&str; 3] = ["eventId", "session", "messageType"];
 
 /// The event with at most `limit` bytes, if it is possible; `payload` is an event as JSON.
@@ -62,13 +62,13 @@ enum Step {
     Lists(usize),
     Strings(usize),
     Texts(usize),
-    /// Past messages, of which each is somebody's.
+    /// The list of past messages.
     Messages(usize),
     Stub,
 }
 
 struct Cut {
-    /// Of the whole event, in bytes.
+    /// The size of the whole event, in bytes.
     size: usize,
     names: BTreeSet<String>,
 }
@@ -102,7 +102,7 @@ impl Cut {
         }
     }
 
-    /// Whether this field itself lost something; what is inside it is looked at otherwise.
+    /// Cuts this field itself, if the step applies to it, and says whether it did.
     fn is_cut(&self, step: Step, key: &str, value: &mut Value, is_raw: bool) -> bool {
         match (step, value) {
             (Step::Bytes, value) if is_raw && is_bytes(key, value) => *value = Value::Null,
@@ -143,7 +143,7 @@ fn shorten(text: &mut String, most: usize) -> bool {
     is_long
 }
 
-/// At most so many bytes, and no half character.
+/// The start of the text: at most this many bytes, and no half character.
 fn shortened(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

@@ -1,9 +1,9 @@
-//! The gateway as it is released: it refuses anything but WhatsApp itself.
+//! The released gateway, which refuses anything but WhatsApp itself.
 
 use kurir_contract::service::ServiceName;
 use std::process::ExitCode;
 
-/// Every message allocates some hundred times: see docs/performance.md.
+/// Every message causes some hundred allocations: see docs/performance.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

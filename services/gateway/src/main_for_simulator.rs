@@ -1,10 +1,10 @@
-//! The gateway for tests and the demo: the same, but its client trusts the WhatsApp simulator's certificates (a feature
-//! that is compiled in, see Cargo.toml). Never part of a release.
+//! The gateway for tests and the demo. It differs from the released one in a compiled-in feature: its client trusts the
+//! WhatsApp simulator's certificates (see Cargo.toml). It is never part of a release.
 
 use kurir_contract::service::ServiceName;
 use std::process::ExitCode;
 
-/// Every message allocates some hundred times: see docs/performance.md.
+/// Every message causes some hundred allocations: see docs/performance.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

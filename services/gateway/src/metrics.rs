@@ -1,6 +1,6 @@
-//! What the gateway counts, each for its session: `/metrics` on `HEALTH_LISTEN`.
+//! The gateway's metrics, each with its session: `/metrics` on `HEALTH_LISTEN`.
 
-use kurir_chassis::metrics::{MetricsRegistry, seconds};
+use kurir_chassis::metrics::{MetricsRegistry, seconds_histogram};
 use kurir_contract::{
     event::{EventType, NoticedBy},
     session::{SessionId, SessionStatus},
@@ -38,7 +38,7 @@ struct SendLabels {
     outcome: &'static str,
 }
 
-/// All that is counted. A clone counts on the same.
+/// All metrics. Clones count on the same ones.
 #[derive(Clone)]
 pub struct GatewayMetrics {
     status: Family<StatusLabels, Gauge>,
@@ -64,9 +64,9 @@ impl GatewayMetrics {
             truncated: Family::default(),
             unknown: Counter::default(),
             sends: Family::default(),
-            hook_wait: seconds(),
+            hook_wait: seconds_histogram(),
         };
-        metrics.declare(|registry| {
+        metrics.declare_metrics(|registry| {
             registry.register(
                 "session_status",
                 "1 for the status that the session has, 0 for those it had",
@@ -108,7 +108,7 @@ impl GatewayMetrics {
         declared
     }
 
-    /// The session is now this.
+    /// Records that the session changed its status.
     pub fn record_status(&self, session: &SessionId, before: SessionStatus, now: SessionStatus) {
         self.status_gauge(session, before).set(0);
         self.status_gauge(session, now).set(1);
@@ -131,12 +131,12 @@ impl GatewayMetrics {
         self.phone_seen.get_or_create(&SessionLabels { session: session.to_string() }).set(unix_seconds);
     }
 
-    /// An event of this type lost a part of what it held.
+    /// Counts an event of this type that was made smaller.
     pub fn count_truncated(&self, kind: &EventType) {
         self.truncated.get_or_create(&EventLabels { r#type: kind.to_string() }).inc();
     }
 
-    /// A message came that holds nothing known.
+    /// Counts a message that holds nothing known.
     pub fn count_unknown(&self) {
         self.unknown.inc();
     }

@@ -1,6 +1,6 @@
-//! An event on its way into EVENTS: made once, published until JetStream has stored it.
+//! An event on its way into EVENTS: made once, and published until JetStream has stored it.
 //!
-//! A repeat has the same id, so JetStream stores one. What to do when the time is up is the caller's decision.
+//! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
 use crate::{event_size, metrics::GatewayMetrics};
 use async_nats::{
@@ -32,7 +32,7 @@ use std::{
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// An event as EVENTS will hold it.
+/// An event as EVENTS holds it.
 #[derive(Clone, Debug)]
 pub struct OutgoingEvent {
     pub id: EventId,
@@ -75,7 +75,7 @@ impl OutgoingEvent {
     }
 }
 
-/// The time was up before JetStream stored the event. It may still be stored later: a try that timed out may wait in
+/// The time was up before JetStream acknowledged the event. It may still be stored: a try that timed out may wait in
 /// the client's queue.
 #[derive(Debug, thiserror::Error)]
 #[error("the broker did not store the event in time: {last}")]
@@ -85,7 +85,7 @@ pub struct PublishTimeout {
 
 /// Why one try failed.
 enum PublishFailure {
-    /// It will be refused again, however long one waits.
+    /// NATS will refuse the event again, however long the gateway waits.
     TooLarge,
     Away(String),
 }
@@ -95,16 +95,16 @@ const HEADERS: usize = 1_024;
 /// Retries and dead letters hold the event with more headers, within the same limit of NATS.
 const HEADROOM: usize = 8;
 
-/// The first pause between two tries; doubled each time, with jitter.
+/// The first pause between two tries. Each pause is twice the one before, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest, so that an outage's end is seen within a second.
+/// The longest pause, so that the end of an outage is noticed within a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Stores events.
+/// Publishes events.
 #[derive(Clone)]
 pub struct EventPublisher {
     broker: Broker,
-    /// Whether events carry the headers of CloudEvents, too.
+    /// Whether events carry the CloudEvents headers, too.
     cloud_events: bool,
     /// The largest message that EVENTS takes, in bytes, as far as it is known.
     largest_message: Arc<AtomicUsize>,
@@ -155,7 +155,7 @@ impl EventPublisher {
         }
     }
 
-    /// How many bytes an event may have, as far as it is known.
+    /// The number of bytes that an event may have, as far as it is known.
     fn limit(&self) -> usize {
         let payload = self.broker.client.max_payload();
         let largest = self.largest_message.load(Ordering::Relaxed);
@@ -176,7 +176,7 @@ impl EventPublisher {
         Cow::Owned(smaller)
     }
 
-    /// Asks EVENTS for its limit; an operator may set it at any time.
+    /// Reads the limit of EVENTS, which an operator may set at any time.
     async fn learn_largest_message(&self) {
         let Ok(events) = self.broker.jetstream.get_stream(stream::EVENTS).await else { return };
         let largest = usize::try_from(events.cached_info().config.max_message_size).unwrap_or(usize::MAX);
@@ -184,7 +184,7 @@ impl EventPublisher {
     }
 
     async fn try_publish(&self, event: &OutgoingEvent) -> Result<(), PublishFailure> {
-        // A publish without a connection would queue one more copy in the client and then wait for nothing.
+        // Without a connection the client would queue one more copy, and the try would wait for nothing.
         if !self.broker.is_connected() {
             return Err(PublishFailure::Away("no connection to NATS".to_owned()));
         }
@@ -203,8 +203,8 @@ impl EventPublisher {
                     return Err(PublishFailure::TooLarge);
                 }
                 if error.kind() == PublishErrorKind::StreamNotFound {
-                    // NATS came back without its store; every service makes the streams that are missing.
-                    let made = self.broker.make_streams().await;
+                    // NATS came back without its store. Every service makes the missing streams.
+                    let made = self.broker.create_missing_streams().await;
                     made.map_err(|error| PublishFailure::Away(format!("{error:#}")))?;
                 }
                 Err(PublishFailure::Away(error.to_string()))
@@ -219,7 +219,7 @@ fn is_too_large(error: &PublishError) -> bool {
     is_refused || error.kind() == PublishErrorKind::MaxPayloadExceeded
 }
 
-/// Between half of `pause` and all of it, so that many waiting chats do not come back in one moment.
+/// Between half of `pause` and all of it, so that many waiting chats do not try at the same moment.
 fn add_jitter(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
 }

@@ -9,7 +9,7 @@ use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{
     command::{CommandError, CommandReply, EmptyBody},
     subject,
-    webhook::{LedgerRequest, ReplayRequest, ReplayRequestId, WebhookCommand},
+    webhook::{LedgerRequest, ReplayReference, ReplayRequest, WebhookCommand},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -66,17 +66,17 @@ impl CommandServer {
     }
 
     async fn handle(&self, request: Message) {
-        match subject::parse_webhooks(&request.subject) {
+        match subject::parse_webhook_command(&request.subject) {
             Some(WebhookCommand::Replay) => {
                 let answer = async { self.replays.begin(parse_request::<ReplayRequest>(&request)?).await };
                 self.reply(&request, with_timeout(REPLAY_TIMEOUT, answer).await).await;
             }
             Some(WebhookCommand::ReplayProgress) => {
-                let answer = async { self.replays.progress(&parse_request::<ReplayRequestId>(&request)?.id).await };
+                let answer = async { self.replays.progress(&parse_request::<ReplayReference>(&request)?.id).await };
                 self.reply(&request, with_timeout(REPLAY_TIMEOUT, answer).await).await;
             }
             Some(WebhookCommand::CancelReplay) => {
-                let answer = async { self.replays.cancel(&parse_request::<ReplayRequestId>(&request)?.id).await };
+                let answer = async { self.replays.cancel(&parse_request::<ReplayReference>(&request)?.id).await };
                 self.reply(&request, with_timeout(REPLAY_TIMEOUT, answer).await).await;
             }
             Some(WebhookCommand::Ledger) => {

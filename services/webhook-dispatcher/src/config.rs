@@ -4,8 +4,8 @@ use crate::endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri, re
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
+    byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
-    size::ByteSize,
     telemetry::LogSettings,
 };
 use kurir_contract::{
@@ -127,7 +127,7 @@ impl Config {
 
 impl ServiceSettings for Config {
     fn problems(&self) -> Vec<SettingProblem> {
-        let mut problems = Vec::new();
+        let mut problems = self.broker.problems();
         if let Some(Err(fix)) = self.webhook_url() {
             problems.push(SettingProblem::new("WEBHOOK_URL", fix));
         }

@@ -51,7 +51,7 @@ impl StoredEvent {
                 _ => {}
             }
         }
-        let (id, kind) = (id.unwrap_or_else(|| EventId::of_sequence(sequence)), kind_of(&subject));
+        let (id, kind) = (id.unwrap_or_else(|| EventId::from_sequence(sequence)), kind_of(&subject));
         Self { id, kind, subject, sequence, payload, not_for, only_for, report_to, traceparent, headers }
     }
 

@@ -75,7 +75,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let metrics = MetricsRegistry::default();
     let mut tasks = TaskSet::new(shutdown.clone());
     if let Some(listen) = config.health_listen() {
-        tasks.spawn("health", health.clone().serve_metrics(listen, metrics.clone(), shutdown.clone()));
+        tasks.spawn("health", health.clone().serve_probes_and_metrics(listen, metrics.clone(), shutdown.clone()));
     }
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
     let (attempts, recorder) = open_attempt_log(broker.clone());
@@ -135,10 +135,10 @@ async fn readiness(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let all_ready = async {
-        broker.ready().await;
+        broker.wait_until_ready().await;
         // An error here means that the worker has ended. The worker's own task reports that.
         let _ = ready.await;
-        health.works();
+        health.mark_ready();
     };
     tokio::select! {
         () = all_ready => shutdown.cancelled().await,

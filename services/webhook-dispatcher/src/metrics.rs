@@ -2,7 +2,7 @@
 //!
 //! The handles of an endpoint are looked up once, when the worker opens the endpoint. Counting is then an addition.
 
-use kurir_chassis::metrics::{MetricsRegistry, seconds};
+use kurir_chassis::metrics::{MetricsRegistry, seconds_histogram};
 use kurir_contract::{
     delivery::AttemptResult,
     endpoint::{CircuitState, EndpointId},
@@ -57,9 +57,9 @@ impl DeliveryMetrics {
             dead_letters: Family::default(),
             in_delivery: Family::default(),
             circuit: Family::default(),
-            duration: seconds(),
+            duration: seconds_histogram(),
         };
-        metrics.declare(|registry| {
+        metrics.declare_metrics(|registry| {
             registry.register(
                 "webhook_attempts",
                 "Attempts, by endpoint and result (filtered: not sent, and not to be)",

@@ -1,8 +1,8 @@
-//! The broker: a connection that comes back by itself, and the streams that every service makes if they are missing.
+//! The connection to NATS, which reconnects by itself, and the streams, which every service creates if they are missing.
 //!
-//! A service starts without NATS and is not ready until it is there; nothing of a service ends because NATS is away.
+//! A service starts without NATS and becomes ready when NATS is reachable. No task ends because NATS is away.
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, nats_login::NatsLoginSettings, settings::SettingProblem};
 use anyhow::Context as _;
 use async_nats::{
     Client, ConnectOptions,
@@ -15,27 +15,37 @@ use async_nats::{
 use kurir_contract::{stream, subject};
 use std::time::Duration;
 
-/// How to reach the broker.
+/// How to reach NATS, and how many replicas new streams have.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BrokerSettings {
-    /// Where NATS is; user and password, or a token, may stand in the URL.
+    /// Where NATS is: one server, or several with commas between. A user and password, or a token, may stand in it.
     #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
     pub nats_url: String,
     /// Copies of each stream that is made: 1, or 3 in a cluster of three.
     #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: u8,
+    #[command(flatten)]
+    pub login: NatsLoginSettings,
 }
 
-/// A request to JetStream that takes longer than this has failed: the API promises its 503 within 5 s.
+impl BrokerSettings {
+    /// The settings that cannot work, each with its fix.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        self.login.problems(&self.nats_url)
+    }
+}
+
+/// The deadline of a request to JetStream: the API promises its 503 within 5 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// The pauses between tries to reach a broker that is away. They are short, because the broker is close.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 /// The pauses between checks of a broker that is not ready.
 const READY_CHECKS: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
-/// Commands that wait in the client while it has no connection; beyond it a publish waits, which is back-pressure.
+/// How many commands wait in the client while it has no connection. A further publish waits, which is back-pressure.
 const CLIENT_CAPACITY: usize = 4096;
 
-/// The connection, for core NATS and for JetStream.
+/// The connection to NATS. A clone shares it.
 #[derive(Clone)]
 pub struct Broker {
     pub client: Client,
@@ -44,12 +54,12 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Begins to connect, and goes on trying for ever. Returns at once, connected or not.
+    /// Starts to connect, and tries until it succeeds. Returns at once, connected or not.
     ///
     /// # Errors
-    /// If the URL cannot be used.
+    /// If the URL is not valid.
     pub async fn connect(settings: &BrokerSettings, name: &str) -> anyhow::Result<Self> {
-        let client = ConnectOptions::new()
+        let options = ConnectOptions::new()
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
@@ -58,29 +68,29 @@ impl Broker {
             .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(Duration::from_secs(5))
             .client_capacity(CLIENT_CAPACITY)
-            .event_callback(|event| async move { tracing::info!("NATS: {event}") })
-            .connect(&settings.nats_url)
-            .await
-            .context("failed to use NATS_URL")?;
+            .event_callback(|event| async move { tracing::info!("NATS: {event}") });
+        let (options, servers) =
+            settings.login.apply(options, &settings.nats_url).await.context("failed to use NATS_URL")?;
+        let client = options.connect(servers).await.context("failed to use NATS_URL")?;
         let jetstream = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
         Ok(Self { client, jetstream, replicas: usize::from(settings.stream_replicas) })
     }
 
-    /// Connected at this moment, as far as the client knows.
+    /// Whether the client is connected, as far as it knows.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
-    /// Waits until the broker is there and every stream with it; tries for ever, so select it against the shutdown.
-    pub async fn ready(&self) {
+    /// Waits until NATS is reachable and has every stream. It has no deadline: select it against the shutdown.
+    pub async fn wait_until_ready(&self) {
         let mut pauses = READY_CHECKS.pauses();
         let mut logged = String::new();
         loop {
-            match self.make_streams().await {
+            match self.create_missing_streams().await {
                 Ok(()) => return,
-                // Once for each reason: the first may be a start before NATS, the second one that an operator must mend.
-                // A broker that is there answers before the pauses have grown, and is no reason at all.
+                // Each reason is logged once: the first may be a start before NATS, the second may need an operator. A
+                // reachable NATS answers before the pauses are long, and nothing is logged.
                 Err(error) => {
                     let reason = format!("{error:#}");
                     if pauses.is_at_cap() && reason != logged {
@@ -93,18 +103,18 @@ impl Broker {
         }
     }
 
-    /// A KV bucket, made if it is missing. One value a key is kept, and the marker of one that was deleted.
+    /// Opens a KV bucket, and creates it if it is missing. It keeps one value or deletion marker for each key.
     ///
     /// # Errors
-    /// If the broker is away or refuses it.
+    /// If NATS is away or refuses.
     pub async fn bucket(&self, name: &str) -> anyhow::Result<kv::Store> {
         self.expiring_bucket(name, Duration::ZERO).await
     }
 
-    /// The same, whose values vanish when they are `max_age` old; zero: never.
+    /// As [`Broker::bucket`]; values expire when they are `max_age` old; zero: never.
     ///
     /// # Errors
-    /// If the broker is away or refuses it.
+    /// If NATS is away or refuses.
     pub async fn expiring_bucket(&self, name: &str, max_age: Duration) -> anyhow::Result<kv::Store> {
         anyhow::ensure!(self.is_connected(), "no connection to NATS");
         if let Ok(bucket) = self.jetstream.get_key_value(name).await {
@@ -118,13 +128,13 @@ impl Broker {
             num_replicas: self.replicas,
             ..kv::Config::default()
         };
-        self.jetstream.create_key_value(config).await.with_context(|| format!("failed to make the bucket {name}"))
+        self.jetstream.create_key_value(config).await.with_context(|| format!("failed to create the bucket {name}"))
     }
 
-    /// An object store, made if it is missing, whose objects vanish when they are `max_age` old.
+    /// Opens an object store, and creates it if it is missing. Objects expire when they are `max_age` old.
     ///
     /// # Errors
-    /// If the broker is away or refuses it.
+    /// If NATS is away or refuses.
     pub async fn object_store(&self, name: &str, max_age: Duration) -> anyhow::Result<object_store::ObjectStore> {
         anyhow::ensure!(self.is_connected(), "no connection to NATS");
         if let Ok(store) = self.jetstream.get_object_store(name).await {
@@ -137,31 +147,37 @@ impl Broker {
             num_replicas: self.replicas,
             ..object_store::Config::default()
         };
-        self.jetstream.create_object_store(config).await.with_context(|| format!("failed to make the store {name}"))
+        self.jetstream
+            .create_object_store(config)
+            .await
+            .with_context(|| format!("failed to create the object store {name}"))
     }
 
-    /// Makes the streams that are missing. Those that exist are left as an operator set them.
+    /// Creates the streams that are missing. An existing stream keeps the operator's settings.
     ///
     /// # Errors
-    /// If the broker is away or refuses one of them.
-    pub async fn make_streams(&self) -> anyhow::Result<()> {
+    /// If NATS is away or refuses one of them.
+    pub async fn create_missing_streams(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.is_connected(), "no connection to NATS");
         for config in streams(self.replicas) {
             let name = config.name.clone();
-            self.jetstream.get_or_create_stream(config).await.with_context(|| format!("failed to make {name}"))?;
+            self.jetstream
+                .get_or_create_stream(config)
+                .await
+                .with_context(|| format!("failed to create the stream {name}"))?;
         }
         Ok(())
     }
 }
 
-/// The streams as they are made.
+/// The configuration of new streams.
 fn streams(replicas: usize) -> [Config; 5] {
     let limits = |name: &str, subjects: &str, max_age: Duration| Config {
         name: name.to_owned(),
         subjects: vec![subjects.to_owned()],
         retention: RetentionPolicy::Limits,
-        // If an operator sets a size, a full stream refuses new events (and the gateway stops acknowledging them to
-        // WhatsApp) instead of dropping old ones that nobody has delivered.
+        // If an operator limits the size, a full stream refuses new events, and the gateway stops acknowledging messages to
+        // WhatsApp. Otherwise the stream would drop old events that nobody has delivered.
         discard: DiscardPolicy::New,
         storage: StorageType::File,
         max_age,
@@ -178,18 +194,18 @@ fn streams(replicas: usize) -> [Config; 5] {
         Config {
             retention: RetentionPolicy::WorkQueue,
             allow_message_schedules: true,
-            // NATS refuses `New` for a stream with schedules; without a limit nothing is discarded.
+            // NATS refuses `New` for a stream with schedules. The stream has no limit, so nothing is discarded.
             discard: DiscardPolicy::Old,
-            // A retry that fired while nobody consumed it must wait as long as its event does.
+            // A retry that fires while no dispatcher runs must wait as long as its event.
             ..limits(stream::RETRIES, subject::ALL_RETRIES, Duration::ZERO)
         },
         Config {
             retention: RetentionPolicy::WorkQueue,
             allow_message_schedules: true,
             duplicate_window: stream::OUTBOX_DUPLICATE_WINDOW,
-            // As of RETRIES.
+            // As for RETRIES.
             discard: DiscardPolicy::Old,
-            // A job waits as long as its gateway is away.
+            // A job waits until its gateway is back.
             ..limits(stream::OUTBOX, subject::ALL_OUTBOX, Duration::ZERO)
         },
         Config {

@@ -1,5 +1,6 @@
-//! Whether a service works: `/livez` and `/readyz` for an orchestrator, an answer to a ping for the API. A service with
-//! metrics shows them beside, at `/metrics`.
+//! The health of a service: `/livez` and `/readyz` for an orchestrator, and an answer to the API's pings.
+//!
+//! A service with metrics serves `/metrics` on the same listener.
 
 use crate::{broker::Broker, metrics::MetricsRegistry, shutdown::CancellationToken};
 use anyhow::Context as _;
@@ -20,40 +21,50 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// Ready means: broker reachable, streams there, first work taken. Neither a receiver nor a WhatsApp account that is
-/// down makes a service unready.
+/// The health of this process. A clone shares it.
+///
+/// A service is ready when NATS is reachable, the streams exist and the service has taken its first work. A receiver or a
+/// WhatsApp account that is down does not make it unready.
 #[derive(Clone)]
-pub struct Health(Arc<Inner>);
+pub struct Health(Arc<HealthState>);
 
-struct Inner {
+struct HealthState {
     service: ServiceName,
     instance: String,
     started: Instant,
-    works: AtomicBool,
+    has_taken_work: AtomicBool,
     broker: Broker,
 }
 
 impl Health {
     #[must_use]
     pub fn new(service: ServiceName, broker: Broker) -> Self {
-        let instance = format!("{}-{:08x}", std::process::id(), rand_id());
-        Self(Arc::new(Inner { service, instance, started: Instant::now(), works: AtomicBool::new(false), broker }))
+        let instance = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
+        Self(Arc::new(HealthState {
+            service,
+            instance,
+            started: Instant::now(),
+            has_taken_work: AtomicBool::new(false),
+            broker,
+        }))
     }
 
-    /// The first work was taken. Says `ready` on standard error the first time.
-    pub fn works(&self) {
-        if !self.0.works.swap(true, Ordering::Relaxed) {
-            crate::service::say_ready();
+    /// Marks the service as ready: it has taken its first work. The first call prints `ready` on standard error.
+    pub fn mark_ready(&self) {
+        if !self.0.has_taken_work.swap(true, Ordering::Relaxed) {
+            crate::service::print_ready();
         }
     }
 
+    /// Whether the service has taken work and NATS is reachable.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.works.load(Ordering::Relaxed) && self.0.broker.is_connected()
+        self.0.has_taken_work.load(Ordering::Relaxed) && self.0.broker.is_connected()
     }
 
+    /// The answer to a ping.
     #[must_use]
-    pub fn pong(&self) -> PingReply {
+    pub fn ping_reply(&self) -> PingReply {
         PingReply {
             service: self.0.service,
             instance: self.0.instance.clone(),
@@ -63,36 +74,41 @@ impl Health {
         }
     }
 
-    /// The two routes, for a service that has a listener of its own.
-    pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+    /// `/livez` and `/readyz`, for a service with its own listener.
+    pub fn probe_routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(self.clone())
     }
 
-    /// Serves them on `HEALTH_LISTEN` until the shutdown.
+    /// Serves the probes on `HEALTH_LISTEN` until the shutdown.
     ///
     /// # Errors
-    /// If the address is taken.
-    pub async fn serve(self, listen: SocketAddr, shutdown: CancellationToken) -> anyhow::Result<()> {
-        self.serve_with(listen, Router::new(), shutdown).await
+    /// If the address is in use.
+    pub async fn serve_probes(self, listen: SocketAddr, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.serve_routes(listen, Router::new(), shutdown).await
     }
 
-    /// The same with `/metrics`.
+    /// Serves the probes and `/metrics` on `HEALTH_LISTEN` until the shutdown.
     ///
     /// # Errors
-    /// If the address is taken.
-    pub async fn serve_metrics(
+    /// If the address is in use.
+    pub async fn serve_probes_and_metrics(
         self,
         listen: SocketAddr,
         metrics: MetricsRegistry,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        self.serve_with(listen, metrics.route(), shutdown).await
+        self.serve_routes(listen, metrics.metrics_route(), shutdown).await
     }
 
-    async fn serve_with(self, listen: SocketAddr, others: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+    async fn serve_routes(
+        self,
+        listen: SocketAddr,
+        further: Router,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("failed to listen on {listen} (HEALTH_LISTEN)"))?;
-        axum::serve(listener, self.routes::<()>().merge(others))
+        axum::serve(listener, self.probe_routes::<()>().merge(further))
             .with_graceful_shutdown(shutdown.cancelled_owned())
             .await
             .context("failed to serve HEALTH_LISTEN")
@@ -111,19 +127,13 @@ impl Health {
             .take_until(shutdown.cancelled_owned())
             .boxed();
         while let Some(ping) = pings.next().await {
-            if let (Some(reply), Ok(pong)) = (ping.reply, serde_json::to_vec(&self.pong())) {
-                // A ping that gets no answer shows the service as missing, which is what it then is.
-                let _ = client.publish(reply, pong.into()).await;
+            if let (Some(reply), Ok(answer)) = (ping.reply, serde_json::to_vec(&self.ping_reply())) {
+                // Without an answer the API shows the service as missing, which is true then.
+                let _ = client.publish(reply, answer.into()).await;
             }
         }
         Ok(())
     }
-}
-
-fn rand_id() -> u32 {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    // Seeded by the operating system at every call; uniqueness among a few processes is all it is for.
-    RandomState::new().build_hasher().finish() as u32
 }
 
 async fn livez() -> Json<Value> {

@@ -1,21 +1,24 @@
-//! What a service needs to be one, in the order in which its life meets it.
+//! The parts that every service shares, in the order in which a service uses them.
 //!
-//! `service` is the frame of every `main`: settings are read and checked (`settings`), logs and traces begin
-//! (`telemetry`, through `log_lines`), a signal asks for the end (`shutdown`), every task is supervised (`tasks`). `broker` connects to NATS
-//! and makes what is missing there, `objects` are files in it, `health` tells the world whether the service works.
+//! `service` runs every `main`: it reads and checks the settings (`settings`, `byte_size`), starts logs and traces
+//! (`telemetry`, `log_lines`, `trace_context`), waits for a signal (`shutdown`) and supervises the tasks (`tasks`). `broker`
+//! connects to NATS (through `nats_login`) and creates missing streams; `publish` stores messages, `bucket` reads and writes values, `objects`
+//! reads and writes files there, and `backoff` is the pause between tries of any of them. `health` reports whether the
+//! service works, `metrics` what it counts.
 
 pub mod backoff;
 pub mod broker;
 pub mod bucket;
+pub mod byte_size;
 pub mod health;
 mod log_lines;
 pub mod metrics;
+pub mod nats_login;
 pub mod objects;
 pub mod publish;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
-pub mod size;
 pub mod tasks;
 pub mod telemetry;
 pub mod trace_context;

@@ -1,6 +1,6 @@
-//! A service's metrics, as Prometheus and its kin read them (OpenMetrics text 1.0) at `/metrics` on `HEALTH_LISTEN`.
+//! The metrics of a service, as OpenMetrics text 1.0 at `/metrics` on `HEALTH_LISTEN`, for Prometheus and similar programs.
 //!
-//! A metric is declared where the thing that it counts happens; here they are only collected.
+//! A module declares the metrics that it counts; this module collects them.
 
 use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use prometheus_client::{
@@ -12,22 +12,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// From a millisecond to half a minute, each twice the one before: what services wait for ends within it.
+/// Buckets from one millisecond to half a minute, each twice the one before: every wait of a service ends within them.
 const FIRST_BUCKET_SECONDS: f64 = 0.001;
 const BUCKETS: u16 = 16;
 
-/// A histogram of times, in seconds.
+/// A histogram of durations in seconds.
 #[must_use]
-pub fn seconds() -> Histogram {
+pub fn seconds_histogram() -> Histogram {
     Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS))
 }
 
-/// All metrics of one process. A clone is the same.
+/// All metrics of one process. A clone shares them.
 #[derive(Clone)]
 pub struct MetricsRegistry(Arc<Mutex<Registry>>);
 
 impl Default for MetricsRegistry {
-    /// Every name begins with `kurir_`.
+    /// A registry in which every name begins with `kurir_`.
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Registry::with_prefix("kurir"))))
     }
@@ -35,21 +35,22 @@ impl Default for MetricsRegistry {
 
 impl MetricsRegistry {
     /// Declares metrics.
-    pub fn declare(&self, declare: impl FnOnce(&mut Registry)) {
+    pub fn declare_metrics(&self, declare: impl FnOnce(&mut Registry)) {
         declare(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// As they stand.
+    /// The present values as OpenMetrics text.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn encode_text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.0.lock().unwrap_or_else(PoisonError::into_inner));
         text
     }
 
-    pub(crate) fn route(self) -> Router {
+    /// The route `/metrics`.
+    pub(crate) fn metrics_route(self) -> Router {
         Router::new()
-            .route("/metrics", get(async move || ([(CONTENT_TYPE, OPEN_METRICS)], self.text()).into_response()))
+            .route("/metrics", get(async move || ([(CONTENT_TYPE, OPEN_METRICS)], self.encode_text()).into_response()))
     }
 }

@@ -1,7 +1,7 @@
-//! Files in NATS' object stores, in and out piece by piece: neither way holds more than one piece of 128 kB in memory.
+//! Files in NATS' object stores, written and read in chunks of 128 kB. At most one chunk is in memory.
 //!
-//! Reading asks the broker for one piece after the other, so a slow reader slows the broker down: the client's own reader
-//! takes pieces as fast as they come, and keeps what nobody reads. What is in a file is the callers' business.
+//! A reader requests one chunk after another, so a slow reader slows NATS down. The client's own reader receives chunks as
+//! fast as they arrive, and keeps those that nobody has read.
 
 use crate::broker::Broker;
 use async_nats::jetstream::{
@@ -16,11 +16,11 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// For one answer of the broker. The API promises its 503 within 5 s.
-const WITHIN: Duration = Duration::from_secs(4);
-/// Another replica may know of a file some moments before it has its pieces.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// What is served for a file that does not say what it is.
+/// The deadline of one answer of NATS: the API promises its 503 within 5 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+/// The pause before a missing chunk is requested again: a replica may know of a file before it has the chunks.
+const CHUNK_RETRY: Duration = Duration::from_millis(50);
+/// The content type of a file without one.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// Why a file cannot be read.
@@ -28,28 +28,29 @@ const UNKNOWN_TYPE: &str = "application/octet-stream";
 pub enum ObjectError {
     #[error("there is no such file")]
     NotFound,
-    #[error("the broker did not give it: {0}")]
-    Away(String),
+    #[error("NATS did not deliver the file: {0}")]
+    Unavailable(String),
 }
 
-/// A file that is being read.
+/// An open file.
 pub struct ObjectReader {
     stream: Stream,
-    pieces: String,
-    /// The next piece is here or later.
+    /// The subject of the file's chunks.
+    chunks: String,
+    /// The next chunk has this sequence or a later one.
     sequence: u64,
-    left: u64,
+    bytes_left: u64,
     pub size: u64,
     pub content_type: String,
-    /// Of its bytes; the same file has the same.
+    /// The digest of the file's bytes.
     pub digest: String,
 }
 
 impl Broker {
-    /// Stores a file under a name. What was there before is replaced when all of it is stored.
+    /// Stores a file under a name. It replaces an earlier file when all of it is stored.
     ///
     /// # Errors
-    /// If the broker is away or does not take it.
+    /// If NATS is away or refuses.
     pub async fn put_object(
         &self,
         bucket: &str,
@@ -66,41 +67,43 @@ impl Broker {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// If there is none, or the broker is away.
+    /// If there is no such file, or NATS is away.
     pub async fn open_object(&self, bucket: &str, name: &str) -> Result<ObjectReader, ObjectError> {
         if !self.is_connected() {
-            return Err(ObjectError::Away("no connection to NATS".to_owned()));
+            return Err(ObjectError::Unavailable("no connection to NATS".to_owned()));
         }
         let opened = async {
-            // Not made if it is missing: only who stores files knows how long they are kept.
+            // Not created if it is missing: only a service that stores files knows how long they are kept.
             let stream = match self.jetstream.get_stream(format!("OBJ_{bucket}")).await {
                 Ok(stream) => stream,
-                Err(error) => return Err(missing(&error)),
+                Err(error) => return Err(open_error(&error)),
             };
-            let store = self.jetstream.get_object_store(bucket).await.map_err(away)?;
+            let store = self.jetstream.get_object_store(bucket).await.map_err(unavailable)?;
             match store.info(name).await {
                 Ok(info) if info.deleted => Err(ObjectError::NotFound),
                 Ok(info) => Ok(ObjectReader::new(stream, bucket, info)),
                 Err(error) if error.kind() == InfoErrorKind::NotFound => Err(ObjectError::NotFound),
-                Err(error) => Err(away(error)),
+                Err(error) => Err(unavailable(error)),
             }
         };
-        tokio::time::timeout(WITHIN, opened).await.unwrap_or_else(|_| Err(ObjectError::Away("no answer".to_owned())))
+        tokio::time::timeout(ANSWER_WITHIN, opened)
+            .await
+            .unwrap_or_else(|_| Err(ObjectError::Unavailable("no answer".to_owned())))
     }
 }
 
-fn away(error: impl std::fmt::Display) -> ObjectError {
-    ObjectError::Away(error.to_string())
+fn unavailable(error: impl std::fmt::Display) -> ObjectError {
+    ObjectError::Unavailable(error.to_string())
 }
 
-/// A bucket that nobody has made holds no file.
-fn missing(error: &async_nats::jetstream::context::GetStreamError) -> ObjectError {
+/// A store that does not exist has no file.
+fn open_error(error: &async_nats::jetstream::context::GetStreamError) -> ObjectError {
     use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
     match error.kind() {
         GetStreamErrorKind::JetStream(refused) if refused.error_code() == ErrorCode::STREAM_NOT_FOUND => {
             ObjectError::NotFound
         }
-        _ => away(error),
+        _ => unavailable(error),
     }
 }
 
@@ -109,42 +112,43 @@ impl ObjectReader {
         let ObjectInfo { size, nuid, digest, mut metadata, .. } = info;
         Self {
             stream,
-            pieces: format!("$O.{bucket}.C.{nuid}"),
+            chunks: format!("$O.{bucket}.C.{nuid}"),
             sequence: 1,
-            left: size as u64,
+            bytes_left: size as u64,
             size: size as u64,
             content_type: metadata.remove(CONTENT_TYPE).unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
             digest: digest.unwrap_or_default(),
         }
     }
 
-    /// The next piece; none at the end.
+    /// The next chunk; none at the end.
     ///
     /// # Errors
-    /// If the broker does not give it in time.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, ObjectError> {
-        if self.left == 0 {
+    /// If NATS does not deliver it in time.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, ObjectError> {
+        if self.bytes_left == 0 {
             return Ok(None);
         }
-        let deadline = Instant::now() + WITHIN;
+        let deadline = Instant::now() + ANSWER_WITHIN;
         loop {
-            let asked = self.stream.direct_get_next_for_subject(self.pieces.as_str(), Some(self.sequence));
-            let piece = match timeout_at(deadline, asked).await {
-                Ok(Ok(piece)) => piece,
+            let request = self.stream.direct_get_next_for_subject(self.chunks.as_str(), Some(self.sequence));
+            let chunk = match timeout_at(deadline, request).await {
+                Ok(Ok(chunk)) => chunk,
                 Ok(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => {
-                    if Instant::now() + LOOK_AGAIN >= deadline {
+                    if Instant::now() + CHUNK_RETRY >= deadline {
                         return Err(ObjectError::NotFound);
                     }
-                    sleep(LOOK_AGAIN).await;
+                    sleep(CHUNK_RETRY).await;
                     continue;
                 }
-                Ok(Err(error)) => return Err(away(error)),
-                Err(_) => return Err(ObjectError::Away("no answer".to_owned())),
+                Ok(Err(error)) => return Err(unavailable(error)),
+                Err(_) => return Err(ObjectError::Unavailable("no answer".to_owned())),
             };
-            self.sequence = piece.sequence + 1;
-            let length = piece.payload.len() as u64;
-            self.left = self.left.checked_sub(length).ok_or_else(|| away("it is longer than it says"))?;
-            return Ok(Some(piece.payload));
+            self.sequence = chunk.sequence + 1;
+            let length = chunk.payload.len() as u64;
+            self.bytes_left =
+                self.bytes_left.checked_sub(length).ok_or_else(|| unavailable("it is longer than it says"))?;
+            return Ok(Some(chunk.payload));
         }
     }
 }

@@ -146,7 +146,7 @@ impl Broker {
         match self.hand_over(message).await {
             // An operator removed the stream, or NATS lost its store. Every service makes what is missing.
             Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
-                self.make_streams().await.map_err(|error| PublishError::Refused(format!("{error:#}")))?;
+                self.create_missing_streams().await.map_err(|error| PublishError::Refused(format!("{error:#}")))?;
                 Ok(self.hand_over(message).await?)
             }
             published => Ok(published?),

@@ -1,4 +1,4 @@
-//! The frame of every `main`: settings, telemetry, a runtime, the service itself, an exit code.
+//! What every `main` does: read settings, start telemetry and a runtime, run the service, give an exit code.
 
 use crate::{
     settings::{self, ServiceSettings},
@@ -8,13 +8,13 @@ use crate::{
 use kurir_contract::service::ServiceName;
 use std::{future::Future, process::ExitCode};
 
-/// Runs a service until it is asked to stop. Exit codes: 0 stopped as asked, 64 bad settings, 1 anything else.
+/// Runs a service until a signal stops it. Exit codes: 0 stopped by a signal, 64 bad settings, 1 anything else.
 pub fn main<S, F>(service: ServiceName, run: impl FnOnce(S, CancellationToken) -> F) -> ExitCode
 where
     S: ServiceSettings,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let settings: S = match settings::read() {
+    let settings: S = match settings::load(S::problems) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -28,7 +28,7 @@ where
     };
     let result = runtime.block_on(async {
         let telemetry = telemetry::start(settings.logging(), &settings.log_filter(), service)?;
-        let result = run(settings, shutdown::on_signal()?).await;
+        let result = run(settings, shutdown::token_on_signal()?).await;
         if let Err(error) = &result {
             tracing::error!("{service} failed: {error:#}");
         }
@@ -44,17 +44,19 @@ where
     }
 }
 
-/// Each connection is an open file, and the soft limit is 1,024 on many a system, for the sake of programs older than
-/// epoll: a thousand receivers that hang would take the connections of all others. As Go's runtime does it.
+/// Raises the limit of open files, as Go's runtime does.
+///
+/// Each connection is an open file. On many systems the soft limit is 1,024, for programs older than epoll: a thousand
+/// receivers that hang would use the connections of all others.
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        eprintln!("the limit of open files stays as it is: {error}");
+        eprintln!("failed to raise the limit of open files: {error}");
     }
 }
 
-/// The line by which whoever started the process sees that it works.
-pub fn say_ready() {
+/// Prints the line that tells the process's parent that the service is ready.
+pub fn print_ready() {
     eprintln!("ready");
 }

@@ -1,4 +1,4 @@
-//! Settings: one clap struct per service, from flags, the environment and `.env`, with all problems told at once.
+//! Settings: one clap struct for each program, from flags, the environment and `.env`. All problems are reported at once.
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -6,12 +6,12 @@ use std::process::ExitCode;
 /// Exit code for settings that cannot work (`EX_USAGE` of sysexits).
 pub const BAD_SETTINGS: u8 = 64;
 
-/// A setting that cannot work, and how to mend it.
+/// A bad setting, and how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingProblem {
     /// The environment variable.
     pub variable: &'static str,
-    /// What is wrong with it and what would be right, as the end of a sentence.
+    /// What is wrong and what would be right, as the end of the sentence "bad setting <variable>: …".
     pub fix: String,
 }
 
@@ -22,20 +22,21 @@ impl SettingProblem {
     }
 }
 
-/// Settings of a service.
+/// The settings of a service.
 pub trait ServiceSettings: Parser {
-    /// What clap cannot see: settings that must agree with each other, values that are missing.
+    /// The problems that clap cannot see: settings that contradict each other, values that are missing.
     fn problems(&self) -> Vec<SettingProblem>;
+    /// The settings of the log.
     fn logging(&self) -> &crate::telemetry::LogSettings;
 
-    /// The log's filter; a service may add to `LOG_LEVEL`.
+    /// The log's filter: `LOG_LEVEL`, to which a service may add.
     fn log_filter(&self) -> String {
         self.logging().log_level.clone()
     }
 }
 
-/// As clap's own `try_parse`, but an empty variable of a setting without a default counts as unset: compose hands on
-/// `A=${A:-}`.
+/// Parses as clap's own `try_parse` does, but an empty variable of a setting without a default counts as unset, because
+/// compose passes `A=${A:-}`.
 fn parse<S: Parser>() -> Result<S, clap::Error> {
     let is_unset = |arg: &clap::Arg| {
         let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
@@ -46,12 +47,13 @@ fn parse<S: Parser>() -> Result<S, clap::Error> {
     S::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut S::command()))
 }
 
-/// Reads `.env` if there is one (the real environment wins), the environment and the flags.
+/// Reads the flags, the environment and `.env`, if there is one; the real environment wins over the file. `problems` finds
+/// the problems that clap cannot see.
 ///
 /// # Errors
 /// The exit code to end with; the problems have been printed.
-pub fn read<S: ServiceSettings>() -> Result<S, ExitCode> {
-    // Of this folder alone: a `.env` further up belongs to something else.
+pub fn load<S: Parser>(problems: impl FnOnce(&S) -> Vec<SettingProblem>) -> Result<S, ExitCode> {
+    // Only of this folder: a `.env` further up belongs to another program.
     match dotenvy::from_path(".env") {
         Ok(()) => {}
         Err(error) if error.not_found() => {}
@@ -63,13 +65,13 @@ pub fn read<S: ServiceSettings>() -> Result<S, ExitCode> {
     let settings = match parse::<S>() {
         Ok(settings) => settings,
         Err(error) => {
-            // A failure to print leaves nothing better to do.
+            // Nothing better can be done if printing fails.
             let _ = error.print();
-            // `--help` and `--version` are no mistakes.
+            // `--help` and `--version` are no errors.
             return Err(if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS });
         }
     };
-    let problems = settings.problems();
+    let problems = problems(&settings);
     if problems.is_empty() {
         return Ok(settings);
     }

@@ -1,33 +1,33 @@
-//! Whom a message goes to: what a user may write in `to`, and the JID that it means.
+//! A chat's address: the JID, and what a caller may write in `to`.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A chat's address without a device: `digits@s.whatsapp.net`, `…@lid`, `…@g.us`, and what WhatsApp adds in time.
+/// A chat's address without a device: `digits@s.whatsapp.net`, `…@lid`, `…@g.us`, or another server of WhatsApp.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct ChatJid(String);
 
-/// Why a `to` was refused; the text is the contract's.
+/// Why a recipient was refused. The messages are the contract's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRecipient {
     #[error("Phone number is required")]
     Missing,
     #[error("Invalid phone number format")]
     Format,
-    /// The old program sent such a number to nobody.
+    /// A number without a country code: the old program sent such a message to nobody.
     #[error(
         "Invalid phone number format: write the country code instead of the leading 0, for example 62{rest} for Indonesia"
     )]
     LeadingZero { rest: String },
 }
 
-/// Servers that a user may name in `to`.
+/// The servers that a caller may name in `to`.
 const RECIPIENT_SERVERS: [&str; 3] = ["s.whatsapp.net", "g.us", "lid"];
 
 impl ChatJid {
-    /// Takes an address as WhatsApp wrote it. The device and agent parts (`…:5@`, `….0:5@`) are dropped.
+    /// Takes an address as WhatsApp wrote it, without its device and agent parts (`…:5@`, `….0:5@`).
     #[must_use]
     pub fn from_whatsapp(jid: &str) -> Self {
         let Some((user, server)) = jid.split_once('@') else { return Self(jid.to_owned()) };
@@ -35,10 +35,10 @@ impl ChatJid {
         Self(format!("{bare}@{server}"))
     }
 
-    /// Reads what a user wrote in `to`.
+    /// Parses what a caller wrote in `to`.
     ///
     /// # Errors
-    /// With the contract's texts.
+    /// [`InvalidRecipient`]; its messages are the contract's.
     pub fn from_recipient(to: &str) -> Result<Self, InvalidRecipient> {
         let to = to.trim();
         if to.is_empty() {
@@ -60,7 +60,7 @@ impl ChatJid {
     fn from_recipient_jid(user: &str, server: &str) -> Result<Self, InvalidRecipient> {
         let is_digits = |s: &str| !s.is_empty() && s.len() <= 32 && s.bytes().all(|b| b.is_ascii_digit());
         let user_fits = match server {
-            // Old group ids are `<creator>-<time>`.
+            // An old group's id is `<creator>-<time>`.
             "g.us" => user.split('-').all(is_digits) && user.split('-').count() <= 2,
             _ => is_digits(user),
         };
@@ -78,11 +78,13 @@ impl ChatJid {
         &self.0
     }
 
+    /// The part before the `@`.
     #[must_use]
     pub fn user(&self) -> &str {
         self.0.split_once('@').map_or(self.0.as_str(), |(user, _)| user)
     }
 
+    /// The part after the `@`.
     #[must_use]
     pub fn server(&self) -> &str {
         self.0.split_once('@').map_or("", |(_, server)| server)
@@ -98,7 +100,7 @@ impl ChatJid {
         self.server() == "lid"
     }
 
-    /// The form for logs, which never hold a whole number: `…678@s.whatsapp.net`.
+    /// The form for logs, which never have a whole number: `…678@s.whatsapp.net`.
     #[must_use]
     pub fn redacted(&self) -> String {
         let user = self.user();

@@ -1,53 +1,56 @@
-//! Which chat an event is about, as a token of a subject. Pure.
+//! The chat of an event, as a token of a subject.
 
 use crate::session::SessionId;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// A hash of session and chat: a JID does not fit into a subject, and is nobody's business there. Of a million chats
-/// two have the same token with a chance of one in thirty million; they wait for each other then, and nothing else.
+/// A hash of session and chat. A JID does not fit into a subject, and must not be readable there.
+///
+/// Two of a million chats share a token with a probability of one in thirty million. Their events then wait for each
+/// other; nothing else happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChatToken(u64);
 
-/// What [`ChatToken`] refuses.
+/// The error of a text that is no token.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no token of a chat: it has 16 hex digits")]
 pub struct InvalidChatToken(String);
 
-/// Where an event's `data` names its chat.
+/// The fields of an event's `data` that name its chat.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Data<'a> {
+struct ChatFields<'a> {
     #[serde(borrow)]
     from: Option<Cow<'a, str>>,
     #[serde(borrow)]
     to: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    chat: Option<Party<'a>>,
+    chat: Option<ChatAddress<'a>>,
 }
 
-/// The chat under its canonical address.
+/// The canonical address of a chat.
 #[derive(Deserialize)]
-struct Party<'a> {
+struct ChatAddress<'a> {
     #[serde(borrow)]
     jid: Cow<'a, str>,
 }
 
+/// The part of an event's envelope that is read.
 #[derive(Deserialize)]
-struct Envelope<'a> {
+struct ChatEnvelope<'a> {
     #[serde(borrow)]
-    data: Data<'a>,
+    data: ChatFields<'a>,
 }
 
 impl ChatToken {
-    /// `envelope`: an event as it is stored. One that names no chat, or is no envelope, is of a chat of its own by
-    /// session.
+    /// The token of an event's chat; `envelope` is the event as it is stored. All events of a session that name no chat, or
+    /// are no envelope, share one token.
     #[must_use]
-    pub fn of(session: &SessionId, envelope: &[u8]) -> Self {
-        let data = serde_json::from_slice::<Envelope<'_>>(envelope).map(|read| read.data).unwrap_or_default();
+    pub fn from_event(session: &SessionId, envelope: &[u8]) -> Self {
+        let data = serde_json::from_slice::<ChatEnvelope<'_>>(envelope).map(|read| read.data).unwrap_or_default();
         let chat = data.from.or(data.to).or(data.chat.map(|chat| chat.jid)).unwrap_or_default();
-        // No session's name holds a slash.
+        // No session's name has a slash.
         let hash = Sha256::new().chain_update(session.as_str()).chain_update("/").chain_update(&*chat).finalize();
         Self(hash.iter().take(8).fold(0, |token, byte| token << 8 | u64::from(*byte)))
     }
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     fn token(session: &str, envelope: &str) -> ChatToken {
-        ChatToken::of(&session.parse().unwrap_or_default(), envelope.as_bytes())
+        ChatToken::from_event(&session.parse().unwrap_or_default(), envelope.as_bytes())
     }
 
     #[test]

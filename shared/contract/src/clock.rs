@@ -1,4 +1,4 @@
-//! Timestamps as they appear on the wire: ISO 8601 in UTC with milliseconds, always with a `Z`.
+//! Timestamps as JSON has them: ISO 8601 in UTC with milliseconds, always with a `Z`.
 
 use time::{
     OffsetDateTime,
@@ -17,13 +17,13 @@ pub fn iso(at: OffsetDateTime) -> String {
     utc.format(FORMAT).unwrap_or_else(|_| utc.unix_timestamp().to_string())
 }
 
-/// The inverse of [`iso`]; none if it is no time.
+/// Parses a timestamp of RFC 3339, which includes every text that [`iso`] writes; none if it is no timestamp.
 #[must_use]
 pub fn parse(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
-/// Now, as [`iso`] writes it.
+/// The present time, as [`iso`] writes it.
 #[must_use]
 pub fn now_iso() -> String {
     iso(OffsetDateTime::now_utc())

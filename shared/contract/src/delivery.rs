@@ -1,4 +1,4 @@
-//! What became of an event at an endpoint: each attempt, its end, and a dead letter's reason.
+//! The delivery of an event to an endpoint: the record of each attempt, the report of its end, the dead letter.
 
 use crate::{
     endpoint::EndpointId,
@@ -6,85 +6,85 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// One attempt, as DELIVERIES records it (an array of these per message).
+/// The record of one attempt. A message in DELIVERIES is an array of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRecord {
     pub event_id: EventId,
     pub event: EventType,
     pub endpoint: EndpointId,
-    /// Of the event in EVENTS.
+    /// The event's sequence in EVENTS.
     pub sequence: u64,
-    /// Counted from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
     pub result: AttemptResult,
     pub duration_ms: u64,
-    /// When it began, ISO 8601.
+    /// When the attempt began, ISO 8601.
     pub at: String,
-    /// The replay that it belongs to; none if it is none.
+    /// The id of the replay that made it; none for a live delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
 }
 
-/// What the receiver did.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AttemptResult {
-    /// A 2xx.
+    /// The receiver answered with a 2xx.
     Delivered {
         status: u16,
-        /// As of a refusal.
+        /// The answer's headers: names and values, at most a kilobyte.
         #[serde(default)]
         headers: Vec<(String, String)>,
     },
-    /// An answer that is no 2xx, with the first kilobyte of its body.
+    /// The receiver answered with another status. `body` is the first kilobyte.
     Refused {
         status: u16,
         body: String,
-        /// The answer's head: names and values, at most a kilobyte.
+        /// The answer's headers: names and values, at most a kilobyte.
         #[serde(default)]
         headers: Vec<(String, String)>,
     },
-    /// No answer: `class` is `connect`, `tls`, `timeout`, `reset`, `invalid`, `forbidden`, …
+    /// There was no answer. `class` is `connect`, `tls`, `timeout`, `reset`, `invalid`, `forbidden`, …
     Failed { class: String, message: String },
-    /// Not sent, and never to be: the endpoint does not want it (`content`), its format has no counterpart (`format`),
-    /// or it is about the endpoint itself (`about`).
+    /// The event is never sent to this endpoint. `by` says why: its content filter (`content`), its format (`format`), or
+    /// the event is about the endpoint itself (`about`).
     Filtered { by: String },
 }
 
-/// Sent once to the inbox that an event's `Kurir-Report-To` names, when its delivery to an endpoint has ended.
+/// The end of a delivery, sent once to the inbox that the event's header `Kurir-Report-To` names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryReport {
     pub event_id: EventId,
     pub endpoint: EndpointId,
-    /// The attempt that was the last, counted from 1.
+    /// The number of the last attempt, from 1.
     pub attempt: u32,
-    /// Of the last answer; null if there was none.
+    /// The status of the last answer; null if there was none.
     pub status: Option<u16>,
     pub delivered: bool,
-    /// Why not; null if it was delivered.
+    /// Why it was not delivered; null if it was.
     pub error: Option<String>,
 }
 
-/// Payload of a dead letter: what was given up, why, and all that a replay needs.
+/// The payload of a dead letter: the event, why it was given up, and everything that a replay needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     pub event_id: EventId,
     pub event: EventType,
     pub endpoint: EndpointId,
-    /// Of the event in EVENTS.
+    /// The event's sequence in EVENTS.
     pub sequence: u64,
-    /// How many were made.
+    /// How many attempts were made.
     pub attempts: u32,
-    /// In words.
+    /// Why it was given up, in words.
     pub reason: String,
-    /// What the receiver did last; null if no attempt was possible.
+    /// The result of the last attempt; null if there was none.
     pub last: Option<AttemptResult>,
     /// When it was given up, ISO 8601.
     pub at: String,
-    /// The body as it would have been delivered: it outlives EVENTS.
+    /// The body that would have been delivered. It is kept longer than the event in EVENTS.
     pub payload: String,
 }

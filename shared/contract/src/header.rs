@@ -1,35 +1,37 @@
-//! Names of the NATS headers. NATS compares them with upper and lower case.
+//! Names of the NATS headers. In NATS the case of the letters matters.
 
-/// The event id in EVENTS; JetStream stores one message for it within the duplicate window.
+/// The event's id in EVENTS. Within the duplicate window JetStream stores one message for each id.
 pub const EVENT_ID: &str = "Nats-Msg-Id";
-/// The event id where `Nats-Msg-Id` cannot be used: NATS strips that from a schedule that fires.
+/// The event's id in a scheduled message: NATS removes `Nats-Msg-Id` when a schedule fires.
 pub const KURIR_EVENT_ID: &str = "Kurir-Event-Id";
-/// Of a retry: which attempt comes next, counted from 1.
+/// On a retry: the number of the next attempt, from 1.
 pub const ATTEMPT: &str = "Kurir-Attempt";
-/// Of a retry: the subject of its event, which is told of even if the event is gone from EVENTS meanwhile.
+/// On a retry: the subject of its event. It is known even if the event is no longer in EVENTS.
 pub const EVENT_SUBJECT: &str = "Kurir-Event-Subject";
-/// Of a retry that is parked: when its attempt is due, ISO 8601.
+/// On a parked retry: when its attempt is due, ISO 8601.
 pub const DUE: &str = "Kurir-Due";
-/// Replaces what its subject held before (`sub`).
+/// `sub`: the message replaces the earlier messages of its subject.
 pub const ROLLUP: &str = "Nats-Rollup";
-/// Of a message from a consumer that serves one client at a time: that client's pin.
+/// On a message from a consumer that serves one client at a time: that client's pin.
 pub const PIN_ID: &str = "Nats-Pin-Id";
-/// Of an event: the endpoint that must not receive it, because the event is about it.
+/// On an event: the endpoint that must not receive it, because the event is about that endpoint.
 pub const NOT_FOR: &str = "Kurir-Not-For";
-/// Of an event: an inbox (`_INBOX.…`) that wants an [`Outcome`](crate::delivery::DeliveryReport) when its delivery has ended.
+/// On an event: an inbox (`_INBOX.…`) that receives a [`DeliveryReport`](crate::delivery::DeliveryReport) when the delivery
+/// has ended.
 pub const REPORT_TO: &str = "Kurir-Report-To";
-/// Of an event: the only endpoint that receives it (a test of that endpoint).
+/// On an event: the only endpoint that receives it. It is a test of that endpoint.
 pub const ONLY_FOR: &str = "Kurir-Only-For";
-/// Of a request: the event was delivered before, or given up; it comes again because somebody asked for it.
+/// On a request to a receiver: a replay sends the event again.
 pub const REPLAY: &str = "kurir-replay";
 /// When a scheduled message fires: `@at <RFC 3339>` (NATS 2.12, ADR-51).
 pub const SCHEDULE: &str = "Nats-Schedule";
-/// The subject it fires into.
+/// The subject to which a scheduled message goes when it fires.
 pub const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
-/// W3C trace context.
+/// The W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// CloudEvents 1.0 in the binary mode of its NATS binding: what of an event's envelope is in headers, if that is asked for.
+/// The `ce-` headers are those of CloudEvents 1.0 in the binary mode of its NATS binding. An event has them if the settings ask
+/// for them.
 pub const CLOUD_EVENT_SPECVERSION: &str = "ce-specversion";
 pub const CLOUD_EVENT_ID: &str = "ce-id";
 pub const CLOUD_EVENT_SOURCE: &str = "ce-source";

@@ -1,6 +1,8 @@
-//! A job: sends that wait for their time or their turn, in the stream OUTBOX, and the record of how far it has come.
+//! A job: sends that wait in the stream OUTBOX for their time or their turn, and the record of their progress.
 //!
-//! The job itself is one message that never changes; what becomes of it stands in its record, in the bucket [`BUCKET`].
+//! The job itself is one message that never changes. Its record is in the bucket [`BUCKET`].
+
+pub use crate::job_id::{InvalidJobId, JobId};
 
 use crate::{
     address::ChatJid,
@@ -8,99 +10,58 @@ use crate::{
     session::SessionId,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-/// The KV bucket of the records, each under [`JobId::key`].
+/// The KV bucket of the records; the key is [`JobId::record_key`].
 pub const BUCKET: &str = "jobs";
-/// How long a record is kept after its last change: longer than a job may wait for its time.
+/// A record expires this long after its last change, which is longer than a job may wait.
 pub const RECORD_LASTS: Duration = Duration::from_secs(32 * 24 * 60 * 60);
-/// How far ahead a job may be.
+/// The longest time that a job may wait for `sendAt`.
 pub const LATEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Sends of one job.
+/// The largest number of sends in one job.
 pub const MOST_ITEMS: usize = 10_000;
-/// A job as JSON: NATS takes messages of 1 MB by default, its headers included.
+/// The largest job in bytes of JSON: by default NATS accepts messages of 1 MB, headers included.
 pub const LARGEST: usize = 1_000_000;
-/// Failures that a record holds; the rest is only counted.
+/// How many failures a record lists; further ones are only counted.
 pub const FAILURES_KEPT: usize = 100;
 
-/// `job_` and 32 hex digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
-pub struct JobId(String);
-
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no job")]
-pub struct InvalidJobId(String);
-
 impl JobId {
-    /// Of a caller's key: the same at every repeat.
+    /// The id of the job that a caller's key names: the same at every repeat.
     #[must_use]
-    pub fn of(session: &SessionId, key: &IdempotencyKey) -> Self {
-        Self(format!("job_{}", key.of(session)))
+    pub fn from_key(session: &SessionId, key: &IdempotencyKey) -> Self {
+        Self::from_hex(&key.of(session))
     }
 
+    /// The key of its record in [`BUCKET`].
     #[must_use]
-    pub fn random() -> Self {
-        Self(format!("job_{:032x}", rand::random::<u128>()))
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Its record's in [`BUCKET`].
-    #[must_use]
-    pub fn key(&self, session: &SessionId) -> String {
+    pub fn record_key(&self, session: &SessionId) -> String {
         format!("{session}.{self}")
     }
 
-    /// The key in [`BUCKET`] that is there once somebody has cancelled it.
+    /// The key in [`BUCKET`] that exists once somebody has cancelled the job.
     #[must_use]
     pub fn cancel_key(&self, session: &SessionId) -> String {
         format!("{session}.{self}.cancel")
     }
 
-    /// What one of its sends is known under, so that it goes out once.
+    /// The key of one of its sends: the send goes out once.
     #[must_use]
-    pub fn part(&self, index: usize) -> IdempotencyKey {
-        IdempotencyKey::of_job(&self.0).part(index)
+    pub fn item_key(&self, index: usize) -> IdempotencyKey {
+        IdempotencyKey::of_job(self.as_str()).part(index)
     }
 }
 
-impl TryFrom<String> for JobId {
-    type Error = InvalidJobId;
-
-    fn try_from(id: String) -> Result<Self, InvalidJobId> {
-        let is_hex = |digits: &str| digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if id.strip_prefix("job_").is_some_and(is_hex) { Ok(Self(id)) } else { Err(InvalidJobId(id)) }
-    }
-}
-
-impl From<JobId> for String {
-    fn from(id: JobId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What OUTBOX holds.
+/// A message in OUTBOX.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendJob {
     pub id: JobId,
-    /// What the caller calls it.
+    /// The name that the caller gave it.
     #[serde(default)]
     pub name: Option<String>,
     /// ISO 8601.
     pub created_at: String,
-    /// Not before, ISO 8601; null: at once.
+    /// Nothing is sent before this time, ISO 8601; null: at once.
     #[serde(default)]
     pub send_at: Option<String>,
     /// 1 to [`MOST_ITEMS`].
@@ -108,7 +69,7 @@ pub struct SendJob {
 }
 
 impl SendJob {
-    /// The same for the same job, and for no other.
+    /// A hash of the job's name, time and sends.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let items = serde_json::to_string(&self.items).unwrap_or_default();
@@ -121,9 +82,9 @@ impl SendJob {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobItem {
-    /// The name of a command that sends.
+    /// The name of a command that sends a message.
     pub command: String,
-    /// As the command takes it. Its `idempotencyKey` is the caller's, or null: then it has one of the job's.
+    /// The command's arguments. If `idempotencyKey` is null, the send uses [`JobId::item_key`].
     pub arguments: serde_json::Value,
 }
 
@@ -135,7 +96,7 @@ impl JobItem {
     }
 }
 
-/// How far a job has come.
+/// The progress of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobRecord {
@@ -148,22 +109,22 @@ pub struct JobRecord {
     pub failed: usize,
     pub created_at: String,
     pub updated_at: String,
-    /// As it was asked for.
+    /// The time that the caller asked for.
     pub send_at: Option<String>,
-    /// When it goes on; null unless it waits.
+    /// When it continues; null unless it waits.
     pub until: Option<String>,
-    /// Why it waits, or why it was given up; null otherwise.
+    /// Why it waits, or why it was given up; else null.
     pub reason: Option<String>,
     /// The first [`FAILURES_KEPT`].
     pub failures: Vec<ItemFailure>,
-    /// A hash of the job: what has the same id and another hash is another job.
+    /// [`SendJob::fingerprint`]: a job with the same id and another fingerprint is another job.
     pub request: String,
 }
 
 impl JobRecord {
-    /// The place of the send that comes next.
+    /// The index of the next send.
     #[must_use]
-    pub fn next(&self) -> usize {
+    pub fn next_index(&self) -> usize {
         self.sent + self.failed
     }
 }
@@ -173,27 +134,28 @@ impl JobRecord {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ItemFailure {
-    /// Its place, from 0.
+    /// The send's index, from 0.
     pub index: usize,
     pub to: Option<ChatJid>,
     pub error: String,
 }
 
+/// What a job does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum JobState {
-    /// Waits for its time.
+    /// It waits for `sendAt`.
     Scheduled,
-    /// Waits for its turn to begin, or its sends go out.
+    /// Its sends go out, or wait for an earlier job.
     Running,
-    /// Cannot go on before `until`; `reason` says why.
+    /// It cannot continue before `until`; `reason` says why.
     Queued,
     /// Each of its sends went out or was given up.
     Done,
-    /// What was sent by then is sent.
+    /// Somebody cancelled it. Messages that were sent by then stay sent.
     Cancelled,
-    /// Given up.
+    /// Kurir gave it up.
     Failed,
 }
 
@@ -213,7 +175,7 @@ impl JobState {
         }
     }
 
-    /// Nothing more will be sent.
+    /// Whether the job sends nothing more.
     #[must_use]
     pub fn is_end(self) -> bool {
         match self {
@@ -223,9 +185,9 @@ impl JobState {
     }
 }
 
-/// Asks about one job.
+/// The body of a command about a job that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRequest {
+pub struct JobReference {
     pub id: JobId,
 }
 
@@ -234,23 +196,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_a_token_of_a_subject() {
-        let id = String::from(JobId::random());
-        assert_eq!(JobId::try_from(id.clone()).map(String::from), Ok(id));
-        for bad in
-            ["", "job_", "job_1.2", "job_zz345678901234567890123456789012", "rep_12345678901234567890123456789012"]
-        {
-            assert!(JobId::try_from(bad.to_owned()).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
     fn the_same_key_is_the_same_job_and_each_send_has_its_own() {
         let (session, key) = (SessionId::default(), "order-7".parse::<IdempotencyKey>().expect("a key"));
-        let job = JobId::of(&session, &key);
-        assert_eq!(job, JobId::of(&session, &key));
-        assert_ne!(job.part(0), job.part(1));
-        assert_ne!(job.part(0), JobId::random().part(0));
+        let job = JobId::from_key(&session, &key);
+        assert_eq!(job, JobId::from_key(&session, &key));
+        assert_ne!(job.item_key(0), job.item_key(1));
+        assert_ne!(job.item_key(0), JobId::random().item_key(0));
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! All that crosses a process in Kurir: the types and the subjects, in the order in which an event meets them.
+//! Everything that one process of Kurir sends to another: types, subjects, streams, headers.
 //!
-//! `session`, `address` and `chat` say whose event it is, `event` what it holds, `subject`, `stream` and `header` how it
-//! travels, `endpoint` and `delivery` what becomes of it, `address_guard` where it must not go, `command`,
-//! `job` and `webhook` what comes the other way. Nothing here does I/O, and no other crate spells a subject, a stream name or a
-//! header.
+//! In the order in which an event passes through the modules: `session`, `address` and `chat` say whose event it is,
+//! `event` defines its content, `subject`, `stream` and `header` define how NATS carries it, `endpoint` says who receives it,
+//! `address_guard` which receivers are forbidden, and `delivery` records each attempt. `command`, `job` and `webhook` are
+//! requests in the other direction. This crate does no I/O. No other crate writes a subject, a stream's name or a header's
+//! name as text.
+//!
+//! Where comments say "the contract", they mean `docs/contract-v3.md`: what users of WhatsApp API v3 rely on.
 
 pub mod address;
 pub mod address_guard;
@@ -12,9 +15,11 @@ pub mod clock;
 pub mod command;
 pub mod delivery;
 pub mod endpoint;
+mod endpoint_id;
 pub mod event;
 pub mod header;
 pub mod job;
+mod job_id;
 pub mod media;
 pub mod service;
 pub mod session;

@@ -1,8 +1,9 @@
-//! The services of Kurir and what each says of itself when it is asked.
+//! The services of Kurir, and how each answers a ping.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// A service of Kurir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -35,7 +36,7 @@ impl fmt::Display for ServiceName {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PingReply {
     pub service: ServiceName,
-    /// Random, one per process.
+    /// A random name of the process.
     pub instance: String,
     pub version: String,
     pub ready: bool,

@@ -1,15 +1,15 @@
-//! A WhatsApp session: its name and the states it can be in, as other processes see them.
+//! A WhatsApp session: its name, and its states as other processes see them.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Name of a session: 1 to 64 of `[A-Za-z0-9_-]`, so that it fits into a subject and a file name.
+/// The name of a session: 1 to 64 characters of `[A-Za-z0-9_-]`, which fit into a subject and a file name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct SessionId(String);
 
-/// What [`SessionId`] refuses.
+/// The error of a text that is no session's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no session name: use 1 to 64 letters, digits, '-' or '_'")]
 pub struct InvalidSessionId(String);
@@ -60,38 +60,38 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// What WhatsApp does not let an account do that wrote to too many strangers. It stays connected.
+/// What WhatsApp forbids an account that wrote to too many strangers. The session stays connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RestrictionKind {
-    /// Write to people that it has no chat with.
+    /// The account may not write to people with whom it has no chat.
     TimeLock,
-    /// Begin more chats.
+    /// The account may not begin more chats.
     NewChatCap,
 }
 
-/// How far a pairing by passkey is: some accounts are linked in no other way.
+/// The step of a pairing by passkey. WhatsApp links some accounts only in this way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PasskeyState {
-    /// WhatsApp asked for none.
+    /// WhatsApp asks for no passkey.
     None,
-    /// The account's passkey is to sign what WhatsApp asks.
+    /// The account's passkey must sign WhatsApp's request.
     Requested,
-    /// WhatsApp has the answer; the phone is next.
+    /// WhatsApp has the signature; the phone is next.
     Answered,
-    /// Phone and session show a code; the user compares.
+    /// Phone and session show a code; the user compares them.
     Confirm,
-    /// The codes were the same; WhatsApp pairs.
+    /// The codes were the same; WhatsApp pairs the device.
     Confirmed,
-    /// It came to nothing, and a new QR code comes by itself.
+    /// The pairing failed. A new QR code follows by itself.
     Failed,
 }
 
 impl PasskeyState {
-    /// As it is written in JSON.
+    /// The state as it is written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -104,7 +104,7 @@ impl PasskeyState {
         }
     }
 
-    /// The user's next step, in words.
+    /// The user's next step, as a text.
     #[must_use]
     pub fn what_to_do(self) -> &'static str {
         match self {
@@ -122,37 +122,37 @@ impl PasskeyState {
     }
 }
 
-/// Where a session stands. The last six are ends: the gateway makes no attempt to connect until it is told to.
+/// The state of a session. The last six are ends: the gateway does not connect again until a user asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SessionStatus {
     /// The gateway opens a connection to WhatsApp.
     Connecting,
-    /// Not paired: a QR code waits to be scanned.
+    /// Not paired: a phone must scan the QR code.
     Pairing,
-    /// Logged in; events flow.
+    /// Logged in: events arrive.
     Connected,
-    /// The connection is gone, the gateway tries again by itself.
+    /// The connection was lost; the gateway connects again by itself.
     Reconnecting,
-    /// The gateway left WhatsApp on purpose because the broker is away: WhatsApp keeps the messages meanwhile.
+    /// The gateway left WhatsApp because the broker is away; WhatsApp keeps the messages meanwhile.
     WaitingForBroker,
-    /// The phone, WhatsApp or a user removed this device. A new pairing is needed.
+    /// The phone, WhatsApp or a user removed this device. The user must pair again.
     LoggedOut,
     /// Another client took over this device's connection.
     Replaced,
-    /// WhatsApp banned the number, for a time or for good.
+    /// WhatsApp banned the number, for a time or forever.
     Banned,
-    /// WhatsApp locked the account: the phone shows what to do.
+    /// WhatsApp locked the account; the phone shows what to do.
     Locked,
-    /// WhatsApp no longer accepts this client version: Kurir must be updated.
+    /// WhatsApp no longer accepts this version of the client: the operator must update Kurir.
     Outdated,
-    /// WhatsApp refused the login with a code that names no known end.
+    /// WhatsApp refused the login with an unknown code.
     Refused,
 }
 
 impl SessionStatus {
-    /// As it is written in JSON.
+    /// The state as it is written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -170,7 +170,7 @@ impl SessionStatus {
         }
     }
 
-    /// The gateway does nothing more in this state until a user asks for it.
+    /// Whether the gateway does nothing more in this state until a user asks for it.
     #[must_use]
     pub fn is_end(self) -> bool {
         match self {

@@ -1,15 +1,15 @@
-//! Every NATS subject of Kurir, built and parsed here and spelled nowhere else.
+//! Every NATS subject of Kurir. Other modules build and parse subjects with these functions only.
 //!
-//! | subject | who writes it |
+//! | subject | publisher |
 //! |---|---|
 //! | `whatsapp.events.<session>.<event type>` | gateway, api |
 //! | `whatsapp.commands.<session>.<command>` | api (request/reply) |
 //! | `whatsapp.retries.waiting.<endpoint>.<chat>.<run>.<sequence>` | dispatcher: a scheduled message |
-//! | `whatsapp.retries.due.<endpoint>.<chat>.<run>.<sequence>` | NATS, when it fires |
-//! | `whatsapp.retries.parked.<endpoint>.<chat>.live.<sequence>` | dispatcher: waits for its turn in its chat |
+//! | `whatsapp.retries.due.<endpoint>.<chat>.<run>.<sequence>` | NATS, when the schedule fires |
+//! | `whatsapp.retries.parked.<endpoint>.<chat>.live.<sequence>` | dispatcher: a retry that waits for an earlier event of its chat |
 //! | `whatsapp.outbox.waiting.<session>.<job>` | gateway: a scheduled message |
 //! | `whatsapp.outbox.due.<session>.<job>` | gateway, or NATS when the schedule fires |
-//! | `whatsapp.deliveries.<endpoint>` | dispatcher: batches of attempts |
+//! | `whatsapp.deliveries.<endpoint>` | dispatcher: batches of attempt records |
 //! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
@@ -17,9 +17,9 @@
 use crate::{
     address::ChatJid,
     command::Command,
-    endpoint::EndpointId,
+    endpoint_id::EndpointId,
     event::{EventId, EventType},
-    job::JobId,
+    job_id::JobId,
     service::ServiceName,
     session::SessionId,
     webhook::WebhookCommand,
@@ -27,37 +27,38 @@ use crate::{
 
 /// All events of all sessions.
 pub const ALL_EVENTS: &str = "whatsapp.events.>";
-/// All that RETRIES holds.
+/// All messages of RETRIES.
 pub const ALL_RETRIES: &str = "whatsapp.retries.>";
-/// All that OUTBOX holds.
+/// All messages of OUTBOX.
 pub const ALL_OUTBOX: &str = "whatsapp.outbox.>";
-/// All that DELIVERIES holds.
+/// All messages of DELIVERIES.
 pub const ALL_DELIVERIES: &str = "whatsapp.deliveries.>";
-/// All that DEAD_LETTERS holds.
+/// All messages of DEAD_LETTERS.
 pub const ALL_DEAD_LETTERS: &str = "whatsapp.dead-letters.>";
 
 const EVENTS: &str = "whatsapp.events.";
 
+/// Where an event is published.
 #[must_use]
-pub fn event(session: &SessionId, kind: &EventType) -> String {
-    format!("{EVENTS}{session}.{kind}")
+pub fn event(session: &SessionId, event_type: &EventType) -> String {
+    format!("{EVENTS}{session}.{event_type}")
 }
 
-/// Filter of the events of a session (none: of all) whose type has this tail; the tail may end with `>`.
+/// The filter of a session's events (none: of all sessions) whose type has this tail; the tail may end with `>`.
 #[must_use]
 pub fn events_of(session: Option<&SessionId>, tail: &str) -> String {
     format!("{EVENTS}{}.{tail}", session.map_or("*", SessionId::as_str))
 }
 
-/// Where the test of one endpoint is published: every endpoint hears it whatever types it wants.
+/// Where the test of one endpoint is published. Every endpoint's consumer receives its own tests, whatever types it filters.
 #[must_use]
 pub fn test_of_endpoint(endpoint: &EndpointId) -> String {
     format!("{EVENTS}{}.test.{endpoint}", SessionId::DEFAULT)
 }
 
-/// Whether a filter (`*` for one token, `>` for the rest) holds a subject.
+/// Whether a filter (`*` for one token, `>` for the rest) matches a subject.
 #[must_use]
-pub fn holds(filter: &str, subject: &str) -> bool {
+pub fn filter_matches(filter: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
     for wanted in filter.split('.') {
         match (wanted, tokens.next()) {
@@ -73,53 +74,54 @@ pub fn holds(filter: &str, subject: &str) -> bool {
 /// The inverse of [`event`].
 #[must_use]
 pub fn parse_event(subject: &str) -> Option<(SessionId, EventType)> {
-    let (session, kind) = subject.strip_prefix(EVENTS)?.split_once('.')?;
-    Some((session.parse().ok()?, kind.parse().ok()?))
+    let (session, event_type) = subject.strip_prefix(EVENTS)?.split_once('.')?;
+    Some((session.parse().ok()?, event_type.parse().ok()?))
 }
 
+/// Where a command to a session is sent.
 #[must_use]
 pub fn command(session: &SessionId, command: Command) -> String {
     format!("whatsapp.commands.{session}.{command}")
 }
 
-/// What a gateway subscribes to for one session.
+/// The filter of all commands to a session: its gateway subscribes to it.
 #[must_use]
 pub fn all_commands(session: &SessionId) -> String {
     format!("whatsapp.commands.{session}.*")
 }
 
-/// The command that a subject of [`command`] names.
+/// The inverse of [`command`], without the session.
 #[must_use]
 pub fn parse_command(subject: &str) -> Option<Command> {
     subject.strip_prefix("whatsapp.commands.")?.split_once('.')?.1.parse().ok()
 }
 
-/// Which delivery a retry belongs to. A step repeated after a crash replaces itself and nothing else.
+/// The delivery to which a retry belongs. A step that is repeated after a crash replaces only itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetrySubject<'a> {
     pub endpoint: &'a EndpointId,
-    /// Hash of the chat, or `-`: lets an ordered endpoint see that a chat waits.
+    /// The hash of the chat, or `-`. It shows an endpoint with order by chat that a chat waits.
     pub chat: &'a str,
     /// `live`, or the id of a replay.
     pub run: &'a str,
-    /// Of the event in EVENTS.
+    /// The event's sequence in EVENTS.
     pub sequence: u64,
 }
 
 impl RetrySubject<'_> {
-    /// Where the schedule rests.
+    /// Where the scheduled message is until it fires.
     #[must_use]
     pub fn waiting(&self) -> String {
         self.subject("waiting")
     }
 
-    /// Where NATS puts it when its time has come.
+    /// Where NATS publishes it when it fires.
     #[must_use]
     pub fn due(&self) -> String {
         self.subject("due")
     }
 
-    /// Where it rests while an earlier event of its chat is not settled.
+    /// Where it is while an earlier event of its chat is not settled.
     #[must_use]
     pub fn parked(&self) -> String {
         self.subject("parked")
@@ -130,46 +132,46 @@ impl RetrySubject<'_> {
     }
 }
 
-/// Filter of one endpoint's consumer on RETRIES.
+/// The filter of one endpoint's consumer on RETRIES.
 #[must_use]
 pub fn due_retries(endpoint: &EndpointId) -> String {
     format!("whatsapp.retries.due.{endpoint}.>")
 }
 
-/// All that is parked in RETRIES.
+/// All parked retries.
 pub const ALL_PARKED_RETRIES: &str = "whatsapp.retries.parked.>";
 
-/// All that an endpoint with `ordering: "chat"` has parked in RETRIES.
+/// All parked retries of an endpoint with `ordering: "chat"`.
 #[must_use]
 pub fn parked_retries(endpoint: &EndpointId) -> String {
     format!("whatsapp.retries.parked.{endpoint}.>")
 }
 
-/// The live retries of an endpoint (not those of replays) that are `waiting`, or `due`.
+/// The live retries of an endpoint, not those of replays, in a state: `waiting` or `due`.
 #[must_use]
 pub fn live_retries(state: &str, endpoint: &EndpointId) -> String {
     format!("whatsapp.retries.{state}.{endpoint}.*.live.*")
 }
 
-/// All that RETRIES holds of one endpoint.
+/// All messages in RETRIES of one endpoint.
 #[must_use]
 pub fn retries_of(endpoint: &EndpointId) -> String {
     format!("whatsapp.retries.*.{endpoint}.>")
 }
 
-/// All that RETRIES holds of one replay.
+/// All messages in RETRIES of one replay.
 #[must_use]
 pub fn retries_of_run(endpoint: &EndpointId, run: &str) -> String {
     format!("whatsapp.retries.*.{endpoint}.*.{run}.*")
 }
 
-/// What of it is to be delivered now, or is in delivery.
+/// The messages of one replay that are due or in delivery.
 #[must_use]
 pub fn due_retries_of_run(endpoint: &EndpointId, run: &str) -> String {
     format!("whatsapp.retries.due.{endpoint}.*.{run}.*")
 }
 
-/// What a subject of [`RetrySubject`] says.
+/// The parts of a subject that [`RetrySubject`] makes, without the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParsedRetrySubject<'a> {
     /// `waiting`, `due` or `parked`.
@@ -179,7 +181,7 @@ pub struct ParsedRetrySubject<'a> {
     pub sequence: u64,
 }
 
-/// The inverse of [`Retry::waiting`] and its like.
+/// The inverse of [`RetrySubject::waiting`], [`RetrySubject::due`] and [`RetrySubject::parked`].
 #[must_use]
 pub fn parse_retry(subject: &str) -> Option<ParsedRetrySubject<'_>> {
     let mut tokens = subject.strip_prefix("whatsapp.retries.")?.split('.');
@@ -187,49 +189,49 @@ pub fn parse_retry(subject: &str) -> Option<ParsedRetrySubject<'_>> {
     Some(ParsedRetrySubject { state, chat, run, sequence: tokens.next()?.parse().ok()? })
 }
 
-/// Whose a subject of [`RetrySubject`] is.
+/// The endpoint in a subject that [`RetrySubject`] makes.
 #[must_use]
 pub fn endpoint_of_retry(subject: &str) -> Option<EndpointId> {
     subject.strip_prefix("whatsapp.retries.")?.split('.').nth(1)?.parse().ok()
 }
 
-/// Where a job rests until its time has come.
+/// Where a job is until its time.
 #[must_use]
 pub fn waiting_job(session: &SessionId, job: &JobId) -> String {
     format!("whatsapp.outbox.waiting.{session}.{job}")
 }
 
-/// Where a job is whose time has come.
+/// Where a job is that may be sent now.
 #[must_use]
 pub fn due_job(session: &SessionId, job: &JobId) -> String {
     format!("whatsapp.outbox.due.{session}.{job}")
 }
 
-/// Filter of a session's consumer on OUTBOX.
+/// The filter of a session's consumer on OUTBOX.
 #[must_use]
 pub fn due_jobs(session: &SessionId) -> String {
     format!("whatsapp.outbox.due.{session}.*")
 }
 
-/// The key of a chat that a session knows, in a bucket: no address stands in it.
+/// The key of a known chat in its bucket: a hash, so that the bucket has no address.
 #[must_use]
 pub fn known_chat(session: &SessionId, chat: &ChatJid) -> String {
     use crate::command::idempotency::hash;
     format!("{session}.{}", hex::encode(&hash(&[chat.as_str()])[..16]))
 }
 
-/// Where the dispatchers are asked; any one answers.
+/// Where a request to the dispatchers is sent. One of them answers.
 #[must_use]
-pub fn webhooks(command: WebhookCommand) -> String {
+pub fn webhook_command(command: WebhookCommand) -> String {
     format!("whatsapp.webhooks.{command}")
 }
 
-/// What a dispatcher subscribes to.
+/// The filter of all requests to the dispatchers.
 pub const ALL_WEBHOOK_COMMANDS: &str = "whatsapp.webhooks.*";
 
-/// The command that a subject of [`webhooks`] names.
+/// The inverse of [`webhook_command`].
 #[must_use]
-pub fn parse_webhooks(subject: &str) -> Option<WebhookCommand> {
+pub fn parse_webhook_command(subject: &str) -> Option<WebhookCommand> {
     subject.strip_prefix("whatsapp.webhooks.")?.parse().ok()
 }
 
@@ -239,20 +241,22 @@ pub fn dead_letters(endpoint: &EndpointId) -> String {
     format!("whatsapp.dead-letters.{endpoint}.*")
 }
 
+/// Where the attempt records of an endpoint are published.
 #[must_use]
 pub fn deliveries(endpoint: &EndpointId) -> String {
     format!("whatsapp.deliveries.{endpoint}")
 }
 
+/// Where the dead letter of an event is published.
 #[must_use]
 pub fn dead_letter(endpoint: &EndpointId, event: &EventId) -> String {
-    // An id may come from a foreign publisher's header: what a subject cannot hold is replaced.
+    // Another program may have chosen the id: characters that no subject can have are replaced.
     let token: String =
         event.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect();
     format!("whatsapp.dead-letters.{endpoint}.{token}")
 }
 
-/// Every running instance of a service answers here.
+/// Where the instances of a service are pinged. Every one of them answers.
 #[must_use]
 pub fn service_ping(service: ServiceName) -> String {
     format!("kurir.services.{service}.ping")
@@ -282,7 +286,7 @@ mod tests {
     #[test]
     fn a_webhook_command_is_read_back_as_it_was_built() {
         for one in WebhookCommand::ALL {
-            assert_eq!(parse_webhooks(&webhooks(one)), Some(one));
+            assert_eq!(parse_webhook_command(&webhook_command(one)), Some(one));
         }
     }
 

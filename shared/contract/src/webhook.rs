@@ -1,18 +1,20 @@
-//! What a dispatcher can be asked: replays and the ledger. A NATS request on [`subject::webhooks`](crate::subject),
-//! answered by any one dispatcher with a [`Reply`](crate::command::CommandReply).
+//! Requests to the dispatchers: replays and the ledger.
+//!
+//! A request goes to [`subject::webhook_command`](crate::subject::webhook_command). One dispatcher, any of them, answers with
+//! a [`CommandReply`](crate::command::CommandReply).
 
 use crate::endpoint::EndpointId;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// What a dispatcher can be asked.
+/// A request to a dispatcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WebhookCommand {
-    /// [`ReplayRequest`] → [`Replay`], as soon as it is stored; the work goes on behind it.
+    /// [`ReplayRequest`] → [`Replay`]. The answer comes when the request is stored; the work continues afterwards.
     Replay,
-    /// [`ReplayRequestId`] → [`Replay`] as it stands.
+    /// [`ReplayReference`] → [`Replay`]: its present state.
     ReplayProgress,
-    /// [`ReplayRequestId`] → [`Replay`]: what was not delivered yet will not be.
+    /// [`ReplayReference`] → [`Replay`]: events that were not delivered yet will not be.
     CancelReplay,
     /// [`LedgerRequest`] → [`LedgerReport`].
     Ledger,
@@ -46,10 +48,10 @@ impl FromStr for WebhookCommand {
     }
 }
 
-/// KV bucket of the replays, each under its id.
+/// The KV bucket of the replays; the key is the replay's id.
 pub const REPLAYS_BUCKET: &str = "webhook_replays";
 
-/// What is to be delivered again. Each delivery keeps its `webhook-id` and says `Kurir-Replay: true`.
+/// Events to deliver again. Each delivery keeps its `webhook-id` and has the header `Kurir-Replay: true`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayRequest {
@@ -57,25 +59,26 @@ pub struct ReplayRequest {
     pub of: ReplaySelection,
 }
 
+/// Which events a replay delivers again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReplaySelection {
-    /// All events of the endpoint that were stored since then, ISO 8601.
+    /// All events of the endpoint that were stored since this time, ISO 8601.
     Since { since: String },
-    /// One dead letter: its sequence in DEAD_LETTERS.
+    /// One dead letter; `sequence` is its sequence in DEAD_LETTERS.
     DeadLetter { sequence: u64 },
     /// All dead letters of the endpoint.
     DeadLetters,
 }
 
-/// The body of a command about a replay that is there.
+/// The body of a request about a replay that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayRequestId {
+pub struct ReplayReference {
     pub id: String,
 }
 
-/// A replay, as it stands.
+/// A replay and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -85,16 +88,17 @@ pub struct Replay {
     pub endpoint: EndpointId,
     pub of: ReplaySelection,
     pub state: ReplayState,
-    /// Events that it is about.
+    /// How many events it delivers again.
     pub total: u64,
-    /// Events that are neither delivered nor dead yet.
+    /// How many of them are neither delivered nor dead yet.
     pub waiting: u64,
     /// ISO 8601.
     pub created_at: String,
-    /// Null while it runs.
+    /// When it ended, ISO 8601; null while it runs.
     pub ended_at: Option<String>,
 }
 
+/// Whether a replay still delivers events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -104,12 +108,12 @@ pub enum ReplayState {
     Cancelled,
 }
 
-/// Of which endpoint, and of which events: those stored from `from` to before `to`, both ISO 8601.
+/// Asks where an endpoint's events are that were stored from `from` until before `to`, both ISO 8601.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerRequest {
     pub endpoint: EndpointId,
-    /// None: from the first event that is its.
+    /// None: from the endpoint's first event.
     #[serde(default)]
     pub from: Option<String>,
     /// None: until now.
@@ -117,7 +121,8 @@ pub struct LedgerRequest {
     pub to: Option<String>,
 }
 
-/// Where an endpoint's events are. Each is in one place: `matched` is the sum of the others, or something was lost.
+/// Where an endpoint's events are. Each event is in one place: `matched` is the sum of the other numbers, or events were
+/// lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -125,15 +130,16 @@ pub struct LedgerReport {
     pub endpoint: EndpointId,
     pub from: Option<String>,
     pub to: String,
-    /// In EVENTS, of the endpoint's sessions and types.
+    /// Events in EVENTS of the endpoint's sessions and types.
     pub matched: u64,
-    /// Distinct events with a 2xx.
+    /// Distinct events that the receiver answered with a 2xx.
     pub delivered: u64,
-    /// Not taken yet, in delivery, or between two attempts.
+    /// Events that wait, are in delivery, or are between two attempts.
     pub waiting: u64,
+    /// Events in the dead letters.
     pub dead: u64,
-    /// By the endpoint's content filter, its format, or because the event is about the endpoint itself.
+    /// Events that the endpoint's content filter or format excludes, and events about the endpoint itself.
     pub filtered: u64,
-    /// `matched` minus all of these: 0, or it is told here.
+    /// `matched` minus all others: 0 unless events were lost.
     pub missing: i64,
 }

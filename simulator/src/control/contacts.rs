@@ -1,4 +1,4 @@
-//! Contacts: what they write, receive, confirm, and how they behave.
+//! Contacts: what they write, receive and confirm, and how they behave.
 
 use std::collections::BTreeSet;
 
@@ -76,7 +76,7 @@ pub async fn write(
     Ok((StatusCode::CREATED, Json(MessageCreated { id })))
 }
 
-/// The account that is meant when none is named.
+/// The account that a call means if it names none.
 pub fn only_account(server: &ServerState, but: &PhoneNumber) -> ApiResult<PhoneNumber> {
     let mut accounts = server.people.accounts().filter(|person| person.number != *but && !person.companions.is_empty());
     match (accounts.next(), accounts.next()) {
@@ -228,7 +228,7 @@ pub struct ContactChanges {
     registered: Option<bool>,
     receipts: Option<ReceiptMode>,
     addressing: Option<AddressingMode>,
-    /// Nobody adds him to a group.
+    /// Nobody can add this contact to a group.
     refuses_groups: Option<bool>,
 }
 
@@ -264,7 +264,7 @@ pub async fn picture(State(shared): State<SharedState>, NumberPath(number): Numb
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 
-/// The contact's phone is installed anew: a new identity, and no session is left.
+/// Installs the contact's phone again: it has a new identity and no session.
 pub async fn reinstall(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,

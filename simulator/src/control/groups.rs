@@ -146,7 +146,7 @@ pub async fn change(
     let missing = || ApiError::not_found(format!("there is no group {id:?}"));
     let group = server.groups.get_mut(&id).ok_or_else(missing)?;
     let by = change.by.clone().unwrap_or_else(|| group.creator.clone());
-    // Whoever leaves learns of it as well.
+    // A member that is removed is told, too.
     let mut told: BTreeSet<PhoneNumber> = group.participants.clone();
     group.participants.extend(change.add.iter().cloned());
     for number in &change.remove {

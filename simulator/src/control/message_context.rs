@@ -153,7 +153,7 @@ impl NewMessage {
         })
     }
 
-    /// What its app binds an addition to a message to.
+    /// The address that an app uses as key material when it encrypts an addition to a message.
     fn own_jid(&self, number: &PhoneNumber) -> Jid {
         let by_number = self.addressing == Some(AddressingMode::Pn) && self.group.is_none();
         if by_number { number.jid(0) } else { number.lid_jid(0) }
@@ -161,7 +161,7 @@ impl NewMessage {
 
     fn protocol(&self, kind: protocol_message::Type, speaker: SendingContact<'_>) -> ApiResult<ProtocolMessage> {
         let target = required(self.target.as_deref(), "target")?;
-        // Everybody edits and deletes what he wrote himself; an administrator names whose message it is.
+        // Contacts edit and delete their own messages. An administrator names the author of the message.
         let author = self.target_author.as_ref().or(Some(speaker.number));
         Ok(ProtocolMessage {
             r#type: Some(kind),

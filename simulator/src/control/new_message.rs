@@ -117,11 +117,11 @@ pub struct VcardEntry {
     pub vcard: String,
 }
 
-/// Who says something, and to whom.
+/// The contact that sends a message, and what the message refers to.
 #[derive(Clone, Copy)]
 pub struct SendingContact<'a> {
     pub number: &'a PhoneNumber,
-    /// The other of a direct chat.
+    /// The other side of a direct chat.
     pub to: Option<&'a PhoneNumber>,
     /// The poll that is voted on, as the speaker's phone received it.
     pub poll: Option<&'a ReceivedMessage>,

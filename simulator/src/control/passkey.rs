@@ -21,7 +21,7 @@ pub struct PasskeyRequirement {
     trouble: Option<PasskeyTrouble>,
 }
 
-/// Whoever scans its code, or enters one, is asked for the account's passkey from now on, which this gives away.
+/// Makes the account linkable by passkey only, and returns its passkey.
 pub async fn require(
     State(shared): State<SharedState>,
     JsonBody(required): JsonBody<PasskeyRequirement>,
@@ -37,7 +37,7 @@ pub struct AccountQuery {
     number: PhoneNumber,
 }
 
-/// The account is linked as any other again, and its passkey is gone.
+/// Makes the account linkable in the other ways again, and deletes its passkey.
 pub async fn require_no_more(
     State(shared): State<SharedState>,
     QueryParams(of): QueryParams<AccountQuery>,

@@ -23,13 +23,13 @@ pub struct CallRecord {
 #[serde(rename_all = "lowercase")]
 pub enum CallState {
     Ringing,
-    /// Turned down by who was called.
+    /// The called account rejected it.
     Rejected,
     Ended,
 }
 
 impl CallLog {
-    /// A signal of the caller, or of the phone of who was called.
+    /// Records a signal of the caller or of the called phone.
     pub fn note(&mut self, id: &str, to: &PhoneNumber, signal: CallSignal) {
         let state = match signal {
             CallSignal::Offer => CallState::Ringing,

@@ -12,7 +12,7 @@ use crate::phone_number::PhoneNumber;
 /// The account of a client without a push name.
 const DEFAULT_ACCOUNT: &str = "15550100001";
 
-/// People are made on demand, by anybody who asks for a number: this many fit into about 1 GB.
+/// People are created on demand when a number is named. This many take about 1 GB.
 const MAX_PEOPLE: usize = 100_000;
 
 #[derive(Default)]
@@ -30,7 +30,7 @@ impl PeopleDirectory {
         self.people.get_mut(number)
     }
 
-    /// The person with this number, made on demand.
+    /// The person with this number, created if there is none.
     pub fn meet(&mut self, number: &PhoneNumber) -> Result<&mut SimulatedPerson> {
         if !self.people.contains_key(number) {
             ensure!(self.people.len() < MAX_PEOPLE, "{MAX_PEOPLE} people are on this WhatsApp, no more fit");
@@ -45,7 +45,7 @@ impl PeopleDirectory {
         self.people.insert(person.number.clone(), person);
     }
 
-    /// Whose address this is, phone number or LID. `None`: nobody's (an unknown LID, a group).
+    /// The number behind an address, phone number or LID. `None` for an unknown LID and for a group.
     pub fn number_of(&self, jid: &Jid) -> Option<PhoneNumber> {
         if jid.is_lid() {
             self.by_lid.get(jid.user.as_str()).cloned()

@@ -1,5 +1,5 @@
-//! What a phone received: decrypted messages, receipts for what it sent, and signs of life.
-//! Promises that a message repeated under one id is one entry with a count of copies.
+//! What a phone received: decrypted messages, receipts for its own messages, and presences.
+//! A message that is repeated under one id is one entry with a count of copies.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::phone_number::PhoneNumber;
 /// Messages and receipts that a phone shows; older ones give way.
 const MAX_SHOWN: usize = 20_000;
 
-/// Signs of life that a phone shows; everybody gets those of every client.
+/// Presences that a phone shows. Every phone gets those of every client.
 const MAX_PRESENCE: usize = 200;
 
 /// A message that a phone decrypted.
@@ -55,7 +55,7 @@ pub struct ReceivedMessage {
     pub selectable: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// A copy of what a companion of the same account sent: this is to whom.
+    /// The receiver, if this is a copy of what a companion of the same account sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<String>,
     /// Under which kind of address the sender wrote: `pn` or `lid`.

@@ -1,5 +1,5 @@
 //! A person: number, LID, name, phone and companions, and how it was told to behave.
-//! Leaves what the person says and hears to the stanza modules.
+//! What the person sends and receives is decided in `stanza`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,15 +39,15 @@ pub struct SimulatedPerson {
     pub registered: bool,
     pub receipts: ReceiptMode,
     pub addressing: AddressingMode,
-    /// What he says of himself.
+    /// The text about the person.
     pub about: Option<String>,
     pub picture: Option<ProfilePicture>,
-    /// Nobody adds him to a group: he has to be invited.
+    /// Nobody can add this person to a group; an invitation is needed.
     pub refuses_groups: bool,
     pub blocked: BTreeSet<PhoneNumber>,
     pub calls: CallLog,
     pub inbox: PhoneInbox,
-    /// Changes only when the phone is installed anew: clients read it as the account's identity.
+    /// Changes only when the phone is installed again: clients read it as the account's identity.
     pub raw_id: u32,
 }
 
@@ -74,7 +74,7 @@ impl SimulatedPerson {
         })
     }
 
-    /// The phone is replaced by a new one: new identity, no session left.
+    /// Replaces the phone by a new one, with a new identity and without sessions.
     pub fn reinstall(&mut self) -> Result<()> {
         self.phone = SignalEndpoint::generate()?;
         self.raw_id = rand::random::<u32>() >> 1;

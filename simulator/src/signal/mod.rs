@@ -1,6 +1,6 @@
 //! One end of the Signal protocol: the keys and sessions of a simulated phone.
-//! Promises that a session is opened, encrypted and decrypted by wacore-libsignal alone.
-//! Leaves to others which device is written to and what a plaintext means.
+//! wacore-libsignal alone opens sessions, encrypts and decrypts.
+//! Which device is written to and what a plaintext means is decided in `stanza`.
 
 mod companion_keys;
 mod stores;
@@ -90,7 +90,7 @@ impl SignalEndpoint {
         self.identities.registration_id
     }
 
-    /// XEdDSA by the identity key: how a phone vouches for its companions.
+    /// Signs with the identity key (XEdDSA), as a phone does for its companions.
     pub fn sign(&self, message: &[u8]) -> Result<[u8; 64]> {
         let signature = self.identities.pair.private_key().calculate_signature(message, &mut rand::rng())?;
         Ok(signature)
@@ -102,7 +102,7 @@ impl SignalEndpoint {
         Ok(self.identities.pair.private_key().calculate_agreement(&theirs)?)
     }
 
-    /// A bundle for whoever wants to write to this phone, with a fresh one-time prekey.
+    /// A key bundle for a client that wants to write to this phone, with a fresh one-time prekey.
     pub fn publish_bundle(&mut self) -> Result<PreKeyBundle> {
         let (id, public) = self.prekeys.generate();
         let signed = &self.signed_prekey.0;

@@ -1,5 +1,5 @@
 //! The stores that the Signal library asks for: maps in memory, one per kind of key.
-//! Promises to answer at once. Leaves using them to the endpoint.
+//! They answer at once. `SignalEndpoint` uses them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,8 +15,8 @@ pub(super) type SignalResult<T> = Result<T, SignalProtocolError>;
 /// The id of the one signed prekey that an endpoint ever has.
 pub(super) const SIGNED_PREKEY_ID: u32 = 1;
 
-/// One-time prekeys wait for the first message of whoever fetched them. A fetch without a
-/// message leaves one behind, so the oldest give way.
+/// A one-time prekey waits for the first message of the client that fetched it. A fetch without a
+/// message leaves one behind, so the oldest are removed beyond this number.
 const MAX_ONE_TIME_PREKEYS: usize = 4_096;
 
 #[derive(Clone)]
@@ -43,7 +43,7 @@ impl IdentityKeyStore for IdentityData {
         Ok(IdentityChange::NewOrUnchanged)
     }
 
-    // A simulated phone trusts everybody: a client that was installed anew is a test, not an attack.
+    // A simulated phone trusts every identity: a client that was installed again is a test, not an attack.
     async fn is_trusted_identity(
         &self,
         _address: &ProtocolAddress,

@@ -1,5 +1,5 @@
 //! What a member changes in a group: its members and their rights, its subject, description and settings.
-//! Promises that nobody does what he may not, and that all members are told of what was done.
+//! A member that lacks the right is refused, and every member is told of each change.
 
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
@@ -19,7 +19,7 @@ impl ServerState {
         if !may {
             return IqReply::refused(403, "forbidden");
         }
-        // Whoever leaves learns of it as well.
+        // A member that is removed is told, too.
         let mut told = group.participants.clone();
         let (mut answers, mut done) = (Vec::new(), Vec::new());
         for asked in children(action, "participant").filter_map(|child| jid(child, "jid")) {
@@ -60,7 +60,7 @@ impl ServerState {
                 Err(answer) => return answer,
             },
             (_, false) => return refused("404"),
-            // Nobody takes its rights from who made it.
+            // The creator keeps all rights.
             ("remove" | "demote", true) if *member == group.creator => return refused("406"),
             ("remove", true) => group.remove(member),
             ("promote", true) => drop(group.admins.insert(member.clone())),

@@ -84,7 +84,7 @@ impl ServerState {
         self.dirty = true;
         let created = NodeBuilder::new("create").attr("type", "new").children([shown.clone()]).build();
         self.tell_of_group(&id, number, &told, vec![created]);
-        // Whoever could not be added stands among the participants, with a number.
+        // A participant that could not be added is listed with an error number.
         if let Some(wacore_binary::NodeContent::Nodes(nodes)) = &mut shown.content {
             nodes.extend(refused);
         }
@@ -159,7 +159,7 @@ impl ServerState {
     }
 }
 
-/// Why somebody is not in the group who was to be: he is nobody, or adds himself.
+/// The participant of an answer that could not be added: the number is unknown, or its owner refuses to be added.
 pub(super) fn turned_down(person: &SimulatedPerson) -> Node {
     let node = participant_of(&person.number);
     if !person.registered {

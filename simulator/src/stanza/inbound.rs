@@ -1,5 +1,5 @@
-//! A simulated phone hears: it decrypts what a companion encrypted for it, keeps what it read,
-//! confirms the delivery, and asks again for what it cannot decrypt.
+//! What a simulated phone does with a client's message: it decrypts it, keeps it in its inbox and confirms the
+//! delivery. It asks again for a message that it cannot decrypt.
 
 use anyhow::{Context as _, Result};
 use wacore::{
@@ -194,7 +194,8 @@ impl ServerState {
         }
     }
 
-    /// Asks for a message that it has, as a phone does that was set up anew: a person was written to as `to`.
+    /// Asks again for a message that the phone already has, as a phone does after a new installation.
+    /// `to` is the address under which the contact was written to.
     pub fn ask_for(&mut self, number: &PhoneNumber, message: &ReceivedMessage, to: &Jid) -> Result<()> {
         let group = message.group.as_deref();
         let to = group.map_or_else(|| to.clone(), |group| Jid::group(groups::bare(group)));

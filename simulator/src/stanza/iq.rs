@@ -1,5 +1,4 @@
-//! IQs: one line per question, the answers in the chapters.
-//! Promises that every IQ is answered: with an error where nothing here knows the answer.
+//! Answers every IQ of a client. An IQ that no module knows is answered with the error 501.
 
 use std::time::Duration;
 
@@ -187,7 +186,7 @@ fn privacy() -> Node {
 }
 
 /// Every collection asked for comes back, at the version that the client has (one further after
-/// its patch). The contents are nobody's business here: the phone shows nothing of them.
+/// its patch). The contents are not kept.
 fn app_state(iq: &NodeRef<'_>) -> Node {
     let collections = iq
         .get_optional_child("sync")

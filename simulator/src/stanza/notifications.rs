@@ -1,5 +1,5 @@
-//! What companions are told of people beside their messages: calls, presence, profiles, changes of groups, the past.
-//! Calls and notifications wait in the queue as messages do; presence is for who is there.
+//! What companions are told besides messages: calls, presence, profiles, changes of groups, and the past.
+//! Calls and notifications wait in the queue like messages. Only connected companions get presences.
 
 use anyhow::Result;
 use buffa::MessageField;
@@ -124,7 +124,7 @@ impl ServerState {
         }
     }
 
-    /// Those companions that are there see what somebody is doing.
+    /// Shows connected companions what a contact is doing.
     pub fn show_presence(
         &mut self,
         number: &PhoneNumber,
@@ -177,7 +177,7 @@ impl ServerState {
         }
     }
 
-    /// Every companion learns of a contact's new text about himself.
+    /// Tells every companion of a contact's new text about the contact.
     pub fn tell_of_about(&mut self, number: &PhoneNumber, about: &str) {
         let set = NodeBuilder::new("set").bytes(about.as_bytes().to_vec()).build();
         self.notify_all(number, "status", &set);

@@ -1,6 +1,5 @@
-//! A simulated phone speaks: its message is encrypted for every companion that must have it and
-//! waits in their queues. Promises that each companion gets what a real sender would have made
-//! for it, in the order in which it was said.
+//! Messages of simulated phones. Each is encrypted for every companion that has to get it and waits in its queue.
+//! A companion gets what a real sender would have encrypted for it, in the order of sending.
 
 use anyhow::{Context as _, Result};
 use buffa::Message as _;
@@ -21,7 +20,7 @@ use crate::{
     state::ServerState,
 };
 
-/// Why a phone cannot say something: the caller's mistake, by its kind.
+/// Why a phone cannot send a message, by the kind of the caller's mistake.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     #[error("{0}")]
@@ -36,7 +35,7 @@ pub enum SendError {
     Internal(#[from] anyhow::Error),
 }
 
-/// Something that a simulated phone says.
+/// A message that a simulated phone sends.
 pub struct OutboundMessage {
     pub id: String,
     pub message: Message,
@@ -52,7 +51,7 @@ pub struct OutboundMessage {
 type DeviceKey = (PhoneNumber, u16);
 
 impl ServerState {
-    /// Says it, to everybody concerned.
+    /// Sends the message to every receiver.
     pub fn say(&mut self, sender: &PhoneNumber, mut utterance: OutboundMessage) -> Result<(), SendError> {
         utterance.group = utterance.group.as_deref().map(groups::whole);
         if let Some(to) = &utterance.to {

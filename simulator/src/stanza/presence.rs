@@ -1,5 +1,5 @@
-//! What a companion shows of itself: whether it is there, that it types, and whose presence it asks for.
-//! Whoever could see it has it in his inbox; a question is answered at once with "unavailable".
+//! Presence and typing of a client, and its subscriptions to the presence of others.
+//! Every person who could see it has it in the inbox. A subscription is answered at once with "unavailable".
 
 use wacore_binary::{Jid, JidExt as _, NodeRef};
 

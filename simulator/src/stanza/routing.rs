@@ -1,5 +1,5 @@
-//! A companion's message, to everybody it is for: the phones, which are simulated, and other
-//! companions, which are real clients. Then the server's ack, or its nack.
+//! Acknowledges or refuses a client's message, then gives it to every receiver: simulated phones, and companions,
+//! which are real clients.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     timers::TimerAction,
 };
 
-/// What a nack says when a fault gives no number: malformed.
+/// The number of a nack if the fault names none: malformed.
 const NACK: u16 = 479;
 
 /// One message of a companion, taken apart.
@@ -30,7 +30,7 @@ struct ClientMessage {
     personal: HashMap<(PhoneNumber, u16), Vec<EncryptedPart>>,
     /// Encrypted once for the whole group.
     shared: Option<EncryptedPart>,
-    /// Besides the ciphertexts: what goes along to companions.
+    /// Nodes besides the ciphertexts that companions get, too.
     extras: Vec<Node>,
     stanza_type: String,
     edit: Option<String>,

@@ -64,7 +64,7 @@ impl ServerState {
         let key = Message { sender_key_distribution_message: MessageField::some(key), ..Default::default() };
         let padded = MessageUtils::pad_message_v2(message.encode_to_vec());
         let status = EncryptedPayload { kind: "skmsg", bytes: phone.group_encrypt(&name, &padded)? };
-        // Whoever has the key already is not troubled by it.
+        // A client that already has the key ignores it.
         let key = self.seal(envelope.sender, number, device, &MessageUtils::encode_and_pad(&key))?;
         let encs = [envelope.enc(&key), envelope.enc(&status)];
         let node = envelope.in_group(&broadcast).children(encs).build();

@@ -33,7 +33,9 @@ fn repository() -> &'static Path {
 fn installed(cell: &'static OnceLock<Option<PathBuf>>, install: fn() -> Result<PathBuf, String>) -> Option<PathBuf> {
     cell.get_or_init(|| match install() {
         Ok(path) => Some(path),
-        Err(reason) if std::env::var_os("KURIR_WITNESSES").is_some_and(|value| value == "required") => panic!("{reason}"),
+        Err(reason) if std::env::var_os("KURIR_WITNESSES").is_some_and(|value| value == "required") => {
+            panic!("{reason}")
+        }
         Err(reason) => {
             eprintln!("skipped: {reason}");
             None
@@ -62,7 +64,8 @@ fn whatsmeow() -> Option<PathBuf> {
 fn baileys() -> Option<PathBuf> {
     static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
     installed(&INSTALLED, || {
-        let (source, folder) = (repository().join("tests/witnesses/baileys"), repository().join("target/witnesses/baileys"));
+        let (source, folder) =
+            (repository().join("tests/witnesses/baileys"), repository().join("target/witnesses/baileys"));
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let mut is_new = !folder.join("node_modules/.package-lock.json").exists();
         for name in ["package.json", "package-lock.json", "main.js"] {
@@ -247,7 +250,8 @@ async fn reads_files_numbers_and_texts_that_look_like_tokens(client: Client) {
     witness.pair(&sim).await;
 
     let size = BASE64_STANDARD.decode(PIXEL).unwrap().len();
-    sim.text(CONTACT, "", json!({"type": "image", "mimetype": "image/png", "caption": "a pixel", "base64": PIXEL})).await;
+    sim.text(CONTACT, "", json!({"type": "image", "mimetype": "image/png", "caption": "a pixel", "base64": PIXEL}))
+        .await;
     let heard = witness.until_text("a pixel").await;
     assert_eq!(heard["size"], size, "{heard}");
     witness.order(json!({"do": "send_image", "to": CONTACT, "text": "my pixel", "base64": PIXEL}));

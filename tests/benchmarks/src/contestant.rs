@@ -1,4 +1,4 @@
-//! Who is measured: a process, what it took of the CPU and how much memory it has.
+//! A measured process: its CPU time and its memory.
 
 use anyhow::Context as _;
 use std::{
@@ -15,14 +15,14 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 /// Ticks of /proc in a second; fixed at 100 on Linux (`getconf CLK_TCK`).
 const TICKS: f64 = 100.0;
 
-/// Either of the two that are compared.
+/// The two programs that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ContestantKind {
     Raw,
     Dispatcher,
 }
 
-impl Kind {
+impl ContestantKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "the bare loop",
@@ -30,7 +30,7 @@ impl Kind {
         }
     }
 
-    /// Its durable consumer on EVENTS.
+    /// The name of its durable consumer on EVENTS.
     pub fn consumer(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -39,12 +39,12 @@ impl Kind {
     }
 }
 
-/// Builds the dispatcher as it is released, and gives its path.
+/// Builds the dispatcher as for a release, and returns its path.
 pub fn dispatcher_binary() -> anyhow::Result<PathBuf> {
     const NAME: &str = "kurir-webhook-dispatcher";
     let own = std::env::current_exe().context("failed to find the benchmark's own path")?;
     let beside = own.with_file_name(NAME);
-    // As cargo started us; without cargo, a dispatcher that lies beside is taken as it is.
+    // Without cargo, the dispatcher in the same folder is used as it is.
     if let Some(cargo) = std::env::var_os("CARGO") {
         let built = Command::new(cargo).args(["build", "--release", "-p", NAME, "--bin", NAME]).status();
         anyhow::ensure!(built.context("failed to start cargo")?.success(), "failed to build {NAME}");
@@ -53,31 +53,31 @@ pub fn dispatcher_binary() -> anyhow::Result<PathBuf> {
     Ok(beside)
 }
 
-/// A running contestant; killed when dropped.
+/// A running contestant. A drop kills it.
 pub struct Contestant {
     child: Child,
-    /// Its log is in there, and goes with it.
+    /// Its working folder, with its log.
     folder: TempDir,
 }
 
-/// What it has used.
+/// The resources that a process has used.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub struct ResourceUsage {
     pub cpu: Duration,
     pub rss_megabytes: f64,
 }
 
 impl Contestant {
-    /// The dispatcher runs with its defaults, and signs: its log goes to a terminal (here a file) and to its file.
-    pub fn start(kind: Kind, dispatcher: &Path, nats: &str, webhook: &str) -> anyhow::Result<Self> {
+    /// Starts a contestant. The dispatcher has its defaults and signs; it logs to a terminal, here a file, and to its log file.
+    pub fn start(kind: ContestantKind, dispatcher: &Path, nats: &str, webhook: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
         let mut command = match kind {
-            Kind::Raw => {
+            ContestantKind::Raw => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["raw", nats, webhook]);
                 command
             }
-            Kind::Dispatcher => {
+            ContestantKind::Dispatcher => {
                 let mut command = Command::new(dispatcher);
                 command.env("NATS_URL", nats).env("WEBHOOK_URL", webhook);
                 command.env("WEBHOOK_SECRET", SECRET).env("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8");
@@ -95,7 +95,7 @@ impl Contestant {
         Ok(Self { child, folder })
     }
 
-    /// Waits until the dispatcher says that it is ready; gives how long that took.
+    /// Waits until the dispatcher is ready, and returns how long that took.
     pub async fn ready(&self, within: Duration) -> anyhow::Result<Duration> {
         let begun = Instant::now();
         loop {
@@ -108,16 +108,16 @@ impl Contestant {
         }
     }
 
-    pub fn usage(&self) -> anyhow::Result<Usage> {
+    pub fn usage(&self) -> anyhow::Result<ResourceUsage> {
         usage(self.child.id())
     }
 }
 
-/// Of any process.
-pub fn usage(process: u32) -> anyhow::Result<Usage> {
+/// The resources that any process has used.
+pub fn usage(process: u32) -> anyhow::Result<ResourceUsage> {
     let proc = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}"));
     let stat = proc("stat").context("failed to read a process's figures")?;
-    // The name in parentheses may hold blanks; behind it, user and system time are the 12th and 13th field.
+    // The name in parentheses may contain blanks. After it, user and system time are the 12th and 13th field.
     let fields: Vec<&str> = stat.rsplit_once(") ").map_or(stat.as_str(), |(_, rest)| rest).split(' ').collect();
     let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or_default();
     let status = proc("status").context("failed to read a process's figures")?;
@@ -126,12 +126,15 @@ pub fn usage(process: u32) -> anyhow::Result<Usage> {
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
         .unwrap_or_default();
-    Ok(Usage { cpu: Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS), rss_megabytes: kilobytes / 1024.0 })
+    Ok(ResourceUsage {
+        cpu: Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS),
+        rss_megabytes: kilobytes / 1024.0,
+    })
 }
 
 impl Drop for Contestant {
     fn drop(&mut self) {
-        // It may have ended by itself; the measurement has failed then anyway.
+        // If it has ended by itself, the measurement has failed before.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,9 +1,9 @@
 //! Many endpoints: how long until all have their consumers, what they cost while nothing happens, and delivering.
 
 use crate::{
-    contestant::{Contestant, Kind, usage},
+    contestant::{Contestant, ContestantKind, usage},
     latency::paced,
-    stage::{Stage, quantile},
+    stage::{BenchmarkStage, quantile},
 };
 use std::{path::Path, time::Duration};
 
@@ -27,11 +27,11 @@ pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
 }
 
 async fn one(dispatcher: &Path, count: usize) -> anyhow::Result<()> {
-    let mut stage = Stage::set(Duration::ZERO).await?;
+    let mut stage = BenchmarkStage::set(Duration::ZERO).await?;
     let url = stage.sink.url();
     stage.endpoints(count, |_| url.clone()).await?;
     // `default` goes nowhere: it would have every event too.
-    let contestant = Contestant::start(Kind::Dispatcher, dispatcher, &stage.nats.url(), "")?;
+    let contestant = Contestant::start(ContestantKind::Dispatcher, dispatcher, &stage.nats.url(), "")?;
     let ready = contestant.ready(Duration::from_secs(120)).await?;
     let nats = stage.nats.process().id();
 

@@ -1,11 +1,11 @@
-//! A gateway that is paired with a simulated WhatsApp, beside a NATS of its own: as it is released, but for the
-//! certificate that it trusts.
+//! A gateway that is paired with a simulated WhatsApp, with its own NATS. It is built as for a release, except that it trusts
+//! the simulator's certificate.
 
-use crate::contestant::{Usage, usage};
+use crate::contestant::{ResourceUsage, usage};
 use anyhow::Context as _;
 use async_nats::jetstream::stream::Stream;
 use kurir_contract::{
-    command::{Command as Asked, SendText},
+    command::{Command as GatewayCommand, SendText},
     session::SessionId,
     stream, subject,
 };
@@ -17,44 +17,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// All start within a second; this is for a machine that compiles beside them.
+/// All parts start within a second; this is enough for a machine that compiles at the same time.
 const SOON: Duration = Duration::from_secs(60);
-/// How often figures are looked at while something is awaited.
+/// The pause between two checks of a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// As fast as they are taken, on a machine that does something else beside.
+/// The deadline of a load, on a machine that does other work at the same time.
 const LOADED_WITHIN: Duration = Duration::from_secs(600);
-/// Nothing comes any more.
+/// If no event arrives in this time, none is on its way.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// A load of the simulator, by its id.
-pub struct Load(String);
+/// The id of a load in the simulator.
+pub struct LoadId(String);
 
-/// Who writes.
-pub enum Whose {
-    /// So many people who never wrote before.
+/// The people who write.
+pub enum LoadSenders {
+    /// This many people who never wrote before.
     New(u64),
-    /// Those of an earlier load.
-    Of(Load),
+    /// The people of an earlier load.
+    OfLoad(LoadId),
 }
 
-/// The dropped first is stopped first.
-pub struct Paired {
+/// The gateway, the simulator and NATS; a drop stops them in this order.
+pub struct PairedGateway {
     pub gateway: Process,
     pub simulator: Simulator,
     pub nats: Nats,
     events: Stream,
 }
 
-/// What the three have used.
+/// The resources that the three have used.
 #[derive(Clone, Copy, Debug)]
-pub struct Used {
-    pub gateway: Usage,
-    pub simulator: Usage,
-    pub nats: Usage,
+pub struct StackUsage {
+    pub gateway: ResourceUsage,
+    pub simulator: ResourceUsage,
+    pub nats: ResourceUsage,
 }
 
-/// Builds the gateway for the simulator and the simulator as they are released; gives the gateway's path.
+/// Builds the gateway for the simulator and the simulator as for a release, and returns the gateway's path.
 pub fn gateway_binary() -> anyhow::Result<PathBuf> {
     const NAME: &str = "kurir-gateway-for-simulator";
     let own = std::env::current_exe().context("failed to find the benchmark's own path")?;
@@ -69,7 +69,7 @@ pub fn gateway_binary() -> anyhow::Result<PathBuf> {
     Ok(beside)
 }
 
-impl Paired {
+impl PairedGateway {
     pub async fn start(gateway: &Path) -> anyhow::Result<Self> {
         let nats = Nats::start().await;
         let simulator = Simulator::start(true).await;
@@ -86,8 +86,8 @@ impl Paired {
         Ok(Self { gateway, simulator, nats, events })
     }
 
-    /// Lets them write so many texts, as fast as they are taken, and gives how long it took until all were stored.
-    pub async fn load(&mut self, messages: u64, whose: &Whose) -> anyhow::Result<(Load, Duration)> {
+    /// Lets people write texts as fast as the gateway accepts them, and returns how long it took until all were stored.
+    pub async fn load(&mut self, messages: u64, whose: &LoadSenders) -> anyhow::Result<(LoadId, Duration)> {
         let before = self.stored().await?;
         let begun = Instant::now();
         let load = self.begin_load(messages, whose).await?;
@@ -95,10 +95,10 @@ impl Paired {
         Ok((load, begun.elapsed()))
     }
 
-    /// Stops the gateway and lets them write: WhatsApp keeps it.
-    pub async fn load_while_away(&mut self, messages: u64, whose: &Whose) -> anyhow::Result<()> {
+    /// Stops the gateway and lets people write texts, which WhatsApp keeps.
+    pub async fn load_while_away(&mut self, messages: u64, whose: &LoadSenders) -> anyhow::Result<()> {
         self.gateway.terminate(SOON).await;
-        let Load(id) = self.begin_load(messages, whose).await?;
+        let LoadId(id) = self.begin_load(messages, whose).await?;
         let begun = Instant::now();
         while self.simulator.get(&format!("/load/{id}")).await["done"] != true {
             anyhow::ensure!(begun.elapsed() < LOADED_WITHIN, "the texts were not queued within {LOADED_WITHIN:?}");
@@ -107,7 +107,7 @@ impl Paired {
         Ok(())
     }
 
-    /// Starts the gateway again, and gives how long it took from then until all that waited was stored.
+    /// Starts the gateway again, and returns how long it took until all waiting texts were stored.
     pub async fn catch_up(&mut self, messages: u64) -> anyhow::Result<Duration> {
         let before = self.stored().await?;
         let begun = Instant::now();
@@ -116,24 +116,28 @@ impl Paired {
         Ok(begun.elapsed())
     }
 
-    async fn begin_load(&self, messages: u64, whose: &Whose) -> anyhow::Result<Load> {
+    async fn begin_load(&self, messages: u64, whose: &LoadSenders) -> anyhow::Result<LoadId> {
         let load = match whose {
-            Whose::New(contacts) => json!({"messages": messages, "rate": 100_000, "contacts": contacts}),
-            Whose::Of(Load(earlier)) => json!({"messages": messages, "rate": 100_000, "contactsOf": earlier}),
+            LoadSenders::New(contacts) => json!({"messages": messages, "rate": 100_000, "contacts": contacts}),
+            LoadSenders::OfLoad(LoadId(earlier)) => {
+                json!({"messages": messages, "rate": 100_000, "contactsOf": earlier})
+            }
         };
         let id = self.simulator.post("/load", load).await["id"].as_str().map(str::to_owned);
-        Ok(Load(id.context("the simulator began no load")?))
+        Ok(LoadId(id.context("the simulator began no load")?))
     }
 
-    /// Answers everybody of a load: until then each of their messages brings the keys for a new session with it.
-    pub async fn answer(&mut self, Load(id): &Load) -> anyhow::Result<()> {
+    /// Answers everybody of a load. Before an answer, each message of a person carries the keys for a new session.
+    pub async fn answer(&mut self, LoadId(id): &LoadId) -> anyhow::Result<()> {
         let client = self.nats.client().await;
         let load = self.simulator.get(&format!("/load/{id}")).await;
         for contact in load["contacts"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let text = SendText::new(contact.parse().context("a contact is a number")?, "Thank you");
             let request = async_nats::Request::new().payload(serde_json::to_vec(&text)?.into()).timeout(Some(SOON));
-            let answer =
-                client.send_request(subject::command(&SessionId::default(), Asked::SendText), request).await?.payload;
+            let answer = client
+                .send_request(subject::command(&SessionId::default(), GatewayCommand::SendText), request)
+                .await?
+                .payload;
             anyhow::ensure!(answer.starts_with(b"{\"ok\""), "not sent: {}", String::from_utf8_lossy(&answer));
         }
         // Its receipts are events, too.
@@ -148,7 +152,7 @@ impl Paired {
         }
     }
 
-    /// Waits until EVENTS holds so many.
+    /// Waits until EVENTS has this many events.
     pub async fn wait_for(&mut self, events: u64, within: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
@@ -166,10 +170,14 @@ impl Paired {
         Ok(self.events.info().await.context("failed to look at EVENTS")?.state.messages)
     }
 
-    /// A gateway that does not run has used nothing.
-    pub fn used(&mut self) -> anyhow::Result<Used> {
-        let gateway = if self.gateway.is_running() { usage(self.gateway.id())? } else { Usage::default() };
-        Ok(Used { gateway, simulator: usage(self.simulator.process.id())?, nats: usage(self.nats.process().id())? })
+    /// The resources that all three have used; a gateway that does not run has used none.
+    pub fn used(&mut self) -> anyhow::Result<StackUsage> {
+        let gateway = if self.gateway.is_running() { usage(self.gateway.id())? } else { ResourceUsage::default() };
+        Ok(StackUsage {
+            gateway,
+            simulator: usage(self.simulator.process.id())?,
+            nats: usage(self.nats.process().id())?,
+        })
     }
 }
 

@@ -1,28 +1,28 @@
-//! A gateway's memory over two hours' worth of everything that happens on WhatsApp, 20 events a second, told as fast as
-//! they are taken: long enough to see where its caches are full.
+//! A gateway's memory over as many events as two hours bring at 20 events a second, sent as fast as the gateway accepts them.
+//! The mixture has everything that happens on WhatsApp. It is long enough to fill the caches.
 
-use crate::gateway::Paired;
+use crate::gateway::PairedGateway;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 
 const PER_SECOND: usize = 20;
 const MINUTES: usize = 120;
-/// The growth of each is told by itself.
+/// The output shows the growth of each part.
 const A_THIRD: usize = MINUTES / 3;
 const CONTACTS: usize = 200;
-/// Said to the simulator at the same time, each by another contact.
+/// How many events the simulator sends at the same time, each from another contact.
 const AT_ONCE: usize = 16;
 
 pub async fn measure(gateway: &Path) -> anyhow::Result<()> {
     println!("\nmemory of one gateway over {MINUTES} minutes' worth of mixed events, MB");
     println!("{:>12}  {:>10}  {:>8}  {:>8}", "minutes", "events", "RSS", "NATS");
-    let mut paired = Paired::start(gateway).await?;
+    let mut paired = PairedGateway::start(gateway).await?;
     let group = group(&paired).await?;
     let mut thirds = Vec::new();
     for minute in 1..=MINUTES {
         let before = paired.stored().await?;
-        // One event each, typing too: those are told one after the other, beside the messages, and would pile up.
+        // One event each, typing too: the gateway publishes these one after another, and they would pile up.
         let told: Vec<()> = stream::iter((0..60 * PER_SECOND).map(|number| {
             let (simulator, group) = (&paired.simulator, &group);
             async move {
@@ -53,7 +53,7 @@ pub async fn measure(gateway: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn group(paired: &Paired) -> anyhow::Result<String> {
+async fn group(paired: &PairedGateway) -> anyhow::Result<String> {
     let members: Vec<String> = (0..10).map(contact).collect();
     let accounts = paired.simulator.get("/accounts").await;
     let account = accounts[0]["number"].as_str().unwrap_or_default().to_owned();
@@ -68,8 +68,8 @@ fn contact(number: usize) -> String {
     format!("62812{:07}", number % CONTACTS)
 }
 
-/// What happens, and where the simulator is told of it: of twenty, thirteen texts (three in the
-/// group), and one each of the rest.
+/// The simulator's path and body for an event. Of twenty events thirteen are texts, three of them in the group; the others
+/// are one of each kind.
 fn happening(minute: usize, number: usize, group: &str) -> (String, Value) {
     // All of them within four minutes.
     let who = contact(number / 20 + minute * 60);

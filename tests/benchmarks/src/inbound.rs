@@ -1,22 +1,22 @@
-//! Messages a second from the simulated WhatsApp into EVENTS, through one gateway: decrypted, mapped, stored, and only
-//! then acknowledged. From people who were never answered (each message brings keys), from those who were, and what
-//! waited while the gateway was away.
+//! Messages per second from the simulated WhatsApp into EVENTS through one gateway, which decrypts, maps and stores a message
+//! before it acknowledges it. Three kinds: from people who were never answered (each message carries keys), from people who
+//! were, and messages that waited while the gateway was away.
 
 use crate::{
-    gateway::{Paired, Used, Whose},
+    gateway::{LoadSenders, PairedGateway, StackUsage},
     stage::quantile,
 };
 use std::{path::Path, time::Duration};
 
 const MESSAGES: u64 = 30_000;
 const CONTACTS: u64 = 100;
-/// Sessions are made and caches filled before anything is measured.
+/// Messages before the measurement, which create sessions and fill caches.
 const WARM: u64 = 2_000;
 
 #[derive(Clone, Copy)]
-struct Turn {
+struct InboundRun {
     rate: f64,
-    /// CPU time for each message, microseconds.
+    /// CPU time for each message, in microseconds.
     gateway: f64,
     simulator: f64,
     nats: f64,
@@ -31,43 +31,43 @@ pub async fn measure(gateway: &Path, rounds: u32) -> anyhow::Result<()> {
         "{:>7}  {:>16}  {:>18}  {:>18}  {:>16}  {:>10}",
         "round", "of whom", "messages a second", "gateway's CPU µs", "the simulator's", "of NATS"
     );
-    let mut all: [Vec<Turn>; 3] = Default::default();
+    let mut all: [Vec<InboundRun>; 3] = Default::default();
     for round in 1..=rounds {
-        let turns = turns(&mut Paired::start(gateway).await?).await?;
+        let turns = turns(&mut PairedGateway::start(gateway).await?).await?;
         for ((turn, kind), all) in turns.into_iter().zip(KINDS).zip(&mut all) {
             turn.print(&round.to_string(), kind);
             all.push(turn);
         }
     }
     for (turns, kind) in all.iter().zip(KINDS) {
-        Turn::median(turns).print("median", kind);
+        InboundRun::median(turns).print("median", kind);
     }
     Ok(())
 }
 
-async fn turns(paired: &mut Paired) -> anyhow::Result<[Turn; 3]> {
-    paired.load(WARM, &Whose::New(CONTACTS)).await?;
+async fn turns(paired: &mut PairedGateway) -> anyhow::Result<[InboundRun; 3]> {
+    paired.load(WARM, &LoadSenders::New(CONTACTS)).await?;
 
     let before = paired.used()?;
-    let (load, took) = paired.load(MESSAGES, &Whose::New(CONTACTS)).await?;
-    let strangers = Turn::of(took, before, paired.used()?);
+    let (load, took) = paired.load(MESSAGES, &LoadSenders::New(CONTACTS)).await?;
+    let strangers = InboundRun::of(took, before, paired.used()?);
 
     paired.answer(&load).await?;
-    let same = Whose::Of(load);
+    let same = LoadSenders::OfLoad(load);
     paired.load(WARM, &same).await?;
     let before = paired.used()?;
     let (_, took) = paired.load(MESSAGES, &same).await?;
-    let answered = Turn::of(took, before, paired.used()?);
+    let answered = InboundRun::of(took, before, paired.used()?);
 
     paired.load_while_away(MESSAGES, &same).await?;
     let before = paired.used()?;
     let took = paired.catch_up(MESSAGES).await?;
-    let backlog = Turn::of(took, before, paired.used()?);
+    let backlog = InboundRun::of(took, before, paired.used()?);
     Ok([strangers, answered, backlog])
 }
 
-impl Turn {
-    fn of(took: Duration, before: Used, after: Used) -> Self {
+impl InboundRun {
+    fn of(took: Duration, before: StackUsage, after: StackUsage) -> Self {
         let for_each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / MESSAGES as f64;
         Self {
             rate: MESSAGES as f64 / took.as_secs_f64(),

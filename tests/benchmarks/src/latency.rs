@@ -1,8 +1,8 @@
 //! From the publish to the POST, while events come at a steady pace.
 
 use crate::{
-    contestant::{Contestant, Kind},
-    stage::{Stage, quantile},
+    contestant::{Contestant, ContestantKind},
+    stage::{BenchmarkStage, quantile},
 };
 use std::{path::Path, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,7 +13,7 @@ const SECONDS: u64 = 10;
 pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
     println!("\nlatency from the publish to the POST, {PER_SECOND} events a second for {SECONDS} s, milliseconds");
     println!("{:>16}  {:>8}  {:>8}  {:>8}  {:>8}", "who", "p50", "p90", "p99", "max");
-    for kind in [Kind::Raw, Kind::Dispatcher] {
+    for kind in [ContestantKind::Raw, ContestantKind::Dispatcher] {
         let latencies = one(kind, dispatcher).await?;
         let at = |part: f64| f64::from(quantile(&latencies, part)) / 1_000.0;
         println!("{:>16}  {:>8.2}  {:>8.2}  {:>8.2}  {:>8.2}", kind.name(), at(0.5), at(0.9), at(0.99), at(1.0));
@@ -22,8 +22,8 @@ pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
 }
 
 /// Sorted, in microseconds.
-async fn one(kind: Kind, dispatcher: &Path) -> anyhow::Result<Vec<u32>> {
-    let stage = Stage::set(Duration::ZERO).await?;
+async fn one(kind: ContestantKind, dispatcher: &Path) -> anyhow::Result<Vec<u32>> {
+    let stage = BenchmarkStage::set(Duration::ZERO).await?;
     let _contestant = Contestant::start(kind, dispatcher, &stage.nats.url(), &stage.sink.url())?;
     // What comes before it is warm is not measured.
     stage.fill(1_000).await?;
@@ -35,7 +35,7 @@ async fn one(kind: Kind, dispatcher: &Path) -> anyhow::Result<Vec<u32>> {
 /// Publishes at the pace, and gives the latencies of what came to the sink, sorted, in microseconds. `kind`: the type of
 /// each event by its number; none: the usual one. So many events as `elsewhere` do not reach the sink.
 pub async fn paced(
-    stage: &Stage,
+    stage: &BenchmarkStage,
     seconds: u64,
     elsewhere: u64,
     kind: impl Fn(u64) -> Option<String>,

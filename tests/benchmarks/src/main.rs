@@ -1,14 +1,14 @@
-//! What Kurir's parts cost, measured: `make bench`.
+//! Measures what Kurir's parts cost: `make bench`.
 //!
-//! - [`sink`]: the receiver that all deliveries go to, as fast as one can be.
-//! - [`raw`]: the bare loop (JetStream pull → POST → acknowledge) that the dispatcher is compared with.
-//! - [`contestant`]: either of the two as a process, with its CPU time and its memory.
-//! - [`stage`]: NATS, filled with events.
-//! - [`gateway`]: a gateway, paired with a simulated WhatsApp; [`inbound`], [`growth`]: its measurements.
-//! - [`throughput`], [`latency`], [`scaling`], [`memory`], [`endpoints`], [`neighbours`], [`waiting`]: the dispatcher's.
+//! - [`sink`]: a fast receiver of all deliveries, which counts them.
+//! - [`raw`]: the bare loop (JetStream pull → POST → acknowledge) with which the dispatcher is compared.
+//! - [`contestant`]: the dispatcher or the bare loop as a process, with its CPU time and its memory.
+//! - [`stage`]: a NATS with events.
+//! - [`gateway`]: a gateway that is paired with a simulated WhatsApp; [`inbound`] and [`growth`] measure it.
+//! - [`throughput`], [`latency`], [`scaling`], [`memory`], [`endpoints`], [`neighbours`] and [`waiting`] measure the dispatcher.
 //!
-//! All processes share this machine, so rates move by a fifth from run to run: what is compared is measured in turns,
-//! and medians are told.
+//! All processes share one machine, so rates vary by a fifth from run to run. Contestants therefore take turns, and the
+//! output shows medians.
 
 mod contestant;
 mod endpoints;
@@ -31,7 +31,7 @@ use gateway::gateway_binary;
 
 #[derive(Parser)]
 #[command(about = "Measures the webhook-dispatcher beside a bare loop, and the gateway beside a simulated WhatsApp")]
-struct Arguments {
+struct BenchmarkArguments {
     #[command(subcommand)]
     only: Option<Measurement>,
     /// Turns of what is compared.
@@ -68,12 +68,12 @@ enum Measurement {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let arguments = BenchmarkArguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(arguments))
 }
 
-async fn measure(Arguments { only, rounds, events }: Arguments) -> anyhow::Result<()> {
+async fn measure(BenchmarkArguments { only, rounds, events }: BenchmarkArguments) -> anyhow::Result<()> {
     match only {
         Some(Measurement::Raw { nats, webhook }) => raw::run(&nats, &webhook).await,
         Some(Measurement::Inbound) => inbound::measure(&gateway_binary()?, rounds).await,

@@ -1,9 +1,9 @@
 //! 100 endpoints, and what 99 of them notice when the hundredth takes every request and never answers.
 
 use crate::{
-    contestant::{Contestant, Kind},
+    contestant::{Contestant, ContestantKind},
     latency::paced,
-    stage::{Stage, quantile},
+    stage::{BenchmarkStage, quantile},
 };
 use std::{path::Path, time::Duration};
 use tokio::net::TcpListener;
@@ -34,13 +34,13 @@ pub async fn measure(dispatcher: &Path, rounds: u32) -> anyhow::Result<()> {
 }
 
 async fn one(dispatcher: &Path, hangs: bool) -> anyhow::Result<Vec<u32>> {
-    let stage = Stage::set(Duration::ZERO).await?;
+    let stage = BenchmarkStage::set(Duration::ZERO).await?;
     // Takes connections into its backlog and says nothing, for as long as it is held.
     let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
     let nowhere = format!("http://{}/webhook", silent.local_addr()?);
     let sink = stage.sink.url();
     stage.endpoints(ENDPOINTS, |number| if hangs && number == 0 { nowhere.clone() } else { sink.clone() }).await?;
-    let contestant = Contestant::start(Kind::Dispatcher, dispatcher, &stage.nats.url(), "")?;
+    let contestant = Contestant::start(ContestantKind::Dispatcher, dispatcher, &stage.nats.url(), "")?;
     contestant.ready(Duration::from_secs(30)).await?;
     let elsewhere = |seconds: u64| if hangs { seconds * 1_000 / ENDPOINTS as u64 } else { 0 };
     let kind = |number: u64| Some(format!("bench.{}", number % ENDPOINTS as u64));

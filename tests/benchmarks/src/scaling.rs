@@ -1,8 +1,8 @@
 //! Several dispatchers with a receiver that takes its time.
 
 use crate::{
-    contestant::{Contestant, Kind},
-    stage::Stage,
+    contestant::{Contestant, ContestantKind},
+    stage::BenchmarkStage,
 };
 use std::{path::Path, time::Duration};
 
@@ -15,11 +15,11 @@ pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
     println!("{:>12}  {:>20}  {:>8}  {:>10}", "dispatchers", "deliveries a second", "factor", "repeats");
     let mut alone = None;
     for count in [1, 2, 4] {
-        let stage = Stage::set(RECEIVER).await?;
+        let stage = BenchmarkStage::set(RECEIVER).await?;
         let events = EVENTS * count;
         stage.fill(events).await?;
         let contestants = (0..count)
-            .map(|_| Contestant::start(Kind::Dispatcher, dispatcher, &stage.nats.url(), &stage.sink.url()))
+            .map(|_| Contestant::start(ContestantKind::Dispatcher, dispatcher, &stage.nats.url(), &stage.sink.url()))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let seen = stage.sink.wait_for(events, Duration::from_secs(60)).await?;
         // Repeats would come soon after.

@@ -1,6 +1,6 @@
-//! The receiver: answers 200 to everything at once, and counts.
+//! A receiver that answers 200 to every request and counts.
 //!
-//! Just enough HTTP/1.1 for requests with a length, so that it takes as little of the machine as a receiver can.
+//! It implements only as much of HTTP/1.1 as requests with a length need, so that it uses little of the machine.
 
 use anyhow::Context as _;
 use std::{
@@ -17,42 +17,42 @@ use tokio::{
 };
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-/// Connections that wait to be taken: thousands of endpoints begin at the same time, and one that finds no room tries
-/// again after a second.
+/// How many connections may wait to be accepted. Thousands of endpoints connect at the same time, and a refused one tries again
+/// only after a second.
 const BACKLOG: u32 = 4_096;
-/// In a body: when the event was published, nanoseconds since 1970.
+/// The field of a body with the time of the publish, in nanoseconds since 1970.
 const SENT: &[u8] = b"\"sent\":";
 
 #[derive(Clone)]
-pub struct Sink(Arc<Inner>);
+pub struct CountingReceiver(Arc<ReceiverState>);
 
-struct Inner {
+struct ReceiverState {
     address: SocketAddr,
     begun: Instant,
     delay: Duration,
     count: AtomicU64,
-    /// Since `begun`, nanoseconds.
+    /// The first request, in nanoseconds since `begun`.
     first: AtomicU64,
     last: AtomicU64,
-    /// From the publish to here, microseconds; empty unless bodies say when they were sent.
+    /// The times from publish to receipt in microseconds; empty unless bodies have the time of the publish.
     latencies: Mutex<Vec<u32>>,
 }
 
-/// What came since the last [`Sink::reset`].
+/// The requests since the last [`CountingReceiver::reset`].
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub struct ReceivedCount {
     pub count: u64,
     /// Between the first and the last.
     pub span: Duration,
 }
 
-impl Sink {
-    /// `delay`: how long it takes to answer.
+impl CountingReceiver {
+    /// Starts a receiver that waits for `delay` before each answer.
     pub async fn start(delay: Duration) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4().context("failed to make a socket")?;
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).context("failed to bind")?;
         let listener = socket.listen(BACKLOG).context("failed to listen")?;
-        let sink = Self(Arc::new(Inner {
+        let sink = Self(Arc::new(ReceiverState {
             address: listener.local_addr()?,
             begun: Instant::now(),
             delay,
@@ -62,7 +62,7 @@ impl Sink {
             latencies: Mutex::default(),
         }));
         let own = sink.clone();
-        // Ends with the process, as the benchmark does.
+        // The task ends with the process.
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let sink = own.clone();
@@ -85,17 +85,17 @@ impl Sink {
         self.0.count.load(Ordering::SeqCst)
     }
 
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> ReceivedCount {
         let nanoseconds = self.0.last.load(Ordering::SeqCst).saturating_sub(self.0.first.load(Ordering::SeqCst));
-        Seen { count: self.count(), span: Duration::from_nanos(nanoseconds) }
+        ReceivedCount { count: self.count(), span: Duration::from_nanos(nanoseconds) }
     }
 
     pub fn take_latencies(&self) -> Vec<u32> {
         std::mem::take(&mut *self.latencies())
     }
 
-    /// Waits until `count` requests have come.
-    pub async fn wait_for(&self, count: u64, within: Duration) -> anyhow::Result<Seen> {
+    /// Waits for `count` requests.
+    pub async fn wait_for(&self, count: u64, within: Duration) -> anyhow::Result<ReceivedCount> {
         let deadline = Instant::now() + within;
         while self.count() < count {
             anyhow::ensure!(Instant::now() < deadline, "{} of {count} deliveries within {within:?}", self.count());
@@ -104,7 +104,7 @@ impl Sink {
         Ok(self.seen())
     }
 
-    /// Until the connection ends; a request that is not understood ends it.
+    /// Serves a connection until it ends. A malformed request ends it.
     async fn serve(&self, mut stream: TcpStream) -> Option<()> {
         stream.set_nodelay(true).ok()?;
         let mut buffer = Vec::with_capacity(16 * 1024);
@@ -139,7 +139,7 @@ impl Sink {
     }
 }
 
-/// The length of the request at the beginning of `buffer`, if all of it is there.
+/// The length of the first request in `buffer`, if it is complete.
 fn request_length(buffer: &[u8]) -> Option<usize> {
     let head = find(buffer, b"\r\n\r\n")? + 4;
     let length = find(&buffer[..head], b"ontent-length: ").or_else(|| find(&buffer[..head], b"ontent-Length: "))?;

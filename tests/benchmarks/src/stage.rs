@@ -1,6 +1,6 @@
-//! NATS with events in it, and a sink.
+//! A NATS with events, and a receiver.
 
-use crate::sink::Sink;
+use crate::sink::CountingReceiver;
 use anyhow::Context as _;
 use async_nats::{
     HeaderMap,
@@ -20,20 +20,20 @@ use kurir_contract::{
 use kurir_test_harness::Nats;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Bytes of an event, as a short text message has.
+/// The size of an event in bytes, as of a short text message.
 const EVENT_SIZE: usize = 600;
-/// Of the events for `default`.
+/// The type of the events for the endpoint `default`.
 const TEXT: &str = "message.received";
-/// Published and not acknowledged by NATS at one time.
+/// How many messages are published before NATS has acknowledged them.
 const PUBLISHING: usize = 1_000;
 
-pub struct Stage {
+pub struct BenchmarkStage {
     pub nats: Nats,
     pub jetstream: Context,
-    pub sink: Sink,
+    pub sink: CountingReceiver,
 }
 
-impl Stage {
+impl BenchmarkStage {
     pub async fn set(sink_delay: Duration) -> anyhow::Result<Self> {
         let nats = Nats::start().await;
         let jetstream = nats.jetstream().await;
@@ -48,10 +48,10 @@ impl Stage {
             ..Config::default()
         };
         jetstream.create_stream(config).await.context("failed to make EVENTS")?;
-        Ok(Self { nats, jetstream, sink: Sink::start(sink_delay).await? })
+        Ok(Self { nats, jetstream, sink: CountingReceiver::start(sink_delay).await? })
     }
 
-    /// Stores so many events more.
+    /// Stores further events.
     pub async fn fill(&self, events: u64) -> anyhow::Result<()> {
         let mut stored = Vec::with_capacity(PUBLISHING);
         for number in 0..events {
@@ -65,12 +65,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Stores one that says when it was sent.
+    /// Stores an event with the time of the publish.
     pub async fn publish_now(&self) -> anyhow::Result<impl IntoFuture<Output = anyhow::Result<()>> + use<>> {
         self.publish_now_to(TEXT).await
     }
 
-    /// The same, of another type.
+    /// The same, with another type.
     pub async fn publish_now_to(
         &self,
         kind: &str,
@@ -82,7 +82,7 @@ impl Stage {
         })
     }
 
-    /// Puts `count` endpoints into the bucket; number `n` wants the events of the type `bench.<n>`.
+    /// Puts `count` endpoints into the bucket. Number `n` receives events of the type `bench.<n>`.
     pub async fn endpoints(&self, count: usize, url: impl Fn(usize) -> String) -> anyhow::Result<()> {
         let config = kv::Config { bucket: BUCKET.to_owned(), history: 1, ..kv::Config::default() };
         let bucket = self.jetstream.create_key_value(config).await.context("failed to make the bucket")?;
@@ -98,7 +98,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The next contestant begins at the first event again.
+    /// Deletes a consumer, so that the next contestant begins at the first event.
     pub async fn forget(&self, consumer: &str) -> anyhow::Result<()> {
         let events = self.jetstream.get_stream(stream::EVENTS).await?;
         if events.get_consumer::<pull::Config>(consumer).await.is_ok() {

@@ -1,9 +1,9 @@
 //! Fresh events beside 100,000 retries that wait for their time.
 
 use crate::{
-    contestant::{Contestant, Kind, usage},
+    contestant::{Contestant, ContestantKind, usage},
     latency::paced,
-    stage::{Stage, quantile},
+    stage::{BenchmarkStage, quantile},
 };
 use anyhow::Context as _;
 use async_nats::{HeaderMap, jetstream::message::PublishMessage};
@@ -18,8 +18,8 @@ const KEEPING: usize = 1_000;
 pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
     println!("\nwaiting retries: fresh events at 1,000 a second beside them, publish → POST, milliseconds");
     println!("{:>10}  {:>8}  {:>8}  {:>10}", "waiting", "p50", "p99", "NATS, MB");
-    let mut stage = Stage::set(Duration::ZERO).await?;
-    let contestant = Contestant::start(Kind::Dispatcher, dispatcher, &stage.nats.url(), &stage.sink.url())?;
+    let mut stage = BenchmarkStage::set(Duration::ZERO).await?;
+    let contestant = Contestant::start(ContestantKind::Dispatcher, dispatcher, &stage.nats.url(), &stage.sink.url())?;
     contestant.ready(Duration::from_secs(30)).await?;
     stage.fill(1_000).await?;
     stage.sink.wait_for(1_000, Duration::from_secs(30)).await?;
@@ -37,7 +37,7 @@ pub async fn measure(dispatcher: &Path) -> anyhow::Result<()> {
 }
 
 /// Retries as the dispatcher keeps them, due in a far future.
-async fn keep(stage: &Stage, count: u64) -> anyhow::Result<()> {
+async fn keep(stage: &BenchmarkStage, count: u64) -> anyhow::Result<()> {
     let endpoint = EndpointId::default();
     let mut kept = Vec::with_capacity(KEEPING);
     for sequence in 1..=count {

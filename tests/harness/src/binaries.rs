@@ -1,12 +1,12 @@
-//! Where the built programs are.
+//! Finds the built programs.
 //!
-//! In the folder that `KURIR_BIN_DIR` names (to test the released ones, say), else beside the running test
-//! in cargo's target folder. Building them is make's work, not a test's.
+//! They are in the folder that `KURIR_BIN_DIR` names, for example the released ones, or else in cargo's target folder, next
+//! to the running test. `make` builds them; a test does not.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The program with this name.
+/// The path of the program with this name.
 ///
 /// # Panics
 /// If it is not built.
@@ -27,13 +27,13 @@ pub fn binary(name: &str) -> PathBuf {
 #[track_caller]
 pub fn folder() -> PathBuf {
     match env::var_os("KURIR_BIN_DIR") {
-        // A relative one is meant from the repository, but cargo runs a test in its package's folder.
+        // A relative path starts at the repository, but cargo runs a test in its package's folder.
         Some(folder) => repository().join(folder),
-        None => beside_this_test(),
+        None => folder_of_this_test(),
     }
 }
 
-/// The repository that this test was built in.
+/// The folder of the repository from which this test was built.
 pub fn repository() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
@@ -41,7 +41,7 @@ pub fn repository() -> PathBuf {
 
 /// `target/debug` for the test `target/debug/deps/it-0123456789abcdef`.
 #[track_caller]
-fn beside_this_test() -> PathBuf {
+fn folder_of_this_test() -> PathBuf {
     let test = match env::current_exe() {
         Ok(test) => test,
         Err(problem) => panic!("the running test does not know where it is: {problem}"),

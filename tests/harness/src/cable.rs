@@ -1,7 +1,7 @@
-//! A TCP cable between two parts, which can be cut, frozen and mended.
+//! A TCP proxy between two parts, which can be cut, frozen and mended.
 //!
-//! It passes bytes and knows nothing about them. Cut, both ends see their connections end and new ones are
-//! refused; frozen, nothing ends and nothing passes, as with a machine that vanished from the network.
+//! A cut ends all connections and refuses new ones. A freeze ends nothing and passes nothing, as when a machine vanishes
+//! from the network.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,28 +12,28 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::Port;
-use crate::listening::Listening;
+use crate::tcp_server::TcpServer;
 
-/// What is on its way in each direction: little, so that a frozen cable holds a sender up soon.
+/// Bytes on their way in each direction. Few, so that a frozen cable soon blocks a sender.
 const BUFFER: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub struct Cable {
+pub struct NetworkCable {
     to: SocketAddr,
     port: Port,
     frozen: watch::Sender<bool>,
-    counts: Arc<Counts>,
-    listening: Option<Listening>,
+    counts: Arc<ConnectionCounts>,
+    listening: Option<TcpServer>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct ConnectionCounts {
     made: AtomicUsize,
     open: AtomicUsize,
 }
 
-impl Cable {
-    /// A cable whose far end is `to`; connect to [`Cable::addr`].
+impl NetworkCable {
+    /// A cable whose far end is `to`; connect to [`NetworkCable::addr`].
     #[track_caller]
     pub fn to(to: SocketAddr) -> Self {
         let mut cable = Self {
@@ -59,19 +59,19 @@ impl Cable {
         }
     }
 
-    /// Passes nothing more, but keeps connections open and takes new ones.
+    /// Passes nothing more, but keeps connections open and accepts new ones.
     pub fn freeze(&mut self) {
         self.frozen.send_replace(true);
     }
 
-    /// As new: after a cut connections are possible again, after a freeze what waited goes on.
+    /// Repairs it: after a cut it accepts connections again, after a freeze it passes the waiting bytes.
     #[track_caller]
     pub fn mend(&mut self) {
         self.frozen.send_replace(false);
         if self.listening.is_none() {
             let (to, frozen, counts) = (self.to, self.frozen.clone(), Arc::clone(&self.counts));
-            self.listening = Some(Listening::start(&self.port, move |near| {
-                connection(near, to, frozen.subscribe(), Arc::clone(&counts))
+            self.listening = Some(TcpServer::start(&self.port, move |near| {
+                pass_connection(near, to, frozen.subscribe(), Arc::clone(&counts))
             }));
         }
     }
@@ -88,23 +88,31 @@ impl Cable {
 }
 
 /// One connection, until either direction has broken or both have ended.
-async fn connection(mut near: TcpStream, to: SocketAddr, frozen: watch::Receiver<bool>, counts: Arc<Counts>) {
+async fn pass_connection(
+    mut near: TcpStream,
+    to: SocketAddr,
+    frozen: watch::Receiver<bool>,
+    counts: Arc<ConnectionCounts>,
+) {
     counts.made.fetch_add(1, Ordering::SeqCst);
     counts.open.fetch_add(1, Ordering::SeqCst);
-    let _open = Open(counts);
+    let _open = OpenConnection(counts);
 
-    thawed(frozen.clone()).await;
-    // Nobody at the far end: the near one sees its connection end.
+    wait_until_thawed(frozen.clone()).await;
+    // Nobody listens at the far end, so the near end sees its connection end.
     let Ok(mut far) = TcpStream::connect(to).await else {
         return;
     };
     let _ = far.set_nodelay(true);
     let (near_reads, near_writes) = near.split();
     let (far_reads, far_writes) = far.split();
-    let _ = tokio::try_join!(pass(near_reads, far_writes, frozen.clone()), pass(far_reads, near_writes, frozen));
+    let _ = tokio::try_join!(
+        pass_bytes(near_reads, far_writes, frozen.clone()),
+        pass_bytes(far_reads, near_writes, frozen)
+    );
 }
 
-async fn pass(
+async fn pass_bytes(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     frozen: watch::Receiver<bool>,
@@ -112,8 +120,8 @@ async fn pass(
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = from.read(&mut buffer).await;
-        // After reading, not before: what arrives while it is frozen must wait, and so must the end.
-        thawed(frozen.clone()).await;
+        // After reading, not before: bytes that arrive while it is frozen must wait, and so must the end.
+        wait_until_thawed(frozen.clone()).await;
         match read? {
             0 => return to.shutdown().await,
             length => to.write_all(&buffer[..length]).await?,
@@ -121,15 +129,15 @@ async fn pass(
     }
 }
 
-async fn thawed(mut frozen: watch::Receiver<bool>) {
-    // The sender lives in the cable; gone with it, the connection ends as well.
+async fn wait_until_thawed(mut frozen: watch::Receiver<bool>) {
+    // The sender is dropped with the cable, and then the connection ends, too.
     let _ = frozen.wait_for(|frozen| !frozen).await;
 }
 
-/// Counts a connection as open for as long as it lives.
-struct Open(Arc<Counts>);
+/// Counts a connection as open until it is dropped.
+struct OpenConnection(Arc<ConnectionCounts>);
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::SeqCst);
     }

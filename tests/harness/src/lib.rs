@@ -1,29 +1,32 @@
-//! What Kurir's tests share, once: real parts that a test can start, break and look into.
+//! What Kurir's tests share: real parts that a test can start, break and inspect.
 //!
-//! - [`binaries`]: where the built programs are.
-//! - [`process`]: one of them running, its output kept, killed when the test ends.
-//! - [`nats`]: a nats-server of one's own.
-//! - [`cable`]: the wire between two parts, which can be cut or frozen.
-//! - [`receiver`]: the HTTP server that webhooks go to, with scripted answers, good and bad.
-//! - [`http`]: a client for the test itself.
+//! - [`binaries`]: finds the built programs.
+//! - [`process`]: runs one of them, keeps its output, and kills it when the test ends.
+//! - [`nats`]: a nats-server for one test.
+//! - [`cable`]: a connection between two parts, which can be cut or frozen.
+//! - [`receiver`]: the HTTP server that receives webhooks, with scripted answers, good and bad.
+//! - [`http`]: an HTTP client for the test itself.
 //! - [`stack`]: all of Kurir together.
-//! - [`wait`]: for conditions, never for time.
-//! - [`port`]: ports that nobody else takes meanwhile; [`listening`] on them.
+//! - [`contract_v3`]: sends the rows of `tests/contract-v3/`; [`json_match`] compares the answers.
+//! - [`wait`]: waits for conditions, never for time.
+//! - [`port`]: reserves ports; [`tcp_server`] listens on them.
 //!
-//! A fixture that cannot do what it is asked panics and says why: a test has nothing better to do.
+//! A fixture that fails panics and says why.
 
 pub mod binaries;
 pub mod cable;
+pub mod contract_v3;
 pub mod http;
-mod listening;
+pub mod json_match;
 pub mod nats;
 pub mod port;
 pub mod process;
 pub mod receiver;
 pub mod stack;
+mod tcp_server;
 pub mod wait;
 
-pub use cable::Cable;
+pub use cable::NetworkCable;
 pub use nats::Nats;
 pub use port::Port;
 pub use process::Process;

@@ -1,7 +1,7 @@
-//! A nats-server of one's own, with the configuration that Kurir ships, on a port and a store of its own.
+//! A nats-server for one test, with the configuration that Kurir ships, and with its own port and store.
 //!
-//! The store and the port stay through stops, kills and starts; they go with this value. The binary is the
-//! one that `KURIR_NATS_SERVER` names, else the one that `deploy/nats/fetch.py` finds or fetches.
+//! Stops, kills and starts keep the store and the port; a drop removes them. `KURIR_NATS_SERVER` names the binary; without it
+//! `deploy/nats/fetch.py` finds or fetches one.
 
 use std::env;
 use std::net::SocketAddr;
@@ -19,9 +19,9 @@ use crate::{Port, Process, until};
 
 /// With 10,000 consumers in its store it takes 5 s.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
-/// It stops consumers one after another, 11 ms each: enough for 2,500.
+/// It stops consumers one after another, 11 ms each: this is enough for 2,500.
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
-/// A download on a slow line included.
+/// Includes a download on a slow line.
 const FETCHED_WITHIN: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
@@ -31,10 +31,14 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Starts it and waits until it answers.
+    /// Starts it, and waits until it accepts connections.
     pub async fn start() -> Self {
-        let binary = binary().await;
-        let configuration = repository().join("deploy/nats/nats-server.conf");
+        Self::start_with(repository().join("deploy/nats/nats-server.conf")).await
+    }
+
+    /// As [`Nats::start`], with another configuration; address, port and store come by flags.
+    pub async fn start_with(configuration: PathBuf) -> Self {
+        let binary = server_binary().await;
         let port = Port::reserve();
         let number = port.number().to_string();
         let process = Process::spawn_with_arguments(
@@ -54,7 +58,7 @@ impl Nats {
             [("", ""); 0],
         );
         let mut nats = Self { process, port };
-        nats.answers().await;
+        nats.wait_for_greeting().await;
         nats
     }
 
@@ -84,34 +88,34 @@ impl Nats {
         jetstream::new(self.client().await)
     }
 
-    /// SIGTERM, and its end.
+    /// Sends SIGTERM and waits for the end.
     pub async fn stop(&mut self) {
         self.process.terminate(STOPPED_WITHIN).await;
     }
 
-    /// SIGKILL, and its end.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(&mut self) {
         self.process.kill_9().await;
     }
 
-    /// After a stop or a kill: the same store, the same port; waits until it answers.
+    /// Starts it again after a stop or a kill, with the same store and port, and waits until it accepts connections.
     pub async fn start_again(&mut self) {
         self.process.start_again();
-        self.answers().await;
+        self.wait_for_greeting().await;
     }
 
-    /// It keeps its connections and does nothing.
+    /// Pauses it: it keeps its connections and does nothing.
     pub fn pause(&mut self) {
         self.process.pause();
     }
 
-    /// After [`Nats::pause`].
+    /// Continues after [`Nats::pause`].
     pub fn resume(&mut self) {
         self.process.resume();
     }
 
-    /// JetStream is up before the port is open, so the greeting is enough.
-    async fn answers(&mut self) {
+    /// JetStream runs before the port is open, so the greeting is enough.
+    async fn wait_for_greeting(&mut self) {
         let addr = self.addr();
         self.process.wait_for_line(|line| line.ends_with("Server is ready"), STARTED_WITHIN).await;
         until("nats-server's greeting", STARTED_WITHIN, || async {
@@ -124,21 +128,21 @@ impl Nats {
     }
 }
 
-async fn binary() -> PathBuf {
-    /// The answer does not change while a test binary runs, and each question starts a python.
+async fn server_binary() -> PathBuf {
+    /// Found once, because each search starts a Python process.
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
     FOUND
         .get_or_init(|| async {
             match env::var_os("KURIR_NATS_SERVER") {
                 Some(path) => path.into(),
-                None => fetched().await,
+                None => fetch_binary().await,
             }
         })
         .await
         .clone()
 }
 
-async fn fetched() -> PathBuf {
+async fn fetch_binary() -> PathBuf {
     let fetch = repository().join("deploy/nats/fetch.py");
     let mut command = Command::new("python3");
     command.arg(&fetch).kill_on_drop(true);

@@ -1,8 +1,8 @@
-//! A port of 127.0.0.1 that is kept for one test while nobody listens on it.
+//! A port of 127.0.0.1 that is reserved for one test, also while nobody listens on it.
 //!
-//! A part that is killed and started again must find its port free. On Linux a bound socket that does not
-//! listen keeps every other test's `bind(0)` away, refuses connections, and lets whoever sets
-//! `SO_REUSEADDR` (tokio, Go, all servers) listen. Elsewhere the port is only chosen, not kept.
+//! A part that is killed and started again must find its port free. On Linux a bound socket that does not listen keeps
+//! the `bind(0)` of other tests away, refuses connections, and lets a server with `SO_REUSEADDR` listen (tokio, Go, all
+//! servers). On other systems the port is only chosen, not reserved.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Chooses a free port and keeps it until this value is dropped.
+    /// Chooses a free port and reserves it until this value is dropped.
     #[track_caller]
     pub fn reserve() -> Self {
         let chosen =
@@ -43,7 +43,7 @@ impl Port {
         self.addr.port()
     }
 
-    /// Listens on the port; what connects is refused again once the listener is dropped.
+    /// Listens on the port. When the listener is dropped, connections are refused again.
     #[track_caller]
     pub fn listen(&self) -> TcpListener {
         match bind(self.addr).and_then(|socket| socket.listen(BACKLOG)) {

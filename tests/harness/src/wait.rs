@@ -1,7 +1,6 @@
-//! Waiting for a condition: asked every 20 ms until it holds.
+//! Waits for a condition: checks it every 20 ms until it holds.
 //!
-//! Who waits in vain learns what was waited for, where, and what was seen last. The deadline holds for
-//! a question that never returns, too.
+//! A failed wait says what it waited for, where, and what it saw last. The deadline also ends a check that never returns.
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
@@ -10,71 +9,71 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Short beside everything that is waited for, long enough to leave the processor to the others.
+/// Shorter than any wait, long enough to leave the processor to other tests.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks `question` until it has an answer, and gives the answer.
+/// Runs `check` until it gives a value, and returns the value.
 ///
-/// The question gives an `Option`, a `bool`, or a `Result` whose error says what it saw instead.
+/// The check gives an `Option`, a `bool`, or a `Result` whose error says what it saw instead.
 ///
 /// # Panics
-/// After `deadline`, with what was seen last.
+/// After `deadline`, with what the check saw last.
 #[track_caller]
 pub fn until<Q, F>(
     what: impl Display,
     deadline: Duration,
-    mut question: Q,
-) -> impl Future<Output = <F::Output as Observation>::Answer>
+    mut check: Q,
+) -> impl Future<Output = <F::Output as Observation>::Value>
 where
     Q: FnMut() -> F,
     F: Future<Output: Observation>,
 {
-    let asked_at = Location::caller();
+    let called_at = Location::caller();
     async move {
         let end = Instant::now() + deadline;
         let mut last_seen = "nothing yet".to_owned();
         loop {
-            match timeout_at(end, question()).await.map(Observation::answer) {
+            match timeout_at(end, check()).await.map(Observation::into_value) {
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(seen)) => last_seen = seen,
-                Err(_) => last_seen.push_str(" (asked again, no answer)"),
+                Err(_) => last_seen.push_str(" (the next check did not end)"),
             }
             if Instant::now() >= end {
-                panic!("waited {deadline:?} in vain for: {what}\n  asked at {asked_at}\n  last seen: {last_seen}");
+                panic!("waited {deadline:?} in vain for: {what}\n  called at {called_at}\n  last seen: {last_seen}");
             }
             sleep(PAUSE).await;
         }
     }
 }
 
-/// What a question of [`until`] may give.
+/// What a check of [`until`] may give.
 pub trait Observation {
-    type Answer;
+    type Value;
 
-    /// The answer, or what was seen instead.
-    fn answer(self) -> Result<Self::Answer, String>;
+    /// The value, or what was seen instead.
+    fn into_value(self) -> Result<Self::Value, String>;
 }
 
 impl<T> Observation for Option<T> {
-    type Answer = T;
+    type Value = T;
 
-    fn answer(self) -> Result<T, String> {
+    fn into_value(self) -> Result<T, String> {
         self.ok_or_else(|| "None".to_owned())
     }
 }
 
 impl<T, E: Debug> Observation for Result<T, E> {
-    type Answer = T;
+    type Value = T;
 
-    fn answer(self) -> Result<T, String> {
+    fn into_value(self) -> Result<T, String> {
         self.map_err(|seen| format!("{seen:?}"))
     }
 }
 
 impl Observation for bool {
-    type Answer = ();
+    type Value = ();
 
-    fn answer(self) -> Result<(), String> {
+    fn into_value(self) -> Result<(), String> {
         if self { Ok(()) } else { Err("false".to_owned()) }
     }
 }

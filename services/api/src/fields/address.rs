@@ -6,9 +6,8 @@ use kurir_contract::{
     address::{ChatJid, InvalidRecipient},
     command::group::MOST_PARTICIPANTS,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// A chat: a person or a group.
 pub struct Recipient(pub ChatJid);
@@ -106,56 +105,35 @@ impl FieldValue for GroupJid {
     }
 }
 
-/// Gives types of a string their schema.
-macro_rules! string_schemas {
-    ($($name:ident: $schema:expr;)+) => {
-        $(impl JsonSchema for $name {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                $schema
-            }
-        })+
-    };
-}
-
-string_schemas! {
-    Recipient: json_schema!({
-        "type": "string",
-        "description": "A phone number with its country code (10 to 15 digits, whatever else is written between), or a JID: …@s.whatsapp.net, …@g.us, …@lid.",
-        "examples": ["6281234567890"],
-    });
-    Person: json_schema!({
-        "type": "string",
-        "description": "A phone number with its country code, or the JID of a person.",
-        "examples": ["6281234567890"],
-    });
-    PhoneNumber: json_schema!({
-        "type": "string",
-        "description": "A phone number with its country code.",
-        "examples": ["6281234567890"],
-    });
-    Participant: json_schema!({
-        "type": ["string", "null"],
-        "description": "The number or JID of the person who wrote the message.",
-        "examples": ["6281234567890"],
-    });
-    ParticipantList: json_schema!({
-        "type": "array",
-        "items": {"type": "string"},
-        "maxItems": MOST_PARTICIPANTS,
-        "description": "Phone numbers or JIDs of people.",
-        "examples": [["6281234567890"]],
-    });
-    GroupJid: json_schema!({
-        "type": "string",
-        "description": "A group's JID, or the digits in front of the @.",
-        "examples": ["120363000000000001@g.us"],
-    });
-}
+inline_schema!(Recipient, |_| json_schema!({
+    "type": "string",
+    "description": "A phone number with its country code (10 to 15 digits, whatever else is written between), or a JID: …@s.whatsapp.net, …@g.us, …@lid.",
+    "examples": ["6281234567890"],
+}));
+inline_schema!(Person, |_| json_schema!({
+    "type": "string",
+    "description": "A phone number with its country code, or the JID of a person.",
+    "examples": ["6281234567890"],
+}));
+inline_schema!(PhoneNumber, |_| json_schema!({
+    "type": "string",
+    "description": "A phone number with its country code.",
+    "examples": ["6281234567890"],
+}));
+inline_schema!(Participant, |_| json_schema!({
+    "type": ["string", "null"],
+    "description": "The number or JID of the person who wrote the message.",
+    "examples": ["6281234567890"],
+}));
+inline_schema!(ParticipantList, |_| json_schema!({
+    "type": "array",
+    "items": {"type": "string"},
+    "maxItems": MOST_PARTICIPANTS,
+    "description": "Phone numbers or JIDs of people.",
+    "examples": [["6281234567890"]],
+}));
+inline_schema!(GroupJid, |_| json_schema!({
+    "type": "string",
+    "description": "A group's JID, or the digits in front of the @.",
+    "examples": ["120363000000000001@g.us"],
+}));

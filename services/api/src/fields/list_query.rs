@@ -3,10 +3,9 @@
 use super::{Field, FieldError, FieldErrors, FieldValue};
 use crate::error_code::ErrorCode;
 use kurir_contract::endpoint::EndpointId;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// Entries of a page whose caller names no number.
 const DEFAULT_LIMIT: usize = 100;
@@ -72,44 +71,12 @@ impl FieldValue for QueryEndpoint {
     }
 }
 
-impl JsonSchema for PageLimit {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "PageLimit".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT})
-    }
-}
-
-impl JsonSchema for CursorText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "CursorText".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string"})
-    }
-}
-
-impl JsonSchema for QueryEndpoint {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "QueryEndpoint".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "description": "The id of an endpoint.", "examples": ["default"]})
-    }
-}
+inline_schema!(
+    PageLimit,
+    |_| json_schema!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT})
+);
+inline_schema!(CursorText, |_| json_schema!({"type": "string"}));
+inline_schema!(
+    QueryEndpoint,
+    |_| json_schema!({"type": "string", "description": "The id of an endpoint.", "examples": ["default"]})
+);

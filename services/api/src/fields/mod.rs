@@ -4,12 +4,32 @@
 //! route decides. The contract's routes answer with the first error, in the order of the contract
 //! ([`Field::checked`]); Kurir's own routes answer with all of them ([`FieldErrors`]).
 
+/// Gives the type of a field its schema, which is written where the field is.
+macro_rules! inline_schema {
+    ($name:ident, |$generator:pat_param| $schema:expr) => {
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema($generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $schema
+            }
+        }
+    };
+}
+
 mod address;
 mod list_query;
 mod options;
 mod text;
 
 pub use address::{GroupJid, Participant, ParticipantList, Person, PhoneNumber, Recipient};
+pub(crate) use inline_schema;
 pub use list_query::{CursorText, PageLimit, PageQuery, QueryEndpoint};
 pub use options::{Quoted, SendAt, SendOptions, options_or_default};
 pub use text::{Flag, MessageId, MessageText, Text, Timestamp};

@@ -3,10 +3,9 @@
 use super::{Field, FieldError, FieldValue, MessageId, Person, Timestamp, checked_optional};
 use crate::{error_code::ErrorCode, response::ApiError};
 use kurir_contract::{address::ChatJid, job};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 use time::OffsetDateTime;
 
 /// As many as a group has members.
@@ -135,66 +134,18 @@ impl SendAt {
     }
 }
 
-impl JsonSchema for Quoted {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Quoted".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 128},
-                {"type": "object", "properties": {"key": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}, "required": ["key"]},
-            ],
-        })
-    }
-}
-
-impl JsonSchema for QuotedParticipant {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "QuotedParticipant".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Person::json_schema(generator)
-    }
-}
-
-impl JsonSchema for MentionList {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MentionList".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "array", "maxItems": MENTIONS, "items": Person::json_schema(generator)})
-    }
-}
-
-impl JsonSchema for SendAt {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "SendAt".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Timestamp::json_schema(generator)
-    }
-}
+inline_schema!(Quoted, |_| json_schema!({
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": 128},
+        {"type": "object", "properties": {"key": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}, "required": ["key"]},
+    ],
+}));
+inline_schema!(QuotedParticipant, |generator| Person::json_schema(generator));
+inline_schema!(
+    MentionList,
+    |generator| json_schema!({"type": "array", "maxItems": MENTIONS, "items": Person::json_schema(generator)})
+);
+inline_schema!(SendAt, |generator| Timestamp::json_schema(generator));
 
 #[cfg(test)]
 mod tests {

@@ -95,67 +95,16 @@ impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
     }
 }
 
-impl JsonSchema for Flag {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Flag".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "boolean"})
-    }
-}
-
-impl JsonSchema for MessageText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MessageText".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "minLength": 1, "maxLength": MAX_MESSAGE, "examples": ["Hello"],
-            "description": "The text, 1 to 4096 characters after trimming, as JavaScript counts them (an emoji is two).",
-        })
-    }
-}
-
-impl JsonSchema for MessageId {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MessageId".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "minLength": 1, "maxLength": MAX_MESSAGE_ID, "examples": ["3EB0C431C26A1916E07A"],
-            "description": "The id of a message, as answers and events name it.",
-        })
-    }
-}
-
-impl JsonSchema for Timestamp {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Timestamp".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "format": "date-time", "examples": ["2026-11-24T13:00:00Z"],
-            "description": "A time in ISO 8601 with its offset.",
-        })
-    }
-}
+inline_schema!(Flag, |_| json_schema!({"type": "boolean"}));
+inline_schema!(MessageText, |_| json_schema!({
+    "type": "string", "minLength": 1, "maxLength": MAX_MESSAGE, "examples": ["Hello"],
+    "description": "The text, 1 to 4096 characters after trimming, as JavaScript counts them (an emoji is two).",
+}));
+inline_schema!(MessageId, |_| json_schema!({
+    "type": "string", "minLength": 1, "maxLength": MAX_MESSAGE_ID, "examples": ["3EB0C431C26A1916E07A"],
+    "description": "The id of a message, as answers and events name it.",
+}));
+inline_schema!(Timestamp, |_| json_schema!({
+    "type": "string", "format": "date-time", "examples": ["2026-11-24T13:00:00Z"],
+    "description": "A time in ISO 8601 with its offset.",
+}));

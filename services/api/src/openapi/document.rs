@@ -69,6 +69,8 @@ pub fn build_document(mut api: OpenApi, docs: &[GroupedDoc]) -> OpenApiDocument 
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         "query": {"type": "apiKey", "in": "query", "name": "api_key"},
     });
+    document["components"]["examples"] = error_examples();
+    document["components"]["headers"] = header_docs();
     let tags: Vec<&str> = docs.iter().map(|doc| doc.tag).fold(Vec::new(), |mut tags, tag| {
         if !tags.contains(&tag) {
             tags.push(tag);
@@ -158,36 +160,54 @@ fn error_codes(operation: &Value, group: &GroupedDoc) -> BTreeMap<u16, Vec<Error
     by_status
 }
 
+/// The codes are named here; `components/examples` says what each means.
 fn error_response(status: u16, codes: &[ErrorCode]) -> Value {
-    let lines: Vec<String> = codes.iter().map(|code| format!("- `{}`: {}.", code.as_str(), code.about())).collect();
-    let mut headers = json!({"X-Request-Id": request_id_header()});
+    let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    let mut headers = json!({"X-Request-Id": reference("headers", "RequestId")});
     if codes.iter().any(|code| code.retry_after().is_some() || *code == ErrorCode::Conflict) {
-        headers["Retry-After"] = json!({"description": "Seconds until the request may succeed, if that is known.", "schema": {"type": "string"}});
+        headers["Retry-After"] = reference("headers", "RetryAfter");
     }
     if status == 401 {
-        headers["WWW-Authenticate"] = json!({"schema": {"type": "string"}});
+        headers["WWW-Authenticate"] = reference("headers", "Authenticate");
     }
-    let examples: Map<String, Value> = codes
-        .iter()
-        .map(|code| {
-            let body = json!({"success": false, "message": code.about(), "code": code.as_str()});
-            (code.as_str().to_owned(), json!({"value": body}))
-        })
-        .collect();
+    let example = |code: &ErrorCode| (code.as_str().to_owned(), reference("examples", code.as_str()));
+    let examples: Map<String, Value> = codes.iter().map(example).collect();
     json!({
-        "description": lines.join("\n"),
+        "description": names.join(", "),
         "headers": headers,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}, "examples": examples}},
+        "content": {"application/json": {"schema": reference("schemas", "ErrorResponse"), "examples": examples}},
+    })
+}
+
+fn reference(kind: &str, name: &str) -> Value {
+    json!({"$ref": format!("#/components/{kind}/{name}")})
+}
+
+/// An example of each error, with its meaning.
+fn error_examples() -> Value {
+    let example = |code: &ErrorCode| {
+        let body = json!({"success": false, "message": code.about(), "code": code.as_str()});
+        (code.as_str().to_owned(), json!({"summary": code.about(), "value": body}))
+    };
+    ErrorCode::ALL.iter().map(example).collect::<Map<_, _>>().into()
+}
+
+fn header_docs() -> Value {
+    let header = |description: &str| json!({"description": description, "schema": {"type": "string"}});
+    json!({
+        "RequestId": header("The id of the request: the caller's own, or a new one."),
+        "RetryAfter": header("Seconds until the request may succeed, if that is known."),
+        "Authenticate": header("How to send the key."),
+        "Location": header("The path of what was created, or of the work that goes on."),
     })
 }
 
 fn complete_answers(responses: &mut Value, example: Option<&Value>) {
     let answers = responses.as_object_mut().into_iter().flatten();
     for (index, (status, answer)) in answers.enumerate() {
-        answer["headers"] = json!({"X-Request-Id": request_id_header()});
+        answer["headers"] = json!({"X-Request-Id": reference("headers", "RequestId")});
         if status == "201" || status == "202" {
-            answer["headers"]["Location"] =
-                json!({"description": "The path of what was created.", "schema": {"type": "string"}});
+            answer["headers"]["Location"] = reference("headers", "Location");
         }
         if answer["description"].as_str().is_none_or(str::is_empty) {
             answer["description"] = "The answer.".into();
@@ -198,10 +218,6 @@ fn complete_answers(responses: &mut Value, example: Option<&Value>) {
             content["example"] = example.clone();
         }
     }
-}
-
-fn request_id_header() -> Value {
-    json!({"description": "The id of the request: the caller's own, or a new one.", "schema": {"type": "string"}})
 }
 
 /// Routes whose answers are no types: probes, the document itself, files.

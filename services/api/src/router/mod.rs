@@ -26,7 +26,7 @@ pub fn router(config: &ApiConfig, app: AppState) -> Router {
     let routes = routes
         .with_state(app.clone())
         // `/livez` and `/readyz`.
-        .merge(app.health.routes())
+        .merge(app.health.probe_routes())
         .route("/openapi.json", get(async || document))
         .route("/docs", get(show_reader))
         .fallback(response::route_not_found)

@@ -87,7 +87,7 @@ fn health_response(app: &AppState, message: &'static str) -> HealthResponse {
 
 /// Every instance that answers, this one first.
 async fn ping_services(app: &AppState) -> Vec<PingReply> {
-    let mut pongs = vec![app.health.pong()];
+    let mut pongs = vec![app.health.ping_reply()];
     if app.broker.is_connected() {
         // Ends by its deadline as a rule, since nobody knows how many will answer; those that came in time are kept.
         let _ = tokio::time::timeout(PONGS_WITHIN, collect_pongs(app, &mut pongs)).await;

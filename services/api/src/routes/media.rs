@@ -1,6 +1,6 @@
 //! `GET /media/{file}`: a received file out of the object store, whole or a range, piece by piece.
 //!
-//! No key: the name holds 128 random bits. Whoever knows it gets what a stranger sent, so a browser must not run it.
+//! No key: the name holds 128 random bits. A caller that knows it gets what a stranger sent, so a browser must not run it.
 
 use crate::{
     app_state::AppState, byte_range::RequestedRange, error_code::ErrorCode, extract::FileName, response::ApiError,
@@ -37,7 +37,7 @@ pub async fn show(
     let file: MediaFile = file.parse().map_err(|_| not_found())?;
     let object = app.broker.open_object(MEDIA_BUCKET, file.as_str()).await.map_err(|error| match error {
         ObjectError::NotFound => not_found(),
-        ObjectError::Away(problem) => {
+        ObjectError::Unavailable(problem) => {
             tracing::warn!("a file could not be read: {problem}");
             ApiError::broker_unavailable()
         }
@@ -112,7 +112,7 @@ fn body(object: ObjectReader, wanted: Range<u64>) -> Body {
 fn pieces(object: ObjectReader, wanted: Range<u64>) -> impl Stream<Item = Result<Bytes, ObjectError>> {
     stream::try_unfold((object, 0, wanted), |(mut object, mut at, wanted)| async move {
         while at < wanted.end {
-            let Some(piece) = object.next().await? else { break };
+            let Some(piece) = object.next_chunk().await? else { break };
             let (begins, ends) = (at, at + piece.len() as u64);
             at = ends;
             // Both are within the piece.

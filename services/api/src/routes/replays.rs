@@ -6,19 +6,21 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, PathId, QueryParams},
-    fields::{CursorText, Field, FieldError, FieldErrors, FieldValue, PageLimit, PageQuery, QueryEndpoint, Timestamp},
+    fields::{
+        CursorText, Field, FieldError, FieldErrors, FieldValue, PageLimit, PageQuery, QueryEndpoint, Timestamp,
+        inline_schema,
+    },
     response::{AcceptedResponse, ApiError, DataResponse, JsonResult, PageResponse, data_response, page_response},
 };
 use axum::extract::State;
 use kurir_contract::{
     clock,
     endpoint::EndpointId,
-    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, WebhookCommand},
+    webhook::{Replay, ReplayReference, ReplayRequest, ReplaySelection, WebhookCommand},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use time::OffsetDateTime;
 
 /// All events of an endpoint since a time.
@@ -93,7 +95,7 @@ async fn ask_about_replay(
     command: WebhookCommand,
 ) -> JsonResult<DataResponse<Replay>> {
     app.replay_store.must_exist(&id).await?;
-    Ok(data_response(app.dispatchers.ask(command, &ReplayRequestId { id }).await?))
+    Ok(data_response(app.dispatchers.ask(command, &ReplayReference { id }).await?))
 }
 
 /// Asks a dispatcher for a replay; it is stored when this returns, and goes on behind the answer.
@@ -130,19 +132,10 @@ impl FieldValue for EndpointIdField {
     }
 }
 
-impl JsonSchema for EndpointIdField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "EndpointIdField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "description": "The id of an endpoint.", "examples": ["default"]})
-    }
-}
+inline_schema!(
+    EndpointIdField,
+    |_| json_schema!({"type": "string", "description": "The id of an endpoint.", "examples": ["default"]})
+);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use crate::{
     error_code::ErrorCode,
     event_publisher::DeliveryOutcome,
     extract::JsonBody,
-    fields::{Field, FieldError, FieldValue, checked_optional},
+    fields::{Field, FieldError, FieldValue, checked_optional, inline_schema},
     response::{ApiError, DataResponse, JsonResult, data_response},
 };
 use axum::{Json, extract::State};
@@ -13,10 +13,9 @@ use kurir_contract::{
     clock,
     event::{EventEnvelope, EventId, EventType},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 use time::OffsetDateTime;
 
 /// Whether events are delivered to `WEBHOOK_URL`.
@@ -209,44 +208,6 @@ fn event_type_schema() -> Schema {
     })
 }
 
-impl JsonSchema for EventTypeField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "EventTypeField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        event_type_schema()
-    }
-}
-
-impl JsonSchema for RequiredEventType {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RequiredEventType".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        event_type_schema()
-    }
-}
-
-impl JsonSchema for EventDataField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "EventDataField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "object", "examples": [{"orderId": 7}]})
-    }
-}
+inline_schema!(EventTypeField, |_| event_type_schema());
+inline_schema!(RequiredEventType, |_| event_type_schema());
+inline_schema!(EventDataField, |_| json_schema!({"type": "object", "examples": [{"orderId": 7}]}));

@@ -189,9 +189,9 @@ async fn how_it_fares_and_what_waits_is_shown() {
     let jetstream = nats.jetstream().await;
     let events = jetstream.get_stream(stream::EVENTS).await.expect("EVENTS");
     let consumer = pull::Config {
-        durable_name: Some(id.consumer()),
+        durable_name: Some(id.consumer_name()),
         ack_policy: AckPolicy::Explicit,
-        filter_subjects: stored(&nats, id.as_str()).await.subjects(&id),
+        filter_subjects: stored(&nats, id.as_str()).await.consumer_filters(&id),
         ..pull::Config::default()
     };
     let consumer = events.create_consumer(consumer).await.expect("a consumer");

@@ -309,7 +309,11 @@ async fn what_the_gateway_refuses_is_taken_away() {
     })
     .await;
     let (status, answer) = post_form(&api, MEDIA, body()).await;
-    assert_eq!((status, &answer["code"], &answer["whatsappCode"]), (502, &json!("refused_by_whatsapp"), &json!(463)), "{answer}");
+    assert_eq!(
+        (status, &answer["code"], &answer["whatsappCode"]),
+        (502, &json!("refused_by_whatsapp"), &json!(463)),
+        "{answer}"
+    );
     nothing_stays(&nats).await;
     let (_, metrics) = api.get("/api/metrics").await;
     assert_eq!(metrics["data"]["mediaFailed"], 2);

@@ -126,7 +126,7 @@ impl Dispatcher {
         let heard = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             while let Some(message) = commands.next().await {
-                let command = subject::parse_webhooks(&message.subject).expect("a command");
+                let command = subject::parse_webhook_command(&message.subject).expect("a command");
                 let arguments = serde_json::from_slice(&message.payload).expect("JSON");
                 let reply = answers(command, &arguments);
                 heard.lock().expect("a lock").push((command, arguments));

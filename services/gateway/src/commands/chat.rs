@@ -1,12 +1,12 @@
-//! Signs of life in chats: what was read, who types, who is there. WhatsApp confirms none of them.
+//! Chat states and presence: read marks, typing, who is online. WhatsApp acknowledges none of them.
 
-use super::{CommandServer, invalid, plain_text, refusal, whatsapp_request::RequestFailure};
-use crate::outbound::addressing;
+use super::{CommandServer, whatsapp_request::RequestFailure};
+use crate::{outbound::addressing, plain_text};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        CommandError, CommandErrorCode, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence,
-        TypingState,
+        AnswerCommand, CommandError, CommandErrorCode, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping,
+        SubscribePresence, TypingState, spec,
     },
 };
 use time::OffsetDateTime;
@@ -16,19 +16,19 @@ use whatsapp_rust::{
     features::{ChatStateType, PresenceError},
 };
 
-/// As many as an app shows at once; each is a few bytes of one stanza.
+/// As many as an app shows at once. Each takes a few bytes of one stanza.
 const MESSAGES_READ: std::ops::RangeInclusive<usize> = 1..=100;
 
-impl CommandServer {
-    pub(super) async fn mark_read(&self, request: Result<MarkRead, CommandError>) -> Result<EmptyBody, CommandError> {
-        let MarkRead { to, message_ids, participant } = request?;
+impl AnswerCommand<spec::MarkRead> for CommandServer {
+    async fn answer(&self, request: MarkRead) -> Result<EmptyBody, CommandError> {
+        let MarkRead { to, message_ids, participant } = request;
         if !MESSAGES_READ.contains(&message_ids.len()) {
-            return Err(invalid("messageIds must be a list of 1 to 100 message ids".to_owned()));
+            return Err(CommandError::invalid("messageIds must be a list of 1 to 100 message ids"));
         }
         let chat = parse_jid(&to)?;
         let participant = participant.as_ref().map(parse_jid).transpose()?;
         if chat.is_group() && participant.is_none() {
-            return Err(invalid("participant is required in a group: who wrote the messages".to_owned()));
+            return Err(CommandError::invalid("participant is required in a group: who wrote the messages"));
         }
         self.ask_whatsapp(|client| async move {
             let writer = match &participant {
@@ -51,12 +51,11 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    pub(super) async fn show_typing(
-        &self,
-        request: Result<ShowTyping, CommandError>,
-    ) -> Result<EmptyBody, CommandError> {
-        let ShowTyping { to, state } = request?;
+impl AnswerCommand<spec::ShowTyping> for CommandServer {
+    async fn answer(&self, request: ShowTyping) -> Result<EmptyBody, CommandError> {
+        let ShowTyping { to, state } = request;
         let chat = parse_jid(&to)?;
         let state = match state {
             TypingState::Composing => ChatStateType::Composing,
@@ -70,15 +69,14 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    pub(super) async fn set_presence(
-        &self,
-        request: Result<SetPresence, CommandError>,
-    ) -> Result<EmptyBody, CommandError> {
-        let state = request?.state;
+impl AnswerCommand<spec::SetPresence> for CommandServer {
+    async fn answer(&self, request: SetPresence) -> Result<EmptyBody, CommandError> {
+        let state = request.state;
         let appearance = &self.session.appearance;
         self.ask_whatsapp(|client| async move {
-            // First: what nobody wants is taken back as soon as it is said.
+            // First, because an announcement that is not wanted is taken back as soon as it is made.
             appearance.set_online(state == OwnPresence::Available);
             let set = match state {
                 OwnPresence::Available => client.presence().set_available().await,
@@ -89,21 +87,20 @@ impl CommandServer {
                 Err(PresenceError::PushNameEmpty) => {
                     let text =
                         "the account has no name yet, without which WhatsApp shows no presence: set WHATSAPP_PUSH_NAME";
-                    Err(refusal(CommandErrorCode::Conflict, text).into())
+                    Err(CommandError::new(CommandErrorCode::Conflict, text).into())
                 }
                 Err(error) => Err(RequestFailure::from_client(error)),
             }
         })
         .await
     }
+}
 
-    pub(super) async fn subscribe_presence(
-        &self,
-        request: Result<SubscribePresence, CommandError>,
-    ) -> Result<EmptyBody, CommandError> {
-        let to = request?.to;
+impl AnswerCommand<spec::SubscribePresence> for CommandServer {
+    async fn answer(&self, request: SubscribePresence) -> Result<EmptyBody, CommandError> {
+        let to = request.to;
         if to.is_group() {
-            return Err(invalid("to must be a person: a group has no presence".to_owned()));
+            return Err(CommandError::invalid("to must be a person: a group has no presence"));
         }
         let contact = parse_jid(&to)?;
         self.ask_whatsapp(|client| async move {
@@ -115,9 +112,9 @@ impl CommandServer {
     }
 }
 
-/// What the library would send, whose encoder would change the ids.
+/// Builds the stanza that the library would send. The library's encoder would change the ids.
 fn read_receipt(client: &Client, chat: &Jid, writer: Option<&Jid>, ids: &[&str]) -> Node {
-    // Whoever shows nobody what they read tells their own devices alone.
+    // An account that hides what it reads reports it to its own devices only.
     let is_silent = !chat.is_group() && client.persistence_manager().get_device_snapshot().read_receipts_disabled;
     let (first, others) = ids.split_first().unwrap_or((&"", &[]));
     let mut receipt = NodeBuilder::new("receipt")
@@ -136,5 +133,5 @@ fn read_receipt(client: &Client, chat: &Jid, writer: Option<&Jid>, ids: &[&str])
 }
 
 fn parse_jid(address: &ChatJid) -> Result<Jid, CommandError> {
-    address.as_str().parse().map_err(|_| invalid("Invalid phone number format".to_owned()))
+    address.as_str().parse().map_err(|_| CommandError::invalid("Invalid phone number format"))
 }

@@ -1,32 +1,38 @@
-//! Pairing by passkey: what a user answers, and what becomes of it in words. Leaves whose turn it is to the session.
+//! Answers and confirms a pairing by passkey. The session decides whether the action fits.
 
-use super::{CommandServer, invalid, refusal};
+use super::CommandServer;
 use crate::session::{PasskeyAction, PasskeyRefusal, SessionTimeout};
-use kurir_contract::command::{AnswerPasskey, CommandError, CommandErrorCode, EmptyBody, PasskeyProgress};
+use kurir_contract::command::{
+    AnswerCommand, AnswerPasskey, CommandError, CommandErrorCode, EmptyBody, PasskeyProgress, spec,
+};
 
-impl CommandServer {
-    pub(super) async fn answer_passkey(
-        &self,
-        request: Result<AnswerPasskey, CommandError>,
-    ) -> Result<PasskeyProgress, CommandError> {
-        self.request_passkey_action(PasskeyAction::Answer(request?.credential)).await
+impl AnswerCommand<spec::Passkey> for CommandServer {
+    async fn answer(&self, EmptyBody {}: EmptyBody) -> Result<PasskeyProgress, CommandError> {
+        Ok(self.session.passkey_progress())
     }
+}
 
-    pub(super) async fn confirm_passkey(
-        &self,
-        request: Result<EmptyBody, CommandError>,
-    ) -> Result<PasskeyProgress, CommandError> {
-        request?;
+impl AnswerCommand<spec::AnswerPasskey> for CommandServer {
+    async fn answer(&self, request: AnswerPasskey) -> Result<PasskeyProgress, CommandError> {
+        self.request_passkey_action(PasskeyAction::Answer(request.credential)).await
+    }
+}
+
+impl AnswerCommand<spec::ConfirmPasskey> for CommandServer {
+    async fn answer(&self, EmptyBody {}: EmptyBody) -> Result<PasskeyProgress, CommandError> {
         self.request_passkey_action(PasskeyAction::Confirm).await
     }
+}
 
+impl CommandServer {
     async fn request_passkey_action(&self, ask: PasskeyAction) -> Result<PasskeyProgress, CommandError> {
         match self.session.act_on_passkey(ask).await {
             Ok(Ok(())) => Ok(self.session.passkey_progress()),
             Ok(Err(refused)) => Err(refused.into()),
-            Err(SessionTimeout) => {
-                Err(refusal(CommandErrorCode::Conflict, "the session began anew meanwhile; scan the new QR code"))
-            }
+            Err(SessionTimeout) => Err(CommandError::new(
+                CommandErrorCode::Conflict,
+                "the session began anew meanwhile; scan the new QR code",
+            )),
         }
     }
 }
@@ -36,10 +42,12 @@ impl From<PasskeyRefusal> for CommandError {
         let over = "the pairing by passkey is over, a new QR code comes by itself";
         let text = refused.to_string();
         match refused {
-            PasskeyRefusal::Invalid(_) => invalid(text),
-            PasskeyRefusal::NotNow(_) => refusal(CommandErrorCode::Conflict, &text),
-            PasskeyRefusal::ByWhatsapp(_) => refusal(CommandErrorCode::RefusedByWhatsapp, &format!("{text}; {over}")),
-            PasskeyRefusal::TimedOut => refusal(CommandErrorCode::TimedOut, &format!("{text}; {over}")),
+            PasskeyRefusal::Invalid(_) => CommandError::invalid(text),
+            PasskeyRefusal::NotNow(_) => CommandError::new(CommandErrorCode::Conflict, text),
+            PasskeyRefusal::ByWhatsapp(_) => {
+                CommandError::new(CommandErrorCode::RefusedByWhatsapp, format!("{text}; {over}"))
+            }
+            PasskeyRefusal::TimedOut => CommandError::new(CommandErrorCode::TimedOut, format!("{text}; {over}")),
         }
     }
 }

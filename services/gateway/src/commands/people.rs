@@ -1,9 +1,8 @@
-//! People: whether a number is there, what somebody shows, pictures, and whom the account blocks.
+//! People: whether a number is on WhatsApp, what a contact shows, pictures, and blocked contacts.
 
 use super::{
     CommandServer,
-    groups::{map_group_error, parse_group},
-    invalid, refusal,
+    groups::lookup::{map_group_error, parse_group},
     whatsapp_request::RequestFailure,
 };
 use crate::inbound::addresses;
@@ -11,40 +10,37 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        CheckNumber, CommandError, CommandErrorCode, EmptyBody, NumberChecked,
+        AnswerCommand, CheckNumber, CommandError, CommandErrorCode, EmptyBody, NumberChecked,
         people::{
             BlockedContact, BlockedContacts, ContactDetails, LONGEST_PICTURE, MOST_BLOCKED_SHOWN, PersonRequest,
             PictureLink, PictureLookup, PictureRequest, PictureUpdate, SetPicture,
         },
+        spec,
     },
     event::KnownAddresses,
 };
 use wacore_binary::Jid;
 use whatsapp_rust::{Client, features::ContactError};
 
-/// How every JPEG begins.
+/// The first bytes of every JPEG.
 const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
-impl CommandServer {
-    pub(super) async fn check_number(
-        &self,
-        request: Result<CheckNumber, CommandError>,
-    ) -> Result<NumberChecked, CommandError> {
-        let number = request?.number;
+impl AnswerCommand<spec::CheckNumber> for CommandServer {
+    async fn answer(&self, request: CheckNumber) -> Result<NumberChecked, CommandError> {
+        let number = request.number;
         let jid = parse_person(&number)?;
         self.ask_whatsapp(|client| async move { self.query_number(&client, &number, &jid).await }).await
     }
+}
 
-    pub(super) async fn contact_details(
-        &self,
-        request: Result<PersonRequest, CommandError>,
-    ) -> Result<ContactDetails, CommandError> {
-        let number = request?.number;
+impl AnswerCommand<spec::Contact> for CommandServer {
+    async fn answer(&self, request: PersonRequest) -> Result<ContactDetails, CommandError> {
+        let number = request.number;
         let jid = parse_person(&number)?;
         self.ask_whatsapp(|client| async move {
             self.require_number(&client, &number, &jid).await?;
             let info = client.contacts().get_user_info(std::slice::from_ref(&jid)).await?.into_values().next();
-            // A picture that is not shown to this account is none.
+            // A picture that this account may not see counts as none.
             let picture = client.contacts().get_profile_picture(&jid, false).await;
             let picture = picture.ok().flatten().map(|picture| PictureLink { id: picture.id, url: picture.url });
             let KnownAddresses { jid, pn, lid } = addresses::resolve_address(&client, &jid).await;
@@ -60,13 +56,12 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    /// Of a person or a group.
-    pub(super) async fn picture_of(
-        &self,
-        request: Result<PictureRequest, CommandError>,
-    ) -> Result<PictureLookup, CommandError> {
-        let of = request?.of;
+/// The picture of a person or a group.
+impl AnswerCommand<spec::Picture> for CommandServer {
+    async fn answer(&self, request: PictureRequest) -> Result<PictureLookup, CommandError> {
+        let of = request.of;
         let jid = if of.is_group() { parse_group(&of)? } else { parse_person(&of)? };
         self.ask_whatsapp(|client| async move {
             let picture = client.contacts().get_profile_picture(&jid, false).await?;
@@ -74,18 +69,17 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    /// The account's own or a group's; none removes it.
-    pub(super) async fn set_picture(
-        &self,
-        request: Result<SetPicture, CommandError>,
-    ) -> Result<PictureUpdate, CommandError> {
-        let SetPicture { group, picture } = request?;
+/// Sets or removes the picture of the account or of a group.
+impl AnswerCommand<spec::SetPicture> for CommandServer {
+    async fn answer(&self, request: SetPicture) -> Result<PictureUpdate, CommandError> {
+        let SetPicture { group, picture } = request;
         let group = group.as_ref().map(parse_group).transpose()?;
         let jpeg = picture.as_deref().map(decode_jpeg).transpose()?;
         self.ask_whatsapp(|client| async move {
             let is_there = jpeg.is_some();
-            // The client removes the picture when there are no bytes.
+            // Without bytes the client removes the picture.
             let jpeg = jpeg.unwrap_or_default();
             let set = match &group {
                 Some(group) => {
@@ -98,12 +92,10 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    pub(super) async fn blocklist(
-        &self,
-        request: Result<EmptyBody, CommandError>,
-    ) -> Result<BlockedContacts, CommandError> {
-        request?;
+impl AnswerCommand<spec::Blocklist> for CommandServer {
+    async fn answer(&self, EmptyBody {}: EmptyBody) -> Result<BlockedContacts, CommandError> {
         self.ask_whatsapp(|client| async move {
             let mut people = Vec::new();
             for entry in client.blocking().get_blocklist().await?.iter().take(MOST_BLOCKED_SHOWN) {
@@ -113,31 +105,26 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    pub(super) async fn block_person(
-        &self,
-        request: Result<PersonRequest, CommandError>,
-    ) -> Result<BlockedContact, CommandError> {
-        self.set_blocked(request, true).await
+impl AnswerCommand<spec::Block> for CommandServer {
+    async fn answer(&self, request: PersonRequest) -> Result<BlockedContact, CommandError> {
+        self.set_blocked(request.number, true).await
     }
+}
 
-    pub(super) async fn unblock_person(
-        &self,
-        request: Result<PersonRequest, CommandError>,
-    ) -> Result<BlockedContact, CommandError> {
-        self.set_blocked(request, false).await
+impl AnswerCommand<spec::Unblock> for CommandServer {
+    async fn answer(&self, request: PersonRequest) -> Result<BlockedContact, CommandError> {
+        self.set_blocked(request.number, false).await
     }
+}
 
-    /// Whoever is blocked already stays it.
-    async fn set_blocked(
-        &self,
-        request: Result<PersonRequest, CommandError>,
-        is_to_be: bool,
-    ) -> Result<BlockedContact, CommandError> {
-        let number = request?.number;
+impl CommandServer {
+    /// A person who is blocked already stays blocked.
+    async fn set_blocked(&self, number: ChatJid, is_to_be: bool) -> Result<BlockedContact, CommandError> {
         let jid = parse_person(&number)?;
         self.ask_whatsapp(|client| async move {
-            // WhatsApp wants both addresses; the question tells the other one.
+            // WhatsApp needs both addresses. The lookup reveals the missing one.
             let KnownAddresses { pn, lid, .. } = addresses::resolve_address(&client, &jid).await;
             if pn.is_none() || lid.is_none() {
                 self.require_number(&client, &number, &jid).await?;
@@ -152,12 +139,12 @@ impl CommandServer {
         .await
     }
 
-    /// Asks who it is, so that the client knows both addresses.
+    /// Looks the person up, so that the client knows both addresses.
     async fn require_number(&self, client: &Client, number: &ChatJid, jid: &Jid) -> Result<(), RequestFailure> {
         if self.query_number(client, number, jid).await?.exists {
             return Ok(());
         }
-        Err(refusal(CommandErrorCode::NotOnWhatsapp, &format!("{number} is not on WhatsApp")).into())
+        Err(CommandError::new(CommandErrorCode::NotOnWhatsapp, format!("{number} is not on WhatsApp")).into())
     }
 
     async fn query_number(
@@ -180,13 +167,13 @@ fn blocked_contact(KnownAddresses { jid, pn, lid }: KnownAddresses) -> BlockedCo
 
 fn parse_person(number: &ChatJid) -> Result<Jid, CommandError> {
     let jid: Option<Jid> = number.as_str().parse().ok();
-    jid.filter(|jid| jid.is_pn() || jid.is_lid()).ok_or_else(|| invalid("Invalid phone number format".to_owned()))
+    jid.filter(|jid| jid.is_pn() || jid.is_lid()).ok_or_else(|| CommandError::invalid("Invalid phone number format"))
 }
 
 fn decode_jpeg(picture: &str) -> Result<Vec<u8>, CommandError> {
     let bytes = Some(picture).filter(|picture| picture.len() <= LONGEST_PICTURE);
     let bytes = bytes.and_then(|picture| BASE64_STANDARD.decode(picture).ok());
-    bytes
-        .filter(|bytes| bytes.starts_with(&JPEG))
-        .ok_or_else(|| invalid(format!("a picture is a JPEG in base64, of at most {LONGEST_PICTURE} characters")))
+    bytes.filter(|bytes| bytes.starts_with(&JPEG)).ok_or_else(|| {
+        CommandError::invalid(format!("a picture is a JPEG in base64, of at most {LONGEST_PICTURE} characters"))
+    })
 }

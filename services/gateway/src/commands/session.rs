@@ -1,9 +1,10 @@
-//! Questions about the session, and what changes it: pairing by code, restart, logout.
+//! The session's status, pairing by code, restart and logout.
 
-use super::{CommandServer, internal, invalid, refusal};
+use super::{CommandServer, internal};
 use crate::session::state::SessionState;
 use kurir_contract::command::{
-    CommandError, CommandErrorCode, EmptyBody, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo,
+    AnswerCommand, CommandError, CommandErrorCode, EmptyBody, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo,
+    spec,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -11,32 +12,38 @@ use whatsapp_rust::pair_code::{PairCodeError, PairCodeOptions, PairError};
 
 /// The client's own figure for a pairing code.
 const PAIRING_CODE_LASTS: Duration = Duration::from_secs(180);
-/// A code is worth nothing without a connection to ask for it; at the start there is none for a moment.
+/// A code needs a connection, which may be missing for a moment at the start.
 const SOCKET_WITHIN: Duration = Duration::from_secs(10);
-/// WhatsApp's answer to the request for a code; the client itself waits 30 s.
+/// Time for WhatsApp to give a code. The client itself waits 30 s.
 const PAIRING_CODE_WITHIN: Duration = Duration::from_secs(35);
 
-impl CommandServer {
-    pub(super) async fn restart(&self, request: Result<EmptyBody, CommandError>) -> Result<SessionInfo, CommandError> {
-        request?;
+/// Answers from memory, without a question to WhatsApp.
+impl AnswerCommand<spec::Status> for CommandServer {
+    async fn answer(&self, EmptyBody {}: EmptyBody) -> Result<SessionInfo, CommandError> {
+        Ok(SessionInfo { restriction: self.outbound.restriction(), ..self.session.session_info() })
+    }
+}
+
+impl AnswerCommand<spec::Restart> for CommandServer {
+    async fn answer(&self, EmptyBody {}: EmptyBody) -> Result<SessionInfo, CommandError> {
         self.session.restart().await.map_err(internal)?;
         Ok(self.session.session_info())
     }
+}
 
-    pub(super) async fn log_out(&self, request: Result<EmptyBody, CommandError>) -> Result<LoggedOut, CommandError> {
-        request?;
+impl AnswerCommand<spec::Logout> for CommandServer {
+    async fn answer(&self, EmptyBody {}: EmptyBody) -> Result<LoggedOut, CommandError> {
         self.session.log_out().await.map_err(internal)
     }
+}
 
-    pub(super) async fn pairing_code(
-        &self,
-        request: Result<PairingCodeRequest, CommandError>,
-    ) -> Result<PairingCode, CommandError> {
-        let phone_number = request?.phone_number;
+impl AnswerCommand<spec::PairingCode> for CommandServer {
+    async fn answer(&self, request: PairingCodeRequest) -> Result<PairingCode, CommandError> {
+        let phone_number = request.phone_number;
         let client = {
             let view = self.session.view.borrow();
             if view.state.passkey().is_under_way() {
-                return Err(refusal(
+                return Err(CommandError::new(
                     CommandErrorCode::Conflict,
                     "a pairing by passkey is under way; restart the session to begin another one",
                 ));
@@ -45,14 +52,17 @@ impl CommandServer {
                 view.own.is_none() && matches!(view.state, SessionState::Pairing { .. } | SessionState::Connecting);
             let client = view.client.clone().filter(|_| may_pair);
             client.ok_or_else(|| {
-                refusal(CommandErrorCode::Conflict, "a pairing code is for a session that is not paired; log out first")
+                CommandError::new(
+                    CommandErrorCode::Conflict,
+                    "a pairing code is for a session that is not paired; log out first",
+                )
             })?
         };
         let asked = async {
             client.wait_for_socket(SOCKET_WITHIN).await.map_err(internal)?;
             let options = || PairCodeOptions { phone_number: phone_number.clone(), ..PairCodeOptions::default() };
             match client.pair_with_code(options()).await {
-                // Whoever asks again wants another one, for another number perhaps.
+                // A second request is for a new code, perhaps for another number.
                 Err(PairError::PairCode(PairCodeError::CodeAlreadyOutstanding { .. })) => {
                     client.cancel_pair_code().await;
                     client.pair_with_code(options()).await
@@ -63,7 +73,7 @@ impl CommandServer {
         };
         let code = timeout(PAIRING_CODE_WITHIN, asked)
             .await
-            .map_err(|_| refusal(CommandErrorCode::TimedOut, "WhatsApp gave no pairing code in time"))??;
+            .map_err(|_| CommandError::new(CommandErrorCode::TimedOut, "WhatsApp gave no pairing code in time"))??;
         Ok(PairingCode { code, expires_in_seconds: PAIRING_CODE_LASTS.as_secs() })
     }
 }
@@ -74,10 +84,13 @@ fn pairing_refusal(error: PairError) -> CommandError {
             error @ (PairCodeError::PhoneNumberRequired
             | PairCodeError::PhoneNumberTooShort
             | PairCodeError::PhoneNumberNotInternational),
-        ) => invalid(error.to_string()),
+        ) => CommandError::invalid(error.to_string()),
         PairError::RequestFailed(whatsapp_rust::request::IqError::ServerError { code, .. }) => CommandError {
             whatsapp_code: Some(code),
-            ..refusal(CommandErrorCode::RefusedByWhatsapp, "WhatsApp gave no pairing code; wait before you ask again")
+            ..CommandError::new(
+                CommandErrorCode::RefusedByWhatsapp,
+                "WhatsApp gave no pairing code; wait before you ask again",
+            )
         },
         error => internal(error),
     }

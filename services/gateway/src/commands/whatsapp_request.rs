@@ -1,7 +1,7 @@
-//! A question to WhatsApp: on the connection that is there or comes, within the time of one try, and what its failure
-//! means to who asked. Leaves the question itself to the chapters.
+//! Sends one request to WhatsApp on the current or the next connection, within the time of one try, and turns its
+//! failure into the answer for the caller.
 
-use super::{CommandServer, refusal};
+use super::CommandServer;
 use kurir_contract::command::{CommandError, CommandErrorCode};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -22,16 +22,16 @@ pub(super) enum RequestFailure {
     Lost,
     #[error("WhatsApp's client could not do it: {0}")]
     Client(String),
-    /// Known before it was asked, or told apart from the rest.
+    /// The error was known before the request, or needs its own answer.
     #[error("{0}")]
     Said(#[from] CommandError),
 }
 
 impl CommandServer {
-    /// Waits for the connection, asks, and waits for the answer.
+    /// Waits for the connection, sends the request, and waits for the answer.
     ///
     /// # Errors
-    /// With what the caller may know.
+    /// With the text for the caller.
     pub(super) async fn ask_whatsapp<T, F>(&self, question: impl FnOnce(Arc<Client>) -> F) -> Result<T, CommandError>
     where
         F: Future<Output = Result<T, RequestFailure>>,
@@ -39,12 +39,13 @@ impl CommandServer {
         let sender = &self.outbound.sender;
         let deadline = Instant::now() + sender.answer_timeout();
         let client = timeout_at(deadline, sender.wait_for_client()).await.map_err(|_| {
-            refusal(
+            CommandError::new(
                 CommandErrorCode::TimedOut,
                 "WhatsApp was not connected in time; nothing was done. Try again later.",
             )
         })?;
-        let client = client.ok_or_else(|| refusal(CommandErrorCode::NotConnected, "WhatsApp is not connected"))?;
+        let client =
+            client.ok_or_else(|| CommandError::new(CommandErrorCode::NotConnected, "WhatsApp is not connected"))?;
         timeout_at(deadline, question(client))
             .await
             .unwrap_or(Err(RequestFailure::Silent))
@@ -53,7 +54,7 @@ impl CommandServer {
 }
 
 impl RequestFailure {
-    /// Of what the client has no better name for.
+    /// For errors without a variant of their own.
     pub(super) fn from_client(error: impl std::fmt::Display) -> Self {
         Self::Client(error.to_string())
     }
@@ -61,18 +62,19 @@ impl RequestFailure {
     pub(super) fn into_command_error(self) -> CommandError {
         let text = self.to_string();
         match self {
-            Self::Refused { code } => {
-                CommandError { whatsapp_code: Some(code), ..refusal(CommandErrorCode::RefusedByWhatsapp, &text) }
-            }
-            Self::Silent | Self::Lost => refusal(CommandErrorCode::TimedOut, &text),
+            Self::Refused { code } => CommandError {
+                whatsapp_code: Some(code),
+                ..CommandError::new(CommandErrorCode::RefusedByWhatsapp, text)
+            },
+            Self::Silent | Self::Lost => CommandError::new(CommandErrorCode::TimedOut, text),
             // What the client library cannot do with a request is no failure of Kurir.
-            Self::Client(_) => refusal(CommandErrorCode::RefusedByWhatsapp, &text),
+            Self::Client(_) => CommandError::new(CommandErrorCode::RefusedByWhatsapp, text),
             Self::Said(refusal) => refusal,
         }
     }
 }
 
-/// What WhatsApp's numbers mean, as far as they are known.
+/// The meaning of WhatsApp's numbers, as far as it is known.
 fn explain_code(code: u16) -> &'static str {
     match code {
         400 => "it takes the request for a wrong one",
@@ -105,8 +107,8 @@ impl From<GroupError> for RequestFailure {
     fn from(error: GroupError) -> Self {
         match error {
             GroupError::Iq(error) => error.into(),
-            GroupError::InvalidRequest(text) => Self::Said(super::invalid(text)),
-            GroupError::DescriptionConflict => Self::Said(refusal(
+            GroupError::InvalidRequest(text) => Self::Said(CommandError::invalid(text)),
+            GroupError::DescriptionConflict => Self::Said(CommandError::new(
                 CommandErrorCode::Conflict,
                 "the description was changed by somebody else at the same moment; try again",
             )),

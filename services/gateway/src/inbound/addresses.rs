@@ -1,17 +1,17 @@
-//! One person is one address: by phone number where the number is known, by LID where it is not, and never guessed.
+//! Gives each person one address: the phone number if it is known, else the LID. It never guesses.
 //!
-//! WhatsApp names the same contact by number in one message and by LID in the next; the event's id and its chat must not
-//! depend on which it was. A [`AddressDirectory`] holds who is who, as far as one message and the client's store tell.
+//! WhatsApp names a contact by number in one message and by LID in the next, and the event's id and chat must not
+//! depend on that. An [`AddressDirectory`] holds the pairs of addresses that one message and the client's store reveal.
 
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use wacore::types::message::MessageInfo;
 use wacore_binary::Jid;
 use whatsapp_rust::Client;
 
-/// Who is who, for one message or notice.
+/// The pairs of addresses for one message or notice.
 #[derive(Clone, Debug, Default)]
 pub struct AddressDirectory {
-    /// Those whose both addresses are known.
+    /// The people whose two addresses are known.
     people: Vec<AddressPair>,
     /// The account's own addresses.
     own: Vec<Jid>,
@@ -24,7 +24,7 @@ struct AddressPair {
 }
 
 impl AddressDirectory {
-    /// Knows the account itself.
+    /// A directory that knows the account itself.
     #[must_use]
     pub fn of_account(number: Option<Jid>, lid: Option<Jid>) -> Self {
         let mut directory = Self::default();
@@ -35,7 +35,7 @@ impl AddressDirectory {
         directory
     }
 
-    /// Two addresses of one person; if they are not one number and one LID, they tell nothing.
+    /// Adds two addresses of one person. Ignores them unless one is a number and the other a LID.
     pub fn add_pair(&mut self, one: &Jid, other: &Jid) {
         let (number, lid) = if one.server.is_pn_family() { (one, other) } else { (other, one) };
         if number.server.is_pn_family() && lid.server.is_lid_family() && self.other_address(lid).is_none() {
@@ -52,7 +52,7 @@ impl AddressDirectory {
         if jid.server.is_lid_family() { Some(&found.number) } else { jid.server.is_pn_family().then_some(&found.lid) }
     }
 
-    /// Under every address that is known.
+    /// All known addresses of a person or chat.
     #[must_use]
     pub fn known_addresses(&self, jid: &Jid) -> KnownAddresses {
         let (this, other) = (chat_jid(jid), self.other_address(jid).map(chat_jid));
@@ -61,7 +61,7 @@ impl AddressDirectory {
         } else if jid.server.is_lid_family() {
             KnownAddresses { jid: other.clone().unwrap_or_else(|| this.clone()), pn: other, lid: Some(this) }
         } else {
-            KnownAddresses::of(this)
+            KnownAddresses::from_jid(this)
         }
     }
 
@@ -72,7 +72,7 @@ impl AddressDirectory {
         chat_jid(number.unwrap_or(jid))
     }
 
-    /// Whether it is this account.
+    /// Whether the address belongs to this account.
     #[must_use]
     pub fn is_own(&self, jid: &Jid) -> bool {
         let address = self.canonical_address(jid);
@@ -85,20 +85,20 @@ impl AddressDirectory {
         self.own.first()
     }
 
-    /// Whether looking it up could tell more.
+    /// Whether a lookup could add the other address.
     fn is_incomplete(&self, jid: &Jid) -> bool {
         (jid.server.is_pn_family() || jid.server.is_lid_family()) && self.other_address(jid).is_none()
     }
 }
 
-/// Who is who in a message, and among those whom it names.
+/// The addresses of the people in a message and of those whom it names.
 pub async fn message_directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
     let source = &info.source;
     if let Some(alt) = &source.sender_alt {
         directory.add_pair(&source.sender, alt);
     }
-    // Of the own phone's message the chat is who it went to.
+    // In a message from the account's own phone, the chat is the recipient.
     for alt in [&source.recipient_alt, &info.peer_recipient_pn].into_iter().flatten() {
         directory.add_pair(&source.chat, alt);
     }
@@ -107,7 +107,7 @@ pub async fn message_directory(client: &Client, info: &MessageInfo, named: &[Jid
     directory
 }
 
-/// Adds what the client's store knows of these.
+/// Adds the pairs that the client's store knows.
 pub async fn look_up_addresses(
     client: &Client,
     directory: &mut AddressDirectory,
@@ -122,7 +122,7 @@ pub async fn look_up_addresses(
     }
 }
 
-/// One address as the store knows it.
+/// The addresses of one person that the client's store knows.
 pub async fn resolve_address(client: &Client, jid: &Jid) -> KnownAddresses {
     let mut directory = AddressDirectory::default();
     look_up_addresses(client, &mut directory, [jid]).await;
@@ -130,7 +130,7 @@ pub async fn resolve_address(client: &Client, jid: &Jid) -> KnownAddresses {
 }
 
 async fn stored_address(client: &Client, jid: &Jid) -> Option<Jid> {
-    // Looked up without the device, and in the one namespace that the store keeps.
+    // The store keeps addresses without a device, in one namespace.
     match client.get_lid_pn_entry(&without_device(jid)).await {
         Ok(entry) if jid.server.is_lid_family() => entry.map(|entry| Jid::pn(&*entry.phone_number)),
         Ok(entry) => entry.map(|entry| Jid::lid(&*entry.lid)),
@@ -141,7 +141,7 @@ async fn stored_address(client: &Client, jid: &Jid) -> Option<Jid> {
     }
 }
 
-/// Without device, and in the namespace that a user knows.
+/// The address without a device, in the namespace that users know.
 fn without_device(jid: &Jid) -> Jid {
     if jid.server.is_pn_family() {
         Jid::pn(jid.user_base())
@@ -152,7 +152,7 @@ fn without_device(jid: &Jid) -> Jid {
     }
 }
 
-/// The same as a chat.
+/// The address as a chat.
 #[must_use]
 pub fn chat_jid(jid: &Jid) -> ChatJid {
     ChatJid::from_whatsapp(&without_device(jid).to_string())

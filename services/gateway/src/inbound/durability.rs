@@ -1,9 +1,9 @@
-//! The durability hook: a message is acknowledged to WhatsApp only after JetStream has it.
+//! The durability hook: a message is acknowledged to WhatsApp only after JetStream has stored its event.
 //!
-//! The client never retries a failed hook on a live connection, and later messages of the chat would overtake the failed
-//! one. So the hook waits for the broker, which keeps the order by itself, up to a bound. Then this life is broken: the
-//! message and everything after it fails, the gateway leaves WhatsApp, and WhatsApp sends all of it again, in order, when
-//! the gateway comes back with the broker (docs/decisions: waiting inside the hook).
+//! The client never retries a failed hook on a live connection, and later messages of the chat would overtake the
+//! failed one. So the hook waits for the broker, which keeps the order, up to a limit. Then it aborts the connection:
+//! the message and all later ones fail, the gateway leaves WhatsApp, and WhatsApp sends them again, in order, when the
+//! gateway comes back with the broker (docs/decisions: waiting inside the hook).
 
 use super::{MappedMessage, MessageMapper};
 use crate::{
@@ -23,25 +23,25 @@ use tracing::Instrument as _;
 use wacore::types::events::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, async_trait};
 
-/// The hook of one life.
+/// The hook of one connection.
 pub struct DurabilityHook {
     pub inbound: MessageMapper,
     pub publisher: EventPublisher,
     /// How long a message waits for the broker.
     pub wait: Duration,
     pub breaker: ConnectionAbort,
-    /// The client tells chats apart by the address that a message came by; here a person is one chat.
+    /// The client distinguishes chats by the address of the message. Here a person is one chat.
     pub turns: Mutex<ChatQueue>,
 }
 
-/// Chats of one batch that are published at the same time; as many as the client hands over in live mode.
+/// Chats of one batch that are published at the same time: as many as the client hands over in live mode.
 const CHATS_AT_ONCE: usize = 64;
 
 #[async_trait]
 impl InboundDurabilityHook for DurabilityHook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
         let begun = Instant::now();
-        // All of a batch together: it holds up whatever comes behind it.
+        // One deadline for the whole batch, because it delays everything behind it.
         let files_by = self.inbound.file_deadline();
         let stored = tokio::select! {
             biased;
@@ -76,8 +76,8 @@ impl DurabilityHook {
             .await
     }
 
-    /// One after the other, each acknowledged before the next is sent: a lost connection may swallow one and let the
-    /// next through.
+    /// Publishes the messages of a chat one after the other, each after the earlier one was acknowledged: a lost
+    /// connection may lose one message and let the next through.
     async fn publish_in_order(&self, chat: Vec<MappedMessage>, files_by: Instant) -> Result<(), PublishTimeout> {
         let Some(turn) = chat.first().map(|first| self.join_chat(&first.chat)) else { return Ok(()) };
         let _turn = turn.wait().await;
@@ -91,8 +91,8 @@ impl DurabilityHook {
                 chat = %chat.redacted(),
             );
             async {
-                // From now: the wait for a file, or for an earlier message's, is not one for the broker. If the broker is
-                // away, the first that has waited so long ends the wait of all.
+                // The time starts now: waiting for a file, or for an earlier message's file, is not waiting for the
+                // broker. If the broker is away, the first message that has waited this long ends the wait of all.
                 self.publisher.publish(&event, Instant::now() + self.wait).await?;
                 if let Some(owed) = owed {
                     owed.event_stored();
@@ -111,7 +111,7 @@ impl DurabilityHook {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).join(chat)
     }
 
-    /// A batch, chat by chat, each in the order in which it was written.
+    /// Splits a batch by chat. Each chat keeps the order in which it was written.
     async fn group_by_chat(&self, client: &Arc<Client>, batch: &[InboundMessage]) -> Vec<Vec<MappedMessage>> {
         let mut chats: Vec<Vec<(&InboundMessage, MappedMessage)>> = Vec::new();
         let mut places: HashMap<ChatJid, usize> = HashMap::new();
@@ -132,8 +132,8 @@ impl DurabilityHook {
     }
 }
 
-/// The client keeps the order of each address. If a person wrote under both of his, WhatsApp's clock decides, as far as
-/// its seconds tell.
+/// The client keeps the order of each address. If a person wrote under two addresses, WhatsApp's clock decides, to the
+/// second.
 fn sort_by_time(mut chat: Vec<(&InboundMessage, MappedMessage)>) -> Vec<MappedMessage> {
     let address = |(message, _): &(&InboundMessage, MappedMessage)| message.info.source.chat.server;
     let several = chat.iter().any(|message| address(message) != address(&chat[0]));

@@ -1,4 +1,4 @@
-//! The event that tells of a message, before it is bytes.
+//! The event of a message, before it is encoded.
 
 use super::content::UNREADABLE;
 use crate::publish::OutgoingEvent;
@@ -20,7 +20,7 @@ pub struct MessageEvent {
     pub data: MessageEventData,
 }
 
-/// Its `data`.
+/// The `data` of the event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum MessageEventData {
@@ -40,7 +40,7 @@ impl MessageEvent {
         Self { kind, id, data }
     }
 
-    /// The event that tells that this one's file came later, and its session; `sent_at`: milliseconds since 1970.
+    /// Makes the event that reports this event's late file, and its session. `sent_at`: milliseconds since 1970.
     #[must_use]
     pub fn into_downloaded(mut self, file: ReceivedFile, sent_at: i64) -> Option<(SessionId, Self)> {
         self.data.set_file(file);
@@ -61,7 +61,7 @@ impl MessageEvent {
         Some((session, Self::new(kind, id, MessageEventData::Downloaded(Box::new(data)))))
     }
 
-    /// As EVENTS will hold it, if it is not too large.
+    /// Encodes the event, however large it is.
     #[must_use]
     pub fn into_outgoing(self, session: &SessionId) -> OutgoingEvent {
         OutgoingEvent::new(session, self.kind, self.id, OffsetDateTime::now_utc(), &self.data)
@@ -75,13 +75,13 @@ impl MessageEvent {
 }
 
 impl MessageEventData {
-    /// What the message holds, of an event about a message with a content of its own.
+    /// The content, if the event is about a message with content of its own.
     #[must_use]
     pub fn content(&self) -> Option<&MessageContent> {
         match self {
             Self::Received(data) => Some(&data.content),
             Self::Sent(data) => Some(&data.content),
-            // What an edit changes is the text beside a file.
+            // An edit changes the text next to a file, not the file.
             Self::Edited(_)
             | Self::Reaction(_)
             | Self::Revoked(_)
@@ -91,7 +91,7 @@ impl MessageEventData {
         }
     }
 
-    /// Says what became of the message's file.
+    /// Writes the result of the download into the event.
     pub fn set_file(&mut self, file: ReceivedFile) {
         match self {
             Self::Received(data) => data.content.set_file(file),

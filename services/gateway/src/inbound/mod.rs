@@ -1,9 +1,10 @@
 //! The path of one message from WhatsApp to EVENTS.
 //!
-//! `durability` is called by the client before it acknowledges a message, and answers when JetStream has it. `content`
-//! reads what a message holds, `mapping` says what it is to a user, `addresses` whose it is: one person is one address.
-//! `message_event` makes an event of it, for which `media` fetches the file. `unhooked` takes the few messages that the client gives without asking, `notices` what
-//! happens beside messages, `undecryptable` waits for what could not be read.
+//! The client calls `durability` before it acknowledges a message, and goes on when JetStream has the message's event.
+//! `content` reads the message, `mapping` makes the event, and `addresses` gives each person one address.
+//! `message_event` encodes the event, after `media` has downloaded its file. `unhooked` takes the few messages for
+//! which the client calls no hook, `notices` takes receipts, calls and changes, and `undecryptable` waits for messages
+//! that could not be decrypted.
 
 pub mod addresses;
 mod content;
@@ -16,7 +17,7 @@ pub mod polls;
 pub mod undecryptable;
 pub mod unhooked;
 
-use crate::{metrics::GatewayMetrics, outbound::new_chat_limit::KnownChats, publish::OutgoingEvent};
+use crate::{known_chats::KnownChats, metrics::GatewayMetrics, publish::OutgoingEvent};
 use content::{context, unwrap_message};
 use kurir_contract::{address::ChatJid, session::SessionId};
 use mapping::{MappingContext, SkipReason, update};
@@ -31,22 +32,22 @@ use wacore_binary::Jid;
 use waproto::whatsapp::Message;
 use whatsapp_rust::Client;
 
-/// What makes events of messages.
+/// Makes events of messages.
 #[derive(Clone)]
 pub struct MessageMapper {
     pub session: SessionId,
-    /// Whether status updates are wanted.
+    /// Whether status updates are published.
     pub statuses: bool,
     pub polls: PollStore,
     pub undecryptable: UndecryptableQueue,
-    /// Unless files are not to be downloaded.
+    /// None if files are not downloaded.
     pub media: Option<DownloadQueue>,
-    /// Who wrote is somebody that the session has a chat with.
+    /// A person who wrote is one with whom the session has a chat.
     pub known: KnownChats,
     pub metrics: GatewayMetrics,
 }
 
-/// What a message tells, the chat within which its order counts, and its file if that is on its way.
+/// The event of a message, the chat in whose order it stands, and its file if that is being downloaded.
 pub struct MappedMessage {
     pub chat: ChatJid,
     told: MessageEvent,
@@ -54,7 +55,7 @@ pub struct MappedMessage {
 }
 
 impl MappedMessage {
-    /// The event as it is to be stored; its file is waited for until `by`.
+    /// Makes the event to publish. Waits for the file until `by`.
     pub async fn into_event(self, session: &SessionId, by: Instant) -> (OutgoingEvent, Option<LateFile>) {
         let Self { mut told, file, .. } = self;
         let owed = match file {
@@ -66,10 +67,10 @@ impl MappedMessage {
 }
 
 impl MessageMapper {
-    /// The event of a message, or why it is none.
+    /// Maps a message, and starts the download of its file.
     ///
     /// # Errors
-    /// If the message is not one that a user hears of.
+    /// If the message has no event.
     pub async fn map_inbound(
         &self,
         client: &Arc<Client>,
@@ -87,21 +88,21 @@ impl MessageMapper {
             self.metrics.count_unknown();
             tracing::warn!(
                 message.id = info.id,
-                "a message holds nothing that this version knows; it is told of as unknown"
+                "a message holds nothing that this version knows; its event has the type unknown"
             );
         }
         let file = self.media.as_ref().and_then(|media| media.start_download(client, info, message, &told));
         Ok(MappedMessage { chat, told, file })
     }
 
-    /// Until when the files of what has come now are waited for.
+    /// Until when the files of the messages that came now are waited for.
     #[must_use]
     pub fn file_deadline(&self) -> Instant {
         Instant::now() + self.media.as_ref().map(DownloadQueue::wait).unwrap_or_default()
     }
 }
 
-/// Whom a message names beside its own chat and writer.
+/// The people whom a message names besides its own chat and sender.
 #[must_use]
 pub fn referenced_people(message: &Message) -> Vec<Jid> {
     let opened = unwrap_message(message);

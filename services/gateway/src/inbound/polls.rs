@@ -1,7 +1,7 @@
-//! The polls that were seen: a vote holds only hashes, encrypted with the poll's own secret.
+//! Remembers polls. A vote holds only hashes, encrypted with its poll's secret.
 //!
-//! They are kept beside the session's keys, so that a vote of next week is readable after a restart. Losing them loses
-//! the meaning of votes and nothing else, so trouble with the file is told and passed over.
+//! The polls are stored next to the session's keys, so that later votes are readable after a restart. If the file is
+//! lost, only the meaning of votes is lost, so an error with the file is logged and ignored.
 
 use super::content::find_poll;
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
@@ -17,15 +17,15 @@ use std::{
 use wacore::poll::{PollVoteAddressing, PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_fallback};
 use waproto::whatsapp::{Message, message::PollEncValue};
 
-/// Polls that are remembered, the newest: about 300 bytes each. A session with more open polls is a voting machine.
+/// The number of polls kept, the newest ones: about 300 bytes each.
 const KEPT: usize = 2_000;
-/// Bytes of all that are remembered, and of the lines that the file may have beyond them.
+/// The bytes of all polls in memory, and of the lines that the file may have beyond them.
 const KEPT_BYTES: usize = 4_000_000;
-/// WhatsApp's apps write a question of 255 characters and twelve options of 100; a larger poll is somebody's joke, whose votes
-/// are told without their options.
+/// WhatsApp's apps write a question of 255 characters and twelve options of 100. The votes of a larger poll are published
+/// without their options.
 const LARGEST_POLL: usize = 16_000;
 
-/// All that are remembered; clones share them.
+/// The polls. Clones share them.
 #[derive(Clone, Default)]
 pub struct PollStore(Arc<Mutex<PollMemory>>);
 
@@ -36,12 +36,12 @@ struct PollMemory {
     order: VecDeque<(ChatJid, String)>,
     /// Of the polls, as they are remembered.
     bytes: usize,
-    /// Of the file, since it was written anew.
+    /// Bytes that were appended to the file since its last rewrite.
     appended: usize,
     file: Option<PathBuf>,
 }
 
-/// What is needed to read a vote.
+/// What it takes to read a vote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownPoll {
     chat: ChatJid,
@@ -52,24 +52,26 @@ pub struct KnownPoll {
 }
 
 impl PollStore {
-    /// Those of a file, which need not be there yet.
+    /// Reads a file, which may not exist yet.
     #[must_use]
     pub fn open(file: &Path) -> Self {
         let mut memory = PollMemory { file: Some(file.to_owned()), ..PollMemory::default() };
         match File::open(file) {
             Ok(lines) => {
                 let lines = BufReader::new(lines).lines().map_while(Result::ok);
-                // A line that was cut off by a crash is a poll less.
+                // A line that a crash cut off loses one poll.
                 lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|poll| memory.add(poll));
                 memory.rewrite();
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!("the polls seen before cannot be read, so votes on them cannot: {error}"),
+            Err(error) => {
+                tracing::warn!("the stored polls cannot be read, so votes on them cannot be read either: {error}")
+            }
         }
         Self(Arc::new(Mutex::new(memory)))
     }
 
-    /// Remembers the poll that a message is, if it is one.
+    /// Remembers the poll in a message, if the message is a poll.
     pub fn add_message(&self, chat: &ChatJid, id: &str, message: &Message) {
         let Some((name, options, secret)) = find_poll(message) else { return };
         let poll = KnownPoll { chat: chat.clone(), id: id.to_owned(), name, options, secret };
@@ -89,7 +91,7 @@ impl PollStore {
         }
     }
 
-    /// Forgets all: the session was logged out, and its file is gone.
+    /// Forgets all polls after a logout, which removed their file.
     pub fn clear(&self) {
         let mut memory = self.lock();
         memory.polls.clear();
@@ -102,14 +104,14 @@ impl PollStore {
         self.lock().polls.get(&(chat.clone(), id.to_owned())).cloned()
     }
 
-    /// The poll of a chat, also if it was seen before the chat's number was known.
+    /// Finds a poll, also if it came before the chat's number was known.
     #[must_use]
     pub fn find(&self, chat: &KnownAddresses, id: &str) -> Option<Arc<KnownPoll>> {
         self.get(&chat.jid, id).or_else(|| self.get(chat.lid.as_ref()?, id))
     }
 
     fn lock(&self) -> MutexGuard<'_, PollMemory> {
-        // A panic while it was held left whole polls.
+        // Each change left the polls whole, also if a panic followed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,33 +153,33 @@ impl PollMemory {
         }
     }
 
-    /// Leaves out what was forgotten meanwhile.
+    /// Writes the file without the polls that were forgotten.
     fn rewrite(&mut self) {
         self.appended = 0;
         let Some(path) = &self.file else { return };
         let polls = self.order.iter().filter_map(|key| self.polls.get(key));
         let lines: String = polls.map(|poll| serde_json::to_string(&**poll).unwrap_or_default() + "\n").collect();
         if let Err(error) = open_file(path, true).and_then(|mut file| file.write_all(lines.as_bytes())) {
-            tracing::warn!("the file of polls grows: {error}");
+            tracing::warn!("failed to shorten the file of polls: {error}");
         }
     }
 }
 
-/// Readable by its owner only: it holds secrets.
+/// Only the owner can read the file, because it holds secrets.
 fn open_file(path: &Path, anew: bool) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(!anew).write(true).truncate(anew).mode(0o600).open(path)
 }
 
 impl KnownPoll {
-    /// Gives a message this poll's secret.
+    /// Writes this poll's secret into a message.
     pub fn set_secret(&self, message: &mut Message) {
         if let Some(context) = message.message_context_info.as_option_mut() {
             context.message_secret = Some(self.secret.clone());
         }
     }
 
-    /// The options that a vote chose; none if it cannot be opened. WhatsApp binds a vote to the addresses of creator and
-    /// voter, by number or by LID.
+    /// The options that a vote chose; none if the vote cannot be decrypted. WhatsApp binds a vote to the addresses of
+    /// the poll's author and of the voter, by number or by LID.
     #[must_use]
     pub fn decrypt_vote(
         &self,

@@ -1,6 +1,8 @@
-//! Messages that came and could not be read: most come again within a second, sent anew by their writer or the phone.
+//! Messages that arrived and could not be decrypted. Most come again within a second, from their sender or from the
+//! phone.
 //!
-//! So they wait, and only what has not come in time is told of. What the phone alone may show is told at once.
+//! So each one waits, and only a message that has not come in time is reported. A message that only the phone may show
+//! is reported at once.
 
 use super::mapping::EventSource;
 use crate::inbound::addresses::AddressDirectory;
@@ -16,13 +18,14 @@ use std::{
 use tokio::time::Instant;
 use wacore::types::events::{DecryptFailMode, UnavailableType, UndecryptableMessage};
 
-/// Messages that wait at once. A peer that floods with garbage pushes out his own: the newest are not waited for.
+/// Messages that wait at the same time. A peer that floods the session with garbage displaces nothing: further messages
+/// are dropped.
 const WAITING: usize = 10_000;
 
-/// Those that wait; clones share them.
+/// The waiting messages. Clones share them.
 #[derive(Clone)]
 pub struct UndecryptableQueue {
-    /// How long one waits.
+    /// How long a message waits.
     pub wait: Duration,
     waiting: Arc<Mutex<HashMap<String, WaitingMessage>>>,
 }
@@ -38,7 +41,7 @@ impl UndecryptableQueue {
         Self { wait, waiting: Arc::default() }
     }
 
-    /// Begins to wait for a message.
+    /// Adds a message that could not be decrypted.
     pub fn push(&self, message: &UndecryptableMessage, now: Instant) {
         let certain = message.unavailable_type.is_unrecoverable_fanout();
         let until = if certain { now } else { now + self.wait };
@@ -48,12 +51,12 @@ impl UndecryptableQueue {
         }
     }
 
-    /// It came after all.
+    /// Removes a message that has come after all.
     pub fn remove(&self, id: &str) {
         self.lock().remove(id);
     }
 
-    /// Those that have waited long enough.
+    /// Takes the messages that have waited long enough.
     #[must_use]
     pub fn take_due(&self, now: Instant) -> Vec<UndecryptableMessage> {
         let mut due = Vec::new();

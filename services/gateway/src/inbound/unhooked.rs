@@ -1,6 +1,7 @@
-//! Messages that the client gives without asking whether they are stored: of channels, and such as the phone recovered.
+//! Publishes messages for which the client calls no hook: those of channels, and those recovered from the phone.
 //!
-//! They are acknowledged before they come here, so they are published with patience, and lost if the gateway dies first.
+//! They are acknowledged before they arrive here. So they are published for as long as it takes, and lost if the
+//! gateway ends first.
 
 use super::MessageMapper;
 use crate::{publish::EventPublisher, session::SessionView};
@@ -13,16 +14,17 @@ use tokio_util::sync::CancellationToken;
 use wacore::types::events::{InboundMessage, MessageBatch};
 use whatsapp_rust::Client;
 
-/// Batches that wait for the broker. Beyond it the newest are dropped, and the log says so: they come a few a minute.
+/// Batches that wait for the broker. A few come a minute. When the queue is full the newest are dropped, and the log
+/// says so.
 const WAITING: usize = 1024;
-/// One message is given this long before the log tells that it still waits.
+/// Time for one message, after which the log says that it still waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the client's listener puts them.
+/// The sending end, for the client's listener.
 #[derive(Clone)]
 pub struct UnhookedQueue(mpsc::Sender<Arc<[InboundMessage]>>);
 
-/// Where they are taken from, in order.
+/// The receiving end, which keeps the order.
 pub struct UnhookedWorker(mpsc::Receiver<Arc<[InboundMessage]>>);
 
 #[must_use]
@@ -40,7 +42,7 @@ impl UnhookedQueue {
 }
 
 impl UnhookedWorker {
-    /// Publishes them in order, however long the broker is away, until the shutdown.
+    /// Publishes the messages in order until the shutdown, however long the broker is away.
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
@@ -53,7 +55,7 @@ impl UnhookedWorker {
     ) -> anyhow::Result<()> {
         let publish_all = async {
             while let Some(batch) = self.0.recv().await {
-                // The client's store knows the addresses; between two lives there is none for a moment.
+                // The client's store knows the addresses. Between two connections there is no client for a moment.
                 let client =
                     view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
                 let Some(client) = client else { return };

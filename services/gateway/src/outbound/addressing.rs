@@ -1,6 +1,7 @@
-//! People as WhatsApp names them: in a direct chat, and in groups that know their members by LID, by LID.
+//! Addresses people as WhatsApp does: by LID in direct chats, and by LID in groups whose members are known by LID.
 //!
-//! Users write numbers. A reaction that names a member of such a group by number is about no message that the others have.
+//! Users write phone numbers. A reaction that names a member of such a group by number refers to no message that the
+//! others have.
 
 use crate::inbound::addresses;
 use wacore::types::message::AddressingMode;
@@ -8,15 +9,15 @@ use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp::{Message, MessageKey};
 use whatsapp_rust::Client;
 
-/// A chat as its receipts and signs of life are addressed.
+/// The address of a chat for receipts and chat states.
 pub async fn chat_address(client: &Client, jid: &Jid) -> Jid {
     if jid.is_pn() { look_up_lid(client, jid).await.unwrap_or_else(|| jid.clone()) } else { jid.clone() }
 }
 
-/// Somebody in a chat: in a group as that names its members, elsewhere as he is.
+/// The address of a person in a chat. A group may know its members by LID.
 ///
 /// # Errors
-/// If WhatsApp did not tell of the group.
+/// If WhatsApp did not describe the group.
 pub async fn participant_address(client: &Client, chat: &Jid, jid: &Jid) -> anyhow::Result<Jid> {
     if !chat.is_group() || !jid.is_pn() {
         return Ok(jid.clone());
@@ -31,10 +32,10 @@ pub async fn participant_address(client: &Client, chat: &Jid, jid: &Jid) -> anyh
     })
 }
 
-/// Names the writer of the message that another one is about as its group does.
+/// Addresses the author of the message to which a reaction, an edit or a deletion refers.
 ///
 /// # Errors
-/// If WhatsApp did not tell of the group.
+/// If WhatsApp did not describe the group.
 pub async fn rename_author(client: &Client, chat: &Jid, message: &mut Message) -> anyhow::Result<()> {
     let Some(named) = message_key(message).and_then(|key| key.participant.as_mut()) else { return Ok(()) };
     if let Ok(jid) = named.parse() {

@@ -1,7 +1,7 @@
-//! A key that a caller gives to a send: the same key never sends twice, whoever asks again and after whatever restart.
+//! Idempotency keys: a send with the same key is sent once, by any caller and after any restart.
 //!
-//! Two things hold it. The message id is made of the key, so that even a repeat after a crash is one message for the
-//! recipient's app. And a record in NATS says what the key was used for, and the answer once there is one.
+//! Two things ensure it. The message id is made from the key, so that even a repeat after a crash is one message for
+//! the recipient's app. And a record in NATS says for what the key was used, and holds the answer once there is one.
 
 use anyhow::Context as _;
 use async_nats::jetstream::kv::{CreateErrorKind, Store};
@@ -14,42 +14,42 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// What is known about a key.
+/// For what a key was used.
 #[derive(Debug, PartialEq)]
 pub enum KeyUse {
-    /// Nothing was sent that is known of: send, under the key's message id.
+    /// No send with this key is known to have succeeded. Send under the key's message id.
     Open,
-    /// It was sent; this was the answer.
+    /// The message was sent with this answer.
     Sent(SentMessage),
     /// The key belongs to another message.
     OfAnother,
 }
 
-/// Why nobody knows what a key was used for; nothing may be sent then.
+/// Why it is unknown for what a key was used. Nothing may be sent then.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyLookupError {
-    #[error("NATS did not give it: {0:#}")]
+    #[error("NATS did not give the record: {0:#}")]
     Away(#[from] anyhow::Error),
-    #[error("its record is unreadable: {0}")]
+    #[error("the record is unreadable: {0}")]
     Unreadable(serde_json::Error),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct KeyRecord {
-    /// A hash: the bucket holds no text.
+    /// A hash: the bucket holds no message text.
     request: String,
-    /// Null while it is being sent, and after a failure: then another try is another try at the same message.
+    /// Null while the message is being sent and after a failure. Then a repeat is another try at the same message.
     sent: Option<SentMessage>,
 }
 
-/// The bucket answers in milliseconds, or NATS is in trouble.
+/// The bucket answers in milliseconds, unless NATS is in trouble.
 const WITHIN: Duration = Duration::from_secs(4);
 
-/// Looks a key up and takes it, if nobody has.
+/// Claims a key for a message, if no other message has it.
 ///
 /// # Errors
-/// If NATS did not answer, or with what nobody can read.
+/// If NATS did not answer, or the record is unreadable.
 pub async fn claim_key(
     broker: &Broker,
     session: &SessionId,
@@ -66,8 +66,8 @@ pub async fn claim_key(
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
             Err(error) => return Err(anyhow::Error::from(error).into()),
         }
-        // If it has expired since, the next caller is told so.
-        let entry = bucket.get(&key).await.map_err(anyhow::Error::from)?.context("it vanished")?;
+        // If the record has expired meanwhile, the caller gets an error.
+        let entry = bucket.get(&key).await.map_err(anyhow::Error::from)?.context("the record vanished")?;
         let record: KeyRecord = serde_json::from_slice(&entry).map_err(KeyLookupError::Unreadable)?;
         Ok(match record {
             KeyRecord { request: other, .. } if other != request => KeyUse::OfAnother,
@@ -75,10 +75,10 @@ pub async fn claim_key(
             KeyRecord { sent: None, .. } => KeyUse::Open,
         })
     };
-    timeout(WITHIN, asked).await.context("no answer")?
+    timeout(WITHIN, asked).await.context("NATS did not answer")?
 }
 
-/// Keeps the answer for whoever asks again.
+/// Stores the answer for repeats.
 pub async fn store_answer(
     broker: &Broker,
     session: &SessionId,
@@ -92,11 +92,11 @@ pub async fn store_answer(
         bucket.put(key.of(session), serde_json::to_vec(&record)?.into()).await?;
         anyhow::Ok(())
     };
-    // Without it a repeat goes out again, under the same id.
+    // Without the record a repeat is sent again, under the same id.
     match timeout(WITHIN, stored).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("the answer to an idempotency key was not kept: {error:#}"),
-        Err(_) => tracing::warn!("the answer to an idempotency key was not kept: NATS did not answer"),
+        Ok(Err(error)) => tracing::warn!("the answer to an idempotency key was not stored: {error:#}"),
+        Err(_) => tracing::warn!("the answer to an idempotency key was not stored: NATS did not answer"),
     }
 }
 

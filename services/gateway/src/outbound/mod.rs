@@ -1,25 +1,25 @@
-//! The path of one command to WhatsApp.
+//! The path of one message to WhatsApp.
 //!
-//! `content` makes the message, a file for each kind; `media` uploads what is in it. `pacing` says when it may go and
-//! `new_chat_limit` to whom, `jobs` keeps what cannot go yet. `send` is done when WhatsApp's server has acknowledged the message
-//! (`acks`), to somebody who is on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`). `sent_event` tells
-//! of it as of any message of the account. `addressing` knows people by the names that WhatsApp has for them.
+//! `content` builds the message, and `media` uploads its file. `pacing` says when it may be sent and `new_chat_limit`
+//! whom it may reach; `jobs` keeps what cannot be sent yet. `send` ends when WhatsApp's server has acknowledged the message. It
+//! sends only to recipients that are on WhatsApp (`recipients`), and once for each key of a caller (`idempotency`).
+//! `sent_event` makes the message's event. `addressing` addresses people as WhatsApp does.
 
 pub mod content;
 
-pub mod acks;
 pub mod addressing;
 mod idempotency;
 pub mod jobs;
 pub mod media;
 pub mod new_chat_limit;
+pub mod outcome;
 pub mod pacing;
 pub mod recipients;
 pub mod send;
 mod sent_event;
 
 use crate::publish::{EventPublisher, OutgoingEvent};
-use content::OutgoingMessage;
+use content::MessageToSend;
 use idempotency::{KeyLookupError, KeyUse};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
@@ -27,13 +27,14 @@ use kurir_contract::{
     session::SessionId,
 };
 use new_chat_limit::NewChatLimit;
+use outcome::{Deferral, SendOutcome, SendResult};
 use pacing::{SendPacer, SendPriority};
-use send::{SendResult, WhatsappSender};
+use send::WhatsappSender;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::Instant};
 
-/// Sends for one session, whoever asks for it.
+/// Sends the messages of one session.
 pub struct SendPipeline {
     pub sender: WhatsappSender,
     session: SessionId,
@@ -45,30 +46,13 @@ pub struct SendPipeline {
     uploads: Semaphore,
 }
 
-/// What became of a message.
-pub enum SendOutcome {
-    /// It was sent, or given up.
-    Done(SendResult),
-    /// It cannot go out yet; nothing was sent.
-    Deferred(Deferral),
-    /// NATS was away; nothing was sent.
-    NotTried(CommandError),
-}
-
-/// Until when a message has to wait, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deferral {
-    pub until: OffsetDateTime,
-    pub reason: WaitReason,
-}
-
-/// Whoever waits for an answer waits no longer for a turn; the message is kept, and he is told so.
+/// A caller that waits for an answer waits no longer for a turn. Then the message is kept, and the answer says so.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Sends under way. WhatsApp is not written to faster by more.
+/// Sends under way. More of them would not make WhatsApp faster.
 const SENDS_AT_ONCE: usize = 32;
-/// Files under way, each with a thread, a file on disk and buffers; two fill a line already.
+/// Uploads under way. Each has a thread, a file on disk and buffers, and two already fill a line.
 const FILES_AT_ONCE: usize = 4;
-/// How long the event about a send is tried for, once its caller has his answer.
+/// How long the event about a send is tried for, after its caller has the answer.
 const EVENT_WITHIN: Duration = Duration::from_secs(600);
 
 impl SendPipeline {
@@ -95,10 +79,10 @@ impl SendPipeline {
         self.reach.restrictions.current(OffsetDateTime::now_utc()).map(|restriction| restriction.to_info())
     }
 
-    /// Sends a message, once for its key; takes as long as its turn and all its tries.
-    pub async fn send(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
+    /// Sends a message, once for its key. Takes as long as its turn and all its tries.
+    pub async fn send(&self, outgoing: MessageToSend, class: SendPriority) -> SendOutcome {
         let file = outgoing.attachment.as_ref().map(|attachment| attachment.file.clone());
-        // First, so that no text waits behind files that wait. Never closed.
+        // Uploads wait first, so that no text waits behind them. The semaphore is never closed.
         let _upload = match file {
             Some(_) => self.uploads.acquire().await.ok(),
             None => None,
@@ -115,9 +99,9 @@ impl SendPipeline {
         outcome
     }
 
-    /// What has a key goes out once: whoever asks again has the first answer. Two at the same moment are two turns of one
+    /// Sends a message with a key once: a repeat gets the first answer. Two at the same moment are two turns of one
     /// chat, so the second one finds the answer of the first.
-    async fn send_idempotent(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
+    async fn send_idempotent(&self, outgoing: MessageToSend, class: SendPriority) -> SendOutcome {
         let Some(key) = outgoing.key.clone() else { return self.send_paced(outgoing, class).await };
         let (session, request) = (&self.session, outgoing.fingerprint.clone());
         let answer = match idempotency::claim_key(&self.broker, session, &key, &request).await {
@@ -130,29 +114,30 @@ impl SendPipeline {
             }
             Ok(KeyUse::Sent(sent)) => Ok(sent),
             Ok(KeyUse::OfAnother) => {
-                Err(refusal(CommandErrorCode::Conflict, "This Idempotency-Key was used for another message"))
+                Err(CommandError::new(CommandErrorCode::Conflict, "This Idempotency-Key was used for another message"))
             }
             Err(error) => {
                 tracing::warn!("failed to look up an idempotency key: {error}");
                 match error {
                     KeyLookupError::Away(_) => {
                         let text = "NATS did not say what the Idempotency-Key was used for; nothing was sent";
-                        return SendOutcome::NotTried(refusal(CommandErrorCode::BrokerUnavailable, text));
+                        return SendOutcome::NotTried(CommandError::new(CommandErrorCode::BrokerUnavailable, text));
                     }
-                    // Nor would it be readable at another try.
-                    KeyLookupError::Unreadable(_) => {
-                        Err(refusal(CommandErrorCode::Internal, "What the Idempotency-Key was used for cannot be read"))
-                    }
+                    // Another try could not read it either.
+                    KeyLookupError::Unreadable(_) => Err(CommandError::new(
+                        CommandErrorCode::Internal,
+                        "What the Idempotency-Key was used for cannot be read",
+                    )),
                 }
             }
         };
         SendOutcome::Done(SendResult { answer, event: None })
     }
 
-    async fn send_paced(&self, outgoing: OutgoingMessage, class: SendPriority) -> SendOutcome {
-        // What is about a message that is there takes no turn, and begins no chat.
+    async fn send_paced(&self, outgoing: MessageToSend, class: SendPriority) -> SendOutcome {
+        // A message that refers to another one needs no turn and starts no chat.
         let is_message = outgoing.is_message();
-        // Who cannot write at all hears it now.
+        // Without a session the caller gets the error now.
         if is_message && self.sender.may_send() {
             if class == SendPriority::Direct && self.pacer.expected_wait() > LONGEST_WAIT {
                 return SendOutcome::Deferred(Deferral {
@@ -165,7 +150,7 @@ impl SendPipeline {
             }
             self.pacer.wait_for_turn(class).await;
         }
-        // Never closed.
+        // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         let to = outgoing.to.clone();
         let outcome = self.sender.send(outgoing).await;
@@ -177,14 +162,10 @@ impl SendPipeline {
         outcome
     }
 
-    /// Stores the event that tells of a send.
+    /// Publishes the event about a send.
     pub async fn publish_event(&self, event: &OutgoingEvent) {
         if let Err(error) = self.publisher.publish(event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a send was lost: {error}");
         }
     }
-}
-
-fn refusal(code: CommandErrorCode, message: &str) -> CommandError {
-    CommandError { code, message: message.to_owned(), whatsapp_code: None }
 }

@@ -1,7 +1,8 @@
-//! How fast a session writes: a gap with jitter between two messages, since WhatsApp bans numbers that write like a machine.
+//! Limits how fast a session writes: a gap with jitter between two messages, because WhatsApp bans numbers that write
+//! like a machine.
 //!
-//! Who waits stands in one of two lines: those who were asked just now go before jobs, but every fourth turn is a job's.
-//! The first message after a pause never waits.
+//! Waiting sends stand in one of two queues. Direct sends go before jobs, but every fourth turn is for a job. The first
+//! message after a pause never waits.
 
 use std::{
     collections::VecDeque,
@@ -14,15 +15,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Who wants to write.
+/// The queue in which a send waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendPriority {
-    /// Somebody waits for the answer.
+    /// A caller waits for the answer.
     Direct,
     Job,
 }
 
-/// One session's turns to write.
+/// Gives the turns to write of one session.
 pub struct SendPacer {
     gap: Duration,
     jitter: Duration,
@@ -30,29 +31,29 @@ pub struct SendPacer {
     moved: Notify,
 }
 
-/// Turns of direct messages in a row, while a job waits.
+/// Direct sends in a row while a job waits.
 const DIRECT_IN_A_ROW: u32 = 3;
 
-/// Who waits, by ticket, as long as there are sends under way; pure.
+/// The waiting sends, by ticket. Pure.
 #[derive(Debug, Default)]
 struct PacerQueue {
     direct: VecDeque<u64>,
     jobs: VecDeque<u64>,
     tickets: u64,
-    /// Direct turns since the last one of a job.
+    /// Direct turns since the last turn of a job.
     direct_in_a_row: u32,
-    /// Before it nobody may write; unset before the first message.
+    /// No message may be sent before this time. None before the first message.
     opens: Option<Instant>,
 }
 
-/// A place in the line, given up when it is dropped.
+/// A place in the queue, given up when it is dropped.
 struct QueuePlace<'a> {
     pacer: &'a SendPacer,
     ticket: u64,
 }
 
 impl SendPacer {
-    /// A gap of zero: nobody ever waits.
+    /// With a gap of zero no send waits.
     #[must_use]
     pub fn new(gap: Duration, jitter: Duration) -> Self {
         Self { gap, jitter, line: Mutex::default(), moved: Notify::new() }
@@ -94,7 +95,7 @@ impl SendPacer {
         }
     }
 
-    /// How long a direct message that comes now would wait, about.
+    /// Roughly how long a direct message would wait from now.
     #[must_use]
     pub fn expected_wait(&self) -> Duration {
         let line = self.queue();
@@ -109,7 +110,7 @@ impl SendPacer {
     }
 
     fn queue(&self) -> MutexGuard<'_, PacerQueue> {
-        // Each change leaves it whole.
+        // Each change leaves the queue whole.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -139,7 +140,7 @@ impl PacerQueue {
         }
     }
 
-    /// The first one goes; the next one may from `opens` on.
+    /// Gives the first ticket its turn. The next turn is at `opens` or later.
     fn take_turn(&mut self, opens: Instant) {
         let first = self.next_ticket();
         self.direct_in_a_row = if first == self.direct.front().copied() { self.direct_in_a_row + 1 } else { 0 };

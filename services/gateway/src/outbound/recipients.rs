@@ -1,4 +1,4 @@
-//! Who is on WhatsApp: the client sends to a number that nobody has and says `Ok`.
+//! Knows who is on WhatsApp. The client itself sends to a number without an account and says `Ok`.
 
 use kurir_contract::{address::ChatJid, command::NumberChecked};
 use std::{
@@ -8,27 +8,27 @@ use std::{
 use wacore_binary::Jid;
 use whatsapp_rust::Client;
 
-/// Those who were found there. Whoever was not is asked for again: he may have joined.
+/// The accounts that were found. An address without an account is asked for again, because the person may have joined.
 #[derive(Default)]
 pub struct RecipientCache(Mutex<HashSet<ChatJid>>);
 
-/// A few hundred kilobytes; when it is full it begins anew, which costs one question for each.
+/// A few hundred kilobytes. When the cache is full it is cleared, which costs one question for each address.
 const KNOWN: usize = 10_000;
 
 impl RecipientCache {
-    /// Whether a message to `jid` would reach anybody.
+    /// Whether a message to `jid` would reach an account.
     ///
     /// # Errors
     /// If WhatsApp did not answer.
     pub async fn is_on_whatsapp(&self, client: &Client, chat: &ChatJid, jid: &Jid) -> anyhow::Result<bool> {
-        // A group's id is told by its members; a wrong one is a nack.
+        // A group's id comes from WhatsApp; a wrong one causes a nack.
         if !(jid.is_pn() || jid.is_lid()) || self.cached().contains(chat) {
             return Ok(true);
         }
         Ok(self.query_whatsapp(client, chat, jid).await?.exists)
     }
 
-    /// Asks WhatsApp about a number or a LID, known or not.
+    /// Asks WhatsApp about a number or a LID, also if it is cached.
     ///
     /// # Errors
     /// If WhatsApp did not answer.

@@ -1,14 +1,13 @@
-//! A message to WhatsApp: one id however often it is tried, done when WhatsApp's server has acknowledged it.
+//! Sends a message to WhatsApp: under one id in all tries, until WhatsApp's server has acknowledged it.
 //!
-//! The recipient's app drops a repeat by its id, so trying again is safe where the old program reached people twice.
+//! The recipient's app drops a repeat by its id, so another try never reaches a person twice.
 
 use super::{
-    Deferral, SendOutcome,
-    acks::{AckWaiter, ServerAnswer},
     addressing,
-    content::OutgoingMessage,
+    content::MessageToSend,
     media::{FileUpload, OutgoingFiles, UploadError},
     new_chat_limit::RestrictionTracker,
+    outcome::{Deferral, SendOutcome, SendResult},
     recipients::RecipientCache,
     sent_event,
 };
@@ -16,7 +15,11 @@ use crate::{
     config::GatewayConfig,
     inbound::{MessageMapper, addresses, polls::is_poll},
     publish::OutgoingEvent,
-    session::{SessionHandle, SessionView, state::SessionState},
+    session::{
+        SessionHandle, SessionView,
+        acks::{AckWaiter, ServerAnswer},
+        state::SessionState,
+    },
 };
 use kurir_contract::{
     address::ChatJid,
@@ -30,7 +33,7 @@ use tokio::time::timeout;
 use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
-/// Sends for one session.
+/// Sends the messages of one session.
 pub struct WhatsappSender {
     pub files: OutgoingFiles,
     session: SessionHandle,
@@ -42,26 +45,20 @@ pub struct WhatsappSender {
     pauses: Vec<Duration>,
 }
 
-/// What a command has led to: its answer, and the event that tells of it.
-pub struct SendResult {
-    pub answer: Result<SentMessage, CommandError>,
-    pub event: Option<OutgoingEvent>,
-}
-
-/// Why a try was not the one.
+/// Why a try failed.
 #[derive(Debug, thiserror::Error)]
 enum SendFailure {
     #[error("Message send timeout after multiple attempts. Please check your connection.")]
     TimedOut,
     #[error("WhatsApp refused the message")]
     Refused { code: Option<u16> },
-    /// Trying again would not help.
+    /// Not retryable: no such account.
     #[error("{0} is not on WhatsApp")]
     NotOnWhatsapp(ChatJid),
-    /// Nor here.
+    /// Not retryable: the session is not connected and does not try to be.
     #[error("WhatsApp is not connected")]
     Ended,
-    /// Nor here.
+    /// Not retryable: the file was deleted.
     #[error("{}", UploadError::Gone)]
     FileGone,
     #[error("WhatsApp's client could not send the message: {0}")]
@@ -89,7 +86,7 @@ impl WhatsappSender {
         }
     }
 
-    /// The client, once it is connected; none if waiting would not help.
+    /// Waits for the connection and gives its client; none if waiting would not help.
     pub(crate) async fn wait_for_client(&self) -> Option<Arc<Client>> {
         if is_unavailable(&self.session.view.borrow()) {
             return None;
@@ -102,7 +99,7 @@ impl WhatsappSender {
         self.timeout
     }
 
-    /// Whether there is a session to send from, connected or about to be.
+    /// Whether the session is connected or about to be.
     #[must_use]
     pub fn may_send(&self) -> bool {
         !is_unavailable(&self.session.view.borrow())
@@ -116,14 +113,14 @@ impl WhatsappSender {
     /// Waits until the session is connected, or does not try to be.
     pub async fn wait_until_settled(&self) {
         let mut view = self.session.view.clone();
-        // Its sender ends with the process.
+        // The sender of the view ends with the process.
         let _ = view.wait_for(|view| is_unavailable(view) || is_connected(view)).await;
     }
 
-    /// Sends a message; takes as long as all its tries.
-    pub async fn send(&self, outgoing: OutgoingMessage) -> SendOutcome {
+    /// Sends a message. Takes as long as all its tries.
+    pub async fn send(&self, outgoing: MessageToSend) -> SendOutcome {
         if is_unavailable(&self.session.view.borrow()) {
-            let answer = Err(refusal(CommandErrorCode::NotConnected, &SendFailure::Ended.to_string()));
+            let answer = Err(CommandError::new(CommandErrorCode::NotConnected, SendFailure::Ended.to_string()));
             return SendOutcome::Done(SendResult { answer, event: None });
         }
         let session = &self.session.id;
@@ -154,7 +151,7 @@ impl WhatsappSender {
         })
     }
 
-    /// Until when WhatsApp takes no such message, if that is why it refused this one.
+    /// Until when WhatsApp takes no such message, if a restriction is why it refused this one.
     async fn find_restriction(&self, failure: &SendFailure) -> Option<Deferral> {
         let SendFailure::Refused { code } = failure else { return None };
         let client = self.session.view.borrow().client.clone()?;
@@ -164,12 +161,12 @@ impl WhatsappSender {
 
     async fn try_once(
         &self,
-        outgoing: &OutgoingMessage,
+        outgoing: &MessageToSend,
         upload: Option<&mut FileUpload<'_>>,
         id: &str,
         answers: &mut AckWaiter,
     ) -> Result<OffsetDateTime, SendFailure> {
-        let OutgoingMessage { to, jid, .. } = outgoing;
+        let MessageToSend { to, jid, .. } = outgoing;
         if let Some(at) = answers.accepted_meanwhile() {
             return Ok(at);
         }
@@ -195,15 +192,15 @@ impl WhatsappSender {
         timeout(within, tried).await.unwrap_or(Err(SendFailure::TimedOut))
     }
 
-    /// The message with what only the client knows. The same at every try.
-    async fn prepare_message(&self, client: &Client, outgoing: &OutgoingMessage, id: &str) -> anyhow::Result<Message> {
+    /// Adds what only the client knows. The result is the same at every try.
+    async fn prepare_message(&self, client: &Client, outgoing: &MessageToSend, id: &str) -> anyhow::Result<Message> {
         let mut message = outgoing.message.clone();
         addressing::rename_author(client, &outgoing.jid, &mut message).await?;
         if is_poll(&message) {
-            // Before it goes out: a vote may be faster than the answer.
+            // Before the message is sent, because a vote may be faster than the answer.
             let chat = addresses::resolve_address(client, &outgoing.jid).await.jid;
             self.inbound.polls.add_message(&chat, id, &message);
-            // One that goes out again under the id of its key has the secret of the first, which may have arrived.
+            // A repeat under the same id keeps the secret of the first try, which may have arrived.
             if let Some(poll) = self.inbound.polls.get(&chat, id) {
                 poll.set_secret(&mut message);
             }
@@ -211,7 +208,7 @@ impl WhatsappSender {
         Ok(message)
     }
 
-    /// Waits for the connection; a try includes it.
+    /// Waits for the connection. The wait is part of the try.
     async fn wait_connected(&self) -> Result<Arc<Client>, SendFailure> {
         let mut view = self.session.view.clone();
         let view =
@@ -219,11 +216,11 @@ impl WhatsappSender {
         view.client.clone().filter(|_| is_connected(&view)).ok_or(SendFailure::Ended)
     }
 
-    async fn success(&self, outgoing: &OutgoingMessage, id: String, attempt: u32, at: OffsetDateTime) -> SendResult {
+    async fn success(&self, outgoing: &MessageToSend, id: String, attempt: u32, at: OffsetDateTime) -> SendResult {
         let SessionView { own, client, .. } = self.session.view.borrow().clone();
         let directory = sent_event::sender_directory(client.as_deref(), own.as_ref(), outgoing).await;
         let to = directory.canonical_address(&outgoing.jid);
-        tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp took a message");
+        tracing::debug!(attempt.number = attempt, chat = to.redacted(), "WhatsApp accepted a message");
         let event = sent_event::sent_event(&self.inbound, &directory, outgoing, (&id, at));
         SendResult { answer: Ok(SentMessage { message_id: id, to, attempt }), event }
     }
@@ -254,7 +251,7 @@ impl SendFailure {
         }
     }
 
-    /// Whether another try could go better.
+    /// Whether another try could succeed.
     fn is_retryable(&self) -> bool {
         match self {
             Self::TimedOut | Self::Refused { .. } | Self::Client(_) => true,
@@ -272,7 +269,7 @@ impl SendFailure {
             // What the client library cannot do with a message is no failure of Kurir.
             Self::Client(_) => (CommandErrorCode::RefusedByWhatsapp, None),
         };
-        CommandError { whatsapp_code, ..refusal(code, &self.to_string()) }
+        CommandError { whatsapp_code, ..CommandError::new(code, self.to_string()) }
     }
 }
 
@@ -287,25 +284,21 @@ impl From<UploadError> for SendFailure {
     }
 }
 
-fn refusal(code: CommandErrorCode, message: &str) -> CommandError {
-    CommandError { code, message: message.to_owned(), whatsapp_code: None }
-}
-
 fn is_connected(view: &SessionView) -> bool {
     view.state == SessionState::Connected && view.client.is_some()
 }
 
-/// Never paired, or at an end: no waiting would help.
+/// Whether the session was never paired or has ended, so that waiting would not help.
 fn is_unavailable(view: &SessionView) -> bool {
     match view.state {
         SessionState::Ended(_) | SessionState::Pairing { .. } => true,
-        // Before the first life nobody knows whether there are keys.
+        // Before the first connection it is unknown whether there are keys.
         SessionState::Connecting => view.client.is_some() && view.own.is_none(),
         SessionState::Connected | SessionState::Reconnecting { .. } | SessionState::WaitingForBroker => false,
     }
 }
 
-/// In the form of WhatsApp Web's own ids, which is the client's, too.
+/// An id in the form of WhatsApp Web's ids, which the client uses, too.
 fn new_message_id() -> String {
     use std::fmt::Write as _;
     rand::random::<[u8; 9]>().iter().fold("3EB0".to_owned(), |mut id, byte| {

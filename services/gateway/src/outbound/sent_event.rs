@@ -1,8 +1,8 @@
-//! The event that tells of a send: what it would be if the phone had sent the message, but for `fromDevice`.
+//! The event about a sent message: the same as if the phone had sent it, except for `fromDevice`.
 //!
-//! So a reaction, an edit or a deletion tells the same whoever of the account did it.
+//! So the event of a reaction, an edit or a deletion does not depend on which device of the account made it.
 
-use super::content::OutgoingMessage;
+use super::content::MessageToSend;
 use crate::{
     inbound::{
         MessageMapper,
@@ -20,11 +20,11 @@ use wacore::types::message::{MessageInfo, MessageSource};
 use wacore_binary::{Jid, JidExt as _};
 use whatsapp_rust::{Client, chrono::DateTime};
 
-/// Who is who in a message that was sent. Without a client, only the account itself is known.
+/// The addresses of the people in a sent message. Without a client only the account itself is known.
 pub async fn sender_directory(
     client: Option<&Client>,
     own: Option<&OwnAddresses>,
-    outgoing: &OutgoingMessage,
+    outgoing: &MessageToSend,
 ) -> AddressDirectory {
     let jid = |address: &ChatJid| address.as_str().parse().ok();
     let number = own.and_then(|own| jid(&own.jid));
@@ -37,11 +37,11 @@ pub async fn sender_directory(
     directory
 }
 
-/// The event of a message that WhatsApp has taken: its id, and when.
+/// The event of a message that WhatsApp accepted at a time, under an id.
 pub fn sent_event(
     inbound: &MessageMapper,
     directory: &AddressDirectory,
-    outgoing: &OutgoingMessage,
+    outgoing: &MessageToSend,
     (id, at): (&str, OffsetDateTime),
 ) -> Option<OutgoingEvent> {
     let info = message_info(directory, &outgoing.jid, id, at);
@@ -54,7 +54,7 @@ pub fn sent_event(
                     sent.content = attachment.content.clone();
                 }
                 sent.timestamp = clock::iso(at);
-                // What it quotes is empty here: only the app that shows the message knows what it was.
+                // The quoted text is empty here: only the app that shows the message knows it.
                 if let Some(reply) = &mut sent.context.reply {
                     reply.quoted = None;
                 }

@@ -1,5 +1,5 @@
-//! Gives up a life of the client in which a message could not be kept ([`BatchingStore`](super::store::SharedWrites)) or
-//! stored ([`DurabilityHook`](crate::inbound::durability::DurabilityHook), which says why a life must end for it).
+//! Aborts a connection on which a message could not be written ([`BatchingStore`](super::store::BatchingStore)) or
+//! published (the durability hook, whose documentation says why the connection must end then).
 
 use super::state::{ConnectionSignal, SessionSignal};
 use kurir_contract::session::SessionId;
@@ -7,7 +7,7 @@ use std::fmt::Display;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Of one life.
+/// Aborts one connection. Clones abort the same one.
 #[derive(Clone)]
 pub struct ConnectionAbort {
     session: SessionId,
@@ -22,21 +22,21 @@ impl ConnectionAbort {
         Self { session, life, broken: CancellationToken::new(), signals }
     }
 
-    /// Cancelled when nothing more of this life may be published.
+    /// Cancelled when no further message of this connection may be published.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.broken
     }
 
-    /// The first reason is the one that is told.
+    /// Aborts the connection. Only the first reason is logged and counts.
     pub fn abort(&self, signal: SessionSignal, why: &dyn Display) {
         if self.broken.is_cancelled() {
             return;
         }
         tracing::warn!(session.id = %self.session, "leaving WhatsApp, which keeps the messages: {why}");
-        // First, so that no later message of this life is published before this one comes again.
+        // First, so that no later message of this connection is published before this one comes again.
         self.broken.cancel();
-        // A full queue already holds what will end this life.
+        // If the queue is full, it already holds a signal that ends this connection.
         let _ = self.signals.try_send((self.life, signal));
     }
 }

@@ -1,7 +1,7 @@
-//! Whether the account appears online. The client says so by itself at every login and whenever the account's name
-//! changes, and a phone stays quiet while another of the account's devices is online.
+//! Decides whether the account appears online. The client announces it as online at every login and whenever the
+//! account's name changes, and a phone shows no notifications while another device of the account is online.
 //!
-//! So each time it is taken back at once, unless it is wanted: who looks in these milliseconds sees it.
+//! So the announcement is taken back at once, unless it is wanted. A contact that looks in these milliseconds sees it.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use tokio::{
 use wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::{Client, NodeFilter};
 
-/// What the account wants to appear as. A clone is the same.
+/// What the account should appear as. Clones share the wish.
 #[derive(Clone)]
 pub struct OnlineAppearance(Arc<AppearanceWish>);
 
@@ -26,29 +26,29 @@ struct AppearanceWish {
     logged_in: Notify,
 }
 
-/// WhatsApp answers in a fraction of it, or the connection is lost, and the next login begins anew.
+/// WhatsApp answers in a fraction of this time, or the connection is lost and the next login starts over.
 const SAID_WITHIN: Duration = Duration::from_secs(10);
-/// The client forgets who waits for its stanzas when its connection is lost; it says nothing before the next one.
+/// The client drops its waiters for stanzas when the connection is lost. It announces nothing before the next one.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 impl OnlineAppearance {
-    /// `WHATSAPP_MARK_ONLINE`.
+    /// The setting `WHATSAPP_MARK_ONLINE`.
     #[must_use]
     pub fn new(online: bool) -> Self {
         Self(Arc::new(AppearanceWish { online: AtomicBool::new(online), logged_in: Notify::new() }))
     }
 
-    /// What the account appears as from the next time on that something is said of it.
+    /// Sets the appearance, from the next announcement on.
     pub fn set_online(&self, online: bool) {
         self.0.online.store(online, Ordering::Relaxed);
     }
 
-    /// A login is complete: what the client says by itself at it has been said.
+    /// Called when a login is complete and the client has announced the account.
     pub fn notify_login(&self) {
         self.0.logged_in.notify_one();
     }
 
-    /// Takes back what the client says by itself, as long as the client lives.
+    /// Takes the client's announcements back, as long as the client runs.
     pub async fn run(self, client: Arc<Client>) {
         let says_online = || client.wait_for_sent_node(NodeFilter::tag("presence").attr("type", "available"));
         let mut said = says_online();
@@ -61,7 +61,8 @@ impl OnlineAppearance {
                         continue;
                     }
                     said = says_online();
-                    // The client tells just before it writes: an answer to a later question comes after that.
+                    // The client signals just before it writes, so the answer to a later request comes after the
+                    // announcement.
                     let _ = timeout(SAID_WITHIN, client.execute(KeepaliveSpec::with_timeout(SAID_WITHIN))).await;
                 }
                 () = self.0.logged_in.notified() => {}
@@ -72,7 +73,7 @@ impl OnlineAppearance {
             match timeout(SAID_WITHIN, client.presence().set_unavailable()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!("the account may appear online: {error}"),
-                Err(_) => tracing::debug!("the account may appear online: WhatsApp took nothing more"),
+                Err(_) => tracing::debug!("the account may appear online: WhatsApp did not take the presence in time"),
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The tasks of one WhatsApp client: watched while they run, and ended before the next client begins.
 //!
 //! The client decrypts a message in a task of its chat, and the message's keys are in the client's cache from then on.
-//! The task hands the message to the store in the same breath: it waits for nothing in between but for the store itself.
-//! So whoever is about to write the cache knows which messages are decrypted and not yet handed over: those of the tasks
-//! that run or are inside a call of the store at this moment. [`ClientTasks::settled`] waits for each of them.
+//! The task then hands the message to the store, and waits for nothing in between but the store itself. So the messages
+//! that are decrypted and not yet handed over belong to the tasks that run, or that are inside a call of the store, at this
+//! moment. [`ClientTasks::settled`] waits for each of them before the cache is written.
 
 use std::{
     collections::HashMap,
@@ -34,22 +34,22 @@ struct Shared {
     tracker: TaskTracker,
     next: AtomicU64,
     running: Mutex<HashMap<u64, RunningTask>>,
-    /// Told when a task that somebody waits for has gone on.
+    /// Notified when a task that somebody waits for has moved on.
     moved: Notify,
     waiting: AtomicUsize,
     has_ended: AtomicBool,
 }
 
-/// A task, and what ends it once it has begun.
+/// A task, and the handle that ends it once it has begun.
 type RunningTask = (Arc<TaskProgress>, Option<TokioAbortHandle>);
 
 /// How far a task has come.
 #[derive(Default)]
 struct TaskProgress {
     is_polled: AtomicBool,
-    /// Calls of the store that it is inside of; none of them writes keys.
+    /// The number of store calls that the task is inside of. None of them writes keys.
     store_calls: AtomicUsize,
-    /// Counts the moments at which it holds no message that is decrypted and not handed over.
+    /// Counts the moments at which the task holds no message that is decrypted and not handed over.
     settled: AtomicU64,
 }
 
@@ -67,9 +67,9 @@ impl ClientTasks {
         StoreCall(task.map(|task| (task, self.clone())))
     }
 
-    /// Waits until each task that holds a message at this moment has handed it over, or turned out to hold none.
+    /// Waits until each task that may hold a message at this moment has handed it over, or turned out to hold none.
     ///
-    /// Meanwhile no task decrypts another one, if the caller holds the lock of the client's cache, as it does whenever it
+    /// Meanwhile no task decrypts another message, if the caller holds the lock of the client's cache, as it does whenever it
     /// writes keys. The task of the caller is left out.
     pub async fn settled(&self) {
         let current = CURRENT.try_with(Arc::clone).ok();
@@ -103,7 +103,7 @@ impl ClientTasks {
         }
     }
 
-    /// Ends all tasks and waits until none is left. What begins later never runs.
+    /// Ends all tasks and waits until none is left. A task that is spawned later never runs.
     pub async fn end(&self) {
         self.0.has_ended.store(true, SeqCst);
         self.0.tracker.close();
@@ -137,14 +137,14 @@ impl ClientTasks {
         Some(handle)
     }
 
-    fn tell(&self) {
+    fn notify_waiting(&self) {
         if self.0.waiting.load(SeqCst) > 0 {
             self.0.moved.notify_waiters();
         }
     }
 }
 
-/// How often tasks that do not end are told to.
+/// The pause before tasks that have not ended are aborted again.
 const END_AGAIN: Duration = Duration::from_millis(100);
 
 impl TaskProgress {
@@ -158,7 +158,7 @@ impl StoreCall {
     pub fn message_is_kept(&self) {
         if let Some((task, tasks)) = &self.0 {
             task.settled.fetch_add(1, SeqCst);
-            tasks.tell();
+            tasks.notify_waiting();
         }
     }
 }
@@ -168,7 +168,7 @@ impl Drop for StoreCall {
         // The task goes on from here, so it is not settled by this.
         if let Some((task, tasks)) = &self.0 {
             task.store_calls.fetch_sub(1, SeqCst);
-            tasks.tell();
+            tasks.notify_waiting();
         }
     }
 }
@@ -198,7 +198,7 @@ impl Future for WatchedTask {
             self.task.settled.fetch_add(1, SeqCst);
         }
         self.task.is_polled.store(false, SeqCst);
-        self.tasks.tell();
+        self.tasks.notify_waiting();
         polled
     }
 }
@@ -207,7 +207,7 @@ impl Drop for WatchedTask {
     fn drop(&mut self) {
         self.tasks.0.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
         self.task.settled.fetch_add(1, SeqCst);
-        self.tasks.tell();
+        self.tasks.notify_waiting();
     }
 }
 

@@ -1,26 +1,26 @@
-//! How the WhatsApp client speaks HTTP, by which files come and go: no wait is without an end.
+//! The HTTP client with which the WhatsApp client moves files. Every wait has a deadline.
 //!
-//! The library's own agent has no timeouts, and each request holds a thread: a media server that stalls would hold it for
-//! ever. How long a whole file may take is its caller's business; here is how long nothing may happen.
+//! The library's own agent has no timeouts, and each request holds a thread, which a stalling media server would hold
+//! forever. The caller bounds the time of a whole file; this module bounds each wait.
 
 use super::{guarded_http::GuardedHttpClient, whatsapp_hosts::WhatsappHosts};
 use std::time::Duration;
 use ureq::config::Config;
 
-/// A resolver answers in milliseconds, or is tried once more.
+/// A resolver answers in milliseconds, or is asked once more.
 const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
-/// All addresses of a server and the TLS handshake together.
+/// For all addresses of a server and the TLS handshake together.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
-/// No byte comes or goes for so long: the server stalls. A large upload is answered once the server has stored it.
+/// When no byte moves for this long, the server stalls. A large upload is answered after the server has stored it.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Even of a server that writes a byte now and then; 100 MB come within it over a line of 30 kB/s.
+/// Bounds a server that sends a byte now and then. 100 MB take this long at 30 kB/s.
 const WHOLE: Duration = Duration::from_secs(3_600);
-/// As the library has them: what is in memory for each connection, and connections that are kept.
+/// The library's defaults for buffers and kept connections.
 const BUFFER: usize = 16 * 1024;
 const IDLE_CONNECTIONS: usize = 3;
 const IDLE_CONNECTIONS_OF_A_HOST: usize = 2;
 
-/// The HTTP client of a WhatsApp client. It speaks to these hosts only.
+/// The HTTP client for a WhatsApp client. It connects to these hosts only.
 #[must_use]
 pub fn http_client(hosts: WhatsappHosts) -> GuardedHttpClient {
     GuardedHttpClient::new(config(SILENCE), hosts)
@@ -39,7 +39,7 @@ fn config(silence: Duration) -> Config {
         .max_redirects(0)
         .max_idle_connections(IDLE_CONNECTIONS)
         .max_idle_connections_per_host(IDLE_CONNECTIONS_OF_A_HOST);
-    // Its media store has a certificate of its own.
+    // The simulator's media store has a certificate of its own.
     #[cfg(feature = "simulator")]
     let config = config.tls_config(ureq::tls::TlsConfig::builder().disable_verification(true).build());
     config.build()
@@ -59,7 +59,7 @@ mod tests {
         config(silence).into()
     }
 
-    /// A server that reads one byte, writes this, and then does nothing.
+    /// Serves one connection: reads one byte, writes this answer, and then does nothing.
     fn stalls(answer: &'static [u8]) -> anyhow::Result<String> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let url = format!("http://{}/", listener.local_addr()?);
@@ -86,7 +86,7 @@ mod tests {
         let mut half = agent.get(stalls(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?).call()?;
         let body = half.body_mut().read_to_vec();
         assert!(body.as_ref().is_err_and(|error| is_of(error, Timeout::PerRead)), "{body:?}");
-        // More than the buffers between the two hold.
+        // More than the buffers on the way hold.
         let deaf = agent.post(stalls(b"")?).send(vec![0; 64 * 1024 * 1024].as_slice());
         assert!(deaf.as_ref().is_err_and(|error| is_of(error, Timeout::PerWrite)), "{deaf:?}");
         Ok(())

@@ -1,6 +1,7 @@
-//! The right to use a session's folder: one gateway at a time, or WhatsApp would see the keys used twice.
+//! The right to use a session's folder, for one gateway at a time. Two gateways would use the same keys twice at
+//! WhatsApp.
 //!
-//! It is a lock on a file, which the system releases when the process ends, however it ends.
+//! The lease is a lock on a file, which the system releases when the process ends for any reason.
 
 use anyhow::Context as _;
 use std::{
@@ -8,7 +9,7 @@ use std::{
     path::Path,
 };
 
-/// Held as long as it lives.
+/// The lock, held until it is dropped.
 #[derive(Debug)]
 pub struct FolderLease {
     _lock: File,

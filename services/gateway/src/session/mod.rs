@@ -1,39 +1,31 @@
-//! A WhatsApp session: one account, its keys, and the client that lives on them.
+//! What a WhatsApp session is: one account, its keys, its state.
 //!
-//! `task` is the task that owns a session. It turns what happens into signals, lets `state` decide and does what that
-//! says; everybody else sees a [`SessionHandle`]. `connection` makes a client, `http` bounds what it waits for, `listener` hears its
-//! events, `watchdog` sees that WhatsApp is silent, `phone` when the phone was there, `appearance` keeps the account from
-//! looking online, `store` keeps its keys under a `lease`, `abort` gives up a life that could not keep a message,
-//! `status_queue` tells the world, `qr` shows a code in the terminal, `passkey` is the ceremony of accounts that are linked by
-//! passkey only, `restriction` what WhatsApp does not let it do.
+//! `state` decides, and `connection` acts on it. The rest of the gateway uses a [`SessionHandle`]. `store` keeps the keys under
+//! a `lease`, `acks` are the sends that wait for WhatsApp, `watchdog` finds a dead connection, `phone` knows when the phone
+//! was there, `appearance` keeps the account from looking online, `abort` ends a connection that lost a message,
+//! `client_tasks` watches the client's tasks and ends them, `http` moves files, from and to the `whatsapp_hosts` only,
+//! `status_queue` publishes the changes, `passkey` is the ceremony of accounts that are linked by passkey only, and
+//! `restriction` is what WhatsApp does not let the account do.
 
 pub mod abort;
+pub mod acks;
 pub mod appearance;
 pub mod client_tasks;
-mod connection;
-pub mod gated_transport;
 mod guarded_http;
 pub mod http;
 pub mod lease;
-mod listener;
 pub mod passkey;
 pub mod phone;
-mod qr;
 pub mod restriction;
-#[cfg(feature = "simulator")]
-mod simulated_phone;
 pub mod state;
 pub mod status_queue;
 pub mod store;
-mod task;
 pub mod watchdog;
 pub mod whatsapp_hosts;
 
-pub use task::{SessionTask, new_session};
-
 use appearance::OnlineAppearance;
 
-use crate::outbound::acks::PendingAcks;
+use acks::PendingAcks;
 use kurir_contract::{
     address::ChatJid,
     command::{self, LoggedOut, SessionInfo},
@@ -47,31 +39,31 @@ use tokio::sync::{mpsc, oneshot, watch};
 use whatsapp_hosts::WhatsappHosts;
 use whatsapp_rust::Client;
 
-/// A session as the rest of the gateway sees it.
+/// A session for the rest of the gateway.
 #[derive(Clone)]
 pub struct SessionHandle {
     pub id: SessionId,
-    /// `WHATSAPP_SESSION_PATH` as it was set.
+    /// The setting `WHATSAPP_SESSION_PATH`.
     pub path: String,
-    /// What it is at this moment.
+    /// The session's current state.
     pub view: watch::Receiver<SessionView>,
     /// Sends that wait for WhatsApp's acknowledgement.
     pub acks: Arc<PendingAcks>,
     /// Whether the account appears online.
     pub appearance: OnlineAppearance,
     pub phone: PhonePresence,
-    /// The hosts that media are fetched from and put to.
+    /// The hosts from which files are downloaded, and to which they are uploaded.
     pub hosts: WhatsappHosts,
-    control: mpsc::Sender<ControlRequest>,
+    pub control: mpsc::Sender<ControlRequest>,
 }
 
-/// What a session is at a moment.
+/// A session at one moment.
 #[derive(Clone)]
 pub struct SessionView {
     pub state: SessionState,
-    /// The own addresses, once paired.
+    /// The account's own addresses, once it is paired.
     pub own: Option<OwnAddresses>,
-    /// The client of the life that is.
+    /// The client of the current connection.
     pub client: Option<Arc<Client>>,
 }
 
@@ -83,33 +75,33 @@ pub struct OwnAddresses {
 }
 
 impl OwnAddresses {
-    /// As events name it.
+    /// The same in the form of events.
     #[must_use]
     pub fn known_addresses(self) -> KnownAddresses {
         KnownAddresses { jid: self.jid.clone(), pn: Some(self.jid), lid: self.lid }
     }
 }
 
-/// What a user may ask of a session's life.
+/// What a user may ask the session's task to do.
 pub enum ControlRequest {
     Restart(oneshot::Sender<()>),
     Logout(oneshot::Sender<LoggedOut>),
     Passkey(PasskeyAction, oneshot::Sender<Result<(), PasskeyRefusal>>),
 }
 
-/// What a user may do for a pairing by passkey.
+/// What a user may do in a pairing by passkey.
 pub enum PasskeyAction {
-    /// A `PublicKeyCredential` in JSON, as it came.
+    /// The `PublicKeyCredential` in JSON, as the user sent it.
     Answer(serde_json::Value),
     Confirm,
 }
 
-/// Why it was not done.
+/// Why the passkey action was not done.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasskeyRefusal {
     #[error("{0}")]
     Invalid(String),
-    /// It is not its turn; nothing changed.
+    /// The action does not fit the current step. Nothing changed.
     #[error("{0}")]
     NotNow(String),
     #[error("WhatsApp did not take it: {0}")]
@@ -118,7 +110,7 @@ pub enum PasskeyRefusal {
     TimedOut,
 }
 
-/// A request that the session's task has not taken in this time is refused; a logout alone may take several seconds.
+/// The session's task takes a request within this time. A logout alone may take several seconds.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The session's task did not answer.
@@ -127,7 +119,7 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct SessionTimeout;
 
 impl SessionHandle {
-    /// As the command `status` answers it.
+    /// The answer to the command `status`.
     #[must_use]
     pub fn session_info(&self) -> SessionInfo {
         let view = self.view.borrow();
@@ -142,12 +134,12 @@ impl SessionHandle {
             jid: view.own.as_ref().map(|own| own.jid.clone()),
             phone_last_seen: self.phone.last_seen().map(kurir_contract::clock::iso),
             lid: view.own.as_ref().and_then(|own| own.lid.clone()),
-            // Of who sends: nothing else is restricted.
+            // Only sends are restricted, so the command `status` adds the restriction.
             restriction: None,
         }
     }
 
-    /// Where its pairing by passkey stands.
+    /// How far the pairing by passkey is.
     #[must_use]
     pub fn passkey_progress(&self) -> command::PasskeyProgress {
         self.view.borrow().state.passkey().progress()
@@ -156,12 +148,12 @@ impl SessionHandle {
     /// Answers or confirms a passkey.
     ///
     /// # Errors
-    /// If the session's task does not answer, or began anew meanwhile.
+    /// If the session's task does not answer, or started over meanwhile.
     pub async fn act_on_passkey(&self, ask: PasskeyAction) -> Result<Result<(), PasskeyRefusal>, SessionTimeout> {
         self.request(|answer| ControlRequest::Passkey(ask, answer)).await
     }
 
-    /// Begins anew after an end, and while nothing is paired; elsewhere it changes nothing.
+    /// Connects again after an end, and while nothing is paired. In other states it does nothing.
     ///
     /// # Errors
     /// If the session's task does not answer.
@@ -169,7 +161,7 @@ impl SessionHandle {
         self.request(ControlRequest::Restart).await
     }
 
-    /// Ends the session at WhatsApp and wipes its keys.
+    /// Logs the session out at WhatsApp and wipes its keys.
     ///
     /// # Errors
     /// If the session's task does not answer.

@@ -1,17 +1,16 @@
-//! Pairing by passkey, for accounts that are linked in no other way: WhatsApp asks, the user's passkey signs, phone and
-//! session show the same code, the user says that they do.
+//! Pairing by passkey, for accounts that cannot be linked in another way: WhatsApp asks, the user's passkey signs,
+//! phone and session show the same code, and the user confirms it.
 //!
-//! Pure: `next` is the ceremony's step, `read` judges what a user answers. The client does the rest, and none of it outlives
-//! a connection: whatever goes wrong ends in `Failed`, a new life and a new QR code.
+//! Pure: [`next_step`] moves the ceremony on, [`build_assertion`] checks what a user answers. The client does the rest.
+//! A ceremony ends with its connection: every error ends in `Failed`, a new connection and a new QR code.
 
-use super::state::SessionAction;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use kurir_contract::{clock, command, session::PasskeyState};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use whatsapp_rust::passkey::{Assertion, build_webauthn_assertion_json, parse_request_options};
 
-/// Where a ceremony stands.
+/// How far a ceremony is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum PasskeyCeremony {
     #[default]
@@ -27,7 +26,7 @@ pub enum PasskeyCeremony {
     Confirmed {
         until: OffsetDateTime,
     },
-    /// Kept until the next begins, so that a user finds out why.
+    /// Kept until the next ceremony starts, so that the user learns the reason.
     Failed {
         error: String,
     },
@@ -36,67 +35,76 @@ pub enum PasskeyCeremony {
 /// What WhatsApp asks the account's passkey to sign.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PasskeyChallenge {
-    /// As it came, for the user's browser.
+    /// As WhatsApp sent it, for the user's browser.
     pub options: Value,
     challenge: Vec<u8>,
-    /// The credentials that may answer; empty: any.
+    /// The credentials that may answer. Empty: any.
     allowed: Vec<Vec<u8>>,
-    /// When the whole ceremony must be done.
+    /// The time by which the whole ceremony must be done.
     pub until: OffsetDateTime,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum PasskeyStep {
     Requested(PasskeyChallenge),
-    /// The answer goes out.
+    /// The answer is sent to WhatsApp.
     Answered,
-    /// Both sides know the code; `skip` if WhatsApp wants nobody to compare it.
+    /// Both sides know the code. `skip`: WhatsApp wants nobody to compare it.
     Code {
         code: String,
         skip: bool,
     },
-    /// The user said that the codes are the same.
+    /// The user said that the codes are equal.
     Confirmed,
     Failed(String),
-    /// Its time is over.
+    /// The time is over.
     Expired,
 }
 
-/// As long as WhatsApp takes an answer (the default of its setting `passkeys__request_options_ttl_seconds`). What the options
-/// call `timeout` is how long the browser's dialog stays open, which begins again with each dialog.
+/// What the session must do at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasskeyEffect {
+    Nothing,
+    /// Opens a new connection, which brings a new QR code.
+    Reconnect,
+    /// Tells WhatsApp that phone and session show the same code.
+    Confirm,
+}
+
+/// As long as WhatsApp takes an answer (the default of its setting `passkeys__request_options_ttl_seconds`). The
+/// `timeout` in the options is how long the browser's dialog stays open; it starts again with each dialog.
 const REQUEST_LASTS: time::Duration = time::Duration::seconds(600);
-/// Passkeys of WhatsApp work on its own page only: a browser writes the page into what is signed.
+/// WhatsApp's passkeys work on its own page only: a browser writes the page's origin into what is signed.
 const ORIGIN: &str = "https://web.whatsapp.com";
-/// The hash of the relying party, the flags, the counter: WebAuthn, section 6.1.
+/// The relying party's hash, the flags, the counter: WebAuthn, section 6.1.
 const LEAST_AUTHENTICATOR_DATA: usize = 37;
 
-/// The step that a ceremony takes. Who answers in the wrong moment is told by `run::passkey`; here it changes nothing.
-pub fn next_step(passkey: PasskeyCeremony, step: PasskeyStep) -> (PasskeyCeremony, SessionAction) {
+/// The ceremony after a step, and what the session must do. A step at the wrong moment changes nothing here; the
+/// session's task refuses it with a reason.
+pub fn next_step(passkey: PasskeyCeremony, step: PasskeyStep) -> (PasskeyCeremony, PasskeyEffect) {
     use PasskeyCeremony::{Answered, Confirm, Confirmed, Failed, None, Requested};
-    let fail = |error: &str| (Failed { error: error.to_owned() }, SessionAction::BeginLife);
+    let fail = |error: &str| (Failed { error: error.to_owned() }, PasskeyEffect::Reconnect);
     match (passkey, step) {
         (None | Requested(_) | Failed { .. }, PasskeyStep::Requested(request)) => {
-            (Requested(request), SessionAction::Nothing)
+            (Requested(request), PasskeyEffect::Nothing)
         }
-        // The client holds on to the first, and would refuse to answer the second.
+        // The client keeps the first request and would refuse to answer the second.
         (Answered { .. } | Confirm { .. } | Confirmed { .. }, PasskeyStep::Requested(_)) => {
             fail("WhatsApp asked for the passkey again in the middle")
         }
-        (Requested(request), PasskeyStep::Answered) => (Answered { until: request.until }, SessionAction::Nothing),
-        (Answered { until }, PasskeyStep::Code { skip: true, .. }) => {
-            (Confirmed { until }, SessionAction::ConfirmPasskey)
-        }
+        (Requested(request), PasskeyStep::Answered) => (Answered { until: request.until }, PasskeyEffect::Nothing),
+        (Answered { until }, PasskeyStep::Code { skip: true, .. }) => (Confirmed { until }, PasskeyEffect::Confirm),
         (Answered { until }, PasskeyStep::Code { code, skip: false }) => {
-            (Confirm { code, until }, SessionAction::Nothing)
+            (Confirm { code, until }, PasskeyEffect::Nothing)
         }
-        (Confirm { until, .. }, PasskeyStep::Confirmed) => (Confirmed { until }, SessionAction::Nothing),
-        // Also after a failure: the life of that one is over, so this is another.
+        (Confirm { until, .. }, PasskeyStep::Confirmed) => (Confirmed { until }, PasskeyEffect::Nothing),
+        // Also after a failure: its connection has ended, so this one is new.
         (_, PasskeyStep::Failed(error)) => fail(&error),
         (Requested(_) | Answered { .. } | Confirm { .. } | Confirmed { .. }, PasskeyStep::Expired) => {
             fail("it was not done in time")
         }
         (passkey, PasskeyStep::Answered | PasskeyStep::Code { .. } | PasskeyStep::Confirmed | PasskeyStep::Expired) => {
-            (passkey, SessionAction::Nothing)
+            (passkey, PasskeyEffect::Nothing)
         }
     }
 }
@@ -107,7 +115,7 @@ impl PasskeyCeremony {
         self.until().is_some()
     }
 
-    /// When it must be done, if it is under way.
+    /// The time by which it must be done, if it is under way.
     #[must_use]
     pub fn until(&self) -> Option<OffsetDateTime> {
         match self {
@@ -131,7 +139,7 @@ impl PasskeyCeremony {
         }
     }
 
-    /// As the command `passkey` answers it.
+    /// The answer to the command `passkey`.
     #[must_use]
     pub fn progress(&self) -> command::PasskeyProgress {
         let state = self.state();
@@ -147,10 +155,10 @@ impl PasskeyCeremony {
 }
 
 impl PasskeyChallenge {
-    /// Of the client's event.
+    /// Reads the client's event.
     ///
     /// # Errors
-    /// If the options are none of WebAuthn's.
+    /// If the options are not those of WebAuthn.
     pub fn parse(options_json: &str, now: OffsetDateTime) -> Result<Self, String> {
         let request = parse_request_options(options_json).map_err(|error| error.to_string())?;
         let options = serde_json::from_str(options_json).map_err(|error| error.to_string())?;
@@ -159,10 +167,10 @@ impl PasskeyChallenge {
     }
 }
 
-/// What a user answers to `request`, made into what WhatsApp Web sends.
+/// Turns a user's answer to `request` into what WhatsApp Web sends.
 ///
 /// # Errors
-/// With a text that names the field which is wrong, for a user.
+/// A text for the user that names the wrong field.
 pub fn build_assertion(credential: &Value, request: &PasskeyChallenge) -> Result<Assertion, String> {
     let credential = credential.as_object().ok_or("the body must be the credential as `toJSON()` writes it")?;
     let response = credential.get("response").and_then(Value::as_object).ok_or("`response` must be an object")?;
@@ -219,7 +227,7 @@ fn decode_field(object: &Map<String, Value>, name: &str, path: &str) -> Result<V
     decoded.ok_or_else(|| format!("`{path}` must be base64url"))
 }
 
-/// Padding is what some write, though WebAuthn has none.
+/// Some clients pad, although WebAuthn does not.
 fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }

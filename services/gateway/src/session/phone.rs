@@ -1,8 +1,9 @@
-//! When the account's phone was last seen. WhatsApp removes a linked device whose phone was away for 14 days, so its
-//! user is warned before, once a day.
+//! Knows when the account's phone was last seen. WhatsApp removes a linked device whose phone was away for 14 days, so
+//! the user is warned before, once a day.
 //!
-//! What proves a phone: a message or a receipt of the account's device 0. A phone that nobody touches writes none, so
-//! it is asked once a day; only one that does not answer is away. "Now" is WhatsApp's clock. [`next`] is pure.
+//! A message or a receipt of the account's device 0 proves that the phone is there. A phone that nobody uses sends
+//! neither, so it is asked once a day, and counts as away only if it does not answer. "Now" is WhatsApp's clock.
+//! [`next_step`] is pure.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -13,45 +14,45 @@ use std::{
 use time::OffsetDateTime;
 use whatsapp_rust::{Jid, OwnedNodeRef};
 
-/// WhatsApp's bound, in seconds as all times here.
+/// WhatsApp's limit, in seconds like all times here.
 const REMOVED_AFTER: i64 = 14 * DAY;
 const DAY: i64 = 24 * 60 * 60;
-/// A phone that sleeps is woken by the question.
+/// The question wakes a sleeping phone.
 const ANSWERS_WITHIN: i64 = 20;
-/// What was learnt is written at most so often.
+/// The file is written at most this often.
 const WRITE_EVERY: i64 = 60;
 
-/// What is known of the phone. A clone is the same.
+/// The knowledge about the phone. Clones share it.
 #[derive(Clone)]
 pub struct PhonePresence(Arc<Mutex<PhoneState>>);
 
 struct PhoneState {
     file: PathBuf,
     kept: PhoneRecord,
-    /// What the file says.
+    /// The content of the file.
     written: PhoneRecord,
     tried_at: i64,
-    /// WhatsApp's clock minus the machine's.
+    /// WhatsApp's clock minus this machine's.
     skew: i64,
     asked: Option<i64>,
-    /// The account's own numbers, under which its devices write.
+    /// The account's own numbers: its devices send under them.
     own: Vec<String>,
 }
 
-/// Survives a restart.
+/// The part that survives a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PhoneRecord {
     /// Unix seconds.
     last_seen: Option<i64>,
-    /// When it was last warned of a phone that is away; none while it is there.
+    /// The time of the last warning that the phone is away; none while the phone is there.
     warned: Option<i64>,
 }
 
-/// What is to be done about the phone.
+/// What must be done about the phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhoneStep {
-    /// Ask it for a sign of life.
+    /// Ask the phone for a sign of life.
     Ask,
     Away {
         last_seen: i64,
@@ -83,7 +84,7 @@ fn next_step(offline_after: i64, kept: PhoneRecord, asked: Option<i64>, now: i64
 }
 
 impl PhonePresence {
-    /// What the session's folder knows of it; a file that cannot be read knows nothing.
+    /// Reads what the session's folder holds. An unreadable file counts as an empty one.
     #[must_use]
     pub fn open(file: &Path) -> Self {
         let kept: PhoneRecord =
@@ -100,12 +101,12 @@ impl PhonePresence {
         })))
     }
 
-    /// The account's own addresses.
+    /// Sets the account's own addresses.
     pub fn set_own_numbers(&self, own: impl Iterator<Item = Jid>) {
         self.lock().own = own.map(|jid| jid.user.to_string()).collect();
     }
 
-    /// A stanza came: it may tell WhatsApp's time, and it may be the phone's.
+    /// Reads a stanza: it may hold WhatsApp's time, and the phone may have sent it.
     pub fn observe_stanza(&self, stanza: &OwnedNodeRef) {
         let stanza = stanza.get();
         let mut known = self.lock();
@@ -126,7 +127,8 @@ impl PhonePresence {
         }
     }
 
-    /// It was just paired, or its session is older than what is kept of it.
+    /// Records that the phone is there, after a pairing. With `even_if_known` false: only if nothing is known, because
+    /// the session is older than the file.
     pub fn mark_seen(&self, even_if_known: bool) {
         let mut known = self.lock();
         if even_if_known || known.kept.last_seen.is_none() {
@@ -134,7 +136,7 @@ impl PhonePresence {
         }
     }
 
-    /// The step that is due, which counts as done.
+    /// Gives the step that is due and records it as done.
     pub fn take_step(&self, offline_after: std::time::Duration) -> Option<PhoneStep> {
         let mut known = self.lock();
         let now = known.now();
@@ -148,7 +150,7 @@ impl PhonePresence {
         Some(step)
     }
 
-    /// Writes what is new, not too often; `now` if it cannot wait.
+    /// Saves new knowledge, unless the last save was a moment ago; with `cannot_wait` at once.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -168,7 +170,7 @@ impl PhonePresence {
         Ok(())
     }
 
-    /// The keys were wiped, and the file with them.
+    /// Forgets everything after the keys and the file were wiped.
     pub fn clear(&self) {
         let mut known = self.lock();
         (known.kept, known.written, known.asked) = (PhoneRecord::default(), PhoneRecord::default(), None);
@@ -194,7 +196,7 @@ impl PhoneState {
         writer.device == 0 && self.own.iter().any(|user| *user == writer.user.as_str())
     }
 
-    /// A stanza that waited tells when it was written; a time to come is nobody's.
+    /// The stanza tells when it was sent, because it may have waited. A time in the future is cut to now.
     fn record_seen(&mut self, at: Option<i64>) {
         let at = at.unwrap_or(i64::MAX).min(self.now());
         self.kept.last_seen = Some(self.kept.last_seen.map_or(at, |before| before.max(at)));
@@ -205,7 +207,7 @@ fn machine_now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
 }
 
-/// Nothing, if it is beyond the calendar.
+/// None if the time is outside the calendar.
 #[must_use]
 pub fn to_time(unix_seconds: i64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(unix_seconds).ok()

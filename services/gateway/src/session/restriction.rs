@@ -1,6 +1,6 @@
-//! WhatsApp's restriction of an account that wrote to too many strangers: what WhatsApp says of it, and what follows. Pure.
+//! WhatsApp's restriction of an account that wrote to too many strangers: its kind and its end. Pure.
 //!
-//! The session stays connected, and whoever it has a chat with is still written to.
+//! The session stays connected, and people with whom it has a chat still get its messages.
 
 use kurir_contract::{
     clock,
@@ -10,7 +10,7 @@ use kurir_contract::{
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// A restriction that holds.
+/// A restriction that is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountRestriction {
     pub kind: RestrictionKind,
@@ -18,19 +18,20 @@ pub struct AccountRestriction {
     pub until: OffsetDateTime,
 }
 
-/// WhatsApp did not say when it ends, and is asked again then: most last a day, and four questions a day cost nothing.
+/// WhatsApp did not say when the restriction ends, and is asked again after this time. Most restrictions last a day,
+/// and four questions a day cost nothing.
 const LOOK_AGAIN: Duration = Duration::from_secs(6 * 60 * 60);
-/// An end that is as good as now would be tried again and again.
+/// A shorter restriction would cause one try after the other.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// When what WhatsApp tells of ends. `ends`: its Unix seconds, if it said some.
+/// When a restriction ends. `ends`: the Unix seconds that WhatsApp gave, if it gave some.
 #[must_use]
 pub fn restriction_end(ends: Option<i64>, now: OffsetDateTime) -> OffsetDateTime {
     let told = ends.and_then(|ends| OffsetDateTime::from_unix_timestamp(ends).ok());
     told.map_or(now + LOOK_AGAIN, |until| until.max(now + SHORTEST))
 }
 
-/// The restriction that follows the one that was, when WhatsApp tells of this one.
+/// The restriction after WhatsApp reported this one. `was`: the earlier one.
 #[must_use]
 pub fn next_restriction(
     was: Option<AccountRestriction>,
@@ -56,7 +57,7 @@ impl AccountRestriction {
         }
     }
 
-    /// As the status shows it.
+    /// The same as the status shows it.
     #[must_use]
     pub fn to_info(&self) -> command::ActiveRestriction {
         command::ActiveRestriction { kind: self.kind, since: clock::iso(self.since), until: clock::iso(self.until) }

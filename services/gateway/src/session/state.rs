@@ -1,10 +1,12 @@
-//! Where a session stands, and what a signal makes of it: `next(state, signal)` is pure, one row of its test each.
+//! The state of a session, and how a signal changes it. `next_state(state, signal)` is pure; its test has a row for
+//! each step.
 //!
-//! A disconnected client cannot run again, so a session has lives: each is a new client on the keys that are there.
-//! While a life lasts the client reconnects by itself; at an end nothing reconnects until a user asks.
+//! A client that has disconnected cannot run again, so a session has one connection after the other: each is a new
+//! client with the same keys. While a connection lasts, the client reconnects by itself. After an end nothing
+//! reconnects until a user asks for it.
 
 use super::{
-    passkey::{self, PasskeyCeremony},
+    passkey::{self, PasskeyCeremony, PasskeyEffect},
     watchdog::DetectedSilence,
 };
 use kurir_contract::session::SessionStatus;
@@ -12,10 +14,10 @@ use time::OffsetDateTime;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionState {
-    /// The gateway is away from WhatsApp on purpose, and comes when the broker does.
+    /// The gateway stays away from WhatsApp on purpose, and connects when the broker is there.
     WaitingForBroker,
     Connecting,
-    /// Not paired. Between two codes there is none, and none while a passkey is asked for.
+    /// The session is not paired. There is no code between two codes, and none while WhatsApp asks for a passkey.
     Pairing {
         qr_code: Option<String>,
         passkey: PasskeyCeremony,
@@ -27,7 +29,7 @@ pub enum SessionState {
     Ended(SessionEnd),
 }
 
-/// The ends, none of which is left by itself.
+/// The ways in which a session ends. It leaves none of them by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionEnd {
     LoggedOut { reason: String },
@@ -41,68 +43,69 @@ pub enum SessionEnd {
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionSignal {
     QrCode(String),
-    /// No code is left; `life_goes_on` if a pairing code still waits to be typed.
+    /// No code is left. `life_goes_on`: a pairing code still waits to be typed.
     QrCodesExhausted {
         life_goes_on: bool,
     },
     /// Nobody typed the pairing code in time.
     PairingCodeExpired,
-    /// What the client got when it was paired was not right.
+    /// The client received invalid data when it was paired.
     PairingFailed(String),
     Passkey(passkey::PasskeyStep),
     /// The phone has accepted this device; the client logs in next.
     Paired,
     Connected,
-    /// The client is no longer logged in, and tries again by itself.
+    /// The client is no longer logged in and tries again by itself.
     ConnectionLost(String),
-    /// WhatsApp said itself that it wants no connection now; the client tries again by itself.
+    /// WhatsApp refuses connections at the moment; the client tries again by itself.
     TurnedAway(String),
     Ended(SessionEnd),
-    /// The connection is open, and nothing comes.
+    /// The connection is open, and nothing arrives on it.
     Silent(DetectedSilence),
-    /// The client's run loop is over.
+    /// The client's run loop has ended.
     LifeEnded,
-    /// A message could not be kept until it would be stored.
+    /// The session's folder did not take a message that waits to be published.
     NotKept(String),
     /// The broker has been away for longer than messages may wait.
     BrokerLost,
-    /// The broker is there, and its streams with it.
+    /// The broker and its streams are there.
     BrokerReady,
     RestartAsked,
     LogoutAsked,
 }
 
-/// A signal, and the number of the life that gave it: late ones of an earlier life are told apart by it.
+/// A signal with the number of the connection that sent it, so that late signals of an earlier connection are
+/// recognised.
 pub type ConnectionSignal = (u64, SessionSignal);
 
-/// What must be done at a step.
+/// What the session task must do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionAction {
     Nothing,
-    /// Ends the life that is, if one is, and begins the next.
+    /// Closes the connection, if there is one, and opens the next one.
     BeginLife,
-    /// Ends it, and begins the next after a pause: a failure must not become a loop.
+    /// Closes the connection and opens the next one after a pause, so that a failure does not become a loop.
     BeginLifeLater,
-    /// Wipes the keys first: the next life pairs.
+    /// Wipes the keys and opens a connection that pairs again.
     BeginAnew,
     EndLife,
-    /// Tells WhatsApp if it can, ends the life and wipes the keys.
+    /// Logs out at WhatsApp if possible, closes the connection and wipes the keys.
     LogOut,
-    /// Tells WhatsApp that the codes of phone and session are the same.
+    /// Tells WhatsApp that phone and session show the same code.
     ConfirmPasskey,
 }
 
-/// The step that `signal` makes.
+/// The state after `signal`, and what the session task must do.
 #[must_use]
 pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, SessionAction) {
-    use SessionAction::{BeginAnew, BeginLife, BeginLifeLater, EndLife, LogOut, Nothing};
+    use SessionAction::{BeginAnew, BeginLife, BeginLifeLater, ConfirmPasskey, EndLife, LogOut, Nothing};
     use SessionState::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
     let stay = |state| (state, Nothing);
     let pairing = |passkey| Pairing { qr_code: None, passkey };
-    // A ceremony does not outlive its connection.
+    // A pairing by passkey ends with its connection.
     let broken = |why: &str| pairing(PasskeyCeremony::Failed { error: why.to_owned() });
     match (state, signal) {
-        // Asked by a user, in any state.
+        // A user may ask for these in any state.
         (_, SessionSignal::LogoutAsked) => {
             (Ended(SessionEnd::LoggedOut { reason: "a user logged this device out".to_owned() }), LogOut)
         }
@@ -111,21 +114,26 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
         (Pairing { .. }, SessionSignal::RestartAsked) => (pairing(PasskeyCeremony::None), BeginLife),
         (state, SessionSignal::RestartAsked) => stay(state),
 
-        // At an end, and away on purpose, whatever the last client still says changes nothing.
+        // At an end, and while the gateway stays away on purpose, a late signal of the last client changes nothing.
         (state @ Ended(_), _) => stay(state),
         (WaitingForBroker, SessionSignal::BrokerReady) => (Connecting, BeginLife),
         (state @ WaitingForBroker, _) => stay(state),
 
         (_, SessionSignal::Ended(end)) => (Ended(end), EndLife),
-        // Nothing can be lost while nobody is paired, and the code in the terminal stays good.
+        // Nothing can be lost while no account is paired, and the code in the terminal stays valid.
         (state @ Pairing { .. }, SessionSignal::BrokerLost) => stay(state),
         (_, SessionSignal::BrokerLost) => (WaitingForBroker, EndLife),
         (state, SessionSignal::BrokerReady) => stay(state),
 
         (_, SessionSignal::Connected) => (Connected, Nothing),
         (Pairing { passkey, qr_code }, SessionSignal::Passkey(step)) => {
-            let (passkey, action) = passkey::next_step(passkey, step);
-            // What changes nothing takes no code away.
+            let (passkey, effect) = passkey::next_step(passkey, step);
+            let action = match effect {
+                PasskeyEffect::Nothing => Nothing,
+                PasskeyEffect::Reconnect => BeginLife,
+                PasskeyEffect::Confirm => ConfirmPasskey,
+            };
+            // A step that changes nothing keeps the QR code.
             let keeps_code = action == Nothing && !passkey.is_under_way();
             (Pairing { qr_code: qr_code.filter(|_| keeps_code), passkey }, action)
         }
@@ -169,7 +177,7 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
         (state, SessionSignal::PairingFailed(_)) => stay(state),
         (state, SessionSignal::QrCodesExhausted { .. } | SessionSignal::PairingCodeExpired) => stay(state),
 
-        // What WhatsApp says explains a loss best, then what came first: the rest is its echo.
+        // WhatsApp's own reason explains a loss best, then the first reason: later ones follow from it.
         (_, SessionSignal::TurnedAway(reason)) => (Reconnecting { reason }, Nothing),
         (state @ Reconnecting { .. }, SessionSignal::ConnectionLost(_)) => stay(state),
         (_, SessionSignal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
@@ -218,7 +226,7 @@ impl SessionState {
         }
     }
 
-    /// Where a pairing by passkey stands.
+    /// How far a pairing by passkey is.
     #[must_use]
     pub fn passkey(&self) -> &PasskeyCeremony {
         match self {
@@ -231,7 +239,7 @@ impl SessionState {
         }
     }
 
-    /// Whether the other says the same, but for a passkey.
+    /// Whether the two are equal except for the passkey.
     #[must_use]
     pub fn is_same_status(&self, other: &Self) -> bool {
         match (self, other) {
@@ -240,7 +248,7 @@ impl SessionState {
         }
     }
 
-    /// Why, in words for a user.
+    /// The reason, in words for a user.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -260,7 +268,7 @@ impl SessionState {
         }
     }
 
-    /// When a ban ends.
+    /// The time at which a ban ends.
     #[must_use]
     pub fn until(&self) -> Option<OffsetDateTime> {
         match self {

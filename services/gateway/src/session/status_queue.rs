@@ -1,7 +1,7 @@
-//! `connection.status`, one event for each change, in order; after it `session.…`, if the change is an end.
+//! Publishes `connection.status`, one event for each change, in order, and a `session.…` event after a change that is
+//! an end.
 //!
-//! While the broker is away they wait. Of more than a few the oldest are superseded: what counts is where the session
-//! stands.
+//! The events wait while the broker is away. When there are too many, the oldest are dropped: the current state counts.
 
 use super::state::SessionState;
 use crate::publish::{EventPublisher, OutgoingEvent};
@@ -20,14 +20,14 @@ use time::OffsetDateTime;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Changes that wait for the broker: a day of new QR codes is of no use to anybody.
+/// Events that wait for the broker. Nobody needs a day of old QR codes.
 const WAITING: usize = 64;
-/// One try to publish, after which the log tells that it still waits.
+/// Time for one try to publish. After it the log says that the event still waits.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the last changes may take when the gateway stops.
+/// Time for the last events when the gateway stops.
 const LAST_CHANGES: Duration = Duration::from_secs(2);
 
-/// The changes that wait.
+/// The events that wait. Clones share them.
 #[derive(Clone, Default)]
 pub struct StatusQueue(Arc<PendingEvents>);
 
@@ -38,7 +38,7 @@ struct PendingEvents {
 }
 
 impl StatusQueue {
-    /// Adds the event of a state that the session now has.
+    /// Adds the event of the session's new state.
     pub fn push_state(&self, session: &SessionId, state: &SessionState) {
         let at = OffsetDateTime::now_utc();
         let data = ConnectionStatus {
@@ -50,7 +50,7 @@ impl StatusQueue {
             reason: state.reason().map(str::to_owned),
             until: state.until().map(clock::iso),
         };
-        // It has no message's id, so its own is made here, once.
+        // The event has no message id, so its own id is made here, once.
         let until = data.until.clone();
         self.push(OutgoingEvent::new(session, EventType::CONNECTION_STATUS, EventId::random(), at, data));
         if let Some(kind) = SessionEnded::event_type(state.status()) {
@@ -67,7 +67,7 @@ impl StatusQueue {
         self.0.more.notify_one();
     }
 
-    /// Adds an event that is no change of the state; `data` makes it of its id and its time.
+    /// Adds an event that is no change of the state. `data` makes its content from its id and its time.
     pub fn push_event<D: Serialize>(
         &self,
         session: &SessionId,
@@ -88,7 +88,7 @@ impl StatusQueue {
         events.push_back(event);
     }
 
-    /// Publishes them, until the shutdown and what was there at it.
+    /// Publishes the events until the shutdown, and those that are there then.
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
@@ -105,7 +105,7 @@ impl StatusQueue {
                 self.remove(&event);
             }
         };
-        // Whoever subscribed sees at the next start where the session stands.
+        // A subscriber sees the session's state at the next start.
         let _ = tokio::time::timeout(LAST_CHANGES, last_ones).await;
         Ok(())
     }
@@ -118,7 +118,7 @@ impl StatusQueue {
             };
             match publisher.publish(&event, Instant::now() + PATIENCE).await {
                 Ok(()) => self.remove(&event),
-                Err(error) => tracing::warn!(event.id = %event.id, "a change of the connection still waits: {error}"),
+                Err(error) => tracing::warn!(event.id = %event.id, "an event about the session still waits: {error}"),
             }
         }
     }
@@ -127,7 +127,7 @@ impl StatusQueue {
         self.lock().front().cloned()
     }
 
-    /// Removed only after it was stored; by then newer ones may have superseded it.
+    /// Called after the event was stored. By then newer events may have pushed it out.
     fn remove(&self, event: &OutgoingEvent) {
         let mut events = self.lock();
         if events.front().is_some_and(|oldest| oldest.id == event.id) {
@@ -136,7 +136,7 @@ impl StatusQueue {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<OutgoingEvent>> {
-        // A panic while it was held left the queue as it was: each change is one call.
+        // Each change is one call, so a panic elsewhere left the queue whole.
         self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

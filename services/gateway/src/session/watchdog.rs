@@ -1,8 +1,9 @@
-//! Sees the session that is connected and says nothing: the connection is open, and nothing comes.
+//! Finds a connection that is open and dead: nothing arrives on it any more.
 //!
-//! Two doubts. Nothing at all came for a while: the client's own pings make traffic every half minute, unless it thinks
-//! that it waits for something else; a ping is asked for. Or only pings are answered: then a question is asked that
-//! only WhatsApp's servers behind the connection can answer. What [`look`] decides has no clock and asks nobody.
+//! Two checks. First: nothing arrived for a while. The client's own pings cause traffic every half minute, unless the
+//! client wrongly believes that it waits for something; so the watchdog sends a ping. Second: only pings are answered.
+//! Then the watchdog asks a question that only WhatsApp's servers behind the connection can answer. [`judge_traffic`]
+//! is pure.
 
 use kurir_contract::event::NoticedBy;
 use std::{
@@ -16,38 +17,38 @@ use tokio::{
 use wacore::iq::{keepalive::KeepaliveSpec, prekeys::PreKeyCountSpec};
 use whatsapp_rust::{Client, request::IqError};
 
-/// WhatsApp answers within a second; the client itself gives its pings 20.
+/// WhatsApp answers within a second. The client itself gives its pings 20 s.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long silence may last.
+/// How long a connection may be silent.
 #[derive(Clone, Copy, Debug)]
 pub struct SilenceLimits {
     /// Without any stanza.
     pub silence: Duration,
-    /// With answers to pings alone.
+    /// With answers to pings only.
     pub deafness: Duration,
 }
 
-/// When the client of a life last heard something. A clone is the same.
+/// The times at which the client of a connection last received something. Clones share them.
 #[derive(Clone)]
 pub struct TrafficClock(Arc<Mutex<TrafficTimes>>);
 
 #[derive(Clone, Copy, Debug)]
 struct TrafficTimes {
     any: Instant,
-    /// Anything but answers to questions of the client's own.
+    /// The time of the last stanza that was no answer to a question of the client.
     news: Instant,
 }
 
 impl TrafficClock {
-    /// A life begins.
+    /// Starts with the current time, for a new connection.
     #[must_use]
     pub fn start() -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(TrafficTimes { any: now, news: now })))
     }
 
-    /// A stanza came.
+    /// Records that a stanza arrived.
     pub fn record_stanza(&self, tag: &str) {
         let now = Instant::now();
         let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,15 +70,15 @@ pub struct DetectedSilence {
     pub noticed_by: NoticedBy,
 }
 
-/// What one look needs to know.
+/// What one check needs to know.
 #[derive(Clone, Copy, Debug)]
 struct TrafficSnapshot {
     now: Instant,
     moments: TrafficTimes,
-    /// Since when the connection is open.
+    /// The time at which the connection was opened.
     open_since: Instant,
     logged_in: bool,
-    /// When a probe was last answered.
+    /// The time at which a probe was last answered.
     answered: Instant,
 }
 
@@ -92,7 +93,7 @@ fn judge_traffic(limits: SilenceLimits, seen: TrafficSnapshot) -> WatchdogVerdic
     let silent_for = seen.now - seen.moments.any.max(seen.open_since);
     let deaf_for = seen.now - seen.moments.news.max(seen.open_since).max(seen.answered);
     if !seen.logged_in {
-        // There is nobody to ask yet; the answer to the login is what is missing.
+        // Before the login there is nothing to ask: the answer to the login itself is missing.
         if silent_for >= limits.silence + ANSWERED_WITHIN {
             return WatchdogVerdict::Silent(DetectedSilence { lasted: silent_for, noticed_by: NoticedBy::Login });
         }
@@ -104,13 +105,13 @@ fn judge_traffic(limits: SilenceLimits, seen: TrafficSnapshot) -> WatchdogVerdic
     WatchdogVerdict::Well
 }
 
-/// Watches one life after the other.
+/// Watches the connections, one after the other.
 pub struct ConnectionWatchdog {
     limits: SilenceLimits,
     heard: TrafficClock,
     answered: Instant,
     open_since: Option<Instant>,
-    /// At most one question, of the life that is.
+    /// The question that is being asked to the current connection; at most one.
     asked: JoinSet<(NoticedBy, bool)>,
 }
 
@@ -120,14 +121,14 @@ impl ConnectionWatchdog {
         Self { limits, heard: TrafficClock::start(), answered: Instant::now(), open_since: None, asked: JoinSet::new() }
     }
 
-    /// A life begins; its listener tells what it hears.
+    /// Starts over for a new connection. Its listener records into the returned clock.
     pub fn reset(&mut self) -> TrafficClock {
         self.asked.abort_all();
         *self = Self::new(self.limits);
         self.heard.clone()
     }
 
-    /// Looks, and asks if there is a doubt: the silence that is certain by now, if there is one.
+    /// Checks the connection and asks a question if there is doubt. Gives the silence, if one is certain by now.
     pub fn check(&mut self, client: &Arc<Client>) -> Option<DetectedSilence> {
         let now = Instant::now();
         let moments = self.heard.times();
@@ -138,7 +139,7 @@ impl ConnectionWatchdog {
                     return Some(DetectedSilence { lasted: now - since, noticed_by });
                 }
                 Ok((NoticedBy::Probe, true)) => self.answered = now,
-                // An answer to a ping was heard; what was aborted says nothing.
+                // The answer to a ping was recorded as a stanza; an aborted question says nothing.
                 Ok((NoticedBy::Ping | NoticedBy::Login, true)) | Err(_) => {}
             }
         }
@@ -170,11 +171,11 @@ async fn ask_whatsapp(client: Arc<Client>, question: NoticedBy) -> (NoticedBy, b
             NoticedBy::Ping | NoticedBy::Login => {
                 client.execute(KeepaliveSpec::with_timeout(ANSWERED_WITHIN)).await.err()
             }
-            // What WhatsApp Web asks from time to time, too.
+            // WhatsApp Web asks this from time to time, too.
             NoticedBy::Probe => client.execute(PreKeyCountSpec::new()).await.err(),
         }
     };
-    // A refusal is an answer, too; and a connection that is lost meanwhile is seen elsewhere.
+    // An error from WhatsApp is an answer, too. A connection that is lost meanwhile is noticed elsewhere.
     let stays_open = matches!(timeout(ANSWERED_WITHIN, answer).await, Err(_) | Ok(Some(IqError::Timeout)));
     (question, !stays_open)
 }

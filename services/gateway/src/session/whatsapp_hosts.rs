@@ -4,7 +4,7 @@
 //! gateway fetch any address of its own network, or hand the account's media token to a stranger's host. Only a gateway
 //! for the simulator knows further hosts: those that the simulator names as its media hosts.
 
-use kurir_contract::address_guard::{NetworkList, forbidden};
+use kurir_contract::address_guard::{NetworkList, forbidden_kind};
 use std::{
     collections::BTreeSet,
     net::IpAddr,
@@ -76,7 +76,7 @@ impl WhatsappHosts {
         if self.is_simulated(authority) {
             return Ok(());
         }
-        forbidden(address, &NetworkList::default()).map_or(Ok(()), |kind| Err(NotWhatsapp::ForbiddenAddress(kind)))
+        forbidden_kind(address, &NetworkList::default()).map_or(Ok(()), |kind| Err(NotWhatsapp::ForbiddenAddress(kind)))
     }
 
     fn is_simulated(&self, authority: &str) -> bool {

@@ -1,16 +1,16 @@
-//! An account that is connected does not appear online unless it should, so that the phone still rings.
+//! A connected account does not appear online unless it should, so that the phone still rings.
 
 use crate::world::{SOON, World};
 use kurir_test_harness::until;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The login after a pairing may still end what the pairing began, and say nothing.
+/// The login after a pairing may only finish the pairing and announce nothing.
 const MOST_LOGINS: usize = 4;
-/// Its questions after a login follow each other within milliseconds.
+/// The client's requests after a login follow each other within milliseconds.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Waits until the client has asked all that it asks after a login.
+/// Waits until the client has sent all its requests after a login.
 async fn has_asked_all(world: &World) {
     until("the client to have asked all", SOON, || async {
         let asked = || async { world.simulator.get("/statistics").await["fromClient"]["iq"].as_u64() };
@@ -22,7 +22,7 @@ async fn has_asked_all(world: &World) {
     .await;
 }
 
-/// Drops connections until the client says at a login that it is online.
+/// Drops connections until the client announces itself as online at a login.
 async fn says_online(world: &World) {
     for _ in 0..MOST_LOGINS {
         has_asked_all(world).await;
@@ -42,7 +42,7 @@ async fn says_online(world: &World) {
     panic!("no login said that the account is online");
 }
 
-/// What WhatsApp heard on the connection that is, once it is what is expected.
+/// What WhatsApp received on the current connection, once it is what the test expects.
 async fn hears(world: &World, fits: impl Fn(&[&str]) -> bool) {
     until("what the client says of being online", SOON, || async {
         let accounts = world.simulator.get("/accounts").await;
@@ -67,7 +67,7 @@ async fn the_account_does_not_appear_online() {
 async fn the_account_appears_online_if_it_should() {
     let world = World::connected(&[("WHATSAPP_MARK_ONLINE", "true")]).await;
     says_online(&world).await;
-    // An answer later than anything that the login made the client say.
+    // This answer comes after everything that the client announced at the login.
     world.send(crate::world::BUDI, "hello").await.expect("sent");
     hears(&world, |said| said == ["available"]).await;
     world.finish().await;

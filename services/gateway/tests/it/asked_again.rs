@@ -1,16 +1,17 @@
-//! A phone asks for a message that it cannot read, maybe days after it was sent: it comes again, under its id.
+//! A phone that cannot read a message asks for it again, maybe days after it was sent. It gets the message under its
+//! id.
 //!
-//! The client keeps what it sent with the machine's time, so days pass by moving that time back in the session's database.
+//! The client stores the time of each sent message, so the test moves this time back in the session's database.
 
 use crate::world::{BUDI, SOON, World};
 use kurir_test_harness::until;
 use serde_json::json;
 use std::time::Duration;
 
-/// The client removes what is too old at every twelfth ping, which are 15 to 30 s apart.
+/// The client removes old messages at every twelfth ping. Pings are 15 to 30 s apart.
 const REMOVED_WITHIN: Duration = Duration::from_secs(600);
 
-/// Texts that Budi has, sent so many days ago as far as the gateway can know, which has been stopped and started since.
+/// Sends texts to Budi and moves their times back by some days, with the gateway stopped.
 async fn sent_days_ago<const N: usize>(world: &mut World, days: [u32; N]) -> [String; N] {
     let mut ids = days.map(|days| days.to_string());
     for id in &mut ids {
@@ -40,7 +41,7 @@ async fn asks(world: &World, id: &str) {
     world.simulator.post(&format!("/contacts/{BUDI}/receipts"), json!({"id": id, "type": "retry"})).await;
 }
 
-/// How often Budi has read a message; waits until it is so often.
+/// Waits until Budi has read a message this often.
 async fn read(world: &World, id: &str, times: u32) {
     let got = world.simulator.contact_receives(BUDI, "it again", SOON, |got| got["id"] == id && got["copies"] == times);
     let text = got.await["text"].clone();
@@ -56,8 +57,8 @@ async fn a_message_of_six_days_ago_comes_again_after_a_restart() {
     world.finish().await;
 }
 
-/// The only one that a shorter time than seven days fails: the client never looks at an age when it answers. It takes some
-/// minutes, of which nothing is work.
+/// Only this test fails if messages are kept for less than seven days, because the client ignores the age when it
+/// answers. It takes some minutes, in which it mostly waits.
 #[tokio::test]
 async fn what_is_eight_days_old_is_forgotten_and_what_is_six_days_old_is_not() {
     let mut world = World::connected(&[]).await;

@@ -1,4 +1,4 @@
-//! What becomes of messages: reactions, edits, deletions, votes, acknowledgements, and what cannot be read.
+//! Events about other messages: reactions, edits, deletions, votes, acknowledgements, undecryptable messages.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_test_harness::until;
@@ -35,7 +35,7 @@ async fn reactions_edits_and_deletions_name_their_message() {
         let data = world.data("message.edited", |data| data["editId"] == edit.as_str()).await;
         assert_eq!((&data["messageId"], &data["content"]), (&json!(text), &json!({"text": "second"})));
 
-        // As newer apps send it.
+        // In the format of newer apps.
         let edit = say(json!({"type": "edit", "target": text, "text": "third", "encrypted": true})).await;
         let data = world.data("message.edited", |data| data["editId"] == edit.as_str()).await;
         assert_eq!((&data["messageId"], &data["content"]), (&json!(text), &json!({"text": "third"})));
@@ -142,11 +142,11 @@ async fn what_cannot_be_read_is_told_of_once_it_is_certain() {
     world.simulator.contact_writes(BUDI, "before").await;
     world.event("message.received", |data| data["content"]["text"] == "before").await;
     let damage = |contact: &str, times: u32| json!({"kind": "corrupt", "times": times, "match": {"direction": "toClient", "stanza": "message", "contact": contact}});
-    // This one comes again, and is read then.
+    // This message comes again and is decrypted then.
     world.simulator.post("/faults", damage(BUDI, 1)).await;
     world.simulator.contact_writes(BUDI, "damaged once").await;
     world.event("message.received", |data| data["content"]["text"] == "damaged once").await;
-    // This one is damaged each time.
+    // This message is damaged each time.
     world.simulator.post("/faults", damage(ANI, 100)).await;
     let lost = world.simulator.contact_writes(ANI, "always damaged").await;
     let data = world.data("message.undecryptable", |data| data["messageId"] == lost.as_str()).await;

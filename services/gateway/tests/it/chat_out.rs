@@ -1,4 +1,4 @@
-//! What this account does in chats beside sending content, and what its events tell: as if the phone had done it.
+//! Commands in chats besides sending content. Their events are the same as if the phone had acted.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_contract::{
@@ -42,7 +42,7 @@ async fn group(world: &World, members: &[&str]) -> String {
     group["id"].as_str().expect("an id").to_owned()
 }
 
-/// What a contact received under the id of a send.
+/// The message that a contact received under the id of a send.
 async fn arrives(world: &World, contact: &str, sent: &SentMessage) -> Value {
     world.simulator.contact_receives(contact, "the send", SOON, |got| got["id"] == sent.message_id.as_str()).await
 }
@@ -210,7 +210,7 @@ async fn a_group_is_told_of_a_writer_by_his_lid() {
     world.finish().await;
 }
 
-/// Without what differs from run to run.
+/// The event without the fields that differ from run to run.
 fn stable(body: &Value, names: &[(String, String)]) -> Value {
     let mut text = body.to_string();
     for (id, name) in names {
@@ -223,7 +223,7 @@ fn stable(body: &Value, names: &[(String, String)]) -> Value {
     body
 }
 
-/// The same of what a contact received.
+/// The received message without the fields that differ from run to run.
 fn arrived(got: &Value, names: &[(String, String)]) -> Value {
     let mut got = stable(&json!({"data": got}), names)["data"].take();
     if let Some(fields) = got.as_object_mut() {

@@ -1,4 +1,4 @@
-//! Messages that are no text: each reaches the contact as what it is, and its event tells the same.
+//! Locations and contacts: each reaches its recipient unchanged, and its event says the same.
 
 use crate::world::{SOON, World};
 use kurir_contract::command::{Command, CommandErrorCode, SendContact, SendLocation, SentMessage};

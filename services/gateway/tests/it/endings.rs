@@ -1,4 +1,4 @@
-//! Each way in which a session ends or is interrupted has its own state and event, and no end is a reconnect loop.
+//! Each way in which a session ends or is interrupted has its own state and event, and no end becomes a reconnect loop.
 
 use crate::world::{SOON, World};
 use kurir_contract::command::{Command, EmptyBody, LoggedOut, SessionInfo};
@@ -13,7 +13,7 @@ async fn logins(world: &World) -> Value {
     world.simulator.get("/statistics").await["connections"].clone()
 }
 
-/// The session is at this end, has said so once, and stays away.
+/// Checks that the session is at this end, has reported it once, and stays away.
 async fn has_ended(world: &World, status: &str) -> SessionInfo {
     let at_end = world.is(status).await;
     let event = world.event("connection.status", |data| data["status"] == status).await;
@@ -64,7 +64,7 @@ async fn a_logout_on_request_wipes_the_keys() {
     let again: LoggedOut = world.ask(Command::Logout, EmptyBody {}).await.expect("answered");
     assert!(!again.was_paired);
     restart(&world).await;
-    // The simulated phone may have scanned the new code before it is seen here.
+    // The simulated phone may scan the new code before the test sees it.
     until("a new pairing", SOON, || async {
         let status = world.status().await;
         if status.qr_code.is_some() || status.is_connected { Ok(()) } else { Err(status) }
@@ -106,7 +106,7 @@ async fn each_refusal_of_the_login_is_an_end_of_its_own() {
         world.simulator.post("/connections/drop", json!({})).await;
         let at_end = has_ended(&world, status).await;
         assert_eq!(at_end.until.is_some(), status == "banned", "{at_end:?}");
-        // The keys are good still.
+        // The keys are still valid.
         restart(&world).await;
         world.is("connected").await;
     }
@@ -136,7 +136,7 @@ async fn a_login_that_is_turned_away_is_tried_again() {
     world.simulator.post("/connections/refuse", json!({"failure": 503, "times": 1})).await;
     world.simulator.post("/connections/drop", json!({})).await;
     reconnects(&world, "not available (503)").await;
-    // The client waits longer then, as it was asked to.
+    // The client waits longer then, because WhatsApp asked for it.
     world.simulator.post("/connections/drop", json!({"streamError": 429})).await;
     reconnects(&world, "slow down (429)").await;
     world.finish().await;

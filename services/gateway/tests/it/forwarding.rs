@@ -1,4 +1,5 @@
-//! Received files that are forwarded: the next one gets the bytes that were kept, as what they were, marked as forwarded.
+//! Received files that are forwarded: the recipient gets the stored bytes as the same kind of message, marked as
+//! forwarded.
 
 use crate::world::{BUDI, SOON, World};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -15,12 +16,12 @@ use waproto::whatsapp::Message;
 const ANI: &str = "6281230000009";
 const ANI_JID: &str = "6281230000009@s.whatsapp.net";
 
-/// What a user makes of an event's `data` to forward it.
+/// The request that forwards the message of an event's `data`.
 fn forward(data: &Value) -> Value {
     json!({"to": ANI_JID, "message": data, "media": data["media"], "forwardingScore": data["forwardingScore"]})
 }
 
-/// The event of a message that Budi sends, with its file.
+/// The event of a message with a file that Budi sends.
 async fn received(world: &World, message: Value) -> Value {
     let id = world.simulator.contact_sends(BUDI, message).await;
     let data = world.data("message.received", |data| data["messageId"] == id.as_str()).await;
@@ -28,7 +29,7 @@ async fn received(world: &World, message: Value) -> Value {
     data
 }
 
-/// What Ani has of a message, its protobuf, and its file's bytes.
+/// Ani's copy of a message, its protobuf, and the bytes of its file.
 async fn arrived(world: &World, id: &str) -> (Value, Message, Vec<u8>) {
     let got = world.simulator.contact_receives(ANI, "the file", SOON, |got| got["id"] == id).await;
     let raw = BASE64_STANDARD.decode(got["raw"].as_str().expect("a protobuf")).expect("base64");
@@ -98,7 +99,7 @@ async fn a_forwarded_file_stays_where_it_is_and_goes_out_once_for_its_key() {
         send_at: None,
         items: vec![JobItem { command: Command::SendForward.as_str().to_owned(), arguments: forward(&data) }],
     };
-    let id = job.id.part(0).message_id(&"default".parse().expect("a session"));
+    let id = job.id.item_key(0).message_id(&"default".parse().expect("a session"));
     let record: JobRecord = world.ask(Command::SubmitJob, &job).await.expect("taken");
     assert_eq!(record.total, 1);
     let (got, _, bytes) = arrived(&world, &id).await;

@@ -1,6 +1,7 @@
-//! The session's folder takes no message: nothing is acknowledged, the status says why, and nothing is lost or overtaken.
+//! The session's folder takes no message: nothing is acknowledged, the status says why, and nothing is lost or
+//! overtaken.
 //!
-//! A table that is not there stands for a disk that is full: the client's writes fail, and what it has open goes on.
+//! A missing table stands for a full disk: the client's writes fail, and its open files still work.
 
 use crate::{
     outage::{all_acknowledged, all_in_order, write},
@@ -20,7 +21,7 @@ async fn what_cannot_be_kept_comes_again_in_order_when_there_is_room() {
     write(&world, 3, 6).await;
     let reason = world.is("reconnecting").await.reason.expect("a reason");
     assert!(reason.contains("takes no messages: ") && reason.contains("no such table"), "{reason}");
-    // The client cannot even start now.
+    // Now the client cannot even start.
     world.gateway.wait_for_line(|line| line.contains("cannot be started, and is tried again"), SOON).await;
     assert_eq!(world.is("reconnecting").await.reason, Some(reason));
     write(&world, 6, 9).await;

@@ -1,4 +1,4 @@
-//! Groups through the real client: what a command changes is so at WhatsApp, and events tell of it.
+//! Groups through the real client: a command changes the group at WhatsApp, and an event reports the change.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_contract::{
@@ -27,7 +27,7 @@ async fn create(world: &World, subject: &str, people: &[&str]) -> GroupCreated {
     world.ask(Command::CreateGroup, request).await.expect("a group")
 }
 
-/// Somebody else's group, in which the account is a plain member.
+/// Another person's group, in which the account is a plain member.
 async fn of_budi(world: &World) -> ChatJid {
     let group = json!({"subject": "Budi's", "participants": [BUDI], "creator": BUDI});
     jid(world.simulator.post("/groups", group).await["id"].as_str().expect("an id"))

@@ -1,4 +1,4 @@
-//! A key sends once, through repeats and restarts; and who is on WhatsApp is told without a send.
+//! A key sends once, through repeats and restarts. Whether a number is on WhatsApp can be asked without a send.
 
 use crate::world::{SOON, World};
 use kurir_contract::{
@@ -23,7 +23,7 @@ async fn send(world: &World, with: &str, text: &str) -> Result<SentMessage, Comm
     world.ask(Command::SendText, send).await
 }
 
-/// How often the contact got the message of a key.
+/// How often the contact received the message of a key.
 async fn copies(world: &World, of: &str) -> u64 {
     let id = key(of).message_id(&SessionId::default());
     let received = world.simulator.received_by(ANI).await;
@@ -77,7 +77,7 @@ async fn a_send_that_failed_is_tried_again_under_the_id_of_its_key() {
 #[tokio::test]
 async fn a_key_that_nats_cannot_look_up_sends_nothing_and_says_why() {
     let world = World::connected(&[]).await;
-    // NATS answers requests, and does not give the bucket: another stream has its subjects.
+    // NATS answers, but cannot open the bucket: another stream has its subjects.
     let jetstream = world.jetstream().await;
     let config = async_nats::jetstream::stream::Config {
         name: "in_the_way".to_owned(),
@@ -90,7 +90,7 @@ async fn a_key_that_nats_cannot_look_up_sends_nothing_and_says_why() {
     assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
     jetstream.delete_stream("in_the_way").await.expect("deleted");
     send(&world, "order-7", "sekali").await.expect("sent");
-    // What somebody else wrote there is no matter of NATS.
+    // A record that another program wrote there is no failure of NATS.
     let bucket = jetstream.get_key_value(IDEMPOTENCY_BUCKET).await.expect("the bucket");
     bucket.put(key("order-8").of(&SessionId::default()), "no record".into()).await.expect("put");
     let refused = send(&world, "order-8", "sekali").await.expect_err("unreadable");
@@ -107,7 +107,7 @@ async fn a_number_is_checked_and_nobody_is_written_to() {
     world.simulator.patch(&format!("/contacts/{ANI}"), json!({"registered": false})).await;
     let gone: NumberChecked = world.ask(Command::CheckNumber, check()).await.expect("checked");
     assert_eq!((gone.exists, gone.jid.as_str(), gone.lid), (false, ANI_JID, None));
-    // What was found out holds for sends, too.
+    // The result holds for sends, too.
     let refused = world.send(ANI, "halo").await.expect_err("nobody is there");
     assert_eq!(refused.code, CommandErrorCode::NotOnWhatsapp);
     let group = CheckNumber { number: "120363000000000001@g.us".parse().expect("a group") };

@@ -1,4 +1,4 @@
-//! A message from WhatsApp is an event in EVENTS, field by field as the contract says.
+//! A message from WhatsApp becomes an event in EVENTS; each field is checked.
 
 use crate::world::{BUDI, BUDI_JID, World};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ fn is_iso(timestamp: &Value) -> bool {
     text.len() == 24 && text.ends_with('Z') && OffsetDateTime::parse(text, &Rfc3339).is_ok()
 }
 
-/// Budi under both of his addresses.
+/// Budi with both addresses.
 async fn budi(world: &World) -> Value {
     let contact = world.simulator.get(&format!("/contacts/{BUDI}")).await;
     let lid = contact["lid"].as_str().expect("a LID");

@@ -1,9 +1,10 @@
-//! Jobs: each message once and in order, whatever is killed meanwhile; cancelled, and sent at their time.
+//! Jobs: each message is sent once and in order, whatever is killed meanwhile; jobs are cancelled, and start at their
+//! time.
 
 use crate::world::{SOON, World};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, SendText},
-    job::{BUCKET, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
+    job::{BUCKET, JobId, JobItem, JobRecord, JobReference, JobState, SendJob},
     session::SessionId,
 };
 use kurir_test_harness::until;
@@ -12,10 +13,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 const CONTACTS: [&str; 5] = ["6281230000001", "6281230000002", "6281230000003", "6281230000004", "6281230000005"];
-/// Quicker than people would like it.
+/// Faster than in production.
 const PACE: [(&str, &str); 2] = [("SEND_GAP", "100ms"), ("SEND_JITTER", "0s")];
 
-/// Numbered texts to the contacts in turn.
+/// Numbered texts, to the contacts in turn.
 fn job(texts: usize, send_at: Option<OffsetDateTime>) -> SendJob {
     let item = |n: usize| {
         let to = CONTACTS[n % CONTACTS.len()].parse().expect("a number");
@@ -36,13 +37,13 @@ async fn submit(world: &World, job: &SendJob) -> Result<JobRecord, CommandError>
 }
 
 async fn cancel(world: &World, id: &JobId) -> Result<JobRecord, CommandError> {
-    world.ask(Command::CancelJob, JobRequest { id: id.clone() }).await
+    world.ask(Command::CancelJob, JobReference { id: id.clone() }).await
 }
 
-/// As the API reads it; an error while NATS is away.
+/// The record as the API reads it; an error while NATS is away.
 async fn record(world: &World, id: &JobId) -> Result<JobRecord, String> {
     let bucket = world.jetstream().await.get_key_value(BUCKET).await.map_err(|error| error.to_string())?;
-    let record = bucket.get(id.key(&SessionId::default())).await.map_err(|error| error.to_string())?;
+    let record = bucket.get(id.record_key(&SessionId::default())).await.map_err(|error| error.to_string())?;
     serde_json::from_slice(&record.ok_or("no record")?).map_err(|error| error.to_string())
 }
 
@@ -62,12 +63,12 @@ async fn has_sent(world: &World, id: &JobId, messages: usize) {
     .await;
 }
 
-/// What each contact got of a job: every text of his once, by its id, in the order of the job.
+/// Checks that each contact received each of its texts of a job once, by id, in the order of the job.
 async fn each_once_and_in_order(world: &World, job: &SendJob, sent: usize) {
     for (place, contact) in CONTACTS.into_iter().enumerate() {
         let received = world.simulator.received_by(contact).await;
         let got: Vec<_> = received.iter().map(|got| (got["id"].clone(), got["text"].clone())).collect();
-        let id = |n: usize| job.id.part(n).message_id(&SessionId::default());
+        let id = |n: usize| job.id.item_key(n).message_id(&SessionId::default());
         let mine = (0..sent).filter(|n| n % CONTACTS.len() == place);
         let expected: Vec<_> = mine.map(|n| (json!(id(n)), json!(n.to_string()))).collect();
         assert_eq!(got, expected, "{contact}");
@@ -95,7 +96,7 @@ async fn a_job_goes_on_after_the_gateway_and_nats_are_killed() {
     assert_eq!(world.events_of("job.done").await.len(), 1);
     let progress = world.events_of("job.progress").await;
     assert!((1..=9).contains(&progress.len()), "{progress:?}");
-    // Once more, as a caller who had no answer: it is the one that is there.
+    // The same job again, as from a caller that got no answer: the stored job answers.
     assert_eq!(submit(&world, &job).await.expect("known").state, JobState::Done);
     let outbox = world.jetstream().await.get_stream("OUTBOX").await.expect("the stream");
     assert_eq!(outbox.cached_info().state.messages, 0);
@@ -113,7 +114,7 @@ async fn a_job_that_is_cancelled_stops_before_its_next_message() {
     assert!(cancelled.sent <= at_cancel.sent + 2, "{} were sent, {} at the cancel", cancelled.sent, at_cancel.sent);
     each_once_and_in_order(&world, &job, cancelled.sent).await;
     world.data("job.cancelled", |data| data["jobId"] == job.id.as_str()).await;
-    // What has ended stays as it is.
+    // A job that has ended does not change.
     assert_eq!(cancel(&world, &job.id).await.expect("known").state, JobState::Cancelled);
     let nobody = cancel(&world, &JobId::random()).await.expect_err("no such job");
     assert_eq!(nobody.code, CommandErrorCode::InvalidRequest);

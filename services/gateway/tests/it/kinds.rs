@@ -1,4 +1,4 @@
-//! Every kind of message is one event with its content, whatever it comes wrapped in, and nothing is an error.
+//! Every kind of message becomes one event with its content, in any envelope, and none becomes an error.
 
 use crate::world::{BUDI, BUDI_JID, World};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -9,7 +9,7 @@ use waproto::whatsapp::{
     message::{EventMessage, InvoiceMessage, ProductMessage, product_message::ProductSnapshot},
 };
 
-/// `data` of the event of what Budi sends.
+/// The `data` of the event of a message that Budi sends.
 async fn received(world: &World, message: Value) -> Value {
     let id = world.simulator.contact_sends(BUDI, message).await;
     world.event("message.received", |data| data["messageId"] == id.as_str()).await.body["data"].clone()
@@ -21,7 +21,7 @@ fn raw(message: Message) -> Value {
 
 #[tokio::test]
 async fn each_kind_of_the_contract_has_its_content() {
-    // What becomes of files is in `media`.
+    // The tests in `media` check what happens to files.
     let world = World::connected(&[("MEDIA_DOWNLOAD", "false")]).await;
     let file = "aGVsbG8=";
     for (message, kind, content) in [

@@ -1,4 +1,4 @@
-//! The gateway against a real NATS and the simulated WhatsApp, each part a process.
+//! The gateway against a real NATS and the simulated WhatsApp. Each of them is a process.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 

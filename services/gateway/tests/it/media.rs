@@ -1,5 +1,5 @@
-//! Received files: each is in the store byte for byte before its event tells so; one that is not there holds nothing up,
-//! is told of as missing, and comes later if it can.
+//! Received files: each is stored byte for byte before its event is published. A missing file delays nothing, is
+//! reported as missing, and comes later if possible.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_contract::media::MEDIA_BUCKET;
@@ -26,7 +26,7 @@ async fn received(world: &World, message: Value) -> Value {
     world.data("message.received", |data| data["messageId"] == id.as_str()).await
 }
 
-/// What is checked of a `content` that tells of a file.
+/// The part of a `content` with a file that is checked.
 async fn assert_kept(world: &World, data: &Value, expected: &[u8], mimetype: &str, extension: &str) {
     let content = &data["content"];
     let name = content["filename"].as_str().unwrap_or_else(|| panic!("no file: {data}"));
@@ -53,7 +53,7 @@ async fn each_kind_of_file_is_kept_byte_for_byte() {
         let data = received(&world, json!({"type": kind, "size": size})).await;
         assert_kept(&world, &data, &made(size), mimetype, extension).await;
     }
-    // What the phone sends has its file, too.
+    // A message that the phone sends has its file, too.
     let account = world.account().await;
     let sent = json!({"type": "image", "size": 100, "to": BUDI});
     let id = world.simulator.contact_sends(&account, sent).await;
@@ -70,7 +70,7 @@ async fn a_file_that_is_gone_or_damaged_comes_from_the_phone() {
         assert_eq!(data["content"]["mediaDownloaded"], false, "{fault}");
         assert!(data["content"]["error"].is_string() && data["content"]["filename"].is_null(), "{data}");
         if fault == "longer" {
-            // From the phone it is still longer than its message says.
+            // Uploaded again by the phone, the file is still longer than its message says.
             continue;
         }
         let late = world.event("media.downloaded", |late| late["messageId"] == data["messageId"]).await;
@@ -132,7 +132,7 @@ fn step(body: &Value, slow: &str) -> Option<String> {
 #[tokio::test]
 async fn a_media_server_that_stalls_holds_no_other_file_for_long() {
     let world = World::connected(&[("MEDIA_WAIT", "1s")]).await;
-    // As many as are downloaded at once.
+    // As many as are downloaded at the same time.
     for n in 0..4 {
         let stalled = json!({"type": "image", "size": 100_000, "fault": "stalled", "reupload": "not_found"});
         world.simulator.contact_sends(&format!("628123000010{n}"), stalled).await;
@@ -160,7 +160,7 @@ async fn a_gateway_killed_during_a_download_loses_nothing_and_leaves_nothing_on_
     let id =
         world.simulator.contact_sends(BUDI, json!({"type": "image", "size": 40_000, "bytesPerSecond": 8_000})).await;
     let folder = world.gateway.folder().join("sessions/default");
-    // Without a name, but open: the download is under way.
+    // The file has no name but is open: the download is under way.
     let open = format!("/proc/{}/fd", world.gateway.id());
     until("the download to be under way", SOON, || async {
         let links: Vec<_> = std::fs::read_dir(&open)

@@ -1,4 +1,4 @@
-//! What happens beside messages: groups, calls, presence, contacts, ends of the session, and the past.
+//! Events besides messages: groups, calls, presence, contacts, ends of the session, and the history.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_test_harness::until;
@@ -58,7 +58,7 @@ async fn a_call_rings_and_is_missed_or_taken_elsewhere() {
 #[tokio::test]
 async fn presence_and_typing_are_told_under_one_address() {
     let world = World::connected(&[]).await;
-    // The client learns from a message who is who.
+    // A message tells the client which addresses belong together.
     world.simulator.contact_writes(BUDI, "hello").await;
     world.event("message.received", |_| true).await;
     for addressing in ["pn", "lid"] {
@@ -157,13 +157,13 @@ async fn a_receipt_waits_for_nats_and_one_that_comes_meanwhile_waits_at_whatsapp
     let confirm = async |world: &World, kind: &str| {
         world.simulator.post(&format!("/contacts/{BUDI}/receipts"), json!({"id": id, "type": kind})).await;
     };
-    // A short outage is waited for.
+    // The notice waits out a short outage.
     world.nats.stop().await;
     confirm(&world, "delivered").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     world.nats.start_again().await;
     world.data("message.ack", |data| data["status"] == "delivered").await;
-    // In a long one the gateway leaves, and WhatsApp keeps what comes.
+    // In a long outage the gateway leaves WhatsApp, which keeps what arrives.
     world.nats.stop().await;
     until("the gateway to leave WhatsApp", SOON, || async {
         let accounts = world.simulator.get("/accounts").await;

@@ -1,4 +1,5 @@
-//! NATS goes and comes back, the gateway is killed: nothing is lost, nothing is stored twice, each chat keeps its order.
+//! NATS goes away and comes back, and the gateway is killed: nothing is lost, nothing is stored twice, each chat keeps
+//! its order.
 
 use crate::world::{SOON, World};
 use kurir_test_harness::until;
@@ -72,7 +73,7 @@ async fn a_long_outage_of_nats_makes_the_gateway_leave_whatsapp_and_come_back() 
         if accounts[0]["devices"][0]["connected"] == false { Ok(()) } else { Err(accounts) }
     })
     .await;
-    // While it is away WhatsApp keeps what comes.
+    // While the gateway is away, WhatsApp keeps what arrives.
     write(&world, 6, 9).await;
     world.nats.start_again().await;
     all_in_order(&world, 8).await;
@@ -113,7 +114,7 @@ async fn killed_ten_times_in_a_stream_of_messages_the_gateway_loses_none() {
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(700)).await;
         world.gateway.kill_9().await;
-        // Nothing is acknowledged that is not stored, at no moment.
+        // At no moment is a message acknowledged that is not stored.
         let stored: BTreeSet<String> = message_ids(&world).await;
         for message in world.simulator.messages("acknowledged").await {
             let id = message["id"].as_str().expect("an id");
@@ -145,7 +146,7 @@ async fn killed_ten_times_in_a_stream_of_messages_the_gateway_loses_none() {
 
 #[tokio::test]
 async fn nats_killed_again_and_again_keeps_every_chat_in_order() {
-    // Shorter than the outages: the gateway leaves WhatsApp in each, mostly in the middle of a batch.
+    // Shorter than the outages, so that the gateway leaves WhatsApp in each of them, mostly in the middle of a batch.
     let mut world = World::connected(&[("BROKER_WAIT", "500ms")]).await;
     let load = world.simulator.post("/load", json!({"messages": 2000, "rate": 100, "contacts": 4})).await;
     let load = load["id"].as_str().expect("an id").to_owned();
@@ -160,7 +161,7 @@ async fn nats_killed_again_and_again_keeps_every_chat_in_order() {
         if stored.len() == 2000 {
             return Ok(());
         }
-        // What WhatsApp still holds comes again; what it holds no more and EVENTS lacks is lost.
+        // WhatsApp sends again what it still holds. What it no longer holds and EVENTS lacks is lost.
         let known = world.simulator.get("/messages").await;
         let known = known.as_array().cloned().unwrap_or_default();
         let missing = known.into_iter().filter(|m| !stored.contains(m["id"].as_str().unwrap_or_default()));

@@ -1,4 +1,4 @@
-//! A text to WhatsApp: done at the server's acknowledgement, tried again under the same id.
+//! A text to WhatsApp: the send ends with the server's acknowledgement, and each try has the same id.
 
 use crate::world::{SOON, World};
 use kurir_contract::{
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const ANI: &str = "6281230000009";
 const ANI_JID: &str = "6281230000009@s.whatsapp.net";
-/// Quicker than the contract's.
+/// Shorter than the defaults.
 const QUICK: [(&str, &str); 2] = [("WHATSAPP_SEND_TIMEOUT", "3s"), ("WHATSAPP_SEND_PAUSES", "200ms,400ms")];
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A session is paired once, by QR code or by pairing code, and lives through restarts.
+//! A session is paired once, by QR code or by pairing code, and survives restarts.
 
 use crate::world::{SOON, World};
 use kurir_contract::command::{Command, CommandErrorCode, PairingCode, PairingCodeRequest};
@@ -46,7 +46,7 @@ async fn a_typed_pairing_code_connects_too() {
         world.ask::<PairingCode>(Command::PairingCode, request).await
     };
     let first = ask().await.expect("a code");
-    // Who asks again gets another one, and the first is worth nothing.
+    // A second request gets a new code, and the first code no longer works.
     let code = ask().await.expect("another code");
     assert_ne!(first.code, code.code);
     assert_eq!((code.code.len(), code.expires_in_seconds), (8, 180));

@@ -1,5 +1,5 @@
-//! An account that is linked by passkey only: the whole ceremony, and every way in which it ends without a pairing, after
-//! which a new QR code comes by itself.
+//! An account that is linked by passkey only: the whole ceremony, and every way in which it ends without a pairing.
+//! After each of these a new QR code comes by itself.
 
 use crate::world::{SOON, World};
 use kurir_contract::{
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 const NUMBER: &str = "15550100001";
 const SIGN: &str = "/admin/mock-phone/sign-passkey";
 
-/// A gateway whose code was scanned for an account that wants its passkey, and what there is to sign.
+/// A gateway whose code was scanned for an account that wants its passkey, and the options to sign.
 async fn asked(trouble: Value) -> (World, Value) {
     let world = World::unpaired(&[]).await;
     let code = world.qr(None).await;
@@ -55,7 +55,7 @@ async fn confirm(world: &World) -> Result<PasskeyProgress, CommandError> {
     world.ask(Command::ConfirmPasskey, EmptyBody {}).await
 }
 
-/// Goes on to the code.
+/// Moves the ceremony on to the code.
 async fn compared(world: &World, options: &Value) -> String {
     let answered = answer(world, sign(world, options).await).await.expect("the answer is right");
     assert!(matches!(answered.state, PasskeyState::Answered | PasskeyState::Confirm), "{answered:?}");
@@ -78,7 +78,7 @@ async fn pairs_by_qr_code(world: &World) {
 async fn a_passkey_and_the_same_code_on_both_sides_connect() {
     let (world, options) = asked(json!(null)).await;
     let until = passkey(&world).await.until.and_then(|until| clock::parse(&until)).expect("a time");
-    // The client shows its QR codes for so long, and then closes the connection.
+    // The client shows its QR codes for this long, and then closes the connection.
     let left = until - OffsetDateTime::now_utc();
     assert!(left <= time::Duration::seconds(160) && left > time::Duration::seconds(100), "{left}");
     let status = world.status().await;
@@ -113,7 +113,7 @@ async fn a_passkey_and_the_same_code_on_both_sides_connect() {
     world.finish().await;
 }
 
-/// An event with its random values and times named.
+/// An event whose random values and times are replaced by names.
 fn without_chance(data: &Value) -> Value {
     let mut data = data.clone();
     for pointer in ["/code", "/until", "/timestamp", "/eventId", "/options/challenge", "/options/allowCredentials/0/id"]
@@ -153,7 +153,7 @@ async fn what_is_wrong_with_an_answer_is_said_and_the_request_waits_on() {
 async fn an_answer_that_whatsapp_refuses_ends_in_a_new_qr_code() {
     let (world, options) = asked(json!(null)).await;
     let mut forged = sign(&world, &options).await;
-    // The counter of another answer: all of it looks right, but for the signature.
+    // The counter of another answer: everything is well-formed, but the signature does not match.
     forged["response"]["signature"] = sign(&world, &options).await["response"]["signature"].take();
     let refused = answer(&world, forged).await.expect_err("the signature is of other data");
     assert_eq!(refused.code, CommandErrorCode::RefusedByWhatsapp, "{refused:?}");
@@ -164,7 +164,7 @@ async fn an_answer_that_whatsapp_refuses_ends_in_a_new_qr_code() {
     assert_eq!(late.code, CommandErrorCode::Conflict);
     assert!(late.message.contains(&error), "{late:?}");
 
-    // The next one begins where the failure was, and works.
+    // The next ceremony starts after the failure, and succeeds.
     let code = world.qr(None).await;
     assert_eq!(passkey(&world).await.state, PasskeyState::Failed, "it stays readable");
     let options = scanned(&world, json!("expired"), &code).await;

@@ -1,4 +1,4 @@
-//! People through the real client: what somebody shows, pictures, blocks, and calls that are turned down.
+//! People through the real client: contacts, pictures, blocked contacts, and calls that are rejected.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -32,7 +32,7 @@ async fn a_contact_is_shown_with_what_he_shows() {
     assert_eq!((plain.jid.as_str(), plain.about, plain.picture), (BUDI_JID, None, None));
     assert!(plain.lid.as_ref().is_some_and(ChatJid::is_lid));
     world.simulator.post(&format!("/contacts/{BUDI}/profile"), json!({"about": "busy", "picture": true})).await;
-    // By the other address he is the same.
+    // The other address leads to the same person.
     let lid = plain.lid.expect("a LID");
     let full: ContactDetails = world.ask(Command::Contact, PersonRequest { number: lid }).await.expect("he is there");
     assert_eq!((full.jid.as_str(), full.about.as_deref()), (BUDI_JID, Some("busy")));
@@ -122,7 +122,7 @@ async fn a_call_that_rings_is_turned_down_once_and_has_ended() {
     assert_eq!((&told["reason"], &told["author"]["jid"]), (&json!("rejected"), &json!(BUDI_JID)));
     assert_eq!(reject(&call, BUDI).await.expect_err("it rings no more").code, CommandErrorCode::CallNotFound);
     world.simulator.post(&calls, json!({"action": "terminate", "id": call, "reason": "rejected_elsewhere"})).await;
-    // What follows is heard after it.
+    // The next event comes after it.
     let next = world.simulator.post(&calls, json!({})).await["id"].clone();
     world.data("call.received", |data| data["callId"] == next).await;
     assert_eq!(world.events_of("call.ended").await.len(), 1);

@@ -1,4 +1,4 @@
-//! The account's phone: seen when it writes or answers, warned of before WhatsApp removes this device.
+//! The account's phone: seen when it writes or answers, and reported before WhatsApp removes this device.
 
 use crate::world::{SOON, World};
 use kurir_test_harness::until;
@@ -6,16 +6,16 @@ use serde_json::json;
 use std::time::Duration;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// The phone has 20 s to answer before anybody is warned.
+/// The phone has 20 s to answer before the user is warned.
 const WARNED_WITHIN: Duration = Duration::from_secs(60);
 
-/// When the status says that the phone was last seen.
+/// When the phone was last seen, from the status.
 async fn last_seen(world: &World) -> OffsetDateTime {
     let told = world.status().await.phone_last_seen.expect("a paired session's phone was seen");
     OffsetDateTime::parse(&told, &Rfc3339).expect("a time")
 }
 
-/// WhatsApp's clock goes on by so many days, and the gateway learns of it at its next login.
+/// Moves WhatsApp's clock forward by some days. The gateway learns it at its next login.
 async fn days_pass(world: &World, days: u32) {
     world.simulator.post("/clock", json!({"days": days})).await;
     world.simulator.post("/connections/drop", json!({})).await;
@@ -38,7 +38,7 @@ async fn a_phone_that_is_away_for_long_is_warned_of_once_and_its_return_is_told(
     assert_eq!((&data["daysLeft"], &data["session"]), (&json!(1), &json!("default")));
     assert_eq!(last_seen(&world).await, paired);
 
-    // Who was warned is not warned again by a new process.
+    // A new process does not repeat a warning.
     world.gateway.kill_9().await;
     world.gateway.start_again();
     world.gateway.wait_ready(SOON).await;
@@ -61,7 +61,7 @@ async fn a_phone_that_nobody_touches_is_asked_and_not_warned_of() {
         if seen - paired >= time::Duration::days(13) { Ok(()) } else { Err(seen) }
     })
     .await;
-    // It had been away for long enough until it answered.
+    // The phone had been away for long enough, until it answered.
     assert!(world.events_of("session.phone_offline").await.is_empty());
     world.finish().await;
 }

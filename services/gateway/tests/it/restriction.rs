@@ -1,4 +1,5 @@
-//! What WhatsApp or the settings do not allow yet waits, is told of, and goes out under the id that was told.
+//! A message that WhatsApp or the settings do not allow yet waits, is reported, and goes out later under the reported
+//! id.
 
 use crate::world::{BUDI, SOON, World};
 use kurir_contract::{

@@ -1,10 +1,10 @@
-//! The events that a test made are what their committed JSON Schemas say: no field is missing, none is unknown.
+//! Checks the events of a test against the committed JSON Schemas: no field is missing, and none is unknown.
 
 use kurir_test_harness::binaries::repository;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fs};
 
-/// Compares the fields of an event with its schema, as deep as types of Kurir's own go.
+/// Compares the fields of an event with its schema, through all types of Kurir's own.
 ///
 /// # Panics
 /// If they differ.
@@ -29,7 +29,7 @@ fn compare(value: &Value, schema: &Value, root: &Value, at: &str) {
     }
     let Some(fields) = value.as_object() else { return };
     if let Some(either) = schema["anyOf"].as_array() {
-        // One of them is null, and this is none.
+        // One of the alternatives is null, and this value is not.
         let some = either.iter().find(|one| one["type"] != "null").expect("something beside null");
         return compare(value, some, root, at);
     }
@@ -40,14 +40,14 @@ fn compare(value: &Value, schema: &Value, root: &Value, at: &str) {
     let properties: Vec<&Map<String, Value>> =
         parts.into_iter().flatten().filter_map(|part| part["properties"].as_object()).collect();
     if properties.is_empty() {
-        // Anything goes.
+        // Any value is valid.
         return;
     }
     let known: BTreeSet<&String> = properties.iter().flat_map(|properties| properties.keys()).collect();
     let there: BTreeSet<&String> = fields.keys().collect();
     let required = parts.into_iter().flatten().filter_map(|part| part["required"].as_array()).flatten();
     let required: BTreeSet<&str> = required.filter_map(Value::as_str).collect();
-    // What is not required may be missing; what is not known may not be there.
+    // A field that is not required may be missing. An unknown field is an error.
     let expected = known.iter().copied().filter(|name| there.contains(name) || required.contains(name.as_str()));
     assert_eq!(there, expected.collect(), "{at}");
     for (name, schema) in properties.into_iter().flatten() {
@@ -57,7 +57,7 @@ fn compare(value: &Value, schema: &Value, root: &Value, at: &str) {
     }
 }
 
-/// Whether the constants of a variant are those of the value.
+/// Whether the value has the constants of a variant.
 fn fits(fields: &Map<String, Value>, variant: &Value) -> bool {
     let properties = variant["properties"].as_object();
     properties

@@ -1,10 +1,10 @@
-//! Files that are sent: each reaches the contact byte for byte, once, and its event tells of it.
+//! Sent files: each reaches the contact byte for byte, once, and has an event.
 
 use crate::world::{SOON, World};
 use async_nats::jetstream::object_store::ObjectStore;
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, FileToSend, MediaKind, SendMedia, SentMessage},
-    media::{MEDIA_TO_SEND_BUCKET, new_object},
+    media::{MEDIA_TO_SEND_BUCKET, new_object_name},
 };
 use kurir_test_harness::until;
 use serde_json::{Value, json};
@@ -21,9 +21,9 @@ async fn store(world: &World) -> ObjectStore {
     jetstream.create_object_store(config).await.expect("a store")
 }
 
-/// Puts a file where the API puts it, and the command that sends it.
+/// Stores a file as the API does, and makes the command that sends it.
 async fn put(world: &World, kind: MediaKind, mimetype: &str, bytes: &[u8]) -> SendMedia {
-    let object = new_object();
+    let object = new_object_name();
     let mut reader = bytes;
     let info = store(world).await.put(object.as_str(), &mut reader).await.expect("the file is put");
     let digest = info.digest.as_deref().and_then(|digest| digest.strip_prefix("SHA-256=")).expect("a digest");
@@ -47,7 +47,7 @@ async fn send(world: &World, media: &SendMedia) -> Result<SentMessage, CommandEr
     world.ask(Command::SendMedia, media).await
 }
 
-/// What the contact has of a message, and its file's bytes.
+/// The contact's copy of a message, and the bytes of its file.
 async fn received(world: &World, sent: &SentMessage) -> (Value, Vec<u8>) {
     let id = sent.message_id.as_str();
     let got = world.simulator.contact_receives(ANI, "the file", SOON, |got| got["id"] == id).await;
@@ -75,7 +75,7 @@ fn bytes(length: usize) -> Vec<u8> {
 #[tokio::test]
 async fn each_kind_reaches_the_contact_byte_for_byte() {
     let world = World::connected(&[]).await;
-    // Of several chunks, of one, and of sizes around a cipher's block.
+    // Files of several chunks, of one, and of sizes around a cipher block.
     for (kind, mimetype, length, kind_there, content) in [
         (
             MediaKind::Image,
@@ -133,7 +133,7 @@ async fn an_upload_that_fails_is_a_try_and_the_message_has_one_id() {
     let fault =
         |code: u16, times: u32| json!({"kind": "nack", "code": code, "times": times, "match": {"stanza": "upload"}});
     let media = put(&world, MediaKind::Image, "image/png", &bytes(1_000)).await;
-    // An old permission is renewed within one try; a server that fails costs one.
+    // An expired permission is renewed within one try. A failing server costs one try.
     world.simulator.post("/faults", fault(401, 1)).await;
     assert_eq!(send(&world, &media).await.expect("sent").attempt, 1);
     let media = put(&world, MediaKind::Image, "image/png", &bytes(2_000)).await;
@@ -169,7 +169,7 @@ async fn all_tries_spent_the_file_stays_for_who_asks_again_with_the_key() {
     is_gone(&world, &media).await;
     // The file is gone, and the answer is still the first one.
     assert_eq!(send(&world, &media).await.expect("the first answer"), sent);
-    // Brought again under another name it is the same message, and its second copy goes, too.
+    // The file stored under another name is the same message, and its second copy is deleted, too.
     let again = put(&world, MediaKind::Document, "text/csv", &bytes(5_000)).await;
     let again = SendMedia { idempotency_key: media.idempotency_key.clone(), ..again };
     assert_eq!(send(&world, &again).await.expect("the first answer"), sent);

@@ -1,4 +1,4 @@
-//! A connection that is open and silent is noticed and made anew, and what came meanwhile arrives.
+//! The gateway notices a connection that is open and dead, opens a new one, and gets what arrived meanwhile.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_test_harness::{Port, http, until};

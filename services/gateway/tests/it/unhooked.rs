@@ -1,5 +1,5 @@
-//! Messages that WhatsApp has as delivered before they are stored, of channels and such as the phone recovered: they wait
-//! for NATS in the gateway, and are told of once.
+//! Messages that count as delivered before they are stored, of channels or recovered from the phone: they wait for NATS
+//! in the gateway, and are published once.
 
 use crate::world::{BUDI, BUDI_JID, SOON, World};
 use kurir_test_harness::until;
@@ -12,14 +12,14 @@ async fn writes_in_channel(world: &World, text: &str) -> String {
     written["id"].as_str().expect("an id").to_owned()
 }
 
-/// The phone gives a message of Budi's that could not be read here.
+/// The phone sends a message of Budi's that could not be decrypted here.
 async fn recovers(world: &World, account: &str, id: &str, text: &str) {
     let message = json!({"id": id, "text": text, "timestamp": 1_795_526_845});
     let path = format!("/accounts/{account}/recovered");
     world.simulator.post(&path, json!({"contact": BUDI, "message": message})).await;
 }
 
-/// Waits until the gateway has everything, as far as WhatsApp knows.
+/// Waits until WhatsApp counts everything as acknowledged.
 async fn nothing_waits(world: &World) {
     until("nothing to wait at WhatsApp", SOON, || async {
         let accounts = world.simulator.get("/accounts").await;
@@ -61,7 +61,7 @@ async fn they_wait_for_nats_and_come_once_and_in_order() {
     world.nats.start_again().await;
     world.data("message.received", |data| data["content"]["text"] == "3").await;
     assert_eq!(texts(&world.events_of("message.received").await), ["1", "2", "3"]);
-    // Nobody repeats them.
+    // Nobody sends them again.
     world.gateway.restart().await;
     world.is("connected").await;
     world.simulator.contact_writes(BUDI, "4").await;

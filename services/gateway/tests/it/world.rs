@@ -1,4 +1,5 @@
-//! What each test starts: NATS, the simulated WhatsApp, the gateway; and how a test asks and looks.
+//! The fixture of each test: NATS, the simulated WhatsApp and the gateway, with methods to send commands and read
+//! events.
 
 use crate::schema;
 use async_nats::jetstream::{self, stream::Stream};
@@ -13,12 +14,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::time::Duration;
 
-/// For what takes a second on a quiet machine.
+/// For steps that take a second on a quiet machine.
 pub const SOON: Duration = Duration::from_secs(30);
-/// Longer than all tries of a send with the contract's numbers.
+/// Longer than all tries of a send with the default settings.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
 
-/// The contact of most tests, by number as users see him.
+/// The contact of most tests, by the number that users see.
 pub const BUDI: &str = "6281230000001";
 pub const BUDI_JID: &str = "6281230000001@s.whatsapp.net";
 
@@ -38,14 +39,14 @@ pub struct Stored {
 }
 
 impl World {
-    /// Paired by a phone that scans by itself.
+    /// A gateway that is paired by a phone that scans by itself.
     pub async fn connected(settings: &[(&str, &str)]) -> Self {
         let world = Self::start(true, settings).await;
         world.is("connected").await;
         world
     }
 
-    /// The phone waits for the test.
+    /// A gateway whose phone waits for the test.
     pub async fn unpaired(settings: &[(&str, &str)]) -> Self {
         Self::start(false, settings).await
     }
@@ -61,7 +62,7 @@ impl World {
             ("LOG_LEVEL", "info,kurir_gateway=debug"),
             // Pacing has tests of its own.
             ("SEND_GAP", "0s"),
-            // As compose hands on what is not set.
+            // Compose passes unset settings on as empty ones.
             ("HEALTH_LISTEN", ""),
             ("WHATSAPP_PUSH_NAME", ""),
         ];
@@ -97,7 +98,7 @@ impl World {
         self.ask(Command::SendText, SendText::new(to, text)).await
     }
 
-    /// A send that has to wait.
+    /// The answer to a send that has to wait.
     pub async fn queued(&self, to: &str, text: &str) -> QueuedSend {
         let to = to.parse().expect("a recipient");
         let text = SendText::new(to, text);
@@ -115,7 +116,7 @@ impl World {
     /// Waits until the session has this status.
     pub async fn is(&self, status: &str) -> SessionInfo {
         until(format!("the session to be {status}"), SOON * 2, || async {
-            // Asked with a short deadline: the gateway may be starting.
+            // With a short deadline, because the gateway may be starting.
             let request = async_nats::Request::new().payload("{}".into()).timeout(Some(Duration::from_secs(2)));
             let subject = subject::command(&SessionId::default(), Command::Status);
             let answer = self.client.send_request(subject, request).await.map_err(|error| error.to_string())?;
@@ -129,7 +130,7 @@ impl World {
         .await
     }
 
-    /// Waits until a QR code waits to be scanned, another than `old`.
+    /// Waits for a QR code other than `old`.
     pub async fn qr(&self, old: Option<&str>) -> String {
         until("a QR code", SOON, || async {
             let status = self.status().await;
@@ -138,7 +139,7 @@ impl World {
         .await
     }
 
-    /// Runs SQL on the session's database; the first column of what it gives. (The gateway's own SQLite is not for tests.)
+    /// Runs SQL on the session's database and gives the first column. (Tests do not use the gateway's own SQLite.)
     pub fn sql(&self, statement: &str) -> Vec<String> {
         let script = "import sqlite3, sys\n\
             database = sqlite3.connect(sys.argv[1], timeout=10)\n\
@@ -156,7 +157,7 @@ impl World {
         self.nats.jetstream().await
     }
 
-    /// All of EVENTS, oldest first.
+    /// All events in EVENTS, oldest first.
     pub async fn events(&self) -> Vec<Stored> {
         let stream: Stream =
             self.jetstream().await.get_stream(stream::EVENTS).await.expect("the gateway made the stream");
@@ -179,14 +180,14 @@ impl World {
         self.events().await.into_iter().filter(|event| event.body["event"] == kind).collect()
     }
 
-    /// The texts that EVENTS holds from one chat, oldest first.
+    /// The texts from one chat in EVENTS, oldest first.
     pub async fn texts_from(&self, chat: &str) -> Vec<String> {
         let received = self.events_of("message.received").await;
         let of_chat = received.iter().filter(|event| event.body["data"]["from"] == chat);
         of_chat.map(|event| event.body["data"]["content"]["text"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Waits for an event of this type that fits.
+    /// Waits for an event of this type that matches.
     pub async fn event(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Stored {
         until(format!("an event {kind}"), SOON, || async {
             let events = self.events_of(kind).await;
@@ -195,7 +196,7 @@ impl World {
         .await
     }
 
-    /// The same, and its `data` alone.
+    /// The same, but only its `data`.
     pub async fn data(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.event(kind, fits).await.body["data"].clone()
     }
@@ -209,13 +210,13 @@ impl World {
         let _: SessionInfo = self.ask(Command::Restart, EmptyBody {}).await.expect("a restart is never refused");
     }
 
-    /// The statuses that `connection.status` told of, in order.
+    /// The statuses of the `connection.status` events, in order.
     pub async fn told(&self) -> Vec<String> {
         let events = self.events_of("connection.status").await;
         events.iter().map(|event| event.body["data"]["status"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Every event is what its schema says, and the gateway stops as a supervisor would stop it.
+    /// Checks every event against its schema, and stops the gateway as a supervisor would.
     pub async fn finish(mut self) {
         for event in self.events().await {
             schema::check(&event.body);

@@ -62,7 +62,7 @@ enum OmitReason {
 impl MediaEmbedder {
     pub fn new(broker: Broker, largest: u64, metrics: &MetricsRegistry) -> Self {
         let counted = Family::<MediaResultLabel, Counter>::default();
-        metrics.declare(|registry| {
+        metrics.declare_metrics(|registry| {
             registry.register(
                 "webhook_base64",
                 "Received files for endpoints that want them in the body, by result (added, or why it was left out)",
@@ -85,7 +85,7 @@ impl MediaEmbedder {
             Ok(_) => "added",
             Err(OmitReason::TooLarge(_)) => "too_large",
             Err(OmitReason::Unread(ObjectError::NotFound)) => "gone",
-            Err(OmitReason::Unread(ObjectError::Away(_)) | OmitReason::Slow) => "slow",
+            Err(OmitReason::Unread(ObjectError::Unavailable(_)) | OmitReason::Slow) => "slow",
             Err(OmitReason::Unnamed) => "unnamed",
         };
         self.counted.get_or_create_owned(&MediaResultLabel { result }).inc();
@@ -111,7 +111,7 @@ impl MediaEmbedder {
         body.extend_from_slice(&payload[..position]);
         body.extend_from_slice(b",\"base64\":\"");
         let mut base64 = EncoderWriter::new(body, &BASE64_STANDARD);
-        while let Some(piece) = object.next().await? {
+        while let Some(piece) = object.next_chunk().await? {
             // Writing into memory cannot fail.
             let _ = base64.write_all(&piece);
         }

@@ -11,7 +11,7 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
 };
 use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
-use kurir_contract::address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden};
+use kurir_contract::address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden_kind};
 use std::{
     error::Error,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -160,7 +160,7 @@ pub struct AddressGuard(Option<Arc<NetworkList>>);
 
 impl AddressGuard {
     fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
-        match self.0.as_deref().and_then(|allowed| forbidden(address, allowed)) {
+        match self.0.as_deref().and_then(|allowed| forbidden_kind(address, allowed)) {
             Some(kind) => Err(ForbiddenAddress { address, kind }),
             None => Ok(()),
         }

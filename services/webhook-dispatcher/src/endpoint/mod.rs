@@ -52,7 +52,7 @@ impl Endpoint {
     /// # Errors
     /// If the bucket holds something that cannot be an endpoint.
     pub fn from_settings(id: EndpointId, settings: EndpointSettings, least_ack_wait: Duration) -> anyhow::Result<Self> {
-        let subjects = settings.subjects(&id);
+        let subjects = settings.consumer_filters(&id);
         let timeout = Duration::from_secs(settings.timeout_seconds.max(1));
         let url: Url = settings.url.parse().context("its URL is not valid")?;
         anyhow::ensure!(["http", "https"].contains(&url.scheme()), "its URL is neither http nor https");

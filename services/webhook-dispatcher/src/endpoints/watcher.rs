@@ -72,13 +72,13 @@ impl EndpointWatcher {
             self.send(EndpointChange::Set(Arc::new(endpoint))).await;
         }
         let watching = async {
-            self.broker.ready().await;
+            self.broker.wait_until_ready().await;
             loop {
                 if let Err(error) = self.watch().await {
                     tracing::info!("reading the webhook endpoints again: {error:#}");
                 }
                 tokio::time::sleep(RETRY_PAUSE).await;
-                self.broker.ready().await;
+                self.broker.wait_until_ready().await;
             }
         };
         tokio::select! {

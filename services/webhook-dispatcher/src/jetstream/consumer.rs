@@ -66,8 +66,8 @@ impl PullSource {
     /// The name of the durable consumer.
     pub fn consumer_name(self, endpoint: &EndpointId) -> String {
         match self {
-            Self::Events => endpoint.consumer(),
-            Self::Retries => endpoint.retries_consumer(),
+            Self::Events => endpoint.consumer_name(),
+            Self::Retries => endpoint.retries_consumer_name(),
         }
     }
 }
@@ -77,7 +77,7 @@ pub async fn create_consumer(broker: &Broker, source: PullSource, endpoint: &End
     let made = broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await;
     let Err(refused) = made else { return Ok(()) };
     // Streams may be missing, or NATS may be away. Then the refused request is repeated once.
-    broker.ready().await;
+    broker.wait_until_ready().await;
     match broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await {
         Ok(_) => Ok(()),
         Err(_) => Err(refused).with_context(|| format!("failed to create its consumer on {}", source.stream())),
@@ -160,5 +160,5 @@ pub async fn list_endpoints(broker: &Broker, source: PullSource) -> anyhow::Resu
     use futures::TryStreamExt as _;
     let stream = broker.jetstream.get_stream_no_info(source.stream()).await.context("failed to open a stream")?;
     let names: Vec<String> = stream.consumer_names().try_collect().await.context("failed to list consumers")?;
-    Ok(names.iter().filter_map(|name| EndpointId::of_consumer(name)).collect())
+    Ok(names.iter().filter_map(|name| EndpointId::from_consumer_name(name)).collect())
 }

@@ -126,7 +126,7 @@ impl ParkedEvents {
         let Some(entry) = self.read_subject(&subject).await? else { return Ok(()) };
         // The usual retries give up an event that is gone.
         let Some(event) = self.read_event(sequence, &entry).await? else { return Ok(()) };
-        let chat = ChatToken::of(&session_of(&event.subject), &event.payload);
+        let chat = ChatToken::from_event(&session_of(&event.subject), &event.payload);
         self.store(sequence, chat, &entry).await?;
         self.purge(subject).await
     }

@@ -103,7 +103,7 @@ impl RecordedAttempt<'_> {
 
 async fn read_position(broker: &Broker, endpoint: &Endpoint) -> anyhow::Result<ConsumerPosition> {
     let events = broker.jetstream.get_stream_no_info(stream::EVENTS).await.context("failed to open a stream")?;
-    match events.consumer_info(endpoint.id.consumer()).await {
+    match events.consumer_info(endpoint.id.consumer_name()).await {
         Ok(info) => Ok(ConsumerPosition {
             settled_to: info.ack_floor.stream_sequence,
             taken_to: info.delivered.stream_sequence,

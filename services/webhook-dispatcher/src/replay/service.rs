@@ -176,7 +176,7 @@ impl ReplayService {
                 .await
                 .context("failed to open a stream")?;
             match letters.get_raw_message(sequence).await {
-                Ok(letter) => Ok(subject::holds(&subject::dead_letters(endpoint), &letter.subject)),
+                Ok(letter) => Ok(subject::filter_matches(&subject::dead_letters(endpoint), &letter.subject)),
                 Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(false),
                 Err(error) => Err(error).context("failed to read a dead letter"),
             }

@@ -6,7 +6,7 @@ use kurir_contract::{
     command::{CommandError, CommandReply},
     endpoint::{BUCKET, EndpointId, EndpointSettings},
     subject,
-    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, ReplayState, WebhookCommand},
+    webhook::{Replay, ReplayReference, ReplayRequest, ReplaySelection, ReplayState, WebhookCommand},
 };
 use kurir_test_harness::until;
 use serde::{Serialize, de::DeserializeOwned};
@@ -36,7 +36,7 @@ impl Stage {
         let client = self.nats.client().await;
         let answer = until("a dispatcher to be there", SOON, || {
             let request = async_nats::Request::new().payload(payload.clone().into()).timeout(Some(ANSWER_WITHIN));
-            let asked = client.send_request(subject::webhooks(command), request);
+            let asked = client.send_request(subject::webhook_command(command), request);
             async move {
                 match asked.await {
                     // The dispatcher is starting, or NATS does not know its subscription yet.
@@ -58,11 +58,11 @@ impl Stage {
     }
 
     pub async fn progress(&self, replay: &Replay) -> Replay {
-        self.ask(WebhookCommand::ReplayProgress, &ReplayRequestId { id: replay.id.clone() }).await.unwrap()
+        self.ask(WebhookCommand::ReplayProgress, &ReplayReference { id: replay.id.clone() }).await.unwrap()
     }
 
     pub async fn cancel(&self, replay: &Replay) -> Replay {
-        self.ask(WebhookCommand::CancelReplay, &ReplayRequestId { id: replay.id.clone() }).await.unwrap()
+        self.ask(WebhookCommand::CancelReplay, &ReplayReference { id: replay.id.clone() }).await.unwrap()
     }
 
     /// Waits until the replay is done.

@@ -214,8 +214,8 @@ async fn nothing_left(stage: &Stage, id: &EndpointId, within: Duration) {
         let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
         let retries = stage.jetstream.get_stream(stream::RETRIES).await.unwrap();
         let consumers = [
-            events.consumer_info(id.consumer()).await.is_ok(),
-            retries.consumer_info(id.retries_consumer()).await.is_ok(),
+            events.consumer_info(id.consumer_name()).await.is_ok(),
+            retries.consumer_info(id.retries_consumer_name()).await.is_ok(),
         ];
         let mut kept = Vec::new();
         let mut subjects = retries.info_with_subjects(subject::retries_of(id)).await.unwrap();

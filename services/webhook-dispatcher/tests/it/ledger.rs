@@ -272,7 +272,7 @@ async fn an_event_that_was_lost_is_told_of() {
     stage.publish("test", "evt_2").await;
     let events = stage.jetstream.get_stream(stream::EVENTS).await.unwrap();
     let consumer: async_nats::jetstream::consumer::PullConsumer =
-        events.get_consumer(&endpoint.consumer()).await.unwrap();
+        events.get_consumer(&endpoint.consumer_name()).await.unwrap();
     // The requests of the dead dispatcher are gone when NATS has noticed the end of its connection.
     let mut taken = consumer.batch().max_messages(1).expires(SOON).messages().await.unwrap();
     let message = futures::StreamExt::next(&mut taken).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use kurir_contract::{
     command::{CommandError, CommandErrorCode},
     endpoint::{BUCKET, EndpointId, RetrySchedule},
     stream, subject,
-    webhook::{Replay, ReplayRequest, ReplayRequestId, ReplaySelection, ReplayState, WebhookCommand},
+    webhook::{Replay, ReplayReference, ReplayRequest, ReplaySelection, ReplayState, WebhookCommand},
 };
 use kurir_test_harness::{Answer, Request, until};
 use std::{collections::HashSet, time::Duration};
@@ -297,7 +297,7 @@ async fn a_replay_goes_on_after_nats_was_killed() {
     stage.nats.start_again().await;
     stage.jetstream = stage.nats.jetstream().await;
     until("a dispatcher to answer again", SOON, || async {
-        let id = ReplayRequestId { id: replay.id.clone() };
+        let id = ReplayReference { id: replay.id.clone() };
         stage.ask::<Replay>(WebhookCommand::ReplayProgress, &id).await
     })
     .await;
@@ -336,7 +336,7 @@ async fn a_replay_that_cannot_be_is_refused_with_the_reason() {
     }
     for command in [WebhookCommand::ReplayProgress, WebhookCommand::CancelReplay] {
         for id in ["rep_00000000000000000000000000000000", "rep_*", ""] {
-            let refusal = stage.ask::<Replay>(command, &ReplayRequestId { id: id.into() }).await.unwrap_err();
+            let refusal = stage.ask::<Replay>(command, &ReplayReference { id: id.into() }).await.unwrap_err();
             assert_eq!(refusal.code, CommandErrorCode::InvalidRequest, "{refusal:?}");
         }
     }

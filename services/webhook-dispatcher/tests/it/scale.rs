@@ -88,7 +88,7 @@ async fn a_first_retry_is_made_although_its_dispatcher_died_right_after_it_was_k
         until("its retry to be kept", SOON, || async { stage.retries().await == 1 }).await;
         first.kill_9().await;
         let retries = stage.jetstream.get_stream("RETRIES").await.unwrap();
-        retries.consumer_info(id.retries_consumer()).await.unwrap();
+        retries.consumer_info(id.retries_consumer_name()).await.unwrap();
         let _second = stage.dispatcher_with(SETTINGS).await;
         stage.receiver.wait_for(2, SOON).await;
         stage.all_settled(&[&id], SOON).await;

@@ -148,7 +148,7 @@ async fn nothing_is_written_while_the_broker_is_away() {
         assert!(matches!(error, BucketError::Unavailable { .. }), "{error}");
     }
     nats.start_again().await;
-    tokio::time::timeout(SOON, broker.ready()).await.unwrap();
+    tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
     assert_eq!(bucket.entries().await.unwrap().into_iter().collect::<Vec<_>>(), [("one".to_owned(), json("1"))]);
 }
 

@@ -1,12 +1,16 @@
 //! The parts of a service that need a broker, with a real one.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bucket;
+mod nats_login;
 mod publish;
 
 use async_nats::jetstream::stream::Config;
 use kurir_chassis::{
     broker::{Broker, BrokerSettings},
     health::Health,
+    nats_login::NatsLoginSettings,
     shutdown::CancellationToken,
 };
 use kurir_contract::{service::ServiceName, stream, subject};
@@ -18,12 +22,12 @@ const SOON: Duration = Duration::from_secs(10);
 /// A connection, with the streams made.
 async fn connect(nats: &Nats) -> Broker {
     let broker = Broker::connect(&settings(nats), "test").await.unwrap();
-    tokio::time::timeout(SOON, broker.ready()).await.unwrap();
+    tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
     broker
 }
 
 fn settings(nats: &Nats) -> BrokerSettings {
-    BrokerSettings { nats_url: nats.url(), stream_replicas: 1 }
+    BrokerSettings { nats_url: nats.url(), stream_replicas: 1, login: NatsLoginSettings::default() }
 }
 
 #[tokio::test]
@@ -33,7 +37,7 @@ async fn a_service_that_starts_before_the_broker_finds_it_later() {
     let broker = Broker::connect(&settings(&nats), "test").await.unwrap();
     assert!(!broker.is_connected());
     nats.start_again().await;
-    tokio::time::timeout(SOON, broker.ready()).await.unwrap();
+    tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
     let retries = broker.jetstream.get_stream(stream::RETRIES).await.unwrap();
     assert!(retries.cached_info().config.allow_message_schedules);
 }
@@ -51,7 +55,7 @@ async fn a_stream_that_exists_is_left_as_the_operator_set_it() {
     };
     nats.jetstream().await.create_stream(own).await.unwrap();
     let broker = Broker::connect(&settings(&nats), "test").await.unwrap();
-    tokio::time::timeout(SOON, broker.ready()).await.unwrap();
+    tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
     let events = broker.jetstream.get_stream(stream::EVENTS).await.unwrap();
     assert_eq!((events.cached_info().config.max_age, events.cached_info().config.max_consumers), (week, 50));
 }
@@ -60,10 +64,10 @@ async fn a_stream_that_exists_is_left_as_the_operator_set_it() {
 async fn readiness_follows_the_broker_and_liveness_does_not() {
     let mut nats = Nats::start().await;
     let broker = Broker::connect(&settings(&nats), "test").await.unwrap();
-    tokio::time::timeout(SOON, broker.ready()).await.unwrap();
+    tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
     let health = Health::new(ServiceName::Api, broker.clone());
     let (port, stop) = (Port::reserve(), CancellationToken::new());
-    let served = tokio::spawn(health.clone().serve(port.addr(), stop.clone()));
+    let served = tokio::spawn(health.clone().serve_probes(port.addr(), stop.clone()));
     let answers = |path: &'static str, status: u16| {
         let url = format!("http://{}{path}", port.addr());
         until(format!("{path} {status}"), SOON, move || {
@@ -75,7 +79,7 @@ async fn readiness_follows_the_broker_and_liveness_does_not() {
         })
     };
     answers("/readyz", 503).await;
-    health.works();
+    health.mark_ready();
     answers("/readyz", 200).await;
     nats.stop().await;
     answers("/readyz", 503).await;
@@ -92,7 +96,7 @@ async fn a_ping_is_answered_by_every_instance() {
     let stop = CancellationToken::new();
     for _ in 0..2 {
         let broker = Broker::connect(&settings(&nats), "test").await.unwrap();
-        tokio::time::timeout(SOON, broker.ready()).await.unwrap();
+        tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
         tokio::spawn(Health::new(ServiceName::Gateway, broker).answer_pings(stop.clone()));
     }
     let client = nats.client().await;

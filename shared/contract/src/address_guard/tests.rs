@@ -6,7 +6,7 @@ fn none() -> NetworkList {
 }
 
 fn judged(ip: &str) -> Option<&'static str> {
-    forbidden(ip.parse().unwrap(), &none())
+    forbidden_kind(ip.parse().unwrap(), &none())
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn an_ipv4_address_is_judged_in_each_of_its_forms_in_ipv6() {
         ("1.1.1.1", None),
     ] {
         for ip in forms(inside.parse().unwrap()) {
-            assert_eq!(forbidden(ip.into(), &none()), kind, "{ip} carries {inside}");
+            assert_eq!(forbidden_kind(ip.into(), &none()), kind, "{ip} carries {inside}");
         }
     }
 }
@@ -83,7 +83,7 @@ fn what_the_operator_allows_is_allowed_and_nothing_beside_it() {
         ("127.0.0.1", false),
         ("8.8.8.8", true),
     ] {
-        assert_eq!(forbidden(ip.parse().unwrap(), &allowed).is_none(), free, "{ip}");
+        assert_eq!(forbidden_kind(ip.parse().unwrap(), &allowed).is_none(), free, "{ip}");
     }
 }
 
@@ -112,13 +112,13 @@ proptest! {
     #[test]
     fn every_form_of_an_ipv4_address_is_judged_as_it_is(bits in any::<u32>()) {
         let ip = Ipv4Addr::from(bits);
-        let expected = forbidden(ip.into(), &none());
+        let expected = forbidden_kind(ip.into(), &none());
         for form in forms(ip) {
             // Two IPv4-compatible addresses are the loopback and the unspecified one of IPv6.
             if form.is_loopback() || form.is_unspecified() {
                 continue;
             }
-            prop_assert_eq!(forbidden(form.into(), &none()), expected, "{}", form);
+            prop_assert_eq!(forbidden_kind(form.into(), &none()), expected, "{}", form);
         }
     }
 
@@ -127,14 +127,14 @@ proptest! {
         let ip = Ipv4Addr::from(bits);
         let special = ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_multicast()
             || ip.is_broadcast() || ip.is_documentation() || ip.is_unspecified();
-        prop_assert!(!special || forbidden(ip.into(), &none()).is_some(), "{}", ip);
+        prop_assert!(!special || forbidden_kind(ip.into(), &none()).is_some(), "{}", ip);
     }
 
     #[test]
     fn outside_of_global_unicast_no_ipv6_address_is_free_unless_it_carries_one_that_is(bits in any::<u128>()) {
         let ip = Ipv6Addr::from(bits);
-        if forbidden(ip.into(), &none()).is_none() {
-            let free_inside = carried(ip).is_some_and(|inside| forbidden(inside.into(), &none()).is_none());
+        if forbidden_kind(ip.into(), &none()).is_none() {
+            let free_inside = embedded_ipv4(ip).is_some_and(|inside| forbidden_kind(inside.into(), &none()).is_none());
             prop_assert!(free_inside || GLOBAL_UNICAST.contains(&ip), "{}", ip);
         }
     }
@@ -146,10 +146,10 @@ proptest! {
         let network = Ipv4Net::new(network.into(), prefix).unwrap().trunc();
         let allowed = NetworkList::parse(&network.to_string()).unwrap();
         let inside = u32::from(network.network()) | (ip & u32::from(network.hostmask()));
-        prop_assert_eq!(forbidden(Ipv4Addr::from(inside).into(), &allowed), None);
+        prop_assert_eq!(forbidden_kind(Ipv4Addr::from(inside).into(), &allowed), None);
         let beside = Ipv4Addr::from(beside);
         if !network.contains(&beside) {
-            prop_assert_eq!(forbidden(beside.into(), &allowed), forbidden(beside.into(), &none()));
+            prop_assert_eq!(forbidden_kind(beside.into(), &allowed), forbidden_kind(beside.into(), &none()));
         }
     }
 

@@ -1,14 +1,14 @@
-//! How a command ended: done, kept for later, or refused.
+//! The reply to a command: its answer, a deferred send, or an error.
 
-use crate::{address::ChatJid, job::JobId};
+use crate::{address::ChatJid, job_id::JobId};
 use serde::{Deserialize, Serialize};
 
-/// The answer to any command.
+/// The reply to any command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandReply<T> {
     Ok(T),
-    /// Of a send: it is stored, and goes out later.
+    /// To a send: it is stored as a job and goes out later.
     Queued(QueuedSend),
     Error(CommandError),
 }
@@ -21,7 +21,7 @@ pub struct QueuedSend {
     pub job_id: JobId,
     pub message_id: String,
     pub to: ChatJid,
-    /// Not before, ISO 8601.
+    /// The earliest time, ISO 8601.
     pub until: String,
     pub reason: WaitReason,
 }
@@ -69,34 +69,46 @@ pub struct CommandError {
     pub code: CommandErrorCode,
     /// For the user.
     pub message: String,
-    /// WhatsApp's own number, if it refused.
+    /// WhatsApp's own number, if WhatsApp refused the command.
     #[serde(default)]
     pub whatsapp_code: Option<u16>,
 }
 
-/// What a caller may branch on.
+impl CommandError {
+    /// An error without a number of WhatsApp's.
+    pub fn new(code: CommandErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), whatsapp_code: None }
+    }
+
+    /// The error for a request that cannot be read or says something impossible.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(CommandErrorCode::InvalidRequest, message)
+    }
+}
+
+/// The codes on which a caller may branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandErrorCode {
-    /// The request could not be read or says something impossible.
+    /// The request cannot be read or says something impossible.
     InvalidRequest,
-    /// Never paired, logged out, or at another end.
+    /// The session was never paired, is logged out or has ended in another way.
     NotConnected,
     /// WhatsApp knows no such account.
     NotOnWhatsapp,
     /// There is no such group, or the account is not in it.
     GroupNotFound,
-    /// An invitation's code is not one, or is no longer good.
+    /// The invitation code is wrong or was replaced.
     InviteNotFound,
     /// No call rings under this id.
     CallNotFound,
     /// WhatsApp answered with a nack.
     RefusedByWhatsapp,
-    /// All tries ended without an answer.
+    /// No try was answered in time.
     TimedOut,
     /// The command does not fit the session's state, for example a pairing code for a paired session.
     Conflict,
-    /// NATS did not answer, or did not take what has to be stored first.
+    /// NATS did not answer, or did not store what has to be stored first.
     BrokerUnavailable,
     Internal,
 }

@@ -1,4 +1,4 @@
-//! Calls that ring.
+//! Commands for calls that ring.
 
 use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectCall {
-    /// `callId` of its `call.received`.
+    /// The `callId` of the call's `call.received` event.
     pub call: String,
-    /// Who calls, as the event names him.
+    /// The caller, as the event names them.
     pub from: ChatJid,
 }
 
-/// The call was turned down; `call.ended` tells of it.
+/// The call was rejected. The event `call.ended` follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRejected {}

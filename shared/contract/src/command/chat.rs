@@ -1,4 +1,4 @@
-//! What is done in a chat beside sending content: polls, messages about other messages, and signs of life.
+//! Commands in a chat besides sending content: polls, messages that refer to another message, chat states and presence.
 
 use super::{IdempotencyKey, idempotency::fingerprint};
 use crate::address::ChatJid;
@@ -10,11 +10,11 @@ pub struct SendPoll {
     pub to: ChatJid,
     /// The question.
     pub name: String,
-    /// 2 to 12, no two the same.
+    /// 2 to 12 different options.
     pub options: Vec<String>,
-    /// How many options one may choose; 0 is any number.
+    /// How many options a person may choose. 0: any number.
     pub selectable: u32,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -22,23 +22,23 @@ pub struct SendPoll {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendReaction {
-    /// The chat that the message is in.
+    /// The chat of the message.
     pub to: ChatJid,
     pub message_id: String,
-    /// Empty takes an earlier reaction back.
+    /// An empty emoji removes an earlier reaction.
     pub emoji: String,
-    /// Whether this account wrote the message.
+    /// Whether this account sent the message.
     #[serde(default)]
     pub from_me: bool,
-    /// Who wrote it, in a group, unless this account did.
+    /// The author of the message in a group, unless this account sent it.
     #[serde(default)]
     pub participant: Option<ChatJid>,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// A text that this account sent holds another one from now on.
+/// Replaces a text that this account sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendEdit {
@@ -46,21 +46,21 @@ pub struct SendEdit {
     pub message_id: String,
     /// Trimmed, 1 to 4096 characters.
     pub text: String,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// A message is deleted for everyone.
+/// Deletes a message for everyone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendRevoke {
     pub to: ChatJid,
     pub message_id: String,
-    /// Who wrote it, if an administrator of the group deletes what another wrote.
+    /// The author, if an administrator of the group deletes another person's message.
     #[serde(default)]
     pub participant: Option<ChatJid>,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -69,9 +69,9 @@ pub struct SendRevoke {
 #[serde(rename_all = "camelCase")]
 pub struct MarkRead {
     pub to: ChatJid,
-    /// 1 to 100 messages, all of one writer.
+    /// 1 to 100 messages of one author.
     pub message_ids: Vec<String>,
-    /// Who wrote them, in a group.
+    /// The author, in a group.
     #[serde(default)]
     pub participant: Option<ChatJid>,
 }
@@ -108,12 +108,12 @@ pub enum OwnPresence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscribePresence {
-    /// A person; no group.
+    /// A person, not a group.
     pub to: ChatJid,
 }
 
 impl SendPoll {
-    /// The same for the same poll in the same chat, and for no other message.
+    /// Equal for the same poll in the same chat, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let selectable = self.selectable.to_string();
@@ -124,7 +124,7 @@ impl SendPoll {
 }
 
 impl SendReaction {
-    /// The same for the same reaction to the same message, and for no other message.
+    /// Equal for the same reaction to the same message, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let participant = self.participant.as_ref().map(ChatJid::as_str).unwrap_or_default();
@@ -134,7 +134,7 @@ impl SendReaction {
 }
 
 impl SendEdit {
-    /// The same for the same edit of the same message, and for no other message.
+    /// Equal for the same edit of the same message, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         fingerprint(&["edit", self.to.as_str(), &self.message_id, &self.text])
@@ -142,7 +142,7 @@ impl SendEdit {
 }
 
 impl SendRevoke {
-    /// The same for the same deletion, and for no other message.
+    /// Equal for the same deletion, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let participant = self.participant.as_ref().map(ChatJid::as_str).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Messages that are no text.
+//! Commands that send a location or a contact.
 
 use super::IdempotencyKey;
 use crate::address::ChatJid;
@@ -12,15 +12,15 @@ pub struct SendLocation {
     pub latitude: f64,
     /// Degrees, -180 to 180.
     pub longitude: f64,
-    /// Empty if it has none; so is `address`.
+    /// Empty if the place has no name; the same for `address`.
     #[serde(default)]
     pub name: String,
     #[serde(default)]
     pub address: String,
-    /// Id of the message that this one replies to.
+    /// The id of the message to which this one replies.
     #[serde(default)]
     pub quoted: Option<String>,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -30,12 +30,12 @@ pub struct SendLocation {
 pub struct SendContact {
     pub to: ChatJid,
     pub display_name: String,
-    /// As RFC 6350 or its forerunner 3.0 has it.
+    /// In the format of RFC 6350 or of its forerunner 3.0.
     pub vcard: String,
-    /// Id of the message that this one replies to.
+    /// The id of the message to which this one replies.
     #[serde(default)]
     pub quoted: Option<String>,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }

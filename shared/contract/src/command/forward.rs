@@ -1,4 +1,5 @@
-//! What was said elsewhere, as the `data` of its event tells it. A file is named, and sent from where it is kept.
+//! Forwards a message, in the form of its event's `data`. The command names a file, which is sent from where it is
+//! stored.
 
 use super::{FileToSend, IdempotencyKey, MediaKind, SendMedia, idempotency::fingerprint};
 use crate::{address::ChatJid, media::MediaFile};
@@ -9,18 +10,18 @@ use serde::{Deserialize, Serialize};
 pub struct SendForward {
     pub to: ChatJid,
     pub message: ForwardedContent,
-    /// What the event tells of the file beside the content.
+    /// What the event says about the file besides the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<ForwardedMedia>,
-    /// How often it was forwarded before.
+    /// How often the message was forwarded before.
     #[serde(default)]
     pub forwarding_score: u32,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// What can be forwarded, as events tell it.
+/// The content that can be forwarded, in the form of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum ForwardedContent {
@@ -50,7 +51,7 @@ pub enum ForwardedContent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForwardedFile {
-    /// A [`MediaFile`]; null of a file that was not downloaded, which cannot be forwarded.
+    /// A [`MediaFile`]. Null if the file was not downloaded; then it cannot be forwarded.
     #[serde(default)]
     pub filename: Option<String>,
     pub mimetype: String,
@@ -61,7 +62,7 @@ pub struct ForwardedFile {
     pub file_name: Option<String>,
 }
 
-/// Of an event's `media`, what is forwarded with its file.
+/// The part of an event's `media` that is forwarded with its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ForwardedMedia {
@@ -72,12 +73,12 @@ pub struct ForwardedMedia {
     pub seconds: Option<u32>,
     pub width: Option<u32>,
     pub height: Option<u32>,
-    /// A document's.
+    /// A document's caption.
     pub caption: Option<String>,
 }
 
 impl ForwardedContent {
-    /// The file that belongs to it.
+    /// The file in the content.
     #[must_use]
     pub fn file(&self) -> Option<&ForwardedFile> {
         match self {
@@ -90,7 +91,7 @@ impl ForwardedContent {
 }
 
 impl SendForward {
-    /// The file of it as it is sent anew; none if it has none that is kept.
+    /// The same file as a new message; none if the content has no stored file.
     #[must_use]
     pub fn as_media(&self) -> Option<SendMedia> {
         let media = self.media.clone().unwrap_or_default();
@@ -122,7 +123,7 @@ impl SendForward {
         })
     }
 
-    /// The same for the same content to the same chat, and for no other message.
+    /// Equal for the same content to the same chat, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let score = self.forwarding_score.to_string();

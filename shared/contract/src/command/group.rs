@@ -1,26 +1,26 @@
-//! Groups: shown, made, changed, joined and left.
+//! Commands that show, create, change, join and leave groups.
 
 use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
 
-/// Groups of one page at most: 1,000 of them are half a megabyte, and NATS takes one.
+/// The largest page of groups. 1,000 groups are half a megabyte, and NATS takes one megabyte.
 pub const MOST_GROUPS: usize = 1_000;
-/// Participants that one command names at most. WhatsApp's groups have up to 1,024; whoever adds so many at once is soon
-/// banned.
+/// The most participants in one command. WhatsApp's groups have up to 1,024, and WhatsApp soon bans an account that
+/// adds so many at once.
 pub const MOST_PARTICIPANTS: usize = 256;
-/// Members that [`GroupDetails`] shows at most, since NATS takes one megabyte.
+/// The most members in [`GroupDetails`]: NATS takes one megabyte.
 pub const MOST_MEMBERS_SHOWN: usize = 5_000;
-/// Characters of a subject, and of a description, as WhatsApp counts them.
+/// The characters of a subject and of a description, as WhatsApp counts them.
 pub const LONGEST_SUBJECT: usize = 100;
 pub const LONGEST_DESCRIPTION: usize = 2_048;
 
-/// A page of the groups that the account is in, in the order of their ids.
+/// Asks for a page of the account's groups, in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListGroups {
     /// 1 to [`MOST_GROUPS`].
     pub limit: usize,
-    /// Begins behind this id.
+    /// The page starts after this id.
     #[serde(default)]
     pub after: Option<ChatJid>,
 }
@@ -29,7 +29,7 @@ pub struct ListGroups {
 #[serde(rename_all = "camelCase")]
 pub struct GroupPage {
     pub groups: Vec<GroupSummary>,
-    /// `after` of the next page; null if this is the last one.
+    /// The `after` of the next page; null on the last page.
     pub next: Option<ChatJid>,
 }
 
@@ -40,15 +40,15 @@ pub struct GroupPage {
 pub struct GroupSummary {
     pub id: ChatJid,
     pub subject: String,
-    /// Who made it, canonical; null if WhatsApp does not say.
+    /// The canonical address of the creator; null if WhatsApp does not give it.
     pub owner: Option<ChatJid>,
-    /// ISO 8601; null if WhatsApp does not say.
+    /// ISO 8601; null if WhatsApp does not give it.
     pub created_at: Option<String>,
     /// Whether only administrators may write.
     pub announcement: bool,
-    /// Whether only administrators may change its data.
+    /// Whether only administrators may change the group's data.
     pub locked: bool,
-    /// How many are in it.
+    /// The number of members.
     pub size: usize,
 }
 
@@ -58,19 +58,19 @@ pub struct GroupSummary {
 pub struct GroupDetails {
     pub id: ChatJid,
     pub subject: String,
-    /// Null if it has none.
+    /// Null if the group has none.
     pub description: Option<String>,
-    /// Who made it, canonical; null if WhatsApp does not say.
+    /// The canonical address of the creator; null if WhatsApp does not give it.
     pub owner: Option<ChatJid>,
-    /// ISO 8601; null if WhatsApp does not say.
+    /// ISO 8601; null if WhatsApp does not give it.
     pub created_at: Option<String>,
     /// Whether only administrators may write.
     pub announcement: bool,
-    /// Whether only administrators may change its data.
+    /// Whether only administrators may change the group's data.
     pub locked: bool,
-    /// How many are in it.
+    /// The number of members.
     pub size: usize,
-    /// Of these at most [`MOST_MEMBERS_SHOWN`].
+    /// At most [`MOST_MEMBERS_SHOWN`] of the members.
     pub participants: Vec<GroupMember>,
 }
 
@@ -93,11 +93,11 @@ pub struct GroupMember {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum GroupRole {
     Admin,
-    /// Who made the group: nobody takes his rights.
+    /// The creator of the group, who cannot lose this role.
     Superadmin,
 }
 
-/// A group, and nothing more to say of it.
+/// A command that needs nothing but the group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupRequest {
@@ -109,7 +109,7 @@ pub struct GroupRequest {
 pub struct CreateGroup {
     /// 1 to [`LONGEST_SUBJECT`] characters.
     pub subject: String,
-    /// People; at most [`MOST_PARTICIPANTS`].
+    /// People, at most [`MOST_PARTICIPANTS`].
     pub participants: Vec<ChatJid>,
 }
 
@@ -117,18 +117,18 @@ pub struct CreateGroup {
 #[serde(rename_all = "camelCase")]
 pub struct GroupCreated {
     pub group: GroupDetails,
-    /// How it went with each of those who were to be in it.
+    /// The result for each requested participant.
     pub participants: Vec<ParticipantResult>,
 }
 
-/// What is null stays as it is.
+/// A field that is null stays unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeGroup {
     pub group: ChatJid,
     #[serde(default)]
     pub subject: Option<String>,
-    /// An empty one removes it.
+    /// An empty description removes it.
     #[serde(default)]
     pub description: Option<String>,
     #[serde(default)]
@@ -137,12 +137,12 @@ pub struct ChangeGroup {
     pub locked: Option<bool>,
 }
 
-/// Of `add-participants`, `remove-participants`, `promote-participants` and `demote-participants`.
+/// The request of `add-participants`, `remove-participants`, `promote-participants` and `demote-participants`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeParticipants {
     pub group: ChatJid,
-    /// People; 1 to [`MOST_PARTICIPANTS`].
+    /// People, 1 to [`MOST_PARTICIPANTS`].
     pub participants: Vec<ChatJid>,
 }
 
@@ -153,16 +153,16 @@ pub struct ParticipantResults {
     pub participants: Vec<ParticipantResult>,
 }
 
-/// How it went with one of several.
+/// The result for one participant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ParticipantResult {
-    /// As it was asked for.
+    /// The address in the request.
     pub jid: ChatJid,
     pub ok: bool,
-    /// WhatsApp's number, if it refused.
+    /// WhatsApp's number, if WhatsApp refused.
     pub code: Option<u16>,
-    /// Why, in words; null if it was done.
+    /// The reason in words; null on success.
     pub message: Option<String>,
 }
 
@@ -172,7 +172,7 @@ pub struct ParticipantResult {
 pub struct InviteLink {
     /// `https://chat.whatsapp.com/…`.
     pub link: String,
-    /// What stands at the link's end.
+    /// The last part of the link.
     pub code: String,
 }
 
@@ -187,7 +187,7 @@ pub struct JoinGroup {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupJoined {
     pub id: ChatJid,
-    /// Whether an administrator must still let the account in.
+    /// Whether an administrator must still accept the account.
     pub pending: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The key that makes a send happen once: what a caller may give, and what is made of it.
+//! The idempotency key, with which a send is sent once: what callers may choose, and what is derived from it.
 
 use super::{SendContact, SendLocation, SendMedia, SendText};
 use crate::{address::ChatJid, session::SessionId};
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{str::FromStr, time::Duration};
 
-/// The KV bucket of the keys that were used, each under [`IdempotencyKey::of`].
+/// The KV bucket of the used keys, each under [`IdempotencyKey::of`].
 pub const IDEMPOTENCY_BUCKET: &str = "idempotency_keys";
-/// How long a key is remembered. A caller that tries again does so within hours.
+/// How long a key is remembered. A caller repeats a send within hours.
 pub const IDEMPOTENCY_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// UUIDs have 36 characters; this leaves room for names made of several.
+/// UUIDs have 36 characters. The limit leaves room for composed names.
 const LONGEST: usize = 255;
 
 /// 1 to 255 visible ASCII characters, chosen by the caller.
@@ -23,25 +23,25 @@ pub struct IdempotencyKey(String);
 pub struct InvalidIdempotencyKey;
 
 impl IdempotencyKey {
-    /// The key in the bucket: 32 hex digits, since a caller's own may hold what NATS does not take.
+    /// The key in the bucket: 32 hex digits, because a caller's key may hold characters that NATS does not take.
     #[must_use]
     pub fn of(&self, session: &SessionId) -> String {
         hex::encode(&self.hash(session)[..16])
     }
 
-    /// The id of the message that is sent under this key, in the form of WhatsApp Web's own ids.
+    /// The id of the message that is sent under this key, in the form of WhatsApp Web's ids.
     #[must_use]
     pub fn message_id(&self, session: &SessionId) -> String {
-        // Other bytes than the bucket's.
+        // Other bytes than those for the bucket.
         format!("3EB0{}", hex::encode(&self.hash(session)[16..25]).to_uppercase())
     }
 
-    /// What the parts of a job's key are made of.
+    /// The prefix of the keys for a job's messages.
     pub(crate) fn of_job(id: &str) -> Self {
         Self(id.to_owned())
     }
 
-    /// The key of one of several messages that were sent under this one.
+    /// The key of one of several messages that were sent under this key.
     #[must_use]
     pub fn part(&self, index: usize) -> Self {
         Self(format!("{}/{index}", self.0))
@@ -62,12 +62,12 @@ impl FromStr for IdempotencyKey {
 }
 
 impl SendText {
-    /// The same for the same message to the same chat, and for no other.
+    /// Equal for the same message to the same chat, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        // A reply to the empty id is none.
+        // A reply to the empty id is no reply.
         let mut parts = vec![self.to.as_str(), &self.text, self.quoted.as_deref().unwrap_or_default()];
-        // What is not there leaves no trace: an earlier release knew neither.
+        // Missing fields do not enter the hash, because an earlier release did not know them.
         if self.quoted_participant.is_some() || !self.mentions.is_empty() {
             parts.push(self.quoted_participant.as_ref().map(ChatJid::as_str).unwrap_or_default());
             parts.extend(self.mentions.iter().map(ChatJid::as_str));
@@ -77,7 +77,7 @@ impl SendText {
 }
 
 impl SendLocation {
-    /// The same for the same place to the same chat, and for no other message.
+    /// Equal for the same location to the same chat, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let (latitude, longitude) = (self.latitude.to_string(), self.longitude.to_string());
@@ -87,7 +87,7 @@ impl SendLocation {
 }
 
 impl SendContact {
-    /// The same for the same contact to the same chat, and for no other message.
+    /// Equal for the same contact to the same chat, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let quoted = self.quoted.as_deref().unwrap_or_default();
@@ -96,7 +96,7 @@ impl SendContact {
 }
 
 impl SendMedia {
-    /// The same for the same file to the same chat, wherever the file rests meanwhile, and for no other message.
+    /// Equal for the same file to the same chat, wherever the file is stored, and for no other message.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let flag = |flag: bool| if flag { "1" } else { "" };
@@ -104,7 +104,7 @@ impl SendMedia {
             "media",
             self.to.as_str(),
             self.kind.as_str(),
-            // A received file's name is nobody else's.
+            // The name of a received file is unique.
             self.file.sha256.as_deref().unwrap_or(&self.file.object),
             &self.mimetype,
             &self.caption,
@@ -116,7 +116,7 @@ impl SendMedia {
     }
 }
 
-/// The same for the same parts, and for no others.
+/// Equal for the same parts, and for no others.
 pub(super) fn fingerprint(parts: &[&str]) -> String {
     hex::encode(hash(parts))
 }
@@ -124,7 +124,7 @@ pub(super) fn fingerprint(parts: &[&str]) -> String {
 pub(crate) fn hash(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
-        // The length in front keeps ("ab", "c") and ("a", "bc") apart.
+        // The length in front distinguishes ("ab", "c") from ("a", "bc").
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! A file as a message. The command names the file; its bytes wait in an object store and never travel with it.
+//! Sends a file. The command names the file, whose bytes are in an object store and never travel with the command.
 
 use super::IdempotencyKey;
 use crate::{
@@ -15,10 +15,10 @@ pub struct SendMedia {
     pub kind: MediaKind,
     pub file: FileToSend,
     pub mimetype: String,
-    /// Empty if it has none; so it is for kinds that show none.
+    /// Empty if there is none, and for kinds that show none.
     #[serde(default)]
     pub caption: String,
-    /// The name that the recipient sees of a document; of the other kinds only events tell it.
+    /// The name of a document that the recipient sees. For other kinds only events have it.
     #[serde(default)]
     pub file_name: Option<String>,
     /// An image, a video or an audio file that can be opened once.
@@ -27,15 +27,15 @@ pub struct SendMedia {
     /// A video that plays by itself, in a loop and without sound.
     #[serde(default)]
     pub gif_playback: bool,
-    /// Id of the message that this one replies to.
+    /// The id of the message to which this one replies.
     #[serde(default)]
     pub quoted: Option<String>,
-    /// The same key never sends twice.
+    /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// What a file is sent as.
+/// The kind of message as which a file is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaKind {
@@ -45,22 +45,23 @@ pub enum MediaKind {
     Round,
     /// A file with sound.
     Audio,
-    /// Sound as if it had been spoken into the app.
+    /// Sound that is shown as a voice note.
     Voice,
     Document,
     Sticker,
 }
 
-/// Where a file waits, and what it is known by.
+/// Where a file is stored, and how it is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileToSend {
-    /// Its name in its store.
+    /// The file's name in its store.
     pub object: String,
-    /// Whether it is a received file, which is only read, or one that was put there for this message alone.
+    /// Whether it is a received file, which stays in the store, or a file that was stored for this message alone.
     #[serde(default)]
     pub received: bool,
-    /// Bytes; so is `sha256`, not said of a received file whose name alone is known: no other file ever has it.
+    /// Bytes. Missing, like `sha256`, for a received file of which only the name is known: no other file ever has that
+    /// name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Hex, lower case.
@@ -69,13 +70,13 @@ pub struct FileToSend {
 }
 
 impl FileToSend {
-    /// The object store that it waits in.
+    /// The object store of the file.
     #[must_use]
     pub fn bucket(&self) -> &'static str {
         if self.received { MEDIA_BUCKET } else { MEDIA_TO_SEND_BUCKET }
     }
 
-    /// A received file, known by its name.
+    /// A received file, by its name.
     #[must_use]
     pub fn received(name: &MediaFile) -> Self {
         Self { object: name.to_string(), received: true, size: None, sha256: None }
@@ -112,7 +113,7 @@ impl MediaKind {
         }
     }
 
-    /// The types that it takes, for people.
+    /// The types that this kind takes, in words.
     #[must_use]
     pub fn types(self) -> &'static str {
         match self {
@@ -131,7 +132,7 @@ impl fmt::Display for MediaKind {
     }
 }
 
-/// No kind of media has this name.
+/// The error for a name that no kind of media has.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no kind of media has this name")]
 pub struct UnknownMediaKind;

@@ -1,4 +1,4 @@
-//! Pairing by passkey: where it stands, and what a user answers to it.
+//! Commands for pairing by passkey: how far it is, and the user's answer.
 
 use crate::session::PasskeyState;
 use serde::{Deserialize, Serialize};

@@ -1,17 +1,18 @@
-//! People: who somebody is, pictures, and whom the account blocks.
+//! Commands about people: whether a number is on WhatsApp, contacts, pictures, and blocked contacts.
 
 use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
 
-/// A picture in base64: NATS takes one megabyte, and the apps make pictures of 640 by 640 pixels, 100 kB of JPEG.
+/// The longest picture in base64. NATS takes one megabyte, and the apps make pictures of 640 by 640 pixels, some 100 kB
+/// of JPEG.
 pub const LONGEST_PICTURE: usize = 700_000;
-/// People that [`BlockedContacts`] shows at most, since NATS takes one megabyte.
+/// The most people in [`BlockedContacts`]: NATS takes one megabyte.
 pub const MOST_BLOCKED_SHOWN: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckNumber {
-    /// A person; no group.
+    /// A person, not a group.
     pub number: ChatJid,
 }
 
@@ -21,21 +22,21 @@ pub struct CheckNumber {
 pub struct NumberChecked {
     /// Whether WhatsApp knows the account.
     pub exists: bool,
-    /// The address that WhatsApp has for it, else the one that was asked for.
+    /// WhatsApp's address for the account, else the requested one.
     pub jid: ChatJid,
-    /// Null if WhatsApp did not tell it.
+    /// Null if WhatsApp did not give it.
     pub lid: Option<ChatJid>,
 }
 
-/// Of `contact`, `block` and `unblock`.
+/// The request of `contact`, `block` and `unblock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonRequest {
-    /// A person; no group.
+    /// A person, not a group.
     pub number: ChatJid,
 }
 
-/// What somebody shows to this account; what he hides is null.
+/// What a person shows to this account. What they hide is null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -46,7 +47,7 @@ pub struct ContactDetails {
     pub pn: Option<ChatJid>,
     /// `…@lid`; null if unknown.
     pub lid: Option<ChatJid>,
-    /// What he says of himself.
+    /// The person's description of themselves.
     pub about: Option<String>,
     pub picture: Option<PictureLink>,
     pub business: bool,
@@ -60,11 +61,11 @@ pub struct ContactDetails {
 pub struct PictureLink {
     /// Changes with the picture.
     pub id: String,
-    /// Good for some days.
+    /// Works for some days.
     pub url: String,
 }
 
-/// The picture of a person or a group.
+/// Asks for the picture of a person or a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PictureRequest {
@@ -74,17 +75,17 @@ pub struct PictureRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PictureLookup {
-    /// Null if there is none, or none for this account to see.
+    /// Null if there is no picture, or none that this account may see.
     pub picture: Option<PictureLink>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetPicture {
-    /// Whose; the account's own if null.
+    /// The group whose picture is set; null: the account's own.
     #[serde(default)]
     pub group: Option<ChatJid>,
-    /// A JPEG in base64, at most [`LONGEST_PICTURE`] characters; null removes the picture.
+    /// A JPEG in base64, at most [`LONGEST_PICTURE`] characters. Null removes the picture.
     #[serde(default)]
     pub picture: Option<String>,
 }
@@ -93,7 +94,7 @@ pub struct SetPicture {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PictureUpdate {
-    /// The new picture's; null if it was removed.
+    /// The id of the new picture; null if the picture was removed.
     pub id: Option<String>,
 }
 

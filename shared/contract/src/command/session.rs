@@ -1,4 +1,4 @@
-//! A session: where it stands, pairing by code, its end.
+//! Commands about a session: its state, pairing by code, logout.
 
 use crate::{
     address::ChatJid,
@@ -6,28 +6,28 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Where a session stands.
+/// The state of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionInfo {
     pub is_connected: bool,
     pub qr_code: Option<String>,
-    /// `WHATSAPP_SESSION_PATH` as it was set.
+    /// The setting `WHATSAPP_SESSION_PATH`.
     pub session_path: String,
     pub status: SessionStatus,
-    /// Why, in words; null if there is nothing to say.
+    /// The reason in words; null if there is none.
     pub reason: Option<String>,
     /// When a ban ends, ISO 8601.
     pub until: Option<String>,
-    /// The own number's JID once paired.
+    /// The account's own number, once it is paired.
     pub jid: Option<ChatJid>,
-    /// The own LID once paired.
+    /// The account's own LID, once it is paired.
     pub lid: Option<ChatJid>,
     /// When the account's phone was last seen, ISO 8601.
     #[serde(default)]
     pub phone_last_seen: Option<String>,
-    /// What WhatsApp does not let the account do at the moment; null if nothing.
+    /// The restriction by WhatsApp that is in force; null if there is none.
     #[serde(default)]
     pub restriction: Option<ActiveRestriction>,
 }
@@ -40,7 +40,7 @@ pub struct ActiveRestriction {
     pub kind: RestrictionKind,
     /// ISO 8601.
     pub since: String,
-    /// When it ends, or is looked at again, ISO 8601.
+    /// When it ends, or when WhatsApp is asked again, ISO 8601.
     pub until: String,
 }
 
@@ -55,15 +55,15 @@ pub struct PairingCodeRequest {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PairingCode {
-    /// Eight characters, typed on the phone.
+    /// Eight characters, to be typed on the phone.
     pub code: String,
-    /// How long it is good for, seconds.
+    /// How long the code works, in seconds.
     pub expires_in_seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedOut {
-    /// False if no session was there to end.
+    /// False if there was no session to end.
     pub was_paired: bool,
 }

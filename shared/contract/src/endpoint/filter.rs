@@ -1,25 +1,28 @@
-//! Which messages an endpoint wants, by what they hold. Pure.
+//! The content filter of an endpoint: which chats, which writers.
 
 use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Every condition that is set must hold. An event that is about no chat (`connection.status`, `error.occurred`, …) is
-/// not a matter of content: the endpoint's list of event types decides on it alone.
+/// Conditions on an event's content; each that is set must hold.
+///
+/// An event about no chat (`connection.status`, `error.occurred`, …) always passes: only the endpoint's list of event types
+/// applies to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContentFilter {
-    /// Only these chats, under whichever of their addresses; empty: all.
+    /// Only these chats, under any of their addresses; empty: all.
     pub chats: Vec<ChatJid>,
-    /// Only what these did: wrote, reacted, read, …; empty: all.
+    /// Only events that these people caused: they wrote, reacted, read, …; empty: all.
     pub senders: Vec<ChatJid>,
     /// Only private chats, or only groups.
     pub chat_type: Option<ChatType>,
-    /// Only what this account did and what became of its messages, or only what others did.
+    /// True: only events that this account caused and acknowledgements of its messages. False: only events that others caused.
     pub from_me: Option<bool>,
 }
 
+/// A private chat or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -28,20 +31,21 @@ pub enum ChatType {
     Group,
 }
 
-/// Where an event's `data` names its chat: as a text, or as a party.
+/// The fields of `data` that name the chat: a text, or an object with [`ADDRESSES`].
 const CHAT: [&str; 3] = ["from", "to", "chat"];
-/// Where it names who did it.
+/// The fields of `data` that name the person who caused the event.
 const AUTHOR: [&str; 2] = ["author", "participant"];
-/// The names of a party: each of them is the same person or chat.
-const PARTY: [&str; 3] = ["jid", "pn", "lid"];
+/// The addresses of a person or a chat in [`KnownAddresses`](crate::event::KnownAddresses).
+const ADDRESSES: [&str; 3] = ["jid", "pn", "lid"];
 
 impl ContentFilter {
+    /// Whether no condition is set.
     #[must_use]
     pub fn admits_all(&self) -> bool {
         *self == Self::default()
     }
 
-    /// `event`: a whole envelope.
+    /// Whether an event passes the filter; `event` is the whole envelope.
     #[must_use]
     pub fn admits(&self, event: &Value) -> bool {
         let (kind, data) = (&event["event"], &event["data"]);
@@ -52,7 +56,7 @@ impl ContentFilter {
         let is_group = chats.iter().any(|chat| chat.ends_with("@g.us"));
         let chat_type = if is_group { ChatType::Group } else { ChatType::Direct };
         let in_chat = is_one_of(&self.chats, &chats) && self.chat_type.is_none_or(|wanted| wanted == chat_type);
-        // Messages of several writers: the chat alone decides.
+        // It has messages of several writers, so only the chat decides.
         let of_many = kind == "history.sync";
         in_chat
             && (of_many
@@ -61,12 +65,12 @@ impl ContentFilter {
     }
 }
 
-/// Whether it is this account's doing. An acknowledgement is about a message of this account, whoever read it.
+/// Whether this account caused the event. An acknowledgement counts, because it is about a message of this account.
 fn is_own(kind: &Value, data: &Value) -> bool {
     kind == "message.ack" || data["fromMe"].as_bool().unwrap_or(kind == "message.sent")
 }
 
-/// Where nobody is named it is a private chat, and the chat is who wrote.
+/// The people who caused the event. In a private chat no field names them: there it is the chat.
 fn authors<'a>(data: &'a Value, chats: Vec<&'a str>) -> Vec<&'a str> {
     let named = addresses(data, &AUTHOR);
     if named.is_empty() { chats } else { named }
@@ -77,7 +81,7 @@ fn addresses<'a>(data: &'a Value, fields: &[&str]) -> Vec<&'a str> {
     for field in fields {
         let value = &data[*field];
         addresses.extend(value.as_str());
-        addresses.extend(PARTY.iter().filter_map(|name| value[*name].as_str()));
+        addresses.extend(ADDRESSES.iter().filter_map(|name| value[*name].as_str()));
     }
     addresses
 }

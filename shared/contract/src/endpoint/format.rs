@@ -1,27 +1,27 @@
-//! The shape of what an endpoint is sent.
+//! The format of the requests that an endpoint receives.
 
 use serde::{Deserialize, Serialize};
 
-/// How an event is written for an endpoint. What each looks like, event by event, is in `docs/formats.md`.
+/// The format of the requests that an endpoint receives. `docs/formats.md` shows each format, event by event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PayloadFormat {
-    /// The contract's: the stored bytes, untouched.
+    /// The contract's format: the stored bytes, unchanged.
     #[default]
     Kurir,
     /// CloudEvents 1.0 over HTTP in binary mode: the attributes are headers, the body is the event's `data`.
     Cloudevents,
-    /// As the webhooks of WAHA, for the events that both know.
+    /// The webhooks of WAHA, for the events that both programs know.
     Waha,
-    /// As the webhooks of Evolution API v2, for the events that both know.
+    /// The webhooks of Evolution API v2, for the events that both programs know.
     Evolution,
 }
 
 impl PayloadFormat {
     pub const ALL: [Self; 4] = [Self::Kurir, Self::Cloudevents, Self::Waha, Self::Evolution];
 
-    /// As it is written in JSON.
+    /// The format as it is written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

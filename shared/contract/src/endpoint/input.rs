@@ -1,7 +1,7 @@
-//! Reads what a user writes about an endpoint, and refuses it with everything that is wrong at once.
+//! Parses the JSON that a user writes for an endpoint, and reports all problems at once.
 //!
-//! A field that is missing keeps its value, one that is null takes its default, one that is unknown is refused: a
-//! misspelt filter would let everything through.
+//! A missing field keeps its value, a null field takes its default, an unknown field is refused: a misspelt filter would let
+//! every event pass.
 
 use super::{
     ChatType, ContentFilter, EndpointSettings, EventOrdering, EventPattern, PayloadFormat, RetrySchedule,
@@ -17,21 +17,21 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FieldProblem {
-    /// As it is written in JSON, `filter.chats` for one within another.
+    /// The field's name as in JSON; `filter.chats` for a field of an object.
     pub field: String,
-    /// The end of "<field> …".
+    /// The problem, as the end of the sentence "<field> …".
     pub message: String,
 }
 
 const MAX_URL: usize = 2_048;
 const MAX_DESCRIPTION: usize = 500;
-/// Sessions times patterns are filters of one NATS consumer.
+/// Sessions times patterns are the filters of one NATS consumer.
 const MAX_SESSIONS: usize = 20;
 const MAX_EVENTS: usize = 20;
-/// Compared with each event.
+/// Each event is compared with all of them.
 const MAX_JIDS: usize = 1_000;
 const MAX_HEADERS: usize = 32;
-/// In all: receivers refuse a request whose head is larger than 8 to 16 kB.
+/// All headers together: receivers refuse a request whose head is larger than 8 to 16 kB.
 const MAX_HEADER_BYTES: usize = 4_096;
 const MAX_METADATA: usize = 50;
 const MAX_METADATA_VALUE: usize = 500;
@@ -40,15 +40,16 @@ const MAX_CONCURRENCY: u64 = 256;
 const MAX_RATE: f64 = 10_000.0;
 /// One request in a hundred seconds.
 const MIN_RATE: f64 = 0.01;
-/// What a request says by itself, and what would change where it ends.
+/// Headers that Kurir sets, and headers that change how a request is framed.
 const RESERVED_HEADERS: [&str; 8] =
     ["host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade", "expect"];
 
-/// `before`: the endpoint that is changed; none: a new one, which needs a URL.
+/// Parses the settings of an endpoint; `before` are those of the endpoint that is changed, none for a new one, which
+/// needs a URL.
 ///
 /// # Errors
-/// With every problem there is.
-pub fn read(body: &Value, before: Option<&EndpointSettings>) -> Result<EndpointSettings, Vec<FieldProblem>> {
+/// All problems.
+pub fn parse_settings(body: &Value, before: Option<&EndpointSettings>) -> Result<EndpointSettings, Vec<FieldProblem>> {
     let mut problems = FieldProblems(Vec::new());
     let Some(fields) = body.as_object() else {
         problems.add("body", "must be a JSON object");
@@ -59,7 +60,7 @@ pub fn read(body: &Value, before: Option<&EndpointSettings>) -> Result<EndpointS
         problems.add("url", "is required");
     }
     for (name, value) in fields {
-        problems.read(&mut settings, name, value);
+        problems.apply_field(&mut settings, name, value);
     }
     if problems.0.is_empty() { Ok(settings) } else { Err(problems.0) }
 }
@@ -71,7 +72,7 @@ impl FieldProblems {
         self.0.push(FieldProblem { field: field.to_owned(), message: message.into() });
     }
 
-    /// Puts what could be read where it belongs.
+    /// Stores a parsed value, or adds its problem.
     fn take<T>(&mut self, field: &str, to: &mut T, read: Result<T, String>) {
         match read {
             Ok(value) => *to = value,
@@ -79,9 +80,9 @@ impl FieldProblems {
         }
     }
 
-    fn read(&mut self, settings: &mut EndpointSettings, name: &str, value: &Value) {
+    fn apply_field(&mut self, settings: &mut EndpointSettings, name: &str, value: &Value) {
         if value.is_null() && name != "url" {
-            return self.reset(settings, name);
+            return self.reset_field(settings, name);
         }
         match name {
             "url" => self.take(name, &mut settings.url, url(value)),
@@ -92,7 +93,7 @@ impl FieldProblems {
             }
             "sessions" => self.take(name, &mut settings.sessions, list::<SessionId>(value, MAX_SESSIONS)),
             "events" => self.take(name, &mut settings.events, list::<EventPattern>(value, MAX_EVENTS)),
-            "filter" => self.filter(&mut settings.filter, value),
+            "filter" => self.apply_filter(&mut settings.filter, value),
             "headers" => self.take(name, &mut settings.headers, headers(value)),
             "secret" => self.take(name, &mut settings.secrets, secret(value)),
             "retry" => {
@@ -126,7 +127,8 @@ impl FieldProblems {
         }
     }
 
-    fn reset(&mut self, settings: &mut EndpointSettings, name: &str) {
+    /// Sets a field to its default.
+    fn reset_field(&mut self, settings: &mut EndpointSettings, name: &str) {
         let new = EndpointSettings::new(String::new());
         match name {
             "description" => settings.description = new.description,
@@ -150,8 +152,8 @@ impl FieldProblems {
         }
     }
 
-    /// The whole filter is replaced: half of an old one beside half of a new one is what nobody wanted.
-    fn filter(&mut self, to: &mut ContentFilter, value: &Value) {
+    /// Replaces the whole filter: a mixture of the old and the new one would be wrong.
+    fn apply_filter(&mut self, to: &mut ContentFilter, value: &Value) {
         let Some(fields) = value.as_object() else { return self.add("filter", "must be an object") };
         let mut filter = ContentFilter::default();
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {

@@ -1,19 +1,19 @@
-//! Which event types an endpoint wants, and the NATS subjects that say the same.
+//! Patterns of event types, and the NATS subjects that match the same events.
 
 use crate::{event::EventType, session::SessionId, subject};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// `message.received`, or `message.*` (every type that begins with `message.`), or `*` (every type).
+/// A pattern of event types: `message.received`, `message.*` (every type that begins with `message.`), or `*` (every type).
 ///
-/// A star stands at the end and for one word or more. Two patterns thus are apart, or one holds the other: NATS refuses
-/// a consumer whose filters overlap.
+/// A star is the last word and stands for one or more words. Two patterns are therefore disjoint, or one includes the
+/// other. NATS refuses a consumer whose filters overlap otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EventPattern(String);
 
-/// What [`EventPattern`] refuses.
+/// The error of a text that is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no event type: write one as \"message.received\", \"message.*\" for all that begin so, or \"*\"")]
 pub struct InvalidPattern(String);
@@ -24,6 +24,7 @@ impl EventPattern {
         &self.0
     }
 
+    /// Whether an event type matches.
     #[must_use]
     pub fn admits(&self, event: &EventType) -> bool {
         match self.0.strip_suffix('*') {
@@ -32,7 +33,7 @@ impl EventPattern {
         }
     }
 
-    /// Every type that this one admits, the other does too.
+    /// Whether the other pattern admits every type that this one admits.
     fn is_part_of(&self, other: &Self) -> bool {
         match other.0.strip_suffix('*') {
             Some(beginning) => self.0.starts_with(beginning),
@@ -40,8 +41,8 @@ impl EventPattern {
         }
     }
 
-    /// As the tail of a subject.
-    fn tail(&self) -> String {
+    /// The tail of a subject that matches the same types.
+    fn subject_tail(&self) -> String {
         match self.0.strip_suffix('*') {
             Some(beginning) => format!("{beginning}>"),
             None => self.0.clone(),
@@ -53,7 +54,7 @@ impl FromStr for EventPattern {
     type Err = InvalidPattern;
 
     fn from_str(pattern: &str) -> Result<Self, Self::Err> {
-        // NATS' own way to write it.
+        // `message.>` is how NATS writes it.
         let pattern = pattern.strip_suffix('>').map_or_else(|| pattern.to_owned(), |beginning| format!("{beginning}*"));
         let words = pattern.strip_suffix(".*").unwrap_or(&pattern);
         if pattern == "*" || words.parse::<EventType>().is_ok() {
@@ -84,9 +85,9 @@ impl fmt::Display for EventPattern {
     }
 }
 
-/// The filter subjects of a consumer on EVENTS; none of them overlap. No sessions, or no patterns, means all.
+/// The filter subjects of a consumer on EVENTS. They do not overlap. No sessions means all sessions, no patterns all types.
 #[must_use]
-pub fn subjects(sessions: &[SessionId], events: &[EventPattern]) -> Vec<String> {
+pub fn filter_subjects(sessions: &[SessionId], events: &[EventPattern]) -> Vec<String> {
     let all = EventPattern("*".to_owned());
     let mut events: Vec<&EventPattern> = if events.is_empty() { vec![&all] } else { events.iter().collect() };
     events.sort_unstable();
@@ -102,7 +103,7 @@ pub fn subjects(sessions: &[SessionId], events: &[EventPattern]) -> Vec<String> 
     sessions.dedup();
     let mut subjects = Vec::with_capacity(sessions.len() * events.len());
     for session in sessions {
-        subjects.extend(events.iter().map(|event| subject::events_of(session, &event.tail())));
+        subjects.extend(events.iter().map(|event| subject::events_of(session, &event.subject_tail())));
     }
     subjects
 }
@@ -162,7 +163,7 @@ mod tests {
                 vec!["whatsapp.events.default.test", "whatsapp.events.sales.test"],
             ),
         ] {
-            assert_eq!(subjects(&sessions, &events), expected);
+            assert_eq!(filter_subjects(&sessions, &events), expected);
         }
     }
 }

@@ -1,20 +1,20 @@
-//! When a failed delivery is tried again: the delays, as data.
+//! The retry schedule of an endpoint: the delays between attempts, as data.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The delays after the first, second, … failure; after the last the event rests in the dead letters.
+/// The delays after the first, second, … failure. After the last one the event becomes a dead letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "RetryScheduleSchema"))]
 pub enum RetrySchedule {
-    /// The contract's: 2 s, 4 s, 8 s.
+    /// The contract's schedule: 2 s, 4 s, 8 s.
     #[default]
     Default,
-    /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h: what Standard Webhooks recommends.
+    /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h: the recommendation of Standard Webhooks.
     Patient,
-    /// Own delays, whole seconds.
+    /// The user's own delays, in whole seconds.
     Own(Vec<u64>),
 }
 
@@ -25,7 +25,7 @@ pub enum RetrySchedule {
 #[expect(dead_code, reason = "it is the schema of what `TryFrom<Value>` reads")]
 enum RetryScheduleSchema {
     Named(NamedRetrySchedule),
-    /// Own delays, whole seconds.
+    /// The user's own delays, in whole seconds.
     Own(Vec<u64>),
 }
 
@@ -38,7 +38,7 @@ enum NamedRetrySchedule {
     Patient,
 }
 
-/// Why a value is none; the end of "retry …".
+/// Why a value is no schedule. The message is the end of the sentence "retry …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRetry {
     #[error("must be \"default\", \"patient\" or a list of seconds, as [10, 60, 600]")]
@@ -49,7 +49,7 @@ pub enum InvalidRetry {
     TooLong(u64),
 }
 
-/// More attempts than that are a receiver that is given up anyway.
+/// A receiver that needs more attempts is given up.
 const MAX_DELAYS: usize = 50;
 const MAX_DELAY_SECONDS: u64 = 7 * 24 * 60 * 60;
 
@@ -67,9 +67,9 @@ impl RetrySchedule {
         seconds.iter().copied().map(Duration::from_secs).collect()
     }
 
-    /// From the first attempt to the last, if each is answered at once.
+    /// The time from the first attempt to the last, if each is answered at once.
     #[must_use]
-    pub fn span(&self) -> Duration {
+    pub fn total_delay(&self) -> Duration {
         self.delays().iter().sum()
     }
 }
@@ -132,6 +132,6 @@ mod tests {
                 assert_eq!(Value::from(retry), value);
             }
         }
-        assert_eq!(RetrySchedule::Default.span(), Duration::from_secs(14));
+        assert_eq!(RetrySchedule::Default.total_delay(), Duration::from_secs(14));
     }
 }

@@ -1,4 +1,4 @@
-//! The key that signs an endpoint's webhooks (Standard Webhooks, "Symmetric": `whsec_` and base64 of 24 to 64 bytes).
+//! The secret that signs an endpoint's webhooks (Standard Webhooks, "Symmetric": `whsec_` and base64 of 24 to 64 bytes).
 
 use crate::clock;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -7,42 +7,44 @@ use std::{fmt, str::FromStr};
 use time::OffsetDateTime;
 
 const PREFIX: &str = "whsec_";
-/// Bytes of a key, as the specification wants them.
+/// The length of a secret in bytes, as the specification requires.
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// Its `Debug` shows nothing of it. It is serialised for the bucket alone: whoever answers a user takes care.
+/// A secret. `Debug` does not show it. `Serialize` writes it, for the bucket only: an answer to a user must leave it out.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SigningSecret(Vec<u8>);
 
-/// What [`SigningSecret`] refuses; it does not repeat it.
+/// The error of a text that is no secret. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be \"whsec_\" and the base64 form of 24 to 64 bytes")]
 pub struct InvalidSecret;
 
-/// One of an endpoint's secrets.
+/// A secret of an endpoint, and how long it signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredSecret {
     pub secret: SigningSecret,
-    /// Until when it signs, ISO 8601; none: until it is rotated. After a rotation the old one signs beside the new one,
-    /// so that a receiver can change over in its own time.
+    /// When it stops signing, ISO 8601; none: at the next rotation. After a rotation the old and the new secret both sign,
+    /// so that a receiver can change its secret later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
 }
 
 impl SigningSecret {
+    /// A new secret.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random::<[u8; 32]>().to_vec())
     }
 
+    /// The bytes that sign.
     #[must_use]
     pub fn key(&self) -> &[u8] {
         &self.0
     }
 
-    /// As its user writes it.
+    /// The secret as a user writes it.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", BASE64_STANDARD.encode(&self.0))
@@ -50,17 +52,19 @@ impl SigningSecret {
 }
 
 impl StoredSecret {
+    /// A secret that signs until it is rotated.
     #[must_use]
     pub fn new(secret: SigningSecret) -> Self {
         Self { secret, until: None }
     }
 
+    /// Whether the secret still signs.
     #[must_use]
     pub fn is_valid(&self, now: OffsetDateTime) -> bool {
         self.until_seconds().is_none_or(|until| now.unix_timestamp() < until)
     }
 
-    /// Until when it signs, seconds since 1970. What is no time is over.
+    /// When it stops signing, in seconds since 1970; 0 for a text that is no time.
     #[must_use]
     pub fn until_seconds(&self) -> Option<i64> {
         let until = self.until.as_ref()?;
@@ -100,7 +104,6 @@ impl fmt::Debug for SigningSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
 
     #[test]
     fn a_secret_is_read_back_as_it_was_written_and_never_shown() {

@@ -1,85 +1,85 @@
-//! An endpoint as the bucket holds it.
+//! The settings of an endpoint, as the bucket has them.
 
 use super::{ContentFilter, EndpointId, EventPattern, PayloadFormat, RetrySchedule, StoredSecret};
 use crate::{session::SessionId, subject};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Everything about an endpoint but its id, which is the key. A field that an older Kurir did not know has a default.
+/// The settings of an endpoint; its id is the key. A field that an older version of Kurir did not write has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSettings {
-    /// http or https; its path may be a secret.
+    /// An http or https URL; its path may be a secret.
     pub url: String,
     #[serde(default)]
     pub description: String,
-    /// While it is false its events wait in EVENTS.
+    /// While this is false, the endpoint's events wait in EVENTS.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Why it was disabled, if not by its user.
+    /// Why Kurir disabled it; none if Kurir did not.
     #[serde(default)]
     pub disabled_reason: Option<String>,
-    /// Empty: all.
+    /// Only events of these sessions; empty: of all.
     #[serde(default)]
     pub sessions: Vec<SessionId>,
-    /// Empty: all.
+    /// Only events of these types; empty: of all.
     #[serde(default)]
     pub events: Vec<EventPattern>,
     #[serde(default)]
     pub filter: ContentFilter,
-    /// Sent with each request, names in lower case.
+    /// Headers of each request; names are in lower case.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The first is the one that a user was shown last. Empty: not signed.
+    /// The secrets that sign; the first one is the newest. Empty: requests are not signed.
     #[serde(default)]
     pub secrets: Vec<StoredSecret>,
     #[serde(default)]
     pub retry: RetrySchedule,
-    /// Added to each delay by chance, at most so many hundredths of it.
+    /// The largest random addition to each delay, in per cent of the delay.
     #[serde(default)]
     pub retry_jitter_percent: u8,
-    /// Statuses of an answer after which no retry follows.
+    /// Statuses after which no retry follows.
     #[serde(default)]
     pub give_up_on: Vec<u16>,
-    /// One deadline over connecting, the answer's head and its body.
+    /// The deadline for connecting, the answer's head and its body together.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u64,
-    /// Fresh events in delivery at the same time, by each dispatcher.
+    /// How many new events each dispatcher delivers at the same time.
     #[serde(default = "default_concurrency")]
     pub concurrency: u16,
-    /// Requests a second, by all dispatchers together; none: no limit.
+    /// Requests per second of all dispatchers together; none: no limit.
     #[serde(default)]
     pub rate_limit_per_second: Option<f64>,
     #[serde(default)]
     pub ordering: EventOrdering,
     #[serde(default)]
     pub format: PayloadFormat,
-    /// The user's own; Kurir does nothing with it.
+    /// Any data of the user; Kurir does not use it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// Whether received files come in the body, too, as `base64`.
+    /// Whether the body has received files as `base64`.
     #[serde(default)]
     pub base64: bool,
-    /// The first event in EVENTS that is its: those before its making are not.
+    /// The sequence in EVENTS of the endpoint's first event: events that were stored before its creation are not delivered.
     #[serde(default)]
     pub start_sequence: u64,
-    /// ISO 8601.
+    /// When it was created, ISO 8601.
     #[serde(default)]
     pub created_at: String,
     #[serde(default)]
     pub updated_at: String,
 }
 
-/// In which order events reach an endpoint.
+/// The order in which events reach an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventOrdering {
-    /// As fast as it goes: a retry may overtake, and be overtaken.
+    /// Any order: a later event may arrive before the retry of an earlier one.
     #[default]
     None,
-    /// Events of one chat in the order in which they were stored; an event that fails holds its chat, and no other. What
-    /// is replayed comes beside them, in no order.
+    /// The events of one chat arrive in the order in which they were stored. An event that fails delays its chat and no
+    /// other. Replays have no order.
     Chat,
 }
 
@@ -96,12 +96,12 @@ fn default_concurrency() -> u16 {
 }
 
 impl EndpointSettings {
-    /// The contract's.
+    /// The contract's timeout.
     pub const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
-    /// Half of what `default` has: there may be thousands.
+    /// Half of the concurrency of `default`: there may be thousands of endpoints.
     pub const DEFAULT_CONCURRENCY: u16 = 32;
 
-    /// A new endpoint with nothing set but its URL.
+    /// The settings of a new endpoint of which only the URL is known.
     #[must_use]
     pub fn new(url: String) -> Self {
         Self {
@@ -130,12 +130,12 @@ impl EndpointSettings {
         }
     }
 
-    /// The filter subjects of its consumer on EVENTS: what it wants, and its own tests.
+    /// The filter subjects of its consumer on EVENTS: the events that it receives, and its own tests.
     #[must_use]
-    pub fn subjects(&self, id: &EndpointId) -> Vec<String> {
-        let mut subjects = super::subjects(&self.sessions, &self.events);
+    pub fn consumer_filters(&self, id: &EndpointId) -> Vec<String> {
+        let mut subjects = super::filter_subjects(&self.sessions, &self.events);
         let test = subject::test_of_endpoint(id);
-        if !subjects.iter().any(|wanted| subject::holds(wanted, &test)) {
+        if !subjects.iter().any(|wanted| subject::filter_matches(wanted, &test)) {
             subjects.push(test);
         }
         subjects
@@ -163,7 +163,7 @@ mod tests {
                 events: events.iter().map(|event| event.parse().unwrap()).collect(),
                 ..EndpointSettings::new(String::new())
             };
-            assert_eq!(settings.subjects(&id), expected, "{sessions:?} {events:?}");
+            assert_eq!(settings.consumer_filters(&id), expected, "{sessions:?} {events:?}");
         }
     }
 

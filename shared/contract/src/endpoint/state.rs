@@ -1,34 +1,35 @@
-//! What the dispatchers see of an endpoint that does not work, for all of them and for its user.
+//! The state of an endpoint that fails, shared by all dispatchers and shown to the user.
 
 use serde::{Deserialize, Serialize};
 
-/// In the bucket [`STATES_BUCKET`](super::STATES_BUCKET) under the endpoint's id. No entry means that nothing is wrong.
+/// The state of an endpoint. The bucket [`STATES_BUCKET`](super::STATES_BUCKET) has it under the endpoint's id; an endpoint
+/// without an entry works.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointState {
     #[serde(default)]
     pub circuit: CircuitState,
-    /// Since when nothing was delivered and attempts failed, ISO 8601.
+    /// Since when attempts have failed and none has succeeded, ISO 8601.
     #[serde(default)]
     pub failing_since: Option<String>,
-    /// What the receiver did last, in words, without the URL.
+    /// The receiver's last failure, in words and without the URL.
     #[serde(default)]
     pub last_error: Option<String>,
-    /// Of the time until it is disabled: 50 and 80 are told of once each.
+    /// The last warning, in per cent of the time until the endpoint is disabled: 50 or 80. Each is published once.
     #[serde(default)]
     pub warned_percent: u8,
 }
 
-/// Whether events are sent at all.
+/// Whether events are sent to an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum CircuitState {
-    /// All are.
+    /// All events are sent.
     #[default]
     Closed,
-    /// None is: they wait untouched.
+    /// No event is sent; all wait.
     Open,
-    /// One is, as a probe.
+    /// One event is sent as a probe.
     HalfOpen,
 }

@@ -1,19 +1,19 @@
-//! `history.sync`: what the phone tells of the past after a pairing, if it was asked for.
+//! `history.sync`: earlier messages that the phone sends after a pairing, if the settings ask for them.
 
 use super::{EventId, KnownAddresses, MessageContent, MessageContext};
 use crate::{address::ChatJid, session::SessionId};
 use serde::Serialize;
 
-/// `data` of `history.sync`: some messages of one chat, newest first, as the phone sends them.
+/// `data` of `history.sync`: some messages of one chat, the newest first, as the phone sends them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HistorySync {
     pub chat: KnownAddresses,
-    /// The chat's name, if the phone has one.
+    /// The chat's name; null if the phone has none.
     pub name: Option<String>,
     pub messages: Vec<PastMessage>,
-    /// How far the phone has come, per cent; null if it does not say.
+    /// The phone's progress in per cent; null if the phone does not say.
     pub progress: Option<u32>,
     pub session: SessionId,
     pub event_id: EventId,
@@ -23,7 +23,7 @@ pub struct HistorySync {
     pub truncated: Vec<String>,
 }
 
-/// One message of the past.
+/// An earlier message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -34,9 +34,9 @@ pub struct PastMessage {
     #[serde(flatten)]
     pub content: MessageContent,
     pub from_me: bool,
-    /// Who wrote it in a group; null elsewhere.
+    /// The writer in a group; null elsewhere.
     pub participant: Option<ChatJid>,
-    /// The name that the writer chose; null if unknown.
+    /// The name that the writer chose; null if it is unknown.
     pub push_name: Option<String>,
     #[serde(flatten)]
     pub context: MessageContext,

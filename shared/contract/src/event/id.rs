@@ -1,4 +1,4 @@
-//! The id of an event: the same for the same thing that happened, however often it comes.
+//! The id of an event: the same occurrence has the same id, however often WhatsApp reports it.
 
 use super::EventType;
 use crate::{address::ChatJid, session::SessionId};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// `evt_` and 32 hex digits. It is `Nats-Msg-Id` in EVENTS and `webhook-id` at the receiver.
+/// `evt_` and 32 hex digits. It is the header `Nats-Msg-Id` in EVENTS and `webhook-id` at the receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EventId(String);
 
-/// What makes an event the one it is. Addresses are canonical: one person is one address.
+/// The parts that identify an event. Addresses are canonical: one person has one address.
 #[derive(Clone, Copy, Debug)]
 pub struct EventIdentity<'a> {
     pub session: &'a SessionId,
@@ -20,13 +20,14 @@ pub struct EventIdentity<'a> {
     pub chat: &'a ChatJid,
     pub sender: &'a ChatJid,
     pub message_id: &'a str,
-    /// Tells events about one message apart: kind of receipt and its reader, the edit, …; else empty.
+    /// Distinguishes events about one message: the kind of receipt and its reader, the edit, …; else empty.
     pub variant: &'a str,
 }
 
 impl EventId {
+    /// The id of an event about a message.
     #[must_use]
-    pub fn of(identity: &EventIdentity<'_>) -> Self {
+    pub fn from_identity(identity: &EventIdentity<'_>) -> Self {
         let mut hash = Sha256::new();
         for part in [
             identity.session.as_str(),
@@ -43,19 +44,19 @@ impl EventId {
         Self::from_bytes(&hash.finalize()[..16])
     }
 
-    /// For an event without a message id. Made once, before the first try to publish.
+    /// The id of an event without a message id. The caller makes it once, before the first try to publish.
     #[must_use]
     pub fn random() -> Self {
         Self::from_bytes(&rand::random::<[u8; 16]>())
     }
 
-    /// For an event that another service stored without `Nats-Msg-Id`.
+    /// The id of an event that another program stored without `Nats-Msg-Id`.
     #[must_use]
-    pub fn of_sequence(stream_sequence: u64) -> Self {
+    pub fn from_sequence(stream_sequence: u64) -> Self {
         Self(format!("evt_seq{stream_sequence}"))
     }
 
-    /// For an event that tells of this one: the same at every try to tell the same.
+    /// The id of an event about this one: the same for the same `of_what`.
     #[must_use]
     pub fn derived(&self, of_what: &str) -> Self {
         let mut hash = Sha256::new();
@@ -66,7 +67,7 @@ impl EventId {
         Self::from_bytes(&hash.finalize()[..16])
     }
 
-    /// Takes an id as it came in a header.
+    /// Takes an id as a header has it.
     #[must_use]
     pub fn from_header(id: &str) -> Self {
         Self(id.to_owned())
@@ -94,7 +95,7 @@ mod tests {
 
     fn id(chat: &str, message_id: &str, variant: &str) -> EventId {
         let (session, chat) = (SessionId::default(), ChatJid::from_whatsapp(chat));
-        EventId::of(&EventIdentity {
+        EventId::from_identity(&EventIdentity {
             session: &session,
             event: &EventType::MESSAGE_RECEIVED,
             chat: &chat,
@@ -115,9 +116,9 @@ mod tests {
 
     #[test]
     fn a_derived_id_is_the_same_for_the_same_and_no_other() {
-        let event = EventId::of_sequence(7);
+        let event = EventId::from_sequence(7);
         assert_eq!(event.derived("default live"), event.derived("default live"));
         assert_ne!(event.derived("default live"), event.derived("other live"));
-        assert_ne!(event.derived("default live"), EventId::of_sequence(8).derived("default live"));
+        assert_ne!(event.derived("default live"), EventId::from_sequence(8).derived("default live"));
     }
 }

@@ -1,5 +1,5 @@
-//! What becomes of sends that wait: `message.queued` of one, `job.progress`, `job.done`, `job.cancelled` and `job.failed`
-//! of a job.
+//! Sends that wait: `message.queued` reports one message; `job.progress`, `job.done`, `job.cancelled` and `job.failed` report
+//! a job.
 
 use super::EventId;
 use crate::{
@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageQueued {
-    /// The id under which it will be sent.
+    /// The id that the message will have.
     pub message_id: String,
     pub to: ChatJid,
-    /// The job that holds it.
+    /// The job that sends it.
     pub job_id: JobId,
-    /// Not before, ISO 8601.
+    /// The message is not sent before this time, ISO 8601.
     pub until: String,
     pub reason: WaitReason,
     /// ISO 8601.
@@ -29,22 +29,22 @@ pub struct MessageQueued {
     pub event_id: EventId,
 }
 
-/// `data` of the events of a job.
+/// `data` of `job.progress`, `job.done`, `job.cancelled` and `job.failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobEvent {
     pub job_id: JobId,
-    /// What its caller calls it; null if nothing.
+    /// The name that the caller gave it; null if none.
     pub name: Option<String>,
     pub state: JobState,
-    /// Its messages.
+    /// How many messages it has.
     pub total: usize,
-    /// Those that WhatsApp took.
+    /// How many of them WhatsApp accepted.
     pub sent: usize,
-    /// Those that were given up.
+    /// How many of them were given up.
     pub failed: usize,
-    /// Why it was given up; null if it was not.
+    /// Why it was given up; else null.
     pub reason: Option<String>,
     /// ISO 8601.
     pub timestamp: String,

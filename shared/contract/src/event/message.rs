@@ -1,5 +1,7 @@
-//! `message.received` and `message.sent`: the contract's fields, and beside them what Kurir adds; and
-//! `media.downloaded`, which tells that the file of one of them came later.
+//! `message.received`, `message.sent` and `media.downloaded`.
+//!
+//! The first two have the contract's fields and those that Kurir adds. The last one follows a message whose file could
+//! not be downloaded at first.
 
 use super::{EventOrigin, MessageContent, MessageContext};
 use crate::address::ChatJid;
@@ -11,7 +13,7 @@ use serde::Serialize;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageReceived {
     pub message_id: String,
-    /// The chat, canonical: by number where the number is known.
+    /// The chat's canonical address: by number if the number is known.
     pub from: ChatJid,
     /// When it was sent, milliseconds since 1970.
     pub timestamp: i64,
@@ -24,14 +26,14 @@ pub struct MessageReceived {
     pub origin: EventOrigin,
 }
 
-/// The chat and the name its writer gave himself.
+/// The chat, and the name that the writer chose.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageSender {
-    /// The chat's JID, in groups too: `participant` says who wrote.
+    /// The chat's JID, in a group too: `participant` is the writer.
     pub jid: ChatJid,
-    /// `"Unknown"` if the message carried none.
+    /// `"Unknown"` if the message has none.
     pub push_name: String,
 }
 
@@ -44,9 +46,9 @@ pub struct MessageSent {
     pub to: ChatJid,
     #[serde(flatten)]
     pub content: MessageContent,
-    /// When WhatsApp took it, ISO 8601.
+    /// When WhatsApp accepted it, ISO 8601.
     pub timestamp: String,
-    /// False if it was sent through Kurir; true if from the phone or another device of the account. (Kurir's own.)
+    /// Whether the phone or another device of the account sent it, instead of Kurir.
     pub from_device: bool,
     #[serde(flatten)]
     pub context: MessageContext,
@@ -54,13 +56,13 @@ pub struct MessageSent {
     pub origin: EventOrigin,
 }
 
-/// `data` of `media.downloaded`: the file of a message that was told of with `mediaDownloaded: false` is there.
+/// `data` of `media.downloaded`: the file of a message that was published with `mediaDownloaded: false`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MediaDownloaded {
     pub message_id: String,
-    /// As the message's own event told it, now with the file.
+    /// The message's content, now with the file.
     #[serde(flatten)]
     pub content: MessageContent,
     /// When the message was sent, milliseconds since 1970.

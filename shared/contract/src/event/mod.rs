@@ -1,57 +1,59 @@
-//! An event: its type, its id and the envelope that a webhook receives as its body.
+//! An event: its type, its id, and the envelope that a webhook receives as its body.
 //!
-//! The contract's four types are in `message`, `connection` and `failure`; `change` tells what becomes of a message,
-//! `notice` what happens beside messages, `job` of sends that wait, `history` of the past, `passkey` of a pairing. `party` and `context` are what they share.
+//! [`table`] lists every event that Kurir publishes; each other module has the `data` of a few of them.
+//! `known_addresses` and `message_context` hold the fields that many events share.
 
-mod change;
-mod connection;
-mod content;
-mod context;
+mod call;
+mod contact;
 mod endpoint;
-mod failure;
-mod health;
+mod error_occurred;
+mod event_type;
+mod group;
 mod history;
 mod id;
 mod job;
-mod kind;
+mod known_addresses;
 mod message;
-mod notice;
-mod party;
-mod passkey;
+mod message_change;
+mod message_content;
+mod message_context;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod session_health;
+mod session_passkey;
+mod session_state;
+pub mod table;
 
-pub use change::{
-    AckStatus, MessageAck, MessageEdited, MessageReaction, MessageRevoked, MessageUndecryptable, PollVote,
-    UndecryptableReason,
-};
-pub use connection::{ConnectionStatus, SessionEnded, SessionRestricted};
-pub use content::{ContactCard, EventLocation, MessageContent, ReceivedFile};
-pub use context::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
+pub use call::CallEvent;
+pub use contact::{ContactChange, ContactUpdated, IdentityChanged, PresenceState, PresenceUpdated};
 pub use endpoint::EndpointEvent;
-pub use failure::ErrorOccurred;
-pub use health::{NoticedBy, PhoneOffline, PhoneOnline, SessionSilent};
+pub use error_occurred::ErrorOccurred;
+pub use event_type::{EventType, InvalidEventType};
+pub use group::{GroupChange, GroupParticipants, GroupUpdated, ParticipantAction};
 pub use history::{HistorySync, PastMessage};
 pub use id::{EventId, EventIdentity};
 pub use job::{JobEvent, MessageQueued};
-pub use kind::{EventType, InvalidEventType};
+pub use known_addresses::{EventOrigin, KnownAddresses};
 pub use message::{MediaDownloaded, MessageReceived, MessageSender, MessageSent};
-pub use notice::{
-    CallEvent, ContactChange, ContactUpdated, GroupChange, GroupParticipants, GroupUpdated, IdentityChanged,
-    ParticipantAction, PresenceState, PresenceUpdated,
+pub use message_change::{
+    AckStatus, MessageAck, MessageEdited, MessageReaction, MessageRevoked, MessageUndecryptable, PollVote,
+    UndecryptableReason,
 };
-pub use party::{EventOrigin, KnownAddresses};
-pub use passkey::SessionPasskey;
+pub use message_content::{ContactCard, EventLocation, MessageContent, ReceivedFile};
+pub use message_context::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
+pub use session_health::{NoticedBy, PhoneOffline, PhoneOnline, SessionSilent};
+pub use session_passkey::SessionPasskey;
+pub use session_state::{ConnectionStatus, SessionEnded, SessionRestricted};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// The body of a webhook and the payload in EVENTS: exactly these three fields.
+/// The body of a webhook and the payload of a message in EVENTS: exactly these three fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventEnvelope<D = serde_json::Value> {
     pub event: EventType,
-    /// When the event was made, ISO 8601 UTC with milliseconds; the same at every delivery.
+    /// When the event was made: ISO 8601 in UTC with milliseconds, the same at every delivery.
     pub timestamp: String,
     pub data: D,
 }

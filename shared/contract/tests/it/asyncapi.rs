@@ -1,4 +1,4 @@
-//! `docs/asyncapi.yaml`: the subjects of the events and what is on them, for tools that read AsyncAPI 3.
+//! `docs/asyncapi.yaml`: the subjects of the events and their messages, for tools that read AsyncAPI 3.
 
 use crate::committed;
 use kurir_contract::{
@@ -15,9 +15,9 @@ fn the_document_has_every_event_on_its_subject() {
     let mut channels = String::new();
     let mut operations = String::new();
     let mut messages = String::new();
-    for event in schema::all() {
-        let (name, key) = (event.kind.as_str(), key(&event.kind));
-        let address = subject::event(&SessionId::default(), &event.kind);
+    for event in schema::event_schemas() {
+        let (name, key) = (event.event_type.as_str(), channel_name(&event.event_type));
+        let address = subject::event(&SessionId::default(), &event.event_type);
         let address = address.replace(".default.", ".{session}.");
         write!(
             channels,
@@ -32,18 +32,18 @@ fn the_document_has_every_event_on_its_subject() {
         write!(
             messages,
             "    {key}:\n      name: {name}\n      title: {}\n      contentType: application/json\n      headers:\n        $ref: '#/components/schemas/headers'\n      payload:\n        schemaFormat: application/schema+json;version=draft-2020-12\n        schema:\n          $ref: ../shared/contract/schemas/{name}.json\n",
-            quoted(event.tells)
+            quoted(event.description)
         )
         .unwrap();
     }
     let document =
         format!("{HEAD}channels:\n{channels}operations:\n{operations}components:\n  messages:\n{messages}{TAIL}");
-    committed::is(DOCUMENT, &document);
+    committed::assert_file(DOCUMENT, &document);
 }
 
-/// A channel's name in the document, which has no dots.
-fn key(kind: &EventType) -> String {
-    kind.as_str().replace('.', "_")
+/// The name of an event's channel: the document allows no dots there.
+fn channel_name(event_type: &EventType) -> String {
+    event_type.as_str().replace('.', "_")
 }
 
 fn quoted(text: &str) -> String {
@@ -67,7 +67,7 @@ servers:
 
 const TAIL: &str = "  parameters:
     session:
-      description: The session's name; that of the contract's routes is `default`.
+      description: The session's name; the routes without a session use `default`.
       default: default
   schemas:
     headers:
@@ -78,7 +78,7 @@ const TAIL: &str = "  parameters:
           description: The event's id, also `webhook-id` at a receiver.
         traceparent:
           type: string
-          description: The trace that the event is a part of (W3C Trace Context).
+          description: The trace of the event (W3C Trace Context).
       required:
         - Nats-Msg-Id
 ";

@@ -1,4 +1,4 @@
-//! `docs/events.md`: the table of the events and the tables of their fields.
+//! `docs/events.md`: the table of events, and the tables of their fields.
 
 use crate::committed;
 use kurir_contract::event::schema::{self, EventSchema};
@@ -8,47 +8,48 @@ use std::{collections::BTreeSet, fmt::Write as _};
 const PAGE: &str = "docs/events.md";
 
 #[test]
-fn the_table_of_events_is_what_the_types_say() {
-    let shared: BTreeSet<String> = names(&schema::origin()).chain(names(&schema::context())).collect();
-    let mut table = "\n| event | what it tells | own fields of `data` |\n|---|---|---|\n".to_owned();
-    for event in schema::all() {
-        let fields = data(&event);
+fn the_table_of_events_comes_from_the_types() {
+    let shared: BTreeSet<String> = names(&schema::origin_schema()).chain(names(&schema::context_schema())).collect();
+    let mut table = "\n| event | published when | own fields of `data` |\n|---|---|---|\n".to_owned();
+    for event in schema::event_schemas() {
+        let fields = data_schema(&event);
         let own: Vec<String> = properties(&fields)
             .map(|(name, _)| name.clone())
-            .filter(|name| !shared.contains(name) || event.kind.as_str() == "history.sync")
+            .filter(|name| !shared.contains(name) || event.event_type.as_str() == "history.sync")
             .map(|name| format!("`{name}`"))
             .collect();
-        writeln!(table, "| `{}` | {} | {} |", event.kind, event.tells, own.join(", ")).unwrap();
+        writeln!(table, "| `{}` | {} | {} |", event.event_type, event.description, own.join(", ")).unwrap();
     }
     table.push('\n');
-    committed::has_section(PAGE, "events", &table);
+    committed::assert_section(PAGE, "events", &table);
 }
 
 #[test]
-fn the_tables_of_fields_are_what_the_types_say() {
+fn the_tables_of_fields_come_from_the_types() {
     let mut page = String::new();
-    let (origin, context) = (serde_json::to_value(schema::origin()), serde_json::to_value(schema::context()));
+    let (origin, context) =
+        (serde_json::to_value(schema::origin_schema()), serde_json::to_value(schema::context_schema()));
     page.push_str("\n### Every event about a chat\n\n");
     page.push_str(&rows(&origin.unwrap()));
     page.push_str("\n### Every event with a content\n\n");
     page.push_str(&rows(&context.unwrap()));
     page.push('\n');
-    committed::has_section(PAGE, "shared fields", &page);
+    committed::assert_section(PAGE, "shared fields", &page);
 }
 
 #[test]
-fn the_table_of_kinds_is_what_the_types_say() {
+fn the_table_of_message_types_comes_from_the_types() {
     let mut table = "\n| `messageType` | `content` | |\n|---|---|---|\n".to_owned();
-    let content = serde_json::to_value(schema::content()).unwrap();
+    let content = serde_json::to_value(schema::content_schema()).unwrap();
     for variant in content["oneOf"].as_array().unwrap() {
         let kind = variant["properties"]["messageType"]["const"].as_str().unwrap();
         let fields = properties(&variant["properties"]["content"]).map(|(name, _)| name.as_str());
         let fields = fields.collect::<Vec<_>>().join(", ");
-        let said = variant["description"].as_str().unwrap_or_default().replace('\n', " ");
-        writeln!(table, "| `{kind}` | `{{{fields}}}` | {said} |").unwrap();
+        let description = variant["description"].as_str().unwrap_or_default().replace('\n', " ");
+        writeln!(table, "| `{kind}` | `{{{fields}}}` | {description} |").unwrap();
     }
     table.push('\n');
-    committed::has_section(PAGE, "kinds", &table);
+    committed::assert_section(PAGE, "kinds", &table);
 }
 
 fn names(schema: &schemars::Schema) -> impl Iterator<Item = String> {
@@ -56,8 +57,8 @@ fn names(schema: &schemars::Schema) -> impl Iterator<Item = String> {
     names.into_iter()
 }
 
-/// The schema of an event's `data`, with the definitions that it names.
-fn data(event: &EventSchema) -> Value {
+/// The schema of an event's `data`, with the definitions that it refers to.
+fn data_schema(event: &EventSchema) -> Value {
     let schema = serde_json::to_value(&event.schema).unwrap();
     let reference = schema["properties"]["data"]["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
     let mut data = match reference {
@@ -68,7 +69,7 @@ fn data(event: &EventSchema) -> Value {
     data
 }
 
-/// Its fields, those of its variants among them.
+/// The fields of a schema and of its first variant.
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let own = schema["properties"].as_object();
     let variant = schema["oneOf"].as_array().and_then(|variants| variants.first());
@@ -81,8 +82,8 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
 fn rows(schema: &Value) -> String {
     let mut rows = "| field | | |\n|---|---|---|\n".to_owned();
     for (name, field) in properties(schema) {
-        let said = field["description"].as_str().unwrap_or_default().replace('\n', " ");
-        writeln!(rows, "| `{name}` | {} | {said} |", type_of(field)).unwrap();
+        let description = field["description"].as_str().unwrap_or_default().replace('\n', " ");
+        writeln!(rows, "| `{name}` | {} | {description} |", type_of(field)).unwrap();
     }
     rows
 }

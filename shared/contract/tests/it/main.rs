@@ -1,6 +1,6 @@
-//! What is generated from the contract's types and committed is what the types say.
+//! The committed files that are generated from the contract's types: schemas, AsyncAPI, `docs/events.md`.
 //!
-//! `KURIR_WRITE=1 cargo test -p kurir-contract` writes it anew.
+//! `KURIR_WRITE=1 cargo test -p kurir-contract` writes them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

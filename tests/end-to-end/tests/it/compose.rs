@@ -23,10 +23,13 @@ const PROGRAMS: [&str; 6] = [
     "kurir-webhook-dispatcher",
     "whatsapp-simulator",
 ];
+const KEY: &str = "key-of-the-test-of-the-compose-file";
 const UP_WITHIN: Duration = Duration::from_secs(90);
 
 /// What this test made, taken away again however it ends.
 struct Compose {
+    /// `docker-compose`, or the plugin `docker compose`.
+    program: &'static [&'static str],
     project: String,
     folder: tempfile::TempDir,
     environment: Vec<(&'static str, String)>,
@@ -37,8 +40,13 @@ impl Compose {
     fn run(&self, arguments: &[&str]) -> Output {
         let file = repository().join("docker-compose.yml");
         let settings = repository().join("deploy/simulator.env");
-        let mut command = docker("docker-compose");
-        command.args(["-p", &self.project, "-f"]).arg(file).arg("--project-directory").arg(self.folder.path());
+        let mut command = docker(self.program[0]);
+        command
+            .args(&self.program[1..])
+            .args(["-p", &self.project, "-f"])
+            .arg(file)
+            .arg("--project-directory")
+            .arg(self.folder.path());
         command.arg("--env-file").arg(settings).args(arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.output().unwrap()
@@ -83,7 +91,7 @@ fn context(folder: &Path) {
     let dist = folder.join("target/dist");
     fs::create_dir_all(&dist).unwrap();
     fs::create_dir_all(folder.join("deploy/nats")).unwrap();
-    for file in ["Dockerfile", "deploy/nats/nats-server.conf"] {
+    for file in ["Dockerfile", "deploy/nats/nats-server.conf", "deploy/nats/compose.conf"] {
         fs::copy(repository().join(file), folder.join(file)).unwrap();
     }
     for program in PROGRAMS {
@@ -96,10 +104,12 @@ fn context(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_compose_file_brings_a_message_to_the_receiver() {
-    if !works("docker", &["info"]) || !works("docker-compose", &["version"]) {
+    let programs: [&[&str]; 2] = [&["docker-compose"], &["docker", "compose"]];
+    let is_there = |program: &&[&str]| works(program[0], &[&program[1..], &["version"]].concat());
+    let Some(program) = programs.into_iter().find(is_there).filter(|_| works("docker", &["info"])) else {
         eprintln!("SKIPPED: no Docker Engine with docker-compose here, so the compose file was not run");
         return;
-    }
+    };
     let found = Command::new("python3").arg(repository().join("deploy/nats/fetch.py")).output().unwrap();
     let nats = String::from_utf8(found.stdout).unwrap();
     let script = repository().join("tests/end-to-end/stand-in-images.sh");
@@ -111,10 +121,14 @@ async fn the_compose_file_brings_a_message_to_the_receiver() {
 
     let ports = [(); 2].map(|()| Port::reserve());
     let compose = Compose {
+        program,
         project: format!("kurir-test-{}", std::process::id()),
         folder: tempfile::tempdir().unwrap(),
         environment: vec![
             ("BIN_STAGE", "prebuilt".to_owned()),
+            ("API_KEY", KEY.to_owned()),
+            ("KURIR_IMAGES", "kurir".to_owned()),
+            ("KURIR_VERSION", "test".to_owned()),
             ("PORT", ports[0].number().to_string()),
             ("SIMULATOR_PORT", ports[1].number().to_string()),
         ],
@@ -127,7 +141,7 @@ async fn the_compose_file_brings_a_message_to_the_receiver() {
     let client = http::client();
     let status = format!("http://{}/api/whatsapp/status", ports[0].addr());
     until("the session to be connected", UP_WITHIN, || async {
-        let answer = client.get(&status).header("X-API-Key", "demo-key").send().await.map_err(|e| e.to_string())?;
+        let answer = client.get(&status).header("X-API-Key", KEY).send().await.map_err(|e| e.to_string())?;
         let body: Value = answer.json().await.map_err(|e| e.to_string())?;
         if body["data"]["isConnected"] == true { Ok(()) } else { Err(body.to_string()) }
     })
@@ -152,4 +166,16 @@ async fn the_compose_file_brings_a_message_to_the_receiver() {
     .await;
     let logs = compose.must(&["logs", "--no-color", "gateway"]);
     assert!(logs.contains("ready"), "{logs}");
+
+    // NATS asks for a password, and only the services reach it.
+    let varz = compose.must(&["exec", "-T", "nats", "wget", "-q", "-O", "-", "http://127.0.0.1:8222/varz"]);
+    assert!(varz.contains("\"auth_required\": true"), "{varz}");
+    let stranger =
+        compose.run(&["exec", "-T", "receiver", "wget", "-q", "-T", "5", "-O", "-", "http://nats:8222/healthz"]);
+    assert!(!stranger.status.success(), "the receiver reaches NATS");
+    // Nothing is published beyond this machine.
+    let containers = docker("docker").args(["ps", "--filter", &project, "--format", "{{.Ports}}"]).output().unwrap();
+    let published = String::from_utf8(containers.stdout).unwrap();
+    let beyond: Vec<_> = published.split([',', '\n']).filter(|port| port.contains("->")).collect();
+    assert!(!beyond.is_empty() && beyond.iter().all(|port| port.trim().starts_with("127.0.0.1:")), "{published}");
 }

@@ -9,20 +9,22 @@ use std::{
 };
 
 /// Commands that another test runs, by their first words; the rest of the line is settings.
-const RUN_ELSEWHERE: [(&str, &str); 9] = [
+const RUN_ELSEWHERE: [(&str, &str); 11] = [
     ("make demo", "demo.rs"),
     ("make up", "demo.rs runs the same script; the real WhatsApp cannot be reached from a test"),
     ("make test", "this is it"),
+    ("make settings", "settings_page.rs"),
     ("make build", "released.rs builds the released gateway; compose.rs all others"),
     ("docker compose --env-file deploy/simulator.env up", "compose.rs"),
     ("docker compose up", "compose.rs"),
     ("docker compose logs", "compose.rs"),
     ("echo 'WEBHOOK_URL=", "writes into the user's .env"),
+    ("echo \"API_KEY=", "writes into the user's .env"),
     ("nats --server", "below, where the program is installed"),
 ];
 
 fn documents() -> Vec<PathBuf> {
-    let mut found = vec![repository().join("README.md"), repository().join("CONTRIBUTING.md")];
+    let mut found = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|page| repository().join(page)).to_vec();
     let mut folders = vec![repository().join("docs")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -81,7 +83,7 @@ async fn every_command_in_the_documents_runs() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let bare = line.split_whitespace().skip_while(|word| is_setting(word)).collect::<Vec<_>>().join(" ");
+            let bare = without_settings(&line);
             if RUN_ELSEWHERE.iter().any(|(known, _)| bare.starts_with(known)) {
                 continue;
             }
@@ -93,6 +95,11 @@ async fn every_command_in_the_documents_runs() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     stack.finish().await;
+}
+
+/// The command of a line, without the settings before it.
+fn without_settings(line: &str) -> String {
+    line.split_whitespace().skip_while(|word| is_setting(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn is_setting(word: &str) -> bool {
@@ -124,12 +131,12 @@ fn run(stack: &Stack, line: &str) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_service_subscribes_as_the_readme_says() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let program = fenced(&readme, "python").join("\n");
+async fn another_service_subscribes_as_the_page_says() {
+    let page = fs::read_to_string(repository().join("docs/reading-events.md")).unwrap();
+    let program = fenced(&page, "python").join("\n");
     let folder = tempfile::tempdir().unwrap();
     if !install(folder.path()) {
-        eprintln!("SKIPPED: python3 has no pip here, so the subscriber of the README was not run");
+        eprintln!("SKIPPED: python3 has no pip here, so the subscriber of the page was not run");
         return;
     }
     let stack = Stack::start().await;
@@ -144,7 +151,7 @@ async fn another_service_subscribes_as_the_readme_says() {
     subscriber.kill_9().await;
 
     if let Some(nats) = try_which("nats") {
-        let line = fenced(&readme, "sh").into_iter().find(|line| line.starts_with("nats ")).unwrap();
+        let line = fenced(&page, "sh").into_iter().find(|line| line.starts_with("nats ")).unwrap();
         let arguments: Vec<String> = line
             .replace("127.0.0.1:4222", &stack.nats.addr().to_string())
             .replace('\'', "")
@@ -158,7 +165,7 @@ async fn another_service_subscribes_as_the_readme_says() {
         listener.wait_for_line(|line| line.contains("custom.event"), SOON).await;
         listener.kill_9().await;
     } else {
-        eprintln!("SKIPPED: the program `nats` is not installed, so its line of the README was not run");
+        eprintln!("SKIPPED: the program `nats` is not installed, so its line was not run");
     }
     stack.finish().await;
 }
@@ -178,19 +185,11 @@ fn which(program: &str) -> PathBuf {
 }
 
 #[test]
-fn every_variable_of_the_readme_is_known_to_a_program() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let table = readme.split("## Settings").nth(1).unwrap().split("\n## ").next().unwrap();
-    let variables = table.lines().filter_map(|line| line.strip_prefix("| `")).flat_map(|row| {
-        let names = row.split('|').next().unwrap();
-        names.split('`').map(str::trim).filter(|name| name.len() > 2).map(str::to_owned).collect::<Vec<_>>()
-    });
-    let mut help = String::new();
-    for program in ["kurir-gateway-for-simulator", "kurir-webhook-dispatcher", "kurir-api"] {
-        let shown = Command::new(kurir_test_harness::binaries::binary(program)).arg("--help").output().unwrap();
-        help.push_str(&String::from_utf8_lossy(&shown.stdout));
-    }
-    for variable in variables {
-        assert!(help.contains(&variable), "no program knows {variable}");
-    }
+fn the_readme_is_short_and_every_guarantee_has_its_test() {
+    let words = fs::read_to_string(repository().join("README.md")).unwrap().split_whitespace().count();
+    assert!(words <= 900, "the README has {words} words: it is a product page, the rest belongs into docs/");
+    let guarantees = fs::read_to_string(repository().join("docs/guarantees.md")).unwrap();
+    let rows = guarantees.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| case "));
+    let untested: Vec<_> = rows.filter(|row| !row.contains("/tests/it/")).collect();
+    assert!(untested.is_empty(), "no test is named in {untested:?}");
 }

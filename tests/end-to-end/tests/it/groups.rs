@@ -26,7 +26,8 @@ async fn a_group_is_made_changed_written_to_and_left() {
     let group = format!("/groups/{id}");
 
     let added = ask(&stack, Method::POST, &format!("{group}/participants"), json!({"participants": [ANI, BUDI]})).await;
-    let codes: Vec<_> = added["data"]["participants"].as_array().unwrap().iter().map(|one| &one["whatsappCode"]).collect();
+    let codes: Vec<_> =
+        added["data"]["participants"].as_array().unwrap().iter().map(|one| &one["whatsappCode"]).collect();
     assert_eq!(codes, [&Value::Null, &json!(409)]);
     let told = webhook(&stack.receiver, "the new member", |body| body["event"] == "group.participants").await.json();
     assert_eq!((&told["data"]["action"], &told["data"]["participants"][0]["jid"]), (&json!("add"), &json!(ANI_JID)));

@@ -1,4 +1,4 @@
-//! Kurir as its users have it: every process real, WhatsApp simulated. A file per promise of the README.
+//! Kurir as its users have it: every process real, WhatsApp simulated. A file per promise (docs/guarantees.md).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,3 +24,4 @@ mod passkey;
 mod passkey_in_browser;
 mod released;
 mod send_media;
+mod settings_page;

@@ -1,7 +1,7 @@
-//! The lines that a program wrote, as they come, from both outputs and through all its lives.
+//! The lines that a program wrote to both outputs, in all its runs.
 //!
-//! Threads read them, so that a program never blocks on a full pipe while the test does something else.
-//! Only the last [`MAX_LINES`] are kept.
+//! Threads read them, so that a program never blocks on a full pipe while the test does something else. Only the last
+//! [`MAX_LINES`] are kept.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -9,31 +9,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A load test with a log line per message stays below; at 200 bytes a line these are 20 MB.
+/// A load test with a log line for each message stays below this. At 200 bytes a line it is 20 MB.
 const MAX_LINES: usize = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum OutputSource {
     Stdout,
     Stderr,
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Output(Arc<Mutex<Lines>>);
+pub struct ProcessOutput(Arc<Mutex<OutputLines>>);
 
 #[derive(Debug, Default)]
-struct Lines {
-    kept: VecDeque<(Source, String)>,
-    /// Lines that were thrown away: the number of the first kept one.
+struct OutputLines {
+    kept: VecDeque<(OutputSource, String)>,
+    /// How many lines were dropped: the number of the first kept line.
     dropped: usize,
-    life_began: usize,
-    /// Outputs that have not ended yet.
+    first_line_of_life: usize,
+    /// How many outputs have not ended yet.
     open: usize,
 }
 
-impl Output {
-    /// Reads `from` to its end, in a thread that ends with it.
-    pub fn read(&self, source: Source, from: impl Read + Send + 'static) {
+impl ProcessOutput {
+    /// Reads `from` to its end, in a thread.
+    pub fn read(&self, source: OutputSource, from: impl Read + Send + 'static) {
         self.lines().open += 1;
         let output = self.clone();
         thread::spawn(move || {
@@ -48,7 +48,7 @@ impl Output {
         });
     }
 
-    fn push(&self, source: Source, line: String) {
+    fn push(&self, source: OutputSource, line: String) {
         let mut lines = self.lines();
         if lines.kept.len() == MAX_LINES {
             lines.kept.pop_front();
@@ -57,23 +57,23 @@ impl Output {
         lines.kept.push_back((source, line));
     }
 
-    /// From here on it is another process that speaks.
+    /// Starts a new run: later lines are those of another process.
     pub fn begin_life(&self) {
         let mut lines = self.lines();
-        lines.life_began = lines.dropped + lines.kept.len();
+        lines.first_line_of_life = lines.dropped + lines.kept.len();
     }
 
-    /// The number of this life's first line.
-    pub fn life_began(&self) -> usize {
-        self.lines().life_began
+    /// The number of the present run's first line.
+    pub fn first_line_of_life(&self) -> usize {
+        self.lines().first_line_of_life
     }
 
-    /// Whether all of it was read: both outputs have ended.
+    /// Whether both outputs have ended, so that all lines were read.
     pub fn is_complete(&self) -> bool {
         self.lines().open == 0
     }
 
-    /// Blocks, for the use in a drop, until all of it was read or `deadline` has passed.
+    /// Blocks until all lines were read or `deadline` has passed. It is for a drop, which cannot await.
     pub fn wait_until_complete(&self, deadline: Duration) {
         let end = Instant::now() + deadline;
         while !self.is_complete() && Instant::now() < end {
@@ -81,8 +81,8 @@ impl Output {
         }
     }
 
-    /// The first line from number `from` on that fits, and the number to go on with.
-    pub fn find(&self, from: usize, predicate: impl Fn(Source, &str) -> bool) -> (Option<String>, usize) {
+    /// The first matching line at or after number `from`, and the number to continue with.
+    pub fn find(&self, from: usize, predicate: impl Fn(OutputSource, &str) -> bool) -> (Option<String>, usize) {
         let lines = self.lines();
         let found =
             lines.kept.iter().skip(from.saturating_sub(lines.dropped)).find(|(source, line)| predicate(*source, line));
@@ -96,8 +96,8 @@ impl Output {
         lines.kept.iter().skip(skipped).flat_map(|(_, line)| [line.as_str(), "\n"]).collect()
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        // A predicate of the test's may panic while it looks; the lines are whole all the same.
+    fn lines(&self) -> MutexGuard<'_, OutputLines> {
+        // A predicate of the test may panic under the lock; the lines are intact even then.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

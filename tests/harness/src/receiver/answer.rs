@@ -1,4 +1,4 @@
-//! What a receiver may answer: like a good server, or like those that one meets.
+//! The answers of a receiver: those of a good server, and those of bad ones.
 
 use std::io;
 use std::time::Duration;
@@ -6,31 +6,32 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Between two bytes of a [`Answer::Drip`]: no read timeout of a client's ever fires.
+/// The pause between two bytes of an [`Answer::Drip`]: too short for a client's read timeout.
 const DRIP: Duration = Duration::from_millis(100);
 
+/// How a receiver answers a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// A whole answer.
+    /// A complete answer.
     Whole { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
-    /// This answer, so much later.
+    /// This answer after a delay.
     Slow(Duration, Box<Answer>),
-    /// None, on a connection that stays open.
+    /// No answer, on a connection that stays open.
     Hang,
-    /// 200, and then a body of one byte every 100 ms, for ever.
+    /// 200, and then an endless body of one byte every 100 ms.
     Drip,
-    /// A head of one byte every 100 ms, for ever.
+    /// An endless head of one byte every 100 ms.
     DripHead,
-    /// 200, and then a body as fast as it is taken, for ever.
+    /// 200, and then an endless body, as fast as the client reads.
     Flood,
-    /// None: the connection is reset.
+    /// No answer: the connection is reset.
     Reset,
-    /// What is not HTTP.
+    /// Bytes that are not HTTP.
     Garbage,
 }
 
 /// Whether the connection can take another request.
-pub enum After {
+pub enum ConnectionFate {
     KeepOpen,
     Close,
 }
@@ -40,7 +41,7 @@ impl Answer {
         Self::Whole { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// 302 to `location`.
+    /// A redirect with status 302 to `location`.
     pub fn redirect(location: &str) -> Self {
         Self::status(302).header("location", location)
     }
@@ -49,7 +50,7 @@ impl Answer {
         Self::Slow(by, Box::new(self))
     }
 
-    /// Adds a header to a whole answer (also a slow one).
+    /// Adds a header to a complete answer, also to a slow one.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match &mut self {
             Self::Whole { headers, .. } => headers.push((name.to_owned(), value.to_owned())),
@@ -59,7 +60,7 @@ impl Answer {
         self
     }
 
-    /// Gives a whole answer (also a slow one) a body.
+    /// Sets the body of a complete answer, also of a slow one.
     pub fn body(mut self, new: impl Into<Vec<u8>>) -> Self {
         match &mut self {
             Self::Whole { body, .. } => *body = new.into(),
@@ -69,8 +70,8 @@ impl Answer {
         self
     }
 
-    /// Writes it; an endless one until the client has enough.
-    pub(super) async fn write(self, stream: &mut TcpStream) -> io::Result<After> {
+    /// Writes the answer; an endless one until the client closes the connection.
+    pub(super) async fn write(self, stream: &mut TcpStream) -> io::Result<ConnectionFate> {
         let mut answer = self;
         while let Self::Slow(by, then) = answer {
             tokio::time::sleep(by).await;
@@ -80,7 +81,7 @@ impl Answer {
             Self::Slow(..) => unreachable!("unwrapped above"),
             Self::Whole { status, headers, body } => {
                 stream.write_all(&whole(status, &headers, &body)).await?;
-                return Ok(After::KeepOpen);
+                return Ok(ConnectionFate::KeepOpen);
             }
             Self::Hang => while stream.read(&mut [0; 1024]).await? > 0 {},
             Self::Drip => {
@@ -109,7 +110,7 @@ impl Answer {
             Self::Reset => stream.set_zero_linger()?,
             Self::Garbage => stream.write_all(b"\x00\xffthis is not HTTP\r\n\r\n").await?,
         }
-        Ok(After::Close)
+        Ok(ConnectionFate::Close)
     }
 }
 
@@ -126,7 +127,7 @@ fn whole(status: u16, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    // These have no body, and a client does not expect a length (RFC 9110, 8.6).
+    // These statuses have no body, and a client does not expect a length (RFC 9110, 8.6).
     if status >= 200 && status != 204 && status != 304 {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }

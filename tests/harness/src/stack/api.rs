@@ -1,9 +1,9 @@
-//! The API's process, and a user's calls to it.
+//! The API's process, and calls of a user.
 
 use crate::{Port, Process, binaries::binary, http};
 use serde_json::Value;
 
-/// The key of every stack's API; that of the demo, so that the documents' commands work against a stack.
+/// The key of every stack's API. It is the demo's key, so that the commands in the documents work with a stack.
 pub const KEY: &str = "demo-key";
 
 pub struct Api {
@@ -21,7 +21,7 @@ impl Api {
         Self { process, port, client: http::client() }
     }
 
-    /// Another one beside it, ready.
+    /// Starts another API, and waits until it is ready.
     pub async fn replica(&self, nats_url: &str) -> Self {
         let settings = [("NATS_URL", nats_url), ("LOG_FILE", "")];
         let mut replica = Self::start(settings.map(|(variable, value)| (variable.to_owned(), value.to_owned())));
@@ -36,27 +36,27 @@ impl Api {
 
     /// GET with the key: status and body.
     pub async fn get(&self, path: &str) -> (u16, Value) {
-        answer(self.client.get(self.url(path)).header("X-API-Key", KEY)).await
+        send_and_read(self.client.get(self.url(path)).header("X-API-Key", KEY)).await
     }
 
     /// POST with the key: status and body.
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
-        answer(self.client.post(self.url(path)).header("X-API-Key", KEY).json(&body)).await
+        send_and_read(self.client.post(self.url(path)).header("X-API-Key", KEY).json(&body)).await
     }
 
     /// Any method with the key and a body: status and body.
     pub async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
-        answer(self.client.request(method, self.url(path)).header("X-API-Key", KEY).json(&body)).await
+        send_and_read(self.client.request(method, self.url(path)).header("X-API-Key", KEY).json(&body)).await
     }
 
-    /// A request of the test's own making, without the key.
+    /// A request without the key, which the test completes.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))
     }
 }
 
-/// Status and body of an answer; a body that is no JSON is shown as text, a missing answer as status 0.
-pub(super) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+/// Sends a request. Returns status and body; a body that is no JSON as text, a missing answer as status 0.
+pub(super) async fn send_and_read(request: reqwest::RequestBuilder) -> (u16, Value) {
     match request.send().await {
         Ok(response) => {
             let status = response.status().as_u16();

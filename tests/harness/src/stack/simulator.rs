@@ -1,6 +1,6 @@
 //! The simulated WhatsApp: its process, and the calls of its control API that tests use.
 
-use super::{SOON, api::answer};
+use super::{SOON, api::send_and_read};
 use crate::{Port, Process, binaries::binary, http, until};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
@@ -13,7 +13,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it; `scans` makes the simulated phone scan every QR code by itself.
+    /// Starts it. With `scans` the simulated phone scans every QR code by itself.
     pub async fn start(scans: bool) -> Self {
         let (port, media) = (Port::reserve(), Port::reserve());
         let settings = [
@@ -37,40 +37,40 @@ impl Simulator {
         format!("http://{}{path}", self.port.addr())
     }
 
-    /// Where it serves HTTPS: files, and a page that a browser can take for WhatsApp's.
+    /// Where it serves HTTPS: files, and a page that a browser treats as WhatsApp's.
     #[must_use]
     pub fn page(&self) -> SocketAddr {
         self.media.addr()
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        ok(path, answer(self.client.get(self.url(path))).await)
+        expect_success(path, send_and_read(self.client.get(self.url(path))).await)
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Value {
-        ok(path, answer(self.client.post(self.url(path)).json(&body)).await)
+        expect_success(path, send_and_read(self.client.post(self.url(path)).json(&body)).await)
     }
 
     pub async fn delete(&self, path: &str) -> Value {
-        ok(path, answer(self.client.delete(self.url(path))).await)
+        expect_success(path, send_and_read(self.client.delete(self.url(path))).await)
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> Value {
-        ok(path, answer(self.client.patch(self.url(path)).json(&body)).await)
+        expect_success(path, send_and_read(self.client.patch(self.url(path)).json(&body)).await)
     }
 
     /// The simulated phone scans a QR code.
     pub async fn scan(&self, qr: &str) {
         let path = "/admin/mock-phone/scan-qr";
-        ok(path, answer(self.client.post(self.url(path)).body(qr.to_owned())).await);
+        expect_success(path, send_and_read(self.client.post(self.url(path)).body(qr.to_owned())).await);
     }
 
-    /// A contact writes a text; the message's id.
+    /// Lets a contact write a text. Returns the message's id.
     pub async fn contact_writes(&self, number: &str, text: &str) -> String {
         self.contact_sends(number, json!({"text": text})).await
     }
 
-    /// A contact sends what `message` says; the message's id.
+    /// Lets a contact send `message`. Returns the message's id.
     pub async fn contact_sends(&self, number: &str, message: Value) -> String {
         let sent = self.post(&format!("/contacts/{number}/messages"), message).await;
         match sent["id"].as_str() {
@@ -79,12 +79,12 @@ impl Simulator {
         }
     }
 
-    /// What a contact received.
+    /// The messages that a contact received.
     pub async fn received_by(&self, number: &str) -> Vec<Value> {
         self.get(&format!("/contacts/{number}/messages")).await.as_array().cloned().unwrap_or_default()
     }
 
-    /// Waits until a contact has received a message that fits, and gives it.
+    /// Waits until a contact has received a matching message, and returns it.
     pub async fn contact_receives(
         &self,
         number: &str,
@@ -106,7 +106,7 @@ impl Simulator {
 }
 
 #[track_caller]
-fn ok(path: &str, (status, body): (u16, Value)) -> Value {
+fn expect_success(path: &str, (status, body): (u16, Value)) -> Value {
     assert!((200..300).contains(&status), "the simulator answered {path} with {status}: {body}");
     body
 }

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use kurir_test_harness::{Cable, Receiver, http, until};
+use kurir_test_harness::{NetworkCable, Receiver, http, until};
 
 use crate::SOON;
 
 #[tokio::test]
 async fn a_cable_passes_requests_until_it_is_cut_and_again_when_mended() {
     let receiver = Receiver::start().await;
-    let mut cable = Cable::to(receiver.addr());
+    let mut cable = NetworkCable::to(receiver.addr());
     let url = format!("http://{}/", cable.addr());
     let client = http::client();
     // A new client has no connection from before that it could take for a living one.
@@ -29,7 +29,7 @@ async fn a_cable_passes_requests_until_it_is_cut_and_again_when_mended() {
 #[tokio::test]
 async fn a_frozen_cable_holds_a_request_back_without_an_end() {
     let receiver = Receiver::start().await;
-    let mut cable = Cable::to(receiver.addr());
+    let mut cable = NetworkCable::to(receiver.addr());
     let url = format!("http://{}/", cable.addr());
     let client = http::client();
     client.get(&url).send().await.unwrap();
@@ -48,7 +48,7 @@ async fn a_frozen_cable_holds_a_request_back_without_an_end() {
 #[tokio::test]
 async fn a_cable_to_nowhere_ends_its_connections() {
     let mut receiver = Receiver::start().await;
-    let cable = Cable::to(receiver.addr());
+    let cable = NetworkCable::to(receiver.addr());
     receiver.stop().await;
     let url = format!("http://{}/", cable.addr());
     assert!(http::client().get(&url).send().await.is_err());

@@ -76,7 +76,7 @@ async fn a_process_that_ended_unasked_fails_the_test() {
     .await;
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(process)));
     let text = dropped.unwrap_err().downcast::<String>().unwrap();
-    assert!(text.contains("ended unasked"), "{text}");
+    assert!(text.contains("ended by itself"), "{text}");
 }
 
 #[tokio::test]

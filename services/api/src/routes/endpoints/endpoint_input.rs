@@ -3,7 +3,7 @@
 use super::endpoint_view::{MASK, is_secret};
 use crate::{error_code::ErrorCode, event_publisher::EventsStreamInfo, fields::field_problem, response::ApiError};
 use kurir_contract::{
-    address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden},
+    address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden_kind},
     endpoint::{ContentFilter, EndpointSettings, EventOrdering, FieldProblem, PayloadFormat, RetrySchedule, input},
     session::SessionId,
 };
@@ -109,7 +109,7 @@ impl EndpointRules<'_> {
         before: Option<&EndpointSettings>,
     ) -> Result<EndpointSettings, ApiError> {
         let mut problems = unmask(&mut body, before);
-        match input::read(&Value::Object(body.clone()), before) {
+        match input::parse_settings(&Value::Object(body.clone()), before) {
             Ok(settings) => {
                 problems.extend(self.problems(&settings));
                 if problems.is_empty() {
@@ -121,7 +121,7 @@ impl EndpointRules<'_> {
                 body.retain(|name, _| !wrong.iter().any(|problem| problem.field.split('.').next() == Some(name)));
                 problems.extend(wrong);
                 let rest = before.cloned().unwrap_or_else(|| EndpointSettings::new(String::new()));
-                if let Ok(settings) = input::read(&Value::Object(body), Some(&rest)) {
+                if let Ok(settings) = input::parse_settings(&Value::Object(body), Some(&rest)) {
                     problems.extend(self.problems(&settings));
                 }
             }
@@ -148,7 +148,7 @@ impl EndpointRules<'_> {
                 IpAddr::V4(Ipv4Addr::LOCALHOST)
             }
         };
-        let kind = forbidden(ip, self.allowed)?;
+        let kind = forbidden_kind(ip, self.allowed)?;
         let host = url.host_str()?;
         Some(field_problem(
             "url",
@@ -181,7 +181,7 @@ fn longest(settings: &EndpointSettings) -> Duration {
     let delays = settings.retry.delays();
     let jitter = delays.iter().sum::<Duration>().as_secs() * u64::from(settings.retry_jitter_percent);
     let attempts = (delays.len() as u64 + 1) * settings.timeout_seconds;
-    settings.retry.span() + Duration::from_secs(jitter.div_ceil(100) + attempts)
+    settings.retry.total_delay() + Duration::from_secs(jitter.div_ceil(100) + attempts)
 }
 
 /// Puts the stored value where the mask came back. A mask of nothing is a problem.

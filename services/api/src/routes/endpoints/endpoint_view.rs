@@ -80,7 +80,7 @@ pub struct EndpointDetailsView {
     backlog: EndpointBacklog,
 }
 
-/// An endpoint with the secret that signs from now on: shown once, in the answer to whoever made it.
+/// An endpoint with the secret that signs from now on: shown once, in the answer that makes it.
 #[derive(Serialize, JsonSchema)]
 pub struct EndpointSecretView {
     #[serde(flatten)]

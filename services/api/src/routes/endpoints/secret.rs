@@ -5,7 +5,7 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, PathId},
-    fields::{Field, FieldError, FieldErrors, FieldValue},
+    fields::{Field, FieldError, FieldErrors, FieldValue, inline_schema},
     response::{DataResponse, JsonResult, data_response},
 };
 use axum::extract::State;
@@ -13,10 +13,10 @@ use kurir_contract::{
     clock,
     endpoint::{EndpointSettings, SigningSecret, StoredSecret},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 use time::OffsetDateTime;
 
 /// A day is enough to change one's receiver.
@@ -71,19 +71,10 @@ impl FieldValue for OverlapSeconds {
     }
 }
 
-impl JsonSchema for OverlapSeconds {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "OverlapSeconds".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "integer", "minimum": 0, "maximum": KEEP_OLD_AT_MOST, "default": KEEP_OLD})
-    }
-}
+inline_schema!(
+    OverlapSeconds,
+    |_| json_schema!({"type": "integer", "minimum": 0, "maximum": KEEP_OLD_AT_MOST, "default": KEEP_OLD})
+);
 
 #[cfg(test)]
 mod tests {

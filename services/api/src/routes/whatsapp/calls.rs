@@ -9,7 +9,7 @@ use crate::{
     response::{JsonResult, MessageResponse, message_response},
 };
 use axum::extract::State;
-use kurir_contract::command::{CallRejected, Command, RejectCall};
+use kurir_contract::command::{CallRejected, RejectCall, spec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,6 +27,6 @@ pub async fn reject_call(
     JsonBody(body): JsonBody<RejectCallRequest>,
 ) -> JsonResult<MessageResponse> {
     let Person(from) = body.from.checked("from", ErrorCode::InvalidRecipient)?;
-    let CallRejected {} = ask_gateway(&app, &session, Command::RejectCall, &RejectCall { call, from }).await?;
+    let CallRejected {} = ask_gateway(&app, &session, spec::RejectCall, &RejectCall { call, from }).await?;
     Ok(message_response("Call rejected"))
 }

@@ -13,8 +13,9 @@ use crate::{
 };
 use axum::extract::State;
 use kurir_contract::command::{
-    CheckNumber, Command, EmptyBody, NumberChecked,
+    CheckNumber, EmptyBody, NumberChecked,
     people::{BlockedContact, BlockedContacts, ContactDetails, PersonRequest},
+    spec,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -32,7 +33,7 @@ pub async fn check_number(
     JsonBody(body): JsonBody<NumberRequest>,
 ) -> JsonResult<DataResponse<NumberChecked>> {
     let Person(number) = body.number.checked("number", ErrorCode::InvalidRecipient)?;
-    Ok(data_response(ask_gateway(&app, &session, Command::CheckNumber, &CheckNumber { number }).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::CheckNumber, &CheckNumber { number }).await?))
 }
 
 pub async fn contact(
@@ -41,7 +42,7 @@ pub async fn contact(
     id: PathId,
 ) -> JsonResult<DataResponse<ContactDetails>> {
     let request = PersonRequest { number: id.person()? };
-    Ok(data_response(ask_gateway(&app, &session, Command::Contact, &request).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::Contact, &request).await?))
 }
 
 /// In the order of the addresses.
@@ -53,7 +54,7 @@ pub async fn blocklist(
     let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
     let (limit, after) = query.read(&mut errors);
     errors.finish(|| Some(()))?;
-    let BlockedContacts { mut people } = ask_gateway(&app, &session, Command::Blocklist, &EmptyBody {}).await?;
+    let BlockedContacts { mut people } = ask_gateway(&app, &session, spec::Blocklist, &EmptyBody {}).await?;
     people.sort_by(|one, other| one.jid.cmp(&other.jid));
     people.retain(|person| after.as_ref().is_none_or(|after| person.jid.as_str() > after.as_str()));
     let has_more = people.len() > limit;
@@ -68,7 +69,7 @@ pub async fn block(
     JsonBody(body): JsonBody<NumberRequest>,
 ) -> JsonResult<MessageDataResponse<BlockedContact>> {
     let Person(number) = body.number.checked("number", ErrorCode::InvalidRecipient)?;
-    let blocked = ask_gateway(&app, &session, Command::Block, &PersonRequest { number }).await?;
+    let blocked = ask_gateway(&app, &session, spec::Block, &PersonRequest { number }).await?;
     Ok(message_data_response("Blocked", blocked))
 }
 
@@ -78,6 +79,6 @@ pub async fn unblock(
     JsonBody(body): JsonBody<NumberRequest>,
 ) -> JsonResult<MessageDataResponse<BlockedContact>> {
     let Person(number) = body.number.checked("number", ErrorCode::InvalidRecipient)?;
-    let unblocked = ask_gateway(&app, &session, Command::Unblock, &PersonRequest { number }).await?;
+    let unblocked = ask_gateway(&app, &session, spec::Unblock, &PersonRequest { number }).await?;
     Ok(message_data_response("Unblocked", unblocked))
 }

@@ -9,7 +9,7 @@ use crate::{
     fields::{Field, FieldError, FieldErrors, FieldValue, MessageText, Recipient, SendOptions, options_or_default},
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, ForwardedContent, ForwardedMedia, SendForward};
+use kurir_contract::command::{ForwardedContent, ForwardedMedia, SendForward, spec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,7 +51,6 @@ pub async fn forward_message(
         let Recipient(to) = to?;
         Some((SendForward { to, message, media, forwarding_score, idempotency_key }, is_view_once))
     })?;
-    let at = options_or_default(body.options)?.send_at()?;
     if forward.message.file().is_some() {
         let refused = |text| FieldError::sentence(ErrorCode::InvalidForward, text);
         // WhatsApp's apps do not let such a message go on either.
@@ -63,7 +62,8 @@ pub async fn forward_message(
         // A file that is no longer kept is an error of this request, not of the send.
         app.uploads.received(&media.file.object).await?;
     }
-    send(app, session, Command::SendForward, forward.to.clone(), forward, at).await
+    let at = options_or_default(body.options)?.send_at()?;
+    send(app, session, spec::SendForward, forward.to.clone(), forward, at).await
 }
 
 impl FieldValue for ForwardedMessage {

@@ -1,20 +1,19 @@
 //! Commands of the routes to the session's gateway, with the errors that a caller sees.
 
 use crate::{app_state::AppState, command_error::gateway_error, response::ApiError};
-use kurir_contract::{command::Command, session::SessionId};
-use serde::{Serialize, de::DeserializeOwned};
+use kurir_contract::{command::CommandSpec, session::SessionId};
 
 /// The gateway's answer to a command.
 ///
 /// # Errors
 /// As the caller of the route is to see it.
-pub async fn ask_gateway<A: DeserializeOwned>(
+pub async fn ask_gateway<C: CommandSpec>(
     app: &AppState,
     session: &SessionId,
-    command: Command,
-    arguments: &impl Serialize,
-) -> Result<A, ApiError> {
-    app.gateway.ask(session, command, arguments).await.map_err(|error| gateway_error(error, command, session))
+    command: C,
+    arguments: &C::Request,
+) -> Result<C::Answer, ApiError> {
+    app.gateway.ask(session, command, arguments).await.map_err(|error| gateway_error(error, C::COMMAND, session))
 }
 
 /// The path of a route of the session, as `/api/whatsapp/jobs/…`.

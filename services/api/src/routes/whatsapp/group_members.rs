@@ -12,8 +12,9 @@ use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
     command::{
-        Command,
+        CommandSpec,
         group::{ChangeParticipants, MOST_PARTICIPANTS, ParticipantResult, ParticipantResults},
+        spec,
     },
     session::SessionId,
 };
@@ -63,7 +64,7 @@ pub async fn add_participants(
     id: PathId,
     body: JsonBody<ParticipantsRequest>,
 ) -> MembersResult {
-    change_members(app, session, Command::AddParticipants, id, body).await
+    change_members(app, session, spec::AddParticipants, id, body).await
 }
 
 pub async fn remove_participants(
@@ -72,7 +73,7 @@ pub async fn remove_participants(
     id: PathId,
     body: JsonBody<ParticipantsRequest>,
 ) -> MembersResult {
-    change_members(app, session, Command::RemoveParticipants, id, body).await
+    change_members(app, session, spec::RemoveParticipants, id, body).await
 }
 
 pub async fn make_admins(
@@ -81,7 +82,7 @@ pub async fn make_admins(
     id: PathId,
     body: JsonBody<ParticipantsRequest>,
 ) -> MembersResult {
-    change_members(app, session, Command::PromoteParticipants, id, body).await
+    change_members(app, session, spec::PromoteParticipants, id, body).await
 }
 
 pub async fn make_members(
@@ -90,13 +91,13 @@ pub async fn make_members(
     id: PathId,
     body: JsonBody<ParticipantsRequest>,
 ) -> MembersResult {
-    change_members(app, session, Command::DemoteParticipants, id, body).await
+    change_members(app, session, spec::DemoteParticipants, id, body).await
 }
 
 async fn change_members(
     app: AppState,
     session: SessionId,
-    command: Command,
+    command: impl CommandSpec<Request = ChangeParticipants, Answer = ParticipantResults>,
     id: PathId,
     JsonBody(body): JsonBody<ParticipantsRequest>,
 ) -> MembersResult {

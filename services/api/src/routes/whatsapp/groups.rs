@@ -8,7 +8,9 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, PathId, QueryParams, SessionPath},
-    fields::{Field, FieldError, FieldErrors, FieldValue, Flag, GroupJid, PageQuery, ParticipantList, Text},
+    fields::{
+        Field, FieldError, FieldErrors, FieldValue, Flag, GroupJid, PageQuery, ParticipantList, Text, inline_schema,
+    },
     response::{
         ApiError, CreatedResponse, DataResponse, JsonResult, MessageResponse, PageResponse, data_response,
         message_response, page_response,
@@ -16,16 +18,15 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::command::{
-    Command,
     group::{
         ChangeGroup, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage, GroupRequest,
         GroupSummary, InviteLink, JoinGroup, LONGEST_DESCRIPTION, LONGEST_SUBJECT, ListGroups,
     },
+    spec,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::borrow::Cow;
 
 pub async fn list_groups(
     State(app): State<AppState>,
@@ -42,7 +43,7 @@ pub async fn list_groups(
         }
     });
     errors.finish(|| Some(()))?;
-    let page = ask_gateway(&app, &session, Command::ListGroups, &ListGroups { limit, after }).await?;
+    let page = ask_gateway(&app, &session, spec::ListGroups, &ListGroups { limit, after }).await?;
     let GroupPage { groups, next } = page;
     Ok(page_response(groups, next.map(|next| next.to_string())))
 }
@@ -79,7 +80,7 @@ pub async fn create_group(
         let participants = participants.map(|ParticipantList(people)| people).unwrap_or_default();
         Some(CreateGroup { subject, participants })
     })?;
-    let created = ask_gateway(&app, &session, Command::CreateGroup, &request).await?;
+    let created = ask_gateway(&app, &session, spec::CreateGroup, &request).await?;
     let GroupCreated { group, participants } = created;
     let location = session_path(&session, &format!("groups/{}", group.id));
     let participants = participants.into_iter().map(ParticipantView::from).collect();
@@ -92,7 +93,7 @@ pub async fn show_group(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<DataResponse<GroupDetails>> {
-    Ok(data_response(ask_gateway(&app, &session, Command::Group, &group_request(&id)?).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::Group, &group_request(&id)?).await?))
 }
 
 /// What of a group is to change; what is missing stays as it is.
@@ -139,7 +140,7 @@ pub async fn change_group(
         let text = "Nothing to change: give subject, description, announcement or locked";
         return Err(ApiError::new(ErrorCode::InvalidGroup, text));
     }
-    Ok(data_response(ask_gateway(&app, &session, Command::ChangeGroup, &request).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::ChangeGroup, &request).await?))
 }
 
 pub async fn invite(
@@ -147,7 +148,7 @@ pub async fn invite(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<DataResponse<InviteLink>> {
-    Ok(data_response(ask_gateway(&app, &session, Command::GroupInvite, &group_request(&id)?).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::GroupInvite, &group_request(&id)?).await?))
 }
 
 /// Makes a new link; the old one is no longer valid.
@@ -156,7 +157,7 @@ pub async fn revoke_invite(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<DataResponse<InviteLink>> {
-    Ok(data_response(ask_gateway(&app, &session, Command::RevokeGroupInvite, &group_request(&id)?).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::RevokeGroupInvite, &group_request(&id)?).await?))
 }
 
 /// An invitation: its code, or its link.
@@ -178,7 +179,7 @@ pub async fn join_group(
         Some(code) => code.checked("code", ErrorCode::InvalidInvite)?,
         None => return Err(InviteCode::invalid().into_api_error("code", ErrorCode::InvalidInvite)),
     };
-    Ok(data_response(ask_gateway(&app, &session, Command::JoinGroup, &JoinGroup { code: code.0 }).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::JoinGroup, &JoinGroup { code: code.0 }).await?))
 }
 
 pub async fn leave_group(
@@ -186,7 +187,7 @@ pub async fn leave_group(
     SessionPath(session): SessionPath,
     id: PathId,
 ) -> JsonResult<MessageResponse> {
-    let GroupLeft {} = ask_gateway(&app, &session, Command::LeaveGroup, &group_request(&id)?).await?;
+    let GroupLeft {} = ask_gateway(&app, &session, spec::LeaveGroup, &group_request(&id)?).await?;
     Ok(message_response("Left the group"))
 }
 
@@ -227,44 +228,12 @@ impl FieldValue for InviteCode {
     }
 }
 
-impl JsonSchema for GroupSubject {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "GroupSubject".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_SUBJECT, "description": "The group's name."})
-    }
-}
-
-impl JsonSchema for RemovableText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RemovableText".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["string", "null"], "maxLength": LONGEST_DESCRIPTION})
-    }
-}
-
-impl JsonSchema for InviteCode {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "InviteCode".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": 256, "description": "What stands behind https://chat.whatsapp.com/, or the whole link."})
-    }
-}
+inline_schema!(
+    GroupSubject,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_SUBJECT, "description": "The group's name."})
+);
+inline_schema!(RemovableText, |_| json_schema!({"type": ["string", "null"], "maxLength": LONGEST_DESCRIPTION}));
+inline_schema!(
+    InviteCode,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": 256, "description": "What stands behind https://chat.whatsapp.com/, or the whole link."})
+);

@@ -5,7 +5,7 @@ use crate::{app_state::AppState, error_code::ErrorCode, response::ApiError};
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::{Command, IdempotencyKey, QueuedSend, WaitReason},
+    command::{Command, IdempotencyKey, QueuedSend, WaitReason, spec},
     job::{self, JobId, JobItem, JobRecord, SendJob},
     session::SessionId,
 };
@@ -21,12 +21,12 @@ pub async fn submit_job(app: &AppState, session: &SessionId, job: &SendJob) -> R
         let text = "The job is larger than 1 MB: split it into several";
         return Err(ApiError::new(ErrorCode::JobTooLarge, text));
     }
-    ask_gateway(app, session, Command::SubmitJob, job).await
+    ask_gateway(app, session, spec::SubmitJob, job).await
 }
 
 /// The id of a job: the same at every repeat with the same key.
 pub fn job_id(session: &SessionId, key: Option<&IdempotencyKey>) -> JobId {
-    key.map_or_else(JobId::random, |key| JobId::of(session, key))
+    key.map_or_else(JobId::random, |key| JobId::from_key(session, key))
 }
 
 /// Keeps one message until its time.
@@ -57,7 +57,7 @@ pub async fn schedule_message(
     };
     let record = submit_job(app, session, &job).await?;
     Ok(QueuedSend {
-        message_id: job.id.part(0).message_id(session),
+        message_id: job.id.item_key(0).message_id(session),
         job_id: record.id,
         to,
         until: record.send_at.unwrap_or_default(),

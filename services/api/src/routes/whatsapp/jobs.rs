@@ -11,7 +11,9 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, PathId, QueryParams, SessionPath},
-    fields::{CursorText, Field, FieldError, FieldErrors, FieldValue, PageQuery, Recipient, SendAt, Text},
+    fields::{
+        CursorText, Field, FieldError, FieldErrors, FieldValue, PageQuery, Recipient, SendAt, Text, inline_schema,
+    },
     job_store,
     metrics::ApiCounter,
     response::{AcceptedResponse, ApiError, DataResponse, JsonResult, PageResponse, data_response, page_response},
@@ -19,14 +21,13 @@ use crate::{
 use axum::extract::State;
 use kurir_contract::{
     clock,
-    command::Command,
-    job::{self, ItemFailure, JobId, JobItem, JobRecord, JobRequest, JobState, SendJob},
+    command::{Command, spec},
+    job::{self, ItemFailure, JobId, JobItem, JobRecord, JobReference, JobState, SendJob},
     session::SessionId,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use time::OffsetDateTime;
 
 /// A job of 1 to 10,000 messages.
@@ -111,7 +112,7 @@ pub async fn create_job(
         .map(|(index, item)| JobMessageView {
             index,
             to: item.arguments["to"].clone(),
-            message_id: job.id.part(index).message_id(&session),
+            message_id: job.id.item_key(index).message_id(&session),
         })
         .collect();
     let record = submit_job(&app, &session, &job).await?;
@@ -143,20 +144,10 @@ impl FieldValue for JobStateFilter {
     }
 }
 
-impl JsonSchema for JobStateFilter {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "JobStateFilter".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let all: Vec<_> = JobState::ALL.iter().map(|state| state.as_str()).collect();
-        json_schema!({"type": "string", "enum": all})
-    }
-}
+inline_schema!(JobStateFilter, |_| {
+    let all: Vec<_> = JobState::ALL.iter().map(|state| state.as_str()).collect();
+    json_schema!({"type": "string", "enum": all})
+});
 
 /// The newest first.
 pub async fn list_jobs(
@@ -203,7 +194,7 @@ pub async fn cancel_job(
 ) -> JsonResult<DataResponse<JobView>> {
     let id = parse_job_id(id)?;
     app.job_store.get(&session, &id).await?;
-    let record: JobRecord = ask_gateway(&app, &session, Command::CancelJob, &JobRequest { id }).await?;
+    let record: JobRecord = ask_gateway(&app, &session, spec::CancelJob, &JobReference { id }).await?;
     Ok(data_response(record.into()))
 }
 
@@ -258,26 +249,16 @@ fn send_commands() -> Vec<&'static str> {
     Command::ALL.iter().filter(|command| command.is_send()).map(|command| command.as_str()).collect()
 }
 
-impl JsonSchema for JobMessages {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "JobMessages".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let text = generator.subschema_for::<SendMessageRequest>();
-        let other = json_schema!({
-            "type": "object",
-            "description": "Another send: the name of its command, and what its route takes.",
-            "properties": {"command": {"type": "string", "enum": send_commands()}, "to": {"type": "string"}},
-            "required": ["command", "to"],
-        });
-        json_schema!({"type": "array", "minItems": 1, "maxItems": job::MOST_ITEMS, "items": {"anyOf": [text, other]}})
-    }
-}
+inline_schema!(JobMessages, |generator| {
+    let text = generator.subschema_for::<SendMessageRequest>();
+    let other = json_schema!({
+        "type": "object",
+        "description": "Another send: the name of its command, and what its route takes.",
+        "properties": {"command": {"type": "string", "enum": send_commands()}, "to": {"type": "string"}},
+        "required": ["command", "to"],
+    });
+    json_schema!({"type": "array", "minItems": 1, "maxItems": job::MOST_ITEMS, "items": {"anyOf": [text, other]}})
+});
 
 #[cfg(test)]
 mod tests {

@@ -7,15 +7,14 @@ use crate::{
     extract::{IdempotencyHeader, JsonBody, SessionPath},
     fields::{
         Field, FieldError, FieldErrors, FieldValue, MessageId, MessageText, Participant, Recipient, SendOptions,
-        options_or_default,
+        inline_schema, options_or_default,
     },
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, SendEdit, SendReaction, SendRevoke};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use kurir_contract::command::{SendEdit, SendReaction, SendRevoke, spec};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// The longest emoji (a family, a flag of a region) has some ten code points.
 const LONGEST_EMOJI: usize = 32;
@@ -60,7 +59,7 @@ pub async fn send_reaction(
         Some(SendReaction { to, message_id, emoji, from_me, participant, idempotency_key })
     })?;
     let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, Command::SendReaction, reaction.to.clone(), reaction, at).await
+    send(app, session, spec::SendReaction, reaction.to.clone(), reaction, at).await
 }
 
 /// Another text for a message of this account.
@@ -89,7 +88,7 @@ pub async fn edit_message(
         Some(SendEdit { to, message_id, text, idempotency_key })
     })?;
     let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, Command::SendEdit, edit.to.clone(), edit, at).await
+    send(app, session, spec::SendEdit, edit.to.clone(), edit, at).await
 }
 
 /// A message that is deleted for everyone.
@@ -123,7 +122,7 @@ pub async fn revoke_message(
         Some(SendRevoke { to, message_id, participant, idempotency_key })
     })?;
     let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, Command::SendRevoke, revoke.to.clone(), revoke, at).await
+    send(app, session, spec::SendRevoke, revoke.to.clone(), revoke, at).await
 }
 
 /// The error of a message in a group whose writer is not named.
@@ -148,30 +147,8 @@ impl FieldValue for WrittenByAccount {
     }
 }
 
-impl JsonSchema for Emoji {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Emoji".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": LONGEST_EMOJI, "examples": ["👍"], "description": "One emoji; empty takes the reaction back."})
-    }
-}
-
-impl JsonSchema for WrittenByAccount {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "WrittenByAccount".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "boolean"})
-    }
-}
+inline_schema!(
+    Emoji,
+    |_| json_schema!({"type": "string", "maxLength": LONGEST_EMOJI, "examples": ["👍"], "description": "One emoji; empty takes the reaction back."})
+);
+inline_schema!(WrittenByAccount, |_| json_schema!({"type": "boolean"}));

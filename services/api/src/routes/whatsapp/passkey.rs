@@ -8,7 +8,7 @@ use crate::{
     response::{DataResponse, JsonResult, MessageDataResponse, data_response, message_data_response},
 };
 use axum::extract::State;
-use kurir_contract::command::{AnswerPasskey, Command, EmptyBody, PasskeyProgress};
+use kurir_contract::command::{AnswerPasskey, EmptyBody, PasskeyProgress, spec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -19,7 +19,7 @@ pub async fn passkey(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
 ) -> JsonResult<DataResponse<PasskeyProgress>> {
-    Ok(data_response(ask_gateway(&app, &session, Command::Passkey, &EmptyBody {}).await?))
+    Ok(data_response(ask_gateway(&app, &session, spec::Passkey, &EmptyBody {}).await?))
 }
 
 /// WebAuthn's `PublicKeyCredential`, as the browser's `toJSON()` writes it; handed on as it is.
@@ -56,7 +56,7 @@ pub async fn answer_passkey(
     JsonBody(PasskeyCredential(credential)): JsonBody<PasskeyCredential>,
 ) -> JsonResult<MessageDataResponse<PasskeyProgress>> {
     let request = AnswerPasskey { credential: credential.into() };
-    let progress = ask_gateway(&app, &session, Command::AnswerPasskey, &request).await?;
+    let progress = ask_gateway(&app, &session, spec::AnswerPasskey, &request).await?;
     Ok(message_data_response("Passkey answered", progress))
 }
 
@@ -65,6 +65,6 @@ pub async fn confirm_passkey(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
 ) -> JsonResult<MessageDataResponse<PasskeyProgress>> {
-    let progress = ask_gateway(&app, &session, Command::ConfirmPasskey, &EmptyBody {}).await?;
+    let progress = ask_gateway(&app, &session, spec::ConfirmPasskey, &EmptyBody {}).await?;
     Ok(message_data_response("Passkey confirmed", progress))
 }

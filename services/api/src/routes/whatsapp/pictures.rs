@@ -5,22 +5,21 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, PathId, SessionPath},
-    fields::{Field, FieldError, FieldValue},
+    fields::{Field, FieldError, FieldValue, inline_schema},
     response::{ApiError, DataResponse, JsonResult, data_response},
 };
 use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
     command::{
-        Command,
         people::{LONGEST_PICTURE, PictureLink, PictureLookup, PictureRequest, PictureUpdate, SetPicture},
+        spec,
     },
     session::SessionId,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// A new picture.
 #[derive(Deserialize, JsonSchema)]
@@ -83,7 +82,7 @@ pub async fn remove_group_picture(
 }
 
 async fn look_up_picture(app: &AppState, session: &SessionId, of: ChatJid) -> JsonResult<DataResponse<PictureLink>> {
-    let PictureLookup { picture } = ask_gateway(app, session, Command::Picture, &PictureRequest { of }).await?;
+    let PictureLookup { picture } = ask_gateway(app, session, spec::Picture, &PictureRequest { of }).await?;
     let text = "There is no picture, or none for this account to see";
     let picture = picture.ok_or_else(|| ApiError::new(ErrorCode::PictureNotFound, text))?;
     Ok(data_response(picture))
@@ -94,7 +93,7 @@ async fn set_picture(
     session: &SessionId,
     request: SetPicture,
 ) -> JsonResult<DataResponse<PictureUpdate>> {
-    Ok(data_response(ask_gateway(app, session, Command::SetPicture, &request).await?))
+    Ok(data_response(ask_gateway(app, session, spec::SetPicture, &request).await?))
 }
 
 impl FieldValue for JpegBase64 {
@@ -108,16 +107,7 @@ impl FieldValue for JpegBase64 {
     }
 }
 
-impl JsonSchema for JpegBase64 {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "JpegBase64".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_PICTURE, "contentEncoding": "base64", "contentMediaType": "image/jpeg", "description": "A JPEG in base64."})
-    }
-}
+inline_schema!(
+    JpegBase64,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_PICTURE, "contentEncoding": "base64", "contentMediaType": "image/jpeg", "description": "A JPEG in base64."})
+);

@@ -5,17 +5,16 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldErrors, FieldValue, MessageId, Participant, Person, Recipient},
+    fields::{Field, FieldError, FieldErrors, FieldValue, MessageId, Participant, Person, Recipient, inline_schema},
     response::{JsonResult, MessageResponse, message_response},
 };
 use axum::extract::State;
 use kurir_contract::command::{
-    Command, EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState,
+    EmptyBody, MarkRead, OwnPresence, SetPresence, ShowTyping, SubscribePresence, TypingState, spec,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// As many as an app shows at once.
 const MOST_MESSAGES: usize = 100;
@@ -50,7 +49,7 @@ pub async fn mark_read(
         let (Recipient(to), MessageIdList(message_ids)) = (to?, message_ids?);
         Some(MarkRead { to, message_ids, participant })
     })?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::MarkRead, &read).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::MarkRead, &read).await?;
     Ok(message_response("Messages marked as read"))
 }
 
@@ -74,7 +73,7 @@ pub async fn typing(
         let (Recipient(to), TypingStateField(state)) = (to?, state?);
         Some(ShowTyping { to, state })
     })?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::ShowTyping, &typing).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::ShowTyping, &typing).await?;
     Ok(message_response("Typing shown"))
 }
 
@@ -92,7 +91,7 @@ pub async fn presence(
     JsonBody(body): JsonBody<PresenceRequest>,
 ) -> JsonResult<MessageResponse> {
     let PresenceStateField(state) = body.state.checked("state", ErrorCode::InvalidState)?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::SetPresence, &SetPresence { state }).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::SetPresence, &SetPresence { state }).await?;
     Ok(message_response("Presence shown"))
 }
 
@@ -108,7 +107,7 @@ pub async fn subscribe_presence(
     JsonBody(body): JsonBody<SubscribePresenceRequest>,
 ) -> JsonResult<MessageResponse> {
     let Person(to) = body.to.checked("to", ErrorCode::InvalidRecipient)?;
-    let EmptyBody {} = ask_gateway(&app, &session, Command::SubscribePresence, &SubscribePresence { to }).await?;
+    let EmptyBody {} = ask_gateway(&app, &session, spec::SubscribePresence, &SubscribePresence { to }).await?;
     Ok(message_response("Presence subscribed"))
 }
 
@@ -138,44 +137,9 @@ impl FieldValue for PresenceStateField {
     }
 }
 
-impl JsonSchema for MessageIdList {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MessageIdList".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": MessageId::json_schema(generator)})
-    }
-}
-
-impl JsonSchema for TypingStateField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "TypingStateField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "enum": ["composing", "recording", "paused"]})
-    }
-}
-
-impl JsonSchema for PresenceStateField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "PresenceStateField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "enum": ["available", "unavailable"]})
-    }
-}
+inline_schema!(
+    MessageIdList,
+    |generator| json_schema!({"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": MessageId::json_schema(generator)})
+);
+inline_schema!(TypingStateField, |_| json_schema!({"type": "string", "enum": ["composing", "recording", "paused"]}));
+inline_schema!(PresenceStateField, |_| json_schema!({"type": "string", "enum": ["available", "unavailable"]}));

@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
-    command::{Command, EmptyBody, SessionInfo},
+    command::{Command, EmptyBody, SessionInfo, spec},
     session::{SessionId, SessionStatus},
 };
 use schemars::JsonSchema;
@@ -56,7 +56,7 @@ pub async fn qr(State(app): State<AppState>, SessionPath(session): SessionPath) 
 /// Asks for a new pairing and waits for its code.
 async fn begin_pairing(app: &AppState, session: &SessionId) -> Result<SessionInfo, ApiError> {
     let deadline = Instant::now() + NEW_CODE_WITHIN;
-    let mut status: SessionInfo = ask_gateway(app, session, Command::Restart, &EmptyBody {}).await?;
+    let mut status: SessionInfo = ask_gateway(app, session, spec::Restart, &EmptyBody {}).await?;
     while status.qr_code.is_none() && !status.is_connected && Instant::now() < deadline {
         sleep(POLL_INTERVAL).await;
         status = read_status(app, session).await?;

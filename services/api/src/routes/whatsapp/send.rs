@@ -20,7 +20,7 @@ use axum::{
 };
 use kurir_contract::{
     address::ChatJid,
-    command::{Command, QueuedSend, SentMessage, WaitReason},
+    command::{CommandSpec, QueuedSend, SentMessage, WaitReason},
     job::JobId,
     session::SessionId,
 };
@@ -93,16 +93,16 @@ impl OperationOutput for SendResponse {
 ///
 /// # Errors
 /// If the message was not sent.
-pub async fn send(
+pub async fn send<C: CommandSpec<Answer = SentMessage>>(
     app: AppState,
     session: SessionId,
-    command: Command,
+    command: C,
     to: ChatJid,
-    message: impl Serialize + Send + Sync + 'static,
+    message: C::Request,
     at: Option<OffsetDateTime>,
 ) -> SendResult {
     if let Some(at) = at {
-        let queued = job_submission::schedule_message(&app, &session, command, to, &message, at).await?;
+        let queued = job_submission::schedule_message(&app, &session, C::COMMAND, to, &message, at).await?;
         return Ok(queued_response(&session, queued));
     }
     let carried = app.clone();
@@ -112,14 +112,14 @@ pub async fn send(
     })?
 }
 
-async fn hand_over(
+async fn hand_over<C: CommandSpec<Answer = SentMessage>>(
     app: &AppState,
     session: &SessionId,
-    command: Command,
+    command: C,
     to: &ChatJid,
-    message: &(impl Serialize + Sync),
+    message: &C::Request,
 ) -> SendResult {
-    let sent = match app.gateway.ask::<SentMessage>(session, command, message).await {
+    let sent = match app.gateway.ask(session, command, message).await {
         Err(CommandFailure::Queued(queued)) => return Ok(queued_response(session, queued)),
         sent => sent,
     };
@@ -129,7 +129,7 @@ async fn hand_over(
         Ok(sent) => Ok(sent_response(sent, "Message sent successfully")),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send to {}: {error}", to.redacted());
-            Err(gateway_error(error, command, session))
+            Err(gateway_error(error, C::COMMAND, session))
         }
     }
 }

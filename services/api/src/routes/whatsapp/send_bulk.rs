@@ -10,17 +10,17 @@ use crate::{
     command_request::CommandFailure,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldValue},
+    fields::{Field, FieldError, FieldValue, inline_schema},
     metrics::ApiCounter,
     response::{ApiError, JsonResult},
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::ChatJid,
-    command::{Command, CommandErrorCode, QueuedSend, SentMessage},
+    command::{Command, CommandErrorCode, QueuedSend, SentMessage, spec},
     session::SessionId,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
@@ -56,20 +56,10 @@ impl FieldValue for BulkMessages {
     }
 }
 
-impl JsonSchema for BulkMessages {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "BulkMessages".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let item = generator.subschema_for::<SendMessageRequest>();
-        json_schema!({"type": "array", "minItems": 1, "maxItems": MOST, "items": item})
-    }
-}
+inline_schema!(BulkMessages, |generator| {
+    let item = generator.subschema_for::<SendMessageRequest>();
+    json_schema!({"type": "array", "minItems": 1, "maxItems": MOST, "items": item})
+});
 
 /// How the messages ended.
 #[derive(Serialize, JsonSchema)]
@@ -161,7 +151,7 @@ async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -
             results.push(BulkResult::failed(to, STOPPING.into()));
             continue;
         }
-        let sent = app.gateway.ask::<SentMessage>(session, Command::SendText, &message).await;
+        let sent = app.gateway.ask(session, spec::SendText, &message).await;
         count_message(app, matches!(sent, Ok(_) | Err(CommandFailure::Queued(_))));
         results.push(match sent {
             Ok(SentMessage { message_id, to, .. }) => BulkResult::sent(&to, message_id),

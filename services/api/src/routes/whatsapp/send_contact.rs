@@ -5,17 +5,19 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldErrors, FieldValue, PhoneNumber, Recipient, SendOptions, options_or_default},
+    fields::{
+        Field, FieldError, FieldErrors, FieldValue, PhoneNumber, Recipient, SendOptions, inline_schema,
+        options_or_default,
+    },
 };
 use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
-    command::{Command, SendContact},
+    command::{SendContact, spec},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// More than the apps show.
 const LONGEST_NAME: usize = 256;
@@ -63,7 +65,7 @@ pub async fn send_contact(
     })?;
     let mut options = options_or_default(body.options)?;
     let contact = SendContact { quoted: options.quoted()?, ..contact };
-    send(app, session, Command::SendContact, contact.to.clone(), contact, options.send_at()?).await
+    send(app, session, spec::SendContact, contact.to.clone(), contact, options.send_at()?).await
 }
 
 /// A card with `waid`, from which the recipient's app offers to write to the contact.
@@ -95,30 +97,8 @@ impl FieldValue for VCard {
     }
 }
 
-impl JsonSchema for DisplayName {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "DisplayName".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "description": "The contact's name, on one line."})
-    }
-}
-
-impl JsonSchema for VCard {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "VCard".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^\\s*BEGIN:VCARD", "maxLength": LONGEST_CARD})
-    }
-}
+inline_schema!(
+    DisplayName,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "description": "The contact's name, on one line."})
+);
+inline_schema!(VCard, |_| json_schema!({"type": "string", "pattern": "^\\s*BEGIN:VCARD", "maxLength": LONGEST_CARD}));

@@ -8,7 +8,7 @@ use crate::{
     fields::{Field, FieldError, FieldErrors, FieldValue, Recipient, SendOptions, Text, options_or_default},
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, SendLocation};
+use kurir_contract::command::{SendLocation, spec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -70,5 +70,5 @@ pub async fn send_location(
     })?;
     let mut options = options_or_default(body.options)?;
     let place = SendLocation { quoted: options.quoted()?, ..place };
-    send(app, session, Command::SendLocation, place.to.clone(), place, options.send_at()?).await
+    send(app, session, spec::SendLocation, place.to.clone(), place, options.send_at()?).await
 }

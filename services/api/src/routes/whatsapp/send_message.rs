@@ -9,7 +9,7 @@ use crate::{
     extract::{IdempotencyHeader, JsonBody, SessionPath},
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, SendText};
+use kurir_contract::command::{SendText, spec};
 
 pub async fn send_message(
     State(app): State<AppState>,
@@ -19,5 +19,5 @@ pub async fn send_message(
 ) -> SendResult {
     let (message, at) = body.read()?;
     let message = SendText { idempotency_key, ..message };
-    send(app, session, Command::SendText, message.to.clone(), message, at).await
+    send(app, session, spec::SendText, message.to.clone(), message, at).await
 }

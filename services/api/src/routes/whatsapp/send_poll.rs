@@ -5,14 +5,14 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldErrors, FieldValue, Recipient, SendAt},
+    fields::{Field, FieldError, FieldErrors, FieldValue, Recipient, SendAt, inline_schema},
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, SendPoll};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use kurir_contract::command::{SendPoll, spec};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::{borrow::Cow, collections::HashSet};
+use std::collections::HashSet;
 
 /// What the apps let one write.
 const LONGEST_NAME: usize = 255;
@@ -59,7 +59,7 @@ pub async fn send_poll(
         let (Recipient(to), PollQuestion(name), PollOptions(options)) = (to?, name?, options?);
         Some(SendPoll { to, name, options, selectable, idempotency_key })
     })?;
-    send(app, session, Command::SendPoll, poll.to.clone(), poll, at).await
+    send(app, session, spec::SendPoll, poll.to.clone(), poll, at).await
 }
 
 fn one_line(given: &Value, longest: usize) -> Option<String> {
@@ -98,47 +98,12 @@ impl FieldValue for OptionCount {
     }
 }
 
-impl JsonSchema for PollQuestion {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "PollQuestion".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "description": "The question."})
-    }
-}
-
-impl JsonSchema for PollOptions {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "PollOptions".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "array", "minItems": FEWEST_OPTIONS, "maxItems": MOST_OPTIONS, "uniqueItems": true,
-            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_OPTION},
-        })
-    }
-}
-
-impl JsonSchema for OptionCount {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "OptionCount".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "integer", "minimum": 0, "maximum": MOST_OPTIONS, "default": 1})
-    }
-}
+inline_schema!(
+    PollQuestion,
+    |_| json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "description": "The question."})
+);
+inline_schema!(PollOptions, |_| json_schema!({
+    "type": "array", "minItems": FEWEST_OPTIONS, "maxItems": MOST_OPTIONS, "uniqueItems": true,
+    "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_OPTION},
+}));
+inline_schema!(OptionCount, |_| json_schema!({"type": "integer", "minimum": 0, "maximum": MOST_OPTIONS, "default": 1}));

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use axum::extract::State;
-use kurir_contract::command::{Command, EmptyBody, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo};
+use kurir_contract::command::{Command, EmptyBody, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo, spec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ pub async fn status(
 }
 
 pub async fn logout(State(app): State<AppState>, SessionPath(session): SessionPath) -> JsonResult<MessageResponse> {
-    let LoggedOut { was_paired } = ask_gateway(&app, &session, Command::Logout, &EmptyBody {}).await?;
+    let LoggedOut { was_paired } = ask_gateway(&app, &session, spec::Logout, &EmptyBody {}).await?;
     Ok(if was_paired {
         message_response("Logged out successfully")
     } else {
@@ -39,7 +39,7 @@ pub async fn restart(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
 ) -> JsonResult<MessageDataResponse<SessionInfo>> {
-    let status: SessionInfo = ask_gateway(&app, &session, Command::Restart, &EmptyBody {}).await?;
+    let status: SessionInfo = ask_gateway(&app, &session, spec::Restart, &EmptyBody {}).await?;
     Ok(message_data_response("Session restarted", status))
 }
 
@@ -58,6 +58,6 @@ pub async fn pairing_code(
 ) -> JsonResult<MessageDataResponse<PairingCode>> {
     let PhoneNumber(number) = body.phone_number.checked("phoneNumber", ErrorCode::InvalidRecipient)?;
     let request = PairingCodeRequest { phone_number: number.user().to_owned() };
-    let code: PairingCode = ask_gateway(&app, &session, Command::PairingCode, &request).await?;
+    let code: PairingCode = ask_gateway(&app, &session, spec::PairingCode, &request).await?;
     Ok(message_data_response("Pairing code created", code))
 }

@@ -1,25 +1,26 @@
-//! Groups: shown, made, changed, joined and left. `participants` changes who is in one, `shown` says what it is.
+//! Shows, creates, changes, joins and leaves groups. `participants` changes who is in a group, and `view` shows it.
 //!
-//! Nothing of a group is remembered here: WhatsApp is asked each time.
+//! The gateway stores nothing about groups: it asks WhatsApp each time.
 
+pub mod lookup;
 mod participants;
 mod text;
 mod view;
 
-pub use participants::ParticipantChange;
-
-use super::{CommandServer, invalid, refusal, whatsapp_request::RequestFailure};
+use super::{CommandServer, whatsapp_request::RequestFailure};
 use crate::inbound::addresses::chat_jid;
 use kurir_contract::{
     address::ChatJid,
     command::{
-        CommandError, CommandErrorCode,
+        AnswerCommand, CommandError, CommandErrorCode,
         group::{
             ChangeGroup, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage, GroupRequest,
             InviteLink, JoinGroup, LONGEST_DESCRIPTION, LONGEST_SUBJECT, ListGroups, MOST_GROUPS,
         },
+        spec,
     },
 };
+use lookup::{fetch_group, is_refused_with, map_group_error, parse_group};
 use std::cmp::Ordering;
 use wacore_binary::Jid;
 use whatsapp_rust::{
@@ -28,24 +29,18 @@ use whatsapp_rust::{
         GroupCreateOptions, GroupDescription, GroupError, GroupMetadata, GroupParticipantOptions, GroupSubject,
         JoinGroupResult,
     },
-    request::IqError,
 };
 
-/// WhatsApp's numbers for who is not in a group, or may not do what he asks for.
-const MAY_NOT: [u16; 3] = [401, 403, 404];
-/// … for a code that is none, was one, or leads to nothing.
+/// WhatsApp's numbers for an invitation code that is wrong, was replaced, or leads to no group.
 const NO_INVITE: [u16; 3] = [404, 406, 410];
-/// … for who is in the group already.
+/// WhatsApp's number for an account that is in the group already.
 const IS_MEMBER: u16 = 409;
 
-impl CommandServer {
-    pub(super) async fn list_groups(
-        &self,
-        request: Result<ListGroups, CommandError>,
-    ) -> Result<GroupPage, CommandError> {
-        let ListGroups { limit, after } = request?;
+impl AnswerCommand<spec::ListGroups> for CommandServer {
+    async fn answer(&self, request: ListGroups) -> Result<GroupPage, CommandError> {
+        let ListGroups { limit, after } = request;
         if !(1..=MOST_GROUPS).contains(&limit) {
-            return Err(invalid(format!("limit must be a whole number from 1 to {MOST_GROUPS}")));
+            return Err(CommandError::invalid(format!("limit must be a whole number from 1 to {MOST_GROUPS}")));
         }
         self.ask_whatsapp(|client| async move {
             let all = client.groups().get_participating().await?;
@@ -58,23 +53,21 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    pub(super) async fn group(
-        &self,
-        request: Result<GroupRequest, CommandError>,
-    ) -> Result<GroupDetails, CommandError> {
-        let group = parse_group(&request?.group)?;
+impl AnswerCommand<spec::Group> for CommandServer {
+    async fn answer(&self, request: GroupRequest) -> Result<GroupDetails, CommandError> {
+        let group = parse_group(&request.group)?;
         self.ask_whatsapp(|client| async move {
             Ok(view::group_details(&client, &fetch_group(&client, &group).await?).await)
         })
         .await
     }
+}
 
-    pub(super) async fn create_group(
-        &self,
-        request: Result<CreateGroup, CommandError>,
-    ) -> Result<GroupCreated, CommandError> {
-        let CreateGroup { subject, participants } = request?;
+impl AnswerCommand<spec::CreateGroup> for CommandServer {
+    async fn answer(&self, request: CreateGroup) -> Result<GroupCreated, CommandError> {
+        let CreateGroup { subject, participants } = request;
         let subject = parse_subject(&subject)?;
         let people = participants::parse_participants(&participants)?;
         self.ask_whatsapp(|client| async move {
@@ -85,13 +78,12 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    /// Says what was changed already, if a later change is refused.
-    pub(super) async fn change_group(
-        &self,
-        request: Result<ChangeGroup, CommandError>,
-    ) -> Result<GroupDetails, CommandError> {
-        let ChangeGroup { group, subject, description, announcement, locked } = request?;
+/// If a later change is refused, the error says which changes were made.
+impl AnswerCommand<spec::ChangeGroup> for CommandServer {
+    async fn answer(&self, request: ChangeGroup) -> Result<GroupDetails, CommandError> {
+        let ChangeGroup { group, subject, description, announcement, locked } = request;
         let group = parse_group(&group)?;
         let subject = subject.as_deref().map(parse_subject).transpose()?;
         let description = description.as_deref().map(parse_description).transpose()?;
@@ -117,38 +109,21 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    /// The link, as it is or a new one.
-    pub(super) async fn group_invite(
-        &self,
-        request: Result<GroupRequest, CommandError>,
-        anew: bool,
-    ) -> Result<InviteLink, CommandError> {
-        let group = parse_group(&request?.group)?;
-        self.ask_whatsapp(|client| async move {
-            let link = client.groups().get_invite_link(&group, anew).await;
-            let link = map_group_error(&client, &group, link).await?;
-            let code = link.rsplit('/').next().unwrap_or_default().to_owned();
-            Ok(InviteLink { link, code })
-        })
-        .await
-    }
-
-    pub(super) async fn join_group(
-        &self,
-        request: Result<JoinGroup, CommandError>,
-    ) -> Result<GroupJoined, CommandError> {
-        let code = request?.code;
+impl AnswerCommand<spec::JoinGroup> for CommandServer {
+    async fn answer(&self, request: JoinGroup) -> Result<GroupJoined, CommandError> {
+        let code = request.code;
         self.ask_whatsapp(|client| async move {
             let joined = match text::join(&client, &code).await {
                 Ok(joined) => joined,
-                // Who is in it already is where he wanted to be.
+                // The account is in the group already, as it wanted.
                 Err(error) if is_refused_with(&error, &[IS_MEMBER]) => {
                     JoinGroupResult::Joined(text::invited_to(&client, &code).await?)
                 }
                 Err(error) if is_refused_with(&error, &NO_INVITE) => {
                     let text = "there is no such invitation, or its link was replaced: ask for the new one";
-                    return Err(refusal(CommandErrorCode::InviteNotFound, text).into());
+                    return Err(CommandError::new(CommandErrorCode::InviteNotFound, text).into());
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -157,14 +132,13 @@ impl CommandServer {
         })
         .await
     }
+}
 
-    pub(super) async fn leave_group(
-        &self,
-        request: Result<GroupRequest, CommandError>,
-    ) -> Result<GroupLeft, CommandError> {
-        let group = parse_group(&request?.group)?;
+impl AnswerCommand<spec::LeaveGroup> for CommandServer {
+    async fn answer(&self, request: GroupRequest) -> Result<GroupLeft, CommandError> {
+        let group = parse_group(&request.group)?;
         self.ask_whatsapp(|client| async move {
-            // Leaving a group that one is not in is answered like leaving any other.
+            // WhatsApp answers in the same way if the account is not in the group.
             fetch_group(&client, &group).await?;
             client.groups().leave(&group).await?;
             Ok(GroupLeft {})
@@ -173,30 +147,33 @@ impl CommandServer {
     }
 }
 
-/// What WhatsApp says of a group.
-async fn fetch_group(client: &Client, group: &Jid) -> Result<GroupMetadata, RequestFailure> {
-    match client.groups().get_metadata(group).await {
-        Err(error) if is_refused_with(&error, &MAY_NOT) => Err(group_not_found().into()),
-        other => Ok(other?),
+impl AnswerCommand<spec::GroupInvite> for CommandServer {
+    async fn answer(&self, request: GroupRequest) -> Result<InviteLink, CommandError> {
+        self.invite_link(&request.group, false).await
     }
 }
 
-/// WhatsApp has one number for who is not in the group and for who may not: the second sees the group.
-pub(super) async fn map_group_error<T>(
-    client: &Client,
-    group: &Jid,
-    done: Result<T, GroupError>,
-) -> Result<T, RequestFailure> {
-    match done {
-        Err(error) if is_refused_with(&error, &MAY_NOT) => {
-            fetch_group(client, group).await?;
-            Err(error.into())
-        }
-        other => Ok(other?),
+impl AnswerCommand<spec::RevokeGroupInvite> for CommandServer {
+    async fn answer(&self, request: GroupRequest) -> Result<InviteLink, CommandError> {
+        self.invite_link(&request.group, true).await
     }
 }
 
-/// One of several changes; `done` are those before it.
+impl CommandServer {
+    /// The invitation link: the current one, or a new one.
+    async fn invite_link(&self, group: &ChatJid, is_reset: bool) -> Result<InviteLink, CommandError> {
+        let group = parse_group(group)?;
+        self.ask_whatsapp(|client| async move {
+            let link = client.groups().get_invite_link(&group, is_reset).await;
+            let link = map_group_error(&client, &group, link).await?;
+            let code = link.rsplit('/').next().unwrap_or_default().to_owned();
+            Ok(InviteLink { link, code })
+        })
+        .await
+    }
+}
+
+/// Makes one of several changes. `done` are the changes before it.
 async fn apply_change(
     client: &Client,
     group: &Jid,
@@ -216,15 +193,7 @@ async fn apply_change(
     Ok(())
 }
 
-fn is_refused_with(error: &GroupError, codes: &[u16]) -> bool {
-    matches!(error, GroupError::Iq(IqError::ServerError { code, .. }) if codes.contains(code))
-}
-
-fn group_not_found() -> CommandError {
-    refusal(CommandErrorCode::GroupNotFound, "there is no such group, or this account is not in it")
-}
-
-/// Those behind `after` in the order of their ids, and where the next page begins.
+/// The groups after `after` in the order of their ids, and where the next page starts.
 fn take_page(
     mut all: Vec<GroupMetadata>,
     limit: usize,
@@ -239,25 +208,20 @@ fn take_page(
     (all, next)
 }
 
-pub(super) fn parse_group(group: &ChatJid) -> Result<Jid, CommandError> {
-    let jid = group.as_str().parse().ok().filter(|_| group.is_group());
-    jid.ok_or_else(|| invalid("a group's id looks like 120363000000000001@g.us".to_owned()))
-}
-
 fn parse_subject(subject: &str) -> Result<GroupSubject, CommandError> {
     let subject = Some(subject.trim()).filter(|subject| !subject.is_empty());
     subject
         .and_then(|subject| GroupSubject::new(subject).ok())
-        .ok_or_else(|| invalid(format!("a subject has 1 to {LONGEST_SUBJECT} characters")))
+        .ok_or_else(|| CommandError::invalid(format!("a subject has 1 to {LONGEST_SUBJECT} characters")))
 }
 
-/// An empty one is none.
+/// An empty description removes it.
 fn parse_description(description: &str) -> Result<Option<GroupDescription>, CommandError> {
     let description = Some(description.trim()).filter(|description| !description.is_empty());
     description
         .map(GroupDescription::new)
         .transpose()
-        .map_err(|_| invalid(format!("a description has at most {LONGEST_DESCRIPTION} characters")))
+        .map_err(|_| CommandError::invalid(format!("a description has at most {LONGEST_DESCRIPTION} characters")))
 }
 
 #[cfg(test)]

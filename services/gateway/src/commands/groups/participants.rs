@@ -1,12 +1,16 @@
-//! Who is in a group: added, removed, made administrators or no longer, and how it went with each of them.
+//! Changes the participants of a group: adds, removes, promotes, demotes, and says for each how it went.
 
-use super::{fetch_group, map_group_error, parse_group, view};
-use crate::commands::{CommandServer, invalid, whatsapp_request::RequestFailure};
+use super::{
+    lookup::{fetch_group, map_group_error, parse_group},
+    view,
+};
+use crate::commands::{CommandServer, whatsapp_request::RequestFailure};
 use kurir_contract::{
     address::ChatJid,
     command::{
-        CommandError,
+        AnswerCommand, CommandError,
         group::{ChangeParticipants, GroupCreated, MOST_PARTICIPANTS, ParticipantResult, ParticipantResults},
+        spec,
     },
     event::KnownAddresses,
 };
@@ -16,7 +20,7 @@ use whatsapp_rust::{
     features::{GroupError, GroupMetadata, ParticipantChangeResponse},
 };
 
-/// What happens to participants.
+/// A change of participants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParticipantChange {
     Add,
@@ -25,22 +29,45 @@ pub enum ParticipantChange {
     Demote,
 }
 
-/// How it went with somebody: none if WhatsApp did it, else its number.
+/// The result for one person: none if WhatsApp made the change, else its number.
 type ParticipantAnswer = (KnownAddresses, Option<u16>);
 
 const UNKNOWN: &str = "WhatsApp did not say how it went";
 
+impl AnswerCommand<spec::AddParticipants> for CommandServer {
+    async fn answer(&self, request: ChangeParticipants) -> Result<ParticipantResults, CommandError> {
+        self.change_participants(request, ParticipantChange::Add).await
+    }
+}
+
+impl AnswerCommand<spec::RemoveParticipants> for CommandServer {
+    async fn answer(&self, request: ChangeParticipants) -> Result<ParticipantResults, CommandError> {
+        self.change_participants(request, ParticipantChange::Remove).await
+    }
+}
+
+impl AnswerCommand<spec::PromoteParticipants> for CommandServer {
+    async fn answer(&self, request: ChangeParticipants) -> Result<ParticipantResults, CommandError> {
+        self.change_participants(request, ParticipantChange::Promote).await
+    }
+}
+
+impl AnswerCommand<spec::DemoteParticipants> for CommandServer {
+    async fn answer(&self, request: ChangeParticipants) -> Result<ParticipantResults, CommandError> {
+        self.change_participants(request, ParticipantChange::Demote).await
+    }
+}
+
 impl CommandServer {
-    pub(in crate::commands) async fn change_participants(
+    async fn change_participants(
         &self,
-        request: Result<ChangeParticipants, CommandError>,
+        ChangeParticipants { group, participants }: ChangeParticipants,
         change: ParticipantChange,
     ) -> Result<ParticipantResults, CommandError> {
-        let ChangeParticipants { group, participants } = request?;
         let group = parse_group(&group)?;
         let people = parse_participants(&participants)?;
         if people.is_empty() {
-            return Err(invalid("participants must name somebody".to_owned()));
+            return Err(CommandError::invalid("participants must name somebody"));
         }
         self.ask_whatsapp(|client| async move {
             let answered = match change {
@@ -57,8 +84,8 @@ impl CommandServer {
     }
 }
 
-/// WhatsApp lists those whom it could not add among the participants of a new group, and the client does not tell them
-/// apart: so the group is looked at, and whoever is missing is added once more, which says why not.
+/// WhatsApp lists people whom it could not add among the participants of a new group, and the client does not tell them
+/// apart. So the group is looked up, and each missing person is added once more, which gives the reason.
 pub async fn created_group_results(
     client: &Client,
     created: GroupMetadata,
@@ -73,7 +100,7 @@ pub async fn created_group_results(
         }
         there
     };
-    // The group is there, whatever is not known of it.
+    // The group was created, even if nothing more is known of it.
     let Ok(mut group) = fetch_group(client, &id).await else {
         return GroupCreated {
             group: view::group_details(client, &created).await,
@@ -102,7 +129,7 @@ pub async fn created_group_results(
     }
 }
 
-/// Members are named by the address that the group knows them under.
+/// Changes members under the addresses by which the group knows them.
 async fn change_members(
     client: &Client,
     group: &Jid,
@@ -120,7 +147,7 @@ async fn change_members(
     let mut all = Vec::with_capacity(asked.len());
     if !members.is_empty() {
         all = read_responses(client, request_change(client, group, change, &members).await?).await;
-        // Answered under one address, asked for under the other.
+        // WhatsApp may answer under the other address.
         for (party, _) in &mut all {
             if let Some(known) = parties.iter().find(|known| view::has_address(known, &party.jid)) {
                 *party = known.clone();
@@ -128,7 +155,7 @@ async fn change_members(
         }
     }
     let strangers = asked.iter().filter(|asked| !parties.iter().any(|party| view::has_address(party, asked)));
-    all.extend(strangers.map(|stranger| (KnownAddresses::of(stranger.clone()), Some(404))));
+    all.extend(strangers.map(|stranger| (KnownAddresses::from_jid(stranger.clone()), Some(404))));
     Ok(all)
 }
 
@@ -151,7 +178,7 @@ async fn request_change(
 async fn read_responses(client: &Client, responses: Vec<ParticipantChangeResponse>) -> Vec<ParticipantAnswer> {
     let mut answered = Vec::with_capacity(responses.len());
     for response in responses {
-        // A number that is none is a refusal all the same.
+        // A number that cannot be read is a refusal all the same.
         let code = response.error.as_deref().map(|code| code.parse().unwrap_or_default());
         answered.push((view::resolve_addresses(client, &response.jid, response.phone_number.as_ref()).await, code));
     }
@@ -174,7 +201,7 @@ fn participant_results(
     asked.into_iter().map(result).collect()
 }
 
-/// What WhatsApp's number for one participant means.
+/// The meaning of WhatsApp's number for one participant.
 fn explain_code(change: ParticipantChange, code: u16) -> &'static str {
     match (change, code) {
         (ParticipantChange::Add, 401) => "cannot be added: one of the two has blocked the other",
@@ -197,15 +224,15 @@ fn explain_code(change: ParticipantChange, code: u16) -> &'static str {
     }
 }
 
-/// Those who are named, each once more as the client takes them.
+/// The participants in the client's type.
 pub fn parse_participants(given: &[ChatJid]) -> Result<Vec<Jid>, CommandError> {
     if given.len() > MOST_PARTICIPANTS {
-        return Err(invalid(format!("at most {MOST_PARTICIPANTS} participants at once")));
+        return Err(CommandError::invalid(format!("at most {MOST_PARTICIPANTS} participants at once")));
     }
     let person = |given: &ChatJid| {
         let jid: Option<Jid> = given.as_str().parse().ok();
         jid.filter(|jid| jid.is_pn() || jid.is_lid())
-            .ok_or_else(|| invalid("each participant must be a phone number, or a JID of a person".to_owned()))
+            .ok_or_else(|| CommandError::invalid("each participant must be a phone number, or a JID of a person"))
     };
     given.iter().map(person).collect()
 }
@@ -225,7 +252,7 @@ mod tests {
             pn: Some(jid("628123@s.whatsapp.net")),
             lid: Some(jid("1@lid")),
         };
-        let answered = [(KnownAddresses::of(jid("2@lid")), Some(403)), (budi, None)];
+        let answered = [(KnownAddresses::from_jid(jid("2@lid")), Some(403)), (budi, None)];
         let asked = vec![jid("1@lid"), jid("628123@s.whatsapp.net"), jid("2@lid"), jid("3@lid")];
         let got = participant_results(ParticipantChange::Add, asked.clone(), &answered);
         assert_eq!(got.iter().map(|result| result.jid.clone()).collect::<Vec<_>>(), asked);

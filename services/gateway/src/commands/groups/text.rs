@@ -2,7 +2,7 @@
 //!
 //! The library's own would send some of them as addresses; see [`PlainText`].
 
-use crate::commands::plain_text::{PlainText, looks_like_address};
+use crate::plain_text::{PlainText, looks_like_address};
 use wacore::iq::groups::{
     AcceptGroupInviteIq, GetGroupInviteInfoIq, GroupCreateIq, SetGroupDescriptionIq, SetGroupSubjectIq,
     normalize_participants,

@@ -1,4 +1,4 @@
-//! A group as users see it: each member under both addresses.
+//! A group in the form of the API: each member with both addresses.
 
 use crate::inbound::addresses::{self, AddressDirectory, chat_jid};
 use kurir_contract::{
@@ -46,7 +46,7 @@ pub async fn member_addresses(client: &Client, member: &GroupParticipant) -> Kno
     resolve_addresses(client, &member.jid, member.phone_number.as_ref().or(member.lid.as_ref())).await
 }
 
-/// As WhatsApp told it, else as the client's store knows it.
+/// The two addresses as WhatsApp gave them, else as the client's store knows them.
 pub async fn resolve_addresses(client: &Client, jid: &Jid, other: Option<&Jid>) -> KnownAddresses {
     let Some(other) = other else { return addresses::resolve_address(client, jid).await };
     let mut directory = AddressDirectory::default();
@@ -54,7 +54,7 @@ pub async fn resolve_addresses(client: &Client, jid: &Jid, other: Option<&Jid>) 
     directory.known_addresses(jid)
 }
 
-/// Whether it is one of somebody's addresses.
+/// Whether the person has this address.
 pub fn has_address(party: &KnownAddresses, address: &ChatJid) -> bool {
     party.jid == *address || party.pn.as_ref() == Some(address) || party.lid.as_ref() == Some(address)
 }

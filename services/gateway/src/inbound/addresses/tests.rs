@@ -1,4 +1,4 @@
-//! What a directory says of one person under his addresses, and what it does not guess.
+//! What a directory says about a person under each address, and what it does not guess.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn a_person_is_one_address_however_a_message_names_him() {
         ("900:7@lid", number),
         ("900:99@hosted.lid", number),
         ("628:99@hosted", number),
-        // Nobody knows LID 901: not guessed.
+        // Nobody knows LID 901, so it is not guessed.
         ("901:2@lid", "901@lid"),
         ("120363@g.us", "120363@g.us"),
         ("status@broadcast", "status@broadcast"),
@@ -56,7 +56,7 @@ fn what_is_no_pair_teaches_nothing() {
     directory.add_pair(&jid("120363@g.us"), &jid("629@s.whatsapp.net"));
     assert_eq!(directory.canonical_address(&jid("901@lid")).as_str(), "901@lid");
     assert_eq!(directory.people.len(), 2);
-    // What is known first stays: one message cannot move another's address.
+    // The first pair stays: one message cannot move another person's address.
     directory.add_pair(&jid("900@lid"), &jid("666@s.whatsapp.net"));
     assert_eq!(directory.canonical_address(&jid("900@lid")).as_str(), "628@s.whatsapp.net");
 }

@@ -1,4 +1,4 @@
-//! What comes with a message's content: what it answers, whom it names, how it may be seen. Pure.
+//! The context of a message: its quote, the people it mentions, how it may be shown. Pure.
 
 use super::{UnwrappedMessage, content_of};
 use crate::inbound::addresses::AddressDirectory;
@@ -6,10 +6,10 @@ use kurir_contract::event::{LinkPreview, MediaInfo, MessageContext, QuotedMessag
 use wacore_binary::Jid;
 use waproto::whatsapp::{ContextInfo, Message};
 
-/// Mentions that are resolved and told of; WhatsApp's own limit of a group is 1,024 members.
+/// The number of mentions that are resolved and published. WhatsApp limits a group to 1,024 members.
 const MENTIONS: usize = 1_024;
 
-/// The context of a message; `expires_after` is what its envelope says of it, in seconds.
+/// The context of a message. `expires_after`: the seconds that its envelope says.
 #[must_use]
 pub fn context_of(
     opened: UnwrappedMessage<'_>,
@@ -32,7 +32,7 @@ pub fn context_of(
     }
 }
 
-/// Whom the context names beside the message's own chat and writer: those are looked up.
+/// The people in the context besides the message's own chat and sender. They are looked up.
 pub fn referenced_people(opened: UnwrappedMessage<'_>) -> Vec<Jid> {
     let Some(info) = context_info(opened.message) else { return Vec::new() };
     let author = info.participant.as_deref().and_then(|author| author.parse().ok());
@@ -43,7 +43,7 @@ fn mentioned_people(info: &ContextInfo) -> impl Iterator<Item = Jid> {
     info.mentioned_jid.iter().take(MENTIONS).filter_map(|jid| jid.parse().ok())
 }
 
-/// Each kind of message keeps it in a place of its own.
+/// Each kind of message keeps its context in a field of its own.
 fn context_info(message: &Message) -> Option<&ContextInfo> {
     macro_rules! first_of {
         ($($kind:ident),* $(,)?) => {

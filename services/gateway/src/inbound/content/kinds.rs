@@ -1,4 +1,4 @@
-//! The kinds of content, those of the contract first.
+//! The kinds of content that have a mapping.
 
 use super::raw::to_raw_json;
 use kurir_contract::event::{ContactCard, EventLocation, MessageContent};
@@ -145,7 +145,7 @@ fn business_content(message: &Message) -> Option<MessageContent> {
     })
 }
 
-/// The poll that a message is, in whichever of WhatsApp's versions.
+/// The poll in a message, in any of WhatsApp's versions.
 pub fn find_poll_creation(message: &Message) -> Option<&PollCreationMessage> {
     [
         &message.poll_creation_message,
@@ -158,7 +158,7 @@ pub fn find_poll_creation(message: &Message) -> Option<&PollCreationMessage> {
     .find_map(|poll| poll.as_option())
 }
 
-/// The options of a poll, in its order.
+/// The names of a poll's options, in order.
 pub fn option_names(poll: &PollCreationMessage) -> Vec<String> {
     poll.options.iter().map(|option| text_or(&option.option_name, "")).collect()
 }

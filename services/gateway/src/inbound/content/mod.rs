@@ -1,6 +1,6 @@
-//! What a message holds, one kind for each that the contract names and some of Kurir's own. Pure.
+//! The content of a message. Pure.
 //!
-//! `kinds` knows them, `context` says what comes with them, `raw` keeps what has no mapping.
+//! `kinds` has the mappings, `context` reads what comes with the content, and `raw` keeps what has no mapping.
 
 pub mod context;
 mod kinds;
@@ -12,11 +12,11 @@ use kurir_contract::event::MessageContent;
 use serde_json::json;
 use waproto::whatsapp::Message;
 
-/// A message out of the envelopes that WhatsApp puts around it: ephemeral, view once, …
+/// A message without the envelopes that WhatsApp puts around it (ephemeral, view once, …).
 #[derive(Clone, Copy)]
 pub struct UnwrappedMessage<'a> {
     pub message: &'a Message,
-    /// One of the envelopes said that the phone shows it once.
+    /// Whether one of the envelopes says that the phone shows the message once.
     pub view_once: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct UnwrappedMessage<'a> {
 #[must_use]
 pub fn unwrap_message(message: &Message) -> UnwrappedMessage<'_> {
     let mut opened = UnwrappedMessage { message, view_once: false };
-    // Each envelope is a level of the decoded message, whose depth the decoder bounds.
+    // Each envelope is a level of the decoded message, and the decoder limits the depth.
     while let Some((inner, view_once)) = open_envelope(opened.message) {
         opened = UnwrappedMessage { message: inner, view_once: opened.view_once || view_once };
     }
@@ -58,7 +58,7 @@ fn open_envelope(message: &Message) -> Option<(&Message, bool)> {
         .or_else(|| others().map(|inner| (inner, false)))
 }
 
-/// What a message holds; none if it holds nothing that a user would read.
+/// The content of a message; none if it holds nothing that a user would read.
 #[must_use]
 pub fn content_of(message: &Message) -> Option<MessageContent> {
     let message = unwrap_message(message).message;
@@ -68,10 +68,10 @@ pub fn content_of(message: &Message) -> Option<MessageContent> {
     kinds::mapped_content(message).or_else(|| raw::unknown_content(message))
 }
 
-/// What stands in the raw content of a message that holds nothing known.
+/// The key of the raw content of a message that holds nothing known.
 pub const UNREADABLE: &str = "base64";
 
-/// A message that holds nothing which this version knows, as a newer app writes it.
+/// The content of a message that holds nothing that this version knows, as a newer app writes it.
 #[must_use]
 pub fn unreadable(message: &Message) -> MessageContent {
     // The library passes on no field that it does not know, so these bytes may be few.
@@ -87,17 +87,17 @@ pub fn is_sealed(message: &Message) -> bool {
         || message.secret_encrypted_message.is_set()
 }
 
-/// A poll's question, its options and the secret of its votes, if a message is one.
+/// A poll's question, its options and the secret of its votes, if the message is a poll.
 #[must_use]
 pub fn find_poll(message: &Message) -> Option<(String, Vec<String>, Vec<u8>)> {
     let poll = kinds::find_poll_creation(unwrap_message(message).message)?;
-    // The secret is beside the poll, in whichever envelope.
+    // The secret is next to the poll, in any of the envelopes.
     let secret = |message: &Message| message.message_context_info.as_option()?.message_secret.clone();
     let secret = secret(unwrap_message(message).message).or_else(|| secret(message))?;
     Some((poll.name.clone().unwrap_or_default(), kinds::option_names(poll), secret))
 }
 
-/// Protocol messages, reactions and votes: other events tell of them, or none.
+/// Protocol messages, reactions and votes have other events, or none.
 fn has_no_content(message: &Message) -> bool {
     message.protocol_message.is_set()
         || message.reaction_message.is_set()

@@ -1,11 +1,11 @@
-//! A message as JSON, for what has no mapping.
+//! A message as JSON, for content without a mapping.
 
 use kurir_contract::event::MessageContent;
 use serde::Serialize;
 use serde_json::Value;
 use waproto::whatsapp::Message;
 
-/// What is left, raw. A message that carries only keys is no content.
+/// The raw message, without keys. None if it holds only keys.
 pub fn unknown_content(message: &Message) -> Option<MessageContent> {
     let Value::Object(mut fields) = to_raw_json(message) else { return None };
     for key in ["senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage", "messageContextInfo"] {
@@ -14,10 +14,9 @@ pub fn unknown_content(message: &Message) -> Option<MessageContent> {
     (!fields.is_empty()).then_some(MessageContent::Unknown { raw: Value::Object(fields) })
 }
 
-/// A protobuf message as JSON under its own field names, as in WhatsApp's definitions; what is unset is left out, and
-/// bytes are arrays of numbers.
+/// A protobuf message as JSON with WhatsApp's field names. Unset fields are left out, and bytes are arrays of numbers.
 pub fn to_raw_json<M: Serialize>(message: &M) -> Value {
-    // Cannot fail for a protobuf message; if it did, the message must still go out.
+    // Cannot fail for a protobuf message. If it did, the message must still be published.
     prune_nulls(serde_json::to_value(message).unwrap_or_else(|error| Value::String(error.to_string())))
 }
 

@@ -1,4 +1,4 @@
-//! One row for each kind of content, with and without what may be missing.
+//! One row for each kind of content, with and without its optional parts.
 
 use super::{context::context_of, *};
 use crate::inbound::addresses::AddressDirectory;
@@ -263,7 +263,7 @@ fn a_reply_names_what_it_answers_and_whom_it_mentions() {
     assert_eq!(found["mentions"][1], "629@s.whatsapp.net");
     assert_eq!((&found["forwarded"], &found["forwardingScore"]), (&json!(true), &json!(127)));
     assert_eq!(found["expiresAfter"], 86_400);
-    // In whatever kind of message.
+    // In any kind of message.
     let image = with!(image_message: ImageMessage { context_info: MessageField::some(context) });
     assert_eq!(context_json(&image)["reply"], found["reply"]);
     assert_eq!(context_json(&text("no reply"))["reply"], Value::Null);

@@ -1,7 +1,8 @@
-//! What a message from WhatsApp is to a user, and the event that tells of it. Pure.
+//! Maps a message from WhatsApp to its event. Pure.
 //!
-//! `update` has what becomes of other messages: reactions, edits, deletions, votes. Content that has no mapping is
-//! `unknown` with the raw message, never an error: an error would bring it back for ever.
+//! `update` maps messages that refer to other messages: reactions, edits, deletions, votes. Content without a mapping
+//! becomes `unknown` with the raw message. It never becomes an error, because WhatsApp would send the message again
+//! forever.
 
 mod target;
 pub mod update;
@@ -29,15 +30,15 @@ use waproto::whatsapp::Message;
 /// Why a message has no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SkipReason {
-    #[error("the own phone's message to this device")]
+    #[error("a message of the account's own phone to this device")]
     Peer,
-    #[error("a status update, which WHATSAPP_STATUS_BROADCAST does not ask for")]
+    #[error("a status update while WHATSAPP_STATUS_BROADCAST is off")]
     Status,
     #[error("a setting or a key of WhatsApp's apps")]
     Protocol,
 }
 
-/// A message, and all that is known around it.
+/// A message, and what is known around it.
 pub struct MappingContext<'a> {
     pub info: &'a MessageInfo,
     pub message: &'a Message,
@@ -45,10 +46,10 @@ pub struct MappingContext<'a> {
     pub session: &'a SessionId,
 }
 
-/// Whether a message is one that users hear of.
+/// Checks whether users want to know of this message.
 ///
 /// # Errors
-/// If it is not.
+/// With the reason why not.
 pub fn check_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason> {
     if info.category == MessageCategory::Peer {
         return Err(SkipReason::Peer);
@@ -59,11 +60,11 @@ pub fn check_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason
     Ok(())
 }
 
-/// The event that tells of a message. One that holds nothing known is told of as `unknown`, so that no message is passed
-/// over in silence.
+/// Makes the event of a message. The event of a message that holds nothing known is `unknown`, so that every message is
+/// reported.
 ///
 /// # Errors
-/// If it is one of those that the apps send each other, of which there is an explicit list.
+/// If the message is one of those that the apps send each other. [`update::PASSED_OVER`] lists them.
 pub fn map_message(seen: &MappingContext<'_>, polls: &PollStore) -> Result<MessageEvent, SkipReason> {
     let opened = unwrap_message(seen.message);
     if is_sealed(opened.message) {
@@ -118,7 +119,7 @@ fn received_event(seen: &MappingContext<'_>, content: MessageContent, context: M
     )
 }
 
-/// Written on the phone, or on another device of the account.
+/// The event of a message that the phone, or another device of the account, sent.
 fn sent_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
     let origin = seen.event_origin(&EventType::MESSAGE_SENT);
     let at = OffsetDateTime::from_unix_timestamp(seen.info.timestamp.timestamp());
@@ -141,13 +142,13 @@ impl MappingContext<'_> {
         place.event_origin(self.directory, self.session, kind, (&self.info.id, ""))
     }
 
-    /// When it was sent, milliseconds since 1970.
+    /// When the message was sent, in milliseconds since 1970.
     fn sent_at_millis(&self) -> i64 {
         self.info.timestamp.timestamp_millis()
     }
 }
 
-/// Where something happened and whose doing it was, as WhatsApp named it.
+/// Where something happened and who did it, in WhatsApp's addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct EventSource<'a> {
     pub chat: &'a Jid,
@@ -156,8 +157,8 @@ pub struct EventSource<'a> {
 }
 
 impl EventSource<'_> {
-    /// The same for users. `message` is the id of the message or whatever else happened, and what tells several events
-    /// about it apart; without an id the event's is random.
+    /// The same in the form of events. `message` is the id of the message or notice, and the variant that tells several
+    /// events about it apart. Without an id the event's id is random.
     #[must_use]
     pub fn event_origin(
         self,
@@ -171,7 +172,7 @@ impl EventSource<'_> {
             EventId::random()
         } else {
             let (chat, sender) = (&chat.jid, &author.jid);
-            EventId::of(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
+            EventId::from_identity(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
         };
         let is_direct = self.chat.server.is_pn_family() || self.chat.server.is_lid_family() || chat == author;
         EventOrigin {

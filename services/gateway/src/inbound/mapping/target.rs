@@ -1,17 +1,18 @@
-//! Which message another one is about. A key is written from its writer's point of view: "me" in it is he.
+//! Finds the message to which another one refers. A key is written from its writer's point of view, so "me" is the
+//! writer.
 
 use super::MappingContext;
 use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp::MessageKey;
 
-/// A message that another one is about.
+/// The message to which another one refers.
 pub struct TargetMessage {
     pub id: String,
-    /// Who wrote it; none if the key does not tell.
+    /// Its author; none if the key does not say.
     pub author: Option<Jid>,
 }
 
-/// The message that `key` names in the message `seen`.
+/// The message that `key` names, read as a part of the message `seen`.
 pub fn find_target(key: Option<&MessageKey>, seen: &MappingContext<'_>) -> Option<TargetMessage> {
     let key = key?;
     let id = key.id.clone().filter(|id| !id.is_empty())?;

@@ -1,4 +1,4 @@
-//! Each meaning that a message can have, and the fields of its event.
+//! Each meaning of a message, and the fields of its event.
 
 use super::*;
 use crate::inbound::addresses::AddressDirectory;
@@ -192,7 +192,7 @@ fn a_reaction_names_its_message_and_who_wrote_that() {
         ..Message::default()
     };
     for (chat, sender, key, author) in [
-        // In a key "me" is who wrote the key.
+        // In a key "me" is the person who wrote the key.
         (BUDI, BUDI, key("A", false, None), json!("111@s.whatsapp.net")),
         (BUDI, BUDI, key("A", true, None), json!(BUDI)),
         (BUDI, "111@s.whatsapp.net", key("A", false, None), json!(BUDI)),

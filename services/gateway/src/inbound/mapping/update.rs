@@ -1,6 +1,6 @@
-//! Messages about other messages: reactions, edits, deletions for everyone, votes. Pure.
+//! Maps messages that refer to another message: reactions, edits, deletions for everyone, votes. Pure.
 //!
-//! The client has opened those that WhatsApp encrypts a second time; votes are opened here, with the poll's own secret.
+//! The client has decrypted those that WhatsApp encrypts twice. Votes are decrypted here, with the poll's own secret.
 
 use super::{
     MappingContext, SkipReason,
@@ -17,19 +17,19 @@ use waproto::whatsapp::{
     message::{PollUpdateMessage, ProtocolMessage, ReactionMessage, protocol_message::Type},
 };
 
-/// What a message says about another one.
+/// The outcome of reading a message as one that refers to another.
 pub enum MessageUpdate {
     Event(MessageEvent),
     /// One of [`PASSED_OVER`].
     Skipped(SkipReason),
-    /// It should say something about another message, and does not say of which.
+    /// The message refers to another one and does not say to which.
     Unreadable,
-    /// It is about no other message.
+    /// The message refers to no other.
     None,
 }
 
-/// What the apps tell each other: keys, settings, requests between an account's own devices, and the state of bots. Nobody
-/// reads them, so no event tells of them. A type that is not here and has no event is `unknown`.
+/// The messages that the apps send each other: keys, settings, requests between an account's own devices, and the state of
+/// bots. No person reads them, so they have no event. A type that is not listed here and has no event is `unknown`.
 pub const PASSED_OVER: [Type; 27] = [
     Type::EPHEMERAL_SETTING,
     Type::EPHEMERAL_SYNC_RESPONSE,
@@ -60,7 +60,7 @@ pub const PASSED_OVER: [Type; 27] = [
     Type::STATUS_MENTION_MESSAGE,
 ];
 
-/// What a message says about another one.
+/// Makes the event of a message that refers to another one.
 pub fn map_update(seen: &MappingContext<'_>, message: &Message, polls: &PollStore) -> MessageUpdate {
     let told = if let Some(reaction) = message.reaction_message.as_option() {
         reaction_event(seen, reaction)
@@ -80,7 +80,7 @@ pub fn map_update(seen: &MappingContext<'_>, message: &Message, polls: &PollStor
     told.map_or(MessageUpdate::Unreadable, MessageUpdate::Event)
 }
 
-/// Whom a message about another one names: those are looked up.
+/// The key of the other message. Its people are looked up.
 pub fn referenced_key(message: &Message) -> Option<&MessageKey> {
     if let Some(reaction) = message.reaction_message.as_option() {
         return reaction.key.as_option();

@@ -1,15 +1,17 @@
-//! The task that downloads: every file that a message waits for, and those whose event went out without them.
+//! The task that downloads files: those for which a message waits, and those whose event was published without them.
 //!
-//! The latter are tried again, from the phone if WhatsApp no longer has them, and told of once. They live in memory
-//! alone: a gateway that dies owes them no more.
+//! The second kind is tried again, with the phone's help if WhatsApp no longer has the file, and reported once. These
+//! downloads are in memory only: when the gateway ends, they are lost.
 
 use super::{
-    DownloadError, DownloadJob, DownloadRequests, FileMessage, MediaSettings, StoredFile, error, error::DownloadRetry,
-    part::MediaPart, scratch::ScratchFile,
+    error::{self, DownloadError, DownloadRetry},
+    job::{DownloadJob, DownloadRequests, FileMessage, MediaSettings, StoredFile, WAITING},
+    part::MediaPart,
+    scratch::ScratchFile,
 };
 use crate::{
-    commands::plain_text::looks_like_address,
     inbound::message_event::MessageEvent,
+    plain_text::looks_like_address,
     publish::EventPublisher,
     session::{SessionHandle, SessionView, http, whatsapp_hosts::WhatsappHosts},
 };
@@ -31,21 +33,21 @@ use whatsapp_rust::{
     features::{MediaRetryResult, MediaReuploadRequest},
 };
 
-/// Downloads at once: each has a thread, and up to MEDIA_MAX_SIZE on the disk of the session.
+/// Downloads at the same time. Each has a thread, and up to MEDIA_MAX_SIZE on the session's disk.
 const AT_ONCE: usize = 4;
-/// For one download; 100 MB come within it over a line of 170 kB/s.
+/// Time for one download. 100 MB take this long at 170 kB/s.
 const WITHIN: Duration = Duration::from_secs(600);
-/// For storing one file; NATS may be away meanwhile, and holds a slot no longer.
+/// Time for storing one file. If NATS is away longer, the download gives its slot up.
 const STORED_WITHIN: Duration = Duration::from_secs(60);
 const STORE_AGAIN: Duration = Duration::from_millis(500);
-/// A session without a client has one again within it, or is not connected for long.
+/// A session without a client has one again within this time, or is not connected for long.
 const CLIENT_WITHIN: Duration = Duration::from_secs(300);
-/// How long an event that tells of a late file waits for NATS.
+/// How long the event about a late file waits for NATS.
 const TOLD_WITHIN: Duration = Duration::from_secs(600);
-/// When the gateway stops, downloads that messages wait for have as long as these.
+/// Time for the downloads under way when the gateway stops.
 const LAST_FILES: Duration = Duration::from_secs(3);
 
-/// Everything that is downloaded.
+/// The queue of downloads and what it takes to do them.
 pub struct MediaDownloader {
     asked: mpsc::Receiver<DownloadJob>,
     fetcher: FileFetcher,
@@ -85,8 +87,9 @@ impl MediaDownloader {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(()) = under_way.next(), if !under_way.is_empty() => {}
-                // Those that wait for NATS or the phone count, too: what is too much stays in the queue, which is full then.
-                Some(job) = asked.recv(), if under_way.len() < super::WAITING => under_way.push(fetcher.process_job(job)),
+                // Downloads that wait for NATS or the phone count, too. The queue keeps the rest, and refuses when it
+                // is full.
+                Some(job) = asked.recv(), if under_way.len() < WAITING => under_way.push(fetcher.process_job(job)),
             }
         }
         let last = async { while under_way.next().await.is_some() {} };
@@ -102,7 +105,7 @@ impl FileFetcher {
         let DownloadJob { client, file, mimetype, part, whose, outcome, late } = job;
         let fetched = self.fetch_file(&client, &file, &mimetype, &part).await;
         drop(client);
-        // Whoever waited may have given up.
+        // The message may have given up waiting.
         let _ = outcome.send(fetched.clone());
         let Ok(told) = late.await else { return };
         let kept = match fetched {
@@ -114,7 +117,7 @@ impl FileFetcher {
         }
     }
 
-    /// From WhatsApp to the disk, and from there into the store.
+    /// Downloads a file from WhatsApp to the disk, and stores it.
     async fn fetch_file(
         &self,
         client: &Client,
@@ -127,7 +130,7 @@ impl FileFetcher {
             return Err(DownloadError::TooLarge { length, largest });
         }
         let part = part.at_whatsapp(&self.hosts).ok_or(DownloadError::NoAddress)?;
-        // Never closed.
+        // The semaphore is never closed.
         let _slot = self.slots.acquire().await.map_err(|_| DownloadError::TooMany)?;
         let scratch = self.download_to_disk(client, &part).await?;
         let stored = timeout(STORED_WITHIN, self.store_object(file, mimetype, scratch)).await;
@@ -152,8 +155,8 @@ impl FileFetcher {
         }
     }
 
-    /// From one of the hosts that WhatsApp names, without the account's media token: WhatsApp gives a file to whoever
-    /// knows its path, so the token, which the library would write into its log, stays here.
+    /// Downloads from one of the hosts that WhatsApp names, without the account's media token: WhatsApp gives a file to
+    /// everybody who knows its path. The library would write the token into its log.
     async fn download_into(
         &self,
         client: &Client,
@@ -171,7 +174,7 @@ impl FileFetcher {
         Ok(downloader.download_to_writer(part, scratch).await?)
     }
 
-    /// Until NATS has it; the caller has a deadline.
+    /// Tries until NATS has stored the file. The caller sets the deadline.
     async fn store_object(&self, file: &MediaFile, mimetype: &str, scratch: std::fs::File) -> u64 {
         let mut scratch = tokio::fs::File::from_std(scratch);
         loop {
@@ -188,7 +191,7 @@ impl FileFetcher {
         }
     }
 
-    /// The same once more, as often as makes sense.
+    /// Repeats a failed download as often as that makes sense.
     async fn retry_download(
         &self,
         mut failed: DownloadError,
@@ -221,7 +224,7 @@ impl FileFetcher {
         }
     }
 
-    /// Where the phone has put the file.
+    /// Asks the phone to upload the file again. Gives the new path.
     async fn request_reupload(&self, part: &MediaPart, whose: &FileMessage) -> Option<String> {
         let FileMessage { message_id, chat, participant, from_me, sent_at: _ } = whose;
         // The library would write this id as an address, for which WhatsApp ends the connection.
@@ -242,11 +245,11 @@ impl FileFetcher {
             Ok(MediaRetryResult::GeneralError | MediaRetryResult::DecryptionError) => "it refused".to_owned(),
             Err(error) => error.to_string(),
         };
-        tracing::warn!(message.id = message_id, "the phone did not give a file once more: {problem}");
+        tracing::warn!(message.id = message_id, "the phone did not upload a file again: {problem}");
         None
     }
 
-    /// The client of the life that is, or comes.
+    /// The client of the current connection, or of the next one.
     async fn wait_for_client(&self) -> Option<Arc<Client>> {
         let mut view = self.view.clone();
         let found = view.wait_for(|view| view.client.as_ref().is_some_and(|client| client.is_logged_in()));
@@ -257,16 +260,16 @@ impl FileFetcher {
         let Some((session, late)) = told.into_downloaded(kept.into(), sent_at) else { return };
         let event = late.into_outgoing(&session);
         if let Err(error) = self.publisher.publish(&event, Instant::now() + TOLD_WITHIN).await {
-            tracing::warn!(event.id = %event.id, "media.downloaded was not told: {error}");
+            tracing::warn!(event.id = %event.id, "the event media.downloaded was lost: {error}");
         }
     }
 }
 
-/// What a failed download says of the file.
+/// What the error of a download says about the file.
 fn classify_error(error: &anyhow::Error) -> DownloadError {
     let cause: &(dyn std::error::Error + 'static) = error.as_ref();
     match cause.http_status() {
-        // The link has expired, or what it names was removed.
+        // The link has expired, or its file was removed.
         Some(401 | 403 | 404 | 410) => DownloadError::Gone,
         Some(_) => DownloadError::Unreachable,
         None => DownloadError::Broken,

@@ -1,8 +1,8 @@
-//! Why a file is not there, and what is done about it. Pure.
+//! Why a download failed, and what is done next. Pure.
 
 use std::time::Duration;
 
-/// Its text is the event's `error`.
+/// The text is the event's `error`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DownloadError {
     #[error("the file has {length} bytes, more than MEDIA_MAX_SIZE allows ({largest})")]
@@ -17,7 +17,7 @@ pub enum DownloadError {
     NotInTime(Duration),
     #[error("WhatsApp no longer has the file")]
     Gone,
-    /// A connection that broke, or bytes that are not those that the message names: the client does not tell which.
+    /// The connection broke, or the bytes do not match the message's hash: the client does not say which.
     #[error("the file could not be downloaded whole")]
     Broken,
     #[error("WhatsApp's media servers did not give the file")]
@@ -26,10 +26,10 @@ pub enum DownloadError {
     NotStored,
 }
 
-/// What comes after a failed download.
+/// The step after a failed download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownloadRetry {
-    /// The phone puts the file on WhatsApp's servers once more.
+    /// The phone uploads the file to WhatsApp's servers again.
     AskPhone,
     TryAgain {
         after: Duration,
@@ -37,11 +37,11 @@ pub enum DownloadRetry {
     Nothing,
 }
 
-/// The pauses before a download is tried again: an outage of WhatsApp's servers or of NATS is over by then, or is seen.
+/// The pauses between the tries. An outage of WhatsApp's servers or of NATS is over by then, or noticed.
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120), Duration::from_secs(600)];
 
-/// `tries` were made before, `asked`: the phone was asked before.
+/// `tries`: how many were made. `asked`: whether the phone was asked.
 #[must_use]
 pub fn next_step(failed: &DownloadError, tries: usize, asked: bool) -> DownloadRetry {
     match failed {

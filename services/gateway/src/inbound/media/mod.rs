@@ -1,55 +1,42 @@
-//! The file of a message, from WhatsApp's media servers into the object store, before the message's event goes out.
+//! Downloads the file of a message from WhatsApp's media servers into the object store, before the message's event is
+//! published.
 //!
-//! A message begins its download when it is read and waits for it, up to a bound, when it is its turn to be stored: so
-//! the files of a batch come at the same time, and the order within a chat holds. What does not come in time goes on
-//! behind the event: `downloader` carries all downloads and tells of late ones with `media.downloaded`. `part` is what a
-//! message says of its file, `scratch` where that lies between WhatsApp and NATS, `error` why not and what then.
+//! A download starts when its message is read. The message waits for it, up to a limit, when its turn to be published
+//! comes. So the files of a batch are downloaded at the same time, and the order within a chat holds. A file that is
+//! late follows its event: `downloader` does all downloads and publishes `media.downloaded` for late ones. `part` is
+//! what a message says about its file, `scratch` is the file on disk between WhatsApp and NATS, and `error` says what
+//! went wrong and what comes next.
 
 mod downloader;
 mod error;
+mod job;
 mod part;
 mod scratch;
 
 pub use downloader::MediaDownloader;
+use job::{DownloadJob, FileMessage, StoredFile, WAITING};
+pub use job::{DownloadRequests, MediaSettings};
 
 use super::message_event::MessageEvent;
 use error::DownloadError;
 use kurir_contract::{event::ReceivedFile, media::MediaFile};
 use part::MediaPart;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 use wacore::types::message::MessageInfo;
-use wacore_binary::Jid;
 use waproto::whatsapp::Message;
 use whatsapp_rust::Client;
 
-/// Downloads under way or waiting for one of the slots; the client hands over batches of 400 messages.
-const WAITING: usize = 1024;
-
-/// What an operator chose.
-#[derive(Clone, Debug)]
-pub struct MediaSettings {
-    /// The largest file, in bytes.
-    pub largest: u64,
-    /// How long files are kept.
-    pub max_age: Duration,
-    /// Where files lie while they are on their way.
-    pub scratch: PathBuf,
-}
-
-/// Where downloads are asked for. Clones share the queue.
+/// The sending end of the queue. Clones share it.
 #[derive(Clone)]
 pub struct DownloadQueue {
     wait: Duration,
     jobs: mpsc::Sender<DownloadJob>,
 }
-
-/// What was asked for, for the task that does it.
-pub struct DownloadRequests(mpsc::Receiver<DownloadJob>);
 
 #[must_use]
 pub fn download_channel(wait: Duration) -> (DownloadQueue, DownloadRequests) {
@@ -57,51 +44,14 @@ pub fn download_channel(wait: Duration) -> (DownloadQueue, DownloadRequests) {
     (DownloadQueue { wait, jobs }, DownloadRequests(asked))
 }
 
-/// One file, and who waits for it.
-struct DownloadJob {
-    client: Arc<Client>,
-    file: MediaFile,
-    mimetype: String,
-    part: MediaPart,
-    whose: FileMessage,
-    outcome: oneshot::Sender<Result<StoredFile, DownloadError>>,
-    /// Comes when the event went out without the file; dropped when it is not needed, or its message comes again.
-    late: oneshot::Receiver<MessageEvent>,
-}
-
-/// The message that a file belongs to, as the phone is asked about it.
-struct FileMessage {
-    message_id: String,
-    chat: Jid,
-    /// Who wrote it, in a group.
-    participant: Option<Jid>,
-    from_me: bool,
-    /// Milliseconds since 1970.
-    sent_at: i64,
-}
-
-/// A file in the store.
-#[derive(Clone, Debug)]
-struct StoredFile {
-    file: MediaFile,
-    size: u64,
-    mimetype: String,
-}
-
-impl From<StoredFile> for ReceivedFile {
-    fn from(StoredFile { file, size, mimetype }: StoredFile) -> Self {
-        Self::kept(file, size, mimetype)
-    }
-}
-
-/// A download that was begun.
+/// A download that has started.
 pub struct PendingDownload {
     wait: Duration,
     outcome: oneshot::Receiver<Result<StoredFile, DownloadError>>,
     late: oneshot::Sender<MessageEvent>,
 }
 
-/// An event that went out without its file.
+/// An event that was published without its file.
 pub struct LateFile(Option<(oneshot::Sender<MessageEvent>, MessageEvent)>);
 
 impl DownloadQueue {
@@ -111,7 +61,7 @@ impl DownloadQueue {
         self.wait
     }
 
-    /// Begins the download of the file that an event tells of, if it tells of one.
+    /// Starts the download of an event's file, if the event has one.
     #[must_use]
     pub fn start_download(
         &self,
@@ -127,9 +77,9 @@ impl DownloadQueue {
         let (late, owed) = oneshot::channel();
         let job = DownloadJob {
             client: Arc::clone(client),
-            // A message that comes again after a crash has its file stored a second time, under another name: the first
-            // one's link may be in an event that was stored, so neither may replace the other.
-            file: MediaFile::of(kind, &info.id, mimetype, milliseconds, rand::random()),
+            // If a message comes again after a crash, its file is stored a second time under another name. An event
+            // that is stored already may link the first one, so neither may replace the other.
+            file: MediaFile::for_message(kind, &info.id, mimetype, milliseconds, rand::random()),
             mimetype: mimetype.to_owned(),
             part,
             whose: FileMessage {
@@ -143,7 +93,7 @@ impl DownloadQueue {
             late: owed,
         };
         if let Err(mpsc::error::TrySendError::Full(job)) = self.jobs.try_send(job) {
-            // Whoever waits reads it.
+            // The message that waits reads the error.
             let _ = job.outcome.send(Err(DownloadError::TooMany));
         }
         Some(PendingDownload { wait: self.wait, outcome: known, late })
@@ -151,7 +101,7 @@ impl DownloadQueue {
 }
 
 impl PendingDownload {
-    /// Waits for the file until `by`, and says in the event what became of it.
+    /// Waits for the file until `by`, and writes the result into the event.
     pub async fn complete_event(self, told: &mut MessageEvent, by: Instant) -> LateFile {
         let Self { wait, mut outcome, late } = self;
         let known = match timeout_at(by, &mut outcome).await {
@@ -159,7 +109,7 @@ impl PendingDownload {
             // The gateway stops: this message is not acknowledged and comes again.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => {
-                // From here on its coming is the download's own to tell; it may have come in this moment.
+                // From here on the download itself reports the file. The file may have come at this moment.
                 outcome.close();
                 outcome.try_recv().unwrap_or(Err(DownloadError::NotInTime(wait)))
             }
@@ -170,7 +120,7 @@ impl PendingDownload {
                 LateFile(None)
             }
             Err(failed) => {
-                told.data.set_file(ReceivedFile::missing(failed.to_string()));
+                told.data.set_file(ReceivedFile::not_downloaded(failed.to_string()));
                 LateFile(Some((late, told.clone())))
             }
         }
@@ -178,10 +128,10 @@ impl PendingDownload {
 }
 
 impl LateFile {
-    /// The event is stored: what comes from now on comes behind it.
+    /// Called when the event is stored. A late file is reported after this.
     pub fn event_stored(self) {
         if let Some((late, told)) = self.0 {
-            // A download that was not taken on has nobody to tell.
+            // If the download was not accepted, there is nobody to tell.
             let _ = late.send(told);
         }
     }

@@ -1,4 +1,4 @@
-//! What a message says of its file: where it is, how to open it, how long it is.
+//! What a message says about its file: the address, the keys and the length.
 
 use crate::{
     inbound::content::unwrap_message,
@@ -7,7 +7,8 @@ use crate::{
 use wacore::download::{Downloadable, MediaType};
 use waproto::whatsapp::Message;
 
-/// A message's file, by itself: the message may be gone when it is downloaded.
+/// The description of a message's file. It does not borrow from the message, which may be gone when the file is
+/// downloaded.
 #[derive(Clone, Debug)]
 pub struct MediaPart {
     pub direct_path: Option<String>,
@@ -46,7 +47,7 @@ impl MediaPart {
         })
     }
 
-    /// The same without what does not lead to WhatsApp; none if nothing is left that says where the file is.
+    /// The same part without the addresses that do not lead to WhatsApp. None if no address is left.
     #[must_use]
     pub fn at_whatsapp(&self, hosts: &WhatsappHosts) -> Option<Self> {
         let direct_path = self.direct_path.clone().filter(|path| is_path(path));

@@ -1,6 +1,7 @@
-//! Where a file lies between WhatsApp and NATS: on disk, without a name, so that nothing is left however the gateway ends.
+//! A file between WhatsApp and NATS. It is on disk and has no name, so that nothing is left of it however the gateway
+//! ends.
 //!
-//! It takes no more than it is told to, and nothing once nobody waits for it any more.
+//! It takes no more bytes than allowed, and none when no message waits for it any more.
 
 use std::{
     fs::File,
@@ -13,7 +14,7 @@ use std::{
 };
 use whatsapp_rust::download::DownloadWriter;
 
-/// What the client writes into, from a thread of its own.
+/// The file that the client writes, from a thread of its own.
 pub struct ScratchFile {
     pub file: File,
     written: u64,
@@ -21,18 +22,19 @@ pub struct ScratchFile {
     told: Arc<ScratchState>,
 }
 
-/// What passes between the writer, which the client keeps if it fails, and who waits.
+/// Shared by the writer, which the client keeps after a failure, and the waiting end.
 #[derive(Default)]
 struct ScratchState {
     too_long: AtomicBool,
     unwanted: AtomicBool,
 }
 
-/// The other end of a [`ScratchFile`]. Dropped, it ends the download: its thread cannot be cancelled in another way.
+/// The waiting end of a [`ScratchFile`]. Dropping it ends the download, whose thread cannot be cancelled in another
+/// way.
 pub struct ScratchGuard(Arc<ScratchState>);
 
 impl ScratchFile {
-    /// A new file for at most so many bytes. Its name is gone before anything is written.
+    /// Makes a file for at most `most` bytes. Its name is removed before anything is written.
     pub fn new(folder: &Path, most: u64) -> io::Result<(Self, ScratchGuard)> {
         let told = Arc::<ScratchState>::default();
         let scratch = Self { file: tempfile::tempfile_in(folder)?, written: 0, most, told: Arc::clone(&told) };
@@ -41,7 +43,7 @@ impl ScratchFile {
 }
 
 impl ScratchGuard {
-    /// More came than was to come.
+    /// Whether more bytes came than allowed.
     pub fn was_too_long(&self) -> bool {
         self.0.too_long.load(Relaxed)
     }

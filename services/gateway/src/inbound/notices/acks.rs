@@ -1,6 +1,6 @@
-//! `message.ack`: WhatsApp has a message of this account, somebody received, read or played it. Pure.
+//! `message.ack`: WhatsApp's server has a message of this account, or a person received, read or played it. Pure.
 
-use super::NoticeEvent;
+use super::notice_event::NoticeEvent;
 use crate::inbound::{addresses::AddressDirectory, mapping::EventSource};
 use kurir_contract::{
     event::{AckStatus, EventType, MessageAck},
@@ -12,7 +12,7 @@ use wacore::types::{
 };
 use wacore_binary::{Jid, JidExt as _};
 
-/// WhatsApp's server took what this device sent. A refusal is the sender's business.
+/// The event when WhatsApp's server accepted a message of this device. The sender handles a nack.
 pub fn server_ack_notice(ack: &ServerAck, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
     if ack.class.as_deref() != Some("message") || ack.error.is_some() {
         return None;
@@ -23,7 +23,7 @@ pub fn server_ack_notice(ack: &ServerAck, directory: &AddressDirectory, session:
     Some(ack_notice(&ack.id, AckStatus::Server, at, place, directory, session))
 }
 
-/// One event for each message that a receipt names.
+/// One event for each message in a receipt.
 pub fn receipt_notices(receipt: &Receipt, directory: &AddressDirectory, session: &SessionId) -> Vec<NoticeEvent> {
     let Some(status) = ack_status(&receipt.r#type) else { return Vec::new() };
     let (chat, author) = (&receipt.source.chat, &receipt.source.sender);
@@ -33,7 +33,7 @@ pub fn receipt_notices(receipt: &Receipt, directory: &AddressDirectory, session:
     }
     let from_me = directory.is_own(author);
     if from_me && (status == AckStatus::Delivered || is_direct(chat)) {
-        // Another own device has its copy; or it read something of which the client does not tell the chat.
+        // Another device of the account has its copy; or it read a message whose chat the client does not name.
         return Vec::new();
     }
     let place = EventSource { chat, author, from_me };
@@ -47,11 +47,11 @@ fn is_direct(chat: &Jid) -> bool {
 
 fn ack_status(kind: &ReceiptType) -> Option<AckStatus> {
     match kind {
-        // A device in the background has it as well.
+        // A device in the background has the message, too.
         ReceiptType::Delivered | ReceiptType::Inactive => Some(AckStatus::Delivered),
         ReceiptType::Read => Some(AckStatus::Read),
         ReceiptType::Played => Some(AckStatus::Played),
-        // Own devices among themselves, requests to send again, and what WhatsApp adds in time.
+        // Receipts among the account's own devices, requests to send again, and types that WhatsApp may add.
         _ => None,
     }
 }

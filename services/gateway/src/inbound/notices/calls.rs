@@ -1,9 +1,10 @@
-//! `call.received`, `call.missed`, `call.ended`: a call rings until it is taken on another device, given up or refused.
+//! `call.received`, `call.missed`, `call.ended`: a call rings until it is accepted on another device, given up or
+//! rejected.
 //!
-//! Only the signals are heard; Kurir takes no calls, and turns them down if it is asked to. What rings is remembered, so
-//! that an end is told of once.
+//! The gateway only reads the signals of calls. It accepts none, and rejects one if a command says so. It remembers the
+//! ringing calls, so that the end of each is reported once.
 
-use super::NoticeEvent;
+use super::notice_event::NoticeEvent;
 use crate::{
     inbound::{
         addresses::{AddressDirectory, chat_jid},
@@ -24,17 +25,17 @@ use time::OffsetDateTime;
 use wacore::types::call::{CallAction, IncomingCall, MissedCall};
 use wacore_binary::Jid;
 
-/// Calls that ring at once; a phone's worth is one. Beyond it the oldest are forgotten, whose ends got lost.
+/// Calls that ring at the same time; a phone has one. When there are more, the oldest is forgotten: its end was lost.
 const RINGING: usize = 256;
 
-/// The calls that ring.
+/// The calls that ring. Clones share them.
 #[derive(Clone, Default)]
 pub struct RingingCalls(Arc<Mutex<HashMap<String, RingingCall>>>);
 
 #[derive(Clone)]
 pub struct RingingCall {
     pub caller: Jid,
-    /// Where a signal to the caller goes.
+    /// The address for signals to the caller.
     pub peer: Jid,
     /// The caller's number, if the signal said it.
     number: Option<Jid>,
@@ -45,7 +46,7 @@ pub struct RingingCall {
 }
 
 impl RingingCalls {
-    /// What a signal of a call means.
+    /// The event of a call signal, if it has one.
     pub(crate) fn call_notice(
         &self,
         call: &IncomingCall,
@@ -83,12 +84,12 @@ impl RingingCalls {
                 let reason = Some("rejected".to_owned());
                 Some(ringing.call_event(EventType::CALL_ENDED, id, reason, at, directory, session))
             }
-            // How devices agree on sound and picture.
+            // Signals with which devices agree on sound and picture.
             _ => None,
         }
     }
 
-    /// Nobody was there when it rang.
+    /// The event of a call that rang while the gateway was away.
     pub(crate) fn missed_call_notice(
         &self,
         call: &MissedCall,
@@ -109,7 +110,7 @@ impl RingingCalls {
         self.lock().get(id).cloned()
     }
 
-    /// This account turned it down; nothing if it has ended meanwhile.
+    /// Ends a call that this account rejected. None if the call has ended meanwhile.
     pub fn end_rejected(
         &self,
         id: &str,
@@ -125,7 +126,7 @@ impl RingingCalls {
         Some(OutgoingEvent::new(session, notice.kind, notice.id, at, notice.data))
     }
 
-    /// False if it does already.
+    /// Adds a call. False if it rings already.
     fn add(&self, id: &str, ringing: RingingCall) -> bool {
         let mut all = self.lock();
         let is_new = !all.contains_key(id);
@@ -142,17 +143,17 @@ impl RingingCalls {
     }
 }
 
-/// As WhatsApp's own call log counts it.
+/// The event type of a call's end, as WhatsApp's own call log counts it.
 fn end_event_type(reason: Option<&str>) -> EventType {
     match reason {
         None | Some("timeout" | "group_call_ended") => EventType::CALL_MISSED,
-        // Taken or refused on another device, or given up by the other side with a reason.
+        // The call was accepted or rejected on another device, or the other side gave up with a reason.
         Some(_) => EventType::CALL_ENDED,
     }
 }
 
 impl RingingCall {
-    /// Whether this is an address of who calls.
+    /// Whether the caller has this address.
     #[must_use]
     pub fn is_from(&self, address: &ChatJid, directory: &AddressDirectory) -> bool {
         let party = self.add_number(directory).known_addresses(&self.caller);

@@ -1,6 +1,6 @@
 //! `group.updated` and `group.participants`. Pure.
 
-use super::NoticeEvent;
+use super::notice_event::NoticeEvent;
 use crate::inbound::{addresses::AddressDirectory, mapping::EventSource};
 use kurir_contract::{
     event::{EventOrigin, EventType, GroupChange, GroupParticipants, GroupUpdated, ParticipantAction},
@@ -12,7 +12,7 @@ use wacore::{
 };
 use wacore_binary::Jid;
 
-/// Participants that an update names, and who made it: those are looked up.
+/// The participants in an update and its author. They are looked up.
 pub fn referenced_people(update: &GroupUpdate) -> Vec<Jid> {
     let members = participant_change(&update.action).map(|(_, members, _)| members).unwrap_or_default();
     members.iter().map(|member| member.jid.clone()).chain(update.participant.clone()).collect()
@@ -39,7 +39,7 @@ pub fn group_notice(update: &GroupUpdate, directory: &AddressDirectory, session:
     let kind = EventType::GROUP_PARTICIPANTS;
     let origin = update_origin(update, &directory, session, &kind);
     let participants = match &update.action {
-        // Who asks is named on the notification itself.
+        // The notification itself names the applicant.
         Action::MembershipApprovalRequest { .. } => vec![origin.author.clone()],
         Action::RevokedMembershipRequests { participants } => {
             participants.iter().map(|jid| directory.known_addresses(jid)).collect()
@@ -57,7 +57,7 @@ fn update_origin(
     session: &SessionId,
     kind: &EventType,
 ) -> EventOrigin {
-    // Without an author WhatsApp itself did it.
+    // Without an author WhatsApp itself made the change.
     let author = update.participant.as_ref().unwrap_or(&update.group_jid);
     let place = EventSource { chat: &update.group_jid, author, from_me: directory.is_own(author) };
     // A notification that comes again has the same id.
@@ -65,7 +65,7 @@ fn update_origin(
     place.event_origin(directory, session, kind, (id, &update.action_index.to_string()))
 }
 
-/// What happened to whom, and why, if it is about members.
+/// The action, the members and the reason, if the update is about members.
 fn participant_change(action: &Action) -> Option<(ParticipantAction, &[GroupParticipantInfo], Option<&str>)> {
     Some(match action {
         Action::Add { participants, reason } => (ParticipantAction::Add, participants, reason.as_deref()),
@@ -76,7 +76,7 @@ fn participant_change(action: &Action) -> Option<(ParticipantAction, &[GroupPart
         Action::CreatedMembershipRequests { requests, .. } => (ParticipantAction::JoinRequested, requests, None),
         Action::MembershipApprovalRequest { .. } => (ParticipantAction::JoinRequested, &[], None),
         Action::RevokedMembershipRequests { .. } => (ParticipantAction::JoinRequestRevoked, &[], None),
-        // Changes of the group itself.
+        // The remaining actions change the group itself.
         _ => return None,
     })
 }

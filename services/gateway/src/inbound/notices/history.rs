@@ -1,6 +1,6 @@
-//! `history.sync`: what the phone tells of the past after a pairing, a few messages of one chat in each event.
+//! `history.sync`: the past messages that the phone sends after a pairing, a few of one chat in each event.
 
-use super::NoticeEvent;
+use super::notice_event::NoticeEvent;
 use crate::inbound::{
     addresses::AddressDirectory,
     content::{content_of, context, unwrap_message},
@@ -16,17 +16,17 @@ use wacore::types::events::Event;
 use wacore_binary::Jid;
 use waproto::whatsapp::{Conversation, WebMessageInfo};
 
-/// Messages in one event: with all that surrounds a text it is some 40 kB.
+/// Messages in one event. With everything around its text, this many take some 40 kB.
 const MESSAGES: usize = 50;
-/// Bytes of the messages in one event; NATS takes 1 MB by default. One that is larger is an event by itself, made smaller.
+/// Bytes of the messages in one event. NATS takes 1 MB by default. A larger message is an event by itself, made smaller.
 const BYTES: usize = 400_000;
-/// Chats that are unpacked ahead of the broker; the largest may have some megabytes.
+/// Chats that are unpacked before the broker takes them. The largest may have some megabytes.
 const AHEAD: usize = 2;
 
-/// The chats of a part of the past, unpacked one after the other.
+/// The chats of one part of the history, unpacked one after the other.
 pub fn unpack_conversations(event: Arc<Event>) -> mpsc::Receiver<Conversation> {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    // Ends with its receiver.
+    // The task ends with its receiver.
     tokio::task::spawn_blocking(move || {
         let Event::HistorySync(past) = &*event else { return };
         let mut stream = past.stream();
@@ -38,14 +38,14 @@ pub fn unpack_conversations(event: Arc<Event>) -> mpsc::Receiver<Conversation> {
                     }
                 }
                 Ok(None) => return,
-                Err(error) => return tracing::warn!("a part of the past cannot be unpacked: {error}"),
+                Err(error) => return tracing::warn!("a part of the history cannot be unpacked: {error}"),
             }
         }
     });
     receiver
 }
 
-/// Whom a chat of the past names.
+/// The people in a past chat. They are looked up.
 pub fn referenced_people(conversation: &Conversation) -> Vec<Jid> {
     let ids = [Some(&conversation.id), conversation.pn_jid.as_ref(), conversation.lid_jid.as_ref()];
     let writers = past_messages(conversation).filter_map(message_author);
@@ -69,7 +69,7 @@ pub fn history_notices(
     let chat = directory.known_addresses(&id);
     let messages: Vec<PastMessage> =
         past_messages(conversation).filter_map(|past| past_message(past, &directory)).collect();
-    let notices = parts(messages).into_iter().map(|messages| {
+    let notices = split_into_parts(messages).into_iter().map(|messages| {
         let event_id = history_event_id(&chat.jid, &messages, session);
         let data = HistorySync {
             chat: chat.clone(),
@@ -110,8 +110,8 @@ fn past_message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<P
     })
 }
 
-/// Some messages at a time, in their order.
-fn parts(messages: Vec<PastMessage>) -> Vec<Vec<PastMessage>> {
+/// Splits the messages into the parts that become events, in their order.
+fn split_into_parts(messages: Vec<PastMessage>) -> Vec<Vec<PastMessage>> {
     let mut parts: Vec<Vec<PastMessage>> = Vec::new();
     let mut bytes = 0;
     for message in messages {
@@ -130,11 +130,11 @@ fn parts(messages: Vec<PastMessage>) -> Vec<Vec<PastMessage>> {
     parts
 }
 
-/// The same part of the past is the same event, however often the phone sends it.
+/// The id depends on the messages only, so that a part that the phone sends twice is the same event.
 fn history_event_id(chat: &ChatJid, messages: &[PastMessage], session: &SessionId) -> EventId {
     let (kind, sender) = (EventType::HISTORY_SYNC, chat);
     let first = messages.first().map(|message| message.message_id.as_str()).unwrap_or_default();
-    EventId::of(&EventIdentity {
+    EventId::from_identity(&EventIdentity {
         session,
         event: &kind,
         chat,

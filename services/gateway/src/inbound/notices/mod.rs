@@ -1,12 +1,13 @@
-//! What happens beside messages: acknowledgements, groups, calls, presence, contacts.
+//! Publishes what happens besides messages: acknowledgements, groups, calls, presence, contacts.
 //!
-//! WhatsApp counts these as delivered when the client has them, so they are told of at most once: they wait for the
-//! broker as long as a message's hook does, in order, and are lost if the gateway dies or leaves before.
+//! WhatsApp counts these as delivered when the client has them, so each is published at most once. They wait for the
+//! broker in order and as long as a message's hook does, and are lost if the gateway ends or leaves before.
 
 mod acks;
 mod calls;
 mod groups;
 mod history;
+mod notice_event;
 mod people;
 
 use super::{MessageMapper, addresses::AddressDirectory, addresses::look_up_addresses, undecryptable};
@@ -15,11 +16,8 @@ use crate::{
     session::SessionView,
 };
 pub use calls::RingingCalls;
-use kurir_contract::{
-    event::{EventId, EventType},
-    session::SessionId,
-};
-use serde::Serialize;
+use kurir_contract::{event::EventType, session::SessionId};
+use notice_event::NoticeEvent;
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
@@ -32,18 +30,19 @@ use wacore_binary::Jid;
 use waproto::whatsapp::Conversation;
 use whatsapp_rust::Client;
 
-/// Notices that wait for the broker: a group's worth of receipts, a few kilobytes each. The newest beyond it are lost.
+/// Notices that wait for the broker, a few kilobytes each: enough for the receipts of a large group. When the queue is
+/// full the newest are lost.
 const WAITING: usize = 8_192;
-/// What waited out an outage has this much time once its turn comes.
+/// A notice that waited out an outage has at least this much time when its turn comes.
 const LAST_TRY: Duration = Duration::from_secs(1);
 /// How exactly the wait for an undecryptable message ends.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Where the client's listener puts them.
+/// The sending end, for the client's listener.
 #[derive(Clone)]
 pub struct NoticeQueue(mpsc::Sender<(Instant, Arc<Event>)>);
 
-/// Where they are taken from, in order.
+/// The receiving end, which keeps the order.
 pub struct NoticeWorker(mpsc::Receiver<(Instant, Arc<Event>)>);
 
 #[must_use]
@@ -60,22 +59,8 @@ impl NoticeQueue {
     }
 }
 
-/// An event about a notice, and where it belongs.
-pub(crate) struct NoticeEvent {
-    kind: EventType,
-    id: EventId,
-    data: serde_json::Value,
-}
-
-impl NoticeEvent {
-    fn new(kind: EventType, id: EventId, data: impl Serialize) -> Self {
-        // The types are the contract's; one that is no JSON would be null in its test.
-        Self { kind, id, data: serde_json::to_value(data).unwrap_or_default() }
-    }
-}
-
 impl NoticeWorker {
-    /// Publishes them in order, until the shutdown.
+    /// Publishes the notices in order until the shutdown.
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
@@ -97,7 +82,7 @@ impl NoticeWorker {
                     heard = self.0.recv() => heard,
                     _ = look.tick() => None,
                 };
-                // The client's store knows the addresses; between two lives there is none for a moment.
+                // The client's store knows the addresses. Between two connections there is no client for a moment.
                 let client =
                     view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
                 let Some(client) = client else { return };
@@ -119,7 +104,7 @@ impl NoticeWorker {
 struct NoticePublisher {
     inbound: MessageMapper,
     publisher: EventPublisher,
-    /// How long one waits for the broker.
+    /// How long a notice waits for the broker.
     wait: Duration,
     calls: RingingCalls,
 }
@@ -172,7 +157,7 @@ impl NoticePublisher {
     }
 }
 
-/// What an event of the client tells users. Pure but for the calls that ring.
+/// The events of one event of the client. Pure except for the ringing calls.
 fn map_event(
     event: &Event,
     directory: &AddressDirectory,
@@ -190,7 +175,7 @@ fn map_event(
     }
 }
 
-/// Whom an event names: those are looked up.
+/// The people in an event. They are looked up.
 fn referenced_people(event: &Event) -> Vec<Jid> {
     let source = |source: &wacore::types::message::MessageSource| vec![source.chat.clone(), source.sender.clone()];
     match event {
@@ -207,12 +192,12 @@ fn referenced_people(event: &Event) -> Vec<Jid> {
         Event::ContactNumberChanged(changed) => vec![changed.old_jid.clone(), changed.new_jid.clone()],
         Event::ContactUpdate(update) => vec![update.jid.clone()],
         Event::IdentityChange(change) => vec![change.user.clone()],
-        // The listener gives no others.
+        // The listener passes no others on.
         _ => Vec::new(),
     }
 }
 
-/// Who is who among these.
+/// The addresses of these people.
 pub async fn event_directory(client: &Client, named: &[Jid]) -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
     look_up_addresses(client, &mut directory, named).await;

@@ -1,6 +1,6 @@
 //! `presence.updated`, `contact.updated`, `contact.identity_changed`, and a group's picture. Pure.
 
-use super::NoticeEvent;
+use super::notice_event::NoticeEvent;
 use crate::inbound::{addresses::AddressDirectory, mapping::EventSource};
 use kurir_contract::{
     event::{
@@ -16,7 +16,7 @@ use wacore::types::{
 use wacore_binary::{Jid, JidExt as _};
 use whatsapp_rust::chrono::{DateTime, Utc};
 
-/// What an event about a person tells; none of those that the listener does not give.
+/// The event of a notice about a person; none for events that the listener does not pass on.
 pub fn person_notice(event: &Event, directory: &AddressDirectory, session: &SessionId) -> Option<NoticeEvent> {
     let people = PersonNotices { directory, session };
     match event {
@@ -51,7 +51,7 @@ pub fn person_notice(event: &Event, directory: &AddressDirectory, session: &Sess
             let people = PersonNotices { directory: &directory, session };
             Some(people.contact_notice(&changed.new_jid, number, changed.timestamp))
         }
-        // The whole address book comes at a pairing, and is no change.
+        // At a pairing the whole address book comes, which is no change.
         Event::ContactUpdate(update) if !update.from_full_sync => {
             let (full_name, first_name) = (update.action.full_name.clone(), update.action.first_name.clone());
             Some(people.contact_notice(&update.jid, ContactChange::Name { full_name, first_name }, update.timestamp))
@@ -67,7 +67,7 @@ pub fn person_notice(event: &Event, directory: &AddressDirectory, session: &Sess
     }
 }
 
-/// The new picture of a contact or a group.
+/// The event of a new picture of a contact or a group.
 pub fn picture_notice(
     update: &PictureUpdate,
     directory: &AddressDirectory,

@@ -1,4 +1,4 @@
-//! What each notice of the client tells users, and which tell nothing.
+//! The event of each notice of the client, and the notices without an event.
 
 use super::*;
 use serde_json::{Value, json};

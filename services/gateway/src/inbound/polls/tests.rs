@@ -1,4 +1,4 @@
-//! What is remembered of polls, over a restart as well.
+//! What is remembered of polls, also over a restart.
 
 use super::*;
 use buffa::MessageField;

@@ -1,15 +1,15 @@
-//! Somebody's card.
+//! A contact card.
 
-use super::{OutgoingMessage, invalid, parse_jid, quote_context};
+use super::message::{MessageToSend, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendContact};
 use waproto::whatsapp::{Message, message::ContactMessage};
 
 /// # Errors
-/// If it is no card.
-pub fn build_contact(request: SendContact) -> Result<OutgoingMessage, CommandError> {
+/// If the card is not valid.
+pub fn build_contact(request: SendContact) -> Result<MessageToSend, CommandError> {
     if request.display_name.trim().is_empty() || !request.vcard.trim_start().starts_with("BEGIN:VCARD") {
-        return Err(invalid("a contact has a displayName and a vcard that starts with BEGIN:VCARD"));
+        return Err(CommandError::invalid("a contact has a displayName and a vcard that starts with BEGIN:VCARD"));
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
@@ -21,5 +21,5 @@ pub fn build_contact(request: SendContact) -> Result<OutgoingMessage, CommandErr
         ..ContactMessage::default()
     };
     let message = Message { contact_message: MessageField::some(card), ..Message::default() };
-    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
+    Ok(MessageToSend { to, jid, message, attachment: None, key, fingerprint })
 }

@@ -1,17 +1,21 @@
-//! What was said elsewhere, and says so. The content comes with the request, a file is sent from where it is kept: no
-//! message is kept here.
+//! A forwarded message. Its content comes with the request, and its file is sent from where it is stored: the gateway
+//! keeps no messages.
 
-use super::{OutgoingMessage, contact, invalid, location, media, parse_jid, text};
+use super::{
+    contact, location, media,
+    message::{MessageToSend, parse_jid},
+    text,
+};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, ForwardedContent, ForwardedMedia, SendContact, SendForward, SendLocation};
 use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
 
-/// WhatsApp's "many times", from which it does not count on.
+/// WhatsApp's "forwarded many times". The score stops there.
 const MANY_TIMES: u32 = 127;
 
 /// # Errors
-/// If the content could not be sent either.
-pub fn build_forward(request: SendForward) -> Result<OutgoingMessage, CommandError> {
+/// If the content could not be sent as a new message either.
+pub fn build_forward(request: SendForward) -> Result<MessageToSend, CommandError> {
     let fingerprint = request.fingerprint();
     let file = request.as_media();
     let SendForward { to, message, media: of_file, forwarding_score, idempotency_key: key } = request;
@@ -48,16 +52,17 @@ pub fn build_forward(request: SendForward) -> Result<OutgoingMessage, CommandErr
         | ForwardedContent::Audio(_)
         | ForwardedContent::Document(_)
         | ForwardedContent::Sticker(_) => {
-            let file = file.ok_or_else(|| invalid("a file that was not downloaded cannot be forwarded"))?;
+            let file =
+                file.ok_or_else(|| CommandError::invalid("a file that was not downloaded cannot be forwarded"))?;
             let mut outgoing = media::build_media(file)?;
             set_forward_context(&mut outgoing.message, &info, &of_file.unwrap_or_default());
-            return Ok(OutgoingMessage { fingerprint, ..outgoing });
+            return Ok(MessageToSend { fingerprint, ..outgoing });
         }
     };
-    Ok(OutgoingMessage { jid: parse_jid(&to)?, to, message, attachment: None, key, fingerprint })
+    Ok(MessageToSend { jid: parse_jid(&to)?, to, message, attachment: None, key, fingerprint })
 }
 
-/// What stands around a file: that it was forwarded, and how it is shown before it is opened.
+/// Writes the forwarding mark and the preview's size around a file.
 fn set_forward_context(message: &mut Message, info: &MessageField<ContextInfo>, of_file: &ForwardedMedia) {
     let ForwardedMedia { seconds, width, height, animated, .. } = *of_file;
     if let Some(image) = message.image_message.as_option_mut() {

@@ -1,15 +1,15 @@
 //! A place on the map.
 
-use super::{OutgoingMessage, invalid, parse_jid, quote_context};
+use super::message::{MessageToSend, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendLocation};
 use waproto::whatsapp::{Message, message::LocationMessage};
 
 /// # Errors
 /// If there is no such place.
-pub fn build_location(request: SendLocation) -> Result<OutgoingMessage, CommandError> {
+pub fn build_location(request: SendLocation) -> Result<MessageToSend, CommandError> {
     if !(-90.0..=90.0).contains(&request.latitude) || !(-180.0..=180.0).contains(&request.longitude) {
-        return Err(invalid("latitude is from -90 to 90 and longitude from -180 to 180"));
+        return Err(CommandError::invalid("latitude is from -90 to 90 and longitude from -180 to 180"));
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
@@ -24,5 +24,5 @@ pub fn build_location(request: SendLocation) -> Result<OutgoingMessage, CommandE
         ..LocationMessage::default()
     };
     let message = Message { location_message: MessageField::some(place), ..Message::default() };
-    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
+    Ok(MessageToSend { to, jid, message, attachment: None, key, fingerprint })
 }

@@ -1,9 +1,9 @@
-//! A file: the message around it, which is whole once the file is uploaded, and what its event tells.
+//! A message with a file, which is complete after the upload, and the content of its event.
 
-use super::{OutgoingMessage, invalid, parse_jid, quote_context};
+use super::message::{FileAttachment, MessageToSend, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::{
-    command::{CommandError, FileToSend, MediaKind, SendMedia},
+    command::{CommandError, MediaKind, SendMedia},
     event::MessageContent,
 };
 use wacore::download::MediaType;
@@ -13,24 +13,19 @@ use waproto::whatsapp::{
 };
 use whatsapp_rust::upload::UploadResponse;
 
-/// As the apps show it to its recipient if it has no name.
+/// The apps show this name if the document has none.
 const DOCUMENT: &str = "document.pdf";
 
-/// The file of a message.
-#[derive(Clone, Debug)]
-pub struct FileAttachment {
-    pub kind: MediaKind,
-    pub file: FileToSend,
-    /// What its event tells.
-    pub content: MessageContent,
-}
-
 /// # Errors
-/// If it cannot be sent as what it is meant to be.
-pub fn build_media(request: SendMedia) -> Result<OutgoingMessage, CommandError> {
+/// If the file cannot be sent as this kind.
+pub fn build_media(request: SendMedia) -> Result<MessageToSend, CommandError> {
     let kind = request.kind;
     if !kind.takes(&request.mimetype) {
-        return Err(invalid(&format!("{} cannot be sent as {kind}, which takes {}", request.mimetype, kind.types())));
+        return Err(CommandError::invalid(format!(
+            "{} cannot be sent as {kind}, which takes {}",
+            request.mimetype,
+            kind.types()
+        )));
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
@@ -38,10 +33,10 @@ pub fn build_media(request: SendMedia) -> Result<OutgoingMessage, CommandError> 
     let content = media_content(&request);
     let SendMedia { to, file, idempotency_key: key, .. } = request;
     let attachment = Some(FileAttachment { kind, file, content });
-    Ok(OutgoingMessage { to, jid, message, attachment, key, fingerprint })
+    Ok(MessageToSend { to, jid, message, attachment, key, fingerprint })
 }
 
-/// Everything but where the file is and how it is decrypted.
+/// The message without the file's address and keys.
 fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::ContextInfo>) -> Message {
     let mimetype = Some(request.mimetype.clone());
     let caption = Some(request.caption.clone()).filter(|caption| !caption.is_empty());
@@ -95,7 +90,7 @@ fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsa
     message
 }
 
-/// With the names that the contract has for files without one.
+/// With the API's names for files without a name.
 fn media_content(request: &SendMedia) -> MessageContent {
     let (caption, mimetype) = (request.caption.clone(), request.mimetype.clone());
     let named = |default: &str| request.file_name.clone().unwrap_or_else(|| default.to_owned());
@@ -121,7 +116,7 @@ fn document_name(request: &SendMedia) -> String {
 }
 
 impl FileAttachment {
-    /// What its bytes are encrypted as, and where WhatsApp takes them.
+    /// How the file is encrypted, and which of WhatsApp's servers take it.
     #[must_use]
     pub fn media_type(&self) -> MediaType {
         match self.kind {
@@ -133,7 +128,7 @@ impl FileAttachment {
         }
     }
 
-    /// Writes into a message where its file is.
+    /// Writes the file's address and keys into a message.
     pub fn set_upload(&self, message: &mut Message, uploaded: &UploadResponse) {
         macro_rules! complete {
             ($field:ident) => {

@@ -1,6 +1,6 @@
-//! A poll, with a secret of its own: votes come encrypted with it.
+//! A poll with its own secret, with which votes are encrypted.
 
-use super::{OutgoingMessage, invalid, parse_jid};
+use super::message::{MessageToSend, parse_jid};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendPoll};
 use std::collections::HashSet;
@@ -9,26 +9,28 @@ use waproto::whatsapp::{
     message::{PollContentType, PollCreationMessage, poll_creation_message},
 };
 
-/// WhatsApp's own bound; two options with one name are one to a vote.
+/// WhatsApp's own limit. A vote cannot tell two options with one name apart.
 const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
-/// What the apps let one write, in characters.
+/// The apps' limits, in characters.
 const LONGEST_OPTION: usize = 100;
 const LONGEST_NAME: usize = 255;
 
 /// # Errors
-/// If nobody could vote on it.
-pub fn build_poll(request: SendPoll) -> Result<OutgoingMessage, CommandError> {
+/// If nobody could vote on the poll.
+pub fn build_poll(request: SendPoll) -> Result<MessageToSend, CommandError> {
     let SendPoll { name, options, selectable, .. } = &request;
     if !(1..=LONGEST_NAME).contains(&name.chars().count()) {
-        return Err(invalid("name is required: the question, of at most 255 characters"));
+        return Err(CommandError::invalid("name is required: the question, of at most 255 characters"));
     }
     let fits = |option: &String| (1..=LONGEST_OPTION).contains(&option.chars().count());
     let different: HashSet<&String> = options.iter().collect();
     if !OPTIONS.contains(&options.len()) || different.len() != options.len() || !options.iter().all(fits) {
-        return Err(invalid("options must be 2 to 12 different strings of 1 to 100 characters"));
+        return Err(CommandError::invalid("options must be 2 to 12 different strings of 1 to 100 characters"));
     }
     if *selectable as usize > options.len() {
-        return Err(invalid("selectable must be 0 (any number of options) or at most the number of options"));
+        return Err(CommandError::invalid(
+            "selectable must be 0 (any number of options) or at most the number of options",
+        ));
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
@@ -44,11 +46,11 @@ pub fn build_poll(request: SendPoll) -> Result<OutgoingMessage, CommandError> {
     let secret = rand::random::<[u8; 32]>().to_vec();
     let context = MessageContextInfo { message_secret: Some(secret), ..MessageContextInfo::default() };
     let mut message = Message { message_context_info: MessageField::some(context), ..Message::default() };
-    // As WhatsApp Web does it: the third version for a single choice, the first for several.
+    // As WhatsApp Web does: the third version for a single choice, the first for several.
     if selectable == 1 {
         message.poll_creation_message_v3 = poll;
     } else {
         message.poll_creation_message = poll;
     }
-    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
+    Ok(MessageToSend { to, jid, message, attachment: None, key, fingerprint })
 }

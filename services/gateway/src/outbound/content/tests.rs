@@ -1,13 +1,15 @@
-//! What the API would have refused is refused here as well: commands come from NATS, whoever wrote them.
+//! Commands come over NATS from any client, so the gateway refuses what the API would have refused.
 
 use super::*;
+use kurir_contract::command::{Command, CommandErrorCode, build_send};
 use serde_json::{Value, json};
+use waproto::whatsapp::Message;
 
 const BUDI: &str = "6281230000001@s.whatsapp.net";
 const GROUP: &str = "120363000000000001@g.us";
 
-fn read(command: Command, request: Value) -> Result<OutgoingMessage, CommandError> {
-    build_message(command, request.to_string().as_bytes())
+fn read(command: Command, request: Value) -> Result<MessageToSend, CommandError> {
+    build_send(command, request.to_string().as_bytes())
 }
 
 #[test]

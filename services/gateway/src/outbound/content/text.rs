@@ -1,21 +1,21 @@
-//! A text, alone, as a reply, or with those whom it mentions.
+//! A text, with or without a quote and mentions.
 
-use super::{OutgoingMessage, invalid, parse_jid, quote_context};
+use super::message::{MessageToSend, parse_jid, quote_context};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendText};
 use waproto::whatsapp::{Message, message::ExtendedTextMessage};
 
-/// The contract's bound, in characters.
+/// The API's limit, in characters.
 const LONGEST: usize = 4096;
 /// As many as a group has members.
 const MENTIONS: usize = 1_024;
 
 /// # Errors
-/// With the contract's texts.
-pub fn build_text(request: SendText) -> Result<OutgoingMessage, CommandError> {
+/// With the texts of the API.
+pub fn build_text(request: SendText) -> Result<MessageToSend, CommandError> {
     validate_text(&request.text)?;
     if request.mentions.len() > MENTIONS {
-        return Err(invalid("options.mentions has at most 1024 recipients"));
+        return Err(CommandError::invalid("options.mentions has at most 1024 recipients"));
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
@@ -35,16 +35,16 @@ pub fn build_text(request: SendText) -> Result<OutgoingMessage, CommandError> {
     } else {
         Message { conversation: Some(text), ..Message::default() }
     };
-    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
+    Ok(MessageToSend { to, jid, message, attachment: None, key, fingerprint })
 }
 
-/// Whether it is a text that WhatsApp takes.
+/// Checks that WhatsApp takes the text.
 pub(super) fn validate_text(text: &str) -> Result<(), CommandError> {
     if text.trim().is_empty() {
-        return Err(invalid("Message is required and must be a string"));
+        return Err(CommandError::invalid("Message is required and must be a string"));
     }
     if text.chars().count() > LONGEST {
-        return Err(invalid("Message is too long (max 4096 characters)"));
+        return Err(CommandError::invalid("Message is too long (max 4096 characters)"));
     }
     Ok(())
 }

@@ -1,8 +1,11 @@
-//! Messages about other messages: reactions, edits, deletions for everyone.
+//! Messages that refer to another message: reactions, edits, deletions for everyone.
 //!
-//! What they are to WhatsApp (the stanza's `edit` attribute) the client reads from them.
+//! The client derives the stanza's `edit` attribute from them.
 
-use super::{OutgoingMessage, invalid, parse_jid, text::validate_text};
+use super::{
+    message::{MessageToSend, parse_jid},
+    text::validate_text,
+};
 use buffa::MessageField;
 use kurir_contract::{
     address::ChatJid,
@@ -17,18 +20,18 @@ use waproto::whatsapp::{
 
 /// The longest emoji (a family, a flag of a region) has some ten code points.
 const LONGEST_EMOJI: usize = 32;
-/// WhatsApp's ids have up to 32 characters; what is longer is none.
+/// WhatsApp's ids have up to 32 characters. Anything longer is not an id.
 const LONGEST_ID: usize = 128;
 
 /// # Errors
-/// If it does not say to which message.
-pub fn build_reaction(request: SendReaction) -> Result<OutgoingMessage, CommandError> {
+/// If the request does not say to which message.
+pub fn build_reaction(request: SendReaction) -> Result<MessageToSend, CommandError> {
     if request.emoji.chars().count() > LONGEST_EMOJI {
-        return Err(invalid("emoji must be one emoji, or empty to take the reaction back"));
+        return Err(CommandError::invalid("emoji must be one emoji, or empty to take the reaction back"));
     }
     let jid = parse_jid(&request.to)?;
     if jid.is_group() && !request.from_me && request.participant.is_none() {
-        return Err(invalid("participant is required in a group: who wrote the message"));
+        return Err(CommandError::invalid("participant is required in a group: who wrote the message"));
     }
     let fingerprint = request.fingerprint();
     let SendReaction { to, message_id, emoji, from_me, participant, idempotency_key: key } = request;
@@ -40,12 +43,12 @@ pub fn build_reaction(request: SendReaction) -> Result<OutgoingMessage, CommandE
         ..ReactionMessage::default()
     };
     let message = Message { reaction_message: MessageField::some(reaction), ..Message::default() };
-    Ok(OutgoingMessage { to, jid, message, attachment: None, key, fingerprint })
+    Ok(MessageToSend { to, jid, message, attachment: None, key, fingerprint })
 }
 
 /// # Errors
-/// With the texts of a text.
-pub fn build_edit(request: SendEdit) -> Result<OutgoingMessage, CommandError> {
+/// With the errors of a text.
+pub fn build_edit(request: SendEdit) -> Result<MessageToSend, CommandError> {
     validate_text(&request.text)?;
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
@@ -58,15 +61,17 @@ pub fn build_edit(request: SendEdit) -> Result<OutgoingMessage, CommandError> {
         timestamp_ms: Some(now_millis()),
         ..ProtocolMessage::default()
     };
-    Ok(OutgoingMessage { to, jid, message: protocol_message(edit), attachment: None, key, fingerprint })
+    Ok(MessageToSend { to, jid, message: protocol_message(edit), attachment: None, key, fingerprint })
 }
 
 /// # Errors
-/// If somebody else's message is to be deleted in a direct chat.
-pub fn build_revoke(request: SendRevoke) -> Result<OutgoingMessage, CommandError> {
+/// If another person's message is to be deleted in a direct chat.
+pub fn build_revoke(request: SendRevoke) -> Result<MessageToSend, CommandError> {
     let jid = parse_jid(&request.to)?;
     if request.participant.is_some() && !jid.is_group() {
-        return Err(invalid("participant is for groups, whose administrators may delete what another wrote"));
+        return Err(CommandError::invalid(
+            "participant is for groups, whose administrators may delete what another wrote",
+        ));
     }
     let fingerprint = request.fingerprint();
     let SendRevoke { to, message_id, participant, idempotency_key: key } = request;
@@ -75,14 +80,15 @@ pub fn build_revoke(request: SendRevoke) -> Result<OutgoingMessage, CommandError
         key: target_key(&jid, message_id, participant.is_none(), participant)?,
         ..ProtocolMessage::default()
     };
-    Ok(OutgoingMessage { to, jid, message: protocol_message(revoke), attachment: None, key, fingerprint })
+    Ok(MessageToSend { to, jid, message: protocol_message(revoke), attachment: None, key, fingerprint })
 }
 
 fn protocol_message(protocol: ProtocolMessage) -> Message {
     Message { protocol_message: MessageField::some(protocol), ..Message::default() }
 }
 
-/// The other message, from this account's point of view. An own one needs no writer, in a group neither.
+/// The key of the other message, from this account's point of view. The account's own message needs no author, also in
+/// a group.
 fn target_key(
     chat: &Jid,
     message_id: String,
@@ -90,7 +96,7 @@ fn target_key(
     writer: Option<ChatJid>,
 ) -> Result<MessageField<MessageKey>, CommandError> {
     if !(1..=LONGEST_ID).contains(&message_id.trim().len()) {
-        return Err(invalid("messageId is required: the id of the message"));
+        return Err(CommandError::invalid("messageId is required: the id of the message"));
     }
     Ok(MessageField::some(MessageKey {
         remote_jid: Some(chat.to_non_ad().to_string()),

@@ -1,4 +1,4 @@
-//! What is told of jobs. Pure.
+//! The events about jobs. Pure.
 
 use crate::publish::OutgoingEvent;
 use kurir_contract::{
@@ -10,9 +10,9 @@ use kurir_contract::{
 };
 use time::OffsetDateTime;
 
-/// A message waits.
+/// The event about a message that waits.
 pub fn queued_event(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime) -> OutgoingEvent {
-    // The same message may wait several times, until another time each.
+    // The same message may wait several times, each time until another moment.
     let event_id =
         EventId::from_header(queued.job_id.as_str()).derived(&format!("{} {}", queued.message_id, queued.until));
     let data = MessageQueued {
@@ -29,10 +29,10 @@ pub fn queued_event(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime
 }
 
 pub fn progress_event(record: &JobRecord, at: OffsetDateTime) -> OutgoingEvent {
-    job_event(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next()), at)
+    job_event(record, EventType::JOB_PROGRESS, &format!("progress {}", record.next_index()), at)
 }
 
-/// None unless the job has ended.
+/// The event about the end of a job; none unless the job has ended.
 pub fn end_event(record: &JobRecord, at: OffsetDateTime) -> Option<OutgoingEvent> {
     let kind = match record.state {
         JobState::Done => EventType::JOB_DONE,
@@ -60,7 +60,7 @@ fn job_event(record: &JobRecord, kind: EventType, variant: &str, at: OffsetDateT
     OutgoingEvent::new(&record.session, kind, event_id, at, data)
 }
 
-/// Whether the send that was just counted completes a tenth of the job.
+/// Whether the message that was just counted completes a tenth of the job.
 #[must_use]
 pub fn completes_a_tenth(done: usize, total: usize) -> bool {
     done < total && done * 10 / total != (done.saturating_sub(1)) * 10 / total

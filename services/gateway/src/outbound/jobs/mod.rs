@@ -1,8 +1,9 @@
-//! Sends that wait: jobs that a user hands in, and single messages that cannot go out yet.
+//! Sends that wait: jobs that a user submits, and single messages that cannot be sent yet.
 //!
-//! `queue` stores a job in OUTBOX before anybody is told of it, and `records` holds how far it has come. `runner` takes the
-//! jobs whose time has come, and `run` sends one of them, message by message. Every message has an id made of its job and
-//! its place, so a crash between a send and its record repeats it under the same id, which the recipient's app drops.
+//! `queue` stores a job in OUTBOX before anything refers to it, and `records` holds its progress. `runner` takes the
+//! jobs whose time has come, and `run` sends the messages of one job. Every message has an id made from its job and its
+//! index, so a crash between a send and its record repeats the message under the same id, and the recipient's app drops
+//! the repeat.
 
 mod job_event;
 mod queue;

@@ -1,12 +1,8 @@
-//! Jobs on their way into OUTBOX and out of it again before their time.
+//! Stores jobs in OUTBOX, and takes them out again before their time.
 
 use super::{job_event, records::JobRecords};
 use crate::{
-    outbound::{
-        Deferral, EVENT_WITHIN,
-        content::{self, OutgoingMessage},
-        refusal,
-    },
+    outbound::{EVENT_WITHIN, content::MessageToSend, outcome::Deferral},
     publish::EventPublisher,
 };
 use anyhow::Context as _;
@@ -14,7 +10,7 @@ use async_nats::{HeaderMap, jetstream::message::PublishMessage};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     clock,
-    command::{Command, CommandError, CommandErrorCode, QueuedSend},
+    command::{Command, CommandError, CommandErrorCode, QueuedSend, build_send},
     header,
     job::{self, JobId, JobItem, JobRecord, JobState, SendJob},
     session::SessionId,
@@ -24,7 +20,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
-/// Where the jobs of one session are put.
+/// The jobs of one session.
 #[derive(Clone)]
 pub struct JobQueue {
     pub(super) records: JobRecords,
@@ -33,9 +29,9 @@ pub struct JobQueue {
     publisher: EventPublisher,
 }
 
-/// Jobs that wait or run at once in the whole stream: with their largest size some gigabytes.
+/// Jobs that wait or run in the whole stream. With their largest size they take some gigabytes.
 const MOST_JOBS: u64 = 10_000;
-/// NATS stores a message in milliseconds, or is in trouble.
+/// NATS stores a message in milliseconds, unless it is in trouble.
 const WITHIN: Duration = Duration::from_secs(4);
 
 impl JobQueue {
@@ -44,10 +40,10 @@ impl JobQueue {
         Self { records: JobRecords::new(broker.clone(), session.clone()), session, broker, publisher }
     }
 
-    /// Stores a job. The same job again is the one that is there.
+    /// Stores a job. If the job is stored already, gives its record.
     ///
     /// # Errors
-    /// If one of its messages cannot be sent as it is, if its id is another's, or if NATS did not store it.
+    /// If one of the messages is not valid, if another job has the same id, or if NATS did not store the job.
     pub async fn submit_job(&self, job: SendJob) -> Result<JobRecord, CommandError> {
         let now = OffsetDateTime::now_utc();
         let at = validate_job(&job, now)?;
@@ -57,38 +53,39 @@ impl JobQueue {
             }
             if self.count_jobs().await? >= MOST_JOBS {
                 let text = format!("{MOST_JOBS} jobs wait already: cancel some, or wait until they are done");
-                return Ok(Err(refusal(CommandErrorCode::Conflict, &text)));
+                return Ok(Err(CommandError::new(CommandErrorCode::Conflict, text)));
             }
-            // First: a crash after it leaves a job without a record, and the job makes one.
+            // First: after a crash here the job has no record, and makes one itself.
             self.store_job(&job, at.filter(|at| *at > now), true).await?;
             Ok(Ok(self.records.find_or_create(&job, now).await?))
         };
         let record = stored.await.map_err(|error| {
             tracing::warn!(job.id = %job.id, "failed to store a job: {error:#}");
-            refusal(CommandErrorCode::BrokerUnavailable, "NATS did not store the job; nothing was sent")
+            CommandError::new(CommandErrorCode::BrokerUnavailable, "NATS did not store the job; nothing was sent")
         })??;
         if record.request != job.fingerprint() {
-            return Err(refusal(CommandErrorCode::Conflict, "This Idempotency-Key was used for another job"));
+            return Err(CommandError::new(CommandErrorCode::Conflict, "This Idempotency-Key was used for another job"));
         }
         tracing::info!(session.id = %self.session, job.id = %job.id, "a job of {} message(s) is {}", record.total, record.state.as_str());
         Ok(record)
     }
 
-    /// Keeps a single message that cannot go out now, as a job of one.
+    /// Keeps a single message that cannot be sent now, as a job of one message.
     ///
     /// # Errors
-    /// If NATS did not store it: then it will not be sent.
+    /// If NATS did not store the message. Then it is not sent.
     pub async fn defer_message(
         &self,
         command: Command,
         arguments: &[u8],
-        outgoing: &OutgoingMessage,
+        outgoing: &MessageToSend,
         held: Deferral,
     ) -> Result<QueuedSend, CommandError> {
         let key = outgoing.key.as_ref();
-        let id = key.map_or_else(JobId::random, |key| JobId::of(&self.session, key));
-        let arguments = serde_json::from_slice(arguments)
-            .map_err(|error| refusal(CommandErrorCode::Internal, &format!("the message cannot be kept: {error}")))?;
+        let id = key.map_or_else(JobId::random, |key| JobId::from_key(&self.session, key));
+        let arguments = serde_json::from_slice(arguments).map_err(|error| {
+            CommandError::new(CommandErrorCode::Internal, format!("the message cannot be kept: {error}"))
+        })?;
         let now = OffsetDateTime::now_utc();
         let job = SendJob {
             id: id.clone(),
@@ -100,22 +97,22 @@ impl JobQueue {
         let stored = async {
             let mut record = self.records.find_or_create(&job, now).await?;
             if record.state.is_end() {
-                // The same key again, after it was cancelled for example.
+                // The same key again, for example after its job was cancelled.
                 record = self.records.recreate(&job, now).await?;
             }
             mark_deferred(&mut record, held);
             self.records.save(&mut record).await?;
-            // Last: a crash before it is a message whose caller has no answer and asks again.
+            // Last: after a crash before it, the caller has no answer and asks again.
             self.store_job(&job, Some(held.until).filter(|at| *at > now), false).await
         };
         stored.await.map_err(|error| {
-            tracing::warn!(job.id = %id, "failed to keep a message: {error:#}");
-            refusal(
+            tracing::warn!(job.id = %id, "failed to store a deferred message: {error:#}");
+            CommandError::new(
                 CommandErrorCode::BrokerUnavailable,
                 "The message must wait, and NATS did not store it; it was not sent",
             )
         })?;
-        let key = key.cloned().unwrap_or_else(|| id.part(0));
+        let key = key.cloned().unwrap_or_else(|| id.item_key(0));
         let message_id = key.message_id(&self.session);
         let queued = QueuedSend {
             job_id: id,
@@ -142,15 +139,15 @@ impl JobQueue {
             if self.remove_waiting(id).await? {
                 return self.end_job(record, JobState::Cancelled, None).await.map(Some);
             }
-            // It runs, or is about to, and looks at the mark before its next message.
+            // The job runs, or is about to, and reads the mark before its next message.
             anyhow::Ok(Some(record))
         };
         match cancelled.await {
             Ok(Some(record)) => Ok(record),
-            Ok(None) => Err(refusal(CommandErrorCode::InvalidRequest, "there is no such job")),
+            Ok(None) => Err(CommandError::invalid("there is no such job")),
             Err(error) => {
                 tracing::warn!(job.id = %id, "failed to cancel a job: {error:#}");
-                Err(refusal(
+                Err(CommandError::new(
                     CommandErrorCode::BrokerUnavailable,
                     "NATS did not answer; whether the job is cancelled is unknown",
                 ))
@@ -158,7 +155,7 @@ impl JobQueue {
         }
     }
 
-    /// Lets a job that has begun wait. It may have been cancelled meanwhile.
+    /// Defers a job that has started. The job may have been cancelled meanwhile.
     pub(super) async fn defer_job(&self, job: &SendJob, record: &mut JobRecord, held: Deferral) -> anyhow::Result<()> {
         self.store_job(job, Some(held.until), false).await?;
         mark_deferred(record, held);
@@ -169,7 +166,8 @@ impl JobQueue {
         Ok(())
     }
 
-    /// Records an end and tells of it. The event's id is made of the job, so a repeat after a crash is stored once.
+    /// Records the end of a job and publishes it. The event's id is made from the job, so that a repeat after a crash
+    /// is stored once.
     pub(super) async fn end_job(
         &self,
         mut record: JobRecord,
@@ -197,11 +195,11 @@ impl JobQueue {
     pub(super) async fn publish_progress(&self, record: &JobRecord) {
         let event = job_event::progress_event(record, OffsetDateTime::now_utc());
         if let Err(error) = self.publisher.publish(&event, Instant::now() + WITHIN).await {
-            tracing::debug!(event.id = %event.id, "the progress of a job was not told: {error}");
+            tracing::debug!(event.id = %event.id, "the progress event of a job was not published: {error}");
         }
     }
 
-    /// One schedule a subject: a repeat replaces it.
+    /// A subject has one schedule, so a repeat replaces it.
     async fn store_job(&self, job: &SendJob, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
         let mut headers = HeaderMap::new();
         let due = subject::due_job(&self.session, &job.id);
@@ -223,7 +221,7 @@ impl JobQueue {
         Ok(())
     }
 
-    /// Whether it waited.
+    /// Removes a waiting job. Gives whether there was one.
     async fn remove_waiting(&self, id: &JobId) -> anyhow::Result<bool> {
         let taken = async {
             let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await?;
@@ -246,27 +244,26 @@ fn mark_deferred(record: &mut JobRecord, held: Deferral) {
     record.reason = Some(held.reason.as_str().to_owned());
 }
 
-/// When the job is to begin; none: now.
+/// The time at which the job is to start. None: now.
 fn validate_job(job: &SendJob, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, CommandError> {
-    let invalid = |text: String| refusal(CommandErrorCode::InvalidRequest, &text);
     if job.items.is_empty() || job.items.len() > job::MOST_ITEMS {
-        return Err(invalid(format!("a job has 1 to {} messages", job::MOST_ITEMS)));
+        return Err(CommandError::invalid(format!("a job has 1 to {} messages", job::MOST_ITEMS)));
     }
     for (index, item) in job.items.iter().enumerate() {
-        let wrong = |text: &str| invalid(format!("Message at index {index}: {text}"));
+        let wrong = |text: &str| CommandError::invalid(format!("Message at index {index}: {text}"));
         build_item(item).map_err(|refused| wrong(&refused.message))?;
     }
     let Some(at) = &job.send_at else { return Ok(None) };
     let at = clock::parse(at)
-        .ok_or_else(|| invalid("sendAt must be a time in ISO 8601, as 2026-11-24T13:00:00Z".to_owned()))?;
+        .ok_or_else(|| CommandError::invalid("sendAt must be a time in ISO 8601, as 2026-11-24T13:00:00Z"))?;
     if at > now + job::LATEST {
-        return Err(invalid("sendAt must be at most 30 days ahead".to_owned()));
+        return Err(CommandError::invalid("sendAt must be at most 30 days ahead"));
     }
     Ok(Some(at))
 }
 
-/// A message of a job, ready to go.
-pub(super) fn build_item(item: &JobItem) -> Result<OutgoingMessage, CommandError> {
-    let command = item.command().map_err(|error| refusal(CommandErrorCode::InvalidRequest, &error.to_string()))?;
-    content::build_message(command, item.arguments.to_string().as_bytes())
+/// Builds one message of a job.
+pub(super) fn build_item(item: &JobItem) -> Result<MessageToSend, CommandError> {
+    let command = item.command().map_err(|error| CommandError::invalid(error.to_string()))?;
+    build_send(command, item.arguments.to_string().as_bytes())
 }

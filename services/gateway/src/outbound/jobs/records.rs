@@ -1,4 +1,4 @@
-//! The records of jobs, in a bucket: written by the gateway that holds the session, read by everybody.
+//! The records of jobs, in a bucket. The gateway that holds the session writes them, and every service reads them.
 
 use anyhow::Context as _;
 use async_nats::jetstream::kv::{CreateErrorKind, Store};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
-/// The bucket answers in milliseconds, or NATS is in trouble.
+/// The bucket answers in milliseconds, unless NATS is in trouble.
 const WITHIN: Duration = Duration::from_secs(4);
 
 #[derive(Clone)]
@@ -28,19 +28,23 @@ impl JobRecords {
 
     pub async fn find(&self, id: &JobId) -> anyhow::Result<Option<JobRecord>> {
         with_deadline(async {
-            let entry =
-                self.open_bucket().await?.get(id.key(&self.session)).await.context("failed to read a job's record")?;
+            let entry = self
+                .open_bucket()
+                .await?
+                .get(id.record_key(&self.session))
+                .await
+                .context("failed to read a job's record")?;
             entry.map(|entry| serde_json::from_slice(&entry).context("a job's record is unreadable")).transpose()
         })
         .await
     }
 
-    /// The record of a job, made if there is none.
+    /// The record of a job. Makes it if there is none.
     pub async fn find_or_create(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
         let fresh = new_record(job, &self.session, now);
         let made = with_deadline(async {
             let record = serde_json::to_vec(&fresh)?;
-            match self.open_bucket().await?.create(job.id.key(&self.session), record.into()).await {
+            match self.open_bucket().await?.create(job.id.record_key(&self.session), record.into()).await {
                 Ok(_) => Ok(true),
                 Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
                 Err(error) => Err(error).context("failed to make a job's record"),
@@ -50,7 +54,7 @@ impl JobRecords {
         if made { Ok(fresh) } else { self.find(&job.id).await?.context("a job's record vanished") }
     }
 
-    /// The record of a job that begins anew, whatever became of it before.
+    /// Makes the record of a job that starts over, whatever the old one says.
     pub async fn recreate(&self, job: &SendJob, now: OffsetDateTime) -> anyhow::Result<JobRecord> {
         let mut record = new_record(job, &self.session, now);
         with_deadline(async {
@@ -66,14 +70,14 @@ impl JobRecords {
         record.updated_at = clock::iso(OffsetDateTime::now_utc());
         with_deadline(async {
             let stored = serde_json::to_vec(record)?;
-            self.open_bucket().await?.put(record.id.key(&self.session), stored.into()).await?;
+            self.open_bucket().await?.put(record.id.record_key(&self.session), stored.into()).await?;
             Ok(())
         })
         .await
     }
 
-    /// From now on whoever looks sees that the job is cancelled. A mark of its own, since the record is rewritten all the
-    /// time by whoever sends.
+    /// Marks a job as cancelled. The mark has a key of its own, because the running job rewrites its record all the
+    /// time.
     pub async fn mark_cancelled(&self, id: &JobId) -> anyhow::Result<()> {
         with_deadline(async {
             self.open_bucket().await?.put(id.cancel_key(&self.session), "".into()).await?;
@@ -95,7 +99,7 @@ async fn with_deadline<T>(asked: impl Future<Output = anyhow::Result<T>>) -> any
     timeout(WITHIN, asked).await.context("NATS did not answer")?
 }
 
-/// Of a job that has not begun.
+/// The record of a job that has not started.
 fn new_record(job: &SendJob, session: &SessionId, now: OffsetDateTime) -> JobRecord {
     let waits = job.send_at.as_deref().and_then(clock::parse).is_some_and(|at| at > now);
     JobRecord {

@@ -1,10 +1,14 @@
-//! One job from where it stands to its end, or to where it has to wait.
+//! Runs one job from its recorded progress to its end, or until it has to wait.
 
 use super::{
     job_event,
     queue::{JobQueue, build_item},
 };
-use crate::outbound::{Deferral, SendOutcome, SendPipeline, pacing::SendPriority};
+use crate::outbound::{
+    SendPipeline,
+    outcome::{Deferral, SendOutcome},
+    pacing::SendPriority,
+};
 use kurir_chassis::shutdown::CancellationToken;
 use kurir_contract::{
     clock,
@@ -15,31 +19,31 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-/// What is to happen with the job's message.
+/// What to do with the job's message in OUTBOX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobRunEnd {
-    /// It ended, or waits as another message.
+    /// The job has ended, or waits as another message.
     Settled,
     /// The gateway stops.
     GivenBack,
 }
 
-/// What became of one message.
+/// The result of one message.
 enum ItemOutcome {
     Sent,
     Failed(ItemFailure),
     Deferred(Deferral, Option<QueuedSend>),
-    /// NATS or WhatsApp was away: the same again.
+    /// NATS or WhatsApp was away. Try the same message again.
     NotTried,
 }
 
-/// A session that is logged out is looked at again so often.
+/// How often a job looks whether a session that was logged out is back.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// A job that could not go on for so long is of no use to anybody.
+/// A job that could not go on for this long is given up.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Between two tries while NATS is away.
+/// The pause between two tries while NATS is away.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Between two events of a job's progress.
+/// The shortest time between two progress events of a job.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 pub struct JobRun<'a> {
@@ -51,7 +55,7 @@ pub struct JobRun<'a> {
 
 impl JobRun<'_> {
     /// # Errors
-    /// If NATS is away where that cannot be waited for; the job comes again.
+    /// If NATS is away and the job cannot wait for it. The job comes again.
     pub async fn run(&self) -> anyhow::Result<JobRunEnd> {
         let mut record = self.queue.records.find_or_create(self.job, OffsetDateTime::now_utc()).await?;
         if record.state.is_end() {
@@ -63,7 +67,7 @@ impl JobRun<'_> {
             self.queue.records.save(&mut record).await?;
         }
         let mut told: Option<Instant> = None;
-        while record.next() < record.total {
+        while record.next_index() < record.total {
             if self.stopping.is_cancelled() {
                 return Ok(JobRunEnd::GivenBack);
             }
@@ -71,12 +75,12 @@ impl JobRun<'_> {
                 self.queue.end_job(record, JobState::Cancelled, None).await?;
                 return Ok(JobRunEnd::Settled);
             }
-            // A job waits as long as the connection takes to come back.
+            // A job waits until the connection is back, however long that takes.
             tokio::select! {
                 () = self.outbound.sender.wait_until_settled() => {}
                 () = self.stopping.cancelled() => return Ok(JobRunEnd::GivenBack),
             }
-            match self.send_item(record.next()).await {
+            match self.send_item(record.next_index()).await {
                 ItemOutcome::Sent => record.sent += 1,
                 ItemOutcome::Failed(failure) => {
                     record.failed += 1;
@@ -92,7 +96,7 @@ impl JobRun<'_> {
                 }
             }
             self.save_record(&mut record).await?;
-            if job_event::completes_a_tenth(record.next(), record.total)
+            if job_event::completes_a_tenth(record.next_index(), record.total)
                 && told.is_none_or(|told| told.elapsed() >= TOLD_EVERY)
             {
                 told = Some(Instant::now());
@@ -107,11 +111,11 @@ impl JobRun<'_> {
         let Some(item) = self.job.items.get(index) else { return ItemOutcome::NotTried };
         let mut outgoing = match build_item(item) {
             Ok(outgoing) => outgoing,
-            // Checked when it was handed in; another version of the gateway may see it otherwise.
+            // The item was valid when the job was submitted. Another version of the gateway may judge it differently.
             Err(refusal) => return ItemOutcome::Failed(ItemFailure { index, to: None, error: refusal.message }),
         };
         let to = outgoing.to.clone();
-        let key = outgoing.key.get_or_insert_with(|| self.job.id.part(index)).clone();
+        let key = outgoing.key.get_or_insert_with(|| self.job.id.item_key(index)).clone();
         match self.outbound.send(outgoing, SendPriority::Job).await {
             SendOutcome::Done(done) => {
                 if let Some(event) = &done.event {
@@ -123,7 +127,7 @@ impl JobRun<'_> {
                         let until = OffsetDateTime::now_utc() + LOOK_AGAIN;
                         ItemOutcome::Deferred(Deferral { until, reason: WaitReason::NotConnected }, None)
                     }
-                    // The same message again, once there is a connection.
+                    // Try the same message again when there is a connection.
                     Err(refusal)
                         if refusal.code == CommandErrorCode::TimedOut && !self.outbound.sender.is_connected() =>
                     {
@@ -167,7 +171,7 @@ impl JobRun<'_> {
         Ok(JobRunEnd::Settled)
     }
 
-    /// Before the next message, as long as it takes: what is not recorded is sent again.
+    /// Saves the record before the next message, however long it takes: a message without a record is sent again.
     async fn save_record(&self, record: &mut JobRecord) -> anyhow::Result<()> {
         while let Err(error) = self.queue.records.save(record).await {
             if self.stopping.is_cancelled() {

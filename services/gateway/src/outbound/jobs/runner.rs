@@ -1,4 +1,5 @@
-//! Takes the jobs whose time has come, some at once. What a gateway does not finish, NATS gives to the next one.
+//! Takes the jobs whose time has come, several at once. NATS gives a job that a gateway did not finish to the next
+//! gateway.
 
 use super::{
     queue::JobQueue,
@@ -20,17 +21,18 @@ use kurir_contract::{
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::task::{Id, JoinSet};
 
-/// Jobs that run at once; they share one pace.
+/// Jobs that run at the same time. They share one pace.
 const JOBS_AT_ONCE: usize = 16;
-/// A gateway that is dead for so long does not come back; its jobs go to the next one.
+/// A gateway that is silent for this long does not come back. Its jobs go to the next one.
 const ACK_WAIT: Duration = Duration::from_secs(30);
-/// How often NATS hears that a job still runs.
+/// How often NATS is told that a job still runs.
 const HEARD_EVERY: Duration = Duration::from_secs(10);
-/// Before jobs are taken again after something went wrong.
+/// The pause before jobs are taken again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
-/// What a message under way has when the gateway stops; then its job is given back and repeats it under its id.
+/// Time for a message under way when the gateway stops. After it the job is given back, and repeats the message under
+/// its id.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How soon a broker that is away is noticed.
+/// How soon the runner notices that the broker is away.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
@@ -51,22 +53,22 @@ struct RunningJobs {
 }
 
 impl JobRunner {
-    /// Runs jobs until the shutdown, and gives back what is under way then.
+    /// Runs jobs until the shutdown, then gives back the jobs under way.
     ///
     /// # Errors
-    /// None: a broker that is away is waited for.
+    /// Never: the runner waits for a broker that is away.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut running = RunningJobs::default();
         let mut first = true;
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.broker.ready() => {}
+                () = self.broker.wait_until_ready() => {}
             }
             match self.run_due_jobs(&mut running, std::mem::take(&mut first), &shutdown).await {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::info!(session.id = %self.session, "taking jobs begins anew: {error:#}");
+                    tracing::info!(session.id = %self.session, "taking jobs again after an error: {error:#}");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -103,13 +105,13 @@ impl JobRunner {
         }
     }
 
-    /// `first`: after a start. What a gateway before this one had begun comes at once then, and not after [`ACK_WAIT`]:
-    /// only one gateway holds the session.
+    /// Subscribes to due jobs. `first`: after a start. Then the jobs of an earlier gateway come at once, and not after
+    /// [`ACK_WAIT`], because only one gateway holds the session.
     async fn due_jobs(&self, first: bool) -> anyhow::Result<pull::Stream> {
         let name = format!("jobs-{}", self.session);
         let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await.context("failed to open OUTBOX")?;
         if first {
-            // Not there at the very first start.
+            // At the very first start there is no consumer.
             let _ = outbox.delete_consumer(&name).await;
         }
         let config = pull::Config {
@@ -117,7 +119,7 @@ impl JobRunner {
             filter_subject: subject::due_jobs(&self.session),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
-            // All that is handed out is begun at once.
+            // Every job that is handed out starts at once.
             max_ack_pending: i64::try_from(JOBS_AT_ONCE).unwrap_or(i64::MAX),
             ..pull::Config::default()
         };
@@ -136,7 +138,8 @@ impl JobRunner {
                 return;
             }
         };
-        // While NATS was away it heard nothing of the job and hands it out again; the first acknowledgement settles both.
+        // While NATS was away it was not told that the job runs, and hands it out again. The first acknowledgement
+        // settles both.
         if running.ids.values().any(|id| *id == job.id) {
             return;
         }
@@ -172,7 +175,7 @@ impl JobRunner {
             }
         };
         if let Err(error) = settled {
-            tracing::info!(job.id = %job.id, "a job comes again, and goes on where it was: {error}");
+            tracing::info!(job.id = %job.id, "a job comes again and continues: {error}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A file out of the broker, encrypted on its way to a file on disk that has no name: nothing is left of it when the
-//! gateway ends, in whatever way.
+//! Encrypts a file from the broker into a file on disk that has no name, so that nothing is left of it however the
+//! gateway ends.
 
-use super::{UploadError, encrypted_source::EncryptedSource};
+use super::{encrypted_source::EncryptedSource, error::UploadError};
 use kurir_chassis::{broker::Broker, objects::ObjectError};
 use kurir_contract::command::FileToSend;
 use std::{
@@ -24,7 +24,7 @@ pub struct EncryptedFile {
 }
 
 /// # Errors
-/// If the file is gone or cannot be read, is another one than was meant, or the disk does not take it.
+/// If the file is gone, cannot be read or is not the expected one, or if the disk does not take it.
 pub async fn encrypt_object(
     broker: &Broker,
     folder: &Path,
@@ -33,11 +33,11 @@ pub async fn encrypt_object(
 ) -> Result<EncryptedFile, UploadError> {
     let mut object = broker.open_object(file.bucket(), &file.object).await.map_err(|error| match error {
         ObjectError::NotFound => UploadError::Gone,
-        error @ ObjectError::Away(_) => read_error(error),
+        error @ ObjectError::Unavailable(_) => read_error(error),
     })?;
     let folder = folder.to_owned();
     let mut encrypting = run_blocking(move || FileEncryption::start(&folder, media_type)).await?;
-    while let Some(piece) = object.next().await.map_err(read_error)? {
+    while let Some(piece) = object.next_chunk().await.map_err(read_error)? {
         encrypting = run_blocking(move || encrypting.add_chunk(&piece)).await?;
     }
     let staged = run_blocking(move || encrypting.finish()).await?;
@@ -46,7 +46,7 @@ pub async fn encrypt_object(
     if is_meant { Ok(staged) } else { Err(UploadError::Unread("it is not the file that was put there".to_owned())) }
 }
 
-/// What has been encrypted so far. Its work is blocking.
+/// The encryption under way. Its methods block.
 struct FileEncryption {
     encryptor: MediaEncryptor,
     into: BufWriter<File>,
@@ -54,7 +54,7 @@ struct FileEncryption {
 
 impl FileEncryption {
     fn start(folder: &Path, media_type: MediaType) -> Result<Self, UploadError> {
-        // Sound and video can be played while they are loaded, with a table of checksums for it.
+        // Apps can play sound and video while they load, with a table of checksums.
         let plays = matches!(media_type, MediaType::Audio | MediaType::Video);
         let encryptor = MediaEncryptor::new_with_sidecar(media_type, plays).map_err(write_error)?;
         let file = tempfile::tempfile_in(folder).map_err(write_error)?;
@@ -76,12 +76,12 @@ impl FileEncryption {
 }
 
 impl EncryptedFile {
-    /// What an upload reads, until it is `over`.
+    /// What an upload reads, until `over` is cancelled.
     pub fn upload_source(&self, over: CancellationToken) -> EncryptedSource {
         EncryptedSource { file: Arc::clone(&self.file), length: self.length, over }
     }
 
-    /// How it is decrypted. (The library's type cannot be cloned.)
+    /// The keys and hashes of the file. (The library's type cannot be cloned.)
     pub fn media_info(&self) -> EncryptedMediaInfo {
         EncryptedMediaInfo {
             media_key: self.info.media_key,
@@ -93,7 +93,7 @@ impl EncryptedFile {
     }
 }
 
-/// On a thread that may wait for the disk.
+/// Runs work on a thread that may wait for the disk.
 async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
 ) -> Result<T, UploadError> {

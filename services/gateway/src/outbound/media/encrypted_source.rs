@@ -1,5 +1,5 @@
-//! An encrypted file as the upload reads it: from the beginning or from where an earlier upload broke off, as often as it
-//! needs to.
+//! An encrypted file as the upload reads it: from the start, or from where an earlier upload stopped, as often as
+//! necessary.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ pub struct EncryptedSource {
     pub over: CancellationToken,
 }
 
-/// Has a position of its own: two readers of one file do not disturb each other.
+/// Has its own position, so that two readers of one file do not disturb each other.
 struct CiphertextReader {
     file: Arc<File>,
     at: u64,

@@ -1,13 +1,16 @@
-//! The file of a message on its way to WhatsApp: taken out of the broker, encrypted, and uploaded once, however often the
-//! message is tried.
+//! The file of a message on its way to WhatsApp: it is read from the broker, encrypted, and uploaded once for all tries
+//! of the message.
 //!
-//! `encrypt` encrypts it into a file on disk, `encrypted_source` is what the upload reads. No file is ever whole in memory.
+//! `encrypt` encrypts it into a file on disk, and the upload reads `encrypted_source`. No file is ever in memory as a
+//! whole.
 
 mod encrypt;
 mod encrypted_source;
+mod error;
 
 use super::content::FileAttachment;
 use encrypt::EncryptedFile;
+pub use error::UploadError;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
     command::{CommandError, CommandErrorCode, FileToSend, SentMessage},
@@ -19,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, upload::UploadResponse};
 
-/// Where files are taken from, and the folder in which they are encrypted.
+/// Reads files from the broker and encrypts them in a folder.
 pub struct OutgoingFiles {
     broker: Broker,
     folder: PathBuf,
 }
 
-/// The file of one message, through all its tries.
+/// The file of one message, through all tries.
 pub struct FileUpload<'a> {
     files: &'a OutgoingFiles,
     attachment: &'a FileAttachment,
@@ -33,20 +36,7 @@ pub struct FileUpload<'a> {
     uploaded: Option<UploadResponse>,
 }
 
-/// Why a file is not at WhatsApp.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    #[error("The file of this message is no longer there; send it again")]
-    Gone,
-    #[error("NATS did not give the file: {0}")]
-    Unread(String),
-    #[error("the file could not be encrypted in the session's folder: {0}")]
-    NotWritten(String),
-    #[error("WhatsApp's media server did not take the file: {0}")]
-    NotTaken(String),
-}
-
-/// NATS deletes in milliseconds, or is in trouble.
+/// NATS deletes in milliseconds, unless it is in trouble.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(4);
 
 impl OutgoingFiles {
@@ -61,7 +51,7 @@ impl OutgoingFiles {
         FileUpload { files: self, attachment, staged: None, uploaded: None }
     }
 
-    /// Removes a file that nobody will send any more; a received one stays, since it belongs to others too.
+    /// Deletes a file that no message needs any more. A received file stays, because others may need it.
     pub async fn delete_file(&self, file: &FileToSend) {
         if file.received {
             return;
@@ -81,10 +71,10 @@ impl OutgoingFiles {
 }
 
 impl FileUpload<'_> {
-    /// Makes a message whole; uploads the file if that is not done yet.
+    /// Writes the file's address and keys into a message. Uploads the file if that is not done yet.
     ///
     /// # Errors
-    /// If it cannot be. The next try begins where this one ended.
+    /// If the file cannot be uploaded. The next try continues where this one stopped.
     pub async fn complete_message(&mut self, client: &Client, message: &mut Message) -> Result<(), UploadError> {
         let uploaded = match self.uploaded.take() {
             Some(uploaded) => uploaded,
@@ -102,31 +92,31 @@ impl FileUpload<'_> {
             Some(staged) => staged,
             None => encrypt::encrypt_object(broker, folder, &self.attachment.file, media_type).await?,
         };
-        // An upload is a thread's work, which goes on when nobody waits for it any more: its reader ends with the try.
+        // The upload runs on a thread, which goes on when the try has ended. Its reader ends with the try.
         let over = CancellationToken::new();
         let _over = over.clone().drop_guard();
         let (source, info) = (staged.upload_source(over), staged.media_info());
         self.staged = Some(staged);
         let uploaded = client.upload_stream(source, info, media_type).await;
-        // The last cause alone: what is around it may hold the address with its permission.
+        // Only the last cause: the outer ones may hold the upload address with its permission.
         uploaded.map_err(|error| UploadError::NotTaken(error.root_cause().to_string()))
     }
 }
 
-/// Whether nobody will send this message again, so that its file has served its time.
+/// Whether this answer is final, so that the file is not needed any more.
 #[must_use]
 pub fn is_final(answer: &Result<SentMessage, CommandError>) -> bool {
     match answer {
         Ok(_) => true,
         Err(refusal) => match refusal.code {
             CommandErrorCode::InvalidRequest | CommandErrorCode::NotOnWhatsapp | CommandErrorCode::Conflict => true,
-            // Whoever has a key may try again, and finds the file where it was.
+            // A caller with a key may try again and needs the file.
             CommandErrorCode::NotConnected
             | CommandErrorCode::RefusedByWhatsapp
             | CommandErrorCode::TimedOut
             | CommandErrorCode::BrokerUnavailable
             | CommandErrorCode::Internal
-            // Of other commands.
+            // Codes of other commands.
             | CommandErrorCode::GroupNotFound
             | CommandErrorCode::InviteNotFound
             | CommandErrorCode::CallNotFound => false,

@@ -1,16 +1,16 @@
-//! Who may be written to now: people that the session has no chat with are few a day, and none while WhatsApp restricts it.
+//! Decides whether a person may be written to now. New chats are limited to a few a day, and to none while WhatsApp
+//! restricts the account.
 //!
-//! `known_chats` remembers the chats, `window` counts the new ones, `restrictions` holds what WhatsApp said. Groups, and whoever
-//! wrote or was written to before, are always reached. NATS being away stops nobody: this protects, it promises nothing.
+//! `window` counts the new chats, `restrictions` holds what WhatsApp said. Groups, and people who wrote or were written
+//! to before, can always be written to. If NATS is away, the limit lets every message pass: it protects the account and
+//! promises nothing.
 
-mod known_chats;
 mod restrictions;
 mod window;
 
-pub use known_chats::{KnownChatWriter, KnownChats, known_chat_channel};
 pub use restrictions::RestrictionTracker;
 
-use super::Deferral;
+use crate::{known_chats::KnownChats, outbound::outcome::Deferral};
 use anyhow::Context as _;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{address::ChatJid, command::WaitReason, session::SessionId};
@@ -23,14 +23,14 @@ use window::NewChatWindow;
 pub struct NewChatLimit {
     pub known: KnownChats,
     pub restrictions: RestrictionTracker,
-    /// New chats a day; 0: any number.
+    /// New chats a day. 0: any number.
     cap: u32,
     broker: Broker,
-    /// One at a time counts.
+    /// Held while a chat is counted, so that no two are counted at the same time.
     counting: Mutex<()>,
 }
 
-/// The bucket answers in milliseconds, or NATS is in trouble.
+/// The bucket answers in milliseconds, unless NATS is in trouble.
 const WITHIN: Duration = Duration::from_secs(2);
 
 impl NewChatLimit {
@@ -39,7 +39,7 @@ impl NewChatLimit {
         Self { known, restrictions, cap, broker, counting: Mutex::new(()) }
     }
 
-    /// Until when a message to this chat has to wait; none: it may go, and is counted.
+    /// Until when a message to this chat must wait. None: the message may go now, and its chat is counted.
     pub async fn check_chat(&self, to: &ChatJid, now: OffsetDateTime) -> Option<Deferral> {
         let restriction = self.restrictions.current(now);
         if to.is_group() || (self.cap == 0 && restriction.is_none()) {
@@ -53,11 +53,11 @@ impl NewChatLimit {
         {
             Ok(Ok(held)) => held,
             Ok(Err(error)) => {
-                tracing::warn!(chat = to.redacted(), "a chat is taken for known: {error:#}");
+                tracing::warn!(chat = to.redacted(), "treating a chat as known: {error:#}");
                 None
             }
             Err(_) => {
-                tracing::warn!(chat = to.redacted(), "a chat is taken for known: NATS did not answer");
+                tracing::warn!(chat = to.redacted(), "treating a chat as known: NATS did not answer");
                 None
             }
         }
@@ -92,7 +92,7 @@ impl NewChatLimit {
     }
 }
 
-/// No chat has this key: theirs are hashes.
+/// Chats have hashes as keys, so none of them has this one.
 fn window_key(session: &SessionId) -> String {
     format!("{session}.window")
 }

@@ -1,4 +1,5 @@
-//! What WhatsApp said of a restriction: asked at each connection and at a nack, shown, told of, and over at its end.
+//! Tracks WhatsApp's restrictions: asks at each connection and after a nack, publishes each change, and ends a
+//! restriction when its time is over.
 
 use crate::{
     publish::{EventPublisher, OutgoingEvent},
@@ -19,18 +20,19 @@ use tokio::{
 use wacore::iq::mex_operations::fetch_new_chat_message_capping_info as capping;
 use whatsapp_rust::{Client, MexRequest};
 
-/// WhatsApp's nack of a message to a stranger: the account is locked, or this one recipient takes nothing from strangers.
+/// WhatsApp's nack for a message to a stranger: the account is locked, or this recipient takes no messages from
+/// strangers.
 pub const NO_TOKEN: u16 = 463;
-/// WhatsApp's nack when an account has begun as many chats as it may.
+/// WhatsApp's nack for an account that has started as many chats as it may.
 pub const CAPPED: u16 = 475;
 
-/// Of one session; none while there is no restriction.
+/// The restriction of one session, if there is one. Clones share it.
 #[derive(Clone)]
 pub struct RestrictionTracker(Arc<watch::Sender<Option<AccountRestriction>>>);
 
-/// WhatsApp answers within a second, or never.
+/// WhatsApp answers within a second, or not at all.
 const WITHIN: Duration = Duration::from_secs(10);
-/// One try to publish; whoever did not hear of it sees it in the status.
+/// Time for one try to publish. The status shows a restriction whose event was lost.
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 impl Default for RestrictionTracker {
@@ -40,13 +42,13 @@ impl Default for RestrictionTracker {
 }
 
 impl RestrictionTracker {
-    /// The one that holds.
+    /// The restriction that is in force.
     #[must_use]
     pub fn current(&self, now: OffsetDateTime) -> Option<AccountRestriction> {
         self.0.borrow().filter(|restriction| restriction.is_active(now))
     }
 
-    /// What a nack means: none if no restriction is behind it.
+    /// The restriction behind a nack, if there is one.
     pub async fn explain_nack(&self, client: &Client, code: Option<u16>) -> Option<AccountRestriction> {
         match code {
             Some(NO_TOKEN) => self.query_time_lock(client).await,
@@ -58,7 +60,7 @@ impl RestrictionTracker {
         }
     }
 
-    /// Asks WhatsApp, which may have locked the account before this client came.
+    /// Asks WhatsApp, which may have locked the account before this client connected.
     async fn query_time_lock(&self, client: &Client) -> Option<AccountRestriction> {
         let lock = match timeout(WITHIN, client.mex().fetch_reachout_timelock()).await {
             Ok(Ok(lock)) => lock,
@@ -83,7 +85,7 @@ impl RestrictionTracker {
         next
     }
 
-    /// Asks at each connection, tells of each change, and ends what is over; until the shutdown.
+    /// Asks at each connection, publishes each change, and ends a restriction whose time is over; until the shutdown.
     ///
     /// # Errors
     /// Never; the type is the supervisor's.
@@ -142,10 +144,10 @@ async fn query_cycle_end(client: &Client) -> Option<i64> {
     answer.xwa2_message_capping_info?.cycle_end_timestamp
 }
 
-/// When the restriction is over; never without one.
+/// Waits until the restriction is over; forever without one.
 async fn wait_until_over(restriction: Option<AccountRestriction>) {
     let Some(restriction) = restriction else { return std::future::pending().await };
-    // In steps, since the clock may be set.
+    // In steps, because the clock may be set.
     loop {
         let left = restriction.until - OffsetDateTime::now_utc();
         let Ok(left) = Duration::try_from(left) else { return };
@@ -156,7 +158,7 @@ async fn wait_until_over(restriction: Option<AccountRestriction>) {
     }
 }
 
-/// `now`: none if `was` is over.
+/// `now` is none if the restriction `was` is over.
 async fn publish_change(
     session: &SessionId,
     was: Option<AccountRestriction>,

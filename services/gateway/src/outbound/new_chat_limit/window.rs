@@ -1,14 +1,14 @@
-//! New chats of the last day, counted in windows that begin with their first one. Pure.
+//! Counts the new chats of the last day, in windows that start with their first chat. Pure.
 
 use kurir_contract::clock;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// As it is stored.
+/// The window as the bucket holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewChatWindow {
-    /// ISO 8601; none: nothing was counted yet.
+    /// ISO 8601. None: no chat was counted yet.
     since: Option<String>,
     count: u32,
 }
@@ -16,13 +16,13 @@ pub struct NewChatWindow {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl NewChatWindow {
-    /// With one more chat, or when there is room again.
+    /// The window with one more chat; or, as the error, the time at which there is room again.
     pub fn count_chat(&self, cap: u32, now: OffsetDateTime) -> Result<Self, OffsetDateTime> {
         if cap == 0 {
             return Ok(self.clone());
         }
         let since = self.since.as_deref().and_then(clock::parse);
-        // A clock that was set back begins anew.
+        // If the clock was set back, the window starts over.
         match since.filter(|since| *since <= now && now < *since + DAY) {
             None => Ok(Self { since: Some(clock::iso(now)), count: 1 }),
             Some(_) if self.count < cap => Ok(Self { since: self.since.clone(), count: self.count + 1 }),

@@ -22,7 +22,7 @@ fn failed(error: &str) -> PasskeyCeremony {
 
 #[test]
 fn each_step_goes_where_it_should() {
-    use SessionAction::{BeginLife, ConfirmPasskey, Nothing};
+    use PasskeyEffect::{Confirm as SendConfirmation, Nothing, Reconnect};
     let requested = || PasskeyCeremony::Requested(request());
     let code = |skip| PasskeyStep::Code { code: "ABCD-1234".to_owned(), skip };
     let (answered, confirmed) =
@@ -38,7 +38,7 @@ fn each_step_goes_where_it_should() {
         (requested(), asked(), (requested(), Nothing)),
         (requested(), PasskeyStep::Answered, (answered.clone(), Nothing)),
         (answered.clone(), code(false), (confirm.clone(), Nothing)),
-        (answered.clone(), code(true), (confirmed.clone(), ConfirmPasskey)),
+        (answered.clone(), code(true), (confirmed.clone(), SendConfirmation)),
         (confirm.clone(), PasskeyStep::Confirmed, (confirmed.clone(), Nothing)),
         // Out of turn.
         (PasskeyCeremony::None, PasskeyStep::Answered, (PasskeyCeremony::None, Nothing)),
@@ -47,17 +47,17 @@ fn each_step_goes_where_it_should() {
         (answered.clone(), PasskeyStep::Confirmed, (answered.clone(), Nothing)),
         (confirmed.clone(), PasskeyStep::Confirmed, (confirmed.clone(), Nothing)),
         // Never stuck.
-        (answered.clone(), asked(), (failed(again), BeginLife)),
-        (confirm.clone(), asked(), (failed(again), BeginLife)),
-        (PasskeyCeremony::None, broken(), (failed("broken"), BeginLife)),
-        (requested(), broken(), (failed("broken"), BeginLife)),
-        (answered.clone(), broken(), (failed("broken"), BeginLife)),
-        (confirmed.clone(), broken(), (failed("broken"), BeginLife)),
-        (failed("before"), broken(), (failed("broken"), BeginLife)),
-        (requested(), PasskeyStep::Expired, (failed(late), BeginLife)),
-        (answered, PasskeyStep::Expired, (failed(late), BeginLife)),
-        (confirm, PasskeyStep::Expired, (failed(late), BeginLife)),
-        (confirmed, PasskeyStep::Expired, (failed(late), BeginLife)),
+        (answered.clone(), asked(), (failed(again), Reconnect)),
+        (confirm.clone(), asked(), (failed(again), Reconnect)),
+        (PasskeyCeremony::None, broken(), (failed("broken"), Reconnect)),
+        (requested(), broken(), (failed("broken"), Reconnect)),
+        (answered.clone(), broken(), (failed("broken"), Reconnect)),
+        (confirmed.clone(), broken(), (failed("broken"), Reconnect)),
+        (failed("before"), broken(), (failed("broken"), Reconnect)),
+        (requested(), PasskeyStep::Expired, (failed(late), Reconnect)),
+        (answered, PasskeyStep::Expired, (failed(late), Reconnect)),
+        (confirm, PasskeyStep::Expired, (failed(late), Reconnect)),
+        (confirmed, PasskeyStep::Expired, (failed(late), Reconnect)),
         (failed("before"), PasskeyStep::Expired, (failed("before"), Nothing)),
         (PasskeyCeremony::None, PasskeyStep::Expired, (PasskeyCeremony::None, Nothing)),
     ] {

@@ -1,15 +1,16 @@
-//! The client's store, in which messages that wait at the same time are written in one transaction, and before the keys
-//! that have moved past them.
+//! The client's store, which writes messages that arrive at the same time in one transaction, and writes them before
+//! the keys that have moved past them.
 //!
-//! The client keeps each live message until its event is stored, and forgets it then: two transactions for each, one
-//! after the other on SQLite's only connection, whatever chat it is of. Here those that come while one is written go
-//! into the next together. Nobody is answered before what he asked for is written, and nobody waits for company.
+//! The client stores each live message until its event is published, and deletes it then: two transactions for each
+//! message, one after the other on SQLite's only connection, for all chats. Here the writes that arrive during a
+//! transaction go into the next one together. A caller gets its answer after its write is done, and no write waits for
+//! others to arrive.
 //!
-//! The keys of a chat move on when a message is decrypted, and the client writes those of all chats whenever it likes.
-//! Were they on disk and the message not, a crash would lose it: sent again, it would be taken for one that was handled.
-//! So keys wait until each message that is decrypted is kept ([`ClientTasks::settled`]), and none are written once the
-//! connection is given up, be it for a message that could not be kept or for NATS: the next connection decrypts again what
-//! came since the last keys.
+//! The keys of a chat move on when a message is decrypted, and the client writes the keys of all chats at any time. If
+//! the keys were on disk and the message were not, a crash would lose the message: when WhatsApp sends it again, the
+//! client would take it for a repeat. So keys wait until every decrypted message is stored ([`ClientTasks::settled`]).
+//! No keys are written once the connection is given up, because a message could not be stored or because NATS did not
+//! take it: the next connection decrypts again what arrived since the last keys.
 
 use crate::session::{abort::ConnectionAbort, client_tasks::ClientTasks, state::SessionSignal};
 use std::{
@@ -26,7 +27,7 @@ use whatsapp_rust::store::{PendingInboundKey, PendingInboundRow, ProtocolStore a
 /// As many messages as the client handles at the same time.
 const TOGETHER: usize = 64;
 
-/// A session's keys, for one life of the client. What is not here is in `delegated`.
+/// A session's keys, for one connection. `delegated` has the methods that are not here.
 pub struct BatchingStore {
     pub(super) store: Arc<SqliteStore>,
     asked: mpsc::Sender<WriteRequest>,
@@ -34,7 +35,7 @@ pub struct BatchingStore {
     pub(super) tasks: ClientTasks,
 }
 
-/// What became of those that were to be kept.
+/// How the writes of messages went.
 struct WriteProgress {
     one_is_not_kept: AtomicBool,
     breaker: ConnectionAbort,
@@ -51,11 +52,11 @@ enum StoreWrite {
         message: Vec<u8>,
     },
     Forget(PendingKey),
-    /// Nothing: done when all before is.
+    /// Writes nothing. Answered when all earlier writes are done.
     Barrier,
 }
 
-/// Of a message; WhatsApp's ids are its sender's own.
+/// The key of a message. WhatsApp's message ids are unique for their sender only.
 struct PendingKey {
     chat: String,
     sender: String,
@@ -67,12 +68,12 @@ impl BatchingStore {
     pub fn new(store: Arc<SqliteStore>, breaker: ConnectionAbort, tasks: ClientTasks) -> Self {
         let (asked, asks) = mpsc::channel(TOGETHER);
         let messages = Arc::new(WriteProgress { one_is_not_kept: AtomicBool::new(false), breaker });
-        // It ends with the last of this store's users.
+        // The task ends when the last user of this store is dropped.
         tokio::spawn(write_batches(Arc::clone(&store), Arc::clone(&messages), asks));
         Self { store, asked, messages, tasks }
     }
 
-    /// Messages are kept until they are forgotten. A backlog's come together already.
+    /// Writes messages, which stay until they are deleted. The messages of a backlog come in one batch already.
     pub(super) async fn write_pending(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
         let call = self.tasks.begin_store_call();
         #[cfg(feature = "simulator")]
@@ -98,11 +99,11 @@ impl BatchingStore {
         }
     }
 
-    /// Waits until every message that has been decrypted is kept. The client, which asks before it writes keys, decrypts
-    /// none meanwhile.
+    /// Waits until every decrypted message is written. The client asks before it writes keys and decrypts nothing
+    /// meanwhile.
     ///
     /// # Errors
-    /// If a message could not be kept, or the connection is given up.
+    /// If a message could not be written, or the connection is given up.
     pub(super) async fn flush_pending(&self) -> Result<()> {
         self.tasks.settled().await;
         self.submit(StoreWrite::Barrier).await?;
@@ -116,7 +117,7 @@ impl BatchingStore {
         Ok(())
     }
 
-    /// Waits until everything that was asked for is written; the client's tasks have ended.
+    /// Waits until every write is done. The client's tasks have ended before.
     pub async fn finish(&self) {
         // An error means that nobody writes any more.
         let _ = self.submit(StoreWrite::Barrier).await;
@@ -134,7 +135,7 @@ impl BatchingStore {
     }
 }
 
-/// What a busy machine may put between decrypting a message and handing it over; a test makes it long.
+/// Simulates the time that a busy machine may take between decrypting a message and handing it over.
 #[cfg(feature = "simulator")]
 async fn pause_before_keeping() {
     const VARIABLE: &str = "SIMULATED_PAUSE_BEFORE_KEEPING";
@@ -146,7 +147,7 @@ async fn pause_before_keeping() {
 }
 
 impl WriteProgress {
-    /// The client is silent about it, and goes on.
+    /// The client itself ignores the error and goes on.
     fn record_failure(&self, error: &StoreError) {
         self.one_is_not_kept.store(true, Ordering::Release);
         let why = error_chain(error);
@@ -165,7 +166,7 @@ async fn write_batches(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mu
                 StoreWrite::Barrier => barriers.push(written),
             }
         }
-        // First what is forgotten: if a message comes again right then, its new copy stays.
+        // Deletions first: if a message comes again at this moment, its new copy stays.
         if !forgotten.is_empty() {
             let keys: Vec<_> = forgotten.iter().map(|(key, _)| key.as_key()).collect();
             let done = store.delete_pending_inbound_batch(&keys).await;
@@ -173,7 +174,7 @@ async fn write_batches(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mu
         }
         if !kept.is_empty() {
             let rows: Vec<_> = kept.iter().map(|(key, message, _)| key.as_row(message)).collect();
-            // Said before a barrier behind it is passed.
+            // Recorded before a later barrier is answered.
             let done = store.store_pending_inbound_batch(&rows).await;
             let done = done.inspect_err(|error| messages.record_failure(error));
             send_results(done, kept.into_iter().map(|(.., written)| written));
@@ -182,7 +183,7 @@ async fn write_batches(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mu
     }
 }
 
-/// With its causes: alone it names only the kind.
+/// The error with its causes. The error alone names only its kind.
 fn error_chain(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -193,7 +194,7 @@ fn error_chain(error: &StoreError) -> String {
     text
 }
 
-/// To all of a transaction what became of it. Who does not wait any more gave up, and needs none.
+/// Sends the result of a transaction to all its callers. A caller that no longer waits needs none.
 fn send_results(done: Result<()>, all: impl Iterator<Item = oneshot::Sender<Result<()>>>) {
     let done = done.map_err(Arc::new);
     for written in all {

@@ -1,6 +1,7 @@
-//! What [`BatchingStore`] leaves to the client's own store: all but what a message writes, and its chat's keys.
+//! The methods that [`BatchingStore`] passes on to the client's own store: all except those that write a message or its
+//! chat's keys.
 //!
-//! Also what the traits have defaults for: the store knows better ones.
+//! Methods with a default in the trait are passed on, too, because the store has better ones.
 
 #![warn(clippy::missing_trait_methods)]
 
@@ -18,7 +19,7 @@ use whatsapp_rust::store::{
     MsgSecretStore, PendingInboundKey, PendingInboundRow, ProtocolStore, SignalStore, TcTokenEntry,
 };
 
-/// Eight days more, in seconds.
+/// Eight days, in seconds.
 const LONGER_THAN_THE_LIBRARY: i64 = 8 * 24 * 60 * 60;
 
 /// The same text with a sign that looks alike.

@@ -1,6 +1,6 @@
-//! Where a session's keys are: a SQLite file in a folder of its own, which only its owner can read.
+//! A session's keys: a SQLite file in a folder of its own, which only its owner can read.
 //!
-//! It survives a restart and a kill: the client needs no new QR code. Wiped, it is as if it had never been.
+//! The keys survive a restart and a kill, so that the client needs no new QR code. Wiping removes every trace of them.
 
 mod batching_store;
 mod delegated;
@@ -20,13 +20,13 @@ use std::{
 };
 use whatsapp_rust::store::SqliteStore;
 
-/// A session's folder, leased.
+/// A session's folder, with its lease.
 pub struct SessionStore {
     folder: PathBuf,
     _lease: FolderLease,
 }
 
-/// The database, and what SQLite keeps beside it; the secrets of polls; when the phone was seen.
+/// The database and SQLite's files for it, the secrets of polls, the time at which the phone was seen.
 const FILES: [&str; 5] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm", POLLS, PHONE];
 const POLLS: &str = "polls.jsonl";
 const PHONE: &str = "phone.json";
@@ -45,7 +45,7 @@ impl SessionStore {
         Ok(Self { folder, _lease: lease })
     }
 
-    /// The keys, for one life of the client, which ends when they cannot keep a message.
+    /// Opens the keys for one connection, which is aborted if a message cannot be written.
     ///
     /// # Errors
     /// If the database cannot be opened.
@@ -68,13 +68,13 @@ impl SessionStore {
         self.folder.join(POLLS)
     }
 
-    /// The file of when the phone was seen.
+    /// The file with the time at which the phone was seen.
     #[must_use]
     pub fn phone_file(&self) -> PathBuf {
         self.folder.join(PHONE)
     }
 
-    /// Removes the keys. A client that still has them open keeps a file that nobody will see again.
+    /// Removes the keys. A client that still has them open keeps a file without a name.
     ///
     /// # Errors
     /// If a file cannot be removed.

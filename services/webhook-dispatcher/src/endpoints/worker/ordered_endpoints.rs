@@ -38,7 +38,7 @@ impl DeliveryWorker {
     pub(super) fn find_parked(&mut self) {
         let broker = self.broker.clone();
         let found = async move {
-            broker.ready().await;
+            broker.wait_until_ready().await;
             JobResult::Parked(OrderedTasks::list_parked(broker).await.unwrap_or_default())
         };
         self.jobs.push(found.boxed());

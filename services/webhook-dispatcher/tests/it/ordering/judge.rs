@@ -153,7 +153,7 @@ pub async fn holder(dispatchers: &[&Process], within: Duration) -> usize {
 pub async fn settled(stage: &Stage, within: Duration) {
     until("every event to be settled", within, || async {
         let events = stage.jetstream.get_stream(stream::EVENTS).await.map_err(|error| error.to_string())?;
-        let info = events.consumer_info(endpoint().consumer()).await.map_err(|error| error.to_string())?;
+        let info = events.consumer_info(endpoint().consumer_name()).await.map_err(|error| error.to_string())?;
         match (info.num_pending + info.num_ack_pending as u64, stage.retries().await) {
             (0, 0) => Ok(()),
             left => Err(format!("{left:?}")),

@@ -134,7 +134,7 @@ impl Stage {
     /// Events that an endpoint has not settled.
     pub async fn unsettled_of(&self, id: &EndpointId) -> Option<u64> {
         let events = self.jetstream.get_stream(stream::EVENTS).await.ok()?;
-        let info = events.consumer_info(id.consumer()).await.ok()?;
+        let info = events.consumer_info(id.consumer_name()).await.ok()?;
         Some(info.num_pending + info.num_ack_pending as u64)
     }
 

@@ -25,7 +25,7 @@ fn jid(jid: &str) -> ChatJid {
 
 fn party(address: &str) -> KnownAddresses {
     let lid = (address == ADA).then(|| jid(ADAS_LID));
-    KnownAddresses { lid, ..KnownAddresses::of(jid(address)) }
+    KnownAddresses { lid, ..KnownAddresses::from_jid(jid(address)) }
 }
 
 fn origin(chat: &str, author: &str) -> EventOrigin {
@@ -106,6 +106,7 @@ fn history() -> Value {
         progress: None,
         session: SessionId::default(),
         event_id: EventId::from_header("evt_1"),
+        truncated: Vec::new(),
     };
     event(EventType::HISTORY_SYNC, history)
 }

@@ -7,7 +7,7 @@ const URL: &str = "https://example.org/hook";
 fn refused(field: &str, value: Value) -> Vec<String> {
     let mut body = json!({"url": URL});
     body[field] = value;
-    let problems = read(&body, None).err().unwrap_or_default();
+    let problems = parse_settings(&body, None).err().unwrap_or_default();
     problems.into_iter().map(|problem| format!("{} {}", problem.field, problem.message)).collect()
 }
 
@@ -21,7 +21,7 @@ fn every_field_is_read() {
         "retryJitterPercent": 20, "giveUpOn": [400, 404], "timeoutSeconds": 5, "concurrency": 2,
         "rateLimitPerSecond": 0.5, "ordering": "chat", "format": "waha", "base64": true, "metadata": {"team": "blue"},
     });
-    let read = read(&body, None).unwrap();
+    let read = parse_settings(&body, None).unwrap();
     let expected = EndpointSettings {
         description: "CRM".to_owned(),
         enabled: false,
@@ -50,11 +50,11 @@ fn every_field_is_read() {
     assert_eq!(read, expected);
 
     // A change touches what it names, and null takes a field back to its default.
-    let changed = super::read(&json!({"description": "x", "retry": null, "filter": {"fromMe": true}}), Some(&read));
+    let changed = parse_settings(&json!({"description": "x", "retry": null, "filter": {"fromMe": true}}), Some(&read));
     let filter = ContentFilter { from_me: Some(true), ..ContentFilter::default() };
     let expected = EndpointSettings { description: "x".to_owned(), retry: RetrySchedule::Default, filter, ..expected };
     assert_eq!(changed.unwrap(), expected);
-    assert_eq!(expected.retry.span(), Duration::from_secs(14));
+    assert_eq!(expected.retry.total_delay(), Duration::from_secs(14));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn who_switches_an_endpoint_takes_the_reason_away() {
         ..EndpointSettings::new("https://example.org/".to_owned())
     };
     for (switch, enabled) in [(json!(true), true), (json!(false), false), (json!(null), true)] {
-        let after = read(&json!({"enabled": switch}), Some(&disabled)).unwrap();
+        let after = parse_settings(&json!({"enabled": switch}), Some(&disabled)).unwrap();
         assert_eq!((after.enabled, after.disabled_reason), (enabled, None), "{switch}");
     }
 }
@@ -111,8 +111,8 @@ fn a_wrong_field_is_refused_with_what_is_right() {
 
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
-    let problems = read(&json!({"timeoutSeconds": 0, "concurrency": 0}), None).unwrap_err();
+    let problems = parse_settings(&json!({"timeoutSeconds": 0, "concurrency": 0}), None).unwrap_err();
     let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
     assert_eq!(fields, ["url", "concurrency", "timeoutSeconds"]);
-    assert_eq!(read(&json!([]), None).unwrap_err()[0].field, "body");
+    assert_eq!(parse_settings(&json!([]), None).unwrap_err()[0].field, "body");
 }

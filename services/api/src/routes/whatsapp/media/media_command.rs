@@ -1,17 +1,16 @@
-//! The command of a file that is to be sent, made of the fields beside it. Pure; checked in the order in which the texts
-//! are promised.
+//! Makes the command of a file that is to be sent, out of the fields of its request. Pure; it checks the fields in the
+//! contract's order.
 
 use crate::{
     error_code::ErrorCode,
-    fields::{Field, FieldError, FieldValue, Quoted, Recipient, SendOptions, checked_optional},
+    fields::{Field, FieldError, FieldValue, Quoted, Recipient, SendOptions, checked_optional, inline_schema},
     response::ApiError,
     uploads::StoredFile,
 };
 use kurir_contract::command::{IdempotencyKey, MediaKind, SendMedia};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// In UTF-16 code units, as the longest text; the apps fold what is longer than they like.
 const LONGEST_CAPTION: usize = 4096;
@@ -217,89 +216,18 @@ impl FieldValue for FormOptions {
     }
 }
 
-impl JsonSchema for MediaTypeField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MediaTypeField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "enum": ["image", "video", "audio", "document"]})
-    }
-}
-
-impl JsonSchema for MimetypeField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MimetypeField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": LONGEST_MIMETYPE, "examples": ["image/jpeg"]})
-    }
-}
-
-impl JsonSchema for Caption {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Caption".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": LONGEST_CAPTION})
-    }
-}
-
-impl JsonSchema for FileNameField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "FileNameField".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": LONGEST_NAME})
-    }
-}
-
-impl JsonSchema for FormFlag {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "FormFlag".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["boolean", "string"], "enum": [true, false, "true", "false"]})
-    }
-}
-
-impl JsonSchema for FormOptions {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "FormOptions".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [generator.subschema_for::<SendOptions>(), {"type": "string"}]})
-    }
-}
+inline_schema!(MediaTypeField, |_| json_schema!({"type": "string", "enum": ["image", "video", "audio", "document"]}));
+inline_schema!(
+    MimetypeField,
+    |_| json_schema!({"type": "string", "maxLength": LONGEST_MIMETYPE, "examples": ["image/jpeg"]})
+);
+inline_schema!(Caption, |_| json_schema!({"type": "string", "maxLength": LONGEST_CAPTION}));
+inline_schema!(FileNameField, |_| json_schema!({"type": "string", "maxLength": LONGEST_NAME}));
+inline_schema!(FormFlag, |_| json_schema!({"type": ["boolean", "string"], "enum": [true, false, "true", "false"]}));
+inline_schema!(
+    FormOptions,
+    |generator| json_schema!({"anyOf": [generator.subschema_for::<SendOptions>(), {"type": "string"}]})
+);
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ use crate::{
 };
 use axum::extract::{Request, State};
 use kurir_contract::{
-    command::{Command, IdempotencyKey, MediaKind, SentMessage},
+    command::{Command, IdempotencyKey, MediaKind, spec},
     session::SessionId,
 };
 use media_command::{MediaFields, read_media_command};
@@ -52,7 +52,7 @@ routes! {
     send_sticker: Some(MediaKind::Sticker);
 }
 
-/// All of it goes on if its caller goes away: only whoever holds the file can take it away again.
+/// Goes on if the caller goes away: only the task that holds the file can remove it.
 async fn carry(
     app: AppState,
     session: SessionId,
@@ -84,7 +84,7 @@ async fn send(
             return Err(failure);
         }
     };
-    let sent = match app.gateway.ask::<SentMessage>(session, Command::SendMedia, &media).await {
+    let sent = match app.gateway.ask(session, spec::SendMedia, &media).await {
         Err(CommandFailure::Queued(queued)) => return Ok(queued_response(session, queued)),
         sent => sent,
     };
@@ -110,7 +110,7 @@ fn read_fields(fields: serde_json::Map<String, Value>) -> Result<MediaFields, Ap
     })
 }
 
-/// Whether the gateway will not send the file any more; whoever asks again brings it again.
+/// Whether the gateway will not send the file any more; a caller that asks again uploads it again.
 fn is_over(error: &CommandFailure) -> bool {
     match error {
         CommandFailure::BrokerAway | CommandFailure::NobodyThere | CommandFailure::Refused(_) => true,

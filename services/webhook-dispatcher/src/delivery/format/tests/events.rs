@@ -27,7 +27,7 @@ fn jid(jid: &str) -> ChatJid {
 
 fn party(address: &str) -> KnownAddresses {
     let lid = (address == BUDI).then(|| jid(BUDIS_LID));
-    KnownAddresses { lid, ..KnownAddresses::of(jid(address)) }
+    KnownAddresses { lid, ..KnownAddresses::from_jid(jid(address)) }
 }
 
 fn origin(chat: &str, author: &str) -> EventOrigin {

@@ -262,7 +262,7 @@ impl ChatOrderHolder {
         }
         let Message { subject, payload, headers, .. } = message;
         let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
-        let chat = ChatToken::of(&session_of(&event.subject), &event.payload);
+        let chat = ChatToken::from_event(&session_of(&event.subject), &event.payload);
         match self.chats.add_arrival(event.sequence, chat, OffsetDateTime::now_utc()) {
             ArrivalResult::Taken => {
                 let held = HeldEvent {

@@ -1,0 +1,73 @@
+//! An HTTP client of the API: it sends the key, keeps a deadline, and reports errors with what to do.
+
+use crate::settings::ApiSettings;
+use anyhow::{Context as _, bail};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A send takes up to 110 s, a webhook test 25 s.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Calls one API with one key.
+pub struct ApiClient {
+    client: Client,
+    url: Url,
+    api_key: String,
+}
+
+/// An answer of the API: a success or an error.
+pub struct ApiReply {
+    status: StatusCode,
+    pub body: Value,
+}
+
+impl ApiReply {
+    /// Whether the API did what was asked.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.status.is_success() && self.body["success"] == true
+    }
+
+    /// The API's own text about the result.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.body["message"].as_str().map_or_else(|| format!("the API answered {}", self.status), str::to_owned)
+    }
+}
+
+impl ApiClient {
+    pub fn new(ApiSettings { url, api_key }: ApiSettings) -> anyhow::Result<Self> {
+        // An error means that a provider is installed already, which is enough.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().timeout(TIMEOUT).build().context("failed to make an HTTP client")?;
+        Ok(Self { client, url, api_key })
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<ApiReply> {
+        self.send(self.build_request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<ApiReply> {
+        self.send(self.build_request(Method::POST, path).json(body)).await
+    }
+
+    fn build_request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.url.as_str().trim_end_matches('/'));
+        self.client.request(method, url).header("X-API-Key", &self.api_key)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<ApiReply> {
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("failed to reach the API at {} (KURIR_URL, PORT); does it run?", self.url))?;
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            bail!("the API at {} does not accept this key: API_KEY must be the same here and there", self.url);
+        }
+        let body =
+            response.json().await.with_context(|| format!("{} is no API of Kurir (it answered {status})", self.url))?;
+        Ok(ApiReply { status, body })
+    }
+}

@@ -1,0 +1,117 @@
+//! Opens and closes the session's connections, one after the other, and logs out.
+
+use super::{
+    super::{client::ClientConnection, listener::ClientListener},
+    SessionTask,
+};
+use crate::{
+    inbound::{addresses::chat_jid, durability::DurabilityHook},
+    session::{OwnAddresses, abort::ConnectionAbort, state::SessionState},
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
+use whatsapp_rust::Client;
+
+/// A connection that ends by itself sooner is a failure, and the next pause is longer.
+const LONG_LIFE: Duration = Duration::from_secs(30);
+/// The pause after a connection that ended by itself. Each failure in a row doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause stops growing after six doublings.
+const MOST_DOUBLINGS: u32 = 6;
+/// The client asks WhatsApp to remove the device, which takes at most three seconds, and closes.
+const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
+
+impl SessionTask {
+    pub(super) async fn connect(&mut self) -> anyhow::Result<()> {
+        self.disconnect().await;
+        self.next_life = None;
+        self.pairing_code_until = None;
+        self.codes_until = None;
+        self.lives += 1;
+        self.begun = Instant::now();
+        let listener = ClientListener {
+            life: self.lives,
+            signals: self.signals.0.clone(),
+            acks: Arc::clone(&self.acks),
+            unhooked: self.unhooked.clone(),
+            notices: self.notices.clone(),
+            undecryptable: self.inbound.undecryptable.clone(),
+            appearance: self.appearance.clone(),
+            heard: self.watchdog.reset(),
+            phone: self.phone.clone(),
+            hosts: self.hosts.clone(),
+        };
+        let hook = DurabilityHook {
+            inbound: self.inbound.clone(),
+            publisher: self.publisher.clone(),
+            wait: self.config.broker_wait,
+            breaker: ConnectionAbort::new(self.inbound.session.clone(), self.lives, self.signals.0.clone()),
+            turns: Mutex::default(),
+        };
+        let begun = ClientConnection::open(&self.config, &self.store, listener, hook, self.appearance.clone()).await;
+        let life = match begun {
+            Ok(life) => life,
+            // At the start this is a mistake that somebody must see. Later it is a full disk, which may have room
+            // again.
+            Err(error) if self.lives > 1 => {
+                tracing::error!(session.id = %self.inbound.session, "the client did not start; the gateway tries again: {error:#}");
+                self.connect_later();
+                // The existing reason says more: this error follows from it.
+                if !matches!(self.state, SessionState::Reconnecting { .. }) {
+                    self.enter_state(SessionState::Reconnecting { reason: format!("{error:#}") });
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.view.send_modify(|view| {
+            view.own = self.own_addresses(&life.client);
+            view.client = Some(Arc::clone(&life.client));
+        });
+        self.life = Some(life);
+        Ok(())
+    }
+
+    pub(super) fn connect_later(&mut self) {
+        self.short_lives = if self.begun.elapsed() < LONG_LIFE { self.short_lives + 1 } else { 0 };
+        let pause = FIRST_PAUSE * 2_u32.pow(self.short_lives.min(MOST_DOUBLINGS));
+        self.next_life = Some(Instant::now() + pause);
+    }
+
+    pub(super) async fn disconnect(&mut self) {
+        self.next_life = None;
+        self.view.send_modify(|view| view.client = None);
+        if let Some(life) = self.life.take() {
+            life.close().await;
+        }
+    }
+
+    pub(super) async fn log_out(&mut self) -> anyhow::Result<()> {
+        if let Some(life) = &self.life {
+            let told = life.client.is_connected();
+            if !told || timeout(LOGOUT_WITHIN, life.client.logout()).await.is_err() {
+                tracing::warn!(session.id = %self.inbound.session, "WhatsApp could not be told of the logout: remove this device on the phone");
+            }
+        }
+        self.disconnect().await;
+        self.wipe_keys()
+    }
+
+    pub(super) fn wipe_keys(&mut self) -> anyhow::Result<()> {
+        self.store.wipe()?;
+        self.inbound.polls.clear();
+        self.phone.clear();
+        self.view.send_modify(|view| view.own = None);
+        Ok(())
+    }
+
+    /// The account's own addresses, once it is paired. The phone sends under them, too.
+    pub(super) fn own_addresses(&self, client: &Client) -> Option<OwnAddresses> {
+        let (number, lid) = (client.pn()?, client.lid());
+        self.phone.set_own_numbers([Some(&number), lid.as_ref()].into_iter().flatten().cloned());
+        Some(OwnAddresses { jid: chat_jid(&number), lid: lid.map(|lid| chat_jid(&lid)) })
+    }
+}

@@ -1,0 +1,387 @@
+//! The task that owns a session: it takes one signal at a time, lets `state` decide, and acts. `connection_cycle` opens
+//! and closes connections, `deadlines` ends a pairing that takes too long, `passkey` handles a user's part in a pairing
+//! by passkey, and `health_events` reports silences and an absent phone.
+
+mod connection_cycle;
+mod deadlines;
+mod health_events;
+mod passkey;
+
+use super::{client::ClientConnection, qr};
+use crate::{
+    config::GatewayConfig,
+    inbound::{MessageMapper, notices::NoticeQueue, unhooked::UnhookedQueue},
+    publish::EventPublisher,
+    session::{
+        ControlRequest, SessionHandle, SessionView,
+        acks::PendingAcks,
+        appearance::OnlineAppearance,
+        passkey::PasskeyCeremony,
+        phone::PhonePresence,
+        state::{ConnectionSignal, SessionAction, SessionSignal, SessionState, next_state},
+        status_queue::StatusQueue,
+        store::SessionStore,
+        watchdog::{ConnectionWatchdog, SilenceLimits},
+        whatsapp_hosts::WhatsappHosts,
+    },
+};
+use kurir_chassis::broker::Broker;
+use kurir_contract::command::LoggedOut;
+use std::{future::pending, sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The parts that a session needs.
+pub struct SessionTask {
+    config: GatewayConfig,
+    broker: Broker,
+    store: SessionStore,
+    publisher: EventPublisher,
+    inbound: MessageMapper,
+    unhooked: UnhookedQueue,
+    notices: NoticeQueue,
+    changes: StatusQueue,
+    watchdog: ConnectionWatchdog,
+    phone: PhonePresence,
+    hosts: WhatsappHosts,
+    acks: Arc<PendingAcks>,
+    appearance: OnlineAppearance,
+    view: watch::Sender<SessionView>,
+    control: mpsc::Receiver<ControlRequest>,
+    signals: (mpsc::Sender<ConnectionSignal>, mpsc::Receiver<ConnectionSignal>),
+    state: SessionState,
+    life: Option<ClientConnection>,
+    /// The number of connections so far.
+    lives: u64,
+    begun: Instant,
+    /// Connections in a row that ended by themselves too soon.
+    short_lives: u32,
+    next_life: Option<Instant>,
+    broker_away_since: Option<Instant>,
+    pairing_code_until: Option<Instant>,
+    /// The time at which the client has shown all its QR codes and closes the connection.
+    codes_until: Option<OffsetDateTime>,
+    /// How often the gateway left WhatsApp because the broker was away.
+    left_for_broker: u64,
+    /// How often in a row the gateway left WhatsApp although NATS was there: what NATS refuses, it refuses again.
+    left_in_vain: u32,
+    /// The gateway does not return to WhatsApp before this moment.
+    return_at: Instant,
+    #[cfg(feature = "simulator")]
+    simulated_phone: tokio::task::JoinSet<()>,
+}
+
+/// There are a few lifecycle events a minute, so no burst fills the queue.
+const SIGNALS: usize = 1024;
+/// Users' requests that wait for their turn.
+const CONTROLS: usize = 16;
+/// How often the connection is checked: some losses cause no event.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The first pause before the gateway returns to WhatsApp while NATS is there and takes no event.
+const FIRST_RETURN: Duration = Duration::from_secs(1);
+/// The longest pause is a minute.
+const MOST_DOUBLINGS: u32 = 6;
+/// A connection that was open for this much longer than an event waits has stored events.
+const LONG_STAY: Duration = Duration::from_secs(60);
+/// Time for commands under way when the gateway stops. WhatsApp answers a send within a second.
+const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
+
+/// Makes a session's task, and the handle for the rest of the gateway.
+#[must_use]
+pub fn new_session(
+    config: &GatewayConfig,
+    broker: &Broker,
+    store: SessionStore,
+    inbound: MessageMapper,
+    (unhooked, notices, changes, publisher): (UnhookedQueue, NoticeQueue, StatusQueue, EventPublisher),
+) -> (SessionTask, SessionHandle) {
+    let state = SessionState::WaitingForBroker;
+    let (view, seen) = watch::channel(SessionView { state: state.clone(), own: None, client: None });
+    let (control, controls) = mpsc::channel(CONTROLS);
+    let phone = PhonePresence::open(&store.phone_file());
+    let acks = Arc::new(PendingAcks::default());
+    let hosts = WhatsappHosts::default();
+    let appearance = OnlineAppearance::new(config.whatsapp_mark_online);
+    let session = SessionHandle {
+        id: inbound.session.clone(),
+        path: config.whatsapp_session_path.display().to_string(),
+        view: seen,
+        phone: phone.clone(),
+        hosts: hosts.clone(),
+        acks: Arc::clone(&acks),
+        appearance: appearance.clone(),
+        control,
+    };
+    let task = SessionTask {
+        config: config.clone(),
+        broker: broker.clone(),
+        store,
+        publisher,
+        inbound,
+        unhooked,
+        notices,
+        changes,
+        watchdog: ConnectionWatchdog::new(SilenceLimits {
+            silence: config.whatsapp_silence,
+            deafness: config.whatsapp_probe_every,
+        }),
+        phone,
+        hosts,
+        acks,
+        appearance,
+        view,
+        control: controls,
+        signals: mpsc::channel(SIGNALS),
+        state,
+        life: None,
+        lives: 0,
+        begun: Instant::now(),
+        short_lives: 0,
+        next_life: None,
+        broker_away_since: None,
+        pairing_code_until: None,
+        codes_until: None,
+        left_for_broker: 0,
+        left_in_vain: 0,
+        return_at: Instant::now(),
+        #[cfg(feature = "simulator")]
+        simulated_phone: tokio::task::JoinSet::new(),
+    };
+    (task, session)
+}
+
+impl SessionTask {
+    /// Runs until the shutdown.
+    ///
+    /// # Errors
+    /// If the keys cannot be opened or wiped.
+    pub async fn run(mut self, shutdown: CancellationToken, commands_done: CancellationToken) -> anyhow::Result<()> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let waits_for_broker = self.state == SessionState::WaitingForBroker;
+            let signal = tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(told) = self.signals.1.recv() => {
+                    self.apply_signal(told).await?;
+                    continue;
+                }
+                () = wait_closed(&mut self.life) => {
+                    // The client's last signals explain its end, and are in the queue by now.
+                    while let Ok(told) = self.signals.1.try_recv() {
+                        self.apply_signal(told).await?;
+                    }
+                    self.disconnect().await;
+                    SessionSignal::LifeEnded
+                }
+                Some(control) = self.control.recv() => {
+                    self.handle_control(control).await?;
+                    continue;
+                }
+                () = ready_at(&self.broker, self.return_at), if waits_for_broker => SessionSignal::BrokerReady,
+                () = sleep_until_some(self.next_life) => {
+                    self.connect().await?;
+                    continue;
+                }
+                _ = look.tick(), if !waits_for_broker => match self.poll_signals() {
+                    Some(signal) => signal,
+                    None => continue,
+                },
+            };
+            self.apply(signal).await?;
+        }
+        // A send under way still needs its acknowledgement.
+        let _ = timeout(PATIENCE_WITH_COMMANDS, commands_done.cancelled()).await;
+        self.disconnect().await;
+        self.save_phone(true);
+        Ok(())
+    }
+
+    /// Applies a signal, unless it comes from an earlier connection.
+    async fn apply_signal(&mut self, (life, signal): ConnectionSignal) -> anyhow::Result<()> {
+        if self.life.as_ref().is_some_and(|now| now.number == life) {
+            self.apply(signal).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle_control(&mut self, control: ControlRequest) -> anyhow::Result<()> {
+        // A caller that has gone needs no answer.
+        match control {
+            ControlRequest::Restart(answer) => {
+                self.apply(SessionSignal::RestartAsked).await?;
+                let _ = answer.send(());
+            }
+            ControlRequest::Logout(answer) => {
+                let has_keys = self.view.borrow().own.is_some();
+                let was_paired = has_keys && !self.is_logged_out();
+                if has_keys {
+                    self.apply(SessionSignal::LogoutAsked).await?;
+                }
+                let _ = answer.send(LoggedOut { was_paired });
+            }
+            ControlRequest::Passkey(ask, answer) => self.handle_passkey(ask, answer).await?,
+        }
+        Ok(())
+    }
+
+    fn is_logged_out(&self) -> bool {
+        matches!(self.state, SessionState::Ended(crate::session::state::SessionEnd::LoggedOut { .. }))
+    }
+
+    /// Finds the signals that no event brings.
+    fn poll_signals(&mut self) -> Option<SessionSignal> {
+        if self.broker.is_connected() {
+            self.broker_away_since = None;
+        } else {
+            let since = *self.broker_away_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= self.config.broker_wait {
+                return Some(SessionSignal::BrokerLost);
+            }
+        }
+        if let Some(signal) = self.take_expired() {
+            return Some(signal);
+        }
+        self.check_phone();
+        let client = &self.life.as_ref()?.client;
+        let lost = self.state == SessionState::Connected && !(client.is_connected() && client.is_logged_in());
+        if lost {
+            return Some(SessionSignal::ConnectionLost("the connection to WhatsApp was lost".to_owned()));
+        }
+        match self.state {
+            SessionState::Connecting | SessionState::Connected | SessionState::Reconnecting { .. } => {
+                self.watchdog.check(client).map(SessionSignal::Silent)
+            }
+            // While a session waits for a phone, silence is normal.
+            SessionState::Pairing { .. } | SessionState::WaitingForBroker | SessionState::Ended(_) => None,
+        }
+    }
+
+    async fn apply(&mut self, mut signal: SessionSignal) -> anyhow::Result<()> {
+        self.set_deadlines(&mut signal);
+        self.report_signal(&signal);
+        let (state, action) = next_state(self.state.clone(), signal);
+        match action {
+            SessionAction::Nothing => self.enter_state(state),
+            SessionAction::BeginLife => {
+                self.enter_state(state);
+                self.connect().await?;
+            }
+            SessionAction::BeginLifeLater => {
+                self.enter_state(state);
+                self.disconnect().await;
+                self.connect_later();
+            }
+            SessionAction::BeginAnew => {
+                self.disconnect().await;
+                self.wipe_keys()?;
+                self.enter_state(state);
+                self.connect().await?;
+            }
+            SessionAction::EndLife => {
+                self.enter_state(state);
+                self.disconnect().await;
+            }
+            SessionAction::LogOut => {
+                self.log_out().await?;
+                // Last, so that the state says that the keys are gone only when they are.
+                self.enter_state(state);
+            }
+            SessionAction::ConfirmPasskey => {
+                self.enter_state(state);
+                self.confirm_passkey();
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes a new state. A state that looks like the old one causes no event.
+    fn enter_state(&mut self, state: SessionState) {
+        let own = self.life.as_ref().map(|life| self.own_addresses(&life.client));
+        self.view.send_modify(|view| {
+            view.state = state.clone();
+            if let Some(own) = own {
+                view.own = own;
+            }
+        });
+        if state.passkey() != self.state.passkey() && *state.passkey() != PasskeyCeremony::None {
+            self.report_passkey(state.passkey());
+        }
+        if state.is_same_status(&self.state) {
+            self.state = state;
+            return;
+        }
+        if state == SessionState::WaitingForBroker {
+            self.left_for_broker += 1;
+            self.left_in_vain = match self.broker.is_connected() {
+                true if self.begun.elapsed() < self.config.broker_wait + LONG_STAY => {
+                    self.left_in_vain.saturating_add(1)
+                }
+                true => 1,
+                false => 0,
+            };
+            self.return_at = Instant::now() + pause_before_return(self.left_in_vain);
+            tracing::warn!(session.id = %self.inbound.session, times = self.left_for_broker, "leaving WhatsApp, which keeps the messages, until NATS is back");
+        }
+        self.publisher.metrics.record_status(&self.inbound.session, self.state.status(), state.status());
+        log_state(&self.inbound.session, &state);
+        self.changes.push_state(&self.inbound.session, &state);
+        if let Some(code) = state.qr_code() {
+            self.show_code(code);
+        }
+        self.state = state;
+    }
+
+    fn show_code(&mut self, code: &str) {
+        qr::print_code(code);
+        #[cfg(feature = "simulator")]
+        if let Some(url) = &self.config.whatsapp_url {
+            while self.simulated_phone.try_join_next().is_some() {}
+            self.simulated_phone.spawn(super::simulated_phone::scan_code(url.clone(), code.to_owned()));
+        }
+    }
+}
+
+/// Logs one line for each change. The line holds no code, so that readers of a log cannot pair.
+fn log_state(session: &kurir_contract::session::SessionId, state: &SessionState) {
+    let name = state.status().as_str();
+    match state.reason() {
+        Some(reason) => {
+            tracing::info!(session.id = %session, session.status = name, "session {session} is {name}: {reason}")
+        }
+        None => tracing::info!(session.id = %session, session.status = name, "session {session} is {name}"),
+    }
+}
+
+/// Waits until the current client's run loop has ended; forever without a client.
+async fn wait_closed(life: &mut Option<ClientConnection>) {
+    match life {
+        Some(life) => life.wait_closed().await,
+        None => pending().await,
+    }
+}
+
+/// The pause is zero after an outage of NATS. It doubles each time that NATS was there all along.
+fn pause_before_return(left_in_vain: u32) -> Duration {
+    match left_in_vain.checked_sub(1) {
+        Some(before) => FIRST_RETURN * 2_u32.pow(before.min(MOST_DOUBLINGS)),
+        None => Duration::ZERO,
+    }
+}
+
+/// Waits until this moment, and then until the broker is ready.
+async fn ready_at(broker: &Broker, moment: Instant) {
+    sleep_until(moment).await;
+    broker.wait_until_ready().await;
+}
+
+async fn sleep_until_some(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,121 @@
+//! Knows with whom the session has a chat: the people who wrote, and those who were written to.
+//!
+//! A message costs one lookup in a set. Only the first message of a chat is queued and stored in NATS.
+
+use anyhow::Context as _;
+use async_nats::jetstream::kv::Store;
+use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use kurir_contract::{address::ChatJid, session::SessionId, subject};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// The bucket of chats. A key is the session and the chat's hash.
+const BUCKET: &str = "known_chats";
+/// A chat that was silent for this long counts as new again.
+const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Chats in memory, a megabyte or two. When the set is full it is cleared, which costs one question for each chat.
+const IN_MEMORY: usize = 20_000;
+/// Chats that wait to be stored. A chat that finds no room is stored at its next message.
+const WAITING: usize = 4096;
+/// The pause between two tries to store a chat.
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub struct KnownChats {
+    session: SessionId,
+    seen: Arc<Mutex<HashSet<ChatJid>>>,
+    heard: mpsc::Sender<ChatJid>,
+}
+
+/// Stores the queued chats.
+pub struct KnownChatWriter(mpsc::Receiver<ChatJid>);
+
+#[must_use]
+pub fn known_chat_channel(session: SessionId) -> (KnownChats, KnownChatWriter) {
+    let (heard, waiting) = mpsc::channel(WAITING);
+    (KnownChats { session, seen: Arc::default(), heard }, KnownChatWriter(waiting))
+}
+
+impl KnownChats {
+    #[must_use]
+    pub fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// Records that there is a chat. Never waits.
+    pub fn record(&self, chat: &ChatJid) {
+        if chat.is_group() || self.cached().contains(chat) {
+            return;
+        }
+        if self.heard.try_send(chat.clone()).is_ok() {
+            self.cache(chat);
+        }
+    }
+
+    /// # Errors
+    /// If NATS did not answer.
+    pub async fn is_known(&self, broker: &Broker, chat: &ChatJid) -> anyhow::Result<bool> {
+        if self.cached().contains(chat) {
+            return Ok(true);
+        }
+        let bucket = self.open_bucket(broker).await?;
+        let known = bucket.get(self.chat_key(chat)).await.context("failed to look up a chat")?.is_some();
+        if known {
+            self.cache(chat);
+        }
+        Ok(known)
+    }
+
+    pub async fn open_bucket(&self, broker: &Broker) -> anyhow::Result<Store> {
+        broker.expiring_bucket(BUCKET, KNOWN_FOR).await
+    }
+
+    fn chat_key(&self, chat: &ChatJid) -> String {
+        subject::known_chat(&self.session, chat)
+    }
+
+    fn cache(&self, chat: &ChatJid) {
+        let mut seen = self.cached();
+        if seen.len() >= IN_MEMORY {
+            seen.clear();
+        }
+        seen.insert(chat.clone());
+    }
+
+    fn cached(&self) -> MutexGuard<'_, HashSet<ChatJid>> {
+        // Each change is one call, so a panic elsewhere left the set whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KnownChatWriter {
+    /// Stores the queued chats until the shutdown.
+    ///
+    /// # Errors
+    /// Never: the writer waits for a broker that is away.
+    pub async fn run(mut self, known: KnownChats, broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let all = async {
+            while let Some(chat) = self.0.recv().await {
+                let key = known.chat_key(&chat);
+                while let Err(error) = store_chat(&known, &broker, &key).await {
+                    tracing::debug!(chat = chat.redacted(), "a chat is not stored yet: {error:#}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = shutdown.cancelled() => {}
+        }
+        Ok(())
+    }
+}
+
+async fn store_chat(known: &KnownChats, broker: &Broker, key: &str) -> anyhow::Result<()> {
+    known.open_bucket(broker).await?.put(key, "".into()).await?;
+    Ok(())
+}

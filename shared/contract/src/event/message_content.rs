@@ -1,0 +1,264 @@
+//! The content of a message: `messageType`, and the `content` that belongs to it.
+//!
+//! The contract has the first ten types; they never change. Kurir adds the others.
+
+use crate::media::MediaFile;
+use serde::Serialize;
+
+/// `messageType`, and the `content` that belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "messageType", content = "content", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum MessageContent {
+    Text {
+        text: String,
+    },
+    Image {
+        caption: String,
+        mimetype: String,
+        /// Only of a file that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_name: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
+    },
+    Video {
+        caption: String,
+        mimetype: String,
+        /// Only of a file that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_name: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
+    },
+    Audio {
+        /// Only of a file that was sent through Kurir: the caption that was asked for. WhatsApp's apps show none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+        mimetype: String,
+        /// Only of a file that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_name: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
+    },
+    Document {
+        /// Only of a file that was sent through Kurir.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+        file_name: String,
+        mimetype: String,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
+    },
+    Sticker {
+        mimetype: String,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
+    },
+    Contact {
+        display_name: String,
+        vcard: String,
+    },
+    Location {
+        latitude: f64,
+        longitude: f64,
+        name: String,
+        address: String,
+    },
+    GroupInvite {
+        raw: serde_json::Value,
+    },
+    /// A kind that Kurir does not know, as WhatsApp sent it. It is no error: an error would make WhatsApp send it again and
+    /// again.
+    Unknown {
+        raw: serde_json::Value,
+    },
+
+    /// Several contacts in one message.
+    Contacts {
+        display_name: String,
+        contacts: Vec<ContactCard>,
+    },
+    /// A place that moves; each later place is another message.
+    LiveLocation {
+        latitude: f64,
+        longitude: f64,
+        caption: String,
+        /// In metres; null if it is unknown.
+        accuracy: Option<u32>,
+        /// In metres per second; null if it is unknown.
+        speed: Option<f64>,
+        /// The number of this place since the sharing began.
+        sequence: Option<i64>,
+    },
+    Poll {
+        name: String,
+        options: Vec<String>,
+        /// How many options a person may choose; 0 is any number.
+        selectable: u32,
+    },
+    /// A calendar event in a chat.
+    Event {
+        name: String,
+        description: String,
+        /// Seconds since 1970; null if it has none.
+        starts_at: Option<i64>,
+        /// Seconds since 1970; null if it has none.
+        ends_at: Option<i64>,
+        location: Option<EventLocation>,
+        join_link: Option<String>,
+        cancelled: bool,
+    },
+    /// A choice from a list that a business sent.
+    ListReply {
+        title: String,
+        description: String,
+        row_id: String,
+    },
+    /// A tap on a button that a business sent, of any kind.
+    ButtonReply {
+        text: String,
+        button_id: String,
+    },
+    /// The result of a form that a business sent.
+    FormReply {
+        text: String,
+        name: String,
+        /// JSON, as WhatsApp wrote it.
+        parameters: String,
+    },
+    /// A product of a catalogue.
+    Product {
+        title: String,
+        description: String,
+        product_id: String,
+        url: String,
+    },
+    /// A shopping cart.
+    Order {
+        order_id: String,
+        title: String,
+        message: String,
+        items: u32,
+    },
+    /// The announcement of several pictures and videos, which follow as messages.
+    Album {
+        images: u32,
+        videos: u32,
+    },
+    /// A message was pinned in the chat, or unpinned.
+    Pin {
+        message_id: String,
+        pinned: bool,
+    },
+}
+
+impl MessageContent {
+    /// The kind and the MIME type of the content's file; none if it has no file.
+    #[must_use]
+    pub fn file_type(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Image { mimetype, .. } => Some(("image", mimetype)),
+            Self::Video { mimetype, .. } => Some(("video", mimetype)),
+            Self::Audio { mimetype, .. } => Some(("audio", mimetype)),
+            Self::Document { mimetype, .. } => Some(("document", mimetype)),
+            Self::Sticker { mimetype, .. } => Some(("sticker", mimetype)),
+            Self::Text { .. }
+            | Self::Contact { .. }
+            | Self::Location { .. }
+            | Self::GroupInvite { .. }
+            | Self::Unknown { .. }
+            | Self::Contacts { .. }
+            | Self::LiveLocation { .. }
+            | Self::Poll { .. }
+            | Self::Event { .. }
+            | Self::ListReply { .. }
+            | Self::ButtonReply { .. }
+            | Self::FormReply { .. }
+            | Self::Product { .. }
+            | Self::Order { .. }
+            | Self::Album { .. }
+            | Self::Pin { .. } => None,
+        }
+    }
+
+    /// Adds the result of the download; does nothing for a content without a file.
+    pub fn set_file(&mut self, received: ReceivedFile) {
+        if let Self::Image { file, .. }
+        | Self::Video { file, .. }
+        | Self::Audio { file, .. }
+        | Self::Document { file, .. }
+        | Self::Sticker { file, .. } = self
+        {
+            *file = Some(received);
+        }
+    }
+}
+
+/// The result of a file's download. The fields are absent if Kurir tried no download.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReceivedFile {
+    media_downloaded: bool,
+    /// Why it was not downloaded; absent if it was. `media.downloaded` follows if a later try succeeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    file: Option<ServedFile>,
+}
+
+/// A file that the API serves at `downloadUrl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct ServedFile {
+    filename: MediaFile,
+    /// `media/<file>`.
+    filepath: String,
+    /// In bytes.
+    file_size: u64,
+    mime_type: String,
+    /// `/media/<file>` of the API. It holds 128 random bits; everybody who knows it may fetch the file.
+    download_url: String,
+    /// The file itself. The dispatcher adds it for endpoints that ask for it, up to a size. In NATS it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl ReceivedFile {
+    #[must_use]
+    /// A file that was downloaded and stored.
+    pub fn stored(filename: MediaFile, file_size: u64, mime_type: String) -> Self {
+        let (filepath, download_url) = (filename.path(), filename.url());
+        let file = ServedFile { filename, filepath, file_size, mime_type, download_url, base64: None };
+        Self { media_downloaded: true, error: None, file: Some(file) }
+    }
+
+    #[must_use]
+    /// A file that could not be downloaded.
+    pub fn not_downloaded(error: String) -> Self {
+        Self { media_downloaded: false, error: Some(error), file: None }
+    }
+}
+
+/// One contact of a message with several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ContactCard {
+    pub display_name: String,
+    pub vcard: String,
+}
+
+/// The place of a calendar event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EventLocation {
+    pub latitude: f64,
+    pub longitude: f64,
+    pub name: String,
+    pub address: String,
+}

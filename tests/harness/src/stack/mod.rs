@@ -1,0 +1,198 @@
+//! All of Kurir as a user runs it; each part is a real process: NATS, simulator, gateway, dispatchers, API, receiver.
+//!
+//! A test may kill, pause or restart any of them. [`Stack::finish`] ends a test that succeeded: it stops every service as a
+//! supervisor does, and checks the exit codes.
+
+mod api;
+mod simulator;
+
+pub use api::{Api, KEY};
+pub use simulator::Simulator;
+
+use crate::{Nats, Process, Receiver, binaries::binary, until};
+use std::time::Duration;
+
+/// The deadline of anything that takes a second or less on an idle machine.
+pub const SOON: Duration = Duration::from_secs(30);
+/// Longer than a service's drain.
+const STOPPED_WITHIN: Duration = Duration::from_secs(40);
+
+/// The configuration of a stack. Everything has a default.
+#[derive(Clone, Debug)]
+pub struct StackPlan {
+    dispatchers: usize,
+    webhooks: bool,
+    paired: bool,
+    gateway: Vec<(String, String)>,
+    dispatcher: Vec<(String, String)>,
+    api: Vec<(String, String)>,
+}
+
+impl StackPlan {
+    #[must_use]
+    pub fn dispatchers(mut self, count: usize) -> Self {
+        self.dispatchers = count;
+        self
+    }
+
+    /// Without `WEBHOOK_URL`.
+    #[must_use]
+    pub fn without_webhooks(mut self) -> Self {
+        self.webhooks = false;
+        self
+    }
+
+    /// The simulated phone does not scan by itself; the test pairs.
+    #[must_use]
+    pub fn unpaired(mut self) -> Self {
+        self.paired = false;
+        self
+    }
+
+    #[must_use]
+    pub fn gateway(mut self, variable: &str, value: &str) -> Self {
+        self.gateway.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn dispatcher(mut self, variable: &str, value: &str) -> Self {
+        self.dispatcher.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn api(mut self, variable: &str, value: &str) -> Self {
+        self.api.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts all parts, and waits until the session is connected (unless it is [`unpaired`](StackPlan::unpaired)).
+    pub async fn start(self) -> Stack {
+        let nats = Nats::start().await;
+        let receiver = Receiver::start().await;
+        let simulator = Simulator::start(self.paired).await;
+        let broker = [("NATS_URL".to_owned(), nats.url()), ("LOG_FILE".to_owned(), String::new())];
+        let webhook = self.webhooks.then(|| ("WEBHOOK_URL".to_owned(), receiver.url()));
+
+        let whatsapp = [
+            ("WHATSAPP_URL".to_owned(), simulator.websocket_url()),
+            ("WHATSAPP_SESSION_PATH".to_owned(), "sessions".to_owned()),
+            // Other tests check pacing.
+            ("SEND_GAP".to_owned(), "0s".to_owned()),
+        ];
+        let settings = broker.iter().cloned().chain(whatsapp).chain(self.gateway);
+        let gateway = Process::spawn("gateway", binary("kurir-gateway-for-simulator"), settings);
+        let settings: Vec<_> = broker.iter().cloned().chain(webhook.clone()).chain(self.dispatcher).collect();
+        let dispatchers = (1..=self.dispatchers)
+            .map(|n| {
+                let name = format!("webhook-dispatcher {n}");
+                Process::spawn(&name, binary("kurir-webhook-dispatcher"), settings.iter().cloned())
+            })
+            .collect();
+        let api = Api::start(broker.into_iter().chain(webhook).chain(self.api));
+
+        let mut stack = Stack { api, dispatchers, gateway, simulator, receiver, nats };
+        stack.gateway.wait_ready(SOON).await;
+        for dispatcher in &mut stack.dispatchers {
+            dispatcher.wait_ready(SOON).await;
+        }
+        stack.api.process.wait_ready(SOON).await;
+        if self.paired {
+            stack.connected(SOON).await;
+        }
+        stack
+    }
+}
+
+/// The parts, in the order in which they are stopped; NATS is the last.
+pub struct Stack {
+    pub api: Api,
+    pub dispatchers: Vec<Process>,
+    pub gateway: Process,
+    pub simulator: Simulator,
+    pub receiver: Receiver,
+    pub nats: Nats,
+}
+
+impl Stack {
+    /// Starts a stack with one of each part, paired.
+    pub async fn start() -> Self {
+        Self::plan().start().await
+    }
+
+    #[must_use]
+    pub fn plan() -> StackPlan {
+        StackPlan { dispatchers: 1, webhooks: true, paired: true, gateway: vec![], dispatcher: vec![], api: vec![] }
+    }
+
+    /// Waits until the API says that the session is connected.
+    pub async fn connected(&self, deadline: Duration) {
+        until("the session to be connected", deadline, || async {
+            let (status, body) = self.api.get("/api/whatsapp/status").await;
+            if body["data"]["isConnected"] == true { Ok(()) } else { Err((status, body)) }
+        })
+        .await;
+    }
+
+    /// The messages of EVENTS: (subject, event id, body), the oldest first.
+    pub async fn events(&self) -> Vec<(String, String, serde_json::Value)> {
+        stream_messages(&self.nats, "EVENTS").await
+    }
+
+    /// The messages of DEAD_LETTERS, in the same form.
+    pub async fn dead_letters(&self) -> Vec<(String, String, serde_json::Value)> {
+        stream_messages(&self.nats, "DEAD_LETTERS").await
+    }
+
+    /// Waits until every event is settled and no retry waits.
+    pub async fn settled(&self) {
+        let jetstream = self.nats.jetstream().await;
+        until("every delivery to be settled", SOON * 2, || async {
+            let mut open = Vec::new();
+            let retries = jetstream.get_stream("RETRIES").await.map_err(|e| e.to_string())?;
+            if retries.cached_info().state.messages > 0 {
+                open.push(format!("{} retries", retries.cached_info().state.messages));
+            }
+            let events = jetstream.get_stream("EVENTS").await.map_err(|e| e.to_string())?;
+            let consumer = events
+                .get_consumer::<async_nats::jetstream::consumer::pull::Config>("webhook-default")
+                .await
+                .map_err(|e| e.to_string())?;
+            let info = consumer.cached_info();
+            if info.num_pending > 0 || info.num_ack_pending > 0 {
+                open.push(format!("{} pending, {} unacknowledged", info.num_pending, info.num_ack_pending));
+            }
+            if open.is_empty() { Ok(()) } else { Err(open.join(", ")) }
+        })
+        .await;
+    }
+
+    /// Stops each service; each must end with exit code 0.
+    pub async fn finish(mut self) {
+        let services = [&mut self.api.process, &mut self.gateway].into_iter().chain(&mut self.dispatchers);
+        for service in services {
+            if service.is_running() {
+                let status = service.terminate(STOPPED_WITHIN).await;
+                assert!(status.success(), "{} ended with {status}", service.name());
+            }
+        }
+    }
+}
+
+async fn stream_messages(nats: &Nats, name: &str) -> Vec<(String, String, serde_json::Value)> {
+    let jetstream = nats.jetstream().await;
+    let Ok(stream) = jetstream.get_stream(name).await else { return Vec::new() };
+    let state = &stream.cached_info().state;
+    let mut messages = Vec::new();
+    if state.messages == 0 {
+        return messages;
+    }
+    for sequence in state.first_sequence..=state.last_sequence {
+        let Ok(message) = stream.get_raw_message(sequence).await else { continue };
+        let id = message.headers.get("Nats-Msg-Id").map(|id| id.as_str().to_owned()).unwrap_or_default();
+        let body = serde_json::from_slice(&message.payload).unwrap_or_default();
+        messages.push((message.subject.to_string(), id, body));
+    }
+    messages
+}
