@@ -22,7 +22,7 @@ async fn what_cannot_be_kept_comes_again_in_order_when_there_is_room() {
     let reason = world.is("reconnecting").await.reason.expect("a reason");
     assert!(reason.contains("takes no messages: ") && reason.contains("no such table"), "{reason}");
     // Now the client cannot even start.
-    world.gateway.wait_for_line(|line| line.contains("cannot be started, and is tried again"), SOON).await;
+    world.gateway.wait_for_line(|line| line.contains("the client did not start; the gateway tries again"), SOON).await;
     assert_eq!(world.is("reconnecting").await.reason, Some(reason));
     write(&world, 6, 9).await;
     assert_eq!(world.simulator.messages("acknowledged").await.len(), 9, "what is not stored was acknowledged");

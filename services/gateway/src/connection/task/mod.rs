@@ -2,6 +2,7 @@
 //! and closes connections, `deadlines` ends a pairing that takes too long, `passkey` handles a user's part in a pairing
 //! by passkey, and `health_events` reports silences and an absent phone.
 
+mod broker_return;
 mod connection_cycle;
 mod deadlines;
 mod health_events;
@@ -25,6 +26,7 @@ use crate::{
         whatsapp_hosts::WhatsappHosts,
     },
 };
+use broker_return::BrokerReturn;
 use kurir_chassis::broker::Broker;
 use kurir_contract::command::LoggedOut;
 use std::{future::pending, sync::Arc, time::Duration};
@@ -67,10 +69,7 @@ pub struct SessionTask {
     codes_until: Option<OffsetDateTime>,
     /// How often the gateway left WhatsApp because the broker was away.
     left_for_broker: u64,
-    /// How often in a row the gateway left WhatsApp although NATS was there: what NATS refuses, it refuses again.
-    left_in_vain: u32,
-    /// The gateway does not return to WhatsApp before this moment.
-    return_at: Instant,
+    broker_return: BrokerReturn,
     #[cfg(feature = "simulator")]
     simulated_phone: tokio::task::JoinSet<()>,
 }
@@ -81,12 +80,6 @@ const SIGNALS: usize = 1024;
 const CONTROLS: usize = 16;
 /// How often the connection is checked: some losses cause no event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// The first pause before the gateway returns to WhatsApp while NATS is there and takes no event.
-const FIRST_RETURN: Duration = Duration::from_secs(1);
-/// The longest pause is a minute.
-const MOST_DOUBLINGS: u32 = 6;
-/// A connection that was open for this much longer than an event waits has stored events.
-const LONG_STAY: Duration = Duration::from_secs(60);
 /// Time for commands under way when the gateway stops. WhatsApp answers a send within a second.
 const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 
@@ -146,8 +139,7 @@ pub fn new_session(
         pairing_code_until: None,
         codes_until: None,
         left_for_broker: 0,
-        left_in_vain: 0,
-        return_at: Instant::now(),
+        broker_return: BrokerReturn::new(),
         #[cfg(feature = "simulator")]
         simulated_phone: tokio::task::JoinSet::new(),
     };
@@ -182,7 +174,7 @@ impl SessionTask {
                     self.handle_control(control).await?;
                     continue;
                 }
-                () = ready_at(&self.broker, self.return_at), if waits_for_broker => SessionSignal::BrokerReady,
+                () = self.broker_return.wait(&self.broker), if waits_for_broker => SessionSignal::BrokerReady,
                 () = sleep_until_some(self.next_life) => {
                     self.connect().await?;
                     continue;
@@ -317,14 +309,7 @@ impl SessionTask {
         }
         if state == SessionState::WaitingForBroker {
             self.left_for_broker += 1;
-            self.left_in_vain = match self.broker.is_connected() {
-                true if self.begun.elapsed() < self.config.broker_wait + LONG_STAY => {
-                    self.left_in_vain.saturating_add(1)
-                }
-                true => 1,
-                false => 0,
-            };
-            self.return_at = Instant::now() + pause_before_return(self.left_in_vain);
+            self.broker_return.leave(&self.broker, self.begun, self.config.broker_wait);
             tracing::warn!(session.id = %self.inbound.session, times = self.left_for_broker, "leaving WhatsApp, which keeps the messages, until NATS is back");
         }
         self.publisher.metrics.record_status(&self.inbound.session, self.state.status(), state.status());
@@ -363,20 +348,6 @@ async fn wait_closed(life: &mut Option<ClientConnection>) {
         Some(life) => life.wait_closed().await,
         None => pending().await,
     }
-}
-
-/// The pause is zero after an outage of NATS. It doubles each time that NATS was there all along.
-fn pause_before_return(left_in_vain: u32) -> Duration {
-    match left_in_vain.checked_sub(1) {
-        Some(before) => FIRST_RETURN * 2_u32.pow(before.min(MOST_DOUBLINGS)),
-        None => Duration::ZERO,
-    }
-}
-
-/// Waits until this moment, and then until the broker is ready.
-async fn ready_at(broker: &Broker, moment: Instant) {
-    sleep_until(moment).await;
-    broker.wait_until_ready().await;
 }
 
 async fn sleep_until_some(moment: Option<Instant>) {
