@@ -162,7 +162,7 @@ async fn all_tries_spent_the_file_stays_for_who_asks_again_with_the_key() {
     let media = put(&world, MediaKind::Document, "text/csv", &bytes(5_000)).await;
     let media = SendMedia { idempotency_key: Some("bill-7".parse().expect("a key")), ..media };
     let refused = send(&world, &media).await.expect_err("three refusals");
-    assert_eq!(refused.code, CommandErrorCode::Internal, "{refused}");
+    assert_eq!(refused.code, CommandErrorCode::RefusedByWhatsapp, "{refused}");
     assert!(refused.message.contains("media server did not take the file"), "{refused}");
     let sent = send(&world, &media).await.expect("sent");
     assert_eq!(received(&world, &sent).await.1, bytes(5_000));
