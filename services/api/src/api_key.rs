@@ -3,6 +3,9 @@
 use std::convert::Infallible;
 use subtle::ConstantTimeEq as _;
 
+/// 16 random characters cannot be tried.
+const LEAST_LENGTH: usize = 16;
+
 /// The key of the management API. Neither `Debug` nor `Serialize`, so that no log can hold it.
 #[derive(Clone, Default)]
 pub struct ApiKey(String);
@@ -11,6 +14,12 @@ impl ApiKey {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether it could be guessed.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.0.len() < LEAST_LENGTH
     }
 
     /// Compares in constant time.

@@ -1,9 +1,10 @@
 //! What every request can reach: the settings that matter to it, the way to a gateway, to the webhook, the counters.
 
 use crate::{
-    api_key::ApiKey, config::ApiConfig, dead_letter_store::DeadLetterStore, dispatcher_client::DispatcherClient,
-    endpoint_store::EndpointStore, event_publisher::EventPublisher, gateway_client::GatewayClient, job_store::JobStore,
-    metrics::ApiMetrics, replay_store::ReplayStore, uploads::UploadStore,
+    api_key::ApiKey, byte_budget::ByteBudget, config::ApiConfig, dead_letter_store::DeadLetterStore,
+    dispatcher_client::DispatcherClient, endpoint_store::EndpointStore, event_publisher::EventPublisher,
+    gateway_client::GatewayClient, job_store::JobStore, metrics::ApiMetrics, replay_store::ReplayStore,
+    routes::health::LastPings, uploads::UploadStore, wrong_keys::WrongKeys,
 };
 use kurir_chassis::{broker::Broker, health::Health};
 use kurir_contract::address_guard::NetworkList;
@@ -31,6 +32,9 @@ pub struct SharedState {
     pub replay_store: ReplayStore,
     pub dispatchers: DispatcherClient,
     pub uploads: UploadStore,
+    pub byte_budget: ByteBudget,
+    pub wrong_keys: WrongKeys,
+    pub last_pings: LastPings,
     pub metrics: ApiMetrics,
     sends: TaskTracker,
 }
@@ -53,6 +57,9 @@ impl AppState {
             replay_store: ReplayStore::new(broker.clone()),
             dispatchers: DispatcherClient::new(broker.clone()),
             uploads: UploadStore::new(broker.clone(), config.media_upload_max.clone()),
+            wrong_keys: WrongKeys::new(config.limits.wrong_keys_per_minute),
+            last_pings: LastPings::default(),
+            byte_budget: ByteBudget::new(config.limits.max_bytes_in_flight.bytes),
             metrics: ApiMetrics::new(time::OffsetDateTime::now_utc()),
             broker,
             health,

@@ -1,6 +1,6 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::api_key::ApiKey;
+use crate::{api_key::ApiKey, connection_limits::ConnectionLimits};
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -39,6 +39,8 @@ pub struct ApiConfig {
     /// The largest file that can be sent; WhatsApp itself takes 2GB.
     #[arg(long, env = "MEDIA_UPLOAD_MAX", default_value = "10MB")]
     pub media_upload_max: ByteSize,
+    #[command(flatten)]
+    pub limits: ConnectionLimits,
     #[command(flatten)]
     pub broker: BrokerSettings,
     #[command(flatten)]
@@ -114,6 +116,7 @@ impl ServiceSettings for ApiConfig {
             let fix = format!("{} cannot be sent: use a size from 1kB to 2GB, as 10MB", self.media_upload_max);
             problems.push(SettingProblem::new("MEDIA_UPLOAD_MAX", fix));
         }
+        problems.extend(self.limits.problems());
         problems
     }
 

@@ -126,6 +126,9 @@ error_codes! {
     UNSUPPORTED_MEDIA_TYPE:
         UnsupportedMediaType = "unsupported_media_type" "The `Content-Type` names no type that the route reads",
     ;
+    TOO_MANY_REQUESTS:
+        TooManyWrongKeys = "too_many_wrong_keys" "The address sent too many wrong keys",
+    ;
     RANGE_NOT_SATISFIABLE:
         RangeNotSatisfiable = "range_not_satisfiable" "The file has no such bytes",
     ;
@@ -142,6 +145,7 @@ error_codes! {
         GatewayUnavailable = "gateway_unavailable" "No gateway runs",
         NotConnected = "not_connected" "The session is not connected to WhatsApp",
         NotStored = "not_stored" "NATS did not store the change",
+        TooBusy = "too_busy" "Too many bytes of other requests are being worked on",
     ;
     GATEWAY_TIMEOUT:
         TimedOut = "timed_out" "The service behind the API, or WhatsApp, did not answer in time",

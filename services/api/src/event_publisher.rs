@@ -137,6 +137,8 @@ impl EventPublisher {
         }
         let event = EventId::random();
         headers.insert(header::EVENT_ID, event.as_str());
+        // No event of the API comes from WhatsApp.
+        headers.insert(header::SYNTHETIC, "true");
         trace_context::inject(&mut headers);
         let payload = Bytes::from(serde_json::to_vec(envelope).map_err(|error| {
             tracing::error!(event.id = %event, "failed to write an event: {error}");

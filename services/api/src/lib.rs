@@ -1,11 +1,13 @@
 //! The management API: HTTP in front, NATS behind; it keeps nothing that a restart would miss but its counters.
 //!
-//! The path of one request: `server` accepts it, `access_log` logs and counts it, `router` names the route and `auth`
-//! checks the key. `extract` reads the request, a file in `routes` does the work, and `response` shapes the answer.
+//! The path of one request: `server` accepts its connection, which `connection`, `connection_table`,
+//! `connection_phase`, `connection_stream` and `request_body` serve within the limits; `access_log` logs and counts it, `router` names the route and `auth`
+//! checks the key. `byte_budget` reads the body within all bounds. `extract` reads the request, a file in `routes` does the work, and `response` shapes the answer.
 //! Behind the routes, `gateway_client` and `dispatcher_client` send commands to the other services (through
 //! `command_request`; `command_error` turns a failed command into HTTP), and `event_publisher` publishes an event and waits
-//! for the end of its delivery. `endpoint_store`, `job_store` and `replay_store` (each a bucket; `bucket_error` says how a failed call is answered), `dead_letter_store`
-//! and `endpoint_backlog` read and write what NATS keeps. `uploads` streams files that are to be sent into NATS;
+//! for the end of its delivery. `endpoint_store`, `job_store` and `replay_store` (each a bucket; `bucket_error` says how a
+//! failed call is answered), `dead_letter_store` and `endpoint_backlog` read and write what NATS keeps. `uploads` streams
+//! files that are to be sent into NATS (a form within `form_bounds`);
 //! `byte_range` says which part of a received file a caller asks for. `metrics` counts.
 
 mod access_log;
@@ -13,10 +15,16 @@ mod api_key;
 mod app_state;
 mod auth;
 mod bucket_error;
+mod byte_budget;
 mod byte_range;
 mod command_error;
 mod command_request;
 mod config;
+mod connection;
+mod connection_limits;
+mod connection_phase;
+mod connection_stream;
+mod connection_table;
 mod dead_letter_store;
 mod dispatcher_client;
 mod endpoint_backlog;
@@ -25,20 +33,24 @@ mod error_code;
 mod event_publisher;
 mod extract;
 mod fields;
+mod form_bounds;
 mod gateway_client;
 mod job_store;
 mod metrics;
 mod openapi;
 mod replay_store;
+mod request_body;
 mod request_id;
 mod response;
 mod router;
 mod routes;
 mod server;
 mod uploads;
+mod wrong_keys;
 
 pub use config::ApiConfig;
 
+use api_key::ApiKey;
 use app_state::AppState;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
 use kurir_contract::service::ServiceName;
@@ -55,6 +67,9 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the port is taken, `NATS_URL` cannot be used, or a task ends unasked.
 pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+    if config.api_key.as_ref().is_some_and(ApiKey::is_short) {
+        tracing::warn!("API_KEY has fewer than 16 characters and can be guessed: API_KEY=$(openssl rand -hex 32)");
+    }
     let listener = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());
@@ -62,7 +77,8 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
 
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();
-    tasks.spawn("http", server::serve(listener, router::router(&config, app.clone()), DRAIN, asked.clone()));
+    let router = router::router(&config, app.clone());
+    tasks.spawn("http", server::serve(listener, router, config.limits.clone(), DRAIN, asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
         let asked = asked.clone();

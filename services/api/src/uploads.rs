@@ -3,7 +3,11 @@
 //! No file is ever whole in memory, and what is refused leaves nothing behind. Which file belongs to which message is the
 //! routes' business.
 
-use crate::{error_code::ErrorCode, response::ApiError};
+use crate::{
+    error_code::ErrorCode,
+    form_bounds::{SILENT_AT_MOST, stalled},
+    response::ApiError,
+};
 use async_nats::jetstream::object_store::ObjectStore;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
@@ -40,8 +44,8 @@ pub struct StoredFile {
 const WITHIN: Duration = Duration::from_secs(4);
 /// What a part of the file waits for NATS in; NATS' own chunks are as large.
 const ON_THE_WAY: usize = 128 * 1024;
-/// A sender that says nothing for this long is gone.
-const STALLED: Duration = Duration::from_secs(20);
+/// What is handed on at once: a sender of single bytes makes no message of NATS for each.
+const TOGETHER: usize = 64 * 1024;
 /// Enough to know a type by.
 const BEGINS: usize = 12;
 
@@ -157,25 +161,28 @@ async fn feed(
     deadline: Instant,
 ) -> Result<Vec<u8>, ApiError> {
     let (mut source, mut size, mut begins) = (pin!(source), 0_u64, Vec::with_capacity(BEGINS));
+    let mut collected = Vec::with_capacity(2 * TOGETHER);
     loop {
-        let patience = deadline.min(Instant::now() + STALLED);
-        let Some(chunk) = timeout_at(patience, source.next()).await.map_err(|_| stalled())? else { return Ok(begins) };
+        let patience = deadline.min(Instant::now() + SILENT_AT_MOST);
+        let Some(chunk) = timeout_at(patience, source.next()).await.map_err(|_| stalled())? else { break };
         let chunk = chunk?;
         size += chunk.len() as u64;
         if size > most.bytes {
             return Err(too_large(most));
         }
         begins.extend_from_slice(&chunk[..chunk.len().min(BEGINS - begins.len())]);
-        // Refused only if NATS did not take what came before, which is told by whoever reads there.
-        into.write_all(&chunk).await.map_err(|_| ApiError::not_stored())?;
+        collected.extend_from_slice(&chunk);
+        if collected.len() >= TOGETHER {
+            // Refused only if NATS did not take what came before, which is told by whoever reads there.
+            into.write_all(&collected).await.map_err(|_| ApiError::not_stored())?;
+            collected.clear();
+        }
     }
+    into.write_all(&collected).await.map_err(|_| ApiError::not_stored())?;
+    Ok(begins)
 }
 
-pub fn stalled() -> ApiError {
-    ApiError::new(ErrorCode::BodyTimeout, "The file did not arrive in time: nothing came for 20 s")
-}
-
-fn too_large(most: &ByteSize) -> ApiError {
+pub fn too_large(most: &ByteSize) -> ApiError {
     let text = format!("File size too large. Maximum size: {most}");
     ApiError::new(ErrorCode::FileTooLarge, text)
 }

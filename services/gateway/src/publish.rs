@@ -3,16 +3,11 @@
 //! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
 use crate::{event_size, metrics::GatewayMetrics};
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        self, ErrorCode,
-        context::{PublishError, PublishErrorKind},
-        message::PublishMessage,
-    },
-};
 use bytes::Bytes;
-use kurir_chassis::{broker::Broker, trace_context};
+use kurir_chassis::{
+    broker::Broker,
+    publish::{OutgoingMessage, PublishError},
+};
 use kurir_contract::{
     clock,
     event::{EventEnvelope, EventId, EventType},
@@ -27,10 +22,9 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 /// An event as EVENTS holds it.
 #[derive(Clone, Debug)]
@@ -51,17 +45,17 @@ impl OutgoingEvent {
         Self { id, kind, subject, payload: payload.into(), at }
     }
 
-    fn headers(&self, cloud_events: bool) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::EVENT_ID, self.id.as_str());
-        if cloud_events && let Some((session, kind)) = subject::parse_event(&self.subject) {
-            headers.insert(header::CLOUD_EVENT_SPECVERSION, "1.0");
-            headers.insert(header::CLOUD_EVENT_ID, self.id.as_str());
-            headers.insert(header::CLOUD_EVENT_SOURCE, format!("/sessions/{session}").as_str());
-            headers.insert(header::CLOUD_EVENT_TYPE, kind.as_str());
-            headers.insert(header::CLOUD_EVENT_TIME, clock::iso(self.at).as_str());
+    fn message(&self, has_cloud_events: bool) -> OutgoingMessage {
+        let message = OutgoingMessage::new(self.subject.clone(), self.payload.clone()).with_id(self.id.as_str());
+        match subject::parse_event(&self.subject) {
+            Some((session, kind)) if has_cloud_events => message
+                .with_header(header::CLOUD_EVENT_SPECVERSION, "1.0")
+                .with_header(header::CLOUD_EVENT_ID, self.id.as_str())
+                .with_header(header::CLOUD_EVENT_SOURCE, format!("/sessions/{session}").as_str())
+                .with_header(header::CLOUD_EVENT_TYPE, kind.as_str())
+                .with_header(header::CLOUD_EVENT_TIME, clock::iso(self.at).as_str()),
+            Some(_) | None => message,
         }
-        headers
     }
 
     #[must_use]
@@ -78,27 +72,13 @@ impl OutgoingEvent {
 /// The time was up before JetStream acknowledged the event. It may still be stored: a try that timed out may wait in
 /// the client's queue.
 #[derive(Debug, thiserror::Error)]
-#[error("the broker did not store the event in time: {last}")]
-pub struct PublishTimeout {
-    last: String,
-}
-
-/// Why one try failed.
-enum PublishFailure {
-    /// NATS will refuse the event again, however long the gateway waits.
-    TooLarge,
-    Away(String),
-}
+#[error("the broker did not store the event in time: {0}")]
+pub struct PublishTimeout(PublishError);
 
 /// An event's own headers have fewer bytes.
 const HEADERS: usize = 1_024;
 /// Retries and dead letters hold the event with more headers, within the same limit of NATS.
 const HEADROOM: usize = 8;
-
-/// The first pause between two tries. Each pause is twice the one before, with jitter.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause, so that the end of an outage is noticed within a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Publishes events.
 #[derive(Clone)]
@@ -124,34 +104,25 @@ impl EventPublisher {
     /// When the deadline has passed.
     pub async fn publish(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
         let mut event = self.within(&Cow::Borrowed(event), self.limit());
-        let mut pause = FIRST_PAUSE;
         loop {
-            let last = match timeout_at(deadline, self.try_publish(&event)).await {
-                Ok(Ok(())) => {
+            let message = event.message(self.cloud_events).with_trace_context();
+            let error = match self.broker.publish_until_stored(&message, deadline).await {
+                Ok(_) => {
                     self.metrics.count_published(&event.kind);
                     return Ok(());
                 }
-                Ok(Err(PublishFailure::TooLarge)) => {
-                    self.learn_largest_message().await;
-                    // If the limits allow it, they have changed, or others stand in between.
-                    let limit = self.limit().min(event.size() / 2);
-                    let size = event.size();
-                    event = self.within(&event, limit);
-                    if event.size() < size {
-                        continue;
-                    }
-                    "NATS takes no event of this size".to_owned()
-                }
-                Ok(Err(PublishFailure::Away(problem))) => problem,
-                Err(_) => "no answer".to_owned(),
+                Err(error) if error.is_retryable() => return Err(PublishTimeout(error)),
+                Err(error) => error,
             };
-            let wait = add_jitter(pause);
-            if Instant::now() + wait >= deadline {
-                return Err(PublishTimeout { last });
+            self.learn_largest_message().await;
+            // If the known limits allow the event, they have changed, or another limit applies.
+            let (size, limit) = (event.size(), self.limit().min(event.size() / 2));
+            event = self.within(&event, limit);
+            if event.size() == size {
+                // A caller tries again at once, also if NATS never takes this event.
+                sleep_until(deadline).await;
+                return Err(PublishTimeout(error));
             }
-            tracing::debug!(event.id = %event.id, "failed to publish, trying again: {last}");
-            sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -182,46 +153,6 @@ impl EventPublisher {
         let largest = usize::try_from(events.cached_info().config.max_message_size).unwrap_or(usize::MAX);
         self.largest_message.store(if largest == 0 { usize::MAX } else { largest }, Ordering::Relaxed);
     }
-
-    async fn try_publish(&self, event: &OutgoingEvent) -> Result<(), PublishFailure> {
-        // Without a connection the client would queue one more copy, and the try would wait for nothing.
-        if !self.broker.is_connected() {
-            return Err(PublishFailure::Away("no connection to NATS".to_owned()));
-        }
-        let mut headers = event.headers(self.cloud_events);
-        trace_context::inject(&mut headers);
-        let message = PublishMessage::build().payload(event.payload.clone()).headers(headers);
-        let sent = self.broker.jetstream.send_publish(event.subject.clone(), message).await;
-        let stored = match sent {
-            Ok(acknowledged) => acknowledged.await,
-            Err(error) => Err(error),
-        };
-        match stored {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                if is_too_large(&error) {
-                    return Err(PublishFailure::TooLarge);
-                }
-                if error.kind() == PublishErrorKind::StreamNotFound {
-                    // NATS came back without its store. Every service makes the missing streams.
-                    let made = self.broker.create_missing_streams().await;
-                    made.map_err(|error| PublishFailure::Away(format!("{error:#}")))?;
-                }
-                Err(PublishFailure::Away(error.to_string()))
-            }
-        }
-    }
-}
-
-fn is_too_large(error: &PublishError) -> bool {
-    let refusal = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
-    let is_refused = refusal.is_some_and(|refusal| refusal.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM);
-    is_refused || error.kind() == PublishErrorKind::MaxPayloadExceeded
-}
-
-/// Between half of `pause` and all of it, so that many waiting chats do not try at the same moment.
-fn add_jitter(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 #[cfg(test)]
@@ -235,7 +166,7 @@ mod tests {
         let id = EventId::from_header("evt_1");
         let event = OutgoingEvent::new(&SessionId::default(), EventType::MESSAGE_RECEIVED, id, AT, ());
         let headers = |asked| {
-            let headers = event.headers(asked);
+            let headers = event.message(asked).headers;
             let mut headers: Vec<(String, String)> =
                 headers.iter().map(|(name, values)| (name.to_string(), values[0].to_string())).collect();
             headers.sort();

@@ -1,7 +1,7 @@
 //! The parts that every service shares, in the order in which a service uses them.
 //!
 //! `service` runs every `main`: it reads and checks the settings (`settings`, `byte_size`), starts logs and traces
-//! (`telemetry`, `log_lines`, `trace_context`), waits for a signal (`shutdown`) and supervises the tasks (`tasks`). `broker`
+//! (`telemetry`, `log_lines`, `log_redaction`, `trace_context`), waits for a signal (`shutdown`) and supervises the tasks (`tasks`). `broker`
 //! connects to NATS (through `nats_login`) and creates missing streams; `publish` stores messages, `bucket` reads and writes values, `objects`
 //! reads and writes files there, and `backoff` is the pause between tries of any of them. `health` reports whether the
 //! service works, `metrics` what it counts.
@@ -12,6 +12,7 @@ pub mod bucket;
 pub mod byte_size;
 pub mod health;
 mod log_lines;
+mod log_redaction;
 pub mod metrics;
 pub mod nats_login;
 pub mod objects;

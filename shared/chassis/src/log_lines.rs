@@ -5,6 +5,7 @@
 //! writing lags), and that all are out when [`Writing`] has ended. A process that is killed loses its last
 //! milliseconds.
 
+use crate::log_redaction::LogSecrets;
 use std::{
     io::{self, Write},
     mem,
@@ -32,8 +33,9 @@ pub struct Writing {
 }
 
 /// Public only because a writer of [`MakeWriter`] must be.
-#[derive(Default)]
 pub struct Shared {
+    secrets: LogSecrets,
+    has_colours: bool,
     collected: Mutex<Collected>,
     /// Something was collected, enough was, or no more will be.
     grown: Condvar,
@@ -48,12 +50,22 @@ struct Collected {
 }
 
 impl LogLines {
-    /// Starts a thread that writes to all of `places`.
+    /// Starts a thread that writes to all of `places`, without the secrets.
     ///
     /// # Errors
     /// If there can be no thread.
-    pub fn to(places: Vec<Box<dyn Write + Send>>) -> io::Result<(Self, Writing)> {
-        let lines = Self(Arc::default());
+    pub fn to(
+        places: Vec<Box<dyn Write + Send>>,
+        secrets: LogSecrets,
+        has_colours: bool,
+    ) -> io::Result<(Self, Writing)> {
+        let lines = Self(Arc::new(Shared {
+            secrets,
+            has_colours,
+            collected: Mutex::default(),
+            grown: Condvar::new(),
+            taken: Condvar::new(),
+        }));
         let shared = Arc::clone(&lines.0);
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || shared.write_to(places))?;
         Ok((lines.clone(), Writing { lines, thread }))
@@ -81,6 +93,7 @@ impl<'a> MakeWriter<'a> for LogLines {
 /// The formatter hands in each line as a whole.
 impl Write for &Shared {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let redacted = self.secrets.redact(&String::from_utf8_lossy(line), self.has_colours);
         let mut collected = self.collected();
         while collected.bytes.len() > BOUND && !collected.is_ended {
             collected = self.taken.wait(collected).unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +102,7 @@ impl Write for &Shared {
             return Ok(line.len());
         }
         let before = collected.bytes.len();
-        collected.bytes.extend_from_slice(line);
+        collected.bytes.extend_from_slice(redacted.as_bytes());
         let after = collected.bytes.len();
         drop(collected);
         if before == 0 || (before < ENOUGH && after >= ENOUGH) {
@@ -171,7 +184,8 @@ mod tests {
         const LINES: usize = 20_000;
         let (one, other) = (Place::default(), Place::default());
         let (lines, writing) =
-            LogLines::to(vec![Box::new(one.clone()), Box::new(other.clone())]).expect("a thread can be started");
+            LogLines::to(vec![Box::new(one.clone()), Box::new(other.clone())], LogSecrets::default(), false)
+                .expect("a thread can be started");
         thread::scope(|scope| {
             for number in 0..THREADS {
                 let lines = &lines;

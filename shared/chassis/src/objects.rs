@@ -4,11 +4,16 @@
 //! fast as they arrive, and keeps those that nobody has read.
 
 use crate::broker::Broker;
-use async_nats::jetstream::{
-    object_store::{InfoErrorKind, ObjectInfo, ObjectMetadata},
-    stream::{DirectGetErrorKind, Stream},
+use async_nats::{
+    Client,
+    jetstream::{
+        consumer::push::OrderedConfig,
+        object_store::{InfoErrorKind, ObjectInfo, ObjectMetadata},
+        stream::{DirectGetErrorKind, Stream},
+    },
 };
 use bytes::Bytes;
+use futures::StreamExt as _;
 use kurir_contract::media::CONTENT_TYPE;
 use std::time::Duration;
 use tokio::{
@@ -20,6 +25,8 @@ use tokio::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 /// The pause before a missing chunk is requested again: a replica may know of a file before it has the chunks.
 const CHUNK_RETRY: Duration = Duration::from_millis(50);
+/// The header in which NATS states the size of a message whose payload it leaves out.
+const CHUNK_SIZE: &str = "Nats-Msg-Size";
 /// The content type of a file without one.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
@@ -35,6 +42,7 @@ pub enum ObjectError {
 /// An open file.
 pub struct ObjectReader {
     stream: Stream,
+    client: Client,
     /// The subject of the file's chunks.
     chunks: String,
     /// The next chunk has this sequence or a later one.
@@ -81,7 +89,7 @@ impl Broker {
             let store = self.jetstream.get_object_store(bucket).await.map_err(unavailable)?;
             match store.info(name).await {
                 Ok(info) if info.deleted => Err(ObjectError::NotFound),
-                Ok(info) => Ok(ObjectReader::new(stream, bucket, info)),
+                Ok(info) => Ok(ObjectReader::new(stream, self.client.clone(), bucket, info)),
                 Err(error) if error.kind() == InfoErrorKind::NotFound => Err(ObjectError::NotFound),
                 Err(error) => Err(unavailable(error)),
             }
@@ -108,10 +116,11 @@ fn open_error(error: &async_nats::jetstream::context::GetStreamError) -> ObjectE
 }
 
 impl ObjectReader {
-    fn new(stream: Stream, bucket: &str, info: ObjectInfo) -> Self {
+    fn new(stream: Stream, client: Client, bucket: &str, info: ObjectInfo) -> Self {
         let ObjectInfo { size, nuid, digest, mut metadata, .. } = info;
         Self {
             stream,
+            client,
             chunks: format!("$O.{bucket}.C.{nuid}"),
             sequence: 1,
             bytes_left: size as u64,
@@ -119,6 +128,46 @@ impl ObjectReader {
             content_type: metadata.remove(CONTENT_TYPE).unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
             digest: digest.unwrap_or_default(),
         }
+    }
+
+    /// Seeks to the chunk that holds the byte at `offset`, before the first chunk is read. Returns the offset at which that
+    /// chunk begins. Earlier chunks are counted by their sizes, and are not transferred.
+    ///
+    /// # Errors
+    /// If NATS does not deliver the sizes in time.
+    pub async fn seek(&mut self, offset: u64) -> Result<u64, ObjectError> {
+        if offset == 0 {
+            return Ok(0);
+        }
+        // Chunks have any size up to 128 kB, and those of other files lie between them.
+        let sizes = OrderedConfig {
+            deliver_subject: self.client.new_inbox(),
+            filter_subject: self.chunks.clone(),
+            headers_only: true,
+            ..OrderedConfig::default()
+        };
+        let counted = async {
+            let consumer = self.stream.create_consumer(sizes).await.map_err(unavailable)?;
+            let mut chunks = consumer.messages().await.map_err(unavailable)?;
+            let mut begins = 0;
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(unavailable)?;
+                let size = chunk.headers.as_ref().and_then(|headers| headers.get(CHUNK_SIZE));
+                let size: u64 =
+                    size.and_then(|size| size.as_str().parse().ok()).ok_or_else(|| unavailable("no size"))?;
+                let info = chunk.info().map_err(unavailable)?;
+                if begins + size > offset || info.pending == 0 {
+                    return Ok((info.stream_sequence, begins));
+                }
+                begins += size;
+            }
+            Err(unavailable("its chunks end too early"))
+        };
+        let counted = tokio::time::timeout(ANSWER_WITHIN, counted).await;
+        let (sequence, begins) = counted.unwrap_or_else(|_| Err(unavailable("no answer")))?;
+        self.sequence = sequence;
+        self.bytes_left = self.size.checked_sub(begins).ok_or_else(|| unavailable("it is longer than it says"))?;
+        Ok(begins)
     }
 
     /// The next chunk; none at the end.

@@ -14,8 +14,8 @@ where
     S: ServiceSettings,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let settings: S = match settings::load(S::problems) {
-        Ok(settings) => settings,
+    let (settings, secrets): (S, _) = match settings::load_with_secrets(S::problems) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
     allow_many_connections();
@@ -27,7 +27,7 @@ where
         }
     };
     let result = runtime.block_on(async {
-        let telemetry = telemetry::start(settings.logging(), &settings.log_filter(), service)?;
+        let telemetry = telemetry::start(settings.logging(), &settings.log_filter(), &secrets, service)?;
         let result = run(settings, shutdown::token_on_signal()?).await;
         if let Err(error) = &result {
             tracing::error!("{service} failed: {error:#}");

@@ -1,7 +1,11 @@
 //! Settings: one clap struct for each program, from flags, the environment and `.env`. All problems are reported at once.
 
+use crate::log_redaction::LogSecrets;
 use clap::Parser;
-use std::process::ExitCode;
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
 /// Exit code for settings that cannot work (`EX_USAGE` of sysexits).
 pub const BAD_SETTINGS: u8 = 64;
@@ -36,15 +40,57 @@ pub trait ServiceSettings: Parser {
 }
 
 /// Parses as clap's own `try_parse` does, but an empty variable of a setting without a default counts as unset, because
-/// compose passes `A=${A:-}`.
-fn parse<S: Parser>() -> Result<S, clap::Error> {
+/// compose passes `A=${A:-}`. Each secret may come from a file, which `<variable>_FILE` names.
+fn parse<S: Parser>(arguments: Vec<OsString>) -> Result<(S, LogSecrets), clap::Error> {
     let is_unset = |arg: &clap::Arg| {
         let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         empty && arg.get_default_values().is_empty()
     };
-    let command = S::command().mut_args(|arg| if is_unset(&arg) { arg.env(None::<&'static str>) } else { arg });
-    let mut matches = command.try_get_matches()?;
-    S::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut S::command()))
+    let command = S::command().mut_args(|arg| {
+        let arg = if is_unset(&arg) { arg.env(None::<&'static str>) } else { arg };
+        match secret_variable(&arg).map(str::to_owned) {
+            Some(variable) => {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                arg.help(format!("{help}. `{variable}_FILE` names a file that holds it"))
+            }
+            None => arg,
+        }
+    });
+    let secrets: Vec<_> =
+        command.get_arguments().filter(|arg| secret_variable(arg).is_some()).map(|arg| arg.get_id().clone()).collect();
+    let mut matches = command.try_get_matches_from(arguments)?;
+    let given = secrets.iter().filter_map(|id| matches.get_raw(id.as_str())).flatten();
+    let given = LogSecrets::new(given.map(|value| value.to_string_lossy().trim().to_owned()));
+    Ok((S::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut S::command()))?, given))
+}
+
+/// The variable of a setting whose value `--help` does not show.
+fn secret_variable(arg: &clap::Arg) -> Option<&str> {
+    arg.get_env().filter(|_| arg.is_hide_env_values_set()).and_then(OsStr::to_str)
+}
+
+/// The arguments of this process, and one for each secret that is in a file.
+fn arguments_with_files<S: Parser>() -> Result<Vec<OsString>, Vec<(String, String)>> {
+    let (mut arguments, mut problems): (Vec<_>, _) = (std::env::args_os().collect(), Vec::new());
+    let command = S::command();
+    for arg in command.get_arguments() {
+        let (Some(variable), Some(flag)) = (secret_variable(arg), arg.get_long()) else { continue };
+        let of_file = format!("{variable}_FILE");
+        // A setting of its own reads this file.
+        if command.get_arguments().any(|other| other.get_env().is_some_and(|name| name == OsStr::new(&of_file))) {
+            continue;
+        }
+        let Some(path) = std::env::var_os(&of_file).filter(|path| !path.is_empty()) else { continue };
+        if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
+            problems.push((of_file, format!("{variable} is set too: set one of them")));
+            continue;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(value) => arguments.insert(1.min(arguments.len()), format!("--{flag}={}", value.trim()).into()),
+            Err(error) => problems.push((of_file, format!("{} cannot be read: {error}", path.display()))),
+        }
+    }
+    if problems.is_empty() { Ok(arguments) } else { Err(problems) }
 }
 
 /// Reads the flags, the environment and `.env`, if there is one; the real environment wins over the file. `problems` finds
@@ -53,6 +99,13 @@ fn parse<S: Parser>() -> Result<S, clap::Error> {
 /// # Errors
 /// The exit code to end with; the problems have been printed.
 pub fn load<S: Parser>(problems: impl FnOnce(&S) -> Vec<SettingProblem>) -> Result<S, ExitCode> {
+    load_with_secrets(problems).map(|(settings, _)| settings)
+}
+
+/// Loads the settings, and returns the secrets among them, which no log line may hold.
+pub(crate) fn load_with_secrets<S: Parser>(
+    problems: impl FnOnce(&S) -> Vec<SettingProblem>,
+) -> Result<(S, LogSecrets), ExitCode> {
     // Only of this folder: a `.env` further up belongs to another program.
     match dotenvy::from_path(".env") {
         Ok(()) => {}
@@ -62,8 +115,14 @@ pub fn load<S: Parser>(problems: impl FnOnce(&S) -> Vec<SettingProblem>) -> Resu
             return Err(ExitCode::from(BAD_SETTINGS));
         }
     }
-    let settings = match parse::<S>() {
-        Ok(settings) => settings,
+    let arguments = arguments_with_files::<S>().map_err(|problems| {
+        for (variable, fix) in problems {
+            eprintln!("bad setting {variable}: {fix}");
+        }
+        ExitCode::from(BAD_SETTINGS)
+    })?;
+    let (settings, secrets) = match parse::<S>(arguments) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Nothing better can be done if printing fails.
             let _ = error.print();
@@ -73,7 +132,7 @@ pub fn load<S: Parser>(problems: impl FnOnce(&S) -> Vec<SettingProblem>) -> Resu
     };
     let problems = problems(&settings);
     if problems.is_empty() {
-        return Ok(settings);
+        return Ok((settings, secrets));
     }
     for SettingProblem { variable, fix } in problems {
         eprintln!("bad setting {variable}: {fix}");

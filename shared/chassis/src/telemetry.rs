@@ -1,6 +1,9 @@
 //! Logs to the terminal and to a file, traces to a collector if one is set.
 
-use crate::log_lines::{LogLines, Writing};
+use crate::{
+    log_lines::{LogLines, Writing},
+    log_redaction::LogSecrets,
+};
 use anyhow::Context as _;
 use kurir_contract::service::ServiceName;
 use opentelemetry::trace::TracerProvider as _;
@@ -11,9 +14,13 @@ use opentelemetry_sdk::{
 use std::{
     fs::OpenOptions,
     io::{self, IsTerminal as _, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::Level;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// What is logged, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -58,26 +65,37 @@ impl Telemetry {
 ///
 /// # Errors
 /// If the filter, the file or the collector's URL cannot be used.
-pub fn start(settings: &LogSettings, filter: &str, service: ServiceName) -> anyhow::Result<Telemetry> {
+pub fn start(
+    settings: &LogSettings,
+    filter: &str,
+    secrets: &LogSecrets,
+    service: ServiceName,
+) -> anyhow::Result<Telemetry> {
     // Every TLS connection of this process uses one implementation; the second call of a test is no failure.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let filter = EnvFilter::try_new(filter).context("failed to read LOG_LEVEL")?;
     let traces = settings.otel_exporter_otlp_endpoint.as_deref().map(|url| exporter(url, service)).transpose()?;
     let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("kurir")));
-    let (layers, logs) = logs(settings)?;
+    let (layers, logs) = logs(settings, secrets)?;
     tracing_subscriber::registry()
         .with(layers)
         .with(spans)
         .with(filter)
+        .with(filter_fn(|line| *line.level() < Level::TRACE || is_ours(line.target())))
         .try_init()
         .context("failed to start the log")?;
     Ok(Telemetry { traces, logs })
 }
 
+/// Libraries write whole messages at `trace`, and nothing in them says which part is a person's text.
+fn is_ours(target: &str) -> bool {
+    ["kurir", "whatsapp_simulator"].iter().any(|ours| target.starts_with(ours))
+}
+
 type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Lines are formatted once for all places, but for a terminal with colours.
-fn logs(settings: &LogSettings) -> anyhow::Result<(Vec<LogLayer>, Vec<Writing>)> {
+fn logs(settings: &LogSettings, secrets: &LogSecrets) -> anyhow::Result<(Vec<LogLayer>, Vec<Writing>)> {
     let mut places: Vec<Box<dyn Write + Send>> = vec![Box::new(io::stderr())];
     let mut coloured: Vec<Box<dyn Write + Send>> = Vec::new();
     if io::stderr().is_terminal() {
@@ -89,7 +107,7 @@ fn logs(settings: &LogSettings) -> anyhow::Result<(Vec<LogLayer>, Vec<Writing>)>
     let (mut layers, mut writing) = (Vec::new(), Vec::new());
     for (places, colours) in [(places, false), (coloured, true)] {
         if !places.is_empty() {
-            let (lines, thread) = LogLines::to(places).context("failed to start the log")?;
+            let (lines, thread) = LogLines::to(places, secrets.clone(), colours).context("failed to start the log")?;
             layers.push(layer(settings.log_format, lines, colours));
             writing.push(thread);
         }
@@ -104,6 +122,9 @@ fn layer(format: LogFormat, lines: LogLines, colours: bool) -> LogLayer {
     }
 }
 
+/// What people write to each other is not in the log, but when and from where they do is.
+const OWNER_ONLY: u32 = 0o600;
+
 /// Appends, so that several services may share one file: each write is of whole lines.
 fn open(path: &Path) -> anyhow::Result<std::fs::File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -113,6 +134,7 @@ fn open(path: &Path) -> anyhow::Result<std::fs::File> {
     OpenOptions::new()
         .create(true)
         .append(true)
+        .mode(OWNER_ONLY)
         .open(path)
         .with_context(|| format!("failed to open {} (LOG_FILE; empty: none)", path.display()))
 }

@@ -37,3 +37,5 @@ pub const CLOUD_EVENT_ID: &str = "ce-id";
 pub const CLOUD_EVENT_SOURCE: &str = "ce-source";
 pub const CLOUD_EVENT_TYPE: &str = "ce-type";
 pub const CLOUD_EVENT_TIME: &str = "ce-time";
+/// On an event that a caller of the API made, and neither WhatsApp nor Kurir.
+pub const SYNTHETIC: &str = "Kurir-Synthetic";

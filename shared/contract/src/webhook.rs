@@ -3,7 +3,7 @@
 //! A request goes to [`subject::webhook_command`](crate::subject::webhook_command). One dispatcher, any of them, answers with
 //! a [`CommandReply`](crate::command::CommandReply).
 
-use crate::endpoint::EndpointId;
+use crate::endpoint_id::EndpointId;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 

@@ -41,7 +41,7 @@ const MEDIA: &[ErrorCode] = &[
 ];
 
 pub fn routes() -> DocumentedRouter {
-    send_routes().merge(file_routes()).merge(message_routes()).merge(job_routes())
+    send_routes().merge(message_routes()).merge(job_routes())
 }
 
 fn send_routes() -> DocumentedRouter {
@@ -142,7 +142,7 @@ fn send_routes() -> DocumentedRouter {
 }
 
 /// Files are bounded by `MEDIA_UPLOAD_MAX`, and every other field by the routes themselves.
-fn file_routes() -> DocumentedRouter {
+pub fn file_routes() -> DocumentedRouter {
     let send = |id, summary| -> OperationDoc {
         let file =
             "A form with the file in the field `media`, or JSON with the file as `base64` or as a received `file`.";

@@ -10,7 +10,7 @@ mod session;
 use crate::{
     access_log,
     app_state::AppState,
-    auth,
+    auth, byte_budget,
     config::{ApiConfig, CorsOrigins},
     openapi::{DocumentedRouter, OpenApiDocument, RouteAccess, begin_document, build_document, show_reader},
     response,
@@ -44,12 +44,17 @@ fn documented_routes(app: &AppState) -> (Router<AppState>, OpenApiDocument) {
     begin_document();
     let api_key = from_fn_with_state(app.clone(), auth::require_api_key);
     let webhook_key = from_fn_with_state(app.clone(), auth::require_webhook_key);
+    let body = from_fn_with_state(app.clone(), byte_budget::read_body);
+    let body_unless_form = from_fn_with_state(app.clone(), byte_budget::read_body_unless_form);
     // The same for the session `default` and, by name, for any other.
-    let session = || session::routes().merge(messages::routes()).merge(groups::routes()).route_layer(api_key.clone());
+    let session = || {
+        let routes = session::routes().merge(messages::routes()).merge(groups::routes()).route_layer(body.clone());
+        routes.merge(messages::file_routes().route_layer(body_unless_form.clone())).route_layer(api_key.clone())
+    };
     let (routes, api, docs) = DocumentedRouter::new("", RouteAccess::Keyed, &[])
         .nest("/api", session())
-        .merge(management::webhook_routes().route_layer(webhook_key))
-        .merge(management::keyed_routes().route_layer(api_key.clone()))
+        .merge(management::webhook_routes().route_layer(body.clone()).route_layer(webhook_key))
+        .merge(management::keyed_routes().route_layer(body.clone()).route_layer(api_key.clone()))
         .merge(management::open_routes())
         .nest("/api/sessions/{session}", session())
         .finish();

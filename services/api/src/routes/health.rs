@@ -1,6 +1,6 @@
 //! `/api/health`: that the API runs, and in detail which services of Kurir it can see.
 
-use crate::{app_state::AppState, response::JsonResult};
+use crate::{app_state::AppState, auth::OptionalKey, response::JsonResult};
 use axum::{Json, extract::State};
 use futures::StreamExt as _;
 use kurir_contract::{
@@ -10,10 +10,13 @@ use kurir_contract::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// Services answer a ping in a millisecond; who needs longer is shown as missing.
 const PONGS_WITHIN: Duration = Duration::from_millis(300);
+/// How long what they answered is shown to callers without the key.
+const PONGS_LAST: Duration = Duration::from_secs(2);
 /// Answers that are shown; nobody runs so many instances.
 const MAX_PONGS: usize = 256;
 
@@ -41,8 +44,8 @@ pub struct DetailedHealthResponse {
     /// The operating system, as Node.js names it.
     platform: &'static str,
     broker: BrokerHealth,
-    /// Each instance of each service that answers within 0.3 s, this one first.
-    services: Vec<PingReply>,
+    /// With the key, each instance of each service that answers within 0.3 s, this one first; without, each service.
+    services: Vec<ServiceHealth>,
 }
 
 /// The names that Node.js has, with what comes nearest to them here; missing where the system does not say.
@@ -69,20 +72,82 @@ pub async fn brief(State(app): State<AppState>) -> JsonResult<HealthResponse> {
     Ok(Json(health_response(&app, "WhatsApp API is running")))
 }
 
-pub async fn detailed(State(app): State<AppState>) -> JsonResult<DetailedHealthResponse> {
+/// Without the key, each service is there or not, and nothing is said of its instances.
+pub async fn detailed(State(app): State<AppState>, key: OptionalKey) -> JsonResult<DetailedHealthResponse> {
+    let services = if key.is_right {
+        ping_services(&app).await.into_iter().map(ServiceHealth::of).collect()
+    } else {
+        app.last_pings.summary(&app).await
+    };
     Ok(Json(DetailedHealthResponse {
         common: health_response(&app, "WhatsApp API detailed health check"),
         environment: app.environment.clone(),
         memory: read_memory().await,
         platform: platform(),
         broker: BrokerHealth { connected: app.broker.is_connected() },
-        services: ping_services(&app).await,
+        services,
     }))
 }
 
 fn health_response(app: &AppState, message: &'static str) -> HealthResponse {
     let (timestamp, uptime) = (clock::now_iso(), app.started.elapsed().as_secs_f64());
     HealthResponse { success: true, message, timestamp, uptime, version: env!("CARGO_PKG_VERSION") }
+}
+
+/// What the services last answered. Whoever asks without the key makes no traffic of their own.
+#[derive(Default)]
+pub struct LastPings(Mutex<Option<(Instant, Vec<PingReply>)>>);
+
+/// A service, or one instance of it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceHealth {
+    service: ServiceName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_seconds: Option<u64>,
+}
+
+impl ServiceHealth {
+    fn of(pong: PingReply) -> Self {
+        Self {
+            service: pong.service,
+            instance: Some(pong.instance),
+            version: Some(pong.version),
+            ready: pong.ready,
+            uptime_seconds: Some(pong.uptime_seconds),
+        }
+    }
+}
+
+impl LastPings {
+    /// One entry for each service of which an instance answered at most two seconds ago.
+    async fn summary(&self, app: &AppState) -> Vec<ServiceHealth> {
+        let mut last = self.0.lock().await;
+        let pongs = match last.take().filter(|(at, _)| at.elapsed() < PONGS_LAST) {
+            Some(fresh) => fresh,
+            None => (Instant::now(), ping_services(app).await),
+        };
+        let mut summary: Vec<ServiceHealth> = Vec::new();
+        for pong in &pongs.1 {
+            match summary.iter_mut().find(|known| known.service == pong.service) {
+                Some(known) => known.ready |= pong.ready,
+                None => summary.push(ServiceHealth {
+                    service: pong.service,
+                    instance: None,
+                    version: None,
+                    ready: pong.ready,
+                    uptime_seconds: None,
+                }),
+            }
+        }
+        *last = Some(pongs);
+        summary
+    }
 }
 
 /// Every instance that answers, this one first.

@@ -1,9 +1,16 @@
 //! `GET /media/{file}`: a received file out of the object store, whole or a range, piece by piece.
 //!
-//! No key: the name holds 128 random bits. A caller that knows it gets what a stranger sent, so a browser must not run it.
+//! No key: the name holds 128 random bits. A caller that knows it gets what a stranger sent, so a browser shows only types
+//! that cannot run (`shown_types`), and saves all others.
 
+use super::shown_types::shown_type;
 use crate::{
-    app_state::AppState, byte_range::RequestedRange, error_code::ErrorCode, extract::FileName, response::ApiError,
+    app_state::AppState,
+    byte_budget::{BudgetPart, STREAM_BYTES},
+    byte_range::RequestedRange,
+    error_code::ErrorCode,
+    extract::FileName,
+    response::ApiError,
 };
 use axum::{
     body::Body,
@@ -20,7 +27,7 @@ use axum::{
 use bytes::Bytes;
 use futures::{Stream, stream};
 use kurir_chassis::objects::{ObjectError, ObjectReader};
-use kurir_contract::media::{MEDIA_BUCKET, MediaFile, is_runnable};
+use kurir_contract::media::{MEDIA_BUCKET, MediaFile};
 use std::ops::Range;
 
 /// A file under a name never changes; a day, so that what has expired here is not shown elsewhere for long.
@@ -35,6 +42,7 @@ pub async fn show(
 ) -> Result<Response, ApiError> {
     // What is no name is no file either.
     let file: MediaFile = file.parse().map_err(|_| not_found())?;
+    let part = app.byte_budget.take(STREAM_BYTES)?;
     let object = app.broker.open_object(MEDIA_BUCKET, file.as_str()).await.map_err(|error| match error {
         ObjectError::NotFound => not_found(),
         ObjectError::Unavailable(problem) => {
@@ -42,7 +50,7 @@ pub async fn show(
             ApiError::broker_unavailable()
         }
     })?;
-    Ok(answer(&file, object, &headers))
+    Ok(answer(&file, object, &headers, part))
 }
 
 fn not_found() -> ApiError {
@@ -52,7 +60,7 @@ fn not_found() -> ApiError {
     )
 }
 
-fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response {
+fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap, part: BudgetPart) -> Response {
     let text = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
     let tag = format!("\"{}\"", object.digest);
     let common = common(file, &object, &tag);
@@ -62,11 +70,11 @@ fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response
     let size = object.size;
     let fits = text(IF_RANGE).is_none_or(|of| of == tag);
     match RequestedRange::parse(text(RANGE).filter(|_| fits), size) {
-        RequestedRange::Whole => (StatusCode::OK, common, length(size), body(object, 0..size)).into_response(),
-        RequestedRange::Part(part) => {
-            let range = [(CONTENT_RANGE, format!("bytes {}-{}/{size}", part.start, part.end - 1))];
-            let length = length(part.end - part.start);
-            (StatusCode::PARTIAL_CONTENT, common, range, length, body(object, part)).into_response()
+        RequestedRange::Whole => (StatusCode::OK, common, length(size), body(object, 0..size, part)).into_response(),
+        RequestedRange::Part(wanted) => {
+            let range = [(CONTENT_RANGE, format!("bytes {}-{}/{size}", wanted.start, wanted.end - 1))];
+            let length = length(wanted.end - wanted.start);
+            (StatusCode::PARTIAL_CONTENT, common, range, length, body(object, wanted, part)).into_response()
         }
         RequestedRange::Unsatisfiable => {
             let range = [(CONTENT_RANGE, format!("bytes */{size}"))];
@@ -78,15 +86,17 @@ fn answer(file: &MediaFile, object: ObjectReader, asked: &HeaderMap) -> Response
 
 fn common(file: &MediaFile, object: &ObjectReader, tag: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let disposition = if is_runnable(&object.content_type) { "attachment" } else { "inline" };
-    // What a stranger wrote may be no header; a name has only letters, digits and `_-.`.
-    for (name, value) in [
-        (CONTENT_TYPE, object.content_type.clone()),
-        (CONTENT_DISPOSITION, format!("{disposition}; filename=\"{file}\"")),
-        (ETAG, tag.to_owned()),
-    ] {
-        let unknown = HeaderValue::from_static("application/octet-stream");
-        headers.insert(name, HeaderValue::from_str(&value).unwrap_or(unknown));
+    let (disposition, content_type) = match shown_type(&object.content_type) {
+        Some(shown) => ("inline", shown),
+        None => ("attachment", "application/octet-stream"),
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // A name has only letters, digits and `_-.`, and a digest only those of base64.
+    for (name, value) in [(CONTENT_DISPOSITION, format!("{disposition}; filename=\"{file}\"")), (ETAG, tag.to_owned())]
+    {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
     }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_CONTROL, CACHED);
@@ -104,13 +114,23 @@ fn matches(one: &str, tag: &str) -> bool {
     one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag
 }
 
-/// The next piece is asked for when the last one is on its way, so a caller that goes away ends it.
-fn body(object: ObjectReader, wanted: Range<u64>) -> Body {
-    Body::from_stream(pieces(object, wanted))
+/// The next piece is asked for when the last one is on its way, so a caller that goes away ends it. The part of the
+/// budget lasts as long.
+fn body(object: ObjectReader, wanted: Range<u64>, part: BudgetPart) -> Body {
+    Body::from_stream(pieces(object, wanted, part))
 }
 
-fn pieces(object: ObjectReader, wanted: Range<u64>) -> impl Stream<Item = Result<Bytes, ObjectError>> {
-    stream::try_unfold((object, 0, wanted), |(mut object, mut at, wanted)| async move {
+fn pieces(
+    object: ObjectReader,
+    wanted: Range<u64>,
+    part: BudgetPart,
+) -> impl Stream<Item = Result<Bytes, ObjectError>> {
+    let begin = (object, None, wanted, part);
+    stream::try_unfold(begin, |(mut object, at, wanted, part)| async move {
+        let mut at = match at {
+            Some(at) => at,
+            None => object.seek(wanted.start).await?,
+        };
         while at < wanted.end {
             let Some(piece) = object.next_chunk().await? else { break };
             let (begins, ends) = (at, at + piece.len() as u64);
@@ -119,7 +139,7 @@ fn pieces(object: ObjectReader, wanted: Range<u64>) -> impl Stream<Item = Result
             let (from, to) = (wanted.start.clamp(begins, ends), wanted.end.clamp(begins, ends));
             if from < to {
                 let cut = piece.slice((from - begins) as usize..(to - begins) as usize);
-                return Ok(Some((cut, (object, at, wanted))));
+                return Ok(Some((cut, (object, Some(at), wanted, part))));
             }
         }
         Ok(None)

@@ -7,5 +7,6 @@ pub mod ledger;
 pub mod media;
 pub mod metrics;
 pub mod replays;
+mod shown_types;
 pub mod webhook;
 pub mod whatsapp;

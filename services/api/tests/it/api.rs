@@ -4,7 +4,7 @@ use kurir_contract::stream;
 use kurir_test_harness::{Nats, Port, Process, binaries::binary, http};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 pub const KEY: &str = "a-key-of-the-tests";
 /// On two busy cores.
@@ -36,6 +36,14 @@ impl Api {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.port.addr())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port.number()
     }
 
     /// A request without a key.

@@ -47,7 +47,7 @@ fn split(route: &str) -> (Method, &str) {
 #[tokio::test]
 async fn each_group_of_routes_says_its_own_text_without_the_right_key() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, &[]).await;
+    let api = Api::start(&nats, &[("WRONG_KEYS_PER_MINUTE", "0")]).await;
     let refusal = |message: &str, code: &str| (401, json!({"success": false, "message": message, "code": code}));
     let in_webhook = "Invalid or missing API key";
     for (routes, missing, wrong) in [
@@ -99,5 +99,25 @@ async fn some_routes_want_no_key() {
     for route in OPEN {
         let (method, path) = split(route);
         assert_eq!(answer(api.request(method, path)).await.0, 200, "{route}");
+    }
+}
+
+#[tokio::test]
+async fn too_many_wrong_keys_are_429_and_a_right_key_that_cannot_be_guessed_is_taken() {
+    let nats = Nats::start().await;
+    for (key, then) in [("a-key-of-sixteen-characters-or-more", 200), ("short-key", 429)] {
+        let mut api = Api::start(&nats, &[("WRONG_KEYS_PER_MINUTE", "5"), ("API_KEY", key)]).await;
+        let status = |key: &str| api.request(Method::GET, "/api/webhook/status").header("X-API-Key", key);
+        assert_eq!(answer(status(key)).await.0, 200);
+        for _ in 0..5 {
+            assert_eq!(answer(status("wrong")).await.0, 401);
+        }
+        let refused = status("wrong").send().await.expect("an answer");
+        assert_eq!(refused.status(), 429);
+        let wait: u64 = refused.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
+        assert!((1..=12).contains(&wait), "{wait}");
+        assert_eq!(answer(status(key)).await.0, then, "{key}");
+        assert_eq!(api.process.output().contains("API_KEY has fewer than 16 characters"), then == 429);
+        assert_eq!(api.process.terminate(SOON).await.code(), Some(0));
     }
 }

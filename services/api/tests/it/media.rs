@@ -5,6 +5,14 @@ use async_nats::jetstream::object_store::{Config, ObjectMetadata};
 use kurir_contract::media::{CONTENT_TYPE, MEDIA_BUCKET};
 use kurir_test_harness::Nats;
 use reqwest::{Method, Response, header::HeaderMap};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 /// Some pieces of 128 kB and a part of one.
 const SIZE: usize = 400_001;
@@ -14,6 +22,10 @@ fn bytes() -> Vec<u8> {
 }
 
 async fn put(nats: &Nats, name: &str, mimetype: &str) {
+    put_bytes(nats, name, mimetype, &bytes()).await;
+}
+
+async fn put_bytes(nats: &Nats, name: &str, mimetype: &str, mut bytes: &[u8]) {
     let jetstream = nats.jetstream().await;
     let config = Config { bucket: MEDIA_BUCKET.to_owned(), ..Config::default() };
     let store = match jetstream.get_object_store(MEDIA_BUCKET).await {
@@ -22,7 +34,7 @@ async fn put(nats: &Nats, name: &str, mimetype: &str) {
     };
     let metadata = [(CONTENT_TYPE.to_owned(), mimetype.to_owned())].into();
     let meta = ObjectMetadata { name: name.to_owned(), metadata, ..ObjectMetadata::default() };
-    store.put(meta, &mut bytes().as_slice()).await.expect("stored");
+    store.put(meta, &mut bytes).await.expect("stored");
 }
 
 async fn get(api: &Api, file: &str, headers: &[(&str, &str)]) -> Response {
@@ -79,17 +91,75 @@ async fn each_replica_serves_a_file_whole_and_in_ranges_without_a_key() {
 }
 
 #[tokio::test]
-async fn what_a_browser_would_run_is_an_attachment() {
+async fn a_browser_shows_only_types_that_cannot_run_and_never_by_the_words_of_the_sender() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
-    for (mimetype, disposition) in
-        [("text/html", "attachment"), ("image/svg+xml", "attachment"), ("video/mp4", "inline")]
-    {
+    for (mimetype, disposition, served) in [
+        ("text/html", "attachment", "application/octet-stream"),
+        ("image/svg+xml", "attachment", "application/octet-stream"),
+        ("text/plain", "attachment", "application/octet-stream"),
+        ("x-new/browser-runs-it", "attachment", "application/octet-stream"),
+        ("image/png; a=\"<script>\"", "inline", "image/png"),
+        ("VIDEO/MP4", "inline", "video/mp4"),
+        ("application/pdf", "inline", "application/pdf"),
+    ] {
         put(&nats, "a.bin", mimetype).await;
         let answer = get(&api, "a.bin", &[]).await;
-        assert!(text(answer.headers(), "content-disposition").starts_with(disposition), "{mimetype}");
-        assert_eq!(text(answer.headers(), "content-type"), mimetype);
+        assert_eq!(text(answer.headers(), "content-disposition"), format!("{disposition}; filename=\"a.bin\""));
+        assert_eq!(text(answer.headers(), "content-type"), served, "{mimetype}");
+        assert_eq!(text(answer.headers(), "x-content-type-options"), "nosniff");
+        assert!(text(answer.headers(), "content-security-policy").contains("sandbox"), "{mimetype}");
     }
+}
+
+#[tokio::test]
+async fn a_range_at_the_end_of_a_large_file_does_not_read_all_of_it() {
+    let nats = Nats::start().await;
+    let (counted, url) = counting_proxy(&nats).await;
+    let mut api = Api::spawn(&url, &[]);
+    api.process.wait_ready(crate::api::SOON).await;
+    let bytes: Vec<u8> = (0..95 << 20).map(|n: usize| (n % 251) as u8).collect();
+    put_bytes(&nats, "video_A_1_0.mp4", "video/mp4", &bytes).await;
+    let before = counted.load(Ordering::Relaxed);
+    for (range, from, to) in [
+        ("bytes=-1", bytes.len() - 1, bytes.len()),
+        ("bytes=50000000-50000009", 50_000_000, 50_000_010),
+        ("bytes=0-9", 0, 10),
+    ] {
+        let part = get(&api, "video_A_1_0.mp4", &[("Range", range)]).await;
+        assert_eq!(part.status(), 206, "{range}");
+        assert!(part.bytes().await.expect("a part") == bytes[from..to], "{range}");
+    }
+    let read = counted.load(Ordering::Relaxed) - before;
+    assert!(read < 4 << 20, "{read} bytes came from NATS");
+}
+
+/// Passes everything on, and counts what comes from NATS.
+async fn counting_proxy(nats: &Nats) -> (Arc<AtomicU64>, String) {
+    let counted = Arc::new(AtomicU64::new(0));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("nats://{}", listener.local_addr().expect("an address"));
+    let to = nats.url().trim_start_matches("nats://").to_owned();
+    let counting = Arc::clone(&counted);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&to).await.expect("NATS");
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                (client.into_split(), server.into_split());
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            let counting = Arc::clone(&counting);
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 64 * 1024];
+                while let Ok(count) = from_server.read(&mut buffer).await {
+                    counting.fetch_add(count as u64, Ordering::Relaxed);
+                    if count == 0 || to_client.write_all(&buffer[..count]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (counted, url)
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn health_in_detail_shows_what_runs_and_what_does_not() {
             }
         }
     });
-    let (status, body) = answer(api.request(Method::GET, "/api/health/detailed")).await;
+    let (status, body) = api.get("/api/health/detailed").await;
     dispatcher.abort();
     assert_eq!((status, &body["success"]), (200, &json!(true)));
     assert_eq!(body["message"], "WhatsApp API detailed health check");

@@ -70,3 +70,21 @@ async fn help_names_every_setting_and_no_secret() {
     }
     assert!(!help.contains(KEY), "{help}");
 }
+
+#[tokio::test]
+async fn a_secret_may_come_from_a_file() {
+    let nats = kurir_test_harness::Nats::start().await;
+    let folder = std::env::temp_dir().join(format!("kurir-key-{}", std::process::id()));
+    std::fs::write(&folder, format!("{KEY}\n")).expect("written");
+    let path = folder.to_str().expect("text").to_owned();
+    let api = crate::api::Api::start(&nats, &[("API_KEY", ""), ("API_KEY_FILE", &path)]).await;
+    assert_eq!(api.get("/api/webhook/status").await.0, 200);
+    let (code, output) = ends(&[("API_KEY", KEY), ("API_KEY_FILE", &path)]).await;
+    assert!(code == Some(64) && output.contains("bad setting API_KEY_FILE: API_KEY is set too"), "{output}");
+    std::fs::remove_file(&folder).expect("removed");
+    let (code, output) = ends(&[("API_KEY_FILE", &path)]).await;
+    assert!(
+        code == Some(64) && output.contains("bad setting API_KEY_FILE") && output.contains("cannot be read"),
+        "{output}"
+    );
+}

@@ -17,6 +17,7 @@ mod gateway_killed;
 mod groups;
 mod inbound;
 mod jobs;
+mod log_secrets;
 mod media;
 mod outbound;
 mod pairing;

@@ -8,6 +8,7 @@ use crate::{
     inbound::{addresses::chat_jid, durability::DurabilityHook},
     session::{OwnAddresses, abort::ConnectionAbort, state::SessionState},
 };
+use kurir_chassis::backoff::Backoff;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -17,10 +18,8 @@ use whatsapp_rust::Client;
 
 /// A connection that ends by itself sooner is a failure, and the next pause is longer.
 const LONG_LIFE: Duration = Duration::from_secs(30);
-/// The pause after a connection that ended by itself. Each failure in a row doubles it.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The pause stops growing after six doublings.
-const MOST_DOUBLINGS: u32 = 6;
+/// The pauses after connections that ended by themselves.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(64));
 /// The client asks WhatsApp to remove the device, which takes at most three seconds, and closes.
 const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -77,8 +76,7 @@ impl SessionTask {
 
     pub(super) fn connect_later(&mut self) {
         self.short_lives = if self.begun.elapsed() < LONG_LIFE { self.short_lives + 1 } else { 0 };
-        let pause = FIRST_PAUSE * 2_u32.pow(self.short_lives.min(MOST_DOUBLINGS));
-        self.next_life = Some(Instant::now() + pause);
+        self.next_life = Some(Instant::now() + BACKOFF.pause_after(self.short_lives));
     }
 
     pub(super) async fn disconnect(&mut self) {

@@ -3,23 +3,25 @@
 
 use crate::{
     app_state::AppState,
+    byte_budget::{STREAM_BYTES, is_form},
     error_code::ErrorCode,
     extract::read_json_object,
     fields::{FieldValue as _, Recipient},
+    form_bounds::FormBounds,
     response::ApiError,
-    uploads::{StoredFile, stalled},
+    uploads::{StoredFile, too_large},
 };
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{FromRequest as _, Multipart, Request, multipart::Field, multipart::MultipartError},
-    http::header::CONTENT_TYPE,
+    http::{HeaderValue, header::CONTENT_TYPE},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use serde_json::{Map, Value};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// What a request says, and the file that it brought.
 pub struct UploadRequest {
@@ -27,52 +29,59 @@ pub struct UploadRequest {
     pub file: Option<StoredFile>,
 }
 
-/// The largest file that WhatsApp takes comes in this time over a line of 20 Mbit/s.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(900);
+/// A file in JSON has arrived when it is looked at; NATS takes it in this time.
+const STORED_WITHIN: Duration = Duration::from_secs(60);
+/// What a form holds besides its file: all of its fields, as long as they may be.
+const FIELDS_BYTES: u64 = 1 << 20;
+/// A boundary has at most 70 characters; all that comes is searched for it.
+const LONGEST_CONTENT_TYPE: usize = 256;
 /// More than the longest caption.
 const LONGEST_FIELD: usize = 32 * 1024;
 /// There are ten.
 const MOST_FIELDS: usize = 32;
-/// What is read and thrown away after a refusal: a client that is still writing would see its connection reset instead
-/// of the answer.
-const DISCARDED: usize = 64 * 1024 * 1024;
-/// And how long.
-const DISCARDED_WITHIN: Duration = Duration::from_secs(10);
-
 /// # Errors
 /// If it cannot be read, or its file cannot be kept; no file stays behind then.
 pub async fn take(app: &AppState, request: Request<Body>) -> Result<UploadRequest, ApiError> {
     if !is_form(&request) {
         return from_json(app, request).await;
     }
+    // What is refused so far is never asked for.
+    if request.body().size_hint().lower() > app.uploads.most.bytes.saturating_add(FIELDS_BYTES) {
+        return Err(too_large(&app.uploads.most));
+    }
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(0, HeaderValue::len);
+    if content_type > LONGEST_CONTENT_TYPE {
+        return Err(invalid("The boundary of the form is too long"));
+    }
+    let _part = app.byte_budget.take(STREAM_BYTES)?;
+    let bounds = FormBounds::new(app.uploads.most.bytes);
+    let request = request.map(|body| bounds.around(body));
     let mut form = Multipart::from_request(request, &()).await.map_err(|rejection| {
         ApiError::new(ErrorCode::InvalidMultipart, format!("Request body is no form: {}", rejection.body_text()))
     })?;
     let mut given = UploadRequest { fields: Map::new(), file: None };
-    match from_form(app, &mut form, &mut given).await {
+    match from_form(app, &mut form, &bounds, &mut given).await {
         Ok(()) => Ok(given),
         Err(failure) => {
             if let Some(kept) = given.file {
                 app.uploads.forget(&kept.file).await;
             }
-            // Who says nothing any more has nothing to be thrown away.
-            if failure.code != ErrorCode::BodyTimeout {
-                discard(&mut form).await;
-            }
-            Err(failure)
+            Err(bounds.broken().unwrap_or(failure))
         }
     }
 }
 
-fn is_form(request: &Request<Body>) -> bool {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"))
-}
-
-async fn from_form(app: &AppState, form: &mut Multipart, given: &mut UploadRequest) -> Result<(), ApiError> {
-    let deadline = Instant::now() + ARRIVES_WITHIN;
+async fn from_form(
+    app: &AppState,
+    form: &mut Multipart,
+    bounds: &FormBounds,
+    given: &mut UploadRequest,
+) -> Result<(), ApiError> {
+    let deadline = bounds.deadline();
     for _ in 0..MOST_FIELDS {
-        let field = timeout_at(deadline, form.next_field()).await.map_err(|_| stalled())?;
+        bounds.begin_head();
+        let field = form.next_field().await;
+        bounds.end_head();
         let Some(field) = field.map_err(unreadable)? else { return Ok(()) };
         let name = field.name().unwrap_or_default().to_owned();
         let is_file = field.file_name().is_some();
@@ -89,7 +98,7 @@ async fn from_form(app: &AppState, form: &mut Multipart, given: &mut UploadReque
             }
             (_, true) => return Err(invalid("The file belongs into the field media")),
             (_, false) => {
-                let text = text(field, deadline).await?;
+                let text = text(field).await?;
                 given.fields.insert(name, Value::String(text));
             }
         }
@@ -104,31 +113,15 @@ async fn file(app: &AppState, field: Field<'_>, deadline: Instant) -> Result<Sto
     Ok(StoredFile { mimetype, name, ..kept })
 }
 
-async fn text(mut field: Field<'_>, deadline: Instant) -> Result<String, ApiError> {
+async fn text(mut field: Field<'_>) -> Result<String, ApiError> {
     let mut text = Vec::new();
-    while let Some(chunk) = timeout_at(deadline, field.chunk()).await.map_err(|_| stalled())?.map_err(unreadable)? {
+    while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
         if text.len() + chunk.len() > LONGEST_FIELD {
             return Err(invalid("A field of the form is longer than 32 kB"));
         }
         text.extend_from_slice(&chunk);
     }
     String::from_utf8(text).map_err(|_| invalid("A field of the form is no UTF-8 text"))
-}
-
-async fn discard(form: &mut Multipart) {
-    let rest = async {
-        let mut length = 0;
-        while let Ok(Some(mut field)) = form.next_field().await {
-            while let Ok(Some(chunk)) = field.chunk().await {
-                length += chunk.len();
-                if length > DISCARDED {
-                    return;
-                }
-            }
-        }
-    };
-    // What is longer, or slower, is cut off.
-    let _ = tokio::time::timeout(DISCARDED_WITHIN, rest).await;
 }
 
 async fn from_json(app: &AppState, request: Request<Body>) -> Result<UploadRequest, ApiError> {
@@ -141,7 +134,7 @@ async fn from_json(app: &AppState, request: Request<Body>) -> Result<UploadReque
             let bytes = BASE64_STANDARD.decode(base64.trim());
             let bytes = bytes.map_err(|_| ApiError::new(ErrorCode::InvalidBase64, "base64 is not valid base64"))?;
             let chunks = stream::iter([Ok(Bytes::from(bytes))]);
-            Some(app.uploads.keep(chunks, Instant::now() + ARRIVES_WITHIN).await?)
+            Some(app.uploads.keep(chunks, Instant::now() + STORED_WITHIN).await?)
         }
         (None | Some(Value::Null), Some(Value::String(name))) => Some(app.uploads.received(name.trim()).await?),
         _ => {
