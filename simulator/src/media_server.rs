@@ -14,7 +14,10 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, Query, State},
-    http::{StatusCode, header::CONTENT_LENGTH},
+    http::{
+        StatusCode,
+        header::{CONTENT_LENGTH, LOCATION},
+    },
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -126,6 +129,9 @@ async fn upload(
 async fn download(State(shared): State<SharedState>, Path((kind, name)): Path<(String, String)>) -> Response {
     let store = Arc::clone(&shared.lock().media);
     let path = format!("/v/{kind}/{name}");
+    if let Some(url) = store.redirect_of(&path) {
+        return (StatusCode::FOUND, [(LOCATION, url)]).into_response();
+    }
     match (store.get(&path), store.rate(&path)) {
         (Some(bytes), _) if store.stalls(&path) => {
             let half = bytes.slice(..bytes.len() / 2);

@@ -25,6 +25,8 @@ struct StoredMedia {
     slow: HashMap<String, u64>,
     /// Of which half comes, and then nothing, and no end.
     stalled: HashSet<String>,
+    /// Where whoever asks for them is sent instead.
+    redirected: HashMap<String, String>,
     /// What phones can upload once more.
     originals: VecDeque<Arc<OriginalFile>>,
     order: VecDeque<String>,
@@ -84,6 +86,12 @@ impl MediaStore {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.insert(key_of(path).to_owned());
     }
 
+    /// From now on whoever asks for it is sent to another URL.
+    pub fn redirect(&self, path: &str, url: &str) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.redirected.insert(key_of(path).to_owned(), url.to_owned());
+    }
+
     /// It is no longer there.
     pub fn remove(&self, path: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,6 +112,10 @@ impl MediaStore {
     pub fn original(&self, fits: impl Fn(&OriginalFile) -> bool) -> Option<Arc<OriginalFile>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.originals.iter().rev().find(|original| fits(original)).cloned()
+    }
+
+    pub fn redirect_of(&self, path: &str) -> Option<String> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).redirected.get(key_of(path)).cloned()
     }
 
     pub fn stalls(&self, path: &str) -> bool {

@@ -1,17 +1,68 @@
 //! Stanzas as bytes, written as WhatsApp's server writes them:
 //! the server's own address is a JID without a user, and text is bytes.
+//! A user's text in an attribute stays text, whatever it looks like.
 //! An address that no client could read is refused instead of written.
 
 use anyhow::{Result, ensure};
-use wacore_binary::{Jid, Node, NodeContent, NodeValue, Server, marshal};
+use wacore_binary::{
+    Jid, Node, NodeContent, NodeValue, Server,
+    encoder::{ByteWriter, EncodeNode, Encoder},
+};
 
 /// Addresses of servers, which clients compare with a JID that has no user.
 const SERVERS: [(&str, Server); 2] = [("s.whatsapp.net", Server::Pn), ("g.us", Server::Group)];
 
+/// Attributes that hold what somebody wrote or chose. The encoder would write one with an `@` as an address.
+const TEXTS: [&str; 5] = ["subject", "notify", "name", "id", "code"];
+
 /// The bytes of a stanza, with the frame's flag byte in front.
 pub fn encode_stanza(mut node: Node) -> Result<Vec<u8>> {
     normalize(&mut node)?;
-    Ok(marshal(&node)?)
+    let mut bytes = Vec::new();
+    Encoder::new_vec(&mut bytes)?.write_node(&PlainNode(&node))?;
+    Ok(bytes)
+}
+
+struct PlainNode<'a>(&'a Node);
+
+impl EncodeNode for PlainNode<'_> {
+    fn tag(&self) -> &str {
+        &self.0.tag
+    }
+
+    fn attrs_len(&self) -> usize {
+        self.0.attrs.len()
+    }
+
+    fn has_content(&self) -> bool {
+        self.0.content.is_some()
+    }
+
+    fn encode_attrs<W: ByteWriter>(&self, encoder: &mut Encoder<'_, W>) -> wacore_binary::Result<()> {
+        for (name, value) in &self.0.attrs {
+            encoder.write_string(name)?;
+            match value {
+                NodeValue::String(text) if text.contains('@') && TEXTS.contains(&name.as_ref()) => {
+                    encoder.write_bytes_with_len(text.as_bytes())?;
+                }
+                NodeValue::String(text) => encoder.write_string(text)?,
+                NodeValue::Jid(jid) => encoder.write_jid_owned(jid)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_content<W: ByteWriter>(&self, encoder: &mut Encoder<'_, W>) -> wacore_binary::Result<()> {
+        match &self.0.content {
+            None => Ok(()),
+            Some(NodeContent::String(text)) => encoder.write_bytes_with_len(text.as_bytes()),
+            Some(NodeContent::Bytes(bytes)) => encoder.write_bytes_with_len(bytes),
+            Some(NodeContent::Nodes(children)) => {
+                encoder.write_list_start(children.len())?;
+                children.iter().try_for_each(|child| encoder.write_node(&PlainNode(child)))
+            }
+        }
+    }
 }
 
 fn normalize(node: &mut Node) -> Result<()> {
@@ -59,6 +110,14 @@ mod tests {
             let mut wanted = vec![token::BINARY_8, u8::try_from(text.len()).unwrap()];
             wanted.extend(text.as_bytes());
             assert!(contains(&bytes, &wanted), "{text}: {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_in_an_attribute_is_no_address() {
+        for name in TEXTS {
+            let bytes = encode_stanza(NodeBuilder::new("group").attr(name, "me@home").build()).unwrap();
+            assert!(contains(&bytes, b"me@home"), "{name}: {bytes:?}");
         }
     }
 

@@ -9,6 +9,8 @@
 //! | [`session`] | says what a session is: its state, its keys, its account |
 //! | [`inbound`] | makes an event of a message from WhatsApp |
 //! | [`publish`] | stores an event in EVENTS |
+//! | `event_size` | makes an event that is too large for NATS smaller |
+//! | `plain_text` | writes text as text, which the library would write as an address |
 //! | [`connection`] | opens and closes the connection to WhatsApp |
 //! | [`commands`] | answers requests from the broker |
 //! | [`outbound`] | sends messages to WhatsApp |
@@ -22,7 +24,9 @@
 pub mod config;
 pub mod session;
 
+mod event_size;
 pub mod inbound;
+mod plain_text;
 pub mod publish;
 
 pub mod connection;
@@ -76,6 +80,8 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         scratch: store.folder().to_owned(),
     };
     let (known, known_chat_writer) = known_chats::known_chat_channel(session.clone());
+    let metrics = MetricsRegistry::default();
+    let gateway_metrics = GatewayMetrics::register(&metrics);
     let inbound = MessageMapper {
         session,
         statuses: config.whatsapp_status_broadcast,
@@ -83,12 +89,12 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
         media: config.media_download.then_some(downloads),
         known: known.clone(),
+        metrics: gateway_metrics.clone(),
     };
     let (unhooked, unhooked_worker) = unhooked::unhooked_channel();
     let (notices, notice_worker) = notices::notice_channel();
     let statuses = StatusQueue::default();
-    let metrics = MetricsRegistry::default();
-    let publisher = EventPublisher::new(broker.clone(), config.cloud_events, GatewayMetrics::register(&metrics));
+    let publisher = EventPublisher::new(broker.clone(), config.cloud_events, gateway_metrics);
     let sinks = (unhooked, notices, statuses.clone(), publisher.clone());
     let (task, session) = connection::new_session(&config, &broker, store, inbound.clone(), sinks);
     let restrictions = RestrictionTracker::default();
@@ -104,13 +110,8 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         outbound: Arc::clone(&outbound),
         broker: broker.clone(),
     };
-    let downloader = media::MediaDownloader::new(
-        download_requests,
-        media_settings,
-        broker.clone(),
-        publisher.clone(),
-        session.view.clone(),
-    );
+    let downloader =
+        media::MediaDownloader::new(download_requests, media_settings, broker.clone(), publisher.clone(), &session);
     let calls = notices::RingingCalls::default();
     let (late_events, late_event_receiver) = mpsc::channel(COMMANDS_AT_ONCE);
     let commands = CommandServer {

@@ -46,6 +46,8 @@ pub struct GatewayMetrics {
     silences: Family<SilenceLabels, Counter>,
     phone_seen: Family<SessionLabels, Gauge>,
     published: Family<EventLabels, Counter>,
+    truncated: Family<EventLabels, Counter>,
+    unknown: Counter,
     sends: Family<SendLabels, Counter>,
     hook_wait: Histogram,
 }
@@ -59,6 +61,8 @@ impl GatewayMetrics {
             silences: Family::default(),
             phone_seen: Family::default(),
             published: Family::default(),
+            truncated: Family::default(),
+            unknown: Counter::default(),
             sends: Family::default(),
             hook_wait: seconds_histogram(),
         };
@@ -82,6 +86,16 @@ impl GatewayMetrics {
                 "session_phone_last_seen_timestamp_seconds",
                 "When the account's phone was last seen",
                 declared.phone_seen.clone(),
+            );
+            registry.register(
+                "events_truncated",
+                "Events that were too large for NATS and are stored with less in them, by type",
+                declared.truncated.clone(),
+            );
+            registry.register(
+                "messages_unknown",
+                "Messages that hold nothing which this version knows",
+                declared.unknown.clone(),
             );
             registry.register("events_published", "Events that EVENTS has, by type", declared.published.clone());
             registry.register("sends", "Sends that were answered, by outcome", declared.sends.clone());
@@ -115,6 +129,16 @@ impl GatewayMetrics {
 
     pub fn record_phone_seen(&self, session: &SessionId, unix_seconds: i64) {
         self.phone_seen.get_or_create(&SessionLabels { session: session.to_string() }).set(unix_seconds);
+    }
+
+    /// Counts an event of this type that was made smaller.
+    pub fn count_truncated(&self, kind: &EventType) {
+        self.truncated.get_or_create(&EventLabels { r#type: kind.to_string() }).inc();
+    }
+
+    /// Counts a message that holds nothing known.
+    pub fn count_unknown(&self) {
+        self.unknown.inc();
     }
 
     pub fn count_published(&self, kind: &EventType) {

@@ -2,7 +2,7 @@
 //!
 //! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
-use crate::metrics::GatewayMetrics;
+use crate::{event_size, metrics::GatewayMetrics};
 use bytes::Bytes;
 use kurir_chassis::{
     broker::Broker,
@@ -13,9 +13,16 @@ use kurir_contract::{
     event::{EventEnvelope, EventId, EventType},
     header,
     session::SessionId,
-    subject,
+    stream, subject,
 };
 use serde::Serialize;
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until};
 
@@ -55,6 +62,11 @@ impl OutgoingEvent {
     pub fn size(&self) -> usize {
         self.payload.len()
     }
+
+    /// The same event with at most `limit` bytes; none if not even its ids fit.
+    fn fitted(&self, limit: usize) -> Option<Self> {
+        event_size::fitted(&self.payload, limit).map(|payload| Self { payload: payload.into(), ..self.clone() })
+    }
 }
 
 /// The time was up before JetStream acknowledged the event. It may still be stored: a try that timed out may wait in
@@ -63,40 +75,83 @@ impl OutgoingEvent {
 #[error("the broker did not store the event in time: {0}")]
 pub struct PublishTimeout(PublishError);
 
+/// An event's own headers have fewer bytes.
+const HEADERS: usize = 1_024;
+/// Retries and dead letters hold the event with more headers, within the same limit of NATS.
+const HEADROOM: usize = 8;
+
 /// Publishes events.
 #[derive(Clone)]
 pub struct EventPublisher {
     broker: Broker,
     /// Whether events carry the CloudEvents headers, too.
     cloud_events: bool,
+    /// The largest message that EVENTS takes, in bytes, as far as it is known.
+    largest_message: Arc<AtomicUsize>,
     pub metrics: GatewayMetrics,
 }
 
 impl EventPublisher {
     #[must_use]
     pub fn new(broker: Broker, cloud_events: bool, metrics: GatewayMetrics) -> Self {
-        Self { broker, cloud_events, metrics }
+        Self { broker, cloud_events, largest_message: Arc::new(AtomicUsize::new(usize::MAX)), metrics }
     }
 
-    /// Tries until JetStream has acknowledged the event, or until `deadline`.
+    /// Tries until JetStream has acknowledged the event, or until `deadline`. An event that is too large for NATS is
+    /// stored with less in it, which its `truncated` names.
     ///
     /// # Errors
     /// When the deadline has passed.
     pub async fn publish(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
-        let message = event.message(self.cloud_events).with_trace_context();
-        match self.broker.publish_until_stored(&message, deadline).await {
-            Ok(_) => {
-                self.metrics.count_published(&event.kind);
-                Ok(())
-            }
-            Err(error) => {
-                // A caller tries again at once, also if NATS never takes this event.
-                if !error.is_retryable() {
-                    sleep_until(deadline).await;
+        let mut event = self.within(&Cow::Borrowed(event), self.limit());
+        loop {
+            let message = event.message(self.cloud_events).with_trace_context();
+            let error = match self.broker.publish_until_stored(&message, deadline).await {
+                Ok(_) => {
+                    self.metrics.count_published(&event.kind);
+                    return Ok(());
                 }
-                Err(PublishTimeout(error))
+                Err(error) if error.is_retryable() => return Err(PublishTimeout(error)),
+                Err(error) => error,
+            };
+            self.learn_largest_message().await;
+            // If the known limits allow the event, they have changed, or another limit applies.
+            let (size, limit) = (event.size(), self.limit().min(event.size() / 2));
+            event = self.within(&event, limit);
+            if event.size() == size {
+                // A caller tries again at once, also if NATS never takes this event.
+                sleep_until(deadline).await;
+                return Err(PublishTimeout(error));
             }
         }
+    }
+
+    /// The number of bytes that an event may have, as far as it is known.
+    fn limit(&self) -> usize {
+        let payload = self.broker.client.max_payload();
+        let largest = self.largest_message.load(Ordering::Relaxed);
+        (payload - payload / HEADROOM).min(largest.saturating_sub(HEADERS))
+    }
+
+    /// The event, made smaller if it is larger than this.
+    fn within<'a>(&self, event: &Cow<'a, OutgoingEvent>, limit: usize) -> Cow<'a, OutgoingEvent> {
+        if event.size() <= limit {
+            return event.clone();
+        }
+        let Some(smaller) = event.fitted(limit) else {
+            tracing::error!(event.id = %event.id, "an event of {} bytes cannot be made to fit into {limit}", event.size());
+            return event.clone();
+        };
+        tracing::warn!(event.id = %event.id, "an event of {} bytes is too large for NATS: {} are stored", event.size(), smaller.size());
+        self.metrics.count_truncated(&event.kind);
+        Cow::Owned(smaller)
+    }
+
+    /// Reads the limit of EVENTS, which an operator may set at any time.
+    async fn learn_largest_message(&self) {
+        let Ok(events) = self.broker.jetstream.get_stream(stream::EVENTS).await else { return };
+        let largest = usize::try_from(events.cached_info().config.max_message_size).unwrap_or(usize::MAX);
+        self.largest_message.store(if largest == 0 { usize::MAX } else { largest }, Ordering::Relaxed);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{backoff::Backoff, broker::Broker, trace_context};
 use async_nats::{
     HeaderMap, HeaderValue,
     jetstream::{
+        self, ErrorCode,
         context::{PublishError as ClientError, PublishErrorKind},
         message::PublishMessage,
         publish::PublishAck,
@@ -61,7 +62,8 @@ pub enum PublishError {
     /// The time was up, or the connection broke, before the acknowledgement. The message may be stored, now or later.
     #[error("NATS did not acknowledge the message in time")]
     NotAcknowledged,
-    /// The message is larger than the server's `max_payload`. It is not stored, and no further try helps.
+    /// The message is larger than the server's `max_payload` or than the stream's `max_msg_size`. It is not stored, and no
+    /// further try helps.
     #[error("the message is larger than NATS takes")]
     TooLarge,
     /// JetStream refused the message, for example because its disk or the stream is full. It is not stored.
@@ -85,6 +87,7 @@ impl From<ClientError> for PublishError {
         match error.kind() {
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Self::NotAcknowledged,
             PublishErrorKind::MaxPayloadExceeded => Self::TooLarge,
+            PublishErrorKind::Other if is_too_large_for_stream(&error) => Self::TooLarge,
             PublishErrorKind::StreamNotFound
             | PublishErrorKind::WrongLastMessageId
             | PublishErrorKind::WrongLastSequence
@@ -92,6 +95,11 @@ impl From<ClientError> for PublishError {
             | PublishErrorKind::Other => Self::Refused(error.to_string()),
         }
     }
+}
+
+fn is_too_large_for_stream(error: &ClientError) -> bool {
+    let refusal = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+    refusal.is_some_and(|refusal| refusal.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
 }
 
 /// One try ends within this time, the making of a missing stream included: the API promises its 503 within 5 s.

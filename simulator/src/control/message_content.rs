@@ -199,6 +199,9 @@ impl NewMessage {
         if self.fault == Some(FileFault::Stalled) {
             store.stall(&direct_path);
         }
+        if let Some(url) = &self.redirect_to {
+            store.redirect(&direct_path, url);
+        }
         if let Some(rate) = self.bytes_per_second {
             store.slow_down(&direct_path, rate);
         }

@@ -1,9 +1,10 @@
 //! Rejects calls that ring.
 
 use super::{CommandServer, whatsapp_request::RequestFailure};
-use crate::inbound::notices;
+use crate::{inbound::notices, plain_text};
 use kurir_contract::command::{AnswerCommand, CallRejected, CommandError, CommandErrorCode, RejectCall, spec};
 use time::OffsetDateTime;
+use wacore::stanza::call::build_reject;
 
 /// Publishes `call.ended` after the answer: WhatsApp reports the end of the call to the account's other devices only.
 impl AnswerCommand<spec::RejectCall> for CommandServer {
@@ -17,8 +18,14 @@ impl AnswerCommand<spec::RejectCall> for CommandServer {
                 if !ringing.is_from(&from, &directory) {
                     return Err(not_found().into());
                 }
-                let rejected = client.voip().reject_call(&call, &ringing.peer, &ringing.caller).await;
-                rejected.map_err(RequestFailure::from_client)?;
+                if plain_text::looks_like_address(&call) {
+                    let id = client.generate_message_id();
+                    let stanza = build_reject(&call, &ringing.peer, &ringing.caller, &id);
+                    plain_text::send(&client, &stanza).await.map_err(RequestFailure::from_client)?;
+                } else {
+                    let rejected = client.voip().reject_call(&call, &ringing.peer, &ringing.caller).await;
+                    rejected.map_err(RequestFailure::from_client)?;
+                }
                 let at = OffsetDateTime::now_utc();
                 Ok(self.calls.end_rejected(&call, at, &directory, &self.session.id))
             })

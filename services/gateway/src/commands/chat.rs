@@ -1,7 +1,7 @@
 //! Chat states and presence: read marks, typing, who is online. WhatsApp acknowledges none of them.
 
 use super::{CommandServer, whatsapp_request::RequestFailure};
-use crate::outbound::addressing;
+use crate::{outbound::addressing, plain_text};
 use kurir_contract::{
     address::ChatJid,
     command::{
@@ -9,8 +9,12 @@ use kurir_contract::{
         SubscribePresence, TypingState, spec,
     },
 };
-use wacore_binary::{Jid, JidExt as _};
-use whatsapp_rust::features::{ChatStateType, PresenceError};
+use time::OffsetDateTime;
+use wacore_binary::{Jid, JidExt as _, Node, builder::NodeBuilder};
+use whatsapp_rust::{
+    Client,
+    features::{ChatStateType, PresenceError},
+};
 
 /// As many as an app shows at once. Each takes a few bytes of one stanza.
 const MESSAGES_READ: std::ops::RangeInclusive<usize> = 1..=100;
@@ -37,7 +41,12 @@ impl AnswerCommand<spec::MarkRead> for CommandServer {
             };
             let ids: Vec<&str> = message_ids.iter().map(String::as_str).collect();
             let chat = addressing::chat_address(&client, &chat).await;
-            client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(RequestFailure::from_client)?;
+            if ids.iter().any(|id| plain_text::looks_like_address(id)) {
+                let receipt = read_receipt(&client, &chat, writer.as_ref(), &ids);
+                plain_text::send(&client, &receipt).await.map_err(RequestFailure::from_client)?;
+            } else {
+                client.mark_as_read(&chat, writer.as_ref(), &ids).await.map_err(RequestFailure::from_client)?;
+            }
             Ok(EmptyBody {})
         })
         .await
@@ -101,6 +110,26 @@ impl AnswerCommand<spec::SubscribePresence> for CommandServer {
         })
         .await
     }
+}
+
+/// Builds the stanza that the library would send. The library's encoder would change the ids.
+fn read_receipt(client: &Client, chat: &Jid, writer: Option<&Jid>, ids: &[&str]) -> Node {
+    // An account that hides what it reads reports it to its own devices only.
+    let is_silent = !chat.is_group() && client.persistence_manager().get_device_snapshot().read_receipts_disabled;
+    let (first, others) = ids.split_first().unwrap_or((&"", &[]));
+    let mut receipt = NodeBuilder::new("receipt")
+        .attr("to", chat)
+        .attr("type", if is_silent { "read-self" } else { "read" })
+        .attr("id", *first)
+        .attr("t", OffsetDateTime::now_utc().unix_timestamp().to_string());
+    if let Some(writer) = writer {
+        receipt = receipt.attr("participant", writer);
+    }
+    if !others.is_empty() {
+        let items: Vec<Node> = others.iter().map(|id| NodeBuilder::new("item").attr("id", *id).build()).collect();
+        receipt = receipt.children([NodeBuilder::new("list").children(items).build()]);
+    }
+    receipt.build()
 }
 
 fn parse_jid(address: &ChatJid) -> Result<Jid, CommandError> {

@@ -2,13 +2,18 @@
 
 use super::{
     gated_transport::{GatedTransport, SETTLED_WITHIN},
-    http,
     listener::ClientListener,
 };
 use crate::{
     config::GatewayConfig,
     inbound::durability::DurabilityHook,
-    session::{abort::ConnectionAbort, appearance::OnlineAppearance, store::SessionStore},
+    session::{
+        abort::ConnectionAbort,
+        appearance::OnlineAppearance,
+        client_tasks::ClientTasks,
+        http,
+        store::{BatchingStore, SessionStore, without_at},
+    },
 };
 use anyhow::Context as _;
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -30,6 +35,8 @@ pub struct ClientConnection {
     /// Cancelled before the client closes; see [`GatedTransport`].
     gate: CancellationToken,
     handle: BotHandle,
+    keys: Arc<BatchingStore>,
+    tasks: ClientTasks,
     _raw_stanzas: RawNodeLease,
     /// Tasks that end with the connection.
     beside: JoinSet<()>,
@@ -68,10 +75,13 @@ impl ClientConnection {
             Some(url) => sockets.with_url(url),
             None => sockets,
         };
+        let tasks = ClientTasks::default();
+        let keys = store.open_keys(breaker.clone(), tasks.clone()).await?;
         let mut builder = Bot::builder()
+            .with_runtime(tasks.clone())
             .with_transport_factory(GatedTransport { sockets, closed: gate.clone() })
-            .with_http_client(http::http_client())
-            .with_backend_arc(store.open_keys(breaker.clone()).await?)
+            .with_http_client(http::http_client(listener.hosts.clone()))
+            .with_backend_arc(keys.clone())
             .with_inbound_durability_hook(hook)
             .with_event_handler(listener)
             .with_device_props(DevicePropsOverride::new().with_os("Kurir").with_platform_type(PlatformType::CHROME))
@@ -87,14 +97,15 @@ impl ClientConnection {
             builder = builder.with_version(VERSION_ELSEWHERE);
         }
         if let Some(name) = &config.whatsapp_push_name {
-            builder = builder.with_push_name(name);
+            builder = builder.with_push_name(without_at(name));
         }
         let bot = builder.build().await.context("failed to make the WhatsApp client")?;
         let client = bot.client();
         let raw_stanzas = client.acquire_raw_node_forwarding();
         let mut beside = JoinSet::new();
         beside.spawn(appearance.run(Arc::clone(&client)));
-        Ok(Self { number, client, breaker, gate, handle: bot.spawn(), _raw_stanzas: raw_stanzas, beside })
+        let handle = bot.spawn();
+        Ok(Self { number, client, breaker, gate, handle, keys, tasks, _raw_stanzas: raw_stanzas, beside })
     }
 
     /// Asks the account's phone for a sign of life, by requesting the message before one that does not exist. The phone
@@ -125,16 +136,27 @@ impl ClientConnection {
     }
 
     /// Closes the connection. What is in flight is acknowledged if that does not take too long.
+    ///
+    /// When this returns, no task of the client is left and everything that the client wrote is on disk: the next client
+    /// finds every message that this one decrypted and stored.
     pub async fn close(self) {
-        self.gate.cancel();
-        tokio::time::sleep(SETTLED_WITHIN).await;
-        let mut left = pin!(self.handle.shutdown());
-        if timeout(PATIENCE_WITH_MESSAGES, &mut left).await.is_ok() {
-            return;
+        let Self { breaker, gate, handle, keys, tasks, mut beside, .. } = self;
+        gate.cancel();
+        // What is being decrypted can be acknowledged still, if NATS takes it.
+        if timeout(SETTLED_WITHIN, tasks.settled()).await.is_err() {
+            tracing::debug!("leaving WhatsApp while a message is being decrypted");
         }
-        self.breaker.token().cancel();
-        if timeout(LEAVE_WITHIN, left).await.is_err() {
-            tracing::warn!("the WhatsApp client did not stop in time and was dropped");
+        let mut left = pin!(handle.shutdown());
+        if timeout(PATIENCE_WITH_MESSAGES, &mut left).await.is_err() {
+            breaker.token().cancel();
+            if timeout(LEAVE_WITHIN, left).await.is_err() {
+                tracing::warn!("the WhatsApp client did not stop in time and was dropped");
+            }
         }
+        // No key is written from here on, for the tasks that are ended now may hold messages.
+        breaker.token().cancel();
+        beside.shutdown().await;
+        tasks.end().await;
+        keys.finish().await;
     }
 }

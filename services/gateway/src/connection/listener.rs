@@ -12,6 +12,7 @@ use crate::{
         phone::PhonePresence,
         state::{ConnectionSignal, SessionEnd, SessionSignal},
         watchdog::TrafficClock,
+        whatsapp_hosts::WhatsappHosts,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ pub struct ClientListener {
     pub appearance: OnlineAppearance,
     pub heard: TrafficClock,
     pub phone: PhonePresence,
+    pub hosts: WhatsappHosts,
 }
 
 /// The events that the listener receives.
@@ -100,6 +102,8 @@ impl EventHandler for ClientListener {
             Event::RawNode(stanza) => {
                 self.heard.record_stanza(stanza.tag());
                 self.phone.observe_stanza(stanza);
+                #[cfg(feature = "simulator")]
+                self.hosts.learn_simulated(stanza);
                 if let Some(reason) = rejection_reason(stanza) {
                     self.send_signal(SessionSignal::TurnedAway(reason));
                 }

@@ -1,12 +1,11 @@
 //! The connection to WhatsApp: the client, and the task that opens and closes it.
 //!
 //! [`SessionTask`] owns the session. It turns what happens into signals, lets `session::state` decide, and acts. `client`
-//! makes one client, `listener` receives its events, `gated_transport` stops its input before it closes, `http` bounds its
-//! HTTP requests, and `qr` prints a QR code in the terminal.
+//! makes one client, `listener` receives its events, `gated_transport` stops its input before it closes, and `qr`
+//! prints a QR code in the terminal.
 
 pub mod client;
 pub mod gated_transport;
-mod http;
 pub mod listener;
 mod qr;
 #[cfg(feature = "simulator")]

@@ -17,7 +17,7 @@ pub mod polls;
 pub mod undecryptable;
 pub mod unhooked;
 
-use crate::{known_chats::KnownChats, publish::OutgoingEvent};
+use crate::{known_chats::KnownChats, metrics::GatewayMetrics, publish::OutgoingEvent};
 use content::{context, unwrap_message};
 use kurir_contract::{address::ChatJid, session::SessionId};
 use mapping::{MappingContext, SkipReason, update};
@@ -44,6 +44,7 @@ pub struct MessageMapper {
     pub media: Option<DownloadQueue>,
     /// A person who wrote is one with whom the session has a chat.
     pub known: KnownChats,
+    pub metrics: GatewayMetrics,
 }
 
 /// The event of a message, the chat in whose order it stands, and its file if that is being downloaded.
@@ -83,6 +84,13 @@ impl MessageMapper {
         self.polls.add_message(&chat, &info.id, message);
         let seen = MappingContext { info, message, directory: &directory, session: &self.session };
         let told = mapping::map_message(&seen, &self.polls)?;
+        if told.is_unreadable() {
+            self.metrics.count_unknown();
+            tracing::warn!(
+                message.id = info.id,
+                "a message holds nothing that this version knows; its event has the type unknown"
+            );
+        }
         let file = self.media.as_ref().and_then(|media| media.start_download(client, info, message, &told));
         Ok(MappedMessage { chat, told, file })
     }

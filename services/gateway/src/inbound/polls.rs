@@ -7,7 +7,7 @@ use super::content::find_poll;
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fs::{File, OpenOptions},
     io::{BufRead as _, BufReader, ErrorKind, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -19,6 +19,11 @@ use waproto::whatsapp::{Message, message::PollEncValue};
 
 /// The number of polls kept, the newest ones: about 300 bytes each.
 const KEPT: usize = 2_000;
+/// The bytes of all polls in memory, and of the lines that the file may have beyond them.
+const KEPT_BYTES: usize = 4_000_000;
+/// WhatsApp's apps write a question of 255 characters and twelve options of 100. The votes of a larger poll are published
+/// without their options.
+const LARGEST_POLL: usize = 16_000;
 
 /// The polls. Clones share them.
 #[derive(Clone, Default)]
@@ -28,7 +33,11 @@ pub struct PollStore(Arc<Mutex<PollMemory>>);
 struct PollMemory {
     polls: HashMap<(ChatJid, String), Arc<KnownPoll>>,
     /// Oldest first.
-    order: Vec<(ChatJid, String)>,
+    order: VecDeque<(ChatJid, String)>,
+    /// Of the polls, as they are remembered.
+    bytes: usize,
+    /// Bytes that were appended to the file since its last rewrite.
+    appended: usize,
     file: Option<PathBuf>,
 }
 
@@ -66,12 +75,20 @@ impl PollStore {
     pub fn add_message(&self, chat: &ChatJid, id: &str, message: &Message) {
         let Some((name, options, secret)) = find_poll(message) else { return };
         let poll = KnownPoll { chat: chat.clone(), id: id.to_owned(), name, options, secret };
+        if poll.size() > LARGEST_POLL {
+            return;
+        }
         let mut memory = self.lock();
         if memory.polls.contains_key(&(poll.chat.clone(), poll.id.clone())) {
             return;
         }
+        let size = poll.size();
         memory.append(&poll);
         memory.add(poll);
+        memory.appended += size;
+        if memory.appended > KEPT_BYTES {
+            memory.rewrite();
+        }
     }
 
     /// Forgets all polls after a logout, which removed their file.
@@ -79,6 +96,7 @@ impl PollStore {
         let mut memory = self.lock();
         memory.polls.clear();
         memory.order.clear();
+        (memory.bytes, memory.appended) = (0, 0);
     }
 
     #[must_use]
@@ -98,6 +116,14 @@ impl PollStore {
     }
 }
 
+impl KnownPoll {
+    /// About how many bytes it takes, in memory and in the file.
+    fn size(&self) -> usize {
+        let options: usize = self.options.iter().map(|option| option.len() + 24).sum();
+        200 + self.chat.as_str().len() + self.id.len() + self.name.len() + options + 4 * self.secret.len()
+    }
+}
+
 /// Whether a message is a poll.
 #[must_use]
 pub fn is_poll(message: &Message) -> bool {
@@ -107,12 +133,14 @@ pub fn is_poll(message: &Message) -> bool {
 impl PollMemory {
     fn add(&mut self, poll: KnownPoll) {
         let key = (poll.chat.clone(), poll.id.clone());
-        if self.polls.insert(key.clone(), Arc::new(poll)).is_none() {
-            self.order.push(key);
+        self.bytes += poll.size();
+        match self.polls.insert(key.clone(), Arc::new(poll)) {
+            Some(before) => self.bytes -= before.size(),
+            None => self.order.push_back(key),
         }
-        if self.order.len() > KEPT {
-            let oldest = self.order.remove(0);
-            self.polls.remove(&oldest);
+        while self.order.len() > KEPT || self.bytes > KEPT_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.bytes -= self.polls.remove(&oldest).map_or(0, |poll| poll.size());
         }
     }
 
@@ -126,7 +154,8 @@ impl PollMemory {
     }
 
     /// Writes the file without the polls that were forgotten.
-    fn rewrite(&self) {
+    fn rewrite(&mut self) {
+        self.appended = 0;
         let Some(path) = &self.file else { return };
         let polls = self.order.iter().filter_map(|key| self.polls.get(key));
         let lines: String = polls.map(|poll| serde_json::to_string(&**poll).unwrap_or_default() + "\n").collect();

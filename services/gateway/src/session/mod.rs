@@ -3,12 +3,16 @@
 //! `state` decides, and `connection` acts on it. The rest of the gateway uses a [`SessionHandle`]. `store` keeps the keys under
 //! a `lease`, `acks` are the sends that wait for WhatsApp, `watchdog` finds a dead connection, `phone` knows when the phone
 //! was there, `appearance` keeps the account from looking online, `abort` ends a connection that lost a message,
+//! `client_tasks` watches the client's tasks and ends them, `http` moves files, from and to the `whatsapp_hosts` only,
 //! `status_queue` publishes the changes, `passkey` is the ceremony of accounts that are linked by passkey only, and
 //! `restriction` is what WhatsApp does not let the account do.
 
 pub mod abort;
 pub mod acks;
 pub mod appearance;
+pub mod client_tasks;
+mod guarded_http;
+pub mod http;
 pub mod lease;
 pub mod passkey;
 pub mod phone;
@@ -17,6 +21,7 @@ pub mod state;
 pub mod status_queue;
 pub mod store;
 pub mod watchdog;
+pub mod whatsapp_hosts;
 
 use appearance::OnlineAppearance;
 
@@ -31,6 +36,7 @@ use phone::PhonePresence;
 use state::SessionState;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
+use whatsapp_hosts::WhatsappHosts;
 use whatsapp_rust::Client;
 
 /// A session for the rest of the gateway.
@@ -46,6 +52,8 @@ pub struct SessionHandle {
     /// Whether the account appears online.
     pub appearance: OnlineAppearance,
     pub phone: PhonePresence,
+    /// The hosts from which files are downloaded, and to which they are uploaded.
+    pub hosts: WhatsappHosts,
     pub control: mpsc::Sender<ControlRequest>,
 }
 

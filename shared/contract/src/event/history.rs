@@ -17,6 +17,10 @@ pub struct HistorySync {
     pub progress: Option<u32>,
     pub session: SessionId,
     pub event_id: EventId,
+    /// The fields that lost something because the event was too large for NATS, as `messages.content.text`; absent if it is
+    /// whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub truncated: Vec<String>,
 }
 
 /// An earlier message.

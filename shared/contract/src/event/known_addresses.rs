@@ -45,4 +45,8 @@ pub struct EventOrigin {
     pub session: SessionId,
     /// The event's id. The header `webhook-id` has it, too.
     pub event_id: EventId,
+    /// The fields that lost something because the event was too large for NATS, as `content.text` or `reply.quoted`; absent
+    /// if the event is whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub truncated: Vec<String>,
 }

@@ -149,4 +149,6 @@ pub enum UndecryptableReason {
     Hosted,
     /// It is from a bot.
     Bot,
+    /// A reaction, a comment or an edit that is encrypted with the secret of another message, which was never seen here.
+    SecretUnknown,
 }

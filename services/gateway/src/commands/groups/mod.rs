@@ -4,6 +4,7 @@
 
 pub mod lookup;
 mod participants;
+mod text;
 mod view;
 
 use super::{CommandServer, whatsapp_request::RequestFailure};
@@ -26,7 +27,7 @@ use whatsapp_rust::{
     Client,
     features::{
         GroupCreateOptions, GroupDescription, GroupError, GroupMetadata, GroupParticipantOptions, GroupSubject,
-        JoinGroupResult, PreviousDescription,
+        JoinGroupResult,
     },
 };
 
@@ -72,7 +73,7 @@ impl AnswerCommand<spec::CreateGroup> for CommandServer {
         self.ask_whatsapp(|client| async move {
             let options = GroupCreateOptions::new(subject.as_str())
                 .with_participants(people.iter().cloned().map(GroupParticipantOptions::new).collect());
-            let created = client.groups().create_group(options).await?.metadata;
+            let created = text::create(&client, options).await?;
             Ok(participants::created_group_results(&client, created, participants, &people).await)
         })
         .await
@@ -89,11 +90,11 @@ impl AnswerCommand<spec::ChangeGroup> for CommandServer {
         self.ask_whatsapp(|client| async move {
             let (groups, mut done) = (client.groups(), Vec::new());
             if let Some(subject) = subject {
-                let changed = groups.set_subject(&group, subject).await;
+                let changed = text::set_subject(&client, &group, subject).await;
                 apply_change(&client, &group, "subject", changed, &mut done).await?;
             }
             if let Some(description) = description {
-                let changed = groups.set_description(&group, description, PreviousDescription::Resolve).await;
+                let changed = text::set_description(&client, &group, description).await;
                 apply_change(&client, &group, "description", changed, &mut done).await?;
             }
             if let Some(announcement) = announcement {
@@ -114,11 +115,11 @@ impl AnswerCommand<spec::JoinGroup> for CommandServer {
     async fn answer(&self, request: JoinGroup) -> Result<GroupJoined, CommandError> {
         let code = request.code;
         self.ask_whatsapp(|client| async move {
-            let joined = match client.groups().join_with_invite_code(&code).await {
+            let joined = match text::join(&client, &code).await {
                 Ok(joined) => joined,
                 // The account is in the group already, as it wanted.
                 Err(error) if is_refused_with(&error, &[IS_MEMBER]) => {
-                    JoinGroupResult::Joined(client.groups().get_invite_info(&code).await?.id)
+                    JoinGroupResult::Joined(text::invited_to(&client, &code).await?)
                 }
                 Err(error) if is_refused_with(&error, &NO_INVITE) => {
                     let text = "there is no such invitation, or its link was replaced: ask for the new one";

@@ -41,6 +41,7 @@ impl SessionTask {
             appearance: self.appearance.clone(),
             heard: self.watchdog.reset(),
             phone: self.phone.clone(),
+            hosts: self.hosts.clone(),
         };
         let hook = DurabilityHook {
             inbound: self.inbound.clone(),

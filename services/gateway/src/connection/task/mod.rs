@@ -2,6 +2,7 @@
 //! and closes connections, `deadlines` ends a pairing that takes too long, `passkey` handles a user's part in a pairing
 //! by passkey, and `health_events` reports silences and an absent phone.
 
+mod broker_return;
 mod connection_cycle;
 mod deadlines;
 mod health_events;
@@ -22,8 +23,10 @@ use crate::{
         status_queue::StatusQueue,
         store::SessionStore,
         watchdog::{ConnectionWatchdog, SilenceLimits},
+        whatsapp_hosts::WhatsappHosts,
     },
 };
+use broker_return::BrokerReturn;
 use kurir_chassis::broker::Broker;
 use kurir_contract::command::LoggedOut;
 use std::{future::pending, sync::Arc, time::Duration};
@@ -46,6 +49,7 @@ pub struct SessionTask {
     changes: StatusQueue,
     watchdog: ConnectionWatchdog,
     phone: PhonePresence,
+    hosts: WhatsappHosts,
     acks: Arc<PendingAcks>,
     appearance: OnlineAppearance,
     view: watch::Sender<SessionView>,
@@ -65,6 +69,7 @@ pub struct SessionTask {
     codes_until: Option<OffsetDateTime>,
     /// How often the gateway left WhatsApp because the broker was away.
     left_for_broker: u64,
+    broker_return: BrokerReturn,
     #[cfg(feature = "simulator")]
     simulated_phone: tokio::task::JoinSet<()>,
 }
@@ -92,12 +97,14 @@ pub fn new_session(
     let (control, controls) = mpsc::channel(CONTROLS);
     let phone = PhonePresence::open(&store.phone_file());
     let acks = Arc::new(PendingAcks::default());
+    let hosts = WhatsappHosts::default();
     let appearance = OnlineAppearance::new(config.whatsapp_mark_online);
     let session = SessionHandle {
         id: inbound.session.clone(),
         path: config.whatsapp_session_path.display().to_string(),
         view: seen,
         phone: phone.clone(),
+        hosts: hosts.clone(),
         acks: Arc::clone(&acks),
         appearance: appearance.clone(),
         control,
@@ -116,6 +123,7 @@ pub fn new_session(
             deafness: config.whatsapp_probe_every,
         }),
         phone,
+        hosts,
         acks,
         appearance,
         view,
@@ -131,6 +139,7 @@ pub fn new_session(
         pairing_code_until: None,
         codes_until: None,
         left_for_broker: 0,
+        broker_return: BrokerReturn::new(),
         #[cfg(feature = "simulator")]
         simulated_phone: tokio::task::JoinSet::new(),
     };
@@ -165,7 +174,7 @@ impl SessionTask {
                     self.handle_control(control).await?;
                     continue;
                 }
-                () = self.broker.wait_until_ready(), if waits_for_broker => SessionSignal::BrokerReady,
+                () = self.broker_return.wait(&self.broker), if waits_for_broker => SessionSignal::BrokerReady,
                 () = sleep_until_some(self.next_life) => {
                     self.connect().await?;
                     continue;
@@ -300,6 +309,7 @@ impl SessionTask {
         }
         if state == SessionState::WaitingForBroker {
             self.left_for_broker += 1;
+            self.broker_return.leave(&self.broker, self.begun, self.config.broker_wait);
             tracing::warn!(session.id = %self.inbound.session, times = self.left_for_broker, "leaving WhatsApp, which keeps the messages, until NATS is back");
         }
         self.publisher.metrics.record_status(&self.inbound.session, self.state.status(), state.status());

@@ -6,7 +6,10 @@ pub mod context;
 mod kinds;
 mod raw;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use buffa::Message as _;
 use kurir_contract::event::MessageContent;
+use serde_json::json;
 use waproto::whatsapp::Message;
 
 /// A message without the envelopes that WhatsApp puts around it (ephemeral, view once, …).
@@ -65,6 +68,25 @@ pub fn content_of(message: &Message) -> Option<MessageContent> {
     kinds::mapped_content(message).or_else(|| raw::unknown_content(message))
 }
 
+/// The key of the raw content of a message that holds nothing known.
+pub const UNREADABLE: &str = "base64";
+
+/// The content of a message that holds nothing that this version knows, as a newer app writes it.
+#[must_use]
+pub fn unreadable(message: &Message) -> MessageContent {
+    // The library passes on no field that it does not know, so these bytes may be few.
+    MessageContent::Unknown { raw: json!({UNREADABLE: BASE64_STANDARD.encode(message.encode_to_vec())}) }
+}
+
+/// Whether a message is still encrypted with the secret of another one, which the client does not have.
+#[must_use]
+pub fn is_sealed(message: &Message) -> bool {
+    message.enc_reaction_message.is_set()
+        || message.enc_comment_message.is_set()
+        || message.enc_event_response_message.is_set()
+        || message.secret_encrypted_message.is_set()
+}
+
 /// A poll's question, its options and the secret of its votes, if the message is a poll.
 #[must_use]
 pub fn find_poll(message: &Message) -> Option<(String, Vec<String>, Vec<u8>)> {
@@ -75,7 +97,7 @@ pub fn find_poll(message: &Message) -> Option<(String, Vec<String>, Vec<u8>)> {
     Some((poll.name.clone().unwrap_or_default(), kinds::option_names(poll), secret))
 }
 
-/// Protocol messages, reactions, votes and keys have other events, or none.
+/// Protocol messages, reactions and votes have other events, or none.
 fn has_no_content(message: &Message) -> bool {
     message.protocol_message.is_set()
         || message.reaction_message.is_set()

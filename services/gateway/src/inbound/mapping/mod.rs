@@ -9,7 +9,7 @@ pub mod update;
 
 use super::{
     addresses::AddressDirectory,
-    content::{content_of, context::context_of, unwrap_message},
+    content::{content_of, context::context_of, is_sealed, unreadable, unwrap_message},
     message_event::{MessageEvent, MessageEventData},
     polls::PollStore,
 };
@@ -17,11 +17,12 @@ use kurir_contract::{
     clock,
     event::{
         EventId, EventIdentity, EventOrigin, EventType, MessageContent, MessageContext, MessageReceived, MessageSender,
-        MessageSent,
+        MessageSent, MessageUndecryptable, UndecryptableReason,
     },
     session::SessionId,
 };
 use time::OffsetDateTime;
+use update::MessageUpdate;
 use wacore::types::message::{MessageCategory, MessageInfo};
 use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp::Message;
@@ -33,8 +34,8 @@ pub enum SkipReason {
     Peer,
     #[error("a status update while WHATSAPP_STATUS_BROADCAST is off")]
     Status,
-    #[error("a protocol message or keys without content")]
-    NoContent,
+    #[error("a setting or a key of WhatsApp's apps")]
+    Protocol,
 }
 
 /// A message, and what is known around it.
@@ -59,22 +60,44 @@ pub fn check_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason
     Ok(())
 }
 
-/// Makes the event of a message.
+/// Makes the event of a message. The event of a message that holds nothing known is `unknown`, so that every message is
+/// reported.
 ///
 /// # Errors
-/// If the message has no content for users.
+/// If the message is one of those that the apps send each other. [`update::PASSED_OVER`] lists them.
 pub fn map_message(seen: &MappingContext<'_>, polls: &PollStore) -> Result<MessageEvent, SkipReason> {
     let opened = unwrap_message(seen.message);
-    if let Some(changed) = update::map_update(seen, opened.message, polls) {
-        return changed;
+    if is_sealed(opened.message) {
+        return Ok(sealed(seen));
     }
-    let content = content_of(opened.message).ok_or(SkipReason::NoContent)?;
+    match update::map_update(seen, opened.message, polls) {
+        MessageUpdate::Event(event) => return Ok(event),
+        MessageUpdate::Skipped(why) => return Err(why),
+        MessageUpdate::Unreadable | MessageUpdate::None => {}
+    }
+    let content = content_of(opened.message).unwrap_or_else(|| unreadable(opened.message));
     let context = context_of(opened, seen.info.ephemeral_expiration, seen.directory);
     Ok(if seen.info.source.is_from_me {
         sent_event(seen, content, context)
     } else {
         received_event(seen, content, context)
     })
+}
+
+/// A reaction, a comment or an edit that is encrypted with the secret of a message which this client never saw.
+fn sealed(seen: &MappingContext<'_>) -> MessageEvent {
+    let data = MessageUndecryptable {
+        message_id: seen.info.id.clone(),
+        reason: UndecryptableReason::SecretUnknown,
+        hidden: true,
+        timestamp: seen.sent_at_millis(),
+        origin: seen.event_origin(&EventType::MESSAGE_UNDECRYPTABLE),
+    };
+    MessageEvent::new(
+        EventType::MESSAGE_UNDECRYPTABLE,
+        data.origin.event_id.clone(),
+        MessageEventData::Undecryptable(Box::new(data)),
+    )
 }
 
 fn received_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
@@ -157,6 +180,7 @@ impl EventSource<'_> {
             from_me: self.from_me,
             session: session.clone(),
             event_id,
+            truncated: Vec::new(),
             chat,
             author,
         }

@@ -17,12 +17,51 @@ use waproto::whatsapp::{
     message::{PollUpdateMessage, ProtocolMessage, ReactionMessage, protocol_message::Type},
 };
 
-/// The event of a message that refers to another one; none if the message refers to no other.
-pub fn map_update(
-    seen: &MappingContext<'_>,
-    message: &Message,
-    polls: &PollStore,
-) -> Option<Result<MessageEvent, SkipReason>> {
+/// The outcome of reading a message as one that refers to another.
+pub enum MessageUpdate {
+    Event(MessageEvent),
+    /// One of [`PASSED_OVER`].
+    Skipped(SkipReason),
+    /// The message refers to another one and does not say to which.
+    Unreadable,
+    /// The message refers to no other.
+    None,
+}
+
+/// The messages that the apps send each other: keys, settings, requests between an account's own devices, and the state of
+/// bots. No person reads them, so they have no event. A type that is not listed here and has no event is `unknown`.
+pub const PASSED_OVER: [Type; 27] = [
+    Type::EPHEMERAL_SETTING,
+    Type::EPHEMERAL_SYNC_RESPONSE,
+    Type::HISTORY_SYNC_NOTIFICATION,
+    Type::APP_STATE_SYNC_KEY_SHARE,
+    Type::APP_STATE_SYNC_KEY_REQUEST,
+    Type::MSG_FANOUT_BACKFILL_REQUEST,
+    Type::INITIAL_SECURITY_NOTIFICATION_SETTING_SYNC,
+    Type::APP_STATE_FATAL_EXCEPTION_NOTIFICATION,
+    Type::SHARE_PHONE_NUMBER,
+    Type::PEER_DATA_OPERATION_REQUEST_MESSAGE,
+    Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE,
+    Type::REQUEST_WELCOME_MESSAGE,
+    Type::BOT_FEEDBACK_MESSAGE,
+    Type::MEDIA_NOTIFY_MESSAGE,
+    Type::CLOUD_API_THREAD_CONTROL_NOTIFICATION,
+    Type::LID_MIGRATION_MAPPING_SYNC,
+    Type::BOT_MEMU_ONBOARDING_MESSAGE,
+    Type::STOP_GENERATION_MESSAGE,
+    Type::LIMIT_SHARING,
+    Type::AI_PSI_METADATA,
+    Type::AI_QUERY_FANOUT,
+    Type::GROUP_MEMBER_LABEL_CHANGE,
+    Type::AI_MEDIA_COLLECTION_MESSAGE,
+    Type::MESSAGE_UNSCHEDULE,
+    Type::CHAT_THEME_SETTING,
+    Type::AI_METADATA_OPERATION,
+    Type::STATUS_MENTION_MESSAGE,
+];
+
+/// Makes the event of a message that refers to another one.
+pub fn map_update(seen: &MappingContext<'_>, message: &Message, polls: &PollStore) -> MessageUpdate {
     let told = if let Some(reaction) = message.reaction_message.as_option() {
         reaction_event(seen, reaction)
     } else if let Some(protocol) = message.protocol_message.as_option() {
@@ -30,13 +69,15 @@ pub fn map_update(
             Some(Type::REVOKE) => revoked_event(seen, protocol),
             Some(Type::MESSAGE_EDIT) => edited_event(seen, protocol),
             None if protocol.edited_message.is_set() => edited_event(seen, protocol),
-            // Settings and keys.
+            Some(kind) if PASSED_OVER.contains(&kind) => return MessageUpdate::Skipped(SkipReason::Protocol),
+            // Newer than this version.
             _ => None,
         }
     } else {
-        vote_event(seen, message.poll_update_message.as_option()?, polls)
+        let Some(update) = message.poll_update_message.as_option() else { return MessageUpdate::None };
+        vote_event(seen, update, polls)
     };
-    Some(told.ok_or(SkipReason::NoContent))
+    told.map_or(MessageUpdate::Unreadable, MessageUpdate::Event)
 }
 
 /// The key of the other message. Its people are looked up.

@@ -9,7 +9,12 @@ use super::{
     part::MediaPart,
     scratch::ScratchFile,
 };
-use crate::{inbound::message_event::MessageEvent, publish::EventPublisher, session::SessionView};
+use crate::{
+    inbound::message_event::MessageEvent,
+    plain_text::looks_like_address,
+    publish::EventPublisher,
+    session::{SessionHandle, SessionView, http, whatsapp_hosts::WhatsappHosts},
+};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use kurir_chassis::broker::Broker;
 use kurir_contract::media::{MEDIA_BUCKET, MediaFile};
@@ -19,8 +24,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use wacore::{
+    download::{MediaHost, MediaRoute},
+    net::HttpClient,
+};
 use whatsapp_rust::{
-    Client, ErrorChainExt as _,
+    Client, ErrorChainExt as _, TokioRuntime, download,
     features::{MediaRetryResult, MediaReuploadRequest},
 };
 
@@ -50,6 +59,8 @@ struct FileFetcher {
     publisher: EventPublisher,
     view: watch::Receiver<SessionView>,
     slots: Semaphore,
+    hosts: WhatsappHosts,
+    http: Arc<dyn HttpClient>,
 }
 
 impl MediaDownloader {
@@ -59,9 +70,12 @@ impl MediaDownloader {
         settings: MediaSettings,
         broker: Broker,
         publisher: EventPublisher,
-        view: watch::Receiver<SessionView>,
+        session: &SessionHandle,
     ) -> Self {
-        Self { asked, fetcher: FileFetcher { settings, broker, publisher, view, slots: Semaphore::new(AT_ONCE) } }
+        let (view, hosts) = (session.view.clone(), session.hosts.clone());
+        let http = Arc::new(http::http_client(hosts.clone()));
+        let slots = Semaphore::new(AT_ONCE);
+        Self { asked, fetcher: FileFetcher { settings, broker, publisher, view, slots, hosts, http } }
     }
 
     /// # Errors
@@ -115,12 +129,10 @@ impl FileFetcher {
         if let Some(length) = part.length.filter(|length| *length > largest) {
             return Err(DownloadError::TooLarge { length, largest });
         }
-        if !part.has_address() {
-            return Err(DownloadError::NoAddress);
-        }
+        let part = part.at_whatsapp(&self.hosts).ok_or(DownloadError::NoAddress)?;
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await.map_err(|_| DownloadError::TooMany)?;
-        let scratch = self.download_to_disk(client, part).await?;
+        let scratch = self.download_to_disk(client, &part).await?;
         let stored = timeout(STORED_WITHIN, self.store_object(file, mimetype, scratch)).await;
         let size = stored.map_err(|_| DownloadError::NotStored)?;
         Ok(StoredFile { file: file.clone(), size, mimetype: mimetype.to_owned() })
@@ -132,7 +144,7 @@ impl FileFetcher {
             tracing::error!("a file cannot be downloaded: nothing can be written in WHATSAPP_SESSION_PATH: {error}");
             DownloadError::Unreachable
         })?;
-        match timeout(WITHIN, client.download_to_writer(part, scratch)).await {
+        match timeout(WITHIN, self.download_into(client, part, scratch)).await {
             Ok(Ok(scratch)) => Ok(scratch.file),
             Ok(Err(_)) if wanted.was_too_long() => Err(DownloadError::LongerThanSaid),
             Ok(Err(error)) => {
@@ -141,6 +153,25 @@ impl FileFetcher {
             }
             Err(_) => Err(DownloadError::NotInTime(WITHIN)),
         }
+    }
+
+    /// Downloads from one of the hosts that WhatsApp names, without the account's media token: WhatsApp gives a file to
+    /// everybody who knows its path. The library would write the token into its log.
+    async fn download_into(
+        &self,
+        client: &Client,
+        part: &MediaPart,
+        scratch: ScratchFile,
+    ) -> anyhow::Result<ScratchFile> {
+        let named = client.refresh_media_conn(false).await?.hosts;
+        let hosts: Vec<_> = named
+            .iter()
+            .filter(|host| self.hosts.has_authority(&host.hostname))
+            .map(|host| MediaHost::new(host.hostname.as_str()))
+            .collect();
+        let route = if hosts.is_empty() { MediaRoute::default_hosts() } else { MediaRoute::unauthenticated(hosts) };
+        let downloader = download::MediaDownloader::new(Arc::clone(&self.http), Arc::new(TokioRuntime), route);
+        Ok(downloader.download_to_writer(part, scratch).await?)
     }
 
     /// Tries until NATS has stored the file. The caller sets the deadline.
@@ -196,6 +227,10 @@ impl FileFetcher {
     /// Asks the phone to upload the file again. Gives the new path.
     async fn request_reupload(&self, part: &MediaPart, whose: &FileMessage) -> Option<String> {
         let FileMessage { message_id, chat, participant, from_me, sent_at: _ } = whose;
+        // The library would write this id as an address, for which WhatsApp ends the connection.
+        if looks_like_address(message_id) {
+            return None;
+        }
         let client = self.wait_for_client().await?;
         let request = MediaReuploadRequest {
             msg_id: message_id,

@@ -1,6 +1,9 @@
 //! What a message says about its file: the address, the keys and the length.
 
-use crate::inbound::content::unwrap_message;
+use crate::{
+    inbound::content::unwrap_message,
+    session::whatsapp_hosts::{WhatsappHosts, is_path},
+};
 use wacore::download::{Downloadable, MediaType};
 use waproto::whatsapp::Message;
 
@@ -44,11 +47,13 @@ impl MediaPart {
         })
     }
 
-    /// Whether the message says where the file is.
+    /// The same part without the addresses that do not lead to WhatsApp. None if no address is left.
     #[must_use]
-    pub fn has_address(&self) -> bool {
-        let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        is_set(&self.direct_path) || is_set(&self.static_url)
+    pub fn at_whatsapp(&self, hosts: &WhatsappHosts) -> Option<Self> {
+        let direct_path = self.direct_path.clone().filter(|path| is_path(path));
+        let static_url = self.static_url.clone().filter(|url| hosts.check_url(url).is_ok());
+        let has_place = direct_path.is_some() || static_url.is_some();
+        has_place.then(|| Self { direct_path, static_url, ..self.clone() })
     }
 }
 

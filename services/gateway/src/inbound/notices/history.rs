@@ -18,8 +18,8 @@ use waproto::whatsapp::{Conversation, WebMessageInfo};
 
 /// Messages in one event. With everything around its text, this many take some 40 kB.
 const MESSAGES: usize = 50;
-/// A larger message would make the event too large for NATS and is left out. Its size usually comes from a thumbnail.
-const LARGEST_MESSAGE: usize = 16_000;
+/// Bytes of the messages in one event. NATS takes 1 MB by default. A larger message is an event by itself, made smaller.
+const BYTES: usize = 400_000;
 /// Chats that are unpacked before the broker takes them. The largest may have some megabytes.
 const AHEAD: usize = 2;
 
@@ -69,15 +69,16 @@ pub fn history_notices(
     let chat = directory.known_addresses(&id);
     let messages: Vec<PastMessage> =
         past_messages(conversation).filter_map(|past| past_message(past, &directory)).collect();
-    let notices = messages.chunks(MESSAGES).map(|messages| {
-        let event_id = history_event_id(&chat.jid, messages, session);
+    let notices = split_into_parts(messages).into_iter().map(|messages| {
+        let event_id = history_event_id(&chat.jid, &messages, session);
         let data = HistorySync {
             chat: chat.clone(),
             name: conversation.name.clone(),
-            messages: messages.to_vec(),
+            messages,
             progress,
             session: session.clone(),
             event_id: event_id.clone(),
+            truncated: Vec::new(),
         };
         NoticeEvent::new(EventType::HISTORY_SYNC, event_id, data)
     });
@@ -98,7 +99,7 @@ fn past_message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<P
     let key = past.key.as_option()?;
     let opened = unwrap_message(past.message.as_option()?);
     let seconds = past.message_timestamp.and_then(|at| i64::try_from(at).ok()).unwrap_or_default();
-    let message = PastMessage {
+    Some(PastMessage {
         message_id: key.id.clone()?,
         timestamp: seconds.saturating_mul(1_000),
         content: content_of(opened.message)?,
@@ -106,9 +107,27 @@ fn past_message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<P
         participant: message_author(past).map(|jid| directory.canonical_address(&jid)),
         push_name: past.push_name.clone(),
         context: context::context_of(opened, past.ephemeral_duration, directory),
-    };
-    let fits = serde_json::to_vec(&message).is_ok_and(|bytes| bytes.len() <= LARGEST_MESSAGE);
-    fits.then_some(message)
+    })
+}
+
+/// Splits the messages into the parts that become events, in their order.
+fn split_into_parts(messages: Vec<PastMessage>) -> Vec<Vec<PastMessage>> {
+    let mut parts: Vec<Vec<PastMessage>> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        let size = serde_json::to_vec(&message).map_or(0, |bytes| bytes.len());
+        match parts.last_mut() {
+            Some(part) if part.len() < MESSAGES && bytes + size <= BYTES => {
+                part.push(message);
+                bytes += size;
+            }
+            _ => {
+                parts.push(vec![message]);
+                bytes = size;
+            }
+        }
+    }
+    parts
 }
 
 /// The id depends on the messages only, so that a part that the phone sends twice is the same event.

@@ -52,6 +52,21 @@ fn the_oldest_is_forgotten() {
 }
 
 #[test]
+fn large_polls_take_no_more_than_their_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("polls.jsonl");
+    let polls = PollStore::open(&file);
+    polls.add_message(&chat(), "joke", &poll(&"x".repeat(1_200_000)));
+    assert_eq!(polls.get(&chat(), "joke"), None);
+    for n in 0..600 {
+        polls.add_message(&chat(), &n.to_string(), &poll(&"x".repeat(LARGEST_POLL - 1_000)));
+        let bytes = std::fs::metadata(&file).unwrap().len() as usize;
+        assert!(polls.lock().bytes <= KEPT_BYTES && bytes <= 3 * KEPT_BYTES, "{bytes} bytes");
+    }
+    assert!(polls.get(&chat(), "0").is_none() && polls.get(&chat(), "599").is_some());
+}
+
+#[test]
 fn a_poll_in_an_envelope_is_one() {
     let inner = MessageField::some(FutureProofMessage { message: MessageField::some(poll("Lunch?")) });
     let polls = PollStore::default();

@@ -8,39 +8,35 @@
 //!
 //! The keys of a chat move on when a message is decrypted, and the client writes the keys of all chats at any time. If
 //! the keys were on disk and the message were not, a crash would lose the message: when WhatsApp sends it again, the
-//! client would take it for a repeat. So keys wait for the messages. After a message that could not be written no keys
-//! are written: the connection ends, and the next one decrypts the message again.
+//! client would take it for a repeat. So keys wait until every decrypted message is stored ([`ClientTasks::settled`]).
+//! No keys are written once the connection is given up, because a message could not be stored or because NATS did not
+//! take it: the next connection decrypts again what arrived since the last keys.
 
-use crate::session::{abort::ConnectionAbort, state::SessionSignal};
+use crate::session::{abort::ConnectionAbort, client_tasks::ClientTasks, state::SessionSignal};
 use std::{
     error::Error as _,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 use wacore::store::error::{Result, StoreError};
-use whatsapp_rust::store::{PendingInboundKey, PendingInboundRow, ProtocolStore as _, SqliteStore};
+use whatsapp_rust::store::{PendingInboundKey, PendingInboundRow, ProtocolStore as _, SignalStore as _, SqliteStore};
 
 /// As many messages as the client handles at the same time.
 const TOGETHER: usize = 64;
-/// A decrypted message is handed over at once, unless it needs an earlier message's secret from the database.
-const HANDED_OVER_WITHIN: Duration = Duration::from_millis(1);
-/// Nothing is decrypted while keys are written, so the wait ends. This limit is for an error in that assumption.
-const MOST_WAITS: u32 = 50;
 
 /// A session's keys, for one connection. `delegated` has the methods that are not here.
 pub struct BatchingStore {
     pub(super) store: Arc<SqliteStore>,
     asked: mpsc::Sender<WriteRequest>,
     messages: Arc<WriteProgress>,
+    pub(super) tasks: ClientTasks,
 }
 
 /// How the writes of messages went.
 struct WriteProgress {
-    handed_over: AtomicU64,
     one_is_not_kept: AtomicBool,
     breaker: ConnectionAbort,
 }
@@ -69,18 +65,19 @@ struct PendingKey {
 
 impl BatchingStore {
     #[must_use]
-    pub fn new(store: Arc<SqliteStore>, breaker: ConnectionAbort) -> Self {
+    pub fn new(store: Arc<SqliteStore>, breaker: ConnectionAbort, tasks: ClientTasks) -> Self {
         let (asked, asks) = mpsc::channel(TOGETHER);
-        let (handed_over, one_is_not_kept) = (AtomicU64::new(0), AtomicBool::new(false));
-        let messages = Arc::new(WriteProgress { handed_over, one_is_not_kept, breaker });
+        let messages = Arc::new(WriteProgress { one_is_not_kept: AtomicBool::new(false), breaker });
         // The task ends when the last user of this store is dropped.
         tokio::spawn(write_batches(Arc::clone(&store), Arc::clone(&messages), asks));
-        Self { store, asked, messages }
+        Self { store, asked, messages, tasks }
     }
 
     /// Writes messages, which stay until they are deleted. The messages of a backlog come in one batch already.
     pub(super) async fn write_pending(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
-        self.messages.handed_over.fetch_add(1, Ordering::AcqRel);
+        let call = self.tasks.begin_store_call();
+        #[cfg(feature = "simulator")]
+        pause_before_keeping().await;
         let kept = match rows {
             [row] => {
                 let key =
@@ -89,7 +86,7 @@ impl BatchingStore {
             }
             rows => self.store.store_pending_inbound_batch(rows).await,
         };
-        kept.inspect_err(|error| self.messages.record_failure(error))
+        kept.inspect(|()| call.message_is_kept()).inspect_err(|error| self.messages.record_failure(error))
     }
 
     pub(super) async fn delete_pending(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
@@ -103,20 +100,29 @@ impl BatchingStore {
     }
 
     /// Waits until every decrypted message is written. The client asks before it writes keys and decrypts nothing
-    /// meanwhile. A message on its way has arrived when a moment passes in which none arrives.
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// If a message could not be written, or the connection is given up.
     pub(super) async fn flush_pending(&self) -> Result<()> {
-        for _ in 0..MOST_WAITS {
-            let before = self.messages.handed_over.load(Ordering::Acquire);
-            tokio::time::sleep(HANDED_OVER_WITHIN).await;
-            if self.messages.handed_over.load(Ordering::Acquire) == before {
-                break;
-            }
-        }
+        self.tasks.settled().await;
         self.submit(StoreWrite::Barrier).await?;
         if self.messages.one_is_not_kept.load(Ordering::Acquire) {
             return Err(StoreError::Validation("a message could not be kept, so its chat's keys are not".to_owned()));
         }
+        // Last: a task that was ended meanwhile may have held a message that nobody keeps.
+        if self.messages.breaker.token().is_cancelled() {
+            return Err(StoreError::Validation("the connection is given up, and its keys with it".to_owned()));
+        }
         Ok(())
+    }
+
+    /// Waits until every write is done. The client's tasks have ended before.
+    pub async fn finish(&self) {
+        // An error means that nobody writes any more.
+        let _ = self.submit(StoreWrite::Barrier).await;
+        // SQLite has one connection here, which does one thing after the other: this read is behind every write.
+        let _ = self.store.get_max_prekey_id().await;
     }
 
     async fn submit(&self, write: StoreWrite) -> Result<()> {
@@ -126,6 +132,17 @@ impl BatchingStore {
             .await
             .map_err(|error| StoreError::Database(Box::new(error)))?;
         answer.await.map_err(|error| StoreError::Database(Box::new(error)))?
+    }
+}
+
+/// Simulates the time that a busy machine may take between decrypting a message and handing it over.
+#[cfg(feature = "simulator")]
+async fn pause_before_keeping() {
+    const VARIABLE: &str = "SIMULATED_PAUSE_BEFORE_KEEPING";
+    static PAUSE: std::sync::LazyLock<Option<std::time::Duration>> =
+        std::sync::LazyLock::new(|| humantime::parse_duration(&std::env::var(VARIABLE).ok()?).ok());
+    if let Some(pause) = *PAUSE {
+        tokio::time::sleep(pause).await;
     }
 }
 

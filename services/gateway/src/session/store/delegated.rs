@@ -19,6 +19,14 @@ use whatsapp_rust::store::{
     MsgSecretStore, PendingInboundKey, PendingInboundRow, ProtocolStore, SignalStore, TcTokenEntry,
 };
 
+/// Eight days, in seconds.
+const LONGER_THAN_THE_LIBRARY: i64 = 8 * 24 * 60 * 60;
+
+/// The same text with a sign that looks alike.
+pub fn without_at(name: &str) -> String {
+    name.replace('@', "\u{ff20}")
+}
+
 macro_rules! delegate {
     ($store:ident {
         $(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+
@@ -26,6 +34,7 @@ macro_rules! delegate {
         #[async_trait]
         impl $store for BatchingStore {
             $(async fn $name(&self, $($argument: $type),*) -> $answer {
+                let _call = self.tasks.begin_store_call();
                 self.store.$name($($argument),*).await
             })+
             $($($own)+)?
@@ -124,8 +133,12 @@ delegate! { ProtocolStore {
     fn store_pending_inbound(chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()>;
     fn get_pending_inbound(chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>>;
     fn delete_pending_inbound(chat: &str, sender: &str, id: &str) -> Result<()>;
-    fn delete_expired_pending_inbound(cutoff_timestamp: i64) -> Result<u32>;
 } {
+    /// The library gives a message seven days. WhatsApp holds it for fourteen, and sends it again without the keys to it.
+    async fn delete_expired_pending_inbound(&self, cutoff_timestamp: i64) -> Result<u32> {
+        self.store.delete_expired_pending_inbound(cutoff_timestamp - LONGER_THAN_THE_LIBRARY).await
+    }
+
     async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
         self.write_pending(rows).await
     }
@@ -137,11 +150,20 @@ delegate! { ProtocolStore {
 
 delegate! { DeviceStore {
     fn save(device: &Device) -> Result<()>;
-    fn load() -> Result<Option<Device>>;
     fn exists() -> Result<bool>;
     fn create() -> Result<i32>;
     fn snapshot_db(name: &str, extra_content: Option<&[u8]>) -> Result<()>;
     fn resource_report() -> StorageResourceReport;
+} {
+    /// The account's name without an `@`. The library tells the name at each login, and would send one with an `@` as an
+    /// address, for which WhatsApp ends the connection.
+    async fn load(&self) -> Result<Option<Device>> {
+        let device = self.store.load().await?;
+        Ok(device.map(|mut device| {
+            device.push_name = without_at(&device.push_name);
+            device
+        }))
+    }
 } }
 
 delegate! { MsgSecretStore {

@@ -6,8 +6,9 @@ mod batching_store;
 mod delegated;
 
 pub use batching_store::BatchingStore;
+pub use delegated::without_at;
 
-use super::{abort::ConnectionAbort, lease::FolderLease};
+use super::{abort::ConnectionAbort, client_tasks::ClientTasks, lease::FolderLease};
 use anyhow::Context as _;
 use kurir_contract::session::SessionId;
 use std::{
@@ -48,11 +49,11 @@ impl SessionStore {
     ///
     /// # Errors
     /// If the database cannot be opened.
-    pub async fn open_keys(&self, breaker: ConnectionAbort) -> anyhow::Result<Arc<BatchingStore>> {
+    pub async fn open_keys(&self, breaker: ConnectionAbort, tasks: ClientTasks) -> anyhow::Result<Arc<BatchingStore>> {
         let file = self.folder.join(FILES[0]);
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
-        Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker)))
+        Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker, tasks)))
     }
 
     /// The session's own folder.

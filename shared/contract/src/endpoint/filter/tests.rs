@@ -36,6 +36,7 @@ fn origin(chat: &str, author: &str) -> EventOrigin {
         from_me: author == ME,
         session: SessionId::default(),
         event_id: EventId::from_header("evt_1"),
+        truncated: Vec::new(),
     }
 }
 
@@ -105,6 +106,7 @@ fn history() -> Value {
         progress: None,
         session: SessionId::default(),
         event_id: EventId::from_header("evt_1"),
+        truncated: Vec::new(),
     };
     event(EventType::HISTORY_SYNC, history)
 }

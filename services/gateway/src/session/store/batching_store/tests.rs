@@ -1,9 +1,9 @@
 use super::*;
 use kurir_contract::session::SessionId;
-use std::path::Path;
+use std::{path::Path, sync::atomic::AtomicUsize};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use whatsapp_rust::store::SignalStore as _;
+use wacore::runtime::Runtime as _;
 
 const CHAT: &str = "6281230000001@s.whatsapp.net";
 
@@ -11,7 +11,8 @@ async fn opened(folder: &Path) -> Arc<BatchingStore> {
     let file = folder.join("whatsapp.db");
     let store = Arc::new(SqliteStore::new(file.to_str().expect("a path")).await.expect("a database"));
     let (signals, _) = mpsc::channel(1);
-    Arc::new(BatchingStore::new(store, ConnectionAbort::new(SessionId::default(), 1, signals)))
+    let abort = ConnectionAbort::new(SessionId::default(), 1, signals);
+    Arc::new(BatchingStore::new(store, abort, ClientTasks::default()))
 }
 
 fn all_at_once<F: Future<Output = Result<()>> + Send + 'static>(work: impl Fn(String) -> F) -> JoinSet<Result<()>> {
@@ -56,11 +57,52 @@ async fn messages_that_come_together_are_each_kept_and_forgotten() {
 async fn keys_are_written_after_the_messages_that_they_have_moved_past() {
     let folder = TempDir::new().expect("a folder");
     let store = opened(folder.path()).await;
-    // Decrypted, and on their way here.
-    let _messages = all_at_once(|id| keep(Arc::clone(&store), id));
+    // Decrypted, and on their way here, each in a task of the client; the others wait for their turn.
+    let (decrypted, all_are) = oneshot::channel();
+    let left = Arc::new(AtomicUsize::new(200));
+    let decrypted = Arc::new(std::sync::Mutex::new(Some(decrypted)));
+    for n in 0..200 {
+        let (store, left, decrypted) = (Arc::clone(&store), Arc::clone(&left), Arc::clone(&decrypted));
+        store.tasks.clone().spawn_detached(Box::pin(async move {
+            if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                let _ = decrypted.lock().expect("no panic").take().expect("once").send(());
+            }
+            keep(store, format!("3EB0{n}")).await.expect("kept");
+        }));
+    }
+    all_are.await.expect("all are decrypted");
     let keys = [(Arc::from("6281230000001.0"), bytes::Bytes::from_static(b"keys"))];
     store.put_sessions_batch(&keys).await.expect("written");
     assert_eq!(kept(&store).await, 200);
+}
+
+#[tokio::test]
+async fn no_keys_are_written_for_a_connection_that_is_given_up() {
+    let folder = TempDir::new().expect("a folder");
+    let store = opened(folder.path()).await;
+    store.messages.breaker.abort(SessionSignal::BrokerLost, &"NATS is away");
+    let keys = [(Arc::from("6281230000001.0"), bytes::Bytes::from_static(b"keys"))];
+    assert!(store.put_sessions_batch(&keys).await.is_err());
+    assert!(store.put_sender_keys_batch(&keys).await.is_err());
+    assert_eq!(store.get_session("6281230000001.0").await.expect("readable"), None);
+    // A message is kept all the same: it was decrypted.
+    keep(Arc::clone(&store), "3EB00".to_owned()).await.expect("kept");
+    store.finish().await;
+    assert_eq!(kept(&store).await, 1);
+}
+
+#[tokio::test]
+async fn a_message_that_waits_is_kept_for_longer_than_whatsapp_holds_it() {
+    let folder = TempDir::new().expect("a folder");
+    let store = opened(folder.path()).await;
+    keep(Arc::clone(&store), "3EB00".to_owned()).await.expect("kept");
+    let days = |days: i64| days * 24 * 60 * 60;
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    // What the library asks for when the message is so many days old, whose bound is seven.
+    for (age, is_there) in [(8, 1), (14, 1), (16, 0)] {
+        store.delete_expired_pending_inbound(now + days(age - 7)).await.expect("deleted");
+        assert_eq!(kept(&store).await, is_there, "{age} days");
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ fn origin(chat: &str, author: &str) -> EventOrigin {
         from_me: author == ME,
         session: sales(),
         event_id: EventId::from_header(ID),
+        truncated: Vec::new(),
     }
 }
 

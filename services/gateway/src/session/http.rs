@@ -3,9 +3,9 @@
 //! The library's own agent has no timeouts, and each request holds a thread, which a stalling media server would hold
 //! forever. The caller bounds the time of a whole file; this module bounds each wait.
 
+use super::{guarded_http::GuardedHttpClient, whatsapp_hosts::WhatsappHosts};
 use std::time::Duration;
-use ureq::{Agent, config::Config};
-use whatsapp_rust::http::UreqHttpClient;
+use ureq::config::Config;
 
 /// A resolver answers in milliseconds, or is asked once more.
 const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
@@ -20,12 +20,13 @@ const BUFFER: usize = 16 * 1024;
 const IDLE_CONNECTIONS: usize = 3;
 const IDLE_CONNECTIONS_OF_A_HOST: usize = 2;
 
-/// The HTTP client for a WhatsApp client.
-pub fn http_client() -> UreqHttpClient {
-    UreqHttpClient::with_agent(http_agent(SILENCE))
+/// The HTTP client for a WhatsApp client. It connects to these hosts only.
+#[must_use]
+pub fn http_client(hosts: WhatsappHosts) -> GuardedHttpClient {
+    GuardedHttpClient::new(config(SILENCE), hosts)
 }
 
-fn http_agent(silence: Duration) -> Agent {
+fn config(silence: Duration) -> Config {
     let config = Config::builder()
         .timeout_resolve(Some(RESOLVED_WITHIN))
         .timeout_connect(Some(CONNECTED_WITHIN))
@@ -34,12 +35,14 @@ fn http_agent(silence: Duration) -> Agent {
         .timeout_per_call(Some(WHOLE))
         .input_buffer_size(BUFFER)
         .output_buffer_size(BUFFER)
+        // A redirect may lead anywhere.
+        .max_redirects(0)
         .max_idle_connections(IDLE_CONNECTIONS)
         .max_idle_connections_per_host(IDLE_CONNECTIONS_OF_A_HOST);
     // The simulator's media store has a certificate of its own.
     #[cfg(feature = "simulator")]
     let config = config.tls_config(ureq::tls::TlsConfig::builder().disable_verification(true).build());
-    config.build().into()
+    config.build()
 }
 
 #[cfg(test)]
@@ -50,7 +53,11 @@ mod tests {
         net::TcpListener,
         thread,
     };
-    use ureq::{Error, Timeout};
+    use ureq::{Agent, Error, Timeout};
+
+    fn http_agent(silence: Duration) -> Agent {
+        config(silence).into()
+    }
 
     /// Serves one connection: reads one byte, writes this answer, and then does nothing.
     fn stalls(answer: &'static [u8]) -> anyhow::Result<String> {
