@@ -260,7 +260,9 @@ async fn make_up_protects_nats_and_keeps_its_secrets_in_env() {
     assert_eq!(fs::metadata(at(".env")).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(greet_nats(nats.addr()).contains("Authorization Violation"));
     let status = format!("http://{}/api/whatsapp/status", api.addr());
-    let answer = http::client().get(status).header("X-API-Key", value("API_KEY=")).send().await.unwrap();
+    let request =
+        http::client().get(status).header("X-API-Key", value("API_KEY=")).header("Origin", "https://example.org");
+    let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["access-control-allow-origin"], "https://example.org");
     up.terminate(ENDED_WITHIN).await;
