@@ -74,11 +74,9 @@ async fn a_call_waits_for_a_client_that_is_away() {
     let store = folder.path().join("default.db");
     let setup = crate::support::Setup { store: store.to_str().unwrap(), push_name: None };
     let phone = Phone::run(&sim, setup).await;
-    let told = phone.until(|event| match event {
-        Event::MissedCall(call) => Some(call.call_id.clone()),
-        _ => None,
-    });
-    assert_eq!(json!(told.await), missed);
+    // The first call may come once more: the client perhaps left before its acknowledgement went out.
+    let is_missed = |event: &Event| matches!(event, Event::MissedCall(call) if json!(call.call_id) == missed);
+    phone.until(|event| is_missed(event).then_some(())).await;
     phone.shutdown().await;
     sim.stop().await;
 }
