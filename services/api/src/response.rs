@@ -46,7 +46,7 @@ pub struct ErrorResponse {
     message: Cow<'static, str>,
     code: ErrorCode,
     /// What is wrong with each field.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     problems: Vec<FieldProblem>,
     /// WhatsApp's own number, if WhatsApp refused.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -79,21 +79,24 @@ pub fn build_document(mut api: OpenApi, docs: &[GroupedDoc]) -> OpenApiDocument 
     });
     document["tags"] = tags.into_iter().map(|tag| json!({"name": tag})).collect();
     let by_id: BTreeMap<&str, &GroupedDoc> = docs.iter().map(|doc| (doc.doc.id, doc)).collect();
+    let mut errors = Map::new();
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (path, item) in paths {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
             let id = operation["operationId"].as_str().unwrap_or_default();
             if let Some(doc) = by_id.get(id) {
-                complete_operation(path, operation, doc);
+                complete_operation(path, operation, doc, &mut errors);
             }
         }
     }
+    document["components"]["responses"] = errors.into();
     add_undocumented_routes(&mut document["paths"]);
     let text = serde_json::to_string_pretty(&document).unwrap_or_default();
     OpenApiDocument(Bytes::from(text + "\n"))
 }
 
-fn complete_operation(path: &str, operation: &mut Value, group: &GroupedDoc) {
+/// `shared` collects the error answers, which most operations have in common.
+fn complete_operation(path: &str, operation: &mut Value, group: &GroupedDoc, shared: &mut Map<String, Value>) {
     let doc = &group.doc;
     let is_named_session = path.contains("{session}");
     operation["operationId"] = if is_named_session { format!("{}InSession", doc.id).into() } else { doc.id.into() };
@@ -114,7 +117,10 @@ fn complete_operation(path: &str, operation: &mut Value, group: &GroupedDoc) {
     let responses = &mut operation["responses"];
     complete_answers(responses, doc.answer_example.as_ref());
     for (status, codes) in errors {
-        responses[status.to_string()] = error_response(status, &codes);
+        let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+        let name = format!("{status}.{}", names.join("."));
+        responses[status.to_string()] = reference("responses", &name);
+        shared.entry(name).or_insert_with(|| error_response(status, &codes));
     }
 }
 
@@ -240,8 +246,8 @@ fn add_undocumented_routes(paths: &mut Value) {
     file["304"] = json!({"description": "The caller has the file already."});
     let alive = [("200", "The process runs.")];
     let ready = [("200", "NATS is there."), ("503", "NATS is not there yet, or no longer.")];
-    paths["/livez"] = plain("livez", "Health", "Says whether the process runs", "text/plain", &alive);
-    paths["/readyz"] = plain("readyz", "Health", "Says whether the API can work", "text/plain", &ready);
+    paths["/livez"] = plain("livez", "Health", "Says whether the process runs", "application/json", &alive);
+    paths["/readyz"] = plain("readyz", "Health", "Says whether the API can work", "application/json", &ready);
     let document = [("200", "This document.")];
     paths["/openapi.json"] = plain("showOpenApi", "Document", "Shows this document", "application/json", &document);
     let page = [("200", "The page.")];

@@ -70,6 +70,7 @@ async fn each_operation_can_be_found_and_called_by_a_client() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
     let operations = operations(&api).await;
+    let (_, document) = answer(api.request(Method::GET, "/openapi.json")).await;
     let ids: BTreeSet<_> = operations.iter().map(|one| one.operation["operationId"].to_string()).collect();
     assert_eq!(ids.len(), operations.len(), "two operations have one id");
     for one in &operations {
@@ -82,6 +83,8 @@ async fn each_operation_can_be_found_and_called_by_a_client() {
         let responses = one.operation["responses"].as_object().expect("responses");
         assert!(responses.keys().any(|status| status.starts_with('2')), "{name} has no success");
         for (status, response) in responses {
+            let shared = response["$ref"].as_str().and_then(|reference| document.pointer(reference.strip_prefix('#')?));
+            let response = shared.unwrap_or(response);
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}");
             if status.starts_with(['4', '5']) && one.is_keyed() {
                 let schema = &response["content"]["application/json"]["schema"]["$ref"];
