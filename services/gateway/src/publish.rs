@@ -2,7 +2,7 @@
 //!
 //! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
-use crate::{event_size, metrics::GatewayMetrics};
+use crate::{event_size, metrics::GatewayMetrics, session::session_guard::SessionGuard};
 use bytes::Bytes;
 use kurir_chassis::{
     broker::Broker,
@@ -86,6 +86,8 @@ pub struct EventPublisher {
     broker: Broker,
     /// Whether events carry the CloudEvents headers, too.
     cloud_events: bool,
+    /// Shut while another gateway may hold the session.
+    pub guard: SessionGuard,
     /// The largest message that EVENTS takes, in bytes, as far as it is known.
     largest_message: Arc<AtomicUsize>,
     pub metrics: GatewayMetrics,
@@ -93,8 +95,8 @@ pub struct EventPublisher {
 
 impl EventPublisher {
     #[must_use]
-    pub fn new(broker: Broker, cloud_events: bool, metrics: GatewayMetrics) -> Self {
-        Self { broker, cloud_events, largest_message: Arc::new(AtomicUsize::new(usize::MAX)), metrics }
+    pub fn new(broker: Broker, cloud_events: bool, metrics: GatewayMetrics, guard: SessionGuard) -> Self {
+        Self { broker, cloud_events, guard, largest_message: Arc::new(AtomicUsize::new(usize::MAX)), metrics }
     }
 
     /// Tries until JetStream has acknowledged the event, or until `deadline`. An event that is too large for NATS is
@@ -105,6 +107,9 @@ impl EventPublisher {
     pub async fn publish(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
         let mut event = self.within(&Cow::Borrowed(event), self.limit());
         loop {
+            if !self.guard.wait_open(deadline).await {
+                return Err(PublishTimeout(PublishError::NotConnected));
+            }
             let message = event.message(self.cloud_events).with_trace_context();
             let error = match self.broker.publish_until_stored(&message, deadline).await {
                 Ok(_) => {

@@ -108,6 +108,7 @@ pub fn new_session(
         acks: Arc::clone(&acks),
         appearance: appearance.clone(),
         control,
+        guard: publisher.guard.clone(),
     };
     let task = SessionTask {
         config: config.clone(),
