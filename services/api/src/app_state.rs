@@ -4,7 +4,7 @@ use crate::{
     api_key::ApiKey, byte_budget::ByteBudget, config::ApiConfig, dead_letter_store::DeadLetterStore,
     dispatcher_client::DispatcherClient, endpoint_store::EndpointStore, event_publisher::EventPublisher,
     gateway_client::GatewayClient, job_store::JobStore, metrics::ApiMetrics, replay_store::ReplayStore,
-    routes::health::LastPings, uploads::UploadStore, wrong_keys::WrongKeys,
+    routes::health::LastPings, session_store::SessionStore, uploads::UploadStore, wrong_keys::WrongKeys,
 };
 use kurir_chassis::{broker::Broker, health::Health};
 use kurir_contract::address_guard::NetworkList;
@@ -25,6 +25,7 @@ pub struct SharedState {
     pub health: Health,
     pub gateway: GatewayClient,
     pub job_store: JobStore,
+    pub session_store: SessionStore,
     pub events: EventPublisher,
     pub allowed_networks: NetworkList,
     pub endpoint_store: EndpointStore,
@@ -49,6 +50,7 @@ impl AppState {
             api_key: config.api_key.clone().unwrap_or_default(),
             gateway: GatewayClient::new(broker.clone()),
             job_store: JobStore::new(broker.clone()),
+            session_store: SessionStore::new(broker.clone()),
             events: EventPublisher::new(broker.clone()),
             // Settings that cannot be read are refused; none are opened then.
             allowed_networks: config.allowed_networks().unwrap_or_default(),

@@ -45,6 +45,7 @@ mod response;
 mod router;
 mod routes;
 mod server;
+mod session_store;
 mod uploads;
 mod wrong_keys;
 

@@ -73,7 +73,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let mut tasks = TaskSet::new(shutdown);
     // The lease is held until the sessions have left WhatsApp.
     let released = CancellationToken::new();
-    let sessions = run_sessions(Supervisor::new(context, config), tasks.shutdown_token(), released.clone());
+    let sessions = run_sessions(Supervisor::new(context, config)?, tasks.shutdown_token(), released.clone());
     tasks.spawn("sessions", sessions);
     tasks.spawn("lease", lease.run(released));
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown_token()));

@@ -65,9 +65,9 @@ impl Health {
         &self.0.instance
     }
 
-    /// Keeps the service from being ready from now on; `/readyz` says why.
-    pub fn set_problem(&self, problem: String) {
-        *self.0.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+    /// While there is a problem the service is not ready, and `/readyz` says why.
+    pub fn set_problem(&self, problem: Option<String>) {
+        *self.0.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
     fn problem(&self) -> Option<String> {

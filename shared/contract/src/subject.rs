@@ -13,6 +13,7 @@
 //! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
+//! | `kurir.sessions.changed` | api: gateways read the records of the sessions |
 
 use crate::{
     address::ChatJid,
@@ -35,6 +36,9 @@ pub const ALL_OUTBOX: &str = "whatsapp.outbox.>";
 pub const ALL_DELIVERIES: &str = "whatsapp.deliveries.>";
 /// All messages of DEAD_LETTERS.
 pub const ALL_DEAD_LETTERS: &str = "whatsapp.dead-letters.>";
+
+/// Published after a change of a session's record. The bucket is what counts: nobody needs this message.
+pub const SESSIONS_CHANGED: &str = "kurir.sessions.changed";
 
 const EVENTS: &str = "whatsapp.events.";
 
@@ -205,6 +209,12 @@ pub fn waiting_job(session: &SessionId, job: &JobId) -> String {
 #[must_use]
 pub fn due_job(session: &SessionId, job: &JobId) -> String {
     format!("whatsapp.outbox.due.{session}.{job}")
+}
+
+/// All jobs of a session in OUTBOX: those that wait and those that are due.
+#[must_use]
+pub fn jobs_of(session: &SessionId) -> [String; 2] {
+    [format!("whatsapp.outbox.waiting.{session}.*"), format!("whatsapp.outbox.due.{session}.*")]
 }
 
 /// The filter of a session's consumer on OUTBOX.

@@ -56,6 +56,7 @@ fn documented_routes(app: &AppState) -> (Router<AppState>, OpenApiDocument) {
         .merge(management::webhook_routes().route_layer(body.clone()).route_layer(webhook_key))
         .merge(management::keyed_routes().route_layer(body.clone()).route_layer(api_key.clone()))
         .merge(management::open_routes())
+        .merge(management::session_routes().route_layer(body.clone()).route_layer(api_key.clone()))
         .nest("/api/sessions/{session}", session())
         .finish();
     (routes, build_document(api, &docs))

@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod media;
 pub mod metrics;
 pub mod replays;
+pub mod sessions;
 mod shown_types;
 pub mod webhook;
 pub mod whatsapp;

@@ -9,10 +9,11 @@
 
 mod gateway_lease;
 mod session_claim;
+mod session_registry;
 mod session_service;
 mod supervisor;
 
 pub use gateway_lease::GatewayLease;
 pub use session_claim::{HeldElsewhere, SessionClaim, SessionHolder};
-pub use session_service::{SessionContext, run_session};
+pub use session_service::SessionContext;
 pub use supervisor::Supervisor;

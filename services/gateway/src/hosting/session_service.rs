@@ -1,6 +1,9 @@
 //! One session: its parts, and the tasks that run while this gateway holds it.
 
-use super::{GatewayLease, HeldElsewhere, SessionClaim, SessionHolder, session_claim::release_session};
+use super::{
+    GatewayLease, HeldElsewhere, SessionClaim, SessionHolder, session_claim::release_session,
+    session_registry::SessionRegistry,
+};
 use crate::{
     commands::{COMMANDS_AT_ONCE, CommandServer},
     config::GatewayConfig,
@@ -16,7 +19,7 @@ use crate::{
         pacing::SendPacer,
         send::WhatsappSender,
     },
-    publish::{EventPublisher, OutgoingEvent},
+    publish::{EventPublisher, OutgoingEvent, SessionMetadata},
     session::{session_guard::SessionGuard, status_queue::StatusQueue, store::SessionStore},
 };
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
@@ -52,7 +55,8 @@ pub enum SessionFailure {
 pub async fn run_session(
     context: &SessionContext,
     config: &GatewayConfig,
-    session: &SessionId,
+    (session, registry): (&SessionId, &SessionRegistry),
+    metadata: SessionMetadata,
     shutdown: CancellationToken,
 ) -> Result<(), SessionFailure> {
     let store = SessionStore::open(&config.whatsapp_session_path, session)?;
@@ -62,7 +66,8 @@ pub async fn run_session(
         Some(claimed) => claimed?,
         None => return Ok(()),
     }
-    let parts = SessionParts::new(context, config, session, store, claim.guard());
+    registry.take_home(session).await?;
+    let parts = SessionParts::new(context, config, session, store, (claim.guard(), metadata));
     let mut tasks = TaskSet::new(shutdown);
     tasks.spawn("claim", claim.keep(tasks.shutdown_token()));
     parts.spawn(context, config, &mut tasks);
@@ -96,7 +101,7 @@ impl SessionParts {
         config: &GatewayConfig,
         session: &SessionId,
         store: SessionStore,
-        guard: SessionGuard,
+        (guard, metadata): (SessionGuard, SessionMetadata),
     ) -> Self {
         let broker = &context.broker;
         let uploads = OutgoingFiles::new(broker.clone(), store.folder().to_owned());
@@ -119,7 +124,8 @@ impl SessionParts {
         let (unhooked, unhooked_worker) = unhooked::unhooked_channel();
         let (notices, notice_worker) = notices::notice_channel();
         let statuses = StatusQueue::default();
-        let publisher = EventPublisher::new(broker.clone(), config.cloud_events, context.metrics.clone(), guard);
+        let publisher =
+            EventPublisher::new(broker.clone(), config.cloud_events, context.metrics.clone(), (guard, metadata));
         let sinks = (unhooked, notices, statuses.clone(), publisher.clone());
         let (task, session) = connection::new_session(config, broker, store, inbound.clone(), sinks);
         let restrictions = RestrictionTracker::default();
