@@ -1,6 +1,6 @@
 # Kurir's commands; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up build build-for-simulator test format lint tests tests-build settings bench deny
+.PHONY: help demo up build build-for-simulator test format lint tests tests-build settings bench chaos deny
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -64,6 +64,9 @@ tests-build:
 
 settings: ## write docs/configuration.md again after a change of a setting
 	KURIR_WRITE=1 $(CARGO) test --workspace $(FEATURES) --test it -- settings_page
+
+chaos: tests-build ## kills and freezes everything under load for ten minutes, and checks that nothing is lost
+	$(TARGET)/debug/kurir-chaos
 
 deny: ## licences, sources, bans and advisories of all dependencies
 	@CARGO=$(CARGO) .ci/deny

@@ -32,10 +32,12 @@ pub struct StoredSecret {
 }
 
 impl SigningSecret {
-    /// A new secret.
+    /// A new secret of letters and digits, about 190 random bits. Tools whose keys are texts take it, too: the crypto nodes of
+    /// n8n, Make or Zapier.
     #[must_use]
     pub fn random() -> Self {
-        Self(rand::random::<[u8; 32]>().to_vec())
+        const SIGNS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        Self((0..32).map(|_| SIGNS[rand::random_range(0..SIGNS.len())]).collect())
     }
 
     /// The bytes that sign.
@@ -108,6 +110,7 @@ mod tests {
     #[test]
     fn a_secret_is_read_back_as_it_was_written_and_never_shown() {
         let secret = SigningSecret::random();
+        assert!(secret.key().iter().all(u8::is_ascii_alphanumeric), "a key that a tool can take as text");
         assert_eq!(secret.reveal().parse(), Ok(secret.clone()));
         assert!(!format!("{secret:?}").contains(&secret.reveal()[6..]));
         for bad in ["", "whsec_", "whsec_c2hvcnQ=", "c2hvcnQ=", "whsec_!!!"] {

@@ -23,6 +23,7 @@ mod outbound;
 mod pairing;
 mod passkey;
 mod passkey_in_browser;
+mod receivers;
 mod released;
 mod send_media;
 mod sessions;

@@ -4,6 +4,7 @@ use super::{
     publish_change,
     session_input::{ChangeSessionRequest, read_changes},
     session_view::SessionView,
+    wait_until_taken,
 };
 use crate::{
     app_state::AppState,
@@ -65,7 +66,11 @@ async fn switch(
         tracing::info!(session.id = %session, "the session {session} is to be {desired:?}");
         publish_change(app, event, &session, &record).await?;
     }
-    Ok(data_response(SessionView::new(session, record, None)))
+    let info = match desired {
+        DesiredState::Running => wait_until_taken(app, &session).await,
+        DesiredState::Stopped | DesiredState::Deleted => None,
+    };
+    Ok(data_response(SessionView::new(session, record, info)))
 }
 
 fn refuse_deleted(record: &SessionRecord) -> Result<(), ApiError> {

@@ -4,6 +4,7 @@ use super::{
     publish_change,
     session_input::{CreateSessionRequest, read_new},
     session_view::SessionView,
+    wait_until_taken,
 };
 use crate::{
     app_state::AppState,
@@ -23,6 +24,7 @@ pub async fn create_session(
     app.session_store.create(&id, &record).await?;
     tracing::info!(session.id = %id, "the session {id} was made");
     publish_change(&app, EventType::SESSION_CREATED, &id, &record).await?;
+    let info = wait_until_taken(&app, &id).await;
     let location = format!("/api/sessions/{id}");
-    Ok(CreatedResponse { location, body: data_response(SessionView::new(id, record, None)) })
+    Ok(CreatedResponse { location, body: data_response(SessionView::new(id, record, info)) })
 }

@@ -12,15 +12,36 @@ pub use create::create_session;
 pub use delete::delete_session;
 pub use show::{list_sessions, show_session};
 
-use crate::{app_state::AppState, response::ApiError};
+use crate::{app_state::AppState, command_request::CommandFailure, response::ApiError};
 use kurir_contract::{
     clock,
+    command::SessionInfo,
     event::{EventEnvelope, EventType, SessionChanged},
     session::SessionId,
     session_record::SessionRecord,
     subject,
 };
+use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
+
+/// How long a caller waits for a gateway that takes a session.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Waits until a gateway holds the session, so that the caller's next request finds it; none if none takes it in time.
+async fn wait_until_taken(app: &AppState, session: &SessionId) -> Option<SessionInfo> {
+    let deadline = Instant::now() + TAKEN_WITHIN;
+    loop {
+        match app.gateway.status(session).await {
+            Ok(info) => return Some(info),
+            Err(CommandFailure::SessionMoving | CommandFailure::NobodyThere) if Instant::now() < deadline => {
+                sleep(LOOK_EVERY).await;
+            }
+            Err(_) => return None,
+        }
+    }
+}
 
 /// Publishes a `session.…` event about what a caller did.
 async fn publish_change(
