@@ -24,5 +24,6 @@ mod pairing;
 mod passkey;
 mod passkey_in_browser;
 mod released;
+mod replies;
 mod send_media;
 mod settings_page;
