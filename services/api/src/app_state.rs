@@ -3,8 +3,9 @@
 use crate::{
     api_key::ApiKey, byte_budget::ByteBudget, config::ApiConfig, dead_letter_store::DeadLetterStore,
     dispatcher_client::DispatcherClient, endpoint_store::EndpointStore, event_publisher::EventPublisher,
-    gateway_client::GatewayClient, job_store::JobStore, metrics::ApiMetrics, replay_store::ReplayStore,
-    routes::health::LastPings, session_store::SessionStore, uploads::UploadStore, wrong_keys::WrongKeys,
+    gateway_client::GatewayClient, job_store::JobStore, message_lookup::MessageLookup, metrics::ApiMetrics,
+    replay_store::ReplayStore, routes::health::LastPings, session_store::SessionStore, uploads::UploadStore,
+    wrong_keys::WrongKeys,
 };
 use kurir_chassis::{broker::Broker, health::Health};
 use kurir_contract::address_guard::NetworkList;
@@ -26,8 +27,11 @@ pub struct SharedState {
     pub gateway: GatewayClient,
     pub job_store: JobStore,
     pub session_store: SessionStore,
+    pub messages: MessageLookup,
     pub events: EventPublisher,
     pub allowed_networks: NetworkList,
+    /// From where files may be fetched.
+    pub media_networks: NetworkList,
     pub endpoint_store: EndpointStore,
     pub dead_letter_store: DeadLetterStore,
     pub replay_store: ReplayStore,
@@ -51,9 +55,11 @@ impl AppState {
             gateway: GatewayClient::new(broker.clone()),
             job_store: JobStore::new(broker.clone()),
             session_store: SessionStore::new(broker.clone()),
+            messages: MessageLookup::new(broker.clone()),
             events: EventPublisher::new(broker.clone()),
             // Settings that cannot be read are refused; none are opened then.
             allowed_networks: config.allowed_networks().unwrap_or_default(),
+            media_networks: config.media_networks().unwrap_or_default(),
             endpoint_store: EndpointStore::new(broker.clone()),
             dead_letter_store: DeadLetterStore::new(broker.clone()),
             replay_store: ReplayStore::new(broker.clone()),

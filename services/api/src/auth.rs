@@ -1,4 +1,5 @@
-//! Who may call: the key comes in the header `X-API-Key` or in the query `api_key`, and is compared in constant time.
+//! Who may call: the key comes in the header `X-API-Key`, as `Authorization: Bearer`, or in the query `api_key`, and is
+//! compared in constant time.
 //!
 //! The texts differ between the two groups of routes, as they always did; which group a route is in says the router.
 
@@ -6,7 +7,7 @@ use crate::{app_state::AppState, connection_phase::ConnectionPhase, error_code::
 use aide::OperationInput;
 use axum::{
     extract::{FromRequestParts, Query, Request, State},
-    http::{Extensions, HeaderMap, Uri, request::Parts},
+    http::{Extensions, HeaderMap, Uri, header::AUTHORIZATION, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -78,7 +79,7 @@ impl FromRequestParts<AppState> for OptionalKey {
 impl OperationInput for OptionalKey {}
 
 fn given_key(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
-    from_header(headers).or_else(|| from_query(uri))
+    from_header(headers).or_else(|| from_bearer(headers)).or_else(|| from_query(uri))
 }
 
 fn too_many(wait: Duration) -> ApiError {
@@ -88,6 +89,14 @@ fn too_many(wait: Duration) -> ApiError {
 
 fn from_header(headers: &HeaderMap) -> Option<Vec<u8>> {
     headers.get("x-api-key").map(|value| value.as_bytes().to_vec()).filter(|key| !key.is_empty())
+}
+
+/// Of another scheme, as a proxy in front may have added it, nothing is known.
+fn from_bearer(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let given = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, key) = given.split_at_checked("Bearer ".len())?;
+    let key = key.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !key.is_empty()).then(|| key.to_vec())
 }
 
 fn from_query(uri: &Uri) -> Option<Vec<u8>> {

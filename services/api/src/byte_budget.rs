@@ -3,11 +3,11 @@
 //! A body is read here as a whole, before its route: what is too large is refused by its `Content-Length` and never asked
 //! for, and what does not fit beside the others is answered 503. Files stream; they take a fixed part of the budget.
 
-use crate::{app_state::AppState, error_code::ErrorCode, response::ApiError};
+use crate::{app_state::AppState, body_encoding, error_code::ErrorCode, response::ApiError};
 use axum::{
     body::{Body, HttpBody as _},
     extract::{Request, State},
-    http::header::CONTENT_TYPE,
+    http::{HeaderMap, header::CONTENT_TYPE},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -16,13 +16,21 @@ use futures::StreamExt as _;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
-/// As the old program had it (`1mb`). The longest message is 16 kB, and NATS takes 1 MB by default.
-const LARGEST_BODY: usize = 1 << 20;
-/// A body within the limit takes 10 s on a line of 1 Mbit/s.
+/// As the old program had it (`10mb`), packed and unpacked.
+const LARGEST_BODY: usize = 10 << 20;
+/// A body that does not say how long it is takes its part in these steps.
+const STEP: usize = 1 << 20;
+/// The largest file that may come as base64 in JSON, which is whole in memory; a larger one comes as a form or by its URL.
+const LARGEST_BASE64: u64 = 64 << 20;
+/// What a body says besides a file in base64.
+const BESIDES_FILE: u64 = 1 << 20;
+/// Every body may take so long,
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+/// longer as it comes: a line of half a megabit a second.
+const LEAST_BYTES_A_SECOND: u64 = 64 * 1024;
 /// What a file holds on its way: pieces of 128 kB, on each side of NATS' client and in between.
 pub const STREAM_BYTES: usize = 512 * 1024;
 /// The memory of one value of JSON, with its place in what holds it.
@@ -74,55 +82,109 @@ impl ByteBudget {
     }
 }
 
-/// For routes that take forms: a form passes, and its route reads it.
-pub async fn read_body_unless_form(state: State<AppState>, request: Request, next: Next) -> Response {
-    if is_form(&request) { next.run(request).await } else { read_body(state, request, next).await }
+/// For routes that take files: a form and a file's own bytes pass, and the route reads them.
+pub async fn read_body_unless_file(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    if is_form(&request) || is_bare_file(&request) {
+        return next.run(request).await;
+    }
+    // Four characters of base64 are three bytes, and some clients write line breaks between.
+    let file = app.uploads.most.bytes.min(LARGEST_BASE64);
+    let largest = (file / 3 * 4 + file / 50 + BESIDES_FILE).max(LARGEST_BODY as u64);
+    read_within(app, request, next, usize::try_from(largest).unwrap_or(LARGEST_BODY)).await
 }
 
 pub fn is_form(request: &Request) -> bool {
+    content_type(request).starts_with("multipart/form-data")
+}
+
+/// Whether the body is the file itself: its type is a file's, or the URL says where it goes.
+pub fn is_bare_file(request: &Request) -> bool {
+    let content_type = content_type(request);
+    let essence = content_type.split(';').next().unwrap_or_default().trim_end();
+    let is_json = essence.ends_with("/json") || essence.ends_with("+json");
+    let is_named = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("to=")));
+    match essence {
+        _ if is_json || is_form(request) => false,
+        _ => is_named || ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind)),
+    }
+}
+
+fn content_type(request: &Request) -> String {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"))
+    content_type.unwrap_or_default().trim_start().to_ascii_lowercase()
 }
 
 /// Reads the body for the route behind it, within all bounds.
 pub async fn read_body(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    read_within(app, request, next, LARGEST_BODY).await
+}
+
+async fn read_within(app: AppState, request: Request, next: Next, largest: usize) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    match timeout(ARRIVES_WITHIN, collect(&app.byte_budget, body)).await {
-        Ok(Ok((bytes, _part))) => next.run(Request::from_parts(head, Body::from(bytes.freeze()))).await,
-        Ok(Err(failure)) => failure.into_response(),
-        Err(_) => ApiError::new(ErrorCode::BodyTimeout, "Request body did not arrive within 30 s").into_response(),
+    let read = async {
+        let (bytes, mut part) = collect(&app.byte_budget, body, largest).await?;
+        let bytes = unpack_body(&app.byte_budget, &mut part, &head.headers, bytes, largest)?;
+        Ok::<_, ApiError>((bytes, part))
+    };
+    match read.await {
+        Ok((bytes, _part)) => next.run(Request::from_parts(head, Body::from(bytes.freeze()))).await,
+        Err(failure) => failure.into_response(),
     }
 }
 
-async fn collect(budget: &ByteBudget, body: Body) -> Result<(BytesMut, BudgetPart), ApiError> {
+async fn collect(budget: &ByteBudget, body: Body, largest: usize) -> Result<(BytesMut, BudgetPart), ApiError> {
     let length = body.size_hint().lower() as usize;
-    if length > LARGEST_BODY {
-        return Err(too_large());
+    if length > largest {
+        return Err(too_large(largest));
     }
     let (mut part, mut bytes) = (budget.take(length)?, BytesMut::with_capacity(length));
+    let mut taken = length.max(SHORT);
     let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
+    let begun = Instant::now();
+    loop {
+        let deadline = begun + ARRIVES_WITHIN + Duration::from_secs(bytes.len() as u64 / LEAST_BYTES_A_SECOND);
+        let chunk = timeout_at(deadline, chunks.next())
+            .await
+            .map_err(|_| ApiError::new(ErrorCode::BodyTimeout, "Request body did not arrive within 30 s"))?;
+        let Some(chunk) = chunk else { return Ok((bytes, part)) };
         let chunk = chunk.map_err(|_| ApiError::new(ErrorCode::BodyIncomplete, "Request body ended too early"))?;
-        if bytes.len() + chunk.len() > LARGEST_BODY {
-            return Err(too_large());
+        if bytes.len() + chunk.len() > largest {
+            return Err(too_large(largest));
         }
         bytes.extend_from_slice(&chunk);
         // A body in chunks does not say how long it is.
-        if length == 0 && bytes.len() > SHORT && part.0.is_none() {
-            part = budget.take(LARGEST_BODY)?;
+        while bytes.len() > taken {
+            budget.add(&mut part, STEP)?;
+            taken += STEP;
         }
     }
-    // A short text can hold many values: `[0,0,…]` takes 16 times its length.
-    let values = bytes.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count();
-    budget.add(&mut part, values * VALUE_BYTES)?;
-    Ok((bytes, part))
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(ErrorCode::BodyTooLarge, "Request body is larger than 1 MB")
+/// The body as its sender meant it, without `Content-Encoding`; `part` grows by what reading it will take.
+fn unpack_body(
+    budget: &ByteBudget,
+    part: &mut BudgetPart,
+    headers: &HeaderMap,
+    mut bytes: BytesMut,
+    largest: usize,
+) -> Result<BytesMut, ApiError> {
+    if let Some(encoding) = body_encoding::read_encoding(headers)? {
+        // What a packed body becomes is not known before, so it takes the most at once.
+        budget.add(part, largest)?;
+        let unpacked = body_encoding::unpack(encoding, &bytes, largest)?;
+        bytes = BytesMut::from(unpacked.ok_or_else(|| too_large(largest))?.as_slice());
+    }
+    // A short text can hold many values: `[0,0,…]` takes 16 times its length.
+    let values = bytes.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{' | b'&')).count();
+    budget.add(part, values * VALUE_BYTES)?;
+    Ok(bytes)
+}
+
+fn too_large(largest: usize) -> ApiError {
+    ApiError::new(ErrorCode::BodyTooLarge, format!("Request body is larger than {} MB", largest >> 20))
 }
 
 fn too_busy() -> ApiError {
@@ -152,7 +214,13 @@ mod tests {
     async fn many_values_take_more_than_their_text() {
         let budget = ByteBudget::new(1 << 20);
         let array = format!("[{}]", "0,".repeat(10_000));
-        let (_, part) = collect(&budget, Body::from(array)).await.map_err(|failure| failure.message).expect("it fits");
+        let (bytes, mut part) = collect(&budget, Body::from(array), LARGEST_BODY)
+            .await
+            .map_err(|failure| failure.message)
+            .expect("it fits");
+        unpack_body(&budget, &mut part, &HeaderMap::new(), bytes, LARGEST_BODY)
+            .map_err(|failure| failure.message)
+            .expect("it fits");
         assert!(budget.take(500_000).is_err());
         drop(part);
     }

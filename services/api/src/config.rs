@@ -1,6 +1,6 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::{api_key::ApiKey, connection_limits::ConnectionLimits};
+use crate::{api_key::ApiKey, connection_limits::ConnectionLimits, remote_file};
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -39,6 +39,9 @@ pub struct ApiConfig {
     /// The largest file that can be sent; WhatsApp itself takes 2GB.
     #[arg(long, env = "MEDIA_UPLOAD_MAX", default_value = "10MB")]
     pub media_upload_max: ByteSize,
+    /// Networks from which files may be fetched by `url` although they are private, as `10.0.0.0/8,192.168.1.5`.
+    #[arg(long, env = "MEDIA_ALLOWED_NETWORKS", default_value = "")]
+    pub media_allowed_networks: String,
     #[command(flatten)]
     pub limits: ConnectionLimits,
     #[command(flatten)]
@@ -59,6 +62,11 @@ impl ApiConfig {
     /// The networks that `WEBHOOK_ALLOWED_NETWORKS` opens.
     pub(crate) fn allowed_networks(&self) -> Result<NetworkList, InvalidNetworks> {
         NetworkList::parse(&self.webhook_allowed_networks)
+    }
+
+    /// The networks that `MEDIA_ALLOWED_NETWORKS` opens.
+    pub(crate) fn media_networks(&self) -> Result<NetworkList, InvalidNetworks> {
+        NetworkList::parse(&self.media_allowed_networks)
     }
 
     /// The origins that `CORS_ORIGIN` names; an error names the one that cannot be an origin.
@@ -103,6 +111,9 @@ impl ServiceSettings for ApiConfig {
         }
         if let Err(error) = self.allowed_networks() {
             problems.push(SettingProblem::new(ALLOWED_NETWORKS, error.to_string()));
+        }
+        if let Err(error) = self.media_networks() {
+            problems.push(SettingProblem::new(remote_file::ALLOWED_NETWORKS, error.to_string()));
         }
         if let Err(origin) = self.origins() {
             problems.push(SettingProblem::new(

@@ -41,6 +41,7 @@ error_codes! {
     BAD_REQUEST:
         BodyIncomplete = "body_incomplete" "The connection ended before the whole body arrived",
         EmptyFile = "empty_file" "The file has no bytes",
+        FileUnreachable = "file_unreachable" "The file cannot be fetched from its `url`",
         IncompleteMessage = "incomplete_message" "A message of the list lacks `to` or `message`",
         InvalidBase64 = "invalid_base64" "`base64` cannot be decoded",
         InvalidContact = "invalid_contact" "The contact's name or card cannot be sent",
@@ -85,6 +86,7 @@ error_codes! {
         MissingRecipient = "missing_recipient" "The phone number or JID is missing",
         NoMessages = "no_messages" "`messages` is empty",
         TooManyMessages = "too_many_messages" "`messages` is too long",
+        UnknownField = "unknown_field" "The body has a field that the route does not know; `problems` names each",
     ;
     UNAUTHORIZED:
         InvalidApiKey = "invalid_api_key" "The key is wrong",
@@ -99,6 +101,7 @@ error_codes! {
         InviteNotFound = "invite_not_found" "The invitation does not exist or is no longer valid",
         JobNotFound = "job_not_found" "There is no such job",
         MediaNotFound = "media_not_found" "There is no received file of this name, or it has expired",
+        MessageNotFound = "message_not_found" "No event of the session has a message with this id",
         NotOnWhatsapp = "not_on_whatsapp" "WhatsApp knows no account of this number",
         PictureNotFound = "picture_not_found" "There is no picture, or none that this account may see",
         ReplayNotFound = "replay_not_found" "There is no such replay",
@@ -120,7 +123,7 @@ error_codes! {
         TooManyEndpoints = "too_many_endpoints" "There are 10,000 endpoints already",
     ;
     PAYLOAD_TOO_LARGE:
-        BodyTooLarge = "body_too_large" "The body is larger than 1 MB",
+        BodyTooLarge = "body_too_large" "The body is larger than 10 MB",
         EventTooLarge = "event_too_large" "The event is larger than NATS takes",
         FileTooLarge = "file_too_large" "The file is larger than `MEDIA_UPLOAD_MAX`",
         JobTooLarge = "job_too_large" "The job is larger than 1 MB",

@@ -38,6 +38,10 @@ pub enum DeliveryOutcome {
     GivenUp {
         /// What the receiver did last, in words.
         reason: Option<String>,
+        /// Its last status, if it answered.
+        status: Option<u16>,
+        /// The beginning of its last answer.
+        body: Option<String>,
     },
     StillRetried(EventId),
 }
@@ -125,7 +129,9 @@ impl EventPublisher {
             Ok(Some(DeliveryReport { delivered: true, status, attempt, .. })) => {
                 DeliveryOutcome::Delivered { status, attempt }
             }
-            Ok(Some(DeliveryReport { delivered: false, error, .. })) => DeliveryOutcome::GivenUp { reason: error },
+            Ok(Some(DeliveryReport { delivered: false, error, status, body, .. })) => {
+                DeliveryOutcome::GivenUp { reason: error, status, body }
+            }
             Ok(None) | Err(_) => DeliveryOutcome::StillRetried(event),
         })
     }

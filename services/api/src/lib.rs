@@ -14,6 +14,7 @@ mod access_log;
 mod api_key;
 mod app_state;
 mod auth;
+mod body_encoding;
 mod bucket_error;
 mod byte_budget;
 mod byte_range;
@@ -33,11 +34,14 @@ mod error_code;
 mod event_publisher;
 mod extract;
 mod fields;
+mod file_type;
 mod form_bounds;
 mod gateway_client;
 mod job_store;
+mod message_lookup;
 mod metrics;
 mod openapi;
+mod remote_file;
 mod replay_store;
 mod request_body;
 mod request_id;
@@ -71,7 +75,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     if config.api_key.as_ref().is_some_and(ApiKey::is_short) {
         tracing::warn!("API_KEY has fewer than 16 characters and can be guessed: API_KEY=$(openssl rand -hex 32)");
     }
-    let listener = server::listen(&config.host, config.port).await?;
+    let listeners = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());
     let app = AppState::new(&config, broker.clone(), health.clone());
@@ -79,7 +83,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();
     let router = router::router(&config, app.clone());
-    tasks.spawn("http", server::serve(listener, router, config.limits.clone(), DRAIN, asked.clone()));
+    tasks.spawn("http", server::serve(listeners, router, config.limits.clone(), DRAIN, asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
         let asked = asked.clone();

@@ -70,6 +70,12 @@ impl ApiError {
         Self { problems, ..Self::new(code, texts.join("; ")) }
     }
 
+    /// The same error of a part of the request, whose name stands in front of its fields.
+    pub fn within(self, part: &str) -> Self {
+        let named = |problem: FieldProblem| FieldProblem { field: format!("{part}{}", problem.field), ..problem };
+        Self { problems: self.problems.into_iter().map(named).collect(), ..self }
+    }
+
     pub fn internal() -> Self {
         Self::new(ErrorCode::Internal, "Internal server error")
     }

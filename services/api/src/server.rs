@@ -9,8 +9,14 @@ use crate::{
 };
 use anyhow::Context as _;
 use axum::Router;
+use futures::future::select_all;
 use kurir_chassis::shutdown::CancellationToken;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     sync::Semaphore,
@@ -26,15 +32,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that are told that there are too many. Others are closed without a word.
 const MOST_REFUSALS: usize = 64;
 
-/// Takes the port.
+/// The default of `HOST`, which Express listened on for IPv6, too.
+const ALL_ADDRESSES: &str = "0.0.0.0";
+
+/// Takes the port; at the default `HOST` for IPv6 as well, if this machine has it.
 ///
 /// # Errors
 /// If it is taken, or the address cannot be listened on.
-pub async fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+pub async fn listen(host: &str, port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = vec![listen_at(host, port).await?];
+    if host == ALL_ADDRESSES {
+        match listen_on(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), true) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => tracing::debug!("the API does not listen for IPv6: {error}"),
+        }
+    }
+    Ok(listeners)
+}
+
+async fn listen_at(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     let listening = async {
         let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
         for address in lookup_host((host, port)).await? {
-            match listen_on(address) {
+            match listen_on(address, false) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = error,
             }
@@ -46,9 +66,13 @@ pub async fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+/// `beside_v4`: another socket takes the clients of IPv4.
+fn listen_on(address: SocketAddr, beside_v4: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    if beside_v4 {
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -58,14 +82,16 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 /// # Errors
 /// If the listener cannot be used.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     router: Router,
     limits: ConnectionLimits,
     drain: Duration,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr().context("failed to read the listener's address")?;
-    tracing::info!("the API listens on http://{address}");
+    for listener in &listeners {
+        let address = listener.local_addr().context("failed to read the listener's address")?;
+        tracing::info!("the API listens on http://{address}");
+    }
     // `/api/health/` is `/api/health`, as it was for Express.
     let service = NormalizePath::trim_trailing_slash(router);
     let table = ConnectionTable::new(&limits);
@@ -75,7 +101,7 @@ pub async fn serve(
         let (stream, peer) = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listeners) => accepted,
         };
         match table.admit(peer.ip()) {
             Some(place) => {
@@ -92,7 +118,7 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     tasks.close();
     let under_way = tasks.len();
     if under_way > 0 {
@@ -106,9 +132,10 @@ pub async fn serve(
 }
 
 /// The next connection; an accept that fails is tried again.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listeners: &[TcpListener]) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
+        let (accepted, _, _) = select_all(listeners.iter().map(|listener| Box::pin(listener.accept()))).await;
+        match accepted {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::debug!("failed to accept a connection: {error}");

@@ -5,6 +5,7 @@
 
 use crate::{
     error_code::ErrorCode,
+    file_type::BEGINS,
     form_bounds::{SILENT_AT_MOST, stalled},
     response::ApiError,
 };
@@ -46,8 +47,6 @@ const WITHIN: Duration = Duration::from_secs(4);
 const ON_THE_WAY: usize = 128 * 1024;
 /// What is handed on at once: a sender of single bytes makes no message of NATS for each.
 const TOGETHER: usize = 64 * 1024;
-/// Enough to know a type by.
-const BEGINS: usize = 12;
 
 impl UploadStore {
     pub fn new(broker: Broker, most: ByteSize) -> Self {
@@ -110,7 +109,8 @@ impl UploadStore {
         })?;
         let (size, sha256) = (Some(object.size), Some(sha256(&object.digest)?));
         let file = FileToSend { size, sha256, ..FileToSend::received(&name) };
-        Ok(StoredFile { file, begins: None, mimetype: None, name: Some(name.to_string()) })
+        let known = Some(object.content_type).filter(|known| known != "application/octet-stream");
+        Ok(StoredFile { file, begins: None, mimetype: known, name: Some(name.to_string()) })
     }
 
     /// Takes a file away that nobody will send; a received one stays.

@@ -102,8 +102,10 @@ pub struct GatewayConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum WhatsappLogLevel {
     Trace,
+    #[value(alias = "verbose")]
     Debug,
     Info,
+    #[value(alias = "warning")]
     Warn,
     Error,
     Fatal,

@@ -1,7 +1,7 @@
 //! What every `main` does: read settings, start telemetry and a runtime, run the service, give an exit code.
 
 use crate::{
-    settings::{self, ServiceSettings},
+    settings::{self, ServiceSettings, SettingProblem},
     shutdown::{self, CancellationToken},
     telemetry,
 };
@@ -14,7 +14,7 @@ where
     S: ServiceSettings,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let (settings, secrets): (S, _) = match settings::load_with_secrets(S::problems) {
+    let (settings, secrets): (S, _) = match settings::load_with_secrets(all_problems::<S>) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -42,6 +42,12 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+fn all_problems<S: ServiceSettings>(settings: &S) -> Vec<SettingProblem> {
+    let mut problems = settings.problems();
+    problems.extend(settings.logging().problems());
+    problems
 }
 
 /// Raises the limit of open files, as Go's runtime does.

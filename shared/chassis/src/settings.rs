@@ -1,9 +1,13 @@
 //! Settings: one clap struct for each program, from flags, the environment and `.env`. All problems are reported at once.
 
-use crate::log_redaction::LogSecrets;
-use clap::Parser;
+use crate::{env_file::apply_env_file, log_redaction::LogSecrets};
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue},
+};
 use std::{
     ffi::{OsStr, OsString},
+    path::Path,
     process::ExitCode,
 };
 
@@ -39,12 +43,16 @@ pub trait ServiceSettings: Parser {
     }
 }
 
-/// Parses as clap's own `try_parse` does, but an empty variable of a setting without a default counts as unset, because
-/// compose passes `A=${A:-}`. Each secret may come from a file, which `<variable>_FILE` names.
+/// Settings for which empty says something: no file, no origin, no network.
+const EMPTY_IS_A_VALUE: [&str; 3] = ["LOG_FILE", "CORS_ORIGIN", "WEBHOOK_ALLOWED_NETWORKS"];
+
+/// Parses as clap's own `try_parse` does, but an empty variable counts as unset: a line `PORT=` of a `.env` and compose's
+/// `A=${A:-}` are the default. Each secret may come from a file, which `<variable>_FILE` names.
 fn parse<S: Parser>(arguments: Vec<OsString>) -> Result<(S, LogSecrets), clap::Error> {
     let is_unset = |arg: &clap::Arg| {
-        let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-        empty && arg.get_default_values().is_empty()
+        let Some(name) = arg.get_env() else { return false };
+        let says_nothing = EMPTY_IS_A_VALUE.iter().all(|one| name != OsStr::new(one));
+        says_nothing && std::env::var_os(name).is_some_and(|value| value.to_string_lossy().trim().is_empty())
     };
     let command = S::command().mut_args(|arg| {
         let arg = if is_unset(&arg) { arg.env(None::<&'static str>) } else { arg };
@@ -67,6 +75,18 @@ fn parse<S: Parser>(arguments: Vec<OsString>) -> Result<(S, LogSecrets), clap::E
 /// The variable of a setting whose value `--help` does not show.
 fn secret_variable(arg: &clap::Arg) -> Option<&str> {
     arg.get_env().filter(|_| arg.is_hide_env_values_set()).and_then(OsStr::to_str)
+}
+
+/// The variable of the setting that the error is about, if its value is a secret: clap's text holds the value.
+fn secret_in_error<S: Parser>(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(about)) = error.get(ContextKind::InvalidArg) else { return None };
+    let command = S::command();
+    let secret = command.get_arguments().find(|arg| {
+        // As `--nats-url <NATS_URL>`.
+        let flag = arg.get_long().map(|flag| format!("--{flag}"));
+        flag.is_some_and(|flag| about.split([' ', '=']).next() == Some(flag.as_str()))
+    })?;
+    secret_variable(secret).map(str::to_owned)
 }
 
 /// The arguments of this process, and one for each secret that is in a file.
@@ -107,13 +127,9 @@ pub(crate) fn load_with_secrets<S: Parser>(
     problems: impl FnOnce(&S) -> Vec<SettingProblem>,
 ) -> Result<(S, LogSecrets), ExitCode> {
     // Only of this folder: a `.env` further up belongs to another program.
-    match dotenvy::from_path(".env") {
-        Ok(()) => {}
-        Err(error) if error.not_found() => {}
-        Err(error) => {
-            eprintln!("failed to read .env: {error}");
-            return Err(ExitCode::from(BAD_SETTINGS));
-        }
+    if let Err(error) = apply_env_file(Path::new(".env")) {
+        eprintln!("failed to read .env: {error}");
+        return Err(ExitCode::from(BAD_SETTINGS));
     }
     let arguments = arguments_with_files::<S>().map_err(|problems| {
         for (variable, fix) in problems {
@@ -124,8 +140,11 @@ pub(crate) fn load_with_secrets<S: Parser>(
     let (settings, secrets) = match parse::<S>(arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Nothing better can be done if printing fails.
-            let _ = error.print();
+            match secret_in_error::<S>(&error) {
+                Some(variable) => eprintln!("bad setting {variable}: its value, which is a secret, cannot be read"),
+                // Nothing better can be done if printing fails.
+                None => drop(error.print()),
+            }
             // `--help` and `--version` are no errors.
             return Err(if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS });
         }

@@ -1,8 +1,12 @@
 //! Logs to the terminal and to a file, traces to a collector if one is set.
 
 use crate::{
+    byte_size::ByteSize,
+    log_file::{LogFile, LogRotation},
     log_lines::{LogLines, Writing},
     log_redaction::LogSecrets,
+    log_repeats::RepeatLimit,
+    settings::SettingProblem,
 };
 use anyhow::Context as _;
 use kurir_contract::service::ServiceName;
@@ -12,12 +16,11 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
 };
 use std::{
-    fs::OpenOptions,
     io::{self, IsTerminal as _, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    time::Duration,
 };
-use tracing::Level;
+use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -31,6 +34,15 @@ pub struct LogSettings {
     /// A file that gets the log beside the terminal; empty: none.
     #[arg(long, env = "LOG_FILE", default_value = "logs/app.log")]
     pub log_file: String,
+    /// The log file is moved to `<file>.1` when it has this size; 0: never.
+    #[arg(long, env = "LOG_MAX_SIZE", default_value = "50MB")]
+    pub log_max_size: ByteSize,
+    /// The same when it is so old; 0s: never.
+    #[arg(long, env = "LOG_MAX_AGE", default_value = "7d", value_parser = humantime::parse_duration)]
+    pub log_max_age: Duration,
+    /// How many files that were moved so are kept.
+    #[arg(long, env = "LOG_KEEP", default_value_t = 5)]
+    pub log_keep: u8,
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// Base URL of an OpenTelemetry collector (OTLP over HTTP); unset: no traces.
@@ -42,6 +54,23 @@ pub struct LogSettings {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+impl LogSettings {
+    fn rotation(&self) -> LogRotation {
+        let max_size = if self.log_max_size.bytes == 0 { u64::MAX } else { self.log_max_size.bytes };
+        LogRotation { max_size, max_age: self.log_max_age, kept: self.log_keep.into() }
+    }
+
+    /// A level that is none: nothing would be logged.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        if is_log_level(&self.log_level) {
+            return Vec::new();
+        }
+        let fix = "it is no level: use error, warn, info, debug, trace or off, or a filter as info,kurir_gateway=debug";
+        vec![SettingProblem::new("LOG_LEVEL", fix)]
+    }
 }
 
 /// Ended at the end of `main`, so that the last spans and the last lines go out.
@@ -73,7 +102,7 @@ pub fn start(
 ) -> anyhow::Result<Telemetry> {
     // Every TLS connection of this process uses one implementation; the second call of a test is no failure.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let filter = EnvFilter::try_new(filter).context("failed to read LOG_LEVEL")?;
+    let filter = EnvFilter::try_new(read_log_level(filter)).context("failed to read LOG_LEVEL")?;
     let traces = settings.otel_exporter_otlp_endpoint.as_deref().map(|url| exporter(url, service)).transpose()?;
     let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("kurir")));
     let (layers, logs) = logs(settings, secrets)?;
@@ -81,10 +110,40 @@ pub fn start(
         .with(layers)
         .with(spans)
         .with(filter)
+        .with(RepeatLimit::default())
         .with(filter_fn(|line| *line.level() < Level::TRACE || is_ours(line.target())))
         .try_init()
         .context("failed to start the log")?;
     Ok(Telemetry { traces, logs })
+}
+
+/// The filter with the levels of other programs' loggers (pino, winston, syslog) in the words of this one. Unknown levels
+/// stay, and would be taken for the name of a module of which nothing is logged: [`is_log_level`] finds them.
+fn read_log_level(filter: &str) -> String {
+    let level = |name: &str| {
+        match name.to_ascii_lowercase().as_str() {
+            "warning" => "warn",
+            "fatal" | "critical" | "crit" | "emerg" | "alert" => "error",
+            "notice" | "http" | "log" => "info",
+            "verbose" => "debug",
+            "silly" | "all" => "trace",
+            "silent" | "none" => "off",
+            _ => return name.to_owned(),
+        }
+        .to_owned()
+    };
+    let parts = filter.split(',').map(|part| match part.rsplit_once('=') {
+        Some((target, name)) => format!("{target}={}", level(name.trim())),
+        None => level(part.trim()),
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+/// Whether each part of a filter that names no module is a level.
+fn is_log_level(filter: &str) -> bool {
+    let filter = read_log_level(filter);
+    let mut levels = filter.split(',').filter(|part| !part.contains(['=', '[', ':', '_']) && !part.is_empty());
+    levels.all(|level| level.parse::<LevelFilter>().is_ok()) && EnvFilter::try_new(&filter).is_ok()
 }
 
 /// Libraries write whole messages at `trace`, and nothing in them says which part is a person's text.
@@ -102,7 +161,10 @@ fn logs(settings: &LogSettings, secrets: &LogSecrets) -> anyhow::Result<(Vec<Log
         std::mem::swap(&mut places, &mut coloured);
     }
     if !settings.log_file.is_empty() {
-        places.push(Box::new(open(Path::new(&settings.log_file))?));
+        let path = Path::new(&settings.log_file);
+        let file = LogFile::open(path, settings.rotation());
+        let file = file.with_context(|| format!("failed to open {} (LOG_FILE; empty: none)", path.display()))?;
+        places.push(Box::new(file));
     }
     let (mut layers, mut writing) = (Vec::new(), Vec::new());
     for (places, colours) in [(places, false), (coloured, true)] {
@@ -122,23 +184,6 @@ fn layer(format: LogFormat, lines: LogLines, colours: bool) -> LogLayer {
     }
 }
 
-/// What people write to each other is not in the log, but when and from where they do is.
-const OWNER_ONLY: u32 = 0o600;
-
-/// Appends, so that several services may share one file: each write is of whole lines.
-fn open(path: &Path) -> anyhow::Result<std::fs::File> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to make {} (LOG_FILE; empty: none)", folder.display()))?;
-    }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(OWNER_ONLY)
-        .open(path)
-        .with_context(|| format!("failed to open {} (LOG_FILE; empty: none)", path.display()))
-}
-
 fn exporter(url: &str, service: ServiceName) -> anyhow::Result<SdkTracerProvider> {
     use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
     let endpoint = format!("{}/v1/traces", url.trim_end_matches('/'));
@@ -151,4 +196,31 @@ fn exporter(url: &str, service: ServiceName) -> anyhow::Result<SdkTracerProvider
         .with_span_processor(BatchSpanProcessor::builder(exporter, runtime::Tokio).build())
         .with_resource(Resource::builder().with_service_name(format!("kurir-{service}")).build())
         .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_levels_of_other_loggers_are_understood_and_unknown_ones_found() {
+        for (given, read) in [
+            ("info", "info"),
+            ("warning", "warn"),
+            ("WARNING", "warn"),
+            ("fatal", "error"),
+            ("silent", "off"),
+            ("verbose", "debug"),
+            ("warning,kurir_gateway=verbose", "warn,kurir_gateway=debug"),
+        ] {
+            assert_eq!(read_log_level(given), read);
+            assert!(is_log_level(given), "{given}");
+        }
+        for known in ["warn,kurir_gateway=debug", "INFO", "off", "kurir_gateway=debug"] {
+            assert!(is_log_level(known), "{known}");
+        }
+        for unknown in ["wran", "loud", "info,loud", "kurir_gateway=loud"] {
+            assert!(!is_log_level(unknown), "{unknown}");
+        }
+    }
 }

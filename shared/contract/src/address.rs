@@ -1,6 +1,10 @@
-//! A chat's address: the JID, and what a caller may write in `to`.
+//! A chat's address: the JID, and its forms in logs. `recipient` reads what a caller wrote.
 
+pub use crate::recipient::InvalidRecipient;
+
+use crate::recipient::read_recipient;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{fmt, str::FromStr};
 
 /// A chat's address without a device: `digits@s.whatsapp.net`, `…@lid`, `…@g.us`, or another server of WhatsApp.
@@ -8,23 +12,6 @@ use std::{fmt, str::FromStr};
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct ChatJid(String);
-
-/// Why a recipient was refused. The messages are the contract's.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidRecipient {
-    #[error("Phone number is required")]
-    Missing,
-    #[error("Invalid phone number format")]
-    Format,
-    /// A number without a country code: the old program sent such a message to nobody.
-    #[error(
-        "Invalid phone number format: write the country code instead of the leading 0, for example 62{rest} for Indonesia"
-    )]
-    LeadingZero { rest: String },
-}
-
-/// The servers that a caller may name in `to`.
-const RECIPIENT_SERVERS: [&str; 3] = ["s.whatsapp.net", "g.us", "lid"];
 
 impl ChatJid {
     /// Takes an address as WhatsApp wrote it, without its device and agent parts (`…:5@`, `….0:5@`).
@@ -35,42 +22,40 @@ impl ChatJid {
         Self(format!("{bare}@{server}"))
     }
 
-    /// Parses what a caller wrote in `to`.
+    /// Parses what a caller wrote in `to`: a phone number, or a JID of any format that Kurir prints.
     ///
     /// # Errors
     /// [`InvalidRecipient`]; its messages are the contract's.
     pub fn from_recipient(to: &str) -> Result<Self, InvalidRecipient> {
-        let to = to.trim();
-        if to.is_empty() {
-            return Err(InvalidRecipient::Missing);
-        }
-        if let Some((user, server)) = to.split_once('@') {
-            return Self::from_recipient_jid(user, server);
-        }
-        let digits: String = to.chars().filter(char::is_ascii_digit).collect();
-        if let Some(rest) = digits.strip_prefix('0') {
-            return Err(InvalidRecipient::LeadingZero { rest: rest.trim_start_matches('0').to_owned() });
-        }
-        if !(10..=15).contains(&digits.len()) {
-            return Err(InvalidRecipient::Format);
-        }
-        Ok(Self(format!("{digits}@s.whatsapp.net")))
+        read_recipient(to)
     }
 
-    fn from_recipient_jid(user: &str, server: &str) -> Result<Self, InvalidRecipient> {
-        let is_digits = |s: &str| !s.is_empty() && s.len() <= 32 && s.bytes().all(|b| b.is_ascii_digit());
-        let user_fits = match server {
-            // An old group's id is `<creator>-<time>`.
-            "g.us" => user.split('-').all(is_digits) && user.split('-').count() <= 2,
-            _ => is_digits(user),
-        };
-        if !user_fits || !RECIPIENT_SERVERS.contains(&server) {
-            return Err(InvalidRecipient::Format);
+    /// Parses a recipient in JSON: a text, a number's digits as a JSON number, or an object with `jid`, as events have it.
+    /// What JavaScript takes for nothing is missing.
+    ///
+    /// # Errors
+    /// As [`ChatJid::from_recipient`].
+    pub fn from_json(to: &Value) -> Result<Self, InvalidRecipient> {
+        let refused = || InvalidRecipient::Format { understood: to.to_string() };
+        match to {
+            Value::Null | Value::Bool(false) => Err(InvalidRecipient::Missing),
+            Value::String(to) => Self::from_recipient(to),
+            // A number of JavaScript is exact up to 2^53, which has more digits than a phone number.
+            Value::Number(number) => match number.as_u64() {
+                Some(0) => Err(InvalidRecipient::Missing),
+                Some(number) => Self::from_recipient(&number.to_string()),
+                None => Err(refused()),
+            },
+            Value::Object(fields) => match fields.get("jid").or_else(|| fields.get("_serialized")) {
+                Some(Value::String(jid)) => Self::from_recipient(jid),
+                _ => Err(refused()),
+            },
+            Value::Bool(true) | Value::Array(_) => Err(refused()),
         }
-        if server == "s.whatsapp.net" && user.starts_with('0') {
-            return Err(InvalidRecipient::LeadingZero { rest: user.trim_start_matches('0').to_owned() });
-        }
-        Ok(Self(format!("{user}@{server}")))
+    }
+
+    pub(crate) fn new(user: &str, server: &str) -> Self {
+        Self(format!("{user}@{server}"))
     }
 
     #[must_use]
@@ -126,31 +111,6 @@ impl fmt::Display for ChatJid {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_recipient_is_read_as_the_contract_says() {
-        let zero = |rest: &str| Err(InvalidRecipient::LeadingZero { rest: rest.to_owned() });
-        let jid = |jid: &str| Ok(ChatJid(jid.to_owned()));
-        for (to, expected) in [
-            ("6281234567890", jid("6281234567890@s.whatsapp.net")),
-            ("+62 812-3456-7890", jid("6281234567890@s.whatsapp.net")),
-            ("6281234567890@s.whatsapp.net", jid("6281234567890@s.whatsapp.net")),
-            ("120363000000000001@g.us", jid("120363000000000001@g.us")),
-            ("6281234567890-1600000000@g.us", jid("6281234567890-1600000000@g.us")),
-            ("123456789012345@lid", jid("123456789012345@lid")),
-            ("", Err(InvalidRecipient::Missing)),
-            ("   ", Err(InvalidRecipient::Missing)),
-            ("12345", Err(InvalidRecipient::Format)),
-            ("1234567890123456", Err(InvalidRecipient::Format)),
-            ("hello", Err(InvalidRecipient::Format)),
-            ("628@example.org", Err(InvalidRecipient::Format)),
-            ("a b@g.us", Err(InvalidRecipient::Format)),
-            ("081234567890", zero("81234567890")),
-            ("081234567890@s.whatsapp.net", zero("81234567890")),
-        ] {
-            assert_eq!(ChatJid::from_recipient(to), expected, "{to:?}");
-        }
-    }
 
     #[test]
     fn a_device_is_not_part_of_a_chat() {

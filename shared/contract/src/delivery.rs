@@ -53,6 +53,17 @@ pub enum AttemptResult {
     Filtered { by: String },
 }
 
+impl AttemptResult {
+    /// The beginning of the body of an answer that was no 2xx; none if there was no such answer, or it had no body.
+    #[must_use]
+    pub fn refused_body(&self) -> Option<&str> {
+        match self {
+            Self::Refused { body, .. } if !body.is_empty() => Some(body),
+            Self::Refused { .. } | Self::Delivered { .. } | Self::Failed { .. } | Self::Filtered { .. } => None,
+        }
+    }
+}
+
 /// The end of a delivery, sent once to the inbox that the event's header `Kurir-Report-To` names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,6 +77,9 @@ pub struct DeliveryReport {
     pub delivered: bool,
     /// Why it was not delivered; null if it was.
     pub error: Option<String>,
+    /// The beginning of the last answer's body, if the receiver refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 /// The payload of a dead letter: the event, why it was given up, and everything that a replay needs.

@@ -86,6 +86,9 @@ pub struct JobItem {
     pub command: String,
     /// The command's arguments. If `idempotencyKey` is null, the send uses [`JobId::item_key`].
     pub arguments: serde_json::Value,
+    /// The send waits for this time, ISO 8601 in UTC, and so do the sends behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<String>,
 }
 
 impl JobItem {

@@ -21,6 +21,7 @@ pub mod header;
 pub mod job;
 mod job_id;
 pub mod media;
+mod recipient;
 pub mod service;
 pub mod session;
 pub mod session_record;

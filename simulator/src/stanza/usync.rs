@@ -1,5 +1,5 @@
 //! The directory as clients ask it: who is on WhatsApp, which LID, which devices.
-//! Promises that a user comes back under the address it was asked by.
+//! Promises that a user comes back under the address it was asked by, or under the right form of its number.
 
 use buffa::Message as _;
 use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
@@ -62,7 +62,14 @@ impl ServerState {
             }
             (None, None) => return None,
         };
-        let number = self.people.number_of(&asked);
+        let mut number = self.people.number_of(&asked);
+        let mut asked = asked;
+        // A question about who is on WhatsApp is answered with the right form of the number.
+        if let Some(right) = number.as_ref().filter(|_| asked.is_pn() && wanted.iter().any(|name| name == "contact")) {
+            let right = right.registered_form();
+            asked = right.jid(0);
+            number = Some(right);
+        }
         let person = match &number {
             Some(number) => self.people.meet(number).ok(),
             None => None,

@@ -1,8 +1,12 @@
-//! The JSON object in a request's body. `byte_budget` has read the body before, within its bounds.
+//! The fields in a request's body, as a type. `byte_budget` has read the body before, within its bounds.
 //!
-//! A `Content-Type` that clients send by default (none, a form's, plain text) is taken for JSON, as the old program's
-//! users rely on; one that names another format is refused.
+//! A `Content-Type` that clients send by default (none, plain text) is taken for JSON, as the old program's users rely on;
+//! one that names another format is refused. A field that the type does not know is refused, but for the contract's routes.
 
+use super::{
+    body,
+    known_fields::{KnownFields, UnknownFields},
+};
 use crate::{error_code::ErrorCode, response::ApiError};
 use aide::{
     OperationInput,
@@ -13,32 +17,55 @@ use aide::{
 use axum::{
     body::to_bytes,
     extract::{FromRequest, Request},
-    http::{HeaderMap, header::CONTENT_TYPE},
 };
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// What is read as JSON besides `application/json` and `…+json`.
-const READ_AS_JSON: [&str; 3] = ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"];
-
-/// The body as the type `T`; an empty body has no field.
+/// The body as the type `T`, which knows all of its fields; an empty body has no field.
 pub struct JsonBody<T>(pub T);
+
+/// As [`JsonBody`]; fields that the type does not know are ignored, as the contract's routes always did.
+pub struct LenientJsonBody<T>(pub T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let fields = read_json_object(request).await?;
-        // Fields keep their own errors, so an object can always be read.
-        serde_json::from_value(Value::Object(fields)).map(Self).map_err(|error| {
-            tracing::warn!("failed to read a JSON object as a request: {error}");
-            ApiError::new(ErrorCode::InvalidJson, "Request body has fields of the wrong type")
-        })
+        parse_fields(read_json_object(request).await?, UnknownFields::Refused).map(Self)
     }
 }
 
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for LenientJsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        parse_fields(read_json_object(request).await?, UnknownFields::Ignored).map(Self)
+    }
+}
+
+/// Reads fields as the type `T`.
+///
+/// # Errors
+/// If there are fields that it does not know and they are not to be ignored. Its own fields keep their errors.
+pub fn parse_fields<T: DeserializeOwned>(
+    mut fields: Map<String, Value>,
+    unknown: UnknownFields,
+) -> Result<T, ApiError> {
+    KnownFields::of::<T>().check(&mut fields, unknown)?;
+    serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        tracing::warn!("failed to read a JSON object as a request: {error}");
+        ApiError::new(ErrorCode::InvalidJson, "Request body has fields of the wrong type")
+    })
+}
+
 impl<T: JsonSchema> OperationInput for JsonBody<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        document_json_body::<T>(context, operation);
+    }
+}
+
+impl<T: JsonSchema> OperationInput for LenientJsonBody<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
         document_json_body::<T>(context, operation);
     }
@@ -57,44 +84,11 @@ pub fn document_json_body<T: JsonSchema>(context: &mut GenContext, operation: &m
 /// Reads the fields of a body.
 ///
 /// # Errors
-/// If it is no JSON object.
+/// If it is neither a JSON object nor a form.
 pub async fn read_json_object(request: Request) -> Result<Map<String, Value>, ApiError> {
-    check_content_type(request.headers())?;
+    let (head, body) = request.into_parts();
     // Its bounds were kept where it was read.
-    let body = to_bytes(request.into_body(), usize::MAX).await;
+    let body = to_bytes(body, usize::MAX).await;
     let body = body.map_err(|_| ApiError::new(ErrorCode::BodyIncomplete, "Request body ended too early"))?;
-    parse_object(&body)
-}
-
-/// The type without its parameters, in lower case; empty if the request names none.
-fn content_type_of(headers: &HeaderMap) -> String {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let given = content_type_of(headers);
-    let is_json = given.ends_with("/json") || given.ends_with("+json");
-    if given.is_empty() || is_json || READ_AS_JSON.contains(&given.as_str()) {
-        return Ok(());
-    }
-    let text = "The body must be JSON: send it with Content-Type: application/json";
-    Err(ApiError::new(ErrorCode::UnsupportedMediaType, text))
-}
-
-fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    if body.trim_ascii().is_empty() {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(ApiError::new(ErrorCode::InvalidJson, "Request body must be a JSON object"))
-        }
-        Err(problem) => {
-            let (line, column) = (problem.line(), problem.column());
-            let text = format!("Request body is not valid JSON (line {line}, column {column})");
-            Err(ApiError::new(ErrorCode::InvalidJson, text))
-        }
-    }
+    body::read_fields(&head.headers, &body)
 }

@@ -30,28 +30,28 @@ pub struct GroupJid(pub ChatJid);
 fn invalid_recipient(problem: &InvalidRecipient) -> FieldError {
     let code = match problem {
         InvalidRecipient::Missing => ErrorCode::MissingRecipient,
-        InvalidRecipient::Format | InvalidRecipient::LeadingZero { .. } => ErrorCode::InvalidRecipient,
+        InvalidRecipient::Format { .. } | InvalidRecipient::LeadingZero { .. } | InvalidRecipient::Unclear { .. } => {
+            ErrorCode::InvalidRecipient
+        }
     };
-    FieldError::sentence(code, problem.to_string())
+    FieldError::sentence(code, problem.to_string()).with_detail(problem.detail())
+}
+
+/// The error of an address that is another one than a person's.
+fn no_number(understood: &ChatJid) -> FieldError {
+    invalid_recipient(&InvalidRecipient::Format { understood: understood.to_string() })
 }
 
 impl FieldValue for Recipient {
-    /// What JavaScript takes for nothing counts as missing.
     fn parse(given: &Value) -> Result<Self, FieldError> {
-        match given {
-            Value::Null | Value::Bool(false) => Err(InvalidRecipient::Missing),
-            Value::String(to) => ChatJid::from_recipient(to),
-            Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err(InvalidRecipient::Format),
-        }
-        .map(Self)
-        .map_err(|problem| invalid_recipient(&problem))
+        ChatJid::from_json(given).map(Self).map_err(|problem| invalid_recipient(&problem))
     }
 }
 
 impl FieldValue for Person {
     fn parse(given: &Value) -> Result<Self, FieldError> {
         let Recipient(person) = Recipient::parse(given)?;
-        if person.is_group() { Err(invalid_recipient(&InvalidRecipient::Format)) } else { Ok(Self(person)) }
+        if person.is_group() { Err(no_number(&person)) } else { Ok(Self(person)) }
     }
 }
 
@@ -59,15 +59,16 @@ impl FieldValue for PhoneNumber {
     fn parse(given: &Value) -> Result<Self, FieldError> {
         let Recipient(person) = Recipient::parse(given)?;
         let is_number = person.server() == "s.whatsapp.net";
-        if is_number { Ok(Self(person)) } else { Err(invalid_recipient(&InvalidRecipient::Format)) }
+        if is_number { Ok(Self(person)) } else { Err(no_number(&person)) }
     }
 }
 
 impl FieldValue for Participant {
     fn parse(given: &Value) -> Result<Self, FieldError> {
-        Person::parse(given)
-            .map(|Person(person)| Self(person))
-            .map_err(|_| FieldError::coded_predicate(ErrorCode::InvalidParticipant, "must be the number of a person"))
+        Person::parse(given).map(|Person(person)| Self(person)).map_err(|error| {
+            FieldError::coded_predicate(ErrorCode::InvalidParticipant, "must be the number of a person")
+                .with_detail(Some(error.detailed_text()))
+        })
     }
 }
 
@@ -81,8 +82,10 @@ impl FieldValue for ParticipantList {
         let list = list.ok_or_else(|| invalid(String::new()))?;
         let mut people: Vec<ChatJid> = Vec::with_capacity(list.len());
         for (at, one) in list.iter().enumerate() {
-            let Recipient(person) =
-                Recipient::parse(one).map_err(|error| invalid(format!("; at {at}: {}", error.text())))?;
+            let Recipient(person) = Recipient::parse(one).map_err(|error| {
+                invalid(format!("; at {at}: {}", error.text()))
+                    .with_detail(Some(format!("at {at}: {}", error.detailed_text())))
+            })?;
             if person.is_group() {
                 return Err(invalid(format!("; at {at}: a group is no participant")));
             }
@@ -106,28 +109,28 @@ impl FieldValue for GroupJid {
 }
 
 inline_schema!(Recipient, |_| json_schema!({
-    "type": "string",
-    "description": "A phone number with its country code (10 to 15 digits, whatever else is written between), or a JID: …@s.whatsapp.net, …@g.us, …@lid.",
+    "type": ["string", "integer"],
+    "description": "A phone number with its country code (10 to 15 digits, 9 after a +; blanks, hyphens and parentheses may stand between), or a JID of any format: …@s.whatsapp.net, …@c.us, …@g.us, …@lid. A number in JSON will do, too.",
     "examples": ["6281234567890"],
 }));
 inline_schema!(Person, |_| json_schema!({
-    "type": "string",
+    "type": ["string", "integer"],
     "description": "A phone number with its country code, or the JID of a person.",
     "examples": ["6281234567890"],
 }));
 inline_schema!(PhoneNumber, |_| json_schema!({
-    "type": "string",
+    "type": ["string", "integer"],
     "description": "A phone number with its country code.",
     "examples": ["6281234567890"],
 }));
 inline_schema!(Participant, |_| json_schema!({
-    "type": ["string", "null"],
+    "type": ["string", "integer", "null"],
     "description": "The number or JID of the person who wrote the message.",
     "examples": ["6281234567890"],
 }));
 inline_schema!(ParticipantList, |_| json_schema!({
     "type": "array",
-    "items": {"type": "string"},
+    "items": {"type": ["string", "integer"]},
     "maxItems": MOST_PARTICIPANTS,
     "description": "Phone numbers or JIDs of people.",
     "examples": [["6281234567890"]],

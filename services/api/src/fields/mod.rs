@@ -25,14 +25,18 @@ macro_rules! inline_schema {
 
 mod address;
 mod list_query;
+mod message_reference;
 mod options;
+mod quoted;
 mod text;
 
 pub use address::{GroupJid, Participant, ParticipantList, Person, PhoneNumber, Recipient};
 pub(crate) use inline_schema;
 pub use list_query::{CursorText, PageLimit, PageQuery, QueryEndpoint};
-pub use options::{Quoted, SendAt, SendOptions, options_or_default};
-pub use text::{Flag, MessageId, MessageText, Text, Timestamp};
+pub use message_reference::MessageReference;
+pub use options::{SendAt, SendOptions, options_or_default};
+pub use quoted::Quoted;
+pub use text::{Flag, MessageText, Text, Timestamp};
 
 use crate::{error_code::ErrorCode, response::ApiError};
 use kurir_contract::endpoint::FieldProblem;
@@ -59,6 +63,8 @@ pub struct FieldError {
     /// None: the code of the route.
     code: Option<ErrorCode>,
     text: FieldErrorText,
+    /// What the text of the contract does not say; it stands in `problems`.
+    detail: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,24 +77,37 @@ enum FieldErrorText {
 
 impl FieldError {
     pub fn sentence(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: Some(code), text: FieldErrorText::Sentence(text.into()) }
+        Self { code: Some(code), text: FieldErrorText::Sentence(text.into()), detail: None }
     }
 
     pub fn predicate(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: None, text: FieldErrorText::Predicate(text.into()) }
+        Self { code: None, text: FieldErrorText::Predicate(text.into()), detail: None }
     }
 
     /// A predicate with a code of its own.
     pub fn coded_predicate(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: Some(code), text: FieldErrorText::Predicate(text.into()) }
+        Self { code: Some(code), text: FieldErrorText::Predicate(text.into()), detail: None }
     }
 
     /// The answer to a request in which this is the only error.
     pub fn into_api_error(self, field: &str, code: ErrorCode) -> ApiError {
         let code = self.code.unwrap_or(code);
-        match self.text {
+        let error = match self.text {
             FieldErrorText::Sentence(text) => ApiError::new(code, text),
             FieldErrorText::Predicate(text) => ApiError::new(code, format!("{field} {text}")),
+        };
+        ApiError { problems: self.detail.into_iter().map(|detail| field_problem(field, detail)).collect(), ..error }
+    }
+
+    pub fn with_detail(self, detail: Option<String>) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// The text, and what it does not say.
+    pub fn detailed_text(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{} ({detail})", self.text()),
+            None => self.text().to_owned(),
         }
     }
 
@@ -201,7 +220,7 @@ impl FieldErrors {
 
     fn into_api_error(self) -> Option<ApiError> {
         let problems: Vec<FieldProblem> =
-            self.errors.iter().map(|(field, error)| field_problem(field, error.text())).collect();
+            self.errors.iter().map(|(field, error)| field_problem(field, error.detailed_text())).collect();
         let code = self.code;
         let mut answers = self.errors.into_iter().map(|(field, error)| error.into_api_error(&field, code));
         let first = answers.next()?;

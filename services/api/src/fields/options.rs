@@ -1,8 +1,8 @@
 //! `options` of a send: what it replies to, whom it mentions, when it goes out.
 
-use super::{Field, FieldError, FieldValue, MessageId, Person, Timestamp, checked_optional};
+use super::{Field, FieldError, FieldValue, Person, Quoted, Timestamp, checked_optional};
 use crate::{error_code::ErrorCode, response::ApiError};
-use kurir_contract::{address::ChatJid, job};
+use kurir_contract::{address::ChatJid, command::Quote, job};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,19 +19,20 @@ pub struct SendOptions {
     quoted: Option<Field<Quoted>>,
     /// Who wrote the quoted message, in a group.
     quoted_participant: Option<Field<QuotedParticipant>>,
-    /// Whom the text mentions, as `@` and their digits.
+    /// Whom the text mentions, as `@` and their digits; `all` is everybody in the group.
     mentions: Option<Field<MentionList>>,
     /// When the message is to be sent: at most 30 days ahead.
     send_at: Option<Field<SendAt>>,
 }
 
-/// The id of the message that is replied to.
-pub struct Quoted(pub String);
-
 /// The person who wrote the quoted message.
 struct QuotedParticipant(ChatJid);
 
-struct MentionList(Vec<ChatJid>);
+struct MentionList {
+    people: Vec<ChatJid>,
+    /// Everybody in the group.
+    all: bool,
+}
 
 /// A time that is ahead, at most 30 days.
 pub struct SendAt(pub OffsetDateTime);
@@ -45,24 +46,37 @@ pub fn options_or_default(options: Option<Field<SendOptions>>) -> Result<SendOpt
 }
 
 impl SendOptions {
-    /// The message that is replied to.
+    /// The message that is replied to, with its writer if it is known.
     ///
     /// # Errors
     /// If it is named wrongly; the other methods do the same for their field.
-    pub fn quoted(&mut self) -> Result<Option<String>, ApiError> {
+    pub fn quoted(&mut self) -> Result<Option<Quoted>, ApiError> {
         let quoted = checked_optional(self.quoted.take(), "options.quoted", ErrorCode::InvalidQuoted)?;
-        Ok(quoted.map(|Quoted(id)| id))
-    }
-
-    pub fn quoted_participant(&mut self) -> Result<Option<ChatJid>, ApiError> {
         let name = "options.quotedParticipant";
         let writer = checked_optional(self.quoted_participant.take(), name, ErrorCode::InvalidQuoted)?;
-        Ok(writer.map(|QuotedParticipant(writer)| writer))
+        Ok(quoted.map(|mut quoted| {
+            if let Some(QuotedParticipant(writer)) = writer {
+                quoted.reference.participant = Some(writer);
+            }
+            quoted
+        }))
     }
 
-    pub fn mentions(&mut self) -> Result<Vec<ChatJid>, ApiError> {
+    /// The id of the message that is replied to, and what is known of it.
+    ///
+    /// # Errors
+    /// If it is named wrongly.
+    pub fn quoted_with_quote(&mut self) -> Result<(Option<String>, Option<Quote>), ApiError> {
+        Ok(match self.quoted()? {
+            Some(quoted) => (Some(quoted.reference.id.clone()), quoted.quote()),
+            None => (None, None),
+        })
+    }
+
+    /// The people who are mentioned, and whether everybody in the group is.
+    pub fn mentions(&mut self) -> Result<(Vec<ChatJid>, bool), ApiError> {
         let mentions = checked_optional(self.mentions.take(), "options.mentions", ErrorCode::InvalidMentions)?;
-        Ok(mentions.map(|MentionList(people)| people).unwrap_or_default())
+        Ok(mentions.map(|MentionList { people, all }| (people, all)).unwrap_or_default())
     }
 
     pub fn send_at(&mut self) -> Result<Option<OffsetDateTime>, ApiError> {
@@ -82,35 +96,32 @@ impl FieldValue for SendOptions {
     }
 }
 
-impl FieldValue for Quoted {
-    fn parse(given: &Value) -> Result<Self, FieldError> {
-        let id = given.as_str().or_else(|| given.pointer("/key/id").and_then(Value::as_str));
-        MessageId::from_text(id).map(|MessageId(id)| Self(id)).ok_or_else(|| {
-            let text = "options.quoted must be a message id or an object with key.id";
-            FieldError::sentence(ErrorCode::InvalidQuoted, text)
-        })
-    }
-}
-
 impl FieldValue for QuotedParticipant {
     fn parse(given: &Value) -> Result<Self, FieldError> {
-        Person::parse(given)
-            .map(|Person(writer)| Self(writer))
-            .map_err(|_| FieldError::predicate("must be the number of who wrote the quoted message"))
+        Person::parse(given).map(|Person(writer)| Self(writer)).map_err(|error| {
+            FieldError::predicate("must be the number of who wrote the quoted message")
+                .with_detail(Some(error.detailed_text()))
+        })
     }
 }
 
 impl FieldValue for MentionList {
     fn parse(given: &Value) -> Result<Self, FieldError> {
-        let people = given.as_array().filter(|people| people.len() <= MENTIONS);
-        let read = |people: &Vec<Value>| {
-            people.iter().map(|one| Person::parse(one).ok().map(|Person(person)| person)).collect::<Option<_>>()
-        };
-        people.and_then(read).map(Self).ok_or_else(|| {
+        let invalid = |detail: Option<String>| {
             FieldError::predicate(format!(
                 "must be a list of at most {MENTIONS} numbers; the text names each as @ and its digits"
             ))
-        })
+            .with_detail(detail)
+        };
+        let people = given.as_array().filter(|people| people.len() <= MENTIONS).ok_or_else(|| invalid(None))?;
+        let read = |(at, one): (usize, &Value)| match Person::parse(one) {
+            Ok(Person(person)) => Ok(person),
+            Err(error) => Err(invalid(Some(format!("at {at}: {}", error.detailed_text())))),
+        };
+        let is_all = |one: &Value| matches!(one.as_str().map(str::trim), Some("all" | "everyone" | "@all"));
+        let all = people.iter().any(is_all);
+        let people = people.iter().enumerate().filter(|(_, one)| !is_all(one)).map(read);
+        people.collect::<Result<_, _>>().map(|people| Self { people, all })
     }
 }
 
@@ -134,16 +145,10 @@ impl SendAt {
     }
 }
 
-inline_schema!(Quoted, |_| json_schema!({
-    "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": 128},
-        {"type": "object", "properties": {"key": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}, "required": ["key"]},
-    ],
-}));
 inline_schema!(QuotedParticipant, |generator| Person::json_schema(generator));
 inline_schema!(
     MentionList,
-    |generator| json_schema!({"type": "array", "maxItems": MENTIONS, "items": Person::json_schema(generator)})
+    |generator| json_schema!({"type": "array", "maxItems": MENTIONS, "items": {"anyOf": [Person::json_schema(generator), {"const": "all"}]}})
 );
 inline_schema!(SendAt, |generator| Timestamp::json_schema(generator));
 

@@ -1,4 +1,4 @@
-//! Texts, flags, ids and times.
+//! Texts, flags and times.
 
 use super::{FieldError, FieldValue};
 use crate::error_code::ErrorCode;
@@ -9,8 +9,6 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// In UTF-16 code units, as JavaScript's `length` counts: an emoji is two.
 const MAX_MESSAGE: usize = 4096;
-/// WhatsApp's ids have up to 32 characters; a longer text is none.
-const MAX_MESSAGE_ID: usize = 128;
 
 /// A string of `MIN` to `MAX` characters, trimmed.
 pub struct Text<const MIN: usize, const MAX: usize>(pub String);
@@ -20,9 +18,6 @@ pub struct Flag(pub bool);
 
 /// The text of a message, trimmed.
 pub struct MessageText(pub String);
-
-/// The id of a message.
-pub struct MessageId(pub String);
 
 /// A time with its offset.
 pub struct Timestamp(pub OffsetDateTime);
@@ -41,7 +36,9 @@ impl<const MIN: usize, const MAX: usize> FieldValue for Text<MIN, MAX> {
 
 impl FieldValue for Flag {
     fn parse(given: &Value) -> Result<Self, FieldError> {
-        given.as_bool().map(Self).ok_or_else(|| FieldError::predicate("must be true or false"))
+        // A form has only texts.
+        let flag = given.as_bool().or_else(|| given.as_str().and_then(|flag| flag.trim().parse().ok()));
+        flag.map(Self).ok_or_else(|| FieldError::predicate("must be true or false"))
     }
 }
 
@@ -55,22 +52,6 @@ impl FieldValue for MessageText {
             return Err(FieldError::sentence(ErrorCode::MessageTooLong, error));
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-impl MessageId {
-    /// The id, trimmed; none for what is none.
-    pub fn from_text(given: Option<&str>) -> Option<Self> {
-        let id = given.map(str::trim).filter(|id| (1..=MAX_MESSAGE_ID).contains(&id.len()));
-        id.map(|id| Self(id.to_owned()))
-    }
-}
-
-impl FieldValue for MessageId {
-    fn parse(given: &Value) -> Result<Self, FieldError> {
-        Self::from_text(given.as_str()).ok_or_else(|| {
-            FieldError::coded_predicate(ErrorCode::InvalidMessageId, "is required: the id of the message")
-        })
     }
 }
 
@@ -99,10 +80,6 @@ inline_schema!(Flag, |_| json_schema!({"type": "boolean"}));
 inline_schema!(MessageText, |_| json_schema!({
     "type": "string", "minLength": 1, "maxLength": MAX_MESSAGE, "examples": ["Hello"],
     "description": "The text, 1 to 4096 characters after trimming, as JavaScript counts them (an emoji is two).",
-}));
-inline_schema!(MessageId, |_| json_schema!({
-    "type": "string", "minLength": 1, "maxLength": MAX_MESSAGE_ID, "examples": ["3EB0C431C26A1916E07A"],
-    "description": "The id of a message, as answers and events name it.",
 }));
 inline_schema!(Timestamp, |_| json_schema!({
     "type": "string", "format": "date-time", "examples": ["2026-11-24T13:00:00Z"],

@@ -25,10 +25,11 @@ const DESCRIPTION: &str = "Sends and receives WhatsApp messages. `/api/whatsapp/
     `/api/sessions/{session}/whatsapp/…` is any other. Every error has a `message` for people and a `code` for programs.";
 
 /// Codes of a route that reads a body.
-const BODY_ERRORS: [ErrorCode; 5] = [
+const BODY_ERRORS: [ErrorCode; 6] = [
     ErrorCode::InvalidJson,
     ErrorCode::BodyIncomplete,
     ErrorCode::BodyTimeout,
+    ErrorCode::UnknownField,
     ErrorCode::BodyTooLarge,
     ErrorCode::UnsupportedMediaType,
 ];
@@ -67,6 +68,7 @@ pub fn build_document(mut api: OpenApi, docs: &[GroupedDoc]) -> OpenApiDocument 
     document["servers"] = json!([{"url": "/"}]);
     document["components"]["securitySchemes"] = json!({
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "bearer": {"type": "http", "scheme": "bearer"},
         "query": {"type": "apiKey", "in": "query", "name": "api_key"},
     });
     document["components"]["examples"] = error_examples();
@@ -107,7 +109,7 @@ fn complete_operation(path: &str, operation: &mut Value, group: &GroupedDoc, sha
     }
     operation["security"] = match group.access {
         RouteAccess::Open => json!([]),
-        RouteAccess::Keyed => json!([{"header": []}, {"query": []}]),
+        RouteAccess::Keyed => json!([{"header": []}, {"bearer": []}, {"query": []}]),
     };
     add_path_parameters(path, operation);
     if let (Some(example), Some(body)) = (&doc.request_example, operation.pointer_mut("/requestBody/content")) {

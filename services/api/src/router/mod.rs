@@ -45,11 +45,11 @@ fn documented_routes(app: &AppState) -> (Router<AppState>, OpenApiDocument) {
     let api_key = from_fn_with_state(app.clone(), auth::require_api_key);
     let webhook_key = from_fn_with_state(app.clone(), auth::require_webhook_key);
     let body = from_fn_with_state(app.clone(), byte_budget::read_body);
-    let body_unless_form = from_fn_with_state(app.clone(), byte_budget::read_body_unless_form);
+    let body_unless_file = from_fn_with_state(app.clone(), byte_budget::read_body_unless_file);
     // The same for the session `default` and, by name, for any other.
     let session = || {
         let routes = session::routes().merge(messages::routes()).merge(groups::routes()).route_layer(body.clone());
-        routes.merge(messages::file_routes().route_layer(body_unless_form.clone())).route_layer(api_key.clone())
+        routes.merge(messages::file_routes().route_layer(body_unless_file.clone())).route_layer(api_key.clone())
     };
     let (routes, api, docs) = DocumentedRouter::new("", RouteAccess::Keyed, &[])
         .nest("/api", session())

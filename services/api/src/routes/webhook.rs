@@ -4,7 +4,7 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     event_publisher::DeliveryOutcome,
-    extract::JsonBody,
+    extract::LenientJsonBody,
     fields::{Field, FieldError, FieldValue, checked_optional, inline_schema},
     response::{ApiError, DataResponse, JsonResult, data_response},
 };
@@ -130,11 +130,23 @@ struct DeliveryResult {
     /// What the receiver did last.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The beginning of the receiver's answer, if it refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// Only of an endpoint's own test: whether an event of this type reaches the endpoint without being a test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted: Option<bool>,
 }
 
 impl DeliveryResponse {
     pub fn without_delivery(message: &'static str) -> Self {
         Self { success: true, message, result: None }
+    }
+
+    /// The same, with whether the endpoint wants such events.
+    pub fn of_endpoint(self, wanted: bool) -> Self {
+        let result = self.result.map(|result| DeliveryResult { wanted: Some(wanted), ..result });
+        Self { result, ..self }
     }
 
     /// `shows_reason`: the answer says what the receiver did last.
@@ -146,9 +158,11 @@ impl DeliveryResponse {
                 attempt: Some(attempt),
                 ..DeliveryResult::default()
             },
-            DeliveryOutcome::GivenUp { reason } => DeliveryResult {
+            DeliveryOutcome::GivenUp { reason, status, body } => DeliveryResult {
                 error: Some("All retry attempts failed"),
                 reason: reason.filter(|_| shows_reason),
+                status: status.filter(|_| shows_reason).map(Some),
+                body: body.filter(|_| shows_reason),
                 ..DeliveryResult::default()
             },
             DeliveryOutcome::StillRetried(event) => DeliveryResult {
@@ -163,7 +177,7 @@ impl DeliveryResponse {
 
 pub async fn test(
     State(app): State<AppState>,
-    JsonBody(body): JsonBody<TestWebhookRequest>,
+    LenientJsonBody(body): LenientJsonBody<TestWebhookRequest>,
 ) -> JsonResult<DeliveryResponse> {
     let now = OffsetDateTime::now_utc();
     let (chosen, data) = body.read(now)?;
@@ -173,7 +187,7 @@ pub async fn test(
 
 pub async fn send(
     State(app): State<AppState>,
-    JsonBody(body): JsonBody<SendWebhookRequest>,
+    LenientJsonBody(body): LenientJsonBody<SendWebhookRequest>,
 ) -> JsonResult<DeliveryResponse> {
     let RequiredEventType(event) = body.event_type.checked("eventType", ErrorCode::InvalidEventType)?;
     let data = checked_optional(body.data, "data", ErrorCode::InvalidData)?;

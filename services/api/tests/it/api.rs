@@ -1,9 +1,9 @@
 //! The API under test, a caller, and a dispatcher behind it.
 
-use kurir_contract::stream;
+use kurir_contract::{event::EventType, session::SessionId, stream, subject};
 use kurir_test_harness::{Nats, Port, Process, binaries::binary, http};
 use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 
 pub const KEY: &str = "a-key-of-the-tests";
@@ -89,6 +89,18 @@ pub async fn events_stored(nats: &Nats) -> u64 {
     let jetstream = nats.jetstream().await;
     let mut stream = jetstream.get_stream(stream::EVENTS).await.expect("EVENTS");
     stream.info().await.expect("its state").state.messages
+}
+
+/// Stores the event of a received message for each id, so that requests may refer to it.
+pub async fn store_messages(nats: &Nats, ids: &[&str]) {
+    let (jetstream, session) = (nats.jetstream().await, SessionId::default());
+    for id in ids {
+        let data = json!({"messageId": id, "from": "120363000000000009@g.us", "messageType": "unknown", "content": {"raw": {}}});
+        let envelope = json!({"event": "message.received", "timestamp": "2026-11-24T12:00:00.000Z", "data": data});
+        let subject = subject::event(&session, &EventType::MESSAGE_RECEIVED);
+        let stored = jetstream.publish(subject, envelope.to_string().into()).await.expect("a connection");
+        stored.await.expect("EVENTS");
+    }
 }
 
 /// An ISO 8601 timestamp in UTC with milliseconds.

@@ -1,7 +1,7 @@
 //! What is done in a chat beside sending content, as it reaches the gateway, and what is refused before.
 
 use crate::{
-    api::Api,
+    api::{Api, store_messages},
     stand_in::{Gateway, connected},
 };
 use kurir_contract::command::Command;
@@ -24,6 +24,7 @@ fn replies(command: Command, arguments: &Value) -> Option<Value> {
 async fn each_command_is_handed_over_as_the_contract_reads_it() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
+    store_messages(&nats, &["3EB0"]).await;
     let gateway = Gateway::start(&nats, "default", replies).await;
     let data = json!({"messageType": "text", "content": {"text": "hi"}, "forwardingScore": 3, "from": BUDI_JID});
     let forwarded = json!({"messageType": "text", "content": {"text": "hi"}});

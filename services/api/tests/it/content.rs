@@ -1,7 +1,7 @@
 //! Messages that are no text, as they reach the gateway.
 
 use crate::{
-    api::Api,
+    api::{Api, store_messages},
     stand_in::{Gateway, connected},
 };
 use kurir_contract::command::Command;
@@ -22,6 +22,7 @@ fn replies(command: Command, arguments: &Value) -> Option<Value> {
 async fn a_location_and_a_contact_are_handed_over() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
+    store_messages(&nats, &["3EB0FF"]).await;
     let gateway = Gateway::start(&nats, "default", replies).await;
     let place =
         json!({"to": BUDI, "latitude": -6.2, "longitude": 106, "name": " Monas ", "options": {"quoted": "3EB0FF"}});

@@ -38,7 +38,7 @@ fn ended(event: &EventId, endpoint: &str, status: u16) -> DeliveryReport {
     let delivered = status < 300;
     let error = (!delivered).then(|| format!("the receiver answered {status}"));
     let endpoint = endpoint.parse().expect("an id");
-    DeliveryReport { event_id: event.clone(), endpoint, attempt: 2, status: Some(status), delivered, error }
+    DeliveryReport { event_id: event.clone(), endpoint, attempt: 2, status: Some(status), delivered, error, body: None }
 }
 
 #[tokio::test]
@@ -59,7 +59,8 @@ async fn a_test_is_for_one_endpoint_alone_and_of_what_it_wants() {
         let settled = settle_one(&nats, move |event| ended(event, &named, 204)).await;
         let (status, answer) =
             api.post(&format!("{PATH}/{id}/test"), &json!({"eventType": chosen, "data": {"a": 1}})).await;
-        let result = json!({"success": true, "status": 204, "attempt": 2});
+        let wanted = chosen.is_some() || body["events"].is_null();
+        let result = json!({"success": true, "status": 204, "attempt": 2, "wanted": wanted});
         let expected = json!({"success": true, "message": "Webhook test completed", "result": result});
         assert_eq!((status, answer), (200, expected));
 
@@ -83,7 +84,8 @@ async fn a_test_that_was_given_up_says_why() {
     let named = id.clone();
     let settled = settle_one(&nats, move |event| ended(event, &named, 500)).await;
     let (status, body) = api.post(&format!("{PATH}/{id}/test"), &json!({})).await;
-    let result = json!({"success": false, "error": "All retry attempts failed", "reason": "the receiver answered 500"});
+    let result = json!({"success": false, "error": "All retry attempts failed", "reason": "the receiver answered 500",
+        "status": 500, "wanted": true});
     assert_eq!((status, &body["result"]), (200, &result));
     settled.await.expect("an event");
 }

@@ -72,11 +72,16 @@ async fn a_new_endpoint_has_defaults_begins_now_and_shows_its_secret_once() {
     assert_eq!(*data, body["data"]);
     assert_iso(&take(data, "createdAt"));
     assert_iso(&take(data, "updatedAt"));
+    let warnings = take(data, "warnings");
+    assert!(
+        warnings[0].as_str().is_some_and(|warning| warning.contains("fromMe")),
+        "it would answer itself: {warnings}"
+    );
     assert_eq!(
         *data,
         json!({
             "id": id, "managedBy": "api", "url": URL, "description": "", "enabled": true, "disabledReason": null,
-            "sessions": [], "events": [], "filter": {"chats": [], "senders": [], "chatType": null, "fromMe": null},
+            "sessions": [], "events": [], "filter": {"chats": [], "senders": [], "chatType": null, "fromMe": null, "fromApi": null},
             "headers": {"authorization": "••••"}, "signed": true, "oldSecretSignsUntil": null, "retry": "default",
             "retryJitterPercent": 0, "giveUpOn": [], "timeoutSeconds": 10, "concurrency": 32,
             "rateLimitPerSecond": null, "ordering": "none", "format": "kurir", "base64": false, "metadata": {},

@@ -1,7 +1,7 @@
 //! Files that are to be sent: as a form or as JSON, in any order of the fields; and that nothing stays of what is refused.
 
 use crate::{
-    api::{Api, KEY, SOON, answer},
+    api::{Api, KEY, SOON, answer, store_messages},
     stand_in::{Gateway, connected},
 };
 use async_nats::jetstream::object_store::ObjectStore;
@@ -112,6 +112,7 @@ async fn a_form_is_handed_over_whatever_the_order_of_its_fields() {
 async fn each_kind_has_its_route_and_takes_json_too() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
+    store_messages(&nats, &["3EB0FF"]).await;
     let gateway = Gateway::start(&nats, "default", sent).await;
     let webp = "UklGRgAAAABXRUJQVlA4IAAAAAA=";
     for (kind, body) in [
@@ -212,14 +213,14 @@ async fn every_refusal_has_its_text_and_nothing_stays() {
         (MEDIA, vec![&picture, &image], 400, "Phone number is required"),
         (MEDIA, vec![&field("to", "12"), &image, &picture], 400, "Invalid phone number format"),
         (MEDIA, vec![&to, &image], 400, "Media file is required"),
-        (MEDIA, vec![&to, &image, &field("media", "abc")], 400, "Media file is required"),
+        (MEDIA, vec![&to, &image, &field("media", "")], 400, "Media file is required"),
         (MEDIA, vec![&to, &picture], 400, types),
         (MEDIA, vec![&to, &picture, &field("mediaType", "sticker")], 400, types),
         (MEDIA, vec![&to, &image, &large], 413, too_large),
         (MEDIA, vec![&large, &to, &image], 413, too_large),
         (MEDIA, vec![&to, &image, &file("media", "image/png", b"")], 400, "The media file is empty"),
         (MEDIA, vec![&to, &image, &picture, &picture], 400, "A message has one file, in the field media"),
-        (MEDIA, vec![&to, &image, &file("file", "image/png", b"abc")], 400, "The file belongs into the field media"),
+        (MEDIA, vec![&to, &image, &file("picture", "image/png", b"abc")], 400, "The file belongs into the field media"),
         (
             MEDIA,
             vec![&to, &picture, &field("caption", &"x".repeat(33_000))],
@@ -246,7 +247,7 @@ async fn every_refusal_has_its_text_and_nothing_stays() {
         (
             json!({"to": BUDI, "base64": "YWJj", "file": "a.png"}),
             400,
-            "The file is base64, or file with the name of a received one: one of them, as a string",
+            "The file is base64, url, or file with the name of a received one: one of them, as a string",
         ),
     ] {
         let (seen, answer) = api.post("/api/whatsapp/send-image", &body).await;

@@ -38,7 +38,7 @@ async fn a_body_that_is_no_json_object_is_refused_and_nothing_happens() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[("WEBHOOK_URL", "http://127.0.0.1:9/webhook")]).await;
     let gateway = Gateway::start(&nats, "default", |_, _| Some(connected())).await;
-    let large = format!(r#"{{"to":"6281234567890","message":"{}"}}"#, "x".repeat(1024 * 1024));
+    let large = format!(r#"{{"to":"6281234567890","message":"{}"}}"#, "x".repeat(10 << 20));
     for path in ["/api/whatsapp/send-message", "/api/webhook/test", "/api/webhook/send", "/api/whatsapp/pairing-code"] {
         for (body, status, code, message) in [
             ("{", 400, "invalid_json", "Request body is not valid JSON (line 1, column 1)"),
@@ -47,7 +47,7 @@ async fn a_body_that_is_no_json_object_is_refused_and_nothing_happens() {
             ("[]", 400, "invalid_json", "Request body must be a JSON object"),
             ("null", 400, "invalid_json", "Request body must be a JSON object"),
             ("\"text\"", 400, "invalid_json", "Request body must be a JSON object"),
-            (large.as_str(), 413, "body_too_large", "Request body is larger than 1 MB"),
+            (large.as_str(), 413, "body_too_large", "Request body is larger than 10 MB"),
         ] {
             let shown = &body[..body.len().min(20)];
             let request = api.request(Method::POST, path).header("X-API-Key", KEY).body(body.to_owned());

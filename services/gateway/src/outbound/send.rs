@@ -118,7 +118,7 @@ impl WhatsappSender {
     }
 
     /// Sends a message. Takes as long as all its tries.
-    pub async fn send(&self, outgoing: MessageToSend) -> SendOutcome {
+    pub async fn send(&self, mut outgoing: MessageToSend) -> SendOutcome {
         if is_unavailable(&self.session.view.borrow()) {
             let answer = Err(CommandError::new(CommandErrorCode::NotConnected, SendFailure::Ended.to_string()));
             return SendOutcome::Done(SendResult { answer, event: None });
@@ -127,11 +127,12 @@ impl WhatsappSender {
         let of_key = |key: &IdempotencyKey| key.message_id(session);
         let id = outgoing.key.as_ref().map_or_else(new_message_id, of_key);
         let mut answers = self.session.acks.register(&id);
-        let mut upload = outgoing.attachment.as_ref().map(|attachment| self.files.start_upload(attachment));
+        let attachment = outgoing.attachment.clone();
+        let mut upload = attachment.as_ref().map(|attachment| self.files.start_upload(attachment));
         let mut attempt = 1;
         let mut pauses = self.pauses.iter();
         let result = loop {
-            let failure = match self.try_once(&outgoing, upload.as_mut(), &id, &mut answers).await {
+            let failure = match self.try_once(&mut outgoing, upload.as_mut(), &id, &mut answers).await {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
@@ -161,29 +162,30 @@ impl WhatsappSender {
 
     async fn try_once(
         &self,
-        outgoing: &MessageToSend,
+        outgoing: &mut MessageToSend,
         upload: Option<&mut FileUpload<'_>>,
         id: &str,
         answers: &mut AckWaiter,
     ) -> Result<OffsetDateTime, SendFailure> {
-        let MessageToSend { to, jid, .. } = outgoing;
         if let Some(at) = answers.accepted_meanwhile() {
             return Ok(at);
         }
         let within = if upload.is_some() { self.media_timeout } else { self.timeout };
         let tried = async {
             let client = self.wait_connected().await?;
-            let exists = self.recipients.is_on_whatsapp(&client, to, jid).await;
-            if !exists.map_err(|error| SendFailure::Client(format!("{error:#}")))? {
-                return Err(SendFailure::NotOnWhatsapp(to.clone()));
-            }
+            let account = self.recipients.find_account(&client, &outgoing.to, &outgoing.jid).await;
+            let account = account.map_err(|error| SendFailure::Client(format!("{error:#}")))?;
+            outgoing.set_recipient(account.ok_or_else(|| SendFailure::NotOnWhatsapp(outgoing.to.clone()))?);
             let ready = self.prepare_message(&client, outgoing, id).await;
             let mut message = ready.map_err(|error| SendFailure::Client(format!("{error:#}")))?;
             if let Some(upload) = upload {
                 upload.complete_message(&client, &mut message).await?;
             }
             let options = SendOptions::default().with_message_id(id);
-            client.send_message_with_options(jid, message, options).await.map_err(SendFailure::from_send_error)?;
+            client
+                .send_message_with_options(&outgoing.jid, message, options)
+                .await
+                .map_err(SendFailure::from_send_error)?;
             match answers.next_answer().await {
                 ServerAnswer::Taken { at } => Ok(at),
                 ServerAnswer::Refused { code } => Err(SendFailure::Refused { code }),
@@ -196,6 +198,8 @@ impl WhatsappSender {
     async fn prepare_message(&self, client: &Client, outgoing: &MessageToSend, id: &str) -> anyhow::Result<Message> {
         let mut message = outgoing.message.clone();
         addressing::rename_author(client, &outgoing.jid, &mut message).await?;
+        let own = self.session.view.borrow().own.clone();
+        addressing::rename_context(client, own.as_ref(), &outgoing.jid, &mut message).await?;
         if is_poll(&message) {
             // Before the message is sent, because a vote may be faster than the answer.
             let chat = addresses::resolve_address(client, &outgoing.jid).await.jid;

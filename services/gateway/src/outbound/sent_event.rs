@@ -2,7 +2,7 @@
 //!
 //! So the event of a reaction, an edit or a deletion does not depend on which device of the account made it.
 
-use super::content::MessageToSend;
+use super::{addressing, content::MessageToSend};
 use crate::{
     inbound::{
         MessageMapper,
@@ -14,7 +14,7 @@ use crate::{
     publish::OutgoingEvent,
     session::OwnAddresses,
 };
-use kurir_contract::{address::ChatJid, clock};
+use kurir_contract::{address::ChatJid, clock, event::MessageContent};
 use time::OffsetDateTime;
 use wacore::types::message::{MessageInfo, MessageSource};
 use wacore_binary::{Jid, JidExt as _};
@@ -32,7 +32,9 @@ pub async fn sender_directory(
     let mut directory = AddressDirectory::of_account(number, lid);
     if let Some(client) = client {
         look_up_addresses(client, &mut directory, [&outgoing.jid]).await;
-        look_up_addresses(client, &mut directory, &referenced_people(&outgoing.message)).await;
+        let mut message = outgoing.message.clone();
+        addressing::settle_context(directory.own_jid(), &mut message);
+        look_up_addresses(client, &mut directory, &referenced_people(&message)).await;
     }
     directory
 }
@@ -45,7 +47,9 @@ pub fn sent_event(
     (id, at): (&str, OffsetDateTime),
 ) -> Option<OutgoingEvent> {
     let info = message_info(directory, &outgoing.jid, id, at);
-    let seen = MappingContext { info: &info, message: &outgoing.message, directory, session: &inbound.session };
+    let mut message = outgoing.message.clone();
+    addressing::settle_context(directory.own_jid(), &mut message);
+    let seen = MappingContext { info: &info, message: &message, directory, session: &inbound.session };
     match mapping::map_message(&seen, &inbound.polls) {
         Ok(mut told) => {
             if let MessageEventData::Sent(sent) = &mut told.data {
@@ -54,8 +58,10 @@ pub fn sent_event(
                     sent.content = attachment.content.clone();
                 }
                 sent.timestamp = clock::iso(at);
-                // The quoted text is empty here: only the app that shows the message knows it.
-                if let Some(reply) = &mut sent.context.reply {
+                // An empty quoted text stands for one that is not known.
+                if let Some(reply) = &mut sent.context.reply
+                    && matches!(&reply.quoted, Some(MessageContent::Text { text }) if text.is_empty())
+                {
                     reply.quoted = None;
                 }
             }

@@ -18,8 +18,16 @@ async fn a_location_reaches_the_contact_once_for_its_key() {
     let to = ANI.parse().expect("a number");
     let (name, address) = ("Monas".to_owned(), String::new());
     let key = Some("place-1".parse().expect("a key"));
-    let place =
-        SendLocation { to, latitude: -6.1754, longitude: 106.8272, name, address, quoted: None, idempotency_key: key };
+    let place = SendLocation {
+        to,
+        latitude: -6.1754,
+        longitude: 106.8272,
+        name,
+        address,
+        quoted: None,
+        quote: None,
+        idempotency_key: key,
+    };
     let sent: SentMessage = world.ask(Command::SendLocation, place.clone()).await.expect("sent");
     let again: SentMessage = world.ask(Command::SendLocation, place.clone()).await.expect("answered");
     assert_eq!(sent, again);
@@ -41,7 +49,8 @@ async fn a_contact_reaches_the_contact() {
     let world = World::connected(&[]).await;
     let vcard = "BEGIN:VCARD\nVERSION:3.0\nFN:Budi\nEND:VCARD".to_owned();
     let to = ANI.parse().expect("a number");
-    let card = SendContact { to, display_name: "Budi".to_owned(), vcard, quoted: None, idempotency_key: None };
+    let card =
+        SendContact { to, display_name: "Budi".to_owned(), vcard, quoted: None, quote: None, idempotency_key: None };
     let sent: SentMessage = world.ask(Command::SendContact, card.clone()).await.expect("sent");
     let data = arrives(&world, &sent, "contact").await;
     assert_eq!((&data["messageType"], &data["content"]["displayName"]), (&json!("contact"), &json!("Budi")));

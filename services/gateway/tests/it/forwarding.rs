@@ -97,7 +97,11 @@ async fn a_forwarded_file_stays_where_it_is_and_goes_out_once_for_its_key() {
         name: None,
         created_at: clock::now_iso(),
         send_at: None,
-        items: vec![JobItem { command: Command::SendForward.as_str().to_owned(), arguments: forward(&data) }],
+        items: vec![JobItem {
+            command: Command::SendForward.as_str().to_owned(),
+            arguments: forward(&data),
+            send_at: None,
+        }],
     };
     let id = job.id.item_key(0).message_id(&"default".parse().expect("a session"));
     let record: JobRecord = world.ask(Command::SubmitJob, &job).await.expect("taken");

@@ -150,6 +150,7 @@ async fn every_text_of_a_chat_reaches_the_contact_as_it_was_written() {
             name: name.clone(),
             address: said.clone(),
             quoted: Some(id.clone()),
+            quote: None,
             idempotency_key: Some("k@s.whatsapp.net".parse().unwrap_or_else(|_| "k".parse().expect("a key"))),
         };
         let _ = world.ask::<SentMessage>(Command::SendLocation, place).await;
@@ -158,6 +159,7 @@ async fn every_text_of_a_chat_reaches_the_contact_as_it_was_written() {
             display_name: name.clone(),
             vcard: format!("BEGIN:VCARD\nVERSION:3.0\nFN:{said}\nEND:VCARD"),
             quoted: None,
+            quote: None,
             idempotency_key: None,
         };
         let _ = world.ask::<SentMessage>(Command::SendContact, card).await;

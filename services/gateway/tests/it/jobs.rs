@@ -21,7 +21,7 @@ fn job(texts: usize, send_at: Option<OffsetDateTime>) -> SendJob {
     let item = |n: usize| {
         let to = CONTACTS[n % CONTACTS.len()].parse().expect("a number");
         let text = SendText::new(to, n.to_string());
-        JobItem { command: "send-text".to_owned(), arguments: serde_json::to_value(text).expect("JSON") }
+        JobItem { command: "send-text".to_owned(), arguments: serde_json::to_value(text).expect("JSON"), send_at: None }
     };
     SendJob {
         id: JobId::random(),

@@ -82,6 +82,7 @@ async fn under_a_cap_on_new_chats_they_wait_and_a_job_waits_as_a_whole() {
     let item = |to: &str| kurir_contract::job::JobItem {
         command: "send-text".to_owned(),
         arguments: json!({"to": format!("{to}@s.whatsapp.net"), "text": "promo"}),
+        send_at: None,
     };
     let job = SendJob {
         id: JobId::random(),

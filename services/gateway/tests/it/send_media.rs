@@ -39,6 +39,7 @@ async fn put(world: &World, kind: MediaKind, mimetype: &str, bytes: &[u8]) -> Se
         view_once: false,
         gif_playback: false,
         quoted: None,
+        quote: None,
         idempotency_key: None,
     }
 }

@@ -63,7 +63,9 @@ impl EndpointDeliverer {
             Ok(body) => body,
             Err(by) => {
                 let record = Some(self.record_filtered(&delivery, by));
-                self.settlement.publish_report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by) }).await;
+                self.settlement
+                    .publish_report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by), body: None })
+                    .await;
                 return Ok(OrderedResult { verdict: EndpointVerdict::Untried, record, end: OrderedEnd::Settled });
             }
         };
@@ -73,7 +75,7 @@ impl EndpointDeliverer {
         let failure = match ended {
             ExchangeEnd::Delivered { status } => {
                 self.settlement
-                    .publish_report(event, &DeliveryEnd { attempt, status: Some(status), error: None })
+                    .publish_report(event, &DeliveryEnd { attempt, status: Some(status), error: None, body: None })
                     .await;
                 return Ok(OrderedResult {
                     verdict: EndpointVerdict::Succeeded,
@@ -95,7 +97,7 @@ impl EndpointDeliverer {
                 self.settlement
                     .store_dead_letter(event, &record, &failure, Instant::now() + DEAD_LETTER_TIMEOUT)
                     .await?;
-                let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason) };
+                let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason), body: None };
                 self.settlement.publish_report(event, &end).await;
             }
         }

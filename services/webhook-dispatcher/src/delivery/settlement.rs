@@ -44,6 +44,8 @@ pub struct DeliveryEnd<'a> {
     pub attempt: u32,
     pub status: Option<u16>,
     pub error: Option<&'a str>,
+    /// The beginning of the last answer's body, if the receiver refused.
+    pub body: Option<&'a str>,
 }
 
 impl AttemptSettlement {
@@ -54,7 +56,7 @@ impl AttemptSettlement {
         attempt: AttemptRecord,
         status: u16,
     ) {
-        let end = DeliveryEnd { attempt: attempt.attempt, status: Some(status), error: None };
+        let end = DeliveryEnd { attempt: attempt.attempt, status: Some(status), error: None, body: None };
         let is_replay = attempt.replay.is_some();
         self.context.attempts.record_and_acknowledge(attempt, pending).await;
         self.publish_report(event, &end).await;
@@ -95,7 +97,9 @@ impl AttemptSettlement {
         if let Err(error) = self.store_dead_letter(event, &attempt, failure, pending.settle_by()).await {
             return self.postpone(pending, &error).await;
         }
-        let end = DeliveryEnd { attempt: attempt.attempt, status: failure.status, error: Some(&failure.reason) };
+        let body = attempt.result.refused_body().map(str::to_owned);
+        let (status, error) = (failure.status, Some(failure.reason.as_str()));
+        let end = DeliveryEnd { attempt: attempt.attempt, status, error, body: body.as_deref() };
         self.context.attempts.record_and_acknowledge(attempt, pending).await;
         self.publish_report(event, &end).await;
     }
@@ -120,7 +124,7 @@ impl AttemptSettlement {
         record: AttemptRecord,
         why: &str,
     ) {
-        let end = DeliveryEnd { attempt: 0, status: None, error: Some(why) };
+        let end = DeliveryEnd { attempt: 0, status: None, error: Some(why), body: None };
         self.context.attempts.record_and_acknowledge(record, pending).await;
         self.publish_report(event, &end).await;
     }
@@ -175,6 +179,7 @@ impl AttemptSettlement {
             status: end.status,
             delivered: end.error.is_none(),
             error: end.error.map(ToOwned::to_owned),
+            body: end.body.map(ToOwned::to_owned),
         };
         // The caller has a deadline, and knows then that no report came.
         if let Ok(report) = serde_json::to_vec(&report)

@@ -1,6 +1,6 @@
 //! Commands that send a location or a contact.
 
-use super::IdempotencyKey;
+use super::{IdempotencyKey, Quote};
 use crate::address::ChatJid;
 use serde::{Deserialize, Serialize};
 
@@ -20,12 +20,15 @@ pub struct SendLocation {
     /// The id of the message to which this one replies.
     #[serde(default)]
     pub quoted: Option<String>,
+    /// What is known of that message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
     /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendContact {
     pub to: ChatJid,
@@ -35,6 +38,9 @@ pub struct SendContact {
     /// The id of the message to which this one replies.
     #[serde(default)]
     pub quoted: Option<String>,
+    /// What is known of that message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
     /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,

@@ -119,6 +119,7 @@ impl SendForward {
             view_once: false,
             gif_playback: media.gif,
             quoted: None,
+            quote: None,
             idempotency_key: self.idempotency_key.clone(),
         })
     }

@@ -72,6 +72,9 @@ impl SendText {
             parts.push(self.quoted_participant.as_ref().map(ChatJid::as_str).unwrap_or_default());
             parts.extend(self.mentions.iter().map(ChatJid::as_str));
         }
+        if self.mention_all {
+            parts.push("all");
+        }
         fingerprint(&parts)
     }
 }
@@ -197,6 +200,7 @@ mod tests {
             view_once,
             gif_playback: false,
             quoted: None,
+            quote: None,
             idempotency_key: None,
         };
         let first = media("a", "01", false).fingerprint();

@@ -1,6 +1,6 @@
 //! Sends a file. The command names the file, whose bytes are in an object store and never travel with the command.
 
-use super::IdempotencyKey;
+use super::{IdempotencyKey, Quote};
 use crate::{
     address::ChatJid,
     media::{MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MediaFile},
@@ -8,7 +8,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMedia {
     pub to: ChatJid,
@@ -30,6 +30,9 @@ pub struct SendMedia {
     /// The id of the message to which this one replies.
     #[serde(default)]
     pub quoted: Option<String>,
+    /// What is known of that message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
     /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,

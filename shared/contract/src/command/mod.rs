@@ -11,6 +11,7 @@ pub(crate) mod idempotency;
 mod media;
 mod passkey;
 pub mod people;
+mod quote;
 mod session;
 mod table;
 
@@ -26,6 +27,7 @@ pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, Inv
 pub use media::{FileToSend, MediaKind, SendMedia};
 pub use passkey::{AnswerPasskey, PasskeyProgress};
 pub use people::{CheckNumber, NumberChecked};
+pub use quote::Quote;
 pub use session::{ActiveRestriction, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo};
 
 pub use table::{
@@ -39,7 +41,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmptyBody {}
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendText {
     pub to: ChatJid,
@@ -51,9 +53,15 @@ pub struct SendText {
     /// The author of that message, in a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted_participant: Option<ChatJid>,
+    /// What is known of that message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
     /// The mentioned people. The text names each of them as `@` and their digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<ChatJid>,
+    /// Whether everybody in the group is mentioned; only in a group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mention_all: bool,
     /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
@@ -64,7 +72,16 @@ impl SendText {
     #[must_use]
     pub fn new(to: ChatJid, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { to, text, quoted: None, quoted_participant: None, mentions: Vec::new(), idempotency_key: None }
+        Self {
+            to,
+            text,
+            quoted: None,
+            quoted_participant: None,
+            quote: None,
+            mentions: Vec::new(),
+            mention_all: false,
+            idempotency_key: None,
+        }
     }
 }
 

@@ -160,7 +160,7 @@ macro_rules! commands {
         /// A type for each command, which stands for its request and its answer: `client.ask(spec::Status, …)`.
         pub mod spec {
             $(#[derive(Clone, Copy, Debug)] pub struct $name;)+
-            $(#[derive(Clone, Copy, Debug)] pub struct $send;)+
+            $(#[derive(Clone, Copy, Debug, Default)] pub struct $send;)+
         }
 
         $(impl CommandSpec for spec::$name {

@@ -20,6 +20,9 @@ pub struct ContentFilter {
     pub chat_type: Option<ChatType>,
     /// True: only events that this account caused and acknowledgements of its messages. False: only events that others caused.
     pub from_me: Option<bool>,
+    /// True: only messages that this account sent through Kurir. False: all but these, so that a receiver that answers does
+    /// not hear its own answers, and still hears what is written on the phone.
+    pub from_api: Option<bool>,
 }
 
 /// A private chat or a group.
@@ -61,13 +64,19 @@ impl ContentFilter {
         in_chat
             && (of_many
                 || (self.senders.is_empty() || is_one_of(&self.senders, &authors(data, chats)))
-                    && self.from_me.is_none_or(|wanted| wanted == is_own(kind, data)))
+                    && self.from_me.is_none_or(|wanted| wanted == is_own(kind, data))
+                    && self.from_api.is_none_or(|wanted| wanted == is_from_api(kind, data)))
     }
 }
 
 /// Whether this account caused the event. An acknowledgement counts, because it is about a message of this account.
 fn is_own(kind: &Value, data: &Value) -> bool {
     kind == "message.ack" || data["fromMe"].as_bool().unwrap_or(kind == "message.sent")
+}
+
+/// Whether the message was sent through Kurir, and not on the phone.
+fn is_from_api(kind: &Value, data: &Value) -> bool {
+    kind == "message.sent" && data["fromDevice"] == Value::Bool(false)
 }
 
 /// The people who caused the event. In a private chat no field names them: there it is the chat.

@@ -5,9 +5,9 @@
 
 use super::{
     ChatType, ContentFilter, EndpointSettings, EventOrdering, EventPattern, PayloadFormat, RetrySchedule,
-    SigningSecret, StoredSecret,
+    SigningSecret, StoredSecret, event_name::read_event_name,
 };
-use crate::{address::ChatJid, session::SessionId};
+use crate::{address::ChatJid, event::EventType, session::SessionId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, str::FromStr};
@@ -40,6 +40,8 @@ const MAX_CONCURRENCY: u64 = 256;
 const MAX_RATE: f64 = 10_000.0;
 /// One request in a hundred seconds.
 const MIN_RATE: f64 = 0.01;
+/// Events that this account alone causes.
+const OWN: [&EventType; 2] = [&EventType::MESSAGE_SENT, &EventType::MESSAGE_ACK];
 /// Headers that Kurir sets, and headers that change how a request is framed.
 const RESERVED_HEADERS: [&str; 8] =
     ["host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade", "expect"];
@@ -59,8 +61,13 @@ pub fn parse_settings(body: &Value, before: Option<&EndpointSettings>) -> Result
     if before.is_none() && !fields.contains_key("url") {
         problems.add("url", "is required");
     }
-    for (name, value) in fields {
+    // The names of events depend on the format, which may come behind them.
+    let (last, first): (Vec<_>, Vec<_>) = fields.iter().partition(|(name, _)| name.as_str() == "events");
+    for (name, value) in first.into_iter().chain(last) {
         problems.apply_field(&mut settings, name, value);
+    }
+    if problems.0.is_empty() {
+        problems.check_together(&settings);
     }
     if problems.0.is_empty() { Ok(settings) } else { Err(problems.0) }
 }
@@ -92,7 +99,10 @@ impl FieldProblems {
                 settings.disabled_reason = None;
             }
             "sessions" => self.take(name, &mut settings.sessions, list::<SessionId>(value, MAX_SESSIONS)),
-            "events" => self.take(name, &mut settings.events, list::<EventPattern>(value, MAX_EVENTS)),
+            "events" => {
+                let read = events(value, settings.format);
+                self.take(name, &mut settings.events, read);
+            }
             "filter" => self.apply_filter(&mut settings.filter, value),
             "headers" => self.take(name, &mut settings.headers, headers(value)),
             "secret" => self.take(name, &mut settings.secrets, secret(value)),
@@ -124,6 +134,46 @@ impl FieldProblems {
             "base64" => self.take(name, &mut settings.base64, boolean(value)),
             "metadata" => self.take(name, &mut settings.metadata, metadata(value)),
             _ => self.add(name, "is not known"),
+        }
+    }
+
+    /// Refuses settings that do nothing together.
+    fn check_together(&mut self, settings: &EndpointSettings) {
+        if settings.base64 && settings.format == PayloadFormat::Waha {
+            self.add("base64", "does nothing with the format waha, whose events have links to files");
+        }
+        let format = settings.format;
+        let all = EventType::ALL;
+        let wanted: Vec<&EventType> = all
+            .iter()
+            .filter(|event| settings.events.is_empty() || settings.events.iter().any(|pattern| pattern.admits(event)))
+            .collect();
+        let is_chosen = !settings.events.is_empty() && !wanted.is_empty();
+        if is_chosen && !wanted.iter().any(|event| format.has_counterpart(event)) {
+            self.add("events", format!("has none that the format {} has: nothing would arrive", format.as_str()));
+        }
+        let filter = &settings.filter;
+        match filter.from_me {
+            Some(true) if is_chosen && wanted.iter().all(|event| **event == EventType::MESSAGE_RECEIVED) => {
+                self.add(
+                    "filter.fromMe",
+                    "is true, and message.received is never from this account: nothing would arrive",
+                );
+            }
+            Some(false) if is_chosen && wanted.iter().all(|event| OWN.contains(event)) => {
+                self.add(
+                    "filter.fromMe",
+                    "is false, and these events are always from this account: nothing would arrive",
+                );
+            }
+            _ => {}
+        }
+        let is_group = |kind: ChatType| kind == ChatType::Group;
+        if let Some(kind) = filter.chat_type
+            && !filter.chats.is_empty()
+            && filter.chats.iter().all(|chat| chat.is_group() != is_group(kind))
+        {
+            self.add("filter.chats", "has no chat of the chatType: nothing would arrive");
         }
     }
 
@@ -166,6 +216,7 @@ impl FieldProblems {
                     self.take(&field, &mut filter.chat_type, read.map(Some));
                 }
                 "fromMe" => self.take(&field, &mut filter.from_me, boolean(value).map(Some)),
+                "fromApi" => self.take(&field, &mut filter.from_api, boolean(value).map(Some)),
                 _ => self.add(&field, "is not known"),
             }
         }
@@ -230,9 +281,25 @@ fn list<T: FromStr<Err: ToString>>(value: &Value, most: usize) -> Result<Vec<T>,
     strings(value, most)?.into_iter().map(|one| one.parse().map_err(|error: T::Err| error.to_string())).collect()
 }
 
+fn events(value: &Value, format: PayloadFormat) -> Result<Vec<EventPattern>, String> {
+    let mut patterns: Vec<EventPattern> = Vec::new();
+    for name in strings(value, MAX_EVENTS)? {
+        for pattern in read_event_name(name, format)? {
+            if !patterns.contains(&pattern) {
+                patterns.push(pattern);
+            }
+        }
+    }
+    Ok(patterns)
+}
+
 fn jids(value: &Value) -> Result<Vec<ChatJid>, String> {
-    let read = |one: &str| ChatJid::from_recipient(one).map_err(|error| format!("{one:?}: {error}"));
-    strings(value, MAX_JIDS)?.into_iter().map(read).collect()
+    let list = value.as_array().ok_or("must be a list of strings")?;
+    if list.len() > MAX_JIDS {
+        return Err(format!("has {} entries, at most {MAX_JIDS} are possible", list.len()));
+    }
+    let read = |one: &Value| ChatJid::from_json(one).map_err(|error| format!("{one}: {error}"));
+    list.iter().map(read).collect()
 }
 
 fn secret(value: &Value) -> Result<Vec<StoredSecret>, String> {

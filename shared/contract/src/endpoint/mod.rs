@@ -4,6 +4,7 @@
 //! bucket. The endpoint `default` is not in the bucket: it comes from `WEBHOOK_URL`. [`input`] parses what a user writes,
 //! and reports all problems at once.
 
+pub mod event_name;
 mod filter;
 mod format;
 pub mod input;

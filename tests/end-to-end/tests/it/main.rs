@@ -25,6 +25,7 @@ mod passkey;
 mod passkey_in_browser;
 mod receivers;
 mod released;
+mod replies;
 mod send_media;
 mod sessions;
 mod settings_page;

@@ -5,7 +5,7 @@ use kurir_contract::endpoint::{
     CircuitState, ContentFilter, EndpointId, EndpointSettings, EndpointState, EventOrdering, EventPattern,
     PayloadFormat, RetrySchedule, StoredSecret,
 };
-use kurir_contract::session::SessionId;
+use kurir_contract::{event::EventType, session::SessionId};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -56,6 +56,26 @@ pub struct EndpointView {
     /// ISO 8601.
     created_at: Option<String>,
     updated_at: Option<String>,
+    /// What its user may not have meant; missing if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
+}
+
+const TEST_URL: &str = "The URL is a test URL of n8n (/webhook-test/): it answers only while somebody listens in the editor. \
+    Use the production URL (/webhook/), and activate the flow.";
+const OWN_MESSAGES: &str = "The endpoint also receives what this account sends (message.sent). A receiver that answers each \
+    event would answer itself without end: set events to [\"message.received\"], or filter.fromMe or filter.fromApi to false.";
+
+/// What the settings do that is seldom meant.
+fn find_warnings(settings: &EndpointSettings) -> Vec<&'static str> {
+    let is_test_url = settings.url.contains("/webhook-test/");
+    let is_wanted = |event| settings.events.is_empty() || settings.events.iter().any(|one| one.admits(&event));
+    let hears_itself = is_wanted(EventType::MESSAGE_RECEIVED)
+        && is_wanted(EventType::MESSAGE_SENT)
+        && settings.filter.from_me.is_none()
+        && settings.filter.from_api.is_none();
+    let found = [is_test_url.then_some(TEST_URL), hears_itself.then_some(OWN_MESSAGES)];
+    found.into_iter().flatten().collect()
 }
 
 /// Who changes an endpoint.
@@ -124,6 +144,7 @@ impl EndpointView {
             start_sequence: settings.start_sequence,
             created_at: (!is_default).then(|| settings.created_at.clone()),
             updated_at: (!is_default).then(|| settings.updated_at.clone()),
+            warnings: if is_default { Vec::new() } else { find_warnings(settings) },
         }
     }
 }

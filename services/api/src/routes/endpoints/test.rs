@@ -7,7 +7,7 @@ use super::lookup::endpoint_settings;
 use crate::{
     app_state::AppState,
     error_code::ErrorCode,
-    extract::{JsonBody, PathId},
+    extract::{LenientJsonBody, PathId},
     fields::field_problem,
     response::{ApiError, JsonResult},
     routes::webhook::{DeliveryResponse, TestWebhookRequest, test_event_type},
@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 pub async fn test_endpoint(
     State(app): State<AppState>,
     id: PathId,
-    JsonBody(body): JsonBody<TestWebhookRequest>,
+    LenientJsonBody(body): LenientJsonBody<TestWebhookRequest>,
 ) -> JsonResult<DeliveryResponse> {
     let id = id.endpoint()?;
     let now = OffsetDateTime::now_utc();
@@ -38,14 +38,19 @@ pub async fn test_endpoint(
         None => (subject::test_of_endpoint(&id), test_event_type()?),
         Some(event) => (wanted_subject(&settings, &event)?, event),
     };
+    let wanted = is_wanted(&settings, &event);
     let outcome = app.events.deliver_only(&subject, &EventEnvelope::new(event, now, data), &id).await?;
-    Ok(Json(DeliveryResponse::ended("Webhook test completed", outcome, true)))
+    Ok(Json(DeliveryResponse::ended("Webhook test completed", outcome, true).of_endpoint(wanted)))
+}
+
+/// Whether events of this type reach the endpoint without being a test.
+fn is_wanted(settings: &EndpointSettings, event: &EventType) -> bool {
+    settings.events.is_empty() || settings.events.iter().any(|pattern| pattern.admits(event))
 }
 
 /// Where an event of this type reaches the endpoint; another than it wants never would.
 fn wanted_subject(settings: &EndpointSettings, event: &EventType) -> Result<String, ApiError> {
-    let admitted = settings.events.is_empty() || settings.events.iter().any(|pattern| pattern.admits(event));
-    if !admitted {
+    if !is_wanted(settings, event) {
         let refused = field_problem("eventType", "is none of the events that the endpoint wants");
         return Err(ApiError::invalid(ErrorCode::InvalidEventType, vec![refused]));
     }

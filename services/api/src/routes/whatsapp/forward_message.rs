@@ -1,15 +1,19 @@
 //! `POST forward-message`: sends on what was said elsewhere. The caller has it: the `data` of its event. A file is sent
 //! from where it is kept.
 
-use super::send::{SendResult, send};
+use super::{
+    send::{SendResult, send},
+    send_request::{RequestedSend, SendRequest},
+};
 use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, SessionPath},
     fields::{Field, FieldError, FieldErrors, FieldValue, MessageText, Recipient, SendOptions, options_or_default},
+    response::ApiError,
 };
 use axum::extract::State;
-use kurir_contract::command::{ForwardedContent, ForwardedMedia, SendForward, spec};
+use kurir_contract::command::{ForwardedContent, ForwardedMedia, IdempotencyKey, SendForward, spec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,33 +41,45 @@ struct ForwardedMessage {
     is_view_once: bool,
 }
 
+impl SendRequest for ForwardMessageRequest {
+    type Command = spec::SendForward;
+
+    fn read(self, idempotency_key: Option<IdempotencyKey>) -> Result<RequestedSend<spec::SendForward>, ApiError> {
+        let mut errors = FieldErrors::new(ErrorCode::InvalidForward);
+        let to = errors.take("to", self.to);
+        let message = errors.take("message", self.message);
+        let (message, is_view_once) = errors.finish(|| {
+            let ForwardedMessage { content: message, media, forwarding_score, is_view_once } = message?;
+            let Recipient(to) = to?;
+            Some((SendForward { to, message, media, forwarding_score, idempotency_key }, is_view_once))
+        })?;
+        let refused = |text| FieldError::sentence(ErrorCode::InvalidForward, text);
+        if message.message.file().is_some() {
+            // WhatsApp's apps do not let such a message go on either.
+            if is_view_once {
+                return Err(refused(ONCE).into_api_error("message", ErrorCode::InvalidForward));
+            }
+            if message.as_media().is_none() {
+                return Err(refused(NO_FILE).into_api_error("message", ErrorCode::InvalidForward));
+            }
+        }
+        let at = options_or_default(self.options)?.send_at()?;
+        Ok(RequestedSend { to: message.to.clone(), message, at })
+    }
+}
+
 pub async fn forward_message(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    IdempotencyHeader(key): IdempotencyHeader,
     JsonBody(body): JsonBody<ForwardMessageRequest>,
 ) -> SendResult {
-    let mut errors = FieldErrors::new(ErrorCode::InvalidForward);
-    let to = errors.take("to", body.to);
-    let message = errors.take("message", body.message);
-    let (forward, is_view_once) = errors.finish(|| {
-        let ForwardedMessage { content: message, media, forwarding_score, is_view_once } = message?;
-        let Recipient(to) = to?;
-        Some((SendForward { to, message, media, forwarding_score, idempotency_key }, is_view_once))
-    })?;
-    if forward.message.file().is_some() {
-        let refused = |text| FieldError::sentence(ErrorCode::InvalidForward, text);
-        // WhatsApp's apps do not let such a message go on either.
-        if is_view_once {
-            return Err(refused(ONCE).into_api_error("message", ErrorCode::InvalidForward));
-        }
-        let media = forward.as_media();
-        let media = media.ok_or_else(|| refused(NO_FILE).into_api_error("message", ErrorCode::InvalidForward))?;
+    let forward = body.read(key)?;
+    if let Some(media) = forward.message.as_media() {
         // A file that is no longer kept is an error of this request, not of the send.
         app.uploads.received(&media.file.object).await?;
     }
-    let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, spec::SendForward, forward.to.clone(), forward, at).await
+    send(app, session, spec::SendForward, forward).await
 }
 
 impl FieldValue for ForwardedMessage {

@@ -53,7 +53,7 @@ pub async fn schedule_message(
         name: None,
         created_at: clock::now_iso(),
         send_at: Some(clock::iso(at)),
-        items: vec![JobItem { command: command.as_str().to_owned(), arguments }],
+        items: vec![JobItem { command: command.as_str().to_owned(), arguments, send_at: None }],
     };
     let record = submit_job(app, session, &job).await?;
     Ok(QueuedSend {

@@ -4,16 +4,16 @@
 
 use super::{
     gateway_request::{ask_gateway, session_path},
+    job_item::{PendingItem, read_job_item, send_commands},
     job_submission::{job_id, submit_job},
-    text_message::{SendMessageRequest, read_bulk_item},
+    media::prepare_job_file,
+    text_message::SendMessageRequest,
 };
 use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, PathId, QueryParams, SessionPath},
-    fields::{
-        CursorText, Field, FieldError, FieldErrors, FieldValue, PageQuery, Recipient, SendAt, Text, inline_schema,
-    },
+    fields::{CursorText, Field, FieldError, FieldErrors, FieldValue, PageQuery, SendAt, Text, inline_schema},
     job_store,
     metrics::ApiCounter,
     response::{AcceptedResponse, ApiError, DataResponse, JsonResult, PageResponse, data_response, page_response},
@@ -21,14 +21,17 @@ use crate::{
 use axum::extract::State;
 use kurir_contract::{
     clock,
-    command::{Command, spec},
+    command::spec,
     job::{self, ItemFailure, JobId, JobItem, JobRecord, JobReference, JobState, SendJob},
     session::SessionId,
 };
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
+
+/// Each file is kept before the job is taken, one after the other.
+const MOST_FILES: usize = 100;
 
 /// A job of 1 to 10,000 messages.
 #[derive(Deserialize, JsonSchema)]
@@ -42,7 +45,7 @@ pub struct CreateJobRequest {
 }
 
 /// The sends of a job.
-struct JobMessages(Vec<JobItem>);
+struct JobMessages(Vec<PendingItem>);
 
 /// A job as callers see it.
 #[derive(Serialize, JsonSchema)]
@@ -79,10 +82,13 @@ pub struct CreatedJobView {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct JobMessageView {
-    /// Its place in the job, from 0.
+    /// Its place in the job, from 0: the order of the request, and of `sendAt` where messages have one.
     index: usize,
     to: Value,
     message_id: String,
+    /// Its own time, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<String>,
 }
 
 impl From<JobRecord> for JobView {
@@ -104,21 +110,44 @@ pub async fn create_job(
     let name = errors.take_optional("name", body.name).map(|Text(name)| name);
     let messages = errors.take("messages", body.messages);
     let send_at = errors.take_optional("sendAt", body.send_at).map(|SendAt(at)| clock::iso(at));
-    let job = errors.finish(|| {
-        let JobMessages(items) = messages?;
-        Some(SendJob { id: job_id(&session, key.as_ref()), name, created_at: clock::iso(now), send_at, items })
-    })?;
+    let (JobMessages(pending), name) = errors.finish(|| Some((messages?, name)))?;
+    let items = keep_files(&app, pending).await?;
+    let job = SendJob { id: job_id(&session, key.as_ref()), name, created_at: clock::iso(now), send_at, items };
     let messages = (job.items.iter().enumerate())
         .map(|(index, item)| JobMessageView {
             index,
             to: item.arguments["to"].clone(),
             message_id: job.id.item_key(index).message_id(&session),
+            send_at: item.send_at.clone(),
         })
         .collect();
     let record = submit_job(&app, &session, &job).await?;
     app.metrics.count(ApiCounter::BulkRequests, now);
     let location = session_path(&session, &format!("jobs/{}", job.id));
     Ok(AcceptedResponse { location, body: data_response(CreatedJobView { job: record.into(), messages }) })
+}
+
+/// Keeps the files that the messages name; if one cannot be kept, none stays.
+async fn keep_files(app: &AppState, pending: Vec<PendingItem>) -> Result<Vec<JobItem>, ApiError> {
+    let (mut items, mut kept) = (Vec::with_capacity(pending.len()), Vec::new());
+    for (index, PendingItem { mut item, file }) in pending.into_iter().enumerate() {
+        if let Some(fields) = file {
+            match prepare_job_file(app, fields).await {
+                Ok(media) => {
+                    item.arguments = serde_json::to_value(&media).unwrap_or_default();
+                    kept.push(media.file);
+                }
+                Err(error) => {
+                    for file in &kept {
+                        app.uploads.forget(file).await;
+                    }
+                    return Err(error.within(&format!("messages[{index}].")));
+                }
+            }
+        }
+        items.push(item);
+    }
+    Ok(items)
 }
 
 /// Which jobs a list shows.
@@ -215,38 +244,16 @@ impl FieldValue for JobMessages {
             let text = format!("Too many messages. Maximum {} messages per job", job::MOST_ITEMS);
             return Err(FieldError::sentence(ErrorCode::TooManyMessages, text));
         }
-        messages
-            .iter()
-            .enumerate()
-            .map(|(index, message)| read_item(index, message))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let items = messages.iter().enumerate().map(|(index, message)| read_job_item(index, message));
+        let mut items: Vec<PendingItem> = items.collect::<Result<_, _>>()?;
+        // ISO 8601 in UTC sorts by time; what has no time of its own is sent first. Messages of one time keep their order.
+        items.sort_by(|one, other| one.item.send_at.cmp(&other.item.send_at));
+        if items.iter().filter(|item| item.file.is_some()).count() > MOST_FILES {
+            let text = format!("Too many files. Maximum {MOST_FILES} files per job");
+            return Err(FieldError::sentence(ErrorCode::TooManyMessages, text));
+        }
+        Ok(Self(items))
     }
-}
-
-/// Reads a text as `send-bulk` takes it, or any other send by its command's name, whose arguments the gateway checks.
-fn read_item(index: usize, message: &Value) -> Result<JobItem, FieldError> {
-    let Some(Value::String(name)) = message.get("command") else {
-        let text = read_bulk_item(index, message);
-        let text = text.map_err(|error| FieldError::sentence(error.code, error.message))?.message;
-        let arguments = serde_json::to_value(text).unwrap_or_default();
-        return Ok(JobItem { command: Command::SendText.as_str().to_owned(), arguments });
-    };
-    let command = name.parse::<Command>().ok().filter(|command| command.is_send()).ok_or_else(|| {
-        let text = format!("Message at index {index}: command must be one of {}", send_commands().join(", "));
-        FieldError::sentence(ErrorCode::InvalidJob, text)
-    })?;
-    let mut arguments = message.as_object().cloned().unwrap_or_default();
-    arguments.remove("command");
-    let Recipient(to) = Recipient::parse(arguments.get("to").unwrap_or(&Value::Null))?;
-    arguments.insert("to".to_owned(), json!(to));
-    // Each message has a key that is made of the job's.
-    arguments.remove("idempotencyKey");
-    Ok(JobItem { command: command.as_str().to_owned(), arguments: arguments.into() })
-}
-
-fn send_commands() -> Vec<&'static str> {
-    Command::ALL.iter().filter(|command| command.is_send()).map(|command| command.as_str()).collect()
 }
 
 inline_schema!(JobMessages, |generator| {
@@ -259,26 +266,3 @@ inline_schema!(JobMessages, |generator| {
     });
     json_schema!({"type": "array", "minItems": 1, "maxItems": job::MOST_ITEMS, "items": {"anyOf": [text, other]}})
 });
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_is_a_text_or_a_send_by_name() {
-        let text = read_item(0, &json!({"to": "6281230000001", "message": " hi "})).expect("a text");
-        assert_eq!((text.command.as_str(), &text.arguments["text"]), ("send-text", &json!("hi")));
-        let place = json!({"command": "send-location", "to": "+62 812-3000-0001", "latitude": 1.0, "longitude": 2.0});
-        let place = read_item(0, &place).expect("a place");
-        assert_eq!(place.command, "send-location");
-        assert_eq!(place.arguments["to"], "6281230000001@s.whatsapp.net");
-        for (wrong, code) in [
-            (json!({"to": "6281230000001"}), ErrorCode::IncompleteMessage),
-            (json!({"command": "status", "to": "6281230000001"}), ErrorCode::InvalidJob),
-            (json!({"command": "send-location"}), ErrorCode::MissingRecipient),
-        ] {
-            let error = read_item(3, &wrong).map(drop).expect_err("refused");
-            assert_eq!(error.into_api_error("messages", ErrorCode::InvalidJob).code, code, "{wrong}");
-        }
-    }
-}

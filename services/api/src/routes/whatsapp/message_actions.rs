@@ -1,17 +1,21 @@
 //! `POST send-reaction`, `edit-message`, `revoke-message`: what is done to a message that is there.
 
-use super::send::{SendResult, send};
+use super::{
+    send::{SendResult, send_request},
+    send_request::{RequestedSend, SendRequest},
+};
 use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, SessionPath},
     fields::{
-        Field, FieldError, FieldErrors, FieldValue, MessageId, MessageText, Participant, Recipient, SendOptions,
-        inline_schema, options_or_default,
+        Field, FieldError, FieldErrors, FieldValue, Flag, MessageReference, MessageText, Participant, Recipient,
+        SendOptions, inline_schema, options_or_default,
     },
+    response::ApiError,
 };
 use axum::extract::State;
-use kurir_contract::command::{SendEdit, SendReaction, SendRevoke, spec};
+use kurir_contract::command::{IdempotencyKey, SendEdit, SendReaction, SendRevoke, spec};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,7 +29,7 @@ const LONGEST_EMOJI: usize = 32;
 pub struct SendReactionRequest {
     /// The chat that the message is in.
     to: Field<Recipient>,
-    message_id: Field<MessageId>,
+    message_id: Field<MessageReference>,
     emoji: Field<Emoji>,
     /// Whether this account wrote the message.
     from_me: Option<Field<WrittenByAccount>>,
@@ -38,28 +42,44 @@ struct Emoji(String);
 
 struct WrittenByAccount(bool);
 
+impl SendRequest for SendReactionRequest {
+    type Command = spec::SendReaction;
+
+    fn read(self, idempotency_key: Option<IdempotencyKey>) -> Result<RequestedSend<spec::SendReaction>, ApiError> {
+        let mut errors = FieldErrors::new(ErrorCode::InvalidReaction);
+        let to = errors.take("to", self.to);
+        let named = errors.take("messageId", self.message_id);
+        let emoji = errors.take("emoji", self.emoji);
+        let from_me = errors.take_optional("fromMe", self.from_me).map(|WrittenByAccount(from_me)| from_me);
+        let from_me = from_me.or(named.as_ref().and_then(|named| named.from_me)).unwrap_or(false);
+        let has_participant = self.participant.is_some();
+        let participant = errors.take_optional("participant", self.participant).map(|Participant(writer)| writer);
+        let participant = participant.or_else(|| named.as_ref()?.participant.clone()).filter(|_| !from_me);
+        let is_group = to.as_ref().is_some_and(|Recipient(to)| to.is_group());
+        if is_group && !from_me && !has_participant && participant.is_none() {
+            errors.add("participant", participant_missing());
+        }
+        check_chat(&mut errors, to.as_ref(), named.as_ref());
+        let message = errors.finish(|| {
+            let (Recipient(to), Emoji(emoji)) = (to?, emoji?);
+            Some(SendReaction { to, message_id: named?.id, emoji, from_me, participant, idempotency_key })
+        })?;
+        let at = options_or_default(self.options)?.send_at()?;
+        Ok(RequestedSend { to: message.to.clone(), message, at })
+    }
+
+    fn refers_to(message: &SendReaction) -> Option<&str> {
+        Some(&message.message_id)
+    }
+}
+
 pub async fn send_reaction(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    IdempotencyHeader(key): IdempotencyHeader,
     JsonBody(body): JsonBody<SendReactionRequest>,
 ) -> SendResult {
-    let mut errors = FieldErrors::new(ErrorCode::InvalidReaction);
-    let to = errors.take("to", body.to);
-    let message_id = errors.take("messageId", body.message_id);
-    let emoji = errors.take("emoji", body.emoji);
-    let from_me = errors.take_optional("fromMe", body.from_me).is_some_and(|WrittenByAccount(from_me)| from_me);
-    let has_participant = body.participant.is_some();
-    let participant = errors.take_optional("participant", body.participant).map(|Participant(writer)| writer);
-    if to.as_ref().is_some_and(|Recipient(to)| to.is_group()) && !from_me && !has_participant {
-        errors.add("participant", participant_missing());
-    }
-    let reaction = errors.finish(|| {
-        let (Recipient(to), MessageId(message_id), Emoji(emoji)) = (to?, message_id?, emoji?);
-        Some(SendReaction { to, message_id, emoji, from_me, participant, idempotency_key })
-    })?;
-    let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, spec::SendReaction, reaction.to.clone(), reaction, at).await
+    send_request(app, session, key, body).await
 }
 
 /// Another text for a message of this account.
@@ -68,27 +88,43 @@ pub async fn send_reaction(
 pub struct EditMessageRequest {
     /// The chat that the message is in.
     to: Field<Recipient>,
-    message_id: Field<MessageId>,
+    message_id: Field<MessageReference>,
     message: Field<MessageText>,
     options: Option<Field<SendOptions>>,
+}
+
+impl SendRequest for EditMessageRequest {
+    type Command = spec::SendEdit;
+
+    fn read(self, idempotency_key: Option<IdempotencyKey>) -> Result<RequestedSend<spec::SendEdit>, ApiError> {
+        let mut errors = FieldErrors::new(ErrorCode::InvalidMessageId);
+        let to = errors.take("to", self.to);
+        let named = errors.take("messageId", self.message_id);
+        let text = errors.take("message", self.message);
+        check_chat(&mut errors, to.as_ref(), named.as_ref());
+        if named.as_ref().is_some_and(|named| named.from_me == Some(false)) {
+            errors.add("messageId", FieldError::predicate("is the id of a message that this account did not write"));
+        }
+        let message = errors.finish(|| {
+            let (Recipient(to), MessageText(text)) = (to?, text?);
+            Some(SendEdit { to, message_id: named?.id, text, idempotency_key })
+        })?;
+        let at = options_or_default(self.options)?.send_at()?;
+        Ok(RequestedSend { to: message.to.clone(), message, at })
+    }
+
+    fn refers_to(message: &SendEdit) -> Option<&str> {
+        Some(&message.message_id)
+    }
 }
 
 pub async fn edit_message(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    IdempotencyHeader(key): IdempotencyHeader,
     JsonBody(body): JsonBody<EditMessageRequest>,
 ) -> SendResult {
-    let mut errors = FieldErrors::new(ErrorCode::InvalidMessageId);
-    let to = errors.take("to", body.to);
-    let message_id = errors.take("messageId", body.message_id);
-    let text = errors.take("message", body.message);
-    let edit = errors.finish(|| {
-        let (Recipient(to), MessageId(message_id), MessageText(text)) = (to?, message_id?, text?);
-        Some(SendEdit { to, message_id, text, idempotency_key })
-    })?;
-    let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, spec::SendEdit, edit.to.clone(), edit, at).await
+    send_request(app, session, key, body).await
 }
 
 /// A message that is deleted for everyone.
@@ -97,32 +133,61 @@ pub async fn edit_message(
 pub struct RevokeMessageRequest {
     /// The chat that the message is in.
     to: Field<Recipient>,
-    message_id: Field<MessageId>,
+    message_id: Field<MessageReference>,
     /// Who wrote the message, if an administrator of the group deletes what another wrote.
     participant: Option<Field<Participant>>,
     options: Option<Field<SendOptions>>,
 }
 
+impl SendRequest for RevokeMessageRequest {
+    type Command = spec::SendRevoke;
+
+    fn read(self, idempotency_key: Option<IdempotencyKey>) -> Result<RequestedSend<spec::SendRevoke>, ApiError> {
+        let mut errors = FieldErrors::new(ErrorCode::InvalidMessageId);
+        let to = errors.take("to", self.to);
+        let named = errors.take("messageId", self.message_id);
+        let participant = errors.take_optional("participant", self.participant).map(|Participant(writer)| writer);
+        let is_group = to.as_ref().is_none_or(|Recipient(to)| to.is_group());
+        if participant.is_some() && !is_group {
+            let text = "is for groups, whose administrators may delete what another wrote";
+            errors.add("participant", FieldError::coded_predicate(ErrorCode::InvalidParticipant, text));
+        }
+        let is_others = named.as_ref().is_some_and(|named| named.from_me == Some(false));
+        if is_others && !is_group {
+            errors.add("messageId", FieldError::predicate("is the id of a message that this account did not write"));
+        }
+        let of_name = named.as_ref().and_then(|named| named.participant.clone()).filter(|_| is_others && is_group);
+        let participant = participant.or(of_name);
+        check_chat(&mut errors, to.as_ref(), named.as_ref());
+        let message = errors.finish(|| {
+            let Recipient(to) = to?;
+            Some(SendRevoke { to, message_id: named?.id, participant, idempotency_key })
+        })?;
+        let at = options_or_default(self.options)?.send_at()?;
+        Ok(RequestedSend { to: message.to.clone(), message, at })
+    }
+
+    fn refers_to(message: &SendRevoke) -> Option<&str> {
+        Some(&message.message_id)
+    }
+}
+
 pub async fn revoke_message(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    IdempotencyHeader(key): IdempotencyHeader,
     JsonBody(body): JsonBody<RevokeMessageRequest>,
 ) -> SendResult {
-    let mut errors = FieldErrors::new(ErrorCode::InvalidMessageId);
-    let to = errors.take("to", body.to);
-    let message_id = errors.take("messageId", body.message_id);
-    let participant = errors.take_optional("participant", body.participant).map(|Participant(writer)| writer);
-    if participant.is_some() && to.as_ref().is_some_and(|Recipient(to)| !to.is_group()) {
-        let text = "is for groups, whose administrators may delete what another wrote";
-        errors.add("participant", FieldError::coded_predicate(ErrorCode::InvalidParticipant, text));
+    send_request(app, session, key, body).await
+}
+
+/// Refuses a message whose own name says that it is in another chat.
+fn check_chat(errors: &mut FieldErrors, to: Option<&Recipient>, named: Option<&MessageReference>) {
+    if let (Some(Recipient(to)), Some(named)) = (to, named)
+        && !named.may_be_in(to)
+    {
+        errors.add("messageId", named.elsewhere());
     }
-    let revoke = errors.finish(|| {
-        let (Recipient(to), MessageId(message_id)) = (to?, message_id?);
-        Some(SendRevoke { to, message_id, participant, idempotency_key })
-    })?;
-    let at = options_or_default(body.options)?.send_at()?;
-    send(app, session, spec::SendRevoke, revoke.to.clone(), revoke, at).await
 }
 
 /// The error of a message in a group whose writer is not named.
@@ -143,7 +208,7 @@ impl FieldValue for Emoji {
 impl FieldValue for WrittenByAccount {
     fn parse(given: &Value) -> Result<Self, FieldError> {
         let text = "must be true or false: whether this account wrote the message";
-        given.as_bool().map(Self).ok_or_else(|| FieldError::predicate(text))
+        Flag::parse(given).map(|Flag(from_me)| Self(from_me)).map_err(|_| FieldError::predicate(text))
     }
 }
 

@@ -6,6 +6,7 @@ mod forward_message;
 mod gateway_request;
 mod group_members;
 mod groups;
+mod job_item;
 mod job_submission;
 mod jobs;
 mod media;
@@ -20,6 +21,7 @@ mod send_contact;
 mod send_location;
 mod send_message;
 mod send_poll;
+mod send_request;
 mod session;
 mod text_message;
 

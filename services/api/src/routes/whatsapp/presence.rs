@@ -5,7 +5,9 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldErrors, FieldValue, MessageId, Participant, Person, Recipient, inline_schema},
+    fields::{
+        Field, FieldError, FieldErrors, FieldValue, MessageReference, Participant, Person, Recipient, inline_schema,
+    },
     response::{JsonResult, MessageResponse, message_response},
 };
 use axum::extract::State;
@@ -30,7 +32,7 @@ pub struct MarkReadRequest {
     participant: Option<Field<Participant>>,
 }
 
-struct MessageIdList(Vec<String>);
+struct MessageIdList(Vec<MessageReference>);
 
 pub async fn mark_read(
     State(app): State<AppState>,
@@ -42,11 +44,23 @@ pub async fn mark_read(
     let message_ids = errors.take("messageIds", body.message_ids);
     let has_participant = body.participant.is_some();
     let participant = errors.take_optional("participant", body.participant).map(|Participant(writer)| writer);
-    if to.as_ref().is_some_and(|Recipient(to)| to.is_group()) && !has_participant {
-        errors.add("participant", participant_missing());
+    let named = message_ids.as_ref().map(|MessageIdList(named)| named.as_slice()).unwrap_or_default();
+    let participant = participant.or_else(|| named.iter().find_map(|named| named.participant.clone()));
+    if named.iter().any(|named| named.participant.is_some() && named.participant != participant) {
+        let text = "must be messages of one writer";
+        errors.add("messageIds", FieldError::predicate(text));
+    }
+    if let Some(Recipient(to)) = &to {
+        if to.is_group() && !has_participant && participant.is_none() {
+            errors.add("participant", participant_missing());
+        }
+        if let Some(elsewhere) = named.iter().find(|named| !named.may_be_in(to)) {
+            errors.add("messageIds", elsewhere.elsewhere());
+        }
     }
     let read = errors.finish(|| {
-        let (Recipient(to), MessageIdList(message_ids)) = (to?, message_ids?);
+        let (Recipient(to), MessageIdList(named)) = (to?, message_ids?);
+        let message_ids = named.into_iter().map(|named| named.id).collect();
         Some(MarkRead { to, message_ids, participant })
     })?;
     let EmptyBody {} = ask_gateway(&app, &session, spec::MarkRead, &read).await?;
@@ -114,9 +128,7 @@ pub async fn subscribe_presence(
 impl FieldValue for MessageIdList {
     fn parse(given: &Value) -> Result<Self, FieldError> {
         let ids = given.as_array().filter(|ids| (1..=MOST_MESSAGES).contains(&ids.len()));
-        let ids = ids.and_then(|ids| {
-            ids.iter().map(|id| MessageId::from_text(id.as_str()).map(|MessageId(id)| id)).collect::<Option<_>>()
-        });
+        let ids = ids.and_then(|ids| ids.iter().map(MessageReference::from_json).collect::<Option<_>>());
         ids.map(Self).ok_or_else(|| {
             FieldError::coded_predicate(ErrorCode::InvalidMessageId, "must be a list of 1 to 100 message ids")
         })
@@ -139,7 +151,7 @@ impl FieldValue for PresenceStateField {
 
 inline_schema!(
     MessageIdList,
-    |generator| json_schema!({"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": MessageId::json_schema(generator)})
+    |generator| json_schema!({"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": MessageReference::json_schema(generator)})
 );
 inline_schema!(TypingStateField, |_| json_schema!({"type": "string", "enum": ["composing", "recording", "paused"]}));
 inline_schema!(PresenceStateField, |_| json_schema!({"type": "string", "enum": ["available", "unavailable"]}));

@@ -1,9 +1,12 @@
 //! Hands one message over to the gateway and says how it ended: sent, or kept until later.
 
-use super::{gateway_request::session_path, job_submission};
+use super::{
+    gateway_request::{explain_failure, session_path},
+    job_submission,
+    send_request::{RequestedSend, SendRequest},
+};
 use crate::{
     app_state::AppState,
-    command_error::gateway_error,
     command_request::CommandFailure,
     metrics::ApiCounter,
     response::{AcceptedResponse, ApiError, json_response_doc},
@@ -20,7 +23,7 @@ use axum::{
 };
 use kurir_contract::{
     address::ChatJid,
-    command::{CommandSpec, QueuedSend, SentMessage, WaitReason},
+    command::{CommandSpec, IdempotencyKey, QueuedSend, SentMessage, WaitReason},
     job::JobId,
     session::SessionId,
 };
@@ -89,7 +92,33 @@ impl OperationOutput for SendResponse {
     }
 }
 
-/// Hands a message of any kind over, counts it, and says how it ended; or has it kept until its time (`at`).
+/// Reads a request, hands its message over, counts it, and says how it ended; or has it kept until its time.
+///
+/// # Errors
+/// If the message was not sent.
+pub async fn send_request<R: SendRequest>(
+    app: AppState,
+    session: SessionId,
+    key: Option<IdempotencyKey>,
+    request: R,
+) -> SendResult
+where
+    R::Command: Default,
+{
+    let mut read = request.read(key)?;
+    if let Some(id) = R::refers_to(&read.message) {
+        app.messages.require(&session, id).await?;
+    }
+    if let Some((id, quote)) = R::quoting(&mut read.message) {
+        if R::REQUIRES_QUOTED && quote.as_ref().is_none_or(|quote| quote.content.is_none()) {
+            app.messages.require(&session, id).await?;
+        }
+        app.messages.complete_quote(&session, id, quote).await;
+    }
+    send(app, session, R::Command::default(), read).await
+}
+
+/// As [`send_request`], of a message that was read.
 ///
 /// # Errors
 /// If the message was not sent.
@@ -97,9 +126,7 @@ pub async fn send<C: CommandSpec<Answer = SentMessage>>(
     app: AppState,
     session: SessionId,
     command: C,
-    to: ChatJid,
-    message: C::Request,
-    at: Option<OffsetDateTime>,
+    RequestedSend { to, message, at }: RequestedSend<C>,
 ) -> SendResult {
     if let Some(at) = at {
         let queued = job_submission::schedule_message(&app, &session, C::COMMAND, to, &message, at).await?;
@@ -129,7 +156,7 @@ async fn hand_over<C: CommandSpec<Answer = SentMessage>>(
         Ok(sent) => Ok(sent_response(sent, "Message sent successfully")),
         Err(error) => {
             tracing::warn!(session.id = %session, "failed to send to {}: {error}", to.redacted());
-            Err(gateway_error(error, C::COMMAND, session))
+            Err(explain_failure(app, session, C::COMMAND, error).await)
         }
     }
 }

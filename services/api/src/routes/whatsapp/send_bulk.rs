@@ -3,14 +3,17 @@
 //! The route checks the whole request before the first send. What nobody could send at all (no session, no broker) is an
 //! error, as of a single message; after that each message has its own result.
 
-use super::text_message::{BulkItem, SendMessageRequest, read_bulk_item};
+use super::{
+    gateway_request::explain_failure,
+    job_submission::schedule_message,
+    text_message::{BulkItem, SendMessageRequest, read_bulk_item},
+};
 use crate::{
     app_state::AppState,
-    command_error::gateway_error,
     command_request::CommandFailure,
     error_code::ErrorCode,
-    extract::{IdempotencyHeader, JsonBody, SessionPath},
-    fields::{Field, FieldError, FieldValue, inline_schema},
+    extract::{IdempotencyHeader, LenientJsonBody, SessionPath, UnknownFields},
+    fields::{Field, FieldError, FieldValue, SendOptions, inline_schema, options_or_default},
     metrics::ApiCounter,
     response::{ApiError, JsonResult},
 };
@@ -33,8 +36,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const STOPPING: &str = "The API is being stopped; this message was not sent";
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct SendBulkRequest {
     messages: Field<BulkMessages>,
+    /// Its `sendAt` is that of every message that has none of its own.
+    options: Option<Field<SendOptions>>,
 }
 
 /// The messages as the caller wrote them; [`read_bulk_item`] reads each.
@@ -123,13 +129,20 @@ pub async fn send_bulk(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
     IdempotencyHeader(key): IdempotencyHeader,
-    JsonBody(body): JsonBody<SendBulkRequest>,
+    LenientJsonBody(body): LenientJsonBody<SendBulkRequest>,
 ) -> JsonResult<BulkResponse> {
     let BulkMessages(messages) = body.messages.checked("messages", ErrorCode::InvalidMessages)?;
-    let items = messages.iter().enumerate().map(|(index, message)| read_bulk_item(index, message));
-    let mut items: Vec<BulkItem> = items.collect::<Result<_, _>>()?;
+    let at = options_or_default(body.options)?.send_at()?;
+    let read = |(index, message)| read_bulk_item(index, message, UnknownFields::Ignored);
+    let mut items: Vec<BulkItem> = messages.iter().enumerate().map(read).collect::<Result<_, _>>()?;
     for (index, item) in items.iter_mut().enumerate() {
+        item.at = item.at.or(at);
         item.message.idempotency_key = key.as_ref().map(|key| key.part(index));
+    }
+    for BulkItem { message, .. } in &mut items {
+        if let Some(id) = &message.quoted {
+            app.messages.complete_quote(&session, id, &mut message.quote).await;
+        }
     }
     app.metrics.count(ApiCounter::BulkRequests, OffsetDateTime::now_utc());
     let carried = app.clone();
@@ -142,8 +155,9 @@ pub async fn send_bulk(
 async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -> JsonResult<BulkResponse> {
     let total = items.len();
     let mut results = Vec::with_capacity(total);
-    for (index, BulkItem { to, message }) in items.into_iter().enumerate() {
-        if index > 0 && !app.is_stopping() {
+    let mut has_sent = false;
+    for (index, BulkItem { to, message, at }) in items.into_iter().enumerate() {
+        if has_sent && at.is_none() && !app.is_stopping() {
             tokio::time::sleep(PAUSE).await;
         }
         if app.is_stopping() {
@@ -151,6 +165,18 @@ async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -
             results.push(BulkResult::failed(to, STOPPING.into()));
             continue;
         }
+        if let Some(at) = at {
+            let queued = schedule_message(app, session, Command::SendText, message.to.clone(), &message, at).await;
+            count_message(app, queued.is_ok());
+            results.push(match queued {
+                Ok(queued) => BulkResult::queued(queued),
+                // What nobody could store at all is an error, as of a single message.
+                Err(error) if index == 0 => return Err(error),
+                Err(error) => BulkResult::failed(to, error.message),
+            });
+            continue;
+        }
+        has_sent = true;
         let sent = app.gateway.ask(session, spec::SendText, &message).await;
         count_message(app, matches!(sent, Ok(_) | Err(CommandFailure::Queued(_))));
         results.push(match sent {
@@ -159,7 +185,7 @@ async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -
             Err(error) => {
                 tracing::warn!(session.id = %session, "failed to send to {}: {error}", message.to.redacted());
                 let is_about_session = is_about_session(&error);
-                let error = gateway_error(error, Command::SendText, session);
+                let error = explain_failure(app, session, Command::SendText, error).await;
                 if index == 0 && is_about_session {
                     return Err(error);
                 }

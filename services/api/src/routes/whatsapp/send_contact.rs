@@ -1,6 +1,9 @@
 //! `POST send-contact`: somebody's card, given as a vCard or made of a name and a number.
 
-use super::send::{SendResult, send};
+use super::{
+    send::{SendResult, send_request},
+    send_request::{RequestedSend, SendRequest},
+};
 use crate::{
     app_state::AppState,
     error_code::ErrorCode,
@@ -9,11 +12,12 @@ use crate::{
         Field, FieldError, FieldErrors, FieldValue, PhoneNumber, Recipient, SendOptions, inline_schema,
         options_or_default,
     },
+    response::ApiError,
 };
 use axum::extract::State;
 use kurir_contract::{
     address::ChatJid,
-    command::{SendContact, spec},
+    command::{IdempotencyKey, Quote, SendContact, spec},
 };
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
@@ -41,31 +45,44 @@ struct DisplayName(String);
 
 struct VCard(String);
 
+impl SendRequest for SendContactRequest {
+    type Command = spec::SendContact;
+
+    fn read(self, idempotency_key: Option<IdempotencyKey>) -> Result<RequestedSend<spec::SendContact>, ApiError> {
+        let mut errors = FieldErrors::new(ErrorCode::InvalidContact);
+        let to = errors.take("to", self.to);
+        let name = errors.take("displayName", self.display_name);
+        // A number is read only if there is no card.
+        let (vcard, number) = match self.vcard {
+            Some(card) => (errors.take("vcard", card), None),
+            None => (None, errors.take("phoneNumber", self.phone_number)),
+        };
+        let message = errors.finish(|| {
+            let (Recipient(to), DisplayName(display_name)) = (to?, name?);
+            let vcard = match vcard {
+                Some(VCard(card)) => card,
+                None => vcard_of(&display_name, &number?.0),
+            };
+            Some(SendContact { to, display_name, vcard, quoted: None, quote: None, idempotency_key })
+        })?;
+        let mut options = options_or_default(self.options)?;
+        let (quoted, quote) = options.quoted_with_quote()?;
+        let message = SendContact { quoted, quote, ..message };
+        Ok(RequestedSend { to: message.to.clone(), message, at: options.send_at()? })
+    }
+
+    fn quoting(message: &mut SendContact) -> Option<(&str, &mut Option<Quote>)> {
+        Some((message.quoted.as_deref()?, &mut message.quote))
+    }
+}
+
 pub async fn send_contact(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    IdempotencyHeader(key): IdempotencyHeader,
     JsonBody(body): JsonBody<SendContactRequest>,
 ) -> SendResult {
-    let mut errors = FieldErrors::new(ErrorCode::InvalidContact);
-    let to = errors.take("to", body.to);
-    let name = errors.take("displayName", body.display_name);
-    // A number is read only if there is no card.
-    let (vcard, number) = match body.vcard {
-        Some(card) => (errors.take("vcard", card), None),
-        None => (None, errors.take("phoneNumber", body.phone_number)),
-    };
-    let contact = errors.finish(|| {
-        let (Recipient(to), DisplayName(display_name)) = (to?, name?);
-        let vcard = match vcard {
-            Some(VCard(card)) => card,
-            None => vcard_of(&display_name, &number?.0),
-        };
-        Some(SendContact { to, display_name, vcard, quoted: None, idempotency_key })
-    })?;
-    let mut options = options_or_default(body.options)?;
-    let contact = SendContact { quoted: options.quoted()?, ..contact };
-    send(app, session, spec::SendContact, contact.to.clone(), contact, options.send_at()?).await
+    send_request(app, session, key, body).await
 }
 
 /// A card with `waid`, from which the recipient's app offers to write to the contact.

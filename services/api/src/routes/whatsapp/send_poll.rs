@@ -1,14 +1,18 @@
 //! `POST send-poll`: a question and its options.
 
-use super::send::{SendResult, send};
+use super::{
+    send::{SendResult, send_request},
+    send_request::{RequestedSend, SendRequest},
+};
 use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     extract::{IdempotencyHeader, JsonBody, SessionPath},
     fields::{Field, FieldError, FieldErrors, FieldValue, Recipient, SendAt, inline_schema},
+    response::ApiError,
 };
 use axum::extract::State;
-use kurir_contract::command::{SendPoll, spec};
+use kurir_contract::command::{IdempotencyKey, SendPoll, spec};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,26 +44,34 @@ struct PollOptions(Vec<String>);
 
 struct OptionCount(u32);
 
+impl SendRequest for SendPollRequest {
+    type Command = spec::SendPoll;
+
+    fn read(self, idempotency_key: Option<IdempotencyKey>) -> Result<RequestedSend<spec::SendPoll>, ApiError> {
+        let mut errors = FieldErrors::new(ErrorCode::InvalidPoll);
+        let to = errors.take("to", self.to);
+        let name = errors.take("name", self.name);
+        let options = errors.take("options", self.options);
+        let selectable = errors.take_optional("selectable", self.selectable).map_or(1, |OptionCount(count)| count);
+        let at = errors.take_optional("sendAt", self.send_at).map(|SendAt(at)| at);
+        if options.as_ref().is_some_and(|PollOptions(options)| selectable as usize > options.len()) {
+            errors.add("selectable", OptionCount::invalid());
+        }
+        let message = errors.finish(|| {
+            let (Recipient(to), PollQuestion(name), PollOptions(options)) = (to?, name?, options?);
+            Some(SendPoll { to, name, options, selectable, idempotency_key })
+        })?;
+        Ok(RequestedSend { to: message.to.clone(), message, at })
+    }
+}
+
 pub async fn send_poll(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
-    IdempotencyHeader(idempotency_key): IdempotencyHeader,
+    IdempotencyHeader(key): IdempotencyHeader,
     JsonBody(body): JsonBody<SendPollRequest>,
 ) -> SendResult {
-    let mut errors = FieldErrors::new(ErrorCode::InvalidPoll);
-    let to = errors.take("to", body.to);
-    let name = errors.take("name", body.name);
-    let options = errors.take("options", body.options);
-    let selectable = errors.take_optional("selectable", body.selectable).map_or(1, |OptionCount(count)| count);
-    let at = errors.take_optional("sendAt", body.send_at).map(|SendAt(at)| at);
-    if options.as_ref().is_some_and(|PollOptions(options)| selectable as usize > options.len()) {
-        errors.add("selectable", OptionCount::invalid());
-    }
-    let poll = errors.finish(|| {
-        let (Recipient(to), PollQuestion(name), PollOptions(options)) = (to?, name?, options?);
-        Some(SendPoll { to, name, options, selectable, idempotency_key })
-    })?;
-    send(app, session, spec::SendPoll, poll.to.clone(), poll, at).await
+    send_request(app, session, key, body).await
 }
 
 fn one_line(given: &Value, longest: usize) -> Option<String> {
@@ -94,7 +106,12 @@ impl OptionCount {
 
 impl FieldValue for OptionCount {
     fn parse(given: &Value) -> Result<Self, FieldError> {
-        given.as_u64().and_then(|count| count.try_into().ok()).map(Self).ok_or_else(Self::invalid)
+        given
+            .as_u64()
+            .or_else(|| given.as_str()?.trim().parse().ok())
+            .and_then(|count| count.try_into().ok())
+            .map(Self)
+            .ok_or_else(Self::invalid)
     }
 }
 

@@ -1,11 +1,13 @@
 //! A text as `send-message`, `send-bulk` and jobs take it.
 
+use super::send_request::{RequestedSend, SendRequest};
 use crate::{
     error_code::ErrorCode,
-    fields::{Field, MessageText, Recipient, SendOptions, options_or_default},
+    extract::{UnknownFields, parse_fields},
+    fields::{Field, MessageText, Quoted, Recipient, SendOptions, options_or_default},
     response::ApiError,
 };
-use kurir_contract::command::SendText;
+use kurir_contract::command::{IdempotencyKey, Quote, SendText, spec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,24 +21,41 @@ pub struct SendMessageRequest {
     options: Option<Field<SendOptions>>,
 }
 
-impl SendMessageRequest {
-    /// The command, and the time to send it at; checked in the contract's order.
-    ///
-    /// # Errors
-    /// With the contract's text for the first wrong field.
-    pub fn read(self) -> Result<(SendText, Option<OffsetDateTime>), ApiError> {
-        let (message, mut options) = self.read_message()?;
-        Ok((message, options.send_at()?))
-    }
+impl SendRequest for SendMessageRequest {
+    type Command = spec::SendText;
 
-    fn read_message(self) -> Result<(SendText, SendOptions), ApiError> {
+    /// Checked in the contract's order, with its text for the first wrong field.
+    fn read(self, idempotency_key: Option<IdempotencyKey>) -> Result<RequestedSend<spec::SendText>, ApiError> {
         let Recipient(to) = self.to.checked("to", ErrorCode::InvalidRecipient)?;
         let MessageText(text) = self.message.checked("message", ErrorCode::MissingMessage)?;
         let mut options = options_or_default(self.options)?;
         let quoted = options.quoted()?;
-        let (quoted_participant, mentions) = (options.quoted_participant()?, options.mentions()?);
-        let message = SendText { to, text, quoted, quoted_participant, mentions, idempotency_key: None };
-        Ok((message, options))
+        let (mentions, mention_all) = options.mentions()?;
+        if mention_all && !to.is_group() {
+            let text = "options.mentions of all are for groups";
+            return Err(ApiError::new(ErrorCode::InvalidMentions, text));
+        }
+        let at = options.send_at()?;
+        let quote = quoted.as_ref().and_then(Quoted::quote).filter(|quote| quote.from_me || quote.content.is_some());
+        let (quoted, quoted_participant) =
+            quoted.map(|Quoted { reference, .. }| (reference.id, reference.participant)).unzip();
+        let message = SendText {
+            to: to.clone(),
+            text,
+            quoted,
+            quoted_participant: quoted_participant.flatten(),
+            quote,
+            mentions,
+            mention_all,
+            idempotency_key,
+        };
+        Ok(RequestedSend { to, message, at })
+    }
+
+    const REQUIRES_QUOTED: bool = false;
+
+    fn quoting(message: &mut SendText) -> Option<(&str, &mut Option<Quote>)> {
+        Some((message.quoted.as_deref()?, &mut message.quote))
     }
 }
 
@@ -44,13 +63,15 @@ impl SendMessageRequest {
 pub struct BulkItem {
     pub to: Value,
     pub message: SendText,
+    /// When it is to be sent; at its turn if it is missing.
+    pub at: Option<OffsetDateTime>,
 }
 
 /// Reads the message at `index` of a list.
 ///
 /// # Errors
-/// With the contract's text.
-pub fn read_bulk_item(index: usize, message: &Value) -> Result<BulkItem, ApiError> {
+/// With the contract's text; `problems` names the message.
+pub fn read_bulk_item(index: usize, message: &Value, unknown: UnknownFields) -> Result<BulkItem, ApiError> {
     let missing = || {
         let text = format!("Message at index {index} is missing required fields: to, message");
         ApiError::new(ErrorCode::IncompleteMessage, text)
@@ -59,10 +80,12 @@ pub fn read_bulk_item(index: usize, message: &Value) -> Result<BulkItem, ApiErro
     let (to, text) = (fields.get("to"), fields.get("message"));
     let to = to.filter(|to| is_given(to)).ok_or_else(missing)?;
     text.filter(|text| is_given(text)).ok_or_else(missing)?;
-    let request: SendMessageRequest = serde_json::from_value(message.clone()).map_err(|_| missing())?;
-    // The messages of a list go out in its order; a time of one of them is not looked at.
-    let (message, _) = request.read_message()?;
-    Ok(BulkItem { to: to.clone(), message })
+    let read = || {
+        let request: SendMessageRequest = parse_fields(fields.clone(), unknown)?;
+        request.read(None)
+    };
+    let RequestedSend { message, at, .. } = read().map_err(|error| error.within(&format!("messages[{index}].")))?;
+    Ok(BulkItem { to: to.clone(), message, at })
 }
 
 /// What JavaScript takes for something.

@@ -1,6 +1,9 @@
 //! A contact card.
 
-use super::message::{MessageToSend, parse_jid, quote_context};
+use super::{
+    message::{MessageToSend, parse_jid},
+    quote::quote_context,
+};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendContact};
 use waproto::whatsapp::{Message, message::ContactMessage};
@@ -13,11 +16,11 @@ pub fn build_contact(request: SendContact) -> Result<MessageToSend, CommandError
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
-    let SendContact { to, display_name, vcard, quoted, idempotency_key: key } = request;
+    let SendContact { to, display_name, vcard, quoted, quote, idempotency_key: key } = request;
     let card = ContactMessage {
         display_name: Some(display_name),
         vcard: Some(vcard),
-        context_info: quote_context(quoted.as_deref(), &jid),
+        context_info: quote_context(quoted.as_deref(), quote.as_ref(), &jid),
         ..ContactMessage::default()
     };
     let message = Message { contact_message: MessageField::some(card), ..Message::default() };

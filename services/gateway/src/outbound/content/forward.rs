@@ -32,7 +32,16 @@ pub fn build_forward(request: SendForward) -> Result<MessageToSend, CommandError
         }
         ForwardedContent::Location { latitude, longitude, name, address } => {
             let to = to.clone();
-            let place = SendLocation { to, latitude, longitude, name, address, quoted: None, idempotency_key: None };
+            let place = SendLocation {
+                to,
+                latitude,
+                longitude,
+                name,
+                address,
+                quoted: None,
+                quote: None,
+                idempotency_key: None,
+            };
             let mut message = location::build_location(place)?.message;
             if let Some(place) = message.location_message.as_option_mut() {
                 place.context_info = info;
@@ -40,7 +49,8 @@ pub fn build_forward(request: SendForward) -> Result<MessageToSend, CommandError
             message
         }
         ForwardedContent::Contact { display_name, vcard } => {
-            let card = SendContact { to: to.clone(), display_name, vcard, quoted: None, idempotency_key: None };
+            let card =
+                SendContact { to: to.clone(), display_name, vcard, quoted: None, quote: None, idempotency_key: None };
             let mut message = contact::build_contact(card)?.message;
             if let Some(card) = message.contact_message.as_option_mut() {
                 card.context_info = info;

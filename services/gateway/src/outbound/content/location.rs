@@ -1,6 +1,9 @@
 //! A place on the map.
 
-use super::message::{MessageToSend, parse_jid, quote_context};
+use super::{
+    message::{MessageToSend, parse_jid},
+    quote::quote_context,
+};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendLocation};
 use waproto::whatsapp::{Message, message::LocationMessage};
@@ -13,14 +16,14 @@ pub fn build_location(request: SendLocation) -> Result<MessageToSend, CommandErr
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
-    let SendLocation { to, latitude, longitude, name, address, quoted, idempotency_key: key } = request;
+    let SendLocation { to, latitude, longitude, name, address, quoted, quote, idempotency_key: key } = request;
     let shown = |text: String| Some(text).filter(|text| !text.is_empty());
     let place = LocationMessage {
         degrees_latitude: Some(latitude),
         degrees_longitude: Some(longitude),
         name: shown(name),
         address: shown(address),
-        context_info: quote_context(quoted.as_deref(), &jid),
+        context_info: quote_context(quoted.as_deref(), quote.as_ref(), &jid),
         ..LocationMessage::default()
     };
     let message = Message { location_message: MessageField::some(place), ..Message::default() };

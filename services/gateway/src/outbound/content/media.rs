@@ -1,6 +1,9 @@
 //! A message with a file, which is complete after the upload, and the content of its event.
 
-use super::message::{FileAttachment, MessageToSend, parse_jid, quote_context};
+use super::{
+    message::{FileAttachment, MessageToSend, parse_jid},
+    quote::quote_context,
+};
 use buffa::MessageField;
 use kurir_contract::{
     command::{CommandError, MediaKind, SendMedia},
@@ -29,7 +32,7 @@ pub fn build_media(request: SendMedia) -> Result<MessageToSend, CommandError> {
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
-    let message = media_message(&request, quote_context(request.quoted.as_deref(), &jid));
+    let message = media_message(&request, quote_context(request.quoted.as_deref(), request.quote.as_ref(), &jid));
     let content = media_content(&request);
     let SendMedia { to, file, idempotency_key: key, .. } = request;
     let attachment = Some(FileAttachment { kind, file, content });

@@ -1,13 +1,13 @@
 //! A message that is ready to be sent, and what all kinds of content share.
 
-use buffa::MessageField;
+use super::quote::context_mut;
 use kurir_contract::{
     address::ChatJid,
     command::{CommandError, FileToSend, IdempotencyKey, MediaKind},
     event::MessageContent,
 };
 use wacore_binary::Jid;
-use waproto::whatsapp::{ContextInfo, Message};
+use waproto::whatsapp::Message;
 
 /// A valid message, ready to be sent.
 #[derive(Clone)]
@@ -23,6 +23,20 @@ pub struct MessageToSend {
 }
 
 impl MessageToSend {
+    /// Sends the message to the address under which its recipient is known.
+    pub fn set_recipient(&mut self, account: ChatJid) {
+        if account == self.to {
+            return;
+        }
+        let Ok(jid) = parse_jid(&account) else { return };
+        let before = self.jid.to_non_ad().to_string();
+        // A quote in a direct chat names the other person.
+        if let Some(context) = context_mut(&mut self.message).filter(|context| context.participant == Some(before)) {
+            context.participant = Some(jid.to_non_ad().to_string());
+        }
+        (self.to, self.jid) = (account, jid);
+    }
+
     /// Whether it is a message of its own. A reaction, an edit and a deletion refer to another message.
     #[must_use]
     pub fn is_message(&self) -> bool {
@@ -41,18 +55,4 @@ pub struct FileAttachment {
 
 pub fn parse_jid(to: &ChatJid) -> Result<Jid, CommandError> {
     to.as_str().parse().map_err(|_| CommandError::invalid("Invalid phone number format"))
-}
-
-/// The quote in a reply; unset if the message is no reply.
-pub fn quote_context(quoted: Option<&str>, chat: &Jid) -> MessageField<ContextInfo> {
-    let Some(quoted) = quoted else { return MessageField::default() };
-    // In a direct chat a reply is nearly always to the other person. In a group only the app itself knows who wrote the
-    // quoted message.
-    let participant = (chat.is_pn() || chat.is_lid()).then(|| chat.to_non_ad().to_string());
-    MessageField::some(ContextInfo {
-        stanza_id: Some(quoted.to_owned()),
-        participant,
-        quoted_message: MessageField::some(Message { conversation: Some(String::new()), ..Message::default() }),
-        ..ContextInfo::default()
-    })
 }

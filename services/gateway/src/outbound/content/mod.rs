@@ -9,10 +9,13 @@ mod location;
 mod media;
 mod message;
 mod poll;
+mod quote;
 mod text;
 mod update;
 
 pub use message::{FileAttachment, MessageToSend};
+pub use quote::{OWN_ADDRESS, context_mut};
+pub use text::ALL;
 
 use kurir_contract::command::{
     CommandError, SendContact, SendEdit, SendForward, SendLocation, SendMedia, SendPoll, SendReaction, SendRevoke,

@@ -1,12 +1,17 @@
 //! A text, with or without a quote and mentions.
 
-use super::message::{MessageToSend, parse_jid, quote_context};
+use super::{
+    message::{MessageToSend, parse_jid},
+    quote::quote_context,
+};
 use buffa::MessageField;
 use kurir_contract::command::{CommandError, SendText};
 use waproto::whatsapp::{Message, message::ExtendedTextMessage};
 
 /// The API's limit, in characters.
 const LONGEST: usize = 4096;
+/// Stands for everybody in the group in a message that is not sent yet: only WhatsApp knows them.
+pub const ALL: &str = "all";
 /// As many as a group has members.
 const MENTIONS: usize = 1_024;
 
@@ -19,14 +24,20 @@ pub fn build_text(request: SendText) -> Result<MessageToSend, CommandError> {
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
-    let SendText { to, text, quoted, quoted_participant, mentions, idempotency_key: key } = request;
-    let mut context_info = quote_context(quoted.as_deref(), &jid);
+    let SendText { to, text, quoted, quoted_participant, quote, mentions, mention_all, idempotency_key: key } = request;
+    let mut context_info = quote_context(quoted.as_deref(), quote.as_ref(), &jid);
     if let (Some(reply), Some(writer)) = (context_info.as_option_mut(), quoted_participant) {
         reply.participant = Some(writer.to_string());
     }
-    if !mentions.is_empty() {
+    if mention_all && !to.is_group() {
+        return Err(CommandError::invalid("mentions of all are for groups"));
+    }
+    if !mentions.is_empty() || mention_all {
         let mut info = context_info.take().unwrap_or_default();
         info.mentioned_jid = mentions.iter().map(ToString::to_string).collect();
+        if mention_all {
+            info.mentioned_jid.push(ALL.to_owned());
+        }
         context_info = MessageField::some(info);
     }
     let message = if context_info.is_set() {

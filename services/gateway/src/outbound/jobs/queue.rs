@@ -92,7 +92,7 @@ impl JobQueue {
             name: None,
             created_at: clock::iso(now),
             send_at: None,
-            items: vec![JobItem { command: command.as_str().to_owned(), arguments }],
+            items: vec![JobItem { command: command.as_str().to_owned(), arguments, send_at: None }],
         };
         let stored = async {
             let mut record = self.records.find_or_create(&job, now).await?;
@@ -252,6 +252,10 @@ fn validate_job(job: &SendJob, now: OffsetDateTime) -> Result<Option<OffsetDateT
     for (index, item) in job.items.iter().enumerate() {
         let wrong = |text: &str| CommandError::invalid(format!("Message at index {index}: {text}"));
         build_item(item).map_err(|refused| wrong(&refused.message))?;
+        let at = item.send_at.as_deref().map(clock::parse);
+        if at.is_some_and(|at| at.is_none_or(|at| at > now + job::LATEST)) {
+            return Err(wrong("sendAt must be a time in ISO 8601, at most 30 days ahead"));
+        }
     }
     let Some(at) = &job.send_at else { return Ok(None) };
     let at = clock::parse(at)

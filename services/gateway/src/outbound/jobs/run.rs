@@ -75,6 +75,9 @@ impl JobRun<'_> {
                 self.queue.end_job(record, JobState::Cancelled, None).await?;
                 return Ok(JobRunEnd::Settled);
             }
+            if let Some(until) = self.own_time(record.next_index()).filter(|at| *at > OffsetDateTime::now_utc()) {
+                return self.defer_job(record, Deferral { until, reason: WaitReason::Scheduled }, None).await;
+            }
             // A job waits until the connection is back, however long that takes.
             tokio::select! {
                 () = self.outbound.sender.wait_until_settled() => {}
@@ -105,6 +108,11 @@ impl JobRun<'_> {
         }
         self.queue.end_job(record, JobState::Done, None).await?;
         Ok(JobRunEnd::Settled)
+    }
+
+    /// The time before which a send of the job does not go out, if it has one of its own.
+    fn own_time(&self, index: usize) -> Option<OffsetDateTime> {
+        self.job.items.get(index)?.send_at.as_deref().and_then(clock::parse)
     }
 
     async fn send_item(&self, index: usize) -> ItemOutcome {
@@ -157,7 +165,7 @@ impl JobRun<'_> {
         queued: Option<QueuedSend>,
     ) -> anyhow::Result<JobRunEnd> {
         let begun = [self.job.send_at.as_deref(), Some(self.job.created_at.as_str())];
-        let begun = begun.into_iter().flatten().filter_map(clock::parse).max();
+        let begun = begun.into_iter().flatten().filter_map(clock::parse).max().max(self.own_time(record.next_index()));
         if held.reason == WaitReason::NotConnected
             && begun.is_some_and(|begun| OffsetDateTime::now_utc() - begun > GIVEN_UP_AFTER)
         {

@@ -170,3 +170,16 @@ fn an_event_of_an_earlier_kurir_is_read_too() {
         }
     }
 }
+
+#[test]
+fn what_came_through_kurir_can_be_left_out_and_what_the_phone_wrote_stays() {
+    let mut by_phone = sent(ADA);
+    by_phone["data"]["fromDevice"] = json!(true);
+    let only = |from_api: bool| ContentFilter { from_api: Some(from_api), ..ContentFilter::default() };
+    for (event, is_from_api) in
+        [(sent(ADA), true), (by_phone, false), (received(ADA, ADA), false), (ack(ADA, ADA), false)]
+    {
+        assert_eq!(only(true).admits(&event), is_from_api, "{event}");
+        assert_eq!(only(false).admits(&event), !is_from_api, "{event}");
+    }
+}

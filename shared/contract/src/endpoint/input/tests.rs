@@ -16,10 +16,10 @@ fn every_field_is_read() {
     let secret = SigningSecret::random();
     let body = json!({
         "url": URL, "description": "CRM", "enabled": false, "sessions": ["sales"], "events": ["message.*"],
-        "filter": {"chats": ["+49 170 0000001"], "senders": ["120@lid"], "chatType": "group", "fromMe": false},
+        "filter": {"chats": ["+49 170 0000001"], "senders": ["120@lid"], "chatType": "direct", "fromMe": false, "fromApi": false},
         "headers": {"Authorization": "Bearer x"}, "secret": secret.reveal(), "retry": [1, 2],
         "retryJitterPercent": 20, "giveUpOn": [400, 404], "timeoutSeconds": 5, "concurrency": 2,
-        "rateLimitPerSecond": 0.5, "ordering": "chat", "format": "waha", "base64": true, "metadata": {"team": "blue"},
+        "rateLimitPerSecond": 0.5, "ordering": "chat", "format": "evolution", "base64": true, "metadata": {"team": "blue"},
     });
     let read = parse_settings(&body, None).unwrap();
     let expected = EndpointSettings {
@@ -30,8 +30,9 @@ fn every_field_is_read() {
         filter: ContentFilter {
             chats: vec![ChatJid::from_whatsapp("491700000001@s.whatsapp.net")],
             senders: vec![ChatJid::from_whatsapp("120@lid")],
-            chat_type: Some(ChatType::Group),
+            chat_type: Some(ChatType::Direct),
             from_me: Some(false),
+            from_api: Some(false),
         },
         headers: BTreeMap::from([("authorization".to_owned(), "Bearer x".to_owned())]),
         secrets: vec![StoredSecret::new(secret)],
@@ -42,7 +43,7 @@ fn every_field_is_read() {
         concurrency: 2,
         rate_limit_per_second: Some(0.5),
         ordering: EventOrdering::Chat,
-        format: PayloadFormat::Waha,
+        format: PayloadFormat::Evolution,
         base64: true,
         metadata: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
         ..EndpointSettings::new(URL.to_owned())
@@ -79,7 +80,7 @@ fn a_wrong_field_is_refused_with_what_is_right() {
         ("description", json!("x".repeat(501)), "description has 501 characters"),
         ("enabled", json!("yes"), "enabled must be true or false"),
         ("sessions", json!(["a b"]), "sessions \"a b\" is no session name"),
-        ("events", json!(["*.received"]), "events \"*.received\" is no event type"),
+        ("events", json!(["*.received"]), "events names \"*.received\", which no event is called"),
         ("events", json!("message.*"), "events must be a list of strings"),
         ("filter", json!([]), "filter must be an object"),
         ("filter", json!({"chat": []}), "filter.chat is not known"),
@@ -115,4 +116,27 @@ fn everything_that_is_wrong_is_told_at_once() {
     let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
     assert_eq!(fields, ["url", "concurrency", "timeoutSeconds"]);
     assert_eq!(parse_settings(&json!([]), None).unwrap_err()[0].field, "body");
+}
+
+#[test]
+fn settings_that_let_nothing_arrive_are_refused() {
+    for (body, field) in [
+        (json!({"url": URL, "format": "waha", "base64": true}), "base64"),
+        (json!({"url": URL, "format": "waha", "events": ["job.*"]}), "events"),
+        (json!({"url": URL, "events": ["message.recieved"]}), "events"),
+        (json!({"url": URL, "events": ["message.received"], "filter": {"fromMe": true}}), "filter.fromMe"),
+        (json!({"url": URL, "events": ["message.sent"], "filter": {"fromMe": false}}), "filter.fromMe"),
+        (json!({"url": URL, "filter": {"chats": ["120363000000000001@g.us"], "chatType": "direct"}}), "filter.chats"),
+    ] {
+        let problems = parse_settings(&body, None).expect_err("refused");
+        assert_eq!(problems.first().map(|problem| problem.field.as_str()), Some(field), "{body}");
+    }
+    for body in [
+        json!({"url": URL, "format": "evolution", "base64": true, "events": ["MESSAGES_UPSERT"]}),
+        json!({"url": URL, "format": "waha", "events": ["message"], "filter": {"fromMe": false}}),
+        json!({"url": URL, "events": ["message.sent", "message.received"], "filter": {"fromMe": true}}),
+        json!({"url": URL, "events": ["custom.order"], "filter": {"fromMe": true}}),
+    ] {
+        assert!(parse_settings(&body, None).is_ok(), "{body}");
+    }
 }

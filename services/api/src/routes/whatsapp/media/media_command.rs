@@ -3,11 +3,13 @@
 
 use crate::{
     error_code::ErrorCode,
-    fields::{Field, FieldError, FieldValue, Quoted, Recipient, SendOptions, checked_optional, inline_schema},
+    fields::{Field, FieldError, FieldValue, Recipient, SendOptions, checked_optional, inline_schema},
+    file_type::{detect_type, settle_type},
     response::ApiError,
+    routes::whatsapp::send_request::RequestedSend,
     uploads::StoredFile,
 };
-use kurir_contract::command::{IdempotencyKey, MediaKind, SendMedia};
+use kurir_contract::command::{IdempotencyKey, MediaKind, SendMedia, spec};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,8 +41,6 @@ pub struct MediaFields {
     view_once: Option<Field<FormFlag>>,
     /// A video that plays by itself, in a loop and without sound.
     gif_playback: Option<Field<FormFlag>>,
-    /// The message that this one replies to.
-    quoted: Option<Field<Quoted>>,
     /// As of `send-message`; in a form a text of JSON.
     options: Option<Field<FormOptions>>,
 }
@@ -66,7 +66,7 @@ pub fn read_media_command(
     kind: Option<MediaKind>,
     kept: Option<&StoredFile>,
     idempotency_key: Option<IdempotencyKey>,
-) -> Result<SendMedia, ApiError> {
+) -> Result<RequestedSend<spec::SendMedia>, ApiError> {
     let Recipient(to) = fields.to.checked("to", ErrorCode::InvalidRecipient)?;
     let kept = kept.ok_or_else(|| ApiError::new(ErrorCode::MissingMedia, "Media file is required"))?;
     let is_named_by_upload = kind.is_some();
@@ -81,17 +81,13 @@ pub fn read_media_command(
     let takes_view_once = kind != MediaKind::Document && kind != MediaKind::Sticker;
     let view_once = read_flag(fields.view_once, "viewOnce", takes_view_once)?;
     let gif_playback = read_flag(fields.gif_playback, "gifPlayback", kind == MediaKind::Video)?;
-    let quoted = match checked_optional(fields.quoted, "quoted", ErrorCode::InvalidQuoted)? {
-        Some(Quoted(id)) => Some(id),
-        None => match checked_optional(fields.options, "options", ErrorCode::InvalidOptions)? {
-            Some(FormOptions(mut options)) => options.quoted()?,
-            None => None,
-        },
-    };
+    let options = checked_optional(fields.options, "options", ErrorCode::InvalidOptions)?;
+    let mut options = options.map(|FormOptions(options)| options).unwrap_or_default();
+    let ((quoted, quote), at) = (options.quoted_with_quote()?, options.send_at()?);
     // `send-media` never named a file's own name, and calls a document `document.pdf`.
     let own_name = kept.name.clone().filter(|_| is_named_by_upload && kind == MediaKind::Document);
-    Ok(SendMedia {
-        to,
+    let message = SendMedia {
+        to: to.clone(),
         kind,
         file: kept.file.clone(),
         mimetype,
@@ -100,30 +96,39 @@ pub fn read_media_command(
         view_once,
         gif_playback,
         quoted,
+        quote,
         idempotency_key,
-    })
+    };
+    Ok(RequestedSend { to, message, at })
 }
 
+/// The type under which the file goes out: the caller's, the upload's or that of the kind, and corrected by what is in it.
 fn choose_mimetype(given: Option<String>, kind: MediaKind, kept: &StoredFile) -> Result<String, ApiError> {
     let invalid = |text: String| ApiError::new(ErrorCode::InvalidMimetype, text);
     let of_file = kept.mimetype.as_deref().filter(|of_file| kind == MediaKind::Document || *of_file != UNKNOWN);
-    let mimetype = given.as_deref().or(of_file).unwrap_or(default_of(kind));
+    let label = given.as_deref().or(of_file).unwrap_or(default_of(kind));
     let is_one = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-    if mimetype.len() > LONGEST_MIMETYPE || !mimetype.contains('/') || !mimetype.bytes().all(is_one) {
+    if label.len() > LONGEST_MIMETYPE || !label.contains('/') || !label.bytes().all(is_one) {
         return Err(invalid("mimetype must be a type of file, as image/jpeg".to_owned()));
     }
-    if !kind.takes(mimetype) {
-        return Err(invalid(format!(
-            "A file of the type {mimetype} cannot be sent as {kind}, which takes {}",
-            kind.types()
-        )));
+    let refused = |mimetype: &str| {
+        invalid(format!("A file of the type {mimetype} cannot be sent as {kind}, which takes {}", kind.types()))
+    };
+    let detected = kept.begins.as_deref().and_then(detect_type);
+    let mimetype = settle_type(kind, label, detected).map_err(refused)?;
+    if !kind.takes(&mimetype) {
+        return Err(refused(&mimetype));
     }
     if kind == MediaKind::Sticker && !is_webp(kept) {
         return Err(invalid("A sticker must be a WebP image".to_owned()));
     }
+    if kind == MediaKind::Voice && detected.is_some_and(|detected| detected != default_of(kind)) {
+        let is = detected.unwrap_or_default();
+        return Err(invalid(format!("A voice note must be sound in Ogg with Opus, and this file is {is}")));
+    }
     // The apps play a voice note only if its type says how it is coded.
     let is_bare = kind == MediaKind::Voice && mimetype.eq_ignore_ascii_case("audio/ogg");
-    Ok(if is_bare { default_of(kind) } else { mimetype }.to_owned())
+    Ok(if is_bare { default_of(kind).to_owned() } else { mimetype })
 }
 
 fn default_of(kind: MediaKind) -> &'static str {
@@ -247,12 +252,13 @@ mod tests {
             all[name] = value.clone();
         }
         let fields = serde_json::from_value(all).expect("reading never fails");
-        read_media_command(fields, kind, Some(kept), None).map_err(|failure| failure.message.into_owned())
+        read_media_command(fields, kind, Some(kept), None)
+            .map(|sent| sent.message)
+            .map_err(|failure| failure.message.into_owned())
     }
 
     #[test]
     fn the_type_is_the_files_own_or_that_of_the_kind() {
-        let webp = b"RIFF\x00\x00\x00\x00WEBP";
         for (kind, own, given, expected) in [
             (MediaKind::Image, None, json!(null), "image/jpeg"),
             (MediaKind::Image, Some("image/png"), json!(null), "image/png"),
@@ -264,7 +270,8 @@ mod tests {
             (MediaKind::Document, None, json!(null), "application/pdf"),
             (MediaKind::Sticker, None, json!(null), "image/webp"),
         ] {
-            let media = read_of(json!({"mimetype": given}), Some(kind), &kept(own, webp)).expect("it fits");
+            let begins: &[u8] = if kind == MediaKind::Sticker { b"RIFF\0\0\0\0WEBP" } else { b"" };
+            let media = read_of(json!({"mimetype": given}), Some(kind), &kept(own, begins)).expect("it fits");
             assert_eq!(media.mimetype, expected, "{kind} {own:?} {given}");
         }
     }
@@ -313,7 +320,8 @@ mod tests {
         let video = read_of(fields, Some(MediaKind::Video), &one).expect("a video");
         assert_eq!((video.view_once, video.gif_playback, video.quoted.as_deref()), (true, true, Some("3EB0")));
         assert_eq!((video.caption.as_str(), video.file_name), ("sea", None));
-        let document = read_of(json!({"quoted": "3EB1"}), Some(MediaKind::Document), &one).expect("a document");
+        let document =
+            read_of(json!({"options": {"quoted": "3EB1"}}), Some(MediaKind::Document), &one).expect("a document");
         assert_eq!((document.file_name.as_deref(), document.quoted.as_deref()), (Some("bill.xlsx"), Some("3EB1")));
         let of_old = read_of(json!({"mediaType": "document"}), None, &one).expect("a document");
         assert_eq!(of_old.file_name, None);

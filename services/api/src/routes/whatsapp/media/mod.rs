@@ -4,26 +4,33 @@
 //! `upload_request` takes fields and file out of the request, `media_command` makes the command of them. A file that is not sent after all
 //! is taken away again; one of which nobody knows the end stays until it is too old.
 
+mod base64_file;
 mod media_command;
+mod part_head;
 mod upload_body;
 mod upload_request;
 
-use super::send::{SendResult, queued_response, sent_response};
+use super::{
+    gateway_request::explain_failure,
+    job_submission::schedule_message,
+    send::{SendResult, queued_response, sent_response},
+    send_request::RequestedSend,
+};
 use crate::{
     app_state::AppState,
-    command_error::gateway_error,
     command_request::CommandFailure,
-    extract::{IdempotencyHeader, SessionPath},
+    error_code::ErrorCode,
+    extract::{IdempotencyHeader, SessionPath, UnknownFields, parse_fields},
     metrics::ApiCounter,
     response::ApiError,
 };
 use axum::extract::{Request, State};
 use kurir_contract::{
-    command::{Command, IdempotencyKey, MediaKind, spec},
+    command::{Command, IdempotencyKey, MediaKind, SendMedia, spec},
     session::SessionId,
 };
 use media_command::{MediaFields, read_media_command};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use upload_body::UploadBody;
 use upload_request::UploadRequest;
@@ -75,8 +82,11 @@ async fn send(
     request: Request,
 ) -> SendResult {
     let UploadRequest { fields, file } = upload_request::take(app, request).await?;
-    let media = match read_fields(fields).and_then(|fields| read_media_command(fields, kind, file.as_ref(), key)) {
-        Ok(media) => media,
+    // What `send-media` does not know it ignored always.
+    let unknown = if kind.is_some() { UnknownFields::Refused } else { UnknownFields::Ignored };
+    let read = read_fields(fields, unknown).and_then(|fields| read_media_command(fields, kind, file.as_ref(), key));
+    let RequestedSend { message: mut media, at, .. } = match read {
+        Ok(read) => read,
         Err(failure) => {
             if let Some(kept) = file {
                 app.uploads.forget(&kept.file).await;
@@ -84,6 +94,25 @@ async fn send(
             return Err(failure);
         }
     };
+    if let Some(id) = &media.quoted {
+        let is_known = media.quote.as_ref().is_some_and(|quote| quote.content.is_some());
+        if kind.is_some()
+            && !is_known
+            && let Err(unknown) = app.messages.require(session, id).await
+        {
+            app.uploads.forget(&media.file).await;
+            return Err(unknown);
+        }
+        app.messages.complete_quote(session, id, &mut media.quote).await;
+    }
+    if let Some(at) = at {
+        // The file stays in its store longer than a send may wait.
+        let queued = schedule_message(app, session, Command::SendMedia, media.to.clone(), &media, at).await;
+        if queued.is_err() {
+            app.uploads.forget(&media.file).await;
+        }
+        return queued.map(|queued| queued_response(session, queued));
+    }
     let sent = match app.gateway.ask(session, spec::SendMedia, &media).await {
         Err(CommandFailure::Queued(queued)) => return Ok(queued_response(session, queued)),
         sent => sent,
@@ -97,17 +126,40 @@ async fn send(
             if is_over(&error) {
                 app.uploads.forget(&media.file).await;
             }
-            Err(gateway_error(error, Command::SendMedia, session))
+            Err(explain_failure(app, session, Command::SendMedia, error).await)
         }
     }
 }
 
-/// Fields keep their own errors, so an object can always be read.
-fn read_fields(fields: serde_json::Map<String, Value>) -> Result<MediaFields, ApiError> {
-    serde_json::from_value(Value::Object(fields)).map_err(|error| {
-        tracing::error!("failed to read the fields of a file: {error}");
-        ApiError::internal()
-    })
+/// Makes the command of a file that a job names, and keeps the file.
+///
+/// # Errors
+/// If something is wrong with the fields or the file; the file does not stay behind then.
+pub async fn prepare_job_file(app: &AppState, mut fields: Map<String, Value>) -> Result<SendMedia, ApiError> {
+    let kind = fields.remove("kind").or_else(|| fields.remove("mediaType")).unwrap_or_default();
+    let kind: MediaKind = kind.as_str().unwrap_or_default().parse().map_err(|_| {
+        let all = MediaKind::ALL.map(MediaKind::as_str).join(", ");
+        ApiError::new(ErrorCode::InvalidMediaType, format!("kind must be one of {all}"))
+    })?;
+    let UploadRequest { fields, file } = upload_request::take_from_fields(app, fields).await?;
+    let read = read_fields(fields, UnknownFields::Refused)
+        .and_then(|fields| read_media_command(fields, Some(kind), file.as_ref(), None));
+    match read {
+        Ok(read) => Ok(read.message),
+        Err(failure) => {
+            if let Some(kept) = file {
+                app.uploads.forget(&kept.file).await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// The fields besides the file.
+fn read_fields(mut fields: Map<String, Value>, unknown: UnknownFields) -> Result<MediaFields, ApiError> {
+    // Browsers say so in which charset a form is.
+    fields.remove("_charset_");
+    parse_fields(fields, unknown)
 }
 
 /// Whether the gateway will not send the file any more; a caller that asks again uploads it again.

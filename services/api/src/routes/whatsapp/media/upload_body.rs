@@ -27,9 +27,12 @@ impl<S: Sync> FromRequest<S> for UploadBody {
 struct SendFileRequest {
     #[serde(flatten)]
     _fields: MediaFields,
-    /// The file itself, in base64.
+    /// The file itself, in base64, or as a data URI.
     #[schemars(rename = "base64", extend("contentEncoding" = "base64"))]
     _base64: Option<String>,
+    /// Where the file is: http or https, at most 3 redirects; a private network only if `MEDIA_ALLOWED_NETWORKS` opens it.
+    #[schemars(rename = "url")]
+    _url: Option<String>,
     /// The name of a received file, as `filename` of its event.
     #[schemars(rename = "file")]
     _file: Option<String>,
@@ -41,8 +44,12 @@ impl OperationInput for UploadBody {
         let json_schema = form_schema(context.schema.subschema_for::<MediaFields>());
         let schema = SchemaObject { json_schema, external_docs: None, example: None };
         let form = MediaType { schema: Some(schema), ..MediaType::default() };
+        let bare = json_schema!({"type": "string", "format": "binary", "description": "The file itself; its fields are in the query."});
+        let bare = SchemaObject { json_schema: bare, external_docs: None, example: None };
+        let bare = MediaType { schema: Some(bare), ..MediaType::default() };
         if let Some(ReferenceOr::Item(body)) = &mut operation.request_body {
             body.content.insert("multipart/form-data".to_owned(), form);
+            body.content.insert("application/octet-stream".to_owned(), bare);
         }
     }
 }
