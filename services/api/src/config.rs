@@ -1,6 +1,6 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::{api_key::ApiKey, connection_limits::ConnectionLimits};
+use crate::{api_key::ApiKey, connection_limits::ConnectionLimits, index::IndexSettings};
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -39,6 +39,8 @@ pub struct ApiConfig {
     /// The largest file that can be sent; WhatsApp itself takes 2GB.
     #[arg(long, env = "MEDIA_UPLOAD_MAX", default_value = "10MB")]
     pub media_upload_max: ByteSize,
+    #[command(flatten)]
+    pub index: IndexSettings,
     #[command(flatten)]
     pub limits: ConnectionLimits,
     #[command(flatten)]
