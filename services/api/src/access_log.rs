@@ -15,6 +15,10 @@ use axum::{
 use std::time::Instant;
 use time::OffsetDateTime;
 
+/// The path as it came: a router below sees only its part.
+#[derive(Clone)]
+pub struct RequestPath(pub String);
+
 /// Around every route, and around what is none.
 pub async fn record(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
@@ -27,6 +31,8 @@ pub async fn record(State(app): State<AppState>, mut request: Request, next: Nex
 
     let request_id = request_id(request.headers());
     request.headers_mut().insert(X_REQUEST_ID, request_id.clone());
+    let path = RequestPath(request.uri().path().to_owned());
+    request.extensions_mut().insert(path);
     let mut response = next.run(request).await;
 
     if counted && !response.headers().contains_key(CACHE_CONTROL) {

@@ -58,10 +58,8 @@ pub struct SharedState {
 }
 
 impl AppState {
-    /// # Errors
-    /// If not even an index in memory can be made.
-    pub fn new(config: &ApiConfig, broker: Broker, health: Health) -> anyhow::Result<Self> {
-        Ok(Self(Arc::new(SharedState {
+    pub fn new(config: &ApiConfig, broker: Broker, health: Health) -> Self {
+        Self(Arc::new(SharedState {
             started: Instant::now(),
             environment: config.node_env.clone(),
             webhook_url: config.webhook_url().map(str::to_owned),
@@ -81,7 +79,7 @@ impl AppState {
             last_pings: LastPings::default(),
             byte_budget: ByteBudget::new(config.limits.max_bytes_in_flight.bytes),
             metrics: ApiMetrics::new(time::OffsetDateTime::now_utc()),
-            index: EventIndex::open(&config.index, broker.clone())?,
+            index: EventIndex::new(&config.index, broker.clone()),
             keys: KeyTable::new(broker.clone()),
             key_rates: KeyRates::default(),
             login_cookies: LoginCookies::new(broker.clone()),
@@ -89,7 +87,7 @@ impl AppState {
             broker,
             health,
             sends: TaskTracker::new(),
-        })))
+        }))
     }
 
     /// Goes on with a task behind the answer; a shutdown waits for it.

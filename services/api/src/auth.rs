@@ -4,6 +4,7 @@
 //! The texts differ between the two groups of routes, as they always did; which group a route is in says the router.
 
 use crate::{
+    access_log::RequestPath,
     app_state::AppState,
     connection_phase::ConnectionPhase,
     error_code::ErrorCode,
@@ -89,9 +90,10 @@ fn check_rights(caller: &Caller, request: &Request) -> Result<(), ApiError> {
     if caller.sessions.is_empty() || SHARED_BY_SESSIONS.contains(&route) {
         return Ok(());
     }
+    let path = request.extensions().get::<RequestPath>().map(|RequestPath(path)| path.as_str());
     let session = match route.split_once("/whatsapp/") {
         Some(("/api", _)) => Some(SessionId::DEFAULT),
-        Some(_) => request.uri().path().strip_prefix("/api/sessions/").and_then(|rest| rest.split('/').next()),
+        Some(_) => path.and_then(|path| path.strip_prefix("/api/sessions/")?.split('/').next()),
         None => None,
     };
     match session {

@@ -81,7 +81,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let listener = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());
-    let app = AppState::new(&config, broker.clone(), health.clone())?;
+    let app = AppState::new(&config, broker.clone(), health.clone());
 
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();

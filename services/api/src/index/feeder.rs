@@ -84,13 +84,13 @@ async fn follow(index: &EventIndex, source: Source) -> anyhow::Result<()> {
     let stream = index.broker.jetstream.get_stream(name).await.context("failed to open the stream")?;
     let info = stream.cached_info();
     let created = info.created.to_string();
-    let known = index.database.read(move |connection| read_position(connection, name)).await?;
+    let known = index.read(move |connection| read_position(connection, name)).await?;
     let state = &info.state;
     let known = known.filter(|known| known.created == created && known.sequence <= state.last_sequence);
     let deliver_policy = match &known {
         Some(known) => DeliverPolicy::ByStartSequence { start_sequence: known.sequence.saturating_add(1).max(1) },
         None => {
-            index.database.write(move |connection| forget_stream(connection, name)).await?;
+            index.write(move |connection| forget_stream(connection, name)).await?;
             DeliverPolicy::ByStartTime { start_time: OffsetDateTime::now_utc() - index.retention }
         }
     };
@@ -103,7 +103,7 @@ async fn follow(index: &EventIndex, source: Source) -> anyhow::Result<()> {
             batch = batches.next() => batch.context("the consumer ended")?,
             changed = rebuilds.changed() => {
                 changed.context("the index ended")?;
-                index.database.write(move |connection| forget_stream(connection, name)).await?;
+                index.write(move |connection| forget_stream(connection, name)).await?;
                 return Ok(());
             }
         };
@@ -134,7 +134,7 @@ fn split_at_error<E: std::error::Error + Send + Sync + 'static>(
 async fn write(index: &EventIndex, source: Source, created: &str, messages: Vec<Message>) -> anyhow::Result<()> {
     let (created, rule) = (created.to_owned(), index.text_rule);
     let erasures = index.erasures.read().await.clone();
-    let written = index.database.write(move |connection| {
+    let written = index.write(move |connection| {
         let last = write_messages(connection, source, &messages, rule, &erasures)?;
         write_position(connection, source.stream(), &Position { created, sequence: last })
     });

@@ -53,10 +53,15 @@ pub struct IndexSettings {
     pub message_store: bool,
 }
 
+/// How long a query waits for a file that is being opened.
+const OPENS_WITHIN: Duration = Duration::from_secs(1);
+
 /// The index of this process. A clone shares it.
 #[derive(Clone)]
 pub struct EventIndex {
-    database: Database,
+    /// Opened behind the start of the service: a slow disk must not delay it.
+    opened: watch::Sender<Option<Database>>,
+    path: PathBuf,
     broker: Broker,
     retention: Duration,
     text_rule: TextRule,
@@ -65,18 +70,24 @@ pub struct EventIndex {
 }
 
 impl EventIndex {
-    /// # Errors
-    /// If not even an index in memory can be made.
-    pub fn open(settings: &IndexSettings, broker: Broker) -> anyhow::Result<Self> {
+    pub fn new(settings: &IndexSettings, broker: Broker) -> Self {
         let text_rule = if settings.message_store { TextRule::Keep } else { TextRule::Omit };
-        Ok(Self {
-            database: Database::open(&settings.index_path)?,
+        Self {
+            opened: watch::Sender::new(None),
+            path: settings.index_path.clone(),
             broker,
             retention: settings.index_retention,
             text_rule,
             erasures: Arc::default(),
             rebuilds: watch::Sender::new(0),
-        })
+        }
+    }
+
+    /// The file, once it is open.
+    async fn database(&self) -> Result<Database, IndexError> {
+        let mut opened = self.opened.subscribe();
+        let opened = opened.wait_for(Option::is_some).await.map_err(|_| IndexError::Stopped)?;
+        opened.clone().ok_or(IndexError::Stopped)
     }
 
     /// Starts what keeps the index.
@@ -86,6 +97,9 @@ impl EventIndex {
     }
 
     async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let path = self.path.clone();
+        let database = tokio::task::spawn_blocking(move || Database::open(&path)).await??;
+        self.opened.send_replace(Some(database));
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = self.prepare() => {}
@@ -114,7 +128,7 @@ impl EventIndex {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let keeps = self.keeps_text();
-        let checked = self.database.write(move |connection| {
+        let checked = self.write(move |connection| {
             let kept = position::value(connection, "message_store")?;
             let now = if keeps { "true" } else { "false" };
             if kept.is_some_and(|kept| kept != now) {
@@ -132,10 +146,10 @@ impl EventIndex {
         loop {
             let before = OffsetDateTime::now_utc() - self.retention;
             let before = (before.unix_timestamp_nanos() / 1_000_000) as i64;
-            match self.database.write(move |connection| retention::remove_older(connection, before)).await {
+            match self.write(move |connection| retention::remove_older(connection, before)).await {
                 Ok(true) => tokio::time::sleep(RETENTION_PAUSE).await,
                 Ok(false) => {
-                    if let Err(error) = self.database.optimize().await {
+                    if let Err(error) = self.optimize().await {
                         tracing::debug!("failed to optimize the index: {error}");
                     }
                     tokio::time::sleep(RETENTION_EVERY).await;
@@ -175,7 +189,7 @@ impl EventIndex {
     }
 
     pub fn is_on_disk(&self) -> bool {
-        self.database.is_on_disk()
+        self.opened.borrow().as_ref().is_some_and(Database::is_on_disk)
     }
 
     /// Makes the index again from the streams; it goes on behind the call.
@@ -195,7 +209,27 @@ impl EventIndex {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.database.read(query).await.map_err(index_error)
+        let opened = tokio::time::timeout(OPENS_WITHIN, self.database()).await;
+        let database = opened.unwrap_or(Err(IndexError::TimedOut)).map_err(index_error)?;
+        database.read(query).await.map_err(index_error)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, IndexError> {
+        self.database().await?.read(query).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, IndexError> {
+        self.database().await?.write(change).await
+    }
+
+    async fn optimize(&self) -> Result<(), IndexError> {
+        self.database().await?.optimize().await
     }
 
     /// Erases what was written in a chat and by a person until now, here and in every other index. Gives how many messages
@@ -206,7 +240,7 @@ impl EventIndex {
         let erasure = store_erasure(&self.broker, address, through).await.map_err(bucket_write_error)?;
         self.erasures.write().await.insert(erasure::address_key(address), &erasure);
         let address = address.to_owned();
-        let erased = self.database.write(move |connection| erase_address(connection, &address, through)).await;
+        let erased = self.write(move |connection| erase_address(connection, &address, through)).await;
         erased.map_err(index_error)
     }
 }

@@ -1,7 +1,7 @@
 //! The audit log: every request that may change something, after its answer. It never delays the answer.
 
 use super::caller::Caller;
-use crate::{app_state::AppState, connection_phase::ConnectionPhase, request_id::request_id};
+use crate::{access_log::RequestPath, app_state::AppState, connection_phase::ConnectionPhase, request_id::request_id};
 use axum::{
     body::{Body, HttpBody as _, to_bytes},
     extract::{MatchedPath, Request, State},
@@ -35,7 +35,7 @@ pub async fn record_changes(State(app): State<AppState>, request: Request, next:
         key_name: caller.key_name,
         via_dashboard: caller.via_dashboard,
         action: format!("{method} {route}"),
-        path: request.uri().path().to_owned(),
+        path: extensions.get::<RequestPath>().map(|RequestPath(path)| path.clone()).unwrap_or_default(),
         target: None,
         status: 0,
         address: address.unwrap_or_default(),

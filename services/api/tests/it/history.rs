@@ -18,7 +18,9 @@ pub async fn store(nats: &Nats, session: &str, event: &str, id: &str, data: Valu
     let body = json!({"event": event, "timestamp": "2026-11-29T10:00:00.000Z", "data": data}).to_string();
     let mut headers = HeaderMap::new();
     headers.insert(header::EVENT_ID, id);
-    let stored = nats.jetstream().await.publish_with_headers(subject, headers, body.into()).await.expect("NATS");
+    // The client has to live until the answer.
+    let jetstream = nats.jetstream().await;
+    let stored = jetstream.publish_with_headers(subject, headers, body.into()).await.expect("NATS");
     stored.await.expect("stored").sequence
 }
 
@@ -47,8 +49,16 @@ pub async fn record(nats: &Nats, endpoint: &str, event_id: &str, sequence: u64, 
         replay: None,
     };
     let payload = serde_json::to_vec(&[record]).expect("JSON");
-    let stored = nats.jetstream().await.publish(subject::deliveries(&endpoint), payload.into()).await.expect("NATS");
+    let jetstream = nats.jetstream().await;
+    let stored = jetstream.publish(subject::deliveries(&endpoint), payload.into()).await.expect("NATS");
     stored.await.expect("stored");
+}
+
+/// Makes the streams, as any service does.
+async fn make_streams(nats: &Nats) {
+    if nats.jetstream().await.get_stream(kurir_contract::stream::AUDIT).await.is_err() {
+        Api::start(nats, &[]).await;
+    }
 }
 
 pub async fn caught_up(api: &Api) {
@@ -67,6 +77,7 @@ const SARI: &str = "6281234567890@s.whatsapp.net";
 const BUDI: &str = "6289876543210@s.whatsapp.net";
 
 async fn some_messages(nats: &Nats) {
+    make_streams(nats).await;
     store(nats, "default", "message.received", "evt_1", text("A1", SARI, "Sari", "Where is my order?")).await;
     store(nats, "default", "message.received", "evt_2", text("A2", BUDI, "Budi", "Selamat pagi")).await;
     let sent = json!({"messageId": "B1", "to": SARI, "timestamp": "2026-11-29T10:00:01.000Z", "messageType": "text",

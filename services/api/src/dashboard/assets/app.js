@@ -50,7 +50,7 @@ async function start() {
   }, icon("more"));
   document.body.replaceChildren(
     h("a", { href: "#main", class: "skip" }, t("Skip to the content")),
-    h("div", { class: "side" },
+    h("aside", { class: "side", "aria-label": "Kurir" },
       h("div", { class: "brand" }, h("img", { src: new URL("./icon.svg", import.meta.url).pathname, alt: "", width: 28, height: 28 }), h("span", {}, "Kurir")),
       nav,
       h("footer", {}, language, h("p", {}, root.dataset.key, " · ", root.dataset.version), link("/docs", t("API reference")),

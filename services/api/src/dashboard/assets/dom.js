@@ -107,7 +107,7 @@ export function link(path, label, className) {
 
 // `columns`: title, and what stands in the cell; `open`: the path of a row.
 export function table(label, columns, rows, open) {
-  const head = h("tr", {}, columns.map(([title, , kind]) => h("th", { scope: "col", class: kind }, title)));
+  const head = h("tr", {}, columns.map(([title, , kind]) => title ? h("th", { scope: "col", class: kind }, title) : h("td", {})));
   const body = rows.map((row) => {
     const cells = columns.map(([title, cell, kind], index) => {
       const content = cell(row);

@@ -21,7 +21,7 @@ async function drawAll({ onLeave, again }) {
 async function drawOne({ id, onLeave, again }) {
   const [status, history] = await Promise.all([
     get(sessionPath(id, "status")).then((answer) => answer.data, (error) => ({ status: null, reason: error.message })),
-    get(`/api/events?session=${encodeURIComponent(id)}&type=connection.status&limit=15`),
+    get(`/api/events?session=${encodeURIComponent(id)}&type=connection.status&limit=100`),
   ]);
   onLeave(onEvent((event) => {
     if (event.session === id && /^(connection|session)\./.test(event.event)) again();
@@ -45,7 +45,7 @@ async function drawOne({ id, onLeave, again }) {
       status.qrCode ? pairing(id, onLeave) : card(t("Pairing"), h("p", { class: "soft" },
         status.isConnected ? t("The phone is paired.") : t("A QR code appears here when the session waits for one.")))),
     card(t("History"), history.data.length
-      ? h("ol", { class: "timeline" }, history.data.map((event) => h("li", { class: event.detail === "connected" ? "good" : "" },
+      ? h("ol", { class: "timeline" }, history.data.filter((event, index, all) => event.detail !== all[index - 1]?.detail).map((event) => h("li", { class: event.detail === "connected" ? "good" : "" },
         h("div", { class: "head" }, badge(event.detail), time(event.at)))))
       : h("p", { class: "soft" }, t("Nothing happened yet."))),
   ];
