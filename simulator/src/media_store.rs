@@ -25,7 +25,7 @@ struct StoredMedia {
     slow: HashMap<String, u64>,
     /// Of which half comes, and then nothing, and no end.
     stalled: HashSet<String>,
-    /// Where whoever asks for them is sent instead.
+    /// The URL that a request for the path is redirected to.
     redirected: HashMap<String, String>,
     /// What phones can upload once more.
     originals: VecDeque<Arc<OriginalFile>>,
@@ -86,7 +86,7 @@ impl MediaStore {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).stalled.insert(key_of(path).to_owned());
     }
 
-    /// From now on whoever asks for it is sent to another URL.
+    /// From now on a request for the path is redirected to this URL.
     pub fn redirect(&self, path: &str, url: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.redirected.insert(key_of(path).to_owned(), url.to_owned());

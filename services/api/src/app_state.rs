@@ -16,6 +16,7 @@ use crate::{
     metrics::ApiMetrics,
     replay_store::ReplayStore,
     routes::health::LastPings,
+    session_store::SessionStore,
     uploads::UploadStore,
     wrong_keys::WrongKeys,
 };
@@ -38,6 +39,7 @@ pub struct SharedState {
     pub health: Health,
     pub gateway: GatewayClient,
     pub job_store: JobStore,
+    pub session_store: SessionStore,
     pub events: EventPublisher,
     pub allowed_networks: NetworkList,
     pub endpoint_store: EndpointStore,
@@ -67,6 +69,7 @@ impl AppState {
             api_key: config.api_key.clone().unwrap_or_default(),
             gateway: GatewayClient::new(broker.clone()),
             job_store: JobStore::new(broker.clone()),
+            session_store: SessionStore::new(broker.clone()),
             events: EventPublisher::new(broker.clone()),
             // Settings that cannot be read are refused; none are opened then.
             allowed_networks: config.allowed_networks().unwrap_or_default(),

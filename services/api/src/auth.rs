@@ -91,10 +91,10 @@ fn check_rights(caller: &Caller, request: &Request) -> Result<(), ApiError> {
         return Ok(());
     }
     let path = request.extensions().get::<RequestPath>().map(|RequestPath(path)| path.as_str());
-    let session = match route.split_once("/whatsapp/") {
-        Some(("/api", _)) => Some(SessionId::DEFAULT),
-        Some(_) => path.and_then(|path| path.strip_prefix("/api/sessions/")?.split('/').next()),
-        None => None,
+    let session = if route.starts_with("/api/sessions/{session}") {
+        path.and_then(|path| path.strip_prefix("/api/sessions/")?.split('/').next())
+    } else {
+        route.starts_with("/api/whatsapp/").then_some(SessionId::DEFAULT)
     };
     match session {
         Some(session) if caller.sees(session) => Ok(()),

@@ -51,7 +51,7 @@ impl ByteBudget {
     }
 
     /// Takes a part for one request; no request takes more than the whole, and a short one takes nothing: the bound on
-    /// connections is enough for it, and nobody's large bodies keep it out.
+    /// connections is enough for it, so large bodies of other callers never keep it out.
     ///
     /// # Errors
     /// 503 if the others leave too little.

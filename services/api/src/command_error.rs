@@ -24,6 +24,13 @@ pub fn gateway_error(error: CommandFailure, command: Command, session: &SessionI
             ApiError::new(ErrorCode::GatewayUnavailable, NOT_CONNECTED)
         }
         CommandFailure::NobodyThere => ApiError::new(ErrorCode::SessionNotFound, "Session not found"),
+        CommandFailure::SessionMoving => {
+            let text = format!("No gateway holds the session {session} at this moment; nothing was done");
+            ApiError::new(ErrorCode::SessionMoving, text)
+        }
+        CommandFailure::SessionStopped => {
+            ApiError::new(ErrorCode::SessionStopped, format!("The session {session} is stopped: start it first"))
+        }
         CommandFailure::NoAnswer => ApiError::new(ErrorCode::TimedOut, timeout_text(command).unwrap_or(NO_ANSWER)),
         CommandFailure::Refused(refusal) => refused(refusal, command),
         // Its routes answer for themselves.
@@ -82,7 +89,10 @@ pub fn dispatcher_error(error: CommandFailure, command: WebhookCommand) -> ApiEr
             | CommandErrorCode::CallNotFound
             | CommandErrorCode::RefusedByWhatsapp => ApiError::new(ErrorCode::Internal, message),
         },
-        CommandFailure::Queued(_) => ApiError::internal(),
+        // Only commands to gateways fail so.
+        CommandFailure::Queued(_) | CommandFailure::SessionMoving | CommandFailure::SessionStopped => {
+            ApiError::internal()
+        }
         CommandFailure::Unreadable(problem) => {
             tracing::error!("the webhook command {command} failed: {problem}");
             ApiError::internal()

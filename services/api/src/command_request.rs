@@ -1,7 +1,7 @@
 //! Commands to another service: NATS request and reply, each with a deadline.
 //!
 //! Nothing is handed over while the broker is away: the client would keep the request and send it after the caller was
-//! has heard that it failed. `command_error` says what a failure means in HTTP.
+//! told that it failed. `command_error` says what a failure means in HTTP.
 
 use async_nats::{HeaderMap, Request, RequestErrorKind};
 use kurir_chassis::{broker::Broker, trace_context};
@@ -30,6 +30,12 @@ pub enum CommandFailure {
     BrokerLost,
     #[error("no service takes this command")]
     NobodyThere,
+    /// The session has a record, and no gateway holds it at this moment.
+    #[error("no gateway holds the session at this moment")]
+    SessionMoving,
+    /// Somebody stopped the session.
+    #[error("the session is stopped")]
+    SessionStopped,
     #[error("the service did not answer in time")]
     NoAnswer,
     /// No failure: the message goes out later.

@@ -189,7 +189,7 @@ impl Drop for ConnectionPlace {
     }
 }
 
-/// Whoever has an address of IPv6 has a network of 2^64 of them.
+/// The network that counts as one address: a client with an IPv6 address usually has 2^64 of them.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

@@ -78,7 +78,7 @@ error_codes! {
         InvalidRotation = "invalid_rotation" "The rotation is wrong; `problems` names each field",
         InvalidSelection = "invalid_selection" "The selection is wrong; `problems` names each field",
         InvalidSendAt = "invalid_send_at" "`sendAt` is no time, in the past, or more than 30 days ahead",
-        InvalidSession = "invalid_session" "The path names no session",
+        InvalidSession = "invalid_session" "The path names no session, or fields of a session are wrong; `problems` names each",
         InvalidState = "invalid_state" "`state` is none of the known states",
         MessageTooLong = "message_too_long" "The text has more than 4096 characters",
         MissingEventType = "missing_event_type" "`eventType` is missing",
@@ -128,6 +128,8 @@ error_codes! {
         EndpointDisabled = "endpoint_disabled" "The endpoint is disabled",
         ManagedByEnvironment = "managed_by_environment" "The endpoint `default` is changed by `WEBHOOK_URL` alone",
         TooManyKeys = "too_many_keys" "There are as many keys as are possible",
+        SessionExists = "session_exists" "There is a session of this id already",
+        SessionStopped = "session_stopped" "The session is stopped: start it first",
         TooManyEndpoints = "too_many_endpoints" "There are 10,000 endpoints already",
     ;
     PAYLOAD_TOO_LARGE:
@@ -161,6 +163,7 @@ error_codes! {
         NotConnected = "not_connected" "The session is not connected to WhatsApp",
         NotStored = "not_stored" "NATS did not store the change",
         TooManyStreams = "too_many_streams" "Too many callers follow the events",
+        SessionMoving = "session_moving" "No gateway holds the session at this moment",
         TooBusy = "too_busy" "Too many bytes of other requests are being worked on",
     ;
     GATEWAY_TIMEOUT:
@@ -181,6 +184,7 @@ impl ErrorCode {
                 | Self::GatewayUnavailable
                 | Self::EventNotStored
                 | Self::NotStored
+                | Self::SessionMoving
         );
         is_outage.then_some(SERVICE_BACK_WITHIN)
     }

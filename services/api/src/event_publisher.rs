@@ -60,6 +60,11 @@ impl EventPublisher {
         self.store(&usual_subject(envelope), envelope, HeaderMap::new()).await
     }
 
+    /// Stores the event under a subject of its own.
+    pub async fn publish_to(&self, subject: &str, envelope: &EventEnvelope) -> Result<EventId, ApiError> {
+        self.store(subject, envelope, HeaderMap::new()).await
+    }
+
     /// Stores the event and waits, at most 25 s, until its delivery to the endpoint `default` has ended.
     pub async fn deliver(&self, envelope: &EventEnvelope) -> Result<DeliveryOutcome, ApiError> {
         self.end(&usual_subject(envelope), envelope, &EndpointId::default(), HeaderMap::new()).await

@@ -1,21 +1,23 @@
 //! Commands to the WhatsApp gateway that holds a session. How long each may take is in the contract's table of commands.
 
 use crate::command_request::{self, CommandFailure};
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{broker::Broker, bucket::Bucket};
 use kurir_contract::{
     command::{CommandSpec, EmptyBody, SessionInfo, spec},
     session::SessionId,
+    session_record::{DesiredState, SESSIONS_BUCKET, SessionRecord},
     subject,
 };
 
 #[derive(Clone)]
 pub struct GatewayClient {
     broker: Broker,
+    records: Bucket,
 }
 
 impl GatewayClient {
     pub fn new(broker: Broker) -> Self {
-        Self { broker }
+        Self { records: Bucket::new(broker.clone(), SESSIONS_BUCKET), broker }
     }
 
     pub async fn status(&self, session: &SessionId) -> Result<SessionInfo, CommandFailure> {
@@ -44,6 +46,23 @@ impl GatewayClient {
         arguments: &C::Request,
     ) -> Result<C::Answer, CommandFailure> {
         let subject = subject::command(session, C::COMMAND);
-        command_request::send_command(&self.broker, subject, arguments, C::COMMAND.kind().deadline()).await
+        let within = C::COMMAND.kind().deadline();
+        match command_request::send_command(&self.broker, subject, arguments, within).await {
+            Err(CommandFailure::NobodyThere) => Err(self.why_nobody(session).await),
+            answered => answered,
+        }
+    }
+
+    /// Why no gateway takes commands for the session.
+    async fn why_nobody(&self, session: &SessionId) -> CommandFailure {
+        match self.records.get_json::<SessionRecord>(session.as_str()).await {
+            Ok(Some((record, _))) => match record.desired {
+                DesiredState::Running => CommandFailure::SessionMoving,
+                DesiredState::Stopped => CommandFailure::SessionStopped,
+                DesiredState::Deleted => CommandFailure::NobodyThere,
+            },
+            // `default` needs no record.
+            Ok(None) | Err(_) => CommandFailure::NobodyThere,
+        }
     }
 }

@@ -53,6 +53,7 @@ mod response;
 mod router;
 mod routes;
 mod server;
+mod session_store;
 mod uploads;
 mod wrong_keys;
 

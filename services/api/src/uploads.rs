@@ -173,7 +173,7 @@ async fn feed(
         begins.extend_from_slice(&chunk[..chunk.len().min(BEGINS - begins.len())]);
         collected.extend_from_slice(&chunk);
         if collected.len() >= TOGETHER {
-            // Refused only if NATS did not take what came before, which is told by whoever reads there.
+            // This fails only if NATS did not take what came before; the reading side reports that.
             into.write_all(&collected).await.map_err(|_| ApiError::not_stored())?;
             collected.clear();
         }

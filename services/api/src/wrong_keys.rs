@@ -1,4 +1,4 @@
-//! How many wrong keys each address sent of late; whoever sends too many is answered 429 for a while.
+//! Counts the wrong keys that each address sent lately: an address that sends too many is answered 429 for a while.
 //!
 //! The right key is still taken, so that nobody behind the same proxy is locked out; but not one that is short enough to be
 //! guessed. Pure but for its lock.

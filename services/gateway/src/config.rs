@@ -6,6 +6,7 @@ use kurir_chassis::{
     settings::{ServiceSettings, SettingProblem},
     telemetry::LogSettings,
 };
+use kurir_contract::session_record::SessionSettings;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Connects one WhatsApp session with NATS.
@@ -82,6 +83,12 @@ pub struct GatewayConfig {
     /// People that the session has no chat with yet whom it writes to in a day; more wait until the next. 0: any number.
     #[arg(long, env = "NEW_CHATS_PER_DAY", default_value_t = 200)]
     pub new_chats_per_day: u32,
+    /// The most sessions that this gateway runs; unset: any number.
+    #[arg(long, env = "GATEWAY_MAX_SESSIONS")]
+    pub gateway_max_sessions: Option<usize>,
+    /// How many sessions start in a second.
+    #[arg(long, env = "SESSION_START_RATE", default_value_t = 10)]
+    pub session_start_rate: u32,
     /// Address for `/livez`, `/readyz` and `/metrics`; unset: none.
     #[arg(long, env = "HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
@@ -191,6 +198,9 @@ impl ServiceSettings for GatewayConfig {
                 format!("name at most {MOST_PAUSES} pauses, as 2s,4s"),
             ));
         }
+        if self.session_start_rate == 0 {
+            problems.push(SettingProblem::new("SESSION_START_RATE", "0 starts no session: use 10"));
+        }
         for (variable, pause) in [("SEND_GAP", self.send_gap), ("SEND_JITTER", self.send_jitter)] {
             if pause > LONGEST_GAP {
                 problems.push(SettingProblem::new(variable, "use at most 60s"));
@@ -221,6 +231,22 @@ impl ServiceSettings for GatewayConfig {
         // Last, so that an operator's own directive for the same target wins.
         filter.push_str(&self.log.log_level);
         filter
+    }
+}
+
+impl GatewayConfig {
+    /// The settings of one session: those of the gateway, but for what the session has of its own.
+    #[must_use]
+    pub fn for_session(&self, own: &SessionSettings) -> Self {
+        Self {
+            whatsapp_mark_online: own.mark_online.unwrap_or(self.whatsapp_mark_online),
+            whatsapp_history_sync: own.history_sync.unwrap_or(self.whatsapp_history_sync),
+            whatsapp_status_broadcast: own.status_broadcast.unwrap_or(self.whatsapp_status_broadcast),
+            media_download: own.media_download.unwrap_or(self.media_download),
+            send_gap: own.send_gap_ms.map_or(self.send_gap, Duration::from_millis),
+            new_chats_per_day: own.new_chats_per_day.unwrap_or(self.new_chats_per_day),
+            ..self.clone()
+        }
     }
 }
 

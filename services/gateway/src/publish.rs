@@ -2,7 +2,7 @@
 //!
 //! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
-use crate::{event_size, metrics::GatewayMetrics};
+use crate::{event_size, metrics::GatewayMetrics, session::session_guard::SessionGuard};
 use bytes::Bytes;
 use kurir_chassis::{
     broker::Broker,
@@ -18,8 +18,9 @@ use kurir_contract::{
 use serde::Serialize;
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -69,6 +70,29 @@ impl OutgoingEvent {
     }
 }
 
+/// The metadata of a session, which each of its events carries as `data.sessionMetadata`. A clone shares it.
+#[derive(Clone, Debug, Default)]
+pub struct SessionMetadata(Arc<RwLock<Bytes>>);
+
+impl SessionMetadata {
+    /// Changes the metadata of all later events.
+    pub fn set(&self, metadata: &BTreeMap<String, String>) {
+        let texts = if metadata.is_empty() { Vec::new() } else { serde_json::to_vec(metadata).unwrap_or_default() };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = texts.into();
+    }
+
+    /// The event with the metadata at the end of its data, which is the end of the event.
+    fn added_to<'a>(&self, event: &'a OutgoingEvent) -> Cow<'a, OutgoingEvent> {
+        let metadata = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(data) = event.payload.strip_suffix(b"}}").filter(|_| !metadata.is_empty()) else {
+            return Cow::Borrowed(event);
+        };
+        let name: &[u8] = if data.ends_with(b"{") { b"\"sessionMetadata\":" } else { b",\"sessionMetadata\":" };
+        let payload = [data, name, &metadata, b"}}"].concat().into();
+        Cow::Owned(OutgoingEvent { payload, ..event.clone() })
+    }
+}
+
 /// The time was up before JetStream acknowledged the event. It may still be stored: a try that timed out may wait in
 /// the client's queue.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +110,9 @@ pub struct EventPublisher {
     broker: Broker,
     /// Whether events carry the CloudEvents headers, too.
     cloud_events: bool,
+    /// Shut while another gateway may hold the session.
+    pub guard: SessionGuard,
+    metadata: SessionMetadata,
     /// The largest message that EVENTS takes, in bytes, as far as it is known.
     largest_message: Arc<AtomicUsize>,
     pub metrics: GatewayMetrics,
@@ -93,8 +120,13 @@ pub struct EventPublisher {
 
 impl EventPublisher {
     #[must_use]
-    pub fn new(broker: Broker, cloud_events: bool, metrics: GatewayMetrics) -> Self {
-        Self { broker, cloud_events, largest_message: Arc::new(AtomicUsize::new(usize::MAX)), metrics }
+    pub fn new(
+        broker: Broker,
+        cloud_events: bool,
+        metrics: GatewayMetrics,
+        (guard, metadata): (SessionGuard, SessionMetadata),
+    ) -> Self {
+        Self { broker, cloud_events, guard, metadata, largest_message: Arc::new(AtomicUsize::new(usize::MAX)), metrics }
     }
 
     /// Tries until JetStream has acknowledged the event, or until `deadline`. An event that is too large for NATS is
@@ -103,8 +135,12 @@ impl EventPublisher {
     /// # Errors
     /// When the deadline has passed.
     pub async fn publish(&self, event: &OutgoingEvent, deadline: Instant) -> Result<(), PublishTimeout> {
-        let mut event = self.within(&Cow::Borrowed(event), self.limit());
+        let event = self.metadata.added_to(event);
+        let mut event = self.within(&event, self.limit());
         loop {
+            if !self.guard.wait_open(deadline).await {
+                return Err(PublishTimeout(PublishError::NotConnected));
+            }
             let message = event.message(self.cloud_events).with_trace_context();
             let error = match self.broker.publish_until_stored(&message, deadline).await {
                 Ok(_) => {
@@ -160,6 +196,27 @@ mod tests {
     use super::*;
 
     const AT: OffsetDateTime = time::macros::datetime!(2026-11-24 12:00 UTC);
+
+    #[test]
+    fn the_metadata_of_a_session_is_the_end_of_its_events() {
+        let metadata = SessionMetadata::default();
+        let id = EventId::from_header("evt_1");
+        let event = |data: serde_json::Value| {
+            OutgoingEvent::new(&SessionId::default(), EventType::MESSAGE_RECEIVED, id.clone(), AT, data)
+        };
+        let with = |metadata: &SessionMetadata, data: serde_json::Value| {
+            let event = event(data);
+            serde_json::from_slice::<serde_json::Value>(&metadata.added_to(&event).payload).expect("JSON")
+        };
+        let data = serde_json::json!({"content": {"text": "}}"}});
+        assert_eq!(with(&metadata, data.clone())["data"], data);
+        metadata.set(&BTreeMap::from([("crm".to_owned(), "a \"b\" 7".to_owned())]));
+        let changed = with(&metadata, data);
+        assert_eq!(changed["data"]["sessionMetadata"]["crm"], "a \"b\" 7");
+        assert_eq!(changed["data"]["content"]["text"], "}}");
+        assert_eq!(with(&metadata, serde_json::json!({}))["data"]["sessionMetadata"]["crm"], "a \"b\" 7");
+        assert_eq!(with(&metadata, serde_json::Value::Null)["data"], serde_json::Value::Null);
+    }
 
     #[test]
     fn cloud_events_are_headers_if_they_are_asked_for() {

@@ -231,7 +231,7 @@ impl Bucket {
         Err(self.conflict(key))
     }
 
-    /// Deletes a key. A marker stays, which whoever watches the bucket sees. A key that is not there is deleted, too.
+    /// Deletes a key and leaves a marker, which watchers of the bucket see. Deleting a key that is not there succeeds, too.
     ///
     /// # Errors
     /// `Unavailable`, `TimedOut` or `Refused`.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -33,6 +33,8 @@ struct HealthState {
     instance: String,
     started: Instant,
     has_taken_work: AtomicBool,
+    /// Why the service does less than it should, in words.
+    problem: Mutex<Option<String>>,
     broker: Broker,
 }
 
@@ -45,6 +47,7 @@ impl Health {
             instance,
             started: Instant::now(),
             has_taken_work: AtomicBool::new(false),
+            problem: Mutex::default(),
             broker,
         }))
     }
@@ -56,10 +59,25 @@ impl Health {
         }
     }
 
-    /// Whether the service has taken work and NATS is reachable.
+    /// A random name of this process.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.0.instance
+    }
+
+    /// While there is a problem the service is not ready, and `/readyz` says why.
+    pub fn set_problem(&self, problem: Option<String>) {
+        *self.0.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the service has taken work, has no problem, and NATS is reachable.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.has_taken_work.load(Ordering::Relaxed) && self.0.broker.is_connected()
+        self.0.has_taken_work.load(Ordering::Relaxed) && self.problem().is_none() && self.0.broker.is_connected()
     }
 
     /// The answer to a ping.
@@ -143,8 +161,11 @@ async fn livez() -> Json<Value> {
 async fn readyz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
     let broker = if health.0.broker.is_connected() { "connected" } else { "disconnected" };
     if health.is_ready() {
-        (StatusCode::OK, Json(json!({"status": "ready", "broker": broker})))
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not ready", "broker": broker})))
+        return (StatusCode::OK, Json(json!({"status": "ready", "broker": broker})));
     }
+    let mut body = json!({"status": "not ready", "broker": broker});
+    if let Some(problem) = health.problem() {
+        body["problem"] = problem.into();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }

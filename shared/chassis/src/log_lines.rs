@@ -1,8 +1,8 @@
 //! Where log lines go: collected in memory and written by a thread of their own, many in one system call.
 //!
 //! A line that is written at once costs its service several microseconds for each place that it goes to, and a
-//! delivery logs two. Promises that lines stay whole and in order, that none is dropped (whoever logs waits if the
-//! writing lags), and that all are out when [`Writing`] has ended. A process that is killed loses its last
+//! delivery logs two. Promises that lines stay whole and in order, that none is dropped (a caller that logs waits if
+//! the writing lags), and that all are out when [`Writing`] has ended. A process that is killed loses its last
 //! milliseconds.
 
 use crate::log_redaction::LogSecrets;
@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const COLLECT: Duration = Duration::from_millis(10);
 /// Collected bytes that are written without waiting for more.
 const ENOUGH: usize = 64 * 1024;
-/// Collected bytes beyond which whoever logs waits for the writing: a second's worth of 10,000 lines.
+/// Collected bytes beyond which a caller that logs waits for the writing: a second's worth of 10,000 lines.
 const BOUND: usize = 2 * 1024 * 1024;
 
 /// Takes lines.

@@ -1,4 +1,4 @@
-//! What no line of the log holds, whoever wrote it: secrets, phone numbers, queries of URLs, control characters.
+//! Removes from every line of the log what none may hold: secrets, phone numbers, queries of URLs, control characters.
 //!
 //! Lines of libraries come this way too. Message text has no pattern: libraries write it at `trace` only, and the filter of
 //! `telemetry` leaves those lines out.

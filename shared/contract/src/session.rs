@@ -1,7 +1,13 @@
 //! A WhatsApp session: its name, and its states as other processes see them.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
+
+/// The bucket with a key for each gateway that is alive. A key vanishes [`GATEWAY_LEASE_LASTS`] after it was written last.
+pub const GATEWAYS_BUCKET: &str = "gateways";
+pub const GATEWAY_LEASE_LASTS: Duration = Duration::from_secs(10);
+/// The bucket that says for each session which gateway holds it.
+pub const SESSION_HOLDERS_BUCKET: &str = "session_holders";
 
 /// The name of a session: 1 to 64 characters of `[A-Za-z0-9_-]`, which fit into a subject and a file name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

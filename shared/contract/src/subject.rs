@@ -14,6 +14,7 @@
 //! | `kurir.audit.<key>` | api |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
+//! | `kurir.sessions.changed` | api: gateways read the records of the sessions |
 
 use crate::{
     address::ChatJid,
@@ -39,6 +40,9 @@ pub const ALL_DEAD_LETTERS: &str = "whatsapp.dead-letters.>";
 
 /// All messages of AUDIT.
 pub const ALL_AUDIT: &str = "kurir.audit.>";
+
+/// Published after a change of a session's record. The bucket is what counts: nobody needs this message.
+pub const SESSIONS_CHANGED: &str = "kurir.sessions.changed";
 
 const EVENTS: &str = "whatsapp.events.";
 
@@ -209,6 +213,12 @@ pub fn waiting_job(session: &SessionId, job: &JobId) -> String {
 #[must_use]
 pub fn due_job(session: &SessionId, job: &JobId) -> String {
     format!("whatsapp.outbox.due.{session}.{job}")
+}
+
+/// All jobs of a session in OUTBOX: those that wait and those that are due.
+#[must_use]
+pub fn jobs_of(session: &SessionId) -> [String; 2] {
+    [format!("whatsapp.outbox.waiting.{session}.*"), format!("whatsapp.outbox.due.{session}.*")]
 }
 
 /// The filter of a session's consumer on OUTBOX.

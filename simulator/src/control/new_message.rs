@@ -34,7 +34,7 @@ pub struct NewMessage {
     pub fault: Option<FileFault>,
     /// How fast the file comes.
     pub bytes_per_second: Option<u64>,
-    /// Where the media server sends whoever asks for the file.
+    /// The URL that the media server redirects requests for the file to.
     pub redirect_to: Option<String>,
     /// What the phone answers when it is asked for the file once more.
     pub reupload: Option<ReuploadAnswer>,

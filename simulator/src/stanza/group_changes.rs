@@ -1,4 +1,4 @@
-//! What a member changes in a group: its members and their rights, its subject, description and settings.
+//! Changes that a member makes in a group: its members and their rights, its subject, description and settings.
 //! A member that lacks the right is refused, and every member is told of each change.
 
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};

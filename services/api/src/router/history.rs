@@ -4,7 +4,7 @@ use crate::{
     error_code::ErrorCode::{self, *},
     event_stream::follow_events,
     openapi::{DocumentedRouter, RouteAccess, operation},
-    routes::{chats, deliveries, events, index, keys, login, sessions},
+    routes::{chats, deliveries, events, index, keys, login},
 };
 use serde_json::json;
 
@@ -105,11 +105,6 @@ fn chat_routes() -> DocumentedRouter {
 
 fn index_routes() -> DocumentedRouter {
     DocumentedRouter::new("Index", RouteAccess::Keyed, INDEXED)
-        .get(
-            "/api/sessions",
-            sessions::list,
-            operation("listSessions", "Lists the sessions that are known, each as its gateway says"),
-        )
         .get(
             "/api/index",
             index::show,

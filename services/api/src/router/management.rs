@@ -3,12 +3,14 @@
 use crate::{
     error_code::ErrorCode::{self, *},
     openapi::{DocumentedRouter, RouteAccess, operation},
-    routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, webhook},
+    routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, sessions, webhook, whatsapp},
 };
 use serde_json::json;
 
 /// Of every route that reads or writes what NATS keeps.
 const STORED: &[ErrorCode] = &[BrokerUnavailable];
+const GATEWAY_OF_SESSION: &[ErrorCode] =
+    &[SessionNotFound, SessionStopped, SessionMoving, InvalidSession, NotConnected, TimedOut];
 const ENDPOINT: &[ErrorCode] = &[EndpointNotFound];
 const CHANGED_ENDPOINT: &[ErrorCode] = &[EndpointNotFound, ManagedByEnvironment, Conflict, NotStored];
 
@@ -80,6 +82,63 @@ pub fn keyed_routes() -> DocumentedRouter {
         .merge(endpoint_routes())
         .merge(dead_letter_routes())
         .merge(replay_routes())
+}
+
+pub fn session_routes() -> DocumentedRouter {
+    const CHANGED: &[ErrorCode] = &[SessionNotFound, InvalidSession, Conflict, NotStored];
+    DocumentedRouter::new("Sessions", RouteAccess::Keyed, STORED)
+        .get(
+            "/api/sessions",
+            sessions::list_sessions,
+            operation("listSessions", "Lists the sessions, in the order of their ids"),
+        )
+        .post(
+            "/api/sessions",
+            sessions::create_session,
+            operation("createSession", "Makes a session, which starts at once and shows a QR code")
+                .errors(&[InvalidSession, SessionExists, NotStored])
+                .request(json!({"id": "sales", "name": "Sales", "metadata": {"crm": "7"}})),
+        )
+        .get(
+            "/api/sessions/{session}",
+            sessions::show_session,
+            operation("showSession", "Shows a session and its state").errors(&[SessionNotFound, InvalidSession]),
+        )
+        .patch(
+            "/api/sessions/{session}",
+            sessions::change_session,
+            operation("changeSession", "Changes the fields that the body names")
+                .describe("A new name and new metadata hold at once; another change starts the session again.")
+                .errors(CHANGED)
+                .request(json!({"metadata": {"crm": "8"}})),
+        )
+        .delete(
+            "/api/sessions/{session}",
+            sessions::delete_session,
+            operation("deleteSession", "Logs a session out, ends its jobs, wipes its keys, and says what it did")
+                .errors(CHANGED),
+        )
+        .post(
+            "/api/sessions/{session}/start",
+            sessions::start_session,
+            operation("startSession", "Starts a stopped session").errors(CHANGED),
+        )
+        .post(
+            "/api/sessions/{session}/stop",
+            sessions::stop_session,
+            operation("stopSession", "Stops a session until it is started, also across restarts").errors(CHANGED),
+        )
+        .post(
+            "/api/sessions/{session}/restart",
+            whatsapp::restart,
+            operation("restartSession", "Connects a session again that has ended").errors(GATEWAY_OF_SESSION),
+        )
+        .post(
+            "/api/sessions/{session}/logout",
+            whatsapp::logout,
+            operation("logoutSession", "Removes this device from the account; the session stays")
+                .errors(GATEWAY_OF_SESSION),
+        )
 }
 
 fn endpoint_routes() -> DocumentedRouter {

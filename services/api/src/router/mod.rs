@@ -71,6 +71,12 @@ fn documented_routes(app: &AppState) -> (Router<AppState>, OpenApiDocument) {
         )
         .merge(history::open_routes().route_layer(body.clone()))
         .merge(management::open_routes())
+        .merge(
+            management::session_routes()
+                .route_layer(body.clone())
+                .route_layer(record.clone())
+                .route_layer(api_key.clone()),
+        )
         .nest("/api/sessions/{session}", session())
         .finish();
     (routes, build_document(api, &docs))

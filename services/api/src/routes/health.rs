@@ -94,7 +94,7 @@ fn health_response(app: &AppState, message: &'static str) -> HealthResponse {
     HealthResponse { success: true, message, timestamp, uptime, version: env!("CARGO_PKG_VERSION") }
 }
 
-/// What the services last answered. Whoever asks without the key makes no traffic of their own.
+/// The last answers of the services. A request without the key causes no new traffic.
 #[derive(Default)]
 pub struct LastPings(Mutex<Option<(Instant, Vec<PingReply>)>>);
 

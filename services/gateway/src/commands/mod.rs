@@ -35,8 +35,8 @@ use kurir_contract::{
     subject,
 };
 use serde::Serialize;
-use std::sync::Arc;
-use tokio::{sync::mpsc, task::JoinSet};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tracing::Instrument as _;
 
 /// The parts of the gateway that commands need.
@@ -51,7 +51,9 @@ pub struct CommandServer {
     pub late_events: mpsc::Sender<OutgoingEvent>,
 }
 
-/// The NATS queue group of all gateways. The lease lets one gateway of a session live.
+/// The time in which the gateway's lease is renewed after an outage of NATS.
+const HELD_WITHIN: Duration = Duration::from_secs(3);
+/// The NATS queue group of all gateways. One gateway holds a session, and subscribes to its commands.
 const QUEUE_GROUP: &str = "gateway";
 /// Commands under way, with the sends that wait for their turn. Further ones wait in the client's buffer.
 pub const COMMANDS_AT_ONCE: usize = 512;
@@ -135,6 +137,12 @@ impl CommandServer {
 
     /// Answers a command that does not send.
     async fn handle(&self, command: Option<Command>, request: &Message) {
+        // The status is answered from memory; everything else may change something at WhatsApp.
+        if command != Some(Command::Status) && !self.session.guard.wait_open(Instant::now() + HELD_WITHIN).await {
+            let text = "it is not certain that this gateway still holds the session; ask again in a moment";
+            let refused = CommandError::new(CommandErrorCode::NotConnected, text);
+            return self.answer_with::<EmptyBody>(request, Err(refused)).await;
+        }
         let known = match command {
             Some(command) => answer_command(self, command, &request.payload).await,
             None => None,

@@ -67,7 +67,7 @@ impl ClientConnection {
         hook: DurabilityHook,
         appearance: OnlineAppearance,
     ) -> anyhow::Result<Self> {
-        let number = listener.life;
+        let number = listener.connection;
         let breaker = hook.breaker.clone();
         let gate = CancellationToken::new();
         let sockets = TokioWebSocketTransportFactory::new();

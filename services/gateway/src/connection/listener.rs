@@ -23,7 +23,7 @@ use whatsapp_rust::OwnedNodeRef;
 
 /// The listener of one connection.
 pub struct ClientListener {
-    pub life: u64,
+    pub connection: u64,
     pub signals: mpsc::Sender<ConnectionSignal>,
     pub acks: Arc<PendingAcks>,
     pub unhooked: UnhookedQueue,
@@ -126,7 +126,7 @@ impl EventHandler for ClientListener {
 
 impl ClientListener {
     fn send_signal(&self, signal: SessionSignal) {
-        if let Err(error) = self.signals.try_send((self.life, signal)) {
+        if let Err(error) = self.signals.try_send((self.connection, signal)) {
             // The queue has more room than a connection has lifecycle events.
             tracing::error!("a signal of the WhatsApp client was lost: {error}");
         }
@@ -137,7 +137,7 @@ impl ClientListener {
 fn map_event(event: &Event, now: OffsetDateTime) -> Option<SessionSignal> {
     Some(match event {
         Event::PairingQrCode(qr) => SessionSignal::QrCode(qr.code.clone()),
-        Event::PairingQrCodesExhausted(qr) => SessionSignal::QrCodesExhausted { life_goes_on: !qr.disconnected },
+        Event::PairingQrCodesExhausted(qr) => SessionSignal::QrCodesExhausted { can_still_pair: !qr.disconnected },
         Event::PairSuccess(_) => SessionSignal::Paired,
         Event::PairPasskeyRequest(asked) => {
             SessionSignal::Passkey(match PasskeyChallenge::parse(&asked.request_options_json, now) {

@@ -29,7 +29,7 @@ use kurir_contract::{
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
@@ -211,9 +211,14 @@ impl WhatsappSender {
     /// Waits for the connection. The wait is part of the try.
     async fn wait_connected(&self) -> Result<Arc<Client>, SendFailure> {
         let mut view = self.session.view.clone();
-        let view =
-            view.wait_for(|view| is_unavailable(view) || is_connected(view)).await.map_err(|_| SendFailure::Ended)?;
-        view.client.clone().filter(|_| is_connected(&view)).ok_or(SendFailure::Ended)
+        let client = {
+            let settled = view.wait_for(|view| is_unavailable(view) || is_connected(view)).await;
+            let view = settled.map_err(|_| SendFailure::Ended)?;
+            view.client.clone().filter(|_| is_connected(&view)).ok_or(SendFailure::Ended)?
+        };
+        // The caller's own deadline is shorter.
+        let is_ours = self.session.guard.wait_open(Instant::now() + self.media_timeout).await;
+        is_ours.then_some(client).ok_or(SendFailure::Ended)
     }
 
     async fn success(&self, outgoing: &MessageToSend, id: String, attempt: u32, at: OffsetDateTime) -> SendResult {

@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct ConnectionAbort {
     session: SessionId,
-    life: u64,
+    connection: u64,
     broken: CancellationToken,
     signals: mpsc::Sender<ConnectionSignal>,
 }
 
 impl ConnectionAbort {
     #[must_use]
-    pub fn new(session: SessionId, life: u64, signals: mpsc::Sender<ConnectionSignal>) -> Self {
-        Self { session, life, broken: CancellationToken::new(), signals }
+    pub fn new(session: SessionId, connection: u64, signals: mpsc::Sender<ConnectionSignal>) -> Self {
+        Self { session, connection, broken: CancellationToken::new(), signals }
     }
 
     /// Cancelled when no further message of this connection may be published.
@@ -37,6 +37,6 @@ impl ConnectionAbort {
         // First, so that no later message of this connection is published before this one comes again.
         self.broken.cancel();
         // If the queue is full, it already holds a signal that ends this connection.
-        let _ = self.signals.try_send((self.life, signal));
+        let _ = self.signals.try_send((self.connection, signal));
     }
 }

@@ -5,14 +5,15 @@
 
 use anyhow::Context as _;
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
 pub struct FolderLease {
-    _lock: File,
+    lock: File,
 }
 
 impl FolderLease {
@@ -27,7 +28,7 @@ impl FolderLease {
             .open(&path)
             .with_context(|| format!("failed to open {} (WHATSAPP_SESSION_PATH)", path.display()))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { _lock: lock }),
+            Ok(()) => Ok(Self { lock }),
             Err(TryLockError::WouldBlock) => anyhow::bail!(
                 "another gateway uses {}: stop it, or set WHATSAPP_SESSION_PATH to another folder",
                 folder.display()
@@ -36,6 +37,17 @@ impl FolderLease {
                 Err(error).with_context(|| format!("failed to lock {} (WHATSAPP_SESSION_PATH)", path.display()))
             }
         }
+    }
+}
+
+impl FolderLease {
+    /// Names the folder on this machine since its start: a copy of the folder is another one. The holder of the lock knows
+    /// that an earlier process with this identity has ended.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let file = self.lock.metadata().map(|file| format!("{}:{}", file.dev(), file.ino())).unwrap_or_default();
+        format!("{}:{file}", boot.trim())
     }
 }
 

@@ -5,7 +5,7 @@
 //! was there, `appearance` keeps the account from looking online, `abort` ends a connection that lost a message,
 //! `client_tasks` watches the client's tasks and ends them, `http` moves files, from and to the `whatsapp_hosts` only,
 //! `status_queue` publishes the changes, `passkey` is the ceremony of accounts that are linked by passkey only, and
-//! `restriction` is what WhatsApp does not let the account do.
+//! `restriction` is what WhatsApp does not let the account do. `session_guard` says whether this gateway may act.
 
 pub mod abort;
 pub mod acks;
@@ -17,6 +17,7 @@ pub mod lease;
 pub mod passkey;
 pub mod phone;
 pub mod restriction;
+pub mod session_guard;
 pub mod state;
 pub mod status_queue;
 pub mod store;
@@ -33,6 +34,7 @@ use kurir_contract::{
     session::SessionId,
 };
 use phone::PhonePresence;
+use session_guard::SessionGuard;
 use state::SessionState;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -55,6 +57,8 @@ pub struct SessionHandle {
     /// The hosts from which files are downloaded, and to which they are uploaded.
     pub hosts: WhatsappHosts,
     pub control: mpsc::Sender<ControlRequest>,
+    /// Shut while another gateway may hold the session.
+    pub guard: SessionGuard,
 }
 
 /// A session at one moment.

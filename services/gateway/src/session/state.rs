@@ -43,9 +43,9 @@ pub enum SessionEnd {
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionSignal {
     QrCode(String),
-    /// No code is left. `life_goes_on`: a pairing code still waits to be typed.
+    /// No code is left. `can_still_pair`: a pairing code still waits to be typed.
     QrCodesExhausted {
-        life_goes_on: bool,
+        can_still_pair: bool,
     },
     /// Nobody typed the pairing code in time.
     PairingCodeExpired,
@@ -63,7 +63,7 @@ pub enum SessionSignal {
     /// The connection is open, and nothing arrives on it.
     Silent(DetectedSilence),
     /// The client's run loop has ended.
-    LifeEnded,
+    ConnectionEnded,
     /// The session's folder did not take a message that waits to be published.
     NotKept(String),
     /// The broker has been away for longer than messages may wait.
@@ -83,12 +83,12 @@ pub type ConnectionSignal = (u64, SessionSignal);
 pub enum SessionAction {
     Nothing,
     /// Closes the connection, if there is one, and opens the next one.
-    BeginLife,
+    Connect,
     /// Closes the connection and opens the next one after a pause, so that a failure does not become a loop.
-    BeginLifeLater,
+    ConnectLater,
     /// Wipes the keys and opens a connection that pairs again.
-    BeginAnew,
-    EndLife,
+    ConnectUnpaired,
+    Disconnect,
     /// Logs out at WhatsApp if possible, closes the connection and wipes the keys.
     LogOut,
     /// Tells WhatsApp that phone and session show the same code.
@@ -98,7 +98,7 @@ pub enum SessionAction {
 /// The state after `signal`, and what the session task must do.
 #[must_use]
 pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, SessionAction) {
-    use SessionAction::{BeginAnew, BeginLife, BeginLifeLater, ConfirmPasskey, EndLife, LogOut, Nothing};
+    use SessionAction::{ConfirmPasskey, Connect, ConnectLater, ConnectUnpaired, Disconnect, LogOut, Nothing};
     use SessionState::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
     let stay = |state| (state, Nothing);
     let pairing = |passkey| Pairing { qr_code: None, passkey };
@@ -109,20 +109,20 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
         (_, SessionSignal::LogoutAsked) => {
             (Ended(SessionEnd::LoggedOut { reason: "a user logged this device out".to_owned() }), LogOut)
         }
-        (Ended(SessionEnd::LoggedOut { .. }), SessionSignal::RestartAsked) => (Connecting, BeginAnew),
-        (Ended(_) | Reconnecting { .. }, SessionSignal::RestartAsked) => (Connecting, BeginLife),
-        (Pairing { .. }, SessionSignal::RestartAsked) => (pairing(PasskeyCeremony::None), BeginLife),
+        (Ended(SessionEnd::LoggedOut { .. }), SessionSignal::RestartAsked) => (Connecting, ConnectUnpaired),
+        (Ended(_) | Reconnecting { .. }, SessionSignal::RestartAsked) => (Connecting, Connect),
+        (Pairing { .. }, SessionSignal::RestartAsked) => (pairing(PasskeyCeremony::None), Connect),
         (state, SessionSignal::RestartAsked) => stay(state),
 
         // At an end, and while the gateway stays away on purpose, a late signal of the last client changes nothing.
         (state @ Ended(_), _) => stay(state),
-        (WaitingForBroker, SessionSignal::BrokerReady) => (Connecting, BeginLife),
+        (WaitingForBroker, SessionSignal::BrokerReady) => (Connecting, Connect),
         (state @ WaitingForBroker, _) => stay(state),
 
-        (_, SessionSignal::Ended(end)) => (Ended(end), EndLife),
+        (_, SessionSignal::Ended(end)) => (Ended(end), Disconnect),
         // Nothing can be lost while no account is paired, and the code in the terminal stays valid.
         (state @ Pairing { .. }, SessionSignal::BrokerLost) => stay(state),
-        (_, SessionSignal::BrokerLost) => (WaitingForBroker, EndLife),
+        (_, SessionSignal::BrokerLost) => (WaitingForBroker, Disconnect),
         (state, SessionSignal::BrokerReady) => stay(state),
 
         (_, SessionSignal::Connected) => (Connected, Nothing),
@@ -130,7 +130,7 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
             let (passkey, effect) = passkey::next_step(passkey, step);
             let action = match effect {
                 PasskeyEffect::Nothing => Nothing,
-                PasskeyEffect::Reconnect => BeginLife,
+                PasskeyEffect::Reconnect => Connect,
                 PasskeyEffect::Confirm => ConfirmPasskey,
             };
             // A step that changes nothing keeps the QR code.
@@ -144,16 +144,16 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
         (Pairing { passkey, .. }, SessionSignal::ConnectionLost(_) | SessionSignal::TurnedAway(_))
             if passkey.is_under_way() =>
         {
-            (broken("the connection to WhatsApp was lost"), BeginLife)
+            (broken("the connection to WhatsApp was lost"), Connect)
         }
-        (Pairing { passkey, .. }, SessionSignal::LifeEnded) if passkey.is_under_way() => {
-            (broken("the connection to WhatsApp ended"), BeginLifeLater)
+        (Pairing { passkey, .. }, SessionSignal::ConnectionEnded) if passkey.is_under_way() => {
+            (broken("the connection to WhatsApp ended"), ConnectLater)
         }
         (Pairing { passkey, .. }, SessionSignal::PairingFailed(error)) if passkey.is_under_way() => {
-            (broken(&error), BeginLife)
+            (broken(&error), Connect)
         }
         // The client closes the connection when its codes are used up.
-        (Pairing { passkey, .. }, SessionSignal::QrCodesExhausted { life_goes_on: false })
+        (Pairing { passkey, .. }, SessionSignal::QrCodesExhausted { can_still_pair: false })
             if passkey.is_under_way() =>
         {
             (broken("it was not done in time"), Nothing)
@@ -172,8 +172,8 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
             Pairing { passkey, .. },
             SessionSignal::QrCodesExhausted { .. } | SessionSignal::ConnectionLost(_) | SessionSignal::TurnedAway(_),
         ) => (pairing(passkey), Nothing),
-        (Pairing { passkey, .. }, SessionSignal::PairingCodeExpired) => (pairing(passkey), BeginLife),
-        (Pairing { passkey, .. }, SessionSignal::LifeEnded) => (pairing(passkey), BeginLifeLater),
+        (Pairing { passkey, .. }, SessionSignal::PairingCodeExpired) => (pairing(passkey), Connect),
+        (Pairing { passkey, .. }, SessionSignal::ConnectionEnded) => (pairing(passkey), ConnectLater),
         (state, SessionSignal::PairingFailed(_)) => stay(state),
         (state, SessionSignal::QrCodesExhausted { .. } | SessionSignal::PairingCodeExpired) => stay(state),
 
@@ -183,15 +183,15 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
         (_, SessionSignal::ConnectionLost(reason)) => (Reconnecting { reason }, Nothing),
         (state @ Pairing { .. }, SessionSignal::Silent(_)) => stay(state),
         (_, SessionSignal::NotKept(error)) => {
-            (Reconnecting { reason: format!("the session's folder takes no messages: {error}") }, BeginLifeLater)
+            (Reconnecting { reason: format!("the session's folder takes no messages: {error}") }, ConnectLater)
         }
         (_, SessionSignal::Silent(silence)) => {
             let reason = format!("WhatsApp was silent for {} s", silence.lasted.as_secs());
-            (Reconnecting { reason }, BeginLife)
+            (Reconnecting { reason }, Connect)
         }
-        (state @ Reconnecting { .. }, SessionSignal::LifeEnded) => (state, BeginLifeLater),
-        (Connecting | Connected, SessionSignal::LifeEnded) => {
-            (Reconnecting { reason: "the client ended without a reason".to_owned() }, BeginLifeLater)
+        (state @ Reconnecting { .. }, SessionSignal::ConnectionEnded) => (state, ConnectLater),
+        (Connecting | Connected, SessionSignal::ConnectionEnded) => {
+            (Reconnecting { reason: "the client ended without a reason".to_owned() }, ConnectLater)
         }
     }
 }

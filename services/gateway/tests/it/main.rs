@@ -31,6 +31,7 @@ mod restriction;
 mod schema;
 mod send_media;
 mod silence;
+mod two_gateways;
 mod unhooked;
 mod unknown_content;
 mod world;

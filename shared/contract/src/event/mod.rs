@@ -43,7 +43,7 @@ pub use message_content::{ContactCard, EventLocation, MessageContent, ReceivedFi
 pub use message_context::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
 pub use session_health::{NoticedBy, PhoneOffline, PhoneOnline, SessionSilent};
 pub use session_passkey::SessionPasskey;
-pub use session_state::{ConnectionStatus, SessionEnded, SessionRestricted};
+pub use session_state::{ConnectionStatus, SessionChanged, SessionEnded, SessionRestricted};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -3,6 +3,7 @@
 use super::{EventId, EventType};
 use crate::session::{RestrictionKind, SessionId, SessionStatus};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// `data` of `connection.status`: published at every change of a session's state and for each new QR code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,20 @@ pub struct SessionRestricted {
     pub timestamp: String,
     pub session: SessionId,
     pub event_id: EventId,
+}
+
+/// `data` of `session.created`, `.started`, `.stopped` and `.deleted`: a caller of the API changed a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SessionChanged {
+    pub session: SessionId,
+    /// The session's name for people.
+    pub name: Option<String>,
+    /// The session's metadata at that moment.
+    pub session_metadata: BTreeMap<String, String>,
+    /// ISO 8601.
+    pub timestamp: String,
 }
 
 impl SessionEnded {

@@ -7,7 +7,7 @@ use super::{
     CallEvent, ConnectionStatus, ContactUpdated, EndpointEvent, ErrorOccurred, EventType, GroupParticipants,
     GroupUpdated, HistorySync, IdentityChanged, JobEvent, MediaDownloaded, MessageAck, MessageEdited, MessageQueued,
     MessageReaction, MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, PhoneOffline, PhoneOnline,
-    PollVote, PresenceUpdated, SessionEnded, SessionPasskey, SessionRestricted, SessionSilent,
+    PollVote, PresenceUpdated, SessionChanged, SessionEnded, SessionPasskey, SessionRestricted, SessionSilent,
 };
 
 macro_rules! event_table {
@@ -79,6 +79,14 @@ event_table! {
         "A contact has new keys, for example because they installed WhatsApp again.";
     CONNECTION_STATUS = "connection.status", ConnectionStatus,
         "The session's state changed, or there is a new QR code.";
+    SESSION_CREATED = "session.created", SessionChanged,
+        "A caller of the API made a session.";
+    SESSION_STARTED = "session.started", SessionChanged,
+        "A caller of the API started a session that was stopped.";
+    SESSION_STOPPED = "session.stopped", SessionChanged,
+        "A caller of the API stopped a session; it stays stopped until it is started.";
+    SESSION_DELETED = "session.deleted", SessionChanged,
+        "A caller of the API deleted a session.";
     SESSION_PASSKEY = "session.passkey", SessionPasskey,
         "A pairing by passkey reached its next step, or failed.";
     SESSION_LOGGED_OUT = "session.logged_out", SessionEnded,

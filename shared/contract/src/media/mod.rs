@@ -1,7 +1,7 @@
 //! Files: received ones, which callers fetch, and files that wait to be sent.
 //!
-//! Both are in object stores of NATS, so any replica of a service can serve a file that another one has stored. Whoever
-//! knows a received file's name may fetch the file, so the name has 128 random bits.
+//! Both are in object stores of NATS, so any replica of a service can serve a file that another one has stored. A
+//! received file is protected by its name alone, which therefore has 128 random bits.
 
 mod mime;
 

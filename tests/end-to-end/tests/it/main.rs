@@ -25,4 +25,5 @@ mod passkey;
 mod passkey_in_browser;
 mod released;
 mod send_media;
+mod sessions;
 mod settings_page;

@@ -65,6 +65,12 @@ impl Simulator {
         expect_success(path, send_and_read(self.client.post(self.url(path)).body(qr.to_owned())).await);
     }
 
+    /// The phone of this account scans a QR code.
+    pub async fn scan_as(&self, number: &str, qr: &str) {
+        let path = format!("/admin/mock-phone/scan-qr?number={number}");
+        expect_success(&path, send_and_read(self.client.post(self.url(&path)).body(qr.to_owned())).await);
+    }
+
     /// Lets a contact write a text. Returns the message's id.
     pub async fn contact_writes(&self, number: &str, text: &str) -> String {
         self.contact_sends(number, json!({"text": text})).await

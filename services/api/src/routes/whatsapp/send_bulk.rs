@@ -180,7 +180,10 @@ fn count_message(app: &AppState, is_sent: bool) {
 /// Whether the error is about the session and not about this message.
 fn is_about_session(error: &CommandFailure) -> bool {
     match error {
-        CommandFailure::BrokerAway | CommandFailure::NobodyThere => true,
+        CommandFailure::BrokerAway
+        | CommandFailure::NobodyThere
+        | CommandFailure::SessionMoving
+        | CommandFailure::SessionStopped => true,
         CommandFailure::Refused(refusal) => refusal.code == CommandErrorCode::NotConnected,
         // What was handed over may have been sent; its result says so.
         CommandFailure::Queued(_)

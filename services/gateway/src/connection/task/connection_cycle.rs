@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use whatsapp_rust::Client;
 
 /// A connection that ends by itself sooner is a failure, and the next pause is longer.
-const LONG_LIFE: Duration = Duration::from_secs(30);
+const LONG_CONNECTION: Duration = Duration::from_secs(30);
 /// The pauses after connections that ended by themselves.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(64));
 /// The client asks WhatsApp to remove the device, which takes at most three seconds, and closes.
@@ -26,13 +26,13 @@ const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
 impl SessionTask {
     pub(super) async fn connect(&mut self) -> anyhow::Result<()> {
         self.disconnect().await;
-        self.next_life = None;
+        self.connect_at = None;
         self.pairing_code_until = None;
         self.codes_until = None;
-        self.lives += 1;
+        self.connections_opened += 1;
         self.begun = Instant::now();
         let listener = ClientListener {
-            life: self.lives,
+            connection: self.connections_opened,
             signals: self.signals.0.clone(),
             acks: Arc::clone(&self.acks),
             unhooked: self.unhooked.clone(),
@@ -47,15 +47,19 @@ impl SessionTask {
             inbound: self.inbound.clone(),
             publisher: self.publisher.clone(),
             wait: self.config.broker_wait,
-            breaker: ConnectionAbort::new(self.inbound.session.clone(), self.lives, self.signals.0.clone()),
+            breaker: ConnectionAbort::new(
+                self.inbound.session.clone(),
+                self.connections_opened,
+                self.signals.0.clone(),
+            ),
             turns: Mutex::default(),
         };
         let begun = ClientConnection::open(&self.config, &self.store, listener, hook, self.appearance.clone()).await;
-        let life = match begun {
-            Ok(life) => life,
+        let connection = match begun {
+            Ok(connection) => connection,
             // At the start this is a mistake that somebody must see. Later it is a full disk, which may have room
             // again.
-            Err(error) if self.lives > 1 => {
+            Err(error) if self.connections_opened > 1 => {
                 tracing::error!(session.id = %self.inbound.session, "the client did not start; the gateway tries again: {error:#}");
                 self.connect_later();
                 // The existing reason says more: this error follows from it.
@@ -67,30 +71,30 @@ impl SessionTask {
             Err(error) => return Err(error),
         };
         self.view.send_modify(|view| {
-            view.own = self.own_addresses(&life.client);
-            view.client = Some(Arc::clone(&life.client));
+            view.own = self.own_addresses(&connection.client);
+            view.client = Some(Arc::clone(&connection.client));
         });
-        self.life = Some(life);
+        self.connection = Some(connection);
         Ok(())
     }
 
     pub(super) fn connect_later(&mut self) {
-        self.short_lives = if self.begun.elapsed() < LONG_LIFE { self.short_lives + 1 } else { 0 };
-        self.next_life = Some(Instant::now() + BACKOFF.pause_after(self.short_lives));
+        self.short_connections = if self.begun.elapsed() < LONG_CONNECTION { self.short_connections + 1 } else { 0 };
+        self.connect_at = Some(Instant::now() + BACKOFF.pause_after(self.short_connections));
     }
 
     pub(super) async fn disconnect(&mut self) {
-        self.next_life = None;
+        self.connect_at = None;
         self.view.send_modify(|view| view.client = None);
-        if let Some(life) = self.life.take() {
-            life.close().await;
+        if let Some(connection) = self.connection.take() {
+            connection.close().await;
         }
     }
 
     pub(super) async fn log_out(&mut self) -> anyhow::Result<()> {
-        if let Some(life) = &self.life {
-            let told = life.client.is_connected();
-            if !told || timeout(LOGOUT_WITHIN, life.client.logout()).await.is_err() {
+        if let Some(connection) = &self.connection {
+            let told = connection.client.is_connected();
+            if !told || timeout(LOGOUT_WITHIN, connection.client.logout()).await.is_err() {
                 tracing::warn!(session.id = %self.inbound.session, "WhatsApp could not be told of the logout: remove this device on the phone");
             }
         }

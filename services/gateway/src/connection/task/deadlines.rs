@@ -15,7 +15,7 @@ const CODES_LAST: time::Duration = time::Duration::seconds(160);
 impl SessionTask {
     /// Sets the deadlines that a signal brings, before the signal is applied.
     pub(super) fn set_deadlines(&mut self, signal: &mut SessionSignal) {
-        if let SessionSignal::QrCodesExhausted { life_goes_on: true } = signal {
+        if let SessionSignal::QrCodesExhausted { can_still_pair: true } = signal {
             self.pairing_code_until = Some(Instant::now() + PAIRING_CODE_LASTS);
         }
         let is_first_code = self.state.qr_code().is_none() && !self.state.passkey().is_under_way();

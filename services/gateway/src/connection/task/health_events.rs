@@ -36,7 +36,7 @@ impl SessionTask {
             | SessionSignal::ConnectionLost(_)
             | SessionSignal::TurnedAway(_)
             | SessionSignal::Ended(_)
-            | SessionSignal::LifeEnded
+            | SessionSignal::ConnectionEnded
             | SessionSignal::NotKept(_)
             | SessionSignal::BrokerLost
             | SessionSignal::BrokerReady
@@ -62,8 +62,8 @@ impl SessionTask {
         let iso = |last_seen| to_time(last_seen).map(clock::iso);
         match step {
             PhoneStep::Ask => {
-                if let Some(life) = &mut self.life {
-                    life.ask_phone();
+                if let Some(connection) = &mut self.connection {
+                    connection.ask_phone();
                 }
             }
             PhoneStep::Away { last_seen, days_left } => {

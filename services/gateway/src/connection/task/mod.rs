@@ -56,13 +56,13 @@ pub struct SessionTask {
     control: mpsc::Receiver<ControlRequest>,
     signals: (mpsc::Sender<ConnectionSignal>, mpsc::Receiver<ConnectionSignal>),
     state: SessionState,
-    life: Option<ClientConnection>,
+    connection: Option<ClientConnection>,
     /// The number of connections so far.
-    lives: u64,
+    connections_opened: u64,
     begun: Instant,
     /// Connections in a row that ended by themselves too soon.
-    short_lives: u32,
-    next_life: Option<Instant>,
+    short_connections: u32,
+    connect_at: Option<Instant>,
     broker_away_since: Option<Instant>,
     pairing_code_until: Option<Instant>,
     /// The time at which the client has shown all its QR codes and closes the connection.
@@ -108,6 +108,7 @@ pub fn new_session(
         acks: Arc::clone(&acks),
         appearance: appearance.clone(),
         control,
+        guard: publisher.guard.clone(),
     };
     let task = SessionTask {
         config: config.clone(),
@@ -130,11 +131,11 @@ pub fn new_session(
         control: controls,
         signals: mpsc::channel(SIGNALS),
         state,
-        life: None,
-        lives: 0,
+        connection: None,
+        connections_opened: 0,
         begun: Instant::now(),
-        short_lives: 0,
-        next_life: None,
+        short_connections: 0,
+        connect_at: None,
         broker_away_since: None,
         pairing_code_until: None,
         codes_until: None,
@@ -162,20 +163,20 @@ impl SessionTask {
                     self.apply_signal(told).await?;
                     continue;
                 }
-                () = wait_closed(&mut self.life) => {
+                () = wait_closed(&mut self.connection) => {
                     // The client's last signals explain its end, and are in the queue by now.
                     while let Ok(told) = self.signals.1.try_recv() {
                         self.apply_signal(told).await?;
                     }
                     self.disconnect().await;
-                    SessionSignal::LifeEnded
+                    SessionSignal::ConnectionEnded
                 }
                 Some(control) = self.control.recv() => {
                     self.handle_control(control).await?;
                     continue;
                 }
                 () = self.broker_return.wait(&self.broker), if waits_for_broker => SessionSignal::BrokerReady,
-                () = sleep_until_some(self.next_life) => {
+                () = sleep_until_some(self.connect_at) => {
                     self.connect().await?;
                     continue;
                 }
@@ -194,8 +195,8 @@ impl SessionTask {
     }
 
     /// Applies a signal, unless it comes from an earlier connection.
-    async fn apply_signal(&mut self, (life, signal): ConnectionSignal) -> anyhow::Result<()> {
-        if self.life.as_ref().is_some_and(|now| now.number == life) {
+    async fn apply_signal(&mut self, (connection, signal): ConnectionSignal) -> anyhow::Result<()> {
+        if self.connection.as_ref().is_some_and(|now| now.number == connection) {
             self.apply(signal).await?;
         }
         Ok(())
@@ -239,7 +240,7 @@ impl SessionTask {
             return Some(signal);
         }
         self.check_phone();
-        let client = &self.life.as_ref()?.client;
+        let client = &self.connection.as_ref()?.client;
         let lost = self.state == SessionState::Connected && !(client.is_connected() && client.is_logged_in());
         if lost {
             return Some(SessionSignal::ConnectionLost("the connection to WhatsApp was lost".to_owned()));
@@ -259,22 +260,22 @@ impl SessionTask {
         let (state, action) = next_state(self.state.clone(), signal);
         match action {
             SessionAction::Nothing => self.enter_state(state),
-            SessionAction::BeginLife => {
+            SessionAction::Connect => {
                 self.enter_state(state);
                 self.connect().await?;
             }
-            SessionAction::BeginLifeLater => {
+            SessionAction::ConnectLater => {
                 self.enter_state(state);
                 self.disconnect().await;
                 self.connect_later();
             }
-            SessionAction::BeginAnew => {
+            SessionAction::ConnectUnpaired => {
                 self.disconnect().await;
                 self.wipe_keys()?;
                 self.enter_state(state);
                 self.connect().await?;
             }
-            SessionAction::EndLife => {
+            SessionAction::Disconnect => {
                 self.enter_state(state);
                 self.disconnect().await;
             }
@@ -293,7 +294,7 @@ impl SessionTask {
 
     /// Publishes a new state. A state that looks like the old one causes no event.
     fn enter_state(&mut self, state: SessionState) {
-        let own = self.life.as_ref().map(|life| self.own_addresses(&life.client));
+        let own = self.connection.as_ref().map(|connection| self.own_addresses(&connection.client));
         self.view.send_modify(|view| {
             view.state = state.clone();
             if let Some(own) = own {
@@ -343,9 +344,9 @@ fn log_state(session: &kurir_contract::session::SessionId, state: &SessionState)
 }
 
 /// Waits until the current client's run loop has ended; forever without a client.
-async fn wait_closed(life: &mut Option<ClientConnection>) {
-    match life {
-        Some(life) => life.wait_closed().await,
+async fn wait_closed(connection: &mut Option<ClientConnection>) {
+    match connection {
+        Some(connection) => connection.wait_closed().await,
         None => pending().await,
     }
 }

@@ -50,9 +50,9 @@ impl SessionTask {
 
     fn spawn_passkey_send(&mut self, sending: PasskeyMessage, answer: Option<PasskeyAnswer>) {
         let signals = self.signals.0.clone();
-        let Some(life) = &mut self.life else { return };
-        let (number, client) = (life.number, Arc::clone(&life.client));
-        life.spawn(async move {
+        let Some(connection) = &mut self.connection else { return };
+        let (number, client) = (connection.number, Arc::clone(&connection.client));
+        connection.spawn(async move {
             let sent = send_passkey_message(&client, sending).await;
             if let Err(error) = &sent {
                 // The client has forgotten the ceremony by now, so it cannot go on.

@@ -1,4 +1,4 @@
-//! One row for each step of the session's life.
+//! One row for each step of the session's states.
 
 use super::{
     super::{
@@ -59,17 +59,17 @@ fn ends() -> [SessionEnd; 6] {
 
 #[test]
 fn each_signal_makes_its_step() {
-    use SessionAction::{BeginLife, BeginLifeLater, EndLife, Nothing};
+    use SessionAction::{Connect, ConnectLater, Disconnect, Nothing};
     use SessionState::{Connected, Connecting, WaitingForBroker};
     let qr = |code: &str| SessionSignal::QrCode(code.to_owned());
-    let exhausted = SessionSignal::QrCodesExhausted { life_goes_on: false };
+    let exhausted = SessionSignal::QrCodesExhausted { can_still_pair: false };
     let ended = reconnecting("the client ended without a reason");
     let not_kept = || SessionSignal::NotKept("full".to_owned());
     for (state, signal, expected) in [
         // The broker comes first.
-        (WaitingForBroker, SessionSignal::BrokerReady, (Connecting, BeginLife)),
+        (WaitingForBroker, SessionSignal::BrokerReady, (Connecting, Connect)),
         (WaitingForBroker, SessionSignal::BrokerLost, (WaitingForBroker, Nothing)),
-        (WaitingForBroker, SessionSignal::LifeEnded, (WaitingForBroker, Nothing)),
+        (WaitingForBroker, SessionSignal::ConnectionEnded, (WaitingForBroker, Nothing)),
         (WaitingForBroker, SessionSignal::Connected, (WaitingForBroker, Nothing)),
         (WaitingForBroker, SessionSignal::RestartAsked, (WaitingForBroker, Nothing)),
         // Pairing.
@@ -77,20 +77,20 @@ fn each_signal_makes_its_step() {
         (pairing("a"), qr("b"), (pairing("b"), Nothing)),
         (pairing("a"), exhausted.clone(), (BETWEEN_CODES, Nothing)),
         (pairing("a"), lost("closed"), (BETWEEN_CODES, Nothing)),
-        (BETWEEN_CODES, SessionSignal::LifeEnded, (BETWEEN_CODES, BeginLifeLater)),
-        (BETWEEN_CODES, SessionSignal::PairingCodeExpired, (BETWEEN_CODES, BeginLife)),
+        (BETWEEN_CODES, SessionSignal::ConnectionEnded, (BETWEEN_CODES, ConnectLater)),
+        (BETWEEN_CODES, SessionSignal::PairingCodeExpired, (BETWEEN_CODES, Connect)),
         (BETWEEN_CODES, qr("c"), (pairing("c"), Nothing)),
         (pairing("a"), SessionSignal::BrokerLost, (pairing("a"), Nothing)),
-        (pairing("a"), SessionSignal::RestartAsked, (BETWEEN_CODES, BeginLife)),
+        (pairing("a"), SessionSignal::RestartAsked, (BETWEEN_CODES, Connect)),
         (pairing("a"), SessionSignal::PairingFailed("why".to_owned()), (pairing("a"), Nothing)),
         (pairing("a"), SessionSignal::Paired, (Connecting, Nothing)),
         (Connecting, SessionSignal::Paired, (Connecting, Nothing)),
         (Connecting, exhausted, (Connecting, Nothing)),
         (Connecting, SessionSignal::PairingCodeExpired, (Connecting, Nothing)),
         // Silence.
-        (Connected, silent(), (reconnecting("WhatsApp was silent for 70 s"), BeginLife)),
-        (Connecting, silent(), (reconnecting("WhatsApp was silent for 70 s"), BeginLife)),
-        (reconnecting("closed"), silent(), (reconnecting("WhatsApp was silent for 70 s"), BeginLife)),
+        (Connected, silent(), (reconnecting("WhatsApp was silent for 70 s"), Connect)),
+        (Connecting, silent(), (reconnecting("WhatsApp was silent for 70 s"), Connect)),
+        (reconnecting("closed"), silent(), (reconnecting("WhatsApp was silent for 70 s"), Connect)),
         (pairing("a"), silent(), (pairing("a"), Nothing)),
         (WaitingForBroker, silent(), (WaitingForBroker, Nothing)),
         // Connected, and back.
@@ -103,22 +103,22 @@ fn each_signal_makes_its_step() {
         (pairing("a"), turned_away("503"), (BETWEEN_CODES, Nothing)),
         (reconnecting("429"), lost("closed"), (reconnecting("429"), Nothing)),
         (reconnecting("429"), SessionSignal::Connected, (Connected, Nothing)),
-        (reconnecting("429"), SessionSignal::RestartAsked, (Connecting, BeginLife)),
+        (reconnecting("429"), SessionSignal::RestartAsked, (Connecting, Connect)),
         (Connected, SessionSignal::RestartAsked, (Connected, Nothing)),
         (Connected, SessionSignal::BrokerReady, (Connected, Nothing)),
         // The disk is full.
-        (Connected, not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
-        (Connecting, not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
-        (pairing("a"), not_kept(), (reconnecting("the session's folder takes no messages: full"), BeginLifeLater)),
+        (Connected, not_kept(), (reconnecting("the session's folder takes no messages: full"), ConnectLater)),
+        (Connecting, not_kept(), (reconnecting("the session's folder takes no messages: full"), ConnectLater)),
+        (pairing("a"), not_kept(), (reconnecting("the session's folder takes no messages: full"), ConnectLater)),
         (WaitingForBroker, not_kept(), (WaitingForBroker, Nothing)),
         // A run loop that ends by itself.
-        (Connected, SessionSignal::LifeEnded, (ended.clone(), BeginLifeLater)),
-        (Connecting, SessionSignal::LifeEnded, (ended, BeginLifeLater)),
-        (reconnecting("429"), SessionSignal::LifeEnded, (reconnecting("429"), BeginLifeLater)),
+        (Connected, SessionSignal::ConnectionEnded, (ended.clone(), ConnectLater)),
+        (Connecting, SessionSignal::ConnectionEnded, (ended, ConnectLater)),
+        (reconnecting("429"), SessionSignal::ConnectionEnded, (reconnecting("429"), ConnectLater)),
         // The broker goes.
-        (Connected, SessionSignal::BrokerLost, (WaitingForBroker, EndLife)),
-        (Connecting, SessionSignal::BrokerLost, (WaitingForBroker, EndLife)),
-        (reconnecting("429"), SessionSignal::BrokerLost, (WaitingForBroker, EndLife)),
+        (Connected, SessionSignal::BrokerLost, (WaitingForBroker, Disconnect)),
+        (Connecting, SessionSignal::BrokerLost, (WaitingForBroker, Disconnect)),
+        (reconnecting("429"), SessionSignal::BrokerLost, (WaitingForBroker, Disconnect)),
     ] {
         assert_eq!(next_state(state.clone(), signal.clone()), expected, "{state:?} and {signal:?}");
     }
@@ -126,7 +126,7 @@ fn each_signal_makes_its_step() {
 
 #[test]
 fn a_pairing_by_passkey_never_gets_stuck() {
-    use SessionAction::{BeginLife, BeginLifeLater, Nothing};
+    use SessionAction::{Connect, ConnectLater, Nothing};
     let qr = |code: &str| SessionSignal::QrCode(code.to_owned());
     let asked = || SessionSignal::Passkey(PasskeyStep::Requested(request()));
     let requested = || passkey(PasskeyCeremony::Requested(request()));
@@ -136,7 +136,7 @@ fn a_pairing_by_passkey_never_gets_stuck() {
         passkey: PasskeyCeremony::Failed { error: "why".to_owned() },
     };
     let broken = |why: &str| SessionSignal::Passkey(PasskeyStep::Failed(why.to_owned()));
-    let exhausted = |life_goes_on| SessionSignal::QrCodesExhausted { life_goes_on };
+    let exhausted = |can_still_pair| SessionSignal::QrCodesExhausted { can_still_pair };
     for (state, signal, expected) in [
         (pairing("a"), asked(), (requested(), Nothing)),
         (SessionState::Connecting, asked(), (requested(), Nothing)),
@@ -149,20 +149,20 @@ fn a_pairing_by_passkey_never_gets_stuck() {
         (requested(), SessionSignal::BrokerLost, (requested(), Nothing)),
         (requested(), silent(), (requested(), Nothing)),
         (requested(), SessionSignal::Paired, (SessionState::Connecting, Nothing)),
-        // It fails with its connection, and a new life shows a new code.
+        // It fails with its connection, and a new connection shows a new code.
         (requested(), exhausted(false), (failed("it was not done in time"), Nothing)),
-        (requested(), lost("closed"), (failed("the connection to WhatsApp was lost"), BeginLife)),
-        (requested(), turned_away("503"), (failed("the connection to WhatsApp was lost"), BeginLife)),
-        (requested(), SessionSignal::LifeEnded, (failed("the connection to WhatsApp ended"), BeginLifeLater)),
-        (requested(), SessionSignal::PairingFailed("why".to_owned()), (failed("why"), BeginLife)),
-        (requested(), broken("why"), (failed("why"), BeginLife)),
-        (requested(), SessionSignal::RestartAsked, (BETWEEN_CODES, BeginLife)),
+        (requested(), lost("closed"), (failed("the connection to WhatsApp was lost"), Connect)),
+        (requested(), turned_away("503"), (failed("the connection to WhatsApp was lost"), Connect)),
+        (requested(), SessionSignal::ConnectionEnded, (failed("the connection to WhatsApp ended"), ConnectLater)),
+        (requested(), SessionSignal::PairingFailed("why".to_owned()), (failed("why"), Connect)),
+        (requested(), broken("why"), (failed("why"), Connect)),
+        (requested(), SessionSignal::RestartAsked, (BETWEEN_CODES, Connect)),
         // The failure stays readable until the next request.
-        (failed("why"), SessionSignal::LifeEnded, (failed("why"), BeginLifeLater)),
+        (failed("why"), SessionSignal::ConnectionEnded, (failed("why"), ConnectLater)),
         (failed("why"), lost("closed"), (failed("why"), Nothing)),
         (failed("why"), qr("b"), (again.clone(), Nothing)),
         (again.clone(), SessionSignal::Passkey(PasskeyStep::Expired), (again.clone(), Nothing)),
-        (again.clone(), broken("another"), (failed("another"), BeginLife)),
+        (again.clone(), broken("another"), (failed("another"), Connect)),
         (again.clone(), asked(), (requested(), Nothing)),
         (again, SessionSignal::Paired, (SessionState::Connecting, Nothing)),
     ] {
@@ -171,10 +171,10 @@ fn a_pairing_by_passkey_never_gets_stuck() {
 }
 
 #[test]
-fn an_end_ends_the_life_from_any_living_state() {
+fn an_end_closes_the_connection_from_any_open_state() {
     for end in ends() {
         for state in [SessionState::Connecting, pairing("a"), SessionState::Connected, reconnecting("closed")] {
-            let expected = (SessionState::Ended(end.clone()), SessionAction::EndLife);
+            let expected = (SessionState::Ended(end.clone()), SessionAction::Disconnect);
             assert_eq!(next_state(state, SessionSignal::Ended(end.clone())), expected);
         }
     }
@@ -186,7 +186,7 @@ fn nothing_but_a_user_leaves_an_end() {
         let state = SessionState::Ended(end);
         for signal in [
             SessionSignal::QrCode("a".to_owned()),
-            SessionSignal::QrCodesExhausted { life_goes_on: false },
+            SessionSignal::QrCodesExhausted { can_still_pair: false },
             SessionSignal::PairingCodeExpired,
             SessionSignal::Paired,
             SessionSignal::Connected,
@@ -194,7 +194,7 @@ fn nothing_but_a_user_leaves_an_end() {
             turned_away("503"),
             // A logout is told twice if WhatsApp closes the stream over it; the first reason stands.
             SessionSignal::Ended(SessionEnd::LoggedOut { reason: "again".to_owned() }),
-            SessionSignal::LifeEnded,
+            SessionSignal::ConnectionEnded,
             SessionSignal::BrokerLost,
             SessionSignal::BrokerReady,
         ] {
@@ -210,7 +210,7 @@ fn nothing_but_a_user_leaves_an_end() {
 #[test]
 fn a_restart_keeps_the_keys_unless_they_are_worthless() {
     for end in ends() {
-        let action = if end == logged_out() { SessionAction::BeginAnew } else { SessionAction::BeginLife };
+        let action = if end == logged_out() { SessionAction::ConnectUnpaired } else { SessionAction::Connect };
         assert_eq!(
             next_state(SessionState::Ended(end), SessionSignal::RestartAsked),
             (SessionState::Connecting, action)

@@ -23,7 +23,7 @@ use whatsapp_rust::store::SqliteStore;
 /// A session's folder, with its lease.
 pub struct SessionStore {
     folder: PathBuf,
-    _lease: FolderLease,
+    lease: FolderLease,
 }
 
 /// The database and SQLite's files for it, the secrets of polls, the time at which the phone was seen.
@@ -42,7 +42,7 @@ impl SessionStore {
             .create(&folder)
             .with_context(|| format!("failed to make {} (WHATSAPP_SESSION_PATH)", folder.display()))?;
         let lease = FolderLease::take(&folder)?;
-        Ok(Self { folder, _lease: lease })
+        Ok(Self { folder, lease })
     }
 
     /// Opens the keys for one connection, which is aborted if a message cannot be written.
@@ -60,6 +60,12 @@ impl SessionStore {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Names the folder on this machine; see [`FolderLease::identity`].
+    #[must_use]
+    pub fn folder_identity(&self) -> String {
+        self.lease.identity()
     }
 
     /// The file of the polls that were seen.

@@ -113,7 +113,11 @@ fn read_fields(fields: serde_json::Map<String, Value>) -> Result<MediaFields, Ap
 /// Whether the gateway will not send the file any more; a caller that asks again uploads it again.
 fn is_over(error: &CommandFailure) -> bool {
     match error {
-        CommandFailure::BrokerAway | CommandFailure::NobodyThere | CommandFailure::Refused(_) => true,
+        CommandFailure::BrokerAway
+        | CommandFailure::NobodyThere
+        | CommandFailure::SessionMoving
+        | CommandFailure::SessionStopped
+        | CommandFailure::Refused(_) => true,
         CommandFailure::Queued(_)
         | CommandFailure::BrokerLost
         | CommandFailure::NoAnswer

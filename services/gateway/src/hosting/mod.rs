@@ -1,0 +1,19 @@
+//! Which sessions this gateway holds: one gateway of all that share a NATS holds a session.
+//!
+//! A gateway has a [`GatewayLease`], which vanishes from NATS 10 s after its last renewal. The holder of each session is a
+//! record in the bucket `session_holders`; it is written over only if its gateway's lease has vanished. Before a gateway
+//! acknowledges, sends or publishes anything for a session, it asks its [`SessionGuard`](crate::session::session_guard::SessionGuard), which is shut as soon as the lease
+//! may have vanished: also in a process that was frozen, because the time is measured on this machine.
+//!
+//! `session_service` runs one session, `supervisor` runs those that this gateway holds.
+
+mod gateway_lease;
+mod session_claim;
+mod session_registry;
+mod session_service;
+mod supervisor;
+
+pub use gateway_lease::GatewayLease;
+pub use session_claim::{HeldElsewhere, SessionClaim, SessionHolder};
+pub use session_service::SessionContext;
+pub use supervisor::Supervisor;

@@ -1,0 +1,127 @@
+//! The records of all sessions, in the bucket `sessions`, and which of them this gateway may run.
+//!
+//! The keys of a session are in a folder on this machine, so a session that a gateway has taken stays with that folder.
+
+use anyhow::Context as _;
+use kurir_chassis::{broker::Broker, bucket::Bucket};
+use kurir_contract::{
+    session::{SESSION_HOLDERS_BUCKET, SessionId},
+    session_record::{DesiredState, SESSIONS_BUCKET, SessionRecord},
+    stream, subject,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A file in the folder of all sessions. No session is called so, since a dot is in no session's id.
+const HOME_FILE: &str = ".kurir-home";
+
+#[derive(Clone)]
+pub struct SessionRegistry {
+    broker: Broker,
+    records: Bucket,
+    holders: Bucket,
+    sessions: PathBuf,
+    home: String,
+}
+
+impl SessionRegistry {
+    /// `sessions` is the folder of all sessions of this gateway, which gets an id of its own.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn open(broker: &Broker, sessions: &Path) -> anyhow::Result<Self> {
+        let home = read_home(sessions)
+            .with_context(|| format!("failed to use {} (WHATSAPP_SESSION_PATH)", sessions.display()))?;
+        Ok(Self {
+            broker: broker.clone(),
+            records: Bucket::new(broker.clone(), SESSIONS_BUCKET),
+            holders: Bucket::new(broker.clone(), SESSION_HOLDERS_BUCKET),
+            sessions: sessions.to_owned(),
+            home,
+        })
+    }
+
+    /// All records, with that of `default`.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn read(&self) -> anyhow::Result<BTreeMap<SessionId, SessionRecord>> {
+        let mut records = BTreeMap::from([(SessionId::default(), SessionRecord::default())]);
+        for (key, value) in self.records.entries().await? {
+            let Ok(id) = key.parse::<SessionId>() else { continue };
+            match serde_json::from_slice(&value) {
+                Ok(record) => {
+                    records.insert(id, record);
+                }
+                // It runs on as it does.
+                Err(error) => {
+                    tracing::error!(session.id = %id, "the record of the session {id} cannot be read: {error}")
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// Whether the keys of this session are in this gateway's folder, or nowhere yet.
+    #[must_use]
+    pub fn may_run(&self, record: &SessionRecord) -> bool {
+        record.home.as_ref().is_none_or(|home| *home == self.home)
+    }
+
+    /// Whether the session has been taken by this gateway before.
+    #[must_use]
+    pub fn is_home(&self, record: &SessionRecord) -> bool {
+        record.home.as_ref() == Some(&self.home)
+    }
+
+    /// Records that the keys of the session are in this gateway's folder.
+    ///
+    /// # Errors
+    /// If NATS does not store it.
+    pub async fn take_home(&self, session: &SessionId) -> anyhow::Result<()> {
+        let take = |record: Option<SessionRecord>| {
+            let record = record.filter(|record| record.home.is_none() && record.desired != DesiredState::Deleted)?;
+            Some(SessionRecord { home: Some(self.home.clone()), ..record })
+        };
+        self.records.change_value(session.as_str(), take).await?;
+        Ok(())
+    }
+
+    /// Wipes the keys of a deleted session and its jobs, then its record.
+    ///
+    /// # Errors
+    /// If the folder or the record cannot be removed; the next attempt goes on.
+    pub async fn remove(&self, session: &SessionId) -> anyhow::Result<()> {
+        let folder = self.sessions.join(session.as_str());
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("failed to remove {}", folder.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await?;
+        for jobs in subject::jobs_of(session) {
+            outbox.purge().filter(jobs).await?;
+        }
+        self.holders.purge(session.as_str()).await?;
+        self.records.purge(session.as_str()).await?;
+        Ok(())
+    }
+}
+
+fn read_home(sessions: &Path) -> std::io::Result<String> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(sessions)?;
+    let file = sessions.join(HOME_FILE);
+    if let Ok(home) = fs::read_to_string(&file)
+        && !home.trim().is_empty()
+    {
+        return Ok(home.trim().to_owned());
+    }
+    let home = hex::encode(rand::random::<[u8; 8]>());
+    fs::write(&file, &home)?;
+    Ok(home)
+}

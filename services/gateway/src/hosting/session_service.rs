@@ -1,0 +1,213 @@
+//! One session: its parts, and the tasks that run while this gateway holds it.
+
+use super::{
+    GatewayLease, HeldElsewhere, SessionClaim, SessionHolder, session_claim::release_session,
+    session_registry::SessionRegistry,
+};
+use crate::{
+    commands::{COMMANDS_AT_ONCE, CommandServer},
+    config::GatewayConfig,
+    connection,
+    inbound::{MessageMapper, media, notices, polls::PollStore, undecryptable::UndecryptableQueue, unhooked},
+    known_chats,
+    metrics::GatewayMetrics,
+    outbound::{
+        SendPipeline,
+        jobs::{JobQueue, JobRunner},
+        media::OutgoingFiles,
+        new_chat_limit::{NewChatLimit, RestrictionTracker},
+        pacing::SendPacer,
+        send::WhatsappSender,
+    },
+    publish::{EventPublisher, OutgoingEvent, SessionMetadata},
+    session::{session_guard::SessionGuard, status_queue::StatusQueue, store::SessionStore},
+};
+use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
+use kurir_contract::session::SessionId;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// How long a session's tasks have to end: commands under way have 3 s, then the client leaves WhatsApp within 9 s.
+pub const SESSION_DRAIN: Duration = Duration::from_secs(13);
+
+/// What the sessions of a gateway share.
+#[derive(Clone)]
+pub struct SessionContext {
+    pub broker: Broker,
+    pub health: Health,
+    pub metrics: GatewayMetrics,
+    pub lease: GatewayLease,
+}
+
+/// Why a session is not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionFailure {
+    #[error(transparent)]
+    HeldElsewhere(#[from] HeldElsewhere),
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Runs the session until `shutdown`, once it is claimed for this gateway.
+///
+/// # Errors
+/// If the session's folder cannot be used, another gateway holds the session, or one of its tasks fails.
+pub async fn run_session(
+    context: &SessionContext,
+    config: &GatewayConfig,
+    (session, registry): (&SessionId, &SessionRegistry),
+    metadata: SessionMetadata,
+    shutdown: CancellationToken,
+) -> Result<(), SessionFailure> {
+    let store = SessionStore::open(&config.whatsapp_session_path, session)?;
+    let holder = SessionHolder::new(context.lease.gateway(), store.folder_identity());
+    let mut claim = SessionClaim::new(context.broker.clone(), session.clone(), holder, context.lease.clone());
+    match shutdown.run_until_cancelled(claim.acquire()).await {
+        Some(claimed) => claimed?,
+        None => return Ok(()),
+    }
+    registry.take_home(session).await?;
+    let parts = SessionParts::new(context, config, session, store, (claim.guard(), metadata));
+    let mut tasks = TaskSet::new(shutdown);
+    tasks.spawn("claim", claim.keep(tasks.shutdown_token()));
+    parts.spawn(context, config, &mut tasks);
+    let ended = tasks.run(SESSION_DRAIN).await;
+    release_session(context.broker.clone(), session, context.lease.gateway()).await;
+    ended.map_err(|error| match error.downcast::<HeldElsewhere>() {
+        Ok(elsewhere) => elsewhere.into(),
+        Err(error) => error.into(),
+    })
+}
+
+/// The parts of a session, connected with each other.
+struct SessionParts {
+    task: connection::SessionTask,
+    session: crate::session::SessionHandle,
+    inbound: MessageMapper,
+    publisher: EventPublisher,
+    statuses: StatusQueue,
+    known: known_chats::KnownChats,
+    known_chat_writer: known_chats::KnownChatWriter,
+    unhooked_worker: unhooked::UnhookedWorker,
+    notice_worker: notices::NoticeWorker,
+    restrictions: RestrictionTracker,
+    downloader: media::MediaDownloader,
+    outbound: Arc<SendPipeline>,
+}
+
+impl SessionParts {
+    fn new(
+        context: &SessionContext,
+        config: &GatewayConfig,
+        session: &SessionId,
+        store: SessionStore,
+        (guard, metadata): (SessionGuard, SessionMetadata),
+    ) -> Self {
+        let broker = &context.broker;
+        let uploads = OutgoingFiles::new(broker.clone(), store.folder().to_owned());
+        let (downloads, download_requests) = media::download_channel(config.media_wait);
+        let media_settings = media::MediaSettings {
+            largest: config.media_max_size.bytes,
+            max_age: config.media_max_age,
+            scratch: store.folder().to_owned(),
+        };
+        let (known, known_chat_writer) = known_chats::known_chat_channel(session.clone());
+        let inbound = MessageMapper {
+            session: session.clone(),
+            statuses: config.whatsapp_status_broadcast,
+            polls: PollStore::open(&store.polls_file()),
+            undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
+            media: config.media_download.then_some(downloads),
+            known: known.clone(),
+            metrics: context.metrics.clone(),
+        };
+        let (unhooked, unhooked_worker) = unhooked::unhooked_channel();
+        let (notices, notice_worker) = notices::notice_channel();
+        let statuses = StatusQueue::default();
+        let publisher =
+            EventPublisher::new(broker.clone(), config.cloud_events, context.metrics.clone(), (guard, metadata));
+        let sinks = (unhooked, notices, statuses.clone(), publisher.clone());
+        let (task, session) = connection::new_session(config, broker, store, inbound.clone(), sinks);
+        let restrictions = RestrictionTracker::default();
+        let sender = WhatsappSender::new(session.clone(), inbound.clone(), uploads, restrictions.clone(), config);
+        let pacer = SendPacer::new(config.send_gap, config.send_jitter);
+        let new_chats =
+            NewChatLimit::new(known.clone(), restrictions.clone(), config.new_chats_per_day, broker.clone());
+        let limits = (pacer, new_chats);
+        let outbound = SendPipeline::new(session.id.clone(), sender, broker.clone(), publisher.clone(), limits);
+        let downloader =
+            media::MediaDownloader::new(download_requests, media_settings, broker.clone(), publisher.clone(), &session);
+        Self {
+            task,
+            session,
+            inbound,
+            publisher,
+            statuses,
+            known,
+            known_chat_writer,
+            unhooked_worker,
+            notice_worker,
+            restrictions,
+            downloader,
+            outbound: Arc::new(outbound),
+        }
+    }
+
+    fn spawn(self, context: &SessionContext, config: &GatewayConfig, tasks: &mut TaskSet) {
+        let Self { session, inbound, publisher, .. } = self;
+        let broker = &context.broker;
+        let queue = JobQueue::new(session.id.clone(), broker.clone(), publisher.clone());
+        let jobs = JobRunner {
+            session: session.id.clone(),
+            queue: queue.clone(),
+            outbound: Arc::clone(&self.outbound),
+            broker: broker.clone(),
+        };
+        let calls = notices::RingingCalls::default();
+        let (late_events, late_event_receiver) = mpsc::channel(COMMANDS_AT_ONCE);
+        let commands = CommandServer {
+            session: session.clone(),
+            outbound: self.outbound,
+            queue,
+            calls: calls.clone(),
+            broker: broker.clone(),
+            late_events,
+        };
+        let commands_done = CancellationToken::new();
+        tasks.spawn("session", self.task.run(tasks.shutdown_token(), commands_done.clone()));
+        tasks.spawn("connection status", self.statuses.run(publisher.clone(), tasks.shutdown_token()));
+        let notices = self.notice_worker.run(
+            inbound.clone(),
+            publisher.clone(),
+            config.broker_wait,
+            session.view.clone(),
+            calls,
+            tasks.shutdown_token(),
+        );
+        tasks.spawn("notices", notices);
+        let known_chats = self.known_chat_writer.run(self.known, broker.clone(), tasks.shutdown_token());
+        tasks.spawn("known chats", known_chats);
+        let view = session.view.clone();
+        let restrictions = self.restrictions.run(session.id.clone(), view, publisher.clone(), tasks.shutdown_token());
+        tasks.spawn("restrictions", restrictions);
+        let unhooked = self.unhooked_worker.run(inbound, publisher, session.view, tasks.shutdown_token());
+        tasks.spawn("unhooked messages", unhooked);
+        tasks.spawn("files", self.downloader.run(tasks.shutdown_token()));
+        let health = context.health.clone();
+        let sends = run_sends((commands, late_event_receiver), jobs, health, tasks.shutdown_token(), commands_done);
+        tasks.spawn("commands", sends);
+    }
+}
+
+/// Serves commands and jobs. Cancels `done` when both have ended.
+async fn run_sends(
+    (commands, late_events): (CommandServer, mpsc::Receiver<OutgoingEvent>),
+    jobs: JobRunner,
+    health: Health,
+    shutdown: CancellationToken,
+    done: CancellationToken,
+) -> anyhow::Result<()> {
+    let _done = done.drop_guard();
+    tokio::try_join!(commands.serve(late_events, health, shutdown.clone()), jobs.serve(shutdown))?;
+    Ok(())
+}
