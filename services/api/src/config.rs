@@ -118,6 +118,7 @@ impl ServiceSettings for ApiConfig {
             let fix = format!("{} cannot be sent: use a size from 1kB to 2GB, as 10MB", self.media_upload_max);
             problems.push(SettingProblem::new("MEDIA_UPLOAD_MAX", fix));
         }
+        problems.extend(self.index.problems());
         problems.extend(self.limits.problems());
         problems
     }
@@ -149,6 +150,9 @@ mod tests {
         assert_eq!(problems(&bad), ["API_KEY", "WEBHOOK_URL", "CORS_ORIGIN"]);
         assert_eq!(problems(&["--api-key", "k", "--webhook-allowed-networks", "lan"]), ["WEBHOOK_ALLOWED_NETWORKS"]);
         assert_eq!(problems(&["--api-key", "k", "--media-upload-max", "3GB"]), ["MEDIA_UPLOAD_MAX"]);
+        for wrong in ["0s", "400d"] {
+            assert_eq!(problems(&["--api-key", "k", "--index-retention", wrong]), ["INDEX_RETENTION"], "{wrong}");
+        }
         let good =
             ["--api-key", "k", "--webhook-url", " ", "--cors-origin", "https://a.example, http://b.example:8080"];
         assert_eq!(problems(&good), [""; 0]);

@@ -74,6 +74,26 @@ pub async fn store_erasure(broker: &Broker, address: &str, through_sequence: u64
     Ok(erasure)
 }
 
+/// Erases everything that the erasures cover: another replica may have made one, and it knows only a hash.
+pub fn erase_covered(connection: &Connection, erasures: &Erasures) -> Result<()> {
+    let sql = "SELECT DISTINCT chat FROM events WHERE chat IS NOT NULL
+               UNION SELECT jid FROM contacts UNION SELECT lid FROM contacts WHERE lid IS NOT NULL";
+    let known: Vec<String> = connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
+    for address in known {
+        if let Some(through) = erasures.0.get(&address_key(&address)) {
+            erase_address(connection, &address, *through)?;
+        }
+    }
+    Ok(())
+}
+
+/// All addresses of the person who has this one, as far as the index knows them.
+pub fn known_addresses(connection: &Connection, address: &str) -> Result<Vec<String>> {
+    let sql = "SELECT jid FROM contacts WHERE jid = ?1 OR lid = ?1
+               UNION SELECT lid FROM contacts WHERE lid IS NOT NULL AND (jid = ?1 OR lid = ?1) UNION SELECT ?1";
+    connection.prepare(sql)?.query_map([address], |row| row.get(0))?.collect()
+}
+
 /// Erases what the index has of a chat or a person; gives how many messages that were.
 pub fn erase_address(connection: &Connection, address: &str, through_sequence: u64) -> Result<u64> {
     let of_address = "(chat = ?1 OR author = ?1) AND seq <= ?2";

@@ -22,8 +22,8 @@ pub use write_deliveries::duration_class;
 
 use crate::{bucket_error::bucket_write_error, error_code::ErrorCode, response::ApiError};
 use database::Database;
-use erasure::{Erasures, erase_address, read_erasures, store_erasure};
-use kurir_chassis::{broker::Broker, shutdown::CancellationToken, tasks::TaskSet};
+use erasure::{Erasures, erase_address, erase_covered, known_addresses, read_erasures, store_erasure};
+use kurir_chassis::{broker::Broker, settings::SettingProblem, shutdown::CancellationToken, tasks::TaskSet};
 use kurir_contract::stream::EVENTS;
 use rusqlite::Connection;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -51,6 +51,17 @@ pub struct IndexSettings {
     /// Whether the search index keeps the text of messages. With `false` nobody can search or read them there.
     #[arg(long, env = "MESSAGE_STORE", default_value_t = true, action = clap::ArgAction::Set)]
     pub message_store: bool,
+}
+
+/// Longer than NATS keeps anything.
+const LONGEST_RETENTION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+impl IndexSettings {
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        let fits = (Duration::from_millis(1)..=LONGEST_RETENTION).contains(&self.index_retention);
+        let fix = "use a time from 1ms to 366d, as 14d";
+        if fits { Vec::new() } else { vec![SettingProblem::new("INDEX_RETENTION", fix)] }
+    }
 }
 
 /// How long a query waits for a file that is being opened.
@@ -162,7 +173,7 @@ impl EventIndex {
         }
     }
 
-    /// Another replica may have erased a chat: its hash covers events that are in this index, which is then made again.
+    /// Another replica may have erased a chat, whose hash covers events that are in this index.
     async fn follow_erasures(&self) {
         loop {
             tokio::time::sleep(ERASURES_EVERY).await;
@@ -170,10 +181,12 @@ impl EventIndex {
             let is_new = {
                 let mut known = self.erasures.write().await;
                 let is_new = *known != stored;
-                *known = stored;
+                *known = stored.clone();
                 is_new
             };
-            if is_new {
+            if is_new && let Err(error) = self.write(move |connection| erase_covered(connection, &stored)).await {
+                tracing::error!("failed to erase what another replica has erased: {error}");
+                // What is read again leaves it out.
                 self.rebuild();
             }
         }
@@ -237,10 +250,16 @@ impl EventIndex {
     pub async fn erase(&self, address: &str) -> Result<u64, ApiError> {
         let stream = self.broker.jetstream.get_stream(EVENTS).await.map_err(|_| ApiError::broker_unavailable())?;
         let through = stream.cached_info().state.last_sequence;
-        let erasure = store_erasure(&self.broker, address, through).await.map_err(bucket_write_error)?;
-        self.erasures.write().await.insert(erasure::address_key(address), &erasure);
-        let address = address.to_owned();
-        let erased = self.write(move |connection| erase_address(connection, &address, through)).await;
+        let given = address.to_owned();
+        let addresses = self.query(move |connection| known_addresses(connection, &given)).await?;
+        for address in &addresses {
+            let erasure = store_erasure(&self.broker, address, through).await.map_err(bucket_write_error)?;
+            self.erasures.write().await.insert(erasure::address_key(address), &erasure);
+        }
+        let erase = move |connection: &Connection| {
+            addresses.iter().map(|address| erase_address(connection, address, through)).sum()
+        };
+        let erased = self.write(erase).await;
         erased.map_err(index_error)
     }
 }

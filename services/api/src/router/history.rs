@@ -164,8 +164,7 @@ pub fn open_routes() -> DocumentedRouter {
             login::log_in,
             operation("logIn", "Logs a browser in: the answer sets a cookie")
                 .describe("A change by a browser that is logged in needs the page's token as `X-CSRF-Token`.")
-                .errors(&[InvalidApiKey, TooManyWrongKeys, BrokerUnavailable, NotStored])
-                .request(json!({"apiKey": "…"})),
+                .errors(&[InvalidApiKey, TooManyWrongKeys, BrokerUnavailable, NotStored]),
         )
         .delete("/api/login", login::log_out, operation("logOut", "Logs a browser out"))
 }

@@ -1,1 +1,2 @@
+// The texts are English as they are written.
 export default {};
