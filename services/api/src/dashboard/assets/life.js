@@ -22,13 +22,13 @@ export async function draw({ id, onLeave, again }) {
       h("dl", {}, h("dt", {}, t("Session")), h("dd", {}, about.session),
         h("dt", {}, t("Author")), h("dd", {}, person(about.author)),
         about.messageId && [h("dt", {}, t("Message id")), h("dd", {}, h("code", {}, about.messageId))])),
+    h("h2", {}, t("At each endpoint")),
+    ...(endpoints.length ? endpoints.map((one) => endpoint(one, about.id, again)) : [h("p", { class: "soft" }, t("There is no endpoint."))]),
     h("div", { class: "halves" },
       card(t("The message"), h("ol", { class: "timeline" }, steps.map(step))),
       card(t("The event as receivers get it"), about.body
         ? h("pre", { tabindex: "0" }, JSON.stringify(about.body, null, 2))
         : h("p", { class: "soft" }, t("NATS does not have it any more.")))),
-    h("h2", {}, t("At each endpoint")),
-    ...(endpoints.length ? endpoints.map((one) => endpoint(one, about.id, again)) : [h("p", { class: "soft" }, t("There is no endpoint."))]),
   ].filter(Boolean);
 }
 
