@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn run(request: CliRequest) -> anyhow::Result<bool> {
     match request {
-        CliRequest::Api(command, settings, as_json) => run_api_command(command, settings, as_json).await,
+        CliRequest::Api(command, settings, as_json) => run_api_command(*command, settings, as_json).await,
         CliRequest::Local(LocalCommand::Ready { readyz }) => check_ready::check_ready(readyz).await,
         CliRequest::Local(LocalCommand::Receive { listen }) => receive::run_receiver(listen).await,
     }

@@ -192,7 +192,7 @@ pub struct ApiSettings {
 /// The command to run, with the settings that it needs.
 pub enum CliRequest {
     /// The flag `--json` is the third.
-    Api(ApiCommand, ApiSettings, bool),
+    Api(Box<ApiCommand>, ApiSettings, bool),
     Local(LocalCommand),
 }
 
@@ -205,7 +205,7 @@ pub fn read_request() -> Result<CliRequest, ExitCode> {
     let api = arguments.api_settings();
     match (arguments.command, api) {
         (CliCommand::Local(command), _) => Ok(CliRequest::Local(command)),
-        (CliCommand::Api(command), Ok(settings)) => Ok(CliRequest::Api(command, settings, arguments.json)),
+        (CliCommand::Api(command), Ok(settings)) => Ok(CliRequest::Api(Box::new(command), settings, arguments.json)),
         // `load` has printed these problems and ended before.
         (CliCommand::Api(_), Err(_)) => Err(ExitCode::from(settings::BAD_SETTINGS)),
     }

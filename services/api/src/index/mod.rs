@@ -257,7 +257,7 @@ impl EventIndex {
             self.erasures.write().await.insert(erasure::address_key(address), &erasure);
         }
         let erase = move |connection: &Connection| {
-            addresses.iter().map(|address| erase_address(connection, address, through)).sum()
+            addresses.iter().map(|address| erase_address(connection, address, through)).sum::<rusqlite::Result<u64>>()
         };
         let erased = self.write(erase).await;
         erased.map_err(index_error)
