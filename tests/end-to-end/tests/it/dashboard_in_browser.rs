@@ -106,7 +106,12 @@ async fn a_new_user_comes_to_the_first_delivered_message_and_to_the_reason_of_on
     page.sees_text("Delivered: the receiver answered 200").await;
 
     stack.simulator.contact_writes("6281234567890", "Where is my parcel?").await;
-    stack.receiver.wait_until("the message", SOON, |request| request.json()["event"] == "message.received").await;
+    stack
+        .receiver
+        .wait_until("the message", SOON, |requests| {
+            requests.iter().any(|request| request.json()["event"] == "message.received")
+        })
+        .await;
     // An endpoint that wants calls alone does not get the next one.
     let calls = json!({"url": stack.receiver.url(), "description": "calls", "events": ["call.*"]});
     assert_eq!(stack.api.post("/api/endpoints", calls).await.0, 201);
@@ -151,7 +156,12 @@ async fn no_page_has_a_violation_of_accessibility_or_asks_another_host() {
     };
     let stack = Stack::start().await;
     stack.simulator.contact_writes("6281234567890", "hello").await;
-    stack.receiver.wait_until("the message", SOON, |request| request.json()["event"] == "message.received").await;
+    stack
+        .receiver
+        .wait_until("the message", SOON, |requests| {
+            requests.iter().any(|request| request.json()["event"] == "message.received")
+        })
+        .await;
     let chat = "/messages/6281234567890%40s.whatsapp.net?session=default";
     for window in ["1280,900", "390,844"] {
         let Some(page) = Page::open(&stack, window).await else { return };
