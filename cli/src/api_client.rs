@@ -2,12 +2,14 @@
 
 use crate::settings::ApiSettings;
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use std::time::Duration;
 
 /// A send takes up to 110 s, a webhook test 25 s.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// A stream that lasts longer is opened again, without a gap.
+const STREAM_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Calls one API with one key.
 pub struct ApiClient {
@@ -50,6 +52,24 @@ impl ApiClient {
 
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<ApiReply> {
         self.send(self.build_request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> anyhow::Result<ApiReply> {
+        self.send(self.build_request(Method::DELETE, path)).await
+    }
+
+    /// Opens a stream of events, which lasts until one side ends it; `last` is the id of the last event that was seen.
+    pub async fn open_stream(&self, path: &str, last: Option<&str>) -> anyhow::Result<Response> {
+        let request = self.build_request(Method::GET, path).timeout(STREAM_LASTS);
+        let request = last.into_iter().fold(request, |request, last| request.header("Last-Event-ID", last));
+        let response =
+            request.send().await.with_context(|| format!("failed to reach the API at {}; does it run?", self.url))?;
+        if response.status() != StatusCode::OK {
+            let status = response.status();
+            let body: Value = response.json().await.unwrap_or_default();
+            bail!("the API answered {status}: {}", body["message"].as_str().unwrap_or("no reason"));
+        }
+        Ok(response)
     }
 
     fn build_request(&self, method: Method, path: &str) -> RequestBuilder {

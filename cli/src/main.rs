@@ -1,17 +1,21 @@
 //! The command line `kurir`: it calls the API over HTTP.
 //!
-//! `settings` parses the command and says where the API is, `api_client` calls it, `session` and `webhook_checks` are the
-//! commands. `receive` and `check_ready` need no API: an example receiver, and the health check of the images.
+//! `settings` parses the command and says where the API is, `api_client` calls it, `session`, `webhook_checks`, `history`,
+//! `live` and `access` are the commands, `table` prints lists. `receive` and `check_ready` need no API: an example receiver, and the health check of the images.
 //! Exit codes: 0 yes or done, 1 no or failed, 64 bad settings.
 
+mod access;
 mod api_client;
 mod check_ready;
+mod history;
+mod live;
 mod receive;
 mod session;
 mod settings;
+mod table;
 mod webhook_checks;
 
-use settings::{ApiCommand, ApiSettings, CliRequest, LocalCommand};
+use settings::{ApiCommand, ApiSettings, CliRequest, IndexCommand, LocalCommand, StreamFilter};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -32,18 +36,48 @@ fn main() -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn run(request: CliRequest) -> anyhow::Result<bool> {
     match request {
-        CliRequest::Api(command, settings) => run_api_command(command, settings).await,
+        CliRequest::Api(command, settings, as_json) => run_api_command(*command, settings, as_json).await,
         CliRequest::Local(LocalCommand::Ready { readyz }) => check_ready::check_ready(readyz).await,
         CliRequest::Local(LocalCommand::Receive { listen }) => receive::run_receiver(listen).await,
     }
 }
 
-async fn run_api_command(command: ApiCommand, settings: ApiSettings) -> anyhow::Result<bool> {
+async fn run_api_command(command: ApiCommand, settings: ApiSettings, as_json: bool) -> anyhow::Result<bool> {
     let api = api_client::ApiClient::new(settings)?;
     match command {
         ApiCommand::Webhook { check } => webhook_checks::run_checks(&api, check).await,
         ApiCommand::Status => session::show_status(&api).await,
         ApiCommand::Qr => session::show_qr_code(&api).await,
         ApiCommand::Send { to, text } => session::send_text(&api, &to, &text).await,
+        ApiCommand::Life { id } => history::show_life(&api, &id, as_json).await,
+        ApiCommand::Tail { filter } => live::tail(&api, &stream_query(filter), as_json).await,
+        ApiCommand::Listen { to, secret, filter } => {
+            live::listen(&api, &to, &stream_query(filter), secret.as_deref()).await
+        }
+        ApiCommand::Deliveries { endpoint, outcome, status, chat, limit } => {
+            let query = query(&[
+                ("limit", Some(limit.to_string())),
+                ("endpoint", endpoint),
+                ("outcome", outcome),
+                ("status", status.map(|status| status.to_string())),
+                ("chat", chat),
+            ]);
+            history::list_deliveries(&api, &query, as_json).await
+        }
+        ApiCommand::Chats { chat, limit } => history::list_chats(&api, chat.as_deref(), limit, as_json).await,
+        ApiCommand::Endpoints => access::list_endpoints(&api, as_json).await,
+        ApiCommand::Keys { command } => access::run_key_command(&api, command, as_json).await,
+        ApiCommand::Index { command: IndexCommand::Rebuild } => history::rebuild_index(&api).await,
     }
+}
+
+fn stream_query(filter: StreamFilter) -> String {
+    let StreamFilter { session, types, chat, after } = filter;
+    query(&[("session", session), ("type", types), ("chat", chat), ("after", after.map(|after| after.to_string()))])
+}
+
+/// The values that are given, as the query of a URL.
+fn query(values: &[(&str, Option<String>)]) -> String {
+    let given = values.iter().filter_map(|(name, value)| Some(format!("{name}={}", history::escape(value.as_ref()?))));
+    given.collect::<Vec<_>>().join("&")
 }

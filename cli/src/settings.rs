@@ -18,6 +18,9 @@ struct CliArguments {
     /// The API's key.
     #[arg(long, env = "API_KEY", hide_env_values = true, global = true)]
     api_key: Option<String>,
+    /// Prints JSON where there would be a table.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: CliCommand,
 }
@@ -64,6 +67,103 @@ pub enum ApiCommand {
         to: String,
         text: String,
     },
+    /// Shows everything that happened to a message: the id of its event, its own id, or a sequence.
+    Life { id: String },
+    /// Prints events as they are stored.
+    Tail {
+        #[command(flatten)]
+        filter: StreamFilter,
+    },
+    /// Forwards events as they are stored to a program on this machine, signed, and shows its answers.
+    Listen {
+        /// Such as http://localhost:3001/hook.
+        #[arg(long)]
+        to: Url,
+        /// The secret to sign with, `whsec_…`; a new one if it is missing.
+        #[arg(long, env = "KURIR_LISTEN_SECRET", hide_env_values = true)]
+        secret: Option<String>,
+        #[command(flatten)]
+        filter: StreamFilter,
+    },
+    /// Lists attempts to deliver, the newest first.
+    Deliveries {
+        /// Only attempts to this endpoint.
+        #[arg(long)]
+        endpoint: Option<String>,
+        /// delivered, refused, failed or filtered.
+        #[arg(long)]
+        outcome: Option<String>,
+        /// Only attempts with this status as the answer.
+        #[arg(long)]
+        status: Option<u16>,
+        /// Only attempts of this chat's events: its JID.
+        #[arg(long)]
+        chat: Option<String>,
+        #[arg(long, default_value_t = 50)]
+        limit: u16,
+    },
+    /// Lists chats, or the messages of one.
+    Chats {
+        /// The JID of a chat.
+        chat: Option<String>,
+        #[arg(long, default_value_t = 50)]
+        limit: u16,
+    },
+    /// Lists the endpoints.
+    Endpoints,
+    /// Lists, makes and deletes keys of the API.
+    Keys {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// The search index.
+    Index {
+        #[command(subcommand)]
+        command: IndexCommand,
+    },
+}
+
+/// Which events are followed.
+#[derive(clap::Args)]
+pub struct StreamFilter {
+    /// Only events of this session.
+    #[arg(long)]
+    pub session: Option<String>,
+    /// Only events of these types, with commas between, as `message.*`.
+    #[arg(long = "type")]
+    pub types: Option<String>,
+    /// Only events of this chat: its JID.
+    #[arg(long)]
+    pub chat: Option<String>,
+    /// Begins behind this sequence; without it, now.
+    #[arg(long)]
+    pub after: Option<u64>,
+}
+
+/// What to do with keys.
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Lists them, the oldest first.
+    List,
+    /// Makes one and prints it, this once.
+    Create {
+        name: String,
+        /// read, send, manage, admin; several with commas between.
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<String>,
+        /// Only these sessions, with commas between.
+        #[arg(long, value_delimiter = ',')]
+        sessions: Vec<String>,
+    },
+    /// Deletes one: it is refused from now on.
+    Delete { id: String },
+}
+
+/// What to do with the search index.
+#[derive(Subcommand)]
+pub enum IndexCommand {
+    /// Makes it again from the streams, and waits until it is.
+    Rebuild,
 }
 
 /// One check of the webhook.
@@ -91,7 +191,8 @@ pub struct ApiSettings {
 
 /// The command to run, with the settings that it needs.
 pub enum CliRequest {
-    Api(ApiCommand, ApiSettings),
+    /// The flag `--json` is the third.
+    Api(Box<ApiCommand>, ApiSettings, bool),
     Local(LocalCommand),
 }
 
@@ -104,7 +205,7 @@ pub fn read_request() -> Result<CliRequest, ExitCode> {
     let api = arguments.api_settings();
     match (arguments.command, api) {
         (CliCommand::Local(command), _) => Ok(CliRequest::Local(command)),
-        (CliCommand::Api(command), Ok(settings)) => Ok(CliRequest::Api(command, settings)),
+        (CliCommand::Api(command), Ok(settings)) => Ok(CliRequest::Api(Box::new(command), settings, arguments.json)),
         // `load` has printed these problems and ended before.
         (CliCommand::Api(_), Err(_)) => Err(ExitCode::from(settings::BAD_SETTINGS)),
     }

@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use futures::StreamExt as _;
-use kurir_test_harness::{Answer, Nats, Port, Process, Receiver, binaries::binary};
+use kurir_test_harness::{Answer, Nats, Port, Process, Receiver, binaries::binary, until};
 use std::time::Duration;
 
 const KEY: &str = "a-key-of-the-tests";
@@ -203,4 +203,64 @@ async fn the_example_receiver_prints_events_and_ready_checks_a_service() {
     assert_eq!(run_kurir(&["ready", &readyz], &[]).await.0, Some(0));
     assert_eq!(run_kurir(&["ready", &format!("http://{}/none", api.port.addr())], &[]).await.0, Some(1));
     assert_eq!(run_kurir(&["ready", &format!("http://{listen}/readyz")], &[]).await.0, Some(1));
+}
+
+#[tokio::test]
+async fn a_key_is_made_listed_and_deleted() {
+    let nats = Nats::start().await;
+    let api = TestApi::start(&nats, "").await;
+    let (code, made) = api.run(&["keys", "create", "CRM", "--scopes", "read,send"]).await;
+    assert!(code == Some(0) && made.contains("kurir_"), "{code:?} {made}");
+    let (_, list) = api.run(&["keys", "list", "--json"]).await;
+    let list: serde_json::Value = serde_json::from_str(list.trim()).expect("JSON");
+    assert_eq!((&list[0]["name"], list[0]["scopes"].as_array().map(Vec::len)), (&"CRM".into(), Some(2)), "{list}");
+    let id = list[0]["id"].as_str().expect("an id").to_owned();
+    let (code, table) = api.run(&["keys", "list"]).await;
+    assert!(code == Some(0) && table.starts_with("ID") && table.contains(&id), "{table}");
+    assert_eq!(api.run(&["keys", "delete", &id]).await.0, Some(0));
+    assert_eq!(api.run(&["keys", "delete", &id]).await.0, Some(1));
+    assert_eq!(api.run(&["keys", "create", "x", "--scopes", "all"]).await.0, Some(1));
+}
+
+#[tokio::test]
+async fn listen_forwards_live_events_signed_and_tail_prints_them() {
+    let (nats, receiver) = (Nats::start().await, Receiver::start().await);
+    let api = TestApi::start(&nats, "").await;
+    let port = api.port.number().to_string();
+    let settings = [("API_KEY", KEY), ("PORT", port.as_str())];
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let url = receiver.url();
+    let binary = env!("CARGO_BIN_EXE_kurir");
+    let listen = ["listen", "--to", url.as_str(), "--secret", secret, "--after", "0", "--type", "custom.*"];
+    let _listen = Process::spawn_with_arguments("kurir listen", binary, listen, settings);
+    let tail = ["tail", "--after", "0", "--json"];
+    let mut tail = Process::spawn_with_arguments("kurir tail", binary, tail, settings);
+    let (code, sent) = api.run(&["webhook", "custom"]).await;
+    assert_eq!(code, Some(1), "webhooks are disabled, the event is stored: {sent}");
+    let requests = receiver.wait_for(1, SOON).await;
+    assert_eq!(requests[0].json()["event"], "custom.event");
+    assert!(requests[0].header("webhook-id").starts_with("evt_"));
+    assert!(requests[0].header("webhook-signature").starts_with("v1,"));
+    tail.wait_for_line(|line| line.contains("custom.event") && line.starts_with('{'), SOON).await;
+}
+
+#[tokio::test]
+async fn the_life_of_an_event_and_its_deliveries_are_printed() {
+    let (nats, receiver) = (Nats::start().await, Receiver::start().await);
+    let api = TestApi::start(&nats, &receiver.url()).await;
+    let _dispatcher = dispatcher(&nats, &receiver.url()).await;
+    assert_eq!(api.run(&["webhook", "custom"]).await.0, Some(0));
+    let id = receiver.wait_for(1, SOON).await[0].header("webhook-id").to_owned();
+    until("the life of the event", SOON, || async {
+        let (code, life) = api.run(&["life", &id]).await;
+        let is_whole =
+            code == Some(0) && life.contains("default: delivered") && life.contains("attempt 1 delivered 200");
+        if is_whole { Ok(()) } else { Err(life) }
+    })
+    .await;
+    let (_, table) = api.run(&["deliveries", "--outcome", "delivered"]).await;
+    assert!(table.starts_with("AT") && table.contains(&id), "{table}");
+    assert_eq!(api.run(&["life", "evt_none"]).await.0, Some(1));
+    let (code, rebuilt) = api.run(&["index", "rebuild"]).await;
+    assert!(code == Some(0) && rebuilt.contains("The index has"), "{rebuilt}");
 }

@@ -15,8 +15,12 @@ use axum::{
 use std::time::Instant;
 use time::OffsetDateTime;
 
+/// The path as it came: a router below sees only its part.
+#[derive(Clone)]
+pub struct RequestPath(pub String);
+
 /// Around every route, and around what is none.
-pub async fn record(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub async fn record(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("(no route)", MatchedPath::as_str).to_owned();
@@ -26,6 +30,9 @@ pub async fn record(State(app): State<AppState>, request: Request, next: Next) -
     }
 
     let request_id = request_id(request.headers());
+    request.headers_mut().insert(X_REQUEST_ID, request_id.clone());
+    let path = RequestPath(request.uri().path().to_owned());
+    request.extensions_mut().insert(path);
     let mut response = next.run(request).await;
 
     if counted && !response.headers().contains_key(CACHE_CONTROL) {

@@ -22,6 +22,11 @@ impl ApiKey {
         self.0.len() < LEAST_LENGTH
     }
 
+    /// The key, to be hashed.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Compares in constant time.
     pub fn accepts(&self, given: &[u8]) -> bool {
         // The length shows in the time it takes; the key's characters do not.

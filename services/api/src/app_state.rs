@@ -1,10 +1,24 @@
 //! What every request can reach: the settings that matter to it, the way to a gateway, to the webhook, the counters.
 
 use crate::{
-    api_key::ApiKey, byte_budget::ByteBudget, config::ApiConfig, dead_letter_store::DeadLetterStore,
-    dispatcher_client::DispatcherClient, endpoint_store::EndpointStore, event_publisher::EventPublisher,
-    gateway_client::GatewayClient, job_store::JobStore, message_lookup::MessageLookup, metrics::ApiMetrics,
-    replay_store::ReplayStore, routes::health::LastPings, session_store::SessionStore, uploads::UploadStore,
+    api_key::ApiKey,
+    byte_budget::ByteBudget,
+    config::ApiConfig,
+    dead_letter_store::DeadLetterStore,
+    dispatcher_client::DispatcherClient,
+    endpoint_store::EndpointStore,
+    event_publisher::EventPublisher,
+    event_stream::StreamSlots,
+    gateway_client::GatewayClient,
+    index::EventIndex,
+    job_store::JobStore,
+    keys::{KeyRates, KeyTable, LoginCookies},
+    message_lookup::MessageLookup,
+    metrics::ApiMetrics,
+    replay_store::ReplayStore,
+    routes::health::LastPings,
+    session_store::SessionStore,
+    uploads::UploadStore,
     wrong_keys::WrongKeys,
 };
 use kurir_chassis::{broker::Broker, health::Health};
@@ -41,6 +55,11 @@ pub struct SharedState {
     pub wrong_keys: WrongKeys,
     pub last_pings: LastPings,
     pub metrics: ApiMetrics,
+    pub index: EventIndex,
+    pub keys: KeyTable,
+    pub key_rates: KeyRates,
+    pub login_cookies: LoginCookies,
+    pub stream_slots: StreamSlots,
     sends: TaskTracker,
 }
 
@@ -69,10 +88,25 @@ impl AppState {
             last_pings: LastPings::default(),
             byte_budget: ByteBudget::new(config.limits.max_bytes_in_flight.bytes),
             metrics: ApiMetrics::new(time::OffsetDateTime::now_utc()),
+            index: EventIndex::new(&config.index, broker.clone()),
+            keys: KeyTable::new(broker.clone()),
+            key_rates: KeyRates::default(),
+            login_cookies: LoginCookies::new(broker.clone()),
+            stream_slots: StreamSlots::default(),
             broker,
             health,
             sends: TaskTracker::new(),
         }))
+    }
+
+    /// Goes on with a task behind the answer; a shutdown waits for it.
+    pub fn spawn_tracked<F>(&self, task: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.sends.spawn(async move {
+            task.await;
+        });
     }
 
     /// Carries a send to its end even if its caller goes away meanwhile: the gateway does it in any case, and a send

@@ -1,6 +1,6 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::{api_key::ApiKey, connection_limits::ConnectionLimits, remote_file};
+use crate::{api_key::ApiKey, connection_limits::ConnectionLimits, index::IndexSettings, remote_file};
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -42,6 +42,8 @@ pub struct ApiConfig {
     /// Networks from which files may be fetched by `url` although they are private, as `10.0.0.0/8,192.168.1.5`.
     #[arg(long, env = "MEDIA_ALLOWED_NETWORKS", default_value = "")]
     pub media_allowed_networks: String,
+    #[command(flatten)]
+    pub index: IndexSettings,
     #[command(flatten)]
     pub limits: ConnectionLimits,
     #[command(flatten)]
@@ -127,6 +129,7 @@ impl ServiceSettings for ApiConfig {
             let fix = format!("{} cannot be sent: use a size from 1kB to 2GB, as 10MB", self.media_upload_max);
             problems.push(SettingProblem::new("MEDIA_UPLOAD_MAX", fix));
         }
+        problems.extend(self.index.problems());
         problems.extend(self.limits.problems());
         problems
     }
@@ -158,6 +161,9 @@ mod tests {
         assert_eq!(problems(&bad), ["API_KEY", "WEBHOOK_URL", "CORS_ORIGIN"]);
         assert_eq!(problems(&["--api-key", "k", "--webhook-allowed-networks", "lan"]), ["WEBHOOK_ALLOWED_NETWORKS"]);
         assert_eq!(problems(&["--api-key", "k", "--media-upload-max", "3GB"]), ["MEDIA_UPLOAD_MAX"]);
+        for wrong in ["0s", "400d"] {
+            assert_eq!(problems(&["--api-key", "k", "--index-retention", wrong]), ["INDEX_RETENTION"], "{wrong}");
+        }
         let good =
             ["--api-key", "k", "--webhook-url", " ", "--cors-origin", "https://a.example, http://b.example:8080"];
         assert_eq!(problems(&good), [""; 0]);

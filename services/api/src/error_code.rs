@@ -55,6 +55,7 @@ error_codes! {
         InvalidInvite = "invalid_invite" "The invitation's code is missing or too long",
         InvalidJob = "invalid_job" "The job is wrong",
         InvalidJson = "invalid_json" "The body is no JSON object",
+        InvalidKey = "invalid_key" "The new key is wrong; `problems` names each field",
         InvalidLocation = "invalid_location" "The place is wrong",
         InvalidMedia = "invalid_media" "A field beside the file is wrong",
         InvalidMediaType = "invalid_media_type" "`mediaType` is none of the known types",
@@ -76,6 +77,7 @@ error_codes! {
         InvalidReplay = "invalid_replay" "The replay is wrong; `problems` names each field",
         InvalidRequest = "invalid_request" "The service behind the API refused the request",
         InvalidRotation = "invalid_rotation" "The rotation is wrong; `problems` names each field",
+        InvalidSelection = "invalid_selection" "The selection is wrong; `problems` names each field",
         InvalidSendAt = "invalid_send_at" "`sendAt` is no time, in the past, or more than 30 days ahead",
         InvalidSession = "invalid_session" "The path names no session, or fields of a session are wrong; `problems` names each",
         InvalidState = "invalid_state" "`state` is none of the known states",
@@ -92,18 +94,28 @@ error_codes! {
         InvalidApiKey = "invalid_api_key" "The key is wrong",
         MissingApiKey = "missing_api_key" "The key is missing",
     ;
+    FORBIDDEN:
+        InsufficientScope = "insufficient_scope" "The key may not do this",
+        InvalidCsrfToken = "invalid_csrf_token" "A change by a browser that is logged in lacks the page's token",
+        SessionNotAllowed = "session_not_allowed" "The key is bound to other sessions",
+    ;
     NOT_FOUND:
         CallNotFound = "call_not_found" "No call rings under this id",
+        ChatNotFound = "chat_not_found" "The search index has no such chat",
         DeadLetterNotFound = "dead_letter_not_found" "There is no such dead letter",
+        DeliveryNotFound = "delivery_not_found" "The search index has no such attempt",
         EndpointNotFound = "endpoint_not_found" "There is no such endpoint",
+        EventNotFound = "event_not_found" "The search index has no such event, or not yet",
         FileNotFound = "file_not_found" "There is no received file of this name",
         GroupNotFound = "group_not_found" "There is no such group, or the account is not in it",
         InviteNotFound = "invite_not_found" "The invitation does not exist or is no longer valid",
         JobNotFound = "job_not_found" "There is no such job",
+        KeyNotFound = "key_not_found" "There is no such key",
         MediaNotFound = "media_not_found" "There is no received file of this name, or it has expired",
         MessageNotFound = "message_not_found" "No event of the session has a message with this id",
         NotOnWhatsapp = "not_on_whatsapp" "WhatsApp knows no account of this number",
         PictureNotFound = "picture_not_found" "There is no picture, or none that this account may see",
+        QrNotAvailable = "qr_not_available" "No QR code waits to be scanned, so there is no picture of one",
         ReplayNotFound = "replay_not_found" "There is no such replay",
         RouteNotFound = "route_not_found" "There is no such route",
         SessionNotFound = "session_not_found" "No gateway serves a session of this name",
@@ -118,6 +130,7 @@ error_codes! {
         Conflict = "conflict" "The request does not fit the present state, or the `Idempotency-Key` was used for another request",
         EndpointDisabled = "endpoint_disabled" "The endpoint is disabled",
         ManagedByEnvironment = "managed_by_environment" "The endpoint `default` is changed by `WEBHOOK_URL` alone",
+        TooManyKeys = "too_many_keys" "There are as many keys as are possible",
         SessionExists = "session_exists" "There is a session of this id already",
         SessionStopped = "session_stopped" "The session is stopped: start it first",
         TooManyEndpoints = "too_many_endpoints" "There are 10,000 endpoints already",
@@ -132,6 +145,7 @@ error_codes! {
         UnsupportedMediaType = "unsupported_media_type" "The `Content-Type` names no type that the route reads",
     ;
     TOO_MANY_REQUESTS:
+        RateLimited = "rate_limited" "The key has made too many requests in a minute",
         TooManyWrongKeys = "too_many_wrong_keys" "The address sent too many wrong keys",
     ;
     RANGE_NOT_SATISFIABLE:
@@ -148,8 +162,10 @@ error_codes! {
         DispatcherUnavailable = "dispatcher_unavailable" "No webhook-dispatcher runs",
         EventNotStored = "event_not_stored" "NATS did not store the event",
         GatewayUnavailable = "gateway_unavailable" "No gateway runs",
+        IndexBusy = "index_busy" "The search index took too long",
         NotConnected = "not_connected" "The session is not connected to WhatsApp",
         NotStored = "not_stored" "NATS did not store the change",
+        TooManyStreams = "too_many_streams" "Too many callers follow the events",
         SessionMoving = "session_moving" "No gateway holds the session at this moment",
         TooBusy = "too_busy" "Too many bytes of other requests are being worked on",
     ;

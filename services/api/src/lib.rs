@@ -8,6 +8,8 @@
 //! for the end of its delivery. `endpoint_store`, `job_store` and `replay_store` (each a bucket; `bucket_error` says how a
 //! failed call is answered), `dead_letter_store` and `endpoint_backlog` read and write what NATS keeps. `uploads` streams
 //! files that are to be sent into NATS (a form within `form_bounds`);
+//! `index` is the search index of events and deliveries, `life` puts together what happened to one event, `event_stream`
+//! follows events live, `keys` knows the callers, and `dashboard` is the page for people; `qr_picture` draws codes.
 //! `byte_range` says which part of a received file a caller asks for. `metrics` counts.
 
 mod access_log;
@@ -26,21 +28,27 @@ mod connection_limits;
 mod connection_phase;
 mod connection_stream;
 mod connection_table;
+mod dashboard;
 mod dead_letter_store;
 mod dispatcher_client;
 mod endpoint_backlog;
 mod endpoint_store;
 mod error_code;
 mod event_publisher;
+mod event_stream;
 mod extract;
 mod fields;
 mod file_type;
 mod form_bounds;
 mod gateway_client;
+mod index;
 mod job_store;
+mod keys;
+mod life;
 mod message_lookup;
 mod metrics;
 mod openapi;
+mod qr_picture;
 mod remote_file;
 mod replay_store;
 mod request_body;
@@ -84,6 +92,8 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let asked = tasks.shutdown_token();
     let router = router::router(&config, app.clone());
     tasks.spawn("http", server::serve(listeners, router, config.limits.clone(), DRAIN, asked.clone()));
+    app.index.start(&mut tasks);
+    tasks.spawn("keys", follow_keys(app.clone(), asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
         let asked = asked.clone();
@@ -98,8 +108,24 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     });
     tasks.spawn("sends", async move {
         asked.cancelled().await;
+        app.stream_slots.close();
         app.end_of_sends().await;
         Ok(())
     });
     tasks.run(DRAIN + DRAIN_MARGIN).await
+}
+
+/// The keys, and the key that signs logins, which needs the broker once.
+async fn follow_keys(app: AppState, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let prepare = async {
+        app.broker.wait_until_ready().await;
+        while app.login_cookies.prepare().await.is_err() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        () = prepare => {}
+    }
+    app.keys.follow(shutdown).await
 }

@@ -171,7 +171,7 @@ impl Broker {
 }
 
 /// The configuration of new streams.
-fn streams(replicas: usize) -> [Config; 5] {
+fn streams(replicas: usize) -> [Config; 6] {
     let limits = |name: &str, subjects: &str, max_age: Duration| Config {
         name: name.to_owned(),
         subjects: vec![subjects.to_owned()],
@@ -213,5 +213,6 @@ fn streams(replicas: usize) -> [Config; 5] {
             ..limits(stream::DELIVERIES, subject::ALL_DELIVERIES, stream::DELIVERIES_MAX_AGE)
         },
         limits(stream::DEAD_LETTERS, subject::ALL_DEAD_LETTERS, stream::DEAD_LETTERS_MAX_AGE),
+        Config { discard: DiscardPolicy::Old, ..limits(stream::AUDIT, subject::ALL_AUDIT, stream::AUDIT_MAX_AGE) },
     ]
 }

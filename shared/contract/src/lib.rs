@@ -2,7 +2,7 @@
 //!
 //! In the order in which an event passes through the modules: `session`, `session_record`, `address` and `chat` say whose event it is,
 //! `event` defines its content, `subject`, `stream` and `header` define how NATS carries it, `endpoint` says who receives it,
-//! `address_guard` which receivers are forbidden, and `delivery` records each attempt. `command`, `job` and `webhook` are
+//! `address_guard` which receivers are forbidden, and `delivery` records each attempt; `audit` records each change. `command`, `job` and `webhook` are
 //! requests in the other direction. This crate does no I/O. No other crate writes a subject, a stream's name or a header's
 //! name as text.
 //!
@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod address_guard;
+pub mod audit;
 pub mod chat;
 pub mod clock;
 pub mod command;

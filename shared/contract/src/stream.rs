@@ -12,6 +12,8 @@ pub const OUTBOX: &str = "OUTBOX";
 pub const DELIVERIES: &str = "DELIVERIES";
 /// Events that were given up for an endpoint.
 pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
+/// The audit log: each request of the API that changes something.
+pub const AUDIT: &str = "AUDIT";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -24,5 +26,6 @@ pub const EVENTS_DUPLICATE_WINDOW: Duration = DAY;
 pub const OUTBOX_DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 pub const DELIVERIES_MAX_AGE: Duration = DAY.saturating_mul(7);
 pub const DEAD_LETTERS_MAX_AGE: Duration = DAY.saturating_mul(30);
+pub const AUDIT_MAX_AGE: Duration = DAY.saturating_mul(365);
 /// By default a stream has at most 1,000 consumers; each endpoint needs one.
 pub const MAX_CONSUMERS: i32 = 100_000;

@@ -11,6 +11,7 @@
 //! | `whatsapp.outbox.due.<session>.<job>` | gateway, or NATS when the schedule fires |
 //! | `whatsapp.deliveries.<endpoint>` | dispatcher: batches of attempt records |
 //! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
+//! | `kurir.audit.<key>` | api |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
 //! | `kurir.sessions.changed` | api: gateways read the records of the sessions |
@@ -36,6 +37,9 @@ pub const ALL_OUTBOX: &str = "whatsapp.outbox.>";
 pub const ALL_DELIVERIES: &str = "whatsapp.deliveries.>";
 /// All messages of DEAD_LETTERS.
 pub const ALL_DEAD_LETTERS: &str = "whatsapp.dead-letters.>";
+
+/// All messages of AUDIT.
+pub const ALL_AUDIT: &str = "kurir.audit.>";
 
 /// Published after a change of a session's record. The bucket is what counts: nobody needs this message.
 pub const SESSIONS_CHANGED: &str = "kurir.sessions.changed";
@@ -260,10 +264,30 @@ pub fn deliveries(endpoint: &EndpointId) -> String {
 /// Where the dead letter of an event is published.
 #[must_use]
 pub fn dead_letter(endpoint: &EndpointId, event: &EventId) -> String {
-    // Another program may have chosen the id: characters that no subject can have are replaced.
-    let token: String =
-        event.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect();
-    format!("whatsapp.dead-letters.{endpoint}.{token}")
+    format!("whatsapp.dead-letters.{endpoint}.{}", event_token(event))
+}
+
+/// Another program may have chosen the id: characters that no subject can have are replaced.
+fn event_token(event: &EventId) -> String {
+    event.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect()
+}
+
+/// The retries of one event at all endpoints, of its live delivery and of all replays.
+#[must_use]
+pub fn retries_of_event(sequence: u64) -> String {
+    format!("whatsapp.retries.*.*.*.*.{sequence}")
+}
+
+/// Where the audit log of a key is published. Ids of keys are letters, digits, `_` and `-`.
+#[must_use]
+pub fn audit(key_id: &str) -> String {
+    format!("kurir.audit.{key_id}")
+}
+
+/// The dead letter of an event at any endpoint.
+#[must_use]
+pub fn dead_letters_of_event(event: &EventId) -> String {
+    format!("whatsapp.dead-letters.*.{}", event_token(event))
 }
 
 /// Where the instances of a service are pinged. Every one of them answers.

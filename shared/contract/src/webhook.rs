@@ -70,7 +70,12 @@ pub enum ReplaySelection {
     DeadLetter { sequence: u64 },
     /// All dead letters of the endpoint.
     DeadLetters,
+    /// These events of EVENTS, at most [`MOST_SELECTED`]; those that are gone are left out.
+    Events { sequences: Vec<u64> },
 }
+
+/// The events that one replay can name: it stands in RETRIES as a whole.
+pub const MOST_SELECTED: usize = 1_000;
 
 /// The body of a request about a replay that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

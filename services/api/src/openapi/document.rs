@@ -33,7 +33,14 @@ const BODY_ERRORS: [ErrorCode; 6] = [
     ErrorCode::BodyTooLarge,
     ErrorCode::UnsupportedMediaType,
 ];
-const KEY_ERRORS: [ErrorCode; 2] = [ErrorCode::MissingApiKey, ErrorCode::InvalidApiKey];
+const KEY_ERRORS: [ErrorCode; 6] = [
+    ErrorCode::MissingApiKey,
+    ErrorCode::InvalidApiKey,
+    ErrorCode::InsufficientScope,
+    ErrorCode::SessionNotAllowed,
+    ErrorCode::InvalidCsrfToken,
+    ErrorCode::RateLimited,
+];
 
 /// What can stand in a path, with its schema.
 fn path_parameter(name: &str) -> (&'static str, Value) {
@@ -245,6 +252,9 @@ fn add_undocumented_routes(paths: &mut Value) {
         file[status] =
             json!({"description": description, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}});
     }
+    let stream = &mut paths["/api/events/stream"]["get"]["responses"];
+    stream["200"] = json!({"description": "Events until the caller goes away.", "content": {"text/event-stream": {"schema": {"type": "string"}}}});
+    let file = &mut paths["/media/{file}"]["get"]["responses"];
     file["304"] = json!({"description": "The caller has the file already."});
     let alive = [("200", "The process runs.")];
     let ready = [("200", "NATS is there."), ("503", "NATS is not there yet, or no longer.")];

@@ -1,8 +1,9 @@
 //! Every route: method, path, who may use it, the function that does it, and what the OpenAPI document says about it.
 //!
-//! `management` has the routes of Kurir itself, `session`, `messages` and `groups` those of a WhatsApp session.
+//! `management` has the routes of Kurir itself, `history` those of the search index and of keys, `session`, `messages` and `groups` those of a WhatsApp session.
 
 mod groups;
+mod history;
 mod management;
 mod messages;
 mod session;
@@ -12,6 +13,7 @@ use crate::{
     app_state::AppState,
     auth, byte_budget,
     config::{ApiConfig, CorsOrigins},
+    dashboard, keys,
     openapi::{DocumentedRouter, OpenApiDocument, RouteAccess, begin_document, build_document, show_reader},
     response,
 };
@@ -24,12 +26,12 @@ use tower_http::{
 pub fn router(config: &ApiConfig, app: AppState) -> Router {
     let (routes, document) = documented_routes(&app);
     let routes = routes
+        .fallback(dashboard::show_page_or_not_found)
         .with_state(app.clone())
         // `/livez` and `/readyz`.
         .merge(app.health.probe_routes())
         .route("/openapi.json", get(async || document))
         .route("/docs", get(show_reader))
-        .fallback(response::route_not_found)
         .method_not_allowed_fallback(response::method_not_allowed)
         .layer(CatchPanicLayer::custom(response::panic_response))
         .layer(from_fn_with_state(app, access_log::record));
@@ -47,16 +49,34 @@ fn documented_routes(app: &AppState) -> (Router<AppState>, OpenApiDocument) {
     let body = from_fn_with_state(app.clone(), byte_budget::read_body);
     let body_unless_file = from_fn_with_state(app.clone(), byte_budget::read_body_unless_file);
     // The same for the session `default` and, by name, for any other.
+    let record = from_fn_with_state(app.clone(), keys::record_changes);
     let session = || {
         let routes = session::routes().merge(messages::routes()).merge(groups::routes()).route_layer(body.clone());
-        routes.merge(messages::file_routes().route_layer(body_unless_file.clone())).route_layer(api_key.clone())
+        routes
+            .merge(messages::file_routes().route_layer(body_unless_file.clone()))
+            .route_layer(record.clone())
+            .route_layer(api_key.clone())
     };
     let (routes, api, docs) = DocumentedRouter::new("", RouteAccess::Keyed, &[])
         .nest("/api", session())
-        .merge(management::webhook_routes().route_layer(body.clone()).route_layer(webhook_key))
-        .merge(management::keyed_routes().route_layer(body.clone()).route_layer(api_key.clone()))
+        .merge(
+            management::webhook_routes().route_layer(body.clone()).route_layer(record.clone()).route_layer(webhook_key),
+        )
+        .merge(
+            management::keyed_routes()
+                .merge(history::routes())
+                .route_layer(body.clone())
+                .route_layer(record.clone())
+                .route_layer(api_key.clone()),
+        )
+        .merge(history::open_routes().route_layer(body.clone()))
         .merge(management::open_routes())
-        .merge(management::session_routes().route_layer(body.clone()).route_layer(api_key.clone()))
+        .merge(
+            management::session_routes()
+                .route_layer(body.clone())
+                .route_layer(record.clone())
+                .route_layer(api_key.clone()),
+        )
         .nest("/api/sessions/{session}", session())
         .finish();
     (routes, build_document(api, &docs))

@@ -40,8 +40,9 @@ fn session_routes() -> DocumentedRouter {
             "/whatsapp/qr",
             whatsapp::qr,
             operation("showQrCode", "Shows the QR code that waits to be scanned")
+                .errors(&[QrNotAvailable])
                 .describe(
-                    "The raw text; a code is valid for 20 s to 60 s. After a logout it begins a new pairing and waits up \
+                    "The raw text, or a picture; a code is valid for 20 s to 60 s. After a logout it begins a new pairing and waits up \
                      to 10 s for its code.",
                 )
                 .answer(json!({"success": true, "qrCode": "2@…"})),

@@ -2,7 +2,7 @@
 //!
 //! [`ReplayService`] answers the commands: it stores a replay in the bucket (`record`). The [`ReplayScheduler`] finds
 //! each running replay and has the `copier` copy its events from the `source` into RETRIES, no more than the `window`
-//! allows; `progress` counts what is left and writes the end. From there on a replay is like every delivery: the
+//! allows (`selected` copies events that are named one by one); `progress` counts what is left and writes the end. From there on a replay is like every delivery: the
 //! endpoint's retries are delivered under the same `webhook-id`, marked as a replay, with the endpoint's own retry
 //! policy. A dead letter that is delivered is removed.
 //!
@@ -13,6 +13,7 @@ mod copier;
 mod progress;
 mod record;
 pub mod scheduler;
+mod selected;
 pub mod service;
 mod source;
 mod window;

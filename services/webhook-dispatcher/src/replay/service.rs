@@ -17,7 +17,7 @@ use kurir_contract::{
     command::CommandError,
     endpoint::EndpointId,
     stream, subject,
-    webhook::{Replay, ReplayRequest, ReplaySelection, ReplayState},
+    webhook::{MOST_SELECTED, Replay, ReplayRequest, ReplaySelection, ReplayState},
 };
 use std::sync::{
     Arc,
@@ -73,7 +73,11 @@ impl ReplayService {
         if let ReplaySelection::DeadLetter { sequence } = of {
             self.check_dead_letter(&endpoint.id, sequence).await?;
         }
-        let record = self.build_record(&endpoint, of).await.map_err(command_error::from_broker)?;
+        let record = match of {
+            ReplaySelection::Events { sequences } => self.copy_selected(&endpoint, sequences).await,
+            other => self.build_record(&endpoint, other).await,
+        };
+        let record = record.map_err(command_error::from_broker)?;
         self.records.create(&record).await.map_err(command_error::from_broker)?;
         tracing::info!(
             endpoint.id = %endpoint.id,
@@ -143,7 +147,7 @@ impl ReplayService {
         let last_sequence = match of {
             ReplaySelection::DeadLetter { sequence } => sequence,
             // Later events are delivered anyway.
-            ReplaySelection::Since { .. } | ReplaySelection::DeadLetters => {
+            ReplaySelection::Since { .. } | ReplaySelection::DeadLetters | ReplaySelection::Events { .. } => {
                 let stream = self
                     .broker
                     .jetstream
@@ -188,13 +192,18 @@ impl ReplayService {
     }
 }
 
-/// Checks the requested time: it must be a time, and in the past.
+/// Checks the requested time: it must be a time, and in the past. Checks the number of events.
 fn check_selection(of: ReplaySelection) -> Result<ReplaySelection, CommandError> {
     if let ReplaySelection::Since { since } = &of {
         let at = command_error::parse_time("since", since)?;
         if at > OffsetDateTime::now_utc() {
             return Err(command_error::invalid(format!("since is {since:?}, a time that is not over yet")));
         }
+    }
+    if let ReplaySelection::Events { sequences } = &of
+        && !(1..=MOST_SELECTED).contains(&sequences.len())
+    {
+        return Err(command_error::invalid(format!("a replay can name 1 to {MOST_SELECTED} events")));
     }
     Ok(of)
 }

@@ -49,6 +49,10 @@ impl ReplaySource {
             ReplaySelection::DeadLetter { sequence } => {
                 letters(DeliverPolicy::ByStartSequence { start_sequence: (*sequence).max(1) })
             }
+            // `selected` copies them before the replay is stored, so nothing is read from here.
+            ReplaySelection::Events { .. } => {
+                Self { stream: stream::EVENTS, filters: endpoint.subjects.clone(), start: DeliverPolicy::New }
+            }
         })
     }
 

@@ -7,6 +7,7 @@ mod broker_outage;
 mod chat;
 mod compose;
 mod contract;
+mod dashboard_in_browser;
 mod delivery;
 mod demo;
 mod documents;

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 /// A browser under WebDriver. It ends with its driver, since it listens to nobody but a pipe of it.
-struct Browser {
+pub struct Browser {
     _driver: Process,
     client: reqwest::Client,
     session: String,
 }
 
 impl Browser {
-    async fn start(chromium: &Path, driver: &Path, arguments: &[String]) -> Self {
+    pub async fn start(chromium: &Path, driver: &Path, arguments: &[String]) -> Self {
         let port = Port::reserve();
         let own = [format!("--port={}", port.number())];
         let driver = Process::spawn_with_arguments("chromedriver", driver, own, [("", ""); 0]);
@@ -36,7 +36,7 @@ impl Browser {
         browser
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub async fn post(&self, path: &str, body: Value) -> Value {
         let answer = self.client.post(format!("{}{path}", self.session)).json(&body).send().await.unwrap();
         let status = answer.status();
         let mut answer: Value = answer.json().await.unwrap();
@@ -44,11 +44,11 @@ impl Browser {
         answer["value"].take()
     }
 
-    async fn run(&self, script: &str) -> Value {
+    pub async fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", json!({"script": script, "args": []})).await
     }
 
-    async fn close(self) {
+    pub async fn close(self) {
         self.client.delete(&self.session).send().await.unwrap();
     }
 }

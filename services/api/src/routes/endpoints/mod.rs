@@ -15,7 +15,7 @@ mod test;
 pub use change::{change_endpoint, delete_endpoint, disable_endpoint, enable_endpoint};
 pub use create::create_endpoint;
 pub use list::list_endpoints;
-pub use lookup::require_endpoint;
+pub use lookup::{default_endpoint, require_endpoint};
 pub use secret::rotate_secret;
 pub use show::show_endpoint;
 pub use test::test_endpoint;

@@ -6,6 +6,7 @@ use crate::{
     error_code::ErrorCode,
     extract::{QueryParams, SessionPath},
     fields::{CursorText, Field, FieldError, FieldErrors, FieldValue, PageLimit, PageQuery, inline_schema},
+    keys::Caller,
     response::{DataResponse, JsonResult, PageResponse, data_response, page_response},
 };
 use axum::extract::State;
@@ -56,6 +57,7 @@ const STOPPED: &str = "stopped";
 /// In the order of their ids.
 pub async fn list_sessions(
     State(app): State<AppState>,
+    caller: Caller,
     QueryParams(query): QueryParams<SessionQuery>,
 ) -> JsonResult<PageResponse<SessionView>> {
     let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
@@ -63,7 +65,8 @@ pub async fn list_sessions(
     let status = errors.take_optional("status", query.status).map(|StatusFilter(status)| status);
     errors.finish(|| Some(()))?;
     let records = app.session_store.all().await?;
-    let rest = records.into_iter().filter(|(id, _)| after.as_ref().is_none_or(|after| id.as_str() > after.as_str()));
+    let records = records.into_iter().filter(|(id, _)| caller.sees(id.as_str()));
+    let rest = records.filter(|(id, _)| after.as_ref().is_none_or(|after| id.as_str() > after.as_str()));
     let views = stream::iter(rest).map(|(id, record)| view(&app, id, record)).buffered(ASKED_AT_ONCE);
     let fits = |view: &SessionView| status.as_ref().is_none_or(|status| view.state_name() == status);
     let mut page: Vec<SessionView> =

@@ -1,0 +1,2 @@
+// The texts are English as they are written.
+export default {};

@@ -1,0 +1,282 @@
+//! `GET /api/events/stream`: events as they are stored, as server-sent events.
+//!
+//! Each has its sequence as its id, so a caller that comes back with `Last-Event-ID` misses none; the first line names the
+//! place at which a caller without one begins. A caller that takes nothing for 10 s is cut off, and can come back.
+//! `frame` writes the lines; it is pure.
+
+mod frame;
+
+use crate::{
+    app_state::AppState,
+    error_code::ErrorCode,
+    extract::QueryParams,
+    fields::{CursorText, Field, FieldError, FieldErrors, FieldValue, Text, inline_schema},
+    keys::{Caller, ENVIRONMENT_KEY},
+    response::ApiError,
+    routes::events::text_value,
+};
+use aide::{OperationInput, OperationOutput};
+use anyhow::Context as _;
+use async_nats::jetstream::{
+    Message,
+    consumer::{DeliverPolicy, pull::OrderedConfig},
+};
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, State},
+    http::{
+        HeaderName, HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+        request::Parts,
+    },
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use frame::{event_frame, gap_frame, heartbeat_frame, is_in_chat};
+use futures::StreamExt as _;
+use kurir_chassis::shutdown::CancellationToken;
+use kurir_contract::{
+    endpoint::{EventPattern, filter_subjects},
+    session::SessionId,
+    stream::EVENTS,
+};
+use schemars::{JsonSchema, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{interval, timeout},
+};
+
+/// Callers at the same time; each has a consumer in NATS.
+const MOST_STREAMS: usize = 128;
+/// Proxies close a connection that is silent for 30 s or more.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A caller that takes nothing for so long is cut off.
+const TAKES_WITHIN: Duration = Duration::from_secs(10);
+/// Frames that wait for the caller; each may have a megabyte.
+const QUEUE: usize = 4;
+/// Messages that NATS hands out at once.
+const BATCH: i64 = 16;
+/// The API promises its 503 within 5 s.
+const OPENS_WITHIN: Duration = Duration::from_secs(4);
+const MOST_TYPES: usize = 32;
+
+/// The places of callers that follow events.
+pub struct StreamSlots {
+    free: Arc<Semaphore>,
+    closed: CancellationToken,
+}
+
+impl Default for StreamSlots {
+    fn default() -> Self {
+        Self { free: Arc::new(Semaphore::new(MOST_STREAMS)), closed: CancellationToken::new() }
+    }
+}
+
+impl StreamSlots {
+    /// Ends every stream: the service stops.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+}
+
+/// Which events a caller follows.
+#[derive(Deserialize, JsonSchema)]
+pub struct EventStreamQuery {
+    /// Only events of this session.
+    session: Option<Field<Text<1, 64>>>,
+    /// Only events of these types, with commas between; `message.*`: of all types that begin so.
+    #[serde(rename = "type")]
+    types: Option<Field<EventTypes>>,
+    /// Only events of this chat: its JID.
+    chat: Option<Field<Text<1, 256>>>,
+    /// The sequence after which to begin, as `Last-Event-ID`, which goes before; without both, it begins now.
+    after: Option<Field<CursorText>>,
+}
+
+struct EventTypes(Vec<EventPattern>);
+
+/// The header `Last-Event-ID`; none if it is missing or no sequence.
+pub struct LastEventId(Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let given = parts.headers.get("last-event-id").and_then(|given| given.to_str().ok());
+        Ok(Self(given.and_then(|given| given.trim().parse().ok())))
+    }
+}
+
+impl OperationInput for LastEventId {}
+
+/// The events, until the caller goes away.
+pub struct EventStreamResponse(Body);
+
+impl IntoResponse for EventStreamResponse {
+    fn into_response(self) -> Response {
+        let unbuffered: (HeaderName, HeaderValue) =
+            (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        let mut response = self.0.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(unbuffered.0, unbuffered.1);
+        response
+    }
+}
+
+impl OperationOutput for EventStreamResponse {
+    type Inner = Self;
+}
+
+/// What one caller follows.
+struct Subscription {
+    caller: Caller,
+    chat: Option<String>,
+    filters: Vec<String>,
+    after: Option<u64>,
+    _slot: OwnedSemaphorePermit,
+}
+
+pub async fn follow_events(
+    State(app): State<AppState>,
+    caller: Caller,
+    LastEventId(last): LastEventId,
+    QueryParams(query): QueryParams<EventStreamQuery>,
+) -> Result<EventStreamResponse, ApiError> {
+    let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
+    let session = text_value(errors.take_optional("session", query.session));
+    let types = errors.take_optional("type", query.types).map(|EventTypes(types)| types).unwrap_or_default();
+    let chat = text_value(errors.take_optional("chat", query.chat));
+    let after = errors.take_optional("after", query.after).and_then(|CursorText(after)| {
+        let sequence = after.parse().ok();
+        if sequence.is_none() {
+            errors.add("after", FieldError::predicate("must be the sequence of an event"));
+        }
+        sequence
+    });
+    let sessions = wanted_sessions(session.as_deref(), &caller);
+    if sessions.is_none() {
+        errors.add("session", FieldError::predicate("is no session that this key may see"));
+    }
+    let sessions = errors.finish(|| sessions)?;
+    let too_many = || ApiError::new(ErrorCode::TooManyStreams, "Too many callers follow the events. Try again later.");
+    let slot = Arc::clone(&app.stream_slots.free).try_acquire_owned().map_err(|_| too_many())?;
+    let filters = filter_subjects(&sessions, &types);
+    let subscription = Subscription { caller, chat, filters, after: last.or(after), _slot: slot };
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let (opened, has_opened) = tokio::sync::oneshot::channel();
+    app.clone().spawn_tracked(async move {
+        if let Err(error) = run(&app, subscription, &sender, opened).await {
+            tracing::debug!("a stream of events ended: {error:#}");
+        }
+    });
+    match timeout(OPENS_WITHIN, has_opened).await {
+        Ok(Ok(())) => {
+            let frames = futures::stream::unfold(receiver, async |mut receiver| {
+                Some((Ok::<Bytes, Infallible>(receiver.recv().await?), receiver))
+            });
+            Ok(EventStreamResponse(Body::from_stream(frames)))
+        }
+        Ok(Err(_)) | Err(_) => Err(ApiError::broker_unavailable()),
+    }
+}
+
+/// The sessions that are followed, empty for all; none if the caller may not see the one that it named.
+fn wanted_sessions(named: Option<&str>, caller: &Caller) -> Option<Vec<SessionId>> {
+    match named {
+        Some(named) if caller.sees(named) => Some(vec![named.parse().ok()?]),
+        Some(_) => None,
+        None => Some(caller.sessions.clone()),
+    }
+}
+
+/// Sends frames until the caller goes away, is too slow, or may not go on.
+async fn run(
+    app: &AppState,
+    subscription: Subscription,
+    sender: &mpsc::Sender<Bytes>,
+    opened: tokio::sync::oneshot::Sender<()>,
+) -> anyhow::Result<()> {
+    anyhow::ensure!(app.broker.is_connected(), "no connection to NATS");
+    let stream = app.broker.jetstream.get_stream(EVENTS).await.context("failed to open EVENTS")?;
+    let state = &stream.cached_info().state;
+    let mut last = subscription.after.unwrap_or(state.last_sequence).min(state.last_sequence);
+    let first_missing = last + 1;
+    let config = OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+        filter_subjects: subscription.filters.clone(),
+        max_batch: BATCH,
+        ..OrderedConfig::default()
+    };
+    let consumer = stream.create_consumer(config).await.context("failed to create the consumer")?;
+    let mut messages = consumer.messages().await.context("failed to read EVENTS")?;
+    // A caller that has gone meanwhile is noticed at the first frame.
+    let _ = opened.send(());
+    send(sender, heartbeat_frame(last)).await?;
+    if first_missing < state.first_sequence {
+        last = state.first_sequence - 1;
+        send(sender, gap_frame(first_missing, last)).await?;
+    }
+    let mut heartbeat = interval(HEARTBEAT);
+    heartbeat.reset();
+    loop {
+        tokio::select! {
+            biased;
+            () = app.stream_slots.closed.cancelled() => return Ok(()),
+            () = sender.closed() => return Ok(()),
+            _ = heartbeat.tick() => {
+                check_key(app, &subscription.caller)?;
+                send(sender, heartbeat_frame(last)).await?;
+            }
+            message = messages.next() => {
+                let message = message.context("the consumer ended")??;
+                check_key(app, &subscription.caller)?;
+                let (sequence, frame) = read_message(&message, subscription.chat.as_deref())?;
+                last = sequence;
+                if let Some(frame) = frame {
+                    send(sender, frame).await?;
+                    heartbeat.reset();
+                }
+            }
+        }
+    }
+}
+
+/// A key that was deleted, or is over, ends its streams too.
+fn check_key(app: &AppState, caller: &Caller) -> anyhow::Result<()> {
+    let is_valid =
+        caller.key_id == ENVIRONMENT_KEY || app.keys.find_id(&caller.key_id, OffsetDateTime::now_utc()).is_some();
+    anyhow::ensure!(is_valid, "the key is not valid any more");
+    Ok(())
+}
+
+/// The event's sequence, and its frame if it belongs to the chat.
+fn read_message(message: &Message, chat: Option<&str>) -> anyhow::Result<(u64, Option<Bytes>)> {
+    let info = message.info().map_err(anyhow::Error::from_boxed)?;
+    if chat.is_some_and(|chat| !is_in_chat(&message.payload, chat)) {
+        return Ok((info.stream_sequence, None));
+    }
+    let stored_at = kurir_contract::clock::iso(info.published);
+    Ok((info.stream_sequence, event_frame(info.stream_sequence, &stored_at, message)))
+}
+
+async fn send(sender: &mpsc::Sender<Bytes>, frame: Bytes) -> anyhow::Result<()> {
+    timeout(TAKES_WITHIN, sender.send(frame)).await.context("the caller is too slow")?.context("the caller went away")
+}
+
+impl FieldValue for EventTypes {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let types: Option<Vec<EventPattern>> =
+            given.as_str().and_then(|given| given.split(',').map(|one| one.trim().parse().ok()).collect());
+        types.filter(|types| types.len() <= MOST_TYPES).map(Self).ok_or_else(|| {
+            FieldError::predicate("must be types of events with commas between, as message.*,call.missed")
+        })
+    }
+}
+
+inline_schema!(EventTypes, |_| json_schema!({"type": "string", "examples": ["message.*,call.missed"]}));
