@@ -85,10 +85,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
     let (changed, changes) = mpsc::channel(CHANGE_QUEUE);
-    let watcher = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
+    let failing = FailingEndpoints::default();
+    let watcher = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone(), failing.clone());
     tasks.spawn("webhook endpoints", watcher.run(shutdown.clone()));
     let (health_changes, reported) = mpsc::channel(HEALTH_CHANGE_QUEUE);
-    let failing = FailingEndpoints::default();
     let reporter = HealthReporter::new(broker.clone(), reported, config.webhook_disable_after, failing.clone());
     tasks.spawn("endpoint health", reporter.run(shutdown.clone()));
     let peers = PeerCount::default();

@@ -13,6 +13,7 @@
 //! | `whatsapp.dead-letters.<endpoint>.<event id>` | dispatcher |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
+//! | `kurir.services.<service>.joined` | a process of the service, when it has started |
 
 use crate::{
     address::ChatJid,
@@ -260,6 +261,12 @@ pub fn dead_letter(endpoint: &EndpointId, event: &EventId) -> String {
 #[must_use]
 pub fn service_ping(service: ServiceName) -> String {
     format!("kurir.services.{service}.ping")
+}
+
+/// Where an instance of a service announces itself, so that the others count it at once.
+#[must_use]
+pub fn service_joined(service: ServiceName) -> String {
+    format!("kurir.services.{service}.joined")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! `format` writes the event as its endpoint wants it, `media` adds a file, `request` and `signature` make the request.
 //! `exchange` sends it with `http_client`, to where `resolver` allows, over what `transport` shares. `outcome` judges
-//! the answer. `settlement` stores the end: in RETRIES, in `dead_letters` and in the `attempt_log`. An endpoint that
+//! the answer, `receiver_health` tells an outage from the failure of one event. `settlement` stores the end: in RETRIES, in `dead_letters` and in the `attempt_log`. An endpoint that
 //! keeps its chats in order settles by `ordered` instead. `attempt` and `result` are what these pass on, `context` is
 //! what all endpoints share.
 
@@ -18,6 +18,7 @@ mod http_client;
 pub mod media;
 pub mod ordered;
 mod outcome;
+pub mod receiver_health;
 mod request;
 mod resolver;
 pub mod result;

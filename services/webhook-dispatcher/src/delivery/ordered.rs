@@ -4,7 +4,7 @@
 
 use crate::{
     delivery::{
-        attempt::{DeliveryAttempt, ExchangeEnd, NextStep},
+        attempt::{DeliveryAttempt, ExchangeEnd, FailureDecision, NextStep},
         deliverer::EndpointDeliverer,
         result::EndpointVerdict,
         settlement::DeliveryEnd,
@@ -43,7 +43,9 @@ pub enum OrderedEnd {
         at: OffsetDateTime,
     },
     /// The event waits as if it had not been tried.
-    Untouched,
+    Untouched {
+        until: OffsetDateTime,
+    },
 }
 
 impl EndpointDeliverer {
@@ -83,22 +85,31 @@ impl EndpointDeliverer {
             }
             ExchangeEnd::Failed(failure) => *failure,
         };
-        let (mut verdict, mut end) = (EndpointVerdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
-        match self.decide_next_step(&delivery, &failure) {
-            NextStep::Attempt { attempt, at } => end = OrderedEnd::Again { attempt, at },
-            NextStep::Disable => {
-                end = OrderedEnd::Untouched;
-                verdict = EndpointVerdict::Gone { reason: failure.reason };
+        let decision = self.decide_next_step(&delivery, &failure);
+        let waits_for_receiver = decision.waits_for_receiver();
+        let FailureDecision { next_step, verdict } = decision;
+        let report = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason) };
+        let end = match next_step {
+            // The events of an endpoint that asks for a pause stay in memory, as those behind them do.
+            NextStep::Attempt { at, .. } if matches!(verdict, EndpointVerdict::Busy { .. }) => {
+                OrderedEnd::Untouched { until: at }
             }
+            NextStep::Attempt { attempt, at } => {
+                if waits_for_receiver {
+                    self.settlement.publish_report(event, &report).await;
+                }
+                OrderedEnd::Again { attempt, at }
+            }
+            NextStep::Disable => OrderedEnd::Untouched { until: OffsetDateTime::now_utc() },
             // Stored before the next event of the chat is tried: after a crash a repeat would come behind it.
             NextStep::Nothing => {
                 self.settlement
                     .store_dead_letter(event, &record, &failure, Instant::now() + DEAD_LETTER_TIMEOUT)
                     .await?;
-                let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason) };
-                self.settlement.publish_report(event, &end).await;
+                self.settlement.publish_report(event, &report).await;
+                OrderedEnd::Settled
             }
-        }
+        };
         Ok(OrderedResult { verdict, record: Some(record), end })
     }
 

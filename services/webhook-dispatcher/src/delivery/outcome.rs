@@ -121,6 +121,40 @@ impl ExchangeError {
     }
 }
 
+/// What a failure says about the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The receiver works and asks for a pause: 429, or 503 with `Retry-After`.
+    Busy,
+    /// The receiver cannot be reached, or a gateway says so in its place: no other event would arrive either.
+    Away,
+    /// The request was sent and no whole answer came. The receiver may be away, and it may have processed the event.
+    Silent,
+    /// The receiver answered, and did not accept this event.
+    Event,
+}
+
+impl FailureKind {
+    fn of_status(status: u16, has_retry_after: bool) -> Self {
+        match status {
+            429 => Self::Busy,
+            503 if has_retry_after => Self::Busy,
+            // What a proxy answers for a receiver that it does not reach, and a receiver that is starting.
+            502..=504 => Self::Away,
+            _ => Self::Event,
+        }
+    }
+
+    fn of_class(class: FailureClass) -> Self {
+        match class {
+            FailureClass::Connect | FailureClass::Tls => Self::Away,
+            FailureClass::Timeout | FailureClass::Reset => Self::Silent,
+            // The guard's refusal is no outage: it lasts until somebody changes the URL or the allowed networks.
+            FailureClass::Forbidden | FailureClass::Invalid | FailureClass::Other => Self::Event,
+        }
+    }
+}
+
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
@@ -132,6 +166,7 @@ pub enum AttemptOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptFailure {
     pub result: AttemptResult,
+    pub kind: FailureKind,
     /// In words, for the log and the dead letter.
     pub reason: String,
     /// The status of the answer, if there was one.
@@ -179,12 +214,14 @@ impl AttemptOutcome {
                     body: String::from_utf8_lossy(&body).into_owned(),
                     headers: Vec::new(),
                 },
+                kind: FailureKind::of_status(status, retry_after.is_some()),
                 status: Some(status),
                 retry_after,
                 headers,
             }),
             Err(ExchangeError { class, message }) => Self::Failed(AttemptFailure {
                 reason: message.clone(),
+                kind: FailureKind::of_class(class),
                 result: AttemptResult::Failed { class: class.as_str().to_owned(), message },
                 status: None,
                 retry_after: None,
@@ -244,6 +281,42 @@ mod tests {
             failure.result,
             AttemptResult::Failed { class: "timeout".to_owned(), message: failure.reason.clone() }
         );
+    }
+
+    #[test]
+    fn what_a_failure_says_about_the_receiver() {
+        use FailureKind::{Away, Busy, Event, Silent};
+        let kind = |answer| match AttemptOutcome::from_response(answer) {
+            AttemptOutcome::Failed(failure) => failure.kind,
+            AttemptOutcome::Delivered { .. } => panic!("a failure was expected"),
+        };
+        for (status, without_retry_after, with_it) in [
+            (429, Busy, Busy),
+            (503, Away, Busy),
+            (502, Away, Away),
+            (504, Away, Away),
+            (500, Event, Event),
+            (501, Event, Event),
+            (505, Event, Event),
+            (404, Event, Event),
+            (408, Event, Event),
+            (302, Event, Event),
+        ] {
+            assert_eq!(kind(Ok(answer(status))), without_retry_after, "{status}");
+            let retry_after = Some(RetryAfter::After(Duration::from_secs(1)));
+            assert_eq!(kind(Ok(ReceiverResponse { retry_after, ..answer(status) })), with_it, "{status}, Retry-After");
+        }
+        for (class, expected) in [
+            (FailureClass::Connect, Away),
+            (FailureClass::Tls, Away),
+            (FailureClass::Timeout, Silent),
+            (FailureClass::Reset, Silent),
+            (FailureClass::Forbidden, Event),
+            (FailureClass::Invalid, Event),
+            (FailureClass::Other, Event),
+        ] {
+            assert_eq!(kind(Err(ExchangeError { class, message: String::new() })), expected, "{class:?}");
+        }
     }
 
     #[test]

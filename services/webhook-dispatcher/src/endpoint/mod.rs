@@ -85,6 +85,12 @@ impl Endpoint {
     /// wait for each other. It is a quarter: more requests at once do not help an endpoint that fails often.
     #[must_use]
     pub fn retry_concurrency(&self) -> usize {
-        self.concurrency.div_ceil(4)
+        Self::retry_share(self.concurrency)
+    }
+
+    /// The most retries in delivery at once, if so many fresh events may be.
+    #[must_use]
+    pub fn retry_share(concurrency: usize) -> usize {
+        concurrency.div_ceil(4)
     }
 }

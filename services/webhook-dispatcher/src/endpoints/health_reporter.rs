@@ -102,12 +102,28 @@ impl HealthReporter {
 
     async fn apply_change(&mut self, change: HealthChange) -> anyhow::Result<()> {
         match change {
+            HealthChange::Failing { endpoint, reason } => {
+                self.update_state(&endpoint, |state| state.record_failure(&reason, clock::now_iso())).await
+            }
+            HealthChange::Paused { endpoint, reason, pause } => {
+                self.seen_failing.insert(endpoint.clone());
+                self.update_state(&endpoint, |state| {
+                    state.record_failure(&reason, clock::now_iso());
+                    state.circuit = CircuitState::Closed;
+                    state.pause_ms = Some(pause.as_millis() as u64);
+                })
+                .await
+            }
+            HealthChange::Reachable { endpoint } => {
+                self.update_state(&endpoint, |state| state.circuit = CircuitState::Closed).await
+            }
             HealthChange::Open { endpoint, reason } => {
                 self.seen_failing.insert(endpoint.clone());
                 self.update_state(&endpoint, |state| {
+                    state.record_failure(&reason, clock::now_iso());
                     state.circuit = CircuitState::Open;
-                    state.last_error = Some(reason.clone());
-                    state.failing_since.get_or_insert_with(clock::now_iso);
+                    state.opened = true;
+                    state.pause_ms = None;
                 })
                 .await
             }
@@ -143,7 +159,9 @@ impl HealthReporter {
         let Some((state, _)) = self.states.get_json::<EndpointState>(endpoint.as_str()).await? else {
             return Ok(());
         };
-        if let Some(since) = state.failing_since.clone() {
+        // An endpoint whose events were sent all the time was not reported as failing.
+        let was_reported = state.opened || state.circuit != CircuitState::Closed || state.warned_percent > 0;
+        if let Some(since) = state.failing_since.clone().filter(|_| was_reported) {
             let event =
                 HealthEvent { kind: EventType::ENDPOINT_RECOVERED, identity: since, reason: None, state: &state };
             self.publish_event(endpoint, &event).await?;
@@ -179,6 +197,8 @@ impl HealthReporter {
             } else if self.seen_failing.contains(&endpoint)
                 && !self.disable_after.is_zero()
                 && let Some((state, _)) = self.states.get_json::<EndpointState>(endpoint.as_str()).await?
+                // An endpoint with a failed event now and then, and no others, is not disabled.
+                && (state.circuit != CircuitState::Closed || state.pause_ms.is_some())
             {
                 self.warn_or_disable(&endpoint, &state, OffsetDateTime::now_utc()).await?;
             }

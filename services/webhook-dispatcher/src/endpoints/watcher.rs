@@ -8,6 +8,7 @@
 use crate::{
     config::Config,
     endpoint::Endpoint,
+    endpoints::failing_endpoints::FailingEndpoints,
     jetstream::consumer::{self, PullSource},
 };
 use anyhow::Context as _;
@@ -20,6 +21,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
 
 /// How soon a new connection is noticed.
@@ -41,6 +43,11 @@ pub enum EndpointChange {
         endpoint: EndpointId,
         open: bool,
     },
+    /// The endpoint's receiver has no room for this long.
+    Paused {
+        endpoint: EndpointId,
+        pause: Duration,
+    },
     /// RETRIES holds something for this endpoint.
     HasRetries(EndpointId),
     /// All endpoints that existed when the watch started were passed on.
@@ -51,6 +58,7 @@ pub struct EndpointWatcher {
     config: Config,
     broker: Broker,
     changes: mpsc::Sender<EndpointChange>,
+    failing: FailingEndpoints,
     /// Endpoints that were passed on and not removed.
     known: HashSet<EndpointId>,
     /// Removed endpoints, and when to clean up after them again.
@@ -59,8 +67,13 @@ pub struct EndpointWatcher {
 
 impl EndpointWatcher {
     #[must_use]
-    pub fn new(config: Config, broker: Broker, changes: mpsc::Sender<EndpointChange>) -> Self {
-        Self { config, broker, changes, known: HashSet::new(), cleanups: Vec::new() }
+    pub fn new(
+        config: Config,
+        broker: Broker,
+        changes: mpsc::Sender<EndpointChange>,
+        failing: FailingEndpoints,
+    ) -> Self {
+        Self { config, broker, changes, failing, known: HashSet::new(), cleanups: Vec::new() }
     }
 
     /// Watches until the shutdown.
@@ -163,15 +176,27 @@ impl EndpointWatcher {
 
     async fn apply_state(&self, entry: Entry) {
         let Ok(endpoint) = entry.key.parse::<EndpointId>() else { return };
-        let circuit = match entry.operation {
-            Operation::Put => serde_json::from_slice::<EndpointState>(&entry.value).map(|state| state.circuit).ok(),
-            Operation::Delete | Operation::Purge => Some(CircuitState::Closed),
+        let state = match entry.operation {
+            Operation::Put => match serde_json::from_slice::<EndpointState>(&entry.value) {
+                Ok(state) => Some(state),
+                // A newer version wrote it.
+                Err(_) => return,
+            },
+            Operation::Delete | Operation::Purge => None,
         };
-        match circuit {
-            Some(CircuitState::Open) => self.send(EndpointChange::Circuit { endpoint, open: true }).await,
-            Some(CircuitState::Closed) => self.send(EndpointChange::Circuit { endpoint, open: false }).await,
-            // A probe, or something that a newer version wrote.
-            Some(CircuitState::HalfOpen) | None => {}
+        self.failing.set(&endpoint, state.is_some());
+        let pause = state.as_ref().and_then(|state| state.pause_ms).map(Duration::from_millis);
+        if let Some(pause) = pause {
+            // The time since it was stored is known by NATS' clock only: at a start the pause may be a little longer.
+            let passed = Duration::try_from(OffsetDateTime::now_utc() - entry.created).unwrap_or_default();
+            let pause = if entry.seen_current { pause.saturating_sub(passed) } else { pause };
+            self.send(EndpointChange::Paused { endpoint: endpoint.clone(), pause }).await;
+        }
+        match state.map_or(CircuitState::Closed, |state| state.circuit) {
+            CircuitState::Open => self.send(EndpointChange::Circuit { endpoint, open: true }).await,
+            CircuitState::Closed => self.send(EndpointChange::Circuit { endpoint, open: false }).await,
+            // A probe.
+            CircuitState::HalfOpen => {}
         }
     }
 

@@ -43,11 +43,11 @@ const MAX_WAITING: i64 = 2_048;
 const ORDERED_ACK_WAIT: Duration = Duration::from_secs(10 * 60);
 
 impl PullSource {
-    /// The most deliveries from this source at once.
-    pub fn concurrency(self, endpoint: &Endpoint) -> usize {
+    /// The most deliveries from this source at once, if so many fresh events may be in delivery.
+    pub fn share_of(self, concurrency: usize) -> usize {
         match self {
-            Self::Events => endpoint.concurrency,
-            Self::Retries => endpoint.retry_concurrency(),
+            Self::Events => concurrency,
+            Self::Retries => Endpoint::retry_share(concurrency),
         }
     }
 

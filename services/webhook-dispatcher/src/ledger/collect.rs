@@ -92,7 +92,7 @@ impl RecordedAttempt<'_> {
             "delivered" => places.delivered.insert(*sequence),
             "filtered" => places.filtered.insert(*sequence),
             // The dead letter was stored before this record. If it is gone, its user has deleted it.
-            "refused" | "failed" if policy.decide(*attempt, *status, None, 0.0) == RetryDecision::GiveUp => {
+            "refused" | "failed" if policy.decide(*attempt, *status, 0.0) == RetryDecision::GiveUp => {
                 places.given_up.insert(*sequence);
             }
             // The event was tried again, which is in another record or in RETRIES.

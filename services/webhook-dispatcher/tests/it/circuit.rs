@@ -156,7 +156,7 @@ fn failing_for(seconds: i64) -> EndpointState {
         circuit: CircuitState::Open,
         failing_since: Some(clock::iso(OffsetDateTime::now_utc() - time::Duration::seconds(seconds))),
         last_error: Some("the receiver answered 500".to_owned()),
-        warned_percent: 0,
+        ..EndpointState::default()
     }
 }
 

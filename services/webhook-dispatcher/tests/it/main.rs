@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod asking;
+mod backpressure;
 mod broker_away;
 mod circuit;
 mod crashes;
@@ -18,6 +19,7 @@ mod limits;
 mod media;
 mod metrics;
 mod ordering;
+mod outage;
 mod policies;
 mod replay;
 mod retries;

@@ -88,7 +88,7 @@ fn yes() -> bool {
 }
 
 fn default_timeout() -> u64 {
-    EndpointSettings::DEFAULT_TIMEOUT_SECONDS
+    EndpointSettings::UNWRITTEN_TIMEOUT_SECONDS
 }
 
 fn default_concurrency() -> u16 {
@@ -96,8 +96,10 @@ fn default_concurrency() -> u16 {
 }
 
 impl EndpointSettings {
-    /// The contract's timeout.
-    pub const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
+    /// The timeout of a new endpoint. A flow that works for 20 s before it answers is no failure.
+    pub const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
+    /// The timeout of settings without this field: the contract's.
+    const UNWRITTEN_TIMEOUT_SECONDS: u64 = 10;
     /// Half of the concurrency of `default`: there may be thousands of endpoints.
     pub const DEFAULT_CONCURRENCY: u16 = 32;
 
@@ -114,10 +116,10 @@ impl EndpointSettings {
             filter: ContentFilter::default(),
             headers: BTreeMap::new(),
             secrets: Vec::new(),
-            retry: RetrySchedule::Default,
+            retry: RetrySchedule::Patient,
             retry_jitter_percent: 0,
             give_up_on: Vec::new(),
-            timeout_seconds: default_timeout(),
+            timeout_seconds: Self::DEFAULT_TIMEOUT_SECONDS,
             concurrency: default_concurrency(),
             rate_limit_per_second: None,
             ordering: EventOrdering::None,
@@ -170,7 +172,10 @@ mod tests {
     #[test]
     fn what_an_older_version_stored_is_read() {
         let read: EndpointSettings = serde_json::from_str(r#"{"url":"https://example.org/"}"#).unwrap();
-        assert_eq!(read, EndpointSettings::new("https://example.org/".to_owned()));
+        // New endpoints have more patience than those that an older version made.
+        let new = EndpointSettings::new("https://example.org/".to_owned());
+        assert_eq!((&new.retry, new.timeout_seconds), (&RetrySchedule::Patient, 30));
+        assert_eq!(read, EndpointSettings { retry: RetrySchedule::Default, timeout_seconds: 10, ..new });
         let again: EndpointSettings = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
         assert_eq!(again, read);
     }

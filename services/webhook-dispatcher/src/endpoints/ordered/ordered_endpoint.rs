@@ -4,8 +4,9 @@ use crate::{
     delivery::deliverer::EndpointDeliverer,
     endpoint::Endpoint,
     endpoints::{
-        circuit_breaker::CircuitBreaker, failing_endpoints::FailingEndpoints, health_change::HealthChange,
-        ordered::retry_lease::RetryLease, rate_limit::RateLimit,
+        adaptive_concurrency::AdaptiveConcurrency, adaptive_pace::AdaptivePace, circuit_breaker::CircuitBreaker,
+        failing_endpoints::FailingEndpoints, health_change::HealthChange, ordered::retry_lease::RetryLease,
+        rate_limit::RateLimit,
     },
     jetstream::{
         consumer::{self, PullSource, SlotId},
@@ -18,7 +19,10 @@ use async_nats::jetstream::consumer::Info;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::stream;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 /// What a task shares with the worker.
 #[derive(Clone)]
@@ -60,7 +64,38 @@ pub struct OrderedEndpoint {
 /// Limits that are kept across changes of the holder.
 pub struct EndpointLimits {
     pub breaker: CircuitBreaker,
+    pub pace: AdaptivePace,
+    pub concurrency: AdaptiveConcurrency,
     pub rate: Option<RateLimit>,
+}
+
+impl EndpointLimits {
+    /// The limits of an endpoint of whose receiver nothing is known.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint) -> Self {
+        Self {
+            breaker: CircuitBreaker::default(),
+            pace: AdaptivePace::default(),
+            concurrency: AdaptiveConcurrency::new(endpoint.concurrency),
+            rate: endpoint.rate_limit.map(RateLimit::new),
+        }
+    }
+
+    /// Applies changed settings. `is_new`: the URL leads to another receiver.
+    pub fn update(&mut self, endpoint: &Endpoint, is_new: bool) {
+        let rate = RateLimit::changed(self.rate.take(), endpoint.rate_limit);
+        if is_new {
+            *self = Self::new(endpoint);
+        }
+        self.concurrency.set_limit(endpoint.concurrency);
+        self.rate = rate;
+    }
+
+    /// The receiver is back after an outage.
+    pub fn restart_slowly(&mut self, now: Instant) {
+        self.pace.restart(now);
+        self.concurrency.restart();
+    }
 }
 
 impl OrderedEndpoint {
@@ -73,7 +108,7 @@ impl OrderedEndpoint {
         Ok(Self {
             parked: ParkedEvents::open(context.broker.clone(), endpoint.id.clone()).await?,
             lease: RetryLease::new(context.broker.clone(), endpoint.id.clone()),
-            limits: EndpointLimits { breaker: CircuitBreaker::default(), rate: None },
+            limits: EndpointLimits::new(&endpoint),
             context,
             current,
             stop,

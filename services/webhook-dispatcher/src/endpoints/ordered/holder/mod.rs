@@ -9,16 +9,15 @@ mod step_results;
 mod steps;
 
 use crate::{
-    delivery::result::EndpointVerdict,
+    delivery::result::{DeliveryResult, EndpointVerdict},
     endpoints::{
-        circuit_breaker::CircuitBreaker,
-        health_change::health_change_after,
+        circuit_breaker::CircuitChange,
+        health_change::{VerdictEffect, health_change_after},
         ordered::{
             chat_queues::{ArrivalResult, ChatQueues},
             holder::step_results::{FinishedAttempt, StepResult},
             ordered_endpoint::{CurrentEndpoint, EndpointLimits, HoldMode, OrderedEndpoint, TaskContext, is_unpinned},
         },
-        rate_limit::RateLimit,
     },
     event::{StoredEvent, session_of},
     jetstream::{
@@ -117,7 +116,7 @@ impl ChatOrderHolder {
                 }
             }
         };
-        task.limits.rate = current.endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
+        task.limits.update(&current.endpoint, false);
         let (now, mut chats) = (OffsetDateTime::now_utc(), ChatQueues::new(WINDOW));
         for (sequence, chat) in &parked {
             chats.load_parked(*sequence, *chat, now);
@@ -242,11 +241,9 @@ impl ChatOrderHolder {
         let before = std::mem::replace(&mut self.current, new);
         let endpoint = &self.current.endpoint;
         if before.endpoint.url != endpoint.url {
-            // The URL leads to another receiver.
-            limits.breaker = CircuitBreaker::default();
             self.receiver_gone = false;
         }
-        limits.rate = endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
+        limits.update(endpoint, before.endpoint.url != endpoint.url);
     }
 
     async fn take_message(&mut self, mut message: Message, task: &OrderedEndpoint) {
@@ -279,20 +276,20 @@ impl ChatOrderHolder {
         }
     }
 
-    fn apply_verdict(
-        &mut self,
-        verdict: EndpointVerdict,
-        probe: bool,
-        breaker: &mut CircuitBreaker,
-        context: &TaskContext,
-    ) {
+    fn apply_result(&mut self, result: DeliveryResult, limits: &mut EndpointLimits, context: &TaskContext) {
+        let now = Instant::now();
+        limits.concurrency.record(&result, self.current.endpoint.timeout, now);
+        let DeliveryResult { verdict, probe, .. } = result;
         self.receiver_gone |= matches!(verdict, EndpointVerdict::Gone { .. });
-        let turn = breaker.record(&verdict, probe, Instant::now());
-        if let Some(result) =
-            health_change_after(&self.current.endpoint.id, turn, verdict, breaker.pause(), &context.failing)
-        {
+        let circuit_change = limits.breaker.record(&verdict, probe, now);
+        let effect = VerdictEffect { circuit_change, pause: limits.pace.record(&verdict, now) };
+        if matches!(circuit_change, Some(CircuitChange::Closed | CircuitChange::Reachable)) {
+            limits.restart_slowly(now);
+        }
+        let (endpoint, probe_pause) = (&self.current.endpoint.id, limits.breaker.pause());
+        if let Some(change) = health_change_after(endpoint, effect, verdict, probe_pause, &context.failing) {
             // If there is no room, the next change of this kind makes up for it.
-            let _ = context.health_changes.try_send(result);
+            let _ = context.health_changes.try_send(change);
         }
     }
 }

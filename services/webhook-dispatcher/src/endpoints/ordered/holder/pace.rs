@@ -1,7 +1,7 @@
 //! How many attempts the holder starts, how many messages it requests, and how long it waits.
 
 use super::{ChatOrderHolder, TICK};
-use crate::endpoints::{health_change::HealthChange, ordered::ordered_endpoint::EndpointLimits, rate_limit::RateLimit};
+use crate::endpoints::{health_change::HealthChange, ordered::ordered_endpoint::EndpointLimits};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
@@ -29,7 +29,9 @@ impl ChatOrderHolder {
             && let Some(turn) = self.chats.next_turn(OffsetDateTime::now_utc())
         {
             let probe = limits.breaker.try_send(now).unwrap_or_default();
-            limits.rate.iter_mut().for_each(RateLimit::spend);
+            // `may_start` has seen that both have room.
+            limits.rate.iter_mut().for_each(|rate| drop(rate.reserve(1, now)));
+            limits.pace.reserve(now);
             if probe {
                 let _ = health_changes.try_send(HealthChange::Probing { endpoint: self.current.endpoint.id.clone() });
             }
@@ -37,6 +39,7 @@ impl ChatOrderHolder {
         }
         self.current.deliverer.metrics().set_circuit(limits.breaker.state());
         let is_open = self.stopping.is_none() && !self.receiver_gone && self.chats.stored_count() < MAX_PARKED;
+        let is_open = is_open && !limits.pace.is_paused(now);
         let room = if is_open { self.chats.room().min(limits.breaker.allowance(now)) } else { 0 };
         let room = if self.pin.is_some() { room } else { room.min(1) };
         self.pull.request_or_renew(room, self.pin.as_deref()).await;
@@ -51,12 +54,13 @@ impl ChatOrderHolder {
         let now = Instant::now();
         !self.stopping.is_some_and(|since| since.elapsed() > FINISH_TIMEOUT || !self.chats.has_unstored())
             && !self.receiver_gone
-            && self.attempts.len() < self.current.endpoint.concurrency
+            && self.attempts.len() < limits.concurrency.window()
             && self.steps.len() < MAX_STEPS
             && self.pull.is_fresh()
             && limits.breaker.allowance(now) > 0
+            && limits.pace.available(now) > 0
             // No other dispatcher shares this limit.
-            && limits.rate.as_mut().is_none_or(|rate| rate.available(1, now) > 0)
+            && limits.rate.as_ref().is_none_or(|rate| rate.available(Some(1), now) > 0)
     }
 
     /// The time until something may be due.

@@ -4,7 +4,7 @@ use crate::{
     delivery::{
         deliverer::EndpointDeliverer,
         ordered::{OrderedEnd, OrderedResult},
-        result::EndpointVerdict,
+        result::{DeliveryResult, EndpointVerdict},
     },
     endpoints::{
         ordered::{
@@ -38,7 +38,7 @@ impl ChatOrderHolder {
             let outcome = match event.filter(|_| !turn.parked) {
                 Some(event) => {
                     let made = deliverer.attempt_in_order(&event, turn.attempt.unwrap_or(1), probe).await;
-                    made.map(|made| TurnOutcome::Made(event, made))
+                    made.map(|made| TurnOutcome::Made(event, Box::new(made)))
                 }
                 None => attempt_parked(&deliverer, &parked, turn, probe).await,
             };
@@ -60,6 +60,7 @@ impl ChatOrderHolder {
             other => {
                 limits.breaker.cancel_probe(probe, tokio::time::Instant::now());
                 limits.rate.iter_mut().for_each(RateLimit::refund);
+                limits.pace.refund();
                 return match other {
                     Ok(TurnOutcome::NotYet(entry)) => self.chats.defer(sequence, Some(entry.attempt), entry.due),
                     Err(error) => {
@@ -73,15 +74,17 @@ impl ChatOrderHolder {
                 };
             }
         };
-        let OrderedResult { verdict, record, end } = made;
+        let OrderedResult { verdict, record, end } = *made;
         if verdict == EndpointVerdict::Untried {
             limits.rate.iter_mut().for_each(RateLimit::refund);
+            limits.pace.refund();
         }
-        self.apply_verdict(verdict, probe, &mut limits.breaker, context);
+        let took = Duration::from_millis(record.as_ref().map_or(0, |record| record.duration_ms));
+        self.apply_result(DeliveryResult { verdict, took, probe, retry_stored: false }, limits, context);
         match end {
             OrderedEnd::Settled => self.settle(sequence, chat, record),
-            OrderedEnd::Untouched => {
-                self.chats.defer(sequence, None, now);
+            OrderedEnd::Untouched { until } => {
+                self.chats.defer(sequence, None, until);
                 self.record(record);
             }
             OrderedEnd::Again { attempt, at } => {
@@ -220,7 +223,7 @@ async fn attempt_parked(
     match parked.read_event(sequence, &entry).await? {
         Some(event) => {
             let made = deliverer.attempt_in_order(&event, entry.attempt, probe).await?;
-            Ok(TurnOutcome::Made(Arc::new(event), made))
+            Ok(TurnOutcome::Made(Arc::new(event), Box::new(made)))
         }
         None => {
             deliverer.give_up_lost(sequence, &entry).await?;
