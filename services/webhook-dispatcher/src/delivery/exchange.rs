@@ -4,7 +4,7 @@ use crate::{
     delivery::{
         attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd, NextStep},
         deliverer::EndpointDeliverer,
-        outcome::{AttemptFailure, AttemptOutcome, kept_headers},
+        outcome::{AttemptFailure, AttemptOutcome, FailurePhase, kept_headers},
         request::{RequestBody, RequestMeta},
     },
     endpoint::retry_policy::{RetryDecision, due_at},
@@ -67,7 +67,17 @@ impl EndpointDeliverer {
                 (self.build_record(delivery, result, &timing), ExchangeEnd::Delivered { status })
             }
             AttemptOutcome::Failed(failure) => {
-                warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
+                let phase = failure.missing.map(|missing| missing.phase);
+                if let Some(phase) = phase {
+                    self.metrics.count_missing_answer(phase);
+                }
+                warn!(
+                    event.id = %event.id,
+                    endpoint.id = %endpoint,
+                    failure.phase = phase.map(FailurePhase::as_str),
+                    duration_ms,
+                    "Webhook attempt {attempt} failed: {failure}"
+                );
                 (self.build_record(delivery, failure.to_record(), &timing), ExchangeEnd::Failed(Box::new(failure)))
             }
         }

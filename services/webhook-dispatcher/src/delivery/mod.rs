@@ -10,6 +10,7 @@
 mod attempt;
 pub mod attempt_log;
 pub mod context;
+mod current_phase;
 mod dead_letters;
 pub mod deliverer;
 mod exchange;
@@ -17,7 +18,7 @@ pub mod format;
 mod http_client;
 pub mod media;
 pub mod ordered;
-mod outcome;
+pub mod outcome;
 mod request;
 mod resolver;
 pub mod result;
