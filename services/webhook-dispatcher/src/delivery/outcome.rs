@@ -75,6 +75,7 @@ impl RetryAfter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeError {
     pub class: FailureClass,
+    pub phase: FailurePhase,
     /// In words, without the URL.
     pub message: String,
 }
@@ -113,46 +114,54 @@ impl FailureClass {
     }
 }
 
+/// The step of an attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailurePhase {
+    /// The host's name was looked up.
+    Dns,
+    /// A TCP connection was made.
+    Connect,
+    /// The TLS handshake was under way.
+    Tls,
+    /// The request was sent, or waited for its turn on a connection. The receiver may not have seen all of it.
+    Send,
+    /// The whole request was sent and the head of the answer was missing.
+    ResponseHead,
+    /// The head of the answer arrived, its body did not.
+    ResponseBody,
+}
+
+impl FailurePhase {
+    /// All phases, in the order of an attempt.
+    pub const ALL: [Self; 6] =
+        [Self::Dns, Self::Connect, Self::Tls, Self::Send, Self::ResponseHead, Self::ResponseBody];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::ResponseHead => "response_head",
+            Self::ResponseBody => "response_body",
+        }
+    }
+}
+
 impl ExchangeError {
     #[must_use]
-    pub fn timed_out(deadline: Duration) -> Self {
+    pub fn timed_out(deadline: Duration, phase: FailurePhase) -> Self {
         let message = format!("no complete answer within {}", humantime::format_duration(deadline));
-        Self { class: FailureClass::Timeout, message }
+        Self { class: FailureClass::Timeout, phase, message }
     }
 }
 
-/// What a failure says about the receiver.
+/// Why there was no answer, for code that decides what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// The receiver works and asks for a pause: 429, or 503 with `Retry-After`.
-    Busy,
-    /// The receiver cannot be reached, or a gateway says so in its place: no other event would arrive either.
-    Away,
-    /// The request was sent and no whole answer came. The receiver may be away, and it may have processed the event.
-    Silent,
-    /// The receiver answered, and did not accept this event.
-    Event,
-}
-
-impl FailureKind {
-    fn of_status(status: u16, has_retry_after: bool) -> Self {
-        match status {
-            429 => Self::Busy,
-            503 if has_retry_after => Self::Busy,
-            // What a proxy answers for a receiver that it does not reach, and a receiver that is starting.
-            502..=504 => Self::Away,
-            _ => Self::Event,
-        }
-    }
-
-    fn of_class(class: FailureClass) -> Self {
-        match class {
-            FailureClass::Connect | FailureClass::Tls => Self::Away,
-            FailureClass::Timeout | FailureClass::Reset => Self::Silent,
-            // The guard's refusal is no outage: it lasts until somebody changes the URL or the allowed networks.
-            FailureClass::Forbidden | FailureClass::Invalid | FailureClass::Other => Self::Event,
-        }
-    }
+pub struct MissingAnswer {
+    pub class: FailureClass,
+    pub phase: FailurePhase,
 }
 
 /// The end of one attempt.
@@ -166,11 +175,12 @@ pub enum AttemptOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptFailure {
     pub result: AttemptResult,
-    pub kind: FailureKind,
     /// In words, for the log and the dead letter.
     pub reason: String,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
+    /// Why there was no answer, if there was none.
+    pub missing: Option<MissingAnswer>,
     /// The wait that the receiver asked for.
     pub retry_after: Option<RetryAfter>,
     /// The headers of the answer; empty if there was none.
@@ -214,16 +224,20 @@ impl AttemptOutcome {
                     body: String::from_utf8_lossy(&body).into_owned(),
                     headers: Vec::new(),
                 },
-                kind: FailureKind::of_status(status, retry_after.is_some()),
                 status: Some(status),
+                missing: None,
                 retry_after,
                 headers,
             }),
-            Err(ExchangeError { class, message }) => Self::Failed(AttemptFailure {
+            Err(ExchangeError { class, phase, message }) => Self::Failed(AttemptFailure {
                 reason: message.clone(),
-                kind: FailureKind::of_class(class),
-                result: AttemptResult::Failed { class: class.as_str().to_owned(), message },
+                result: AttemptResult::Failed {
+                    class: class.as_str().to_owned(),
+                    phase: Some(phase.as_str().into()),
+                    message,
+                },
                 status: None,
+                missing: Some(MissingAnswer { class, phase }),
                 retry_after: None,
                 headers: HeaderMap::new(),
             }),
@@ -269,54 +283,21 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_a_failure_with_its_class() {
-        let AttemptOutcome::Failed(failure) =
-            AttemptOutcome::from_response(Err(ExchangeError::timed_out(Duration::from_secs(10))))
-        else {
+    fn silence_is_a_failure_with_its_class_and_its_phase() {
+        let silence = ExchangeError::timed_out(Duration::from_secs(10), FailurePhase::ResponseHead);
+        let AttemptOutcome::Failed(failure) = AttemptOutcome::from_response(Err(silence)) else {
             panic!("silence is a failure")
         };
         assert_eq!(failure.status, None);
         assert_eq!(failure.reason, "no complete answer within 10s");
         assert_eq!(
             failure.result,
-            AttemptResult::Failed { class: "timeout".to_owned(), message: failure.reason.clone() }
+            AttemptResult::Failed {
+                class: "timeout".to_owned(),
+                phase: Some("response_head".into()),
+                message: failure.reason.clone(),
+            }
         );
-    }
-
-    #[test]
-    fn what_a_failure_says_about_the_receiver() {
-        use FailureKind::{Away, Busy, Event, Silent};
-        let kind = |answer| match AttemptOutcome::from_response(answer) {
-            AttemptOutcome::Failed(failure) => failure.kind,
-            AttemptOutcome::Delivered { .. } => panic!("a failure was expected"),
-        };
-        for (status, without_retry_after, with_it) in [
-            (429, Busy, Busy),
-            (503, Away, Busy),
-            (502, Away, Away),
-            (504, Away, Away),
-            (500, Event, Event),
-            (501, Event, Event),
-            (505, Event, Event),
-            (404, Event, Event),
-            (408, Event, Event),
-            (302, Event, Event),
-        ] {
-            assert_eq!(kind(Ok(answer(status))), without_retry_after, "{status}");
-            let retry_after = Some(RetryAfter::After(Duration::from_secs(1)));
-            assert_eq!(kind(Ok(ReceiverResponse { retry_after, ..answer(status) })), with_it, "{status}, Retry-After");
-        }
-        for (class, expected) in [
-            (FailureClass::Connect, Away),
-            (FailureClass::Tls, Away),
-            (FailureClass::Timeout, Silent),
-            (FailureClass::Reset, Silent),
-            (FailureClass::Forbidden, Event),
-            (FailureClass::Invalid, Event),
-            (FailureClass::Other, Event),
-        ] {
-            assert_eq!(kind(Err(ExchangeError { class, message: String::new() })), expected, "{class:?}");
-        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! and not answered is ambiguous: it counts as an outage when several different events in a row end so. An answer of the
 //! receiver's own, and a failure while the receiver accepts other events, is the failure of the event.
 
-use crate::delivery::outcome::FailureKind;
+use crate::delivery::failure_kind::FailureKind;
 use std::time::Duration;
 use tokio::time::Instant;
 

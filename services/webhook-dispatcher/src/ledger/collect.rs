@@ -197,7 +197,11 @@ mod tests {
             replay: None,
         };
         let refused = || AttemptResult::Refused { status: 500, body: "\"oh\"\n".to_owned(), headers: Vec::new() };
-        let failed = AttemptResult::Failed { class: "connect".to_owned(), message: "refused".to_owned() };
+        let failed = AttemptResult::Failed {
+            class: "connect".to_owned(),
+            phase: Some("connect".into()),
+            message: "refused".to_owned(),
+        };
         let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
         let batch = serde_json::to_vec(&[
             attempt(1, 1, AttemptResult::Delivered { status: 204, headers }),
