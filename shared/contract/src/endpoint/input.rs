@@ -41,8 +41,20 @@ const MAX_RATE: f64 = 10_000.0;
 /// One request in a hundred seconds.
 const MIN_RATE: f64 = 0.01;
 /// Headers that Kurir sets, and headers that change how a request is framed.
-const RESERVED_HEADERS: [&str; 8] =
-    ["host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade", "expect"];
+const RESERVED_HEADERS: [&str; 10] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "te",
+    "upgrade",
+    "expect",
+    "traceparent",
+    "tracestate",
+];
+/// The beginnings of the headers that Kurir sets: those of Standard Webhooks, of CloudEvents, and its own.
+const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "ce-", "kurir-"];
 
 /// Parses the settings of an endpoint; `before` are those of the endpoint that is changed, none for a new one, which
 /// needs a URL.
@@ -257,7 +269,8 @@ fn headers(value: &Value) -> Result<BTreeMap<String, String>, String> {
         if !is_token {
             return Err(format!("{name:?} is no name of a header"));
         }
-        if RESERVED_HEADERS.contains(&name.as_str()) || name.starts_with("webhook-") {
+        let is_reserved = RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if RESERVED_HEADERS.contains(&name.as_str()) || is_reserved {
             return Err(format!("{name:?} is set by Kurir itself"));
         }
         if text.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {

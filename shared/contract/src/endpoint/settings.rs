@@ -63,6 +63,10 @@ pub struct EndpointSettings {
     /// The sequence in EVENTS of the endpoint's first event: events that were stored before its creation are not delivered.
     #[serde(default)]
     pub start_sequence: u64,
+    /// When the stream EVENTS was created that `start_sequence` counts in, ISO 8601 as NATS writes it; none: not known. A
+    /// stream that was created at another time is another one, and counts from 1 again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_created: Option<String>,
     /// When it was created, ISO 8601.
     #[serde(default)]
     pub created_at: String,
@@ -127,8 +131,21 @@ impl EndpointSettings {
             base64: false,
             metadata: BTreeMap::new(),
             start_sequence: 0,
+            stream_created: None,
             created_at: String::new(),
             updated_at: String::new(),
+        }
+    }
+
+    /// The settings of the endpoint `default` before anything is set: the contract's behaviour.
+    #[must_use]
+    pub fn contract_default(url: String) -> Self {
+        Self {
+            retry: RetrySchedule::Default,
+            timeout_seconds: Self::UNWRITTEN_TIMEOUT_SECONDS,
+            // The contract has received files in the body.
+            base64: true,
+            ..Self::new(url)
         }
     }
 
