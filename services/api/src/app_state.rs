@@ -6,7 +6,7 @@ use crate::{
     gateway_client::GatewayClient, job_store::JobStore, metrics::ApiMetrics, replay_store::ReplayStore,
     routes::health::LastPings, uploads::UploadStore, wrong_keys::WrongKeys,
 };
-use kurir_chassis::{broker::Broker, health::Health};
+use kurir_chassis::{broker::Broker, health::Health, webhook_settings::WebhookSettings};
 use kurir_contract::address_guard::NetworkList;
 use std::{future::Future, sync::Arc, time::Instant};
 use tokio::task::JoinError;
@@ -20,6 +20,8 @@ pub struct SharedState {
     pub started: Instant,
     pub environment: String,
     pub webhook_url: Option<String>,
+    /// What the environment says about the endpoint `default`.
+    pub webhook: WebhookSettings,
     pub api_key: ApiKey,
     pub broker: Broker,
     pub health: Health,
@@ -45,6 +47,7 @@ impl AppState {
             started: Instant::now(),
             environment: config.node_env.clone(),
             webhook_url: config.webhook_url().map(str::to_owned),
+            webhook: config.webhook.clone(),
             // An empty key, which the settings refuse, opens nothing.
             api_key: config.api_key.clone().unwrap_or_default(),
             gateway: GatewayClient::new(broker.clone()),

@@ -114,7 +114,7 @@ error_codes! {
     CONFLICT:
         Conflict = "conflict" "The request does not fit the present state, or the `Idempotency-Key` was used for another request",
         EndpointDisabled = "endpoint_disabled" "The endpoint is disabled",
-        ManagedByEnvironment = "managed_by_environment" "The endpoint `default` is changed by `WEBHOOK_URL` alone",
+        ManagedByEnvironment = "managed_by_environment" "The environment fixes this of the endpoint `default`",
         TooManyEndpoints = "too_many_endpoints" "There are 10,000 endpoints already",
     ;
     PAYLOAD_TOO_LARGE:

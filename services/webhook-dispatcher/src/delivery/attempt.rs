@@ -77,7 +77,8 @@ pub struct AttemptTiming {
 }
 
 impl AttemptTiming {
-    pub fn now() -> Self {
-        Self { at: OffsetDateTime::now_utc(), began: Instant::now(), duration: Duration::ZERO }
+    /// Starts now. `at`: the time of day.
+    pub fn start(at: OffsetDateTime) -> Self {
+        Self { at, began: Instant::now(), duration: Duration::ZERO }
     }
 }

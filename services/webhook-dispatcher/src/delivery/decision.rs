@@ -13,7 +13,6 @@ use crate::{
     endpoint::retry_policy::{RETRY_AFTER_CAP, RetryDecision, SchedulePosition, due_at},
 };
 use std::time::{Duration, SystemTime};
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -31,7 +30,7 @@ impl EndpointDeliverer {
     pub(super) fn decide_next_step(&self, delivery: &DeliveryAttempt, failure: &AttemptFailure) -> FailureDecision {
         let DeliveryAttempt { event, attempt, probe, .. } = delivery;
         let (endpoint, policy) = (&self.endpoint.id, &self.endpoint.retry_policy);
-        let (now, reason) = (OffsetDateTime::now_utc(), failure.reason.clone());
+        let (now, reason) = (self.context.broker.clock.now(), failure.reason.clone());
         let again = |attempt, delay| NextStep::Attempt { attempt, at: due_at(now, delay) };
         let SchedulePosition { number, round } = policy.position(*attempt);
         let (outage, was_away) = self.judge_receiver(event.sequence, failure.kind(), policy.delay_before(number));
@@ -40,7 +39,7 @@ impl EndpointDeliverer {
         let busy = failure.kind() == FailureKind::Busy && !policy.is_final(failure.status);
         if busy && decision != RetryDecision::Disable {
             // The receiver has not looked at the event: this was no attempt.
-            let pause = failure.retry_after.map(|asked| asked.delay_from(SystemTime::now()).min(RETRY_AFTER_CAP));
+            let pause = failure.retry_after.map(|asked| asked.delay_from(SystemTime::from(now)).min(RETRY_AFTER_CAP));
             let next_step = again(*attempt, pause.unwrap_or(BUSY_PAUSE));
             return FailureDecision { next_step, verdict: EndpointVerdict::Busy { reason, pause } };
         }

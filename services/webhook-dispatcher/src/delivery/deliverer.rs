@@ -194,7 +194,8 @@ impl EndpointDeliverer {
             NextStep::Attempt { attempt: next, at } => {
                 let scope = scope.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
                 let next = NextRetry { attempt: next, at, scope };
-                result.retry_stored = self.settlement.settle_retry(pending, &event, record, &next).await;
+                self.settlement.settle_retry(pending, &event, record, &next).await;
+                result.retry_stored = true;
                 if waits_for_receiver {
                     let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason) };
                     self.settlement.publish_report(&event, &end).await;
@@ -216,10 +217,13 @@ impl EndpointDeliverer {
         match source {
             PullSource::Events => {
                 let scope = RetryScope::live(RetryScope::NO_CHAT.to_owned());
-                if retries.has_retry(endpoint, &scope, pending.sequence()).await? {
+                let WorkItem::Attempt(first) = first_attempt(pending, message) else {
+                    return Ok(WorkItem::Nothing("it is no event"));
+                };
+                if retries.has_retry(endpoint, &scope, pending.sequence(), &first.event.id).await? {
                     return Ok(WorkItem::Nothing("its first attempt was made and its retry is stored"));
                 }
-                Ok(first_attempt(pending, message))
+                Ok(WorkItem::Attempt(first))
             }
             PullSource::Retries => {
                 // Only a foreign publisher can have stored such a message. It would come back forever.

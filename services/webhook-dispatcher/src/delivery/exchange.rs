@@ -45,7 +45,7 @@ impl EndpointDeliverer {
         let (kind, attempts) = (&event.kind, policy.position(*attempt).round.saturating_mul(policy.max_attempts()));
         info!(event.id = %event.id, endpoint.id = %endpoint, "Sending webhook {kind} (attempt {attempt}/{attempts})");
 
-        let mut timing = AttemptTiming::now();
+        let mut timing = AttemptTiming::start(self.context.broker.clock.now());
         let is_replay = delivery.scope.as_ref().is_some_and(|scope| scope.replay.is_some());
         let meta = RequestMeta { at: timing.at.unix_timestamp(), is_replay, traced: self.context.traced };
         let request = self.template.request(event, body, &meta);
@@ -81,7 +81,11 @@ impl EndpointDeliverer {
 
     /// The record of an event that is not sent.
     pub(super) fn record_filtered(&self, delivery: &DeliveryAttempt, by: &'static str) -> AttemptRecord {
-        self.build_record(delivery, AttemptResult::Filtered { by: by.to_owned() }, &AttemptTiming::now())
+        self.build_record(
+            delivery,
+            AttemptResult::Filtered { by: by.to_owned() },
+            &AttemptTiming::start(self.context.broker.clock.now()),
+        )
     }
 
     fn build_record(&self, delivery: &DeliveryAttempt, result: AttemptResult, timing: &AttemptTiming) -> AttemptRecord {

@@ -12,7 +12,7 @@ mod attempt;
 pub mod attempt_log;
 pub mod context;
 mod current_phase;
-mod dead_letters;
+pub mod dead_letters;
 mod decision;
 pub mod deliverer;
 mod exchange;

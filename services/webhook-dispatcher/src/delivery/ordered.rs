@@ -22,6 +22,8 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+/// Between two tries to store a dead letter.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The time to store a dead letter.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -52,7 +54,7 @@ impl EndpointDeliverer {
     /// Makes an attempt. The caller stores what follows.
     ///
     /// # Errors
-    /// If the event is given up and its dead letter cannot be stored.
+    /// None at present.
     pub async fn attempt_in_order(
         &self,
         event: &StoredEvent,
@@ -100,12 +102,21 @@ impl EndpointDeliverer {
                 }
                 OrderedEnd::Again { attempt, at }
             }
-            NextStep::Disable => OrderedEnd::Untouched { until: OffsetDateTime::now_utc() },
+            NextStep::Disable => OrderedEnd::Untouched { until: self.context.broker.clock.now() },
             // Stored before the next event of the chat is tried: after a crash a repeat would come behind it.
             NextStep::Nothing => {
-                self.settlement
+                // The attempt is not made again if the dead letters are full: only its storing is repeated.
+                while let Err(error) = self
+                    .settlement
                     .store_dead_letter(event, &record, &failure, Instant::now() + DEAD_LETTER_TIMEOUT)
-                    .await?;
+                    .await
+                {
+                    tracing::warn!(
+                        endpoint.id = %self.endpoint.id,
+                        "failed to store the end of a webhook attempt, which is tried again: {error:#}"
+                    );
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
                 self.settlement.publish_report(event, &report).await;
                 OrderedEnd::Settled
             }

@@ -23,6 +23,8 @@ pub struct Endpoint {
     pub subjects: Vec<String>,
     /// The first event for this endpoint; 0: the first that is stored.
     pub start_sequence: u64,
+    /// When the stream was created that `start_sequence` counts in; none: not known.
+    pub stream_created: Option<String>,
     pub filter: ContentFilter,
     pub format: PayloadFormat,
     /// Whether the body includes received files.
@@ -63,6 +65,7 @@ impl Endpoint {
             enabled: settings.enabled,
             subjects,
             start_sequence: settings.start_sequence,
+            stream_created: settings.stream_created,
             filter: settings.filter,
             format: settings.format,
             // WAHA's events have links only.

@@ -63,6 +63,12 @@ impl RetryPolicy {
         Self { delays, jitter_percent: 0, final_statuses: Vec::new(), disables_on_gone: true }
     }
 
+    /// Treats the status 410 as every other failure.
+    #[must_use]
+    pub fn without_disabling(self) -> Self {
+        Self { disables_on_gone: false, ..self }
+    }
+
     /// Adds up to `percent` of each wait to it, by chance.
     #[must_use]
     pub fn with_jitter(self, percent: u8) -> Self {

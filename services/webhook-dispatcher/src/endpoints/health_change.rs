@@ -11,8 +11,8 @@ use tokio::time::Instant;
 /// What a worker saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthChange {
-    /// An attempt failed, and none has succeeded since. The events are sent as before.
-    Failing { endpoint: EndpointId, reason: String },
+    /// An attempt failed, and none has succeeded since. The events are sent as before. `is_away`: the receiver is away.
+    Failing { endpoint: EndpointId, reason: String, is_away: bool },
     /// The receiver has no room: nothing is sent for this long.
     Paused { endpoint: EndpointId, reason: String, pause: Duration },
     /// An outage is over, but no event was accepted yet.
@@ -76,8 +76,8 @@ pub fn health_change_after(
         (_, EndpointVerdict::Succeeded) if failing.take_if_failing(&endpoint) => {
             Some(HealthChange::Closed { endpoint })
         }
-        (_, EndpointVerdict::Failed { reason, .. }) if failing.add(&endpoint, Instant::now()) => {
-            Some(HealthChange::Failing { endpoint, reason })
+        (_, EndpointVerdict::Failed { reason, outage, .. }) if failing.add(&endpoint, Instant::now()) => {
+            Some(HealthChange::Failing { endpoint, reason, is_away: outage.is_some() })
         }
         (
             _,

@@ -95,13 +95,15 @@ async fn every_sort_of_outage_is_waited_for() {
     for status in [502_u16, 503, 504] {
         let receiver = Receiver::start().await;
         receiver.always(status);
-        let id = stage.endpoint(json!({"url": receiver.url(), "retry": [1], "events": ["test"]})).await;
+        let id =
+            stage.endpoint(json!({"url": receiver.url(), "retry": [1], "timeoutSeconds": 3, "events": ["test"]})).await;
         endpoints.push((id, Some(receiver)));
     }
     // No such name, and a server without TLS behind https.
     let no_tls = stage.receiver.url().replace("http:", "https:");
     for url in ["http://no-such-host.invalid/webhook", no_tls.as_str()] {
-        endpoints.push((stage.endpoint(json!({"url": url, "retry": [1], "events": ["test"]})).await, None));
+        let settings = json!({"url": url, "retry": [1], "timeoutSeconds": 3, "events": ["test"]});
+        endpoints.push((stage.endpoint(settings).await, None));
     }
     stage.publish("test", "evt_1").await;
     for (id, _) in &endpoints {

@@ -5,8 +5,8 @@ use crate::{
     endpoint::Endpoint,
     endpoints::{
         adaptive_concurrency::AdaptiveConcurrency, adaptive_pace::AdaptivePace, circuit_breaker::CircuitBreaker,
-        failing_endpoints::FailingEndpoints, health_change::HealthChange, ordered::retry_lease::RetryLease,
-        rate_limit::RateLimit,
+        failing_endpoints::FailingEndpoints, health_change::HealthChange, rate_limit::RateLimit,
+        retry_lease::RetryLease, stream_change::adopt_stream,
     },
     jetstream::{
         consumer::{self, PullSource, SlotId},
@@ -107,7 +107,7 @@ impl OrderedEndpoint {
         let endpoint = Arc::clone(&current.borrow().endpoint);
         Ok(Self {
             parked: ParkedEvents::open(context.broker.clone(), endpoint.id.clone()).await?,
-            lease: RetryLease::new(context.broker.clone(), endpoint.id.clone()),
+            lease: RetryLease::new(context.broker.clone(), endpoint.id.to_string()),
             limits: EndpointLimits::new(&endpoint),
             context,
             current,
@@ -130,7 +130,11 @@ impl OrderedEndpoint {
 
     pub async fn ensure_consumer(&self) -> anyhow::Result<()> {
         let endpoint = Arc::clone(&self.current.borrow().endpoint);
-        consumer::create_consumer(&self.context.broker, PullSource::Events, &endpoint).await
+        let change = consumer::create_consumer(&self.context.broker, PullSource::Events, &endpoint).await?;
+        match change {
+            Some(change) => adopt_stream(&self.context.broker, &endpoint.id, &change).await,
+            None => Ok(()),
+        }
     }
 
     pub async fn events_stream(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {

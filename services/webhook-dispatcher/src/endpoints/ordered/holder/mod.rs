@@ -30,13 +30,13 @@ use crate::{
 };
 use async_nats::Message;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use kurir_chassis::nats_clock::NatsClock;
 use kurir_contract::{chat::ChatToken, delivery::AttemptRecord, event::EventId};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
-use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// Events in memory. After a takeover at most this many come again.
@@ -78,6 +78,7 @@ struct HeldEvent {
 pub struct ChatOrderHolder {
     current: CurrentEndpoint,
     parked: ParkedEvents,
+    clock: NatsClock,
     pull: PinnedPull,
     pin: Option<String>,
     chats: ChatQueues,
@@ -107,7 +108,7 @@ impl ChatOrderHolder {
         };
         let mut pull = PinnedPull::open(&task.context.broker.client, consumer).await?;
         let parked = {
-            let mut prepared = std::pin::pin!(prepare(task, pin.is_some()));
+            let mut prepared = std::pin::pin!(prepare(task, &current, pin.is_some()));
             loop {
                 tokio::select! {
                     parked = &mut prepared => break parked?,
@@ -117,7 +118,8 @@ impl ChatOrderHolder {
             }
         };
         task.limits.update(&current.endpoint, false);
-        let (now, mut chats) = (OffsetDateTime::now_utc(), ChatQueues::new(WINDOW));
+        let clock = task.context.broker.clock.clone();
+        let (now, mut chats) = (clock.now(), ChatQueues::new(WINDOW));
         for (sequence, chat) in &parked {
             chats.load_parked(*sequence, *chat, now);
         }
@@ -125,6 +127,7 @@ impl ChatOrderHolder {
         tracing::info!(endpoint.id = %id, "this dispatcher now keeps webhook endpoint {id} in order: {} events are parked", parked.len());
         Ok(Self {
             parked: task.parked.clone(),
+            clock,
             current,
             pull,
             pin,
@@ -172,6 +175,10 @@ impl ChatOrderHolder {
                 return Ok(HoldEnd::Lost { why: "this process was frozen", to: None });
             }
             awake = Instant::now();
+            if self.stopping.is_none() && self.pull.is_silent() && task.context.broker.is_connected() {
+                // The consumer, or its stream, has vanished.
+                return Ok(HoldEnd::Lost { why: "NATS does not serve its consumer", to: None });
+            }
             if !task.context.deleted.is_cancelled() {
                 self.park_events();
             }
@@ -211,7 +218,7 @@ impl ChatOrderHolder {
                     Pulled::Ended => anyhow::bail!("the subscription to events ended"),
                 },
                 () = tokio::time::sleep(pause) => {
-                    self.chats.park_slow_chats(OffsetDateTime::now_utc());
+                    self.chats.park_slow_chats(self.clock.now());
                     if self.strays_checked.elapsed() > STRAYS_CHECK_INTERVAL && self.chats.stored_count() < MAX_PARKED_FOR_STRAYS {
                         self.strays_checked = Instant::now();
                         self.find_strays();
@@ -260,7 +267,7 @@ impl ChatOrderHolder {
         let Message { subject, payload, headers, .. } = message;
         let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
         let chat = ChatToken::from_event(&session_of(&event.subject), &event.payload);
-        match self.chats.add_arrival(event.sequence, chat, OffsetDateTime::now_utc()) {
+        match self.chats.add_arrival(event.sequence, chat, self.clock.now()) {
             ArrivalResult::Taken => {
                 let held = HeldEvent {
                     event_id: event.id.clone(),
@@ -295,11 +302,19 @@ impl ChatOrderHolder {
 }
 
 /// Prepares the hold. Gives the parked events.
-async fn prepare(task: &OrderedEndpoint, pinned: bool) -> anyhow::Result<Vec<(u64, ChatToken)>> {
+async fn prepare(
+    task: &OrderedEndpoint,
+    current: &CurrentEndpoint,
+    pinned: bool,
+) -> anyhow::Result<Vec<(u64, ChatToken)>> {
     // In this order: what an earlier holder stores and acknowledges after this is handed out again.
     if pinned {
         task.hand_out_again().await?;
     }
     task.parked.adopt().await?;
+    for stray in task.parked.adopt_strays().await? {
+        current.deliverer.give_up_lost(stray.sequence, &stray.entry).await?;
+        task.parked.remove_stray(&stray).await?;
+    }
     task.parked.list().await
 }

@@ -3,7 +3,6 @@
 use super::{ChatOrderHolder, TICK};
 use crate::endpoints::{health_change::HealthChange, ordered::ordered_endpoint::EndpointLimits};
 use std::time::Duration;
-use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
 
 /// Beyond this number the endpoint takes no more: events that wait in EVENTS cost no memory. The parked ones cost 20
@@ -26,11 +25,13 @@ impl ChatOrderHolder {
     ) {
         let now = Instant::now();
         while self.may_start(limits)
-            && let Some(turn) = self.chats.next_turn(OffsetDateTime::now_utc())
+            && let Some(turn) = self.chats.next_turn(self.clock.now())
         {
             let probe = limits.breaker.try_send(now).unwrap_or_default();
             // `may_start` has seen that both have room.
-            limits.rate.iter_mut().for_each(|rate| drop(rate.reserve(1, now)));
+            limits.rate.iter_mut().for_each(|rate| {
+                rate.reserve(1, now);
+            });
             limits.pace.reserve(now);
             if probe {
                 let _ = health_changes.try_send(HealthChange::Probing { endpoint: self.current.endpoint.id.clone() });
@@ -67,7 +68,7 @@ impl ChatOrderHolder {
     pub(super) fn time_to_next(&self, limits: &mut EndpointLimits) -> Duration {
         match self.chats.next_due() {
             Some(due) if self.may_start(limits) => {
-                Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default().min(TICK)
+                Duration::try_from(due - self.clock.now()).unwrap_or_default().min(TICK)
             }
             Some(_) => TICK,
             None if self.attempts.is_empty() => IDLE_TICK,
