@@ -239,7 +239,7 @@ mod tests {
             assert_eq!(problems(&["--webhook-url", url]), expected, "{url}");
         }
         assert_eq!(
-            problems(&["--webhook-url=x", "--health-listen=here", "--webhook-base64-max=1GB", "--webhook-timeout=40s"]),
+            problems(&["--webhook-url=x", "--health-listen=here", "--webhook-base64-max=1GB", "--webhook-timeout=70s"]),
             ["WEBHOOK_URL", "HEALTH_LISTEN", "WEBHOOK_BASE64_MAX", "WEBHOOK_ACK_WAIT", "DRAIN_TIMEOUT"]
         );
     }

@@ -89,7 +89,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_second_has_more_than_the_rate_and_no_place_is_given_away(
-            rate in 1_u32..2_000, steps in prop::collection::vec(0_u64..30, 300)
+            rate in 1_u32..500, steps in prop::collection::vec(0_u64..60, 60)
         ) {
             let (mut now, mut limit) = (Instant::now(), RateLimit::new(f64::from(rate)));
             let mut sent = Vec::new();

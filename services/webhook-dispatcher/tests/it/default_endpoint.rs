@@ -31,6 +31,7 @@ async fn what_was_stored_before_it_was_set_is_not_sent_and_nothing_after_it_is_l
     let mut dispatcher = stage.dispatcher_with([NEW]).await;
     publish(&stage, "new", 0..5).await;
     stage.receiver.wait_for(5, SOON).await;
+    stage.settled(SOON).await;
     // Nothing is left out across any restart, also if the consumer is gone.
     dispatcher.kill_9().await;
     publish(&stage, "away", 0..5).await;
@@ -86,7 +87,7 @@ async fn each_setting_of_the_environment_is_in_effect() {
     assert_eq!(order, expected);
     let first = &requests[0];
     assert_eq!((first.header("authorization"), first.header("x-tenant")), ("Bearer secret", "blue"));
-    assert_eq!(first.header("ce-type"), "message.received");
+    assert_eq!(first.header("ce-type"), "kurir.message.received");
     let took = requests[8].at - requests[1].at;
     assert!(took >= Duration::from_millis(1_600), "seven requests at four a second took {took:?}");
 }

@@ -6,7 +6,7 @@ use crate::stage::{
     endpoints::{NO_DEFAULT, arrivals},
 };
 use kurir_contract::endpoint::{CircuitState, EndpointId};
-use kurir_test_harness::{Answer, Receiver, Request, until};
+use kurir_test_harness::{Answer, Port, Receiver, Request, until};
 use serde_json::{Value, json};
 use std::{collections::HashSet, time::Duration};
 
@@ -86,7 +86,7 @@ async fn while_a_receiver_is_down_no_sort_of_endpoint_loses_an_event() {
     assert!((0..10).all(|number| arrivals[&format!("evt_{number}")] == 1), "{arrivals:?}");
 }
 
-/// What proxies and starting servers answer, and what is no HTTP server at all.
+/// What proxies and starting servers answer, and what is no server at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sort_of_outage_is_waited_for() {
     let stage = Stage::set().await;
@@ -99,9 +99,10 @@ async fn every_sort_of_outage_is_waited_for() {
             stage.endpoint(json!({"url": receiver.url(), "retry": [1], "timeoutSeconds": 3, "events": ["test"]})).await;
         endpoints.push((id, Some(receiver)));
     }
-    // No such name, and a server without TLS behind https.
-    let no_tls = stage.receiver.url().replace("http:", "https:");
-    for url in ["http://no-such-host.invalid/webhook", no_tls.as_str()] {
+    // No such name, and nobody who listens.
+    let nobody = Port::reserve();
+    let refused = format!("http://{}/webhook", nobody.addr());
+    for url in ["http://no-such-host.invalid/webhook", refused.as_str()] {
         let settings = json!({"url": url, "retry": [1], "timeoutSeconds": 3, "events": ["test"]});
         endpoints.push((stage.endpoint(settings).await, None));
     }

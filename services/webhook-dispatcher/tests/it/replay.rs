@@ -108,7 +108,7 @@ async fn of_all_dead_letters_those_that_fail_again_rest_with_their_new_reason() 
     stage.buried(8).await;
     stage
         .receiver
-        .answer_with(|request| Answer::status(if request.header("webhook-id") == "evt_3" { 503 } else { 200 }));
+        .answer_with(|request| Answer::status(if request.header("webhook-id") == "evt_3" { 501 } else { 200 }));
 
     let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     assert_eq!(replay.total, 4);
@@ -118,7 +118,7 @@ async fn of_all_dead_letters_those_that_fail_again_rest_with_their_new_reason() 
     let own: Vec<_> = letters.iter().filter(|letter| letter.endpoint == endpoint).collect();
     assert_eq!(
         (own.len(), own[0].event_id.as_str(), own[0].reason.as_str()),
-        (1, "evt_3", "the receiver answered 503")
+        (1, "evt_3", "the receiver answered 501")
     );
     assert_eq!(letters.iter().filter(|letter| letter.endpoint == other).count(), 4);
 }
