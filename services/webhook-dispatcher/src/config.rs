@@ -19,10 +19,10 @@ use url::Url;
 /// Which events `WEBHOOK_URL` receives when it is set for the first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum WebhookStart {
-    /// Those that are stored from then on.
+    // Those that are stored from then on.
     #[default]
     New,
-    /// Those that were stored before, too.
+    // Those that were stored before, too.
     All,
 }
 

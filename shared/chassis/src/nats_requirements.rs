@@ -33,8 +33,8 @@ pub async fn check_requirements(client: &async_nats::Client, jetstream: &Context
                 anyhow::bail!(JETSTREAM_OFF)
             }
             // A user without the right to read the account's limits: the streams show whether they suffice.
-            AccountErrorKind::JetStream(_) => Ok(()),
-            AccountErrorKind::TimedOut | AccountErrorKind::Other => Err(anyhow::Error::new(error)),
+            AccountErrorKind::JetStream(_) | AccountErrorKind::TimedOut => Ok(()),
+            AccountErrorKind::Other => Err(anyhow::Error::new(error)),
         },
     }
 }

@@ -46,25 +46,29 @@ impl RateLimit {
     pub fn available(&self, sharers: Option<usize>, now: Instant) -> usize {
         let Some(sharers) = sharers else { return 0 };
         let Burst { most, within } = self.burst(sharers);
-        let until = now + LOOKAHEAD;
-        let next = self.sent.len().checked_sub(most).and_then(|index| self.sent.get(index));
-        let next = next.map_or(now, |earlier| now.max(*earlier + within));
+        let (until, next) = (now + LOOKAHEAD, now + self.wait(sharers, now));
         if next > until {
             return 0;
         }
         most * (1 + (until.duration_since(next).as_nanos() / within.as_nanos().max(1)) as usize)
     }
 
-    /// Takes the next place for a request. Gives the time to wait before it is sent.
-    pub fn reserve(&mut self, sharers: usize, now: Instant) -> Duration {
+    /// How long the next request has to wait from now on.
+    #[must_use]
+    pub fn wait(&self, sharers: usize, now: Instant) -> Duration {
         let Burst { most, within } = self.burst(sharers);
         let earlier = self.sent.len().checked_sub(most).and_then(|index| self.sent.get(index));
-        let at = earlier.map_or(now, |earlier| now.max(*earlier + within));
-        self.sent.push_back(at);
-        while self.sent.len() > most {
+        earlier.map_or(Duration::ZERO, |earlier| (*earlier + within).saturating_duration_since(now))
+    }
+
+    /// Takes the next place for a request. Gives the time to wait before it is sent.
+    pub fn reserve(&mut self, sharers: usize, now: Instant) -> Duration {
+        let wait = self.wait(sharers, now);
+        self.sent.push_back(now + wait);
+        while self.sent.len() > self.burst(sharers).most {
             self.sent.pop_front();
         }
-        at - now
+        wait
     }
 
     /// Returns the last place: there was no request after all.

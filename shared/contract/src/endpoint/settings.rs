@@ -83,7 +83,7 @@ pub enum EventOrdering {
     #[default]
     None,
     /// The events of one chat arrive in the order in which they were stored. An event that fails delays its chat and no
-    /// other. Replays have no order.
+    /// other. Of the replays, that of the dead letters is in order, too.
     Chat,
 }
 

@@ -13,7 +13,9 @@ const MAX_STEPS: usize = 256;
 /// A holder that is stopped goes on delivering what it has in memory for this long: events that were delivered behind
 /// one that was not come again at the next holder.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same while there is nothing to deliver. The hold is renewed every second.
+/// The loop pauses at least this long for the rate limit.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+/// The pause while there is nothing to deliver. The hold is renewed every second.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 
 impl ChatOrderHolder {
@@ -61,7 +63,7 @@ impl ChatOrderHolder {
             && limits.breaker.allowance(now) > 0
             && limits.pace.available(now) > 0
             // No other dispatcher shares this limit.
-            && limits.rate.as_ref().is_none_or(|rate| rate.available(Some(1), now) > 0)
+            && limits.rate.as_ref().is_none_or(|rate| rate.wait(1, now).is_zero())
     }
 
     /// The time until something may be due.
@@ -70,7 +72,11 @@ impl ChatOrderHolder {
             Some(due) if self.may_start(limits) => {
                 Duration::try_from(due - self.clock.now()).unwrap_or_default().min(TICK)
             }
-            Some(_) => TICK,
+            // The rate limit may allow the next one sooner.
+            Some(_) => {
+                let wait = limits.rate.as_ref().map_or(TICK, |rate| rate.wait(1, Instant::now()));
+                wait.clamp(MIN_PAUSE, TICK)
+            }
             None if self.attempts.is_empty() => IDLE_TICK,
             None => TICK,
         }
