@@ -21,7 +21,7 @@ use crate::{
     uploads::UploadStore,
     wrong_keys::WrongKeys,
 };
-use kurir_chassis::{broker::Broker, health::Health};
+use kurir_chassis::{broker::Broker, health::Health, webhook_settings::WebhookSettings};
 use kurir_contract::address_guard::NetworkList;
 use std::{future::Future, sync::Arc, time::Instant};
 use tokio::task::JoinError;
@@ -35,6 +35,8 @@ pub struct SharedState {
     pub started: Instant,
     pub environment: String,
     pub webhook_url: Option<String>,
+    /// What the environment says about the endpoint `default`.
+    pub webhook: WebhookSettings,
     pub api_key: ApiKey,
     pub broker: Broker,
     pub health: Health,
@@ -69,6 +71,7 @@ impl AppState {
             started: Instant::now(),
             environment: config.node_env.clone(),
             webhook_url: config.webhook_url().map(str::to_owned),
+            webhook: config.webhook.clone(),
             // An empty key, which the settings refuse, opens nothing.
             api_key: config.api_key.clone().unwrap_or_default(),
             gateway: GatewayClient::new(broker.clone()),

@@ -7,6 +7,7 @@ use kurir_chassis::{
     byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
     telemetry::LogSettings,
+    webhook_settings::WebhookSettings,
 };
 use kurir_contract::address_guard::{ALLOWED_NETWORKS, InvalidNetworks, NetworkList};
 
@@ -26,6 +27,8 @@ pub struct ApiConfig {
     /// Where events are delivered; unset or empty: webhooks are disabled. The dispatcher needs the same value.
     #[arg(long, env = "WEBHOOK_URL", hide_env_values = true)]
     pub webhook_url: Option<String>,
+    #[command(flatten)]
+    pub webhook: WebhookSettings,
     /// Networks that endpoints made through the API may point into although they are private, as
     /// `10.0.0.0/8,192.168.1.5`. The dispatcher needs the same value.
     #[arg(long, env = "WEBHOOK_ALLOWED_NETWORKS", default_value = "")]
@@ -98,6 +101,7 @@ pub(crate) enum CorsOrigins {
 impl ServiceSettings for ApiConfig {
     fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = self.broker.problems();
+        problems.extend(self.webhook.problems());
         if self.api_key.as_ref().is_none_or(ApiKey::is_empty) {
             problems.push(SettingProblem::new(
                 "API_KEY",

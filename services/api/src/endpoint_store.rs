@@ -1,6 +1,7 @@
 //! The endpoints as NATS keeps them: the bucket that every dispatcher follows, and what the dispatchers see of each.
 //!
-//! A change is written only over what it was made from. The endpoint `default` is not here: it comes from `WEBHOOK_URL`.
+//! A change is written only over what it was made from. Of the endpoint `default`, the bucket holds what the API changed and
+//! where it begins; the rest comes from the environment.
 
 use crate::{
     bucket_error::{bucket_read_error, bucket_write_error},
@@ -55,6 +56,11 @@ impl EndpointStore {
         Ok(all)
     }
 
+    /// None if there is none.
+    pub async fn find(&self, id: &EndpointId) -> Result<Option<EndpointSettings>, ApiError> {
+        read_key(&self.settings, id).await?.map(|stored| read(&stored.value, id.as_str())).transpose()
+    }
+
     pub async fn get(&self, id: &EndpointId) -> Result<EndpointSettings, ApiError> {
         let stored = read_key(&self.settings, id).await?.ok_or_else(not_found)?;
         read(&stored.value, id.as_str())
@@ -83,14 +89,23 @@ impl EndpointStore {
         change: impl Fn(&EndpointSettings) -> Result<EndpointSettings, ApiError>,
     ) -> Result<EndpointSettings, ApiError> {
         for _ in 0..TRIES {
-            let stored = read_key(&self.settings, id).await?.ok_or_else(not_found)?;
-            let before = read(&stored.value, id.as_str())?;
+            let stored = read_key(&self.settings, id).await?;
+            let before = match &stored {
+                Some(stored) => read(&stored.value, id.as_str())?,
+                // A dispatcher stores it at its first start. The API may be faster.
+                None if id.is_default() => EndpointSettings::contract_default(String::new()),
+                None => return Err(not_found()),
+            };
             let mut after = change(&before)?;
             if after == before {
                 return Ok(before);
             }
             after.updated_at = clock::now_iso();
-            match self.settings.update(id.as_str(), json(&after)?, stored.revision).await {
+            let written = match stored {
+                Some(stored) => self.settings.update(id.as_str(), json(&after)?, stored.revision).await,
+                None => self.settings.create(id.as_str(), json(&after)?).await,
+            };
+            match written {
                 Ok(_) => return Ok(after),
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(bucket_write_error(error)),

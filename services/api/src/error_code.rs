@@ -129,7 +129,7 @@ error_codes! {
     CONFLICT:
         Conflict = "conflict" "The request does not fit the present state, or the `Idempotency-Key` was used for another request",
         EndpointDisabled = "endpoint_disabled" "The endpoint is disabled",
-        ManagedByEnvironment = "managed_by_environment" "The endpoint `default` is changed by `WEBHOOK_URL` alone",
+        ManagedByEnvironment = "managed_by_environment" "The environment fixes this of the endpoint `default`",
         TooManyKeys = "too_many_keys" "There are as many keys as are possible",
         SessionExists = "session_exists" "There is a session of this id already",
         SessionStopped = "session_stopped" "The session is stopped: start it first",

@@ -19,7 +19,9 @@ use kurir_contract::{
     stream::EVENTS,
     subject,
 };
+use serde::Serialize;
 use std::time::Duration;
+use time::format_description::well_known::Rfc3339;
 use tokio::time::{Instant, timeout_at};
 
 /// The contract's bound; the script of the old program gives up after 30 s.
@@ -50,6 +52,8 @@ pub enum DeliveryOutcome {
 pub struct EventsStreamInfo {
     /// Of the event that is stored next.
     pub next_sequence: u64,
+    /// When the stream was created, RFC 3339: a sequence counts in one stream only.
+    pub created: Option<String>,
     /// How long an event is kept; none: forever.
     pub max_age: Option<Duration>,
 }
@@ -60,7 +64,7 @@ impl EventPublisher {
     }
 
     /// Stores the event; every subscriber of EVENTS sees it.
-    pub async fn publish(&self, envelope: &EventEnvelope) -> Result<EventId, ApiError> {
+    pub async fn publish<D: Serialize>(&self, envelope: &EventEnvelope<D>) -> Result<EventId, ApiError> {
         self.store(&usual_subject(envelope), envelope, HeaderMap::new()).await
     }
 
@@ -70,7 +74,7 @@ impl EventPublisher {
     }
 
     /// Stores the event and waits, at most 25 s, until its delivery to the endpoint `default` has ended.
-    pub async fn deliver(&self, envelope: &EventEnvelope) -> Result<DeliveryOutcome, ApiError> {
+    pub async fn deliver<D: Serialize>(&self, envelope: &EventEnvelope<D>) -> Result<DeliveryOutcome, ApiError> {
         self.end(&usual_subject(envelope), envelope, &EndpointId::default(), HeaderMap::new()).await
     }
 
@@ -105,14 +109,15 @@ impl EventPublisher {
         let info = stream.cached_info();
         Ok(EventsStreamInfo {
             next_sequence: info.state.last_sequence.saturating_add(1),
+            created: info.created.format(&Rfc3339).ok(),
             max_age: Some(info.config.max_age).filter(|age| !age.is_zero()),
         })
     }
 
-    async fn end(
+    async fn end<D: Serialize>(
         &self,
         subject: &str,
-        envelope: &EventEnvelope,
+        envelope: &EventEnvelope<D>,
         endpoint: &EndpointId,
         mut headers: HeaderMap,
     ) -> Result<DeliveryOutcome, ApiError> {
@@ -136,10 +141,10 @@ impl EventPublisher {
         })
     }
 
-    async fn store(
+    async fn store<D: Serialize>(
         &self,
         subject: &str,
-        envelope: &EventEnvelope,
+        envelope: &EventEnvelope<D>,
         mut headers: HeaderMap,
     ) -> Result<EventId, ApiError> {
         // What is published without a connection would wait in the client and go out after the caller heard the 503.
@@ -179,7 +184,7 @@ impl EventPublisher {
     }
 }
 
-fn usual_subject(envelope: &EventEnvelope) -> String {
+fn usual_subject<D>(envelope: &EventEnvelope<D>) -> String {
     subject::event(&SessionId::default(), &envelope.event)
 }
 

@@ -1,20 +1,30 @@
 //! The dispatcher's settings. Each is checked by itself and against the settings that it must agree with.
 
-use crate::endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri, retry_policy::RetryPolicy};
+use crate::endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri};
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
     byte_size::ByteSize,
     settings::{ServiceSettings, SettingProblem},
     telemetry::LogSettings,
+    webhook_settings::WebhookSettings,
 };
 use kurir_contract::{
     address_guard::{InvalidNetworks, NetworkList},
-    endpoint::{ContentFilter, EndpointId, EventOrdering, PayloadFormat, SigningSecret, StoredSecret},
-    subject,
+    endpoint::{EndpointId, EndpointSettings, SigningSecret, StoredSecret},
 };
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
+
+/// Which events `WEBHOOK_URL` receives when it is set for the first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum WebhookStart {
+    // Those that are stored from then on.
+    #[default]
+    New,
+    // Those that were stored before, too.
+    All,
+}
 
 /// Two bodies with a file of this size fit into the memory that is meant for files.
 const LARGEST_BASE64: u64 = 20 << 20;
@@ -29,6 +39,12 @@ pub struct Config {
     /// Signs what `WEBHOOK_URL` receives, as Standard Webhooks defines it: `whsec_` and base64 of 24 to 64 bytes.
     #[arg(long, env = "WEBHOOK_SECRET", hide_env_values = true)]
     pub webhook_secret: Option<String>,
+    #[command(flatten)]
+    pub webhook: WebhookSettings,
+    /// What `WEBHOOK_URL` receives when it is set for the first time: `new`, the events from then on, or `all`, also those
+    /// that were stored before.
+    #[arg(long, env = "WEBHOOK_START", default_value = "new", value_enum)]
+    pub webhook_start: WebhookStart,
     /// Networks that endpoints made through the API may lead into although they are private, as
     /// 10.0.0.0/8,192.168.1.5; `WEBHOOK_URL` may point anywhere.
     #[arg(long, env = "WEBHOOK_ALLOWED_NETWORKS")]
@@ -36,7 +52,7 @@ pub struct Config {
     /// A file of certificates (PEM) that are trusted besides those of this machine.
     #[arg(long, env = "WEBHOOK_CA_FILE")]
     pub webhook_ca_file: Option<PathBuf>,
-    /// An endpoint made through the API that fails for this long is disabled, its events wait; 0s: never.
+    /// An endpoint that fails for this long is disabled, its events wait; 0s: never.
     #[arg(long, env = "WEBHOOK_DISABLE_AFTER", default_value = "5d", value_parser = humantime::parse_duration)]
     pub webhook_disable_after: Duration,
     /// Received files up to this size come in the body as base64, for endpoints that want it; larger ones as a link.
@@ -54,8 +70,9 @@ pub struct Config {
     /// After this time the broker gives an event whose dispatcher died to another one.
     #[arg(long, env = "WEBHOOK_ACK_WAIT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub webhook_ack_wait: Duration,
-    /// How long a dispatcher that is asked to stop may finish what it has begun.
-    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]
+    /// How long a dispatcher that is asked to stop may finish what it has begun. It ends sooner if all attempts have ended;
+    /// an attempt takes up to 60s.
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "65s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
     /// Where `/livez`, `/readyz` and `/metrics` are served, as 127.0.0.1:8081; empty: nowhere.
     #[arg(long, env = "HEALTH_LISTEN")]
@@ -70,32 +87,28 @@ impl Config {
     /// The endpoints that the settings name: `default`, or none.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.webhook_url().and_then(Result::ok).map(|url| self.default_endpoint(url)).into_iter().collect()
+        self.default_endpoint(None).into_iter().collect()
     }
 
-    /// Builds the endpoint `default`. Its URL is the operator's own and may point anywhere.
-    fn default_endpoint(&self, url: Url) -> Endpoint {
-        Endpoint {
-            id: EndpointId::default(),
+    /// The endpoint `default`; none if there is no `WEBHOOK_URL`. `stored`: what the API changed, and where the endpoint
+    /// begins. Its URL is the operator's own and may point anywhere.
+    #[must_use]
+    pub fn default_endpoint(&self, stored: Option<&EndpointSettings>) -> Option<Endpoint> {
+        let url = self.webhook_url()?.ok()?;
+        // The settings were checked at the start.
+        let settings = self.webhook.apply(url.to_string(), stored).ok()?;
+        let endpoint = Endpoint::from_settings(EndpointId::default(), settings, self.webhook_ack_wait).ok()?;
+        Some(Endpoint {
             url,
-            description: String::new(),
-            enabled: true,
-            subjects: vec![subject::ALL_EVENTS.to_owned()],
-            start_sequence: 0,
-            filter: ContentFilter::default(),
-            format: PayloadFormat::Kurir,
-            // The API contract has base64 in the body.
-            base64: true,
-            headers: BTreeMap::new(),
             secrets: self.webhook_secret().into_iter().map(StoredSecret::new).collect(),
             timeout: self.webhook_timeout,
             ack_wait: self.webhook_ack_wait,
             concurrency: usize::from(self.webhook_concurrency),
-            rate_limit: None,
-            ordering: EventOrdering::None,
-            retry_policy: RetryPolicy::default(),
+            // The API contract retries every failure.
+            retry_policy: endpoint.retry_policy.clone().without_disabling(),
             guarded: false,
-        }
+            ..endpoint
+        })
     }
 
     /// The address in `HEALTH_LISTEN`.
@@ -128,6 +141,7 @@ impl Config {
 impl ServiceSettings for Config {
     fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = self.broker.problems();
+        problems.extend(self.webhook.problems());
         if let Some(Err(fix)) = self.webhook_url() {
             problems.push(SettingProblem::new("WEBHOOK_URL", fix));
         }
@@ -225,7 +239,7 @@ mod tests {
             assert_eq!(problems(&["--webhook-url", url]), expected, "{url}");
         }
         assert_eq!(
-            problems(&["--webhook-url=x", "--health-listen=here", "--webhook-base64-max=1GB", "--webhook-timeout=40s"]),
+            problems(&["--webhook-url=x", "--health-listen=here", "--webhook-base64-max=1GB", "--webhook-timeout=70s"]),
             ["WEBHOOK_URL", "HEALTH_LISTEN", "WEBHOOK_BASE64_MAX", "WEBHOOK_ACK_WAIT", "DRAIN_TIMEOUT"]
         );
     }

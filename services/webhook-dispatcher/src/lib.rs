@@ -37,6 +37,7 @@ use crate::{
     delivery::{
         attempt_log::open_attempt_log,
         context::{DeliveryContext, DeliverySettings},
+        dead_letters::open_dead_letters,
         media::MediaEmbedder,
         transport::Transport,
     },
@@ -62,6 +63,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Changes of endpoints that wait for the worker. The bucket is read no faster than the worker applies them.
 const CHANGE_QUEUE: usize = 64;
+/// How often NATS' clock is read. A clock drifts by milliseconds in this time.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(30);
 /// Time after the drain to record the last attempts and to send the last acknowledgements.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -77,6 +80,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     if let Some(listen) = config.health_listen() {
         tasks.spawn("health", health.clone().serve_probes_and_metrics(listen, metrics.clone(), shutdown.clone()));
     }
+    tasks.spawn("clock", follow_clock(broker.clone(), shutdown.clone()));
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
     let (attempts, recorder) = open_attempt_log(broker.clone());
     tasks.spawn("attempt log", recorder.run(shutdown.clone()));
@@ -85,10 +89,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         tracing::info!("WEBHOOK_URL is not set: there are no webhooks but those of the API, all events reach NATS");
     }
     let (changed, changes) = mpsc::channel(CHANGE_QUEUE);
-    let watcher = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone());
+    let failing = FailingEndpoints::default();
+    let watcher = EndpointWatcher::new(config.clone(), broker.clone(), changed.clone(), failing.clone());
     tasks.spawn("webhook endpoints", watcher.run(shutdown.clone()));
     let (health_changes, reported) = mpsc::channel(HEALTH_CHANGE_QUEUE);
-    let failing = FailingEndpoints::default();
     let reporter = HealthReporter::new(broker.clone(), reported, config.webhook_disable_after, failing.clone());
     tasks.spawn("endpoint health", reporter.run(shutdown.clone()));
     let peers = PeerCount::default();
@@ -102,7 +106,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
     let transport = Transport::new(config.webhook_ca_file.as_deref())?;
+    let (dead_letters, notices) = open_dead_letters(broker.clone());
+    tasks.spawn("reports of dead letters", notices.run(shutdown.clone()));
     let settings = DeliverySettings {
+        dead_letters,
         allowed: config.allowed_networks(),
         metrics: DeliveryMetrics::register(&metrics),
         public_url: config.public_url.clone(),
@@ -125,6 +132,14 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         Ok(flushed) => flushed.context("failed to send the last acknowledgements").or(result),
         Err(_) => result,
     }
+}
+
+/// Reads NATS' clock regularly: the machine's clock may jump, and drift.
+async fn follow_clock(broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while tokio::time::timeout(CLOCK_INTERVAL, shutdown.cancelled()).await.is_err() {
+        broker.clock.synchronize(&broker.client).await;
+    }
+    Ok(())
 }
 
 /// Reports readiness when the streams exist and every endpoint has its consumer. Then waits for the shutdown.

@@ -2,6 +2,7 @@
 //!
 //! The handles of an endpoint are looked up once, when the worker opens the endpoint. Counting is then an addition.
 
+use crate::delivery::outcome::FailurePhase;
 use kurir_chassis::metrics::{MetricsRegistry, seconds_histogram};
 use kurir_contract::{
     delivery::AttemptResult,
@@ -24,12 +25,19 @@ struct AttemptLabel {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabel {
+    endpoint: String,
+    phase: &'static str,
+}
+
 const RESULTS: [&str; 4] = ["delivered", "refused", "failed", "filtered"];
 
 /// The metrics of all endpoints.
 #[derive(Clone)]
 pub struct DeliveryMetrics {
     attempts: Family<AttemptLabel, Counter>,
+    missing_answers: Family<PhaseLabel, Counter>,
     dead_letters: Family<EndpointLabel, Counter>,
     in_delivery: Family<EndpointLabel, Gauge>,
     circuit: Family<EndpointLabel, Gauge>,
@@ -43,6 +51,9 @@ pub struct EndpointMetrics {
     refused: Counter,
     failed: Counter,
     filtered: Counter,
+    /// One counter for each phase, made when it is first needed: 10,000 endpoints would have 60,000.
+    missing_answers: Family<PhaseLabel, Counter>,
+    endpoint: EndpointId,
     pub dead_letters: Counter,
     pub in_delivery: Gauge,
     circuit: Gauge,
@@ -54,6 +65,7 @@ impl DeliveryMetrics {
     pub fn register(metrics: &MetricsRegistry) -> Self {
         let declared = Self {
             attempts: Family::default(),
+            missing_answers: Family::default(),
             dead_letters: Family::default(),
             in_delivery: Family::default(),
             circuit: Family::default(),
@@ -64,6 +76,11 @@ impl DeliveryMetrics {
                 "webhook_attempts",
                 "Attempts, by endpoint and result (filtered: not sent, and not to be)",
                 declared.attempts.clone(),
+            );
+            registry.register(
+                "webhook_missing_answers",
+                "Attempts without an answer, by endpoint and by the step that failed",
+                declared.missing_answers.clone(),
             );
             registry.register("webhook_dead_letters", "Events that were given up", declared.dead_letters.clone());
             registry.register("webhook_in_delivery", "Requests that are under way", declared.in_delivery.clone());
@@ -87,6 +104,8 @@ impl DeliveryMetrics {
             refused,
             failed,
             filtered,
+            missing_answers: self.missing_answers.clone(),
+            endpoint: endpoint.clone(),
             dead_letters: self.dead_letters.get_or_create_owned(&label),
             in_delivery: self.in_delivery.get_or_create_owned(&label),
             circuit: self.circuit.get_or_create_owned(&label),
@@ -99,6 +118,9 @@ impl DeliveryMetrics {
         let label = EndpointLabel { endpoint: endpoint.to_string() };
         for result in RESULTS {
             self.attempts.remove(&attempt_label(endpoint, result));
+        }
+        for phase in FailurePhase::ALL {
+            self.missing_answers.remove(&phase_label(endpoint, phase));
         }
         self.dead_letters.remove(&label);
         self.in_delivery.remove(&label);
@@ -120,6 +142,11 @@ impl EndpointMetrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
+    /// `phase`: the step that failed.
+    pub fn count_missing_answer(&self, phase: FailurePhase) {
+        self.missing_answers.get_or_create_owned(&phase_label(&self.endpoint, phase)).inc();
+    }
+
     pub fn set_circuit(&self, circuit: CircuitState) {
         self.circuit.set(match circuit {
             CircuitState::Closed => 0,
@@ -131,4 +158,8 @@ impl EndpointMetrics {
 
 fn attempt_label(endpoint: &EndpointId, result: &'static str) -> AttemptLabel {
     AttemptLabel { endpoint: endpoint.to_string(), result }
+}
+
+fn phase_label(endpoint: &EndpointId, phase: FailurePhase) -> PhaseLabel {
+    PhaseLabel { endpoint: endpoint.to_string(), phase: phase.as_str() }
 }

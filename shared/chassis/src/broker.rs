@@ -2,7 +2,10 @@
 //!
 //! A service starts without NATS and becomes ready when NATS is reachable. No task ends because NATS is away.
 
-use crate::{backoff::Backoff, nats_login::NatsLoginSettings, settings::SettingProblem};
+use crate::{
+    backoff::Backoff, nats_clock::NatsClock, nats_login::NatsLoginSettings, nats_requirements::check_requirements,
+    settings::SettingProblem,
+};
 use anyhow::Context as _;
 use async_nats::{
     Client, ConnectOptions,
@@ -50,6 +53,8 @@ const CLIENT_CAPACITY: usize = 4096;
 pub struct Broker {
     pub client: Client,
     pub jetstream: Context,
+    /// The time of day as NATS has it.
+    pub clock: NatsClock,
     replicas: usize,
 }
 
@@ -73,7 +78,7 @@ impl Broker {
             settings.login.apply(options, &settings.nats_url).await.context("failed to use NATS_URL")?;
         let client = options.connect(servers).await.context("failed to use NATS_URL")?;
         let jetstream = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        Ok(Self { client, jetstream, replicas: usize::from(settings.stream_replicas) })
+        Ok(Self { client, jetstream, clock: NatsClock::default(), replicas: usize::from(settings.stream_replicas) })
     }
 
     /// Whether the client is connected, as far as it knows.
@@ -82,13 +87,14 @@ impl Broker {
         self.client.connection_state() == State::Connected
     }
 
-    /// Waits until NATS is reachable and has every stream. It has no deadline: select it against the shutdown.
+    /// Waits until NATS is reachable, is what Kurir needs, and has every stream. Then its clock is read. It has no deadline:
+    /// select it against the shutdown.
     pub async fn wait_until_ready(&self) {
         let mut pauses = READY_CHECKS.pauses();
         let mut logged = String::new();
         loop {
-            match self.create_missing_streams().await {
-                Ok(()) => return,
+            match self.check_and_create_streams().await {
+                Ok(()) => return self.clock.synchronize(&self.client).await,
                 // Each reason is logged once: the first may be a start before NATS, the second may need an operator. A
                 // reachable NATS answers before the pauses are long, and nothing is logged.
                 Err(error) => {
@@ -151,6 +157,12 @@ impl Broker {
             .create_object_store(config)
             .await
             .with_context(|| format!("failed to create the object store {name}"))
+    }
+
+    async fn check_and_create_streams(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.is_connected(), "no connection to NATS");
+        check_requirements(&self.client, &self.jetstream).await?;
+        self.create_missing_streams().await
     }
 
     /// Creates the streams that are missing. An existing stream keeps the operator's settings.

@@ -118,6 +118,25 @@ impl Bucket {
         }
     }
 
+    /// Whether somebody has deleted the key. A key that vanished with its bucket, or never was there, was not deleted.
+    ///
+    /// # Errors
+    /// `Unavailable` or `TimedOut`.
+    pub async fn was_deleted(&self, key: &str) -> Result<bool, BucketError> {
+        if !is_valid_key(key) {
+            return Ok(false);
+        }
+        self.read(async |store| {
+            let last = store.stream.raw_message_builder().last_by_subject(format!("{}{key}", store.prefix));
+            match last.send().await {
+                Ok(message) => Ok(message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT")),
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
     /// Every key with its value.
     ///
     /// # Errors

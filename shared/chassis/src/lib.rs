@@ -2,9 +2,9 @@
 //!
 //! `service` runs every `main`: it reads and checks the settings (`settings`, `byte_size`), starts logs and traces
 //! (`telemetry`, `log_lines`, `log_redaction`, `trace_context`), waits for a signal (`shutdown`) and supervises the tasks (`tasks`). `broker`
-//! connects to NATS (through `nats_login`) and creates missing streams; `publish` stores messages, `bucket` reads and writes values, `objects`
+//! connects to NATS (through `nats_login`), checks it (`nats_requirements`), reads its clock (`nats_clock`) and creates missing streams; `publish` stores messages, `bucket` reads and writes values, `objects`
 //! reads and writes files there, and `backoff` is the pause between tries of any of them. `health` reports whether the
-//! service works, `metrics` what it counts.
+//! service works, `metrics` what it counts. `webhook_settings` are those of the endpoint `default`.
 
 pub mod backoff;
 pub mod broker;
@@ -17,7 +17,9 @@ mod log_lines;
 mod log_redaction;
 mod log_repeats;
 pub mod metrics;
+pub mod nats_clock;
 pub mod nats_login;
+mod nats_requirements;
 pub mod objects;
 pub mod publish;
 pub mod service;
@@ -26,3 +28,4 @@ pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
 pub mod trace_context;
+pub mod webhook_settings;

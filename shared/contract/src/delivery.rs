@@ -47,7 +47,14 @@ pub enum AttemptResult {
         headers: Vec<(String, String)>,
     },
     /// There was no answer. `class` is `connect`, `tls`, `timeout`, `reset`, `invalid`, `forbidden`, …
-    Failed { class: String, message: String },
+    Failed {
+        class: String,
+        /// The step that failed: `dns`, `connect`, `tls`, `send`, `response_head` or `response_body`. Null in records of
+        /// older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phase: Option<Box<str>>,
+        message: String,
+    },
     /// The event is never sent to this endpoint. `by` says why: its content filter (`content`), its format (`format`), or
     /// the event is about the endpoint itself (`about`).
     Filtered { by: String },

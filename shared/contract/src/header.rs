@@ -6,6 +6,8 @@ pub const EVENT_ID: &str = "Nats-Msg-Id";
 pub const KURIR_EVENT_ID: &str = "Kurir-Event-Id";
 /// On a retry: the number of the next attempt, from 1.
 pub const ATTEMPT: &str = "Kurir-Attempt";
+/// On a retry: when the stream EVENTS was created whose sequence the retry names.
+pub const EVENTS_CREATED: &str = "Kurir-Events-Created";
 /// On a retry: the subject of its event. It is known even if the event is no longer in EVENTS.
 pub const EVENT_SUBJECT: &str = "Kurir-Event-Subject";
 /// On a parked retry: when its attempt is due, ISO 8601.

@@ -15,6 +15,7 @@
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
 //! | `kurir.sessions.changed` | api: gateways read the records of the sessions |
+//! | `kurir.services.<service>.joined` | a process of the service, when it has started |
 
 use crate::{
     address::ChatJid,
@@ -294,6 +295,12 @@ pub fn dead_letters_of_event(event: &EventId) -> String {
 #[must_use]
 pub fn service_ping(service: ServiceName) -> String {
     format!("kurir.services.{service}.ping")
+}
+
+/// Where an instance of a service announces itself, so that the others count it at once.
+#[must_use]
+pub fn service_joined(service: ServiceName) -> String {
+    format!("kurir.services.{service}.joined")
 }
 
 #[cfg(test)]

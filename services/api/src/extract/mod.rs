@@ -1,11 +1,13 @@
 //! Extractors: they read one part of a request, or refuse the request. What a part must hold is the fields' knowledge.
 //!
-//! `path` reads ids, `query` the parameters behind the `?`, `json_body` the body (`body` says what is in it, `known_fields` what may be in it), `session` and `idempotency` what every
+//! `path` reads ids, `query` the parameters behind the `?`, `json_body` the body (`body` says what is in it, `known_fields` what
+//! may be in it, `json_text` one field as it was written), `session` and `idempotency` what every
 //! send names. Each describes itself for the OpenAPI document.
 
 mod body;
 mod idempotency;
 mod json_body;
+mod json_text;
 mod known_fields;
 mod path;
 mod query;
@@ -14,6 +16,7 @@ mod session;
 pub use body::insert_field;
 pub use idempotency::IdempotencyHeader;
 pub use json_body::{JsonBody, LenientJsonBody, document_json_body, parse_fields, read_json_object};
+pub use json_text::JsonBodyWithData;
 pub use known_fields::UnknownFields;
 pub use path::{FileName, PathId};
 pub use query::QueryParams;

@@ -4,7 +4,7 @@ use crate::{
     app_state::AppState,
     error_code::ErrorCode,
     event_publisher::DeliveryOutcome,
-    extract::LenientJsonBody,
+    extract::{JsonBodyWithData, LenientJsonBody},
     fields::{Field, FieldError, FieldValue, checked_optional, inline_schema},
     response::{ApiError, DataResponse, JsonResult, data_response},
 };
@@ -15,7 +15,7 @@ use kurir_contract::{
 };
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use time::OffsetDateTime;
 
 /// Whether events are delivered to `WEBHOOK_URL`.
@@ -87,6 +87,9 @@ pub struct DeliveryResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<DeliveryResult>,
 }
+
+/// The field that marks an event that a caller made.
+const SYNTHETIC: &str = "synthetic";
 
 /// How the types of Kurir's own events begin.
 const OF_KURIR: [&str; 13] = [
@@ -187,12 +190,25 @@ pub async fn test(
 
 pub async fn send(
     State(app): State<AppState>,
-    LenientJsonBody(body): LenientJsonBody<SendWebhookRequest>,
+    JsonBodyWithData(body, text): JsonBodyWithData<SendWebhookRequest>,
 ) -> JsonResult<DeliveryResponse> {
+    const MESSAGE: &str = "Custom webhook sent";
     let RequiredEventType(event) = body.event_type.checked("eventType", ErrorCode::InvalidEventType)?;
     let data = checked_optional(body.data, "data", ErrorCode::InvalidData)?;
-    let data = Value::Object(data.map(|EventDataField(data)| data).unwrap_or_default());
-    deliver_event(&app, EventEnvelope::new(event, OffsetDateTime::now_utc(), data), "Custom webhook sent").await
+    let data = data.map(|EventDataField(data)| data).unwrap_or_default();
+    let (now, is_marked) = (OffsetDateTime::now_utc(), is_of_kurir(&event));
+    match text.and_then(|text| if is_marked { with_mark(&text, &data) } else { Some(text) }) {
+        // The receiver gets the caller's bytes.
+        Some(text) => store_or_deliver(&app, &EventEnvelope::new(event, now, text), MESSAGE).await,
+        None => deliver_event(&app, EventEnvelope::new(event, now, Value::Object(data)), MESSAGE).await,
+    }
+}
+
+/// The text of an object with the mark of an event that a caller made; none if the object has a field of this name.
+fn with_mark(text: &RawValue, data: &Map<String, Value>) -> Option<Box<RawValue>> {
+    let fields = text.get().strip_suffix('}').filter(|_| !data.contains_key(SYNTHETIC))?;
+    let comma = if data.is_empty() { "" } else { "," };
+    RawValue::from_string(format!("{fields}{comma}\"{SYNTHETIC}\":true}}")).ok()
 }
 
 async fn deliver_event(
@@ -201,14 +217,22 @@ async fn deliver_event(
     message: &'static str,
 ) -> JsonResult<DeliveryResponse> {
     if is_of_kurir(&envelope.event) {
-        envelope.data["synthetic"] = json!(true);
+        envelope.data[SYNTHETIC] = json!(true);
     }
+    store_or_deliver(app, &envelope, message).await
+}
+
+async fn store_or_deliver<D: Serialize>(
+    app: &AppState,
+    envelope: &EventEnvelope<D>,
+    message: &'static str,
+) -> JsonResult<DeliveryResponse> {
     if app.webhook_url.is_none() {
         // Other subscribers of NATS still get the event.
-        app.events.publish(&envelope).await?;
+        app.events.publish(envelope).await?;
         return Ok(Json(DeliveryResponse::without_delivery(message)));
     }
-    Ok(Json(DeliveryResponse::ended(message, app.events.deliver(&envelope).await?, false)))
+    Ok(Json(DeliveryResponse::ended(message, app.events.deliver(envelope).await?, false)))
 }
 
 /// The event type of a test whose caller chose none.

@@ -133,21 +133,50 @@ async fn a_deleted_endpoint_leaves_a_marker_for_the_dispatchers() {
 #[tokio::test]
 async fn the_endpoint_of_the_environment_is_changed_there() {
     let nats = Nats::start().await;
-    let api = Api::start(&nats, &[("WEBHOOK_URL", "http://127.0.0.1:9/")]).await;
+    let environment = [("WEBHOOK_URL", "http://127.0.0.1:9/"), ("WEBHOOK_RETRY", "patient")];
+    let api = Api::start(&nats, &environment).await;
     let path = format!("{PATH}/default");
     let (status, body) = api.get(&path).await;
     assert_eq!((status, &body["data"]["managedBy"]), (200, &json!("environment")));
-    for (method, way) in [
-        (Method::PATCH, ""),
-        (Method::DELETE, ""),
-        (Method::POST, "/enable"),
-        (Method::POST, "/disable"),
-        (Method::POST, "/secret/rotate"),
+    for (method, way, change, variable) in [
+        (Method::PATCH, "", json!({"url": "http://127.0.0.1:8/"}), "WEBHOOK_URL"),
+        (Method::PATCH, "", json!({"retry": [1]}), "WEBHOOK_RETRY"),
+        (Method::PATCH, "", json!({"timeoutSeconds": 5, "description": "mine"}), "WEBHOOK_TIMEOUT"),
+        (Method::DELETE, "", json!({}), "WEBHOOK_URL"),
+        (Method::POST, "/secret/rotate", json!({}), "WEBHOOK_URL"),
     ] {
-        let request = api.request(method.clone(), &format!("{path}{way}")).header("X-API-Key", KEY);
+        let request = api.request(method.clone(), &format!("{path}{way}")).header("X-API-Key", KEY).json(&change);
         let (status, body) = answer(request).await;
-        assert_eq!((status, &body["code"]), (409, &json!("managed_by_environment")), "{method} {way}");
-        assert!(body["message"].as_str().is_some_and(|text| text.contains("WEBHOOK_URL")), "{body}");
+        assert_eq!((status, &body["code"]), (409, &json!("managed_by_environment")), "{method} {way} {change}");
+        assert!(body["message"].as_str().is_some_and(|text| text.contains(variable)), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_environment_does_not_fix_of_its_endpoint_can_be_changed() {
+    let nats = Nats::start().await;
+    let environment = [("WEBHOOK_URL", "http://127.0.0.1:9/"), ("WEBHOOK_EVENTS", "message.*")];
+    let api = Api::start(&nats, &environment).await;
+    let path = format!("{PATH}/default");
+    let (_, body) = api.get(&path).await;
+    assert_eq!((&body["data"]["events"], &body["data"]["retry"]), (&json!(["message.*"]), &json!("default")));
+    let changes = json!({"retry": [1, 2], "headers": {"X-Tenant": "blue"}, "ordering": "chat", "description": "mine"});
+    let (status, body) = api.patch(&path, &changes).await;
+    assert_eq!(status, 200, "{body}");
+    for shown in [body, api.get(&path).await.1] {
+        let data = &shown["data"];
+        assert_eq!((&data["retry"], &data["ordering"]), (&json!([1, 2]), &json!("chat")), "{shown}");
+        assert_eq!((&data["headers"], &data["description"]), (&json!({"x-tenant": "blue"}), &json!("mine")), "{shown}");
+        assert_eq!((&data["url"], &data["events"]), (&json!("http://127.0.0.1:9/"), &json!(["message.*"])), "{shown}");
+    }
+    // Null is the contract's value.
+    let (_, body) = api.patch(&path, &json!({"retry": null, "base64": null})).await;
+    assert_eq!((&body["data"]["retry"], &body["data"]["base64"]), (&json!("default"), &json!(true)), "{body}");
+    assert_eq!(api.patch(&path, &json!({"events": ["test"]})).await.0, 409);
+    assert_eq!(api.patch(&path, &json!({"retry": "never"})).await.0, 400);
+    for (way, enabled) in [("disable", false), ("enable", true)] {
+        let (status, body) = api.post(&format!("{path}/{way}"), &json!({})).await;
+        assert_eq!((status, &body["data"]["enabled"]), (200, &json!(enabled)), "{body}");
     }
 }
 

@@ -82,8 +82,8 @@ async fn a_new_endpoint_has_defaults_begins_now_and_shows_its_secret_once() {
         json!({
             "id": id, "managedBy": "api", "url": URL, "description": "", "enabled": true, "disabledReason": null,
             "sessions": [], "events": [], "filter": {"chats": [], "senders": [], "chatType": null, "fromMe": null, "fromApi": null},
-            "headers": {"authorization": "••••"}, "signed": true, "oldSecretSignsUntil": null, "retry": "default",
-            "retryJitterPercent": 0, "giveUpOn": [], "timeoutSeconds": 10, "concurrency": 32,
+            "headers": {"authorization": "••••"}, "signed": true, "oldSecretSignsUntil": null, "retry": "patient",
+            "retryJitterPercent": 0, "giveUpOn": [], "timeoutSeconds": 30, "concurrency": 32,
             "rateLimitPerSecond": null, "ordering": "none", "format": "kurir", "base64": false, "metadata": {},
             "startSequence": 3,
         })
@@ -94,11 +94,11 @@ async fn a_new_endpoint_has_defaults_begins_now_and_shows_its_secret_once() {
 async fn a_wrong_one_is_refused_with_everything_that_is_wrong_and_is_not_stored() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
-    // The operator keeps events for a day only.
+    // The operator keeps events for half a day only.
     let jetstream = nats.jetstream().await;
     let mut events = jetstream.get_stream(stream::EVENTS).await.expect("EVENTS");
     let mut config = events.info().await.expect("its state").config.clone();
-    config.max_age = Duration::from_secs(24 * 60 * 60);
+    config.max_age = Duration::from_secs(12 * 60 * 60);
     config.duplicate_window = Duration::from_secs(60 * 60);
     jetstream.update_stream(config).await.expect("updated");
 

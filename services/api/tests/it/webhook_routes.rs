@@ -72,6 +72,31 @@ async fn an_event_of_the_users_own_is_delivered_as_it_was_given() {
     assert_eq!(bodies, [json!({"event": "custom.event", "data": data}), json!({"event": "a-b_C.9", "data": {}})]);
 }
 
+/// Receivers that check a signature over the data, or that read numbers of 20 digits, need every byte.
+#[tokio::test]
+async fn the_data_of_the_users_own_event_is_delivered_byte_for_byte() {
+    let Stage { receiver, api, .. } = &stage().await;
+    for (number, (event, data, delivered)) in [
+        ("custom.event", r#"{"z":1, "a":12345678901234567890.10,"b":1.0,"c":"\u00fc","d":{ "y":[],"x":1e5 }}"#, None),
+        ("custom.event", "{ }", None),
+        // Marked, because Kurir makes events of this type, too.
+        ("message.received", r#"{"z":1.50,"a":2}"#, Some(r#"{"z":1.50,"a":2,"synthetic":true}"#)),
+        ("message.received", "{}", Some(r#"{"synthetic":true}"#)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = format!(r#"{{"eventType":"{event}","data":{data}}}"#);
+        let request = api.request(Method::POST, "/api/webhook/send").header("X-API-Key", KEY);
+        let (status, said) = answer(request.header("Content-Type", "application/json").body(body)).await;
+        assert_eq!(status, 200, "{said}");
+        let arrived = receiver.requests()[number].body.clone();
+        let arrived = String::from_utf8(arrived.to_vec()).expect("text");
+        let end = format!(r#","data":{}}}"#, delivered.unwrap_or(data));
+        assert!(arrived.ends_with(&end), "{arrived} instead of {end}");
+    }
+}
+
 #[tokio::test]
 async fn a_delivery_that_was_given_up_is_told() {
     let Stage { receiver, api, .. } = &stage().await;

@@ -1,6 +1,13 @@
 //! One attempt: what is to be sent, how it ended, and what follows.
 
-use crate::{delivery::outcome::AttemptFailure, event::StoredEvent, jetstream::retry_queue::RetryScope};
+use crate::{
+    delivery::{
+        outcome::AttemptFailure,
+        result::{EndpointVerdict, OutageVerdict},
+    },
+    event::StoredEvent,
+    jetstream::retry_queue::RetryScope,
+};
 use kurir_chassis::trace_context;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
@@ -24,6 +31,20 @@ pub enum ExchangeEnd {
     },
     /// Boxed, because it is rare: the value is moved for every event and should be small.
     Failed(Box<AttemptFailure>),
+}
+
+/// What follows a failure, and what it says about the endpoint.
+pub struct FailureDecision {
+    pub next_step: NextStep,
+    pub verdict: EndpointVerdict,
+}
+
+impl FailureDecision {
+    /// Whether the event has made all its scheduled attempts and waits for its receiver.
+    #[must_use]
+    pub fn waits_for_receiver(&self) -> bool {
+        matches!(&self.verdict, EndpointVerdict::Failed { outage: Some(OutageVerdict { exhausted: true, .. }), .. })
+    }
 }
 
 /// What follows a failure.
@@ -56,7 +77,8 @@ pub struct AttemptTiming {
 }
 
 impl AttemptTiming {
-    pub fn now() -> Self {
-        Self { at: OffsetDateTime::now_utc(), began: Instant::now(), duration: Duration::ZERO }
+    /// Starts now. `at`: the time of day.
+    pub fn start(at: OffsetDateTime) -> Self {
+        Self { at, began: Instant::now(), duration: Duration::ZERO }
     }
 }

@@ -29,6 +29,7 @@ pub struct DeliveryContext {
 
 /// The part of a [`DeliveryContext`] that comes from the settings.
 pub struct DeliverySettings {
+    pub dead_letters: DeadLetterStore,
     pub allowed: NetworkList,
     pub metrics: DeliveryMetrics,
     pub public_url: Option<String>,
@@ -45,10 +46,10 @@ impl DeliveryContext {
         transport: Transport,
         settings: DeliverySettings,
     ) -> anyhow::Result<Self> {
-        let DeliverySettings { allowed, metrics, public_url, media, traced } = settings;
+        let DeliverySettings { dead_letters, allowed, metrics, public_url, media, traced } = settings;
         Ok(Self {
             retries: RetryQueue::open(broker.clone()).await?,
-            dead_letters: DeadLetterStore::new(broker.clone()),
+            dead_letters,
             broker,
             attempts,
             transport,

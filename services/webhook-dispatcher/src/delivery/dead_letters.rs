@@ -6,7 +6,9 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::HeaderMap;
-use kurir_chassis::{broker::Broker, bucket::to_json, publish::OutgoingMessage, trace_context};
+use kurir_chassis::{
+    broker::Broker, bucket::to_json, publish::OutgoingMessage, shutdown::CancellationToken, trace_context,
+};
 use kurir_contract::{
     clock,
     delivery::{AttemptResult, DeadLetter},
@@ -15,8 +17,17 @@ use kurir_contract::{
     header, stream, subject,
 };
 use serde_json::json;
+use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
+
+/// Events about dead letters that wait for room in EVENTS.
+const LATE_NOTICES: usize = 1_024;
+/// After this time a delivery goes on although the event about its dead letter is not stored: EVENTS may be full, and the
+/// other events of the endpoint must not wait for that.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one round of tries to store such an event takes.
+const NOTICE_ROUND: Duration = Duration::from_secs(60);
 
 /// An event that is given up.
 #[derive(Clone, Copy, Debug)]
@@ -58,14 +69,48 @@ impl<'a> ExhaustedDelivery<'a> {
 /// Stores and removes dead letters.
 pub struct DeadLetterStore {
     broker: Broker,
+    /// Events about dead letters that could not be stored at once.
+    late_notices: mpsc::Sender<OutgoingMessage>,
+}
+
+/// The task that stores the events about dead letters for which EVENTS had no room.
+pub struct NoticePublisher {
+    broker: Broker,
+    late_notices: mpsc::Receiver<OutgoingMessage>,
+}
+
+/// Creates the store, and the task that must run with it.
+#[must_use]
+pub fn open_dead_letters(broker: Broker) -> (DeadLetterStore, NoticePublisher) {
+    let (sender, late_notices) = mpsc::channel(LATE_NOTICES);
+    (DeadLetterStore { broker: broker.clone(), late_notices: sender }, NoticePublisher { broker, late_notices })
+}
+
+impl NoticePublisher {
+    /// Stores each event, however long it takes, until the shutdown.
+    ///
+    /// # Errors
+    /// None: a notice that is too large for NATS is logged and dropped.
+    pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let publishing = async {
+            while let Some(notice) = self.late_notices.recv().await {
+                while let Err(error) = self.broker.publish_until_stored(&notice, Instant::now() + NOTICE_ROUND).await {
+                    if !error.is_retryable() {
+                        tracing::warn!("failed to report a dead letter: {error}");
+                        break;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = publishing => shutdown.cancelled().await,
+            () = shutdown.cancelled() => {}
+        }
+        Ok(())
+    }
 }
 
 impl DeadLetterStore {
-    #[must_use]
-    pub fn new(broker: Broker) -> Self {
-        Self { broker }
-    }
-
     /// Stores the dead letter and the event about it. After a crash, a repeat stores neither again.
     pub async fn store(
         &self,
@@ -73,7 +118,11 @@ impl DeadLetterStore {
         exhausted: &ExhaustedDelivery<'_>,
         by: Instant,
     ) -> anyhow::Result<()> {
-        self.publish(&self.build_letter(endpoint, exhausted)?, by).await?;
+        let letter = self.build_letter(endpoint, exhausted)?;
+        // The duplicate window of the stream is shorter than a repeat may take.
+        if !self.is_stored(&letter).await? {
+            self.publish(&letter, by).await?;
+        }
         if exhausted.replay.is_some() {
             // This letter replaces the one that was replayed.
             self.purge(endpoint, exhausted.event_id, 1).await;
@@ -83,7 +132,23 @@ impl DeadLetterStore {
         if exhausted.event.is_about_delivery() {
             return Ok(());
         }
-        self.publish(&self.build_notice(endpoint, exhausted)?, by).await
+        let notice = self.build_notice(endpoint, exhausted)?;
+        if let Err(error) = self.publish(&notice, by.min(Instant::now() + NOTICE_TIMEOUT)).await {
+            tracing::warn!(endpoint.id = %endpoint, "the report of a dead letter waits: {error:#}");
+            // If there are too many, the log and the dead letter itself must do.
+            let _ = self.late_notices.try_send(notice);
+        }
+        Ok(())
+    }
+
+    /// Whether the last letter of this event is this one.
+    async fn is_stored(&self, letter: &OutgoingMessage) -> anyhow::Result<bool> {
+        let letters = self.broker.jetstream.get_stream_no_info(stream::DEAD_LETTERS).await?;
+        match letters.direct_get_last_for_subject(letter.subject.as_str()).await {
+            Ok(stored) => Ok(stored.headers.get(header::EVENT_ID) == letter.headers.get(header::EVENT_ID)),
+            // A stream that is missing is made when the letter is stored.
+            Err(_) => Ok(false),
+        }
     }
 
     /// Removes the dead letter of an event that a replay has delivered.

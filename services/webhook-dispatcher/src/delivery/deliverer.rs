@@ -2,13 +2,14 @@
 
 use crate::{
     delivery::{
-        attempt::{DeliveryAttempt, ExchangeEnd, NextStep},
+        attempt::{DeliveryAttempt, ExchangeEnd, FailureDecision, NextStep},
         context::DeliveryContext,
         http_client::{ClientSettings, HttpClient},
         outcome::AttemptFailure,
+        receiver_health::ReceiverHealth,
         request::{RequestBody, RequestTemplate},
         result::{DeliveryResult, EndpointVerdict},
-        settlement::AttemptSettlement,
+        settlement::{AttemptSettlement, DeliveryEnd},
     },
     endpoint::Endpoint,
     event::{StoredEvent, kind_of},
@@ -21,7 +22,10 @@ use crate::{
 };
 use async_nats::Message;
 use kurir_contract::delivery::AttemptRecord;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tracing::{Instrument as _, warn};
 
 /// Wait after a message that could not be read, or whose event could not be read.
@@ -35,6 +39,7 @@ pub struct EndpointDeliverer {
     pub(super) settlement: AttemptSettlement,
     pub(super) metrics: EndpointMetrics,
     pub(super) context: Arc<DeliveryContext>,
+    health: Arc<Mutex<ReceiverHealth>>,
 }
 
 /// What a message asks for.
@@ -67,7 +72,19 @@ impl EndpointDeliverer {
             metrics: context.metrics.for_endpoint(&endpoint.id),
             endpoint,
             context,
+            health: Arc::default(),
         })
+    }
+
+    /// Continues with what an earlier deliverer has seen of the same receiver.
+    #[must_use]
+    pub fn with_health_of(self, earlier: &Self) -> Self {
+        Self { health: Arc::clone(&earlier.health), ..self }
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, ReceiverHealth> {
+        // Nothing can panic while it holds this lock.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The metrics of the endpoint.
@@ -116,7 +133,7 @@ impl EndpointDeliverer {
                 EndpointVerdict::Untried
             }
         };
-        DeliveryResult { verdict, probe, retry_stored: false }
+        DeliveryResult { verdict, took: Duration::ZERO, probe, retry_stored: false }
     }
 
     async fn deliver_event(&self, pending: PendingMessage, delivery: DeliveryAttempt) -> DeliveryResult {
@@ -128,6 +145,7 @@ impl EndpointDeliverer {
                 Box::pin(self.settlement.settle_filtered(pending, &delivery.event, record, by)).await;
                 return DeliveryResult {
                     verdict: EndpointVerdict::Untried,
+                    took: Duration::ZERO,
                     probe: delivery.probe,
                     retry_stored: false,
                 };
@@ -148,8 +166,9 @@ impl EndpointDeliverer {
     ) -> DeliveryResult {
         match self.send(&delivery, body).await {
             (record, ExchangeEnd::Delivered { status }) => {
+                let took = Duration::from_millis(record.duration_ms);
                 self.settlement.settle_delivered(pending, &delivery.event, record, status).await;
-                DeliveryResult { verdict: EndpointVerdict::Succeeded, probe: delivery.probe, retry_stored: false }
+                DeliveryResult { verdict: EndpointVerdict::Succeeded, took, probe: delivery.probe, retry_stored: false }
             }
             (record, ExchangeEnd::Failed(failure)) => {
                 Box::pin(self.settle_failure(pending, delivery, record, *failure)).await
@@ -164,22 +183,23 @@ impl EndpointDeliverer {
         record: AttemptRecord,
         failure: AttemptFailure,
     ) -> DeliveryResult {
-        let next_step = self.decide_next_step(&delivery, &failure);
-        let DeliveryAttempt { event, scope, probe, .. } = delivery;
-        let mut result = DeliveryResult {
-            verdict: EndpointVerdict::Failed { reason: failure.reason.clone() },
-            probe,
-            retry_stored: false,
-        };
+        let decision = self.decide_next_step(&delivery, &failure);
+        let waits_for_receiver = decision.waits_for_receiver();
+        let FailureDecision { next_step, verdict } = decision;
+        let DeliveryAttempt { event, attempt, scope, probe } = delivery;
+        let took = Duration::from_millis(record.duration_ms);
+        let mut result = DeliveryResult { verdict, took, probe, retry_stored: false };
         match next_step {
-            NextStep::Disable => {
-                self.settlement.give_back(pending, record).await;
-                result.verdict = EndpointVerdict::Gone { reason: failure.reason };
-            }
-            NextStep::Attempt { attempt, at } => {
+            NextStep::Disable => self.settlement.give_back(pending, record).await,
+            NextStep::Attempt { attempt: next, at } => {
                 let scope = scope.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
-                let next = NextRetry { attempt, at, scope };
-                result.retry_stored = self.settlement.settle_retry(pending, &event, record, &next).await;
+                let next = NextRetry { attempt: next, at, scope };
+                self.settlement.settle_retry(pending, &event, record, &next).await;
+                result.retry_stored = true;
+                if waits_for_receiver {
+                    let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason), body: None };
+                    self.settlement.publish_report(&event, &end).await;
+                }
             }
             NextStep::Nothing => self.settlement.settle_dead(pending, &event, record, &failure).await,
         }
@@ -197,10 +217,13 @@ impl EndpointDeliverer {
         match source {
             PullSource::Events => {
                 let scope = RetryScope::live(RetryScope::NO_CHAT.to_owned());
-                if retries.has_retry(endpoint, &scope, pending.sequence()).await? {
+                let WorkItem::Attempt(first) = first_attempt(pending, message) else {
+                    return Ok(WorkItem::Nothing("it is no event"));
+                };
+                if retries.has_retry(endpoint, &scope, pending.sequence(), &first.event.id).await? {
                     return Ok(WorkItem::Nothing("its first attempt was made and its retry is stored"));
                 }
-                Ok(first_attempt(pending, message))
+                Ok(WorkItem::Attempt(first))
             }
             PullSource::Retries => {
                 // Only a foreign publisher can have stored such a message. It would come back forever.

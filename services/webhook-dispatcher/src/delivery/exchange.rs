@@ -1,13 +1,12 @@
-//! One exchange with the receiver: what is sent, how it ended, and what follows. It settles nothing.
+//! One exchange with the receiver: what is sent, and how it ended. It decides and settles nothing.
 
 use crate::{
     delivery::{
-        attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd, NextStep},
+        attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd},
         deliverer::EndpointDeliverer,
-        outcome::{AttemptFailure, AttemptOutcome, kept_headers},
+        outcome::{AttemptOutcome, FailurePhase, kept_headers},
         request::{RequestBody, RequestMeta},
     },
-    endpoint::retry_policy::{RetryDecision, due_at},
     event::StoredEvent,
 };
 use kurir_contract::{
@@ -15,12 +14,8 @@ use kurir_contract::{
     delivery::{AttemptRecord, AttemptResult},
     endpoint::PayloadFormat,
 };
-use std::time::{Duration, SystemTime};
-use time::OffsetDateTime;
+use tokio::time::Instant;
 use tracing::{info, warn};
-
-/// After a failed probe the event waits this long before it can be a probe again.
-const PROBE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 impl EndpointDeliverer {
     /// The body that the endpoint receives for an event, or why it receives none.
@@ -45,12 +40,12 @@ impl EndpointDeliverer {
     }
 
     pub(super) async fn send(&self, delivery: &DeliveryAttempt, body: RequestBody) -> (AttemptRecord, ExchangeEnd) {
-        let (endpoint, attempts) = (&self.endpoint.id, self.endpoint.retry_policy.max_attempts());
+        let (endpoint, policy) = (&self.endpoint.id, &self.endpoint.retry_policy);
         let DeliveryAttempt { event, attempt, .. } = delivery;
-        let kind = &event.kind;
+        let (kind, attempts) = (&event.kind, policy.position(*attempt).round.saturating_mul(policy.max_attempts()));
         info!(event.id = %event.id, endpoint.id = %endpoint, "Sending webhook {kind} (attempt {attempt}/{attempts})");
 
-        let mut timing = AttemptTiming::now();
+        let mut timing = AttemptTiming::start(self.context.broker.clock.now());
         let is_replay = delivery.scope.as_ref().is_some_and(|scope| scope.replay.is_some());
         let meta = RequestMeta { at: timing.at.unix_timestamp(), is_replay, traced: self.context.traced };
         let request = self.template.request(event, body, &meta);
@@ -63,43 +58,34 @@ impl EndpointDeliverer {
         match outcome {
             AttemptOutcome::Delivered { status, headers } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Webhook sent successfully: {kind} ({status} after {duration_ms} ms)");
+                self.health().record_accepted(Instant::now());
                 let result = AttemptResult::Delivered { status, headers: kept_headers(&headers) };
                 (self.build_record(delivery, result, &timing), ExchangeEnd::Delivered { status })
             }
             AttemptOutcome::Failed(failure) => {
-                warn!(event.id = %event.id, endpoint.id = %endpoint, duration_ms, "Webhook attempt {attempt} failed: {failure}");
+                let phase = failure.missing.map(|missing| missing.phase);
+                if let Some(phase) = phase {
+                    self.metrics.count_missing_answer(phase);
+                }
+                warn!(
+                    event.id = %event.id,
+                    endpoint.id = %endpoint,
+                    failure.phase = phase.map(FailurePhase::as_str),
+                    duration_ms,
+                    "Webhook attempt {attempt} failed: {failure}"
+                );
                 (self.build_record(delivery, failure.to_record(), &timing), ExchangeEnd::Failed(Box::new(failure)))
-            }
-        }
-    }
-
-    /// The retry policy's decision, as a time of day.
-    pub(super) fn decide_next_step(&self, delivery: &DeliveryAttempt, failure: &AttemptFailure) -> NextStep {
-        let DeliveryAttempt { event, attempt, probe, .. } = delivery;
-        let (endpoint, now) = (&self.endpoint.id, OffsetDateTime::now_utc());
-        let requested_wait = failure.retry_after.map(|requested_wait| requested_wait.delay_from(SystemTime::now()));
-        match self.endpoint.retry_policy.decide(*attempt, failure.status, requested_wait, rand::random()) {
-            RetryDecision::Disable => NextStep::Disable,
-            // The probe does not count as an attempt. The event waits with the retries, so that the next probe is
-            // another event: one that a receiver cannot process must not block all others.
-            RetryDecision::Retry { .. } | RetryDecision::GiveUp if *probe => {
-                NextStep::Attempt { attempt: *attempt, at: due_at(now, PROBE_AGAIN_AFTER) }
-            }
-            RetryDecision::Retry { attempt: next, delay } => {
-                info!(event.id = %event.id, endpoint.id = %endpoint, "Retrying webhook in {}ms", delay.as_millis());
-                NextStep::Attempt { attempt: next, at: due_at(now, delay) }
-            }
-            RetryDecision::GiveUp => {
-                warn!(event.id = %event.id, endpoint.id = %endpoint, "All webhook attempts failed for event: {}", event.kind);
-                self.metrics.dead_letters.inc();
-                NextStep::Nothing
             }
         }
     }
 
     /// The record of an event that is not sent.
     pub(super) fn record_filtered(&self, delivery: &DeliveryAttempt, by: &'static str) -> AttemptRecord {
-        self.build_record(delivery, AttemptResult::Filtered { by: by.to_owned() }, &AttemptTiming::now())
+        self.build_record(
+            delivery,
+            AttemptResult::Filtered { by: by.to_owned() },
+            &AttemptTiming::start(self.context.broker.clock.now()),
+        )
     }
 
     fn build_record(&self, delivery: &DeliveryAttempt, result: AttemptResult, timing: &AttemptTiming) -> AttemptRecord {

@@ -4,8 +4,9 @@
 //! because it parses the URL and passes its layers for each request, and it follows redirects, which we must not do.
 
 use crate::delivery::{
-    outcome::{ExchangeError, FailureClass, ReceiverResponse, RetryAfter},
-    resolver::{ForbiddenAddress, GuardedConnector},
+    current_phase::CurrentPhase,
+    outcome::{ExchangeError, FailureClass, FailurePhase, ReceiverResponse, RetryAfter},
+    resolver::{ForbiddenAddress, GuardedConnector, ResolveError},
     transport::Transport,
 };
 use bytes::Bytes;
@@ -76,19 +77,26 @@ impl HttpClient {
         request: Request<Full<Bytes>>,
         deadline: Duration,
     ) -> Result<ReceiverResponse, ExchangeError> {
-        match tokio::time::timeout(deadline, self.send(request)).await {
+        let phase = CurrentPhase::new(FailurePhase::ResponseHead);
+        match tokio::time::timeout(deadline, self.send(request, &phase)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ExchangeError::timed_out(deadline)),
+            Err(_) => Err(ExchangeError::timed_out(deadline, phase.get())),
         }
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<ReceiverResponse, ExchangeError> {
-        let response =
-            self.client.request(request).await.map_err(|error| to_exchange_error(&error, error.is_connect()))?;
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        phase: &CurrentPhase,
+    ) -> Result<ReceiverResponse, ExchangeError> {
+        let response = self.client.request(request).await.map_err(|error| {
+            to_exchange_error(&error, if error.is_connect() { FailurePhase::Connect } else { phase.get() })
+        })?;
+        phase.set(FailurePhase::ResponseBody);
         let (head, body) = response.into_parts();
         let redirect_to = if head.status.is_redirection() { redirect_target(&self.url, &head.headers) } else { None };
         let retry_after = if asks_for_patience(head.status) { retry_after(&head.headers) } else { None };
-        let body = read_body(body).await.map_err(|error| to_exchange_error(&error, false))?;
+        let body = read_body(body).await.map_err(|error| to_exchange_error(&error, phase.get()))?;
         Ok(ReceiverResponse { status: head.status.as_u16(), redirect_to, retry_after, headers: head.headers, body })
     }
 }
@@ -131,19 +139,21 @@ fn origin(url: &Url) -> String {
     }
 }
 
-fn to_exchange_error(error: &(dyn Error + 'static), while_connecting: bool) -> ExchangeError {
+fn to_exchange_error(error: &(dyn Error + 'static), phase: FailurePhase) -> ExchangeError {
     let causes = || std::iter::successors(Some(error), |&cause| cause.source());
-    let class = if causes().any(|cause| cause.is::<ForbiddenAddress>()) {
-        FailureClass::Forbidden
+    let (class, phase) = if causes().any(|cause| cause.is::<ForbiddenAddress>()) {
+        (FailureClass::Forbidden, FailurePhase::Dns)
+    } else if causes().any(|cause| cause.is::<ResolveError>()) {
+        (FailureClass::Connect, FailurePhase::Dns)
     } else if causes().any(is_tls) {
-        FailureClass::Tls
-    } else if while_connecting {
-        FailureClass::Connect
+        (FailureClass::Tls, if phase == FailurePhase::Connect { FailurePhase::Tls } else { phase })
+    } else if phase == FailurePhase::Connect {
+        (FailureClass::Connect, phase)
     } else {
-        causes().find_map(failure_class).unwrap_or(FailureClass::Other)
+        (causes().find_map(failure_class).unwrap_or(FailureClass::Other), phase)
     };
     // The innermost error says what was wrong, the outer ones only where.
-    ExchangeError { class, message: causes().last().map_or_else(String::new, ToString::to_string) }
+    ExchangeError { class, phase, message: causes().last().map_or_else(String::new, ToString::to_string) }
 }
 
 fn failure_class(cause: &(dyn Error + 'static)) -> Option<FailureClass> {

@@ -3,21 +3,26 @@
 //!
 //! `format` writes the event as its endpoint wants it, `media` adds a file, `request` and `signature` make the request.
 //! `exchange` sends it with `http_client`, to where `resolver` allows, over what `transport` shares. `outcome` judges
-//! the answer. `settlement` stores the end: in RETRIES, in `dead_letters` and in the `attempt_log`. An endpoint that
-//! keeps its chats in order settles by `ordered` instead. `attempt` and `result` are what these pass on, `context` is
-//! what all endpoints share.
+//! the answer; by its `failure_kind`, `receiver_health` tells an outage from the failure of one event, and
+//! `decision` says what follows. `settlement` stores
+//! the end: in RETRIES, in `dead_letters` and in the `attempt_log`. An endpoint that keeps its chats in order settles by
+//! `ordered` instead. `attempt` and `result` are what these pass on, `context` is what all endpoints share.
 
 mod attempt;
 pub mod attempt_log;
 pub mod context;
-mod dead_letters;
+mod current_phase;
+pub mod dead_letters;
+mod decision;
 pub mod deliverer;
 mod exchange;
+mod failure_kind;
 pub mod format;
 mod http_client;
 pub mod media;
 pub mod ordered;
-mod outcome;
+pub mod outcome;
+mod receiver_health;
 mod request;
 mod resolver;
 pub mod result;

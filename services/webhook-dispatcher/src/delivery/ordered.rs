@@ -4,7 +4,7 @@
 
 use crate::{
     delivery::{
-        attempt::{DeliveryAttempt, ExchangeEnd, NextStep},
+        attempt::{DeliveryAttempt, ExchangeEnd, FailureDecision, NextStep},
         deliverer::EndpointDeliverer,
         result::EndpointVerdict,
         settlement::DeliveryEnd,
@@ -22,6 +22,8 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+/// Between two tries to store a dead letter.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The time to store a dead letter.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -43,14 +45,16 @@ pub enum OrderedEnd {
         at: OffsetDateTime,
     },
     /// The event waits as if it had not been tried.
-    Untouched,
+    Untouched {
+        until: OffsetDateTime,
+    },
 }
 
 impl EndpointDeliverer {
     /// Makes an attempt. The caller stores what follows.
     ///
     /// # Errors
-    /// If the event is given up and its dead letter cannot be stored.
+    /// None at present.
     pub async fn attempt_in_order(
         &self,
         event: &StoredEvent,
@@ -85,22 +89,40 @@ impl EndpointDeliverer {
             }
             ExchangeEnd::Failed(failure) => *failure,
         };
-        let (mut verdict, mut end) = (EndpointVerdict::Failed { reason: failure.reason.clone() }, OrderedEnd::Settled);
-        match self.decide_next_step(&delivery, &failure) {
-            NextStep::Attempt { attempt, at } => end = OrderedEnd::Again { attempt, at },
-            NextStep::Disable => {
-                end = OrderedEnd::Untouched;
-                verdict = EndpointVerdict::Gone { reason: failure.reason };
+        let decision = self.decide_next_step(&delivery, &failure);
+        let waits_for_receiver = decision.waits_for_receiver();
+        let FailureDecision { next_step, verdict } = decision;
+        let report = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason), body: None };
+        let end = match next_step {
+            // The events of an endpoint that asks for a pause stay in memory, as those behind them do.
+            NextStep::Attempt { at, .. } if matches!(verdict, EndpointVerdict::Busy { .. }) => {
+                OrderedEnd::Untouched { until: at }
             }
+            NextStep::Attempt { attempt, at } => {
+                if waits_for_receiver {
+                    self.settlement.publish_report(event, &report).await;
+                }
+                OrderedEnd::Again { attempt, at }
+            }
+            NextStep::Disable => OrderedEnd::Untouched { until: self.context.broker.clock.now() },
             // Stored before the next event of the chat is tried: after a crash a repeat would come behind it.
             NextStep::Nothing => {
-                self.settlement
+                // The attempt is not made again if the dead letters are full: only its storing is repeated.
+                while let Err(error) = self
+                    .settlement
                     .store_dead_letter(event, &record, &failure, Instant::now() + DEAD_LETTER_TIMEOUT)
-                    .await?;
-                let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason), body: None };
-                self.settlement.publish_report(event, &end).await;
+                    .await
+                {
+                    tracing::warn!(
+                        endpoint.id = %self.endpoint.id,
+                        "failed to store the end of a webhook attempt, which is tried again: {error:#}"
+                    );
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+                self.settlement.publish_report(event, &report).await;
+                OrderedEnd::Settled
             }
-        }
+        };
         Ok(OrderedResult { verdict, record: Some(record), end })
     }
 

@@ -75,6 +75,7 @@ impl RetryAfter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeError {
     pub class: FailureClass,
+    pub phase: FailurePhase,
     /// In words, without the URL.
     pub message: String,
 }
@@ -113,12 +114,54 @@ impl FailureClass {
     }
 }
 
+/// The step of an attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailurePhase {
+    /// The host's name was looked up.
+    Dns,
+    /// A TCP connection was made.
+    Connect,
+    /// The TLS handshake was under way.
+    Tls,
+    /// The request was sent, or waited for its turn on a connection. The receiver may not have seen all of it.
+    Send,
+    /// The whole request was sent and the head of the answer was missing.
+    ResponseHead,
+    /// The head of the answer arrived, its body did not.
+    ResponseBody,
+}
+
+impl FailurePhase {
+    /// All phases, in the order of an attempt.
+    pub const ALL: [Self; 6] =
+        [Self::Dns, Self::Connect, Self::Tls, Self::Send, Self::ResponseHead, Self::ResponseBody];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::ResponseHead => "response_head",
+            Self::ResponseBody => "response_body",
+        }
+    }
+}
+
 impl ExchangeError {
     #[must_use]
-    pub fn timed_out(deadline: Duration) -> Self {
+    pub fn timed_out(deadline: Duration, phase: FailurePhase) -> Self {
         let message = format!("no complete answer within {}", humantime::format_duration(deadline));
-        Self { class: FailureClass::Timeout, message }
+        Self { class: FailureClass::Timeout, phase, message }
     }
+}
+
+/// Why there was no answer, for code that decides what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingAnswer {
+    pub class: FailureClass,
+    pub phase: FailurePhase,
 }
 
 /// The end of one attempt.
@@ -136,6 +179,8 @@ pub struct AttemptFailure {
     pub reason: String,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
+    /// Why there was no answer, if there was none.
+    pub missing: Option<MissingAnswer>,
     /// The wait that the receiver asked for.
     pub retry_after: Option<RetryAfter>,
     /// The headers of the answer; empty if there was none.
@@ -180,13 +225,19 @@ impl AttemptOutcome {
                     headers: Vec::new(),
                 },
                 status: Some(status),
+                missing: None,
                 retry_after,
                 headers,
             }),
-            Err(ExchangeError { class, message }) => Self::Failed(AttemptFailure {
+            Err(ExchangeError { class, phase, message }) => Self::Failed(AttemptFailure {
                 reason: message.clone(),
-                result: AttemptResult::Failed { class: class.as_str().to_owned(), message },
+                result: AttemptResult::Failed {
+                    class: class.as_str().to_owned(),
+                    phase: Some(phase.as_str().into()),
+                    message,
+                },
                 status: None,
+                missing: Some(MissingAnswer { class, phase }),
                 retry_after: None,
                 headers: HeaderMap::new(),
             }),
@@ -232,17 +283,20 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_a_failure_with_its_class() {
-        let AttemptOutcome::Failed(failure) =
-            AttemptOutcome::from_response(Err(ExchangeError::timed_out(Duration::from_secs(10))))
-        else {
+    fn silence_is_a_failure_with_its_class_and_its_phase() {
+        let silence = ExchangeError::timed_out(Duration::from_secs(10), FailurePhase::ResponseHead);
+        let AttemptOutcome::Failed(failure) = AttemptOutcome::from_response(Err(silence)) else {
             panic!("silence is a failure")
         };
         assert_eq!(failure.status, None);
         assert_eq!(failure.reason, "no complete answer within 10s");
         assert_eq!(
             failure.result,
-            AttemptResult::Failed { class: "timeout".to_owned(), message: failure.reason.clone() }
+            AttemptResult::Failed {
+                class: "timeout".to_owned(),
+                phase: Some("response_head".into()),
+                message: failure.reason.clone(),
+            }
         );
     }
 

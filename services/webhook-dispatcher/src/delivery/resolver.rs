@@ -36,7 +36,7 @@ pub struct ForbiddenAddress {
 
 /// A name without addresses, or no name server that answers.
 #[derive(Debug, thiserror::Error)]
-enum ResolveError {
+pub enum ResolveError {
     #[error("there is no host {host}")]
     NoSuchHost { host: String },
     /// The cause is part of this text, because only the last of a chain of causes is shown.

@@ -10,7 +10,8 @@
 //!
 //! A later step of a row is done only after the earlier ones. A crash between two steps brings the message back and
 //! repeats the row: RETRIES holds one schedule for each event, and both stored messages have an id that is the same at
-//! the repeat, so nothing multiplies. If a step fails, the message is postponed.
+//! the repeat, so nothing multiplies. If a step fails, it alone is repeated, until it succeeds: the receiver does not pay
+//! for a stream that is full.
 
 use crate::{
     delivery::{context::DeliveryContext, dead_letters::ExhaustedDelivery, outcome::AttemptFailure},
@@ -29,9 +30,8 @@ use kurir_contract::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// After NATS could not store the end of an attempt for a long time, the attempt is made again. It waits this long, so
-/// that the receiver does not pay for NATS.
-const POSTPONE_DELAY: Duration = Duration::from_secs(15);
+/// Between two tries to store the end of an attempt. Each try takes as long as NATS waits for the message.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct AttemptSettlement {
     pub endpoint: EndpointId,
@@ -65,37 +65,29 @@ impl AttemptSettlement {
         }
     }
 
-    /// Whether the next attempt is stored.
     pub async fn settle_retry(
         &self,
-        pending: PendingMessage,
+        mut pending: PendingMessage,
         event: &StoredEvent,
         attempt: AttemptRecord,
         next: &NextRetry,
-    ) -> bool {
-        let by = pending.settle_by();
-        let kept = async {
-            self.retries_consumer.ensure(&self.context.broker, by).await?;
-            self.context.retries.schedule(&self.endpoint, event, next, by).await
-        };
-        if let Err(error) = kept.await {
-            self.postpone(pending, &error).await;
-            return false;
+    ) {
+        while let Err(error) = self.store_retry(event, next, pending.settle_by()).await {
+            self.wait_to_store_again(&mut pending, &error).await;
         }
         // A crash from here on brings the message back. Then the stored retry is found.
         self.context.attempts.record_and_acknowledge(attempt, pending).await;
-        true
     }
 
     pub async fn settle_dead(
         &self,
-        pending: PendingMessage,
+        mut pending: PendingMessage,
         event: &StoredEvent,
         attempt: AttemptRecord,
         failure: &AttemptFailure,
     ) {
-        if let Err(error) = self.store_dead_letter(event, &attempt, failure, pending.settle_by()).await {
-            return self.postpone(pending, &error).await;
+        while let Err(error) = self.store_dead_letter(event, &attempt, failure, pending.settle_by()).await {
+            self.wait_to_store_again(&mut pending, &error).await;
         }
         let body = attempt.result.refused_body().map(str::to_owned);
         let (status, error) = (failure.status, Some(failure.reason.as_str()));
@@ -136,9 +128,9 @@ impl AttemptSettlement {
 
     /// Settles a retry whose event is gone from EVENTS: expired, purged or deleted. Without its payload there is no
     /// attempt.
-    pub async fn settle_lost(&self, pending: PendingMessage, due: &DueRetry, event: &EventType) {
-        if let Err(error) = self.store_lost_dead_letter(due, event, pending.settle_by()).await {
-            return self.postpone(pending, &error).await;
+    pub async fn settle_lost(&self, mut pending: PendingMessage, due: &DueRetry, event: &EventType) {
+        while let Err(error) = self.store_lost_dead_letter(due, event, pending.settle_by()).await {
+            self.wait_to_store_again(&mut pending, &error).await;
         }
         pending.acknowledge().await;
     }
@@ -160,13 +152,20 @@ impl AttemptSettlement {
         self.context.dead_letters.store(&self.endpoint, &exhausted, by).await
     }
 
-    async fn postpone(&self, pending: PendingMessage, error: &anyhow::Error) {
+    async fn store_retry(&self, event: &StoredEvent, next: &NextRetry, by: Instant) -> anyhow::Result<()> {
+        self.retries_consumer.ensure(&self.context.broker, by).await?;
+        self.context.retries.schedule(&self.endpoint, event, next, by).await
+    }
+
+    /// Waits after a step that NATS did not store, and keeps the message meanwhile: the attempt was made, and is not made
+    /// again here or by another dispatcher.
+    async fn wait_to_store_again(&self, pending: &mut PendingMessage, error: &anyhow::Error) {
         tracing::warn!(
             endpoint.id = %self.endpoint,
-            "failed to store the end of a webhook attempt, which is made again in {} s: {error:#}",
-            POSTPONE_DELAY.as_secs()
+            "failed to store the end of a webhook attempt, which is tried again: {error:#}"
         );
-        pending.postpone(POSTPONE_DELAY).await;
+        pending.extend().await;
+        tokio::time::sleep(STORE_PAUSE).await;
     }
 
     /// Reports the end to the caller that waits for it.

@@ -23,6 +23,8 @@ pub struct Endpoint {
     pub subjects: Vec<String>,
     /// The first event for this endpoint; 0: the first that is stored.
     pub start_sequence: u64,
+    /// When the stream was created that `start_sequence` counts in; none: not known.
+    pub stream_created: Option<String>,
     pub filter: ContentFilter,
     pub format: PayloadFormat,
     /// Whether the body includes received files.
@@ -63,6 +65,7 @@ impl Endpoint {
             enabled: settings.enabled,
             subjects,
             start_sequence: settings.start_sequence,
+            stream_created: settings.stream_created,
             filter: settings.filter,
             format: settings.format,
             // WAHA's events have links only.
@@ -85,6 +88,12 @@ impl Endpoint {
     /// wait for each other. It is a quarter: more requests at once do not help an endpoint that fails often.
     #[must_use]
     pub fn retry_concurrency(&self) -> usize {
-        self.concurrency.div_ceil(4)
+        Self::retry_share(self.concurrency)
+    }
+
+    /// The most retries in delivery at once, if so many fresh events may be.
+    #[must_use]
+    pub fn retry_share(concurrency: usize) -> usize {
+        concurrency.div_ceil(4)
     }
 }

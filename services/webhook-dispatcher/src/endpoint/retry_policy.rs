@@ -1,7 +1,7 @@
 //! When a failed delivery is tried again, and when it is given up.
 //!
-//! Pure: the policy is data; the time and the randomness are arguments. Jitter and the receiver's `Retry-After` can
-//! only make a wait longer.
+//! Pure: the policy is data; the time and the randomness are arguments. Jitter can only make a wait longer. A receiver
+//! that asks for a pause is no failure, and not decided here.
 
 use kurir_contract::endpoint::RetrySchedule;
 use std::time::Duration;
@@ -11,8 +11,6 @@ use time::OffsetDateTime;
 /// cap, the receiver would decide how long NATS keeps its events, and a typing error would stop a delivery for years.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(60 * 60);
 
-/// Statuses whose `Retry-After` counts (RFC 9110, 10.2.3; RFC 6585, 4).
-const BUSY: [u16; 2] = [429, 503];
 /// The status that says the endpoint is gone for good (RFC 9110, 15.5.11).
 const GONE: u16 = 410;
 
@@ -27,6 +25,15 @@ pub struct RetryPolicy {
     final_statuses: Vec<u16>,
     /// Whether the status 410 disables the endpoint.
     disables_on_gone: bool,
+}
+
+/// Where an attempt is in the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulePosition {
+    /// Counted from 1, at most [`RetryPolicy::max_attempts`].
+    pub number: u32,
+    /// Counted from 1. An event that waited for its receiver begins the schedule again.
+    pub round: u32,
 }
 
 /// What follows a failed attempt.
@@ -56,6 +63,12 @@ impl RetryPolicy {
         Self { delays, jitter_percent: 0, final_statuses: Vec::new(), disables_on_gone: true }
     }
 
+    /// Treats the status 410 as every other failure.
+    #[must_use]
+    pub fn without_disabling(self) -> Self {
+        Self { disables_on_gone: false, ..self }
+    }
+
     /// Adds up to `percent` of each wait to it, by chance.
     #[must_use]
     pub fn with_jitter(self, percent: u8) -> Self {
@@ -75,31 +88,39 @@ impl RetryPolicy {
         self.delays.len() as u32 + 1
     }
 
-    /// Decides what follows the failure of attempt `failed`, counted from 1. An attempt beyond the policy, left by an
-    /// earlier and longer policy, is the last. `status` and `retry_after` are from the answer, if there was one.
-    /// `random` is between 0 and 1.
+    /// Where attempt `attempt` of an event, counted from 1, is in the schedule.
     #[must_use]
-    pub fn decide(
-        &self,
-        failed: u32,
-        status: Option<u16>,
-        retry_after: Option<Duration>,
-        random: f64,
-    ) -> RetryDecision {
+    pub fn position(&self, attempt: u32) -> SchedulePosition {
+        let (before, attempts) = (attempt.saturating_sub(1), self.max_attempts());
+        SchedulePosition { number: before % attempts + 1, round: before / attempts + 1 }
+    }
+
+    /// The delay before an attempt of the schedule, without jitter; zero before the first.
+    #[must_use]
+    pub fn delay_before(&self, number: u32) -> Duration {
+        let index = (number as usize).checked_sub(2);
+        index.and_then(|index| self.delays.get(index)).copied().unwrap_or_default()
+    }
+
+    /// Whether an event is given up at once after this status.
+    #[must_use]
+    pub fn is_final(&self, status: Option<u16>) -> bool {
+        status.is_some_and(|status| self.final_statuses.contains(&status))
+    }
+
+    /// Decides what follows the failure of attempt `failed`, counted from 1. An attempt beyond the policy, left by an
+    /// earlier and longer policy, is the last. `status` is from the answer, if there was one. `random` is between 0
+    /// and 1.
+    #[must_use]
+    pub fn decide(&self, failed: u32, status: Option<u16>, random: f64) -> RetryDecision {
         if self.disables_on_gone && status == Some(GONE) {
             return RetryDecision::Disable;
         }
-        if status.is_some_and(|status| self.final_statuses.contains(&status)) {
+        if self.is_final(status) {
             return RetryDecision::GiveUp;
         }
         let Some(&delay) = self.delays.get(failed.saturating_sub(1) as usize) else { return RetryDecision::GiveUp };
-        let requested_wait = retry_after
-            .filter(|_| status.is_some_and(|status| BUSY.contains(&status)))
-            .map_or(Duration::ZERO, |requested_wait| requested_wait.min(RETRY_AFTER_CAP));
-        RetryDecision::Retry {
-            attempt: failed.saturating_add(1),
-            delay: self.jittered(delay, random).max(requested_wait),
-        }
+        RetryDecision::Retry { attempt: failed.saturating_add(1), delay: self.jittered(delay, random) }
     }
 
     fn jittered(&self, delay: Duration, random: f64) -> Duration {
@@ -139,7 +160,7 @@ mod tests {
             (u32::MAX, RetryDecision::GiveUp),
         ] {
             for random in [0.0, 1.0] {
-                assert_eq!(policy.decide(failed, Some(500), None, random), expected, "after attempt {failed}");
+                assert_eq!(policy.decide(failed, Some(500), random), expected, "after attempt {failed}");
             }
         }
         assert_eq!(policy.max_attempts(), 4);
@@ -148,42 +169,50 @@ mod tests {
     #[test]
     fn the_patient_schedule_takes_more_than_a_day() {
         let policy = RetryPolicy::from_schedule(RetrySchedule::Patient.delays()).with_jitter(10);
-        for (failed, seconds) in [(1, 5), (2, 300), (3, 1_800), (4, 7_200), (5, 18_000), (6, 36_000), (7, 36_000)] {
-            assert_eq!(policy.decide(failed, None, None, 0.0), retry(failed + 1, seconds));
+        let seconds = [2, 5, 15, 30, 60, 120, 300, 900, 3_600, 10_800, 21_600, 43_200];
+        for (failed, seconds) in (1..).zip(seconds) {
+            assert_eq!(policy.decide(failed, None, 0.0), retry(failed + 1, seconds));
         }
-        assert_eq!(policy.decide(8, None, None, 0.0), RetryDecision::GiveUp);
-        assert_eq!(policy.decide(2, None, None, 0.5), retry(3, 315));
+        assert_eq!(policy.decide(13, None, 0.0), RetryDecision::GiveUp);
+        assert_eq!(policy.decide(7, None, 0.5), retry(8, 315));
+        // It rises evenly: no delay is more than four times the one before.
+        assert!(seconds.windows(2).all(|pair| pair[1] <= 4 * pair[0]));
+    }
+
+    #[test]
+    fn an_event_that_waited_for_its_receiver_begins_the_schedule_again() {
+        let position = |policy: &RetryPolicy, attempt| {
+            let SchedulePosition { number, round } = policy.position(attempt);
+            (number, round)
+        };
+        let contract = RetryPolicy::default();
+        for (attempt, expected) in [(1, (1, 1)), (4, (4, 1)), (5, (1, 2)), (8, (4, 2)), (9, (1, 3))] {
+            assert_eq!(position(&contract, attempt), expected, "attempt {attempt}");
+        }
+        assert_eq!(position(&RetryPolicy::from_schedule(Vec::new()), 3), (1, 3));
+        let before = [0, 1, 2, 3, 4, 5].map(|number| contract.delay_before(number).as_secs());
+        assert_eq!(before, [0, 0, 2, 4, 8, 0]);
     }
 
     #[test]
     fn the_answer_decides_as_the_policy_says() {
-        let hour = Duration::from_secs(3_600);
         let of_4xx = RetryPolicy::from_schedule(RetrySchedule::Default.delays()).with_final_statuses(vec![400, 404]);
-        for (status, retry_after, expected) in [
-            (None, None, retry(2, 2)),
-            (Some(500), None, retry(2, 2)),
-            (Some(400), None, RetryDecision::GiveUp),
-            (Some(404), None, RetryDecision::GiveUp),
-            (Some(403), None, retry(2, 2)),
-            (Some(410), None, RetryDecision::Disable),
-            // `Retry-After` counts with these two statuses only.
-            (Some(429), Some(30), retry(2, 30)),
-            (Some(503), Some(30), retry(2, 30)),
-            (Some(500), Some(30), retry(2, 2)),
-            (Some(301), Some(30), retry(2, 2)),
-            (Some(429), Some(0), retry(2, 2)),
-            (Some(429), Some(1), retry(2, 2)),
-            (Some(429), Some(3_600), retry(2, 3_600)),
-            (Some(429), Some(1_000_000_000), RetryDecision::Retry { attempt: 2, delay: hour }),
+        for (status, expected) in [
+            (None, retry(2, 2)),
+            (Some(500), retry(2, 2)),
+            (Some(400), RetryDecision::GiveUp),
+            (Some(404), RetryDecision::GiveUp),
+            (Some(403), retry(2, 2)),
+            (Some(301), retry(2, 2)),
+            (Some(410), RetryDecision::Disable),
         ] {
-            let retry_after = retry_after.map(Duration::from_secs);
-            assert_eq!(of_4xx.decide(1, status, retry_after, 0.0), expected, "{status:?} {retry_after:?}");
+            assert_eq!(of_4xx.decide(1, status, 0.0), expected, "{status:?}");
+            assert_eq!(of_4xx.is_final(status), expected == RetryDecision::GiveUp, "{status:?}");
         }
         for status in [404, 410] {
-            let contracts = RetryPolicy::default().decide(1, Some(status), None, 0.0);
+            let contracts = RetryPolicy::default().decide(1, Some(status), 0.0);
             assert_eq!(contracts, retry(2, 2), "the contract retries all");
         }
-        assert_eq!(of_4xx.decide(4, Some(429), Some(hour), 0.0), RetryDecision::GiveUp, "it adds no attempt");
     }
 
     fn policies() -> impl Strategy<Value = RetryPolicy> {
@@ -192,10 +221,9 @@ mod tests {
         })
     }
 
-    /// The longest time from the first failure to the last attempt, with all jitter and the most that a receiver may
-    /// ask for.
+    /// The longest time from the first failure to the last attempt, with all jitter.
     fn longest(policy: &RetryPolicy) -> Duration {
-        let longest = |&delay: &Duration| policy.jittered(delay, 1.0).max(RETRY_AFTER_CAP);
+        let longest = |&delay: &Duration| policy.jittered(delay, 1.0);
         policy.delays.iter().map(longest).fold(Duration::ZERO, Duration::saturating_add)
     }
 
@@ -203,11 +231,11 @@ mod tests {
         #[test]
         fn every_policy_ends_after_its_attempts_and_within_its_longest_time(
             policy in policies(),
-            answers in prop::collection::vec((400_u16..=599, prop::option::of(0_u64..1_000_000), -1.0..2.0_f64), 20),
+            answers in prop::collection::vec((400_u16..=599, -1.0..2.0_f64), 20),
         ) {
             let (mut attempt, mut waited) = (1, Duration::ZERO);
-            for (status, retry_after, random) in answers.into_iter().filter(|&(status, ..)| status != GONE).cycle() {
-                match policy.decide(attempt, Some(status), retry_after.map(Duration::from_secs), random) {
+            for (status, random) in answers.into_iter().filter(|&(status, _)| status != GONE).cycle() {
+                match policy.decide(attempt, Some(status), random) {
                     RetryDecision::Retry { attempt: next, delay } => {
                         prop_assert_eq!(next, attempt + 1);
                         waited += delay;
@@ -223,28 +251,33 @@ mod tests {
         }
 
         #[test]
-        fn jitter_and_a_retry_after_can_only_delay_and_only_so_much(
-            policy in policies(), failed in 1_u32..20, status in 100_u16..=600,
-            retry_after in prop::option::of(any::<u64>()), random in any::<f64>(),
+        fn jitter_can_only_delay_and_only_so_much(
+            policy in policies(), failed in 1_u32..20, status in 100_u16..=600, random in any::<f64>(),
         ) {
             prop_assume!(status != GONE);
-            let requested_wait = retry_after.map(Duration::from_secs);
-            if let RetryDecision::Retry { delay, .. } = policy.decide(failed, Some(status), requested_wait, random) {
+            if let RetryDecision::Retry { delay, .. } = policy.decide(failed, Some(status), random) {
                 let least = policy.delays[failed as usize - 1];
                 prop_assert!(delay >= least);
-                prop_assert!(delay <= (least * 4).max(RETRY_AFTER_CAP));
+                prop_assert!(delay <= least * 4);
                 let without = RetryPolicy { jitter_percent: 0, ..policy.clone() };
-                if let RetryDecision::Retry { delay, .. } = without.decide(failed, Some(500), requested_wait, random) {
+                if let RetryDecision::Retry { delay, .. } = without.decide(failed, Some(500), random) {
                     prop_assert_eq!(delay, least);
                 }
             }
         }
 
         #[test]
+        fn every_attempt_has_a_place_in_the_schedule(policy in policies(), attempt in 1_u32..) {
+            let SchedulePosition { number, round } = policy.position(attempt);
+            prop_assert!((1..=policy.max_attempts()).contains(&number));
+            prop_assert_eq!(u64::from(round - 1) * u64::from(policy.max_attempts()) + u64::from(number), u64::from(attempt));
+        }
+
+        #[test]
         fn no_delay_is_too_long_to_be_judged(seconds in any::<u64>(), jitter in any::<u8>(), random in any::<f64>()) {
             let delay = Duration::from_secs(seconds);
             let policy = RetryPolicy::from_schedule(vec![delay, delay]).with_jitter(jitter);
-            let decision = policy.decide(1, Some(503), Some(Duration::MAX), random);
+            let decision = policy.decide(1, Some(503), random);
             let delayed = matches!(decision, RetryDecision::Retry { delay: seen, .. } if seen >= delay);
             prop_assert!(delayed, "{:?}", decision);
             prop_assert!(longest(&policy) >= delay);

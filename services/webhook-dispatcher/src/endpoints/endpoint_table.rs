@@ -3,7 +3,10 @@
 use crate::{
     delivery::deliverer::EndpointDeliverer,
     endpoint::Endpoint,
-    endpoints::{circuit_breaker::CircuitBreaker, rate_limit::RateLimit},
+    endpoints::{
+        adaptive_concurrency::AdaptiveConcurrency, adaptive_pace::AdaptivePace, circuit_breaker::CircuitBreaker,
+        rate_limit::RateLimit,
+    },
     jetstream::{
         consumer::{PullId, PullSource, SlotId},
         pull_budget::{PullBudget, PullPace},
@@ -19,6 +22,8 @@ pub struct EndpointSlot {
     pub deliverer: Arc<EndpointDeliverer>,
     pub breaker: CircuitBreaker,
     pub limit: Option<RateLimit>,
+    pub pace: AdaptivePace,
+    pub concurrency: AdaptiveConcurrency,
     /// Unused for an ordered endpoint, which has a task of its own.
     pub events: PullBudget,
     /// None before the first retry.
@@ -28,26 +33,31 @@ pub struct EndpointSlot {
 impl EndpointSlot {
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>, now: Instant) -> Self {
-        Self {
+        let mut slot = Self {
             breaker: CircuitBreaker::default(),
-            limit: endpoint.rate_limit.map(|rate| RateLimit::new(rate, now)),
+            pace: AdaptivePace::default(),
+            concurrency: AdaptiveConcurrency::new(endpoint.concurrency),
+            limit: endpoint.rate_limit.map(RateLimit::new),
             events: PullBudget::new(&endpoint, PullSource::Events, now),
             retries: None,
             endpoint,
             deliverer,
-        }
+        };
+        slot.apply_concurrency();
+        slot
     }
 
     /// Replaces the endpoint. Its pulls stay: what is in flight ends as it started.
-    pub fn update(&mut self, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>, now: Instant) {
+    pub fn update(&mut self, endpoint: Arc<Endpoint>, deliverer: Arc<EndpointDeliverer>) {
         if self.endpoint.url != endpoint.url {
             // The URL leads to another receiver.
             self.breaker = CircuitBreaker::default();
+            self.pace = AdaptivePace::default();
+            self.concurrency.restart();
         }
-        self.limit = endpoint.rate_limit.map(|rate| RateLimit::new(rate, now));
-        for budget in self.budgets() {
-            budget.capacity = budget.source.concurrency(&endpoint);
-        }
+        self.limit = RateLimit::changed(self.limit.take(), endpoint.rate_limit);
+        self.concurrency.set_limit(endpoint.concurrency);
+        self.apply_concurrency();
         self.endpoint = endpoint;
         self.deliverer = deliverer;
     }
@@ -63,11 +73,28 @@ impl EndpointSlot {
         std::iter::once(&mut self.events).chain(&mut self.retries)
     }
 
-    /// How many messages to request from a source, as the endpoint's limits allow now.
-    pub fn wanted(&mut self, source: PullSource, sharers: usize, now: Instant) -> usize {
+    /// The receiver is back after an outage.
+    pub fn restart_slowly(&mut self, now: Instant) {
+        self.pace.restart(now);
+        self.concurrency.restart();
+        self.apply_concurrency();
+    }
+
+    /// Sets how many messages of each source may be in delivery.
+    pub fn apply_concurrency(&mut self) {
+        let window = self.concurrency.window();
+        for budget in self.budgets() {
+            budget.capacity = budget.source.share_of(window);
+        }
+    }
+
+    /// How many messages to request from a source, as the endpoint's limits allow now. `sharers`: the dispatchers, if
+    /// they are counted.
+    pub fn wanted(&mut self, source: PullSource, sharers: Option<usize>, now: Instant) -> usize {
         let circuit = self.breaker.allowance(now);
-        let rate = self.limit.as_mut().map_or(usize::MAX, |limit| limit.available(sharers, now));
-        self.budget(source).map_or(0, |budget| budget.wanted(circuit.min(rate)))
+        let rate = self.limit.as_ref().map_or(usize::MAX, |limit| limit.available(sharers, now));
+        let most = circuit.min(rate).min(self.pace.available(now));
+        self.budget(source).map_or(0, |budget| budget.wanted(most))
     }
 }
 
@@ -121,6 +148,7 @@ impl EndpointTable {
         let line_id = PullId { slot: id, source: PullSource::Retries };
         self.by_consumer.insert(budget.consumer.clone(), line_id);
         slot.retries = Some(budget);
+        slot.apply_concurrency();
         Some(line_id)
     }
 

@@ -1,55 +1,85 @@
-//! The endpoints that the bucket of states calls failing. With these, the worker reports that an endpoint works again.
+//! The endpoints whose last attempt failed, as the bucket of states has them. With these, the worker reports the first
+//! failure of an endpoint, and that it works again.
 //!
-//! A circuit that closes is reported at once. No report comes if its dispatcher ended while the circuit was open, or if
-//! the report was lost. Then the first success that any dispatcher sees is the report.
+//! Reports are for all dispatchers: one dispatcher may see the failure and another one the success. So this follows the
+//! bucket, which the watcher reads.
 
 use kurir_contract::endpoint::EndpointId;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
+
+/// The shortest time between two reports that an endpoint fails. An endpoint that fails every other time would otherwise
+/// cause two writes for each event.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shared by all clones.
 #[derive(Clone, Default)]
 pub struct FailingEndpoints(Arc<Mutex<FailingState>>);
 
-enum FailingState {
-    /// The bucket was not read yet; these endpoints worked meanwhile.
-    Unread {
-        worked: HashSet<EndpointId>,
-    },
-    Failing(HashSet<EndpointId>),
-}
-
-impl Default for FailingState {
-    fn default() -> Self {
-        Self::Unread { worked: HashSet::new() }
-    }
+#[derive(Default)]
+struct FailingState {
+    /// Endpoints that worked before the bucket was read for the first time; none since.
+    worked: Option<HashSet<EndpointId>>,
+    is_read: bool,
+    failing: HashSet<EndpointId>,
+    /// When the last failure of an endpoint was reported.
+    reported: HashMap<EndpointId, Instant>,
 }
 
 impl FailingEndpoints {
     /// Sets the endpoints that the bucket calls failing. Gives those of them that worked before the bucket was read for
     /// the first time.
     pub fn replace(&self, endpoints: &HashSet<EndpointId>) -> Vec<EndpointId> {
-        match std::mem::replace(&mut *self.lock(), FailingState::Failing(endpoints.clone())) {
-            FailingState::Unread { worked } => worked.intersection(endpoints).cloned().collect(),
-            FailingState::Failing(_) => Vec::new(),
+        let mut state = self.lock();
+        state.is_read = true;
+        state.failing.clone_from(endpoints);
+        state.reported.retain(|_, at| at.elapsed() < REPORT_INTERVAL);
+        let worked = state.worked.take().unwrap_or_default();
+        worked.intersection(endpoints).cloned().collect()
+    }
+
+    /// Records that an endpoint failed. Whether that is news to be reported.
+    #[must_use]
+    pub fn add(&self, endpoint: &EndpointId, now: Instant) -> bool {
+        let mut state = self.lock();
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < REPORT_INTERVAL;
+        if state.failing.contains(endpoint) || state.reported.get(endpoint).is_some_and(is_recent) {
+            return false;
+        }
+        state.worked.iter_mut().for_each(|worked| {
+            worked.remove(endpoint);
+        });
+        state.failing.insert(endpoint.clone());
+        state.reported.insert(endpoint.clone(), now);
+        true
+    }
+
+    /// Records what the bucket says about an endpoint.
+    pub fn set(&self, endpoint: &EndpointId, is_failing: bool) {
+        let mut state = self.lock();
+        if is_failing {
+            state.failing.insert(endpoint.clone());
+        } else {
+            state.failing.remove(endpoint);
         }
     }
 
-    /// Records that an endpoint works. Whether the bucket calls it failing: true once for each reading of the bucket.
+    /// Records that an endpoint works. Whether it was called failing before: then its recovery is to be reported.
     #[must_use]
     pub fn take_if_failing(&self, endpoint: &EndpointId) -> bool {
-        match &mut *self.lock() {
-            FailingState::Unread { worked } => {
-                if !worked.contains(endpoint) {
-                    worked.insert(endpoint.clone());
-                }
-                false
+        let mut state = self.lock();
+        if !state.is_read {
+            let worked = state.worked.get_or_insert_default();
+            if !worked.contains(endpoint) {
+                worked.insert(endpoint.clone());
             }
-            // The set is mostly empty, and this runs at each delivery.
-            FailingState::Failing(endpoints) => !endpoints.is_empty() && endpoints.remove(endpoint),
         }
+        // The set is mostly empty, and this runs at each delivery.
+        !state.failing.is_empty() && state.failing.remove(endpoint)
     }
 
     fn lock(&self) -> MutexGuard<'_, FailingState> {
@@ -72,5 +102,19 @@ mod tests {
         assert!(failing.take_if_failing(&late) && !failing.take_if_failing(&late));
         assert!(failing.replace(&named).is_empty());
         assert!(failing.take_if_failing(&late));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_once_until_the_endpoint_works_and_at_most_once_a_second() {
+        let (failing, id, now) = (FailingEndpoints::default(), EndpointId::random(), Instant::now());
+        assert!(failing.add(&id, now) && !failing.add(&id, now + REPORT_INTERVAL));
+        assert!(failing.take_if_failing(&id));
+        assert!(!failing.add(&id, now + REPORT_INTERVAL / 2), "too soon");
+        assert!(failing.add(&id, now + REPORT_INTERVAL));
+        // Another dispatcher saw it work, and then fail.
+        failing.set(&id, false);
+        assert!(!failing.take_if_failing(&id));
+        failing.set(&id, true);
+        assert!(failing.take_if_failing(&id));
     }
 }

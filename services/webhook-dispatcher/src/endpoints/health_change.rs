@@ -6,10 +6,17 @@ use crate::{
 };
 use kurir_contract::endpoint::EndpointId;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a worker saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthChange {
+    /// An attempt failed, and none has succeeded since. The events are sent as before. `is_away`: the receiver is away.
+    Failing { endpoint: EndpointId, reason: String, is_away: bool },
+    /// The receiver has no room: nothing is sent for this long.
+    Paused { endpoint: EndpointId, reason: String, pause: Duration },
+    /// An outage is over, but no event was accepted yet.
+    Reachable { endpoint: EndpointId },
     /// The endpoint fails, and its events wait.
     Open { endpoint: EndpointId, reason: String },
     /// A probe is sent.
@@ -24,33 +31,60 @@ pub enum HealthChange {
 
 /// Changes that wait for the reporter. A circuit has at most a few in five seconds.
 pub const HEALTH_CHANGE_QUEUE: usize = 1_024;
-/// The change to report after a verdict, if there is one. `pause`: the circuit's.
+/// How a verdict changed an endpoint's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerdictEffect {
+    pub circuit_change: Option<CircuitChange>,
+    /// The pause that began.
+    pub pause: Option<Duration>,
+}
+
+/// The change to report after a verdict, if there is one. `probe_pause`: the circuit's.
 #[must_use]
 pub fn health_change_after(
     endpoint: &EndpointId,
-    circuit_change: Option<CircuitChange>,
+    effect: VerdictEffect,
     verdict: EndpointVerdict,
-    pause: Duration,
+    probe_pause: Duration,
     failing: &FailingEndpoints,
 ) -> Option<HealthChange> {
-    let pause = pause.as_secs();
-    match (circuit_change, verdict) {
-        (Some(CircuitChange::Opened | CircuitChange::StillOpen), EndpointVerdict::Failed { reason }) => {
+    let endpoint = endpoint.clone();
+    match (effect.circuit_change, verdict) {
+        (Some(CircuitChange::Opened | CircuitChange::StillOpen), EndpointVerdict::Failed { reason, .. }) => {
+            let pause = probe_pause.as_secs();
             tracing::warn!(
                 endpoint.id = %endpoint,
                 "webhook endpoint {endpoint} fails: its events wait, one is tried in {pause} s: {reason}"
             );
-            Some(HealthChange::Open { endpoint: endpoint.clone(), reason })
+            Some(HealthChange::Open { endpoint, reason })
         }
         (Some(CircuitChange::Closed), _) => {
             tracing::info!(endpoint.id = %endpoint, "webhook endpoint {endpoint} works again");
-            Some(HealthChange::Closed { endpoint: endpoint.clone() })
+            Some(HealthChange::Closed { endpoint })
         }
+        (_, EndpointVerdict::Gone { reason }) => Some(HealthChange::Gone { endpoint, reason }),
+        (_, EndpointVerdict::Busy { reason, .. }) if effect.pause.is_some() => {
+            let pause = effect.pause.unwrap_or_default();
+            tracing::warn!(
+                endpoint.id = %endpoint,
+                "webhook endpoint {endpoint} has no room: its events wait for {} s: {reason}", pause.as_secs_f32()
+            );
+            Some(HealthChange::Paused { endpoint, reason, pause })
+        }
+        (Some(CircuitChange::Reachable), _) => Some(HealthChange::Reachable { endpoint }),
         // The dispatcher that reported the failure has ended, or its report of the recovery was lost.
-        (None, EndpointVerdict::Succeeded) if failing.take_if_failing(endpoint) => {
-            Some(HealthChange::Closed { endpoint: endpoint.clone() })
+        (_, EndpointVerdict::Succeeded) if failing.take_if_failing(&endpoint) => {
+            Some(HealthChange::Closed { endpoint })
         }
-        (_, EndpointVerdict::Gone { reason }) => Some(HealthChange::Gone { endpoint: endpoint.clone(), reason }),
-        (_, EndpointVerdict::Succeeded | EndpointVerdict::Failed { .. } | EndpointVerdict::Untried) => None,
+        (_, EndpointVerdict::Failed { reason, outage, .. }) if failing.add(&endpoint, Instant::now()) => {
+            Some(HealthChange::Failing { endpoint, reason, is_away: outage.is_some() })
+        }
+        (
+            _,
+            EndpointVerdict::Succeeded
+            | EndpointVerdict::Failed { .. }
+            | EndpointVerdict::Busy { .. }
+            | EndpointVerdict::Untried,
+        ) => None,
     }
 }

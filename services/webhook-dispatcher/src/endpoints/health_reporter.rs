@@ -48,7 +48,8 @@ pub struct HealthReporter {
     disable_after: Duration,
     /// For the worker: the endpoints that the bucket calls failing.
     failing: FailingEndpoints,
-    /// Endpoints that this dispatcher saw failing, and not working since.
+    /// Endpoints that this dispatcher saw away, pausing, or with an open circuit, and not working since. An endpoint with a
+    /// failed event now and then, and no others, is not disabled.
     seen_failing: HashSet<EndpointId>,
     /// Endpoints whose receivers said that they are gone and that could not be disabled yet, with the reason.
     gone: HashMap<EndpointId, String>,
@@ -102,12 +103,31 @@ impl HealthReporter {
 
     async fn apply_change(&mut self, change: HealthChange) -> anyhow::Result<()> {
         match change {
+            HealthChange::Failing { endpoint, reason, is_away } => {
+                if is_away {
+                    self.seen_failing.insert(endpoint.clone());
+                }
+                self.update_state(&endpoint, |state| state.record_failure(&reason, self.now_iso())).await
+            }
+            HealthChange::Paused { endpoint, reason, pause } => {
+                self.seen_failing.insert(endpoint.clone());
+                self.update_state(&endpoint, |state| {
+                    state.record_failure(&reason, self.now_iso());
+                    state.circuit = CircuitState::Closed;
+                    state.pause_ms = Some(pause.as_millis() as u64);
+                })
+                .await
+            }
+            HealthChange::Reachable { endpoint } => {
+                self.update_state(&endpoint, |state| state.circuit = CircuitState::Closed).await
+            }
             HealthChange::Open { endpoint, reason } => {
                 self.seen_failing.insert(endpoint.clone());
                 self.update_state(&endpoint, |state| {
+                    state.record_failure(&reason, self.now_iso());
                     state.circuit = CircuitState::Open;
-                    state.last_error = Some(reason.clone());
-                    state.failing_since.get_or_insert_with(clock::now_iso);
+                    state.opened = true;
+                    state.pause_ms = None;
                 })
                 .await
             }
@@ -143,12 +163,18 @@ impl HealthReporter {
         let Some((state, _)) = self.states.get_json::<EndpointState>(endpoint.as_str()).await? else {
             return Ok(());
         };
-        if let Some(since) = state.failing_since.clone() {
+        // An endpoint whose events were sent all the time was not reported as failing.
+        let was_reported = state.opened || state.circuit != CircuitState::Closed || state.warned_percent > 0;
+        if let Some(since) = state.failing_since.clone().filter(|_| was_reported) {
             let event =
                 HealthEvent { kind: EventType::ENDPOINT_RECOVERED, identity: since, reason: None, state: &state };
             self.publish_event(endpoint, &event).await?;
         }
         self.delete_state(endpoint).await
+    }
+
+    fn now_iso(&self) -> String {
+        clock::iso(self.broker.clock.now())
     }
 
     async fn delete_state(&self, endpoint: &EndpointId) -> anyhow::Result<()> {
@@ -180,7 +206,7 @@ impl HealthReporter {
                 && !self.disable_after.is_zero()
                 && let Some((state, _)) = self.states.get_json::<EndpointState>(endpoint.as_str()).await?
             {
-                self.warn_or_disable(&endpoint, &state, OffsetDateTime::now_utc()).await?;
+                self.warn_or_disable(&endpoint, &state, self.broker.clock.now()).await?;
             }
         }
         Ok(())
@@ -189,7 +215,7 @@ impl HealthReporter {
     /// Whether the endpoint exists and is enabled. Nothing is published about others.
     async fn is_active(&self, endpoint: &EndpointId) -> anyhow::Result<bool> {
         let settings = self.endpoints.get_json::<EndpointSettings>(endpoint.as_str()).await?;
-        Ok(endpoint.is_default() || settings.is_some_and(|(settings, _)| settings.enabled))
+        Ok(settings.map_or(endpoint.is_default(), |(settings, _)| settings.enabled))
     }
 
     async fn warn_or_disable(
@@ -201,8 +227,7 @@ impl HealthReporter {
         let Some(percent) = percent_until_disabled(state, self.disable_after, now) else { return Ok(()) };
         let since = state.failing_since.clone().unwrap_or_default();
         let reason = state.last_error.clone().unwrap_or_default();
-        // `default` is the operator's setting: there are warnings about it, but it is never disabled.
-        if percent >= 100 && !endpoint.is_default() {
+        if percent >= 100 {
             return self.disable(endpoint, &reason, Some(state)).await;
         }
         let Some(warning) = WARNINGS.into_iter().find(|warning| percent >= u64::from(*warning)) else { return Ok(()) };
@@ -236,7 +261,7 @@ impl HealthReporter {
             .await?;
             settings.enabled = false;
             settings.disabled_reason = Some(reason.to_owned());
-            settings.updated_at = clock::now_iso();
+            settings.updated_at = self.now_iso();
             match self.endpoints.update(endpoint.as_str(), to_json(&settings)?, revision).await {
                 Ok(_) => {
                     tracing::warn!(endpoint.id = %endpoint, "webhook endpoint {endpoint} is disabled, its events wait: {reason}");
@@ -269,14 +294,14 @@ impl HealthReporter {
             Some((settings, _)) => settings.description,
             None => String::new(),
         };
-        let now = OffsetDateTime::now_utc();
+        let now = self.broker.clock.now();
         let since = event.state.failing_since.as_deref();
         let data = EndpointEvent {
             endpoint: endpoint.clone(),
             description,
             reason: event.reason.map(ToOwned::to_owned),
             failing_since: since.map(ToOwned::to_owned),
-            disabled_at: since.and_then(|since| self.disabled_at(endpoint, event, since)),
+            disabled_at: since.and_then(|since| self.disabled_at(event, since)),
             timestamp: clock::iso(now),
         };
         let mut headers = HeaderMap::new();
@@ -294,8 +319,8 @@ impl HealthReporter {
         Ok(())
     }
 
-    fn disabled_at(&self, endpoint: &EndpointId, event: &HealthEvent<'_>, since: &str) -> Option<String> {
-        if endpoint.is_default() || self.disable_after.is_zero() || event.kind != EventType::ENDPOINT_FAILING {
+    fn disabled_at(&self, event: &HealthEvent<'_>, since: &str) -> Option<String> {
+        if self.disable_after.is_zero() || event.kind != EventType::ENDPOINT_FAILING {
             return None;
         }
         Some(clock::iso(clock::parse(since)? + self.disable_after))

@@ -28,15 +28,23 @@ impl EndpointLookup {
         found.ok_or_else(|| command_error::invalid(format!("there is no endpoint {id}")))
     }
 
+    /// Whether somebody has deleted the endpoint. One that vanished with its bucket was not deleted.
+    ///
+    /// # Errors
+    /// If NATS is away.
+    pub async fn was_deleted(&self, id: &EndpointId) -> anyhow::Result<bool> {
+        Ok(!id.is_default() && self.stored.was_deleted(id.as_str()).await?)
+    }
+
     /// The endpoint; none if there is no such endpoint.
     ///
     /// # Errors
     /// If NATS is away, or the bucket holds something that cannot be an endpoint.
     pub async fn find(&self, id: &EndpointId) -> anyhow::Result<Option<Endpoint>> {
-        if id.is_default() {
-            return Ok(self.config.endpoints().into_iter().next());
-        }
         let stored = self.stored.get_json::<EndpointSettings>(id.as_str()).await?;
+        if id.is_default() {
+            return Ok(self.config.default_endpoint(stored.as_ref().map(|(settings, _)| settings)));
+        }
         stored
             .map(|(settings, _)| Endpoint::from_settings(id.clone(), settings, self.config.webhook_ack_wait))
             .transpose()

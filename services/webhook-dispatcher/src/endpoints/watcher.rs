@@ -8,6 +8,7 @@
 use crate::{
     config::Config,
     endpoint::Endpoint,
+    endpoints::{default_start::read_default, failing_endpoints::FailingEndpoints},
     jetstream::consumer::{self, PullSource},
 };
 use anyhow::Context as _;
@@ -41,16 +42,31 @@ pub enum EndpointChange {
         endpoint: EndpointId,
         open: bool,
     },
+    /// The endpoint's receiver has no room for this long.
+    Paused {
+        endpoint: EndpointId,
+        pause: Duration,
+    },
     /// RETRIES holds something for this endpoint.
     HasRetries(EndpointId),
     /// All endpoints that existed when the watch started were passed on.
     AllListed,
 }
 
+/// What the bucket says about endpoints.
+#[derive(Default)]
+struct BucketContent {
+    stored: HashSet<EndpointId>,
+    deleted: HashSet<EndpointId>,
+}
+
 pub struct EndpointWatcher {
     config: Config,
     broker: Broker,
     changes: mpsc::Sender<EndpointChange>,
+    failing: FailingEndpoints,
+    /// When this dispatcher was started.
+    started: Instant,
     /// Endpoints that were passed on and not removed.
     known: HashSet<EndpointId>,
     /// Removed endpoints, and when to clean up after them again.
@@ -59,8 +75,14 @@ pub struct EndpointWatcher {
 
 impl EndpointWatcher {
     #[must_use]
-    pub fn new(config: Config, broker: Broker, changes: mpsc::Sender<EndpointChange>) -> Self {
-        Self { config, broker, changes, known: HashSet::new(), cleanups: Vec::new() }
+    pub fn new(
+        config: Config,
+        broker: Broker,
+        changes: mpsc::Sender<EndpointChange>,
+        failing: FailingEndpoints,
+    ) -> Self {
+        let started = Instant::now();
+        Self { config, broker, changes, failing, started, known: HashSet::new(), cleanups: Vec::new() }
     }
 
     /// Watches until the shutdown.
@@ -68,9 +90,6 @@ impl EndpointWatcher {
     /// # Errors
     /// None: a broker that is away is waited for.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        for endpoint in self.config.endpoints() {
-            self.send(EndpointChange::Set(Arc::new(endpoint))).await;
-        }
         let watching = async {
             self.broker.wait_until_ready().await;
             loop {
@@ -98,12 +117,18 @@ impl EndpointWatcher {
         }
         consumer_owners.retain(|endpoint| !endpoint.is_default());
 
-        let bucket = Bucket::new(self.broker.clone(), BUCKET).open().await?;
+        let bucket = Bucket::new(self.broker.clone(), BUCKET);
+        if !self.config.endpoints().is_empty() {
+            let started = self.broker.clock.now() - self.started.elapsed();
+            let stored = read_default(&self.broker, &bucket, self.config.webhook_start, started).await?;
+            self.set_default(&stored).await;
+        }
+        let bucket = bucket.open().await?;
         let stored = bucket.status().await.context("failed to read the state of the bucket of endpoints")?.values();
         let mut watch = bucket.watch_with_history(">").await.context("failed to watch the endpoints")?;
         let states = Bucket::new(self.broker.clone(), STATES_BUCKET).open().await?;
         let mut states = states.watch_with_history(">").await.context("failed to watch the states of endpoints")?;
-        let (mut seen, mut complete) = (HashSet::new(), stored == 0);
+        let (mut seen, mut complete) = (BucketContent::default(), stored == 0);
         if complete {
             self.finish_listing(&seen, &consumer_owners).await;
         }
@@ -132,28 +157,35 @@ impl EndpointWatcher {
 
     /// `complete`: the whole bucket was read, and this is a change. Earlier deletions show when the reading is
     /// complete.
-    async fn apply_entry(&mut self, entry: Entry, seen: &mut HashSet<EndpointId>, complete: bool) {
+    async fn apply_entry(&mut self, entry: Entry, seen: &mut BucketContent, complete: bool) {
         // A foreign key is no endpoint.
         let Ok(id) = entry.key.parse::<EndpointId>() else { return };
         if id.is_default() {
+            // If its entry is deleted, the endpoint goes on as it is.
+            if entry.operation == Operation::Put
+                && let Ok(stored) = serde_json::from_slice::<EndpointSettings>(&entry.value)
+            {
+                self.set_default(&stored).await;
+            }
             return;
         }
         match entry.operation {
             Operation::Put => match self.parse_endpoint(&id, &entry.value) {
                 Ok(endpoint) => {
-                    seen.insert(id.clone());
+                    seen.stored.insert(id.clone());
                     self.known.insert(id);
                     self.send(EndpointChange::Set(Arc::new(endpoint))).await;
                 }
                 // The endpoint stays as it was: a newer version of Kurir, which is being rolled out, may have written
                 // it.
                 Err(error) => {
-                    seen.insert(id.clone());
+                    seen.stored.insert(id.clone());
                     tracing::warn!(endpoint.id = %id, "failed to read webhook endpoint {id}, which stays as it was: {error:#}");
                 }
             },
             Operation::Delete | Operation::Purge => {
-                seen.remove(&id);
+                seen.stored.remove(&id);
+                seen.deleted.insert(id.clone());
                 if complete {
                     self.remove_endpoint(&id).await;
                 }
@@ -161,17 +193,35 @@ impl EndpointWatcher {
         }
     }
 
+    /// Passes the endpoint `default` on, if there is one.
+    async fn set_default(&self, stored: &EndpointSettings) {
+        if let Some(endpoint) = self.config.default_endpoint(Some(stored)) {
+            self.send(EndpointChange::Set(Arc::new(endpoint))).await;
+        }
+    }
+
     async fn apply_state(&self, entry: Entry) {
         let Ok(endpoint) = entry.key.parse::<EndpointId>() else { return };
-        let circuit = match entry.operation {
-            Operation::Put => serde_json::from_slice::<EndpointState>(&entry.value).map(|state| state.circuit).ok(),
-            Operation::Delete | Operation::Purge => Some(CircuitState::Closed),
+        let state = match entry.operation {
+            Operation::Put => match serde_json::from_slice::<EndpointState>(&entry.value) {
+                Ok(state) => Some(state),
+                // A newer version wrote it.
+                Err(_) => return,
+            },
+            Operation::Delete | Operation::Purge => None,
         };
-        match circuit {
-            Some(CircuitState::Open) => self.send(EndpointChange::Circuit { endpoint, open: true }).await,
-            Some(CircuitState::Closed) => self.send(EndpointChange::Circuit { endpoint, open: false }).await,
-            // A probe, or something that a newer version wrote.
-            Some(CircuitState::HalfOpen) | None => {}
+        self.failing.set(&endpoint, state.is_some());
+        let pause = state.as_ref().and_then(|state| state.pause_ms).map(Duration::from_millis);
+        if let Some(pause) = pause {
+            let passed = Duration::try_from(self.broker.clock.now() - entry.created).unwrap_or_default();
+            let pause = if entry.seen_current { pause.saturating_sub(passed) } else { pause };
+            self.send(EndpointChange::Paused { endpoint: endpoint.clone(), pause }).await;
+        }
+        match state.map_or(CircuitState::Closed, |state| state.circuit) {
+            CircuitState::Open => self.send(EndpointChange::Circuit { endpoint, open: true }).await,
+            CircuitState::Closed => self.send(EndpointChange::Circuit { endpoint, open: false }).await,
+            // A probe.
+            CircuitState::HalfOpen => {}
         }
     }
 
@@ -180,12 +230,22 @@ impl EndpointWatcher {
         Endpoint::from_settings(id.clone(), settings, self.config.webhook_ack_wait)
     }
 
-    /// Finishes the reading of the whole bucket. `left`: the endpoints that had consumers before.
-    async fn finish_listing(&mut self, seen: &HashSet<EndpointId>, consumer_owners: &HashSet<EndpointId>) {
+    /// Finishes the reading of the whole bucket. `consumer_owners`: the endpoints that had consumers before. Only what
+    /// somebody has deleted is removed. An endpoint that vanished with its bucket keeps its consumers and its retries: as
+    /// long as this dispatcher knows its settings it is delivered to, and its events wait otherwise.
+    async fn finish_listing(&mut self, seen: &BucketContent, consumer_owners: &HashSet<EndpointId>) {
         let gone: HashSet<EndpointId> =
-            self.known.union(consumer_owners).filter(|id| !seen.contains(*id)).cloned().collect();
+            self.known.union(consumer_owners).filter(|id| !seen.stored.contains(*id)).cloned().collect();
         for id in gone {
-            self.remove_endpoint(&id).await;
+            if seen.deleted.contains(&id) {
+                self.remove_endpoint(&id).await;
+            } else {
+                tracing::warn!(
+                    endpoint.id = %id,
+                    "the bucket of endpoints does not hold webhook endpoint {id}, which nobody has deleted: its events wait \
+                     in EVENTS and its retries in RETRIES; restore the bucket, or delete both by hand"
+                );
+            }
         }
         self.send(EndpointChange::AllListed).await;
     }

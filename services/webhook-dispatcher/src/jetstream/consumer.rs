@@ -1,6 +1,12 @@
 //! An endpoint's two durable consumers: one for fresh events, one for retries that are due.
 
-use crate::{endpoint::Endpoint, jetstream::pinned_pull};
+use crate::{
+    endpoint::Endpoint,
+    jetstream::{
+        events_identity::{EventsIdentity, StartCheck},
+        pinned_pull,
+    },
+};
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PriorityPolicy, pull};
 use kurir_chassis::broker::Broker;
@@ -43,11 +49,11 @@ const MAX_WAITING: i64 = 2_048;
 const ORDERED_ACK_WAIT: Duration = Duration::from_secs(10 * 60);
 
 impl PullSource {
-    /// The most deliveries from this source at once.
-    pub fn concurrency(self, endpoint: &Endpoint) -> usize {
+    /// The most deliveries from this source at once, if so many fresh events may be in delivery.
+    pub fn share_of(self, concurrency: usize) -> usize {
         match self {
-            Self::Events => endpoint.concurrency,
-            Self::Retries => endpoint.retry_concurrency(),
+            Self::Events => concurrency,
+            Self::Retries => Endpoint::retry_share(concurrency),
         }
     }
 
@@ -72,16 +78,59 @@ impl PullSource {
     }
 }
 
-/// Creates the consumer, or updates the existing one. Each dispatcher does so, with the same settings.
-pub async fn create_consumer(broker: &Broker, source: PullSource, endpoint: &Endpoint) -> anyhow::Result<()> {
-    let made = broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await;
-    let Err(refused) = made else { return Ok(()) };
-    // Streams may be missing, or NATS may be away. Then the refused request is repeated once.
-    broker.wait_until_ready().await;
-    match broker.jetstream.create_consumer_on_stream(consumer_config(source, endpoint), source.stream()).await {
-        Ok(_) => Ok(()),
-        Err(_) => Err(refused).with_context(|| format!("failed to create its consumer on {}", source.stream())),
+/// The stream EVENTS is not the one that an endpoint's settings name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamChange {
+    /// When the present stream was created.
+    pub created: String,
+    /// Whether the settings name another stream; otherwise they name none.
+    pub is_new: bool,
+}
+
+/// Creates the consumer, or updates the existing one. Each dispatcher does so, with the same settings. Gives the change of
+/// the stream that the endpoint's settings do not have yet.
+pub async fn create_consumer(
+    broker: &Broker,
+    source: PullSource,
+    endpoint: &Endpoint,
+) -> anyhow::Result<Option<StreamChange>> {
+    match try_create_consumer(broker, source, endpoint).await {
+        Ok(change) => Ok(change),
+        // Streams may be missing, or NATS may be away. Then the refused request is repeated once.
+        Err(refused) => {
+            broker.wait_until_ready().await;
+            try_create_consumer(broker, source, endpoint).await.map_err(|_| refused)
+        }
     }
+}
+
+async fn try_create_consumer(
+    broker: &Broker,
+    source: PullSource,
+    endpoint: &Endpoint,
+) -> anyhow::Result<Option<StreamChange>> {
+    let mut config = consumer_config(source, endpoint);
+    let mut change = None;
+    if source == PullSource::Events {
+        let identity = EventsIdentity::read(broker).await?;
+        let check = identity.check_start(endpoint.start_sequence, endpoint.stream_created.as_deref());
+        if check == StartCheck::Replaced {
+            config.deliver_policy = DeliverPolicy::All;
+        }
+        let is_new = check == StartCheck::Replaced;
+        change = (check != StartCheck::Same).then_some(StreamChange { created: identity.created, is_new });
+    }
+    let what = || format!("failed to create its consumer on {}", source.stream());
+    let made = broker.jetstream.create_consumer_on_stream(config.clone(), source.stream()).await;
+    if made.is_err() && change.as_ref().is_some_and(|change| change.is_new) {
+        // It was created with the old position, which NATS does not change.
+        let stream = broker.jetstream.get_stream_no_info(source.stream()).await.with_context(what)?;
+        stream.delete_consumer(&source.consumer_name(&endpoint.id)).await.with_context(what)?;
+        broker.jetstream.create_consumer_on_stream(config, source.stream()).await.with_context(what)?;
+        return Ok(change);
+    }
+    made.with_context(what)?;
+    Ok(change)
 }
 
 /// An endpoint's consumer on RETRIES. It must exist before the endpoint's first retry: the dispatchers find retries by
@@ -102,7 +151,9 @@ impl RetriesConsumer {
     /// # Errors
     /// If the consumer could not be created until `by`.
     pub async fn ensure(&self, broker: &Broker, by: Instant) -> anyhow::Result<()> {
-        let made = self.created.get_or_try_init(|| create_consumer(broker, PullSource::Retries, &self.endpoint));
+        let made = self
+            .created
+            .get_or_try_init(|| async { create_consumer(broker, PullSource::Retries, &self.endpoint).await.map(drop) });
         tokio::time::timeout_at(by, made).await.context("its consumer on RETRIES was not created in time")??;
         Ok(())
     }

@@ -5,6 +5,7 @@ use crate::{
     event::{StoredEvent, session_of},
     jetstream::{
         event_reader::EventReader,
+        events_identity::EventsIdentity,
         retry_queue::{LIVE_RUN, RetryScope, retry_headers},
     },
 };
@@ -58,13 +59,24 @@ pub struct ParkedEvents {
     retries: Stream<()>,
     events: EventReader,
     endpoint: EndpointId,
+    /// The run in the subjects: it names the stream EVENTS in which the sequences count.
+    run: String,
+}
+
+/// A parked event whose sequence counts in another stream than the present one.
+#[derive(Clone, Debug)]
+pub struct StrayEntry {
+    pub subject: String,
+    pub sequence: u64,
+    pub entry: ParkedEntry,
 }
 
 impl ParkedEvents {
     pub async fn open(broker: Broker, endpoint: EndpointId) -> anyhow::Result<Self> {
         let retries = broker.jetstream.get_stream_no_info(stream::RETRIES).await.context("failed to open a stream")?;
         let events = EventReader::open(&broker).await?;
-        Ok(Self { broker, retries, events, endpoint })
+        let run = format!("{LIVE_RUN}-{}", EventsIdentity::read(&broker).await?.token());
+        Ok(Self { broker, retries, events, endpoint, run })
     }
 
     /// Stores an event. Replaces what was stored of it.
@@ -89,7 +101,7 @@ impl ParkedEvents {
     pub async fn list(&self) -> anyhow::Result<Vec<(u64, ChatToken)>> {
         let subjects = self.subjects(&subject::parked_retries(&self.endpoint)).await?;
         let read = |subject: &String| {
-            let parsed = subject::parse_retry(subject)?;
+            let parsed = subject::parse_retry(subject).filter(|parsed| parsed.run == self.run)?;
             Some((parsed.sequence, parsed.chat.parse().ok()?))
         };
         Ok(subjects.iter().filter_map(read).collect())
@@ -119,6 +131,33 @@ impl ParkedEvents {
             for_each(subjects, |subject| self.adopt_one(subject)).await?;
         }
         Ok(())
+    }
+
+    /// The parked events of another stream, or of a version of Kurir that did not name the stream. Those that the present
+    /// stream holds are parked again under its name; the others are given back, to be given up.
+    pub async fn adopt_strays(&self) -> anyhow::Result<Vec<StrayEntry>> {
+        let mut lost = Vec::new();
+        for subject in self.subjects(&subject::parked_retries(&self.endpoint)).await? {
+            let Some((sequence, chat)) = subject::parse_retry(&subject)
+                .filter(|parsed| parsed.run != self.run)
+                .and_then(|parsed| Some((parsed.sequence, parsed.chat.parse().ok()?)))
+            else {
+                continue;
+            };
+            let Some(entry) = self.read_subject(&subject).await? else { continue };
+            if self.read_event(sequence, &entry).await?.is_some() {
+                self.store(sequence, chat, &entry).await?;
+                self.purge(subject).await?;
+            } else {
+                lost.push(StrayEntry { subject, sequence, entry });
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Removes an event of another stream.
+    pub async fn remove_stray(&self, stray: &StrayEntry) -> anyhow::Result<()> {
+        self.purge(stray.subject.clone()).await
     }
 
     async fn adopt_one(&self, subject: String) -> anyhow::Result<()> {
@@ -151,7 +190,7 @@ impl ParkedEvents {
     }
 
     fn subject(&self, sequence: u64, chat: ChatToken) -> String {
-        RetrySubject { endpoint: &self.endpoint, chat: &chat.to_string(), run: LIVE_RUN, sequence }.parked()
+        RetrySubject { endpoint: &self.endpoint, chat: &chat.to_string(), run: &self.run, sequence }.parked()
     }
 
     async fn subjects(&self, filter: &str) -> anyhow::Result<Vec<String>> {

@@ -47,6 +47,7 @@ pub struct PendingMessage {
     position: MessagePosition,
     redelivered: bool,
     settle_by: Instant,
+    ack_wait: Duration,
     tracker: Arc<AckTracker>,
 }
 
@@ -58,7 +59,7 @@ impl PendingMessage {
         let position = MessagePosition { slot, sequence, stored_at };
         let settle_by = Instant::now() + ack_wait.saturating_sub(ACK_WAIT_MARGIN);
         let reply = message.reply.take();
-        Some(Self { reply, position, redelivered: deliveries > 1, settle_by, tracker: Arc::clone(tracker) })
+        Some(Self { reply, position, redelivered: deliveries > 1, settle_by, ack_wait, tracker: Arc::clone(tracker) })
     }
 
     /// Registers the message, once. Says whether it is to be delivered.
@@ -83,6 +84,15 @@ impl PendingMessage {
     #[must_use]
     pub fn settle_by(&self) -> Instant {
         self.settle_by
+    }
+
+    /// Asks NATS to wait for `ack_wait` again before it gives the message to another dispatcher.
+    pub async fn extend(&mut self) {
+        self.settle_by = Instant::now() + self.ack_wait.saturating_sub(ACK_WAIT_MARGIN);
+        if let Some(reply) = self.reply.clone() {
+            // Only a client that has ended refuses this.
+            let _ = self.tracker.client.publish(reply, AckKind::Progress.into()).await;
+        }
     }
 
     /// Acknowledges the message. Does not wait for an answer: if the acknowledgement is lost, the tracker recognizes

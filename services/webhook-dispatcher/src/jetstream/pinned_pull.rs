@@ -25,6 +25,8 @@ const SILENCE_LIMIT: Duration = Duration::from_millis(2_500);
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 /// A client that has not heard from NATS for this long may have lost its pin, and starts nothing.
 const FRESH_FOR: Duration = Duration::from_secs(3);
+/// The consumer of a client that has not heard from NATS for this long, although it is connected, has vanished.
+const GONE_AFTER: Duration = Duration::from_secs(8);
 /// Wait after a refused request.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// How long NATS may take to end the requests.
@@ -91,6 +93,12 @@ impl PinnedPull {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.last_heard.elapsed() < FRESH_FOR
+    }
+
+    /// Whether NATS has said nothing for so long that the consumer cannot exist any more.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.last_heard.elapsed() > GONE_AFTER
     }
 
     /// Requests up to `room` messages if that is worth a request; otherwise renews the pin when it is time. `pin`: none

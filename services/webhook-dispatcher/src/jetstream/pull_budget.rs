@@ -63,7 +63,7 @@ impl PullBudget {
         Self {
             source,
             consumer: source.consumer_name(&endpoint.id),
-            capacity: source.concurrency(endpoint),
+            capacity: source.share_of(endpoint.concurrency),
             open: false,
             generation: 0,
             requested: 0,

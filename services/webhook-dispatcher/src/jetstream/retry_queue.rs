@@ -181,23 +181,36 @@ impl RetryQueue {
 
     /// Whether RETRIES already holds what follows the first attempt of this event: then a dispatcher died after it had
     /// stored the retry and before it had acknowledged the event.
-    pub async fn has_retry(&self, endpoint: &EndpointId, scope: &RetryScope, sequence: u64) -> anyhow::Result<bool> {
+    pub async fn has_retry(
+        &self,
+        endpoint: &EndpointId,
+        scope: &RetryScope,
+        sequence: u64,
+        event: &EventId,
+    ) -> anyhow::Result<bool> {
         let retry = scope.retry_subject(endpoint, sequence);
         // In this order, a retry that becomes due in between is seen.
-        Ok(self.last_sequence(&retry.waiting()).await?.is_some() || self.last_sequence(&retry.due()).await?.is_some())
+        Ok(self.last_sequence(&retry.waiting(), event).await?.is_some()
+            || self.last_sequence(&retry.due(), event).await?.is_some())
     }
 
     /// Whether RETRIES already holds what follows this attempt. `sequence`: of the due retry, in RETRIES.
     pub async fn has_later_retry(&self, endpoint: &EndpointId, due: &DueRetry, sequence: u64) -> anyhow::Result<bool> {
         let retry = due.scope.retry_subject(endpoint, due.event_sequence);
         let is_later = |stored: Option<u64>| stored.is_some_and(|stored| stored > sequence);
-        Ok(is_later(self.last_sequence(&retry.waiting()).await?) || is_later(self.last_sequence(&retry.due()).await?))
+        let event = &due.event_id;
+        Ok(is_later(self.last_sequence(&retry.waiting(), event).await?)
+            || is_later(self.last_sequence(&retry.due(), event).await?))
     }
 
-    /// The sequence of the last message in RETRIES with this subject.
-    async fn last_sequence(&self, subject: &str) -> anyhow::Result<Option<u64>> {
+    /// The sequence of the last message in RETRIES with this subject, if it is about this event. If EVENTS was deleted and
+    /// made again, the same subject may hold a retry of an older event.
+    async fn last_sequence(&self, subject: &str, event: &EventId) -> anyhow::Result<Option<u64>> {
         match self.retries.direct_get_last_for_subject(subject).await {
-            Ok(message) => Ok(Some(message.sequence)),
+            Ok(message) => {
+                let of = message.headers.get(header::KURIR_EVENT_ID).map(async_nats::HeaderValue::as_str);
+                Ok((of == Some(event.as_str())).then_some(message.sequence))
+            }
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("failed to read RETRIES"),
         }

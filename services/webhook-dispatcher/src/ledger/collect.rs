@@ -92,7 +92,7 @@ impl RecordedAttempt<'_> {
             "delivered" => places.delivered.insert(*sequence),
             "filtered" => places.filtered.insert(*sequence),
             // The dead letter was stored before this record. If it is gone, its user has deleted it.
-            "refused" | "failed" if policy.decide(*attempt, *status, None, 0.0) == RetryDecision::GiveUp => {
+            "refused" | "failed" if policy.decide(*attempt, *status, 0.0) == RetryDecision::GiveUp => {
                 places.given_up.insert(*sequence);
             }
             // The event was tried again, which is in another record or in RETRIES.
@@ -197,7 +197,11 @@ mod tests {
             replay: None,
         };
         let refused = || AttemptResult::Refused { status: 500, body: "\"oh\"\n".to_owned(), headers: Vec::new() };
-        let failed = AttemptResult::Failed { class: "connect".to_owned(), message: "refused".to_owned() };
+        let failed = AttemptResult::Failed {
+            class: "connect".to_owned(),
+            phase: Some("connect".into()),
+            message: "refused".to_owned(),
+        };
         let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
         let batch = serde_json::to_vec(&[
             attempt(1, 1, AttemptResult::Delivered { status: 204, headers }),

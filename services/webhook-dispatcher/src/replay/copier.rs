@@ -7,7 +7,10 @@ use crate::{
     endpoint::Endpoint,
     endpoints::watcher::EndpointChange,
     jetstream::stream_counts,
-    replay::{record::ReplayRecord, service::ReplayService, source::ReplaySource, window::CopyWindow},
+    replay::{
+        event_order::EventOrderCopy, record::ReplayRecord, service::ReplayService, source::ReplaySource,
+        window::CopyWindow,
+    },
 };
 use anyhow::Context as _;
 use async_nats::jetstream::{
@@ -15,7 +18,10 @@ use async_nats::jetstream::{
     message::PublishMessage,
 };
 use futures::StreamExt as _;
-use kurir_contract::{stream, subject, webhook::ReplayState};
+use kurir_contract::{
+    stream, subject,
+    webhook::{ReplaySelection, ReplayState},
+};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -33,9 +39,9 @@ const ERROR_PAUSE: Duration = Duration::from_secs(1);
 impl ReplayService {
     /// Returns when the replay has ended.
     pub(super) async fn copy_until_done(&self, id: &str) {
-        let mut window = CopyWindow::default();
+        let (mut window, mut copy) = (CopyWindow::default(), EventOrderCopy::default());
         loop {
-            match self.run_round(id, &mut window).await {
+            match self.run_round(id, &mut window, &mut copy).await {
                 Ok(Some(pause)) => tokio::time::sleep(pause).await,
                 Ok(None) => return,
                 Err(error) => {
@@ -49,7 +55,12 @@ impl ReplayService {
     }
 
     /// Works on the replay for some time. Gives the wait before the next round; none if the replay has ended.
-    async fn run_round(&self, id: &str, window: &mut CopyWindow) -> anyhow::Result<Option<Duration>> {
+    async fn run_round(
+        &self,
+        id: &str,
+        window: &mut CopyWindow,
+        copy: &mut EventOrderCopy,
+    ) -> anyhow::Result<Option<Duration>> {
         let Some(record) = self.records.get(id).await? else { return Ok(None) };
         match record.replay.state {
             ReplayState::Running => {}
@@ -60,6 +71,10 @@ impl ReplayService {
             }
         }
         let Some(endpoint) = self.endpoints.find(&record.replay.endpoint).await? else {
+            if !self.endpoints.was_deleted(&record.replay.endpoint).await? && !record.replay.endpoint.is_default() {
+                // Its settings have vanished, and may come back.
+                return Ok(Some(ERROR_PAUSE));
+            }
             tracing::info!("the endpoint of the replay {id} was deleted");
             self.write_cancelled(record).await?;
             return Ok(Some(CHECK_INTERVAL));
@@ -67,7 +82,14 @@ impl ReplayService {
         // This dispatcher's worker may not know that the endpoint has retries.
         let _ = self.changes.send(EndpointChange::HasRetries(endpoint.id.clone())).await;
         if !record.progress.copied {
-            self.copy_for_round(&record, &endpoint, window).await?;
+            match record.replay.of {
+                ReplaySelection::DeadLetters => {
+                    self.copy_in_event_order(&record, &endpoint, copy, window).await?;
+                }
+                ReplaySelection::Since { .. } | ReplaySelection::DeadLetter { .. } => {
+                    self.copy_for_round(&record, &endpoint, window).await?;
+                }
+            }
         }
         let Some(record) = self.records.get(id).await? else { return Ok(None) };
         let began = Instant::now();

@@ -2,7 +2,8 @@
 //!
 //! [`ReplayService`] answers the commands: it stores a replay in the bucket (`record`). The [`ReplayScheduler`] finds
 //! each running replay and has the `copier` copy its events from the `source` into RETRIES, no more than the `window`
-//! allows (`selected` copies events that are named one by one); `progress` counts what is left and writes the end. From there on a replay is like every delivery: the
+//! allows (dead letters in the order of their events: `event_order`; `selected` copies events that are named one by one);
+//! `progress` counts what is left and writes the end. From there on a replay is like every delivery: the
 //! endpoint's retries are delivered under the same `webhook-id`, marked as a replay, with the endpoint's own retry
 //! policy. A dead letter that is delivered is removed.
 //!
@@ -10,6 +11,7 @@
 //! has copied a message and before it has acknowledged it; RETRIES then recognizes the second copy.
 
 mod copier;
+mod event_order;
 mod progress;
 mod record;
 pub mod scheduler;

@@ -21,7 +21,9 @@ impl ReplayService {
         // Counted after the uncopied events: what is copied in between is counted twice rather than not at all.
         let in_retries = self.count_in_retries(&record.replay).await?;
         // Read last: when an endpoint is deleted, its retries are removed after it, without being delivered.
-        if self.endpoints.find(&record.replay.endpoint).await?.is_none() {
+        if self.endpoints.find(&record.replay.endpoint).await?.is_none()
+            && (record.replay.endpoint.is_default() || self.endpoints.was_deleted(&record.replay.endpoint).await?)
+        {
             return self.write_cancelled(record).await;
         }
         let id = record.replay.id.clone();
@@ -38,7 +40,7 @@ impl ReplayService {
                 // An event leaves RETRIES only after it is recorded, or stored as a retry or a dead letter.
                 if copied && uncopied == 0 && waiting == 0 {
                     replay.state = ReplayState::Done;
-                    replay.ended_at = Some(clock::now_iso());
+                    replay.ended_at = Some(clock::iso(self.broker.clock.now()));
                 }
             })
             .await?;

@@ -124,7 +124,7 @@ impl ReplayService {
                 if record.replay.state == ReplayState::Running {
                     record.replay.state = ReplayState::Cancelled;
                     record.replay.waiting = waiting;
-                    record.replay.ended_at = Some(clock::now_iso());
+                    record.replay.ended_at = Some(clock::iso(self.broker.clock.now()));
                 }
             })
             .await?;
@@ -165,7 +165,7 @@ impl ReplayService {
             state: ReplayState::Running,
             total,
             waiting: total,
-            created_at: clock::now_iso(),
+            created_at: clock::iso(self.broker.clock.now()),
             ended_at: None,
         };
         Ok(ReplayRecord { replay, progress: CopyProgress { last_sequence, copied: false } })

@@ -12,7 +12,7 @@ use async_nats::jetstream::{
     context::ConsumerInfoErrorKind,
 };
 use kurir_chassis::broker::Broker;
-use kurir_contract::{clock, delivery::DeadLetter, event::EventId, header, stream, subject, webhook::ReplaySelection};
+use kurir_contract::{clock, delivery::DeadLetter, header, stream, subject, webhook::ReplaySelection};
 use std::time::Duration;
 
 /// After this time, what a dead dispatcher had taken goes to another one. Copying a message takes milliseconds.
@@ -105,8 +105,6 @@ impl ReplaySource {
 
     /// The event that a message asks to deliver again.
     pub fn read_entry(&self, message: &Message, sequence: u64) -> anyhow::Result<ReplayEntry> {
-        let header =
-            |name| message.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
         if self.stream == stream::EVENTS {
             let event =
                 StoredEvent::new(message.subject.clone(), sequence, message.headers.clone(), bytes::Bytes::new());
@@ -116,15 +114,21 @@ impl ReplaySource {
                 event_sequence: sequence,
             });
         }
-        let letter: DeadLetter = serde_json::from_slice(&message.payload).context("a dead letter is not readable")?;
-        // Dead letters of the first version lack this header.
-        let event_subject = header(header::EVENT_SUBJECT).map_or_else(
-            || subject::event(&kurir_contract::session::SessionId::default(), &letter.event),
-            ToOwned::to_owned,
-        );
-        let event_id: EventId = letter.event_id;
-        Ok(ReplayEntry { event_id, event_subject, event_sequence: letter.sequence })
+        letter_entry(message).map(|(entry, _)| entry)
     }
+}
+
+/// The event that a dead letter asks to deliver again, and the letter.
+pub fn letter_entry(message: &Message) -> anyhow::Result<(ReplayEntry, DeadLetter)> {
+    let letter: DeadLetter = serde_json::from_slice(&message.payload).context("a dead letter is not readable")?;
+    let headers = message.headers.as_ref();
+    let event_subject = headers.and_then(|headers| headers.get(header::EVENT_SUBJECT)).map_or_else(
+        // Dead letters of the first version lack this header.
+        || subject::event(&kurir_contract::session::SessionId::default(), &letter.event),
+        |subject| subject.as_str().to_owned(),
+    );
+    let entry = ReplayEntry { event_id: letter.event_id.clone(), event_subject, event_sequence: letter.sequence };
+    Ok((entry, letter))
 }
 
 /// Removes a replay's consumer from each stream that it can be on.

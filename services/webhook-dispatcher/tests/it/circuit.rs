@@ -126,14 +126,15 @@ async fn an_event_that_a_receiver_cannot_bear_does_not_keep_its_circuit_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_fails_for_too_long_is_warned_of_and_disabled_with_its_events_waiting() {
     let mut stage = Stage::set().await;
-    let settings = [NO_DEFAULT, ("WEBHOOK_DISABLE_AFTER", "10s")];
+    // The time counts from the first failure; the circuit opens 15 s after it.
+    let settings = [NO_DEFAULT, ("WEBHOOK_DISABLE_AFTER", "30s")];
     let _dispatchers = (stage.dispatcher_with(settings).await, stage.dispatcher_with(settings).await);
     stage.receiver.stop().await;
     let id = stage.endpoint(json!({"retry": LONG})).await;
     publish(&stage, 0..30).await;
     is_open(&stage, &id).await;
     publish(&stage, 30..60).await;
-    let reason = stage.disabled(&id, Duration::from_secs(30)).await;
+    let reason = stage.disabled(&id, Duration::from_secs(60)).await;
     assert!(!reason.is_empty() && !reason.contains("webhook"), "{reason}");
     let failing = stage.told("endpoint.failing", 2, SOON).await;
     let disabled = stage.told("endpoint.disabled", 1, SOON).await;
@@ -156,7 +157,7 @@ fn failing_for(seconds: i64) -> EndpointState {
         circuit: CircuitState::Open,
         failing_since: Some(clock::iso(OffsetDateTime::now_utc() - time::Duration::seconds(seconds))),
         last_error: Some("the receiver answered 500".to_owned()),
-        warned_percent: 0,
+        ..EndpointState::default()
     }
 }
 

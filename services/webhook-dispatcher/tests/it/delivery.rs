@@ -145,7 +145,10 @@ async fn a_receiver_that_is_away_is_a_failure_of_connecting() {
     let _dispatcher = stage.dispatcher().await;
     stage.publish("test", "evt_1").await;
     let first = &stage.recorded(1).await[0];
-    assert!(matches!(&first.result, AttemptResult::Failed { class, .. } if class == "connect"), "{first:?}");
+    assert!(
+        matches!(&first.result, AttemptResult::Failed { class, phase: Some(phase), .. } if class == "connect" && **phase == *"connect"),
+        "{first:?}"
+    );
     stage.receiver.start_again();
     stage.settled(SOON).await;
     assert_eq!(stage.receiver.count(), 1);

@@ -17,14 +17,14 @@ async fn four_failures_are_a_dead_letter_and_one_error_that_the_endpoint_does_no
     let inbox = client.new_inbox();
     let mut reports = client.subscribe(inbox.clone()).await.unwrap();
     client.flush().await.unwrap();
-    stage.receiver.always(Answer::status(503).body("come back later"));
+    stage.receiver.always(Answer::status(500).body("come back later"));
     let body =
         stage.publish_with("message.received", &[(header::EVENT_ID, "evt_1"), (header::REPORT_TO, &inbox)]).await;
 
     let report = tokio::time::timeout(AFTER_ALL_RETRIES, reports.next()).await.unwrap().unwrap();
     let ended: DeliveryReport = serde_json::from_slice(&report.payload).unwrap();
-    assert_eq!((ended.attempt, ended.status, ended.delivered), (4, Some(503), false));
-    assert_eq!(ended.error.as_deref(), Some("the receiver answered 503"));
+    assert_eq!((ended.attempt, ended.status, ended.delivered), (4, Some(500), false));
+    assert_eq!(ended.error.as_deref(), Some("the receiver answered 500"));
 
     stage.settled(SOON).await;
     let letters = stage.dead_letters().await;
@@ -33,8 +33,8 @@ async fn four_failures_are_a_dead_letter_and_one_error_that_the_endpoint_does_no
     assert_eq!((letter.event_id.as_str(), letter.event.as_str(), letter.sequence), ("evt_1", "message.received", 1));
     assert_eq!((letter.endpoint.as_str(), letter.attempts), ("default", 4));
     assert_eq!(letter.payload, body.to_string());
-    assert_eq!(letter.reason, "the receiver answered 503");
-    let is_last = |last: &AttemptResult| matches!(last, AttemptResult::Refused { status: 503, body, .. } if body == "come back later");
+    assert_eq!(letter.reason, "the receiver answered 500");
+    let is_last = |last: &AttemptResult| matches!(last, AttemptResult::Refused { status: 500, body, .. } if body == "come back later");
     assert!(letter.last.as_ref().is_some_and(is_last), "{letter:?}");
 
     let errors = stage.events("error.occurred").await;
@@ -42,7 +42,7 @@ async fn four_failures_are_a_dead_letter_and_one_error_that_the_endpoint_does_no
     assert_eq!(errors[0]["data"]["errorType"], "webhook.delivery.failed");
     assert_eq!(
         errors[0]["data"]["context"],
-        json!({"endpoint": "default", "eventId": "evt_1", "event": "message.received", "attempts": 4, "lastStatus": 503})
+        json!({"endpoint": "default", "eventId": "evt_1", "event": "message.received", "attempts": 4, "lastStatus": 500})
     );
     // Four requests for the event, none for the error about it.
     assert_eq!(stage.receiver.count(), 4);

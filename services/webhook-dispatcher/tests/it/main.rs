@@ -4,13 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod asking;
+mod backpressure;
 mod broker_away;
 mod circuit;
 mod crashes;
+mod default_endpoint;
 mod delivery;
 mod endpoints;
 mod filters;
 mod formats;
+mod full_streams;
 mod giving_up;
 mod hostile;
 mod ledger;
@@ -18,7 +21,9 @@ mod limits;
 mod media;
 mod metrics;
 mod ordering;
+mod outage;
 mod policies;
+mod positions;
 mod replay;
 mod retries;
 mod scale;

@@ -34,3 +34,17 @@ async fn attempts_are_counted_by_endpoint_and_result() {
         shows(&listen, line).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_without_an_answer_are_counted_by_the_step_that_failed() {
+    let stage = Stage::set().await;
+    let port = Port::reserve();
+    let listen = port.addr().to_string();
+    stage.receiver.answers([Answer::Reset, Answer::status(200)]);
+    let mut dispatcher = stage.dispatcher_with([("HEALTH_LISTEN", listen.as_str())]).await;
+    stage.publish("test", "evt_1").await;
+    stage.recorded(2).await;
+    shows(&listen, r#"kurir_webhook_missing_answers_total{endpoint="default",phase="response_head"} 1"#).await;
+    let line = dispatcher.wait_for_line(|line| line.contains("Webhook attempt 1 failed"), SOON).await;
+    assert!(line.contains("response_head"), "{line}");
+}

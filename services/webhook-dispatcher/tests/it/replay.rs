@@ -108,7 +108,7 @@ async fn of_all_dead_letters_those_that_fail_again_rest_with_their_new_reason() 
     stage.buried(8).await;
     stage
         .receiver
-        .answer_with(|request| Answer::status(if request.header("webhook-id") == "evt_3" { 503 } else { 200 }));
+        .answer_with(|request| Answer::status(if request.header("webhook-id") == "evt_3" { 501 } else { 200 }));
 
     let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
     assert_eq!(replay.total, 4);
@@ -118,7 +118,7 @@ async fn of_all_dead_letters_those_that_fail_again_rest_with_their_new_reason() 
     let own: Vec<_> = letters.iter().filter(|letter| letter.endpoint == endpoint).collect();
     assert_eq!(
         (own.len(), own[0].event_id.as_str(), own[0].reason.as_str()),
-        (1, "evt_3", "the receiver answered 503")
+        (1, "evt_3", "the receiver answered 501")
     );
     assert_eq!(letters.iter().filter(|letter| letter.endpoint == other).count(), 4);
 }
@@ -375,3 +375,64 @@ async fn a_replay_to_an_endpoint_that_is_deleted_ends() {
 
 /// No endpoints but those of the API, which may lead to this machine.
 pub const API_ONLY: [(&str, &str); 2] = [("WEBHOOK_URL", ""), ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_come_again_in_the_order_of_their_events() {
+    const EVENTS: u64 = 9;
+    let stage = Stage::set().await;
+    let ordered_receiver = kurir_test_harness::Receiver::start().await;
+    let _dispatchers = (stage.dispatcher().await, stage.dispatcher().await);
+    let plain = hasty(&stage, "ep_plain").await;
+    let ordered_url = ordered_receiver.url();
+    let ordered = stage
+        .endpoint_of_api("ep_ordered", |settings| {
+            settings.url = ordered_url;
+            settings.retry = RetrySchedule::Own(Vec::new());
+            settings.ordering = kurir_contract::endpoint::EventOrdering::Chat;
+            settings.events = vec!["message.received".parse().unwrap()];
+        })
+        .await;
+    // They are given up in another order than they were stored in.
+    let refuse = |request: &Request| {
+        let number = request.json()["data"]["n"].as_u64().unwrap_or_default();
+        Answer::status(500).slow(Duration::from_millis((EVENTS - number) * 150))
+    };
+    stage.receiver.answer_with(refuse);
+    ordered_receiver.answer_with(refuse);
+    for number in 0..EVENTS {
+        let data = serde_json::json!({"from": format!("chat{}", number % 3), "n": number});
+        stage.store("default", "message.received", &format!("evt_{number}"), data).await;
+    }
+    until("all of them to be dead letters", AFTER_ALL_RETRIES, || async {
+        let of = |id: &EndpointId, letters: &[kurir_contract::delivery::DeadLetter]| {
+            letters.iter().filter(|letter| letter.endpoint == *id).count() as u64
+        };
+        let letters = stage.dead_letters().await;
+        let counts = (of(&plain, &letters), of(&ordered, &letters));
+        if counts == (EVENTS, EVENTS) { Ok(()) } else { Err(counts) }
+    })
+    .await;
+    let busy = Duration::from_millis(200);
+    stage.receiver.always(Answer::status(200));
+    ordered_receiver.always(Answer::status(200).slow(busy));
+    for id in [&plain, &ordered] {
+        let replay = stage.replay(id, ReplaySelection::DeadLetters).await;
+        stage.done(&replay, AFTER_ALL_RETRIES).await;
+    }
+    let numbers = |receiver: &kurir_test_harness::Receiver| -> Vec<u64> {
+        let replayed = receiver.requests().into_iter().filter(is_replay);
+        replayed.map(|request| request.json()["data"]["n"].as_u64().unwrap_or_default()).collect()
+    };
+    let of_chats = numbers(&ordered_receiver);
+    assert_eq!(of_chats.len() as u64, EVENTS);
+    for chat in 0..3 {
+        let of_chat: Vec<u64> = of_chats.iter().copied().filter(|number| number % 3 == chat).collect();
+        assert!(of_chat.is_sorted(), "{of_chats:?}");
+    }
+    let mut all = numbers(&stage.receiver);
+    // Requests that begin one after the other may arrive a little apart.
+    let displaced = all.iter().enumerate().filter(|(place, number)| place.abs_diff(**number as usize) > 2).count();
+    assert_eq!(displaced, 0, "{all:?}");
+    all.sort_unstable();
+    assert_eq!(all, (0..EVENTS).collect::<Vec<_>>());
+}

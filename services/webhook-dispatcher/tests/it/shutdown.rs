@@ -59,3 +59,18 @@ async fn what_does_not_end_within_the_drain_is_given_back_at_once() {
     stage.settled(SOON).await;
     assert_eq!(stage.receiver.count(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_attempt_that_is_under_way_is_not_cut() {
+    let stage = Stage::set().await;
+    let mut dispatcher = stage.endpoints_dispatcher().await;
+    stage.receiver.always(Answer::status(200).slow(Duration::from_secs(18)));
+    let id = stage.endpoint(serde_json::json!({"timeoutSeconds": 60})).await;
+    stage.publish("test", "evt_1").await;
+    stage.receiver.wait_for(1, SOON).await;
+    assert_eq!(dispatcher.terminate(Duration::from_secs(40)).await.code(), Some(0));
+    dispatcher.start_again();
+    dispatcher.wait_ready(SOON).await;
+    stage.all_settled(&[&id], SOON).await;
+    assert_eq!(stage.receiver.count(), 1);
+}

@@ -43,8 +43,20 @@ const MIN_RATE: f64 = 0.01;
 /// Events that this account alone causes.
 const OWN: [&EventType; 2] = [&EventType::MESSAGE_SENT, &EventType::MESSAGE_ACK];
 /// Headers that Kurir sets, and headers that change how a request is framed.
-const RESERVED_HEADERS: [&str; 8] =
-    ["host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade", "expect"];
+const RESERVED_HEADERS: [&str; 10] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "te",
+    "upgrade",
+    "expect",
+    "traceparent",
+    "tracestate",
+];
+/// The beginnings of the headers that Kurir sets: those of Standard Webhooks, of CloudEvents, and its own.
+const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "ce-", "kurir-"];
 
 /// Parses the settings of an endpoint; `before` are those of the endpoint that is changed, none for a new one, which
 /// needs a URL.
@@ -324,7 +336,8 @@ fn headers(value: &Value) -> Result<BTreeMap<String, String>, String> {
         if !is_token {
             return Err(format!("{name:?} is no name of a header"));
         }
-        if RESERVED_HEADERS.contains(&name.as_str()) || name.starts_with("webhook-") {
+        let is_reserved = RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if RESERVED_HEADERS.contains(&name.as_str()) || is_reserved {
             return Err(format!("{name:?} is set by Kurir itself"));
         }
         if text.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {

@@ -12,7 +12,7 @@ pub enum RetrySchedule {
     /// The contract's schedule: 2 s, 4 s, 8 s.
     #[default]
     Default,
-    /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h: the recommendation of Standard Webhooks.
+    /// 2, 5, 15, 30 s, 1, 2, 5, 15 min, 1, 3, 6, 12 h: new endpoints have it.
     Patient,
     /// The user's own delays, in whole seconds.
     Own(Vec<u64>),
@@ -54,7 +54,7 @@ const MAX_DELAYS: usize = 50;
 const MAX_DELAY_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 const CONTRACT: [u64; 3] = [2, 4, 8];
-const PATIENT: [u64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
+const PATIENT: [u64; 12] = [2, 5, 15, 30, 60, 120, 300, 900, 3_600, 10_800, 21_600, 43_200];
 
 impl RetrySchedule {
     #[must_use]

@@ -63,6 +63,10 @@ pub struct EndpointSettings {
     /// The sequence in EVENTS of the endpoint's first event: events that were stored before its creation are not delivered.
     #[serde(default)]
     pub start_sequence: u64,
+    /// When the stream EVENTS was created that `start_sequence` counts in, ISO 8601 as NATS writes it; none: not known. A
+    /// stream that was created at another time is another one, and counts from 1 again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_created: Option<String>,
     /// When it was created, ISO 8601.
     #[serde(default)]
     pub created_at: String,
@@ -79,7 +83,7 @@ pub enum EventOrdering {
     #[default]
     None,
     /// The events of one chat arrive in the order in which they were stored. An event that fails delays its chat and no
-    /// other. Replays have no order.
+    /// other. Of the replays, that of the dead letters is in order, too.
     Chat,
 }
 
@@ -88,7 +92,7 @@ fn yes() -> bool {
 }
 
 fn default_timeout() -> u64 {
-    EndpointSettings::DEFAULT_TIMEOUT_SECONDS
+    EndpointSettings::UNWRITTEN_TIMEOUT_SECONDS
 }
 
 fn default_concurrency() -> u16 {
@@ -96,8 +100,10 @@ fn default_concurrency() -> u16 {
 }
 
 impl EndpointSettings {
-    /// The contract's timeout.
-    pub const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
+    /// The timeout of a new endpoint. A flow that works for 20 s before it answers is no failure.
+    pub const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
+    /// The timeout of settings without this field: the contract's.
+    const UNWRITTEN_TIMEOUT_SECONDS: u64 = 10;
     /// Half of the concurrency of `default`: there may be thousands of endpoints.
     pub const DEFAULT_CONCURRENCY: u16 = 32;
 
@@ -114,10 +120,10 @@ impl EndpointSettings {
             filter: ContentFilter::default(),
             headers: BTreeMap::new(),
             secrets: Vec::new(),
-            retry: RetrySchedule::Default,
+            retry: RetrySchedule::Patient,
             retry_jitter_percent: 0,
             give_up_on: Vec::new(),
-            timeout_seconds: default_timeout(),
+            timeout_seconds: Self::DEFAULT_TIMEOUT_SECONDS,
             concurrency: default_concurrency(),
             rate_limit_per_second: None,
             ordering: EventOrdering::None,
@@ -125,8 +131,21 @@ impl EndpointSettings {
             base64: false,
             metadata: BTreeMap::new(),
             start_sequence: 0,
+            stream_created: None,
             created_at: String::new(),
             updated_at: String::new(),
+        }
+    }
+
+    /// The settings of the endpoint `default` before anything is set: the contract's behaviour.
+    #[must_use]
+    pub fn contract_default(url: String) -> Self {
+        Self {
+            retry: RetrySchedule::Default,
+            timeout_seconds: Self::UNWRITTEN_TIMEOUT_SECONDS,
+            // The contract has received files in the body.
+            base64: true,
+            ..Self::new(url)
         }
     }
 
@@ -170,7 +189,10 @@ mod tests {
     #[test]
     fn what_an_older_version_stored_is_read() {
         let read: EndpointSettings = serde_json::from_str(r#"{"url":"https://example.org/"}"#).unwrap();
-        assert_eq!(read, EndpointSettings::new("https://example.org/".to_owned()));
+        // New endpoints have more patience than those that an older version made.
+        let new = EndpointSettings::new("https://example.org/".to_owned());
+        assert_eq!((&new.retry, new.timeout_seconds), (&RetrySchedule::Patient, 30));
+        assert_eq!(read, EndpointSettings { retry: RetrySchedule::Default, timeout_seconds: 10, ..new });
         let again: EndpointSettings = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
         assert_eq!(again, read);
     }

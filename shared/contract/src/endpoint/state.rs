@@ -15,9 +15,23 @@ pub struct EndpointState {
     /// The receiver's last failure, in words and without the URL.
     #[serde(default)]
     pub last_error: Option<String>,
+    /// Whether the circuit has opened since then. Only then its recovery is published.
+    #[serde(default)]
+    pub opened: bool,
+    /// How long the receiver asked not to be sent anything, in milliseconds from when this was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_ms: Option<u64>,
     /// The last warning, in per cent of the time until the endpoint is disabled: 50 or 80. Each is published once.
     #[serde(default)]
     pub warned_percent: u8,
+}
+
+impl EndpointState {
+    /// Records a failure. `at`: when it failed, ISO 8601.
+    pub fn record_failure(&mut self, reason: &str, at: String) {
+        self.last_error = Some(reason.to_owned());
+        self.failing_since.get_or_insert(at);
+    }
 }
 
 /// Whether events are sent to an endpoint.

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorOccurred {
-    /// A stable name: `message.send.failed`, `webhook.delivery.failed`.
+    /// A stable name: `message.send.failed`, `webhook.delivery.failed`, `webhook.events.restarted`.
     pub error_type: String,
     pub error_message: String,
-    /// `{jid, attempts}` of a send; `{endpoint, eventId, event, attempts, …}` of a delivery.
+    /// `{jid, attempts}` of a send; `{endpoint, eventId, event, attempts, …}` of a delivery; `{endpoint, streamCreated}` of an
+    /// endpoint that begins at the start of a new stream.
     pub context: serde_json::Value,
     pub timestamp: String,
 }
@@ -18,4 +19,6 @@ pub struct ErrorOccurred {
 impl ErrorOccurred {
     pub const SEND_FAILED: &str = "message.send.failed";
     pub const DELIVERY_FAILED: &str = "webhook.delivery.failed";
+    /// The stream EVENTS is another one than before, so an endpoint begins at its start.
+    pub const EVENTS_RESTARTED: &str = "webhook.events.restarted";
 }

@@ -26,6 +26,7 @@ pub async fn create_endpoint(
         settings.secrets.push(StoredSecret::new(SigningSecret::random()));
     }
     settings.start_sequence = stream.next_sequence;
+    settings.stream_created = stream.created;
     settings.created_at = clock::now_iso();
     settings.updated_at.clone_from(&settings.created_at);
     let id = EndpointId::random();

@@ -129,6 +129,33 @@ impl EndpointRules<'_> {
         Err(ApiError::invalid(ErrorCode::InvalidEndpoint, problems))
     }
 
+    /// A change of the endpoint `default`, whose URL may point anywhere. Null is the contract's value.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn read_default(
+        &self,
+        mut body: Map<String, Value>,
+        before: &EndpointSettings,
+    ) -> Result<EndpointSettings, ApiError> {
+        let mut problems = unmask(&mut body, Some(before));
+        for (field, value) in [("retry", Value::from("default")), ("base64", Value::from(true))] {
+            if body.get(field).is_some_and(Value::is_null) {
+                body.insert(field.to_owned(), value);
+            }
+        }
+        match input::parse_settings(&Value::Object(body), Some(before)) {
+            Ok(settings) => {
+                problems.extend(self.schedule(&settings));
+                if problems.is_empty() {
+                    return Ok(settings);
+                }
+            }
+            Err(wrong) => problems.extend(wrong),
+        }
+        Err(ApiError::invalid(ErrorCode::InvalidEndpoint, problems))
+    }
+
     fn problems(&self, settings: &EndpointSettings) -> Vec<FieldProblem> {
         self.address(settings).into_iter().chain(self.schedule(settings)).collect()
     }

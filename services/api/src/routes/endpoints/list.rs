@@ -26,7 +26,7 @@ pub async fn list_endpoints(
         cursor
     });
     errors.finish(|| Some(()))?;
-    let mut all: Vec<StoredEndpoint> = default_endpoint(&app).into_iter().collect();
+    let mut all: Vec<StoredEndpoint> = default_endpoint(&app).await?.into_iter().collect();
     all.extend(app.endpoint_store.all().await?);
     let begins = after.map_or(0, |after| all.partition_point(|endpoint| EndpointCursor::new(endpoint) <= after));
     let rest = &all[begins..];

@@ -15,17 +15,23 @@ use kurir_contract::endpoint::{EndpointId, EndpointSettings};
 /// If there is none of this id.
 pub async fn endpoint_settings(app: &AppState, id: &EndpointId) -> Result<EndpointSettings, ApiError> {
     if id.is_default() {
-        return default_endpoint(app).map(|default| default.settings).ok_or_else(not_found);
+        return default_endpoint(app).await?.map(|default| default.settings).ok_or_else(not_found);
     }
     app.endpoint_store.get(id).await
 }
 
-/// The endpoint of `WEBHOOK_URL`; none if that is not set.
-pub fn default_endpoint(app: &AppState) -> Option<StoredEndpoint> {
-    let url = app.webhook_url.clone()?;
-    // As the dispatchers have it.
-    let settings = EndpointSettings { base64: true, ..EndpointSettings::new(url) };
-    Some(StoredEndpoint { id: EndpointId::default(), settings })
+/// The endpoint of `WEBHOOK_URL`, as the dispatchers have it; none if that is not set.
+///
+/// # Errors
+/// If the broker is away.
+pub async fn default_endpoint(app: &AppState) -> Result<Option<StoredEndpoint>, ApiError> {
+    let Some(url) = app.webhook_url.clone() else { return Ok(None) };
+    let id = EndpointId::default();
+    let stored = app.endpoint_store.find(&id).await?;
+    let settings = app.webhook.apply(url.clone(), stored.as_ref());
+    // The settings were checked at the start.
+    let settings = settings.unwrap_or_else(|_| EndpointSettings::contract_default(url));
+    Ok(Some(StoredEndpoint { id, settings }))
 }
 
 /// # Errors
@@ -41,8 +47,26 @@ pub async fn require_endpoint(app: &AppState, id: &EndpointId) -> Result<(), Api
 pub fn changeable(id: PathId) -> Result<EndpointId, ApiError> {
     let id = id.endpoint()?;
     if id.is_default() {
-        let text = "The endpoint default comes from the environment: change WEBHOOK_URL and start the services again";
-        return Err(ApiError::new(ErrorCode::ManagedByEnvironment, text));
+        return Err(managed_by_environment("WEBHOOK_URL"));
+    }
+    Ok(id)
+}
+
+/// What only the environment can change.
+pub fn managed_by_environment(variables: &str) -> ApiError {
+    let text =
+        format!("The endpoint default comes from the environment: change {variables} and start the services again");
+    ApiError::new(ErrorCode::ManagedByEnvironment, text)
+}
+
+/// The id of an endpoint that the API may enable and disable.
+///
+/// # Errors
+/// If the id is `default` and there is no `WEBHOOK_URL`.
+pub fn switchable(app: &AppState, id: PathId) -> Result<EndpointId, ApiError> {
+    let id = id.endpoint()?;
+    if id.is_default() && app.webhook_url.is_none() {
+        return Err(not_found());
     }
     Ok(id)
 }

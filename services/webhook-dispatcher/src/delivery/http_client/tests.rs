@@ -125,7 +125,7 @@ async fn a_name_without_addresses_is_a_failure_of_connecting() {
     let client = client("http://nowhere.example/secret", Some(""), &transport(Some(dns.address), None));
     let failed = post(&client).await.unwrap_err();
     let message = "there is no host nowhere.example".to_owned();
-    assert_eq!(failed, ExchangeError { class: FailureClass::Connect, message });
+    assert_eq!(failed, ExchangeError { class: FailureClass::Connect, phase: FailurePhase::Dns, message });
 
     // Not the same as a broken name server: the host may exist.
     dns.breaks();

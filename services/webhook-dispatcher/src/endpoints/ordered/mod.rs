@@ -16,5 +16,4 @@ mod chat_queues;
 mod holder;
 mod ordered_endpoint;
 pub mod ordered_tasks;
-mod retry_lease;
 mod task;

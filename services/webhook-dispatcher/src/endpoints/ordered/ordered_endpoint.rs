@@ -4,8 +4,9 @@ use crate::{
     delivery::deliverer::EndpointDeliverer,
     endpoint::Endpoint,
     endpoints::{
-        circuit_breaker::CircuitBreaker, failing_endpoints::FailingEndpoints, health_change::HealthChange,
-        ordered::retry_lease::RetryLease, rate_limit::RateLimit,
+        adaptive_concurrency::AdaptiveConcurrency, adaptive_pace::AdaptivePace, circuit_breaker::CircuitBreaker,
+        failing_endpoints::FailingEndpoints, health_change::HealthChange, rate_limit::RateLimit,
+        retry_lease::RetryLease, stream_change::adopt_stream,
     },
     jetstream::{
         consumer::{self, PullSource, SlotId},
@@ -18,7 +19,10 @@ use async_nats::jetstream::consumer::Info;
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::stream;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 /// What a task shares with the worker.
 #[derive(Clone)]
@@ -60,7 +64,38 @@ pub struct OrderedEndpoint {
 /// Limits that are kept across changes of the holder.
 pub struct EndpointLimits {
     pub breaker: CircuitBreaker,
+    pub pace: AdaptivePace,
+    pub concurrency: AdaptiveConcurrency,
     pub rate: Option<RateLimit>,
+}
+
+impl EndpointLimits {
+    /// The limits of an endpoint of whose receiver nothing is known.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint) -> Self {
+        Self {
+            breaker: CircuitBreaker::default(),
+            pace: AdaptivePace::default(),
+            concurrency: AdaptiveConcurrency::new(endpoint.concurrency),
+            rate: endpoint.rate_limit.map(RateLimit::new),
+        }
+    }
+
+    /// Applies changed settings. `is_new`: the URL leads to another receiver.
+    pub fn update(&mut self, endpoint: &Endpoint, is_new: bool) {
+        let rate = RateLimit::changed(self.rate.take(), endpoint.rate_limit);
+        if is_new {
+            *self = Self::new(endpoint);
+        }
+        self.concurrency.set_limit(endpoint.concurrency);
+        self.rate = rate;
+    }
+
+    /// The receiver is back after an outage.
+    pub fn restart_slowly(&mut self, now: Instant) {
+        self.pace.restart(now);
+        self.concurrency.restart();
+    }
 }
 
 impl OrderedEndpoint {
@@ -72,8 +107,8 @@ impl OrderedEndpoint {
         let endpoint = Arc::clone(&current.borrow().endpoint);
         Ok(Self {
             parked: ParkedEvents::open(context.broker.clone(), endpoint.id.clone()).await?,
-            lease: RetryLease::new(context.broker.clone(), endpoint.id.clone()),
-            limits: EndpointLimits { breaker: CircuitBreaker::default(), rate: None },
+            lease: RetryLease::new(context.broker.clone(), endpoint.id.to_string()),
+            limits: EndpointLimits::new(&endpoint),
             context,
             current,
             stop,
@@ -95,7 +130,11 @@ impl OrderedEndpoint {
 
     pub async fn ensure_consumer(&self) -> anyhow::Result<()> {
         let endpoint = Arc::clone(&self.current.borrow().endpoint);
-        consumer::create_consumer(&self.context.broker, PullSource::Events, &endpoint).await
+        let change = consumer::create_consumer(&self.context.broker, PullSource::Events, &endpoint).await?;
+        match change {
+            Some(change) => adopt_stream(&self.context.broker, &endpoint.id, &change).await,
+            None => Ok(()),
+        }
     }
 
     pub async fn events_stream(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {

@@ -7,9 +7,11 @@ use crate::{
     },
     jetstream::{
         consumer::PullSource,
+        parked_events::ParkedEvents,
         pinned_pull::{PinnedPull, Pulled},
     },
 };
+use kurir_contract::endpoint::EndpointId;
 use std::time::Duration;
 
 /// How soon a waiting dispatcher notices that no dispatcher holds the endpoint.
@@ -43,6 +45,7 @@ impl OrderedEndpoint {
                         tracing::warn!(endpoint.id = %id, "failed to keep webhook endpoint {id} in order, which is tried again: {error:#}");
                     }
                     tokio::time::sleep(RETRY_PAUSE).await;
+                    self.repair().await;
                 }
             }
         }
@@ -50,8 +53,26 @@ impl OrderedEndpoint {
     }
 
     async fn hold(&mut self, mode: HoldMode) -> anyhow::Result<HoldEnd> {
+        // The stream may be another one than at the last hold.
+        self.parked = ParkedEvents::open(self.context.broker.clone(), self.parked_endpoint()).await?;
         let holder = ChatOrderHolder::start(self, mode).await?;
         holder.run(self).await
+    }
+
+    /// Creates what has vanished from NATS: a stream, or the consumer. Waits while NATS is away.
+    async fn repair(&self) {
+        let stop = self.stop.clone();
+        let repaired = async {
+            self.context.broker.wait_until_ready().await;
+            if let Err(error) = self.ensure_consumer().await {
+                tracing::debug!("failed to create the consumer of an ordered webhook endpoint: {error:#}");
+            }
+        };
+        stop.run_until_cancelled(repaired).await;
+    }
+
+    fn parked_endpoint(&self) -> EndpointId {
+        self.current.borrow().endpoint.id.clone()
     }
 
     async fn wait_for_hold(&mut self) -> anyhow::Result<Option<HoldMode>> {
@@ -78,6 +99,7 @@ impl OrderedEndpoint {
                     if !pull.is_fresh() && self.context.broker.is_connected() {
                         self.ensure_consumer().await?;
                     }
+                    // An error here lets the task create what has vanished.
                     if self.context.broker.is_connected() && self.is_free().await? {
                         return Ok(Some(HoldMode::Leased));
                     }

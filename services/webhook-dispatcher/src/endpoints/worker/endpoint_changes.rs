@@ -22,6 +22,10 @@ impl DeliveryWorker {
                 self.close_endpoint(&endpoint, "it was deleted");
             }
             EndpointChange::Circuit { endpoint, open } => self.apply_circuit(&endpoint, open),
+            EndpointChange::Paused { endpoint, pause } => {
+                let slot = self.table.find_by_endpoint(&endpoint).and_then(|slot| self.table.get(slot));
+                slot.into_iter().for_each(|slot| slot.pace.pause_until(Instant::now() + pause));
+            }
             EndpointChange::HasRetries(endpoint) => {
                 if let Some(slot) = self.table.find_by_endpoint(&endpoint) {
                     self.open_retries(slot);
@@ -40,11 +44,16 @@ impl DeliveryWorker {
         let now = Instant::now();
         let known = self.table.find_by_endpoint(&endpoint.id);
         let slot = known.and_then(|slot| self.table.get(slot));
-        if slot.is_some_and(|slot| slot.endpoint == endpoint) {
+        if slot.as_ref().is_some_and(|slot| slot.endpoint == endpoint) {
             return;
         }
+        let same_receiver = slot.filter(|slot| slot.endpoint.url == endpoint.url);
+        let earlier = same_receiver.map(|slot| Arc::clone(&slot.deliverer));
         let deliverer = match EndpointDeliverer::new(Arc::clone(&endpoint), Arc::clone(&self.context)) {
-            Ok(deliverer) => Arc::new(deliverer),
+            Ok(deliverer) => Arc::new(match &earlier {
+                Some(earlier) => deliverer.with_health_of(earlier),
+                None => deliverer,
+            }),
             Err(error) => {
                 let id = &endpoint.id;
                 tracing::warn!(endpoint.id = %id, "failed to use webhook endpoint {id}: {error:#}");
@@ -76,7 +85,7 @@ impl DeliveryWorker {
             slot.events.drop_requests(now);
             slot.events.open = false;
         }
-        slot.update(Arc::clone(&endpoint), deliverer, now);
+        slot.update(Arc::clone(&endpoint), deliverer);
         let sources: Vec<PullSource> = slot.budgets().map(|budget| budget.source).collect();
         for source in sources.into_iter().filter(|source| !(unordered_again && *source == PullSource::Events)) {
             self.create_consumer(PullId { slot: id, source }, Duration::ZERO);
@@ -89,10 +98,12 @@ impl DeliveryWorker {
     /// Applies another dispatcher's circuit.
     pub(super) fn apply_circuit(&mut self, endpoint: &EndpointId, open: bool) {
         let slot = self.table.find_by_endpoint(endpoint).and_then(|slot| self.table.get(slot));
-        match slot {
-            Some(slot) if open => slot.breaker.open_remotely(Instant::now()),
-            Some(slot) => slot.breaker.close_remotely(),
-            None => {}
+        let Some(slot) = slot else { return };
+        let now = Instant::now();
+        if open {
+            slot.breaker.open_remotely(now);
+        } else if slot.breaker.close_remotely() {
+            slot.restart_slowly(now);
         }
     }
 

@@ -21,7 +21,7 @@ use crate::{
         ordered::ordered_tasks::OrderedTasks, peer_count::PeerCount, watcher::EndpointChange,
     },
     jetstream::{
-        consumer::PullId,
+        consumer::{PullId, StreamChange},
         pending_message::{AckTracker, PendingMessage},
         pull_inbox::{InboxItem, PullInbox},
     },
@@ -90,7 +90,9 @@ type Delivery = BoxFuture<'static, (PullId, DeliveryResult)>;
 
 /// The result of a job besides the deliveries.
 enum JobResult {
-    Created(PullId, anyhow::Result<()>),
+    Created(PullId, anyhow::Result<Option<StreamChange>>),
+    /// The endpoint's settings name the present stream.
+    StreamAdopted(EndpointId, anyhow::Result<()>),
     /// Endpoints that have retries.
     Retries(Vec<EndpointId>),
     /// Endpoints that have parked events.

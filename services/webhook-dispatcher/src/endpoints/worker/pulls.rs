@@ -1,9 +1,12 @@
 //! Creates consumers, requests messages from them, and repairs pulls whose requests were lost.
 
 use crate::{
-    endpoints::worker::{DeliveryWorker, JobResult},
+    endpoints::{
+        stream_change::adopt_stream,
+        worker::{DeliveryWorker, JobResult},
+    },
     jetstream::{
-        consumer::{self, PullId, PullSource},
+        consumer::{self, PullId, PullSource, StreamChange},
         pull_inbox::{PullRequest, PullStatus},
     },
 };
@@ -44,20 +47,34 @@ impl DeliveryWorker {
                     }
                 }
             }
+            JobResult::StreamAdopted(endpoint, adopted) => {
+                if let Err(error) = adopted {
+                    tracing::warn!(endpoint.id = %endpoint, "failed to store which stream webhook endpoint {endpoint} receives: {error:#}");
+                }
+            }
             JobResult::Parked(endpoints) => self.release_parked(endpoints),
             JobResult::Released(endpoint, released) => self.finish_release(&endpoint, released),
         }
     }
 
-    pub(super) async fn finish_creation(&mut self, id: PullId, made: anyhow::Result<()>) {
+    pub(super) async fn finish_creation(&mut self, id: PullId, made: anyhow::Result<Option<StreamChange>>) {
         let Some(slot) = self.table.get(id.slot) else { return };
         let endpoint = Arc::clone(&slot.endpoint);
+        if let Ok(Some(change)) = &made {
+            let (broker, id, change) = (self.broker.clone(), endpoint.id.clone(), change.clone());
+            let adopted = async move {
+                let adopted = adopt_stream(&broker, &id, &change).await;
+                JobResult::StreamAdopted(id, adopted)
+            };
+            self.jobs.push(adopted.boxed());
+        }
+        let Some(slot) = self.table.get(id.slot) else { return };
         let Some(budget) = slot.budget(id.source) else { return };
         match made {
-            Ok(()) if id.source == PullSource::Events && endpoint.ordering == EventOrdering::Chat => {
+            Ok(_) if id.source == PullSource::Events && endpoint.ordering == EventOrdering::Chat => {
                 self.start_ordered_task(id.slot)
             }
-            Ok(()) => {
+            Ok(_) => {
                 budget.open = true;
                 self.request_messages(id).await;
             }

@@ -84,6 +84,11 @@ impl Stage {
         serde_json::from_slice(&stored).unwrap()
     }
 
+    /// Whether there are settings of the endpoint.
+    pub async fn stored(&self, id: &EndpointId) -> bool {
+        self.bucket(BUCKET).await.get(id.as_str()).await.unwrap().is_some()
+    }
+
     /// Waits until the endpoint is disabled, and gives the reason.
     pub async fn disabled(&self, id: &EndpointId, within: Duration) -> String {
         until("the endpoint to be disabled", within, || async {

@@ -73,6 +73,8 @@ impl Stage {
             // The receivers of endpoints made through the API are there.
             ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
             ("LOG_FILE", String::new()),
+            // Tests store events before a dispatcher runs.
+            ("WEBHOOK_START", "all".to_owned()),
         ];
         let own = own.into_iter().filter(|(key, _)| settings.iter().all(|(other, _)| other != key));
         let settings = settings.map(|(key, value)| (key, value.to_owned()));

@@ -9,16 +9,15 @@ mod step_results;
 mod steps;
 
 use crate::{
-    delivery::result::EndpointVerdict,
+    delivery::result::{DeliveryResult, EndpointVerdict},
     endpoints::{
-        circuit_breaker::CircuitBreaker,
-        health_change::health_change_after,
+        circuit_breaker::CircuitChange,
+        health_change::{VerdictEffect, health_change_after},
         ordered::{
             chat_queues::{ArrivalResult, ChatQueues},
             holder::step_results::{FinishedAttempt, StepResult},
             ordered_endpoint::{CurrentEndpoint, EndpointLimits, HoldMode, OrderedEndpoint, TaskContext, is_unpinned},
         },
-        rate_limit::RateLimit,
     },
     event::{StoredEvent, session_of},
     jetstream::{
@@ -31,13 +30,13 @@ use crate::{
 };
 use async_nats::Message;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use kurir_chassis::nats_clock::NatsClock;
 use kurir_contract::{chat::ChatToken, delivery::AttemptRecord, event::EventId};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
-use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// Events in memory. After a takeover at most this many come again.
@@ -79,6 +78,7 @@ struct HeldEvent {
 pub struct ChatOrderHolder {
     current: CurrentEndpoint,
     parked: ParkedEvents,
+    clock: NatsClock,
     pull: PinnedPull,
     pin: Option<String>,
     chats: ChatQueues,
@@ -108,7 +108,7 @@ impl ChatOrderHolder {
         };
         let mut pull = PinnedPull::open(&task.context.broker.client, consumer).await?;
         let parked = {
-            let mut prepared = std::pin::pin!(prepare(task, pin.is_some()));
+            let mut prepared = std::pin::pin!(prepare(task, &current, pin.is_some()));
             loop {
                 tokio::select! {
                     parked = &mut prepared => break parked?,
@@ -117,8 +117,9 @@ impl ChatOrderHolder {
                 }
             }
         };
-        task.limits.rate = current.endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
-        let (now, mut chats) = (OffsetDateTime::now_utc(), ChatQueues::new(WINDOW));
+        task.limits.update(&current.endpoint, false);
+        let clock = task.context.broker.clock.clone();
+        let (now, mut chats) = (clock.now(), ChatQueues::new(WINDOW));
         for (sequence, chat) in &parked {
             chats.load_parked(*sequence, *chat, now);
         }
@@ -126,6 +127,7 @@ impl ChatOrderHolder {
         tracing::info!(endpoint.id = %id, "this dispatcher now keeps webhook endpoint {id} in order: {} events are parked", parked.len());
         Ok(Self {
             parked: task.parked.clone(),
+            clock,
             current,
             pull,
             pin,
@@ -173,6 +175,10 @@ impl ChatOrderHolder {
                 return Ok(HoldEnd::Lost { why: "this process was frozen", to: None });
             }
             awake = Instant::now();
+            if self.stopping.is_none() && self.pull.is_silent() && task.context.broker.is_connected() {
+                // The consumer, or its stream, has vanished.
+                return Ok(HoldEnd::Lost { why: "NATS does not serve its consumer", to: None });
+            }
             if !task.context.deleted.is_cancelled() {
                 self.park_events();
             }
@@ -212,7 +218,7 @@ impl ChatOrderHolder {
                     Pulled::Ended => anyhow::bail!("the subscription to events ended"),
                 },
                 () = tokio::time::sleep(pause) => {
-                    self.chats.park_slow_chats(OffsetDateTime::now_utc());
+                    self.chats.park_slow_chats(self.clock.now());
                     if self.strays_checked.elapsed() > STRAYS_CHECK_INTERVAL && self.chats.stored_count() < MAX_PARKED_FOR_STRAYS {
                         self.strays_checked = Instant::now();
                         self.find_strays();
@@ -242,11 +248,9 @@ impl ChatOrderHolder {
         let before = std::mem::replace(&mut self.current, new);
         let endpoint = &self.current.endpoint;
         if before.endpoint.url != endpoint.url {
-            // The URL leads to another receiver.
-            limits.breaker = CircuitBreaker::default();
             self.receiver_gone = false;
         }
-        limits.rate = endpoint.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
+        limits.update(endpoint, before.endpoint.url != endpoint.url);
     }
 
     async fn take_message(&mut self, mut message: Message, task: &OrderedEndpoint) {
@@ -263,7 +267,7 @@ impl ChatOrderHolder {
         let Message { subject, payload, headers, .. } = message;
         let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
         let chat = ChatToken::from_event(&session_of(&event.subject), &event.payload);
-        match self.chats.add_arrival(event.sequence, chat, OffsetDateTime::now_utc()) {
+        match self.chats.add_arrival(event.sequence, chat, self.clock.now()) {
             ArrivalResult::Taken => {
                 let held = HeldEvent {
                     event_id: event.id.clone(),
@@ -279,30 +283,38 @@ impl ChatOrderHolder {
         }
     }
 
-    fn apply_verdict(
-        &mut self,
-        verdict: EndpointVerdict,
-        probe: bool,
-        breaker: &mut CircuitBreaker,
-        context: &TaskContext,
-    ) {
+    fn apply_result(&mut self, result: DeliveryResult, limits: &mut EndpointLimits, context: &TaskContext) {
+        let now = Instant::now();
+        limits.concurrency.record(&result, self.current.endpoint.timeout, now);
+        let DeliveryResult { verdict, probe, .. } = result;
         self.receiver_gone |= matches!(verdict, EndpointVerdict::Gone { .. });
-        let turn = breaker.record(&verdict, probe, Instant::now());
-        if let Some(result) =
-            health_change_after(&self.current.endpoint.id, turn, verdict, breaker.pause(), &context.failing)
-        {
+        let circuit_change = limits.breaker.record(&verdict, probe, now);
+        let effect = VerdictEffect { circuit_change, pause: limits.pace.record(&verdict, now) };
+        if matches!(circuit_change, Some(CircuitChange::Closed | CircuitChange::Reachable)) {
+            limits.restart_slowly(now);
+        }
+        let (endpoint, probe_pause) = (&self.current.endpoint.id, limits.breaker.pause());
+        if let Some(change) = health_change_after(endpoint, effect, verdict, probe_pause, &context.failing) {
             // If there is no room, the next change of this kind makes up for it.
-            let _ = context.health_changes.try_send(result);
+            let _ = context.health_changes.try_send(change);
         }
     }
 }
 
 /// Prepares the hold. Gives the parked events.
-async fn prepare(task: &OrderedEndpoint, pinned: bool) -> anyhow::Result<Vec<(u64, ChatToken)>> {
+async fn prepare(
+    task: &OrderedEndpoint,
+    current: &CurrentEndpoint,
+    pinned: bool,
+) -> anyhow::Result<Vec<(u64, ChatToken)>> {
     // In this order: what an earlier holder stores and acknowledges after this is handed out again.
     if pinned {
         task.hand_out_again().await?;
     }
     task.parked.adopt().await?;
+    for stray in task.parked.adopt_strays().await? {
+        current.deliverer.give_up_lost(stray.sequence, &stray.entry).await?;
+        task.parked.remove_stray(&stray).await?;
+    }
     task.parked.list().await
 }

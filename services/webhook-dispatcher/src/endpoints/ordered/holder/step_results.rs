@@ -17,7 +17,8 @@ pub struct FinishedAttempt {
 }
 
 pub enum TurnOutcome {
-    Made(Arc<StoredEvent>, OrderedResult),
+    /// Boxed, because it is much larger than the other results.
+    Made(Arc<StoredEvent>, Box<OrderedResult>),
     /// It is not due yet: the stored entry is another holder's, or from before we took over.
     NotYet(ParkedEntry),
     /// Another dispatcher has settled it, or it was given up without an attempt.

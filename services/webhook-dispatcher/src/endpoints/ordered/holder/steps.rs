@@ -4,7 +4,7 @@ use crate::{
     delivery::{
         deliverer::EndpointDeliverer,
         ordered::{OrderedEnd, OrderedResult},
-        result::EndpointVerdict,
+        result::{DeliveryResult, EndpointVerdict},
     },
     endpoints::{
         ordered::{
@@ -23,9 +23,9 @@ use crate::{
     },
 };
 use futures::FutureExt as _;
+use kurir_chassis::nats_clock::NatsClock;
 use kurir_contract::{chat::ChatToken, delivery::AttemptRecord};
 use std::{sync::Arc, time::Duration};
-use time::OffsetDateTime;
 
 /// Wait after an attempt that could not be made or settled.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -33,14 +33,15 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 impl ChatOrderHolder {
     pub(super) fn start_attempt(&mut self, turn: ChatTurn, probe: bool) {
         let (deliverer, parked) = (Arc::clone(&self.current.deliverer), self.parked.clone());
+        let clock = self.clock.clone();
         let event = self.held.get(&turn.sequence).and_then(|held| held.event.clone());
         let running = async move {
             let outcome = match event.filter(|_| !turn.parked) {
                 Some(event) => {
                     let made = deliverer.attempt_in_order(&event, turn.attempt.unwrap_or(1), probe).await;
-                    made.map(|made| TurnOutcome::Made(event, made))
+                    made.map(|made| TurnOutcome::Made(event, Box::new(made)))
                 }
-                None => attempt_parked(&deliverer, &parked, turn, probe).await,
+                None => attempt_parked(&deliverer, &parked, &clock, turn, probe).await,
             };
             FinishedAttempt { turn, probe, outcome }
         };
@@ -54,12 +55,13 @@ impl ChatOrderHolder {
         context: &TaskContext,
     ) {
         let FinishedAttempt { turn: ChatTurn { sequence, chat, .. }, probe, outcome } = attempt;
-        let now = OffsetDateTime::now_utc();
+        let now = self.clock.now();
         let (event, made) = match outcome {
             Ok(TurnOutcome::Made(event, made)) => (event, made),
             other => {
                 limits.breaker.cancel_probe(probe, tokio::time::Instant::now());
                 limits.rate.iter_mut().for_each(RateLimit::refund);
+                limits.pace.refund();
                 return match other {
                     Ok(TurnOutcome::NotYet(entry)) => self.chats.defer(sequence, Some(entry.attempt), entry.due),
                     Err(error) => {
@@ -73,15 +75,17 @@ impl ChatOrderHolder {
                 };
             }
         };
-        let OrderedResult { verdict, record, end } = made;
+        let OrderedResult { verdict, record, end } = *made;
         if verdict == EndpointVerdict::Untried {
             limits.rate.iter_mut().for_each(RateLimit::refund);
+            limits.pace.refund();
         }
-        self.apply_verdict(verdict, probe, &mut limits.breaker, context);
+        let took = Duration::from_millis(record.as_ref().map_or(0, |record| record.duration_ms));
+        self.apply_result(DeliveryResult { verdict, took, probe, retry_stored: false }, limits, context);
         match end {
             OrderedEnd::Settled => self.settle(sequence, chat, record),
-            OrderedEnd::Untouched => {
-                self.chats.defer(sequence, None, now);
+            OrderedEnd::Untouched { until } => {
+                self.chats.defer(sequence, None, until);
                 self.record(record);
             }
             OrderedEnd::Again { attempt, at } => {
@@ -154,7 +158,7 @@ impl ChatOrderHolder {
     fn adopt_strays(&mut self, parked: Vec<(u64, ChatToken)>) {
         let unknown = parked.into_iter().filter(|(sequence, _)| !self.chats.contains(*sequence)).collect();
         let before = std::mem::replace(&mut self.strays, unknown);
-        let now = OffsetDateTime::now_utc();
+        let now = self.clock.now();
         for (sequence, chat) in self.strays.intersection(&before) {
             self.chats.load_parked(*sequence, *chat, now);
         }
@@ -209,18 +213,19 @@ impl ChatOrderHolder {
 async fn attempt_parked(
     deliverer: &EndpointDeliverer,
     parked: &ParkedEvents,
+    clock: &NatsClock,
     turn: ChatTurn,
     probe: bool,
 ) -> anyhow::Result<TurnOutcome> {
     let ChatTurn { sequence, chat, .. } = turn;
     let Some(entry) = parked.read(sequence, chat).await? else { return Ok(TurnOutcome::Nothing) };
-    if entry.due > OffsetDateTime::now_utc() {
+    if entry.due > clock.now() {
         return Ok(TurnOutcome::NotYet(entry));
     }
     match parked.read_event(sequence, &entry).await? {
         Some(event) => {
             let made = deliverer.attempt_in_order(&event, entry.attempt, probe).await?;
-            Ok(TurnOutcome::Made(Arc::new(event), made))
+            Ok(TurnOutcome::Made(Arc::new(event), Box::new(made)))
         }
         None => {
             deliverer.give_up_lost(sequence, &entry).await?;

@@ -1,11 +1,12 @@
-//! A lease on an endpoint's retries while it has no fresh events. NATS pins a dispatcher only when there is an event
-//! for it. After a restart there may be none for days, and parked events must not wait for one.
+//! A lease on work that one dispatcher does at a time: an ordered endpoint's retries while it has no fresh events, and the
+//! copying of a replay. NATS pins a dispatcher to an endpoint only when there is an event for it. After a restart there may
+//! be none for days, and parked events must not wait for one.
 //!
-//! The order does not depend on the lease: two dispatchers that retry at the same time cause repeats, each in order.
+//! The order does not depend on the lease: two dispatchers that work at the same time cause repeats, each in order.
 
 use bytes::Bytes;
 use kurir_chassis::{broker::Broker, bucket::Bucket};
-use kurir_contract::endpoint::{EndpointId, HOLDERS_BUCKET};
+use kurir_contract::endpoint::HOLDERS_BUCKET;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -15,7 +16,8 @@ const EXPIRES_AFTER: Duration = Duration::from_secs(6);
 
 pub struct RetryLease {
     leases: Bucket,
-    endpoint: EndpointId,
+    /// What is leased: the id of an endpoint, or the name of a replay.
+    key: String,
     /// A random name for this holder.
     me: String,
     /// The revision of another holder's lease, and since when it is the same.
@@ -25,10 +27,10 @@ pub struct RetryLease {
 
 impl RetryLease {
     #[must_use]
-    pub fn new(broker: Broker, endpoint: EndpointId) -> Self {
+    pub fn new(broker: Broker, key: String) -> Self {
         Self {
             leases: Bucket::new(broker, HOLDERS_BUCKET),
-            endpoint,
+            key,
             me: format!("{:032x}", rand::random::<u128>()),
             other: None,
             holds: false,
@@ -37,7 +39,7 @@ impl RetryLease {
 
     /// Takes the lease if it is free, or renews it if it is ours. Whether it is ours now.
     pub async fn claim(&mut self) -> anyhow::Result<bool> {
-        let key = self.endpoint.as_str();
+        let key = self.key.as_str();
         let entry = self.leases.get(key).await?;
         let me = Bytes::from(self.me.clone());
         // A refused write means that another dispatcher was faster.
@@ -55,7 +57,7 @@ impl RetryLease {
     pub async fn release(&mut self) {
         if std::mem::take(&mut self.holds) {
             // If this fails, the lease expires.
-            let _ = self.leases.delete(self.endpoint.as_str()).await;
+            let _ = self.leases.delete(&self.key).await;
         }
     }
 }
