@@ -15,6 +15,8 @@ const NAMED: usize = 64;
 const LONGEST_PATH: usize = 120;
 /// A list of numbers that is shorter than this is no file and no thumbnail.
 const BYTES: usize = 32;
+/// A text in raw content that is at least this long and written in base64's letters is bytes.
+const LONG_BASE64: usize = 1_024;
 /// The number of items that a list keeps, step by step.
 const LISTS: [usize; 4] = [256, 64, 16, 4];
 /// The bytes that a name, an id, a title or a description keeps, step by step.
@@ -35,7 +37,10 @@ pub fn fitted(payload: &[u8], limit: usize) -> Option<Vec<u8>> {
         return Some(payload.to_vec());
     }
     let mut event: Value = serde_json::from_slice(payload).ok()?;
-    let mut cut = Cut { size: payload.len(), names: BTreeSet::new() };
+    // What the mapping left out is named, too.
+    let named = event.get("data").and_then(|data| data.get("truncated")).and_then(Value::as_array);
+    let names = named.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let mut cut = Cut { size: payload.len(), names };
     let steps = [Step::Bytes, Step::Quoted, Step::Raw]
         .into_iter()
         .chain(LISTS.map(Step::Lists))
@@ -131,9 +136,20 @@ fn is_written(key: &str) -> bool {
 fn is_bytes(key: &str, value: &Value) -> bool {
     match value {
         Value::Array(items) => items.len() >= BYTES && items.iter().all(Value::is_number),
-        Value::String(text) => text.len() >= BYTES && key.to_ascii_lowercase().contains("thumbnail"),
+        Value::String(text) => {
+            text.len() >= BYTES && (key.to_ascii_lowercase().contains("thumbnail") || is_base64(text))
+        }
         _ => false,
     }
+}
+
+/// Whether a long text looks like bytes: no person writes so much without a space.
+fn is_base64(text: &str) -> bool {
+    text.len() >= LONG_BASE64
+        && text.len().is_multiple_of(4)
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'=')
+        && text.bytes().any(|b| b.is_ascii_uppercase())
+        && text.bytes().any(|b| b.is_ascii_digit())
 }
 
 fn shorten(text: &mut String, most: usize) -> bool {

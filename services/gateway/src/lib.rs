@@ -89,6 +89,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
         media: config.media_download.then_some(downloads),
         known: known.clone(),
+        include_raw: config.include_raw,
         metrics: gateway_metrics.clone(),
     };
     let (unhooked, unhooked_worker) = unhooked::unhooked_channel();

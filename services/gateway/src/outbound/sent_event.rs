@@ -7,6 +7,7 @@ use crate::{
     inbound::{
         MessageMapper,
         addresses::{AddressDirectory, look_up_addresses},
+        content::raw_fields,
         mapping::{self, MappingContext},
         message_event::MessageEventData,
         referenced_people,
@@ -58,6 +59,9 @@ pub fn sent_event(
                 if let Some(reply) = &mut sent.context.reply {
                     reply.quoted = None;
                 }
+            }
+            if inbound.include_raw {
+                told.data.set_raw(raw_fields(&outgoing.message).into());
             }
             Some(told.into_outgoing(&inbound.session))
         }
