@@ -49,6 +49,9 @@ pub struct GatewayConfig {
     /// How long an event waits for its file; then it goes out without, and `media.downloaded` follows.
     #[arg(long, env = "MEDIA_WAIT", default_value = "20s", value_parser = humantime::parse_duration)]
     pub media_wait: Duration,
+    /// Whether events with a content hold the whole message in `raw`, too, as protobuf's JSON without keys.
+    #[arg(long, env = "INCLUDE_RAW", default_value_t = false, action = clap::ArgAction::Set)]
+    pub include_raw: bool,
     /// Whether events in NATS carry the headers of CloudEvents 1.0, too: some 160 bytes each.
     #[arg(long, env = "CLOUD_EVENTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub cloud_events: bool,

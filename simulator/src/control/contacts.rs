@@ -147,6 +147,20 @@ pub async fn confirm(
 }
 
 /// The plaintext of a medium that this contact received, as its phone would open it.
+/// A message that the contact sent, as protobuf: with the address and the keys of its file, and with its secret.
+pub async fn sent(
+    State(shared): State<SharedState>,
+    Path((number, id)): Path<(String, String)>,
+) -> ApiResult<Json<serde_json::Value>> {
+    let number: PhoneNumber = number.parse().map_err(ApiError::bad)?;
+    let server = shared.lock();
+    let sent = server
+        .sent
+        .find(&number, &id)
+        .ok_or_else(|| ApiError::not_found(format!("{number} has sent no message {id:?}")))?;
+    Ok(Json(serde_json::json!({"id": id, "base64": BASE64_STANDARD.encode(&sent.plaintext)})))
+}
+
 pub async fn media(
     State(shared): State<SharedState>,
     Path((number, id)): Path<(String, String)>,

@@ -53,6 +53,7 @@ pub fn router(shared: SharedState) -> Router {
         .route("/contacts/{number}/reinstall", post(contacts::reinstall))
         .route("/contacts/{number}/messages", get(contacts::received).post(contacts::write))
         .route("/contacts/{number}/messages/{id}/media", get(contacts::media))
+        .route("/contacts/{number}/sent/{id}", get(contacts::sent))
         .route("/contacts/{number}/receipts", get(contacts::receipts).post(contacts::confirm))
         .route("/contacts/{number}/calls", get(people::calls).post(people::call))
         .route("/contacts/{number}/presence", get(people::presences).post(people::presence))

@@ -119,6 +119,7 @@ impl SessionParts {
             undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
             media: config.media_download.then_some(downloads),
             known: known.clone(),
+            include_raw: config.include_raw,
             metrics: context.metrics.clone(),
         };
         let (unhooked, unhooked_worker) = unhooked::unhooked_channel();

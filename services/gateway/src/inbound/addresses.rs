@@ -3,6 +3,7 @@
 //! WhatsApp names a contact by number in one message and by LID in the next, and the event's id and chat must not
 //! depend on that. An [`AddressDirectory`] holds the pairs of addresses that one message and the client's store reveal.
 
+use super::learned_pairs::{JidPair, learn_pairs, pairs_in_source};
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use wacore::types::message::MessageInfo;
 use wacore_binary::Jid;
@@ -93,17 +94,23 @@ impl AddressDirectory {
 
 /// The addresses of the people in a message and of those whom it names.
 pub async fn message_directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> AddressDirectory {
-    let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
     let source = &info.source;
-    if let Some(alt) = &source.sender_alt {
-        directory.add_pair(&source.sender, alt);
-    }
     // In a message from the account's own phone, the chat is the recipient.
-    for alt in [&source.recipient_alt, &info.peer_recipient_pn].into_iter().flatten() {
-        directory.add_pair(&source.chat, alt);
-    }
+    let recipient = info.peer_recipient_pn.iter().map(|number| (source.chat.clone(), number.clone()));
+    let pairs: Vec<_> = pairs_in_source(source).into_iter().chain(recipient).collect();
+    let mut directory = learned_directory(client, &pairs).await;
     look_up_addresses(client, &mut directory, [&source.sender, &source.chat]).await;
     look_up_addresses(client, &mut directory, named).await;
+    directory
+}
+
+/// A directory with these pairs, which are stored for later messages, too.
+pub async fn learned_directory(client: &Client, pairs: &[JidPair]) -> AddressDirectory {
+    let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
+    for (one, other) in pairs {
+        directory.add_pair(one, other);
+    }
+    learn_pairs(client, pairs).await;
     directory
 }
 

@@ -4,8 +4,8 @@ use super::content::UNREADABLE;
 use crate::publish::OutgoingEvent;
 use kurir_contract::{
     event::{
-        EventId, EventType, MediaDownloaded, MessageContent, MessageEdited, MessageReaction, MessageReceived,
-        MessageRevoked, MessageSent, MessageUndecryptable, PollVote, ReceivedFile,
+        ChatUpdated, EventId, EventType, MediaDownloaded, MessageContent, MessageEdited, MessageReaction,
+        MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, PollVote, ReceivedFile,
     },
     session::SessionId,
 };
@@ -32,6 +32,7 @@ pub enum MessageEventData {
     Vote(Box<PollVote>),
     Downloaded(Box<MediaDownloaded>),
     Undecryptable(Box<MessageUndecryptable>),
+    Chat(Box<ChatUpdated>),
 }
 
 impl MessageEvent {
@@ -52,6 +53,7 @@ impl MessageEvent {
             | MessageEventData::Revoked(_)
             | MessageEventData::Vote(_)
             | MessageEventData::Undecryptable(_)
+            | MessageEventData::Chat(_)
             | MessageEventData::Downloaded(_) => return None,
         };
         let (kind, id) = (EventType::MEDIA_DOWNLOADED, self.id.derived(EventType::MEDIA_DOWNLOADED.as_str()));
@@ -87,7 +89,23 @@ impl MessageEventData {
             | Self::Revoked(_)
             | Self::Vote(_)
             | Self::Undecryptable(_)
+            | Self::Chat(_)
             | Self::Downloaded(_) => None,
+        }
+    }
+
+    /// Writes the whole message into the event, if the event has a content.
+    pub fn set_raw(&mut self, raw: serde_json::Value) {
+        match self {
+            Self::Received(data) => data.context.raw = Some(raw),
+            Self::Sent(data) => data.context.raw = Some(raw),
+            Self::Edited(data) => data.context.raw = Some(raw),
+            Self::Reaction(_)
+            | Self::Revoked(_)
+            | Self::Vote(_)
+            | Self::Undecryptable(_)
+            | Self::Chat(_)
+            | Self::Downloaded(_) => {}
         }
     }
 
@@ -101,6 +119,7 @@ impl MessageEventData {
             | Self::Revoked(_)
             | Self::Vote(_)
             | Self::Undecryptable(_)
+            | Self::Chat(_)
             | Self::Downloaded(_) => {}
         }
     }

@@ -7,8 +7,9 @@
 //! that could not be decrypted.
 
 pub mod addresses;
-mod content;
+pub mod content;
 pub mod durability;
+pub mod learned_pairs;
 pub mod mapping;
 pub mod media;
 pub mod message_event;
@@ -19,7 +20,7 @@ pub mod unhooked;
 
 use crate::{known_chats::KnownChats, metrics::GatewayMetrics, publish::OutgoingEvent};
 use content::{context, unwrap_message};
-use kurir_contract::{address::ChatJid, session::SessionId};
+use kurir_contract::{address::ChatJid, event::KnownAddresses, session::SessionId};
 use mapping::{MappingContext, SkipReason, update};
 use media::{DownloadQueue, LateFile, PendingDownload};
 use message_event::MessageEvent;
@@ -44,6 +45,8 @@ pub struct MessageMapper {
     pub media: Option<DownloadQueue>,
     /// A person who wrote is one with whom the session has a chat.
     pub known: KnownChats,
+    /// Whether events hold the whole message, too.
+    pub include_raw: bool,
     pub metrics: GatewayMetrics,
 }
 
@@ -82,8 +85,12 @@ impl MessageMapper {
         let directory = addresses::message_directory(client, info, &referenced_people(message)).await;
         let chat = directory.canonical_address(&info.source.chat);
         self.polls.add_message(&chat, &info.id, message);
+        self.learn_option(&directory.known_addresses(&info.source.chat), message);
         let seen = MappingContext { info, message, directory: &directory, session: &self.session };
-        let told = mapping::map_message(&seen, &self.polls)?;
+        let mut told = mapping::map_message(&seen, &self.polls)?;
+        if self.include_raw {
+            told.data.set_raw(content::raw_fields(message).into());
+        }
         if told.is_unreadable() {
             self.metrics.count_unknown();
             tracing::warn!(
@@ -91,8 +98,20 @@ impl MessageMapper {
                 "a message holds nothing that this version knows; its event has the type unknown"
             );
         }
-        let file = self.media.as_ref().and_then(|media| media.start_download(client, info, message, &told));
+        let file = self.media.as_ref().and_then(|media| media.start_download(client, info, message, (&chat, &told)));
         Ok(MappedMessage { chat, told, file })
+    }
+
+    /// Remembers an option that the message adds to a poll.
+    fn learn_option(&self, chat: &KnownAddresses, message: &Message) {
+        let added = unwrap_message(message).message.poll_add_option_message.as_option();
+        let parts = added.and_then(|added| {
+            let poll = added.poll_creation_message_key.as_option()?.id.as_deref()?;
+            Some((poll, added.add_option.as_option()?.option_name.as_deref()?))
+        });
+        if let Some((poll, option)) = parts {
+            self.polls.add_option(chat, poll, option);
+        }
     }
 
     /// Until when the files of the messages that came now are waited for.

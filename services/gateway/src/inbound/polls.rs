@@ -1,9 +1,10 @@
-//! Remembers polls. A vote holds only hashes, encrypted with its poll's secret.
+//! Remembers polls and calendar events. A vote holds only hashes, encrypted with its poll's secret; the answer to a
+//! calendar event is encrypted with the event's secret.
 //!
 //! The polls are stored next to the session's keys, so that later votes are readable after a restart. If the file is
 //! lost, only the meaning of votes is lost, so an error with the file is logged and ignored.
 
-use super::content::find_poll;
+use super::content::{find_event, find_poll};
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -14,8 +15,12 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use wacore::event::decrypt_event_response_with_secret;
 use wacore::poll::{PollVoteAddressing, PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_fallback};
-use waproto::whatsapp::{Message, message::PollEncValue};
+use waproto::whatsapp::{
+    Message,
+    message::{EncEventResponseMessage, EventResponseMessage, PollEncValue},
+};
 
 /// The number of polls kept, the newest ones: about 300 bytes each.
 const KEPT: usize = 2_000;
@@ -71,9 +76,10 @@ impl PollStore {
         Self(Arc::new(Mutex::new(memory)))
     }
 
-    /// Remembers the poll in a message, if the message is a poll.
+    /// Remembers the poll or the calendar event in a message, if there is one.
     pub fn add_message(&self, chat: &ChatJid, id: &str, message: &Message) {
-        let Some((name, options, secret)) = find_poll(message) else { return };
+        let event = || find_event(message).map(|(name, secret)| (name, Vec::new(), secret));
+        let Some((name, options, secret)) = find_poll(message).or_else(event) else { return };
         let poll = KnownPoll { chat: chat.clone(), id: id.to_owned(), name, options, secret };
         if poll.size() > LARGEST_POLL {
             return;
@@ -83,6 +89,28 @@ impl PollStore {
             return;
         }
         let size = poll.size();
+        memory.append(&poll);
+        memory.add(poll);
+        memory.appended += size;
+        if memory.appended > KEPT_BYTES {
+            memory.rewrite();
+        }
+    }
+
+    /// Adds an option that somebody added to a poll.
+    pub fn add_option(&self, chat: &KnownAddresses, id: &str, option: &str) {
+        let Some(known) = self.find(chat, id) else { return };
+        if known.options.iter().any(|known| known == option) {
+            return;
+        }
+        let mut poll = (*known).clone();
+        poll.options.push(option.to_owned());
+        let size = poll.size();
+        if size > LARGEST_POLL {
+            return;
+        }
+        let mut memory = self.lock();
+        // When the file is read, a later line of a poll replaces the earlier one.
         memory.append(&poll);
         memory.add(poll);
         memory.appended += size;
@@ -178,7 +206,7 @@ impl KnownPoll {
         }
     }
 
-    /// The options that a vote chose; none if the vote cannot be decrypted. WhatsApp binds a vote to the addresses of
+    /// The options that a vote chose; none if the vote cannot be decrypted, or if one of them is unknown. WhatsApp binds a vote to the addresses of
     /// the poll's author and of the voter, by number or by LID.
     #[must_use]
     pub fn decrypt_vote(
@@ -201,8 +229,34 @@ impl KnownPoll {
             }
         }
         let hashes = chosen?;
-        let is_chosen = |option: &&String| hashes.iter().any(|hash| hash[..] == compute_option_hash(option)[..]);
+        let is_hash_of = |option: &String, hash: &[u8]| *hash == compute_option_hash(option)[..];
+        let is_known = |hash: &[u8]| self.options.iter().any(|option| is_hash_of(option, hash));
+        if !hashes.iter().all(|hash| is_known(hash)) {
+            // A part of the choice would look like the whole of it.
+            return None;
+        }
+        let is_chosen = |option: &&String| hashes.iter().any(|hash| is_hash_of(option, hash));
         Some(self.options.iter().filter(is_chosen).cloned().collect())
+    }
+
+    /// The answer to this calendar event; none if it cannot be decrypted. WhatsApp binds it to the addresses of the event's
+    /// author and of the person who answers, by number or by LID.
+    #[must_use]
+    pub fn decrypt_answer(
+        &self,
+        sealed: &EncEventResponseMessage,
+        id: &str,
+        creator: &KnownAddresses,
+        person: &KnownAddresses,
+    ) -> Option<EventResponseMessage> {
+        let (payload, iv) = (sealed.enc_payload.as_deref()?, sealed.enc_iv.as_deref()?);
+        let creators = [&creator.lid, &creator.pn].into_iter().flatten();
+        let pairs = creators.flat_map(|creator| {
+            [&person.lid, &person.pn].into_iter().flatten().map(move |person| (creator.as_str(), person.as_str()))
+        });
+        pairs.into_iter().find_map(|(creator, person)| {
+            decrypt_event_response_with_secret(payload, iv, &self.secret, id, creator, person).ok()
+        })
     }
 }
 

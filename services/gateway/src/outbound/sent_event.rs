@@ -7,6 +7,7 @@ use crate::{
     inbound::{
         MessageMapper,
         addresses::{AddressDirectory, look_up_addresses},
+        content::raw_fields,
         mapping::{self, MappingContext},
         message_event::MessageEventData,
         referenced_people,
@@ -64,6 +65,9 @@ pub fn sent_event(
                 {
                     reply.quoted = None;
                 }
+            }
+            if inbound.include_raw {
+                told.data.set_raw(raw_fields(&outgoing.message).into());
             }
             Some(told.into_outgoing(&inbound.session))
         }

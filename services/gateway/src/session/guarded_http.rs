@@ -5,6 +5,10 @@
 //! that holds no file.
 
 use super::whatsapp_hosts::WhatsappHosts;
+use std::{
+    io::{self, Read},
+    time::{Duration, Instant},
+};
 use ureq::{
     Agent,
     config::Config,
@@ -47,7 +51,8 @@ impl HttpClient for GuardedHttpClient {
 
     fn execute_streaming(&self, request: HttpRequest) -> anyhow::Result<StreamingHttpResponse> {
         self.hosts.check_url(&request.url)?;
-        self.inner.execute_streaming(request)
+        let StreamingHttpResponse { status_code, body } = self.inner.execute_streaming(request)?;
+        Ok(StreamingHttpResponse { status_code, body: Box::new(SteadyBody::new(body)) })
     }
 
     fn supports_upload_streaming(&self) -> bool {
@@ -57,6 +62,43 @@ impl HttpClient for GuardedHttpClient {
     fn execute_upload(&self, request: HttpRequest, body: UploadBody, length: u64) -> anyhow::Result<HttpResponse> {
         self.hosts.check_url(&request.url)?;
         self.inner.execute_upload(request, body, length)
+    }
+}
+
+/// A body must bring [`LEAST`] bytes in each of these spans. The bound on silence alone lets a server hold a thread for an
+/// hour with a byte now and then.
+const SPAN: Duration = Duration::from_secs(30);
+const LEAST: u64 = 10_000;
+
+/// A body that ends with an error if it comes too slowly.
+struct SteadyBody {
+    inner: Box<dyn Read + Send>,
+    since: Instant,
+    bytes: u64,
+}
+
+impl SteadyBody {
+    fn new(inner: Box<dyn Read + Send>) -> Self {
+        Self { inner, since: Instant::now(), bytes: 0 }
+    }
+
+    /// Counts bytes that have come now.
+    fn check(&mut self, read: usize, now: Instant) -> io::Result<usize> {
+        self.bytes += read as u64;
+        if read > 0 && now.saturating_duration_since(self.since) >= SPAN {
+            if self.bytes < LEAST {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the server sends too slowly"));
+            }
+            (self.since, self.bytes) = (now, 0);
+        }
+        Ok(read)
+    }
+}
+
+impl Read for SteadyBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.check(read, Instant::now())
     }
 }
 
@@ -87,5 +129,25 @@ impl Resolver for GuardedResolver {
             Some(why) if allowed.is_empty() => Err(ureq::Error::Other(Box::new(why))),
             _ => Ok(allowed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_now_and_then_is_no_body() {
+        let mut body = SteadyBody::new(Box::new(io::empty()));
+        let begun = body.since;
+        for seconds in 1..30 {
+            assert!(body.check(1, begun + Duration::from_secs(seconds)).is_ok());
+        }
+        assert!(body.check(1, begun + SPAN).is_err());
+        let mut body = SteadyBody::new(Box::new(io::empty()));
+        for seconds in 1..300 {
+            assert!(body.check(400, body.since.max(begun) + Duration::from_secs(seconds % 31)).is_ok(), "{seconds}");
+        }
+        assert!(body.check(0, body.since + SPAN).is_ok(), "the end is no slowness");
     }
 }

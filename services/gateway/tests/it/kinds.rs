@@ -101,7 +101,12 @@ async fn kurirs_own_kinds_have_theirs_and_the_rest_is_raw() {
             json!({"name": "Launch", "description": "", "startsAt": 9, "endsAt": null, "location": null,
                 "joinLink": null, "cancelled": false}),
         ),
-        (raw(product), "product", json!({"title": "Cup", "description": "", "productId": "", "url": ""})),
+        (
+            raw(product),
+            "product",
+            json!({"title": "Cup", "description": "", "productId": "", "url": "", "text": "", "footer": null,
+                "sku": null, "price": null, "salePrice": null, "currency": null}),
+        ),
     ] {
         let data = received(&world, message).await;
         assert_eq!((&data["messageType"], &data["content"]), (&json!(kind), &content));
@@ -156,4 +161,47 @@ async fn a_status_is_an_event_only_if_statuses_are_asked_for() {
         assert_eq!(world.events_of("message.received").await.len(), if asked { 2 } else { 1 });
         world.finish().await;
     }
+}
+
+/// A document as the sender's app wrote it: its address and keys are in the message that the simulator sends.
+fn document_in_template(sent: &Message) -> Message {
+    use waproto::whatsapp::message::template_message::{
+        Format, HydratedFourRowTemplate, hydrated_four_row_template::Title,
+    };
+    let document = sent.document_message.as_option().expect("a document").clone();
+    let template = HydratedFourRowTemplate {
+        title: Some(Title::DocumentMessage(Box::new(document))),
+        hydrated_content_text: Some("Your code is 123456".to_owned()),
+        hydrated_footer_text: Some("Thanks".to_owned()),
+        ..Default::default()
+    };
+    let template = waproto::whatsapp::message::TemplateMessage {
+        format: Some(Format::HydratedFourRowTemplate(Box::new(template))),
+        ..Default::default()
+    };
+    Message { template_message: MessageField::some(template), ..Default::default() }
+}
+
+#[tokio::test]
+async fn the_bill_in_a_template_is_downloaded_and_raw_has_no_keys() {
+    let world = World::connected(&[("INCLUDE_RAW", "true")]).await;
+    // The file is put into WhatsApp's store, and its description is read from the message that its sender kept.
+    let file = json!({"type": "document", "size": 5_000, "fileName": "bill.pdf"});
+    let id = world.simulator.contact_sends(BUDI, file).await;
+    let first = world.data("message.received", |data| data["messageId"] == id.as_str()).await;
+    let raw_document = &first["raw"]["documentMessage"];
+    assert!(raw_document["directPath"].is_string() && raw_document["fileSha256"].is_string(), "{raw_document}");
+    assert!(!first["raw"].to_string().contains("mediaKey"), "{}", first["raw"]);
+    let sent = world.simulator.get(&format!("/contacts/{BUDI}/sent/{id}")).await;
+    let bytes = BASE64_STANDARD.decode(sent["base64"].as_str().expect("bytes")).expect("base64");
+    let sent = Message::decode_from_slice(&bytes).expect("protobuf");
+    let data = received(&world, raw(document_in_template(&sent))).await;
+    let content = &data["content"];
+    assert_eq!((&data["messageType"], &content["text"]), (&json!("template"), &json!("Your code is 123456")));
+    assert_eq!((&content["fileKind"], &content["fileName"]), (&json!("document"), &json!("bill.pdf")));
+    assert_eq!((&content["mediaDownloaded"], &content["fileSize"]), (&json!(true), &json!(5_000)));
+    assert!(content["filename"].as_str().is_some_and(|name| name.starts_with("document_") && name.ends_with(".pdf")));
+    assert!(!data.to_string().contains("mediaKey"), "{data}");
+    assert_eq!(data["media"]["bytes"], 5_000);
+    world.finish().await;
 }

@@ -130,27 +130,55 @@ fn step(body: &Value, slow: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_media_server_that_stalls_holds_no_other_file_for_long() {
-    let world = World::connected(&[("MEDIA_WAIT", "1s")]).await;
-    // As many as are downloaded at the same time.
-    for n in 0..4 {
-        let stalled = json!({"type": "image", "size": 100_000, "fault": "stalled", "reupload": "not_found"});
-        world.simulator.contact_sends(&format!("628123000010{n}"), stalled).await;
+async fn media_servers_that_stall_hold_nobody_elses_file() {
+    let world = World::connected(&[]).await;
+    // More than are downloaded at the same time, from so many people, and one of them sends many.
+    for n in 0..10 {
+        let slow = json!({"type": "image", "size": 100_000, "bytesPerSecond": 1, "reupload": "not_found"});
+        world.simulator.contact_sends(&format!("628123000010{n}"), slow).await;
     }
-    until("all four to stall", SOON, || async {
-        let told = world.events_of("message.received").await.len();
-        if told == 4 { Ok(()) } else { Err(told) }
-    })
-    .await;
-    let data = received(&world, json!({"type": "image", "size": 5_000})).await;
-    assert_eq!(data["content"]["mediaDownloaded"], false, "it waits for its turn");
-    let late = until("its turn", SOON * 4, || async {
-        let late = world.events_of("media.downloaded").await;
-        late.first().map(|late| late.body["data"].clone()).ok_or(late)
-    })
-    .await;
-    assert_eq!(late["messageId"], data["messageId"]);
-    assert_kept(&world, &late, &made(5_000), "image/jpeg", "jpg").await;
+    for _ in 0..4 {
+        world
+            .simulator
+            .contact_sends("6281230000100", json!({"type": "video", "size": 9_000_000, "bytesPerSecond": 1}))
+            .await;
+    }
+    let data = received(&world, json!({"type": "audio", "size": 5_000, "ptt": true})).await;
+    assert_kept(&world, &data, &made(5_000), "audio/ogg; codecs=opus", "ogg").await;
+    let data = received(&world, json!({"type": "image", "size": 2_000_000})).await;
+    assert_kept(&world, &data, &made(2_000_000), "image/jpeg", "jpg").await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn slow_downloads_of_others_do_not_delay_a_voice_note() {
+    let world = World::connected(&[]).await;
+    for n in 0..4 {
+        let slow = json!({"type": "video", "size": 8_000_000, "bytesPerSecond": 100_000});
+        world.simulator.contact_sends(&format!("628123000010{n}"), slow).await;
+    }
+    let data = received(&world, json!({"type": "audio", "size": 5_000, "ptt": true})).await;
+    assert_kept(&world, &data, &made(5_000), "audio/ogg; codecs=opus", "ogg").await;
+    // The four have not even been told of.
+    assert_eq!(world.events_of("message.received").await.len(), 1);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn six_stalled_files_delay_their_chat_hardly_more_than_one() {
+    let world = World::connected(&[("MEDIA_WAIT", "4s")]).await;
+    let begun = std::time::Instant::now();
+    for _ in 0..6 {
+        let slow = json!({"type": "image", "size": 100_000, "bytesPerSecond": 1, "reupload": "not_found"});
+        world.simulator.contact_sends(BUDI, slow).await;
+    }
+    let text = world.simulator.contact_writes(BUDI, "after all of them").await;
+    world.data("message.received", |data| data["messageId"] == text.as_str()).await;
+    // Six times four seconds before.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(12), "{:?}", begun.elapsed());
+    let told = world.events_of("message.received").await;
+    assert_eq!(told.len(), 7);
+    assert_eq!(told[6].body["data"]["content"]["text"], "after all of them");
     world.finish().await;
 }
 

@@ -175,3 +175,42 @@ async fn a_receipt_waits_for_nats_and_one_that_comes_meanwhile_waits_at_whatsapp
     world.data("message.ack", |data| data["status"] == "read").await;
     world.finish().await;
 }
+
+#[tokio::test]
+async fn a_number_once_learnt_is_in_every_later_event() {
+    let world = World::connected(&[]).await;
+    let group = world.simulator.post("/groups", json!({"subject": "Team", "participants": [BUDI]})).await;
+    let group = group["id"].as_str().expect("an id").to_owned();
+    // People of whom nothing was heard before: each is introduced by another notice.
+    let (caller, member, writer) = ("6281230000021", "6281230000022", "6281230000023");
+    let call =
+        world.simulator.post(&format!("/contacts/{caller}/calls"), json!({"action": "offer"})).await["id"].clone();
+    world.data("call.received", |data| data["callId"] == call).await;
+    let end = json!({"action": "terminate", "id": call});
+    world.simulator.post(&format!("/contacts/{caller}/calls"), end).await;
+    let missed = world.data("call.missed", |data| data["callId"] == call).await;
+    assert_eq!(missed["author"]["pn"], format!("{caller}@s.whatsapp.net"));
+    world.simulator.patch(&format!("/groups/{group}"), json!({"by": BUDI, "add": [member]})).await;
+    world.data("group.participants", |data| data["action"] == "add").await;
+    world.simulator.contact_sends(writer, json!({"text": "hello", "addressing": "lid"})).await;
+    world.data("message.received", |_| true).await;
+    // What is learnt outlasts a connection.
+    for round in ["at once", "after a restart"] {
+        for person in [caller, member, writer] {
+            let before = world.events_of("presence.updated").await.len();
+            let presence = json!({"state": "composing", "addressing": "lid"});
+            world.simulator.post(&format!("/contacts/{person}/presence"), presence).await;
+            let told = until(format!("the presence of {person} {round}"), SOON, || async {
+                let told = world.events_of("presence.updated").await;
+                told.get(before).cloned().ok_or(told)
+            })
+            .await;
+            let number = format!("{person}@s.whatsapp.net");
+            assert_eq!(told.body["data"]["author"]["jid"], number, "{round}");
+            assert_eq!(told.body["data"]["chat"]["pn"], number, "{round}");
+        }
+        world.restart().await;
+        world.is("connected").await;
+    }
+    world.finish().await;
+}

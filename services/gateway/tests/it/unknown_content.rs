@@ -57,11 +57,7 @@ async fn what_is_sealed_with_an_unknown_secret_is_undecryptable() {
 #[tokio::test]
 async fn settings_of_the_apps_are_passed_over() {
     let world = World::connected(&[]).await;
-    let setting = ProtocolMessage {
-        r#type: Some(Type::EPHEMERAL_SETTING),
-        ephemeral_expiration: Some(86_400),
-        ..Default::default()
-    };
+    let setting = ProtocolMessage { r#type: Some(Type::CHAT_THEME_SETTING), ..Default::default() };
     let setting = Message { protocol_message: MessageField::some(setting), ..Default::default() };
     world.simulator.contact_sends(BUDI, raw(&setting)).await;
     let last = world.simulator.contact_writes(BUDI, "the last").await;

@@ -10,7 +10,8 @@ use serde::Serialize;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CallEvent {
     pub call_id: String,
-    pub video: bool,
+    /// Null if the call rang while the session was away.
+    pub video: Option<bool>,
     /// The group that is called; null if only this account is called.
     pub group: Option<ChatJid>,
     /// WhatsApp's own word for why it ended or was missed; null if it gave none, and while it rings.

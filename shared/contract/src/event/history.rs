@@ -29,8 +29,8 @@ pub struct HistorySync {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PastMessage {
     pub message_id: String,
-    /// When it was sent, milliseconds since 1970.
-    pub timestamp: i64,
+    /// When it was sent, milliseconds since 1970; null if the phone does not say.
+    pub timestamp: Option<i64>,
     #[serde(flatten)]
     pub content: MessageContent,
     pub from_me: bool,

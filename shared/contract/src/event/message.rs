@@ -35,6 +35,8 @@ pub struct MessageSender {
     pub jid: ChatJid,
     /// `"Unknown"` if the message has none.
     pub push_name: String,
+    /// The name that WhatsApp verified, if the writer is a business; else null.
+    pub verified_name: Option<String>,
 }
 
 /// `data` of `message.sent`.

@@ -94,8 +94,8 @@ pub struct MessageRevoked {
     pub revoke_id: String,
     /// The writer of the message; null if it is unknown.
     pub message_author: Option<KnownAddresses>,
-    /// Whether an administrator of the group deleted it, not the writer.
-    pub by_admin: bool,
+    /// Whether an administrator of the group deleted it, not the writer; null if the writer is unknown.
+    pub by_admin: Option<bool>,
     /// Milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]
@@ -111,7 +111,8 @@ pub struct PollVote {
     pub message_id: String,
     /// The poll's question; null if Kurir has not seen the poll.
     pub poll_name: Option<String>,
-    /// The chosen options; empty if the vote was removed; null if Kurir has not seen the poll and cannot decrypt the vote.
+    /// The chosen options; empty if the vote was removed; null if Kurir cannot decrypt the vote, or if an option that was
+    /// chosen is unknown.
     pub selected_options: Option<Vec<String>>,
     /// The id of the vote itself.
     pub vote_id: String,

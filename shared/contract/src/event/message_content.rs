@@ -2,6 +2,7 @@
 //!
 //! The contract has the first ten types; they never change. Kurir adds the others.
 
+use super::business_card::{BusinessCard, EventAnswer, PaymentAction};
 use crate::media::MediaFile;
 use serde::Serialize;
 
@@ -65,6 +66,15 @@ pub enum MessageContent {
         longitude: f64,
         name: String,
         address: String,
+        /// A link that belongs to the place; absent if it has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// What the writer says about the place; absent if they say nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+        /// In metres; absent if it is unknown.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        accuracy: Option<u32>,
     },
     GroupInvite {
         raw: serde_json::Value,
@@ -128,19 +138,87 @@ pub enum MessageContent {
         /// JSON, as WhatsApp wrote it.
         parameters: String,
     },
-    /// A product of a catalogue.
+    /// A product of a catalogue. `text` and `footer` are what the business wrote about it.
     Product {
         title: String,
         description: String,
         product_id: String,
         url: String,
+        text: String,
+        footer: Option<String>,
+        /// The seller's own number of the product; null if it has none.
+        sku: Option<String>,
+        /// In units of the currency; null if the product has no price.
+        price: Option<f64>,
+        /// The price while the product is on sale; null if it is not.
+        sale_price: Option<f64>,
+        /// ISO 4217; null if there is no price.
+        currency: Option<String>,
+        /// The MIME type of the product's picture; absent if it has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mimetype: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
     },
     /// A shopping cart.
     Order {
         order_id: String,
         title: String,
         message: String,
-        items: u32,
+        /// How many pieces it has; null if the app did not say.
+        items: Option<u32>,
+        /// The word with which WhatsApp shows the order's products; null if there is none.
+        token: Option<String>,
+        /// In units of the currency; null if the app did not say.
+        total: Option<f64>,
+        /// ISO 4217; null if the app did not say.
+        currency: Option<String>,
+    },
+    /// A message of a business with buttons that WhatsApp's newer apps show.
+    Interactive {
+        #[serde(flatten)]
+        card: Box<BusinessCard>,
+    },
+    /// A message of a business from a template.
+    Template {
+        #[serde(flatten)]
+        card: Box<BusinessCard>,
+    },
+    /// A message of a business with buttons in their older form.
+    Buttons {
+        #[serde(flatten)]
+        card: Box<BusinessCard>,
+    },
+    /// A list of a business to choose from; `sections` has its rows.
+    List {
+        #[serde(flatten)]
+        card: Box<BusinessCard>,
+    },
+    /// Somebody asks for money, or sends some, or takes such a request back.
+    Payment {
+        action: PaymentAction,
+        /// What they write about it.
+        text: String,
+        /// In units of the currency; null if the message does not say.
+        amount: Option<f64>,
+        /// ISO 4217; null if the message does not say.
+        currency: Option<String>,
+        /// The JID of the person who is asked, as WhatsApp wrote it; null if the message does not say.
+        from: Option<String>,
+        /// Seconds since 1970; null if it does not expire.
+        expires_at: Option<i64>,
+        /// The request that this message answers; null if it answers none.
+        request_id: Option<String>,
+    },
+    /// An answer to a calendar event; `related` names the event.
+    EventResponse {
+        response: EventAnswer,
+        /// How many more people the person brings.
+        extra_guests: u32,
+    },
+    /// Somebody added an option to a poll; `related` names the poll.
+    PollOption {
+        option: String,
     },
     /// The announcement of several pictures and videos, which follow as messages.
     Album {
@@ -164,6 +242,10 @@ impl MessageContent {
             Self::Audio { mimetype, .. } => Some(("audio", mimetype)),
             Self::Document { mimetype, .. } => Some(("document", mimetype)),
             Self::Sticker { mimetype, .. } => Some(("sticker", mimetype)),
+            Self::Product { mimetype, .. } => Some(("image", mimetype.as_deref()?)),
+            Self::Interactive { card } | Self::Template { card } | Self::Buttons { card } | Self::List { card } => {
+                Some((card.file_kind?.as_str(), card.mimetype.as_deref()?))
+            }
             Self::Text { .. }
             | Self::Contact { .. }
             | Self::Location { .. }
@@ -176,8 +258,10 @@ impl MessageContent {
             | Self::ListReply { .. }
             | Self::ButtonReply { .. }
             | Self::FormReply { .. }
-            | Self::Product { .. }
             | Self::Order { .. }
+            | Self::Payment { .. }
+            | Self::EventResponse { .. }
+            | Self::PollOption { .. }
             | Self::Album { .. }
             | Self::Pin { .. } => None,
         }
@@ -189,9 +273,28 @@ impl MessageContent {
         | Self::Video { file, .. }
         | Self::Audio { file, .. }
         | Self::Document { file, .. }
-        | Self::Sticker { file, .. } = self
+        | Self::Sticker { file, .. }
+        | Self::Product { file, .. } = self
         {
             *file = Some(received);
+        } else if let Self::Interactive { card }
+        | Self::Template { card }
+        | Self::Buttons { card }
+        | Self::List { card } = self
+        {
+            card.file = Some(received);
+        }
+    }
+
+    /// The name that the sender's app gives the file; none if it gives none.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        match self {
+            Self::Document { file_name, .. } => Some(file_name),
+            Self::Interactive { card } | Self::Template { card } | Self::Buttons { card } | Self::List { card } => {
+                card.file_name.as_deref()
+            }
+            _ => None,
         }
     }
 }
@@ -257,8 +360,10 @@ pub struct ContactCard {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventLocation {
-    pub latitude: f64,
-    pub longitude: f64,
+    /// In degrees; null if the app did not say.
+    pub latitude: Option<f64>,
+    /// In degrees; null if the app did not say.
+    pub longitude: Option<f64>,
     pub name: String,
     pub address: String,
 }

@@ -1,6 +1,6 @@
 //! The fields beside a message's content: the message that it answers, mentions, forwarding, file properties.
 
-use super::MessageContent;
+use super::{KnownAddresses, MessageContent};
 use crate::address::ChatJid;
 use serde::Serialize;
 
@@ -11,8 +11,16 @@ use serde::Serialize;
 pub struct MessageContext {
     /// The message that this one answers; null if it answers none.
     pub reply: Option<QuotedMessage>,
-    /// The canonical addresses of the people whom the message mentions.
+    /// The canonical addresses of the people whom the message mentions, at most 1,024; `truncated` says if there are more.
     pub mentions: Vec<ChatJid>,
+    /// The same people, this account included, with the words that stand for them in the text.
+    pub mentioned: Vec<Mention>,
+    /// Whether the message mentions everybody in the group.
+    pub mentions_all: bool,
+    /// The message to which this one belongs; null if it stands for itself. `reply` is what it answers.
+    pub related: Option<RelatedMessage>,
+    /// Where the message comes from.
+    pub context: MessageSourceContext,
     pub forwarded: bool,
     /// How often it was forwarded before; 127 means many times.
     pub forwarding_score: u32,
@@ -24,6 +32,113 @@ pub struct MessageContext {
     pub link_preview: Option<LinkPreview>,
     /// The file's properties as the message states them; null if the message has no file.
     pub media: Option<MediaInfo>,
+    /// The whole message as protobuf's JSON, without keys; only with `INCLUDE_RAW=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<serde_json::Value>,
+}
+
+/// A person, or a group, that a message mentions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Mention {
+    /// The words as they stand in the text, as `@6281230000001`; null if the text does not have them.
+    pub token: Option<String>,
+    #[serde(flatten)]
+    pub person: KnownAddresses,
+    /// Whether it is this account.
+    pub is_me: bool,
+    /// The name of a group that is mentioned; null for a person.
+    pub name: Option<String>,
+}
+
+/// A message to which another one belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RelatedMessage {
+    pub kind: RelationKind,
+    pub message_id: String,
+}
+
+/// How a message belongs to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RelationKind {
+    /// A picture or a video of the album that the other message announced.
+    Album,
+    /// The better upload of the picture or video in the other message.
+    Hd,
+    /// The moving part of the photo in the other message.
+    Motion,
+    /// A comment on the other message.
+    Comment,
+    /// A new form of the calendar event in the other message.
+    EventEdit,
+    /// An answer to the calendar event in the other message.
+    Rsvp,
+    /// Something about the status update in the other message.
+    Status,
+    /// Something about the poll in the other message: an option, a picture.
+    Poll,
+    /// Another relation, which this version does not know.
+    Other,
+}
+
+/// Where a message comes from, besides its writer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MessageSourceContext {
+    /// The advertisement through which the person came to this chat; null if there was none.
+    pub ad: Option<AdReference>,
+    /// The channel from which the message was forwarded; null if it was not, or not from a channel.
+    pub channel: Option<ForwardedChannel>,
+}
+
+/// An advertisement. What WhatsApp does not say is null.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AdReference {
+    pub source_url: Option<String>,
+    pub source_id: Option<String>,
+    /// `ad` or `post`, in WhatsApp's words.
+    pub source_type: Option<String>,
+    /// Where it was shown, as `facebook` or `instagram`.
+    pub source_app: Option<String>,
+    pub title: Option<String>,
+    pub body: Option<String>,
+    /// `image` or `video`.
+    pub media_type: Option<String>,
+    pub media_url: Option<String>,
+    pub thumbnail_url: Option<String>,
+    /// The click's id, with which the conversion is reported.
+    pub ctwa_clid: Option<String>,
+    /// What the advertiser's own link carries.
+    #[serde(rename = "ref")]
+    pub reference: Option<String>,
+    /// The greeting that the advertisement showed.
+    pub greeting: Option<String>,
+    /// Where the person tapped, in WhatsApp's words, as `ctwa_ad`.
+    pub entry_point: Option<String>,
+    /// The app in which the person tapped.
+    pub entry_point_app: Option<String>,
+    /// The advertiser's name.
+    pub advertiser: Option<String>,
+}
+
+/// The channel from which a message was forwarded. What WhatsApp does not say is null.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ForwardedChannel {
+    /// `…@newsletter`.
+    pub jid: Option<String>,
+    pub name: Option<String>,
+    /// The number of the message in the channel.
+    pub message_id: Option<i32>,
 }
 
 /// The message that another one answers, as its writer's app quoted it.

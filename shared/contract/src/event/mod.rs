@@ -3,7 +3,9 @@
 //! [`table`] lists every event that Kurir publishes; each other module has the `data` of a few of them.
 //! `known_addresses` and `message_context` hold the fields that many events share.
 
+mod business_card;
 mod call;
+mod chat_change;
 mod contact;
 mod endpoint;
 mod error_occurred;
@@ -24,7 +26,11 @@ mod session_passkey;
 mod session_state;
 pub mod table;
 
+pub use business_card::{
+    BusinessCard, CardButton, CardOrder, CardOrderItem, CardRow, CardSection, EventAnswer, FileKind, PaymentAction,
+};
 pub use call::CallEvent;
+pub use chat_change::{ChatChange, ChatUpdated};
 pub use contact::{ContactChange, ContactUpdated, IdentityChanged, PresenceState, PresenceUpdated};
 pub use endpoint::EndpointEvent;
 pub use error_occurred::ErrorOccurred;
@@ -40,7 +46,10 @@ pub use message_change::{
     UndecryptableReason,
 };
 pub use message_content::{ContactCard, EventLocation, MessageContent, ReceivedFile};
-pub use message_context::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
+pub use message_context::{
+    AdReference, ForwardedChannel, LinkPreview, MediaInfo, Mention, MessageContext, MessageSourceContext,
+    QuotedMessage, RelatedMessage, RelationKind,
+};
 pub use session_health::{NoticedBy, PhoneOffline, PhoneOnline, SessionSilent};
 pub use session_passkey::SessionPasskey;
 pub use session_state::{ConnectionStatus, SessionChanged, SessionEnded, SessionRestricted};

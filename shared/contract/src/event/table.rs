@@ -4,10 +4,11 @@
 //! event is published. The constants, the JSON Schemas, `docs/asyncapi.yaml` and `docs/events.md` come from these rows.
 
 use super::{
-    CallEvent, ConnectionStatus, ContactUpdated, EndpointEvent, ErrorOccurred, EventType, GroupParticipants,
-    GroupUpdated, HistorySync, IdentityChanged, JobEvent, MediaDownloaded, MessageAck, MessageEdited, MessageQueued,
-    MessageReaction, MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, PhoneOffline, PhoneOnline,
-    PollVote, PresenceUpdated, SessionChanged, SessionEnded, SessionPasskey, SessionRestricted, SessionSilent,
+    CallEvent, ChatUpdated, ConnectionStatus, ContactUpdated, EndpointEvent, ErrorOccurred, EventType,
+    GroupParticipants, GroupUpdated, HistorySync, IdentityChanged, JobEvent, MediaDownloaded, MessageAck,
+    MessageEdited, MessageQueued, MessageReaction, MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable,
+    PhoneOffline, PhoneOnline, PollVote, PresenceUpdated, SessionChanged, SessionEnded, SessionPasskey,
+    SessionRestricted, SessionSilent,
 };
 
 macro_rules! event_table {
@@ -61,6 +62,8 @@ event_table! {
         "A job was cancelled; messages that were sent by then stay sent.";
     JOB_FAILED = "job.failed", JobEvent,
         "A job was given up; `reason` says why.";
+    CHAT_UPDATED = "chat.updated", ChatUpdated,
+        "Somebody changed a setting of a direct chat: when its messages disappear.";
     GROUP_UPDATED = "group.updated", GroupUpdated,
         "Somebody changed a group's name, picture, description or settings.";
     GROUP_PARTICIPANTS = "group.participants", GroupParticipants,

@@ -39,6 +39,8 @@ pub struct InvalidMediaFile;
 const LONGEST: usize = 160;
 /// The longest message id in a name; WhatsApp's have 20 to 32 characters.
 const LONGEST_ID: usize = 64;
+/// The longest extension that a sender may choose.
+const LONGEST_EXTENSION: usize = 10;
 
 impl MediaFile {
     /// The name of a message's file; `kind` is the message's `messageType`.
@@ -47,6 +49,19 @@ impl MediaFile {
         let id: String =
             message_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(LONGEST_ID).collect();
         Self(format!("{kind}_{id}_{milliseconds}_{random:032x}.{}", extension(mimetype)))
+    }
+
+    /// The same name with the extension of the name that the sender gave the file, if the file's type says none.
+    #[must_use]
+    pub fn with_extension_of(self, sender_name: &str) -> Self {
+        let given = sender_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let is_short = |extension: &String| {
+            (1..=LONGEST_EXTENSION).contains(&extension.len()) && extension.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        match (self.0.strip_suffix(".bin"), given.filter(is_short)) {
+            (Some(name), Some(extension)) => Self(format!("{name}.{extension}")),
+            (None, _) | (_, None) => self,
+        }
     }
 
     #[must_use]
@@ -104,6 +119,28 @@ mod tests {
         assert_eq!((file.path(), file.url()), (format!("media/{file}"), format!("/media/{file}")));
         let longest = MediaFile::for_message("document", &"x".repeat(500), "application/pdf", i64::MIN, u128::MAX);
         assert_eq!(longest.as_str().parse(), Ok(longest));
+    }
+
+    #[test]
+    fn a_file_of_an_unknown_type_keeps_its_senders_extension() {
+        let of = |mimetype: &str, name: &str| {
+            let file = MediaFile::for_message("document", "A", mimetype, 0, 0).with_extension_of(name);
+            assert_eq!(file.as_str().parse(), Ok(file.clone()));
+            file.as_str().rsplit_once('.').map(|(_, extension)| extension.to_owned()).unwrap_or_default()
+        };
+        let unknown = "application/octet-stream";
+        for (mimetype, name, extension) in [
+            (unknown, "plan.dwg", "dwg"),
+            (unknown, "a.b/..", "bin"),
+            (unknown, "Archive.TAR.GZ", "gz"),
+            (unknown, "no extension", "bin"),
+            (unknown, "dot.", "bin"),
+            (unknown, "a.ü", "bin"),
+            (unknown, "a.verylongextension", "bin"),
+            ("application/pdf", "bill.exe", "pdf"),
+        ] {
+            assert_eq!(of(mimetype, name), extension, "{name}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A group in the form of the API: each member with both addresses.
 
-use crate::inbound::addresses::{self, AddressDirectory, chat_jid};
+use crate::inbound::{
+    addresses::{self, AddressDirectory, chat_jid},
+    learned_pairs::{JidPair, learn_pairs},
+};
 use kurir_contract::{
     address::ChatJid,
     clock,
@@ -15,6 +18,8 @@ use whatsapp_rust::{
 };
 
 pub async fn group_details(client: &Client, group: &GroupMetadata) -> GroupDetails {
+    let pairs: Vec<_> = group.participants.iter().take(MOST_MEMBERS_SHOWN).filter_map(member_pair).collect();
+    learn_pairs(client, &pairs).await;
     let mut participants = Vec::with_capacity(group.participants.len().min(MOST_MEMBERS_SHOWN));
     for member in group.participants.iter().take(MOST_MEMBERS_SHOWN) {
         let KnownAddresses { jid, pn, lid } = member_addresses(client, member).await;
@@ -40,6 +45,11 @@ pub async fn group_summary(client: &Client, group: &GroupMetadata) -> GroupSumma
         locked: group.is_locked,
         size: group.participants.len().max(group.size.unwrap_or_default() as usize),
     }
+}
+
+fn member_pair(member: &GroupParticipant) -> Option<JidPair> {
+    let other = member.phone_number.as_ref().or(member.lid.as_ref())?;
+    Some((member.jid.clone(), other.clone()))
 }
 
 pub async fn member_addresses(client: &Client, member: &GroupParticipant) -> KnownAddresses {

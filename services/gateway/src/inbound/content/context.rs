@@ -1,13 +1,17 @@
 //! The context of a message: its quote, the people it mentions, how it may be shown. Pure.
 
-use super::{UnwrappedMessage, content_of};
+use super::{
+    UnwrappedMessage,
+    business::{HeaderFile, header_file},
+    content_of,
+    mentions::{self, mentioned_people},
+    origin::source_context,
+    relation::related_message,
+};
 use crate::inbound::addresses::AddressDirectory;
 use kurir_contract::event::{LinkPreview, MediaInfo, MessageContext, QuotedMessage};
 use wacore_binary::Jid;
 use waproto::whatsapp::{ContextInfo, Message};
-
-/// The number of mentions that are resolved and published. WhatsApp limits a group to 1,024 members.
-const MENTIONS: usize = 1_024;
 
 /// The context of a message. `expires_after`: the seconds that its envelope says.
 #[must_use]
@@ -16,13 +20,18 @@ pub fn context_of(
     expires_after: Option<u32>,
     directory: &AddressDirectory,
 ) -> MessageContext {
-    let UnwrappedMessage { message, view_once } = opened;
+    let UnwrappedMessage { message, view_once, .. } = opened;
     let info = context_info(message);
     MessageContext {
         reply: info.and_then(|info| quoted_message(info, directory)),
         mentions: info
             .map(|info| mentioned_people(info).map(|jid| directory.canonical_address(&jid)).collect())
             .unwrap_or_default(),
+        mentioned: info.map(|info| mentions::mentions(opened, info, directory)).unwrap_or_default(),
+        mentions_all: info.and_then(|info| info.non_jid_mentions).is_some_and(|mentions| mentions > 0),
+        related: related_message(opened, info),
+        context: source_context(info),
+        raw: None,
         forwarded: info.and_then(|info| info.is_forwarded).unwrap_or_default(),
         forwarding_score: info.and_then(|info| info.forwarding_score).unwrap_or_default(),
         view_once: view_once || is_view_once(message),
@@ -39,8 +48,14 @@ pub fn referenced_people(opened: UnwrappedMessage<'_>) -> Vec<Jid> {
     mentioned_people(info).chain(author).collect()
 }
 
-fn mentioned_people(info: &ContextInfo) -> impl Iterator<Item = Jid> {
-    info.mentioned_jid.iter().take(MENTIONS).filter_map(|jid| jid.parse().ok())
+/// The fields of the context that hold fewer than the message does.
+#[must_use]
+pub fn cut_fields(opened: UnwrappedMessage<'_>) -> Vec<String> {
+    if context_info(opened.message).is_some_and(mentions::has_more) {
+        vec!["mentioned".to_owned(), "mentions".to_owned()]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Each kind of message keeps its context in a field of its own.
@@ -110,11 +125,18 @@ fn link_preview(message: &Message) -> Option<LinkPreview> {
 
 fn media_info(message: &Message) -> Option<MediaInfo> {
     let none = MediaInfo::default();
-    if let Some(image) = message.image_message.as_option() {
+    let header = header_file(message);
+    let (header_image, header_video, header_document) = match header {
+        Some(HeaderFile::Image(image)) => (Some(image), None, None),
+        Some(HeaderFile::Video(video)) => (None, Some(video), None),
+        Some(HeaderFile::Document(document)) => (None, None, Some(document)),
+        None => (None, None, None),
+    };
+    if let Some(image) = message.image_message.as_option().or(header_image) {
         return Some(MediaInfo { width: image.width, height: image.height, bytes: image.file_length, ..none });
     }
     let round = message.ptv_message.as_option();
-    if let Some(video) = message.video_message.as_option().or(round) {
+    if let Some(video) = message.video_message.as_option().or(round).or(header_video) {
         return Some(MediaInfo {
             round: round.is_some(),
             gif: video.gif_playback.unwrap_or_default(),
@@ -129,7 +151,7 @@ fn media_info(message: &Message) -> Option<MediaInfo> {
         let voice_note = audio.ptt.unwrap_or_default();
         return Some(MediaInfo { voice_note, seconds: audio.seconds, bytes: audio.file_length, ..none });
     }
-    if let Some(document) = message.document_message.as_option() {
+    if let Some(document) = message.document_message.as_option().or(header_document) {
         let caption = document.caption.clone().filter(|caption| !caption.is_empty());
         return Some(MediaInfo { bytes: document.file_length, caption, ..none });
     }

@@ -1,12 +1,12 @@
 //! The kinds of content that have a mapping.
 
-use super::raw::to_raw_json;
-use kurir_contract::event::{ContactCard, EventLocation, MessageContent};
+use super::{business, commerce, proto_json::to_proto_json};
+use kurir_contract::event::{ContactCard, EventAnswer, EventLocation, MessageContent};
 use waproto::whatsapp::{
     Message,
     message::{
-        ContactMessage, EventMessage, LiveLocationMessage, LocationMessage, PollCreationMessage,
-        buttons_response_message::Response as ButtonResponse,
+        ContactMessage, EventMessage, EventResponseMessage, LiveLocationMessage, LocationMessage, PollCreationMessage,
+        buttons_response_message::Response as ButtonResponse, event_response_message::EventResponseType,
         interactive_response_message::InteractiveResponseMessage as FormResponse, pin_in_chat_message::Type as Pin,
     },
 };
@@ -16,8 +16,9 @@ pub fn mapped_content(message: &Message) -> Option<MessageContent> {
     basic_content(message).or_else(|| social_content(message)).or_else(|| business_content(message))
 }
 
-fn text_or(value: &Option<String>, default: &str) -> String {
-    value.clone().unwrap_or_else(|| default.to_owned())
+/// The text, or the default if it is missing or empty.
+pub fn text_or(value: &Option<String>, default: &str) -> String {
+    value.clone().filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
 }
 
 fn basic_content(message: &Message) -> Option<MessageContent> {
@@ -56,7 +57,8 @@ fn basic_content(message: &Message) -> Option<MessageContent> {
     if let Some(document) = message.document_message.as_option() {
         let file_name = text_or(&document.file_name, "document");
         let mimetype = text_or(&document.mimetype, "application/octet-stream");
-        return Some(MessageContent::Document { caption: None, file_name, mimetype, file: None });
+        let caption = document.caption.clone().filter(|caption| !caption.is_empty());
+        return Some(MessageContent::Document { caption, file_name, mimetype, file: None });
     }
     if let Some(sticker) = message.sticker_message.as_option() {
         return Some(MessageContent::Sticker { mimetype: text_or(&sticker.mimetype, "image/webp"), file: None });
@@ -66,10 +68,9 @@ fn basic_content(message: &Message) -> Option<MessageContent> {
         return Some(MessageContent::Contact { display_name, vcard });
     }
     if let Some(place) = message.location_message.as_option() {
-        let EventLocation { latitude, longitude, name, address } = event_location(place);
-        return Some(MessageContent::Location { latitude, longitude, name, address });
+        return location(place);
     }
-    message.group_invite_message.as_option().map(|invite| MessageContent::GroupInvite { raw: to_raw_json(invite) })
+    message.group_invite_message.as_option().map(|invite| MessageContent::GroupInvite { raw: to_proto_json(invite) })
 }
 
 fn social_content(message: &Message) -> Option<MessageContent> {
@@ -78,7 +79,7 @@ fn social_content(message: &Message) -> Option<MessageContent> {
         return Some(MessageContent::Contacts { display_name: text_or(&several.display_name, ""), contacts });
     }
     if let Some(place) = message.live_location_message.as_option() {
-        return Some(live_location(place));
+        return live_location(place);
     }
     if let Some(poll) = find_poll_creation(message) {
         let options = option_names(poll);
@@ -92,9 +93,25 @@ fn social_content(message: &Message) -> Option<MessageContent> {
         let images = album.expected_image_count.unwrap_or_default();
         return Some(MessageContent::Album { images, videos: album.expected_video_count.unwrap_or_default() });
     }
+    if let Some(added) = message.poll_add_option_message.as_option() {
+        let option = added.add_option.as_option()?.option_name.clone()?;
+        return Some(MessageContent::PollOption { option });
+    }
     let pin = message.pin_in_chat_message.as_option()?;
-    let message_id = pin.key.as_option().map(|key| text_or(&key.id, "")).unwrap_or_default();
+    let message_id = pin.key.as_option()?.id.clone().filter(|id| !id.is_empty())?;
     Some(MessageContent::Pin { message_id, pinned: pin.r#type != Some(Pin::UNPIN_FOR_ALL) })
+}
+
+/// The answer to a calendar event, which WhatsApp encrypts with the event's secret.
+pub fn event_response(response: &EventResponseMessage) -> MessageContent {
+    let answer = match response.response {
+        Some(EventResponseType::GOING) => EventAnswer::Going,
+        Some(EventResponseType::NOT_GOING) => EventAnswer::NotGoing,
+        Some(EventResponseType::MAYBE) => EventAnswer::Maybe,
+        Some(EventResponseType::UNKNOWN) | None => EventAnswer::Unknown,
+    };
+    let extra_guests = response.extra_guest_count.and_then(|guests| u32::try_from(guests).ok()).unwrap_or_default();
+    MessageContent::EventResponse { response: answer, extra_guests }
 }
 
 fn business_content(message: &Message) -> Option<MessageContent> {
@@ -127,22 +144,7 @@ fn business_content(message: &Message) -> Option<MessageContent> {
         };
         return Some(MessageContent::FormReply { text, name, parameters });
     }
-    if let Some(product) = message.product_message.as_option() {
-        let shown = product.product.as_option()?;
-        return Some(MessageContent::Product {
-            title: text_or(&shown.title, ""),
-            description: text_or(&shown.description, ""),
-            product_id: text_or(&shown.product_id, ""),
-            url: text_or(&shown.url, ""),
-        });
-    }
-    let order = message.order_message.as_option()?;
-    Some(MessageContent::Order {
-        order_id: text_or(&order.order_id, ""),
-        title: text_or(&order.order_title, ""),
-        message: text_or(&order.message, ""),
-        items: order.item_count.and_then(|items| u32::try_from(items).ok()).unwrap_or_default(),
-    })
+    business::card_content(message).or_else(|| commerce::commerce_content(message))
 }
 
 /// The poll in a message, in any of WhatsApp's versions.
@@ -167,24 +169,43 @@ fn contact_card(contact: &ContactMessage) -> ContactCard {
     ContactCard { display_name: text_or(&contact.display_name, ""), vcard: text_or(&contact.vcard, "") }
 }
 
-fn event_location(place: &LocationMessage) -> EventLocation {
-    EventLocation {
-        latitude: place.degrees_latitude.unwrap_or_default(),
-        longitude: place.degrees_longitude.unwrap_or_default(),
-        name: text_or(&place.name, ""),
-        address: text_or(&place.address, ""),
-    }
+/// A place. None without a latitude and a longitude on Earth: zero would be another place.
+fn coordinates(latitude: Option<f64>, longitude: Option<f64>) -> Option<(f64, f64)> {
+    let (latitude, longitude) = (latitude?, longitude?);
+    let is_place = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
+    is_place.then_some((latitude, longitude))
 }
 
-fn live_location(place: &LiveLocationMessage) -> MessageContent {
-    MessageContent::LiveLocation {
-        latitude: place.degrees_latitude.unwrap_or_default(),
-        longitude: place.degrees_longitude.unwrap_or_default(),
+fn location(place: &LocationMessage) -> Option<MessageContent> {
+    let (latitude, longitude) = coordinates(place.degrees_latitude, place.degrees_longitude)?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Some(MessageContent::Location {
+        latitude,
+        longitude,
+        name: text_or(&place.name, ""),
+        address: text_or(&place.address, ""),
+        url: given(&place.url),
+        comment: given(&place.comment),
+        accuracy: place.accuracy_in_meters,
+    })
+}
+
+fn event_location(place: &LocationMessage) -> EventLocation {
+    let (latitude, longitude) = coordinates(place.degrees_latitude, place.degrees_longitude).unzip();
+    EventLocation { latitude, longitude, name: text_or(&place.name, ""), address: text_or(&place.address, "") }
+}
+
+fn live_location(place: &LiveLocationMessage) -> Option<MessageContent> {
+    let (latitude, longitude) = coordinates(place.degrees_latitude, place.degrees_longitude)?;
+    Some(MessageContent::LiveLocation {
+        latitude,
+        longitude,
         caption: text_or(&place.caption, ""),
         accuracy: place.accuracy_in_meters,
-        speed: place.speed_in_mps.map(f64::from),
+        // JSON has no number for what is none.
+        speed: place.speed_in_mps.map(f64::from).filter(|speed| speed.is_finite()),
         sequence: place.sequence_number,
-    }
+    })
 }
 
 fn calendar_event(event: &EventMessage) -> MessageContent {

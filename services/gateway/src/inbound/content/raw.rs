@@ -1,44 +1,24 @@
-//! A message as JSON, for content without a mapping.
+//! The raw form of a message, for content without a mapping.
 
+use super::proto_json::to_proto_json;
 use kurir_contract::event::MessageContent;
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use waproto::whatsapp::Message;
+
+/// The fields of a message that are no content.
+const NO_CONTENT: [&str; 1] = ["messageContextInfo"];
 
 /// The raw message, without keys. None if it holds only keys.
 pub fn unknown_content(message: &Message) -> Option<MessageContent> {
-    let Value::Object(mut fields) = to_raw_json(message) else { return None };
-    for key in ["senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage", "messageContextInfo"] {
-        fields.remove(key);
-    }
+    let fields = raw_fields(message);
     (!fields.is_empty()).then_some(MessageContent::Unknown { raw: Value::Object(fields) })
 }
 
-/// A protobuf message as JSON with WhatsApp's field names. Unset fields are left out, and bytes are arrays of numbers.
-pub fn to_raw_json<M: Serialize>(message: &M) -> Value {
-    // Cannot fail for a protobuf message. If it did, the message must still be published.
-    prune_nulls(serde_json::to_value(message).unwrap_or_else(|error| Value::String(error.to_string())))
-}
-
-fn prune_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => fields
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (camel_case(&name), prune_nulls(value)))
-            .collect(),
-        Value::Array(items) => items.into_iter().map(prune_nulls).collect(),
-        other => other,
+/// The fields of the message as protobuf's JSON, without keys.
+pub fn raw_fields(message: &Message) -> Map<String, Value> {
+    let Value::Object(mut fields) = to_proto_json(message) else { return Map::new() };
+    for name in NO_CONTENT {
+        fields.remove(name);
     }
-}
-
-fn camel_case(name: &str) -> String {
-    let mut words = name.split('_');
-    let mut camel = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let mut letters = word.chars();
-        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        camel.push_str(letters.as_str());
-    }
-    camel
+    fields
 }

@@ -4,12 +4,17 @@
 //! becomes `unknown` with the raw message. It never becomes an error, because WhatsApp would send the message again
 //! forever.
 
+mod answer;
 mod target;
 pub mod update;
 
 use super::{
     addresses::AddressDirectory,
-    content::{content_of, context::context_of, is_sealed, unreadable, unwrap_message},
+    content::{
+        UnwrappedMessage, content_of,
+        context::{context_of, cut_fields},
+        is_sealed, unreadable, unwrap_message,
+    },
     message_event::{MessageEvent, MessageEventData},
     polls::PollStore,
 };
@@ -17,14 +22,14 @@ use kurir_contract::{
     clock,
     event::{
         EventId, EventIdentity, EventOrigin, EventType, MessageContent, MessageContext, MessageReceived, MessageSender,
-        MessageSent, MessageUndecryptable, UndecryptableReason,
+        MessageSent, MessageUndecryptable, RelatedMessage, RelationKind, UndecryptableReason,
     },
     session::SessionId,
 };
 use time::OffsetDateTime;
 use update::MessageUpdate;
 use wacore::types::message::{MessageCategory, MessageInfo};
-use wacore_binary::{Jid, JidExt as _};
+use wacore_binary::{Jid, JidExt as _, Server};
 use waproto::whatsapp::Message;
 
 /// Why a message has no event.
@@ -68,7 +73,7 @@ pub fn check_wanted(info: &MessageInfo, statuses: bool) -> Result<(), SkipReason
 pub fn map_message(seen: &MappingContext<'_>, polls: &PollStore) -> Result<MessageEvent, SkipReason> {
     let opened = unwrap_message(seen.message);
     if is_sealed(opened.message) {
-        return Ok(sealed(seen));
+        return Ok(answer::event_answer(seen, opened.message, polls).unwrap_or_else(|| sealed(seen)));
     }
     match update::map_update(seen, opened.message, polls) {
         MessageUpdate::Event(event) => return Ok(event),
@@ -76,12 +81,36 @@ pub fn map_message(seen: &MappingContext<'_>, polls: &PollStore) -> Result<Messa
         MessageUpdate::Unreadable | MessageUpdate::None => {}
     }
     let content = content_of(opened.message).unwrap_or_else(|| unreadable(opened.message));
-    let context = context_of(opened, seen.info.ephemeral_expiration, seen.directory);
-    Ok(if seen.info.source.is_from_me {
-        sent_event(seen, content, context)
+    Ok(content_event(seen, opened, content, None))
+}
+
+/// The event of a message with content. `related` is what the message itself does not say.
+fn content_event(
+    seen: &MappingContext<'_>,
+    opened: UnwrappedMessage<'_>,
+    content: MessageContent,
+    related: Option<RelatedMessage>,
+) -> MessageEvent {
+    let mut context = context_of(opened, seen.info.ephemeral_expiration, seen.directory);
+    context.related = context.related.or(related).or_else(|| related_by_head(seen, &content));
+    let cut = cut_fields(opened);
+    if seen.info.source.is_from_me {
+        sent_event(seen, content, context, cut)
     } else {
-        received_event(seen, content, context)
-    })
+        received_event(seen, content, context, cut)
+    }
+}
+
+/// The message to which this one belongs, as far as only the head of the message says so.
+fn related_by_head(seen: &MappingContext<'_>, content: &MessageContent) -> Option<RelatedMessage> {
+    let target = |kind, id: &Option<String>| {
+        let message_id = id.clone().filter(|id| !id.is_empty())?;
+        Some(RelatedMessage { kind, message_id })
+    };
+    // The library decrypts a comment and keeps on what it is one.
+    let comment = seen.info.comment_target.as_ref().and_then(|key| target(RelationKind::Comment, &key.id));
+    let is_event = matches!(content, MessageContent::Event { .. });
+    comment.or_else(|| target(RelationKind::EventEdit, &seen.info.meta_info.target_id).filter(|_| is_event))
 }
 
 /// A reaction, a comment or an edit that is encrypted with the secret of a message which this client never saw.
@@ -100,15 +129,26 @@ fn sealed(seen: &MappingContext<'_>) -> MessageEvent {
     )
 }
 
-fn received_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
-    let origin = seen.event_origin(&EventType::MESSAGE_RECEIVED);
+fn received_event(
+    seen: &MappingContext<'_>,
+    content: MessageContent,
+    context: MessageContext,
+    truncated: Vec<String>,
+) -> MessageEvent {
+    let mut origin = seen.event_origin(&EventType::MESSAGE_RECEIVED);
+    origin.truncated = truncated;
+    // What somebody writes to a list of theirs belongs to the chat with them, as in the apps.
+    let chat = &seen.info.source.chat;
+    let is_list = chat.server == Server::Broadcast && !chat.is_status_broadcast();
+    let from = if is_list { origin.author.jid.clone() } else { origin.chat.jid.clone() };
+    let verified_name = seen.info.verified_name.as_ref().and_then(|verified| verified.name.clone());
     let name = if seen.info.push_name.is_empty() { "Unknown" } else { &seen.info.push_name };
     let data = MessageReceived {
         message_id: seen.info.id.clone(),
-        from: origin.chat.jid.clone(),
+        from: from.clone(),
         timestamp: seen.sent_at_millis(),
         content,
-        sender: MessageSender { jid: origin.chat.jid.clone(), push_name: name.to_owned() },
+        sender: MessageSender { jid: from, push_name: name.to_owned(), verified_name },
         context,
         origin,
     };
@@ -120,8 +160,14 @@ fn received_event(seen: &MappingContext<'_>, content: MessageContent, context: M
 }
 
 /// The event of a message that the phone, or another device of the account, sent.
-fn sent_event(seen: &MappingContext<'_>, content: MessageContent, context: MessageContext) -> MessageEvent {
-    let origin = seen.event_origin(&EventType::MESSAGE_SENT);
+fn sent_event(
+    seen: &MappingContext<'_>,
+    content: MessageContent,
+    context: MessageContext,
+    truncated: Vec<String>,
+) -> MessageEvent {
+    let mut origin = seen.event_origin(&EventType::MESSAGE_SENT);
+    origin.truncated = truncated;
     let at = OffsetDateTime::from_unix_timestamp(seen.info.timestamp.timestamp());
     let data = MessageSent {
         message_id: seen.info.id.clone(),

@@ -7,11 +7,17 @@ use super::{
     target::{TargetMessage, find_target},
 };
 use crate::inbound::{
-    content::{UnwrappedMessage, content_of, context::context_of, unwrap_message},
+    content::{
+        content_of,
+        context::{context_of, cut_fields},
+        unwrap_message,
+    },
     message_event::{MessageEvent, MessageEventData},
     polls::PollStore,
 };
-use kurir_contract::event::{EventType, MessageEdited, MessageReaction, MessageRevoked, PollVote};
+use kurir_contract::event::{
+    ChatChange, ChatUpdated, EventType, MessageEdited, MessageReaction, MessageRevoked, PollVote,
+};
 use waproto::whatsapp::{
     Message, MessageKey,
     message::{PollUpdateMessage, ProtocolMessage, ReactionMessage, protocol_message::Type},
@@ -30,8 +36,7 @@ pub enum MessageUpdate {
 
 /// The messages that the apps send each other: keys, settings, requests between an account's own devices, and the state of
 /// bots. No person reads them, so they have no event. A type that is not listed here and has no event is `unknown`.
-pub const PASSED_OVER: [Type; 27] = [
-    Type::EPHEMERAL_SETTING,
+pub const PASSED_OVER: [Type; 26] = [
     Type::EPHEMERAL_SYNC_RESPONSE,
     Type::HISTORY_SYNC_NOTIFICATION,
     Type::APP_STATE_SYNC_KEY_SHARE,
@@ -68,6 +73,7 @@ pub fn map_update(seen: &MappingContext<'_>, message: &Message, polls: &PollStor
         match protocol.r#type {
             Some(Type::REVOKE) => revoked_event(seen, protocol),
             Some(Type::MESSAGE_EDIT) => edited_event(seen, protocol),
+            Some(Type::EPHEMERAL_SETTING) => expiration_event(seen, protocol),
             None if protocol.edited_message.is_set() => edited_event(seen, protocol),
             Some(kind) if PASSED_OVER.contains(&kind) => return MessageUpdate::Skipped(SkipReason::Protocol),
             // Newer than this version.
@@ -87,6 +93,12 @@ pub fn referenced_key(message: &Message) -> Option<&MessageKey> {
     }
     if let Some(protocol) = message.protocol_message.as_option() {
         return protocol.key.as_option();
+    }
+    if let Some(response) = message.enc_event_response_message.as_option() {
+        return response.event_creation_message_key.as_option();
+    }
+    if let Some(added) = message.poll_add_option_message.as_option() {
+        return added.poll_creation_message_key.as_option();
     }
     message.poll_update_message.as_option()?.poll_creation_message_key.as_option()
 }
@@ -110,20 +122,34 @@ fn reaction_event(seen: &MappingContext<'_>, reaction: &ReactionMessage) -> Opti
 
 fn edited_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
     let TargetMessage { id, .. } = find_target(protocol.key.as_option(), seen)?;
-    let UnwrappedMessage { message, view_once } = unwrap_message(protocol.edited_message.as_option()?);
+    let opened = unwrap_message(protocol.edited_message.as_option()?);
+    let mut origin = seen.event_origin(&EventType::MESSAGE_EDITED);
+    origin.truncated = cut_fields(opened);
     let data = MessageEdited {
         message_id: id,
-        content: content_of(message)?,
+        content: content_of(opened.message)?,
         edit_id: seen.info.id.clone(),
         timestamp: protocol.timestamp_ms.unwrap_or_else(|| seen.sent_at_millis()),
-        context: context_of(UnwrappedMessage { message, view_once }, seen.info.ephemeral_expiration, seen.directory),
-        origin: seen.event_origin(&EventType::MESSAGE_EDITED),
+        context: context_of(opened, seen.info.ephemeral_expiration, seen.directory),
+        origin,
     };
     Some(MessageEvent::new(
         EventType::MESSAGE_EDITED,
         data.origin.event_id.clone(),
         MessageEventData::Edited(Box::new(data)),
     ))
+}
+
+/// Somebody changed after how long the messages of a direct chat disappear.
+fn expiration_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
+    let data = ChatUpdated {
+        message_id: seen.info.id.clone(),
+        change: ChatChange::Expiration { seconds: protocol.ephemeral_expiration? },
+        timestamp: seen.sent_at_millis(),
+        origin: seen.event_origin(&EventType::CHAT_UPDATED),
+    };
+    let id = data.origin.event_id.clone();
+    Some(MessageEvent::new(EventType::CHAT_UPDATED, id, MessageEventData::Chat(Box::new(data))))
 }
 
 fn revoked_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Option<MessageEvent> {
@@ -133,7 +159,7 @@ fn revoked_event(seen: &MappingContext<'_>, protocol: &ProtocolMessage) -> Optio
     let data = MessageRevoked {
         message_id: id,
         revoke_id: seen.info.id.clone(),
-        by_admin: message_author.as_ref().is_some_and(|author| author.jid != origin.author.jid),
+        by_admin: message_author.as_ref().map(|author| author.jid != origin.author.jid),
         message_author,
         timestamp: seen.sent_at_millis(),
         origin,

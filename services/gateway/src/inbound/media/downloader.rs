@@ -6,8 +6,9 @@
 use super::{
     error::{self, DownloadError, DownloadRetry},
     job::{DownloadJob, DownloadRequests, FileMessage, MediaSettings, StoredFile, WAITING},
+    lanes::{DownloadLanes, Lane, SlotWatch},
     part::MediaPart,
-    scratch::ScratchFile,
+    scratch::{ScratchFile, ScratchGuard},
 };
 use crate::{
     inbound::message_event::MessageEvent,
@@ -18,9 +19,9 @@ use crate::{
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use kurir_chassis::broker::Broker;
 use kurir_contract::media::{MEDIA_BUCKET, MediaFile};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -28,15 +29,17 @@ use wacore::{
     download::{MediaHost, MediaRoute},
     net::HttpClient,
 };
+use wacore_binary::JidExt as _;
 use whatsapp_rust::{
     Client, ErrorChainExt as _, TokioRuntime, download,
     features::{MediaRetryResult, MediaReuploadRequest},
 };
 
-/// Downloads at the same time. Each has a thread, and up to MEDIA_MAX_SIZE on the session's disk.
-const AT_ONCE: usize = 4;
 /// Time for one download. 100 MB take this long at 170 kB/s.
 const WITHIN: Duration = Duration::from_secs(600);
+/// While others wait for its slot, a download must bring [`LEAST`] bytes in this time.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+const LEAST: u64 = 5_000;
 /// Time for storing one file. If NATS is away longer, the download gives its slot up.
 const STORED_WITHIN: Duration = Duration::from_secs(60);
 const STORE_AGAIN: Duration = Duration::from_millis(500);
@@ -58,7 +61,7 @@ struct FileFetcher {
     broker: Broker,
     publisher: EventPublisher,
     view: watch::Receiver<SessionView>,
-    slots: Semaphore,
+    lanes: DownloadLanes,
     hosts: WhatsappHosts,
     http: Arc<dyn HttpClient>,
 }
@@ -74,8 +77,8 @@ impl MediaDownloader {
     ) -> Self {
         let (view, hosts) = (session.view.clone(), session.hosts.clone());
         let http = Arc::new(http::http_client(hosts.clone()));
-        let slots = Semaphore::new(AT_ONCE);
-        Self { asked, fetcher: FileFetcher { settings, broker, publisher, view, slots, hosts, http } }
+        let lanes = DownloadLanes::default();
+        Self { asked, fetcher: FileFetcher { settings, broker, publisher, view, lanes, hosts, http } }
     }
 
     /// # Errors
@@ -102,15 +105,45 @@ impl MediaDownloader {
 
 impl FileFetcher {
     async fn process_job(&self, job: DownloadJob) {
-        let DownloadJob { client, file, mimetype, part, whose, outcome, late } = job;
-        let fetched = self.fetch_file(&client, &file, &mimetype, &part).await;
-        drop(client);
+        let DownloadJob { client, file, mimetype, part, whose, outcome, mut late, sender, place: _place } = job;
+        let mut told = None;
+        // The event may be published without its file meanwhile: then nobody waits any more.
+        let slot = tokio::select! {
+            slot = self.lanes.acquire(Lane::of_length(part.length), &sender) => slot,
+            event = &mut late => {
+                // Without an event the message comes again.
+                let Ok(event) = event else { return };
+                told = Some(event);
+                self.lanes.acquire(Lane::Late, &sender).await
+            }
+        };
+        let wanted = slot.watch();
+        let fetched = {
+            let mut fetch = pin!(self.fetch_file(&client, &file, &mimetype, &part, &whose, &wanted));
+            loop {
+                tokio::select! {
+                    fetched = &mut fetch => break fetched,
+                    event = &mut late, if told.is_none() => {
+                        let Ok(event) = event else { return };
+                        told = Some(event);
+                        slot.make_late();
+                    }
+                }
+            }
+        };
+        drop((client, slot));
         // The message may have given up waiting.
         let _ = outcome.send(fetched.clone());
-        let Ok(told) = late.await else { return };
+        let told = match told {
+            Some(told) => told,
+            None => match late.await {
+                Ok(told) => told,
+                Err(_) => return,
+            },
+        };
         let kept = match fetched {
             Ok(kept) => Some(kept),
-            Err(failed) => self.retry_download(failed, &file, &mimetype, part, &whose).await,
+            Err(failed) => self.retry_download(failed, &file, &mimetype, part, &whose, &sender).await,
         };
         if let Some(kept) = kept {
             self.publish_downloaded(told, kept, whose.sent_at).await;
@@ -124,27 +157,43 @@ impl FileFetcher {
         file: &MediaFile,
         mimetype: &str,
         part: &MediaPart,
+        whose: &FileMessage,
+        wanted: &SlotWatch,
     ) -> Result<StoredFile, DownloadError> {
         let largest = self.settings.largest;
         if let Some(length) = part.length.filter(|length| *length > largest) {
             return Err(DownloadError::TooLarge { length, largest });
         }
         let part = part.at_whatsapp(&self.hosts).ok_or(DownloadError::NoAddress)?;
-        // The semaphore is never closed.
-        let _slot = self.slots.acquire().await.map_err(|_| DownloadError::TooMany)?;
-        let scratch = self.download_to_disk(client, &part).await?;
+        let scratch = match self.download_to_disk(client, &part, wanted).await {
+            Err(DownloadError::Broken) if whose.chat.is_newsletter() => {
+                let plain = part.without_key().ok_or(DownloadError::Broken)?;
+                self.download_to_disk(client, &plain, wanted).await?
+            }
+            scratch => scratch?,
+        };
         let stored = timeout(STORED_WITHIN, self.store_object(file, mimetype, scratch)).await;
         let size = stored.map_err(|_| DownloadError::NotStored)?;
         Ok(StoredFile { file: file.clone(), size, mimetype: mimetype.to_owned() })
     }
 
-    async fn download_to_disk(&self, client: &Client, part: &MediaPart) -> Result<std::fs::File, DownloadError> {
+    async fn download_to_disk(
+        &self,
+        client: &Client,
+        part: &MediaPart,
+        slot: &SlotWatch,
+    ) -> Result<std::fs::File, DownloadError> {
         let most = part.length.unwrap_or(self.settings.largest);
         let (scratch, wanted) = ScratchFile::new(&self.settings.scratch, most).map_err(|error| {
             tracing::error!("a file cannot be downloaded: nothing can be written in WHATSAPP_SESSION_PATH: {error}");
             DownloadError::Unreachable
         })?;
-        match timeout(WITHIN, self.download_into(client, part, scratch)).await {
+        let download = timeout(WITHIN, self.download_into(client, part, scratch));
+        let downloaded = tokio::select! {
+            downloaded = download => downloaded,
+            () = slowness(&wanted, slot) => return Err(DownloadError::TooSlow),
+        };
+        match downloaded {
             Ok(Ok(scratch)) => Ok(scratch.file),
             Ok(Err(_)) if wanted.was_too_long() => Err(DownloadError::LongerThanSaid),
             Ok(Err(error)) => {
@@ -199,6 +248,7 @@ impl FileFetcher {
         mimetype: &str,
         mut part: MediaPart,
         whose: &FileMessage,
+        sender: &str,
     ) -> Option<StoredFile> {
         let (mut tries, mut asked) = (0, false);
         loop {
@@ -217,7 +267,8 @@ impl FileFetcher {
                 }
             }
             let client = self.wait_for_client().await?;
-            match self.fetch_file(&client, file, mimetype, &part).await {
+            let slot = self.lanes.acquire(Lane::Late, sender).await;
+            match self.fetch_file(&client, file, mimetype, &part, whose, &slot.watch()).await {
                 Ok(kept) => return Some(kept),
                 Err(again) => failed = again,
             }
@@ -262,6 +313,19 @@ impl FileFetcher {
         if let Err(error) = self.publisher.publish(&event, Instant::now() + TOLD_WITHIN).await {
             tracing::warn!(event.id = %event.id, "the event media.downloaded was lost: {error}");
         }
+    }
+}
+
+/// Returns when the download brings too little and somebody else waits for its slot.
+async fn slowness(download: &ScratchGuard, slot: &SlotWatch) {
+    let mut before = download.written();
+    loop {
+        sleep(RATE_WINDOW).await;
+        let now = download.written();
+        if now - before < LEAST && slot.is_wanted() {
+            return;
+        }
+        before = now;
     }
 }
 

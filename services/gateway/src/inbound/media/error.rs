@@ -22,6 +22,8 @@ pub enum DownloadError {
     Broken,
     #[error("WhatsApp's media servers did not give the file")]
     Unreachable,
+    #[error("the file came too slowly, and others waited")]
+    TooSlow,
     #[error("NATS did not store the file")]
     NotStored,
 }
@@ -47,7 +49,11 @@ pub fn next_step(failed: &DownloadError, tries: usize, asked: bool) -> DownloadR
     match failed {
         DownloadError::Gone | DownloadError::LongerThanSaid if !asked => DownloadRetry::AskPhone,
         DownloadError::Broken if tries > 0 && !asked => DownloadRetry::AskPhone,
-        DownloadError::Broken | DownloadError::Unreachable | DownloadError::NotStored | DownloadError::NotInTime(_) => {
+        DownloadError::Broken
+        | DownloadError::Unreachable
+        | DownloadError::TooSlow
+        | DownloadError::NotStored
+        | DownloadError::NotInTime(_) => {
             PAUSES.get(tries).map_or(DownloadRetry::Nothing, |after| DownloadRetry::TryAgain { after: *after })
         }
         DownloadError::Gone
@@ -73,6 +79,7 @@ mod tests {
             (DownloadError::Broken, 1, true, DownloadRetry::TryAgain { after: PAUSES[1] }),
             (DownloadError::LongerThanSaid, 0, false, DownloadRetry::AskPhone),
             (DownloadError::Unreachable, 0, false, soon),
+            (DownloadError::TooSlow, 0, false, soon),
             (DownloadError::NotStored, 0, true, soon),
             (DownloadError::NotInTime(Duration::from_secs(1)), 3, false, DownloadRetry::TryAgain { after: PAUSES[3] }),
             (DownloadError::Unreachable, 4, false, DownloadRetry::Nothing),

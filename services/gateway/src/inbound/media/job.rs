@@ -3,13 +3,20 @@
 use super::{error::DownloadError, part::MediaPart};
 use crate::inbound::message_event::MessageEvent;
 use kurir_contract::{event::ReceivedFile, media::MediaFile};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{mpsc, oneshot};
 use wacore_binary::Jid;
 use whatsapp_rust::Client;
 
-/// Downloads under way or waiting for a slot. The client hands over batches of 400 messages.
-pub const WAITING: usize = 1024;
+/// Downloads under way or waiting for a slot, about a kilobyte each. The client hands over batches of 400 messages.
+pub const WAITING: usize = 4096;
+/// Those of one person.
+const WAITING_OF_ONE: usize = 1024;
 
 /// The operator's settings for files.
 #[derive(Clone, Debug)]
@@ -36,6 +43,50 @@ pub struct DownloadJob {
     /// Receives the event if it was published without the file. Dropped if the file is not needed, or if its message
     /// comes again.
     pub late: oneshot::Receiver<MessageEvent>,
+    /// Who sent the file.
+    pub sender: String,
+    /// The job's place among those of its sender; none if the sender has too many.
+    pub place: Option<SenderPlace>,
+}
+
+/// How many downloads each person has. Clones share it.
+#[derive(Clone, Default)]
+pub struct SenderCounts(Arc<Mutex<HashMap<String, usize>>>);
+
+/// Counts one download of a person until it is dropped.
+pub struct SenderPlace {
+    counts: SenderCounts,
+    sender: String,
+}
+
+impl SenderCounts {
+    /// None if the person has too many already.
+    pub fn enter(&self, sender: &str) -> Option<SenderPlace> {
+        let mut counts = self.lock();
+        let count = counts.entry(sender.to_owned()).or_default();
+        if *count >= WAITING_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(SenderPlace { counts: self.clone(), sender: sender.to_owned() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        // Each change is one step, so a panic elsewhere left the map whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SenderPlace {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock();
+        if let Some(count) = counts.get_mut(&self.sender) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.sender);
+            }
+        }
+    }
 }
 
 /// The message of a file, in the form in which the phone is asked for it.

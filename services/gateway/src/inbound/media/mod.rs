@@ -3,23 +3,26 @@
 //!
 //! A download starts when its message is read. The message waits for it, up to a limit, when its turn to be published
 //! comes. So the files of a batch are downloaded at the same time, and the order within a chat holds. A file that is
-//! late follows its event: `downloader` does all downloads and publishes `media.downloaded` for late ones. `part` is
-//! what a message says about its file, `scratch` is the file on disk between WhatsApp and NATS, and `error` says what
-//! went wrong and what comes next.
+//! late follows its event: `downloader` does all downloads and publishes `media.downloaded` for late ones. `chat_wait`
+//! bounds what a chat waits for all its files, `lanes` shares the slots out. `part` is what a message says about its file,
+//! `scratch` is the file on disk between WhatsApp and NATS, and `error` says what went wrong and what comes next.
 
+mod chat_wait;
 mod downloader;
 mod error;
 mod job;
+mod lanes;
 mod part;
 mod scratch;
 
 pub use downloader::MediaDownloader;
-use job::{DownloadJob, FileMessage, StoredFile, WAITING};
+use job::{DownloadJob, FileMessage, SenderCounts, StoredFile, WAITING};
 pub use job::{DownloadRequests, MediaSettings};
 
 use super::message_event::MessageEvent;
+use chat_wait::ChatWaits;
 use error::DownloadError;
-use kurir_contract::{event::ReceivedFile, media::MediaFile};
+use kurir_contract::{address::ChatJid, event::ReceivedFile, media::MediaFile};
 use part::MediaPart;
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -35,18 +38,22 @@ use whatsapp_rust::Client;
 #[derive(Clone)]
 pub struct DownloadQueue {
     wait: Duration,
+    waits: ChatWaits,
     jobs: mpsc::Sender<DownloadJob>,
+    counts: SenderCounts,
 }
 
 #[must_use]
 pub fn download_channel(wait: Duration) -> (DownloadQueue, DownloadRequests) {
     let (jobs, asked) = mpsc::channel(WAITING);
-    (DownloadQueue { wait, jobs }, DownloadRequests(asked))
+    let (waits, counts) = (ChatWaits::new(wait), SenderCounts::default());
+    (DownloadQueue { wait, waits, jobs, counts }, DownloadRequests(asked))
 }
 
 /// A download that has started.
 pub struct PendingDownload {
-    wait: Duration,
+    chat: ChatJid,
+    waits: ChatWaits,
     outcome: oneshot::Receiver<Result<StoredFile, DownloadError>>,
     late: oneshot::Sender<MessageEvent>,
 }
@@ -68,9 +75,11 @@ impl DownloadQueue {
         client: &Arc<Client>,
         info: &MessageInfo,
         message: &Message,
-        told: &MessageEvent,
+        (chat, told): (&ChatJid, &MessageEvent),
     ) -> Option<PendingDownload> {
-        let (kind, mimetype) = told.data.content()?.file_type()?;
+        let content = told.data.content()?;
+        let (kind, mimetype) = content.file_type()?;
+        let sender = info.source.sender.user_base().to_owned();
         let part = MediaPart::from_message(message)?;
         let milliseconds = (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64;
         let (outcome, known) = oneshot::channel();
@@ -79,7 +88,8 @@ impl DownloadQueue {
             client: Arc::clone(client),
             // If a message comes again after a crash, its file is stored a second time under another name. An event
             // that is stored already may link the first one, so neither may replace the other.
-            file: MediaFile::for_message(kind, &info.id, mimetype, milliseconds, rand::random()),
+            file: MediaFile::for_message(kind, &info.id, mimetype, milliseconds, rand::random())
+                .with_extension_of(content.file_name().unwrap_or_default()),
             mimetype: mimetype.to_owned(),
             part,
             whose: FileMessage {
@@ -91,27 +101,42 @@ impl DownloadQueue {
             },
             outcome,
             late: owed,
+            place: self.counts.enter(&sender),
+            sender,
         };
-        if let Err(mpsc::error::TrySendError::Full(job)) = self.jobs.try_send(job) {
+        let refused = if job.place.is_none() { Some(job) } else { self.jobs.try_send(job).err().map(into_job) };
+        if let Some(job) = refused {
             // The message that waits reads the error.
             let _ = job.outcome.send(Err(DownloadError::TooMany));
         }
-        Some(PendingDownload { wait: self.wait, outcome: known, late })
+        Some(PendingDownload { chat: chat.clone(), waits: self.waits.clone(), outcome: known, late })
+    }
+}
+
+fn into_job(error: mpsc::error::TrySendError<DownloadJob>) -> DownloadJob {
+    match error {
+        mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => job,
     }
 }
 
 impl PendingDownload {
-    /// Waits for the file until `by`, and writes the result into the event.
+    /// Waits for the file until `by`, or until the chat has waited long enough, and writes the result into the event.
     pub async fn complete_event(self, told: &mut MessageEvent, by: Instant) -> LateFile {
-        let Self { wait, mut outcome, late } = self;
-        let known = match timeout_at(by, &mut outcome).await {
+        let Self { chat, waits, mut outcome, late } = self;
+        let begun = Instant::now();
+        let by = by.min(begun + waits.allowance(&chat, begun));
+        let known = timeout_at(by, &mut outcome).await;
+        let waited = begun.elapsed();
+        waits.record(&chat, waited, Instant::now());
+        let known = match known {
             Ok(Ok(known)) => known,
             // The gateway stops: this message is not acknowledged and comes again.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => {
                 // From here on the download itself reports the file. The file may have come at this moment.
                 outcome.close();
-                outcome.try_recv().unwrap_or(Err(DownloadError::NotInTime(wait)))
+                let waited = Duration::from_millis(waited.as_millis().try_into().unwrap_or(u64::MAX));
+                outcome.try_recv().unwrap_or(Err(DownloadError::NotInTime(waited)))
             }
         };
         match known {

@@ -1,7 +1,10 @@
 //! What a message says about its file: the address, the keys and the length.
 
 use crate::{
-    inbound::content::unwrap_message,
+    inbound::content::{
+        business::{HeaderFile, header_file},
+        unwrap_message,
+    },
     session::whatsapp_hosts::{WhatsappHosts, is_path},
 };
 use wacore::download::{Downloadable, MediaType};
@@ -33,8 +36,14 @@ impl MediaPart {
             audio
         } else if let Some(document) = message.document_message.as_option() {
             document
+        } else if let Some(sticker) = message.sticker_message.as_option() {
+            sticker
         } else {
-            message.sticker_message.as_option()?
+            match header_file(message)? {
+                HeaderFile::Image(image) => image,
+                HeaderFile::Video(video) => video,
+                HeaderFile::Document(document) => document,
+            }
         };
         Some(Self {
             direct_path: part.direct_path().map(str::to_owned),
@@ -45,6 +54,15 @@ impl MediaPart {
             length: part.file_length().filter(|length| *length > 0),
             kind: part.app_info(),
         })
+    }
+
+    /// The same part as a file that is not encrypted, which its checksum shows to be whole. None if it has no key, or no
+    /// checksum. Files of channels are not encrypted, also if an app writes a key next to them.
+    #[must_use]
+    pub fn without_key(&self) -> Option<Self> {
+        self.media_key.as_ref()?;
+        self.file_sha256.as_ref()?;
+        Some(Self { media_key: None, file_enc_sha256: None, ..self.clone() })
     }
 
     /// The same part without the addresses that do not lead to WhatsApp. None if no address is left.

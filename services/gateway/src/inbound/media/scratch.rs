@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 use whatsapp_rust::download::DownloadWriter;
@@ -27,6 +27,8 @@ pub struct ScratchFile {
 struct ScratchState {
     too_long: AtomicBool,
     unwanted: AtomicBool,
+    /// Bytes that were written in all, also those that were written twice.
+    written: AtomicU64,
 }
 
 /// The waiting end of a [`ScratchFile`]. Dropping it ends the download, whose thread cannot be cancelled in another
@@ -47,6 +49,11 @@ impl ScratchGuard {
     pub fn was_too_long(&self) -> bool {
         self.0.too_long.load(Relaxed)
     }
+
+    /// Bytes that have come.
+    pub fn written(&self) -> u64 {
+        self.0.written.load(Relaxed)
+    }
 }
 
 impl Drop for ScratchGuard {
@@ -66,6 +73,7 @@ impl Write for ScratchFile {
         }
         let written = self.file.write(bytes)?;
         self.written += written as u64;
+        self.told.written.fetch_add(written as u64, Relaxed);
         Ok(written)
     }
 

@@ -41,7 +41,8 @@ pub struct RingingCall {
     number: Option<Jid>,
     /// Milliseconds since 1970.
     since: i64,
-    video: bool,
+    /// None if it is unknown.
+    video: Option<bool>,
     group: Option<ChatJid>,
 }
 
@@ -57,20 +58,16 @@ impl RingingCalls {
         let id = call.action.call_id();
         match &call.action {
             CallAction::Offer { caller_pn, is_video, group_jid, call_creator, .. } => {
-                let mut directory = directory.clone();
-                if let Some(number) = caller_pn {
-                    directory.add_pair(call_creator, number);
-                }
                 let group = group_jid.as_ref().map(chat_jid);
                 let (caller, peer, number) = (call_creator.clone(), call.from.clone(), caller_pn.clone());
-                let ringing = RingingCall { caller, peer, number, since: at, video: *is_video, group };
-                let notice = ringing.call_event(EventType::CALL_RECEIVED, id, None, at, &directory, session);
+                let ringing = RingingCall { caller, peer, number, since: at, video: Some(*is_video), group };
+                let notice = ringing.call_event(EventType::CALL_RECEIVED, id, None, at, directory, session);
                 self.add(id, ringing).then_some(notice)
             }
             CallAction::OfferNotice { call_creator, is_video, is_group, .. } => {
                 let group = is_group.then(|| chat_jid(&call.from));
                 let (caller, peer) = (call_creator.clone(), call.from.clone());
-                let ringing = RingingCall { caller, peer, number: None, since: at, video: *is_video, group };
+                let ringing = RingingCall { caller, peer, number: None, since: at, video: Some(*is_video), group };
                 let notice = ringing.call_event(EventType::CALL_RECEIVED, id, None, at, directory, session);
                 self.add(id, ringing).then_some(notice)
             }
@@ -98,7 +95,7 @@ impl RingingCalls {
     ) -> Option<NoticeEvent> {
         let at = call.timestamp.timestamp_millis();
         let (caller, peer) = (call.from.clone(), call.from.clone());
-        let ringing = RingingCall { caller, peer, number: None, since: at, video: false, group: None };
+        let ringing = RingingCall { caller, peer, number: None, since: at, video: None, group: None };
         let reason = Some("offline".to_owned());
         self.lock().remove(&call.call_id);
         Some(ringing.call_event(EventType::CALL_MISSED, &call.call_id, reason, at, directory, session))
@@ -119,10 +116,9 @@ impl RingingCalls {
         session: &SessionId,
     ) -> Option<OutgoingEvent> {
         let ringing = self.lock().remove(id)?;
-        let directory = ringing.add_number(directory);
         let milliseconds = i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
         let reason = Some("rejected".to_owned());
-        let notice = ringing.call_event(EventType::CALL_ENDED, id, reason, milliseconds, &directory, session);
+        let notice = ringing.call_event(EventType::CALL_ENDED, id, reason, milliseconds, directory, session);
         Some(OutgoingEvent::new(session, notice.kind, notice.id, at, notice.data))
     }
 
@@ -177,8 +173,9 @@ impl RingingCall {
         directory: &AddressDirectory,
         session: &SessionId,
     ) -> NoticeEvent {
+        let directory = self.add_number(directory);
         let place = EventSource { chat: &self.caller, author: &self.caller, from_me: directory.is_own(&self.caller) };
-        let origin = place.event_origin(directory, session, &kind, (id, ""));
+        let origin = place.event_origin(&directory, session, &kind, (id, ""));
         let event_id = origin.event_id.clone();
         let (video, group) = (self.video, self.group.clone());
         NoticeEvent::new(kind, event_id, CallEvent { call_id: id.to_owned(), video, group, reason, timestamp, origin })

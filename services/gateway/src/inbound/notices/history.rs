@@ -98,10 +98,10 @@ fn message_author(message: &WebMessageInfo) -> Option<Jid> {
 fn past_message(past: &WebMessageInfo, directory: &AddressDirectory) -> Option<PastMessage> {
     let key = past.key.as_option()?;
     let opened = unwrap_message(past.message.as_option()?);
-    let seconds = past.message_timestamp.and_then(|at| i64::try_from(at).ok()).unwrap_or_default();
+    let seconds = past.message_timestamp.and_then(|at| i64::try_from(at).ok()).filter(|at| *at > 0);
     Some(PastMessage {
         message_id: key.id.clone()?,
-        timestamp: seconds.saturating_mul(1_000),
+        timestamp: seconds.map(|seconds| seconds.saturating_mul(1_000)),
         content: content_of(opened.message)?,
         from_me: key.from_me.unwrap_or_default(),
         participant: message_author(past).map(|jid| directory.canonical_address(&jid)),

@@ -10,7 +10,12 @@ mod history;
 mod notice_event;
 mod people;
 
-use super::{MessageMapper, addresses::AddressDirectory, addresses::look_up_addresses, undecryptable};
+use super::{
+    MessageMapper,
+    addresses::{AddressDirectory, learned_directory, look_up_addresses},
+    learned_pairs::{pairs_in_conversation, pairs_in_event},
+    undecryptable,
+};
 use crate::{
     publish::{EventPublisher, OutgoingEvent},
     session::SessionView,
@@ -115,7 +120,8 @@ impl NoticePublisher {
             self.publish_history(client, past.progress(), history::unpack_conversations(Arc::clone(&event))).await;
             return;
         }
-        let directory = event_directory(client, &referenced_people(&event)).await;
+        let mut directory = learned_directory(client, &pairs_in_event(&event)).await;
+        look_up_addresses(client, &mut directory, &referenced_people(&event)).await;
         for notice in map_event(&event, &directory, &self.inbound.session, &self.calls) {
             self.publish_notice(notice, deadline).await;
         }
@@ -128,7 +134,8 @@ impl NoticePublisher {
         mut conversations: mpsc::Receiver<Conversation>,
     ) {
         while let Some(conversation) = conversations.recv().await {
-            let directory = event_directory(client, &history::referenced_people(&conversation)).await;
+            let mut directory = learned_directory(client, &pairs_in_conversation(&conversation)).await;
+            look_up_addresses(client, &mut directory, &history::referenced_people(&conversation)).await;
             for notice in history::history_notices(&conversation, progress, &directory, &self.inbound.session) {
                 self.publish_notice(notice, Instant::now() + self.wait).await;
             }

@@ -1,6 +1,6 @@
 //! Messages in the form of the library Baileys. Evolution API passes them on, and so does WAHA in `_data`.
 
-use crate::delivery::format::{fields::JsonFields, message::MessageView};
+use crate::delivery::format::{cards, fields::JsonFields, message::MessageView};
 use serde_json::{Map, Value, json};
 
 /// `{remoteJid, fromMe, id}`, in groups with `participant`.
@@ -18,7 +18,11 @@ pub fn content(message: &MessageView<'_>) -> (String, Value) {
         // Content without a form of Kurir's own is kept as WhatsApp sent it, which is what Baileys shows, too.
         return raw(message);
     };
-    let whole = Map::from_iter([(name.to_owned(), without_nulls(content))]);
+    let mut whole = Map::from_iter([(name.to_owned(), without_nulls(content))]);
+    // Flows read a person's text in few places. What a business writes is in many, one-time codes among it.
+    if cards::is_card(message) {
+        whole.extend(message.text().map(|text| ("conversation".to_owned(), text.into())));
+    }
     (name.to_owned(), whole.into())
 }
 
@@ -91,8 +95,14 @@ fn known(message: &MessageView<'_>) -> Option<(&'static str, Value)> {
                 "title": text("title"),
                 "description": text("description"),
                 "url": text("url"),
+                "retailerId": text("sku"),
+                "currencyCode": text("currency"),
+                "priceAmount1000": cards::thousandths(content, "price"),
+                "salePriceAmount1000": cards::thousandths(content, "salePrice"),
             });
-            ("productMessage", json!({ "product": product }))
+            let product = without_nulls(product);
+            let (body, footer) = (content.first_text(&["text"]), text("footer"));
+            ("productMessage", without_nulls(json!({ "product": product, "body": body, "footer": footer })))
         }
         "order" => {
             let order = json!({
@@ -100,6 +110,9 @@ fn known(message: &MessageView<'_>) -> Option<(&'static str, Value)> {
                 "orderTitle": text("title"),
                 "message": text("message"),
                 "itemCount": content.get("items"),
+                "token": text("token"),
+                "totalAmount1000": cards::thousandths(content, "total"),
+                "totalCurrencyCode": text("currency"),
             });
             ("orderMessage", order)
         }
@@ -107,6 +120,14 @@ fn known(message: &MessageView<'_>) -> Option<(&'static str, Value)> {
             let (images, videos) = (content.get("images"), content.get("videos"));
             ("albumMessage", json!({ "expectedImageCount": images, "expectedVideoCount": videos }))
         }
+        "interactive" | "template" | "buttons" | "list" => return Some(cards::card(message)),
+        "payment" => cards::payment(content),
+        "event_response" => {
+            let response = content.text("response").map(str::to_ascii_uppercase);
+            let guests = content.get("extraGuests");
+            ("eventResponseMessage", json!({ "response": response, "extraGuestCount": guests }))
+        }
+        "poll_option" => ("pollAddOptionMessage", json!({ "addOption": { "optionName": text("option") } })),
         "pin" => {
             let key = json!({ "remoteJid": message.chat, "id": text("messageId") });
             let kind = if content.is_true("pinned") { "PIN_FOR_ALL" } else { "UNPIN_FOR_ALL" };
@@ -126,18 +147,21 @@ fn place(content: JsonFields<'_>) -> Value {
         "degreesLongitude": content.get("longitude"),
         "name": content.first_text(&["name"]),
         "address": content.first_text(&["address"]),
+        "url": content.first_text(&["url"]),
+        "comment": content.first_text(&["comment"]),
+        "accuracyInMeters": content.get("accuracy"),
     }))
 }
 
-fn file(message: &MessageView<'_>) -> Value {
+pub(super) fn file(message: &MessageView<'_>) -> Value {
     let about = message.about_file();
     let size = message.content.get("fileSize").or(about.get("bytes"));
     let is_true = |name: &str| about.is_true(name).then_some(true);
     json!({
         "caption": message.caption(),
         "mimetype": message.mimetype(),
-        "fileName": message.file_name().filter(|_| message.kind == "document"),
-        "title": message.file_name().filter(|_| message.kind == "document"),
+        "fileName": message.file_name().filter(|_| message.is_document()),
+        "title": message.file_name().filter(|_| message.is_document()),
         "fileLength": size.map(Value::to_string),
         "seconds": about.get("seconds"),
         "width": about.get("width"),

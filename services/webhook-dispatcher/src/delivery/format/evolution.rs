@@ -23,6 +23,7 @@ pub fn render(source: &EventView<'_>) -> Option<Value> {
             ("messages.upsert", message(source, &MessageView::parse(source)?))
         }
         "message.sent" => ("send.message", message(source, &MessageView::parse(source)?)),
+        "media.downloaded" => ("messages.update", downloaded(source, &MessageView::parse(source)?)),
         "message.ack" => ("messages.update", ack(source, &MessageView::parse(source)?)?),
         "message.reaction" => ("messages.upsert", reacted(source, &MessageView::parse(source)?)),
         "message.edited" => ("messages.edited", edited(&MessageView::parse(source)?)),
@@ -56,6 +57,17 @@ fn message(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
         content.extend(base64.map(|base64| ("base64".to_owned(), base64.into())));
     }
     whole(source, message, &kind, content)
+}
+
+/// A late file: the message's new content, with the fields by which an update names its message.
+fn downloaded(source: &EventView<'_>, late: &MessageView<'_>) -> Value {
+    let mut data = message(source, late);
+    data["messageId"] = late.id.into();
+    data["keyId"] = late.id.into();
+    data["remoteJid"] = late.chat.into();
+    data["fromMe"] = late.from_me.into();
+    data["participant"] = late.participant.into();
+    without_nulls(data)
 }
 
 /// A message as Evolution keeps it: Baileys' message, its kind, and its origin.

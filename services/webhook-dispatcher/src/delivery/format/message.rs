@@ -2,6 +2,7 @@
 
 use crate::delivery::format::{event_view::EventView, fields::JsonFields};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// A message, or something that refers to one.
 #[derive(Clone, Copy)]
@@ -81,23 +82,51 @@ impl<'a> MessageView<'a> {
         self.content.first_text(&["fileName", "filename"])
     }
 
+    /// Whether the file is a document, which has a name.
+    pub fn is_document(&self) -> bool {
+        self.kind == "document" || self.content.text("fileKind") == Some("document")
+    }
+
     pub fn caption(&self) -> Option<&'a str> {
         self.content.first_text(&["caption"]).or(self.about_file().first_text(&["caption"]))
     }
 
-    /// Whether messages of this kind have a file.
+    /// Whether the message has a file.
     pub fn has_media(&self) -> bool {
-        matches!(self.kind, "image" | "video" | "audio" | "document" | "sticker")
+        match self.kind {
+            "image" | "video" | "audio" | "document" | "sticker" => true,
+            "interactive" | "template" | "buttons" | "list" | "product" => self.mimetype().is_some(),
+            _ => false,
+        }
     }
 
-    /// The text that a person reads.
-    pub fn text(&self) -> Option<&'a str> {
-        match self.kind {
+    /// The text that a person reads. It holds the one-time code that a button copies.
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        let text = match self.kind {
             "poll" | "event" => self.content.first_text(&["name"]),
-            "list_reply" | "product" => self.content.first_text(&["title"]),
+            "list_reply" => self.content.first_text(&["title"]),
+            "product" => self.content.first_text(&["title", "text"]),
             "order" => self.content.first_text(&["message", "title"]),
+            "poll_option" => self.content.first_text(&["option"]),
+            "event_response" => self.content.first_text(&["response"]),
+            "interactive" | "template" | "buttons" | "list" => return self.card_text(),
             _ => self.content.first_text(&["text"]).or(self.caption()),
+        };
+        text.map(Cow::Borrowed)
+    }
+
+    fn card_text(&self) -> Option<Cow<'a, str>> {
+        let text = self.content.first_text(&["text", "title"]).unwrap_or_default();
+        let codes = self.content.list("buttons").filter_map(|button| JsonFields(button).first_text(&["copyCode"]));
+        let mut whole = Cow::Borrowed(text);
+        for code in codes.filter(|code| !text.contains(code)) {
+            let owned = whole.to_mut();
+            if !owned.is_empty() {
+                owned.push('\n');
+            }
+            owned.push_str(code);
         }
+        Some(whole).filter(|whole| !whole.is_empty())
     }
 
     /// The link to the file, for others to use.

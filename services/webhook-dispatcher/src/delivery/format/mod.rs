@@ -5,6 +5,7 @@
 //! event without a counterpart, and is never an error. `docs/formats.md` shows each mapping.
 
 mod baileys;
+mod cards;
 mod cloudevents;
 pub(super) mod event_view;
 mod evolution;

@@ -138,12 +138,13 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "(|a|text|image|poll|contacts|location|event|subject|add|read|composing|connected|628@s\\.whatsapp\\.net|1@g\\.us)".prop_map(Value::from),
+        "(|a|text|image|poll|interactive|template|buttons|list|payment|document|request|contacts|location|event|subject|add|read|composing|connected|628@s\\.whatsapp\\.net|1@g\\.us)".prop_map(Value::from),
     ];
     let name = "(messageId|reactionId|editId|revokeId|voteId|from|to|chat|author|messageAuthor|jid|lid|participant|\
         participants|timestamp|messageType|content|sender|pushName|text|raw|status|emoji|byAdmin|action|change|details|\
         subject|mode|presence|lastSeen|isConnected|qrCode|callId|group|reason|fromMe|fromDevice|caption|base64|\
-        downloadUrl|media|voiceNote|reply|quoted|mentions|forwarded|options|selectedOptions|contacts|location)";
+        downloadUrl|media|voiceNote|reply|quoted|mentions|forwarded|options|selectedOptions|contacts|location|\
+        title|footer|buttons|sections|rows|copyCode|url|fileKind|mimetype|amount|price|total)";
     leaf.prop_recursive(3, 40, 12, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
@@ -157,7 +158,7 @@ proptest! {
     #[test]
     fn no_data_makes_a_mapping_panic_and_what_is_sent_is_json(
         data in any_json(),
-        kind in "(message\\.(received|sent|ack|reaction|edited|revoked)|poll\\.vote|connection\\.status|\
+        kind in "(media\\.downloaded|message\\.(received|sent|ack|reaction|edited|revoked)|poll\\.vote|connection\\.status|\
             call\\.(received|missed|ended)|\
             group\\.(updated|participants)|presence\\.updated|error\\.occurred|x)",
         url in prop::option::of(Just(URL)),

@@ -21,6 +21,8 @@ pub fn render(source: &EventView<'_>) -> Option<Value> {
     let (event, payload) = match source.kind {
         "message.received" => ("message", message(source, &MessageView::parse(source)?)),
         "message.sent" => ("message.any", message(source, &MessageView::parse(source)?)),
+        // WAHA has no late files. A second `message` would be answered twice.
+        "media.downloaded" => ("message.media", message(source, &MessageView::parse(source)?)),
         "message.ack" => ("message.ack", ack(&MessageView::parse(source)?)?),
         "message.reaction" => ("message.reaction", reacted(&MessageView::parse(source)?)),
         "message.edited" => ("message.edited", edited(source, &MessageView::parse(source)?)),
@@ -91,7 +93,7 @@ fn media(source: &EventView<'_>, message: &MessageView<'_>) -> Value {
     json!({
         "url": message.link(source),
         "mimetype": message.mimetype(),
-        "filename": message.file_name().filter(|_| message.kind == "document"),
+        "filename": message.file_name().filter(|_| message.is_document()),
         "s3": null,
         // Says why there is no link yet, or never will be.
         "error": message.media("error").map(|error| json!({ "message": error })),

@@ -50,7 +50,7 @@ fn received(chat: &str, author: &str) -> Value {
         from: jid(chat),
         timestamp: 0,
         content: MessageContent::Text { text: "x".to_owned() },
-        sender: MessageSender { jid: jid(chat), push_name: "Ada".to_owned() },
+        sender: MessageSender { jid: jid(chat), push_name: "Ada".to_owned(), verified_name: None },
         context: MessageContext::default(),
         origin: origin(chat, author),
     };
@@ -89,7 +89,8 @@ fn reaction(chat: &str, author: &str) -> Value {
 
 fn call() -> Value {
     let origin = origin(ADA, ADA);
-    let call = CallEvent { call_id: "C".to_owned(), video: false, group: None, reason: None, timestamp: 0, origin };
+    let call =
+        CallEvent { call_id: "C".to_owned(), video: Some(false), group: None, reason: None, timestamp: 0, origin };
     event(EventType::CALL_RECEIVED, call)
 }
 

@@ -1,5 +1,8 @@
 //! One event of each kind, made from the contract's types, as the gateway stores it.
 
+#[path = "businesses.rs"]
+mod businesses;
+
 use super::{ID, event, sales};
 use crate::event::StoredEvent;
 use kurir_contract::{
@@ -48,7 +51,7 @@ fn received(chat: &str, content: MessageContent, context: MessageContext) -> Sto
         from: jid(chat),
         timestamp: AT,
         content,
-        sender: MessageSender { jid: jid(chat), push_name: "Budi".to_owned() },
+        sender: MessageSender { jid: jid(chat), push_name: "Budi".to_owned(), verified_name: None },
         context,
         origin: origin(chat, BUDI),
     };
@@ -78,7 +81,7 @@ fn sent(chat: &str, from_device: bool) -> StoredEvent {
 
 /// All kinds of events, each under a name.
 pub fn events() -> Vec<(&'static str, StoredEvent)> {
-    [contents(), changes(), groups_and_calls(), states()].into_iter().flatten().collect()
+    [contents(), businesses::events(), changes(), groups_and_calls(), states()].into_iter().flatten().collect()
 }
 
 fn contents() -> Vec<(&'static str, StoredEvent)> {
@@ -144,6 +147,9 @@ fn contents() -> Vec<(&'static str, StoredEvent)> {
                 longitude: 106.8,
                 name: own("Monas"),
                 address: own("Jakarta"),
+                url: None,
+                comment: None,
+                accuracy: None,
             }),
         ),
         (
@@ -196,7 +202,14 @@ fn changes() -> Vec<(&'static str, StoredEvent)> {
     };
     let revoked = |by_admin, author| {
         let (revoke_id, message_author, origin) = ("3EB0D1".to_owned(), Some(party(BUDI)), origin(GROUP, author));
-        let data = MessageRevoked { message_id: id(), revoke_id, message_author, by_admin, timestamp: AT, origin };
+        let data = MessageRevoked {
+            message_id: id(),
+            revoke_id,
+            message_author,
+            by_admin: Some(by_admin),
+            timestamp: AT,
+            origin,
+        };
         event("message.revoked", data)
     };
     let edited = MessageEdited {
@@ -240,7 +253,7 @@ fn groups_and_calls() -> Vec<(&'static str, StoredEvent)> {
     };
     let call = |kind, reason: Option<&str>| {
         let (call_id, group, reason) = ("C1".to_owned(), None, reason.map(str::to_owned));
-        event(kind, CallEvent { call_id, video: true, group, reason, timestamp: AT, origin: origin(BUDI, BUDI) })
+        event(kind, CallEvent { call_id, video: Some(true), group, reason, timestamp: AT, origin: origin(BUDI, BUDI) })
     };
     let presence = |presence, last_seen, chat| {
         event("presence.updated", PresenceUpdated { presence, last_seen, origin: origin(chat, BUDI) })
