@@ -6,8 +6,9 @@
 use super::{
     ChatType, ContentFilter, EndpointSettings, EventOrdering, EventPattern, PayloadFormat, RetrySchedule,
     SigningSecret, StoredSecret,
+    connection::{parse_client_certificate, parse_proxy, parse_server_name},
 };
-use crate::{address::ChatJid, session::SessionId};
+use crate::{address::ChatJid, header, session::SessionId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, str::FromStr};
@@ -41,8 +42,24 @@ const MAX_RATE: f64 = 10_000.0;
 /// One request in a hundred seconds.
 const MIN_RATE: f64 = 0.01;
 /// Headers that Kurir sets, and headers that change how a request is framed.
-const RESERVED_HEADERS: [&str; 8] =
-    ["host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade", "expect"];
+const RESERVED_HEADERS: [&str; 14] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    header::TRACEPARENT,
+    header::REPLAY,
+];
+/// Beginnings of headers that Kurir sets: the signature, and the attributes of CloudEvents.
+const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "ce-"];
 
 /// Parses the settings of an endpoint; `before` are those of the endpoint that is changed, none for a new one, which
 /// needs a URL.
@@ -123,6 +140,11 @@ impl FieldProblems {
             }
             "base64" => self.take(name, &mut settings.base64, boolean(value)),
             "metadata" => self.take(name, &mut settings.metadata, metadata(value)),
+            "proxy" => self.take(name, &mut settings.proxy, parse_proxy(value)),
+            "tlsServerName" => self.take(name, &mut settings.tls_server_name, parse_server_name(value)),
+            "clientCertificate" => {
+                self.take(name, &mut settings.client_certificate, parse_client_certificate(value));
+            }
             _ => self.add(name, "is not known"),
         }
     }
@@ -148,6 +170,9 @@ impl FieldProblems {
             "format" => settings.format = new.format,
             "base64" => settings.base64 = new.base64,
             "metadata" => settings.metadata = new.metadata,
+            "proxy" => settings.proxy = new.proxy,
+            "tlsServerName" => settings.tls_server_name = new.tls_server_name,
+            "clientCertificate" => settings.client_certificate = new.client_certificate,
             _ => self.add(name, "is not known"),
         }
     }
@@ -257,7 +282,8 @@ fn headers(value: &Value) -> Result<BTreeMap<String, String>, String> {
         if !is_token {
             return Err(format!("{name:?} is no name of a header"));
         }
-        if RESERVED_HEADERS.contains(&name.as_str()) || name.starts_with("webhook-") {
+        if RESERVED_HEADERS.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        {
             return Err(format!("{name:?} is set by Kurir itself"));
         }
         if text.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {

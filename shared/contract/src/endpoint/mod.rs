@@ -4,6 +4,7 @@
 //! bucket. The endpoint `default` is not in the bucket: it comes from `WEBHOOK_URL`. [`input`] parses what a user writes,
 //! and reports all problems at once.
 
+mod connection;
 mod filter;
 mod format;
 pub mod input;
@@ -14,6 +15,7 @@ mod settings;
 mod state;
 
 pub use crate::endpoint_id::{EndpointId, InvalidEndpointId};
+pub use connection::{ClientCertificate, MASK, mask_password, unmask_password};
 pub use filter::{ChatType, ContentFilter};
 pub use format::PayloadFormat;
 pub use input::FieldProblem;
