@@ -101,7 +101,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), endpoints) };
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
-    let transport = Transport::new(config.webhook_ca_file.as_deref())?;
+    let certificates = config.trusted_certificates().map_err(anyhow::Error::msg)?;
+    let transport = Transport::new(certificates, config.proxies());
     let settings = DeliverySettings {
         allowed: config.allowed_networks(),
         metrics: DeliveryMetrics::register(&metrics),

@@ -2,8 +2,8 @@
 //! [`EndpointDeliverer::deliver`](deliverer::EndpointDeliverer::deliver) shows every step.
 //!
 //! `format` writes the event as its endpoint wants it, `media` adds a file, `request` and `signature` make the request.
-//! `exchange` sends it with `http_client`, to where `resolver` allows, over what `transport` shares. `outcome` judges
-//! the answer. `settlement` stores the end: in RETRIES, in `dead_letters` and in the `attempt_log`. An endpoint that
+//! `exchange` sends it with `http_client`, to where `resolver` leads and `guard` allows, over what `transport` and
+//! `trust` share. `outcome` judges the answer. `settlement` stores the end: in RETRIES, in `dead_letters` and in the `attempt_log`. An endpoint that
 //! keeps its chats in order settles by `ordered` instead. `attempt` and `result` are what these pass on, `context` is
 //! what all endpoints share.
 
@@ -15,13 +15,16 @@ mod dead_letters;
 pub mod deliverer;
 mod exchange;
 pub mod format;
-mod http_client;
+mod guard;
+pub mod http_client;
 pub mod media;
 pub mod ordered;
 pub mod outcome;
 mod request;
 mod resolver;
+mod resolver_files;
 pub mod result;
 mod settlement;
 pub mod signature;
 pub mod transport;
+pub mod trust;
