@@ -1,6 +1,9 @@
 //! The dispatcher's settings. Each is checked by itself and against the settings that it must agree with.
 
-use crate::endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri};
+use crate::{
+    delivery::{http_client::proxy::ProxySettings, trust::TrustedCertificates},
+    endpoint::{Endpoint, SETTLEMENT_RESERVE, request_url::request_uri},
+};
 use clap::Parser;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -49,9 +52,19 @@ pub struct Config {
     /// 10.0.0.0/8,192.168.1.5; `WEBHOOK_URL` may point anywhere.
     #[arg(long, env = "WEBHOOK_ALLOWED_NETWORKS")]
     pub webhook_allowed_networks: Option<String>,
-    /// A file of certificates (PEM) that are trusted besides those of this machine.
+    /// A file of certificates (PEM) that are trusted besides those of this machine: authorities, or receivers' own.
     #[arg(long, env = "WEBHOOK_CA_FILE")]
     pub webhook_ca_file: Option<PathBuf>,
+    /// The proxy for webhooks on http, as `http://user:password@proxy:3128`. It resolves names itself, so for names that
+    /// only it knows `WEBHOOK_ALLOWED_NETWORKS` is not checked.
+    #[arg(long, env = "HTTP_PROXY", hide_env_values = true)]
+    pub http_proxy: Option<String>,
+    /// The same for webhooks on https, which pass it as a tunnel.
+    #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
+    pub https_proxy: Option<String>,
+    /// Hosts that are reached without the proxies, as `n8n,.example.org,10.0.0.0/8`; `*`: all.
+    #[arg(long, env = "NO_PROXY")]
+    pub no_proxy: Option<String>,
     /// An endpoint that fails for this long is disabled, its events wait; 0s: never.
     #[arg(long, env = "WEBHOOK_DISABLE_AFTER", default_value = "5d", value_parser = humantime::parse_duration)]
     pub webhook_disable_after: Duration,
@@ -129,6 +142,30 @@ impl Config {
         self.networks().unwrap_or_default()
     }
 
+    /// The certificates in `WEBHOOK_CA_FILE`.
+    ///
+    /// # Errors
+    /// If the file cannot be used; the text says why.
+    pub fn trusted_certificates(&self) -> Result<TrustedCertificates, String> {
+        match self.webhook_ca_file.as_deref().filter(|file| !file.as_os_str().is_empty()) {
+            Some(file) => TrustedCertificates::read(file),
+            None => Ok(TrustedCertificates::default()),
+        }
+    }
+
+    /// The proxies of the environment. Many programs know these variables in lower case only, so both are read.
+    #[must_use]
+    pub fn proxies(&self) -> ProxySettings {
+        let read = |upper: &Option<String>, lower: &str| {
+            set(upper.as_deref()).map(str::to_owned).or_else(|| std::env::var(lower).ok()).unwrap_or_default()
+        };
+        ProxySettings::new(
+            &read(&self.http_proxy, "http_proxy"),
+            &read(&self.https_proxy, "https_proxy"),
+            &read(&self.no_proxy, "no_proxy"),
+        )
+    }
+
     fn networks(&self) -> Result<NetworkList, InvalidNetworks> {
         NetworkList::parse(self.webhook_allowed_networks.as_deref().unwrap_or_default())
     }
@@ -151,6 +188,17 @@ impl ServiceSettings for Config {
         }
         if let Err(error) = self.networks() {
             problems.push(SettingProblem::new("WEBHOOK_ALLOWED_NETWORKS", error.to_string()));
+        }
+        if let Err(error) = self.trusted_certificates() {
+            problems.push(SettingProblem::new("WEBHOOK_CA_FILE", error));
+        }
+        for (variable, proxy) in [("HTTP_PROXY", &self.http_proxy), ("HTTPS_PROXY", &self.https_proxy)] {
+            if let Some(proxy) = set(proxy.as_deref())
+                && !ProxySettings::is_usable(proxy)
+            {
+                let fix = "is no proxy that speaks HTTP: write http://proxy:3128, with user:password@ if it asks";
+                problems.push(SettingProblem::new(variable, fix));
+            }
         }
         if let Some(address) = set(self.health_listen.as_deref())
             && address.parse::<SocketAddr>().is_err()

@@ -105,7 +105,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         CommandServer { broker: broker.clone(), replays, ledgers: LedgerService::new(broker.clone(), endpoints) };
     tasks.spawn("webhook commands", commands.serve(shutdown.clone()));
 
-    let transport = Transport::new(config.webhook_ca_file.as_deref())?;
+    let certificates = config.trusted_certificates().map_err(anyhow::Error::msg)?;
+    let transport = Transport::new(certificates, config.proxies());
     let (dead_letters, notices) = open_dead_letters(broker.clone());
     tasks.spawn("reports of dead letters", notices.run(shutdown.clone()));
     let settings = DeliverySettings {

@@ -11,6 +11,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     clock,
+    endpoint::mask_password,
     event::{EventEnvelope, EventId, EventType},
 };
 use schemars::{JsonSchema, Schema, json_schema};
@@ -23,14 +24,14 @@ use time::OffsetDateTime;
 #[serde(rename_all = "camelCase")]
 pub struct WebhookStatus {
     enabled: bool,
-    /// `WEBHOOK_URL`; null if it is not set.
+    /// `WEBHOOK_URL`, a password in it as `••••`; null if it is not set.
     webhook_url: Option<String>,
     /// ISO 8601.
     timestamp: String,
 }
 
 pub async fn status(State(app): State<AppState>) -> JsonResult<DataResponse<WebhookStatus>> {
-    let (enabled, webhook_url) = (app.webhook_url.is_some(), app.webhook_url.clone());
+    let (enabled, webhook_url) = (app.webhook_url.is_some(), app.webhook_url.as_deref().map(mask_password));
     Ok(data_response(WebhookStatus { enabled, webhook_url, timestamp: clock::now_iso() }))
 }
 

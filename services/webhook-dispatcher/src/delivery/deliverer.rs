@@ -56,9 +56,11 @@ impl EndpointDeliverer {
     /// If the endpoint's URL or headers cannot be used.
     pub fn new(endpoint: Arc<Endpoint>, context: Arc<DeliveryContext>) -> anyhow::Result<Self> {
         let http = HttpClient::new(&ClientSettings {
+            endpoint: &endpoint.id,
             url: &endpoint.url,
             connections: endpoint.concurrency + endpoint.retry_concurrency(),
             guard: endpoint.guarded.then(|| context.allowed.clone()),
+            connection: &endpoint.connection,
             transport: &context.transport,
         })?;
         Ok(Self {

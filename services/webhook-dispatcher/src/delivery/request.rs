@@ -15,7 +15,6 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT},
 };
-use http_body_util::Full;
 use kurir_chassis::trace_context;
 use kurir_contract::{endpoint::PayloadFormat, header};
 use percent_encoding::percent_decode_str;
@@ -79,10 +78,13 @@ impl RequestTemplate {
         Ok(Self { uri: request_uri(&endpoint.url)?, headers, signer: RequestSigner::new(&endpoint.secrets) })
     }
 
-    pub fn request(&self, event: &StoredEvent, body: RequestBody, meta: &RequestMeta) -> Request<Full<Bytes>> {
+    pub fn request(&self, event: &StoredEvent, body: RequestBody, meta: &RequestMeta) -> Request<Bytes> {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, body.content_type);
-        headers.extend(body.headers);
+        // An endpoint of an older version may have a header of this name. Two of them would contradict each other.
+        for (name, value) in body.headers {
+            headers.insert(name, value);
+        }
         // The id was checked when the event was read. A value that no header can carry is left out.
         if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
             headers.insert(WEBHOOK_ID, id);
@@ -97,7 +99,7 @@ impl RequestTemplate {
         if let Some(trace) = traceparent(event, meta.traced) {
             headers.insert(TRACEPARENT, trace);
         }
-        let mut request = Request::new(Full::new(body.bytes));
+        let mut request = Request::new(body.bytes);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;

@@ -1,244 +1,249 @@
-//! Resolves a host's name to its addresses, and to none where webhooks must not go.
+//! Resolves names as this system does: with its own `getaddrinfo`.
 //!
-//! The guard checks the addresses that are connected to, at each new connection: a name whose addresses change after an
-//! earlier check does not pass it. DNS answers are kept as long as they allow. A name is looked up as the system's own
-//! resolver does it: the hosts file first, then the servers and the search list of `/etc/resolv.conf`.
+//! `docs/decisions/0021-names-as-the-system-resolves-them.md` gives the reasons. `getaddrinfo` blocks, so each call has a
+//! thread of its own, and their number is bounded. Callers that ask for the same name share one call. An answer is kept
+//! for some seconds, and no longer than the files that it may come from stay as they are.
+//!
+//! IPv4 and IPv6 are asked for separately, so that one does not wait for the other. A name of the hosts file is looked up
+//! for both at once: if it has an address of one family there, the system asks nobody for the other.
 
-use futures::future::BoxFuture;
-use hickory_resolver::{
-    TokioResolver,
-    config::{LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts},
-    net::{NetError, runtime::TokioRuntimeProvider},
+use crate::delivery::resolver_files::ResolverFiles;
+use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
 };
-use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
-use kurir_contract::address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden_kind};
 use std::{
-    error::Error,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-    time::{Duration, SystemTime},
-    vec,
+    thread,
+    time::Duration,
 };
-use tower_service::Service;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 
-/// How long it is believed that a name does not exist. A name that a user has just made is found at the next retry; its
-/// zone would often say an hour.
-const NEGATIVE_TTL_CAP: Duration = Duration::from_secs(30);
+/// How long the answers of lookups are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheTimes {
+    addresses: Duration,
+    no_host: Duration,
+    failure: Duration,
+}
 
-/// An address where webhooks must not go.
-#[derive(Debug, thiserror::Error)]
-#[error("{address} is {kind}, where no webhook may go; {ALLOWED_NETWORKS} can open it")]
-pub struct ForbiddenAddress {
-    address: IpAddr,
-    kind: &'static str,
+impl CacheTimes {
+    /// `getaddrinfo` does not say how long addresses are valid, and the resolver that it asks has a cache of its own:
+    /// five seconds are for receivers that get many connections a second. That a name does not exist is believed for a
+    /// second, because the first retry comes after two. A name whose servers did not answer is left alone for three:
+    /// each lookup holds a thread meanwhile.
+    const USUAL: Self =
+        Self { addresses: Duration::from_secs(5), no_host: Duration::from_secs(1), failure: Duration::from_secs(3) };
+    #[cfg(test)]
+    pub const NONE: Self = Self { addresses: Duration::ZERO, no_host: Duration::ZERO, failure: Duration::ZERO };
+}
+
+/// Lookups at once of names that gave no trouble yet. Each is a thread that mostly waits.
+const MAX_LOOKUPS: usize = 64;
+/// Lookups at once of names that failed the last time. They may wait for each other, but nobody waits for them.
+const MAX_DOUBTFUL_LOOKUPS: usize = 16;
+/// Lookups at once of names in the hosts file. They ask no server.
+const MAX_HOSTS_LOOKUPS: usize = 16;
+/// `getaddrinfo` and its modules need some ten kilobytes; a part that is not used costs nothing.
+const STACK: usize = 512 * 1024;
+/// Names that are remembered. Beyond this number those that are out of date are dropped.
+const MAX_NAMES: usize = 4_096;
+/// How often a lookup is made again because the files changed while it was under way.
+const MAX_CHANGES: usize = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressFamily {
+    V4,
+    V6,
+    Both,
 }
 
 /// A name without addresses, or no name server that answers.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     #[error("there is no host {host}")]
     NoSuchHost { host: String },
-    /// The cause is part of this text, because only the last of a chain of causes is shown.
     #[error("the host {host} could not be looked up: {why}")]
     Failed { host: String, why: String },
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
+/// Addresses with port 0; an IPv6 address may name an interface.
+type LookupResult = Result<Vec<SocketAddr>, ResolveError>;
+type SharedLookup = Shared<BoxFuture<'static, (Instant, LookupResult)>>;
+type LookupFunction = dyn Fn(&str, AddressFamily) -> LookupResult + Send + Sync;
 
-/// Looks up names and caches the answers. All endpoints share it; a clone is the same cache.
+/// Looks up names and keeps the answers for some seconds. All endpoints share it; a clone is the same cache.
 #[derive(Clone)]
-pub struct DnsCache(Arc<DnsInner>);
+pub struct NameResolver(Arc<ResolverInner>);
 
-struct DnsInner {
-    make: Box<dyn Fn() -> Result<TokioResolver, NetError> + Send + Sync>,
-    /// None until it is needed.
-    resolver: Mutex<Option<CachedResolver>>,
+struct ResolverInner {
+    look_up: Arc<LookupFunction>,
+    files: ResolverFiles,
+    times: CacheTimes,
+    names: Mutex<HashMap<(String, AddressFamily), CachedName>>,
+    slots: LookupSlots,
 }
 
-struct CachedResolver {
-    resolver: TokioResolver,
-    settings: ResolverFiles,
+struct LookupSlots {
+    usual: Arc<Semaphore>,
+    doubtful: Arc<Semaphore>,
+    hosts: Arc<Semaphore>,
 }
 
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-const HOSTS: &str = "/etc/hosts";
-
-/// When the files that a resolver is made from were last written.
-#[derive(PartialEq, Eq)]
-struct ResolverFiles([Option<SystemTime>; 2]);
-
-impl ResolverFiles {
-    fn now() -> Self {
-        let written = |file| std::fs::metadata(file).and_then(|file| file.modified()).ok();
-        Self([RESOLV_CONF, HOSTS].map(written))
-    }
+struct CachedName {
+    lookup: SharedLookup,
+    /// The state of the files when the lookup began.
+    generation: u64,
 }
 
-impl DnsCache {
+impl NameResolver {
     /// Looks up names as this system does.
     #[must_use]
     pub fn from_system() -> Self {
-        Self::with_factory(|| {
-            let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
-                // As libc does it: a small image has no such file, and may need none.
-                tracing::debug!(
-                    "failed to read {RESOLV_CONF}, a name server on this machine is asked instead: {error}"
-                );
-                let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
-                let config = ResolverConfig::from_name_servers(vec![local]);
-                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            });
-            configure(builder).build()
-        })
+        Self::with_function(ResolverFiles::of_system(), CacheTimes::USUAL, look_up_in_system)
     }
 
-    /// Asks one server, and no hosts file.
-    #[cfg(test)]
-    pub fn with_server(server: SocketAddr) -> Self {
-        use hickory_resolver::config::{ConnectionConfig, ResolveHosts};
-        Self::with_factory(move || {
-            let mut udp = ConnectionConfig::udp();
-            udp.port = server.port();
-            let config = ResolverConfig::from_name_servers(vec![NameServerConfig::new(server.ip(), true, vec![udp])]);
-            let mut builder = configure(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()));
-            builder.options_mut().use_hosts_file = ResolveHosts::Never;
-            builder.build()
-        })
+    pub fn with_function(
+        files: ResolverFiles,
+        times: CacheTimes,
+        look_up: impl Fn(&str, AddressFamily) -> LookupResult + Send + Sync + 'static,
+    ) -> Self {
+        let slots = |count| Arc::new(Semaphore::new(count));
+        Self(Arc::new(ResolverInner {
+            look_up: Arc::new(look_up),
+            files,
+            times,
+            names: Mutex::default(),
+            slots: LookupSlots {
+                usual: slots(MAX_LOOKUPS),
+                doubtful: slots(MAX_DOUBTFUL_LOOKUPS),
+                hosts: slots(MAX_HOSTS_LOOKUPS),
+            },
+        }))
     }
 
-    fn with_factory(make: impl Fn() -> Result<TokioResolver, NetError> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(DnsInner { make: Box::new(make), resolver: Mutex::new(None) }))
-    }
-
-    async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let failed = |error: &NetError| ResolveError::Failed { host: host.to_owned(), why: error.to_string() };
-        let resolver = self.resolver().map_err(|error| failed(&error))?;
-        let error = match resolver.lookup_ip(host).await {
-            Ok(found) => return Ok(found.iter().collect()),
-            Err(error) => error,
-        };
-        self.drop_stale_resolver();
-        if error.is_nx_domain() || error.is_no_records_found() {
-            Err(ResolveError::NoSuchHost { host: host.to_owned() })
-        } else {
-            Err(failed(&error))
-        }
-    }
-
-    fn resolver(&self) -> Result<TokioResolver, NetError> {
-        let mut made = self.0.resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = &*made {
-            return Ok(made.resolver.clone());
-        }
-        let new = CachedResolver { resolver: (self.0.make)()?, settings: ResolverFiles::now() };
-        Ok(made.insert(new).resolver.clone())
-    }
-
-    /// Drops a resolver whose files have changed: a new network brought other name servers, or a user has added a host.
-    /// Checked only after a lookup has failed.
-    fn drop_stale_resolver(&self) {
-        let mut made = self.0.resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        made.take_if(|made| made.settings != ResolverFiles::now());
-    }
-}
-
-fn configure(
-    mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
-) -> hickory_resolver::ResolverBuilder<TokioRuntimeProvider> {
-    let options: &mut ResolverOpts = builder.options_mut();
-    // Both families are asked for at once. IPv4 is tried first: where IPv6 leads nowhere, as in many container
-    // networks, each connection would start with a wait. The connector starts with the other family 0.3 s later.
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    options.negative_max_ttl = Some(NEGATIVE_TTL_CAP);
-    builder
-}
-
-/// Where an endpoint's connections may go. Without networks, anywhere: the URL is the operator's own.
-#[derive(Clone)]
-pub struct AddressGuard(Option<Arc<NetworkList>>);
-
-impl AddressGuard {
-    fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
-        match self.0.as_deref().and_then(|allowed| forbidden_kind(address, allowed)) {
-            Some(kind) => Err(ForbiddenAddress { address, kind }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Resolves names to addresses that may be connected to.
-#[derive(Clone)]
-pub struct GuardedResolver {
-    dns: DnsCache,
-    guard: AddressGuard,
-}
-
-impl Service<Name> for GuardedResolver {
-    type Response = vec::IntoIter<SocketAddr>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let Self { dns, guard } = self.clone();
-        Box::pin(async move {
-            let mut refused = None;
-            let found = dns.look_up(name.as_str()).await?;
-            let allowed: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|&address| guard.check(address).map_err(|why| refused = Some(why)).is_ok())
-                // The URL has the port.
-                .map(|address| SocketAddr::new(address, 0))
-                .collect();
-            match refused {
-                // A forbidden address among others is left out.
-                Some(why) if allowed.is_empty() => Err(why.into()),
-                Some(_) | None => Ok(allowed.into_iter()),
-            }
-        })
-    }
-}
-
-/// Makes TCP connections to where webhooks may go.
-#[derive(Clone)]
-pub struct GuardedConnector {
-    tcp: HttpConnector<GuardedResolver>,
-    guard: AddressGuard,
-}
-
-impl GuardedConnector {
-    /// `guard`: the private networks that the operator allows, for an endpoint that is guarded.
+    /// Changes when the hosts file or the resolver's settings change. A connection that was made before may lead
+    /// elsewhere than a new one.
     #[must_use]
-    pub fn new(dns: DnsCache, guard: Option<NetworkList>, timeout: Duration) -> Self {
-        let guard = AddressGuard(guard.map(Arc::new));
-        let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { dns, guard: guard.clone() });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(timeout));
-        Self { tcp, guard }
-    }
-}
-
-impl Service<http::Uri> for GuardedConnector {
-    type Response = <HttpConnector<GuardedResolver> as Service<http::Uri>>::Response;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.tcp.poll_ready(context).map_err(Into::into)
+    pub fn generation(&self) -> u64 {
+        self.0.files.generation()
     }
 
-    fn call(&mut self, uri: http::Uri) -> Self::Future {
-        // hyper does not ask the resolver about a literal address.
-        let literal = uri.host().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-        if let Some(Err(why)) = literal.map(|address| self.guard.check(address)) {
-            return Box::pin(std::future::ready(Err(why.into())));
+    /// The families to ask for separately.
+    #[must_use]
+    pub fn families(&self, host: &str) -> &'static [AddressFamily] {
+        if self.0.files.has_host(host) { &[AddressFamily::Both] } else { &[AddressFamily::V4, AddressFamily::V6] }
+    }
+
+    /// # Errors
+    /// If the name has no address of this family, or if no server answers.
+    pub async fn resolve(&self, host: String, family: AddressFamily) -> LookupResult {
+        let mut changes = 0;
+        loop {
+            let generation = self.generation();
+            let (_, result) = self.shared_lookup(&host, family, generation).await;
+            changes += 1;
+            if generation == self.generation() || changes == MAX_CHANGES {
+                return result;
+            }
         }
-        let connecting = self.tcp.call(uri);
-        Box::pin(async move { Ok(connecting.await?) })
+    }
+
+    fn shared_lookup(&self, host: &str, family: AddressFamily, generation: u64) -> SharedLookup {
+        let mut names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (host.to_owned(), family);
+        let known = names.get(&key);
+        if let Some(known) = known.filter(|known| known.is_fresh(generation, &self.0.times)) {
+            return known.lookup.clone();
+        }
+        let is_doubtful = known.and_then(|known| known.lookup.peek()).is_some_and(|(_, result)| has_failed(result));
+        let slots = &self.0.slots;
+        let slots = match family {
+            AddressFamily::Both => &slots.hosts,
+            AddressFamily::V4 | AddressFamily::V6 if is_doubtful => &slots.doubtful,
+            AddressFamily::V4 | AddressFamily::V6 => &slots.usual,
+        };
+        let lookup = look_up_on_thread(Arc::clone(&self.0.look_up), Arc::clone(slots), host.to_owned(), family);
+        let lookup = lookup.boxed().shared();
+        if names.len() >= MAX_NAMES {
+            names.retain(|_, name| name.is_fresh(generation, &self.0.times));
+        }
+        names.insert(key, CachedName { lookup: lookup.clone(), generation });
+        lookup
     }
 }
+
+impl CachedName {
+    /// Whether the answer can be used, or is on its way.
+    fn is_fresh(&self, generation: u64, times: &CacheTimes) -> bool {
+        self.generation == generation
+            && self.lookup.peek().is_none_or(|(at, result)| {
+                at.elapsed()
+                    < match result {
+                        Ok(_) => times.addresses,
+                        Err(ResolveError::NoSuchHost { .. }) => times.no_host,
+                        Err(ResolveError::Failed { .. }) => times.failure,
+                    }
+            })
+    }
+}
+
+fn has_failed(result: &LookupResult) -> bool {
+    matches!(result, Err(ResolveError::Failed { .. }))
+}
+
+async fn look_up_on_thread(
+    look_up: Arc<LookupFunction>,
+    slots: Arc<Semaphore>,
+    host: String,
+    family: AddressFamily,
+) -> (Instant, LookupResult) {
+    let failed = |why: String| Err(ResolveError::Failed { host: host.clone(), why });
+    // The semaphore is never closed.
+    let Ok(slot) = slots.acquire_owned().await else { return (Instant::now(), failed("no more lookups".to_owned())) };
+    let (sender, result) = oneshot::channel();
+    let name = host.clone();
+    // Not one of tokio's threads: at the end of the process those are waited for.
+    let thread = thread::Builder::new().name("name-lookup".to_owned()).stack_size(STACK).spawn(move || {
+        let result = look_up(&name, family);
+        drop(slot);
+        let _ = sender.send(result);
+    });
+    let result = match thread {
+        Ok(_) => result.await.unwrap_or_else(|_| failed("the lookup ended without an answer".to_owned())),
+        Err(error) => failed(format!("no thread for the lookup: {error}")),
+    };
+    (Instant::now(), result)
+}
+
+/// The number of `EAI_ADDRFAMILY` in glibc: the host has addresses, but none of this family.
+const NO_ADDRESS_OF_FAMILY: i32 = -9;
+
+fn look_up_in_system(host: &str, family: AddressFamily) -> LookupResult {
+    let hints = AddrInfoHints {
+        address: match family {
+            AddressFamily::V4 => AddrFamily::Inet.into(),
+            AddressFamily::V6 => AddrFamily::Inet6.into(),
+            AddressFamily::Both => 0,
+        },
+        socktype: SockType::Stream.into(),
+        ..AddrInfoHints::default()
+    };
+    let no_such_host = || ResolveError::NoSuchHost { host: host.to_owned() };
+    let found = getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
+        LookupErrorKind::NoName | LookupErrorKind::NoData => no_such_host(),
+        _ if error.error_num() == NO_ADDRESS_OF_FAMILY => no_such_host(),
+        _ => ResolveError::Failed { host: host.to_owned(), why: std::io::Error::from(error).to_string() },
+    })?;
+    let addresses: Vec<_> = found.filter_map(Result::ok).map(|address| address.sockaddr).collect();
+    if addresses.is_empty() { Err(no_such_host()) } else { Ok(addresses) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,79 +1,85 @@
-//! What the connections to all endpoints share: the DNS cache, and the trusted certificates.
+//! What the connections to all endpoints share: resolved names, trusted certificates, the operator's proxies.
 //!
-//! There is one for each dispatcher: a machine has some hundred certificates, and an endpoint has none of its own.
+//! There is one for each dispatcher: a machine has some hundred certificates, which all endpoints share.
 
-use crate::delivery::resolver::DnsCache;
+use crate::delivery::{
+    http_client::proxy::ProxySettings,
+    resolver::NameResolver,
+    trust::{ReceiverVerifier, TrustedCertificates, parse_client_certificate},
+};
 use anyhow::Context as _;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
-use rustls_platform_verifier::Verifier;
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
-};
+use kurir_contract::endpoint::ClientCertificate;
+use rustls::ClientConfig;
+use std::sync::{Arc, OnceLock};
 
 /// What all connections share. A clone shares it, too.
 #[derive(Clone)]
 pub struct Transport(Arc<TransportInner>);
 
 struct TransportInner {
-    dns: DnsCache,
+    resolver: NameResolver,
     /// The operator's own, besides the machine's.
-    authorities: Vec<CertificateDer<'static>>,
-    /// Made for the first endpoint on https. Until then no certificates are read.
+    certificates: TrustedCertificates,
+    proxies: ProxySettings,
+    verifier: OnceLock<Arc<ReceiverVerifier>>,
+    /// Made for the first endpoint on https. Until then no certificates are read: a small image has none.
     https: OnceLock<Arc<ClientConfig>>,
-    http: Arc<ClientConfig>,
 }
 
 impl Transport {
-    /// `ca_file`: certificates in PEM form (`WEBHOOK_CA_FILE`) that are trusted besides those of this machine.
+    /// `certificates`: those of `WEBHOOK_CA_FILE`, which are trusted besides those of this machine.
+    #[must_use]
+    pub fn new(certificates: TrustedCertificates, proxies: ProxySettings) -> Self {
+        Self::with_resolver(NameResolver::from_system(), certificates, proxies)
+    }
+
+    pub(super) fn with_resolver(
+        resolver: NameResolver,
+        certificates: TrustedCertificates,
+        proxies: ProxySettings,
+    ) -> Self {
+        let (verifier, https) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(TransportInner { resolver, certificates, proxies, verifier, https }))
+    }
+
+    pub(super) fn resolver(&self) -> NameResolver {
+        self.0.resolver.clone()
+    }
+
+    pub(super) fn proxies(&self) -> &ProxySettings {
+        &self.0.proxies
+    }
+
+    /// `own`: the certificate that the endpoint presents.
     ///
     /// # Errors
-    /// If the file cannot be read or holds no certificate.
-    pub fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        Self::with_dns(DnsCache::from_system(), ca_file)
-    }
-
-    pub(super) fn with_dns(dns: DnsCache, ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let authorities = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
-        // Never used for TLS. A receiver on http must not depend on certificates: a small image has none.
-        let http = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-        Ok(Self(Arc::new(TransportInner { dns, authorities, https: OnceLock::new(), http: http.into() })))
-    }
-
-    pub(super) fn dns(&self) -> DnsCache {
-        self.0.dns.clone()
-    }
-
-    /// # Errors
-    /// If the URL is https and there is no certificate to trust.
-    pub(super) fn tls(&self, url: &url::Url) -> anyhow::Result<Arc<ClientConfig>> {
-        if url.scheme() == "http" {
-            return Ok(Arc::clone(&self.0.http));
-        }
-        if let Some(https) = self.0.https.get() {
+    /// If there is no certificate to trust, or if the endpoint's own cannot be used.
+    pub(super) fn tls(&self, own: Option<&ClientCertificate>) -> anyhow::Result<Arc<ClientConfig>> {
+        if let (None, Some(https)) = (own, self.0.https.get()) {
             return Ok(Arc::clone(https));
         }
         let builder = ClientConfig::builder();
-        let verifier =
-            Verifier::new_with_extra_roots(self.0.authorities.iter().cloned(), Arc::clone(builder.crypto_provider()))
-                .context("failed to find certificates to trust: install ca-certificates, or set WEBHOOK_CA_FILE")?;
-        // Only a verifier that does not verify is dangerous; this is the platform's.
-        let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+        let verifier = match self.0.verifier.get() {
+            Some(verifier) => Arc::clone(verifier),
+            None => {
+                let provider = Arc::clone(builder.crypto_provider());
+                let verifier = ReceiverVerifier::new(self.0.certificates.clone(), provider)?;
+                Arc::clone(self.0.verifier.get_or_init(|| Arc::new(verifier)))
+            }
+        };
+        // Only a verifier that does not verify is dangerous.
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        let mut config = match own {
+            Some(own) => {
+                let (chain, key) = parse_client_certificate(own).map_err(anyhow::Error::msg)?;
+                builder.with_client_auth_cert(chain, key).context("its client certificate cannot be used")?
+            }
+            None => builder.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::clone(self.0.https.get_or_init(|| config.into())))
+        Ok(match own {
+            Some(_) => Arc::new(config),
+            None => Arc::clone(self.0.https.get_or_init(|| config.into())),
+        })
     }
-}
-
-fn read_authorities(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let what = || format!("failed to read the certificates of WEBHOOK_CA_FILE ({})", file.display());
-    let authorities: Vec<_> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect).with_context(what)?;
-    anyhow::ensure!(!authorities.is_empty(), "{}: it holds no certificate in PEM form", what());
-    let mut usable = RootCertStore::empty();
-    for authority in &authorities {
-        usable.add(authority.clone()).with_context(what)?;
-    }
-    Ok(authorities)
 }

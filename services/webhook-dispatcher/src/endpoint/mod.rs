@@ -1,9 +1,10 @@
 //! What an endpoint is: where events go, and how. Pure.
 
+pub mod connection;
 pub mod request_url;
 pub mod retry_policy;
 
-use crate::endpoint::retry_policy::RetryPolicy;
+use crate::endpoint::{connection::ConnectionSettings, retry_policy::RetryPolicy};
 use anyhow::Context as _;
 use kurir_contract::endpoint::{
     ContentFilter, EndpointId, EndpointSettings, EventOrdering, PayloadFormat, StoredSecret,
@@ -41,6 +42,8 @@ pub struct Endpoint {
     pub rate_limit: Option<f64>,
     pub ordering: EventOrdering,
     pub retry_policy: RetryPolicy,
+    /// Its proxy, its TLS server name, its client certificate.
+    pub connection: ConnectionSettings,
     /// Whether a user made the endpoint: then its URL must not lead into the operator's network.
     pub guarded: bool,
 }
@@ -80,6 +83,11 @@ impl Endpoint {
             retry_policy: RetryPolicy::from_schedule(settings.retry.delays())
                 .with_jitter(settings.retry_jitter_percent)
                 .with_final_statuses(settings.give_up_on),
+            connection: ConnectionSettings {
+                proxy: settings.proxy.as_deref().map(Url::parse).transpose().context("its proxy is no URL")?,
+                server_name: settings.tls_server_name,
+                certificate: settings.client_certificate,
+            },
             guarded: true,
         })
     }

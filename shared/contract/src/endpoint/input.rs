@@ -5,9 +5,11 @@
 
 use super::{
     ChatType, ContentFilter, EndpointSettings, EventOrdering, EventPattern, PayloadFormat, RetrySchedule,
-    SigningSecret, StoredSecret, event_name::read_event_name,
+    SigningSecret, StoredSecret,
+    connection::{parse_client_certificate, parse_proxy, parse_server_name},
+    event_name::read_event_name,
 };
-use crate::{address::ChatJid, event::EventType, session::SessionId};
+use crate::{address::ChatJid, event::EventType, header, session::SessionId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, str::FromStr};
@@ -43,16 +45,20 @@ const MIN_RATE: f64 = 0.01;
 /// Events that this account alone causes.
 const OWN: [&EventType; 2] = [&EventType::MESSAGE_SENT, &EventType::MESSAGE_ACK];
 /// Headers that Kurir sets, and headers that change how a request is framed.
-const RESERVED_HEADERS: [&str; 10] = [
+const RESERVED_HEADERS: [&str; 14] = [
     "host",
     "content-length",
     "content-type",
     "transfer-encoding",
     "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
     "te",
+    "trailer",
     "upgrade",
     "expect",
-    "traceparent",
+    header::TRACEPARENT,
     "tracestate",
 ];
 /// The beginnings of the headers that Kurir sets: those of Standard Webhooks, of CloudEvents, and its own.
@@ -145,6 +151,11 @@ impl FieldProblems {
             }
             "base64" => self.take(name, &mut settings.base64, boolean(value)),
             "metadata" => self.take(name, &mut settings.metadata, metadata(value)),
+            "proxy" => self.take(name, &mut settings.proxy, parse_proxy(value)),
+            "tlsServerName" => self.take(name, &mut settings.tls_server_name, parse_server_name(value)),
+            "clientCertificate" => {
+                self.take(name, &mut settings.client_certificate, parse_client_certificate(value));
+            }
             _ => self.add(name, "is not known"),
         }
     }
@@ -210,6 +221,9 @@ impl FieldProblems {
             "format" => settings.format = new.format,
             "base64" => settings.base64 = new.base64,
             "metadata" => settings.metadata = new.metadata,
+            "proxy" => settings.proxy = new.proxy,
+            "tlsServerName" => settings.tls_server_name = new.tls_server_name,
+            "clientCertificate" => settings.client_certificate = new.client_certificate,
             _ => self.add(name, "is not known"),
         }
     }
@@ -336,8 +350,8 @@ fn headers(value: &Value) -> Result<BTreeMap<String, String>, String> {
         if !is_token {
             return Err(format!("{name:?} is no name of a header"));
         }
-        let is_reserved = RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if RESERVED_HEADERS.contains(&name.as_str()) || is_reserved {
+        if RESERVED_HEADERS.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        {
             return Err(format!("{name:?} is set by Kurir itself"));
         }
         if text.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {

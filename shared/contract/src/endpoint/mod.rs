@@ -4,6 +4,7 @@
 //! bucket. The endpoint `default` is not in the bucket: it comes from `WEBHOOK_URL`. [`input`] parses what a user writes,
 //! and reports all problems at once.
 
+mod connection;
 pub mod event_name;
 mod filter;
 mod format;
@@ -15,6 +16,7 @@ mod settings;
 mod state;
 
 pub use crate::endpoint_id::{EndpointId, InvalidEndpointId};
+pub use connection::{ClientCertificate, MASK, mask_password, unmask_password};
 pub use filter::{ChatType, ContentFilter};
 pub use format::PayloadFormat;
 pub use input::FieldProblem;

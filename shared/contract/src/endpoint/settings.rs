@@ -1,6 +1,6 @@
 //! The settings of an endpoint, as the bucket has them.
 
-use super::{ContentFilter, EndpointId, EventPattern, PayloadFormat, RetrySchedule, StoredSecret};
+use super::{ClientCertificate, ContentFilter, EndpointId, EventPattern, PayloadFormat, RetrySchedule, StoredSecret};
 use crate::{session::SessionId, subject};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +54,14 @@ pub struct EndpointSettings {
     pub ordering: EventOrdering,
     #[serde(default)]
     pub format: PayloadFormat,
+    /// The URL of the endpoint's own proxy, which may hold a password; none: the operator's, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// The name that the receiver's certificate must have, if it is not the URL's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_server_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
     /// Any data of the user; Kurir does not use it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
@@ -129,6 +137,9 @@ impl EndpointSettings {
             ordering: EventOrdering::None,
             format: PayloadFormat::Kurir,
             base64: false,
+            proxy: None,
+            tls_server_name: None,
+            client_certificate: None,
             metadata: BTreeMap::new(),
             start_sequence: 0,
             stream_created: None,

@@ -1,10 +1,13 @@
 //! What a user writes about an endpoint, judged as a whole: the contract's fields, and what they mean here and now. Pure.
 
-use super::endpoint_view::{MASK, is_secret};
+use super::endpoint_view::is_secret;
 use crate::{error_code::ErrorCode, event_publisher::EventsStreamInfo, fields::field_problem, response::ApiError};
 use kurir_contract::{
     address_guard::{ALLOWED_NETWORKS, NetworkList, forbidden_kind},
-    endpoint::{ContentFilter, EndpointSettings, EventOrdering, FieldProblem, PayloadFormat, RetrySchedule, input},
+    endpoint::{
+        ContentFilter, EndpointSettings, EventOrdering, FieldProblem, MASK, PayloadFormat, RetrySchedule, input,
+        unmask_password,
+    },
     session::SessionId,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -68,6 +71,22 @@ struct EndpointFields {
     metadata: Option<BTreeMap<String, String>>,
     /// Whether received files come in the body, too.
     base64: Option<bool>,
+    /// The endpoint's own proxy, `http://user:password@host:port`; null: the operator's, if there is one.
+    proxy: Option<String>,
+    /// The name that the receiver's certificate must have; null: the URL's host.
+    tls_server_name: Option<String>,
+    client_certificate: Option<ClientCertificateFields>,
+}
+
+/// The certificate that is presented to the receiver (mTLS).
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", rename = "ClientCertificate", extend("additionalProperties" = false))]
+#[expect(dead_code, reason = "it is the schema of what `input::read` reads")]
+struct ClientCertificateFields {
+    /// In PEM form, with those that link it to its authority.
+    certificate: String,
+    /// In PEM form; `••••` keeps the stored one.
+    private_key: String,
 }
 
 impl JsonSchema for CreateEndpointRequest {
@@ -157,12 +176,13 @@ impl EndpointRules<'_> {
     }
 
     fn problems(&self, settings: &EndpointSettings) -> Vec<FieldProblem> {
-        self.address(settings).into_iter().chain(self.schedule(settings)).collect()
+        let proxy = settings.proxy.as_deref().and_then(|proxy| self.address("proxy", proxy));
+        self.address("url", &settings.url).into_iter().chain(proxy).chain(self.schedule(settings)).collect()
     }
 
     /// A name is judged when it is resolved, at each connection; an address is what it is.
-    fn address(&self, settings: &EndpointSettings) -> Option<FieldProblem> {
-        let url = Url::parse(&settings.url).ok()?;
+    fn address(&self, field: &'static str, url: &str) -> Option<FieldProblem> {
+        let url = Url::parse(url).ok()?;
         let ip = match url.host()? {
             Host::Ipv4(ip) => IpAddr::V4(ip),
             Host::Ipv6(ip) => IpAddr::V6(ip),
@@ -178,7 +198,7 @@ impl EndpointRules<'_> {
         let kind = forbidden_kind(ip, self.allowed)?;
         let host = url.host_str()?;
         Some(field_problem(
-            "url",
+            field,
             format!(
                 "leads to {host}, {kind}, which no webhook may reach: the operator can open it with {ALLOWED_NETWORKS}"
             ),
@@ -214,6 +234,26 @@ fn longest(settings: &EndpointSettings) -> Duration {
 /// Puts the stored value where the mask came back. A mask of nothing is a problem.
 fn unmask(body: &mut Map<String, Value>, before: Option<&EndpointSettings>) -> Vec<FieldProblem> {
     let mut problems = Vec::new();
+    let stored = |name| before.and_then(|before| if name == "url" { Some(&before.url) } else { before.proxy.as_ref() });
+    for name in ["url", "proxy"] {
+        let Some(url) = body.get(name).and_then(Value::as_str) else { continue };
+        match unmask_password(url, stored(name).map(String::as_str)) {
+            Some(Ok(url)) => drop(body.insert(name.to_owned(), url.into())),
+            Some(Err(message)) => problems.push(field_problem(name, message)),
+            None => {}
+        }
+    }
+    if let Some(own) = body.get_mut("clientCertificate").and_then(Value::as_object_mut)
+        && own.get("privateKey").is_some_and(|key| key == MASK)
+    {
+        match before.and_then(|before| before.client_certificate.as_ref()) {
+            Some(stored) => drop(own.insert("privateKey".to_owned(), stored.private_key.as_str().into())),
+            None => {
+                let message = format!("has no stored privateKey that {MASK} could stand for: write the key");
+                problems.push(field_problem("clientCertificate", message));
+            }
+        }
+    }
     let Some(headers) = body.get_mut("headers").and_then(Value::as_object_mut) else { return problems };
     headers.retain(|name, value| {
         if value != MASK {

@@ -2,17 +2,14 @@
 
 use crate::endpoint_backlog::EndpointBacklog;
 use kurir_contract::endpoint::{
-    CircuitState, ContentFilter, EndpointId, EndpointSettings, EndpointState, EventOrdering, EventPattern,
-    PayloadFormat, RetrySchedule, StoredSecret,
+    CircuitState, ContentFilter, EndpointId, EndpointSettings, EndpointState, EventOrdering, EventPattern, MASK,
+    PayloadFormat, RetrySchedule, StoredSecret, mask_password,
 };
 use kurir_contract::{event::EventType, session::SessionId};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
-
-/// Stands for a value that is not shown. No header's real value is this.
-pub const MASK: &str = "••••";
 
 /// An endpoint. Null are settings of the endpoint `default` that only the dispatchers know.
 #[derive(Serialize, JsonSchema)]
@@ -21,6 +18,7 @@ pub struct EndpointView {
     pub id: EndpointId,
     /// `environment`: `WEBHOOK_URL` alone changes it.
     managed_by: Manager,
+    /// A password in it is `••••`.
     url: String,
     description: String,
     /// While it is false, its events wait.
@@ -51,6 +49,11 @@ pub struct EndpointView {
     metadata: BTreeMap<String, String>,
     /// Whether received files come in the body, too.
     base64: bool,
+    /// The endpoint's own proxy; a password in it is `••••`. Null: the operator's, if there is one.
+    proxy: Option<String>,
+    /// The name that the receiver's certificate must have; null: the URL's host.
+    tls_server_name: Option<String>,
+    client_certificate: Option<ClientCertificateView>,
     /// The first event of the endpoint in EVENTS.
     start_sequence: u64,
     /// ISO 8601.
@@ -76,6 +79,16 @@ fn find_warnings(settings: &EndpointSettings) -> Vec<&'static str> {
         && settings.filter.from_api.is_none();
     let found = [is_test_url.then_some(TEST_URL), hears_itself.then_some(OWN_MESSAGES)];
     found.into_iter().flatten().collect()
+}
+
+/// The certificate that is presented to the receiver.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ClientCertificateView {
+    /// In PEM form.
+    certificate: String,
+    /// Always `••••`.
+    private_key: &'static str,
 }
 
 /// Who changes an endpoint.
@@ -121,7 +134,7 @@ impl EndpointView {
         Self {
             id: id.clone(),
             managed_by: if is_default { Manager::Environment } else { Manager::Api },
-            url,
+            url: mask_password(&url),
             description,
             enabled,
             disabled_reason,
@@ -141,6 +154,12 @@ impl EndpointView {
             format: settings.format,
             metadata: settings.metadata.clone(),
             base64: settings.base64,
+            proxy: settings.proxy.as_deref().map(mask_password),
+            tls_server_name: settings.tls_server_name.clone(),
+            client_certificate: settings
+                .client_certificate
+                .as_ref()
+                .map(|own| ClientCertificateView { certificate: own.certificate.clone(), private_key: MASK }),
             start_sequence: settings.start_sequence,
             created_at: (!is_default).then(|| settings.created_at.clone()),
             updated_at: (!is_default).then(|| settings.updated_at.clone()),
@@ -171,7 +190,7 @@ pub fn is_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kurir_contract::endpoint::SigningSecret;
+    use kurir_contract::endpoint::{ClientCertificate, SigningSecret};
 
     #[test]
     fn what_is_shown_holds_no_secret() {
@@ -181,7 +200,12 @@ mod tests {
         let settings = EndpointSettings {
             headers: headers.chain([plain]).collect::<BTreeMap<_, _>>(),
             secrets: vec![StoredSecret::new(secret.clone())],
-            ..EndpointSettings::new("https://example.org/".to_owned())
+            proxy: Some("http://proxy:hidden@example.org/".to_owned()),
+            client_certificate: Some(ClientCertificate {
+                certificate: "public".to_owned(),
+                private_key: "hidden".to_owned(),
+            }),
+            ..EndpointSettings::new("https://user:hidden@example.org/".to_owned())
         };
         let view = EndpointView::new(&EndpointId::random(), &settings);
         assert_eq!((view.headers["x-tenant"].as_str(), view.signed), ("blue", Some(true)));

@@ -1,5 +1,6 @@
 //! The parts that every test here needs: NATS, a receiver, dispatchers between them, and a look into the streams.
 
+pub mod dns_server;
 pub mod endpoints;
 pub mod tls;
 
@@ -64,6 +65,13 @@ impl Stage {
     pub fn start_with_few_files<const N: usize>(&self, files: usize, settings: [(&str, &str); N]) -> Process {
         let script = format!("ulimit -Sn {files}; exec '{BINARY}'");
         Process::spawn_with_arguments("webhook-dispatcher", "/bin/sh", ["-c", &script], self.environment(settings))
+    }
+
+    /// Starts a dispatcher with mounts of its own.
+    pub fn start_in_namespace<const N: usize>(&self, mounts: &str, settings: [(&str, &str); N]) -> Process {
+        let script = format!("{mounts} && exec '{BINARY}'");
+        let arguments = ["--mount", "/bin/sh", "-c", &script];
+        Process::spawn_with_arguments("webhook-dispatcher", "unshare", arguments, self.environment(settings))
     }
 
     fn environment<const N: usize>(&self, settings: [(&str, &str); N]) -> Vec<(String, String)> {

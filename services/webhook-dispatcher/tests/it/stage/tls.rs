@@ -31,6 +31,17 @@ impl Authority {
         Self { pem, issuer: Issuer::new(authority, key) }
     }
 
+    /// Accepts TLS with a certificate for `name`, and speaks these protocols.
+    pub fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer);
+        let chain = vec![certificate.unwrap().der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     /// The authority's certificate in PEM form.
     pub fn file(&self) -> NamedTempFile {
         let mut file = NamedTempFile::new().unwrap();
@@ -49,12 +60,7 @@ pub struct TlsReceiver {
 impl TlsReceiver {
     /// `name`: the name in the certificate.
     pub async fn start(authority: &Authority, name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority.issuer);
-        let chain = vec![certificate.unwrap().der().clone()];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let (tls, port, requests) = (TlsAcceptor::from(Arc::new(config)), Port::reserve(), Arc::default());
+        let (tls, port, requests) = (authority.acceptor(name, &[]), Port::reserve(), Arc::default());
         let (listener, counted) = (port.listen(), Arc::clone(&requests));
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

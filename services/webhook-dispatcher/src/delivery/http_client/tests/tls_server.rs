@@ -39,31 +39,15 @@ pub struct TlsServer {
 impl TlsServer {
     /// `name`: the name in the certificate. `protocols`: what the server offers, in order of preference.
     pub async fn start(name: &str, protocols: &[&str]) -> Self {
-        let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority_key = KeyPair::generate().unwrap();
-        let root = authority.self_signed(&authority_key).unwrap();
-        let issuer = Issuer::new(authority, authority_key);
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(root.pem().as_bytes()).unwrap();
-
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let mut config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-
+        let (tls, authority) = acceptor(name, protocols);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (connections, requests) = (Arc::default(), Arc::default());
         Self {
             address: listener.local_addr().unwrap(),
-            authority: file,
+            authority,
             connections: Arc::clone(&connections),
             requests: Arc::clone(&requests),
-            serving: tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), connections, requests)),
+            serving: tokio::spawn(serve(listener, tls, connections, requests)),
         }
     }
 
@@ -89,6 +73,25 @@ impl Drop for TlsServer {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// Accepts TLS with a certificate for `name`, and the file of its authority.
+pub fn acceptor(name: &str, protocols: &[&str]) -> (TlsAcceptor, NamedTempFile) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let root = authority.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(root.pem().as_bytes()).unwrap();
+
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    (TlsAcceptor::from(Arc::new(config)), file)
 }
 
 async fn serve(
