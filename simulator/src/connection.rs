@@ -1,11 +1,15 @@
 //! The state of a client's connection: its phase, what is to be written, and how far its pairing is.
 //! Leaves reading and writing to `server`.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use wacore_binary::Node;
+use wacore_binary::{Jid, Node};
 use wacore_libsignal::protocol::KeyPair;
 use waproto::whatsapp::device_props::PlatformType;
 
@@ -71,6 +75,10 @@ pub struct ClientConnection {
     pub online: bool,
     /// What the client said of being online on this connection, in order; of many, the last ones.
     pub presences: Vec<String>,
+    /// The last of them was that it is online.
+    pub available: bool,
+    /// Whose presence it follows, under the address that it asked for.
+    pub subscriptions: BTreeMap<PhoneNumber, Jid>,
     /// Held back by a fault, to be overtaken by the next entry.
     pub held: Option<u64>,
 }

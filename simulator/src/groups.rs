@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use wacore_binary::Jid;
+use wacore_binary::{Jid, Server};
 
 use crate::phone_number::PhoneNumber;
 
@@ -146,12 +146,20 @@ impl GroupTable {
     }
 }
 
-/// The group's whole JID, which is how groups are written outside of stanzas.
+/// The address under which everybody's status posts go out.
+pub const STATUS: &str = "status@broadcast";
+
+/// The group's whole JID, which is how groups are written outside of stanzas. Another whole JID stays as it is.
 pub fn whole(id: &str) -> String {
-    format!("{}@g.us", bare(id))
+    if id.contains('@') { id.to_owned() } else { format!("{id}@g.us") }
 }
 
 /// The group's id without its server.
 pub fn bare(id: &str) -> &str {
-    id.strip_suffix("@g.us").unwrap_or(id)
+    id.split('@').next().unwrap_or(id)
+}
+
+/// The chat of several people that this id means: a group, or a broadcast.
+pub fn jid_of(id: &str) -> Jid {
+    if id.ends_with("@broadcast") { Jid::new(bare(id), Server::Broadcast) } else { Jid::group(bare(id)) }
 }

@@ -7,12 +7,14 @@
 //! - `server`: socket, pairing, login, and when which stanza is written; `connection`: the state of a connection
 //! - `stanza`: what clients and simulated phones exchange
 //! - `people`: persons with phone, companions and inbox; `signal`: a phone's keys and sessions
+//! - `app_state`: the settings that an account's devices share; `privacy`: who may see what
 //! - `passkey`: an account's passkey, and the browser that signs with it
 //! - `groups`, `offline_queue`, `ledger`, `sent_log`: what is remembered of conversations
 //! - `faults`, `refusals`, `restrictions`, `timers`, `load`, `load_runner`: what a test does to clients on purpose
 //! - `media_store`, `media_server`: files over HTTPS; `control`: the HTTP API; `snapshot`: what survives a restart
 //! - `state`: all of the state, behind one lock
 
+mod app_state;
 mod config;
 mod connection;
 mod control;
@@ -28,6 +30,7 @@ mod offline_queue;
 mod passkey;
 mod people;
 mod phone_number;
+mod privacy;
 mod refusals;
 mod restrictions;
 mod sent_log;

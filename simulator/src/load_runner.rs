@@ -88,9 +88,7 @@ impl ServerState {
                 ..Default::default()
             },
             to: Some(load.to.clone()),
-            group: None,
-            addressing: None,
-            push_name: None,
+            ..OutboundMessage::default()
         };
         self.say(&load.contacts[contact], utterance)
     }

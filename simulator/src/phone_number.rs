@@ -27,21 +27,6 @@ impl PhoneNumber {
         (100_000_000_000_000 + spread).to_string()
     }
 
-    /// The number under which its account was made. WhatsApp answers a question about either form with this one: in Brazil
-    /// (area codes from 31) without the 9 in front, in Mexico with the 1, in Argentina with the 9 behind the country code.
-    pub fn registered_form(&self) -> Self {
-        let digits = self.as_str();
-        let form = match (digits.get(..2), digits.len()) {
-            (Some("55"), 13) if &digits[4..5] == "9" && &digits[2..4] >= "31" => {
-                format!("{}{}", &digits[..4], &digits[5..])
-            }
-            (Some("52"), 12) => format!("521{}", &digits[2..]),
-            (Some("54"), 12) => format!("549{}", &digits[2..]),
-            _ => digits.to_owned(),
-        };
-        Self(form)
-    }
-
     /// `number@s.whatsapp.net`, with a device where it is not the phone.
     pub fn jid(&self, device: u16) -> Jid {
         Jid::pn_device(self.0.as_str(), device)

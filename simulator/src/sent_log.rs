@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::phone_number::PhoneNumber;
+use crate::{phone_number::PhoneNumber, stanza::StanzaKind};
 
 /// Messages kept for a retry request; real phones keep a few hundred.
 const MAX_KEPT: usize = 20_000;
@@ -15,8 +15,7 @@ pub struct SentPlaintext {
     pub group: Option<String>,
     /// The account it went to, if it was not a group.
     pub to: Option<PhoneNumber>,
-    pub stanza_type: &'static str,
-    pub mediatype: Option<&'static str>,
+    pub kind: StanzaKind,
 }
 
 #[derive(Debug, Default)]

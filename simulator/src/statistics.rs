@@ -16,6 +16,8 @@ pub struct TrafficStatistics {
     pub handshakes: BTreeMap<&'static str, u64>,
     pub logins: u64,
     pub pairings: u64,
+    /// Patches of settings that the account's phone could not read, or whose MACs are wrong.
+    pub unreadable_patches: u64,
     pub decryption_failures: u64,
     pub retry_requests_from_client: u64,
     pub retry_requests_to_client: u64,

@@ -13,7 +13,7 @@ use wacore_binary::{
 const SERVERS: [(&str, Server); 2] = [("s.whatsapp.net", Server::Pn), ("g.us", Server::Group)];
 
 /// Attributes that hold what somebody wrote or chose. The encoder would write one with an `@` as an address.
-const TEXTS: [&str; 5] = ["subject", "notify", "name", "id", "code"];
+const TEXTS: [&str; 6] = ["subject", "notify", "name", "id", "code", "display_name"];
 
 /// The bytes of a stanza, with the frame's flag byte in front.
 pub fn encode_stanza(mut node: Node) -> Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Contacts: what they write, receive and confirm, and how they behave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{
     Json,
@@ -16,11 +16,12 @@ use waproto::whatsapp::Message;
 
 use super::{
     new_message::{NewMessage, SendingContact},
-    response::{ApiError, ApiResult, JsonBody, MessageCreated, NumberPath},
+    response::{ApiError, ApiResult, DialledPath, JsonBody, MessageCreated, NumberPath},
 };
 use crate::{
     people::{AddressingMode, ReceiptMode, ReceivedMessage, ReceivedReceipt, SimulatedPerson},
     phone_number::PhoneNumber,
+    privacy::PrivacyCategory,
     stanza::OutboundMessage,
     state::{ServerState, SharedState},
 };
@@ -56,6 +57,7 @@ pub async fn write(
     // Encryption of media takes its time, so it happens before the lock.
     let speaker = SendingContact { number: &number, to: to.as_ref(), poll: poll.as_ref(), original: original.as_ref() };
     let message = new.message(&store, speaker)?;
+    let raw = new.raw()?;
     let mut server = shared.lock();
     let id = new.id.unwrap_or_else(|| server.fresh_id("3A"));
     if new.status == Some(true) {
@@ -67,10 +69,13 @@ pub async fn write(
         OutboundMessage {
             id: id.clone(),
             message,
+            raw,
             to,
             group: new.group,
             addressing: new.addressing,
             push_name: new.push_name,
+            broadcast: new.broadcast,
+            unavailable: new.unavailable,
         },
     )?;
     Ok((StatusCode::CREATED, Json(MessageCreated { id })))
@@ -165,9 +170,10 @@ pub async fn media(
     State(shared): State<SharedState>,
     Path((number, id)): Path<(String, String)>,
 ) -> ApiResult<Response> {
-    let number: PhoneNumber = number.parse().map_err(ApiError::bad)?;
+    let dialled: PhoneNumber = number.parse().map_err(ApiError::bad)?;
     let (message, store) = {
         let server = shared.lock();
+        let number = server.people.registered(&dialled);
         let message = server
             .people
             .get(&number)
@@ -214,7 +220,10 @@ pub struct ContactView {
     /// Its id; null if there is none.
     picture: Option<String>,
     refuses_groups: bool,
+    hides_number: bool,
     blocked: BTreeSet<PhoneNumber>,
+    aliases: BTreeSet<PhoneNumber>,
+    privacy: BTreeMap<&'static str, String>,
 }
 
 impl ContactView {
@@ -230,7 +239,13 @@ impl ContactView {
             about: person.about.clone(),
             picture: person.picture.as_ref().map(|picture| picture.id.clone()),
             refuses_groups: person.refuses_groups,
+            hides_number: person.hides_number,
             blocked: person.blocked.clone(),
+            aliases: person.aliases.clone(),
+            privacy: PrivacyCategory::ALL
+                .into_iter()
+                .map(|category| (category.name(), person.privacy.value(category).to_owned()))
+                .collect(),
         }
     }
 }
@@ -244,6 +259,12 @@ pub struct ContactChanges {
     addressing: Option<AddressingMode>,
     /// Nobody can add this contact to a group.
     refuses_groups: Option<bool>,
+    /// Clients learn the LID and never the number.
+    hides_number: Option<bool>,
+    /// The numbers that lead to this contact when somebody dials them. The contact itself is registered as it is written.
+    aliases: Option<BTreeSet<PhoneNumber>>,
+    /// By category, in WhatsApp's words.
+    privacy: Option<BTreeMap<String, String>>,
 }
 
 pub async fn show(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> ApiResult<Json<ContactView>> {
@@ -253,11 +274,19 @@ pub async fn show(State(shared): State<SharedState>, NumberPath(number): NumberP
 
 pub async fn change(
     State(shared): State<SharedState>,
-    NumberPath(number): NumberPath,
+    DialledPath(dialled): DialledPath,
     JsonBody(change): JsonBody<ContactChanges>,
 ) -> ApiResult<Json<ContactView>> {
     let mut server = shared.lock();
     server.dirty = true;
+    let number = match change.aliases {
+        Some(aliases) => {
+            let set = server.people.set_aliases(&dialled, aliases);
+            set.map_err(|error| ApiError::conflict(error.to_string()))?;
+            dialled
+        }
+        None => server.people.registered(&dialled),
+    };
     let person = server.people.meet(&number)?;
     if let Some(push_name) = change.push_name {
         person.push_name = push_name;
@@ -265,6 +294,14 @@ pub async fn change(
     person.registered = change.registered.unwrap_or(person.registered);
     person.receipts = change.receipts.unwrap_or(person.receipts);
     person.addressing = change.addressing.unwrap_or(person.addressing);
+    for (name, value) in change.privacy.iter().flatten() {
+        let category = PrivacyCategory::from_name(name)
+            .ok_or_else(|| ApiError::bad(format!("there is no privacy setting {name:?}")))?;
+        if !person.privacy.set(category, value) {
+            return Err(ApiError::bad(format!("{name} is one of {}", category.values().join(", "))));
+        }
+    }
+    person.hides_number = change.hides_number.unwrap_or(person.hides_number);
     person.refuses_groups = change.refuses_groups.unwrap_or(person.refuses_groups);
     Ok(Json(ContactView::of(person)))
 }
@@ -278,15 +315,25 @@ pub async fn picture(State(shared): State<SharedState>, NumberPath(number): Numb
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reinstallation {
+    /// The server tells who has a chat with the contact; true if not given.
+    notice: Option<bool>,
+}
+
 /// Installs the contact's phone again: it has a new identity and no session.
 pub async fn reinstall(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
+    JsonBody(reinstallation): JsonBody<Reinstallation>,
 ) -> ApiResult<Json<ContactView>> {
     let mut server = shared.lock();
     server.dirty = true;
     server.groups.forget_sender(&number);
-    let person = server.people.meet(&number)?;
-    person.reinstall()?;
-    Ok(Json(ContactView::of(person)))
+    server.people.meet(&number)?.reinstall()?;
+    if reinstallation.notice != Some(false) {
+        server.tell_of_new_identity(&number);
+    }
+    Ok(Json(ContactView::of(server.people.meet(&number)?)))
 }

@@ -73,7 +73,8 @@ pub async fn create(
         return Err(ApiError::bad("a group needs at least one participant"));
     }
     let mut server = shared.lock();
-    let mut participants: BTreeSet<PhoneNumber> = new.participants.into_iter().collect();
+    let mut participants: BTreeSet<PhoneNumber> =
+        new.participants.iter().map(|number| server.people.registered(number)).collect();
     let has_account =
         participants.iter().any(|number| server.people.get(number).is_some_and(|person| person.is_account));
     let creator = match new.account {

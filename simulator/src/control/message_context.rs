@@ -83,14 +83,22 @@ impl NewMessage {
                 message.protocol_message = MessageField::some(protocol);
             }
             MessageKind::Raw => {
-                let bytes = BASE64_STANDARD.decode(required(self.base64.as_deref(), "base64")?);
-                let bytes = bytes.map_err(|error| ApiError::bad(format!("`base64` is not base64: {error}")))?;
-                message = Message::decode_from_slice(&bytes)
-                    .map_err(|error| ApiError::bad(format!("`base64` is no WhatsApp message: {error}")))?;
+                let bytes = self.raw()?.unwrap_or_default();
+                // Newer than what is known here, or damaged: it goes out as it is, and is shown as nothing known.
+                message = Message::decode_from_slice(&bytes).unwrap_or_default();
             }
             other => return Err(ApiError::bad(format!("{other:?} is of another chapter"))),
         }
         Ok(message)
+    }
+
+    /// The bytes of a raw message, which are sent as they are.
+    pub(super) fn raw(&self) -> ApiResult<Option<Vec<u8>>> {
+        if self.kind != MessageKind::Raw {
+            return Ok(None);
+        }
+        let bytes = BASE64_STANDARD.decode(required(self.base64.as_deref(), "base64")?);
+        bytes.map(Some).map_err(|error| ApiError::bad(format!("`base64` is not base64: {error}")))
     }
 
     /// Apps give each message that may be added to a secret of its own.

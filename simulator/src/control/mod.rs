@@ -2,6 +2,7 @@
 //! Promises JSON errors `{"error": …}` that say what was wrong and what is right.
 
 mod accounts;
+mod app_state;
 mod certificate;
 mod channels;
 mod connections;
@@ -18,6 +19,7 @@ mod people;
 mod phone;
 mod response;
 mod restrictions;
+mod stanza;
 
 use axum::{
     Router,
@@ -46,7 +48,9 @@ pub fn router(shared: SharedState) -> Router {
         .route("/admin/mock-phone/passkey", get(passkey::show))
         .route("/certificate", get(certificate::show))
         .route("/accounts", get(accounts::list))
+        .route("/accounts/{number}/app-state", get(app_state::show).post(app_state::change))
         .route("/accounts/{number}/history", post(people::history))
+        .route("/accounts/{number}/stanzas", post(stanza::send))
         .route("/accounts/{number}/recovered", post(people::recovered))
         .route("/accounts/{number}/restriction", post(restrictions::begin).delete(restrictions::end))
         .route("/contacts/{number}", get(contacts::show).patch(contacts::change))

@@ -66,6 +66,10 @@ pub struct NewMessage {
     /// To everybody, as a status update.
     pub status: Option<bool>,
     pub group: Option<String>,
+    /// Out to the account through the contact's broadcast list with this id.
+    pub broadcast: Option<String>,
+    /// Only the phone may show it; the companions get this reason instead: `view_once`, …
+    pub unavailable: Option<String>,
     pub id: Option<String>,
     pub addressing: Option<AddressingMode>,
     pub push_name: Option<String>,

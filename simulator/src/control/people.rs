@@ -76,13 +76,11 @@ pub async fn presence(
     JsonBody(new): JsonBody<NewPresence>,
 ) -> ApiResult<StatusCode> {
     let mut server = shared.lock();
-    let to = match new.to {
-        Some(to) => to,
-        None => only_account(&server, &number)?,
-    };
+    // With several accounts and none named, only who follows this contact is told.
+    let to = new.to.or_else(|| only_account(&server, &number).ok());
     let addressing = new.addressing.unwrap_or(server.people.meet(&number)?.addressing);
     let group = new.group.as_deref().map(groups::whole);
-    server.show_presence(&number, &to, new.state, new.last_seen, group.as_deref(), addressing);
+    server.show_presence(&number, to.as_ref(), new.state, new.last_seen, group.as_deref(), addressing);
     Ok(StatusCode::NO_CONTENT)
 }
 

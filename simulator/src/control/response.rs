@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{phone_number::PhoneNumber, server::PairingError, stanza::SendError};
+use crate::{phone_number::PhoneNumber, server::PairingError, stanza::SendError, state::SharedState};
 
 pub type ApiResult<T> = Result<T, ApiError>;
 
@@ -99,10 +99,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T>
     }
 }
 
-/// The number in a path.
+/// The number in a path, in the form under which its owner is registered.
 pub struct NumberPath(pub PhoneNumber);
 
-impl<S: Send + Sync> FromRequestParts<S> for NumberPath {
+impl FromRequestParts<SharedState> for NumberPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, ApiError> {
+        let DialledPath(dialled) = DialledPath::from_request_parts(parts, state).await?;
+        Ok(Self(state.lock().people.registered(&dialled)))
+    }
+}
+
+/// The number in a path as it is written there.
+pub struct DialledPath(pub PhoneNumber);
+
+impl<S: Send + Sync> FromRequestParts<S> for DialledPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {

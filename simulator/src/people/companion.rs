@@ -2,12 +2,16 @@
 //! Promises that each one-time prekey is handed out once. Leaves what waits for the companion
 //! to its offline queue.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Instant,
+};
 
 use anyhow::Result;
+use wacore_binary::Node;
 use wacore_libsignal::protocol::{DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId};
 
-use crate::{connection::ConnectionId, offline_queue::OfflineQueue, signal::CompanionKeys};
+use crate::{connection::ConnectionId, offline_queue::OfflineQueue, phone_number::PhoneNumber, signal::CompanionKeys};
 
 #[derive(Debug)]
 pub struct CompanionDevice {
@@ -20,6 +24,10 @@ pub struct CompanionDevice {
     pub signed_identity: Vec<u8>,
     pub queue: OfflineQueue,
     pub connection: Option<ConnectionId>,
+    /// Typing of the last moment while it was away, and until when it is shown.
+    pub typing: VecDeque<(Instant, Node)>,
+    /// The devices that hold this companion's sender key of status posts.
+    pub status_holders: BTreeSet<(PhoneNumber, u16)>,
     /// A replenishing was asked for and has not come yet.
     pub asked_for_prekeys: bool,
 }

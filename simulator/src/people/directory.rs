@@ -1,12 +1,12 @@
 //! The directory: finds a person by number or LID, makes one on demand, chooses the account
 //! that a pairing client gets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Result, ensure};
 use wacore_binary::Jid;
 
-use super::{CompanionDevice, SimulatedPerson};
+use super::{CompanionDevice, SimulatedPerson, dialing::registered_form};
 use crate::phone_number::PhoneNumber;
 
 /// The account of a client without a push name.
@@ -19,6 +19,8 @@ const MAX_PEOPLE: usize = 100_000;
 pub struct PeopleDirectory {
     people: BTreeMap<PhoneNumber, SimulatedPerson>,
     by_lid: HashMap<String, PhoneNumber>,
+    /// By the other ways to dial somebody.
+    by_alias: HashMap<PhoneNumber, PhoneNumber>,
 }
 
 impl PeopleDirectory {
@@ -30,18 +32,53 @@ impl PeopleDirectory {
         self.people.get_mut(number)
     }
 
+    /// The number under which the owner of a dialled one is registered.
+    pub fn registered(&self, dialled: &PhoneNumber) -> PhoneNumber {
+        match self.by_alias.get(dialled) {
+            Some(owner) => owner.clone(),
+            None if self.people.contains_key(dialled) => dialled.clone(),
+            None => registered_form(dialled),
+        }
+    }
+
+    /// Registers somebody under exactly this number, and lets these others lead there.
+    pub fn set_aliases(&mut self, number: &PhoneNumber, aliases: BTreeSet<PhoneNumber>) -> Result<()> {
+        for alias in &aliases {
+            ensure!(alias != number, "{number} cannot be an alias of itself");
+            ensure!(!self.people.contains_key(alias), "{alias} is on WhatsApp itself, so it cannot lead to {number}");
+        }
+        self.by_alias.remove(number);
+        self.by_alias.retain(|_, owner| owner != number);
+        self.by_alias.extend(aliases.iter().map(|alias| (alias.clone(), number.clone())));
+        if !self.people.contains_key(number) {
+            self.create(number)?;
+        }
+        if let Some(person) = self.people.get_mut(number) {
+            person.aliases = aliases;
+        }
+        Ok(())
+    }
+
     /// The person with this number, created if there is none.
     pub fn meet(&mut self, number: &PhoneNumber) -> Result<&mut SimulatedPerson> {
         if !self.people.contains_key(number) {
-            ensure!(self.people.len() < MAX_PEOPLE, "{MAX_PEOPLE} people are on this WhatsApp, no more fit");
-            let tail = &number.as_str()[number.as_str().len() - 4..];
-            self.insert(SimulatedPerson::new(number.clone(), format!("Contact {tail}"))?);
+            let registered = self.registered(number);
+            ensure!(registered == *number, "nobody is registered as {number}: it leads to {registered}");
+            self.create(number)?;
         }
         self.people.get_mut(number).ok_or_else(|| anyhow::anyhow!("a person vanished"))
     }
 
+    fn create(&mut self, number: &PhoneNumber) -> Result<()> {
+        ensure!(self.people.len() < MAX_PEOPLE, "{MAX_PEOPLE} people are on this WhatsApp, no more fit");
+        let tail = &number.as_str()[number.as_str().len() - 4..];
+        self.insert(SimulatedPerson::new(number.clone(), format!("Contact {tail}"))?);
+        Ok(())
+    }
+
     pub fn insert(&mut self, person: SimulatedPerson) {
         self.by_lid.insert(person.lid.clone(), person.number.clone());
+        self.by_alias.extend(person.aliases.iter().map(|alias| (alias.clone(), person.number.clone())));
         self.people.insert(person.number.clone(), person);
     }
 

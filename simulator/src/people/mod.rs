@@ -5,6 +5,7 @@
 
 mod calls;
 mod companion;
+mod dialing;
 mod directory;
 mod inbox;
 mod person;
@@ -13,4 +14,4 @@ pub use calls::{CallLog, CallRecord, CallSignal};
 pub use companion::CompanionDevice;
 pub use directory::PeopleDirectory;
 pub use inbox::{PhoneInbox, ReceivedMessage, ReceivedPresence, ReceivedReceipt};
-pub use person::{AddressingMode, ReceiptMode, SimulatedPerson};
+pub use person::{AddressingMode, PresenceState, ReceiptMode, SimulatedPerson};

@@ -7,7 +7,10 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{CallLog, CompanionDevice, PhoneInbox};
-use crate::{groups::ProfilePicture, phone_number::PhoneNumber, signal::SignalEndpoint};
+use crate::{
+    app_state::AppState, groups::ProfilePicture, phone_number::PhoneNumber, privacy::PrivacySettings,
+    signal::SignalEndpoint,
+};
 
 /// By which name a contact appears in what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +24,27 @@ pub enum AddressingMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptMode {
+    /// By itself. The phone of an account with companions leaves it to them.
     Auto,
     Manual,
+    /// By itself, although a companion did not get the message.
+    Always,
+}
+
+/// Whether somebody is online, as the server knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresenceState {
+    Available,
+    /// Unix seconds; none if the person was never seen.
+    Unavailable {
+        last_seen: Option<i64>,
+    },
+}
+
+impl Default for PresenceState {
+    fn default() -> Self {
+        Self::Unavailable { last_seen: None }
+    }
 }
 
 pub struct SimulatedPerson {
@@ -39,12 +61,20 @@ pub struct SimulatedPerson {
     pub registered: bool,
     pub receipts: ReceiptMode,
     pub addressing: AddressingMode,
+    /// Nobody learns the number: everything is by LID.
+    pub hides_number: bool,
     /// The text about the person.
     pub about: Option<String>,
     pub picture: Option<ProfilePicture>,
     /// Nobody can add this person to a group; an invitation is needed.
     pub refuses_groups: bool,
     pub blocked: BTreeSet<PhoneNumber>,
+    /// Other numbers that lead to this person when somebody dials them.
+    pub aliases: BTreeSet<PhoneNumber>,
+    /// Made when its first companion is linked.
+    pub app_state: Option<AppState>,
+    pub privacy: PrivacySettings,
+    pub presence: PresenceState,
     pub calls: CallLog,
     pub inbox: PhoneInbox,
     /// Changes only when the phone is installed again: clients read it as the account's identity.
@@ -65,10 +95,15 @@ impl SimulatedPerson {
             registered: true,
             receipts: ReceiptMode::Auto,
             addressing: AddressingMode::Pn,
+            hides_number: false,
             about: None,
             picture: None,
             refuses_groups: false,
             blocked: BTreeSet::new(),
+            aliases: BTreeSet::new(),
+            app_state: None,
+            privacy: PrivacySettings::default(),
+            presence: PresenceState::default(),
             calls: CallLog::default(),
             inbox: PhoneInbox::default(),
         })

@@ -1,7 +1,11 @@
 //! Lets a connection in or refuses it: registration, login, replaced, failures.
 //! Leaves linking to `pairing` and everything after `<success>` to the stanza modules.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use buffa::Message as _;
@@ -39,6 +43,8 @@ impl ServerState {
                 wake: Arc::new(Notify::new()),
                 online: false,
                 presences: Vec::new(),
+                available: false,
+                subscriptions: BTreeMap::new(),
                 held: None,
             },
         );
@@ -54,13 +60,14 @@ impl ServerState {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
-        if let Some((number, device)) = connection.logged_in()
-            && let Some(companion) = self.people.companion_mut(number, device)
+        let Some((number, device)) = connection.logged_in() else { return };
+        if let Some(companion) = self.people.companion_mut(number, device)
             && companion.connection == Some(id)
         {
             companion.connection = None;
             tracing::info!("{number} device {device} left");
         }
+        self.availability_changed(number);
     }
 
     /// Says how it ends, and closes. From now on nothing more is heard.
@@ -72,14 +79,21 @@ impl ServerState {
             }
             None => self.close(id),
         }
+        let mut ended = None;
         if let Some(connection) = self.connections.get_mut(&id) {
             let phase = std::mem::replace(&mut connection.phase, ConnectionPhase::Ended);
-            if let ConnectionPhase::LoggedIn { number, device } = phase
-                && let Some(companion) = self.people.companion_mut(&number, device)
-                && companion.connection == Some(id)
-            {
-                companion.connection = None;
+            connection.available = false;
+            if let ConnectionPhase::LoggedIn { number, device } = phase {
+                if let Some(companion) = self.people.companion_mut(&number, device)
+                    && companion.connection == Some(id)
+                {
+                    companion.connection = None;
+                }
+                ended = Some(number);
             }
+        }
+        if let Some(number) = ended {
+            self.availability_changed(&number);
         }
     }
 
@@ -140,8 +154,16 @@ impl ServerState {
             }
         }
         self.statistics.logins += 1;
-        let success =
-            NodeBuilder::new("success").attr("t", self.now().to_string()).attr("lid", number.lid_jid(device)).build();
+        let name = self.people.get(&number).map(|person| person.push_name.clone()).unwrap_or_default();
+        let now = self.now().to_string();
+        let success = NodeBuilder::new("success")
+            .attr("t", now.as_str())
+            .attr("creation", now)
+            .attr("props", "27")
+            .attr("location", "sim")
+            .attr("lid", number.lid_jid(device))
+            .attr("display_name", name)
+            .build();
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.phase = ConnectionPhase::LoggedIn { number, device };
             connection.push(OutboxItem::Stanza(Box::new(success)));

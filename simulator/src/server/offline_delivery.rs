@@ -58,6 +58,7 @@ impl ServerState {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.online = true;
         }
+        self.show_missed_typing(id, number, device);
     }
 
     /// Writes one entry now, unless a fault decides otherwise or the companion is not there.

@@ -2,7 +2,10 @@
 //! Promises what wacore's `do_pair_crypto` checks. Leaves the 8-character code to `pairing_code`,
 //! and accounts that want a passkey to `passkey`.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -213,6 +216,8 @@ impl ServerState {
             signed_identity,
             queue: Default::default(),
             connection: None,
+            typing: VecDeque::new(),
+            status_holders: BTreeSet::new(),
             asked_for_prekeys: true,
         };
         if let Some(person) = self.people.get_mut(&number) {

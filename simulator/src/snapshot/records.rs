@@ -1,6 +1,6 @@
 //! The state as it is written: plain records, and the way there and back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -8,16 +8,18 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::{OwnedNodeRef, marshal};
 
 use crate::{
+    app_state::AppState,
     groups::GroupTable,
     ledger::{LedgerRecord, MessageLedger, RecordKey},
     media_store::TlsIdentity,
     noise::{ServerIdentity, ServerKeys},
     offline_queue::{OfflineQueue, QueueEntry, StanzaClass},
     people::{
-        AddressingMode, CallLog, CompanionDevice, PhoneInbox, ReceiptMode, ReceivedMessage, ReceivedReceipt,
-        SimulatedPerson,
+        AddressingMode, CallLog, CompanionDevice, PhoneInbox, PresenceState, ReceiptMode, ReceivedMessage,
+        ReceivedReceipt, SimulatedPerson,
     },
     phone_number::PhoneNumber,
+    privacy::PrivacySettings,
     signal::{CompanionKeys, EndpointRecord, SignalEndpoint},
     state::ServerState,
 };
@@ -88,6 +90,14 @@ struct PersonRecord {
     refuses_groups: bool,
     #[serde(default)]
     blocked: BTreeSet<PhoneNumber>,
+    #[serde(default)]
+    aliases: BTreeSet<PhoneNumber>,
+    #[serde(default)]
+    app_state: Option<AppState>,
+    #[serde(default)]
+    privacy: PrivacySettings,
+    #[serde(default)]
+    hides_number: bool,
     raw_id: u32,
     received: Vec<ReceivedMessage>,
     received_receipts: Vec<ReceivedReceipt>,
@@ -117,6 +127,8 @@ struct CompanionRecord {
     one_time_prekeys: Vec<(u32, Base64Bytes)>,
     signed_identity: Base64Bytes,
     asked_for_prekeys: bool,
+    #[serde(default)]
+    status_holders: BTreeSet<(PhoneNumber, u16)>,
     queue: Vec<EntryRecord>,
 }
 
@@ -195,6 +207,10 @@ impl PersonRecord {
             about: person.about.clone(),
             refuses_groups: person.refuses_groups,
             blocked: person.blocked.clone(),
+            aliases: person.aliases.clone(),
+            app_state: person.app_state.clone(),
+            privacy: person.privacy.clone(),
+            hides_number: person.hides_number,
             raw_id: person.raw_id,
             received: person.inbox.messages().cloned().collect(),
             received_receipts: person.inbox.receipts().cloned().collect(),
@@ -225,6 +241,11 @@ impl PersonRecord {
             picture: None,
             refuses_groups: self.refuses_groups,
             blocked: self.blocked,
+            aliases: self.aliases,
+            app_state: self.app_state,
+            privacy: self.privacy,
+            hides_number: self.hides_number,
+            presence: PresenceState::default(),
             calls: CallLog::default(),
             inbox,
             raw_id: self.raw_id,
@@ -282,6 +303,7 @@ impl CompanionRecord {
                 .collect(),
             signed_identity: Base64Bytes(companion.signed_identity.clone()),
             asked_for_prekeys: companion.asked_for_prekeys,
+            status_holders: companion.status_holders.clone(),
             queue: companion.queue.entries().map(EntryRecord::of).collect::<Result<_>>()?,
         })
     }
@@ -307,6 +329,8 @@ impl CompanionRecord {
             signed_identity: self.signed_identity.0,
             queue,
             connection: None,
+            typing: VecDeque::new(),
+            status_holders: self.status_holders,
             asked_for_prekeys: self.asked_for_prekeys,
         })
     }

@@ -6,7 +6,7 @@ use buffa::Message as _;
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::Message;
 
-use super::message_view;
+use super::message_kind;
 use super::outbound::SendError;
 use crate::{phone_number::PhoneNumber, state::ServerState};
 
@@ -25,7 +25,7 @@ impl ServerState {
             .attr("from", format!("{channel}@newsletter"))
             .attr("id", id)
             .attr("t", self.now().to_string())
-            .attr("type", message_view::kind(message).stanza_type)
+            .attr("type", message_kind::kind(message).stanza_type)
             .children([NodeBuilder::new("plaintext").bytes(message.encode_to_vec()).build()])
             .build();
         for (number, device) in receivers {

@@ -23,7 +23,7 @@ impl ServerState {
             "notification" => self.acknowledge(id, stanza),
             "presence" => {
                 self.note_presence(id, stanza);
-                self.on_presence(number, stanza);
+                self.on_presence(id, number, stanza);
             }
             "chatstate" => self.on_chatstate(number, stanza),
             "ib" => {}

@@ -1,32 +1,40 @@
-//! The envelope of a phone's message: a stanza around the ciphertext, by number, by LID or in a group.
+//! The envelope of a phone's message: a stanza around the ciphertext, by number, by LID, in a group or to a broadcast.
 
 use wacore_binary::{Jid, Node, builder::NodeBuilder};
 
+use super::message_kind::StanzaKind;
 use crate::{people::AddressingMode, phone_number::PhoneNumber, signal::EncryptedPayload};
 
 /// The envelope of a message from a phone, the same for all its receivers.
 pub(super) struct MessageEnvelope<'a> {
     pub sender: &'a PhoneNumber,
     pub id: &'a str,
+    /// The group, or the broadcast that it goes out to.
     pub group: Option<&'a str>,
-    pub stanza_type: &'static str,
-    pub mediatype: Option<&'static str>,
+    pub kind: StanzaKind,
     pub addressing: AddressingMode,
+    /// Nobody learns the sender's number.
+    pub hides_number: bool,
     pub push_name: String,
     pub now: i64,
 }
 
 impl MessageEnvelope<'_> {
     fn base(&self) -> NodeBuilder {
-        NodeBuilder::new("message")
+        let node = NodeBuilder::new("message")
             .attr("id", self.id)
             .attr("t", self.now.to_string())
-            .attr("type", self.stanza_type)
-            .attr("notify", self.push_name.as_str())
+            .attr("type", self.kind.stanza_type)
+            .attr("notify", self.push_name.as_str());
+        match self.kind.edit {
+            Some(edit) => node.attr("edit", edit),
+            None => node,
+        }
     }
 
     pub fn direct(&self) -> NodeBuilder {
         match self.addressing {
+            _ if self.hides_number => self.base().attr("from", self.sender.lid_jid(0)).attr("addressing_mode", "lid"),
             AddressingMode::Pn => {
                 self.base().attr("from", self.sender.jid(0)).attr("sender_lid", self.sender.lid_jid(0))
             }
@@ -56,17 +64,24 @@ impl MessageEnvelope<'_> {
     }
 
     pub fn in_group(&self, group: &Jid) -> NodeBuilder {
-        self.base()
-            .attr("from", group)
-            .attr("participant", self.sender.lid_jid(0))
-            .attr("participant_pn", self.sender.jid(0))
-            .attr("addressing_mode", "lid")
+        let node = self.base().attr("from", group).attr("participant", self.sender.lid_jid(0));
+        let node = if self.hides_number { node } else { node.attr("participant_pn", self.sender.jid(0)) };
+        node.attr("addressing_mode", "lid")
+    }
+
+    /// The ciphertexts and what the stanza says besides them.
+    pub fn children(&self, mut encs: Vec<Node>) -> Vec<Node> {
+        encs.extend(self.kind.polltype.map(|polltype| NodeBuilder::new("meta").attr("polltype", polltype).build()));
+        encs
     }
 
     pub fn enc(&self, sealed: &EncryptedPayload) -> Node {
         let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
-        if let Some(mediatype) = self.mediatype {
+        if let Some(mediatype) = self.kind.mediatype {
             enc = enc.attr("mediatype", mediatype);
+        }
+        if self.kind.hides_failure {
+            enc = enc.attr("decrypt-fail", "hide");
         }
         enc.bytes(sealed.bytes.clone()).build()
     }

@@ -8,7 +8,7 @@ use super::{
     iq::IqReply,
     node::{attribute, children, jid, text},
 };
-use crate::{groups::GroupDescription, phone_number::PhoneNumber, state::ServerState};
+use crate::{groups::GroupDescription, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
 
 impl ServerState {
     /// `<add>`, `<remove>`, `<promote>`, `<demote>`: an answer for each participant.
@@ -27,7 +27,7 @@ impl ServerState {
                 answers.push(NodeBuilder::new("participant").attr("jid", asked).attr("error", "404").build());
                 continue;
             };
-            let answer = self.change_member(id, &tag, &member);
+            let answer = self.change_member(number, id, &tag, &member);
             if !answer.attrs.contains_key("error") {
                 done.push(member);
             }
@@ -43,10 +43,11 @@ impl ServerState {
         IqReply::one(NodeBuilder::new_dynamic(tag).children(answers).build())
     }
 
-    fn change_member(&mut self, id: &str, tag: &str, member: &PhoneNumber) -> Node {
+    fn change_member(&mut self, by: &PhoneNumber, id: &str, tag: &str, member: &PhoneNumber) -> Node {
         let refused = |code: &'static str| participant_of(member).attr("error", code).build();
+        let may = self.may_see(member, by, PrivacyCategory::GroupAdd);
         let may_be_added = match self.people.meet(member) {
-            Ok(person) if person.registered && !person.refuses_groups => Ok(()),
+            Ok(person) if person.registered && !person.refuses_groups && may => Ok(()),
             Ok(person) => Err(turned_down(person)),
             Err(_) => Err(refused("404")),
         };

@@ -10,7 +10,9 @@ use super::{
     iq::IqReply,
     node::{attribute, jid},
 };
-use crate::{groups::ChatGroup, people::SimulatedPerson, phone_number::PhoneNumber, state::ServerState};
+use crate::{
+    groups::ChatGroup, people::SimulatedPerson, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState,
+};
 
 /// Letters and digits of an invitation's code, as WhatsApp's have.
 const CODE: usize = 22;
@@ -19,6 +21,30 @@ const INVITED_FOR: i64 = 3 * 24 * 60 * 60;
 
 impl ServerState {
     pub(super) fn on_group_iq(&mut self, number: &PhoneNumber, kind: &str, iq: &NodeRef<'_>) -> IqReply {
+        match self.answer_group_iq(number, kind, iq) {
+            IqReply::Result(mut nodes) => {
+                nodes.iter_mut().for_each(|node| self.hide_numbers(node));
+                IqReply::Result(nodes)
+            }
+            refused @ IqReply::Error(_) => refused,
+        }
+    }
+
+    /// Takes the numbers out of a stanza that their owners show to nobody.
+    pub(super) fn hide_numbers(&self, node: &mut Node) {
+        for name in ["phone_number", "participant_pn", "creator_pn"] {
+            let number = node.attrs().optional_jid(name).and_then(|jid| self.people.number_of(&jid));
+            let hides = number.and_then(|number| self.people.get(&number)).is_some_and(|person| person.hides_number);
+            if hides {
+                node.attrs.0.retain(|(known, _)| known != name);
+            }
+        }
+        if let Some(wacore_binary::NodeContent::Nodes(children)) = &mut node.content {
+            children.iter_mut().for_each(|child| self.hide_numbers(child));
+        }
+    }
+
+    fn answer_group_iq(&mut self, number: &PhoneNumber, kind: &str, iq: &NodeRef<'_>) -> IqReply {
         let child = iq.children().and_then(|children| children.first());
         let tag = child.map(|child| child.tag.to_string()).unwrap_or_default();
         let group = jid(iq, "to").map(|to| to.user.to_string()).unwrap_or_default();
@@ -61,9 +87,13 @@ impl ServerState {
         let asked: Vec<_> = children(wanted, "participant").filter_map(|child| jid(child, "jid")).collect();
         let (mut members, mut refused) = (BTreeSet::from([number.clone()]), Vec::new());
         for asked in &asked {
+            let may = self
+                .people
+                .number_of(asked)
+                .is_some_and(|asked| self.may_see(&asked, number, PrivacyCategory::GroupAdd));
             let person = self.people.number_of(asked).and_then(|number| self.people.meet(&number).ok());
             match person {
-                Some(person) if person.registered && !person.refuses_groups => {
+                Some(person) if person.registered && !person.refuses_groups && may => {
                     members.insert(person.number.clone());
                 }
                 Some(person) => refused.push(turned_down(person)),

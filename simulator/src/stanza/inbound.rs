@@ -2,6 +2,7 @@
 //! delivery. It asks again for a message that it cannot decrypt.
 
 use anyhow::{Context as _, Result};
+use buffa::Message as _;
 use wacore::{
     iq::prekeys::{OneTimePreKeyNode, SignedPreKeyNode},
     messages::{decode_plaintext, unwrap_device_sent},
@@ -97,11 +98,12 @@ impl ServerState {
         // A companion's protocol messages to its own phone (key requests, settings) are no chat.
         if own && sent_to.is_none() && incoming.group.is_none() {
             self.confirm_question(number, incoming);
+            self.answer_companion(number, incoming, &message);
             return;
         }
         let addressing = if incoming.to.is_pn() { AddressingMode::Pn } else { AddressingMode::Lid };
         let mut received = message_view::received(
-            &message,
+            (&message, &message.encode_to_vec()),
             incoming.id,
             incoming.from,
             incoming.device,
@@ -114,7 +116,12 @@ impl ServerState {
             return;
         };
         person.inbox.take(received);
-        let confirms = person.receipts == ReceiptMode::Auto && !own;
+        let confirms = match person.receipts {
+            // What a companion did not get is not delivered.
+            ReceiptMode::Auto => !own && person.companions.is_empty(),
+            ReceiptMode::Always => !own,
+            ReceiptMode::Manual => false,
+        };
         self.requests.remove(&(number.clone(), incoming.id.to_owned()));
         if confirms {
             self.confirm(number, incoming.from, incoming.to, incoming.group, incoming.id, None);
@@ -165,7 +172,7 @@ impl ServerState {
     ) {
         let mut node = NodeBuilder::new("receipt").attr("id", id).attr("t", self.now().to_string());
         node = match group {
-            Some(group) => node.attr("from", Jid::group(groups::bare(group))).attr("participant", reader.lid_jid(0)),
+            Some(group) => node.attr("from", groups::jid_of(group)).attr("participant", reader.lid_jid(0)),
             None if to.is_lid() => node.attr("from", reader.lid_jid(0)),
             None => node.attr("from", reader.jid(0)),
         };
@@ -198,7 +205,7 @@ impl ServerState {
     /// `to` is the address under which the contact was written to.
     pub fn ask_for(&mut self, number: &PhoneNumber, message: &ReceivedMessage, to: &Jid) -> Result<()> {
         let group = message.group.as_deref();
-        let to = group.map_or_else(|| to.clone(), |group| Jid::group(groups::bare(group)));
+        let to = group.map_or_else(|| to.clone(), groups::jid_of);
         let (id, from, device, now) = (message.id.as_str(), &message.from, message.device, self.now());
         self.ask_again(number, &InboundMessage { id, from, device, to: &to, group, now })
     }

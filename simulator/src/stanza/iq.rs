@@ -106,21 +106,23 @@ impl ServerState {
             ("encrypt", "get", "digest") => self.key_digest(number, device),
             ("encrypt", "get", "count") => self.prekey_count(number, device),
             ("encrypt", "get", "key") => self.hand_out_bundles(iq),
-            ("usync", "get", _) => self.look_up(iq),
+            ("usync", "get", _) => self.look_up(number, iq),
             // Older clients ask so, and take anything for an answer.
             ("w", "get", "props") => IqReply::empty(),
             ("abt", ..) => IqReply::one(props()),
             ("blocklist", "get", _) => self.blocklist(number),
             ("blocklist", "set", _) => self.block(number, iq),
-            ("privacy", "get", _) => IqReply::one(privacy()),
-            ("privacy", "set", _) => IqReply::empty(),
-            ("w:sync:app:state", ..) => IqReply::one(app_state(iq)),
+            ("privacy", "get", _) => self.privacy(number, iq),
+            ("privacy", "set", "tokens") => IqReply::empty(),
+            ("privacy", "set", _) => self.set_privacy(number, device, iq),
+            ("w:sync:app:state", "set", "sync") => self.sync_app_state(number, device, iq),
             ("w:m", ..) => IqReply::one(self.media_connection()),
             ("w:g2", ..) => self.on_group_iq(number, kind, iq),
             ("md", "set", "remove-companion-device") => self.log_out(id, number, device),
             ("disappearing_mode", ..) => {
                 IqReply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
             }
+            ("status", "get", "privacy") => IqReply::one(status_privacy()),
             ("status", "set", _) => self.set_about(number, iq),
             ("w:profile:picture", "set", _) => self.set_picture(number, iq),
             ("w:profile:picture", ..) => self.picture(number, iq),
@@ -179,28 +181,8 @@ fn props() -> Node {
         .build()
 }
 
-fn privacy() -> Node {
-    let categories = ["readreceipts", "last", "online", "profile", "status", "groupadd"]
-        .map(|name| NodeBuilder::new("category").attr("name", name).attr("value", "all").build());
-    NodeBuilder::new("privacy").children(categories).build()
-}
-
-/// Every collection asked for comes back, at the version that the client has (one further after
-/// its patch). The contents are not kept.
-fn app_state(iq: &NodeRef<'_>) -> Node {
-    let collections = iq
-        .get_optional_child("sync")
-        .and_then(|sync| sync.children())
-        .unwrap_or_default()
-        .iter()
-        .filter(|child| child.tag == "collection")
-        .map(|collection| {
-            let version = collection.attrs().optional_u64("version").unwrap_or(0);
-            let patched = collection.get_optional_child("patch").is_some();
-            NodeBuilder::new("collection")
-                .attr("name", attribute(collection, "name").unwrap_or_default())
-                .attr("version", (version + u64::from(patched)).to_string())
-                .build()
-        });
-    NodeBuilder::new("sync").children(collections).build()
+/// Who gets the account's status posts: the clients send them to whom they like.
+fn status_privacy() -> Node {
+    let list = NodeBuilder::new("list").attr("type", "contacts").attr("default", "true").build();
+    NodeBuilder::new("privacy").children([list]).build()
 }

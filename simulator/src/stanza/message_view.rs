@@ -1,68 +1,18 @@
-//! What a message is: its stanza's type, and how the control API shows it.
+//! How the control API shows a message that a phone received.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use buffa::Message as _;
-use waproto::whatsapp::{
-    ContextInfo, Message, MessageKey,
-    message::{PollCreationMessage, protocol_message::Type},
-};
+use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
+use super::message_kind::{kind, poll};
 use crate::{
     groups,
     people::{AddressingMode, ReceivedMessage},
     phone_number::PhoneNumber,
 };
 
-pub(super) struct StanzaKind {
-    pub name: &'static str,
-    pub stanza_type: &'static str,
-    pub mediatype: Option<&'static str>,
-}
-
-pub(super) fn kind(message: &Message) -> StanzaKind {
-    let media = |name| StanzaKind { name, stanza_type: "media", mediatype: Some(name) };
-    let other = |name, stanza_type| StanzaKind { name, stanza_type, mediatype: None };
-    if message.image_message.is_set() {
-        media("image")
-    } else if message.video_message.is_set() {
-        media("video")
-    } else if message.ptv_message.is_set() {
-        media("ptv")
-    } else if let Some(audio) = message.audio_message.as_option() {
-        // A voice note has a media type of its own.
-        let mediatype = if audio.ptt == Some(true) { "ptt" } else { "audio" };
-        StanzaKind { name: "audio", stanza_type: "media", mediatype: Some(mediatype) }
-    } else if message.document_message.is_set() {
-        media("document")
-    } else if message.sticker_message.is_set() {
-        media("sticker")
-    } else if message.location_message.is_set() {
-        media("location")
-    } else if message.contact_message.is_set() {
-        StanzaKind { name: "contact", stanza_type: "media", mediatype: Some("vcard") }
-    } else if message.reaction_message.is_set() {
-        other("reaction", "reaction")
-    } else if let Some(protocol) = message.protocol_message.as_option() {
-        match protocol.r#type {
-            Some(Type::REVOKE) => other("revoke", "text"),
-            Some(Type::MESSAGE_EDIT) => other("edit", "text"),
-            _ => other("protocol", "text"),
-        }
-    } else if message.edited_message.is_set() {
-        other("edit", "text")
-    } else if poll(message).is_some() {
-        other("poll", "poll")
-    } else if message.poll_update_message.is_set() {
-        other("vote", "poll")
-    } else if message.conversation.is_some() || message.extended_text_message.is_set() {
-        other("text", "text")
-    } else {
-        other("unknown", "text")
-    }
-}
-
+/// `raw` are the bytes that were decrypted, which can hold more than `message`.
 pub(super) fn received(
-    message: &Message,
+    (message, raw): (&Message, &[u8]),
     id: &str,
     from: &PhoneNumber,
     device: u16,
@@ -96,7 +46,7 @@ pub(super) fn received(
         .to_owned(),
         timestamp,
         copies: 1,
-        raw: BASE64_STANDARD.encode(message.encode_to_vec()),
+        raw: BASE64_STANDARD.encode(raw),
     };
     if let Some(text) = message.extended_text_message.as_option() {
         received.text = text.text.clone();
@@ -137,11 +87,6 @@ pub(super) fn received(
         received.selectable = poll.selectable_options_count;
     }
     received
-}
-
-/// The poll that a message is: WhatsApp Web writes the third version for a single choice, the first for several.
-fn poll(message: &Message) -> Option<&PollCreationMessage> {
-    message.poll_creation_message_v3.as_option().or_else(|| message.poll_creation_message.as_option())
 }
 
 fn about(received: &mut ReceivedMessage, key: Option<&MessageKey>) {

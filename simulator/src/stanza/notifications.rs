@@ -1,5 +1,5 @@
-//! What companions are told besides messages: calls, presence, profiles, changes of groups, and the past.
-//! Calls and notifications wait in the queue like messages. Only connected companions get presences.
+//! What companions are told besides messages: calls, profiles, changes of groups, and the past.
+//! All of it waits in the queue like messages.
 
 use anyhow::Result;
 use buffa::MessageField;
@@ -10,21 +10,10 @@ use waproto::whatsapp::{Conversation, HistorySyncMsg, Message, MessageKey, WebMe
 use super::node::{attribute, jid};
 use crate::{
     offline_queue::{QueueEntry, StanzaClass},
-    people::{AddressingMode, CallSignal},
+    people::CallSignal,
     phone_number::PhoneNumber,
     state::ServerState,
 };
-
-/// What somebody is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PresenceKind {
-    Available,
-    Unavailable,
-    Composing,
-    Recording,
-    Paused,
-}
 
 /// A message of the past.
 #[derive(Debug, Clone, Deserialize)]
@@ -124,59 +113,6 @@ impl ServerState {
         }
     }
 
-    /// Shows connected companions what a contact is doing.
-    pub fn show_presence(
-        &mut self,
-        number: &PhoneNumber,
-        to: &PhoneNumber,
-        presence: PresenceKind,
-        last_seen: Option<i64>,
-        group: Option<&str>,
-        addressing: AddressingMode,
-    ) {
-        let who = match addressing {
-            AddressingMode::Pn => number.jid(0),
-            AddressingMode::Lid => number.lid_jid(0),
-        };
-        let state = match presence {
-            PresenceKind::Available => None,
-            PresenceKind::Unavailable => Some("unavailable"),
-            PresenceKind::Composing | PresenceKind::Recording | PresenceKind::Paused => {
-                return self.show_typing(to, presence, who, group);
-            }
-        };
-        let mut node = NodeBuilder::new("presence").attr("from", who);
-        if let Some(state) = state {
-            node = node.attr("type", state);
-        }
-        if let Some(last_seen) = last_seen {
-            node = node.attr("last", last_seen.to_string());
-        }
-        self.show(to, &node.build());
-    }
-
-    fn show_typing(&mut self, to: &PhoneNumber, presence: PresenceKind, who: wacore_binary::Jid, group: Option<&str>) {
-        let mut state = NodeBuilder::new(if presence == PresenceKind::Paused { "paused" } else { "composing" });
-        if presence == PresenceKind::Recording {
-            state = state.attr("media", "audio");
-        }
-        let mut node = NodeBuilder::new("chatstate");
-        node = match group {
-            Some(group) => node.attr("from", group).attr("participant", who),
-            None => node.attr("from", who),
-        };
-        self.show(to, &node.children([state.build()]).build());
-    }
-
-    fn show(&mut self, to: &PhoneNumber, node: &Node) {
-        let companions = self.people.get(to).map(|person| &person.companions);
-        let connections: Vec<_> =
-            companions.into_iter().flat_map(|all| all.values()).filter_map(|one| one.connection).collect();
-        for connection in connections {
-            self.send(connection, node.clone());
-        }
-    }
-
     /// Tells every companion of a contact's new text about the contact.
     pub fn tell_of_about(&mut self, number: &PhoneNumber, about: &str) {
         let set = NodeBuilder::new("set").bytes(about.as_bytes().to_vec()).build();
@@ -237,6 +173,8 @@ impl ServerState {
             .attr("t", self.now().to_string())
             .children(changes)
             .build();
+        let mut node = node;
+        self.hide_numbers(&mut node);
         for member in members {
             self.notify(member, group, &id, &node);
         }
@@ -244,9 +182,13 @@ impl ServerState {
 
     fn notify(&mut self, account: &PhoneNumber, chat: &str, id: &str, node: &Node) {
         for device in self.devices_of(account) {
-            if let Err(error) = self.tell(account, device, StanzaClass::Notification, id, chat, node.clone()) {
-                tracing::warn!("{account} device {device} is not told of a change: {error:#}");
-            }
+            self.notify_device(account, device, chat, id.to_owned(), node.clone());
+        }
+    }
+
+    pub(super) fn notify_device(&mut self, account: &PhoneNumber, device: u16, chat: &str, id: String, node: Node) {
+        if let Err(error) = self.tell(account, device, StanzaClass::Notification, &id, chat, node) {
+            tracing::warn!("{account} device {device} is not told of a change: {error:#}");
         }
     }
 

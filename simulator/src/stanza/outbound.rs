@@ -4,11 +4,11 @@
 use anyhow::{Context as _, Result};
 use buffa::Message as _;
 use wacore::messages::{MessageUtils, wrap_device_sent};
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, Node, builder::NodeBuilder};
 use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
 
 use super::envelope::MessageEnvelope;
-use super::message_view;
+use super::{message_kind, message_view};
 use crate::{
     groups,
     ledger::{LedgerRecord, MessageState, RecordKey},
@@ -36,15 +36,23 @@ pub enum SendError {
 }
 
 /// A message that a simulated phone sends.
+#[derive(Default)]
 pub struct OutboundMessage {
     pub id: String,
+    /// What it says, as far as it can be read here.
     pub message: Message,
+    /// The bytes to encrypt, if they are not to be those of `message`.
+    pub raw: Option<Vec<u8>>,
     /// The account it is for, or the group.
     pub to: Option<PhoneNumber>,
     pub group: Option<String>,
     pub addressing: Option<AddressingMode>,
     /// The name shown with it, instead of the person's own.
     pub push_name: Option<String>,
+    /// The sender's broadcast list through which it goes out to the account.
+    pub broadcast: Option<String>,
+    /// The companions get no ciphertext, and this reason.
+    pub unavailable: Option<String>,
 }
 
 /// A companion that gets a message.
@@ -60,6 +68,7 @@ impl ServerState {
         let person = self.people.meet(sender)?;
         let addressing = utterance.addressing.unwrap_or(person.addressing);
         let push_name = utterance.push_name.unwrap_or_else(|| person.push_name.clone());
+        let hides_number = person.hides_number;
         let receivers = self.receivers(sender, utterance.to.as_ref(), utterance.group.as_deref())?;
         for (number, device) in &receivers {
             let full = self.people.companion(number, *device).is_some_and(|companion| companion.queue.is_full());
@@ -67,15 +76,16 @@ impl ServerState {
                 return Err(SendError::Full(format!("the offline queue of {number} device {device} is full")));
             }
         }
-        let plaintext = utterance.message.encode_to_vec();
-        let kind = message_view::kind(&utterance.message);
+        let plaintext = utterance.raw.clone().unwrap_or_else(|| utterance.message.encode_to_vec());
+        let kind = message_kind::kind(&utterance.message);
+        let list = utterance.broadcast.as_deref().map(|id| format!("{}@broadcast", groups::bare(id)));
         let envelope = MessageEnvelope {
             sender,
             id: &utterance.id,
-            group: utterance.group.as_deref(),
-            stanza_type: kind.stanza_type,
-            mediatype: kind.mediatype,
+            group: utterance.group.as_deref().or(list.as_deref()),
+            kind,
             addressing,
+            hides_number,
             push_name,
             now: self.now(),
         };
@@ -86,18 +96,25 @@ impl ServerState {
                 plaintext: plaintext.clone(),
                 group: utterance.group.clone(),
                 to: utterance.to.clone(),
-                stanza_type: kind.stanza_type,
-                mediatype: kind.mediatype,
+                kind,
             },
         );
         match (&utterance.group, &utterance.to) {
+            _ if utterance.unavailable.is_some() => {
+                let reason = utterance.unavailable.as_deref().unwrap_or_default();
+                self.say_nothing(&envelope, reason, &receivers)?;
+            }
             (Some(group), _) => self.say_to_group(&envelope, group, &plaintext, &receivers)?,
             (None, Some(to)) => {
-                self.say_to_account(&envelope, to, utterance.message.clone(), &receivers)?;
+                let copy = match &utterance.raw {
+                    Some(raw) => device_sent(raw, &to.jid(0).to_string()),
+                    None => wrap_device_sent(utterance.message.clone(), to.jid(0).to_string()).encode_to_vec(),
+                };
+                self.say_to_account(&envelope, to, &plaintext, &copy, &receivers)?;
             }
             (None, None) => return Err(SendError::Invalid("neither `to` nor `group`".to_owned())),
         }
-        self.phones_hear(&envelope, utterance.to.as_ref(), &utterance.message, addressing);
+        self.phones_hear(&envelope, utterance.to.as_ref(), &utterance.message, &plaintext);
         Ok(())
     }
 
@@ -139,16 +156,35 @@ impl ServerState {
         &mut self,
         envelope: &MessageEnvelope<'_>,
         to: &PhoneNumber,
-        message: Message,
+        plaintext: &[u8],
+        copy: &[u8],
         receivers: &[DeviceKey],
     ) -> Result<()> {
-        let padded = MessageUtils::encode_and_pad(&message);
-        let copy = MessageUtils::encode_and_pad(&wrap_device_sent(message, to.jid(0).to_string()));
+        let padded = MessageUtils::pad_message_v2(plaintext.to_vec());
+        let copy = MessageUtils::pad_message_v2(copy.to_vec());
         for (number, device) in receivers {
             let is_copy = number == envelope.sender && number != to;
             let sealed = self.seal(envelope.sender, number, *device, if is_copy { &copy } else { &padded })?;
-            let stanza = if is_copy { envelope.own_copy(to) } else { envelope.direct() };
-            self.post(envelope, number, *device, stanza.children([envelope.enc(&sealed)]).build())?;
+            let stanza = match envelope.group {
+                _ if is_copy => envelope.own_copy(to),
+                Some(list) => envelope.in_group(&groups::jid_of(list)),
+                None => envelope.direct(),
+            };
+            let children = envelope.children(vec![envelope.enc(&sealed)]);
+            self.post(envelope, number, *device, stanza.children(children).build())?;
+        }
+        Ok(())
+    }
+
+    /// Tells companions of a message that only the phone may show.
+    fn say_nothing(&mut self, envelope: &MessageEnvelope<'_>, reason: &str, receivers: &[DeviceKey]) -> Result<()> {
+        for (number, device) in receivers.iter().filter(|(number, _)| number != envelope.sender) {
+            let stanza = match envelope.group {
+                Some(group) => envelope.in_group(&groups::jid_of(group)),
+                None => envelope.direct(),
+            };
+            let unavailable = NodeBuilder::new("unavailable").attr("type", reason).build();
+            self.post(envelope, number, *device, stanza.children([unavailable]).build())?;
         }
         Ok(())
     }
@@ -182,6 +218,7 @@ impl ServerState {
                 children.push(envelope.enc(&key));
             }
             children.push(envelope.enc(&sealed));
+            let children = envelope.children(children);
             let node = envelope.in_group(&self.group_jid(group)).children(children).build();
             self.post(envelope, number, *device, node)?;
         }
@@ -275,39 +312,49 @@ impl ServerState {
             tracing::debug!("{sender} does not remember message {id}");
             return Ok(());
         };
-        let mut message = Message::decode_from_slice(&sent.plaintext)?;
+        let mut plaintext = sent.plaintext.clone();
+        let copy_of = sent.to.as_ref().filter(|to| number == sender && *to != sender);
         if let Some(group) = &sent.group {
             let jid = self.group_jid(group).to_string();
             let name = sender_key_name(&jid, sender.as_str(), 0);
             let phone = &mut self.people.meet(sender)?.phone;
-            message.sender_key_distribution_message = buffa::MessageField::some(SenderKeyDistributionMessage {
-                group_id: Some(jid),
-                axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
-            });
-        } else if let Some(to) = sent.to.as_ref().filter(|to| number == sender && *to != sender) {
-            message = wrap_device_sent(message, to.jid(0).to_string());
+            let key = Message {
+                sender_key_distribution_message: buffa::MessageField::some(SenderKeyDistributionMessage {
+                    group_id: Some(jid),
+                    axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
+                }),
+                ..Default::default()
+            };
+            // Two protobufs in a row are one with the fields of both.
+            plaintext.extend(key.encode_to_vec());
+        } else if let Some(to) = copy_of {
+            let to = to.jid(0).to_string();
+            plaintext = match Message::decode_from_slice(&plaintext) {
+                Ok(message) => wrap_device_sent(message, to).encode_to_vec(),
+                Err(_) => device_sent(&plaintext, &to),
+            };
         }
         let person = self.people.meet(sender)?;
-        let (addressing, push_name) = (person.addressing, person.push_name.clone());
-        let sealed = self.seal(sender, number, device, &MessageUtils::encode_and_pad(&message))?;
+        let (addressing, push_name, hides_number) = (person.addressing, person.push_name.clone(), person.hides_number);
+        let sealed = self.seal(sender, number, device, &MessageUtils::pad_message_v2(plaintext))?;
         let envelope = MessageEnvelope {
             sender,
             id,
             group: sent.group.as_deref(),
-            stanza_type: sent.stanza_type,
-            mediatype: sent.mediatype,
+            kind: sent.kind,
             addressing,
+            hides_number,
             push_name,
             now: self.now(),
         };
         let mut enc = envelope.enc(&sealed);
         enc.attrs.insert("count", count.to_string());
-        let stanza = match (&sent.group, sent.to.as_ref().filter(|to| number == sender && *to != sender)) {
+        let stanza = match (&sent.group, copy_of) {
             (Some(group), _) => envelope.in_group(&self.group_jid(group)),
             (None, Some(to)) => envelope.own_copy(to),
             (None, None) => envelope.direct(),
         };
-        let node = stanza.children([enc]).build();
+        let node = stanza.children(envelope.children(vec![enc])).build();
         let record = self.ledger.find(id, number, device, sender);
         if let Some(record) = record {
             self.ledger.queued_again(record);
@@ -322,15 +369,22 @@ impl ServerState {
         envelope: &MessageEnvelope<'_>,
         to: Option<&PhoneNumber>,
         message: &Message,
-        addressing: AddressingMode,
+        plaintext: &[u8],
     ) {
         let members = envelope
             .group
             .and_then(|group| self.groups.get(group))
             .map(|group| group.participants.clone())
             .unwrap_or_default();
-        let mut received =
-            message_view::received(message, envelope.id, envelope.sender, 0, envelope.group, addressing, envelope.now);
+        let mut received = message_view::received(
+            (message, plaintext),
+            envelope.id,
+            envelope.sender,
+            0,
+            envelope.group,
+            envelope.addressing,
+            envelope.now,
+        );
         if envelope.group.is_none() {
             received.sent_to = None;
         }
@@ -342,4 +396,33 @@ impl ServerState {
             }
         }
     }
+}
+
+/// A message of bytes that nobody looks into, as the sender's own companions get it.
+fn device_sent(message: &[u8], destination: &str) -> Vec<u8> {
+    // Fields of `DeviceSentMessage`, and of `Message` the one that holds it.
+    const DESTINATION: u32 = 1;
+    const MESSAGE: u32 = 2;
+    const DEVICE_SENT: u32 = 31;
+    let mut inside = Vec::new();
+    write_field(&mut inside, DESTINATION, destination.as_bytes());
+    write_field(&mut inside, MESSAGE, message);
+    let mut outside = Vec::new();
+    write_field(&mut outside, DEVICE_SENT, &inside);
+    outside
+}
+
+/// A length-delimited field of a protobuf.
+fn write_field(into: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    write_varint(into, u64::from(number << 3 | 2));
+    write_varint(into, bytes.len() as u64);
+    into.extend_from_slice(bytes);
+}
+
+fn write_varint(into: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        into.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    into.push(value as u8);
 }

@@ -3,7 +3,6 @@
 
 use anyhow::Result;
 use buffa::{Message as _, MessageField};
-use rand::RngExt as _;
 use wacore::{
     messages::MessageUtils,
     protocol::ProtocolNode as _,
@@ -23,9 +22,12 @@ use waproto::whatsapp::{
     },
 };
 
-use super::{notifications::PastMessage, usync::key_index_list};
+use super::{
+    notifications::PastMessage,
+    usync::{device_hash, key_index_list},
+};
 use crate::{
-    offline_queue::{QueueEntry, StanzaClass},
+    app_state::AppStateKey,
     phone_number::PhoneNumber,
     refusals::{ConnectionEnd, StreamError},
     state::ServerState,
@@ -35,20 +37,26 @@ impl ServerState {
     /// What waits for a companion at its first login. Without the key share a client waits 10 s
     /// before it says that it is connected.
     pub fn greet_companion(&mut self, number: &PhoneNumber, device: u16) -> Result<()> {
-        let key_share = ProtocolMessage {
-            r#type: Some(protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
-            app_state_sync_key_share: MessageField::some(AppStateSyncKeyShare {
-                keys: vec![app_state_key(device, self.now())],
-            }),
-            ..Default::default()
-        };
-        self.tell_companion(number, device, key_share)?;
+        self.share_app_state_key(number, device)?;
         let pushnames = self
             .people
             .get(number)
             .map(|person| Pushname { id: Some(number.jid(0).to_string()), pushname: Some(person.push_name.clone()) });
         let names = HistorySync { pushnames: pushnames.into_iter().collect(), ..Default::default() };
         self.sync_history(number, device, (SyncType::PUSH_NAME, HistorySyncType::PUSH_NAME), names, Some(100))
+    }
+
+    /// Gives a companion the key of the account's settings, the same one for all.
+    pub(super) fn share_app_state_key(&mut self, number: &PhoneNumber, device: u16) -> Result<()> {
+        let key = self.app_state_of(number)?.key().clone();
+        let devices = std::iter::once(0).chain(self.devices_of(number).into_iter().map(u32::from));
+        let share = AppStateSyncKeyShare { keys: vec![app_state_key(&key, devices.collect())] };
+        let protocol = ProtocolMessage {
+            r#type: Some(protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
+            app_state_sync_key_share: MessageField::some(share),
+            ..Default::default()
+        };
+        self.tell_companion(number, device, protocol)
     }
 
     /// Chats of the past for one companion.
@@ -110,7 +118,12 @@ impl ServerState {
     }
 
     /// A protocol message of the account's phone to one of its own companions.
-    fn tell_companion(&mut self, number: &PhoneNumber, device: u16, protocol: ProtocolMessage) -> Result<()> {
+    pub(super) fn tell_companion(
+        &mut self,
+        number: &PhoneNumber,
+        device: u16,
+        protocol: ProtocolMessage,
+    ) -> Result<()> {
         let message = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
         let sealed = self.seal(number, number, device, &MessageUtils::encode_and_pad(&message))?;
         let id = self.fresh_id("3A");
@@ -125,11 +138,12 @@ impl ServerState {
         self.post_node(number, device, &id, number.as_str(), node, None)
     }
 
-    /// Tells every other companion that this account has a device more or less.
+    /// Tells every other companion that this account has a device more or less; its own get the whole list.
     pub fn tell_of_device(&mut self, number: &PhoneNumber, device: u16, added: bool) {
         let Some(person) = self.people.get(number) else {
             return;
         };
+        let hash = device_hash(person);
         let key_index = KeyIndexInfo { timestamp: self.now(), signed_bytes: added.then(|| key_index_list(person)) };
         let element = DeviceElement {
             jid: number.jid(device),
@@ -137,13 +151,20 @@ impl ServerState {
             lid: Some(number.lid_jid(device)),
         };
         let change = NodeBuilder::new(if added { "add" } else { "remove" })
+            .attr("device_hash", hash.as_str())
             .children([element.into_node(), key_index.into_node()])
             .build();
+        let devices = std::iter::once(0).chain(person.companions.keys().copied()).map(|at| {
+            let node = NodeBuilder::new("device").attr("jid", number.jid(at));
+            if at == 0 { node.build() } else { node.attr("key-index", at.to_string()).build() }
+        });
+        let key_index = NodeBuilder::new("key-index-list").attr("ts", "1").bytes(key_index_list(person)).build();
+        let list = NodeBuilder::new("devices").attr("dhash", hash).children(devices.chain([key_index])).build();
         let others: Vec<(PhoneNumber, u16)> = self
             .people
             .accounts()
+            .filter(|person| person.number != *number)
             .flat_map(|person| person.companions.keys().map(|at| (person.number.clone(), *at)))
-            .filter(|(account, at)| (account, *at) != (number, device))
             .collect();
         for (account, at) in others {
             let id = self.fresh_id("N");
@@ -155,16 +176,30 @@ impl ServerState {
                 .attr("t", self.now().to_string())
                 .children([change.clone()])
                 .build();
-            let entry = QueueEntry {
-                class: StanzaClass::Notification,
-                id,
-                chat: number.to_string(),
-                node,
-                record: None,
-                written: 0,
-            };
-            if let Err(error) = self.enqueue(&account, at, entry) {
-                tracing::warn!("{account} device {at} is not told of a device: {error:#}");
+            self.notify_device(&account, at, number.as_str(), id, node);
+        }
+        self.account_sync(number, Some(device), &list);
+    }
+
+    /// Everybody who has a chat with this person learns that its phone has new keys.
+    pub fn tell_of_new_identity(&mut self, number: &PhoneNumber) {
+        let accounts: Vec<PhoneNumber> =
+            self.people.accounts().map(|person| person.number.clone()).filter(|account| account != number).collect();
+        for account in accounts {
+            if !self.has_chat(number, &account) && !self.has_chat(&account, number) {
+                continue;
+            }
+            for device in self.devices_of(&account) {
+                let id = self.fresh_id("N");
+                let node = NodeBuilder::new("notification")
+                    .attr("type", "encrypt")
+                    .attr("from", number.jid(0))
+                    .attr("lid", number.lid_jid(0))
+                    .attr("id", id.as_str())
+                    .attr("t", self.now().to_string())
+                    .children([NodeBuilder::new("identity").build()])
+                    .build();
+                self.notify_device(&account, device, number.as_str(), id, node);
             }
         }
     }
@@ -203,18 +238,18 @@ fn deflated(history: &[u8]) -> Result<Vec<u8>> {
     Ok(written.to_vec())
 }
 
-fn app_state_key(device: u16, now: i64) -> AppStateSyncKey {
-    let mut rng = rand::rng();
+fn app_state_key(key: &AppStateKey, device_indexes: Vec<u32>) -> AppStateSyncKey {
     AppStateSyncKey {
-        key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(rng.random::<[u8; 6]>().to_vec()) }),
+        key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(key.id.to_vec()) }),
         key_data: MessageField::some(AppStateSyncKeyData {
-            key_data: Some(rng.random::<[u8; 32]>().to_vec()),
+            key_data: Some(key.data.to_vec()),
             fingerprint: MessageField::some(AppStateSyncKeyFingerprint {
-                raw_id: Some(rng.random::<u32>() >> 1),
-                current_index: Some(u32::from(device)),
-                device_indexes: vec![0, u32::from(device)],
+                // Of the phone, which made the key.
+                raw_id: Some(u32::from_be_bytes([key.id[2], key.id[3], key.id[4], key.id[5]]) >> 1),
+                current_index: Some(0),
+                device_indexes,
             }),
-            timestamp: Some(now),
+            timestamp: Some(key.made * 1_000),
         }),
     }
 }

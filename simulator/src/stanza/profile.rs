@@ -6,7 +6,7 @@ use super::{
     iq::IqReply,
     node::{attribute, child_bytes, jid, text},
 };
-use crate::{groups::ProfilePicture, phone_number::PhoneNumber, state::ServerState};
+use crate::{groups::ProfilePicture, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
 
 impl ServerState {
     pub(super) fn set_about(&mut self, number: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
@@ -26,7 +26,11 @@ impl ServerState {
             let group = self.groups.get(&target.user).filter(|group| group.participants.contains(number));
             group.and_then(|group| group.picture.as_ref())
         } else {
-            let person = self.people.number_of(&target).and_then(|number| self.people.get(&number));
+            let owner = self.people.number_of(&target);
+            if owner.as_ref().is_some_and(|owner| !self.may_see(owner, number, PrivacyCategory::Profile)) {
+                return IqReply::refused(401, "not-authorized");
+            }
+            let person = owner.and_then(|owner| self.people.get(&owner));
             person.and_then(|person| person.picture.as_ref())
         };
         let Some(picture) = picture else { return IqReply::refused(404, "item-not-found") };

@@ -2,7 +2,7 @@
 //! for a message again.
 //! Promises that nothing but the client's own word acknowledges a message.
 
-use wacore_binary::{Jid, JidExt as _, NodeRef, builder::NodeBuilder};
+use wacore_binary::{Jid, JidExt as _, NodeRef, Server, builder::NodeBuilder};
 use wacore_libsignal::protocol::{DeviceId, IdentityKey, PreKeyBundle, PreKeyId, PublicKey, SignedPreKeyId};
 
 use super::prekeys;
@@ -65,6 +65,9 @@ impl ServerState {
                 }
             }
         }
+        if let Some(read @ ("read" | "read-self" | "played" | "played-self")) = kind.as_deref() {
+            self.tell_own_companions(number, device, &to, &ids, read);
+        }
         if matches!(kind.as_deref(), None | Some("inactive" | "read" | "played"))
             && let Some(contact) = contact.filter(|contact| contact != number)
         {
@@ -109,6 +112,23 @@ impl ServerState {
         }
     }
 
+    /// What one companion reads or plays, the account's others take for read.
+    fn tell_own_companions(&mut self, number: &PhoneNumber, device: u16, to: &Jid, ids: &[String], kind: &str) {
+        let own = if to.is_pn() { number.jid(device) } else { number.lid_jid(device) };
+        let now = self.now();
+        for other in self.devices_of(number).into_iter().filter(|other| *other != device) {
+            for id in ids {
+                let node = NodeBuilder::new("receipt").attr("id", id.as_str()).attr("t", now.to_string());
+                let node = if to.is_group() || to.server == Server::Broadcast {
+                    node.attr("from", to).attr("participant", own.clone())
+                } else {
+                    node.attr("from", own.clone()).attr("recipient", to)
+                };
+                self.post_receipt(number, other, id, number, node.attr("type", kind).build());
+            }
+        }
+    }
+
     /// The contact whose message was delivered or read learns of it.
     fn tell_writer(
         &mut self,
@@ -131,7 +151,7 @@ impl ServerState {
         });
         let companions: Vec<u16> = person.companions.keys().copied().collect();
         let mut node = NodeBuilder::new("receipt").attr("id", id).attr("t", now.to_string());
-        node = if to.is_group() {
+        node = if to.is_group() || to.server == Server::Broadcast {
             node.attr("from", to).attr("participant", reader.lid_jid(device))
         } else if to.is_lid() {
             node.attr("from", reader.lid_jid(device))

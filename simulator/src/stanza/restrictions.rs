@@ -23,6 +23,11 @@ impl ServerState {
         self.restrictions.0.get(account).filter(|restriction| self.now() < restriction.until)
     }
 
+    /// Whether one has written to another, outside of groups.
+    pub fn has_chat(&self, from: &PhoneNumber, to: &PhoneNumber) -> bool {
+        self.wrote(from, to) || self.read(to, from)
+    }
+
     fn wrote(&self, contact: &PhoneNumber, account: &PhoneNumber) -> bool {
         self.ledger.iter().any(|line| line.to == *account && line.contact == *contact && line.group.is_none())
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use wacore_binary::{Jid, JidExt as _, Node, NodeRef, builder::NodeBuilder};
+use wacore_binary::{Jid, JidExt as _, Node, NodeRef, Server, builder::NodeBuilder};
 
 use super::{
     inbound::{EncryptedPart, InboundMessage},
@@ -32,6 +32,10 @@ struct ClientMessage {
     shared: Option<EncryptedPart>,
     /// Nodes besides the ciphertexts that companions get, too.
     extras: Vec<Node>,
+    /// Participants without a ciphertext are named as well: it is the whole audience.
+    names_everybody: bool,
+    /// The participants are named by LID.
+    names_lids: bool,
     stanza_type: String,
     edit: Option<String>,
 }
@@ -106,7 +110,11 @@ impl ServerState {
 
     /// Gives every receiver its part of a message.
     fn distribute(&mut self, number: &PhoneNumber, device: u16, message: &ClientMessage) {
-        let group = message.to.is_group().then(|| message.to.to_non_ad().to_string());
+        let has_many = message.to.is_group() || message.to.server == Server::Broadcast;
+        let group = has_many.then(|| message.to.to_non_ad().to_string());
+        if message.to.is_status_broadcast() {
+            self.note_status_audience(message, number, device);
+        }
         let incoming = InboundMessage {
             id: &message.id,
             from: number,
@@ -149,6 +157,8 @@ impl ServerState {
             let encs = participant.children().unwrap_or_default();
             personal.entry((number, at.device)).or_default().extend(encs.iter().filter_map(enc));
         }
+        let names_everybody = personal.values().any(Vec::is_empty);
+        let names_lids = participants.iter().any(|participant| jid(participant, "jid").is_some_and(|jid| jid.is_lid()));
         let mut shared = None;
         // A resend is addressed to one device, without participants around it.
         let only = jid(stanza, "participant").unwrap_or_else(|| to.clone());
@@ -171,9 +181,19 @@ impl ServerState {
             personal,
             shared,
             extras,
+            names_everybody,
+            names_lids,
             stanza_type: attribute(stanza, "type").unwrap_or_else(|| "text".to_owned()),
             edit: attribute(stanza, "edit"),
         })
+    }
+
+    /// Remembers who holds the sender key of a companion's status posts: some clients name later only who lacks it.
+    fn note_status_audience(&mut self, message: &ClientMessage, number: &PhoneNumber, device: u16) {
+        if let Some(companion) = self.people.companion_mut(number, device) {
+            let given = message.personal.iter().filter(|(_, encs)| !encs.is_empty());
+            companion.status_holders.extend(given.map(|(receiver, _)| receiver.clone()));
+        }
     }
 
     /// Every device that gets something, without the one that sends.
@@ -189,6 +209,10 @@ impl ServerState {
                     receivers.push((member.clone(), *at));
                 }
             }
+        }
+        if message.shared.is_some() && message.to.is_status_broadcast() && !message.names_everybody {
+            let companion = self.people.companion(number, device);
+            receivers.extend(companion.into_iter().flat_map(|companion| companion.status_holders.iter().cloned()));
         }
         receivers.sort();
         receivers.dedup();
@@ -219,13 +243,18 @@ impl ServerState {
             node = node.attr("edit", edit.as_str());
         }
         let is_copy = receiver == from && incoming.group.is_none();
+        // The second address is without a device, as the server writes it.
         node = match (incoming.group.is_some(), incoming.to.is_lid()) {
-            (true, _) => node
+            (true, _) if incoming.to.is_group() || message.names_lids => node
                 .attr("from", incoming.to)
                 .attr("participant", from.lid_jid(incoming.device))
-                // Without a device, as the server writes it.
                 .attr("participant_pn", from.jid(0))
                 .attr("addressing_mode", "lid"),
+            (true, _) => node
+                .attr("from", incoming.to)
+                .attr("participant", from.jid(incoming.device))
+                .attr("participant_lid", from.lid_jid(0))
+                .attr("addressing_mode", "pn"),
             (false, true) => node.attr("from", from.lid_jid(incoming.device)).attr("addressing_mode", "lid"),
             (false, false) => node.attr("from", from.jid(incoming.device)),
         };

@@ -7,9 +7,10 @@ use wacore::messages::MessageUtils;
 use wacore_binary::Jid;
 use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
 
-use super::message_view;
+use super::message_kind;
 use super::{envelope::MessageEnvelope, outbound::SendError};
 use crate::{
+    groups,
     ledger::{LedgerRecord, MessageState},
     people::AddressingMode,
     phone_number::PhoneNumber,
@@ -29,15 +30,16 @@ impl ServerState {
         if receivers.is_empty() {
             return Err(SendError::Conflict("no account has a companion that could see it".to_owned()));
         }
-        let push_name = self.people.meet(sender)?.push_name.clone();
-        let kind = message_view::kind(message);
+        let person = self.people.meet(sender)?;
+        let (push_name, hides_number) = (person.push_name.clone(), person.hides_number);
+        let kind = message_kind::kind(message);
         let envelope = MessageEnvelope {
             sender,
             id,
             group: None,
-            stanza_type: kind.stanza_type,
-            mediatype: kind.mediatype,
+            kind,
             addressing: AddressingMode::Lid,
+            hides_number,
             push_name,
             now: self.now(),
         };
@@ -73,7 +75,7 @@ impl ServerState {
             to: number.clone(),
             device,
             contact: envelope.sender.clone(),
-            group: None,
+            group: Some(groups::STATUS.to_owned()),
             state: MessageState::Queued,
             deliveries: 0,
             handed: 0,

@@ -2,17 +2,18 @@
 //! Promises that a user comes back under the address it was asked by, or under the right form of its number.
 
 use buffa::Message as _;
+use wacore::messages::MessageUtils;
 use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
 use waproto::whatsapp::{ADVKeyIndexList, ADVSignedKeyIndexList};
 
 use super::{iq::IqReply, node::jid};
-use crate::{people::SimulatedPerson, phone_number::PhoneNumber, state::ServerState};
+use crate::{people::SimulatedPerson, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
 
 /// Users in one question; a client asks for a group's participants at most.
 const MAX_ASKED: usize = 4_096;
 
 impl ServerState {
-    pub(super) fn look_up(&mut self, iq: &NodeRef<'_>) -> IqReply {
+    pub(super) fn look_up(&mut self, asker: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
         let Some(usync) = iq.get_optional_child("usync") else {
             return IqReply::refused(400, "bad-request");
         };
@@ -27,7 +28,7 @@ impl ServerState {
         if asked.len() > MAX_ASKED {
             return IqReply::refused(400, "bad-request");
         }
-        let users: Vec<Node> = asked.iter().filter_map(|user| self.look_up_one(user, &wanted)).collect();
+        let users: Vec<Node> = asked.iter().filter_map(|user| self.look_up_one(asker, user, &wanted)).collect();
         let mut answer = NodeBuilder::new("usync");
         for name in ["sid", "mode", "context"] {
             if let Some(value) = super::node::attribute(usync, name) {
@@ -45,7 +46,7 @@ impl ServerState {
         )
     }
 
-    fn look_up_one(&mut self, user: &NodeRef<'_>, wanted: &[String]) -> Option<Node> {
+    fn look_up_one(&mut self, asker: &PhoneNumber, user: &NodeRef<'_>, wanted: &[String]) -> Option<Node> {
         let asked_text = user
             .get_optional_child("contact")
             .and_then(|contact| contact.content_as_string())
@@ -62,14 +63,14 @@ impl ServerState {
             }
             (None, None) => return None,
         };
-        let mut number = self.people.number_of(&asked);
-        let mut asked = asked;
-        // A question about who is on WhatsApp is answered with the right form of the number.
-        if let Some(right) = number.as_ref().filter(|_| asked.is_pn() && wanted.iter().any(|name| name == "contact")) {
-            let right = right.registered_form();
-            asked = right.jid(0);
-            number = Some(right);
-        }
+        // A question about who is on WhatsApp is about a dialled number, which leads to who is registered; an address alone
+        // does not.
+        let is_dialled = asked_text.is_some() || (asked.is_pn() && wanted.iter().any(|name| name == "contact"));
+        let number = match self.people.number_of(&asked) {
+            Some(dialled) if is_dialled => Some(self.people.registered(&dialled)),
+            number => number,
+        };
+        let hides_about = number.as_ref().is_some_and(|number| !self.may_see(number, asker, PrivacyCategory::Status));
         let person = match &number {
             Some(number) => self.people.meet(number).ok(),
             None => None,
@@ -90,6 +91,9 @@ impl ServerState {
                 ("lid", Some(person)) => {
                     children.push(NodeBuilder::new("lid").attr("val", person.number.lid_jid(0)).build())
                 }
+                ("status", Some(_)) if hides_about => {
+                    children.push(NodeBuilder::new("status").attr("code", "401").attr("type", "fail").build())
+                }
                 ("status", Some(person)) => {
                     let status = NodeBuilder::new("status");
                     children.push(match &person.about {
@@ -100,9 +104,14 @@ impl ServerState {
                 _ => {}
             }
         }
-        let mut answer = NodeBuilder::new("user").attr("jid", asked.clone());
+        let known_as = match &number {
+            Some(registered) if is_dialled && !asked.is_lid() => registered.jid(0),
+            _ => asked.clone(),
+        };
+        let mut answer = NodeBuilder::new("user").attr("jid", known_as);
         if asked.is_lid()
             && let Some(number) = number
+            && !self.people.get(&number).is_some_and(|person| person.hides_number)
         {
             answer = answer.attr("pn_jid", number.jid(0));
         }
@@ -126,10 +135,11 @@ fn devices(person: &SimulatedPerson) -> Node {
     NodeBuilder::new("devices").children(children).build()
 }
 
-/// Differs whenever the devices do; clients only compare it.
-fn device_hash(person: &SimulatedPerson) -> String {
-    let newest = person.companions.keys().next_back().copied().unwrap_or(0);
-    format!("2:{:x}{:x}", person.companions.len(), newest)
+/// Over the addresses of all devices, as clients compute it.
+pub(super) fn device_hash(person: &SimulatedPerson) -> String {
+    let devices: Vec<Jid> =
+        std::iter::once(0).chain(person.companions.keys().copied()).map(|device| person.number.jid(device)).collect();
+    MessageUtils::participant_list_hash(&devices).unwrap_or_default()
 }
 
 /// The key indexes that the account vouches for. Clients read it and do not verify it.

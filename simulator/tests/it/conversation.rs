@@ -222,11 +222,28 @@ async fn a_contact_with_a_new_phone_asks_for_what_it_cannot_decrypt() {
     // Its answer completes the session: from now on the client does not send prekeys along.
     sim.text(ANNA, "thanks", json!({})).await;
     phone.until_heard("thanks").await;
-    sim.post(&format!("/contacts/{ANNA}/reinstall"), json!({})).await;
+    // The client does not learn of it.
+    sim.post(&format!("/contacts/{ANNA}/reinstall"), json!({"notice": false})).await;
     let id = phone.send(&pn(ANNA), "to the new phone").await;
     let received = sim.until_received(ANNA, "to the new phone").await;
     assert_eq!((received["id"].as_str(), &received["copies"]), (Some(id.as_str()), &json!(1)));
     assert!(sim.get("/statistics").await["retryRequestsToClient"].as_u64() >= Some(1));
+    phone.shutdown().await;
+    sim.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_told_of_a_new_phone_writes_to_its_new_keys() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let phone = Phone::paired(&sim, folder.path(), None).await;
+    phone.send(&pn(ANNA), "to the old phone").await;
+    sim.text(ANNA, "thanks", json!({})).await;
+    phone.until_heard("thanks").await;
+    sim.post(&format!("/contacts/{ANNA}/reinstall"), json!({})).await;
+    phone.until(|event| matches!(event, Event::IdentityChange(_)).then_some(())).await;
+    phone.send(&pn(ANNA), "to the new phone").await;
+    sim.until_received(ANNA, "to the new phone").await;
+    assert_eq!(sim.get("/statistics").await["retryRequestsToClient"], 0);
     phone.shutdown().await;
     sim.stop().await;
 }

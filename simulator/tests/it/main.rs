@@ -15,4 +15,6 @@ mod passkey;
 mod people;
 mod restart;
 mod support;
+mod witness;
+mod witness_devices;
 mod witnesses;

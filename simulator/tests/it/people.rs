@@ -155,3 +155,42 @@ async fn a_body_that_makes_no_sense_is_refused_with_what_is_right() {
     phone.shutdown().await;
     sim.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_check_answers_with_the_registered_number() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let phone = Phone::paired(&sim, folder.path(), None).await;
+    sim.call("PATCH", "/contacts/4915550200001", Some(json!({"aliases": ["49015550200001"]}))).await;
+    sim.call("PATCH", "/contacts/525512345679", Some(json!({"aliases": ["5215512345679"]}))).await;
+    let table = [
+        ("5531987654321", "553187654321"),
+        ("551187654321", "5511987654321"),
+        ("525512345678", "5215512345678"),
+        ("541112345678", "5491112345678"),
+        ("49015550200001", "4915550200001"),
+        // This one is registered the other way round.
+        ("5215512345679", "525512345679"),
+        (ANNA, ANNA),
+    ];
+    for (dialled, registered) in table {
+        let asked = format!("{dialled}@s.whatsapp.net").parse().unwrap();
+        let found = phone.client.contacts().is_on_whatsapp(&[asked]).await.unwrap();
+        let found: Vec<(String, bool)> =
+            found.iter().map(|one| (one.jid.user.to_string(), one.is_registered)).collect();
+        assert_eq!(found, [(registered.to_owned(), true)], "{dialled}");
+        // The control API takes either.
+        assert_eq!(sim.get(&format!("/contacts/{dialled}")).await["number"], registered);
+    }
+    let id = phone.send("553187654321@s.whatsapp.net", "to the address").await;
+    assert_eq!(sim.until_received("5531987654321", "to the address").await["id"], id);
+    // Nobody has the dialled number as an address.
+    let id = phone.send("5531987654321@s.whatsapp.net", "to nobody").await;
+    phone.until_acked(&id).await;
+    sim.until_received(ACCOUNT, "to nobody").await;
+    let received = sim.get("/contacts/553187654321/messages").await;
+    assert_eq!(received.as_array().unwrap().len(), 1, "{received}");
+    let (status, answer) = sim.call("PATCH", "/contacts/4915550200001", Some(json!({"aliases": [ANNA]}))).await;
+    assert_eq!(status, 409, "{answer}");
+    phone.shutdown().await;
+    sim.stop().await;
+}

@@ -1,196 +1,18 @@
-//! Clients that nobody here wrote, unchanged but for the address and the trust anchors (`tests/witnesses`).
-//!
-//! A test installs its client into `target/witnesses`. Where that cannot be done, it says so and passes, unless
-//! `KURIR_WITNESSES=required` is set.
-
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
-    sync::{Arc, Mutex, OnceLock},
-    time::{Duration, Instant},
-};
+//! What clients that nobody here wrote do with an account, a contact and a group.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::Sim;
+use crate::{
+    support::Sim,
+    witness::{Client, Witness, for_each_client},
+};
 
 const CONTACT: &str = "15550200001";
 const OTHER: &str = "15550200002";
 
-/// These clients wait by their own clocks, some for ten seconds and more.
-const DEADLINE: Duration = Duration::from_secs(90);
-
 /// A PNG of one pixel: clients look into the file.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-
-fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// Installs a client once; none if it cannot be had here.
-fn installed(cell: &'static OnceLock<Option<PathBuf>>, install: fn() -> Result<PathBuf, String>) -> Option<PathBuf> {
-    cell.get_or_init(|| match install() {
-        Ok(path) => Some(path),
-        Err(reason) if std::env::var_os("KURIR_WITNESSES").is_some_and(|value| value == "required") => {
-            panic!("{reason}")
-        }
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            None
-        }
-    })
-    .clone()
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {errors}")) }
-}
-
-fn whatsmeow() -> Option<PathBuf> {
-    static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
-    installed(&INSTALLED, || {
-        let program = repository().join("target/witnesses/whatsmeow");
-        let mut go = Command::new("go");
-        go.args(["build", "-o"]).arg(&program).arg(".").current_dir(repository().join("tests/witnesses/whatsmeow"));
-        run(&mut go)?;
-        Ok(program)
-    })
-}
-
-fn baileys() -> Option<PathBuf> {
-    static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
-    installed(&INSTALLED, || {
-        let (source, folder) =
-            (repository().join("tests/witnesses/baileys"), repository().join("target/witnesses/baileys"));
-        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let mut is_new = !folder.join("node_modules/.package-lock.json").exists();
-        for name in ["package.json", "package-lock.json", "main.js"] {
-            let wanted = std::fs::read(source.join(name)).map_err(|error| error.to_string())?;
-            if std::fs::read(folder.join(name)).ok().as_ref() != Some(&wanted) {
-                std::fs::write(folder.join(name), wanted).map_err(|error| error.to_string())?;
-                is_new |= name != "main.js";
-            }
-        }
-        if is_new {
-            run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder))?;
-        }
-        Ok(folder.join("main.js"))
-    })
-}
-
-#[derive(Clone, Copy)]
-enum Client {
-    Whatsmeow,
-    Baileys,
-}
-
-/// A running client, steered by lines of JSON.
-struct Witness {
-    process: Child,
-    commands: ChildStdin,
-    events: Arc<Mutex<Vec<Value>>>,
-    /// Events that a wait has passed over or taken.
-    taken: usize,
-}
-
-impl Witness {
-    /// None if the client cannot be had here.
-    async fn start(client: Client, sim: &Sim, folder: &Path) -> Option<Self> {
-        // Installing takes minutes the first time, on a thread that may block.
-        let program = tokio::task::spawn_blocking(move || match client {
-            Client::Whatsmeow => whatsmeow(),
-            Client::Baileys => baileys(),
-        });
-        let program = program.await.unwrap()?;
-        let mut command = match client {
-            Client::Whatsmeow => Command::new(&program),
-            Client::Baileys => Command::new("node"),
-        };
-        if let Client::Baileys = client {
-            let certificate = folder.join("media.pem");
-            std::fs::write(&certificate, sim.get("/certificate").await["mediaCertificate"].as_str().unwrap()).unwrap();
-            command.arg(&program).env("NODE_EXTRA_CA_CERTS", certificate);
-        }
-        let store = folder.join("store");
-        let mut process = command
-            .args([sim.base(), store.to_str().unwrap(), "Witness"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let (lines, sink) = (BufReader::new(process.stdout.take().unwrap()), Arc::clone(&events));
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let event = serde_json::from_str(&line).unwrap_or_else(|_| json!({"event": "noise", "text": line}));
-                sink.lock().unwrap().push(event);
-            }
-        });
-        Some(Self { commands: process.stdin.take().unwrap(), process, events, taken: 0 })
-    }
-
-    fn order(&mut self, command: Value) {
-        writeln!(self.commands, "{command}").unwrap();
-    }
-
-    /// The next event of this name that fits, after those already taken.
-    async fn until_fits(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
-        loop {
-            {
-                let events = self.events.lock().unwrap();
-                let fresh = &events[self.taken..];
-                if let Some(index) = fresh.iter().position(|event| event["event"] == name && fits(event)) {
-                    let found = fresh[index].clone();
-                    self.taken += index + 1;
-                    return found;
-                }
-                let failed = fresh.iter().find(|event| event["event"] == "error");
-                assert!(failed.is_none(), "waiting for {name}: {failed:#?}");
-                assert!(begun.elapsed() < DEADLINE, "no {name} came; seen: {events:#?}");
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn until(&mut self, name: &str) -> Value {
-        self.until_fits(name, |_| true).await
-    }
-
-    async fn until_text(&mut self, text: &str) -> Value {
-        self.until_fits("message", |event| event["text"] == text).await
-    }
-
-    /// A receipt for this message, past or to come: one client reports it before its own `sent`.
-    async fn until_receipt(&mut self, id: &Value) {
-        let taken = std::mem::take(&mut self.taken);
-        self.until_fits("receipt", |event| event["ids"].as_array().unwrap().contains(id)).await;
-        self.taken = self.taken.max(taken);
-    }
-
-    /// Pairs by QR code and waits for the first login.
-    async fn pair(&mut self, sim: &Sim) -> String {
-        self.order(json!({"do": "connect"}));
-        let code = self.until("qr").await["code"].as_str().unwrap().to_owned();
-        let (status, answer) = sim.raw("/admin/mock-phone/scan-qr", code).await;
-        assert_eq!(status, 200, "{answer}");
-        self.until("paired").await;
-        self.until("connected").await;
-        answer["number"].as_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 async fn text_goes_both_ways(witness: &mut Witness, sim: &Sim, round: &str) {
     let hello = format!("hello client {round}");
@@ -281,20 +103,6 @@ async fn reads_files_numbers_and_texts_that_look_like_tokens(client: Client) {
     for member in [CONTACT, OTHER] {
         sim.until_received(member, "hello all").await;
     }
-}
-
-macro_rules! for_each_client {
-    ($($scenario:ident: $whatsmeow:ident, $baileys:ident;)*) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $whatsmeow() {
-            $scenario(Client::Whatsmeow).await;
-        }
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $baileys() {
-            $scenario(Client::Baileys).await;
-        }
-    )*};
 }
 
 for_each_client! {

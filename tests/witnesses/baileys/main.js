@@ -88,8 +88,24 @@ async function connect() {
     for (const { key, update } of updates) emit({ event: 'receipt', ids: [key.id], type: String(update.status ?? '') })
   })
   own.ev.on('presence.update', ({ id, presences }) => {
-    for (const [from, { lastKnownPresence }] of Object.entries(presences))
-      emit({ event: 'presence', chat: id, from, state: lastKnownPresence })
+    for (const [from, { lastKnownPresence: state }] of Object.entries(presences)) {
+      if (state === 'composing' || state === 'recording') emit({ event: 'typing', chat: id, from, state })
+      else emit({ event: 'presence', chat: id, from, unavailable: state === 'unavailable' })
+    }
+  })
+  const setting = (name, chat, on) => emit({ event: 'setting', setting: name, chat, on })
+  own.ev.on('chats.update', (updates) => {
+    for (const { id, pinned, muteEndTime, archived } of updates) {
+      if (pinned !== undefined) setting('pin', id, Boolean(pinned))
+      if (muteEndTime !== undefined) setting('mute', id, Boolean(muteEndTime))
+      if (archived !== undefined) setting('archive', id, archived)
+    }
+  })
+  own.ev.on('contacts.upsert', (contacts) => {
+    for (const { id, name } of contacts) if (name) emit({ event: 'setting', setting: 'contact', chat: id, text: name })
+  })
+  own.ev.on('creds.update', ({ me }) => {
+    if (me?.name) emit({ event: 'setting', setting: 'push_name', text: me.name })
   })
 }
 
@@ -119,6 +135,24 @@ const commands = {
     emit({ event: 'group_created', id: group.id, members: group.participants.length })
   },
   group_topic: async ({ to }) => emit({ event: 'group_topic', text: (await socket.groupMetadata(to)).desc ?? '' }),
+  set: async ({ name, to, on, text }) => {
+    if (name === 'push_name') await socket.updateProfileName(text)
+    else if (name === 'pin') await socket.chatModify({ pin: on }, jid(to))
+    else if (name === 'mute') await socket.chatModify({ mute: on ? -1 : null }, jid(to))
+    else if (name === 'archive') await socket.chatModify({ archive: on, lastMessages: [] }, jid(to))
+    else throw new Error('no such setting')
+    emit({ event: 'set' })
+  },
+  status_post: async ({ text, with: numbers }) => {
+    const options = { statusJidList: numbers.map(jid), backgroundColor: '#1E6E4F', font: 1 }
+    emit({ event: 'sent', id: (await socket.sendMessage('status@broadcast', { text }, options)).key.id })
+  },
+  read: async ({ to, id }) => socket.readMessages([{ remoteJid: jid(to), id, fromMe: false }]),
+  privacy: async ({ name, state }) => {
+    if (name !== 'last') throw new Error('no such setting')
+    await socket.updateLastSeenPrivacy(state)
+    emit({ event: 'privacy' })
+  },
   available: async () => socket.sendPresenceUpdate('available'),
   subscribe: async ({ to }) => socket.presenceSubscribe(jid(to)),
   typing: async ({ to, state }) => socket.sendPresenceUpdate(state, jid(to)),

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/store"
@@ -42,6 +43,8 @@ type command struct {
 	State  string   `json:"state"`
 	With   []string `json:"with"`
 	Base64 []byte   `json:"base64"`
+	ID     string   `json:"id"`
+	On     bool     `json:"on"`
 }
 
 var (
@@ -121,7 +124,7 @@ func onEvent(event any) {
 	case *events.ConnectFailure:
 		emit(map[string]any{"event": "connect_failure", "reason": event.Reason.String()})
 	case *events.UndecryptableMessage:
-		emit(map[string]any{"event": "undecryptable", "id": event.Info.ID})
+		emit(map[string]any{"event": "undecryptable", "id": event.Info.ID, "why": string(event.UnavailableType)})
 	case *events.Message:
 		fields := map[string]any{
 			"event": "message", "id": event.Info.ID, "text": textOf(event.Message), "fromMe": event.Info.IsFromMe,
@@ -136,11 +139,23 @@ func onEvent(event any) {
 		}
 		emit(fields)
 	case *events.Receipt:
-		emit(map[string]any{"event": "receipt", "ids": event.MessageIDs, "type": string(event.Type)})
+		emit(map[string]any{"event": "receipt", "ids": event.MessageIDs, "type": string(event.Type), "fromMe": event.IsFromMe})
 	case *events.Presence:
 		emit(map[string]any{"event": "presence", "from": event.From.String(), "unavailable": event.Unavailable})
 	case *events.ChatPresence:
 		emit(map[string]any{"event": "typing", "chat": event.Chat.String(), "state": string(event.State)})
+	case *events.Pin:
+		emitSetting("pin", event.JID, event.Action.GetPinned())
+	case *events.Mute:
+		emitSetting("mute", event.JID, event.Action.GetMuted())
+	case *events.Archive:
+		emitSetting("archive", event.JID, event.Action.GetArchived())
+	case *events.PushNameSetting:
+		emit(map[string]any{"event": "setting", "setting": "push_name", "text": event.Action.GetName()})
+	case *events.Contact:
+		emit(map[string]any{"event": "setting", "setting": "contact", "chat": event.JID.String(), "text": event.Action.GetFullName()})
+	case *events.PrivacySettings:
+		emit(map[string]any{"event": "privacy_changed"})
 	case *events.GroupInfo:
 		emit(map[string]any{"event": "group", "id": event.JID.String()})
 	}
@@ -151,6 +166,25 @@ func address(to string) (types.JID, error) {
 		return types.ParseJID(to)
 	}
 	return types.NewJID(to, types.DefaultUserServer), nil
+}
+
+func emitSetting(name string, chat types.JID, on bool) {
+	emit(map[string]any{"event": "setting", "setting": name, "chat": chat.String(), "on": on})
+}
+
+func setting(order command, chat types.JID) (appstate.PatchInfo, error) {
+	switch order.Name {
+	case "pin":
+		return appstate.BuildPin(chat, order.On), nil
+	case "mute":
+		return appstate.BuildMute(chat, order.On, 0), nil
+	case "archive":
+		return appstate.BuildArchive(chat, order.On, time.Time{}, nil), nil
+	case "push_name":
+		return appstate.BuildSettingPushName(order.Text), nil
+	default:
+		return appstate.PatchInfo{}, fmt.Errorf("no such setting")
+	}
 }
 
 func obey(ctx context.Context, order command) error {
@@ -222,6 +256,41 @@ func obey(ctx context.Context, order command) error {
 			emit(map[string]any{"event": "group_topic", "text": group.Topic})
 		}
 		return err
+	case "set":
+		var chat types.JID
+		var err error
+		if order.To != "" {
+			if chat, err = address(order.To); err != nil {
+				return err
+			}
+		}
+		patch, err := setting(order, chat)
+		if err == nil {
+			err = client.SendAppState(ctx, patch)
+		}
+		if err == nil {
+			emit(map[string]any{"event": "set"})
+		}
+		return err
+	case "status_post":
+		message := &waE2E.Message{ExtendedTextMessage: &waE2E.ExtendedTextMessage{Text: proto.String(order.Text)}}
+		sent, err := client.SendMessage(ctx, types.StatusBroadcastJID, message)
+		if err == nil {
+			emit(map[string]any{"event": "sent", "id": sent.ID})
+		}
+		return err
+	case "read":
+		chat, err := address(order.To)
+		if err != nil {
+			return err
+		}
+		return client.MarkRead(ctx, []types.MessageID{order.ID}, time.Now(), chat, chat)
+	case "privacy":
+		_, err := client.SetPrivacySetting(ctx, types.PrivacySettingType(order.Name), types.PrivacySetting(order.State))
+		if err == nil {
+			emit(map[string]any{"event": "privacy"})
+		}
+		return err
 	case "available":
 		return client.SendPresence(ctx, types.PresenceAvailable)
 	case "subscribe":
@@ -266,7 +335,7 @@ func main() {
 	}
 	store.DeviceProps.Os = proto.String("witness")
 	client = whatsmeow.NewClient(device, log)
-	client.EmitAppStateEventsOnFullSync = false
+	client.EmitAppStateEventsOnFullSync = true
 	if device.ID == nil {
 		// The simulator chooses the account by the push name of the registration.
 		client.GetClientPayload = func() *waWa6.ClientPayload {
