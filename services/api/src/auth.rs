@@ -87,7 +87,8 @@ fn check_rights(caller: &Caller, request: &Request) -> Result<(), ApiError> {
         let message = format!("This key has not the scope {:?}", scope.as_str());
         return Err(ApiError::new(ErrorCode::InsufficientScope, message));
     }
-    if caller.sessions.is_empty() || SHARED_BY_SESSIONS.contains(&route) {
+    let changes_all = route == "/api/sessions" && request.method() == Method::POST;
+    if caller.sessions.is_empty() || (SHARED_BY_SESSIONS.contains(&route) && !changes_all) {
         return Ok(());
     }
     let path = request.extensions().get::<RequestPath>().map(|RequestPath(path)| path.as_str());

@@ -83,7 +83,7 @@ fn write_attempt(connection: &Connection, id: u64, at: i64, record: &AttemptReco
     let (status, class, answer, headers) = match &record.result {
         AttemptResult::Delivered { status, headers } => (Some(*status), None, None, Some(headers)),
         AttemptResult::Refused { status, body, headers } => (Some(*status), None, Some(body.as_str()), Some(headers)),
-        AttemptResult::Failed { class, message } => (None, Some(class.as_str()), Some(message.as_str()), None),
+        AttemptResult::Failed { class, message, .. } => (None, Some(class.as_str()), Some(message.as_str()), None),
         AttemptResult::Filtered { by } => (None, Some(by.as_str()), None, None),
     };
     let headers = headers.filter(|headers| !headers.is_empty()).and_then(|headers| serde_json::to_string(headers).ok());

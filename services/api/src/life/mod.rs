@@ -64,7 +64,7 @@ pub async fn read_life(app: &AppState, event: EventSummary) -> Result<EventLife,
             Ok((related, about, attempts, asked))
         })
         .await?;
-    let mut stored: Vec<StoredEndpoint> = default_endpoint(app).into_iter().collect();
+    let mut stored: Vec<StoredEndpoint> = default_endpoint(app).await?.into_iter().collect();
     stored.extend(app.endpoint_store.all().await?);
     let present = read_present_state(app, &event).await?;
     let mut by_endpoint: HashMap<String, Vec<_>> = HashMap::new();

@@ -166,7 +166,11 @@ async fn attempts_are_found_by_each_filter_and_counted() {
     let two = store(&nats, "sales", "message.received", "evt_2", text("A2", BUDI, "Budi", "hello")).await;
     let refused = AttemptResult::Refused { status: 503, body: "try later".to_owned(), headers: Vec::new() };
     let delivered = AttemptResult::Delivered { status: 200, headers: vec![("server".to_owned(), "n8n".to_owned())] };
-    let failed = AttemptResult::Failed { class: "connect".to_owned(), message: "connection refused".to_owned() };
+    let failed = AttemptResult::Failed {
+        class: "connect".to_owned(),
+        phase: Some("connect".into()),
+        message: "connection refused".to_owned(),
+    };
     record(&nats, "ep_1", "evt_1", one, 1, refused).await;
     record(&nats, "ep_1", "evt_1", one, 2, delivered.clone()).await;
     record(&nats, "ep_2", "evt_2", two, 1, failed).await;

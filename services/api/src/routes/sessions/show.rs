@@ -54,7 +54,7 @@ inline_schema!(StatusFilter, |_| json_schema!({"type": "string", "examples": ["c
 
 const STOPPED: &str = "stopped";
 
-/// In the order of their ids.
+/// In the order of their ids; a key that is bound to sessions sees these alone.
 pub async fn list_sessions(
     State(app): State<AppState>,
     caller: Caller,
