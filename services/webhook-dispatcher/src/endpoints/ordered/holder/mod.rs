@@ -175,7 +175,11 @@ impl ChatOrderHolder {
                 return Ok(HoldEnd::Lost { why: "this process was frozen", to: None });
             }
             awake = Instant::now();
-            if self.stopping.is_none() && self.pull.is_silent() && task.context.broker.is_connected() {
+            if self.stopping.is_none()
+                && self.pin.is_some()
+                && self.pull.is_silent()
+                && task.context.broker.is_connected()
+            {
                 // The consumer, or its stream, has vanished.
                 return Ok(HoldEnd::Lost { why: "NATS does not serve its consumer", to: None });
             }
