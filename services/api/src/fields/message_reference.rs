@@ -112,7 +112,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(given: Value) -> Option<(String, Option<String>, Option<bool>, Option<String>)> {
+    /// Id, chat, whether this account wrote it, writer.
+    type Named = (String, Option<String>, Option<bool>, Option<String>);
+
+    fn read(given: Value) -> Option<Named> {
         let MessageReference { id, chat, from_me, participant } = MessageReference::from_json(&given)?;
         Some((id, chat.map(|chat| chat.to_string()), from_me, participant.map(|writer| writer.to_string())))
     }
