@@ -50,7 +50,7 @@ async fn a_text_is_one_event_by_number_by_lid_and_in_a_group() {
                     "timestamp": sent,
                     "messageType": "text",
                     "content": {"text": "halo 👋"},
-                    "sender": {"jid": chat, "pushName": "Budi", "verifiedName": null},
+                    "sender": {"jid": chat, "pushName": "Budi"},
                     "reply": null,
                     "mentions": [],
                     "mentioned": [],

@@ -35,7 +35,8 @@ pub struct MessageSender {
     pub jid: ChatJid,
     /// `"Unknown"` if the message has none.
     pub push_name: String,
-    /// The name that WhatsApp verified, if the writer is a business; else null.
+    /// The name that WhatsApp verified; absent if the writer is no business.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub verified_name: Option<String>,
 }
 

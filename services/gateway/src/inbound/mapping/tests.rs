@@ -143,7 +143,7 @@ fn a_received_message_is_the_contract_and_what_is_beside_it() {
             "timestamp": 1_790_000_000_000_i64,
             "messageType": "text",
             "content": {"text": "hello"},
-            "sender": {"jid": BUDI, "pushName": "Budi", "verifiedName": null},
+            "sender": {"jid": BUDI, "pushName": "Budi"},
             "reply": null,
             "mentions": [],
             "mentioned": [],
@@ -169,7 +169,7 @@ fn a_received_message_is_the_contract_and_what_is_beside_it() {
     let mut nameless = info(GROUP, "900@lid");
     nameless.push_name.clear();
     let (_, in_group) = told_of(&nameless, &text("hello"));
-    assert_eq!(in_group["sender"], json!({"jid": GROUP, "pushName": "Unknown", "verifiedName": null}));
+    assert_eq!(in_group["sender"], json!({"jid": GROUP, "pushName": "Unknown"}));
     assert_eq!((&in_group["participant"], &in_group["author"]), (&json!(BUDI), &budi));
     assert_eq!(in_group["chat"], json!({"jid": GROUP, "pn": null, "lid": null}));
 }
