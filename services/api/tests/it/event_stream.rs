@@ -131,17 +131,12 @@ async fn a_follower_that_takes_nothing_is_cut_off_and_can_come_back() {
     // It takes nothing for longer than it is waited for.
     tokio::time::sleep(std::time::Duration::from_secs(14)).await;
     let mut last = 0;
-    loop {
-        match timeout(SOON, slow.response.chunk()).await.expect("an end in time") {
-            Ok(Some(chunk)) => {
-                slow.text += &String::from_utf8_lossy(&chunk);
-                while let Some((frame, rest)) = slow.text.split_once("\n\n") {
-                    let id = frame.lines().find_map(|line| line.strip_prefix("id: ")?.parse().ok());
-                    last = id.unwrap_or(last);
-                    slow.text = rest.to_owned();
-                }
-            }
-            Ok(None) | Err(_) => break,
+    while let Ok(Some(chunk)) = timeout(SOON, slow.response.chunk()).await.expect("an end in time") {
+        slow.text += &String::from_utf8_lossy(&chunk);
+        while let Some((frame, rest)) = slow.text.split_once("\n\n") {
+            let id = frame.lines().find_map(|line| line.strip_prefix("id: ")?.parse().ok());
+            last = id.unwrap_or(last);
+            slow.text = rest.to_owned();
         }
     }
     assert!((1..16).contains(&last), "cut off after {last}");
