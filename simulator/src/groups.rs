@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use wacore_binary::{Jid, Server};
+use wacore_binary::{Jid, Server, builder::NodeBuilder};
 
 use crate::phone_number::PhoneNumber;
 
@@ -34,6 +34,23 @@ pub struct ChatGroup {
     /// Only administrators may change its data.
     #[serde(default)]
     pub locked: bool,
+    #[serde(default)]
+    pub settings: GroupSettings,
+    /// When and by whom the subject was set.
+    #[serde(default)]
+    pub subject_set: Option<(i64, PhoneNumber)>,
+    /// Counts the changes of its members.
+    #[serde(default)]
+    pub members_version: u64,
+    /// Counts the changes of who may write.
+    #[serde(default)]
+    pub announcement_version: u64,
+    /// Who wants to join and is not approved yet.
+    #[serde(default)]
+    pub requests: BTreeMap<PhoneNumber, JoinRequest>,
+    /// The personal invitations of people who could not be added, by code.
+    #[serde(default)]
+    pub invitations: BTreeMap<String, GroupInvitation>,
     /// Every member may add others.
     #[serde(default)]
     pub members_add: bool,
@@ -53,6 +70,54 @@ pub struct GroupDescription {
     /// The id of the current text. A change has to name it.
     pub id: String,
     pub text: String,
+    /// When and by whom it was set.
+    #[serde(default)]
+    pub set: Option<(i64, PhoneNumber)>,
+}
+
+/// Settings beyond who may write, change and add.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GroupSettings {
+    /// Seconds after which messages disappear; 0: never.
+    pub ephemeral: u32,
+    /// Who follows the link has to be approved.
+    pub approval: bool,
+    /// Every member may ask for the invitation's link.
+    pub member_links: bool,
+    pub no_frequently_forwarded: bool,
+    pub admin_reports: bool,
+    /// New members see what was written before.
+    pub history: bool,
+}
+
+/// Somebody wants to join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// Unix seconds.
+    pub at: i64,
+    pub method: String,
+}
+
+/// What somebody got who could not be added.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupInvitation {
+    pub invited: PhoneNumber,
+    pub admin: PhoneNumber,
+    /// Unix seconds.
+    pub until: i64,
+}
+
+/// The version before and after a change of members.
+pub struct MembersVersion {
+    before: u64,
+    after: u64,
+}
+
+impl MembersVersion {
+    pub fn on(&self, node: NodeBuilder) -> NodeBuilder {
+        node.attr("prev_v_id", self.before.to_string()).attr("v_id", self.after.to_string())
+    }
 }
 
 /// A picture of a group or a person, kept in the media store.
@@ -65,6 +130,11 @@ pub struct ProfilePicture {
 impl ChatGroup {
     pub fn is_admin(&self, number: &PhoneNumber) -> bool {
         self.participants.contains(number) && self.admins.contains(number)
+    }
+
+    pub fn next_members_version(&mut self) -> MembersVersion {
+        self.members_version += 1;
+        MembersVersion { before: self.members_version - 1, after: self.members_version }
     }
 
     pub fn is_full(&self) -> bool {
@@ -105,6 +175,12 @@ impl GroupTable {
         let group = ChatGroup {
             id: id.clone(),
             subject,
+            subject_set: Some((now, creator.clone())),
+            settings: GroupSettings::default(),
+            members_version: 1,
+            announcement_version: 1,
+            requests: BTreeMap::new(),
+            invitations: BTreeMap::new(),
             admins: BTreeSet::from([creator.clone()]),
             creator,
             created: now,
@@ -127,6 +203,10 @@ impl GroupTable {
 
     pub fn get_mut(&mut self, id: &str) -> Option<&mut ChatGroup> {
         self.groups.get_mut(bare(id))
+    }
+
+    pub fn remove(&mut self, id: &str) {
+        self.groups.remove(bare(id));
     }
 
     /// The group that this invitation code belongs to, revoked or not.

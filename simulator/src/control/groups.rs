@@ -15,7 +15,7 @@ use super::{
     response::{ApiError, ApiResult, JsonBody},
 };
 use crate::{
-    groups::{ChatGroup, GroupDescription},
+    groups::{ChatGroup, GroupDescription, GroupSettings},
     phone_number::PhoneNumber,
     state::SharedState,
 };
@@ -42,6 +42,9 @@ pub struct GroupView {
     description: Option<String>,
     announcement: bool,
     locked: bool,
+    settings: GroupSettings,
+    /// Who wants to join.
+    requests: Vec<PhoneNumber>,
     /// The code of its invitation link; null if nobody asked for one.
     invite: Option<String>,
     /// Its picture's id; null if there is none.
@@ -59,6 +62,8 @@ impl GroupView {
             description: group.description.as_ref().map(|description| description.text.clone()),
             announcement: group.announcement,
             locked: group.locked,
+            settings: group.settings.clone(),
+            requests: group.requests.keys().cloned().collect(),
             invite: group.invites.last().cloned(),
             picture: group.picture.as_ref().map(|picture| picture.id.clone()),
         }
@@ -125,6 +130,8 @@ pub struct GroupChanges {
     announcement: Option<bool>,
     /// Only administrators may change its data.
     locked: Option<bool>,
+    /// All settings beyond these: `ephemeral`, `approval`, `noFrequentlyForwarded`, `adminReports`, `history`.
+    settings: Option<GroupSettings>,
     #[serde(default)]
     add: Vec<PhoneNumber>,
     #[serde(default)]
@@ -144,12 +151,14 @@ pub async fn change(
     for number in &change.add {
         server.people.meet(number)?;
     }
+    let now = server.now();
     let missing = || ApiError::not_found(format!("there is no group {id:?}"));
     let group = server.groups.get_mut(&id).ok_or_else(missing)?;
     let by = change.by.clone().unwrap_or_else(|| group.creator.clone());
     // A member that is removed is told, too.
-    let mut told: BTreeSet<PhoneNumber> = group.participants.clone();
-    group.participants.extend(change.add.iter().cloned());
+    let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
+    let added: Vec<PhoneNumber> =
+        change.add.iter().filter(|number| !group.participants.contains(*number)).cloned().collect();
     for number in &change.remove {
         group.remove(number);
     }
@@ -158,42 +167,60 @@ pub async fn change(
     group.announcement = change.announcement.unwrap_or(group.announcement);
     group.locked = change.locked.unwrap_or(group.locked);
     if let Some(text) = &change.description {
-        group.description = Some(GroupDescription { id: "1".to_owned(), text: text.clone() });
+        group.description =
+            Some(GroupDescription { id: "1".to_owned(), text: text.clone(), set: Some((now, by.clone())) });
     }
     if let Some(subject) = &change.subject {
         group.subject.clone_from(subject);
+        group.subject_set = Some((now, by.clone()));
     }
-    told.extend(group.participants.iter().cloned());
-    let shown = GroupView::of(group);
+    if let Some(settings) = &change.settings {
+        group.settings = settings.clone();
+    }
+    let nodes = changes(&change, &by, group, now);
     server.dirty = true;
-    let told: Vec<PhoneNumber> = told.into_iter().collect();
-    server.tell_of_group(&shown.id, &by, &told, changes(&change, &by));
-    Ok(Json(shown))
+    // One notification for each change, as the server writes them.
+    for node in nodes {
+        server.tell_of_group(&id, &by, &told, vec![node]);
+    }
+    server.add_members(&by, &id, &added, "");
+    let group = server.groups.get(&id).ok_or_else(missing)?;
+    Ok(Json(GroupView::of(group)))
 }
 
-/// As the server's notification names them.
-fn changes(change: &GroupChanges, by: &PhoneNumber) -> Vec<Node> {
+/// As the server's notifications name them, all but new members.
+fn changes(change: &GroupChanges, by: &PhoneNumber, group: &mut ChatGroup, now: i64) -> Vec<Node> {
     let mut nodes = Vec::new();
     if let Some(subject) = &change.subject {
-        nodes.push(NodeBuilder::new("subject").attr("subject", subject.as_str()).attr("s_o", by.lid_jid(0)).build());
+        let node = NodeBuilder::new("subject").attr("subject", subject.as_str()).attr("s_o", by.lid_jid(0));
+        nodes.push(node.attr("s_o_pn", by.jid(0)).attr("s_t", now.to_string()).build());
     }
     if let Some(description) = &change.description {
         let body = NodeBuilder::new("body").bytes(description.as_bytes().to_vec()).build();
         nodes.push(NodeBuilder::new("description").attr("id", "1").children([body]).build());
     }
-    for (setting, [on, off]) in
-        [(change.announcement, ["announcement", "not_announcement"]), (change.locked, ["locked", "unlocked"])]
-    {
-        nodes.extend(setting.map(|is_on| NodeBuilder::new(if is_on { on } else { off }).build()));
+    if let Some(is_on) = change.announcement {
+        group.announcement_version += 1;
+        let node = NodeBuilder::new(if is_on { "announcement" } else { "not_announcement" });
+        nodes.push(node.attr("v_id", group.announcement_version.to_string()).build());
     }
-    for (tag, numbers) in
-        [("add", &change.add), ("remove", &change.remove), ("promote", &change.promote), ("demote", &change.demote)]
-    {
+    nodes.extend(change.locked.map(|is_on| NodeBuilder::new(if is_on { "locked" } else { "unlocked" }).build()));
+    if let Some(settings) = &change.settings {
+        nodes.push(match settings.ephemeral {
+            0 => NodeBuilder::new("not_ephemeral").build(),
+            seconds => NodeBuilder::new("ephemeral").attr("expiration", seconds.to_string()).build(),
+        });
+        let state = if settings.approval { "on" } else { "off" };
+        let join = NodeBuilder::new("group_join").attr("state", state).build();
+        nodes.push(NodeBuilder::new("membership_approval_mode").children([join]).build());
+    }
+    for (tag, numbers) in [("remove", &change.remove), ("promote", &change.promote), ("demote", &change.demote)] {
         let participants = numbers.iter().map(|number| {
             NodeBuilder::new("participant").attr("jid", number.lid_jid(0)).attr("phone_number", number.jid(0)).build()
         });
         if !numbers.is_empty() {
-            nodes.push(NodeBuilder::new(tag).children(participants).build());
+            let versions = group.next_members_version();
+            nodes.push(versions.on(NodeBuilder::new(tag)).children(participants).build());
         }
     }
     nodes

@@ -4,7 +4,8 @@
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
 use super::{
-    groups::{participant, participant_of, turned_down},
+    group_settings,
+    groups::{describe, participant, participant_of},
     iq::IqReply,
     node::{attribute, children, jid, text},
 };
@@ -20,7 +21,7 @@ impl ServerState {
             return IqReply::refused(403, "forbidden");
         }
         // A member that is removed is told, too.
-        let mut told = group.participants.clone();
+        let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
         let (mut answers, mut done) = (Vec::new(), Vec::new());
         for asked in children(action, "participant").filter_map(|child| jid(child, "jid")) {
             let Some(member) = self.people.number_of(&asked) else {
@@ -35,12 +36,31 @@ impl ServerState {
         }
         if !done.is_empty() {
             self.dirty = true;
-            told.extend(done.iter().cloned());
-            let told: Vec<PhoneNumber> = told.into_iter().collect();
-            let change = NodeBuilder::new_dynamic(tag.clone()).children(done.iter().map(participant)).build();
-            self.tell_of_group(id, number, &told, vec![change]);
+            if tag == "add" {
+                self.add_members(number, id, &done, "");
+            } else if let Some(group) = self.groups.get_mut(id) {
+                let versions = group.next_members_version();
+                let change = versions.on(NodeBuilder::new_dynamic(tag.clone()));
+                let change = change.children(done.iter().map(participant)).build();
+                self.tell_of_group(id, number, &told, vec![change]);
+            }
         }
         IqReply::one(NodeBuilder::new_dynamic(tag).children(answers).build())
+    }
+
+    /// Members learn who has come; who has come gets the whole group. `reason` may be empty.
+    pub fn add_members(&mut self, by: &PhoneNumber, id: &str, added: &[PhoneNumber], reason: &'static str) {
+        let Some(group) = self.groups.get_mut(id).filter(|_| !added.is_empty()) else { return };
+        group.participants.extend(added.iter().cloned());
+        group.requests.retain(|number, _| !added.contains(number));
+        let versions = group.next_members_version();
+        let told: Vec<PhoneNumber> = group.participants.iter().filter(|one| !added.contains(one)).cloned().collect();
+        let shown = describe(group);
+        let reasoned = |node: NodeBuilder| if reason.is_empty() { node } else { node.attr("reason", reason) };
+        let change = reasoned(versions.on(NodeBuilder::new("add"))).children(added.iter().map(participant)).build();
+        self.tell_of_group(id, by, &told, vec![change]);
+        let created = reasoned(NodeBuilder::new("create")).children([shown]).build();
+        self.tell_of_group(id, by, added, vec![created]);
     }
 
     fn change_member(&mut self, by: &PhoneNumber, id: &str, tag: &str, member: &PhoneNumber) -> Node {
@@ -48,8 +68,8 @@ impl ServerState {
         let may = self.may_see(member, by, PrivacyCategory::GroupAdd);
         let may_be_added = match self.people.meet(member) {
             Ok(person) if person.registered && !person.refuses_groups && may => Ok(()),
-            Ok(person) => Err(turned_down(person)),
-            Err(_) => Err(refused("404")),
+            Ok(_) => Err(Some(())),
+            Err(_) => Err(None),
         };
         let Some(group) = self.groups.get_mut(id) else { return refused("404") };
         let is_member = group.participants.contains(member);
@@ -57,8 +77,9 @@ impl ServerState {
             ("add", true) => return refused("409"),
             ("add", false) if group.is_full() => return refused("419"),
             ("add", false) => match may_be_added {
-                Ok(()) => drop(group.participants.insert(member.clone())),
-                Err(answer) => return answer,
+                Ok(()) => {}
+                Err(Some(())) => return self.turned_down(by, id, member),
+                Err(None) => return refused("404"),
             },
             (_, false) => return refused("404"),
             // The creator keeps all rights.
@@ -72,6 +93,7 @@ impl ServerState {
 
     /// Its subject, its description, its settings.
     pub(super) fn change_group(&mut self, number: &PhoneNumber, id: &str, change: &NodeRef<'_>) -> IqReply {
+        let now = self.now();
         let Some(group) = self.groups.get_mut(id) else { return IqReply::refused(404, "item-not-found") };
         let is_admin = group.is_admin(number);
         let may = match change.tag.as_ref() {
@@ -84,7 +106,13 @@ impl ServerState {
         let told = match change.tag.as_ref() {
             "subject" => {
                 group.subject = text(change);
-                NodeBuilder::new("subject").attr("subject", group.subject.as_str()).attr("s_o", number.lid_jid(0))
+                group.subject_set = Some((now, number.clone()));
+                NodeBuilder::new("subject")
+                    .attr("subject", group.subject.as_str())
+                    .attr("s_o", number.lid_jid(0))
+                    .attr("s_o_pn", number.jid(0))
+                    .attr("s_t", now.to_string())
+                    .build()
             }
             "description" => {
                 let known = group.description.as_ref().map(|description| description.id.clone());
@@ -94,27 +122,24 @@ impl ServerState {
                 let new = attribute(change, "id").unwrap_or_default();
                 let is_gone = attribute(change, "delete").is_some();
                 let body = change.get_optional_child("body").map(text).unwrap_or_default();
-                group.description = (!is_gone).then(|| GroupDescription { id: new.clone(), text: body.clone() });
+                let set = Some((now, number.clone()));
+                group.description = (!is_gone).then(|| GroupDescription { id: new.clone(), text: body.clone(), set });
                 let content = if is_gone {
                     NodeBuilder::new("delete").build()
                 } else {
                     NodeBuilder::new("body").bytes(body.into_bytes()).build()
                 };
-                NodeBuilder::new("description").attr("id", new).children([content])
+                NodeBuilder::new("description").attr("id", new).children([content]).build()
             }
-            "announcement" | "not_announcement" => {
-                group.announcement = change.tag == "announcement";
-                NodeBuilder::new_dynamic(change.tag.to_string())
-            }
-            "locked" | "unlocked" => {
-                group.locked = change.tag == "locked";
-                NodeBuilder::new_dynamic(change.tag.to_string())
-            }
-            _ => return self.unknown_to_groups(),
+            _ => match group_settings::apply(group, change) {
+                Ok(()) => group_settings::told(group, change),
+                Err((501, _)) => return self.unknown_to_groups(),
+                Err((code, text)) => return IqReply::refused(code, text),
+            },
         };
         let members: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
         self.dirty = true;
-        self.tell_of_group(id, number, &members, vec![told.build()]);
+        self.tell_of_group(id, number, &members, vec![told]);
         IqReply::empty()
     }
 }

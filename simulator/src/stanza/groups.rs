@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
-use super::node::{children, text};
 use super::{
+    group_settings,
     iq::IqReply,
-    node::{attribute, jid},
+    node::{attribute, children, jid, text},
 };
 use crate::{
-    groups::ChatGroup, people::SimulatedPerson, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState,
+    groups::{ChatGroup, GroupDescription, GroupInvitation},
+    phone_number::PhoneNumber,
+    privacy::PrivacyCategory,
+    state::ServerState,
 };
 
 /// Letters and digits of an invitation's code, as WhatsApp's have.
@@ -32,7 +35,7 @@ impl ServerState {
 
     /// Takes the numbers out of a stanza that their owners show to nobody.
     pub(super) fn hide_numbers(&self, node: &mut Node) {
-        for name in ["phone_number", "participant_pn", "creator_pn"] {
+        for name in ["phone_number", "participant_pn", "creator_pn", "s_o_pn"] {
             let number = node.attrs().optional_jid(name).and_then(|jid| self.people.number_of(&jid));
             let hides = number.and_then(|number| self.people.get(&number)).is_some_and(|person| person.hides_number);
             if hides {
@@ -58,16 +61,34 @@ impl ServerState {
                 Err((code, text)) => IqReply::refused(code, text),
             },
             ("", "set", "create", Some(wanted)) => self.create_group(number, wanted),
-            ("", "set", "invite", Some(invite)) => self.join_group(number, invite),
+            ("", "set", "invite", Some(invite)) => self.join_by_link(number, invite),
+            ("", "get", "query", Some(query)) => self.several_groups(number, query),
             ("", "set", "leave", Some(leave)) => self.leave_groups(number, leave),
             ("", ..) | (_, _, _, None) => self.unknown_to_groups(),
             (id, kind, tag, Some(child)) => {
                 let Some(group) = self.groups.get(id) else { return IqReply::refused(404, "item-not-found") };
                 if !group.participants.contains(number) {
-                    return IqReply::refused(403, "forbidden");
+                    return match (kind, tag) {
+                        ("set", "accept") => self.accept_invitation(number, id, child),
+                        ("get", "query") => {
+                            self.show_invitation(group, child).unwrap_or(IqReply::refused(403, "forbidden"))
+                        }
+                        _ => IqReply::refused(403, "forbidden"),
+                    };
                 }
                 match (kind, tag) {
                     ("get", "query") => IqReply::one(describe(group)),
+                    ("get", "membership_approval_requests" | "membership_approval_request")
+                        if !group.is_admin(number) =>
+                    {
+                        IqReply::refused(403, "forbidden")
+                    }
+                    ("get", "membership_approval_requests") => self.join_requests(group),
+                    ("set", "membership_requests_action") if !group.is_admin(number) => {
+                        IqReply::refused(403, "forbidden")
+                    }
+                    ("set", "membership_requests_action") => self.decide_requests(number, id, child),
+                    ("set", "accept") => IqReply::refused(409, "conflict"),
                     ("get" | "set", "invite") => self.invite(number, id, kind == "set"),
                     ("set", "add" | "remove" | "promote" | "demote") => self.change_members(number, id, child),
                     ("set", _) => self.change_group(number, id, child),
@@ -85,7 +106,7 @@ impl ServerState {
     fn create_group(&mut self, number: &PhoneNumber, wanted: &NodeRef<'_>) -> IqReply {
         let subject = attribute(wanted, "subject").unwrap_or_default();
         let asked: Vec<_> = children(wanted, "participant").filter_map(|child| jid(child, "jid")).collect();
-        let (mut members, mut refused) = (BTreeSet::from([number.clone()]), Vec::new());
+        let (mut members, mut refused, mut nobody) = (BTreeSet::from([number.clone()]), Vec::new(), Vec::new());
         for asked in &asked {
             let may = self
                 .people
@@ -96,8 +117,8 @@ impl ServerState {
                 Some(person) if person.registered && !person.refuses_groups && may => {
                     members.insert(person.number.clone());
                 }
-                Some(person) => refused.push(turned_down(person)),
-                None => refused.push(NodeBuilder::new("participant").attr("jid", asked).attr("error", "404").build()),
+                Some(person) => refused.push(person.number.clone()),
+                None => nobody.push(NodeBuilder::new("participant").attr("jid", asked).attr("error", "404").build()),
             }
         }
         let now = self.now();
@@ -106,40 +127,62 @@ impl ServerState {
             return IqReply::refused(419, "resource-limit");
         };
         let id = group.id.clone();
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.members_add = children(wanted, "member_add_mode").any(|mode| text(mode) == "all_member_add");
+        if let Err((code, text)) = self.settle_at_creation(number, &id, wanted) {
+            self.groups.remove(&id);
+            return IqReply::refused(code, text);
         }
+        let refused: Vec<Node> = refused.iter().map(|refused| self.turned_down(number, &id, refused)).collect();
         let Some(group) = self.groups.get(&id) else { return IqReply::refused(500, "internal-server-error") };
         let mut shown = describe(group);
         self.dirty = true;
-        let created = NodeBuilder::new("create").attr("type", "new").children([shown.clone()]).build();
-        self.tell_of_group(&id, number, &told, vec![created]);
+        let created = NodeBuilder::new("create").attr("type", "new");
+        let created = match attribute(wanted, "key") {
+            Some(key) => created.attr("key", key),
+            None => created,
+        };
+        self.tell_of_group(&id, number, &told, vec![created.children([shown.clone()]).build()]);
         // A participant that could not be added is listed with an error number.
         if let Some(wacore_binary::NodeContent::Nodes(nodes)) = &mut shown.content {
-            nodes.extend(refused);
+            nodes.extend(refused.into_iter().chain(nobody));
         }
         IqReply::one(shown)
     }
 
-    fn join_group(&mut self, number: &PhoneNumber, invite: &NodeRef<'_>) -> IqReply {
-        let group = match self.invited_by(invite) {
-            Ok(group) => group,
-            Err((code, text)) => return IqReply::refused(code, text),
-        };
-        let (id, jid) = (group.id.clone(), group.jid());
-        if group.participants.contains(number) {
-            return IqReply::refused(409, "conflict");
+    /// The settings that a client asks for when it makes a group.
+    fn settle_at_creation(
+        &mut self,
+        number: &PhoneNumber,
+        id: &str,
+        wanted: &NodeRef<'_>,
+    ) -> Result<(), (u16, &'static str)> {
+        let now = self.now();
+        let group = self.groups.get_mut(id).ok_or((500, "internal-server-error"))?;
+        for child in wanted.children().unwrap_or_default() {
+            match child.tag.as_ref() {
+                "participant" => {}
+                "description" => {
+                    let text = child.get_optional_child("body").map(text).unwrap_or_default();
+                    let id = attribute(child, "id").unwrap_or_default();
+                    group.description = Some(GroupDescription { id, text, set: Some((now, number.clone())) });
+                }
+                _ => group_settings::apply(group, child)?,
+            }
         }
-        if group.is_full() {
-            return IqReply::refused(419, "resource-limit");
-        }
-        let Some(group) = self.groups.get_mut(&id) else { return IqReply::refused(404, "item-not-found") };
-        group.participants.insert(number.clone());
-        let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
-        self.dirty = true;
-        let added = NodeBuilder::new("add").attr("reason", "invite").children([participant(number)]).build();
-        self.tell_of_group(&id, number, &told, vec![added]);
-        IqReply::one(NodeBuilder::new("group").attr("jid", jid).build())
+        Ok(())
+    }
+
+    /// Each of several groups, or why it is not shown.
+    fn several_groups(&self, number: &PhoneNumber, query: &NodeRef<'_>) -> IqReply {
+        let groups = children(query, "group").filter_map(|group| jid(group, "jid")).map(|jid| {
+            match self.groups.get(&jid.user) {
+                Some(group) if group.participants.contains(number) => describe(group),
+                found => {
+                    let code = if found.is_some() { "403" } else { "404" };
+                    NodeBuilder::new("group").attr("id", jid.user.to_string()).attr("error", code).build()
+                }
+            }
+        });
+        IqReply::one(NodeBuilder::new("groups").children(groups).build())
     }
 
     fn leave_groups(&mut self, number: &PhoneNumber, leave: &NodeRef<'_>) -> IqReply {
@@ -154,8 +197,9 @@ impl ServerState {
             };
             let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
             group.remove(number);
+            let versions = group.next_members_version();
             self.dirty = true;
-            let removed = NodeBuilder::new("remove").children([participant(number)]).build();
+            let removed = versions.on(NodeBuilder::new("remove")).children([participant(number)]).build();
             self.tell_of_group(&id, number, &told, vec![removed]);
             answers.push(answer.build());
         }
@@ -165,39 +209,46 @@ impl ServerState {
     /// The code of the link; a new one, if it is to be or if there is none yet.
     fn invite(&mut self, number: &PhoneNumber, id: &str, anew: bool) -> IqReply {
         let Some(group) = self.groups.get_mut(id) else { return IqReply::refused(404, "item-not-found") };
-        if !group.is_admin(number) {
+        if !group.is_admin(number) && !group.settings.member_links {
             return IqReply::refused(401, "not-authorized");
         }
         let revoked = anew && !group.invites.is_empty();
         if anew || group.invites.is_empty() {
             group.invites.push(code());
         }
-        let invite = NodeBuilder::new("invite").attr("code", group.invites.last().cloned().unwrap_or_default());
+        let invite = NodeBuilder::new("invite").attr("code", group.invites.last().cloned().unwrap_or_default()).build();
         let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
         self.dirty = true;
         if revoked {
+            // The old link is gone, and this is the new one: clients look for either.
             self.tell_of_group(id, number, &told, vec![NodeBuilder::new("revoke").build()]);
+            self.tell_of_group(id, number, &told, vec![invite.clone()]);
         }
-        IqReply::one(invite.build())
+        IqReply::one(invite)
+    }
+
+    /// The participant of an answer that could not be added: the number is unknown, or its owner refuses to be added and
+    /// gets an invitation.
+    pub(super) fn turned_down(&mut self, by: &PhoneNumber, id: &str, member: &PhoneNumber) -> Node {
+        let node = participant_of(member);
+        if !self.people.get(member).is_some_and(|person| person.registered) {
+            return node.attr("error", "404").build();
+        }
+        let (code, until) = (code(), self.now() + INVITED_FOR);
+        if let Some(group) = self.groups.get_mut(id) {
+            let invitation = GroupInvitation { invited: member.clone(), admin: by.clone(), until };
+            group.invitations.insert(code.clone(), invitation);
+        }
+        let request = NodeBuilder::new("add_request").attr("code", code).attr("expiration", until.to_string()).build();
+        node.attr("error", "403").children([request]).build()
     }
 
     /// Or the number and text of the refusal.
-    fn invited_by(&self, invite: &NodeRef<'_>) -> Result<&ChatGroup, (u16, &'static str)> {
+    pub(super) fn invited_by(&self, invite: &NodeRef<'_>) -> Result<&ChatGroup, (u16, &'static str)> {
         let code = attribute(invite, "code").unwrap_or_default();
         let group = self.groups.invited_by(&code).ok_or((406, "not-acceptable"))?;
         if group.invites.last() == Some(&code) { Ok(group) } else { Err((410, "gone")) }
     }
-}
-
-/// The participant of an answer that could not be added: the number is unknown, or its owner refuses to be added.
-pub(super) fn turned_down(person: &SimulatedPerson) -> Node {
-    let node = participant_of(&person.number);
-    if !person.registered {
-        return node.attr("error", "404").build();
-    }
-    let until = time::OffsetDateTime::now_utc().unix_timestamp() + INVITED_FOR;
-    let request = NodeBuilder::new("add_request").attr("code", code()).attr("expiration", until.to_string()).build();
-    node.attr("error", "403").children([request]).build()
 }
 
 pub(super) fn participant(number: &PhoneNumber) -> Node {
@@ -223,21 +274,31 @@ pub(super) fn describe(group: &ChatGroup) -> Node {
         }
         .build()
     });
-    let settings = [(group.announcement, "announcement"), (group.locked, "locked")];
-    let settings = settings.into_iter().filter(|(is_on, _)| *is_on).map(|(_, tag)| NodeBuilder::new(tag).build());
     let description = group.description.as_ref().map(|description| {
         let body = NodeBuilder::new("body").string_content(description.text.as_str()).build();
-        NodeBuilder::new("description").attr("id", description.id.as_str()).children([body]).build()
+        let (at, by) = description.set.clone().unwrap_or((group.created, group.creator.clone()));
+        NodeBuilder::new("description")
+            .attr("id", description.id.as_str())
+            .attr("t", at.to_string())
+            .attr("participant", by.lid_jid(0))
+            .attr("participant_pn", by.jid(0))
+            .children([body])
+            .build()
     });
+    let (subject_at, subject_by) = group.subject_set.clone().unwrap_or((group.created, group.creator.clone()));
     NodeBuilder::new("group")
         .attr("id", group.id.as_str())
         .attr("subject", group.subject.as_str())
-        .attr("s_t", group.created.to_string())
+        .attr("s_t", subject_at.to_string())
+        .attr("s_o", subject_by.lid_jid(0))
+        .attr("s_o_pn", subject_by.jid(0))
         .attr("creation", group.created.to_string())
         .attr("creator", group.creator.lid_jid(0))
         .attr("creator_pn", group.creator.jid(0))
         .attr("addressing_mode", "lid")
         .attr("size", group.participants.len().to_string())
-        .children(participants.chain(settings).chain(description))
+        .attr("p_v_id", group.members_version.to_string())
+        .attr("a_v_id", group.announcement_version.to_string())
+        .children(participants.chain(group_settings::shown(group)).chain(description))
         .build()
 }

@@ -1,7 +1,8 @@
 //! The stanzas that clients and simulated phones exchange.
 //!
 //! From a client, `dispatch` hands a stanza to:
-//! - `iq`, which answers questions with `usync`, `prekeys`, `groups`, `group_changes`, `profile`,
+//! - `iq`, which answers questions with `usync`, `prekeys`, `groups` (`group_changes`,
+//!   `group_settings`, `group_requests`), `profile`,
 //!   `privacy`, `app_state` and `restrictions`
 //! - `routing`: its messages, to every receiver; `inbound`: what a simulated phone makes of one
 //! - `receipts`: its receipts and acks, `presence`: its presence and typing, `media_retry`: a lost file
@@ -17,6 +18,8 @@ mod channel;
 mod dispatch;
 mod envelope;
 mod group_changes;
+mod group_requests;
+mod group_settings;
 mod groups;
 mod inbound;
 mod iq;

@@ -104,6 +104,16 @@ async function connect() {
   own.ev.on('contacts.upsert', (contacts) => {
     for (const { id, name } of contacts) if (name) emit({ event: 'setting', setting: 'contact', chat: id, text: name })
   })
+  own.ev.on('groups.upsert', (groups) => {
+    for (const { id, subject } of groups) emit({ event: 'joined_group', id, name: subject })
+  })
+  own.ev.on('groups.update', (groups) => {
+    for (const { id, subject, announce } of groups) emit({ event: 'group', id, name: subject, announce })
+  })
+  own.ev.on('chats.update', (updates) => {
+    for (const { id, ephemeralExpiration } of updates)
+      if (ephemeralExpiration !== undefined) emit({ event: 'group', id, ephemeral: ephemeralExpiration })
+  })
   own.ev.on('creds.update', ({ me }) => {
     if (me?.name) emit({ event: 'setting', setting: 'push_name', text: me.name })
   })

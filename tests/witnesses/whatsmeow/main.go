@@ -157,7 +157,19 @@ func onEvent(event any) {
 	case *events.PrivacySettings:
 		emit(map[string]any{"event": "privacy_changed"})
 	case *events.GroupInfo:
-		emit(map[string]any{"event": "group", "id": event.JID.String()})
+		fields := map[string]any{"event": "group", "id": event.JID.String()}
+		if event.Name != nil {
+			fields["name"] = event.Name.Name
+		}
+		if event.Announce != nil {
+			fields["announce"] = event.Announce.IsAnnounce
+		}
+		if event.Ephemeral != nil {
+			fields["ephemeral"] = event.Ephemeral.DisappearingTimer
+		}
+		emit(fields)
+	case *events.JoinedGroup:
+		emit(map[string]any{"event": "joined_group", "id": event.JID.String(), "name": event.Name})
 	}
 }
 
