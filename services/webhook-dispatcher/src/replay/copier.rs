@@ -89,6 +89,8 @@ impl ReplayService {
                 ReplaySelection::Since { .. } | ReplaySelection::DeadLetter { .. } => {
                     self.copy_for_round(&record, &endpoint, window).await?;
                 }
+                // They were copied before the replay was stored.
+                ReplaySelection::Events { .. } => {}
             }
         }
         let Some(record) = self.records.get(id).await? else { return Ok(None) };

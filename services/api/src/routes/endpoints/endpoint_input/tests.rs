@@ -7,7 +7,7 @@ fn read(
     body: Value,
     before: Option<&EndpointSettings>,
 ) -> Result<EndpointSettings, Vec<String>> {
-    let kept = EventsStreamInfo { next_sequence: 1, max_age: max_age.map(Duration::from_secs) };
+    let kept = EventsStreamInfo { next_sequence: 1, created: None, max_age: max_age.map(Duration::from_secs) };
     let allowed = NetworkList::parse(allowed).expect("networks");
     let Value::Object(body) = body else { panic!("no object: {body}") };
     EndpointRules { stream: &kept, allowed: &allowed }.read(body, before).map_err(|failure| {
