@@ -107,7 +107,7 @@ pub fn build_document(mut api: OpenApi, docs: &[GroupedDoc]) -> OpenApiDocument 
 /// `shared` collects the error answers, which most operations have in common.
 fn complete_operation(path: &str, operation: &mut Value, group: &GroupedDoc, shared: &mut Map<String, Value>) {
     let doc = &group.doc;
-    let is_named_session = path.contains("{session}");
+    let is_named_session = path.contains("{session}/whatsapp/");
     operation["operationId"] = if is_named_session { format!("{}InSession", doc.id).into() } else { doc.id.into() };
     operation["tags"] = json!([group.tag]);
     operation["summary"] = doc.summary.into();

@@ -102,7 +102,7 @@ pub fn session_routes() -> DocumentedRouter {
         .get(
             "/api/sessions/{session}",
             sessions::show_session,
-            operation("showSession", "Shows a session and its state").errors(&[SessionNotFound, InvalidSession]),
+            operation("readSession", "Shows a session and its state").errors(&[SessionNotFound, InvalidSession]),
         )
         .patch(
             "/api/sessions/{session}",
@@ -131,12 +131,12 @@ pub fn session_routes() -> DocumentedRouter {
         .post(
             "/api/sessions/{session}/restart",
             whatsapp::restart,
-            operation("restartSession", "Connects a session again that has ended").errors(GATEWAY_OF_SESSION),
+            operation("reconnectSession", "Connects a session again that has ended").errors(GATEWAY_OF_SESSION),
         )
         .post(
             "/api/sessions/{session}/logout",
             whatsapp::logout,
-            operation("logoutSession", "Removes this device from the account; the session stays")
+            operation("logOutSession", "Removes this device from the account; the session stays")
                 .errors(GATEWAY_OF_SESSION),
         )
 }

@@ -52,21 +52,24 @@ pub struct IndexStreamView {
 }
 
 pub async fn show(State(app): State<AppState>) -> JsonResult<DataResponse<IndexView>> {
-    let mut streams = Vec::new();
+    let (mut streams, mut is_caught_up) = (Vec::new(), true);
     for source in Source::ALL {
         if !app.broker.is_connected() {
             return Err(ApiError::broker_unavailable());
         }
         let stream = app.broker.jetstream.get_stream(source.stream()).await;
         let stream = stream.map_err(|_| ApiError::broker_unavailable())?;
-        let (read, last) = (app.index.position(source).await?, stream.cached_info().state.last_sequence);
+        let state = &stream.cached_info().state;
+        let (read, last) = (app.index.position(source).await?, state.last_sequence);
+        // What is older than the retention is never read.
+        is_caught_up &= read >= last || state.last_timestamp < OffsetDateTime::now_utc() - app.index.retention();
         streams.push(IndexStreamView { stream: source.stream(), read, last });
     }
     Ok(data_response(IndexView {
         on_disk: app.index.is_on_disk(),
         message_store: app.index.keeps_text(),
         retention_seconds: app.index.retention().as_secs(),
-        caught_up: streams.iter().all(|stream| stream.read >= stream.last),
+        caught_up: is_caught_up,
         streams,
     }))
 }

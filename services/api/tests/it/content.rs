@@ -60,7 +60,7 @@ async fn what_is_no_place_and_no_contact_is_refused_with_what_is_right() {
     for (path, body, message) in [
         (LOCATION, json!({"latitude": 1, "longitude": 1}), "Phone number is required"),
         (LOCATION, json!({"to": BUDI, "longitude": 1}), latitude),
-        (LOCATION, json!({"to": BUDI, "latitude": "1", "longitude": 1}), latitude),
+        (LOCATION, json!({"to": BUDI, "latitude": "north", "longitude": 1}), latitude),
         (LOCATION, json!({"to": BUDI, "latitude": 90.1, "longitude": 1}), latitude),
         (LOCATION, json!({"to": BUDI, "latitude": 1, "longitude": 181}), "longitude must be a number from -180 to 180"),
         (

@@ -137,7 +137,8 @@ async fn each_list_has_pages() {
             assert!(has("limit") && has("after"), "{id}");
             lists.push(one);
         } else {
-            assert!(!has("after"), "{id}");
+            // `followEvents` takes up a stream again, which has no pages.
+            assert!(!has("after") || id == "followEvents", "{id}");
         }
     }
     assert_eq!(lists.len(), 9, "3 lists of Kurir, and 3 of a session under two paths");

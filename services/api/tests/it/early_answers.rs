@@ -46,7 +46,7 @@ async fn each_of_a_hundred_clients_that_write_first_sees_the_answer() {
         (send, "", 300_000, json, "401"),
         ("/api/no-such-route", KEY, 300_000, json, "404"),
         ("/api/no-such-route", "", 5_000_000, json, "404"),
-        (send, KEY, 10_000_000, json, "413"),
+        (send, KEY, 20_000_000, json, "413"),
         ("/api/whatsapp/send-media", KEY, 12_000_000, form, "413"),
         ("/api/whatsapp/send-media", KEY, 5_000_000, form, "400"),
     ] {
@@ -65,7 +65,7 @@ async fn what_will_be_refused_is_not_asked_for() {
     for (path, key, more, status) in [
         (send, "wrong", format!("{expecting}100"), 401),
         ("/api/nothing", KEY, format!("{expecting}100"), 404),
-        (send, KEY, format!("{expecting}10000000"), 413),
+        (send, KEY, format!("{expecting}20000000"), 413),
         ("/api/whatsapp/send-media", KEY, format!("{form}{expecting}20000000"), 413),
     ] {
         let answer = exchange(&api, post(path, key, &more).as_bytes()).await;

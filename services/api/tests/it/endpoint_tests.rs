@@ -118,6 +118,9 @@ async fn the_endpoint_of_the_environment_is_tested_by_the_real_dispatcher() {
     let api = Api::start(&nats, &[("WEBHOOK_URL", &receiver.url())]).await;
     let _dispatcher = dispatcher(&nats, &receiver.url()).await;
     let (status, body) = api.post(&format!("{PATH}/default/test"), &json!({})).await;
-    assert_eq!((status, &body["result"]), (200, &json!({"success": true, "status": 204, "attempt": 1})));
+    assert_eq!(
+        (status, &body["result"]),
+        (200, &json!({"success": true, "status": 204, "attempt": 1, "wanted": true}))
+    );
     assert_eq!(receiver.requests()[0].json()["event"], "test");
 }

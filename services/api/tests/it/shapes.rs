@@ -17,7 +17,7 @@ async fn what_is_no_route_is_not_found_with_or_without_a_key() {
         (Method::GET, "/"),
         (Method::GET, "/api"),
         (Method::GET, "/api/whatsapp/nothing"),
-        (Method::GET, "/api/sessions/default"),
+        (Method::GET, "/api/sessions/default/nothing"),
     ] {
         assert_eq!(answer(api.request(method.clone(), path)).await, not_found, "{method} {path}");
         let with_key = api.request(method.clone(), path).header("X-API-Key", KEY);

@@ -135,7 +135,6 @@ async fn bad_input_is_refused_with_its_text_and_reaches_no_gateway() {
         (json!({"to": "", "message": 7}), required),
         (json!({"to": "  "}), required),
         (json!({"to": null, "message": "x"}), required),
-        (json!({"to": 6_281_234_567_890_u64, "message": "x"}), format),
         (json!({"to": "12345"}), format),
         (json!({"to": "1234567890123456", "message": "x"}), format),
         (json!({"to": "a@b", "message": "x"}), format),
@@ -150,7 +149,6 @@ async fn bad_input_is_refused_with_its_text_and_reaches_no_gateway() {
         (json!({"to": to, "message": "😀".repeat(2049)}), long),
         (json!({"to": to, "message": "x", "options": "x"}), options),
         (json!({"to": to, "message": "x", "options": {"quoted": 7}}), quoted),
-        (json!({"to": to, "message": "x", "options": {"quoted": ""}}), quoted),
         (json!({"to": to, "message": "x", "options": {"quoted": {"key": {}}}}), quoted),
         (json!({"to": to, "message": "x", "options": {"quoted": "x".repeat(200)}}), quoted),
     ] {

@@ -222,7 +222,7 @@ mod tests {
         let long = json!({"k": "x".repeat(501)});
         let wrong =
             json!({"id": "a", "name": 7, "metadata": long, "markOnline": "yes", "sendGap": "1h", "color": "red"});
-        assert_eq!(new(wrong), Err(["name", "metadata", "markOnline", "sendGap", "color"].map(str::to_owned).into()));
+        assert_eq!(new(wrong), Err(["color", "markOnline", "metadata", "name", "sendGap"].map(str::to_owned).into()));
         let many: Map<String, Value> = (0..51).map(|n| (n.to_string(), json!("x"))).collect();
         assert_eq!(new(json!({"id": "a", "metadata": many})), Err(vec!["metadata".to_owned()]));
     }

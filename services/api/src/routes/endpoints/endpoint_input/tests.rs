@@ -59,8 +59,8 @@ fn a_schedule_must_end_while_the_event_is_kept() {
     assert!(read(Some(hour), "", with(json!([1_750, 1_750]), 0), None).is_ok());
     assert!(read(Some(hour), "", with(json!([1_750, 1_847]), 0), None).is_err(), "as long as events are kept");
     assert!(read(Some(hour), "", with(json!([1_750, 1_750]), 3), None).is_err(), "jitter only adds");
-    let problems = read(Some(hour), "", with(json!("patient"), 0), None).expect_err("30 h of an hour");
-    assert!(problems[0].contains("1day 3h 35m 13s") && problems[0].contains("kept for 1h"), "{problems:?}");
+    let problems = read(Some(hour), "", with(json!("patient"), 0), None).expect_err("22 h of an hour");
+    assert!(problems[0].contains("22h 24m 5s") && problems[0].contains("kept for 1h"), "{problems:?}");
     assert!(read(None, "", with(json!("patient"), 100), None).is_ok(), "kept for ever");
 }
 

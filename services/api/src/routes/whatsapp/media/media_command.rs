@@ -291,7 +291,11 @@ mod tests {
             ),
             (json!({"mimetype": 7}), image, "mimetype must be a string, as image/jpeg"),
             (json!({"mimetype": "image"}), image, "mimetype must be a type of file, as image/jpeg"),
-            (json!({"mimetype": "image/webp"}), sticker, "A sticker must be a WebP image"),
+            (
+                json!({"mimetype": "image/webp"}),
+                sticker,
+                "A file of the type image/png cannot be sent as sticker, which takes image/webp",
+            ),
             (json!({"caption": "x".repeat(4097)}), image, "caption must be a string of at most 4096 characters"),
             (json!({"fileName": "a\nb"}), image, "fileName must be a string of at most 255 characters on one line"),
             (json!({"gifPlayback": true}), image, "gifPlayback is for a video"),
