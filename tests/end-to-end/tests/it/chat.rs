@@ -164,7 +164,8 @@ async fn a_text_mentions_people_and_answers_one_of_a_group() {
         assert_eq!((&seen["quoted"], &seen["quotedAuthor"]), (&json!(asked), &json!(CONTACT_JID)), "{seen}");
         let data = told(&stack, "message.sent", "messageId", &seen).await;
         assert_eq!(data["mentions"], json!([format!("{OTHER}@s.whatsapp.net")]));
-        let reply = json!({"messageId": asked, "author": CONTACT_JID, "chat": null, "quoted": null});
+        let quoted = json!({"messageType": "text", "content": {"text": format!("who? in {chat}")}});
+        let reply = json!({"messageId": asked, "author": CONTACT_JID, "chat": null, "quoted": quoted});
         assert_eq!(data["reply"], reply);
     }
     stack.finish().await;

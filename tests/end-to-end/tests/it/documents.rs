@@ -1,5 +1,6 @@
 //! The documents tell the truth: paths exist, links lead somewhere, commands run.
 
+use crate::expect::webhook;
 use kurir_test_harness::{Stack, binaries::repository, stack::SOON};
 use serde_json::json;
 use std::{
@@ -77,6 +78,10 @@ fn every_link_and_every_path_leads_somewhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_in_the_documents_runs() {
     let stack = Stack::start().await;
+    // The message that the lines about messages name.
+    let message = json!({"text": "Hello", "id": "3EB0C431C26A1916E07A"});
+    stack.simulator.contact_sends("6281234567890", message).await;
+    webhook(&stack.receiver, "the message", |body| body["data"]["messageId"] == "3EB0C431C26A1916E07A").await;
     let mut failed = Vec::new();
     for document in documents() {
         for line in fenced(&fs::read_to_string(&document).unwrap(), "sh") {

@@ -116,7 +116,7 @@ async fn what_is_no_job_is_refused_with_what_is_right() {
         (
             json!({"messages": [{"command": "send-location", "to": CONTACT, "latitude": 91.0, "longitude": 0.0}]}),
             400,
-            "invalid_request",
+            "invalid_location",
         ),
         (json!({"messages": vec![large; 251]}), 413, "job_too_large"),
     ] {

@@ -82,7 +82,8 @@ async fn a_number_reaches_its_account_in_every_form_and_the_answer_says_where_it
         assert_eq!(answer["to"], format!("{account}@s.whatsapp.net"), "{written}");
         let id = answer["messageId"].clone();
         stack.simulator.contact_receives(account, "the text", SOON, |m| m["id"] == id).await;
-        let request = webhook(&stack.receiver, "its event", |body| body["data"]["messageId"] == id).await;
+        let is_its = |body: &Value| body["event"] == "message.sent" && body["data"]["messageId"] == id;
+        let request = webhook(&stack.receiver, "its event", is_its).await;
         assert_eq!(request.json()["data"]["to"], format!("{account}@s.whatsapp.net"));
     }
     stack.finish().await;

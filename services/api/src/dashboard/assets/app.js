@@ -128,7 +128,7 @@ async function show() {
   } catch (error) {
     if (mine !== turn) return;
     main.replaceChildren(h("h1", {}, t(title)),
-      h("div", { class: "empty", role: "alert" }, h("h3", {}, t("This page could not be loaded")), h("p", {}, error.message),
+      h("div", { class: "empty", role: "alert" }, h("h2", {}, t("This page could not be loaded")), h("p", {}, error.message),
         h("div", { class: "actions" }, h("button", { type: "button", onclick: guarded(show) }, t("Try again")))));
   } finally {
     if (mine === turn) main.removeAttribute("aria-busy");

@@ -78,7 +78,7 @@ export function card(title, ...children) {
 }
 
 export function empty(title, text, ...actions) {
-  return h("div", { class: "empty" }, h("h3", {}, title), h("p", {}, text), h("div", { class: "actions" }, ...actions));
+  return h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, text), h("div", { class: "actions" }, ...actions));
 }
 
 export function button(label, onclick, kind = "") {
