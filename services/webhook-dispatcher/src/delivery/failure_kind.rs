@@ -35,7 +35,7 @@ impl MissingAnswer {
             // The guard's refusal is no outage: it lasts until somebody changes the URL or the allowed networks.
             (FailureClass::Forbidden, _) => FailureKind::Event,
             (_, FailurePhase::Dns | FailurePhase::Connect | FailurePhase::Tls) => FailureKind::Away,
-            (FailureClass::Connect | FailureClass::Tls, _) => FailureKind::Away,
+            (FailureClass::Connect | FailureClass::Tls | FailureClass::Unresolved, _) => FailureKind::Away,
             (FailureClass::Timeout | FailureClass::Reset, _) => FailureKind::Silent,
             (FailureClass::Invalid | FailureClass::Other, _) => FailureKind::Event,
         }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_a_missing_answer_says_about_the_receiver() {
-        use FailureClass::{Connect, Forbidden, Invalid, Other, Reset, Timeout, Tls};
+        use FailureClass::{Connect, Forbidden, Invalid, Other, Reset, Timeout, Tls, Unresolved};
         use FailurePhase::{ResponseBody, ResponseHead, Send};
         for (class, phases, expected) in [
             (Connect, &[FailurePhase::Dns, FailurePhase::Connect][..], Away),
@@ -93,6 +93,7 @@ mod tests {
             (Reset, &[FailurePhase::Connect, FailurePhase::Tls], Away),
             (Reset, &[Send, ResponseHead, ResponseBody], Silent),
             (Forbidden, &FailurePhase::ALL, Event),
+            (Unresolved, &[FailurePhase::Dns], Away),
             (Invalid, &[ResponseHead, ResponseBody], Event),
             (Other, &[ResponseHead], Event),
         ] {

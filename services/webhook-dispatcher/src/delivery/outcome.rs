@@ -87,6 +87,9 @@ pub enum FailureClass {
     Connect,
     /// Webhooks must not go to this address. Nothing was connected to.
     Forbidden,
+    /// No address for the host, at an endpoint whose owner must not learn what this network's DNS says: it is shown as
+    /// [`FailureClass::Forbidden`].
+    Unresolved,
     /// A connection that cannot be trusted.
     Tls,
     /// The deadline passed.
@@ -104,7 +107,7 @@ impl FailureClass {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
-            Self::Forbidden => "forbidden",
+            Self::Forbidden | Self::Unresolved => "forbidden",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Reset => "reset",

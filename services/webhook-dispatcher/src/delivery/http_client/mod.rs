@@ -225,7 +225,8 @@ impl HttpClient {
         }
         tracing::warn!(endpoint.id = %self.endpoint, "A webhook's host was not reached: {}", error.message);
         ExchangeError {
-            class: FailureClass::Forbidden,
+            // Only an address that is forbidden stays so: a name may resolve again.
+            class: if error.class == FailureClass::Forbidden { error.class } else { FailureClass::Unresolved },
             phase: FailurePhase::Dns,
             message: format!(
                 "there is no such host, or webhooks may not go there; the operator's log says which, and \
