@@ -36,7 +36,11 @@ use kurir_contract::{
 };
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tracing::Instrument as _;
 
 /// The parts of the gateway that commands need.
@@ -53,6 +57,8 @@ pub struct CommandServer {
 
 /// The time in which the gateway's lease is renewed after an outage of NATS.
 const HELD_WITHIN: Duration = Duration::from_secs(3);
+/// Requests that NATS sent before it knew that the gateway leaves are there within this time.
+const LATE_REQUESTS_WITHIN: Duration = Duration::from_millis(200);
 /// The NATS queue group of all gateways. One gateway holds a session, and subscribes to its commands.
 const QUEUE_GROUP: &str = "gateway";
 /// Commands under way, with the sends that wait for their turn. Further ones wait in the client's buffer.
@@ -97,6 +103,11 @@ impl CommandServer {
             }
         }
         let _ = requests.unsubscribe().await;
+        // What arrived and was not begun is answered, so that its caller need not wait until its deadline.
+        while let Ok(Some(request)) = timeout(LATE_REQUESTS_WITHIN, requests.next()).await {
+            let text = "the gateway leaves this session; nothing was done";
+            self.answer_with::<EmptyBody>(&request, Err(CommandError::new(CommandErrorCode::NotConnected, text))).await;
+        }
         while under_way.join_next().await.is_some() {
             while let Ok(event) = late_events.try_recv() {
                 self.spawn_late_event(event, &mut under_way);

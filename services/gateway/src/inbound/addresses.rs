@@ -98,7 +98,7 @@ pub async fn message_directory(client: &Client, info: &MessageInfo, named: &[Jid
     // In a message from the account's own phone, the chat is the recipient.
     let recipient = info.peer_recipient_pn.iter().map(|number| (source.chat.clone(), number.clone()));
     let pairs: Vec<_> = pairs_in_source(source).into_iter().chain(recipient).collect();
-    let mut directory = learned_directory(client, &pairs).await;
+    let mut directory = directory_of_pairs(client, &pairs);
     look_up_addresses(client, &mut directory, [&source.sender, &source.chat]).await;
     look_up_addresses(client, &mut directory, named).await;
     directory
@@ -106,11 +106,17 @@ pub async fn message_directory(client: &Client, info: &MessageInfo, named: &[Jid
 
 /// A directory with these pairs, which are stored for later messages, too.
 pub async fn learned_directory(client: &Client, pairs: &[JidPair]) -> AddressDirectory {
+    learn_pairs(client, pairs).await;
+    directory_of_pairs(client, pairs)
+}
+
+/// A directory with these pairs, which are not stored. The client itself stores those of messages, and a message that is
+/// decrypted must wait for nothing but the store (decision 16).
+fn directory_of_pairs(client: &Client, pairs: &[JidPair]) -> AddressDirectory {
     let mut directory = AddressDirectory::of_account(client.pn(), client.lid());
     for (one, other) in pairs {
         directory.add_pair(one, other);
     }
-    learn_pairs(client, pairs).await;
     directory
 }
 
