@@ -119,7 +119,8 @@ async fn what_cannot_be_done_is_refused_with_what_is_right() {
     };
     let options = "options must be 2 to 12 different strings of 1 to 100 characters";
     let selectable = "selectable must be 0 (any number of options) or at most the number of options";
-    let (recipient, id) = ("Phone number is required", "messageId is required: the id of the message");
+    let recipient = "Phone number is required";
+    let id = "messageId is required: the id of the message, as answers and events of any format name it";
     let ids = "messageIds must be a list of 1 to 100 message ids";
     let emoji = "emoji must be one emoji, or \"\" to take the reaction back";
     let (writer, writers) =
@@ -211,7 +212,12 @@ async fn what_cannot_be_done_is_refused_with_what_is_right() {
             "Message is required and must be a string",
         ),
         ("send-message", with("options", json!({"mentions": BUDI})), "invalid_mentions", mentions),
-        ("send-message", with("options", json!({"mentions": ["all"]})), "invalid_mentions", mentions),
+        (
+            "send-message",
+            with("options", json!({"mentions": ["all"]})),
+            "invalid_mentions",
+            "options.mentions of all are for groups",
+        ),
         (
             "send-message",
             with("options", json!({"quotedParticipant": "he"})),
