@@ -164,7 +164,8 @@ async fn a_guarded_failure_does_not_say_what_dns_knows() {
         failures.push(post(&client("http://db.internal/", Some(""), &names.transport())).await.unwrap_err());
     }
     failures.push(post(&client("http://10.0.0.1/", Some(""), &names.transport())).await.unwrap_err());
-    assert!(failures.windows(2).all(|pair| pair[0] == pair[1]), "{failures:?}");
+    let shown = |failure: &ExchangeError| (failure.class.as_str(), failure.phase, failure.message.clone());
+    assert!(failures.windows(2).all(|pair| shown(&pair[0]) == shown(&pair[1])), "{failures:?}");
     assert!(!failures[0].message.contains("10.0.0.1") && !failures[0].message.contains("db.internal"));
 }
 

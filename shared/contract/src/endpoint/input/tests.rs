@@ -53,9 +53,9 @@ fn every_field_is_read() {
     // A change touches what it names, and null takes a field back to its default.
     let changed = parse_settings(&json!({"description": "x", "retry": null, "filter": {"fromMe": true}}), Some(&read));
     let filter = ContentFilter { from_me: Some(true), ..ContentFilter::default() };
-    let expected = EndpointSettings { description: "x".to_owned(), retry: RetrySchedule::Default, filter, ..expected };
+    let expected = EndpointSettings { description: "x".to_owned(), retry: RetrySchedule::Patient, filter, ..expected };
     assert_eq!(changed.unwrap(), expected);
-    assert_eq!(expected.retry.total_delay(), Duration::from_secs(14));
+    assert_eq!(expected.retry.total_delay(), Duration::from_secs(80_632));
 }
 
 #[test]
