@@ -58,8 +58,15 @@ impl CommandServer {
                 }
             }
         }
-        let _ = requests.unsubscribe().await;
-        let answered = async { while under_way.join_next().await.is_some() {} };
+        // What NATS sent before it knew that this dispatcher leaves is answered, too; `unsubscribe` would drop it.
+        let _ = requests.drain().await;
+        let answered = async {
+            while let Some(request) = requests.next().await {
+                let commands = self.clone();
+                under_way.spawn(async move { commands.handle(request).await });
+            }
+            while under_way.join_next().await.is_some() {}
+        };
         // A caller that asked for a ledger asks again, and another dispatcher answers.
         let _ = timeout(SHUTDOWN_TIMEOUT, answered).await;
         Ok(())

@@ -57,8 +57,8 @@ pub struct CommandServer {
 
 /// The time in which the gateway's lease is renewed after an outage of NATS.
 const HELD_WITHIN: Duration = Duration::from_secs(3);
-/// Requests that NATS sent before it knew that the gateway leaves are there within this time.
-const LATE_REQUESTS_WITHIN: Duration = Duration::from_millis(200);
+/// NATS says within a round trip that it sends no more requests. It may be away.
+const LATE_REQUESTS_WITHIN: Duration = Duration::from_secs(1);
 /// The NATS queue group of all gateways. One gateway holds a session, and subscribes to its commands.
 const QUEUE_GROUP: &str = "gateway";
 /// Commands under way, with the sends that wait for their turn. Further ones wait in the client's buffer.
@@ -102,8 +102,9 @@ impl CommandServer {
                 }
             }
         }
-        let _ = requests.unsubscribe().await;
-        // What arrived and was not begun is answered, so that its caller need not wait until its deadline.
+        // What NATS sent before it knew that the gateway leaves is answered, so that its caller need not wait until its
+        // deadline. `unsubscribe` would drop it.
+        let _ = requests.drain().await;
         while let Ok(Some(request)) = timeout(LATE_REQUESTS_WITHIN, requests.next()).await {
             let text = "the gateway leaves this session; nothing was done";
             self.answer_with::<EmptyBody>(&request, Err(CommandError::new(CommandErrorCode::NotConnected, text))).await;

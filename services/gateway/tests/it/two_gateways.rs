@@ -1,7 +1,12 @@
 //! Two gateways are never one session: one of them holds it, and the other one says so and stays away.
 
 use crate::world::{BUDI, SOON, World};
-use kurir_contract::session::SESSION_HOLDERS_BUCKET;
+use async_nats::RequestErrorKind;
+use kurir_contract::{
+    command::Command,
+    session::{SESSION_HOLDERS_BUCKET, SessionId},
+    subject,
+};
 use kurir_test_harness::{Process, until};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
@@ -98,6 +103,34 @@ async fn a_session_goes_on_when_the_records_of_its_holder_vanish() {
     world.simulator.contact_sends(BUDI, json!({"text": "still here"})).await;
     world.event("message.received", |data| data["content"]["text"] == "still here").await;
     world.send(BUDI, "so am I").await.expect("sent");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_leaves_answers_everybody_who_asked() {
+    let mut world = World::connected(&[]).await;
+    let client = world.nats.client().await;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let client = client.clone();
+        callers.spawn(async move {
+            loop {
+                let subject = subject::command(&SessionId::default(), Command::Status);
+                let request = async_nats::Request::new().payload("{}".into()).timeout(Some(SOON));
+                match client.send_request(subject, request).await {
+                    Ok(_) => {}
+                    // Nobody is there any more.
+                    Err(error) if error.kind() == RequestErrorKind::NoResponders => return,
+                    Err(error) => panic!("a request was not answered: {error}"),
+                }
+            }
+        });
+    }
+    world.send(BUDI, "in the middle of it").await.expect("the gateway sends");
+    world.gateway.terminate(SOON).await;
+    while let Some(caller) = callers.join_next().await {
+        caller.expect("each request is answered");
+    }
     world.finish().await;
 }
 
