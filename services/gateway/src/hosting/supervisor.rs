@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{config::GatewayConfig, publish::SessionMetadata};
 use anyhow::Context as _;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use kurir_chassis::{backoff::Backoff, shutdown::CancellationToken};
 use kurir_contract::{
     session::SessionId,
@@ -20,6 +20,7 @@ use kurir_contract::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    panic::AssertUnwindSafe,
     time::Duration,
 };
 use tokio::{
@@ -97,6 +98,7 @@ impl Supervisor {
         let mut changed = changed.context("failed to subscribe to changes of sessions")?;
         let mut look = interval(LOOK_EVERY);
         loop {
+            let next_retry = self.next_retry();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = look.tick() => {}
@@ -105,6 +107,7 @@ impl Supervisor {
                     let (session, result) = ended.context("the task of a session panicked")?;
                     self.take_end(session, result)?;
                 }
+                () = sleep_until(next_retry.unwrap_or_else(Instant::now)), if next_retry.is_some() => {}
                 () = sleep_until(self.next_start), if !self.starts.is_empty() => {
                     self.start_next(&shutdown);
                     continue;
@@ -155,6 +158,12 @@ impl Supervisor {
         }
     }
 
+    /// When the next session that failed may start again. One whose time has come is in `starts`, or waits for its record.
+    fn next_retry(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.failures.values().map(|failed| failed.again_at).filter(|at| *at > now).min()
+    }
+
     /// The sessions that this gateway shall run.
     fn wanted(&self) -> impl Iterator<Item = &SessionId> {
         let most = self.config.gateway_max_sessions.unwrap_or(usize::MAX);
@@ -193,8 +202,10 @@ impl Supervisor {
             if stop.run_until_cancelled(sleep(wait)).await.is_none() {
                 return (session, Ok(()));
             }
-            let result = run_session(&context, &config, (&session, &registry), metadata, stop).await;
-            (session, result)
+            // The session's own tasks are caught by their set. This is for what runs outside of them.
+            let run = AssertUnwindSafe(run_session(&context, &config, (&session, &registry), metadata, stop));
+            let result = run.catch_unwind().await;
+            (session, result.unwrap_or_else(|_| Err(anyhow::anyhow!("the session panicked").into())))
         });
     }
 

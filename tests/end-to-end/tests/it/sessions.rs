@@ -152,3 +152,20 @@ async fn a_bad_taken_or_unknown_session_gets_a_clear_answer() {
     has_status(&stack.api, "default", "pairing").await;
     stack.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_fails_disturbs_no_other_and_starts_by_itself() {
+    let stack = Stack::plan().without_webhooks().unpaired().start().await;
+    has_status(&stack.api, "default", "pairing").await;
+    // Where the session's folder is to be stands a file.
+    let folder = stack.gateway.folder().join("sessions/broken");
+    std::fs::write(&folder, "").unwrap();
+    let (code, made) = stack.api.post("/api/sessions", json!({"id": "broken"})).await;
+    assert_eq!((code, &made["data"]["status"]), (201, &Value::Null), "{made}");
+    let (code, moving) = stack.api.get("/api/sessions/broken/whatsapp/status").await;
+    assert_eq!((code, &moving["code"]), (503, &json!("session_moving")), "{moving}");
+    has_status(&stack.api, "default", "pairing").await;
+    std::fs::remove_file(&folder).unwrap();
+    has_status(&stack.api, "broken", "pairing").await;
+    stack.finish().await;
+}
