@@ -2,6 +2,8 @@
 
 /// How much of a body is read, so that the connection can be used again. The connection of a longer body is closed.
 const MAX_BODY_READ: usize = 64 * 1024;
+/// What a chunk or a frame costs besides its bytes: a body of single bytes is not read for long.
+const PART_COST: usize = 64;
 /// How much of a body is kept for the record.
 const MAX_BODY_KEPT: usize = 1024;
 
@@ -18,6 +20,12 @@ impl AnswerBody {
         let room = MAX_BODY_KEPT - self.kept.len();
         self.kept.extend_from_slice(&part[..part.len().min(room)]);
         self.read += part.len();
+        self.read <= MAX_BODY_READ
+    }
+
+    /// A chunk begins. False: enough was read.
+    pub fn begin_part(&mut self) -> bool {
+        self.read += PART_COST;
         self.read <= MAX_BODY_READ
     }
 

@@ -84,7 +84,10 @@ impl BodyReader {
                         continue;
                     };
                     let line = buffer.split_to(end + 1);
-                    after_line(state, line.trim_ascii())
+                    match after_line(state, line.trim_ascii()) {
+                        ReadState::ChunkData(_) if !self.body.begin_part() => ReadState::Abandoned,
+                        next => next,
+                    }
                 }
             };
         }
@@ -177,6 +180,18 @@ mod tests {
             let (progress, kept, _) = read(framing, &flood, 8 * 1024);
             assert_eq!((progress, kept.len()), (BodyProgress::Abandoned, 1024));
         }
+    }
+
+    #[test]
+    fn a_flood_of_small_chunks_is_not_read_to_its_end() {
+        let chunk = b"1\r\n.\r\n";
+        let mut reader = BodyReader::new(BodyFraming::Chunked);
+        let is_abandoned = |_: &usize| reader.read(&mut BytesMut::from(&chunk[..])) == BodyProgress::Abandoned;
+        let chunks = (1..100_000).find(is_abandoned);
+        assert!(chunks.is_some_and(|chunks| chunks < 1_100), "{chunks:?} chunks were read");
+        // As many chunks as an answer has are read.
+        let answer = [chunk.repeat(500).as_slice(), b"0\r\n\r\n"].concat();
+        assert_eq!(read(BodyFraming::Chunked, &answer, 1_000).0, BodyProgress::Complete);
     }
 
     proptest! {

@@ -212,7 +212,7 @@ impl StreamSlot {
                 }
             };
             let _ = body.flow_control().release_capacity(part.len());
-            if !kept.take(&part) {
+            if !(kept.begin_part() && kept.take(&part)) {
                 break;
             }
         }
