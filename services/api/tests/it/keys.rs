@@ -4,7 +4,7 @@ use crate::{
     api::{Api, KEY, SOON, answer},
     history::{caught_up, store, text},
     openapi::operations,
-    stand_in::{Gateway, connected},
+    stand_in::{Gateway, connected, status},
 };
 use kurir_contract::command::Command;
 use kurir_test_harness::{Nats, until};
@@ -69,6 +69,20 @@ async fn each_route_that_changes_something_refuses_a_key_that_may_only_read() {
         let request = api.request(one.method.clone(), &one.path_with("x")).header("X-API-Key", &key);
         assert_eq!(answer(request).await.1["code"], "insufficient_scope", "{id}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_read_sees_no_code_to_pair_with() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    let _gateway = Gateway::start(&nats, "default", |_, _| Some(status("pairing", false, Some("2@code")))).await;
+    let path = "/api/whatsapp/status";
+    for (scopes, code) in [(json!(["read"]), Value::Null), (json!(["read", "manage"]), json!("2@code"))] {
+        let (_, key) = make(&api, json!({"name": "key", "scopes": scopes})).await;
+        let (status, shown) = get(&api, &key, path).await;
+        assert_eq!((status, &shown["data"]["status"], &shown["data"]["qrCode"]), (200, &json!("pairing"), &code));
+    }
+    assert_eq!(api.get(path).await.1["data"]["qrCode"], "2@code");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::{
     error_code::ErrorCode,
     extract::{JsonBody, SessionPath},
     fields::{Field, PhoneNumber},
+    keys::{Caller, Scope},
     response::{
         DataResponse, JsonResult, MessageDataResponse, MessageResponse, data_response, message_data_response,
         message_response, nothing_done_response,
@@ -20,9 +21,12 @@ use serde::Deserialize;
 pub async fn status(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
+    caller: Caller,
 ) -> JsonResult<DataResponse<SessionInfo>> {
     let status = app.gateway.status(&session).await.map_err(|error| gateway_error(error, Command::Status, &session))?;
-    Ok(data_response(status))
+    // The code pairs the session with any account, as `/whatsapp/qr` does, so it is shown to the same callers.
+    let qr_code = status.qr_code.filter(|_| caller.allows(Scope::Manage));
+    Ok(data_response(SessionInfo { qr_code, ..status }))
 }
 
 pub async fn logout(State(app): State<AppState>, SessionPath(session): SessionPath) -> JsonResult<MessageResponse> {
