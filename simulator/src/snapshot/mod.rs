@@ -3,6 +3,7 @@
 //! synced, renamed. A process that is killed loses what happened since the last write, at most
 //! [`EVERY`]; one that is stopped loses nothing. Media and faults are not kept.
 
+mod base64_bytes;
 mod records;
 
 use std::{

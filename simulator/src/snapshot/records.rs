@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anyhow::{Context as _, Result};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use wacore_binary::{OwnedNodeRef, marshal};
 
+use super::base64_bytes::Base64Bytes;
 use crate::{
     app_state::AppState,
     groups::GroupTable,
@@ -23,26 +23,6 @@ use crate::{
     signal::{CompanionKeys, EndpointRecord, SignalEndpoint},
     state::ServerState,
 };
-
-/// Bytes, as base64 in the file.
-#[derive(Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[derive(Clone)]
-struct Base64Bytes(Vec<u8>);
-
-impl From<Base64Bytes> for String {
-    fn from(bytes: Base64Bytes) -> Self {
-        BASE64_STANDARD.encode(bytes.0)
-    }
-}
-
-impl TryFrom<String> for Base64Bytes {
-    type Error = base64::DecodeError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        BASE64_STANDARD.decode(text).map(Self)
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 pub struct StateSnapshot {

@@ -111,25 +111,8 @@ pub async fn show(State(app): State<AppState>, caller: Caller, id: PathId) -> Js
 pub struct ResendRequest {
     /// `true`, and if it is missing: only counts. `false`: delivers.
     dry_run: Option<Field<Flag>>,
-    /// Only attempts to this endpoint.
-    endpoint: Option<Field<Text<1, 64>>>,
-    /// Only attempts of this session's events.
-    session: Option<Field<Text<1, 64>>>,
-    /// Only attempts of this chat's events: its JID.
-    chat: Option<Field<Text<1, 256>>>,
-    /// Only attempts of events of this type; `message.*`: of all types that begin so.
-    #[serde(rename = "type")]
-    event_type: Option<Field<Text<1, 128>>>,
-    /// Only attempts of this event.
-    event: Option<Field<Text<1, 256>>>,
-    /// Only attempts that ended so.
-    outcome: Option<Field<Outcome>>,
-    /// Only attempts with this status as the answer.
-    status: Option<Field<HttpStatus>>,
-    /// Only attempts that began then or later.
-    since: Option<Field<Timestamp>>,
-    /// Only attempts that began before.
-    until: Option<Field<Timestamp>>,
+    #[serde(flatten)]
+    selection: DeliverySelection,
     #[serde(flatten)]
     #[schemars(skip)]
     unknown: Map<String, Value>,
@@ -163,9 +146,7 @@ pub async fn resend(
     let mut errors = FieldErrors::new(ErrorCode::InvalidSelection);
     errors.refuse_unknown(&body.unknown);
     let dry_run = errors.take_optional("dryRun", body.dry_run).is_none_or(|Flag(dry_run)| dry_run);
-    let ResendRequest { endpoint, session, chat, event_type, event, outcome, status, since, until, .. } = body;
-    let selection = DeliverySelection { endpoint, session, chat, event_type, event, outcome, status, since, until };
-    let filter = selection.read(&mut errors, &caller);
+    let filter = body.selection.read(&mut errors, &caller);
     errors.finish(|| Some(()))?;
     let selected = app.index.query(move |connection| selected_events(connection, &filter, MOST_RESENT + 1)).await?;
     let total = selected.values().map(Vec::len).sum();

@@ -57,13 +57,6 @@ pub fn extension(mimetype: &str) -> &'static str {
     EXTENSIONS.iter().find(|(name, _)| *name == essence).map_or("bin", |(_, extension)| extension)
 }
 
-/// Whether a browser might run what is in a file of this type as the page that shows it.
-#[must_use]
-pub fn is_runnable(mimetype: &str) -> bool {
-    let essence = essence(mimetype);
-    ["html", "svg", "xml", "script"].iter().any(|word| essence.contains(word))
-}
-
 /// The type without its parameters.
 fn essence(mimetype: &str) -> String {
     mimetype.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -83,17 +76,6 @@ mod tests {
             ("", "bin"),
         ] {
             assert_eq!(extension(mimetype), expected, "{mimetype}");
-        }
-    }
-
-    #[test]
-    fn what_a_browser_would_run_is_known() {
-        for bad in ["text/html", "image/svg+xml; charset=utf-8", "application/xhtml+xml", "text/javascript", "text/XML"]
-        {
-            assert!(is_runnable(bad), "{bad}");
-        }
-        for good in ["image/png", "application/pdf", "text/plain", "video/mp4"] {
-            assert!(!is_runnable(good), "{good}");
         }
     }
 }

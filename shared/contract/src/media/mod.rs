@@ -5,7 +5,7 @@
 
 mod mime;
 
-pub use mime::{extension, is_runnable};
+pub use mime::extension;
 
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr, time::Duration};

@@ -1,6 +1,6 @@
 //! `DELETE /api/sessions/{session}`: logs the session out, ends its jobs, wipes its keys and removes its record.
 
-use super::publish_change;
+use super::{poll, publish_change};
 use crate::{
     app_state::AppState,
     error_code::ErrorCode,
@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::extract::State;
 use kurir_contract::{
-    command::{EmptyBody, spec},
+    command::{EmptyBody, SessionInfo, spec},
     event::EventType,
     job::JobReference,
     session::SessionId,
@@ -20,13 +20,11 @@ use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 /// How long the caller waits for a stopped session to connect, so that it can be logged out.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
 /// How long the caller waits for the gateway that wipes the keys.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -103,13 +101,8 @@ async fn log_out(app: &AppState, session: &SessionId, record: &SessionRecord) ->
         }
         let started = |before: SessionRecord| Ok(SessionRecord { desired: DesiredState::Running, ..before });
         app.session_store.change(session, started).await?;
-        let deadline = Instant::now() + CONNECTED_WITHIN;
-        while Instant::now() < deadline {
-            match app.gateway.status(session).await {
-                Ok(info) if info.is_connected || info.status.is_end() || info.qr_code.is_some() => break,
-                Ok(_) | Err(_) => sleep(LOOK_EVERY).await,
-            }
-        }
+        let is_settled = |info: &SessionInfo| info.is_connected || info.status.is_end() || info.qr_code.is_some();
+        poll(CONNECTED_WITHIN, || async { app.gateway.status(session).await.ok().filter(is_settled) }).await;
     }
     let is_connected = app.gateway.status(session).await.is_ok_and(|info| info.is_connected);
     if !is_connected {
@@ -120,12 +113,9 @@ async fn log_out(app: &AppState, session: &SessionId, record: &SessionRecord) ->
 
 /// Whether a gateway has removed the session in time.
 async fn is_removed(app: &AppState, session: &SessionId) -> bool {
-    let deadline = Instant::now() + REMOVED_WITHIN;
-    while Instant::now() < deadline {
-        match app.session_store.is_stored(session).await {
-            Ok(false) => return true,
-            Ok(true) | Err(_) => sleep(LOOK_EVERY).await,
-        }
-    }
-    false
+    let removed = poll(REMOVED_WITHIN, || async {
+        let is_stored = app.session_store.is_stored(session).await;
+        is_stored.is_ok_and(|is_stored| !is_stored).then_some(())
+    });
+    removed.await.is_some()
 }

@@ -31,14 +31,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Waits until a gateway holds the session, so that the caller's next request finds it; none if none takes it in time.
 async fn wait_until_taken(app: &AppState, session: &SessionId) -> Option<SessionInfo> {
-    let deadline = Instant::now() + TAKEN_WITHIN;
-    loop {
+    let asked = poll(TAKEN_WITHIN, || async {
         match app.gateway.status(session).await {
-            Ok(info) => return Some(info),
-            Err(CommandFailure::SessionMoving | CommandFailure::NobodyThere) if Instant::now() < deadline => {
-                sleep(LOOK_EVERY).await;
-            }
-            Err(_) => return None,
+            Err(CommandFailure::SessionMoving | CommandFailure::NobodyThere) => None,
+            answered => Some(answered.ok()),
+        }
+    });
+    asked.await.flatten()
+}
+
+/// Asks again and again until there is an answer; none if there is none in time.
+async fn poll<T, F: Future<Output = Option<T>>>(within: Duration, ask: impl Fn() -> F) -> Option<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        match ask().await {
+            None if Instant::now() < deadline => sleep(LOOK_EVERY).await,
+            answer => return answer,
         }
     }
 }

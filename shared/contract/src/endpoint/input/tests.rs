@@ -1,6 +1,10 @@
 use super::*;
+use crate::{
+    address::ChatJid,
+    endpoint::{SigningSecret, StoredSecret},
+};
 use serde_json::json;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 const URL: &str = "https://example.org/hook";
 
