@@ -20,6 +20,8 @@ pub struct LoadRun {
     pub messages: u64,
     pub rate: f64,
     pub contacts: Vec<PhoneNumber>,
+    /// The group in which they write; none: each in the own chat.
+    pub group: Option<String>,
     pub said: u64,
     pub failed: Option<String>,
     pub begun: Instant,

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use waproto::whatsapp::Message;
 
 use crate::load::MAX_LOADS;
@@ -34,7 +34,22 @@ impl ServerState {
             .collect()
     }
 
-    pub fn begin_load(&mut self, to: PhoneNumber, messages: u64, rate: f64, contacts: Vec<PhoneNumber>) -> LoadRun {
+    /// The members of a group who are not this account.
+    pub fn group_members_but(&self, group: &str, account: &PhoneNumber) -> Result<Vec<PhoneNumber>> {
+        let found = self.groups.get(group).with_context(|| format!("there is no group {group:?}"))?;
+        let members: Vec<_> = found.participants.iter().filter(|member| *member != account).cloned().collect();
+        ensure!(!members.is_empty(), "group {group:?} has no other member");
+        Ok(members)
+    }
+
+    pub fn begin_load(
+        &mut self,
+        to: PhoneNumber,
+        messages: u64,
+        rate: f64,
+        contacts: Vec<PhoneNumber>,
+        group: Option<String>,
+    ) -> LoadRun {
         let number = self.loads.next;
         self.loads.next += 1;
         let load = LoadRun {
@@ -43,6 +58,7 @@ impl ServerState {
             messages,
             rate,
             contacts,
+            group,
             said: 0,
             failed: None,
             begun: Instant::now(),
@@ -87,7 +103,8 @@ impl ServerState {
                 conversation: Some(format!("{} {}", load.id, index / contacts + 1)),
                 ..Default::default()
             },
-            to: Some(load.to.clone()),
+            to: load.group.is_none().then(|| load.to.clone()),
+            group: load.group.clone(),
             ..OutboundMessage::default()
         };
         self.say(&load.contacts[contact], utterance)

@@ -27,6 +27,8 @@ pub struct NewLoad {
     /// How many new contacts write; or those of an earlier load do, by its id.
     contacts: Option<u64>,
     contacts_of: Option<String>,
+    /// The group in which they write: all its members but the account.
+    group: Option<String>,
     to: Option<PhoneNumber>,
 }
 
@@ -38,11 +40,12 @@ pub async fn begin(
         return Err(ApiError::bad(format!("`messages` is 1 to {MAX_MESSAGES}")));
     }
     let contacts = new.contacts.unwrap_or_default();
-    if new.contacts_of.is_none() && !(1..=MAX_CONTACTS).contains(&contacts) {
-        return Err(ApiError::bad(format!("`contacts` is 1 to {MAX_CONTACTS}")));
+    let named = [new.contacts.is_some(), new.contacts_of.is_some(), new.group.is_some()];
+    if named.iter().filter(|is_named| **is_named).count() != 1 {
+        return Err(ApiError::bad("either `contacts` or `contactsOf` or `group`".to_owned()));
     }
-    if new.contacts_of.is_some() && new.contacts.is_some() {
-        return Err(ApiError::bad("either `contacts` or `contactsOf`".to_owned()));
+    if new.contacts.is_some() && !(1..=MAX_CONTACTS).contains(&contacts) {
+        return Err(ApiError::bad(format!("`contacts` is 1 to {MAX_CONTACTS}")));
     }
     if !(new.rate > 0.0 && new.rate <= MAX_RATE) {
         return Err(ApiError::bad(format!("`rate` is above 0 and at most {MAX_RATE} a second")));
@@ -57,14 +60,17 @@ pub async fn begin(
         if !ready {
             return Err(ApiError::conflict(format!("{to} has no companion: pair one first")));
         }
-        let contacts = match &new.contacts_of {
-            Some(earlier) => server
+        let contacts = match (&new.contacts_of, &new.group) {
+            (Some(earlier), _) => server
                 .load_progress(earlier)
                 .map(|load| load.contacts)
                 .ok_or_else(|| ApiError::not_found(format!("there is no load {earlier:?}")))?,
-            None => server.new_contacts(contacts)?,
+            (None, Some(group)) => {
+                server.group_members_but(group, &to).map_err(|error| ApiError::not_found(format!("{error:#}")))?
+            }
+            (None, None) => server.new_contacts(contacts)?,
         };
-        server.begin_load(to, new.messages, new.rate, contacts)
+        server.begin_load(to, new.messages, new.rate, contacts, new.group)
     };
     let id = load.id.clone();
     let background = shared.clone();

@@ -31,6 +31,8 @@ async fn bad_bodies_are_refused_with_the_reason() {
         ("/load", r#"{"messages":1,"rate":0,"contacts":1}"#, 400, "`rate` is above 0"),
         ("/load", r#"{"messages":1,"rate":1,"contacts":0}"#, 400, "`contacts` is 1 to"),
         ("/load", r#"{"messages":1,"rate":1,"contacts":1,"contactsOf":"L1"}"#, 400, "either `contacts` or"),
+        ("/load", r#"{"messages":1,"rate":1}"#, 400, "either `contacts` or"),
+        ("/load", r#"{"messages":1,"rate":1,"contacts":1,"group":"1@g.us"}"#, 400, "either `contacts` or"),
         ("/load", r#"{"messages":1,"rate":1,"contacts":1}"#, 409, "pair one first"),
         ("/connections/refuse", "{}", 400, "give `failure`"),
         ("/connections/refuse", r#"{"failure":503,"streamError":503}"#, 400, "one of the two"),
@@ -88,6 +90,26 @@ async fn a_load_says_everything_once_in_order() {
     let again = sim.post("/load", again).await["id"].as_str().unwrap().to_owned();
     let second = sim.until(&format!("/load/{again}"), |progress| progress["done"] == true).await;
     assert_eq!(second["contacts"], progress["contacts"]);
+    phone.shutdown().await;
+    sim.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_in_a_group_is_written_by_its_members_in_order() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let phone = Phone::paired(&sim, folder.path(), None).await;
+    let members = ["15550260001", "15550260002", "15550260003"];
+    let group = sim.post("/groups", json!({"subject": "Busy", "participants": members})).await["id"].clone();
+    let load = json!({"messages": 90, "rate": 2_000, "group": group});
+    let id = sim.post("/load", load).await["id"].as_str().unwrap().to_owned();
+    let progress = sim.until(&format!("/load/{id}"), |progress| progress["acknowledged"] == 90).await;
+    assert_eq!(progress["contacts"], json!(members));
+    let texts: Vec<String> =
+        phone.heard().into_iter().filter(|heard| group == *heard.chat.to_string()).map(|heard| heard.text).collect();
+    let wanted: Vec<String> = (0..90).map(|index| format!("{id} {}", index / 3 + 1)).collect();
+    assert_eq!(texts, wanted);
+    let missing = json!({"messages": 1, "rate": 1, "group": "1203630@g.us", "to": "15550100001"});
+    assert_eq!(sim.call("POST", "/load", Some(missing)).await.0, 404);
     phone.shutdown().await;
     sim.stop().await;
 }

@@ -4,12 +4,15 @@
 //! - [`raw`]: the bare loop (JetStream pull → POST → acknowledge) with which the dispatcher is compared.
 //! - [`contestant`]: the dispatcher or the bare loop as a process, with its CPU time and its memory.
 //! - [`stage`]: a NATS with events.
-//! - [`gateway`]: a gateway that is paired with a simulated WhatsApp; [`inbound`] and [`growth`] measure it.
+//! - [`gateway`]: a gateway that is paired with a simulated WhatsApp; [`inbound`] and [`growth`] measure it, and [`chats`]
+//!   does beside [`whatsmeow`].
 //! - [`throughput`], [`latency`], [`scaling`], [`memory`], [`endpoints`], [`neighbours`] and [`waiting`] measure the dispatcher.
+//! - [`search_index`] measures the API's index with the rows of [`search_index_data`].
 //!
 //! All processes share one machine, so rates vary by a fifth from run to run. Contestants therefore take turns, and the
 //! output shows medians.
 
+mod chats;
 mod contestant;
 mod endpoints;
 mod gateway;
@@ -20,17 +23,23 @@ mod memory;
 mod neighbours;
 mod raw;
 mod scaling;
+mod search_index;
+mod search_index_data;
 mod sink;
 mod stage;
 mod throughput;
 mod waiting;
+mod whatsmeow;
 
 use clap::{Parser, Subcommand};
 use contestant::dispatcher_binary;
 use gateway::gateway_binary;
+use search_index::api_binary;
 
 #[derive(Parser)]
-#[command(about = "Measures the webhook-dispatcher beside a bare loop, and the gateway beside a simulated WhatsApp")]
+#[command(
+    about = "Measures the webhook-dispatcher beside a bare loop, and the gateway beside a simulated WhatsApp, and the API's index"
+)]
 struct BenchmarkArguments {
     #[command(subcommand)]
     only: Option<Measurement>,
@@ -58,8 +67,15 @@ enum Measurement {
     Neighbours,
     /// Fresh events beside 100,000 waiting retries.
     Waiting,
+    /// The API's search index: catching up, and its lists with so many events and attempts.
+    Index {
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+        rows: u64,
+    },
     /// Messages a second, WhatsApp → EVENTS, through one gateway.
     Inbound,
+    /// Messages a second of one contact, of one group and of 100 contacts, beside whatsmeow.
+    Chats,
     /// A gateway's memory over two hours' worth of mixed events.
     Growth,
     /// The bare loop itself; started by the others.
@@ -77,6 +93,8 @@ async fn measure(BenchmarkArguments { only, rounds, events }: BenchmarkArguments
     match only {
         Some(Measurement::Raw { nats, webhook }) => raw::run(&nats, &webhook).await,
         Some(Measurement::Inbound) => inbound::measure(&gateway_binary()?, rounds).await,
+        Some(Measurement::Index { rows }) => search_index::measure(&api_binary()?, rows).await,
+        Some(Measurement::Chats) => chats::measure(&gateway_binary()?, rounds).await,
         Some(Measurement::Growth) => growth::measure(&gateway_binary()?).await,
         Some(Measurement::Latency) => latency::measure(&dispatcher_binary()?).await,
         Some(Measurement::Scaling) => scaling::measure(&dispatcher_binary()?).await,
@@ -86,9 +104,11 @@ async fn measure(BenchmarkArguments { only, rounds, events }: BenchmarkArguments
         Some(Measurement::Waiting) => waiting::measure(&dispatcher_binary()?).await,
         Some(Measurement::Throughput) => throughput::measure(&dispatcher_binary()?, rounds, events).await,
         None => {
-            let (gateway, dispatcher) = (gateway_binary()?, dispatcher_binary()?);
+            let (gateway, dispatcher, api) = (gateway_binary()?, dispatcher_binary()?, api_binary()?);
             inbound::measure(&gateway, rounds).await?;
+            chats::measure(&gateway, rounds).await?;
             growth::measure(&gateway).await?;
+            search_index::measure(&api, 1_000_000).await?;
             latency::measure(&dispatcher).await?;
             scaling::measure(&dispatcher).await?;
             memory::measure(&dispatcher).await?;

@@ -1,7 +1,8 @@
 // A client that nobody here wrote: go.mau.fi/whatsmeow, steered by lines of JSON.
 //
 // Usage: whatsmeow SIMULATOR_URL DATABASE PUSH_NAME. Commands come on standard input, events go to standard output.
-// Only the server's address and the trust anchors differ from a client of the real WhatsApp.
+// Only the server's address and the trust anchors differ from a client of the real WhatsApp. WITNESS_QUIET leaves out the
+// events of messages, WITNESS_STORE_OPTIONS is added to the options of the store: a measurement sets both.
 package main
 
 import (
@@ -126,6 +127,9 @@ func onEvent(event any) {
 	case *events.UndecryptableMessage:
 		emit(map[string]any{"event": "undecryptable", "id": event.Info.ID, "why": string(event.UnavailableType)})
 	case *events.Message:
+		if os.Getenv("WITNESS_QUIET") != "" {
+			return
+		}
 		fields := map[string]any{
 			"event": "message", "id": event.Info.ID, "text": textOf(event.Message), "fromMe": event.Info.IsFromMe,
 			"from": event.Info.Sender.ToNonAD().String(), "chat": event.Info.Chat.String(), "pushName": event.Info.PushName,
@@ -335,7 +339,8 @@ func main() {
 	if level := os.Getenv("WITNESS_LOG"); level != "" {
 		log = stderrLog{level: level}
 	}
-	container, err := sqlstore.New(ctx, "sqlite", "file:"+database+"?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)", log)
+	options := "?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)" + os.Getenv("WITNESS_STORE_OPTIONS")
+	container, err := sqlstore.New(ctx, "sqlite", "file:"+database+options, log)
 	if err != nil {
 		fail("open the store", err)
 		os.Exit(1)
