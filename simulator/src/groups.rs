@@ -123,8 +123,11 @@ impl MembersVersion {
 /// A picture of a group or a person, kept in the media store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfilePicture {
+    /// Digits, the same in the answer, the notification and every query.
     pub id: String,
     pub path: String,
+    /// The small one beside it.
+    pub preview_path: String,
 }
 
 impl ChatGroup {

@@ -103,6 +103,16 @@ impl OfflineQueue {
             .any(|entry| entry.record == left.record)
     }
 
+    /// The entries of this name and chat that were written, the oldest first.
+    pub fn written(&self, class: StanzaClass, id: &str, chat: Option<&str>) -> impl Iterator<Item = &QueueEntry> {
+        let places = self.by_id.get(&(class, id.to_owned()));
+        places
+            .into_iter()
+            .flatten()
+            .filter_map(|place| self.entries.get(place))
+            .filter(move |entry| entry.written > 0 && chat.is_none_or(|chat| chat == entry.chat))
+    }
+
     /// The client acknowledged `id` of this chat: the oldest entry of that name that was written
     /// leaves. What was never written cannot have been acknowledged.
     pub fn acknowledge(&mut self, class: StanzaClass, id: &str, chat: Option<&str>) -> Option<QueueEntry> {

@@ -117,6 +117,15 @@ impl PrivacySettings {
     }
 }
 
+/// How long messages stay in chats that are begun with somebody, if not forever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefaultTimer {
+    /// 0: forever.
+    pub seconds: u32,
+    /// Unix seconds of the last change.
+    pub set: i64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,10 @@ pub struct SentPlaintext {
     /// The account it went to, if it was not a group.
     pub to: Option<PhoneNumber>,
     pub kind: StanzaKind,
+    /// Viewed once, and on phones only: companions never get it.
+    pub for_phones_only: bool,
+    /// Unix seconds.
+    pub timestamp: i64,
 }
 
 #[derive(Debug, Default)]
@@ -39,5 +43,16 @@ impl SentLog {
 
     pub fn find(&self, sender: &PhoneNumber, id: &str) -> Option<&SentPlaintext> {
         self.messages.get(&(sender.clone(), id.to_owned()))
+    }
+
+    /// What one sender sent, the oldest first.
+    pub fn of<'a>(&'a self, sender: &'a PhoneNumber) -> impl Iterator<Item = (&'a str, &'a SentPlaintext)> {
+        let own = self.order.iter().filter(move |(by, _)| by == sender);
+        own.filter_map(|key| Some((key.1.as_str(), self.messages.get(key)?)))
+    }
+
+    /// Whether a message of this id fits, whoever sent it.
+    pub fn any(&self, id: &str, fits: impl Fn(&SentPlaintext) -> bool) -> bool {
+        self.messages.iter().any(|((_, known), sent)| known == id && fits(sent))
     }
 }

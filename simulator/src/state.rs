@@ -64,6 +64,8 @@ pub struct ServerState {
     pub clock_offset: i64,
     /// Counts stanza ids of the server's own.
     pub next_id: u64,
+    /// The id of the newest picture: the second in which it came, or the next one that is free.
+    pub last_picture: i64,
     /// Messages whose ack a fault delays: receipts for them wait until then.
     pub delayed_acks: HashMap<(PhoneNumber, String), Instant>,
     /// Something changed since the last snapshot.
@@ -140,6 +142,7 @@ impl ServerState {
             media,
             clock_offset: 0,
             next_id: 0,
+            last_picture: 0,
             delayed_acks: HashMap::new(),
             dirty: true,
         })

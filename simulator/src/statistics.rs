@@ -22,6 +22,8 @@ pub struct TrafficStatistics {
     pub retry_requests_from_client: u64,
     pub retry_requests_to_client: u64,
     pub nacks: u64,
+    /// Receipts that do not name the device that wrote the message, and so acknowledge nothing.
+    pub receipts_without_device: u64,
     pub prekey_uploads: u64,
     pub unanswered_iqs: BTreeMap<String, u64>,
 }

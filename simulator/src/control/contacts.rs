@@ -9,17 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use buffa::Message as _;
 use serde::{Deserialize, Serialize};
-use wacore::download::{DownloadUtils, Downloadable};
-use waproto::whatsapp::Message;
 
 use super::{
     new_message::{NewMessage, SendingContact},
     response::{ApiError, ApiResult, DialledPath, JsonBody, MessageCreated, NumberPath},
 };
 use crate::{
-    people::{AddressingMode, ReceiptMode, ReceivedMessage, ReceivedReceipt, SimulatedPerson},
+    people::{AddressingMode, ReceiptMode, ReceivedReceipt, SimulatedPerson},
     phone_number::PhoneNumber,
     privacy::PrivacyCategory,
     stanza::OutboundMessage,
@@ -47,15 +44,24 @@ pub async fn write(
         (Some(to), None) => Some(to.clone()),
         (None, None) => Some(only_account(&shared.lock(), &number)?),
     };
-    let (poll, original) = {
-        let server = shared.lock();
+    let (poll, original, addressing) = {
+        let mut server = shared.lock();
+        // Groups are addressed by LID.
+        let own = server.people.meet(&number)?.addressing;
+        let addressing = if new.group.is_some() { AddressingMode::Lid } else { new.addressing.unwrap_or(own) };
         let target = new.target.as_deref();
         let inbox = server.people.get(&number).map(|person| &person.inbox);
         let poll = inbox.and_then(|inbox| inbox.find(target?)).cloned();
-        (poll, target.and_then(|target| server.sent.find(&number, target)).cloned())
+        (poll, target.and_then(|target| server.sent.find(&number, target)).cloned(), addressing)
     };
     // Encryption of media takes its time, so it happens before the lock.
-    let speaker = SendingContact { number: &number, to: to.as_ref(), poll: poll.as_ref(), original: original.as_ref() };
+    let speaker = SendingContact {
+        number: &number,
+        to: to.as_ref(),
+        addressing,
+        poll: poll.as_ref(),
+        original: original.as_ref(),
+    };
     let message = new.message(&store, speaker)?;
     let raw = new.raw()?;
     let mut server = shared.lock();
@@ -93,12 +99,6 @@ pub fn only_account(server: &ServerState, but: &PhoneNumber) -> ApiResult<PhoneN
             Err(ApiError::bad("there are several accounts: name one in `to` (GET /accounts lists them)"))
         }
     }
-}
-
-pub async fn received(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedMessage>> {
-    let server = shared.lock();
-    let person = server.people.get(&number);
-    Json(person.into_iter().flat_map(|person| person.inbox.messages().cloned()).collect())
 }
 
 pub async fn receipts(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> Json<Vec<ReceivedReceipt>> {
@@ -151,7 +151,6 @@ pub async fn confirm(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The plaintext of a medium that this contact received, as its phone would open it.
 /// A message that the contact sent, as protobuf: with the address and the keys of its file, and with its secret.
 pub async fn sent(
     State(shared): State<SharedState>,
@@ -164,46 +163,6 @@ pub async fn sent(
         .find(&number, &id)
         .ok_or_else(|| ApiError::not_found(format!("{number} has sent no message {id:?}")))?;
     Ok(Json(serde_json::json!({"id": id, "base64": BASE64_STANDARD.encode(&sent.plaintext)})))
-}
-
-pub async fn media(
-    State(shared): State<SharedState>,
-    Path((number, id)): Path<(String, String)>,
-) -> ApiResult<Response> {
-    let dialled: PhoneNumber = number.parse().map_err(ApiError::bad)?;
-    let (message, store) = {
-        let server = shared.lock();
-        let number = server.people.registered(&dialled);
-        let message = server
-            .people
-            .get(&number)
-            .and_then(|person| person.inbox.find(&id))
-            .cloned()
-            .ok_or_else(|| ApiError::not_found(format!("{number} has received no message {id:?}")))?;
-        (message, server.media.clone())
-    };
-    let raw = BASE64_STANDARD.decode(&message.raw).map_err(anyhow::Error::new)?;
-    let decoded = Message::decode_from_slice(&raw).map_err(anyhow::Error::new)?;
-    let medium: &dyn Downloadable = if let Some(image) = decoded.image_message.as_option() {
-        image
-    } else if let Some(video) = decoded.video_message.as_option().or_else(|| decoded.ptv_message.as_option()) {
-        video
-    } else if let Some(audio) = decoded.audio_message.as_option() {
-        audio
-    } else if let Some(document) = decoded.document_message.as_option() {
-        document
-    } else if let Some(sticker) = decoded.sticker_message.as_option() {
-        sticker
-    } else {
-        return Err(ApiError::not_found(format!("message {id:?} has no medium")));
-    };
-    let path = medium.direct_path().unwrap_or_default();
-    let sealed = store.get(path).ok_or_else(|| ApiError::not_found(format!("the store has nothing under {path:?}")))?;
-    let key = medium.media_key().ok_or_else(|| ApiError::not_found("the message has no media key"))?;
-    let plain = DownloadUtils::verify_and_decrypt(&sealed, key, medium.app_info())
-        .map_err(|error| ApiError::conflict(format!("the medium does not decrypt: {error}")))?;
-    let mimetype = message.mimetype.unwrap_or_else(|| "application/octet-stream".to_owned());
-    Ok(([(header::CONTENT_TYPE, mimetype)], plain).into_response())
 }
 
 #[derive(Serialize)]

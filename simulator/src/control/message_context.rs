@@ -131,7 +131,7 @@ impl NewMessage {
         let secret = secret.ok_or_else(|| ApiError::bad("the message under `target` is no poll"))?;
         let chosen = required(self.options.clone(), "options")?;
         let hashes: Vec<Vec<u8>> = chosen.iter().map(|name| compute_option_hash(name).to_vec()).collect();
-        let (creator, voter) = (self.own_jid(&poll.from), self.own_jid(speaker.number));
+        let (creator, voter) = (speaker.address_of(&poll.from), speaker.address_of(speaker.number));
         let (payload, iv) =
             encrypt_poll_vote_with_secret(&hashes, &secret, &poll.id, &creator.to_string(), &voter.to_string())?;
         Ok(PollUpdateMessage {
@@ -149,7 +149,7 @@ impl NewMessage {
         let original = Message::decode_from_slice(&original.plaintext).map_err(anyhow::Error::new)?;
         let secret = original.message_context_info.as_option().and_then(|context| context.message_secret.clone());
         let secret = secret.ok_or_else(|| ApiError::bad("the message under `target` has no secret"))?;
-        let editor = self.own_jid(speaker.number).to_string();
+        let editor = speaker.address_of(speaker.number).to_string();
         let context = MessageEditContext { original_msg_id: target, original_sender_jid: &editor, editor_jid: &editor };
         let (payload, iv) = encrypt_message_edit(edit, &secret, &context)?;
         Ok(SecretEncryptedMessage {
@@ -159,12 +159,6 @@ impl NewMessage {
             secret_enc_type: Some(SecretEncType::MESSAGE_EDIT),
             ..Default::default()
         })
-    }
-
-    /// The address that an app uses as key material when it encrypts an addition to a message.
-    fn own_jid(&self, number: &PhoneNumber) -> Jid {
-        let by_number = self.addressing == Some(AddressingMode::Pn) && self.group.is_none();
-        if by_number { number.jid(0) } else { number.lid_jid(0) }
     }
 
     fn protocol(&self, kind: protocol_message::Type, speaker: SendingContact<'_>) -> ApiResult<ProtocolMessage> {
@@ -186,7 +180,7 @@ impl NewMessage {
             id: Some(id.to_owned()),
             from_me: Some(author == Some(speaker.number)),
             participant: author.filter(|_| group.is_some()).map(|author| author.lid_jid(0).to_string()),
-            remote_jid: group.or_else(|| speaker.to.map(|number| number.jid(0).to_string())),
+            remote_jid: group.or_else(|| speaker.to.map(|number| speaker.address_of(number).to_string())),
         }
     }
 
@@ -236,6 +230,16 @@ impl NewMessage {
             message = Message { ephemeral_message: envelope(message), ..Default::default() };
         }
         message
+    }
+}
+
+impl SendingContact<'_> {
+    /// The address by which an app names somebody in this chat, also as key material of what it adds to a message.
+    fn address_of(&self, number: &PhoneNumber) -> Jid {
+        match self.addressing {
+            AddressingMode::Pn => number.jid(0),
+            AddressingMode::Lid => number.lid_jid(0),
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod accounts;
 mod app_state;
+mod calls;
 mod certificate;
 mod channels;
 mod connections;
 mod contacts;
 mod faults;
+mod file_type;
 mod groups;
 mod load;
 mod message_content;
@@ -17,6 +19,7 @@ mod new_message;
 mod passkey;
 mod people;
 mod phone;
+mod received;
 mod response;
 mod restrictions;
 mod stanza;
@@ -55,11 +58,11 @@ pub fn router(shared: SharedState) -> Router {
         .route("/accounts/{number}/restriction", post(restrictions::begin).delete(restrictions::end))
         .route("/contacts/{number}", get(contacts::show).patch(contacts::change))
         .route("/contacts/{number}/reinstall", post(contacts::reinstall))
-        .route("/contacts/{number}/messages", get(contacts::received).post(contacts::write))
-        .route("/contacts/{number}/messages/{id}/media", get(contacts::media))
+        .route("/contacts/{number}/messages", get(received::list).post(contacts::write))
+        .route("/contacts/{number}/messages/{id}/media", get(received::media))
         .route("/contacts/{number}/sent/{id}", get(contacts::sent))
         .route("/contacts/{number}/receipts", get(contacts::receipts).post(contacts::confirm))
-        .route("/contacts/{number}/calls", get(people::calls).post(people::call))
+        .route("/contacts/{number}/calls", get(calls::list).post(calls::call))
         .route("/contacts/{number}/presence", get(people::presences).post(people::presence))
         .route("/contacts/{number}/profile", post(people::profile))
         .route("/channels/{channel}/messages", post(channels::write))

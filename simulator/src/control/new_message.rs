@@ -127,6 +127,8 @@ pub struct SendingContact<'a> {
     pub number: &'a PhoneNumber,
     /// The other side of a direct chat.
     pub to: Option<&'a PhoneNumber>,
+    /// By which kind of address the contact writes to it.
+    pub addressing: AddressingMode,
     /// The poll that is voted on, as the speaker's phone received it.
     pub poll: Option<&'a ReceivedMessage>,
     /// The message that is edited, as the speaker's phone sent it.

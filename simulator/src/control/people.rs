@@ -1,4 +1,5 @@
-//! What people do beside writing: they call, type, come and go, change their profile; and what a phone tells of the past.
+//! What people do besides writing and calling: they type, come and go, change their profile; and what a phone tells of the
+//! past.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -9,52 +10,11 @@ use super::{
 };
 use crate::{
     groups,
-    people::{AddressingMode, CallRecord, CallSignal, ReceivedPresence},
+    people::{AddressingMode, ReceivedPresence},
     phone_number::PhoneNumber,
     stanza::{PastMessage, PresenceKind},
     state::SharedState,
 };
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewCall {
-    /// `offer` (which is the default), `terminate`, `reject`.
-    #[serde(default)]
-    action: CallSignal,
-    /// The call; may be left out of an offer.
-    id: Option<String>,
-    #[serde(default)]
-    video: bool,
-    /// Why it ends, in WhatsApp's words: `timeout`, `accepted_elsewhere`, …
-    reason: Option<String>,
-    to: Option<PhoneNumber>,
-}
-
-pub async fn call(
-    State(shared): State<SharedState>,
-    NumberPath(number): NumberPath,
-    JsonBody(new): JsonBody<NewCall>,
-) -> ApiResult<(StatusCode, Json<serde_json::Value>)> {
-    let mut server = shared.lock();
-    let to = match new.to {
-        Some(to) => to,
-        None => only_account(&server, &number)?,
-    };
-    let id = match (new.id, new.action) {
-        (Some(id), _) => id,
-        (None, CallSignal::Offer) => server.fresh_id("CALL"),
-        (None, _) => return Err(ApiError::bad("`id` is missing: it names the call that ends")),
-    };
-    server.people.meet(&number)?;
-    server.call(&number, &to, &id, new.action, new.video, new.reason.as_deref())?;
-    Ok((StatusCode::CREATED, Json(serde_json::json!({"id": id}))))
-}
-
-/// The calls that somebody made, and how they ended.
-pub async fn calls(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> Json<Vec<CallRecord>> {
-    let server = shared.lock();
-    Json(server.people.get(&number).into_iter().flat_map(|person| person.calls.iter().cloned()).collect())
-}
 
 /// The beginning of every JPEG, and its end.
 const PICTURE: &[u8] = &[0xff, 0xd8, 0xff, 0xd9];
@@ -145,7 +105,7 @@ pub async fn recovered(
 ) -> ApiResult<StatusCode> {
     let mut server = shared.lock();
     server.people.meet(&new.contact)?;
-    server.recover(&number, &new.contact, &new.message)?;
+    server.recover(&number, &new.contact, &new.message).map_err(ApiError::bad)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,6 +117,6 @@ pub async fn history(
 ) -> ApiResult<StatusCode> {
     let mut server = shared.lock();
     server.people.meet(&new.contact)?;
-    server.tell_of_the_past(&number, &new.contact, &new.messages, new.progress)?;
+    server.tell_of_the_past(&number, &new.contact, &new.messages, new.progress).map_err(ApiError::bad)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -25,6 +25,8 @@ pub enum CallState {
     Ringing,
     /// The called account rejected it.
     Rejected,
+    /// The called account took it.
+    Accepted,
     Ended,
 }
 
@@ -35,8 +37,9 @@ impl CallLog {
             CallSignal::Offer => CallState::Ringing,
             CallSignal::Terminate => CallState::Ended,
             CallSignal::Reject => CallState::Rejected,
+            CallSignal::Accept => CallState::Accepted,
         };
-        if let Some(call) = self.0.iter_mut().find(|call| call.id == id) {
+        if let Some(call) = self.0.iter_mut().find(|call| call.id == id && call.to == *to) {
             call.state = state;
             return;
         }
@@ -46,12 +49,12 @@ impl CallLog {
         self.0.push_back(CallRecord { id: id.to_owned(), to: to.clone(), state });
     }
 
-    /// False if nothing rings under this id.
-    pub fn turn_down(&mut self, id: &str, by: &PhoneNumber) -> bool {
+    /// The called account took the call or turned it down. False if nothing rings under this id.
+    pub fn answer(&mut self, id: &str, by: &PhoneNumber, state: CallState) -> bool {
         let ringing = |call: &&mut CallRecord| call.id == id && call.to == *by && call.state == CallState::Ringing;
         match self.0.iter_mut().find(ringing) {
             Some(call) => {
-                call.state = CallState::Rejected;
+                call.state = state;
                 true
             }
             None => false,
@@ -71,4 +74,6 @@ pub enum CallSignal {
     Offer,
     Terminate,
     Reject,
+    /// The phone of the called account takes it.
+    Accept,
 }

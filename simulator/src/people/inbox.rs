@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::Complaint;
 use crate::phone_number::PhoneNumber;
 
 /// Messages and receipts that a phone shows; older ones give way.
@@ -63,6 +64,9 @@ pub struct ReceivedMessage {
     /// Unix seconds at which the server took it.
     pub timestamp: i64,
     pub copies: u32,
+    /// What an app would not like in it; shown to who asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub complaints: Vec<Complaint>,
     /// The protobuf, base64: what the media call decrypts with, and whatever a test wants to see.
     pub raw: String,
 }

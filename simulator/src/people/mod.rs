@@ -5,13 +5,15 @@
 
 mod calls;
 mod companion;
+mod complaint;
 mod dialing;
 mod directory;
 mod inbox;
 mod person;
 
-pub use calls::{CallLog, CallRecord, CallSignal};
+pub use calls::{CallLog, CallRecord, CallSignal, CallState};
 pub use companion::CompanionDevice;
+pub use complaint::Complaint;
 pub use directory::PeopleDirectory;
 pub use inbox::{PhoneInbox, ReceivedMessage, ReceivedPresence, ReceivedReceipt};
 pub use person::{AddressingMode, PresenceState, ReceiptMode, SimulatedPerson};

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{CallLog, CompanionDevice, PhoneInbox};
 use crate::{
-    app_state::AppState, groups::ProfilePicture, phone_number::PhoneNumber, privacy::PrivacySettings,
+    app_state::AppState,
+    groups::ProfilePicture,
+    phone_number::PhoneNumber,
+    privacy::{DefaultTimer, PrivacySettings},
     signal::SignalEndpoint,
 };
 
@@ -74,6 +77,7 @@ pub struct SimulatedPerson {
     /// Made when its first companion is linked.
     pub app_state: Option<AppState>,
     pub privacy: PrivacySettings,
+    pub default_timer: DefaultTimer,
     pub presence: PresenceState,
     pub calls: CallLog,
     pub inbox: PhoneInbox,
@@ -103,6 +107,7 @@ impl SimulatedPerson {
             aliases: BTreeSet::new(),
             app_state: None,
             privacy: PrivacySettings::default(),
+            default_timer: DefaultTimer::default(),
             presence: PresenceState::default(),
             calls: CallLog::default(),
             inbox: PhoneInbox::default(),

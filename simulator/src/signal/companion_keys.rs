@@ -1,7 +1,8 @@
 //! The keys that a client declares when it registers.
 
 use anyhow::{Context as _, Result, ensure};
-use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
+use buffa::Message as _;
+use waproto::whatsapp::{DeviceProps, client_payload::DevicePairingRegistrationData};
 
 /// What a client declared about itself when it registered.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct CompanionKeys {
     pub signed_prekey_signature: Vec<u8>,
     /// The Noise key of its socket: who logs in as this companion must hold it.
     pub noise: [u8; 32],
+    /// It reads the first parts of the history inside the message that tells of them.
+    pub inline_history: bool,
 }
 
 impl CompanionKeys {
@@ -24,10 +27,17 @@ impl CompanionKeys {
             signed_prekey: data.e_skey_val.clone().context("no signed prekey")?,
             signed_prekey_signature: data.e_skey_sig.clone().context("no prekey signature")?,
             noise,
+            inline_history: reads_inline_history(data),
         };
         ensure!(keys.identity.len() == 32 && keys.signed_prekey.len() == 32, "keys have 32 bytes");
         Ok(keys)
     }
+}
+
+fn reads_inline_history(data: &DevicePairingRegistrationData) -> bool {
+    let props = data.device_props.as_deref().and_then(|bytes| DeviceProps::decode_from_slice(bytes).ok());
+    let config = props.and_then(|props| props.history_sync_config.into_option());
+    config.is_some_and(|config| config.inline_initial_payload_in_e2_ee_msg == Some(true))
 }
 
 /// Ids travel in three or four bytes, the highest first.

@@ -4,6 +4,7 @@
 //! [`EVERY`]; one that is stopped loses nothing. Media and faults are not kept.
 
 mod base64_bytes;
+mod companion_record;
 mod records;
 
 use std::{

@@ -1,26 +1,24 @@
-//! The state as it is written: plain records, and the way there and back.
+//! The state as it is written: plain records, and the way there and back. Companions are `companion_record`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use wacore_binary::{OwnedNodeRef, marshal};
 
-use super::base64_bytes::Base64Bytes;
+use super::{base64_bytes::Base64Bytes, companion_record::CompanionRecord};
 use crate::{
     app_state::AppState,
     groups::GroupTable,
-    ledger::{LedgerRecord, MessageLedger, RecordKey},
+    ledger::{LedgerRecord, MessageLedger},
     media_store::TlsIdentity,
     noise::{ServerIdentity, ServerKeys},
-    offline_queue::{OfflineQueue, QueueEntry, StanzaClass},
     people::{
-        AddressingMode, CallLog, CompanionDevice, PhoneInbox, PresenceState, ReceiptMode, ReceivedMessage,
-        ReceivedReceipt, SimulatedPerson,
+        AddressingMode, CallLog, PhoneInbox, PresenceState, ReceiptMode, ReceivedMessage, ReceivedReceipt,
+        SimulatedPerson,
     },
     phone_number::PhoneNumber,
-    privacy::PrivacySettings,
-    signal::{CompanionKeys, EndpointRecord, SignalEndpoint},
+    privacy::{DefaultTimer, PrivacySettings},
+    signal::{EndpointRecord, SignalEndpoint},
     state::ServerState,
 };
 
@@ -77,6 +75,8 @@ struct PersonRecord {
     #[serde(default)]
     privacy: PrivacySettings,
     #[serde(default)]
+    default_timer: DefaultTimer,
+    #[serde(default)]
     hides_number: bool,
     raw_id: u32,
     received: Vec<ReceivedMessage>,
@@ -92,35 +92,6 @@ struct PhoneRecord {
     prekeys: Vec<Base64Bytes>,
     sessions: Vec<(String, Base64Bytes)>,
     sender_keys: Vec<(String, Base64Bytes)>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct CompanionRecord {
-    device: u16,
-    push_name: String,
-    registration_id: u32,
-    identity: Base64Bytes,
-    signed_prekey_id: u32,
-    signed_prekey: Base64Bytes,
-    signed_prekey_signature: Base64Bytes,
-    noise: Base64Bytes,
-    one_time_prekeys: Vec<(u32, Base64Bytes)>,
-    signed_identity: Base64Bytes,
-    asked_for_prekeys: bool,
-    #[serde(default)]
-    status_holders: BTreeSet<(PhoneNumber, u16)>,
-    queue: Vec<EntryRecord>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct EntryRecord {
-    class: StanzaClass,
-    id: String,
-    chat: String,
-    /// The stanza in WhatsApp's own encoding.
-    node: Base64Bytes,
-    record: Option<RecordKey>,
-    written: u32,
 }
 
 impl StateSnapshot {
@@ -190,6 +161,7 @@ impl PersonRecord {
             aliases: person.aliases.clone(),
             app_state: person.app_state.clone(),
             privacy: person.privacy.clone(),
+            default_timer: person.default_timer,
             hides_number: person.hides_number,
             raw_id: person.raw_id,
             received: person.inbox.messages().cloned().collect(),
@@ -203,7 +175,8 @@ impl PersonRecord {
         self.received_receipts.into_iter().for_each(|receipt| inbox.take_receipt(receipt));
         let mut companions = BTreeMap::new();
         for companion in self.companions {
-            companions.insert(companion.device, companion.restore()?);
+            let companion = companion.restore()?;
+            companions.insert(companion.device, companion);
         }
         Ok(SimulatedPerson {
             lid: self.number.lid(),
@@ -224,6 +197,7 @@ impl PersonRecord {
             aliases: self.aliases,
             app_state: self.app_state,
             privacy: self.privacy,
+            default_timer: self.default_timer,
             hides_number: self.hides_number,
             presence: PresenceState::default(),
             calls: CallLog::default(),
@@ -260,84 +234,6 @@ impl PhoneRecord {
             prekeys: self.prekeys.into_iter().map(|bytes| bytes.0).collect(),
             sessions: named(self.sessions),
             sender_keys: named(self.sender_keys),
-        })
-    }
-}
-
-impl CompanionRecord {
-    fn of(companion: &CompanionDevice) -> Result<Self> {
-        let keys = &companion.keys;
-        Ok(Self {
-            device: companion.device,
-            push_name: companion.push_name.clone(),
-            registration_id: keys.registration_id,
-            identity: Base64Bytes(keys.identity.clone()),
-            signed_prekey_id: keys.signed_prekey_id,
-            signed_prekey: Base64Bytes(keys.signed_prekey.clone()),
-            signed_prekey_signature: Base64Bytes(keys.signed_prekey_signature.clone()),
-            noise: Base64Bytes(keys.noise.to_vec()),
-            one_time_prekeys: companion
-                .one_time_prekeys
-                .iter()
-                .map(|(id, key)| (*id, Base64Bytes(key.clone())))
-                .collect(),
-            signed_identity: Base64Bytes(companion.signed_identity.clone()),
-            asked_for_prekeys: companion.asked_for_prekeys,
-            status_holders: companion.status_holders.clone(),
-            queue: companion.queue.entries().map(EntryRecord::of).collect::<Result<_>>()?,
-        })
-    }
-
-    fn restore(self) -> Result<CompanionDevice> {
-        let mut queue = OfflineQueue::default();
-        for entry in self.queue {
-            queue.push(entry.restore()?);
-        }
-        let noise = self.noise.0.try_into().ok().context("a Noise key has 32 bytes")?;
-        Ok(CompanionDevice {
-            device: self.device,
-            push_name: self.push_name,
-            keys: CompanionKeys {
-                registration_id: self.registration_id,
-                identity: self.identity.0,
-                signed_prekey_id: self.signed_prekey_id,
-                signed_prekey: self.signed_prekey.0,
-                signed_prekey_signature: self.signed_prekey_signature.0,
-                noise,
-            },
-            one_time_prekeys: self.one_time_prekeys.into_iter().map(|(id, key)| (id, key.0)).collect(),
-            signed_identity: self.signed_identity.0,
-            queue,
-            connection: None,
-            typing: VecDeque::new(),
-            status_holders: self.status_holders,
-            asked_for_prekeys: self.asked_for_prekeys,
-        })
-    }
-}
-
-impl EntryRecord {
-    fn of(entry: &QueueEntry) -> Result<Self> {
-        Ok(Self {
-            class: entry.class,
-            id: entry.id.clone(),
-            chat: entry.chat.clone(),
-            node: Base64Bytes(marshal(&entry.node)?),
-            record: entry.record,
-            written: entry.written,
-        })
-    }
-
-    fn restore(self) -> Result<QueueEntry> {
-        // `marshal` puts the frame's flag byte in front; a plain one is 0.
-        let bytes = self.node.0.get(1..).context("a stanza is empty")?.to_vec();
-        Ok(QueueEntry {
-            class: self.class,
-            id: self.id,
-            chat: self.chat,
-            node: OwnedNodeRef::new(bytes)?.to_owned_node(),
-            record: self.record,
-            written: self.written,
         })
     }
 }

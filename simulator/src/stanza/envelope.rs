@@ -2,7 +2,7 @@
 
 use wacore_binary::{Jid, Node, builder::NodeBuilder};
 
-use super::message_kind::StanzaKind;
+use super::message_kind::{StanzaKind, StanzaMeta};
 use crate::{people::AddressingMode, phone_number::PhoneNumber, signal::EncryptedPayload};
 
 /// The envelope of a message from a phone, the same for all its receivers.
@@ -71,7 +71,7 @@ impl MessageEnvelope<'_> {
 
     /// The ciphertexts and what the stanza says besides them.
     pub fn children(&self, mut encs: Vec<Node>) -> Vec<Node> {
-        encs.extend(self.kind.polltype.map(|polltype| NodeBuilder::new("meta").attr("polltype", polltype).build()));
+        encs.extend(meta_node(&self.kind.meta));
         encs
     }
 
@@ -85,4 +85,17 @@ impl MessageEnvelope<'_> {
         }
         enc.bytes(sealed.bytes.clone()).build()
     }
+}
+
+fn meta_node(said: &StanzaMeta) -> Option<Node> {
+    if *said == StanzaMeta::default() {
+        return None;
+    }
+    let mut meta = NodeBuilder::new("meta");
+    for (name, value) in [("polltype", said.polltype), ("event_type", said.event_type)] {
+        if let Some(value) = value {
+            meta = meta.attr(name, value);
+        }
+    }
+    Some(if said.view_once { meta.attr("view_once", "true") } else { meta }.build())
 }

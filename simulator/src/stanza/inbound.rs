@@ -43,6 +43,8 @@ pub(super) struct InboundMessage<'a> {
     /// As the client addressed it: the person (by number or LID) or the group.
     pub to: &'a Jid,
     pub group: Option<&'a str>,
+    /// The client knows other devices of the group than there are.
+    pub has_wrong_hash: bool,
     pub now: i64,
 }
 
@@ -112,6 +114,7 @@ impl ServerState {
             incoming.now,
         );
         received.sent_to = sent_to;
+        received.complaints = self.complaints(incoming, &message);
         let Some(person) = self.people.get_mut(number) else {
             return;
         };
@@ -207,7 +210,7 @@ impl ServerState {
         let group = message.group.as_deref();
         let to = group.map_or_else(|| to.clone(), groups::jid_of);
         let (id, from, device, now) = (message.id.as_str(), &message.from, message.device, self.now());
-        self.ask_again(number, &InboundMessage { id, from, device, to: &to, group, now })
+        self.ask_again(number, &InboundMessage { id, from, device, to: &to, group, has_wrong_hash: false, now })
     }
 
     /// Asks the companion that wrote to encrypt once more.

@@ -8,7 +8,10 @@ use wacore::{
 };
 use wacore_binary::{JidExt as _, Node, NodeRef, builder::NodeBuilder};
 
-use super::node::{attribute, error, jid};
+use super::{
+    node::{attribute, error, jid},
+    request_parts::unknown_part,
+};
 use crate::{
     connection::ConnectionId,
     faults::{FaultKind, StanzaFacts, TrafficDirection},
@@ -98,6 +101,9 @@ impl ServerState {
         kind: &str,
         tag: &str,
     ) -> IqReply {
+        if let Some(part) = unknown_part(namespace, kind, iq) {
+            return self.unknown(namespace, &part);
+        }
         match (namespace, kind, tag) {
             ("w:p" | "urn:xmpp:ping", ..) => IqReply::empty(),
             ("passive", ..) => IqReply::empty(),
@@ -119,12 +125,11 @@ impl ServerState {
             ("w:m", ..) => IqReply::one(self.media_connection()),
             ("w:g2", ..) => self.on_group_iq(number, kind, iq),
             ("md", "set", "remove-companion-device") => self.log_out(id, number, device),
-            ("disappearing_mode", ..) => {
-                IqReply::one(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
-            }
+            ("disappearing_mode", "get", _) => self.default_timer(number),
+            ("disappearing_mode", "set", _) => self.set_default_timer(number, device, iq),
             ("status", "get", "privacy") => IqReply::one(status_privacy()),
             ("status", "set", _) => self.set_about(number, iq),
-            ("w:profile:picture", "set", _) => self.set_picture(number, iq),
+            ("w:profile:picture", "set", _) => self.set_picture(number, device, iq),
             ("w:profile:picture", ..) => self.picture(number, iq),
             ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => IqReply::empty(),
             ("w:mex", ..) => match self.answer_graphql(number, iq) {
@@ -137,7 +142,7 @@ impl ServerState {
 
     fn unknown(&mut self, namespace: &str, tag: &str) -> IqReply {
         self.statistics.unanswered(namespace);
-        tracing::debug!("no answer is known to an IQ of {namespace:?} <{tag}>");
+        tracing::debug!("no answer is known to an IQ of {namespace:?}: {tag:?}");
         IqReply::refused(501, "feature-not-implemented")
     }
 

@@ -46,6 +46,7 @@ pub(super) fn received(
         .to_owned(),
         timestamp,
         copies: 1,
+        complaints: Vec::new(),
         raw: BASE64_STANDARD.encode(raw),
     };
     if let Some(text) = message.extended_text_message.as_option() {

@@ -1,22 +1,20 @@
 //! Messages of simulated phones. Each is encrypted for every companion that has to get it and waits in its queue.
-//! A companion gets what a real sender would have encrypted for it, in the order of sending.
+//! A companion gets what a real sender would have encrypted for it, in the order of sending. Encryption and queueing are
+//! `sealing`, a message that a companion asks for again is `resend`.
 
 use anyhow::{Context as _, Result};
 use buffa::Message as _;
 use wacore::messages::{MessageUtils, wrap_device_sent};
-use wacore_binary::{Jid, Node, builder::NodeBuilder};
-use waproto::whatsapp::{Message, message::SenderKeyDistributionMessage};
+use wacore_binary::builder::NodeBuilder;
+use waproto::whatsapp::Message;
 
-use super::envelope::MessageEnvelope;
-use super::{message_kind, message_view};
+use super::{device_sent::device_sent, envelope::MessageEnvelope, message_kind, message_view, sealing};
 use crate::{
     groups,
-    ledger::{LedgerRecord, MessageState, RecordKey},
-    offline_queue::{QueueEntry, StanzaClass},
     people::AddressingMode,
     phone_number::PhoneNumber,
     sent_log::SentPlaintext,
-    signal::{EncryptedPayload, address, sender_key_name},
+    signal::{EncryptedPayload, sender_key_name},
     state::ServerState,
 };
 
@@ -97,6 +95,8 @@ impl ServerState {
                 group: utterance.group.clone(),
                 to: utterance.to.clone(),
                 kind,
+                for_phones_only: utterance.unavailable.as_deref() == Some("view_once"),
+                timestamp: envelope.now,
             },
         );
         match (&utterance.group, &utterance.to) {
@@ -199,13 +199,7 @@ impl ServerState {
         let jid = self.groups.get(group).context("the group vanished")?.jid().to_string();
         let name = sender_key_name(&jid, envelope.sender.as_str(), 0);
         let phone = &mut self.people.get_mut(envelope.sender).context("the sender vanished")?.phone;
-        let distribution = Message {
-            sender_key_distribution_message: buffa::MessageField::some(SenderKeyDistributionMessage {
-                group_id: Some(jid),
-                axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
-            }),
-            ..Default::default()
-        };
+        let distribution = sealing::sender_key_message(&jid, phone.sender_key_distribution(&name)?);
         let distribution = MessageUtils::encode_and_pad(&distribution);
         let sealed = EncryptedPayload {
             kind: "skmsg",
@@ -223,144 +217,6 @@ impl ServerState {
             self.post(envelope, number, *device, node)?;
         }
         Ok(())
-    }
-
-    /// Marks the companion as holding the sender's key of this group; true the first time.
-    fn needs_sender_key(&mut self, group: &str, sender: &PhoneNumber, number: &PhoneNumber, device: u16) -> bool {
-        self.groups
-            .get_mut(group)
-            .is_some_and(|group| group.holders.entry(sender.clone()).or_default().insert((number.clone(), device)))
-    }
-
-    fn group_jid(&self, group: &str) -> Jid {
-        Jid::group(groups::bare(group))
-    }
-
-    /// Encrypts for one companion, opening the session if there is none.
-    pub(super) fn seal(
-        &mut self,
-        sender: &PhoneNumber,
-        number: &PhoneNumber,
-        device: u16,
-        padded: &[u8],
-    ) -> Result<EncryptedPayload> {
-        let to = address(number.as_str(), device);
-        let known = self.people.get(sender).is_some_and(|person| person.phone.has_session(&to));
-        let bundle = if known {
-            None
-        } else {
-            let companion = self.people.companion_mut(number, device).context("the companion vanished")?;
-            let bundle = companion.take_bundle()?;
-            self.ask_for_prekeys(number, device);
-            Some(bundle)
-        };
-        let phone = &mut self.people.get_mut(sender).context("the sender vanished")?.phone;
-        if let Some(bundle) = bundle {
-            phone.open_session(&to, &bundle)?;
-        }
-        phone.encrypt(&to, padded)
-    }
-
-    fn post(&mut self, envelope: &MessageEnvelope<'_>, number: &PhoneNumber, device: u16, node: Node) -> Result<()> {
-        let record = self.ledger.open(LedgerRecord {
-            id: envelope.id.to_owned(),
-            to: number.clone(),
-            device,
-            contact: envelope.sender.clone(),
-            group: envelope.group.map(str::to_owned),
-            state: MessageState::Queued,
-            deliveries: 0,
-            handed: 0,
-        });
-        let chat = envelope.group.unwrap_or(envelope.sender.as_str());
-        self.post_node(number, device, envelope.id, chat, node, Some(record))
-    }
-
-    pub(super) fn post_node(
-        &mut self,
-        number: &PhoneNumber,
-        device: u16,
-        id: &str,
-        chat: &str,
-        node: Node,
-        record: Option<RecordKey>,
-    ) -> Result<()> {
-        self.enqueue(
-            number,
-            device,
-            QueueEntry {
-                class: StanzaClass::Message,
-                id: id.to_owned(),
-                chat: groups::bare(chat).to_owned(),
-                node,
-                record,
-                written: 0,
-            },
-        )
-    }
-
-    /// A companion could not decrypt a phone's message: it gets it once more, in a new session.
-    pub(super) fn say_again(
-        &mut self,
-        sender: &PhoneNumber,
-        number: &PhoneNumber,
-        device: u16,
-        id: &str,
-        count: u8,
-    ) -> Result<()> {
-        let Some(sent) = self.sent.find(sender, id).cloned() else {
-            tracing::debug!("{sender} does not remember message {id}");
-            return Ok(());
-        };
-        let mut plaintext = sent.plaintext.clone();
-        let copy_of = sent.to.as_ref().filter(|to| number == sender && *to != sender);
-        if let Some(group) = &sent.group {
-            let jid = self.group_jid(group).to_string();
-            let name = sender_key_name(&jid, sender.as_str(), 0);
-            let phone = &mut self.people.meet(sender)?.phone;
-            let key = Message {
-                sender_key_distribution_message: buffa::MessageField::some(SenderKeyDistributionMessage {
-                    group_id: Some(jid),
-                    axolotl_sender_key_distribution_message: Some(phone.sender_key_distribution(&name)?),
-                }),
-                ..Default::default()
-            };
-            // Two protobufs in a row are one with the fields of both.
-            plaintext.extend(key.encode_to_vec());
-        } else if let Some(to) = copy_of {
-            let to = to.jid(0).to_string();
-            plaintext = match Message::decode_from_slice(&plaintext) {
-                Ok(message) => wrap_device_sent(message, to).encode_to_vec(),
-                Err(_) => device_sent(&plaintext, &to),
-            };
-        }
-        let person = self.people.meet(sender)?;
-        let (addressing, push_name, hides_number) = (person.addressing, person.push_name.clone(), person.hides_number);
-        let sealed = self.seal(sender, number, device, &MessageUtils::pad_message_v2(plaintext))?;
-        let envelope = MessageEnvelope {
-            sender,
-            id,
-            group: sent.group.as_deref(),
-            kind: sent.kind,
-            addressing,
-            hides_number,
-            push_name,
-            now: self.now(),
-        };
-        let mut enc = envelope.enc(&sealed);
-        enc.attrs.insert("count", count.to_string());
-        let stanza = match (&sent.group, copy_of) {
-            (Some(group), _) => envelope.in_group(&self.group_jid(group)),
-            (None, Some(to)) => envelope.own_copy(to),
-            (None, None) => envelope.direct(),
-        };
-        let node = stanza.children(envelope.children(vec![enc])).build();
-        let record = self.ledger.find(id, number, device, sender);
-        if let Some(record) = record {
-            self.ledger.queued_again(record);
-        }
-        let chat = sent.group.as_deref().unwrap_or(sender.as_str());
-        self.post_node(number, device, id, chat, node, record)
     }
 
     /// The simulated phones that the message reaches as well: the account's, or the group's.
@@ -396,33 +252,4 @@ impl ServerState {
             }
         }
     }
-}
-
-/// A message of bytes that nobody looks into, as the sender's own companions get it.
-fn device_sent(message: &[u8], destination: &str) -> Vec<u8> {
-    // Fields of `DeviceSentMessage`, and of `Message` the one that holds it.
-    const DESTINATION: u32 = 1;
-    const MESSAGE: u32 = 2;
-    const DEVICE_SENT: u32 = 31;
-    let mut inside = Vec::new();
-    write_field(&mut inside, DESTINATION, destination.as_bytes());
-    write_field(&mut inside, MESSAGE, message);
-    let mut outside = Vec::new();
-    write_field(&mut outside, DEVICE_SENT, &inside);
-    outside
-}
-
-/// A length-delimited field of a protobuf.
-fn write_field(into: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    write_varint(into, u64::from(number << 3 | 2));
-    write_varint(into, bytes.len() as u64);
-    into.extend_from_slice(bytes);
-}
-
-fn write_varint(into: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        into.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    into.push(value as u8);
 }

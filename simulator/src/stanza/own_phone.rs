@@ -1,8 +1,8 @@
 //! What an account's phone and the server tell companions about the account itself: the first
-//! login's key share and history, new and removed devices, logout from the phone.
+//! login's key share, new and removed devices, logout from the phone. The past is `history`.
 
 use anyhow::Result;
-use buffa::{Message as _, MessageField};
+use buffa::MessageField;
 use wacore::{
     messages::MessageUtils,
     protocol::ProtocolNode as _,
@@ -10,22 +10,14 @@ use wacore::{
 };
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::{
-    Conversation, HistorySync, Message, Pushname,
-    history_sync::HistorySyncType as SyncType,
+    Message,
     message::{
         AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
-        HistorySyncNotification, HistorySyncType, PeerDataOperationRequestResponseMessage, ProtocolMessage,
-        peer_data_operation_request_response_message::{
-            PeerDataOperationResult, peer_data_operation_result::PlaceholderMessageResendResponse,
-        },
-        protocol_message,
+        ProtocolMessage, protocol_message,
     },
 };
 
-use super::{
-    notifications::PastMessage,
-    usync::{device_hash, key_index_list},
-};
+use super::usync::{device_hash, key_index_list};
 use crate::{
     app_state::AppStateKey,
     phone_number::PhoneNumber,
@@ -38,12 +30,7 @@ impl ServerState {
     /// before it says that it is connected.
     pub fn greet_companion(&mut self, number: &PhoneNumber, device: u16) -> Result<()> {
         self.share_app_state_key(number, device)?;
-        let pushnames = self
-            .people
-            .get(number)
-            .map(|person| Pushname { id: Some(number.jid(0).to_string()), pushname: Some(person.push_name.clone()) });
-        let names = HistorySync { pushnames: pushnames.into_iter().collect(), ..Default::default() };
-        self.sync_history(number, device, (SyncType::PUSH_NAME, HistorySyncType::PUSH_NAME), names, Some(100))
+        self.send_first_history(number, device)
     }
 
     /// Gives a companion the key of the account's settings, the same one for all.
@@ -57,64 +44,6 @@ impl ServerState {
             ..Default::default()
         };
         self.tell_companion(number, device, protocol)
-    }
-
-    /// Chats of the past for one companion.
-    pub(super) fn send_history(
-        &mut self,
-        number: &PhoneNumber,
-        device: u16,
-        conversations: Vec<Conversation>,
-        progress: Option<u32>,
-    ) -> Result<()> {
-        let chats = HistorySync { conversations, ..Default::default() };
-        self.sync_history(number, device, (SyncType::RECENT, HistorySyncType::RECENT), chats, progress)
-    }
-
-    fn sync_history(
-        &mut self,
-        number: &PhoneNumber,
-        device: u16,
-        (kind, told_kind): (SyncType, HistorySyncType),
-        history: HistorySync,
-        progress: Option<u32>,
-    ) -> Result<()> {
-        let history = HistorySync { sync_type: kind, chunk_order: Some(1), progress, ..history };
-        let history = deflated(&history.encode_to_vec())?;
-        let notification = ProtocolMessage {
-            r#type: Some(protocol_message::Type::HISTORY_SYNC_NOTIFICATION),
-            history_sync_notification: MessageField::some(HistorySyncNotification {
-                file_length: Some(history.len() as u64),
-                sync_type: Some(told_kind),
-                chunk_order: Some(1),
-                progress,
-                initial_hist_bootstrap_inline_payload: Some(history),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        self.tell_companion(number, device, notification)
-    }
-
-    /// What companions could not read of a contact's messages, they get from the phone, which could.
-    pub fn recover(&mut self, number: &PhoneNumber, contact: &PhoneNumber, message: &PastMessage) -> Result<()> {
-        let info = message.in_chat(&contact.jid(0).to_string());
-        let again = PlaceholderMessageResendResponse { web_message_info_bytes: Some(info.encode_to_vec()) };
-        let result = PeerDataOperationResult {
-            placeholder_message_resend_response: MessageField::some(again),
-            ..Default::default()
-        };
-        let response =
-            PeerDataOperationRequestResponseMessage { peer_data_operation_result: vec![result], ..Default::default() };
-        let answer = ProtocolMessage {
-            r#type: Some(protocol_message::Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE),
-            peer_data_operation_request_response_message: MessageField::some(response),
-            ..Default::default()
-        };
-        for device in self.devices_of(number) {
-            self.tell_companion(number, device, answer.clone())?;
-        }
-        Ok(())
     }
 
     /// A protocol message of the account's phone to one of its own companions.
@@ -229,13 +158,6 @@ impl ServerState {
             self.tell_of_device(number, device, false);
         }
     }
-}
-
-fn deflated(history: &[u8]) -> Result<Vec<u8>> {
-    let mut deflated = vec![0; zlib_rs::compress_bound(history.len())];
-    let (written, code) = zlib_rs::compress_slice(&mut deflated, history, zlib_rs::DeflateConfig::default());
-    anyhow::ensure!(code == zlib_rs::ReturnCode::Ok, "deflating the history failed: {code:?}");
-    Ok(written.to_vec())
 }
 
 fn app_state_key(key: &AppStateKey, device_indexes: Vec<u32>) -> AppStateSyncKey {

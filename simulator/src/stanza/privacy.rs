@@ -6,7 +6,14 @@ use super::{
     iq::IqReply,
     node::{attribute, children, jid},
 };
-use crate::{phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
+use crate::{
+    phone_number::PhoneNumber,
+    privacy::{DefaultTimer, PrivacyCategory},
+    state::ServerState,
+};
+
+/// WhatsApp offers 90 days at most; a year is what groups take.
+const MAX_TIMER: u32 = 365 * 24 * 60 * 60;
 
 impl ServerState {
     /// All of them; or of the categories that have a list of people who are left out, these people.
@@ -67,6 +74,27 @@ impl ServerState {
         IqReply::one(told)
     }
 
+    /// After how many seconds messages disappear in chats that somebody begins with the account.
+    pub(super) fn default_timer(&self, number: &PhoneNumber) -> IqReply {
+        let timer = self.people.get(number).map(|person| person.default_timer).unwrap_or_default();
+        IqReply::one(timer.node())
+    }
+
+    pub(super) fn set_default_timer(&mut self, number: &PhoneNumber, device: u16, iq: &NodeRef<'_>) -> IqReply {
+        let wanted = iq.get_optional_child("disappearing_mode").and_then(|mode| attribute(mode, "duration"));
+        let Some(seconds) = wanted.and_then(|seconds| seconds.parse().ok()).filter(|seconds| *seconds <= MAX_TIMER)
+        else {
+            return IqReply::refused(400, "bad-request");
+        };
+        let timer = DefaultTimer { seconds, set: self.now() };
+        let Some(person) = self.people.get_mut(number) else { return IqReply::refused(404, "item-not-found") };
+        person.default_timer = timer;
+        self.dirty = true;
+        let told = timer.node();
+        self.account_sync(number, Some(device), &told);
+        IqReply::empty()
+    }
+
     /// Whether a person shows or allows something to another. A contact is whom the person has a chat with.
     pub(super) fn may_see(&self, owner: &PhoneNumber, asker: &PhoneNumber, category: PrivacyCategory) -> bool {
         let Some(person) = self.people.get(owner) else { return true };
@@ -88,6 +116,15 @@ impl ServerState {
                 .build();
             self.notify_device(number, device, number.as_str(), id, node);
         }
+    }
+}
+
+impl DefaultTimer {
+    pub(super) fn node(self) -> Node {
+        NodeBuilder::new("disappearing_mode")
+            .attr("duration", self.seconds.to_string())
+            .attr("t", self.set.to_string())
+            .build()
     }
 }
 

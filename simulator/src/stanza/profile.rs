@@ -1,5 +1,6 @@
 //! What people show of themselves and whom they block, as clients ask for it and change it.
 
+use bytes::Bytes;
 use wacore_binary::{JidExt as _, NodeRef, builder::NodeBuilder};
 
 use super::{
@@ -7,6 +8,9 @@ use super::{
     node::{attribute, child_bytes, jid, text},
 };
 use crate::{groups::ProfilePicture, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
+
+/// Nothing here makes a picture smaller, so every preview is this one of 16 by 16 pixels.
+const PREVIEW: &[u8] = include_bytes!("../preview.jpg");
 
 impl ServerState {
     pub(super) fn set_about(&mut self, number: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
@@ -34,20 +38,28 @@ impl ServerState {
             person.and_then(|person| person.picture.as_ref())
         };
         let Some(picture) = picture else { return IqReply::refused(404, "item-not-found") };
+        let asked = iq.get_optional_child("picture");
+        if asked.and_then(|asked| attribute(asked, "id")).as_ref() == Some(&picture.id) {
+            return IqReply::one(NodeBuilder::new("picture").attr("status", "304").build());
+        }
+        let is_preview = asked.and_then(|asked| attribute(asked, "type")).as_deref() != Some("image");
+        let path = if is_preview { &picture.preview_path } else { &picture.path };
         let shown = NodeBuilder::new("picture")
             .attr("id", picture.id.as_str())
-            .attr("type", "image")
-            .attr("url", self.media.url(&picture.path))
-            .attr("direct_path", picture.path.as_str());
+            .attr("type", if is_preview { "preview" } else { "image" })
+            .attr("url", self.media.url(path))
+            .attr("direct_path", path.as_str());
         IqReply::one(shown.build())
     }
 
     /// The own one, or a group's; without bytes it is removed.
-    pub(super) fn set_picture(&mut self, number: &PhoneNumber, iq: &NodeRef<'_>) -> IqReply {
+    pub(super) fn set_picture(&mut self, number: &PhoneNumber, device: u16, iq: &NodeRef<'_>) -> IqReply {
         let bytes = child_bytes(iq, "picture");
         let Some(target) = jid(iq, "target") else {
             let picture = bytes.map(|bytes| self.keep_picture(bytes));
             self.show_picture(number, picture.clone());
+            let told = NodeBuilder::new("picture").build();
+            self.account_sync(number, Some(device), &told);
             return shown(picture);
         };
         let Some(group) = self.groups.get(&target.user) else { return IqReply::refused(404, "item-not-found") };
@@ -60,22 +72,25 @@ impl ServerState {
         if let Some(group) = self.groups.get_mut(&target.user) {
             group.picture.clone_from(&picture);
         }
-        self.tell_of_group_picture(&target.user, number, &members, picture.is_some());
+        self.tell_of_group_picture(&target.user, number, &members, picture.as_ref());
         shown(picture)
     }
 
     /// Somebody has a new picture, or none any more: all others are told.
     pub fn show_picture(&mut self, number: &PhoneNumber, picture: Option<ProfilePicture>) {
-        let is_there = picture.is_some();
         if let Some(person) = self.people.get_mut(number) {
-            person.picture = picture;
+            person.picture.clone_from(&picture);
         }
-        self.tell_of_picture(number, is_there);
+        self.tell_of_picture(number, picture.as_ref());
     }
 
     pub fn keep_picture(&mut self, bytes: Vec<u8>) -> ProfilePicture {
-        let path = self.media.put("picture", bytes.into());
-        ProfilePicture { id: self.fresh_id("P"), path }
+        self.last_picture = self.now().max(self.last_picture + 1);
+        ProfilePicture {
+            id: self.last_picture.to_string(),
+            path: self.media.put("picture", bytes.into()),
+            preview_path: self.media.put("preview", Bytes::from_static(PREVIEW)),
+        }
     }
 
     pub(super) fn blocklist(&self, number: &PhoneNumber) -> IqReply {

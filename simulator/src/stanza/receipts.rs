@@ -60,6 +60,7 @@ impl ServerState {
             Some("read" | "read-self" | "played" | "played-self" | "enc_rekey_retry") => {}
             // Delivered, under whatever name: `inactive`, `sender`, `peer_msg`, `hist_sync`.
             _ => {
+                ids.retain(|id| self.is_from(number, device, id, &to, &writer));
                 for id in &ids {
                     self.settle(number, device, StanzaClass::Message, id, Some(&to));
                 }
@@ -93,9 +94,35 @@ impl ServerState {
         self.settle(number, device, class, &id, to.as_ref());
     }
 
+    /// Whether the receipt names the very device that wrote the message. WhatsApp takes no other for a receipt.
+    fn is_from(&mut self, number: &PhoneNumber, device: u16, id: &str, to: &Jid, writer: &Jid) -> bool {
+        let chat = self.chat_of(to);
+        let authors: Vec<Option<Jid>> = self
+            .people
+            .companion(number, device)
+            .into_iter()
+            .flat_map(|companion| companion.queue.written(StanzaClass::Message, id, Some(&chat)))
+            .map(|entry| {
+                let mut attributes = entry.node.attrs();
+                attributes.optional_jid("participant").or_else(|| attributes.optional_jid("from"))
+            })
+            .collect();
+        let fits = |author: &Option<Jid>| author.as_ref().is_none_or(|author| author.device == writer.device);
+        let is_writer = authors.is_empty() || authors.iter().any(fits);
+        if !is_writer {
+            self.statistics.receipts_without_device += 1;
+            tracing::info!("{number} device {device} confirms {id} of {writer}, which another device wrote");
+        }
+        is_writer
+    }
+
+    fn chat_of(&self, to: &Jid) -> String {
+        self.number_behind(to).map_or_else(|| to.user.to_string(), |number| number.to_string())
+    }
+
     /// Takes an entry off the queue, and writes it down.
     fn settle(&mut self, number: &PhoneNumber, device: u16, class: StanzaClass, id: &str, to: Option<&Jid>) {
-        let chat = to.map(|to| self.number_behind(to).map_or_else(|| to.user.to_string(), |number| number.to_string()));
+        let chat = to.map(|to| self.chat_of(to));
         let Some(companion) = self.people.companion_mut(number, device) else {
             return;
         };

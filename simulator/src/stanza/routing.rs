@@ -1,11 +1,12 @@
 //! Acknowledges or refuses a client's message, then gives it to every receiver: simulated phones, and companions,
 //! which are real clients.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use wacore_binary::{Jid, JidExt as _, Node, NodeRef, Server, builder::NodeBuilder};
+use wacore_binary::{JidExt as _, NodeRef, Server, builder::NodeBuilder};
 
 use super::{
+    client_message::ClientMessage,
     inbound::{EncryptedPart, InboundMessage},
     node::{ack_of, attribute, jid},
 };
@@ -22,24 +23,6 @@ use crate::{
 /// The number of a nack if the fault names none: malformed.
 const NACK: u16 = 479;
 
-/// One message of a companion, taken apart.
-struct ClientMessage {
-    id: String,
-    to: Jid,
-    /// By device: what was encrypted for it alone.
-    personal: HashMap<(PhoneNumber, u16), Vec<EncryptedPart>>,
-    /// Encrypted once for the whole group.
-    shared: Option<EncryptedPart>,
-    /// Nodes besides the ciphertexts that companions get, too.
-    extras: Vec<Node>,
-    /// Participants without a ciphertext are named as well: it is the whole audience.
-    names_everybody: bool,
-    /// The participants are named by LID.
-    names_lids: bool,
-    stanza_type: String,
-    edit: Option<String>,
-}
-
 impl ServerState {
     pub(super) fn on_message(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
         let fault = self.fault_for(number, device, stanza);
@@ -53,9 +36,16 @@ impl ServerState {
             self.take_apart(stanza).and_then(|message| self.check_message(number, message))
         };
         let mut ack = ack_of(stanza, self.now());
-        if let Err(code) = &accepted {
-            self.statistics.nacks += 1;
-            ack = ack.attr("error", code.to_string());
+        match &accepted {
+            Ok(message) => {
+                if let Some(hash) = self.hash_for_ack(number, device, message) {
+                    ack = ack.attr("phash", hash);
+                }
+            }
+            Err(code) => {
+                self.statistics.nacks += 1;
+                ack = ack.attr("error", code.to_string());
+            }
         }
         let ack = ack.build();
         match (kind, fault) {
@@ -121,6 +111,7 @@ impl ServerState {
             device,
             to: &message.to,
             group: group.as_deref(),
+            has_wrong_hash: self.has_wrong_hash(number, device, message),
             now: self.now(),
         };
         for (receiver, at) in self.receivers_of(message, number, device) {
@@ -137,55 +128,6 @@ impl ServerState {
                 tracing::warn!("a message for {receiver} device {at} is lost: {error:#}");
             }
         }
-    }
-
-    fn take_apart(&self, stanza: &NodeRef<'_>) -> Result<ClientMessage, u16> {
-        let id = attribute(stanza, "id").filter(|id| !id.is_empty()).ok_or(400_u16)?;
-        let to = jid(stanza, "to").ok_or(400_u16)?;
-        let mut personal: HashMap<(PhoneNumber, u16), Vec<EncryptedPart>> = HashMap::new();
-        let participants = stanza
-            .get_optional_child("participants")
-            .and_then(|participants| participants.children())
-            .unwrap_or_default();
-        for participant in participants {
-            let Some(at) = jid(participant, "jid") else {
-                return Err(400);
-            };
-            let Some(number) = self.number_behind(&at) else {
-                continue;
-            };
-            let encs = participant.children().unwrap_or_default();
-            personal.entry((number, at.device)).or_default().extend(encs.iter().filter_map(enc));
-        }
-        let names_everybody = personal.values().any(Vec::is_empty);
-        let names_lids = participants.iter().any(|participant| jid(participant, "jid").is_some_and(|jid| jid.is_lid()));
-        let mut shared = None;
-        // A resend is addressed to one device, without participants around it.
-        let only = jid(stanza, "participant").unwrap_or_else(|| to.clone());
-        for child in stanza.children().unwrap_or_default() {
-            let Some(enc) = enc(child) else { continue };
-            if enc.kind == "skmsg" {
-                shared = Some(enc);
-            } else if let Some(number) = self.number_behind(&only) {
-                personal.entry((number, only.device)).or_default().push(enc);
-            }
-        }
-        let extras = ["device-identity", "reporting", "meta"]
-            .iter()
-            .filter_map(|name| stanza.get_optional_child(name))
-            .map(NodeRef::to_owned)
-            .collect();
-        Ok(ClientMessage {
-            id,
-            to,
-            personal,
-            shared,
-            extras,
-            names_everybody,
-            names_lids,
-            stanza_type: attribute(stanza, "type").unwrap_or_else(|| "text".to_owned()),
-            edit: attribute(stanza, "edit"),
-        })
     }
 
     /// Remembers who holds the sender key of a companion's status posts: some clients name later only who lacks it.
@@ -293,11 +235,4 @@ impl ServerState {
         let chat = incoming.group.unwrap_or(from.as_str());
         self.post_node(receiver, at, incoming.id, chat, node, Some(record))
     }
-}
-
-fn enc(node: &NodeRef<'_>) -> Option<EncryptedPart> {
-    if node.tag != "enc" {
-        return None;
-    }
-    Some(EncryptedPart { kind: attribute(node, "type")?, bytes: node.content_bytes()?.to_vec(), node: node.to_owned() })
 }

@@ -70,6 +70,8 @@ impl ServerState {
             Some(dialled) if is_dialled => Some(self.people.registered(&dialled)),
             number => number,
         };
+        let hides_picture =
+            number.as_ref().is_some_and(|number| !self.may_see(number, asker, PrivacyCategory::Profile));
         let hides_about = number.as_ref().is_some_and(|number| !self.may_see(number, asker, PrivacyCategory::Status));
         let person = match &number {
             Some(number) => self.people.meet(number).ok(),
@@ -101,6 +103,12 @@ impl ServerState {
                         None => status.build(),
                     });
                 }
+                ("picture", Some(person)) => {
+                    let picture = person.picture.as_ref().filter(|_| !hides_picture);
+                    children.extend(picture.map(|one| NodeBuilder::new("picture").attr("id", one.id.as_str()).build()));
+                }
+                ("disappearing_mode", Some(person)) => children.push(person.default_timer.node()),
+                // Nobody has a business, a bot, a user name or a text status, which is told by saying nothing.
                 _ => {}
             }
         }

@@ -4,19 +4,24 @@
 
 mod basics;
 mod binary;
+mod calls_and_pictures;
 mod clients;
 mod control;
 mod conversation;
+mod device_lists;
 mod endings;
 mod faults;
 mod group_admission;
 mod groups;
+mod history;
 mod pairing;
 mod passkey;
 mod people;
 mod restart;
+mod strictness;
 mod support;
 mod witness;
+mod witness_calls;
 mod witness_devices;
 mod witness_groups;
 mod witnesses;

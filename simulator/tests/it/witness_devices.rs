@@ -148,8 +148,10 @@ async fn sees_presence_typing_and_names(client: Client) {
 
     phone.client.profile().set_push_name("Anna B").await.unwrap();
     sim.until(&format!("/contacts/{anna}"), |contact| contact["pushName"] == "Anna B").await;
-    phone.send(&format!("{number}@s.whatsapp.net"), "from Anna B").await;
+    let id = phone.send(&format!("{number}@s.whatsapp.net"), "from Anna B").await;
     assert_eq!(witness.until_text("from Anna B").await["pushName"], "Anna B");
+    // The client confirms what another client wrote, and names its device.
+    sim.until_state(&id, "acknowledged").await;
 
     // A lost connection is the end of being online.
     witness.order(json!({"do": "disconnect"}));

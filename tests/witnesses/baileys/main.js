@@ -114,6 +114,16 @@ async function connect() {
     for (const { id, ephemeralExpiration } of updates)
       if (ephemeralExpiration !== undefined) emit({ event: 'group', id, ephemeral: ephemeralExpiration })
   })
+  own.ev.on('messaging-history.set', ({ messages, syncType }) => {
+    const kind = proto.HistorySync.HistorySyncType[syncType]
+    for (const { message } of messages) emit({ event: 'history', kind, text: textOf(message) })
+  })
+  own.ev.on('call', (calls) => {
+    for (const { id, status, groupJid } of calls) emit({ event: 'call', id, state: status, group: groupJid ?? '' })
+  })
+  own.ev.on('contacts.update', (contacts) => {
+    for (const { imgUrl } of contacts) if (imgUrl) emit({ event: 'picture_changed', removed: imgUrl === 'removed' })
+  })
   own.ev.on('creds.update', ({ me }) => {
     if (me?.name) emit({ event: 'setting', setting: 'push_name', text: me.name })
   })
@@ -163,6 +173,7 @@ const commands = {
     await socket.updateLastSeenPrivacy(state)
     emit({ event: 'privacy' })
   },
+  picture: async ({ to }) => emit({ event: 'picture', url: (await socket.profilePictureUrl(jid(to), 'image')) ?? '' }),
   available: async () => socket.sendPresenceUpdate('available'),
   subscribe: async ({ to }) => socket.presenceSubscribe(jid(to)),
   typing: async ({ to, state }) => socket.sendPresenceUpdate(state, jid(to)),

@@ -158,6 +158,23 @@ func onEvent(event any) {
 		emit(map[string]any{"event": "setting", "setting": "push_name", "text": event.Action.GetName()})
 	case *events.Contact:
 		emit(map[string]any{"event": "setting", "setting": "contact", "chat": event.JID.String(), "text": event.Action.GetFullName()})
+	case *events.HistorySync:
+		for _, conversation := range event.Data.GetConversations() {
+			for _, past := range conversation.GetMessages() {
+				text := textOf(past.GetMessage().GetMessage())
+				emit(map[string]any{"event": "history", "kind": event.Data.GetSyncType().String(), "text": text})
+			}
+		}
+	case *events.CallOffer:
+		emitCall("offer", event.BasicCallMeta)
+	case *events.CallOfferNotice:
+		emitCall("offer_notice", event.BasicCallMeta)
+	case *events.CallTerminate:
+		emitCall("terminate", event.BasicCallMeta)
+	case *events.Picture:
+		emit(map[string]any{"event": "picture_changed", "id": event.PictureID, "removed": event.Remove})
+	case *events.IdentityChange:
+		emit(map[string]any{"event": "identity", "from": event.JID.String()})
 	case *events.PrivacySettings:
 		emit(map[string]any{"event": "privacy_changed"})
 	case *events.GroupInfo:
@@ -182,6 +199,10 @@ func address(to string) (types.JID, error) {
 		return types.ParseJID(to)
 	}
 	return types.NewJID(to, types.DefaultUserServer), nil
+}
+
+func emitCall(state string, call types.BasicCallMeta) {
+	emit(map[string]any{"event": "call", "id": call.CallID, "state": state, "group": call.GroupJID.String()})
 }
 
 func emitSetting(name string, chat types.JID, on bool) {
@@ -305,6 +326,19 @@ func obey(ctx context.Context, order command) error {
 		_, err := client.SetPrivacySetting(ctx, types.PrivacySettingType(order.Name), types.PrivacySetting(order.State))
 		if err == nil {
 			emit(map[string]any{"event": "privacy"})
+		}
+		return err
+	case "picture":
+		of, err := address(order.To)
+		if err != nil {
+			return err
+		}
+		found, err := client.GetProfilePictureInfo(ctx, of, &whatsmeow.GetProfilePictureParams{ExistingID: order.ID})
+		if err == nil && found == nil {
+			found = &types.ProfilePictureInfo{}
+		}
+		if err == nil {
+			emit(map[string]any{"event": "picture", "id": found.ID, "url": found.URL})
 		}
 		return err
 	case "available":
