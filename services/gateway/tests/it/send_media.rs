@@ -3,7 +3,7 @@
 use crate::world::{SOON, World};
 use async_nats::jetstream::object_store::ObjectStore;
 use kurir_contract::{
-    command::{Command, CommandError, CommandErrorCode, FileToSend, MediaKind, SendMedia, SentMessage},
+    command::{Command, CommandError, CommandErrorCode, FilePreview, FileToSend, MediaKind, SendMedia, SentMessage},
     media::{MEDIA_TO_SEND_BUCKET, new_object_name},
 };
 use kurir_test_harness::until;
@@ -38,6 +38,7 @@ async fn put(world: &World, kind: MediaKind, mimetype: &str, bytes: &[u8]) -> Se
         file_name: None,
         view_once: false,
         gif_playback: false,
+        preview: FilePreview::default(),
         quoted: None,
         quote: None,
         idempotency_key: None,

@@ -56,7 +56,8 @@ fn reconnects_after(status: &SessionInfo, now: OffsetDateTime) -> Option<Duratio
         | SessionStatus::Replaced
         | SessionStatus::Locked
         | SessionStatus::Outdated
-        | SessionStatus::Refused => None,
+        | SessionStatus::Refused
+        | SessionStatus::Damaged => None,
     }
 }
 
