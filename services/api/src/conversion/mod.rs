@@ -177,8 +177,8 @@ async fn picture_preview(input: std::path::PathBuf) -> Option<FilePreview> {
 
 async fn video_preview(input: &Path, mimetype: &str, deadline: Instant) -> Option<FilePreview> {
     let demuxer = input_format::video_demuxer(mimetype)?;
-    let frame = Program::find("ffmpeg")?.run(&ffmpeg::first_frame_arguments(demuxer, input), deadline);
-    let frame = frame.await.inspect_err(|error| tracing::debug!("no thumbnail of a video: {error}")).ok();
+    let frame = Program::find("ffmpeg")?.run(&ffmpeg::first_frame_arguments(demuxer, input), deadline).await;
+    let frame = frame.inspect_err(|error| tracing::debug!("no thumbnail of a video: {error}")).ok();
     let mut preview = FilePreview::default();
     if let Some(frame) = frame {
         let thumbnail = spawn_blocking(move || thumbnail_of(&frame)).await.ok().flatten();

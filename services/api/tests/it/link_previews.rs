@@ -1,12 +1,12 @@
 //! Previews of links: what a page says about itself, from pages that are as they should be and from hostile ones.
 
 use crate::{
-    api::{Api, SOON, store_messages},
+    api::{Api, SOON},
     stand_in::{Gateway, connected},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use image::{DynamicImage, ImageFormat, RgbImage};
-use kurir_contract::command::Command;
+use kurir_contract::{command::Command, event::EventType, session::SessionId, subject};
 use kurir_test_harness::Nats;
 use serde_json::{Value, json};
 use std::{
@@ -21,6 +21,7 @@ use tokio::{
 
 const PATH: &str = "/api/whatsapp/send-message";
 const BUDI: &str = "6281234567890";
+const BUDI_JID: &str = "6281234567890@s.whatsapp.net";
 const OPEN: [(&str, &str); 1] = [("MEDIA_ALLOWED_NETWORKS", "127.0.0.0/8")];
 
 fn sent(command: Command, arguments: &Value) -> Option<Value> {
@@ -162,7 +163,11 @@ async fn messages_of_jobs_and_bulk_requests_and_later_ones_have_quotes_and_previ
     let api = Api::start(&nats, &OPEN).await;
     let gateway = Gateway::start(&nats, "default", sent).await;
     let (url, server) = pages().await;
-    store_messages(&nats, &["3EB0Q1"]).await;
+    let data = json!({"messageId": "3EB0Q1", "from": BUDI_JID, "messageType": "text", "content": {"text": "when?"}});
+    let envelope = json!({"event": "message.received", "timestamp": "2026-11-24T12:00:00.000Z", "data": data});
+    let subject = subject::event(&SessionId::default(), &EventType::MESSAGE_RECEIVED);
+    let stored = nats.jetstream().await.publish(subject, envelope.to_string().into()).await.expect("a connection");
+    stored.await.expect("EVENTS");
     let message = json!({"to": BUDI, "message": format!("{url}/plain"), "quoted": "3EB0Q1", "linkPreview": true});
     let later = time::OffsetDateTime::now_utc() + time::Duration::hours(1);
     let later = later.format(&time::format_description::well_known::Rfc3339).expect("a time");
@@ -178,7 +183,7 @@ async fn messages_of_jobs_and_bulk_requests_and_later_ones_have_quotes_and_previ
         let text = if command == Command::SubmitJob { &said["items"][0]["arguments"] } else { &said };
         assert_eq!(text["linkPreview"]["title"], "Plain", "{path}: {said}");
         assert_eq!(text["quoted"], "3EB0Q1", "{path}");
-        assert_eq!(text["quote"]["author"], "120363000000000009@g.us", "{path}: {said}");
+        assert_eq!((&text["quote"]["author"], &text["quote"]["content"]["content"]["text"]), (&json!(BUDI_JID), &json!("when?")), "{path}: {said}");
     }
     server.abort();
 }

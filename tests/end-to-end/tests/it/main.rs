@@ -19,6 +19,7 @@ mod gateway_killed;
 mod groups;
 mod inbound;
 mod jobs;
+mod log_rotation;
 mod log_secrets;
 mod media;
 mod outbound;

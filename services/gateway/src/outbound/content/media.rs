@@ -235,7 +235,7 @@ mod tests {
                 MediaKind::Image,
                 "image/png",
                 json!({"caption": "sea"}),
-                json!({"messageType": "image", "content": {"caption": "sea", "mimetype": "image/png", "fileName": "media.jpg"}}),
+                json!({"messageType": "image", "content": {"caption": "sea", "text": "sea", "mimetype": "image/png", "fileName": "media.jpg"}}),
             ),
             (
                 MediaKind::Video,
@@ -255,7 +255,7 @@ mod tests {
                 "application/pdf",
                 json!({"caption": "bill"}),
                 json!({"messageType": "document",
-                    "content": {"caption": "bill", "fileName": "media.pdf", "mimetype": "application/pdf"}}),
+                    "content": {"caption": "bill", "text": "bill", "fileName": "media.pdf", "mimetype": "application/pdf"}}),
             ),
             (
                 MediaKind::Sticker,

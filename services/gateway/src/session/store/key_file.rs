@@ -95,7 +95,15 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode as E;
     !matches!(
         error.sqlite_error_code(),
-        Some(E::DatabaseBusy | E::DatabaseLocked | E::DiskFull | E::SystemIoFailure | E::OutOfMemory)
+        Some(
+            E::DatabaseBusy
+                | E::DatabaseLocked
+                | E::DiskFull
+                | E::SystemIoFailure
+                | E::OutOfMemory
+                | E::CannotOpen
+                | E::ReadOnly
+        )
     )
 }
 
