@@ -65,6 +65,12 @@ tests-build:
 settings: ## write docs/configuration.md again after a change of a setting
 	KURIR_WRITE=1 $(CARGO) test --workspace $(FEATURES) --test it -- settings_page
 
+screenshots: ## pictures of every page of the dashboard, in target/screenshots/
+	KURIR_SCREENSHOTS=$(abspath $(TARGET))/screenshots $(CARGO) test --workspace $(FEATURES) --test it -- no_page_has_a_violation
+
+book: ## the documents as a book, in docs/book/ (needs mdbook)
+	mdbook build docs
+
 chaos: tests-build ## kills and freezes everything under load for ten minutes, and checks that nothing is lost
 	$(TARGET)/debug/kurir-chaos
 

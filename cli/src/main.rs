@@ -1,12 +1,14 @@
 //! The command line `kurir`: it calls the API over HTTP.
 //!
 //! `settings` parses the command and says where the API is, `api_client` calls it, `session`, `webhook_checks`, `history`,
-//! `live` and `access` are the commands, `table` prints lists. `receive` and `check_ready` need no API: an example receiver, and the health check of the images.
+//! `live` and `access` are the commands, `table` prints lists. `receive`, `check_ready` and `help_files` need no API: an example receiver, the
+//! health check of the images, completions and the manual.
 //! Exit codes: 0 yes or done, 1 no or failed, 64 bad settings.
 
 mod access;
 mod api_client;
 mod check_ready;
+mod help_files;
 mod history;
 mod live;
 mod receive;
@@ -39,6 +41,8 @@ async fn run(request: CliRequest) -> anyhow::Result<bool> {
         CliRequest::Api(command, settings, as_json) => run_api_command(*command, settings, as_json).await,
         CliRequest::Local(LocalCommand::Ready { readyz }) => check_ready::check_ready(readyz).await,
         CliRequest::Local(LocalCommand::Receive { listen }) => receive::run_receiver(listen).await,
+        CliRequest::Local(LocalCommand::Completions { shell }) => help_files::print_completions(shell),
+        CliRequest::Local(LocalCommand::Man { folder }) => help_files::write_manual(&folder),
     }
 }
 

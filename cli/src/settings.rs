@@ -1,9 +1,10 @@
 //! The command that the user typed, and where the API is: flags, the environment, `.env`.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use kurir_chassis::settings::{self, SettingProblem};
 use reqwest::Url;
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 /// Calls the API of Kurir. Exit codes: 0 yes or done, 1 no or failed, 64 bad settings.
 #[derive(Parser)]
@@ -46,6 +47,16 @@ pub enum LocalCommand {
     Receive {
         #[arg(long, default_value = "127.0.0.1:8090")]
         listen: SocketAddr,
+    },
+    /// Prints the completions of a shell, as in `kurir completions bash > /etc/bash_completion.d/kurir`.
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Writes the manual, a page for each command, as `kurir man /usr/local/share/man/man1`.
+    Man {
+        /// It is made if it is missing.
+        folder: PathBuf,
     },
 }
 
@@ -209,6 +220,11 @@ pub fn read_request() -> Result<CliRequest, ExitCode> {
         // `load` has printed these problems and ended before.
         (CliCommand::Api(_), Err(_)) => Err(ExitCode::from(settings::BAD_SETTINGS)),
     }
+}
+
+/// All commands and their flags.
+pub fn command_definition() -> clap::Command {
+    CliArguments::command()
 }
 
 impl CliArguments {

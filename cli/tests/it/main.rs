@@ -264,3 +264,26 @@ async fn the_life_of_an_event_and_its_deliveries_are_printed() {
     let (code, rebuilt) = api.run(&["index", "rebuild"]).await;
     assert!(code == Some(0) && rebuilt.contains("The index has"), "{rebuilt}");
 }
+
+#[tokio::test]
+async fn completions_and_the_manual_have_every_command() {
+    let commands =
+        ["webhook", "status", "qr", "send", "life", "tail", "listen", "deliveries", "keys", "completions", "man"];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, printed) = run_kurir(&["completions", shell], &[]).await;
+        assert_eq!(code, Some(0), "{shell}: {printed}");
+        for command in commands {
+            assert!(printed.contains(command), "{shell} does not know {command}");
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let manual = folder.path().join("man1");
+    let (code, printed) = run_kurir(&["man", manual.to_str().expect("a path")], &[]).await;
+    assert_eq!(code, Some(0), "{printed}");
+    for page in std::iter::once("kurir.1".to_owned()).chain(commands.map(|command| format!("kurir-{command}.1"))) {
+        let text = std::fs::read_to_string(manual.join(&page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(text.contains(".TH"), "{page} is no page of a manual");
+    }
+    let (code, _) = run_kurir(&["man", "/proc/nowhere"], &[]).await;
+    assert_eq!(code, Some(1));
+}

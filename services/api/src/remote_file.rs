@@ -78,6 +78,11 @@ impl RemoteFile {
         Self { response, mimetype, disposition, path_name, length }
     }
 
+    /// From where it comes, after all redirects.
+    pub fn url(&self) -> &Url {
+        self.response.url()
+    }
+
     /// The file's bytes.
     pub fn into_chunks(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
         let url = self.response.url().clone();

@@ -18,11 +18,13 @@ use kurir_contract::{
     command::FileToSend,
     media::{self, MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS, MediaFile},
 };
-use std::{pin::pin, time::Duration};
+use std::{path::Path, pin::pin, time::Duration};
 use tokio::{
+    fs::File,
     io::{AsyncWriteExt as _, DuplexStream},
     time::{Instant, timeout, timeout_at},
 };
+use tokio_util::io::ReaderStream;
 
 pub struct UploadStore {
     broker: Broker,
@@ -33,8 +35,8 @@ pub struct UploadStore {
 /// A file in the broker.
 pub struct StoredFile {
     pub file: FileToSend,
-    /// Its first bytes, which tell of some types that they are what they say; unknown of a received file.
-    pub begins: Option<Vec<u8>>,
+    /// Its first bytes, which tell what it is.
+    pub begins: Vec<u8>,
     /// Its type as its sender called it.
     pub mimetype: Option<String>,
     /// Its name where it came from.
@@ -86,12 +88,43 @@ impl UploadStore {
                 self.forget(&file).await;
                 Err(ApiError::new(ErrorCode::EmptyFile, "The media file is empty"))
             }
-            Ok(begins) => Ok(StoredFile { file, begins: Some(begins), mimetype: None, name: None }),
+            Ok(begins) => Ok(StoredFile { file, begins, mimetype: None, name: None }),
             Err(failure) => {
                 self.forget(&file).await;
                 Err(failure)
             }
         }
+    }
+
+    /// Writes a file that is kept to the disk.
+    ///
+    /// # Errors
+    /// If it is gone, or NATS or the disk fails.
+    pub async fn write_to(&self, file: &FileToSend, path: &Path) -> Result<(), ApiError> {
+        let not_written = |error: std::io::Error| {
+            tracing::error!("failed to write a file to convert to {}: {error}", path.display());
+            ApiError::internal()
+        };
+        let mut object = self.broker.open_object(file.bucket(), &file.object).await.map_err(|error| unread(&error))?;
+        let mut into = File::create(path).await.map_err(not_written)?;
+        while let Some(chunk) = object.next_chunk().await.map_err(|error| unread(&error))? {
+            into.write_all(&chunk).await.map_err(not_written)?;
+        }
+        into.flush().await.map_err(not_written)
+    }
+
+    /// Puts a file of the disk into the broker.
+    ///
+    /// # Errors
+    /// As [`keep`](Self::keep).
+    pub async fn keep_file(&self, path: &Path, deadline: Instant) -> Result<FileToSend, ApiError> {
+        let unreadable = |error: std::io::Error| {
+            tracing::error!("failed to read a converted file: {error}");
+            ApiError::internal()
+        };
+        let file = File::open(path).await.map_err(unreadable)?;
+        let chunks = ReaderStream::with_capacity(file, TOGETHER).map(|chunk| chunk.map_err(unreadable));
+        Ok(self.keep(chunks, deadline).await?.file)
     }
 
     /// A file that was received, to be sent on.
@@ -100,17 +133,14 @@ impl UploadStore {
     /// If there is none of this name.
     pub async fn received(&self, name: &str) -> Result<StoredFile, ApiError> {
         let name: MediaFile = name.parse().map_err(|_| no_such_file())?;
-        let object = self.broker.open_object(MEDIA_BUCKET, name.as_str()).await.map_err(|error| match error {
-            ObjectError::NotFound => no_such_file(),
-            ObjectError::Unavailable(why) => {
-                tracing::warn!("failed to look up a received file: {why}");
-                ApiError::broker_unavailable()
-            }
-        })?;
+        let opened = self.broker.open_object(MEDIA_BUCKET, name.as_str()).await;
+        let mut object = opened.map_err(|error| unread(&error))?;
         let (size, sha256) = (Some(object.size), Some(sha256(&object.digest)?));
         let file = FileToSend { size, sha256, ..FileToSend::received(&name) };
-        let known = Some(object.content_type).filter(|known| known != "application/octet-stream");
-        Ok(StoredFile { file, begins: None, mimetype: known, name: Some(name.to_string()) })
+        let known = Some(object.content_type.clone()).filter(|known| known != "application/octet-stream");
+        let first = object.next_chunk().await.map_err(|error| unread(&error))?.unwrap_or_default();
+        let begins = first[..first.len().min(BEGINS)].to_vec();
+        Ok(StoredFile { file, begins, mimetype: known, name: Some(name.to_string()) })
     }
 
     /// Takes a file away that nobody will send; a received one stays.
@@ -185,6 +215,16 @@ async fn feed(
 pub fn too_large(most: &ByteSize) -> ApiError {
     let text = format!("File size too large. Maximum size: {most}");
     ApiError::new(ErrorCode::FileTooLarge, text)
+}
+
+fn unread(error: &ObjectError) -> ApiError {
+    match error {
+        ObjectError::NotFound => no_such_file(),
+        ObjectError::Unavailable(why) => {
+            tracing::warn!("failed to read a file: {why}");
+            ApiError::broker_unavailable()
+        }
+    }
 }
 
 fn no_such_file() -> ApiError {

@@ -14,8 +14,8 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
-use kurir_contract::media::CONTENT_TYPE;
-use std::time::Duration;
+use kurir_contract::media::{CONTENT_TYPE, SENDER_NAME};
+use std::{collections::HashMap, time::Duration};
 use tokio::{
     io::AsyncRead,
     time::{Instant, sleep, timeout_at},
@@ -39,6 +39,15 @@ pub enum ObjectError {
     Unavailable(String),
 }
 
+/// What is stored besides a file's bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectHead<'a> {
+    pub name: &'a str,
+    pub content_type: &'a str,
+    /// The name that its sender gave it. It is hostile.
+    pub sender_name: Option<&'a str>,
+}
+
 /// An open file.
 pub struct ObjectReader {
     stream: Stream,
@@ -50,6 +59,8 @@ pub struct ObjectReader {
     bytes_left: u64,
     pub size: u64,
     pub content_type: String,
+    /// The name that the file's sender gave it; none if it has none. It is hostile.
+    pub sender_name: Option<String>,
     /// The digest of the file's bytes.
     pub digest: String,
 }
@@ -62,13 +73,14 @@ impl Broker {
     pub async fn put_object(
         &self,
         bucket: &str,
-        (name, content_type): (&str, &str),
+        head: ObjectHead<'_>,
         max_age: Duration,
         file: &mut (impl AsyncRead + Unpin),
     ) -> anyhow::Result<u64> {
         let store = self.object_store(bucket, max_age).await?;
-        let metadata = [(CONTENT_TYPE.to_owned(), content_type.to_owned())].into();
-        let meta = ObjectMetadata { name: name.to_owned(), metadata, ..ObjectMetadata::default() };
+        let mut metadata = HashMap::from([(CONTENT_TYPE.to_owned(), head.content_type.to_owned())]);
+        metadata.extend(head.sender_name.map(|given| (SENDER_NAME.to_owned(), given.to_owned())));
+        let meta = ObjectMetadata { name: head.name.to_owned(), metadata, ..ObjectMetadata::default() };
         Ok(store.put(meta, file).await?.size as u64)
     }
 
@@ -126,6 +138,7 @@ impl ObjectReader {
             bytes_left: size as u64,
             size: size as u64,
             content_type: metadata.remove(CONTENT_TYPE).unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
+            sender_name: metadata.remove(SENDER_NAME).filter(|name| !name.is_empty()),
             digest: digest.unwrap_or_default(),
         }
     }

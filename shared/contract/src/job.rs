@@ -72,10 +72,30 @@ impl SendJob {
     /// A hash of the job's name, time and sends.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let items = serde_json::to_string(&self.items).unwrap_or_default();
+        let mut asked = serde_json::to_value(&self.items).unwrap_or_default();
+        let found = asked.as_array_mut().into_iter().flatten().filter_map(remove_findings).count();
+        // Without findings as an earlier release wrote it.
+        let items = if found == 0 { serde_json::to_string(&self.items).unwrap_or_default() } else { asked.to_string() };
         let (name, send_at) = (self.name.as_deref().unwrap_or_default(), self.send_at.as_deref().unwrap_or_default());
         hex::encode(hash(&[name, send_at, &items]))
     }
+}
+
+/// Removes what the caller did not say, and what may be different at a repeat: what was found about a quoted message, a
+/// link's page or a file, and the name under which a file is stored.
+/// None if the item has nothing of these.
+fn remove_findings(item: &mut serde_json::Value) -> Option<()> {
+    let arguments = item.get_mut("arguments")?.as_object_mut()?;
+    let mut found = None;
+    for name in ["quote", "linkPreview", "preview"] {
+        found = arguments.remove(name).map(drop).or(found);
+    }
+    if let Some(file) = arguments.get_mut("file").and_then(serde_json::Value::as_object_mut)
+        && file.get("sha256").is_some_and(serde_json::Value::is_string)
+    {
+        found = file.remove("object").map(drop).or(found);
+    }
+    found
 }
 
 /// One send of a job.
@@ -197,6 +217,7 @@ pub struct JobReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn the_same_key_is_the_same_job_and_each_send_has_its_own() {
@@ -205,6 +226,28 @@ mod tests {
         assert_eq!(job, JobId::from_key(&session, &key));
         assert_ne!(job.item_key(0), job.item_key(1));
         assert_ne!(job.item_key(0), JobId::random().item_key(0));
+    }
+
+    #[test]
+    fn what_was_found_about_a_send_makes_no_other_job() {
+        let job = |arguments: serde_json::Value| SendJob {
+            id: JobId::from_hex("0".repeat(32).as_str()),
+            name: None,
+            created_at: String::new(),
+            send_at: None,
+            items: vec![JobItem { command: "send-text".to_owned(), arguments, send_at: None }],
+        };
+        let plain = job(json!({"text": "x", "quoted": "3EB0", "file": {"sha256": "01"}})).fingerprint();
+        for found in [
+            json!({"text": "x", "quoted": "3EB0", "file": {"sha256": "01", "object": "a"}}),
+            json!({"text": "x", "quoted": "3EB0", "file": {"sha256": "01", "object": "b"}, "quote": {"fromMe": true}}),
+            json!({"text": "x", "quoted": "3EB0", "file": {"sha256": "01"}, "linkPreview": {"url": "u"}, "preview": {}}),
+        ] {
+            assert_eq!(job(found.clone()).fingerprint(), plain, "{found}");
+        }
+        for other in [json!({"text": "y"}), json!({"text": "x", "quoted": "3EB1", "file": {"sha256": "01"}})] {
+            assert_ne!(job(other.clone()).fingerprint(), plain, "{other}");
+        }
     }
 
     #[test]

@@ -155,6 +155,8 @@ pub enum SessionStatus {
     Outdated,
     /// WhatsApp refused the login with an unknown code.
     Refused,
+    /// The file with the session's keys cannot be used: the operator must restore it, or the user pairs again after a logout.
+    Damaged,
 }
 
 impl SessionStatus {
@@ -173,6 +175,7 @@ impl SessionStatus {
             Self::Locked => "locked",
             Self::Outdated => "outdated",
             Self::Refused => "refused",
+            Self::Damaged => "damaged",
         }
     }
 
@@ -180,7 +183,13 @@ impl SessionStatus {
     #[must_use]
     pub fn is_end(self) -> bool {
         match self {
-            Self::LoggedOut | Self::Replaced | Self::Banned | Self::Locked | Self::Outdated | Self::Refused => true,
+            Self::LoggedOut
+            | Self::Replaced
+            | Self::Banned
+            | Self::Locked
+            | Self::Outdated
+            | Self::Refused
+            | Self::Damaged => true,
             Self::Connecting | Self::Pairing | Self::Connected | Self::Reconnecting | Self::WaitingForBroker => false,
         }
     }
@@ -223,6 +232,7 @@ mod tests {
             S::Locked,
             S::Outdated,
             S::Refused,
+            S::Damaged,
         ] {
             assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
         }

@@ -21,12 +21,16 @@ pub struct SendOptions {
     quoted_participant: Option<Field<QuotedParticipant>>,
     /// Whom the text mentions, as `@` and their digits; `all` is everybody in the group.
     mentions: Option<Field<MentionList>>,
+    /// Whether the text's first link is shown with the page's title and picture. The page is fetched for that.
+    link_preview: Option<Field<LinkPreviewFlag>>,
     /// When the message is to be sent: at most 30 days ahead.
     send_at: Option<Field<SendAt>>,
 }
 
 /// The person who wrote the quoted message.
 struct QuotedParticipant(ChatJid);
+
+struct LinkPreviewFlag(bool);
 
 struct MentionList {
     people: Vec<ChatJid>,
@@ -79,6 +83,12 @@ impl SendOptions {
         Ok(mentions.map(|MentionList { people, all }| (people, all)).unwrap_or_default())
     }
 
+    /// Whether the text's link gets a preview.
+    pub fn has_link_preview(&mut self) -> Result<bool, ApiError> {
+        let flag = checked_optional(self.link_preview.take(), "options.linkPreview", ErrorCode::InvalidOptions)?;
+        Ok(flag.is_some_and(|LinkPreviewFlag(flag)| flag))
+    }
+
     pub fn send_at(&mut self) -> Result<Option<OffsetDateTime>, ApiError> {
         let at = checked_optional(self.send_at.take(), "options.sendAt", ErrorCode::InvalidSendAt)?;
         Ok(at.map(|SendAt(at)| at))
@@ -102,6 +112,13 @@ impl FieldValue for QuotedParticipant {
             FieldError::predicate("must be the number of who wrote the quoted message")
                 .with_detail(Some(error.detailed_text()))
         })
+    }
+}
+
+impl FieldValue for LinkPreviewFlag {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let flag = given.as_bool().or_else(|| given.as_str().and_then(|flag| flag.trim().parse().ok()));
+        flag.map(Self).ok_or_else(|| FieldError::predicate("must be true or false"))
     }
 }
 
@@ -145,6 +162,10 @@ impl SendAt {
     }
 }
 
+inline_schema!(
+    LinkPreviewFlag,
+    |_| json_schema!({"type": ["boolean", "string"], "enum": [true, false, "true", "false"]})
+);
 inline_schema!(QuotedParticipant, |generator| Person::json_schema(generator));
 inline_schema!(
     MentionList,

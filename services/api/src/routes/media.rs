@@ -6,6 +6,7 @@
 use super::shown_types::shown_type;
 use crate::{
     app_state::AppState,
+    attachment_name::content_disposition,
     byte_budget::{BudgetPart, STREAM_BYTES},
     byte_range::RequestedRange,
     error_code::ErrorCode,
@@ -91,9 +92,9 @@ fn common(file: &MediaFile, object: &ObjectReader, tag: &str) -> HeaderMap {
         None => ("attachment", "application/octet-stream"),
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // A name has only letters, digits and `_-.`, and a digest only those of base64.
-    for (name, value) in [(CONTENT_DISPOSITION, format!("{disposition}; filename=\"{file}\"")), (ETAG, tag.to_owned())]
-    {
+    let disposition = content_disposition(disposition, object.sender_name.as_deref().unwrap_or(file.as_str()));
+    // A digest has only the characters of base64.
+    for (name, value) in [(CONTENT_DISPOSITION, disposition), (ETAG, tag.to_owned())] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }

@@ -2,12 +2,15 @@
 
 use crate::api::{Api, answer};
 use async_nats::jetstream::object_store::{Config, ObjectMetadata};
-use kurir_contract::media::{CONTENT_TYPE, MEDIA_BUCKET};
+use kurir_contract::media::{CONTENT_TYPE, MEDIA_BUCKET, SENDER_NAME};
 use kurir_test_harness::Nats;
 use reqwest::{Method, Response, header::HeaderMap};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -25,14 +28,20 @@ async fn put(nats: &Nats, name: &str, mimetype: &str) {
     put_bytes(nats, name, mimetype, &bytes()).await;
 }
 
-async fn put_bytes(nats: &Nats, name: &str, mimetype: &str, mut bytes: &[u8]) {
+async fn put_bytes(nats: &Nats, name: &str, mimetype: &str, bytes: &[u8]) {
     let jetstream = nats.jetstream().await;
     let config = Config { bucket: MEDIA_BUCKET.to_owned(), ..Config::default() };
-    let store = match jetstream.get_object_store(MEDIA_BUCKET).await {
-        Ok(store) => store,
-        Err(_) => jetstream.create_object_store(config).await.expect("a store"),
-    };
-    let metadata = [(CONTENT_TYPE.to_owned(), mimetype.to_owned())].into();
+    if jetstream.get_object_store(MEDIA_BUCKET).await.is_err() {
+        jetstream.create_object_store(config).await.expect("a store");
+    }
+    put_named(nats, name, mimetype, None, bytes).await;
+}
+
+/// With the name that its sender gave it.
+async fn put_named(nats: &Nats, name: &str, mimetype: &str, given: Option<&str>, mut bytes: &[u8]) {
+    let store = nats.jetstream().await.get_object_store(MEDIA_BUCKET).await.expect("a store");
+    let mut metadata = HashMap::from([(CONTENT_TYPE.to_owned(), mimetype.to_owned())]);
+    metadata.extend(given.map(|given| (SENDER_NAME.to_owned(), given.to_owned())));
     let meta = ObjectMetadata { name: name.to_owned(), metadata, ..ObjectMetadata::default() };
     store.put(meta, &mut bytes).await.expect("stored");
 }
@@ -87,6 +96,29 @@ async fn each_replica_serves_a_file_whole_and_in_ranges_without_a_key() {
         assert_eq!(text(outside.headers(), "content-range"), format!("bytes */{SIZE}"));
         let head = api.request(Method::HEAD, "/media/image_A_1_0.jpg").send().await.expect("an answer");
         assert_eq!((head.status().as_u16(), text(head.headers(), "content-length")), (200, "400001"));
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_saved_under_the_name_that_its_sender_gave_it() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    put_bytes(&nats, "other.bin", "", b"x").await;
+    for (given, expected) in [
+        (Some("bill.pdf"), "inline; filename=\"bill.pdf\""),
+        (
+            Some("Rechnung März.pdf"),
+            "inline; filename=\"Rechnung M_rz.pdf\"; filename*=UTF-8''Rechnung%20M%C3%A4rz.pdf",
+        ),
+        (Some("../a\r\nX-Evil: 1\".pdf"), "inline; filename=\"aX-Evil_ 1_.pdf\"; filename*=UTF-8''aX-Evil_%201%22.pdf"),
+        (Some(""), "inline; filename=\"a.pdf\""),
+        (None, "inline; filename=\"a.pdf\""),
+    ] {
+        put_named(&nats, "a.pdf", "application/pdf", given, b"%PDF-1.4").await;
+        let answer = get(&api, "a.pdf", &[]).await;
+        assert_eq!(answer.status(), 200, "{given:?}");
+        assert_eq!(text(answer.headers(), "content-disposition"), expected, "{given:?}");
+        assert_eq!(answer.headers().get("x-evil"), None);
     }
 }
 

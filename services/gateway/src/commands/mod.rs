@@ -32,6 +32,7 @@ use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, EmptyBody, EncodedReply, answer_command, build_send},
+    session::SessionId,
     subject,
 };
 use serde::Serialize;
@@ -83,17 +84,31 @@ impl CommandServer {
         let mut view = self.session.view.clone();
         let first_work = async {
             let _ = nats.flush().await;
-            view.wait_for(|view| view.client.is_some()).await.map(|_| health.mark_ready())
+            // A session that ended before it began answers why.
+            let begun = view.wait_for(|view| view.client.is_some() || view.state.status().is_end()).await?;
+            anyhow::Ok(begun.state.reason().filter(|_| begun.client.is_none()).map(str::to_owned))
         };
-        tokio::select! {
-            works = first_work => works.context("the session ended")?,
+        let problem = tokio::select! {
+            begun = first_work => begun.context("the session ended")?,
             () = shutdown.cancelled() => return Ok(()),
+        };
+        let mut is_ready = problem.is_none();
+        match problem {
+            None => health.mark_ready(),
+            // Of many sessions one that is damaged does not stop the others.
+            Some(problem) if self.session.id == SessionId::default() => health.set_problem(Some(problem)),
+            Some(_) => {}
         }
         let mut chats = ChatQueue::default();
         let mut under_way = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                Ok(()) = async { view.wait_for(|view| view.client.is_some()).await.map(drop) }, if !is_ready => {
+                    is_ready = true;
+                    health.set_problem(None);
+                    health.mark_ready();
+                }
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 Some(event) = late_events.recv() => self.spawn_late_event(event, &mut under_way),
                 request = requests.next(), if under_way.len() < COMMANDS_AT_ONCE => {

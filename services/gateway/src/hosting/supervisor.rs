@@ -55,6 +55,8 @@ pub struct Supervisor {
     /// its keys are old by then.
     elsewhere: BTreeMap<SessionId, HeldElsewhere>,
     reminded: Option<Instant>,
+    /// Whether the gateway is not ready because others hold its sessions.
+    has_problem: bool,
 }
 
 struct RunningSession {
@@ -86,6 +88,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             reminded: None,
+            has_problem: false,
         })
     }
 
@@ -259,7 +262,11 @@ impl Supervisor {
     fn report_elsewhere(&mut self) {
         let first = self.elsewhere.values().next();
         let problem = first.filter(|_| self.running.is_empty() && self.starts.is_empty()).map(ToString::to_string);
-        self.context.health.set_problem(problem);
+        // Another problem is not this one's to take back.
+        if problem.is_some() || self.has_problem {
+            self.has_problem = problem.is_some();
+            self.context.health.set_problem(problem);
+        }
         if first.is_some() && self.reminded.is_none_or(|at| at.elapsed() >= REMIND_EVERY) {
             self.reminded = Some(Instant::now());
             for (session, elsewhere) in &self.elsewhere {

@@ -32,12 +32,25 @@ pub enum SessionState {
 /// The ways in which a session ends. It leaves none of them by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionEnd {
-    LoggedOut { reason: String },
+    LoggedOut {
+        reason: String,
+    },
     Replaced,
-    Banned { reason: String, until: Option<OffsetDateTime> },
-    Locked { reason: String },
+    Banned {
+        reason: String,
+        until: Option<OffsetDateTime>,
+    },
+    Locked {
+        reason: String,
+    },
     Outdated,
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
+    /// The file with the keys cannot be used.
+    Damaged {
+        reason: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -211,6 +224,7 @@ impl SessionState {
             Self::Ended(SessionEnd::Locked { .. }) => SessionStatus::Locked,
             Self::Ended(SessionEnd::Outdated) => SessionStatus::Outdated,
             Self::Ended(SessionEnd::Refused { .. }) => SessionStatus::Refused,
+            Self::Ended(SessionEnd::Damaged { .. }) => SessionStatus::Damaged,
         }
     }
 
@@ -259,7 +273,8 @@ impl SessionState {
                 SessionEnd::LoggedOut { reason }
                 | SessionEnd::Banned { reason, .. }
                 | SessionEnd::Locked { reason }
-                | SessionEnd::Refused { reason },
+                | SessionEnd::Refused { reason }
+                | SessionEnd::Damaged { reason },
             ) => Some(reason),
             Self::Ended(SessionEnd::Replaced) => Some("another client took over this device's connection"),
             Self::Ended(SessionEnd::Outdated) => {

@@ -28,7 +28,7 @@ async fn each_kind_of_the_contract_has_its_content() {
         (
             json!({"type": "image", "base64": file, "caption": "sea"}),
             "image",
-            json!({"caption": "sea", "mimetype": "image/jpeg"}),
+            json!({"caption": "sea", "text": "sea", "mimetype": "image/jpeg"}),
         ),
         (json!({"type": "video", "base64": file}), "video", json!({"caption": "", "mimetype": "video/mp4"})),
         (
@@ -78,7 +78,7 @@ async fn kurirs_own_kinds_have_theirs_and_the_rest_is_raw() {
         (
             json!({"type": "live_location", "latitude": 1.5, "longitude": 2.5, "caption": "on my way"}),
             "live_location",
-            json!({"latitude": 1.5, "longitude": 2.5, "caption": "on my way", "accuracy": null, "speed": null, "sequence": null}),
+            json!({"latitude": 1.5, "longitude": 2.5, "caption": "on my way", "text": "on my way", "accuracy": null, "speed": null, "sequence": null}),
         ),
         (
             json!({"type": "poll", "name": "Lunch?", "options": ["Rice", "Soup"]}),

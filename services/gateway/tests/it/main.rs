@@ -7,6 +7,7 @@ mod asked_again;
 mod changes;
 mod chat_out;
 mod content;
+mod damaged_session;
 mod endings;
 mod forged_commands;
 mod forwarding;

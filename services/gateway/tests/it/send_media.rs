@@ -3,7 +3,7 @@
 use crate::world::{SOON, World};
 use async_nats::jetstream::object_store::ObjectStore;
 use kurir_contract::{
-    command::{Command, CommandError, CommandErrorCode, FileToSend, MediaKind, SendMedia, SentMessage},
+    command::{Command, CommandError, CommandErrorCode, FilePreview, FileToSend, MediaKind, SendMedia, SentMessage},
     media::{MEDIA_TO_SEND_BUCKET, new_object_name},
 };
 use kurir_test_harness::until;
@@ -38,6 +38,7 @@ async fn put(world: &World, kind: MediaKind, mimetype: &str, bytes: &[u8]) -> Se
         file_name: None,
         view_once: false,
         gif_playback: false,
+        preview: FilePreview::default(),
         quoted: None,
         quote: None,
         idempotency_key: None,
@@ -83,35 +84,35 @@ async fn each_kind_reaches_the_contact_byte_for_byte() {
             "image/png",
             300_000,
             "image",
-            json!({"caption": "laut", "mimetype": "image/png", "fileName": "media.jpg"}),
+            json!({"caption": "laut", "text": "laut", "mimetype": "image/png", "fileName": "media.jpg"}),
         ),
         (
             MediaKind::Video,
             "video/mp4",
             70_000,
             "video",
-            json!({"caption": "laut", "mimetype": "video/mp4", "fileName": "media.mp4"}),
+            json!({"caption": "laut", "text": "laut", "mimetype": "video/mp4", "fileName": "media.mp4"}),
         ),
         (
             MediaKind::Audio,
             "audio/mp4",
             16,
             "audio",
-            json!({"caption": "laut", "mimetype": "audio/mp4", "fileName": "media.mp3"}),
+            json!({"caption": "laut", "text": "laut", "mimetype": "audio/mp4", "fileName": "media.mp3"}),
         ),
         (
             MediaKind::Voice,
             "audio/ogg; codecs=opus",
             15,
             "audio",
-            json!({"caption": "laut", "mimetype": "audio/ogg; codecs=opus", "fileName": "media.mp3"}),
+            json!({"caption": "laut", "text": "laut", "mimetype": "audio/ogg; codecs=opus", "fileName": "media.mp3"}),
         ),
         (
             MediaKind::Document,
             "application/pdf",
             1,
             "document",
-            json!({"caption": "laut", "fileName": "media.pdf", "mimetype": "application/pdf"}),
+            json!({"caption": "laut", "text": "laut", "fileName": "media.pdf", "mimetype": "application/pdf"}),
         ),
         (MediaKind::Sticker, "image/webp", 4_000, "sticker", json!({"mimetype": "image/webp"})),
     ] {

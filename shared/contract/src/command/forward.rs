@@ -1,7 +1,7 @@
 //! Forwards a message, in the form of its event's `data`. The command names a file, which is sent from where it is
 //! stored.
 
-use super::{FileToSend, IdempotencyKey, MediaKind, SendMedia, idempotency::fingerprint};
+use super::{FilePreview, FileToSend, IdempotencyKey, MediaKind, SendMedia, idempotency::fingerprint};
 use crate::{address::ChatJid, media::MediaFile};
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,13 @@ impl SendForward {
             file_name: file.file_name.clone(),
             view_once: false,
             gif_playback: media.gif,
+            preview: FilePreview {
+                width: media.width,
+                height: media.height,
+                seconds: media.seconds,
+                animated: media.animated && kind == MediaKind::Sticker,
+                ..FilePreview::default()
+            },
             quoted: None,
             quote: None,
             idempotency_key: self.idempotency_key.clone(),

@@ -137,7 +137,7 @@ pub(crate) fn hash(parts: &[&str]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{FileToSend, MediaKind};
+    use crate::command::{FilePreview, FileToSend, MediaKind};
 
     fn key(key: &str) -> IdempotencyKey {
         key.parse().expect("a key")
@@ -199,6 +199,7 @@ mod tests {
             file_name: None,
             view_once,
             gif_playback: false,
+            preview: FilePreview::default(),
             quoted: None,
             quote: None,
             idempotency_key: None,

@@ -1,6 +1,6 @@
 //! Sends a file. The command names the file, whose bytes are in an object store and never travel with the command.
 
-use super::{IdempotencyKey, Quote};
+use super::{Base64Bytes, IdempotencyKey, Quote};
 use crate::{
     address::ChatJid,
     media::{MEDIA_BUCKET, MEDIA_TO_SEND_BUCKET, MediaFile},
@@ -27,6 +27,9 @@ pub struct SendMedia {
     /// A video that plays by itself, in a loop and without sound.
     #[serde(default)]
     pub gif_playback: bool,
+    /// What the apps show before they have loaded the file.
+    #[serde(default, skip_serializing_if = "FilePreview::is_empty")]
+    pub preview: FilePreview,
     /// The id of the message to which this one replies.
     #[serde(default)]
     pub quoted: Option<String>,
@@ -36,6 +39,36 @@ pub struct SendMedia {
     /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// What is known of a file without loading it. What is unknown is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FilePreview {
+    /// Pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// The playing time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// A small JPEG of an image or of a video's beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<Base64Bytes>,
+    /// The loudness of a voice note in 64 steps, 0 to 100 each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waveform: Option<Base64Bytes>,
+    /// Whether a sticker moves.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub animated: bool,
+}
+
+impl FilePreview {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The kind of message as which a file is sent.

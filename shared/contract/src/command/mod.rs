@@ -2,12 +2,14 @@
 //! [`CommandReply`].
 
 mod answer;
+mod base64_bytes;
 mod call;
 mod chat;
 mod content;
 mod forward;
 pub mod group;
 pub(crate) mod idempotency;
+mod link_preview;
 mod media;
 mod passkey;
 pub mod people;
@@ -16,6 +18,7 @@ mod session;
 mod table;
 
 pub use answer::{CommandError, CommandErrorCode, CommandReply, QueuedSend, WaitReason};
+pub use base64_bytes::Base64Bytes;
 pub use call::{CallRejected, RejectCall};
 pub use chat::{
     MarkRead, OwnPresence, SendEdit, SendPoll, SendReaction, SendRevoke, SetPresence, ShowTyping, SubscribePresence,
@@ -24,7 +27,8 @@ pub use chat::{
 pub use content::{SendContact, SendLocation};
 pub use forward::{ForwardedContent, ForwardedFile, ForwardedMedia, SendForward};
 pub use idempotency::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, InvalidIdempotencyKey};
-pub use media::{FileToSend, MediaKind, SendMedia};
+pub use link_preview::PagePreview;
+pub use media::{FilePreview, FileToSend, MediaKind, SendMedia};
 pub use passkey::{AnswerPasskey, PasskeyProgress};
 pub use people::{CheckNumber, NumberChecked};
 pub use quote::Quote;
@@ -62,6 +66,9 @@ pub struct SendText {
     /// Whether everybody in the group is mentioned; only in a group.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mention_all: bool,
+    /// The preview of a link in the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_preview: Option<Box<PagePreview>>,
     /// A send with the same key is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
@@ -80,6 +87,7 @@ impl SendText {
             quote: None,
             mentions: Vec::new(),
             mention_all: false,
+            link_preview: None,
             idempotency_key: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Sends that wait: `message.queued` reports one message; `job.progress`, `job.done`, `job.cancelled` and `job.failed` report
 //! a job.
 
-use super::EventId;
+use super::{EventId, KnownAddresses};
 use crate::{
     address::ChatJid,
     command::WaitReason,
@@ -11,13 +11,17 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// `data` of `message.queued`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageQueued {
     /// The id that the message will have.
     pub message_id: String,
     pub to: ChatJid,
+    /// The chat's canonical address, as in the other events about a message.
+    pub from: ChatJid,
+    /// The chat that the message goes to.
+    pub chat: KnownAddresses,
     /// The job that sends it.
     pub job_id: JobId,
     /// The message is not sent before this time, ISO 8601.

@@ -4,10 +4,10 @@
 
 use super::EventId;
 use crate::{address::ChatJid, session::SessionId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// All known addresses of a person or a chat. An unknown address is null; none is guessed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KnownAddresses {
     /// The canonical address: by number if the number is known, else by LID. A group has its own.
@@ -33,6 +33,8 @@ impl KnownAddresses {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventOrigin {
+    /// The chat's canonical address, whoever wrote: an answer to it goes to the chat.
+    pub from: ChatJid,
     /// The chat that the event belongs to.
     pub chat: KnownAddresses,
     /// The person who wrote, reacted, read, voted, …

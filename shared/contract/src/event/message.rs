@@ -13,8 +13,6 @@ use serde::Serialize;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageReceived {
     pub message_id: String,
-    /// The chat's canonical address: by number if the number is known.
-    pub from: ChatJid,
     /// When it was sent, milliseconds since 1970.
     pub timestamp: i64,
     #[serde(flatten)]

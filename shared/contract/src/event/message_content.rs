@@ -15,7 +15,8 @@ pub enum MessageContent {
         text: String,
     },
     Image {
-        caption: String,
+        #[serde(flatten)]
+        caption: Caption,
         mimetype: String,
         /// Only of a file that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +25,8 @@ pub enum MessageContent {
         file: Option<ReceivedFile>,
     },
     Video {
-        caption: String,
+        #[serde(flatten)]
+        caption: Caption,
         mimetype: String,
         /// Only of a file that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,8 +36,8 @@ pub enum MessageContent {
     },
     Audio {
         /// Only of a file that was sent through Kurir: the caption that was asked for. WhatsApp's apps show none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        caption: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        caption: Option<Caption>,
         mimetype: String,
         /// Only of a file that was sent through Kurir.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,8 +47,8 @@ pub enum MessageContent {
     },
     Document {
         /// Only of a file that was sent through Kurir.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        caption: Option<String>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        caption: Option<Caption>,
         file_name: String,
         mimetype: String,
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -94,7 +96,8 @@ pub enum MessageContent {
     LiveLocation {
         latitude: f64,
         longitude: f64,
-        caption: String,
+        #[serde(flatten)]
+        caption: Caption,
         /// In metres; null if it is unknown.
         accuracy: Option<u32>,
         /// In metres per second; null if it is unknown.
@@ -296,6 +299,23 @@ impl MessageContent {
             }
             _ => None,
         }
+    }
+}
+
+/// What somebody wrote under a file or a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Caption {
+    /// Empty if there is none.
+    caption: String,
+    /// The same, where the text of a text stands; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+impl From<String> for Caption {
+    fn from(caption: String) -> Self {
+        Self { text: Some(caption.clone()).filter(|text| !text.is_empty()), caption }
     }
 }
 

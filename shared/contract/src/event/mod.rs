@@ -45,7 +45,7 @@ pub use message_change::{
     AckStatus, MessageAck, MessageEdited, MessageReaction, MessageRevoked, MessageUndecryptable, PollVote,
     UndecryptableReason,
 };
-pub use message_content::{ContactCard, EventLocation, MessageContent, ReceivedFile};
+pub use message_content::{Caption, ContactCard, EventLocation, MessageContent, ReceivedFile};
 pub use message_context::{
     AdReference, ForwardedChannel, LinkPreview, MediaInfo, Mention, MessageContext, MessageSourceContext,
     QuotedMessage, RelatedMessage, RelationKind,

@@ -81,6 +81,7 @@ impl SessionEnded {
             SessionStatus::Locked => Some(EventType::SESSION_LOCKED),
             SessionStatus::Outdated => Some(EventType::SESSION_OUTDATED),
             SessionStatus::Refused => Some(EventType::SESSION_REFUSED),
+            SessionStatus::Damaged => Some(EventType::SESSION_DAMAGED),
             SessionStatus::Connecting
             | SessionStatus::Pairing
             | SessionStatus::Connected

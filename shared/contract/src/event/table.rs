@@ -104,6 +104,8 @@ event_table! {
         "WhatsApp requires a newer client; update Kurir.";
     SESSION_REFUSED = "session.refused", SessionEnded,
         "WhatsApp refused the login for another reason.";
+    SESSION_DAMAGED = "session.damaged", SessionEnded,
+        "The file with the session's keys cannot be used; `reason` says why.";
     SESSION_RESTRICTED = "session.restricted", SessionRestricted,
         "WhatsApp restricts the account for a while, or a restriction ended.";
     SESSION_SILENT = "session.silent", SessionSilent,

@@ -18,6 +18,8 @@ pub const MEDIA_TO_SEND_BUCKET: &str = "media_to_send";
 pub const MEDIA_TO_SEND_LASTS: Duration = Duration::from_secs(32 * 24 * 60 * 60);
 /// The metadata field that holds an object's MIME type, in both stores.
 pub const CONTENT_TYPE: &str = "content-type";
+/// The metadata field that holds the name that a document's sender gave it.
+pub const SENDER_NAME: &str = "sender-name";
 
 /// A new name for a file to send. It is unique, and nobody can guess it.
 #[must_use]

@@ -23,6 +23,26 @@ fn the_schema_of_each_event_is_committed_and_no_other() {
     assert_eq!(there, names);
 }
 
+#[test]
+fn every_event_about_a_message_has_from_and_chat() {
+    let mut count = 0;
+    for event in schema::event_schemas() {
+        let name = event.event_type.as_str().to_owned();
+        if !name.starts_with("message.") && name != "poll.vote" && name != "media.downloaded" {
+            continue;
+        }
+        count += 1;
+        let schema = serde_json::to_value(&event.schema).unwrap();
+        let data = &schema["properties"]["data"];
+        let target = data["$ref"].as_str().and_then(|target| schema.pointer(target.trim_start_matches('#')));
+        let required = target.unwrap_or(data)["required"].as_array().cloned().unwrap_or_default();
+        for field in ["from", "chat"] {
+            assert!(required.contains(&field.into()), "{name} has no {field}: {required:?}");
+        }
+    }
+    assert_eq!(count, 10);
+}
+
 /// A schema with a dangling reference would accept everything.
 #[test]
 fn every_reference_in_a_schema_has_a_target() {

@@ -126,6 +126,8 @@ async fn the_compose_file_brings_a_message_to_the_receiver() {
         folder: tempfile::tempdir().unwrap(),
         environment: vec![
             ("BIN_STAGE", "prebuilt".to_owned()),
+            // The stand-in of Debian has no apt-get.
+            ("API_BASE", "base".to_owned()),
             ("API_KEY", KEY.to_owned()),
             ("KURIR_IMAGES", "kurir".to_owned()),
             ("KURIR_VERSION", "test".to_owned()),

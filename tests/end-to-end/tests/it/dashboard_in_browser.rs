@@ -7,6 +7,7 @@ use kurir_test_harness::{
     stack::{KEY, SOON},
     until,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, time::Duration};
 use tokio::process::Command;
@@ -71,6 +72,16 @@ impl<'a> Page<'a> {
         let field = format!("document.querySelector('main [name={name}], dialog[open] [name={name}]')");
         self.sees(&format!("the field {name}"), &format!("!!{field}")).await;
         self.browser.run(&format!("{field}.value = {}", json!(value))).await;
+    }
+
+    /// Keeps a picture of the page in the folder that `KURIR_SCREENSHOTS` names, if it names one.
+    async fn keep_picture(&self, path: &str, window: &str) {
+        let Some(folder) = std::env::var_os("KURIR_SCREENSHOTS").map(PathBuf::from) else { return };
+        let name = path.split('?').next().unwrap().trim_matches('/').replace(['/', '%', '.'], "-");
+        let name = if name.is_empty() { "overview" } else { &name };
+        let picture = BASE64_STANDARD.decode(self.browser.screenshot().await).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{name}-{}.png", window.replace(',', "x"))), picture).unwrap();
     }
 
     async fn log_in(&self) {
@@ -194,6 +205,7 @@ async fn no_page_has_a_violation_of_accessibility_or_asks_another_host() {
             let origin =
                 "performance.getEntriesByType('resource').every((one) => new URL(one.name).origin === location.origin)";
             page.sees("no request to another host", origin).await;
+            page.keep_picture(path, window).await;
         }
         page.browser.close().await;
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod book;
 mod broker_outage;
 mod chat;
 mod cluster;
@@ -19,6 +20,7 @@ mod gateway_killed;
 mod groups;
 mod inbound;
 mod jobs;
+mod log_rotation;
 mod log_secrets;
 mod media;
 mod outbound;

@@ -48,6 +48,13 @@ impl Browser {
         self.post("/execute/sync", json!({"script": script, "args": []})).await
     }
 
+    /// The window's content as a PNG, in base64.
+    pub async fn screenshot(&self) -> String {
+        let answer = self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["value"].as_str().unwrap_or_else(|| panic!("no picture: {answer}")).to_owned()
+    }
+
     pub async fn close(self) {
         self.client.delete(&self.session).send().await.unwrap();
     }

@@ -62,7 +62,7 @@ export function duration(ms) {
 
 const TONES = {
   delivered: "good", connected: "good", done: "good", read: "good", played: "good", sent: "good", closed: "good",
-  refused: "bad", failed: "bad", dead: "bad", banned: "bad", locked: "bad", logged_out: "bad", open: "bad", expired: "bad",
+  refused: "bad", failed: "bad", dead: "bad", banned: "bad", locked: "bad", damaged: "bad", logged_out: "bad", open: "bad", expired: "bad",
   waiting: "warn", pending: "warn", pairing: "warn", reconnecting: "warn", queued: "warn", half_open: "warn", disabled: "warn",
   running: "info", scheduled: "info", connecting: "info", filtered: "info",
 };

@@ -37,9 +37,13 @@ pub async fn explain_failure(app: &AppState, session: &SessionId, command: Comma
     if error.code != ErrorCode::NotConnected {
         return error;
     }
-    let status = app.gateway.status(session).await.ok();
-    let retry_after = status.and_then(|status| reconnects_after(&status, OffsetDateTime::now_utc()));
-    ApiError { retry_after, ..error }
+    let Ok(status) = app.gateway.status(session).await else { return error };
+    let retry_after = reconnects_after(&status, OffsetDateTime::now_utc());
+    match status.reason.filter(|_| status.status == SessionStatus::Damaged) {
+        // The contract's text says nothing that its reader could do.
+        Some(reason) => ApiError { retry_after, message: format!("{}: {reason}", error.message).into(), ..error },
+        None => ApiError { retry_after, ..error },
+    }
 }
 
 /// When a session that is not connected may be again; none for one that waits for somebody.
@@ -56,7 +60,8 @@ fn reconnects_after(status: &SessionInfo, now: OffsetDateTime) -> Option<Duratio
         | SessionStatus::Replaced
         | SessionStatus::Locked
         | SessionStatus::Outdated
-        | SessionStatus::Refused => None,
+        | SessionStatus::Refused
+        | SessionStatus::Damaged => None,
     }
 }
 

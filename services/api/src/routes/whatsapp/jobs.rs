@@ -7,6 +7,7 @@ use super::{
     job_item::{PendingItem, read_job_item, send_commands},
     job_submission::{job_id, submit_job},
     media::prepare_job_file,
+    message_completion::MessageCompletion,
     text_message::SendMessageRequest,
 };
 use crate::{
@@ -111,7 +112,8 @@ pub async fn create_job(
     let messages = errors.take("messages", body.messages);
     let send_at = errors.take_optional("sendAt", body.send_at).map(|SendAt(at)| clock::iso(at));
     let (JobMessages(pending), name) = errors.finish(|| Some((messages?, name)))?;
-    let items = keep_files(&app, pending).await?;
+    let mut items = keep_files(&app, pending).await?;
+    MessageCompletion::new(&app, &session).complete_items(&mut items).await;
     let job = SendJob { id: job_id(&session, key.as_ref()), name, created_at: clock::iso(now), send_at, items };
     let messages = (job.items.iter().enumerate())
         .map(|(index, item)| JobMessageView {

@@ -11,6 +11,7 @@ mod job_submission;
 mod jobs;
 mod media;
 mod message_actions;
+mod message_completion;
 mod passkey;
 mod pictures;
 mod presence;

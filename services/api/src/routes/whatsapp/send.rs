@@ -3,6 +3,7 @@
 use super::{
     gateway_request::{explain_failure, session_path},
     job_submission,
+    message_completion::MessageCompletion,
     send_request::{RequestedSend, SendRequest},
 };
 use crate::{
@@ -113,7 +114,10 @@ where
         if R::REQUIRES_QUOTED && quote.as_ref().is_none_or(|quote| quote.content.is_none()) {
             app.messages.require(&session, id).await?;
         }
-        app.messages.complete_quote(&session, id, quote).await;
+        MessageCompletion::new(&app, &session).complete_quote(id, quote).await;
+    }
+    if let Some(preview) = R::link_preview(&mut read.message) {
+        MessageCompletion::new(&app, &session).complete_preview(preview).await;
     }
     send(app, session, R::Command::default(), read).await
 }

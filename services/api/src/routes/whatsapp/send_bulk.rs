@@ -6,6 +6,7 @@
 use super::{
     gateway_request::explain_failure,
     job_submission::schedule_message,
+    message_completion::MessageCompletion,
     text_message::{BulkItem, SendMessageRequest, read_bulk_item},
 };
 use crate::{
@@ -139,11 +140,14 @@ pub async fn send_bulk(
         item.at = item.at.or(at);
         item.message.idempotency_key = key.as_ref().map(|key| key.part(index));
     }
+    let mut completion = MessageCompletion::new(&app, &session);
     for BulkItem { message, .. } in &mut items {
         if let Some(id) = &message.quoted {
-            app.messages.complete_quote(&session, id, &mut message.quote).await;
+            completion.complete_quote(id, &mut message.quote).await;
         }
+        completion.complete_preview(&mut message.link_preview).await;
     }
+    drop(completion);
     app.metrics.count(ApiCounter::BulkRequests, OffsetDateTime::now_utc());
     let carried = app.clone();
     app.carry(async move { send_items(&carried, &session, items).await }).await.map_err(|panic| {

@@ -3,7 +3,7 @@
 use crate::response::ApiError;
 use kurir_contract::{
     address::ChatJid,
-    command::{CommandSpec, IdempotencyKey, Quote, SentMessage},
+    command::{CommandSpec, IdempotencyKey, PagePreview, Quote, SentMessage},
 };
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
@@ -29,6 +29,11 @@ pub trait SendRequest: DeserializeOwned {
 
     /// The id of the message that this one replies to, and the place of what is known of it; none if it is no reply.
     fn quoting(_: &mut <Self::Command as CommandSpec>::Request) -> Option<(&str, &mut Option<Quote>)> {
+        None
+    }
+
+    /// The place of the preview of a link; none if it has no text.
+    fn link_preview(_: &mut <Self::Command as CommandSpec>::Request) -> Option<&mut Option<Box<PagePreview>>> {
         None
     }
 }

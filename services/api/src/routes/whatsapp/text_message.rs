@@ -5,9 +5,10 @@ use crate::{
     error_code::ErrorCode,
     extract::{UnknownFields, parse_fields},
     fields::{Field, MessageText, Quoted, Recipient, SendOptions, options_or_default},
+    link_preview,
     response::ApiError,
 };
-use kurir_contract::command::{IdempotencyKey, Quote, SendText, spec};
+use kurir_contract::command::{IdempotencyKey, PagePreview, Quote, SendText, spec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,6 +36,7 @@ impl SendRequest for SendMessageRequest {
             let text = "options.mentions of all are for groups";
             return Err(ApiError::new(ErrorCode::InvalidMentions, text));
         }
+        let link_preview = if options.has_link_preview()? { link_preview::requested(&text) } else { None };
         let at = options.send_at()?;
         let quote = quoted.as_ref().and_then(Quoted::quote).filter(|quote| quote.from_me || quote.content.is_some());
         let (quoted, quoted_participant) =
@@ -47,6 +49,7 @@ impl SendRequest for SendMessageRequest {
             quote,
             mentions,
             mention_all,
+            link_preview,
             idempotency_key,
         };
         Ok(RequestedSend { to, message, at })
@@ -56,6 +59,10 @@ impl SendRequest for SendMessageRequest {
 
     fn quoting(message: &mut SendText) -> Option<(&str, &mut Option<Quote>)> {
         Some((message.quoted.as_deref()?, &mut message.quote))
+    }
+
+    fn link_preview(message: &mut SendText) -> Option<&mut Option<Box<PagePreview>>> {
+        Some(&mut message.link_preview)
     }
 }
 

@@ -6,7 +6,12 @@ use super::{
 };
 use crate::{
     inbound::{addresses::chat_jid, durability::DurabilityHook},
-    session::{OwnAddresses, abort::ConnectionAbort, state::SessionState},
+    session::{
+        OwnAddresses,
+        abort::ConnectionAbort,
+        state::{SessionEnd, SessionState},
+        store::DamagedKeys,
+    },
 };
 use kurir_chassis::backoff::Backoff;
 use std::{
@@ -57,6 +62,11 @@ impl SessionTask {
         let begun = ClientConnection::open(&self.config, &self.store, listener, hook, self.appearance.clone()).await;
         let connection = match begun {
             Ok(connection) => connection,
+            // Another try would find the same: somebody must repair the file.
+            Err(error) if error.is::<DamagedKeys>() => {
+                self.enter_state(SessionState::Ended(SessionEnd::Damaged { reason: format!("{error:#}") }));
+                return Ok(());
+            }
             // At the start this is a mistake that somebody must see. Later it is a full disk, which may have room
             // again.
             Err(error) if self.connections_opened > 1 => {

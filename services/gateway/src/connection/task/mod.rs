@@ -28,7 +28,7 @@ use crate::{
 };
 use broker_return::BrokerReturn;
 use kurir_chassis::broker::Broker;
-use kurir_contract::command::LoggedOut;
+use kurir_contract::{command::LoggedOut, session::SessionStatus};
 use std::{future::pending, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
@@ -212,7 +212,9 @@ impl SessionTask {
             ControlRequest::Logout(answer) => {
                 let has_keys = self.view.borrow().own.is_some();
                 let was_paired = has_keys && !self.is_logged_out();
-                if has_keys {
+                // Keys that nobody can read are wiped, too: the user pairs again.
+                let is_damaged = self.state.status() == SessionStatus::Damaged;
+                if has_keys || is_damaged {
                     self.apply(SessionSignal::LogoutAsked).await?;
                 }
                 let _ = answer.send(LoggedOut { was_paired });

@@ -1,7 +1,7 @@
 //! The kinds of content that have a mapping.
 
 use super::{business, commerce, proto_json::to_proto_json};
-use kurir_contract::event::{ContactCard, EventAnswer, EventLocation, MessageContent};
+use kurir_contract::event::{Caption, ContactCard, EventAnswer, EventLocation, MessageContent};
 use waproto::whatsapp::{
     Message,
     message::{
@@ -31,7 +31,7 @@ fn basic_content(message: &Message) -> Option<MessageContent> {
     if let Some(image) = message.image_message.as_option() {
         let mimetype = text_or(&image.mimetype, "image/jpeg");
         return Some(MessageContent::Image {
-            caption: text_or(&image.caption, ""),
+            caption: text_or(&image.caption, "").into(),
             mimetype,
             file_name: None,
             file: None,
@@ -40,7 +40,7 @@ fn basic_content(message: &Message) -> Option<MessageContent> {
     if let Some(video) = message.video_message.as_option().or_else(|| message.ptv_message.as_option()) {
         let mimetype = text_or(&video.mimetype, "video/mp4");
         return Some(MessageContent::Video {
-            caption: text_or(&video.caption, ""),
+            caption: text_or(&video.caption, "").into(),
             mimetype,
             file_name: None,
             file: None,
@@ -57,7 +57,7 @@ fn basic_content(message: &Message) -> Option<MessageContent> {
     if let Some(document) = message.document_message.as_option() {
         let file_name = text_or(&document.file_name, "document");
         let mimetype = text_or(&document.mimetype, "application/octet-stream");
-        let caption = document.caption.clone().filter(|caption| !caption.is_empty());
+        let caption = document.caption.clone().filter(|caption| !caption.is_empty()).map(Caption::from);
         return Some(MessageContent::Document { caption, file_name, mimetype, file: None });
     }
     if let Some(sticker) = message.sticker_message.as_option() {
@@ -200,7 +200,7 @@ fn live_location(place: &LiveLocationMessage) -> Option<MessageContent> {
     Some(MessageContent::LiveLocation {
         latitude,
         longitude,
-        caption: text_or(&place.caption, ""),
+        caption: text_or(&place.caption, "").into(),
         accuracy: place.accuracy_in_meters,
         // JSON has no number for what is none.
         speed: place.speed_in_mps.map(f64::from).filter(|speed| speed.is_finite()),

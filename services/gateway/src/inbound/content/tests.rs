@@ -40,7 +40,7 @@ fn each_kind_has_its_content() {
         ),
         (
             with!(image_message: ImageMessage { caption: some("sea"), mimetype: some("image/png") }),
-            json!({"messageType": "image", "content": {"caption": "sea", "mimetype": "image/png"}}),
+            json!({"messageType": "image", "content": {"caption": "sea", "text": "sea", "mimetype": "image/png"}}),
         ),
         (
             with!(image_message: ImageMessage {}),

@@ -137,18 +137,13 @@ fn received_event(
 ) -> MessageEvent {
     let mut origin = seen.event_origin(&EventType::MESSAGE_RECEIVED);
     origin.truncated = truncated;
-    // What somebody writes to a list of theirs belongs to the chat with them, as in the apps.
-    let chat = &seen.info.source.chat;
-    let is_list = chat.server == Server::Broadcast && !chat.is_status_broadcast();
-    let from = if is_list { origin.author.jid.clone() } else { origin.chat.jid.clone() };
     let verified_name = seen.info.verified_name.as_ref().and_then(|verified| verified.name.clone());
     let name = if seen.info.push_name.is_empty() { "Unknown" } else { &seen.info.push_name };
     let data = MessageReceived {
         message_id: seen.info.id.clone(),
-        from: from.clone(),
         timestamp: seen.sent_at_millis(),
         content,
-        sender: MessageSender { jid: from, push_name: name.to_owned(), verified_name },
+        sender: MessageSender { jid: origin.from.clone(), push_name: name.to_owned(), verified_name },
         context,
         origin,
     };
@@ -221,7 +216,11 @@ impl EventSource<'_> {
             EventId::from_identity(&EventIdentity { session, event: kind, chat, sender, message_id, variant })
         };
         let is_direct = self.chat.server.is_pn_family() || self.chat.server.is_lid_family() || chat == author;
+        // What somebody writes to a list of theirs belongs to the chat with them, as in the apps.
+        let is_list = self.chat.server == Server::Broadcast && !self.chat.is_status_broadcast();
+        let from = if is_list && !self.from_me { author.jid.clone() } else { chat.jid.clone() };
         EventOrigin {
+            from,
             participant: (!is_direct).then(|| author.jid.clone()),
             from_me: self.from_me,
             session: session.clone(),

@@ -17,7 +17,7 @@ use crate::{
     session::{SessionHandle, SessionView, http, whatsapp_hosts::WhatsappHosts},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{broker::Broker, objects::ObjectHead};
 use kurir_contract::media::{MEDIA_BUCKET, MediaFile};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -172,7 +172,8 @@ impl FileFetcher {
             }
             scratch => scratch?,
         };
-        let stored = timeout(STORED_WITHIN, self.store_object(file, mimetype, scratch)).await;
+        let head = ObjectHead { name: file.as_str(), content_type: mimetype, sender_name: whose.file_name.as_deref() };
+        let stored = timeout(STORED_WITHIN, self.store_object(head, scratch)).await;
         let size = stored.map_err(|_| DownloadError::NotStored)?;
         Ok(StoredFile { file: file.clone(), size, mimetype: mimetype.to_owned() })
     }
@@ -224,13 +225,13 @@ impl FileFetcher {
     }
 
     /// Tries until NATS has stored the file. The caller sets the deadline.
-    async fn store_object(&self, file: &MediaFile, mimetype: &str, scratch: std::fs::File) -> u64 {
+    async fn store_object(&self, head: ObjectHead<'_>, scratch: std::fs::File) -> u64 {
         let mut scratch = tokio::fs::File::from_std(scratch);
         loop {
             let max_age = self.settings.max_age;
             let put = async {
                 tokio::io::AsyncSeekExt::rewind(&mut scratch).await?;
-                self.broker.put_object(MEDIA_BUCKET, (file.as_str(), mimetype), max_age, &mut scratch).await
+                self.broker.put_object(MEDIA_BUCKET, head, max_age, &mut scratch).await
             };
             match put.await {
                 Ok(size) => return size,
@@ -277,7 +278,7 @@ impl FileFetcher {
 
     /// Asks the phone to upload the file again. Gives the new path.
     async fn request_reupload(&self, part: &MediaPart, whose: &FileMessage) -> Option<String> {
-        let FileMessage { message_id, chat, participant, from_me, sent_at: _ } = whose;
+        let FileMessage { message_id, chat, participant, from_me, .. } = whose;
         // The library would write this id as an address, for which WhatsApp ends the connection.
         if looks_like_address(message_id) {
             return None;

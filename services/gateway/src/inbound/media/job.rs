@@ -98,6 +98,8 @@ pub struct FileMessage {
     pub from_me: bool,
     /// Milliseconds since 1970.
     pub sent_at: i64,
+    /// The name that the sender gave a document; none for other files.
+    pub file_name: Option<String>,
 }
 
 /// A file in the store.

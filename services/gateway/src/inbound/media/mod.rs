@@ -98,6 +98,7 @@ impl DownloadQueue {
                 participant: info.source.is_group.then(|| info.source.sender.clone()),
                 from_me: info.source.is_from_me,
                 sent_at: info.timestamp.timestamp_millis(),
+                file_name: content.file_name().map(str::to_owned),
             },
             outcome,
             late: owed,

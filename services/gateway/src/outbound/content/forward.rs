@@ -7,7 +7,7 @@ use super::{
     text,
 };
 use buffa::MessageField;
-use kurir_contract::command::{CommandError, ForwardedContent, ForwardedMedia, SendContact, SendForward, SendLocation};
+use kurir_contract::command::{CommandError, ForwardedContent, SendContact, SendForward, SendLocation};
 use waproto::whatsapp::{ContextInfo, Message, message::ExtendedTextMessage};
 
 /// WhatsApp's "forwarded many times". The score stops there.
@@ -18,7 +18,7 @@ const MANY_TIMES: u32 = 127;
 pub fn build_forward(request: SendForward) -> Result<MessageToSend, CommandError> {
     let fingerprint = request.fingerprint();
     let file = request.as_media();
-    let SendForward { to, message, media: of_file, forwarding_score, idempotency_key: key } = request;
+    let SendForward { to, message, media: _, forwarding_score, idempotency_key: key } = request;
     let info = MessageField::some(ContextInfo {
         is_forwarded: Some(true),
         forwarding_score: Some(forwarding_score.saturating_add(1).min(MANY_TIMES)),
@@ -65,35 +65,30 @@ pub fn build_forward(request: SendForward) -> Result<MessageToSend, CommandError
             let file =
                 file.ok_or_else(|| CommandError::invalid("a file that was not downloaded cannot be forwarded"))?;
             let mut outgoing = media::build_media(file)?;
-            set_forward_context(&mut outgoing.message, &info, &of_file.unwrap_or_default());
+            set_forward_context(&mut outgoing.message, &info);
             return Ok(MessageToSend { fingerprint, ..outgoing });
         }
     };
     Ok(MessageToSend { jid: parse_jid(&to)?, to, message, attachment: None, key, fingerprint })
 }
 
-/// Writes the forwarding mark and the preview's size around a file.
-fn set_forward_context(message: &mut Message, info: &MessageField<ContextInfo>, of_file: &ForwardedMedia) {
-    let ForwardedMedia { seconds, width, height, animated, .. } = *of_file;
+/// Writes the forwarding mark around a file.
+fn set_forward_context(message: &mut Message, info: &MessageField<ContextInfo>) {
     if let Some(image) = message.image_message.as_option_mut() {
         image.context_info = info.clone();
-        (image.width, image.height) = (width, height);
     }
     for video in [&mut message.video_message, &mut message.ptv_message] {
         if let Some(video) = video.as_option_mut() {
             video.context_info = info.clone();
-            (video.seconds, video.width, video.height) = (seconds, width, height);
         }
     }
     if let Some(audio) = message.audio_message.as_option_mut() {
         audio.context_info = info.clone();
-        audio.seconds = seconds;
     }
     if let Some(document) = message.document_message.as_option_mut() {
         document.context_info = info.clone();
     }
     if let Some(sticker) = message.sticker_message.as_option_mut() {
         sticker.context_info = info.clone();
-        (sticker.width, sticker.height, sticker.is_animated) = (width, height, animated.then_some(true));
     }
 }

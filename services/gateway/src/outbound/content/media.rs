@@ -6,8 +6,8 @@ use super::{
 };
 use buffa::MessageField;
 use kurir_contract::{
-    command::{CommandError, MediaKind, SendMedia},
-    event::MessageContent,
+    command::{Base64Bytes, CommandError, FilePreview, MediaKind, SendMedia},
+    event::{Caption, MessageContent},
 };
 use wacore::download::MediaType;
 use waproto::whatsapp::{
@@ -42,15 +42,25 @@ pub fn build_media(request: SendMedia) -> Result<MessageToSend, CommandError> {
 /// The message without the file's address and keys.
 fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsapp::ContextInfo>) -> Message {
     let mimetype = Some(request.mimetype.clone());
+    let FilePreview { width, height, seconds, thumbnail, waveform, animated } = request.preview.clone();
+    let jpeg_thumbnail = thumbnail.map(|Base64Bytes(bytes)| bytes);
     let caption = Some(request.caption.clone()).filter(|caption| !caption.is_empty());
     let file_length = request.file.size;
     let view_once = request.view_once.then_some(true);
     let mut message = Message::default();
     match request.kind {
         MediaKind::Image => {
-            let image =
-                ImageMessage { mimetype, caption, file_length, view_once, context_info, ..ImageMessage::default() };
-            message.image_message = MessageField::some(image);
+            message.image_message = MessageField::some(ImageMessage {
+                mimetype,
+                caption,
+                file_length,
+                width,
+                height,
+                jpeg_thumbnail,
+                view_once,
+                context_info,
+                ..ImageMessage::default()
+            });
         }
         MediaKind::Video => {
             let gif_playback = request.gif_playback.then_some(true);
@@ -58,6 +68,10 @@ fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsa
                 mimetype,
                 caption,
                 file_length,
+                seconds,
+                width,
+                height,
+                jpeg_thumbnail,
                 view_once,
                 gif_playback,
                 context_info,
@@ -65,13 +79,30 @@ fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsa
             });
         }
         MediaKind::Round => {
-            let video = VideoMessage { mimetype, caption, file_length, context_info, ..VideoMessage::default() };
-            message.ptv_message = MessageField::some(video);
+            message.ptv_message = MessageField::some(VideoMessage {
+                mimetype,
+                caption,
+                file_length,
+                seconds,
+                width,
+                height,
+                jpeg_thumbnail,
+                context_info,
+                ..VideoMessage::default()
+            });
         }
         MediaKind::Audio | MediaKind::Voice => {
             let ptt = Some(request.kind == MediaKind::Voice);
-            let audio = AudioMessage { mimetype, ptt, file_length, view_once, context_info, ..AudioMessage::default() };
-            message.audio_message = MessageField::some(audio);
+            message.audio_message = MessageField::some(AudioMessage {
+                mimetype,
+                ptt,
+                file_length,
+                seconds,
+                waveform: waveform.map(|Base64Bytes(bytes)| bytes),
+                view_once,
+                context_info,
+                ..AudioMessage::default()
+            });
         }
         MediaKind::Document => {
             let file_name = Some(document_name(request));
@@ -81,13 +112,21 @@ fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsa
                 title: file_name.clone(),
                 file_name,
                 file_length,
+                jpeg_thumbnail,
                 context_info,
                 ..DocumentMessage::default()
             });
         }
         MediaKind::Sticker => {
-            let sticker = StickerMessage { mimetype, file_length, context_info, ..StickerMessage::default() };
-            message.sticker_message = MessageField::some(sticker);
+            message.sticker_message = MessageField::some(StickerMessage {
+                mimetype,
+                file_length,
+                width,
+                height,
+                is_animated: animated.then_some(true),
+                context_info,
+                ..StickerMessage::default()
+            });
         }
     }
     message
@@ -95,7 +134,7 @@ fn media_message(request: &SendMedia, context_info: MessageField<waproto::whatsa
 
 /// With the API's names for files without a name.
 fn media_content(request: &SendMedia) -> MessageContent {
-    let (caption, mimetype) = (request.caption.clone(), request.mimetype.clone());
+    let (caption, mimetype) = (Caption::from(request.caption.clone()), request.mimetype.clone());
     let named = |default: &str| request.file_name.clone().unwrap_or_else(|| default.to_owned());
     match request.kind {
         MediaKind::Image => {
@@ -196,7 +235,7 @@ mod tests {
                 MediaKind::Image,
                 "image/png",
                 json!({"caption": "sea"}),
-                json!({"messageType": "image", "content": {"caption": "sea", "mimetype": "image/png", "fileName": "media.jpg"}}),
+                json!({"messageType": "image", "content": {"caption": "sea", "text": "sea", "mimetype": "image/png", "fileName": "media.jpg"}}),
             ),
             (
                 MediaKind::Video,
@@ -216,7 +255,7 @@ mod tests {
                 "application/pdf",
                 json!({"caption": "bill"}),
                 json!({"messageType": "document",
-                    "content": {"caption": "bill", "fileName": "media.pdf", "mimetype": "application/pdf"}}),
+                    "content": {"caption": "bill", "text": "bill", "fileName": "media.pdf", "mimetype": "application/pdf"}}),
             ),
             (
                 MediaKind::Sticker,

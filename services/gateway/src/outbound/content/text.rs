@@ -5,7 +5,7 @@ use super::{
     quote::quote_context,
 };
 use buffa::MessageField;
-use kurir_contract::command::{CommandError, SendText};
+use kurir_contract::command::{Base64Bytes, CommandError, PagePreview, SendText};
 use waproto::whatsapp::{Message, message::ExtendedTextMessage};
 
 /// The API's limit, in characters.
@@ -24,7 +24,17 @@ pub fn build_text(request: SendText) -> Result<MessageToSend, CommandError> {
     }
     let jid = parse_jid(&request.to)?;
     let fingerprint = request.fingerprint();
-    let SendText { to, text, quoted, quoted_participant, quote, mentions, mention_all, idempotency_key: key } = request;
+    let SendText {
+        to,
+        text,
+        quoted,
+        quoted_participant,
+        quote,
+        mentions,
+        mention_all,
+        link_preview,
+        idempotency_key: key,
+    } = request;
     let mut context_info = quote_context(quoted.as_deref(), quote.as_ref(), &jid);
     if let (Some(reply), Some(writer)) = (context_info.as_option_mut(), quoted_participant) {
         reply.participant = Some(writer.to_string());
@@ -40,8 +50,15 @@ pub fn build_text(request: SendText) -> Result<MessageToSend, CommandError> {
         }
         context_info = MessageField::some(info);
     }
-    let message = if context_info.is_set() {
-        let extended = ExtendedTextMessage { text: Some(text), context_info, ..ExtendedTextMessage::default() };
+    let message = if context_info.is_set() || link_preview.is_some() {
+        let mut extended = ExtendedTextMessage { text: Some(text), context_info, ..ExtendedTextMessage::default() };
+        if let Some(preview) = link_preview {
+            let PagePreview { url, title, description, thumbnail } = *preview;
+            extended.matched_text = Some(url);
+            extended.title = Some(title);
+            extended.description = Some(description).filter(|description| !description.is_empty());
+            extended.jpeg_thumbnail = thumbnail.map(|Base64Bytes(bytes)| bytes);
+        }
         Message { extended_text_message: MessageField::some(extended), ..Message::default() }
     } else {
         Message { conversation: Some(text), ..Message::default() }

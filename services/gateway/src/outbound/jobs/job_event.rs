@@ -4,7 +4,7 @@ use crate::publish::OutgoingEvent;
 use kurir_contract::{
     clock,
     command::QueuedSend,
-    event::{EventId, EventType, JobEvent, MessageQueued},
+    event::{EventId, EventType, JobEvent, KnownAddresses, MessageQueued},
     job::{JobRecord, JobState},
     session::SessionId,
 };
@@ -18,6 +18,8 @@ pub fn queued_event(session: &SessionId, queued: &QueuedSend, at: OffsetDateTime
     let data = MessageQueued {
         message_id: queued.message_id.clone(),
         to: queued.to.clone(),
+        from: queued.to.clone(),
+        chat: KnownAddresses::from_jid(queued.to.clone()),
         job_id: queued.job_id.clone(),
         until: queued.until.clone(),
         reason: queued.reason,

@@ -45,7 +45,7 @@ fn logged_out() -> SessionEnd {
     SessionEnd::LoggedOut { reason: "the phone removed this device".to_owned() }
 }
 
-fn ends() -> [SessionEnd; 6] {
+fn ends() -> [SessionEnd; 7] {
     let reason = String::from("why");
     [
         logged_out(),
@@ -53,7 +53,8 @@ fn ends() -> [SessionEnd; 6] {
         SessionEnd::Banned { reason: reason.clone(), until: None },
         SessionEnd::Locked { reason: reason.clone() },
         SessionEnd::Outdated,
-        SessionEnd::Refused { reason },
+        SessionEnd::Refused { reason: reason.clone() },
+        SessionEnd::Damaged { reason },
     ]
 }
 

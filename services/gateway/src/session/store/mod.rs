@@ -4,15 +4,17 @@
 
 mod batching_store;
 mod delegated;
+mod key_file;
 
 pub use batching_store::BatchingStore;
 pub use delegated::without_at;
+pub use key_file::DamagedKeys;
 
 use super::{abort::ConnectionAbort, client_tasks::ClientTasks, lease::FolderLease};
 use anyhow::Context as _;
 use kurir_contract::session::SessionId;
 use std::{
-    fs::{DirBuilder, remove_file},
+    fs::{DirBuilder, remove_file, rename},
     io::ErrorKind,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -48,10 +50,13 @@ impl SessionStore {
     /// Opens the keys for one connection, which is aborted if a message cannot be written.
     ///
     /// # Errors
-    /// If the database cannot be opened.
+    /// If the database cannot be opened; [`DamagedKeys`] if another try would not help.
     pub async fn open_keys(&self, breaker: ConnectionAbort, tasks: ClientTasks) -> anyhow::Result<Arc<BatchingStore>> {
         let file = self.folder.join(FILES[0]);
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
+        // The library tries for 30 s to open a file that is none of its own.
+        let checked = file.clone();
+        tokio::task::spawn_blocking(move || key_file::check_keys(&checked)).await.context("the check panicked")??;
         let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
         Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker, tasks)))
     }
@@ -90,6 +95,11 @@ impl SessionStore {
             match remove_file(&file) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // Somebody made it, so somebody may want what is in it.
+                Err(_) if file.is_dir() => {
+                    let aside = self.folder.join(format!("{name}.damaged"));
+                    rename(&file, &aside).with_context(|| format!("failed to move {} away", file.display()))?;
+                }
                 Err(error) => return Err(error).with_context(|| format!("failed to remove {}", file.display())),
             }
         }

@@ -159,6 +159,7 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
         // WhatsApp's own number for an outdated client.
         SessionStatus::Outdated => 405,
         SessionStatus::Refused
+        | SessionStatus::Damaged
         | SessionStatus::Connecting
         | SessionStatus::Pairing
         | SessionStatus::Connected

@@ -10,6 +10,7 @@ mod cloudevents;
 pub(super) mod event_view;
 mod evolution;
 mod fields;
+mod media_link;
 mod message;
 mod qr_picture;
 mod state;
@@ -35,9 +36,12 @@ pub fn render(
     public_url: Option<&str>,
 ) -> RenderedEvent {
     match format {
-        // Not parsed: the body is what is stored, byte for byte.
-        PayloadFormat::Kurir => RenderedEvent::json(event.payload.clone()),
-        PayloadFormat::Cloudevents => cloudevents::render(event, session),
+        // Not parsed: the body is what is stored, byte for byte, but for links to media.
+        PayloadFormat::Kurir => RenderedEvent::json(media_link::with_whole_links(event, public_url)),
+        PayloadFormat::Cloudevents => {
+            let payload = media_link::with_whole_links(event, public_url);
+            cloudevents::render(&StoredEvent { payload, ..event.clone() }, session)
+        }
         PayloadFormat::Waha => foreign(event, session, public_url, waha::render),
         PayloadFormat::Evolution => foreign(event, session, public_url, evolution::render),
     }

@@ -33,7 +33,8 @@ impl ConnectionState {
                 | SessionStatus::Banned
                 | SessionStatus::Locked
                 | SessionStatus::Outdated
-                | SessionStatus::Refused),
+                | SessionStatus::Refused
+                | SessionStatus::Damaged),
             ) => Self::Ended(end),
             // A state of a later Kurir, or another publisher's event.
             None if data.is_true("isConnected") => Self::Open,

@@ -73,6 +73,39 @@ fn each_event_has_its_shape_in_each_format() {
     });
 }
 
+const FORMATS: [PayloadFormat; 4] =
+    [PayloadFormat::Kurir, PayloadFormat::Cloudevents, PayloadFormat::Waha, PayloadFormat::Evolution];
+
+#[test]
+fn every_event_about_a_message_names_its_chat_in_every_format() {
+    let is_about_message =
+        |kind: &str| kind.starts_with("message.") || kind == "poll.vote" || kind == "media.downloaded";
+    let all: Vec<_> = events().into_iter().filter(|(_, event)| is_about_message(event.kind.as_str())).collect();
+    assert!(all.len() > 30);
+    for (name, event) in &all {
+        let payload: Value = serde_json::from_slice(&event.payload).unwrap();
+        let chat = payload["data"]["chat"]["jid"].as_str().unwrap_or_else(|| panic!("{name} has no chat"));
+        assert_eq!(payload["data"]["from"], chat, "{name}");
+        for format in FORMATS {
+            let shown = shown(format, event);
+            let id = chat.split('@').next().unwrap();
+            let is_named = shown == json!("no counterpart") || shown["body"].to_string().contains(id);
+            assert!(is_named, "{name} in {format:?}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn links_to_files_are_whole_in_every_format() {
+    let all = events();
+    let (_, event) = all.iter().find(|(name, _)| *name == "document_with_its_file").unwrap();
+    for format in FORMATS {
+        let body = shown(format, event)["body"].to_string();
+        assert!(body.contains("\"https://kurir.example/media/document_3EB0A2_1_x.pdf\""), "{format:?}: {body}");
+        assert!(!body.contains("\"/media/"), "{format:?}: {body}");
+    }
+}
+
 #[test]
 fn the_document_shows_what_is_sent() {
     let document = include_str!("../../../../../docs/formats.md");

@@ -30,6 +30,7 @@ fn party(address: &str) -> KnownAddresses {
 
 fn origin(chat: &str, author: &str) -> EventOrigin {
     EventOrigin {
+        from: jid(chat),
         chat: party(chat),
         author: party(author),
         participant: (chat == GROUP).then(|| jid(author)),
@@ -47,7 +48,6 @@ fn event(kind: EventType, data: impl Serialize) -> Value {
 fn received(chat: &str, author: &str) -> Value {
     let received = MessageReceived {
         message_id: "A".to_owned(),
-        from: jid(chat),
         timestamp: 0,
         content: MessageContent::Text { text: "x".to_owned() },
         sender: MessageSender { jid: jid(chat), push_name: "Ada".to_owned(), verified_name: None },

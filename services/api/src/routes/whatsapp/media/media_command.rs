@@ -2,6 +2,7 @@
 //! contract's order.
 
 use crate::{
+    conversion::Conversion,
     error_code::ErrorCode,
     fields::{Field, FieldError, FieldValue, Recipient, SendOptions, checked_optional, inline_schema},
     file_type::{detect_type, settle_type},
@@ -9,7 +10,7 @@ use crate::{
     routes::whatsapp::send_request::RequestedSend,
     uploads::StoredFile,
 };
-use kurir_contract::command::{IdempotencyKey, MediaKind, SendMedia, spec};
+use kurir_contract::command::{FilePreview, IdempotencyKey, MediaKind, SendMedia, spec};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -57,6 +58,9 @@ struct FormFlag(bool);
 
 struct FormOptions(SendOptions);
 
+/// The command of a file, and what has to be done with the file before.
+pub type MediaToSend = (RequestedSend<spec::SendMedia>, Option<Conversion>);
+
 /// Makes the command. `kind` is that of the route; the request names it where the route has none.
 ///
 /// # Errors
@@ -66,7 +70,7 @@ pub fn read_media_command(
     kind: Option<MediaKind>,
     kept: Option<&StoredFile>,
     idempotency_key: Option<IdempotencyKey>,
-) -> Result<RequestedSend<spec::SendMedia>, ApiError> {
+) -> Result<MediaToSend, ApiError> {
     let Recipient(to) = fields.to.checked("to", ErrorCode::InvalidRecipient)?;
     let kept = kept.ok_or_else(|| ApiError::new(ErrorCode::MissingMedia, "Media file is required"))?;
     let is_named_by_upload = kind.is_some();
@@ -75,7 +79,7 @@ pub fn read_media_command(
         None => fields.media_type.checked("mediaType", ErrorCode::InvalidMediaType)?.0,
     };
     let given = checked_optional(fields.mimetype, "mimetype", ErrorCode::InvalidMimetype)?;
-    let mimetype = choose_mimetype(given.and_then(|MimetypeField(given)| given), kind, kept)?;
+    let (mimetype, conversion) = choose_mimetype(given.and_then(|MimetypeField(given)| given), kind, kept)?;
     let caption = checked_optional(fields.caption, "caption", ErrorCode::InvalidMedia)?;
     let named = checked_optional(fields.file_name, "fileName", ErrorCode::InvalidMedia)?;
     let takes_view_once = kind != MediaKind::Document && kind != MediaKind::Sticker;
@@ -95,15 +99,21 @@ pub fn read_media_command(
         file_name: named.and_then(|FileNameField(name)| name).or(own_name),
         view_once,
         gif_playback,
+        preview: FilePreview::default(),
         quoted,
         quote,
         idempotency_key,
     };
-    Ok(RequestedSend { to, message, at })
+    Ok((RequestedSend { to, message, at }, conversion))
 }
 
-/// The type under which the file goes out: the caller's, the upload's or that of the kind, and corrected by what is in it.
-fn choose_mimetype(given: Option<String>, kind: MediaKind, kept: &StoredFile) -> Result<String, ApiError> {
+/// The type under which the file goes out: the caller's, the upload's or that of the kind, and corrected by what is in it;
+/// and what has to be done before.
+fn choose_mimetype(
+    given: Option<String>,
+    kind: MediaKind,
+    kept: &StoredFile,
+) -> Result<(String, Option<Conversion>), ApiError> {
     let invalid = |text: String| ApiError::new(ErrorCode::InvalidMimetype, text);
     let of_file = kept.mimetype.as_deref().filter(|of_file| kind == MediaKind::Document || *of_file != UNKNOWN);
     let label = given.as_deref().or(of_file).unwrap_or(default_of(kind));
@@ -114,12 +124,15 @@ fn choose_mimetype(given: Option<String>, kind: MediaKind, kept: &StoredFile) ->
     let refused = |mimetype: &str| {
         invalid(format!("A file of the type {mimetype} cannot be sent as {kind}, which takes {}", kind.types()))
     };
-    let detected = kept.begins.as_deref().and_then(detect_type);
+    let detected = detect_type(&kept.begins);
+    if let Some(conversion) = detected.and_then(|detected| Conversion::needed(kind, detected)) {
+        return Ok((default_of(kind).to_owned(), Some(conversion)));
+    }
     let mimetype = settle_type(kind, label, detected).map_err(refused)?;
     if !kind.takes(&mimetype) {
         return Err(refused(&mimetype));
     }
-    if kind == MediaKind::Sticker && !is_webp(kept) {
+    if kind == MediaKind::Sticker && detected != Some("image/webp") {
         return Err(invalid("A sticker must be a WebP image".to_owned()));
     }
     if kind == MediaKind::Voice && detected.is_some_and(|detected| detected != default_of(kind)) {
@@ -128,7 +141,7 @@ fn choose_mimetype(given: Option<String>, kind: MediaKind, kept: &StoredFile) ->
     }
     // The apps play a voice note only if its type says how it is coded.
     let is_bare = kind == MediaKind::Voice && mimetype.eq_ignore_ascii_case("audio/ogg");
-    Ok(if is_bare { default_of(kind).to_owned() } else { mimetype })
+    Ok((if is_bare { default_of(kind).to_owned() } else { mimetype }, None))
 }
 
 fn default_of(kind: MediaKind) -> &'static str {
@@ -139,15 +152,6 @@ fn default_of(kind: MediaKind) -> &'static str {
         MediaKind::Voice => "audio/ogg; codecs=opus",
         MediaKind::Document => "application/pdf",
         MediaKind::Sticker => "image/webp",
-    }
-}
-
-fn is_webp(kept: &StoredFile) -> bool {
-    match (&kept.begins, &kept.name) {
-        (Some(begins), _) => begins.starts_with(b"RIFF") && begins.get(8..12) == Some(b"WEBP"),
-        // A received file is named by its type.
-        (None, Some(name)) => name.ends_with(".webp"),
-        (None, None) => false,
     }
 }
 
@@ -243,7 +247,7 @@ mod tests {
     fn kept(mimetype: Option<&str>, begins: &[u8]) -> StoredFile {
         let file = FileToSend { object: "a".to_owned(), received: false, size: Some(3), sha256: Some("01".to_owned()) };
         let (mimetype, name) = (mimetype.map(str::to_owned), Some("bill.xlsx".to_owned()));
-        StoredFile { file, begins: Some(begins.to_vec()), mimetype, name }
+        StoredFile { file, begins: begins.to_vec(), mimetype, name }
     }
 
     fn read_of(fields: Value, kind: Option<MediaKind>, kept: &StoredFile) -> Result<SendMedia, String> {
@@ -253,7 +257,7 @@ mod tests {
         }
         let fields = serde_json::from_value(all).expect("reading never fails");
         read_media_command(fields, kind, Some(kept), None)
-            .map(|sent| sent.message)
+            .map(|(sent, _)| sent.message)
             .map_err(|failure| failure.message.into_owned())
     }
 
@@ -279,7 +283,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_what_is_right() {
         let one = kept(Some("image/png"), b"\x89PNG\r\n\x1a\n\0\0\0\r");
-        let (image, sticker) = (Some(MediaKind::Image), Some(MediaKind::Sticker));
+        let image = Some(MediaKind::Image);
         let types = "Invalid media type. Allowed types: image, video, audio, document";
         for (fields, kind, message) in [
             (json!({}), None, types),
@@ -291,11 +295,6 @@ mod tests {
             ),
             (json!({"mimetype": 7}), image, "mimetype must be a string, as image/jpeg"),
             (json!({"mimetype": "image"}), image, "mimetype must be a type of file, as image/jpeg"),
-            (
-                json!({"mimetype": "image/webp"}),
-                sticker,
-                "A file of the type image/png cannot be sent as sticker, which takes image/webp",
-            ),
             (json!({"caption": "x".repeat(4097)}), image, "caption must be a string of at most 4096 characters"),
             (json!({"fileName": "a\nb"}), image, "fileName must be a string of at most 255 characters on one line"),
             (json!({"gifPlayback": true}), image, "gifPlayback is for a video"),
@@ -304,6 +303,23 @@ mod tests {
         ] {
             assert_eq!(read_of(fields.clone(), kind, &one), Err(message.to_owned()), "{fields}");
         }
+        let pdf = kept(None, b"%PDF-1.4");
+        let refused = "A file of the type application/pdf cannot be sent as sticker, which takes image/webp";
+        assert_eq!(read_of(json!({}), Some(MediaKind::Sticker), &pdf), Err(refused.to_owned()));
+    }
+
+    #[test]
+    fn sound_and_pictures_of_other_formats_are_converted() {
+        let converted = |kind: MediaKind, begins: &[u8]| {
+            let fields = serde_json::from_value(json!({"to": "6281234567890"})).expect("reading never fails");
+            let read = read_media_command(fields, Some(kind), Some(&kept(Some("text/plain"), begins)), None);
+            let (sent, conversion) = read.map_err(|failure| failure.message).expect("it fits");
+            (sent.message.mimetype, conversion.is_some())
+        };
+        let png = b"\x89PNG\r\n\x1a\n\0\0\0\r";
+        assert_eq!(converted(MediaKind::Sticker, png), ("image/webp".to_owned(), true));
+        assert_eq!(converted(MediaKind::Sticker, b"RIFF\0\0\0\0WEBP"), ("image/webp".to_owned(), false));
+        assert_eq!(converted(MediaKind::Voice, b"ID3\x03"), ("audio/ogg; codecs=opus".to_owned(), true));
     }
 
     #[test]

@@ -85,7 +85,7 @@ async fn send(
     // What `send-media` does not know it ignored always.
     let unknown = if kind.is_some() { UnknownFields::Refused } else { UnknownFields::Ignored };
     let read = read_fields(fields, unknown).and_then(|fields| read_media_command(fields, kind, file.as_ref(), key));
-    let RequestedSend { message: mut media, at, .. } = match read {
+    let (RequestedSend { message: mut media, at, .. }, conversion) = match read {
         Ok(read) => read,
         Err(failure) => {
             if let Some(kept) = file {
@@ -94,6 +94,10 @@ async fn send(
             return Err(failure);
         }
     };
+    if let Err(failure) = app.converter.complete(&app.uploads, &mut media, conversion).await {
+        app.uploads.forget(&media.file).await;
+        return Err(failure);
+    }
     if let Some(id) = &media.quoted {
         let is_known = media.quote.as_ref().is_some_and(|quote| quote.content.is_some());
         if kind.is_some()
@@ -145,7 +149,15 @@ pub async fn prepare_job_file(app: &AppState, mut fields: Map<String, Value>) ->
     let read = read_fields(fields, UnknownFields::Refused)
         .and_then(|fields| read_media_command(fields, Some(kind), file.as_ref(), None));
     match read {
-        Ok(read) => Ok(read.message),
+        Ok((RequestedSend { message: mut media, .. }, conversion)) => {
+            match app.converter.complete(&app.uploads, &mut media, conversion).await {
+                Ok(()) => Ok(media),
+                Err(failure) => {
+                    app.uploads.forget(&media.file).await;
+                    Err(failure)
+                }
+            }
+        }
         Err(failure) => {
             if let Some(kept) = file {
                 app.uploads.forget(&kept.file).await;

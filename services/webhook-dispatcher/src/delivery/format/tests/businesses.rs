@@ -50,7 +50,7 @@ pub fn events() -> Vec<(&'static str, StoredEvent)> {
     let late = MediaDownloaded {
         message_id: own("3EB0A1"),
         content: MessageContent::Image {
-            caption: own("Sea"),
+            caption: own("Sea").into(),
             mimetype: own("image/jpeg"),
             file_name: None,
             file: Some(file("image", "image/jpeg")),

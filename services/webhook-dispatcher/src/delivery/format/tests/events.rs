@@ -35,6 +35,7 @@ fn party(address: &str) -> KnownAddresses {
 
 fn origin(chat: &str, author: &str) -> EventOrigin {
     EventOrigin {
+        from: jid(chat),
         chat: party(chat),
         author: party(author),
         participant: (chat == GROUP).then(|| jid(author)),
@@ -48,7 +49,6 @@ fn origin(chat: &str, author: &str) -> EventOrigin {
 fn received(chat: &str, content: MessageContent, context: MessageContext) -> StoredEvent {
     let received = MessageReceived {
         message_id: "3EB0A1".to_owned(),
-        from: jid(chat),
         timestamp: AT,
         content,
         sender: MessageSender { jid: jid(chat), push_name: "Budi".to_owned(), verified_name: None },
@@ -116,7 +116,7 @@ fn contents() -> Vec<(&'static str, StoredEvent)> {
         (
             "image_without_a_file",
             of(MessageContent::Image {
-                caption: own("Look"),
+                caption: own("Look").into(),
                 mimetype: own("image/jpeg"),
                 file_name: None,
                 file: None,
@@ -157,7 +157,7 @@ fn contents() -> Vec<(&'static str, StoredEvent)> {
             of(MessageContent::LiveLocation {
                 latitude: -6.2,
                 longitude: 106.8,
-                caption: own("On my way"),
+                caption: own("On my way").into(),
                 accuracy: Some(10),
                 speed: None,
                 sequence: Some(3),
