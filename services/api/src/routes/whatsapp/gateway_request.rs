@@ -38,7 +38,7 @@ pub async fn explain_failure(app: &AppState, session: &SessionId, command: Comma
         return error;
     }
     let status = app.gateway.status(session).await.ok();
-    let retry_after = status.and_then(|status| reconnects_after(&status, OffsetDateTime::now_utc()));
+    let retry_after = status.and_then(|status| reconnects_after(&status, clock::now()));
     ApiError { retry_after, ..error }
 }
 

@@ -20,6 +20,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::ChatJid,
+    clock,
     command::{Command, CommandErrorCode, QueuedSend, SentMessage, spec},
     session::SessionId,
 };
@@ -27,7 +28,6 @@ use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
-use time::OffsetDateTime;
 
 /// The contract's bound.
 const MOST: usize = 100;
@@ -144,7 +144,7 @@ pub async fn send_bulk(
             app.messages.complete_quote(&session, id, &mut message.quote).await;
         }
     }
-    app.metrics.count(ApiCounter::BulkRequests, OffsetDateTime::now_utc());
+    app.metrics.count(ApiCounter::BulkRequests, clock::now());
     let carried = app.clone();
     app.carry(async move { send_items(&carried, &session, items).await }).await.map_err(|panic| {
         tracing::error!("a bulk send panicked: {panic}");
@@ -200,7 +200,7 @@ async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -
 
 fn count_message(app: &AppState, is_sent: bool) {
     let counter = if is_sent { ApiCounter::BulkMessagesSent } else { ApiCounter::BulkMessagesFailed };
-    app.metrics.count(counter, OffsetDateTime::now_utc());
+    app.metrics.count(counter, clock::now());
 }
 
 /// Whether the error is about the session and not about this message.
