@@ -84,9 +84,13 @@ fn signing_key(given: Option<&str>) -> anyhow::Result<(String, hmac::Key)> {
 /// Gives each event to `take`, in order, and goes on behind the last one after a cut.
 async fn follow(api: &ApiClient, query: &str, take: impl AsyncFn(&Value)) -> anyhow::Result<bool> {
     let mut last: Option<String> = None;
+    // A sequence counts in its stream only.
+    let mut stream: Option<String> = None;
     let mut is_first = true;
     loop {
-        let opened = api.open_stream(&format!("/api/events/stream?{query}"), last.as_deref()).await;
+        let place =
+            last.as_ref().map(|last| stream.iter().fold(last.clone(), |last, stream| format!("{last}-{stream}")));
+        let opened = api.open_stream(&format!("/api/events/stream?{query}"), place.as_deref()).await;
         let mut response = match opened {
             Ok(response) => response,
             Err(error) if is_first => return Err(error),
@@ -109,6 +113,7 @@ async fn follow(api: &ApiClient, query: &str, take: impl AsyncFn(&Value)) -> any
                     eprintln!("{name}: {data}");
                 }
                 last = frame.id.or(last);
+                stream = frame.stream.or(stream);
             }
         }
         tokio::time::sleep(AGAIN_AFTER).await;
@@ -119,6 +124,8 @@ async fn follow(api: &ApiClient, query: &str, take: impl AsyncFn(&Value)) -> any
 #[derive(Debug, Default, PartialEq)]
 struct Frame {
     id: Option<String>,
+    /// The stream in which the id counts, in a comment.
+    stream: Option<String>,
     name: Option<String>,
     data: Option<Value>,
 }
@@ -127,6 +134,9 @@ impl Frame {
     fn parse(text: &str) -> Self {
         let mut frame = Self::default();
         for line in text.lines() {
+            if let Some(stream) = line.strip_prefix(": stream ") {
+                frame.stream = Some(stream.to_owned());
+            }
             match line.split_once(": ") {
                 Some(("id", id)) => frame.id = Some(id.to_owned()),
                 Some(("event", name)) => frame.name = Some(name.to_owned()),
@@ -146,6 +156,7 @@ mod tests {
     #[test]
     fn a_heartbeat_is_no_event_and_moves_the_place() {
         assert_eq!(Frame::parse(": alive\nid: 7"), Frame { id: Some("7".to_owned()), ..Frame::default() });
+        assert_eq!(Frame::parse(": alive\nid: 7\n: stream 176").stream.as_deref(), Some("176"));
         let event = Frame::parse("id: 8\ndata: {\"a\":\"b: c\"}");
         assert_eq!((event.id.as_deref(), event.data), (Some("8"), Some(json!({"a": "b: c"}))));
         assert_eq!(Frame::parse("event: gap\nid: 9\ndata: {}").name.as_deref(), Some("gap"));

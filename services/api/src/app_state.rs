@@ -17,16 +17,18 @@ use crate::{
     message_lookup::MessageLookup,
     metrics::ApiMetrics,
     replay_store::ReplayStore,
+    request_metrics::RequestMetrics,
     routes::health::LastPings,
     session_store::SessionStore,
     uploads::UploadStore,
     wrong_keys::WrongKeys,
 };
-use kurir_chassis::{broker::Broker, health::Health, webhook_settings::WebhookSettings};
-use kurir_contract::address_guard::NetworkList;
+use kurir_chassis::{broker::Broker, health::Health, metrics::MetricsRegistry, webhook_settings::WebhookSettings};
+use kurir_contract::{address_guard::NetworkList, clock};
 use std::{future::Future, sync::Arc, time::Instant};
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// Cheap to clone: all of it is shared.
 #[derive(Clone)]
@@ -59,6 +61,8 @@ pub struct SharedState {
     pub wrong_keys: WrongKeys,
     pub last_pings: LastPings,
     pub metrics: ApiMetrics,
+    /// What `/metrics` shows of the requests.
+    pub requests: RequestMetrics,
     pub index: EventIndex,
     pub keys: KeyTable,
     pub key_rates: KeyRates,
@@ -68,7 +72,7 @@ pub struct SharedState {
 }
 
 impl AppState {
-    pub fn new(config: &ApiConfig, broker: Broker, health: Health) -> Self {
+    pub fn new(config: &ApiConfig, broker: Broker, health: Health, metrics: &MetricsRegistry) -> Self {
         Self(Arc::new(SharedState {
             started: Instant::now(),
             environment: config.node_env.clone(),
@@ -93,7 +97,8 @@ impl AppState {
             wrong_keys: WrongKeys::new(config.limits.wrong_keys_per_minute),
             last_pings: LastPings::default(),
             byte_budget: ByteBudget::new(config.limits.max_bytes_in_flight.bytes),
-            metrics: ApiMetrics::new(time::OffsetDateTime::now_utc()),
+            metrics: ApiMetrics::new(clock::now()),
+            requests: RequestMetrics::register(metrics),
             index: EventIndex::new(&config.index, broker.clone()),
             keys: KeyTable::new(broker.clone()),
             key_rates: KeyRates::default(),
@@ -110,6 +115,7 @@ impl AppState {
     where
         F: Future<Output: Send> + Send + 'static,
     {
+        let task = task.in_current_span();
         self.sends.spawn(async move {
             task.await;
         });
@@ -124,7 +130,7 @@ impl AppState {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.sends.spawn(send).await
+        self.sends.spawn(send.in_current_span()).await
     }
 
     /// Whether the shutdown was asked for: what has not begun should not begin any more.

@@ -18,14 +18,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use kurir_contract::session::SessionId;
+use kurir_contract::{clock, session::SessionId};
 use std::{
     convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
 use subtle::ConstantTimeEq as _;
-use time::OffsetDateTime;
 
 /// For `/api/webhook/*`.
 pub async fn require_webhook_key(State(app): State<AppState>, request: Request, next: Next) -> Response {
@@ -139,7 +138,7 @@ fn identify(app: &AppState, headers: &HeaderMap, uri: &Uri, extensions: &Extensi
 
 fn check_key(app: &AppState, given: &[u8], extensions: &Extensions) -> Result<Caller, KeyError> {
     let (key, now) = (&app.api_key, Instant::now());
-    let find = || app.keys.find(given, OffsetDateTime::now_utc()).map(|record| Caller::of_key(&record));
+    let find = || app.keys.find(given, clock::now()).map(|record| Caller::of_key(&record));
     let Some(connection) = extensions.get::<Arc<ConnectionPhase>>() else {
         let known = if key.accepts(given) { Some(Caller::environment()) } else { find() };
         return known.ok_or(KeyError::Wrong);

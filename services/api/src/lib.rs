@@ -56,6 +56,7 @@ mod remote_file;
 mod replay_store;
 mod request_body;
 mod request_id;
+mod request_metrics;
 mod response;
 mod router;
 mod routes;
@@ -68,7 +69,9 @@ pub use config::ApiConfig;
 
 use api_key::ApiKey;
 use app_state::AppState;
-use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
+use kurir_chassis::{
+    broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
+};
 use kurir_contract::service::ServiceName;
 use std::time::Duration;
 
@@ -89,13 +92,16 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let listeners = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());
-    let app = AppState::new(&config, broker.clone(), health.clone());
+    let metrics = MetricsRegistry::default();
+    metrics.add_service(ServiceName::Api, &broker);
+    let app = AppState::new(&config, broker.clone(), health.clone(), &metrics);
 
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();
-    let router = router::router(&config, app.clone());
+    let router = router::router(&config, app.clone(), metrics);
     tasks.spawn("http", server::serve(listeners, router, config.limits.clone(), DRAIN, asked.clone()));
     app.index.start(&mut tasks);
+    tasks.spawn("clock", broker.clock.clone().follow(broker.client.clone(), asked.clone()));
     tasks.spawn("keys", follow_keys(app.clone(), asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {

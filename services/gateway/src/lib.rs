@@ -62,7 +62,9 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let broker = Broker::connect(&config.broker, "kurir-gateway").await?;
     let health = Health::new(ServiceName::Gateway, broker.clone());
     let metrics = MetricsRegistry::default();
+    metrics.add_service(ServiceName::Gateway, &broker);
     let lease = GatewayLease::new(broker.clone(), health.instance().to_owned());
+    let clock = broker.clock.clone().follow(broker.client.clone(), shutdown.clone());
     let context = SessionContext {
         broker,
         health: health.clone(),
@@ -74,6 +76,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     // The lease is held until the sessions have left WhatsApp.
     let released = CancellationToken::new();
     let sessions = run_sessions(Supervisor::new(context, config)?, tasks.shutdown_token(), released.clone());
+    tasks.spawn("clock", clock);
     tasks.spawn("sessions", sessions);
     tasks.spawn("lease", lease.run(released));
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown_token()));

@@ -63,8 +63,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Changes of endpoints that wait for the worker. The bucket is read no faster than the worker applies them.
 const CHANGE_QUEUE: usize = 64;
-/// How often NATS' clock is read. A clock drifts by milliseconds in this time.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(30);
 /// Time after the drain to record the last attempts and to send the last acknowledgements.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -76,11 +74,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let broker = Broker::connect(&config.broker, "kurir-webhook-dispatcher").await?;
     let health = Health::new(ServiceName::WebhookDispatcher, broker.clone());
     let metrics = MetricsRegistry::default();
+    metrics.add_service(ServiceName::WebhookDispatcher, &broker);
     let mut tasks = TaskSet::new(shutdown.clone());
     if let Some(listen) = config.health_listen() {
         tasks.spawn("health", health.clone().serve_probes_and_metrics(listen, metrics.clone(), shutdown.clone()));
     }
-    tasks.spawn("clock", follow_clock(broker.clone(), shutdown.clone()));
+    tasks.spawn("clock", broker.clock.clone().follow(broker.client.clone(), shutdown.clone()));
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
     let (attempts, recorder) = open_attempt_log(broker.clone());
     tasks.spawn("attempt log", recorder.run(shutdown.clone()));
@@ -133,14 +132,6 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         Ok(flushed) => flushed.context("failed to send the last acknowledgements").or(result),
         Err(_) => result,
     }
-}
-
-/// Reads NATS' clock regularly: the machine's clock may jump, and drift.
-async fn follow_clock(broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
-    while tokio::time::timeout(CLOCK_INTERVAL, shutdown.cancelled()).await.is_err() {
-        broker.clock.synchronize(&broker.client).await;
-    }
-    Ok(())
 }
 
 /// Reports readiness when the streams exist and every endpoint has its consumer. Then waits for the shutdown.

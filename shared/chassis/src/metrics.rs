@@ -1,4 +1,4 @@
-//! The metrics of a service, as OpenMetrics text 1.0 at `/metrics` on `HEALTH_LISTEN`, for Prometheus and similar programs.
+//! The metrics of a service, as OpenMetrics text 1.0 at `/metrics`, for Prometheus and similar programs.
 //!
 //! A module declares the metrics that it counts; this module collects them.
 
@@ -49,7 +49,7 @@ impl MetricsRegistry {
     }
 
     /// The route `/metrics`.
-    pub(crate) fn metrics_route(self) -> Router {
+    pub fn metrics_route<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         Router::new()
             .route("/metrics", get(async move || ([(CONTENT_TYPE, OPEN_METRICS)], self.encode_text()).into_response()))
     }

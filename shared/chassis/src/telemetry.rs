@@ -7,22 +7,27 @@ use crate::{
     log_redaction::LogSecrets,
     log_repeats::RepeatLimit,
     settings::SettingProblem,
+    trace_context::TRACE_TARGET,
 };
 use anyhow::Context as _;
 use kurir_contract::service::ServiceName;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{
     Resource, runtime,
-    trace::{SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
+    trace::{Sampler, SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
 };
 use std::{
     io::{self, IsTerminal as _, Write},
     path::Path,
     time::Duration,
 };
-use tracing::{Level, level_filters::LevelFilter};
+use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer, Registry,
+    filter::filter_fn,
+    fmt,
+    layer::{Identity, SubscriberExt as _},
+    util::SubscriberInitExt as _,
 };
 
 /// What is logged, and where.
@@ -48,6 +53,9 @@ pub struct LogSettings {
     /// Base URL of an OpenTelemetry collector (OTLP over HTTP); unset: no traces.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otel_exporter_otlp_endpoint: Option<String>,
+    /// The share of traces that are collected, from 0 to 1. A trace that began elsewhere keeps its own decision.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0)]
+    pub otel_traces_sampler_arg: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -62,14 +70,20 @@ impl LogSettings {
         LogRotation { max_size, max_age: self.log_max_age, kept: self.log_keep.into() }
     }
 
-    /// A level that is none: nothing would be logged.
+    /// A level that is none, with which nothing would be logged, and a share that is none.
     #[must_use]
     pub fn problems(&self) -> Vec<SettingProblem> {
-        if is_log_level(&self.log_level) {
-            return Vec::new();
+        let mut problems = Vec::new();
+        if !is_log_level(&self.log_level) {
+            let fix =
+                "it is no level: use error, warn, info, debug, trace or off, or a filter as info,kurir_gateway=debug";
+            problems.push(SettingProblem::new("LOG_LEVEL", fix));
         }
-        let fix = "it is no level: use error, warn, info, debug, trace or off, or a filter as info,kurir_gateway=debug";
-        vec![SettingProblem::new("LOG_LEVEL", fix)]
+        if !(0.0..=1.0).contains(&self.otel_traces_sampler_arg) {
+            let fix = "it is no share: use a number from 0 (no traces) to 1 (all), as 0.01";
+            problems.push(SettingProblem::new("OTEL_TRACES_SAMPLER_ARG", fix));
+        }
+        problems
     }
 }
 
@@ -102,14 +116,34 @@ pub fn start(
 ) -> anyhow::Result<Telemetry> {
     // Every TLS connection of this process uses one implementation; the second call of a test is no failure.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let filter = EnvFilter::try_new(read_log_level(filter)).context("failed to read LOG_LEVEL")?;
-    let traces = settings.otel_exporter_otlp_endpoint.as_deref().map(|url| exporter(url, service)).transpose()?;
-    let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("kurir")));
-    let (layers, logs) = logs(settings, secrets)?;
+    let filter = format!("{},{TRACE_TARGET}=off", read_log_level(filter));
+    let filter = || EnvFilter::try_new(&filter).context("failed to read LOG_LEVEL");
+    let traces =
+        settings.otel_exporter_otlp_endpoint.as_deref().map(|url| exporter(url, settings, service)).transpose()?;
+    let (mut layers, logs) = logs(settings, secrets)?;
+    // Without a collector one filter is asked for all. With one, the log's level must not decide which spans there are, and
+    // log lines, which hold more than a trace may, do not become events of spans.
+    let mut all = None;
+    let spans = match &traces {
+        Some(traces) => {
+            for layer in &mut layers {
+                *layer = std::mem::replace(layer, Box::new(Identity::new())).with_filter(filter()?).boxed();
+            }
+            let is_span = |metadata: &Metadata<'_>| {
+                metadata.is_span() && *metadata.level() <= Level::INFO && is_ours(metadata.target())
+            };
+            let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer("kurir")).with_location(false);
+            Some(layer.with_threads(false).with_filter(filter_fn(is_span)))
+        }
+        None => {
+            all = Some(filter()?);
+            None
+        }
+    };
     tracing_subscriber::registry()
         .with(layers)
         .with(spans)
-        .with(filter)
+        .with(all)
         .with(RepeatLimit::default())
         .with(filter_fn(|line| *line.level() < Level::TRACE || is_ours(line.target())))
         .try_init()
@@ -184,7 +218,7 @@ fn layer(format: LogFormat, lines: LogLines, colours: bool) -> LogLayer {
     }
 }
 
-fn exporter(url: &str, service: ServiceName) -> anyhow::Result<SdkTracerProvider> {
+fn exporter(url: &str, settings: &LogSettings, service: ServiceName) -> anyhow::Result<SdkTracerProvider> {
     use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
     let endpoint = format!("{}/v1/traces", url.trim_end_matches('/'));
     let exporter = SpanExporter::builder()
@@ -192,7 +226,9 @@ fn exporter(url: &str, service: ServiceName) -> anyhow::Result<SdkTracerProvider
         .with_endpoint(endpoint)
         .build()
         .context("failed to use OTEL_EXPORTER_OTLP_ENDPOINT")?;
+    let share = Sampler::TraceIdRatioBased(settings.otel_traces_sampler_arg);
     Ok(SdkTracerProvider::builder()
+        .with_sampler(Sampler::ParentBased(Box::new(share)))
         .with_span_processor(BatchSpanProcessor::builder(exporter, runtime::Tokio).build())
         .with_resource(Resource::builder().with_service_name(format!("kurir-{service}")).build())
         .build())

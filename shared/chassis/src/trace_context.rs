@@ -10,6 +10,9 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+/// The target of spans that are for traces only: the log does not show them.
+pub const TRACE_TARGET: &str = "kurir_trace";
+
 /// Writes the current span's context into a message; without a collector there is none, and nothing is written.
 pub fn inject(headers: &mut HeaderMap) {
     TraceContextPropagator::new().inject_context(&Span::current().context(), &mut NatsHeaders(headers));
@@ -21,6 +24,22 @@ pub fn adopt(span: &Span, headers: Option<&HeaderMap>) {
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &ReadNatsHeaders(headers));
     // Refused only if the span was closed or has a parent already, and then there is nothing to mend.
     let _ = span.set_parent(parent);
+}
+
+/// Makes `span` a child of a context that came as text, if it is one.
+pub fn adopt_text(span: &Span, traceparent: Option<&str>) {
+    let Some(traceparent) = traceparent else { return };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::TRACEPARENT, traceparent);
+    adopt(span, Some(&headers));
+}
+
+/// Whether whoever began the trace does not want it collected; without a trace nobody has decided.
+#[must_use]
+pub fn is_unsampled(traceparent: Option<&str>) -> bool {
+    // `00-<trace>-<span>-<flags>`, of which the last bit counts.
+    let flags = traceparent.and_then(|text| u8::from_str_radix(text.split('-').nth(3)?, 16).ok());
+    flags.is_some_and(|flags| flags & 1 == 0)
 }
 
 /// The `traceparent` of the current span, for an HTTP header.
@@ -48,5 +67,21 @@ impl Extractor for ReadNatsHeaders<'_> {
 
     fn keys(&self) -> Vec<&str> {
         self.0.iter().map(|(name, _)| name.as_ref()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trace_that_says_so_is_not_collected() {
+        let start = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+        for (flags, expected) in
+            [("-00", true), ("-01", false), ("-02", true), ("-03", false), ("", false), ("-x", false)]
+        {
+            assert_eq!(is_unsampled(Some(&format!("{start}{flags}"))), expected, "{flags}");
+        }
+        assert!(!is_unsampled(None));
     }
 }

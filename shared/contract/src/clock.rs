@@ -1,10 +1,37 @@
-//! Timestamps as JSON has them: ISO 8601 in UTC with milliseconds, always with a `Z`.
+//! The time of day, and timestamps as JSON has them: ISO 8601 in UTC with milliseconds, always with a `Z`.
+//!
+//! The time is that of NATS as soon as it was read ([`set_time`]), so that all services agree on it: what one stores, another
+//! one compares. Between two readings a monotonic clock counts. A process speaks to one NATS, so it has one time.
 
+use std::{
+    sync::{PoisonError, RwLock},
+    time::Instant,
+};
 use time::{
     OffsetDateTime,
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
+
+/// When a time was read, and which it was.
+static READING: RwLock<Option<(Instant, OffsetDateTime)>> = RwLock::new(None);
+
+/// The present time: NATS' as it was last read, or the machine's as long as none was read.
+#[must_use]
+pub fn now() -> OffsetDateTime {
+    // Nothing can panic while it holds this lock.
+    match *READING.read().unwrap_or_else(PoisonError::into_inner) {
+        Some((at, time)) => time + at.elapsed(),
+        None => OffsetDateTime::now_utc(),
+    }
+}
+
+/// Sets the present time of this process, and gives how far it moved.
+pub fn set_time(time: OffsetDateTime) -> time::Duration {
+    let moved = time - now();
+    *READING.write().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), time));
+    moved
+}
 
 const FORMAT: &[BorrowedFormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -26,7 +53,7 @@ pub fn parse(text: &str) -> Option<OffsetDateTime> {
 /// The present time, as [`iso`] writes it.
 #[must_use]
 pub fn now_iso() -> String {
-    iso(OffsetDateTime::now_utc())
+    iso(now())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! - [`http`]: an HTTP client for the test itself.
 //! - [`stack`]: all of Kurir together.
 //! - [`contract_v3`]: sends the rows of `tests/contract-v3/`; [`json_match`] compares the answers.
+//! - [`faketime`]: a wrong clock for a process.
 //! - [`wait`]: waits for conditions, never for time.
 //! - [`port`]: reserves ports; [`tcp_server`] listens on them.
 //!
@@ -16,6 +17,7 @@
 pub mod binaries;
 pub mod cable;
 pub mod contract_v3;
+pub mod faketime;
 pub mod http;
 pub mod json_match;
 pub mod nats;

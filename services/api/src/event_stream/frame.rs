@@ -1,5 +1,6 @@
 //! The lines of one server-sent event. Pure.
 
+use super::place::PresentStream;
 use async_nats::{HeaderValue, jetstream::Message};
 use bytes::Bytes;
 use kurir_contract::{header, subject};
@@ -18,13 +19,18 @@ pub fn event_frame(sequence: u64, stored_at: &str, message: &Message) -> Option<
 }
 
 /// Keeps the connection alive, and the caller's place up to date while no event fits its filters.
-pub fn heartbeat_frame(last: u64) -> Bytes {
-    Bytes::from(format!(": alive\nid: {last}\n\n"))
+pub fn heartbeat_frame(last: u64, stream: &PresentStream) -> Bytes {
+    Bytes::from(format!(": alive\nid: {last}\n: stream {}\n\n", stream.created_milliseconds()))
 }
 
 /// Tells the caller which events are not in EVENTS any more.
 pub fn gap_frame(first: u64, last: u64) -> Bytes {
     Bytes::from(format!("event: gap\nid: {last}\ndata: {{\"first\":{first},\"last\":{last}}}\n\n"))
+}
+
+/// Tells the caller that EVENTS was made anew: what was stored in the old stream is gone, and the new one begins here.
+pub fn restart_frame(last: u64) -> Bytes {
+    Bytes::from(format!("event: restart\nid: {last}\ndata: {{\"after\":{last}}}\n\n"))
 }
 
 /// Whether the event belongs to the chat, under any of the chat's addresses.

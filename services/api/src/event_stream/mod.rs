@@ -1,10 +1,11 @@
 //! `GET /api/events/stream`: events as they are stored, as server-sent events.
 //!
-//! Each has its sequence as its id, so a caller that comes back with `Last-Event-ID` misses none; the first line names the
-//! place at which a caller without one begins. A caller that takes nothing for 10 s is cut off, and can come back.
-//! `frame` writes the lines; it is pure.
+//! Each has its sequence as its id, so a caller that comes back with `Last-Event-ID` misses none; the first line names
+//! the place at which a caller without one begins. If EVENTS was made anew since, the caller begins at its start. A caller that takes nothing for 10 s is cut off, and can come back.
+//! `frame` writes the lines, `place` reads and writes ids; both are pure.
 
 mod frame;
+mod place;
 
 use crate::{
     app_state::AppState,
@@ -19,7 +20,10 @@ use aide::{OperationInput, OperationOutput};
 use anyhow::Context as _;
 use async_nats::jetstream::{
     Message,
-    consumer::{DeliverPolicy, pull::OrderedConfig},
+    consumer::{
+        DeliverPolicy,
+        pull::{Ordered, OrderedConfig},
+    },
 };
 use axum::{
     body::Body,
@@ -32,19 +36,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use frame::{event_frame, gap_frame, heartbeat_frame, is_in_chat};
+use frame::{event_frame, gap_frame, heartbeat_frame, is_in_chat, restart_frame};
 use futures::StreamExt as _;
 use kurir_chassis::shutdown::CancellationToken;
 use kurir_contract::{
+    clock,
     endpoint::{EventPattern, filter_subjects},
     session::SessionId,
     stream::EVENTS,
 };
+use place::{PresentStream, StreamPlace};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{convert::Infallible, sync::Arc, time::Duration};
-use time::OffsetDateTime;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{interval, timeout},
@@ -99,15 +104,15 @@ pub struct EventStreamQuery {
 
 struct EventTypes(Vec<EventPattern>);
 
-/// The header `Last-Event-ID`; none if it is missing or no sequence.
-pub struct LastEventId(Option<u64>);
+/// The header `Last-Event-ID`; none if it is missing or no place.
+pub struct LastEventId(Option<StreamPlace>);
 
 impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let given = parts.headers.get("last-event-id").and_then(|given| given.to_str().ok());
-        Ok(Self(given.and_then(|given| given.trim().parse().ok())))
+        Ok(Self(given.and_then(StreamPlace::parse)))
     }
 }
 
@@ -138,7 +143,7 @@ struct Subscription {
     caller: Caller,
     chat: Option<String>,
     filters: Vec<String>,
-    after: Option<u64>,
+    after: Option<StreamPlace>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -153,11 +158,11 @@ pub async fn follow_events(
     let types = errors.take_optional("type", query.types).map(|EventTypes(types)| types).unwrap_or_default();
     let chat = text_value(errors.take_optional("chat", query.chat));
     let after = errors.take_optional("after", query.after).and_then(|CursorText(after)| {
-        let sequence = after.parse().ok();
-        if sequence.is_none() {
+        let place = StreamPlace::parse(&after);
+        if place.is_none() {
             errors.add("after", FieldError::predicate("must be the sequence of an event"));
         }
-        sequence
+        place
     });
     let sessions = wanted_sessions(session.as_deref(), &caller);
     if sessions.is_none() {
@@ -202,40 +207,76 @@ async fn run(
     sender: &mpsc::Sender<Bytes>,
     opened: tokio::sync::oneshot::Sender<()>,
 ) -> anyhow::Result<()> {
-    anyhow::ensure!(app.broker.is_connected(), "no connection to NATS");
-    let stream = app.broker.jetstream.get_stream(EVENTS).await.context("failed to open EVENTS")?;
-    let state = &stream.cached_info().state;
-    let mut last = subscription.after.unwrap_or(state.last_sequence).min(state.last_sequence);
-    let first_missing = last + 1;
-    let config = OrderedConfig {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
-        filter_subjects: subscription.filters.clone(),
-        max_batch: BATCH,
-        ..OrderedConfig::default()
-    };
-    let consumer = stream.create_consumer(config).await.context("failed to create the consumer")?;
-    let mut messages = consumer.messages().await.context("failed to read EVENTS")?;
-    // A caller that has gone meanwhile is noticed at the first frame.
-    let _ = opened.send(());
-    send(sender, heartbeat_frame(last)).await?;
-    if first_missing < state.first_sequence {
-        last = state.first_sequence - 1;
-        send(sender, gap_frame(first_missing, last)).await?;
+    let (mut seen, mut opened) = (subscription.after, Some(opened));
+    loop {
+        anyhow::ensure!(app.broker.is_connected(), "no connection to NATS");
+        let stream = app.broker.jetstream.get_stream(EVENTS).await.context("failed to open EVENTS")?;
+        let present = PresentStream::of(stream.cached_info());
+        let begin = present.begin(seen);
+        let config = OrderedConfig {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: begin.last + 1 },
+            filter_subjects: subscription.filters.clone(),
+            max_batch: BATCH,
+            ..OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await.context("failed to create the consumer")?;
+        let messages = consumer.messages().await.context("failed to read EVENTS")?;
+        // A caller that has gone meanwhile is noticed at the first frame.
+        if let Some(opened) = opened.take() {
+            let _ = opened.send(());
+        }
+        send(sender, heartbeat_frame(begin.last, &present)).await?;
+        if begin.is_other_stream {
+            send(sender, restart_frame(begin.last)).await?;
+        } else if begin.last + 1 < present.first_sequence {
+            send(sender, gap_frame(begin.last + 1, present.first_sequence - 1)).await?;
+        }
+        let last = begin.last.max(present.first_sequence.saturating_sub(1));
+        match follow_stream(app, &subscription, sender, &present, messages, last).await? {
+            FollowEnd::Shutdown => return Ok(()),
+            FollowEnd::Replaced { last } => seen = Some(present.place(last)),
+        }
     }
+}
+
+/// Why a stream is not followed any more.
+enum FollowEnd {
+    /// This service stops, or the caller went away.
+    Shutdown,
+    /// EVENTS was deleted and made again. Everything up to `last` was sent.
+    Replaced { last: u64 },
+}
+
+async fn follow_stream(
+    app: &AppState,
+    subscription: &Subscription,
+    sender: &mpsc::Sender<Bytes>,
+    present: &PresentStream,
+    mut messages: Ordered,
+    mut last: u64,
+) -> anyhow::Result<FollowEnd> {
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.reset();
     loop {
         tokio::select! {
             biased;
-            () = app.stream_slots.closed.cancelled() => return Ok(()),
-            () = sender.closed() => return Ok(()),
+            () = app.stream_slots.closed.cancelled() => return Ok(FollowEnd::Shutdown),
+            () = sender.closed() => return Ok(FollowEnd::Shutdown),
             _ = heartbeat.tick() => {
                 check_key(app, &subscription.caller)?;
-                send(sender, heartbeat_frame(last)).await?;
+                if is_replaced(app, present).await? {
+                    return Ok(FollowEnd::Replaced { last });
+                }
+                send(sender, heartbeat_frame(last, present)).await?;
             }
             message = messages.next() => {
                 let message = message.context("the consumer ended")??;
                 check_key(app, &subscription.caller)?;
+                let info = message.info().map_err(anyhow::Error::from_boxed)?;
+                // The first message of a consumer: the client makes a new one after a break.
+                if info.consumer_sequence == 1 && is_replaced(app, present).await? {
+                    return Ok(FollowEnd::Replaced { last });
+                }
                 let (sequence, frame) = read_message(&message, subscription.chat.as_deref())?;
                 last = sequence;
                 if let Some(frame) = frame {
@@ -247,10 +288,16 @@ async fn run(
     }
 }
 
+/// Whether EVENTS is another stream now. The client's consumer finds its way into a new stream by itself, and would begin there
+/// behind the sequence of the old one.
+async fn is_replaced(app: &AppState, present: &PresentStream) -> anyhow::Result<bool> {
+    let stream = app.broker.jetstream.get_stream(EVENTS).await.context("failed to open EVENTS")?;
+    Ok(stream.cached_info().created != present.created)
+}
+
 /// A key that was deleted, or is over, ends its streams too.
 fn check_key(app: &AppState, caller: &Caller) -> anyhow::Result<()> {
-    let is_valid =
-        caller.key_id == ENVIRONMENT_KEY || app.keys.find_id(&caller.key_id, OffsetDateTime::now_utc()).is_some();
+    let is_valid = caller.key_id == ENVIRONMENT_KEY || app.keys.find_id(&caller.key_id, clock::now()).is_some();
     anyhow::ensure!(is_valid, "the key is not valid any more");
     Ok(())
 }
@@ -261,7 +308,7 @@ fn read_message(message: &Message, chat: Option<&str>) -> anyhow::Result<(u64, O
     if chat.is_some_and(|chat| !is_in_chat(&message.payload, chat)) {
         return Ok((info.stream_sequence, None));
     }
-    let stored_at = kurir_contract::clock::iso(info.published);
+    let stored_at = clock::iso(info.published);
     Ok((info.stream_sequence, event_frame(info.stream_sequence, &stored_at, message)))
 }
 

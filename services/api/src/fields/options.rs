@@ -2,7 +2,7 @@
 
 use super::{Field, FieldError, FieldValue, Person, Quoted, Timestamp, checked_optional};
 use crate::{error_code::ErrorCode, response::ApiError};
-use kurir_contract::{address::ChatJid, command::Quote, job};
+use kurir_contract::{address::ChatJid, clock, command::Quote, job};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -144,7 +144,7 @@ impl FieldValue for MentionList {
 
 impl FieldValue for SendAt {
     fn parse(given: &Value) -> Result<Self, FieldError> {
-        Self::parse_at(given, OffsetDateTime::now_utc())
+        Self::parse_at(given, clock::now())
     }
 }
 

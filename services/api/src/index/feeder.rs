@@ -20,12 +20,11 @@ use async_nats::jetstream::{
 use futures::StreamExt as _;
 use kurir_chassis::shutdown::CancellationToken;
 use kurir_contract::{
-    header,
+    clock, header,
     stream::{AUDIT, DEAD_LETTERS, DELIVERIES, EVENTS},
 };
 use rusqlite::Connection;
 use std::time::Duration;
-use time::OffsetDateTime;
 
 /// Messages of one transaction. Larger ones are not faster, and readers would wait for memory.
 const BATCH: usize = 2_000;
@@ -91,7 +90,7 @@ async fn follow(index: &EventIndex, source: Source) -> anyhow::Result<()> {
         Some(known) => DeliverPolicy::ByStartSequence { start_sequence: known.sequence.saturating_add(1).max(1) },
         None => {
             index.write(move |connection| forget_stream(connection, name)).await?;
-            DeliverPolicy::ByStartTime { start_time: OffsetDateTime::now_utc() - index.retention }
+            DeliverPolicy::ByStartTime { start_time: clock::now() - index.retention }
         }
     };
     let config = OrderedConfig { deliver_policy, ..OrderedConfig::default() };

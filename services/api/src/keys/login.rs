@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, HeaderName, header::COOKIE};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use kurir_chassis::{broker::Broker, bucket::Bucket};
+use kurir_contract::clock;
 use ring::hmac;
 use std::{sync::OnceLock, time::Duration};
-use time::OffsetDateTime;
 
 const NAME: &str = "kurir_login";
 /// A working day.
@@ -58,7 +58,7 @@ impl LoginCookies {
     /// The value of `Set-Cookie` that logs a caller in.
     pub async fn issue(&self, caller: &Caller, api_key: &ApiKey, is_https: bool) -> Result<String, ApiError> {
         let signing_key = self.prepare().await?;
-        let until = (OffsetDateTime::now_utc() + LASTS).unix_timestamp();
+        let until = (clock::now() + LASTS).unix_timestamp();
         let nonce: [u8; 16] = rand::random();
         let claims = format!("{}.{until}.{}", caller.key_id, hex::encode(nonce));
         let tag = sign(signing_key, &[b"login", claims.as_bytes(), &binding(&caller.key_id, api_key)]);
@@ -73,7 +73,7 @@ impl LoginCookies {
 
     /// Whoever is logged in, with the token that a change must bring.
     pub fn read(&self, headers: &HeaderMap, api_key: &ApiKey, keys: &KeyTable) -> Option<(Caller, String)> {
-        let (signing_key, now) = (self.signing_key.get()?, OffsetDateTime::now_utc());
+        let (signing_key, now) = (self.signing_key.get()?, clock::now());
         let cookie = cookie_value(headers)?;
         let (claims, tag) = cookie.rsplit_once('.')?;
         let mut parts = claims.split('.');

@@ -18,18 +18,21 @@ use crate::{
     response,
 };
 use axum::{Router, http::Method, middleware::from_fn_with_state, routing::get};
+use kurir_chassis::metrics::MetricsRegistry;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
 };
 
-pub fn router(config: &ApiConfig, app: AppState) -> Router {
+pub fn router(config: &ApiConfig, app: AppState, metrics: MetricsRegistry) -> Router {
     let (routes, document) = documented_routes(&app);
     let routes = routes
         .fallback(dashboard::show_page_or_not_found)
         .with_state(app.clone())
         // `/livez` and `/readyz`.
         .merge(app.health.probe_routes())
+        // Counts by route: no names, numbers or endpoints.
+        .merge(metrics.metrics_route())
         .route("/openapi.json", get(async || document))
         .route("/docs", get(show_reader))
         .method_not_allowed_fallback(response::method_not_allowed)

@@ -16,10 +16,10 @@ use crate::{
     response::{ApiError, DataResponse, JsonResult, MessageResponse, data_response, message_response},
 };
 use axum::extract::State;
+use kurir_contract::clock;
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::OffsetDateTime;
 
 /// Parts of a chart.
 const POINTS: i64 = 48;
@@ -62,7 +62,7 @@ pub async fn show(State(app): State<AppState>) -> JsonResult<DataResponse<IndexV
         let state = &stream.cached_info().state;
         let (read, last) = (app.index.position(source).await?, state.last_sequence);
         // What is older than the retention is never read.
-        is_caught_up &= read >= last || state.last_timestamp < OffsetDateTime::now_utc() - app.index.retention();
+        is_caught_up &= read >= last || state.last_timestamp < clock::now() - app.index.retention();
         streams.push(IndexStreamView { stream: source.stream(), read, last });
     }
     Ok(data_response(IndexView {
@@ -100,7 +100,7 @@ pub async fn show_statistics(
     let hours = errors.take_optional("hours", query.hours).map_or(24, |Hours(hours)| hours);
     errors.finish(|| Some(()))?;
     // The present minute is part of it.
-    let to = (milliseconds(OffsetDateTime::now_utc()) / 60_000 + 1) * 60_000;
+    let to = (milliseconds(clock::now()) / 60_000 + 1) * 60_000;
     let from = to - hours * 3_600_000;
     let counted =
         app.index.query(move |connection| statistics(connection, endpoint.as_deref(), (from, to), POINTS)).await?;

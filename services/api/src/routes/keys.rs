@@ -17,11 +17,10 @@ use crate::{
     },
 };
 use axum::extract::State;
-use kurir_contract::{audit::AuditEntry, session::SessionId};
+use kurir_contract::{audit::AuditEntry, clock, session::SessionId};
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 
 /// Sessions to which one key can be bound.
 const MOST_SESSIONS: usize = 100;
@@ -60,7 +59,7 @@ pub struct CreatedKeyView {
 
 impl From<KeyRecord> for KeyView {
     fn from(record: KeyRecord) -> Self {
-        let expired = !record.is_valid(OffsetDateTime::now_utc());
+        let expired = !record.is_valid(clock::now());
         let KeyRecord { id, name, starts_with, scopes, sessions, expires_at, requests_per_minute, .. } = record;
         let (created_at, created_by) = (record.created_at, record.created_by);
         Self {
@@ -132,7 +131,7 @@ pub async fn create(
     let scopes = errors.take("scopes", body.scopes);
     let sessions = errors.take_optional("sessions", body.sessions).map(|Sessions(sessions)| sessions);
     let expires_at = errors.take_optional("expiresAt", body.expires_at).map(|Timestamp(at)| at);
-    if expires_at.is_some_and(|at| at <= OffsetDateTime::now_utc()) {
+    if expires_at.is_some_and(|at| at <= clock::now()) {
         errors.add("expiresAt", FieldError::predicate("is in the past"));
     }
     let requests_per_minute = errors.take_optional("requestsPerMinute", body.requests_per_minute);

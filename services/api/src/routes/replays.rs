@@ -42,7 +42,7 @@ pub async fn create_replay(
     State(app): State<AppState>,
     JsonBody(body): JsonBody<CreateReplayRequest>,
 ) -> Result<AcceptedResponse<DataResponse<Replay>>, ApiError> {
-    let request = read_replay(body, OffsetDateTime::now_utc())?;
+    let request = read_replay(body, clock::now())?;
     require_endpoint(&app, &request.endpoint).await?;
     start_replay(&app, request).await
 }

@@ -183,7 +183,7 @@ pub async fn test(
     State(app): State<AppState>,
     LenientJsonBody(body): LenientJsonBody<TestWebhookRequest>,
 ) -> JsonResult<DeliveryResponse> {
-    let now = OffsetDateTime::now_utc();
+    let now = clock::now();
     let (chosen, data) = body.read(now)?;
     let event = chosen.map_or_else(test_event_type, Ok)?;
     deliver_event(&app, EventEnvelope::new(event, now, data), "Webhook test completed").await
@@ -197,7 +197,7 @@ pub async fn send(
     let RequiredEventType(event) = body.event_type.checked("eventType", ErrorCode::InvalidEventType)?;
     let data = checked_optional(body.data, "data", ErrorCode::InvalidData)?;
     let data = data.map(|EventDataField(data)| data).unwrap_or_default();
-    let (now, is_marked) = (OffsetDateTime::now_utc(), is_of_kurir(&event));
+    let (now, is_marked) = (clock::now(), is_of_kurir(&event));
     match text.and_then(|text| if is_marked { with_mark(&text, &data) } else { Some(text) }) {
         // The receiver gets the caller's bytes.
         Some(text) => store_or_deliver(&app, &EventEnvelope::new(event, now, text), MESSAGE).await,

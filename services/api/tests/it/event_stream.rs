@@ -19,15 +19,20 @@ struct Follower {
 
 impl Follower {
     async fn start(api: &Api, query: &str, last: Option<u64>) -> Self {
+        Self::start_at(api, query, last.map(|last| last.to_string())).await.0
+    }
+
+    /// With the first frame, which names the place.
+    async fn start_at(api: &Api, query: &str, last: Option<String>) -> (Self, String) {
         let request = api.request(Method::GET, &format!("/api/events/stream?{query}")).header("X-API-Key", KEY);
         let request = last.into_iter().fold(request, |request, last| request.header("Last-Event-ID", last));
         let response = request.send().await.expect("an answer");
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut follower = Self { response, text: String::new() };
-        // The first frame names the place.
-        assert!(follower.frame().await.starts_with(": alive\nid: "));
-        follower
+        let first = follower.frame().await;
+        assert!(first.starts_with(": alive\nid: "), "{first}");
+        (follower, first)
     }
 
     async fn frame(&mut self) -> String {
@@ -107,6 +112,41 @@ async fn events_that_are_gone_are_named() {
     let mut follower = Follower::start(&api, "", Some(0)).await;
     assert_eq!(follower.frame().await, "event: gap\nid: 2\ndata: {\"first\":1,\"last\":2}");
     assert_eq!(follower.event().await.1, "evt_3");
+}
+
+/// The sequences of the old stream name other events in the new one: whoever comes back with one begins at its start.
+#[tokio::test]
+async fn a_place_in_a_stream_that_was_made_anew_is_the_start_of_the_new_one() {
+    let nats = Nats::start().await;
+    let api = Api::start(&nats, &[]).await;
+    for id in ["evt_1", "evt_2"] {
+        say(&nats, id, SARI).await;
+    }
+    let (mut live, first) = Follower::start_at(&api, "type=message.*&after=1", None).await;
+    assert_eq!(live.event().await.1, "evt_2");
+    let stream = first.split(": stream ").nth(1).expect("the name of the stream").to_owned();
+    let jetstream = nats.jetstream().await;
+    let config = jetstream.get_stream("EVENTS").await.expect("EVENTS").cached_info().config.clone();
+    jetstream.delete_stream("EVENTS").await.expect("deleted");
+    jetstream.create_stream(config).await.expect("created");
+    for id in ["evt_3", "evt_4", "evt_5"] {
+        say(&nats, id, SARI).await;
+    }
+    // By a place with its stream, and by a bare sequence that the new stream does not have yet.
+    for place in [format!("2-{stream}"), "400".to_owned()] {
+        let (mut again, _) = Follower::start_at(&api, "type=message.*", Some(place)).await;
+        assert_eq!(again.frame().await, "event: restart\nid: 0\ndata: {\"after\":0}");
+        assert_eq!(again.event().await.1, "evt_3");
+    }
+    // Who stayed is told, or cut off and comes back by that rule.
+    while let Ok(Some(chunk)) = timeout(SOON, live.response.chunk()).await.expect("news in time") {
+        live.text += &String::from_utf8_lossy(&chunk);
+        if live.text.contains("event: restart") {
+            assert_eq!(live.event().await.1, "evt_3");
+            break;
+        }
+        assert!(!live.text.contains("data: "), "{}", live.text);
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 
 use super::{CommandServer, whatsapp_request::RequestFailure};
 use crate::{inbound::notices, plain_text};
-use kurir_contract::command::{AnswerCommand, CallRejected, CommandError, CommandErrorCode, RejectCall, spec};
-use time::OffsetDateTime;
+use kurir_contract::{
+    clock,
+    command::{AnswerCommand, CallRejected, CommandError, CommandErrorCode, RejectCall, spec},
+};
 use wacore::stanza::call::build_reject;
 
 /// Publishes `call.ended` after the answer: WhatsApp reports the end of the call to the account's other devices only.
@@ -26,7 +28,7 @@ impl AnswerCommand<spec::RejectCall> for CommandServer {
                     let rejected = client.voip().reject_call(&call, &ringing.peer, &ringing.caller).await;
                     rejected.map_err(RequestFailure::from_client)?;
                 }
-                let at = OffsetDateTime::now_utc();
+                let at = clock::now();
                 Ok(self.calls.end_rejected(&call, at, &directory, &self.session.id))
             })
             .await?;

@@ -144,7 +144,7 @@ impl CommandServer {
         }
         let command = subject::parse_command(&request.subject);
         let name = command.map_or("unknown", Command::as_str);
-        let span = tracing::info_span!("command", session.id = %self.session.id, command = name);
+        let span = tracing::info_span!("command", otel.kind = "server", session.id = %self.session.id, command = name);
         trace_context::adopt(&span, request.headers.as_ref());
         let server = self.clone();
         let Some(send) = command.filter(|command| command.is_send()) else {

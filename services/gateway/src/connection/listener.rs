@@ -15,6 +15,7 @@ use crate::{
         whatsapp_hosts::WhatsappHosts,
     },
 };
+use kurir_contract::clock;
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
@@ -112,7 +113,7 @@ impl EventHandler for ClientListener {
                 if let Event::Connected(_) = event {
                     self.appearance.notify_login();
                 }
-                if let Some(signal) = map_event(event, OffsetDateTime::now_utc()) {
+                if let Some(signal) = map_event(event, clock::now()) {
                     self.send_signal(signal);
                 }
             }

@@ -14,7 +14,6 @@ use kurir_contract::{
 };
 use serde::{Deserialize, Serialize};
 use std::{fs, time::Duration};
-use time::OffsetDateTime;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -42,7 +41,7 @@ impl SessionHolder {
     #[must_use]
     pub fn new(gateway: &str, folder: String) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        Self { gateway: gateway.to_owned(), host, folder, since: clock::iso(OffsetDateTime::now_utc()) }
+        Self { gateway: gateway.to_owned(), host, folder, since: clock::iso(clock::now()) }
     }
 }
 

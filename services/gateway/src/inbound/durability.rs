@@ -86,6 +86,7 @@ impl DurabilityHook {
             let (event, owed) = received.into_event(&self.inbound.session, files_by).await;
             let span = tracing::info_span!(
                 "message",
+                otel.kind = "producer",
                 session.id = %self.inbound.session,
                 event.id = %event.id,
                 chat = %chat.redacted(),

@@ -3,6 +3,7 @@
 use super::content::UNREADABLE;
 use crate::publish::OutgoingEvent;
 use kurir_contract::{
+    clock,
     event::{
         ChatUpdated, EventId, EventType, MediaDownloaded, MessageContent, MessageEdited, MessageReaction,
         MessageReceived, MessageRevoked, MessageSent, MessageUndecryptable, PollVote, ReceivedFile,
@@ -10,7 +11,6 @@ use kurir_contract::{
     session::SessionId,
 };
 use serde::Serialize;
-use time::OffsetDateTime;
 
 /// An event about a message.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +66,7 @@ impl MessageEvent {
     /// Encodes the event, however large it is.
     #[must_use]
     pub fn into_outgoing(self, session: &SessionId) -> OutgoingEvent {
-        OutgoingEvent::new(session, self.kind, self.id, OffsetDateTime::now_utc(), &self.data)
+        OutgoingEvent::new(session, self.kind, self.id, clock::now(), &self.data)
     }
 
     /// Whether the message held nothing that this version knows.

@@ -23,6 +23,7 @@ use content::MessageToSend;
 use idempotency::{KeyLookupError, KeyUse};
 use kurir_chassis::broker::Broker;
 use kurir_contract::{
+    clock,
     command::{ActiveRestriction, CommandError, CommandErrorCode, WaitReason},
     session::SessionId,
 };
@@ -31,7 +32,6 @@ use outcome::{Deferral, SendOutcome, SendResult};
 use pacing::{SendPacer, SendPriority};
 use send::WhatsappSender;
 use std::time::Duration;
-use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::Instant};
 
 /// Sends the messages of one session.
@@ -76,7 +76,7 @@ impl SendPipeline {
     /// What WhatsApp does not let the session do at the moment.
     #[must_use]
     pub fn restriction(&self) -> Option<ActiveRestriction> {
-        self.reach.restrictions.current(OffsetDateTime::now_utc()).map(|restriction| restriction.to_info())
+        self.reach.restrictions.current(clock::now()).map(|restriction| restriction.to_info())
     }
 
     /// Sends a message, once for its key. Takes as long as its turn and all its tries.
@@ -140,12 +140,9 @@ impl SendPipeline {
         // Without a session the caller gets the error now.
         if is_message && self.sender.may_send() {
             if class == SendPriority::Direct && self.pacer.expected_wait() > LONGEST_WAIT {
-                return SendOutcome::Deferred(Deferral {
-                    until: OffsetDateTime::now_utc(),
-                    reason: WaitReason::Pacing,
-                });
+                return SendOutcome::Deferred(Deferral { until: clock::now(), reason: WaitReason::Pacing });
             }
-            if let Some(held) = self.reach.check_chat(&outgoing.to, OffsetDateTime::now_utc()).await {
+            if let Some(held) = self.reach.check_chat(&outgoing.to, clock::now()).await {
                 return SendOutcome::Deferred(held);
             }
             self.pacer.wait_for_turn(class).await;

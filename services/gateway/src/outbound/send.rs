@@ -21,6 +21,7 @@ use crate::{
         state::SessionState,
     },
 };
+use kurir_chassis::trace_context::TRACE_TARGET;
 use kurir_contract::{
     address::ChatJid,
     clock,
@@ -30,6 +31,7 @@ use kurir_contract::{
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
+use tracing::{Instrument as _, field};
 use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
 
@@ -132,7 +134,19 @@ impl WhatsappSender {
         let mut attempt = 1;
         let mut pauses = self.pauses.iter();
         let result = loop {
-            let failure = match self.try_once(&mut outgoing, upload.as_mut(), &id, &mut answers).await {
+            // It ends with WhatsApp's acknowledgement.
+            let span = tracing::info_span!(
+                target: TRACE_TARGET,
+                "whatsapp send",
+                otel.kind = "client",
+                otel.status_code = field::Empty,
+                message.id = id,
+                attempt.number = attempt,
+            );
+            let tried = self.try_once(&mut outgoing, upload.as_mut(), &id, &mut answers);
+            let tried = tried.instrument(span.clone()).await;
+            span.record("otel.status_code", if tried.is_ok() { "OK" } else { "ERROR" });
+            let failure = match tried {
                 Ok(at) => break Ok(at),
                 Err(failure) => failure,
             };
@@ -240,7 +254,7 @@ impl WhatsappSender {
             return SendResult { answer, event: None };
         }
         tracing::warn!(session.id = %self.session.id, chat = to.redacted(), attempt.number = attempts, "a message was not sent: {failure}");
-        let at = OffsetDateTime::now_utc();
+        let at = clock::now();
         let data = ErrorOccurred {
             error_type: ErrorOccurred::SEND_FAILED.to_owned(),
             error_message: failure.to_string(),

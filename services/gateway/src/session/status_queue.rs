@@ -16,7 +16,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use time::OffsetDateTime;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +39,7 @@ struct PendingEvents {
 impl StatusQueue {
     /// Adds the event of the session's new state.
     pub fn push_state(&self, session: &SessionId, state: &SessionState) {
-        let at = OffsetDateTime::now_utc();
+        let at = clock::now();
         let data = ConnectionStatus {
             is_connected: state.status() == SessionStatus::Connected,
             qr_code: state.qr_code().map(str::to_owned),
@@ -74,7 +73,7 @@ impl StatusQueue {
         kind: EventType,
         data: impl FnOnce(EventId, String) -> D,
     ) {
-        let (at, event_id) = (OffsetDateTime::now_utc(), EventId::random());
+        let (at, event_id) = (clock::now(), EventId::random());
         let data = data(event_id.clone(), clock::iso(at));
         self.push(OutgoingEvent::new(session, kind, event_id, at, data));
         self.0.more.notify_one();

@@ -2,16 +2,17 @@
 
 use crate::{
     delivery::{
-        outcome::AttemptFailure,
+        outcome::{AttemptFailure, FailurePhase},
         result::{EndpointVerdict, OutageVerdict},
     },
     event::StoredEvent,
     jetstream::retry_queue::RetryScope,
 };
 use kurir_chassis::trace_context;
+use kurir_contract::endpoint::EndpointId;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
-use tracing::Span;
+use tracing::{Span, field};
 
 /// An attempt that is to be made.
 pub struct DeliveryAttempt {
@@ -62,11 +63,37 @@ pub enum NextStep {
 }
 
 impl DeliveryAttempt {
-    pub fn span(&self) -> Span {
-        let span = tracing::info_span!("webhook", event.id = %self.event.id, attempt.number = self.attempt);
+    /// The span of this attempt, if the trace of its event is collected. `traced`: whether there is a collector.
+    #[must_use]
+    pub fn span(&self, endpoint: &EndpointId, traced: bool) -> Option<Span> {
+        if !traced || trace_context::is_unsampled(self.event.traceparent.as_deref()) {
+            return None;
+        }
+        let span = tracing::info_span!(
+            "webhook",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            http.response.status_code = field::Empty,
+            failure.phase = field::Empty,
+            event.id = %self.event.id,
+            endpoint.id = %endpoint,
+            attempt.number = self.attempt,
+        );
         trace_context::adopt(&span, self.event.headers.as_ref());
-        span
+        Some(span)
     }
+}
+
+/// Writes the end of an attempt into the current span.
+pub fn record_end(status: Option<u16>, phase: Option<FailurePhase>, is_delivered: bool) {
+    let span = Span::current();
+    if let Some(status) = status {
+        span.record("http.response.status_code", status);
+    }
+    if let Some(phase) = phase {
+        span.record("failure.phase", phase.as_str());
+    }
+    span.record("otel.status_code", if is_delivered { "OK" } else { "ERROR" });
 }
 
 /// When an attempt started, and how long it took.

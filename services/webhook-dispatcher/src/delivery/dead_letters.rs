@@ -18,7 +18,6 @@ use kurir_contract::{
 };
 use serde_json::json;
 use std::time::Duration;
-use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
 
 /// Events about dead letters that wait for room in EVENTS.
@@ -215,7 +214,7 @@ impl DeadLetterStore {
         endpoint: &EndpointId,
         exhausted: &ExhaustedDelivery<'_>,
     ) -> anyhow::Result<OutgoingMessage> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let data = ErrorOccurred {
             error_type: ErrorOccurred::DELIVERY_FAILED.to_owned(),
             error_message: format!("All webhook attempts failed for event: {}: {}", exhausted.event, exhausted.reason),

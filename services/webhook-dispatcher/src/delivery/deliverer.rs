@@ -153,10 +153,9 @@ impl EndpointDeliverer {
                 };
             }
         };
-        if !self.context.traced {
+        let Some(span) = delivery.span(&self.endpoint.id, self.context.traced) else {
             return self.make_attempt(pending, delivery, body).await;
-        }
-        let span = delivery.span();
+        };
         Box::pin(self.make_attempt(pending, delivery, body).instrument(span)).await
     }
 

@@ -2,13 +2,14 @@
 
 use crate::{
     delivery::{
-        attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd},
+        attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd, record_end},
         deliverer::EndpointDeliverer,
         outcome::{AttemptOutcome, FailurePhase, kept_headers},
         request::{RequestBody, RequestMeta},
     },
     event::StoredEvent,
 };
+use kurir_chassis::trace_context;
 use kurir_contract::{
     clock,
     delivery::{AttemptRecord, AttemptResult},
@@ -47,7 +48,8 @@ impl EndpointDeliverer {
 
         let mut timing = AttemptTiming::start(self.context.broker.clock.now());
         let is_replay = delivery.scope.as_ref().is_some_and(|scope| scope.replay.is_some());
-        let meta = RequestMeta { at: timing.at.unix_timestamp(), is_replay, traced: self.context.traced };
+        let traced = self.context.traced && !trace_context::is_unsampled(event.traceparent.as_deref());
+        let meta = RequestMeta { at: timing.at.unix_timestamp(), is_replay, traced };
         let request = self.template.request(event, body, &meta);
         self.metrics.in_delivery.inc();
         let outcome = AttemptOutcome::from_response(self.http.exchange(request, self.endpoint.timeout).await);
@@ -59,11 +61,17 @@ impl EndpointDeliverer {
             AttemptOutcome::Delivered { status, headers } => {
                 info!(event.id = %event.id, endpoint.id = %endpoint, "Webhook sent successfully: {kind} ({status} after {duration_ms} ms)");
                 self.health().record_accepted(Instant::now());
+                if traced {
+                    record_end(Some(status), None, true);
+                }
                 let result = AttemptResult::Delivered { status, headers: kept_headers(&headers) };
                 (self.build_record(delivery, result, &timing), ExchangeEnd::Delivered { status })
             }
             AttemptOutcome::Failed(failure) => {
                 let phase = failure.missing.map(|missing| missing.phase);
+                if traced {
+                    record_end(failure.status, phase, false);
+                }
                 if let Some(phase) = phase {
                     self.metrics.count_missing_answer(phase);
                 }

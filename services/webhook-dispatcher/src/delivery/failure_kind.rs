@@ -45,7 +45,10 @@ impl MissingAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::outcome::{AttemptOutcome, ExchangeError, ReceiverResponse, RetryAfter};
+    use crate::delivery::{
+        outcome::{AttemptOutcome, ExchangeError, ReceiverResponse},
+        retry_after::RetryAfter,
+    };
     use FailureKind::{Away, Busy, Event, Silent};
     use http::HeaderMap;
     use std::time::Duration;

@@ -28,6 +28,7 @@ mod request;
 mod resolver;
 mod resolver_files;
 pub mod result;
+pub mod retry_after;
 mod settlement;
 pub mod signature;
 pub mod transport;

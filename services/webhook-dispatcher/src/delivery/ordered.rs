@@ -74,8 +74,10 @@ impl EndpointDeliverer {
             }
         };
         let exchange = self.send(&delivery, body);
-        let (record, ended) =
-            if self.context.traced { exchange.instrument(delivery.span()).await } else { exchange.await };
+        let (record, ended) = match delivery.span(&self.endpoint.id, self.context.traced) {
+            Some(span) => exchange.instrument(span).await,
+            None => exchange.await,
+        };
         let failure = match ended {
             ExchangeEnd::Delivered { status } => {
                 self.settlement

@@ -2,12 +2,13 @@
 //!
 //! Pure. Nothing here contains a URL's path, which may be a secret.
 
-use http::{HeaderMap, header::SET_COOKIE};
-use kurir_contract::delivery::AttemptResult;
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
+use crate::delivery::retry_after::RetryAfter;
+use http::{
+    HeaderMap,
+    header::{LOCATION, SET_COOKIE},
 };
+use kurir_contract::delivery::AttemptResult;
+use std::{fmt, time::Duration};
 
 /// How many bytes of an answer's headers are kept for the record, names and values together.
 const MAX_KEPT_HEADERS: usize = 1024;
@@ -26,49 +27,20 @@ pub struct ReceiverResponse {
     pub body: Vec<u8>,
 }
 
-/// Selects the headers that are kept: each that still fits into a kilobyte, without the receiver's cookies, which may
-/// be secrets.
+/// Selects the headers that are kept: each that still fits into a kilobyte, without the receiver's cookies and without the
+/// target of a redirect, whose path may be a secret.
 #[must_use]
 pub fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut room = MAX_KEPT_HEADERS;
     let mut kept = Vec::new();
     for (name, value) in headers {
         let length = name.as_str().len() + value.len();
-        if name != SET_COOKIE && length <= room {
+        if name != SET_COOKIE && name != LOCATION && length <= room {
             room -= length;
             kept.push((name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
         }
     }
     kept
-}
-
-/// When a receiver wants the next request (RFC 9110, 10.2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryAfter {
-    After(Duration),
-    At(SystemTime),
-}
-
-impl RetryAfter {
-    /// Parses seconds, or a date in one of HTTP's three forms. Anything else is ignored.
-    #[must_use]
-    pub fn parse(value: &str) -> Option<Self> {
-        let value = value.trim();
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // A number that is too large is the largest one.
-            return Some(Self::After(Duration::from_secs(value.parse().unwrap_or(u64::MAX))));
-        }
-        httpdate::parse_http_date(value).ok().map(Self::At)
-    }
-
-    /// The wait from now on; zero if the time is over.
-    #[must_use]
-    pub fn delay_from(self, now: SystemTime) -> Duration {
-        match self {
-            Self::After(delay) => delay,
-            Self::At(at) => at.duration_since(now).unwrap_or_default(),
-        }
-    }
 }
 
 /// There was no answer, or not all of it.
@@ -304,33 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_is_seconds_or_a_date() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for (value, seconds) in [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("99999999999999999999999", Some(u64::MAX)),
-            // The three forms of RFC 9110, 5.6.7, one minute from now.
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
-            ("Sun Nov  6 08:50:37 1994", Some(60)),
-            ("Sun, 06 Nov 1994 08:49:36 GMT", Some(0)),
-            ("", None),
-            ("-1", None),
-            ("1.5", None),
-            ("soon", None),
-            ("1994-11-06T08:49:37Z", None),
-        ] {
-            let asked = RetryAfter::parse(value).map(|asked| asked.delay_from(now));
-            assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
-        }
-    }
-
-    #[test]
     fn of_a_head_a_kilobyte_is_kept_and_no_cookie() {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", "text/plain".parse().unwrap());
         headers.insert(SET_COOKIE, "key=secret".parse().unwrap());
+        headers.insert(LOCATION, "/secret".parse().unwrap());
         headers.insert("x-long", "x".repeat(1020).parse().unwrap());
         headers.append("x-twice", "1".parse().unwrap());
         headers.append("x-twice", http::HeaderValue::from_bytes(b"\xff").unwrap());
@@ -341,11 +291,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn no_text_makes_the_reading_of_a_retry_after_panic(value in "\\PC{0,40}") {
-            let _ = RetryAfter::parse(&value);
-        }
-
         #[test]
         fn every_answer_has_an_outcome(status in any::<u16>(), body in prop::collection::vec(any::<u8>(), 0..64)) {
             match AttemptOutcome::from_response(Ok(ReceiverResponse { body, ..answer(status) })) {

@@ -15,14 +15,17 @@ const START: f64 = 4.0;
 const DECREASE: f64 = 0.5;
 /// The shortest time between two decreases: requests that were under way at the first one say nothing new.
 const DECREASE_INTERVAL: Duration = Duration::from_secs(1);
-/// An answer within this part of the time limit is quick.
-const QUICK: u32 = 10;
+/// An answer within this part of the time limit is quick: if each event suddenly cost a hundred times as much, what is under way
+/// would still end in time.
+const QUICK: u32 = 200;
 /// An answer that took more than this part of the time limit is late: more at once would exceed the limit.
 const LATE: u32 = 2;
-/// A receiver that always takes its time is quick, too, if it takes hardly more than at its best.
+/// A receiver that always takes its time is quick, too, if it takes hardly more than at its best: more at once would wait for
+/// each other there.
 const NEAR_BEST: f64 = 1.5;
-/// How much the best time rises with each answer, so that a receiver that has become slower is judged anew after a while.
-const BEST_RISES: f64 = 1.01;
+/// When no answer was quick for so long, the best time is measured again, with fewer at once: the receiver may have become
+/// slower for another reason. The best time never rises by itself, because it would follow the queue that the requests are.
+const MEASURE_AGAIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub struct AdaptiveConcurrency {
@@ -31,6 +34,8 @@ pub struct AdaptiveConcurrency {
     /// Below it every quick answer adds one, above it every round of answers does.
     doubles_until: f64,
     best: Option<Duration>,
+    /// Since when no answer was quick.
+    slow_since: Option<Instant>,
     decreased_at: Option<Instant>,
 }
 
@@ -38,7 +43,7 @@ impl AdaptiveConcurrency {
     /// `limit`: the endpoint's concurrency.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, window: START, doubles_until: f64::INFINITY, best: None, decreased_at: None }
+        Self { limit, window: START, doubles_until: f64::INFINITY, best: None, slow_since: None, decreased_at: None }
     }
 
     pub fn set_limit(&mut self, limit: usize) {
@@ -60,18 +65,24 @@ impl AdaptiveConcurrency {
     pub fn record(&mut self, result: &DeliveryResult, timeout: Duration, now: Instant) {
         match &result.verdict {
             EndpointVerdict::Succeeded if result.took * LATE > timeout => self.decrease(now),
-            EndpointVerdict::Succeeded => self.record_answer(result.took, timeout),
+            EndpointVerdict::Succeeded => self.record_answer(result.took, timeout, now),
             EndpointVerdict::Failed { overload: true, .. } | EndpointVerdict::Busy { .. } => self.decrease(now),
             EndpointVerdict::Failed { .. } | EndpointVerdict::Gone { .. } | EndpointVerdict::Untried => {}
         }
     }
 
-    fn record_answer(&mut self, took: Duration, timeout: Duration) {
-        let best = self.best.map_or(took, |best| took.min(best.mul_f64(BEST_RISES)));
+    fn record_answer(&mut self, took: Duration, timeout: Duration, now: Instant) {
+        let best = self.best.map_or(took, |best| took.min(best));
         self.best = Some(best);
         if took * QUICK > timeout && took > best.mul_f64(NEAR_BEST) {
+            let since = *self.slow_since.get_or_insert(now);
+            if now.saturating_duration_since(since) >= MEASURE_AGAIN {
+                (self.best, self.slow_since) = (None, None);
+                self.window = (self.window * DECREASE).max(START.min(self.window));
+            }
             return;
         }
+        self.slow_since = None;
         self.window += if self.window < self.doubles_until { 1.0 } else { 1.0 / self.window };
         self.window = self.window.min(self.limit as f64);
     }
@@ -132,6 +143,38 @@ mod tests {
                 assert!(each * (window as u32) < TIMEOUT, "{window} at once of {each:?} each after {rounds} rounds");
             }
         }
+    }
+
+    /// A queue at the receiver is not taken for the receiver's own time, however long it lasts.
+    #[tokio::test]
+    async fn a_receiver_with_four_workers_is_not_sent_much_more_than_they_take() {
+        for each in [20, 50, 200, 1_000] {
+            for rounds in [10, 100, 1_000] {
+                let takes = |window: usize| Duration::from_millis(each) * (window as u32).div_ceil(4);
+                let window = after_rounds(rounds, takes);
+                // If every event suddenly cost two seconds.
+                let then = Duration::from_secs(2) * (window as u32).div_ceil(4);
+                assert!(
+                    (4..=20).contains(&window) && then <= TIMEOUT,
+                    "{window} at once of {each} ms after {rounds} rounds"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_has_become_slower_is_measured_again() {
+        let (mut concurrency, mut now) = (AdaptiveConcurrency::new(64), Instant::now());
+        let answer = |concurrency: &mut AdaptiveConcurrency, took, now| {
+            concurrency.record(&result(EndpointVerdict::Succeeded, took), TIMEOUT, now);
+        };
+        answer(&mut concurrency, Duration::from_millis(10), now);
+        // It takes three seconds for each, and any number at once.
+        for _ in 0..400 {
+            now += Duration::from_secs(1);
+            answer(&mut concurrency, Duration::from_secs(3), now);
+        }
+        assert_eq!(concurrency.window(), 64);
     }
 
     #[tokio::test]

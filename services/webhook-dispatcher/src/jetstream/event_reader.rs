@@ -29,7 +29,11 @@ impl EventReader {
         Ok(self.read_at(sequence).await?.filter(|event| event.id == *id))
     }
 
-    async fn read_at(&self, sequence: u64) -> anyhow::Result<Option<StoredEvent>> {
+    /// The event with this sequence; none if EVENTS does not hold it any more.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn read_at(&self, sequence: u64) -> anyhow::Result<Option<StoredEvent>> {
         let stored = match self.events.direct_get(sequence).await {
             Ok(stored) => stored,
             // A replica may lag behind. Only the leader knows that the event is gone.

@@ -2,6 +2,7 @@
 //! copy, counts other events.
 
 use anyhow::Context as _;
+use async_nats::jetstream::stream::Info;
 use kurir_chassis::broker::Broker;
 use kurir_contract::stream;
 use time::format_description::well_known::Rfc3339;
@@ -31,8 +32,7 @@ impl EventsIdentity {
     pub async fn read(broker: &Broker) -> anyhow::Result<Self> {
         let events = broker.jetstream.get_stream(stream::EVENTS).await.context("failed to read the state of EVENTS")?;
         let info = events.cached_info();
-        let created = info.created.format(&Rfc3339).context("EVENTS has no time of its creation")?;
-        Ok(Self { created, last_sequence: info.state.last_sequence })
+        Ok(Self { created: created_of(info)?, last_sequence: info.state.last_sequence })
     }
 
     /// Compares a stored position with the present stream.
@@ -55,6 +55,14 @@ impl EventsIdentity {
     pub fn token(&self) -> String {
         self.created.chars().filter(char::is_ascii_alphanumeric).collect()
     }
+}
+
+/// When a stream was created, RFC 3339: it tells apart streams of the same name.
+///
+/// # Errors
+/// If NATS gives a time that RFC 3339 cannot write.
+pub fn created_of(info: &Info) -> anyhow::Result<String> {
+    info.created.format(&Rfc3339).context("a stream has no time of its creation")
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl RequestedPeriod {
     pub async fn find_span(self, broker: &Broker, endpoint: &Endpoint) -> Result<LedgerSpan, CommandError> {
         let events = stream_info(broker, stream::EVENTS).await.map_err(command_error::from_broker)?;
         let deliveries = stream_info(broker, stream::DELIVERIES).await.map_err(command_error::from_broker)?;
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let recorded = record_begins(&deliveries, &events, now);
         if let (Some(from), Some(recorded)) = (self.from, recorded)
             && from < recorded

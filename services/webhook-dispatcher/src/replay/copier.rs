@@ -83,14 +83,10 @@ impl ReplayService {
         let _ = self.changes.send(EndpointChange::HasRetries(endpoint.id.clone())).await;
         if !record.progress.copied {
             match record.replay.of {
-                ReplaySelection::DeadLetters => {
+                ReplaySelection::DeadLetters | ReplaySelection::Since { .. } | ReplaySelection::Events { .. } => {
                     self.copy_in_event_order(&record, &endpoint, copy, window).await?;
                 }
-                ReplaySelection::Since { .. } | ReplaySelection::DeadLetter { .. } => {
-                    self.copy_for_round(&record, &endpoint, window).await?;
-                }
-                // They were copied before the replay was stored.
-                ReplaySelection::Events { .. } => {}
+                ReplaySelection::DeadLetter { .. } => self.copy_for_round(&record, &endpoint, window).await?,
             }
         }
         let Some(record) = self.records.get(id).await? else { return Ok(None) };

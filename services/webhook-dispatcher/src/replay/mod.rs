@@ -1,17 +1,18 @@
 //! Delivers events again on request. A replay is a set of retries that are due now.
 //!
 //! [`ReplayService`] answers the commands: it stores a replay in the bucket (`record`). The [`ReplayScheduler`] finds
-//! each running replay and has the `copier` copy its events from the `source` into RETRIES, no more than the `window`
-//! allows (dead letters in the order of their events: `event_order`; `selected` copies events that are named one by one);
-//! `progress` counts what is left and writes the end. From there on a replay is like every delivery: the
+//! each running replay and has the `copier` copy its events into RETRIES, no more than the `window` allows: in the order of
+//! the events (`event_order`), as `event_supply` reads them ahead. A single dead letter comes from the consumer of its
+//! `source`; `selected` begins replays of events that are named one by one. `progress` counts what is left and writes the end. From there on a replay is like every delivery: the
 //! endpoint's retries are delivered under the same `webhook-id`, marked as a replay, with the endpoint's own retry
 //! policy. A dead letter that is delivered is removed.
 //!
-//! Every dispatcher copies every replay: their shared consumer divides the work. At worst, a dispatcher dies after it
-//! has copied a message and before it has acknowledged it; RETRIES then recognizes the second copy.
+//! One dispatcher copies, which has a lease. At worst it dies after it has copied a message and before it has stored how far
+//! it came; RETRIES then recognizes the second copy.
 
 mod copier;
 mod event_order;
+mod event_supply;
 mod progress;
 mod record;
 pub mod scheduler;

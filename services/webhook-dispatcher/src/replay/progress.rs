@@ -2,11 +2,15 @@
 
 use crate::{
     jetstream::stream_counts,
-    replay::{record::ReplayRecord, service::ReplayService, source::ReplaySource},
+    replay::{
+        record::{CopyProgress, ReplayRecord},
+        service::ReplayService,
+        source::ReplaySource,
+    },
 };
 use kurir_contract::{
     clock, stream, subject,
-    webhook::{Replay, ReplayState},
+    webhook::{Replay, ReplaySelection, ReplayState},
 };
 use std::collections::HashSet;
 
@@ -54,7 +58,18 @@ impl ReplayService {
         // Nothing is left to do for a deleted endpoint.
         let Some(endpoint) = self.endpoints.find(&record.replay.endpoint).await? else { return Ok(0) };
         let source = ReplaySource::new(&record.replay.of, &endpoint)?;
-        source.count_uncopied(&self.broker, &record.replay.id, record.progress.last_sequence).await
+        let CopyProgress { last_sequence, copied_through, .. } = record.progress;
+        match &record.replay.of {
+            ReplaySelection::Since { .. } => {
+                source.behind(copied_through).count_total(&self.broker, last_sequence).await
+            }
+            ReplaySelection::Events { sequences } => {
+                Ok(sequences.iter().filter(|sequence| **sequence > copied_through).count() as u64)
+            }
+            ReplaySelection::DeadLetters | ReplaySelection::DeadLetter { .. } => {
+                source.count_uncopied(&self.broker, &record.replay.id, last_sequence).await
+            }
+        }
     }
 
     /// Events in RETRIES, in delivery or between two attempts.

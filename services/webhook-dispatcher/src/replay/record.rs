@@ -1,6 +1,6 @@
 //! The stored state of a replay: one key in the bucket, and the only truth about it.
 //!
-//! A reader of the bucket finds a [`Replay`]; the dispatchers add two fields of their own.
+//! A reader of the bucket finds a [`Replay`]; the dispatchers add fields of their own.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ pub struct ReplayRecord {
 }
 
 /// How far the events were copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyProgress {
     /// The last message of the replay in its source stream.
@@ -26,6 +26,12 @@ pub struct CopyProgress {
     /// Whether all events were copied into RETRIES.
     #[serde(rename = "fed")]
     pub copied: bool,
+    /// When the source stream was created. Sequences say nothing in another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_created: Option<String>,
+    /// All messages up to this one were copied; 0: nothing is known.
+    #[serde(default)]
+    pub copied_through: u64,
 }
 
 impl ReplayRecord {
@@ -36,8 +42,9 @@ impl ReplayRecord {
     fn to_json(&self) -> serde_json::Result<Bytes> {
         let mut fields: serde_json::Map<String, serde_json::Value> =
             serde_json::from_value(serde_json::to_value(&self.replay)?)?;
-        fields.insert("lastSequence".to_owned(), self.progress.last_sequence.into());
-        fields.insert("fed".to_owned(), self.progress.copied.into());
+        let progress: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_value(serde_json::to_value(&self.progress)?)?;
+        fields.extend(progress);
         Ok(serde_json::to_vec(&fields)?.into())
     }
 }
@@ -129,10 +136,23 @@ mod tests {
             created_at: "2026-11-24T13:27:25.042Z".to_owned(),
             ended_at: None,
         };
-        let record =
-            ReplayRecord { replay: replay.clone(), progress: CopyProgress { last_sequence: 99, copied: true } };
+        let progress = CopyProgress {
+            last_sequence: 99,
+            copied: true,
+            stream_created: Some("2026-11-24T13:27:25.042Z".to_owned()),
+            copied_through: 42,
+        };
+        let record = ReplayRecord { replay: replay.clone(), progress };
         let stored = record.to_json().unwrap();
         assert_eq!(ReplayRecord::from_json(&stored).unwrap(), record);
         assert_eq!(serde_json::from_slice::<Replay>(&stored).unwrap(), replay);
+    }
+
+    #[test]
+    fn a_record_of_the_first_version_is_read() {
+        let stored = br#"{"id":"rep_1","endpoint":"default","of":"dead_letters","state":"running","total":1,
+            "waiting":1,"createdAt":"2026-11-24T13:27:25.042Z","lastSequence":7,"fed":false}"#;
+        let progress: CopyProgress = serde_json::from_slice(stored).unwrap();
+        assert_eq!(progress, CopyProgress { last_sequence: 7, ..CopyProgress::default() });
     }
 }

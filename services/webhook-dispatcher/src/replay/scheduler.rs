@@ -83,7 +83,7 @@ impl ReplayScheduler {
     }
 
     async fn find_replays(&mut self) -> anyhow::Result<()> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let ids = self.replays.records.ids().await?;
         self.ended.retain(|id, _| ids.contains(id));
         for id in ids {

@@ -4,6 +4,7 @@ use crate::{
     command_error,
     endpoint::Endpoint,
     endpoints::{lookup::EndpointLookup, watcher::EndpointChange},
+    jetstream::events_identity::created_of,
     replay::{
         record::{self, CopyProgress, ReplayRecord, ReplayStore},
         source::{self, ReplaySource},
@@ -23,7 +24,6 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
-use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 /// The most replays that run at the same time: every dispatcher checks each of them ten times a second.
@@ -74,7 +74,7 @@ impl ReplayService {
             self.check_dead_letter(&endpoint.id, sequence).await?;
         }
         let record = match of {
-            ReplaySelection::Events { sequences } => self.copy_selected(&endpoint, sequences).await,
+            ReplaySelection::Events { sequences } => self.begin_selected(&endpoint, sequences).await,
             other => self.build_record(&endpoint, other).await,
         };
         let record = record.map_err(command_error::from_broker)?;
@@ -144,19 +144,17 @@ impl ReplayService {
 
     async fn build_record(&self, endpoint: &Endpoint, of: ReplaySelection) -> anyhow::Result<ReplayRecord> {
         let source = ReplaySource::new(&of, endpoint)?;
+        let stream = self.broker.jetstream.get_stream(source.stream).await;
+        let stream = stream.context("failed to read the state of a stream")?;
+        let info = stream.cached_info();
         let last_sequence = match of {
             ReplaySelection::DeadLetter { sequence } => sequence,
             // Later events are delivered anyway.
             ReplaySelection::Since { .. } | ReplaySelection::DeadLetters | ReplaySelection::Events { .. } => {
-                let stream = self
-                    .broker
-                    .jetstream
-                    .get_stream(source.stream)
-                    .await
-                    .context("failed to read the state of a stream")?;
-                stream.cached_info().state.last_sequence
+                info.state.last_sequence
             }
         };
+        let stream_created = Some(created_of(info)?);
         let total = source.count_total(&self.broker, last_sequence).await?;
         let replay = Replay {
             id: record::new_id(),
@@ -168,7 +166,8 @@ impl ReplayService {
             created_at: clock::iso(self.broker.clock.now()),
             ended_at: None,
         };
-        Ok(ReplayRecord { replay, progress: CopyProgress { last_sequence, copied: false } })
+        let progress = CopyProgress { last_sequence, stream_created, ..CopyProgress::default() };
+        Ok(ReplayRecord { replay, progress })
     }
 
     async fn check_dead_letter(&self, endpoint: &EndpointId, sequence: u64) -> Result<(), CommandError> {
@@ -196,7 +195,7 @@ impl ReplayService {
 fn check_selection(of: ReplaySelection) -> Result<ReplaySelection, CommandError> {
     if let ReplaySelection::Since { since } = &of {
         let at = command_error::parse_time("since", since)?;
-        if at > OffsetDateTime::now_utc() {
+        if at > clock::now() {
             return Err(command_error::invalid(format!("since is {since:?}, a time that is not over yet")));
         }
     }

@@ -12,11 +12,16 @@ use async_nats::jetstream::{
     context::ConsumerInfoErrorKind,
 };
 use kurir_chassis::broker::Broker;
-use kurir_contract::{clock, delivery::DeadLetter, header, stream, subject, webhook::ReplaySelection};
+use kurir_contract::{
+    clock, delivery::DeadLetter, endpoint::EventOrdering, header, stream, subject, webhook::ReplaySelection,
+};
 use std::time::Duration;
 
 /// After this time, what a dead dispatcher had taken goes to another one. Copying a message takes milliseconds.
 const ACK_WAIT: Duration = Duration::from_secs(10);
+
+/// NATS removes the reader of a dispatcher that died after this time.
+const READER_GONE_AFTER: Duration = Duration::from_secs(60);
 
 /// Far above what a dozen dispatchers copy at once.
 const MAX_ACK_PENDING: i64 = 20_000;
@@ -96,6 +101,39 @@ impl ReplaySource {
             .create_consumer_on_stream(config, self.stream)
             .await
             .with_context(|| format!("failed to create the consumer of a replay on {}", self.stream))
+    }
+
+    /// The same source behind a sequence that was copied; 0: nothing was.
+    #[must_use]
+    pub fn behind(self, copied_through: u64) -> Self {
+        match copied_through {
+            0 => self,
+            through => Self { start: DeliverPolicy::ByStartSequence { start_sequence: through + 1 }, ..self },
+        }
+    }
+
+    /// Creates a consumer that one dispatcher reads. It settles nothing, and takes the place of an earlier one.
+    pub async fn create_reader(
+        &self,
+        broker: &Broker,
+        id: &str,
+        ordering: EventOrdering,
+    ) -> anyhow::Result<Consumer<pull::Config>> {
+        self.remove_consumer(broker, id).await;
+        let config = pull::Config {
+            name: Some(consumer_name(id)),
+            deliver_policy: self.start,
+            ack_policy: AckPolicy::None,
+            filter_subjects: self.filters.clone(),
+            // The chat of an event stands in its payload.
+            headers_only: ordering == EventOrdering::None,
+            inactive_threshold: READER_GONE_AFTER,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let created = broker.jetstream.create_consumer_on_stream(config, self.stream).await;
+        created.with_context(|| format!("failed to create the reader of a replay on {}", self.stream))
     }
 
     /// Removes the consumer, if it exists.

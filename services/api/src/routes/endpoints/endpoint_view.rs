@@ -5,11 +5,10 @@ use kurir_contract::endpoint::{
     CircuitState, ContentFilter, EndpointId, EndpointSettings, EndpointState, EventOrdering, EventPattern, MASK,
     PayloadFormat, RetrySchedule, StoredSecret, mask_password,
 };
-use kurir_contract::{event::EventType, session::SessionId};
+use kurir_contract::{clock, event::EventType, session::SessionId};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use time::OffsetDateTime;
 
 /// An endpoint. Null are settings of the endpoint `default` that only the dispatchers know.
 #[derive(Serialize, JsonSchema)]
@@ -124,7 +123,7 @@ pub struct EndpointSecretView {
 impl EndpointView {
     pub fn new(id: &EndpointId, settings: &EndpointSettings) -> Self {
         let is_default = id.is_default();
-        let old = settings.secrets.get(1).filter(|old| old.is_valid(OffsetDateTime::now_utc()));
+        let old = settings.secrets.get(1).filter(|old| old.is_valid(clock::now()));
         let headers = settings.headers.iter().map(|(name, value)| {
             let shown = if is_secret(name) && !value.is_empty() { MASK } else { value };
             (name.clone(), shown.to_owned())

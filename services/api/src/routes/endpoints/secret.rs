@@ -48,7 +48,7 @@ pub async fn rotate_secret(
     errors.refuse_unknown(&body.unknown);
     let keep = errors.take_optional("keepOldForSeconds", body.keep_old_for_seconds);
     let keep = errors.finish(|| Some(keep.map_or(KEEP_OLD, |OverlapSeconds(keep)| keep)))?;
-    let (now, new) = (OffsetDateTime::now_utc(), SigningSecret::random());
+    let (now, new) = (clock::now(), SigningSecret::random());
     let rotate = |before: &EndpointSettings| Ok(rotated(before, &new, Duration::from_secs(keep), now));
     let settings = app.endpoint_store.change(&id, rotate).await?;
     tracing::info!(endpoint.id = %id, "the secret of the endpoint {id} was rotated");

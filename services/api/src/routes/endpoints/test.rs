@@ -14,12 +14,12 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use kurir_contract::{
+    clock,
     endpoint::EndpointSettings,
     event::{EventEnvelope, EventType},
     session::SessionId,
     subject,
 };
-use time::OffsetDateTime;
 
 pub async fn test_endpoint(
     State(app): State<AppState>,
@@ -27,7 +27,7 @@ pub async fn test_endpoint(
     LenientJsonBody(body): LenientJsonBody<TestWebhookRequest>,
 ) -> JsonResult<DeliveryResponse> {
     let id = id.endpoint()?;
-    let now = OffsetDateTime::now_utc();
+    let now = clock::now();
     let (chosen, data) = body.read(now)?;
     let settings = endpoint_settings(&app, &id).await?;
     if !settings.enabled {

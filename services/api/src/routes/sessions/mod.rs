@@ -22,7 +22,6 @@ use kurir_contract::{
     subject,
 };
 use std::time::Duration;
-use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
 /// How long a caller waits for a gateway that takes a session.
@@ -58,7 +57,7 @@ async fn publish_change(
     session: &SessionId,
     record: &SessionRecord,
 ) -> Result<(), ApiError> {
-    let now = OffsetDateTime::now_utc();
+    let now = clock::now();
     let data = SessionChanged {
         session: session.clone(),
         name: record.name.clone(),

@@ -38,7 +38,7 @@ pub async fn explain_failure(app: &AppState, session: &SessionId, command: Comma
         return error;
     }
     let Ok(status) = app.gateway.status(session).await else { return error };
-    let retry_after = reconnects_after(&status, OffsetDateTime::now_utc());
+    let retry_after = reconnects_after(&status, clock::now());
     match status.reason.filter(|_| status.status == SessionStatus::Damaged) {
         // The contract's text says nothing that its reader could do.
         Some(reason) => ApiError { retry_after, message: format!("{}: {reason}", error.message).into(), ..error },

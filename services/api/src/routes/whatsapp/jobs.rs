@@ -29,7 +29,6 @@ use kurir_contract::{
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::OffsetDateTime;
 
 /// Each file is kept before the job is taken, one after the other.
 const MOST_FILES: usize = 100;
@@ -106,7 +105,7 @@ pub async fn create_job(
     IdempotencyHeader(key): IdempotencyHeader,
     JsonBody(body): JsonBody<CreateJobRequest>,
 ) -> Result<AcceptedResponse<DataResponse<CreatedJobView>>, ApiError> {
-    let now = OffsetDateTime::now_utc();
+    let now = clock::now();
     let mut errors = FieldErrors::new(ErrorCode::InvalidJob);
     let name = errors.take_optional("name", body.name).map(|Text(name)| name);
     let messages = errors.take("messages", body.messages);

@@ -28,6 +28,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use kurir_contract::{
+    clock,
     command::{Command, EmptyBody, SessionInfo, spec},
     session::{SessionId, SessionStatus},
 };
@@ -35,7 +36,6 @@ use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{convert::Infallible, time::Duration};
-use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
 /// A new pairing has its first code in about a second.
@@ -138,7 +138,7 @@ pub async fn qr(
     let mut errors = FieldErrors::new(ErrorCode::InvalidQuery);
     let format = errors.take_optional("format", query.format).or(accepted).unwrap_or(QrFormat::Json);
     errors.finish(|| Some(()))?;
-    app.metrics.count(ApiCounter::QrCodeRequests, OffsetDateTime::now_utc());
+    app.metrics.count(ApiCounter::QrCodeRequests, clock::now());
     let mut status = read_status(&app, &session).await?;
     if status.status == SessionStatus::LoggedOut && status.qr_code.is_none() {
         status = begin_pairing(&app, &session).await?;

@@ -24,13 +24,13 @@ use axum::{
 };
 use kurir_contract::{
     address::ChatJid,
+    clock,
     command::{CommandSpec, IdempotencyKey, QueuedSend, SentMessage, WaitReason},
     job::JobId,
     session::SessionId,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use time::OffsetDateTime;
 
 /// A message that WhatsApp has taken.
 #[derive(Serialize, JsonSchema)]
@@ -155,7 +155,7 @@ async fn hand_over<C: CommandSpec<Answer = SentMessage>>(
         sent => sent,
     };
     let counter = if sent.is_ok() { ApiCounter::MessagesSent } else { ApiCounter::MessagesFailed };
-    app.metrics.count(counter, OffsetDateTime::now_utc());
+    app.metrics.count(counter, clock::now());
     match sent {
         Ok(sent) => Ok(sent_response(sent, "Message sent successfully")),
         Err(error) => {

@@ -21,6 +21,7 @@ use crate::{
 use axum::{Json, extract::State};
 use kurir_contract::{
     address::ChatJid,
+    clock,
     command::{Command, CommandErrorCode, QueuedSend, SentMessage, spec},
     session::SessionId,
 };
@@ -28,7 +29,6 @@ use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
-use time::OffsetDateTime;
 
 /// The contract's bound.
 const MOST: usize = 100;
@@ -148,7 +148,7 @@ pub async fn send_bulk(
         completion.complete_preview(&mut message.link_preview).await;
     }
     drop(completion);
-    app.metrics.count(ApiCounter::BulkRequests, OffsetDateTime::now_utc());
+    app.metrics.count(ApiCounter::BulkRequests, clock::now());
     let carried = app.clone();
     app.carry(async move { send_items(&carried, &session, items).await }).await.map_err(|panic| {
         tracing::error!("a bulk send panicked: {panic}");
@@ -204,7 +204,7 @@ async fn send_items(app: &AppState, session: &SessionId, items: Vec<BulkItem>) -
 
 fn count_message(app: &AppState, is_sent: bool) {
     let counter = if is_sent { ApiCounter::BulkMessagesSent } else { ApiCounter::BulkMessagesFailed };
-    app.metrics.count(counter, OffsetDateTime::now_utc());
+    app.metrics.count(counter, clock::now());
 }
 
 /// Whether the error is about the session and not about this message.

@@ -2,8 +2,8 @@
 
 use super::SessionTask;
 use crate::session::{passkey::PasskeyStep, state::SessionSignal};
+use kurir_contract::clock;
 use std::time::Duration;
-use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// WhatsApp takes a pairing code for three minutes (the client's own figure).
@@ -20,7 +20,7 @@ impl SessionTask {
         }
         let is_first_code = self.state.qr_code().is_none() && !self.state.passkey().is_under_way();
         if matches!(signal, SessionSignal::QrCode(_)) && is_first_code {
-            self.codes_until = Some(OffsetDateTime::now_utc() + CODES_LAST);
+            self.codes_until = Some(clock::now() + CODES_LAST);
         }
         if let (SessionSignal::Passkey(PasskeyStep::Requested(request)), Some(until)) = (signal, self.codes_until) {
             request.until = request.until.min(until);
@@ -33,7 +33,7 @@ impl SessionTask {
             self.pairing_code_until = None;
             return Some(SessionSignal::PairingCodeExpired);
         }
-        let expired = self.state.passkey().until().is_some_and(|until| until <= OffsetDateTime::now_utc());
+        let expired = self.state.passkey().until().is_some_and(|until| until <= clock::now());
         expired.then_some(SessionSignal::Passkey(PasskeyStep::Expired))
     }
 }

@@ -22,10 +22,9 @@ pub use job::{DownloadRequests, MediaSettings};
 use super::message_event::MessageEvent;
 use chat_wait::ChatWaits;
 use error::DownloadError;
-use kurir_contract::{address::ChatJid, event::ReceivedFile, media::MediaFile};
+use kurir_contract::{address::ChatJid, clock, event::ReceivedFile, media::MediaFile};
 use part::MediaPart;
 use std::{sync::Arc, time::Duration};
-use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -81,7 +80,7 @@ impl DownloadQueue {
         let (kind, mimetype) = content.file_type()?;
         let sender = info.source.sender.user_base().to_owned();
         let part = MediaPart::from_message(message)?;
-        let milliseconds = (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64;
+        let milliseconds = (clock::now().unix_timestamp_nanos() / 1_000_000) as i64;
         let (outcome, known) = oneshot::channel();
         let (late, owed) = oneshot::channel();
         let job = DownloadJob {

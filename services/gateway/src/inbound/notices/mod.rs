@@ -21,10 +21,9 @@ use crate::{
     session::SessionView,
 };
 pub use calls::RingingCalls;
-use kurir_contract::{event::EventType, session::SessionId};
+use kurir_contract::{clock, event::EventType, session::SessionId};
 use notice_event::NoticeEvent;
 use std::{sync::Arc, time::Duration};
-use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval},
@@ -156,7 +155,7 @@ impl NoticePublisher {
     }
 
     async fn publish_notice(&self, NoticeEvent { kind, id, data }: NoticeEvent, deadline: Instant) {
-        let event = OutgoingEvent::new(&self.inbound.session, kind, id, OffsetDateTime::now_utc(), data);
+        let event = OutgoingEvent::new(&self.inbound.session, kind, id, clock::now(), data);
         let deadline = deadline.max(Instant::now() + LAST_TRY);
         if let Err(error) = self.publisher.publish(&event, deadline).await {
             tracing::warn!(event.id = %event.id, "a notice of WhatsApp was lost: {error}");

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::{HeaderMap, jetstream::message::PublishMessage};
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
     clock,
     command::{Command, CommandError, CommandErrorCode, QueuedSend, build_send},
@@ -45,7 +45,7 @@ impl JobQueue {
     /// # Errors
     /// If one of the messages is not valid, if another job has the same id, or if NATS did not store the job.
     pub async fn submit_job(&self, job: SendJob) -> Result<JobRecord, CommandError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let at = validate_job(&job, now)?;
         let stored = async {
             if let Some(record) = self.records.find(&job.id).await? {
@@ -86,7 +86,7 @@ impl JobQueue {
         let arguments = serde_json::from_slice(arguments).map_err(|error| {
             CommandError::new(CommandErrorCode::Internal, format!("the message cannot be kept: {error}"))
         })?;
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let job = SendJob {
             id: id.clone(),
             name: None,
@@ -177,7 +177,7 @@ impl JobQueue {
         record.state = state;
         record.until = None;
         record.reason = reason.map(str::to_owned);
-        if let Some(event) = job_event::end_event(&record, OffsetDateTime::now_utc()) {
+        if let Some(event) = job_event::end_event(&record, clock::now()) {
             self.publisher.publish(&event, Instant::now() + EVENT_WITHIN).await?;
         }
         self.records.save(&mut record).await?;
@@ -186,14 +186,14 @@ impl JobQueue {
     }
 
     pub(super) async fn publish_queued(&self, queued: &QueuedSend) {
-        let event = job_event::queued_event(&self.session, queued, OffsetDateTime::now_utc());
+        let event = job_event::queued_event(&self.session, queued, clock::now());
         if let Err(error) = self.publisher.publish(&event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a message that waits was lost: {error}");
         }
     }
 
     pub(super) async fn publish_progress(&self, record: &JobRecord) {
-        let event = job_event::progress_event(record, OffsetDateTime::now_utc());
+        let event = job_event::progress_event(record, clock::now());
         if let Err(error) = self.publisher.publish(&event, Instant::now() + WITHIN).await {
             tracing::debug!(event.id = %event.id, "the progress event of a job was not published: {error}");
         }
@@ -202,6 +202,7 @@ impl JobQueue {
     /// A subject has one schedule, so a repeat replaces it.
     async fn store_job(&self, job: &SendJob, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
         let mut headers = HeaderMap::new();
+        trace_context::inject(&mut headers);
         let due = subject::due_job(&self.session, &job.id);
         let subject = match at {
             Some(at) => {

@@ -67,7 +67,7 @@ impl JobRecords {
     }
 
     pub async fn save(&self, record: &mut JobRecord) -> anyhow::Result<()> {
-        record.updated_at = clock::iso(OffsetDateTime::now_utc());
+        record.updated_at = clock::iso(clock::now());
         with_deadline(async {
             let stored = serde_json::to_vec(record)?;
             self.open_bucket().await?.put(record.id.record_key(&self.session), stored.into()).await?;

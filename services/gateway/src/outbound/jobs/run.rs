@@ -57,7 +57,7 @@ impl JobRun<'_> {
     /// # Errors
     /// If NATS is away and the job cannot wait for it. The job comes again.
     pub async fn run(&self) -> anyhow::Result<JobRunEnd> {
-        let mut record = self.queue.records.find_or_create(self.job, OffsetDateTime::now_utc()).await?;
+        let mut record = self.queue.records.find_or_create(self.job, clock::now()).await?;
         if record.state.is_end() {
             return Ok(JobRunEnd::Settled);
         }
@@ -75,7 +75,7 @@ impl JobRun<'_> {
                 self.queue.end_job(record, JobState::Cancelled, None).await?;
                 return Ok(JobRunEnd::Settled);
             }
-            if let Some(until) = self.own_time(record.next_index()).filter(|at| *at > OffsetDateTime::now_utc()) {
+            if let Some(until) = self.own_time(record.next_index()).filter(|at| *at > clock::now()) {
                 return self.defer_job(record, Deferral { until, reason: WaitReason::Scheduled }, None).await;
             }
             // A job waits until the connection is back, however long that takes.
@@ -132,7 +132,7 @@ impl JobRun<'_> {
                 match done.answer {
                     Ok(_) => ItemOutcome::Sent,
                     Err(refusal) if refusal.code == CommandErrorCode::NotConnected => {
-                        let until = OffsetDateTime::now_utc() + LOOK_AGAIN;
+                        let until = clock::now() + LOOK_AGAIN;
                         ItemOutcome::Deferred(Deferral { until, reason: WaitReason::NotConnected }, None)
                     }
                     // Try the same message again when there is a connection.
@@ -166,9 +166,7 @@ impl JobRun<'_> {
     ) -> anyhow::Result<JobRunEnd> {
         let begun = [self.job.send_at.as_deref(), Some(self.job.created_at.as_str())];
         let begun = begun.into_iter().flatten().filter_map(clock::parse).max().max(self.own_time(record.next_index()));
-        if held.reason == WaitReason::NotConnected
-            && begun.is_some_and(|begun| OffsetDateTime::now_utc() - begun > GIVEN_UP_AFTER)
-        {
+        if held.reason == WaitReason::NotConnected && begun.is_some_and(|begun| clock::now() - begun > GIVEN_UP_AFTER) {
             self.queue.end_job(record, JobState::Failed, Some(held.reason.as_str())).await?;
             return Ok(JobRunEnd::Settled);
         }

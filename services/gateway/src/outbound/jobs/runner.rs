@@ -12,7 +12,11 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
 };
 use futures::StreamExt as _;
-use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use kurir_chassis::{
+    broker::Broker,
+    shutdown::CancellationToken,
+    trace_context::{self, TRACE_TARGET},
+};
 use kurir_contract::{
     job::{JobId, SendJob},
     session::SessionId,
@@ -20,6 +24,7 @@ use kurir_contract::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument as _;
 
 /// Jobs that run at the same time. They share one pace.
 const JOBS_AT_ONCE: usize = 16;
@@ -145,7 +150,10 @@ impl JobRunner {
         }
         let (runner, stopping) = (self.clone(), shutdown.clone());
         let id = job.id.clone();
-        let task = running.tasks.spawn(async move { runner.run_job(&job, &message, &stopping).await });
+        let span = tracing::info_span!(target: TRACE_TARGET, "job", otel.kind = "consumer", job.id = %id);
+        trace_context::adopt(&span, message.headers.as_ref());
+        let run = async move { runner.run_job(&job, &message, &stopping).await };
+        let task = running.tasks.spawn(run.instrument(span));
         running.ids.insert(task.id(), id);
     }
 

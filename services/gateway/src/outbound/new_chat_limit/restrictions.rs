@@ -78,7 +78,7 @@ impl RestrictionTracker {
     }
 
     fn record(&self, kind: RestrictionKind, ends: Option<i64>) -> AccountRestriction {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let until = restriction::restriction_end(ends, now);
         let next = restriction::next_restriction(*self.0.borrow(), kind, until, now);
         self.0.send_if_modified(|was| was.replace(next) != Some(next));
@@ -149,7 +149,7 @@ async fn wait_until_over(restriction: Option<AccountRestriction>) {
     let Some(restriction) = restriction else { return std::future::pending().await };
     // In steps, because the clock may be set.
     loop {
-        let left = restriction.until - OffsetDateTime::now_utc();
+        let left = restriction.until - clock::now();
         let Ok(left) = Duration::try_from(left) else { return };
         if left.is_zero() {
             return;
@@ -166,7 +166,7 @@ async fn publish_change(
     publisher: &EventPublisher,
 ) {
     let Some(of) = now.or(was) else { return };
-    let at = OffsetDateTime::now_utc();
+    let at = clock::now();
     let event_id = EventId::random();
     let data = SessionRestricted {
         active: now.is_some(),

@@ -79,8 +79,9 @@ pub enum DialError {
     Proxy(#[from] ProxyTunnelError),
     #[error("{0}")]
     Tls(io::Error),
-    #[error("no TLS handshake within its share of the time limit")]
-    TlsTimeout,
+    /// An address accepted a connection and took its share of the time limit in this phase.
+    #[error("the step {} did not end within its share of the time limit", .0.as_str())]
+    SecureTimeout(FailurePhase),
 }
 
 impl Dialer {
@@ -105,7 +106,8 @@ impl Dialer {
             };
             let has_others = addresses.has_next() || addresses.is_growing();
             let limit = if has_others { halfway_to(until) } else { until };
-            match timeout_at(limit, self.secure(tcp, phase)).await.unwrap_or(Err(DialError::TlsTimeout)) {
+            let secured = timeout_at(limit, self.secure(tcp, phase)).await;
+            match secured.unwrap_or_else(|_| Err(DialError::SecureTimeout(phase.get()))) {
                 Ok((stream, meter, is_http2)) => {
                     return Ok(DialedConnection { stream, meter, is_http2, address: address.ip(), generation });
                 }
@@ -232,13 +234,14 @@ impl DialError {
     }
 
     #[must_use]
-    pub fn to_exchange_error(&self, phase: FailurePhase) -> ExchangeError {
+    pub fn to_exchange_error(&self) -> ExchangeError {
         let (class, phase) = match self {
             Self::Forbidden(_) => (FailureClass::Forbidden, FailurePhase::Dns),
             Self::Unresolved(_) => (FailureClass::Connect, FailurePhase::Dns),
             Self::Connect(_) | Self::Proxy(_) => (FailureClass::Connect, FailurePhase::Connect),
             Self::Tls(_) => (FailureClass::Tls, FailurePhase::Tls),
-            Self::TlsTimeout => (FailureClass::Timeout, phase),
+            // The phase of the address that failed: others may have been tried since.
+            Self::SecureTimeout(phase) => (FailureClass::Timeout, *phase),
         };
         ExchangeError { class, phase, message: self.to_string() }
     }

@@ -27,7 +27,7 @@ use std::{
 use tokio::{
     io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf},
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 /// Less than the 5 s after which Node.js closes an idle connection: a request that meets the closing would be sent twice.
@@ -36,6 +36,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_HEAD: usize = 64 * 1024;
 /// Interim answers (1xx) before the answer. A server sends one or two.
 const MAX_INTERIM: usize = 32;
+/// How long the body of an answer that is no success is read: it is only for the record.
+pub const REFUSAL_BODY_WAIT: Duration = Duration::from_secs(1);
 /// After a request could not be written whole, an answer that the receiver gave early is awaited this long.
 const EARLY_ANSWER_WAIT: Duration = Duration::from_secs(1);
 const READ_SIZE: usize = 8 * 1024;
@@ -173,13 +175,22 @@ impl Http1Task {
         phase.set(FailurePhase::ResponseBody);
         let AnswerHead { status, headers, framing, keeps_open } = answer;
         let mut reader = BodyReader::new(framing);
+        let refusal_until = (!status.is_success()).then(|| Instant::now() + REFUSAL_BODY_WAIT);
         let is_complete = loop {
             match reader.read(&mut self.buffer) {
                 BodyProgress::Complete => break true,
                 BodyProgress::Abandoned => break false,
                 BodyProgress::NeedsMore => {}
             }
-            match self.read_more(&mut outgoing, phase).await {
+            let more = match refusal_until {
+                None => self.read_more(&mut outgoing, phase).await,
+                // The receiver has refused the event. Its reasons are worth a moment, and however they end, it has.
+                Some(until) => match timeout_at(until, self.read_more(&mut outgoing, phase)).await {
+                    Ok(Ok(1..)) => continue,
+                    Ok(_) | Err(_) => break false,
+                },
+            };
+            match more {
                 Ok(0) if reader.is_complete_at_close() => break false,
                 Ok(0) => return Err(broken_body("the connection was closed before the answer was complete")),
                 Ok(_) => {}

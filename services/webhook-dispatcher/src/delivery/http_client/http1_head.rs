@@ -111,6 +111,10 @@ fn body_framing(status: StatusCode, headers: &HeaderMap) -> BodyFraming {
         None => {}
     }
     if !headers.contains_key(CONTENT_LENGTH) {
+        if status == StatusCode::RESET_CONTENT {
+            // It has no content (RFC 9110, 15.3.6), and servers leave the length out.
+            return BodyFraming::Unknown;
+        }
         let is_plain = !headers.contains_key(TRANSFER_ENCODING);
         return if is_plain { BodyFraming::UntilClose } else { BodyFraming::Unknown };
     }
@@ -156,6 +160,8 @@ mod tests {
             ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", 200, Length(5), false),
             ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n", 200, Length(5), true),
             ("HTTP/1.1 200 OK\r\n\r\n", 200, UntilClose, false),
+            ("HTTP/1.1 205 Reset Content\r\n\r\n", 205, Unknown, false),
+            ("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", 205, Length(0), true),
             // Not in good form.
             ("HTTP/1.1 200 OK\r\nX-Long: a\r\n  b\r\nContent-Length: 5\r\n\r\n", 200, Length(5), false),
             ("HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n", 200, Length(5), false),

@@ -10,7 +10,7 @@ use crate::delivery::{
         answer_body::AnswerBody,
         dialer::{ByteStream, DialedConnection},
         failure::{SendFailure, classify_io},
-        http1::{IDLE_TIMEOUT, RawAnswer},
+        http1::{IDLE_TIMEOUT, REFUSAL_BODY_WAIT, RawAnswer},
         work_meter::{TooMuchWork, WorkMeter},
     },
     outcome::{FailureClass, FailurePhase},
@@ -34,7 +34,7 @@ use std::{
 };
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// A head larger than this is refused; with the body of 64 KB it bounds the memory of a request.
@@ -201,8 +201,14 @@ impl StreamSlot {
         state.settle();
         phase.set(FailurePhase::ResponseBody);
         let mut kept = AnswerBody::default();
-        while let Some(part) = body.data().await {
+        let is_success = head.status.is_success();
+        let until = Instant::now() + REFUSAL_BODY_WAIT;
+        loop {
+            // The reasons of a refusal are worth a moment.
+            let next = if is_success { Ok(body.data().await) } else { timeout_at(until, body.data()).await };
+            let Ok(Some(part)) = next else { break };
             let part = match part {
+                Err(_) if !is_success => break,
                 Ok(part) => part,
                 // Too much work, or a stream that ended in bad form: the status decides.
                 Err(error) if state.meter.is_spent() || error.is_library() => break,

@@ -29,7 +29,8 @@ use crate::{
             pool::{CheckedOut, Checkout, CheckoutError, ConnectionPool},
             proxy::ProxyServer,
         },
-        outcome::{ExchangeError, FailureClass, FailurePhase, ReceiverResponse, RetryAfter},
+        outcome::{ExchangeError, FailureClass, FailurePhase, ReceiverResponse},
+        retry_after::RetryAfter,
         transport::Transport,
     },
     endpoint::{connection::ConnectionSettings, request_url::request_uri},
@@ -38,7 +39,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http::{
     HeaderMap, Request, StatusCode,
-    header::{LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER},
+    header::{LOCATION, PROXY_AUTHORIZATION},
 };
 use kurir_contract::{
     address_guard::{ALLOWED_NETWORKS, NetworkList},
@@ -145,7 +146,7 @@ impl HttpClient {
         let mut resends = 0;
         loop {
             let checked_out = self.pool.check_out(phase, waits_for_dial, until, resends > 0).await;
-            let Checkout { connection, dialed } = checked_out.map_err(|error| self.dial_failed(&error, phase.get()))?;
+            let Checkout { connection, dialed } = checked_out.map_err(|error| self.dial_failed(&error))?;
             let failure = match self.send_on(connection, &request, phase).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -197,18 +198,18 @@ impl HttpClient {
         ReceiverResponse {
             status: status.as_u16(),
             redirect_to: if status.is_redirection() { redirect_target(&self.url, &headers) } else { None },
-            retry_after: if asks_for_patience(status) { retry_after(&headers) } else { None },
+            retry_after: if asks_for_patience(status) { RetryAfter::from_headers(&headers) } else { None },
             headers,
             body,
         }
     }
 
-    fn dial_failed(&self, error: &CheckoutError, phase: FailurePhase) -> ExchangeError {
+    fn dial_failed(&self, error: &CheckoutError) -> ExchangeError {
         match error {
             CheckoutError::Dial(error) if error.is_about_network() => {
-                self.without_network_details(error.to_exchange_error(phase))
+                self.without_network_details(error.to_exchange_error())
             }
-            CheckoutError::Dial(error) => error.to_exchange_error(phase),
+            CheckoutError::Dial(error) => error.to_exchange_error(),
             CheckoutError::Handshake(error) => ExchangeError {
                 class: FailureClass::Reset,
                 phase: FailurePhase::Send,
@@ -243,10 +244,6 @@ fn redirect_target(url: &Url, headers: &HeaderMap) -> Option<String> {
 
 fn asks_for_patience(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
-    RetryAfter::parse(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
 /// Scheme, host and port. A path may be a secret.

@@ -1,7 +1,9 @@
 //! The parts that every test here needs: NATS, a receiver, dispatchers between them, and a look into the streams.
 
+pub mod bad_servers;
 pub mod dns_server;
 pub mod endpoints;
+pub mod nginx;
 pub mod tls;
 
 use async_nats::{

@@ -1,7 +1,7 @@
 //! Receivers on https, with certificates of authorities that no machine trusts.
 
 use kurir_test_harness::Port;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use std::{
     io::Write as _,
@@ -33,13 +33,31 @@ impl Authority {
 
     /// Accepts TLS with a certificate for `name`, and speaks these protocols.
     pub fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer);
-        let chain = vec![certificate.unwrap().der().clone()];
+        self.acceptor_with(&[name], protocols, |_| {})
+    }
+
+    /// As [`Authority::acceptor`], with a certificate of these names and other changes.
+    pub fn acceptor_with(
+        &self,
+        names: &[&str],
+        protocols: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> TlsAcceptor {
+        let (certificate, key) = self.issue(names, change);
+        let chain = vec![certificate.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A certificate for these names or addresses, valid as the parameters say, and its key.
+    pub fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        change(&mut parameters);
+        (parameters.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
     /// The authority's certificate in PEM form.

@@ -26,12 +26,12 @@ use crate::{
 };
 use axum::extract::{Request, State};
 use kurir_contract::{
+    clock,
     command::{Command, IdempotencyKey, MediaKind, SendMedia, spec},
     session::SessionId,
 };
 use media_command::{MediaFields, read_media_command};
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 use upload_body::UploadBody;
 use upload_request::UploadRequest;
 
@@ -122,7 +122,7 @@ async fn send(
         sent => sent,
     };
     let counter = if sent.is_ok() { ApiCounter::MediaSent } else { ApiCounter::MediaFailed };
-    app.metrics.count(counter, OffsetDateTime::now_utc());
+    app.metrics.count(counter, clock::now());
     match sent {
         Ok(sent) => Ok(sent_response(sent, "Media message sent successfully")),
         Err(error) => {
