@@ -143,6 +143,13 @@ pub enum SessionStatus {
     Reconnecting,
     /// The gateway left WhatsApp because the broker is away; WhatsApp keeps the messages meanwhile.
     WaitingForBroker,
+    /// The gateway left WhatsApp because NATS has no room for events; WhatsApp keeps the messages meanwhile.
+    StorageFull,
+    /// The gateway left WhatsApp because NATS refuses events for another reason; WhatsApp keeps the messages meanwhile.
+    StorageRefused,
+    /// The gateway left WhatsApp because NATS is there and its JetStream is not, for example without a quorum; WhatsApp keeps
+    /// the messages meanwhile.
+    StorageUnavailable,
     /// The phone, WhatsApp or a user removed this device. The user must pair again.
     LoggedOut,
     /// Another client took over this device's connection.
@@ -167,6 +174,9 @@ impl SessionStatus {
             Self::Connected => "connected",
             Self::Reconnecting => "reconnecting",
             Self::WaitingForBroker => "waiting_for_broker",
+            Self::StorageFull => "storage_full",
+            Self::StorageRefused => "storage_refused",
+            Self::StorageUnavailable => "storage_unavailable",
             Self::LoggedOut => "logged_out",
             Self::Replaced => "replaced",
             Self::Banned => "banned",
@@ -181,7 +191,14 @@ impl SessionStatus {
     pub fn is_end(self) -> bool {
         match self {
             Self::LoggedOut | Self::Replaced | Self::Banned | Self::Locked | Self::Outdated | Self::Refused => true,
-            Self::Connecting | Self::Pairing | Self::Connected | Self::Reconnecting | Self::WaitingForBroker => false,
+            Self::Connecting
+            | Self::Pairing
+            | Self::Connected
+            | Self::Reconnecting
+            | Self::WaitingForBroker
+            | Self::StorageFull
+            | Self::StorageRefused
+            | Self::StorageUnavailable => false,
         }
     }
 }
@@ -217,6 +234,9 @@ mod tests {
             S::Connected,
             S::Reconnecting,
             S::WaitingForBroker,
+            S::StorageFull,
+            S::StorageRefused,
+            S::StorageUnavailable,
             S::LoggedOut,
             S::Replaced,
             S::Banned,

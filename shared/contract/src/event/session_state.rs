@@ -85,7 +85,10 @@ impl SessionEnded {
             | SessionStatus::Pairing
             | SessionStatus::Connected
             | SessionStatus::Reconnecting
-            | SessionStatus::WaitingForBroker => None,
+            | SessionStatus::WaitingForBroker
+            | SessionStatus::StorageFull
+            | SessionStatus::StorageRefused
+            | SessionStatus::StorageUnavailable => None,
         }
     }
 }
@@ -102,6 +105,9 @@ mod tests {
             SessionStatus::Connected,
             SessionStatus::Reconnecting,
             SessionStatus::WaitingForBroker,
+            SessionStatus::StorageFull,
+            SessionStatus::StorageRefused,
+            SessionStatus::StorageUnavailable,
             SessionStatus::LoggedOut,
             SessionStatus::Replaced,
             SessionStatus::Banned,
