@@ -5,6 +5,7 @@
 mod bad_input;
 mod broker_outage;
 mod chat;
+mod clocks;
 mod compose;
 mod contract;
 mod dashboard_in_browser;
@@ -30,3 +31,4 @@ mod replies;
 mod send_media;
 mod sessions;
 mod settings_page;
+mod traces;
