@@ -16,7 +16,6 @@ use kurir_contract::{
     stream, subject,
 };
 use std::{collections::BTreeSet, time::Duration};
-use time::OffsetDateTime;
 use tokio::time::{sleep, timeout};
 
 /// A job is stored and recorded in two steps, which take milliseconds.
