@@ -15,7 +15,7 @@ pub fn bucket_write_error(error: BucketError) -> ApiError {
     match error {
         BucketError::TimedOut { .. } => ApiError::broker_lost(),
         BucketError::Unavailable { .. } => ApiError::broker_unavailable(),
-        BucketError::Refused { .. } => ApiError::not_stored(),
+        BucketError::Full { .. } | BucketError::Refused { .. } => ApiError::not_stored(),
         // A caller that writes over a revision handles the conflict itself.
         BucketError::Conflict { .. } | BucketError::Unreadable { .. } => ApiError::internal(),
     }

@@ -64,6 +64,9 @@ fn refused(refusal: CommandError, command: Command) -> ApiError {
         }
         CommandErrorCode::Conflict => ApiError::new(ErrorCode::Conflict, message),
         CommandErrorCode::BrokerUnavailable => ApiError::new(ErrorCode::BrokerUnavailable, message),
+        CommandErrorCode::StorageFull => ApiError::new(ErrorCode::StorageFull, message),
+        CommandErrorCode::StorageRefused => ApiError::new(ErrorCode::StorageRefused, message),
+        CommandErrorCode::StorageUnavailable => ApiError::new(ErrorCode::StorageUnavailable, message),
         CommandErrorCode::Internal => ApiError::new(ErrorCode::Internal, message),
     }
 }
@@ -80,6 +83,9 @@ pub fn dispatcher_error(error: CommandFailure, command: WebhookCommand) -> ApiEr
             CommandErrorCode::Conflict => ApiError::new(ErrorCode::Conflict, message),
             CommandErrorCode::TimedOut => ApiError::new(ErrorCode::TimedOut, message),
             CommandErrorCode::BrokerUnavailable => ApiError::new(ErrorCode::BrokerUnavailable, message),
+            CommandErrorCode::StorageFull => ApiError::new(ErrorCode::StorageFull, message),
+            CommandErrorCode::StorageRefused => ApiError::new(ErrorCode::StorageRefused, message),
+            CommandErrorCode::StorageUnavailable => ApiError::new(ErrorCode::StorageUnavailable, message),
             // All but the first are a gateway's alone.
             CommandErrorCode::Internal
             | CommandErrorCode::NotConnected
@@ -131,6 +137,9 @@ mod tests {
             (refusal(R::TimedOut, None), 504, ErrorCode::TimedOut, SEND_TIMEOUT),
             (refusal(R::Conflict, None), 409, ErrorCode::Conflict, own),
             (refusal(R::BrokerUnavailable, None), 503, ErrorCode::BrokerUnavailable, own),
+            (refusal(R::StorageFull, None), 503, ErrorCode::StorageFull, own),
+            (refusal(R::StorageRefused, None), 503, ErrorCode::StorageRefused, own),
+            (refusal(R::StorageUnavailable, None), 503, ErrorCode::StorageUnavailable, own),
             (refusal(R::Internal, None), 500, ErrorCode::Internal, own),
         ] {
             let shown = error.to_string();

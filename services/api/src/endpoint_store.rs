@@ -15,7 +15,7 @@ use kurir_chassis::{
 };
 use kurir_contract::{
     clock,
-    endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET},
+    endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, RAW_REQUESTS_BUCKET, STATES_BUCKET},
 };
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -28,6 +28,7 @@ const TRIES: usize = 5;
 pub struct EndpointStore {
     settings: Bucket,
     states: Bucket,
+    raw_requests: Bucket,
 }
 
 pub struct StoredEndpoint {
@@ -37,7 +38,11 @@ pub struct StoredEndpoint {
 
 impl EndpointStore {
     pub fn new(broker: Broker) -> Self {
-        Self { settings: Bucket::new(broker.clone(), BUCKET), states: Bucket::new(broker, STATES_BUCKET) }
+        Self {
+            settings: Bucket::new(broker.clone(), BUCKET),
+            states: Bucket::new(broker.clone(), STATES_BUCKET),
+            raw_requests: Bucket::new(broker, RAW_REQUESTS_BUCKET),
+        }
     }
 
     /// All of them, the oldest first.
@@ -74,6 +79,7 @@ impl EndpointStore {
             let message = format!("There are {MOST} endpoints already, more are not possible: delete one first");
             return Err(ApiError::new(ErrorCode::TooManyEndpoints, message));
         }
+        self.request_raw(id, settings).await?;
         match self.settings.create(id.as_str(), json(settings)?).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Err(changed_meanwhile()),
@@ -101,12 +107,18 @@ impl EndpointStore {
                 return Ok(before);
             }
             after.updated_at = clock::now_iso();
+            self.request_raw(id, &after).await?;
             let written = match stored {
                 Some(stored) => self.settings.update(id.as_str(), json(&after)?, stored.revision).await,
                 None => self.settings.create(id.as_str(), json(&after)?).await,
             };
             match written {
-                Ok(_) => return Ok(after),
+                Ok(_) => {
+                    if before.raw && !after.raw {
+                        self.withdraw_raw(id).await;
+                    }
+                    return Ok(after);
+                }
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(bucket_write_error(error)),
             }
@@ -120,7 +132,25 @@ impl EndpointStore {
         self.settings.delete(id.as_str()).await.map_err(bucket_write_error)?;
         // No id is used twice, so a state that is left over belongs to no endpoint; the log says why.
         let _ = self.forget_state(id).await;
+        self.withdraw_raw(id).await;
         Ok(())
+    }
+
+    /// Before the endpoint is stored: its events hold `raw` from the first one on.
+    async fn request_raw(&self, id: &EndpointId, settings: &EndpointSettings) -> Result<(), ApiError> {
+        if settings.raw {
+            self.raw_requests.put(id.as_str(), Bytes::new()).await.map_err(bucket_write_error)?;
+        }
+        Ok(())
+    }
+
+    /// After the endpoint was stored without it. A failure only leaves a request that nobody needs; the log says why.
+    async fn withdraw_raw(&self, id: &EndpointId) {
+        let _ = self.raw_requests.delete(id.as_str()).await;
+        // Another caller may have asked for it between the two steps.
+        if let Ok(Some(now)) = self.find(id).await {
+            let _ = self.request_raw(id, &now).await;
+        }
     }
 
     pub async fn state(&self, id: &EndpointId) -> Result<EndpointState, ApiError> {

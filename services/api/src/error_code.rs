@@ -165,8 +165,11 @@ error_codes! {
         IndexBusy = "index_busy" "The search index took too long",
         NotConnected = "not_connected" "The session is not connected to WhatsApp",
         NotStored = "not_stored" "NATS did not store the change",
+        StorageUnavailable = "storage_unavailable" "JetStream does not answer; nothing was done",
         TooManyStreams = "too_many_streams" "Too many callers follow the events",
         SessionMoving = "session_moving" "No gateway holds the session at this moment",
+        StorageFull = "storage_full" "NATS has no room for events; nothing was done",
+        StorageRefused = "storage_refused" "NATS refuses events; nothing was done",
         TooBusy = "too_busy" "Too many bytes of other requests are being worked on",
     ;
     GATEWAY_TIMEOUT:
@@ -188,6 +191,9 @@ impl ErrorCode {
                 | Self::EventNotStored
                 | Self::NotStored
                 | Self::SessionMoving
+                | Self::StorageFull
+                | Self::StorageRefused
+                | Self::StorageUnavailable
         );
         is_outage.then_some(SERVICE_BACK_WITHIN)
     }

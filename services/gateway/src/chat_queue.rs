@@ -1,14 +1,19 @@
 //! Keeps the order of each chat: its messages go one after the other, in and out, and different chats go at the same
-//! time.
+//! time. The sends of one idempotency key go one after the other in the same way.
 
 use futures::FutureExt as _;
 use kurir_contract::address::ChatJid;
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{collections::HashMap, hash::Hash, pin::Pin, sync::Arc};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// The chats in which something is under way.
-#[derive(Default)]
-pub struct ChatQueue(HashMap<ChatJid, Arc<Mutex<()>>>);
+/// The chats, or other keys, for which something is under way.
+pub struct ChatQueue<K = ChatJid>(HashMap<K, Arc<Mutex<()>>>);
+
+impl<K> Default for ChatQueue<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
 
 /// A place in the queue of one chat.
 pub enum ChatTurn {
@@ -19,9 +24,9 @@ pub enum ChatTurn {
 /// When there are this many chats, those without anything under way are removed.
 const CHATS: usize = 1024;
 
-impl ChatQueue {
+impl<K: Clone + Eq + Hash> ChatQueue<K> {
     /// Takes a place in the queue of a chat, in the order of the calls.
-    pub fn join(&mut self, chat: &ChatJid) -> ChatTurn {
+    pub fn join(&mut self, chat: &K) -> ChatTurn {
         if self.0.len() >= CHATS {
             self.0.retain(|_, chat| Arc::strong_count(chat) > 1);
         }
@@ -52,7 +57,7 @@ mod tests {
     #[tokio::test]
     async fn a_chat_is_served_in_order_and_another_at_once() {
         let (one, other) = (ChatJid::from_whatsapp("1@g.us"), ChatJid::from_whatsapp("2@g.us"));
-        let mut turns = ChatQueue::default();
+        let mut turns = ChatQueue::<ChatJid>::default();
         let first = turns.join(&one);
         let second = turns.join(&one);
         let third = turns.join(&one);

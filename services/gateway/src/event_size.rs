@@ -52,6 +52,7 @@ pub fn fitted(payload: &[u8], limit: usize) -> Option<Vec<u8>> {
         data.as_object_mut()?.remove("truncated");
         cut.apply(step, data, "", false);
         data.as_object_mut()?.insert("truncated".to_owned(), cut.named());
+        data.as_object_mut()?.insert("originalBytes".to_owned(), json!(payload.len()));
         let fitted = serde_json::to_vec(&event).ok()?;
         if fitted.len() <= limit {
             return Some(fitted);

@@ -2,9 +2,13 @@
 //!
 //! A message costs one lookup in a set. Only the first message of a chat is queued and stored in NATS.
 
-use anyhow::Context as _;
-use async_nats::jetstream::kv::Store;
-use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use crate::store_watch::StoreLossListener;
+use bytes::Bytes;
+use kurir_chassis::{
+    broker::Broker,
+    bucket::{Bucket, BucketError},
+    shutdown::CancellationToken,
+};
 use kurir_contract::{address::ChatJid, session::SessionId, subject};
 use std::{
     collections::HashSet,
@@ -14,9 +18,9 @@ use std::{
 use tokio::sync::mpsc;
 
 /// The bucket of chats. A key is the session and the chat's hash.
-const BUCKET: &str = "known_chats";
+pub(crate) const BUCKET: &str = "known_chats";
 /// A chat that was silent for this long counts as new again.
-const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+pub(crate) const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Chats in memory, a megabyte or two. When the set is full it is cleared, which costs one question for each chat.
 const IN_MEMORY: usize = 20_000;
 /// Chats that wait to be stored. A chat that finds no room is stored at its next message.
@@ -27,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct KnownChats {
     session: SessionId,
+    bucket: Bucket,
     seen: Arc<Mutex<HashSet<ChatJid>>>,
     heard: mpsc::Sender<ChatJid>,
 }
@@ -35,9 +40,10 @@ pub struct KnownChats {
 pub struct KnownChatWriter(mpsc::Receiver<ChatJid>);
 
 #[must_use]
-pub fn known_chat_channel(session: SessionId) -> (KnownChats, KnownChatWriter) {
+pub fn known_chat_channel(session: SessionId, broker: &Broker) -> (KnownChats, KnownChatWriter) {
     let (heard, waiting) = mpsc::channel(WAITING);
-    (KnownChats { session, seen: Arc::default(), heard }, KnownChatWriter(waiting))
+    let bucket = Bucket::expiring(broker.clone(), BUCKET, KNOWN_FOR);
+    (KnownChats { session, bucket, seen: Arc::default(), heard }, KnownChatWriter(waiting))
 }
 
 impl KnownChats {
@@ -58,20 +64,21 @@ impl KnownChats {
 
     /// # Errors
     /// If NATS did not answer.
-    pub async fn is_known(&self, broker: &Broker, chat: &ChatJid) -> anyhow::Result<bool> {
+    pub async fn is_known(&self, chat: &ChatJid) -> Result<bool, BucketError> {
         if self.cached().contains(chat) {
             return Ok(true);
         }
-        let bucket = self.open_bucket(broker).await?;
-        let known = bucket.get(self.chat_key(chat)).await.context("failed to look up a chat")?.is_some();
+        let known = self.bucket.get(&self.chat_key(chat)).await?.is_some();
         if known {
             self.cache(chat);
         }
         Ok(known)
     }
 
-    pub async fn open_bucket(&self, broker: &Broker) -> anyhow::Result<Store> {
-        broker.expiring_bucket(BUCKET, KNOWN_FOR).await
+    /// The bucket, which counts the new chats of a day, too.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
     }
 
     fn chat_key(&self, chat: &ChatJid) -> String {
@@ -93,29 +100,36 @@ impl KnownChats {
 }
 
 impl KnownChatWriter {
-    /// Stores the queued chats until the shutdown.
+    /// Stores the queued chats until the shutdown. When the bucket is lost, each chat is stored again at its next message.
     ///
     /// # Errors
     /// Never: the writer waits for a broker that is away.
-    pub async fn run(mut self, known: KnownChats, broker: Broker, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(
+        mut self,
+        known: KnownChats,
+        mut losses: StoreLossListener<1>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
         let all = async {
             while let Some(chat) = self.0.recv().await {
                 let key = known.chat_key(&chat);
-                while let Err(error) = store_chat(&known, &broker, &key).await {
-                    tracing::debug!(chat = chat.redacted(), "a chat is not stored yet: {error:#}");
+                while let Err(error) = known.bucket.put(&key, Bytes::new()).await {
+                    tracing::debug!(chat = chat.redacted(), "a chat is not stored yet: {error}");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         };
+        let forget = async {
+            loop {
+                losses.next_loss().await;
+                known.cached().clear();
+            }
+        };
         tokio::select! {
             () = all => {}
+            () = forget => {}
             () = shutdown.cancelled() => {}
         }
         Ok(())
     }
-}
-
-async fn store_chat(known: &KnownChats, broker: &Broker, key: &str) -> anyhow::Result<()> {
-    known.open_bucket(broker).await?.put(key, "".into()).await?;
-    Ok(())
 }

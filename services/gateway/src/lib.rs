@@ -9,6 +9,8 @@
 //! | [`session`] | says what a session is: its state, its keys, its account |
 //! | [`inbound`] | makes an event of a message from WhatsApp |
 //! | [`publish`] | stores an event in EVENTS |
+//! | [`storage`] | says why NATS stores nothing although it is reachable |
+//! | [`store_watch`] | notices when a stream or bucket vanishes |
 //! | `event_size` | makes an event that is too large for NATS smaller |
 //! | `plain_text` | writes text as text, which the library would write as an address |
 //! | [`connection`] | opens and closes the connection to WhatsApp |
@@ -29,6 +31,8 @@ mod event_size;
 pub mod inbound;
 mod plain_text;
 pub mod publish;
+pub mod storage;
+pub mod store_watch;
 
 pub mod connection;
 
@@ -37,6 +41,7 @@ pub mod outbound;
 
 pub mod hosting;
 
+pub mod byte_budget;
 pub mod chat_queue;
 pub mod known_chats;
 pub mod metrics;
@@ -49,6 +54,8 @@ use kurir_chassis::{
 use kurir_contract::service::ServiceName;
 use metrics::GatewayMetrics;
 use std::time::Duration;
+use storage::StorageMonitor;
+use store_watch::{StoreLosses, StoreWatch};
 
 /// How long the tasks have to end after the shutdown, a session's own time included. A supervisor should wait 15 s before
 /// it kills the process.
@@ -63,15 +70,29 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let health = Health::new(ServiceName::Gateway, broker.clone());
     let metrics = MetricsRegistry::default();
     metrics.add_service(ServiceName::Gateway, &broker);
-    let lease = GatewayLease::new(broker.clone(), health.instance().to_owned());
+    let counted = GatewayMetrics::register(&metrics);
+    let storage = StorageMonitor::new(broker.clone(), counted.clone());
+    let lease = GatewayLease::new(broker.clone(), health.instance().to_owned(), storage.clone());
+    let losses = StoreLosses::default();
+    let raw = inbound::RawPolicy::default();
     let clock = broker.clock.clone().follow(broker.client.clone(), shutdown.clone());
     let context = SessionContext {
         broker,
         health: health.clone(),
-        metrics: GatewayMetrics::register(&metrics),
+        metrics: counted,
+        storage: storage.clone(),
+        losses: losses.clone(),
+        raw: raw.clone(),
         lease: lease.clone(),
     };
     let listen = config.health_listen;
+    let stores = StoreWatch {
+        broker: context.broker.clone(),
+        metrics: context.metrics.clone(),
+        health: health.clone(),
+        losses,
+        media_max_age: config.media_max_age,
+    };
     let mut tasks = TaskSet::new(shutdown);
     // The lease is held until the sessions have left WhatsApp.
     let released = CancellationToken::new();
@@ -79,6 +100,9 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     tasks.spawn("clock", clock);
     tasks.spawn("sessions", sessions);
     tasks.spawn("lease", lease.run(released));
+    tasks.spawn("raw", raw.follow_endpoints(stores.broker.clone(), tasks.shutdown_token()));
+    tasks.spawn("stores", stores.run(tasks.shutdown_token()));
+    tasks.spawn("storage", storage.run(health.clone(), tasks.shutdown_token()));
     tasks.spawn("pings", health.clone().answer_pings(tasks.shutdown_token()));
     if let Some(listen) = listen {
         tasks.spawn("health", health.serve_probes_and_metrics(listen, metrics, tasks.shutdown_token()));

@@ -38,6 +38,11 @@ struct SendLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabels {
+    store: &'static str,
+}
+
 /// All metrics. Clones count on the same ones.
 #[derive(Clone)]
 pub struct GatewayMetrics {
@@ -50,6 +55,9 @@ pub struct GatewayMetrics {
     unknown: Counter,
     sends: Family<SendLabels, Counter>,
     hook_wait: Histogram,
+    storage: Gauge,
+    lost_jobs: Counter,
+    lost_stores: Family<StoreLabels, Counter>,
 }
 
 impl GatewayMetrics {
@@ -65,7 +73,11 @@ impl GatewayMetrics {
             unknown: Counter::default(),
             sends: Family::default(),
             hook_wait: seconds_histogram(),
+            storage: Gauge::default(),
+            lost_jobs: Counter::default(),
+            lost_stores: Family::default(),
         };
+        declared.storage.set(1);
         metrics.declare_metrics(|registry| {
             registry.register(
                 "session_status",
@@ -96,6 +108,21 @@ impl GatewayMetrics {
                 "messages_unknown",
                 "Messages that hold nothing which this version knows",
                 declared.unknown.clone(),
+            );
+            registry.register(
+                "events_storable",
+                "1 if NATS stores events or is away, 0 if it is there and refuses them",
+                declared.storage.clone(),
+            );
+            registry.register(
+                "jobs_lost",
+                "Jobs that were gone from OUTBOX and ended as failed",
+                declared.lost_jobs.clone(),
+            );
+            registry.register(
+                "stores_lost",
+                "Streams, buckets and object stores that vanished from NATS or came back older, by name",
+                declared.lost_stores.clone(),
             );
             registry.register("events_published", "Events that EVENTS has, by type", declared.published.clone());
             registry.register("sends", "Sends that were answered, by outcome", declared.sends.clone());
@@ -148,6 +175,21 @@ impl GatewayMetrics {
     pub fn count_send(&self, accepted: bool) {
         let outcome = if accepted { "accepted" } else { "refused" };
         self.sends.get_or_create(&SendLabels { outcome }).inc();
+    }
+
+    /// Records whether NATS stores events.
+    pub fn record_storage(&self, stores: bool) {
+        self.storage.set(i64::from(stores));
+    }
+
+    /// Counts a job that is gone from OUTBOX.
+    pub fn count_lost_job(&self) {
+        self.lost_jobs.inc();
+    }
+
+    /// Counts a stream or bucket that vanished or came back older.
+    pub fn count_lost_store(&self, store: &'static str) {
+        self.lost_stores.get_or_create(&StoreLabels { store }).inc();
     }
 
     pub fn observe_hook_wait(&self, wait: Duration) {

@@ -2,7 +2,12 @@
 //!
 //! A repeat has the same id, so JetStream stores one. The caller decides what happens when the time is up.
 
-use crate::{event_size, metrics::GatewayMetrics, session::session_guard::SessionGuard};
+use crate::{
+    event_size,
+    metrics::GatewayMetrics,
+    session::session_guard::SessionGuard,
+    storage::{StorageMonitor, StorageProblem},
+};
 use bytes::Bytes;
 use kurir_chassis::{
     broker::Broker,
@@ -23,6 +28,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until};
@@ -35,6 +41,7 @@ pub struct OutgoingEvent {
     subject: String,
     payload: Bytes,
     at: OffsetDateTime,
+    raw_on_request: bool,
 }
 
 impl OutgoingEvent {
@@ -43,11 +50,18 @@ impl OutgoingEvent {
     pub fn new<D: Serialize>(session: &SessionId, kind: EventType, id: EventId, at: OffsetDateTime, data: D) -> Self {
         let subject = subject::event(session, &kind);
         let payload = serde_json::to_vec(&EventEnvelope::new(kind.clone(), at, data)).expect("an event is JSON");
-        Self { id, kind, subject, payload: payload.into(), at }
+        Self { id, kind, subject, payload: payload.into(), at, raw_on_request: false }
+    }
+
+    /// The event with the mark that its `raw` is there only for endpoints that ask for it.
+    #[must_use]
+    pub fn with_raw_on_request(self) -> Self {
+        Self { raw_on_request: true, ..self }
     }
 
     fn message(&self, has_cloud_events: bool) -> OutgoingMessage {
         let message = OutgoingMessage::new(self.subject.clone(), self.payload.clone()).with_id(self.id.as_str());
+        let message = if self.raw_on_request { message.with_header(header::RAW_ON_REQUEST, "1") } else { message };
         match subject::parse_event(&self.subject) {
             Some((session, kind)) if has_cloud_events => message
                 .with_header(header::CLOUD_EVENT_SPECVERSION, "1.0")
@@ -99,6 +113,17 @@ impl SessionMetadata {
 #[error("the broker did not store the event in time: {0}")]
 pub struct PublishTimeout(PublishError);
 
+impl PublishTimeout {
+    /// Whether NATS would refuse the event at each later try, too: it cannot be made small enough.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        !self.0.is_retryable()
+    }
+}
+
+/// A refusal is told of after this time, though the event is tried for longer.
+const NOTICED_WITHIN: Duration = Duration::from_secs(2);
+
 /// An event's own headers have fewer bytes.
 const HEADERS: usize = 1_024;
 /// Retries and dead letters hold the event with more headers, within the same limit of NATS.
@@ -115,6 +140,7 @@ pub struct EventPublisher {
     metadata: SessionMetadata,
     /// The largest message that EVENTS takes, in bytes, as far as it is known.
     largest_message: Arc<AtomicUsize>,
+    pub storage: StorageMonitor,
     pub metrics: GatewayMetrics,
 }
 
@@ -124,9 +150,32 @@ impl EventPublisher {
         broker: Broker,
         cloud_events: bool,
         metrics: GatewayMetrics,
+        storage: StorageMonitor,
         (guard, metadata): (SessionGuard, SessionMetadata),
     ) -> Self {
-        Self { broker, cloud_events, guard, metadata, largest_message: Arc::new(AtomicUsize::new(usize::MAX)), metrics }
+        let largest_message = Arc::new(AtomicUsize::new(usize::MAX));
+        Self { broker, cloud_events, guard, metadata, largest_message, storage, metrics }
+    }
+
+    /// Why NATS stores nothing; none if it does, or if it is away.
+    #[must_use]
+    pub fn storage_problem(&self) -> Option<StorageProblem> {
+        self.storage.problem()
+    }
+
+    /// Publishes until `deadline`, and reports meanwhile whether NATS refuses.
+    async fn publish_noticed(&self, message: &OutgoingMessage, deadline: Instant) -> Result<(), PublishError> {
+        loop {
+            let step = deadline.min(Instant::now() + NOTICED_WITHIN);
+            let published = self.broker.publish_until_stored(message, step).await.map(drop);
+            self.storage.record_publish(&published).await;
+            let Err(error) = published else { return Ok(()) };
+            if !error.is_retryable() || Instant::now() + NOTICED_WITHIN / 2 >= deadline {
+                return Err(error);
+            }
+            // The tries end a pause before their deadline.
+            sleep_until(step).await;
+        }
     }
 
     /// Tries until JetStream has acknowledged the event, or until `deadline`. An event that is too large for NATS is
@@ -142,8 +191,8 @@ impl EventPublisher {
                 return Err(PublishTimeout(PublishError::NotConnected));
             }
             let message = event.message(self.cloud_events).with_trace_context();
-            let error = match self.broker.publish_until_stored(&message, deadline).await {
-                Ok(_) => {
+            let error = match self.publish_noticed(&message, deadline).await {
+                Ok(()) => {
                     self.metrics.count_published(&event.kind);
                     return Ok(());
                 }

@@ -50,7 +50,10 @@ pub enum BucketError {
     /// Another client wrote the key first. Nothing was written.
     #[error("another client has written the key {key} of the bucket {bucket}")]
     Conflict { bucket: &'static str, key: String },
-    /// NATS refused the write, for example because its disk is full or the key is not valid. Nothing was written.
+    /// NATS has no room for the value. Nothing was written.
+    #[error("NATS has no room for a value of the bucket {bucket}: {reason}")]
+    Full { bucket: &'static str, reason: String },
+    /// NATS refused the write for another reason, for example because the key is not valid. Nothing was written.
     #[error("the bucket {bucket} refused the write: {reason}")]
     Refused { bucket: &'static str, reason: String },
     /// The stored value is no JSON of the expected type.
@@ -322,7 +325,11 @@ impl Bucket {
             }
             cause = error.source();
         }
-        self.refused(error)
+        match crate::publish::PublishError::of_refusal(error) {
+            crate::publish::PublishError::Full(reason) => BucketError::Full { bucket: self.name, reason },
+            crate::publish::PublishError::Unavailable(reason) => self.unavailable(reason),
+            _ => self.refused(error),
+        }
     }
 
     fn unavailable(&self, reason: impl Into<String>) -> BucketError {

@@ -12,6 +12,7 @@ use kurir_contract::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,6 +21,9 @@ use std::{
     time::Instant,
 };
 use tokio::net::TcpListener;
+
+/// Enough to see what happened in a night; the log has all.
+const NOTICES_KEPT: usize = 10;
 
 /// The health of this process. A clone shares it.
 ///
@@ -35,6 +39,10 @@ struct HealthState {
     has_taken_work: AtomicBool,
     /// Why the service does less than it should, in words.
     problem: Mutex<Option<String>>,
+    /// Why NATS stores nothing although it is reachable.
+    storage_problem: Mutex<Option<String>>,
+    /// What an operator should know, newest last.
+    notices: Mutex<VecDeque<String>>,
     broker: Broker,
 }
 
@@ -48,6 +56,8 @@ impl Health {
             started: Instant::now(),
             has_taken_work: AtomicBool::new(false),
             problem: Mutex::default(),
+            storage_problem: Mutex::default(),
+            notices: Mutex::default(),
             broker,
         }))
     }
@@ -70,8 +80,23 @@ impl Health {
         *self.0.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
+    /// Records why NATS stores nothing, which keeps the service from being ready; none if it stores again.
+    pub fn set_storage_problem(&self, problem: Option<String>) {
+        *self.0.storage_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// Adds a line that the answers to pings show until the service ends. The last ten are kept.
+    pub fn add_notice(&self, notice: String) {
+        let mut notices = self.0.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() == NOTICES_KEPT {
+            notices.pop_front();
+        }
+        notices.push_back(notice);
+    }
+
     fn problem(&self) -> Option<String> {
-        self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let of = |problem: &Mutex<Option<String>>| problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        of(&self.0.problem).or_else(|| of(&self.0.storage_problem))
     }
 
     /// Whether the service has taken work, has no problem, and NATS is reachable.
@@ -89,6 +114,8 @@ impl Health {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: self.is_ready(),
             uptime_seconds: self.0.started.elapsed().as_secs(),
+            problem: self.problem(),
+            notices: self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
         }
     }
 

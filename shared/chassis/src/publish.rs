@@ -15,6 +15,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
+use futures::StreamExt as _;
 use kurir_contract::header;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -66,9 +67,16 @@ pub enum PublishError {
     /// further try helps.
     #[error("the message is larger than NATS takes")]
     TooLarge,
-    /// JetStream refused the message, for example because its disk or the stream is full. It is not stored.
+    /// The disk of NATS or the stream has no room. The message is not stored.
+    #[error("NATS has no room: {0}")]
+    Full(String),
+    /// JetStream refused the message for another reason, for example because the stream is sealed. It is not stored.
     #[error("NATS refused the message: {0}")]
     Refused(String),
+    /// NATS is reachable and its JetStream does not work: it has no leader, or NATS switched it off. The message is not
+    /// stored.
+    #[error("NATS cannot store the message: {0}")]
+    Unavailable(String),
 }
 
 impl PublishError {
@@ -76,7 +84,9 @@ impl PublishError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NotConnected | Self::NotAcknowledged | Self::Refused(_) => true,
+            Self::NotConnected | Self::NotAcknowledged | Self::Full(_) | Self::Refused(_) | Self::Unavailable(_) => {
+                true
+            }
             Self::TooLarge => false,
         }
     }
@@ -87,19 +97,47 @@ impl From<ClientError> for PublishError {
         match error.kind() {
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Self::NotAcknowledged,
             PublishErrorKind::MaxPayloadExceeded => Self::TooLarge,
-            PublishErrorKind::Other if is_too_large_for_stream(&error) => Self::TooLarge,
+            PublishErrorKind::Other => Self::of_refusal(&error),
             PublishErrorKind::StreamNotFound
             | PublishErrorKind::WrongLastMessageId
             | PublishErrorKind::WrongLastSequence
-            | PublishErrorKind::MaxAckPending
-            | PublishErrorKind::Other => Self::Refused(error.to_string()),
+            | PublishErrorKind::MaxAckPending => Self::Refused(error.to_string()),
         }
     }
 }
 
-fn is_too_large_for_stream(error: &ClientError) -> bool {
-    let refusal = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
-    refusal.is_some_and(|refusal| refusal.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
+/// What JetStream says when a limit of its store, of the account or of the stream is reached, or its disk is full.
+const NO_ROOM: [ErrorCode; 5] = [
+    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::MEMORY_RESOURCES_EXCEEDED,
+    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+    ErrorCode::STREAM_STORE_FAILED,
+];
+
+/// What JetStream says while it has no leader or is switched off.
+const NOT_THERE: [ErrorCode; 6] = [
+    ErrorCode::CLUSTER_NOT_AVAILABLE,
+    ErrorCode::CLUSTER_NOT_LEADER,
+    ErrorCode::CLUSTER_NO_PEERS,
+    ErrorCode::JETSTREAM_NOT_ENABLED,
+    ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
+    ErrorCode::STREAM_OFFLINE,
+];
+
+impl PublishError {
+    /// The meaning of an error whose cause is an answer of JetStream.
+    #[must_use]
+    pub fn of_refusal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        let said = causes.filter_map(|error| error.downcast_ref::<jetstream::Error>()).next();
+        match said.map(jetstream::Error::error_code) {
+            Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM) => Self::TooLarge,
+            Some(code) if NO_ROOM.contains(&code) => Self::Full(error.to_string()),
+            Some(code) if NOT_THERE.contains(&code) => Self::Unavailable(error.to_string()),
+            Some(_) | None => Self::Refused(error.to_string()),
+        }
+    }
 }
 
 /// One try ends within this time, the making of a missing stream included: the API promises its 503 within 5 s.
@@ -154,15 +192,39 @@ impl Broker {
         match self.hand_over(message).await {
             // An operator removed the stream, or NATS lost its store. Every service makes what is missing.
             Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
-                self.create_missing_streams().await.map_err(|error| PublishError::Refused(format!("{error:#}")))?;
+                self.create_missing_streams().await.map_err(|error| not_made(&error))?;
                 Ok(self.hand_over(message).await?)
             }
             published => Ok(published?),
         }
     }
 
+    /// Whether NATS passes a message on within this time, whatever its JetStream does. A client notices only after some
+    /// seconds that its NATS is frozen.
+    pub async fn is_answering(&self, within: Duration) -> bool {
+        if !self.is_connected() {
+            return false;
+        }
+        let echo = async {
+            let inbox = self.client.new_inbox();
+            let mut echoes = self.client.subscribe(inbox.clone()).await.ok()?;
+            self.client.publish(inbox, Bytes::new()).await.ok()?;
+            echoes.next().await
+        };
+        tokio::time::timeout(within, echo).await.is_ok_and(|echo| echo.is_some())
+    }
+
     async fn hand_over(&self, message: &OutgoingMessage) -> Result<PublishAck, ClientError> {
         let publish = PublishMessage::build().payload(message.payload.clone()).headers(message.headers.clone());
         self.jetstream.send_publish(message.subject.clone(), publish).await?.await
+    }
+}
+
+/// Why a missing stream was not made. Without an answer of JetStream, JetStream is not there.
+fn not_made(error: &anyhow::Error) -> PublishError {
+    let has_answer = error.chain().any(|cause| cause.downcast_ref::<jetstream::Error>().is_some());
+    match PublishError::of_refusal(error.as_ref()) {
+        PublishError::Refused(_) if !has_answer => PublishError::Unavailable(format!("{error:#}")),
+        known => known,
     }
 }

@@ -6,7 +6,10 @@ use crate::{
     telemetry,
 };
 use kurir_contract::service::ServiceName;
-use std::{future::Future, process::ExitCode};
+use std::{future::Future, process::ExitCode, time::Duration};
+
+/// Time for threads whose work has no end of its own, for example a read from a media server that stalls.
+const LAST_THREADS: Duration = Duration::from_millis(500);
 
 /// Runs a service until a signal stops it. Exit codes: 0 stopped by a signal, 64 bad settings, 1 anything else.
 pub fn main<S, F>(service: ServiceName, run: impl FnOnce(S, CancellationToken) -> F) -> ExitCode
@@ -35,6 +38,8 @@ where
         telemetry.end();
         result
     });
+    // A thread that waits for a server must not keep the process: all tasks have ended.
+    runtime.shutdown_timeout(LAST_THREADS);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

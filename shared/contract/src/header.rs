@@ -25,6 +25,10 @@ pub const REPORT_TO: &str = "Kurir-Report-To";
 pub const ONLY_FOR: &str = "Kurir-Only-For";
 /// On a request to a receiver: a replay sends the event again.
 pub const REPLAY: &str = "kurir-replay";
+/// On a waiting job: it is a send that has begun, and its gateway removes the job when the send has ended.
+pub const SEND_INTENT: &str = "Kurir-Send-Intent";
+/// On an event: its `raw` is there only for endpoints with `raw: true`.
+pub const RAW_ON_REQUEST: &str = "Kurir-Raw-On-Request";
 /// When a scheduled message fires: `@at <RFC 3339>` (NATS 2.12, ADR-51).
 pub const SCHEDULE: &str = "Nats-Schedule";
 /// The subject to which a scheduled message goes when it fires.

@@ -41,4 +41,10 @@ pub struct PingReply {
     pub version: String,
     pub ready: bool,
     pub uptime_seconds: u64,
+    /// Why the service is not ready although it runs; none if nothing is known to be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What an operator should know: what vanished from NATS, each with its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }

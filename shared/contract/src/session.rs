@@ -128,7 +128,7 @@ impl PasskeyState {
     }
 }
 
-/// The state of a session. The last six are ends: the gateway does not connect again until a user asks for it.
+/// The state of a session. The last seven are ends: the gateway does not connect again until a user asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -143,6 +143,13 @@ pub enum SessionStatus {
     Reconnecting,
     /// The gateway left WhatsApp because the broker is away; WhatsApp keeps the messages meanwhile.
     WaitingForBroker,
+    /// The gateway left WhatsApp because NATS has no room for events; WhatsApp keeps the messages meanwhile.
+    StorageFull,
+    /// The gateway left WhatsApp because NATS refuses events for another reason; WhatsApp keeps the messages meanwhile.
+    StorageRefused,
+    /// The gateway left WhatsApp because NATS is there and its JetStream is not, for example without a quorum; WhatsApp keeps
+    /// the messages meanwhile.
+    StorageUnavailable,
     /// The phone, WhatsApp or a user removed this device. The user must pair again.
     LoggedOut,
     /// Another client took over this device's connection.
@@ -169,6 +176,9 @@ impl SessionStatus {
             Self::Connected => "connected",
             Self::Reconnecting => "reconnecting",
             Self::WaitingForBroker => "waiting_for_broker",
+            Self::StorageFull => "storage_full",
+            Self::StorageRefused => "storage_refused",
+            Self::StorageUnavailable => "storage_unavailable",
             Self::LoggedOut => "logged_out",
             Self::Replaced => "replaced",
             Self::Banned => "banned",
@@ -190,7 +200,14 @@ impl SessionStatus {
             | Self::Outdated
             | Self::Refused
             | Self::Damaged => true,
-            Self::Connecting | Self::Pairing | Self::Connected | Self::Reconnecting | Self::WaitingForBroker => false,
+            Self::Connecting
+            | Self::Pairing
+            | Self::Connected
+            | Self::Reconnecting
+            | Self::WaitingForBroker
+            | Self::StorageFull
+            | Self::StorageRefused
+            | Self::StorageUnavailable => false,
         }
     }
 }
@@ -226,6 +243,9 @@ mod tests {
             S::Connected,
             S::Reconnecting,
             S::WaitingForBroker,
+            S::StorageFull,
+            S::StorageRefused,
+            S::StorageUnavailable,
             S::LoggedOut,
             S::Replaced,
             S::Banned,

@@ -11,7 +11,7 @@ use wacore::{
 use wacore_binary::{Jid, Node, builder::NodeBuilder};
 use waproto::whatsapp::Message;
 
-use super::message_view;
+use super::{message_view, peer_request};
 use crate::{
     groups,
     offline_queue::{QueueEntry, StanzaClass},
@@ -98,7 +98,8 @@ impl ServerState {
             return;
         }
         // A companion's protocol messages to its own phone (key requests, settings) are no chat.
-        if own && sent_to.is_none() && incoming.group.is_none() {
+        // Some clients wrap them like a message to themselves.
+        if own && incoming.group.is_none() && (sent_to.is_none() || peer_request::is_request(&message)) {
             self.confirm_question(number, incoming);
             self.answer_companion(number, incoming, &message);
             return;

@@ -13,6 +13,12 @@ use waproto::whatsapp::{
 use super::inbound::InboundMessage;
 use crate::{phone_number::PhoneNumber, state::ServerState};
 
+/// Whether the message asks the own phone for something.
+pub(super) fn is_request(message: &Message) -> bool {
+    let kind = message.protocol_message.as_option().and_then(|protocol| protocol.r#type);
+    matches!(kind, Some(Type::APP_STATE_SYNC_KEY_REQUEST | Type::PEER_DATA_OPERATION_REQUEST_MESSAGE))
+}
+
 impl ServerState {
     pub(super) fn answer_companion(&mut self, number: &PhoneNumber, incoming: &InboundMessage<'_>, message: &Message) {
         if self.phones_off.contains(number) {

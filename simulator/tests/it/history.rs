@@ -25,7 +25,11 @@ fn messages(part: &HistorySync, chat: &str) -> Vec<WebMessageInfo> {
 }
 
 fn texts(messages: &[WebMessageInfo]) -> Vec<String> {
-    let text = |message: &WebMessageInfo| message.message.as_option()?.conversation.clone();
+    let text = |message: &WebMessageInfo| {
+        let message = message.message.as_option()?;
+        let extended = message.extended_text_message.as_option().and_then(|text| text.text.clone());
+        message.conversation.clone().or(extended)
+    };
     messages.iter().filter_map(text).collect()
 }
 

@@ -79,7 +79,9 @@ async fn a_receipt_without_the_senders_device_acknowledges_nothing() {
     let ann = Phone::paired(&sim, folder.path(), Some("Ann")).await;
     let bob = Phone::paired(&sim, folder.path(), Some("Bob")).await;
     let number = bob.client.pn().unwrap().user.to_string();
-    let lost = json!({"kind": "lose", "match": {"direction": "fromClient", "stanza": "receipt", "account": number}});
+    let writer = ann.client.pn().unwrap().user.to_string();
+    let pattern = json!({"direction": "fromClient", "stanza": "receipt", "account": number, "contact": writer});
+    let lost = json!({"kind": "lose", "match": pattern});
     sim.post("/faults", lost).await;
     let id = ann.send(&jid(&number).to_string(), "who confirms?").await;
     let sender = bob.until_heard("who confirms?").await.sender;

@@ -29,6 +29,8 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(600);
 pub struct Nats {
     process: Process,
     port: Port,
+    /// Where the other nodes of a cluster reach it.
+    _route: Option<Port>,
 }
 
 impl Nats {
@@ -73,7 +75,7 @@ impl Nats {
     }
 
     /// Starts a cluster of three with the configuration and the users that Kurir ships, and waits until it has a leader.
-    pub async fn start_cluster() -> [Self; 3] {
+    pub async fn start_cluster() -> Vec<Self> {
         let routes = [(); 3].map(|()| Port::reserve());
         let mut variables: Vec<_> = Self::passwords().into();
         for (n, port) in (1..).zip(&routes) {
@@ -81,24 +83,27 @@ impl Nats {
                 .push((format!("NATS_ROUTE_{n}"), format!("nats-route://cluster:cluster-in-tests@{}", port.addr())));
         }
         let mut nodes = Vec::new();
-        for (n, port) in (1..).zip(&routes) {
+        for (n, port) in (1..).zip(routes) {
             let name = ("NATS_NODE".to_owned(), format!("node-{n}"));
             let variables = variables.iter().cloned().chain([name]).collect();
             let listen = format!("nats://cluster:cluster-in-tests@{}", port.addr());
             let configuration = repository().join("deploy/nats/cluster.conf");
-            nodes.push(Self::spawn(configuration, ["--cluster".into(), listen.into()], variables).await);
+            let node = Self::spawn(configuration, ["--cluster".into(), listen.into()], variables).await;
+            nodes.push(Self { _route: Some(port), ..node });
         }
         for node in &mut nodes {
             node.wait_for_greeting().await;
         }
-        nodes.try_into().expect("three")
+        nodes
     }
 
     /// Waits until all copies of a stream in a cluster are up to date, so that a node may die.
     pub async fn wait_until_copied(&self, stream: &str, deadline: Duration) {
         let options = async_nats::ConnectOptions::with_user_and_password("kurir".into(), "kurir-in-tests".into());
-        let client = options.connect(self.url()).await.expect("the operator may log in");
-        let jetstream = jetstream::new(client);
+        let jetstream = match options.connect(self.url()).await {
+            Ok(client) => jetstream::new(client),
+            Err(problem) => panic!("the operator cannot log in: {problem}"),
+        };
         until(&format!("all copies of {stream}"), deadline, || async {
             let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
             let cluster = stream.cached_info().cluster.clone().ok_or("no cluster")?;
@@ -131,7 +136,7 @@ impl Nats {
         ];
         let arguments: Vec<OsString> = own.into_iter().chain(more).collect();
         let process = Process::spawn_with_arguments("nats-server", binary, arguments, variables);
-        Self { process, port }
+        Self { process, port, _route: None }
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -21,6 +21,10 @@ const fail = (doing, error) => emit({ event: 'error', text: `${doing}: ${error?.
 
 const anchors = await (await fetch(`${base}/certificate`)).json()
 WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(anchors.noiseRootKey, 'hex')
+// A history has no URL, so the client asks the one media server whose name it knows.
+const fetchFrom = globalThis.fetch
+globalThis.fetch = (target, options) =>
+  fetchFrom(String(target?.url ?? target).replace('//mmg.whatsapp.net/', `//${anchors.mediaHost}/`), options)
 
 let socket
 let wanted = false

@@ -18,6 +18,9 @@ pub const GATEWAY: &[ErrorCode] = &[
     NotConnected,
     GatewayUnavailable,
     BrokerUnavailable,
+    StorageFull,
+    StorageRefused,
+    StorageUnavailable,
     TimedOut,
 ];
 const PERSON: &[ErrorCode] = &[MissingRecipient, InvalidRecipient];

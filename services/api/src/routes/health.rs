@@ -110,6 +110,12 @@ pub struct ServiceHealth {
     ready: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     uptime_seconds: Option<u64>,
+    /// Why it is not ready although it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    /// What vanished from NATS since its start, each with its time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<String>,
 }
 
 impl ServiceHealth {
@@ -120,6 +126,8 @@ impl ServiceHealth {
             version: Some(pong.version),
             ready: pong.ready,
             uptime_seconds: Some(pong.uptime_seconds),
+            problem: pong.problem,
+            notices: pong.notices,
         }
     }
 }
@@ -142,6 +150,8 @@ impl LastPings {
                     version: None,
                     ready: pong.ready,
                     uptime_seconds: None,
+                    problem: None,
+                    notices: Vec::new(),
                 }),
             }
         }

@@ -183,7 +183,11 @@ async fn messages_of_jobs_and_bulk_requests_and_later_ones_have_quotes_and_previ
         let text = if command == Command::SubmitJob { &said["items"][0]["arguments"] } else { &said };
         assert_eq!(text["linkPreview"]["title"], "Plain", "{path}: {said}");
         assert_eq!(text["quoted"], "3EB0Q1", "{path}");
-        assert_eq!((&text["quote"]["author"], &text["quote"]["content"]["content"]["text"]), (&json!(BUDI_JID), &json!("when?")), "{path}: {said}");
+        assert_eq!(
+            (&text["quote"]["author"], &text["quote"]["content"]["content"]["text"]),
+            (&json!(BUDI_JID), &json!("when?")),
+            "{path}: {said}"
+        );
     }
     server.abort();
 }

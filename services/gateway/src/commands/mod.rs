@@ -14,13 +14,14 @@ mod session;
 mod whatsapp_request;
 
 use crate::{
+    byte_budget::{ByteBudget, ByteReservation},
     chat_queue::ChatQueue,
     inbound::notices::RingingCalls,
     outbound::{
         SendPipeline,
         content::MessageToSend,
-        jobs::JobQueue,
-        outcome::{SendOutcome, SendResult},
+        jobs::{JobQueue, SendIntent},
+        outcome::{Deferral, SendOutcome, SendResult},
         pacing::SendPriority,
     },
     publish::OutgoingEvent,
@@ -31,16 +32,19 @@ use async_nats::Message;
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
 use kurir_contract::{
-    command::{Command, CommandError, CommandErrorCode, EmptyBody, EncodedReply, answer_command, build_send},
+    clock,
+    command::{
+        Command, CommandError, CommandErrorCode, EmptyBody, EncodedReply, WaitReason, answer_command, build_send,
+    },
     session::SessionId,
     subject,
 };
 use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::Instrument as _;
 
@@ -62,8 +66,14 @@ const HELD_WITHIN: Duration = Duration::from_secs(3);
 const LATE_REQUESTS_WITHIN: Duration = Duration::from_secs(1);
 /// The NATS queue group of all gateways. One gateway holds a session, and subscribes to its commands.
 const QUEUE_GROUP: &str = "gateway";
+/// A send that takes longer than its own bounds has not ended: its gateway has.
+const INTENT_MARGIN: Duration = Duration::from_secs(30);
+/// A send whose acknowledgement is on its way when the gateway stops is done in time.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// Commands under way, with the sends that wait for their turn. Further ones wait in the client's buffer.
 pub const COMMANDS_AT_ONCE: usize = 512;
+/// The bytes of the commands under way, each of which may have a megabyte. A send holds about three copies of its request.
+const COMMAND_BYTES: usize = 32_000_000;
 
 impl CommandServer {
     /// Serves until the shutdown, and then until the commands under way are done. `late_events` is the receiver of the
@@ -101,6 +111,7 @@ impl CommandServer {
         }
         let mut chats = ChatQueue::default();
         let mut under_way = JoinSet::new();
+        let bytes = ByteBudget::new(COMMAND_BYTES);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -111,9 +122,10 @@ impl CommandServer {
                 }
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 Some(event) = late_events.recv() => self.spawn_late_event(event, &mut under_way),
-                request = requests.next(), if under_way.len() < COMMANDS_AT_ONCE => {
+                request = requests.next(), if under_way.len() < COMMANDS_AT_ONCE && !bytes.is_used_up() => {
                     let request = request.context("the subscription to commands ended")?;
-                    self.dispatch(request, &mut chats, &mut under_way).await;
+                    let taken = bytes.take(request.payload.len());
+                    self.dispatch((request, taken), &mut chats, &mut under_way, &shutdown).await;
                 }
             }
         }
@@ -138,7 +150,13 @@ impl CommandServer {
     }
 
     /// Starts the task of one command. A send takes its place in the queue of its chat here, in the order of the requests.
-    async fn dispatch(&self, request: Message, chats: &mut ChatQueue, under_way: &mut JoinSet<()>) {
+    async fn dispatch(
+        &self,
+        (request, taken): (Message, ByteReservation),
+        chats: &mut ChatQueue,
+        under_way: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) {
         if !subject::is_request(request.reply.as_deref()) {
             return tracing::warn!(subject = %request.subject, "ignored a command without a caller who waits for its answer");
         }
@@ -148,16 +166,20 @@ impl CommandServer {
         trace_context::adopt(&span, request.headers.as_ref());
         let server = self.clone();
         let Some(send) = command.filter(|command| command.is_send()) else {
-            let task = async move { server.handle(command, &request).await };
+            let task = async move {
+                server.handle(command, &request).await;
+                drop(taken);
+            };
             under_way.spawn(task.instrument(span));
             return;
         };
         match build_send::<MessageToSend>(send, &request.payload) {
             Ok(message) => {
-                let turn = chats.join(&message.to);
+                let (turn, stopping) = (chats.join(&message.to), shutdown.clone());
                 let task = async move {
                     let _turn = turn.wait().await;
-                    server.send(send, request, message).await;
+                    server.send(send, request, message, stopping).await;
+                    drop(taken);
                 };
                 under_way.spawn(task.instrument(span));
             }
@@ -170,7 +192,8 @@ impl CommandServer {
         // The status is answered from memory; everything else may change something at WhatsApp.
         if command != Some(Command::Status) && !self.session.guard.wait_open(Instant::now() + HELD_WITHIN).await {
             let text = "it is not certain that this gateway still holds the session; ask again in a moment";
-            let refused = CommandError::new(CommandErrorCode::NotConnected, text);
+            let unsure = || CommandError::new(CommandErrorCode::NotConnected, text);
+            let refused = self.outbound.storage_problem().unwrap_or_else(unsure);
             return self.answer_with::<EmptyBody>(request, Err(refused)).await;
         }
         let known = match command {
@@ -185,21 +208,70 @@ impl CommandServer {
         self.reply(request, reply).await;
     }
 
-    async fn send(&self, command: Command, request: Message, message: MessageToSend) {
-        let SendResult { answer, event } = match self.outbound.send(message.clone(), SendPriority::Direct).await {
+    async fn send(&self, command: Command, request: Message, message: MessageToSend, stopping: CancellationToken) {
+        if let Some(error) = self.outbound.storage_problem() {
+            return self.answer_with::<EmptyBody>(&request, Err(error)).await;
+        }
+        // Whoever comes next finishes what was begun.
+        let within = self.outbound.longest_send(&message) + INTENT_MARGIN;
+        let intent = match self.queue.begin_send(command, &request.payload, &message, within).await {
+            Ok(intent) => intent,
+            Err(error) => return self.answer_with::<EmptyBody>(&request, Err(error)).await,
+        };
+        if stopping.is_cancelled() {
+            return self.hand_over(command, &request, &message, &intent).await;
+        }
+        let mut sending =
+            pin!(self.outbound.send(message.clone(), Some(intent.message_id.clone()), SendPriority::Direct));
+        let outcome = tokio::select! {
+            outcome = &mut sending => outcome,
+            () = async { stopping.cancelled().await; sleep(LAST_MOMENT).await } => {
+                self.hand_over(command, &request, &message, &intent).await;
+                // It may still succeed; then its job has nothing left to do. What fails now is the job's to do again.
+                if let SendOutcome::Done(SendResult { answer: Ok(sent), event }) = sending.await {
+                    if let Some(event) = event {
+                        self.outbound.publish_event(&event).await;
+                    }
+                    self.outbound.record_sent(&intent.key, message.fingerprint, &sent).await;
+                }
+                return;
+            }
+        };
+        let SendResult { answer, event } = match outcome {
             SendOutcome::Done(done) => done,
             SendOutcome::NotTried(error) => SendResult { answer: Err(error), event: None },
             SendOutcome::Deferred(deferral) => {
-                match self.queue.defer_message(command, &request.payload, &message, deferral).await {
-                    Ok(queued) => self.reply(&request, EncodedReply::queued(queued)).await,
-                    Err(error) => self.answer_with::<EmptyBody>(&request, Err(error)).await,
-                }
-                return;
+                return self.defer(command, &request, &message, &intent, deferral).await;
             }
         };
         self.answer_with(&request, answer).await;
         if let Some(event) = event {
             self.outbound.publish_event(&event).await;
+        }
+        self.queue.end_send(&intent).await;
+    }
+
+    /// Leaves a send that has begun to the next gateway, and tells the caller so.
+    async fn hand_over(&self, command: Command, request: &Message, message: &MessageToSend, intent: &SendIntent) {
+        let held = Deferral { until: clock::now(), reason: WaitReason::GatewayStopped };
+        self.defer(command, request, message, intent, held).await;
+    }
+
+    /// Keeps a message that cannot be sent now, and tells the caller until when.
+    async fn defer(
+        &self,
+        command: Command,
+        request: &Message,
+        message: &MessageToSend,
+        intent: &SendIntent,
+        held: Deferral,
+    ) {
+        match self.queue.defer_message(command, &request.payload, message, intent, held).await {
+            Ok(queued) => {
+                self.reply(request, EncodedReply::queued(queued.clone())).await;
+                self.queue.publish_queued(&queued).await;
+            }
+            Err(error) => self.answer_with::<EmptyBody>(request, Err(error)).await,
         }
     }
 

@@ -36,6 +36,9 @@ impl CommandServer {
     where
         F: Future<Output = Result<T, RequestFailure>>,
     {
+        if let Some(error) = self.outbound.storage_problem() {
+            return Err(error);
+        }
         let sender = &self.outbound.sender;
         let deadline = Instant::now() + sender.answer_timeout();
         let client = timeout_at(deadline, sender.wait_for_client()).await.map_err(|_| {

@@ -17,7 +17,7 @@ const FIRST: [&str; 6] = ["messageId", "timestamp", "from", "to", "chat", "sende
 pub fn stub(data: &Value, most: usize, size: usize) -> Value {
     let mut note = Map::new();
     note.insert("truncated".to_owned(), json!(["*"]));
-    note.insert("bytes".to_owned(), json!(size));
+    note.insert("originalBytes".to_owned(), json!(size));
     let mut room = most.saturating_sub(length(&Value::Object(note.clone())));
     let mut stub = match data {
         Value::Object(fields) => kept_fields(fields, &mut room),

@@ -1,6 +1,6 @@
 //! The lease of this gateway: a key in the bucket `gateways` that vanishes 10 s after it was written last.
 
-use crate::session::session_guard::LeaseTerm;
+use crate::{session::session_guard::LeaseTerm, storage::StorageMonitor};
 use bytes::Bytes;
 use kurir_chassis::{
     broker::Broker,
@@ -23,14 +23,15 @@ pub struct GatewayLease {
     gateway: String,
     bucket: Bucket,
     term: watch::Sender<LeaseTerm>,
+    storage: StorageMonitor,
 }
 
 impl GatewayLease {
     /// `gateway` names this process and no other.
     #[must_use]
-    pub fn new(broker: Broker, gateway: String) -> Self {
+    pub fn new(broker: Broker, gateway: String, storage: StorageMonitor) -> Self {
         let bucket = Bucket::expiring(broker, GATEWAYS_BUCKET, GATEWAY_LEASE_LASTS);
-        Self { gateway, bucket, term: watch::channel(LeaseTerm::none()).0 }
+        Self { gateway, bucket, term: watch::channel(LeaseTerm::none()).0, storage }
     }
 
     #[must_use]
@@ -56,7 +57,9 @@ impl GatewayLease {
         let mut failures = 0_u32;
         loop {
             let begun = Instant::now();
-            let pause = match self.renew(revision).await {
+            let renewal = self.renew(revision).await;
+            self.storage.record_lease(renewal.as_ref().map(drop)).await;
+            let pause = match renewal {
                 Ok((renewed, is_new_term)) => {
                     revision = Some(renewed);
                     failures = 0;

@@ -8,12 +8,14 @@ use crate::{
     commands::{COMMANDS_AT_ONCE, CommandServer},
     config::GatewayConfig,
     connection,
-    inbound::{MessageMapper, media, notices, polls::PollStore, undecryptable::UndecryptableQueue, unhooked},
+    inbound::{
+        MessageMapper, RawPolicy, media, notices, polls::PollStore, undecryptable::UndecryptableQueue, unhooked,
+    },
     known_chats,
     metrics::GatewayMetrics,
     outbound::{
         SendPipeline,
-        jobs::{JobQueue, JobRunner},
+        jobs::{JobAudit, JobQueue, JobRunner},
         media::OutgoingFiles,
         new_chat_limit::{NewChatLimit, RestrictionTracker},
         pacing::SendPacer,
@@ -21,6 +23,8 @@ use crate::{
     },
     publish::{EventPublisher, OutgoingEvent, SessionMetadata},
     session::{session_guard::SessionGuard, status_queue::StatusQueue, store::SessionStore},
+    storage::StorageMonitor,
+    store_watch::{StoreLosses, WatchedStore},
 };
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
 use kurir_contract::session::SessionId;
@@ -37,6 +41,9 @@ pub struct SessionContext {
     pub health: Health,
     pub metrics: GatewayMetrics,
     pub lease: GatewayLease,
+    pub storage: StorageMonitor,
+    pub losses: StoreLosses,
+    pub raw: RawPolicy,
 }
 
 /// Why a session is not run, or no longer.
@@ -111,7 +118,7 @@ impl SessionParts {
             max_age: config.media_max_age,
             scratch: store.folder().to_owned(),
         };
-        let (known, known_chat_writer) = known_chats::known_chat_channel(session.clone());
+        let (known, known_chat_writer) = known_chats::known_chat_channel(session.clone(), broker);
         let inbound = MessageMapper {
             session: session.clone(),
             statuses: config.whatsapp_status_broadcast,
@@ -119,23 +126,27 @@ impl SessionParts {
             undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
             media: config.media_download.then_some(downloads),
             known: known.clone(),
-            include_raw: config.include_raw,
+            raw: context.raw.clone().with_all(config.include_raw),
             metrics: context.metrics.clone(),
         };
         let (unhooked, unhooked_worker) = unhooked::unhooked_channel();
         let (notices, notice_worker) = notices::notice_channel();
         let statuses = StatusQueue::default();
-        let publisher =
-            EventPublisher::new(broker.clone(), config.cloud_events, context.metrics.clone(), (guard, metadata));
+        let publisher = EventPublisher::new(
+            broker.clone(),
+            config.cloud_events,
+            context.metrics.clone(),
+            context.storage.clone(),
+            (guard, metadata),
+        );
         let sinks = (unhooked, notices, statuses.clone(), publisher.clone());
         let (task, session) = connection::new_session(config, broker, store, inbound.clone(), sinks);
         let restrictions = RestrictionTracker::default();
         let sender = WhatsappSender::new(session.clone(), inbound.clone(), uploads, restrictions.clone(), config);
         let pacer = SendPacer::new(config.send_gap, config.send_jitter);
-        let new_chats =
-            NewChatLimit::new(known.clone(), restrictions.clone(), config.new_chats_per_day, broker.clone());
+        let new_chats = NewChatLimit::new(known.clone(), restrictions.clone(), config.new_chats_per_day);
         let limits = (pacer, new_chats);
-        let outbound = SendPipeline::new(session.id.clone(), sender, broker.clone(), publisher.clone(), limits);
+        let outbound = SendPipeline::new(session.id.clone(), sender, broker, publisher.clone(), limits);
         let downloader =
             media::MediaDownloader::new(download_requests, media_settings, broker.clone(), publisher.clone(), &session);
         Self {
@@ -164,6 +175,12 @@ impl SessionParts {
             outbound: Arc::clone(&self.outbound),
             broker: broker.clone(),
         };
+        let audit = JobAudit {
+            session: session.id.clone(),
+            queue: queue.clone(),
+            broker: broker.clone(),
+            losses: context.losses.follow([WatchedStore::Outbox, WatchedStore::Jobs]),
+        };
         let calls = notices::RingingCalls::default();
         let (late_events, late_event_receiver) = mpsc::channel(COMMANDS_AT_ONCE);
         let commands = CommandServer {
@@ -186,7 +203,11 @@ impl SessionParts {
             tasks.shutdown_token(),
         );
         tasks.spawn("notices", notices);
-        let known_chats = self.known_chat_writer.run(self.known, broker.clone(), tasks.shutdown_token());
+        let known_chats = self.known_chat_writer.run(
+            self.known,
+            context.losses.follow([WatchedStore::KnownChats]),
+            tasks.shutdown_token(),
+        );
         tasks.spawn("known chats", known_chats);
         let view = session.view.clone();
         let restrictions = self.restrictions.run(session.id.clone(), view, publisher.clone(), tasks.shutdown_token());
@@ -197,6 +218,7 @@ impl SessionParts {
         let health = context.health.clone();
         let sends = run_sends((commands, late_event_receiver), jobs, health, tasks.shutdown_token(), commands_done);
         tasks.spawn("commands", sends);
+        tasks.spawn("job audit", audit.run(tasks.shutdown_token()));
     }
 }
 

@@ -92,16 +92,22 @@ impl AddressDirectory {
     }
 }
 
-/// The addresses of the people in a message and of those whom it names.
-pub async fn message_directory(client: &Client, info: &MessageInfo, named: &[Jid]) -> AddressDirectory {
+/// The addresses of the people in a message and of those whom it names, and before them those that the message's head
+/// itself says.
+pub async fn message_directories(
+    client: &Client,
+    info: &MessageInfo,
+    named: &[Jid],
+) -> (AddressDirectory, AddressDirectory) {
     let source = &info.source;
     // In a message from the account's own phone, the chat is the recipient.
     let recipient = info.peer_recipient_pn.iter().map(|number| (source.chat.clone(), number.clone()));
     let pairs: Vec<_> = pairs_in_source(source).into_iter().chain(recipient).collect();
-    let mut directory = directory_of_pairs(client, &pairs);
+    let identity = directory_of_pairs(client, &pairs);
+    let mut directory = identity.clone();
     look_up_addresses(client, &mut directory, [&source.sender, &source.chat]).await;
     look_up_addresses(client, &mut directory, named).await;
-    directory
+    (identity, directory)
 }
 
 /// A directory with these pairs, which are stored for later messages, too.

@@ -50,7 +50,8 @@ impl InboundDurabilityHook for DurabilityHook {
         };
         self.publisher.metrics.observe_hook_wait(begun.elapsed());
         stored.map_err(|error| {
-            self.breaker.abort(SessionSignal::BrokerLost, &error);
+            let signal = self.publisher.storage_problem().map_or(SessionSignal::BrokerLost, SessionSignal::CannotStore);
+            self.breaker.abort(signal, &error);
             error.into()
         })
     }

@@ -18,6 +18,8 @@ pub struct MessageEvent {
     pub kind: EventType,
     pub id: EventId,
     pub data: MessageEventData,
+    /// Whether `raw` is there only for endpoints that ask for it.
+    pub raw_on_request: bool,
 }
 
 /// The `data` of the event.
@@ -38,7 +40,7 @@ pub enum MessageEventData {
 impl MessageEvent {
     #[must_use]
     pub fn new(kind: EventType, id: EventId, data: MessageEventData) -> Self {
-        Self { kind, id, data }
+        Self { kind, id, data, raw_on_request: false }
     }
 
     /// Makes the event that reports this event's late file, and its session. `sent_at`: milliseconds since 1970.
@@ -66,7 +68,8 @@ impl MessageEvent {
     /// Encodes the event, however large it is.
     #[must_use]
     pub fn into_outgoing(self, session: &SessionId) -> OutgoingEvent {
-        OutgoingEvent::new(session, self.kind, self.id, clock::now(), &self.data)
+        let event = OutgoingEvent::new(session, self.kind, self.id, clock::now(), &self.data);
+        if self.raw_on_request { event.with_raw_on_request() } else { event }
     }
 
     /// Whether the message held nothing that this version knows.

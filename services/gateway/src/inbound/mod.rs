@@ -15,6 +15,7 @@ pub mod media;
 pub mod message_event;
 pub mod notices;
 pub mod polls;
+mod raw_policy;
 pub mod undecryptable;
 pub mod unhooked;
 
@@ -25,6 +26,7 @@ use mapping::{MappingContext, SkipReason, update};
 use media::{DownloadQueue, LateFile, PendingDownload};
 use message_event::MessageEvent;
 use polls::PollStore;
+pub use raw_policy::RawPolicy;
 use std::sync::Arc;
 use tokio::time::Instant;
 use undecryptable::UndecryptableQueue;
@@ -46,7 +48,7 @@ pub struct MessageMapper {
     /// A person who wrote is one with whom the session has a chat.
     pub known: KnownChats,
     /// Whether events hold the whole message, too.
-    pub include_raw: bool,
+    pub raw: RawPolicy,
     pub metrics: GatewayMetrics,
 }
 
@@ -82,14 +84,16 @@ impl MessageMapper {
         let InboundMessage { message, info, .. } = message;
         self.undecryptable.remove(&info.id);
         mapping::check_wanted(info, self.statuses)?;
-        let directory = addresses::message_directory(client, info, &referenced_people(message)).await;
+        let (identity, directory) = addresses::message_directories(client, info, &referenced_people(message)).await;
         let chat = directory.canonical_address(&info.source.chat);
         self.polls.add_message(&chat, &info.id, message);
         self.learn_option(&directory.known_addresses(&info.source.chat), message);
-        let seen = MappingContext { info, message, directory: &directory, session: &self.session };
+        let (identity, directory) = (&identity, &directory);
+        let seen = MappingContext { info, message, directory, identity, session: &self.session };
         let mut told = mapping::map_message(&seen, &self.polls)?;
-        if self.include_raw {
+        if self.raw.is_included() {
             told.data.set_raw(content::raw_fields(message).into());
+            told.raw_on_request = self.raw.is_on_request();
         }
         if told.is_unreadable() {
             self.metrics.count_unknown();

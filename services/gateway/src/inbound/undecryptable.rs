@@ -5,7 +5,10 @@
 //! is reported at once.
 
 use super::mapping::EventSource;
-use crate::inbound::addresses::AddressDirectory;
+use crate::{
+    byte_budget::{ByteBudget, ByteReservation},
+    inbound::addresses::AddressDirectory,
+};
 use kurir_contract::{
     event::{EventType, MessageUndecryptable, UndecryptableReason},
     session::SessionId,
@@ -21,6 +24,10 @@ use wacore::types::events::{DecryptFailMode, UnavailableType, UndecryptableMessa
 /// Messages that wait at the same time. A peer that floods the session with garbage displaces nothing: further messages
 /// are dropped.
 const WAITING: usize = 10_000;
+/// Their bytes: a peer chooses how long its name is.
+const WAITING_BYTES: usize = 16_000_000;
+/// The bytes of a message besides its texts.
+const FIXED_BYTES: usize = 1_000;
 
 /// The waiting messages. Clones share them.
 #[derive(Clone)]
@@ -28,26 +35,31 @@ pub struct UndecryptableQueue {
     /// How long a message waits.
     pub wait: Duration,
     waiting: Arc<Mutex<HashMap<String, WaitingMessage>>>,
+    bytes: ByteBudget,
 }
 
 struct WaitingMessage {
     until: Instant,
     message: UndecryptableMessage,
+    _bytes: ByteReservation,
 }
 
 impl UndecryptableQueue {
     #[must_use]
     pub fn new(wait: Duration) -> Self {
-        Self { wait, waiting: Arc::default() }
+        Self { wait, waiting: Arc::default(), bytes: ByteBudget::new(WAITING_BYTES) }
     }
 
     /// Adds a message that could not be decrypted.
     pub fn push(&self, message: &UndecryptableMessage, now: Instant) {
         let certain = message.unavailable_type.is_unrecoverable_fanout();
         let until = if certain { now } else { now + self.wait };
+        let size = FIXED_BYTES + 2 * message.info.id.len() + message.info.push_name.len();
+        let Some(bytes) = self.bytes.reserve(size) else { return };
         let mut waiting = self.lock();
         if waiting.len() < WAITING {
-            waiting.insert(message.info.id.clone(), WaitingMessage { until, message: message.clone() });
+            let message = WaitingMessage { until, message: message.clone(), _bytes: bytes };
+            waiting.insert(message.message.info.id.clone(), message);
         }
     }
 
@@ -124,6 +136,27 @@ mod tests {
         let due = undecryptable.take_due(now + Duration::from_secs(60));
         assert_eq!(due.iter().map(|due| due.info.id.as_str()).collect::<Vec<_>>(), ["stays"]);
         assert!(undecryptable.take_due(now + Duration::from_secs(61)).is_empty(), "told of once");
+    }
+
+    #[test]
+    fn long_names_take_no_more_than_their_share() {
+        let (undecryptable, now) = (UndecryptableQueue::new(Duration::from_secs(60)), Instant::now());
+        let named = |id: String| {
+            let info = MessageInfo { id, push_name: "x".repeat(1_000_000), ..MessageInfo::default() };
+            UndecryptableMessage::builder()
+                .info(Arc::new(info))
+                .is_unavailable(false)
+                .unavailable_type(UnavailableType::Unknown)
+                .decrypt_fail_mode(DecryptFailMode::Show)
+                .build()
+        };
+        for n in 0..100 {
+            undecryptable.push(&named(n.to_string()), now);
+        }
+        assert_eq!(undecryptable.lock().len(), 15);
+        undecryptable.remove("0");
+        undecryptable.push(&named("later".to_owned()), now);
+        assert!(undecryptable.lock().contains_key("later"));
     }
 
     #[test]

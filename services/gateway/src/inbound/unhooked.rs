@@ -4,7 +4,12 @@
 //! gateway ends first.
 
 use super::MessageMapper;
-use crate::{publish::EventPublisher, session::SessionView};
+use crate::{
+    byte_budget::{ByteBudget, ByteReservation},
+    publish::EventPublisher,
+    session::SessionView,
+};
+use buffa::Message as _;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -17,25 +22,40 @@ use whatsapp_rust::Client;
 /// Batches that wait for the broker. A few come a minute. When the queue is full the newest are dropped, and the log
 /// says so.
 const WAITING: usize = 1024;
+/// Their bytes: a message may have a megabyte.
+const WAITING_BYTES: usize = 64_000_000;
 /// Time for one message, after which the log says that it still waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The sending end, for the client's listener.
 #[derive(Clone)]
-pub struct UnhookedQueue(mpsc::Sender<Arc<[InboundMessage]>>);
+pub struct UnhookedQueue {
+    batches: mpsc::Sender<WaitingBatch>,
+    bytes: ByteBudget,
+}
+
+struct WaitingBatch {
+    messages: Arc<[InboundMessage]>,
+    /// Until its messages are published.
+    _bytes: ByteReservation,
+}
 
 /// The receiving end, which keeps the order.
-pub struct UnhookedWorker(mpsc::Receiver<Arc<[InboundMessage]>>);
+pub struct UnhookedWorker(mpsc::Receiver<WaitingBatch>);
 
 #[must_use]
 pub fn unhooked_channel() -> (UnhookedQueue, UnhookedWorker) {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    (UnhookedQueue(sender), UnhookedWorker(receiver))
+    let (batches, receiver) = mpsc::channel(WAITING);
+    (UnhookedQueue { batches, bytes: ByteBudget::new(WAITING_BYTES) }, UnhookedWorker(receiver))
 }
 
 impl UnhookedQueue {
     pub fn push(&self, batch: &MessageBatch) {
-        if self.0.try_send(Arc::clone(&batch.messages)).is_err() {
+        let size = batch.messages.iter().map(|message| message.message.encode_to_vec().len()).sum();
+        let waits = self.bytes.reserve(size).is_some_and(|bytes| {
+            self.batches.try_send(WaitingBatch { messages: Arc::clone(&batch.messages), _bytes: bytes }).is_ok()
+        });
+        if !waits {
             tracing::error!("{} message(s) were lost: too many wait for NATS", batch.messages.len());
         }
     }
@@ -59,7 +79,7 @@ impl UnhookedWorker {
                 let client =
                     view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
                 let Some(client) = client else { return };
-                for message in &*batch {
+                for message in &*batch.messages {
                     publish_message(&inbound, &publisher, &client, message).await;
                 }
             }
@@ -83,6 +103,11 @@ async fn publish_message(
         Ok(received) => {
             let (event, owed) = received.into_event(&inbound.session, inbound.file_deadline()).await;
             while let Err(error) = publisher.publish(&event, Instant::now() + PATIENCE).await {
+                if error.is_permanent() {
+                    // Those behind it must not wait forever.
+                    tracing::error!(event.id = %event.id, "a message was lost, which WhatsApp does not send again: {error}");
+                    return;
+                }
                 tracing::warn!(event.id = %event.id, "a message still waits: {error}");
             }
             if let Some(owed) = owed {

@@ -3,16 +3,15 @@
 //! Two things ensure it. The message id is made from the key, so that even a repeat after a crash is one message for
 //! the recipient's app. And a record in NATS says for what the key was used, and holds the answer once there is one.
 
-use anyhow::Context as _;
-use async_nats::jetstream::kv::{CreateErrorKind, Store};
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{
+    broker::Broker,
+    bucket::{Bucket, BucketError, to_json},
+};
 use kurir_contract::{
     command::{IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS, IdempotencyKey, SentMessage},
     session::SessionId,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-use tokio::time::timeout;
 
 /// For what a key was used.
 #[derive(Debug, PartialEq)]
@@ -28,10 +27,19 @@ pub enum KeyUse {
 /// Why it is unknown for what a key was used. Nothing may be sent then.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyLookupError {
-    #[error("NATS did not give the record: {0:#}")]
-    Away(#[from] anyhow::Error),
+    #[error(transparent)]
+    Away(BucketError),
     #[error("the record is unreadable: {0}")]
     Unreadable(serde_json::Error),
+}
+
+impl From<BucketError> for KeyLookupError {
+    fn from(error: BucketError) -> Self {
+        match error {
+            BucketError::Unreadable { source, .. } => Self::Unreadable(source),
+            away => Self::Away(away),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,63 +51,49 @@ struct KeyRecord {
     sent: Option<SentMessage>,
 }
 
-/// The bucket answers in milliseconds, unless NATS is in trouble.
-const WITHIN: Duration = Duration::from_secs(4);
-
 /// Claims a key for a message, if no other message has it.
 ///
 /// # Errors
 /// If NATS did not answer, or the record is unreadable.
 pub async fn claim_key(
-    broker: &Broker,
+    bucket: &Bucket,
     session: &SessionId,
     key: &IdempotencyKey,
     request: &str,
 ) -> Result<KeyUse, KeyLookupError> {
-    let asked = async {
-        let bucket = open_bucket(broker).await?;
-        let (key, request) = (key.of(session), request.to_owned());
-        let record =
-            serde_json::to_vec(&KeyRecord { request: request.clone(), sent: None }).map_err(anyhow::Error::from)?;
-        match bucket.create(&key, record.into()).await {
-            Ok(_) => return Ok(KeyUse::Open),
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
-            Err(error) => return Err(anyhow::Error::from(error).into()),
-        }
-        // If the record has expired meanwhile, the caller gets an error.
-        let entry = bucket.get(&key).await.map_err(anyhow::Error::from)?.context("the record vanished")?;
-        let record: KeyRecord = serde_json::from_slice(&entry).map_err(KeyLookupError::Unreadable)?;
-        Ok(match record {
-            KeyRecord { request: other, .. } if other != request => KeyUse::OfAnother,
-            KeyRecord { sent: Some(sent), .. } => KeyUse::Sent(sent),
-            KeyRecord { sent: None, .. } => KeyUse::Open,
-        })
-    };
-    timeout(WITHIN, asked).await.context("NATS did not answer")?
+    let key = key.of(session);
+    let fresh = to_json(&KeyRecord { request: request.to_owned(), sent: None }).map_err(KeyLookupError::Unreadable)?;
+    match bucket.create(&key, fresh).await {
+        Ok(_) => return Ok(KeyUse::Open),
+        Err(error) if error.is_conflict() => {}
+        Err(error) => return Err(error.into()),
+    }
+    match bucket.get_json::<KeyRecord>(&key).await? {
+        Some((record, _)) if record.request != request => Ok(KeyUse::OfAnother),
+        Some((KeyRecord { sent: Some(sent), .. }, _)) => Ok(KeyUse::Sent(sent)),
+        // It has expired meanwhile, or vanished with its bucket.
+        Some((KeyRecord { sent: None, .. }, _)) | None => Ok(KeyUse::Open),
+    }
 }
 
 /// Stores the answer for repeats.
 pub async fn store_answer(
-    broker: &Broker,
+    bucket: &Bucket,
     session: &SessionId,
     key: &IdempotencyKey,
     request: String,
     sent: &SentMessage,
 ) {
-    let stored = async {
-        let record = KeyRecord { request, sent: Some(sent.clone()) };
-        let bucket = open_bucket(broker).await?;
-        bucket.put(key.of(session), serde_json::to_vec(&record)?.into()).await?;
-        anyhow::Ok(())
-    };
+    let record = KeyRecord { request, sent: Some(sent.clone()) };
+    let Ok(record) = to_json(&record) else { return };
     // Without the record a repeat is sent again, under the same id.
-    match timeout(WITHIN, stored).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("the answer to an idempotency key was not stored: {error:#}"),
-        Err(_) => tracing::warn!("the answer to an idempotency key was not stored: NATS did not answer"),
+    if let Err(error) = bucket.put(&key.of(session), record).await {
+        tracing::warn!("the answer to an idempotency key was not stored: {error}");
     }
 }
 
-async fn open_bucket(broker: &Broker) -> anyhow::Result<Store> {
-    broker.expiring_bucket(IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS).await
+/// The bucket of the keys.
+#[must_use]
+pub fn key_bucket(broker: &Broker) -> Bucket {
+    Bucket::expiring(broker.clone(), IDEMPOTENCY_BUCKET, IDEMPOTENCY_LASTS)
 }

@@ -18,27 +18,35 @@ pub mod recipients;
 pub mod send;
 mod sent_event;
 
-use crate::publish::{EventPublisher, OutgoingEvent};
+use crate::{
+    chat_queue::ChatQueue,
+    publish::{EventPublisher, OutgoingEvent},
+};
 use content::MessageToSend;
 use idempotency::{KeyLookupError, KeyUse};
-use kurir_chassis::broker::Broker;
+use kurir_chassis::{broker::Broker, bucket::Bucket};
 use kurir_contract::{
     clock,
-    command::{ActiveRestriction, CommandError, CommandErrorCode, WaitReason},
+    command::{ActiveRestriction, CommandError, CommandErrorCode, IdempotencyKey, SentMessage, WaitReason},
     session::SessionId,
 };
 use new_chat_limit::NewChatLimit;
 use outcome::{Deferral, SendOutcome, SendResult};
 use pacing::{SendPacer, SendPriority};
 use send::WhatsappSender;
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::Instant};
 
 /// Sends the messages of one session.
 pub struct SendPipeline {
     pub sender: WhatsappSender,
     session: SessionId,
-    broker: Broker,
+    keys: Bucket,
+    /// The keys under which something is sent: a caller and a job may use one at the same moment.
+    key_turns: Mutex<ChatQueue<IdempotencyKey>>,
     publisher: EventPublisher,
     pacer: SendPacer,
     reach: NewChatLimit,
@@ -60,12 +68,14 @@ impl SendPipeline {
     pub fn new(
         session: SessionId,
         sender: WhatsappSender,
-        broker: Broker,
+        broker: &Broker,
         publisher: EventPublisher,
         (pacer, reach): (SendPacer, NewChatLimit),
     ) -> Self {
         let (permits, uploads) = (Semaphore::new(SENDS_AT_ONCE), Semaphore::new(FILES_AT_ONCE));
-        Self { sender, session, broker, publisher, pacer, reach, permits, uploads }
+        let keys = idempotency::key_bucket(broker);
+        let key_turns = Mutex::default();
+        Self { sender, session, keys, key_turns, publisher, pacer, reach, permits, uploads }
     }
 
     #[must_use]
@@ -79,15 +89,24 @@ impl SendPipeline {
         self.reach.restrictions.current(clock::now()).map(|restriction| restriction.to_info())
     }
 
-    /// Sends a message, once for its key. Takes as long as its turn and all its tries.
-    pub async fn send(&self, outgoing: MessageToSend, class: SendPriority) -> SendOutcome {
+    /// Why nothing may be sent: its event could not be stored. None if NATS stores.
+    #[must_use]
+    pub fn storage_problem(&self) -> Option<CommandError> {
+        self.publisher.storage_problem().map(|problem| problem.to_command_error())
+    }
+
+    /// Sends a message, once for its key; `id` is its id if it has no key. Takes as long as its turn and all its tries.
+    pub async fn send(&self, outgoing: MessageToSend, id: Option<String>, class: SendPriority) -> SendOutcome {
+        if let Some(error) = self.storage_problem() {
+            return SendOutcome::NotTried(error);
+        }
         let file = outgoing.attachment.as_ref().map(|attachment| attachment.file.clone());
         // Uploads wait first, so that no text waits behind them. The semaphore is never closed.
         let _upload = match file {
             Some(_) => self.uploads.acquire().await.ok(),
             None => None,
         };
-        let outcome = self.send_idempotent(outgoing, class).await;
+        let outcome = self.send_idempotent(outgoing, id, class).await;
         if let (Some(file), SendOutcome::Done(done)) = (file, &outcome)
             && media::is_final(&done.answer)
         {
@@ -99,20 +118,29 @@ impl SendPipeline {
         outcome
     }
 
-    /// Sends a message with a key once: a repeat gets the first answer. Two at the same moment are two turns of one
-    /// chat, so the second one finds the answer of the first.
-    async fn send_idempotent(&self, outgoing: MessageToSend, class: SendPriority) -> SendOutcome {
-        let Some(key) = outgoing.key.clone() else { return self.send_paced(outgoing, class).await };
+    /// Sends a message with a key once: a repeat gets the first answer. Two at the same moment take turns, so the second
+    /// one finds the answer of the first.
+    async fn send_idempotent(&self, outgoing: MessageToSend, id: Option<String>, class: SendPriority) -> SendOutcome {
+        let Some(key) = outgoing.key.clone() else { return self.send_paced(outgoing, id, class).await };
+        let turn = self.key_turns.lock().unwrap_or_else(PoisonError::into_inner).join(&key);
+        let _turn = turn.wait().await;
         let (session, request) = (&self.session, outgoing.fingerprint.clone());
-        let answer = match idempotency::claim_key(&self.broker, session, &key, &request).await {
+        let answer = match idempotency::claim_key(&self.keys, session, &key, &request).await {
             Ok(KeyUse::Open) => {
-                let outcome = self.send_paced(outgoing, class).await;
+                let outcome = self.send_paced(outgoing, None, class).await;
                 if let SendOutcome::Done(SendResult { answer: Ok(sent), .. }) = &outcome {
-                    idempotency::store_answer(&self.broker, session, &key, request, sent).await;
+                    idempotency::store_answer(&self.keys, session, &key, request, sent).await;
                 }
                 return outcome;
             }
-            Ok(KeyUse::Sent(sent)) => Ok(sent),
+            Ok(KeyUse::Sent(sent)) => {
+                // An earlier gateway may have ended before it published the event. If it did not, the event is stored once.
+                let event = match class {
+                    SendPriority::Job => self.sender.event_of_sent(&outgoing, &sent).await,
+                    SendPriority::Direct => None,
+                };
+                return SendOutcome::Done(SendResult { answer: Ok(sent), event });
+            }
             Ok(KeyUse::OfAnother) => {
                 Err(CommandError::new(CommandErrorCode::Conflict, "This Idempotency-Key was used for another message"))
             }
@@ -134,7 +162,7 @@ impl SendPipeline {
         SendOutcome::Done(SendResult { answer, event: None })
     }
 
-    async fn send_paced(&self, outgoing: MessageToSend, class: SendPriority) -> SendOutcome {
+    async fn send_paced(&self, outgoing: MessageToSend, id: Option<String>, class: SendPriority) -> SendOutcome {
         // A message that refers to another one needs no turn and starts no chat.
         let is_message = outgoing.is_message();
         // Without a session the caller gets the error now.
@@ -150,13 +178,24 @@ impl SendPipeline {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         let to = outgoing.to.clone();
-        let outcome = self.sender.send(outgoing).await;
+        let outcome = self.sender.send(outgoing, id).await;
         if let SendOutcome::Done(SendResult { answer: Ok(_), .. }) = &outcome
             && is_message
         {
             self.reach.known.record(&to);
         }
         outcome
+    }
+
+    /// Records that the message of a key was sent, so that its job does not send it again.
+    pub async fn record_sent(&self, key: &IdempotencyKey, request: String, sent: &SentMessage) {
+        idempotency::store_answer(&self.keys, &self.session, key, request, sent).await;
+    }
+
+    /// How long a direct send takes at most: its turn and all its tries.
+    #[must_use]
+    pub fn longest_send(&self, outgoing: &MessageToSend) -> Duration {
+        self.pacer.expected_wait().min(LONGEST_WAIT) + self.sender.longest_send(outgoing)
     }
 
     /// Publishes the event about a send.

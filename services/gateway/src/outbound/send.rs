@@ -112,6 +112,12 @@ impl WhatsappSender {
         is_connected(&self.session.view.borrow())
     }
 
+    /// Whether the session stays away from WhatsApp until NATS stores again.
+    #[must_use]
+    pub fn waits_for_storage(&self) -> bool {
+        matches!(self.session.view.borrow().state, SessionState::CannotStore(_))
+    }
+
     /// Waits until the session is connected, or does not try to be.
     pub async fn wait_until_settled(&self) {
         let mut view = self.session.view.clone();
@@ -119,15 +125,24 @@ impl WhatsappSender {
         let _ = view.wait_for(|view| is_unavailable(view) || is_connected(view)).await;
     }
 
-    /// Sends a message. Takes as long as all its tries.
-    pub async fn send(&self, mut outgoing: MessageToSend) -> SendOutcome {
+    /// The longest time that all tries of a message take.
+    #[must_use]
+    pub fn longest_send(&self, outgoing: &MessageToSend) -> Duration {
+        let within = if outgoing.attachment.is_some() { self.media_timeout } else { self.timeout };
+        let tries = u32::try_from(self.pauses.len() + 1).unwrap_or(u32::MAX);
+        within.saturating_mul(tries) + self.pauses.iter().sum::<Duration>()
+    }
+
+    /// Sends a message, under the id of its key, else under `id`, else under a random one. Takes as long as all its tries.
+    pub async fn send(&self, mut outgoing: MessageToSend, id: Option<String>) -> SendOutcome {
         if is_unavailable(&self.session.view.borrow()) {
             let answer = Err(CommandError::new(CommandErrorCode::NotConnected, SendFailure::Ended.to_string()));
             return SendOutcome::Done(SendResult { answer, event: None });
         }
         let session = &self.session.id;
         let of_key = |key: &IdempotencyKey| key.message_id(session);
-        let id = outgoing.key.as_ref().map_or_else(new_message_id, of_key);
+        let chosen = outgoing.key.as_ref().map(of_key).or(id);
+        let id = chosen.unwrap_or_else(new_message_id);
         let mut answers = self.session.acks.register(&id);
         let attachment = outgoing.attachment.clone();
         let mut upload = attachment.as_ref().map(|attachment| self.files.start_upload(attachment));
@@ -248,6 +263,12 @@ impl WhatsappSender {
         SendResult { answer: Ok(SentMessage { message_id: id, to, attempt }), event }
     }
 
+    /// The event of a message that was sent before, by a gateway that may have ended before it published the event.
+    pub async fn event_of_sent(&self, outgoing: &MessageToSend, sent: &SentMessage) -> Option<OutgoingEvent> {
+        let at = clock::now();
+        self.success(outgoing, sent.message_id.clone(), sent.attempt, at).await.event
+    }
+
     fn failure(&self, to: &ChatJid, attempts: u32, failure: &SendFailure) -> SendResult {
         let answer = Err(failure.to_command_error());
         if let SendFailure::NotOnWhatsapp(_) | SendFailure::FileGone = failure {
@@ -314,7 +335,7 @@ fn is_connected(view: &SessionView) -> bool {
 /// Whether the session was never paired or has ended, so that waiting would not help.
 fn is_unavailable(view: &SessionView) -> bool {
     match view.state {
-        SessionState::Ended(_) | SessionState::Pairing { .. } => true,
+        SessionState::Ended(_) | SessionState::Pairing { .. } | SessionState::CannotStore(_) => true,
         // Before the first connection it is unknown whether there are keys.
         SessionState::Connecting => view.client.is_some() && view.own.is_none(),
         SessionState::Connected | SessionState::Reconnecting { .. } | SessionState::WaitingForBroker => false,

@@ -50,7 +50,9 @@ pub fn sent_event(
     let info = message_info(directory, &outgoing.jid, id, at);
     let mut message = outgoing.message.clone();
     addressing::settle_context(directory.own_jid(), &mut message);
-    let seen = MappingContext { info: &info, message: &message, directory, session: &inbound.session };
+    let identity = AddressDirectory::of_account(directory.own_jid().cloned(), None);
+    let identity = &identity;
+    let seen = MappingContext { info: &info, message: &message, directory, identity, session: &inbound.session };
     match mapping::map_message(&seen, &inbound.polls) {
         Ok(mut told) => {
             if let MessageEventData::Sent(sent) = &mut told.data {
@@ -66,7 +68,8 @@ pub fn sent_event(
                     reply.quoted = None;
                 }
             }
-            if inbound.include_raw {
+            if inbound.raw.is_included() {
+                told.raw_on_request = inbound.raw.is_on_request();
                 told.data.set_raw(raw_fields(&outgoing.message).into());
             }
             Some(told.into_outgoing(&inbound.session))

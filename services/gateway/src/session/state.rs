@@ -9,6 +9,7 @@ use super::{
     passkey::{self, PasskeyCeremony, PasskeyEffect},
     watchdog::DetectedSilence,
 };
+use crate::storage::StorageProblem;
 use kurir_contract::session::SessionStatus;
 use time::OffsetDateTime;
 
@@ -16,6 +17,8 @@ use time::OffsetDateTime;
 pub enum SessionState {
     /// The gateway stays away from WhatsApp on purpose, and connects when the broker is there.
     WaitingForBroker,
+    /// The gateway stays away from WhatsApp on purpose, and connects when NATS stores again.
+    CannotStore(StorageProblem),
     Connecting,
     /// The session is not paired. There is no code between two codes, and none while WhatsApp asks for a passkey.
     Pairing {
@@ -81,7 +84,9 @@ pub enum SessionSignal {
     NotKept(String),
     /// The broker has been away for longer than messages may wait.
     BrokerLost,
-    /// The broker and its streams are there.
+    /// NATS is there and stores no events.
+    CannotStore(StorageProblem),
+    /// The broker and its streams are there, and it stores.
     BrokerReady,
     RestartAsked,
     LogoutAsked,
@@ -112,7 +117,7 @@ pub enum SessionAction {
 #[must_use]
 pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, SessionAction) {
     use SessionAction::{ConfirmPasskey, Connect, ConnectLater, ConnectUnpaired, Disconnect, LogOut, Nothing};
-    use SessionState::{Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
+    use SessionState::{CannotStore, Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
     let stay = |state| (state, Nothing);
     let pairing = |passkey| Pairing { qr_code: None, passkey };
     // A pairing by passkey ends with its connection.
@@ -129,12 +134,14 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
 
         // At an end, and while the gateway stays away on purpose, a late signal of the last client changes nothing.
         (state @ Ended(_), _) => stay(state),
-        (WaitingForBroker, SessionSignal::BrokerReady) => (Connecting, Connect),
-        (state @ WaitingForBroker, _) => stay(state),
+        (WaitingForBroker | CannotStore(_), SessionSignal::BrokerReady) => (Connecting, Connect),
+        (CannotStore(_), SessionSignal::CannotStore(problem)) => stay(CannotStore(problem)),
+        (state @ (WaitingForBroker | CannotStore(_)), _) => stay(state),
 
         (_, SessionSignal::Ended(end)) => (Ended(end), Disconnect),
         // Nothing can be lost while no account is paired, and the code in the terminal stays valid.
-        (state @ Pairing { .. }, SessionSignal::BrokerLost) => stay(state),
+        (state @ Pairing { .. }, SessionSignal::BrokerLost | SessionSignal::CannotStore(_)) => stay(state),
+        (_, SessionSignal::CannotStore(problem)) => (CannotStore(problem), Disconnect),
         (_, SessionSignal::BrokerLost) => (WaitingForBroker, Disconnect),
         (state, SessionSignal::BrokerReady) => stay(state),
 
@@ -214,6 +221,7 @@ impl SessionState {
     pub fn status(&self) -> SessionStatus {
         match self {
             Self::WaitingForBroker => SessionStatus::WaitingForBroker,
+            Self::CannotStore(problem) => problem.status(),
             Self::Connecting => SessionStatus::Connecting,
             Self::Pairing { .. } => SessionStatus::Pairing,
             Self::Connected => SessionStatus::Connected,
@@ -233,6 +241,7 @@ impl SessionState {
         match self {
             Self::Pairing { qr_code, .. } => qr_code.as_deref(),
             Self::WaitingForBroker
+            | Self::CannotStore(_)
             | Self::Connecting
             | Self::Connected
             | Self::Reconnecting { .. }
@@ -246,6 +255,7 @@ impl SessionState {
         match self {
             Self::Pairing { passkey, .. } => passkey,
             Self::WaitingForBroker
+            | Self::CannotStore(_)
             | Self::Connecting
             | Self::Connected
             | Self::Reconnecting { .. }
@@ -268,6 +278,7 @@ impl SessionState {
         match self {
             Self::Connecting | Self::Pairing { .. } | Self::Connected => None,
             Self::WaitingForBroker => Some("NATS is away; WhatsApp keeps the messages meanwhile"),
+            Self::CannotStore(problem) => Some(&problem.reason),
             Self::Reconnecting { reason }
             | Self::Ended(
                 SessionEnd::LoggedOut { reason }
@@ -289,6 +300,7 @@ impl SessionState {
         match self {
             Self::Ended(SessionEnd::Banned { until, .. }) => *until,
             Self::WaitingForBroker
+            | Self::CannotStore(_)
             | Self::Connecting
             | Self::Pairing { .. }
             | Self::Connected

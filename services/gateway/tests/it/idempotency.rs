@@ -2,10 +2,12 @@
 
 use crate::world::{SOON, World};
 use kurir_contract::{
+    clock,
     command::{
         CheckNumber, Command, CommandError, CommandErrorCode, IDEMPOTENCY_BUCKET, IdempotencyKey, NumberChecked,
         SendText, SentMessage,
     },
+    job::{JobId, JobItem, JobRecord, SendJob},
     session::SessionId,
 };
 use serde_json::json;
@@ -114,5 +116,33 @@ async fn a_number_is_checked_and_nobody_is_written_to() {
     let refused = world.ask::<NumberChecked>(Command::CheckNumber, group).await.expect_err("no person");
     assert_eq!(refused.code, CommandErrorCode::InvalidRequest);
     assert_eq!(world.simulator.received_by(ANI).await.len(), 0);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_direct_send_and_a_job_with_one_key_at_the_same_moment_send_once() {
+    let world = World::connected(&[]).await;
+    for n in 0..5 {
+        let name = format!("order-{n}");
+        let to = ANI.parse().expect("a number");
+        let item = SendText { idempotency_key: Some(key(&name)), ..SendText::new(to, &name) };
+        let job = SendJob {
+            id: JobId::random(),
+            name: None,
+            created_at: clock::now_iso(),
+            send_at: None,
+            items: vec![JobItem {
+                command: "send-text".to_owned(),
+                arguments: serde_json::to_value(item).expect("JSON"),
+                send_at: None,
+            }],
+        };
+        let (sent, submitted) =
+            tokio::join!(send(&world, &name, &name), world.ask::<JobRecord>(Command::SubmitJob, &job));
+        sent.expect("sent");
+        submitted.expect("taken");
+        world.data("job.done", |data| data["jobId"] == job.id.as_str()).await;
+        assert_eq!(copies(&world, &name).await, 1, "{name}");
+    }
     world.finish().await;
 }

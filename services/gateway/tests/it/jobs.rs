@@ -6,6 +6,7 @@ use kurir_contract::{
     command::{Command, CommandError, CommandErrorCode, SendText},
     job::{BUCKET, JobId, JobItem, JobRecord, JobReference, JobState, SendJob},
     session::SessionId,
+    stream, subject,
 };
 use kurir_test_harness::until;
 use serde_json::json;
@@ -183,5 +184,36 @@ async fn what_is_no_job_is_refused() {
     let refused = submit(&world, &other).await.expect_err("the id of another");
     assert_eq!(refused.code, CommandErrorCode::Conflict);
     is(&world, &first.id, JobState::Done).await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn jobs_whose_stream_disappeared_end_as_failed_and_are_told_of() {
+    let mut world = World::connected(&PACE).await;
+    let later = || Some(OffsetDateTime::now_utc() + Duration::from_secs(3_600));
+    let waiting = job(2, later());
+    submit(&world, &waiting).await.expect("stored");
+    is(&world, &waiting.id, JobState::Scheduled).await;
+    world.jetstream().await.delete_stream(stream::OUTBOX).await.expect("it was there");
+    let failed = is(&world, &waiting.id, JobState::Failed).await;
+    assert_eq!(failed.reason.as_deref(), Some("lost"));
+    let told = world.data("job.failed", |data| data["jobId"] == waiting.id.as_str()).await;
+    assert_eq!(told["reason"], "lost");
+    // The stream is there again, and what comes now is done.
+    let next = job(1, None);
+    submit(&world, &next).await.expect("stored");
+    is(&world, &next.id, JobState::Done).await;
+    // What disappears while no gateway runs is found at the start; what is there stays.
+    let (gone, stays) = (job(1, later()), job(1, later()));
+    submit(&world, &gone).await.expect("stored");
+    submit(&world, &stays).await.expect("stored");
+    assert!(world.gateway.terminate(SOON).await.success());
+    let outbox = world.jetstream().await.get_stream(stream::OUTBOX).await.expect("it was made again");
+    let subject = subject::waiting_job(&SessionId::default(), &gone.id);
+    outbox.purge().filter(subject).await.expect("purged");
+    world.gateway.start_again();
+    world.gateway.wait_ready(SOON).await;
+    is(&world, &gone.id, JobState::Failed).await;
+    is(&world, &stays.id, JobState::Scheduled).await;
     world.finish().await;
 }

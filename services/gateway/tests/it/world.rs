@@ -4,8 +4,10 @@
 use crate::schema;
 use async_nats::jetstream::{self, stream::Stream};
 use kurir_contract::{
+    clock,
     command::{Command, CommandError, CommandReply, EmptyBody, QueuedSend, SendText, SentMessage, SessionInfo},
     header,
+    job::{JobId, JobItem, JobRecord, SendJob},
     session::SessionId,
     stream, subject,
 };
@@ -52,7 +54,11 @@ impl World {
     }
 
     async fn start(scans: bool, settings: &[(&str, &str)]) -> Self {
-        let nats = Nats::start().await;
+        Self::start_on(Nats::start().await, scans, settings).await
+    }
+
+    /// As [`World::connected`] or [`World::unpaired`], with a NATS of the test's own.
+    pub async fn start_on(nats: Nats, scans: bool, settings: &[(&str, &str)]) -> Self {
         let simulator = Simulator::start(scans).await;
         let (url, whatsapp) = (nats.url(), simulator.websocket_url());
         let own = [
@@ -199,6 +205,28 @@ impl World {
     /// The same, but only its `data`.
     pub async fn data(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.event(kind, fits).await.body["data"].clone()
+    }
+
+    /// Submits a job that waits for an hour. Gives its id when it has a record.
+    pub async fn jobs_record_made(&self) -> JobId {
+        let text = SendText::new(BUDI.parse().expect("a number"), "later");
+        let arguments = serde_json::to_value(text).expect("JSON");
+        let at = time::OffsetDateTime::now_utc() + Duration::from_secs(3_600);
+        let job = SendJob {
+            id: JobId::random(),
+            name: None,
+            created_at: clock::now_iso(),
+            send_at: Some(clock::iso(at)),
+            items: vec![JobItem { command: "send-text".to_owned(), arguments, send_at: None }],
+        };
+        let record: JobRecord = self.ask(Command::SubmitJob, &job).await.expect("stored");
+        record.id
+    }
+
+    /// Waits for the event that a job has failed because it was lost.
+    pub async fn has_failed(&self, id: &JobId) {
+        let failed = self.data("job.failed", |data| data["jobId"] == id.as_str()).await;
+        assert_eq!(failed["reason"], "lost");
     }
 
     /// The number of the paired account.

@@ -5,6 +5,7 @@ use crate::{
         attempt::{AttemptTiming, DeliveryAttempt, ExchangeEnd, record_end},
         deliverer::EndpointDeliverer,
         outcome::{AttemptOutcome, FailurePhase, kept_headers},
+        raw_field,
         request::{RequestBody, RequestMeta},
     },
     event::StoredEvent,
@@ -22,6 +23,8 @@ impl EndpointDeliverer {
     /// The body that the endpoint receives for an event, or why it receives none.
     pub(super) fn render_body(&self, event: &StoredEvent) -> Result<RequestBody, &'static str> {
         let endpoint = &self.endpoint;
+        let stripped = if endpoint.raw { None } else { raw_field::without_raw(event) };
+        let event = stripped.as_ref().unwrap_or(event);
         if event.is_not_for(&endpoint.id) {
             return Err("about");
         }

@@ -23,6 +23,7 @@ pub mod http_client;
 pub mod media;
 pub mod ordered;
 pub mod outcome;
+mod raw_field;
 mod receiver_health;
 mod request;
 mod resolver;

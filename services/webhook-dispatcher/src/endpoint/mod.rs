@@ -30,6 +30,8 @@ pub struct Endpoint {
     pub format: PayloadFormat,
     /// Whether the body includes received files.
     pub base64: bool,
+    /// Whether the body has the whole message of WhatsApp in `raw`.
+    pub raw: bool,
     pub headers: BTreeMap<String, String>,
     pub secrets: Vec<StoredSecret>,
     /// The deadline for connecting, the answer's headers and its body together.
@@ -73,6 +75,7 @@ impl Endpoint {
             format: settings.format,
             // WAHA's events have links only.
             base64: settings.base64 && settings.format != PayloadFormat::Waha,
+            raw: settings.raw,
             headers: settings.headers,
             secrets: settings.secrets,
             timeout,

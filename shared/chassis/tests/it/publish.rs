@@ -130,7 +130,7 @@ async fn a_full_stream_refuses_and_takes_the_message_when_there_is_room() {
     broker.jetstream.update_stream(&config).await.unwrap();
     broker.publish_once(&message("evt_1")).await.unwrap();
     let error = broker.publish_once(&message("evt_2")).await.unwrap_err();
-    assert!(matches!(error, PublishError::Refused(_)), "{error}");
+    assert!(matches!(error, PublishError::Full(_)), "{error}");
 
     let waiting = {
         let broker = broker.clone();

@@ -43,11 +43,20 @@ pub enum WaitReason {
     NewChatCap,
     /// The session is not connected, and does not try to be.
     NotConnected,
+    /// The gateway stops. The message may have gone out; the next gateway finishes it under the same id.
+    GatewayStopped,
 }
 
 impl WaitReason {
-    pub const ALL: [Self; 6] =
-        [Self::Scheduled, Self::Pacing, Self::NewChatsPerDay, Self::TimeLock, Self::NewChatCap, Self::NotConnected];
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Pacing,
+        Self::NewChatsPerDay,
+        Self::TimeLock,
+        Self::NewChatCap,
+        Self::NotConnected,
+        Self::GatewayStopped,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -58,6 +67,7 @@ impl WaitReason {
             Self::TimeLock => "time_lock",
             Self::NewChatCap => "new_chat_cap",
             Self::NotConnected => "not_connected",
+            Self::GatewayStopped => "gateway_stopped",
         }
     }
 }
@@ -110,6 +120,12 @@ pub enum CommandErrorCode {
     Conflict,
     /// NATS did not answer, or did not store what has to be stored first.
     BrokerUnavailable,
+    /// NATS has no room for what has to be stored; nothing was done.
+    StorageFull,
+    /// NATS refuses what has to be stored; nothing was done.
+    StorageRefused,
+    /// NATS is there and its JetStream is not; nothing was done.
+    StorageUnavailable,
     Internal,
 }
 

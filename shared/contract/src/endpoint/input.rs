@@ -118,6 +118,7 @@ impl FieldProblems {
                 self.take(name, &mut settings.format, one_of(value, &formats));
             }
             "base64" => self.take(name, &mut settings.base64, boolean(value)),
+            "raw" => self.take(name, &mut settings.raw, boolean(value)),
             "metadata" => self.take(name, &mut settings.metadata, metadata(value)),
             "proxy" => self.take(name, &mut settings.proxy, parse_proxy(value)),
             "tlsServerName" => self.take(name, &mut settings.tls_server_name, parse_server_name(value)),
@@ -188,6 +189,7 @@ impl FieldProblems {
             "ordering" => settings.ordering = new.ordering,
             "format" => settings.format = new.format,
             "base64" => settings.base64 = new.base64,
+            "raw" => settings.raw = new.raw,
             "metadata" => settings.metadata = new.metadata,
             "proxy" => settings.proxy = new.proxy,
             "tlsServerName" => settings.tls_server_name = new.tls_server_name,

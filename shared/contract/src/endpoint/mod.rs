@@ -30,5 +30,8 @@ pub use state::{CircuitState, EndpointState};
 pub const BUCKET: &str = "webhook_endpoints";
 /// The KV bucket of the [`EndpointState`] of each endpoint that fails.
 pub const STATES_BUCKET: &str = "webhook_endpoint_states";
+/// The KV bucket with the ids of the endpoints that ask for `raw`, without a value. Gateways read it, since they may not read the
+/// endpoints, which hold secrets. A key that is left over does no harm: dispatchers leave `raw` out where nobody asks for it.
+pub const RAW_REQUESTS_BUCKET: &str = "webhook_raw_requests";
 /// The KV bucket of the dispatchers that retry for endpoints with `ordering: "chat"` while NATS has pinned none, by endpoint.
 pub const HOLDERS_BUCKET: &str = "webhook_endpoint_holders";

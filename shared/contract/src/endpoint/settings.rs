@@ -68,6 +68,9 @@ pub struct EndpointSettings {
     /// Whether the body has received files as `base64`.
     #[serde(default)]
     pub base64: bool,
+    /// Whether the events have the whole message of WhatsApp in `raw`, also if the gateway's INCLUDE_RAW is false.
+    #[serde(default)]
+    pub raw: bool,
     /// The sequence in EVENTS of the endpoint's first event: events that were stored before its creation are not delivered.
     #[serde(default)]
     pub start_sequence: u64,
@@ -137,6 +140,7 @@ impl EndpointSettings {
             ordering: EventOrdering::None,
             format: PayloadFormat::Kurir,
             base64: false,
+            raw: false,
             proxy: None,
             tls_server_name: None,
             client_certificate: None,

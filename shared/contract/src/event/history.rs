@@ -21,6 +21,9 @@ pub struct HistorySync {
     /// whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub truncated: Vec<String>,
+    /// How many bytes the event had before it was made smaller for NATS; absent if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_bytes: Option<u64>,
 }
 
 /// An earlier message.

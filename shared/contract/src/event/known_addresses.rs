@@ -51,4 +51,7 @@ pub struct EventOrigin {
     /// if the event is whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub truncated: Vec<String>,
+    /// How many bytes the event had before it was made smaller for NATS; absent if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_bytes: Option<u64>,
 }

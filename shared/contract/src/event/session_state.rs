@@ -86,7 +86,10 @@ impl SessionEnded {
             | SessionStatus::Pairing
             | SessionStatus::Connected
             | SessionStatus::Reconnecting
-            | SessionStatus::WaitingForBroker => None,
+            | SessionStatus::WaitingForBroker
+            | SessionStatus::StorageFull
+            | SessionStatus::StorageRefused
+            | SessionStatus::StorageUnavailable => None,
         }
     }
 }
@@ -103,6 +106,9 @@ mod tests {
             SessionStatus::Connected,
             SessionStatus::Reconnecting,
             SessionStatus::WaitingForBroker,
+            SessionStatus::StorageFull,
+            SessionStatus::StorageRefused,
+            SessionStatus::StorageUnavailable,
             SessionStatus::LoggedOut,
             SessionStatus::Replaced,
             SessionStatus::Banned,

@@ -12,7 +12,7 @@ const MESSAGES: usize = 100;
 #[tokio::test(flavor = "multi_thread")]
 async fn each_node_of_a_cluster_dies_under_load_and_nothing_is_lost() {
     let mut nodes = Nats::start_cluster().await;
-    let urls = nodes.each_ref().map(Nats::url).join(",");
+    let urls = nodes.iter().map(Nats::url).collect::<Vec<_>>().join(",");
     let mut plan = Stack::plan();
     for (variable, value) in [("NATS_URL", urls.as_str()), ("STREAM_REPLICAS", "3")] {
         plan = plan.gateway(variable, value).dispatcher(variable, value).api(variable, value);

@@ -2,12 +2,12 @@
 //! it?", and every page without a violation of accessibility. Where no Chromium is installed it is skipped and says so.
 
 use crate::{documents::try_which, passkey_in_browser::Browser};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kurir_test_harness::{
     Stack, binaries,
     stack::{KEY, SOON},
     until,
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, time::Duration};
 use tokio::process::Command;

@@ -23,6 +23,7 @@ mod jobs;
 mod log_rotation;
 mod log_secrets;
 mod media;
+mod observability;
 mod outbound;
 mod pairing;
 mod passkey;

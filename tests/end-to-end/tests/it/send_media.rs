@@ -55,7 +55,10 @@ async fn a_file_reaches_the_contact_and_message_sent_tells_of_it() {
     let request = webhook(&stack.receiver, "message.sent", |body| body["event"] == "message.sent").await;
     let data = &request.json()["data"];
     assert_eq!((&data["messageId"], &data["messageType"]), (&json!(id), &json!("image")));
-    assert_eq!(data["content"], json!({"caption": "Look", "text": "Look", "mimetype": "image/png", "fileName": "media.jpg"}));
+    assert_eq!(
+        data["content"],
+        json!({"caption": "Look", "text": "Look", "mimetype": "image/png", "fileName": "media.jpg"})
+    );
     stack.finish().await;
 }
 

@@ -71,6 +71,8 @@ struct EndpointFields {
     metadata: Option<BTreeMap<String, String>>,
     /// Whether received files come in the body, too.
     base64: Option<bool>,
+    /// Whether the events have the whole message of WhatsApp in `raw`.
+    raw: Option<bool>,
     /// The endpoint's own proxy, `http://user:password@host:port`; null: the operator's, if there is one.
     proxy: Option<String>,
     /// The name that the receiver's certificate must have; null: the URL's host.

@@ -48,6 +48,8 @@ pub struct EndpointView {
     metadata: BTreeMap<String, String>,
     /// Whether received files come in the body, too.
     base64: bool,
+    /// Whether the events have the whole message of WhatsApp in `raw`.
+    raw: bool,
     /// The endpoint's own proxy; a password in it is `••••`. Null: the operator's, if there is one.
     proxy: Option<String>,
     /// The name that the receiver's certificate must have; null: the URL's host.
@@ -153,6 +155,7 @@ impl EndpointView {
             format: settings.format,
             metadata: settings.metadata.clone(),
             base64: settings.base64,
+            raw: settings.raw,
             proxy: settings.proxy.as_deref().map(mask_password),
             tls_server_name: settings.tls_server_name.clone(),
             client_certificate: settings

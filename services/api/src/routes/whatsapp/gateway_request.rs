@@ -49,7 +49,12 @@ pub async fn explain_failure(app: &AppState, session: &SessionId, command: Comma
 /// When a session that is not connected may be again; none for one that waits for somebody.
 fn reconnects_after(status: &SessionInfo, now: OffsetDateTime) -> Option<Duration> {
     match status.status {
-        SessionStatus::Connecting | SessionStatus::Reconnecting | SessionStatus::WaitingForBroker => Some(SOON),
+        SessionStatus::Connecting
+        | SessionStatus::Reconnecting
+        | SessionStatus::WaitingForBroker
+        | SessionStatus::StorageFull
+        | SessionStatus::StorageRefused
+        | SessionStatus::StorageUnavailable => Some(SOON),
         SessionStatus::Banned => {
             let until = status.until.as_deref().and_then(clock::parse)?;
             Duration::try_from(until - now).ok().filter(|wait| !wait.is_zero())
@@ -85,6 +90,7 @@ mod tests {
         for (status, until, expected) in [
             ("reconnecting", None, Some(5)),
             ("waiting_for_broker", None, Some(5)),
+            ("storage_full", None, Some(5)),
             ("banned", Some("2026-11-24T13:00:00.000Z"), Some(3_600)),
             ("banned", Some("2026-11-24T11:00:00.000Z"), None),
             ("banned", None, None),

@@ -39,6 +39,7 @@ impl SessionTask {
             | SessionSignal::ConnectionEnded
             | SessionSignal::NotKept(_)
             | SessionSignal::BrokerLost
+            | SessionSignal::CannotStore(_)
             | SessionSignal::BrokerReady
             | SessionSignal::RestartAsked
             | SessionSignal::LogoutAsked => {}

@@ -64,6 +64,7 @@ pub struct SessionTask {
     short_connections: u32,
     connect_at: Option<Instant>,
     broker_away_since: Option<Instant>,
+    refused_since: Option<Instant>,
     pairing_code_until: Option<Instant>,
     /// The time at which the client has shown all its QR codes and closes the connection.
     codes_until: Option<OffsetDateTime>,
@@ -80,6 +81,8 @@ const SIGNALS: usize = 1024;
 const CONTROLS: usize = 16;
 /// How often the connection is checked: some losses cause no event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A NATS that refuses events for this long is left alone: WhatsApp keeps the messages.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// Time for commands under way when the gateway stops. WhatsApp answers a send within a second.
 const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 
@@ -137,6 +140,7 @@ pub fn new_session(
         short_connections: 0,
         connect_at: None,
         broker_away_since: None,
+        refused_since: None,
         pairing_code_until: None,
         codes_until: None,
         left_for_broker: 0,
@@ -157,6 +161,7 @@ impl SessionTask {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let waits_for_broker = self.state == SessionState::WaitingForBroker;
+            let waits_for_room = matches!(self.state, SessionState::CannotStore(_));
             let signal = tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(told) = self.signals.1.recv() => {
@@ -176,11 +181,13 @@ impl SessionTask {
                     continue;
                 }
                 () = self.broker_return.wait(&self.broker), if waits_for_broker => SessionSignal::BrokerReady,
+                // The event about this state waits to be published: it is what notices that NATS stores again.
+                () = wait_stored(&self.publisher), if waits_for_room => SessionSignal::BrokerReady,
                 () = sleep_until_some(self.connect_at) => {
                     self.connect().await?;
                     continue;
                 }
-                _ = look.tick(), if !waits_for_broker => match self.poll_signals() {
+                _ = look.tick(), if !waits_for_broker && !waits_for_room => match self.poll_signals() {
                     Some(signal) => signal,
                     None => continue,
                 },
@@ -238,6 +245,14 @@ impl SessionTask {
                 return Some(SessionSignal::BrokerLost);
             }
         }
+        if let Some(problem) = self.publisher.storage_problem() {
+            let since = *self.refused_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= REFUSED_FOR {
+                return Some(SessionSignal::CannotStore(problem));
+            }
+        } else {
+            self.refused_since = None;
+        }
         if let Some(signal) = self.take_expired() {
             return Some(signal);
         }
@@ -252,7 +267,10 @@ impl SessionTask {
                 self.watchdog.check(client).map(SessionSignal::Silent)
             }
             // While a session waits for a phone, silence is normal.
-            SessionState::Pairing { .. } | SessionState::WaitingForBroker | SessionState::Ended(_) => None,
+            SessionState::Pairing { .. }
+            | SessionState::WaitingForBroker
+            | SessionState::CannotStore(_)
+            | SessionState::Ended(_) => None,
         }
     }
 
@@ -351,6 +369,11 @@ async fn wait_closed(connection: &mut Option<ClientConnection>) {
         Some(connection) => connection.wait_closed().await,
         None => pending().await,
     }
+}
+
+/// Waits until NATS stores events again.
+async fn wait_stored(publisher: &EventPublisher) {
+    publisher.storage.watch().wait_solved().await;
 }
 
 async fn sleep_until_some(moment: Option<Instant>) {

@@ -48,6 +48,9 @@ pub struct MappingContext<'a> {
     pub info: &'a MessageInfo,
     pub message: &'a Message,
     pub directory: &'a AddressDirectory,
+    /// The addresses that the message itself names. The event's id is made from these, because WhatsApp may deliver a
+    /// message again after more was learnt.
+    pub identity: &'a AddressDirectory,
     pub session: &'a SessionId,
 }
 
@@ -180,7 +183,20 @@ impl MappingContext<'_> {
     fn event_origin(&self, kind: &EventType) -> EventOrigin {
         let source = &self.info.source;
         let place = EventSource { chat: &source.chat, author: &source.sender, from_me: source.is_from_me };
-        place.event_origin(self.directory, self.session, kind, (&self.info.id, ""))
+        let (chat, sender) =
+            (self.identity.canonical_address(place.chat), self.identity.canonical_address(place.author));
+        let mut origin = place.event_origin(self.directory, self.session, kind, (&self.info.id, ""));
+        if !self.info.id.is_empty() {
+            origin.event_id = EventId::from_identity(&EventIdentity {
+                session: self.session,
+                event: kind,
+                chat: &chat,
+                sender: &sender,
+                message_id: &self.info.id,
+                variant: "",
+            });
+        }
+        origin
     }
 
     /// When the message was sent, in milliseconds since 1970.
@@ -226,6 +242,7 @@ impl EventSource<'_> {
             session: session.clone(),
             event_id,
             truncated: Vec::new(),
+            original_bytes: None,
             chat,
             author,
         }

@@ -42,12 +42,14 @@ fn text(text: &str) -> Message {
 
 fn event_with(info: &MessageInfo, message: &Message) -> Result<MessageEvent, SkipReason> {
     let (directory, session) = (directory(), SessionId::default());
-    map_message(&MappingContext { info, message, directory: &directory, session: &session }, &PollStore::default())
+    let (identity, directory) = (&directory, &directory);
+    map_message(&MappingContext { info, message, directory, identity, session: &session }, &PollStore::default())
 }
 
 fn told_with(info: &MessageInfo, message: &Message, polls: &PollStore) -> Result<(String, Value), SkipReason> {
     let (directory, session) = (directory(), SessionId::default());
-    let seen = MappingContext { info, message, directory: &directory, session: &session };
+    let (identity, directory) = (&directory, &directory);
+    let seen = MappingContext { info, message, directory, identity, session: &session };
     let told = map_message(&seen, polls)?;
     let data = serde_json::to_value(&told.data).unwrap();
     assert_eq!(data["eventId"], told.id.as_str());
@@ -403,4 +405,20 @@ fn a_new_disappearing_time_is_a_change_of_the_chat() {
         assert_eq!((&data["details"], &data["chat"]["jid"]), (&json!({"seconds": seconds}), &json!(BUDI)));
     }
     assert_eq!(told_of(&info(BUDI, BUDI), &setting(None)).0, "message.received", "no time is not zero");
+}
+
+#[test]
+fn what_is_learnt_between_two_deliveries_does_not_change_the_id() {
+    let session = SessionId::default();
+    let (nothing, learnt) =
+        (AddressDirectory::of_account(Some(jid("111@s.whatsapp.net")), Some(jid("222@lid"))), directory());
+    let (info, message) = (info("900@lid", "900:3@lid"), text("hello"));
+    let event = |directory: &AddressDirectory| {
+        let seen = MappingContext { info: &info, message: &message, directory, identity: &nothing, session: &session };
+        map_message(&seen, &PollStore::default()).expect("an event")
+    };
+    let (first, second) = (event(&nothing), event(&learnt));
+    assert_eq!(first.id, second.id);
+    let from = |event: &MessageEvent| serde_json::to_value(&event.data).unwrap()["from"].clone();
+    assert_eq!((from(&first), from(&second)), (json!("900@lid"), json!(BUDI)), "each says what was known");
 }

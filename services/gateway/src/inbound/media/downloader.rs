@@ -146,7 +146,8 @@ impl FileFetcher {
             Err(failed) => self.retry_download(failed, &file, &mimetype, part, &whose, &sender).await,
         };
         if let Some(kept) = kept {
-            self.publish_downloaded(told, kept, whose.sent_at).await;
+            self.publish_downloaded(told.event, kept, whose.sent_at).await;
+            drop(told.bytes);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The data that pass between a message that waits for its file and the task that downloads it.
 
 use super::{error::DownloadError, part::MediaPart};
-use crate::inbound::message_event::MessageEvent;
+use crate::{byte_budget::ByteReservation, inbound::message_event::MessageEvent};
 use kurir_contract::{event::ReceivedFile, media::MediaFile};
 use std::{
     collections::HashMap,
@@ -42,12 +42,22 @@ pub struct DownloadJob {
     pub outcome: oneshot::Sender<Result<StoredFile, DownloadError>>,
     /// Receives the event if it was published without the file. Dropped if the file is not needed, or if its message
     /// comes again.
-    pub late: oneshot::Receiver<MessageEvent>,
+    pub late: oneshot::Receiver<LateEvent>,
     /// Who sent the file.
     pub sender: String,
     /// The job's place among those of its sender; none if the sender has too many.
     pub place: Option<SenderPlace>,
 }
+
+/// An event that was published without its file.
+pub struct LateEvent {
+    pub event: MessageEvent,
+    /// It waits in memory until its file has come.
+    pub bytes: ByteReservation,
+}
+
+/// The bytes of all events that wait for a late file.
+pub const LATE_BYTES: usize = 64_000_000;
 
 /// How many downloads each person has. Clones share it.
 #[derive(Clone, Default)]

@@ -16,10 +16,11 @@ mod part;
 mod scratch;
 
 pub use downloader::MediaDownloader;
-use job::{DownloadJob, FileMessage, SenderCounts, StoredFile, WAITING};
+use job::{DownloadJob, FileMessage, LATE_BYTES, LateEvent, SenderCounts, StoredFile, WAITING};
 pub use job::{DownloadRequests, MediaSettings};
 
 use super::message_event::MessageEvent;
+use crate::byte_budget::ByteBudget;
 use chat_wait::ChatWaits;
 use error::DownloadError;
 use kurir_contract::{address::ChatJid, clock, event::ReceivedFile, media::MediaFile};
@@ -40,13 +41,15 @@ pub struct DownloadQueue {
     waits: ChatWaits,
     jobs: mpsc::Sender<DownloadJob>,
     counts: SenderCounts,
+    late_bytes: ByteBudget,
 }
 
 #[must_use]
 pub fn download_channel(wait: Duration) -> (DownloadQueue, DownloadRequests) {
     let (jobs, asked) = mpsc::channel(WAITING);
     let (waits, counts) = (ChatWaits::new(wait), SenderCounts::default());
-    (DownloadQueue { wait, waits, jobs, counts }, DownloadRequests(asked))
+    let late_bytes = ByteBudget::new(LATE_BYTES);
+    (DownloadQueue { wait, waits, jobs, counts, late_bytes }, DownloadRequests(asked))
 }
 
 /// A download that has started.
@@ -54,11 +57,12 @@ pub struct PendingDownload {
     chat: ChatJid,
     waits: ChatWaits,
     outcome: oneshot::Receiver<Result<StoredFile, DownloadError>>,
-    late: oneshot::Sender<MessageEvent>,
+    late: oneshot::Sender<LateEvent>,
+    late_bytes: ByteBudget,
 }
 
 /// An event that was published without its file.
-pub struct LateFile(Option<(oneshot::Sender<MessageEvent>, MessageEvent)>);
+pub struct LateFile(Option<(oneshot::Sender<LateEvent>, LateEvent)>);
 
 impl DownloadQueue {
     /// How long an event waits for its file.
@@ -109,7 +113,8 @@ impl DownloadQueue {
             // The message that waits reads the error.
             let _ = job.outcome.send(Err(DownloadError::TooMany));
         }
-        Some(PendingDownload { chat: chat.clone(), waits: self.waits.clone(), outcome: known, late })
+        let (waits, late_bytes) = (self.waits.clone(), self.late_bytes.clone());
+        Some(PendingDownload { chat: chat.clone(), waits, outcome: known, late, late_bytes })
     }
 }
 
@@ -122,7 +127,7 @@ fn into_job(error: mpsc::error::TrySendError<DownloadJob>) -> DownloadJob {
 impl PendingDownload {
     /// Waits for the file until `by`, or until the chat has waited long enough, and writes the result into the event.
     pub async fn complete_event(self, told: &mut MessageEvent, by: Instant) -> LateFile {
-        let Self { chat, waits, mut outcome, late } = self;
+        let Self { chat, waits, mut outcome, late, late_bytes } = self;
         let begun = Instant::now();
         let by = by.min(begun + waits.allowance(&chat, begun));
         let known = timeout_at(by, &mut outcome).await;
@@ -146,7 +151,12 @@ impl PendingDownload {
             }
             Err(failed) => {
                 told.data.set_file(ReceivedFile::not_downloaded(failed.to_string()));
-                LateFile(Some((late, told.clone())))
+                let size = serde_json::to_vec(&told.data).map_or(0, |data| data.len());
+                let Some(bytes) = late_bytes.reserve(size) else {
+                    tracing::warn!("a late file is given up: too many events wait for theirs");
+                    return LateFile(None);
+                };
+                LateFile(Some((late, LateEvent { event: told.clone(), bytes })))
             }
         }
     }

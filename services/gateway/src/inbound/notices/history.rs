@@ -79,6 +79,7 @@ pub fn history_notices(
             session: session.clone(),
             event_id: event_id.clone(),
             truncated: Vec::new(),
+            original_bytes: None,
         };
         NoticeEvent::new(EventType::HISTORY_SYNC, event_id, data)
     });

@@ -146,7 +146,7 @@ impl NoticePublisher {
             if super::mapping::check_wanted(&message.info, self.inbound.statuses).is_err() {
                 continue;
             }
-            let directory = super::addresses::message_directory(client, &message.info, &[]).await;
+            let (_, directory) = super::addresses::message_directories(client, &message.info, &[]).await;
             let data = undecryptable::undecryptable_data(&message, &directory, &self.inbound.session);
             tracing::info!(event.id = %data.origin.event_id, "a message could not be decrypted");
             let notice = NoticeEvent::new(EventType::MESSAGE_UNDECRYPTABLE, data.origin.event_id.clone(), data);

@@ -5,11 +5,13 @@
 //! index, so a crash between a send and its record repeats the message under the same id, and the recipient's app drops
 //! the repeat.
 
+mod audit;
 mod job_event;
 mod queue;
 mod records;
 mod run;
 mod runner;
 
-pub use queue::JobQueue;
+pub use audit::JobAudit;
+pub use queue::{JobQueue, SendIntent};
 pub use runner::JobRunner;

@@ -4,19 +4,22 @@ use super::{job_event, records::JobRecords};
 use crate::{
     outbound::{EVENT_WITHIN, content::MessageToSend, outcome::Deferral},
     publish::EventPublisher,
+    storage::StorageProblem,
 };
 use anyhow::Context as _;
-use async_nats::{HeaderMap, jetstream::message::PublishMessage};
-use kurir_chassis::{broker::Broker, trace_context};
+use kurir_chassis::{
+    broker::Broker,
+    publish::{OutgoingMessage, PublishError},
+};
 use kurir_contract::{
     clock,
-    command::{Command, CommandError, CommandErrorCode, QueuedSend, build_send},
+    command::{Command, CommandError, CommandErrorCode, IdempotencyKey, QueuedSend, build_send},
     header,
     job::{self, JobId, JobItem, JobRecord, JobState, SendJob},
     session::SessionId,
     stream, subject,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
@@ -27,6 +30,8 @@ pub struct JobQueue {
     session: SessionId,
     broker: Broker,
     publisher: EventPublisher,
+    /// Tells the intents of this gateway from those of an earlier one.
+    gateway: Arc<str>,
 }
 
 /// Jobs that wait or run in the whole stream. With their largest size they take some gigabytes.
@@ -37,7 +42,9 @@ const WITHIN: Duration = Duration::from_secs(4);
 impl JobQueue {
     #[must_use]
     pub fn new(session: SessionId, broker: Broker, publisher: EventPublisher) -> Self {
-        Self { records: JobRecords::new(broker.clone(), session.clone()), session, broker, publisher }
+        let records = JobRecords::new(broker.clone(), session.clone());
+        let gateway = format!("{:016x}", rand::random::<u64>()).into();
+        Self { records, session, broker, publisher, gateway }
     }
 
     /// Stores a job. If the job is stored already, gives its record.
@@ -56,7 +63,7 @@ impl JobQueue {
                 return Ok(Err(CommandError::new(CommandErrorCode::Conflict, text)));
             }
             // First: after a crash here the job has no record, and makes one itself.
-            self.store_job(&job, at.filter(|at| *at > now), true).await?;
+            self.store_job(&job, at.filter(|at| *at > now), JobMark::Once).await?;
             Ok(Ok(self.records.find_or_create(&job, now).await?))
         };
         let record = stored.await.map_err(|error| {
@@ -70,7 +77,8 @@ impl JobQueue {
         Ok(record)
     }
 
-    /// Keeps a single message that cannot be sent now, as a job of one message.
+    /// Keeps a single message that cannot be sent now, as a job of one message. The event about it is the caller's to
+    /// publish, after the answer.
     ///
     /// # Errors
     /// If NATS did not store the message. Then it is not sent.
@@ -79,21 +87,14 @@ impl JobQueue {
         command: Command,
         arguments: &[u8],
         outgoing: &MessageToSend,
+        intent: &SendIntent,
         held: Deferral,
     ) -> Result<QueuedSend, CommandError> {
         let key = outgoing.key.as_ref();
-        let id = key.map_or_else(JobId::random, |key| JobId::from_key(&self.session, key));
-        let arguments = serde_json::from_slice(arguments).map_err(|error| {
-            CommandError::new(CommandErrorCode::Internal, format!("the message cannot be kept: {error}"))
-        })?;
+        let id = key.map_or_else(|| intent.id.clone(), |key| JobId::from_key(&self.session, key));
+        let job = single_job(&id, command, arguments)?;
         let now = clock::now();
-        let job = SendJob {
-            id: id.clone(),
-            name: None,
-            created_at: clock::iso(now),
-            send_at: None,
-            items: vec![JobItem { command: command.as_str().to_owned(), arguments, send_at: None }],
-        };
+        let at = Some(held.until).filter(|at| *at > now);
         let stored = async {
             let mut record = self.records.find_or_create(&job, now).await?;
             if record.state.is_end() {
@@ -102,8 +103,8 @@ impl JobQueue {
             }
             mark_deferred(&mut record, held);
             self.records.save(&mut record).await?;
-            // Last: after a crash before it, the caller has no answer and asks again.
-            self.store_job(&job, Some(held.until).filter(|at| *at > now), false).await
+            // Last: after a crash before it, the intent is there.
+            self.store_job(&job, at, JobMark::None).await
         };
         stored.await.map_err(|error| {
             tracing::warn!(job.id = %id, "failed to store a deferred message: {error:#}");
@@ -114,6 +115,10 @@ impl JobQueue {
         })?;
         let key = key.cloned().unwrap_or_else(|| id.item_key(0));
         let message_id = key.message_id(&self.session);
+        // The job may have replaced the intent.
+        if id != intent.id || at.is_none() {
+            self.end_send(intent).await;
+        }
         let queued = QueuedSend {
             job_id: id,
             message_id,
@@ -121,8 +126,53 @@ impl JobQueue {
             until: clock::iso(held.until),
             reason: held.reason,
         };
-        self.publish_queued(&queued).await;
         Ok(queued)
+    }
+
+    /// Stores that a message is about to go out, and under which id. If the gateway ends before the send has ended, the
+    /// next one finishes it under the same id and publishes its event; at the latest after `within` the intent becomes a
+    /// job.
+    ///
+    /// # Errors
+    /// If NATS did not store it. Then nothing may be sent.
+    pub async fn begin_send(
+        &self,
+        command: Command,
+        arguments: &[u8],
+        outgoing: &MessageToSend,
+        within: Duration,
+    ) -> Result<SendIntent, CommandError> {
+        // An id of its own: under the key's id there may be a job that waits.
+        let id = JobId::random();
+        let job = single_job(&id, command, arguments)?;
+        let at = clock::now() + within;
+        self.publish_job(&job, Some(at), JobMark::Intent).await.map_err(|error| {
+            tracing::warn!("failed to store that a message is about to go out: {error}");
+            let unavailable =
+                || CommandError::new(CommandErrorCode::BrokerUnavailable, "NATS stores nothing; nothing was sent");
+            StorageProblem::of_publish(&error).map_or_else(unavailable, |problem| problem.to_command_error())
+        })?;
+        let key = outgoing.key.clone().unwrap_or_else(|| id.item_key(0));
+        Ok(SendIntent { message_id: key.message_id(&self.session), key, id })
+    }
+
+    /// Removes what [`begin_send`](Self::begin_send) stored: the send has ended, and its event is stored.
+    pub async fn end_send(&self, intent: &SendIntent) {
+        if let Err(error) = self.remove_waiting(&intent.id).await {
+            // Then the message goes out once more, under the same id.
+            tracing::warn!("failed to remove the intent of a send that has ended: {error:#}");
+        }
+    }
+
+    /// Whether a send that has begun is one of this gateway, by the value of its header.
+    pub(super) fn is_own_intent(&self, gateway: &str) -> bool {
+        gateway == &*self.gateway
+    }
+
+    /// Lets a job begin that waits. A repeat is dropped, because a running job is known by its id.
+    pub(super) async fn make_due(&self, job: &SendJob) -> anyhow::Result<()> {
+        self.store_job(job, None, JobMark::Once).await?;
+        self.remove_waiting(&job.id).await.map(drop)
     }
 
     /// Cancels a job: at once if it waits, before its next message if it runs.
@@ -157,7 +207,7 @@ impl JobQueue {
 
     /// Defers a job that has started. The job may have been cancelled meanwhile.
     pub(super) async fn defer_job(&self, job: &SendJob, record: &mut JobRecord, held: Deferral) -> anyhow::Result<()> {
-        self.store_job(job, Some(held.until), false).await?;
+        self.store_job(job, Some(held.until), JobMark::None).await?;
         mark_deferred(record, held);
         self.records.save(record).await?;
         if self.records.is_cancelled(&job.id).await? && self.remove_waiting(&job.id).await? {
@@ -185,7 +235,14 @@ impl JobQueue {
         Ok(record)
     }
 
-    pub(super) async fn publish_queued(&self, queued: &QueuedSend) {
+    /// Ends a job that is no longer in OUTBOX.
+    pub(super) async fn end_lost(&self, record: JobRecord) -> anyhow::Result<()> {
+        self.publisher.metrics.count_lost_job();
+        self.end_job(record, JobState::Failed, Some("lost")).await.map(drop)
+    }
+
+    /// Publishes the event about a message that waits.
+    pub async fn publish_queued(&self, queued: &QueuedSend) {
         let event = job_event::queued_event(&self.session, queued, clock::now());
         if let Err(error) = self.publisher.publish(&event, Instant::now() + EVENT_WITHIN).await {
             tracing::error!(event.id = %event.id, "the event about a message that waits was lost: {error}");
@@ -199,33 +256,32 @@ impl JobQueue {
         }
     }
 
+    async fn store_job(&self, job: &SendJob, at: Option<OffsetDateTime>, mark: JobMark) -> anyhow::Result<()> {
+        self.publish_job(job, at, mark).await.context("failed to store a job")
+    }
+
     /// A subject has one schedule, so a repeat replaces it.
-    async fn store_job(&self, job: &SendJob, at: Option<OffsetDateTime>, once: bool) -> anyhow::Result<()> {
-        let mut headers = HeaderMap::new();
-        trace_context::inject(&mut headers);
+    async fn publish_job(&self, job: &SendJob, at: Option<OffsetDateTime>, mark: JobMark) -> Result<(), PublishError> {
         let due = subject::due_job(&self.session, &job.id);
-        let subject = match at {
-            Some(at) => {
-                headers.insert(header::SCHEDULE, format!("@at {}", clock::iso(at)));
-                headers.insert(header::SCHEDULE_TARGET, due);
-                subject::waiting_job(&self.session, &job.id)
-            }
-            None => due,
+        let payload = serde_json::to_vec(job).map_err(|error| PublishError::Refused(error.to_string()))?;
+        let message = match at {
+            Some(at) => OutgoingMessage::new(subject::waiting_job(&self.session, &job.id), payload)
+                .with_header(header::SCHEDULE, format!("@at {}", clock::iso(at)).as_str())
+                .with_header(header::SCHEDULE_TARGET, due.as_str()),
+            None => OutgoingMessage::new(due, payload),
         };
-        if once && at.is_none() {
-            headers.insert(header::EVENT_ID, job.id.as_str());
-        }
-        let message = PublishMessage::build().headers(headers).payload(serde_json::to_vec(job)?.into());
-        anyhow::ensure!(self.broker.is_connected(), "no connection to NATS");
-        let stored = async { anyhow::Ok(self.broker.jetstream.send_publish(subject, message).await?.await?) };
-        timeout(WITHIN, stored).await.context("NATS did not answer")?.context("failed to store a job")?;
-        Ok(())
+        let message = match mark {
+            JobMark::Once if at.is_none() => message.with_id(job.id.as_str()),
+            JobMark::Intent => message.with_header(header::SEND_INTENT, &*self.gateway),
+            JobMark::Once | JobMark::None => message,
+        };
+        self.broker.publish_once(&message.with_trace_context()).await.map(drop)
     }
 
     /// Removes a waiting job. Gives whether there was one.
     async fn remove_waiting(&self, id: &JobId) -> anyhow::Result<bool> {
         let taken = async {
-            let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await?;
+            let outbox = self.broker.jetstream.get_stream_no_info(stream::OUTBOX).await?;
             let purged = outbox.purge().filter(subject::waiting_job(&self.session, id)).await?;
             anyhow::Ok(purged.purged > 0)
         };
@@ -237,6 +293,38 @@ impl JobQueue {
             async { anyhow::Ok(self.broker.jetstream.get_stream(stream::OUTBOX).await?.cached_info().state.messages) };
         timeout(WITHIN, asked).await.context("NATS did not answer")?
     }
+}
+
+/// A message that is about to go out, as OUTBOX knows it.
+#[derive(Clone, Debug)]
+pub struct SendIntent {
+    id: JobId,
+    /// The key of the message: the caller's, or the one of its job.
+    pub key: IdempotencyKey,
+    pub message_id: String,
+}
+
+/// What a job in OUTBOX says besides its sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JobMark {
+    None,
+    /// Within the duplicate window the job is stored once.
+    Once,
+    /// The job is a send that has begun.
+    Intent,
+}
+
+fn single_job(id: &JobId, command: Command, arguments: &[u8]) -> Result<SendJob, CommandError> {
+    let arguments = serde_json::from_slice(arguments).map_err(|error| {
+        CommandError::new(CommandErrorCode::Internal, format!("the message cannot be kept: {error}"))
+    })?;
+    Ok(SendJob {
+        id: id.clone(),
+        name: None,
+        created_at: clock::iso(clock::now()),
+        send_at: None,
+        items: vec![JobItem { command: command.as_str().to_owned(), arguments, send_at: None }],
+    })
 }
 
 fn mark_deferred(record: &mut JobRecord, held: Deferral) {

@@ -124,13 +124,14 @@ impl JobRun<'_> {
         };
         let to = outgoing.to.clone();
         let key = outgoing.key.get_or_insert_with(|| self.job.id.item_key(index)).clone();
-        match self.outbound.send(outgoing, SendPriority::Job).await {
+        match self.outbound.send(outgoing, None, SendPriority::Job).await {
             SendOutcome::Done(done) => {
                 if let Some(event) = &done.event {
                     self.outbound.publish_event(event).await;
                 }
                 match done.answer {
                     Ok(_) => ItemOutcome::Sent,
+                    Err(_) if self.outbound.sender.waits_for_storage() => ItemOutcome::NotTried,
                     Err(refusal) if refusal.code == CommandErrorCode::NotConnected => {
                         let until = clock::now() + LOOK_AGAIN;
                         ItemOutcome::Deferred(Deferral { until, reason: WaitReason::NotConnected }, None)

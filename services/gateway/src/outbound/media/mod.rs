@@ -115,6 +115,9 @@ pub fn is_final(answer: &Result<SentMessage, CommandError>) -> bool {
             | CommandErrorCode::RefusedByWhatsapp
             | CommandErrorCode::TimedOut
             | CommandErrorCode::BrokerUnavailable
+            | CommandErrorCode::StorageFull
+            | CommandErrorCode::StorageRefused
+            | CommandErrorCode::StorageUnavailable
             | CommandErrorCode::Internal
             // Codes of other commands.
             | CommandErrorCode::GroupNotFound

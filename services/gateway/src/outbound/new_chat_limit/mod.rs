@@ -11,8 +11,7 @@ mod window;
 pub use restrictions::RestrictionTracker;
 
 use crate::{known_chats::KnownChats, outbound::outcome::Deferral};
-use anyhow::Context as _;
-use kurir_chassis::broker::Broker;
+use kurir_chassis::bucket::to_json;
 use kurir_contract::{address::ChatJid, command::WaitReason, session::SessionId};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -25,7 +24,6 @@ pub struct NewChatLimit {
     pub restrictions: RestrictionTracker,
     /// New chats a day. 0: any number.
     cap: u32,
-    broker: Broker,
     /// Held while a chat is counted, so that no two are counted at the same time.
     counting: Mutex<()>,
 }
@@ -35,8 +33,8 @@ const WITHIN: Duration = Duration::from_secs(2);
 
 impl NewChatLimit {
     #[must_use]
-    pub fn new(known: KnownChats, restrictions: RestrictionTracker, cap: u32, broker: Broker) -> Self {
-        Self { known, restrictions, cap, broker, counting: Mutex::new(()) }
+    pub fn new(known: KnownChats, restrictions: RestrictionTracker, cap: u32) -> Self {
+        Self { known, restrictions, cap, counting: Mutex::new(()) }
     }
 
     /// Until when a message to this chat must wait. None: the message may go now, and its chat is counted.
@@ -69,22 +67,20 @@ impl NewChatLimit {
         restricted: Option<Deferral>,
         now: OffsetDateTime,
     ) -> anyhow::Result<Option<Deferral>> {
-        if self.known.is_known(&self.broker, to).await? {
+        if self.known.is_known(to).await? {
             return Ok(None);
         }
         if restricted.is_some() {
             return Ok(restricted);
         }
         let _counting = self.counting.lock().await;
-        let bucket = self.known.open_bucket(&self.broker).await?;
+        let bucket = self.known.bucket();
         let key = window_key(self.known.session());
-        let window: NewChatWindow = match bucket.get(&key).await.context("failed to read the count of new chats")? {
-            Some(stored) => serde_json::from_slice(&stored).unwrap_or_default(),
-            None => NewChatWindow::default(),
-        };
+        let stored = bucket.get(&key).await?;
+        let window: NewChatWindow = stored.and_then(|stored| stored.json().ok()).unwrap_or_default();
         match window.count_chat(self.cap, now) {
             Ok(window) => {
-                bucket.put(&key, serde_json::to_vec(&window)?.into()).await.context("failed to count a new chat")?;
+                bucket.put(&key, to_json(&window)?).await?;
                 Ok(None)
             }
             Err(until) => Ok(Some(Deferral { until, reason: WaitReason::NewChatsPerDay })),

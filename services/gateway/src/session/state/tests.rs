@@ -234,3 +234,30 @@ fn a_logout_on_request_works_in_every_state() {
         assert_eq!(action, SessionAction::LogOut);
     }
 }
+
+#[test]
+fn a_broker_that_stores_nothing_is_left_in_quiet_until_it_stores() {
+    use crate::storage::{
+        StorageProblem,
+        StorageProblemKind::{Full, Refused, Unavailable},
+    };
+    let problem = |kind| StorageProblem { kind, reason: "no room".to_owned() };
+    let cannot = |kind| SessionState::CannotStore(problem(kind));
+    for state in [SessionState::Connecting, SessionState::Connected, reconnecting("why")] {
+        let next = next_state(state, SessionSignal::CannotStore(problem(Full)));
+        assert_eq!(next, (cannot(Full), SessionAction::Disconnect));
+    }
+    let code = pairing("code");
+    let next = next_state(code.clone(), SessionSignal::CannotStore(problem(Full)));
+    assert_eq!(next, (code, SessionAction::Nothing), "nothing can be lost while no account is paired");
+    for late in [SessionSignal::Connected, lost("why"), SessionSignal::ConnectionEnded, SessionSignal::BrokerLost] {
+        assert_eq!(next_state(cannot(Full), late), (cannot(Full), SessionAction::Nothing));
+    }
+    let next = next_state(cannot(Full), SessionSignal::CannotStore(problem(Refused)));
+    assert_eq!(next, (cannot(Refused), SessionAction::Nothing));
+    let next = next_state(cannot(Full), SessionSignal::BrokerReady);
+    assert_eq!(next, (SessionState::Connecting, SessionAction::Connect));
+    let statuses = [Full, Refused, Unavailable].map(|kind| cannot(kind).status().as_str());
+    assert_eq!(statuses, ["storage_full", "storage_refused", "storage_unavailable"]);
+    assert_eq!(cannot(Full).reason(), Some("no room"));
+}

@@ -164,7 +164,10 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
         | SessionStatus::Pairing
         | SessionStatus::Connected
         | SessionStatus::Reconnecting
-        | SessionStatus::WaitingForBroker => 500,
+        | SessionStatus::WaitingForBroker
+        | SessionStatus::StorageFull
+        | SessionStatus::StorageRefused
+        | SessionStatus::StorageUnavailable => 500,
     }
 }
 

@@ -24,9 +24,14 @@ impl ConnectionState {
         Some(match status {
             Some(SessionStatus::Connected) => Self::Open,
             Some(SessionStatus::Pairing) => Self::Pairing,
-            Some(SessionStatus::Connecting | SessionStatus::Reconnecting | SessionStatus::WaitingForBroker) => {
-                Self::Connecting
-            }
+            Some(
+                SessionStatus::Connecting
+                | SessionStatus::Reconnecting
+                | SessionStatus::WaitingForBroker
+                | SessionStatus::StorageFull
+                | SessionStatus::StorageRefused
+                | SessionStatus::StorageUnavailable,
+            ) => Self::Connecting,
             Some(
                 end @ (SessionStatus::LoggedOut
                 | SessionStatus::Replaced

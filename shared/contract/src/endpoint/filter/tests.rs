@@ -38,6 +38,7 @@ fn origin(chat: &str, author: &str) -> EventOrigin {
         session: SessionId::default(),
         event_id: EventId::from_header("evt_1"),
         truncated: Vec::new(),
+        original_bytes: None,
     }
 }
 
@@ -108,6 +109,7 @@ fn history() -> Value {
         session: SessionId::default(),
         event_id: EventId::from_header("evt_1"),
         truncated: Vec::new(),
+        original_bytes: None,
     };
     event(EventType::HISTORY_SYNC, history)
 }

@@ -115,3 +115,17 @@ async fn after_a_message_that_is_not_kept_no_keys_are_written() {
     assert!(store.put_sender_key("6281230000001.0", b"keys").await.is_err());
     assert_eq!(store.get_session("6281230000001.0").await.expect("readable"), None);
 }
+
+#[tokio::test]
+async fn a_message_is_kept_for_as_long_as_whatsapp_sends_it_again() {
+    const DAY: i64 = 24 * 60 * 60;
+    let folder = TempDir::new().expect("a folder");
+    let store = opened(folder.path()).await;
+    keep(Arc::clone(&store), "3EB00".to_owned()).await.expect("kept");
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    // The library deletes what is seven days old: on the eighth, the fourteenth and the sixteenth day.
+    for (day, expected) in [(8, 1), (14, 1), (16, 0)] {
+        store.delete_expired_pending_inbound(now + (day - 7) * DAY).await.expect("deleted");
+        assert_eq!(kept(&store).await, expected, "day {day}");
+    }
+}

@@ -43,6 +43,7 @@ fn origin(chat: &str, author: &str) -> EventOrigin {
         session: sales(),
         event_id: EventId::from_header(ID),
         truncated: Vec::new(),
+        original_bytes: None,
     }
 }
 
