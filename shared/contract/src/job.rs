@@ -72,10 +72,11 @@ impl SendJob {
     /// A hash of the job's name, time and sends.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let mut asked = serde_json::to_value(&self.items).unwrap_or_default();
-        let found = asked.as_array_mut().into_iter().flatten().filter_map(remove_findings).count();
-        // Without findings as an earlier release wrote it.
-        let items = if found == 0 { serde_json::to_string(&self.items).unwrap_or_default() } else { asked.to_string() };
+        let mut items = self.items.clone();
+        for item in &mut items {
+            remove_findings(&mut item.arguments);
+        }
+        let items = serde_json::to_string(&items).unwrap_or_default();
         let (name, send_at) = (self.name.as_deref().unwrap_or_default(), self.send_at.as_deref().unwrap_or_default());
         hex::encode(hash(&[name, send_at, &items]))
     }
@@ -83,19 +84,16 @@ impl SendJob {
 
 /// Removes what the caller did not say, and what may be different at a repeat: what was found about a quoted message, a
 /// link's page or a file, and the name under which a file is stored.
-/// None if the item has nothing of these.
-fn remove_findings(item: &mut serde_json::Value) -> Option<()> {
-    let arguments = item.get_mut("arguments")?.as_object_mut()?;
-    let mut found = None;
+fn remove_findings(arguments: &mut serde_json::Value) {
+    let Some(arguments) = arguments.as_object_mut() else { return };
     for name in ["quote", "linkPreview", "preview"] {
-        found = arguments.remove(name).map(drop).or(found);
+        arguments.remove(name);
     }
     if let Some(file) = arguments.get_mut("file").and_then(serde_json::Value::as_object_mut)
         && file.get("sha256").is_some_and(serde_json::Value::is_string)
     {
-        found = file.remove("object").map(drop).or(found);
+        file.remove("object");
     }
-    found
 }
 
 /// One send of a job.

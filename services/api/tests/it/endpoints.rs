@@ -84,7 +84,7 @@ async fn a_new_endpoint_has_defaults_begins_now_and_shows_its_secret_once() {
             "sessions": [], "events": [], "filter": {"chats": [], "senders": [], "chatType": null, "fromMe": null, "fromApi": null},
             "headers": {"authorization": "••••"}, "signed": true, "oldSecretSignsUntil": null, "retry": "patient",
             "retryJitterPercent": 0, "giveUpOn": [], "timeoutSeconds": 30, "concurrency": 32,
-            "rateLimitPerSecond": null, "ordering": "none", "format": "kurir", "base64": false, "metadata": {},
+            "rateLimitPerSecond": null, "ordering": "none", "format": "kurir", "base64": false, "raw": false, "metadata": {},
             "proxy": null, "tlsServerName": null, "clientCertificate": null, "startSequence": 3,
         })
     );

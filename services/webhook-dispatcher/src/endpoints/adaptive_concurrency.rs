@@ -23,7 +23,7 @@ const LATE: u32 = 2;
 /// A receiver that always takes its time is quick, too, if it takes hardly more than at its best: more at once would wait for
 /// each other there.
 const NEAR_BEST: f64 = 1.5;
-/// When no answer was quick for so long, the best time is measured again, with fewer at once: the receiver may have become
+/// When no answer was quick for so long, the best time is measured again, with few at once: the receiver may have become
 /// slower for another reason. The best time never rises by itself, because it would follow the queue that the requests are.
 const MEASURE_AGAIN: Duration = Duration::from_secs(30);
 
@@ -36,6 +36,8 @@ pub struct AdaptiveConcurrency {
     best: Option<Duration>,
     /// Since when no answer was quick.
     slow_since: Option<Instant>,
+    /// Requests that began before this moment do not measure: more of them were under way.
+    measured_from: Option<Instant>,
     decreased_at: Option<Instant>,
 }
 
@@ -43,7 +45,15 @@ impl AdaptiveConcurrency {
     /// `limit`: the endpoint's concurrency.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, window: START, doubles_until: f64::INFINITY, best: None, slow_since: None, decreased_at: None }
+        Self {
+            limit,
+            window: START,
+            doubles_until: f64::INFINITY,
+            best: None,
+            slow_since: None,
+            measured_from: None,
+            decreased_at: None,
+        }
     }
 
     pub fn set_limit(&mut self, limit: usize) {
@@ -72,13 +82,16 @@ impl AdaptiveConcurrency {
     }
 
     fn record_answer(&mut self, took: Duration, timeout: Duration, now: Instant) {
+        if self.measured_from.is_some_and(|from| now.saturating_duration_since(from) < took) {
+            return;
+        }
         let best = self.best.map_or(took, |best| took.min(best));
         self.best = Some(best);
         if took * QUICK > timeout && took > best.mul_f64(NEAR_BEST) {
             let since = *self.slow_since.get_or_insert(now);
             if now.saturating_duration_since(since) >= MEASURE_AGAIN {
-                (self.best, self.slow_since) = (None, None);
-                self.window = (self.window * DECREASE).max(START.min(self.window));
+                (self.best, self.slow_since, self.measured_from) = (None, None, Some(now));
+                self.window = self.window.min(START);
             }
             return;
         }
