@@ -39,18 +39,19 @@ impl BrokerSettings {
     #[must_use]
     pub fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = self.login.problems(&self.nats_url);
-        if !is_literal_subject(&self.nats_inbox_prefix) {
-            let fix = "use a subject without wildcards, such as _INBOX_gateway";
+        if !is_inbox_prefix(&self.nats_inbox_prefix) {
+            let fix = "use _INBOX, or _INBOX_ and a name, such as _INBOX_gateway";
             problems.push(SettingProblem::new("NATS_INBOX_PREFIX", fix));
         }
         problems
     }
 }
 
-fn is_literal_subject(text: &str) -> bool {
-    text.split('.').all(|token| {
-        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-    })
+fn is_inbox_prefix(text: &str) -> bool {
+    text == "_INBOX"
+        || text.strip_prefix("_INBOX_").is_some_and(|name| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        })
 }
 
 /// The deadline of a request to JetStream: the API promises its 503 within 5 s.
