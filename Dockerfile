@@ -18,7 +18,7 @@ FROM debian:bookworm-slim AS base
 COPY --from=bin /out/certs/ /etc/ssl/certs/
 COPY --from=bin /out/bin/kurir /usr/local/bin/kurir
 # A named volume takes over the owner of the folder that it covers.
-RUN mkdir -p /data/sessions /data/index /login && chown -R 10001:10001 /data /login
+RUN mkdir -p /data/sessions /data/index /login/gateway /login/webhook-dispatcher /login/api && chown -R 10001:10001 /data /login
 WORKDIR /data
 USER 10001:10001
 # The log goes to the container's output; a service asks for its file by name.

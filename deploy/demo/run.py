@@ -196,16 +196,17 @@ def up(system):
     host = settings.get("HOST") or services["HOST"]
     if server:
         nats_port = port("NATS_PORT", 4222, settings)
-        # NATS reads a value that begins with a digit as a number.
-        password = settings.get("NATS_PASSWORD") or add_to_env(file, "NATS_PASSWORD", "p" + secrets.token_hex(16))
-        system.start_nats(server, nats_port, ROOT / "data" / "nats", deadline, password)
-        services |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}", "NATS_USER": "kurir", "NATS_PASSWORD": password}
+        operator = settings.get("NATS_PASSWORD") or add_to_env(file, "NATS_PASSWORD", new_password())
+        passwords = {"kurir": operator} | {user: password_of(user) for user in NATS_USERS}
+        system.start_nats(server, nats_port, ROOT / "data" / "nats", deadline, passwords)
+        services |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}"}
         step(f"NATS is ready at nats://127.0.0.1:{nats_port} (user kurir, NATS_PASSWORD of .env)")
     system.make_folder()
     if settings.get("HEALTH_LISTEN"):
         services["HEALTH_LISTEN"] = settings["HEALTH_LISTEN"]
     # The services read .env themselves: they run in the project's folder.
-    start_services(system, binaries, services, {}, deadline, folder=ROOT,
+    logins = {name: nats_login(name, passwords[name]) for name in NATS_USERS} if server else {}
+    start_services(system, binaries, services, {}, deadline, folder=ROOT, logins=logins,
                    on_line={"gateway": lambda line: print(line, flush=True)})
     webhook = settings.get("WEBHOOK_URL") or "none (set WEBHOOK_URL in .env)"
     shown_host = f"[{host}]" if ":" in host else host
@@ -214,6 +215,32 @@ Kurir is up. The API listens on {shown_host}:{api_port}; HOST=0.0.0.0 in .env le
 Scan the QR code with WhatsApp on the phone: Settings, Linked devices. Log of all services: logs/app.log. Ctrl-C stops it.
 """, flush=True)
     system.watch()
+
+
+# The users of deploy/nats/users.conf besides the operator, `kurir`.
+NATS_USERS = ("gateway", "webhook-dispatcher", "api", "reader")
+
+
+def password_of(user):
+    """The password of a user of NATS, made at the first start; it is kept beside the streams."""
+    file = ROOT / "data" / "nats-login" / f"{user}.password"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Whole or not at all, whenever this is interrupted.
+        new = file.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(new_password() + "\n", encoding="utf-8")
+        new.replace(file)
+    return file.read_text(encoding="utf-8").strip()
+
+
+def new_password():
+    """NATS reads a value that begins with a digit as a number."""
+    return "p" + secrets.token_hex(16)
+
+
+def nats_login(user, password):
+    return {"NATS_USER": user, "NATS_PASSWORD": password, "NATS_INBOX_PREFIX": f"_INBOX_{user}"}
 
 
 def add_to_env(path, name, value):
@@ -264,14 +291,15 @@ class System:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kurir-"))
         return self.folder
 
-    def start_nats(self, server, nats_port, store, deadline, password=None):
-        """With a password NATS asks for the user `kurir` and this password."""
+    def start_nats(self, server, nats_port, store, deadline, passwords=None):
+        """With passwords, by user, NATS asks for one of them."""
         if self.folder is None:
             self.make_folder()
         store.mkdir(parents=True, exist_ok=True)
-        configuration = ROOT / "deploy/nats" / ("protected.conf" if password else "nats-server.conf")
+        configuration = ROOT / "deploy/nats" / ("protected.conf" if passwords else "nats-server.conf")
+        variables = {f"NATS_{user.upper().replace('-', '_')}_PASSWORD": text for user, text in (passwords or {}).items()}
         self.start("nats", [server, "-c", str(configuration), "-a", "127.0.0.1", "-p", str(nats_port),
-                            "-sd", str(store)], {"NATS_PASSWORD": password or ""}, ready="Server is ready")
+                            "-sd", str(store)], variables, ready="Server is ready")
         self.wait_ready("nats", deadline)
 
     def start(self, name, command, environment=None, folder=None, ready="ready", on_line=None):
@@ -353,13 +381,13 @@ def nats_server():
     return fetch.stdout.strip()
 
 
-def start_services(system, binaries, environment, programs, deadline, folder=None, on_line=None):
-    """Starts the three services with the same settings; `programs` and `on_line` name exceptions."""
+def start_services(system, binaries, environment, programs, deadline, folder=None, on_line=None, logins=None):
+    """Starts the three services with the same settings; `programs`, `on_line` and `logins` name exceptions."""
     for name in ("webhook-dispatcher", "api", "gateway"):
-        own = environment
+        own = environment | (logins or {}).get(name, {})
         health = environment.get("HEALTH_LISTEN") or os.environ.get("HEALTH_LISTEN")
         if name == "webhook-dispatcher" and health:
-            own = environment | {"HEALTH_LISTEN": next_port(health)}
+            own |= {"HEALTH_LISTEN": next_port(health)}
         system.start(name, [binaries / programs.get(name, f"kurir-{name}")], own, folder=folder,
                      on_line=(on_line or {}).get(name))
     for name in ("webhook-dispatcher", "api", "gateway"):

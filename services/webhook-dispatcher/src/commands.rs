@@ -73,6 +73,9 @@ impl CommandServer {
     }
 
     async fn handle(&self, request: Message) {
+        if !subject::is_request(request.reply.as_deref()) {
+            return tracing::warn!(subject = %request.subject, "ignored a command without a caller who waits for its answer");
+        }
         match subject::parse_webhook_command(&request.subject) {
             Some(WebhookCommand::Replay) => {
                 let answer = async { self.replays.begin(parse_request::<ReplayRequest>(&request)?).await };

@@ -46,7 +46,7 @@ impl StoredEvent {
                 header::ONLY_FOR => only_for = Some(value.to_owned()),
                 // Only an inbox is accepted: a header must not make the dispatcher publish to a subject that the
                 // event's publisher may not write to.
-                header::REPORT_TO if value.starts_with("_INBOX.") => report_to = Some(value.to_owned()),
+                header::REPORT_TO if is_inbox(value) => report_to = Some(value.to_owned()),
                 header::TRACEPARENT => traceparent = Some(value.to_owned()),
                 _ => {}
             }
@@ -91,6 +91,12 @@ pub fn session_of(subject: &str) -> SessionId {
     subject::parse_event(subject).map_or_else(SessionId::default, |(session, _)| session)
 }
 
+/// Whether a subject is one to which a caller listens for answers, under whatever prefix its user has (`_INBOX_<user>`).
+fn is_inbox(subject: &str) -> bool {
+    let prefix = subject.split_once('.').map(|(prefix, _)| prefix);
+    prefix.is_some_and(|prefix| prefix == "_INBOX" || prefix.starts_with("_INBOX_"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,8 +132,11 @@ mod tests {
     #[test]
     fn only_an_inbox_is_reported_to() {
         let to = |inbox| event("whatsapp.events.default.test", &[(header::REPORT_TO, inbox)]);
-        assert_eq!(to("_INBOX.abc").report_to.as_deref(), Some("_INBOX.abc"));
-        for foreign in ["whatsapp.commands.default.logout", "$JS.API.STREAM.PURGE.EVENTS", "_INBOX", ""] {
+        for inbox in ["_INBOX.abc", "_INBOX_api.abc"] {
+            assert_eq!(to(inbox).report_to.as_deref(), Some(inbox));
+        }
+        for foreign in ["whatsapp.commands.default.logout", "$JS.API.STREAM.PURGE.EVENTS", "_INBOX", "_INBOXES.abc", ""]
+        {
             assert_eq!(to(foreign).report_to, None, "{foreign}");
         }
     }

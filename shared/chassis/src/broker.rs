@@ -27,6 +27,9 @@ pub struct BrokerSettings {
     /// Copies of each stream that is made: 1, or 3 in a cluster of three.
     #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: u8,
+    /// Where NATS sends the answers to a service. A user who may read one prefix only cannot read the answers to others.
+    #[arg(long, env = "NATS_INBOX_PREFIX", default_value = "_INBOX")]
+    pub nats_inbox_prefix: String,
     #[command(flatten)]
     pub login: NatsLoginSettings,
 }
@@ -35,8 +38,20 @@ impl BrokerSettings {
     /// The settings that cannot work, each with its fix.
     #[must_use]
     pub fn problems(&self) -> Vec<SettingProblem> {
-        self.login.problems(&self.nats_url)
+        let mut problems = self.login.problems(&self.nats_url);
+        if !is_inbox_prefix(&self.nats_inbox_prefix) {
+            let fix = "use _INBOX, or _INBOX_ and a name, such as _INBOX_gateway";
+            problems.push(SettingProblem::new("NATS_INBOX_PREFIX", fix));
+        }
+        problems
     }
+}
+
+fn is_inbox_prefix(text: &str) -> bool {
+    text == "_INBOX"
+        || text.strip_prefix("_INBOX_").is_some_and(|name| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        })
 }
 
 /// The deadline of a request to JetStream: the API promises its 503 within 5 s.
@@ -66,6 +81,7 @@ impl Broker {
     pub async fn connect(settings: &BrokerSettings, name: &str) -> anyhow::Result<Self> {
         let options = ConnectOptions::new()
             .name(name)
+            .custom_inbox_prefix(&settings.nats_inbox_prefix)
             .retry_on_initial_connect()
             .max_reconnects(None)
             .reconnect_delay_callback(|attempts| RECONNECT.pause_after(u32::try_from(attempts).unwrap_or(u32::MAX)))

@@ -93,6 +93,13 @@ pub fn command(session: &SessionId, command: Command) -> String {
     format!("whatsapp.commands.{session}.{command}")
 }
 
+/// Whether a message comes from a caller that waits for its answer at `reply`. What a stream delivers does not: whoever may
+/// read a stream may have its messages delivered to any subject, commands included.
+#[must_use]
+pub fn is_request(reply: Option<&str>) -> bool {
+    reply.is_some_and(|reply| !reply.starts_with("$JS."))
+}
+
 /// The filter of all commands to a session: its gateway subscribes to it.
 #[must_use]
 pub fn all_commands(session: &SessionId) -> String {

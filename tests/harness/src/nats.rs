@@ -4,6 +4,7 @@
 //! `deploy/nats/fetch.py` finds or fetches one.
 
 use std::env;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,8 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(600);
 pub struct Nats {
     process: Process,
     port: Port,
+    /// Where the other nodes of a cluster reach it.
+    _route: Option<Port>,
 }
 
 impl Nats {
@@ -36,30 +39,104 @@ impl Nats {
         Self::start_with(repository().join("deploy/nats/nats-server.conf")).await
     }
 
+    /// As [`Nats::start`], with the users that Kurir ships. Who shows no login may do anything.
+    pub async fn start_with_users() -> Self {
+        Self::start_with(repository().join("tests/harness/nats-users.conf")).await
+    }
+
+    /// The passwords that the configuration of the users takes from the environment.
+    fn passwords() -> [(String, String); 6] {
+        ["kurir", "gateway", "webhook-dispatcher", "api", "reader", "cluster"].map(|user| {
+            (format!("NATS_{}_PASSWORD", user.to_uppercase().replace('-', "_")), format!("{user}-in-tests"))
+        })
+    }
+
+    /// What a service needs to log in as the user of this name, with [`Nats::start_with_users`].
+    #[must_use]
+    pub fn login(user: &str) -> [(String, String); 3] {
+        [
+            ("NATS_USER".to_owned(), user.to_owned()),
+            ("NATS_PASSWORD".to_owned(), format!("{user}-in-tests")),
+            ("NATS_INBOX_PREFIX".to_owned(), format!("_INBOX_{user}")),
+        ]
+    }
+
+    /// The lines in which NATS says that a user did what it may not do.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.process.output().lines().filter(|line| line.contains("Violation")).map(str::to_owned).collect()
+    }
+
     /// As [`Nats::start`], with another configuration; address, port and store come by flags.
     pub async fn start_with(configuration: PathBuf) -> Self {
-        let binary = server_binary().await;
-        let port = Port::reserve();
-        let number = port.number().to_string();
-        let process = Process::spawn_with_arguments(
-            "nats-server",
-            binary,
-            [
-                "-c".into(),
-                configuration.into_os_string(),
-                "-a".into(),
-                "127.0.0.1".into(),
-                "-p".into(),
-                number.into(),
-                // Relative to the folder that the process has for itself.
-                "-sd".into(),
-                "store".into(),
-            ],
-            [("", ""); 0],
-        );
-        let mut nats = Self { process, port };
+        let mut nats = Self::spawn(configuration, [], Self::passwords().into()).await;
         nats.wait_for_greeting().await;
         nats
+    }
+
+    /// Starts a cluster of three with the configuration and the users that Kurir ships, and waits until it has a leader.
+    pub async fn start_cluster() -> Vec<Self> {
+        let routes = [(); 3].map(|()| Port::reserve());
+        let mut variables: Vec<_> = Self::passwords().into();
+        for (n, port) in (1..).zip(&routes) {
+            variables
+                .push((format!("NATS_ROUTE_{n}"), format!("nats-route://cluster:cluster-in-tests@{}", port.addr())));
+        }
+        let mut nodes = Vec::new();
+        for (n, port) in (1..).zip(routes) {
+            let name = ("NATS_NODE".to_owned(), format!("node-{n}"));
+            let variables = variables.iter().cloned().chain([name]).collect();
+            let listen = format!("nats://cluster:cluster-in-tests@{}", port.addr());
+            let configuration = repository().join("deploy/nats/cluster.conf");
+            let node = Self::spawn(configuration, ["--cluster".into(), listen.into()], variables).await;
+            nodes.push(Self { _route: Some(port), ..node });
+        }
+        for node in &mut nodes {
+            node.wait_for_greeting().await;
+        }
+        nodes
+    }
+
+    /// Waits until all copies of a stream in a cluster are up to date, so that a node may die.
+    pub async fn wait_until_copied(&self, stream: &str, deadline: Duration) {
+        let options = async_nats::ConnectOptions::with_user_and_password("kurir".into(), "kurir-in-tests".into());
+        let jetstream = match options.connect(self.url()).await {
+            Ok(client) => jetstream::new(client),
+            Err(problem) => panic!("the operator cannot log in: {problem}"),
+        };
+        until(&format!("all copies of {stream}"), deadline, || async {
+            let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
+            let cluster = stream.cached_info().cluster.clone().ok_or("no cluster")?;
+            if cluster.leader.is_some() && cluster.replicas.iter().filter(|copy| copy.current).count() == 2 {
+                Ok(())
+            } else {
+                Err(format!("{cluster:?}"))
+            }
+        })
+        .await;
+    }
+
+    async fn spawn<const N: usize>(
+        configuration: PathBuf,
+        more: [OsString; N],
+        variables: Vec<(String, String)>,
+    ) -> Self {
+        let binary = server_binary().await;
+        let port = Port::reserve();
+        let own = [
+            "-c".into(),
+            configuration.into_os_string(),
+            "-a".into(),
+            "127.0.0.1".into(),
+            "-p".into(),
+            port.number().to_string().into(),
+            // Relative to the folder that the process has for itself.
+            "-sd".into(),
+            "store".into(),
+        ];
+        let arguments: Vec<OsString> = own.into_iter().chain(more).collect();
+        let process = Process::spawn_with_arguments("nats-server", binary, arguments, variables);
+        Self { process, port, _route: None }
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -124,6 +124,9 @@ impl CommandServer {
 
     /// Starts the task of one command. A send takes its place in the queue of its chat here, in the order of the requests.
     async fn dispatch(&self, request: Message, chats: &mut ChatQueue, under_way: &mut JoinSet<()>) {
+        if !subject::is_request(request.reply.as_deref()) {
+            return tracing::warn!(subject = %request.subject, "ignored a command without a caller who waits for its answer");
+        }
         let command = subject::parse_command(&request.subject);
         let name = command.map_or("unknown", Command::as_str);
         let span = tracing::info_span!("command", session.id = %self.session.id, command = name);

@@ -8,6 +8,7 @@ mod changes;
 mod chat_out;
 mod content;
 mod endings;
+mod forged_commands;
 mod forwarding;
 mod full_disk;
 mod groups;

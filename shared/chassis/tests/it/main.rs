@@ -4,6 +4,7 @@
 
 mod bucket;
 mod nats_login;
+mod nats_users;
 mod publish;
 
 use async_nats::jetstream::stream::Config;
@@ -27,7 +28,12 @@ async fn connect(nats: &Nats) -> Broker {
 }
 
 fn settings(nats: &Nats) -> BrokerSettings {
-    BrokerSettings { nats_url: nats.url(), stream_replicas: 1, login: NatsLoginSettings::default() }
+    BrokerSettings {
+        nats_url: nats.url(),
+        stream_replicas: 1,
+        nats_inbox_prefix: "_INBOX".to_owned(),
+        login: NatsLoginSettings::default(),
+    }
 }
 
 #[tokio::test]

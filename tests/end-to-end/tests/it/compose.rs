@@ -91,7 +91,7 @@ fn context(folder: &Path) {
     let dist = folder.join("target/dist");
     fs::create_dir_all(&dist).unwrap();
     fs::create_dir_all(folder.join("deploy/nats")).unwrap();
-    for file in ["Dockerfile", "deploy/nats/nats-server.conf", "deploy/nats/compose.conf"] {
+    for file in ["Dockerfile", "deploy/nats/nats-server.conf", "deploy/nats/protected.conf", "deploy/nats/users.conf"] {
         fs::copy(repository().join(file), folder.join(file)).unwrap();
     }
     for program in PROGRAMS {

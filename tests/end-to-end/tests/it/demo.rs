@@ -217,10 +217,11 @@ async fn make_up_protects_nats_and_keeps_its_secrets_in_env() {
     for folder in ["deploy/demo", "deploy/nats", "programs"] {
         fs::create_dir_all(at(folder)).unwrap();
     }
+    fs::copy(repository().join("deploy/demo/run.py"), at("deploy/demo/run.py")).unwrap();
     for file in
-        ["deploy/demo/run.py", "deploy/nats/fetch.py", "deploy/nats/nats-server.conf", "deploy/nats/protected.conf"]
+        ["fetch.py", "nats-server.conf", "protected.conf", "users.conf"].map(|name| format!("deploy/nats/{name}"))
     {
-        fs::copy(repository().join(file), at(file)).unwrap();
+        fs::copy(repository().join(&file), at(&file)).unwrap();
     }
     for (program, built) in [
         ("kurir-api", "kurir-api"),

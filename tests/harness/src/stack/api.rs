@@ -1,6 +1,6 @@
 //! The API's process, and calls of a user.
 
-use crate::{Port, Process, binaries::binary, http};
+use crate::{Nats, Port, Process, binaries::binary, http};
 use serde_json::Value;
 
 /// The key of every stack's API. It is the demo's key, so that the commands in the documents work with a stack.
@@ -24,7 +24,8 @@ impl Api {
     /// Starts another API, and waits until it is ready.
     pub async fn replica(&self, nats_url: &str) -> Self {
         let settings = [("NATS_URL", nats_url), ("LOG_FILE", "")];
-        let mut replica = Self::start(settings.map(|(variable, value)| (variable.to_owned(), value.to_owned())));
+        let settings = settings.map(|(variable, value)| (variable.to_owned(), value.to_owned()));
+        let mut replica = Self::start(settings.into_iter().chain(Nats::login("api")));
         replica.process.wait_ready(super::SOON).await;
         replica
     }

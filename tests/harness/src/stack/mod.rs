@@ -69,7 +69,7 @@ impl StackPlan {
 
     /// Starts all parts, and waits until the session is connected (unless it is [`unpaired`](StackPlan::unpaired)).
     pub async fn start(self) -> Stack {
-        let nats = Nats::start().await;
+        let nats = Nats::start_with_users().await;
         let receiver = Receiver::start().await;
         let simulator = Simulator::start(self.paired).await;
         let broker = [("NATS_URL".to_owned(), nats.url()), ("LOG_FILE".to_owned(), String::new())];
@@ -81,16 +81,18 @@ impl StackPlan {
             // Other tests check pacing.
             ("SEND_GAP".to_owned(), "0s".to_owned()),
         ];
-        let settings = broker.iter().cloned().chain(whatsapp).chain(self.gateway);
+        let settings = broker.iter().cloned().chain(Nats::login("gateway")).chain(whatsapp).chain(self.gateway);
         let gateway = Process::spawn("gateway", binary("kurir-gateway-for-simulator"), settings);
-        let settings: Vec<_> = broker.iter().cloned().chain(webhook.clone()).chain(self.dispatcher).collect();
+        let login = Nats::login("webhook-dispatcher");
+        let settings: Vec<_> =
+            broker.iter().cloned().chain(login).chain(webhook.clone()).chain(self.dispatcher).collect();
         let dispatchers = (1..=self.dispatchers)
             .map(|n| {
                 let name = format!("webhook-dispatcher {n}");
                 Process::spawn(&name, binary("kurir-webhook-dispatcher"), settings.iter().cloned())
             })
             .collect();
-        let api = Api::start(broker.into_iter().chain(webhook).chain(self.api));
+        let api = Api::start(broker.into_iter().chain(Nats::login("api")).chain(webhook).chain(self.api));
 
         let mut stack = Stack { api, dispatchers, gateway, simulator, receiver, nats };
         stack.gateway.wait_ready(SOON).await;
@@ -168,7 +170,7 @@ impl Stack {
         .await;
     }
 
-    /// Stops each service; each must end with exit code 0.
+    /// Stops each service; each must end with exit code 0, and none may have tried what its user of NATS may not do.
     pub async fn finish(mut self) {
         let services = [&mut self.api.process, &mut self.gateway].into_iter().chain(&mut self.dispatchers);
         for service in services {
@@ -177,6 +179,8 @@ impl Stack {
                 assert!(status.success(), "{} ended with {status}", service.name());
             }
         }
+        let violations = self.nats.violations();
+        assert!(violations.is_empty(), "a user of NATS may not do what its service does: {violations:#?}");
     }
 }
 
