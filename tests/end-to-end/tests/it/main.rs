@@ -5,6 +5,7 @@
 mod bad_input;
 mod broker_outage;
 mod chat;
+mod cluster;
 mod compose;
 mod contract;
 mod dashboard_in_browser;
