@@ -46,7 +46,11 @@ impl StoredEvent {
                 header::ONLY_FOR => only_for = Some(value.to_owned()),
                 // Only an inbox is accepted: a header must not make the dispatcher publish to a subject that the
                 // event's publisher may not write to.
-                header::REPORT_TO if is_inbox(value) => report_to = Some(value.to_owned()),
+                header::REPORT_TO
+                    if value.split_once('.').is_some_and(|(prefix, _)| subject::is_inbox_prefix(prefix)) =>
+                {
+                    report_to = Some(value.to_owned())
+                }
                 header::TRACEPARENT => traceparent = Some(value.to_owned()),
                 _ => {}
             }
@@ -89,12 +93,6 @@ pub fn kind_of(subject: &str) -> EventType {
 #[must_use]
 pub fn session_of(subject: &str) -> SessionId {
     subject::parse_event(subject).map_or_else(SessionId::default, |(session, _)| session)
-}
-
-/// Whether a subject is one to which a caller listens for answers, under whatever prefix its user has (`_INBOX_<user>`).
-fn is_inbox(subject: &str) -> bool {
-    let prefix = subject.split_once('.').map(|(prefix, _)| prefix);
-    prefix.is_some_and(|prefix| prefix == "_INBOX" || prefix.starts_with("_INBOX_"))
 }
 
 #[cfg(test)]

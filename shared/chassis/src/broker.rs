@@ -39,19 +39,12 @@ impl BrokerSettings {
     #[must_use]
     pub fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = self.login.problems(&self.nats_url);
-        if !is_inbox_prefix(&self.nats_inbox_prefix) {
+        if !subject::is_inbox_prefix(&self.nats_inbox_prefix) {
             let fix = "use _INBOX, or _INBOX_ and a name, such as _INBOX_gateway";
             problems.push(SettingProblem::new("NATS_INBOX_PREFIX", fix));
         }
         problems
     }
-}
-
-fn is_inbox_prefix(text: &str) -> bool {
-    text == "_INBOX"
-        || text.strip_prefix("_INBOX_").is_some_and(|name| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-        })
 }
 
 /// The deadline of a request to JetStream: the API promises its 503 within 5 s.

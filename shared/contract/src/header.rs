@@ -18,7 +18,7 @@ pub const ROLLUP: &str = "Nats-Rollup";
 pub const PIN_ID: &str = "Nats-Pin-Id";
 /// On an event: the endpoint that must not receive it, because the event is about that endpoint.
 pub const NOT_FOR: &str = "Kurir-Not-For";
-/// On an event: an inbox (`_INBOX.…`) that receives a [`DeliveryReport`](crate::delivery::DeliveryReport) when the delivery
+/// On an event: an inbox (`_INBOX.…`, `_INBOX_<user>.…`) that receives a [`DeliveryReport`](crate::delivery::DeliveryReport) when the delivery
 /// has ended.
 pub const REPORT_TO: &str = "Kurir-Report-To";
 /// On an event: the only endpoint that receives it. It is a test of that endpoint.

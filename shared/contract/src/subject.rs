@@ -100,6 +100,14 @@ pub fn is_request(reply: Option<&str>) -> bool {
     reply.is_some_and(|reply| !reply.starts_with("$JS."))
 }
 
+/// Whether callers may listen for answers under this prefix: `_INBOX`, or that of a user, `_INBOX_<user>`.
+#[must_use]
+pub fn is_inbox_prefix(prefix: &str) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    prefix == "_INBOX" || prefix.strip_prefix("_INBOX_").is_some_and(is_name)
+}
+
 /// The filter of all commands to a session: its gateway subscribes to it.
 #[must_use]
 pub fn all_commands(session: &SessionId) -> String {

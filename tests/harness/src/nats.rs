@@ -34,13 +34,9 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Starts it, and waits until it accepts connections.
+    /// Starts it with the users that Kurir ships, and waits until it accepts connections. Who shows no login may do anything:
+    /// the test itself.
     pub async fn start() -> Self {
-        Self::start_with(repository().join("deploy/nats/nats-server.conf")).await
-    }
-
-    /// As [`Nats::start`], with the users that Kurir ships. Who shows no login may do anything.
-    pub async fn start_with_users() -> Self {
         Self::start_with(repository().join("tests/harness/nats-users.conf")).await
     }
 
@@ -51,7 +47,7 @@ impl Nats {
         })
     }
 
-    /// What a service needs to log in as the user of this name, with [`Nats::start_with_users`].
+    /// What a service needs to log in as the user of this name, with [`Nats::start`].
     #[must_use]
     pub fn login(user: &str) -> [(String, String); 3] {
         [
@@ -74,7 +70,7 @@ impl Nats {
         nats
     }
 
-    /// Starts a cluster of three with the configuration and the users that Kurir ships, and waits until it has a leader.
+    /// Starts a cluster of three with the configuration and the users that Kurir ships, and waits until its nodes accept connections.
     pub async fn start_cluster() -> Vec<Self> {
         let routes = [(); 3].map(|()| Port::reserve());
         let mut variables: Vec<_> = Self::passwords().into();

@@ -29,7 +29,9 @@ impl Api {
         let port = Port::reserve();
         let number = port.number().to_string();
         let base = [("NATS_URL", nats_url), ("API_KEY", KEY), ("HOST", "127.0.0.1"), ("PORT", number.as_str())];
-        let environment = base.iter().chain(settings).copied();
+        let login = Nats::login("api");
+        let login = login.iter().map(|(variable, value)| (variable.as_str(), value.as_str()));
+        let environment = login.chain(base.iter().chain(settings).copied());
         let process = Process::spawn("kurir-api", env!("CARGO_BIN_EXE_kurir-api"), environment);
         Self { process, port, http: http::client() }
     }
@@ -71,6 +73,8 @@ impl Api {
 /// A dispatcher that delivers to `webhook_url`.
 pub async fn dispatcher(nats: &Nats, webhook_url: &str) -> Process {
     let settings = [("NATS_URL", nats.url()), ("WEBHOOK_URL", webhook_url.to_owned())];
+    let settings = settings.map(|(variable, value)| (variable.to_owned(), value));
+    let settings = settings.into_iter().chain(Nats::login("webhook-dispatcher"));
     let mut process = Process::spawn("dispatcher", binary("kurir-webhook-dispatcher"), settings);
     process.wait_ready(SOON).await;
     process

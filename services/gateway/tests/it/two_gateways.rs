@@ -7,7 +7,7 @@ use kurir_contract::{
     session::{SESSION_HOLDERS_BUCKET, SessionId},
     subject,
 };
-use kurir_test_harness::{Process, until};
+use kurir_test_harness::{Nats, Process, until};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 
@@ -22,6 +22,8 @@ fn another(world: &World, sessions: Option<&Path>) -> Process {
         ("SEND_GAP", "0s".to_owned()),
         ("LOG_LEVEL", "info,kurir_gateway=debug".to_owned()),
     ];
+    let settings = settings.map(|(variable, value)| (variable.to_owned(), value));
+    let settings = settings.into_iter().chain(Nats::login("gateway"));
     Process::spawn("second gateway", env!("CARGO_BIN_EXE_kurir-gateway-for-simulator"), settings)
 }
 

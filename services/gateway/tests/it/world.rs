@@ -72,7 +72,9 @@ impl World {
             ("HEALTH_LISTEN", ""),
             ("WHATSAPP_PUSH_NAME", ""),
         ];
-        let settings = own.iter().chain(settings).copied();
+        let login = Nats::login("gateway");
+        let login = login.iter().map(|(variable, value)| (variable.as_str(), value.as_str()));
+        let settings = login.chain(own.iter().chain(settings).copied());
         let mut gateway = Process::spawn("gateway", env!("CARGO_BIN_EXE_kurir-gateway-for-simulator"), settings);
         gateway.wait_ready(SOON).await;
         let client = nats.client().await;

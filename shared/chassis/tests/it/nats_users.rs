@@ -116,7 +116,7 @@ async fn is_refused(nats: &Nats, user: &str, what: &str, subject: &str) {
 
 #[tokio::test]
 async fn a_user_of_nats_may_do_what_its_service_does_and_no_more() {
-    let nats = Nats::start_with_users().await;
+    let nats = Nats::start().await;
     crate::connect(&nats).await;
     for (user, subjects) in REFUSED {
         let client = log_in(&nats, user).await;
@@ -134,7 +134,7 @@ async fn a_user_of_nats_may_do_what_its_service_does_and_no_more() {
 
 #[tokio::test]
 async fn the_reader_reads_events_with_a_position_of_its_own() {
-    let nats = Nats::start_with_users().await;
+    let nats = Nats::start().await;
     let operator = crate::connect(&nats).await;
     operator.jetstream.publish("whatsapp.events.default.message.received", "{}".into()).await.unwrap().await.unwrap();
     let jetstream = jetstream::new(log_in(&nats, "reader").await);

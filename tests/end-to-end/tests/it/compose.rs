@@ -181,3 +181,21 @@ async fn the_compose_file_brings_a_message_to_the_receiver() {
     let beyond: Vec<_> = published.split([',', '\n']).filter(|port| port.contains("->")).collect();
     assert!(!beyond.is_empty() && beyond.iter().all(|port| port.trim().starts_with("127.0.0.1:")), "{published}");
 }
+
+#[test]
+fn the_cluster_fits_onto_the_compose_file() {
+    let programs: [&[&str]; 2] = [&["docker-compose"], &["docker", "compose"]];
+    let Some(program) = programs.into_iter().find(|program| works(program[0], &[&program[1..], &["version"]].concat()))
+    else {
+        eprintln!("SKIPPED: no docker-compose here, so the compose file of the cluster was not read");
+        return;
+    };
+    let files = ["-f", "docker-compose.yml", "-f", "deploy/compose/cluster.yml", "config"];
+    let mut command = docker(program[0]);
+    let read = command.args(&program[1..]).args(files).env("API_KEY", KEY).current_dir(repository()).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let config = String::from_utf8(read.stdout).unwrap();
+    let all = "nats://nats:4222,nats://nats-2:4222,nats://nats-3:4222";
+    assert_eq!(config.matches(all).count(), 3, "each service knows all nodes: {config}");
+    assert_eq!(config.matches("/etc/nats/cluster.conf").count(), 3, "{config}");
+}

@@ -69,7 +69,7 @@ impl StackPlan {
 
     /// Starts all parts, and waits until the session is connected (unless it is [`unpaired`](StackPlan::unpaired)).
     pub async fn start(self) -> Stack {
-        let nats = Nats::start_with_users().await;
+        let nats = Nats::start().await;
         let receiver = Receiver::start().await;
         let simulator = Simulator::start(self.paired).await;
         let broker = [("NATS_URL".to_owned(), nats.url()), ("LOG_FILE".to_owned(), String::new())];

@@ -88,7 +88,8 @@ impl Stage {
         ];
         let own = own.into_iter().filter(|(key, _)| settings.iter().all(|(other, _)| other != key));
         let settings = settings.map(|(key, value)| (key, value.to_owned()));
-        own.chain(settings).map(|(key, value)| (key.to_owned(), value)).collect()
+        let login = Nats::login("webhook-dispatcher");
+        login.into_iter().chain(own.chain(settings).map(|(key, value)| (key.to_owned(), value))).collect()
     }
 
     /// Stores an event as the gateway does.
