@@ -21,6 +21,9 @@ use tokio::{sync::watch, time::sleep};
 
 /// How often each store is looked at: ten small requests.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The pause after a look that failed, as at the start, when NATS is not connected yet: a loss is noticed only by who
+/// has seen the store before.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What is behind the gateway's features in NATS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,12 +163,14 @@ impl StoreWatch {
         let looks = async {
             let mut known = BTreeMap::new();
             loop {
+                let mut pause = LOOK_EVERY;
                 for store in WatchedStore::ALL {
                     if let Err(error) = self.look(store, &mut known).await {
                         tracing::debug!("failed to look at {}: {error:#}", store.as_str());
+                        pause = LOOK_AGAIN;
                     }
                 }
-                sleep(LOOK_EVERY).await;
+                sleep(pause).await;
             }
         };
         shutdown.run_until_cancelled(looks).await;

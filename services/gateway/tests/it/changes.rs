@@ -5,6 +5,7 @@ use kurir_test_harness::until;
 use serde_json::{Value, json};
 
 const ANI: &str = "6281230000002";
+const CICI: &str = "6281230000003";
 
 #[tokio::test]
 async fn reactions_edits_and_deletions_name_their_message() {
@@ -146,12 +147,17 @@ async fn what_cannot_be_read_is_told_of_once_it_is_certain() {
     world.simulator.post("/faults", damage(BUDI, 1)).await;
     world.simulator.contact_writes(BUDI, "damaged once").await;
     world.event("message.received", |data| data["content"]["text"] == "damaged once").await;
-    // This message is damaged each time.
+    // This message is damaged each time, and the account's phone has it.
+    world.simulator.post("/faults", damage(CICI, 100)).await;
+    world.simulator.contact_writes(CICI, "only the phone can read it").await;
+    world.event("message.received", |data| data["content"]["text"] == "only the phone can read it").await;
+    // This one is damaged each time as well, and the phone is off.
+    world.simulator.post("/admin/mock-phone/power", json!({"number": world.account().await, "on": false})).await;
     world.simulator.post("/faults", damage(ANI, 100)).await;
     let lost = world.simulator.contact_writes(ANI, "always damaged").await;
     let data = world.data("message.undecryptable", |data| data["messageId"] == lost.as_str()).await;
     assert_eq!((&data["reason"], &data["hidden"]), (&json!("not_sent_again"), &json!(false)));
     assert_eq!(data["chat"]["jid"], format!("{ANI}@s.whatsapp.net"));
-    assert_eq!(world.events_of("message.undecryptable").await.len(), 1, "the other one was read");
+    assert_eq!(world.events_of("message.undecryptable").await.len(), 1, "the others were read");
     world.finish().await;
 }

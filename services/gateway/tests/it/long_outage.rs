@@ -8,7 +8,7 @@ use crate::{
     world::{SOON, World},
 };
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
-use kurir_contract::stream;
+use kurir_contract::{command::CommandErrorCode, stream};
 use kurir_test_harness::until;
 use serde_json::json;
 use std::{
@@ -118,24 +118,33 @@ async fn a_send_whose_keys_were_refused_goes_out_with_others_under_its_id() {
     let world = World::connected(&[("BROKER_WAIT", "2s"), PAUSE]).await;
     let count = world.events().await.len();
     bound_events(&world, i64::try_from(count).expect("a few")).await;
-    // Nobody can keep these, so the gateway leaves WhatsApp again and again, and refuses the keys of each connection.
-    for contact in 0..8 {
-        world.simulator.contact_writes(&format!("62812300100{contact:02}"), "hello").await;
-    }
+    // All of them begin before the gateway knows that there is no room. Whoever is refused asks again.
     let sends = (0..12).map(|n| {
         let world = &world;
         async move {
-            tokio::time::sleep(Duration::from_millis(500 * n)).await;
             let to = format!("62812300200{n:02}");
-            (to.clone(), world.send(&to, "from here").await)
+            loop {
+                match world.send(&to, "from here").await {
+                    Err(error) if error.code == CommandErrorCode::StorageFull => {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                    sent => return (to, sent),
+                }
+            }
         }
     });
     let sends = async { futures::future::join_all(sends).await };
+    // Nobody can keep these, so the gateway leaves WhatsApp, and refuses the keys of that connection.
+    let writes = async {
+        for contact in 0..8 {
+            world.simulator.contact_writes(&format!("62812300100{contact:02}"), "hello").await;
+        }
+    };
     let room = async {
         tokio::time::sleep(Duration::from_secs(15)).await;
         bound_events(&world, -1).await;
     };
-    let (sends, ()) = tokio::join!(sends, room);
+    let (sends, (), ()) = tokio::join!(sends, writes, room);
     for (to, sent) in sends {
         let sent = sent.expect("sent");
         let got = world.simulator.contact_receives(&to, "the text", SOON, |got| got["id"] == sent.message_id.as_str());

@@ -32,6 +32,7 @@ async fn a_text_reaches_the_contact_and_its_event_follows() {
         json!({
             "messageId": sent.message_id,
             "to": ANI_JID,
+            "from": ANI_JID,
             "messageType": "text",
             "content": {"text": "selamat pagi"},
             "timestamp": data["timestamp"],
