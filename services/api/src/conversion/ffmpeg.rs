@@ -151,11 +151,11 @@ pub fn loudness_arguments(demuxer: &str, input: &Path) -> Vec<OsString> {
 const SAMPLES: [&str; 11] = ["-map", "0:a:0", "-t", LONGEST_SOUND, "-ac", "1", "-ar", "8000", "-f", "s16le", "pipe:1"];
 
 /// Writes a WebP file of 512 by 512 pixels with a transparent edge.
-pub fn sticker_arguments(demuxer: &str, input: &Path, output: &Path, quality: u8) -> Vec<OsString> {
+pub fn sticker_arguments(demuxer: &str, input: &Path, output: &Path, (quality, is_still): (u8, bool)) -> Vec<OsString> {
     let fitted = "fps=15,scale=512:512:force_original_aspect_ratio=decrease:flags=lanczos,format=rgba,\
                   pad=512:512:-1:-1:color=0x00000000";
     // A still picture has no rate.
-    let fitted = if demuxer.ends_with("_pipe") { fitted.trim_start_matches("fps=15,") } else { fitted };
+    let fitted = if is_still { fitted.trim_start_matches("fps=15,") } else { fitted };
     let quality = quality.to_string();
     let webp = [
         "-map",

@@ -158,8 +158,12 @@ async fn sticker(
     output: &Path,
     deadline: Instant,
 ) -> Result<FilePreview, FfmpegError> {
+    let source = input.to_owned();
+    // A GIF of one frame is shown for a while, which would be several frames of a moving sticker.
+    let is_moving = move || picture::is_moving_gif(&source);
+    let is_still = demuxer.ends_with("_pipe") || demuxer == "gif" && !spawn_blocking(is_moving).await.unwrap_or(false);
     for quality in [75, 50, 25, 5] {
-        program.run(&ffmpeg::sticker_arguments(demuxer, input, output, quality), deadline).await?;
+        program.run(&ffmpeg::sticker_arguments(demuxer, input, output, (quality, is_still)), deadline).await?;
         let made = output.to_owned();
         let preview = spawn_blocking(move || picture::sticker_preview(&made)).await.ok().flatten();
         let preview = preview.ok_or(FfmpegError::Refused)?;

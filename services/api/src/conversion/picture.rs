@@ -2,7 +2,8 @@
 //! claim to be gigabytes of them.
 
 use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder as _, ImageReader, Limits, codecs::jpeg::JpegEncoder,
+    AnimationDecoder as _, DynamicImage, ExtendedColorType, ImageDecoder as _, ImageReader, Limits,
+    codecs::{gif::GifDecoder, jpeg::JpegEncoder},
     metadata::Orientation,
 };
 use kurir_contract::command::{Base64Bytes, FilePreview};
@@ -38,6 +39,18 @@ pub fn sticker_preview(path: &Path) -> Option<FilePreview> {
     let animated = &head[12..16] == b"VP8X" && head[20] & 0x02 != 0;
     let (width, height) = ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok()?;
     Some(FilePreview { width: Some(width), height: Some(height), animated, ..FilePreview::default() })
+}
+
+/// Whether a GIF has more than one frame. One that is damaged or too large has none.
+pub fn is_moving_gif(path: &Path) -> bool {
+    let frames = || -> Option<usize> {
+        let mut decoder = GifDecoder::new(BufReader::new(File::open(path).ok()?)).ok()?;
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(MOST_BYTES);
+        decoder.set_limits(limits).ok()?;
+        Some(decoder.into_frames().take(2).filter(Result::is_ok).count())
+    };
+    frames() == Some(2)
 }
 
 fn preview(source: impl BufRead + Seek) -> Option<FilePreview> {

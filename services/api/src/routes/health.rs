@@ -114,7 +114,7 @@ pub struct ServiceHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     /// What vanished from NATS since its start, each with its time.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notices: Vec<String>,
 }
 

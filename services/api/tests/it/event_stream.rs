@@ -51,6 +51,9 @@ impl Follower {
     async fn event(&mut self) -> (u64, String) {
         loop {
             let frame = self.frame().await;
+            if frame.starts_with("event: restart") {
+                continue;
+            }
             let Some((id, data)) = frame.split_once("\ndata: ") else { continue };
             let data: Value = serde_json::from_str(data).expect("JSON");
             let sequence = id.rsplit(' ').next().and_then(|id| id.parse().ok()).expect("a sequence");

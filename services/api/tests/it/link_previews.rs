@@ -166,7 +166,9 @@ async fn messages_of_jobs_and_bulk_requests_and_later_ones_have_quotes_and_previ
     let data = json!({"messageId": "3EB0Q1", "from": BUDI_JID, "messageType": "text", "content": {"text": "when?"}});
     let envelope = json!({"event": "message.received", "timestamp": "2026-11-24T12:00:00.000Z", "data": data});
     let subject = subject::event(&SessionId::default(), &EventType::MESSAGE_RECEIVED);
-    let stored = nats.jetstream().await.publish(subject, envelope.to_string().into()).await.expect("a connection");
+    // The client has to live until the answer.
+    let jetstream = nats.jetstream().await;
+    let stored = jetstream.publish(subject, envelope.to_string().into()).await.expect("a connection");
     stored.await.expect("EVENTS");
     let message = json!({"to": BUDI, "message": format!("{url}/plain"), "quoted": "3EB0Q1", "linkPreview": true});
     let later = time::OffsetDateTime::now_utc() + time::Duration::hours(1);

@@ -36,7 +36,11 @@ pub async fn all_in_order(world: &World, last: usize) {
 
 /// Waits until WhatsApp counts everything as acknowledged.
 pub async fn all_acknowledged(world: &World) {
-    until("WhatsApp to have every acknowledgement", SOON, || async {
+    acknowledged_within(world, SOON).await;
+}
+
+pub async fn acknowledged_within(world: &World, within: Duration) {
+    until("WhatsApp to have every acknowledgement", within, || async {
         let mut open = world.simulator.messages("queued").await;
         open.extend(world.simulator.messages("sent").await);
         if open.is_empty() { Ok(()) } else { Err(open) }

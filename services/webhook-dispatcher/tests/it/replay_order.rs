@@ -91,9 +91,9 @@ async fn events_since_a_time_come_in_their_order_and_of_each_chat_strictly() {
     }
     let all: Vec<u64> = plain_receiver.requests().iter().filter(|request| is_replay(request)).map(number).collect();
     assert_eq!(all.len() as u64, EVENTS);
-    // Requests that begin one after the other may arrive a little apart.
+    // Two dispatchers take them, and each makes several requests at a time.
     let displaced: Vec<_> =
-        all.iter().enumerate().filter(|(place, number)| place.abs_diff(**number as usize) > 8).collect();
+        all.iter().enumerate().filter(|(place, number)| place.abs_diff(**number as usize) > 20).collect();
     assert!(displaced.is_empty(), "{all:?}");
 }
 

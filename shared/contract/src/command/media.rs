@@ -60,7 +60,7 @@ pub struct FilePreview {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waveform: Option<Base64Bytes>,
     /// Whether a sticker moves.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub animated: bool,
 }
 

@@ -49,7 +49,7 @@ pub struct EventOrigin {
     pub event_id: EventId,
     /// The fields that lost something because the event was too large for NATS, as `content.text` or `reply.quoted`; absent
     /// if the event is whole.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truncated: Vec<String>,
     /// How many bytes the event had before it was made smaller for NATS; absent if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]

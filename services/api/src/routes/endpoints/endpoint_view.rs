@@ -61,7 +61,7 @@ pub struct EndpointView {
     created_at: Option<String>,
     updated_at: Option<String>,
     /// What its user may not have meant; missing if there is nothing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<&'static str>,
 }
 
