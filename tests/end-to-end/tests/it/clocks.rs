@@ -35,7 +35,7 @@ async fn a_wrong_clock_changes_neither_when_a_message_is_sent_nor_how_long_a_key
             {"to": CONTACT, "message": "of a job"},
             {"to": CONTACT, "message": "of a job, later", "sendAt": ahead(9)},
         ]});
-        let (status, answer) = stack.api.post("/api/jobs", job).await;
+        let (status, answer) = stack.api.post("/api/whatsapp/jobs", job).await;
         assert!((200..300).contains(&status), "{status} {answer}");
 
         let key = json!({"name": "short", "scopes": ["read"], "expiresAt": ahead(8)});

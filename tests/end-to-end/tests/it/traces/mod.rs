@@ -61,7 +61,8 @@ async fn a_message_and_all_attempts_to_deliver_it_are_one_trace() {
     let collector = Receiver::start().await;
     // The log's level does not decide which spans there are.
     let stack = traced_stack(&collector, "1", "error").await;
-    stack.receiver.answers([Answer::status(500), Answer::Reset]);
+    // A reset instead would be no attempt of its own: a request that is lost on an idle connection goes out again.
+    stack.receiver.answers([Answer::status(500), Answer::Garbage]);
     stack.simulator.contact_writes(CONTACT, "traced").await;
     let requests = until("three attempts", SOON, || async {
         let requests: Vec<_> =
@@ -108,11 +109,13 @@ async fn a_call_and_whatsapps_acknowledgement_are_in_the_callers_trace() {
     assert_eq!(parts(request.header("traceparent")).0, id);
     let names = ["POST /api/whatsapp/send-message", "command", "whatsapp send", "webhook"];
     let spans = trace(&collector, id, &names).await;
-    let [call, command, send, webhook] = names.map(|name| named(&spans, name)[0]);
+    let [call, send, webhook] = [names[0], names[2], names[3]].map(|name| named(&spans, name)[0]);
+    // Before the send the API may ask the gateway something else.
+    let command = named(&spans, "command").into_iter().find(|command| command.id == send.parent).expect("the command");
     assert_eq!((call.service.as_str(), call.kind, call.parent.as_str()), ("kurir-api", SERVER, caller));
     assert_eq!(call.attributes["http.response.status_code"], "200");
     assert_eq!((command.service.as_str(), command.kind, &command.parent), ("kurir-gateway", SERVER, &call.id));
-    assert_eq!((send.kind, send.status, &send.parent), (CLIENT, 1, &command.id));
+    assert_eq!((send.kind, send.status), (CLIENT, 1));
     assert_eq!((webhook.service.as_str(), &webhook.parent), ("kurir-webhook-dispatcher", &command.id));
     stack.finish().await;
 }
