@@ -8,6 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DIST := target/dist
 # What a release consists of, and what the demo starts.
 PROGRAMS := kurir kurir-api kurir-gateway kurir-webhook-dispatcher
+TOGETHER := $(patsubst %,-p %,$(PROGRAMS) whatsapp-simulator)
 DEMO := kurir kurir-api kurir-gateway-for-simulator kurir-webhook-dispatcher whatsapp-simulator
 # One set of features for the demo, the lints and the tests: each takes over what another one compiled.
 FEATURES := --features kurir-gateway/simulator,kurir-contract/schema
@@ -31,13 +32,14 @@ up: ## the whole system with the real WhatsApp: settings in .env, QR code in thi
 	@$(PYTHON) deploy/demo/run.py up
 
 build: build-for-simulator ## release binaries in target/dist/
-	$(CARGO) build --release $(patsubst %,-p %,$(PROGRAMS)) $(patsubst %,--bin %,$(PROGRAMS))
+	$(CARGO) build --release $(TOGETHER) $(patsubst %,--bin %,$(PROGRAMS))
 	@$(SETTLE)
 	@mkdir -p $(DIST) && cp $(addprefix $(TARGET)/release/,$(PROGRAMS)) $(DIST)/
 
-# A call of its own, because cargo unifies features within one: what trusts the simulator must not reach a release.
+# A call of its own, because cargo unifies features within one: what trusts the simulator must not reach a release. Both calls
+# are about the same packages, so that everything below the WhatsApp client has one set of features, and is compiled once.
 build-for-simulator: ## the simulator, and the gateway that trusts it, in target/dist/
-	$(CARGO) build --release -p kurir-gateway -p whatsapp-simulator --bin kurir-gateway-for-simulator --bin whatsapp-simulator --features kurir-gateway/simulator
+	$(CARGO) build --release $(TOGETHER) --bin kurir-gateway-for-simulator --bin whatsapp-simulator --features kurir-gateway/simulator
 	@$(SETTLE)
 	@mkdir -p $(DIST) && cp $(addprefix $(TARGET)/release/,kurir-gateway-for-simulator whatsapp-simulator) $(DIST)/
 
@@ -57,7 +59,7 @@ tests: tests-build
 	$(CARGO) test --workspace $(FEATURES) --no-fail-fast
 
 tests-build:
-	$(CARGO) build $(patsubst %,-p %,$(PROGRAMS)) --bin kurir-gateway
+	$(CARGO) build --workspace --bin kurir-gateway
 	@$(SETTLE)
 	$(CARGO) build --workspace --bins $(FEATURES)
 	@$(SETTLE)

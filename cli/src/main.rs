@@ -1,13 +1,14 @@
 //! The command line `kurir`: it calls the API over HTTP.
 //!
 //! `settings` parses the command and says where the API is, `api_client` calls it, `session`, `webhook_checks`, `history`,
-//! `live` and `access` are the commands, `table` prints lists. `receive`, `check_ready` and `help_files` need no API: an example receiver, the
+//! `live`, `access` and `doctor` are the commands, `table` prints lists. `receive`, `check_ready` and `help_files` need no API: an example receiver, the
 //! health check of the images, completions and the manual.
 //! Exit codes: 0 yes or done, 1 no or failed, 64 bad settings.
 
 mod access;
 mod api_client;
 mod check_ready;
+mod doctor;
 mod help_files;
 mod history;
 mod live;
@@ -70,6 +71,7 @@ async fn run_api_command(command: ApiCommand, settings: ApiSettings, as_json: bo
         }
         ApiCommand::Chats { chat, limit } => history::list_chats(&api, chat.as_deref(), limit, as_json).await,
         ApiCommand::Endpoints => access::list_endpoints(&api, as_json).await,
+        ApiCommand::Doctor => doctor::examine(&api, as_json).await,
         ApiCommand::Keys { command } => access::run_key_command(&api, command, as_json).await,
         ApiCommand::Index { command: IndexCommand::Rebuild } => history::rebuild_index(&api).await,
     }

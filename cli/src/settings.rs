@@ -122,6 +122,8 @@ pub enum ApiCommand {
     },
     /// Lists the endpoints.
     Endpoints,
+    /// Looks at the whole installation, and says what is wrong and what to do; exits with 0 if there is no problem.
+    Doctor,
     /// Lists, makes and deletes keys of the API.
     Keys {
         #[command(subcommand)]

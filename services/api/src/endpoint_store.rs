@@ -18,7 +18,7 @@ use kurir_contract::{
     endpoint::{BUCKET, EndpointId, EndpointSettings, EndpointState, RAW_REQUESTS_BUCKET, STATES_BUCKET},
 };
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What NATS and the dispatchers are made for, and were measured with.
 pub const MOST: usize = 10_000;
@@ -151,6 +151,13 @@ impl EndpointStore {
         if let Ok(Some(now)) = self.find(id).await {
             let _ = self.request_raw(id, &now).await;
         }
+    }
+
+    /// What the dispatchers have seen of every endpoint, `default` among them.
+    pub async fn states(&self) -> Result<BTreeMap<EndpointId, EndpointState>, ApiError> {
+        let stored = self.states.entries().await.map_err(bucket_read_error)?;
+        let state = |(key, value): (String, Bytes)| Some((key.parse().ok()?, read(&value, &key).ok()?));
+        Ok(stored.into_iter().filter_map(state).collect())
     }
 
     pub async fn state(&self, id: &EndpointId) -> Result<EndpointState, ApiError> {

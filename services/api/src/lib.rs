@@ -32,6 +32,7 @@ mod connection_table;
 mod conversion;
 mod dashboard;
 mod dead_letter_store;
+mod diagnosis;
 mod dispatcher_client;
 mod endpoint_backlog;
 mod endpoint_store;
@@ -92,6 +93,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let listeners = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());
+    health.watch_folder(config.index.index_path.clone());
     let metrics = MetricsRegistry::default();
     metrics.add_service(ServiceName::Api, &broker);
     let app = AppState::new(&config, broker.clone(), health.clone(), &metrics);

@@ -6,7 +6,7 @@ use kurir_chassis::{
     settings::{ServiceSettings, SettingProblem},
     telemetry::LogSettings,
 };
-use kurir_contract::session_record::SessionSettings;
+use kurir_contract::{proxy_url::ProxyUrl, session_record::SessionSettings};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Connects one WhatsApp session with NATS.
@@ -22,6 +22,10 @@ pub struct GatewayConfig {
     /// Connects elsewhere than to WhatsApp, for example to its simulator: `ws://127.0.0.1:8080/ws/chat`.
     #[arg(long, env = "WHATSAPP_URL")]
     pub whatsapp_url: Option<String>,
+    /// A proxy to WhatsApp, for the connection and for files: `http://`, `https://` or `socks5://`, as
+    /// `socks5://user:password@proxy:1080`. Without the proxy nothing is connected.
+    #[arg(long, env = "WHATSAPP_PROXY", hide_env_values = true)]
+    pub whatsapp_proxy: Option<ProxyUrl>,
     /// The name that the account shows to others; unset: the one that the phone has.
     #[arg(long, env = "WHATSAPP_PUSH_NAME")]
     pub whatsapp_push_name: Option<String>,
@@ -247,6 +251,7 @@ impl GatewayConfig {
             whatsapp_mark_online: own.mark_online.unwrap_or(self.whatsapp_mark_online),
             whatsapp_history_sync: own.history_sync.unwrap_or(self.whatsapp_history_sync),
             whatsapp_status_broadcast: own.status_broadcast.unwrap_or(self.whatsapp_status_broadcast),
+            whatsapp_proxy: own.proxy.clone().or_else(|| self.whatsapp_proxy.clone()),
             media_download: own.media_download.unwrap_or(self.media_download),
             send_gap: own.send_gap_ms.map_or(self.send_gap, Duration::from_millis),
             new_chats_per_day: own.new_chats_per_day.unwrap_or(self.new_chats_per_day),

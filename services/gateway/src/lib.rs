@@ -68,6 +68,7 @@ const DRAIN: Duration = Duration::from_secs(14);
 pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let broker = Broker::connect(&config.broker, "kurir-gateway").await?;
     let health = Health::new(ServiceName::Gateway, broker.clone());
+    health.watch_folder(config.whatsapp_session_path.clone());
     let metrics = MetricsRegistry::default();
     metrics.add_service(ServiceName::Gateway, &broker);
     let counted = GatewayMetrics::register(&metrics);

@@ -7,13 +7,14 @@ use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use futures::StreamExt as _;
 use kurir_contract::{
-    service::{PingReply, ServiceName},
+    service::{DiskSpace, PingReply, ServiceName},
     subject,
 };
 use serde_json::{Value, json};
 use std::{
     collections::VecDeque,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -43,6 +44,8 @@ struct HealthState {
     storage_problem: Mutex<Option<String>>,
     /// What an operator should know, newest last.
     notices: Mutex<VecDeque<String>>,
+    /// Folders whose disks an operator should know.
+    folders: Mutex<Vec<PathBuf>>,
     broker: Broker,
 }
 
@@ -58,6 +61,7 @@ impl Health {
             problem: Mutex::default(),
             storage_problem: Mutex::default(),
             notices: Mutex::default(),
+            folders: Mutex::default(),
             broker,
         }))
     }
@@ -94,6 +98,11 @@ impl Health {
         notices.push_back(notice);
     }
 
+    /// The answers to pings say how much room this folder has, from now on.
+    pub fn watch_folder(&self, folder: PathBuf) {
+        self.0.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+    }
+
     fn problem(&self) -> Option<String> {
         let of = |problem: &Mutex<Option<String>>| problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         of(&self.0.problem).or_else(|| of(&self.0.storage_problem))
@@ -116,6 +125,20 @@ impl Health {
             uptime_seconds: self.0.started.elapsed().as_secs(),
             problem: self.problem(),
             notices: self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
+            clock_ahead_ms: self
+                .0
+                .broker
+                .clock
+                .last_reading()
+                .map(|reading| i64::try_from(reading.machine_ahead.whole_milliseconds()).unwrap_or(i64::MAX)),
+            disks: self
+                .0
+                .folders
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .filter_map(|folder| disk_space(folder))
+                .collect(),
         }
     }
 
@@ -179,6 +202,23 @@ impl Health {
         }
         Ok(())
     }
+}
+
+/// None where the system does not say.
+#[cfg(unix)]
+fn disk_space(folder: &Path) -> Option<DiskSpace> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Some(DiskSpace {
+        path: folder.display().to_string(),
+        free_bytes: bytes(disk.f_bavail),
+        total_bytes: bytes(disk.f_blocks),
+    })
+}
+
+#[cfg(not(unix))]
+fn disk_space(_folder: &Path) -> Option<DiskSpace> {
+    None
 }
 
 async fn livez() -> Json<Value> {

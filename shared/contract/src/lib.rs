@@ -22,6 +22,7 @@ pub mod header;
 pub mod job;
 mod job_id;
 pub mod media;
+pub mod proxy_url;
 mod recipient;
 pub mod service;
 pub mod session;

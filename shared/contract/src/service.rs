@@ -47,4 +47,21 @@ pub struct PingReply {
     /// What an operator should know: what vanished from NATS, each with its time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
+    /// How far the clock of its machine was ahead of NATS', in milliseconds; none before it has read NATS' clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_ms: Option<i64>,
+    /// The disks on which it keeps something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskSpace>,
+}
+
+/// How much room there is on the disk of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DiskSpace {
+    /// The folder, as the settings name it.
+    pub path: String,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
 }

@@ -141,6 +141,8 @@ pub enum SessionStatus {
     Connected,
     /// The connection was lost; the gateway connects again by itself.
     Reconnecting,
+    /// The session's proxy cannot be reached, or refuses. The gateway tries on, and never connects without it.
+    ProxyUnavailable,
     /// The gateway left WhatsApp because the broker is away; WhatsApp keeps the messages meanwhile.
     WaitingForBroker,
     /// The gateway left WhatsApp because NATS has no room for events; WhatsApp keeps the messages meanwhile.
@@ -175,6 +177,7 @@ impl SessionStatus {
             Self::Pairing => "pairing",
             Self::Connected => "connected",
             Self::Reconnecting => "reconnecting",
+            Self::ProxyUnavailable => "proxy_unavailable",
             Self::WaitingForBroker => "waiting_for_broker",
             Self::StorageFull => "storage_full",
             Self::StorageRefused => "storage_refused",
@@ -204,6 +207,7 @@ impl SessionStatus {
             | Self::Pairing
             | Self::Connected
             | Self::Reconnecting
+            | Self::ProxyUnavailable
             | Self::WaitingForBroker
             | Self::StorageFull
             | Self::StorageRefused
@@ -242,6 +246,7 @@ mod tests {
             S::Pairing,
             S::Connected,
             S::Reconnecting,
+            S::ProxyUnavailable,
             S::WaitingForBroker,
             S::StorageFull,
             S::StorageRefused,

@@ -3,6 +3,7 @@
 //!
 //! The session `default` needs no record. Without one it runs, as the gateway's settings say.
 
+use crate::proxy_url::ProxyUrl;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -62,6 +63,10 @@ pub struct SessionSettings {
     /// As `NEW_CHATS_PER_DAY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_chats_per_day: Option<u32>,
+    /// As `WHATSAPP_PROXY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub proxy: Option<ProxyUrl>,
 }
 
 /// What shall be with a session. A gateway brings it about.

@@ -1,6 +1,7 @@
 //! Routes of Kurir itself: endpoints, dead letters, replays, the webhook, files, health.
 
 use crate::{
+    diagnosis,
     error_code::ErrorCode::{self, *},
     openapi::{DocumentedRouter, RouteAccess, operation},
     routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, sessions, webhook, whatsapp},
@@ -78,6 +79,14 @@ pub fn webhook_routes() -> DocumentedRouter {
 
 pub fn keyed_routes() -> DocumentedRouter {
     DocumentedRouter::new("Health", RouteAccess::Keyed, &[])
+        .get(
+            "/api/diagnosis",
+            diagnosis::diagnose,
+            operation("diagnose", "Looks at the whole installation, and says what is wrong and what to do").describe(
+                "NATS, services and their versions, clocks and disks, streams and their limits, sessions, endpoints, dead \
+                 letters. `kurir doctor` shows it. While NATS is away it says so, and nothing else can be looked at.",
+            ),
+        )
         .post("/api/metrics/reset", metrics::reset, operation("resetMetrics", "Sets the counters to zero"))
         .merge(endpoint_routes())
         .merge(dead_letter_routes())

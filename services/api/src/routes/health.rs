@@ -161,7 +161,7 @@ impl LastPings {
 }
 
 /// Every instance that answers, this one first.
-async fn ping_services(app: &AppState) -> Vec<PingReply> {
+pub async fn ping_services(app: &AppState) -> Vec<PingReply> {
     let mut pongs = vec![app.health.ping_reply()];
     if app.broker.is_connected() {
         // Ends by its deadline as a rule, since nobody knows how many will answer; those that came in time are kept.

@@ -3,6 +3,7 @@
 use super::{
     gated_transport::{GatedTransport, SETTLED_WITHIN},
     listener::ClientListener,
+    sockets::WhatsappSockets,
 };
 use crate::{
     config::GatewayConfig,
@@ -24,7 +25,6 @@ use waproto::whatsapp::device_props::PlatformType;
 use whatsapp_rust::{
     CacheConfig, Client, RawNodeLease,
     bot::{Bot, BotHandle},
-    transport::TokioWebSocketTransportFactory,
 };
 
 /// A client that runs.
@@ -70,17 +70,14 @@ impl ClientConnection {
         let number = listener.connection;
         let breaker = hook.breaker.clone();
         let gate = CancellationToken::new();
-        let sockets = TokioWebSocketTransportFactory::new();
-        let sockets = match &config.whatsapp_url {
-            Some(url) => sockets.with_url(url),
-            None => sockets,
-        };
+        let (proxy, alarm) = (config.whatsapp_proxy.clone(), listener.proxy_alarm());
+        let sockets = WhatsappSockets::new(config.whatsapp_url.as_deref(), proxy.clone(), alarm);
         let tasks = ClientTasks::default();
         let keys = store.open_keys(breaker.clone(), tasks.clone()).await?;
         let mut builder = Bot::builder()
             .with_runtime(tasks.clone())
             .with_transport_factory(GatedTransport { sockets, closed: gate.clone() })
-            .with_http_client(http::http_client(listener.hosts.clone()))
+            .with_http_client(http::http_client(listener.hosts.clone(), proxy.as_ref())?)
             .with_backend_arc(keys.clone())
             .with_inbound_durability_hook(hook)
             .with_event_handler(listener)

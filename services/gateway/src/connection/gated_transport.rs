@@ -6,12 +6,13 @@
 //! it for a repeat and acknowledges it, and it is lost. This happened in one of two runs in which NATS was killed six
 //! times within 20 s. So no more data is let in first, and the messages inside have time to reach the store.
 
+use super::sockets::WhatsappSockets;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use whatsapp_rust::{
     async_channel::{self, Receiver, Sender},
     async_trait,
-    transport::{TokioWebSocketTransportFactory, Transport, TransportEvent, TransportFactory},
+    transport::{Transport, TransportEvent, TransportFactory},
 };
 
 /// The client decrypts and stores one message in a few milliseconds; a busy machine needs this long.
@@ -21,7 +22,7 @@ const EVENTS: usize = 1024;
 
 /// Makes connections whose incoming side can be closed.
 pub struct GatedTransport {
-    pub sockets: TokioWebSocketTransportFactory,
+    pub sockets: WhatsappSockets,
     /// Cancelled when no more data is let in.
     pub closed: CancellationToken,
 }
@@ -29,7 +30,7 @@ pub struct GatedTransport {
 #[async_trait]
 impl TransportFactory for GatedTransport {
     async fn create_transport(&self) -> anyhow::Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
-        let (transport, outside) = self.sockets.create_transport().await?;
+        let (transport, outside) = self.sockets.connect().await?;
         let (inside, events) = async_channel::bounded(EVENTS);
         // The task ends with the connection, holds nothing else and cannot fail.
         tokio::spawn(forward_events(outside, inside, self.closed.clone()));

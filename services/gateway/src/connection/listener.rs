@@ -36,6 +36,27 @@ pub struct ClientListener {
     pub hosts: WhatsappHosts,
 }
 
+/// Tells the session that its proxy cannot be used.
+#[derive(Clone)]
+pub struct ProxyAlarm {
+    connection: u64,
+    signals: mpsc::Sender<ConnectionSignal>,
+}
+
+impl ProxyAlarm {
+    pub fn raise(&self, reason: String) {
+        // When the queue is full, the next try reports it.
+        let _ = self.signals.try_send((self.connection, SessionSignal::ProxyFailed(reason)));
+    }
+}
+
+impl ClientListener {
+    #[must_use]
+    pub fn proxy_alarm(&self) -> ProxyAlarm {
+        ProxyAlarm { connection: self.connection, signals: self.signals.clone() }
+    }
+}
+
 /// The events that the listener receives.
 const INTEREST: [EventKind; 31] = [
     EventKind::PairingQrCode,

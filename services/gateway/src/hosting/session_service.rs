@@ -74,7 +74,7 @@ pub async fn run_session(
         None => return Ok(()),
     }
     registry.take_home(session).await?;
-    let parts = SessionParts::new(context, config, session, store, (claim.guard(), metadata));
+    let parts = SessionParts::new(context, config, session, store, (claim.guard(), metadata))?;
     let mut tasks = TaskSet::new(shutdown);
     tasks.spawn("claim", claim.keep(tasks.shutdown_token()));
     parts.spawn(context, config, &mut tasks);
@@ -109,7 +109,7 @@ impl SessionParts {
         session: &SessionId,
         store: SessionStore,
         (guard, metadata): (SessionGuard, SessionMetadata),
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let broker = &context.broker;
         let uploads = OutgoingFiles::new(broker.clone(), store.folder().to_owned());
         let (downloads, download_requests) = media::download_channel(config.media_wait);
@@ -117,6 +117,7 @@ impl SessionParts {
             largest: config.media_max_size.bytes,
             max_age: config.media_max_age,
             scratch: store.folder().to_owned(),
+            proxy: config.whatsapp_proxy.clone(),
         };
         let (known, known_chat_writer) = known_chats::known_chat_channel(session.clone(), broker);
         let inbound = MessageMapper {
@@ -147,9 +148,14 @@ impl SessionParts {
         let new_chats = NewChatLimit::new(known.clone(), restrictions.clone(), config.new_chats_per_day);
         let limits = (pacer, new_chats);
         let outbound = SendPipeline::new(session.id.clone(), sender, broker, publisher.clone(), limits);
-        let downloader =
-            media::MediaDownloader::new(download_requests, media_settings, broker.clone(), publisher.clone(), &session);
-        Self {
+        let downloader = media::MediaDownloader::new(
+            download_requests,
+            media_settings,
+            broker.clone(),
+            publisher.clone(),
+            &session,
+        )?;
+        Ok(Self {
             task,
             session,
             inbound,
@@ -162,7 +168,7 @@ impl SessionParts {
             restrictions,
             downloader,
             outbound: Arc::new(outbound),
-        }
+        })
     }
 
     fn spawn(self, context: &SessionContext, config: &GatewayConfig, tasks: &mut TaskSet) {

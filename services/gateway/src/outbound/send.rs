@@ -338,7 +338,10 @@ fn is_unavailable(view: &SessionView) -> bool {
         SessionState::Ended(_) | SessionState::Pairing { .. } | SessionState::CannotStore(_) => true,
         // Before the first connection it is unknown whether there are keys.
         SessionState::Connecting => view.client.is_some() && view.own.is_none(),
-        SessionState::Connected | SessionState::Reconnecting { .. } | SessionState::WaitingForBroker => false,
+        SessionState::Connected
+        | SessionState::Reconnecting { .. }
+        | SessionState::ProxyAway { .. }
+        | SessionState::WaitingForBroker => false,
     }
 }
 

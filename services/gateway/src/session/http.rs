@@ -4,8 +4,14 @@
 //! forever. The caller bounds the time of a whole file; this module bounds each wait.
 
 use super::{guarded_http::GuardedHttpClient, whatsapp_hosts::WhatsappHosts};
+use anyhow::Context as _;
+use kurir_contract::proxy_url::{ProxyScheme, ProxyUrl};
 use std::time::Duration;
-use ureq::config::Config;
+use ureq::{
+    Proxy, ProxyProtocol,
+    config::Config,
+    tls::{RootCerts, TlsConfig},
+};
 
 /// A resolver answers in milliseconds, or is asked once more.
 const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
@@ -20,14 +26,39 @@ const BUFFER: usize = 16 * 1024;
 const IDLE_CONNECTIONS: usize = 3;
 const IDLE_CONNECTIONS_OF_A_HOST: usize = 2;
 
-/// The HTTP client for a WhatsApp client. It connects to these hosts only.
-#[must_use]
-pub fn http_client(hosts: WhatsappHosts) -> GuardedHttpClient {
-    GuardedHttpClient::new(config(SILENCE), hosts)
+/// The HTTP client for a WhatsApp client. It connects to these hosts only, and with a proxy only through it.
+///
+/// # Errors
+/// If the proxy's URL cannot be used.
+pub fn http_client(hosts: WhatsappHosts, proxy: Option<&ProxyUrl>) -> anyhow::Result<GuardedHttpClient> {
+    let proxy = proxy.map(proxy_of).transpose()?;
+    Ok(GuardedHttpClient::new(config(SILENCE, proxy), hosts))
 }
 
-fn config(silence: Duration) -> Config {
-    let config = Config::builder()
+/// The proxy resolves the names of the hosts.
+fn proxy_of(url: &ProxyUrl) -> anyhow::Result<Proxy> {
+    let protocol = match url.scheme() {
+        ProxyScheme::Http => ProxyProtocol::Http,
+        ProxyScheme::Https => ProxyProtocol::Https,
+        ProxyScheme::Socks5 => ProxyProtocol::Socks5h,
+    };
+    let host = if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
+    let mut proxy = Proxy::builder(protocol).host(&host).port(url.port());
+    if let Some((user, password)) = url.credentials() {
+        proxy = proxy.username(&user).password(&password);
+    }
+    proxy.build().with_context(|| format!("the proxy {url} cannot be used for files"))
+}
+
+fn config(silence: Duration, proxy: Option<Proxy>) -> Config {
+    let config = Config::builder();
+    // An operator's proxy may have a certificate of an authority that only this machine trusts.
+    let trusts_machine = proxy.as_ref().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
+    let roots = if trusts_machine { RootCerts::PlatformVerifier } else { RootCerts::WebPki };
+    let config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+    // Without one of the session's own, the variables HTTPS_PROXY and ALL_PROXY count, as before.
+    let config = if proxy.is_some() { config.proxy(proxy) } else { config };
+    let config = config
         .timeout_resolve(Some(RESOLVED_WITHIN))
         .timeout_connect(Some(CONNECTED_WITHIN))
         .timeout_per_read(Some(silence))
@@ -41,7 +72,7 @@ fn config(silence: Duration) -> Config {
         .max_idle_connections_per_host(IDLE_CONNECTIONS_OF_A_HOST);
     // The simulator's media store has a certificate of its own.
     #[cfg(feature = "simulator")]
-    let config = config.tls_config(ureq::tls::TlsConfig::builder().disable_verification(true).build());
+    let config = config.tls_config(TlsConfig::builder().disable_verification(true).build());
     config.build()
 }
 
@@ -56,7 +87,7 @@ mod tests {
     use ureq::{Agent, Error, Timeout};
 
     fn http_agent(silence: Duration) -> Agent {
-        config(silence).into()
+        config(silence, None).into()
     }
 
     /// Serves one connection: reads one byte, writes this answer, and then does nothing.

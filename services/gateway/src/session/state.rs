@@ -29,6 +29,10 @@ pub enum SessionState {
     Reconnecting {
         reason: String,
     },
+    /// The session's proxy cannot be reached, or refuses. The client tries again by itself.
+    ProxyAway {
+        reason: String,
+    },
     Ended(SessionEnd),
 }
 
@@ -75,6 +79,8 @@ pub enum SessionSignal {
     ConnectionLost(String),
     /// WhatsApp refuses connections at the moment; the client tries again by itself.
     TurnedAway(String),
+    /// The session's proxy could not be used; the client tries again by itself.
+    ProxyFailed(String),
     Ended(SessionEnd),
     /// The connection is open, and nothing arrives on it.
     Silent(DetectedSilence),
@@ -117,7 +123,7 @@ pub enum SessionAction {
 #[must_use]
 pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, SessionAction) {
     use SessionAction::{ConfirmPasskey, Connect, ConnectLater, ConnectUnpaired, Disconnect, LogOut, Nothing};
-    use SessionState::{CannotStore, Connected, Connecting, Ended, Pairing, Reconnecting, WaitingForBroker};
+    use SessionState::{CannotStore, Connected, Connecting, Ended, Pairing, ProxyAway, Reconnecting, WaitingForBroker};
     let stay = |state| (state, Nothing);
     let pairing = |passkey| Pairing { qr_code: None, passkey };
     // A pairing by passkey ends with its connection.
@@ -128,7 +134,7 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
             (Ended(SessionEnd::LoggedOut { reason: "a user logged this device out".to_owned() }), LogOut)
         }
         (Ended(SessionEnd::LoggedOut { .. }), SessionSignal::RestartAsked) => (Connecting, ConnectUnpaired),
-        (Ended(_) | Reconnecting { .. }, SessionSignal::RestartAsked) => (Connecting, Connect),
+        (Ended(_) | Reconnecting { .. } | ProxyAway { .. }, SessionSignal::RestartAsked) => (Connecting, Connect),
         (Pairing { .. }, SessionSignal::RestartAsked) => (pairing(PasskeyCeremony::None), Connect),
         (state, SessionSignal::RestartAsked) => stay(state),
 
@@ -146,6 +152,10 @@ pub fn next_state(state: SessionState, signal: SessionSignal) -> (SessionState, 
         (state, SessionSignal::BrokerReady) => stay(state),
 
         (_, SessionSignal::Connected) => (Connected, Nothing),
+        // Until the proxy serves again, everything that fails fails because of it.
+        (_, SessionSignal::ProxyFailed(reason)) => (ProxyAway { reason }, Nothing),
+        (state @ ProxyAway { .. }, SessionSignal::ConnectionLost(_)) => stay(state),
+        (state @ ProxyAway { .. }, SessionSignal::ConnectionEnded) => (state, ConnectLater),
         (Pairing { passkey, qr_code }, SessionSignal::Passkey(step)) => {
             let (passkey, effect) = passkey::next_step(passkey, step);
             let action = match effect {
@@ -226,6 +236,7 @@ impl SessionState {
             Self::Pairing { .. } => SessionStatus::Pairing,
             Self::Connected => SessionStatus::Connected,
             Self::Reconnecting { .. } => SessionStatus::Reconnecting,
+            Self::ProxyAway { .. } => SessionStatus::ProxyUnavailable,
             Self::Ended(SessionEnd::LoggedOut { .. }) => SessionStatus::LoggedOut,
             Self::Ended(SessionEnd::Replaced) => SessionStatus::Replaced,
             Self::Ended(SessionEnd::Banned { .. }) => SessionStatus::Banned,
@@ -245,6 +256,7 @@ impl SessionState {
             | Self::Connecting
             | Self::Connected
             | Self::Reconnecting { .. }
+            | Self::ProxyAway { .. }
             | Self::Ended(_) => None,
         }
     }
@@ -259,6 +271,7 @@ impl SessionState {
             | Self::Connecting
             | Self::Connected
             | Self::Reconnecting { .. }
+            | Self::ProxyAway { .. }
             | Self::Ended(_) => &PasskeyCeremony::None,
         }
     }
@@ -280,6 +293,7 @@ impl SessionState {
             Self::WaitingForBroker => Some("NATS is away; WhatsApp keeps the messages meanwhile"),
             Self::CannotStore(problem) => Some(&problem.reason),
             Self::Reconnecting { reason }
+            | Self::ProxyAway { reason }
             | Self::Ended(
                 SessionEnd::LoggedOut { reason }
                 | SessionEnd::Banned { reason, .. }
@@ -305,6 +319,7 @@ impl SessionState {
             | Self::Pairing { .. }
             | Self::Connected
             | Self::Reconnecting { .. }
+            | Self::ProxyAway { .. }
             | Self::Ended(_) => None,
         }
     }

@@ -52,7 +52,9 @@ pub fn unmask_password(url: &str, stored: Option<&str>) -> Option<Result<String,
     }
     let stored = stored.and_then(|stored| Url::parse(stored).ok());
     // A password goes to no other host than the one that it was written for.
-    let same_host = stored.as_ref().filter(|stored| stored.origin() == parsed.origin());
+    // The origin of a scheme that browsers do not know, as socks5, equals no other.
+    let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    let same_host = stored.as_ref().filter(|stored| place(stored) == place(&parsed));
     let Some(password) = same_host.and_then(Url::password).map(str::to_owned) else {
         return Some(Err(format!(
             "has no stored password for this host that {MASK} could stand for: write the password"

@@ -86,6 +86,7 @@ impl SessionEnded {
             | SessionStatus::Pairing
             | SessionStatus::Connected
             | SessionStatus::Reconnecting
+            | SessionStatus::ProxyUnavailable
             | SessionStatus::WaitingForBroker
             | SessionStatus::StorageFull
             | SessionStatus::StorageRefused
@@ -105,6 +106,7 @@ mod tests {
             SessionStatus::Pairing,
             SessionStatus::Connected,
             SessionStatus::Reconnecting,
+            SessionStatus::ProxyUnavailable,
             SessionStatus::WaitingForBroker,
             SessionStatus::StorageFull,
             SessionStatus::StorageRefused,

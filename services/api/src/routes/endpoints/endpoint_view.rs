@@ -71,7 +71,7 @@ const OWN_MESSAGES: &str = "The endpoint also receives what this account sends (
     event would answer itself without end: set events to [\"message.received\"], or filter.fromMe or filter.fromApi to false.";
 
 /// What the settings do that is seldom meant.
-fn find_warnings(settings: &EndpointSettings) -> Vec<&'static str> {
+pub fn find_warnings(settings: &EndpointSettings) -> Vec<&'static str> {
     let is_test_url = settings.url.contains("/webhook-test/");
     let is_wanted = |event| settings.events.is_empty() || settings.events.iter().any(|one| one.admits(&event));
     let hears_itself = is_wanted(EventType::MESSAGE_RECEIVED)

@@ -14,6 +14,7 @@ mod test;
 
 pub use change::{change_endpoint, delete_endpoint, disable_endpoint, enable_endpoint};
 pub use create::create_endpoint;
+pub use endpoint_view::find_warnings;
 pub use list::list_endpoints;
 pub use lookup::{default_endpoint, require_endpoint};
 pub use secret::rotate_secret;

@@ -2,7 +2,8 @@
 
 use crate::{error_code::ErrorCode, fields::field_problem, response::ApiError};
 use kurir_contract::{
-    endpoint::FieldProblem,
+    endpoint::{FieldProblem, unmask_password},
+    proxy_url::{InvalidProxyUrl, ProxyUrl},
     session::SessionId,
     session_record::{LONGEST_METADATA_KEY, LONGEST_METADATA_VALUE, MOST_METADATA, SessionRecord, SessionSettings},
 };
@@ -49,6 +50,9 @@ struct SessionFields {
     send_gap: Option<String>,
     /// As the setting `NEW_CHATS_PER_DAY`; absent: as the gateway.
     new_chats_per_day: Option<u32>,
+    /// As the setting `WHATSAPP_PROXY`: `http://`, `https://` or `socks5://`, with user and password if it wants them. A
+    /// password that is `••••` is the stored one. Absent: as the gateway.
+    proxy: Option<String>,
 }
 
 impl JsonSchema for CreateSessionRequest {
@@ -126,6 +130,7 @@ fn read_fields(fields: Map<String, Value>, before: SessionRecord, problems: &mut
             media_download,
             send_gap_ms,
             new_chats_per_day,
+            proxy,
         } = &mut record.settings;
         let read = match name.as_str() {
             "name" => assign(&mut record.name, &value, read_name, "must be a text of at most 100 characters"),
@@ -139,6 +144,7 @@ fn read_fields(fields: Map<String, Value>, before: SessionRecord, problems: &mut
                 let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
                 assign(new_chats_per_day, &value, number, "must be a whole number; 0 is any number")
             }
+            "proxy" => read_proxy(&value, proxy.as_ref()).map(|read| *proxy = read),
             _ => Err("is no field of a session".to_owned()),
         };
         if let Err(text) = read {
@@ -171,6 +177,16 @@ fn read_name(value: &Value) -> Option<String> {
 fn read_gap(value: &Value) -> Option<u64> {
     let gap = humantime::parse_duration(value.as_str()?).ok().filter(|gap| *gap <= LONGEST_GAP)?;
     u64::try_from(gap.as_millis()).ok()
+}
+
+/// `before` has the password that a masked URL stands for.
+fn read_proxy(value: &Value, before: Option<&ProxyUrl>) -> Result<Option<ProxyUrl>, String> {
+    let text = match value {
+        Value::Null => return Ok(None),
+        value => value.as_str().ok_or_else(|| InvalidProxyUrl.to_string())?,
+    };
+    let unmasked = unmask_password(text, before.map(ProxyUrl::reveal)).transpose()?;
+    unmasked.as_deref().unwrap_or(text).parse().map(Some).map_err(|error: InvalidProxyUrl| error.to_string())
 }
 
 fn read_metadata(value: &Value) -> Result<BTreeMap<String, String>, String> {
@@ -212,6 +228,19 @@ mod tests {
         let changed = read_changes(changes, record.clone()).expect("a change");
         assert_eq!((changed.settings.send_gap_ms, changed.name), (None, None));
         assert_eq!((changed.settings.mark_online, changed.metadata), (Some(true), record.metadata));
+    }
+
+    #[test]
+    fn a_masked_password_is_the_stored_one_and_goes_to_no_other_proxy() {
+        let (_, record) = new(json!({"id": "a", "proxy": "socks5://me:secret@proxy:1080"})).expect("a session");
+        let change = |proxy: &str| {
+            let Value::Object(changes) = json!({"proxy": proxy}) else { panic!("an object") };
+            read_changes(changes, record.clone()).map(|changed| changed.settings.proxy)
+        };
+        let shown = record.settings.proxy.as_ref().expect("a proxy").masked();
+        assert_eq!(change(&shown).expect("unchanged"), record.settings.proxy);
+        assert!(change(&shown.replace("proxy", "thief")).is_err());
+        assert!(change("ftp://proxy").is_err() && change("http://proxy").is_ok());
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct SessionView {
     media_download: Option<bool>,
     send_gap: Option<String>,
     new_chats_per_day: Option<u32>,
+    /// A password in it is `••••`.
+    proxy: Option<String>,
     /// ISO 8601; null for `default`, which needs no record.
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -68,6 +70,7 @@ impl SessionView {
             media_download: settings.media_download,
             send_gap: settings.send_gap_ms.map(gap),
             new_chats_per_day: settings.new_chats_per_day,
+            proxy: settings.proxy.map(|proxy| proxy.masked()),
             created_at: time(record.created_at),
             updated_at: time(record.updated_at),
         }

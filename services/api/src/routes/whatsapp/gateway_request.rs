@@ -51,6 +51,7 @@ fn reconnects_after(status: &SessionInfo, now: OffsetDateTime) -> Option<Duratio
     match status.status {
         SessionStatus::Connecting
         | SessionStatus::Reconnecting
+        | SessionStatus::ProxyUnavailable
         | SessionStatus::WaitingForBroker
         | SessionStatus::StorageFull
         | SessionStatus::StorageRefused

@@ -35,6 +35,7 @@ impl SessionTask {
             | SessionSignal::Passkey(_)
             | SessionSignal::ConnectionLost(_)
             | SessionSignal::TurnedAway(_)
+            | SessionSignal::ProxyFailed(_)
             | SessionSignal::Ended(_)
             | SessionSignal::ConnectionEnded
             | SessionSignal::NotKept(_)

@@ -268,6 +268,7 @@ impl SessionTask {
             }
             // While a session waits for a phone, silence is normal.
             SessionState::Pairing { .. }
+            | SessionState::ProxyAway { .. }
             | SessionState::WaitingForBroker
             | SessionState::CannotStore(_)
             | SessionState::Ended(_) => None,

@@ -67,18 +67,19 @@ struct FileFetcher {
 }
 
 impl MediaDownloader {
-    #[must_use]
+    /// # Errors
+    /// If the session's proxy cannot be used.
     pub fn new(
         DownloadRequests(asked): DownloadRequests,
         settings: MediaSettings,
         broker: Broker,
         publisher: EventPublisher,
         session: &SessionHandle,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let (view, hosts) = (session.view.clone(), session.hosts.clone());
-        let http = Arc::new(http::http_client(hosts.clone()));
+        let http = Arc::new(http::http_client(hosts.clone(), settings.proxy.as_ref())?);
         let lanes = DownloadLanes::default();
-        Self { asked, fetcher: FileFetcher { settings, broker, publisher, view, lanes, hosts, http } }
+        Ok(Self { asked, fetcher: FileFetcher { settings, broker, publisher, view, lanes, hosts, http } })
     }
 
     /// # Errors

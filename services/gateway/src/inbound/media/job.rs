@@ -2,7 +2,7 @@
 
 use super::{error::DownloadError, part::MediaPart};
 use crate::{byte_budget::ByteReservation, inbound::message_event::MessageEvent};
-use kurir_contract::{event::ReceivedFile, media::MediaFile};
+use kurir_contract::{event::ReceivedFile, media::MediaFile, proxy_url::ProxyUrl};
 use std::{
     collections::HashMap,
     path::PathBuf,
@@ -27,6 +27,8 @@ pub struct MediaSettings {
     pub max_age: Duration,
     /// The folder for files that are being downloaded.
     pub scratch: PathBuf,
+    /// The session's own; nothing is downloaded without it.
+    pub proxy: Option<ProxyUrl>,
 }
 
 /// The receiving end of the queue, for the download task.

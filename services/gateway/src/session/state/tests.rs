@@ -29,6 +29,14 @@ fn reconnecting(reason: &str) -> SessionState {
     SessionState::Reconnecting { reason: reason.to_owned() }
 }
 
+fn away(reason: &str) -> SessionState {
+    SessionState::ProxyAway { reason: reason.to_owned() }
+}
+
+fn no_proxy(reason: &str) -> SessionSignal {
+    SessionSignal::ProxyFailed(reason.to_owned())
+}
+
 fn lost(reason: &str) -> SessionSignal {
     SessionSignal::ConnectionLost(reason.to_owned())
 }
@@ -67,6 +75,17 @@ fn each_signal_makes_its_step() {
     let ended = reconnecting("the client ended without a reason");
     let not_kept = || SessionSignal::NotKept("full".to_owned());
     for (state, signal, expected) in [
+        // Until the proxy serves again, everything that fails fails because of it.
+        (Connecting, no_proxy("refused"), (away("refused"), Nothing)),
+        (Connected, no_proxy("refused"), (away("refused"), Nothing)),
+        (pairing("a"), no_proxy("refused"), (away("refused"), Nothing)),
+        (away("refused"), no_proxy("no route"), (away("no route"), Nothing)),
+        (away("refused"), lost("the connection to WhatsApp was lost"), (away("refused"), Nothing)),
+        (away("refused"), SessionSignal::ConnectionEnded, (away("refused"), ConnectLater)),
+        (away("refused"), SessionSignal::RestartAsked, (Connecting, Connect)),
+        (away("refused"), SessionSignal::Connected, (Connected, Nothing)),
+        (away("refused"), qr("a"), (pairing("a"), Nothing)),
+        (WaitingForBroker, no_proxy("refused"), (WaitingForBroker, Nothing)),
         // The broker comes first.
         (WaitingForBroker, SessionSignal::BrokerReady, (Connecting, Connect)),
         (WaitingForBroker, SessionSignal::BrokerLost, (WaitingForBroker, Nothing)),

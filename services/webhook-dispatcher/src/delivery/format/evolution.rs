@@ -164,6 +164,7 @@ fn disconnect_reason(end: SessionStatus) -> u16 {
         | SessionStatus::Pairing
         | SessionStatus::Connected
         | SessionStatus::Reconnecting
+        | SessionStatus::ProxyUnavailable
         | SessionStatus::WaitingForBroker
         | SessionStatus::StorageFull
         | SessionStatus::StorageRefused

@@ -27,6 +27,7 @@ impl ConnectionState {
             Some(
                 SessionStatus::Connecting
                 | SessionStatus::Reconnecting
+                | SessionStatus::ProxyUnavailable
                 | SessionStatus::WaitingForBroker
                 | SessionStatus::StorageFull
                 | SessionStatus::StorageRefused
