@@ -2,7 +2,7 @@
 
 use crate::settings::ApiSettings;
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, multipart::Form};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -52,6 +52,10 @@ impl ApiClient {
 
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<ApiReply> {
         self.send(self.build_request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn post_form(&self, path: &str, form: Form) -> anyhow::Result<ApiReply> {
+        self.send(self.build_request(Method::POST, path).multipart(form)).await
     }
 
     pub async fn delete(&self, path: &str) -> anyhow::Result<ApiReply> {

@@ -2,13 +2,11 @@
 
 use crate::{
     api_client::ApiClient,
+    progress::ProgressBar,
     table::{cell, print_rows},
 };
 use serde_json::{Value, json};
-use std::{
-    io::{IsTerminal as _, Write as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// Between two looks at an index that is being made.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -97,7 +95,7 @@ pub async fn rebuild_index(api: &ApiClient) -> anyhow::Result<bool> {
         eprintln!("{}", reply.message());
         return Ok(false);
     }
-    let shows_bar = std::io::stderr().is_terminal();
+    let bar = ProgressBar::new();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let reply = api.get("/api/index").await?;
@@ -106,15 +104,9 @@ pub async fn rebuild_index(api: &ApiClient) -> anyhow::Result<bool> {
             read += stream["read"].as_u64().unwrap_or(0);
             last += stream["last"].as_u64().unwrap_or(0);
         }
-        if shows_bar {
-            let filled = (read * 40).checked_div(last).unwrap_or(40).min(40) as usize;
-            eprint!("\r[{}{}] {read} of {last}", "#".repeat(filled), ".".repeat(40 - filled));
-            std::io::stderr().flush()?;
-        }
+        bar.show(read, last)?;
         if reply.body["data"]["caughtUp"] == true {
-            if shows_bar {
-                eprintln!();
-            }
+            bar.end();
             println!("The index has {read} messages of the streams.");
             return Ok(true);
         }

@@ -1,7 +1,8 @@
 //! The command line `kurir`: it calls the API over HTTP.
 //!
-//! `settings` parses the command and says where the API is, `api_client` calls it, `session`, `webhook_checks`, `history`,
-//! `live`, `access` and `doctor` are the commands, `table` prints lists. `receive`, `check_ready` and `help_files` need no API: an example receiver, the
+//! `settings` parses the command and says where the API is, `api_client` calls it, `session`, `sessions`, `jobs`,
+//! `webhook_checks`, `history`, `recovery`, `live`, `access` and `doctor` are the commands, `table` and `progress` print.
+//! `receive`, `check_ready` and `help_files` need no API: an example receiver, the
 //! health check of the images, completions and the manual.
 //! Exit codes: 0 yes or done, 1 no or failed, 64 bad settings.
 
@@ -11,9 +12,13 @@ mod check_ready;
 mod doctor;
 mod help_files;
 mod history;
+mod jobs;
 mod live;
+mod progress;
 mod receive;
+mod recovery;
 mod session;
+mod sessions;
 mod settings;
 mod table;
 mod webhook_checks;
@@ -51,9 +56,23 @@ async fn run_api_command(command: ApiCommand, settings: ApiSettings, as_json: bo
     let api = api_client::ApiClient::new(settings)?;
     match command {
         ApiCommand::Webhook { check } => webhook_checks::run_checks(&api, check).await,
-        ApiCommand::Status => session::show_status(&api).await,
-        ApiCommand::Qr => session::show_qr_code(&api).await,
-        ApiCommand::Send { to, text } => session::send_text(&api, &to, &text).await,
+        ApiCommand::Status { session } => session::show_status(&api, &session).await,
+        ApiCommand::Qr { session } => session::show_qr_code(&api, &session).await,
+        ApiCommand::Sessions { command } => sessions::run_session_command(&api, command, as_json).await,
+        ApiCommand::Send { to, text, file, kind, session } => match file {
+            Some(file) => session::send_file(&api, &session, &to, (&file, kind, text.as_deref())).await,
+            None => session::send_text(&api, &session, &to, text.as_deref().unwrap_or_default()).await,
+        },
+        ApiCommand::Jobs { command, session } => jobs::run_job_command(&api, &session, command, as_json).await,
+        ApiCommand::DeadLetters { endpoint, limit } => {
+            let query = query(&[("limit", Some(limit.to_string())), ("endpoint", endpoint)]);
+            recovery::list_dead_letters(&api, &query, as_json).await
+        }
+        ApiCommand::Replay { command, no_wait } => recovery::run_replay_command(&api, command, !no_wait, as_json).await,
+        ApiCommand::Ledger { endpoint, from, to } => {
+            let query = query(&[("endpoint", Some(endpoint)), ("from", from), ("to", to)]);
+            recovery::show_ledger(&api, &query, as_json).await
+        }
         ApiCommand::Life { id } => history::show_life(&api, &id, as_json).await,
         ApiCommand::Tail { filter } => live::tail(&api, &stream_query(filter), as_json).await,
         ApiCommand::Listen { to, secret, filter } => {

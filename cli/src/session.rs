@@ -1,13 +1,18 @@
-//! Commands about the WhatsApp session: show its state, show its QR code, send a text.
+//! Commands about one WhatsApp session: show its state, show its QR code, send a text or a file.
 
-use crate::api_client::ApiClient;
+use crate::{
+    api_client::{ApiClient, ApiReply},
+    settings::{FileKind, SessionChoice},
+};
 use anyhow::Context as _;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use reqwest::multipart::{Form, Part};
 use serde_json::json;
+use std::path::Path;
 
 /// Prints the session's state; true if it is connected.
-pub async fn show_status(api: &ApiClient) -> anyhow::Result<bool> {
-    let reply = api.get("/api/whatsapp/status").await?;
+pub async fn show_status(api: &ApiClient, session: &SessionChoice) -> anyhow::Result<bool> {
+    let reply = api.get(&session.path("status")).await?;
     if !reply.succeeded() {
         println!("WhatsApp: {}", reply.message());
         return Ok(false);
@@ -27,8 +32,8 @@ pub async fn show_status(api: &ApiClient) -> anyhow::Result<bool> {
 }
 
 /// Prints the QR code, or why there is none; true if there is one.
-pub async fn show_qr_code(api: &ApiClient) -> anyhow::Result<bool> {
-    let reply = api.get("/api/whatsapp/qr").await?;
+pub async fn show_qr_code(api: &ApiClient, session: &SessionChoice) -> anyhow::Result<bool> {
+    let reply = api.get(&session.path("qr")).await?;
     let code = reply.body["qrCode"].as_str().filter(|_| reply.succeeded());
     match code {
         Some(code) => {
@@ -41,13 +46,50 @@ pub async fn show_qr_code(api: &ApiClient) -> anyhow::Result<bool> {
 }
 
 /// Sends a text and prints the result; true if it was sent.
-pub async fn send_text(api: &ApiClient, to: &str, text: &str) -> anyhow::Result<bool> {
-    let reply = api.post("/api/whatsapp/send-message", &json!({"to": to, "message": text})).await?;
+pub async fn send_text(api: &ApiClient, session: &SessionChoice, to: &str, text: &str) -> anyhow::Result<bool> {
+    let reply = api.post(&session.path("send-message"), &json!({"to": to, "message": text})).await?;
+    Ok(print_sent(&reply))
+}
+
+/// Sends a file and prints the result; true if it was sent.
+pub async fn send_file(
+    api: &ApiClient,
+    session: &SessionChoice,
+    to: &str,
+    (file, kind, caption): (&Path, Option<FileKind>, Option<&str>),
+) -> anyhow::Result<bool> {
+    let part = Part::file(file).await.with_context(|| format!("failed to read {}", file.display()))?;
+    let kind = match kind.unwrap_or_else(|| kind_of(file)) {
+        FileKind::Image => "image",
+        FileKind::Video => "video",
+        FileKind::Audio => "audio",
+        FileKind::Document => "document",
+    };
+    let form = Form::new().text("to", to.to_owned()).text("mediaType", kind);
+    let form = caption.into_iter().fold(form, |form, caption| form.text("caption", caption.to_owned()));
+    let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let reply = api.post_form(&session.path("send-media"), form.text("fileName", name).part("media", part)).await?;
+    Ok(print_sent(&reply))
+}
+
+/// By the ending of its name; what no app shows is a document.
+fn kind_of(file: &Path) -> FileKind {
+    let ending = file.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match ending.as_str() {
+        "jpg" | "jpeg" | "png" | "webp" => FileKind::Image,
+        "mp4" | "3gp" => FileKind::Video,
+        "mp3" | "m4a" | "aac" | "ogg" | "opus" | "amr" => FileKind::Audio,
+        _ => FileKind::Document,
+    }
+}
+
+fn print_sent(reply: &ApiReply) -> bool {
     match reply.body["messageId"].as_str().filter(|_| reply.succeeded()) {
         Some(id) => println!("{} ({id})", reply.message()),
+        None if reply.succeeded() => println!("{}", reply.message()),
         None => println!("not sent: {}", reply.message()),
     }
-    Ok(reply.succeeded())
+    reply.succeeded()
 }
 
 /// Draws two modules per character, light on dark as a terminal is. Phones can read that.

@@ -1,5 +1,6 @@
 //! The command that the user typed, and where the API is: flags, the environment, `.env`.
 
+use crate::history::escape;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use kurir_chassis::settings::{self, SettingProblem};
@@ -68,15 +69,70 @@ pub enum ApiCommand {
         #[arg(value_enum)]
         check: Option<WebhookCheck>,
     },
-    /// Shows the WhatsApp session; exits with 0 only if it is connected.
-    Status,
+    /// Shows a WhatsApp session; exits with 0 only if it is connected.
+    Status {
+        #[command(flatten)]
+        session: SessionChoice,
+    },
     /// Shows the QR code to scan with WhatsApp, Linked devices. After a logout it requests a new one.
-    Qr,
-    /// Sends a text.
+    Qr {
+        #[command(flatten)]
+        session: SessionChoice,
+    },
+    /// Lists the sessions; makes, starts, stops, restarts and deletes one.
+    Sessions {
+        #[command(subcommand)]
+        command: Option<SessionCommand>,
+    },
+    /// Sends a text, or a file with the text as its caption.
     Send {
         /// The number with its country code, or a JID.
         to: String,
-        text: String,
+        #[arg(required_unless_present = "file")]
+        text: Option<String>,
+        /// A file to send.
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// How the file is sent; without it, by the ending of its name.
+        #[arg(long = "as", value_enum, requires = "file")]
+        kind: Option<FileKind>,
+        #[command(flatten)]
+        session: SessionChoice,
+    },
+    /// Lists jobs, the newest first; shows and cancels one.
+    Jobs {
+        #[command(subcommand)]
+        command: Option<JobCommand>,
+        #[command(flatten)]
+        session: SessionChoice,
+    },
+    /// Lists events that were given up for an endpoint, the oldest first.
+    DeadLetters {
+        /// Only of this endpoint.
+        #[arg(long)]
+        endpoint: Option<String>,
+        #[arg(long, default_value_t = 50)]
+        limit: u16,
+    },
+    /// Delivers events again, and waits until they are delivered or dead.
+    Replay {
+        #[command(subcommand)]
+        command: ReplayCommand,
+        /// Returns at once; `kurir replay list` shows the progress.
+        #[arg(long, global = true)]
+        no_wait: bool,
+    },
+    /// Counts where an endpoint's events are; exits with 0 only if none is missing.
+    Ledger {
+        /// The id of an endpoint.
+        #[arg(default_value = "default")]
+        endpoint: String,
+        /// Only events that were stored since then, as 2026-11-24T13:00:00Z.
+        #[arg(long)]
+        from: Option<String>,
+        /// Only events that were stored before then.
+        #[arg(long)]
+        to: Option<String>,
     },
     /// Shows everything that happened to a message: the id of its event, its own id, or a sequence.
     Life { id: String },
@@ -134,6 +190,98 @@ pub enum ApiCommand {
         #[command(subcommand)]
         command: IndexCommand,
     },
+}
+
+/// Which session is meant.
+#[derive(clap::Args)]
+pub struct SessionChoice {
+    /// The id of a session.
+    #[arg(long, env = "KURIR_SESSION", default_value = "default")]
+    session: String,
+}
+
+impl SessionChoice {
+    /// The path of one of the session's routes.
+    pub fn path(&self, route: &str) -> String {
+        format!("/api/sessions/{}/whatsapp/{route}", escape(&self.session))
+    }
+}
+
+/// How a file is sent.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum FileKind {
+    Image,
+    Video,
+    Audio,
+    Document,
+}
+
+/// What to do with sessions.
+#[derive(Subcommand)]
+pub enum SessionCommand {
+    /// Lists them.
+    List,
+    /// Makes one, which starts at once: `kurir qr --session <id>` shows its QR code.
+    Create {
+        id: String,
+        /// A name for people.
+        #[arg(long)]
+        name: Option<String>,
+        /// A proxy to WhatsApp, as socks5://user:password@proxy:1080.
+        #[arg(long, env = "KURIR_SESSION_PROXY", hide_env_values = true)]
+        proxy: Option<String>,
+    },
+    Start {
+        id: String,
+    },
+    /// Stops one until it is started, also across restarts.
+    Stop {
+        id: String,
+    },
+    /// Connects one again.
+    Restart {
+        id: String,
+    },
+    /// Logs one out, ends its jobs and wipes its keys.
+    Delete {
+        id: String,
+        /// The account keeps the device; only the keys are wiped.
+        #[arg(long)]
+        keep_linked: bool,
+    },
+}
+
+/// What to do with jobs.
+#[derive(Subcommand)]
+pub enum JobCommand {
+    /// Lists them.
+    List,
+    /// Shows one with what failed in it.
+    Show { id: String },
+    /// Ends one: what was sent by then is sent.
+    Cancel { id: String },
+}
+
+/// Which events are delivered again.
+#[derive(Subcommand)]
+pub enum ReplayCommand {
+    /// All dead letters of an endpoint.
+    DeadLetters {
+        #[arg(long, default_value = "default")]
+        endpoint: String,
+    },
+    /// One dead letter, by its id in `kurir dead-letters`.
+    DeadLetter { id: u64 },
+    /// All events of an endpoint since a time, as 2026-11-24T13:00:00Z.
+    Since {
+        time: String,
+        #[arg(long, default_value = "default")]
+        endpoint: String,
+    },
+    /// Lists the replays, the newest first.
+    List,
+    /// Ends one: what was not delivered yet will not be.
+    Cancel { id: String },
 }
 
 /// Which events are followed.

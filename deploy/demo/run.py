@@ -87,7 +87,7 @@ def demo(system):
         # Receivers on this machine are what one tries out first; elsewhere they stay refused.
         "WEBHOOK_ALLOWED_NETWORKS": ",".join(filter(None, (os.environ.get("WEBHOOK_ALLOWED_NETWORKS"), "127.0.0.0/8", "::1"))),
         "WHATSAPP_URL": f"ws://127.0.0.1:{ports['SIMULATOR_PORT']}/ws/chat",
-        "WHATSAPP_SESSION_PATH": str(folder / "sessions"),
+        "WHATSAPP_SESSION_PATH": str(folder / "sessions"), "SIMULATOR_URL": simulator,
     }
 
     system.start_nats(server, ports["NATS_PORT"], folder / "nats", deadline)
@@ -123,6 +123,8 @@ All of it stays up; Ctrl-C stops it and leaves nothing behind. API key: {key}
 What next? Paste a line into another terminal; this one shows what the receiver gets. For the lines of the documents,
 first: export API_KEY={key}
 
+Open the dashboard, log in with the key, and write as the contact on the page Phone:
+  {api}
 Write as the contact:
   curl -X POST {simulator}/contacts/{CONTACT}/messages {as_json} -d '{{"text":"Hello again"}}'
 Send as the account:

@@ -29,6 +29,7 @@ use std::{future::Future, sync::Arc, time::Instant};
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+use url::Url;
 
 /// Cheap to clone: all of it is shared.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct SharedState {
     pub started: Instant,
     pub environment: String,
     pub webhook_url: Option<String>,
+    /// The simulated WhatsApp of the demo.
+    pub simulator_url: Option<Url>,
     /// What the environment says about the endpoint `default`.
     pub webhook: WebhookSettings,
     pub api_key: ApiKey,
@@ -77,6 +80,7 @@ impl AppState {
             started: Instant::now(),
             environment: config.node_env.clone(),
             webhook_url: config.webhook_url().map(str::to_owned),
+            simulator_url: config.simulator_url().and_then(|url| url.parse().ok()),
             webhook: config.webhook.clone(),
             // An empty key, which the settings refuse, opens nothing.
             api_key: config.api_key.clone().unwrap_or_default(),

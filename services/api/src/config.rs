@@ -45,6 +45,10 @@ pub struct ApiConfig {
     /// Networks from which files may be fetched by `url` although they are private, as `10.0.0.0/8,192.168.1.5`.
     #[arg(long, env = "MEDIA_ALLOWED_NETWORKS", default_value = "")]
     pub media_allowed_networks: String,
+    /// The control API of a simulated WhatsApp, as `http://127.0.0.1:8080`: the dashboard has a page Phone then, which writes
+    /// as its contacts and breaks things. For the demo.
+    #[arg(long, env = "SIMULATOR_URL")]
+    pub simulator_url: Option<String>,
     #[command(flatten)]
     pub index: IndexSettings,
     #[command(flatten)]
@@ -62,6 +66,11 @@ impl ApiConfig {
     /// The URL of the endpoint `default`; none means that webhooks are disabled.
     pub(crate) fn webhook_url(&self) -> Option<&str> {
         self.webhook_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
+    }
+
+    /// The simulated WhatsApp of the demo.
+    pub(crate) fn simulator_url(&self) -> Option<&str> {
+        self.simulator_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
     }
 
     /// The networks that `WEBHOOK_ALLOWED_NETWORKS` opens.
@@ -114,6 +123,9 @@ impl ServiceSettings for ApiConfig {
                 "WEBHOOK_URL",
                 "it must be a URL that begins with http:// or https://, or unset to disable webhooks",
             ));
+        }
+        if self.simulator_url().is_some_and(|url| !is_http_url(url)) {
+            problems.push(SettingProblem::new("SIMULATOR_URL", "it must be a URL that begins with http://, or unset"));
         }
         if let Err(error) = self.allowed_networks() {
             problems.push(SettingProblem::new(ALLOWED_NETWORKS, error.to_string()));
@@ -168,6 +180,7 @@ mod tests {
         for wrong in ["0s", "400d"] {
             assert_eq!(problems(&["--api-key", "k", "--index-retention", wrong]), ["INDEX_RETENTION"], "{wrong}");
         }
+        assert_eq!(problems(&["--api-key", "k", "--simulator-url", "8080"]), ["SIMULATOR_URL"]);
         let good =
             ["--api-key", "k", "--webhook-url", " ", "--cors-origin", "https://a.example, http://b.example:8080"];
         assert_eq!(problems(&good), [""; 0]);

@@ -15,6 +15,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Bytes of unfinished heads that all connections together may hold; a head has at most 32 kB, a usual one less than 1.
 const HEAD_BYTES: usize = 16 << 20;
 
+/// One place in so many is kept for addresses that hold few, so that others, who fill all the rest with requests that never
+/// end, keep nobody out.
+const KEPT_FOR_FEW: usize = 8;
+/// How many connections are few.
+const FEW: usize = 8;
+
 /// Connections that may read on at the same time what will be thrown away, so that those who send it do not take the
 /// time of others. Beyond it a connection is closed at once.
 const MOST_READ_ON: usize = 64;
@@ -75,10 +81,12 @@ impl ConnectionTable {
     pub fn admit(&self, address: IpAddr) -> Option<ConnectionPlace> {
         let address = network_of(address);
         let mut table = self.table();
-        if table.addresses.get(&address).is_some_and(|of| of.count >= table.by_address) {
+        let held = table.addresses.get(&address).map_or(0, |of| of.count);
+        if held >= table.by_address {
             table.evict_of(address).then_some(())?;
         }
-        if table.open.len() >= table.in_all {
+        let kept = if held < FEW { 0 } else { table.in_all / KEPT_FOR_FEW };
+        if table.open.len() >= table.in_all - kept {
             let busiest = table.busiest_waiting()?;
             table.evict_of(busiest).then_some(())?;
         }
@@ -236,6 +244,18 @@ mod tests {
         assert!(table.admit(address(3)).is_none(), "all are in a request");
         drop(new);
         assert!(table.admit(address(3)).is_some());
+    }
+
+    #[test]
+    fn requests_that_never_end_keep_nobody_out_who_holds_few() {
+        let table = table(160, 1_000);
+        let busy: Vec<_> =
+            (0..1_000).map_while(|_| table.admit(address(1)).inspect(ConnectionPlace::end_wait)).collect();
+        assert_eq!(busy.len(), 140);
+        let few: Vec<_> =
+            (2..20).map_while(|number| table.admit(address(number)).inspect(ConnectionPlace::end_wait)).collect();
+        assert_eq!(few.len(), 18);
+        assert!(table.admit(address(1)).is_none());
     }
 
     #[test]

@@ -43,6 +43,7 @@ assets! {
     "deliveries.js": SCRIPT,
     "send.js": SCRIPT,
     "access.js": SCRIPT,
+    "phone.js": SCRIPT,
     "texts-en.js": SCRIPT,
     "texts-id.js": SCRIPT,
     "texts-pt.js": SCRIPT,

@@ -21,7 +21,7 @@ use axum::{
 use language::Language;
 
 /// Pages of the dashboard; the script reads the path.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/",
     "/sessions",
     "/messages",
@@ -33,6 +33,7 @@ const PAGES: [&str; 12] = [
     "/keys",
     "/audit",
     "/events",
+    "/phone",
     "/login",
 ];
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; \
@@ -49,6 +50,8 @@ struct Page<'a> {
     key_name: &'a str,
     scopes: String,
     version: &'a str,
+    /// Whether WhatsApp is simulated.
+    is_demo: bool,
 }
 
 /// What is no route: a page or an asset of the dashboard, or the answer for a path that does not exist.
@@ -89,6 +92,7 @@ fn show_page(app: &AppState, headers: &HeaderMap) -> Response {
         key_name: caller.as_ref().map(|caller| caller.key_name.as_str()).unwrap_or_default(),
         scopes: scopes.join(" "),
         version: env!("CARGO_PKG_VERSION"),
+        is_demo: app.simulator_url.is_some(),
     };
     let Ok(html) = page.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let headers: [(HeaderName, HeaderValue); 6] = [

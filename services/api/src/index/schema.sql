@@ -19,7 +19,7 @@ CREATE INDEX events_id ON events (id);
 CREATE INDEX events_message ON events (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX events_reference ON events (reference) WHERE reference IS NOT NULL;
 CREATE INDEX events_type ON events (type, seq);
-CREATE INDEX events_session ON events (session, seq);
+CREATE INDEX events_session ON events (session, type, seq);
 CREATE INDEX events_chat ON events (chat, seq) WHERE chat IS NOT NULL;
 CREATE INDEX events_stored ON events (stored_at);
 
@@ -42,7 +42,7 @@ CREATE TABLE messages (
   revoked INTEGER NOT NULL DEFAULT 0,
   reaction TEXT
 );
-CREATE INDEX messages_chat ON messages (session, chat, seq);
+CREATE INDEX messages_chat ON messages (chat, seq);
 CREATE INDEX messages_id ON messages (message_id);
 CREATE INDEX messages_author ON messages (author) WHERE author IS NOT NULL;
 CREATE VIRTUAL TABLE message_texts USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2');
@@ -96,7 +96,7 @@ CREATE INDEX deliveries_failed ON deliveries (endpoint, id) WHERE outcome <> 'de
 CREATE INDEX deliveries_outcome ON deliveries (outcome, id) WHERE outcome <> 'delivered';
 CREATE INDEX deliveries_status ON deliveries (status, id) WHERE status <> 200;
 CREATE INDEX deliveries_type ON deliveries (event_type, id);
-CREATE INDEX deliveries_session ON deliveries (session, id);
+CREATE INDEX deliveries_session ON deliveries (session, event_type, id);
 CREATE INDEX deliveries_chat ON deliveries (chat, id) WHERE chat IS NOT NULL;
 CREATE INDEX deliveries_at ON deliveries (at);
 -- Attempts whose event is not indexed yet.

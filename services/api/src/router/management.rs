@@ -4,7 +4,7 @@ use crate::{
     diagnosis,
     error_code::ErrorCode::{self, *},
     openapi::{DocumentedRouter, RouteAccess, operation},
-    routes::{dead_letters, endpoints, health, ledger, media, metrics, replays, sessions, webhook, whatsapp},
+    routes::{dead_letters, demo, endpoints, health, ledger, media, metrics, replays, sessions, webhook, whatsapp},
 };
 use serde_json::json;
 
@@ -89,8 +89,29 @@ pub fn keyed_routes() -> DocumentedRouter {
         )
         .post("/api/metrics/reset", metrics::reset, operation("resetMetrics", "Sets the counters to zero"))
         .merge(endpoint_routes())
+        .merge(demo_routes())
         .merge(dead_letter_routes())
         .merge(replay_routes())
+}
+
+/// What the demo's dashboard does with the simulated WhatsApp.
+fn demo_routes() -> DocumentedRouter {
+    const DEMO: &[ErrorCode] = &[InvalidRequest, RouteNotFound, TimedOut];
+    DocumentedRouter::new("Demo", RouteAccess::Keyed, DEMO)
+        .post(
+            "/api/demo/messages",
+            demo::write_as_contact,
+            operation("writeAsContact", "Writes as a contact of the simulated WhatsApp")
+                .describe("Only with `SIMULATOR_URL`, as in the demo.")
+                .request(json!({"contact": "6281234567890", "text": "Hello"})),
+        )
+        .post(
+            "/api/demo/faults",
+            demo::break_something,
+            operation("breakSomething", "Breaks something between the simulated WhatsApp and the gateway")
+                .describe("Only with `SIMULATOR_URL`, as in the demo.")
+                .request(json!({"fault": "drop_connections"})),
+        )
 }
 
 pub fn session_routes() -> DocumentedRouter {

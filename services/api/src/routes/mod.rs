@@ -3,6 +3,7 @@
 pub mod chats;
 pub mod dead_letters;
 pub mod deliveries;
+pub mod demo;
 pub mod endpoints;
 pub mod events;
 pub mod health;

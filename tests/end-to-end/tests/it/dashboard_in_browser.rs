@@ -139,6 +139,68 @@ async fn a_new_user_comes_to_the_first_delivered_message_and_to_the_reason_of_on
     stack.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_phone_writes_as_a_contact_shows_the_answer_and_breaks_things() {
+    let stack = Stack::start().await;
+    let Some(page) = Page::open(&stack, "1280,900").await else { return };
+    page.log_in().await;
+    page.go("/phone").await;
+    page.sees_text("Nothing was written yet").await;
+    page.fill("text", "hello from the page").await;
+    page.click("Write").await;
+    page.sees(
+        "the message on the contact's side",
+        "[...document.querySelectorAll('.bubble.mine')].some((one) => one.textContent.includes('hello from the page'))",
+    )
+    .await;
+    let answer = json!({"to": "6281234567890", "message": "the answer"});
+    let (status, sent) = stack.api.post("/api/whatsapp/send-message", answer).await;
+    assert_eq!(status, 200, "{sent}");
+    page.sees(
+        "the answer",
+        "[...document.querySelectorAll('.bubble:not(.mine)')].some((one) => one.textContent.includes('the answer'))",
+    )
+    .await;
+    let before = stack.simulator.get("/statistics").await["logins"].clone();
+    // The first of the buttons cuts the connection.
+    page.browser.run("[...document.querySelectorAll('main .card button')][0].click()").await;
+    page.sees_text("It happens now").await;
+    until("another login", SOON, || async {
+        let logins = stack.simulator.get("/statistics").await["logins"].clone();
+        if logins == before { Err(logins) } else { Ok(()) }
+    })
+    .await;
+    stack.connected(SOON).await;
+    for fault in ["corrupt_next_message", "swallow_next_acknowledgement"] {
+        let (status, answer) = stack.api.post("/api/demo/faults", json!({"fault": fault})).await;
+        assert_eq!(status, 200, "{fault}: {answer}");
+    }
+    page.fill("text", "damaged on its way").await;
+    page.click("Write").await;
+    page.sees_text("damaged on its way").await;
+    let (status, answer) = stack.api.post("/api/demo/faults", json!({"fault": "remove_device"})).await;
+    assert_eq!(status, 200, "{answer}");
+    until("the device to be removed", SOON, || async {
+        let (_, body) = stack.api.get("/api/whatsapp/status").await;
+        if body["data"]["status"] == "logged_out" { Ok(()) } else { Err(body) }
+    })
+    .await;
+    for (body, code) in [
+        (json!({"fault": "earthquake"}), "invalid_request"),
+        (json!({}), "invalid_request"),
+        (json!({"fault": "drop_connections", "more": 1}), "invalid_request"),
+    ] {
+        let (status, answer) = stack.api.post("/api/demo/faults", body).await;
+        assert_eq!((status, &answer["code"]), (400, &json!(code)), "{answer}");
+    }
+    // Beside a real WhatsApp there is no such page, and no such route.
+    let real = stack.api.replica(&stack.nats.url()).await;
+    let (status, answer) = real.post("/api/demo/messages", json!({"contact": "6281234567890", "text": "x"})).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("route_not_found")), "{answer}");
+    page.browser.close().await;
+    stack.finish().await;
+}
+
 /// The script of axe, installed if it is not there yet.
 async fn axe() -> Result<String, String> {
     let folder: PathBuf = binaries::folder().join("../axe");
@@ -193,6 +255,7 @@ async fn no_page_has_a_violation_of_accessibility_or_asks_another_host() {
             "/keys",
             "/audit",
             "/messages?q=hello",
+            "/phone",
         ] {
             page.go(path).await;
             page.sees("the page", "!!document.querySelector('main:not([aria-busy]) h1')").await;

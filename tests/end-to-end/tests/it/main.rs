@@ -37,4 +37,5 @@ mod replies;
 mod send_media;
 mod sessions;
 mod settings_page;
+mod terminal;
 mod traces;

@@ -92,7 +92,8 @@ impl StackPlan {
                 Process::spawn(&name, binary("kurir-webhook-dispatcher"), settings.iter().cloned())
             })
             .collect();
-        let api = Api::start(broker.into_iter().chain(Nats::login("api")).chain(webhook).chain(self.api));
+        let demo = [("SIMULATOR_URL".to_owned(), simulator.url(""))];
+        let api = Api::start(broker.into_iter().chain(demo).chain(Nats::login("api")).chain(webhook).chain(self.api));
 
         let mut stack = Stack { api, dispatchers, gateway, simulator, receiver, nats };
         stack.gateway.wait_ready(SOON).await;

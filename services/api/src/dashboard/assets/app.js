@@ -17,6 +17,7 @@ const PAGES = [
   ["/jobs", "jobs", "Jobs", "read", "send"],
   ["/keys", "keys", "Keys", "admin", "access"],
   ["/audit", "audit", "Audit", "admin", "access"],
+  ...("demo" in root.dataset ? [["/phone", "phone", "Phone", "manage", "phone"]] : []),
 ];
 const LANGUAGES = [["en", "English"], ["id", "Bahasa Indonesia"], ["pt", "Português"], ["es", "Español"]];
 

@@ -35,6 +35,7 @@ const ICONS = {
   jobs: "M12 7v5l3 3M12 3a9 9 0 100 18 9 9 0 000-18",
   keys: "M14 10a4 4 0 10-4 4l1.500-.5H14v2h2v2h3v-3l-5-4.500",
   audit: "M6 3h9l4 4v14H6zM9 12h7M9 16h5",
+  phone: "M8 2h8v20H8zM11 19h2",
   search: "M11 4a7 7 0 100 14 7 7 0 000-14M16 16l5 5",
   more: "M4 7h16M4 12h16M4 17h16",
 };

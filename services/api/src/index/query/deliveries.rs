@@ -65,11 +65,22 @@ pub struct DeliveryFilter {
 impl DeliveryFilter {
     fn build(&self, connection: &Connection) -> Result<Filter> {
         let mut filter = Filter::default();
-        filter.within("session", &self.visible);
+        // These select by an index of their own.
+        let is_few = self.endpoint.is_some()
+            || self.chat.is_some()
+            || self.event_id.is_some()
+            || self.outcome.as_deref().is_some_and(|outcome| outcome != "delivered")
+            || self.status.is_some_and(|status| status != 200);
+        if is_few {
+            filter.within("session", &self.visible);
+        } else {
+            filter.within_each("session", &self.visible);
+        }
         filter.and("endpoint = ?", self.endpoint.clone());
         filter.and("session = ?", self.session.clone());
         filter.and("chat = ?", self.chat.clone());
-        filter.event_type("event_type", self.event_type.as_deref());
+        let is_by_session = !is_few && (self.session.is_some() || self.visible.is_some());
+        filter.event_type(connection, ("deliveries", "event_type"), self.event_type.as_deref(), is_by_session)?;
         if let Some(event_id) = &self.event_id {
             filter.and("event_seq IN (SELECT seq FROM events WHERE id = ?)", Some(event_id.clone()));
             filter.and("event_id = ?", Some(event_id.clone()));
@@ -118,10 +129,10 @@ pub fn selected_events(
     wanted: &DeliveryFilter,
     most: usize,
 ) -> Result<BTreeMap<String, Vec<u64>>> {
-    let filter = wanted.build(connection)?;
-    let sql = format!("SELECT DISTINCT endpoint, event_seq FROM deliveries{} LIMIT {most}", filter.sql());
+    let (conditions, values) = wanted.build(connection)?.whole();
+    let sql = format!("SELECT DISTINCT endpoint, event_seq FROM deliveries{conditions} LIMIT {most}");
     let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query(params_from_iter(&filter.values))?;
+    let mut rows = statement.query(params_from_iter(&values))?;
     let mut selected: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         selected.entry(row.get(0)?).or_default().push(row.get(1)?);
@@ -142,9 +153,10 @@ pub fn find_delivery(connection: &Connection, id: i64, visible: &VisibleSessions
     let mut filter = Filter::default();
     filter.within("session", visible);
     filter.and("id = ?", Some(id));
-    let sql = format!("SELECT id, {COLUMNS} FROM deliveries{}", filter.sql());
+    let (conditions, values) = filter.whole();
+    let sql = format!("SELECT id, {COLUMNS} FROM deliveries{conditions}");
     let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query_map(params_from_iter(&filter.values), read_delivery)?;
+    let mut rows = statement.query_map(params_from_iter(&values), read_delivery)?;
     rows.next().transpose()
 }
 

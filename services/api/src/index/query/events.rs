@@ -49,11 +49,18 @@ pub struct EventFilter {
 
 pub fn list_events(connection: &Connection, wanted: &EventFilter, page: &PageRequest) -> Result<Page<EventSummary>> {
     let mut filter = Filter::default();
-    filter.within("session", &wanted.visible);
-    filter.and("session = ?", wanted.session.clone());
     filter.and("chat = ?", wanted.chat.clone());
     filter.and("message_id = ?", wanted.message_id.clone());
-    filter.event_type("type", wanted.event_type.as_deref());
+    // A chat and a message have few rows, whatever else is asked.
+    let is_few = wanted.chat.is_some() || wanted.message_id.is_some();
+    if is_few {
+        filter.within("session", &wanted.visible);
+    } else {
+        filter.within_each("session", &wanted.visible);
+    }
+    filter.and("session = ?", wanted.session.clone());
+    let is_by_session = !is_few && (wanted.session.is_some() || wanted.visible.is_some());
+    filter.event_type(connection, ("events", "type"), wanted.event_type.as_deref(), is_by_session)?;
     // Events are stored in the order of their sequences.
     if let Some(since) = wanted.since {
         filter.and("seq >= ?", Some(first_since(connection, since)?));
