@@ -125,8 +125,6 @@ async fn answer(
     phase: Arc<ConnectionPhase>,
     dropped_bodies: UnboundedSender<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    // Whoever sends one request after the other without waiting lets the others go first.
-    tokio::task::yield_now().await;
     phase.begin_request();
     let (mut head, incoming) = request.into_parts();
     head.extensions.insert(Arc::clone(&phase));

@@ -87,8 +87,9 @@ impl ConnectionTable {
         }
         let kept = if held < FEW { 0 } else { table.in_all / KEPT_FOR_FEW };
         if table.open.len() >= table.in_all - kept {
-            let busiest = table.busiest_waiting()?;
-            table.evict_of(busiest).then_some(())?;
+            // Nobody gives way to an address that holds more.
+            let (busiest, holds) = table.busiest_waiting()?;
+            (holds >= held && table.evict_of(busiest)).then_some(())?;
         }
         let id = table.next();
         let evicted = CancellationToken::new();
@@ -151,10 +152,10 @@ impl Table {
         })
     }
 
-    /// The address that has most connections, of those with one that waits.
-    fn busiest_waiting(&self) -> Option<IpAddr> {
+    /// The address that has most connections, of those with one that waits, and how many it has.
+    fn busiest_waiting(&self) -> Option<(IpAddr, usize)> {
         let waiting = self.addresses.iter().filter(|(_, of)| !of.waiting.is_empty());
-        waiting.max_by_key(|(_, of)| of.count).map(|(address, _)| *address)
+        waiting.map(|(address, of)| (*address, of.count)).max_by_key(|(_, count)| *count)
     }
 }
 
@@ -185,7 +186,7 @@ impl ConnectionPlace {
         connection.head_bytes += bytes;
         table.head_bytes += bytes;
         while table.head_bytes > HEAD_BYTES {
-            let Some(busiest) = table.busiest_waiting() else { return };
+            let Some((busiest, _)) = table.busiest_waiting() else { return };
             table.evict_of(busiest);
         }
     }
@@ -256,6 +257,10 @@ mod tests {
             (2..20).map_while(|number| table.admit(address(number)).inspect(ConnectionPlace::end_wait)).collect();
         assert_eq!(few.len(), 18);
         assert!(table.admit(address(1)).is_none());
+        // One who has only connected, and asks in a moment, does not give way to them either.
+        let quiet = table.admit(address(30)).expect("a place");
+        assert!(table.admit(address(1)).is_none());
+        assert!(!quiet.evicted.is_cancelled());
     }
 
     #[test]
