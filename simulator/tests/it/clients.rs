@@ -88,6 +88,8 @@ async fn a_client_that_cannot_decrypt_asks_the_client_that_wrote() {
     let bob = Phone::paired(&sim, folder.path(), Some("Bob")).await;
     ann.send(&jid_of(&bob), "hello").await;
     bob.until_heard("hello").await;
+    // Otherwise Bob's own phone may be faster to give it to him.
+    sim.post("/admin/mock-phone/power", json!({"number": number_of(&bob), "on": false})).await;
     sim.post("/faults", json!({"kind": "corrupt", "match": {"contact": number_of(&ann)}, "times": 1})).await;
     let id = ann.send(&jid_of(&bob), "damaged on the way").await;
     assert_eq!(bob.until_heard("damaged on the way").await.id, id);

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 use crate::{
     support::Sim,
@@ -59,7 +60,17 @@ async fn pairs_by_code(client: Client) {
     witness.until("qr").await;
     witness.order(json!({"do": "pair_code", "number": "15550300001"}));
     let code = witness.until("pair_code").await["code"].clone();
-    sim.post("/admin/mock-phone/enter-code", json!({"number": "15550300001", "code": code})).await;
+    // Baileys gives the code before WhatsApp has read its question.
+    let entered = json!({"number": "15550300001", "code": code});
+    let began = Instant::now();
+    loop {
+        let (status, answer) = sim.call("POST", "/admin/mock-phone/enter-code", Some(entered.clone())).await;
+        if (200..300).contains(&status) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{status}: {answer}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     witness.until("paired").await;
     witness.until("connected").await;
     text_goes_both_ways(&mut witness, &sim, "by code").await;
