@@ -37,7 +37,8 @@ build: build-for-simulator ## release binaries in target/dist/
 	@mkdir -p $(DIST) && cp $(addprefix $(TARGET)/release/,$(PROGRAMS)) $(DIST)/
 
 # A call of its own, because cargo unifies features within one: what trusts the simulator must not reach a release. Both calls
-# are about the same packages, so that everything below the WhatsApp client has one set of features, and is compiled once.
+# are about the same packages, so that everything below the WhatsApp client has one set of features, and is compiled once. The
+# simulator adds no more than a module of helpers for tests (`wacore-noise/test-util`), which nothing in the gateway calls.
 build-for-simulator: ## the simulator, and the gateway that trusts it, in target/dist/
 	$(CARGO) build --release $(TOGETHER) --bin kurir-gateway-for-simulator --bin whatsapp-simulator --features kurir-gateway/simulator
 	@$(SETTLE)
@@ -59,7 +60,7 @@ tests: tests-build
 	$(CARGO) test --workspace $(FEATURES) --no-fail-fast
 
 tests-build:
-	$(CARGO) build --workspace --bin kurir-gateway
+	$(CARGO) build $(patsubst %,-p %,$(PROGRAMS)) --bin kurir-gateway
 	@$(SETTLE)
 	$(CARGO) build --workspace --bins $(FEATURES)
 	@$(SETTLE)

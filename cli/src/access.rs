@@ -1,6 +1,6 @@
 //! Commands about endpoints and keys.
 
-use crate::{api_client::ApiClient, history::escape, settings::KeyCommand, table::print_rows};
+use crate::{api_client::ApiClient, commands::KeyCommand, history::escape, table::print_rows};
 use serde_json::json;
 
 /// Prints the endpoints, the oldest first.

@@ -2,9 +2,9 @@
 
 use crate::{
     api_client::ApiClient,
+    commands::{JobCommand, SessionChoice},
     history::escape,
-    settings::{JobCommand, SessionChoice},
-    table::{cell, print_rows},
+    table::{cell, print_one, print_rows},
 };
 
 /// Lists, shows or cancels jobs; true if the API did it.
@@ -31,12 +31,7 @@ pub async fn run_job_command(
         }
         JobCommand::Show { id } => {
             let reply = api.get(&session.path(&format!("jobs/{}", escape(&id)))).await?;
-            let job = &reply.body["data"];
-            if !reply.succeeded() {
-                eprintln!("{}", reply.message());
-            } else if as_json {
-                println!("{job}");
-            } else {
+            Ok(print_one(&reply, as_json, |job| {
                 println!(
                     "{} {}: {} of {} sent, {} failed",
                     cell(&job["id"]),
@@ -53,8 +48,7 @@ pub async fn run_job_command(
                 for failure in job["failures"].as_array().map(Vec::as_slice).unwrap_or_default() {
                     println!("  failed: {}", cell(failure));
                 }
-            }
-            Ok(reply.succeeded())
+            }))
         }
         JobCommand::Cancel { id } => {
             let reply = api.delete(&session.path(&format!("jobs/{}", escape(&id)))).await?;

@@ -1,6 +1,6 @@
 //! The command line `kurir`: it calls the API over HTTP.
 //!
-//! `settings` parses the command and says where the API is, `api_client` calls it, `session`, `sessions`, `jobs`,
+//! `commands` lists what a user can type, `settings` reads it and says where the API is, `api_client` calls it, `session`, `sessions`, `jobs`,
 //! `webhook_checks`, `history`, `recovery`, `live`, `access` and `doctor` are the commands, `table` and `progress` print.
 //! `receive`, `check_ready` and `help_files` need no API: an example receiver, the
 //! health check of the images, completions and the manual.
@@ -9,6 +9,7 @@
 mod access;
 mod api_client;
 mod check_ready;
+mod commands;
 mod doctor;
 mod help_files;
 mod history;
@@ -23,7 +24,8 @@ mod settings;
 mod table;
 mod webhook_checks;
 
-use settings::{ApiCommand, ApiSettings, CliRequest, IndexCommand, LocalCommand, StreamFilter};
+use commands::{ApiCommand, IndexCommand, LocalCommand, StreamFilter};
+use settings::{ApiSettings, CliRequest};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

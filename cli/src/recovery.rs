@@ -2,10 +2,10 @@
 
 use crate::{
     api_client::{ApiClient, ApiReply},
+    commands::ReplayCommand,
     history::escape,
     progress::ProgressBar,
-    settings::ReplayCommand,
-    table::{cell, print_rows},
+    table::{cell, print_one, print_rows},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -96,12 +96,7 @@ async fn follow_replay(api: &ApiClient, id: &str, as_json: bool) -> anyhow::Resu
 }
 
 fn print_replay(reply: &ApiReply, as_json: bool) {
-    let replay = &reply.body["data"];
-    if !reply.succeeded() {
-        eprintln!("{}", reply.message());
-    } else if as_json {
-        println!("{replay}");
-    } else {
+    print_one(reply, as_json, |replay| {
         println!(
             "{} to {}: {}, {} of {} still wait",
             cell(&replay["id"]),
@@ -110,20 +105,13 @@ fn print_replay(reply: &ApiReply, as_json: bool) {
             replay["waiting"],
             replay["total"]
         );
-    }
+    });
 }
 
 /// Prints where an endpoint's events are; true if none is missing.
 pub async fn show_ledger(api: &ApiClient, query: &str, as_json: bool) -> anyhow::Result<bool> {
     let reply = api.get(&format!("/api/ledger?{query}")).await?;
-    let ledger = &reply.body["data"];
-    if !reply.succeeded() {
-        eprintln!("{}", reply.message());
-        return Ok(false);
-    }
-    if as_json {
-        println!("{ledger}");
-    } else {
+    let is_known = print_one(&reply, as_json, |ledger| {
         println!(
             "{}: {} matched = {} delivered + {} waiting + {} dead + {} filtered + {} missing",
             cell(&ledger["endpoint"]),
@@ -134,6 +122,6 @@ pub async fn show_ledger(api: &ApiClient, query: &str, as_json: bool) -> anyhow:
             ledger["filtered"],
             ledger["missing"]
         );
-    }
-    Ok(ledger["missing"] == 0)
+    });
+    Ok(is_known && reply.body["data"]["missing"] == 0)
 }

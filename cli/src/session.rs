@@ -2,7 +2,7 @@
 
 use crate::{
     api_client::{ApiClient, ApiReply},
-    settings::{FileKind, SessionChoice},
+    commands::{FileKind, SessionChoice},
 };
 use anyhow::Context as _;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};

@@ -2,9 +2,9 @@
 
 use crate::{
     api_client::{ApiClient, ApiReply},
+    commands::SessionCommand,
     history::escape,
-    settings::SessionCommand,
-    table::{cell, print_rows},
+    table::{cell, print_one, print_rows},
 };
 use serde_json::json;
 
@@ -43,15 +43,12 @@ pub async fn run_session_command(
         }
         SessionCommand::Delete { id, keep_linked } => {
             let reply = api.delete(&format!("/api/sessions/{}?keepLinked={keep_linked}", escape(&id))).await?;
-            let done = &reply.body["data"];
-            if reply.succeeded() && !as_json {
+            return Ok(print_one(&reply, as_json, |done| {
                 println!(
                     "{id}: logged out {}, keys wiped {}, jobs cancelled {}",
                     done["loggedOut"], done["keysWiped"], done["jobsCancelled"]
                 );
-                return Ok(true);
-            }
-            reply
+            }));
         }
     };
     print_session(&reply, as_json);
@@ -59,17 +56,15 @@ pub async fn run_session_command(
 }
 
 fn print_session(reply: &ApiReply, as_json: bool) {
-    let session = &reply.body["data"];
-    if !reply.succeeded() {
-        eprintln!("{}", reply.message());
-        for problem in reply.body["problems"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            eprintln!("  {} {}", cell(&problem["field"]), cell(&problem["message"]));
+    let is_done = print_one(reply, as_json, |session| {
+        // A restart is answered with a text alone.
+        if session["id"].is_null() {
+            println!("{}", reply.message());
+        } else {
+            println!("{}: {}, status {}", cell(&session["id"]), cell(&session["desired"]), cell(&session["status"]));
         }
-    } else if as_json {
-        println!("{session}");
-    } else if session["id"].is_null() {
-        println!("{}", reply.message());
-    } else {
-        println!("{}: {}, status {}", cell(&session["id"]), cell(&session["desired"]), cell(&session["status"]));
+    });
+    for problem in reply.body["problems"].as_array().filter(|_| !is_done).into_iter().flatten() {
+        eprintln!("  {} {}", cell(&problem["field"]), cell(&problem["message"]));
     }
 }

@@ -26,6 +26,17 @@ pub fn print_rows(reply: &ApiReply, columns: &[(&str, &str)], as_json: bool) -> 
     true
 }
 
+/// Prints one thing as `show` writes it, or as JSON. True if the API answered.
+pub fn print_one(reply: &ApiReply, as_json: bool, show: impl FnOnce(&Value)) -> bool {
+    let data = &reply.body["data"];
+    match (reply.succeeded(), as_json) {
+        (false, _) => eprintln!("{}", reply.message()),
+        (true, true) => println!("{data}"),
+        (true, false) => show(data),
+    }
+    reply.succeeded()
+}
+
 /// A value as one cell: no line break, nothing that a terminal would obey.
 pub fn cell(value: &Value) -> String {
     let text = match value {

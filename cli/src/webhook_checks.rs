@@ -2,7 +2,7 @@
 
 use crate::{
     api_client::{ApiClient, ApiReply},
-    settings::WebhookCheck,
+    commands::WebhookCheck,
 };
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};

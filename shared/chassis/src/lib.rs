@@ -4,7 +4,8 @@
 //! (`telemetry`, `log_lines`, `log_redaction`, `trace_context`), waits for a signal (`shutdown`) and supervises the tasks (`tasks`). `broker`
 //! connects to NATS (through `nats_login`), checks it (`nats_requirements`), reads its clock (`nats_clock`) and creates missing streams; `publish` stores messages, `bucket` reads and writes values, `objects`
 //! reads and writes files there, and `backoff` is the pause between tries of any of them. `health` reports whether the
-//! service works, `metrics` what it counts, `process_metrics` what its process uses. `webhook_settings` are those of the endpoint `default`.
+//! service works, `metrics` what it counts, `process_metrics` what its process uses. `webhook_settings` are those of the endpoint `default`, and
+//! `proxy_tunnel` leads through a proxy.
 
 pub mod backoff;
 pub mod broker;
@@ -22,6 +23,7 @@ pub mod nats_login;
 mod nats_requirements;
 pub mod objects;
 pub mod process_metrics;
+pub mod proxy_tunnel;
 pub mod publish;
 pub mod service;
 pub mod settings;

@@ -48,7 +48,7 @@ fn check_service(service: ServiceName, pongs: &[PingReply]) -> Vec<Finding> {
             (None, true) => {}
         }
         findings.extend(pong.notices.iter().map(|notice| {
-            let advice = "Restore it from a backup if you need it (docs/operating.md)";
+            let advice = "Restore it from a backup of NATS if you need it";
             Finding::warning(CheckArea::Streams, format!("{name} has seen a loss: {notice}"), advice)
         }));
     }

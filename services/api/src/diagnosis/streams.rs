@@ -36,7 +36,7 @@ async fn check_stream(app: &AppState, name: &str) -> Vec<Finding> {
                 findings.push(Finding::warning(
                     CheckArea::DeadLetters,
                     format!("{} events were given up for an endpoint and are dead letters", info.state.messages),
-                    "Look at them on the page Dead letters (kurir deliveries --outcome failed), mend the receiver, and replay them",
+                    "Look at them on the page Dead letters (kurir dead-letters), mend the receiver, and replay them (kurir replay dead-letters)",
                 ));
             }
             findings
@@ -46,7 +46,7 @@ async fn check_stream(app: &AppState, name: &str) -> Vec<Finding> {
                 vec![Finding::problem(
                     CheckArea::Streams,
                     format!("The stream {name} is missing: somebody deleted it, or NATS lost its store"),
-                    "The next service that needs it makes it again, empty. Restore a backup if you have one (docs/operating.md), \
+                    "The next service that needs it makes it again, empty. Restore a backup of NATS if you have one, \
                      and keep the folder of NATS on a disk that stays",
                 )]
             }

@@ -2,14 +2,14 @@
 
 use super::listener::ProxyAlarm;
 use anyhow::Context as _;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::ORIGIN};
+use kurir_chassis::proxy_tunnel::{basic_authorization, open_tunnel};
 use kurir_contract::proxy_url::{ProxyScheme, ProxyUrl};
 use rustls::{ClientConfig, pki_types::ServerName};
 use rustls_platform_verifier::ConfigVerifierExt as _;
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::timeout,
 };
@@ -27,8 +27,6 @@ use whatsapp_rust::{
 
 /// For the proxy's name, its connection, its TLS, and its connection to WhatsApp.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
-/// The head of a proxy's answer has a few lines.
-const MAX_HEAD: usize = 8 * 1024;
 
 /// Where WhatsApp is, and how it is reached.
 pub struct WhatsappSockets {
@@ -59,7 +57,7 @@ impl WhatsappSockets {
         let host = uri.host().context("the URL of WhatsApp has no host")?.trim_matches(['[', ']']);
         let is_tls = uri.scheme_str() == Some("wss");
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let tunnel = timeout(CONNECTED_WITHIN, open_tunnel(proxy, host, port)).await;
+        let tunnel = timeout(CONNECTED_WITHIN, connect_through(proxy, host, port)).await;
         let tunnel = tunnel.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not connect within 20 s")));
         let stream = tunnel.inspect_err(|error| alarm.raise(format!("the proxy {proxy} cannot be used: {error:#}")))?;
         let origin = HeaderValue::from_static(WHATSAPP_WEB_ORIGIN);
@@ -79,7 +77,7 @@ impl WhatsappSockets {
 }
 
 /// A connection to `host` through the proxy, which resolves the name.
-async fn open_tunnel(proxy: &ProxyUrl, host: &str, port: u16) -> anyhow::Result<Box<dyn Stream>> {
+async fn connect_through(proxy: &ProxyUrl, host: &str, port: u16) -> anyhow::Result<Box<dyn Stream>> {
     let stream = TcpStream::connect((proxy.host(), proxy.port())).await.context("failed to connect to it")?;
     stream.set_nodelay(true)?;
     match proxy.scheme() {
@@ -95,12 +93,12 @@ async fn open_tunnel(proxy: &ProxyUrl, host: &str, port: u16) -> anyhow::Result<
         }
         ProxyScheme::Http => {
             let mut stream = stream;
-            ask_for_tunnel(&mut stream, proxy, host, port).await?;
+            open_tunnel(&mut stream, host, port, authorization_of(proxy).as_ref()).await?;
             Ok(Box::new(stream))
         }
         ProxyScheme::Https => {
             let mut stream = begin_tls(proxy, stream).await.context("TLS with it failed")?;
-            ask_for_tunnel(&mut stream, proxy, host, port).await?;
+            open_tunnel(&mut stream, host, port, authorization_of(proxy).as_ref()).await?;
             Ok(Box::new(stream))
         }
     }
@@ -113,38 +111,7 @@ async fn begin_tls(proxy: &ProxyUrl, stream: TcpStream) -> anyhow::Result<TlsStr
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
 }
 
-/// HTTP's CONNECT (RFC 9110, 9.3.6).
-async fn ask_for_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    proxy: &ProxyUrl,
-    host: &str,
-    port: u16,
-) -> anyhow::Result<()> {
-    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let authorization = proxy.credentials().map_or_else(String::new, |(user, password)| {
-        format!("Proxy-Authorization: Basic {}\r\n", BASE64_STANDARD.encode(format!("{user}:{password}")))
-    });
-    let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{authorization}\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    stream.flush().await?;
-    let head = read_head(stream).await.context("it gave no HTTP answer")?;
-    let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
-    match status {
-        _ if !head.starts_with("HTTP/1.") => anyhow::bail!("it does not speak HTTP"),
-        "407" => anyhow::bail!("it wants another user or password (407)"),
-        status if status.len() == 3 && status.starts_with('2') => Ok(()),
-        status => anyhow::bail!("it refused with {}", status.chars().take(3).collect::<String>()),
-    }
-}
-
-/// Byte by byte: what follows the head belongs to WhatsApp.
-async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<String> {
-    let mut head = Vec::with_capacity(128);
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() == MAX_HEAD {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its head is too long"));
-        }
-        head.push(stream.read_u8().await?);
-    }
-    Ok(String::from_utf8_lossy(&head).into_owned())
+fn authorization_of(proxy: &ProxyUrl) -> Option<HeaderValue> {
+    let (user, password) = proxy.credentials()?;
+    basic_authorization(user.as_bytes(), password.as_bytes())
 }

@@ -40,8 +40,11 @@ fn build(folder: &Path) -> PathBuf {
         return repository().join(path);
     }
     let mut cargo = Command::new(env!("CARGO"));
-    // As `make test` has built it before: the features of the simulator are in no default.
-    cargo.current_dir(repository()).args(["build", "--workspace", "--bin", "kurir-gateway"]);
+    cargo.current_dir(repository()).arg("build").args(["--bin", "kurir-gateway"]);
+    // The packages of a release, so that the features are those of a release.
+    for package in ["kurir", "kurir-api", "kurir-gateway", "kurir-webhook-dispatcher"] {
+        cargo.args(["-p", package]);
+    }
     // What cargo tells a test of its own package: a build script that looks at it would compile half the tree once more.
     for (name, _) in std::env::vars_os() {
         let is_of_cargo =

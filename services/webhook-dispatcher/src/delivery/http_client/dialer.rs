@@ -8,13 +8,14 @@ use crate::delivery::{
     guard::{AddressGuard, ForbiddenAddress},
     http_client::{
         address_queue::{AddressQueue, NoAddress},
-        proxy::{ProxyServer, ProxyTunnelError, open_tunnel},
+        proxy::ProxyServer,
         work_meter::{MeteredStream, WorkMeter},
     },
     outcome::{ExchangeError, FailureClass, FailurePhase},
     resolver::{NameResolver, ResolveError},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
+use kurir_chassis::proxy_tunnel::{ProxyTunnelError, open_tunnel};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{
     io,
@@ -162,7 +163,7 @@ impl Dialer {
         let mut stream: Box<dyn ByteStream> = Box::new(stream);
         let Some(tls) = &self.tls else { return Ok((stream, meter, false)) };
         if let Some(proxy) = &self.proxy {
-            open_tunnel(&mut stream, &self.host, self.port, proxy).await?;
+            open_tunnel(&mut stream, &self.host, self.port, proxy.authorization.as_ref()).await?;
         }
         phase.set(FailurePhase::Tls);
         let connector = TlsConnector::from(Arc::clone(&tls.config));
