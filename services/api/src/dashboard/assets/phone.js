@@ -43,8 +43,9 @@ export async function draw({ params, go, onLeave }) {
   return [
     h("p", { class: "soft" }, t("This WhatsApp is simulated: nothing here reaches a real phone.")),
     h("div", { class: "filters" }, field(t("Contact"), contact)),
-    h("section", { class: "conversation phone", "aria-label": t("The contact's phone") }, bubbles, write),
-    card(t("Break things"), ...faults),
+    h("div", { class: "halves" },
+      h("section", { class: "conversation phone", "aria-label": t("The contact's phone") }, bubbles, write),
+      card(t("Break things"), ...faults)),
   ];
 }
 
