@@ -93,6 +93,13 @@ impl Sim {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// A phone scans this code; gives the account's number.
+    pub async fn scan(&self, code: String) -> String {
+        let (status, answer) = self.raw("/admin/mock-phone/scan-qr", code).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["number"].as_str().unwrap().to_owned()
+    }
+
     pub async fn bytes(&self, path: &str) -> Vec<u8> {
         let response = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
         assert!(response.status().is_success(), "GET {path}: {}", response.status());

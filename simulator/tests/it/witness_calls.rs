@@ -12,8 +12,8 @@ const CONTACT: &str = "15550200001";
 
 async fn sees_calls_pictures_and_new_phones(client: Client) {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
-    let Some(mut witness) = Witness::start(client, &sim, folder.path()).await else { return };
-    witness.pair(&sim).await;
+    let Some(mut witness) = Witness::start(client, sim.base(), folder.path()).await else { return };
+    witness.pair(async |code| sim.scan(code).await).await;
     let path = format!("/contacts/{CONTACT}/calls");
     let id = sim.post(&path, json!({"video": true})).await["id"].clone();
     witness.until_fits("call", |event| event["id"] == id && event["state"] == "offer").await;
@@ -54,8 +54,8 @@ async fn sees_calls_pictures_and_new_phones(client: Client) {
 
 async fn reads_the_past(client: Client) {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
-    let Some(mut witness) = Witness::start(client, &sim, folder.path()).await else { return };
-    let number = witness.pair(&sim).await;
+    let Some(mut witness) = Witness::start(client, sim.base(), folder.path()).await else { return };
+    let number = witness.pair(async |code| sim.scan(code).await).await;
     let past = json!({"contact": CONTACT, "messages": [{"id": "OLD", "text": "long ago", "timestamp": 1_700_000_000}]});
     sim.post(&format!("/accounts/{number}/history"), past).await;
     let heard = witness.until_fits("history", |event| event["text"] == "long ago").await;

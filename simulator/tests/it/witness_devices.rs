@@ -25,8 +25,8 @@ async fn with_phone(
     push_name: Option<&str>,
 ) -> Option<(Sim, tempfile::TempDir, Witness, String, Phone)> {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
-    let mut witness = Witness::start(client, &sim, folder.path()).await?;
-    let number = witness.pair(&sim).await;
+    let mut witness = Witness::start(client, sim.base(), folder.path()).await?;
+    let number = witness.pair(async |code| sim.scan(code).await).await;
     // The same name is the same account.
     let own = sim.get(&format!("/contacts/{number}")).await["pushName"].as_str().unwrap().to_owned();
     let phone = Phone::paired(&sim, folder.path(), Some(push_name.unwrap_or(&own))).await;

@@ -13,8 +13,8 @@ const OTHER: &str = "15550200002";
 
 async fn is_added_and_told_of_changes(client: Client) {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
-    let Some(mut witness) = Witness::start(client, &sim, folder.path()).await else { return };
-    let number = witness.pair(&sim).await;
+    let Some(mut witness) = Witness::start(client, sim.base(), folder.path()).await else { return };
+    let number = witness.pair(async |code| sim.scan(code).await).await;
     let new = json!({"subject": "Team", "participants": [CONTACT, OTHER, number], "creator": CONTACT});
     let id = sim.post("/groups", new).await["id"].as_str().unwrap().to_owned();
     let path = format!("/groups/{id}");

@@ -32,8 +32,8 @@ async fn text_goes_both_ways(witness: &mut Witness, sim: &Sim, round: &str) {
 async fn pairs_by_qr_logs_in_again_and_talks(client: Client) {
     let sim = Sim::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut witness) = Witness::start(client, &sim, folder.path()).await else { return };
-    let number = witness.pair(&sim).await;
+    let Some(mut witness) = Witness::start(client, sim.base(), folder.path()).await else { return };
+    let number = witness.pair(async |code| sim.scan(code).await).await;
     text_goes_both_ways(&mut witness, &sim, "one").await;
 
     witness.order(json!({"do": "disconnect"}));
@@ -55,7 +55,7 @@ async fn pairs_by_qr_logs_in_again_and_talks(client: Client) {
 async fn pairs_by_code(client: Client) {
     let sim = Sim::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut witness) = Witness::start(client, &sim, folder.path()).await else { return };
+    let Some(mut witness) = Witness::start(client, sim.base(), folder.path()).await else { return };
     witness.order(json!({"do": "connect"}));
     witness.until("qr").await;
     witness.order(json!({"do": "pair_code", "number": "15550300001"}));
@@ -79,8 +79,8 @@ async fn pairs_by_code(client: Client) {
 async fn reads_files_numbers_and_texts_that_look_like_tokens(client: Client) {
     let sim = Sim::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut witness) = Witness::start(client, &sim, folder.path()).await else { return };
-    witness.pair(&sim).await;
+    let Some(mut witness) = Witness::start(client, sim.base(), folder.path()).await else { return };
+    witness.pair(async |code| sim.scan(code).await).await;
 
     let size = BASE64_STANDARD.decode(PIXEL).unwrap().len();
     sim.text(CONTACT, "", json!({"type": "image", "mimetype": "image/png", "caption": "a pixel", "base64": PIXEL}))

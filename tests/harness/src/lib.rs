@@ -9,6 +9,7 @@
 //! - [`stack`]: all of Kurir together.
 //! - [`contract_v3`]: sends the rows of `tests/contract-v3/`; [`json_match`] compares the answers.
 //! - [`faketime`]: a wrong clock for a process.
+//! - [`witness`]: other clients of WhatsApp, which nobody here wrote.
 //! - [`wait`]: waits for conditions, never for time.
 //! - [`port`]: reserves ports; [`tcp_server`] listens on them.
 //!
@@ -27,6 +28,7 @@ pub mod receiver;
 pub mod stack;
 mod tcp_server;
 pub mod wait;
+pub mod witness;
 
 pub use cable::NetworkCable;
 pub use nats::Nats;

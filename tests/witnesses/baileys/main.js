@@ -4,15 +4,19 @@
 // Only the server's address and the trust anchors differ from a client of the real WhatsApp. The media server's
 // certificate comes in NODE_EXTRA_CA_CERTS, which node reads when it starts.
 import { createInterface } from 'node:readline'
-import makeWASocket, {
+import pino from 'pino'
+
+// `baileys` is the newest line, `baileys-6` the one before it.
+const library = process.env.WITNESS_BAILEYS ?? 'baileys'
+const {
+  default: makeWASocket,
   Browsers,
   DisconnectReason,
   downloadMediaMessage,
   proto,
   useMultiFileAuthState,
-} from 'baileys'
-import { WA_CERT_DETAILS } from 'baileys/lib/Defaults/index.js'
-import pino from 'pino'
+} = await import(library)
+const { WA_CERT_DETAILS } = await import(`${library}/lib/Defaults/index.js`)
 
 const [base, folder, pushName] = process.argv.slice(2)
 const logger = pino({ level: process.env.WITNESS_LOG ?? 'silent' }, pino.destination(2))

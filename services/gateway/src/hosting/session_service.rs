@@ -22,7 +22,9 @@ use crate::{
         send::WhatsappSender,
     },
     publish::{EventPublisher, OutgoingEvent, SessionMetadata},
-    session::{session_guard::SessionGuard, status_queue::StatusQueue, store::SessionStore},
+    session::{
+        adoption::adopt_replaced_program, session_guard::SessionGuard, status_queue::StatusQueue, store::SessionStore,
+    },
     storage::StorageMonitor,
     store_watch::{StoreLosses, WatchedStore},
 };
@@ -73,6 +75,7 @@ pub async fn run_session(
         Some(claimed) => claimed?,
         None => return Ok(()),
     }
+    adopt_replaced_program(&config.whatsapp_session_path, session, &store).await.map_err(anyhow::Error::from)?;
     registry.take_home(session).await?;
     let parts = SessionParts::new(context, config, session, store, (claim.guard(), metadata))?;
     let mut tasks = TaskSet::new(shutdown);

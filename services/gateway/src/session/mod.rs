@@ -5,11 +5,14 @@
 //! was there, `appearance` keeps the account from looking online, `abort` ends a connection that lost a message,
 //! `client_tasks` watches the client's tasks and ends them, `http` moves files, from and to the `whatsapp_hosts` only,
 //! `status_queue` publishes the changes, `passkey` is the ceremony of accounts that are linked by passkey only, and
-//! `restriction` is what WhatsApp does not let the account do. `session_guard` says whether this gateway may act.
+//! `restriction` is what WhatsApp does not let the account do, and `adoption`
+//! takes keys over that `baileys` reads. `session_guard` says whether this gateway may act.
 
 pub mod abort;
 pub mod acks;
+pub mod adoption;
 pub mod appearance;
+pub mod baileys;
 pub mod client_tasks;
 mod guarded_http;
 pub mod http;

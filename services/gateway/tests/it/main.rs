@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod adoption;
 mod appearance;
 mod asked_again;
 mod changes;

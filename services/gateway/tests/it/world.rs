@@ -59,7 +59,11 @@ impl World {
 
     /// As [`World::connected`] or [`World::unpaired`], with a NATS of the test's own.
     pub async fn start_on(nats: Nats, scans: bool, settings: &[(&str, &str)]) -> Self {
-        let simulator = Simulator::start(scans).await;
+        Self::start_beside(nats, Simulator::start(scans).await, settings).await
+    }
+
+    /// A gateway with a simulator that was there before it.
+    pub async fn start_beside(nats: Nats, simulator: Simulator, settings: &[(&str, &str)]) -> Self {
         let (url, whatsapp) = (nats.url(), simulator.websocket_url());
         let own = [
             ("NATS_URL", url.as_str()),

@@ -15,6 +15,11 @@ pub struct Simulator {
 impl Simulator {
     /// Starts it. With `scans` the simulated phone scans every QR code by itself.
     pub async fn start(scans: bool) -> Self {
+        Self::start_with(scans, []).await
+    }
+
+    /// Starts it with settings of the test's own.
+    pub async fn start_with(scans: bool, own: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         let (port, media) = (Port::reserve(), Port::reserve());
         let settings = [
             ("SIMULATOR_LISTEN", port.addr().to_string()),
@@ -22,6 +27,7 @@ impl Simulator {
             ("SIMULATOR_AUTO_SCAN", scans.to_string()),
             ("SIMULATOR_STATE", "state".to_owned()),
         ];
+        let settings = settings.into_iter().chain(own);
         let mut process = Process::spawn("simulator", binary("whatsapp-simulator"), settings);
         process.wait_ready(SOON).await;
         Self { process, port, media, client: http::client() }

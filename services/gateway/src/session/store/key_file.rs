@@ -90,6 +90,32 @@ fn find_problem_within(file: &Path, size: u64) -> rusqlite::Result<Option<String
     Ok((found != "ok").then(|| format!("is damaged: {found}")))
 }
 
+/// Whether the file holds the keys of an account that is paired. One that cannot be read counts as such: nothing may be
+/// written over it.
+pub fn is_paired(file: &Path) -> bool {
+    if !file.exists() {
+        return false;
+    }
+    let read = || {
+        let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        database.busy_timeout(BUSY)?;
+        let tables: u32 =
+            database.query_row("SELECT count(*) FROM sqlite_master WHERE name = 'device'", (), |row| row.get(0))?;
+        if tables == 0 {
+            return Ok(0);
+        }
+        database.query_row("SELECT count(*) FROM device WHERE pn <> ''", (), |row| row.get(0))
+    };
+    read().map_or(true, |paired: u32| paired > 0)
+}
+
+/// Makes one file of the database and SQLite's files for it, which nobody has open.
+pub fn close_log(file: &Path) -> rusqlite::Result<()> {
+    let database = Connection::open(file)?;
+    database.busy_timeout(BUSY)?;
+    database.pragma_update(None, "journal_mode", "DELETE")
+}
+
 /// A disk that is full or a file that is locked may be well again at the next try.
 fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode as E;

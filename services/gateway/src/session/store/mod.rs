@@ -4,10 +4,12 @@
 
 mod batching_store;
 mod delegated;
+mod incoming;
 mod key_file;
 
 pub use batching_store::BatchingStore;
 pub use delegated::without_at;
+pub use incoming::{AdoptionRecord, IncomingKeys, find_adopted};
 pub use key_file::DamagedKeys;
 
 use super::{abort::ConnectionAbort, client_tasks::ClientTasks, lease::FolderLease};
