@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// A send takes up to 110 s, a webhook test 25 s.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// A file may be large, and its receiver reads all of it before it answers.
+const FILE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// A stream that lasts longer is opened again, without a gap.
 const STREAM_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -56,6 +58,25 @@ impl ApiClient {
 
     pub async fn post_form(&self, path: &str, form: Form) -> anyhow::Result<ApiReply> {
         self.send(self.build_request(Method::POST, path).multipart(form)).await
+    }
+
+    /// Sends a file as the body, with a passphrase if it needs one.
+    pub async fn post_file(&self, path: &str, file: Vec<u8>, passphrase: Option<&str>) -> anyhow::Result<ApiReply> {
+        let request = self.build_request(Method::POST, path).timeout(FILE_TIMEOUT).body(file);
+        let request = request.header("Content-Type", "application/octet-stream");
+        self.send(passphrase.into_iter().fold(request, |request, one| request.header("X-Passphrase", one))).await
+    }
+
+    /// Receives a file that is sealed with the passphrase, or the API's refusal.
+    pub async fn get_sealed(&self, path: &str, passphrase: &str) -> anyhow::Result<Result<Vec<u8>, ApiReply>> {
+        let request = self.build_request(Method::GET, path).timeout(FILE_TIMEOUT).header("X-Passphrase", passphrase);
+        let response =
+            request.send().await.with_context(|| format!("failed to reach the API at {}; does it run?", self.url))?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Ok(Err(ApiReply { status, body: response.json().await.unwrap_or_default() }));
+        }
+        Ok(Ok(response.bytes().await.context("the file did not arrive whole")?.to_vec()))
     }
 
     pub async fn delete(&self, path: &str) -> anyhow::Result<ApiReply> {

@@ -1,7 +1,7 @@
 //! What a user can type: every command with its arguments.
 
 use crate::history::escape;
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use reqwest::Url;
 use std::{net::SocketAddr, path::PathBuf};
@@ -58,7 +58,8 @@ pub enum ApiCommand {
         #[command(flatten)]
         session: SessionChoice,
     },
-    /// Lists the sessions; makes, starts, stops, restarts and deletes one.
+    /// Lists the sessions; makes, starts, stops, restarts, deletes and moves one.
+    #[command(visible_alias = "session")]
     Sessions {
         #[command(subcommand)]
         command: Option<SessionCommand>,
@@ -228,6 +229,40 @@ pub enum SessionCommand {
         #[arg(long)]
         keep_linked: bool,
     },
+    /// Takes over the session of a program that uses Baileys, without a new pairing. Stop that program first.
+    Adopt {
+        /// Its folder, with `creds.json` in it, which is not changed.
+        folder: PathBuf,
+        /// The session that gets the keys: one that is not paired.
+        #[arg(long, default_value = "default")]
+        session: String,
+    },
+    /// Writes the keys and settings of a stopped session into a file, sealed with a passphrase.
+    Export {
+        id: String,
+        /// The file, which must not exist yet.
+        #[arg(long)]
+        to: PathBuf,
+        #[command(flatten)]
+        passphrase: Passphrase,
+    },
+    /// Makes a session of an exported one.
+    Import {
+        file: PathBuf,
+        /// The id here; without it, the one that the session had.
+        #[arg(long)]
+        id: Option<String>,
+        #[command(flatten)]
+        passphrase: Passphrase,
+    },
+}
+
+/// What seals a file.
+#[derive(Args)]
+pub struct Passphrase {
+    /// At least 12 ASCII characters. Set the variable: other users of this machine can read arguments.
+    #[arg(long, env = "KURIR_PASSPHRASE", hide_env_values = true)]
+    pub passphrase: String,
 }
 
 /// What to do with jobs.

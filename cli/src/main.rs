@@ -19,6 +19,7 @@ mod progress;
 mod receive;
 mod recovery;
 mod session;
+mod session_files;
 mod sessions;
 mod settings;
 mod table;

@@ -1,9 +1,10 @@
-//! Commands about sessions: list, make, start, stop, restart, delete.
+//! Commands about sessions: list, make, start, stop, restart, delete. `session_files` moves them.
 
 use crate::{
     api_client::{ApiClient, ApiReply},
     commands::SessionCommand,
     history::escape,
+    session_files,
     table::{cell, print_one, print_rows},
 };
 use serde_json::json;
@@ -40,6 +41,15 @@ pub async fn run_session_command(
         SessionCommand::Stop { id } => api.post(&format!("/api/sessions/{}/stop", escape(&id)), &json!({})).await?,
         SessionCommand::Restart { id } => {
             api.post(&format!("/api/sessions/{}/restart", escape(&id)), &json!({})).await?
+        }
+        SessionCommand::Adopt { folder, session } => {
+            return session_files::adopt(api, &folder, &session, as_json).await;
+        }
+        SessionCommand::Export { id, to, passphrase } => {
+            return session_files::export(api, &id, &to, &passphrase.passphrase).await;
+        }
+        SessionCommand::Import { file, id, passphrase } => {
+            session_files::import(api, &file, id.as_deref(), &passphrase.passphrase).await?
         }
         SessionCommand::Delete { id, keep_linked } => {
             let reply = api.delete(&format!("/api/sessions/{}?keepLinked={keep_linked}", escape(&id))).await?;

@@ -4,6 +4,7 @@
 //! told that it failed. `command_error` says what a failure means in HTTP.
 
 use async_nats::{HeaderMap, Request, RequestErrorKind};
+use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
     command::{CommandError, CommandReply, QueuedSend},
@@ -12,6 +13,7 @@ use kurir_contract::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// The broker answers itself in a millisecond.
 const BROKER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -83,6 +85,51 @@ pub async fn send_command<A: DeserializeOwned>(
                 unreadable(error)
             }
         }),
+    }
+}
+
+/// What an answer to a question to all means.
+pub enum Progress<T> {
+    /// Who answers has begun; the result follows within this time.
+    Begun(Duration),
+    Done(Result<T, CommandFailure>),
+}
+
+/// Asks every process that listens, and waits for the result of the one that is meant: the others are silent.
+///
+/// # Errors
+/// If there is no result. [`CommandFailure::NobodyThere`] if nobody has begun within `begun_within`.
+pub async fn ask_all<R: DeserializeOwned, T>(
+    broker: &Broker,
+    subject: &'static str,
+    arguments: &impl Serialize,
+    begun_within: Duration,
+    read: impl Fn(R) -> Progress<T>,
+) -> Result<T, CommandFailure> {
+    if !broker.is_connected() {
+        return Err(CommandFailure::BrokerAway);
+    }
+    let payload = serde_json::to_vec(arguments).map_err(unreadable)?;
+    let inbox = broker.client.new_inbox();
+    let mut answers = broker.client.subscribe(inbox.clone()).await.map_err(unreadable)?;
+    broker.client.publish_with_reply(subject, inbox, payload.into()).await.map_err(unreadable)?;
+    let (mut deadline, mut is_begun) = (Instant::now() + begun_within, false);
+    loop {
+        let answer = tokio::select! {
+            answer = timeout_at(deadline, answers.next()) => answer,
+            () = lost(broker) => return Err(CommandFailure::BrokerLost),
+        };
+        let Ok(Some(answer)) = answer else {
+            return Err(if is_begun { CommandFailure::NoAnswer } else { CommandFailure::NobodyThere });
+        };
+        // NATS' own answer, without a body: nobody listens.
+        if answer.payload.is_empty() {
+            return Err(CommandFailure::NobodyThere);
+        }
+        match read(serde_json::from_slice(&answer.payload).map_err(unreadable)?) {
+            Progress::Begun(within) => (deadline, is_begun) = (Instant::now() + within, true),
+            Progress::Done(result) => return result,
+        }
     }
 }
 

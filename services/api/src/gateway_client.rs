@@ -1,13 +1,19 @@
 //! Commands to the WhatsApp gateway that holds a session. How long each may take is in the contract's table of commands.
 
-use crate::command_request::{self, CommandFailure};
+use crate::command_request::{self, CommandFailure, Progress};
 use kurir_chassis::{broker::Broker, bucket::Bucket};
 use kurir_contract::{
-    command::{CommandSpec, EmptyBody, SessionInfo, spec},
+    command::{CommandSpec, EmptyBody, ExportKeys, ExportReply, SessionInfo, spec},
     session::SessionId,
     session_record::{DesiredState, SESSIONS_BUCKET, SessionRecord},
     subject,
 };
+use std::time::Duration;
+
+/// The gateway that has a session's keys says so at once.
+const KEYS_FOUND_WITHIN: Duration = Duration::from_secs(3);
+/// It may have to wait until the session has left WhatsApp.
+const KEYS_EXPORTED_WITHIN: Duration = Duration::from_secs(90);
 
 #[derive(Clone)]
 pub struct GatewayClient {
@@ -37,6 +43,20 @@ impl GatewayClient {
         // A broker or a gateway that hangs shows itself within seconds, with nothing handed over.
         self.status(session).await?;
         self.request(session, command, arguments).await
+    }
+
+    /// Asks for the keys of a stopped session; gives the name of the sealed object.
+    ///
+    /// # Errors
+    /// If no gateway has them, or the one that has them refuses.
+    pub async fn export_keys(&self, session: &SessionId, passphrase: String) -> Result<String, CommandFailure> {
+        let request = ExportKeys { session: session.clone(), passphrase };
+        command_request::ask_all(&self.broker, subject::EXPORT_KEYS, &request, KEYS_FOUND_WITHIN, |reply| match reply {
+            ExportReply::Begun => Progress::Begun(KEYS_EXPORTED_WITHIN),
+            ExportReply::Stored(object) => Progress::Done(Ok(object)),
+            ExportReply::Failed(refusal) => Progress::Done(Err(CommandFailure::Refused(refusal))),
+        })
+        .await
     }
 
     async fn request<C: CommandSpec>(

@@ -47,7 +47,7 @@ pub mod known_chats;
 pub mod metrics;
 
 use config::GatewayConfig;
-use hosting::{GatewayLease, SessionContext, Supervisor};
+use hosting::{GatewayLease, KeyExporter, SessionContext, SessionRegistry, Supervisor};
 use kurir_chassis::{
     broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
 };
@@ -94,12 +94,18 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         losses,
         media_max_age: config.media_max_age,
     };
+    let exporter = KeyExporter {
+        registry: SessionRegistry::open(&context.broker, &config.whatsapp_session_path)?,
+        broker: context.broker.clone(),
+        sessions: config.whatsapp_session_path.clone(),
+    };
     let mut tasks = TaskSet::new(shutdown);
     // The lease is held until the sessions have left WhatsApp.
     let released = CancellationToken::new();
     let sessions = run_sessions(Supervisor::new(context, config)?, tasks.shutdown_token(), released.clone());
     tasks.spawn("clock", clock);
     tasks.spawn("sessions", sessions);
+    tasks.spawn("key export", exporter.run(tasks.shutdown_token()));
     tasks.spawn("lease", lease.run(released));
     tasks.spawn("raw", raw.follow_endpoints(stores.broker.clone(), tasks.shutdown_token()));
     tasks.spawn("stores", stores.run(tasks.shutdown_token()));

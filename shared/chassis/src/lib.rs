@@ -5,7 +5,7 @@
 //! connects to NATS (through `nats_login`), checks it (`nats_requirements`), reads its clock (`nats_clock`) and creates missing streams; `publish` stores messages, `bucket` reads and writes values, `objects`
 //! reads and writes files there, and `backoff` is the pause between tries of any of them. `health` reports whether the
 //! service works, `metrics` what it counts, `process_metrics` what its process uses. `webhook_settings` are those of the endpoint `default`, and
-//! `proxy_tunnel` leads through a proxy.
+//! `proxy_tunnel` leads through a proxy. `sealed_file` encrypts what leaves an installation, and `session_archive` is such a file.
 
 pub mod backoff;
 pub mod broker;
@@ -25,7 +25,9 @@ pub mod objects;
 pub mod process_metrics;
 pub mod proxy_tunnel;
 pub mod publish;
+pub mod sealed_file;
 pub mod service;
+pub mod session_archive;
 pub mod settings;
 pub mod shutdown;
 pub mod tasks;

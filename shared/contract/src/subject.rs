@@ -14,6 +14,7 @@
 //! | `kurir.audit.<key>` | api |
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
+//! | `kurir.services.gateway.export` | api (request/reply): the gateway with the session's keys answers |
 //! | `kurir.sessions.changed` | api: gateways read the records of the sessions |
 //! | `kurir.services.<service>.joined` | a process of the service, when it has started |
 
@@ -44,6 +45,9 @@ pub const ALL_AUDIT: &str = "kurir.audit.>";
 
 /// Published after a change of a session's record. The bucket is what counts: nobody needs this message.
 pub const SESSIONS_CHANGED: &str = "kurir.sessions.changed";
+
+/// Asks for the keys of a stopped session: [`ExportKeys`](crate::command::ExportKeys), which every gateway gets.
+pub const EXPORT_KEYS: &str = "kurir.services.gateway.export";
 
 const EVENTS: &str = "whatsapp.events.";
 

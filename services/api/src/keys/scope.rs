@@ -14,7 +14,7 @@ pub enum Scope {
     Send,
     /// Change endpoints, sessions, groups; replay, resend and delete.
     Manage,
-    /// Everything, keys and the audit log included.
+    /// Everything: keys, the audit log and the export of sessions included.
     Admin,
 }
 
@@ -46,6 +46,10 @@ pub fn required_scope(method: &Method, route: &str) -> Scope {
     {
         return Scope::Admin;
     }
+    // Whoever has the file has the account.
+    if route.ends_with("/export") {
+        return Scope::Admin;
+    }
     let Some((_, of_session)) = route.split_once("/whatsapp/") else {
         return if is_read { Scope::Read } else { Scope::Manage };
     };
@@ -72,6 +76,9 @@ mod tests {
             (Method::GET, "/api/keys", Scope::Admin),
             (Method::DELETE, "/api/keys/{id}", Scope::Admin),
             (Method::GET, "/api/audit", Scope::Admin),
+            (Method::GET, "/api/sessions/{session}/export", Scope::Admin),
+            (Method::POST, "/api/sessions/{session}/adopt", Scope::Manage),
+            (Method::POST, "/api/sessions/import", Scope::Manage),
             (Method::GET, "/api/whatsapp/status", Scope::Read),
             (Method::GET, "/api/whatsapp/qr", Scope::Manage),
             (Method::GET, "/api/sessions/{session}/whatsapp/passkey", Scope::Manage),

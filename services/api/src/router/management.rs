@@ -171,6 +171,47 @@ pub fn session_routes() -> DocumentedRouter {
         )
 }
 
+pub fn session_file_routes() -> DocumentedRouter {
+    DocumentedRouter::new("Sessions", RouteAccess::Keyed, GATEWAY_OF_SESSION)
+        .post(
+            "/api/sessions/{session}/adopt",
+            sessions::adopt_session,
+            operation("adoptSession", "Takes over the session of a program that uses Baileys, without a new pairing")
+                .describe(
+                    "The body is a tar file of the folder with `creds.json`. Stop that program first: two clients with \
+                     the same keys end each other. What cannot be read is named in `leftOut`; its keys are made anew.",
+                )
+                .errors(&[InvalidSessionFile, EmptyFile, FileTooLarge, Conflict, NotStored, TooBusy]),
+        )
+        .post(
+            "/api/sessions/import",
+            sessions::import_session,
+            operation("importSession", "Makes a session of one that was exported, with its keys and settings").errors(
+                &[
+                    InvalidSessionFile,
+                    InvalidPassphrase,
+                    InvalidQuery,
+                    EmptyFile,
+                    FileTooLarge,
+                    SessionExists,
+                    Conflict,
+                    NotStored,
+                    TooBusy,
+                ],
+            ),
+        )
+        .get(
+            "/api/sessions/{session}/export",
+            sessions::export_session,
+            operation("exportSession", "Sends the keys and settings of a stopped session, sealed with a passphrase")
+                .describe(
+                    "Who has the file and the passphrase has the account. Do not start the session here again once it \
+                     runs elsewhere.",
+                )
+                .errors(&[InvalidPassphrase, Conflict, GatewayUnavailable, BrokerUnavailable]),
+        )
+}
+
 fn endpoint_routes() -> DocumentedRouter {
     DocumentedRouter::new("Endpoints", RouteAccess::Keyed, STORED)
         .get(

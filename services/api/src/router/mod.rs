@@ -80,6 +80,8 @@ fn documented_routes(app: &AppState) -> (Router<AppState>, OpenApiDocument) {
                 .route_layer(record.clone())
                 .route_layer(api_key.clone()),
         )
+        // Their bodies are files, which the routes read piece by piece.
+        .merge(management::session_file_routes().route_layer(record.clone()).route_layer(api_key.clone()))
         .nest("/api/sessions/{session}", session())
         .finish();
     (routes, build_document(api, &docs))

@@ -1,7 +1,7 @@
 //! Answers the commands that come over NATS, each once. A slow send never delays a question about the status.
 //!
 //! A send goes to `outbound`, in the order of its chat. Every other command has an [`AnswerCommand`] here, in the file of
-//! its subject: `session`, `passkey`, `jobs`, `chat`, `people`, `groups`, `calls`. `whatsapp_request` asks WhatsApp.
+//! its subject: `session`, `passkey`, `jobs`, `chat`, `people`, `groups`, `calls`, `transfer`. `whatsapp_request` asks WhatsApp.
 //! Which commands there are is the contract's table.
 
 mod calls;
@@ -11,6 +11,7 @@ mod jobs;
 mod passkey;
 mod people;
 mod session;
+mod transfer;
 mod whatsapp_request;
 
 use crate::{

@@ -5,15 +5,19 @@
 //! acknowledges, sends or publishes anything for a session, it asks its [`SessionGuard`](crate::session::session_guard::SessionGuard), which is shut as soon as the lease
 //! may have vanished: also in a process that was frozen, because the time is measured on this machine.
 //!
-//! `session_service` runs one session, `supervisor` runs those that this gateway holds.
+//! `session_service` runs one session, `supervisor` runs those that this gateway holds, and `key_export` hands out the keys of
+//! those that are stopped.
 
 mod gateway_lease;
+mod key_export;
 mod session_claim;
 mod session_registry;
 mod session_service;
 mod supervisor;
 
 pub use gateway_lease::GatewayLease;
+pub use key_export::KeyExporter;
 pub use session_claim::{HeldElsewhere, SessionClaim, SessionHolder};
+pub use session_registry::SessionRegistry;
 pub use session_service::SessionContext;
 pub use supervisor::Supervisor;

@@ -60,20 +60,15 @@ impl PollStore {
     /// Reads a file, which may not exist yet.
     #[must_use]
     pub fn open(file: &Path) -> Self {
-        let mut memory = PollMemory { file: Some(file.to_owned()), ..PollMemory::default() };
-        match File::open(file) {
-            Ok(lines) => {
-                let lines = BufReader::new(lines).lines().map_while(Result::ok);
-                // A line that a crash cut off loses one poll.
-                lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|poll| memory.add(poll));
-                memory.rewrite();
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::warn!("the stored polls cannot be read, so votes on them cannot be read either: {error}")
-            }
+        Self(Arc::new(Mutex::new(PollMemory::read(file))))
+    }
+
+    /// Reads the file again, which somebody else wrote.
+    pub fn read_again(&self) {
+        let mut memory = self.lock();
+        if let Some(file) = memory.file.clone() {
+            *memory = PollMemory::read(&file);
         }
-        Self(Arc::new(Mutex::new(memory)))
     }
 
     /// Remembers the poll or the calendar event in a message, if there is one.
@@ -159,6 +154,23 @@ pub fn is_poll(message: &Message) -> bool {
 }
 
 impl PollMemory {
+    fn read(file: &Path) -> Self {
+        let mut memory = Self { file: Some(file.to_owned()), ..Self::default() };
+        match File::open(file) {
+            Ok(lines) => {
+                let lines = BufReader::new(lines).lines().map_while(Result::ok);
+                // A line that a crash cut off loses one poll.
+                lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|poll| memory.add(poll));
+                memory.rewrite();
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!("the stored polls cannot be read, so votes on them cannot be read either: {error}")
+            }
+        }
+        memory
+    }
+
     fn add(&mut self, poll: KnownPoll) {
         let key = (poll.chat.clone(), poll.id.clone());
         self.bytes += poll.size();

@@ -39,7 +39,8 @@ use kurir_contract::{
 use phone::PhonePresence;
 use session_guard::SessionGuard;
 use state::SessionState;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use store::IncomingKeys;
 use tokio::sync::{mpsc, oneshot, watch};
 use whatsapp_hosts::WhatsappHosts;
 use whatsapp_rust::Client;
@@ -50,6 +51,8 @@ pub struct SessionHandle {
     pub id: SessionId,
     /// The setting `WHATSAPP_SESSION_PATH`.
     pub path: String,
+    /// The session's own folder.
+    pub folder: PathBuf,
     /// The session's current state.
     pub view: watch::Receiver<SessionView>,
     /// Sends that wait for WhatsApp's acknowledgement.
@@ -94,7 +97,13 @@ pub enum ControlRequest {
     Restart(oneshot::Sender<()>),
     Logout(oneshot::Sender<LoggedOut>),
     Passkey(PasskeyAction, oneshot::Sender<Result<(), PasskeyRefusal>>),
+    Install(IncomingKeys, oneshot::Sender<Result<(), InstallRefusal>>),
 }
+
+/// Why keys were not installed. Nothing changed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session is paired already: log it out first")]
+pub struct InstallRefusal;
 
 /// What a user may do in a pairing by passkey.
 pub enum PasskeyAction {
@@ -166,6 +175,14 @@ impl SessionHandle {
     /// If the session's task does not answer.
     pub async fn restart(&self) -> Result<(), SessionTimeout> {
         self.request(ControlRequest::Restart).await
+    }
+
+    /// Gives the session keys and connects it with them.
+    ///
+    /// # Errors
+    /// If the session's task does not answer, or the session is paired.
+    pub async fn install(&self, keys: IncomingKeys) -> Result<Result<(), InstallRefusal>, SessionTimeout> {
+        self.request(|answer| ControlRequest::Install(keys, answer)).await
     }
 
     /// Logs the session out at WhatsApp and wipes its keys.

@@ -49,6 +49,12 @@ struct PhoneRecord {
     warned: Option<i64>,
 }
 
+impl PhoneRecord {
+    fn read(file: &Path) -> Self {
+        fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+}
+
 /// What must be done about the phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhoneStep {
@@ -87,8 +93,7 @@ impl PhonePresence {
     /// Reads what the session's folder holds. An unreadable file counts as an empty one.
     #[must_use]
     pub fn open(file: &Path) -> Self {
-        let kept: PhoneRecord =
-            fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let kept = PhoneRecord::read(file);
         let file = file.to_owned();
         Self(Arc::new(Mutex::new(PhoneState {
             file,
@@ -99,6 +104,13 @@ impl PhonePresence {
             asked: None,
             own: vec![],
         })))
+    }
+
+    /// Reads the file again, which somebody else wrote.
+    pub fn read_again(&self) {
+        let mut known = self.lock();
+        known.kept = PhoneRecord::read(&known.file);
+        known.written = known.kept;
     }
 
     /// Sets the account's own addresses.

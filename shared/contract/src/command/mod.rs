@@ -16,6 +16,7 @@ pub mod people;
 mod quote;
 mod session;
 mod table;
+mod transfer;
 
 pub use answer::{CommandError, CommandErrorCode, CommandReply, QueuedSend, WaitReason};
 pub use base64_bytes::Base64Bytes;
@@ -33,6 +34,7 @@ pub use passkey::{AnswerPasskey, PasskeyProgress};
 pub use people::{CheckNumber, NumberChecked};
 pub use quote::Quote;
 pub use session::{ActiveRestriction, LoggedOut, PairingCode, PairingCodeRequest, SessionInfo};
+pub use transfer::{AdoptKeys, ExportKeys, ExportReply, KeySource, KeysAdopted};
 
 pub use table::{
     AnswerCommand, Command, CommandKind, CommandSpec, EncodedReply, UnknownCommand, answer_command, build_send, spec,

@@ -5,10 +5,10 @@
 //! [`build_send`] for a `TryFrom` of every request in `sends`.
 
 use super::{
-    AnswerPasskey, CallRejected, CheckNumber, CommandError, CommandErrorCode, CommandReply, EmptyBody, LoggedOut,
-    MarkRead, NumberChecked, PairingCode, PairingCodeRequest, PasskeyProgress, QueuedSend, RejectCall, SendContact,
-    SendEdit, SendForward, SendLocation, SendMedia, SendPoll, SendReaction, SendRevoke, SendText, SentMessage,
-    SessionInfo, SetPresence, ShowTyping, SubscribePresence,
+    AdoptKeys, AnswerPasskey, CallRejected, CheckNumber, CommandError, CommandErrorCode, CommandReply, EmptyBody,
+    KeysAdopted, LoggedOut, MarkRead, NumberChecked, PairingCode, PairingCodeRequest, PasskeyProgress, QueuedSend,
+    RejectCall, SendContact, SendEdit, SendForward, SendLocation, SendMedia, SendPoll, SendReaction, SendRevoke,
+    SendText, SentMessage, SessionInfo, SetPresence, ShowTyping, SubscribePresence,
     group::{
         ChangeGroup, ChangeParticipants, CreateGroup, GroupCreated, GroupDetails, GroupJoined, GroupLeft, GroupPage,
         GroupRequest, InviteLink, JoinGroup, ListGroups, ParticipantResults,
@@ -33,6 +33,8 @@ pub enum CommandKind {
     Pairing,
     /// The gateway closes the connection to WhatsApp, and a restart opens another one.
     SessionChange,
+    /// The gateway reads a sealed file of keys, as many as an account has people and groups.
+    KeyTransfer,
     /// The gateway stores a job in NATS or cancels it.
     Job,
     /// The gateway sends a message: in the order of its chat, several times under one id if it has to.
@@ -52,6 +54,8 @@ impl CommandKind {
             Self::Query => 35,
             Self::Pairing => 40,
             Self::SessionChange => 20,
+            // 100,000 files, and then the connection is closed.
+            Self::KeyTransfer => 120,
             // A few requests to NATS, 4 s each at most.
             Self::Job => 20,
             // A message waits for its turn 60 s at most, and has three tries of 30 s with 2 s and 4 s between: 156 s, and
@@ -219,6 +223,8 @@ commands! {
         /// Connects again after an end (with a new QR code after a logout) and while nothing is paired.
         Restart = "restart": EmptyBody => SessionInfo, SessionChange;
         Logout = "logout": EmptyBody => LoggedOut, SessionChange;
+        /// Gives a session that is not paired keys that were made elsewhere.
+        AdoptKeys = "adopt-keys": AdoptKeys => KeysAdopted, KeyTransfer;
 
         /// The job is stored when the command is answered.
         SubmitJob = "submit-job": SendJob => JobRecord, Job;
@@ -322,6 +328,7 @@ mod tests {
             (Command::PairingCode, 40),
             (Command::Restart, 20),
             (Command::Logout, 20),
+            (Command::AdoptKeys, 120),
             (Command::SubmitJob, 20),
             (Command::SendText, 170),
             (Command::SendMedia, 300),

@@ -25,6 +25,7 @@ mod jobs;
 mod log_rotation;
 mod log_secrets;
 mod media;
+mod moving_sessions;
 mod observability;
 mod outbound;
 mod pairing;

@@ -12,7 +12,7 @@ use serde_json::json;
 const CONTACT: &str = "6281234567890";
 
 /// Whether it exited with 0, and what it printed.
-async fn kurir(stack: &Stack, arguments: &[&str]) -> (bool, String) {
+pub async fn kurir(stack: &Stack, arguments: &[&str]) -> (bool, String) {
     let mut kurir = tokio::process::Command::new(binary("kurir"));
     kurir.args(arguments).env_clear().env("API_KEY", KEY).env("KURIR_URL", stack.api.url(""));
     let output = kurir.output().await.unwrap();
@@ -20,7 +20,7 @@ async fn kurir(stack: &Stack, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), says.into_owned())
 }
 
-async fn succeeds(stack: &Stack, arguments: &[&str]) -> String {
+pub async fn succeeds(stack: &Stack, arguments: &[&str]) -> String {
     let (is_success, says) = kurir(stack, arguments).await;
     assert!(is_success, "{arguments:?}: {says}");
     says

@@ -6,11 +6,13 @@ mod delete;
 mod session_input;
 mod session_view;
 mod show;
+mod transfer;
 
 pub use change::{change_session, start_session, stop_session};
 pub use create::create_session;
 pub use delete::delete_session;
 pub use show::{list_sessions, show_session};
+pub use transfer::{adopt_session, export_session, import_session};
 
 use crate::{app_state::AppState, command_request::CommandFailure, response::ApiError};
 use kurir_contract::{

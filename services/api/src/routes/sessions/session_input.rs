@@ -1,13 +1,17 @@
 //! What a caller writes about a session. Pure.
 
-use crate::{error_code::ErrorCode, fields::field_problem, response::ApiError};
+use crate::{
+    error_code::ErrorCode,
+    fields::{FieldError, FieldValue, field_problem, inline_schema},
+    response::ApiError,
+};
 use kurir_contract::{
     endpoint::{FieldProblem, unmask_password},
     proxy_url::{InvalidProxyUrl, ProxyUrl},
     session::SessionId,
     session_record::{LONGEST_METADATA_KEY, LONGEST_METADATA_VALUE, MOST_METADATA, SessionRecord, SessionSettings},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
@@ -16,6 +20,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 const LONGEST_NAME: usize = 100;
 /// The most characters of a new session's id.
 const LONGEST_ID: usize = 63;
+const FORM_OF_ID: &str = "1 to 63 of a-z, 0-9, \"_\" and \"-\", the first a letter or a digit, as \"sales-2\"";
 /// As of the setting `SEND_GAP`.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 
@@ -108,17 +113,31 @@ pub fn read_changes(fields: Map<String, Value>, before: SessionRecord) -> Result
 }
 
 fn read_id(given: Option<Value>, problems: &mut Vec<FieldProblem>) -> Option<SessionId> {
-    let is_id = |id: &str| {
-        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-        id.len() <= LONGEST_ID && !id.starts_with(['_', '-']) && id.bytes().all(is_allowed)
-    };
-    let id = given.as_ref().and_then(Value::as_str).filter(|id| is_id(id)).and_then(|id| id.parse().ok());
+    let id = given.as_ref().and_then(Value::as_str).and_then(parse_id);
     if id.is_none() {
-        let text = "is required: 1 to 63 of a-z, 0-9, \"_\" and \"-\", the first a letter or a digit, as \"sales-2\"";
-        problems.push(field_problem("id", text));
+        problems.push(field_problem("id", &format!("is required: {FORM_OF_ID}")));
     }
     id
 }
+
+/// The id of a new session.
+fn parse_id(id: &str) -> Option<SessionId> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    let is_id = id.len() <= LONGEST_ID && !id.starts_with(['_', '-']) && id.bytes().all(is_allowed);
+    is_id.then(|| id.parse().ok()).flatten()
+}
+
+/// The id of a session that may not exist yet.
+pub struct NewSessionId(pub SessionId);
+
+impl FieldValue for NewSessionId {
+    fn parse(given: &Value) -> Result<Self, FieldError> {
+        let id = given.as_str().and_then(parse_id);
+        id.map(Self).ok_or_else(|| FieldError::predicate(format!("must be {FORM_OF_ID}")))
+    }
+}
+
+inline_schema!(NewSessionId, |_| json_schema!({"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"}));
 
 fn read_fields(fields: Map<String, Value>, before: SessionRecord, problems: &mut Vec<FieldProblem>) -> SessionRecord {
     let mut record = before;

@@ -7,10 +7,10 @@ use super::{
 use crate::{
     inbound::{addresses::chat_jid, durability::DurabilityHook},
     session::{
-        OwnAddresses,
+        InstallRefusal, OwnAddresses,
         abort::ConnectionAbort,
         state::{SessionEnd, SessionState},
-        store::DamagedKeys,
+        store::{DamagedKeys, IncomingKeys},
     },
 };
 use kurir_chassis::backoff::Backoff;
@@ -110,6 +110,22 @@ impl SessionTask {
         }
         self.disconnect().await;
         self.wipe_keys()
+    }
+
+    /// Puts keys that came from elsewhere in their place and connects with them, unless the session is paired.
+    pub(super) async fn install(&mut self, keys: IncomingKeys) -> anyhow::Result<Result<(), InstallRefusal>> {
+        if self.store.is_paired() {
+            return Ok(Err(InstallRefusal));
+        }
+        self.disconnect().await;
+        self.store.install(keys)?;
+        self.inbound.polls.read_again();
+        self.phone.read_again();
+        if !matches!(self.state, SessionState::WaitingForBroker | SessionState::CannotStore(_)) {
+            self.enter_state(SessionState::Connecting);
+            self.connect().await?;
+        }
+        Ok(Ok(()))
     }
 
     pub(super) fn wipe_keys(&mut self) -> anyhow::Result<()> {

@@ -105,6 +105,7 @@ pub fn new_session(
     let session = SessionHandle {
         id: inbound.session.clone(),
         path: config.whatsapp_session_path.display().to_string(),
+        folder: store.folder().to_owned(),
         view: seen,
         phone: phone.clone(),
         hosts: hosts.clone(),
@@ -227,6 +228,9 @@ impl SessionTask {
                 let _ = answer.send(LoggedOut { was_paired });
             }
             ControlRequest::Passkey(ask, answer) => self.handle_passkey(ask, answer).await?,
+            ControlRequest::Install(keys, answer) => {
+                let _ = answer.send(self.install(keys).await?);
+            }
         }
         Ok(())
     }

@@ -3,8 +3,9 @@
 use super::UnusableFolder;
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs::{self, File},
-    io::Read as _,
+    io::Read,
     path::Path,
 };
 
@@ -52,14 +53,38 @@ impl BaileysFolder {
         Ok(folder)
     }
 
-    /// A folder of these files, by name.
+    /// Reads a tar file of such a folder, with or without the folder's own name in it.
     ///
     /// # Errors
-    /// If there are too many or they are too large.
-    pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self, UnusableFolder> {
+    /// If it is no tar file, holds several folders, or is too large.
+    pub fn from_tar(from: impl Read) -> Result<Self, UnusableFolder> {
+        let whole = Path::new("the tar file");
+        let unreadable =
+            |error: std::io::Error| UnusableFolder::new("the tar file", format!("cannot be read: {error}"));
         let mut folder = Self { files: BTreeMap::new() };
-        for (name, content) in files {
-            folder.insert(name, content, Path::new("the folder"))?;
+        let (mut room, mut parent) = (LARGEST_FOLDER, None);
+        for entry in tar::Archive::new(from).entries().map_err(unreadable)? {
+            let mut entry = entry.map_err(unreadable)?;
+            let path = entry.path().map_err(unreadable)?.into_owned();
+            let name = path.file_name().and_then(OsStr::to_str).map(str::to_owned);
+            let Some(name) = name.filter(|name| name.ends_with(".json") && entry.header().entry_type().is_file())
+            else {
+                continue;
+            };
+            let beside = path.parent().map(Path::to_owned).unwrap_or_default();
+            if *parent.get_or_insert_with(|| beside.clone()) != beside {
+                return Err(UnusableFolder::new(
+                    "the tar file",
+                    "holds more than one folder: take the one with creds.json",
+                ));
+            }
+            if entry.size() > LARGEST_FILE {
+                return Err(UnusableFolder::new(&name, format!("has more than {LARGEST_FILE} bytes")));
+            }
+            room = room.checked_sub(entry.size()).ok_or_else(|| too_large(whole))?;
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).map_err(unreadable)?;
+            folder.insert(name, content, whole)?;
         }
         Ok(folder)
     }

@@ -103,6 +103,12 @@ impl BaileysKeys {
         chat_jid(&self.number)
     }
 
+    /// The account's number with the device, `<number>:<device>@s.whatsapp.net`.
+    #[must_use]
+    pub fn device(&self) -> String {
+        self.number.to_string()
+    }
+
     /// The public half of the device's identity key, in hexadecimal digits.
     #[must_use]
     pub fn identity(&self) -> String {

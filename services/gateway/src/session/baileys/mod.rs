@@ -30,7 +30,10 @@ pub struct UnusableFolder {
 }
 
 impl UnusableFolder {
-    fn new(file: &str, problem: impl Into<String>) -> Self {
+    pub fn new(file: &str, problem: impl Into<String>) -> Self {
         Self { file: file.to_owned(), problem: problem.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Keys that come from elsewhere: written into a folder of their own first, and moved to their place in one step, so that a
 //! crash leaves either no keys or all of them.
 
-use super::{FILES, SessionStore, key_file};
+use super::{FILES, PHONE, POLLS, SessionStore, key_file};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -10,10 +10,13 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
-use whatsapp_rust::store::SqliteStore;
+use wacore_binary::Jid;
+use whatsapp_rust::store::{DeviceStore as _, SqliteStore};
 
 /// The folder in which keys wait for their place.
 const INCOMING: &str = "incoming";
+/// The files that make up a session, which an export holds.
+pub const SESSION_FILES: [&str; 4] = [FILES[0], POLLS, PHONE, ORIGIN];
 /// What the session was taken from. It outlives a logout, so that a logged-out session is not taken over again.
 const ORIGIN: &str = "adopted.json";
 
@@ -38,13 +41,8 @@ impl IncomingKeys {
     /// # Errors
     /// If the folder cannot be made.
     pub fn begin(session_folder: &Path) -> anyhow::Result<Self> {
+        remove_leftovers(session_folder)?;
         let folder = session_folder.join(INCOMING);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("failed to remove {}", folder.display()));
-            }
-            Ok(()) | Err(_) => {}
-        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -67,6 +65,18 @@ impl IncomingKeys {
         let file = self.folder.join(FILES[0]);
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         SqliteStore::new(path).await.with_context(|| format!("failed to make {}", file.display()))
+    }
+
+    /// The account to which the keys belong; none if it was never paired.
+    ///
+    /// # Errors
+    /// If the database is missing or damaged.
+    pub async fn account(&self) -> anyhow::Result<Option<Jid>> {
+        let file = self.folder.join(FILES[0]);
+        anyhow::ensure!(file.is_file(), "there is no {} in it", FILES[0]);
+        key_file::check_keys(&file)?;
+        let device = self.database().await?.load().await.context("failed to read the keys")?;
+        Ok(device.and_then(|device| device.pn))
     }
 
     /// Notes where the keys came from.
@@ -96,6 +106,23 @@ impl SessionStore {
         key_file::is_paired(&self.folder.join(FILES[0]))
     }
 
+    /// Writes the session's files into a folder: the database as one file, and what is beside it. No client has them open.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub fn copy_to(&self, folder: &Path) -> anyhow::Result<()> {
+        key_file::copy(&self.folder.join(FILES[0]), &folder.join(FILES[0])).context("failed to copy the keys")?;
+        for name in [POLLS, PHONE, ORIGIN] {
+            match fs::copy(self.folder.join(name), folder.join(name)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("failed to copy {name}"));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether this session has had keys before: nothing is taken over by itself then.
     #[must_use]
     pub fn was_used(&self) -> bool {
@@ -112,7 +139,7 @@ impl SessionStore {
         key_file::close_log(&database).with_context(|| format!("failed to complete {}", database.display()))?;
         self.wipe()?;
         // The database is the last: with it the session is paired.
-        let (whole, beside) = (FILES[0], [super::POLLS, super::PHONE, ORIGIN]);
+        let (whole, beside) = (FILES[0], [POLLS, PHONE, ORIGIN]);
         for name in beside.into_iter().chain([whole]) {
             let (from, to) = (incoming.folder.join(name), self.folder.join(name));
             if name == whole {
@@ -127,6 +154,17 @@ impl SessionStore {
     }
 }
 
+/// Removes keys that a crash kept from their place.
+pub fn remove_leftovers(session_folder: &Path) -> anyhow::Result<()> {
+    let folder = session_folder.join(INCOMING);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {}", folder.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// The session among the others of this gateway that was taken from the same device.
 #[must_use]
 pub fn find_adopted(sessions: &Path, identity: &str) -> Option<(String, AdoptionRecord)> {
@@ -136,6 +174,16 @@ pub fn find_adopted(sessions: &Path, identity: &str) -> Option<(String, Adoption
         let record: AdoptionRecord = serde_json::from_slice(&record).ok()?;
         let is_same = record.identity == identity;
         is_same.then(|| (folder.file_name().to_string_lossy().into_owned(), record))
+    })
+}
+
+/// The session of this gateway that has the keys of this device, `<number>:<device>@s.whatsapp.net`.
+#[must_use]
+pub fn find_paired(sessions: &Path, device: &str) -> Option<String> {
+    let folders = fs::read_dir(sessions).ok()?;
+    folders.filter_map(Result::ok).find_map(|folder| {
+        let is_same = key_file::device(&folder.path().join(FILES[0])).is_some_and(|found| found == device);
+        is_same.then(|| folder.file_name().to_string_lossy().into_owned())
     })
 }
 

@@ -109,11 +109,30 @@ pub fn is_paired(file: &Path) -> bool {
     read().map_or(true, |paired: u32| paired > 0)
 }
 
+/// The device whose keys the file holds; none if it is not paired or cannot be read.
+pub fn device(file: &Path) -> Option<String> {
+    if !file.is_file() {
+        return None;
+    }
+    let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
+    database.busy_timeout(BUSY).ok()?;
+    database.query_row("SELECT pn FROM device WHERE pn <> ''", (), |row| row.get(0)).ok()
+}
+
 /// Makes one file of the database and SQLite's files for it, which nobody has open.
 pub fn close_log(file: &Path) -> rusqlite::Result<()> {
     let database = Connection::open(file)?;
     database.busy_timeout(BUSY)?;
     database.pragma_update(None, "journal_mode", "DELETE")
+}
+
+/// Writes a copy, in one file.
+pub fn copy(file: &Path, to: &Path) -> anyhow::Result<()> {
+    let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    database.busy_timeout(BUSY)?;
+    let to = to.to_str().ok_or_else(|| anyhow::anyhow!("{} is no text that SQLite takes", to.display()))?;
+    database.execute("VACUUM INTO ?1", [to])?;
+    Ok(())
 }
 
 /// A disk that is full or a file that is locked may be well again at the next try.

@@ -9,7 +9,7 @@ mod key_file;
 
 pub use batching_store::BatchingStore;
 pub use delegated::without_at;
-pub use incoming::{AdoptionRecord, IncomingKeys, find_adopted};
+pub use incoming::{AdoptionRecord, IncomingKeys, SESSION_FILES, find_adopted, find_paired};
 pub use key_file::DamagedKeys;
 
 use super::{abort::ConnectionAbort, client_tasks::ClientTasks, lease::FolderLease};
@@ -46,6 +46,7 @@ impl SessionStore {
             .create(&folder)
             .with_context(|| format!("failed to make {} (WHATSAPP_SESSION_PATH)", folder.display()))?;
         let lease = FolderLease::take(&folder)?;
+        incoming::remove_leftovers(&folder)?;
         Ok(Self { folder, lease })
     }
 
