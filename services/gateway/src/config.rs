@@ -3,6 +3,7 @@
 use kurir_chassis::{
     broker::BrokerSettings,
     byte_size::ByteSize,
+    key_ring::KeyRing,
     settings::{ServiceSettings, SettingProblem},
     telemetry::LogSettings,
 };
@@ -16,6 +17,14 @@ pub struct GatewayConfig {
     /// The folder in which the WhatsApp session is kept; who can read it can read the account's messages.
     #[arg(long, env = "WHATSAPP_SESSION_PATH", default_value = "./sessions")]
     pub whatsapp_session_path: PathBuf,
+    /// Where the sessions' keys are kept: `sqlite` in `WHATSAPP_SESSION_PATH`, or `nats`, sealed with `SESSION_KEY`, so that any
+    /// gateway goes on with a session whose gateway is gone; the folder is scratch then.
+    #[arg(long, env = "SESSION_STORE", value_enum, default_value_t = SessionStoreKind::Sqlite)]
+    pub session_store: SessionStoreKind,
+    /// Seals keys in NATS (`SESSION_STORE=nats`): 32 characters or more, the same for all gateways. An older key stands behind a
+    /// comma until everything is written anew.
+    #[arg(long, env = "SESSION_KEY", hide_env_values = true)]
+    pub session_key: Option<KeyRing>,
     /// Log level of the WhatsApp client; at `debug` and `trace` its log holds phone numbers.
     #[arg(long, env = "WHATSAPP_LOG_LEVEL", value_enum, default_value_t = WhatsappLogLevel::Info)]
     pub whatsapp_log_level: WhatsappLogLevel,
@@ -105,6 +114,13 @@ pub struct GatewayConfig {
     pub log: LogSettings,
 }
 
+/// Where a session's keys are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SessionStoreKind {
+    Sqlite,
+    Nats,
+}
+
 /// The levels of the program that Kurir replaces, which logged with pino.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum WhatsappLogLevel {
@@ -164,6 +180,13 @@ impl ServiceSettings for GatewayConfig {
                 "WHATSAPP_URL",
                 format!("{url:?} is no WebSocket URL: begin with ws:// or wss://"),
             ));
+        }
+        match (self.session_store, &self.session_key) {
+            (SessionStoreKind::Nats, None) => problems.push(SettingProblem::new(
+                "SESSION_KEY",
+                "keys in NATS are sealed with it: set it to the same 32 characters or more at each gateway, as `openssl rand -hex 32` makes them",
+            )),
+            (SessionStoreKind::Sqlite, _) | (SessionStoreKind::Nats, Some(_)) => {}
         }
         if self.broker_wait.is_zero() || self.broker_wait > LONGEST_BROKER_WAIT {
             problems.push(SettingProblem::new("BROKER_WAIT", "use more than 0 and at most 300s"));
@@ -244,6 +267,15 @@ impl ServiceSettings for GatewayConfig {
 }
 
 impl GatewayConfig {
+    /// The keys that seal sessions in NATS; none if they are in the folder.
+    #[must_use]
+    pub fn journal_keys(&self) -> Option<&KeyRing> {
+        match self.session_store {
+            SessionStoreKind::Nats => self.session_key.as_ref(),
+            SessionStoreKind::Sqlite => None,
+        }
+    }
+
     /// The settings of one session: those of the gateway, but for what the session has of its own.
     #[must_use]
     pub fn for_session(&self, own: &SessionSettings) -> Self {
@@ -278,6 +310,7 @@ mod tests {
         let wrong = config(&["--whatsapp-url", "http://x", "--broker-wait", "1h", "--whatsapp-send-timeout", "0s"]);
         assert_eq!(variables(wrong), ["WHATSAPP_URL", "BROKER_WAIT", "WHATSAPP_SEND_TIMEOUT"]);
         assert_eq!(variables(config(&["--send-gap", "61s", "--send-jitter", "1h"])), ["SEND_GAP", "SEND_JITTER"]);
+        assert_eq!(variables(config(&["--session-store", "nats"])), ["SESSION_KEY"]);
         let wrong = config(&["--media-max-size", "0MB", "--media-wait", "2m"]);
         assert_eq!(variables(wrong), ["MEDIA_MAX_SIZE", "MEDIA_WAIT"]);
         let wrong = config(&["--whatsapp-silence", "1ms", "--whatsapp-phone-offline-after", "15d"]);

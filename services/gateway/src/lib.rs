@@ -95,7 +95,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         media_max_age: config.media_max_age,
     };
     let exporter = KeyExporter {
-        registry: SessionRegistry::open(&context.broker, &config.whatsapp_session_path)?,
+        registry: SessionRegistry::open(&context.broker, &config.whatsapp_session_path, config.journal_keys())?,
         broker: context.broker.clone(),
         sessions: config.whatsapp_session_path.clone(),
     };

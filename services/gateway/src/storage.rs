@@ -56,7 +56,10 @@ impl StorageProblem {
             PublishError::Unavailable(said) => {
                 (StorageProblemKind::Unavailable, format!("JetStream is not available: {said}"))
             }
-            PublishError::NotConnected | PublishError::NotAcknowledged | PublishError::TooLarge => return None,
+            PublishError::NotConnected
+            | PublishError::NotAcknowledged
+            | PublishError::TooLarge
+            | PublishError::Overtaken => return None,
         };
         Some(Self::new(kind, said))
     }

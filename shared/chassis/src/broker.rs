@@ -174,6 +174,12 @@ impl Broker {
         self.create_missing_streams().await
     }
 
+    /// How many replicas a new stream gets.
+    #[must_use]
+    pub fn replicas(&self) -> usize {
+        self.replicas
+    }
+
     /// Creates the streams that are missing. An existing stream keeps the operator's settings.
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //! connects to NATS (through `nats_login`), checks it (`nats_requirements`), reads its clock (`nats_clock`) and creates missing streams; `publish` stores messages, `bucket` reads and writes values, `objects`
 //! reads and writes files there, and `backoff` is the pause between tries of any of them. `health` reports whether the
 //! service works, `metrics` what it counts, `process_metrics` what its process uses. `webhook_settings` are those of the endpoint `default`, and
-//! `proxy_tunnel` leads through a proxy. `sealed_file` encrypts what leaves an installation, and `session_archive` is such a file.
+//! `proxy_tunnel` leads through a proxy. `sealed_file` encrypts what leaves an installation, `session_archive` is such a file,
+//! and `key_ring` seals what is stored in NATS.
 
 pub mod backoff;
 pub mod broker;
@@ -13,6 +14,7 @@ pub mod bucket;
 pub mod byte_size;
 mod env_file;
 pub mod health;
+pub mod key_ring;
 mod log_file;
 mod log_lines;
 mod log_redaction;

@@ -70,6 +70,10 @@ pub enum PublishError {
     /// The disk of NATS or the stream has no room. The message is not stored.
     #[error("NATS has no room: {0}")]
     Full(String),
+    /// Somebody else stored a message under this subject meanwhile, which `Nats-Expected-Last-Subject-Sequence` excludes.
+    /// The message is not stored, and no further try helps.
+    #[error("somebody else has written meanwhile")]
+    Overtaken,
     /// JetStream refused the message for another reason, for example because the stream is sealed. It is not stored.
     #[error("NATS refused the message: {0}")]
     Refused(String),
@@ -87,7 +91,7 @@ impl PublishError {
             Self::NotConnected | Self::NotAcknowledged | Self::Full(_) | Self::Refused(_) | Self::Unavailable(_) => {
                 true
             }
-            Self::TooLarge => false,
+            Self::TooLarge | Self::Overtaken => false,
         }
     }
 }
@@ -97,10 +101,10 @@ impl From<ClientError> for PublishError {
         match error.kind() {
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Self::NotAcknowledged,
             PublishErrorKind::MaxPayloadExceeded => Self::TooLarge,
+            PublishErrorKind::WrongLastSequence => Self::Overtaken,
             PublishErrorKind::Other => Self::of_refusal(&error),
             PublishErrorKind::StreamNotFound
             | PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::WrongLastSequence
             | PublishErrorKind::MaxAckPending => Self::Refused(error.to_string()),
         }
     }

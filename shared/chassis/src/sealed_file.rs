@@ -56,16 +56,28 @@ impl<W: Write> SealingWriter<W> {
     ///
     /// # Errors
     /// If the head cannot be written.
-    pub fn new(passphrase: &str, mut into: W) -> io::Result<Self> {
+    pub fn new(passphrase: &str, into: W) -> io::Result<Self> {
+        Self::with_rounds(passphrase, ROUNDS, into)
+    }
+
+    /// As [`new`](Self::new), at once: for a key that nobody can guess, of 32 random characters or more.
+    ///
+    /// # Errors
+    /// If the head cannot be written.
+    pub fn with_key(key: &str, into: W) -> io::Result<Self> {
+        Self::with_rounds(key, 1, into)
+    }
+
+    fn with_rounds(passphrase: &str, rounds: u32, mut into: W) -> io::Result<Self> {
         let mut salt = [0; SALT];
         SystemRandom::new().fill(&mut salt).map_err(|_| io::Error::other("the system gives no random bytes"))?;
         let mut head = [0; HEAD];
         head[..MAGIC.len()].copy_from_slice(MAGIC);
         head[MAGIC.len()..MAGIC.len() + SALT].copy_from_slice(&salt);
-        head[MAGIC.len() + SALT..].copy_from_slice(&ROUNDS.to_be_bytes());
+        head[MAGIC.len() + SALT..].copy_from_slice(&rounds.to_be_bytes());
         into.write_all(&head)?;
         Ok(Self {
-            key: derive(passphrase, &salt, ROUNDS)?,
+            key: derive(passphrase, &salt, rounds)?,
             head,
             into,
             waiting: Vec::with_capacity(CHUNK + TAG),

@@ -48,17 +48,29 @@ impl ArchiveManifest {
     }
 }
 
+/// What seals an archive.
+#[derive(Clone, Copy)]
+pub enum ArchiveKey<'a> {
+    /// Something that a person can remember.
+    Passphrase(&'a str),
+    /// 32 random characters or more.
+    Random(&'a str),
+}
+
 /// Writes an archive of those of `names` that are in `folder`.
 ///
 /// # Errors
 /// If a file cannot be read or the archive cannot be written.
 pub fn write_archive(
-    passphrase: &str,
+    key: ArchiveKey<'_>,
     manifest: &ArchiveManifest,
     (folder, names): (&Path, &[&str]),
     into: impl Write,
 ) -> io::Result<()> {
-    let mut tar = Builder::new(SealingWriter::new(passphrase, into)?);
+    let mut tar = Builder::new(match key {
+        ArchiveKey::Passphrase(passphrase) => SealingWriter::new(passphrase, into)?,
+        ArchiveKey::Random(key) => SealingWriter::with_key(key, into)?,
+    });
     let manifest = serde_json::to_vec(manifest)?;
     tar.append_data(&mut header(manifest.len() as u64), MANIFEST, manifest.as_slice())?;
     for name in names {
@@ -145,7 +157,8 @@ mod tests {
         let mut manifest = ArchiveManifest::new("sales".parse().expect("an id"), "2026-11-30T08:00:00Z".to_owned());
         manifest.metadata.insert("crm".to_owned(), "7".to_owned());
         let mut archive = Vec::new();
-        write_archive(PASSPHRASE, &manifest, (from.path(), &["keys", "missing"]), &mut archive).expect("written");
+        write_archive(ArchiveKey::Passphrase(PASSPHRASE), &manifest, (from.path(), &["keys", "missing"]), &mut archive)
+            .expect("written");
         assert_eq!(read_manifest(PASSPHRASE, archive.as_slice()).expect("a manifest"), manifest);
         unpack_archive(PASSPHRASE, archive.as_slice(), &["keys", "missing"], into.path()).expect("unpacked");
         assert_eq!(fs::read(into.path().join("keys")).expect("the keys"), vec![9; 200_000]);

@@ -15,6 +15,7 @@
 //! | `whatsapp.webhooks.<command>` | api (request/reply) |
 //! | `kurir.services.<service>.ping` | api (request/reply) |
 //! | `kurir.services.gateway.export` | api (request/reply): the gateway with the session's keys answers |
+//! | `whatsapp.session-changes.<session>` | gateway, with `SESSION_STORE=nats`: each change of the session's keys, sealed |
 //! | `kurir.sessions.changed` | api: gateways read the records of the sessions |
 //! | `kurir.services.<service>.joined` | a process of the service, when it has started |
 
@@ -40,6 +41,9 @@ pub const ALL_DELIVERIES: &str = "whatsapp.deliveries.>";
 /// All messages of DEAD_LETTERS.
 pub const ALL_DEAD_LETTERS: &str = "whatsapp.dead-letters.>";
 
+/// All changes of sessions' keys.
+pub const ALL_SESSION_CHANGES: &str = "whatsapp.session-changes.>";
+
 /// All messages of AUDIT.
 pub const ALL_AUDIT: &str = "kurir.audit.>";
 
@@ -48,6 +52,12 @@ pub const SESSIONS_CHANGED: &str = "kurir.sessions.changed";
 
 /// Asks for the keys of a stopped session: [`ExportKeys`](crate::command::ExportKeys), which every gateway gets.
 pub const EXPORT_KEYS: &str = "kurir.services.gateway.export";
+
+/// Where the changes of a session's keys are.
+#[must_use]
+pub fn session_changes(session: &SessionId) -> String {
+    format!("whatsapp.session-changes.{session}")
+}
 
 const EVENTS: &str = "whatsapp.events.";
 

@@ -8,7 +8,7 @@ use kurir_chassis::{
     shutdown::CancellationToken,
 };
 use kurir_contract::session::{GATEWAY_LEASE_LASTS, GATEWAYS_BUCKET};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 /// The margin between the end of a term here and in NATS: a pause between the check of a guard and the act fits into it.
@@ -46,6 +46,11 @@ impl GatewayLease {
     /// The revision of another gateway's lease; none if it has vanished.
     pub(super) async fn revision_of(&self, gateway: &str) -> Result<Option<u64>, BucketError> {
         Ok(self.bucket.get(gateway).await?.map(|lease| lease.revision))
+    }
+
+    /// The gateways whose leases have not vanished.
+    pub(super) async fn alive(&self) -> Result<BTreeSet<String>, BucketError> {
+        Ok(self.bucket.keys().await?.into_iter().collect())
     }
 
     /// Renews the lease until `released`, and gives it up then.

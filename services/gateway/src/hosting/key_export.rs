@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use kurir_chassis::{
     broker::Broker,
     objects::ObjectHead,
-    session_archive::{ArchiveManifest, write_archive},
+    session_archive::{ArchiveKey, ArchiveManifest, write_archive},
     shutdown::CancellationToken,
 };
 use kurir_contract::{
@@ -77,6 +77,9 @@ impl KeyExporter {
 
     async fn export(&self, asked: ExportKeys, record: SessionRecord) -> Result<String, CommandError> {
         let conflict = |text: &str| CommandError::new(CommandErrorCode::Conflict, text);
+        if self.registry.is_in_nats() {
+            return Err(conflict("the keys of this session are in NATS (SESSION_STORE=nats), which exports none yet"));
+        }
         if record.desired != DesiredState::Stopped {
             return Err(conflict("the session is to run: stop it first"));
         }
@@ -117,7 +120,7 @@ impl KeyExporter {
             tokio::task::spawn_blocking(move || {
                 store.copy_to(&folder)?;
                 let into = BufWriter::new(std::fs::File::create(sealed)?);
-                write_archive(&passphrase, &manifest, (&folder, &SESSION_FILES), into)?;
+                write_archive(ArchiveKey::Passphrase(&passphrase), &manifest, (&folder, &SESSION_FILES), into)?;
                 anyhow::Ok(())
             })
         };

@@ -11,13 +11,14 @@
 mod gateway_lease;
 mod key_export;
 mod session_claim;
+mod session_placement;
 mod session_registry;
 mod session_service;
 mod supervisor;
 
 pub use gateway_lease::GatewayLease;
 pub use key_export::KeyExporter;
-pub use session_claim::{HeldElsewhere, SessionClaim, SessionHolder};
+pub use session_claim::{ClaimInterrupted, HeldElsewhere, SessionClaim, SessionHolder};
 pub use session_registry::SessionRegistry;
 pub use session_service::SessionContext;
 pub use supervisor::Supervisor;

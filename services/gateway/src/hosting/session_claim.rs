@@ -64,14 +64,27 @@ pub struct SessionClaim {
     lease: GatewayLease,
     term: watch::Receiver<LeaseTerm>,
     claimed: watch::Sender<u64>,
+    /// Whether another gateway may have the session's keys: what this one knows is old once another has held it.
+    others_have_keys: bool,
 }
+
+/// Another gateway may have held the session meanwhile.
+#[derive(Debug, thiserror::Error)]
+#[error("the claim on the session was interrupted, so another gateway may have gone on with it")]
+pub struct ClaimInterrupted;
 
 impl SessionClaim {
     #[must_use]
     pub fn new(broker: Broker, session: SessionId, holder: SessionHolder, lease: GatewayLease) -> Self {
         let holders = Bucket::new(broker, SESSION_HOLDERS_BUCKET);
         let term = lease.term();
-        Self { session, holder, holders, lease, term, claimed: watch::channel(0).0 }
+        Self { session, holder, holders, lease, term, claimed: watch::channel(0).0, others_have_keys: false }
+    }
+
+    /// For a session whose keys are in NATS: each gateway has them.
+    #[must_use]
+    pub fn with_shared_keys(self) -> Self {
+        Self { others_have_keys: true, ..self }
     }
 
     #[must_use]
@@ -84,7 +97,15 @@ impl SessionClaim {
     /// # Errors
     /// If another gateway holds the session and is alive.
     pub async fn acquire(&mut self) -> Result<(), HeldElsewhere> {
+        let (term, _) = self.claim_in_term().await?;
+        self.claimed.send_replace(term);
+        Ok(())
+    }
+
+    /// Claims the session. Gives the number of the lease's term, and whether the session was this gateway's all the time.
+    async fn claim_in_term(&mut self) -> Result<(u64, bool), HeldElsewhere> {
         let mut seen_alive: Option<(String, u64)> = None;
+        let mut stayed_ours = true;
         loop {
             let Ok(term) = self.term.wait_for(|term| term.is_valid()).await.map(|term| *term) else {
                 // The lease ends with the process.
@@ -92,11 +113,13 @@ impl SessionClaim {
                 continue;
             };
             match self.try_claim(&mut seen_alive).await {
-                Ok(Claimed::Yes) if self.term.borrow().number == term.number => {
-                    self.claimed.send_replace(term.number);
-                    return Ok(());
+                Ok(Claimed::Yes { was_ours }) => {
+                    stayed_ours &= was_ours;
+                    if self.term.borrow().number == term.number {
+                        return Ok((term.number, stayed_ours));
+                    }
+                    continue;
                 }
-                Ok(Claimed::Yes) => continue,
                 Ok(Claimed::NotYet) => {}
                 Ok(Claimed::HeldBy(holder)) => return Err(HeldElsewhere { session: self.session.clone(), holder }),
                 Err(error) => tracing::debug!(session.id = %self.session, "the session is not claimed yet: {error}"),
@@ -108,7 +131,7 @@ impl SessionClaim {
     async fn try_claim(&self, seen_alive: &mut Option<(String, u64)>) -> Result<Claimed, BucketError> {
         let key = self.session.as_str();
         let Some((holder, revision)) = self.holders.get_json::<SessionHolder>(key).await? else {
-            return claimed(self.holders.create(key, self.record()).await);
+            return claimed(self.holders.create(key, self.record()).await, false);
         };
         // The lock on the folder is ours, so an earlier process with it has ended.
         let is_ours = holder.gateway == self.holder.gateway || holder.folder == self.holder.folder;
@@ -121,7 +144,8 @@ impl SessionClaim {
             *seen_alive = Some((holder.gateway, lease));
             return Ok(Claimed::NotYet);
         }
-        claimed(self.holders.update(key, self.record(), revision).await)
+        let was_ours = holder.gateway == self.holder.gateway;
+        claimed(self.holders.update(key, self.record(), revision).await, was_ours)
     }
 
     fn record(&self) -> Bytes {
@@ -132,7 +156,7 @@ impl SessionClaim {
     /// Claims the session again in each new term, until the shutdown.
     ///
     /// # Errors
-    /// If another gateway has claimed the session.
+    /// If another gateway has claimed the session; [`ClaimInterrupted`] if one may have.
     pub async fn keep(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         while !shutdown.is_cancelled() {
             let changed = self.term.wait_for(|term| term.is_valid() && term.number != *self.claimed.borrow());
@@ -142,10 +166,14 @@ impl SessionClaim {
             };
             if is_new_term || !self.is_still_ours().await {
                 self.claimed.send_replace(0);
-                tokio::select! {
+                let (term, stayed_ours) = tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
-                    acquired = self.acquire() => acquired?,
+                    claimed = self.claim_in_term() => claimed?,
+                };
+                if self.others_have_keys && !stayed_ours {
+                    return Err(ClaimInterrupted.into());
                 }
+                self.claimed.send_replace(term);
             }
         }
         Ok(())
@@ -170,16 +198,18 @@ pub async fn release_session(broker: Broker, session: &SessionId, gateway: &str)
 }
 
 enum Claimed {
-    Yes,
+    Yes {
+        was_ours: bool,
+    },
     /// Somebody holds it who may be gone.
     NotYet,
     HeldBy(SessionHolder),
 }
 
 /// A faster gateway is a reason to look again.
-fn claimed(written: Result<u64, BucketError>) -> Result<Claimed, BucketError> {
+fn claimed(written: Result<u64, BucketError>, was_ours: bool) -> Result<Claimed, BucketError> {
     match written {
-        Ok(_) => Ok(Claimed::Yes),
+        Ok(_) => Ok(Claimed::Yes { was_ours }),
         Err(error) if error.is_conflict() => Ok(Claimed::NotYet),
         Err(error) => Err(error),
     }

@@ -2,8 +2,10 @@
 //!
 //! The keys of a session are in a folder on this machine, so a session that a gateway has taken stays with that folder.
 
+use super::SessionHolder;
+use crate::session::journal::SessionJournal;
 use anyhow::Context as _;
-use kurir_chassis::{broker::Broker, bucket::Bucket};
+use kurir_chassis::{broker::Broker, bucket::Bucket, key_ring::KeyRing};
 use kurir_contract::{
     session::{SESSION_HOLDERS_BUCKET, SessionId},
     session_record::{DesiredState, SESSIONS_BUCKET, SessionRecord},
@@ -25,6 +27,8 @@ pub struct SessionRegistry {
     holders: Bucket,
     sessions: PathBuf,
     home: String,
+    /// Seal the sessions' keys in NATS; none if they are in the folder.
+    journal_keys: Option<KeyRing>,
 }
 
 impl SessionRegistry {
@@ -32,7 +36,7 @@ impl SessionRegistry {
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub fn open(broker: &Broker, sessions: &Path) -> anyhow::Result<Self> {
+    pub fn open(broker: &Broker, sessions: &Path, journal_keys: Option<&KeyRing>) -> anyhow::Result<Self> {
         let home = read_home(sessions)
             .with_context(|| format!("failed to use {} (WHATSAPP_SESSION_PATH)", sessions.display()))?;
         Ok(Self {
@@ -41,6 +45,7 @@ impl SessionRegistry {
             holders: Bucket::new(broker.clone(), SESSION_HOLDERS_BUCKET),
             sessions: sessions.to_owned(),
             home,
+            journal_keys: journal_keys.cloned(),
         })
     }
 
@@ -77,14 +82,36 @@ impl SessionRegistry {
         record.home.as_ref() == Some(&self.home)
     }
 
-    /// Records that the keys of the session are in this gateway's folder.
+    /// Whether the keys of sessions are in NATS, so that each gateway may run each session.
+    #[must_use]
+    pub fn is_in_nats(&self) -> bool {
+        self.journal_keys.is_some()
+    }
+
+    /// The gateway that holds each session, by the record in NATS.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn holders(&self) -> anyhow::Result<BTreeMap<SessionId, String>> {
+        let entries = self.holders.entries().await?;
+        let holders = entries.into_iter().filter_map(|(key, value)| {
+            let holder = serde_json::from_slice::<SessionHolder>(&value).ok()?;
+            Some((key.parse().ok()?, holder.gateway))
+        });
+        Ok(holders.collect())
+    }
+
+    /// Records that the keys of the session are in this gateway's folder, or that they are in NATS.
     ///
     /// # Errors
     /// If NATS does not store it.
     pub async fn take_home(&self, session: &SessionId) -> anyhow::Result<()> {
+        let home = (!self.is_in_nats()).then(|| self.home.clone());
         let take = |record: Option<SessionRecord>| {
-            let record = record.filter(|record| record.home.is_none() && record.desired != DesiredState::Deleted)?;
-            Some(SessionRecord { home: Some(self.home.clone()), ..record })
+            // What was in this folder may have gone to NATS with the session.
+            let is_free = |record: &SessionRecord| record.home.is_none() || self.is_in_nats();
+            let record = record.filter(|record| is_free(record) && record.desired != DesiredState::Deleted)?;
+            (record.home != home).then(|| SessionRecord { home: home.clone(), ..record })
         };
         self.records.change_value(session.as_str(), take).await?;
         Ok(())
@@ -101,6 +128,9 @@ impl SessionRegistry {
                 return Err(error).with_context(|| format!("failed to remove {}", folder.display()));
             }
             Ok(()) | Err(_) => {}
+        }
+        if let Some(keys) = &self.journal_keys {
+            SessionJournal::remove(&self.broker, keys, session).await?;
         }
         let outbox = self.broker.jetstream.get_stream(stream::OUTBOX).await?;
         for jobs in subject::jobs_of(session) {

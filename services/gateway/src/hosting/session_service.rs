@@ -1,7 +1,7 @@
 //! One session: its parts, and the tasks that run while this gateway holds it.
 
 use super::{
-    GatewayLease, HeldElsewhere, SessionClaim, SessionHolder, session_claim::release_session,
+    ClaimInterrupted, GatewayLease, HeldElsewhere, SessionClaim, SessionHolder, session_claim::release_session,
     session_registry::SessionRegistry,
 };
 use crate::{
@@ -23,11 +23,16 @@ use crate::{
     },
     publish::{EventPublisher, OutgoingEvent, SessionMetadata},
     session::{
-        adoption::adopt_replaced_program, session_guard::SessionGuard, status_queue::StatusQueue, store::SessionStore,
+        adoption::adopt_replaced_program,
+        journal::{Overtaken, SessionJournal},
+        session_guard::SessionGuard,
+        status_queue::StatusQueue,
+        store::{SessionStore, remove_files},
     },
     storage::StorageMonitor,
     store_watch::{StoreLosses, WatchedStore},
 };
+use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
 use kurir_contract::session::SessionId;
 use std::{sync::Arc, time::Duration};
@@ -53,6 +58,9 @@ pub struct SessionContext {
 pub enum SessionFailure {
     #[error(transparent)]
     HeldElsewhere(#[from] HeldElsewhere),
+    /// Another gateway has the session, or had it meanwhile. It begins anew with what NATS has, where it may.
+    #[error("the session went to another gateway")]
+    TakenOver,
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
 }
@@ -70,21 +78,45 @@ pub async fn run_session(
 ) -> Result<(), SessionFailure> {
     let store = SessionStore::open(&config.whatsapp_session_path, session)?;
     let holder = SessionHolder::new(context.lease.gateway(), store.folder_identity());
-    let mut claim = SessionClaim::new(context.broker.clone(), session.clone(), holder, context.lease.clone());
+    let claim = SessionClaim::new(context.broker.clone(), session.clone(), holder, context.lease.clone());
+    let journal = config
+        .journal_keys()
+        .map(|keys| SessionJournal::new(&context.broker, keys, session, store.folder(), config.broker_wait));
+    let mut claim = if journal.is_some() { claim.with_shared_keys() } else { claim };
     match shutdown.run_until_cancelled(claim.acquire()).await {
         Some(claimed) => claimed?,
         None => return Ok(()),
     }
+    let store = match &journal {
+        Some(journal) => {
+            let Some(restored) = shutdown.run_until_cancelled(journal.restore_when_there()).await else {
+                return Ok(());
+            };
+            restored.with_context(|| format!("failed to read the session {session} from NATS"))?;
+            store.with_journal(journal.clone())
+        }
+        None => store,
+    };
     adopt_replaced_program(&config.whatsapp_session_path, session, &store).await.map_err(anyhow::Error::from)?;
     registry.take_home(session).await?;
+    let folder = store.folder().to_owned();
     let parts = SessionParts::new(context, config, session, store, (claim.guard(), metadata))?;
     let mut tasks = TaskSet::new(shutdown);
     tasks.spawn("claim", claim.keep(tasks.shutdown_token()));
     parts.spawn(context, config, &mut tasks);
+    let is_in_nats = journal.is_some();
+    if let Some(journal) = journal {
+        tasks.spawn("snapshots", journal.run(tasks.shutdown_token()));
+    }
     let ended = tasks.run(SESSION_DRAIN).await;
+    if is_in_nats {
+        // The next gateway begins with what NATS has; nobody needs keys that are old.
+        remove_files(&folder)?;
+    }
     release_session(context.broker.clone(), session, context.lease.gateway()).await;
     ended.map_err(|error| match error.downcast::<HeldElsewhere>() {
         Ok(elsewhere) => elsewhere.into(),
+        Err(error) if error.is::<ClaimInterrupted>() || error.is::<Overtaken>() => SessionFailure::TakenOver,
         Err(error) => error.into(),
     })
 }

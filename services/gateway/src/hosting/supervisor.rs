@@ -6,6 +6,7 @@
 
 use super::{
     HeldElsewhere,
+    session_placement::SessionPlacement,
     session_registry::SessionRegistry,
     session_service::{SessionContext, SessionFailure, run_session},
 };
@@ -30,6 +31,8 @@ use tokio::{
 
 /// How often the records are read although nobody said that one has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// As often a gateway looks whether the holder of a session is gone, if it can take the session over.
+const LOOK_FOR_HOLDERS_EVERY: Duration = Duration::from_secs(1);
 /// How often a gateway says again that another one holds its session.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// The pauses before a session that failed starts again.
@@ -44,6 +47,8 @@ pub struct Supervisor {
     context: SessionContext,
     config: GatewayConfig,
     registry: SessionRegistry,
+    /// Which sessions this gateway may run, if their keys are in NATS.
+    placement: SessionPlacement,
     records: BTreeMap<SessionId, SessionRecord>,
     running: BTreeMap<SessionId, RunningSession>,
     tasks: JoinSet<(SessionId, Result<(), SessionFailure>)>,
@@ -75,11 +80,12 @@ impl Supervisor {
     /// # Errors
     /// If the folder of the sessions cannot be used.
     pub fn new(context: SessionContext, config: GatewayConfig) -> anyhow::Result<Self> {
-        let registry = SessionRegistry::open(&context.broker, &config.whatsapp_session_path)?;
+        let registry = SessionRegistry::open(&context.broker, &config.whatsapp_session_path, config.journal_keys())?;
         Ok(Self {
             context,
             config,
             registry,
+            placement: SessionPlacement::default(),
             records: BTreeMap::new(),
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -99,7 +105,7 @@ impl Supervisor {
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let changed = self.context.broker.client.subscribe(subject::SESSIONS_CHANGED).await;
         let mut changed = changed.context("failed to subscribe to changes of sessions")?;
-        let mut look = interval(LOOK_EVERY);
+        let mut look = interval(if self.registry.is_in_nats() { LOOK_FOR_HOLDERS_EVERY } else { LOOK_EVERY });
         loop {
             let next_retry = self.next_retry();
             tokio::select! {
@@ -116,7 +122,7 @@ impl Supervisor {
                     continue;
                 }
             }
-            match self.registry.read().await {
+            match self.read_records().await {
                 Ok(records) => {
                     self.records = records;
                     self.reconcile().await;
@@ -129,6 +135,18 @@ impl Supervisor {
         }
         while self.tasks.join_next().await.is_some() {}
         Ok(())
+    }
+
+    async fn read_records(&mut self) -> anyhow::Result<BTreeMap<SessionId, SessionRecord>> {
+        let records = self.registry.read().await?;
+        if self.registry.is_in_nats() {
+            let (holders, alive) = (self.registry.holders().await?, self.context.lease.alive().await?);
+            let running = self.running.keys().cloned().collect();
+            self.placement.look(self.context.lease.gateway(), &records, (holders, alive), running);
+            // Nothing is lost for good: the holder may be gone the next time.
+            self.elsewhere.clear();
+        }
+        Ok(records)
     }
 
     /// Brings what runs closer to what the records say.
@@ -156,7 +174,8 @@ impl Supervisor {
         }
         self.remove_deleted().await;
         self.report_elsewhere();
-        if self.running.is_empty() && self.starts.is_empty() && self.elsewhere.is_empty() {
+        let is_waiting = self.elsewhere.is_empty() || self.registry.is_in_nats();
+        if self.running.is_empty() && self.starts.is_empty() && is_waiting {
             self.context.health.mark_ready();
         }
     }
@@ -173,6 +192,11 @@ impl Supervisor {
         let mut room = most.saturating_sub(self.running.len());
         self.records.iter().filter(|(_, record)| record.desired == DesiredState::Running).filter_map(
             move |(id, record)| {
+                if self.registry.is_in_nats() {
+                    let takes = self.placement.may_run(id) && (self.running.contains_key(id) || room > 0);
+                    room -= usize::from(takes && !self.running.contains_key(id));
+                    return takes.then_some(id);
+                }
                 if self.running.contains_key(id) || self.registry.is_home(record) {
                     return self.registry.may_run(record).then_some(id);
                 }
@@ -216,9 +240,16 @@ impl Supervisor {
         let begun = self.running.remove(&session).map_or_else(Instant::now, |running| running.begun);
         match result {
             Ok(()) => {}
+            Err(SessionFailure::HeldElsewhere(elsewhere)) if self.registry.is_in_nats() => {
+                if begun.elapsed() > LOOK_FOR_HOLDERS_EVERY {
+                    log_taken_over(&session);
+                }
+                self.elsewhere.insert(session, elsewhere);
+            }
             Err(SessionFailure::HeldElsewhere(elsewhere)) => {
                 self.elsewhere.insert(session, elsewhere);
             }
+            Err(SessionFailure::TakenOver) => log_taken_over(&session),
             Err(SessionFailure::Failed(error)) if self.running.is_empty() && session == SessionId::default() => {
                 return Err(error);
             }
@@ -260,7 +291,8 @@ impl Supervisor {
 
     /// Says which sessions another gateway holds, and that this one is not ready if it holds none.
     fn report_elsewhere(&mut self) {
-        let first = self.elsewhere.values().next();
+        // With the keys in NATS it is as it should be.
+        let first = self.elsewhere.values().next().filter(|_| !self.registry.is_in_nats());
         let problem = first.filter(|_| self.running.is_empty() && self.starts.is_empty()).map(ToString::to_string);
         // Another problem is not this one's to take back.
         if problem.is_some() || self.has_problem {
@@ -274,4 +306,8 @@ impl Supervisor {
             }
         }
     }
+}
+
+fn log_taken_over(session: &SessionId) {
+    tracing::warn!(session.id = %session, "the session {session} went to another gateway");
 }

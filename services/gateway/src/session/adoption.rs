@@ -130,6 +130,7 @@ pub async fn adopt_replaced_program(
         Err(error) => return Err(error),
     };
     store.install(staged.incoming)?;
+    store.note_replaced().await?;
     tracing::info!(
         session.id = %session,
         "the session of {} was taken over from {}, which was not changed; stop the program that made it",

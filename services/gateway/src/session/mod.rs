@@ -16,6 +16,7 @@ pub mod baileys;
 pub mod client_tasks;
 mod guarded_http;
 pub mod http;
+pub mod journal;
 pub mod lease;
 pub mod passkey;
 pub mod phone;

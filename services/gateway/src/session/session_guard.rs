@@ -2,7 +2,7 @@
 
 use tokio::{
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 /// A time in which the gateway's lease holds without a gap.
@@ -47,7 +47,8 @@ impl SessionGuard {
         term.is_valid() && term.number == *self.claimed.borrow()
     }
 
-    /// Waits until the guard is open; false if it is not by `deadline`, or never will be.
+    /// Waits until the guard is open; false if it is not by `deadline`. Also if it never will be: who is told so at once asks
+    /// again at once.
     pub async fn wait_open(&self, deadline: Instant) -> bool {
         let (mut term, mut claimed) = (self.term.clone(), self.claimed.clone());
         while !self.is_open() {
@@ -56,7 +57,11 @@ impl SessionGuard {
             };
             match timeout_at(deadline, changed).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return self.is_open(),
+                Ok(Err(_)) => {
+                    sleep_until(deadline).await;
+                    return self.is_open();
+                }
+                Err(_) => return self.is_open(),
             }
         }
         true
@@ -91,5 +96,16 @@ mod tests {
         tokio::task::yield_now().await;
         claims.send_replace(2);
         assert!(waiting.await.expect("no panic"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guard_that_never_opens_again_keeps_its_callers_until_their_deadline() {
+        let (terms, term_seen) = watch::channel(LeaseTerm::none());
+        let (claims, claim_seen) = watch::channel(0);
+        let guard = SessionGuard::new(term_seen, claim_seen);
+        drop((terms, claims));
+        let begun = Instant::now();
+        assert!(!guard.wait_open(begun + Duration::from_secs(5)).await);
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
     }
 }

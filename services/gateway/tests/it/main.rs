@@ -37,6 +37,7 @@ mod send_handover;
 mod send_media;
 mod silence;
 mod storage_full;
+mod takeover;
 mod two_gateways;
 mod unhooked;
 mod unknown_content;

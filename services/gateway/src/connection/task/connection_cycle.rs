@@ -9,6 +9,7 @@ use crate::{
     session::{
         InstallRefusal, OwnAddresses,
         abort::ConnectionAbort,
+        journal::Overtaken,
         state::{SessionEnd, SessionState},
         store::{DamagedKeys, IncomingKeys},
     },
@@ -67,6 +68,8 @@ impl SessionTask {
                 self.enter_state(SessionState::Ended(SessionEnd::Damaged { reason: format!("{error:#}") }));
                 return Ok(());
             }
+            // The files here are old by now: the session ends, and begins anew where it may.
+            Err(error) if error.is::<Overtaken>() => return Err(error),
             // At the start this is a mistake that somebody must see. Later it is a full disk, which may have room
             // again.
             Err(error) if self.connections_opened > 1 => {
@@ -109,7 +112,7 @@ impl SessionTask {
             }
         }
         self.disconnect().await;
-        self.wipe_keys()
+        self.wipe_keys().await
     }
 
     /// Puts keys that came from elsewhere in their place and connects with them, unless the session is paired.
@@ -119,6 +122,7 @@ impl SessionTask {
         }
         self.disconnect().await;
         self.store.install(keys)?;
+        self.store.note_replaced().await?;
         self.inbound.polls.read_again();
         self.phone.read_again();
         if !matches!(self.state, SessionState::WaitingForBroker | SessionState::CannotStore(_)) {
@@ -128,8 +132,9 @@ impl SessionTask {
         Ok(Ok(()))
     }
 
-    pub(super) fn wipe_keys(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn wipe_keys(&mut self) -> anyhow::Result<()> {
         self.store.wipe()?;
+        self.store.note_replaced().await?;
         self.inbound.polls.clear();
         self.phone.clear();
         self.view.send_modify(|view| view.own = None);

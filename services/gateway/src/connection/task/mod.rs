@@ -296,7 +296,7 @@ impl SessionTask {
             }
             SessionAction::ConnectUnpaired => {
                 self.disconnect().await;
-                self.wipe_keys()?;
+                self.wipe_keys().await?;
                 self.enter_state(state);
                 self.connect().await?;
             }

@@ -12,7 +12,13 @@
 //! No keys are written once the connection is given up, because a message could not be stored or because NATS did not
 //! take it: the next connection decrypts again what arrived since the last keys.
 
-use crate::session::{abort::ConnectionAbort, client_tasks::ClientTasks, state::SessionSignal};
+use crate::session::{
+    abort::ConnectionAbort,
+    client_tasks::ClientTasks,
+    journal::{PendingChange, SessionJournal, StoreChange},
+    state::SessionSignal,
+};
+use bytes::Bytes;
 use std::{
     error::Error as _,
     sync::{
@@ -33,6 +39,7 @@ pub struct BatchingStore {
     asked: mpsc::Sender<WriteRequest>,
     messages: Arc<WriteProgress>,
     pub(super) tasks: ClientTasks,
+    journal: Option<SessionJournal>,
 }
 
 /// How the writes of messages went.
@@ -65,12 +72,36 @@ struct PendingKey {
 
 impl BatchingStore {
     #[must_use]
-    pub fn new(store: Arc<SqliteStore>, breaker: ConnectionAbort, tasks: ClientTasks) -> Self {
+    pub fn new(
+        store: Arc<SqliteStore>,
+        breaker: ConnectionAbort,
+        tasks: ClientTasks,
+        journal: Option<SessionJournal>,
+    ) -> Self {
         let (asked, asks) = mpsc::channel(TOGETHER);
         let messages = Arc::new(WriteProgress { one_is_not_kept: AtomicBool::new(false), breaker });
         // The task ends when the last user of this store is dropped.
-        tokio::spawn(write_batches(Arc::clone(&store), Arc::clone(&messages), asks));
-        Self { store, asked, messages, tasks }
+        tokio::spawn(write_batches((Arc::clone(&store), journal.clone()), Arc::clone(&messages), asks));
+        Self { store, asked, messages, tasks, journal }
+    }
+
+    /// Makes a change: in the journal first, if there is one, and then in the file.
+    ///
+    /// # Errors
+    /// If one of them does not take it. The connection is given up if it was the journal.
+    pub(super) async fn write<T>(
+        &self,
+        change: Option<StoreChange>,
+        written: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let Some((journal, change)) = self.journal.as_ref().zip(change) else { return written.await };
+        let _turn = journal.append(change).await.inspect_err(|error| self.messages.record_failure(error))?;
+        written.await
+    }
+
+    /// The change, if there is a journal that needs it.
+    pub(super) fn change(&self, make: impl FnOnce() -> StoreChange) -> Option<StoreChange> {
+        self.journal.is_some().then(make)
     }
 
     /// Writes messages, which stay until they are deleted. The messages of a backlog come in one batch already.
@@ -84,7 +115,11 @@ impl BatchingStore {
                     PendingKey { chat: row.chat.to_owned(), sender: row.sender.to_owned(), id: row.id.to_owned() };
                 self.submit(StoreWrite::Keep { key, message: row.message.to_owned() }).await
             }
-            rows => self.store.store_pending_inbound_batch(rows).await,
+            rows => {
+                let kept = || rows.iter().map(kept).collect();
+                let change = self.change(|| StoreChange::Pending { published: Vec::new(), kept: kept() });
+                self.write(change, self.store.store_pending_inbound_batch(rows)).await
+            }
         };
         kept.inspect(|()| call.message_is_kept()).inspect_err(|error| self.messages.record_failure(error))
     }
@@ -95,7 +130,11 @@ impl BatchingStore {
                 let key = PendingKey { chat: chat.to_owned(), sender: sender.to_owned(), id: id.to_owned() };
                 self.submit(StoreWrite::Forget(key)).await
             }
-            _ => self.store.delete_pending_inbound_batch(keys).await,
+            _ => {
+                let published = || keys.iter().map(|key| published(key.chat, key.sender, key.id)).collect();
+                let change = self.change(|| StoreChange::Pending { published: published(), kept: Vec::new() });
+                self.write(change, self.store.delete_pending_inbound_batch(keys)).await
+            }
         }
     }
 
@@ -155,7 +194,11 @@ impl WriteProgress {
     }
 }
 
-async fn write_batches(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mut asks: mpsc::Receiver<WriteRequest>) {
+async fn write_batches(
+    (store, journal): (Arc<SqliteStore>, Option<SessionJournal>),
+    messages: Arc<WriteProgress>,
+    mut asks: mpsc::Receiver<WriteRequest>,
+) {
     let mut group = Vec::with_capacity(TOGETHER);
     while asks.recv_many(&mut group, TOGETHER).await > 0 {
         let (mut kept, mut forgotten, mut barriers) = (Vec::new(), Vec::new(), Vec::new());
@@ -166,6 +209,26 @@ async fn write_batches(store: Arc<SqliteStore>, messages: Arc<WriteProgress>, mu
                 StoreWrite::Barrier => barriers.push(written),
             }
         }
+        let turn = match &journal {
+            Some(journal) if !(kept.is_empty() && forgotten.is_empty()) => {
+                let change = StoreChange::Pending {
+                    published: forgotten.iter().map(|(key, _)| published(&key.chat, &key.sender, &key.id)).collect(),
+                    kept: kept.iter().map(|(key, message, _)| key.as_change(message)).collect(),
+                };
+                Some(journal.append(change).await)
+            }
+            _ => None,
+        };
+        let _turn = match turn.transpose() {
+            Ok(turn) => turn,
+            Err(error) => {
+                messages.record_failure(&error);
+                let all = forgotten.into_iter().map(|(_, written)| written);
+                send_results(Err(error), all.chain(kept.into_iter().map(|(.., written)| written)));
+                send_results(Ok(()), barriers.into_iter());
+                continue;
+            }
+        };
         // Deletions first: if a message comes again at this moment, its new copy stays.
         if !forgotten.is_empty() {
             let keys: Vec<_> = forgotten.iter().map(|(key, _)| key.as_key()).collect();
@@ -207,9 +270,21 @@ impl PendingKey {
         PendingInboundKey { chat: &self.chat, sender: &self.sender, id: &self.id }
     }
 
+    fn as_change(&self, message: &[u8]) -> PendingChange {
+        kept(&self.as_row(message))
+    }
+
     fn as_row<'a>(&'a self, message: &'a [u8]) -> PendingInboundRow<'a> {
         PendingInboundRow { chat: &self.chat, sender: &self.sender, id: &self.id, message }
     }
+}
+
+fn kept(row: &PendingInboundRow<'_>) -> PendingChange {
+    PendingChange { message: Bytes::copy_from_slice(row.message), ..published(row.chat, row.sender, row.id) }
+}
+
+fn published(chat: &str, sender: &str, id: &str) -> PendingChange {
+    PendingChange { chat: chat.to_owned(), sender: sender.to_owned(), id: id.to_owned(), message: Bytes::new() }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Keys that come from elsewhere: written into a folder of their own first, and moved to their place in one step, so that a
 //! crash leaves either no keys or all of them.
 
-use super::{FILES, PHONE, POLLS, SessionStore, key_file};
+use super::{DATABASE, PHONE, POLLS, SessionStore, key_file};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,7 +16,7 @@ use whatsapp_rust::store::{DeviceStore as _, SqliteStore};
 /// The folder in which keys wait for their place.
 const INCOMING: &str = "incoming";
 /// The files that make up a session, which an export holds.
-pub const SESSION_FILES: [&str; 4] = [FILES[0], POLLS, PHONE, ORIGIN];
+pub const SESSION_FILES: [&str; 4] = [DATABASE, POLLS, PHONE, ORIGIN];
 /// What the session was taken from. It outlives a logout, so that a logged-out session is not taken over again.
 const ORIGIN: &str = "adopted.json";
 
@@ -62,7 +62,7 @@ impl IncomingKeys {
     /// # Errors
     /// If it cannot be made.
     pub async fn database(&self) -> anyhow::Result<SqliteStore> {
-        let file = self.folder.join(FILES[0]);
+        let file = self.folder.join(DATABASE);
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         SqliteStore::new(path).await.with_context(|| format!("failed to make {}", file.display()))
     }
@@ -72,8 +72,8 @@ impl IncomingKeys {
     /// # Errors
     /// If the database is missing or damaged.
     pub async fn account(&self) -> anyhow::Result<Option<Jid>> {
-        let file = self.folder.join(FILES[0]);
-        anyhow::ensure!(file.is_file(), "there is no {} in it", FILES[0]);
+        let file = self.folder.join(DATABASE);
+        anyhow::ensure!(file.is_file(), "there is no {} in it", DATABASE);
         key_file::check_keys(&file)?;
         let device = self.database().await?.load().await.context("failed to read the keys")?;
         Ok(device.and_then(|device| device.pn))
@@ -103,7 +103,7 @@ impl SessionStore {
     /// Whether the folder holds the keys of a paired account. Keys that cannot be read count as such.
     #[must_use]
     pub fn is_paired(&self) -> bool {
-        key_file::is_paired(&self.folder.join(FILES[0]))
+        key_file::is_paired(&self.folder.join(DATABASE))
     }
 
     /// Writes the session's files into a folder: the database as one file, and what is beside it. No client has them open.
@@ -111,22 +111,13 @@ impl SessionStore {
     /// # Errors
     /// If a file cannot be read or written.
     pub fn copy_to(&self, folder: &Path) -> anyhow::Result<()> {
-        key_file::copy(&self.folder.join(FILES[0]), &folder.join(FILES[0])).context("failed to copy the keys")?;
-        for name in [POLLS, PHONE, ORIGIN] {
-            match fs::copy(self.folder.join(name), folder.join(name)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("failed to copy {name}"));
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(())
+        copy_files(&self.folder, folder)
     }
 
     /// Whether this session has had keys before: nothing is taken over by itself then.
     #[must_use]
     pub fn was_used(&self) -> bool {
-        self.folder.join(FILES[0]).exists() || self.folder.join(ORIGIN).exists()
+        self.folder.join(DATABASE).exists() || self.folder.join(ORIGIN).exists()
     }
 
     /// Moves keys to their place. The client is not running.
@@ -135,11 +126,11 @@ impl SessionStore {
     /// If the session is paired, or the disk fails; the session is unpaired then.
     pub fn install(&self, incoming: IncomingKeys) -> anyhow::Result<()> {
         anyhow::ensure!(!self.is_paired(), "the session is paired already");
-        let database = incoming.folder.join(FILES[0]);
+        let database = incoming.folder.join(DATABASE);
         key_file::close_log(&database).with_context(|| format!("failed to complete {}", database.display()))?;
         self.wipe()?;
         // The database is the last: with it the session is paired.
-        let (whole, beside) = (FILES[0], [POLLS, PHONE, ORIGIN]);
+        let (whole, beside) = (DATABASE, [POLLS, PHONE, ORIGIN]);
         for name in beside.into_iter().chain([whole]) {
             let (from, to) = (incoming.folder.join(name), self.folder.join(name));
             if name == whole {
@@ -152,6 +143,25 @@ impl SessionStore {
         }
         sync(&self.folder)
     }
+}
+
+/// Copies a session's files from its folder, the database as one file as it is at this moment.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if from.join(DATABASE).exists() {
+        key_file::copy(&from.join(DATABASE), &to.join(DATABASE)).context("failed to copy the keys")?;
+    }
+    for name in [POLLS, PHONE, ORIGIN] {
+        match fs::copy(from.join(name), to.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("failed to copy {name}"));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes keys that a crash kept from their place.
@@ -182,7 +192,7 @@ pub fn find_adopted(sessions: &Path, identity: &str) -> Option<(String, Adoption
 pub fn find_paired(sessions: &Path, device: &str) -> Option<String> {
     let folders = fs::read_dir(sessions).ok()?;
     folders.filter_map(Result::ok).find_map(|folder| {
-        let is_same = key_file::device(&folder.path().join(FILES[0])).is_some_and(|found| found == device);
+        let is_same = key_file::device(&folder.path().join(DATABASE)).is_some_and(|found| found == device);
         is_same.then(|| folder.file_name().to_string_lossy().into_owned())
     })
 }

@@ -9,10 +9,10 @@ mod key_file;
 
 pub use batching_store::BatchingStore;
 pub use delegated::without_at;
-pub use incoming::{AdoptionRecord, IncomingKeys, SESSION_FILES, find_adopted, find_paired};
+pub use incoming::{AdoptionRecord, IncomingKeys, SESSION_FILES, copy_files, find_adopted, find_paired};
 pub use key_file::DamagedKeys;
 
-use super::{abort::ConnectionAbort, client_tasks::ClientTasks, lease::FolderLease};
+use super::{abort::ConnectionAbort, client_tasks::ClientTasks, journal::SessionJournal, lease::FolderLease};
 use anyhow::Context as _;
 use kurir_contract::session::SessionId;
 use std::{
@@ -28,10 +28,14 @@ use whatsapp_rust::store::SqliteStore;
 pub struct SessionStore {
     folder: PathBuf,
     lease: FolderLease,
+    /// Of a session whose state is in NATS.
+    journal: Option<SessionJournal>,
 }
 
 /// The database and SQLite's files for it, the secrets of polls, the time at which the phone was seen.
-const FILES: [&str; 5] = ["whatsapp.db", "whatsapp.db-wal", "whatsapp.db-shm", POLLS, PHONE];
+const FILES: [&str; 5] = [DATABASE, "whatsapp.db-wal", "whatsapp.db-shm", POLLS, PHONE];
+/// The name of the database.
+pub const DATABASE: &str = "whatsapp.db";
 const POLLS: &str = "polls.jsonl";
 const PHONE: &str = "phone.json";
 
@@ -47,7 +51,13 @@ impl SessionStore {
             .with_context(|| format!("failed to make {} (WHATSAPP_SESSION_PATH)", folder.display()))?;
         let lease = FolderLease::take(&folder)?;
         incoming::remove_leftovers(&folder)?;
-        Ok(Self { folder, lease })
+        Ok(Self { folder, lease, journal: None })
+    }
+
+    /// Keeps the session's state in NATS from now on; the files are as NATS has them.
+    #[must_use]
+    pub fn with_journal(self, journal: SessionJournal) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// Opens the keys for one connection, which is aborted if a message cannot be written.
@@ -55,13 +65,16 @@ impl SessionStore {
     /// # Errors
     /// If the database cannot be opened; [`DamagedKeys`] if another try would not help.
     pub async fn open_keys(&self, breaker: ConnectionAbort, tasks: ClientTasks) -> anyhow::Result<Arc<BatchingStore>> {
-        let file = self.folder.join(FILES[0]);
+        let file = self.folder.join(DATABASE);
         let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         // The library tries for 30 s to open a file that is none of its own.
         let checked = file.clone();
         tokio::task::spawn_blocking(move || key_file::check_keys(&checked)).await.context("the check panicked")??;
         let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
-        Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker, tasks)))
+        if let Some(journal) = &self.journal {
+            journal.settle(&store).await?;
+        }
+        Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker, tasks, self.journal.clone())))
     }
 
     /// The session's own folder.
@@ -88,24 +101,44 @@ impl SessionStore {
         self.folder.join(PHONE)
     }
 
+    /// Notes in NATS that the keys are removed, or that others were installed, if the session's state is there.
+    ///
+    /// # Errors
+    /// If NATS does not take it.
+    pub async fn note_replaced(&self) -> anyhow::Result<()> {
+        match &self.journal {
+            Some(journal) if self.folder.join(DATABASE).exists() => journal.take_snapshot().await,
+            Some(journal) => journal.note_wiped().await,
+            None => Ok(()),
+        }
+    }
+
     /// Removes the keys. A client that still has them open keeps a file without a name.
     ///
     /// # Errors
     /// If a file cannot be removed.
     pub fn wipe(&self) -> anyhow::Result<()> {
-        for name in FILES {
-            let file = self.folder.join(name);
-            match remove_file(&file) {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                // Somebody made it, so somebody may want what is in it.
-                Err(_) if file.is_dir() => {
-                    let aside = self.folder.join(format!("{name}.damaged"));
-                    rename(&file, &aside).with_context(|| format!("failed to move {} away", file.display()))?;
-                }
-                Err(error) => return Err(error).with_context(|| format!("failed to remove {}", file.display())),
-            }
-        }
-        Ok(())
+        remove_files(&self.folder)
     }
+}
+
+/// Removes a session's files from its folder. A client that has them open keeps files without names.
+///
+/// # Errors
+/// If a file cannot be removed.
+pub fn remove_files(folder: &Path) -> anyhow::Result<()> {
+    for name in FILES {
+        let file = folder.join(name);
+        match remove_file(&file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // Somebody made it, so somebody may want what is in it.
+            Err(_) if file.is_dir() => {
+                let aside = folder.join(format!("{name}.damaged"));
+                rename(&file, &aside).with_context(|| format!("failed to move {} away", file.display()))?;
+            }
+            Err(error) => return Err(error).with_context(|| format!("failed to remove {}", file.display())),
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,321 @@
+//! With `SESSION_STORE=nats` a session outlives its gateway: another one goes on with it, without a volume, without a new
+//! pairing, with nothing lost and nothing twice.
+
+use crate::world::SOON;
+use async_nats::jetstream::stream::Stream;
+use kurir_contract::{
+    command::{Command, CommandReply, EmptyBody, SendText, SentMessage, SessionInfo},
+    session::SessionId,
+    stream, subject,
+};
+use kurir_test_harness::{Nats, Process, stack::Simulator, until};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+const CONTACTS: [&str; 2] = ["6281100000001", "6281100000002"];
+/// The lease's 10 s, the look at it, and the way back.
+const TAKEN_WITHIN: Duration = Duration::from_secs(15);
+
+struct Fleet {
+    nats: Nats,
+    simulator: Simulator,
+    client: async_nats::Client,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let (nats, simulator) = (Nats::start().await, Simulator::start(false).await);
+        let client = nats.client().await;
+        Self { nats, simulator, client }
+    }
+
+    /// A gateway with an empty folder, when it is ready.
+    async fn gateway(&self, name: &str, own: &[(&str, &str)]) -> Process {
+        let mut gateway = self.spawn(name, own);
+        gateway.wait_ready(SOON).await;
+        gateway
+    }
+
+    fn spawn(&self, name: &str, own: &[(&str, &str)]) -> Process {
+        let settings = [
+            ("NATS_URL", self.nats.url()),
+            ("WHATSAPP_URL", self.simulator.websocket_url()),
+            ("SESSION_STORE", "nats".to_owned()),
+            ("SESSION_KEY", KEY.to_owned()),
+            ("LOG_FILE", String::new()),
+            ("LOG_LEVEL", "info,kurir_gateway=debug".to_owned()),
+            ("SEND_GAP", "0s".to_owned()),
+            ("NEW_CHATS_PER_DAY", "0".to_owned()),
+        ];
+        let own = own.iter().map(|(variable, value)| ((*variable).to_owned(), (*value).to_owned()));
+        let settings = settings.map(|(variable, value)| (variable.to_owned(), value)).into_iter().chain(own);
+        let settings = settings.chain(Nats::login("gateway"));
+        Process::spawn(name, env!("CARGO_BIN_EXE_kurir-gateway-for-simulator"), settings)
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        session: &str,
+        command: Command,
+        body: impl serde::Serialize,
+    ) -> Result<T, String> {
+        let session: SessionId = session.parse().expect("an id");
+        let body = serde_json::to_vec(&body).expect("JSON");
+        let request = async_nats::Request::new().payload(body.into()).timeout(Some(Duration::from_secs(5)));
+        let answer = self.client.send_request(subject::command(&session, command), request).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        match serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())? {
+            CommandReply::Ok(answer) => Ok(answer),
+            CommandReply::Queued(queued) => Err(format!("{queued:?}")),
+            CommandReply::Error(refusal) => Err(format!("{refusal:?}")),
+        }
+    }
+
+    async fn is(&self, session: &str, status: &str) -> SessionInfo {
+        until(format!("{session} to be {status}"), SOON * 2, || async {
+            let info: SessionInfo = self.ask(session, Command::Status, EmptyBody {}).await?;
+            if info.status.as_str() == status { Ok(info) } else { Err(format!("{info:?}")) }
+        })
+        .await
+    }
+
+    /// Makes a session, and pairs it with an account.
+    async fn pair(&self, session: &str, account: &str) {
+        if session != SessionId::DEFAULT {
+            let records = self.nats.jetstream().await.get_key_value("sessions").await.expect("the bucket");
+            records.put(session, r#"{"desired":"running"}"#.into()).await.expect("stored");
+            self.client.publish(subject::SESSIONS_CHANGED, "".into()).await.expect("published");
+        }
+        let qr = until("a QR code", SOON, || async {
+            let info: SessionInfo = self.ask(session, Command::Status, EmptyBody {}).await?;
+            info.qr_code.clone().ok_or(format!("{info:?}"))
+        })
+        .await;
+        self.simulator.scan_as(account, &qr).await;
+        self.is(session, "connected").await;
+    }
+
+    async fn send(&self, session: &str, to: &str, text: &str) -> Result<SentMessage, String> {
+        self.ask(session, Command::SendText, SendText::new(to.parse().expect("a recipient"), text)).await
+    }
+
+    /// The texts that each session received from each contact, in the order of EVENTS.
+    async fn received(&self) -> BTreeMap<(String, String), Vec<String>> {
+        let mut received: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for event in self.events().await {
+            let data = &event["data"];
+            if event["event"] == "message.received" {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let chat = (text(&data["session"]), text(&data["from"]));
+                received.entry(chat).or_default().push(text(&data["content"]["text"]));
+            }
+        }
+        received
+    }
+
+    async fn events(&self) -> Vec<Value> {
+        let stream: Stream = self.nats.jetstream().await.get_stream(stream::EVENTS).await.expect("the stream");
+        let state = stream.cached_info().state.clone();
+        let mut events = Vec::new();
+        if state.messages > 0 {
+            for sequence in state.first_sequence..=state.last_sequence {
+                let message = stream.get_raw_message(sequence).await.expect("an event");
+                events.push(serde_json::from_slice(&message.payload).expect("JSON"));
+            }
+        }
+        events
+    }
+
+    async fn writes(&self, account: &str, contact: &str, text: &str) {
+        self.simulator.contact_sends(contact, json!({"text": text, "to": account})).await;
+    }
+
+    async fn arrives(&self, text: &str) {
+        until(format!("{text} to arrive"), SOON, || async {
+            let received = self.received().await;
+            if received.values().flatten().any(|one| one == text) { Ok(()) } else { Err(format!("{received:?}")) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_outlive_their_gateway_with_nothing_lost_or_doubled() {
+    const ROUNDS: usize = 4;
+    let accounts = [("default", "6281230009001"), ("sales", "6281230009002"), ("support", "6281230009003")];
+    let fleet = Arc::new(Fleet::start().await);
+    let mut one = fleet.gateway("gateway one", &[]).await;
+    for (session, account) in accounts {
+        fleet.pair(session, account).await;
+    }
+    let mut two = fleet.gateway("gateway two", &[]).await;
+
+    // Numbered texts to all sessions, all the time.
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = tokio::spawn({
+        let (fleet, stop) = (Arc::clone(&fleet), Arc::clone(&stop));
+        async move {
+            let mut number = 0;
+            while !stop.load(Ordering::Relaxed) {
+                for (_, account) in accounts {
+                    for contact in CONTACTS {
+                        fleet.writes(account, contact, &format!("text {number}")).await;
+                    }
+                }
+                number += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            number
+        }
+    });
+    let mut slowest = Duration::ZERO;
+    for round in 0..ROUNDS {
+        let (dies, lives) = if round % 2 == 0 { (&mut one, &mut two) } else { (&mut two, &mut one) };
+        dies.kill_9().await;
+        let begun = Instant::now();
+        for (session, _) in accounts {
+            fleet.is(session, "connected").await;
+        }
+        slowest = slowest.max(begun.elapsed());
+        assert!(lives.is_running(), "{}", lives.output());
+        for (session, _) in accounts {
+            let text = format!("sent by {session} in round {round}");
+            until("a send", SOON, || fleet.send(session, CONTACTS[0], &text)).await;
+        }
+        dies.start_again();
+        dies.wait_ready(SOON).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let count: usize = load.await.expect("the load");
+    let expected: Vec<String> = (0..count).map(|number| format!("text {number}")).collect();
+    until("each text in each chat, once and in order", SOON, || async {
+        let received = fleet.received().await;
+        let wrong = received.iter().find(|(_, texts)| **texts != expected);
+        match wrong {
+            None if received.len() == accounts.len() * CONTACTS.len() => Ok(()),
+            None => Err(format!("{} chats", received.len())),
+            Some((chat, texts)) => {
+                let missing: Vec<_> = expected.iter().filter(|text| !texts.contains(text)).collect();
+                Err(format!("{chat:?}: {} of {count} texts, without {missing:?}: {texts:?}", texts.len()))
+            }
+        }
+    })
+    .await;
+    let undecryptable = fleet.events().await.iter().filter(|event| event["event"] == "message.undecryptable").count();
+    assert_eq!(undecryptable, 0);
+    for (session, _) in accounts {
+        for round in 0..ROUNDS {
+            let text = format!("sent by {session} in round {round}");
+            let got = fleet.simulator.received_by(CONTACTS[0]).await;
+            assert_eq!(got.iter().filter(|message| message["text"] == text.as_str()).count(), 1, "{text}");
+        }
+    }
+    eprintln!("{ROUNDS} kills, {count} texts in each of 6 chats, the slowest takeover took {slowest:?}");
+    assert!(slowest < TAKEN_WITHIN, "{slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_was_frozen_does_nothing_more_for_a_session_that_moved() {
+    let fleet = Fleet::start().await;
+    let mut one = fleet.gateway("gateway one", &[]).await;
+    fleet.pair("default", "6281230009001").await;
+    let mut two = fleet.gateway("gateway two", &[]).await;
+    fleet.writes("6281230009001", CONTACTS[0], "before").await;
+    fleet.arrives("before").await;
+    one.pause();
+    fleet.writes("6281230009001", CONTACTS[0], "meanwhile").await;
+    two.wait_for_line(|line| line.contains("session default is connected"), SOON * 2).await;
+    fleet.arrives("meanwhile").await;
+    one.resume();
+    one.wait_for_line(|line| line.contains("went to another gateway"), SOON).await;
+    for number in 0..20 {
+        fleet.writes("6281230009001", CONTACTS[0], &format!("after {number}")).await;
+        fleet.send("default", CONTACTS[1], &format!("sent {number}")).await.expect("sent");
+    }
+    fleet.arrives("after 19").await;
+    let texts: Vec<String> = fleet.received().await.into_values().flatten().collect();
+    let expected: Vec<String> = ["before".to_owned(), "meanwhile".to_owned()]
+        .into_iter()
+        .chain((0..20).map(|number| format!("after {number}")))
+        .collect();
+    assert_eq!(texts, expected);
+    assert!(!two.output().contains("replaced"), "the two clients fought");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_handed_over_at_once_and_spread_over_gateways() {
+    let fleet = Fleet::start().await;
+    let mut one = fleet.gateway("gateway one", &[]).await;
+    fleet.pair("default", "6281230009001").await;
+    fleet.pair("sales", "6281230009002").await;
+    let mut two = fleet.gateway("gateway two", &[]).await;
+    // One of the two moves to the gateway that joined.
+    two.wait_for_line(|line| line.contains("is connected"), SOON).await;
+    for session in ["default", "sales"] {
+        fleet.is(session, "connected").await;
+    }
+    let begun = Instant::now();
+    assert!(two.terminate(SOON).await.success());
+    for session in ["default", "sales"] {
+        fleet.is(session, "connected").await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(8), "it waited for the lease: {:?}", begun.elapsed());
+    fleet.writes("6281230009001", CONTACTS[0], "to the first").await;
+    fleet.writes("6281230009002", CONTACTS[0], "to the second").await;
+    fleet.arrives("to the first").await;
+    fleet.arrives("to the second").await;
+    // Its keys are no longer on the disk of the gateway that left.
+    assert!(!two.folder().join("sessions/sales/whatsapp.db").exists());
+    assert!(!two.folder().join("sessions/default/whatsapp.db").exists());
+    // After a logout nobody has keys.
+    let _: kurir_contract::command::LoggedOut =
+        fleet.ask("sales", Command::Logout, EmptyBody {}).await.expect("logged out");
+    assert!(one.terminate(SOON).await.success());
+    two.start_again();
+    fleet.is("default", "connected").await;
+    fleet.is("sales", "pairing").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_comes_from_a_folder_and_its_key_is_exchanged() {
+    let fleet = Fleet::start().await;
+    let mut one = fleet.gateway("gateway one", &[("SESSION_STORE", "sqlite")]).await;
+    fleet.pair("default", "6281230009001").await;
+    assert!(one.terminate(SOON).await.success());
+    one.set_env("SESSION_STORE", "nats");
+    one.start_again();
+    fleet.is("default", "connected").await;
+    // More changes than one snapshot waits for.
+    for number in 0..800 {
+        fleet.writes("6281230009001", CONTACTS[number % 2], &format!("text {number}")).await;
+    }
+    fleet.arrives("text 799").await;
+    let jetstream = fleet.nats.jetstream().await;
+    until("a snapshot, and few changes behind it", SOON, || async {
+        let stream = jetstream.get_stream("SESSION_CHANGES").await.map_err(|error| error.to_string())?;
+        let changes = stream.cached_info().state.messages;
+        if changes < 2_000 { Ok(()) } else { Err(changes.to_string()) }
+    })
+    .await;
+    one.kill_9().await;
+
+    let mut two =
+        fleet.gateway("gateway two", &[("SESSION_KEY", &format!("fedcba9876543210fedcba9876543210,{KEY}"))]).await;
+    fleet.is("default", "connected").await;
+    fleet.writes("6281230009001", CONTACTS[0], "after the exchange").await;
+    fleet.arrives("after the exchange").await;
+    // Nothing in NATS is readable.
+    assert!(two.terminate(SOON).await.success());
+    let mut other = fleet.spawn("gateway three", &[("SESSION_KEY", "another key of 32 characters or more")]);
+    let output = other.exited(SOON).await;
+    assert!(!output.success());
+    assert!(other.output().contains("does not open with SESSION_KEY"), "{}", other.output());
+}
