@@ -98,6 +98,8 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         registry: SessionRegistry::open(&context.broker, &config.whatsapp_session_path, config.journal_keys())?,
         broker: context.broker.clone(),
         sessions: config.whatsapp_session_path.clone(),
+        journal_keys: config.journal_keys().cloned(),
+        lease: lease.clone(),
     };
     let mut tasks = TaskSet::new(shutdown);
     // The lease is held until the sessions have left WhatsApp.

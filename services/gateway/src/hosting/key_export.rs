@@ -3,13 +3,19 @@
 //!
 //! The session's folder is locked meanwhile, so that the session cannot start.
 
-use super::session_registry::SessionRegistry;
-use crate::session::store::{SESSION_FILES, SessionStore};
+use super::{
+    GatewayLease, SessionClaim, SessionHolder, session_claim::release_session, session_registry::SessionRegistry,
+};
+use crate::session::{
+    journal::SessionJournal,
+    store::{SESSION_FILES, SessionStore},
+};
 use anyhow::Context as _;
 use async_nats::Message;
 use futures::StreamExt as _;
 use kurir_chassis::{
     broker::Broker,
+    key_ring::KeyRing,
     objects::ObjectHead,
     session_archive::{ArchiveKey, ArchiveManifest, write_archive},
     shutdown::CancellationToken,
@@ -18,11 +24,12 @@ use kurir_contract::{
     clock,
     command::{CommandError, CommandErrorCode, ExportKeys, ExportReply},
     media::{MEDIA_TO_SEND_BUCKET, MEDIA_TO_SEND_LASTS, new_object_name},
+    session::SessionId,
     session_record::{DesiredState, SessionRecord},
     subject,
 };
 use std::{io::BufWriter, path::PathBuf, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A session that was just stopped leaves WhatsApp within this time.
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
@@ -36,6 +43,9 @@ pub struct KeyExporter {
     pub registry: SessionRegistry,
     /// The folder of all sessions.
     pub sessions: PathBuf,
+    /// Seal the sessions' keys in NATS; none if they are in the folder.
+    pub journal_keys: Option<KeyRing>,
+    pub lease: GatewayLease,
 }
 
 impl KeyExporter {
@@ -61,11 +71,23 @@ impl KeyExporter {
             Ok(mut records) => records.remove(&asked.session),
             Err(error) => return tracing::warn!("a request for keys was not answered: {error:#}"),
         };
-        let has_keys = self.sessions.join(asked.session.as_str()).is_dir();
-        let Some(record) = record.filter(|record| has_keys && self.registry.may_run(record)) else { return };
-        self.reply(request, &ExportReply::Begun).await;
         let session = asked.session.clone();
-        let reply = match self.export(asked, record).await {
+        let is_mine = |record: &SessionRecord| {
+            self.journal_keys.is_some()
+                || (self.registry.may_run(record) && self.sessions.join(session.as_str()).is_dir())
+        };
+        let Some(record) = record.filter(is_mine) else { return };
+        // Of the gateways that can read the keys in NATS, the one that claims the session answers.
+        let is_claimed = self.journal_keys.is_some();
+        if is_claimed && record.desired == DesiredState::Stopped && !self.claim(&session).await {
+            return;
+        }
+        self.reply(request, &ExportReply::Begun).await;
+        let exported = self.export(asked, record).await;
+        if is_claimed {
+            release_session(self.broker.clone(), &session, self.lease.gateway()).await;
+        }
+        let reply = match exported {
             Ok(object) => {
                 tracing::info!(session.id = %session, "the keys of the session {session} were exported");
                 ExportReply::Stored(object)
@@ -77,9 +99,6 @@ impl KeyExporter {
 
     async fn export(&self, asked: ExportKeys, record: SessionRecord) -> Result<String, CommandError> {
         let conflict = |text: &str| CommandError::new(CommandErrorCode::Conflict, text);
-        if self.registry.is_in_nats() {
-            return Err(conflict("the keys of this session are in NATS (SESSION_STORE=nats), which exports none yet"));
-        }
         if record.desired != DesiredState::Stopped {
             return Err(conflict("the session is to run: stop it first"));
         }
@@ -91,6 +110,12 @@ impl KeyExporter {
                 Err(_) => return Err(conflict("the session has not stopped yet; ask again in a moment")),
             }
         };
+        if let Some(keys) = &self.journal_keys {
+            let journal = SessionJournal::new(&self.broker, keys, &asked.session, store.folder(), STOPPED_WITHIN);
+            journal.restore().await.map_err(|error| {
+                CommandError::new(CommandErrorCode::Internal, format!("the session was not read from NATS: {error:#}"))
+            })?;
+        }
         if !store.is_paired() {
             return Err(conflict("the session is not paired, so there is nothing to export"));
         }
@@ -106,6 +131,13 @@ impl KeyExporter {
         })
     }
 
+    /// Claims a stopped session; false if another gateway does so.
+    async fn claim(&self, session: &SessionId) -> bool {
+        let holder = SessionHolder::new(self.lease.gateway(), String::new());
+        let mut claim = SessionClaim::new(self.broker.clone(), session.clone(), holder, self.lease.clone());
+        matches!(timeout(STOPPED_WITHIN, claim.acquire()).await, Ok(Ok(())))
+    }
+
     async fn store_archive(
         &self,
         store: SessionStore,
@@ -115,11 +147,16 @@ impl KeyExporter {
         // On the disk of the sessions, which is as private as they are.
         let folder = tempfile::tempdir_in(store.folder())?;
         let sealed = folder.path().join("sealed");
+        let is_scratch = self.journal_keys.is_some();
         let written = {
             let (sealed, folder) = (sealed.clone(), folder.path().to_owned());
             tokio::task::spawn_blocking(move || {
                 store.copy_to(&folder)?;
                 let into = BufWriter::new(std::fs::File::create(sealed)?);
+                if is_scratch {
+                    // Nobody needs keys that are old soon.
+                    store.wipe()?;
+                }
                 write_archive(ArchiveKey::Passphrase(&passphrase), &manifest, (&folder, &SESSION_FILES), into)?;
                 anyhow::Ok(())
             })

@@ -158,7 +158,7 @@ impl SessionParts {
         let inbound = MessageMapper {
             session: session.clone(),
             statuses: config.whatsapp_status_broadcast,
-            polls: PollStore::open(&store.polls_file()),
+            polls: PollStore::open(&store.polls_file()).with_journal(store.journal()),
             undecryptable: UndecryptableQueue::new(config.whatsapp_undecryptable_after),
             media: config.media_download.then_some(downloads),
             known: known.clone(),

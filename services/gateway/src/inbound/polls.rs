@@ -5,6 +5,7 @@
 //! lost, only the meaning of votes is lost, so an error with the file is logged and ignored.
 
 use super::content::{find_event, find_poll};
+use crate::session::journal::{SessionJournal, StoreChange};
 use kurir_contract::{address::ChatJid, event::KnownAddresses};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -44,6 +45,8 @@ struct PollMemory {
     /// Bytes that were appended to the file since its last rewrite.
     appended: usize,
     file: Option<PathBuf>,
+    /// Of a session whose state is in NATS.
+    journal: Option<SessionJournal>,
 }
 
 /// What it takes to read a vote.
@@ -63,11 +66,19 @@ impl PollStore {
         Self(Arc::new(Mutex::new(PollMemory::read(file))))
     }
 
+    /// Keeps what is added in NATS, too.
+    #[must_use]
+    pub fn with_journal(self, journal: Option<SessionJournal>) -> Self {
+        self.lock().journal = journal;
+        self
+    }
+
     /// Reads the file again, which somebody else wrote.
     pub fn read_again(&self) {
         let mut memory = self.lock();
         if let Some(file) = memory.file.clone() {
-            *memory = PollMemory::read(&file);
+            let journal = memory.journal.take();
+            *memory = PollMemory { journal, ..PollMemory::read(&file) };
         }
     }
 
@@ -187,6 +198,9 @@ impl PollMemory {
     fn append(&self, poll: &KnownPoll) {
         let Some(path) = &self.file else { return };
         let line = serde_json::to_string(poll).unwrap_or_default();
+        if let Some(journal) = &self.journal {
+            journal.note(StoreChange::Poll(line.clone()));
+        }
         let written = open_file(path, false).and_then(|mut file| writeln!(file, "{line}"));
         if let Err(error) = written {
             tracing::warn!("a poll is remembered until the next start only: {error}");

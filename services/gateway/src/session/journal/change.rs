@@ -23,6 +23,9 @@ pub enum StoreChange {
     /// The account was logged out, and the keys were removed.
     Wiped,
 
+    /// A line of the file of polls.
+    Poll(String),
+
     PutIdentities(Vec<(Arc<str>, [u8; 32])>),
     DeleteIdentity(String),
     PutSessions(Vec<(Arc<str>, Bytes)>),
@@ -143,13 +146,13 @@ pub struct PendingChange {
 }
 
 impl StoreChange {
-    /// Makes the change in a database. [`Wiped`](Self::Wiped) is the caller's: it removes the files.
+    /// Makes the change in a database. What changes other files is the caller's.
     ///
     /// # Errors
     /// If the database does not take it.
     pub async fn apply(self, store: &SqliteStore) -> Result<()> {
         match self {
-            Self::Taken | Self::Wiped => Ok(()),
+            Self::Taken | Self::Wiped | Self::Poll(_) => Ok(()),
             Self::PutIdentities(identities) => store.put_identities_batch(&identities).await,
             Self::DeleteIdentity(address) => store.delete_identity(&address).await,
             Self::PutSessions(sessions) => store.put_sessions_batch(&sessions).await,

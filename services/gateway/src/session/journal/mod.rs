@@ -16,23 +16,26 @@ pub use change::{PendingChange, StoreChange};
 pub use change_log::CHANGES_STREAM;
 pub use snapshot::SNAPSHOTS_BUCKET;
 
-use crate::session::store::{DATABASE, remove_files};
+use crate::session::store::{DATABASE, POLLS, remove_files};
 use anyhow::Context as _;
-use change_log::{AppendError, ChangeLog, LogEntry};
+use change_log::{AppendError, ChangeLog, LogEntry, Stored};
 use kurir_chassis::{broker::Broker, key_ring::KeyRing, shutdown::CancellationToken};
 use kurir_contract::session::SessionId;
 use snapshot::SnapshotStore;
 use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use wacore::store::error::StoreError;
-use whatsapp_rust::store::SqliteStore;
+use whatsapp_rust::store::{DeviceStore as _, SqliteStore};
 
 /// A snapshot is due after so many changes,
 const CHANGES_UNTIL_SNAPSHOT: u64 = 2_000;
@@ -41,6 +44,8 @@ const BYTES_UNTIL_SNAPSHOT: u64 = 8 << 20;
 /// A snapshot that failed is tried again.
 const SNAPSHOT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether the snapshot is there still.
+const LOOK_FOR_SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 /// NATS may be away, or be starting.
 const RESTORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -63,11 +68,14 @@ struct JournalParts {
     folder: PathBuf,
     log: ChangeLog,
     snapshots: SnapshotStore,
+    /// Changes that nobody waits for; they go out before the next one.
+    notes: std::sync::Mutex<Vec<StoreChange>>,
     /// Held while a change is appended and written, so that both have the same order.
     position: Mutex<JournalPosition>,
     /// Whether the last append may be stored although it failed: the file is behind the log then.
     is_unsure: AtomicBool,
     is_overtaken: AtomicBool,
+    has_snapshot: AtomicBool,
     snapshot_due: Notify,
     /// How long an append may wait for NATS.
     wait: Duration,
@@ -80,6 +88,8 @@ struct JournalPosition {
     last: u64,
     changes: u64,
     bytes: u64,
+    /// The stream in which `last` is.
+    stream: String,
 }
 
 /// The turn of a change: it is in the log, and is to be written to the file before this is dropped.
@@ -94,9 +104,11 @@ impl SessionJournal {
             folder: folder.to_owned(),
             log: ChangeLog::new(broker.clone(), keys.clone(), session.clone()),
             snapshots: SnapshotStore::new(broker.clone(), keys.clone(), session.clone()),
+            notes: std::sync::Mutex::default(),
             position: Mutex::default(),
             is_unsure: AtomicBool::new(false),
             is_overtaken: AtomicBool::new(false),
+            has_snapshot: AtomicBool::new(false),
             snapshot_due: Notify::new(),
             wait,
         }))
@@ -133,9 +145,12 @@ impl SessionJournal {
         // A stream that was made anew holds nothing that the snapshot has.
         let mut after = snapshot.as_ref().filter(|found| found.is_of(&created)).map_or(0, |found| found.sequence());
         let is_unknown = snapshot.is_none() && parts.log.last_sequence().await? == 0;
+        // Without a snapshot the changes must go back to the first.
+        let mut has_begun = snapshot.is_some() || is_unknown;
         if !is_unknown {
             remove_files(&parts.folder)?;
         }
+        parts.has_snapshot.store(snapshot.is_some(), Ordering::Release);
         if let Some(snapshot) = snapshot {
             snapshot.unpack(&parts.folder).await?;
         }
@@ -145,12 +160,17 @@ impl SessionJournal {
             let last = parts.log.last_sequence().await?;
             for LogEntry { sequence, change } in parts.log.read(after).await? {
                 after = sequence;
-                if matches!(change, StoreChange::Wiped) {
-                    drop(store);
-                    remove_files(&parts.folder)?;
-                    store = open(&parts.folder).await?;
-                } else {
-                    change.apply(&store).await?;
+                match change {
+                    StoreChange::Wiped => {
+                        drop(store);
+                        remove_files(&parts.folder)?;
+                        store = open(&parts.folder).await?;
+                    }
+                    StoreChange::Poll(line) => append_poll(&parts.folder, &line)?,
+                    change => {
+                        has_begun |= matches!(change, StoreChange::CreateDevice);
+                        change.apply(&store).await?;
+                    }
                 }
             }
             match parts.log.append(&StoreChange::Taken, last.max(after), self.deadline()).await {
@@ -159,8 +179,12 @@ impl SessionJournal {
                 Err(AppendError::Failed(error)) => return Err(error).context("failed to take the session over"),
             }
         };
-        position.changes = 0;
-        position.bytes = 0;
+        if !has_begun && has_device(&store).await? {
+            let text =
+                "the session's snapshot is missing in NATS: restore the object store session_snapshots from a backup";
+            return Err(UnreadableState(text.to_owned()).into());
+        }
+        *position = JournalPosition { last: position.last, stream: created, ..JournalPosition::default() };
         drop(position);
         parts.is_unsure.store(false, Ordering::Release);
         drop(store);
@@ -168,6 +192,11 @@ impl SessionJournal {
             self.take_snapshot().await.context("failed to store the first snapshot")?;
         }
         Ok(())
+    }
+
+    /// Appends a change soon, without waiting for it: in the worst case a kill at this moment loses it.
+    pub fn note(&self, change: StoreChange) {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
     }
 
     /// Appends a change. The caller writes it to the file and drops the turn then.
@@ -180,25 +209,24 @@ impl SessionJournal {
         if parts.is_overtaken.load(Ordering::Acquire) || parts.is_unsure.load(Ordering::Acquire) {
             return Err(StoreError::Validation("the session's state in NATS goes on without this change".to_owned()));
         }
-        match parts.log.append(&change, position.last, self.deadline()).await {
-            Ok(stored) => {
-                position.last = stored.sequence;
-                position.changes += 1;
-                position.bytes += stored.bytes;
-                if position.changes >= CHANGES_UNTIL_SNAPSHOT || position.bytes >= BYTES_UNTIL_SNAPSHOT {
-                    parts.snapshot_due.notify_one();
+        let notes = std::mem::take(&mut *parts.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        for change in notes.into_iter().chain([change]) {
+            match parts.log.append(&change, position.last, self.deadline()).await {
+                Ok(stored) => position.count(&stored),
+                Err(AppendError::Overtaken) => {
+                    parts.is_overtaken.store(true, Ordering::Release);
+                    return Err(StoreError::Database(Box::new(Overtaken)));
                 }
-                Ok(JournalTurn(position))
-            }
-            Err(AppendError::Overtaken) => {
-                parts.is_overtaken.store(true, Ordering::Release);
-                Err(StoreError::Database(Box::new(Overtaken)))
-            }
-            Err(AppendError::Failed(error)) => {
-                parts.is_unsure.store(true, Ordering::Release);
-                Err(StoreError::Database(error.into()))
+                Err(AppendError::Failed(error)) => {
+                    parts.is_unsure.store(true, Ordering::Release);
+                    return Err(StoreError::Database(error.into()));
+                }
             }
         }
+        if position.changes >= CHANGES_UNTIL_SNAPSHOT || position.bytes >= BYTES_UNTIL_SNAPSHOT {
+            parts.snapshot_due.notify_one();
+        }
+        Ok(JournalTurn(position))
     }
 
     /// Makes the files and the log agree again before a new connection, if an append failed.
@@ -214,6 +242,14 @@ impl SessionJournal {
             return Ok(());
         }
         let mut position = parts.position.lock().await;
+        parts.log.ensure_stream().await?;
+        let created = parts.log.stream_created().await?;
+        if created != position.stream {
+            // Somebody deleted it. The files are whole, and this gateway holds the session.
+            tracing::warn!(session.id = %parts.session, "the stream of sessions' changes was made anew");
+            *position = JournalPosition { stream: created, ..JournalPosition::default() };
+            parts.snapshot_due.notify_one();
+        }
         // The last message may be a part of a change that was never completed.
         let mut last = parts.log.last_sequence().await?;
         for LogEntry { sequence, change } in parts.log.read(position.last).await? {
@@ -222,6 +258,7 @@ impl SessionJournal {
                     parts.is_overtaken.store(true, Ordering::Release);
                     return Err(Overtaken.into());
                 }
+                StoreChange::Poll(_) => {}
                 change => change.apply(store).await?,
             }
             last = last.max(sequence);
@@ -257,6 +294,7 @@ impl SessionJournal {
             (position.last, parts.log.stream_created().await?)
         };
         parts.snapshots.put(copy.path(), sequence, created).await?;
+        parts.has_snapshot.store(true, Ordering::Release);
         parts.log.remove_before(sequence).await
     }
 
@@ -265,14 +303,26 @@ impl SessionJournal {
     /// # Errors
     /// Never; the shape is that of a service's task.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        while shutdown.run_until_cancelled(self.0.snapshot_due.notified()).await.is_some() {
+        loop {
+            let due = tokio::time::timeout(LOOK_FOR_SNAPSHOT_EVERY, self.0.snapshot_due.notified());
+            let Some(due) = shutdown.run_until_cancelled(due).await else { return Ok(()) };
+            if due.is_err() && !self.lacks_snapshot().await {
+                continue;
+            }
             if let Err(error) = self.take_snapshot().await {
                 tracing::warn!(session.id = %self.0.session, "no snapshot of the session was stored: {error:#}");
-                let _ = shutdown.run_until_cancelled(tokio::time::sleep(SNAPSHOT_AGAIN_AFTER)).await;
+                if shutdown.run_until_cancelled(tokio::time::sleep(SNAPSHOT_AGAIN_AFTER)).await.is_none() {
+                    return Ok(());
+                }
                 self.0.snapshot_due.notify_one();
             }
         }
-        Ok(())
+    }
+
+    /// Whether the snapshot vanished from NATS, so that the changes that are left do not go back to the first.
+    async fn lacks_snapshot(&self) -> bool {
+        let had_one = self.0.has_snapshot.load(Ordering::Acquire);
+        had_one && matches!(self.0.snapshots.exists().await, Ok(false))
     }
 
     /// Removes everything that NATS has of the session.
@@ -287,6 +337,23 @@ impl SessionJournal {
     fn deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + self.0.wait
     }
+}
+
+impl JournalPosition {
+    fn count(&mut self, stored: &Stored) {
+        self.last = stored.sequence;
+        self.changes += 1;
+        self.bytes += stored.bytes;
+    }
+}
+
+async fn has_device(store: &SqliteStore) -> anyhow::Result<bool> {
+    Ok(store.exists().await?)
+}
+
+fn append_poll(folder: &Path, line: &str) -> anyhow::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join(POLLS))?;
+    writeln!(file, "{line}").context("failed to write a poll")
 }
 
 async fn open(folder: &Path) -> anyhow::Result<SqliteStore> {

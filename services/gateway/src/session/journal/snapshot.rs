@@ -85,14 +85,15 @@ impl SnapshotStore {
     }
 
     pub async fn remove(&self) -> anyhow::Result<()> {
-        if self.find_head().await? {
+        if self.exists().await? {
             let store = self.broker.object_store(SNAPSHOTS_BUCKET, FOREVER).await?;
             store.delete(self.session.as_str()).await.context("failed to remove the session's snapshot")?;
         }
         Ok(())
     }
 
-    async fn find_head(&self) -> anyhow::Result<bool> {
+    /// Whether there is a snapshot.
+    pub async fn exists(&self) -> anyhow::Result<bool> {
         match self.broker.open_object(SNAPSHOTS_BUCKET, self.session.as_str()).await {
             Ok(_) => Ok(true),
             Err(ObjectError::NotFound) => Ok(false),

@@ -36,7 +36,8 @@ pub struct SessionStore {
 const FILES: [&str; 5] = [DATABASE, "whatsapp.db-wal", "whatsapp.db-shm", POLLS, PHONE];
 /// The name of the database.
 pub const DATABASE: &str = "whatsapp.db";
-const POLLS: &str = "polls.jsonl";
+/// The name of the file of polls.
+pub const POLLS: &str = "polls.jsonl";
 const PHONE: &str = "phone.json";
 
 impl SessionStore {
@@ -58,6 +59,12 @@ impl SessionStore {
     #[must_use]
     pub fn with_journal(self, journal: SessionJournal) -> Self {
         Self { journal: Some(journal), ..self }
+    }
+
+    /// The session's state in NATS, if it is there.
+    #[must_use]
+    pub fn journal(&self) -> Option<SessionJournal> {
+        self.journal.clone()
     }
 
     /// Opens the keys for one connection, which is aborted if a message cannot be written.
