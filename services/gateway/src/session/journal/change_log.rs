@@ -7,10 +7,12 @@ use super::{UnreadableState, change::StoreChange};
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::{
     ErrorCode,
+    consumer::{DeliverPolicy, pull::OrderedConfig},
     context::GetStreamErrorKind,
     stream::{Config, DirectGetErrorKind, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
 use bytes::Bytes;
+use futures::StreamExt as _;
 use kurir_chassis::{
     broker::Broker,
     key_ring::KeyRing,
@@ -18,7 +20,7 @@ use kurir_chassis::{
 };
 use kurir_contract::{session::SessionId, subject};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The stream of all changes.
 pub const CHANGES_STREAM: &str = "SESSION_CHANGES";
@@ -30,6 +32,8 @@ const PART: &str = "Kurir-Part";
 const LARGEST_PART: usize = 768 * 1024;
 /// The most bytes of one change.
 const LARGEST_CHANGE: usize = 128 << 20;
+/// NATS sends the next change in milliseconds.
+const NEXT_WITHIN: Duration = Duration::from_secs(10);
 /// An append is repeated under the same id; within this time it is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(5 * 60);
 
@@ -102,19 +106,27 @@ impl ChangeLog {
         }
     }
 
-    /// The changes after a sequence, in their order.
+    /// The changes after a sequence that are stored by now, in their order.
     pub async fn read(&self, after: u64) -> anyhow::Result<Vec<LogEntry>> {
-        let stream = self.stream().await?;
+        let unread = "failed to read the session's changes";
+        let last = self.last_sequence().await?;
         let (mut entries, mut parts) = (Vec::new(), Vec::new());
-        let mut next = after + 1;
+        if last <= after {
+            return Ok(entries);
+        }
+        let config = OrderedConfig {
+            filter_subject: self.subject.clone(),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+            ..OrderedConfig::default()
+        };
+        let consumer = self.stream().await?.create_consumer(config).await.context(unread)?;
+        let mut messages = consumer.messages().await.context(unread)?;
         loop {
-            let message = match stream.direct_get_next_for_subject(&self.subject, Some(next)).await {
-                Ok(message) => message,
-                Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(entries),
-                Err(error) => return Err(error).context("failed to read the session's changes"),
-            };
-            next = message.sequence + 1;
-            let part = message.headers.get(PART).map(|part| part.as_str().to_owned());
+            let message = timeout(NEXT_WITHIN, messages.next()).await.context(unread)?;
+            let message = message.context(unread)?.context(unread)?;
+            let sequence = message.info().map_err(|error| anyhow::anyhow!("{unread}: {error}"))?.stream_sequence;
+            let headers = message.headers.as_ref();
+            let part = headers.and_then(|headers| headers.get(PART)).map(|part| part.as_str().to_owned());
             let (number, of) = read_part(part.as_deref()).context("a change in NATS has no readable number")?;
             if number == 1 {
                 // Parts before it were never completed.
@@ -130,8 +142,11 @@ impl ChangeLog {
                 })?;
                 let change = rmp_serde::from_slice(&opened)
                     .map_err(|error| UnreadableState(format!("a change of the session cannot be read: {error}")))?;
-                entries.push(LogEntry { sequence: message.sequence, change });
+                entries.push(LogEntry { sequence, change });
                 parts.clear();
+            }
+            if sequence >= last {
+                return Ok(entries);
             }
         }
     }

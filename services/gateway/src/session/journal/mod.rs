@@ -38,9 +38,9 @@ use wacore::store::error::StoreError;
 use whatsapp_rust::store::{DeviceStore as _, SqliteStore};
 
 /// A snapshot is due after so many changes,
-const CHANGES_UNTIL_SNAPSHOT: u64 = 2_000;
+const CHANGES_UNTIL_SNAPSHOT: u64 = 1_000;
 /// or so many bytes of them: reading them back must not make a takeover long.
-const BYTES_UNTIL_SNAPSHOT: u64 = 8 << 20;
+const BYTES_UNTIL_SNAPSHOT: u64 = 4 << 20;
 /// A snapshot that failed is tried again.
 const SNAPSHOT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
