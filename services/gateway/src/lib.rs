@@ -47,7 +47,7 @@ pub mod known_chats;
 pub mod metrics;
 
 use config::GatewayConfig;
-use hosting::{GatewayLease, KeyExporter, SessionContext, SessionRegistry, Supervisor};
+use hosting::{GatewayLease, KeyExporter, SessionContext, SessionFolder, SessionRegistry, Supervisor};
 use kurir_chassis::{
     broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
 };
@@ -77,8 +77,13 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let losses = StoreLosses::default();
     let raw = inbound::RawPolicy::default();
     let clock = broker.clock.clone().follow(broker.client.clone(), shutdown.clone());
+    let folder = match config.journal_keys() {
+        Some(_) => SessionFolder::scratch(&config.whatsapp_session_path)?,
+        None => SessionFolder::lasting(&config.whatsapp_session_path),
+    };
     let context = SessionContext {
         broker,
+        sessions: folder.path().to_owned(),
         health: health.clone(),
         metrics: counted,
         storage: storage.clone(),
@@ -95,9 +100,13 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         media_max_age: config.media_max_age,
     };
     let exporter = KeyExporter {
-        registry: SessionRegistry::open(&context.broker, &config.whatsapp_session_path, config.journal_keys())?,
+        registry: SessionRegistry::open(
+            &context.broker,
+            (&config.whatsapp_session_path, folder.path()),
+            config.journal_keys(),
+        )?,
         broker: context.broker.clone(),
-        sessions: config.whatsapp_session_path.clone(),
+        sessions: folder.path().to_owned(),
         journal_keys: config.journal_keys().cloned(),
         lease: lease.clone(),
     };

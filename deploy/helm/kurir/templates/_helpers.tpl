@@ -35,6 +35,10 @@ nats://{{ include "kurir.name" . }}-nats:4222
 {{ .Values.apiKey.existingSecret | default (printf "%s-api-key" (include "kurir.name" .)) }}
 {{- end }}
 
+{{- define "kurir.sessionKeySecret" -}}
+{{ .Values.gateway.sessionKey.existingSecret | default (printf "%s-session-key" (include "kurir.name" .)) }}
+{{- end }}
+
 {{/* How a service logs in to NATS, and the settings of its values. */}}
 {{- define "kurir.env" -}}
 - name: NATS_URL

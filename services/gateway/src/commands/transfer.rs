@@ -13,7 +13,8 @@ use tokio::{fs::File, io::AsyncWriteExt as _};
 
 impl AnswerCommand<spec::AdoptKeys> for CommandServer {
     async fn answer(&self, request: AdoptKeys) -> Result<KeysAdopted, CommandError> {
-        let (own, sessions) = (&self.session.folder, Path::new(&self.session.path));
+        let own = &self.session.folder;
+        let sessions = own.parent().unwrap_or(own);
         let sealed = tempfile::NamedTempFile::new_in(own).map_err(internal)?;
         self.fetch(&request.object, sealed.path()).await?;
         let opens = (sealed.path().to_owned(), request.passphrase);

@@ -11,6 +11,7 @@
 mod gateway_lease;
 mod key_export;
 mod session_claim;
+mod session_folder;
 mod session_placement;
 mod session_registry;
 mod session_service;
@@ -19,6 +20,7 @@ mod supervisor;
 pub use gateway_lease::GatewayLease;
 pub use key_export::KeyExporter;
 pub use session_claim::{ClaimInterrupted, HeldElsewhere, SessionClaim, SessionHolder};
+pub use session_folder::SessionFolder;
 pub use session_registry::SessionRegistry;
 pub use session_service::SessionContext;
 pub use supervisor::Supervisor;

@@ -32,13 +32,18 @@ pub struct SessionRegistry {
 }
 
 impl SessionRegistry {
-    /// `sessions` is the folder of all sessions of this gateway, which gets an id of its own.
+    /// `lasting` is the operator's folder, which gets an id of its own, and `sessions` the folder of all sessions of this
+    /// gateway: the same one, or scratch.
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub fn open(broker: &Broker, sessions: &Path, journal_keys: Option<&KeyRing>) -> anyhow::Result<Self> {
-        let home = read_home(sessions)
-            .with_context(|| format!("failed to use {} (WHATSAPP_SESSION_PATH)", sessions.display()))?;
+    pub fn open(
+        broker: &Broker,
+        (lasting, sessions): (&Path, &Path),
+        journal_keys: Option<&KeyRing>,
+    ) -> anyhow::Result<Self> {
+        let home = read_home(lasting)
+            .with_context(|| format!("failed to use {} (WHATSAPP_SESSION_PATH)", lasting.display()))?;
         Ok(Self {
             broker: broker.clone(),
             records: Bucket::new(broker.clone(), SESSIONS_BUCKET),
@@ -70,7 +75,7 @@ impl SessionRegistry {
         Ok(records)
     }
 
-    /// Whether the keys of this session are in this gateway's folder, or nowhere yet.
+    /// Whether the keys of this session are in this gateway's folder, in NATS, or nowhere yet: not in another gateway's folder.
     #[must_use]
     pub fn may_run(&self, record: &SessionRecord) -> bool {
         record.home.as_ref().is_none_or(|home| *home == self.home)

@@ -35,7 +35,7 @@ use crate::{
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, tasks::TaskSet};
 use kurir_contract::session::SessionId;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// How long a session's tasks have to end: commands under way have 3 s, then the client leaves WhatsApp within 9 s.
@@ -45,6 +45,8 @@ pub const SESSION_DRAIN: Duration = Duration::from_secs(13);
 #[derive(Clone)]
 pub struct SessionContext {
     pub broker: Broker,
+    /// The folder with a folder for each session.
+    pub sessions: PathBuf,
     pub health: Health,
     pub metrics: GatewayMetrics,
     pub lease: GatewayLease,
@@ -76,12 +78,13 @@ pub async fn run_session(
     metadata: SessionMetadata,
     shutdown: CancellationToken,
 ) -> Result<(), SessionFailure> {
-    let store = SessionStore::open(&config.whatsapp_session_path, session)?;
+    let store = SessionStore::open(&context.sessions, session)?;
     let holder = SessionHolder::new(context.lease.gateway(), store.folder_identity());
     let claim = SessionClaim::new(context.broker.clone(), session.clone(), holder, context.lease.clone());
     let journal = config
         .journal_keys()
-        .map(|keys| SessionJournal::new(&context.broker, keys, session, store.folder(), config.broker_wait));
+        .map(|keys| SessionJournal::new(&context.broker, keys, session, store.folder(), config.broker_wait))
+        .map(|journal| journal.or_from(&config.whatsapp_session_path.join(session.as_str())));
     let mut claim = if journal.is_some() { claim.with_shared_keys() } else { claim };
     match shutdown.run_until_cancelled(claim.acquire()).await {
         Some(claimed) => claimed?,

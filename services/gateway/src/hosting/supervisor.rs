@@ -80,7 +80,11 @@ impl Supervisor {
     /// # Errors
     /// If the folder of the sessions cannot be used.
     pub fn new(context: SessionContext, config: GatewayConfig) -> anyhow::Result<Self> {
-        let registry = SessionRegistry::open(&context.broker, &config.whatsapp_session_path, config.journal_keys())?;
+        let registry = SessionRegistry::open(
+            &context.broker,
+            (&config.whatsapp_session_path, &context.sessions),
+            config.journal_keys(),
+        )?;
         Ok(Self {
             context,
             config,
@@ -142,7 +146,12 @@ impl Supervisor {
         if self.registry.is_in_nats() {
             let (holders, alive) = (self.registry.holders().await?, self.context.lease.alive().await?);
             let running = self.running.keys().cloned().collect();
-            self.placement.look(self.context.lease.gateway(), &records, (holders, alive), running);
+            let candidates = records
+                .iter()
+                .filter(|(_, record)| self.registry.may_run(record))
+                .map(|(id, one)| (id.clone(), one.clone()));
+            let candidates = candidates.collect();
+            self.placement.look(self.context.lease.gateway(), &candidates, (holders, alive), running);
             // Nothing is lost for good: the holder may be gone the next time.
             self.elsewhere.clear();
         }

@@ -387,8 +387,9 @@ async fn a_session_is_handed_over_at_once_and_spread_over_gateways() {
     fleet.arrives("to the first").await;
     fleet.arrives("to the second").await;
     // Its keys are no longer on the disk of the gateway that left.
-    assert!(!two.folder().join("sessions/sales/whatsapp.db").exists());
-    assert!(!two.folder().join("sessions/default/whatsapp.db").exists());
+    let left =
+        std::fs::read_dir(two.folder().join("sessions")).expect("a folder").map(|entry| entry.expect("an entry"));
+    assert_eq!(left.map(|entry| entry.file_name()).collect::<Vec<_>>(), [".kurir-home"]);
     // After a logout nobody has keys.
     let _: kurir_contract::command::LoggedOut =
         fleet.ask("sales", Command::Logout, EmptyBody {}).await.expect("logged out");
@@ -407,6 +408,7 @@ async fn a_session_comes_from_a_folder_and_its_key_is_exchanged() {
     one.set_env("SESSION_STORE", "nats");
     one.start_again();
     fleet.is("default", "connected").await;
+    assert!(one.folder().join("sessions/default/whatsapp.db.moved-to-nats").exists());
     // More changes than one snapshot waits for.
     for number in 0..800 {
         fleet.writes("6281230009001", CONTACTS[number % 2], &format!("text {number}")).await;

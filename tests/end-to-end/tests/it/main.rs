@@ -20,6 +20,7 @@ mod endpoints;
 mod expect;
 mod gateway_killed;
 mod groups;
+mod helm;
 mod inbound;
 mod jobs;
 mod log_rotation;

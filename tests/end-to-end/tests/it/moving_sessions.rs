@@ -36,14 +36,14 @@ async fn asked_again(stack: &Stack) -> [Value; 3] {
 async fn upload(stack: &Stack, path: &str, passphrase: Option<&str>, body: Vec<u8>) -> (u16, Value) {
     let request = stack.api.request(Method::POST, path).header("X-API-Key", KEY).body(body);
     let request = passphrase.into_iter().fold(request, |request, one| request.header("X-Passphrase", one));
-    let answer = request.send().await.expect("an answer");
-    (answer.status().as_u16(), answer.json().await.expect("JSON"))
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_baileys_is_taken_over_from_the_terminal() {
     let stack = Stack::plan().unpaired().start().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().unwrap();
     let simulator = stack.simulator.url("");
     let Some(mut witness) = Witness::start(Client::Baileys, &simulator, folder.path()).await else { return };
     witness.pair(async |code: String| stack.simulator.scan(&code).await).await;
@@ -57,10 +57,10 @@ async fn a_session_of_baileys_is_taken_over_from_the_terminal() {
     let asked = asked_again(&stack).await;
 
     let store = folder.path().join(STORE);
-    let nothing = folder.path().to_str().expect("a path");
+    let nothing = folder.path().to_str().unwrap();
     let (is_success, says) = kurir(&stack, &["session", "adopt", nothing]).await;
     assert!(!is_success && says.contains("creds.json"), "{says}");
-    let path = store.to_str().expect("a path");
+    let path = store.to_str().unwrap();
     let says = succeeds(&stack, &["session", "adopt", path]).await;
     assert!(says.contains("was taken over") && !says.contains("not taken over"), "{says}");
     has_status(&stack.api, "default", "connected").await;
@@ -78,10 +78,10 @@ async fn a_session_of_baileys_is_taken_over_from_the_terminal() {
     assert!(!is_success && says.contains("has these keys already"), "{says}");
 
     // What is damaged is named, and the session goes on as it was.
-    let damaged = tempfile::tempdir().expect("a folder");
+    let damaged = tempfile::tempdir().unwrap();
     for (content, expected) in [("{\"noiseKey\":", "creds.json cannot be read"), ("{}", "creds.json cannot be read")] {
-        std::fs::write(damaged.path().join("creds.json"), content).expect("written");
-        let path = damaged.path().to_str().expect("a path");
+        std::fs::write(damaged.path().join("creds.json"), content).unwrap();
+        let path = damaged.path().to_str().unwrap();
         let (is_success, says) = kurir(&stack, &["session", "adopt", path, "--session", "second"]).await;
         assert!(!is_success && says.contains(expected), "{content}: {says}");
     }
@@ -114,9 +114,9 @@ async fn a_session_moves_to_another_installation() {
     assert_eq!(code, 200, "{body}");
 
     // It does not leave while it runs, nor under a passphrase that guards nothing.
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("default.sealed");
-    let path = file.to_str().expect("a path");
+    let path = file.to_str().unwrap();
     let export = ["session", "export", "default", "--to", path, "--passphrase"];
     let with = |passphrase| [&export[..], &[passphrase]].concat();
     let (is_success, says) = kurir(&here, &with(PASSPHRASE)).await;
@@ -126,7 +126,7 @@ async fn a_session_moves_to_another_installation() {
     assert!(!is_success && says.contains("X-Passphrase"), "{says}");
     let says = succeeds(&here, &with(PASSPHRASE)).await;
     assert!(says.contains("bytes in"), "{says}");
-    let sealed = std::fs::read(&file).expect("the file");
+    let sealed = std::fs::read(&file).unwrap();
     let readable = sealed.windows(6).any(|window| window == b"SQLite" || window == b"\"Sales");
     assert!(!readable, "the file is not sealed");
     let (code, body) = here.api.get("/api/sessions/nobody/export").await;

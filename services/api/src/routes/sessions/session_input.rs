@@ -115,7 +115,7 @@ pub fn read_changes(fields: Map<String, Value>, before: SessionRecord) -> Result
 fn read_id(given: Option<Value>, problems: &mut Vec<FieldProblem>) -> Option<SessionId> {
     let id = given.as_ref().and_then(Value::as_str).and_then(parse_id);
     if id.is_none() {
-        problems.push(field_problem("id", &format!("is required: {FORM_OF_ID}")));
+        problems.push(field_problem("id", format!("is required: {FORM_OF_ID}")));
     }
     id
 }

@@ -69,7 +69,6 @@ fn convert_key(key: SyncKeyFile) -> AppStateSyncKey {
         raw_id: key.fingerprint.raw_id,
         current_index: key.fingerprint.current_index,
         device_indexes: key.fingerprint.device_indexes,
-        ..Default::default()
     };
     AppStateSyncKey {
         key_data: key.key_data.0,

@@ -103,7 +103,6 @@ pub fn read_device(file: &[u8]) -> Result<(Device, Jid), UnusableFolder> {
         account_signature_key: Some(account.account_signature_key.0.clone()),
         account_signature: Some(account.account_signature.exactly::<64>().map_err(within("account"))?.to_vec()),
         device_signature: Some(account.device_signature.exactly::<64>().map_err(within("account"))?.to_vec()),
-        ..Default::default()
     };
     let mut device = Device::new();
     device.pn = Some(number.clone());

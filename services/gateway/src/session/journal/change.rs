@@ -235,3 +235,6 @@ impl PendingChange {
         PendingInboundRow { chat: &self.chat, sender: &self.sender, id: &self.id, message: &self.message }
     }
 }
+
+#[cfg(test)]
+mod tests;

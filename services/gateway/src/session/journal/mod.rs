@@ -16,14 +16,14 @@ pub use change::{PendingChange, StoreChange};
 pub use change_log::CHANGES_STREAM;
 pub use snapshot::SNAPSHOTS_BUCKET;
 
-use crate::session::store::{DATABASE, POLLS, remove_files};
+use crate::session::store::{DATABASE, POLLS, copy_files, remove_files};
 use anyhow::Context as _;
 use change_log::{AppendError, ChangeLog, LogEntry, Stored};
 use kurir_chassis::{broker::Broker, key_ring::KeyRing, shutdown::CancellationToken};
 use kurir_contract::session::SessionId;
 use snapshot::SnapshotStore;
 use std::{
-    fs::OpenOptions,
+    fs::{OpenOptions, rename},
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -44,6 +44,8 @@ const BYTES_UNTIL_SNAPSHOT: u64 = 4 << 20;
 /// A snapshot that failed is tried again.
 const SNAPSHOT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// The name of a database whose content went to NATS.
+const MOVED: &str = "whatsapp.db.moved-to-nats";
 /// How often it is looked whether the snapshot is there still.
 const LOOK_FOR_SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 /// NATS may be away, or be starting.
@@ -66,6 +68,8 @@ pub struct SessionJournal(Arc<JournalParts>);
 struct JournalParts {
     session: SessionId,
     folder: PathBuf,
+    /// Where the keys were before they were in NATS.
+    former: Option<PathBuf>,
     log: ChangeLog,
     snapshots: SnapshotStore,
     /// Changes that nobody waits for; they go out before the next one.
@@ -102,6 +106,7 @@ impl SessionJournal {
         Self(Arc::new(JournalParts {
             session: session.clone(),
             folder: folder.to_owned(),
+            former: None,
             log: ChangeLog::new(broker.clone(), keys.clone(), session.clone()),
             snapshots: SnapshotStore::new(broker.clone(), keys.clone(), session.clone()),
             notes: std::sync::Mutex::default(),
@@ -112,6 +117,17 @@ impl SessionJournal {
             snapshot_due: Notify::new(),
             wait,
         }))
+    }
+
+    /// A session of which NATS knows nothing begins with the keys of this folder, if it has some: those of the time before
+    /// `SESSION_STORE=nats`.
+    #[must_use]
+    pub fn or_from(mut self, former: &Path) -> Self {
+        // Nobody shares a journal that was just made.
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.former = Some(former.to_owned());
+        }
+        self
     }
 
     /// As [`restore`](Self::restore), until NATS answers.
@@ -131,8 +147,8 @@ impl SessionJournal {
         }
     }
 
-    /// Makes the session's files as NATS has them, and shuts out whoever held the session before. A session of which NATS
-    /// knows nothing keeps the files that are there: they become its first snapshot.
+    /// Makes the session's files as NATS has them, and shuts out whoever held the session before. For a session of which NATS
+    /// knows nothing see [`or_from`](Self::or_from).
     ///
     /// # Errors
     /// If NATS is away, or what is stored there cannot be read.
@@ -147,8 +163,10 @@ impl SessionJournal {
         let is_unknown = snapshot.is_none() && parts.log.last_sequence().await? == 0;
         // Without a snapshot the changes must go back to the first.
         let mut has_begun = snapshot.is_some() || is_unknown;
-        if !is_unknown {
-            remove_files(&parts.folder)?;
+        remove_files(&parts.folder)?;
+        let former = parts.former.as_deref().filter(|former| is_unknown && former.join(DATABASE).exists());
+        if let Some(former) = former {
+            copy_files(former, &parts.folder).context("failed to take over the keys of the folder")?;
         }
         parts.has_snapshot.store(snapshot.is_some(), Ordering::Release);
         if let Some(snapshot) = snapshot {
@@ -188,8 +206,11 @@ impl SessionJournal {
         drop(position);
         parts.is_unsure.store(false, Ordering::Release);
         drop(store);
-        if is_unknown && parts.folder.join(DATABASE).exists() {
+        if let Some(former) = former {
             self.take_snapshot().await.context("failed to store the first snapshot")?;
+            // They would be old by the time somebody finds them.
+            rename(former.join(DATABASE), former.join(MOVED)).context("failed to put the old keys aside")?;
+            tracing::info!(session.id = %parts.session, "the keys of the session are in NATS from now on");
         }
         Ok(())
     }
@@ -289,7 +310,7 @@ impl SessionJournal {
             anyhow::ensure!(!parts.is_overtaken.load(Ordering::Acquire), Overtaken);
             anyhow::ensure!(!parts.is_unsure.load(Ordering::Acquire), "the last change is not settled yet");
             let (from, to) = (parts.folder.clone(), copy.path().to_owned());
-            tokio::task::spawn_blocking(move || crate::session::store::copy_files(&from, &to)).await??;
+            tokio::task::spawn_blocking(move || copy_files(&from, &to)).await??;
             (position.changes, position.bytes) = (0, 0);
             (position.last, parts.log.stream_created().await?)
         };

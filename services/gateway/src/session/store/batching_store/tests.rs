@@ -12,7 +12,7 @@ async fn opened(folder: &Path) -> Arc<BatchingStore> {
     let store = Arc::new(SqliteStore::new(file.to_str().expect("a path")).await.expect("a database"));
     let (signals, _) = mpsc::channel(1);
     let abort = ConnectionAbort::new(SessionId::default(), 1, signals);
-    Arc::new(BatchingStore::new(store, abort, ClientTasks::default()))
+    Arc::new(BatchingStore::new(store, abort, ClientTasks::default(), None))
 }
 
 fn all_at_once<F: Future<Output = Result<()>> + Send + 'static>(work: impl Fn(String) -> F) -> JoinSet<Result<()>> {
@@ -71,7 +71,7 @@ async fn keys_are_written_after_the_messages_that_they_have_moved_past() {
         }));
     }
     all_are.await.expect("all are decrypted");
-    let keys = [(Arc::from("6281230000001.0"), bytes::Bytes::from_static(b"keys"))];
+    let keys = [(Arc::from("6281230000001.0"), Bytes::from_static(b"keys"))];
     store.put_sessions_batch(&keys).await.expect("written");
     assert_eq!(kept(&store).await, 200);
 }
@@ -81,7 +81,7 @@ async fn no_keys_are_written_for_a_connection_that_is_given_up() {
     let folder = TempDir::new().expect("a folder");
     let store = opened(folder.path()).await;
     store.messages.breaker.abort(SessionSignal::BrokerLost, &"NATS is away");
-    let keys = [(Arc::from("6281230000001.0"), bytes::Bytes::from_static(b"keys"))];
+    let keys = [(Arc::from("6281230000001.0"), Bytes::from_static(b"keys"))];
     assert!(store.put_sessions_batch(&keys).await.is_err());
     assert!(store.put_sender_keys_batch(&keys).await.is_err());
     assert_eq!(store.get_session("6281230000001.0").await.expect("readable"), None);
