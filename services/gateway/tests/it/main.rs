@@ -10,6 +10,7 @@ mod chat_out;
 mod content;
 mod damaged_session;
 mod endings;
+mod fleet;
 mod forged_commands;
 mod forwarding;
 mod full_disk;

@@ -7,25 +7,24 @@
 //!
 //! An append names the message that it follows. A gateway that lost its session to another one is refused by NATS, writes
 //! nothing more, and ends the session ([`Overtaken`]). Everything is sealed with the operator's `SESSION_KEY`.
+//!
+//! `change` is what can change, `change_log` the stream, `snapshot` the object store, and `restore` makes files of them.
 
 mod change;
 mod change_log;
+mod restore;
 mod snapshot;
 
 pub use change::{PendingChange, StoreChange};
 pub use change_log::CHANGES_STREAM;
 pub use snapshot::SNAPSHOTS_BUCKET;
 
-use crate::session::store::{DATABASE, POLLS, copy_files, remove_files};
-use anyhow::Context as _;
-use change_log::{AppendError, ChangeLog, LogEntry, Stored};
+use crate::session::store::copy_files;
+use change_log::{AppendError, ChangeLog, Stored};
 use kurir_chassis::{broker::Broker, key_ring::KeyRing, shutdown::CancellationToken};
 use kurir_contract::session::SessionId;
 use snapshot::SnapshotStore;
 use std::{
-    fs::{OpenOptions, rename},
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError,
@@ -35,7 +34,6 @@ use std::{
 };
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use wacore::store::error::StoreError;
-use whatsapp_rust::store::{DeviceStore as _, SqliteStore};
 
 /// A snapshot is due after so many changes,
 const CHANGES_UNTIL_SNAPSHOT: u64 = 1_000;
@@ -44,12 +42,8 @@ const BYTES_UNTIL_SNAPSHOT: u64 = 4 << 20;
 /// A snapshot that failed is tried again.
 const SNAPSHOT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// The name of a database whose content went to NATS.
-const MOVED: &str = "whatsapp.db.moved-to-nats";
 /// How often it is looked whether the snapshot is there still.
 const LOOK_FOR_SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
-/// NATS may be away, or be starting.
-const RESTORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Another gateway has taken the session over, so this one must end it.
 #[derive(Debug, thiserror::Error)]
@@ -130,91 +124,6 @@ impl SessionJournal {
         self
     }
 
-    /// As [`restore`](Self::restore), until NATS answers.
-    ///
-    /// # Errors
-    /// [`UnreadableState`] if NATS answers with what cannot be read.
-    pub async fn restore_when_there(&self) -> anyhow::Result<()> {
-        loop {
-            match self.restore().await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.chain().any(|cause| cause.is::<UnreadableState>()) => return Err(error),
-                Err(error) => {
-                    tracing::warn!(session.id = %self.0.session, "the session is not read from NATS yet: {error:#}");
-                    tokio::time::sleep(RESTORE_AGAIN_AFTER).await;
-                }
-            }
-        }
-    }
-
-    /// Makes the session's files as NATS has them, and shuts out whoever held the session before. For a session of which NATS
-    /// knows nothing see [`or_from`](Self::or_from).
-    ///
-    /// # Errors
-    /// If NATS is away, or what is stored there cannot be read.
-    pub async fn restore(&self) -> anyhow::Result<()> {
-        let parts = &self.0;
-        parts.log.ensure_stream().await?;
-        let created = parts.log.stream_created().await?;
-        let snapshot = parts.snapshots.find().await?;
-        let mut position = parts.position.lock().await;
-        // A stream that was made anew holds nothing that the snapshot has.
-        let mut after = snapshot.as_ref().filter(|found| found.is_of(&created)).map_or(0, |found| found.sequence());
-        let is_unknown = snapshot.is_none() && parts.log.last_sequence().await? == 0;
-        // Without a snapshot the changes must go back to the first.
-        let mut has_begun = snapshot.is_some() || is_unknown;
-        remove_files(&parts.folder)?;
-        let former = parts.former.as_deref().filter(|former| is_unknown && former.join(DATABASE).exists());
-        if let Some(former) = former {
-            copy_files(former, &parts.folder).context("failed to take over the keys of the folder")?;
-        }
-        parts.has_snapshot.store(snapshot.is_some(), Ordering::Release);
-        if let Some(snapshot) = snapshot {
-            snapshot.unpack(&parts.folder).await?;
-        }
-        let mut store = open(&parts.folder).await?;
-        // Whoever writes on meanwhile is read, too, until this gateway's own message is the last.
-        position.last = loop {
-            let last = parts.log.last_sequence().await?;
-            for LogEntry { sequence, change } in parts.log.read(after).await? {
-                after = sequence;
-                match change {
-                    StoreChange::Wiped => {
-                        drop(store);
-                        remove_files(&parts.folder)?;
-                        store = open(&parts.folder).await?;
-                    }
-                    StoreChange::Poll(line) => append_poll(&parts.folder, &line)?,
-                    change => {
-                        has_begun |= matches!(change, StoreChange::CreateDevice);
-                        change.apply(&store).await?;
-                    }
-                }
-            }
-            match parts.log.append(&StoreChange::Taken, last.max(after), self.deadline()).await {
-                Ok(stored) => break stored.sequence,
-                Err(AppendError::Overtaken) => {}
-                Err(AppendError::Failed(error)) => return Err(error).context("failed to take the session over"),
-            }
-        };
-        if !has_begun && has_device(&store).await? {
-            let text =
-                "the session's snapshot is missing in NATS: restore the object store session_snapshots from a backup";
-            return Err(UnreadableState(text.to_owned()).into());
-        }
-        *position = JournalPosition { last: position.last, stream: created, ..JournalPosition::default() };
-        drop(position);
-        parts.is_unsure.store(false, Ordering::Release);
-        drop(store);
-        if let Some(former) = former {
-            self.take_snapshot().await.context("failed to store the first snapshot")?;
-            // They would be old by the time somebody finds them.
-            rename(former.join(DATABASE), former.join(MOVED)).context("failed to put the old keys aside")?;
-            tracing::info!(session.id = %parts.session, "the keys of the session are in NATS from now on");
-        }
-        Ok(())
-    }
-
     /// Appends a change soon, without waiting for it: in the worst case a kill at this moment loses it.
     pub fn note(&self, change: StoreChange) {
         self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
@@ -248,45 +157,6 @@ impl SessionJournal {
             parts.snapshot_due.notify_one();
         }
         Ok(JournalTurn(position))
-    }
-
-    /// Makes the files and the log agree again before a new connection, if an append failed.
-    ///
-    /// # Errors
-    /// [`Overtaken`] if another gateway has the session; or if NATS is away.
-    pub async fn settle(&self, store: &SqliteStore) -> anyhow::Result<()> {
-        let parts = &self.0;
-        if parts.is_overtaken.load(Ordering::Acquire) {
-            return Err(Overtaken.into());
-        }
-        if !parts.is_unsure.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let mut position = parts.position.lock().await;
-        parts.log.ensure_stream().await?;
-        let created = parts.log.stream_created().await?;
-        if created != position.stream {
-            // Somebody deleted it. The files are whole, and this gateway holds the session.
-            tracing::warn!(session.id = %parts.session, "the stream of sessions' changes was made anew");
-            *position = JournalPosition { stream: created, ..JournalPosition::default() };
-            parts.snapshot_due.notify_one();
-        }
-        // The last message may be a part of a change that was never completed.
-        let mut last = parts.log.last_sequence().await?;
-        for LogEntry { sequence, change } in parts.log.read(position.last).await? {
-            match change {
-                StoreChange::Taken | StoreChange::Wiped => {
-                    parts.is_overtaken.store(true, Ordering::Release);
-                    return Err(Overtaken.into());
-                }
-                StoreChange::Poll(_) => {}
-                change => change.apply(store).await?,
-            }
-            last = last.max(sequence);
-        }
-        position.last = last;
-        parts.is_unsure.store(false, Ordering::Release);
-        Ok(())
     }
 
     /// Notes that the files were wiped, after a logout.
@@ -366,19 +236,4 @@ impl JournalPosition {
         self.changes += 1;
         self.bytes += stored.bytes;
     }
-}
-
-async fn has_device(store: &SqliteStore) -> anyhow::Result<bool> {
-    Ok(store.exists().await?)
-}
-
-fn append_poll(folder: &Path, line: &str) -> anyhow::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join(POLLS))?;
-    writeln!(file, "{line}").context("failed to write a poll")
-}
-
-async fn open(folder: &Path) -> anyhow::Result<SqliteStore> {
-    let file = folder.join(DATABASE);
-    let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
-    SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))
 }
