@@ -126,7 +126,7 @@ pub struct ProfilePicture {
     /// Digits, the same in the answer, the notification and every query.
     pub id: String,
     pub path: String,
-    /// The small one beside it.
+    /// The preview.
     pub preview_path: String,
 }
 

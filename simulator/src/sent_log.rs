@@ -51,7 +51,7 @@ impl SentLog {
         own.filter_map(|key| Some((key.1.as_str(), self.messages.get(key)?)))
     }
 
-    /// Whether a message of this id fits, whoever sent it.
+    /// Whether a message of this id fits, of any sender.
     pub fn any(&self, id: &str, fits: impl Fn(&SentPlaintext) -> bool) -> bool {
         self.messages.iter().any(|((_, known), sent)| known == id && fits(sent))
     }

@@ -157,7 +157,7 @@ fn check_key(app: &AppState, given: &[u8], extensions: &Extensions) -> Result<Ca
     Ok(caller)
 }
 
-/// Whoever holds the key that a login names.
+/// The caller that holds the key that a login names.
 ///
 /// # Errors
 /// If it is no key, or too many wrong ones came from this address.

@@ -22,7 +22,7 @@ pub struct GatewayConfig {
     #[arg(long, env = "SESSION_STORE", value_enum, default_value_t = SessionStoreKind::Sqlite)]
     pub session_store: SessionStoreKind,
     /// Seals keys in NATS (`SESSION_STORE=nats`): 32 characters or more, the same for all gateways. An older key stands behind a
-    /// comma until everything is written anew.
+    /// comma until everything is written again.
     #[arg(long, env = "SESSION_KEY", hide_env_values = true)]
     pub session_key: Option<KeyRing>,
     /// Log level of the WhatsApp client; at `debug` and `trace` its log holds phone numbers.

@@ -121,7 +121,7 @@ impl PublishTimeout {
     }
 }
 
-/// A refusal is told of after this time, though the event is tried for longer.
+/// A refusal is reported after this time, though the event is tried for longer.
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
 /// An event's own headers have fewer bytes.

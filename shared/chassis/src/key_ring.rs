@@ -1,7 +1,7 @@
-//! Keys of the operator's that seal what is stored in NATS, so that whoever reads NATS' disk reads no secrets.
+//! Keys of the operator's that seal what is stored in NATS, so that a reader of NATS' disk reads no secrets.
 //!
 //! A ring has one key or several: the first seals, and all of them open. To exchange a key, put the new one in front, let
-//! everything be written anew, and take the old one away.
+//! everything be written again, and take the old one away.
 
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},

@@ -34,7 +34,7 @@ pub fn adopt_text(span: &Span, traceparent: Option<&str>) {
     adopt(span, Some(&headers));
 }
 
-/// Whether whoever began the trace does not want it collected; without a trace nobody has decided.
+/// Whether the caller that began the trace does not want it collected; without a trace nobody has decided.
 #[must_use]
 pub fn is_unsampled(traceparent: Option<&str>) -> bool {
     // `00-<trace>-<span>-<flags>`, of which the last bit counts.

@@ -107,7 +107,7 @@ pub fn command(session: &SessionId, command: Command) -> String {
     format!("whatsapp.commands.{session}.{command}")
 }
 
-/// Whether a message comes from a caller that waits for its answer at `reply`. What a stream delivers does not: whoever may
+/// Whether a message comes from a caller that waits for its answer at `reply`. What a stream delivers does not: a user who may
 /// read a stream may have its messages delivered to any subject, commands included.
 #[must_use]
 pub fn is_request(reply: Option<&str>) -> bool {

@@ -28,7 +28,7 @@ pub use setting::{NewSetting, SettingIndex};
 /// The collections that WhatsApp has, in the order in which clients ask for them.
 pub const COLLECTIONS: [&str; 5] = ["critical_block", "critical_unblock_low", "regular_high", "regular_low", "regular"];
 
-/// Patches of one collection that are kept; whoever is further behind gets a snapshot.
+/// Patches of one collection that are kept; a client that is further behind gets a snapshot.
 const MAX_PATCHES: usize = 1_000;
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ pub enum Complaint {
     MediaOfAnotherType,
     /// The file cannot be had, or is not what the message's hashes say.
     MediaUnreadable,
-    /// The address is no member's of the group, or nobody's.
+    /// The address belongs to no member of the group, or does not exist.
     MentionOfNobody,
     /// The text does not hold the `@` with the address, so that nobody is shown as mentioned.
     MentionNotInText,

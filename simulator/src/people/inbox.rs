@@ -64,7 +64,7 @@ pub struct ReceivedMessage {
     /// Unix seconds at which the server took it.
     pub timestamp: i64,
     pub copies: u32,
-    /// What an app would not like in it; shown to who asks for it.
+    /// What an app would not like in it; shown on request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub complaints: Vec<Complaint>,
     /// The protobuf, base64: what the media call decrypts with, and whatever a test wants to see.

@@ -1,5 +1,5 @@
 //! Calls: a phone's signals to the companions of whom it calls, and a companion's answers. No sound goes anywhere.
-//! Promises that whoever takes or turns a call down ends it on the account's other companions.
+//! Promises that a companion that takes or turns a call down ends it on the account's other companions.
 
 use anyhow::Result;
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};

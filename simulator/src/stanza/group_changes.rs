@@ -1,5 +1,5 @@
 //! Changes that a member makes in a group: its members and their rights, its subject, description and settings.
-//! A member that lacks the right is refused, and every member is told of each change.
+//! A member that lacks the right is refused, and every member hears of each change.
 
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 

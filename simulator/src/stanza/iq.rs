@@ -186,7 +186,7 @@ fn props() -> Node {
         .build()
 }
 
-/// Who gets the account's status posts: the clients send them to whom they like.
+/// Who gets the account's status posts: the clients choose the receivers.
 fn status_privacy() -> Node {
     let list = NodeBuilder::new("list").attr("type", "contacts").attr("default", "true").build();
     NodeBuilder::new("privacy").children([list]).build()

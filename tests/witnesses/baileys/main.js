@@ -191,7 +191,11 @@ const commands = {
   },
 }
 
-process.on('unhandledRejection', (error) => fail('unhandled', error))
+process.on('unhandledRejection', (error) => {
+  // The older line takes what comes in the same moment as the handshake's end for a part of it, and connects again then.
+  if (library !== 'baileys' && /unable to authenticate data/.test(error?.message)) socket.end(error)
+  else fail('unhandled', error)
+})
 for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line)
   // One after another, as a person would.

@@ -1,4 +1,4 @@
-//! What a check found, in words for whoever runs the installation.
+//! What a check found, in words for the operator.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -46,7 +46,7 @@ pub async fn check_sessions(app: &AppState) -> Vec<Finding> {
         findings.push(Finding::ok(CheckArea::Sessions, format!("{connected} sessions are connected to WhatsApp")));
     }
     for (session, info) in &states {
-        // Whoever has sessions of other names may leave this one unpaired.
+        // An operator who has sessions of other names may leave this one unpaired.
         let is_left_alone = *session == SessionId::default()
             && connected > 0
             && info.as_ref().is_none_or(|info| info.status == SessionStatus::Pairing);

@@ -28,7 +28,7 @@ pub fn gap_frame(first: u64, last: u64) -> Bytes {
     Bytes::from(format!("event: gap\nid: {last}\ndata: {{\"first\":{first},\"last\":{last}}}\n\n"))
 }
 
-/// Tells the caller that EVENTS was made anew: what was stored in the old stream is gone, and the new one begins here.
+/// Tells the caller that EVENTS is a new stream: what was stored in the old stream is gone, and the new one begins here.
 pub fn restart_frame(last: u64) -> Bytes {
     Bytes::from(format!("event: restart\nid: {last}\ndata: {{\"after\":{last}}}\n\n"))
 }

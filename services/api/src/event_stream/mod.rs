@@ -1,7 +1,7 @@
 //! `GET /api/events/stream`: events as they are stored, as server-sent events.
 //!
 //! Each has its sequence as its id, so a caller that comes back with `Last-Event-ID` misses none; the first line names
-//! the place at which a caller without one begins. If EVENTS was made anew since, the caller begins at its start. A caller that takes nothing for 10 s is cut off, and can come back.
+//! the place at which a caller without one begins. If EVENTS is a new stream since then, the caller begins at its start. A caller that takes nothing for 10 s is cut off, and can come back.
 //! `frame` writes the lines, `place` reads and writes ids; both are pure.
 
 mod frame;

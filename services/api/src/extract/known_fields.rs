@@ -1,5 +1,5 @@
 //! Which fields a request type knows. What it does not know is refused with the name that was meant, and options are found
-//! where callers put them: in `options` or beside it.
+//! where callers put them: in `options` or in the body itself.
 //!
 //! Whether a field is ignored matters most where the act cannot be undone: a text whose `sendAt` is not seen goes out now.
 

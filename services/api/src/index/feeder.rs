@@ -1,7 +1,7 @@
 //! Reads the streams into the index, off the path of delivery.
 //!
 //! The place in a stream is written with the rows, so the consumer needs no acknowledgement and leaves nothing in NATS when
-//! the API is gone. A stream that was made anew, or whose messages are gone, is read from its beginning.
+//! the API is gone. A stream that was deleted and made again, or whose messages are gone, is read from its beginning.
 
 use super::{
     EventIndex,

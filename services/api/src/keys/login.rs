@@ -71,7 +71,7 @@ impl LoginCookies {
         format!("{NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
     }
 
-    /// Whoever is logged in, with the token that a change must bring.
+    /// The caller that is logged in, with the token that a change must bring.
     pub fn read(&self, headers: &HeaderMap, api_key: &ApiKey, keys: &KeyTable) -> Option<(Caller, String)> {
         let (signing_key, now) = (self.signing_key.get()?, clock::now());
         let cookie = cookie_value(headers)?;

@@ -33,7 +33,7 @@ impl Scope {
 
 /// Routes of which the key's scope is checked by their path alone.
 const OF_ADMIN: [&str; 3] = ["/api/keys", "/api/audit", "/api/index/rebuild"];
-/// Routes of a session that change the session itself, its people or its groups; the QR code pairs whoever has it.
+/// Routes of a session that change the session itself, its people or its groups; the QR code pairs anybody who has it.
 const OF_SESSION: [&str; 9] =
     ["qr", "pairing-code", "passkey", "restart", "logout", "profile", "groups", "block", "unblock"];
 /// Questions that come as POST.
@@ -46,7 +46,7 @@ pub fn required_scope(method: &Method, route: &str) -> Scope {
     {
         return Scope::Admin;
     }
-    // Whoever has the file has the account.
+    // A caller that has the file has the account.
     if route.ends_with("/export") {
         return Scope::Admin;
     }

@@ -64,7 +64,7 @@ pub struct CommandServer {
 /// The time in which the gateway's lease is renewed after an outage of NATS.
 const HELD_WITHIN: Duration = Duration::from_secs(3);
 /// NATS says within a round trip that it sends no more requests. It may be away.
-const LATE_REQUESTS_WITHIN: Duration = Duration::from_secs(1);
+const LATE_REQUESTS_WITHIN: Duration = Duration::from_secs(2);
 /// The NATS queue group of all gateways. One gateway holds a session, and subscribes to its commands.
 const QUEUE_GROUP: &str = "gateway";
 /// A send that takes longer than its own bounds has not ended: its gateway has.
@@ -213,7 +213,7 @@ impl CommandServer {
         if let Some(error) = self.outbound.storage_problem() {
             return self.answer_with::<EmptyBody>(&request, Err(error)).await;
         }
-        // Whoever comes next finishes what was begun.
+        // The next gateway finishes what was begun.
         let within = self.outbound.longest_send(&message) + INTENT_MARGIN;
         let intent = match self.queue.begin_send(command, &request.payload, &message, within).await {
             Ok(intent) => intent,

@@ -24,7 +24,7 @@ pub struct SessionPlacement {
 }
 
 impl SessionPlacement {
-    /// Decides anew. `holders` names the gateway of each session, `alive` those whose lease has not vanished, and `running`
+    /// Decides again. `holders` names the gateway of each session, `alive` those whose lease has not vanished, and `running`
     /// what this gateway runs.
     pub fn look(
         &mut self,

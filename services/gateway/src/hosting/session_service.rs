@@ -60,7 +60,7 @@ pub struct SessionContext {
 pub enum SessionFailure {
     #[error(transparent)]
     HeldElsewhere(#[from] HeldElsewhere),
-    /// Another gateway has the session, or had it meanwhile. It begins anew with what NATS has, where it may.
+    /// Another gateway has the session, or had it meanwhile. It starts again with what NATS has, where it may.
     #[error("the session went to another gateway")]
     TakenOver,
     #[error(transparent)]

@@ -37,7 +37,7 @@ const LOOK_FOR_HOLDERS_EVERY: Duration = Duration::from_secs(1);
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// The pauses before a session that failed starts again.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(64));
-/// A session that ran for so long starts its back-off anew.
+/// A session that ran for so long starts its back-off from the shortest pause.
 const LONG_RUN: Duration = Duration::from_secs(60);
 /// A gateway with more sessions waits longer before it takes a new one, so that new sessions spread.
 const WAIT_FOR_EACH: Duration = Duration::from_millis(20);

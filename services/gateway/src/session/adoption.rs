@@ -20,7 +20,7 @@ pub struct StagedKeys {
     pub incoming: IncomingKeys,
     /// The account's number.
     pub account: ChatJid,
-    /// What was not taken over, and why that does no harm: its keys are made anew.
+    /// What was not taken over, and why that does no harm: its keys are made again.
     pub left_out: Vec<String>,
 }
 
@@ -113,7 +113,7 @@ fn unreadable(error: std::io::Error) -> AdoptionError {
 /// was never used.
 ///
 /// # Errors
-/// If the folder is damaged: its session is not paired anew.
+/// If the folder is damaged: its session is not paired again.
 pub async fn adopt_replaced_program(
     sessions: &Path,
     session: &SessionId,

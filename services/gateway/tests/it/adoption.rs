@@ -27,7 +27,7 @@ struct OldProgram {
 
 /// Pairs the real Baileys and lets it talk; none if it cannot be had here.
 async fn old_program(client: Client) -> Option<OldProgram> {
-    // The older line takes what comes in the same moment as the handshake's end for a part of it.
+    // So that the older line's handshake succeeds more often than not; it tries again.
     let simulator = Simulator::start_with(false, [("SIMULATOR_LATENCY_MS", "50".to_owned())]).await;
     let folder = tempfile::tempdir().expect("a folder");
     let mut witness = Witness::start(client, &simulator.url(""), folder.path()).await?;

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 /// The time to store the event.
 const STORE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Publishes that the endpoint begins anew, if it does, and stores the stream in its settings.
+/// Publishes that the endpoint starts over, if it does, and stores the stream in its settings.
 ///
 /// # Errors
 /// If NATS does not accept it. Then the next creation of the endpoint's consumer repeats it.

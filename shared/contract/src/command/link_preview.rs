@@ -1,4 +1,4 @@
-//! The preview of a link in a text that is sent. Whoever makes the command has fetched the page.
+//! The preview of a link in a text that is sent. The maker of the command has fetched the page.
 
 use super::Base64Bytes;
 use serde::{Deserialize, Serialize};

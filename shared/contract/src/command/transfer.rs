@@ -32,7 +32,7 @@ pub enum KeySource {
 pub struct KeysAdopted {
     /// The account's number.
     pub jid: ChatJid,
-    /// What could not be read, and whose keys are made anew.
+    /// What could not be read, and whose keys are made again.
     pub left_out: Vec<String>,
 }
 

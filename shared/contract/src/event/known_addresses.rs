@@ -33,7 +33,7 @@ impl KnownAddresses {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventOrigin {
-    /// The chat's canonical address, whoever wrote: an answer to it goes to the chat.
+    /// The chat's canonical address, also if the account itself wrote: an answer to it goes to the chat.
     pub from: ChatJid,
     /// The chat that the event belongs to.
     pub chat: KnownAddresses,

@@ -105,7 +105,9 @@ async fn a_session_moves_to_another_installation() {
     here.simulator.scan(&qr).await;
     has_status(&here.api, "default", "connected").await;
     let whatsapp = here.simulator.websocket_url();
-    let there = Stack::plan().unpaired().gateway("WHATSAPP_URL", &whatsapp).start().await;
+    // Its keys are in NATS there.
+    let there = Stack::plan().unpaired().gateway("WHATSAPP_URL", &whatsapp).gateway("SESSION_STORE", "nats");
+    let there = there.gateway("SESSION_KEY", "0123456789abcdef0123456789abcdef").start().await;
     here.simulator.contact_writes(CONTACT, "before the move").await;
     webhook(&here.receiver, "a message", |body| text(body) == "before the move").await;
     succeeds(&here, &["send", CONTACT, "sent before the move"]).await;
@@ -169,6 +171,21 @@ async fn a_session_moves_to_another_installation() {
     let (is_success, says) =
         kurir(&there, &["session", "import", path, "--id", "moved", "--passphrase", PASSPHRASE]).await;
     assert!(!is_success && says.contains("already"), "{says}");
+    // And back, from NATS into a folder.
+    succeeds(&there, &["session", "stop", "moved"]).await;
+    let back = folder.path().join("moved.sealed");
+    let path = back.to_str().unwrap();
+    succeeds(&there, &["session", "export", "moved", "--to", path, "--passphrase", PASSPHRASE]).await;
+    let (code, body) = here.api.call(Method::DELETE, "/api/sessions/default?keepLinked=true", json!({})).await;
+    assert_eq!(code, 200, "{body}");
+    here.simulator.contact_writes(CONTACT, "on the way back").await;
+    succeeds(&here, &["session", "import", path, "--id", "back", "--passphrase", PASSPHRASE]).await;
+    has_status(&here.api, "back", "connected").await;
+    webhook(&here.receiver, "what came meanwhile", |body| text(body) == "on the way back").await;
+    succeeds(&here, &["send", CONTACT, "sent from home", "--session", "back"]).await;
+    here.simulator.contact_receives(CONTACT, "the text", SOON, |got| got["text"] == "sent from home").await;
+    assert_eq!(asked_again(&here).await, asked, "keys were not moved, but made again");
+
     // The passphrase is in no log.
     for log in [here.gateway.output(), there.gateway.output()] {
         assert!(!log.contains(PASSPHRASE));

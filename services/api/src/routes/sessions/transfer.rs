@@ -25,8 +25,11 @@ use aide::{
 };
 use axum::{
     body::{Body, HttpBody as _},
-    extract::{FromRequest, Request, State},
-    http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE},
+    extract::{FromRequest, FromRequestParts, Request, State},
+    http::{
+        header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE},
+        request::Parts,
+    },
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -55,6 +58,13 @@ use std::{
 /// The body as it comes.
 pub struct FileBody(Body);
 
+/// Says that the body is a file: before anything else is looked at.
+pub struct FileType;
+
+/// The types of a file, and what `curl --data-binary` says of it.
+const FILE_TYPES: [&str; 5] =
+    ["", "application/octet-stream", "application/x-tar", "application/tar", "application/x-www-form-urlencoded"];
+
 /// What was taken over.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -62,7 +72,7 @@ pub struct AdoptedSession {
     id: SessionId,
     /// The account's address.
     jid: String,
-    /// What could not be read, and whose keys are made anew.
+    /// What could not be read, and whose keys are made again.
     left_out: Vec<String>,
 }
 
@@ -83,6 +93,7 @@ pub struct SealedSession {
 pub async fn adopt_session(
     State(app): State<AppState>,
     SessionPath(session): SessionPath,
+    _: FileType,
     FileBody(body): FileBody,
 ) -> JsonResult<DataResponse<AdoptedSession>> {
     app.session_store.get(&session).await?;
@@ -97,6 +108,7 @@ pub async fn adopt_session(
 
 pub async fn import_session(
     State(app): State<AppState>,
+    _: FileType,
     PassphraseHeader(passphrase): PassphraseHeader,
     QueryParams(query): QueryParams<ImportQuery>,
     FileBody(body): FileBody,
@@ -306,6 +318,23 @@ impl OperationOutput for SealedSession {
         vec![(Some(StatusDoc::Code(200)), response)]
     }
 }
+
+impl<S: Sync> FromRequestParts<S> for FileType {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let given = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if FILE_TYPES.contains(&essence.as_str()) {
+            return Ok(Self);
+        }
+        let text = "The body must be the file itself: send it with Content-Type: application/octet-stream";
+        Err(ApiError::new(ErrorCode::UnsupportedMediaType, text))
+    }
+}
+
+/// The document has it with the body.
+impl OperationInput for FileType {}
 
 impl<S: Sync> FromRequest<S> for FileBody {
     type Rejection = Infallible;

@@ -68,7 +68,7 @@ impl SessionTask {
                 self.enter_state(SessionState::Ended(SessionEnd::Damaged { reason: format!("{error:#}") }));
                 return Ok(());
             }
-            // The files here are old by now: the session ends, and begins anew where it may.
+            // The files here are old by now: the session ends, and starts again where it may.
             Err(error) if error.is::<Overtaken>() => return Err(error),
             // At the start this is a mistake that somebody must see. Later it is a full disk, which may have room
             // again.

@@ -43,7 +43,7 @@ struct IndexValue {
     value_mac: Octets,
 }
 
-/// How far one collection of settings was read. A collection that is missing is read anew.
+/// How far one collection of settings was read. A collection that is missing is read from its beginning.
 pub struct CollectionState {
     pub name: String,
     pub state: HashState,

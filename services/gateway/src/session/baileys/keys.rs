@@ -42,7 +42,7 @@ pub struct BaileysKeys {
     collections: Vec<CollectionState>,
     people: Vec<(String, String)>,
     privacy_tokens: Vec<(String, TcTokenEntry)>,
-    /// Files that could not be read, and whose keys are made anew.
+    /// Files that could not be read, and whose keys are made again.
     pub left_out: Vec<String>,
 }
 

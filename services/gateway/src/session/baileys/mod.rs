@@ -6,7 +6,7 @@
 //! `app_state` those of settings, and `keys` writes everything into a database.
 //!
 //! Without `creds.json` there is no session, so what is wrong with that file is an error. Any other file that cannot be read
-//! is left out and named, as Baileys itself reads it as absent: WhatsApp's clients make such keys anew among themselves.
+//! is left out and named, as Baileys itself reads it as absent: WhatsApp's clients make new keys among themselves.
 
 mod addresses;
 mod app_state;

@@ -18,7 +18,7 @@ use whatsapp_rust::store::{
 /// One change. The names of variants and fields are stored, so they never change their meaning.
 #[derive(Serialize, Deserialize)]
 pub enum StoreChange {
-    /// A gateway took the session: whoever held it before is shut out.
+    /// A gateway took the session: the earlier holder is shut out.
     Taken,
     /// The account was logged out, and the keys were removed.
     Wiped,

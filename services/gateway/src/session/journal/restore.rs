@@ -15,10 +15,13 @@ use std::{
     sync::atomic::Ordering,
     time::Duration,
 };
-use whatsapp_rust::store::{DeviceStore as _, SqliteStore};
+use whatsapp_rust::store::SqliteStore;
 
 /// NATS may be away, or be starting.
 const RESTORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The changes that are left do not go back to the first.
+const SNAPSHOT_IS_MISSING: &str =
+    "the session's snapshot is missing in NATS: restore the object store session_snapshots from a backup";
 /// The name of a database whose content went to NATS.
 const MOVED: &str = "whatsapp.db.moved-to-nats";
 
@@ -40,7 +43,7 @@ impl SessionJournal {
         }
     }
 
-    /// Makes the session's files as NATS has them, and shuts out whoever held the session before. For a session of which NATS
+    /// Makes the session's files as NATS has them, and shuts out the earlier holder. For a session of which NATS
     /// knows nothing see [`or_from`](Self::or_from).
     ///
     /// # Errors
@@ -51,9 +54,12 @@ impl SessionJournal {
         let created = parts.log.stream_created().await?;
         let snapshot = parts.snapshots.find().await?;
         let mut position = parts.position.lock().await;
-        // A stream that was made anew holds nothing that the snapshot has.
+        // A new stream holds nothing that the snapshot has.
         let mut after = snapshot.as_ref().filter(|found| found.is_of(&created)).map_or(0, |found| found.sequence());
-        let is_unknown = snapshot.is_none() && parts.log.last_sequence().await? == 0;
+        // A gateway that was killed before it stored the first snapshot may have announced itself.
+        let says_nothing =
+            |entries: &[LogEntry]| entries.iter().all(|entry| matches!(entry.change, StoreChange::Taken));
+        let is_unknown = snapshot.is_none() && says_nothing(&parts.log.read(after).await?);
         // Without a snapshot the changes must go back to the first.
         let mut has_begun = snapshot.is_some() || is_unknown;
         remove_files(&parts.folder)?;
@@ -66,7 +72,7 @@ impl SessionJournal {
             snapshot.unpack(&parts.folder).await?;
         }
         let mut store = open(&parts.folder).await?;
-        // Whoever writes on meanwhile is read, too, until this gateway's own message is the last.
+        // What the earlier holder appends meanwhile is read, too, until this gateway's own message is the last.
         position.last = loop {
             let last = parts.log.last_sequence().await?;
             for LogEntry { sequence, change } in parts.log.read(after).await? {
@@ -80,6 +86,9 @@ impl SessionJournal {
                     StoreChange::Poll(line) => append_poll(&parts.folder, &line)?,
                     change => {
                         has_begun |= matches!(change, StoreChange::CreateDevice);
+                        if !has_begun && !matches!(change, StoreChange::Taken) {
+                            return Err(UnreadableState(SNAPSHOT_IS_MISSING.to_owned()).into());
+                        }
                         change.apply(&store).await?;
                     }
                 }
@@ -90,11 +99,6 @@ impl SessionJournal {
                 Err(AppendError::Failed(error)) => return Err(error).context("failed to take the session over"),
             }
         };
-        if !has_begun && has_device(&store).await? {
-            let text =
-                "the session's snapshot is missing in NATS: restore the object store session_snapshots from a backup";
-            return Err(UnreadableState(text.to_owned()).into());
-        }
         *position = JournalPosition { last: position.last, stream: created, ..JournalPosition::default() };
         drop(position);
         parts.is_unsure.store(false, Ordering::Release);
@@ -146,10 +150,6 @@ impl SessionJournal {
         parts.is_unsure.store(false, Ordering::Release);
         Ok(())
     }
-}
-
-async fn has_device(store: &SqliteStore) -> anyhow::Result<bool> {
-    Ok(store.exists().await?)
 }
 
 fn append_poll(folder: &Path, line: &str) -> anyhow::Result<()> {

@@ -106,7 +106,7 @@ impl SessionStore {
         key_file::is_paired(&self.folder.join(DATABASE))
     }
 
-    /// Writes the session's files into a folder: the database as one file, and what is beside it. No client has them open.
+    /// Writes the session's files into a folder: the database as one file, and the other files. No client has them open.
     ///
     /// # Errors
     /// If a file cannot be read or written.

@@ -36,7 +36,7 @@ fn find_link(bytes: &[u8]) -> Option<usize> {
     bytes.windows(LINK.len()).position(|window| window == LINK)
 }
 
-/// The address as it stands within a JSON text, without a slash at its end.
+/// The address as it stands within a JSON text, without a trailing slash.
 fn json_text(url: &str) -> String {
     let text = serde_json::Value::from(url.trim_end_matches('/')).to_string();
     text.trim_matches('"').to_owned()

@@ -218,7 +218,7 @@ impl HttpClient {
         }
     }
 
-    /// Whoever may make endpoints must not learn which names and addresses the operator's network has: for them there is
+    /// A caller that may make endpoints must not learn which names and addresses the operator's network has: for them there is
     /// one text. The operator reads the detail in the log.
     fn without_network_details(&self, error: ExchangeError) -> ExchangeError {
         if !self.pool.dialer.guard.is_active() || error.phase != FailurePhase::Dns {
