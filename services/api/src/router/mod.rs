@@ -1,12 +1,13 @@
 //! Every route: method, path, who may use it, the function that does it, and what the OpenAPI document says about it.
 //!
-//! `management` has the routes of Kurir itself, `history` those of the search index and of keys, `session`, `messages` and `groups` those of a WhatsApp session.
+//! `management` has the routes of Kurir itself, `sessions` those of sessions as resources, `history` those of the search index and of keys, `session`, `messages` and `groups` those of a WhatsApp session.
 
 mod groups;
 mod history;
 mod management;
 mod messages;
 mod session;
+mod sessions;
 
 use crate::{
     access_log,
@@ -74,14 +75,9 @@ fn documented_routes(app: &AppState) -> (Router<AppState>, OpenApiDocument) {
         )
         .merge(history::open_routes().route_layer(body.clone()))
         .merge(management::open_routes())
-        .merge(
-            management::session_routes()
-                .route_layer(body.clone())
-                .route_layer(record.clone())
-                .route_layer(api_key.clone()),
-        )
+        .merge(sessions::routes().route_layer(body.clone()).route_layer(record.clone()).route_layer(api_key.clone()))
         // Their bodies are files, which the routes read piece by piece.
-        .merge(management::session_file_routes().route_layer(record.clone()).route_layer(api_key.clone()))
+        .merge(sessions::file_routes().route_layer(record.clone()).route_layer(api_key.clone()))
         .nest("/api/sessions/{session}", session())
         .finish();
     (routes, build_document(api, &docs))

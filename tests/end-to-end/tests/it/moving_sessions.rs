@@ -3,11 +3,12 @@
 
 use crate::{
     expect::{text, webhook},
+    sessions::has_status,
     terminal::{kurir, succeeds},
 };
 use kurir_test_harness::{
     Stack,
-    stack::{Api, KEY, SOON},
+    stack::{KEY, SOON},
     until,
     witness::{Client, STORE, Witness},
 };
@@ -16,15 +17,6 @@ use serde_json::{Value, json};
 
 const CONTACT: &str = "15550200001";
 const PASSPHRASE: &str = "correct horse battery";
-
-async fn has_status(api: &Api, id: &str, status: &str) -> Value {
-    until(format!("the session {id} to be {status}"), SOON * 2, || async {
-        let (code, body) = api.get(&format!("/api/sessions/{id}")).await;
-        let session = body["data"].clone();
-        if session["status"] == status { Ok(session) } else { Err((code, body)) }
-    })
-    .await
-}
 
 /// How often somebody could not read something and asked for it again.
 async fn asked_again(stack: &Stack) -> [Value; 3] {

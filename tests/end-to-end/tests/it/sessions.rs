@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const CONTACT: &str = "6281100000001";
 
-async fn has_status(api: &Api, id: &str, status: &str) -> Value {
+pub async fn has_status(api: &Api, id: &str, status: &str) -> Value {
     until(format!("the session {id} to be {status}"), SOON * 2, || async {
         let (code, body) = api.get(&format!("/api/sessions/{id}")).await;
         let session = body["data"].clone();
