@@ -111,7 +111,8 @@ impl KeyExporter {
             }
         };
         if let Some(keys) = &self.journal_keys {
-            let journal = SessionJournal::new(&self.broker, keys, &asked.session, store.folder(), STOPPED_WITHIN);
+            let journal =
+                SessionJournal::new(&self.broker, keys, &asked.session, (store.folder(), None), STOPPED_WITHIN);
             journal.restore().await.map_err(|error| {
                 CommandError::new(CommandErrorCode::Internal, format!("the session was not read from NATS: {error:#}"))
             })?;
@@ -133,7 +134,8 @@ impl KeyExporter {
 
     /// Claims a stopped session; false if another gateway does so.
     async fn claim(&self, session: &SessionId) -> bool {
-        let holder = SessionHolder::new(self.lease.gateway(), String::new());
+        // A folder that no other gateway names.
+        let holder = SessionHolder::new(self.lease.gateway(), format!("export by {}", self.lease.gateway()));
         let mut claim = SessionClaim::new(self.broker.clone(), session.clone(), holder, self.lease.clone());
         matches!(timeout(STOPPED_WITHIN, claim.acquire()).await, Ok(Ok(())))
     }

@@ -20,6 +20,8 @@ const MOVE_EVERY: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub struct SessionPlacement {
     mine: BTreeSet<SessionId>,
+    /// Sessions that other gateways hold.
+    elsewhere: BTreeSet<SessionId>,
     moved: Option<Instant>,
 }
 
@@ -37,10 +39,10 @@ impl SessionPlacement {
         let gateways = alive.len() + usize::from(!alive.contains(gateway));
         let share = wanted().count().div_ceil(gateways);
         self.mine = wanted().filter(|id| running.contains(*id)).cloned().collect();
-        let is_free =
-            |id: &SessionId| holders.get(id).is_none_or(|holder| holder == gateway || !alive.contains(holder));
+        let others = holders.iter().filter(|(_, holder)| *holder != gateway && alive.contains(*holder));
+        self.elsewhere = others.map(|(id, _)| id.clone()).collect();
         for id in wanted() {
-            if self.mine.len() < share && is_free(id) {
+            if self.mine.len() < share && !self.elsewhere.contains(id) {
                 self.mine.insert(id.clone());
             }
         }
@@ -50,6 +52,11 @@ impl SessionPlacement {
     /// Whether this gateway shall run the session.
     pub fn may_run(&self, session: &SessionId) -> bool {
         self.mine.contains(session)
+    }
+
+    /// Whether another gateway holds the session.
+    pub fn is_held_elsewhere(&self, session: &SessionId) -> bool {
+        self.elsewhere.contains(session)
     }
 
     /// Gives a session up if this gateway has more than its share and another one has less.

@@ -1,6 +1,7 @@
 //! The records of all sessions, in the bucket `sessions`, and which of them this gateway may run.
 //!
-//! The keys of a session are in a folder on this machine, so a session that a gateway has taken stays with that folder.
+//! The keys of a session are in a folder on this machine, so a session that a gateway has taken stays with that folder; or they are
+//! in NATS, and each gateway may run it.
 
 use super::SessionHolder;
 use crate::session::journal::SessionJournal;

@@ -81,10 +81,11 @@ pub async fn run_session(
     let store = SessionStore::open(&context.sessions, session)?;
     let holder = SessionHolder::new(context.lease.gateway(), store.folder_identity());
     let claim = SessionClaim::new(context.broker.clone(), session.clone(), holder, context.lease.clone());
+    let former = config.whatsapp_session_path.join(session.as_str());
+    let folders = (store.folder(), Some(former.as_path()));
     let journal = config
         .journal_keys()
-        .map(|keys| SessionJournal::new(&context.broker, keys, session, store.folder(), config.broker_wait))
-        .map(|journal| journal.or_from(&config.whatsapp_session_path.join(session.as_str())));
+        .map(|keys| SessionJournal::new(&context.broker, keys, session, folders, config.broker_wait));
     let mut claim = if journal.is_some() { claim.with_shared_keys() } else { claim };
     match shutdown.run_until_cancelled(claim.acquire()).await {
         Some(claimed) => claimed?,
@@ -112,11 +113,11 @@ pub async fn run_session(
         tasks.spawn("snapshots", journal.run(tasks.shutdown_token()));
     }
     let ended = tasks.run(SESSION_DRAIN).await;
-    if is_in_nats {
-        // The next gateway begins with what NATS has; nobody needs keys that are old.
-        remove_files(&folder)?;
-    }
     release_session(context.broker.clone(), session, context.lease.gateway()).await;
+    // The next gateway begins with what NATS has; nobody needs keys that are old.
+    if is_in_nats && let Err(error) = remove_files(&folder) {
+        tracing::warn!(session.id = %session, "keys that nobody needs were not removed: {error:#}");
+    }
     ended.map_err(|error| match error.downcast::<HeldElsewhere>() {
         Ok(elsewhere) => elsewhere.into(),
         Err(error) if error.is::<ClaimInterrupted>() || error.is::<Overtaken>() => SessionFailure::TakenOver,

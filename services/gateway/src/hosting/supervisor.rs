@@ -31,7 +31,7 @@ use tokio::{
 
 /// How often the records are read although nobody said that one has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// As often a gateway looks whether the holder of a session is gone, if it can take the session over.
+/// The same for a gateway that can take sessions over: it sees then that a holder is gone.
 const LOOK_FOR_HOLDERS_EVERY: Duration = Duration::from_secs(1);
 /// How often a gateway says again that another one holds its session.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
@@ -146,14 +146,9 @@ impl Supervisor {
         if self.registry.is_in_nats() {
             let (holders, alive) = (self.registry.holders().await?, self.context.lease.alive().await?);
             let running = self.running.keys().cloned().collect();
-            let candidates = records
-                .iter()
-                .filter(|(_, record)| self.registry.may_run(record))
-                .map(|(id, one)| (id.clone(), one.clone()));
-            let candidates = candidates.collect();
+            let mut candidates = records.clone();
+            candidates.retain(|_, record| self.registry.may_run(record));
             self.placement.look(self.context.lease.gateway(), &candidates, (holders, alive), running);
-            // Nothing is lost for good: the holder may be gone the next time.
-            self.elsewhere.clear();
         }
         Ok(records)
     }
@@ -183,8 +178,7 @@ impl Supervisor {
         }
         self.remove_deleted().await;
         self.report_elsewhere();
-        let is_waiting = self.elsewhere.is_empty() || self.registry.is_in_nats();
-        if self.running.is_empty() && self.starts.is_empty() && is_waiting {
+        if self.running.is_empty() && self.starts.is_empty() && self.elsewhere.is_empty() {
             self.context.health.mark_ready();
         }
     }
@@ -249,12 +243,8 @@ impl Supervisor {
         let begun = self.running.remove(&session).map_or_else(Instant::now, |running| running.begun);
         match result {
             Ok(()) => {}
-            Err(SessionFailure::HeldElsewhere(elsewhere)) if self.registry.is_in_nats() => {
-                if begun.elapsed() > LOOK_FOR_HOLDERS_EVERY {
-                    log_taken_over(&session);
-                }
-                self.elsewhere.insert(session, elsewhere);
-            }
+            // Its keys are not lost for this gateway: the holder may be gone the next time.
+            Err(SessionFailure::HeldElsewhere(_)) if self.registry.is_in_nats() => log_taken_over(&session),
             Err(SessionFailure::HeldElsewhere(elsewhere)) => {
                 self.elsewhere.insert(session, elsewhere);
             }
@@ -281,6 +271,7 @@ impl Supervisor {
             .filter(|(id, record)| {
                 record.desired == DesiredState::Deleted
                     && self.registry.may_run(record)
+                    && !self.placement.is_held_elsewhere(id)
                     && !self.running.contains_key(id)
             })
             .map(|(id, _)| id.clone())
@@ -300,8 +291,7 @@ impl Supervisor {
 
     /// Says which sessions another gateway holds, and that this one is not ready if it holds none.
     fn report_elsewhere(&mut self) {
-        // With the keys in NATS it is as it should be.
-        let first = self.elsewhere.values().next().filter(|_| !self.registry.is_in_nats());
+        let first = self.elsewhere.values().next();
         let problem = first.filter(|_| self.running.is_empty() && self.starts.is_empty()).map(ToString::to_string);
         // Another problem is not this one's to take back.
         if problem.is_some() || self.has_problem {
@@ -318,5 +308,5 @@ impl Supervisor {
 }
 
 fn log_taken_over(session: &SessionId) {
-    tracing::warn!(session.id = %session, "the session {session} went to another gateway");
+    tracing::info!(session.id = %session, "the session {session} went to another gateway");
 }

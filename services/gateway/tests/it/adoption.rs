@@ -1,7 +1,10 @@
 //! The session of a program that uses Baileys is taken over without a new pairing: from folders that the real Baileys wrote,
 //! in its newest line and in the one before.
 
-use crate::world::{SOON, World};
+use crate::{
+    fleet::KEY,
+    world::{SOON, World},
+};
 use kurir_contract::command::{Command, EmptyBody, LoggedOut};
 use kurir_test_harness::{
     Nats, Process,
@@ -88,7 +91,7 @@ async fn sends(world: &World, to: &str, contact: &str, text: &str) {
     world.simulator.contact_receives(contact, text, SOON, |message| message["text"] == text).await;
 }
 
-async fn is_taken_over(client: Client) {
+async fn is_taken_over(client: Client, settings: &[(&str, &str)]) {
     let Some(OldProgram { simulator, folder, number, group }) = old_program(client).await else { return };
     let store = folder.path().join(STORE);
     let before = files(&store);
@@ -97,7 +100,8 @@ async fn is_taken_over(client: Client) {
 
     let asked = asked_again(&simulator).await;
     let path = store.to_str().expect("a path").to_owned();
-    let mut world = World::start_beside(Nats::start().await, simulator, &[("WHATSAPP_SESSION_PATH", &path)]).await;
+    let settings: Vec<_> = [("WHATSAPP_SESSION_PATH", path.as_str())].iter().chain(settings).copied().collect();
+    let mut world = World::start_beside(Nats::start().await, simulator, &settings).await;
     let status = world.is("connected").await;
     assert_eq!(status.jid.expect("an account").as_str(), format!("{number}@s.whatsapp.net"));
     let output = world.gateway.output();
@@ -139,12 +143,17 @@ async fn is_taken_over(client: Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_baileys_7_is_taken_over() {
-    is_taken_over(Client::Baileys).await;
+    is_taken_over(Client::Baileys, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_baileys_6_is_taken_over() {
-    is_taken_over(Client::Baileys6).await;
+    is_taken_over(Client::Baileys6, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_baileys_is_taken_over_into_nats() {
+    is_taken_over(Client::Baileys, &[("SESSION_STORE", "nats"), ("SESSION_KEY", KEY)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ mod hostile_text;
 mod idempotency;
 mod inbound;
 mod jobs;
+mod journal;
 mod kinds;
 mod long_outage;
 mod lost_stores;

@@ -5,6 +5,7 @@ use crate::{
     fleet::{CONTACTS, Fleet, KEY, Load, accounts},
     world::SOON,
 };
+use futures::StreamExt as _;
 use kurir_contract::command::{Command, EmptyBody, LoggedOut, SessionInfo};
 use kurir_test_harness::{Nats, NetworkCable, until};
 use std::{
@@ -283,7 +284,8 @@ async fn what_vanishes_from_nats_is_made_again_from_what_the_holder_has() {
     fleet.arrives("after the loss").await;
     until("a snapshot", SOON, || async {
         let store = jetstream.get_object_store("session_snapshots").await.map_err(|error| error.to_string())?;
-        store.info("default").await.map_err(|error| error.to_string())
+        let mut objects = store.list().await.map_err(|error| error.to_string())?;
+        objects.next().await.ok_or_else(|| "none".to_owned())?.map_err(|error| error.to_string())
     })
     .await;
     one.kill_9().await;

@@ -121,6 +121,7 @@ impl SessionTask {
             return Ok(Err(InstallRefusal));
         }
         self.disconnect().await;
+        self.store.settle().await?;
         self.store.install(keys)?;
         self.store.note_replaced().await?;
         self.inbound.polls.read_again();
@@ -133,6 +134,7 @@ impl SessionTask {
     }
 
     pub(super) async fn wipe_keys(&mut self) -> anyhow::Result<()> {
+        self.store.settle().await?;
         self.store.wipe()?;
         self.store.note_replaced().await?;
         self.inbound.polls.clear();

@@ -1,9 +1,10 @@
 //! The task that owns a session: it takes one signal at a time, lets `state` decide, and acts. `connection_cycle` opens
-//! and closes connections, `deadlines` ends a pairing that takes too long, `passkey` handles a user's part in a pairing
+//! and closes connections, `control` does what a user asks for, `deadlines` ends a pairing that takes too long, `passkey` handles a user's part in a pairing
 //! by passkey, and `health_events` reports silences and an absent phone.
 
 mod broker_return;
 mod connection_cycle;
+mod control;
 mod deadlines;
 mod health_events;
 mod passkey;
@@ -28,7 +29,6 @@ use crate::{
 };
 use broker_return::BrokerReturn;
 use kurir_chassis::broker::Broker;
-use kurir_contract::{command::LoggedOut, session::SessionStatus};
 use std::{future::pending, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
@@ -208,35 +208,6 @@ impl SessionTask {
             self.apply(signal).await?;
         }
         Ok(())
-    }
-
-    async fn handle_control(&mut self, control: ControlRequest) -> anyhow::Result<()> {
-        // A caller that has gone needs no answer.
-        match control {
-            ControlRequest::Restart(answer) => {
-                self.apply(SessionSignal::RestartAsked).await?;
-                let _ = answer.send(());
-            }
-            ControlRequest::Logout(answer) => {
-                let has_keys = self.view.borrow().own.is_some();
-                let was_paired = has_keys && !self.is_logged_out();
-                // Keys that nobody can read are wiped, too: the user pairs again.
-                let is_damaged = self.state.status() == SessionStatus::Damaged;
-                if has_keys || is_damaged {
-                    self.apply(SessionSignal::LogoutAsked).await?;
-                }
-                let _ = answer.send(LoggedOut { was_paired });
-            }
-            ControlRequest::Passkey(ask, answer) => self.handle_passkey(ask, answer).await?,
-            ControlRequest::Install(keys, answer) => {
-                let _ = answer.send(self.install(keys).await?);
-            }
-        }
-        Ok(())
-    }
-
-    fn is_logged_out(&self) -> bool {
-        matches!(self.state, SessionState::Ended(crate::session::state::SessionEnd::LoggedOut { .. }))
     }
 
     /// Finds the signals that no event brings.

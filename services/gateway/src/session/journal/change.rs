@@ -23,6 +23,11 @@ pub enum StoreChange {
     /// The account was logged out, and the keys were removed.
     Wiped,
 
+    /// The session's files up to and with the change of this sequence are in this object of `session_snapshots`.
+    Snapshot {
+        object: String,
+        sequence: u64,
+    },
     /// A line of the file of polls.
     Poll(String),
 
@@ -152,7 +157,7 @@ impl StoreChange {
     /// If the database does not take it.
     pub async fn apply(self, store: &SqliteStore) -> Result<()> {
         match self {
-            Self::Taken | Self::Wiped | Self::Poll(_) => Ok(()),
+            Self::Taken | Self::Wiped | Self::Snapshot { .. } | Self::Poll(_) => Ok(()),
             Self::PutIdentities(identities) => store.put_identities_batch(&identities).await,
             Self::DeleteIdentity(address) => store.delete_identity(&address).await,
             Self::PutSessions(sessions) => store.put_sessions_batch(&sessions).await,

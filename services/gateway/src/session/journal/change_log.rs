@@ -19,11 +19,14 @@ use kurir_chassis::{
     publish::{OutgoingMessage, PublishError},
 };
 use kurir_contract::{session::SessionId, subject};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout};
 
 /// The stream of all changes.
-pub const CHANGES_STREAM: &str = "SESSION_CHANGES";
+const CHANGES_STREAM: &str = "SESSION_CHANGES";
 /// NATS compares the sequence in this header with that of the subject's last message.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
 /// `<part>/<parts>` of a change that does not fit into one message.
@@ -41,8 +44,10 @@ pub struct ChangeLog {
     broker: Broker,
     keys: KeyRing,
     subject: String,
-    /// Names this process' appends; a number follows.
+    /// Names this process' appends; the number of the change follows.
     writer: String,
+    /// Counts the changes: one that may be stored although its append failed is never taken for another one.
+    changes: AtomicU64,
 }
 
 /// A change as it was stored.
@@ -71,7 +76,7 @@ pub enum AppendError {
 impl ChangeLog {
     pub fn new(broker: Broker, keys: KeyRing, session: SessionId) -> Self {
         let subject = subject::session_changes(&session);
-        Self { broker, keys, subject, writer: format!("{:016x}", rand::random::<u64>()) }
+        Self { broker, keys, subject, writer: format!("{:016x}", rand::random::<u64>()), changes: AtomicU64::new(0) }
     }
 
     /// Makes the stream if it is missing.
@@ -163,12 +168,13 @@ impl ChangeLog {
         }
         let sealed = Bytes::from(sealed);
         let of = sealed.len().div_ceil(LARGEST_PART).max(1);
+        let id = self.changes.fetch_add(1, Ordering::Relaxed);
         let mut sequence = last;
         for number in 1..=of {
             let begin = (number - 1) * LARGEST_PART;
             let part = sealed.slice(begin..sealed.len().min(begin + LARGEST_PART));
             let message = OutgoingMessage::new(self.subject.clone(), part)
-                .with_id(&format!("{}-{sequence}-{number}", self.writer))
+                .with_id(&format!("{}-{id}-{number}", self.writer))
                 .with_header(EXPECTED_LAST, sequence.to_string());
             let message = if of == 1 { message } else { message.with_header(PART, format!("{number}/{of}")) };
             sequence = match self.broker.publish_until_stored(&message, deadline).await {
@@ -180,10 +186,11 @@ impl ChangeLog {
         Ok(Stored { sequence, bytes: sealed.len() as u64 })
     }
 
-    /// Removes the changes before a sequence. The last message stays: the next one is compared with it.
-    pub async fn remove_before(&self, sequence: u64) -> anyhow::Result<()> {
+    /// Removes the changes up to a sequence. The session's last message must be behind it: the next one is compared with that.
+    pub async fn remove_until(&self, sequence: u64) -> anyhow::Result<()> {
         let stream = self.stream().await?;
-        stream.purge().filter(self.subject.clone()).sequence(sequence).await.context("failed to remove old changes")?;
+        let purge = stream.purge().filter(self.subject.clone()).sequence(sequence + 1);
+        purge.await.context("failed to remove old changes")?;
         Ok(())
     }
 

@@ -16,8 +16,6 @@ mod restore;
 mod snapshot;
 
 pub use change::{PendingChange, StoreChange};
-pub use change_log::CHANGES_STREAM;
-pub use snapshot::SNAPSHOTS_BUCKET;
 
 use crate::session::store::copy_files;
 use change_log::{AppendError, ChangeLog, Stored};
@@ -70,10 +68,13 @@ struct JournalParts {
     notes: std::sync::Mutex<Vec<StoreChange>>,
     /// Held while a change is appended and written, so that both have the same order.
     position: Mutex<JournalPosition>,
-    /// Whether the last append may be stored although it failed: the file is behind the log then.
+    /// Whether the file may be behind the log: a change is being made, or was given up before its end.
     is_unsure: AtomicBool,
     is_overtaken: AtomicBool,
-    has_snapshot: AtomicBool,
+    /// Whether NATS knew nothing of the session when it was restored.
+    is_new: AtomicBool,
+    /// The name of the newest snapshot. Held while one is taken.
+    snapshot: Mutex<Option<String>>,
     snapshot_due: Notify,
     /// How long an append may wait for NATS.
     wait: Duration,
@@ -90,38 +91,47 @@ struct JournalPosition {
     stream: String,
 }
 
-/// The turn of a change: it is in the log, and is to be written to the file before this is dropped.
-pub struct JournalTurn<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<'a, JournalPosition>);
+/// The turn of a change: it is in the log, and is to be written to the file. Until [`finish`](Self::finish) the file counts as
+/// behind the log, also if the writer is cancelled, as the client's tasks are when a connection ends.
+#[must_use]
+pub struct JournalTurn<'a> {
+    parts: &'a JournalParts,
+    position: MutexGuard<'a, JournalPosition>,
+    stored: Stored,
+}
 
 impl SessionJournal {
-    /// `folder` is the session's own, whose files are scratch. An append waits for NATS as long as `wait`.
+    /// `folder` is the session's own, whose files are scratch. A session of which NATS knows nothing begins with the keys of
+    /// `former`, if it has some: those of the time before `SESSION_STORE=nats`. An append waits for NATS as long as `wait`.
     #[must_use]
-    pub fn new(broker: &Broker, keys: &KeyRing, session: &SessionId, folder: &Path, wait: Duration) -> Self {
+    pub fn new(
+        broker: &Broker,
+        keys: &KeyRing,
+        session: &SessionId,
+        (folder, former): (&Path, Option<&Path>),
+        wait: Duration,
+    ) -> Self {
         Self(Arc::new(JournalParts {
             session: session.clone(),
             folder: folder.to_owned(),
-            former: None,
+            former: former.map(Path::to_owned),
             log: ChangeLog::new(broker.clone(), keys.clone(), session.clone()),
             snapshots: SnapshotStore::new(broker.clone(), keys.clone(), session.clone()),
             notes: std::sync::Mutex::default(),
             position: Mutex::default(),
             is_unsure: AtomicBool::new(false),
             is_overtaken: AtomicBool::new(false),
-            has_snapshot: AtomicBool::new(false),
+            is_new: AtomicBool::new(false),
+            snapshot: Mutex::default(),
             snapshot_due: Notify::new(),
             wait,
         }))
     }
 
-    /// A session of which NATS knows nothing begins with the keys of this folder, if it has some: those of the time before
-    /// `SESSION_STORE=nats`.
+    /// Whether NATS knew nothing of the session when it was restored.
     #[must_use]
-    pub fn or_from(mut self, former: &Path) -> Self {
-        // Nobody shares a journal that was just made.
-        if let Some(parts) = Arc::get_mut(&mut self.0) {
-            parts.former = Some(former.to_owned());
-        }
-        self
+    pub fn is_new(&self) -> bool {
+        self.0.is_new.load(Ordering::Acquire)
     }
 
     /// Appends a change soon, without waiting for it: in the worst case a kill at this moment loses it.
@@ -129,7 +139,7 @@ impl SessionJournal {
         self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
     }
 
-    /// Appends a change. The caller writes it to the file and drops the turn then.
+    /// Appends a change. The caller writes it to the file and finishes the turn then.
     ///
     /// # Errors
     /// If NATS does not take it, or another gateway holds the session.
@@ -139,24 +149,25 @@ impl SessionJournal {
         if parts.is_overtaken.load(Ordering::Acquire) || parts.is_unsure.load(Ordering::Acquire) {
             return Err(StoreError::Validation("the session's state in NATS goes on without this change".to_owned()));
         }
+        parts.is_unsure.store(true, Ordering::Release);
         let notes = std::mem::take(&mut *parts.notes.lock().unwrap_or_else(PoisonError::into_inner));
-        for change in notes.into_iter().chain([change]) {
-            match parts.log.append(&change, position.last, self.deadline()).await {
-                Ok(stored) => position.count(&stored),
-                Err(AppendError::Overtaken) => {
-                    parts.is_overtaken.store(true, Ordering::Release);
-                    return Err(StoreError::Database(Box::new(Overtaken)));
-                }
-                Err(AppendError::Failed(error)) => {
-                    parts.is_unsure.store(true, Ordering::Release);
-                    return Err(StoreError::Database(error.into()));
-                }
+        for note in notes {
+            // Its file has it already.
+            let stored = self.append_to_log(&note, position.last).await?;
+            position.count(&stored);
+        }
+        let stored = self.append_to_log(&change, position.last).await?;
+        Ok(JournalTurn { parts, position, stored })
+    }
+
+    async fn append_to_log(&self, change: &StoreChange, last: u64) -> Result<Stored, StoreError> {
+        self.0.log.append(change, last, self.deadline()).await.map_err(|error| match error {
+            AppendError::Overtaken => {
+                self.0.is_overtaken.store(true, Ordering::Release);
+                StoreError::Database(Box::new(Overtaken))
             }
-        }
-        if position.changes >= CHANGES_UNTIL_SNAPSHOT || position.bytes >= BYTES_UNTIL_SNAPSHOT {
-            parts.snapshot_due.notify_one();
-        }
-        Ok(JournalTurn(position))
+            AppendError::Failed(error) => StoreError::Database(error.into()),
+        })
     }
 
     /// Notes that the files were wiped, after a logout.
@@ -164,7 +175,7 @@ impl SessionJournal {
     /// # Errors
     /// If NATS does not take it.
     pub async fn note_wiped(&self) -> anyhow::Result<()> {
-        let _turn = self.append(StoreChange::Wiped).await?;
+        self.append(StoreChange::Wiped).await?.finish();
         Ok(())
     }
 
@@ -174,19 +185,23 @@ impl SessionJournal {
     /// If NATS or the disk fails.
     pub async fn take_snapshot(&self) -> anyhow::Result<()> {
         let parts = &self.0;
+        let mut newest = parts.snapshot.lock().await;
         let copy = tempfile::tempdir_in(&parts.folder)?;
-        let (sequence, created) = {
+        let sequence = {
             let mut position = parts.position.lock().await;
             anyhow::ensure!(!parts.is_overtaken.load(Ordering::Acquire), Overtaken);
             anyhow::ensure!(!parts.is_unsure.load(Ordering::Acquire), "the last change is not settled yet");
             let (from, to) = (parts.folder.clone(), copy.path().to_owned());
             tokio::task::spawn_blocking(move || copy_files(&from, &to)).await??;
             (position.changes, position.bytes) = (0, 0);
-            (position.last, parts.log.stream_created().await?)
+            position.last
         };
-        parts.snapshots.put(copy.path(), sequence, created).await?;
-        parts.has_snapshot.store(true, Ordering::Release);
-        parts.log.remove_before(sequence).await
+        let object = parts.snapshots.put(copy.path()).await?;
+        // A gateway that has lost the session is refused here, and what it stored counts for nothing.
+        self.append(StoreChange::Snapshot { object: object.clone(), sequence }).await?.finish();
+        *newest = Some(object.clone());
+        parts.log.remove_until(sequence).await?;
+        parts.snapshots.remove_all_but(Some(&object)).await
     }
 
     /// Takes a snapshot whenever one is due, until the shutdown.
@@ -212,8 +227,11 @@ impl SessionJournal {
 
     /// Whether the snapshot vanished from NATS, so that the changes that are left do not go back to the first.
     async fn lacks_snapshot(&self) -> bool {
-        let had_one = self.0.has_snapshot.load(Ordering::Acquire);
-        had_one && matches!(self.0.snapshots.exists().await, Ok(false))
+        let newest = self.0.snapshot.lock().await;
+        match newest.as_deref() {
+            Some(newest) => matches!(self.0.snapshots.exists(newest).await, Ok(false)),
+            None => false,
+        }
     }
 
     /// Removes everything that NATS has of the session.
@@ -222,11 +240,23 @@ impl SessionJournal {
     /// If NATS is away.
     pub async fn remove(broker: &Broker, keys: &KeyRing, session: &SessionId) -> anyhow::Result<()> {
         ChangeLog::new(broker.clone(), keys.clone(), session.clone()).remove_all().await?;
-        SnapshotStore::new(broker.clone(), keys.clone(), session.clone()).remove().await
+        SnapshotStore::new(broker.clone(), keys.clone(), session.clone()).remove_all_but(None).await
     }
 
     fn deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + self.0.wait
+    }
+}
+
+impl JournalTurn<'_> {
+    /// The change is in the file, too.
+    pub fn finish(mut self) {
+        self.position.count(&self.stored);
+        self.parts.is_unsure.store(false, Ordering::Release);
+        let JournalPosition { changes, bytes, .. } = *self.position;
+        if changes >= CHANGES_UNTIL_SNAPSHOT || bytes >= BYTES_UNTIL_SNAPSHOT {
+            self.parts.snapshot_due.notify_one();
+        }
     }
 }
 

@@ -52,25 +52,36 @@ impl SessionJournal {
         let parts = &self.0;
         parts.log.ensure_stream().await?;
         let created = parts.log.stream_created().await?;
-        let snapshot = parts.snapshots.find().await?;
+        let mut newest = parts.snapshot.lock().await;
         let mut position = parts.position.lock().await;
-        // A new stream holds nothing that the snapshot has.
-        let mut after = snapshot.as_ref().filter(|found| found.is_of(&created)).map_or(0, |found| found.sequence());
-        // A gateway that was killed before it stored the first snapshot may have announced itself.
-        let says_nothing =
-            |entries: &[LogEntry]| entries.iter().all(|entry| matches!(entry.change, StoreChange::Taken));
-        let is_unknown = snapshot.is_none() && says_nothing(&parts.log.read(after).await?);
-        // Without a snapshot the changes must go back to the first.
-        let mut has_begun = snapshot.is_some() || is_unknown;
         remove_files(&parts.folder)?;
-        let former = parts.former.as_deref().filter(|former| is_unknown && former.join(DATABASE).exists());
+        let entries = parts.log.read(0).await?;
+        let pointer = entries.iter().rev().find_map(|entry| match &entry.change {
+            StoreChange::Snapshot { object, sequence } => Some((object.clone(), *sequence)),
+            _ => None,
+        });
+        // A gateway that was killed before it stored the first snapshot may have announced itself.
+        let says_nothing = entries.iter().all(|entry| matches!(entry.change, StoreChange::Taken));
+        // The stream may have been lost while nobody held the session: its newest snapshot is what is left then.
+        let pointer = match pointer {
+            None if says_nothing => parts.snapshots.list().await?.pop().map(|object| (object, 0)),
+            pointer => pointer,
+        };
+        let is_new = pointer.is_none() && says_nothing;
+        let former = parts.former.as_deref().filter(|former| is_new && former.join(DATABASE).exists());
         if let Some(former) = former {
             copy_files(former, &parts.folder).context("failed to take over the keys of the folder")?;
         }
-        parts.has_snapshot.store(snapshot.is_some(), Ordering::Release);
-        if let Some(snapshot) = snapshot {
-            snapshot.unpack(&parts.folder).await?;
+        parts.is_new.store(is_new && former.is_none(), Ordering::Release);
+        // Without a snapshot the changes must go back to the first.
+        let mut has_begun = pointer.is_some() || is_new;
+        let mut after = pointer.as_ref().map_or(0, |(_, sequence)| *sequence);
+        if let Some((object, _)) = &pointer
+            && !parts.snapshots.unpack(object, &parts.folder).await?
+        {
+            return Err(UnreadableState(SNAPSHOT_IS_MISSING.to_owned()).into());
         }
+        *newest = pointer.map(|(object, _)| object);
         let mut store = open(&parts.folder).await?;
         // What the earlier holder appends meanwhile is read, too, until this gateway's own message is the last.
         position.last = loop {
@@ -84,9 +95,10 @@ impl SessionJournal {
                         store = open(&parts.folder).await?;
                     }
                     StoreChange::Poll(line) => append_poll(&parts.folder, &line)?,
+                    StoreChange::Taken | StoreChange::Snapshot { .. } => {}
                     change => {
                         has_begun |= matches!(change, StoreChange::CreateDevice);
-                        if !has_begun && !matches!(change, StoreChange::Taken) {
+                        if !has_begun {
                             return Err(UnreadableState(SNAPSHOT_IS_MISSING.to_owned()).into());
                         }
                         change.apply(&store).await?;
@@ -100,9 +112,8 @@ impl SessionJournal {
             }
         };
         *position = JournalPosition { last: position.last, stream: created, ..JournalPosition::default() };
-        drop(position);
+        drop((position, newest, store));
         parts.is_unsure.store(false, Ordering::Release);
-        drop(store);
         if let Some(former) = former {
             self.take_snapshot().await.context("failed to store the first snapshot")?;
             // They would be old by the time somebody finds them.
@@ -141,7 +152,6 @@ impl SessionJournal {
                     parts.is_overtaken.store(true, Ordering::Release);
                     return Err(Overtaken.into());
                 }
-                StoreChange::Poll(_) => {}
                 change => change.apply(store).await?,
             }
             last = last.max(sequence);

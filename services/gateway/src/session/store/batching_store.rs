@@ -95,8 +95,11 @@ impl BatchingStore {
         written: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let Some((journal, change)) = self.journal.as_ref().zip(change) else { return written.await };
-        let _turn = journal.append(change).await.inspect_err(|error| self.messages.record_failure(error))?;
-        written.await
+        let turn = journal.append(change).await.inspect_err(|error| self.messages.record_failure(error))?;
+        // Without this the connection would go on with a file that lacks a change of the journal.
+        let written = written.await.inspect_err(|error| self.messages.record_failure(error))?;
+        turn.finish();
+        Ok(written)
     }
 
     /// The change, if there is a journal that needs it.
@@ -219,7 +222,7 @@ async fn write_batches(
             }
             _ => None,
         };
-        let _turn = match turn.transpose() {
+        let turn = match turn.transpose() {
             Ok(turn) => turn,
             Err(error) => {
                 messages.record_failure(&error);
@@ -230,9 +233,11 @@ async fn write_batches(
             }
         };
         // Deletions first: if a message comes again at this moment, its new copy stays.
+        let mut is_written = true;
         if !forgotten.is_empty() {
             let keys: Vec<_> = forgotten.iter().map(|(key, _)| key.as_key()).collect();
             let done = store.delete_pending_inbound_batch(&keys).await;
+            is_written &= done.is_ok();
             send_results(done, forgotten.into_iter().map(|(_, written)| written));
         }
         if !kept.is_empty() {
@@ -240,7 +245,11 @@ async fn write_batches(
             // Recorded before a later barrier is answered.
             let done = store.store_pending_inbound_batch(&rows).await;
             let done = done.inspect_err(|error| messages.record_failure(error));
+            is_written &= done.is_ok();
             send_results(done, kept.into_iter().map(|(.., written)| written));
+        }
+        if let Some(turn) = turn.filter(|_| is_written) {
+            turn.finish();
         }
         send_results(Ok(()), barriers.into_iter());
     }

@@ -117,7 +117,10 @@ impl SessionStore {
     /// Whether this session has had keys before: nothing is taken over by itself then.
     #[must_use]
     pub fn was_used(&self) -> bool {
-        self.folder.join(DATABASE).exists() || self.folder.join(ORIGIN).exists()
+        match &self.journal {
+            Some(journal) => !journal.is_new(),
+            None => self.folder.join(DATABASE).exists() || self.folder.join(ORIGIN).exists(),
+        }
     }
 
     /// Moves keys to their place. The client is not running.

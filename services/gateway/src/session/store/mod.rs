@@ -73,15 +73,20 @@ impl SessionStore {
     /// If the database cannot be opened; [`DamagedKeys`] if another try would not help.
     pub async fn open_keys(&self, breaker: ConnectionAbort, tasks: ClientTasks) -> anyhow::Result<Arc<BatchingStore>> {
         let file = self.folder.join(DATABASE);
-        let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
         // The library tries for 30 s to open a file that is none of its own.
         let checked = file.clone();
         tokio::task::spawn_blocking(move || key_file::check_keys(&checked)).await.context("the check panicked")??;
-        let store = SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))?;
+        let store = self.open_database().await?;
         if let Some(journal) = &self.journal {
             journal.settle(&store).await?;
         }
         Ok(Arc::new(BatchingStore::new(Arc::new(store), breaker, tasks, self.journal.clone())))
+    }
+
+    async fn open_database(&self) -> anyhow::Result<SqliteStore> {
+        let file = self.folder.join(DATABASE);
+        let path = file.to_str().with_context(|| format!("{} is no text that SQLite takes", file.display()))?;
+        SqliteStore::new(path).await.with_context(|| format!("failed to open {}", file.display()))
     }
 
     /// The session's own folder.
@@ -106,6 +111,17 @@ impl SessionStore {
     #[must_use]
     pub fn phone_file(&self) -> PathBuf {
         self.folder.join(PHONE)
+    }
+
+    /// Makes the files and NATS agree, before the files are replaced: the last connection may have given a change up half-way.
+    ///
+    /// # Errors
+    /// If NATS is away, or another gateway has the session.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        match &self.journal {
+            Some(journal) => journal.settle(&self.open_database().await?).await,
+            None => Ok(()),
+        }
     }
 
     /// Notes in NATS that the keys are removed, or that others were installed, if the session's state is there.

@@ -73,6 +73,7 @@ fn every_change(device: Device) -> Vec<StoreChange> {
     vec![
         C::Taken,
         C::Poll(text("{}")),
+        C::Snapshot { object: text("default.1"), sequence: 1 },
         C::CreateDevice,
         C::SaveDevice(Box::new(device)),
         C::PutIdentities(vec![("a".into(), [1; 32]), ("b".into(), [2; 32])]),
