@@ -82,7 +82,7 @@ def demo(system):
     key = os.environ.get("API_KEY") or secrets.token_hex(16)
     webhook = os.environ.get("WEBHOOK_URL")
     services = {
-        "NATS_URL": nats, "API_KEY": key, "WEBHOOK_URL": webhook or receiver, "PORT": str(ports["PORT"]),
+        "NATS_URL": nats, "API_KEY": key, "SECRETS_KEY": secrets.token_hex(32), "WEBHOOK_URL": webhook or receiver, "PORT": str(ports["PORT"]),
         "HOST": os.environ.get("HOST") or "127.0.0.1", "LOG_FILE": os.environ.get("LOG_FILE", ""),
         # Receivers on this machine are what one tries out first; elsewhere they stay refused.
         "WEBHOOK_ALLOWED_NETWORKS": ",".join(filter(None, (os.environ.get("WEBHOOK_ALLOWED_NETWORKS"), "127.0.0.0/8", "::1"))),
@@ -189,6 +189,9 @@ def up(system):
     if not settings.get("API_KEY"):
         add_to_env(file, "API_KEY", secrets.token_hex(16))
         print("made an API_KEY for you: it is in .env", flush=True)
+    if not settings.get("SECRETS_KEY") and not settings.get("SECRETS_KEY_FILE"):
+        add_to_env(file, "SECRETS_KEY", secrets.token_hex(32))
+        print("made a SECRETS_KEY, which seals the secrets that NATS stores: it is in .env; keep a copy of it", flush=True)
     server = None if settings.get("NATS_URL") else nats_server()
     deadline = time.monotonic() + READY_WITHIN
     api_port = port("PORT", 3000, settings)

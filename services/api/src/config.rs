@@ -1,6 +1,8 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
-use crate::{api_key::ApiKey, connection_limits::ConnectionLimits, index::IndexSettings, remote_file};
+use crate::{
+    api_key::ApiKey, connection_limits::ConnectionLimits, index::IndexSettings, remote_file, tls::TlsSettings,
+};
 use axum::http::HeaderValue;
 use kurir_chassis::{
     broker::BrokerSettings,
@@ -51,6 +53,8 @@ pub struct ApiConfig {
     pub simulator_url: Option<String>,
     #[command(flatten)]
     pub index: IndexSettings,
+    #[command(flatten)]
+    pub tls: TlsSettings,
     #[command(flatten)]
     pub limits: ConnectionLimits,
     #[command(flatten)]
@@ -111,6 +115,7 @@ impl ServiceSettings for ApiConfig {
     fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = self.broker.problems();
         problems.extend(self.webhook.problems());
+        problems.extend(self.tls.problems());
         if self.api_key.as_ref().is_none_or(ApiKey::is_empty) {
             problems.push(SettingProblem::new(
                 "API_KEY",

@@ -8,6 +8,7 @@ use crate::{
     connection_stream::{ConnectionStream, whole_answer},
     connection_table::ConnectionPlace,
     request_body::{RequestBody, Rest, read_on},
+    tls,
 };
 use axum::{Router, body::Body};
 use hyper::{
@@ -27,11 +28,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::{Instant, sleep_until, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tower_http::normalize_path::NormalizePath;
 use tower_service::Service as _;
 
@@ -54,11 +56,29 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 const RETRY_AFTER: &str = "retry-after: 5\r\n";
 
-/// Serves a connection until it ends.
-pub async fn serve(stream: TcpStream, place: ConnectionPlace, service: Service, ends: Ends) {
+/// Serves a connection until it ends; with `tls`, after a handshake.
+pub async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, place: ConnectionPlace, service: Service, ends: Ends) {
     // Answers are short, and none should wait for the next one. What cannot be set is a connection that has ended.
     let _ = stream.set_nodelay(true);
-    let phase = Arc::new(ConnectionPhase::new(place));
+    let phase = Arc::new(ConnectionPhase::new(place, tls.is_some()));
+    let Some(acceptor) = tls else { return serve_stream(stream, phase, service, ends).await };
+    let secured = tokio::select! {
+        biased;
+        () = ends.cut.cancelled() => return,
+        () = phase.evicted() => return,
+        secured = tls::accept(acceptor, stream) => secured,
+    };
+    match secured {
+        Ok(Some(stream)) => serve_stream(stream, phase, service, ends).await,
+        Ok(None) => {}
+        Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
+    }
+}
+
+async fn serve_stream<S>(stream: S, phase: Arc<ConnectionPhase>, service: Service, ends: Ends)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (dropped_bodies, mut bodies) = unbounded_channel();
     let answer = |request| answer(request, service.clone(), Arc::clone(&phase), dropped_bodies.clone());
     let stream = TokioIo::new(ConnectionStream::new(stream, Arc::clone(&phase)));

@@ -25,6 +25,7 @@ pub struct ConnectionPhase {
     place: ConnectionPlace,
     now: Mutex<Now>,
     has_key: AtomicBool,
+    is_tls: bool,
 }
 
 struct Now {
@@ -47,9 +48,9 @@ enum Doing {
 }
 
 impl ConnectionPhase {
-    pub fn new(place: ConnectionPlace) -> Self {
+    pub fn new(place: ConnectionPlace, is_tls: bool) -> Self {
         let doing = Doing::Waits { until: Instant::now() + FIRST_BYTE_WITHIN };
-        Self { place, now: Mutex::new(Now { doing, write_waits_since: None }), has_key: AtomicBool::new(false) }
+        Self { place, now: Mutex::new(Now { doing, write_waits_since: None }), has_key: AtomicBool::new(false), is_tls }
     }
 
     pub fn address(&self) -> IpAddr {
@@ -59,6 +60,11 @@ impl ConnectionPhase {
     /// Ends when the connection must close for another one.
     pub async fn evicted(&self) {
         self.place.evicted().await;
+    }
+
+    /// Whether nobody between the peer and this API can read along.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// A request came with the right key: its sender is known, and its refused upload is read on for longer.

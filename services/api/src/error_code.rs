@@ -167,6 +167,7 @@ error_codes! {
         IndexBusy = "index_busy" "The search index took too long",
         NotConnected = "not_connected" "The session is not connected to WhatsApp",
         NotStored = "not_stored" "NATS did not store the change",
+        SecretsSealed = "secrets_sealed" "What is stored is sealed with a key that is not in `SECRETS_KEY`",
         StorageUnavailable = "storage_unavailable" "JetStream does not answer; nothing was done",
         TooManyStreams = "too_many_streams" "Too many callers follow the events",
         SessionMoving = "session_moving" "No gateway holds the session at this moment",

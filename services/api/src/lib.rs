@@ -1,6 +1,6 @@
 //! The management API: HTTP in front, NATS behind; it keeps nothing that a restart would miss but its counters.
 //!
-//! The path of one request: `server` accepts its connection, which `connection`, `connection_table`,
+//! The path of one request: `server` accepts its connection (`tls` with the operator's certificate), which `connection`, `connection_table`,
 //! `connection_phase`, `connection_stream` and `request_body` serve within the limits; `access_log` logs and counts it, `router` names the route and `auth`
 //! checks the key. `byte_budget` reads the body within all bounds. `extract` reads the request, a file in `routes` does the work, and `response` shapes the answer.
 //! Behind the routes, `gateway_client` and `dispatcher_client` send commands to the other services (through
@@ -9,7 +9,7 @@
 //! failed call is answered), `dead_letter_store` and `endpoint_backlog` read and write what NATS keeps. `uploads` streams
 //! files that are to be sent into NATS (a form within `form_bounds`);
 //! `index` is the search index of events and deliveries, `life` puts together what happened to one event, `event_stream`
-//! follows events live, `keys` knows the callers, and `dashboard` is the page for people; `qr_picture` draws codes.
+//! follows events live, `keys` knows the callers, `stored_secrets` seals what was stored before, and `dashboard` is the page for people; `qr_picture` draws codes.
 //! `byte_range` says which part of a received file a caller asks for. `metrics` counts.
 
 mod access_log;
@@ -63,6 +63,8 @@ mod router;
 mod routes;
 mod server;
 mod session_store;
+mod stored_secrets;
+mod tls;
 mod uploads;
 mod wrong_keys;
 
@@ -75,6 +77,7 @@ use kurir_chassis::{
 };
 use kurir_contract::service::ServiceName;
 use std::time::Duration;
+use tls::TlsCertificate;
 
 /// A webhook test waits 25 s for its answer, and a shutdown lets that end. A send may take longer; the
 /// gateway goes on with it whether or not somebody waits for the answer.
@@ -90,6 +93,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     if config.api_key.as_ref().is_some_and(ApiKey::is_short) {
         tracing::warn!("API_KEY has fewer than 16 characters and can be guessed: API_KEY=$(openssl rand -hex 32)");
     }
+    let certificate = TlsCertificate::read(&config.tls)?;
     let listeners = server::listen(&config.host, config.port).await?;
     let broker = Broker::connect(&config.broker, "kurir-api").await?;
     let health = Health::new(ServiceName::Api, broker.clone());
@@ -101,10 +105,17 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();
     let router = router::router(&config, app.clone(), metrics);
-    tasks.spawn("http", server::serve(listeners, router, config.limits.clone(), DRAIN, asked.clone()));
+    tasks.spawn(
+        "http",
+        server::serve(listeners, certificate.clone(), router, config.limits.clone(), DRAIN, asked.clone()),
+    );
+    if let Some(certificate) = certificate {
+        tasks.spawn("certificate", certificate.follow(asked.clone()));
+    }
     app.index.start(&mut tasks);
     tasks.spawn("clock", broker.clock.clone().follow(broker.client.clone(), asked.clone()));
     tasks.spawn("keys", follow_keys(app.clone(), asked.clone()));
+    tasks.spawn("seals", stored_secrets::seal(broker.clone(), asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
         let asked = asked.clone();
@@ -134,9 +145,6 @@ async fn follow_keys(app: AppState, shutdown: CancellationToken) -> anyhow::Resu
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    tokio::select! {
-        () = shutdown.cancelled() => return Ok(()),
-        () = prepare => {}
-    }
-    app.keys.follow(shutdown).await
+    let (followed, _) = tokio::join!(app.keys.follow(shutdown.clone()), shutdown.run_until_cancelled(prepare));
+    followed
 }

@@ -6,6 +6,7 @@ use crate::{
     connection::{self, Service},
     connection_limits::ConnectionLimits,
     connection_table::ConnectionTable,
+    tls::TlsCertificate,
 };
 use anyhow::Context as _;
 use axum::Router;
@@ -83,6 +84,7 @@ fn listen_on(address: SocketAddr, beside_v4: bool) -> io::Result<TcpListener> {
 /// If the listener cannot be used.
 pub async fn serve(
     listeners: Vec<TcpListener>,
+    certificate: Option<Arc<TlsCertificate>>,
     router: Router,
     limits: ConnectionLimits,
     drain: Duration,
@@ -90,7 +92,8 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     for listener in &listeners {
         let address = listener.local_addr().context("failed to read the listener's address")?;
-        tracing::info!("the API listens on http://{address}");
+        let scheme = if certificate.is_some() { "https" } else { "http" };
+        tracing::info!("the API listens on {scheme}://{address}");
     }
     // `/api/health/` is `/api/health`, as it was for Express.
     let service = NormalizePath::trim_trailing_slash(router);
@@ -106,8 +109,11 @@ pub async fn serve(
         match table.admit(peer.ip()) {
             Some(place) => {
                 let ends = connection::Ends { shutdown: shutdown.clone(), cut: cut.clone() };
-                tasks.spawn(connection::serve(stream, place, Service::clone(&service), ends));
+                let tls = certificate.as_ref().map(|certificate| certificate.acceptor());
+                tasks.spawn(connection::serve(stream, tls, place, Service::clone(&service), ends));
             }
+            // A caller that expects TLS would not understand it.
+            None if certificate.is_some() => {}
             None => {
                 if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                     tasks.spawn(async move {

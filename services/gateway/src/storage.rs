@@ -215,7 +215,8 @@ impl StorageMonitor {
     /// Records how a renewal of the lease ended.
     pub async fn record_lease(&self, renewed: Result<(), &BucketError>) {
         let problem = match renewed {
-            Ok(()) | Err(BucketError::Conflict { .. } | BucketError::Unreadable { .. }) => None,
+            Ok(())
+            | Err(BucketError::Conflict { .. } | BucketError::Unreadable { .. } | BucketError::Sealed { .. }) => None,
             Err(error @ BucketError::Full { .. }) => {
                 Some(StorageProblem::new(StorageProblemKind::Full, error.to_string()))
             }

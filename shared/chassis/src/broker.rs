@@ -3,8 +3,8 @@
 //! A service starts without NATS and becomes ready when NATS is reachable. No task ends because NATS is away.
 
 use crate::{
-    backoff::Backoff, nats_clock::NatsClock, nats_login::NatsLoginSettings, nats_requirements::check_requirements,
-    settings::SettingProblem,
+    backoff::Backoff, bucket::secrets_key::SecretsKey, nats_clock::NatsClock, nats_login::NatsLoginSettings,
+    nats_requirements::check_requirements, settings::SettingProblem,
 };
 use anyhow::Context as _;
 use async_nats::{
@@ -30,6 +30,10 @@ pub struct BrokerSettings {
     /// Where NATS sends the answers to a service. A user who may read one prefix only cannot read the answers to others.
     #[arg(long, env = "NATS_INBOX_PREFIX", default_value = "_INBOX")]
     pub nats_inbox_prefix: String,
+    /// Seals what NATS stores of endpoints, sessions and logins, which hold secrets: 32 characters or more, the same for all
+    /// services. An older key stands behind a comma until everything is written again; `plain,<key>` writes plain text again.
+    #[arg(long, env = "SECRETS_KEY", hide_env_values = true)]
+    pub secrets_key: Option<SecretsKey>,
     #[command(flatten)]
     pub login: NatsLoginSettings,
 }
@@ -64,6 +68,8 @@ pub struct Broker {
     /// The time of day as NATS has it.
     pub clock: NatsClock,
     replicas: usize,
+    /// Seals the values of the buckets that hold secrets.
+    secrets_key: Option<SecretsKey>,
 }
 
 impl Broker {
@@ -87,7 +93,13 @@ impl Broker {
             settings.login.apply(options, &settings.nats_url).await.context("failed to use NATS_URL")?;
         let client = options.connect(servers).await.context("failed to use NATS_URL")?;
         let jetstream = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        Ok(Self { client, jetstream, clock: NatsClock::default(), replicas: usize::from(settings.stream_replicas) })
+        Ok(Self {
+            client,
+            jetstream,
+            clock: NatsClock::default(),
+            replicas: usize::from(settings.stream_replicas),
+            secrets_key: settings.secrets_key.clone(),
+        })
     }
 
     /// Whether the client is connected, as far as it knows.
@@ -172,6 +184,12 @@ impl Broker {
         anyhow::ensure!(self.is_connected(), "no connection to NATS");
         check_requirements(&self.client, &self.jetstream).await?;
         self.create_missing_streams().await
+    }
+
+    /// What seals the values of the buckets that hold secrets, if the operator has set it.
+    #[must_use]
+    pub fn secrets_key(&self) -> Option<&SecretsKey> {
+        self.secrets_key.as_ref()
     }
 
     /// How many replicas a new stream gets.

@@ -79,6 +79,12 @@ impl KeyRing {
         Ok(content)
     }
 
+    /// Whether the first key, which seals now, sealed the value.
+    #[must_use]
+    pub fn is_sealed_by_first(&self, sealed: &[u8]) -> bool {
+        self.0.first().is_some_and(|key| sealed.starts_with(&key.name))
+    }
+
     /// The operator's texts, the sealing one first: for [`sealed_file`](crate::sealed_file).
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|key| key.text.as_str())

@@ -1,11 +1,12 @@
 //! Settings: one clap struct for each program, from flags, the environment and `.env`. All problems are reported at once.
 
-use crate::{env_file::apply_env_file, log_redaction::LogSecrets};
+use crate::{env_file::apply_env_file, key_ring::InvalidKeyRing, log_redaction::LogSecrets};
 use clap::{
     Parser,
     error::{ContextKind, ContextValue},
 };
 use std::{
+    error::Error as _,
     ffi::{OsStr, OsString},
     path::Path,
     process::ExitCode,
@@ -89,6 +90,14 @@ fn secret_in_error<S: Parser>(error: &clap::Error) -> Option<String> {
     secret_variable(secret).map(str::to_owned)
 }
 
+/// What would be right; only from errors that are known not to repeat the secret.
+fn secret_fix(error: &clap::Error) -> String {
+    match error.source().and_then(|source| source.downcast_ref::<InvalidKeyRing>()) {
+        Some(invalid) => invalid.to_string(),
+        None => "its value, which is a secret, cannot be read".to_owned(),
+    }
+}
+
 /// The arguments of this process, and one for each secret that is in a file.
 fn arguments_with_files<S: Parser>() -> Result<Vec<OsString>, Vec<(String, String)>> {
     let (mut arguments, mut problems): (Vec<_>, _) = (std::env::args_os().collect(), Vec::new());
@@ -141,7 +150,7 @@ pub(crate) fn load_with_secrets<S: Parser>(
         Ok(parsed) => parsed,
         Err(error) => {
             match secret_in_error::<S>(&error) {
-                Some(variable) => eprintln!("bad setting {variable}: its value, which is a secret, cannot be read"),
+                Some(variable) => eprintln!("bad setting {variable}: {}", secret_fix(&error)),
                 // Nothing better can be done if printing fails.
                 None => drop(error.print()),
             }

@@ -48,6 +48,7 @@ pub struct LogSettings {
     /// How many files that were moved so are kept.
     #[arg(long, env = "LOG_KEEP", default_value_t = 5)]
     pub log_keep: u8,
+    /// Lines for people, or one JSON object for each line.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// Base URL of an OpenTelemetry collector (OTLP over HTTP); unset: no traces.

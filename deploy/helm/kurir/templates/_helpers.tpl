@@ -39,6 +39,10 @@ nats://{{ include "kurir.name" . }}-nats:4222
 {{ .Values.gateway.sessionKey.existingSecret | default (printf "%s-session-key" (include "kurir.name" .)) }}
 {{- end }}
 
+{{- define "kurir.secretsKeySecret" -}}
+{{ .Values.secretsKey.existingSecret | default (printf "%s-secrets-key" (include "kurir.name" .)) }}
+{{- end }}
+
 {{/* How a service logs in to NATS, and the settings of its values. */}}
 {{- define "kurir.env" -}}
 - name: NATS_URL
@@ -49,6 +53,8 @@ nats://{{ include "kurir.name" . }}-nats:4222
   valueFrom: { secretKeyRef: { name: {{ include "kurir.natsSecret" .root }}, key: {{ .part }} } }
 - name: NATS_INBOX_PREFIX
   value: _INBOX_{{ .part }}
+- name: SECRETS_KEY
+  valueFrom: { secretKeyRef: { name: {{ include "kurir.secretsKeySecret" .root }}, key: secrets-key } }
 - name: STREAM_REPLICAS
   value: {{ .root.Values.nats.replicas | quote }}
 - name: LOG_FORMAT

@@ -1,12 +1,14 @@
 //! `GET /api/diagnosis`: looks at the whole installation, and says in plain words what is wrong and what to do.
 //!
 //! `services` asks each service (ready, version, clock, disks), `streams` looks at NATS' streams and their limits,
-//! `sessions` and `endpoints` at what the user made. What cannot be looked at while NATS is away is left out.
+//! `sessions` and `endpoints` at what the user made,
+//! `stored_secrets` at how their secrets are stored. What cannot be looked at while NATS is away is left out.
 
 mod endpoints;
 mod finding;
 mod services;
 mod sessions;
+mod stored_secrets;
 mod streams;
 
 use crate::{
@@ -55,13 +57,14 @@ async fn find(app: &AppState) -> Vec<Finding> {
     }
     findings
         .push(Finding::ok(CheckArea::Nats, format!("NATS {} is connected", app.broker.client.server_info().version)));
-    let (services, streams, sessions, endpoints) = futures::join!(
+    let (services, streams, sessions, endpoints, secrets) = futures::join!(
         services::check_services(app),
         streams::check_streams(app),
         sessions::check_sessions(app),
-        endpoints::check_endpoints(app)
+        endpoints::check_endpoints(app),
+        stored_secrets::check_stored_secrets(app)
     );
-    findings.extend(services.into_iter().chain(streams).chain(sessions).chain(endpoints));
+    findings.extend(services.into_iter().chain(streams).chain(sessions).chain(endpoints).chain(secrets));
     findings
 }
 

@@ -20,7 +20,7 @@ use std::{sync::OnceLock, time::Duration};
 const NAME: &str = "kurir_login";
 /// A working day.
 pub const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
-const BUCKET: &str = "dashboard_logins";
+pub const LOGINS_BUCKET: &str = "dashboard_logins";
 const SIGNING_KEY: &str = "signing-key";
 
 /// The header in which the page sends its token.
@@ -35,7 +35,7 @@ pub struct LoginCookies {
 
 impl LoginCookies {
     pub fn new(broker: Broker) -> Self {
-        Self { bucket: Bucket::new(broker, BUCKET), signing_key: OnceLock::new() }
+        Self { bucket: Bucket::of_secrets(broker, LOGINS_BUCKET), signing_key: OnceLock::new() }
     }
 
     /// The key that all replicas sign with; the first one makes it.

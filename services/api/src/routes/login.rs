@@ -3,6 +3,7 @@
 use crate::{
     app_state::AppState,
     auth::caller_of_key,
+    connection_phase::ConnectionPhase,
     error_code::ErrorCode,
     extract::JsonBody,
     fields::{Field, FieldErrors, Text},
@@ -20,7 +21,7 @@ use axum::{
 use kurir_contract::session::SessionId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 /// The key to log in with.
 #[derive(Deserialize, JsonSchema)]
@@ -102,7 +103,8 @@ pub async fn log_in(
     let given = errors.take("apiKey", body.api_key);
     let Text(given) = errors.finish(|| given)?;
     let caller = caller_of_key(&app, &given, &head.extensions)?;
-    let is_https = head.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
+    let proxied = head.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
+    let is_https = proxied || head.extensions.get::<Arc<ConnectionPhase>>().is_some_and(|phase| phase.is_tls());
     let cookie = app.login_cookies.issue(&caller, &app.api_key, is_https).await?;
     tracing::info!("a browser logged in with the key {}", caller.key_id);
     // The page that is loaded next has the token.

@@ -45,6 +45,7 @@ mod settings;
 mod shapes;
 mod shutdown;
 mod stand_in;
+mod tls;
 mod webhook_routes;
 mod what_is_marked;
 mod whatsapp_routes;

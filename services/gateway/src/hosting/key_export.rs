@@ -28,7 +28,7 @@ use kurir_contract::{
     session_record::{DesiredState, SessionRecord},
     subject,
 };
-use std::{io::BufWriter, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io::BufWriter, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// A session that was just stopped leaves WhatsApp within this time.
@@ -67,7 +67,7 @@ impl KeyExporter {
 
     async fn answer(&self, request: &Message) {
         let Ok(asked) = serde_json::from_slice::<ExportKeys>(&request.payload) else { return };
-        let record = match self.registry.read().await {
+        let record = match self.registry.read(&BTreeMap::default()).await {
             Ok(mut records) => records.remove(&asked.session),
             Err(error) => return tracing::warn!("a request for keys was not answered: {error:#}"),
         };

@@ -47,7 +47,7 @@ impl SessionRegistry {
             .with_context(|| format!("failed to use {} (WHATSAPP_SESSION_PATH)", lasting.display()))?;
         Ok(Self {
             broker: broker.clone(),
-            records: Bucket::new(broker.clone(), SESSIONS_BUCKET),
+            records: Bucket::of_secrets(broker.clone(), SESSIONS_BUCKET),
             holders: Bucket::new(broker.clone(), SESSION_HOLDERS_BUCKET),
             sessions: sessions.to_owned(),
             home,
@@ -55,11 +55,15 @@ impl SessionRegistry {
         })
     }
 
-    /// All records, with that of `default`.
+    /// All records, with that of `default`. One that cannot be read is as it was in `known`, and is not there if it was not
+    /// known: without its record a session might run without its proxy.
     ///
     /// # Errors
     /// If NATS does not answer.
-    pub async fn read(&self) -> anyhow::Result<BTreeMap<SessionId, SessionRecord>> {
+    pub async fn read(
+        &self,
+        known: &BTreeMap<SessionId, SessionRecord>,
+    ) -> anyhow::Result<BTreeMap<SessionId, SessionRecord>> {
         let mut records = BTreeMap::from([(SessionId::default(), SessionRecord::default())]);
         for (key, value) in self.records.entries().await? {
             let Ok(id) = key.parse::<SessionId>() else { continue };
@@ -67,9 +71,15 @@ impl SessionRegistry {
                 Ok(record) => {
                     records.insert(id, record);
                 }
-                // It runs on as it does.
                 Err(error) => {
-                    tracing::error!(session.id = %id, "the record of the session {id} cannot be read: {error}")
+                    tracing::error!(
+                        session.id = %id,
+                        "the record of the session {id} cannot be read: it stays as it was, or does not start: {error}"
+                    );
+                    match known.get(&id) {
+                        Some(record) => records.insert(id, record.clone()),
+                        None => records.remove(&id),
+                    };
                 }
             }
         }

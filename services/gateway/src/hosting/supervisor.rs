@@ -142,7 +142,7 @@ impl Supervisor {
     }
 
     async fn read_records(&mut self) -> anyhow::Result<BTreeMap<SessionId, SessionRecord>> {
-        let records = self.registry.read().await?;
+        let records = self.registry.read(&self.records).await?;
         if self.registry.is_in_nats() {
             let (holders, alive) = (self.registry.holders().await?, self.context.lease.alive().await?);
             let running = self.running.keys().cloned().collect();

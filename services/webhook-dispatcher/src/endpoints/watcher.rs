@@ -13,6 +13,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::jetstream::kv::{Entry, Operation};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, bucket::Bucket, shutdown::CancellationToken};
 use kurir_contract::endpoint::{BUCKET, CircuitState, EndpointId, EndpointSettings, EndpointState, STATES_BUCKET};
@@ -63,6 +64,7 @@ struct BucketContent {
 pub struct EndpointWatcher {
     config: Config,
     broker: Broker,
+    endpoints: Bucket,
     changes: mpsc::Sender<EndpointChange>,
     failing: FailingEndpoints,
     /// When this dispatcher was started.
@@ -82,7 +84,8 @@ impl EndpointWatcher {
         failing: FailingEndpoints,
     ) -> Self {
         let started = Instant::now();
-        Self { config, broker, changes, failing, started, known: HashSet::new(), cleanups: Vec::new() }
+        let endpoints = Bucket::of_secrets(broker.clone(), BUCKET);
+        Self { config, broker, endpoints, changes, failing, started, known: HashSet::new(), cleanups: Vec::new() }
     }
 
     /// Watches until the shutdown.
@@ -117,10 +120,10 @@ impl EndpointWatcher {
         }
         consumer_owners.retain(|endpoint| !endpoint.is_default());
 
-        let bucket = Bucket::new(self.broker.clone(), BUCKET);
+        let bucket = &self.endpoints;
         if !self.config.endpoints().is_empty() {
             let started = self.broker.clock.now() - self.started.elapsed();
-            let stored = read_default(&self.broker, &bucket, self.config.webhook_start, started).await?;
+            let stored = read_default(&self.broker, bucket, self.config.webhook_start, started).await?;
             self.set_default(&stored).await;
         }
         let bucket = bucket.open().await?;
@@ -163,14 +166,18 @@ impl EndpointWatcher {
         if id.is_default() {
             // If its entry is deleted, the endpoint goes on as it is.
             if entry.operation == Operation::Put
-                && let Ok(stored) = serde_json::from_slice::<EndpointSettings>(&entry.value)
+                && let Ok(value) = self
+                    .endpoints
+                    .open_value(&entry.key, entry.value)
+                    .inspect_err(|error| tracing::warn!("WEBHOOK_URL stays as it was: {error}"))
+                && let Ok(stored) = serde_json::from_slice::<EndpointSettings>(&value)
             {
                 self.set_default(&stored).await;
             }
             return;
         }
         match entry.operation {
-            Operation::Put => match self.parse_endpoint(&id, &entry.value) {
+            Operation::Put => match self.parse_endpoint(&id, entry.value) {
                 Ok(endpoint) => {
                     seen.stored.insert(id.clone());
                     self.known.insert(id);
@@ -225,8 +232,9 @@ impl EndpointWatcher {
         }
     }
 
-    fn parse_endpoint(&self, id: &EndpointId, value: &[u8]) -> anyhow::Result<Endpoint> {
-        let settings: EndpointSettings = serde_json::from_slice(value)?;
+    fn parse_endpoint(&self, id: &EndpointId, stored: Bytes) -> anyhow::Result<Endpoint> {
+        let value = self.endpoints.open_value(id.as_str(), stored)?;
+        let settings: EndpointSettings = serde_json::from_slice(&value)?;
         Endpoint::from_settings(id.clone(), settings, self.config.webhook_ack_wait)
     }
 

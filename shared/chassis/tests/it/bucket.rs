@@ -1,8 +1,11 @@
 //! Reading and writing a KV bucket, with a real broker that goes away and with clients that write the same key.
 
-use crate::{SOON, connect};
+use crate::{SOON, connect, settings};
 use bytes::Bytes;
-use kurir_chassis::bucket::{Bucket, BucketError};
+use kurir_chassis::{
+    broker::{Broker, BrokerSettings},
+    bucket::{Bucket, BucketError},
+};
 use kurir_test_harness::{Nats, until};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -167,4 +170,75 @@ async fn every_call_ends_within_the_promise_of_the_api() {
         assert!(matches!(error, BucketError::Unavailable { .. } | BucketError::TimedOut { .. }), "{error}");
     }
     nats.resume();
+}
+
+const OLD: &str = "fedcba9876543210fedcba9876543210";
+const NEW: &str = "0123456789abcdef0123456789abcdef";
+
+/// A bucket of secrets for a service with this `SECRETS_KEY`; empty: none.
+async fn secrets(nats: &Nats, key: &str) -> Bucket {
+    let secrets_key = (!key.is_empty()).then(|| key.parse().unwrap());
+    let broker = Broker::connect(&BrokerSettings { secrets_key, ..settings(nats) }, "test").await.unwrap();
+    tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
+    Bucket::of_secrets(broker, NAME)
+}
+
+/// Whether NATS stores the text as it is.
+async fn is_readable(nats: &Nats, key: &str) -> bool {
+    let stored = Bucket::new(connect(nats).await, NAME).get(key).await.unwrap().unwrap();
+    stored.value.windows(b"password".len()).any(|window| window == b"password")
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_with_every_write_and_with_a_new_key() {
+    let nats = Nats::start().await;
+    let plain = secrets(&nats, "").await;
+    plain.put("before", json(r#""password""#)).await.unwrap();
+    assert!(is_readable(&nats, "before").await, "the test sees what is stored");
+
+    let old = secrets(&nats, OLD).await;
+    assert_eq!(old.get_json::<String>("before").await.unwrap().unwrap().0, "password".to_owned());
+    let revision = old.create("one", json(r#""password""#)).await.unwrap();
+    old.update("one", json(r#""a password""#), revision).await.unwrap();
+    old.change_value("two", |_: Option<String>| Some("another password".to_owned())).await.unwrap();
+    assert_eq!(old.seal_again().await.unwrap(), 1, "what was stored before");
+    assert_eq!(old.seal_again().await.unwrap(), 0);
+    for key in ["before", "one", "two"] {
+        assert!(!is_readable(&nats, key).await, "{key}");
+    }
+    let entries = old.entries().await.unwrap();
+    assert_eq!(entries["one"], r#""a password""#);
+
+    // The key is exchanged, and then the old one is taken away.
+    let both = secrets(&nats, &format!("{NEW},{OLD}")).await;
+    assert_eq!(both.seal_again().await.unwrap(), 3);
+    let new = secrets(&nats, NEW).await;
+    assert_eq!(new.entries().await.unwrap(), entries);
+
+    // Back to plain text, as an earlier version reads it.
+    assert_eq!(secrets(&nats, &format!("plain,{NEW}")).await.seal_again().await.unwrap(), 3);
+    assert!(is_readable(&nats, "one").await);
+    assert_eq!(plain.entries().await.unwrap(), entries);
+}
+
+#[tokio::test]
+async fn a_secret_without_its_key_stays_as_it_is() {
+    let nats = Nats::start().await;
+    let old = secrets(&nats, OLD).await;
+    old.put("one", json(r#""password""#)).await.unwrap();
+    old.put("two", json(r#""password""#)).await.unwrap();
+    for key in ["", NEW] {
+        let other = secrets(&nats, key).await;
+        assert!(matches!(other.get("one").await.unwrap_err(), BucketError::Sealed { .. }), "{key}");
+        let changed = other.change_value("one", |_: Option<String>| Some("nothing".to_owned())).await;
+        assert!(matches!(changed.unwrap_err(), BucketError::Sealed { .. }), "{key}");
+        assert!(serde_json::from_slice::<String>(&other.entries().await.unwrap()["one"]).is_err(), "{key}");
+        assert_eq!(other.seal_again().await.unwrap(), 0);
+    }
+    // A value under another key of the bucket does not open: nobody exchanges two of them unseen.
+    let raw = Bucket::new(connect(&nats).await, NAME);
+    let one = raw.get("one").await.unwrap().unwrap().value;
+    raw.put("two", one).await.unwrap();
+    assert!(matches!(old.get("two").await.unwrap_err(), BucketError::Sealed { .. }));
+    assert_eq!(old.get_json::<String>("one").await.unwrap().unwrap().0, "password".to_owned());
 }

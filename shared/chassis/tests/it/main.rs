@@ -32,6 +32,7 @@ fn settings(nats: &Nats) -> BrokerSettings {
         nats_url: nats.url(),
         stream_replicas: 1,
         nats_inbox_prefix: "_INBOX".to_owned(),
+        secrets_key: None,
         login: NatsLoginSettings::default(),
     }
 }

@@ -47,7 +47,13 @@ impl ProtectedNats {
 }
 
 async fn connect(nats_url: String, login: NatsLoginSettings) -> Broker {
-    let settings = BrokerSettings { nats_url, stream_replicas: 1, nats_inbox_prefix: "_INBOX".to_owned(), login };
+    let settings = BrokerSettings {
+        nats_url,
+        stream_replicas: 1,
+        nats_inbox_prefix: "_INBOX".to_owned(),
+        secrets_key: None,
+        login,
+    };
     assert!(settings.problems().is_empty(), "{:?}", settings.problems());
     Broker::connect(&settings, "test").await.unwrap()
 }

@@ -68,6 +68,7 @@ fn the_chart_renders_in_each_of_its_shapes() {
         ("Deployment", "kurir-api"),
         ("StatefulSet", "kurir-nats"),
         ("Secret", "kurir-api-key"),
+        ("Secret", "kurir-secrets-key"),
     ] {
         assert!(part(&plain, kind, name).is_some(), "{kind} {name}: {plain:#?}");
     }

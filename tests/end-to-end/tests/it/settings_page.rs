@@ -1,6 +1,6 @@
-//! `docs/configuration.md` and the compose file know every setting of every program, from what `--help` prints.
+//! `docs/configuration.md`, `.env.example` and the compose file know every setting of every program, from what `--help` prints.
 //!
-//! `make settings` writes the page's tables.
+//! `make settings` writes the page's tables and the example.
 
 use kurir_test_harness::binaries::{binary, repository};
 use std::{collections::BTreeMap, fmt::Write as _, fs, process::Command};
@@ -15,6 +15,14 @@ const PROGRAMS: [(&str, &str); 5] = [
 ];
 const BEGIN: &str = "<!-- The tables below are written by `make settings`. -->\n";
 const END: &str = "<!-- The tables above are written by `make settings`. -->\n";
+
+const ENV_EXAMPLE_HEAD: &str = "\
+# Every setting of Kurir's services. Copy this file to .env and take the mark `#` away from the lines that you change;
+# `make up` and docker-compose read it there. Written by `make settings`; docs/configuration.md says the same as tables.
+#
+# What most installations set: API_KEY (openssl rand -hex 32), SECRETS_KEY (openssl rand -hex 32), WEBHOOK_URL.
+";
+const ENV_EXAMPLE_WIDTH: usize = 118;
 
 /// Settings that the compose file decides itself: where the parts find each other, and what is inside a container.
 const DECIDED_BY_COMPOSE: [&str; 11] = [
@@ -85,7 +93,8 @@ fn by_variable() -> BTreeMap<String, (Vec<&'static str>, Setting)> {
     variables
 }
 
-fn tables() -> String {
+/// The settings by the programs that read them: what all have first, then in the order of the programs.
+fn groups() -> Vec<(Vec<&'static str>, Vec<Setting>)> {
     let mut groups: BTreeMap<Vec<&str>, Vec<Setting>> = BTreeMap::new();
     for (programs, setting) in by_variable().into_values() {
         groups.entry(programs).or_default().push(setting);
@@ -95,8 +104,12 @@ fn tables() -> String {
     groups.sort_by_key(|(programs, _)| {
         (usize::MAX - programs.len(), PROGRAMS.iter().position(|(name, _)| Some(name) == programs.first()))
     });
+    groups
+}
+
+fn tables() -> String {
     let mut page = String::new();
-    for (programs, settings) in groups {
+    for (programs, settings) in groups() {
         write!(page, "\n## {}\n\n| variable | default | meaning |\n|---|---|---|\n", programs.join(", ")).unwrap();
         for Setting { variable, default, help, .. } in settings {
             let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
@@ -119,6 +132,53 @@ fn settings_page_lists_every_setting() {
         return;
     }
     assert!(page == right, "docs/configuration.md is not what --help says: `make settings` writes it");
+}
+
+/// Every setting of the services, as a line that does nothing until its mark is taken away.
+fn env_example() -> String {
+    let mut example = ENV_EXAMPLE_HEAD.to_owned();
+    let is_service = |name: &&str| ["api", "webhook-dispatcher", "gateway"].contains(name);
+    for (programs, settings) in groups().into_iter().filter(|(programs, _)| programs.iter().any(is_service)) {
+        let programs: Vec<_> = programs.into_iter().filter(is_service).collect();
+        write!(example, "\n# ---- {}\n", programs.join(", ")).unwrap();
+        for Setting { variable, default, help, .. } in settings {
+            writeln!(example).unwrap();
+            for line in wrapped(&help.replace('`', ""), ENV_EXAMPLE_WIDTH) {
+                writeln!(example, "# {line}").unwrap();
+            }
+            writeln!(example, "#{variable}={default}").unwrap();
+        }
+    }
+    example
+}
+
+/// The words in lines of at most this many characters.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().unwrap();
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            lines.push(word.to_owned());
+        } else {
+            let space = if line.is_empty() { "" } else { " " };
+            write!(line, "{space}{word}").unwrap();
+        }
+    }
+    lines
+}
+
+#[test]
+fn settings_page_has_an_example_of_every_setting() {
+    let path = repository().join(".env.example");
+    let right = env_example();
+    if std::env::var_os("KURIR_WRITE").is_some() {
+        fs::write(&path, &right).unwrap();
+        return;
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap() == right,
+        ".env.example is not what --help says: `make settings` writes it"
+    );
 }
 
 #[test]

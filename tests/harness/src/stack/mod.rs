@@ -67,6 +67,12 @@ impl StackPlan {
         self
     }
 
+    /// A setting of every service.
+    #[must_use]
+    pub fn services(self, variable: &str, value: &str) -> Self {
+        self.gateway(variable, value).dispatcher(variable, value).api(variable, value)
+    }
+
     /// Starts all parts, and waits until the session is connected (unless it is [`unpaired`](StackPlan::unpaired)).
     pub async fn start(self) -> Stack {
         let nats = Nats::start().await;
@@ -126,7 +132,15 @@ impl Stack {
 
     #[must_use]
     pub fn plan() -> StackPlan {
-        StackPlan { dispatchers: 1, webhooks: true, paired: true, gateway: vec![], dispatcher: vec![], api: vec![] }
+        let plan = StackPlan {
+            dispatchers: 1,
+            webhooks: true,
+            paired: true,
+            gateway: vec![],
+            dispatcher: vec![],
+            api: vec![],
+        };
+        plan.services("SECRETS_KEY", "a key for tests that seals secrets")
     }
 
     /// Waits until the API says that the session is connected.

@@ -1,7 +1,15 @@
 //! A KV bucket: read by key or whole, and written over nothing, over a known revision, or over whatever is there.
 //!
 //! Each call ends within 4 s, and nothing is handed to the client while the broker is away. A bucket that is missing is
-//! made. Reads come from the stream's leader, so a value that was written a moment ago is seen.
+//! made. Reads come from the stream's leader, so a value that was written a moment ago is seen. The values of a bucket of
+//! secrets are sealed on their way into NATS (`secrets_key`).
+
+mod error;
+mod secrets;
+pub mod secrets_key;
+
+pub use error::BucketError;
+pub use secrets::SealedCounts;
 
 use crate::broker::Broker;
 use async_nats::jetstream::{
@@ -28,6 +36,7 @@ pub struct Bucket {
     broker: Broker,
     name: &'static str,
     max_age: Duration,
+    holds_secrets: bool,
 }
 
 /// The value of a key.
@@ -36,36 +45,6 @@ pub struct BucketEntry {
     pub value: Bytes,
     /// Given to [`Bucket::update`], it lets the write fail if the key was changed since.
     pub revision: u64,
-}
-
-/// Why a bucket was not read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum BucketError {
-    /// The broker is away, or the bucket cannot be opened. Nothing was written.
-    #[error("the bucket {bucket} is not available: {reason}")]
-    Unavailable { bucket: &'static str, reason: String },
-    /// No answer came in time. A write may be stored.
-    #[error("the bucket {bucket} did not answer in time")]
-    TimedOut { bucket: &'static str },
-    /// Another client wrote the key first. Nothing was written.
-    #[error("another client has written the key {key} of the bucket {bucket}")]
-    Conflict { bucket: &'static str, key: String },
-    /// NATS has no room for the value. Nothing was written.
-    #[error("NATS has no room for a value of the bucket {bucket}: {reason}")]
-    Full { bucket: &'static str, reason: String },
-    /// NATS refused the write for another reason, for example because the key is not valid. Nothing was written.
-    #[error("the bucket {bucket} refused the write: {reason}")]
-    Refused { bucket: &'static str, reason: String },
-    /// The stored value is no JSON of the expected type.
-    #[error("the value under {key} in the bucket {bucket} cannot be read: {source}")]
-    Unreadable { bucket: &'static str, key: String, source: serde_json::Error },
-}
-
-impl BucketError {
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Conflict { .. })
-    }
 }
 
 impl BucketEntry {
@@ -86,14 +65,22 @@ impl Bucket {
     /// A bucket whose values vanish when they are `max_age` old; zero: never.
     #[must_use]
     pub fn expiring(broker: Broker, name: &'static str, max_age: Duration) -> Self {
-        Self { broker, name, max_age }
+        Self { broker, name, max_age, holds_secrets: false }
     }
 
     /// The value of a key; none if there is no such key, or no key can be called so.
     ///
     /// # Errors
-    /// `Unavailable` or `TimedOut`.
+    /// `Unavailable`, `TimedOut` or `Sealed`.
     pub async fn get(&self, key: &str) -> Result<Option<BucketEntry>, BucketError> {
+        match self.get_stored(key).await? {
+            Some(entry) => Ok(Some(BucketEntry { value: self.open_value(key, entry.value)?, ..entry })),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a key as it is stored.
+    async fn get_stored(&self, key: &str) -> Result<Option<BucketEntry>, BucketError> {
         if !is_valid_key(key) {
             return Ok(None);
         }
@@ -112,7 +99,7 @@ impl Bucket {
     /// The value of a key, read as JSON, with its revision.
     ///
     /// # Errors
-    /// `Unavailable`, `TimedOut` or `Unreadable`.
+    /// `Unavailable`, `TimedOut`, `Sealed` or `Unreadable`.
     pub async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, u64)>, BucketError> {
         let Some(entry) = self.get(key).await? else { return Ok(None) };
         match entry.json() {
@@ -140,11 +127,24 @@ impl Bucket {
         .await
     }
 
-    /// Every key with its value.
+    /// Every key with its value. A value that does not open is given as it is stored, which is no JSON, and the log says so.
     ///
     /// # Errors
     /// `Unavailable` or `TimedOut`.
     pub async fn entries(&self) -> Result<BTreeMap<String, Bytes>, BucketError> {
+        let mut entries = self.stored_entries().await?;
+        if self.holds_secrets {
+            for (key, value) in &mut entries {
+                match self.open_value(key, value.clone()) {
+                    Ok(opened) => *value = opened,
+                    Err(error) => tracing::error!("{error}"),
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn stored_entries(&self) -> Result<BTreeMap<String, Bytes>, BucketError> {
         self.read(async |store| {
             // A key that is changed meanwhile comes twice.
             let mut values = BTreeMap::new();
@@ -190,6 +190,7 @@ impl Bucket {
     /// # Errors
     /// `Conflict` if the key is there; `Unavailable`, `TimedOut` or `Refused`.
     pub async fn create(&self, key: &str, value: Bytes) -> Result<u64, BucketError> {
+        let value = self.seal_value(key, value)?;
         self.write(async |store| {
             store.create(key, value).await.map_err(|error| match error.kind() {
                 CreateErrorKind::AlreadyExists => self.conflict(key),
@@ -207,6 +208,7 @@ impl Bucket {
     /// # Errors
     /// `Conflict` if the key has another revision; `Unavailable`, `TimedOut` or `Refused`.
     pub async fn update(&self, key: &str, value: Bytes, revision: u64) -> Result<u64, BucketError> {
+        let value = self.seal_value(key, value)?;
         self.write(async |store| {
             store.update(key, value, revision).await.map_err(|error| match error.kind() {
                 UpdateErrorKind::WrongLastRevision => self.conflict(key),
@@ -222,6 +224,7 @@ impl Bucket {
     /// # Errors
     /// `Unavailable`, `TimedOut` or `Refused`.
     pub async fn put(&self, key: &str, value: Bytes) -> Result<u64, BucketError> {
+        let value = self.seal_value(key, value)?;
         self.write(async |store| store.put(key, value).await.map_err(|error| self.not_written(&error))).await
     }
 

@@ -1,0 +1,190 @@
+//! TLS of the API's listener, with a certificate of the operator's. It is read again when its files change, so that a renewal
+//! needs no restart; while the files do not fit together, the certificate that was read before stays.
+
+use crate::connection_stream::whole_answer;
+use kurir_chassis::{settings::SettingProblem, shutdown::CancellationToken};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    time::{interval, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// From the connection to the end of the handshake.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks at the files.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The first byte of a TLS connection: a record of the handshake (RFC 8446, 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+const FOR_PLAIN_HTTP: &str = "This port speaks HTTPS: write https:// instead of http://";
+
+/// Where the certificate is. Without these the API speaks plain HTTP.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TlsSettings {
+    /// The API's certificate with its chain (PEM): the API speaks HTTPS only. Needs `TLS_KEY_FILE`; both are read again when they
+    /// change.
+    #[arg(long, env = "TLS_CERT_FILE")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// The private key (PEM) of the API's certificate.
+    #[arg(long, env = "TLS_KEY_FILE")]
+    pub tls_key_file: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// The settings that cannot work.
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        match (given(self.tls_cert_file.as_ref()), given(self.tls_key_file.as_ref())) {
+            (None, None) => Vec::new(),
+            (Some(_), None) => vec![SettingProblem::new("TLS_KEY_FILE", "it is missing: TLS_CERT_FILE needs it")],
+            (None, Some(_)) => vec![SettingProblem::new("TLS_CERT_FILE", "it is missing: TLS_KEY_FILE needs it")],
+            (Some(certificate), Some(key)) => {
+                match CertificateFiles::read(certificate, key).and_then(|files| files.parse()) {
+                    Ok(_) => Vec::new(),
+                    Err(problem) => vec![SettingProblem::new(problem.variable, problem.text)],
+                }
+            }
+        }
+    }
+}
+
+/// Empty: not set.
+fn given(path: Option<&PathBuf>) -> Option<&Path> {
+    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+}
+
+/// Why there is no certificate.
+struct CertificateProblem {
+    variable: &'static str,
+    text: String,
+}
+
+/// What the two files hold at this moment.
+#[derive(PartialEq, Eq)]
+struct CertificateFiles {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl CertificateFiles {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, CertificateProblem> {
+        let read = |variable, path: &Path| {
+            fs::read(path).map_err(|error| CertificateProblem {
+                variable,
+                text: format!("{} cannot be read: {error}", path.display()),
+            })
+        };
+        Ok(Self { certificate: read("TLS_CERT_FILE", certificate)?, key: read("TLS_KEY_FILE", key)? })
+    }
+
+    fn parse(&self) -> Result<Arc<ServerConfig>, CertificateProblem> {
+        let about = |variable, text: &str| CertificateProblem { variable, text: text.to_owned() };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|_| about("TLS_CERT_FILE", "the file is no PEM"))?;
+        if chain.is_empty() {
+            return Err(about(
+                "TLS_CERT_FILE",
+                "the file holds no certificate: PEM begins with -----BEGIN CERTIFICATE-----",
+            ));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|_| about("TLS_KEY_FILE", "the file holds no private key in PEM form without a passphrase"))?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map(|config| config.with_no_client_auth())
+            .and_then(|config| config.with_single_cert(chain, key));
+        let mut config = config
+            .map_err(|error| about("TLS_KEY_FILE", &format!("the certificate and the key cannot be used: {error}")))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+/// The certificate that new connections get.
+pub struct TlsCertificate {
+    settings: TlsSettings,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl TlsCertificate {
+    /// None without a certificate in the settings.
+    ///
+    /// # Errors
+    /// If it cannot be read: it could when the settings were checked.
+    pub fn read(settings: &TlsSettings) -> anyhow::Result<Option<Arc<Self>>> {
+        let Some(files) = read_files(settings) else { return Ok(None) };
+        match files.and_then(|files| files.parse()) {
+            Ok(config) => Ok(Some(Arc::new(Self { settings: settings.clone(), current: RwLock::new(config) }))),
+            Err(CertificateProblem { variable, text }) => anyhow::bail!("{variable}: {text}"),
+        }
+    }
+
+    /// Takes a renewed certificate, until the shutdown.
+    ///
+    /// # Errors
+    /// Never; the shape is that of a service's task.
+    pub async fn follow(self: Arc<Self>, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut looks = interval(LOOK_EVERY);
+        let mut seen = read_files(&self.settings).and_then(Result::ok);
+        while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+            let found = read_files(&self.settings).and_then(Result::ok);
+            // The two files are exchanged one after the other; a file that is not there will come.
+            if found.is_none() || found == seen {
+                continue;
+            }
+            match found.as_ref().map(CertificateFiles::parse) {
+                Some(Ok(config)) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+                    tracing::info!("the API uses the new certificate of TLS_CERT_FILE");
+                }
+                Some(Err(CertificateProblem { variable, text })) => {
+                    tracing::warn!(
+                        "the API goes on with its earlier certificate, since the new one cannot be used: {variable}: {text}"
+                    );
+                }
+                None => {}
+            }
+            seen = found;
+        }
+        Ok(())
+    }
+
+    /// What the handshake needs. A certificate that comes meanwhile is for the next connection.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+fn read_files(settings: &TlsSettings) -> Option<Result<CertificateFiles, CertificateProblem>> {
+    let certificate = given(settings.tls_cert_file.as_ref())?;
+    Some(CertificateFiles::read(certificate, given(settings.tls_key_file.as_ref())?))
+}
+
+/// Does the handshake; none if the peer speaks plain HTTP, which is told so, or is too slow.
+///
+/// # Errors
+/// If the handshake fails, or the peer goes away.
+pub async fn accept(acceptor: TlsAcceptor, mut stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let accepting = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE_RECORD] {
+            let answer = whole_answer("HTTP/1.1 400 Bad Request", "", "https_required", FOR_PLAIN_HTTP);
+            stream.write_all(&answer).await?;
+            stream.shutdown().await?;
+            return Ok(None);
+        }
+        acceptor.accept(stream).await.map(Some)
+    };
+    timeout(HANDSHAKE_WITHIN, accepting).await.unwrap_or(Ok(None))
+}

@@ -1,0 +1,88 @@
+//! A bucket whose values hold secrets: sealed on their way into NATS, opened on their way out.
+
+use super::{Bucket, BucketEntry, BucketError, secrets_key};
+use crate::broker::Broker;
+use bytes::Bytes;
+
+/// How the values of a bucket of secrets are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SealedCounts {
+    /// As plain text.
+    pub plain: usize,
+    /// Sealed with a key that is not among the given ones, or moved.
+    pub unopened: usize,
+}
+
+impl Bucket {
+    /// A bucket whose values hold secrets: they are sealed with the operator's `SECRETS_KEY`, if there is one.
+    #[must_use]
+    pub fn of_secrets(broker: Broker, name: &'static str) -> Self {
+        Self { holds_secrets: true, ..Self::new(broker, name) }
+    }
+
+    /// Writes everything again that is not sealed with the first of the keys. Gives the number of values. One that does not
+    /// open stays as it is, and so does one that is changed meanwhile: whoever changed it has sealed it.
+    ///
+    /// # Errors
+    /// `Unavailable`, `TimedOut` or `Refused`; a further call goes on.
+    pub async fn seal_again(&self) -> Result<usize, BucketError> {
+        let Some(secrets_key) = self.broker.secrets_key().filter(|_| self.holds_secrets) else { return Ok(0) };
+        let mut sealed = 0;
+        for key in self.stored_entries().await?.into_keys() {
+            let Some(BucketEntry { value, revision }) = self.get_stored(&key).await? else { continue };
+            if !secrets_key::is_outdated(secrets_key, &value) {
+                continue;
+            }
+            let Ok(value) = self.open_value(&key, value).inspect_err(|error| tracing::error!("{error}")) else {
+                continue;
+            };
+            match self.update(&key, value, revision).await {
+                Ok(_) => sealed += 1,
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// How the values are stored.
+    ///
+    /// # Errors
+    /// `Unavailable` or `TimedOut`.
+    pub async fn count_sealed(&self) -> Result<SealedCounts, BucketError> {
+        let mut counts = SealedCounts::default();
+        for (key, value) in self.stored_entries().await? {
+            counts.plain += usize::from(!secrets_key::is_sealed(&value));
+            counts.unopened += usize::from(self.open_value(&key, value).is_err());
+        }
+        Ok(counts)
+    }
+
+    /// The value of an entry that a watch of [`Bucket::open`] gave.
+    ///
+    /// # Errors
+    /// `Sealed`.
+    pub fn open_value(&self, key: &str, stored: Bytes) -> Result<Bytes, BucketError> {
+        if !self.holds_secrets {
+            return Ok(stored);
+        }
+        secrets_key::open(self.broker.secrets_key(), &self.context(key), stored).map_err(|source| BucketError::Sealed {
+            bucket: self.name,
+            key: key.to_owned(),
+            source,
+        })
+    }
+
+    pub(super) fn seal_value(&self, key: &str, value: Bytes) -> Result<Bytes, BucketError> {
+        if !self.holds_secrets {
+            return Ok(value);
+        }
+        secrets_key::seal(self.broker.secrets_key(), &self.context(key), value)
+            .map_err(|_| self.refused("the system gives no random bytes"))
+    }
+
+    /// Where a value belongs.
+    fn context(&self, key: &str) -> String {
+        format!("{}/{key}", self.name)
+    }
+}
