@@ -9,7 +9,7 @@
 //! failed call is answered), `dead_letter_store` and `endpoint_backlog` read and write what NATS keeps. `uploads` streams
 //! files that are to be sent into NATS (a form within `form_bounds`);
 //! `index` is the search index of events and deliveries, `life` puts together what happened to one event, `event_stream`
-//! follows events live, `keys` knows the callers, `stored_secrets` seals what was stored before, and `dashboard` is the page for people; `qr_picture` draws codes.
+//! follows events live, `keys` knows the callers, `stored_secrets` seals what was stored before, `stream_place` notices streams that were replaced, and `dashboard` is the page for people; `qr_picture` draws codes.
 //! `byte_range` says which part of a received file a caller asks for. `metrics` counts.
 
 mod access_log;
@@ -64,6 +64,7 @@ mod routes;
 mod server;
 mod session_store;
 mod stored_secrets;
+mod stream_place;
 mod tls;
 mod uploads;
 mod wrong_keys;

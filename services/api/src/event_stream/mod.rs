@@ -15,6 +15,7 @@ use crate::{
     keys::{Caller, ENVIRONMENT_KEY},
     response::ApiError,
     routes::events::text_value,
+    stream_place::ReadMessage,
 };
 use aide::{OperationInput, OperationOutput};
 use anyhow::Context as _;
@@ -49,7 +50,7 @@ use place::{PresentStream, StreamPlace};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, mem, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{interval, timeout},
@@ -208,11 +209,12 @@ async fn run(
     opened: tokio::sync::oneshot::Sender<()>,
 ) -> anyhow::Result<()> {
     let (mut seen, mut opened) = (subscription.after, Some(opened));
+    let mut was_replaced = false;
     loop {
         anyhow::ensure!(app.broker.is_connected(), "no connection to NATS");
         let stream = app.broker.jetstream.get_stream(EVENTS).await.context("failed to open EVENTS")?;
         let present = PresentStream::of(stream.cached_info());
-        let begin = present.begin(seen);
+        let begin = if mem::take(&mut was_replaced) { present.begin_anew() } else { present.begin(seen) };
         let config = OrderedConfig {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: begin.last + 1 },
             filter_subjects: subscription.filters.clone(),
@@ -234,7 +236,7 @@ async fn run(
         let last = begin.last.max(present.first_sequence.saturating_sub(1));
         match follow_stream(app, &subscription, sender, &present, messages, last).await? {
             FollowEnd::Shutdown => return Ok(()),
-            FollowEnd::Replaced { last } => seen = Some(present.place(last)),
+            FollowEnd::Replaced => (seen, was_replaced) = (None, true),
         }
     }
 }
@@ -243,8 +245,8 @@ async fn run(
 enum FollowEnd {
     /// This service stops, or the caller went away.
     Shutdown,
-    /// EVENTS was deleted and made again. Everything up to `last` was sent.
-    Replaced { last: u64 },
+    /// EVENTS was deleted and made again, or restored from an older copy.
+    Replaced,
 }
 
 async fn follow_stream(
@@ -257,6 +259,7 @@ async fn follow_stream(
 ) -> anyhow::Result<FollowEnd> {
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.reset();
+    let mut read = None;
     loop {
         tokio::select! {
             biased;
@@ -264,8 +267,8 @@ async fn follow_stream(
             () = sender.closed() => return Ok(FollowEnd::Shutdown),
             _ = heartbeat.tick() => {
                 check_key(app, &subscription.caller)?;
-                if is_replaced(app, present).await? {
-                    return Ok(FollowEnd::Replaced { last });
+                if is_replaced(app, present, read).await? {
+                    return Ok(FollowEnd::Replaced);
                 }
                 send(sender, heartbeat_frame(last, present)).await?;
             }
@@ -274,11 +277,12 @@ async fn follow_stream(
                 check_key(app, &subscription.caller)?;
                 let info = message.info().map_err(anyhow::Error::from_boxed)?;
                 // The first message of a consumer: the client makes a new one after a break.
-                if info.consumer_sequence == 1 && is_replaced(app, present).await? {
-                    return Ok(FollowEnd::Replaced { last });
+                if info.consumer_sequence == 1 && is_replaced(app, present, read).await? {
+                    return Ok(FollowEnd::Replaced);
                 }
                 let (sequence, frame) = read_message(&message, subscription.chat.as_deref())?;
                 last = sequence;
+                read = Some(ReadMessage { sequence, stored_at: info.published });
                 if let Some(frame) = frame {
                     send(sender, frame).await?;
                     heartbeat.reset();
@@ -290,9 +294,16 @@ async fn follow_stream(
 
 /// Whether EVENTS is another stream now. The client's consumer finds its way into a new stream by itself, and would begin there
 /// behind the sequence of the old one.
-async fn is_replaced(app: &AppState, present: &PresentStream) -> anyhow::Result<bool> {
+async fn is_replaced(app: &AppState, present: &PresentStream, read: Option<ReadMessage>) -> anyhow::Result<bool> {
     let stream = app.broker.jetstream.get_stream(EVENTS).await.context("failed to open EVENTS")?;
-    Ok(stream.cached_info().created != present.created)
+    if stream.cached_info().created != present.created {
+        return Ok(true);
+    }
+    match read {
+        Some(read) => Ok(!read.was_in(&stream).await?),
+        // Before the first message, only the count tells.
+        None => Ok(stream.cached_info().state.last_sequence < present.last_sequence),
+    }
 }
 
 /// A key that was deleted, or is over, ends its streams too.

@@ -53,12 +53,6 @@ impl PresentStream {
         Self { created: info.created, first_sequence, last_sequence }
     }
 
-    /// The place of an event of this stream.
-    #[must_use]
-    pub fn place(&self, sequence: u64) -> StreamPlace {
-        StreamPlace { sequence, created: Some(self.created_milliseconds()) }
-    }
-
     /// Where a caller begins that has seen everything up to this place; without one it begins now.
     #[must_use]
     pub fn begin(&self, seen: Option<StreamPlace>) -> FirstPlace {
@@ -67,6 +61,12 @@ impl PresentStream {
             || seen.created.is_some_and(|created| created != self.created_milliseconds());
         let last = if is_other_stream { self.first_sequence.saturating_sub(1) } else { seen.sequence };
         FirstPlace { last, is_other_stream }
+    }
+
+    /// The beginning of a stream that replaced the one that was read.
+    #[must_use]
+    pub fn begin_anew(&self) -> FirstPlace {
+        FirstPlace { last: self.first_sequence.saturating_sub(1), is_other_stream: true }
     }
 
     /// The name of the stream.
@@ -85,7 +85,10 @@ mod tests {
     fn a_place_is_kept_in_its_stream_and_is_the_start_of_another_one() {
         let present =
             PresentStream { created: datetime!(2026-11-24 13:27:25.042 UTC), first_sequence: 5, last_sequence: 9 };
-        assert_eq!(StreamPlace::parse("7-1795526845042"), Some(present.place(7)));
+        assert_eq!(
+            StreamPlace::parse("7-1795526845042"),
+            Some(StreamPlace { sequence: 7, created: Some(1_795_526_845_042) })
+        );
         for (id, last, is_other_stream) in [
             (Some("7-1795526845042"), 7, false),
             (Some(" 9-1795526845042 "), 9, false),

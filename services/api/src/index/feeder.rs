@@ -12,10 +12,12 @@ use super::{
     write_deliveries::{read_attempts, write_attempts, write_dead_letter},
     write_events::{TextRule, write_events},
 };
+use crate::stream_place::ReadMessage;
 use anyhow::Context as _;
 use async_nats::jetstream::{
     Message,
     consumer::{DeliverPolicy, pull::OrderedConfig},
+    stream::Stream,
 };
 use futures::StreamExt as _;
 use kurir_chassis::shutdown::CancellationToken;
@@ -25,9 +27,13 @@ use kurir_contract::{
 };
 use rusqlite::Connection;
 use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::interval;
 
 /// Messages of one transaction. Larger ones are not faster, and readers would wait for memory.
 const BATCH: usize = 2_000;
+/// Between two looks at the stream: one that was replaced says nothing by itself.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After an error, and while the broker is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -84,8 +90,10 @@ async fn follow(index: &EventIndex, source: Source) -> anyhow::Result<()> {
     let info = stream.cached_info();
     let created = info.created.to_string();
     let known = index.read(move |connection| read_position(connection, name)).await?;
-    let state = &info.state;
-    let known = known.filter(|known| known.created == created && known.sequence <= state.last_sequence);
+    let known = match known {
+        Some(known) if is_present(&known, &stream).await? => Some(known),
+        _ => None,
+    };
     let deliver_policy = match &known {
         Some(known) => DeliverPolicy::ByStartSequence { start_sequence: known.sequence.saturating_add(1).max(1) },
         None => {
@@ -97,9 +105,19 @@ async fn follow(index: &EventIndex, source: Source) -> anyhow::Result<()> {
     let consumer = stream.create_consumer(config).await.context("failed to create the consumer")?;
     let messages = consumer.messages().await.context("failed to read the stream")?;
     let mut batches = messages.ready_chunks(BATCH);
+    let mut looks = interval(LOOK_EVERY);
     loop {
         let batch = tokio::select! {
             batch = batches.next() => batch.context("the consumer ended")?,
+            _ = looks.tick() => {
+                let stream = index.broker.jetstream.get_stream(name).await.context("failed to open the stream")?;
+                let known = index.read(move |connection| read_position(connection, name)).await?;
+                match known {
+                    // The client's consumer finds its way into the other stream, and would begin there behind what it read.
+                    Some(known) if !is_present(&known, &stream).await? => return Ok(()),
+                    _ => continue,
+                }
+            }
             changed = rebuilds.changed() => {
                 changed.context("the index ended")?;
                 index.write(move |connection| forget_stream(connection, name)).await?;
@@ -113,6 +131,20 @@ async fn follow(index: &EventIndex, source: Source) -> anyhow::Result<()> {
         if let Some(error) = error {
             return Err(error);
         }
+    }
+}
+
+/// Whether the stream is the one in which this place was read.
+async fn is_present(known: &Position, stream: &Stream) -> anyhow::Result<bool> {
+    let info = stream.cached_info();
+    if known.created != info.created.to_string() || known.sequence > info.state.last_sequence {
+        return Ok(false);
+    }
+    let stored_at = known.stored_at.filter(|at| *at > 0);
+    let stored_at = stored_at.and_then(|at| OffsetDateTime::from_unix_timestamp_nanos(at.into()).ok());
+    match stored_at {
+        Some(stored_at) => ReadMessage { sequence: known.sequence, stored_at }.was_in(stream).await,
+        None => Ok(true),
     }
 }
 
@@ -135,26 +167,27 @@ async fn write(index: &EventIndex, source: Source, created: &str, messages: Vec<
     let erasures = index.erasures.read().await.clone();
     let written = index.write(move |connection| {
         let last = write_messages(connection, source, &messages, rule, &erasures)?;
-        write_position(connection, source.stream(), &Position { created, sequence: last })
+        write_position(connection, source.stream(), &Position { created, ..last })
     });
     Ok(written.await?)
 }
 
-/// Gives the sequence of the last message.
+/// Gives the place of the last message, without its stream.
 fn write_messages(
     connection: &Connection,
     source: Source,
     messages: &[Message],
     rule: TextRule,
     erasures: &Erasures,
-) -> rusqlite::Result<u64> {
-    let mut last = 0;
+) -> rusqlite::Result<Position> {
+    let mut last = Position::default();
     let mut events = Vec::new();
     for message in messages {
         // Every message of a consumer says where it is from.
         let Ok(info) = message.info() else { continue };
         let sequence = info.stream_sequence;
-        last = last.max(sequence);
+        last.sequence = sequence;
+        last.stored_at = i64::try_from(info.published.unix_timestamp_nanos()).ok();
         match source {
             Source::Events => {
                 let headers = message.headers.as_ref();

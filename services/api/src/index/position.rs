@@ -3,21 +3,30 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 /// The last message of a stream that is in the index, and the stream's creation: a new stream begins at 1 again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     pub created: String,
     pub sequence: u64,
+    /// When the stream stored that message, in nanoseconds since 1970; an earlier version did not write it.
+    pub stored_at: Option<i64>,
 }
 
 pub fn read_position(connection: &Connection, stream: &str) -> Result<Option<Position>> {
     let created: Option<String> = value(connection, &format!("{stream}.created"))?;
     let sequence: Option<String> = value(connection, &format!("{stream}.sequence"))?;
     let sequence = sequence.and_then(|sequence| sequence.parse().ok());
-    Ok(created.zip(sequence).map(|(created, sequence)| Position { created, sequence }))
+    let stored_at: Option<String> = value(connection, &format!("{stream}.stored_at"))?;
+    let stored_at = stored_at.and_then(|stored_at| stored_at.parse().ok());
+    Ok(created.zip(sequence).map(|(created, sequence)| Position { created, sequence, stored_at }))
 }
 
 pub fn write_position(connection: &Connection, stream: &str, position: &Position) -> Result<()> {
-    for (name, value) in [("created", position.created.clone()), ("sequence", position.sequence.to_string())] {
+    let values = [
+        ("created", position.created.clone()),
+        ("sequence", position.sequence.to_string()),
+        ("stored_at", position.stored_at.unwrap_or_default().to_string()),
+    ];
+    for (name, value) in values {
         set_value(connection, &format!("{stream}.{name}"), &value)?;
     }
     Ok(())
@@ -37,8 +46,8 @@ pub fn forget_stream(connection: &Connection, stream: &str) -> Result<()> {
         connection.execute(&format!("DELETE FROM {table}"), [])?;
     }
     connection.execute(
-        "DELETE FROM meta WHERE key IN (?1, ?2)",
-        params![format!("{stream}.created"), format!("{stream}.sequence")],
+        "DELETE FROM meta WHERE key IN (?1, ?2, ?3)",
+        params![format!("{stream}.created"), format!("{stream}.sequence"), format!("{stream}.stored_at")],
     )?;
     Ok(())
 }
