@@ -1,6 +1,6 @@
 # Kurir's commands; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up build build-for-simulator test format lint tests tests-build settings bench chaos deny
+.PHONY: help demo up build build-for-simulator test format lint tests tests-build settings bench chaos fuzz deny
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -76,6 +76,9 @@ book: ## the documents as a book, in docs/book/ (needs mdbook)
 
 chaos: tests-build ## kills and freezes everything under load for ten minutes, and checks that nothing is lost
 	$(TARGET)/debug/kurir-chaos
+
+fuzz: ## mutates the kept inputs of every parser for a minute each
+	KURIR_FUZZ_SECONDS=60 $(CARGO) test --workspace $(FEATURES) --no-fail-fast fuzz_
 
 deny: ## licences, sources, bans and advisories of all dependencies
 	@CARGO=$(CARGO) .ci/deny

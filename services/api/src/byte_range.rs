@@ -59,4 +59,16 @@ mod tests {
         assert_eq!(RequestedRange::parse(Some("bytes=0-"), 0), RequestedRange::Unsatisfiable);
         assert_eq!(RequestedRange::parse(None, 0), RequestedRange::Whole);
     }
+
+    #[test]
+    fn fuzz_ranges() {
+        kurir_fuzz::run("ranges", |input| {
+            let header = String::from_utf8_lossy(input);
+            for size in [0, 1, 100, u64::MAX] {
+                if let RequestedRange::Part(part) = RequestedRange::parse(Some(&header), size) {
+                    assert!(part.start < part.end && part.end <= size, "{header}: {part:?} of {size}");
+                }
+            }
+        });
+    }
 }

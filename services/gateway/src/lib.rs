@@ -43,6 +43,8 @@ pub mod hosting;
 
 pub mod byte_budget;
 pub mod chat_queue;
+#[cfg(test)]
+mod fuzz;
 pub mod known_chats;
 pub mod metrics;
 

@@ -13,6 +13,8 @@ pub mod broker;
 pub mod bucket;
 pub mod byte_size;
 mod env_file;
+#[cfg(test)]
+mod fuzz;
 pub mod health;
 pub mod key_ring;
 mod log_file;

@@ -18,6 +18,8 @@ pub mod delivery;
 pub mod endpoint;
 mod endpoint_id;
 pub mod event;
+#[cfg(test)]
+mod fuzz;
 pub mod header;
 pub mod job;
 mod job_id;

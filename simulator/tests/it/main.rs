@@ -11,6 +11,7 @@ mod conversation;
 mod device_lists;
 mod endings;
 mod faults;
+mod fuzz;
 mod group_admission;
 mod groups;
 mod history;

@@ -235,4 +235,14 @@ mod tests {
         assert_eq!(PageHead::parse(&"<meta ".repeat(50_000)), PageHead::default());
         assert_eq!(PageHead::parse(&"</".repeat(200_000)), PageHead::default());
     }
+
+    #[test]
+    fn fuzz_pages() {
+        kurir_fuzz::run("pages", |input| {
+            let page = PageHead::parse(&String::from_utf8_lossy(input));
+            let longest = input.len() * 3;
+            let texts = [&page.title, &page.description, &page.image];
+            assert!(texts.into_iter().flatten().all(|text| text.len() <= longest));
+        });
+    }
 }

@@ -119,4 +119,21 @@ mod tests {
             let _ = RetryAfter::parse(&value);
         }
     }
+
+    #[test]
+    fn fuzz_retry_after() {
+        kurir_fuzz::run("retry-after", |input| {
+            let mut headers = HeaderMap::new();
+            for (number, value) in input.split(|byte| *byte == b'\n').enumerate() {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.append(if number % 3 == 2 { DATE } else { RETRY_AFTER }, value);
+                }
+            }
+            if let Some(asked) = RetryAfter::from_headers(&headers) {
+                // The largest wait is bounded by whoever waits.
+                let wait = asked.delay_from(SystemTime::now());
+                assert!(wait <= Duration::from_secs(u64::MAX));
+            }
+        });
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! `nested_fields` reads the names of a form's fields; `json_body` and the uploads are the callers.
 
+#[cfg(test)]
+mod fuzz;
 mod nested_fields;
 mod text;
 

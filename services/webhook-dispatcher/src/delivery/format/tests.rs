@@ -212,3 +212,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn fuzz_formats() {
+    let session = "sales".parse().expect("a session");
+    kurir_fuzz::run("events", |input| {
+        let kinds = ["message.received", "message.ack", "group.participants", "connection.status", "call.received"];
+        for kind in kinds {
+            for format in PayloadFormat::ALL {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::EVENT_ID, "evt_0123456789abcdef0123456789abcdef");
+                let subject = format!("whatsapp.events.sales.{kind}");
+                let event = StoredEvent::new(subject.into(), 7, Some(headers), input.to_vec().into());
+                if let RenderedEvent::Body { body, .. } =
+                    render(format, &event, &session, Some("https://kurir.example"))
+                    && !matches!(format, PayloadFormat::Kurir | PayloadFormat::Cloudevents)
+                {
+                    assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok(), "{format:?} writes no JSON");
+                }
+            }
+        }
+    });
+}

@@ -5,6 +5,8 @@
 //! is taken away again; one of which nobody knows the end stays until it is too old.
 
 mod base64_file;
+#[cfg(test)]
+mod fuzz;
 mod media_command;
 mod part_head;
 mod upload_body;
