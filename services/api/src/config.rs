@@ -1,7 +1,7 @@
 //! The settings of the API, from flags, the environment and `.env`; what they say is checked before anything starts.
 
 use crate::{
-    api_key::ApiKey, connection_limits::ConnectionLimits, index::IndexSettings, remote_file, tls::TlsSettings,
+    api_key::ApiKey, connection_limits::ConnectionLimits, index::IndexSettings, remote_file, tls::CertificateSettings,
 };
 use axum::http::HeaderValue;
 use kurir_chassis::{
@@ -54,7 +54,7 @@ pub struct ApiConfig {
     #[command(flatten)]
     pub index: IndexSettings,
     #[command(flatten)]
-    pub tls: TlsSettings,
+    pub tls: CertificateSettings,
     #[command(flatten)]
     pub limits: ConnectionLimits,
     #[command(flatten)]

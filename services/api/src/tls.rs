@@ -31,7 +31,7 @@ const FOR_PLAIN_HTTP: &str = "This port speaks HTTPS: write https:// instead of 
 
 /// Where the certificate is. Without these the API speaks plain HTTP.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct TlsSettings {
+pub struct CertificateSettings {
     /// The API's certificate with its chain (PEM): the API speaks HTTPS only. Needs `TLS_KEY_FILE`; both are read again when they
     /// change.
     #[arg(long, env = "TLS_CERT_FILE")]
@@ -41,7 +41,7 @@ pub struct TlsSettings {
     pub tls_key_file: Option<PathBuf>,
 }
 
-impl TlsSettings {
+impl CertificateSettings {
     /// The settings that cannot work.
     pub fn problems(&self) -> Vec<SettingProblem> {
         match (given(self.tls_cert_file.as_ref()), given(self.tls_key_file.as_ref())) {
@@ -113,7 +113,7 @@ impl CertificateFiles {
 
 /// The certificate that new connections get.
 pub struct TlsCertificate {
-    settings: TlsSettings,
+    settings: CertificateSettings,
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -122,7 +122,7 @@ impl TlsCertificate {
     ///
     /// # Errors
     /// If it cannot be read: it could when the settings were checked.
-    pub fn read(settings: &TlsSettings) -> anyhow::Result<Option<Arc<Self>>> {
+    pub fn read(settings: &CertificateSettings) -> anyhow::Result<Option<Arc<Self>>> {
         let Some(files) = read_files(settings) else { return Ok(None) };
         match files.and_then(|files| files.parse()) {
             Ok(config) => Ok(Some(Arc::new(Self { settings: settings.clone(), current: RwLock::new(config) }))),
@@ -166,7 +166,7 @@ impl TlsCertificate {
     }
 }
 
-fn read_files(settings: &TlsSettings) -> Option<Result<CertificateFiles, CertificateProblem>> {
+fn read_files(settings: &CertificateSettings) -> Option<Result<CertificateFiles, CertificateProblem>> {
     let certificate = given(settings.tls_cert_file.as_ref())?;
     Some(CertificateFiles::read(certificate, given(settings.tls_key_file.as_ref())?))
 }

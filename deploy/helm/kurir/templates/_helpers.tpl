@@ -108,10 +108,10 @@ securityContext:
   capabilities: { drop: [ALL] }
 resources: {{ toYaml .values.resources | nindent 2 }}
 livenessProbe:
-  httpGet: { path: /livez, port: {{ .port }} }
+  httpGet: { path: /livez, port: {{ .port }}, scheme: {{ .scheme | default "HTTP" }} }
   periodSeconds: 10
   failureThreshold: 6
 readinessProbe:
-  httpGet: { path: /readyz, port: {{ .port }} }
+  httpGet: { path: /readyz, port: {{ .port }}, scheme: {{ .scheme | default "HTTP" }} }
   periodSeconds: 5
 {{- end }}

@@ -21,7 +21,7 @@ impl Bucket {
     }
 
     /// Writes everything again that is not sealed with the first of the keys. Gives the number of values. One that does not
-    /// open stays as it is, and so does one that is changed meanwhile: whoever changed it has sealed it.
+    /// open stays as it is, and so does one that another service changes meanwhile, which seals it.
     ///
     /// # Errors
     /// `Unavailable`, `TimedOut` or `Refused`; a further call goes on.

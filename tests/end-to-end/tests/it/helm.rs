@@ -73,6 +73,15 @@ fn the_chart_renders_in_each_of_its_shapes() {
         assert!(part(&plain, kind, name).is_some(), "{kind} {name}: {plain:#?}");
     }
 
+    let api = part(&plain, "Deployment", "kurir-api").unwrap();
+    assert!(api.contains("scheme: HTTP }") && !api.contains("TLS_CERT_FILE"), "{api}");
+    let secured = rendered(&helm, &["api.tls.existingSecret=kurir-tls"]);
+    let api = part(&secured, "Deployment", "kurir-api").unwrap();
+    assert!(
+        api.contains("scheme: HTTPS }") && api.contains("TLS_CERT_FILE") && api.contains("secretName: kurir-tls"),
+        "{api}"
+    );
+
     let shared = rendered(&helm, &["gateway.sessionStore=nats", "gateway.replicas=3", "nats.replicas=3"]);
     let gateway = part(&shared, "Deployment", "kurir-gateway").unwrap();
     assert!(!gateway.contains("volumeClaimTemplates") && !gateway.contains("serviceName"), "{gateway}");

@@ -43,3 +43,4 @@ mod settings_page;
 mod stored_secrets;
 mod terminal;
 mod traces;
+mod upgrade;

@@ -25,7 +25,7 @@ const ENV_EXAMPLE_HEAD: &str = "\
 const ENV_EXAMPLE_WIDTH: usize = 118;
 
 /// Settings that the compose file decides itself: where the parts find each other, and what is inside a container.
-const DECIDED_BY_COMPOSE: [&str; 11] = [
+const DECIDED_BY_COMPOSE: [&str; 13] = [
     "WHATSAPP_SESSION_PATH",
     "LOG_FILE",
     "NATS_URL",
@@ -37,6 +37,9 @@ const DECIDED_BY_COMPOSE: [&str; 11] = [
     "NATS_CA_FILE",
     "NATS_CERT_FILE",
     "NATS_KEY_FILE",
+    // deploy/compose/tls.yml
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -90,6 +90,11 @@ impl Process {
         self.folder.path()
     }
 
+    /// Another program for the next start, for example another version.
+    pub fn set_binary(&mut self, binary: impl AsRef<Path>) {
+        self.binary = binary.as_ref().to_owned();
+    }
+
     /// Sets a variable for the next start.
     pub fn set_env(&mut self, key: impl Into<OsString>, value: impl Into<OsString>) {
         let key = key.into();

@@ -2,6 +2,7 @@
 
 use crate::{Nats, Port, Process, binaries::binary, http};
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// The key of every stack's API. It is the demo's key, so that the commands in the documents work with a stack.
 pub const KEY: &str = "demo-key";
@@ -13,11 +14,11 @@ pub struct Api {
 }
 
 impl Api {
-    pub(super) fn start(settings: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub(super) fn start(program: PathBuf, settings: impl IntoIterator<Item = (String, String)>) -> Self {
         let port = Port::reserve();
         let own = [("HOST", "127.0.0.1"), ("PORT", &port.number().to_string()), ("API_KEY", KEY)]
             .map(|(variable, value)| (variable.to_owned(), value.to_owned()));
-        let process = Process::spawn("api", binary("kurir-api"), own.into_iter().chain(settings));
+        let process = Process::spawn("api", program, own.into_iter().chain(settings));
         Self { process, port, client: http::client() }
     }
 
@@ -25,7 +26,7 @@ impl Api {
     pub async fn replica(&self, nats_url: &str) -> Self {
         let settings = [("NATS_URL", nats_url), ("LOG_FILE", "")];
         let settings = settings.map(|(variable, value)| (variable.to_owned(), value.to_owned()));
-        let mut replica = Self::start(settings.into_iter().chain(Nats::login("api")));
+        let mut replica = Self::start(binary("kurir-api"), settings.into_iter().chain(Nats::login("api")));
         replica.process.wait_ready(super::SOON).await;
         replica
     }

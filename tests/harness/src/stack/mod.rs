@@ -10,7 +10,7 @@ pub use api::{Api, KEY};
 pub use simulator::Simulator;
 
 use crate::{Nats, Process, Receiver, binaries::binary, until};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// The deadline of anything that takes a second or less on an idle machine.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -26,6 +26,10 @@ pub struct StackPlan {
     gateway: Vec<(String, String)>,
     dispatcher: Vec<(String, String)>,
     api: Vec<(String, String)>,
+    /// Where the services' programs are, instead of those of this build.
+    programs: Option<PathBuf>,
+    /// Each service is a user of NATS of its own.
+    has_users: bool,
 }
 
 impl StackPlan {
@@ -46,6 +50,14 @@ impl StackPlan {
     #[must_use]
     pub fn unpaired(mut self) -> Self {
         self.paired = false;
+        self
+    }
+
+    /// Services of another version, which may know nothing of the users of NATS that this one ships.
+    #[must_use]
+    pub fn of_version(mut self, programs: PathBuf) -> Self {
+        self.programs = Some(programs);
+        self.has_users = false;
         self
     }
 
@@ -75,6 +87,8 @@ impl StackPlan {
 
     /// Starts all parts, and waits until the session is connected (unless it is [`unpaired`](StackPlan::unpaired)).
     pub async fn start(self) -> Stack {
+        let program = |name: &str| self.programs.as_ref().map_or_else(|| binary(name), |folder| folder.join(name));
+        let login = |user: &str| if self.has_users { Nats::login(user).to_vec() } else { Vec::new() };
         let nats = Nats::start().await;
         let receiver = Receiver::start().await;
         let simulator = Simulator::start(self.paired).await;
@@ -87,19 +101,20 @@ impl StackPlan {
             // Other tests check pacing.
             ("SEND_GAP".to_owned(), "0s".to_owned()),
         ];
-        let settings = broker.iter().cloned().chain(Nats::login("gateway")).chain(whatsapp).chain(self.gateway);
-        let gateway = Process::spawn("gateway", binary("kurir-gateway-for-simulator"), settings);
-        let login = Nats::login("webhook-dispatcher");
+        let settings = broker.iter().cloned().chain(login("gateway")).chain(whatsapp).chain(self.gateway);
+        let gateway = Process::spawn("gateway", program("kurir-gateway-for-simulator"), settings);
+        let login_of_dispatchers = login("webhook-dispatcher");
         let settings: Vec<_> =
-            broker.iter().cloned().chain(login).chain(webhook.clone()).chain(self.dispatcher).collect();
+            broker.iter().cloned().chain(login_of_dispatchers).chain(webhook.clone()).chain(self.dispatcher).collect();
         let dispatchers = (1..=self.dispatchers)
             .map(|n| {
                 let name = format!("webhook-dispatcher {n}");
-                Process::spawn(&name, binary("kurir-webhook-dispatcher"), settings.iter().cloned())
+                Process::spawn(&name, program("kurir-webhook-dispatcher"), settings.iter().cloned())
             })
             .collect();
         let demo = [("SIMULATOR_URL".to_owned(), simulator.url(""))];
-        let api = Api::start(broker.into_iter().chain(demo).chain(Nats::login("api")).chain(webhook).chain(self.api));
+        let settings = broker.into_iter().chain(demo).chain(login("api")).chain(webhook);
+        let api = Api::start(program("kurir-api"), settings.chain(self.api));
 
         let mut stack = Stack { api, dispatchers, gateway, simulator, receiver, nats };
         stack.gateway.wait_ready(SOON).await;
@@ -139,6 +154,8 @@ impl Stack {
             gateway: vec![],
             dispatcher: vec![],
             api: vec![],
+            programs: None,
+            has_users: true,
         };
         plan.services("SECRETS_KEY", "a key for tests that seals secrets")
     }
