@@ -39,7 +39,7 @@ pub struct StoredEndpoint {
 impl EndpointStore {
     pub fn new(broker: Broker) -> Self {
         Self {
-            settings: Bucket::of_secrets(broker.clone(), BUCKET),
+            settings: Bucket::new(broker.clone(), BUCKET),
             states: Bucket::new(broker.clone(), STATES_BUCKET),
             raw_requests: Bucket::new(broker, RAW_REQUESTS_BUCKET),
         }

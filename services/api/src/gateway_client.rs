@@ -23,7 +23,7 @@ pub struct GatewayClient {
 
 impl GatewayClient {
     pub fn new(broker: Broker) -> Self {
-        Self { records: Bucket::of_secrets(broker.clone(), SESSIONS_BUCKET), broker }
+        Self { records: Bucket::new(broker.clone(), SESSIONS_BUCKET), broker }
     }
 
     pub async fn status(&self, session: &SessionId) -> Result<SessionInfo, CommandFailure> {

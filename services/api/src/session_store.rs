@@ -27,7 +27,7 @@ pub struct SessionStore {
 
 impl SessionStore {
     pub fn new(broker: Broker) -> Self {
-        Self { records: Bucket::of_secrets(broker.clone(), SESSIONS_BUCKET), broker }
+        Self { records: Bucket::new(broker.clone(), SESSIONS_BUCKET), broker }
     }
 
     /// All sessions in the order of their ids; `default` is among them also without a record.

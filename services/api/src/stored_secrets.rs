@@ -1,12 +1,12 @@
 //! Seals at each start what was stored as plain text, or with an older key: endpoints, sessions' records, the key of logins.
 
-use crate::keys::LOGINS_BUCKET;
-use kurir_chassis::{broker::Broker, bucket::Bucket, shutdown::CancellationToken};
-use kurir_contract::{endpoint, session_record::SESSIONS_BUCKET};
+use kurir_chassis::{
+    broker::Broker,
+    bucket::{BUCKETS_OF_SECRETS, Bucket},
+    shutdown::CancellationToken,
+};
 use std::time::Duration;
 
-/// What holds secrets.
-pub const BUCKETS: [&str; 3] = [endpoint::BUCKET, SESSIONS_BUCKET, LOGINS_BUCKET];
 /// Between two tries, while NATS does not take it.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -24,8 +24,8 @@ pub async fn seal(broker: Broker, shutdown: CancellationToken) -> anyhow::Result
             );
             return;
         }
-        for bucket in BUCKETS {
-            let bucket_of_secrets = Bucket::of_secrets(broker.clone(), bucket);
+        for bucket in BUCKETS_OF_SECRETS {
+            let bucket_of_secrets = Bucket::new(broker.clone(), bucket);
             let written = loop {
                 match bucket_of_secrets.seal_again().await {
                     Ok(written) => break written,

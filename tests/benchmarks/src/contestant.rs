@@ -81,6 +81,8 @@ impl Contestant {
                 let mut command = Command::new(dispatcher);
                 command.env("NATS_URL", nats).env("WEBHOOK_URL", webhook);
                 command.env("WEBHOOK_SECRET", SECRET).env("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8");
+                // What is measured may be stored before the dispatcher starts.
+                command.env("WEBHOOK_START", "all");
                 command
             }
         };

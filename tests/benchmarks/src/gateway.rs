@@ -71,9 +71,15 @@ pub fn gateway_binary() -> anyhow::Result<PathBuf> {
 
 impl PairedGateway {
     pub async fn start(gateway: &Path) -> anyhow::Result<Self> {
+        Self::start_with(gateway, &[]).await
+    }
+
+    /// As [`PairedGateway::start`], with more settings.
+    pub async fn start_with(gateway: &Path, settings: &[(&'static str, &'static str)]) -> anyhow::Result<Self> {
         let nats = Nats::start().await;
         let simulator = Simulator::start(true).await;
-        let own = [("SEND_GAP", "0s".to_owned()), ("NEW_CHATS_PER_DAY", "0".to_owned())];
+        let own = [("SEND_GAP", "0s"), ("NEW_CHATS_PER_DAY", "0")].into_iter().chain(settings.iter().copied());
+        let own = own.map(|(variable, value)| (variable, value.to_owned()));
         let settings = [("NATS_URL", nats.url()), ("WHATSAPP_URL", simulator.websocket_url())].into_iter().chain(own);
         let mut gateway = Process::spawn("gateway", gateway, settings);
         gateway.wait_ready(SOON).await;

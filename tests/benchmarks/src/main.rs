@@ -4,8 +4,8 @@
 //! - [`raw`]: the bare loop (JetStream pull → POST → acknowledge) with which the dispatcher is compared.
 //! - [`contestant`]: the dispatcher or the bare loop as a process, with its CPU time and its memory.
 //! - [`stage`]: a NATS with events.
-//! - [`gateway`]: a gateway that is paired with a simulated WhatsApp; [`inbound`] and [`growth`] measure it, and [`chats`]
-//!   does beside [`whatsmeow`].
+//! - [`gateway`]: a gateway that is paired with a simulated WhatsApp; [`inbound`], [`growth`] and [`stores`]
+//!   measure it, [`sessions`] does with many sessions, and [`chats`] beside [`whatsmeow`].
 //! - [`throughput`], [`latency`], [`scaling`], [`memory`], [`endpoints`], [`neighbours`] and [`waiting`] measure the dispatcher.
 //! - [`search_index`] measures the API's index with the rows of [`search_index_data`].
 //!
@@ -25,8 +25,10 @@ mod raw;
 mod scaling;
 mod search_index;
 mod search_index_data;
+mod sessions;
 mod sink;
 mod stage;
+mod stores;
 mod throughput;
 mod waiting;
 mod whatsmeow;
@@ -57,7 +59,7 @@ enum Measurement {
     Throughput,
     /// From the publish to the POST, at 1,000 events a second.
     Latency,
-    /// 1, 2 and 4 dispatchers with a receiver that takes 100 ms.
+    /// 1 to 16 dispatchers with a receiver that takes 100 ms.
     Scaling,
     /// Of a dispatcher after a million deliveries.
     Memory,
@@ -76,6 +78,13 @@ enum Measurement {
     Inbound,
     /// Messages a second of one contact, of one group and of 100 contacts, beside whatsmeow.
     Chats,
+    /// A message's cost with the session's keys in SQLite and in NATS.
+    Stores,
+    /// Many sessions in one gateway: start, memory, CPU.
+    Sessions {
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..=5_000))]
+        count: u16,
+    },
     /// A gateway's memory over two hours' worth of mixed events.
     Growth,
     /// The bare loop itself; started by the others.
@@ -95,6 +104,8 @@ async fn measure(BenchmarkArguments { only, rounds, events }: BenchmarkArguments
         Some(Measurement::Inbound) => inbound::measure(&gateway_binary()?, rounds).await,
         Some(Measurement::Index { rows }) => search_index::measure(&api_binary()?, rows).await,
         Some(Measurement::Chats) => chats::measure(&gateway_binary()?, rounds).await,
+        Some(Measurement::Stores) => stores::measure(&gateway_binary()?, rounds).await,
+        Some(Measurement::Sessions { count }) => sessions::measure(&gateway_binary()?, count.into()).await,
         Some(Measurement::Growth) => growth::measure(&gateway_binary()?).await,
         Some(Measurement::Latency) => latency::measure(&dispatcher_binary()?).await,
         Some(Measurement::Scaling) => scaling::measure(&dispatcher_binary()?).await,
@@ -107,6 +118,8 @@ async fn measure(BenchmarkArguments { only, rounds, events }: BenchmarkArguments
             let (gateway, dispatcher, api) = (gateway_binary()?, dispatcher_binary()?, api_binary()?);
             inbound::measure(&gateway, rounds).await?;
             chats::measure(&gateway, rounds).await?;
+            stores::measure(&gateway, rounds).await?;
+            sessions::measure(&gateway, 100).await?;
             growth::measure(&gateway).await?;
             search_index::measure(&api, 1_000_000).await?;
             latency::measure(&dispatcher).await?;

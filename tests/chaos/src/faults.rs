@@ -1,39 +1,64 @@
-//! What happens to which process, and when.
+//! What happens to which part, and when.
 
 use crate::{ChaosPlan, receivers::Receivers};
-use kurir_test_harness::{Process, Stack};
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use async_nats::jetstream::{Context, stream::Config};
+use kurir_test_harness::{NetworkCable, Process, Stack, faketime};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// The pause before the next fault.
-const PAUSES: std::ops::Range<u64> = 500..3_000;
-/// How long a process is frozen or away, in milliseconds: some shorter and some longer than the gateway's lease and
+const PAUSES: std::ops::Range<u64> = 300..2_000;
+/// How long a part is frozen or away, in milliseconds: some shorter and some longer than the gateway's lease and
 /// `BROKER_WAIT`.
 const AWAY: std::ops::Range<u64> = 100..14_000;
 /// Longer than any drain.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// How far clocks jump, in seconds.
+const CLOCKS: [&str; 4] = ["+90", "-90", "+3600", "-3600"];
+/// Slower than any network that people use, and fast enough that connections live.
+const SLOW: Duration = Duration::from_millis(60);
 
 pub struct FaultPlan {
     random: StdRng,
     duration: Duration,
 }
 
-/// A part of Kurir that something happens to.
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FaultCounts {
+    /// `kill -9` of a service or of NATS.
+    pub kills: u32,
+    pub others: u32,
+}
+
+/// A service of Kurir.
 #[derive(Clone, Copy, Debug)]
-enum Target {
+enum Service {
     Gateway,
     Dispatcher(usize),
     Api,
-    Nats,
-    Receiver,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    Kill,
-    Freeze,
-    Stop,
+    Kill(Service),
+    Freeze(Service),
+    Stop(Service),
+    /// The connection to NATS ends, and no other is made.
+    CutOff(Service),
+    /// The connection to NATS stays and passes nothing.
+    Silence(Service),
+    Slow(Service),
+    ClockJump(Service, &'static str),
+    KillNats,
+    FreezeNats,
+    StopNats,
+    /// EVENTS takes nothing more, as on a full disk.
+    StorageFull,
+    /// The consumers of retries vanish.
+    ConsumersDeleted,
+    ReceiverAway,
 }
 
 impl FaultPlan {
@@ -41,91 +66,159 @@ impl FaultPlan {
         Self { random: StdRng::seed_from_u64(plan.seed), duration: plan.duration }
     }
 
-    /// Lets faults happen until the time is up; everything runs then. Gives the number of faults.
-    pub async fn run(&mut self, stack: &mut Stack, receivers: &mut Receivers) -> u32 {
+    /// Lets faults happen until the time is up; everything runs then.
+    pub async fn run(&mut self, stack: &mut Stack, receivers: &mut Receivers) -> FaultCounts {
         let begun = Instant::now();
-        let mut count = 0;
+        let mut counts = FaultCounts::default();
         while begun.elapsed() < self.duration {
             sleep(Duration::from_millis(self.random.random_range(PAUSES))).await;
-            let (target, fault) = (self.target(stack), self.fault());
+            let fault = self.next_fault(stack.dispatchers.len());
             let away = Duration::from_millis(self.random.random_range(AWAY));
-            eprintln!("{:>6.1} s: {fault:?} {target:?} for {away:?}", begun.elapsed().as_secs_f32());
-            apply(stack, receivers, target, fault, away).await;
-            count += 1;
+            eprintln!("{:>6.1} s: {fault:?} for {away:?}", begun.elapsed().as_secs_f32());
+            apply(stack, receivers, fault, away).await;
+            match fault {
+                Fault::Kill(_) | Fault::KillNats => counts.kills += 1,
+                _ => counts.others += 1,
+            }
         }
-        count
+        counts
     }
 
-    fn target(&mut self, stack: &Stack) -> Target {
-        match self.random.random_range(0..10) {
-            0..3 => Target::Gateway,
-            3..6 => Target::Dispatcher(self.random.random_range(0..stack.dispatchers.len())),
-            6..7 => Target::Api,
-            7..9 => Target::Nats,
-            _ => Target::Receiver,
-        }
-    }
-
-    fn fault(&mut self) -> Fault {
-        match self.random.random_range(0..10) {
-            0..6 => Fault::Kill,
-            6..8 => Fault::Freeze,
-            _ => Fault::Stop,
+    fn next_fault(&mut self, dispatchers: usize) -> Fault {
+        let service = match self.random.random_range(0..7) {
+            0..3 => Service::Gateway,
+            3..6 => Service::Dispatcher(self.random.random_range(0..dispatchers)),
+            _ => Service::Api,
+        };
+        match self.random.random_range(0..24) {
+            0..9 => Fault::Kill(service),
+            9..11 => Fault::Freeze(service),
+            11 => Fault::Stop(service),
+            12 => Fault::CutOff(service),
+            13 => Fault::Silence(service),
+            14 => Fault::Slow(service),
+            15 => Fault::ClockJump(service, CLOCKS.choose(&mut self.random).copied().unwrap_or(CLOCKS[0])),
+            16..19 => Fault::KillNats,
+            19 => Fault::FreezeNats,
+            20 => Fault::StopNats,
+            21 => Fault::StorageFull,
+            22 => Fault::ConsumersDeleted,
+            _ => Fault::ReceiverAway,
         }
     }
 }
 
-async fn apply(stack: &mut Stack, receivers: &mut Receivers, target: Target, fault: Fault, away: Duration) {
-    let process = match target {
-        Target::Gateway => &mut stack.gateway,
-        Target::Dispatcher(index) => &mut stack.dispatchers[index],
-        Target::Api => &mut stack.api.process,
-        Target::Nats => return apply_to_nats(stack, fault, away).await,
-        Target::Receiver => {
-            receivers.switch_last(false).await;
-            sleep(away).await;
-            return receivers.switch_last(true).await;
-        }
+fn process_of(stack: &mut Stack, service: Service) -> &mut Process {
+    match service {
+        Service::Gateway => &mut stack.gateway,
+        Service::Dispatcher(index) => &mut stack.dispatchers[index],
+        Service::Api => &mut stack.api.process,
+    }
+}
+
+fn cable_of(stack: &mut Stack, service: Service) -> Option<&mut NetworkCable> {
+    let index = match service {
+        Service::Gateway => 0,
+        Service::Dispatcher(index) => 1 + index,
+        Service::Api => 1 + stack.dispatchers.len(),
     };
-    apply_to_process(process, fault, away).await;
+    stack.cables.get_mut(index)
 }
 
-async fn apply_to_process(process: &mut Process, fault: Fault, away: Duration) {
+async fn apply(stack: &mut Stack, receivers: &mut Receivers, fault: Fault, away: Duration) {
     match fault {
-        Fault::Freeze => {
-            process.pause();
-            sleep(away).await;
-            process.resume();
-        }
-        Fault::Kill => {
+        Fault::Kill(service) => {
+            let process = process_of(stack, service);
             process.kill_9().await;
             sleep(away / 4).await;
             process.start_again();
         }
-        Fault::Stop => {
+        Fault::Freeze(service) => {
+            let process = process_of(stack, service);
+            process.pause();
+            sleep(away).await;
+            process.resume();
+        }
+        Fault::Stop(service) => {
+            let process = process_of(stack, service);
             process.terminate(ENDS_WITHIN).await;
             sleep(away / 4).await;
             process.start_again();
         }
-    }
-}
-
-async fn apply_to_nats(stack: &mut Stack, fault: Fault, away: Duration) {
-    match fault {
-        Fault::Freeze => {
-            stack.nats.pause();
+        Fault::ClockJump(service, seconds) => jump(process_of(stack, service), seconds, away).await,
+        Fault::CutOff(service) | Fault::Silence(service) | Fault::Slow(service) => {
+            let Some(cable) = cable_of(stack, service) else { return };
+            match fault {
+                Fault::CutOff(_) => cable.cut().await,
+                Fault::Silence(_) => cable.freeze(),
+                _ => cable.slow(SLOW),
+            }
             sleep(away).await;
-            stack.nats.resume();
+            cable.mend();
         }
-        Fault::Kill => {
+        Fault::KillNats => {
             stack.nats.kill().await;
             sleep(away).await;
             stack.nats.start_again().await;
         }
-        Fault::Stop => {
+        Fault::FreezeNats => {
+            stack.nats.pause();
+            sleep(away).await;
+            stack.nats.resume();
+        }
+        Fault::StopNats => {
             stack.nats.stop().await;
             sleep(away).await;
             stack.nats.start_again().await;
         }
+        Fault::StorageFull => fill_storage(&stack.nats.jetstream().await, away).await,
+        Fault::ConsumersDeleted => delete_consumers(&stack.nats.jetstream().await).await,
+        Fault::ReceiverAway => {
+            receivers.switch_last(false).await;
+            sleep(away).await;
+            receivers.switch_last(true).await;
+        }
+    }
+}
+
+/// The service runs with a wrong clock for a while. Its clock cannot be moved while it runs, so it is restarted before and after.
+async fn jump(process: &mut Process, seconds: &str, away: Duration) {
+    let Some(variables) = faketime::environment(seconds) else { return };
+    for (variable, value) in &variables {
+        process.set_env(variable, value);
+    }
+    process.kill_9().await;
+    process.start_again();
+    sleep(away).await;
+    for (variable, _) in &variables {
+        process.unset_env(variable);
+    }
+    process.kill_9().await;
+    process.start_again();
+}
+
+/// Limits EVENTS to what it holds, so that it refuses events, and takes the limit away again.
+async fn fill_storage(jetstream: &Context, away: Duration) {
+    let Ok(stream) = jetstream.get_stream("EVENTS").await else { return };
+    let info = stream.cached_info();
+    let limit = i64::try_from(info.state.bytes).unwrap_or(i64::MAX).max(1);
+    let limited = Config { max_bytes: limit, ..info.config.clone() };
+    if let Err(error) = jetstream.update_stream(&limited).await {
+        eprintln!("EVENTS was not limited: {error}");
+    }
+    sleep(away).await;
+    while let Err(error) = jetstream.update_stream(&info.config).await {
+        eprintln!("the limit of EVENTS was not taken away: {error}");
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// The dispatchers make them again.
+async fn delete_consumers(jetstream: &Context) {
+    use futures::StreamExt as _;
+    let Ok(stream) = jetstream.get_stream("RETRIES").await else { return };
+    let names: Vec<_> = stream.consumer_names().collect().await;
+    for name in names.into_iter().flatten() {
+        let _ = stream.delete_consumer(&name).await;
     }
 }

@@ -37,7 +37,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(300);
 /// # Errors
 /// If the system cannot be set up. What went wrong under the faults is in the verdict.
 pub async fn run(plan: ChaosPlan) -> anyhow::Result<Verdict> {
-    let dispatcher = Stack::plan().without_webhooks().unpaired().dispatchers(2);
+    let dispatcher = Stack::plan().without_webhooks().unpaired().cables().dispatchers(2);
     let loopback = ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8");
     let stack = dispatcher.dispatcher(loopback.0, loopback.1).api(loopback.0, loopback.1);
     let mut stack = stack.gateway("BROKER_WAIT", "5s").start().await;
@@ -48,13 +48,13 @@ pub async fn run(plan: ChaosPlan) -> anyhow::Result<Verdict> {
     let stop = CancellationToken::new();
     let faults = async {
         let mut faults = FaultPlan::new(plan);
-        let kills = faults.run(&mut stack, &mut receivers).await;
+        let counts = faults.run(&mut stack, &mut receivers).await;
         stop.cancel();
-        kills
+        counts
     };
-    let (kills, sent) = tokio::join!(faults, load.run(plan, &stop));
+    let (counts, sent) = tokio::join!(faults, load.run(plan, &stop));
     settle(&stack, &load, &receivers).await;
-    let verdict = verdict::compare(&stack, &receivers, sent, kills).await;
+    let verdict = verdict::compare(&stack, &receivers, sent, counts).await;
     stack.finish().await;
     Ok(verdict)
 }

@@ -34,10 +34,10 @@ impl Receivers {
                 "slow" => receiver.always(Answer::status(200).slow(Duration::from_millis(200))),
                 "failing" => {
                     let asked = AtomicUsize::new(0);
-                    // Each fourth request fails, each in another way.
-                    receiver.answer_with(move |_| match asked.fetch_add(1, Ordering::Relaxed) % 12 {
-                        3 => Answer::status(500),
-                        7 => Answer::status(503),
+                    // Each sixth request fails, and some are answered too late.
+                    receiver.answer_with(move |_| match asked.fetch_add(1, Ordering::Relaxed) % 60 {
+                        n if n % 12 == 3 => Answer::status(500),
+                        n if n % 12 == 7 => Answer::status(503),
                         11 => Answer::status(200).slow(Duration::from_secs(12)),
                         _ => Answer::status(204),
                     });

@@ -1,6 +1,7 @@
 //! Compares what arrived with what was sent.
 
 use crate::{
+    faults::FaultCounts,
     load::{SentLoad, SentMessage},
     receivers::{EndpointReceiver, Receivers},
 };
@@ -11,6 +12,9 @@ use std::{
     fmt,
 };
 
+/// Of how many lost messages the whole life is shown.
+const MOST_LIVES: usize = 5;
+
 /// What came of a run.
 #[derive(Debug, Default)]
 pub struct Verdict {
@@ -19,7 +23,7 @@ pub struct Verdict {
     dead_lettered: usize,
     repeated: usize,
     sends: usize,
-    kills: u32,
+    faults: FaultCounts,
     problems: Vec<String>,
     lost: usize,
     doubled: usize,
@@ -40,9 +44,9 @@ impl Verdict {
         self.sent
     }
 
-    /// The faults that happened.
-    pub fn kills(&self) -> u32 {
-        self.kills
+    /// The faults that happened, kills among them.
+    pub fn faults(&self) -> u32 {
+        self.faults.kills + self.faults.others
     }
 }
 
@@ -50,7 +54,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "sent {} (and {} through the API), delivered {}, dead-lettered {}, lost {}, repeated under their id {}, unexplained duplicates {}, kills {}",
+            "sent {} (and {} through the API), delivered {}, dead-lettered {}, lost {}, repeated under their id {}, unexplained duplicates {}, kills {}, other faults {}",
             self.sent,
             self.sends,
             self.delivered,
@@ -58,7 +62,8 @@ impl fmt::Display for Verdict {
             self.lost,
             self.repeated,
             self.doubled,
-            self.kills
+            self.faults.kills,
+            self.faults.others
         )
     }
 }
@@ -71,8 +76,8 @@ struct Arrivals {
     order: HashMap<(String, String), Vec<String>>,
 }
 
-pub async fn compare(stack: &Stack, receivers: &Receivers, sent: SentLoad, kills: u32) -> Verdict {
-    let mut verdict = Verdict { kills, sends: sent.sends.len(), ..Verdict::default() };
+pub async fn compare(stack: &Stack, receivers: &Receivers, sent: SentLoad, faults: FaultCounts) -> Verdict {
+    let mut verdict = Verdict { faults, sends: sent.sends.len(), ..Verdict::default() };
     verdict.sent = sent.messages.values().map(Vec::len).sum();
     let dead: BTreeSet<String> = stack
         .dead_letters()
@@ -114,8 +119,10 @@ async fn compare_endpoint(
                 None => {
                     verdict.lost += 1;
                     let line = stack.simulator.get(&format!("/messages?id={}", message.id)).await;
+                    let life =
+                        if verdict.lost <= MOST_LIVES { life_of(stack, &message.text).await } else { Value::Null };
                     verdict.problems.push(format!(
-                        "{} never got {:?} of {contact} for {session}; WhatsApp says {line}; EVENTS {}",
+                        "{} never got {:?} of {contact} for {session}; WhatsApp says {line}; EVENTS {}; its life: {life}",
                         endpoint.name,
                         message.text,
                         if is_stored(stack, &message.text).await { "has it" } else { "has it not" },
@@ -132,7 +139,26 @@ async fn compare_endpoint(
             }
         }
     }
+    compare_ledger(verdict, stack, endpoint, arrivals.ids.len()).await;
     verdict.repeated += arrivals.requests.saturating_sub(arrivals.ids.len());
+}
+
+/// The ledger says the same as the receiver: how many events were delivered, and that none is missing.
+async fn compare_ledger(verdict: &mut Verdict, stack: &Stack, endpoint: &EndpointReceiver, arrived: usize) {
+    let (_, ledger) = stack.api.get(&format!("/api/ledger?endpoint={}", endpoint.id)).await;
+    let figure = |name: &str| ledger["data"][name].as_i64().unwrap_or(-1);
+    // An event that arrived and was answered with an error may be a dead letter all the same.
+    let known = figure("delivered") + figure("dead");
+    if figure("missing") != 0 || figure("waiting") != 0 || known < i64::try_from(arrived).unwrap_or(i64::MAX) {
+        verdict.problems.push(format!("{}: {arrived} events arrived, and the ledger says {ledger}", endpoint.name));
+    }
+}
+
+/// What the API knows of the message: every attempt to deliver it.
+async fn life_of(stack: &Stack, wanted: &str) -> Value {
+    let events = stack.events().await;
+    let Some((_, id, _)) = events.iter().find(|(_, _, event)| text(event) == wanted) else { return Value::Null };
+    stack.api.get(&format!("/api/events/{id}/life")).await.1
 }
 
 fn arrivals(endpoint: &EndpointReceiver) -> Arrivals {

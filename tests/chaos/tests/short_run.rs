@@ -9,5 +9,5 @@ async fn nothing_is_lost_or_doubled_under_faults() {
     let verdict = kurir_chaos::run(plan).await.expect("the system starts");
     println!("{verdict}");
     assert!(verdict.is_good(), "{verdict}\n{}", verdict.problems().join("\n"));
-    assert!(verdict.sent() > 100 && verdict.kills() >= 3, "{verdict}");
+    assert!(verdict.sent() > 100 && verdict.faults() >= 3, "{verdict}");
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy between two parts, which can be cut, frozen and mended.
+//! A TCP proxy between two parts, which can be cut, frozen, slowed and mended.
 //!
 //! A cut ends all connections and refuses new ones. A freeze ends nothing and passes nothing, as when a machine vanishes
 //! from the network.
@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,6 +23,7 @@ pub struct NetworkCable {
     to: SocketAddr,
     port: Port,
     frozen: watch::Sender<bool>,
+    delay: watch::Sender<Duration>,
     counts: Arc<ConnectionCounts>,
     listening: Option<TcpServer>,
 }
@@ -40,6 +42,7 @@ impl NetworkCable {
             to,
             port: Port::reserve(),
             frozen: watch::Sender::new(false),
+            delay: watch::Sender::new(Duration::ZERO),
             counts: Arc::default(),
             listening: None,
         };
@@ -64,14 +67,22 @@ impl NetworkCable {
         self.frozen.send_replace(true);
     }
 
+    /// Passes every portion of at most 16 kB so much later: a line that is long and narrow.
+    pub fn slow(&mut self, delay: Duration) {
+        self.delay.send_replace(delay);
+    }
+
     /// Repairs it: after a cut it accepts connections again, after a freeze it passes the waiting bytes.
     #[track_caller]
     pub fn mend(&mut self) {
         self.frozen.send_replace(false);
+        self.delay.send_replace(Duration::ZERO);
         if self.listening.is_none() {
-            let (to, frozen, counts) = (self.to, self.frozen.clone(), Arc::clone(&self.counts));
+            let (to, counts) = (self.to, Arc::clone(&self.counts));
+            let (frozen, delay) = (self.frozen.clone(), self.delay.clone());
             self.listening = Some(TcpServer::start(&self.port, move |near| {
-                pass_connection(near, to, frozen.subscribe(), Arc::clone(&counts))
+                let state = CableState { frozen: frozen.subscribe(), delay: delay.subscribe() };
+                pass_connection(near, to, state, Arc::clone(&counts))
             }));
         }
     }
@@ -87,18 +98,20 @@ impl NetworkCable {
     }
 }
 
-/// One connection, until either direction has broken or both have ended.
-async fn pass_connection(
-    mut near: TcpStream,
-    to: SocketAddr,
+/// What is with the cable at this moment.
+#[derive(Clone)]
+struct CableState {
     frozen: watch::Receiver<bool>,
-    counts: Arc<ConnectionCounts>,
-) {
+    delay: watch::Receiver<Duration>,
+}
+
+/// One connection, until either direction has broken or both have ended.
+async fn pass_connection(mut near: TcpStream, to: SocketAddr, state: CableState, counts: Arc<ConnectionCounts>) {
     counts.made.fetch_add(1, Ordering::SeqCst);
     counts.open.fetch_add(1, Ordering::SeqCst);
     let _open = OpenConnection(counts);
 
-    wait_until_thawed(frozen.clone()).await;
+    wait_until_thawed(state.frozen.clone()).await;
     // Nobody listens at the far end, so the near end sees its connection end.
     let Ok(mut far) = TcpStream::connect(to).await else {
         return;
@@ -106,22 +119,24 @@ async fn pass_connection(
     let _ = far.set_nodelay(true);
     let (near_reads, near_writes) = near.split();
     let (far_reads, far_writes) = far.split();
-    let _ = tokio::try_join!(
-        pass_bytes(near_reads, far_writes, frozen.clone()),
-        pass_bytes(far_reads, near_writes, frozen)
-    );
+    let _ =
+        tokio::try_join!(pass_bytes(near_reads, far_writes, state.clone()), pass_bytes(far_reads, near_writes, state));
 }
 
 async fn pass_bytes(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    frozen: watch::Receiver<bool>,
+    state: CableState,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = from.read(&mut buffer).await;
         // After reading, not before: bytes that arrive while it is frozen must wait, and so must the end.
-        wait_until_thawed(frozen.clone()).await;
+        wait_until_thawed(state.frozen.clone()).await;
+        let delay = *state.delay.borrow();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         match read? {
             0 => return to.shutdown().await,
             length => to.write_all(&buffer[..length]).await?,

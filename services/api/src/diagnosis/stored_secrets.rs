@@ -4,14 +4,14 @@ use super::{
     finding::{CheckArea, Finding},
     unknown,
 };
-use crate::{app_state::AppState, bucket_error::bucket_read_error, stored_secrets::BUCKETS};
-use kurir_chassis::bucket::Bucket;
+use crate::{app_state::AppState, bucket_error::bucket_read_error};
+use kurir_chassis::bucket::{BUCKETS_OF_SECRETS, Bucket};
 
 pub async fn check_stored_secrets(app: &AppState) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut plain = 0;
-    for bucket in BUCKETS {
-        let counts = match Bucket::of_secrets(app.broker.clone(), bucket).count_sealed().await {
+    for bucket in BUCKETS_OF_SECRETS {
+        let counts = match Bucket::new(app.broker.clone(), bucket).count_sealed().await {
             Ok(counts) => counts,
             Err(error) => return vec![unknown(CheckArea::Security, bucket, &bucket_read_error(error).message)],
         };

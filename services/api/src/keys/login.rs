@@ -12,7 +12,10 @@ use crate::{api_key::ApiKey, bucket_error::bucket_write_error, response::ApiErro
 use axum::http::{HeaderMap, HeaderName, header::COOKIE};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use kurir_chassis::{broker::Broker, bucket::Bucket};
+use kurir_chassis::{
+    broker::Broker,
+    bucket::{Bucket, LOGINS_BUCKET},
+};
 use kurir_contract::clock;
 use ring::hmac;
 use std::{sync::OnceLock, time::Duration};
@@ -20,7 +23,6 @@ use std::{sync::OnceLock, time::Duration};
 const NAME: &str = "kurir_login";
 /// A working day.
 pub const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
-pub const LOGINS_BUCKET: &str = "dashboard_logins";
 const SIGNING_KEY: &str = "signing-key";
 
 /// The header in which the page sends its token.
@@ -35,7 +37,7 @@ pub struct LoginCookies {
 
 impl LoginCookies {
     pub fn new(broker: Broker) -> Self {
-        Self { bucket: Bucket::of_secrets(broker, LOGINS_BUCKET), signing_key: OnceLock::new() }
+        Self { bucket: Bucket::new(broker, LOGINS_BUCKET), signing_key: OnceLock::new() }
     }
 
     /// The key that all replicas sign with; the first one makes it.

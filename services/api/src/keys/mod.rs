@@ -15,6 +15,6 @@ pub use audit_log::record_changes;
 pub use caller::{Caller, ENVIRONMENT_KEY};
 pub use key_record::{KeyRecord, NewKey};
 pub use key_table::KeyTable;
-pub use login::{LOGINS_BUCKET, LoginCookies, csrf_header};
+pub use login::{LoginCookies, csrf_header};
 pub use rate_limit::KeyRates;
 pub use scope::{Scope, required_scope};

@@ -47,7 +47,7 @@ impl SessionRegistry {
             .with_context(|| format!("failed to use {} (WHATSAPP_SESSION_PATH)", lasting.display()))?;
         Ok(Self {
             broker: broker.clone(),
-            records: Bucket::of_secrets(broker.clone(), SESSIONS_BUCKET),
+            records: Bucket::new(broker.clone(), SESSIONS_BUCKET),
             holders: Bucket::new(broker.clone(), SESSION_HOLDERS_BUCKET),
             sessions: sessions.to_owned(),
             home,

@@ -64,7 +64,7 @@ impl HealthReporter {
         failing: FailingEndpoints,
     ) -> Self {
         Self {
-            endpoints: Bucket::of_secrets(broker.clone(), BUCKET),
+            endpoints: Bucket::new(broker.clone(), BUCKET),
             states: Bucket::new(broker.clone(), STATES_BUCKET),
             broker,
             health_changes,

@@ -16,7 +16,7 @@ pub struct EndpointLookup {
 impl EndpointLookup {
     #[must_use]
     pub fn new(config: Config, broker: Broker) -> Self {
-        Self { config, stored: Bucket::of_secrets(broker, BUCKET) }
+        Self { config, stored: Bucket::new(broker, BUCKET) }
     }
 
     /// The endpoint that a command names.

@@ -84,7 +84,7 @@ impl EndpointWatcher {
         failing: FailingEndpoints,
     ) -> Self {
         let started = Instant::now();
-        let endpoints = Bucket::of_secrets(broker.clone(), BUCKET);
+        let endpoints = Bucket::new(broker.clone(), BUCKET);
         Self { config, broker, endpoints, changes, failing, started, known: HashSet::new(), cleanups: Vec::new() }
     }
 

@@ -9,7 +9,7 @@ mod secrets;
 pub mod secrets_key;
 
 pub use error::BucketError;
-pub use secrets::SealedCounts;
+pub use secrets::{BUCKETS_OF_SECRETS, LOGINS_BUCKET, SealedCounts};
 
 use crate::broker::Broker;
 use async_nats::jetstream::{
@@ -65,7 +65,7 @@ impl Bucket {
     /// A bucket whose values vanish when they are `max_age` old; zero: never.
     #[must_use]
     pub fn expiring(broker: Broker, name: &'static str, max_age: Duration) -> Self {
-        Self { broker, name, max_age, holds_secrets: false }
+        Self { broker, name, max_age, holds_secrets: BUCKETS_OF_SECRETS.contains(&name) }
     }
 
     /// The value of a key; none if there is no such key, or no key can be called so.

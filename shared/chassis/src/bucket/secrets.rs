@@ -1,8 +1,13 @@
-//! A bucket whose values hold secrets: sealed on their way into NATS, opened on their way out.
+//! The buckets whose values hold secrets: sealed on their way into NATS, opened on their way out.
 
 use super::{Bucket, BucketEntry, BucketError, secrets_key};
-use crate::broker::Broker;
 use bytes::Bytes;
+use kurir_contract::{endpoint, session_record::SESSIONS_BUCKET};
+
+/// The key that signs logins at the dashboard.
+pub const LOGINS_BUCKET: &str = "dashboard_logins";
+/// What holds secrets. A bucket of one of these names seals its values with the operator's `SECRETS_KEY`, if there is one.
+pub const BUCKETS_OF_SECRETS: [&str; 3] = [endpoint::BUCKET, SESSIONS_BUCKET, LOGINS_BUCKET];
 
 /// How the values of a bucket of secrets are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,12 +19,6 @@ pub struct SealedCounts {
 }
 
 impl Bucket {
-    /// A bucket whose values hold secrets: they are sealed with the operator's `SECRETS_KEY`, if there is one.
-    #[must_use]
-    pub fn of_secrets(broker: Broker, name: &'static str) -> Self {
-        Self { holds_secrets: true, ..Self::new(broker, name) }
-    }
-
     /// Writes everything again that is not sealed with the first of the keys. Gives the number of values. One that does not
     /// open stays as it is, and so does one that another service changes meanwhile, which seals it.
     ///

@@ -6,6 +6,7 @@ use kurir_chassis::{
     broker::{Broker, BrokerSettings},
     bucket::{Bucket, BucketError},
 };
+use kurir_contract::session_record::SESSIONS_BUCKET;
 use kurir_test_harness::{Nats, until};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -180,13 +181,13 @@ async fn secrets(nats: &Nats, key: &str) -> Bucket {
     let secrets_key = (!key.is_empty()).then(|| key.parse().unwrap());
     let broker = Broker::connect(&BrokerSettings { secrets_key, ..settings(nats) }, "test").await.unwrap();
     tokio::time::timeout(SOON, broker.wait_until_ready()).await.unwrap();
-    Bucket::of_secrets(broker, NAME)
+    Bucket::new(broker, SESSIONS_BUCKET)
 }
 
 /// Whether NATS stores the text as it is.
 async fn is_readable(nats: &Nats, key: &str) -> bool {
-    let stored = Bucket::new(connect(nats).await, NAME).get(key).await.unwrap().unwrap();
-    stored.value.windows(b"password".len()).any(|window| window == b"password")
+    let stored = connect(nats).await.bucket(SESSIONS_BUCKET).await.unwrap().get(key).await.unwrap().unwrap();
+    stored.windows(b"password".len()).any(|window| window == b"password")
 }
 
 #[tokio::test]
@@ -236,8 +237,8 @@ async fn a_secret_without_its_key_stays_as_it_is() {
         assert_eq!(other.seal_again().await.unwrap(), 0);
     }
     // A value under another key of the bucket does not open: nobody exchanges two of them unseen.
-    let raw = Bucket::new(connect(&nats).await, NAME);
-    let one = raw.get("one").await.unwrap().unwrap().value;
+    let raw = connect(&nats).await.bucket(SESSIONS_BUCKET).await.unwrap();
+    let one = raw.get("one").await.unwrap().unwrap();
     raw.put("two", one).await.unwrap();
     assert!(matches!(old.get("two").await.unwrap_err(), BucketError::Sealed { .. }));
     assert_eq!(old.get_json::<String>("one").await.unwrap().unwrap().0, "password".to_owned());

@@ -9,7 +9,7 @@ mod simulator;
 pub use api::{Api, KEY};
 pub use simulator::Simulator;
 
-use crate::{Nats, Process, Receiver, binaries::binary, until};
+use crate::{Nats, NetworkCable, Process, Receiver, binaries::binary, until};
 use std::{path::PathBuf, time::Duration};
 
 /// The deadline of anything that takes a second or less on an idle machine.
@@ -30,6 +30,7 @@ pub struct StackPlan {
     programs: Option<PathBuf>,
     /// Each service is a user of NATS of its own.
     has_users: bool,
+    has_cables: bool,
 }
 
 impl StackPlan {
@@ -58,6 +59,13 @@ impl StackPlan {
     pub fn of_version(mut self, programs: PathBuf) -> Self {
         self.programs = Some(programs);
         self.has_users = false;
+        self
+    }
+
+    /// Each service reaches NATS through a cable of its own.
+    #[must_use]
+    pub fn cables(mut self) -> Self {
+        self.has_cables = true;
         self
     }
 
@@ -92,7 +100,18 @@ impl StackPlan {
         let nats = Nats::start().await;
         let receiver = Receiver::start().await;
         let simulator = Simulator::start(self.paired).await;
-        let broker = [("NATS_URL".to_owned(), nats.url()), ("LOG_FILE".to_owned(), String::new())];
+        let mut cables = Vec::new();
+        let mut broker = || {
+            let url = if self.has_cables {
+                let cable = NetworkCable::to(nats.addr());
+                let url = format!("nats://{}", cable.addr());
+                cables.push(cable);
+                url
+            } else {
+                nats.url()
+            };
+            [("NATS_URL".to_owned(), url), ("LOG_FILE".to_owned(), String::new())]
+        };
         let webhook = self.webhooks.then(|| ("WEBHOOK_URL".to_owned(), receiver.url()));
 
         let whatsapp = [
@@ -101,22 +120,21 @@ impl StackPlan {
             // Other tests check pacing.
             ("SEND_GAP".to_owned(), "0s".to_owned()),
         ];
-        let settings = broker.iter().cloned().chain(login("gateway")).chain(whatsapp).chain(self.gateway);
+        let settings = broker().into_iter().chain(login("gateway")).chain(whatsapp).chain(self.gateway);
         let gateway = Process::spawn("gateway", program("kurir-gateway-for-simulator"), settings);
         let login_of_dispatchers = login("webhook-dispatcher");
-        let settings: Vec<_> =
-            broker.iter().cloned().chain(login_of_dispatchers).chain(webhook.clone()).chain(self.dispatcher).collect();
+        let settings: Vec<_> = login_of_dispatchers.into_iter().chain(webhook.clone()).chain(self.dispatcher).collect();
         let dispatchers = (1..=self.dispatchers)
             .map(|n| {
                 let name = format!("webhook-dispatcher {n}");
-                Process::spawn(&name, program("kurir-webhook-dispatcher"), settings.iter().cloned())
+                Process::spawn(&name, program("kurir-webhook-dispatcher"), broker().into_iter().chain(settings.clone()))
             })
             .collect();
         let demo = [("SIMULATOR_URL".to_owned(), simulator.url(""))];
-        let settings = broker.into_iter().chain(demo).chain(login("api")).chain(webhook);
+        let settings = broker().into_iter().chain(demo).chain(login("api")).chain(webhook);
         let api = Api::start(program("kurir-api"), settings.chain(self.api));
 
-        let mut stack = Stack { api, dispatchers, gateway, simulator, receiver, nats };
+        let mut stack = Stack { api, dispatchers, gateway, simulator, receiver, nats, cables };
         stack.gateway.wait_ready(SOON).await;
         for dispatcher in &mut stack.dispatchers {
             dispatcher.wait_ready(SOON).await;
@@ -137,6 +155,8 @@ pub struct Stack {
     pub simulator: Simulator,
     pub receiver: Receiver,
     pub nats: Nats,
+    /// Those of the gateway, of each dispatcher, and of the API; none without [`StackPlan::cables`].
+    pub cables: Vec<NetworkCable>,
 }
 
 impl Stack {
@@ -156,6 +176,7 @@ impl Stack {
             api: vec![],
             programs: None,
             has_users: true,
+            has_cables: false,
         };
         plan.services("SECRETS_KEY", "a key for tests that seals secrets")
     }
