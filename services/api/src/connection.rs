@@ -116,11 +116,19 @@ where
 }
 
 /// Tells a caller that there are too many.
-pub async fn refuse(mut stream: TcpStream) {
+pub async fn refuse(stream: TcpStream) {
     let message = "There are too many connections. Try again later.";
-    let answer = whole_answer("HTTP/1.1 503 Service Unavailable", RETRY_AFTER, "too_many_connections", message);
+    answer_and_close(
+        stream,
+        &whole_answer("HTTP/1.1 503 Service Unavailable", RETRY_AFTER, "too_many_connections", message),
+    )
+    .await;
+}
+
+/// Answers before any request was read. What the caller has written is read, or it would see a reset instead of the answer.
+pub async fn answer_and_close(mut stream: TcpStream, answer: &[u8]) {
     let told = async {
-        stream.write_all(&answer).await?;
+        stream.write_all(answer).await?;
         stream.shutdown().await?;
         let mut thrown_away = [0; 4096];
         while stream.read(&mut thrown_away).await? > 0 {}

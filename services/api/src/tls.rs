@@ -1,7 +1,7 @@
 //! TLS of the API's listener, with a certificate of the operator's. It is read again when its files change, so that a renewal
 //! needs no restart; while the files do not fit together, the certificate that was read before stays.
 
-use crate::connection_stream::whole_answer;
+use crate::{connection::answer_and_close, connection_stream::whole_answer};
 use kurir_chassis::{settings::SettingProblem, shutdown::CancellationToken};
 use rustls::{
     ServerConfig,
@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::AsyncWriteExt as _,
     net::TcpStream,
     time::{interval, timeout},
 };
@@ -175,13 +174,12 @@ fn read_files(settings: &CertificateSettings) -> Option<Result<CertificateFiles,
 ///
 /// # Errors
 /// If the handshake fails, or the peer goes away.
-pub async fn accept(acceptor: TlsAcceptor, mut stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+pub async fn accept(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
     let accepting = async {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE_RECORD] {
             let answer = whole_answer("HTTP/1.1 400 Bad Request", "", "https_required", FOR_PLAIN_HTTP);
-            stream.write_all(&answer).await?;
-            stream.shutdown().await?;
+            answer_and_close(stream, &answer).await;
             return Ok(None);
         }
         acceptor.accept(stream).await.map(Some)

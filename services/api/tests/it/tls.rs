@@ -100,6 +100,11 @@ async fn requests_logins_and_uploads_go_over_https_only() {
     );
     let plain = api.request(Method::GET, "/api/health").send().await.expect("an answer");
     assert_eq!(plain.status(), 400);
+    // A client that writes first sees its answer, and not a reset.
+    for _ in 0..20 {
+        let upload = api.request(Method::POST, "/api/webhook/send").body(vec![b'x'; 300_000]);
+        assert_eq!(upload.send().await.expect("an answer").status(), 400);
+    }
     let told: Value = plain.json().await.expect("JSON");
     assert_eq!((&told["success"], &told["code"]), (&json!(false), &json!("https_required")), "{told}");
     assert!(api.process.output().contains("listens on https://"));
