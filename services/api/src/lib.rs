@@ -1,15 +1,17 @@
 //! The management API: HTTP in front, NATS behind; it keeps nothing that a restart would miss but its counters.
 //!
-//! The path of one request: `server` accepts its connection (`tls` with the operator's certificate), which `connection`, `connection_table`,
-//! `connection_phase`, `connection_stream` and `request_body` serve within the limits; `access_log` logs and counts it, `router` names the route and `auth`
-//! checks the key. `byte_budget` reads the body within all bounds. `extract` reads the request, a file in `routes` does the work, and `response` shapes the answer.
+//! The path of one request: `server` accepts its connection (`tls` with the operator's certificate), which `connection`,
+//! `connection_table`, `connection_phase`, `connection_stream` and `request_body` serve within the limits; `access_log` logs
+//! and counts it, `router` names the route and `auth` checks the key. `byte_budget` reads the body within all bounds. `extract`
+//! reads the request, a file in `routes` does the work, and `response` shapes the answer.
 //! Behind the routes, `gateway_client` and `dispatcher_client` send commands to the other services (through
 //! `command_request`; `command_error` turns a failed command into HTTP), and `event_publisher` publishes an event and waits
 //! for the end of its delivery. `endpoint_store`, `job_store` and `replay_store` (each a bucket; `bucket_error` says how a
 //! failed call is answered), `dead_letter_store` and `endpoint_backlog` read and write what NATS keeps. `uploads` streams
 //! files that are to be sent into NATS (a form within `form_bounds`);
 //! `index` is the search index of events and deliveries, `life` puts together what happened to one event, `event_stream`
-//! follows events live, `keys` knows the callers, `stored_secrets` seals what was stored before, `stream_place` notices streams that were replaced, and `dashboard` is the page for people; `qr_picture` draws codes.
+//! follows events live, `keys` knows the callers, and `dashboard` is the page for people; `qr_picture` draws codes.
+//! `stored_secrets` seals what was stored before, `stream_place` notices a stream that was replaced.
 //! `byte_range` says which part of a received file a caller asks for. `metrics` counts.
 
 mod access_log;
