@@ -105,6 +105,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     metrics.add_service(ServiceName::Api, &broker);
     let app = AppState::new(&config, broker.clone(), health.clone(), &metrics);
 
+    let last = broker.clone();
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();
     let router = router::router(&config, app.clone(), metrics);
@@ -137,7 +138,9 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
         app.end_of_sends().await;
         Ok(())
     });
-    tasks.run(DRAIN + DRAIN_MARGIN).await
+    let ended = tasks.run(DRAIN + DRAIN_MARGIN).await;
+    last.send_last_words().await;
+    ended
 }
 
 /// The keys, and the key that signs logins, which needs the broker once.

@@ -112,6 +112,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         journal_keys: config.journal_keys().cloned(),
         lease: lease.clone(),
     };
+    let broker = context.broker.clone();
     let mut tasks = TaskSet::new(shutdown);
     // The lease is held until the sessions have left WhatsApp.
     let released = CancellationToken::new();
@@ -127,7 +128,9 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     if let Some(listen) = listen {
         tasks.spawn("health", health.serve_probes_and_metrics(listen, metrics, tasks.shutdown_token()));
     }
-    tasks.run(DRAIN).await
+    let ended = tasks.run(DRAIN).await;
+    broker.send_last_words().await;
+    ended
 }
 
 /// Runs the sessions, and gives up the lease after them.

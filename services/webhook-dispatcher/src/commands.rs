@@ -4,8 +4,7 @@
 use crate::{command_error, ledger::LedgerService, replay::service::ReplayService};
 use anyhow::Context as _;
 use async_nats::Message;
-use futures::StreamExt as _;
-use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
+use kurir_chassis::{broker::Broker, counted_subscription::CountedSubscription, shutdown::CancellationToken};
 use kurir_contract::{
     command::{CommandError, CommandReply, EmptyBody},
     subject,
@@ -42,8 +41,7 @@ impl CommandServer {
     /// If the subscription ends.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let nats = &self.broker.client;
-        let mut requests = nats
-            .queue_subscribe(subject::ALL_WEBHOOK_COMMANDS, QUEUE_GROUP.to_owned())
+        let mut requests = CountedSubscription::join(nats, subject::ALL_WEBHOOK_COMMANDS.to_owned(), QUEUE_GROUP)
             .await
             .context("failed to subscribe to webhook commands")?;
         let mut under_way = JoinSet::new();
@@ -58,10 +56,10 @@ impl CommandServer {
                 }
             }
         }
-        // What NATS sent before it knew that this dispatcher leaves is answered, too; `unsubscribe` would drop it.
-        let _ = requests.drain().await;
+        // What NATS sent before it knew that this dispatcher leaves is answered, too.
         let answered = async {
-            while let Some(request) = requests.next().await {
+            let mut last = requests.leave();
+            while let Some(request) = last.next().await {
                 let commands = self.clone();
                 under_way.spawn(async move { commands.handle(request).await });
             }

@@ -53,7 +53,6 @@ use crate::{
     ledger::LedgerService,
     metrics::DeliveryMetrics,
 };
-use anyhow::Context as _;
 use kurir_chassis::{
     broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
 };
@@ -63,8 +62,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Changes of endpoints that wait for the worker. The bucket is read no faster than the worker applies them.
 const CHANGE_QUEUE: usize = 64;
-/// Time after the drain to record the last attempts and to send the last acknowledgements.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time after the drain to record the last attempts.
+const RECORD_MARGIN: Duration = Duration::from_secs(3);
 
 /// Runs until the shutdown.
 ///
@@ -126,12 +125,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     tasks.spawn("webhook deliveries", worker.run(config.drain_timeout, shutdown.clone()));
     tasks.spawn("readiness", readiness(health, broker.clone(), is_ready, shutdown.clone()));
 
-    let result = tasks.run(config.drain_timeout + FLUSH_TIMEOUT).await;
-    // Acknowledgements are sent without waiting. The client still holds the last ones.
-    match tokio::time::timeout(FLUSH_TIMEOUT, broker.client.flush()).await {
-        Ok(flushed) => flushed.context("failed to send the last acknowledgements").or(result),
-        Err(_) => result,
-    }
+    let result = tasks.run(config.drain_timeout + RECORD_MARGIN).await;
+    broker.send_last_words().await;
+    result
 }
 
 /// Reports readiness when the streams exist and every endpoint has its consumer. Then waits for the shutdown.

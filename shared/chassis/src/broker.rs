@@ -53,6 +53,8 @@ impl BrokerSettings {
 
 /// The deadline of a request to JetStream: the API promises its 503 within 5 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a service that stops waits for NATS to take its last answers.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(3);
 /// The pauses between tries to reach a broker that is away. They are short, because the broker is close.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 /// The pauses between checks of a broker that is not ready.
@@ -184,6 +186,16 @@ impl Broker {
         anyhow::ensure!(self.is_connected(), "no connection to NATS");
         check_requirements(&self.client, &self.jetstream).await?;
         self.create_missing_streams().await
+    }
+
+    /// Sends what the client still holds: answers and acknowledgements that nobody waits for. The last step of a service, since
+    /// the end of the process would throw them away. Ends within 3 s.
+    pub async fn send_last_words(&self) {
+        match tokio::time::timeout(LAST_WORDS_WITHIN, self.client.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("the last answers did not reach NATS: {error}"),
+            Err(_) => tracing::debug!("the last answers did not reach NATS in time"),
+        }
     }
 
     /// What seals the values of the buckets that hold secrets, if the operator has set it.

@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod broker;
 pub mod bucket;
 pub mod byte_size;
+pub mod counted_subscription;
 mod env_file;
 #[cfg(test)]
 mod fuzz;

@@ -30,8 +30,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::Message;
-use futures::StreamExt as _;
-use kurir_chassis::{broker::Broker, health::Health, shutdown::CancellationToken, trace_context};
+use kurir_chassis::{
+    broker::Broker, counted_subscription::CountedSubscription, health::Health, shutdown::CancellationToken,
+    trace_context,
+};
 use kurir_contract::{
     clock,
     command::{
@@ -45,7 +47,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tracing::Instrument as _;
 
@@ -63,8 +65,6 @@ pub struct CommandServer {
 
 /// The time in which the gateway's lease is renewed after an outage of NATS.
 const HELD_WITHIN: Duration = Duration::from_secs(3);
-/// NATS says within a round trip that it sends no more requests. It may be away.
-const LATE_REQUESTS_WITHIN: Duration = Duration::from_secs(2);
 /// The NATS queue group of all gateways. One gateway holds a session, and subscribes to its commands.
 const QUEUE_GROUP: &str = "gateway";
 /// A send that takes longer than its own bounds has not ended: its gateway has.
@@ -91,7 +91,7 @@ impl CommandServer {
         let subject = subject::all_commands(&self.session.id);
         let nats = &self.broker.client;
         let mut requests =
-            nats.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await.context("failed to subscribe to commands")?;
+            CountedSubscription::join(nats, subject, QUEUE_GROUP).await.context("failed to subscribe to commands")?;
         let mut view = self.session.view.clone();
         let first_work = async {
             let _ = nats.flush().await;
@@ -131,9 +131,9 @@ impl CommandServer {
             }
         }
         // What NATS sent before it knew that the gateway leaves is answered, so that its caller need not wait until its
-        // deadline. `unsubscribe` would drop it.
-        let _ = requests.drain().await;
-        while let Ok(Some(request)) = timeout(LATE_REQUESTS_WITHIN, requests.next()).await {
+        // deadline.
+        let mut last = requests.leave();
+        while let Some(request) = last.next().await {
             let text = "the gateway leaves this session; nothing was done";
             self.answer_with::<EmptyBody>(&request, Err(CommandError::new(CommandErrorCode::NotConnected, text))).await;
         }

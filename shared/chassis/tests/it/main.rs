@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bucket;
+mod counted_subscription;
 mod nats_login;
 mod nats_users;
 mod publish;
