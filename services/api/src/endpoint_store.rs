@@ -128,7 +128,10 @@ impl EndpointStore {
 
     /// Leaves a marker in the bucket: the dispatchers must see that the endpoint is gone.
     pub async fn delete(&self, id: &EndpointId) -> Result<(), ApiError> {
-        read_key(&self.settings, id).await?.ok_or_else(not_found)?;
+        // Also one whose `SECRETS_KEY` is lost.
+        if !self.settings.contains(id.as_str()).await.map_err(bucket_read_error)? {
+            return Err(not_found());
+        }
         self.settings.delete(id.as_str()).await.map_err(bucket_write_error)?;
         // No id is used twice, so a state that is left over belongs to no endpoint; the log says why.
         let _ = self.forget_state(id).await;

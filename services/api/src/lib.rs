@@ -105,7 +105,6 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     metrics.add_service(ServiceName::Api, &broker);
     let app = AppState::new(&config, broker.clone(), health.clone(), &metrics);
 
-    let last = broker.clone();
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();
     let router = router::router(&config, app.clone(), metrics);
@@ -122,7 +121,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     tasks.spawn("seals", stored_secrets::seal(broker.clone(), asked.clone()));
     tasks.spawn("pings", health.clone().answer_pings(asked.clone()));
     tasks.spawn("ready", {
-        let asked = asked.clone();
+        let (asked, broker) = (asked.clone(), broker.clone());
         async move {
             tokio::select! {
                 () = broker.wait_until_ready() => health.mark_ready(),
@@ -139,7 +138,7 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
         Ok(())
     });
     let ended = tasks.run(DRAIN + DRAIN_MARGIN).await;
-    last.send_last_words().await;
+    broker.send_last_words().await;
     ended
 }
 

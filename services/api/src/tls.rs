@@ -43,29 +43,21 @@ pub struct CertificateSettings {
 impl CertificateSettings {
     /// The settings that cannot work.
     pub fn problems(&self) -> Vec<SettingProblem> {
-        match (given(self.tls_cert_file.as_ref()), given(self.tls_key_file.as_ref())) {
-            (None, None) => Vec::new(),
+        match (&self.tls_cert_file, &self.tls_key_file) {
             (Some(_), None) => vec![SettingProblem::new("TLS_KEY_FILE", "it is missing: TLS_CERT_FILE needs it")],
             (None, Some(_)) => vec![SettingProblem::new("TLS_CERT_FILE", "it is missing: TLS_KEY_FILE needs it")],
-            (Some(certificate), Some(key)) => {
-                match CertificateFiles::read(certificate, key).and_then(|files| files.parse()) {
-                    Ok(_) => Vec::new(),
-                    Err(problem) => vec![SettingProblem::new(problem.variable, problem.text)],
-                }
+            (None, None) | (Some(_), Some(_)) => {
+                let read = self.read().map(|files| files.and_then(|files| files.parse()));
+                read.and_then(Result::err).into_iter().collect()
             }
         }
     }
-}
 
-/// Empty: not set.
-fn given(path: Option<&PathBuf>) -> Option<&Path> {
-    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
-}
-
-/// Why there is no certificate.
-struct CertificateProblem {
-    variable: &'static str,
-    text: String,
+    /// None without a certificate in the settings.
+    fn read(&self) -> Option<Result<CertificateFiles, SettingProblem>> {
+        let (certificate, key) = self.tls_cert_file.as_ref().zip(self.tls_key_file.as_ref())?;
+        Some(CertificateFiles::read(certificate, key))
+    }
 }
 
 /// What the two files hold at this moment.
@@ -76,35 +68,34 @@ struct CertificateFiles {
 }
 
 impl CertificateFiles {
-    fn read(certificate: &Path, key: &Path) -> Result<Self, CertificateProblem> {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, SettingProblem> {
         let read = |variable, path: &Path| {
-            fs::read(path).map_err(|error| CertificateProblem {
-                variable,
-                text: format!("{} cannot be read: {error}", path.display()),
-            })
+            let fix = |error| SettingProblem::new(variable, format!("{} cannot be read: {error}", path.display()));
+            fs::read(path).map_err(fix)
         };
         Ok(Self { certificate: read("TLS_CERT_FILE", certificate)?, key: read("TLS_KEY_FILE", key)? })
     }
 
-    fn parse(&self) -> Result<Arc<ServerConfig>, CertificateProblem> {
-        let about = |variable, text: &str| CertificateProblem { variable, text: text.to_owned() };
+    fn parse(&self) -> Result<Arc<ServerConfig>, SettingProblem> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
-            .map_err(|_| about("TLS_CERT_FILE", "the file is no PEM"))?;
+            .map_err(|_| SettingProblem::new("TLS_CERT_FILE", "the file is no PEM"))?;
         if chain.is_empty() {
-            return Err(about(
+            return Err(SettingProblem::new(
                 "TLS_CERT_FILE",
                 "the file holds no certificate: PEM begins with -----BEGIN CERTIFICATE-----",
             ));
         }
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|_| about("TLS_KEY_FILE", "the file holds no private key in PEM form without a passphrase"))?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| {
+            SettingProblem::new("TLS_KEY_FILE", "the file holds no private key in PEM form without a passphrase")
+        })?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map(|config| config.with_no_client_auth())
             .and_then(|config| config.with_single_cert(chain, key));
-        let mut config = config
-            .map_err(|error| about("TLS_KEY_FILE", &format!("the certificate and the key cannot be used: {error}")))?;
+        let mut config = config.map_err(|error| {
+            SettingProblem::new("TLS_KEY_FILE", format!("the certificate and the key cannot be used: {error}"))
+        })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -113,7 +104,13 @@ impl CertificateFiles {
 /// The certificate that new connections get.
 pub struct TlsCertificate {
     settings: CertificateSettings,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<CurrentCertificate>,
+}
+
+struct CurrentCertificate {
+    /// What was looked at last, whether or not it could be used.
+    seen: CertificateFiles,
+    config: Arc<ServerConfig>,
 }
 
 impl TlsCertificate {
@@ -122,10 +119,11 @@ impl TlsCertificate {
     /// # Errors
     /// If it cannot be read: it could when the settings were checked.
     pub fn read(settings: &CertificateSettings) -> anyhow::Result<Option<Arc<Self>>> {
-        let Some(files) = read_files(settings) else { return Ok(None) };
-        match files.and_then(|files| files.parse()) {
-            Ok(config) => Ok(Some(Arc::new(Self { settings: settings.clone(), current: RwLock::new(config) }))),
-            Err(CertificateProblem { variable, text }) => anyhow::bail!("{variable}: {text}"),
+        let Some(read) = settings.read() else { return Ok(None) };
+        let current = read.and_then(|seen| Ok(CurrentCertificate { config: seen.parse()?, seen }));
+        match current {
+            Ok(current) => Ok(Some(Arc::new(Self { settings: settings.clone(), current: RwLock::new(current) }))),
+            Err(SettingProblem { variable, fix }) => anyhow::bail!("{variable}: {fix}"),
         }
     }
 
@@ -135,39 +133,36 @@ impl TlsCertificate {
     /// Never; the shape is that of a service's task.
     pub async fn follow(self: Arc<Self>, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut looks = interval(LOOK_EVERY);
-        let mut seen = read_files(&self.settings).and_then(Result::ok);
         while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-            let found = read_files(&self.settings).and_then(Result::ok);
             // The two files are exchanged one after the other; a file that is not there will come.
-            if found.is_none() || found == seen {
-                continue;
+            if let Some(Ok(found)) = self.settings.read() {
+                self.renew(found);
             }
-            match found.as_ref().map(CertificateFiles::parse) {
-                Some(Ok(config)) => {
-                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    tracing::info!("the API uses the new certificate of TLS_CERT_FILE");
-                }
-                Some(Err(CertificateProblem { variable, text })) => {
-                    tracing::warn!(
-                        "the API goes on with its earlier certificate, since the new one cannot be used: {variable}: {text}"
-                    );
-                }
-                None => {}
-            }
-            seen = found;
         }
         Ok(())
     }
 
+    fn renew(&self, found: CertificateFiles) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if found == current.seen {
+            return;
+        }
+        match found.parse() {
+            Ok(config) => {
+                current.config = config;
+                tracing::info!("the API uses the new certificate of TLS_CERT_FILE");
+            }
+            Err(SettingProblem { variable, fix }) => tracing::warn!(
+                "the API goes on with its earlier certificate, since the new one cannot be used: {variable}: {fix}"
+            ),
+        }
+        current.seen = found;
+    }
+
     /// What the handshake needs. A certificate that comes meanwhile is for the next connection.
     pub fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)).into()
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config).into()
     }
-}
-
-fn read_files(settings: &CertificateSettings) -> Option<Result<CertificateFiles, CertificateProblem>> {
-    let certificate = given(settings.tls_cert_file.as_ref())?;
-    Some(CertificateFiles::read(certificate, given(settings.tls_key_file.as_ref())?))
 }
 
 /// Does the handshake; none if the peer speaks plain HTTP, which is told so, or is too slow.

@@ -60,9 +60,8 @@ fn fuzz_baileys_folders() {
         // The name of a file, and what it holds, several times.
         let mut tar = tar::Builder::new(Vec::new());
         for file in input.split(|byte| *byte == 0) {
-            let end = file.iter().position(|byte| *byte == b'\n').unwrap_or(file.len());
-            let name = String::from_utf8_lossy(&file[..end]).replace('/', "__");
-            let content = file.get(end + 1..).unwrap_or_default();
+            let (name, content) = kurir_fuzz::split_line(file);
+            let name = String::from_utf8_lossy(name).replace('/', "__");
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o600);

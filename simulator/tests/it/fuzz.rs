@@ -18,8 +18,8 @@ fn fuzz_control_api() {
 }
 
 async fn ask(client: &Client, base: &str, input: &[u8]) {
-    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    let line = String::from_utf8_lossy(&input[..end]).into_owned();
+    let (line, body) = kurir_fuzz::split_line(input);
+    let line = String::from_utf8_lossy(line).into_owned();
     let (method, path) = line.split_once(' ').unwrap_or(("GET", &line));
     let (Ok(method), Ok(url)) =
         (method.parse::<Method>(), Url::parse(&format!("{base}/{}", path.trim_start_matches('/'))))
@@ -30,8 +30,7 @@ async fn ask(client: &Client, base: &str, input: &[u8]) {
     if !url.as_str().starts_with(base) || url.path().starts_with("/ws") {
         return;
     }
-    let body = input.get(end + 1..).unwrap_or_default().to_vec();
-    let request = client.request(method, url).header("Content-Type", "application/json").body(body);
+    let request = client.request(method, url).header("Content-Type", "application/json").body(body.to_vec());
     match request.send().await {
         Ok(answer) => assert!(answer.status().as_u16() < 500, "{line}: {}", answer.status()),
         // A method that ends the connection, such as CONNECT, gets no answer.

@@ -3,7 +3,7 @@
 
 use crate::{
     gateway::PairedGateway,
-    stage::quantile,
+    stage::median,
     whatsmeow::{WhatsmeowPeer, whatsmeow_binary},
 };
 use anyhow::Context as _;
@@ -55,7 +55,12 @@ pub async fn measure(gateway: &Path, rounds: u32) -> anyhow::Result<()> {
         }
     }
     for (kind, (our_rates, their_rates)) in KINDS.iter().zip(&rates) {
-        print("median", kind, median(our_rates), (!their_rates.is_empty()).then(|| median(their_rates)));
+        print(
+            "median",
+            kind,
+            median(our_rates.iter().copied()),
+            (!their_rates.is_empty()).then(|| median(their_rates.iter().copied())),
+        );
     }
     Ok(())
 }
@@ -102,12 +107,6 @@ async fn acknowledged_of_members(simulator: &Simulator) -> u64 {
     let of_member =
         |message: &&Value| message["contact"].as_str().is_some_and(|contact| contact.starts_with("628120000"));
     messages.iter().filter(of_member).count() as u64
-}
-
-fn median(rates: &[f64]) -> f64 {
-    let mut rates = rates.to_vec();
-    rates.sort_by(f64::total_cmp);
-    quantile(&rates, 0.5)
 }
 
 fn print(round: &str, kind: &str, ours: f64, theirs: Option<f64>) {

@@ -4,7 +4,7 @@
 
 use crate::{
     gateway::{LoadSenders, PairedGateway, StackUsage},
-    stage::quantile,
+    stage::median,
 };
 use std::{path::Path, time::Duration};
 
@@ -78,11 +78,7 @@ impl InboundRun {
     }
 
     fn median(turns: &[Self]) -> Self {
-        let median = |value: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = turns.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            quantile(&values, 0.5)
-        };
+        let median = |value: fn(&Self) -> f64| median(turns.iter().map(value));
         Self {
             rate: median(|turn| turn.rate),
             gateway: median(|turn| turn.gateway),

@@ -3,7 +3,7 @@
 use crate::{
     contestant::{Contestant, ContestantKind},
     latency::paced,
-    stage::{BenchmarkStage, quantile},
+    stage::{BenchmarkStage, median, quantile},
 };
 use std::{path::Path, time::Duration};
 use tokio::net::TcpListener;
@@ -25,11 +25,7 @@ pub async fn measure(dispatcher: &Path, rounds: u32) -> anyhow::Result<()> {
             all.push(at(0.99));
         }
     }
-    let median = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        quantile(values, 0.5)
-    };
-    println!("p99 with a hanging neighbour / without: {:.2}", median(&mut hanging) / median(&mut well));
+    println!("p99 with a hanging neighbour / without: {:.2}", median(hanging.into_iter()) / median(well.into_iter()));
     Ok(())
 }
 

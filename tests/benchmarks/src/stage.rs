@@ -133,6 +133,13 @@ fn event(sent: Option<SystemTime>) -> String {
     format!("{head}{text}\"}}}}")
 }
 
+/// The median of some figures.
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    quantile(&figures, 0.5)
+}
+
 /// The value at a part (0.5: the median) of sorted values.
 pub fn quantile<T: Copy + Default>(sorted: &[T], part: f64) -> T {
     let at = ((sorted.len() as f64 - 1.0) * part).round().max(0.0) as usize;

@@ -5,7 +5,7 @@
 
 use crate::{
     gateway::{LoadSenders, PairedGateway},
-    stage::quantile,
+    stage::{median, quantile},
 };
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -104,11 +104,7 @@ async fn single_texts(paired: &PairedGateway) -> anyhow::Result<Vec<f64>> {
 
 impl StoreRun {
     fn median(runs: &[Self]) -> Self {
-        let median = |value: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = runs.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            quantile(&values, 0.5)
-        };
+        let median = |value: fn(&Self) -> f64| median(runs.iter().map(value));
         Self {
             rate: median(|run| run.rate),
             gateway: median(|run| run.gateway),

@@ -2,7 +2,7 @@
 
 use crate::{
     contestant::{Contestant, ContestantKind, usage},
-    stage::{BenchmarkStage, quantile},
+    stage::{BenchmarkStage, median},
 };
 use std::{path::Path, time::Duration};
 
@@ -66,11 +66,7 @@ async fn one(
 }
 
 fn medians(turns: &[ThroughputRun]) -> ThroughputRun {
-    let median = |value: fn(&ThroughputRun) -> f64| {
-        let mut values: Vec<f64> = turns.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        quantile(&values, 0.5)
-    };
+    let median = |value: fn(&ThroughputRun) -> f64| median(turns.iter().map(value));
     ThroughputRun { rate: median(|turn| turn.rate), own: median(|turn| turn.own), nats: median(|turn| turn.nats) }
 }
 

@@ -54,6 +54,13 @@ pub fn run(target: &str, check: impl Fn(&[u8])) {
     eprintln!("{target}: {count} mutations in {:.1?}", begun.elapsed());
 }
 
+/// The first line of an input, and the rest: many corpora have what a header says there.
+#[must_use]
+pub fn split_line(input: &[u8]) -> (&[u8], &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    (&input[..end], input.get(end + 1..).unwrap_or_default())
+}
+
 enum InputFailure {
     Panic(Box<dyn std::any::Any + Send>),
     Slow(Duration),

@@ -15,6 +15,7 @@
 //!
 //! A fixture that fails panics and says why.
 
+pub mod authority;
 pub mod binaries;
 pub mod cable;
 pub mod contract_v3;
@@ -30,6 +31,7 @@ mod tcp_server;
 pub mod wait;
 pub mod witness;
 
+pub use authority::TestAuthority;
 pub use cable::NetworkCable;
 pub use nats::Nats;
 pub use port::Port;

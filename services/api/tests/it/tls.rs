@@ -1,8 +1,7 @@
 //! The API over HTTPS, with an authority that no machine trusts: a renewal, nonsense in the files, plain HTTP, silent peers.
 
 use crate::api::{Api, KEY, SOON};
-use kurir_test_harness::{Nats, until};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use kurir_test_harness::{Nats, TestAuthority, until};
 use reqwest::{Certificate, Client, Method};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, time::Duration};
@@ -13,32 +12,16 @@ use tokio::{
     time::timeout,
 };
 
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
+/// A certificate for the loopback address and its key, as PEM.
+fn issue(authority: &TestAuthority) -> (String, String) {
+    let (certificate, key) = authority.issue(&["127.0.0.1"], |_| {});
+    (certificate.pem(), key.serialize_pem())
 }
 
-impl Authority {
-    fn new() -> Self {
-        let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let pem = authority.self_signed(&key).expect("a certificate").pem();
-        Self { pem, issuer: Issuer::new(authority, key) }
-    }
-
-    /// A certificate for the loopback address and its key, as PEM.
-    fn issue(&self) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-        (parameters.signed_by(&key, &self.issuer).expect("a certificate").pem(), key.serialize_pem())
-    }
-
-    /// A client that trusts this authority only.
-    fn client(&self) -> Client {
-        let trusted = Certificate::from_pem(self.pem.as_bytes()).expect("a certificate");
-        Client::builder().tls_certs_only([trusted]).no_proxy().build().expect("a client")
-    }
+/// A client that trusts this authority only.
+fn client_of(authority: &TestAuthority) -> Client {
+    let trusted = Certificate::from_pem(authority.pem().as_bytes()).expect("a certificate");
+    Client::builder().tls_certs_only([trusted]).no_proxy().build().expect("a client")
 }
 
 struct Files {
@@ -46,9 +29,9 @@ struct Files {
 }
 
 impl Files {
-    fn of(authority: &Authority) -> Self {
+    fn of(authority: &TestAuthority) -> Self {
         let files = Self { folder: TempDir::new().expect("a folder") };
-        files.write(&authority.issue());
+        files.write(&issue(authority));
         files
     }
 
@@ -80,9 +63,9 @@ fn https(api: &Api, path: &str) -> String {
 #[tokio::test]
 async fn requests_logins_and_uploads_go_over_https_only() {
     let nats = Nats::start().await;
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let api = start(&nats, &Files::of(&authority)).await;
-    let client = authority.client();
+    let client = client_of(&authority);
     let health = client.get(https(&api, "/api/health")).send().await.expect("an answer");
     assert_eq!((health.status().as_u16(), health.version()), (200, reqwest::Version::HTTP_11));
 
@@ -95,7 +78,7 @@ async fn requests_logins_and_uploads_go_over_https_only() {
     assert_eq!(upload.send().await.expect("an answer").status(), 401);
 
     assert!(
-        Authority::new().client().get(https(&api, "/api/health")).send().await.is_err(),
+        client_of(&TestAuthority::new()).get(https(&api, "/api/health")).send().await.is_err(),
         "any certificate is taken"
     );
     let plain = api.request(Method::GET, "/api/health").send().await.expect("an answer");
@@ -113,18 +96,18 @@ async fn requests_logins_and_uploads_go_over_https_only() {
 #[tokio::test]
 async fn a_renewed_certificate_is_taken_without_a_restart_and_nonsense_is_not() {
     let nats = Nats::start().await;
-    let (old, new) = (Authority::new(), Authority::new());
+    let (old, new) = (TestAuthority::new(), TestAuthority::new());
     let files = Files::of(&old);
     let mut api = start(&nats, &files).await;
     let url = https(&api, "/api/health");
-    let answers = async |authority: &Authority| authority.client().get(&url).send().await.is_ok();
+    let answers = async |authority: &TestAuthority| client_of(authority).get(&url).send().await.is_ok();
     assert!(answers(&old).await && !answers(&new).await);
 
     fs::write(files.path("cert.pem"), "no certificate").expect("written");
     api.process.wait_for_line(|line| line.contains("goes on with its earlier certificate"), SOON).await;
     assert!(answers(&old).await);
 
-    files.write(&new.issue());
+    files.write(&issue(&new));
     until("the new certificate", SOON, async || answers(&new).await.then_some(())).await;
     assert!(!answers(&old).await);
     fs::remove_file(files.path("key.pem")).expect("removed");
@@ -134,7 +117,7 @@ async fn a_renewed_certificate_is_taken_without_a_restart_and_nonsense_is_not() 
 #[tokio::test]
 async fn a_certificate_that_cannot_be_used_ends_the_start_in_plain_words() {
     let nats = Nats::start().await;
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let (files, other) = (Files::of(&authority), Files::of(&authority));
     let [(_, certificate), (_, key)] = files.settings();
     let foreign_key = other.settings()[1].1.clone();
@@ -164,7 +147,7 @@ async fn a_certificate_that_cannot_be_used_ends_the_start_in_plain_words() {
 #[tokio::test]
 async fn peers_that_say_nothing_or_nonsense_keep_nobody_out() {
     let nats = Nats::start().await;
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let files = Files::of(&authority);
     let settings = files.settings();
     let mut settings: Vec<_> = settings.iter().map(|(variable, value)| (*variable, value.as_str())).collect();
@@ -183,7 +166,7 @@ async fn peers_that_say_nothing_or_nonsense_keep_nobody_out() {
         let _ = stream.write_all(said).await;
         hostile.push(stream);
     }
-    let health = authority.client().get(https(&api, "/api/health")).timeout(Duration::from_secs(5)).send().await;
+    let health = client_of(&authority).get(https(&api, "/api/health")).timeout(Duration::from_secs(5)).send().await;
     assert_eq!(health.expect("an answer").status(), 200);
     for mut stream in hostile {
         let ended = timeout(SOON, async {

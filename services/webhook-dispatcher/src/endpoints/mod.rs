@@ -4,7 +4,8 @@
 //! endpoint in the `endpoint_table`, with its pulls, its `rate_limit`, its `adaptive_pace`, its `adaptive_concurrency` and its `circuit_breaker`. An endpoint that keeps
 //! its chats in order has a task of its own: `ordered`. A delivery's effect on an endpoint is a `health_change`, which
 //! the `health_reporter` stores and publishes; `failing_endpoints` is what the bucket says of it. `lookup` reads one
-//! endpoint, `stream_change` lets an endpoint start over with a new stream, `peer_count` counts the dispatchers, and `retry_lease` lets one of
+//! endpoint, `stream_change` lets an endpoint start over with a new stream, `peer_count` counts the dispatchers, and
+//! `retry_lease` lets one of
 //! them do what only one should.
 
 mod adaptive_concurrency;

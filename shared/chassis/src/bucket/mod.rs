@@ -13,14 +13,13 @@ pub use secrets::{BUCKETS_OF_SECRETS, LOGINS_BUCKET, SealedCounts};
 
 use crate::broker::Broker;
 use async_nats::jetstream::{
-    context::{PublishError, PublishErrorKind},
-    kv::{CreateErrorKind, DeleteError, Operation, Store, UpdateErrorKind},
+    kv::{CreateErrorKind, Operation, Store, UpdateErrorKind},
     stream::RawMessageErrorKind,
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, error::Error, fmt::Display, future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// The API promises its 503 within 5 s. A whole bucket of 10,000 endpoints is read in a fraction of this time.
@@ -81,14 +80,21 @@ impl Bucket {
 
     /// The value of a key as it is stored.
     async fn get_stored(&self, key: &str) -> Result<Option<BucketEntry>, BucketError> {
+        Ok(self.last_write(key).await?.filter(|(_, is_deletion)| !is_deletion).map(|(entry, _)| entry))
+    }
+
+    /// What was written to a key last, and whether it is a deletion marker.
+    async fn last_write(&self, key: &str) -> Result<Option<(BucketEntry, bool)>, BucketError> {
         if !is_valid_key(key) {
             return Ok(None);
         }
         self.read(async |store| {
             let last = store.stream.raw_message_builder().last_by_subject(format!("{}{key}", store.prefix));
             match last.send().await {
-                Ok(message) if message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT") => Ok(None),
-                Ok(message) => Ok(Some(BucketEntry { value: message.payload, revision: message.sequence })),
+                Ok(message) => {
+                    let is_deletion = message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT");
+                    Ok(Some((BucketEntry { value: message.payload, revision: message.sequence }, is_deletion)))
+                }
                 Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
                 Err(error) => Err(error.into()),
             }
@@ -113,18 +119,15 @@ impl Bucket {
     /// # Errors
     /// `Unavailable` or `TimedOut`.
     pub async fn was_deleted(&self, key: &str) -> Result<bool, BucketError> {
-        if !is_valid_key(key) {
-            return Ok(false);
-        }
-        self.read(async |store| {
-            let last = store.stream.raw_message_builder().last_by_subject(format!("{}{key}", store.prefix));
-            match last.send().await {
-                Ok(message) => Ok(message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT")),
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
-                Err(error) => Err(error.into()),
-            }
-        })
-        .await
+        Ok(self.last_write(key).await?.is_some_and(|(_, is_deletion)| is_deletion))
+    }
+
+    /// Whether the key has a value, which need not open.
+    ///
+    /// # Errors
+    /// `Unavailable` or `TimedOut`.
+    pub async fn contains(&self, key: &str) -> Result<bool, BucketError> {
+        Ok(self.get_stored(key).await?.is_some())
     }
 
     /// Every key with its value. A value that does not open is given as it is stored, which is no JSON, and the log says so.
@@ -306,49 +309,6 @@ impl Bucket {
         let deadline = Instant::now() + CALL_WITHIN;
         let store = self.open_until(deadline).await?;
         timeout_at(deadline, write(store)).await.unwrap_or_else(|_| Err(self.timed_out()))
-    }
-
-    fn not_deleted(&self, error: &DeleteError) -> BucketError {
-        match error.kind() {
-            UpdateErrorKind::TimedOut => self.timed_out(),
-            UpdateErrorKind::InvalidKey | UpdateErrorKind::WrongLastRevision | UpdateErrorKind::Other => {
-                self.not_written(error)
-            }
-        }
-    }
-
-    /// A connection that broke before the answer hides behind a general error of the client.
-    fn not_written(&self, error: &(dyn Error + 'static)) -> BucketError {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if let Some(publish) = error.downcast_ref::<PublishError>()
-                && matches!(publish.kind(), PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe)
-            {
-                return self.timed_out();
-            }
-            cause = error.source();
-        }
-        match crate::publish::PublishError::of_refusal(error) {
-            crate::publish::PublishError::Full(reason) => BucketError::Full { bucket: self.name, reason },
-            crate::publish::PublishError::Unavailable(reason) => self.unavailable(reason),
-            _ => self.refused(error),
-        }
-    }
-
-    fn unavailable(&self, reason: impl Into<String>) -> BucketError {
-        BucketError::Unavailable { bucket: self.name, reason: reason.into() }
-    }
-
-    fn timed_out(&self) -> BucketError {
-        BucketError::TimedOut { bucket: self.name }
-    }
-
-    fn conflict(&self, key: &str) -> BucketError {
-        BucketError::Conflict { bucket: self.name, key: key.to_owned() }
-    }
-
-    fn refused(&self, reason: impl Display) -> BucketError {
-        BucketError::Refused { bucket: self.name, reason: reason.to_string() }
     }
 }
 

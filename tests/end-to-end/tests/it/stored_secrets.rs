@@ -37,8 +37,8 @@ fn find_in_files(folder: &Path, texts: &[&str]) -> Vec<String> {
     found
 }
 
-/// Makes an endpoint and a session that hold secrets; gives the endpoint's signing secret and its id.
-async fn make_secrets(stack: &Stack) -> (String, String) {
+/// Makes endpoints and a session that hold secrets; gives the first endpoint's signing secret, and the ids of both.
+async fn make_secrets(stack: &Stack) -> (String, [String; 2]) {
     let endpoint = json!({
         "url": stack.receiver.url(), "events": ["message.received"], "retry": "patient",
         "headers": {"X-Token": SECRETS[0]},
@@ -54,7 +54,8 @@ async fn make_secrets(stack: &Stack) -> (String, String) {
     let session = json!({"id": "second", "proxy": format!("socks5://me:{}@127.0.0.1:9", SECRETS[3])});
     let (status, session) = stack.api.post("/api/sessions", session).await;
     assert_eq!(status, 201, "{session}");
-    (made["data"]["secret"].as_str().unwrap().to_owned(), made["data"]["id"].as_str().unwrap().to_owned())
+    let ids = [&made, &other].map(|endpoint| endpoint["data"]["id"].as_str().unwrap().to_owned());
+    (made["data"]["secret"].as_str().unwrap().to_owned(), ids)
 }
 
 /// Restarts every service with another `SECRETS_KEY`.
@@ -106,7 +107,7 @@ async fn no_secret_stands_on_the_disk_of_nats() {
 async fn a_key_is_given_later_and_exchanged_and_nothing_is_lost_without_it() {
     let mut stack = plan("").start().await;
     assert!(stack.api.process.output().contains("SECRETS_KEY is not set"), "the operator is warned");
-    let (_, endpoint) = make_secrets(&stack).await;
+    let (_, [endpoint, other]) = make_secrets(&stack).await;
     arrives(&stack, "plain").await;
     let folder = stack.nats.process().folder().to_owned();
     assert!(!find_in_files(&folder, &SECRETS).is_empty(), "the test finds what is not sealed");
@@ -122,6 +123,10 @@ async fn a_key_is_given_later_and_exchanged_and_nothing_is_lost_without_it() {
     restart_with(&mut stack, OLD).await;
     let (status, answer) = stack.api.get(&format!("/api/endpoints/{endpoint}")).await;
     assert_eq!((status, &answer["code"]), (503, &json!("secrets_sealed")), "{answer}");
+    // One whose key is lost for good can be deleted.
+    let (status, deleted) =
+        stack.api.call(reqwest::Method::DELETE, &format!("/api/endpoints/{other}"), Value::Null).await;
+    assert_eq!(status, 200, "{deleted}");
     let (_, diagnosis) = stack.api.get("/api/diagnosis").await;
     assert!(diagnosis.to_string().contains("SECRETS_KEY"), "{diagnosis}");
     stack.simulator.contact_writes(CONTACT, "waits").await;

@@ -54,3 +54,16 @@ async fn a_cable_to_nowhere_ends_its_connections() {
     assert!(http::client().get(&url).send().await.is_err());
     until("no open connection", SOON, || async { cable.connections() == 0 }).await;
 }
+
+#[tokio::test]
+async fn a_slow_cable_passes_everything_later() {
+    let receiver = Receiver::start().await;
+    let mut cable = NetworkCable::to(receiver.addr());
+    let url = format!("http://{}/", cable.addr());
+    let delay = Duration::from_millis(200);
+    cable.slow(delay);
+    let begun = std::time::Instant::now();
+    assert_eq!(http::client().get(&url).send().await.unwrap().status(), 200);
+    // The request and the answer, each at least one portion.
+    assert!(begun.elapsed() >= delay * 2, "{:?}", begun.elapsed());
+}

@@ -12,16 +12,10 @@ use axum::http::{
 
 const MOST: usize = 1 << 20;
 
-/// The first line, and the rest.
-fn split(input: &[u8]) -> (&[u8], &[u8]) {
-    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    (&input[..end], input.get(end + 1..).unwrap_or_default())
-}
-
 #[test]
 fn fuzz_bodies() {
     kurir_fuzz::run("bodies", |input| {
-        let (kind, body) = split(input);
+        let (kind, body) = kurir_fuzz::split_line(input);
         let mut headers = HeaderMap::new();
         if let Ok(kind) = HeaderValue::from_bytes(kind) {
             headers.insert(CONTENT_TYPE, kind);

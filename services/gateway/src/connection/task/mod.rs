@@ -1,5 +1,6 @@
 //! The task that owns a session: it takes one signal at a time, lets `state` decide, and acts. `connection_cycle` opens
-//! and closes connections, `control` does what a user asks for, `deadlines` ends a pairing that takes too long, `passkey` handles a user's part in a pairing
+//! and closes connections, `control` does what a user asks for, `deadlines` ends a pairing that takes too long, `passkey`
+//! handles a user's part in a pairing
 //! by passkey, and `health_events` reports silences and an absent phone.
 
 mod broker_return;

@@ -11,12 +11,6 @@ use serde_json::{Map, Value};
 
 const MOST: u64 = 1 << 20;
 
-/// The first line, and the rest.
-fn split(input: &[u8]) -> (&[u8], &[u8]) {
-    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    (&input[..end], input.get(end + 1..).unwrap_or_default())
-}
-
 #[test]
 fn fuzz_forms() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -24,7 +18,7 @@ fn fuzz_forms() {
 }
 
 async fn read_form(input: &[u8]) {
-    let (kind, body) = split(input);
+    let (kind, body) = kurir_fuzz::split_line(input);
     let bounds = FormBounds::new(MOST);
     let request = Request::builder().header(CONTENT_TYPE, kind).body(Body::from(body.to_vec()));
     let Ok(request) = request else { return };
