@@ -6,7 +6,7 @@ use waproto::whatsapp::{
     SyncActionValue,
     sync_action_value::{
         ArchiveChatAction, ContactAction, LabelAssociationAction, LabelEditAction, MarkChatAsReadAction, MuteAction,
-        PinAction, PushNameSetting, StarAction,
+        NctSaltSyncAction, PinAction, PushNameSetting, StarAction,
     },
 };
 
@@ -70,6 +70,11 @@ pub enum SettingIndex {
         chat: String,
         on: bool,
     },
+    /// Of the account's proofs. It is written by `/accounts/{number}/nct-salt`, which keeps it as well.
+    #[serde(skip)]
+    NctSalt {
+        salt: Vec<u8>,
+    },
 }
 
 impl From<SettingIndex> for NewSetting {
@@ -128,6 +133,10 @@ impl From<SettingIndex> for NewSetting {
                 value.label_association_action =
                     MessageField::some(LabelAssociationAction { labeled: Some(on), ..Default::default() });
                 ("regular", 3, vec!["label_jid".to_owned(), label, chat])
+            }
+            SettingIndex::NctSalt { salt } => {
+                value.nct_salt_sync_action = MessageField::some(NctSaltSyncAction { salt: Some(salt) });
+                ("regular_high", 1, vec!["nct_salt_sync".to_owned()])
             }
         };
         Self { collection: collection.to_owned(), index, version, value, is_removed: false }

@@ -16,7 +16,7 @@ use super::{
     response::{ApiError, ApiResult, DialledPath, JsonBody, MessageCreated, NumberPath},
 };
 use crate::{
-    people::{AddressingMode, ReceiptMode, ReceivedReceipt, SimulatedPerson},
+    people::{AddressingMode, ReceiptMode, ReceivedReceipt, SimulatedPerson, TokenKind},
     phone_number::PhoneNumber,
     privacy::PrivacyCategory,
     stanza::OutboundMessage,
@@ -182,6 +182,8 @@ pub struct ContactView {
     hides_number: bool,
     blocked: BTreeSet<PhoneNumber>,
     aliases: BTreeSet<PhoneNumber>,
+    /// What a stranger has to show to write to the contact; empty: nothing.
+    restricted: BTreeSet<TokenKind>,
     privacy: BTreeMap<&'static str, String>,
 }
 
@@ -201,6 +203,7 @@ impl ContactView {
             hides_number: person.hides_number,
             blocked: person.blocked.clone(),
             aliases: person.aliases.clone(),
+            restricted: person.tokens.demanded().clone(),
             privacy: PrivacyCategory::ALL
                 .into_iter()
                 .map(|category| (category.name(), person.privacy.value(category).to_owned()))
@@ -222,8 +225,27 @@ pub struct ContactChanges {
     hides_number: Option<bool>,
     /// The numbers that lead to this contact when somebody dials them. The contact itself is registered as it is written.
     aliases: Option<BTreeSet<PhoneNumber>>,
+    restricted: Option<StrangerRule>,
     /// By category, in WhatsApp's words.
     privacy: Option<BTreeMap<String, String>>,
+}
+
+/// Whether strangers need a token: `true` means that either kind will do.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`restricted` is true, false, or a list of `tctoken` and `cstoken`")]
+enum StrangerRule {
+    All(bool),
+    Some(BTreeSet<TokenKind>),
+}
+
+impl StrangerRule {
+    fn kinds(self) -> BTreeSet<TokenKind> {
+        match self {
+            Self::All(true) => BTreeSet::from([TokenKind::TcToken, TokenKind::CsToken]),
+            Self::All(false) => BTreeSet::new(),
+            Self::Some(kinds) => kinds,
+        }
+    }
 }
 
 pub async fn show(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> ApiResult<Json<ContactView>> {
@@ -259,6 +281,9 @@ pub async fn change(
         if !person.privacy.set(category, value) {
             return Err(ApiError::bad(format!("{name} is one of {}", category.values().join(", "))));
         }
+    }
+    if let Some(rule) = change.restricted {
+        person.tokens.demand(rule.kinds());
     }
     person.hides_number = change.hides_number.unwrap_or(person.hides_number);
     person.refuses_groups = change.refuses_groups.unwrap_or(person.refuses_groups);

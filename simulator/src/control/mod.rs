@@ -1,6 +1,7 @@
 //! The control API: every route on this page, the handlers by chapter.
 //! Promises JSON errors `{"error": …}` that say what was wrong and what is right.
 
+mod ab_properties;
 mod accounts;
 mod app_state;
 mod calls;
@@ -52,6 +53,8 @@ pub fn router(shared: SharedState) -> Router {
         .route("/certificate", get(certificate::show))
         .route("/accounts", get(accounts::list))
         .route("/accounts/{number}/app-state", get(app_state::show).post(app_state::change))
+        .route("/accounts/{number}/ab-properties", get(ab_properties::list).patch(ab_properties::change))
+        .route("/accounts/{number}/nct-salt", post(ab_properties::make_salt).delete(ab_properties::drop_salt))
         .route("/accounts/{number}/history", post(people::history))
         .route("/accounts/{number}/stanzas", post(stanza::send))
         .route("/accounts/{number}/recovered", post(people::recovered))

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{CallLog, CompanionDevice, PhoneInbox};
+use super::{AbProperties, CallLog, CompanionDevice, PhoneInbox, PrivacyTokens};
 use crate::{
     app_state::AppState,
     groups::ProfilePicture,
@@ -78,6 +78,8 @@ pub struct SimulatedPerson {
     pub app_state: Option<AppState>,
     pub privacy: PrivacySettings,
     pub default_timer: DefaultTimer,
+    pub tokens: PrivacyTokens,
+    pub properties: AbProperties,
     pub presence: PresenceState,
     pub calls: CallLog,
     pub inbox: PhoneInbox,
@@ -108,6 +110,8 @@ impl SimulatedPerson {
             app_state: None,
             privacy: PrivacySettings::default(),
             default_timer: DefaultTimer::default(),
+            tokens: PrivacyTokens::default(),
+            properties: AbProperties::default(),
             presence: PresenceState::default(),
             calls: CallLog::default(),
             inbox: PhoneInbox::default(),

@@ -17,7 +17,7 @@ use waproto::whatsapp::{ADVDeviceIdentity, ADVSignedDeviceIdentity, ADVSignedDev
 
 use crate::{
     connection::{ClientRegistration, ConnectionId, ConnectionPhase, PairingAgreement},
-    people::{CompanionDevice, SimulatedPerson},
+    people::{CompanionDevice, SimulatedPerson, scenario},
     phone_number::PhoneNumber,
     refusals::{ConnectionEnd, StreamError},
     state::ServerState,
@@ -248,6 +248,9 @@ impl ServerState {
 
 fn name_account(person: &mut SimulatedPerson, push_name: Option<String>) {
     if let Some(name) = push_name {
+        if !person.is_account {
+            scenario::apply(&name, &mut person.tokens, &mut person.properties);
+        }
         person.push_name = name;
     } else if !person.is_account {
         let tail = &person.number.as_str()[person.number.as_str().len() - 4..];

@@ -13,8 +13,8 @@ use crate::{
     media_store::TlsIdentity,
     noise::{ServerIdentity, ServerKeys},
     people::{
-        AddressingMode, CallLog, PhoneInbox, PresenceState, ReceiptMode, ReceivedMessage, ReceivedReceipt,
-        SimulatedPerson,
+        AbProperties, AddressingMode, CallLog, PhoneInbox, PresenceState, PrivacyTokens, ReceiptMode, ReceivedMessage,
+        ReceivedReceipt, SimulatedPerson,
     },
     phone_number::PhoneNumber,
     privacy::{DefaultTimer, PrivacySettings},
@@ -78,6 +78,10 @@ struct PersonRecord {
     default_timer: DefaultTimer,
     #[serde(default)]
     hides_number: bool,
+    #[serde(default)]
+    tokens: PrivacyTokens,
+    #[serde(default)]
+    properties: AbProperties,
     raw_id: u32,
     received: Vec<ReceivedMessage>,
     received_receipts: Vec<ReceivedReceipt>,
@@ -163,6 +167,8 @@ impl PersonRecord {
             privacy: person.privacy.clone(),
             default_timer: person.default_timer,
             hides_number: person.hides_number,
+            tokens: person.tokens.clone(),
+            properties: person.properties.clone(),
             raw_id: person.raw_id,
             received: person.inbox.messages().cloned().collect(),
             received_receipts: person.inbox.receipts().cloned().collect(),
@@ -199,6 +205,8 @@ impl PersonRecord {
             privacy: self.privacy,
             default_timer: self.default_timer,
             hides_number: self.hides_number,
+            tokens: self.tokens,
+            properties: self.properties,
             presence: PresenceState::default(),
             calls: CallLog::default(),
             inbox,

@@ -144,11 +144,14 @@ impl ServerState {
 
     /// The settings of an account. The phone makes them, with the key and its name, when its first companion comes.
     pub fn app_state_of(&mut self, number: &PhoneNumber) -> Result<&mut AppState> {
-        let now = self.now();
+        let (now, salt) = (self.now(), self.salt_setting(number));
         let person = self.people.meet(number)?;
         if person.app_state.is_none() {
             let mut state = AppState::new(now);
             state.write(&SettingIndex::PushName { name: person.push_name.clone() }.into(), now * 1_000)?;
+            if let Some(salt) = salt {
+                state.write(&salt, now * 1_000)?;
+            }
             person.app_state = Some(state);
         }
         person.app_state.as_mut().context("the app state vanished")

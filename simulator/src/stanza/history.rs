@@ -20,7 +20,7 @@ use waproto::whatsapp::{
 };
 
 use super::past::{PastMessage, conversation};
-use crate::{phone_number::PhoneNumber, state::ServerState};
+use crate::{people::SaltDelivery, phone_number::PhoneNumber, state::ServerState};
 
 /// Messages of one chat that a phone sends at the first login.
 const RECENT_MESSAGES: usize = 50;
@@ -54,7 +54,7 @@ impl ServerState {
         let past = self.past_of(number);
         let newest = past.iter().map(|(chat, messages)| {
             let newest = messages.last().cloned().into_iter().collect();
-            conversation(chat, newest)
+            self.with_token(number, conversation(chat, newest))
         });
         let mappings: Vec<PhoneNumberToLIDMapping> = past
             .keys()
@@ -73,6 +73,11 @@ impl ServerState {
             conversations: newest.collect(),
             phone_number_to_lid_mappings: mappings,
             global_settings: MessageField::some(settings),
+            nct_salt: self
+                .people
+                .get(number)
+                .and_then(|person| person.tokens.salt())
+                .and_then(|salt| (salt.delivery == SaltDelivery::History).then(|| salt.bytes.clone())),
             ..Default::default()
         };
         let part = HistoryPart::initial(SyncType::INITIAL_BOOTSTRAP, HistorySyncType::INITIAL_BOOTSTRAP, 1, 0);
@@ -91,6 +96,14 @@ impl ServerState {
             conversation(chat, messages.iter().skip(skipped).cloned().collect())
         });
         self.send_recent(number, device, recent.collect(), Some(100))
+    }
+
+    /// A chat with the token that the other side gave.
+    fn with_token(&self, number: &PhoneNumber, chat: Conversation) -> Conversation {
+        let other = chat.id.parse().ok().and_then(|jid| self.people.number_of(&jid));
+        let token = other.and_then(|other| self.people.get(&other)?.tokens.given_to(number).cloned());
+        let Some(token) = token else { return chat };
+        Conversation { tc_token: Some(token.bytes), tc_token_timestamp: u64::try_from(token.issued).ok(), ..chat }
     }
 
     fn names_for<'a>(&self, number: &PhoneNumber, chats: impl Iterator<Item = &'a String>) -> Vec<Pushname> {

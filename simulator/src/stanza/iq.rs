@@ -115,11 +115,11 @@ impl ServerState {
             ("usync", "get", _) => self.look_up(number, iq),
             // Older clients ask so, and take anything for an answer.
             ("w", "get", "props") => IqReply::empty(),
-            ("abt", ..) => IqReply::one(props()),
+            ("abt", ..) => self.properties(number),
             ("blocklist", "get", _) => self.blocklist(number),
             ("blocklist", "set", _) => self.block(number, iq),
             ("privacy", "get", _) => self.privacy(number, iq),
-            ("privacy", "set", "tokens") => IqReply::empty(),
+            ("privacy", "set", "tokens") => self.give_tokens(number, iq),
             ("privacy", "set", _) => self.set_privacy(number, device, iq),
             ("w:sync:app:state", "set", "sync") => self.sync_app_state(number, device, iq),
             ("w:m", ..) => IqReply::one(self.media_connection()),
@@ -174,16 +174,6 @@ fn iq_answer(iq: &NodeRef<'_>, id: &str, reply: IqReply) -> Node {
         IqReply::Result(children) => node.attr("type", "result").children(children).build(),
         IqReply::Error(error) => node.attr("type", "error").children([error]).build(),
     }
-}
-
-fn props() -> Node {
-    NodeBuilder::new("props")
-        .attr("protocol", "1")
-        .attr("ab_key", "simulator")
-        .attr("hash", "simulator")
-        .attr("refresh", "86400")
-        .attr("refresh_id", "1")
-        .build()
 }
 
 /// Who gets the account's status posts: the clients choose the receivers.

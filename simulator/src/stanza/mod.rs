@@ -2,7 +2,7 @@
 //!
 //! From a client, `dispatch` hands a stanza to:
 //! - `iq`, which answers questions with `usync`, `prekeys`, `groups` (`group_changes`, `group_settings`,
-//!   `group_requests`), `profile`, `privacy`, `app_state` and `restrictions`; `request_parts` is what a request may hold
+//!   `group_requests`), `profile`, `privacy`, `privacy_tokens`, `app_state` and `restrictions`; `request_parts` is what a request may hold
 //! - `routing`: its messages (`client_message`), to every receiver, with the list of devices in the ack
 //!   (`participant_hash`); `inbound`: what a simulated phone makes of one, `complaints`: what an app would not like in it
 //! - `receipts`: its receipts and acks, `presence`: its presence and typing, `media_retry`: a lost file
@@ -42,6 +42,7 @@ mod peer_request;
 mod prekeys;
 mod presence;
 mod privacy;
+mod privacy_tokens;
 mod profile;
 mod receipts;
 mod request_parts;

@@ -115,6 +115,9 @@ impl ServerState {
             (None, None) => return Err(SendError::Invalid("neither `to` nor `group`".to_owned())),
         }
         self.phones_hear(&envelope, utterance.to.as_ref(), &utterance.message, &plaintext);
+        if let (Some(to), None) = (&utterance.to, &utterance.group) {
+            self.give_token_if_due(sender, to);
+        }
         Ok(())
     }
 

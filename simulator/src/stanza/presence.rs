@@ -43,7 +43,7 @@ impl ServerState {
             self.rename(number, &name);
         }
         match (kind.as_str(), jid(stanza, "to")) {
-            ("subscribe", Some(to)) => self.subscribe(id, number, &to),
+            ("subscribe", Some(to)) => self.subscribe(id, number, &to, stanza),
             ("unsubscribe", Some(to)) => {
                 let contact = self.number_behind(&to);
                 if let (Some(contact), Some(connection)) = (contact, self.connections.get_mut(&id)) {
@@ -92,8 +92,11 @@ impl ServerState {
         }
     }
 
-    fn subscribe(&mut self, id: ConnectionId, number: &PhoneNumber, to: &Jid) {
+    fn subscribe(&mut self, id: ConnectionId, number: &PhoneNumber, to: &Jid, stanza: &NodeRef<'_>) {
         let Some(contact) = self.number_behind(to) else { return };
+        if !self.shows_itself_to(&contact, number, Some(stanza)) {
+            return;
+        }
         self.sees(&contact, number, "subscribed", None);
         if let Some(connection) = self.connections.get_mut(&id)
             && (connection.subscriptions.len() < MAX_SUBSCRIPTIONS || connection.subscriptions.contains_key(&contact))

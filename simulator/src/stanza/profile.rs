@@ -31,7 +31,11 @@ impl ServerState {
             group.and_then(|group| group.picture.as_ref())
         } else {
             let owner = self.people.number_of(&target);
-            if owner.as_ref().is_some_and(|owner| !self.may_see(owner, number, PrivacyCategory::Profile)) {
+            let asked = iq.get_optional_child("picture");
+            let may = |owner: &PhoneNumber| {
+                self.may_see(owner, number, PrivacyCategory::Profile) && self.shows_itself_to(owner, number, asked)
+            };
+            if owner.as_ref().is_some_and(|owner| !may(owner)) {
                 return IqReply::refused(401, "not-authorized");
             }
             let person = owner.and_then(|owner| self.people.get(&owner));

@@ -9,6 +9,7 @@ use super::{
     client_message::ClientMessage,
     inbound::{EncryptedPart, InboundMessage},
     node::{ack_of, attribute, jid},
+    privacy_tokens,
 };
 use crate::{
     connection::ConnectionId,
@@ -33,7 +34,7 @@ impl ServerState {
         let accepted = if kind == Some(FaultKind::Nack) {
             Err(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
         } else {
-            self.take_apart(stanza).and_then(|message| self.check_message(number, message))
+            self.take_apart(stanza).and_then(|message| self.check_message(number, message, stanza))
         };
         let mut ack = ack_of(stanza, self.now());
         match &accepted {
@@ -84,16 +85,24 @@ impl ServerState {
     }
 
     /// Whether the account may send this. The error is the number of the nack.
-    fn check_message(&self, number: &PhoneNumber, message: ClientMessage) -> Result<ClientMessage, u16> {
+    fn check_message(
+        &self,
+        number: &PhoneNumber,
+        message: ClientMessage,
+        stanza: &NodeRef<'_>,
+    ) -> Result<ClientMessage, u16> {
         if message.to.is_group() {
             let group = self.groups.get(&message.to.user).ok_or(404_u16)?;
             if !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
                 return Err(403);
             }
-        } else if let Some(contact) = self.number_behind(&message.to)
-            && let Some(code) = self.restricted(number, &contact)
-        {
-            return Err(code);
+        } else if let Some(contact) = self.number_behind(&message.to) {
+            if let Some(code) = self.restricted(number, &contact) {
+                return Err(code);
+            }
+            if !self.takes_message_of(&contact, number, stanza) {
+                return Err(privacy_tokens::NO_TOKEN);
+            }
         }
         Ok(message)
     }

@@ -70,9 +70,11 @@ impl ServerState {
             Some(dialled) if is_dialled => Some(self.people.registered(&dialled)),
             number => number,
         };
-        let hides_picture =
-            number.as_ref().is_some_and(|number| !self.may_see(number, asker, PrivacyCategory::Profile));
-        let hides_about = number.as_ref().is_some_and(|number| !self.may_see(number, asker, PrivacyCategory::Status));
+        let hides = |number: &PhoneNumber, category| {
+            !self.may_see(number, asker, category) || !self.shows_itself_to(number, asker, Some(user))
+        };
+        let hides_picture = number.as_ref().is_some_and(|number| hides(number, PrivacyCategory::Profile));
+        let hides_about = number.as_ref().is_some_and(|number| hides(number, PrivacyCategory::Status));
         let person = match &number {
             Some(number) => self.people.meet(number).ok(),
             None => None,

@@ -18,6 +18,7 @@ mod history;
 mod pairing;
 mod passkey;
 mod people;
+mod privacy_tokens;
 mod restart;
 mod strictness;
 mod support;
