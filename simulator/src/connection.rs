@@ -79,6 +79,8 @@ pub struct ClientConnection {
     pub available: bool,
     /// Whose presence it follows, under the address that it asked for.
     pub subscriptions: BTreeMap<PhoneNumber, Jid>,
+    /// The channels whose reactions and views it follows, and until when.
+    pub live_channels: BTreeMap<String, Instant>,
     /// Held back by a fault, to be overtaken by the next entry.
     pub held: Option<u64>,
 }

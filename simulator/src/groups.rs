@@ -54,6 +54,8 @@ pub struct ChatGroup {
     /// Every member may add others.
     #[serde(default)]
     pub members_add: bool,
+    #[serde(default)]
+    pub place: CommunityPlace,
     /// The codes of the invitation links. The last one is valid, the others were revoked.
     #[serde(default)]
     pub invites: Vec<String>,
@@ -89,6 +91,31 @@ pub struct GroupSettings {
     pub admin_reports: bool,
     /// New members see what was written before.
     pub history: bool,
+}
+
+/// Where a group stands among others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommunityPlace {
+    #[default]
+    Alone,
+    /// It is a community: nobody writes in it, others are linked to it.
+    Parent {
+        /// Who wants to join has to be approved.
+        approval: bool,
+        members_make_groups: bool,
+    },
+    /// It is linked to a community.
+    Linked { parent: String, kind: LinkedKind },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkedKind {
+    /// Everybody is in it, and only administrators write.
+    Announcements,
+    General,
+    Normal,
 }
 
 /// Somebody wants to join.
@@ -138,6 +165,18 @@ impl ChatGroup {
     pub fn next_members_version(&mut self) -> MembersVersion {
         self.members_version += 1;
         MembersVersion { before: self.members_version - 1, after: self.members_version }
+    }
+
+    /// The id of the community that it is linked to.
+    pub fn parent(&self) -> Option<&str> {
+        match &self.place {
+            CommunityPlace::Linked { parent, .. } => Some(parent),
+            CommunityPlace::Alone | CommunityPlace::Parent { .. } => None,
+        }
+    }
+
+    pub fn is_announcements(&self) -> bool {
+        matches!(self.place, CommunityPlace::Linked { kind: LinkedKind::Announcements, .. })
     }
 
     pub fn is_full(&self) -> bool {
@@ -192,6 +231,7 @@ impl GroupTable {
             announcement: false,
             locked: false,
             members_add: false,
+            place: CommunityPlace::Alone,
             invites: Vec::new(),
             picture: None,
             holders: BTreeMap::new(),

@@ -15,6 +15,7 @@
 //! - `state`: all of the state, behind one lock
 
 mod app_state;
+mod channels;
 mod config;
 mod connection;
 mod control;

@@ -53,6 +53,7 @@ pub async fn bind(
     let tls = RustlsConfig::from_der(vec![identity.certificate], identity.private_key).await?;
     let router = Router::new()
         .route("/mms/{kind}/{token}", post(upload))
+        .route("/newsletter/{kind}/{token}", post(upload))
         .route("/v/{kind}/{name}", get(download))
         .route("/", get(page))
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
@@ -95,6 +96,8 @@ struct UploadQuery {
 struct UploadResponse {
     url: String,
     direct_path: String,
+    /// What a message in a channel names as its `media_id`.
+    handle: String,
 }
 
 async fn upload(
@@ -123,7 +126,7 @@ async fn upload(
         None => {}
     }
     let direct_path = store.put(&kind, bytes);
-    Json(UploadResponse { url: store.url(&direct_path), direct_path }).into_response()
+    Json(UploadResponse { url: store.url(&direct_path), handle: direct_path.clone(), direct_path }).into_response()
 }
 
 async fn download(State(shared): State<SharedState>, Path((kind, name)): Path<(String, String)>) -> Response {

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wacore_binary::Node;
 
 use crate::{
+    channels::ChannelTable,
     config::Config,
     connection::{ClientConnection, ConnectionId, OutboxItem, PasskeyAccount},
     faults::FaultTable,
@@ -43,6 +44,7 @@ pub struct ServerState {
     pub media_tls: Option<TlsIdentity>,
     pub people: PeopleDirectory,
     pub groups: GroupTable,
+    pub channels: ChannelTable,
     pub connections: HashMap<ConnectionId, ClientConnection>,
     pub next_connection: u64,
     pub ledger: MessageLedger,
@@ -126,6 +128,7 @@ impl ServerState {
             media_tls: None,
             people: PeopleDirectory::default(),
             groups: GroupTable::default(),
+            channels: ChannelTable::default(),
             connections: HashMap::new(),
             next_connection: 0,
             ledger: MessageLedger::default(),

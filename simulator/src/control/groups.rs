@@ -15,7 +15,7 @@ use super::{
     response::{ApiError, ApiResult, JsonBody},
 };
 use crate::{
-    groups::{ChatGroup, GroupDescription, GroupSettings},
+    groups::{ChatGroup, CommunityPlace, GroupDescription, GroupSettings},
     phone_number::PhoneNumber,
     state::SharedState,
 };
@@ -49,6 +49,8 @@ pub struct GroupView {
     invite: Option<String>,
     /// Its picture's id; null if there is none.
     picture: Option<String>,
+    /// Its place among others: `alone`, a community (`parent`), or linked to one.
+    place: CommunityPlace,
 }
 
 impl GroupView {
@@ -66,6 +68,7 @@ impl GroupView {
             requests: group.requests.keys().cloned().collect(),
             invite: group.invites.last().cloned(),
             picture: group.picture.as_ref().map(|picture| picture.id.clone()),
+            place: group.place.clone(),
         }
     }
 }

@@ -45,6 +45,7 @@ impl ServerState {
                 presences: Vec::new(),
                 available: false,
                 subscriptions: BTreeMap::new(),
+                live_channels: BTreeMap::new(),
                 held: None,
             },
         );

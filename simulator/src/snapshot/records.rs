@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{base64_bytes::Base64Bytes, companion_record::CompanionRecord};
 use crate::{
     app_state::AppState,
+    channels::ChannelTable,
     groups::GroupTable,
     ledger::{LedgerRecord, MessageLedger},
     media_store::TlsIdentity,
@@ -35,6 +36,8 @@ pub struct StateSnapshot {
     loads_begun: u64,
     people: Vec<PersonRecord>,
     groups: GroupTable,
+    #[serde(default)]
+    channels: ChannelTable,
     first_line: u64,
     lines: Vec<LedgerRecord>,
 }
@@ -115,6 +118,7 @@ impl StateSnapshot {
             loads_begun: server.loads.begun(),
             people: server.people.iter().map(PersonRecord::of).collect::<Result<_>>()?,
             groups: server.groups.clone(),
+            channels: server.channels.clone(),
             first_line,
             lines,
         })
@@ -138,6 +142,7 @@ impl StateSnapshot {
         server.clock_offset = self.clock_offset;
         server.loads.continue_from(self.loads_begun);
         server.groups = self.groups;
+        server.channels = self.channels;
         server.ledger = MessageLedger::import(self.first_line, self.lines);
         for person in self.people {
             let number = person.number.clone();

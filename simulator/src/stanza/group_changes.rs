@@ -9,7 +9,12 @@ use super::{
     iq::IqReply,
     node::{attribute, children, jid, text},
 };
-use crate::{groups::GroupDescription, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
+use crate::{
+    groups::{CommunityPlace, GroupDescription, LinkedKind},
+    phone_number::PhoneNumber,
+    privacy::PrivacyCategory,
+    state::ServerState,
+};
 
 impl ServerState {
     /// `<add>`, `<remove>`, `<promote>`, `<demote>`: an answer for each participant.
@@ -38,6 +43,11 @@ impl ServerState {
             self.dirty = true;
             if tag == "add" {
                 self.add_members(number, id, &done, "");
+            } else if tag == "remove" {
+                if attribute(action, "linked_groups").as_deref() == Some("true") {
+                    self.leave_community(number, id, &done);
+                }
+                self.tell_of_removal(number, id, &told, &done);
             } else if let Some(group) = self.groups.get_mut(id) {
                 let versions = group.next_members_version();
                 let change = versions.on(NodeBuilder::new_dynamic(tag.clone()));
@@ -61,6 +71,37 @@ impl ServerState {
         self.tell_of_group(id, by, &told, vec![change]);
         let created = reasoned(NodeBuilder::new("create")).children([shown]).build();
         self.tell_of_group(id, by, added, vec![created]);
+        let community = self.groups.get(id).and_then(|group| match &group.place {
+            CommunityPlace::Parent { .. } => Some(group.id.clone()),
+            CommunityPlace::Linked { parent, kind } if *kind != LinkedKind::Announcements => Some(parent.clone()),
+            CommunityPlace::Linked { .. } | CommunityPlace::Alone => None,
+        });
+        if let Some(community) = community {
+            self.enter_community(by, &community, added);
+        }
+    }
+
+    /// Takes members out and tells everybody; who made the group stays.
+    pub(super) fn remove_members(&mut self, by: &PhoneNumber, id: &str, members: &[PhoneNumber]) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
+        let removed: Vec<PhoneNumber> = members
+            .iter()
+            .filter(|member| group.participants.contains(*member) && (**member != group.creator || *member == by))
+            .cloned()
+            .collect();
+        removed.iter().for_each(|member| group.remove(member));
+        if !removed.is_empty() {
+            self.tell_of_removal(by, id, &told, &removed);
+        }
+    }
+
+    fn tell_of_removal(&mut self, by: &PhoneNumber, id: &str, told: &[PhoneNumber], removed: &[PhoneNumber]) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let versions = group.next_members_version();
+        self.dirty = true;
+        let change = versions.on(NodeBuilder::new("remove")).children(removed.iter().map(participant)).build();
+        self.tell_of_group(id, by, told, vec![change]);
     }
 
     fn change_member(&mut self, by: &PhoneNumber, id: &str, tag: &str, member: &PhoneNumber) -> Node {

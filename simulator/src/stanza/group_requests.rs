@@ -32,22 +32,22 @@ impl ServerState {
             return IqReply::refused(419, "resource-limit");
         }
         if group.settings.approval {
-            return self.request_to_join(number, &id);
+            return self.request_to_join(number, &id, "invite_link");
         }
         self.enter_group(number, &id, "invite")
     }
 
-    fn request_to_join(&mut self, number: &PhoneNumber, id: &str) -> IqReply {
+    pub(super) fn request_to_join(&mut self, number: &PhoneNumber, id: &str, method: &'static str) -> IqReply {
         let now = self.now();
         let Some(group) = self.groups.get_mut(id) else { return IqReply::refused(404, "item-not-found") };
         if group.requests.len() >= MAX_REQUESTS {
             return IqReply::refused(419, "resource-limit");
         }
-        group.requests.insert(number.clone(), JoinRequest { at: now, method: "invite_link".to_owned() });
+        group.requests.insert(number.clone(), JoinRequest { at: now, method: method.to_owned() });
         let jid = group.jid();
         let admins: Vec<PhoneNumber> = group.admins.iter().cloned().collect();
         self.dirty = true;
-        let created = NodeBuilder::new("created_membership_requests").attr("request_method", "invite_link").build();
+        let created = NodeBuilder::new("created_membership_requests").attr("request_method", method).build();
         self.tell_of_group(id, number, &admins, vec![created]);
         IqReply::one(NodeBuilder::new("membership_approval_request").attr("jid", jid).build())
     }
@@ -60,8 +60,12 @@ impl ServerState {
         let versions = group.next_members_version();
         let jid = group.jid();
         self.dirty = true;
+        let parent = group.parent().map(str::to_owned);
         let added = versions.on(NodeBuilder::new("add")).attr("reason", reason).children([participant(number)]).build();
         self.tell_of_group(id, number, &told, vec![added]);
+        if let Some(parent) = parent {
+            self.enter_community(number, &parent, std::slice::from_ref(number));
+        }
         IqReply::one(NodeBuilder::new("group").attr("jid", jid).build())
     }
 

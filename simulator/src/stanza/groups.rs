@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
 use super::{
+    communities::in_community,
     group_settings,
     iq::IqReply,
     node::{attribute, children, jid, text},
 };
 use crate::{
-    groups::{ChatGroup, GroupDescription, GroupInvitation},
+    groups::{ChatGroup, CommunityPlace, GroupDescription, GroupInvitation},
     phone_number::PhoneNumber,
     privacy::PrivacyCategory,
     state::ServerState,
@@ -76,6 +77,10 @@ impl ServerState {
                         _ => IqReply::refused(403, "forbidden"),
                     };
                 }
+                if let Some(reply) = self.on_community_iq(number, id, (kind, tag), child) {
+                    return reply;
+                }
+                let Some(group) = self.groups.get(id) else { return IqReply::refused(404, "item-not-found") };
                 match (kind, tag) {
                     ("get", "query") => IqReply::one(describe(group)),
                     ("get", "membership_approval_requests" | "membership_approval_request")
@@ -127,9 +132,24 @@ impl ServerState {
             return IqReply::refused(419, "resource-limit");
         };
         let id = group.id.clone();
-        if let Err((code, text)) = self.settle_at_creation(number, &id, wanted) {
-            self.groups.remove(&id);
-            return IqReply::refused(code, text);
+        let settled = self.place_at_creation(number, wanted).and_then(|place| {
+            self.settle_at_creation(number, &id, wanted)?;
+            Ok(place)
+        });
+        let place = match settled {
+            Ok(place) => place,
+            Err((code, text)) => {
+                self.groups.remove(&id);
+                return IqReply::refused(code, text);
+            }
+        };
+        let (is_parent, parent) = match &place {
+            CommunityPlace::Parent { .. } => (true, None),
+            CommunityPlace::Linked { parent, .. } => (false, Some(parent.clone())),
+            CommunityPlace::Alone => (false, None),
+        };
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.place = place;
         }
         let refused: Vec<Node> = refused.iter().map(|refused| self.turned_down(number, &id, refused)).collect();
         let Some(group) = self.groups.get(&id) else { return IqReply::refused(500, "internal-server-error") };
@@ -141,6 +161,12 @@ impl ServerState {
             None => created,
         };
         self.tell_of_group(&id, number, &told, vec![created.children([shown.clone()]).build()]);
+        if is_parent {
+            self.begin_community(number, &id, wanted.get_optional_child("create_general_chat").is_some());
+        }
+        if let Some(parent) = parent {
+            self.enter_community(number, &parent, &told);
+        }
         // A participant that could not be added is listed with an error number.
         if let Some(wacore_binary::NodeContent::Nodes(nodes)) = &mut shown.content {
             nodes.extend(refused.into_iter().chain(nobody));
@@ -160,6 +186,8 @@ impl ServerState {
         for child in wanted.children().unwrap_or_default() {
             match child.tag.as_ref() {
                 "participant" => {}
+                // What `place_at_creation` reads.
+                "parent" | "linked_parent" | "create_general_chat" | "allow_non_admin_sub_group_creation" => {}
                 "description" => {
                     let text = child.get_optional_child("body").map(text).unwrap_or_default();
                     let id = attribute(child, "id").unwrap_or_default();
@@ -186,7 +214,15 @@ impl ServerState {
     }
 
     fn leave_groups(&mut self, number: &PhoneNumber, leave: &NodeRef<'_>) -> IqReply {
-        let left: Vec<_> = children(leave, "group").filter_map(|group| attribute(group, "id")).collect();
+        let mut left: Vec<_> = children(leave, "group").filter_map(|group| attribute(group, "id")).collect();
+        // A whole community, with all its groups; clients name it in one of two ways.
+        let communities = children(leave, "community")
+            .filter_map(|community| attribute(community, "id"))
+            .chain(children(leave, "linked_groups").filter_map(|linked| attribute(linked, "parent_group_jid")));
+        for community in communities {
+            self.leave_community(number, &community, std::slice::from_ref(number));
+            left.push(community);
+        }
         let mut answers = Vec::new();
         for id in left {
             let answer = NodeBuilder::new("group").attr("id", id.as_str());
@@ -299,6 +335,6 @@ pub(super) fn describe(group: &ChatGroup) -> Node {
         .attr("size", group.participants.len().to_string())
         .attr("p_v_id", group.members_version.to_string())
         .attr("a_v_id", group.announcement_version.to_string())
-        .children(participants.chain(group_settings::shown(group)).chain(description))
+        .children(participants.chain(group_settings::shown(group)).chain(in_community(group)).chain(description))
         .build()
 }

@@ -132,15 +132,16 @@ impl ServerState {
             ("w:profile:picture", "set", _) => self.set_picture(number, device, iq),
             ("w:profile:picture", ..) => self.picture(number, iq),
             ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => IqReply::empty(),
+            ("newsletter", ..) => self.on_channel_iq(id, number, kind, iq),
             ("w:mex", ..) => match self.answer_graphql(number, iq) {
-                Some(answer) => IqReply::one(answer),
+                Some(answer) => answer,
                 None => self.unknown(namespace, tag),
             },
             _ => self.unknown(namespace, tag),
         }
     }
 
-    fn unknown(&mut self, namespace: &str, tag: &str) -> IqReply {
+    pub(super) fn unknown(&mut self, namespace: &str, tag: &str) -> IqReply {
         self.statistics.unanswered(namespace);
         tracing::debug!("no answer is known to an IQ of {namespace:?}: {tag:?}");
         IqReply::refused(501, "feature-not-implemented")

@@ -2,7 +2,8 @@
 //!
 //! From a client, `dispatch` hands a stanza to:
 //! - `iq`, which answers questions with `usync`, `prekeys`, `groups` (`group_changes`, `group_settings`,
-//!   `group_requests`), `profile`, `privacy`, `privacy_tokens`, `app_state` and `restrictions`; `request_parts` is what a request may hold
+//!   `group_requests`, `communities`), `profile`, `privacy`, `privacy_tokens`, `app_state`, `channel` and `graphql`
+//!   (`channel_queries`, `restrictions`); `request_parts` is what a request may hold
 //! - `routing`: its messages (`client_message`), to every receiver, with the list of devices in the ack
 //!   (`participant_hash`); `inbound`: what a simulated phone makes of one, `complaints`: what an app would not like in it
 //! - `receipts`: its receipts and acks, `presence`: its presence and typing, `media_retry`: a lost file
@@ -17,11 +18,14 @@
 mod app_state;
 mod calls;
 mod channel;
+mod channel_queries;
 mod client_message;
+mod communities;
 mod complaints;
 mod device_sent;
 mod dispatch;
 mod envelope;
+mod graphql;
 mod group_changes;
 mod group_requests;
 mod group_settings;

@@ -57,7 +57,7 @@ impl ServerState {
             Some("server-error") => self.on_media_request(number, device, &ids[0], stanza),
             Some("retry") => self.on_retry_request(number, device, &writer, stanza),
             // Read, played and the like come after the delivery was confirmed.
-            Some("read" | "read-self" | "played" | "played-self" | "enc_rekey_retry") => {}
+            Some("read" | "read-self" | "played" | "played-self" | "enc_rekey_retry" | "view") => {}
             // Delivered, under whatever name: `inactive`, `sender`, `peer_msg`, `hist_sync`.
             _ => {
                 ids.retain(|id| self.is_from(number, device, id, &to, &writer));
@@ -65,6 +65,9 @@ impl ServerState {
                     self.settle(number, device, StanzaClass::Message, id, Some(&to));
                 }
             }
+        }
+        if to.server == Server::Newsletter && kind.as_deref() == Some("view") {
+            self.on_channel_views(number, stanza);
         }
         if let Some(read @ ("read" | "read-self" | "played" | "played-self")) = kind.as_deref() {
             self.tell_own_companions(number, device, &to, &ids, read);

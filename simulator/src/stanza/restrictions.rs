@@ -1,10 +1,9 @@
 //! Refuses messages of a restricted account to strangers, and answers what clients ask about restrictions.
 //! A contact is no stranger once it wrote to the account or read a message of it.
 
-use wacore::iq::mex_operations::{fetch_new_chat_message_capping_info as capping, fetch_reachout_timelock as lock};
-use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
+use serde_json::json;
 
-use super::node::attribute;
+use super::graphql::GraphqlAnswer;
 use crate::{
     phone_number::PhoneNumber,
     restrictions::{AccountRestriction, RestrictionKind},
@@ -37,29 +36,25 @@ impl ServerState {
         inbox.is_some_and(|inbox| inbox.messages().any(|read| read.from == *account && read.group.is_none()))
     }
 
-    /// The answer to a question of GraphQL, if it is about restrictions.
-    pub fn answer_graphql(&self, account: &PhoneNumber, iq: &NodeRef<'_>) -> Option<Node> {
-        let query = iq.get_optional_child("query")?;
-        let restriction = self.restriction(account);
-        let is = |kind: RestrictionKind| restriction.filter(|restriction| restriction.kind == kind);
-        let data = match attribute(query, "query_id")?.as_str() {
-            lock::DOC_ID => {
-                let lock = is(RestrictionKind::TimeLock);
-                serde_json::json!({"xwa2_fetch_account_reachout_timelock": {
-                    "is_active": lock.is_some(),
-                    "time_enforcement_ends": lock.map(|lock| lock.until.to_string()),
-                }})
-            }
-            capping::DOC_ID => {
-                let cap = is(RestrictionKind::NewChatCap);
-                serde_json::json!({"xwa2_message_capping_info": {
-                    "capping_status": if cap.is_some() { "CAPPED" } else { "NONE" },
-                    "cycle_end_timestamp": cap.map(|cap| cap.until),
-                }})
-            }
-            _ => return None,
-        };
-        let answer = serde_json::json!({"data": data}).to_string();
-        Some(NodeBuilder::new("result").bytes(answer.into_bytes()).build())
+    pub(super) fn time_lock(&self, account: &PhoneNumber) -> GraphqlAnswer {
+        let lock = self.restriction_of(account, RestrictionKind::TimeLock);
+        let answer = json!({
+            "is_active": lock.is_some(),
+            "time_enforcement_ends": lock.map(|lock| lock.until.to_string()),
+        });
+        Ok(("xwa2_fetch_account_reachout_timelock", answer))
+    }
+
+    pub(super) fn new_chat_cap(&self, account: &PhoneNumber) -> GraphqlAnswer {
+        let cap = self.restriction_of(account, RestrictionKind::NewChatCap);
+        let answer = json!({
+            "capping_status": if cap.is_some() { "CAPPED" } else { "NONE" },
+            "cycle_end_timestamp": cap.map(|cap| cap.until),
+        });
+        Ok(("xwa2_message_capping_info", answer))
+    }
+
+    fn restriction_of(&self, account: &PhoneNumber, kind: RestrictionKind) -> Option<&AccountRestriction> {
+        self.restriction(account).filter(|restriction| restriction.kind == kind)
     }
 }

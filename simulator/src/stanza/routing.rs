@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wacore_binary::{JidExt as _, NodeRef, Server, builder::NodeBuilder};
+use wacore_binary::{JidExt as _, Node, NodeRef, Server, builder::NodeBuilder};
 
 use super::{
     client_message::ClientMessage,
@@ -24,6 +24,10 @@ use crate::{
 /// The number of a nack if the fault names none: malformed.
 const NACK: u16 = 479;
 
+fn delay_of(fault: &FaultRule) -> Duration {
+    Duration::from_millis(fault.delay_ms.unwrap_or(1_000))
+}
+
 impl ServerState {
     pub(super) fn on_message(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
         let fault = self.fault_for(number, device, stanza);
@@ -31,10 +35,19 @@ impl ServerState {
         if kind == Some(FaultKind::Lose) {
             return;
         }
-        let accepted = if kind == Some(FaultKind::Nack) {
-            Err(fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK))
-        } else {
-            self.take_apart(stanza).and_then(|message| self.check_message(number, message, stanza))
+        let nack = (kind == Some(FaultKind::Nack)).then(|| fault.as_ref().and_then(|fault| fault.code).unwrap_or(NACK));
+        if jid(stanza, "to").is_some_and(|to| to.server == Server::Newsletter) {
+            let taken = nack.map_or_else(|| self.on_channel_message(number, device, stanza), Err);
+            let ack = ack_of(stanza, self.now());
+            let ack = match taken {
+                Ok(server_id) => server_id.into_iter().fold(ack, |ack, id| ack.attr("server_id", id.to_string())),
+                Err(code) => self.refusal(ack, code),
+            };
+            return self.answer_message(id, fault.as_ref(), ack.build());
+        }
+        let accepted = match nack {
+            Some(code) => Err(code),
+            None => self.take_apart(stanza).and_then(|message| self.check_message(number, message, stanza)),
         };
         let mut ack = ack_of(stanza, self.now());
         match &accepted {
@@ -42,27 +55,32 @@ impl ServerState {
                 if let Some(hash) = self.hash_for_ack(number, device, message) {
                     ack = ack.attr("phash", hash);
                 }
-            }
-            Err(code) => {
-                self.statistics.nacks += 1;
-                ack = ack.attr("error", code.to_string());
-            }
-        }
-        let ack = ack.build();
-        match (kind, fault) {
-            (Some(FaultKind::SwallowAck), _) => {}
-            (Some(FaultKind::Delay), Some(fault)) => {
-                let delay = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
-                if let Ok(message) = &accepted {
-                    self.hold_receipts(number, &message.id, delay);
+                if let (Some(FaultKind::Delay), Some(fault)) = (kind, &fault) {
+                    self.hold_receipts(number, &message.id, delay_of(fault));
                 }
-                self.timers.after(delay, TimerAction::Send(id, Box::new(ack)));
             }
-            _ => self.send(id, ack),
+            Err(code) => ack = self.refusal(ack, *code),
         }
+        self.answer_message(id, fault.as_ref(), ack.build());
         // After the ack: WhatsApp sends no receipt for a message that it has not acknowledged.
         if let Ok(message) = accepted {
             self.distribute(number, device, &message);
+        }
+    }
+
+    fn refusal(&mut self, ack: NodeBuilder, code: u16) -> NodeBuilder {
+        self.statistics.nacks += 1;
+        ack.attr("error", code.to_string())
+    }
+
+    /// Sends the ack of a message: not at all, late, or now.
+    fn answer_message(&mut self, id: ConnectionId, fault: Option<&FaultRule>, ack: Node) {
+        match fault {
+            Some(fault) if fault.kind == FaultKind::SwallowAck => {}
+            Some(fault) if fault.kind == FaultKind::Delay => {
+                self.timers.after(delay_of(fault), TimerAction::Send(id, Box::new(ack)));
+            }
+            _ => self.send(id, ack),
         }
     }
 
@@ -93,7 +111,9 @@ impl ServerState {
     ) -> Result<ClientMessage, u16> {
         if message.to.is_group() {
             let group = self.groups.get(&message.to.user).ok_or(404_u16)?;
-            if !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
+            // Nobody writes in a community itself, only in its groups.
+            let is_community = matches!(group.place, groups::CommunityPlace::Parent { .. });
+            if is_community || !group.participants.contains(number) || (group.announcement && !group.is_admin(number)) {
                 return Err(403);
             }
         } else if let Some(contact) = self.number_behind(&message.to) {

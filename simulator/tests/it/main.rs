@@ -5,7 +5,9 @@
 mod basics;
 mod binary;
 mod calls_and_pictures;
+mod channels;
 mod clients;
+mod communities;
 mod control;
 mod conversation;
 mod device_lists;

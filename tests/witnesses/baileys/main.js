@@ -182,6 +182,33 @@ const commands = {
     emit({ event: 'privacy' })
   },
   picture: async ({ to }) => emit({ event: 'picture', url: (await socket.profilePictureUrl(jid(to), 'image')) ?? '' }),
+  channel_create: async ({ name }) => {
+    const { id, name: called } = await socket.newsletterCreate(name)
+    const shown = await socket.newsletterMetadata('jid', id)
+    emit({ event: 'channel_created', id, name: called, role: shown.viewer_metadata.role })
+  },
+  channel_send: async ({ to, text }) => socket.sendMessage(to, { text }),
+  channel_follow: async ({ to }) => {
+    await socket.newsletterFollow(to)
+    emit({ event: 'channel_followed' })
+  },
+  channel_unfollow: async ({ to }) => {
+    await socket.newsletterUnfollow(to)
+    emit({ event: 'channel_unfollowed' })
+  },
+  channel_react: async ({ to, id, text }) => socket.newsletterReactMessage(to, id, text),
+  community_create: async ({ name }) => {
+    await socket.communityCreate(name, '')
+    emit({ event: 'community_created' })
+  },
+  community_link: async ({ to, group }) => {
+    await socket.communityLinkGroup(group, to)
+    emit({ event: 'community_linked' })
+  },
+  community_groups: async ({ to }) => {
+    const { linkedGroups } = await socket.communityFetchLinkedGroups(to)
+    emit({ event: 'community_groups', groups: linkedGroups.map(({ id }) => id) })
+  },
   available: async () => socket.sendPresenceUpdate('available'),
   subscribe: async ({ to }) => socket.presenceSubscribe(jid(to)),
   typing: async ({ to, state }) => socket.sendPresenceUpdate(state, jid(to)),

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type command struct {
 	To     string   `json:"to"`
 	Text   string   `json:"text"`
 	Name   string   `json:"name"`
+	Group  string   `json:"group"`
 	State  string   `json:"state"`
 	With   []string `json:"with"`
 	Base64 []byte   `json:"base64"`
@@ -224,6 +226,54 @@ func setting(order command, chat types.JID) (appstate.PatchInfo, error) {
 	}
 }
 
+func inChannel(ctx context.Context, channel types.JID, order command) error {
+	switch order.Do {
+	case "channel_send":
+		_, err := client.SendMessage(ctx, channel, &waE2E.Message{Conversation: proto.String(order.Text)})
+		return err
+	case "channel_react":
+		id, err := strconv.Atoi(order.ID)
+		if err != nil {
+			return err
+		}
+		return client.NewsletterSendReaction(ctx, channel, id, order.Text, "")
+	case "channel_follow":
+		err := client.FollowNewsletter(ctx, channel)
+		if err == nil {
+			emit(map[string]any{"event": "channel_followed"})
+		}
+		return err
+	default:
+		err := client.UnfollowNewsletter(ctx, channel)
+		if err == nil {
+			emit(map[string]any{"event": "channel_unfollowed"})
+		}
+		return err
+	}
+}
+
+func inCommunity(ctx context.Context, community types.JID, order command) error {
+	if order.Do == "community_link" {
+		group, err := types.ParseJID(order.Group)
+		if err == nil {
+			err = client.LinkGroup(ctx, community, group)
+		}
+		if err == nil {
+			emit(map[string]any{"event": "community_linked"})
+		}
+		return err
+	}
+	groups, err := client.GetSubGroups(ctx, community)
+	ids := []string{}
+	for _, group := range groups {
+		ids = append(ids, group.JID.String())
+	}
+	if err == nil {
+		emit(map[string]any{"event": "community_groups", "groups": ids})
+	}
+	return err
+}
+
 func obey(ctx context.Context, order command) error {
 	switch order.Do {
 	case "connect":
@@ -341,6 +391,30 @@ func obey(ctx context.Context, order command) error {
 			emit(map[string]any{"event": "picture", "id": found.ID, "url": found.URL})
 		}
 		return err
+	case "channel_create":
+		made, err := client.CreateNewsletter(ctx, whatsmeow.CreateNewsletterParams{Name: order.Name})
+		if err == nil {
+			emit(map[string]any{"event": "channel_created", "id": made.ID.String(), "name": made.ThreadMeta.Name.Text, "role": made.ViewerMeta.Role})
+		}
+		return err
+	case "channel_send", "channel_follow", "channel_unfollow", "channel_react":
+		channel, err := types.ParseJID(order.To)
+		if err != nil {
+			return err
+		}
+		return inChannel(ctx, channel, order)
+	case "community_create":
+		group, err := client.CreateGroup(ctx, whatsmeow.ReqCreateGroup{Name: order.Name, GroupParent: types.GroupParent{IsParent: true}})
+		if err == nil {
+			emit(map[string]any{"event": "community_created", "id": group.JID.String()})
+		}
+		return err
+	case "community_link", "community_groups":
+		community, err := types.ParseJID(order.To)
+		if err != nil {
+			return err
+		}
+		return inCommunity(ctx, community, order)
 	case "available":
 		return client.SendPresence(ctx, types.PresenceAvailable)
 	case "subscribe":

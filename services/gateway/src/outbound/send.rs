@@ -6,7 +6,7 @@ use super::{
     addressing,
     content::MessageToSend,
     media::{FileUpload, OutgoingFiles, UploadError},
-    new_chat_limit::RestrictionTracker,
+    new_chat_limit::{NO_TOKEN, RestrictionTracker},
     outcome::{Deferral, SendOutcome, SendResult},
     recipients::RecipientCache,
     sent_event,
@@ -52,7 +52,7 @@ pub struct WhatsappSender {
 enum SendFailure {
     #[error("Message send timeout after multiple attempts. Please check your connection.")]
     TimedOut,
-    #[error("WhatsApp refused the message")]
+    #[error("{}", refusal_text(*code))]
     Refused { code: Option<u16> },
     /// Not retryable: no such account.
     #[error("{0} is not on WhatsApp")]
@@ -65,6 +65,17 @@ enum SendFailure {
     FileGone,
     #[error("WhatsApp's client could not send the message: {0}")]
     Client(String),
+}
+
+/// A 463 that comes although the account is not locked is about the recipient. Another try may succeed: the token that
+/// opens comes after the recipient's first message, so an automatic answer can be too fast for it.
+fn refusal_text(code: Option<u16>) -> &'static str {
+    match code {
+        Some(NO_TOKEN) => {
+            "WhatsApp refused the message: the recipient takes none from people it does not know. It has to write first"
+        }
+        _ => "WhatsApp refused the message",
+    }
 }
 
 impl WhatsappSender {

@@ -4,7 +4,7 @@
 use crate::world::{BUDI, SOON, World};
 use kurir_contract::{
     clock,
-    command::{Command, QueuedSend, WaitReason},
+    command::{Command, CommandErrorCode, QueuedSend, WaitReason},
     job::{JobId, JobRecord, SendJob},
     session::RestrictionKind,
 };
@@ -116,5 +116,24 @@ async fn more_new_chats_than_a_day_has_wait_for_the_next() {
     world.is("connected").await;
     world.queued(THIRD, "4").await;
     world.send(STRANGER, "5").await.expect("a known chat");
+    world.finish().await;
+}
+
+/// A recipient that takes no messages from strangers is no restriction of the account. Once it writes, an answer passes,
+/// even one that is faster than the token which opens.
+#[tokio::test]
+async fn who_takes_no_messages_from_strangers_is_answered_once_it_has_written() {
+    let world = World::connected(&[("WHATSAPP_SEND_PAUSES", "1s,1s")]).await;
+    world.simulator.patch(&format!("/contacts/{STRANGER}"), json!({"restricted": true})).await;
+    let refusal = world.send(STRANGER, "halo").await.expect_err("it does not know the account");
+    assert_eq!((refusal.code, refusal.whatsapp_code), (CommandErrorCode::RefusedByWhatsapp, Some(463)));
+    assert!(refusal.message.contains("It has to write first"), "{refusal:?}");
+    world.send(OTHER, "halo").await.expect("nobody else is concerned");
+    assert_eq!(world.status().await.restriction, None);
+    let id = world.simulator.contact_writes(STRANGER, "halo juga").await;
+    world.event("message.received", |data| data["messageId"] == id.as_str()).await;
+    let answer = world.send(STRANGER, "an answer").await.expect("it has written");
+    world.simulator.contact_receives(STRANGER, "an answer", SOON, |got| got["id"] == answer.message_id.as_str()).await;
+    assert_eq!(world.events_of("session.restricted").await.len(), 0);
     world.finish().await;
 }

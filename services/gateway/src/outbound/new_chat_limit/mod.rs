@@ -8,7 +8,7 @@
 mod restrictions;
 mod window;
 
-pub use restrictions::RestrictionTracker;
+pub use restrictions::{NO_TOKEN, RestrictionTracker};
 
 use crate::{known_chats::KnownChats, outbound::outcome::Deferral};
 use kurir_chassis::bucket::to_json;
