@@ -16,7 +16,7 @@ use super::{
     response::{ApiError, ApiResult, DialledPath, JsonBody, MessageCreated, NumberPath},
 };
 use crate::{
-    people::{AddressingMode, ReceiptMode, ReceivedReceipt, SimulatedPerson, TokenKind},
+    people::{AddressingMode, BusinessProfile, ReceiptMode, ReceivedReceipt, SimulatedPerson, TokenKind},
     phone_number::PhoneNumber,
     privacy::PrivacyCategory,
     stanza::OutboundMessage,
@@ -182,6 +182,8 @@ pub struct ContactView {
     hides_number: bool,
     blocked: BTreeSet<PhoneNumber>,
     aliases: BTreeSet<PhoneNumber>,
+    /// Null for who is no business.
+    business: Option<BusinessProfile>,
     /// What a stranger has to show to write to the contact; empty: nothing.
     restricted: BTreeSet<TokenKind>,
     privacy: BTreeMap<&'static str, String>,
@@ -203,6 +205,7 @@ impl ContactView {
             hides_number: person.hides_number,
             blocked: person.blocked.clone(),
             aliases: person.aliases.clone(),
+            business: person.business.clone(),
             restricted: person.tokens.demanded().clone(),
             privacy: PrivacyCategory::ALL
                 .into_iter()
@@ -226,8 +229,16 @@ pub struct ContactChanges {
     /// The numbers that lead to this contact when somebody dials them. The contact itself is registered as it is written.
     aliases: Option<BTreeSet<PhoneNumber>>,
     restricted: Option<StrangerRule>,
+    /// Null ends being one.
+    #[serde(default, deserialize_with = "given")]
+    business: Option<Option<BusinessProfile>>,
     /// By category, in WhatsApp's words.
     privacy: Option<BTreeMap<String, String>>,
+}
+
+/// Tells a field that is null from one that is absent.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// Whether strangers need a token: `true` means that either kind will do.
@@ -281,6 +292,9 @@ pub async fn change(
         if !person.privacy.set(category, value) {
             return Err(ApiError::bad(format!("{name} is one of {}", category.values().join(", "))));
         }
+    }
+    if let Some(business) = change.business {
+        person.business = business;
     }
     if let Some(rule) = change.restricted {
         person.tokens.demand(rule.kinds());

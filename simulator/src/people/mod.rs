@@ -4,6 +4,7 @@
 //! is what the control API calls an account; anybody is a contact of everybody.
 
 pub mod ab_properties;
+pub mod business;
 mod calls;
 mod companion;
 mod complaint;
@@ -15,6 +16,7 @@ mod privacy_tokens;
 pub mod scenario;
 
 pub use ab_properties::AbProperties;
+pub use business::BusinessProfile;
 pub use calls::{CallLog, CallRecord, CallSignal, CallState};
 pub use companion::CompanionDevice;
 pub use complaint::Complaint;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{AbProperties, CallLog, CompanionDevice, PhoneInbox, PrivacyTokens};
+use super::{AbProperties, BusinessProfile, CallLog, CompanionDevice, PhoneInbox, PrivacyTokens};
 use crate::{
     app_state::AppState,
     groups::ProfilePicture,
@@ -78,6 +78,7 @@ pub struct SimulatedPerson {
     pub app_state: Option<AppState>,
     pub privacy: PrivacySettings,
     pub default_timer: DefaultTimer,
+    pub business: Option<BusinessProfile>,
     pub tokens: PrivacyTokens,
     pub properties: AbProperties,
     pub presence: PresenceState,
@@ -110,12 +111,18 @@ impl SimulatedPerson {
             app_state: None,
             privacy: PrivacySettings::default(),
             default_timer: DefaultTimer::default(),
+            business: None,
             tokens: PrivacyTokens::default(),
             properties: AbProperties::default(),
             presence: PresenceState::default(),
             calls: CallLog::default(),
             inbox: PhoneInbox::default(),
         })
+    }
+
+    /// The certificate of a business's name; none of who is no business.
+    pub fn verified_name(&self) -> Option<Vec<u8>> {
+        self.business.as_ref().map(|business| business.certificate(&self.phone))
     }
 
     /// Replaces the phone by a new one, with a new identity and without sessions.

@@ -142,7 +142,9 @@ impl ServerState {
         }
         let known = self.people.companion_mut(&number, device).filter(|companion| companion.keys.noise == noise);
         let Some(companion) = known else {
-            tracing::info!("{number} device {device} is not linked");
+            let devices = self.devices_of(&number);
+            let why = if devices.contains(&device) { "it has another key" } else { "there is no such device" };
+            tracing::info!("{number} device {device} is not linked: {why}, of {devices:?}");
             self.end(id, &ConnectionEnd::Failure { reason: NOT_LINKED, code: None, expire: None });
             return;
         };

@@ -36,7 +36,7 @@ const BEFORE_RESTART: Duration = Duration::from_millis(250);
 
 /// How long a client has to read the 515 and to leave by itself. One that finds the socket closed first takes the
 /// connection for lost, and the pairing for failed.
-const RESTART_READ: Duration = Duration::from_secs(2);
+const RESTART_READ: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PairingError {

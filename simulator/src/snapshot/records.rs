@@ -14,8 +14,8 @@ use crate::{
     media_store::TlsIdentity,
     noise::{ServerIdentity, ServerKeys},
     people::{
-        AbProperties, AddressingMode, CallLog, PhoneInbox, PresenceState, PrivacyTokens, ReceiptMode, ReceivedMessage,
-        ReceivedReceipt, SimulatedPerson,
+        AbProperties, AddressingMode, BusinessProfile, CallLog, PhoneInbox, PresenceState, PrivacyTokens, ReceiptMode,
+        ReceivedMessage, ReceivedReceipt, SimulatedPerson,
     },
     phone_number::PhoneNumber,
     privacy::{DefaultTimer, PrivacySettings},
@@ -81,6 +81,8 @@ struct PersonRecord {
     default_timer: DefaultTimer,
     #[serde(default)]
     hides_number: bool,
+    #[serde(default)]
+    business: Option<BusinessProfile>,
     #[serde(default)]
     tokens: PrivacyTokens,
     #[serde(default)]
@@ -172,6 +174,7 @@ impl PersonRecord {
             privacy: person.privacy.clone(),
             default_timer: person.default_timer,
             hides_number: person.hides_number,
+            business: person.business.clone(),
             tokens: person.tokens.clone(),
             properties: person.properties.clone(),
             raw_id: person.raw_id,
@@ -210,6 +213,7 @@ impl PersonRecord {
             privacy: self.privacy,
             default_timer: self.default_timer,
             hides_number: self.hides_number,
+            business: self.business,
             tokens: self.tokens,
             properties: self.properties,
             presence: PresenceState::default(),

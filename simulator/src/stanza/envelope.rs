@@ -2,8 +2,15 @@
 
 use wacore_binary::{Jid, Node, builder::NodeBuilder};
 
-use super::message_kind::{StanzaKind, StanzaMeta};
-use crate::{people::AddressingMode, phone_number::PhoneNumber, signal::EncryptedPayload};
+use super::{
+    business::verified_name_node,
+    message_kind::{StanzaKind, StanzaMeta},
+};
+use crate::{
+    people::{AddressingMode, business::SERIAL},
+    phone_number::PhoneNumber,
+    signal::EncryptedPayload,
+};
 
 /// The envelope of a message from a phone, the same for all its receivers.
 pub(super) struct MessageEnvelope<'a> {
@@ -16,6 +23,8 @@ pub(super) struct MessageEnvelope<'a> {
     /// Nobody learns the sender's number.
     pub hides_number: bool,
     pub push_name: String,
+    /// The certificate of the sender's name, if it is a business.
+    pub verified_name: Option<Vec<u8>>,
     pub now: i64,
 }
 
@@ -26,8 +35,12 @@ impl MessageEnvelope<'_> {
             .attr("t", self.now.to_string())
             .attr("type", self.kind.stanza_type)
             .attr("notify", self.push_name.as_str());
-        match self.kind.edit {
+        let node = match self.kind.edit {
             Some(edit) => node.attr("edit", edit),
+            None => node,
+        };
+        match self.verified_name {
+            Some(_) => node.attr("verified_name", SERIAL.to_string()).attr("verified_level", "low"),
             None => node,
         }
     }
@@ -72,6 +85,7 @@ impl MessageEnvelope<'_> {
     /// The ciphertexts and what the stanza says besides them.
     pub fn children(&self, mut encs: Vec<Node>) -> Vec<Node> {
         encs.extend(meta_node(&self.kind.meta));
+        encs.extend(self.verified_name.clone().map(verified_name_node));
         encs
     }
 

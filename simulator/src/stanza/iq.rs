@@ -132,6 +132,8 @@ impl ServerState {
             ("w:profile:picture", "set", _) => self.set_picture(number, device, iq),
             ("w:profile:picture", ..) => self.picture(number, iq),
             ("urn:xmpp:whatsapp:dirty" | "urn:xmpp:whatsapp:push" | "w:stats" | "tos", ..) => IqReply::empty(),
+            ("w:biz", "get", "business_profile") => self.business_profiles(iq),
+            ("bot", "get", "bot") => self.list_bots(),
             ("newsletter", ..) => self.on_channel_iq(id, number, kind, iq),
             ("w:mex", ..) => match self.answer_graphql(number, iq) {
                 Some(answer) => answer,

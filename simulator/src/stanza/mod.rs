@@ -2,7 +2,7 @@
 //!
 //! From a client, `dispatch` hands a stanza to:
 //! - `iq`, which answers questions with `usync`, `prekeys`, `groups` (`group_changes`, `group_settings`,
-//!   `group_requests`, `communities`), `profile`, `privacy`, `privacy_tokens`, `app_state`, `channel` and `graphql`
+//!   `group_requests`, `communities`), `profile`, `privacy`, `privacy_tokens`, `business`, `app_state`, `channel` and `graphql`
 //!   (`channel_queries`, `restrictions`); `request_parts` is what a request may hold
 //! - `routing`: its messages (`client_message`), to every receiver, with the list of devices in the ack
 //!   (`participant_hash`); `inbound`: what a simulated phone makes of one, `complaints`: what an app would not like in it
@@ -16,6 +16,7 @@
 //! - `calls`, `notifications`: profiles and changes of groups
 
 mod app_state;
+mod business;
 mod calls;
 mod channel;
 mod channel_queries;

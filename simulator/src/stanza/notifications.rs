@@ -108,7 +108,7 @@ impl ServerState {
         self.enqueue(to, device, entry)
     }
 
-    pub(super) fn devices_of(&self, number: &PhoneNumber) -> Vec<u16> {
+    pub fn devices_of(&self, number: &PhoneNumber) -> Vec<u16> {
         self.people.get(number).map(|person| person.companions.keys().copied().collect()).unwrap_or_default()
     }
 }

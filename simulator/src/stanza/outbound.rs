@@ -66,7 +66,7 @@ impl ServerState {
         let person = self.people.meet(sender)?;
         let addressing = utterance.addressing.unwrap_or(person.addressing);
         let push_name = utterance.push_name.unwrap_or_else(|| person.push_name.clone());
-        let hides_number = person.hides_number;
+        let (hides_number, verified_name) = (person.hides_number, person.verified_name());
         let receivers = self.receivers(sender, utterance.to.as_ref(), utterance.group.as_deref())?;
         for (number, device) in &receivers {
             let full = self.people.companion(number, *device).is_some_and(|companion| companion.queue.is_full());
@@ -85,6 +85,7 @@ impl ServerState {
             addressing,
             hides_number,
             push_name,
+            verified_name,
             now: self.now(),
         };
         self.sent.keep(

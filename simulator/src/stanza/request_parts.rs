@@ -75,6 +75,8 @@ const REQUESTS: &[(&str, &str, &[&str])] = &[
     ("w:stats", "set", &["add"]),
     ("tos", "get", &["request", "request/notice", "get_notice", "get_notice/**"]),
     ("tos", "set", &["notice", "trackable"]),
+    ("w:biz", "get", &["business_profile", "business_profile/profile"]),
+    ("bot", "get", &["bot"]),
     ("newsletter", "get", &["messages", "message_updates"]),
     ("newsletter", "set", &["live_updates"]),
     ("w:mex", "get", &["query"]),

@@ -40,6 +40,7 @@ impl ServerState {
         }
         let person = self.people.meet(sender)?;
         let (addressing, push_name, hides_number) = (person.addressing, person.push_name.clone(), person.hides_number);
+        let verified_name = person.verified_name();
         let sealed = self.seal(sender, number, device, &MessageUtils::pad_message_v2(plaintext))?;
         let envelope = MessageEnvelope {
             sender,
@@ -49,6 +50,7 @@ impl ServerState {
             addressing,
             hides_number,
             push_name,
+            verified_name,
             now: self.now(),
         };
         let mut enc = envelope.enc(&sealed);

@@ -32,6 +32,7 @@ impl ServerState {
         }
         let person = self.people.meet(sender)?;
         let (push_name, hides_number) = (person.push_name.clone(), person.hides_number);
+        let verified_name = person.verified_name();
         let kind = message_kind::kind(message);
         let envelope = MessageEnvelope {
             sender,
@@ -41,6 +42,7 @@ impl ServerState {
             addressing: AddressingMode::Lid,
             hides_number,
             push_name,
+            verified_name,
             now: self.now(),
         };
         for (number, device) in receivers {

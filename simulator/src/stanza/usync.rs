@@ -6,7 +6,11 @@ use wacore::messages::MessageUtils;
 use wacore_binary::{Jid, Node, NodeRef, builder::NodeBuilder};
 use waproto::whatsapp::{ADVKeyIndexList, ADVSignedKeyIndexList};
 
-use super::{iq::IqReply, node::jid};
+use super::{
+    business::{bot_profile, business_node},
+    iq::IqReply,
+    node::jid,
+};
 use crate::{people::SimulatedPerson, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
 
 /// Users in one question; a client asks for a group's participants at most.
@@ -110,7 +114,9 @@ impl ServerState {
                     children.extend(picture.map(|one| NodeBuilder::new("picture").attr("id", one.id.as_str()).build()));
                 }
                 ("disappearing_mode", Some(person)) => children.push(person.default_timer.node()),
-                // Nobody has a business, a bot, a user name or a text status, which is told by saying nothing.
+                ("business", Some(person)) => children.extend(business_node(person)),
+                ("bot", _) => children.extend(bot_profile(&asked)),
+                // Nobody has a user name or a text status, which is told by saying nothing.
                 _ => {}
             }
         }

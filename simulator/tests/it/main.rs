@@ -4,6 +4,7 @@
 
 mod basics;
 mod binary;
+mod businesses;
 mod calls_and_pictures;
 mod channels;
 mod clients;

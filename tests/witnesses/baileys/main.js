@@ -209,6 +209,11 @@ const commands = {
     const { linkedGroups } = await socket.communityFetchLinkedGroups(to)
     emit({ event: 'community_groups', groups: linkedGroups.map(({ id }) => id) })
   },
+  business: async ({ to }) => {
+    const { address, category } = await socket.getBusinessProfile(jid(to))
+    emit({ event: 'business', address, category })
+  },
+  bots: async () => emit({ event: 'bots', count: (await socket.getBotListV2()).length }),
   available: async () => socket.sendPresenceUpdate('available'),
   subscribe: async ({ to }) => socket.presenceSubscribe(jid(to)),
   typing: async ({ to, state }) => socket.sendPresenceUpdate(state, jid(to)),

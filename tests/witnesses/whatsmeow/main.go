@@ -415,6 +415,22 @@ func obey(ctx context.Context, order command) error {
 			return err
 		}
 		return inCommunity(ctx, community, order)
+	case "business":
+		of, err := address(order.To)
+		if err != nil {
+			return err
+		}
+		found, err := client.GetBusinessProfile(ctx, of)
+		if err == nil {
+			emit(map[string]any{"event": "business", "address": found.Address, "category": found.Categories[0].Name})
+		}
+		return err
+	case "bots":
+		bots, err := client.GetBotListV2(ctx)
+		if err == nil {
+			emit(map[string]any{"event": "bots", "count": len(bots)})
+		}
+		return err
 	case "available":
 		return client.SendPresence(ctx, types.PresenceAvailable)
 	case "subscribe":
