@@ -8,7 +8,11 @@ use rand::distr::{Alphanumeric, SampleString as _};
 use serde::{Deserialize, Serialize};
 use wacore_binary::{Jid, Server};
 
-use crate::{groups::ProfilePicture, phone_number::PhoneNumber};
+use crate::{
+    groups::ProfilePicture,
+    phone_number::PhoneNumber,
+    randomness::{Randomness, random},
+};
 
 /// Channels of one simulator; a test makes a handful.
 const MAX_CHANNELS: usize = 10_000;
@@ -113,7 +117,7 @@ impl Channel {
             name: ChannelText { text: name.to_owned(), set: now },
             description: ChannelText { text: String::new(), set: now },
             created: now,
-            invite: Alphanumeric.sample_string(&mut rand::rng(), INVITE),
+            invite: Alphanumeric.sample_string(&mut Randomness, INVITE),
             followers: owner.iter().cloned().collect(),
             owner,
             admins: BTreeSet::new(),
@@ -177,7 +181,7 @@ pub struct ChannelTable {
 impl ChannelTable {
     pub fn create(&mut self, name: &str, owner: PhoneNumber, now: i64) -> Result<&mut Channel> {
         self.check_room()?;
-        let id = format!("120363{:012}", rand::random::<u64>() % 1_000_000_000_000);
+        let id = format!("120363{:012}", random::<u64>() % 1_000_000_000_000);
         Ok(self.channels.entry(id.clone()).or_insert_with(|| Channel::new(id, name, Some(owner), now)))
     }
 

@@ -52,6 +52,10 @@ pub struct Config {
     )]
     pub lid_migrated: bool,
 
+    /// Derive every key, id and code from this number, so that two runs with the same calls in the same order are alike.
+    #[arg(long, env = "SIMULATOR_SEED")]
+    pub seed: Option<u64>,
+
     /// Milliseconds that every message takes on its way, in each direction. Clients rely on a network between them
     /// and WhatsApp: without any delay some of them miss the end of their login.
     #[arg(long, env = "SIMULATOR_LATENCY_MS", default_value_t = DEFAULT_LATENCY_MS)]
@@ -69,6 +73,7 @@ impl Config {
             account: None,
             state: None,
             lid_migrated: true,
+            seed: None,
             latency_ms: DEFAULT_LATENCY_MS,
         }
     }

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use wacore_binary::{Jid, Node};
@@ -122,7 +123,7 @@ impl std::fmt::Debug for CodeRequest {
 }
 
 /// What goes wrong on purpose, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PasskeyTrouble {
     /// The challenge is worthless before anybody can answer it.

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wacore_binary::{Jid, Server, builder::NodeBuilder};
 
-use crate::phone_number::PhoneNumber;
+use crate::{phone_number::PhoneNumber, randomness::random};
 
 /// WhatsApp's own limit of a group.
 const MAX_PARTICIPANTS: usize = 1_024;
@@ -78,7 +79,7 @@ pub struct GroupDescription {
 }
 
 /// Settings beyond who may write, change and add.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GroupSettings {
     /// Seconds after which messages disappear; 0: never.
@@ -94,7 +95,7 @@ pub struct GroupSettings {
 }
 
 /// Where a group stands among others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommunityPlace {
     #[default]
@@ -109,7 +110,7 @@ pub enum CommunityPlace {
     Linked { parent: String, kind: LinkedKind },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkedKind {
     /// Everybody is in it, and only administrators write.
@@ -213,7 +214,7 @@ impl GroupTable {
     ) -> Result<&ChatGroup> {
         ensure!(participants.len() <= MAX_PARTICIPANTS, "a group has at most {MAX_PARTICIPANTS} participants");
         ensure!(self.groups.len() < MAX_GROUPS, "there are {MAX_GROUPS} groups already");
-        let id = format!("120363{:012}", rand::random::<u64>() % 1_000_000_000_000);
+        let id = format!("120363{:012}", random::<u64>() % 1_000_000_000_000);
         let group = ChatGroup {
             id: id.clone(),
             subject,

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::phone_number::PhoneNumber;
@@ -10,7 +11,7 @@ use crate::phone_number::PhoneNumber;
 /// Lines kept. The oldest acknowledged lines give way; 250,000 take about 60 MB.
 const MAX_LINES: usize = 250_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageState {
     /// Not yet written to any socket.
@@ -25,7 +26,7 @@ pub enum MessageState {
 pub struct RecordKey(pub u64);
 
 /// One message to one companion.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerRecord {
     pub id: String,

@@ -32,6 +32,8 @@ mod passkey;
 mod people;
 mod phone_number;
 mod privacy;
+pub mod randomness;
+mod recording;
 mod refusals;
 mod restrictions;
 mod sent_log;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::phone_number::PhoneNumber;
@@ -28,7 +29,7 @@ pub struct LoadRun {
     pub ended: Option<Instant>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadProgress {
     pub id: String,

@@ -12,6 +12,7 @@ use crate::{
     ledger::MessageState,
     load::{LoadProgress, LoadRun},
     phone_number::PhoneNumber,
+    randomness::random,
     stanza::{OutboundMessage, SendError},
     state::{ServerState, SharedState},
 };
@@ -53,7 +54,7 @@ impl ServerState {
         let number = self.loads.next;
         self.loads.next += 1;
         let load = LoadRun {
-            id: format!("L{:04x}{number}", rand::random::<u16>()),
+            id: format!("L{:04x}{number}", random::<u16>()),
             to,
             messages,
             rate,

@@ -24,6 +24,9 @@ fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,wacore=warn".into()),
         )
         .init();
+    if let Some(seed) = config.seed {
+        whatsapp_simulator::randomness::seed(seed);
+    }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,7 +7,10 @@ use std::{
 
 use axum::body::Bytes;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::randomness::random;
 
 /// What the store holds at most; the oldest media give way.
 const MAX_HELD: usize = 1024 * 1024 * 1024;
@@ -51,7 +54,7 @@ pub struct OriginalFile {
 }
 
 /// What a phone says when it is asked for a file once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReuploadAnswer {
     #[default]
@@ -138,7 +141,7 @@ impl MediaStore {
 
     /// Keeps the bytes under a new path.
     pub fn put(&self, kind: &str, bytes: Bytes) -> String {
-        let name = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        let name = BASE64_URL_SAFE_NO_PAD.encode(random::<[u8; 16]>());
         let path = format!("/v/{kind}/{name}?{SIGNATURE}{name}");
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.size += bytes.len();

@@ -10,9 +10,12 @@ use ring::{
         ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
     },
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::randomness;
 
 /// Whose passkeys they are, and the one page on which they work.
 const RP_ID: &str = "web.whatsapp.com";
@@ -37,7 +40,7 @@ pub struct PasskeyCredential {
 }
 
 /// What is read of `PublicKeyCredentialRequestOptions`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestOptions {
     challenge: String,
@@ -80,7 +83,7 @@ impl PasskeyCredential {
         let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
             .ok()
             .context("a generated passkey cannot be read")?;
-        Ok(Self { key, document: document.as_ref().to_vec(), credential: rand::random(), signed: 0, seen: 0 })
+        Ok(Self { key, document: document.as_ref().to_vec(), credential: randomness::random(), signed: 0, seen: 0 })
     }
 
     /// The key itself, as WebDriver's virtual authenticators take it: a browser has the account's passkey then.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wacore_binary::{Node, builder::NodeBuilder};
 
@@ -25,8 +26,9 @@ pub enum ConnectionEnd {
 }
 
 /// A `<stream:error>` by its code or by its conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "serde_json::Value")]
+#[schemars(with = "serde_json::Value", description = "A number, `replaced`, `device_removed` or `xmlstreamend`.")]
 pub enum StreamError {
     Code(u16),
     Conflict(String),

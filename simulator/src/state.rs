@@ -26,6 +26,8 @@ use crate::{
     offline_queue::QueueEntry,
     people::PeopleDirectory,
     phone_number::PhoneNumber,
+    randomness::random,
+    recording::Recording,
     refusals::LoginRefusals,
     restrictions::RestrictionTable,
     sent_log::SentLog,
@@ -60,6 +62,7 @@ pub struct ServerState {
     pub restrictions: RestrictionTable,
     pub loads: LoadTable,
     pub statistics: TrafficStatistics,
+    pub recording: Recording,
     pub timers: TimerQueue,
     pub media: Arc<MediaStore>,
     /// Seconds by which this WhatsApp's clock differs from the machine's.
@@ -141,6 +144,7 @@ impl ServerState {
             restrictions: RestrictionTable::default(),
             loads: LoadTable::default(),
             statistics: TrafficStatistics::default(),
+            recording: Recording::default(),
             timers: TimerQueue::default(),
             media,
             clock_offset: 0,
@@ -159,7 +163,7 @@ impl ServerState {
     /// A stanza id of the server's own; random in front, so that a restart repeats none.
     pub fn fresh_id(&mut self, prefix: &str) -> String {
         self.next_id += 1;
-        format!("{prefix}{:08X}{:04X}", rand::random::<u32>(), self.next_id & 0xffff)
+        format!("{prefix}{:08X}{:04X}", random::<u32>(), self.next_id & 0xffff)
     }
 
     /// Hands a stanza to one connection; a connection that is gone gets nothing.

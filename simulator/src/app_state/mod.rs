@@ -23,6 +23,8 @@ use waproto::whatsapp::{
     syncd_mutation::SyncdOperation,
 };
 
+use crate::randomness::random;
+
 pub use setting::{NewSetting, SettingIndex};
 
 /// The collections that WhatsApp has, in the order in which clients ask for them.
@@ -75,7 +77,7 @@ pub struct Setting {
 
 impl AppState {
     pub fn new(now: i64) -> Self {
-        let key = AppStateKey { id: rand::random(), data: rand::random(), made: now };
+        let key = AppStateKey { id: random(), data: random(), made: now };
         Self { key, collections: BTreeMap::new() }
     }
 
@@ -154,7 +156,7 @@ impl AppState {
         let index = serde_json::to_vec(&new.index).context("write the index")?;
         let value = SyncActionValue { timestamp: Some(now_ms), ..new.value.clone() };
         let operation = if new.is_removed { SyncdOperation::REMOVE } else { SyncdOperation::SET };
-        let (mutation, _) = encode_record(operation, &index, &value, &keys, &self.key.id, &rand::random(), new.version);
+        let (mutation, _) = encode_record(operation, &index, &value, &keys, &self.key.id, &random(), new.version);
         let version = collection.hash.version + 1;
         let records = &collection.records;
         let (_, updated) = collection

@@ -1,6 +1,7 @@
 //! Settings by name, as the control API takes them, and where WhatsApp stores each.
 
 use buffa::MessageField;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use waproto::whatsapp::{
     SyncActionValue,
@@ -22,7 +23,7 @@ pub struct NewSetting {
 }
 
 /// A setting that the phone changes. Chats and people are addresses.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "setting", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum SettingIndex {
     PushName {

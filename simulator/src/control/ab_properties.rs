@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::response::NoContent;
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ use crate::{
 const MAX_PROPERTIES: usize = 4_000;
 const MAX_VALUE: usize = 1_000;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct PropertyView {
     code: u32,
     /// Null for one that is not in the client's registry.
@@ -40,7 +42,7 @@ pub async fn change(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(changes): JsonBody<BTreeMap<String, Value>>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     let changes: Vec<(String, Option<String>)> = changes
         .into_iter()
         .map(|(name, value)| match value {
@@ -65,10 +67,10 @@ pub async fn change(
         return Err(ApiError::bad(format!("an account has {MAX_PROPERTIES} properties at most")));
     }
     person.properties = properties;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSalt {
     delivery: SaltDelivery,
@@ -78,12 +80,12 @@ pub async fn make_salt(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewSalt>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     shared.lock().change_salt(&number, Some(new.delivery))?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
-pub async fn drop_salt(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> ApiResult<StatusCode> {
+pub async fn drop_salt(State(shared): State<SharedState>, NumberPath(number): NumberPath) -> ApiResult<NoContent> {
     shared.lock().change_salt(&number, None)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

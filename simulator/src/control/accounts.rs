@@ -1,11 +1,12 @@
 //! The accounts and their companions.
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{phone_number::PhoneNumber, state::SharedState};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountView {
     number: PhoneNumber,
@@ -14,7 +15,7 @@ pub struct AccountView {
     devices: Vec<DeviceView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceView {
     id: u16,

@@ -1,25 +1,26 @@
 //! The settings that an account's devices share, as its phone sees and changes them.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::Message as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use waproto::whatsapp::SyncActionValue;
 
-use super::response::{ApiError, ApiResult, JsonBody, NumberPath};
+use super::response::{ApiError, ApiResult, Created, JsonBody, NumberPath};
 use crate::{
     app_state::{AppState, COLLECTIONS, NewSetting, Setting, SettingIndex},
     state::SharedState,
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct CollectionView {
     collection: &'static str,
     version: u64,
     settings: Vec<SettingView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct SettingView {
     index: Vec<String>,
     /// `SyncActionValue`, as protobuf in base64.
@@ -55,7 +56,7 @@ fn collections(state: &AppState) -> Vec<CollectionView> {
 }
 
 /// Any setting, as protobuf.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawSetting {
     collection: String,
@@ -85,7 +86,7 @@ pub async fn change(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(change): JsonBody<serde_json::Value>,
-) -> ApiResult<(StatusCode, Json<serde_json::Value>)> {
+) -> ApiResult<Created<serde_json::Value>> {
     // Not one type with two forms: the error names what is wrong in the form that was meant.
     let problem = |error: serde_json::Error| ApiError::bad(format!("the body is not what this call takes: {error}"));
     let new = if change.get("setting").is_some() {
@@ -94,5 +95,5 @@ pub async fn change(
         serde_json::from_value::<RawSetting>(change).map_err(problem)?.try_into()?
     };
     let version = shared.lock().change_setting(&number, &new)?;
-    Ok((StatusCode::CREATED, Json(serde_json::json!({"collection": new.collection, "version": version}))))
+    Ok(Created(serde_json::json!({"collection": new.collection, "version": version})))
 }

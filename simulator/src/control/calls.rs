@@ -1,11 +1,12 @@
 //! Calls that people make, and how they ended.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
     contacts::only_account,
-    response::{ApiError, ApiResult, JsonBody, NumberPath},
+    response::{ApiError, ApiResult, Created, JsonBody, NumberPath},
 };
 use crate::{
     groups,
@@ -19,7 +20,7 @@ use crate::{
 const PLATFORM: &str = "android";
 const VERSION: &str = "2.25.37.76";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCall {
     /// `offer` (which is the default), `terminate`, `reject`, `accept` (by the phone of the called account).
@@ -47,7 +48,7 @@ pub async fn call(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewCall>,
-) -> ApiResult<(StatusCode, Json<serde_json::Value>)> {
+) -> ApiResult<Created<serde_json::Value>> {
     let mut server = shared.lock();
     if new.to.is_some() && new.group.is_some() {
         return Err(ApiError::bad("give `to` or `group`, not both"));
@@ -79,7 +80,7 @@ pub async fn call(
         version: new.version.as_deref().unwrap_or(VERSION),
     };
     server.call(&number, &called, &call)?;
-    Ok((StatusCode::CREATED, Json(serde_json::json!({"id": id}))))
+    Ok(Created(serde_json::json!({"id": id})))
 }
 
 /// The calls that somebody made, and how they ended.

@@ -2,11 +2,12 @@
 
 use axum::{Json, extract::State};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{signal::hexadecimal, state::SharedState};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrustAnchors {
     /// The public root key of the chat server's certificate chain: 32 bytes in hexadecimal digits.

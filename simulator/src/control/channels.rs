@@ -4,15 +4,15 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::{Message as _, MessageField};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use waproto::whatsapp::{Message, message::ImageMessage};
 
-use super::response::{ApiError, ApiResult, JsonBody};
+use super::response::{ApiError, ApiResult, Created, JsonBody};
 use crate::{
     channels::{Channel, ChannelMessage, ChannelText},
     media_store::MediaStore,
@@ -20,7 +20,7 @@ use crate::{
     state::SharedState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewChannel {
     name: String,
@@ -29,7 +29,7 @@ pub struct NewChannel {
     owner: PhoneNumber,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct ChannelView {
     id: String,
     name: String,
@@ -62,7 +62,7 @@ impl ChannelView {
 pub async fn create(
     State(shared): State<SharedState>,
     JsonBody(new): JsonBody<NewChannel>,
-) -> ApiResult<(StatusCode, Json<ChannelView>)> {
+) -> ApiResult<Created<ChannelView>> {
     if new.name.is_empty() {
         return Err(ApiError::bad("a channel needs a `name`"));
     }
@@ -73,7 +73,7 @@ pub async fn create(
     let created = server.channels.create(&new.name, new.owner, now);
     let channel = created.map_err(|error| ApiError::conflict(error.to_string()))?;
     channel.description = ChannelText { text: new.description, set: now };
-    Ok((StatusCode::CREATED, Json(ChannelView::of(channel))))
+    Ok(Created(ChannelView::of(channel)))
 }
 
 pub async fn list(State(shared): State<SharedState>) -> Json<Vec<ChannelView>> {
@@ -90,7 +90,7 @@ fn no_channel(id: &str) -> ApiError {
     ApiError::not_found(format!("there is no channel {id:?}"))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelMessageView {
     id: String,
@@ -138,7 +138,7 @@ pub async fn messages(
 }
 
 /// A text, or a picture that is not encrypted, as all files in channels are.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewChannelMessage {
     #[serde(default)]
@@ -147,7 +147,7 @@ pub struct NewChannelMessage {
     image: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelMessageCreated {
     id: String,
@@ -158,7 +158,7 @@ pub async fn write(
     State(shared): State<SharedState>,
     Path(channel): Path<String>,
     JsonBody(new): JsonBody<NewChannelMessage>,
-) -> ApiResult<(StatusCode, Json<ChannelMessageCreated>)> {
+) -> ApiResult<Created<ChannelMessageCreated>> {
     let channel = channel.strip_suffix("@newsletter").unwrap_or(&channel);
     if channel.is_empty() || !channel.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ApiError::bad("a channel's name has only digits"));
@@ -173,7 +173,7 @@ pub async fn write(
     };
     let id = server.fresh_id("3C");
     let server_id = server.say_in_channel(channel, &id, &message)?;
-    Ok((StatusCode::CREATED, Json(ChannelMessageCreated { id, server_id })))
+    Ok(Created(ChannelMessageCreated { id, server_id }))
 }
 
 /// There is no key in it, and the checksum is that of the bytes as they are.

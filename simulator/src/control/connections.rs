@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::response::NoContent;
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::response::{ApiError, ApiResult, JsonBody};
@@ -13,7 +15,7 @@ use crate::{
     state::SharedState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DropRequest {
     number: Option<PhoneNumber>,
@@ -51,7 +53,7 @@ pub async fn drop_now(
     Ok(Json(serde_json::json!({"dropped": wanted.len()})))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefuseRequest {
     failure: Option<u16>,
@@ -67,7 +69,7 @@ pub struct RefuseRequest {
 pub async fn refuse(
     State(shared): State<SharedState>,
     JsonBody(refuse): JsonBody<RefuseRequest>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     let ending = match (refuse.failure, refuse.stream_error) {
         (Some(reason), None) if (100..1000).contains(&reason) => {
             ConnectionEnd::Failure { reason, code: refuse.code.map(|code| code.to_string()), expire: refuse.expire }
@@ -92,15 +94,15 @@ pub async fn refuse(
         return Err(ApiError::conflict(format!("there are {MAX_REFUSALS} refusals already")));
     }
     server.refusals.add(refuse.number, ending, refuse.times, refuse.seconds.map(Duration::from_secs));
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
-pub async fn refuse_no_more(State(shared): State<SharedState>) -> StatusCode {
+pub async fn refuse_no_more(State(shared): State<SharedState>) -> NoContent {
     shared.lock().refusals.clear();
-    StatusCode::NO_CONTENT
+    NoContent
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogOutRequest {
     number: Option<PhoneNumber>,

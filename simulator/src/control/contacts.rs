@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::response::NoContent;
 use axum::{
     Json,
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     new_message::{NewMessage, SendingContact},
-    response::{ApiError, ApiResult, DialledPath, JsonBody, MessageCreated, NumberPath},
+    response::{ApiError, ApiResult, Created, DialledPath, JsonBody, MessageCreated, NumberPath},
 };
 use crate::{
     people::{AddressingMode, BusinessProfile, ReceiptMode, ReceivedReceipt, SimulatedPerson, TokenKind},
@@ -30,7 +32,7 @@ pub async fn write(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewMessage>,
-) -> ApiResult<(StatusCode, Json<MessageCreated>)> {
+) -> ApiResult<Created<MessageCreated>> {
     let store = shared.lock().media.clone();
     if new.to.is_some() && new.group.is_some() {
         return Err(ApiError::bad("give `to` or `group`, not both"));
@@ -68,7 +70,7 @@ pub async fn write(
     let id = new.id.unwrap_or_else(|| server.fresh_id("3A"));
     if new.status == Some(true) {
         server.show_status(&number, &id, &message)?;
-        return Ok((StatusCode::CREATED, Json(MessageCreated { id })));
+        return Ok(Created(MessageCreated { id }));
     }
     server.say(
         &number,
@@ -84,7 +86,7 @@ pub async fn write(
             unavailable: new.unavailable,
         },
     )?;
-    Ok((StatusCode::CREATED, Json(MessageCreated { id })))
+    Ok(Created(MessageCreated { id }))
 }
 
 /// The account that a call means if it names none.
@@ -107,7 +109,7 @@ pub async fn receipts(State(shared): State<SharedState>, NumberPath(number): Num
     Json(person.into_iter().flat_map(|person| person.inbox.receipts().cloned()).collect())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptKind {
     Delivered,
@@ -117,7 +119,7 @@ pub enum ReceiptKind {
     Retry,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewReceipt {
     id: String,
@@ -129,7 +131,7 @@ pub async fn confirm(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewReceipt>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     let mut server = shared.lock();
     let message = server
         .people
@@ -144,11 +146,11 @@ pub async fn confirm(
         ReceiptKind::Played => Some("played"),
         ReceiptKind::Retry => {
             server.ask_for(&number, &message, &to)?;
-            return Ok(StatusCode::NO_CONTENT);
+            return Ok(NoContent);
         }
     };
     server.confirm(&number, &message.from, &to, message.group.as_deref(), &new.id, kind);
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// A message that the contact sent, as protobuf: with the address and the keys of its file, and with its secret.
@@ -165,7 +167,7 @@ pub async fn sent(
     Ok(Json(serde_json::json!({"id": id, "base64": BASE64_STANDARD.encode(&sent.plaintext)})))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactView {
     number: PhoneNumber,
@@ -215,7 +217,7 @@ impl ContactView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContactChanges {
     push_name: Option<String>,
@@ -242,7 +244,7 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Resu
 }
 
 /// Whether strangers need a token: `true` means that either kind will do.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "`restricted` is true, false, or a list of `tctoken` and `cstoken`")]
 enum StrangerRule {
     All(bool),
@@ -313,7 +315,7 @@ pub async fn picture(State(shared): State<SharedState>, NumberPath(number): Numb
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reinstallation {
     /// The server tells who has a chat with the contact; true if not given.

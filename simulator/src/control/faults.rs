@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use axum::response::NoContent;
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
     response::{IntoResponse, Response},
 };
 
-use super::response::{ApiError, ApiResult, JsonBody};
+use super::response::{ApiError, ApiResult, Created, JsonBody};
 use crate::{
     faults::{FaultKind, FaultRule, MAX_FAULTS},
     state::SharedState,
@@ -19,7 +19,7 @@ use crate::{
 pub async fn add(
     State(shared): State<SharedState>,
     JsonBody(fault): JsonBody<FaultRule>,
-) -> ApiResult<(StatusCode, Json<serde_json::Value>)> {
+) -> ApiResult<Created<serde_json::Value>> {
     if fault.code.is_some() && fault.kind != FaultKind::Nack {
         return Err(ApiError::bad("`code` belongs to a nack"));
     }
@@ -44,7 +44,7 @@ pub async fn add(
         server.timers.after(end, TimerAction::WakeAll);
     }
     let id = server.faults.add(fault);
-    Ok((StatusCode::CREATED, Json(serde_json::json!({"id": id}))))
+    Ok(Created(serde_json::json!({"id": id})))
 }
 
 pub async fn list(State(shared): State<SharedState>) -> Response {
@@ -53,18 +53,18 @@ pub async fn list(State(shared): State<SharedState>) -> Response {
     Json(active).into_response()
 }
 
-pub async fn clear(State(shared): State<SharedState>) -> StatusCode {
+pub async fn clear(State(shared): State<SharedState>) -> NoContent {
     let mut server = shared.lock();
     server.faults.clear();
     server.wake_all();
-    StatusCode::NO_CONTENT
+    NoContent
 }
 
-pub async fn remove(State(shared): State<SharedState>, Path(id): Path<u64>) -> ApiResult<StatusCode> {
+pub async fn remove(State(shared): State<SharedState>, Path(id): Path<u64>) -> ApiResult<NoContent> {
     let mut server = shared.lock();
     if !server.faults.remove(id) {
         return Err(ApiError::not_found(format!("there is no fault {id}")));
     }
     server.wake_all();
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

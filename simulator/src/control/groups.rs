@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wacore_binary::{Node, builder::NodeBuilder};
 
 use super::{
     contacts::only_account,
-    response::{ApiError, ApiResult, JsonBody},
+    response::{ApiError, ApiResult, Created, JsonBody},
 };
 use crate::{
     groups::{ChatGroup, CommunityPlace, GroupDescription, GroupSettings},
@@ -20,7 +20,7 @@ use crate::{
     state::SharedState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewGroup {
     subject: String,
@@ -31,7 +31,7 @@ pub struct NewGroup {
     creator: Option<PhoneNumber>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupView {
     id: String,
@@ -76,7 +76,7 @@ impl GroupView {
 pub async fn create(
     State(shared): State<SharedState>,
     JsonBody(new): JsonBody<NewGroup>,
-) -> ApiResult<(StatusCode, Json<GroupView>)> {
+) -> ApiResult<Created<GroupView>> {
     if new.participants.is_empty() {
         return Err(ApiError::bad("a group needs at least one participant"));
     }
@@ -107,7 +107,7 @@ pub async fn create(
         .groups
         .create(new.subject, creator, participants, now)
         .map_err(|error| ApiError::bad(error.to_string()))?;
-    Ok((StatusCode::CREATED, Json(GroupView::of(group))))
+    Ok(Created(GroupView::of(group)))
 }
 
 pub async fn list(State(shared): State<SharedState>) -> Json<Vec<GroupView>> {
@@ -122,7 +122,7 @@ pub async fn show(State(shared): State<SharedState>, Path(id): Path<String>) -> 
         .ok_or_else(|| ApiError::not_found(format!("there is no group {id:?}")))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupChanges {
     /// Who does it; its maker if nobody is named.

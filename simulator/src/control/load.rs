@@ -3,13 +3,13 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
     contacts::only_account,
-    response::{ApiError, ApiResult, JsonBody},
+    response::{Accepted, ApiError, ApiResult, JsonBody},
 };
 use crate::{
     load::{LoadProgress, MAX_CONTACTS, MAX_MESSAGES, MAX_RATE},
@@ -18,7 +18,7 @@ use crate::{
     state::SharedState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct NewLoad {
     messages: u64,
@@ -35,7 +35,7 @@ pub struct NewLoad {
 pub async fn begin(
     State(shared): State<SharedState>,
     JsonBody(new): JsonBody<NewLoad>,
-) -> ApiResult<(StatusCode, Json<serde_json::Value>)> {
+) -> ApiResult<Accepted<serde_json::Value>> {
     if !(1..=MAX_MESSAGES).contains(&new.messages) {
         return Err(ApiError::bad(format!("`messages` is 1 to {MAX_MESSAGES}")));
     }
@@ -75,7 +75,7 @@ pub async fn begin(
     let id = load.id.clone();
     let background = shared.clone();
     shared.spawn(async move { run(background, load).await });
-    Ok((StatusCode::ACCEPTED, Json(serde_json::json!({"id": id}))))
+    Ok(Accepted(serde_json::json!({"id": id})))
 }
 
 pub async fn progress(State(shared): State<SharedState>, Path(id): Path<String>) -> ApiResult<Json<LoadProgress>> {

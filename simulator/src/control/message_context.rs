@@ -23,7 +23,7 @@ use super::{
     new_message::{MessageKind, NewMessage, SendingContact, required},
     response::{ApiError, ApiResult},
 };
-use crate::{people::AddressingMode, phone_number::PhoneNumber};
+use crate::{people::AddressingMode, phone_number::PhoneNumber, randomness::random};
 
 impl NewMessage {
     /// The kinds of this chapter.
@@ -244,7 +244,7 @@ impl SendingContact<'_> {
 }
 
 fn fresh_secret() -> MessageContextInfo {
-    MessageContextInfo { message_secret: Some(rand::random::<[u8; 32]>().to_vec()), ..Default::default() }
+    MessageContextInfo { message_secret: Some(random::<[u8; 32]>().to_vec()), ..Default::default() }
 }
 
 fn envelope(message: Message) -> MessageField<FutureProofMessage> {

@@ -1,6 +1,7 @@
 //! The ledger, the statistics and the clock.
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::response::{ApiError, ApiResult, JsonBody, QueryParams};
@@ -12,7 +13,7 @@ use crate::{
     statistics::TrafficStatistics,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MessageFilter {
     state: Option<MessageState>,
@@ -45,7 +46,7 @@ pub async fn list(
     Json(lines)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct StatisticsReport {
     messages: MessageCounts,
     connections: usize,
@@ -56,7 +57,7 @@ pub struct StatisticsReport {
     statistics: TrafficStatistics,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct MessageCounts {
     queued: u64,
     sent: u64,
@@ -79,7 +80,7 @@ pub async fn statistics(State(shared): State<SharedState>) -> Json<StatisticsRep
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClockOffset {
     #[serde(default)]

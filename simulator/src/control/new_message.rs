@@ -1,5 +1,6 @@
 //! What the control API is told that a contact writes.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::response::{ApiError, ApiResult};
@@ -10,7 +11,7 @@ use crate::{
     sent_log::SentPlaintext,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewMessage {
     #[serde(rename = "type", default)]
@@ -75,7 +76,7 @@ pub struct NewMessage {
     pub push_name: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileFault {
     /// The store has it no longer.
@@ -88,7 +89,7 @@ pub enum FileFault {
     Stalled,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKind {
     #[default]
@@ -114,7 +115,7 @@ pub enum MessageKind {
 }
 
 /// One of several contacts.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VcardEntry {
     pub display_name: String,

@@ -1,6 +1,8 @@
 //! Accounts that are linked by passkey only: which ones, the user's browser that signs, the code on the phone.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::response::NoContent;
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -13,7 +15,7 @@ use crate::{
     state::SharedState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasskeyRequirement {
     number: PhoneNumber,
@@ -31,7 +33,7 @@ pub async fn require(
     Ok(Json(passkey.exported()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountQuery {
     number: PhoneNumber,
@@ -41,9 +43,9 @@ pub struct AccountQuery {
 pub async fn require_no_more(
     State(shared): State<SharedState>,
     QueryParams(of): QueryParams<AccountQuery>,
-) -> StatusCode {
+) -> NoContent {
     shared.lock().passkeys.remove(&of.number);
-    StatusCode::NO_CONTENT
+    NoContent
 }
 
 /// What the phone shows.
@@ -51,7 +53,7 @@ pub async fn show(State(shared): State<SharedState>, QueryParams(of): QueryParam
     Json(shared.lock().shown_passkey(&of.number))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignRequest {
     number: Option<PhoneNumber>,

@@ -1,7 +1,9 @@
 //! What people do besides writing and calling: they type, come and go, change their profile; and what a phone tells of the
 //! past.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::response::NoContent;
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -19,7 +21,7 @@ use crate::{
 /// The beginning of every JPEG, and its end.
 const PICTURE: &[u8] = &[0xff, 0xd8, 0xff, 0xd9];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewPresence {
     state: PresenceKind,
@@ -34,14 +36,14 @@ pub async fn presence(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewPresence>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     let mut server = shared.lock();
     // With several accounts and none named, only who follows this contact is told.
     let to = new.to.or_else(|| only_account(&server, &number).ok());
     let addressing = new.addressing.unwrap_or(server.people.meet(&number)?.addressing);
     let group = new.group.as_deref().map(groups::whole);
     server.show_presence(&number, to.as_ref(), new.state, new.last_seen, group.as_deref(), addressing);
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// What clients showed this contact of themselves.
@@ -54,7 +56,7 @@ pub async fn presences(
     Json(person.into_iter().flat_map(|person| person.inbox.presence().cloned()).collect())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewProfile {
     about: Option<String>,
@@ -66,7 +68,7 @@ pub async fn profile(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewProfile>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     let mut server = shared.lock();
     server.people.meet(&number)?;
     if let Some(about) = &new.about {
@@ -78,10 +80,10 @@ pub async fn profile(
         let picture = is_new.then(|| server.keep_picture(PICTURE.to_vec()));
         server.show_picture(&number, picture);
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewHistory {
     contact: PhoneNumber,
@@ -90,7 +92,7 @@ pub struct NewHistory {
     progress: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecoveredMessage {
     contact: PhoneNumber,
@@ -102,11 +104,11 @@ pub async fn recovered(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<RecoveredMessage>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     let mut server = shared.lock();
     server.people.meet(&new.contact)?;
     server.recover(&number, &new.contact, &new.message).map_err(ApiError::bad)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// The account's phone tells its companions of an earlier chat.
@@ -114,9 +116,9 @@ pub async fn history(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewHistory>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<NoContent> {
     let mut server = shared.lock();
     server.people.meet(&new.contact)?;
     server.tell_of_the_past(&number, &new.contact, &new.messages, new.progress).map_err(ApiError::bad)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

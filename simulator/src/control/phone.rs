@@ -1,17 +1,19 @@
 //! The mock phone: scans QR codes and takes pairing codes.
 
+use axum::response::NoContent;
 use axum::{
     Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::response::{ApiError, ApiResult, JsonBody, QueryParams};
 use crate::{phone_number::PhoneNumber, server::ScanOutcome, state::SharedState};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScanQuery {
     /// The phone scans only if it scans by itself (`SIMULATOR_AUTO_SCAN`).
@@ -20,7 +22,7 @@ pub struct ScanQuery {
     number: Option<PhoneNumber>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct PairedDevice {
     number: PhoneNumber,
     lid: String,
@@ -50,7 +52,7 @@ pub async fn scan_qr(
     Ok(Json(PairedDevice::from(scanned)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CodeEntry {
     number: PhoneNumber,
@@ -74,7 +76,7 @@ pub async fn expire_qr(State(shared): State<SharedState>) -> Json<serde_json::Va
     Json(serde_json::json!({"clients": expired}))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PhonePower {
     number: PhoneNumber,
@@ -82,7 +84,7 @@ pub struct PhonePower {
 }
 
 /// A phone that is off confirms nothing that its companions ask it.
-pub async fn power(State(shared): State<SharedState>, JsonBody(power): JsonBody<PhonePower>) -> ApiResult<StatusCode> {
+pub async fn power(State(shared): State<SharedState>, JsonBody(power): JsonBody<PhonePower>) -> ApiResult<NoContent> {
     let mut server = shared.lock();
     server.people.meet(&power.number)?;
     if power.on {
@@ -90,5 +92,5 @@ pub async fn power(State(shared): State<SharedState>, JsonBody(power): JsonBody<
     } else {
         server.phones_off.insert(power.number);
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

@@ -8,6 +8,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::Message as _;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wacore::download::{DownloadUtils, Downloadable};
 use waproto::whatsapp::Message;
@@ -23,7 +24,7 @@ use crate::{
     state::SharedState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceivedQuery {
     /// Each message comes with what an app would not like in it.

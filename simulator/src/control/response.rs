@@ -7,6 +7,7 @@ use axum::{
     http::{Method, StatusCode, Uri, request::Parts},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{phone_number::PhoneNumber, server::PairingError, stanza::SendError, state::SharedState};
@@ -66,6 +67,24 @@ impl From<PairingError> for ApiError {
 impl From<anyhow::Error> for ApiError {
     fn from(error: anyhow::Error) -> Self {
         Self(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
+    }
+}
+
+/// Something was made.
+pub struct Created<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, Json(self.0)).into_response()
+    }
+}
+
+/// Something goes on in the background.
+pub struct Accepted<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Accepted<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::ACCEPTED, Json(self.0)).into_response()
     }
 }
 
@@ -133,7 +152,7 @@ pub async fn no_such_method(method: Method, uri: Uri) -> ApiError {
 }
 
 /// The answer to a message that was written.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct MessageCreated {
     pub id: String,
 }

@@ -1,6 +1,7 @@
 //! Restrictions of accounts, set and taken away.
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::response::{ApiError, ApiResult, JsonBody, NumberPath};
@@ -10,7 +11,7 @@ use crate::{
     state::{ServerState, SharedState},
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRestriction {
     kind: RestrictionKind,

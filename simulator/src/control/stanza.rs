@@ -1,17 +1,18 @@
 //! Any stanza of the server's, as a test writes it: what no other call makes, or no WhatsApp would send.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::extract::State;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wacore_binary::{Node, builder::NodeBuilder};
 
-use super::response::{ApiError, ApiResult, JsonBody, NumberPath};
+use super::response::{ApiError, ApiResult, Created, JsonBody, NumberPath};
 use crate::{
     offline_queue::{QueueEntry, StanzaClass},
     state::SharedState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewStanza {
     stanza: NodeBody,
@@ -20,7 +21,7 @@ pub struct NewStanza {
 }
 
 /// A node as JSON. An attribute with an `@` is an address.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeBody {
     tag: String,
@@ -63,7 +64,7 @@ pub async fn send(
     State(shared): State<SharedState>,
     NumberPath(number): NumberPath,
     JsonBody(new): JsonBody<NewStanza>,
-) -> ApiResult<(StatusCode, Json<serde_json::Value>)> {
+) -> ApiResult<Created<serde_json::Value>> {
     let mut node = new.stanza.node()?;
     let mut server = shared.lock();
     let person = server.people.get(&number);
@@ -104,5 +105,5 @@ pub async fn send(
             }
         }
     }
-    Ok((StatusCode::CREATED, Json(serde_json::json!({"id": id}))))
+    Ok(Created(serde_json::json!({"id": id})))
 }

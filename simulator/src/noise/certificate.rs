@@ -10,7 +10,7 @@ use waproto::whatsapp::{
     cert_chain::{NoiseCertificate, noise_certificate::Details},
 };
 
-use crate::signal::raw_key;
+use crate::{randomness::Randomness, signal::raw_key};
 
 /// Serial numbers as WhatsApp's chain has them: clients require the issuer 0 of the intermediate certificate.
 const ROOT_SERIAL: u32 = 0;
@@ -40,7 +40,7 @@ pub struct ServerKeys {
 
 impl ServerIdentity {
     pub fn generate() -> Result<Self> {
-        let mut rng = rand::rng();
+        let mut rng = Randomness;
         Self::from_pairs(KeyPair::generate(&mut rng), KeyPair::generate(&mut rng), KeyPair::generate(&mut rng))
     }
 
@@ -51,7 +51,7 @@ impl ServerIdentity {
 
     /// Gives a server key of an older state folder, which has no other keys, a chain of its own.
     pub fn from_server_key(server: &[u8; 32]) -> Result<Self> {
-        let mut rng = rand::rng();
+        let mut rng = Randomness;
         let server = KeyPair::try_from(PrivateKey::deserialize(server)?)?;
         Self::from_pairs(KeyPair::generate(&mut rng), KeyPair::generate(&mut rng), server)
     }
@@ -86,7 +86,7 @@ fn certify(issuer: &KeyPair, issuer_serial: u32, serial: u32, subject: &KeyPair)
         not_after: Some(NOT_AFTER),
     }
     .encode_to_vec();
-    let signature = issuer.private_key.calculate_signature(&details, &mut rand::rng())?;
+    let signature = issuer.private_key.calculate_signature(&details, &mut Randomness)?;
     Ok(NoiseCertificate { details: Some(details), signature: Some(signature.to_vec()) })
 }
 

@@ -13,6 +13,8 @@ use waproto::whatsapp::{
 
 use super::certificate::ServerIdentity;
 
+use crate::randomness::Randomness;
+
 /// A finished handshake: the ciphers of both directions, who the client is and what it declared.
 pub struct NoiseSession {
     pub read: NoiseCipher,
@@ -55,7 +57,7 @@ pub fn answer(identity: &ServerIdentity, hello: &[u8]) -> Result<HandshakeReply>
 }
 
 fn full(identity: &ServerIdentity, theirs: &[u8], pattern: &'static str) -> Result<HandshakeReply> {
-    let ephemeral = KeyPair::generate(&mut rand::rng());
+    let ephemeral = KeyPair::generate(&mut Randomness);
     let mut noise = NoiseHandshake::new(pattern, &WA_CONN_HEADER)?;
     noise.authenticate(theirs);
     noise.authenticate(ephemeral.public_key.public_key_bytes());
@@ -77,7 +79,7 @@ fn resume(identity: &ServerIdentity, theirs: &[u8], hello: &ClientHello) -> Resu
     noise.mix_shared_secret(own, &client_static)?;
     let payload = noise.decrypt(hello.payload.as_deref().unwrap_or_default())?;
 
-    let ephemeral = KeyPair::generate(&mut rand::rng());
+    let ephemeral = KeyPair::generate(&mut Randomness);
     noise.authenticate(ephemeral.public_key.public_key_bytes());
     noise.mix_shared_secret(ephemeral.private_key.serialize(), theirs)?;
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_static)?;

@@ -1,12 +1,13 @@
 //! What a business shows: its profile, and the certificate of its verified name.
 
 use buffa::Message as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use waproto::whatsapp::{VerifiedNameCertificate, verified_name_certificate::Details};
 
 use crate::signal::SignalEndpoint;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BusinessProfile {
     /// The name that WhatsApp verified.

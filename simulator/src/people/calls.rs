@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::phone_number::PhoneNumber;
@@ -12,14 +13,14 @@ const REMEMBERED: usize = 100;
 #[derive(Debug, Clone, Default)]
 pub struct CallLog(VecDeque<CallRecord>);
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct CallRecord {
     pub id: String,
     pub to: PhoneNumber,
     pub state: CallState,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallState {
     Ringing,
@@ -67,7 +68,7 @@ impl CallLog {
 }
 
 /// A signal of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallSignal {
     #[default]

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Complaint;
@@ -15,7 +16,7 @@ const MAX_SHOWN: usize = 20_000;
 const MAX_PRESENCE: usize = 200;
 
 /// A message that a phone decrypted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedMessage {
     pub id: String,
@@ -72,7 +73,7 @@ pub struct ReceivedMessage {
 }
 
 /// A receipt for a message that this phone sent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedReceipt {
     pub id: String,
@@ -83,7 +84,7 @@ pub struct ReceivedReceipt {
 }
 
 /// What a companion showed of itself. Gone with the process, as at WhatsApp.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedPresence {
     pub from: PhoneNumber,

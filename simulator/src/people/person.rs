@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AbProperties, BusinessProfile, CallLog, CompanionDevice, PhoneInbox, PrivacyTokens};
@@ -12,11 +13,12 @@ use crate::{
     groups::ProfilePicture,
     phone_number::PhoneNumber,
     privacy::{DefaultTimer, PrivacySettings},
+    randomness::random,
     signal::SignalEndpoint,
 };
 
 /// By which name a contact appears in what it sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AddressingMode {
     Pn,
@@ -24,7 +26,7 @@ pub enum AddressingMode {
 }
 
 /// Whether the phone confirms a delivery by itself, as phones do, or only when told to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptMode {
     /// By itself. The phone of an account with companions leaves it to them.
@@ -92,7 +94,7 @@ impl SimulatedPerson {
     pub fn new(number: PhoneNumber, push_name: String) -> Result<Self> {
         Ok(Self {
             lid: number.lid(),
-            raw_id: rand::random::<u32>() >> 1,
+            raw_id: random::<u32>() >> 1,
             number,
             push_name,
             phone: SignalEndpoint::generate()?,
@@ -128,7 +130,7 @@ impl SimulatedPerson {
     /// Replaces the phone by a new one, with a new identity and without sessions.
     pub fn reinstall(&mut self) -> Result<()> {
         self.phone = SignalEndpoint::generate()?;
-        self.raw_id = rand::random::<u32>() >> 1;
+        self.raw_id = random::<u32>() >> 1;
         Ok(())
     }
 }

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wacore::iq::tctoken::{compute_cs_token, is_tc_token_expired_with_at, should_send_new_tc_token_with_at};
 
-use crate::phone_number::PhoneNumber;
+use crate::{phone_number::PhoneNumber, randomness::random};
 
 const TOKEN_BYTES: usize = 11;
 const SALT_BYTES: usize = 32;
@@ -21,7 +22,7 @@ pub struct PrivacyToken {
 }
 
 /// The two proofs that a message to somebody can carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenKind {
     /// A token that the receiver gave.
@@ -31,7 +32,7 @@ pub enum TokenKind {
 }
 
 /// How the phone tells its companions the salt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SaltDelivery {
     /// In the first part of the history, at pairing.
@@ -65,7 +66,7 @@ impl PrivacyTokens {
 
     /// A new token for `receiver`. The one before it stays good.
     pub fn give(&mut self, receiver: PhoneNumber, issued: i64) -> PrivacyToken {
-        let bytes = rand::random::<[u8; TOKEN_BYTES]>().to_vec();
+        let bytes = random::<[u8; TOKEN_BYTES]>().to_vec();
         let token = PrivacyToken { bytes, issued };
         let before = self.given.remove(&receiver).map(|(newest, _)| newest);
         self.given.insert(receiver, (token.clone(), before));
@@ -113,7 +114,7 @@ impl PrivacyTokens {
 
     /// Makes a new salt, or takes it away.
     pub fn set_salt(&mut self, delivery: Option<SaltDelivery>) {
-        self.salt = delivery.map(|delivery| NctSalt { bytes: rand::random::<[u8; SALT_BYTES]>().to_vec(), delivery });
+        self.salt = delivery.map(|delivery| NctSalt { bytes: random::<[u8; SALT_BYTES]>().to_vec(), delivery });
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     connection::{ClientRegistration, ConnectionId, ConnectionPhase, PairingAgreement},
     people::{CompanionDevice, SimulatedPerson, scenario},
     phone_number::PhoneNumber,
+    randomness::Randomness,
     refusals::{ConnectionEnd, StreamError},
     state::ServerState,
     timers::TimerAction,
@@ -67,7 +68,7 @@ impl ServerState {
             return;
         };
         registration.refs =
-            (0..QR_CODES).map(|_| format!("2@{}", Alphanumeric.sample_string(&mut rand::rng(), 88))).collect();
+            (0..QR_CODES).map(|_| format!("2@{}", Alphanumeric.sample_string(&mut Randomness, 88))).collect();
         let refs: Vec<_> = registration
             .refs
             .iter()

@@ -12,6 +12,7 @@ use super::pairing::PairingError;
 use crate::{
     connection::{CodeRequest, ConnectionId, ConnectionPhase, EnteredCode},
     phone_number::PhoneNumber,
+    randomness::{Randomness, random},
     signal::raw_key,
     state::ServerState,
 };
@@ -39,7 +40,7 @@ impl CodeDerivation {
         }
         let theirs = PairCodeUtils::decrypt_primary_ephemeral_pub(&self.wrapped, &code)
             .map_err(|error| PairingError::Internal(anyhow::anyhow!("{error}")))?;
-        let ephemeral = KeyPair::generate(&mut rand::rng());
+        let ephemeral = KeyPair::generate(&mut Randomness);
         let wrapped_primary = PairCodeUtils::encrypt_ephemeral_pub(&raw_key(&ephemeral.public_key), &code);
         Ok(DerivedCode { connection: self.connection, entered: EnteredCode { ephemeral, theirs }, wrapped_primary })
     }
@@ -78,7 +79,7 @@ impl ServerState {
             Some("companion_hello") => {
                 let wrapped = bytes(stage, "link_code_pairing_wrapped_companion_ephemeral_pub")?;
                 ensure!(wrapped.len() == 80, "the wrapped key has not 80 bytes");
-                let reference = format!("3@{:016x}", rand::random::<u64>()).into_bytes();
+                let reference = format!("3@{:016x}", random::<u64>()).into_bytes();
                 let registration = self.registration(id).context("the client is gone")?;
                 registration.code = Some(CodeRequest { number, reference: reference.clone(), wrapped, entered: None });
                 let reference = NodeBuilder::new("link_code_pairing_ref").bytes(reference).build();

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use buffa::Message as _;
+use schemars::JsonSchema;
 use serde::Serialize;
 use wacore::shortcake::ShortcakeUtils;
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
@@ -33,6 +34,7 @@ use crate::{
     },
     passkey::{PasskeyCredential, RequestOptions},
     phone_number::PhoneNumber,
+    randomness::{Randomness, random},
     signal::raw_key,
     state::ServerState,
     timers::TimerAction,
@@ -46,7 +48,7 @@ const CHALLENGE_LASTS: Duration = Duration::from_secs(600);
 const PHONE_TAKES: Duration = Duration::from_millis(400);
 
 /// A ceremony as the phone shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct CeremonyView {
     state: &'static str,
     /// To be compared with what the client shows.
@@ -110,7 +112,7 @@ impl ServerState {
         let Some(account) = self.passkeys.get(number) else {
             return self.agree(id, number, secret);
         };
-        let challenge: [u8; 32] = rand::random();
+        let challenge: [u8; 32] = random();
         let options = account.passkey.options(&challenge, CHALLENGE_LASTS).to_string();
         let good_for = if account.trouble == Some(PasskeyTrouble::Expired) { Duration::ZERO } else { CHALLENGE_LASTS };
         let registration = self.registration(id).context("the client is gone")?;
@@ -132,7 +134,7 @@ impl ServerState {
         let child = iq.children().and_then(|children| children.first()).context("the question is empty")?;
         match child.tag.as_ref() {
             "ref" => {
-                let reference = format!("4@{}", BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
+                let reference = format!("4@{}", BASE64_URL_SAFE_NO_PAD.encode(random::<[u8; 24]>()));
                 self.ceremony(id)?.reference = Some(reference.clone());
                 Ok(Some(NodeBuilder::new("ref").bytes(reference.into_bytes()).build()))
             }
@@ -164,8 +166,8 @@ impl ServerState {
             device_type: said.device_type.unwrap_or(PlatformType::UNKNOWN),
             identity,
             commitment,
-            ephemeral: KeyPair::generate(&mut rand::rng()),
-            nonce: rand::random(),
+            ephemeral: KeyPair::generate(&mut Randomness),
+            nonce: random(),
         };
         let ceremony = self.ceremony(id)?;
         ceremony.reference = Some(reference);

@@ -16,6 +16,8 @@ use wacore_libsignal::protocol::{
     group_encrypt, message_decrypt, message_encrypt, process_prekey_bundle, process_sender_key_distribution_message,
 };
 
+use crate::randomness::Randomness;
+
 pub use companion_keys::{CompanionKeys, big_endian};
 
 use stores::{IdentityData, PreKeyMap, SIGNED_PREKEY_ID, SenderKeyMap, SessionMap, SignalResult, SignedPreKeySlot};
@@ -56,7 +58,7 @@ fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> 
 
 impl SignalEndpoint {
     pub fn generate() -> Result<Self> {
-        let mut rng = rand::rng();
+        let mut rng = Randomness;
         let pair = IdentityKeyPair::generate(&mut rng);
         let signed = KeyPair::generate(&mut rng);
         let signature = pair
@@ -92,7 +94,7 @@ impl SignalEndpoint {
 
     /// Signs with the identity key (XEdDSA), as a phone does for its companions.
     pub fn sign(&self, message: &[u8]) -> Result<[u8; 64]> {
-        let signature = self.identities.pair.private_key().calculate_signature(message, &mut rand::rng())?;
+        let signature = self.identities.pair.private_key().calculate_signature(message, &mut Randomness)?;
         Ok(signature)
     }
 
@@ -132,7 +134,7 @@ impl SignalEndpoint {
             &mut self.sessions,
             &mut self.identities,
             bundle,
-            &mut rand::rng(),
+            &mut Randomness,
             UsePQRatchet::No,
         ))
         .with_context(|| format!("open a session with {to}"))?;
@@ -166,7 +168,7 @@ impl SignalEndpoint {
             &mut self.identities,
             &mut self.prekeys,
             &self.signed_prekey,
-            &mut rand::rng(),
+            &mut Randomness,
             UsePQRatchet::No,
         ))
         .with_context(|| format!("decrypt a {kind} of {from}"))?;
@@ -179,7 +181,7 @@ impl SignalEndpoint {
     /// The sender key of this phone in a group, made at first use, as the others need it.
     pub fn sender_key_distribution(&mut self, name: &SenderKeyName) -> Result<Vec<u8>> {
         let distribution =
-            at_once(create_sender_key_distribution_message(name, &mut self.sender_keys, &mut rand::rng()))?;
+            at_once(create_sender_key_distribution_message(name, &mut self.sender_keys, &mut Randomness))?;
         Ok(distribution.serialized().to_vec())
     }
 
@@ -190,7 +192,7 @@ impl SignalEndpoint {
     }
 
     pub fn group_encrypt(&mut self, name: &SenderKeyName, plaintext: &[u8]) -> Result<Vec<u8>> {
-        let sealed = at_once(group_encrypt(&mut self.sender_keys, name, plaintext, &mut rand::rng()))?;
+        let sealed = at_once(group_encrypt(&mut self.sender_keys, name, plaintext, &mut Randomness))?;
         Ok(sealed.serialized().to_vec())
     }
 

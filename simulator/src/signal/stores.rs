@@ -10,6 +10,8 @@ use wacore_libsignal::protocol::{
     SessionStore, SignalProtocolError, SignedPreKeyId, SignedPreKeyRecord, SignedPreKeyStore,
 };
 
+use crate::randomness::Randomness;
+
 pub(super) type SignalResult<T> = Result<T, SignalProtocolError>;
 
 /// The id of the one signed prekey that an endpoint ever has.
@@ -68,7 +70,7 @@ impl PreKeyMap {
     pub(super) fn generate(&mut self) -> (u32, PublicKey) {
         // Ids travel in three bytes.
         self.next = self.next % 0x00ff_fffe + 1;
-        let pair = KeyPair::generate(&mut rand::rng());
+        let pair = KeyPair::generate(&mut Randomness);
         self.records.insert(self.next, PreKeyRecord::new(self.next.into(), &pair));
         while self.records.len() > MAX_ONE_TIME_PREKEYS {
             self.records.pop_first();

@@ -3,7 +3,7 @@
 use wacore_binary::NodeRef;
 
 use super::node::{ack_of, attribute};
-use crate::{connection::ConnectionId, phone_number::PhoneNumber, state::ServerState};
+use crate::{connection::ConnectionId, phone_number::PhoneNumber, recording::Happening, state::ServerState};
 
 /// What is kept of a connection's presences; a client says a few.
 const MAX_PRESENCES: usize = 16;
@@ -11,6 +11,7 @@ const MAX_PRESENCES: usize = 16;
 impl ServerState {
     /// A stanza of a logged-in companion.
     pub fn on_companion_stanza(&mut self, id: ConnectionId, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
+        self.record_stanza(number, device, stanza);
         match stanza.tag.as_ref() {
             "iq" => self.on_iq(id, number, device, stanza),
             "message" => self.on_message(id, number, device, stanza),
@@ -31,6 +32,23 @@ impl ServerState {
                 tracing::debug!("{number} device {device} sent <{other}>, which nothing answers")
             }
         }
+    }
+
+    /// All that a recording has of a stanza; pings, which say nothing, are left out.
+    fn record_stanza(&mut self, number: &PhoneNumber, device: u16, stanza: &NodeRef<'_>) {
+        let xmlns = attribute(stanza, "xmlns");
+        if !self.recording.is_running() || matches!(xmlns.as_deref(), Some("w:p" | "urn:xmpp:ping")) {
+            return;
+        }
+        self.recording.add(Happening::Stanza {
+            account: number.clone(),
+            device,
+            tag: stanza.tag.to_string(),
+            id: attribute(stanza, "id"),
+            to: attribute(stanza, "to"),
+            kind: attribute(stanza, "type"),
+            xmlns,
+        });
     }
 
     /// A subscription is none.

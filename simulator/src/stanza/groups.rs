@@ -15,6 +15,7 @@ use crate::{
     groups::{ChatGroup, CommunityPlace, GroupDescription, GroupInvitation},
     phone_number::PhoneNumber,
     privacy::PrivacyCategory,
+    randomness::Randomness,
     state::ServerState,
 };
 
@@ -297,7 +298,7 @@ pub(super) fn participant_of(number: &PhoneNumber) -> NodeBuilder {
 
 fn code() -> String {
     use rand::{RngExt as _, distr::Alphanumeric};
-    rand::rng().sample_iter(&Alphanumeric).take(CODE).map(char::from).collect()
+    Randomness.sample_iter(&Alphanumeric).take(CODE).map(char::from).collect()
 }
 
 pub(super) fn describe(group: &ChatGroup) -> Node {

@@ -17,6 +17,7 @@ use crate::{
     offline_queue::{QueueEntry, StanzaClass},
     people::{AddressingMode, ReceiptMode, ReceivedMessage},
     phone_number::PhoneNumber,
+    recording::Happening,
     signal::{address, sender_key_name},
     state::ServerState,
 };
@@ -84,6 +85,19 @@ impl ServerState {
         decode_plaintext(&padded, 2)
     }
 
+    /// A copy of what the account itself sent is no step of its own.
+    fn record_received(&mut self, number: &PhoneNumber, received: &ReceivedMessage) {
+        if self.recording.is_running() && *number != received.from {
+            self.recording.add(Happening::Received {
+                contact: number.clone(),
+                from: received.from.clone(),
+                group: received.group.clone(),
+                kind: received.kind.clone(),
+                text: received.text.clone().or_else(|| received.caption.clone()),
+            });
+        }
+    }
+
     fn understand(&mut self, number: &PhoneNumber, incoming: &InboundMessage<'_>, mut message: Message) {
         self.dirty = true;
         if let Some(key) = message.sender_key_distribution_message.take() {
@@ -116,6 +130,7 @@ impl ServerState {
         );
         received.sent_to = sent_to;
         received.complaints = self.complaints(incoming, &message);
+        self.record_received(number, &received);
         let Some(person) = self.people.get_mut(number) else {
             return;
         };

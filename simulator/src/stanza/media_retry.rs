@@ -13,6 +13,7 @@ use crate::{
     media_store::{OriginalFile, ReuploadAnswer},
     offline_queue::{QueueEntry, StanzaClass},
     phone_number::PhoneNumber,
+    randomness::random,
     state::ServerState,
 };
 
@@ -83,7 +84,7 @@ fn seal(media_key: &[u8], id: &str, direct_path: String) -> Result<(Vec<u8>, Vec
     };
     let mut key = [0; 32];
     hkdf_sha256_into(media_key, None, KEY_INFO, &mut key).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let iv = rand::random::<[u8; 12]>();
+    let iv = random::<[u8; 12]>();
     let mut sealed = Vec::new();
     aes_256_gcm_encrypt(&key, &iv, id.as_bytes(), &buffa::Message::encode_to_vec(&notification), &mut sealed)
         .map_err(|error| anyhow::anyhow!("{error}"))?;

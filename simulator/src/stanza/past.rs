@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use buffa::{Message as _, MessageField};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wacore_binary::Jid;
 use waproto::whatsapp::{Conversation, HistorySyncMsg, Message, MessageKey, WebMessageInfo};
@@ -13,7 +14,7 @@ use super::message_kind;
 use crate::{groups, people::ReceivedMessage, phone_number::PhoneNumber, sent_log::SentPlaintext, state::ServerState};
 
 /// A message of the past, as a test tells it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PastMessage {
     pub id: String,

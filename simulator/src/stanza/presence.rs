@@ -2,6 +2,7 @@
 //! A subscriber is told the present state at once and every change. Typing is kept for a moment for who is away.
 //! Every simulated phone that could see something has it in its inbox.
 
+use schemars::JsonSchema;
 use std::time::{Duration, Instant};
 
 use wacore_binary::{Jid, JidExt as _, Node, NodeRef, builder::NodeBuilder};
@@ -26,7 +27,7 @@ const MAX_TYPING: usize = 16;
 const MAX_SUBSCRIPTIONS: usize = 2_000;
 
 /// What somebody is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PresenceKind {
     Available,

@@ -22,6 +22,7 @@ mod pairing;
 mod passkey;
 mod people;
 mod privacy_tokens;
+mod product;
 mod restart;
 mod strictness;
 mod support;
