@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use wacore::types::events::{DecryptFailMode, UnavailableType, UndecryptableMessage};
+use wacore::types::{
+    events::{DecryptFailMode, UnavailableType, UndecryptableMessage},
+    message::MessageInfo,
+};
 
 /// Messages that wait at the same time. A peer that floods the session with garbage displaces nothing: further messages
 /// are dropped.
@@ -40,6 +43,8 @@ pub struct UndecryptableQueue {
 
 struct WaitingMessage {
     until: Instant,
+    /// The client asks for it by itself, or the phone was asked for it here.
+    is_asked_for: bool,
     message: UndecryptableMessage,
     _bytes: ByteReservation,
 }
@@ -58,7 +63,9 @@ impl UndecryptableQueue {
         let Some(bytes) = self.bytes.reserve(size) else { return };
         let mut waiting = self.lock();
         if waiting.len() < WAITING {
-            let message = WaitingMessage { until, message: message.clone(), _bytes: bytes };
+            // The client asks nobody for what the account itself wrote on another device.
+            let is_asked_for = certain || !message.info.source.is_from_me;
+            let message = WaitingMessage { until, is_asked_for, message: message.clone(), _bytes: bytes };
             waiting.insert(message.message.info.id.clone(), message);
         }
     }
@@ -66,6 +73,19 @@ impl UndecryptableQueue {
     /// Removes a message that has come after all.
     pub fn remove(&self, id: &str) {
         self.lock().remove(id);
+    }
+
+    /// The account's own messages that nobody was asked for yet, at most `most` of them. They count as asked for now.
+    #[must_use]
+    pub fn begin_asking(&self, most: usize) -> Vec<Arc<MessageInfo>> {
+        let mut waiting = self.lock();
+        let unasked = waiting.values_mut().filter(|one| !one.is_asked_for).take(most);
+        unasked
+            .map(|one| {
+                one.is_asked_for = true;
+                Arc::clone(&one.message.info)
+            })
+            .collect()
     }
 
     /// Takes the messages that have waited long enough.
@@ -114,7 +134,6 @@ pub fn undecryptable_data(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wacore::types::message::MessageInfo;
 
     fn message(id: &str, unavailable: UnavailableType) -> UndecryptableMessage {
         UndecryptableMessage::builder()
@@ -157,6 +176,28 @@ mod tests {
         undecryptable.remove("0");
         undecryptable.push(&named("later".to_owned()), now);
         assert!(undecryptable.lock().contains_key("later"));
+    }
+
+    #[test]
+    fn the_phone_is_asked_once_for_what_the_account_wrote_elsewhere() {
+        let (undecryptable, now) = (UndecryptableQueue::new(Duration::from_secs(60)), Instant::now());
+        let own = |id: &str, unavailable| {
+            let mut message = message(id, unavailable);
+            let mut info = MessageInfo { id: id.to_owned(), ..MessageInfo::default() };
+            info.source.is_from_me = true;
+            message.info = Arc::new(info);
+            message
+        };
+        undecryptable.push(&message("of somebody", UnavailableType::Unknown), now);
+        undecryptable.push(&own("shown on the phone only", UnavailableType::ViewOnce), now);
+        for id in ["one", "two"] {
+            undecryptable.push(&own(id, UnavailableType::Unknown), now);
+        }
+        let mut asked: Vec<String> = undecryptable.begin_asking(1).iter().map(|info| info.id.clone()).collect();
+        asked.extend(undecryptable.begin_asking(10).iter().map(|info| info.id.clone()));
+        asked.sort();
+        assert_eq!(asked, ["one", "two"]);
+        assert!(undecryptable.begin_asking(10).is_empty());
     }
 
     #[test]

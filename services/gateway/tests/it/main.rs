@@ -28,6 +28,7 @@ mod media;
 mod notices;
 mod outage;
 mod outbound;
+mod own_damaged;
 mod oversized;
 mod pairing;
 mod passkey;

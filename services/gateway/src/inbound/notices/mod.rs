@@ -39,6 +39,8 @@ use whatsapp_rust::Client;
 const WAITING: usize = 8_192;
 /// A notice that waited out an outage has at least this much time when its turn comes.
 const LAST_TRY: Duration = Duration::from_secs(1);
+/// Messages of the account for which the phone is asked at one look.
+const ASKED_AT_ONCE: usize = 20;
 /// How exactly the wait for an undecryptable message ends.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -93,6 +95,7 @@ impl NoticeWorker {
                 if let Some((at, event)) = heard {
                     teller.publish_event(&client, event, at + wait).await;
                 }
+                teller.ask_for_own_messages(&client).await;
                 teller.publish_undecryptable(&client).await;
             }
         };
@@ -137,6 +140,15 @@ impl NoticePublisher {
             look_up_addresses(client, &mut directory, &history::referenced_people(&conversation)).await;
             for notice in history::history_notices(&conversation, progress, &directory, &self.inbound.session) {
                 self.publish_notice(notice, Instant::now() + self.wait).await;
+            }
+        }
+    }
+
+    /// Asks the phone for the account's own messages that could not be read.
+    async fn ask_for_own_messages(&self, client: &Arc<Client>) {
+        for info in self.inbound.undecryptable.begin_asking(ASKED_AT_ONCE) {
+            if let Err(error) = client.send_pdo_placeholder_resend_request(&info).await {
+                tracing::debug!("the phone was not asked for a message of the account: {error}");
             }
         }
     }
