@@ -18,6 +18,7 @@ mod fuzz;
 mod group_admission;
 mod groups;
 mod history;
+mod hundred_clients;
 mod pairing;
 mod passkey;
 mod people;

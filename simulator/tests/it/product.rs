@@ -38,7 +38,10 @@ async fn the_committed_document_is_the_one_that_is_served() {
         for (method, operation) in item.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
             assert!(ids.insert(id.to_owned()), "{id} names two calls");
-            assert!(operation["summary"].is_string() && operation["responses"]["default"].is_object(), "{method} {path}");
+            assert!(
+                operation["summary"].is_string() && operation["responses"]["default"].is_object(),
+                "{method} {path}"
+            );
             let in_path = path.matches('{').count();
             let described = operation["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "path");
             assert_eq!(described.count(), in_path, "{method} {path}");
@@ -135,15 +138,18 @@ async fn made(run: &Running) -> Value {
     };
     let certificate: Value = http.get(format!("{}/certificate", run.base)).send().await.unwrap().json().await.unwrap();
     let channel = post("/channels", json!({"name": "News", "owner": ANNA})).await;
-    let group = post("/groups", json!({"subject": "Us", "participants": [ANNA, "15550200002"], "creator": ANNA,
-        "account": "15550200003"})).await;
+    let group = post(
+        "/groups",
+        json!({"subject": "Us", "participants": [ANNA, "15550200002"], "creator": ANNA,
+        "account": "15550200003"}),
+    )
+    .await;
     json!([certificate["noiseRootKey"], channel["id"], channel["invite"], group["id"]])
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_with_one_seed_are_alike_and_others_are_not() {
-    let [first, second, other, by_chance] =
-        [&["--seed", "7"][..], &["--seed", "7"], &["--seed", "8"], &[]].map(start);
+    let [first, second, other, by_chance] = [&["--seed", "7"][..], &["--seed", "7"], &["--seed", "8"], &[]].map(start);
     let wanted = made(&first).await;
     assert!(wanted.as_array().unwrap().iter().all(Value::is_string), "{wanted}");
     assert_eq!(made(&second).await, wanted);

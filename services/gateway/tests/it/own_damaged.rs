@@ -13,7 +13,10 @@ async fn what_the_own_phone_writes_comes_again_if_it_cannot_be_read() {
     let account = world.account().await;
     let writes = async |text: &str| {
         let body = json!({"to": BUDI, "text": text});
-        world.simulator.post(&format!("/contacts/{account}/messages"), body).await["id"].as_str().expect("an id").to_owned()
+        world.simulator.post(&format!("/contacts/{account}/messages"), body).await["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
     };
     let first = writes("readable").await;
     world.event("message.sent", |data| data["messageId"] == first.as_str()).await;
