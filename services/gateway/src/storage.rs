@@ -99,12 +99,16 @@ impl StorageProblem {
     /// The answer to a caller whose command cannot be done meanwhile.
     #[must_use]
     pub fn to_command_error(&self) -> CommandError {
-        let code = match self.kind {
+        CommandError::new(self.error_code(), format!("{}; nothing was done", self.reason))
+    }
+
+    #[must_use]
+    pub fn error_code(&self) -> CommandErrorCode {
+        match self.kind {
             StorageProblemKind::Full => CommandErrorCode::StorageFull,
             StorageProblemKind::Refused => CommandErrorCode::StorageRefused,
             StorageProblemKind::Unavailable => CommandErrorCode::StorageUnavailable,
-        };
-        CommandError::new(code, format!("{}; nothing was done", self.reason))
+        }
     }
 
     /// The status of a session that waits for the end of the problem.

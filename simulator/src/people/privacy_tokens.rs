@@ -1,6 +1,6 @@
-//! Privacy tokens: what somebody gives to whom it writes, what it demands of strangers, and the salt from which an account
-//! proves itself to whom it has no token of. Promises WhatsApp's form and lifetimes. Who is told and who is refused is
-//! decided in `stanza`.
+//! Privacy tokens: those that a person has given to its contacts, those that it demands of strangers, and the salt from
+//! which an account makes its proof for contacts that gave it no token. Promises WhatsApp's form and lifetimes. The
+//! notifications and refusals are in `stanza`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +54,7 @@ pub struct NctSalt {
 pub struct PrivacyTokens {
     /// By whom it was given to: the newest one, and the one before it, which may be on its way still.
     given: BTreeMap<PhoneNumber, (PrivacyToken, Option<PrivacyToken>)>,
-    /// What a stranger must show; nothing if this is nobody's concern.
+    /// The kinds of token of which a stranger must show one; empty if everybody may write.
     demanded: BTreeSet<TokenKind>,
     salt: Option<NctSalt>,
 }

@@ -25,9 +25,9 @@ use crate::{
     state::ServerState,
 };
 
-/// How long a client is told of reactions and views after it asked.
+/// For how long a client gets the reactions and views of a channel after it asked for them.
 const LIVE_FOR: Duration = Duration::from_secs(300);
-/// Channels that one connection follows so.
+/// Channels whose reactions and views one connection gets.
 const MAX_LIVE: usize = 100;
 /// Messages of one page, if the client names no number, and at most.
 const PAGE: usize = 50;

@@ -114,7 +114,7 @@ impl ServerState {
         (salt.delivery == SaltDelivery::AppState).then(|| SettingIndex::NctSalt { salt: salt.bytes.clone() }.into())
     }
 
-    /// The account's AB properties, as an answer to who asks for them.
+    /// The answer with the account's AB properties.
     pub(super) fn properties(&self, number: &PhoneNumber) -> IqReply {
         let person = self.people.get(number);
         let each = person.into_iter().flat_map(|person| person.properties.iter()).map(|(code, value)| {

@@ -35,7 +35,7 @@ impl Crowd {
         let mut groups = Vec::new();
         for (n, members) in jids.chunks(10).enumerate() {
             let people = members.iter().skip(1).cloned().map(GroupParticipantOptions::new).collect();
-            let options = GroupCreateOptions::new(&format!("Group {n}")).with_participants(people);
+            let options = GroupCreateOptions::new(format!("Group {n}")).with_participants(people);
             let made = phones[n * 10].client.groups().create_group(options).await.unwrap();
             groups.push(made.metadata.id);
         }

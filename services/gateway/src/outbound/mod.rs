@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod pacing;
 pub mod recipients;
 pub mod send;
+mod send_failure;
 mod sent_event;
 
 use crate::{

@@ -5,10 +5,11 @@
 use super::{
     addressing,
     content::MessageToSend,
-    media::{FileUpload, OutgoingFiles, UploadError},
-    new_chat_limit::{NO_TOKEN, RestrictionTracker},
+    media::{FileUpload, OutgoingFiles},
+    new_chat_limit::RestrictionTracker,
     outcome::{Deferral, SendOutcome, SendResult},
     recipients::RecipientCache,
+    send_failure::SendFailure,
     sent_event,
 };
 use crate::{
@@ -25,7 +26,7 @@ use kurir_chassis::trace_context::TRACE_TARGET;
 use kurir_contract::{
     address::ChatJid,
     clock,
-    command::{CommandError, CommandErrorCode, IdempotencyKey, SentMessage},
+    command::{IdempotencyKey, SentMessage},
     event::{ErrorOccurred, EventId, EventType},
 };
 use std::{sync::Arc, time::Duration};
@@ -33,7 +34,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, field};
 use waproto::whatsapp::Message;
-use whatsapp_rust::{Client, SendError, SendOptions, request::IqError};
+use whatsapp_rust::{Client, SendOptions};
 
 /// Sends the messages of one session.
 pub struct WhatsappSender {
@@ -45,37 +46,6 @@ pub struct WhatsappSender {
     timeout: Duration,
     media_timeout: Duration,
     pauses: Vec<Duration>,
-}
-
-/// Why a try failed.
-#[derive(Debug, thiserror::Error)]
-enum SendFailure {
-    #[error("Message send timeout after multiple attempts. Please check your connection.")]
-    TimedOut,
-    #[error("{}", refusal_text(*code))]
-    Refused { code: Option<u16> },
-    /// Not retryable: no such account.
-    #[error("{0} is not on WhatsApp")]
-    NotOnWhatsapp(ChatJid),
-    /// Not retryable: the session is not connected and does not try to be.
-    #[error("WhatsApp is not connected")]
-    Ended,
-    /// Not retryable: the file was deleted.
-    #[error("{}", UploadError::Gone)]
-    FileGone,
-    #[error("WhatsApp's client could not send the message: {0}")]
-    Client(String),
-}
-
-/// A 463 that comes although the account is not locked is about the recipient. Another try may succeed: the token that
-/// opens comes after the recipient's first message, so an automatic answer can be too fast for it.
-fn refusal_text(code: Option<u16>) -> &'static str {
-    match code {
-        Some(NO_TOKEN) => {
-            "WhatsApp refused the message: the recipient takes none from people it does not know. It has to write first"
-        }
-        _ => "WhatsApp refused the message",
-    }
 }
 
 impl WhatsappSender {
@@ -146,9 +116,8 @@ impl WhatsappSender {
 
     /// Sends a message, under the id of its key, else under `id`, else under a random one. Takes as long as all its tries.
     pub async fn send(&self, mut outgoing: MessageToSend, id: Option<String>) -> SendOutcome {
-        if is_unavailable(&self.session.view.borrow()) {
-            let answer = Err(CommandError::new(CommandErrorCode::NotConnected, SendFailure::Ended.to_string()));
-            return SendOutcome::Done(SendResult { answer, event: None });
+        if let Some(failure) = SendFailure::of_session(&self.session.view.borrow()) {
+            return SendOutcome::Done(SendResult { answer: Err(failure.to_command_error()), event: None });
         }
         let session = &self.session.id;
         let of_key = |key: &IdempotencyKey| key.message_id(session);
@@ -258,7 +227,8 @@ impl WhatsappSender {
         let client = {
             let settled = view.wait_for(|view| is_unavailable(view) || is_connected(view)).await;
             let view = settled.map_err(|_| SendFailure::Ended)?;
-            view.client.clone().filter(|_| is_connected(&view)).ok_or(SendFailure::Ended)?
+            let connected = view.client.clone().filter(|_| is_connected(&view));
+            connected.ok_or_else(|| SendFailure::of_session(&view).unwrap_or(SendFailure::Ended))?
         };
         // The caller's own deadline is shorter.
         let is_ours = self.session.guard.wait_open(Instant::now() + self.media_timeout).await;
@@ -298,62 +268,12 @@ impl WhatsappSender {
     }
 }
 
-impl SendFailure {
-    fn from_send_error(error: SendError) -> Self {
-        match error {
-            SendError::Iq(IqError::ServerError { code, .. }) => Self::Refused { code: Some(code) },
-            error => Self::Client(error.to_string()),
-        }
-    }
-
-    /// Whether another try could succeed.
-    fn is_retryable(&self) -> bool {
-        match self {
-            Self::TimedOut | Self::Refused { .. } | Self::Client(_) => true,
-            Self::NotOnWhatsapp(_) | Self::Ended | Self::FileGone => false,
-        }
-    }
-
-    fn to_command_error(&self) -> CommandError {
-        let (code, whatsapp_code) = match self {
-            Self::TimedOut => (CommandErrorCode::TimedOut, None),
-            Self::Refused { code } => (CommandErrorCode::RefusedByWhatsapp, *code),
-            Self::NotOnWhatsapp(_) => (CommandErrorCode::NotOnWhatsapp, None),
-            Self::Ended => (CommandErrorCode::NotConnected, None),
-            Self::FileGone => (CommandErrorCode::InvalidRequest, None),
-            // What the client library cannot do with a message is no failure of Kurir.
-            Self::Client(_) => (CommandErrorCode::RefusedByWhatsapp, None),
-        };
-        CommandError { whatsapp_code, ..CommandError::new(code, self.to_string()) }
-    }
-}
-
-impl From<UploadError> for SendFailure {
-    fn from(not_uploaded: UploadError) -> Self {
-        match not_uploaded {
-            UploadError::Gone => Self::FileGone,
-            other @ (UploadError::Unread(_) | UploadError::NotWritten(_) | UploadError::NotTaken(_)) => {
-                Self::Client(other.to_string())
-            }
-        }
-    }
-}
-
 fn is_connected(view: &SessionView) -> bool {
     view.state == SessionState::Connected && view.client.is_some()
 }
 
-/// Whether the session was never paired or has ended, so that waiting would not help.
 fn is_unavailable(view: &SessionView) -> bool {
-    match view.state {
-        SessionState::Ended(_) | SessionState::Pairing { .. } | SessionState::CannotStore(_) => true,
-        // Before the first connection it is unknown whether there are keys.
-        SessionState::Connecting => view.client.is_some() && view.own.is_none(),
-        SessionState::Connected
-        | SessionState::Reconnecting { .. }
-        | SessionState::ProxyAway { .. }
-        | SessionState::WaitingForBroker => false,
-    }
+    SendFailure::of_session(view).is_some()
 }
 
 /// An id in the form of WhatsApp Web's ids, which the client uses, too.

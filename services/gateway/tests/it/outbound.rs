@@ -115,13 +115,13 @@ async fn three_swallowed_acknowledgements_are_a_timeout() {
 #[tokio::test]
 async fn a_nack_is_a_failed_try_and_the_last_one_is_the_answer() {
     let world = World::connected(&QUICK).await;
-    let nack = |times: u32| json!({"kind": "nack", "code": 463, "times": times, "match": {"direction": "fromClient", "contact": ANI}});
+    let nack = |times: u32| json!({"kind": "nack", "code": 479, "times": times, "match": {"direction": "fromClient", "contact": ANI}});
     world.simulator.post("/faults", nack(2)).await;
     let sent = world.send(ANI, "akhirnya").await.expect("the third try goes through");
     assert_eq!(sent.attempt, 3);
     world.simulator.post("/faults", nack(3)).await;
     let refused = world.send(ANI, "tidak").await.expect_err("three nacks");
-    assert_eq!((refused.code, refused.whatsapp_code), (CommandErrorCode::RefusedByWhatsapp, Some(463)));
+    assert_eq!((refused.code, refused.whatsapp_code), (CommandErrorCode::RefusedByWhatsapp, Some(479)));
     assert_eq!(refused.message, "WhatsApp refused the message");
     let event = world.event("error.occurred", |_| true).await;
     assert_eq!(event.body["data"]["context"], json!({"jid": ANI_JID, "attempts": 3}));

@@ -41,7 +41,7 @@ pub struct BaileysKeys {
     sync_keys: Vec<(Vec<u8>, AppStateSyncKey)>,
     collections: Vec<CollectionState>,
     people: Vec<(String, String)>,
-    privacy_tokens: Vec<(String, TcTokenEntry)>,
+    pub(super) privacy_tokens: Vec<(String, TcTokenEntry)>,
     /// Files that could not be read, and whose keys are made again.
     pub left_out: Vec<String>,
 }
@@ -56,7 +56,8 @@ struct PreKey {
 #[serde(rename_all = "camelCase")]
 struct PrivacyToken {
     token: Octets,
-    #[serde(deserialize_with = "read_number")]
+    /// None while the contact gave no token, or after Baileys dropped an old one: then only the other time counts.
+    #[serde(default, deserialize_with = "read_number")]
     timestamp: i64,
     sender_timestamp: Option<i64>,
 }
@@ -188,7 +189,8 @@ fn read_privacy_tokens(
     left_out: &mut Vec<String>,
 ) -> Vec<(String, TcTokenEntry)> {
     let mut tokens = Vec::new();
-    for (file, content) in folder.of_sort("tctoken-") {
+    // Baileys' own list of who has a token.
+    for (file, content) in folder.of_sort("tctoken-").filter(|(file, _)| file.id != "__index") {
         let user = file.id.split_once('@').map(|(user, _)| user);
         match (user, serde_json::from_slice::<PrivacyToken>(content)) {
             (Some(user), Ok(token)) => {

@@ -105,6 +105,36 @@ fn any_other_damaged_file_is_left_out_and_named() {
 }
 
 #[test]
+fn privacy_tokens_are_read_in_every_form_and_their_index_is_not_needed() {
+    let token = |token: &[u8], times: Value| {
+        let mut content = json!({"token": buffer(token)});
+        content.as_object_mut().expect("an object").extend(times.as_object().expect("an object").clone());
+        content
+    };
+    let keys = read(&[
+        ("creds.json", credentials()),
+        ("tctoken-1@lid.json", token(b"one", json!({"timestamp": "1700000000", "senderTimestamp": 1_700_000_100}))),
+        ("tctoken-2@lid.json", token(b"two", json!({"timestamp": 1_700_000_200}))),
+        // An old token was dropped, or there never was one.
+        ("tctoken-3@lid.json", token(b"", json!({"senderTimestamp": 1_700_000_300}))),
+        ("tctoken-__index.json", token(br#"["1@lid","2@lid"]"#, json!({}))),
+    ]);
+    let keys = keys.expect("keys");
+    assert_eq!(keys.left_out, Vec::<String>::new());
+    let read: Vec<_> = keys
+        .privacy_tokens
+        .iter()
+        .map(|(user, entry)| (user.as_str(), &entry.token[..], entry.token_timestamp, entry.sender_timestamp))
+        .collect();
+    let expected: [(&str, &[u8], i64, Option<i64>); 3] = [
+        ("1", b"one", 1_700_000_000, Some(1_700_000_100)),
+        ("2", b"two", 1_700_000_200, None),
+        ("3", b"", 0, Some(1_700_000_300)),
+    ];
+    assert_eq!(read, expected);
+}
+
+#[test]
 fn a_tar_file_holds_one_folder() {
     let pack = |files: &[(&str, &str)]| {
         let mut tar = tar::Builder::new(Vec::new());
