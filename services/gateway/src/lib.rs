@@ -47,6 +47,7 @@ pub mod chat_queue;
 mod fuzz;
 pub mod known_chats;
 pub mod metrics;
+mod shared_ticks;
 
 use config::GatewayConfig;
 use hosting::{GatewayLease, KeyExporter, SessionContext, SessionFolder, SessionRegistry, Supervisor};

@@ -1,7 +1,10 @@
 //! The claim of this gateway on a session: the record in the bucket `session_holders`.
 
 use super::gateway_lease::GatewayLease;
-use crate::session::session_guard::{LeaseTerm, SessionGuard};
+use crate::{
+    session::session_guard::{LeaseTerm, SessionGuard},
+    shared_ticks::shared_interval,
+};
 use bytes::Bytes;
 use kurir_chassis::{
     broker::Broker,
@@ -14,10 +17,7 @@ use kurir_contract::{
 };
 use serde::{Deserialize, Serialize};
 use std::{fs, time::Duration};
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::{sync::watch, time::sleep};
 
 /// How often a lease that stands in the way is read again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -158,11 +158,13 @@ impl SessionClaim {
     /// # Errors
     /// If another gateway has claimed the session; [`ClaimInterrupted`] if one may have.
     pub async fn keep(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut verify = shared_interval(VERIFY_EVERY);
         while !shutdown.is_cancelled() {
             let changed = self.term.wait_for(|term| term.is_valid() && term.number != *self.claimed.borrow());
             let is_new_term = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                changed = timeout(VERIFY_EVERY, changed) => changed.is_ok(),
+                _ = changed => true,
+                _ = verify.tick() => false,
             };
             if is_new_term || !self.is_still_ours().await {
                 self.claimed.send_replace(0);

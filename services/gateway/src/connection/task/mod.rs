@@ -27,6 +27,7 @@ use crate::{
         watchdog::{ConnectionWatchdog, SilenceLimits},
         whatsapp_hosts::WhatsappHosts,
     },
+    shared_ticks::shared_interval,
 };
 use broker_return::BrokerReturn;
 use kurir_chassis::broker::Broker;
@@ -34,7 +35,7 @@ use std::{future::pending, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -159,8 +160,7 @@ impl SessionTask {
     /// # Errors
     /// If the keys cannot be opened or wiped.
     pub async fn run(mut self, shutdown: CancellationToken, commands_done: CancellationToken) -> anyhow::Result<()> {
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = shared_interval(LOOK_EVERY);
         loop {
             let waits_for_broker = self.state == SessionState::WaitingForBroker;
             let waits_for_room = matches!(self.state, SessionState::CannotStore(_));

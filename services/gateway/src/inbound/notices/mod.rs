@@ -19,6 +19,7 @@ use super::{
 use crate::{
     publish::{EventPublisher, OutgoingEvent},
     session::SessionView,
+    shared_ticks::shared_interval,
 };
 pub use calls::RingingCalls;
 use kurir_contract::{clock, event::EventType, session::SessionId};
@@ -26,7 +27,7 @@ use notice_event::NoticeEvent;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use wacore::types::events::Event;
@@ -80,8 +81,7 @@ impl NoticeWorker {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let mut teller = NoticePublisher { inbound, publisher, wait, calls };
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = shared_interval(LOOK_EVERY);
         let publish_all = async {
             loop {
                 let heard = tokio::select! {
