@@ -12,12 +12,15 @@ use crate::{
     groups::ProfilePicture,
     phone_number::PhoneNumber,
     randomness::{Randomness, random},
+    snapshot::base64_field,
 };
 
 /// Channels of one simulator; a test makes a handful.
 const MAX_CHANNELS: usize = 10_000;
 /// Messages that one channel keeps; the oldest are forgotten.
 const MAX_MESSAGES: usize = 1_000;
+/// Bytes of the messages of all channels. A channel forgets its oldest ones for a new one.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Letters and digits of an invitation's code.
 const INVITE: usize = 22;
 /// Where the numbers of a channel's messages begin.
@@ -66,6 +69,7 @@ pub struct ChannelMessage {
     pub stanza_type: String,
     pub media_type: Option<String>,
     /// A `Message` as protobuf; empty once it is deleted.
+    #[serde(with = "base64_field")]
     pub plaintext: Vec<u8>,
     /// Unix milliseconds of the last edit.
     pub edited_ms: Option<i64>,
@@ -148,8 +152,12 @@ impl Channel {
         self.owner.is_none() || self.followers.contains(number)
     }
 
+    fn bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.plaintext.len()).sum()
+    }
+
     /// A new message gets the next number.
-    pub fn add(&mut self, message: ChannelMessage) -> u64 {
+    fn add(&mut self, message: ChannelMessage) -> u64 {
         let server_id = self.next_server_id;
         self.next_server_id += 1;
         if self.messages.len() == MAX_MESSAGES {
@@ -206,6 +214,18 @@ impl ChannelTable {
         self.channels.get_mut(bare(id))
     }
 
+    /// Gives a new message its number; none if there is no such channel, or no room.
+    pub fn add_message(&mut self, id: &str, message: ChannelMessage) -> Option<u64> {
+        let others: usize = self.channels.values().filter(|one| one.id != bare(id)).map(Channel::bytes).sum();
+        let room = MAX_BYTES.saturating_sub(others);
+        let channel = self.get_mut(id)?;
+        if message.plaintext.len() > room {
+            return None;
+        }
+        while channel.bytes() + message.plaintext.len() > room && channel.messages.pop_front().is_some() {}
+        Some(channel.add(message))
+    }
+
     pub fn invited_by(&self, code: &str) -> Option<&Channel> {
         self.channels.values().find(|channel| channel.invite == code)
     }
@@ -252,6 +272,23 @@ mod tests {
         assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
         assert_eq!(channel.messages().count(), MAX_MESSAGES);
         assert!(channel.by_id("0").is_none() && channel.by_id("1").is_some());
+    }
+
+    #[test]
+    fn the_bytes_of_all_channels_are_bounded() {
+        let mut table = ChannelTable::default();
+        let large = |id: &str| ChannelMessage { plaintext: vec![1; MAX_BYTES / 2], ..message(id) };
+        for id in ["1", "2"] {
+            table.meet(id, 1).unwrap();
+        }
+        let added: Vec<bool> = [("1", "a"), ("1", "b"), ("1", "c"), ("2", "d")]
+            .into_iter()
+            .map(|(channel, id)| table.add_message(channel, large(id)).is_some())
+            .collect();
+        assert_eq!(added, [true, true, true, false], "the other channel has it all");
+        let kept: Vec<&str> = table.get("1").unwrap().messages().map(|message| message.id.as_str()).collect();
+        assert_eq!(kept, ["b", "c"]);
+        assert!(table.add_message("3", message("e")).is_none(), "there is no such channel");
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub struct Config {
     pub lid_migrated: bool,
 
     /// Derive every key, id and code from this number, so that two runs with the same calls in the same order are alike.
+    /// Not together with a state of an earlier run.
     #[arg(long, env = "SIMULATOR_SEED")]
     pub seed: Option<u64>,
 

@@ -101,11 +101,7 @@ pub enum CommunityPlace {
     #[default]
     Alone,
     /// It is a community: nobody writes in it, others are linked to it.
-    Parent {
-        /// Who wants to join has to be approved.
-        approval: bool,
-        members_make_groups: bool,
-    },
+    Parent { members_make_groups: bool },
     /// It is linked to a community.
     Linked { parent: String, kind: LinkedKind },
 }
@@ -173,6 +169,15 @@ impl ChatGroup {
         match &self.place {
             CommunityPlace::Linked { parent, .. } => Some(parent),
             CommunityPlace::Alone | CommunityPlace::Parent { .. } => None,
+        }
+    }
+
+    /// The id of the community whose members its members are. Who is in its announcements is in it already.
+    pub fn community(&self) -> Option<&str> {
+        match &self.place {
+            CommunityPlace::Parent { .. } => Some(&self.id),
+            CommunityPlace::Linked { parent, kind } if *kind != LinkedKind::Announcements => Some(parent),
+            CommunityPlace::Linked { .. } | CommunityPlace::Alone => None,
         }
     }
 

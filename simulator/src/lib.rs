@@ -52,7 +52,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +87,13 @@ impl Simulator {
         let listen = listener.local_addr()?;
         let mut world = ServerState::new(&config, store)?;
         if let Some(folder) = &config.state {
-            snapshot::restore(&mut world, folder)?;
+            let is_restored = snapshot::restore(&mut world, folder)?;
+            // The seed would give the keys and ids of the earlier run to others.
+            ensure!(
+                !(is_restored && config.seed.is_some()),
+                "--seed (SIMULATOR_SEED) needs a new state, and {} (SIMULATOR_STATE) holds one",
+                folder.display()
+            );
         }
         let shared = SharedState::new(world, stop.clone());
         let media_handle = axum_server::Handle::new();

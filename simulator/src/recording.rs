@@ -1,7 +1,7 @@
 //! A recording of what happens: the calls of the control API, what clients send, and what people receive of it. It can be
 //! had as a script that makes the same calls and waits for the same messages, so that a session becomes a test.
 
-use std::{fmt::Write as _, time::Instant};
+use std::{collections::BTreeMap, fmt::Write as _, time::Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,8 +10,8 @@ use crate::phone_number::PhoneNumber;
 
 /// Steps of one recording. What comes after it is left out, and said to be.
 const MAX_STEPS: usize = 10_000;
-/// Bytes of all bodies of one recording.
-const MAX_BODIES: usize = 64 * 1024 * 1024;
+/// Bytes of all steps of one recording, as JSON.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -65,7 +65,7 @@ pub struct Recording {
     since: Option<Instant>,
     is_running: bool,
     is_cut: bool,
-    bodies: usize,
+    bytes: usize,
     steps: Vec<RecordedStep>,
 }
 
@@ -85,12 +85,13 @@ impl Recording {
 
     pub fn add(&mut self, what: Happening) {
         let Some(since) = self.since.filter(|_| self.is_running) else { return };
-        let size = if let Happening::Call { body, .. } = &what { body.len() } else { 0 };
-        if self.steps.len() == MAX_STEPS || self.bodies + size > MAX_BODIES {
+        // What cannot be written cannot be shown, either.
+        let size = serde_json::to_vec(&what).map_or(MAX_BYTES, |written| written.len());
+        if self.steps.len() == MAX_STEPS || self.bytes + size > MAX_BYTES {
             self.is_cut = true;
             return;
         }
-        self.bodies += size;
+        self.bytes += size;
         let at_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.steps.push(RecordedStep { at_ms, what });
     }
@@ -102,23 +103,33 @@ impl Recording {
     /// A script for `sh` with `curl`: the same calls, and the client has to write the same messages.
     pub fn script(&self) -> String {
         let mut script = SCRIPT.to_owned();
+        // How often each inbox has shown each message so far.
+        let mut shown = BTreeMap::<(String, String), u32>::new();
+        let mut until_shows = |script: &mut String, contact: &PhoneNumber, part: String| {
+            let path = format!("/contacts/{contact}/messages");
+            let (path_word, part_word) = (quoted(&path), quoted(&part));
+            let times = shown.entry((path, part)).or_default();
+            *times += 1;
+            writeln!(script, "until_shows {times} {path_word} {part_word}")
+        };
         for step in &self.steps {
             // Writing into a String never fails.
             let _ = match &step.what {
                 Happening::Call { path, .. } if path.contains("/scan-qr") || path.contains("/enter-code") => {
                     writeln!(script, "# Here the client was paired: {path}")
                 }
+                Happening::Call { method, path, status, .. } if *status >= 400 => {
+                    writeln!(script, "# Here a call was refused with {status}: {method} {path}")
+                }
                 Happening::Call { method, path, body, .. } => {
                     writeln!(script, "call {} {} {}", quoted(method), quoted(path), quoted(body))
                 }
                 Happening::Received { contact, text: Some(text), .. } => {
-                    let shown = serde_json::to_string(text).unwrap_or_default();
-                    let path = format!("/contacts/{contact}/messages");
-                    writeln!(script, "until_shows {} {}", quoted(&path), quoted(&shown))
+                    let text = serde_json::to_string(text).unwrap_or_default();
+                    until_shows(&mut script, contact, format!("\"text\":{text}"))
                 }
                 Happening::Received { contact, kind, .. } => {
-                    let path = format!("/contacts/{contact}/messages");
-                    writeln!(script, "until_shows {} {}", quoted(&path), quoted(&format!("\"type\":\"{kind}\"")))
+                    until_shows(&mut script, contact, format!("\"type\":\"{kind}\""))
                 }
                 Happening::Stanza { .. } => Ok(()),
             };
@@ -133,12 +144,12 @@ const SCRIPT: &str = r#"#!/bin/sh
 # Usage: sh recording.sh [ADDRESS]. TRIES: how often it looks for each message, ten times a second (300).
 set -eu
 base=${1:-http://127.0.0.1:8080}
-call() { curl -fsS -X "$1" --data-binary "$3" "$base$2" > /dev/null; }
+call() { printf %s "$3" | curl -fsS -X "$1" --data-binary @- "$base$2" > /dev/null; }
 until_shows() {
   tries=0
-  until curl -fsS "$base$1" | grep -qF -- "$2"; do
+  until [ "$(curl -fsS "$base$2" | grep -oF -- "$3" | wc -l)" -ge "$1" ]; do
     tries=$((tries + 1))
-    [ "$tries" -lt "${TRIES:-300}" ] || { echo "$1 never showed $2" >&2; exit 1; }
+    [ "$tries" -lt "${TRIES:-300}" ] || { echo "$2 showed $3 less than $1 times" >&2; exit 1; }
     sleep 0.1
   done
 }
@@ -166,14 +177,24 @@ mod tests {
         recording.add(call("/contacts/15550200001/messages", r#"{"text":"it's me"}"#));
         let (contact, from) = ("15550200001".parse().unwrap(), "15550100001".parse().unwrap());
         let text = Some("\"hi\"\n$(false)".to_owned());
-        recording.add(Happening::Received { contact, from, group: None, kind: "text".to_owned(), text });
+        let received = Happening::Received { contact, from, group: None, kind: "text".to_owned(), text };
+        recording.add(received.clone());
+        let (method, path) = ("POST".to_owned(), "/refused".to_owned());
+        recording.add(Happening::Call { method, path, body: String::new(), status: 409 });
+        recording.add(received);
         recording.end();
         recording.add(call("/after", "{}"));
         let script = recording.script();
         assert!(script.contains(r#"call 'POST' '/contacts/15550200001/messages' '{"text":"it'\''s me"}'"#), "{script}");
-        assert!(script.contains(r#"until_shows '/contacts/15550200001/messages' '"\"hi\"\n$(false)"'"#), "{script}");
+        let waits =
+            |times: u32| format!(r#"until_shows {times} '/contacts/15550200001/messages' '"text":"\"hi\"\n$(false)"'"#);
+        assert!(script.contains(&waits(1)) && script.contains(&waits(2)), "{script}");
+        assert!(
+            script.contains("# Here a call was refused with 409: POST /refused")
+                && !script.contains("call 'POST' '/refused'")
+        );
         assert!(!script.contains("2@secret") && !script.contains("/before") && !script.contains("/after"));
-        assert_eq!(recording.view().steps.len(), 3);
+        assert_eq!(recording.view().steps.len(), 5);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
     channels::{Channel, ChannelMessage, ChannelText},
     media_store::MediaStore,
     phone_number::PhoneNumber,
+    stanza::{SendError, are_good_texts},
     state::SharedState,
 };
 
@@ -63,15 +64,18 @@ pub async fn create(
     State(shared): State<SharedState>,
     JsonBody(new): JsonBody<NewChannel>,
 ) -> ApiResult<Created<ChannelView>> {
-    if new.name.is_empty() {
-        return Err(ApiError::bad("a channel needs a `name`"));
+    if !are_good_texts(&new.name, &new.description) {
+        return Err(ApiError::bad(
+            "a channel needs a `name` of 1 to 100 characters, and its `description` has at most 2048",
+        ));
     }
     let mut server = shared.lock();
-    server.people.meet(&new.owner)?;
+    let owner = server.people.registered(&new.owner);
+    server.people.meet(&owner)?;
     let now = server.now();
     server.dirty = true;
-    let created = server.channels.create(&new.name, new.owner, now);
-    let channel = created.map_err(|error| ApiError::conflict(error.to_string()))?;
+    let created = server.channels.create(&new.name, owner, now);
+    let channel = created.map_err(|error| SendError::Full(error.to_string()))?;
     channel.description = ChannelText { text: new.description, set: now };
     Ok(Created(ChannelView::of(channel)))
 }
@@ -112,13 +116,14 @@ impl ChannelMessageView {
     fn of(message: &ChannelMessage) -> Self {
         let content = Message::decode_from_slice(&message.plaintext).unwrap_or_default();
         let extended = content.extended_text_message.as_option().and_then(|text| text.text.clone());
+        let caption = content.image_message.as_option().and_then(|image| image.caption.clone());
         let counts = message.reaction_counts().into_iter().map(|(code, count)| (code.to_owned(), count.into()));
         Self {
             id: message.id.clone(),
             server_id: message.server_id,
             timestamp: message.at,
             author: message.author.clone(),
-            text: content.conversation.clone().or(extended),
+            text: content.conversation.clone().or(extended).or(caption),
             raw: BASE64_STANDARD.encode(&message.plaintext),
             edited: message.edited_ms.is_some() && !message.is_deleted(),
             deleted: message.is_deleted(),
@@ -137,7 +142,7 @@ pub async fn messages(
     Ok(Json(channel.messages().map(ChannelMessageView::of).collect()))
 }
 
-/// A text, or a picture that is not encrypted, as all files in channels are.
+/// A text, or a picture that is not encrypted, as no file in a channel is.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewChannelMessage {
@@ -162,6 +167,9 @@ pub async fn write(
     let channel = channel.strip_suffix("@newsletter").unwrap_or(&channel);
     if channel.is_empty() || !channel.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ApiError::bad("a channel's name has only digits"));
+    }
+    if new.text.is_empty() && new.image.is_none() {
+        return Err(ApiError::bad("a message needs a `text` or an `image`"));
     }
     let mut server = shared.lock();
     let message = match new.image {

@@ -208,7 +208,7 @@ impl ContactView {
             blocked: person.blocked.clone(),
             aliases: person.aliases.clone(),
             business: person.business.clone(),
-            restricted: person.tokens.demanded().clone(),
+            restricted: person.tokens.demanded().cloned().unwrap_or_default(),
             privacy: PrivacyCategory::ALL
                 .into_iter()
                 .map(|category| (category.name(), person.privacy.value(category).to_owned()))
@@ -252,11 +252,11 @@ enum StrangerRule {
 }
 
 impl StrangerRule {
-    fn kinds(self) -> BTreeSet<TokenKind> {
+    fn kinds(self) -> Option<BTreeSet<TokenKind>> {
         match self {
-            Self::All(true) => BTreeSet::from([TokenKind::TcToken, TokenKind::CsToken]),
-            Self::All(false) => BTreeSet::new(),
-            Self::Some(kinds) => kinds,
+            Self::All(true) => Some(BTreeSet::from([TokenKind::TcToken, TokenKind::CsToken])),
+            Self::All(false) => None,
+            Self::Some(kinds) => Some(kinds).filter(|kinds| !kinds.is_empty()),
         }
     }
 }

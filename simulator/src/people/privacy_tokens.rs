@@ -54,8 +54,8 @@ pub struct NctSalt {
 pub struct PrivacyTokens {
     /// By whom it was given to: the newest one, and the one before it, which may be on its way still.
     given: BTreeMap<PhoneNumber, (PrivacyToken, Option<PrivacyToken>)>,
-    /// The kinds of token of which a stranger must show one; empty if everybody may write.
-    demanded: BTreeSet<TokenKind>,
+    /// The kinds of token of which a stranger must show one. None: everybody may write; empty: no stranger may.
+    demanded: Option<BTreeSet<TokenKind>>,
     salt: Option<NctSalt>,
 }
 
@@ -78,34 +78,42 @@ impl PrivacyTokens {
         should_send_new_tc_token_with_at(self.given_to(receiver).map(|token| token.issued), &Default::default(), now)
     }
 
-    /// One of these is demanded of strangers.
-    pub fn demanded(&self) -> &BTreeSet<TokenKind> {
-        &self.demanded
+    /// One of these is demanded of strangers; none if everybody may write.
+    pub fn demanded(&self) -> Option<&BTreeSet<TokenKind>> {
+        self.demanded.as_ref()
     }
 
-    pub fn demand(&mut self, kinds: BTreeSet<TokenKind>) {
+    pub fn demand(&mut self, kinds: Option<BTreeSet<TokenKind>>) {
         self.demanded = kinds;
     }
 
     pub fn is_restricted(&self) -> bool {
-        !self.demanded.is_empty()
+        self.demanded.is_some()
     }
 
-    /// Whether a token that `shown_by` shows is the one that it was given, and still good: it lasts for four weeks.
+    fn demands(&self, kind: TokenKind) -> bool {
+        self.demanded.as_ref().is_some_and(|kinds| kinds.contains(&kind))
+    }
+
+    /// Whether a message with this token is let in.
     pub fn opens_with_token(&self, shown_by: &PhoneNumber, shown: &[u8], now: i64) -> bool {
+        self.demands(TokenKind::TcToken) && self.is_token_of(shown_by, shown, now)
+    }
+
+    /// Whether a token that `shown_by` shows is one that it was given, and still good: it lasts for four weeks.
+    pub fn is_token_of(&self, shown_by: &PhoneNumber, shown: &[u8], now: i64) -> bool {
         let given =
             self.given.get(shown_by).into_iter().flat_map(|(newest, before)| Some(newest).into_iter().chain(before));
         let is_good = |token: &PrivacyToken| {
             token.bytes == shown && !is_tc_token_expired_with_at(token.issued, &Default::default(), now)
         };
-        self.demanded.contains(&TokenKind::TcToken) && given.into_iter().any(is_good)
+        given.into_iter().any(is_good)
     }
 
     /// Whether what a stranger computed from its salt is right. `lid`: the address of who is written to.
     pub fn opens_with_proof(&self, stranger: &Self, lid: &str, shown: &[u8]) -> bool {
         let salt = stranger.salt.as_ref();
-        self.demanded.contains(&TokenKind::CsToken)
-            && salt.is_some_and(|salt| compute_cs_token(&salt.bytes, lid) == shown)
+        self.demands(TokenKind::CsToken) && salt.is_some_and(|salt| compute_cs_token(&salt.bytes, lid) == shown)
     }
 
     pub fn salt(&self) -> Option<&NctSalt> {
@@ -131,7 +139,7 @@ mod tests {
         let begin = 100 * WEEK;
         let token = tokens.give(anna.clone(), begin);
         assert!(!tokens.opens_with_token(&anna, &token.bytes, begin), "nothing is demanded, so nothing opens");
-        tokens.demand(BTreeSet::from([TokenKind::TcToken]));
+        tokens.demand(Some(BTreeSet::from([TokenKind::TcToken])));
         let opens =
             |tokens: &PrivacyTokens, who: &PhoneNumber, shown: &[u8], at| tokens.opens_with_token(who, shown, at);
         let table = [
@@ -158,7 +166,7 @@ mod tests {
         stranger.set_salt(Some(SaltDelivery::History));
         let proof = compute_cs_token(&stranger.salt().unwrap().bytes, "1@lid");
         assert!(!owner.opens_with_proof(&stranger, "1@lid", &proof), "it is not asked for");
-        owner.demand(BTreeSet::from([TokenKind::CsToken]));
+        owner.demand(Some(BTreeSet::from([TokenKind::CsToken])));
         assert!(owner.opens_with_proof(&stranger, "1@lid", &proof));
         assert!(!owner.opens_with_proof(&stranger, "2@lid", &proof));
         stranger.set_salt(None);

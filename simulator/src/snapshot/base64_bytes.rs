@@ -9,6 +9,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone)]
 pub struct Base64Bytes(pub Vec<u8>);
 
+/// For `#[serde(with)]` of a field that holds bytes.
+pub mod base64_field {
+    use super::Base64Bytes;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        Base64Bytes(bytes.to_vec()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        Base64Bytes::deserialize(deserializer).map(|bytes| bytes.0)
+    }
+}
+
 impl From<Base64Bytes> for String {
     fn from(bytes: Base64Bytes) -> Self {
         BASE64_STANDARD.encode(bytes.0)

@@ -4,6 +4,7 @@
 //! [`EVERY`]; one that is stopped loses nothing. Media and faults are not kept.
 
 mod base64_bytes;
+pub use base64_bytes::base64_field;
 mod companion_record;
 mod records;
 
@@ -25,18 +26,19 @@ const EVERY: Duration = Duration::from_secs(1);
 
 const FILE: &str = "simulator.json";
 
-/// Puts what the folder holds into a new server. An empty folder is a beginning.
-pub fn restore(server: &mut ServerState, folder: &Path) -> Result<()> {
+/// Puts what the folder holds into a new server. False: an empty folder is a beginning.
+pub fn restore(server: &mut ServerState, folder: &Path) -> Result<bool> {
     fs::create_dir_all(folder).with_context(|| format!("make the folder {} (SIMULATOR_STATE)", folder.display()))?;
     let path = folder.join(FILE);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     };
     let snapshot: StateSnapshot = serde_json::from_slice(&bytes)
         .with_context(|| format!("{} is not a state of this simulator", path.display()))?;
-    snapshot.restore(server).with_context(|| format!("restore the state of {}", path.display()))
+    snapshot.restore(server).with_context(|| format!("restore the state of {}", path.display()))?;
+    Ok(true)
 }
 
 /// Writes the state whenever something changed, and once more at the end.

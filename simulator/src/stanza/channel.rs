@@ -32,6 +32,8 @@ const MAX_LIVE: usize = 100;
 /// Messages of one page, if the client names no number, and at most.
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 300;
+/// The nack for a message for which a server has no room.
+const NO_ROOM: u16 = 500;
 /// Of `edit`: an administrator changes, or deletes, a message.
 const CHANGED: &str = "3";
 const DELETED: &str = "8";
@@ -48,6 +50,14 @@ impl ServerState {
     /// Somebody who is no client writes: the channel's owner, or nobody in a channel that nobody made.
     pub fn say_in_channel(&mut self, channel: &str, id: &str, message: &Message) -> Result<u64, SendError> {
         let now = self.now();
+        let has_followers = match self.channels.get(channel) {
+            Some(known) => !self.channel_devices(&known.id).is_empty(),
+            // Everybody follows it.
+            None => self.people.accounts().any(|person| !person.companions.is_empty()),
+        };
+        if !has_followers {
+            return Err(SendError::Conflict("no account that follows the channel has a companion".to_owned()));
+        }
         let channel = self.channels.meet(channel, now).map_err(|error| SendError::Full(error.to_string()))?;
         let author = channel.owner.clone();
         let kind = message_kind::kind(message);
@@ -64,10 +74,8 @@ impl ServerState {
             viewers: BTreeSet::new(),
         };
         let channel_id = channel.id.clone();
-        if self.channel_devices(&channel_id).is_empty() {
-            return Err(SendError::Conflict("no account that follows the channel has a companion".to_owned()));
-        }
-        Ok(self.add_to_channel(&channel_id, message, None))
+        let full = || SendError::Full("the messages of all channels have no room".to_owned());
+        self.add_to_channel(&channel_id, message, None).ok_or_else(full)
     }
 
     /// A client's message to a channel. Gives its number there, or the number of the nack.
@@ -100,11 +108,12 @@ impl ServerState {
         }
         let body = stanza.get_optional_child("plaintext").ok_or(400_u16)?;
         let plaintext = body.content_bytes().map(<[u8]>::to_vec).unwrap_or_default();
+        let is_readable = !plaintext.is_empty() && Message::decode_from_slice(&plaintext).is_ok();
         let edit = attribute(stanza, "edit");
         if let Some(edit @ (CHANGED | DELETED)) = edit.as_deref() {
             let message = channel.by_id(&id).filter(|message| !message.is_deleted()).ok_or(404_u16)?;
             let posting = if edit == DELETED { Posting::Deleted } else { Posting::Changed };
-            if posting == Posting::Changed && plaintext.is_empty() {
+            if posting == Posting::Changed && !is_readable {
                 return Err(400);
             }
             message.plaintext = if posting == Posting::Deleted { Vec::new() } else { plaintext };
@@ -113,9 +122,14 @@ impl ServerState {
             self.post_in_channel(&channel_id, &message, posting, Some((number, device)));
             return Ok(Some(message.server_id));
         }
-        let is_readable = !plaintext.is_empty() && Message::decode_from_slice(&plaintext).is_ok();
-        if !is_readable || channel.by_id(&id).is_some() {
+        if !is_readable {
             return Err(400);
+        }
+        match channel.by_id(&id) {
+            // A client that saw no answer sends it again.
+            Some(sent) if sent.author.as_ref() == Some(number) => return Ok(Some(sent.server_id)),
+            Some(_) => return Err(400),
+            None => {}
         }
         let message = ChannelMessage {
             id,
@@ -129,14 +143,20 @@ impl ServerState {
             reactions: BTreeMap::new(),
             viewers: BTreeSet::new(),
         };
-        Ok(Some(self.add_to_channel(&channel_id, message, Some((number, device)))))
+        self.add_to_channel(&channel_id, message, Some((number, device))).map(Some).ok_or(NO_ROOM)
     }
 
-    fn add_to_channel(&mut self, channel: &str, message: ChannelMessage, writer: Option<(&PhoneNumber, u16)>) -> u64 {
-        let server_id = self.channels.get_mut(channel).map(|channel| channel.add(message.clone())).unwrap_or_default();
+    /// None if there is no room.
+    fn add_to_channel(
+        &mut self,
+        channel: &str,
+        message: ChannelMessage,
+        writer: Option<(&PhoneNumber, u16)>,
+    ) -> Option<u64> {
+        let server_id = self.channels.add_message(channel, message.clone())?;
         self.dirty = true;
         self.post_in_channel(channel, &ChannelMessage { server_id, ..message }, Posting::New, writer);
-        server_id
+        Some(server_id)
     }
 
     /// Every device that sees what is written in a channel.

@@ -28,7 +28,7 @@ impl ServerState {
         match operation {
             Operation::CreateChannel => return self.create_channel(account, variables),
             Operation::ListChannels => {
-                let mine = self.channels.iter().filter(|channel| channel.followers.contains(account));
+                let mine = self.channels.iter().filter(|channel| channel.is_followed_by(account));
                 let shown = mine.map(|channel| self.show_channel(channel, account)).collect();
                 return Ok(("xwa2_newsletter_subscribed", Value::Array(shown)));
             }
@@ -50,7 +50,8 @@ impl ServerState {
                 channel.followers.insert(account.clone());
                 Ok(("xwa2_newsletter_join_v2", self.told_of_channel(&id, account, "join")))
             }
-            Operation::LeaveChannel if is_owner => Err(GraphqlError::FORBIDDEN),
+            // Everybody follows a channel that nobody made.
+            Operation::LeaveChannel if is_owner || channel.owner.is_none() => Err(GraphqlError::FORBIDDEN),
             Operation::LeaveChannel => {
                 channel.followers.remove(account);
                 channel.admins.remove(account);
@@ -95,7 +96,12 @@ impl ServerState {
                 let user = variables["user_id"].as_str().or(input["user_id"].as_str()).and_then(|jid| jid.parse().ok());
                 let user = user.and_then(|jid| self.people.number_of(&jid)).ok_or(GraphqlError::NOT_FOUND)?;
                 let channel = self.channels.get_mut(&id).ok_or(GraphqlError::NOT_FOUND)?;
-                if !channel.admins.remove(&user) {
+                let was_admin = channel.admins.remove(&user);
+                let is_possible = match operation {
+                    Operation::ChangeOwner => user != *account && channel.is_followed_by(&user),
+                    _ => was_admin,
+                };
+                if !is_possible {
                     return Err(GraphqlError::BAD);
                 }
                 if operation == Operation::DemoteAdmin {
@@ -232,6 +238,11 @@ impl ServerState {
             "viewer_metadata": {"mute": if is_muted { "on" } else { "off" }, "role": channel.role(account).name()},
         })
     }
+}
+
+/// Whether WhatsApp takes these texts of a channel.
+pub fn are_good_texts(name: &str, description: &str) -> bool {
+    check_texts(&json!({"name": name, "description": description})).is_ok()
 }
 
 fn check_texts(texts: &Value) -> Result<(), GraphqlError> {

@@ -22,6 +22,9 @@ use crate::{
 const NOT_FOUND: &str = "404";
 const NOT_ALLOWED: &str = "403";
 const LINKED_ELSEWHERE: &str = "409";
+/// Who wants to join a community has to be approved.
+const APPROVAL_MODE: &str = "default_membership_approval_mode";
+const APPROVAL_REQUIRED: &str = "request_required";
 
 impl ServerState {
     /// The place in a community that a client asks for when it makes a group; or the refusal.
@@ -30,20 +33,25 @@ impl ServerState {
         number: &PhoneNumber,
         wanted: &NodeRef<'_>,
     ) -> Result<CommunityPlace, (u16, &'static str)> {
-        if let Some(parent) = wanted.get_optional_child("parent") {
-            let approval = attribute(parent, "default_membership_approval_mode").as_deref() == Some("request_required");
+        if wanted.get_optional_child("parent").is_some() {
             let members_make_groups = wanted.get_optional_child("allow_non_admin_sub_group_creation").is_some();
-            return Ok(CommunityPlace::Parent { approval, members_make_groups });
+            return Ok(CommunityPlace::Parent { members_make_groups });
         }
         let Some(linked) = wanted.get_optional_child("linked_parent") else { return Ok(CommunityPlace::Alone) };
         let parent = jid(linked, "jid").ok_or((400, "bad-request"))?;
         let parent = self.groups.get(&parent.user).ok_or((404, "item-not-found"))?;
-        let CommunityPlace::Parent { members_make_groups, .. } = parent.place else { return Err((400, "bad-request")) };
+        let CommunityPlace::Parent { members_make_groups } = parent.place else { return Err((400, "bad-request")) };
         let may = parent.is_admin(number) || members_make_groups && parent.participants.contains(number);
         if !may {
             return Err((403, "forbidden"));
         }
         Ok(CommunityPlace::Linked { parent: parent.id.clone(), kind: LinkedKind::Normal })
+    }
+
+    /// Whether a client that makes a community wants to approve who joins it.
+    pub(super) fn wants_approval(wanted: &NodeRef<'_>) -> bool {
+        let parent = wanted.get_optional_child("parent");
+        parent.and_then(|parent| attribute(parent, APPROVAL_MODE)).as_deref() == Some(APPROVAL_REQUIRED)
     }
 
     /// The groups that a new community begins with: announcements, and a general chat if it was asked for.
@@ -315,10 +323,9 @@ fn brief(group: &ChatGroup) -> NodeBuilder {
 pub(super) fn in_community(group: &ChatGroup) -> Vec<Node> {
     match &group.place {
         CommunityPlace::Alone => Vec::new(),
-        CommunityPlace::Parent { approval, members_make_groups } => {
+        CommunityPlace::Parent { members_make_groups } => {
             let parent = NodeBuilder::new("parent");
-            let parent =
-                if *approval { parent.attr("default_membership_approval_mode", "request_required") } else { parent };
+            let parent = if group.settings.approval { parent.attr(APPROVAL_MODE, APPROVAL_REQUIRED) } else { parent };
             let mut nodes = vec![parent.build()];
             if *members_make_groups {
                 nodes.push(NodeBuilder::new("allow_non_admin_sub_group_creation").build());

@@ -9,12 +9,7 @@ use super::{
     iq::IqReply,
     node::{attribute, children, jid, text},
 };
-use crate::{
-    groups::{CommunityPlace, GroupDescription, LinkedKind},
-    phone_number::PhoneNumber,
-    privacy::PrivacyCategory,
-    state::ServerState,
-};
+use crate::{groups::GroupDescription, phone_number::PhoneNumber, privacy::PrivacyCategory, state::ServerState};
 
 impl ServerState {
     /// `<add>`, `<remove>`, `<promote>`, `<demote>`: an answer for each participant.
@@ -71,11 +66,7 @@ impl ServerState {
         self.tell_of_group(id, by, &told, vec![change]);
         let created = reasoned(NodeBuilder::new("create")).children([shown]).build();
         self.tell_of_group(id, by, added, vec![created]);
-        let community = self.groups.get(id).and_then(|group| match &group.place {
-            CommunityPlace::Parent { .. } => Some(group.id.clone()),
-            CommunityPlace::Linked { parent, kind } if *kind != LinkedKind::Announcements => Some(parent.clone()),
-            CommunityPlace::Linked { .. } | CommunityPlace::Alone => None,
-        });
+        let community = self.groups.get(id).and_then(|group| group.community().map(str::to_owned));
         if let Some(community) = community {
             self.enter_community(by, &community, added);
         }

@@ -60,11 +60,11 @@ impl ServerState {
         let versions = group.next_members_version();
         let jid = group.jid();
         self.dirty = true;
-        let parent = group.parent().map(str::to_owned);
+        let community = group.community().map(str::to_owned);
         let added = versions.on(NodeBuilder::new("add")).attr("reason", reason).children([participant(number)]).build();
         self.tell_of_group(id, number, &told, vec![added]);
-        if let Some(parent) = parent {
-            self.enter_community(number, &parent, std::slice::from_ref(number));
+        if let Some(community) = community {
+            self.enter_community(number, &community, std::slice::from_ref(number));
         }
         IqReply::one(NodeBuilder::new("group").attr("jid", jid).build())
     }

@@ -151,6 +151,7 @@ impl ServerState {
         };
         if let Some(group) = self.groups.get_mut(&id) {
             group.place = place;
+            group.settings.approval |= Self::wants_approval(wanted);
         }
         let refused: Vec<Node> = refused.iter().map(|refused| self.turned_down(number, &id, refused)).collect();
         let Some(group) = self.groups.get(&id) else { return IqReply::refused(500, "internal-server-error") };

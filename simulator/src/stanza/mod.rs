@@ -59,6 +59,7 @@ mod status;
 mod usync;
 
 pub use calls::OutgoingCall;
+pub use channel_queries::are_good_texts;
 pub use message_kind::StanzaKind;
 pub use outbound::{OutboundMessage, SendError};
 pub use past::PastMessage;

@@ -33,6 +33,31 @@ async fn heard(phone: &Phone, channel: &Jid, wanted: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_channel_and_no_message_in_one_is_refused() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let nobody_there = sim.call("POST", "/channels/4711/messages", Some(json!({"text": "hello"}))).await;
+    assert_eq!(nobody_there.0, 409, "{nobody_there:?}");
+    assert_eq!(sim.get("/channels").await, json!([]), "what was refused made a channel");
+    let phone = Phone::paired(&sim, folder.path(), None).await;
+    for (path, body) in [
+        ("/channels/4711/messages", json!({})),
+        ("/channels/4711/messages", json!({"text": ""})),
+        ("/channels/4711x/messages", json!({"text": "hello"})),
+        ("/channels", json!({"name": "", "owner": OWNER})),
+        ("/channels", json!({"name": "x".repeat(101), "owner": OWNER})),
+        ("/channels", json!({"name": "News", "description": "x".repeat(2_049), "owner": OWNER})),
+    ] {
+        assert_eq!(sim.call("POST", path, Some(body.clone())).await.0, 400, "{path} {body}");
+    }
+    assert_eq!(sim.get("/channels").await, json!([]));
+    // Under the other form of a Brazilian number.
+    let made = sim.post("/channels", json!({"name": "News", "owner": "5531987654321"})).await;
+    assert_eq!(made["owner"], "553187654321", "{made}");
+    phone.shutdown().await;
+    sim.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_makes_a_channel_and_others_find_follow_and_leave_it() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     let maker = Phone::paired(&sim, folder.path(), Some("Maker")).await;
@@ -193,6 +218,26 @@ async fn makes_and_follows_channels(client: Client) {
 
 for_each_client! {
     makes_and_follows_channels: whatsmeow_makes_and_follows_channels, baileys_makes_and_follows_channels;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_hands_a_channel_to_a_follower() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let Some(mut owner) = Witness::start(Client::Baileys, sim.base(), folder.path()).await else { return };
+    let number = owner.pair(async |code| sim.scan(code).await).await;
+    let heir = Phone::paired(&sim, folder.path(), Some("Heir")).await;
+    owner.order(json!({"do": "channel_create", "name": "Mine"}));
+    let channel = owner.until("channel_created").await["id"].as_str().unwrap().to_owned();
+    let own = heir.client.newsletter();
+    own.join(&channel.parse().unwrap()).await.unwrap();
+    let (new_owner, heir_number) = (heir.client.lid().unwrap().to_non_ad(), heir.client.pn().unwrap().user.to_string());
+    owner.order(json!({"do": "channel_hand_over", "to": channel, "person": new_owner.to_string()}));
+    let path = format!("/channels/{channel}");
+    let shown = sim.until(&path, |shown| shown["owner"] == heir_number).await;
+    assert_eq!(shown["admins"], json!([number]), "who had it stays an administrator: {shown}");
+    assert_eq!(own.get_metadata(&channel.parse().unwrap()).await.unwrap().role, Some(NewsletterRole::Owner));
+    heir.shutdown().await;
+    sim.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

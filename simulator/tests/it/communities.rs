@@ -4,7 +4,7 @@ use serde_json::json;
 use tempfile::tempdir;
 use whatsapp_rust::{
     Jid,
-    features::{CreateCommunityOptions, GroupCreateOptions, GroupType, group_type},
+    features::{CreateCommunityOptions, GroupCreateOptions, GroupType, JoinGroupResult, group_type},
     types::events::Event,
 };
 
@@ -97,6 +97,35 @@ async fn a_community_is_made_filled_and_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_leads_into_a_community_or_asks_to_be_let_in() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let host = Phone::paired(&sim, folder.path(), Some("Host")).await;
+    let guest = Phone::paired(&sim, folder.path(), Some("Guest")).await;
+    let groups = host.client.groups();
+    for closed in [false, true] {
+        let options = CreateCommunityOptions { closed, ..CreateCommunityOptions::new("Village") };
+        let id = host.client.community().create(options).await.unwrap().metadata.id;
+        let code = groups.get_invite_link(&id, false).await.unwrap();
+        let code = code.rsplit('/').next().unwrap();
+        let joined = guest.client.groups().join_with_invite_code(code).await.unwrap();
+        assert_eq!(matches!(joined, JoinGroupResult::PendingApproval(_)), closed, "{joined:?}");
+        let linked = host.client.community().get_subgroups(&id).await.unwrap();
+        let announcements = linked.iter().find(|group| group.is_default_sub_group).unwrap().id.clone();
+        let members = if closed { 1 } else { 2 };
+        for group in [&id, &announcements] {
+            let shown = sim.get(&format!("/groups/{group}")).await;
+            assert_eq!(shown["participants"].as_array().unwrap().len(), members, "{shown}");
+        }
+        if !closed {
+            told(&guest, &announcements, "create").await;
+        }
+    }
+    host.shutdown().await;
+    guest.shutdown().await;
+    sim.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_who_may_changes_a_community_and_orphans_are_removed() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     let host = Phone::paired(&sim, folder.path(), Some("Host")).await;
@@ -124,7 +153,7 @@ async fn only_who_may_changes_a_community_and_orphans_are_removed() {
     community.unlink_subgroups(&id, std::slice::from_ref(&group), true).await.unwrap();
     let shown = sim.get(&format!("/groups/{id}")).await;
     assert_eq!(shown["participants"].as_array().unwrap().len(), 1, "{shown}");
-    assert_eq!(shown["place"]["parent"]["approval"], false);
+    assert_eq!(shown["place"]["parent"]["members_make_groups"], false);
     host.shutdown().await;
     guest.shutdown().await;
     sim.stop().await;

@@ -56,15 +56,18 @@ async fn a_stranger_is_refused_until_the_other_one_writes() {
     assert!(phone.client.contacts().get_profile_picture(&jid, false).await.unwrap().is_none());
     phone.client.presence().subscribe(&jid).await.unwrap();
     sim.post(&format!("/contacts/{ANNA}/presence"), json!({"state": "available", "to": "15550299999"})).await;
+    let of_anna = |event: &Event| match event {
+        Event::Presence(presence) => (!presence.unavailable).then_some(()),
+        _ => None,
+    };
+    // An answer comes after what was sent before it.
+    assert!(phone.client.contacts().get_profile_picture(&jid, false).await.unwrap().is_none());
+    assert_eq!(phone.count(|event| of_anna(event).is_some()), 0, "a stranger was told of the presence");
 
     sim.text(ANNA, "I write first", json!({"to": account})).await;
     phone.until_heard("I write first").await;
     let token = until_token(&phone.client, &lid).await;
     // The client asks for the presence once more when it has the token, and only now it is told.
-    let of_anna = |event: &Event| match event {
-        Event::Presence(presence) => (!presence.unavailable).then_some(()),
-        _ => None,
-    };
     phone.client.presence().subscribe(&jid).await.unwrap();
     phone.until(of_anna).await;
     assert!(phone.client.contacts().get_profile_picture(&jid, false).await.unwrap().is_some());
@@ -73,9 +76,11 @@ async fn a_stranger_is_refused_until_the_other_one_writes() {
     let all = sim.get(&format!("/contacts/{ANNA}/messages")).await;
     assert_eq!(all.as_array().unwrap().len(), 1, "what was refused never came: {all:#}");
 
-    // A second message brings no second token: one lasts for a week.
-    sim.text(ANNA, "and again", json!({"to": account})).await;
-    phone.until_heard("and again").await;
+    // A second message brings no second token, which would come after it and before the third: one lasts for a week.
+    for text in ["and again", "and once more"] {
+        sim.text(ANNA, text, json!({"to": account})).await;
+        phone.until_heard(text).await;
+    }
     assert_eq!(until_token(&phone.client, &lid).await, token);
 
     // A month later the token is worth nothing.

@@ -196,6 +196,7 @@ const commands = {
     await socket.newsletterUnfollow(to)
     emit({ event: 'channel_unfollowed' })
   },
+  channel_hand_over: async ({ to, person }) => socket.newsletterChangeOwner(to, person),
   channel_react: async ({ to, id, text }) => socket.newsletterReactMessage(to, id, text),
   community_create: async ({ name }) => {
     await socket.communityCreate(name, '')
