@@ -63,7 +63,7 @@ impl UndecryptableQueue {
         let Some(bytes) = self.bytes.reserve(size) else { return };
         let mut waiting = self.lock();
         if waiting.len() < WAITING {
-            // The client asks nobody for what the account itself wrote on another device.
+            // The client asks nobody for what the account itself wrote on another device in a direct chat.
             let is_asked_for = certain || !message.info.source.is_from_me;
             let message = WaitingMessage { until, is_asked_for, message: message.clone(), _bytes: bytes };
             waiting.insert(message.message.info.id.clone(), message);
@@ -86,6 +86,13 @@ impl UndecryptableQueue {
                 Arc::clone(&one.message.info)
             })
             .collect()
+    }
+
+    /// Nobody could be asked for this message, so it is asked for again.
+    pub fn ask_again(&self, id: &str) {
+        if let Some(one) = self.lock().get_mut(id) {
+            one.is_asked_for = false;
+        }
     }
 
     /// Takes the messages that have waited long enough.

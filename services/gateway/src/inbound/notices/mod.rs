@@ -14,7 +14,7 @@ use super::{
     MessageMapper,
     addresses::{AddressDirectory, learned_directory, look_up_addresses},
     learned_pairs::{pairs_in_conversation, pairs_in_event},
-    undecryptable,
+    undecryptable::{self, UndecryptableQueue},
 };
 use crate::{
     publish::{EventPublisher, OutgoingEvent},
@@ -27,10 +27,11 @@ use notice_event::NoticeEvent;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use wacore::types::events::Event;
+use wacore::types::{events::Event, message::MessageInfo};
 use wacore_binary::Jid;
 use waproto::whatsapp::Conversation;
 use whatsapp_rust::Client;
@@ -40,7 +41,7 @@ use whatsapp_rust::Client;
 const WAITING: usize = 8_192;
 /// A notice that waited out an outage has at least this much time when its turn comes.
 const LAST_TRY: Duration = Duration::from_secs(1);
-/// Messages of the account for which the phone is asked at one look.
+/// Messages of the account for which the phone is asked in a row.
 const ASKED_AT_ONCE: usize = 20;
 /// How exactly the wait for an undecryptable message ends.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -82,20 +83,30 @@ impl NoticeWorker {
     ) -> anyhow::Result<()> {
         let mut teller = NoticePublisher { inbound, publisher, wait, calls };
         let mut look = shared_interval(LOOK_EVERY);
+        // Asking may wait until the client has read its backlog; notices do not wait for that.
+        let mut asking = JoinSet::new();
         let publish_all = async {
             loop {
                 let heard = tokio::select! {
                     heard = self.0.recv() => heard,
+                    Some(_) = asking.join_next() => continue,
                     _ = look.tick() => None,
                 };
                 // The client's store knows the addresses. Between two connections there is no client for a moment.
                 let client =
                     view.wait_for(|view| view.client.is_some()).await.ok().and_then(|view| view.client.clone());
                 let Some(client) = client else { return };
-                if let Some((at, event)) = heard {
-                    teller.publish_event(&client, event, at + wait).await;
+                match heard {
+                    Some((at, event)) => teller.publish_event(&client, event, at + wait).await,
+                    None if asking.is_empty() => {
+                        let waiting = &teller.inbound.undecryptable;
+                        let unasked = waiting.begin_asking(ASKED_AT_ONCE);
+                        if !unasked.is_empty() {
+                            asking.spawn(ask_phone(Arc::clone(&client), unasked, waiting.clone()));
+                        }
+                    }
+                    None => {}
                 }
-                teller.ask_for_own_messages(&client).await;
                 teller.publish_undecryptable(&client).await;
             }
         };
@@ -145,14 +156,6 @@ impl NoticePublisher {
     }
 
     /// Asks the phone for the account's own messages that could not be read.
-    async fn ask_for_own_messages(&self, client: &Arc<Client>) {
-        for info in self.inbound.undecryptable.begin_asking(ASKED_AT_ONCE) {
-            if let Err(error) = client.send_pdo_placeholder_resend_request(&info).await {
-                tracing::debug!("the phone was not asked for a message of the account: {error}");
-            }
-        }
-    }
-
     async fn publish_undecryptable(&self, client: &Client) {
         for message in self.inbound.undecryptable.take_due(Instant::now()) {
             if super::mapping::check_wanted(&message.info, self.inbound.statuses).is_err() {
@@ -171,6 +174,16 @@ impl NoticePublisher {
         let deadline = deadline.max(Instant::now() + LAST_TRY);
         if let Err(error) = self.publisher.publish(&event, deadline).await {
             tracing::warn!(event.id = %event.id, "a notice of WhatsApp was lost: {error}");
+        }
+    }
+}
+
+/// Asks the account's phone for messages that the account wrote on another device.
+async fn ask_phone(client: Arc<Client>, unasked: Vec<Arc<MessageInfo>>, waiting: UndecryptableQueue) {
+    for info in unasked {
+        if let Err(error) = client.send_pdo_placeholder_resend_request(&info).await {
+            tracing::debug!("the phone was not asked for a message of the account: {error}");
+            waiting.ask_again(&info.id);
         }
     }
 }
