@@ -1,21 +1,17 @@
-//! The client's store. It keeps decrypted messages in memory until they are published, and writes those that are not
-//! published before the keys that have moved past them.
+//! The client's store, which writes messages that arrive at the same time in one transaction, and writes them before
+//! the keys that have moved past them.
 //!
 //! The client stores each live message until its event is published, and deletes it then: two transactions for each
-//! message, one after the other on SQLite's only connection, and both before WhatsApp has its acknowledgement. Most
-//! messages are published within a millisecond, and need neither.
+//! message, one after the other on SQLite's only connection, for all chats. Here the writes that arrive during a
+//! transaction go into the next one together. A caller gets its answer after its write is done, and no write waits for
+//! others to arrive.
 //!
 //! The keys of a chat move on when a message is decrypted, and the client writes the keys of all chats at any time. If
 //! the keys were on disk and the message were not, a crash would lose the message: when WhatsApp sends it again, the
-//! client would take it for a repeat. So keys wait until every decrypted message is published or stored
-//! ([`ClientTasks::settled`], [`UnpublishedMessages`]). While the keys on disk are older, a message that comes again is
-//! decrypted again. No keys are written once the connection is given up, because something could not be stored or because
-//! NATS did not take a message: the next connection decrypts again what arrived since the last keys.
-//!
-//! Writes that arrive during a transaction go into the next one together. A caller gets its answer after its write is done,
-//! and no write waits for others to arrive.
+//! client would take it for a repeat. So keys wait until every decrypted message is stored ([`ClientTasks::settled`]).
+//! No keys are written once the connection is given up, because a message could not be stored or because NATS did not
+//! take it: the next connection decrypts again what arrived since the last keys.
 
-use super::unpublished::{PendingKey, UnpublishedMessages};
 use crate::session::{
     abort::ConnectionAbort,
     client_tasks::ClientTasks,
@@ -42,14 +38,13 @@ pub struct BatchingStore {
     pub(super) store: Arc<SqliteStore>,
     asked: mpsc::Sender<WriteRequest>,
     messages: Arc<WriteProgress>,
-    pub(super) unpublished: UnpublishedMessages,
     pub(super) tasks: ClientTasks,
     journal: Option<SessionJournal>,
 }
 
-/// How the writes of messages and keys went.
+/// How the writes of messages went.
 struct WriteProgress {
-    one_failed: AtomicBool,
+    one_is_not_kept: AtomicBool,
     breaker: ConnectionAbort,
 }
 
@@ -59,10 +54,20 @@ struct WriteRequest {
 }
 
 enum StoreWrite {
-    /// Messages that keys are about to move past; none if nothing has to be written. It is answered when all earlier writes
-    /// are done.
-    Keep(Vec<(PendingKey, Bytes)>),
+    Keep {
+        key: PendingKey,
+        message: Vec<u8>,
+    },
     Forget(PendingKey),
+    /// Writes nothing. Answered when all earlier writes are done.
+    Barrier,
+}
+
+/// The key of a message. WhatsApp's message ids are unique for their sender only.
+struct PendingKey {
+    chat: String,
+    sender: String,
+    id: String,
 }
 
 impl BatchingStore {
@@ -74,10 +79,10 @@ impl BatchingStore {
         journal: Option<SessionJournal>,
     ) -> Self {
         let (asked, asks) = mpsc::channel(TOGETHER);
-        let messages = Arc::new(WriteProgress { one_failed: AtomicBool::new(false), breaker });
+        let messages = Arc::new(WriteProgress { one_is_not_kept: AtomicBool::new(false), breaker });
         // The task ends when the last user of this store is dropped.
         tokio::spawn(write_batches((Arc::clone(&store), journal.clone()), Arc::clone(&messages), asks));
-        Self { store, asked, messages, unpublished: UnpublishedMessages::default(), tasks, journal }
+        Self { store, asked, messages, tasks, journal }
     }
 
     /// Makes a change: in the journal first, if there is one, and then in the file.
@@ -102,34 +107,33 @@ impl BatchingStore {
         self.journal.is_some().then(make)
     }
 
-    /// Keeps messages until they are deleted: a live one in memory, those of a backlog, which come in one batch, on disk.
-    /// The client writes the keys of a backlog next.
+    /// Writes messages, which stay until they are deleted. The messages of a backlog come in one batch already.
     pub(super) async fn write_pending(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
         let call = self.tasks.begin_store_call();
         #[cfg(feature = "simulator")]
         pause_before_keeping().await;
-        if let [row] = rows {
-            let key = PendingKey::new(row.chat, row.sender, row.id);
-            self.unpublished.add(key, Bytes::copy_from_slice(row.message));
-            call.message_is_kept();
-            return Ok(());
-        }
-        let kept = || rows.iter().map(kept).collect();
-        let change = self.change(|| StoreChange::Pending { published: Vec::new(), kept: kept() });
-        let written = self.write(change, self.store.store_pending_inbound_batch(rows)).await;
-        written.inspect(|()| call.message_is_kept()).inspect_err(|error| self.messages.record_failure(error))
+        let kept = match rows {
+            [row] => {
+                let key =
+                    PendingKey { chat: row.chat.to_owned(), sender: row.sender.to_owned(), id: row.id.to_owned() };
+                self.submit(StoreWrite::Keep { key, message: row.message.to_owned() }).await
+            }
+            rows => {
+                let kept = || rows.iter().map(kept).collect();
+                let change = self.change(|| StoreChange::Pending { published: Vec::new(), kept: kept() });
+                self.write(change, self.store.store_pending_inbound_batch(rows)).await
+            }
+        };
+        kept.inspect(|()| call.message_is_kept()).inspect_err(|error| self.messages.record_failure(error))
     }
 
     pub(super) async fn delete_pending(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
         match *keys {
             [PendingInboundKey { chat, sender, id }] => {
-                let key = PendingKey::new(chat, sender, id);
-                if self.unpublished.remove(&key) { self.submit(StoreWrite::Forget(key)).await } else { Ok(()) }
+                let key = PendingKey { chat: chat.to_owned(), sender: sender.to_owned(), id: id.to_owned() };
+                self.submit(StoreWrite::Forget(key)).await
             }
             _ => {
-                for key in keys {
-                    self.unpublished.remove(&PendingKey::new(key.chat, key.sender, key.id));
-                }
                 let published = || keys.iter().map(|key| published(key.chat, key.sender, key.id)).collect();
                 let change = self.change(|| StoreChange::Pending { published: published(), kept: Vec::new() });
                 self.write(change, self.store.delete_pending_inbound_batch(keys)).await
@@ -137,50 +141,28 @@ impl BatchingStore {
         }
     }
 
-    /// The message, if it is not published. Until then a repeat of it is not acknowledged.
-    pub(super) async fn find_pending(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        let _call = self.tasks.begin_store_call();
-        match self.unpublished.get(&PendingKey::new(chat, sender, id)) {
-            Some(message) => Ok(Some(message.to_vec())),
-            None => self.store.get_pending_inbound(chat, sender, id).await,
-        }
-    }
-
-    /// Writes keys, after every message that they have moved past is published or written. The client decrypts nothing
+    /// Waits until every decrypted message is written. The client asks before it writes keys and decrypts nothing
     /// meanwhile.
     ///
     /// # Errors
-    /// If something could not be written, or the connection is given up.
-    pub(super) async fn write_keys(
-        &self,
-        change: impl FnOnce() -> StoreChange,
-        written: impl Future<Output = Result<()>>,
-    ) -> Result<()> {
+    /// If a message could not be written, or the connection is given up.
+    pub(super) async fn flush_pending(&self) -> Result<()> {
         self.tasks.settled().await;
-        let messages = self.unpublished.begin_writing();
-        let keys: Vec<PendingKey> = messages.iter().map(|(key, _)| key.clone()).collect();
-        self.submit(StoreWrite::Keep(messages)).await?;
-        for key in keys.into_iter().filter(|key| self.unpublished.get(key).is_none()) {
-            // Published in the moment before it was written, so its deletion may have come too early. Nobody waits for this one.
-            let (written, _) = oneshot::channel();
-            let _ = self.asked.send(WriteRequest { write: StoreWrite::Forget(key), written }).await;
-        }
-        if self.messages.one_failed.load(Ordering::Acquire) {
-            return Err(StoreError::Validation("something could not be kept, so no keys are".to_owned()));
+        self.submit(StoreWrite::Barrier).await?;
+        if self.messages.one_is_not_kept.load(Ordering::Acquire) {
+            return Err(StoreError::Validation("a message could not be kept, so its chat's keys are not".to_owned()));
         }
         // Last: a task that was ended meanwhile may have held a message that nobody keeps.
         if self.messages.breaker.token().is_cancelled() {
             return Err(StoreError::Validation("the connection is given up, and its keys with it".to_owned()));
         }
-        // Published messages are never written, so keys that fall behind for long are the first sign of a full disk.
-        let change = self.change(change);
-        self.write(change, written).await.inspect_err(|error| self.messages.record_failure(error))
+        Ok(())
     }
 
     /// Waits until every write is done. The client's tasks have ended before.
     pub async fn finish(&self) {
         // An error means that nobody writes any more.
-        let _ = self.submit(StoreWrite::Keep(Vec::new())).await;
+        let _ = self.submit(StoreWrite::Barrier).await;
         // SQLite has one connection here, which does one thing after the other: this read is behind every write.
         let _ = self.store.get_max_prekey_id().await;
     }
@@ -209,7 +191,7 @@ async fn pause_before_keeping() {
 impl WriteProgress {
     /// The client itself ignores the error and goes on.
     fn record_failure(&self, error: &StoreError) {
-        self.one_failed.store(true, Ordering::Release);
+        self.one_is_not_kept.store(true, Ordering::Release);
         let why = error_chain(error);
         self.breaker.abort(SessionSignal::NotKept(why.clone()), &format!("a message cannot be kept: {why}"));
     }
@@ -222,71 +204,55 @@ async fn write_batches(
 ) {
     let mut group = Vec::with_capacity(TOGETHER);
     while asks.recv_many(&mut group, TOGETHER).await > 0 {
-        let WriteGroup { kept, forgotten, callers } = WriteGroup::of(&mut group);
-        let done = write_group((&store, journal.as_ref()), &kept, &forgotten).await;
-        // Recorded before any caller is answered.
-        let done = done.inspect_err(|error| messages.record_failure(error));
-        send_results(done, callers.into_iter());
-    }
-}
-
-/// What is written in one transaction.
-#[derive(Default)]
-struct WriteGroup {
-    kept: Vec<(PendingKey, Bytes)>,
-    forgotten: Vec<PendingKey>,
-    callers: Vec<oneshot::Sender<Result<()>>>,
-}
-
-impl WriteGroup {
-    /// A message that was published before it was written is not written.
-    fn of(requests: &mut Vec<WriteRequest>) -> Self {
-        let mut group = Self::default();
-        for WriteRequest { write, written } in requests.drain(..) {
+        let (mut kept, mut forgotten, mut barriers) = (Vec::new(), Vec::new(), Vec::new());
+        for WriteRequest { write, written } in group.drain(..) {
             match write {
-                StoreWrite::Keep(messages) => group.kept.extend(messages),
-                StoreWrite::Forget(key) => match group.kept.iter().position(|(kept, _)| *kept == key) {
-                    Some(place) => drop(group.kept.swap_remove(place)),
-                    None => group.forgotten.push(key),
-                },
+                StoreWrite::Keep { key, message } => kept.push((key, message, written)),
+                StoreWrite::Forget(key) => forgotten.push((key, written)),
+                StoreWrite::Barrier => barriers.push(written),
             }
-            group.callers.push(written);
         }
-        group
-    }
-}
-
-async fn write_group(
-    (store, journal): (&SqliteStore, Option<&SessionJournal>),
-    kept: &[(PendingKey, Bytes)],
-    forgotten: &[PendingKey],
-) -> Result<()> {
-    if kept.is_empty() && forgotten.is_empty() {
-        return Ok(());
-    }
-    let turn = match journal {
-        Some(journal) => {
-            let change = StoreChange::Pending {
-                published: forgotten.iter().map(|key| published(&key.chat, &key.sender, &key.id)).collect(),
-                kept: kept.iter().map(|(key, message)| key.as_change(message)).collect(),
-            };
-            Some(journal.append(change).await?)
+        let turn = match &journal {
+            Some(journal) if !(kept.is_empty() && forgotten.is_empty()) => {
+                let change = StoreChange::Pending {
+                    published: forgotten.iter().map(|(key, _)| published(&key.chat, &key.sender, &key.id)).collect(),
+                    kept: kept.iter().map(|(key, message, _)| key.as_change(message)).collect(),
+                };
+                Some(journal.append(change).await)
+            }
+            _ => None,
+        };
+        let turn = match turn.transpose() {
+            Ok(turn) => turn,
+            Err(error) => {
+                messages.record_failure(&error);
+                let all = forgotten.into_iter().map(|(_, written)| written);
+                send_results(Err(error), all.chain(kept.into_iter().map(|(.., written)| written)));
+                send_results(Ok(()), barriers.into_iter());
+                continue;
+            }
+        };
+        // Deletions first: if a message comes again at this moment, its new copy stays.
+        let mut is_written = true;
+        if !forgotten.is_empty() {
+            let keys: Vec<_> = forgotten.iter().map(|(key, _)| key.as_key()).collect();
+            let done = store.delete_pending_inbound_batch(&keys).await;
+            is_written &= done.is_ok();
+            send_results(done, forgotten.into_iter().map(|(_, written)| written));
         }
-        None => None,
-    };
-    // Deletions first: if a message comes again at this moment, its new copy stays.
-    if !forgotten.is_empty() {
-        let keys: Vec<_> = forgotten.iter().map(PendingKey::as_key).collect();
-        store.delete_pending_inbound_batch(&keys).await?;
+        if !kept.is_empty() {
+            let rows: Vec<_> = kept.iter().map(|(key, message, _)| key.as_row(message)).collect();
+            // Recorded before a later barrier is answered.
+            let done = store.store_pending_inbound_batch(&rows).await;
+            let done = done.inspect_err(|error| messages.record_failure(error));
+            is_written &= done.is_ok();
+            send_results(done, kept.into_iter().map(|(.., written)| written));
+        }
+        if let Some(turn) = turn.filter(|_| is_written) {
+            turn.finish();
+        }
+        send_results(Ok(()), barriers.into_iter());
     }
-    if !kept.is_empty() {
-        let rows: Vec<_> = kept.iter().map(|(key, message)| key.as_row(message)).collect();
-        store.store_pending_inbound_batch(&rows).await?;
-    }
-    if let Some(turn) = turn {
-        turn.finish();
-    }
-    Ok(())
 }
 
 /// The error with its causes. The error alone names only its kind.
@@ -309,8 +275,16 @@ fn send_results(done: Result<()>, all: impl Iterator<Item = oneshot::Sender<Resu
 }
 
 impl PendingKey {
-    fn as_change(&self, message: &Bytes) -> PendingChange {
-        PendingChange { message: message.clone(), ..published(&self.chat, &self.sender, &self.id) }
+    fn as_key(&self) -> PendingInboundKey<'_> {
+        PendingInboundKey { chat: &self.chat, sender: &self.sender, id: &self.id }
+    }
+
+    fn as_change(&self, message: &[u8]) -> PendingChange {
+        kept(&self.as_row(message))
+    }
+
+    fn as_row<'a>(&'a self, message: &'a [u8]) -> PendingInboundRow<'a> {
+        PendingInboundRow { chat: &self.chat, sender: &self.sender, id: &self.id, message }
     }
 }
 

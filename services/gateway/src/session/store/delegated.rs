@@ -80,23 +80,27 @@ delegate! { SignalStore {
     fn delete_sender_key(address: &str) -> Result<()> = Change::DeleteSenderKey(address.to_owned());
 } {
     async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
-        let change = || Change::PutSessions(vec![(address.into(), Bytes::copy_from_slice(session))]);
-        self.write_keys(change, self.store.put_session(address, session)).await
+        self.flush_pending().await?;
+        let change = self.change(|| Change::PutSessions(vec![(address.into(), Bytes::copy_from_slice(session))]));
+        self.write(change, self.store.put_session(address, session)).await
     }
 
     async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
-        let change = || Change::PutSessions(sessions.to_vec());
-        self.write_keys(change, self.store.put_sessions_batch(sessions)).await
+        self.flush_pending().await?;
+        let change = self.change(|| Change::PutSessions(sessions.to_vec()));
+        self.write(change, self.store.put_sessions_batch(sessions)).await
     }
 
     async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
-        let change = || Change::PutSenderKeys(vec![(address.into(), Bytes::copy_from_slice(record))]);
-        self.write_keys(change, self.store.put_sender_key(address, record)).await
+        self.flush_pending().await?;
+        let change = self.change(|| Change::PutSenderKeys(vec![(address.into(), Bytes::copy_from_slice(record))]));
+        self.write(change, self.store.put_sender_key(address, record)).await
     }
 
     async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
-        let change = || Change::PutSenderKeys(sender_keys.to_vec());
-        self.write_keys(change, self.store.put_sender_keys_batch(sender_keys)).await
+        self.flush_pending().await?;
+        let change = self.change(|| Change::PutSenderKeys(sender_keys.to_vec()));
+        self.write(change, self.store.put_sender_keys_batch(sender_keys)).await
     }
 } }
 
@@ -131,6 +135,7 @@ delegate! { ProtocolStore {
     fn get_group_metadata(group_jid: &str) -> Result<Option<Vec<u8>>>;
     fn get_tc_token(jid: &str) -> Result<Option<TcTokenEntry>>;
     fn get_all_tc_token_jids() -> Result<Vec<String>>;
+    fn get_pending_inbound(chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>>;
 } changes {
     fn set_sender_key_status(group_jid: &str, entries: &[(&str, bool)]) -> Result<()> = Change::SetSenderKeyStatus {
         group: group_jid.to_owned(),
@@ -180,10 +185,6 @@ delegate! { ProtocolStore {
 } {
     async fn store_pending_inbound(&self, chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()> {
         self.write_pending(&[PendingInboundRow { chat, sender, id, message }]).await
-    }
-
-    async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        self.find_pending(chat, sender, id).await
     }
 
     async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {

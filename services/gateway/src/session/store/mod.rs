@@ -6,7 +6,6 @@ mod batching_store;
 mod delegated;
 mod incoming;
 mod key_file;
-mod unpublished;
 
 pub use batching_store::BatchingStore;
 pub use delegated::without_at;
