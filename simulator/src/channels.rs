@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::{Jid, Server};
 
 use crate::{
-    groups::ProfilePicture,
+    groups::{ProfilePicture, bare},
     phone_number::PhoneNumber,
     randomness::{Randomness, random},
     snapshot::base64_field,
@@ -237,11 +237,6 @@ impl ChannelTable {
     pub fn iter(&self) -> impl Iterator<Item = &Channel> {
         self.channels.values()
     }
-}
-
-/// The digits of a channel's address.
-fn bare(id: &str) -> &str {
-    id.strip_suffix("@newsletter").unwrap_or(id)
 }
 
 #[cfg(test)]

@@ -283,7 +283,7 @@ pub fn whole(id: &str) -> String {
     if id.contains('@') { id.to_owned() } else { format!("{id}@g.us") }
 }
 
-/// The group's id without its server.
+/// The id of a group or channel without its server.
 pub fn bare(id: &str) -> &str {
     id.split('@').next().unwrap_or(id)
 }

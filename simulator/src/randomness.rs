@@ -31,10 +31,10 @@ where
     StandardUniform.sample(&mut Randomness)
 }
 
-fn draw<T>(from_seed: impl FnOnce(&mut StdRng) -> T, from_system: impl FnOnce() -> T) -> T {
+fn with_rng<T>(draw: impl FnOnce(&mut dyn rand::Rng) -> T) -> T {
     match SEEDED.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-        Some(rng) => from_seed(rng),
-        None => from_system(),
+        Some(rng) => draw(rng),
+        None => draw(&mut rand::rng()),
     }
 }
 
@@ -42,19 +42,15 @@ impl TryRng for Randomness {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(draw(rand::Rng::next_u32, || rand::Rng::next_u32(&mut rand::rng())))
+        Ok(with_rng(|rng| rng.next_u32()))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(draw(rand::Rng::next_u64, || rand::Rng::next_u64(&mut rand::rng())))
+        Ok(with_rng(|rng| rng.next_u64()))
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        let mut guard = SEEDED.lock().unwrap_or_else(PoisonError::into_inner);
-        match guard.as_mut() {
-            Some(rng) => rand::Rng::fill_bytes(rng, bytes),
-            None => rand::Rng::fill_bytes(&mut rand::rng(), bytes),
-        }
+        with_rng(|rng| rng.fill_bytes(bytes));
         Ok(())
     }
 }

@@ -116,6 +116,12 @@ impl ServerState {
         self.groups.iter().filter(move |group| group.parent() == Some(bare(parent)))
     }
 
+    /// What everybody in a community is in: the community itself, and its announcements.
+    fn common_chats(&self, parent: &str) -> Vec<String> {
+        let announcements = self.linked_groups(parent).filter(|group| group.is_announcements());
+        std::iter::once(bare(parent).to_owned()).chain(announcements.map(|group| group.id.clone())).collect()
+    }
+
     fn linked_group(&self, parent: &str, asked: &NodeRef<'_>) -> Option<&ChatGroup> {
         let wanted = jid(asked, "jid")?;
         self.groups.get(&wanted.user).filter(|group| group.parent() == Some(bare(parent)))
@@ -155,9 +161,7 @@ impl ServerState {
 
     /// Who is in a linked group is in the community, and hears its announcements.
     pub(super) fn enter_community(&mut self, by: &PhoneNumber, parent: &str, members: &[PhoneNumber]) {
-        let announcements =
-            self.linked_groups(parent).find(|group| group.is_announcements()).map(|group| group.id.clone());
-        for id in std::iter::once(bare(parent).to_owned()).chain(announcements) {
+        for id in self.common_chats(parent) {
             let Some(group) = self.groups.get(&id) else { continue };
             let new: Vec<PhoneNumber> =
                 members.iter().filter(|member| !group.participants.contains(*member)).cloned().collect();
@@ -208,8 +212,7 @@ impl ServerState {
             })
             .cloned()
             .collect();
-        let announcements = self.linked_groups(id).find(|group| group.is_announcements()).map(|group| group.id.clone());
-        for group in std::iter::once(bare(id).to_owned()).chain(announcements) {
+        for group in self.common_chats(id) {
             self.remove_members(by, &group, &orphans);
         }
     }

@@ -228,18 +228,12 @@ impl ServerState {
         let mut answers = Vec::new();
         for id in left {
             let answer = NodeBuilder::new("group").attr("id", id.as_str());
-            let group = self.groups.get_mut(&id).filter(|group| group.participants.contains(number));
-            let Some(group) = group else {
+            if self.groups.get(&id).is_some_and(|group| group.participants.contains(number)) {
+                self.remove_members(number, &id, std::slice::from_ref(number));
+                answers.push(answer.build());
+            } else {
                 answers.push(answer.attr("error", "404").build());
-                continue;
-            };
-            let told: Vec<PhoneNumber> = group.participants.iter().cloned().collect();
-            group.remove(number);
-            let versions = group.next_members_version();
-            self.dirty = true;
-            let removed = versions.on(NodeBuilder::new("remove")).children([participant(number)]).build();
-            self.tell_of_group(&id, number, &told, vec![removed]);
-            answers.push(answer.build());
+            }
         }
         IqReply::one(NodeBuilder::new("leave").children(answers).build())
     }

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -159,4 +159,24 @@ async fn runs_with_one_seed_are_alike_and_others_are_not() {
     assert_eq!(made(&second).await, wanted);
     assert_ne!(made(&other).await, wanted);
     assert_ne!(made(&by_chance).await, wanted);
+}
+
+/// The same numbers once more would give the ids of the first run to others.
+#[test]
+fn a_seed_needs_a_new_state() {
+    let folder = tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let arguments = ["--seed", "7", "--state", state];
+    let first = start(&arguments);
+    let begun = Instant::now();
+    while !folder.path().join("simulator.json").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "no state was written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(first);
+    let mut again = Command::new(env!("CARGO_BIN_EXE_whatsapp-simulator"));
+    let again = again.args(["--listen", "127.0.0.1:0"]).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(!again.status.success() && said.contains("--seed (SIMULATOR_SEED) needs a new state"), "{said}");
+    drop(start(&["--state", state]));
 }

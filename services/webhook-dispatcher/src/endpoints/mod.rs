@@ -5,8 +5,7 @@
 //! its chats in order has a task of its own: `ordered`. A delivery's effect on an endpoint is a `health_change`, which
 //! the `health_reporter` stores and publishes; `failing_endpoints` is what the bucket says of it. `lookup` reads one
 //! endpoint, `stream_change` lets an endpoint start over with a new stream, `peer_count` counts the dispatchers, and
-//! `retry_lease` lets one of
-//! them do what only one should.
+//! `retry_lease` lets one of them do what only one should.
 
 mod adaptive_concurrency;
 mod adaptive_pace;
