@@ -4,7 +4,7 @@ use serde_json::json;
 use tempfile::tempdir;
 use waproto::whatsapp::{Message, message::ImageMessage};
 use whatsapp_rust::{
-    Jid,
+    Jid, SendOptions,
     features::{NewsletterMessageType, NewsletterRole},
     types::events::Event,
 };
@@ -218,6 +218,28 @@ async fn makes_and_follows_channels(client: Client) {
 
 for_each_client! {
     makes_and_follows_channels: whatsmeow_makes_and_follows_channels, baileys_makes_and_follows_channels;
+}
+
+/// As after an answer that was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_sent_again_under_its_id_is_in_the_channel_once() {
+    let (sim, folder) = (Sim::start().await, tempdir().unwrap());
+    let phone = Phone::paired(&sim, folder.path(), None).await;
+    let channel = phone.client.newsletter().create("News", None).await.unwrap().jid;
+    for _ in 0..2 {
+        let options = SendOptions::default().with_message_id("3EB0C0FFEE");
+        phone.client.send_message_with_options(&channel, text("once"), options).await.unwrap();
+    }
+    let id = phone.client.send_message(channel.clone(), text("and then")).await.unwrap().message_id;
+    assert_eq!(phone.until_acked(&id).await, None, "refused");
+    assert_eq!(phone.until_acked("3EB0C0FFEE").await, None, "refused");
+    let is_refused = |event: &Event| matches!(event, Event::ServerAck(ack) if ack.error.is_some());
+    assert_eq!(phone.count(is_refused), 0);
+    let all = sim.get(&format!("/channels/{}/messages", channel.user)).await;
+    let texts: Vec<_> = all.as_array().unwrap().iter().map(|message| message["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["once", "and then"]);
+    phone.shutdown().await;
+    sim.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
