@@ -141,8 +141,9 @@ pub async fn answer_and_close(mut stream: TcpStream, answer: &[u8]) {
 /// The bodies of a connection come one after the other.
 async fn read_on_all(bodies: &mut UnboundedReceiver<Incoming>, phase: &ConnectionPhase) {
     while let Some(body) = bodies.recv().await {
-        if let Some(_turn) = phase.read_on() {
+        if let Some(_turn) = phase.begin_reading_on() {
             read_on(body).await;
+            phase.end_reading_on();
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct ConnectionPhase {
 
 struct Now {
     doing: Doing,
+    /// What comes is the rest of a body that will be thrown away, and no head.
+    reads_on: bool,
     /// Since when the peer has taken nothing of what is there for it.
     write_waits_since: Option<Instant>,
 }
@@ -50,7 +52,7 @@ enum Doing {
 impl ConnectionPhase {
     pub fn new(place: ConnectionPlace, is_tls: bool) -> Self {
         let doing = Doing::Waits { until: Instant::now() + FIRST_BYTE_WITHIN };
-        Self { place, now: Mutex::new(Now { doing, write_waits_since: None }), has_key: AtomicBool::new(false), is_tls }
+        Self { place, now: Mutex::new(Now { doing, reads_on: false, write_waits_since: None }), has_key: AtomicBool::new(false), is_tls }
     }
 
     pub fn address(&self) -> IpAddr {
@@ -81,8 +83,22 @@ impl ConnectionPhase {
         self.place.read_on()
     }
 
+    /// The same for the rest of a body: until `end_reading_on`, what comes is part of it.
+    pub fn begin_reading_on(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = self.read_on()?;
+        self.now().reads_on = true;
+        Some(turn)
+    }
+
+    pub fn end_reading_on(&self) {
+        self.now().reads_on = false;
+    }
+
     pub fn record_read(&self, bytes: usize) {
         let mut now = self.now();
+        if now.reads_on {
+            return;
+        }
         match now.doing {
             Doing::Serves => return,
             Doing::Waits { .. } => now.doing = Doing::ReadsHead { until: Instant::now() + HEAD_WITHIN },

@@ -52,6 +52,8 @@ struct OpenConnection {
 #[derive(Default)]
 struct AddressConnections {
     count: usize,
+    /// Of unfinished heads.
+    head_bytes: usize,
     /// By the order in which they began to wait.
     waiting: BTreeMap<u64, u64>,
 }
@@ -128,7 +130,11 @@ impl Table {
         if let (Some(turn), Some(of)) = (connection.waits.take(), self.addresses.get_mut(&connection.address)) {
             of.waiting.remove(&turn);
         }
-        self.head_bytes -= std::mem::take(&mut connection.head_bytes);
+        let head_bytes = std::mem::take(&mut connection.head_bytes);
+        self.head_bytes -= head_bytes;
+        if let Some(of) = self.addresses.get_mut(&connection.address) {
+            of.head_bytes -= head_bytes;
+        }
     }
 
     fn remove(&mut self, id: u64) {
@@ -146,6 +152,18 @@ impl Table {
     /// Closes the connection of this address that waits longest; false if none waits.
     fn evict_of(&mut self, address: IpAddr) -> bool {
         let oldest = self.addresses.get(&address).and_then(|of| of.waiting.first_key_value().map(|(_, id)| *id));
+        oldest.is_some_and(|id| {
+            self.remove(id);
+            true
+        })
+    }
+
+    /// Closes a connection with an unfinished head: of the address that holds most bytes of them, the one that waits
+    /// longest. A connection that holds none would give nothing back. False if there is none.
+    fn evict_unfinished_head(&mut self) -> bool {
+        let Some(of) = self.addresses.values().max_by_key(|of| of.head_bytes) else { return false };
+        let holds = |id: &&u64| self.open.get(id).is_some_and(|connection| connection.head_bytes > 0);
+        let oldest = of.waiting.values().find(holds).copied();
         oldest.is_some_and(|id| {
             self.remove(id);
             true
@@ -178,17 +196,17 @@ impl ConnectionPlace {
         self.table.table().end_wait(self.id);
     }
 
-    /// Counts bytes of a head that is not complete. Beyond the bound, the connections that wait longest are closed, of
-    /// the address with most connections first.
+    /// Counts bytes of a head that is not complete. Beyond the bound, connections with such heads are closed, of the
+    /// address that holds most bytes first.
     pub fn add_head_bytes(&self, bytes: usize) {
         let mut table = self.table.table();
         let Some(connection) = table.open.get_mut(&self.id) else { return };
         connection.head_bytes += bytes;
-        table.head_bytes += bytes;
-        while table.head_bytes > HEAD_BYTES {
-            let Some((busiest, _)) = table.busiest_waiting() else { return };
-            table.evict_of(busiest);
+        if let Some(of) = table.addresses.get_mut(&self.address) {
+            of.head_bytes += bytes;
         }
+        table.head_bytes += bytes;
+        while table.head_bytes > HEAD_BYTES && table.evict_unfinished_head() {}
     }
 }
 
@@ -284,6 +302,23 @@ mod tests {
         places.iter().for_each(|place| place.add_head_bytes(32_000));
         let open = places.iter().filter(|place| !place.evicted.is_cancelled()).count();
         assert!(open * 32_000 <= HEAD_BYTES && (open + 1) * 32_000 > HEAD_BYTES, "{open}");
+    }
+
+    #[test]
+    fn a_connection_without_a_head_does_not_give_way_to_heads_of_others() {
+        let table = table(10_000, 10_000);
+        let quiet: Vec<_> = (0..100).map(|_| table.admit(address(1)).expect("a place")).collect();
+        let small = table.admit(address(2)).expect("a place");
+        small.add_head_bytes(300);
+        // Each holds the most that fits, from an address of its own.
+        let large: Vec<_> = (3..6).map(|number| table.admit(address(number)).expect("a place")).collect();
+        large.iter().for_each(|place| place.add_head_bytes(HEAD_BYTES - 1_000));
+        let is_evicted = |place: &ConnectionPlace| place.evicted.is_cancelled();
+        assert!(!quiet.iter().any(is_evicted) && !is_evicted(&small));
+        assert_eq!(large.iter().filter(|place| !is_evicted(place)).count(), 1);
+        drop((quiet, small, large));
+        let table = table.table();
+        assert_eq!((table.open.len(), table.addresses.len(), table.head_bytes), (0, 0, 0));
     }
 
     #[test]

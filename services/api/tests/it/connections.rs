@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Api, KEY},
-    raw::{closed, connect, exchange, post, read_until},
+    raw::{closed, connect, connect_from, exchange, post, read_until},
 };
 use kurir_test_harness::Nats;
 use serde_json::Value;
@@ -86,6 +86,37 @@ async fn a_new_connection_takes_the_place_of_one_that_says_nothing_but_not_of_a_
         api.request(reqwest::Method::GET, "/api/health").send().await.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
+}
+
+#[tokio::test]
+async fn refused_bodies_of_others_close_no_connection_that_is_kept_open() {
+    let nats = Nats::start().await;
+    let api = &Api::start(&nats, &[]).await;
+    let asks = b"GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        let mut stream = connect(api).await;
+        stream.write_all(asks).await.expect("written");
+        read_until(&mut stream, |text| text.contains("\r\n\r\n{")).await;
+        kept.push(stream);
+    }
+    // Together more than all unfinished heads may hold, and from each address fewer connections than are kept open.
+    for _ in 0..3 {
+        let refused = (0..60).map(|number| async move {
+            let mut stream = connect_from(api, [127, 0, 2, 1 + number / 2].into()).await.expect("a connection");
+            let head = post("/api/whatsapp/send-message", "wrong", "Content-Length: 1000000");
+            // An answer may come, and the connection end, before all of it is written.
+            let _ = stream.write_all(&[head.as_bytes(), &[b'x'; 900_000]].concat()).await;
+            stream
+        });
+        let refused = futures::future::join_all(refused).await;
+        for stream in &mut kept {
+            stream.write_all(asks).await.expect("written");
+            let answer = read_until(stream, |text| text.contains("\r\n\r\n{")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+        }
+        drop(refused);
+    }
 }
 
 #[tokio::test]
