@@ -50,7 +50,7 @@ pub mod metrics;
 mod shared_ticks;
 
 use config::GatewayConfig;
-use hosting::{GatewayLease, KeyExporter, SessionContext, SessionFolder, SessionRegistry, Supervisor};
+use hosting::{GatewayLease, KeyExporter, SessionContext, SessionFolder, SessionRegistry, Supervisor, WhatsappReach};
 use kurir_chassis::{
     broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
 };
@@ -76,7 +76,8 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     metrics.add_service(ServiceName::Gateway, &broker);
     let counted = GatewayMetrics::register(&metrics);
     let storage = StorageMonitor::new(broker.clone(), counted.clone());
-    let lease = GatewayLease::new(broker.clone(), health.instance().to_owned(), storage.clone());
+    let reach = WhatsappReach::new(counted.clone());
+    let lease = GatewayLease::new(broker.clone(), health.instance().to_owned(), reach.cut_off(), storage.clone());
     let losses = StoreLosses::default();
     let raw = inbound::RawPolicy::default();
     let clock = broker.clock.clone().follow(broker.client.clone(), shutdown.clone());
@@ -93,7 +94,10 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
         losses: losses.clone(),
         raw: raw.clone(),
         lease: lease.clone(),
+        // Only sessions whose keys are in NATS can go to another gateway.
+        reach: config.journal_keys().is_some().then(|| reach.clone()),
     };
+    let url = config.whatsapp_url.clone();
     let listen = config.health_listen;
     let stores = StoreWatch {
         broker: context.broker.clone(),
@@ -122,6 +126,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     tasks.spawn("sessions", sessions);
     tasks.spawn("key export", exporter.run(tasks.shutdown_token()));
     tasks.spawn("lease", lease.run(released));
+    tasks.spawn("reach", reach.run(url, tasks.shutdown_token()));
     tasks.spawn("raw", raw.follow_endpoints(stores.broker.clone(), tasks.shutdown_token()));
     tasks.spawn("stores", stores.run(tasks.shutdown_token()));
     tasks.spawn("storage", storage.run(health.clone(), tasks.shutdown_token()));

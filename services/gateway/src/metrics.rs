@@ -58,6 +58,7 @@ pub struct GatewayMetrics {
     storage: Gauge,
     lost_jobs: Counter,
     lost_stores: Family<StoreLabels, Counter>,
+    reach: Gauge,
 }
 
 impl GatewayMetrics {
@@ -76,7 +77,9 @@ impl GatewayMetrics {
             storage: Gauge::default(),
             lost_jobs: Counter::default(),
             lost_stores: Family::default(),
+            reach: Gauge::default(),
         };
+        declared.reach.set(1);
         declared.storage.set(1);
         metrics.declare_metrics(|registry| {
             registry.register(
@@ -123,6 +126,11 @@ impl GatewayMetrics {
                 "stores_lost",
                 "Streams, buckets and object stores that vanished from NATS or came back older, by name",
                 declared.lost_stores.clone(),
+            );
+            registry.register(
+                "gateway_reaches_whatsapp",
+                "0 if no connection to WhatsApp's address is made, so that sessions go to other gateways",
+                declared.reach.clone(),
             );
             registry.register("events_published", "Events that EVENTS has, by type", declared.published.clone());
             registry.register("sends", "Sends that were answered, by outcome", declared.sends.clone());
@@ -180,6 +188,11 @@ impl GatewayMetrics {
     /// Records whether NATS stores events.
     pub fn record_storage(&self, stores: bool) {
         self.storage.set(i64::from(stores));
+    }
+
+    /// Records whether this gateway reaches WhatsApp.
+    pub fn record_reach(&self, reaches: bool) {
+        self.reach.set(i64::from(reaches));
     }
 
     /// Counts a job that is gone from OUTBOX.

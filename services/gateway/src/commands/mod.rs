@@ -1,5 +1,9 @@
 //! Answers the commands that come over NATS, each once. A slow send never delays a question about the status.
 //!
+//! Each gateway that runs a session gets its commands. There is one, until a gateway is frozen, or cut off from NATS, and another
+//! one goes on: NATS still counts the first one as there, and would give it half of the commands if the two shared them. So the one
+//! that is not certain to hold the session does nothing and says nothing.
+//!
 //! A send goes to `outbound`, in the order of its chat. Every other command has an [`AnswerCommand`] here, in the file of
 //! its subject: `session`, `passkey`, `jobs`, `chat`, `people`, `groups`, `calls`, `transfer`. `whatsapp_request` asks WhatsApp.
 //! Which commands there are is the contract's table.
@@ -26,7 +30,7 @@ use crate::{
         pacing::SendPriority,
     },
     publish::OutgoingEvent,
-    session::SessionHandle,
+    session::{SessionHandle, session_holder::HolderLookup},
 };
 use anyhow::Context as _;
 use async_nats::Message;
@@ -59,14 +63,15 @@ pub struct CommandServer {
     pub calls: RingingCalls,
     pub queue: JobQueue,
     pub broker: Broker,
+    pub holder: HolderLookup,
+    /// The name of this gateway.
+    pub gateway: String,
     /// Events that are published after their command is answered; [`CommandServer::serve`] publishes them.
     pub late_events: mpsc::Sender<OutgoingEvent>,
 }
 
 /// The time in which the gateway's lease is renewed after an outage of NATS.
 const HELD_WITHIN: Duration = Duration::from_secs(3);
-/// The NATS queue group of all gateways. One gateway holds a session, and subscribes to its commands.
-const QUEUE_GROUP: &str = "gateway";
 /// A send that takes longer than its own bounds has not ended: its gateway has.
 const INTENT_MARGIN: Duration = Duration::from_secs(30);
 /// A send whose acknowledgement is on its way when the gateway stops is done in time.
@@ -91,7 +96,7 @@ impl CommandServer {
         let subject = subject::all_commands(&self.session.id);
         let nats = &self.broker.client;
         let mut requests =
-            CountedSubscription::join(nats, subject, QUEUE_GROUP).await.context("failed to subscribe to commands")?;
+            CountedSubscription::join(nats, subject, &self.gateway).await.context("failed to subscribe to commands")?;
         let mut view = self.session.view.clone();
         let first_work = async {
             let _ = nats.flush().await;
@@ -135,7 +140,10 @@ impl CommandServer {
         let mut last = requests.leave();
         while let Some(request) = last.next().await {
             let text = "the gateway leaves this session; nothing was done";
-            self.answer_with::<EmptyBody>(&request, Err(CommandError::new(CommandErrorCode::NotConnected, text))).await;
+            // Otherwise another gateway may be doing it.
+            if self.session.guard.is_open() {
+                self.answer_with::<EmptyBody>(&request, Err(not_connected(text))).await;
+            }
         }
         while under_way.join_next().await.is_some() {
             while let Ok(event) = late_events.try_recv() {
@@ -191,11 +199,12 @@ impl CommandServer {
     /// Answers a command that does not send.
     async fn handle(&self, command: Option<Command>, request: &Message) {
         // The status is answered from memory; everything else may change something at WhatsApp.
-        if command != Some(Command::Status) && !self.session.guard.wait_open(Instant::now() + HELD_WITHIN).await {
-            let text = "it is not certain that this gateway still holds the session; ask again in a moment";
-            let unsure = || CommandError::new(CommandErrorCode::NotConnected, text);
-            let refused = self.outbound.storage_problem().unwrap_or_else(unsure);
-            return self.answer_with::<EmptyBody>(request, Err(refused)).await;
+        let may_answer = match command {
+            Some(Command::Status) => self.session.guard.is_open() || !self.holder.is_elsewhere().await.is_ok_and(|is| is),
+            _ => self.may_act(request).await,
+        };
+        if !may_answer {
+            return;
         }
         let known = match command {
             Some(command) => answer_command(self, command, &request.payload).await,
@@ -209,9 +218,29 @@ impl CommandServer {
         self.reply(request, reply).await;
     }
 
+    /// Whether this gateway certainly holds the session. If it does not, it answers that, unless another gateway holds the
+    /// session: each command reaches every gateway that believes to hold it, and the one that does answers.
+    async fn may_act(&self, request: &Message) -> bool {
+        if self.session.guard.wait_open(Instant::now() + HELD_WITHIN).await {
+            return true;
+        }
+        let text = "it is not certain that this gateway still holds the session; ask again in a moment";
+        match self.outbound.storage_problem() {
+            Some(problem) => self.answer_with::<EmptyBody>(request, Err(problem)).await,
+            None if matches!(self.holder.is_elsewhere().await, Ok(false)) => {
+                self.answer_with::<EmptyBody>(request, Err(not_connected(text))).await;
+            }
+            None => tracing::info!("left a command to the gateway that holds the session now"),
+        }
+        false
+    }
+
     async fn send(&self, command: Command, request: Message, message: MessageToSend, stopping: CancellationToken) {
         if let Some(error) = self.outbound.storage_problem() {
             return self.answer_with::<EmptyBody>(&request, Err(error)).await;
+        }
+        if !self.may_act(&request).await {
+            return;
         }
         // The next gateway finishes what was begun.
         let within = self.outbound.longest_send(&message) + INTENT_MARGIN;
@@ -291,6 +320,10 @@ impl CommandServer {
         // A caller that does not receive the answer asks again.
         let _ = self.broker.client.publish(subject, reply.body.into()).await;
     }
+}
+
+fn not_connected(text: &str) -> CommandError {
+    CommandError::new(CommandErrorCode::NotConnected, text)
 }
 
 /// The answer to a caller when the gateway itself fails.

@@ -13,4 +13,5 @@ mod simulated_phone;
 mod sockets;
 mod task;
 
+pub use sockets::whatsapp_address;
 pub use task::{SessionTask, new_session};

@@ -54,9 +54,9 @@ impl WhatsappSockets {
             return TokioWebSocketTransportFactory::new().with_url(&self.url).create_transport().await;
         };
         let uri: Uri = self.url.parse().context("the URL of WhatsApp is not valid")?;
-        let host = uri.host().context("the URL of WhatsApp has no host")?.trim_matches(['[', ']']);
         let is_tls = uri.scheme_str() == Some("wss");
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let (host, port) = whatsapp_address(Some(&self.url))?;
+        let host = host.as_str();
         let tunnel = timeout(CONNECTED_WITHIN, connect_through(proxy, host, port)).await;
         let tunnel = tunnel.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not connect within 20 s")));
         let stream = tunnel.inspect_err(|error| alarm.raise(format!("the proxy {proxy} cannot be used: {error:#}")))?;
@@ -74,6 +74,17 @@ impl WhatsappSockets {
         };
         timeout(CONNECTED_WITHIN, upgraded).await.context("WhatsApp did not answer within 20 s")?
     }
+}
+
+/// The host and the port of WhatsApp; with `url`, those of its simulator.
+///
+/// # Errors
+/// If the URL has no host.
+pub fn whatsapp_address(url: Option<&str>) -> anyhow::Result<(String, u16)> {
+    let uri: Uri = url.unwrap_or(WHATSAPP_WEB_WS_URL).parse().context("the URL of WhatsApp is not valid")?;
+    let host = uri.host().context("the URL of WhatsApp has no host")?.trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
+    Ok((host.to_owned(), port))
 }
 
 /// A connection to `host` through the proxy, which resolves the name.

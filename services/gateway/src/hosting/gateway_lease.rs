@@ -1,14 +1,15 @@
-//! The lease of this gateway: a key in the bucket `gateways` that vanishes 10 s after it was written last.
+//! The lease of this gateway: a key in the bucket `gateways` that vanishes 10 s after it was written last. Its value says
+//! whether the gateway reaches WhatsApp.
 
 use crate::{session::session_guard::LeaseTerm, storage::StorageMonitor};
-use bytes::Bytes;
 use kurir_chassis::{
     broker::Broker,
-    bucket::{Bucket, BucketError},
+    bucket::{Bucket, BucketError, to_json},
     shutdown::CancellationToken,
 };
 use kurir_contract::session::{GATEWAY_LEASE_LASTS, GATEWAYS_BUCKET};
-use std::{collections::BTreeSet, time::Duration};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 /// The margin between the end of a term here and in NATS: a pause between the check of a guard and the act fits into it.
@@ -17,21 +18,30 @@ const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// After a failure; short, so that the end of an outage of NATS is seen within a second.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
+/// What a gateway says of itself to the others; an earlier version says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GatewayState {
+    /// It fails to connect to WhatsApp's address.
+    pub is_cut_off: bool,
+}
+
 /// Keeps the lease alive. A clone shares it.
 #[derive(Clone)]
 pub struct GatewayLease {
     gateway: String,
     bucket: Bucket,
     term: watch::Sender<LeaseTerm>,
+    cut_off: watch::Receiver<bool>,
     storage: StorageMonitor,
 }
 
 impl GatewayLease {
-    /// `gateway` names this process and no other.
+    /// `gateway` names this process and no other; `cut_off` tells whether it reaches WhatsApp.
     #[must_use]
-    pub fn new(broker: Broker, gateway: String, storage: StorageMonitor) -> Self {
+    pub fn new(broker: Broker, gateway: String, cut_off: watch::Receiver<bool>, storage: StorageMonitor) -> Self {
         let bucket = Bucket::expiring(broker, GATEWAYS_BUCKET, GATEWAY_LEASE_LASTS);
-        Self { gateway, bucket, term: watch::channel(LeaseTerm::none()).0, storage }
+        Self { gateway, bucket, term: watch::channel(LeaseTerm::none()).0, cut_off, storage }
     }
 
     #[must_use]
@@ -48,9 +58,17 @@ impl GatewayLease {
         Ok(self.bucket.get(gateway).await?.map(|lease| lease.revision))
     }
 
-    /// The gateways whose leases have not vanished.
-    pub(super) async fn alive(&self) -> Result<BTreeSet<String>, BucketError> {
-        Ok(self.bucket.keys().await?.into_iter().collect())
+    /// The gateways whose leases have not vanished, and what each says of itself. This one says it as it is now.
+    pub(super) async fn alive(&self) -> Result<BTreeMap<String, GatewayState>, BucketError> {
+        let read = |value: &[u8]| serde_json::from_slice(value).unwrap_or_default();
+        let stored = self.bucket.entries().await?.into_iter().map(|(gateway, value)| (gateway, read(&value)));
+        let mut alive: BTreeMap<String, GatewayState> = stored.collect();
+        alive.insert(self.gateway.clone(), self.state());
+        Ok(alive)
+    }
+
+    fn state(&self) -> GatewayState {
+        GatewayState { is_cut_off: *self.cut_off.borrow() }
     }
 
     /// Renews the lease until `released`, and gives it up then.
@@ -60,7 +78,9 @@ impl GatewayLease {
     pub async fn run(self, released: CancellationToken) -> anyhow::Result<()> {
         let mut revision = None;
         let mut failures = 0_u32;
+        let mut cut_off = self.cut_off.clone();
         loop {
+            cut_off.mark_unchanged();
             let begun = Instant::now();
             let renewal = self.renew(revision).await;
             self.storage.record_lease(renewal.as_ref().map(drop)).await;
@@ -84,8 +104,11 @@ impl GatewayLease {
                     TRY_AGAIN_AFTER
                 }
             };
-            if released.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                break;
+            tokio::select! {
+                () = released.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+                // The others shall know at once.
+                Ok(()) = cut_off.changed() => {}
             }
         }
         self.term.send_replace(LeaseTerm::none());
@@ -96,7 +119,8 @@ impl GatewayLease {
 
     /// Writes the lease again. Gives its revision, and whether it may have been away since the last renewal.
     async fn renew(&self, revision: Option<u64>) -> Result<(u64, bool), BucketError> {
-        let value = Bytes::from_static(b"{}");
+        // A record of a flag is always JSON.
+        let value = to_json(&self.state()).unwrap_or_default();
         if let Some(revision) = revision {
             match self.bucket.update(&self.gateway, value.clone(), revision).await {
                 Ok(renewed) => return Ok((renewed, false)),

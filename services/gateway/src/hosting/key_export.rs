@@ -4,10 +4,11 @@
 //! The session's folder is locked meanwhile, so that the session cannot start.
 
 use super::{
-    GatewayLease, SessionClaim, SessionHolder, session_claim::release_session, session_registry::SessionRegistry,
+    GatewayLease, SessionClaim, session_claim::release_session, session_registry::SessionRegistry,
 };
 use crate::session::{
     journal::SessionJournal,
+    session_holder::SessionHolder,
     store::{SESSION_FILES, SessionStore},
 };
 use anyhow::Context as _;

@@ -5,6 +5,8 @@
 //! acknowledges, sends or publishes anything for a session, it asks its [`SessionGuard`](crate::session::session_guard::SessionGuard), which is shut as soon as the lease
 //! may have vanished: also in a process that was frozen, because the time is measured on this machine.
 //!
+//! `whatsapp_reach` knows whether this gateway reaches WhatsApp; one that does not gives its sessions to others.
+//!
 //! `session_service` runs one session, `supervisor` runs those that this gateway holds, and `key_export` hands out the keys of
 //! those that are stopped.
 
@@ -16,11 +18,13 @@ mod session_placement;
 mod session_registry;
 mod session_service;
 mod supervisor;
+mod whatsapp_reach;
 
 pub use gateway_lease::GatewayLease;
 pub use key_export::KeyExporter;
-pub use session_claim::{ClaimInterrupted, HeldElsewhere, SessionClaim, SessionHolder};
+pub use session_claim::{ClaimInterrupted, HeldElsewhere, SessionClaim};
 pub use session_folder::SessionFolder;
 pub use session_registry::SessionRegistry;
 pub use session_service::SessionContext;
 pub use supervisor::Supervisor;
+pub use whatsapp_reach::WhatsappReach;

@@ -2,7 +2,10 @@
 
 use super::gateway_lease::GatewayLease;
 use crate::{
-    session::session_guard::{LeaseTerm, SessionGuard},
+    session::{
+        session_guard::{LeaseTerm, SessionGuard},
+        session_holder::SessionHolder,
+    },
     shared_ticks::shared_interval,
 };
 use bytes::Bytes;
@@ -11,39 +14,14 @@ use kurir_chassis::{
     bucket::{Bucket, BucketError, to_json},
     shutdown::CancellationToken,
 };
-use kurir_contract::{
-    clock,
-    session::{SESSION_HOLDERS_BUCKET, SessionId},
-};
-use serde::{Deserialize, Serialize};
-use std::{fs, time::Duration};
+use kurir_contract::session::{SESSION_HOLDERS_BUCKET, SessionId};
+use std::time::Duration;
 use tokio::{sync::watch, time::sleep};
 
 /// How often a lease that stands in the way is read again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often a claim is compared with what NATS holds: an operator may have deleted the bucket.
 const VERIFY_EVERY: Duration = Duration::from_secs(10);
-
-/// Who holds a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionHolder {
-    /// The name of the process.
-    pub gateway: String,
-    pub host: String,
-    /// The folder with the session's keys, as [`crate::session::lease::FolderLease::identity`] names it.
-    pub folder: String,
-    /// The time of the claim, in ISO 8601.
-    pub since: String,
-}
-
-impl SessionHolder {
-    #[must_use]
-    pub fn new(gateway: &str, folder: String) -> Self {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        Self { gateway: gateway.to_owned(), host, folder, since: clock::iso(clock::now()) }
-    }
-}
 
 /// Another gateway holds the session.
 #[derive(Debug, thiserror::Error)]

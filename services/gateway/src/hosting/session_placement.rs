@@ -1,8 +1,10 @@
 //! Which sessions a gateway runs when each gateway may run each: those of gateways that are gone, as evenly as can be.
 //!
 //! All gateways see the same records and decide alike, each for itself. What two of them take at the same moment goes to the
-//! one whose claim NATS takes first.
+//! one whose claim NATS takes first. A gateway that is cut off from WhatsApp gives all of its sessions up, except those with a
+//! proxy of their own, if another gateway is not cut off.
 
+use super::gateway_lease::GatewayState;
 use kurir_contract::{
     session::SessionId,
     session_record::{DesiredState, SessionRecord},
@@ -32,21 +34,30 @@ impl SessionPlacement {
         &mut self,
         gateway: &str,
         records: &BTreeMap<SessionId, SessionRecord>,
-        (holders, alive): (BTreeMap<SessionId, String>, BTreeSet<String>),
+        (holders, alive): (BTreeMap<SessionId, String>, BTreeMap<String, GatewayState>),
         running: BTreeSet<SessionId>,
     ) {
-        let wanted = || records.iter().filter(|(_, record)| record.desired == DesiredState::Running).map(|(id, _)| id);
-        let gateways = alive.len() + usize::from(!alive.contains(gateway));
-        let share = wanted().count().div_ceil(gateways);
-        self.mine = wanted().filter(|id| running.contains(*id)).cloned().collect();
-        let others = holders.iter().filter(|(_, holder)| *holder != gateway && alive.contains(*holder));
+        let wanted = || records.iter().filter(|(_, record)| record.desired == DesiredState::Running);
+        self.mine = wanted().map(|(id, _)| id).filter(|id| running.contains(*id)).cloned().collect();
+        let others = holders.iter().filter(|(_, holder)| *holder != gateway && alive.contains_key(*holder));
         self.elsewhere = others.map(|(id, _)| id.clone()).collect();
-        for id in wanted() {
+        let reaches = |name: &str| alive.get(name).is_none_or(|state| !state.is_cut_off);
+        let mut takers: BTreeSet<&str> = alive.keys().map(String::as_str).chain([gateway]).collect();
+        if takers.iter().any(|name| reaches(name)) {
+            takers.retain(|name| reaches(name));
+        }
+        if !takers.contains(gateway) {
+            self.mine.retain(|id| records.get(id).is_some_and(|record| record.settings.proxy.is_some()));
+            return;
+        }
+        let share = wanted().count().div_ceil(takers.len());
+        for (id, _) in wanted() {
             if self.mine.len() < share && !self.elsewhere.contains(id) {
                 self.mine.insert(id.clone());
             }
         }
-        self.give_one_up(gateway, share, (&holders, &alive));
+        takers.remove(gateway);
+        self.give_one_up(share, &takers, &holders);
     }
 
     /// Whether this gateway shall run the session.
@@ -59,15 +70,10 @@ impl SessionPlacement {
         self.elsewhere.contains(session)
     }
 
-    /// Gives a session up if this gateway has more than its share and another one has less.
-    fn give_one_up(
-        &mut self,
-        gateway: &str,
-        share: usize,
-        (holders, alive): (&BTreeMap<SessionId, String>, &BTreeSet<String>),
-    ) {
+    /// Gives a session up if this gateway has more than its share and one of the others has less.
+    fn give_one_up(&mut self, share: usize, others: &BTreeSet<&str>, holders: &BTreeMap<SessionId, String>) {
         let held_by = |name: &str| holders.values().filter(|holder| *holder == name).count();
-        let has_room = alive.iter().any(|other| other != gateway && held_by(other) < share);
+        let has_room = others.iter().any(|other| held_by(other) < share);
         let may_move = self.moved.is_none_or(|at| at.elapsed() >= MOVE_EVERY);
         if self.mine.len() > share && has_room && may_move {
             self.moved = Some(Instant::now());
@@ -94,8 +100,14 @@ mod tests {
         of.iter().map(|(session, gateway)| (id(session), (*gateway).to_owned())).collect()
     }
 
-    fn alive(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
+    fn alive(names: &[&str]) -> BTreeMap<String, GatewayState> {
+        names.iter().map(|name| ((*name).to_owned(), GatewayState::default())).collect()
+    }
+
+    /// The names that begin with `!` are cut off.
+    fn reaching(names: &[&str]) -> BTreeMap<String, GatewayState> {
+        let state = |name: &str| GatewayState { is_cut_off: name.starts_with('!') };
+        names.iter().map(|name| (name.trim_start_matches('!').to_owned(), state(name))).collect()
     }
 
     fn placed(placement: &SessionPlacement, records: &BTreeMap<SessionId, SessionRecord>) -> Vec<String> {
@@ -131,6 +143,28 @@ mod tests {
         assert_eq!(look(&mut placement, all.clone()).len(), 4, "it waits before it gives up the next one");
         tokio::time::advance(MOVE_EVERY).await;
         assert_eq!(look(&mut placement, [id("a"), id("b"), id("c")].into()), ["a", "b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_is_cut_off_keeps_what_has_a_proxy_if_another_one_takes_the_rest() {
+        let mut records = records(&["a", "b", "c", "d"]);
+        let proxy = "socks5://proxy:1080".parse().expect("a proxy");
+        records.entry(id("b")).or_default().settings.proxy = Some(proxy);
+        let held = holders(&[("a", "one"), ("b", "one"), ("c", "two"), ("d", "two")]);
+        let placed_on = |gateway: &str, states: &[&str]| {
+            let mut placement = SessionPlacement::default();
+            let running = held.iter().filter(|(_, holder)| *holder == gateway).map(|(id, _)| id.clone()).collect();
+            placement.look(gateway, &records, (held.clone(), reaching(states)), running);
+            placed(&placement, &records)
+        };
+        assert_eq!(placed_on("one", &["!one", "two"]), ["b"]);
+        // Those that are not free yet stay where they are.
+        assert_eq!(placed_on("two", &["!one", "two"]), ["c", "d"]);
+        assert_eq!(placed_on("one", &["!one", "!two"]), ["a", "b"]);
+        assert_eq!(placed_on("one", &["!one"]), ["a", "b", "c", "d"]);
+        // One that joined and reaches nothing gets nothing.
+        assert_eq!(placed_on("three", &["one", "two", "!three"]), [""; 0]);
+        assert_eq!(placed_on("one", &["one", "two", "!three"]), ["a", "b"]);
     }
 
     #[tokio::test(start_paused = true)]

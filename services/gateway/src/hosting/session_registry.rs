@@ -3,8 +3,7 @@
 //! The keys of a session are in a folder on this machine, so a session that a gateway has taken stays with that folder; or they are
 //! in NATS, and each gateway may run it.
 
-use super::SessionHolder;
-use crate::session::journal::SessionJournal;
+use crate::session::{journal::SessionJournal, session_holder::SessionHolder};
 use anyhow::Context as _;
 use kurir_chassis::{broker::Broker, bucket::Bucket, key_ring::KeyRing};
 use kurir_contract::{

@@ -1,8 +1,8 @@
 //! One session: its parts, and the tasks that run while this gateway holds it.
 
 use super::{
-    ClaimInterrupted, GatewayLease, HeldElsewhere, SessionClaim, SessionHolder, session_claim::release_session,
-    session_registry::SessionRegistry,
+    ClaimInterrupted, GatewayLease, HeldElsewhere, SessionClaim, session_claim::release_session,
+    session_registry::SessionRegistry, whatsapp_reach::WhatsappReach,
 };
 use crate::{
     commands::{COMMANDS_AT_ONCE, CommandServer},
@@ -26,6 +26,7 @@ use crate::{
         adoption::adopt_replaced_program,
         journal::{Overtaken, SessionJournal},
         session_guard::SessionGuard,
+        session_holder::{HolderLookup, SessionHolder},
         status_queue::StatusQueue,
         store::{SessionStore, remove_files},
     },
@@ -50,6 +51,8 @@ pub struct SessionContext {
     pub health: Health,
     pub metrics: GatewayMetrics,
     pub lease: GatewayLease,
+    /// None if sessions stay with this gateway's folder.
+    pub reach: Option<WhatsappReach>,
     pub storage: StorageMonitor,
     pub losses: StoreLosses,
     pub raw: RawPolicy,
@@ -234,6 +237,8 @@ impl SessionParts {
             queue,
             calls: calls.clone(),
             broker: broker.clone(),
+            holder: HolderLookup::new(broker.clone(), session.id.clone(), context.lease.gateway()),
+            gateway: context.lease.gateway().to_owned(),
             late_events,
         };
         let commands_done = CancellationToken::new();
@@ -254,6 +259,10 @@ impl SessionParts {
             tasks.shutdown_token(),
         );
         tasks.spawn("known chats", known_chats);
+        if let Some(reach) = context.reach.clone().filter(|_| config.whatsapp_proxy.is_none()) {
+            let follow = reach.follow(session.id.clone(), session.view.clone(), tasks.shutdown_token());
+            tasks.spawn("reach", follow);
+        }
         let view = session.view.clone();
         let restrictions = self.restrictions.run(session.id.clone(), view, publisher.clone(), tasks.shutdown_token());
         tasks.spawn("restrictions", restrictions);

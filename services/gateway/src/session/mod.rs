@@ -6,7 +6,7 @@
 //! `client_tasks` watches the client's tasks and ends them, `http` moves files, from and to the `whatsapp_hosts` only,
 //! `status_queue` publishes the changes, `passkey` is the ceremony of accounts that are linked by passkey only, and
 //! `restriction` is what WhatsApp does not let the account do, and `adoption`
-//! takes keys over that `baileys` reads. `session_guard` says whether this gateway may act.
+//! takes keys over that `baileys` reads. `session_guard` says whether this gateway may act, and `session_holder` which one may.
 
 pub mod abort;
 pub mod acks;
@@ -22,6 +22,7 @@ pub mod passkey;
 pub mod phone;
 pub mod restriction;
 pub mod session_guard;
+pub mod session_holder;
 pub mod state;
 pub mod status_queue;
 pub mod store;

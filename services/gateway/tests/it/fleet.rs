@@ -2,10 +2,10 @@
 
 use crate::world::SOON;
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig, stream::Stream};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use kurir_contract::{
     command::{Command, CommandReply, EmptyBody, SendText, SentMessage, SessionInfo},
-    session::SessionId,
+    session::{SESSION_HOLDERS_BUCKET, SessionId},
     stream, subject,
 };
 use kurir_test_harness::{Nats, Process, stack::Simulator, until};
@@ -116,6 +116,21 @@ impl Fleet {
         .await;
         self.simulator.scan_as(account, &qr).await;
         self.is(session, "connected").await;
+    }
+
+    /// How many sessions each gateway holds that holds any, the fewest first.
+    pub async fn spread(&self) -> Vec<usize> {
+        let holders = self.jetstream().get_key_value(SESSION_HOLDERS_BUCKET).await.expect("the bucket");
+        let keys: Vec<String> = holders.keys().await.expect("keys").try_collect().await.expect("keys");
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for key in keys {
+            let record = holders.get(key).await.expect("a record").unwrap_or_default();
+            let holder: Value = serde_json::from_slice(&record).unwrap_or_default();
+            *counts.entry(holder["gateway"].to_string()).or_default() += 1;
+        }
+        let mut counts: Vec<usize> = counts.into_values().collect();
+        counts.sort_unstable();
+        counts
     }
 
     pub async fn send(&self, session: &str, to: &str, text: &str) -> Result<SentMessage, String> {

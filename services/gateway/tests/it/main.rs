@@ -44,4 +44,5 @@ mod takeover;
 mod two_gateways;
 mod unhooked;
 mod unknown_content;
+mod whatsapp_reach;
 mod world;

@@ -33,6 +33,12 @@ impl Simulator {
         Self { process, port, media, client: http::client() }
     }
 
+    /// Where it serves WhatsApp, and its own routes.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
     #[must_use]
     pub fn websocket_url(&self) -> String {
         format!("ws://{}/ws/chat", self.port.addr())
