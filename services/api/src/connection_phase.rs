@@ -52,7 +52,12 @@ enum Doing {
 impl ConnectionPhase {
     pub fn new(place: ConnectionPlace, is_tls: bool) -> Self {
         let doing = Doing::Waits { until: Instant::now() + FIRST_BYTE_WITHIN };
-        Self { place, now: Mutex::new(Now { doing, reads_on: false, write_waits_since: None }), has_key: AtomicBool::new(false), is_tls }
+        Self {
+            place,
+            now: Mutex::new(Now { doing, reads_on: false, write_waits_since: None }),
+            has_key: AtomicBool::new(false),
+            is_tls,
+        }
     }
 
     pub fn address(&self) -> IpAddr {

@@ -200,7 +200,9 @@ impl CommandServer {
     async fn handle(&self, command: Option<Command>, request: &Message) {
         // The status is answered from memory; everything else may change something at WhatsApp.
         let may_answer = match command {
-            Some(Command::Status) => self.session.guard.is_open() || !self.holder.is_elsewhere().await.is_ok_and(|is| is),
+            Some(Command::Status) => {
+                self.session.guard.is_open() || !self.holder.is_elsewhere().await.is_ok_and(|is| is)
+            }
             _ => self.may_act(request).await,
         };
         if !may_answer {

@@ -3,9 +3,7 @@
 //!
 //! The session's folder is locked meanwhile, so that the session cannot start.
 
-use super::{
-    GatewayLease, SessionClaim, session_claim::release_session, session_registry::SessionRegistry,
-};
+use super::{GatewayLease, SessionClaim, session_claim::release_session, session_registry::SessionRegistry};
 use crate::session::{
     journal::SessionJournal,
     session_holder::SessionHolder,

@@ -25,6 +25,7 @@ mod kinds;
 mod long_outage;
 mod lost_stores;
 mod media;
+mod moved_work;
 mod notices;
 mod outage;
 mod outbound;

@@ -1,6 +1,10 @@
 //! Any number of dispatchers share the work.
 
 use crate::stage::{SOON, Stage};
+use kurir_contract::{
+    subject,
+    webhook::{ReplayReference, ReplaySelection, WebhookCommand},
+};
 use kurir_test_harness::{Answer, until};
 use std::{
     collections::{HashMap, HashSet},
@@ -52,4 +56,26 @@ async fn a_second_dispatcher_takes_over_what_a_killed_one_had() {
     let delivered: HashSet<_> =
         stage.receiver.requests().iter().map(|request| request.header("webhook-id").to_owned()).collect();
     assert_eq!(delivered.len(), EVENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_dispatcher_gets_no_commands_after_half_a_minute() {
+    let stage = Stage::set().await;
+    let endpoint = stage.endpoint_of_api("ep_1", |_| {}).await;
+    let mut frozen = stage.dispatcher().await;
+    let _other = stage.dispatcher().await;
+    let replay = stage.replay(&endpoint, ReplaySelection::DeadLetters).await;
+    frozen.pause();
+    let client = stage.nats.client().await;
+    let question = serde_json::to_vec(&ReplayReference { id: replay.id.clone() }).unwrap();
+    // NATS gives half of the commands to the frozen one as long as it counts it as there.
+    until("NATS to forget it", Duration::from_secs(60), || async {
+        for asked in 0..20 {
+            let request = async_nats::Request::new().payload(question.clone().into()).timeout(Some(SOON / 20));
+            let subject = subject::webhook_command(WebhookCommand::ReplayProgress);
+            client.send_request(subject, request).await.map_err(|error| format!("{asked} answered: {error}"))?;
+        }
+        Ok::<_, String>(())
+    })
+    .await;
 }
