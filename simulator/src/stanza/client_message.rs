@@ -39,6 +39,8 @@ pub(super) struct ClientMessage {
     pub hash: Option<String>,
     pub stanza_type: String,
     pub edit: Option<String>,
+    /// It is for one other device of the same account, and belongs to no chat.
+    pub is_peer: bool,
 }
 
 /// One of the two namespaces of people's addresses.
@@ -107,6 +109,7 @@ impl ServerState {
             hash: attribute(stanza, "phash"),
             stanza_type: attribute(stanza, "type").unwrap_or_else(|| "text".to_owned()),
             edit: attribute(stanza, "edit"),
+            is_peer: attribute(stanza, "category").as_deref() == Some("peer"),
         })
     }
 }

@@ -120,7 +120,7 @@ impl ServerState {
             ("promote", true) => drop(group.admins.insert(member.clone())),
             (_, true) => drop(group.admins.remove(member)),
         }
-        participant(member)
+        participant_of(member).attr("type", "200").build()
     }
 
     /// Its subject, its description, its settings.

@@ -41,25 +41,31 @@ impl ServerState {
         }
     }
 
-    /// Every companion learns that a contact's picture is new, or gone.
+    /// Every companion learns that a contact's picture is new, or gone; the account's own ones, too.
     pub fn tell_of_picture(&mut self, number: &PhoneNumber, picture: Option<&ProfilePicture>) {
         let change = picture_change(picture).attr("jid", number.jid(0)).attr("author", number.jid(0)).build();
         self.notify_all(number, "picture", &change);
+        self.notify_change(number, number, "picture", &change);
     }
 
     fn notify_all(&mut self, number: &PhoneNumber, kind: &str, change: &Node) {
         let accounts: Vec<PhoneNumber> = self.people.accounts().map(|person| person.number.clone()).collect();
         for account in accounts.iter().filter(|account| *account != number) {
-            let id = self.fresh_id("N");
-            let node = NodeBuilder::new("notification")
-                .attr("type", kind)
-                .attr("from", number.jid(0))
-                .attr("id", id.as_str())
-                .attr("t", self.now().to_string())
-                .children([change.clone()])
-                .build();
-            self.notify(account, number.as_str(), &id, &node);
+            self.notify_change(account, number, kind, change);
         }
+    }
+
+    /// Tells an account of a change of `number`.
+    fn notify_change(&mut self, account: &PhoneNumber, number: &PhoneNumber, kind: &str, change: &Node) {
+        let id = self.fresh_id("N");
+        let node = NodeBuilder::new("notification")
+            .attr("type", kind)
+            .attr("from", number.jid(0))
+            .attr("id", id.as_str())
+            .attr("t", self.now().to_string())
+            .children([change.clone()])
+            .build();
+        self.notify(account, number.as_str(), &id, &node);
     }
 
     /// The members of a group learn what somebody changed in it.

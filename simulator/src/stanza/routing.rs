@@ -232,6 +232,7 @@ impl ServerState {
         // A copy names the other side of the chat, everybody else's the sender's second address.
         node = match (incoming.group.is_some(), incoming.to.is_lid(), self.number_behind(incoming.to)) {
             (true, ..) => node,
+            _ if message.is_peer => node.attr("category", "peer"),
             (false, true, Some(to)) if is_copy => {
                 node.attr("recipient", incoming.to.to_non_ad()).attr("peer_recipient_pn", to.jid(0))
             }

@@ -79,6 +79,29 @@ async fn a_call_in_a_group_names_the_group() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_companion_of_an_account_hears_of_its_new_picture() {
+    let (sim, one, two) = (Sim::start().await, tempdir().unwrap(), tempdir().unwrap());
+    let phone = Phone::paired(&sim, one.path(), Some("Ann")).await;
+    let other = Phone::paired(&sim, two.path(), Some("Ann")).await;
+    let set = phone.client.profile().set_profile_picture(b"\xff\xd8\xffa picture".to_vec()).await.unwrap();
+    phone.client.profile().remove_profile_picture().await.unwrap();
+    for (nth, id) in [(1, Some(set.id.as_str())), (2, None)] {
+        for companion in [&phone, &other] {
+            let told = companion
+                .until_nth(nth, |event| match event {
+                    Event::PictureUpdate(picture) => Some((picture.removed, picture.picture_id.clone())),
+                    _ => None,
+                })
+                .await;
+            assert_eq!((told.0, told.1.as_deref()), (id.is_none(), id));
+        }
+    }
+    phone.shutdown().await;
+    other.shutdown().await;
+    sim.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_picture_has_one_id_and_a_preview() {
     let (sim, folder) = (Sim::start().await, tempdir().unwrap());
     let phone = Phone::paired(&sim, folder.path(), None).await;

@@ -1,7 +1,12 @@
-//! A client whose list of another account's devices is old learns it from the ack of its message, and renews the list.
+//! A client whose list of another account's devices is old learns it from the ack of its message, and renews the list. What one
+//! device of an account asks another one reaches it.
 
 use serde_json::json;
+use std::time::Duration;
 use tempfile::tempdir;
+use tokio::time::timeout;
+use wacore_binary::builder::NodeBuilder;
+use whatsapp_rust::NodeFilter;
 
 use crate::support::{Phone, Sim};
 
@@ -11,11 +16,11 @@ async fn until_renewed(from: &Phone, to: &str, other: &Phone, text: &str) {
         let id = from.send(to, &format!("{text} {round}")).await;
         assert_eq!(from.until_acked(&id).await, None);
         let begun = std::time::Instant::now();
-        while begun.elapsed() < std::time::Duration::from_millis(500) {
+        while begun.elapsed() < Duration::from_millis(500) {
             if other.heard().iter().any(|heard| heard.text.starts_with(text)) {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
     panic!("the client never renewed its list; the other device heard {:#?}", other.heard());
@@ -47,5 +52,31 @@ async fn a_client_with_an_old_list_of_devices_renews_it() {
     for phone in [ann, bob, second, third] {
         phone.shutdown().await;
     }
+    sim.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_companion_gets_what_another_companion_of_its_account_asks_it() {
+    let (sim, one, two) = (Sim::start().await, tempdir().unwrap(), tempdir().unwrap());
+    let asks = Phone::paired(&sim, one.path(), Some("Ann")).await;
+    let asked = Phone::paired(&sim, two.path(), Some("Ann")).await;
+    let (from, to) = (asks.client.pn().unwrap(), asked.client.pn().unwrap());
+    let arrives =
+        asked.client.wait_for_node(NodeFilter::tag("message").attr("category", "peer").attr("id", "3EB0PEER"));
+    let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", "pkmsg").bytes(vec![0x33, 1]).build();
+    let proof = NodeBuilder::new("device-identity").bytes(vec![1]).build();
+    let message = NodeBuilder::new("message")
+        .attr("to", to)
+        .attr("id", "3EB0PEER")
+        .attr("type", "text")
+        .attr("category", "peer")
+        .children([enc, proof]);
+    asks.client.send_node(message.build()).await.unwrap();
+    let arrived = timeout(Duration::from_secs(20), arrives).await.expect("in time").unwrap();
+    let arrived = arrived.get();
+    assert_eq!(arrived.get_attr("from").unwrap().as_str(), from.to_string());
+    assert!(arrived.get_attr("recipient").is_none(), "it belongs to no chat: {arrived:?}");
+    asks.shutdown().await;
+    asked.shutdown().await;
     sim.stop().await;
 }

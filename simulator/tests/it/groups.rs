@@ -52,6 +52,8 @@ async fn a_client_makes_a_group_and_changes_everything_of_it() {
     let added = groups.add_participants(&id, &[jid(ANNA), jid(BEN), jid(CLARA)]).await.unwrap();
     let codes: Vec<_> = added.iter().map(|answer| answer.error.as_deref()).collect();
     assert_eq!(codes, [Some("409"), None, Some("403")]);
+    let statuses: Vec<_> = added.iter().map(|answer| answer.status.as_deref()).collect();
+    assert_eq!(statuses, [None, Some("200"), None]);
     assert!(added[2].add_request.is_some(), "the invitation for who refuses");
     told(&phone, "add").await;
     groups.promote_participants(&id, &[jid(BEN)]).await.unwrap();
