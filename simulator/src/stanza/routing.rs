@@ -214,8 +214,10 @@ impl ServerState {
             node = node.attr("edit", edit.as_str());
         }
         let is_copy = receiver == from && incoming.group.is_none();
+        // What devices of one account ask each other goes by LID, once the account has one.
+        let by_lid = incoming.to.is_lid() || message.is_peer && self.lid_migrated;
         // The second address is without a device, as the server writes it.
-        node = match (incoming.group.is_some(), incoming.to.is_lid()) {
+        node = match (incoming.group.is_some(), by_lid) {
             (true, _) if incoming.to.is_group() || message.names_lids => node
                 .attr("from", incoming.to)
                 .attr("participant", from.lid_jid(incoming.device))

@@ -51,7 +51,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tracing::Instrument as _;
 
@@ -72,6 +72,8 @@ pub struct CommandServer {
 
 /// The time in which the gateway's lease is renewed after an outage of NATS.
 const HELD_WITHIN: Duration = Duration::from_secs(3);
+/// A status has three seconds in all.
+const HOLDER_KNOWN_WITHIN: Duration = Duration::from_secs(1);
 /// A send that takes longer than its own bounds has not ended: its gateway has.
 const INTENT_MARGIN: Duration = Duration::from_secs(30);
 /// A send whose acknowledgement is on its way when the gateway stops is done in time.
@@ -138,10 +140,11 @@ impl CommandServer {
         // What NATS sent before it knew that the gateway leaves is answered, so that its caller need not wait until its
         // deadline.
         let mut last = requests.leave();
+        // Another gateway may be doing it.
+        let answers = self.session.guard.is_open() || self.holder_is_elsewhere().await == Some(false);
         while let Some(request) = last.next().await {
             let text = "the gateway leaves this session; nothing was done";
-            // Otherwise another gateway may be doing it.
-            if self.session.guard.is_open() {
+            if answers {
                 self.answer_with::<EmptyBody>(&request, Err(not_connected(text))).await;
             }
         }
@@ -175,8 +178,9 @@ impl CommandServer {
         trace_context::adopt(&span, request.headers.as_ref());
         let server = self.clone();
         let Some(send) = command.filter(|command| command.is_send()) else {
+            let stopping = shutdown.clone();
             let task = async move {
-                server.handle(command, &request).await;
+                server.handle(command, &request, &stopping).await;
                 drop(taken);
             };
             under_way.spawn(task.instrument(span));
@@ -197,13 +201,11 @@ impl CommandServer {
     }
 
     /// Answers a command that does not send.
-    async fn handle(&self, command: Option<Command>, request: &Message) {
+    async fn handle(&self, command: Option<Command>, request: &Message, stopping: &CancellationToken) {
         // The status is answered from memory; everything else may change something at WhatsApp.
         let may_answer = match command {
-            Some(Command::Status) => {
-                self.session.guard.is_open() || !self.holder.is_elsewhere().await.is_ok_and(|is| is)
-            }
-            _ => self.may_act(request).await,
+            Some(Command::Status) => self.session.guard.is_open() || self.holder_is_elsewhere().await != Some(true),
+            _ => self.may_act(request, stopping).await,
         };
         if !may_answer {
             return;
@@ -222,27 +224,35 @@ impl CommandServer {
 
     /// Whether this gateway certainly holds the session. If it does not, it answers that, unless another gateway holds the
     /// session: each command reaches every gateway that believes to hold it, and the one that does answers.
-    async fn may_act(&self, request: &Message) -> bool {
-        if self.session.guard.wait_open(Instant::now() + HELD_WITHIN).await {
+    async fn may_act(&self, request: &Message, stopping: &CancellationToken) -> bool {
+        // While NATS stores nothing the lease is not renewed, so there is nothing to wait for.
+        let patience = if self.outbound.storage_problem().is_some() { Duration::ZERO } else { HELD_WITHIN };
+        let is_held = self.session.guard.wait_open(Instant::now() + patience);
+        if stopping.run_until_cancelled(is_held).await.unwrap_or_else(|| self.session.guard.is_open()) {
             return true;
         }
         let text = "it is not certain that this gateway still holds the session; ask again in a moment";
-        match self.outbound.storage_problem() {
-            Some(problem) => self.answer_with::<EmptyBody>(request, Err(problem)).await,
-            None if matches!(self.holder.is_elsewhere().await, Ok(false)) => {
-                self.answer_with::<EmptyBody>(request, Err(not_connected(text))).await;
+        match (self.holder_is_elsewhere().await, self.outbound.storage_problem()) {
+            (Some(true), _) | (None, None) => {
+                tracing::info!("left a command to the gateway that holds the session now")
             }
-            None => tracing::info!("left a command to the gateway that holds the session now"),
+            (_, Some(problem)) => self.answer_with::<EmptyBody>(request, Err(problem)).await,
+            (Some(false), None) => self.answer_with::<EmptyBody>(request, Err(not_connected(text))).await,
         }
         false
     }
 
+    /// Whether another gateway holds the session; none if NATS does not say.
+    async fn holder_is_elsewhere(&self) -> Option<bool> {
+        timeout(HOLDER_KNOWN_WITHIN, self.holder.is_elsewhere()).await.ok()?.ok()
+    }
+
     async fn send(&self, command: Command, request: Message, message: MessageToSend, stopping: CancellationToken) {
+        if !self.may_act(&request, &stopping).await {
+            return;
+        }
         if let Some(error) = self.outbound.storage_problem() {
             return self.answer_with::<EmptyBody>(&request, Err(error)).await;
-        }
-        if !self.may_act(&request).await {
-            return;
         }
         // The next gateway finishes what was begun.
         let within = self.outbound.longest_send(&message) + INTENT_MARGIN;

@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 /// Sessions move to a gateway that joined one after the other, so that few are away at the same time.
 const MOVE_EVERY: Duration = Duration::from_secs(2);
+/// When all gateways are cut off, or all are back, one of them notices first.
+const CUT_OFF_FOR: Duration = Duration::from_secs(2);
 
 /// Sessions of this gateway, as of the last look.
 #[derive(Default)]
@@ -25,6 +27,9 @@ pub struct SessionPlacement {
     /// Sessions that other gateways hold.
     elsewhere: BTreeSet<SessionId>,
     moved: Option<Instant>,
+    /// Since when the gateway is cut off and another one is not.
+    cut_off_since: Option<Instant>,
+    has_given_up: bool,
 }
 
 impl SessionPlacement {
@@ -38,26 +43,43 @@ impl SessionPlacement {
         running: BTreeSet<SessionId>,
     ) {
         let wanted = || records.iter().filter(|(_, record)| record.desired == DesiredState::Running);
-        self.mine = wanted().map(|(id, _)| id).filter(|id| running.contains(*id)).cloned().collect();
-        let others = holders.iter().filter(|(_, holder)| *holder != gateway && alive.contains_key(*holder));
-        self.elsewhere = others.map(|(id, _)| id.clone()).collect();
-        let reaches = |name: &str| alive.get(name).is_none_or(|state| !state.is_cut_off);
-        let mut takers: BTreeSet<&str> = alive.keys().map(String::as_str).chain([gateway]).collect();
-        if takers.iter().any(|name| reaches(name)) {
-            takers.retain(|name| reaches(name));
-        }
-        if !takers.contains(gateway) {
-            self.mine.retain(|id| records.get(id).is_some_and(|record| record.settings.proxy.is_some()));
-            return;
-        }
-        let share = wanted().count().div_ceil(takers.len());
-        for (id, _) in wanted() {
+        let held = holders.iter().filter(|(_, holder)| *holder != gateway && alive.contains_key(*holder));
+        self.elsewhere = held.map(|(id, _)| id.clone()).collect();
+        let is_cut_off = alive.get(gateway).is_some_and(|state| state.is_cut_off);
+        let others = || alive.iter().filter(|(name, _)| *name != gateway);
+        let others_reach = others().any(|(_, state)| !state.is_cut_off);
+        let takers: BTreeSet<&str> = others()
+            .filter(|(_, state)| !state.is_cut_off || (is_cut_off && !others_reach))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let gives_up = self.gives_up(is_cut_off && others_reach);
+        let keeps = |record: &SessionRecord| !gives_up || record.settings.proxy.is_some();
+        let share = wanted().count().div_ceil(takers.len() + 1);
+        let mine = wanted().filter(|(id, record)| running.contains(*id) && keeps(record));
+        self.mine = mine.map(|(id, _)| id.clone()).collect();
+        for (id, _) in wanted().filter(|(_, record)| keeps(record)) {
             if self.mine.len() < share && !self.elsewhere.contains(id) {
                 self.mine.insert(id.clone());
             }
         }
-        takers.remove(gateway);
-        self.give_one_up(share, &takers, &holders);
+        if !gives_up {
+            self.give_one_up(share, &takers, &holders);
+        }
+    }
+
+    /// Whether the gateway has been cut off for long enough while another one is not.
+    fn gives_up(&mut self, is_alone: bool) -> bool {
+        let Some(since) = is_alone.then(|| *self.cut_off_since.get_or_insert_with(Instant::now)) else {
+            (self.cut_off_since, self.has_given_up) = (None, false);
+            return false;
+        };
+        let gives_up = since.elapsed() >= CUT_OFF_FOR;
+        if gives_up && !std::mem::replace(&mut self.has_given_up, true) {
+            tracing::warn!(
+                "the sessions of this gateway go to gateways that reach WhatsApp, except those with a proxy"
+            );
+        }
+        gives_up
     }
 
     /// Whether this gateway shall run the session.
@@ -151,20 +173,29 @@ mod tests {
         let proxy = "socks5://proxy:1080".parse().expect("a proxy");
         records.entry(id("b")).or_default().settings.proxy = Some(proxy);
         let held = holders(&[("a", "one"), ("b", "one"), ("c", "two"), ("d", "two")]);
-        let placed_on = |gateway: &str, states: &[&str]| {
+        for (gateway, states, placed_then) in [
+            ("one", &["!one", "two"][..], &["b"][..]),
+            // Those that are not free yet stay where they are.
+            ("two", &["!one", "two"], &["c", "d"]),
+            ("one", &["!one", "!two"], &["a", "b"]),
+            ("one", &["!one"], &["a", "b", "c", "d"]),
+            // One that joined and reaches nothing gets nothing.
+            ("three", &["one", "two", "!three"], &[]),
+            ("one", &["one", "two", "!three"], &["a", "b"]),
+        ] {
             let mut placement = SessionPlacement::default();
-            let running = held.iter().filter(|(_, holder)| *holder == gateway).map(|(id, _)| id.clone()).collect();
+            let of = || held.iter().filter(|(_, holder)| *holder == gateway).map(|(id, _)| id.clone()).collect();
+            let running: BTreeSet<_> = of();
+            placement.look(gateway, &records, (held.clone(), reaching(states)), running.clone());
+            let at_once = placed(&placement, &records);
+            assert!(
+                at_once.len() >= running.len(),
+                "the others may be about to notice the same: {gateway} of {states:?}"
+            );
+            tokio::time::advance(CUT_OFF_FOR).await;
             placement.look(gateway, &records, (held.clone(), reaching(states)), running);
-            placed(&placement, &records)
-        };
-        assert_eq!(placed_on("one", &["!one", "two"]), ["b"]);
-        // Those that are not free yet stay where they are.
-        assert_eq!(placed_on("two", &["!one", "two"]), ["c", "d"]);
-        assert_eq!(placed_on("one", &["!one", "!two"]), ["a", "b"]);
-        assert_eq!(placed_on("one", &["!one"]), ["a", "b", "c", "d"]);
-        // One that joined and reaches nothing gets nothing.
-        assert_eq!(placed_on("three", &["one", "two", "!three"]), [""; 0]);
-        assert_eq!(placed_on("one", &["one", "two", "!three"]), ["a", "b"]);
+            assert_eq!(placed(&placement, &records), placed_then, "{gateway} of {states:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

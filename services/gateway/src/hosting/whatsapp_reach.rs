@@ -23,20 +23,29 @@ use tokio::{
 };
 
 /// A gateway that failed to connect for so long is cut off. A takeover has 15 s; leaving and connecting need the rest.
-const CUT_OFF_AFTER: Duration = Duration::from_secs(4);
+const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
 /// For one connection. WhatsApp's servers are near, and two tries fit in.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// While WhatsApp's address answers and sessions still wait, as they do when WhatsApp turns them away.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// What the sessions without a proxy say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SessionsSay {
+    /// None wants to be connected.
+    Nothing,
+    /// Some wait for a connection, and none has one.
+    Waiting,
+    Connected,
+}
+
 /// Clones share what they know.
 #[derive(Clone)]
 pub struct WhatsappReach {
     /// The sessions that want to be connected, and whether they are.
     sessions: Arc<Mutex<BTreeMap<SessionId, bool>>>,
-    /// Whether sessions wait, and none is connected.
-    waits: watch::Sender<bool>,
+    say: watch::Sender<SessionsSay>,
     cut_off: watch::Sender<bool>,
     metrics: GatewayMetrics,
 }
@@ -44,7 +53,8 @@ pub struct WhatsappReach {
 impl WhatsappReach {
     #[must_use]
     pub fn new(metrics: GatewayMetrics) -> Self {
-        Self { sessions: Arc::default(), waits: watch::Sender::new(false), cut_off: watch::Sender::new(false), metrics }
+        let say = watch::Sender::new(SessionsSay::Nothing);
+        Self { sessions: Arc::default(), say, cut_off: watch::Sender::new(false), metrics }
     }
 
     /// Tells when the gateway is cut off, and when it is no longer.
@@ -65,10 +75,11 @@ impl WhatsappReach {
     ) -> anyhow::Result<()> {
         loop {
             let is_connected = match view.borrow_and_update().state {
-                // A session that shows a code has a connection.
-                SessionState::Connected | SessionState::Pairing { .. } => Some(true),
+                SessionState::Connected | SessionState::Pairing { qr_code: Some(_), .. } => Some(true),
                 SessionState::Connecting | SessionState::Reconnecting { .. } => Some(false),
-                SessionState::WaitingForBroker
+                // Without a code nobody waits for the connection of a pairing.
+                SessionState::Pairing { qr_code: None, .. }
+                | SessionState::WaitingForBroker
                 | SessionState::CannotStore(_)
                 | SessionState::ProxyAway { .. }
                 | SessionState::Ended(_) => None,
@@ -76,6 +87,8 @@ impl WhatsappReach {
             self.record(&session, is_connected);
             if !matches!(shutdown.run_until_cancelled(view.changed()).await, Some(Ok(()))) {
                 self.record(&session, None);
+                // Whatever ended the session says why.
+                shutdown.cancelled().await;
                 return Ok(());
             }
         }
@@ -92,17 +105,23 @@ impl WhatsappReach {
     }
 
     async fn ask(&self, host: &str, port: u16) {
-        let mut waits = self.waits.subscribe();
+        let mut say = self.say.subscribe();
         let mut failing_since = None;
         loop {
-            if !*self.cut_off.borrow() {
+            if !*self.cut_off.borrow() && *say.borrow_and_update() != SessionsSay::Waiting {
+                failing_since = None;
                 // The sender is this value's own, so there is always an answer.
-                let _ = waits.wait_for(|waits| *waits).await;
+                let _ = say.wait_for(|say| *say == SessionsSay::Waiting).await;
             }
-            if matches!(timeout(ANSWERS_WITHIN, TcpStream::connect((host, port))).await, Ok(Ok(_))) {
+            let reached = async { TcpStream::connect((host, port)).await.is_ok() };
+            let reached = tokio::select! {
+                reached = timeout(ANSWERS_WITHIN, reached) => reached.unwrap_or(false),
+                Ok(_) = say.wait_for(|say| *say == SessionsSay::Connected) => true,
+            };
+            if reached {
                 failing_since = None;
                 self.set_cut_off(false);
-                let _ = timeout(ASK_AGAIN_AFTER, waits.wait_for(|waits| !waits)).await;
+                let _ = timeout(ASK_AGAIN_AFTER, say.wait_for(|say| *say != SessionsSay::Waiting)).await;
             } else {
                 let since: Instant = *failing_since.get_or_insert_with(Instant::now);
                 self.set_cut_off(*self.cut_off.borrow() || since.elapsed() >= CUT_OFF_AFTER);
@@ -133,7 +152,42 @@ impl WhatsappReach {
             Some(is_connected) => sessions.insert(session.clone(), is_connected),
             None => sessions.remove(session),
         };
-        let waits = !sessions.is_empty() && sessions.values().all(|is_connected| !is_connected);
-        self.waits.send_if_modified(|before| std::mem::replace(before, waits) != waits);
+        let say = match sessions.values().any(|is_connected| *is_connected) {
+            true => SessionsSay::Connected,
+            false if sessions.is_empty() => SessionsSay::Nothing,
+            false => SessionsSay::Waiting,
+        };
+        self.say.send_if_modified(|before| std::mem::replace(before, say) != say);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::passkey::PasskeyCeremony;
+    use kurir_chassis::metrics::MetricsRegistry;
+
+    #[tokio::test]
+    async fn a_session_that_nobody_pairs_says_nothing_of_the_line() {
+        let reach = WhatsappReach::new(GatewayMetrics::register(&MetricsRegistry::default()));
+        let mut say = reach.say.subscribe();
+        let pairing = |qr_code: Option<&str>| SessionState::Pairing {
+            qr_code: qr_code.map(str::to_owned),
+            passkey: PasskeyCeremony::None,
+        };
+        let view = |state| SessionView { state, own: None, client: None };
+        let (unpaired, seen) = watch::channel(view(pairing(Some("a code"))));
+        let (paired, also_seen) = watch::channel(view(SessionState::Connected));
+        let stop = CancellationToken::new();
+        for (session, seen) in [("default", seen), ("sales", also_seen)] {
+            tokio::spawn(reach.clone().follow(session.parse().expect("an id"), seen, stop.clone()));
+        }
+        say.wait_for(|say| *say == SessionsSay::Connected).await.expect("the sender lives");
+        // The line is cut: the code is gone, and the other session tries again.
+        unpaired.send_replace(view(pairing(None)));
+        paired.send_replace(view(SessionState::Reconnecting { reason: "the line is cut".to_owned() }));
+        say.wait_for(|say| *say == SessionsSay::Waiting).await.expect("the sender lives");
+        stop.cancel();
+        say.wait_for(|say| *say == SessionsSay::Nothing).await.expect("the sender lives");
     }
 }
