@@ -60,7 +60,7 @@ async fn a_companion_gets_what_another_companion_of_its_account_asks_it() {
     let (sim, one, two) = (Sim::start().await, tempdir().unwrap(), tempdir().unwrap());
     let asks = Phone::paired(&sim, one.path(), Some("Ann")).await;
     let asked = Phone::paired(&sim, two.path(), Some("Ann")).await;
-    let (from, to) = (asks.client.pn().unwrap(), asked.client.pn().unwrap());
+    let (from, to) = (asks.client.lid().unwrap(), asked.client.pn().unwrap());
     let arrives =
         asked.client.wait_for_node(NodeFilter::tag("message").attr("category", "peer").attr("id", "3EB0PEER"));
     let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", "pkmsg").bytes(vec![0x33, 1]).build();

@@ -42,6 +42,7 @@ mod send_media;
 mod silence;
 mod storage_full;
 mod takeover;
+mod twenty_sessions;
 mod two_gateways;
 mod unhooked;
 mod unknown_content;
