@@ -152,10 +152,7 @@ impl Table {
     /// Closes the connection of this address that waits longest; false if none waits.
     fn evict_of(&mut self, address: IpAddr) -> bool {
         let oldest = self.addresses.get(&address).and_then(|of| of.waiting.first_key_value().map(|(_, id)| *id));
-        oldest.is_some_and(|id| {
-            self.remove(id);
-            true
-        })
+        self.evict(oldest)
     }
 
     /// Closes a connection with an unfinished head: of the address that holds most bytes of them, the one that waits
@@ -164,7 +161,11 @@ impl Table {
         let Some(of) = self.addresses.values().max_by_key(|of| of.head_bytes) else { return false };
         let holds = |id: &&u64| self.open.get(id).is_some_and(|connection| connection.head_bytes > 0);
         let oldest = of.waiting.values().find(holds).copied();
-        oldest.is_some_and(|id| {
+        self.evict(oldest)
+    }
+
+    fn evict(&mut self, id: Option<u64>) -> bool {
+        id.is_some_and(|id| {
             self.remove(id);
             true
         })

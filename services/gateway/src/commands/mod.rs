@@ -64,8 +64,6 @@ pub struct CommandServer {
     pub queue: JobQueue,
     pub broker: Broker,
     pub holder: HolderLookup,
-    /// The name of this gateway.
-    pub gateway: String,
     /// Events that are published after their command is answered; [`CommandServer::serve`] publishes them.
     pub late_events: mpsc::Sender<OutgoingEvent>,
 }
@@ -97,8 +95,9 @@ impl CommandServer {
     ) -> anyhow::Result<()> {
         let subject = subject::all_commands(&self.session.id);
         let nats = &self.broker.client;
-        let mut requests =
-            CountedSubscription::join(nats, subject, &self.gateway).await.context("failed to subscribe to commands")?;
+        let mut requests = CountedSubscription::join(nats, subject, self.holder.gateway())
+            .await
+            .context("failed to subscribe to commands")?;
         let mut view = self.session.view.clone();
         let first_work = async {
             let _ = nats.flush().await;

@@ -55,8 +55,7 @@ impl WhatsappSockets {
         };
         let uri: Uri = self.url.parse().context("the URL of WhatsApp is not valid")?;
         let is_tls = uri.scheme_str() == Some("wss");
-        let (host, port) = whatsapp_address(Some(&self.url))?;
-        let host = host.as_str();
+        let (host, port) = host_and_port(&uri)?;
         let tunnel = timeout(CONNECTED_WITHIN, connect_through(proxy, host, port)).await;
         let tunnel = tunnel.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not connect within 20 s")));
         let stream = tunnel.inspect_err(|error| alarm.raise(format!("the proxy {proxy} cannot be used: {error:#}")))?;
@@ -79,12 +78,16 @@ impl WhatsappSockets {
 /// The host and the port of WhatsApp; with `url`, those of its simulator.
 ///
 /// # Errors
-/// If the URL has no host.
+/// If the URL is not valid or has no host.
 pub fn whatsapp_address(url: Option<&str>) -> anyhow::Result<(String, u16)> {
     let uri: Uri = url.unwrap_or(WHATSAPP_WEB_WS_URL).parse().context("the URL of WhatsApp is not valid")?;
-    let host = uri.host().context("the URL of WhatsApp has no host")?.trim_matches(['[', ']']);
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
+    let (host, port) = host_and_port(&uri)?;
     Ok((host.to_owned(), port))
+}
+
+fn host_and_port(uri: &Uri) -> anyhow::Result<(&str, u16)> {
+    let host = uri.host().context("the URL of WhatsApp has no host")?.trim_matches(['[', ']']);
+    Ok((host, uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 })))
 }
 
 /// A connection to `host` through the proxy, which resolves the name.

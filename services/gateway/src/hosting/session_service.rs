@@ -238,7 +238,6 @@ impl SessionParts {
             calls: calls.clone(),
             broker: broker.clone(),
             holder: HolderLookup::new(broker.clone(), session.id.clone(), context.lease.gateway()),
-            gateway: context.lease.gateway().to_owned(),
             late_events,
         };
         let commands_done = CancellationToken::new();

@@ -11,11 +11,7 @@ use crate::{
 };
 use kurir_chassis::shutdown::CancellationToken;
 use kurir_contract::session::SessionId;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -44,8 +40,7 @@ enum SessionsSay {
 #[derive(Clone)]
 pub struct WhatsappReach {
     /// The sessions that want to be connected, and whether they are.
-    sessions: Arc<Mutex<BTreeMap<SessionId, bool>>>,
-    say: watch::Sender<SessionsSay>,
+    sessions: watch::Sender<BTreeMap<SessionId, bool>>,
     cut_off: watch::Sender<bool>,
     metrics: GatewayMetrics,
 }
@@ -53,8 +48,7 @@ pub struct WhatsappReach {
 impl WhatsappReach {
     #[must_use]
     pub fn new(metrics: GatewayMetrics) -> Self {
-        let say = watch::Sender::new(SessionsSay::Nothing);
-        Self { sessions: Arc::default(), say, cut_off: watch::Sender::new(false), metrics }
+        Self { sessions: watch::Sender::default(), cut_off: watch::Sender::new(false), metrics }
     }
 
     /// Tells when the gateway is cut off, and when it is no longer.
@@ -105,23 +99,24 @@ impl WhatsappReach {
     }
 
     async fn ask(&self, host: &str, port: u16) {
-        let mut say = self.say.subscribe();
+        let mut sessions = self.sessions.subscribe();
         let mut failing_since = None;
         loop {
-            if !*self.cut_off.borrow() && *say.borrow_and_update() != SessionsSay::Waiting {
+            if !*self.cut_off.borrow() && what_say(&sessions.borrow_and_update()) != SessionsSay::Waiting {
                 failing_since = None;
                 // The sender is this value's own, so there is always an answer.
-                let _ = say.wait_for(|say| *say == SessionsSay::Waiting).await;
+                let _ = sessions.wait_for(|sessions| what_say(sessions) == SessionsSay::Waiting).await;
             }
             let reached = async { TcpStream::connect((host, port)).await.is_ok() };
             let reached = tokio::select! {
                 reached = timeout(ANSWERS_WITHIN, reached) => reached.unwrap_or(false),
-                Ok(_) = say.wait_for(|say| *say == SessionsSay::Connected) => true,
+                Ok(_) = sessions.wait_for(|sessions| what_say(sessions) == SessionsSay::Connected) => true,
             };
             if reached {
                 failing_since = None;
                 self.set_cut_off(false);
-                let _ = timeout(ASK_AGAIN_AFTER, say.wait_for(|say| *say != SessionsSay::Waiting)).await;
+                let answered = sessions.wait_for(|sessions| what_say(sessions) != SessionsSay::Waiting);
+                let _ = timeout(ASK_AGAIN_AFTER, answered).await;
             } else {
                 let since: Instant = *failing_since.get_or_insert_with(Instant::now);
                 self.set_cut_off(*self.cut_off.borrow() || since.elapsed() >= CUT_OFF_AFTER);
@@ -146,18 +141,21 @@ impl WhatsappReach {
 
     /// `is_connected` is none for a session that wants no connection.
     fn record(&self, session: &SessionId, is_connected: Option<bool>) {
-        // Each change is one insertion or removal.
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        match is_connected {
-            Some(is_connected) => sessions.insert(session.clone(), is_connected),
-            None => sessions.remove(session),
-        };
-        let say = match sessions.values().any(|is_connected| *is_connected) {
-            true => SessionsSay::Connected,
-            false if sessions.is_empty() => SessionsSay::Nothing,
-            false => SessionsSay::Waiting,
-        };
-        self.say.send_if_modified(|before| std::mem::replace(before, say) != say);
+        self.sessions.send_if_modified(|sessions| {
+            let before = match is_connected {
+                Some(is_connected) => sessions.insert(session.clone(), is_connected),
+                None => sessions.remove(session),
+            };
+            before != is_connected
+        });
+    }
+}
+
+fn what_say(sessions: &BTreeMap<SessionId, bool>) -> SessionsSay {
+    match sessions.values().any(|is_connected| *is_connected) {
+        true => SessionsSay::Connected,
+        false if sessions.is_empty() => SessionsSay::Nothing,
+        false => SessionsSay::Waiting,
     }
 }
 
@@ -170,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_that_nobody_pairs_says_nothing_of_the_line() {
         let reach = WhatsappReach::new(GatewayMetrics::register(&MetricsRegistry::default()));
-        let mut say = reach.say.subscribe();
+        let mut sessions = reach.sessions.subscribe();
         let pairing = |qr_code: Option<&str>| SessionState::Pairing {
             qr_code: qr_code.map(str::to_owned),
             passkey: PasskeyCeremony::None,
@@ -182,12 +180,12 @@ mod tests {
         for (session, seen) in [("default", seen), ("sales", also_seen)] {
             tokio::spawn(reach.clone().follow(session.parse().expect("an id"), seen, stop.clone()));
         }
-        say.wait_for(|say| *say == SessionsSay::Connected).await.expect("the sender lives");
+        sessions.wait_for(|sessions| what_say(sessions) == SessionsSay::Connected).await.expect("the sender lives");
         // The line is cut: the code is gone, and the other session tries again.
         unpaired.send_replace(view(pairing(None)));
         paired.send_replace(view(SessionState::Reconnecting { reason: "the line is cut".to_owned() }));
-        say.wait_for(|say| *say == SessionsSay::Waiting).await.expect("the sender lives");
+        sessions.wait_for(|sessions| what_say(sessions) == SessionsSay::Waiting).await.expect("the sender lives");
         stop.cancel();
-        say.wait_for(|say| *say == SessionsSay::Nothing).await.expect("the sender lives");
+        sessions.wait_for(|sessions| what_say(sessions) == SessionsSay::Nothing).await.expect("the sender lives");
     }
 }

@@ -47,6 +47,12 @@ impl HolderLookup {
         Self { holders: Bucket::new(broker, SESSION_HOLDERS_BUCKET), session, gateway: gateway.to_owned() }
     }
 
+    /// The name of this gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
     /// Whether the record names another gateway.
     ///
     /// # Errors

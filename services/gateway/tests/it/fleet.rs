@@ -8,7 +8,7 @@ use kurir_contract::{
     session::{SESSION_HOLDERS_BUCKET, SessionId},
     stream, subject,
 };
-use kurir_test_harness::{Nats, Process, stack::Simulator, until};
+use kurir_test_harness::{Nats, NetworkCable, Process, stack::Simulator, until};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
@@ -131,6 +131,21 @@ impl Fleet {
         let mut counts: Vec<usize> = counts.into_values().collect();
         counts.sort_unstable();
         counts
+    }
+
+    /// A cable to WhatsApp, and the setting that leads through it.
+    pub fn cable_to_whatsapp(&self) -> (NetworkCable, String) {
+        let cable = NetworkCable::to(self.simulator.addr());
+        let url = format!("ws://{}/ws/chat", cable.addr());
+        (cable, url)
+    }
+
+    /// Checks that the contact received each of the texts, and received it once.
+    pub async fn were_sent_once(&self, contact: &str, texts: impl IntoIterator<Item = String>) {
+        let got = self.simulator.received_by(contact).await;
+        for text in texts {
+            assert_eq!(got.iter().filter(|message| message["text"] == text.as_str()).count(), 1, "{text}");
+        }
     }
 
     pub async fn send(&self, session: &str, to: &str, text: &str) -> Result<SentMessage, String> {

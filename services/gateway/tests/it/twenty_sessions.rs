@@ -42,8 +42,9 @@ const FAULT_LASTS: Duration = Duration::from_secs(60);
 #[ignore = "it takes six minutes"]
 async fn twenty_sessions_outlive_a_freeze_and_cuts() {
     let (fleet, accounts) = (Arc::new(Fleet::start().await), accounts(20));
-    let (mut nats, mut whatsapp) = (NetworkCable::to(fleet.nats.addr()), NetworkCable::to(fleet.simulator.addr()));
-    let (nats_url, whatsapp_url) = (format!("nats://{}", nats.addr()), format!("ws://{}/ws/chat", whatsapp.addr()));
+    let mut nats = NetworkCable::to(fleet.nats.addr());
+    let nats_url = format!("nats://{}", nats.addr());
+    let (mut whatsapp, whatsapp_url) = fleet.cable_to_whatsapp();
     let mut one = fleet.gateway("gateway one", &[("NATS_URL", &nats_url), ("WHATSAPP_URL", &whatsapp_url)]).await;
     for (session, account) in &accounts {
         fleet.pair(session, account).await;
@@ -80,13 +81,10 @@ async fn twenty_sessions_outlive_a_freeze_and_cuts() {
         }
     }
     let count = load.end(&fleet).await;
-    let got = fleet.simulator.received_by(CONTACTS[0]).await;
-    for (session, _) in &accounts {
-        for fault in &faults {
-            let text = format!("sent by {session}, {fault:?}");
-            assert_eq!(got.iter().filter(|message| message["text"] == text.as_str()).count(), 1, "{text}");
-        }
-    }
+    let texts = faults
+        .iter()
+        .flat_map(|fault| accounts.iter().map(move |(session, _)| format!("sent by {session}, {fault:?}")));
+    fleet.were_sent_once(CONTACTS[0], texts).await;
     assert!(!two.output().contains("replaced"), "two clients fought");
     eprintln!("{count} texts in each of {} chats", accounts.len() * CONTACTS.len());
 }

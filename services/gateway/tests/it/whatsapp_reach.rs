@@ -4,18 +4,11 @@ use crate::{
     fleet::{CONTACTS, Fleet, Load, accounts},
     world::SOON,
 };
-use kurir_test_harness::{NetworkCable, Process, until};
+use kurir_test_harness::{Process, until};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// A cable to WhatsApp, and the setting that leads through it.
-fn cable_to_whatsapp(fleet: &Fleet) -> (NetworkCable, String) {
-    let cable = NetworkCable::to(fleet.simulator.addr());
-    let url = format!("ws://{}/ws/chat", cable.addr());
-    (cable, url)
-}
 
 /// Waits until the gateway has logged so many lines with this text.
 async fn logged(gateway: &Process, text: &str, count: usize) {
@@ -29,7 +22,7 @@ async fn logged(gateway: &Process, text: &str, count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_of_a_gateway_that_is_cut_off_from_whatsapp_go_on_elsewhere_and_come_back() {
     let (fleet, accounts) = (Arc::new(Fleet::start().await), accounts(4));
-    let (mut cable, url) = cable_to_whatsapp(&fleet);
+    let (mut cable, url) = fleet.cable_to_whatsapp();
     let one = fleet.gateway("gateway one", &[("WHATSAPP_URL", &url)]).await;
     for (session, account) in &accounts {
         fleet.pair(session, account).await;
@@ -52,20 +45,16 @@ async fn sessions_of_a_gateway_that_is_cut_off_from_whatsapp_go_on_elsewhere_and
         logged(&one, "is connected", connected + 2).await;
     }
     load.end(&fleet).await;
-    let got = fleet.simulator.received_by(CONTACTS[0]).await;
-    for round in 0..2 {
-        for (session, _) in &accounts {
-            let text = format!("sent by {session} in round {round}");
-            assert_eq!(got.iter().filter(|message| message["text"] == text.as_str()).count(), 1, "{text}");
-        }
-    }
+    let texts =
+        (0..2).flat_map(|round| accounts.iter().map(move |(session, _)| format!("sent by {session} in round {round}")));
+    fleet.were_sent_once(CONTACTS[0], texts).await;
     assert!(!one.output().contains("replaced") && !two.output().contains("replaced"), "two clients fought");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_stay_where_they_are_while_no_gateway_reaches_whatsapp() {
     let fleet = Fleet::start().await;
-    let (mut cable, url) = cable_to_whatsapp(&fleet);
+    let (mut cable, url) = fleet.cable_to_whatsapp();
     let one = fleet.gateway("gateway one", &[("WHATSAPP_URL", &url)]).await;
     for (session, account) in &accounts(2) {
         fleet.pair(session, account).await;
