@@ -48,7 +48,7 @@ pub struct Ends {
     pub cut: CancellationToken,
 }
 
-/// The most bytes of a head, and of what is read of a body at once.
+/// The most bytes of a head.
 const HEAD_BYTES: usize = 32 * 1024;
 /// How often a connection looks whether a wait took too long.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
     time::{Sleep, sleep},
 };
@@ -22,6 +22,10 @@ use tokio::{
 const READ_ON: (Duration, usize) = (Duration::from_secs(2), 16 << 20);
 /// The same for a caller with the right key: most files fit in.
 const READ_ON_WITH_KEY: (Duration, usize) = (Duration::from_secs(10), 64 << 20);
+
+/// One byte less than hyper's first buffer: hyper doubles the buffer of a connection when a read fills it, up to the size of the
+/// largest head, and a thousand connections that upload would keep 32 MB.
+const READ_AT_ONCE: u64 = 8 * 1024 - 1;
 
 pub struct ConnectionStream<S> {
     stream: S,
@@ -62,7 +66,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let mut portion = (&mut self.stream).take(READ_AT_ONCE);
+        ready!(Pin::new(&mut portion).poll_read(cx, buf))?;
         let bytes = buf.filled().len() - before;
         if bytes > 0 {
             self.phase.record_read(bytes);
