@@ -93,7 +93,8 @@ impl<'a> MakeWriter<'a> for LogLines {
 /// The formatter hands in each line as a whole.
 impl Write for &Shared {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let redacted = self.secrets.redact(&String::from_utf8_lossy(line), self.has_colours);
+        let text = String::from_utf8_lossy(line);
+        let redacted = self.secrets.redact(&text, self.has_colours);
         let mut collected = self.collected();
         while collected.bytes.len() > BOUND && !collected.is_ended {
             collected = self.taken.wait(collected).unwrap_or_else(PoisonError::into_inner);

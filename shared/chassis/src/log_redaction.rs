@@ -3,6 +3,9 @@
 //! Lines of libraries come this way too. Message text has no pattern: libraries write it at `trace` only, and the filter of
 //! `telemetry` leaves those lines out.
 
+use regex::{Regex, RegexBuilder};
+use std::borrow::Cow;
+
 /// Stands where a secret was.
 const MASK: &str = "***";
 /// Phone numbers and LIDs have at least as many digits.
@@ -29,9 +32,22 @@ const NAMES: [&str; 11] = [
     "sig",
 ];
 
+/// What a URL with something to hide holds.
+const URL_MARKS: [&str; 2] = ["://", "?"];
+
 /// The values that this process was given as secrets.
-#[derive(Clone, Default)]
-pub struct LogSecrets(Vec<String>);
+#[derive(Clone)]
+pub struct LogSecrets {
+    values: Vec<String>,
+    /// Whatever stands in a line that may hold a secret. Most lines hold none of it, and are looked through once.
+    marks: Option<Regex>,
+}
+
+impl Default for LogSecrets {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
 
 impl LogSecrets {
     /// Settings that are secrets, or URLs with secrets in them: their password, and the path and query of a webhook.
@@ -54,14 +70,24 @@ impl LogSecrets {
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
         // The longest first: one may hold another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self(secrets)
+        let marks = PREFIXES.into_iter().chain(NAMES).chain(URL_MARKS).chain(secrets.iter().map(String::as_str));
+        let marks: Vec<String> = marks.map(regex::escape).collect();
+        // Without it (a secret of many megabytes) every line is looked through for each mark.
+        let marks = RegexBuilder::new(&marks.join("|")).case_insensitive(true).build().ok();
+        Self { values: secrets, marks }
     }
 
     /// A line as it may be written. `has_colours`: the line's own escape sequences stay.
     #[must_use]
-    pub fn redact(&self, line: &str, has_colours: bool) -> String {
+    pub fn redact<'a>(&self, line: &'a str, has_colours: bool) -> Cow<'a, str> {
+        let may_hold_secrets = self.marks.as_ref().is_none_or(|marks| marks.is_match(line));
+        let line = if may_hold_secrets { Cow::Owned(self.mask(line)) } else { Cow::Borrowed(line) };
+        if is_plain(&line, has_colours) { line } else { Cow::Owned(escape_and_shorten(&line, has_colours)) }
+    }
+
+    fn mask(&self, line: &str) -> String {
         let mut line = line.to_owned();
-        for secret in &self.0 {
+        for secret in &self.values {
             if line.contains(secret.as_str()) {
                 line = line.replace(secret.as_str(), MASK);
             }
@@ -75,8 +101,7 @@ impl LogSecrets {
         if line.contains('?') {
             line = mask_queries(&line);
         }
-        line = mask_named(&line);
-        escape_and_shorten(&line, has_colours)
+        mask_named(&line)
     }
 }
 
@@ -171,6 +196,17 @@ fn mask_named(line: &str) -> String {
     masked
 }
 
+/// Whether a line is ASCII without control characters and without long numbers: nothing is to be escaped or shortened.
+fn is_plain(line: &str, has_colours: bool) -> bool {
+    let text = line.strip_suffix('\n').unwrap_or(line);
+    let mut digits = 0;
+    text.bytes().all(|byte| {
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        let is_shown = matches!(byte, b' '..=b'~') || (has_colours && byte == b'\x1b');
+        is_shown && digits < LEAST_DIGITS
+    })
+}
+
 /// Escapes what could forge a line or change how it looks, and shortens phone numbers and LIDs.
 fn escape_and_shorten(line: &str, has_colours: bool) -> String {
     let (text, end) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
@@ -220,6 +256,7 @@ fn must_be_escaped(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_line_holds_no_secret_whoever_wrote_it() {
@@ -257,6 +294,41 @@ mod tests {
         ] {
             assert_eq!(secrets.redact(line, false), expected);
         }
+    }
+
+    proptest! {
+        /// The short ways leave nothing out that the long way would have changed.
+        #[test]
+        fn a_line_that_is_passed_on_as_it_is_had_nothing_to_hide(parts in prop::collection::vec(part(), 0..8), has_colours: bool) {
+            let secrets = LogSecrets::new(["A-long-api-key".to_owned()]);
+            let line = parts.concat();
+            prop_assert_eq!(
+                secrets.redact(&line, has_colours),
+                escape_and_shorten(&secrets.mask(&line), has_colours),
+                "{}", line
+            );
+        }
+    }
+
+    const WORDS: [&str; 13] = [
+        "A-long-api-key",
+        "Bearer ",
+        "TOKEN=",
+        "x",
+        "pass",
+        ": ",
+        "://",
+        "a:b@c",
+        "?a=b",
+        "\n",
+        "ä",
+        "\u{1b}",
+        "\u{85}",
+    ];
+
+    /// What lines are made of, and what makes the difference.
+    fn part() -> impl Strategy<Value = String> {
+        prop_oneof![prop::sample::select(&WORDS[..]).prop_map(str::to_owned), "[0-9]{0,14}", any::<String>()]
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn insert_position(event: &StoredEvent) -> Option<usize> {
     if !may_have.contains(&event.kind) {
         return None;
     }
-    let found = event.payload.windows(DOWNLOADED.len()).position(|bytes| bytes == DOWNLOADED)?;
+    let found = memchr::memmem::find(&event.payload, DOWNLOADED)?;
     Some(found + DOWNLOADED.len())
 }
 

@@ -33,7 +33,7 @@ fn is_of_kurir(event: &StoredEvent) -> bool {
 }
 
 fn find_link(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(LINK.len()).position(|window| window == LINK)
+    memchr::memmem::find(bytes, LINK)
 }
 
 /// The address as it stands within a JSON text, without a trailing slash.

@@ -1,8 +1,8 @@
 //! One exchange with a receiver: one deadline for all of it, and a limit on what is read.
 //!
-//! `pool` finds or makes a connection (`dialer`, `address_queue`, `proxy`), `http1` (`http1_head`, `http1_body`) and
-//! `http2` send the request and read the answer (`answer_body`), `failure` says whether the receiver can have seen a
-//! request that got none, and `work_meter` bounds what a receiver may cost. Redirects are not followed.
+//! `pool` finds (`idle_connections`) or makes a connection (`dialer`, `address_queue`, `proxy`), `http1` (`http1_head`,
+//! `http1_body`) and `http2` send the request and read the answer (`answer_body`), `failure` says whether the receiver can
+//! have seen a request that got none, and `work_meter` bounds what a receiver may cost. Redirects are not followed.
 //!
 //! `docs/decisions/0020-an-http-client-for-webhooks.md` says why this is not one of the usual clients.
 
@@ -14,6 +14,7 @@ mod http1;
 mod http1_body;
 mod http1_head;
 mod http2;
+mod idle_connections;
 mod pool;
 pub mod proxy;
 mod work_meter;
@@ -182,7 +183,7 @@ impl HttpClient {
                     uri.path_and_query().map_or("/", |target| target.as_str()).to_owned()
                 };
                 let head = request_head(request, &target, request.body().len());
-                let sent = connection.send(head, request.body().clone(), Arc::clone(phase)).await;
+                let sent = connection.send(head, request.body().clone(), phase).await;
                 let (answer, connection) = sent?;
                 // A receiver that says that it is the wrong one for this connection is asked on another one.
                 if let Some(connection) = connection.filter(|_| answer.status != StatusCode::MISDIRECTED_REQUEST) {

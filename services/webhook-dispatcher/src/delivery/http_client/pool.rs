@@ -9,6 +9,7 @@ use crate::delivery::{
         dialer::{DialError, Dialer},
         http1::Http1Connection,
         http2::{Http2Connection, StreamSlot},
+        idle_connections::IdleConnections,
     },
     outcome::FailurePhase,
 };
@@ -46,19 +47,14 @@ pub struct ConnectionPool {
     pub dialer: Dialer,
     /// The most connections: as many as there are requests at once.
     limit: usize,
-    state: Mutex<PoolState>,
+    idle: IdleConnections,
+    shared: Mutex<Vec<Arc<Http2Connection>>>,
     /// Held while a connection is made that others may share.
     dialing: tokio::sync::Mutex<()>,
     dial_phase: CurrentPhase,
     /// Whether the receiver speaks HTTP/1 over TLS: then each request needs a connection of its own.
     speaks_http1: AtomicBool,
     changed: Arc<Notify>,
-}
-
-#[derive(Default)]
-struct PoolState {
-    idle: Vec<Http1Connection>,
-    shared: Vec<Arc<Http2Connection>>,
 }
 
 /// Why no connection can be had.
@@ -79,7 +75,8 @@ impl ConnectionPool {
         Self {
             dialer,
             limit: limit.max(1),
-            state: Mutex::default(),
+            idle: IdleConnections::default(),
+            shared: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
             dial_phase: CurrentPhase::new(FailurePhase::Dns),
             speaks_http1: AtomicBool::new(false),
@@ -105,6 +102,18 @@ impl ConnectionPool {
         if let Some(connection) = self.take(is_fresh) {
             return Ok(Checkout { connection, dialed: None });
         }
+        // Boxed, because it is rare: the future of a delivery is moved for every event and should be small.
+        Box::pin(self.connect(phase, waits, until, is_fresh)).await
+    }
+
+    /// Makes a connection, or waits for one that is being made.
+    async fn connect(
+        &self,
+        phase: &CurrentPhase,
+        waits: &AtomicBool,
+        until: Instant,
+        is_fresh: bool,
+    ) -> Result<Checkout, CheckoutError> {
         if self.dialer.tls.is_none() || self.speaks_http1.load(Ordering::Relaxed) {
             return self.dial(phase, until).await;
         }
@@ -149,30 +158,30 @@ impl ConnectionPool {
     /// Takes back a connection whose answer was read.
     pub fn check_in(&self, connection: Http1Connection) {
         if connection.meter.age() < MAX_AGE {
-            self.lock().idle.push(connection);
+            self.idle.put(connection);
         }
     }
 
     fn take(&self, is_fresh: bool) -> Option<CheckedOut> {
         let generation = self.dialer.resolver.generation();
-        let mut state = self.lock();
-        state.shared.retain(|connection| {
+        let mut shared = self.shared();
+        shared.retain(|connection| {
             if connection.age() >= MAX_AGE || connection.generation != generation {
                 connection.retire();
             }
             connection.is_usable()
         });
-        state.idle.retain(|connection| !connection.is_closed() && connection.generation == generation);
-        if let Some(slot) = state.shared.iter().find_map(Http2Connection::take_slot) {
+        if let Some(slot) = shared.iter().find_map(Http2Connection::take_slot) {
             return Some(CheckedOut::Http2(slot));
         }
-        if is_fresh { None } else { state.idle.pop().map(CheckedOut::Http1) }
+        drop(shared);
+        if is_fresh { None } else { self.idle.take(generation).map(CheckedOut::Http1) }
     }
 
     /// Whether another shared connection would help: none is so new that its room is unknown.
     fn may_grow(&self) -> bool {
-        let state = self.lock();
-        state.shared.len() < self.limit && state.shared.iter().all(|connection| connection.is_settled())
+        let shared = self.shared();
+        shared.len() < self.limit && shared.iter().all(|connection| connection.is_settled())
     }
 
     async fn dial(&self, phase: &CurrentPhase, until: Instant) -> Result<Checkout, CheckoutError> {
@@ -181,7 +190,7 @@ impl ConnectionPool {
         if !dialed.is_http2 {
             self.speaks_http1.store(self.dialer.tls.is_some(), Ordering::Relaxed);
             self.changed.notify_waiters();
-            let connection = CheckedOut::Http1(Http1Connection::start(dialed));
+            let connection = CheckedOut::Http1(Http1Connection::new(dialed));
             return Ok(Checkout { connection, dialed: address });
         }
         phase.set(FailurePhase::Send);
@@ -190,14 +199,14 @@ impl ConnectionPool {
         let connection = Arc::new(started.map_err(CheckoutError::Handshake)?);
         // Nobody else knows the connection yet, so it has room unless it ended at once.
         let slot = connection.take_slot();
-        self.lock().shared.push(connection);
+        self.shared().push(connection);
         match slot {
             Some(slot) => Ok(Checkout { connection: CheckedOut::Http2(slot), dialed: address }),
             None => Err(DialError::Connect(std::io::ErrorKind::ConnectionReset.into()).into()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shared(&self) -> MutexGuard<'_, Vec<Arc<Http2Connection>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 mod dialing;
 mod form;
 mod http2;
+mod idle;
 mod tls_server;
 
 use super::*;
