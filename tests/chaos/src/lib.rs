@@ -5,6 +5,7 @@
 //! and when, `receivers` are the endpoints, `verdict` compares. The same seed gives the same faults at the same times; what the
 //! machine does between them differs.
 
+mod arrivals;
 mod faults;
 mod load;
 mod receivers;
@@ -43,7 +44,7 @@ pub async fn run(plan: ChaosPlan) -> anyhow::Result<Verdict> {
     let mut stack = stack.gateway("BROKER_WAIT", "5s").start().await;
     let load = Load::new(&stack);
     pair_sessions(&stack, &load).await?;
-    let mut receivers = Receivers::start(&load).await?;
+    let mut receivers = Receivers::start(&load, plan).await?;
 
     let stop = CancellationToken::new();
     let faults = async {

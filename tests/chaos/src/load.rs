@@ -14,8 +14,9 @@ pub const ACCOUNTS: [(&str, &str); 3] =
     [("default", "6281230009001"), ("sales", "6281230009002"), ("support", "6281230009003")];
 /// Contacts that write, and that are written to.
 const CONTACTS: u32 = 20;
-/// One send for so many messages of contacts.
+/// One send for so many messages of contacts, and at most so many sends a second.
 const MESSAGES_FOR_A_SEND: u32 = 10;
+const MOST_SENDS: u32 = 10;
 /// How long a caller repeats a send, always with the same key.
 const REPEATED_FOR: Duration = Duration::from_secs(240);
 const CALL_WITHIN: Duration = Duration::from_secs(130);
@@ -59,6 +60,7 @@ impl Load {
         let mut sends = tokio::task::JoinSet::new();
         let mut tick = interval(Duration::from_secs(1) / plan.messages_per_second);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let messages_for_a_send = MESSAGES_FOR_A_SEND.max(plan.messages_per_second / MOST_SENDS);
         let mut number = 0_u32;
         while !stop.is_cancelled() {
             tick.tick().await;
@@ -68,7 +70,7 @@ impl Load {
             if let Some(id) = self.contact_writes(&contact, account, &text).await {
                 sent.messages.entry((session.to_owned(), contact.clone())).or_default().push(SentMessage { id, text });
             }
-            if number.is_multiple_of(MESSAGES_FOR_A_SEND) {
+            if number.is_multiple_of(messages_for_a_send) {
                 sends.spawn(self.clone().send(session, contact, format!("send {number}")));
             }
             number += 1;

@@ -1,12 +1,19 @@
 //! The endpoints: one that keeps the order of chats, one that is slow, one that fails now and then, one that is away at times.
 
-use crate::load::Load;
-use kurir_test_harness::{Answer, Receiver, Request};
+use crate::{ChaosPlan, arrivals::Arrivals, load::Load};
+use kurir_test_harness::{Answer, Receiver};
 use serde_json::json;
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
+
+/// The pace for which the answers below are meant, in messages a second. At a faster one they are as much quicker and rarer, so
+/// that each receiver can take the load.
+const USUAL_PACE: u32 = 50;
 
 /// An endpoint and its receiver.
 pub struct EndpointReceiver {
@@ -14,6 +21,7 @@ pub struct EndpointReceiver {
     pub id: String,
     pub keeps_order: bool,
     receiver: Receiver,
+    arrivals: Arc<Mutex<Arrivals>>,
 }
 
 pub struct Receivers {
@@ -25,31 +33,23 @@ impl Receivers {
     ///
     /// # Errors
     /// If the API refuses one.
-    pub async fn start(load: &Load) -> anyhow::Result<Self> {
+    pub async fn start(load: &Load, plan: ChaosPlan) -> anyhow::Result<Self> {
         let retry: Vec<u32> = [1, 2, 4, 8, 16].into_iter().chain([30; 45]).collect();
         let mut all = Vec::new();
         for (name, keeps_order) in [("ordered", true), ("slow", false), ("failing", false), ("away", false)] {
-            let receiver = Receiver::start().await;
-            match name {
-                "slow" => receiver.always(Answer::status(200).slow(Duration::from_millis(200))),
-                "failing" => {
-                    let asked = AtomicUsize::new(0);
-                    // Each sixth request fails, and some are answered too late.
-                    receiver.answer_with(move |_| match asked.fetch_add(1, Ordering::Relaxed) % 60 {
-                        n if n % 12 == 3 => Answer::status(500),
-                        n if n % 12 == 7 => Answer::status(503),
-                        11 => Answer::status(200).slow(Duration::from_secs(12)),
-                        _ => Answer::status(204),
-                    });
-                }
-                _ => {}
-            }
+            let (receiver, arrivals) = (Receiver::start().await, Arc::<Mutex<Arrivals>>::default());
+            receiver.keep_no_requests();
+            let (answer, recorded) = (answers(name, plan), Arc::clone(&arrivals));
+            receiver.answer_with(move |request| {
+                locked(&recorded).record(request);
+                answer()
+            });
             let ordering = if keeps_order { "chat" } else { "none" };
             let body =
                 json!({"url": receiver.url(), "events": ["message.received"], "ordering": ordering, "retry": retry});
             let made = load.post("/api/endpoints", body).await?;
             let id = made["data"]["id"].as_str().unwrap_or_default().to_owned();
-            all.push(EndpointReceiver { name, id, keeps_order, receiver });
+            all.push(EndpointReceiver { name, id, keeps_order, receiver, arrivals });
         }
         Ok(Self { all })
     }
@@ -70,7 +70,38 @@ impl Receivers {
 }
 
 impl EndpointReceiver {
-    pub fn requests(&self) -> Vec<Request> {
-        self.receiver.requests()
+    /// What arrived so far.
+    pub fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        locked(&self.arrivals)
     }
+}
+
+/// How a receiver answers each request.
+fn answers(name: &str, plan: ChaosPlan) -> Box<dyn Fn() -> Answer + Send + Sync> {
+    let times = plan.messages_per_second.div_ceil(USUAL_PACE).max(1);
+    match name {
+        "slow" => Box::new(move || Answer::status(200).slow(Duration::from_millis(200) / times)),
+        "failing" => {
+            let asked = AtomicUsize::new(0);
+            // Each sixth request fails, and some are answered too late.
+            let every = times as usize;
+            Box::new(move || {
+                let number = asked.fetch_add(1, Ordering::Relaxed);
+                if number % every > 0 {
+                    return Answer::status(204);
+                }
+                match number / every % 60 {
+                    n if n % 12 == 3 => Answer::status(500),
+                    n if n % 12 == 7 => Answer::status(503),
+                    11 => Answer::status(200).slow(Duration::from_secs(12)),
+                    _ => Answer::status(204),
+                }
+            })
+        }
+        _ => Box::new(|| Answer::status(200)),
+    }
+}
+
+fn locked(arrivals: &Mutex<Arrivals>) -> MutexGuard<'_, Arrivals> {
+    arrivals.lock().unwrap_or_else(PoisonError::into_inner)
 }

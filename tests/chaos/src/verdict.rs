@@ -1,6 +1,7 @@
 //! Compares what arrived with what was sent.
 
 use crate::{
+    arrivals::text_of,
     faults::FaultCounts,
     load::{SentLoad, SentMessage},
     receivers::{EndpointReceiver, Receivers},
@@ -8,7 +9,7 @@ use crate::{
 use kurir_test_harness::Stack;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
 };
 
@@ -36,7 +37,7 @@ impl Verdict {
     }
 
     pub fn is_good(&self) -> bool {
-        self.problems.is_empty()
+        self.problems.is_empty() && self.lost == 0
     }
 
     /// The messages of contacts.
@@ -68,14 +69,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What one endpoint received: for each text the event ids under which it came, and the order of the first arrivals.
-#[derive(Default)]
-struct Arrivals {
-    ids: HashMap<String, BTreeSet<String>>,
-    requests: usize,
-    order: HashMap<(String, String), Vec<String>>,
-}
-
 pub async fn compare(stack: &Stack, receivers: &Receivers, sent: SentLoad, faults: FaultCounts) -> Verdict {
     let mut verdict = Verdict { faults, sends: sent.sends.len(), ..Verdict::default() };
     verdict.sent = sent.messages.values().map(Vec::len).sum();
@@ -83,7 +76,7 @@ pub async fn compare(stack: &Stack, receivers: &Receivers, sent: SentLoad, fault
         .dead_letters()
         .await
         .into_iter()
-        .map(|(subject, _, event)| format!("{subject} {}", text(&event)))
+        .map(|(subject, _, event)| format!("{subject} {}", text_of(&event)))
         .collect();
     for endpoint in receivers.all() {
         compare_endpoint(&mut verdict, stack, endpoint, &sent.messages, &dead).await;
@@ -99,48 +92,52 @@ async fn compare_endpoint(
     messages: &BTreeMap<(String, String), Vec<SentMessage>>,
     dead: &BTreeSet<String>,
 ) {
-    let arrivals = arrivals(endpoint);
     for ((session, contact), sent) in messages {
+        let arrived = endpoint.arrivals().order(session, contact).to_vec();
         for message in sent {
-            match arrivals.ids.get(&message.text) {
-                Some(ids) if ids.len() == 1 => verdict.delivered += 1,
-                Some(ids) => {
-                    verdict.doubled += 1;
-                    verdict.problems.push(format!(
-                        "{} got {:?} as {} events: {ids:?}",
-                        endpoint.name,
-                        message.text,
-                        ids.len()
-                    ));
-                }
-                None if dead.iter().any(|one| one.contains(&endpoint.id) && one.ends_with(&message.text)) => {
+            let ids = endpoint.arrivals().ids(&message.text).to_vec();
+            match ids.len() {
+                1 => verdict.delivered += 1,
+                0 if dead.iter().any(|one| one.contains(&endpoint.id) && one.ends_with(&message.text)) => {
                     verdict.dead_lettered += 1;
                 }
-                None => {
+                0 => {
                     verdict.lost += 1;
-                    let line = stack.simulator.get(&format!("/messages?id={}", message.id)).await;
-                    let life =
-                        if verdict.lost <= MOST_LIVES { life_of(stack, &message.text).await } else { Value::Null };
-                    verdict.problems.push(format!(
-                        "{} never got {:?} of {contact} for {session}; WhatsApp says {line}; EVENTS {}; its life: {life}",
-                        endpoint.name,
-                        message.text,
-                        if is_stored(stack, &message.text).await { "has it" } else { "has it not" },
-                    ));
+                    if verdict.lost <= MOST_LIVES {
+                        verdict.problems.push(describe_lost(stack, endpoint.name, message).await);
+                    }
+                }
+                _ => {
+                    verdict.doubled += 1;
+                    let (name, text) = (endpoint.name, &message.text);
+                    verdict.problems.push(format!("{name} got {text:?} as {} events: {ids:?}", ids.len()));
                 }
             }
         }
         if endpoint.keeps_order {
-            let arrived = arrivals.order.get(&(session.clone(), contact.clone())).cloned().unwrap_or_default();
-            let wanted: Vec<&String> =
-                sent.iter().map(|message| &message.text).filter(|text| arrived.contains(text)).collect();
-            if !wanted.iter().copied().eq(arrived.iter()) {
+            let wanted = sent.iter().map(|message| &message.text);
+            let known: HashSet<&String> = arrived.iter().collect();
+            if !wanted.filter(|text| known.contains(text)).eq(arrived.iter()) {
                 verdict.problems.push(format!("{} got {contact}'s messages to {session} out of order", endpoint.name));
             }
         }
     }
-    compare_ledger(verdict, stack, endpoint, arrivals.ids.len()).await;
-    verdict.repeated += arrivals.requests.saturating_sub(arrivals.ids.len());
+    let texts = endpoint.arrivals().texts();
+    compare_ledger(verdict, stack, endpoint, texts).await;
+    verdict.repeated += endpoint.arrivals().repeats();
+}
+
+/// Everything that is known of a message that never came.
+async fn describe_lost(stack: &Stack, endpoint: &str, SentMessage { id, text }: &SentMessage) -> String {
+    let line = stack.simulator.get(&format!("/messages?id={id}")).await;
+    let events = stack.events().await;
+    let stored = events.iter().find(|(_, _, event)| text_of(event) == text);
+    let life = match stored {
+        Some((_, event, _)) => stack.api.get(&format!("/api/events/{event}/life")).await.1,
+        None => Value::Null,
+    };
+    let stored = if stored.is_some() { "has it" } else { "has it not" };
+    format!("{endpoint} never got {text:?}; WhatsApp says {line}; EVENTS {stored}; its life: {life}")
 }
 
 /// The ledger says the same as the receiver: how many events were delivered, and that none is missing.
@@ -154,51 +151,22 @@ async fn compare_ledger(verdict: &mut Verdict, stack: &Stack, endpoint: &Endpoin
     }
 }
 
-/// What the API knows of the message: every attempt to deliver it.
-async fn life_of(stack: &Stack, wanted: &str) -> Value {
-    let events = stack.events().await;
-    let Some((_, id, _)) = events.iter().find(|(_, _, event)| text(event) == wanted) else { return Value::Null };
-    stack.api.get(&format!("/api/events/{id}/life")).await.1
-}
-
-fn arrivals(endpoint: &EndpointReceiver) -> Arrivals {
-    let mut arrivals = Arrivals::default();
-    for request in endpoint.requests() {
-        let event: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        let (text, data) = (text(&event).to_owned(), &event["data"]);
-        let field = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
-        let contact = field("from").split('@').next().unwrap_or_default().to_owned();
-        arrivals.requests += 1;
-        let ids = arrivals.ids.entry(text.clone()).or_default();
-        if ids.is_empty() {
-            arrivals.order.entry((field("session"), contact)).or_default().push(text);
-        }
-        ids.insert(request.header("webhook-id").to_owned());
-    }
-    arrivals
-}
-
 /// Each send that was accepted is at its recipient once; one that never was accepted at most once.
 async fn compare_sends(verdict: &mut Verdict, stack: &Stack, sent: &SentLoad) {
-    let mut inboxes: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let mut inboxes: BTreeMap<&str, HashMap<String, usize>> = BTreeMap::new();
     for send in &sent.sends {
         if !inboxes.contains_key(send.to.as_str()) {
-            inboxes.insert(&send.to, stack.simulator.received_by(&send.to).await);
+            let mut inbox = HashMap::new();
+            for message in stack.simulator.received_by(&send.to).await {
+                *inbox.entry(message["text"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+            }
+            inboxes.insert(&send.to, inbox);
         }
-        let inbox = &inboxes[send.to.as_str()];
-        let count = inbox.iter().filter(|message| message["text"] == send.text.as_str()).count();
+        let count = inboxes[send.to.as_str()].get(&send.text).copied().unwrap_or_default();
         let fits = if send.accepted { count == 1 } else { count <= 1 };
         if !fits {
             let answer = if send.accepted { "accepted" } else { "never accepted" };
             verdict.problems.push(format!("{:?} to {} was {answer} and arrived {count} times", send.text, send.to));
         }
     }
-}
-
-async fn is_stored(stack: &Stack, wanted: &str) -> bool {
-    stack.events().await.iter().any(|(_, _, event)| text(event) == wanted)
-}
-
-fn text(event: &Value) -> &str {
-    event["data"]["content"]["text"].as_str().unwrap_or_default()
 }

@@ -1,12 +1,13 @@
-//! The compose file as it is: images built, containers up, a message arrives, all gone afterwards.
+//! The compose files as they are: images built, containers up, a message arrives, all gone afterwards.
 //!
 //! Runs where a Docker Engine does, with binaries that are built already; says aloud where it does not run.
 
 use kurir_test_harness::{
-    Port,
+    Port, TestAuthority,
     binaries::{binary, repository},
     http, until,
 };
+use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -14,6 +15,8 @@ use std::{
     process::{Command, Output},
     time::Duration,
 };
+use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 const PROGRAMS: [&str; 6] = [
     "kurir",
@@ -23,6 +26,14 @@ const PROGRAMS: [&str; 6] = [
     "kurir-webhook-dispatcher",
     "whatsapp-simulator",
 ];
+/// What the images and containers read of the repository.
+const FILES: [&str; 5] = [
+    "Dockerfile",
+    "deploy/nats/cluster.conf",
+    "deploy/nats/nats-server.conf",
+    "deploy/nats/protected.conf",
+    "deploy/nats/users.conf",
+];
 const KEY: &str = "key-of-the-test-of-the-compose-file";
 const UP_WITHIN: Duration = Duration::from_secs(90);
 
@@ -31,22 +42,68 @@ struct Compose {
     /// `docker-compose`, or the plugin `docker compose`.
     program: &'static [&'static str],
     project: String,
-    folder: tempfile::TempDir,
+    folder: TempDir,
     environment: Vec<(&'static str, String)>,
+    /// Files of deploy/compose that are added to docker-compose.yml.
+    added: &'static [&'static str],
+    ports: [Port; 2],
     stand_ins: Vec<String>,
 }
 
+/// Held by the test that runs containers: the images of all have the same names.
+static ENGINE: Mutex<()> = Mutex::const_new(());
+
 impl Compose {
+    /// None, and a line that says why, where it cannot run.
+    fn prepare(added: &'static [&'static str], environment: Vec<(&'static str, String)>) -> Option<Self> {
+        let program = compose_program().filter(|_| works("docker", &["info"]));
+        let Some(program) = program else {
+            eprintln!("SKIPPED: no Docker Engine with docker-compose here, so the compose files were not run");
+            return None;
+        };
+        let found = Command::new("python3").arg(repository().join("deploy/nats/fetch.py")).output().unwrap();
+        let nats = String::from_utf8(found.stdout).unwrap();
+        let script = repository().join("tests/end-to-end/stand-in-images.sh");
+        let made = docker(script.to_str().unwrap()).arg(nats.trim()).output().unwrap();
+        if !made.status.success() {
+            let why = String::from_utf8_lossy(&made.stderr).into_owned();
+            eprintln!("SKIPPED: the base images can be neither pulled nor made: {why}");
+            return None;
+        }
+        let ports = [(); 2].map(|()| Port::reserve());
+        let mut settings = vec![
+            ("BIN_STAGE", "prebuilt".to_owned()),
+            // The stand-in of Debian has no apt-get.
+            ("API_BASE", "base".to_owned()),
+            ("API_KEY", KEY.to_owned()),
+            ("KURIR_IMAGES", "kurir".to_owned()),
+            ("KURIR_VERSION", "test".to_owned()),
+            ("PORT", ports[0].number().to_string()),
+            ("SIMULATOR_PORT", ports[1].number().to_string()),
+        ];
+        settings.extend(environment);
+        let compose = Self {
+            program,
+            project: format!("kurir-test-{}-{}", std::process::id(), added.len()),
+            folder: tempfile::tempdir().unwrap(),
+            environment: settings,
+            added,
+            ports,
+            stand_ins: String::from_utf8(made.stdout).unwrap().lines().map(str::to_owned).collect(),
+        };
+        context(compose.folder.path());
+        compose.must(&["build"]);
+        Some(compose)
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
-        let file = repository().join("docker-compose.yml");
         let settings = repository().join("deploy/simulator.env");
         let mut command = docker(self.program[0]);
-        command
-            .args(&self.program[1..])
-            .args(["-p", &self.project, "-f"])
-            .arg(file)
-            .arg("--project-directory")
-            .arg(self.folder.path());
+        command.args(&self.program[1..]).args(["-p", &self.project, "-f"]).arg(repository().join("docker-compose.yml"));
+        for file in self.added {
+            command.arg("-f").arg(repository().join("deploy/compose").join(file));
+        }
+        command.arg("--project-directory").arg(self.folder.path());
         command.arg("--env-file").arg(settings).args(arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.output().unwrap()
@@ -59,6 +116,48 @@ impl Compose {
         assert!(done.status.success(), "{arguments:?}: {}\n{said}", done.status);
         said
     }
+
+    async fn wait_connected(&self, client: &Client, scheme: &str) {
+        let status = format!("{scheme}://{}/api/whatsapp/status", self.ports[0].addr());
+        until("the session to be connected", UP_WITHIN, || async {
+            let answer = client.get(&status).header("X-API-Key", KEY).send().await.map_err(|e| e.to_string())?;
+            let body: Value = answer.json().await.map_err(|e| e.to_string())?;
+            if body["data"]["isConnected"] == true { Ok(()) } else { Err(body.to_string()) }
+        })
+        .await;
+    }
+
+    /// A contact writes, and the receiver prints the event.
+    async fn bring(&self, client: &Client, text: &str) {
+        let contact = format!("http://{}/contacts/6281234567890/messages", self.ports[1].addr());
+        client.post(contact).json(&json!({"text": text})).send().await.unwrap().error_for_status().unwrap();
+        until("the receiver to print the message", UP_WITHIN, || async {
+            let logs = self.must(&["logs", "--no-color", "receiver"]);
+            if logs.contains(text) { Ok(()) } else { Err(logs) }
+        })
+        .await;
+    }
+
+    async fn wait_healthy(&self, containers: usize) {
+        let project = self.label();
+        until(format!("{containers} containers to be healthy"), UP_WITHIN, || async {
+            let filters = ["ps", "--filter", &project, "--filter", "health=healthy", "-q"];
+            let healthy = docker("docker").args(filters).output().unwrap();
+            let healthy = String::from_utf8_lossy(&healthy.stdout).split_whitespace().count();
+            if healthy == containers { Ok(()) } else { Err(healthy) }
+        })
+        .await;
+    }
+
+    fn label(&self) -> String {
+        format!("label=com.docker.compose.project={}", self.project)
+    }
+}
+
+/// `docker-compose` or the plugin.
+fn compose_program() -> Option<&'static [&'static str]> {
+    const PROGRAMS: [&[&str]; 2] = [&["docker-compose"], &["docker", "compose"]];
+    PROGRAMS.into_iter().find(|program| works(program[0], &[&program[1..], &["version"]].concat()))
 }
 
 impl Drop for Compose {
@@ -91,7 +190,7 @@ fn context(folder: &Path) {
     let dist = folder.join("target/dist");
     fs::create_dir_all(&dist).unwrap();
     fs::create_dir_all(folder.join("deploy/nats")).unwrap();
-    for file in ["Dockerfile", "deploy/nats/nats-server.conf", "deploy/nats/protected.conf", "deploy/nats/users.conf"] {
+    for file in FILES {
         fs::copy(repository().join(file), folder.join(file)).unwrap();
     }
     for program in PROGRAMS {
@@ -104,68 +203,17 @@ fn context(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_compose_file_brings_a_message_to_the_receiver() {
-    let programs: [&[&str]; 2] = [&["docker-compose"], &["docker", "compose"]];
-    let is_there = |program: &&[&str]| works(program[0], &[&program[1..], &["version"]].concat());
-    let Some(program) = programs.into_iter().find(is_there).filter(|_| works("docker", &["info"])) else {
-        eprintln!("SKIPPED: no Docker Engine with docker-compose here, so the compose file was not run");
-        return;
-    };
-    let found = Command::new("python3").arg(repository().join("deploy/nats/fetch.py")).output().unwrap();
-    let nats = String::from_utf8(found.stdout).unwrap();
-    let script = repository().join("tests/end-to-end/stand-in-images.sh");
-    let made = docker(script.to_str().unwrap()).arg(nats.trim()).output().unwrap();
-    if !made.status.success() {
-        eprintln!("SKIPPED: the base images can be neither pulled nor made: {}", String::from_utf8_lossy(&made.stderr));
-        return;
-    }
-
-    let ports = [(); 2].map(|()| Port::reserve());
-    let compose = Compose {
-        program,
-        project: format!("kurir-test-{}", std::process::id()),
-        folder: tempfile::tempdir().unwrap(),
-        environment: vec![
-            ("BIN_STAGE", "prebuilt".to_owned()),
-            // The stand-in of Debian has no apt-get.
-            ("API_BASE", "base".to_owned()),
-            ("API_KEY", KEY.to_owned()),
-            ("KURIR_IMAGES", "kurir".to_owned()),
-            ("KURIR_VERSION", "test".to_owned()),
-            ("PORT", ports[0].number().to_string()),
-            ("SIMULATOR_PORT", ports[1].number().to_string()),
-        ],
-        stand_ins: String::from_utf8(made.stdout).unwrap().lines().map(str::to_owned).collect(),
-    };
-    context(compose.folder.path());
-    compose.must(&["build"]);
+    let _engine = ENGINE.lock().await;
+    let Some(compose) = Compose::prepare(&[], Vec::new()) else { return };
     compose.must(&["up", "-d", "--scale", "webhook-dispatcher=3"]);
-
     let client = http::client();
-    let status = format!("http://{}/api/whatsapp/status", ports[0].addr());
-    until("the session to be connected", UP_WITHIN, || async {
-        let answer = client.get(&status).header("X-API-Key", KEY).send().await.map_err(|e| e.to_string())?;
-        let body: Value = answer.json().await.map_err(|e| e.to_string())?;
-        if body["data"]["isConnected"] == true { Ok(()) } else { Err(body.to_string()) }
-    })
-    .await;
-    let contact = format!("http://{}/contacts/6281234567890/messages", ports[1].addr());
-    client.post(contact).json(&json!({"text": "through containers"})).send().await.unwrap().error_for_status().unwrap();
-    until("the receiver to print the message", UP_WITHIN, || async {
-        let logs = compose.must(&["logs", "--no-color", "receiver"]);
-        if logs.contains("through containers") { Ok(()) } else { Err(logs) }
-    })
-    .await;
+    compose.wait_connected(&client, "http").await;
+    compose.bring(&client, "through containers").await;
 
     let running = compose.must(&["ps", "-q", "webhook-dispatcher"]);
     assert_eq!(running.split_whitespace().count(), 3, "{running}");
     // NATS, gateway, api and three dispatchers; the two of the demo have no health check.
-    let project = format!("label=com.docker.compose.project={}", compose.project);
-    until("six containers to be healthy", UP_WITHIN, || async {
-        let healthy = docker("docker").args(["ps", "--filter", &project, "--filter", "health=healthy", "-q"]).output();
-        let healthy = String::from_utf8_lossy(&healthy.unwrap().stdout).split_whitespace().count();
-        if healthy == 6 { Ok(()) } else { Err(healthy) }
-    })
-    .await;
+    compose.wait_healthy(6).await;
     let logs = compose.must(&["logs", "--no-color", "gateway"]);
     assert!(logs.contains("ready"), "{logs}");
 
@@ -176,17 +224,49 @@ async fn the_compose_file_brings_a_message_to_the_receiver() {
         compose.run(&["exec", "-T", "receiver", "wget", "-q", "-T", "5", "-O", "-", "http://nats:8222/healthz"]);
     assert!(!stranger.status.success(), "the receiver reaches NATS");
     // Nothing is published beyond this machine.
+    let project = compose.label();
     let containers = docker("docker").args(["ps", "--filter", &project, "--format", "{{.Ports}}"]).output().unwrap();
     let published = String::from_utf8(containers.stdout).unwrap();
     let beyond: Vec<_> = published.split([',', '\n']).filter(|port| port.contains("->")).collect();
     assert!(!beyond.is_empty() && beyond.iter().all(|port| port.trim().starts_with("127.0.0.1:")), "{published}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_and_https_bring_messages_while_a_node_is_dead() {
+    let _engine = ENGINE.lock().await;
+    let authority = TestAuthority::new();
+    let (certificate, key) = authority.issue(&["127.0.0.1"], |_| {});
+    let tls = tempfile::tempdir().unwrap();
+    fs::write(tls.path().join("cert.pem"), certificate.pem()).unwrap();
+    fs::write(tls.path().join("key.pem"), key.serialize_pem()).unwrap();
+    open_to_services(tls.path());
+    let folder = tls.path().to_str().unwrap().to_owned();
+    let Some(compose) = Compose::prepare(&["cluster.yml", "tls.yml"], vec![("TLS_FOLDER", folder)]) else { return };
+    compose.must(&["up", "-d"]);
+    let root = Certificate::from_pem(authority.pem().as_bytes()).unwrap();
+    let client = Client::builder().tls_certs_only([root]).no_proxy().build().unwrap();
+    compose.wait_connected(&client, "https").await;
+    compose.bring(&client, "through three nodes").await;
+    // Three nodes, gateway, api and dispatcher. The health of the API is asked for over HTTPS.
+    compose.wait_healthy(6).await;
+
+    for node in ["nats-2", "nats-3", "nats"] {
+        compose.must(&["kill", "-s", "KILL", node]);
+        compose.bring(&client, &format!("without {node}")).await;
+        compose.must(&["up", "-d", node]);
+        compose.wait_healthy(6).await;
+    }
+}
+
+/// Lets others than the owner read a folder: the services have a user of their own.
+fn open_to_services(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 #[test]
 fn the_cluster_fits_onto_the_compose_file() {
-    let programs: [&[&str]; 2] = [&["docker-compose"], &["docker", "compose"]];
-    let Some(program) = programs.into_iter().find(|program| works(program[0], &[&program[1..], &["version"]].concat()))
-    else {
+    let Some(program) = compose_program() else {
         eprintln!("SKIPPED: no docker-compose here, so the compose file of the cluster was not read");
         return;
     };

@@ -37,6 +37,8 @@ struct ReceiverScript {
     /// The answer of all other requests.
     rule: AnswerRule,
     requests: Vec<Request>,
+    /// How many requests are kept.
+    kept: usize,
     count: usize,
 }
 
@@ -49,6 +51,7 @@ impl Receiver {
                 next: VecDeque::new(),
                 rule: Arc::new(|_| Answer::status(200)),
                 requests: Vec::new(),
+                kept: MAX_KEPT,
                 count: 0,
             })),
             listening: None,
@@ -80,6 +83,11 @@ impl Receiver {
     /// Answers each further request by this rule.
     pub fn answer_with(&self, rule: impl Fn(&Request) -> Answer + Send + Sync + 'static) {
         self.script().rule = Arc::new(rule);
+    }
+
+    /// Keeps no further request: a rule takes from each what it needs.
+    pub fn keep_no_requests(&self) {
+        self.script().kept = 0;
     }
 
     /// The requests so far, in the order in which they were complete.
@@ -174,7 +182,7 @@ fn answer_to(request: Request, script: &Mutex<ReceiverScript>) -> Answer {
         let mut script = locked(script);
         let scripted = script.next.pop_front();
         script.count += 1;
-        if script.requests.len() < MAX_KEPT {
+        if script.requests.len() < script.kept {
             script.requests.push(request.clone());
         }
         (scripted, Arc::clone(&script.rule))
