@@ -77,7 +77,8 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let counted = GatewayMetrics::register(&metrics);
     let storage = StorageMonitor::new(broker.clone(), counted.clone());
     let reach = WhatsappReach::new(counted.clone());
-    let lease = GatewayLease::new(broker.clone(), health.instance().to_owned(), reach.cut_off(), storage.clone());
+    let (name, most) = (health.instance().to_owned(), config.gateway_max_sessions);
+    let lease = GatewayLease::new(broker.clone(), name, reach.cut_off(), most, storage.clone());
     let losses = StoreLosses::default();
     let raw = inbound::RawPolicy::default();
     let clock = broker.clock.clone().follow(broker.client.clone(), shutdown.clone());

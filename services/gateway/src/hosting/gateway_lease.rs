@@ -1,5 +1,5 @@
 //! The lease of this gateway: a key in the bucket `gateways` that vanishes 10 s after it was written last. Its value says
-//! whether the gateway reaches WhatsApp.
+//! whether the gateway reaches WhatsApp, and how many sessions it takes.
 
 use crate::{session::session_guard::LeaseTerm, storage::StorageMonitor};
 use kurir_chassis::{
@@ -24,6 +24,8 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 pub struct GatewayState {
     /// It fails to connect to WhatsApp's address.
     pub is_cut_off: bool,
+    /// The most sessions that it runs; none: any number.
+    pub max_sessions: Option<usize>,
 }
 
 /// Keeps the lease alive. A clone shares it.
@@ -33,15 +35,22 @@ pub struct GatewayLease {
     bucket: Bucket,
     term: watch::Sender<LeaseTerm>,
     cut_off: watch::Receiver<bool>,
+    max_sessions: Option<usize>,
     storage: StorageMonitor,
 }
 
 impl GatewayLease {
     /// `gateway` names this process and no other; `cut_off` tells whether it reaches WhatsApp.
     #[must_use]
-    pub fn new(broker: Broker, gateway: String, cut_off: watch::Receiver<bool>, storage: StorageMonitor) -> Self {
+    pub fn new(
+        broker: Broker,
+        gateway: String,
+        cut_off: watch::Receiver<bool>,
+        max_sessions: Option<usize>,
+        storage: StorageMonitor,
+    ) -> Self {
         let bucket = Bucket::expiring(broker, GATEWAYS_BUCKET, GATEWAY_LEASE_LASTS);
-        Self { gateway, bucket, term: watch::channel(LeaseTerm::none()).0, cut_off, storage }
+        Self { gateway, bucket, term: watch::channel(LeaseTerm::none()).0, cut_off, max_sessions, storage }
     }
 
     #[must_use]
@@ -68,7 +77,7 @@ impl GatewayLease {
     }
 
     fn state(&self) -> GatewayState {
-        GatewayState { is_cut_off: *self.cut_off.borrow() }
+        GatewayState { is_cut_off: *self.cut_off.borrow(), max_sessions: self.max_sessions }
     }
 
     /// Renews the lease until `released`, and gives it up then.

@@ -1,4 +1,5 @@
-//! Which sessions a gateway runs when each gateway may run each: those of gateways that are gone, as evenly as can be.
+//! Which sessions a gateway runs when each gateway may run each: those of gateways that are gone, as evenly as can be. A
+//! gateway that takes fewer than its share (`GATEWAY_MAX_SESSIONS`) leaves the rest to the others.
 //!
 //! All gateways see the same records and decide alike, each for itself. What two of them take at the same moment goes to the
 //! one whose claim NATS takes first. A gateway that is cut off from WhatsApp gives all of its sessions up, except those with a
@@ -30,6 +31,8 @@ pub struct SessionPlacement {
     /// Since when the gateway is cut off and another one is not.
     cut_off_since: Option<Instant>,
     has_given_up: bool,
+    /// How many sessions no gateway has room for.
+    homeless: usize,
 }
 
 impl SessionPlacement {
@@ -48,13 +51,17 @@ impl SessionPlacement {
         let is_cut_off = alive.get(gateway).is_some_and(|state| state.is_cut_off);
         let others = || alive.iter().filter(|(name, _)| *name != gateway);
         let others_reach = others().any(|(_, state)| !state.is_cut_off);
-        let takers: BTreeSet<&str> = others()
+        let takers: BTreeMap<&str, usize> = others()
             .filter(|(_, state)| !state.is_cut_off || (is_cut_off && !others_reach))
-            .map(|(name, _)| name.as_str())
+            .map(|(name, state)| (name.as_str(), room_of(*state)))
             .collect();
         let gives_up = self.gives_up(is_cut_off && others_reach);
         let keeps = |record: &SessionRecord| !gives_up || record.settings.proxy.is_some();
-        let share = wanted().count().div_ceil(takers.len() + 1);
+        let own_room = alive.get(gateway).map_or(usize::MAX, |state| room_of(*state));
+        let rooms: Vec<usize> = takers.values().copied().chain([own_room]).collect();
+        let even_share = even_share(wanted().count(), &rooms);
+        self.report_homeless(wanted().count(), &rooms);
+        let share = even_share.min(own_room);
         let mine = wanted().filter(|(id, record)| running.contains(*id) && keeps(record));
         self.mine = mine.map(|(id, _)| id.clone()).collect();
         for (id, _) in wanted().filter(|(_, record)| keeps(record)) {
@@ -63,7 +70,10 @@ impl SessionPlacement {
             }
         }
         if !gives_up {
-            self.give_one_up(share, &takers, &holders);
+            let has_less = |(name, room): (&&str, &usize)| {
+                holders.values().filter(|holder| holder == name).count() < even_share.min(*room)
+            };
+            self.give_one_up(share, takers.iter().any(has_less));
         }
     }
 
@@ -93,17 +103,47 @@ impl SessionPlacement {
     }
 
     /// Gives a session up if this gateway has more than its share and one of the others has less.
-    fn give_one_up(&mut self, share: usize, others: &BTreeSet<&str>, holders: &BTreeMap<SessionId, String>) {
-        let held_by = |name: &str| holders.values().filter(|holder| *holder == name).count();
-        let has_room = others.iter().any(|other| held_by(other) < share);
+    fn give_one_up(&mut self, share: usize, another_has_less: bool) {
         let may_move = self.moved.is_none_or(|at| at.elapsed() >= MOVE_EVERY);
-        if self.mine.len() > share && has_room && may_move {
+        if self.mine.len() > share && another_has_less && may_move {
             self.moved = Some(Instant::now());
             if let Some(last) = self.mine.pop_last() {
                 tracing::info!(session.id = %last, "the session {last} moves to a gateway with fewer sessions");
             }
         }
     }
+
+    /// Says that sessions run nowhere because every gateway is full, and that they run again.
+    fn report_homeless(&mut self, sessions: usize, rooms: &[usize]) {
+        let homeless = sessions.saturating_sub(rooms.iter().fold(0, |sum, room| sum.saturating_add(*room)));
+        match homeless {
+            _ if homeless == self.homeless => {}
+            0 => tracing::info!("there is room for all sessions again"),
+            _ => tracing::warn!(
+                "{homeless} sessions run nowhere: every gateway that can take them has as many as its GATEWAY_MAX_SESSIONS allows"
+            ),
+        }
+        self.homeless = homeless;
+    }
+}
+
+fn room_of(state: GatewayState) -> usize {
+    state.max_sessions.unwrap_or(usize::MAX)
+}
+
+/// The fewest sessions that each gateway has to take, as far as it has room, so that all have a place.
+fn even_share(sessions: usize, rooms: &[usize]) -> usize {
+    let mut left = sessions;
+    let mut rooms = rooms.to_vec();
+    rooms.sort_unstable();
+    for (index, room) in rooms.iter().enumerate() {
+        let share = left.div_ceil(rooms.len() - index);
+        if share <= *room {
+            return share;
+        }
+        left -= room;
+    }
+    sessions
 }
 
 #[cfg(test)]
@@ -128,7 +168,7 @@ mod tests {
 
     /// The names that begin with `!` are cut off.
     fn reaching(names: &[&str]) -> BTreeMap<String, GatewayState> {
-        let state = |name: &str| GatewayState { is_cut_off: name.starts_with('!') };
+        let state = |name: &str| GatewayState { is_cut_off: name.starts_with('!'), max_sessions: None };
         names.iter().map(|name| (name.trim_start_matches('!').to_owned(), state(name))).collect()
     }
 
@@ -195,6 +235,49 @@ mod tests {
             tokio::time::advance(CUT_OFF_FOR).await;
             placement.look(gateway, &records, (held.clone(), reaching(states)), running);
             assert_eq!(placed(&placement, &records), placed_then, "{gateway} of {states:?}");
+        }
+    }
+
+    #[test]
+    fn shares_are_even_as_far_as_there_is_room() {
+        const ANY: usize = usize::MAX;
+        for (sessions, rooms, expected) in [
+            (0, &[ANY][..], 0),
+            (5, &[ANY], 5),
+            (5, &[ANY, ANY], 3),
+            (5, &[2, ANY], 3),
+            (5, &[1, ANY], 4),
+            (9, &[1, 3, ANY], 5),
+            (9, &[1, ANY, 2, ANY], 3),
+            (4, &[0, 4], 4),
+            // Not all have a place.
+            (9, &[1, 2], 9),
+        ] {
+            assert_eq!(even_share(sessions, rooms), expected, "{sessions} sessions, rooms {rooms:?}");
+            let places = rooms.iter().fold(0_usize, |sum, room| sum.saturating_add(expected.min(*room)));
+            assert!(
+                places >= sessions || places == rooms.iter().sum::<usize>(),
+                "{sessions} sessions, rooms {rooms:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_gateway_has_no_room_for_another_one_takes() {
+        let records = records(&["a", "b", "c", "d", "e"]);
+        let states = |of: &[(&str, Option<usize>)]| -> BTreeMap<String, GatewayState> {
+            let state = |max_sessions| GatewayState { max_sessions, ..GatewayState::default() };
+            of.iter().map(|(name, most)| ((*name).to_owned(), state(*most))).collect()
+        };
+        for (small, large) in [(Some(1), None), (Some(1), Some(4)), (Some(2), Some(10)), (Some(0), Some(5))] {
+            let both = states(&[("large", large), ("small", small)]);
+            let [mut first, mut second] = [SessionPlacement::default(), SessionPlacement::default()];
+            first.look("small", &records, (BTreeMap::new(), both.clone()), BTreeSet::new());
+            let taken: Vec<_> = placed(&first, &records);
+            assert_eq!(Some(taken.len()), small);
+            let held: Vec<(&str, &str)> = taken.iter().map(|session| (session.as_str(), "small")).collect();
+            second.look("large", &records, (holders(&held), both), BTreeSet::new());
+            assert_eq!(placed(&second, &records).len(), 5 - taken.len(), "{small:?} {large:?}");
         }
     }
 

@@ -39,6 +39,7 @@ mod restriction;
 mod schema;
 mod send_handover;
 mod send_media;
+mod session_limits;
 mod silence;
 mod storage_full;
 mod takeover;

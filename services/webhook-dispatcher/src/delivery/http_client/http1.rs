@@ -2,7 +2,7 @@
 //!
 //! It is written for this purpose, because a client library gives up an answer for its form, and does not say whether a
 //! byte of it had come. It has no task of its own: handing a request to one and its answer back costs a tenth of a
-//! delivery. Who takes an idle connection asks whether it was closed.
+//! delivery. Only the rest of a costly answer gets one. Who takes an idle connection asks whether it was closed.
 
 use crate::delivery::{
     current_phase::CurrentPhase,
@@ -30,6 +30,7 @@ use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     time::{Instant, timeout, timeout_at},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// Less than the 5 s after which Node.js closes an idle connection: a request that meets the closing would be sent twice.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -51,6 +52,9 @@ pub struct RawAnswer {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
+
+/// An answer with the connection, if it can be used again.
+type SendResult = Result<(RawAnswer, Option<Http1Connection>), SendFailure>;
 
 /// A connection. It is closed when this is dropped.
 pub struct Http1Connection {
@@ -80,17 +84,31 @@ impl Http1Connection {
 
     /// Sends a request. With the answer comes the connection, if it can be used again. If the future is dropped, the
     /// connection is closed.
-    pub async fn send(
-        mut self,
-        mut head: Vec<u8>,
-        mut body: Bytes,
-        phase: &CurrentPhase,
-    ) -> Result<(RawAnswer, Option<Self>), SendFailure> {
+    ///
+    /// An answer that costs more than others is read on by a task of its own: who calls this may hold the deliveries to
+    /// many receivers.
+    pub async fn send(self, head: Vec<u8>, body: Bytes, phase: Arc<CurrentPhase>) -> SendResult {
+        let meter = Arc::clone(&self.meter);
+        meter.refill();
+        let mut exchange = Box::pin(self.send_here(head, body, phase));
+        let here = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if meter.is_costly() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match here.await {
+            Some(result) => result,
+            None => AbortOnDropHandle::new(tokio::spawn(exchange)).await.unwrap_or_else(|_| {
+                Err(SendFailure::seen(FailureClass::Reset, FailurePhase::ResponseHead, "the connection has failed"))
+            }),
+        }
+    }
+
+    async fn send_here(mut self, mut head: Vec<u8>, mut body: Bytes, phase: Arc<CurrentPhase>) -> SendResult {
         if body.len() <= SMALL_BODY {
             head.extend_from_slice(&std::mem::take(&mut body));
         }
-        self.meter.refill();
-        let (answer, stays_open) = self.exchange(&head, &body, phase).await?;
+        let (answer, stays_open) = self.exchange(&head, &body, &phase).await?;
         self.is_reused = true;
         Ok((answer, stays_open.then_some(self)))
     }

@@ -183,7 +183,7 @@ impl HttpClient {
                     uri.path_and_query().map_or("/", |target| target.as_str()).to_owned()
                 };
                 let head = request_head(request, &target, request.body().len());
-                let sent = connection.send(head, request.body().clone(), phase).await;
+                let sent = connection.send(head, request.body().clone(), Arc::clone(phase)).await;
                 let (answer, connection) = sent?;
                 // A receiver that says that it is the wrong one for this connection is asked on another one.
                 if let Some(connection) = connection.filter(|_| answer.status != StatusCode::MISDIRECTED_REQUEST) {

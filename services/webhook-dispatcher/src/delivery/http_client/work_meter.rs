@@ -68,6 +68,11 @@ impl WorkMeter {
         cost
     }
 
+    /// Whether the exchange has cost so much that it should not hold up others.
+    pub fn is_costly(&self) -> bool {
+        ALLOWANCE - self.left.load(Ordering::Relaxed) >= YIELD_AFTER
+    }
+
     /// Whether the receiver has caused too much work.
     pub fn is_spent(&self) -> bool {
         self.left.load(Ordering::Relaxed) <= 0
